@@ -1,0 +1,3 @@
+//! Tagcast: a multi-process WebSocket server with a tag-based fan-out broker.
+
+pub mod types;

@@ -1,0 +1,77 @@
+//! Every number of the server: its unit, its reason, and how it relates to its neighbours.
+
+use std::time::Duration;
+
+/// Tags of one client, and of one query.
+pub const TAGS_MAX: usize = 128;
+/// Bytes of a tag's name.
+pub const TAG_NAME_BYTES_MAX: usize = 255;
+/// Bytes of a tag's value.
+pub const TAG_VALUE_BYTES_MAX: usize = 255;
+/// Bytes of an ident: it is a header value and a key of the index, as a tag's value is.
+pub const IDENT_BYTES_MAX: usize = 255;
+
+/// Bytes of a request head: what phpWebSocketServer reads, and what hyper's users are used to.
+pub const HEAD_BYTES_MAX: usize = 8 * 1024;
+/// Lines of a request head, the request line not counted.
+pub const HEAD_LINES_MAX: usize = 64;
+
+/// The largest message by default: phpWebSocketServer's 5 MiB.
+pub const MESSAGE_BYTES_MAX: usize = 5 * 1024 * 1024;
+/// Pieces that a message may always have; one more is allowed for each [`BYTES_PER_PIECE`].
+pub const PIECES_MIN: usize = 1024;
+/// Bytes that earn a message one more piece: tiny fragments cost more than their bytes.
+pub const BYTES_PER_PIECE: usize = 64;
+/// Chunks between `bufferON` and `bufferOFF`; 0 switches the count off.
+pub const CHUNKS_MAX: usize = 1000;
+
+/// What an outbox may hold beyond the largest message.
+pub const OUTBOX_SLACK_BYTES: usize = 1024 * 1024;
+/// How long a socket may take no byte while its outbox holds some.
+pub const OUTBOX_STALL: Duration = Duration::from_secs(10);
+/// The kernel's send buffer of a client: without it the kernel swallows megabytes for a reader
+/// that never reads, and the bound on the outbox is no bound on memory.
+pub const SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// One send to one socket: more is left for the next turn, so that one socket starves none.
+pub const SEND_BYTES_MAX: usize = 256 * 1024;
+/// One read from one socket, into a buffer that all connections of a worker share.
+pub const READ_BYTES: usize = 64 * 1024;
+
+/// Control frames (ping, pong, close) that a peer may send in one second.
+pub const CONTROL_FRAMES_PER_SECOND: u32 = 100;
+/// How long the server waits for the other side's Close.
+pub const CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// How long a half-received frame may stay half (slow POST defence).
+pub const HALF_FRAME_WAIT: Duration = Duration::from_secs(30);
+
+/// Publications that a worker holds until the broker has acknowledged them (rule L4).
+pub const WINDOW_PUBLICATIONS: u64 = 4096;
+/// Bytes of them; one publication is always admitted.
+pub const WINDOW_BYTES: usize = 8 * 1024 * 1024;
+/// The largest message on a link: a publication of the largest size with its address, or a set of
+/// slots. What is larger ends the link (rule L1).
+pub const LINK_MESSAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Handshakes in flight in one worker; past it the worker does not accept.
+pub const HANDSHAKES_MAX: usize = 1024;
+/// Descriptors that a worker keeps free for itself (links, logs, files).
+pub const DESCRIPTORS_RESERVED: u64 = 256;
+/// Pause after an accept that failed for want of a resource: without it, half a million failures a
+/// second at 99 % CPU.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a child may stay without reaping after its link was lost (rule L1).
+pub const LINK_LOST_WAIT: Duration = Duration::from_secs(1);
+/// First pause before a dead child is replaced a second time in a row.
+pub const RESTART_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// Longest pause before a dead child is replaced.
+pub const RESTART_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Deaths within [`RESTART_WINDOW`] before pauses begin.
+pub const RESTARTS_FREE: usize = 5;
+/// The time in which deaths are counted.
+pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
+/// How long children live on when the supervisor is gone.
+pub const ORPHAN_WAIT: Duration = Duration::from_secs(2);
+
+const _: () = assert!(LINK_MESSAGE_BYTES_MAX > 2 * WINDOW_BYTES, "a window fits a message");
+const _: () = assert!(OUTBOX_SLACK_BYTES > READ_BYTES, "one read cannot overflow an outbox");

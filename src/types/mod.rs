@@ -1,0 +1,20 @@
+//! The words that every room shares: who, to whom, what, and every number with its reason.
+
+mod address;
+mod client;
+mod close;
+mod ids;
+pub mod limits;
+mod publication;
+mod slots;
+mod tag;
+
+pub use address::{Address, Recipients};
+pub use client::{Client, ClientClass, Ident, IdentError};
+pub use close::{CloseCode, CloseReason};
+pub use ids::{
+    ClientUuid, Generation, JoinNumber, Number, Place, Sequence, Slot, Source, Tenant, WorkerId,
+};
+pub use publication::{Content, Form, Publication};
+pub use slots::SlotSet;
+pub use tag::{Tag, TagError, TagQuery, Tags};

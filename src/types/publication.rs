@@ -1,0 +1,34 @@
+//! One message on its way from a publisher to whoever its address names.
+
+use bytes::Bytes;
+
+use super::{Address, Tenant};
+
+/// One message with its tenant and address; its source and number stand beside it on the link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// The space in which it is published.
+    pub tenant: Tenant,
+    /// Who is to get it.
+    pub address: Address,
+    /// What they get.
+    pub content: Content,
+}
+
+/// What was published; the broker carries it without looking inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// How the payload is to be understood by the dialects.
+    pub form: Form,
+    /// UTF-8 text.
+    pub payload: Bytes,
+}
+
+/// How a payload is to be understood when a dialect renders it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// A whole phpWebSocketServer packet, forwarded byte for byte to clients of that dialect.
+    PhpwsPacket,
+    /// The JSON text of a message alone; each dialect wraps it in its own way.
+    Message,
+}

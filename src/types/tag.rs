@@ -1,0 +1,164 @@
+//! Tags of clients and the tag queries that publishers name.
+
+use std::fmt;
+
+use super::limits::{TAG_NAME_BYTES_MAX, TAG_VALUE_BYTES_MAX, TAGS_MAX};
+
+/// A name and a value; an integer value is kept as its decimal text, so 12 and "12" are the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tag {
+    name: Box<str>,
+    value: Box<str>,
+}
+
+impl Tag {
+    /// Admits a tag.
+    ///
+    /// # Errors
+    ///
+    /// When the name is empty, or name or value is longer than allowed.
+    pub fn new(name: &str, value: &str) -> Result<Self, TagError> {
+        if name.is_empty() {
+            return Err(TagError::NameEmpty);
+        }
+        if name.len() > TAG_NAME_BYTES_MAX {
+            return Err(TagError::NameTooLong { bytes: name.len() });
+        }
+        if value.len() > TAG_VALUE_BYTES_MAX {
+            return Err(TagError::ValueTooLong { name: name.into(), bytes: value.len() });
+        }
+        Ok(Self { name: name.into(), value: value.into() })
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The value as text.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+}
+
+/// The tags of one client: sorted by name, one value for each name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Tags(Box<[Tag]>);
+
+impl Tags {
+    /// Admits a set of tags; of two with one name the later wins, as in a JSON object.
+    ///
+    /// # Errors
+    ///
+    /// When there are more than [`TAGS_MAX`].
+    pub fn new(tags: impl IntoIterator<Item = Tag>) -> Result<Self, TagError> {
+        let mut sorted: Vec<Tag> = Vec::new();
+        for tag in tags {
+            match sorted.binary_search_by(|known| known.name.cmp(&tag.name)) {
+                Ok(at) => {
+                    if let Some(known) = sorted.get_mut(at) {
+                        *known = tag;
+                    }
+                }
+                Err(_) if sorted.len() == TAGS_MAX => return Err(TagError::TooMany),
+                Err(at) => sorted.insert(at, tag),
+            }
+        }
+        Ok(Self(sorted.into_boxed_slice()))
+    }
+
+    /// The tags in order of their names.
+    pub fn iter(&self) -> std::slice::Iter<'_, Tag> {
+        self.0.iter()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl<'a> IntoIterator for &'a Tags {
+    type Item = &'a Tag;
+    type IntoIter = std::slice::Iter<'a, Tag>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// What a publisher names: a client must carry every one of these tags; none matches everyone.
+pub type TagQuery = Tags;
+
+/// Why a tag was not admitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TagError {
+    /// A tag without a name.
+    NameEmpty,
+    /// The name is longer than [`TAG_NAME_BYTES_MAX`].
+    NameTooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The value is longer than [`TAG_VALUE_BYTES_MAX`].
+    ValueTooLong {
+        /// The tag's name.
+        name: Box<str>,
+        /// The value's length.
+        bytes: usize,
+    },
+    /// More than [`TAGS_MAX`] tags.
+    TooMany,
+}
+
+impl fmt::Display for TagError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NameEmpty => write!(f, "a tag needs a name"),
+            Self::NameTooLong { bytes } => {
+                write!(f, "a tag name of {bytes} bytes, {TAG_NAME_BYTES_MAX} at most")
+            }
+            Self::ValueTooLong { name, bytes } => {
+                write!(f, "the tag {name} has {bytes} bytes, {TAG_VALUE_BYTES_MAX} at most")
+            }
+            Self::TooMany => write!(f, "more than {TAGS_MAX} tags"),
+        }
+    }
+}
+
+impl std::error::Error for TagError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(name: &str, value: &str) -> Tag {
+        Tag::new(name, value).unwrap()
+    }
+
+    #[test]
+    fn of_two_tags_with_one_name_the_later_wins() {
+        let tags = Tags::new([tag("b", "1"), tag("a", "2"), tag("b", "3")]).unwrap();
+        let seen: Vec<_> = tags.iter().map(|tag| (tag.name(), tag.value())).collect();
+        assert_eq!(seen, [("a", "2"), ("b", "3")]);
+    }
+
+    #[test]
+    fn what_is_too_long_or_too_much_is_refused() {
+        assert_eq!(Tag::new("", "x"), Err(TagError::NameEmpty));
+        assert!(Tag::new(&"n".repeat(255), &"v".repeat(255)).is_ok());
+        assert_eq!(Tag::new(&"n".repeat(256), ""), Err(TagError::NameTooLong { bytes: 256 }));
+        assert!(matches!(Tag::new("n", &"v".repeat(256)), Err(TagError::ValueTooLong { .. })));
+        let many = (0..129).map(|n| tag(&n.to_string(), "x"));
+        assert_eq!(Tags::new(many), Err(TagError::TooMany));
+    }
+}

@@ -1,0 +1,152 @@
+//! Checks of the code itself: what rustc and clippy cannot see.
+//!
+//! Reads every source once and reports all findings together, so one run is enough to mend them.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+/// Which room may name which. A room absent from a row must not be named in it.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("types", &[]),
+    ("telemetry", &["types"]),
+    ("http", &["types"]),
+    ("index", &["types"]),
+    ("config", &["types"]),
+    ("auth", &["types", "config"]),
+    ("dialect", &["types"]),
+    ("session", &["types", "http", "dialect", "auth"]),
+    ("resource", &["types", "dialect", "session"]),
+    ("link", &["types", "telemetry"]),
+    ("broker", &["types", "telemetry", "config", "index", "link"]),
+    (
+        "worker",
+        &["types", "telemetry", "config", "http", "dialect", "auth", "session", "resource", "link"],
+    ),
+    ("supervisor", &["types", "telemetry", "config", "link"]),
+    ("client", &["types", "http", "dialect"]),
+    ("page", &[]),
+];
+
+/// Rooms that decide and never do: no socket, no file, no clock, no dice.
+const PURE: &[&str] = &["types", "http", "index", "auth", "dialect", "session"];
+const IMPURE: &[&str] =
+    &["tokio::", "std::net::", "std::fs::", "Instant::now", "SystemTime::now", "rand::"];
+
+/// Words that may be written while working but not merged.
+const LEFTOVERS: &[&str] = &["FIXME", "XXX", "#[ignore]"];
+
+/// Rooms that read bytes we did not write: each needs a fuzz target of the same name.
+const FUZZED: &[&str] = &["head", "dialect", "query", "link", "config", "operations"];
+
+const LINES_MAX: usize = 400;
+
+struct Source {
+    path: PathBuf,
+    room: String,
+    text: String,
+    /// The text without its test module.
+    body_lines: usize,
+}
+
+#[test]
+fn tidy() {
+    let mut findings = Vec::new();
+    for source in sources(Path::new("src")) {
+        size(&source, &mut findings);
+        module_doc(&source, &mut findings);
+        imports(&source, &mut findings);
+        purity(&source, &mut findings);
+        leftovers(&source, &mut findings);
+    }
+    fuzz_targets(&mut findings);
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
+}
+
+fn size(source: &Source, findings: &mut Vec<String>) {
+    if source.body_lines > LINES_MAX {
+        found(findings, source, 1, format!("{} lines, {LINES_MAX} at most", source.body_lines));
+    }
+}
+
+fn module_doc(source: &Source, findings: &mut Vec<String>) {
+    if !source.text.starts_with("//! ") {
+        found(findings, source, 1, "begins without a sentence that says what it is for");
+    }
+}
+
+fn imports(source: &Source, findings: &mut Vec<String>) {
+    let Some((_, allowed)) = ROOMS.iter().find(|(room, _)| *room == source.room) else { return };
+    for (number, line) in source.body() {
+        let Some((_, rest)) = line.split_once("crate::") else { continue };
+        let named: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        if named.is_empty() {
+            found(findings, source, number, "one `use crate::room::…` a room, no `crate::{…}`");
+        } else if named != source.room && !allowed.contains(&named.as_str()) {
+            found(findings, source, number, format!("`{}` must not name `{named}`", source.room));
+        }
+    }
+}
+
+fn purity(source: &Source, findings: &mut Vec<String>) {
+    if !PURE.contains(&source.room.as_str()) {
+        return;
+    }
+    for (number, line) in source.body() {
+        for word in IMPURE.iter().filter(|word| line.contains(**word)) {
+            found(findings, source, number, format!("`{word}` in a pure room"));
+        }
+    }
+}
+
+fn leftovers(source: &Source, findings: &mut Vec<String>) {
+    for (number, line) in source.text.lines().enumerate() {
+        for word in LEFTOVERS.iter().filter(|word| line.contains(**word)) {
+            found(findings, source, number + 1, format!("`{word}` left behind"));
+        }
+    }
+}
+
+fn fuzz_targets(findings: &mut Vec<String>) {
+    for name in FUZZED {
+        let path = Path::new("fuzz/fuzz_targets").join(name).with_extension("rs");
+        if Path::new("fuzz").exists() && !path.exists() {
+            findings.push(format!("{}: missing", path.display()));
+        }
+    }
+}
+
+fn found(findings: &mut Vec<String>, source: &Source, line: usize, what: impl Display) {
+    findings.push(format!("{}:{line}: {what}", source.path.display()));
+}
+
+impl Source {
+    fn read(path: PathBuf) -> Self {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let inside = path.strip_prefix("src").unwrap();
+        let first = inside.components().next().unwrap().as_os_str().to_string_lossy();
+        let room = first.trim_end_matches(".rs").to_owned();
+        let body_lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
+        Self { path, room, text, body_lines }
+    }
+
+    /// The numbered lines above the test module.
+    fn body(&self) -> impl Iterator<Item = (usize, &str)> {
+        (1..).zip(self.text.lines()).take(self.body_lines)
+    }
+}
+
+fn sources(folder: &Path) -> Vec<Source> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            all.push(Source::read(path));
+        }
+    }
+    all.sort_by(|a, b| a.path.cmp(&b.path));
+    all
+}
