@@ -1,4 +1,8 @@
-//! The link between worker and broker: messages, their bytes, and what carries them.
+//! Worker and broker, supervisor and children: what passes between them, and over what.
 
+mod bell;
 pub mod codec;
+pub mod control;
 pub mod message;
+pub mod poller;
+pub mod transport;
