@@ -1,3 +1,4 @@
 //! Tagcast: a multi-process WebSocket server with a tag-based fan-out broker.
 
+pub mod link;
 pub mod types;
