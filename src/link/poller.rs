@@ -4,8 +4,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
 /// What a descriptor is watched for.
@@ -26,7 +26,6 @@ pub enum Interest {
 }
 
 /// Waits for many descriptors at once.
-#[derive(Debug)]
 pub struct Poller {
     epoll: OwnedFd,
     events: Vec<Event>,
@@ -41,6 +40,12 @@ pub struct Ready {
     pub readable: bool,
     /// It can be written.
     pub writable: bool,
+}
+
+impl std::fmt::Debug for Poller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Poller").field("epoll", &self.epoll).finish_non_exhaustive()
+    }
 }
 
 impl Poller {
