@@ -1,7 +1,7 @@
 //! The broker: one loop around the index and the router. It speaks to workers only.
 
 mod links;
-mod member;
+pub mod member;
 mod resolved;
 pub mod router;
 
@@ -103,7 +103,10 @@ impl Broker {
                 }
                 Order::WorkerDead { source } => self.bury(source),
                 Order::Stop | Order::Drain { .. } => return Ok(Next::End),
-                Order::Configure { .. } | Order::Listen(_) | Order::Link { .. } | Order::Quiesce => {}
+                Order::Configure { .. }
+                | Order::Listen(_)
+                | Order::Link { .. }
+                | Order::Quiesce => {}
             }
         }
         Ok(if peer == Peer::Gone { Next::End } else { Next::Turn })

@@ -9,7 +9,7 @@ use std::fmt;
 use super::member::{Member, Standing};
 use super::resolved::Resolved;
 use crate::index::Index;
-use crate::link::message::{Deliver, Target, ToBroker, ToWorker, VERSION};
+use crate::link::message::{Deliver, ToBroker, ToWorker, VERSION};
 use crate::types::{
     Client, JoinNumber, Number, Place, Publication, Recipients, Sequence, Slot, Source, WorkerId,
 };
@@ -156,7 +156,7 @@ impl Router {
     ) -> Result<(), Breach> {
         self.last_join = self.last_join.max(number.0);
         let place = Place { worker: source.worker, slot };
-        self.index.join(place, number, client).map_err(|_| Breach::Taken(slot))
+        self.index.join(place, number, &client).map_err(|_| Breach::Taken(slot))
     }
 
     /// Does what was held back while workers were awaited, once none is.
@@ -190,9 +190,7 @@ impl Router {
                 self.leave(source, slot);
                 Ok(())
             }
-            ToBroker::Publish { number, publication } => {
-                self.publish(source, number, publication)
-            }
+            ToBroker::Publish { number, publication } => self.publish(source, number, publication),
             ToBroker::Hello { .. }
             | ToBroker::Announce { .. }
             | ToBroker::Seen { .. }
@@ -203,7 +201,7 @@ impl Router {
     fn join(&mut self, source: Source, slot: Slot, client: Client) -> Result<(), Breach> {
         let number = JoinNumber(self.last_join + 1);
         let place = Place { worker: source.worker, slot };
-        self.index.join(place, number, client).map_err(|_| Breach::Taken(slot))?;
+        self.index.join(place, number, &client).map_err(|_| Breach::Taken(slot))?;
         self.last_join = number.0;
         self.resolved.forget();
         let own = self.connections(source.worker);
@@ -292,9 +290,9 @@ impl Router {
         while let Some(turn) = self.turns.front_mut() {
             let members = &self.members;
             turn.marks.retain(|(source, mark)| {
-                members.get(&source.worker).is_some_and(|member| {
-                    member.source == *source && member.out.written() < *mark
-                })
+                members
+                    .get(&source.worker)
+                    .is_some_and(|member| member.source == *source && member.out.written() < *mark)
             });
             let open = &turn.marks;
             turn.resolved.retain(|source, up_to| {

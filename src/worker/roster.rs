@@ -40,12 +40,19 @@ impl Roster {
         }
     }
 
+    /// Notes that a client left; a second word about it changes nothing.
     pub(super) fn leave(&mut self, slot: Slot) {
         *self.seat(slot) = Seat::Leaving;
     }
 
     pub(super) fn free(&mut self, slot: Slot) {
         *self.seat(slot) = Seat::Empty;
+    }
+
+    /// Whether a client left and the broker has not said so.
+    pub(super) fn is_leaving(&self, slot: Slot) -> bool {
+        let seat = usize::try_from(slot.0).ok().and_then(|at| self.0.get(at));
+        seat.is_some_and(|seat| matches!(seat, Seat::Leaving))
     }
 
     pub(super) fn holds(&self, slot: Slot) -> bool {

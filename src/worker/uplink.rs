@@ -62,12 +62,6 @@ impl Uplink {
         }
     }
 
-    /// Whether there is a broker to talk to.
-    #[must_use]
-    pub fn is_linked(&self) -> bool {
-        self.is_linked
-    }
-
     /// Asks the broker to take a client in; [`Downlink::Joined`] answers, from this broker or from
     /// a later one.
     pub fn join(&mut self, slot: Slot, client: Client) {
@@ -77,21 +71,25 @@ impl Uplink {
         self.roster.join(slot, client);
     }
 
-    /// Tells that a client is gone. True when nobody knows the slot any more, so that it is free at
-    /// once; else [`Downlink::Free`] will say so.
-    pub fn leave(&mut self, slot: Slot) -> Vacancy {
-        if !self.roster.holds(slot) {
-            return Vacancy::Now;
+    /// Tells that a client is gone. Its slot is held until [`Downlink::Free`] says otherwise
+    /// (rule L3), but for the time without a link: no broker knows it then, because the dead
+    /// one's deliveries were read to the end and the next one hears of living clients only.
+    pub fn leave(&mut self, slot: Slot) {
+        if !self.roster.holds(slot) || self.roster.is_leaving(slot) {
+            return;
         }
-        if !self.is_linked {
-            // No broker knows the slot: the dead one's deliveries were read before its link was
-            // given up, and the next one hears of the client only by the announcement.
+        if self.is_linked {
+            self.roster.leave(slot);
+            ToBroker::Leave { slot }.encode(&mut self.out);
+        } else {
             self.roster.free(slot);
-            return Vacancy::Now;
         }
-        self.roster.leave(slot);
-        ToBroker::Leave { slot }.encode(&mut self.out);
-        Vacancy::Later
+    }
+
+    /// Whether a slot may still be named by a delivery, or belongs to a client that lives.
+    #[must_use]
+    pub fn holds(&self, slot: Slot) -> bool {
+        self.roster.holds(slot)
     }
 
     /// Whether a publication of so many bytes may be taken now (rule L4).
@@ -186,14 +184,4 @@ impl Uplink {
             ToWorker::Batch | ToWorker::Set { .. } => Downlink::Sets(message),
         }
     }
-}
-
-/// When the slot of a client that left may be given to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Vacancy {
-    /// At once.
-    Now,
-    /// When the broker has said so (rule L3).
-    Later,
 }

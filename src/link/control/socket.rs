@@ -71,6 +71,13 @@ impl Desk for SocketDesk {
 }
 
 /// For tokio's `AsyncFd`.
+impl AsFd for SocketDesk {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// For tokio's `AsyncFd`, which names its descriptors by number.
 impl AsRawFd for SocketDesk {
     fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
