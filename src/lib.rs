@@ -1,4 +1,5 @@
 //! Tagcast: a multi-process WebSocket server with a tag-based fan-out broker.
 
 pub mod link;
+pub mod telemetry;
 pub mod types;

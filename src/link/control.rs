@@ -112,6 +112,24 @@ pub enum Report {
     Quiet,
 }
 
+/// What a worker is told when it begins; everything else comes as an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// Which worker it is, and which process in that place.
+    pub source: Source,
+}
+
+/// Why a role returned.
+#[derive(Debug)]
+pub enum RoleEnd {
+    /// It was ordered to ([`Order::Drain`], [`Order::Stop`]), and did.
+    Told,
+    /// Its supervisor is gone; its clients were told so.
+    Alone,
+    /// It cannot go on; the supervisor starts another one.
+    Failed(io::Error),
+}
+
 /// Whether the other end of a control link is still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
