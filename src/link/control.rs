@@ -23,7 +23,6 @@ pub use wire::{CONTROL_MESSAGE_BYTES_MAX, DESCRIPTORS_MAX};
 ///
 /// `L` is the end of a link: ready to use for who receives it, a bare descriptor for a supervisor
 /// that sends it to another process.
-#[derive(Debug)]
 pub enum Order<L = Box<dyn Transport>> {
     /// The checked configuration, always the first order of all.
     Configure {
@@ -93,6 +92,27 @@ impl<L> Order<L> {
             Self::Drain { within } => Order::Drain { within },
             Self::Stop => Order::Stop,
         })
+    }
+}
+
+/// Without the configuration, since secrets are in it.
+impl<L: fmt::Debug> fmt::Debug for Order<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configure { json } => write!(f, "Configure({} bytes)", json.len()),
+            Self::Listen(sockets) => f.debug_tuple("Listen").field(sockets).finish(),
+            Self::Link { broker, transport } => {
+                write!(f, "Link({broker}, {transport:?})")
+            }
+            Self::Roster { sources } => f.debug_tuple("Roster").field(sources).finish(),
+            Self::WorkerLink { source, transport } => {
+                write!(f, "WorkerLink({source:?}, {transport:?})")
+            }
+            Self::WorkerDead { source } => f.debug_tuple("WorkerDead").field(source).finish(),
+            Self::Quiesce => f.write_str("Quiesce"),
+            Self::Drain { within } => f.debug_tuple("Drain").field(within).finish(),
+            Self::Stop => f.write_str("Stop"),
+        }
     }
 }
 

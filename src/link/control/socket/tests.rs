@@ -60,7 +60,7 @@ fn every_order_arrives_as_it_was_given() {
 /// The text of an order, up to its transport (which differs by nature).
 fn without_link_end<L: std::fmt::Debug>(order: &Order<L>) -> String {
     let text = format!("{order:?}");
-    text.split("transport").next().unwrap().to_owned()
+    if text.contains("Link(") { text.split(", ").next().unwrap().to_owned() } else { text }
 }
 
 #[test]
