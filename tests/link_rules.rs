@@ -66,7 +66,7 @@ fn upward(worker: &mut Worker, router: &mut Router) {
 fn feed(source: Source, said: &Bytes, router: &mut Router) {
     let mut inbox = Inbox::default();
     inbox.extend(said);
-    while let Some(message) = inbox.next().unwrap() {
+    while let Some(message) = inbox.take().unwrap() {
         router.take(source, message).unwrap();
     }
 }
@@ -78,7 +78,7 @@ fn written(worker: &Worker, router: &mut Router) -> Vec<ToWorker> {
     inbox.extend(member.out.pending());
     let bytes = member.out.pending().len();
     member.out.took(bytes);
-    std::iter::from_fn(|| inbox.next().unwrap()).collect()
+    std::iter::from_fn(|| inbox.take().unwrap()).collect()
 }
 
 fn downward(worker: &mut Worker, router: &mut Router) {

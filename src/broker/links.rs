@@ -87,7 +87,7 @@ impl Links {
         // A short read has emptied the link: whatever comes next is a new event.
         end.is_unread = read == self.scratch.len();
         end.inbox.extend(self.scratch.get(..read).unwrap_or_default());
-        while let Some(message) = end.inbox.next().map_err(|malformed| malformed.to_string())? {
+        while let Some(message) = end.inbox.take().map_err(|malformed| malformed.to_string())? {
             take(message)?;
         }
         Ok(())

@@ -185,12 +185,12 @@ impl Router {
 
     fn act(&mut self, source: Source, message: ToBroker) -> Result<(), Breach> {
         match message {
-            ToBroker::Join { slot, client } => self.join(source, slot, client),
+            ToBroker::Join { slot, client } => self.join(source, slot, &client),
             ToBroker::Leave { slot } => {
                 self.leave(source, slot);
                 Ok(())
             }
-            ToBroker::Publish { number, publication } => self.publish(source, number, publication),
+            ToBroker::Publish { number, publication } => self.publish(source, number, &publication),
             ToBroker::Hello { .. }
             | ToBroker::Announce { .. }
             | ToBroker::Seen { .. }
@@ -198,10 +198,10 @@ impl Router {
         }
     }
 
-    fn join(&mut self, source: Source, slot: Slot, client: Client) -> Result<(), Breach> {
+    fn join(&mut self, source: Source, slot: Slot, client: &Client) -> Result<(), Breach> {
         let number = JoinNumber(self.last_join + 1);
         let place = Place { worker: source.worker, slot };
-        self.index.join(place, number, &client).map_err(|_| Breach::Taken(slot))?;
+        self.index.join(place, number, client).map_err(|_| Breach::Taken(slot))?;
         self.last_join = number.0;
         self.resolved.forget();
         let own = self.connections(source.worker);
@@ -227,7 +227,7 @@ impl Router {
         &mut self,
         source: Source,
         number: Number,
-        publication: Publication,
+        publication: &Publication,
     ) -> Result<(), Breach> {
         let Some(member) = self.members.get_mut(&source.worker) else { return Ok(()) };
         if member.last_publication.is_some_and(|last| number <= last) {
@@ -247,10 +247,10 @@ impl Router {
         &mut self,
         (source, number): (Source, Number),
         sequence: Sequence,
-        publication: Publication,
+        publication: &Publication,
     ) {
         let Publication { tenant, address, content } = publication;
-        let to = self.resolved.resolve(&self.index, &tenant, &address, &mut self.members);
+        let to = self.resolved.resolve(&self.index, tenant, address, &mut self.members);
         for (worker, target) in to {
             let content = content.clone();
             let deliver = Deliver { source, number, sequence, target, content };

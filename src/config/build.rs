@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::finding::{Fault, Place};
-use super::given::Given;
+use super::given::{Bound, Given};
 use super::keys::folded;
 use super::listen::addresses;
 use super::settings::{
@@ -126,7 +126,7 @@ fn phpws(given: &mut Given<'_>) -> PhpwsSettings {
     let max_chunks = given.read(("phpws", "maxChunks"), |text| count(text, &CHUNKS));
     let mut gap = |name, millis| {
         let gap = given.read(("phpws", name), |text| duration(text, &GAP));
-        gap.unwrap_or(Duration::from_millis(millis))
+        gap.unwrap_or_else(|| Duration::from_millis(millis))
     };
     PhpwsSettings {
         ready_gap: gap("readyGap", 20),
@@ -138,7 +138,7 @@ fn phpws(given: &mut Given<'_>) -> PhpwsSettings {
 
 fn resources(given: &mut Given<'_>) -> Vec<ResourceBinding> {
     let mut bound: Vec<ResourceBinding> = Vec::new();
-    for (place, path, entries) in std::mem::take(&mut given.resources) {
+    for Bound { place, path, entries } in std::mem::take(&mut given.resources) {
         let title = format!("[resource {path}]");
         if !path.starts_with('/') || path.contains(['?', '#', ' ']) {
             let fault = Fault::new("names no path", "use `[resource /path]`");

@@ -14,13 +14,21 @@ const OWN_SECTION: &str = "websocketserver";
 /// Sections of phpWebSocketServer that this version does not evaluate.
 const FOREIGN_SECTIONS: &[&str] = &["jsauth", "develop"];
 
+/// A section `[resource /path]` as it was written.
+pub(super) struct Bound {
+    pub(super) place: Place,
+    pub(super) path: String,
+    /// Its entries: place, key, value.
+    pub(super) entries: Vec<(Place, String, String)>,
+}
+
 /// Values as they were written, and the findings so far.
 pub(super) struct Given<'a> {
     source: &'a Source,
     dot_env: &'a DotEnv,
     values: BTreeMap<(&'static str, &'static str), (Place, String)>,
     /// `[resource /path]` with its entries.
-    pub(super) resources: Vec<(Place, String, Vec<(Place, String, String)>)>,
+    pub(super) resources: Vec<Bound>,
     findings: Vec<Finding>,
     warnings: Vec<Finding>,
 }
@@ -115,7 +123,7 @@ impl<'a> Given<'a> {
             .into_iter()
             .map(|entry| (Place::Line(path.to_owned(), entry.line), entry.key, entry.value));
         let entries = entries.collect();
-        self.resources.push((place, name.to_owned(), entries));
+        self.resources.push(Bound { place, path: name.to_owned(), entries });
     }
 
     /// Nobody shall believe in a lock that is not there.
@@ -227,5 +235,5 @@ impl<'a> Given<'a> {
 }
 
 fn is_truthy(text: &str) -> bool {
-    value::switch(text).unwrap_or(!value::is_absent(text))
+    value::switch(text).unwrap_or_else(|_| !value::is_absent(text))
 }

@@ -69,7 +69,7 @@ pub fn load(source: &Source) -> Result<Loaded, Findings> {
             return Err(Findings(vec![Finding::new(place, "", unread.fault())]));
         }
     };
-    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
     let dot_env = read(&folder.join(".env")).map(|text| DotEnv::parse(&text)).unwrap_or_default();
     let mut given = Given::new(source, &dot_env);
     if let Some(text) = &text {

@@ -80,7 +80,7 @@ impl Inbox {
     /// # Errors
     ///
     /// When the bytes are no message; the link is of no use afterwards.
-    pub fn next<M: Wire>(&mut self) -> Result<Option<M>, Malformed> {
+    pub fn take<M: Wire>(&mut self) -> Result<Option<M>, Malformed> {
         if self.whole.is_empty() {
             self.gather()?;
         }

@@ -33,6 +33,7 @@ pub struct Poller {
 
 /// What became ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "two independent directions")]
 pub struct Ready {
     /// What the descriptor was watched as.
     pub token: u64,

@@ -33,7 +33,7 @@ mod tests {
     fn every_length_and_every_cut_equals_the_byte_by_byte_definition() {
         let key = [0x37, 0xFA, 0x21, 0x3D];
         for length in 0..70_usize {
-            let plain: Vec<u8> = (0..length).map(|n| (n * 7 % 251) as u8).collect();
+            let plain: Vec<u8> = (0..length).map(|n| u8::try_from(n * 7 % 251).unwrap()).collect();
             let masked: Vec<u8> =
                 plain.iter().zip(key.iter().cycle()).map(|(p, k)| p ^ k).collect();
             for cut in 0..=length {

@@ -65,7 +65,7 @@ impl BrokerLink {
     ///
     /// When it is none (rule L1).
     pub(super) fn next(&mut self) -> io::Result<Option<ToWorker>> {
-        self.inbox.next().map_err(|malformed| io::Error::new(ErrorKind::InvalidData, malformed))
+        self.inbox.take().map_err(|malformed| io::Error::new(ErrorKind::InvalidData, malformed))
     }
 
     pub(super) fn say(&mut self, bytes: Bytes) {

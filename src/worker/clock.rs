@@ -18,7 +18,7 @@ impl Moment {
     }
 
     /// The time from now until this moment; zero when it has passed.
-    pub(super) fn from_now(self, now: Self) -> Duration {
+    pub(super) fn until_then(self, now: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(now.0))
     }
 

@@ -55,6 +55,7 @@ pub(super) enum Phase {
 
 /// What the kernel was asked to report about a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "two independent directions")]
 pub(super) struct Watched {
     pub(super) reads: bool,
     pub(super) writes: bool,

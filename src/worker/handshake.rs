@@ -36,7 +36,7 @@ impl Hub {
         let answered = http::parse(&bytes).and_then(|head| {
             match http::decide(&head)? {
                 Request::Page { path, wanted } => {
-                    self.serve_page(slot, connection, path, wanted)?
+                    self.serve_page(slot, connection, path, wanted)?;
                 }
                 Request::Upgrade(upgrade) => {
                     self.upgrade(slot, connection, &upgrade, (peer, until, early))?;

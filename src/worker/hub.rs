@@ -44,7 +44,7 @@ pub(super) enum Stage {
     /// It accepts nobody and reads no publisher, until all it took over is acknowledged.
     Quiescing { is_reported: bool },
     /// Everybody is being closed.
-    Draining { until: Moment, alone: bool },
+    Draining { until: Moment, end: RoleEnd },
 }
 
 /// A worker.
@@ -139,12 +139,12 @@ impl Hub {
         if self.link.as_ref().is_some_and(|link| link.is_unread) {
             return Some(Duration::ZERO);
         }
-        let stage = match self.stage {
-            Stage::Draining { until, .. } => Some(until),
+        let stage = match &self.stage {
+            Stage::Draining { until, .. } => Some(*until),
             _ => None,
         };
         let moments = [self.timers.next(), self.doors.opens_at(), stage];
-        moments.into_iter().flatten().min().map(|at| at.from_now(self.clock.now()))
+        moments.into_iter().flatten().min().map(|at| at.until_then(self.clock.now()))
     }
 
     fn serve_socket(&mut self, event: Ready) {

@@ -25,11 +25,12 @@ impl Hub {
             Peer::Gone
         });
         let next = self.obey(orders)?;
-        if peer == Peer::Gone && !matches!(self.stage, Stage::Draining { alone: true, .. }) {
+        if peer == Peer::Gone && !matches!(self.stage, Stage::Draining { end: RoleEnd::Alone, .. })
+        {
             info!("the supervisor is gone");
             // Its end of the control link would wake the loop for ever.
             drop(self.poller.forget(self.control.ready()));
-            self.drain(ORPHAN_WAIT, true);
+            self.drain(ORPHAN_WAIT, RoleEnd::Alone);
         }
         Ok(next)
     }
@@ -44,7 +45,7 @@ impl Hub {
                 }
                 Order::Link { broker, transport } => self.connect(broker, transport)?,
                 Order::Quiesce => self.quiesce(),
-                Order::Drain { within } => self.drain(within, false),
+                Order::Drain { within } => self.drain(within, RoleEnd::Told),
                 Order::Stop => return Ok(Next::End(RoleEnd::Told)),
                 Order::Configure { .. }
                 | Order::Roster { .. }
@@ -89,14 +90,14 @@ impl Hub {
     }
 
     /// Closes everybody. What the broker has already sent is delivered first.
-    fn drain(&mut self, within: std::time::Duration, alone: bool) {
+    fn drain(&mut self, within: std::time::Duration, end: RoleEnd) {
         self.close_doors();
         if let Some(link) = &mut self.link {
             link.is_unread = true;
         }
         self.read_link();
         self.flush_fanout();
-        self.stage = Stage::Draining { until: self.now.after(within), alone };
+        self.stage = Stage::Draining { until: self.now.after(within), end };
         info!(connections = self.table.count(), "closing all connections");
         for slot in self.table.slots() {
             self.send_away(slot);
@@ -118,17 +119,17 @@ impl Hub {
 
     /// Whether the stage has come to its end.
     pub(super) fn stage_over(&mut self) -> Next {
-        match self.stage {
+        match &mut self.stage {
             Stage::Quiescing { is_reported: false } if self.uplink.is_quiet() => {
                 self.stage = Stage::Quiescing { is_reported: true };
                 self.report(Report::Quiet);
                 Next::Turn
             }
-            Stage::Draining { until, alone } if self.table.count() == 0 || until <= self.now => {
+            Stage::Draining { until, end } if self.table.count() == 0 || *until <= self.now => {
                 if self.table.count() > 0 {
                     info!(connections = self.table.count(), "ended with connections open");
                 }
-                Next::End(if alone { RoleEnd::Alone } else { RoleEnd::Told })
+                Next::End(std::mem::replace(end, RoleEnd::Told))
             }
             _ => Next::Turn,
         }

@@ -61,7 +61,7 @@ fn told(router: &mut Router, worker: u16) -> Vec<ToWorker> {
     inbox.extend(member.out.pending());
     let bytes = member.out.pending().len();
     member.out.took(bytes);
-    std::iter::from_fn(|| inbox.next().unwrap()).collect()
+    std::iter::from_fn(|| inbox.take().unwrap()).collect()
 }
 
 fn deliveries(told: &[ToWorker]) -> Vec<(u64, Target)> {

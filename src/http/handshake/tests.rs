@@ -31,7 +31,7 @@ fn with<T>(request: &str, look: impl FnOnce(&Upgrade<'_>) -> T) -> T {
 }
 
 fn class_of(request: &str) -> ClientClass {
-    with(request, |upgrade| upgrade.class())
+    with(request, Upgrade::class)
 }
 
 #[test]

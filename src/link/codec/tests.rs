@@ -129,7 +129,7 @@ fn through_the_wire<M: Wire>(messages: &[M], piece: usize) -> Result<Vec<M>, Mal
     let mut taken = Vec::new();
     for part in bytes.chunks(piece) {
         inbox.extend(part);
-        while let Some(message) = inbox.next()? {
+        while let Some(message) = inbox.take()? {
             taken.push(message);
         }
     }
@@ -172,7 +172,7 @@ proptest! {
 fn a_length_above_the_limit_is_refused_at_once() {
     let mut inbox = Inbox::default();
     inbox.extend(&[0xff; 4]);
-    assert_eq!(inbox.next::<ToBroker>(), Err(Malformed::Oversized(0xffff_ffff)));
+    assert_eq!(inbox.take::<ToBroker>(), Err(Malformed::Oversized(0xffff_ffff)));
 }
 
 #[test]

@@ -1,36 +1,36 @@
-//! The whole server as threads. Placeholder roles: the real ones are tested over their dialects.
+//! The whole server as threads of one process.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use super::*;
-use crate::config::{Limits, ListenAddress, LogFormat, LogLevel, LogSettings, UuidKey};
-use std::io::Read;
-use std::net::TcpStream;
-use std::time::Duration;
+use crate::client::{Publisher, To};
+use crate::config::{self, Source};
+
+fn config(folder: &std::path::Path) -> Config {
+    let flags = [("address", "ws://127.0.0.1:0"), ("workers", "2"), ("console", "off")];
+    let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+    config::load(&Source { flags, folder: folder.to_owned(), ..Source::default() }).unwrap().config
+}
 
 #[test]
-fn it_listens_answers_and_stops_and_a_second_one_is_refused() {
-    let state_folder =
-        std::env::temp_dir().join(format!("tagcast-inprocess-{}", std::process::id()));
-    let config = Config {
-        listen: vec![ListenAddress { text: "ws://127.0.0.1:0".to_owned() }],
-        workers: 2,
-        log: LogSettings {
-            file: None,
-            console: false,
-            level: LogLevel::Info,
-            format: LogFormat::Text,
-        },
-        limits: Limits { drain_time: Duration::from_secs(5) },
-        uuid_key: UuidKey::File(state_folder.join("uuid.key")),
-        state_folder: state_folder.clone(),
-    };
+fn it_serves_and_stops_and_a_second_one_in_the_same_folder_is_refused() {
+    let folder = std::env::temp_dir().join(format!("tagcast-inprocess-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let config = config(&folder);
     let server = InProcess::start(config.clone()).unwrap();
-    let mut text = String::new();
-    TcpStream::connect(server.addresses()[0]).unwrap().read_to_string(&mut text).unwrap();
-    assert!(text.starts_with("worker "), "{text}");
-    assert!(matches!(InProcess::start(config.clone()), Err(StartError::AlreadyRunning { .. })));
     let address = server.addresses()[0];
+    let mut page = TcpStream::connect(address).unwrap();
+    page.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
+    let mut text = String::new();
+    page.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("HTTP/1.1 200 OK"), "{text}");
+    let mut publisher = Publisher::connect(&format!("ws://{address}/web")).unwrap();
+    publisher.publish(&To::All, &"hello".into()).unwrap();
+    assert!(matches!(InProcess::start(config.clone()), Err(StartError::AlreadyRunning { .. })));
     server.stop();
+    assert!(publisher.publish(&To::All, &"too late".into()).is_err());
     assert!(TcpStream::connect(address).is_err());
     InProcess::start(config).unwrap().stop();
-    std::fs::remove_dir_all(state_folder).unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
 }
