@@ -1,7 +1,6 @@
 //! The members of one row: which clients carry one tag.
 
-use roaring::RoaringBitmap;
-
+use super::slots::{Slots, common};
 use crate::types::{Place, SlotSet, WorkerId};
 
 /// Members kept as a plain list; a bitmap of one costs as much memory as this many places.
@@ -15,7 +14,7 @@ pub(super) enum Members {
     /// Places in ascending order, at most [`FEW_MAX`].
     Few(Vec<Place>),
     /// Bitmaps in ascending order of their workers, none of them empty.
-    Many(Vec<(WorkerId, RoaringBitmap)>),
+    Many(Vec<(WorkerId, Slots)>),
 }
 
 impl Default for Members {
@@ -40,21 +39,22 @@ impl Members {
                 *self = Self::many(places);
                 self.insert(place);
             }
-            Self::Many(sets) => match find(sets, place.worker) {
-                Ok(at) => {
-                    if let Some((_, slots)) = sets.get_mut(at) {
-                        slots.insert(place.slot.0);
-                    }
+            Self::Many(sets) => {
+                let at = find(sets, place.worker).unwrap_or_else(|at| {
+                    sets.insert(at, (place.worker, Slots::new()));
+                    at
+                });
+                if let Some((_, slots)) = sets.get_mut(at) {
+                    slots.insert(place.slot);
                 }
-                Err(at) => {
-                    sets.insert(at, (place.worker, RoaringBitmap::from([place.slot.0])));
-                }
-            },
+            }
         }
     }
 
     fn many(places: &[Place]) -> Self {
-        Self::Many(grouped(places).map(|(worker, slots)| (worker, slots.0)).collect())
+        let mut many = Self::Many(Vec::new());
+        places.iter().for_each(|place| many.insert(*place));
+        many
     }
 
     /// Removes a client, if it is in it.
@@ -68,8 +68,8 @@ impl Members {
             Self::Many(sets) => {
                 let Ok(at) = find(sets, place.worker) else { return };
                 let Some((_, slots)) = sets.get_mut(at) else { return };
-                slots.remove(place.slot.0);
-                if slots.is_empty() {
+                slots.remove(place.slot);
+                if slots.len() == 0 {
                     sets.remove(at);
                 }
             }
@@ -81,7 +81,7 @@ impl Members {
         match self {
             Self::Few(places) => places.binary_search(&place).is_ok(),
             Self::Many(_) => {
-                self.slots(place.worker).is_some_and(|slots| slots.contains(place.slot.0))
+                self.slots(place.worker).is_some_and(|slots| slots.contains(place.slot))
             }
         }
     }
@@ -103,7 +103,7 @@ impl Members {
     }
 
     /// The bitmap of one worker, where there are bitmaps.
-    fn slots(&self, worker: WorkerId) -> Option<&RoaringBitmap> {
+    fn slots(&self, worker: WorkerId) -> Option<&Slots> {
         let Self::Many(sets) = self else { return None };
         sets.get(find(sets, worker).ok()?).map(|(_, slots)| slots)
     }
@@ -112,9 +112,7 @@ impl Members {
     pub(super) fn sets(&self) -> Vec<(WorkerId, SlotSet)> {
         match self {
             Self::Few(places) => grouped(places).collect(),
-            Self::Many(sets) => {
-                sets.iter().map(|(w, slots)| (*w, SlotSet(slots.clone()))).collect()
-            }
+            Self::Many(sets) => sets.iter().map(|(w, slots)| (*w, slots.to_set())).collect(),
         }
     }
 }
@@ -140,19 +138,11 @@ pub(super) fn intersection(mut rows: Vec<&Members>) -> Vec<(WorkerId, SlotSet)> 
 }
 
 /// What of one worker's slots is in all of these rows; `None` when there is nothing.
-fn within(worker: WorkerId, slots: &RoaringBitmap, rows: &[&Members]) -> Option<SlotSet> {
-    let mut bitmaps = vec![slots];
-    for row in rows {
-        bitmaps.push(row.slots(worker)?);
-    }
-    bitmaps.sort_by_key(|bitmap| bitmap.len());
-    let mut bitmaps = bitmaps.into_iter();
-    let (first, second) = (bitmaps.next()?, bitmaps.next());
-    let mut common = second.map_or_else(|| first.clone(), |second| first & second);
-    for bitmap in bitmaps {
-        common &= bitmap;
-    }
-    (!common.is_empty()).then_some(SlotSet(common))
+fn within(worker: WorkerId, slots: &Slots, rows: &[&Members]) -> Option<SlotSet> {
+    let others = rows.iter().map(|row| row.slots(worker));
+    let sets: Vec<&Slots> = std::iter::once(Some(slots)).chain(others).collect::<Option<_>>()?;
+    let common = common(&sets);
+    (!common.is_empty()).then_some(common)
 }
 
 /// Places in ascending order, by worker.
@@ -163,7 +153,7 @@ fn grouped(places: &[Place]) -> impl Iterator<Item = (WorkerId, SlotSet)> + '_ {
     })
 }
 
-fn find(sets: &[(WorkerId, RoaringBitmap)], worker: WorkerId) -> Result<usize, usize> {
+fn find(sets: &[(WorkerId, Slots)], worker: WorkerId) -> Result<usize, usize> {
     sets.binary_search_by_key(&worker, |(worker, _)| *worker)
 }
 

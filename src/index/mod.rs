@@ -7,8 +7,10 @@ mod members;
 mod names;
 mod places;
 mod resolve;
+mod slots;
 #[cfg(test)]
 mod tests;
+mod text;
 mod uuids;
 
 use std::fmt;
@@ -16,7 +18,7 @@ use std::fmt;
 use self::idents::Idents;
 use self::members::Members;
 use self::names::{Name, NameId, Names};
-use self::places::{Entry, Places, Reach};
+use self::places::{Entry, Places, Reach, Rows};
 pub use self::resolve::Resolved;
 use self::uuids::Uuids;
 use crate::types::{Client, ClientClass, ClientUuid, JoinNumber, Place, Tags, WorkerId};
@@ -98,7 +100,7 @@ impl Index {
         let reach = reach(client);
         let rows = match reach {
             Reach::Tags => self.enter_rows(place, tenant, &client.tags),
-            Reach::Name | Reach::Nothing => Box::default(),
+            Reach::Name | Reach::Nothing => Rows::new(),
         };
         let ident = client
             .ident
@@ -111,9 +113,9 @@ impl Index {
     }
 
     /// Enters a client into the row of everyone and those of its tags; tells which ones.
-    fn enter_rows(&mut self, place: Place, tenant: NameId, tags: &Tags) -> Box<[NameId]> {
+    fn enter_rows(&mut self, place: Place, tenant: NameId, tags: &Tags) -> Rows {
         let names = tags.iter().map(|tag| Name::tag(tenant, tag));
-        let mut rows = Vec::with_capacity(tags.len() + 1);
+        let mut rows = Rows::with_capacity(tags.len() + 1);
         for name in std::iter::once(Name::everyone(tenant)).chain(names) {
             let row = self.rows.intern(name);
             if let Some(members) = self.rows.get_mut(row) {
@@ -121,7 +123,7 @@ impl Index {
             }
             rows.push(row);
         }
-        rows.into_boxed_slice()
+        rows
     }
 
     fn leave_row(&mut self, place: Place, row: NameId) {

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use smallvec::SmallVec;
+
 use super::names::NameId;
 use crate::types::{ClientUuid, JoinNumber, Place, Slot, WorkerId};
 
 /// Entries of one page. Slots are dense, as a worker reuses them; pages keep a table of a million
 /// from being copied when it grows, and a slot that is out of line from costing more than a page.
-const PAGE_SLOTS: u32 = 256;
+const PAGE_SLOTS: u32 = 512;
 
 /// What the index keeps of one client; the texts stand in [`super::names::Names`].
 #[derive(Debug)]
@@ -19,9 +21,14 @@ pub(super) struct Entry {
     /// Only of those whom an ident can reach.
     pub(super) ident: Option<NameId>,
     /// The row of everyone and those of its tags; none unless it is reached by them.
-    pub(super) rows: Box<[NameId]>,
+    pub(super) rows: Rows,
     pub(super) reach: Reach,
 }
+
+/// Row ids; five tags and everyone need no memory of their own.
+pub(super) type Rows = SmallVec<[NameId; 6]>;
+
+const _: () = assert!(size_of::<Option<Entry>>() <= 72, "a million clients are 72 MB of entries");
 
 /// What reaches a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

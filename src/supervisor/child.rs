@@ -135,8 +135,9 @@ impl Attendant {
                         self.child.start_kill()?;
                     }
                 }
-                interest = line.ready(), if link == Peer::Alive => {
-                    link = line.exchange(interest?, &mut reports);
+                ready = line.ready(), if link == Peer::Alive => {
+                    ready?;
+                    link = line.exchange(&mut reports);
                     if link == Peer::Gone {
                         // A child without a control link cannot be ended in order.
                         self.child.start_kill()?;
@@ -170,29 +171,29 @@ impl Line {
         Ok(Self { desk, waiter: UnixStream::from_std(waiter)? })
     }
 
-    async fn ready(&self) -> io::Result<Interest> {
+    async fn ready(&self) -> io::Result<()> {
         let interest = if self.desk.holds_orders() {
             Interest::READABLE | Interest::WRITABLE
         } else {
             Interest::READABLE
         };
-        self.waiter.ready(interest).await?;
-        Ok(interest)
+        self.waiter.ready(interest).await.map(drop)
     }
 
     /// Reads and writes what can be, to the last byte: so the readiness may be forgotten, save
-    /// what came meanwhile (tokio sees to that).
-    fn exchange(&mut self, interest: Interest, reports: &mut Vec<Report>) -> Peer {
-        let mut peer = Peer::Alive;
-        let _forgotten: io::Result<()> = self.waiter.try_io(interest, || {
-            let flushed = self.desk.flush();
+    /// what came meanwhile (tokio sees to that). One direction after the other, since `try_io`
+    /// does nothing at all when it is asked for both.
+    fn exchange(&mut self, reports: &mut Vec<Report>) -> Peer {
+        let (mut peer, mut flushed) = (Peer::Alive, Ok(()));
+        let _forgotten: io::Result<()> = self.waiter.try_io(Interest::READABLE, || {
             peer = self.desk.reports(reports).unwrap_or(Peer::Gone);
-            if flushed.is_err() {
-                peer = Peer::Gone;
-            }
             Err(io::ErrorKind::WouldBlock.into())
         });
-        peer
+        let _forgotten: io::Result<()> = self.waiter.try_io(Interest::WRITABLE, || {
+            flushed = self.desk.flush();
+            Err(io::ErrorKind::WouldBlock.into())
+        });
+        if flushed.is_ok() { peer } else { Peer::Gone }
     }
 }
 
@@ -206,5 +207,39 @@ impl std::fmt::Display for Death {
                 (None, None) => write!(f, "{status}"),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::control::{Control, SocketControl};
+
+    #[tokio::test]
+    async fn orders_that_a_slow_child_did_not_take_follow_when_it_reads() {
+        let (desk, theirs) = control_pair().unwrap();
+        let mut control = SocketControl::new(theirs).unwrap();
+        let mut line = Line::new(desk).unwrap();
+        let json: Arc<str> = Arc::from("x".repeat(4_000_000));
+        line.desk.order(Order::Configure { json }).unwrap();
+        line.desk.order(Order::Quiesce).unwrap();
+        assert!(line.desk.holds_orders());
+        let (mut orders, mut reports) = (Vec::new(), Vec::new());
+        while orders.len() < 2 {
+            assert_eq!(control.orders(&mut orders).unwrap(), Peer::Alive);
+            if line.desk.holds_orders() {
+                line.ready().await.unwrap();
+                assert_eq!(line.exchange(&mut reports), Peer::Alive);
+            }
+        }
+        control.report(Report::Quiet).unwrap();
+        line.ready().await.unwrap();
+        assert_eq!(
+            (line.exchange(&mut reports), &reports[..]),
+            (Peer::Alive, &[Report::Quiet][..])
+        );
+        drop(control);
+        line.ready().await.unwrap();
+        assert_eq!(line.exchange(&mut reports), Peer::Gone);
     }
 }

@@ -225,11 +225,23 @@ mod tests {
             assert_eq!(sink.offer(&line), Taken::Whole);
         }
         sink.finish();
-        assert!(sink.0[0].lost.load(Ordering::Relaxed) >= 1000);
+        let lost = Arc::clone(&sink.0[0].lost);
         drop(sink);
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
-        assert!(text.contains("lost_lines="));
+        let (notices, whole): (Vec<_>, Vec<_>) =
+            text.lines().partition(|line| line.contains("lost_lines="));
+        let told: usize = notices
+            .iter()
+            .map(|notice| notice.rsplit('=').next().unwrap().parse::<usize>().unwrap())
+            .sum();
+        let untold = usize::try_from(lost.load(Ordering::Relaxed)).unwrap();
+        assert!(whole.len() >= LINES_WAITING_MAX && told + untold > 0);
+        assert_eq!(
+            whole.len() + told + untold,
+            2 * LINES_WAITING_MAX,
+            "every line is accounted for"
+        );
     }
 
     #[test]

@@ -193,6 +193,8 @@ fn compare(index: &Index, model: &Model, addresses: &[(Tenant, Address)]) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
     #[test]
     fn the_index_says_what_a_list_of_all_clients_says(
         steps in vec(any_step(), 1..60),
