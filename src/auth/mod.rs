@@ -1,0 +1,3 @@
+//! Who may do what, and identities that cannot be forged.
+
+pub mod uuid;

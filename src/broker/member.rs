@@ -1,0 +1,122 @@
+//! A worker as the broker sees it: how far its link is, and what it is still to be told.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, BytesMut};
+
+use super::router::Breach;
+use crate::link::codec::Wire;
+use crate::link::message::{SetName, ToBroker, ToWorker, VERSION};
+use crate::types::{Number, SlotSet, Source};
+
+/// A worker with a link to this broker.
+#[derive(Debug)]
+pub struct Member {
+    /// Which worker.
+    pub source: Source,
+    /// What its link waits to be told next.
+    pub out: Outgoing,
+    pub(super) standing: Standing,
+    /// What it said while others were still awaited; its window bounds it (rule L4).
+    pub(super) held: VecDeque<ToBroker>,
+    pub(super) last_publication: Option<Number>,
+    pub(super) turn_ended_at: Option<Number>,
+    pub(super) set_names: u32,
+}
+
+/// How far a link is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing was said yet.
+    Linked,
+    /// It says which clients it has.
+    Announcing,
+    /// It has said all that an earlier broker knew.
+    Announced,
+    /// What was held back turned out to break a rule.
+    Broken(Breach),
+}
+
+impl Member {
+    pub(super) fn new(source: Source) -> Self {
+        Self {
+            source,
+            out: Outgoing::default(),
+            standing: Standing::Linked,
+            held: VecDeque::new(),
+            last_publication: None,
+            turn_ended_at: None,
+            set_names: 0,
+        }
+    }
+
+    pub(super) fn greeted(&mut self, version: u16, says: Source) -> Result<(), Breach> {
+        if version != VERSION {
+            return Err(Breach::Version(version));
+        }
+        if says != self.source {
+            return Err(Breach::Stranger(says));
+        }
+        self.standing = Standing::Announcing;
+        Ok(())
+    }
+
+    /// The rule that it broke while nobody listened, if it did.
+    #[must_use]
+    pub fn breach(&self) -> Option<Breach> {
+        match self.standing {
+            Standing::Broken(breach) => Some(breach),
+            _ => None,
+        }
+    }
+
+    /// Gives a set a name that holds to the end of the turn; the first one begins a batch, so no
+    /// name of an earlier turn can be meant by mistake.
+    pub(super) fn name_set(&mut self, slots: SlotSet) -> SetName {
+        if self.set_names == 0 {
+            self.out.tell(&ToWorker::Batch);
+        }
+        let name = SetName(self.set_names);
+        self.set_names += 1;
+        self.out.tell(&ToWorker::Set { name, slots });
+        name
+    }
+}
+
+/// Bytes for one link, counted, so that it can be said when a publication has left (rule L5).
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    buffer: BytesMut,
+    appended: u64,
+}
+
+impl Outgoing {
+    pub(super) fn tell(&mut self, message: &ToWorker) {
+        let before = self.buffer.len();
+        message.encode(&mut self.buffer);
+        self.appended += (self.buffer.len() - before) as u64;
+    }
+
+    /// All bytes that were ever to be sent.
+    #[must_use]
+    pub fn appended(&self) -> u64 {
+        self.appended
+    }
+
+    /// All bytes that the link has taken.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.appended - self.buffer.len() as u64
+    }
+
+    /// What the link has not taken yet.
+    #[must_use]
+    pub fn pending(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// The link took the first of the pending bytes.
+    pub fn took(&mut self, bytes: usize) {
+        self.buffer.advance(bytes);
+    }
+}

@@ -1,0 +1,67 @@
+//! Addresses that were resolved in this turn: publishers repeat themselves, so the next publication
+//! to the same tags costs no second search, and its set crosses each link once.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::member::Member;
+use crate::index::Index;
+use crate::link::message::{SetName, Target};
+use crate::types::{Address, Place, Recipients, TagQuery, Tenant, WorkerId};
+
+/// The sets of this turn. Forgotten at its end and whenever a client joins or leaves: nothing that
+/// was said about sets may outlive the batch, or a publication goes to the wrong clients.
+#[derive(Debug, Default)]
+pub(super) struct Resolved {
+    sets: HashMap<Tenant, HashMap<TagQuery, Vec<(WorkerId, SetName)>>>,
+}
+
+impl Resolved {
+    pub(super) fn forget(&mut self) {
+        if !self.sets.is_empty() {
+            self.sets.clear();
+        }
+    }
+
+    /// Which clients of which workers an address names; names sets to the workers as needed.
+    pub(super) fn resolve(
+        &mut self,
+        index: &Index,
+        tenant: &Tenant,
+        address: &Address,
+        members: &mut BTreeMap<WorkerId, Member>,
+    ) -> Vec<(WorkerId, Target)> {
+        let Recipients::Matching(query) = &address.recipients else {
+            return single(index, tenant, address);
+        };
+        let except = address.except.and_then(|uuid| index.place_of(tenant, uuid));
+        let known = self.sets.get(tenant).and_then(|sets| sets.get(query));
+        if let Some(sets) = known {
+            return targets(sets, except);
+        }
+        let mut sets = Vec::new();
+        for (worker, slots) in index.resolve(tenant, address).sets {
+            if let Some(member) = members.get_mut(&worker) {
+                sets.push((worker, member.name_set(slots)));
+            }
+        }
+        let to = targets(&sets, except);
+        self.sets.entry(tenant.clone()).or_default().insert(query.clone(), sets);
+        to
+    }
+}
+
+fn single(index: &Index, tenant: &Tenant, address: &Address) -> Vec<(WorkerId, Target)> {
+    let sets = index.resolve(tenant, address).sets;
+    let first = |(worker, slots): (WorkerId, crate::types::SlotSet)| {
+        slots.iter().next().map(|slot| (worker, Target::One(slot)))
+    };
+    sets.into_iter().filter_map(first).collect()
+}
+
+fn targets(sets: &[(WorkerId, SetName)], except: Option<Place>) -> Vec<(WorkerId, Target)> {
+    let target = |(worker, name): &(WorkerId, SetName)| {
+        let except = except.filter(|place| place.worker == *worker).map(|place| place.slot);
+        (*worker, Target::Set { name: *name, except })
+    };
+    sets.iter().map(target).collect()
+}

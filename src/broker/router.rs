@@ -1,0 +1,327 @@
+//! The broker's decisions: who is connected, who gets what, what may be acknowledged.
+//!
+//! No I/O and no clock: messages of workers go in, bytes for their links come out, so that the
+//! rules L3 to L6 can be tested without a process.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::fmt;
+
+use super::member::{Member, Standing};
+use super::resolved::Resolved;
+use crate::index::Index;
+use crate::link::message::{Deliver, ToBroker, ToWorker, VERSION};
+use crate::types::{
+    Client, JoinNumber, Number, Place, Publication, Recipients, Sequence, Slot, Source, WorkerId,
+};
+
+/// The broker without its sockets.
+#[derive(Debug, Default)]
+pub struct Router {
+    index: Index,
+    members: BTreeMap<WorkerId, Member>,
+    /// Workers that lived when this broker started and have not announced their clients yet: while
+    /// there is one, nothing is resolved (rule L6).
+    awaited: BTreeSet<Source>,
+    /// Publications to one recipient that were delivered before this broker started.
+    delivered: HashSet<(Source, Number)>,
+    resolved: Resolved,
+    /// What was resolved, turn by turn, and is not acknowledged yet (rule L5).
+    turns: VecDeque<Turn>,
+    last_join: u64,
+    last_sequence: u64,
+}
+
+/// What one turn resolved: to be acknowledged once every link has taken what it was given by then.
+#[derive(Debug)]
+struct Turn {
+    /// The last publication of each source.
+    resolved: BTreeMap<Source, Number>,
+    /// How many bytes each link must have taken.
+    marks: Vec<(Source, u64)>,
+}
+
+/// A worker that does not keep to the rules of the link; its link ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breach {
+    /// It speaks another version of the language.
+    Version(u16),
+    /// It says that it is another worker.
+    Stranger(Source),
+    /// A message that may not come at this point.
+    OutOfPlace(&'static str),
+    /// It puts a client into a slot that is taken, or with a UUID that is.
+    Taken(Slot),
+    /// Its publications are not in order.
+    Disorder(Number),
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(version) => write!(f, "version {version} instead of {VERSION}"),
+            Self::Stranger(source) => {
+                write!(f, "says it is worker {} of generation {}", source.worker, source.generation)
+            }
+            Self::OutOfPlace(what) => write!(f, "{what} out of place"),
+            Self::Taken(slot) => write!(f, "slot {slot} or its UUID is taken"),
+            Self::Disorder(number) => write!(f, "publication {} out of order", number.0),
+        }
+    }
+}
+
+impl Router {
+    /// A broker that must hear these workers out before it resolves anything.
+    #[must_use]
+    pub fn awaiting(sources: impl IntoIterator<Item = Source>) -> Self {
+        Self { awaited: sources.into_iter().collect(), ..Self::default() }
+    }
+
+    /// A link to a worker was made.
+    pub fn linked(&mut self, source: Source) {
+        let former = self.members.insert(source.worker, Member::new(source));
+        debug_assert!(former.is_none(), "a worker's link is made once for each broker");
+    }
+
+    /// A link ended: its clients are gone, and nothing waits for what it was given.
+    pub fn unlinked(&mut self, source: Source) {
+        if self.members.get(&source.worker).is_none_or(|member| member.source != source) {
+            return;
+        }
+        self.members.remove(&source.worker);
+        self.resolved.forget();
+        self.index.remove_worker(source.worker);
+    }
+
+    /// A worker's process has ended: it is not awaited any more.
+    pub fn dead(&mut self, source: Source) {
+        self.unlinked(source);
+        self.awaited.remove(&source);
+        self.resume();
+    }
+
+    /// Whether every worker that is awaited has announced its clients.
+    #[must_use]
+    pub fn is_resolving(&self) -> bool {
+        self.awaited.is_empty()
+    }
+
+    /// Clients of all workers.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.index.clients()
+    }
+
+    /// Takes one message of a worker.
+    ///
+    /// # Errors
+    ///
+    /// When the worker does not keep to the rules; the caller ends its link.
+    pub fn take(&mut self, source: Source, message: ToBroker) -> Result<(), Breach> {
+        let resolving = self.is_resolving();
+        let Some(member) = self.members.get_mut(&source.worker) else {
+            return Err(Breach::Stranger(source));
+        };
+        match (member.standing, message) {
+            (Standing::Linked, ToBroker::Hello { version, source: says }) => {
+                member.greeted(version, says)
+            }
+            (Standing::Announcing, ToBroker::Announce { slot, number, client }) => {
+                self.announce(source, slot, (number, client))
+            }
+            (Standing::Announcing, ToBroker::Seen { source, numbers }) => {
+                self.delivered.extend(numbers.into_iter().map(|number| (source, number)));
+                Ok(())
+            }
+            (Standing::Announcing, ToBroker::Announced { sequence }) => {
+                member.standing = Standing::Announced;
+                self.last_sequence = self.last_sequence.max(sequence.0);
+                self.awaited.remove(&source);
+                self.resume();
+                Ok(())
+            }
+            (Standing::Announced, message) if resolving => self.act(source, message),
+            (Standing::Announced, message) => {
+                member.held.push_back(message);
+                Ok(())
+            }
+            _ => Err(Breach::OutOfPlace("a message")),
+        }
+    }
+
+    fn announce(
+        &mut self,
+        source: Source,
+        slot: Slot,
+        (number, client): (JoinNumber, Client),
+    ) -> Result<(), Breach> {
+        self.last_join = self.last_join.max(number.0);
+        let place = Place { worker: source.worker, slot };
+        self.index.join(place, number, &client).map_err(|_| Breach::Taken(slot))
+    }
+
+    /// Does what was held back while workers were awaited, once none is.
+    fn resume(&mut self) {
+        if !self.is_resolving() {
+            return;
+        }
+        let sources: Vec<Source> = self.members.values().map(|member| member.source).collect();
+        for source in sources {
+            self.release(source);
+        }
+    }
+
+    fn release(&mut self, source: Source) {
+        while let Some(message) =
+            self.members.get_mut(&source.worker).and_then(|member| member.held.pop_front())
+        {
+            if let Err(breach) = self.act(source, message) {
+                if let Some(member) = self.members.get_mut(&source.worker) {
+                    member.standing = Standing::Broken(breach);
+                }
+                return;
+            }
+        }
+    }
+
+    fn act(&mut self, source: Source, message: ToBroker) -> Result<(), Breach> {
+        match message {
+            ToBroker::Join { slot, client } => self.join(source, slot, client),
+            ToBroker::Leave { slot } => {
+                self.leave(source, slot);
+                Ok(())
+            }
+            ToBroker::Publish { number, publication } => self.publish(source, number, publication),
+            ToBroker::Hello { .. }
+            | ToBroker::Announce { .. }
+            | ToBroker::Seen { .. }
+            | ToBroker::Announced { .. } => Err(Breach::OutOfPlace("an announcement")),
+        }
+    }
+
+    fn join(&mut self, source: Source, slot: Slot, client: Client) -> Result<(), Breach> {
+        let number = JoinNumber(self.last_join + 1);
+        let place = Place { worker: source.worker, slot };
+        self.index.join(place, number, &client).map_err(|_| Breach::Taken(slot))?;
+        self.last_join = number.0;
+        self.resolved.forget();
+        let own = self.connections(source.worker);
+        let smallest = self.members.keys().map(|worker| self.connections(*worker)).min();
+        let joined = ToWorker::Joined { slot, number, own, smallest: smallest.unwrap_or(own) };
+        self.tell(source.worker, &joined);
+        Ok(())
+    }
+
+    fn connections(&self, worker: WorkerId) -> u32 {
+        u32::try_from(self.index.clients_of(worker)).unwrap_or(u32::MAX)
+    }
+
+    /// A worker may take back a join that was not answered: then there is nobody to remove.
+    fn leave(&mut self, source: Source, slot: Slot) {
+        if self.index.leave(Place { worker: source.worker, slot }).is_some() {
+            self.resolved.forget();
+        }
+        self.tell(source.worker, &ToWorker::Left { slot });
+    }
+
+    fn publish(
+        &mut self,
+        source: Source,
+        number: Number,
+        publication: Publication,
+    ) -> Result<(), Breach> {
+        let Some(member) = self.members.get_mut(&source.worker) else { return Ok(()) };
+        if member.last_publication.is_some_and(|last| number <= last) {
+            return Err(Breach::Disorder(number));
+        }
+        member.last_publication = Some(number);
+        let is_single = matches!(publication.address.recipients, Recipients::First { .. });
+        if is_single && self.delivered.contains(&(source, number)) {
+            return Ok(());
+        }
+        self.last_sequence += 1;
+        self.deliver((source, number), Sequence(self.last_sequence), publication);
+        Ok(())
+    }
+
+    fn deliver(
+        &mut self,
+        (source, number): (Source, Number),
+        sequence: Sequence,
+        publication: Publication,
+    ) {
+        let Publication { tenant, address, content } = publication;
+        let to = self.resolved.resolve(&self.index, &tenant, &address, &mut self.members);
+        for (worker, target) in to {
+            let content = content.clone();
+            let deliver = Deliver { source, number, sequence, target, content };
+            self.tell(worker, &ToWorker::Deliver(deliver));
+        }
+    }
+
+    fn tell(&mut self, worker: WorkerId, message: &ToWorker) {
+        if let Some(member) = self.members.get_mut(&worker) {
+            member.out.tell(message);
+        }
+    }
+
+    /// Ends a turn: what it resolved is acknowledged when all links have taken it (rule L5).
+    pub fn end_turn(&mut self) {
+        self.resolved.forget();
+        let mut resolved = BTreeMap::new();
+        for member in self.members.values_mut() {
+            member.set_names = 0;
+            if let Some(last) = member.last_publication
+                && member.turn_ended_at.is_none_or(|before| before < last)
+            {
+                member.turn_ended_at = Some(last);
+                resolved.insert(member.source, last);
+            }
+        }
+        if !resolved.is_empty() {
+            let marks = self.members.values().map(|member| (member.source, member.out.appended()));
+            self.turns.push_back(Turn { resolved, marks: marks.collect() });
+        }
+        self.acknowledge();
+    }
+
+    /// Acknowledges what all links have taken. A source's own link needs no waiting for: the word
+    /// stands behind the deliveries in the same stream.
+    pub fn acknowledge(&mut self) {
+        while let Some(turn) = self.turns.front_mut() {
+            let members = &self.members;
+            turn.marks.retain(|(source, mark)| {
+                members
+                    .get(&source.worker)
+                    .is_some_and(|member| member.source == *source && member.out.written() < *mark)
+            });
+            let open = &turn.marks;
+            turn.resolved.retain(|source, up_to| {
+                let waits = open.iter().any(|(waited_for, _)| waited_for != source);
+                if let Some(member) = self.members.get_mut(&source.worker)
+                    && member.source == *source
+                    && !waits
+                {
+                    member.out.tell(&ToWorker::Acknowledged { up_to: *up_to });
+                }
+                waits
+            });
+            if !turn.resolved.is_empty() {
+                return;
+            }
+            self.turns.pop_front();
+        }
+    }
+
+    /// The members whose links have something to take, or that must end.
+    pub fn members_mut(&mut self) -> impl Iterator<Item = &mut Member> {
+        self.members.values_mut()
+    }
+
+    /// The member on a seat.
+    pub fn member_mut(&mut self, worker: WorkerId) -> Option<&mut Member> {
+        self.members.get_mut(&worker)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+use std::net::{IpAddr, Ipv4Addr};
+
+use bytes::Bytes;
+
+use super::*;
+use crate::link::codec::Inbox;
+use crate::link::message::{SetName, Target};
+use crate::types::{
+    Address, ClientClass, ClientUuid, Content, Form, Generation, Ident, Tag, Tags, Tenant,
+};
+
+fn source(worker: u16) -> Source {
+    Source { worker: WorkerId(worker), generation: Generation(1) }
+}
+
+fn client(byte: u8) -> Client {
+    Client {
+        tenant: Tenant::shared(),
+        uuid: ClientUuid([byte; 16]),
+        ident: Ident::new("name").ok(),
+        tags: Tags::new([Tag::new("n", &byte.to_string()).unwrap()]).unwrap(),
+        class: ClientClass::Web,
+        takes_publications: true,
+        ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    }
+}
+
+fn publish(number: u64, address: Address) -> ToBroker {
+    let content = Content { form: Form::Message, payload: Bytes::from_static(b"1") };
+    let publication = Publication { tenant: Tenant::shared(), address, content };
+    ToBroker::Publish { number: Number(number), publication }
+}
+
+/// A broker with these workers, all of which have announced nobody.
+fn router(workers: u16) -> Router {
+    let mut router = Router::awaiting([]);
+    for worker in 0..workers {
+        greet(&mut router, worker);
+        say(&mut router, worker, ToBroker::Announced { sequence: Sequence(0) });
+    }
+    router
+}
+
+fn greet(router: &mut Router, worker: u16) {
+    router.linked(source(worker));
+    say(router, worker, ToBroker::Hello { version: VERSION, source: source(worker) });
+}
+
+fn say(router: &mut Router, worker: u16, message: ToBroker) {
+    router.take(source(worker), message).unwrap();
+}
+
+fn join(router: &mut Router, worker: u16, slot: u32, byte: u8) {
+    say(router, worker, ToBroker::Join { slot: Slot(slot), client: client(byte) });
+}
+
+/// What a worker's link would take now, and takes.
+fn told(router: &mut Router, worker: u16) -> Vec<ToWorker> {
+    let member = router.member_mut(WorkerId(worker)).unwrap();
+    let mut inbox = Inbox::default();
+    inbox.extend(member.out.pending());
+    let bytes = member.out.pending().len();
+    member.out.took(bytes);
+    std::iter::from_fn(|| inbox.next().unwrap()).collect()
+}
+
+fn deliveries(told: &[ToWorker]) -> Vec<(u64, Target)> {
+    let each = told.iter().filter_map(|message| match message {
+        ToWorker::Deliver(deliver) => Some((deliver.number.0, deliver.target)),
+        _ => None,
+    });
+    each.collect()
+}
+
+fn is_acknowledged(told: &[ToWorker], number: u64) -> bool {
+    told.contains(&ToWorker::Acknowledged { up_to: Number(number) })
+}
+
+#[test]
+fn a_client_is_addressable_before_its_join_is_answered() {
+    let mut router = router(2);
+    join(&mut router, 0, 3, 1);
+    say(&mut router, 1, publish(1, Address::everyone()));
+    let told = told(&mut router, 0);
+    assert!(matches!(
+        told.first(),
+        Some(ToWorker::Joined { slot: Slot(3), own: 1, smallest: 0, .. })
+    ));
+    assert_eq!(deliveries(&told).len(), 1);
+}
+
+#[test]
+fn an_acknowledgement_waits_for_the_links_of_all_other_workers() {
+    let mut router = router(2);
+    join(&mut router, 0, 0, 1);
+    join(&mut router, 1, 0, 2);
+    say(&mut router, 0, publish(1, Address::everyone()));
+    router.end_turn();
+    assert!(!is_acknowledged(&told(&mut router, 0), 1), "worker 1 has not taken its delivery");
+    told(&mut router, 1);
+    router.acknowledge();
+    assert!(is_acknowledged(&told(&mut router, 0), 1));
+}
+
+#[test]
+fn a_dead_worker_holds_up_no_acknowledgement() {
+    let mut router = router(2);
+    join(&mut router, 1, 0, 2);
+    say(&mut router, 0, publish(1, Address::everyone()));
+    router.end_turn();
+    router.dead(source(1));
+    router.acknowledge();
+    assert!(is_acknowledged(&told(&mut router, 0), 1));
+}
+
+#[test]
+fn a_set_is_named_again_in_each_turn_and_after_each_join() {
+    let mut router = router(1);
+    join(&mut router, 0, 0, 1);
+    say(&mut router, 0, publish(1, Address::everyone()));
+    say(&mut router, 0, publish(2, Address::everyone()));
+    let sets = |told: &[ToWorker]| {
+        told.iter().filter(|message| matches!(message, ToWorker::Set { .. })).count()
+    };
+    assert_eq!(sets(&told(&mut router, 0)), 1);
+    join(&mut router, 0, 1, 2);
+    say(&mut router, 0, publish(3, Address::everyone()));
+    let after_join = told(&mut router, 0);
+    assert_eq!(sets(&after_join), 1);
+    let target = Target::Set { name: SetName(1), except: None };
+    assert_eq!(deliveries(&after_join), [(3, target)]);
+    router.end_turn();
+    say(&mut router, 0, publish(4, Address::everyone()));
+    let next_turn = told(&mut router, 0);
+    assert!(next_turn.contains(&ToWorker::Batch));
+    assert_eq!(sets(&next_turn), 1);
+}
+
+#[test]
+fn a_successor_resolves_nothing_before_everyone_has_announced_or_is_dead() {
+    let mut router = Router::awaiting([source(0), source(1), source(2)]);
+    greet(&mut router, 0);
+    let (slot, number) = (Slot(4), JoinNumber(9));
+    say(&mut router, 0, ToBroker::Announce { slot, number, client: client(1) });
+    say(&mut router, 0, ToBroker::Announced { sequence: Sequence(70) });
+    say(&mut router, 0, publish(12, Address::everyone()));
+    join(&mut router, 0, 5, 5);
+    assert_eq!(told(&mut router, 0), []);
+    greet(&mut router, 1);
+    say(&mut router, 1, ToBroker::Announce { slot, number: JoinNumber(3), client: client(2) });
+    say(&mut router, 1, ToBroker::Announced { sequence: Sequence(60) });
+    assert!(!router.is_resolving());
+    router.dead(source(2));
+    let first = told(&mut router, 0);
+    assert_eq!(deliveries(&first).len(), 1);
+    assert_eq!(deliveries(&told(&mut router, 1)).len(), 1);
+    let sequence = first.iter().find_map(|message| match message {
+        ToWorker::Deliver(deliver) => Some(deliver.sequence),
+        _ => None,
+    });
+    assert_eq!(sequence, Some(Sequence(71)), "the line goes on");
+    assert!(first.iter().any(|message| {
+        matches!(message, ToWorker::Joined { slot: Slot(5), number: JoinNumber(10), .. })
+    }));
+}
+
+#[test]
+fn a_repeat_of_a_single_delivery_reaches_no_second_client() {
+    let mut router = Router::awaiting([source(0), source(1)]);
+    let named = |worker: u16| ToBroker::Announce {
+        slot: Slot(1),
+        number: JoinNumber(u64::from(worker) + 1),
+        client: client(u8::try_from(worker).unwrap()),
+    };
+    for worker in [0, 1] {
+        greet(&mut router, worker);
+        say(&mut router, worker, named(worker));
+    }
+    say(&mut router, 1, ToBroker::Seen { source: source(0), numbers: vec![Number(7)] });
+    for worker in [0, 1] {
+        say(&mut router, worker, ToBroker::Announced { sequence: Sequence(0) });
+    }
+    let to_name = Address::first(None, Ident::new("name").ok());
+    say(&mut router, 0, publish(7, to_name.clone()));
+    say(&mut router, 0, publish(8, to_name));
+    router.end_turn();
+    let told = told(&mut router, 0);
+    assert_eq!(deliveries(&told), [(8, Target::One(Slot(1)))]);
+    assert!(is_acknowledged(&told, 8));
+}
+
+#[test]
+fn a_slot_is_given_back_only_by_the_broker_and_a_tenant_reaches_no_other() {
+    let mut router = router(1);
+    join(&mut router, 0, 0, 1);
+    let stranger = Client { tenant: Tenant("other".into()), ..client(2) };
+    say(&mut router, 0, ToBroker::Join { slot: Slot(1), client: stranger });
+    told(&mut router, 0);
+    say(&mut router, 0, publish(1, Address::everyone()));
+    say(&mut router, 0, ToBroker::Leave { slot: Slot(0) });
+    say(&mut router, 0, publish(2, Address::everyone()));
+    let told = told(&mut router, 0);
+    assert_eq!(deliveries(&told).len(), 1);
+    assert_eq!(told.last(), Some(&ToWorker::Left { slot: Slot(0) }));
+}
+
+#[test]
+fn a_worker_that_breaks_the_rules_loses_its_link() {
+    let mut router = router(1);
+    join(&mut router, 0, 0, 1);
+    let again = ToBroker::Join { slot: Slot(0), client: client(2) };
+    assert_eq!(router.take(source(0), again), Err(Breach::Taken(Slot(0))));
+    say(&mut router, 0, publish(5, Address::everyone()));
+    let repeat = publish(5, Address::everyone());
+    assert_eq!(router.take(source(0), repeat), Err(Breach::Disorder(Number(5))));
+    let late = ToBroker::Announced { sequence: Sequence(0) };
+    assert!(router.take(source(0), late).is_err());
+    router.linked(source(1));
+    let hello = ToBroker::Hello { version: VERSION, source: source(2) };
+    assert_eq!(router.take(source(1), hello), Err(Breach::Stranger(source(2))));
+}

@@ -1,0 +1,183 @@
+//! From the values that were given to the configuration that holds.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::finding::{Fault, Place};
+use super::given::Given;
+use super::keys::folded;
+use super::listen::addresses;
+use super::settings::{
+    Config, DialectName, Limits, LogFormat, LogLevel, LogSettings, PhpwsSettings, ResourceBinding,
+    ResourceKind, Secret, UnknownPath, UuidForm, UuidKey,
+};
+use super::value::{self, Bounds, Size, choice, count, duration, is_absent, size, switch};
+use super::{KEYS, ListenAddress};
+use crate::types::limits::{CHUNKS_MAX, MESSAGE_BYTES_MAX, OUTBOX_SLACK_BYTES};
+
+const WORKERS: Bounds<usize> = Bounds::new(1, 256);
+const HANDSHAKE: Bounds<Duration> =
+    Bounds::new(Duration::from_millis(100), Duration::from_secs(300));
+const DRAIN: Bounds<Duration> = Bounds::new(Duration::from_millis(100), Duration::from_secs(3600));
+const PING: Bounds<Duration> =
+    Bounds::or_off(Duration::from_millis(100), Duration::from_secs(3600));
+const GAP: Bounds<Duration> = Bounds::new(Duration::ZERO, Duration::from_secs(1));
+const MESSAGE: Bounds<Size> = Bounds::new(Size(1024), Size(64 * 1024 * 1024));
+const OUTBOX: Bounds<Size> = Bounds::new(Size(1024), Size(1024 * 1024 * 1024));
+const CHUNKS: Bounds<usize> = Bounds::or_off(1, 1_000_000);
+
+/// Every value that is wrong is a finding; its default stands in for it, so that the rest is
+/// checked too.
+pub(super) fn build(given: &mut Given<'_>, folder: &Path) -> Config {
+    Config {
+        listen: listen(given),
+        workers: workers(given),
+        log: log(given, folder),
+        limits: limits(given),
+        uuid_key: uuid_key(given, folder),
+        state_folder: folder.join("state"),
+        default_dialect: given.read(("", "defaultDialect"), choice).unwrap_or(DialectName::Phpws),
+        unknown_path: given.read(("", "unknownPath"), choice).unwrap_or(UnknownPath::Phpws),
+        page: given.read(("", "page"), switch).unwrap_or(true),
+        phpws: phpws(given),
+        resources: resources(given),
+    }
+}
+
+fn listen(given: &mut Given<'_>) -> Vec<ListenAddress> {
+    let checked = |text: &str| {
+        let all = addresses(text)?;
+        all.iter().try_for_each(ListenAddress::check_loopback)?;
+        Ok(all)
+    };
+    let default = KEYS.iter().find(|key| key.name == "address").map_or("", |key| key.default);
+    let default = || addresses(default).unwrap_or_default();
+    given.read(("", "address"), checked).unwrap_or_else(default)
+}
+
+fn workers(given: &mut Given<'_>) -> u16 {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let parse = |text: &str| match text.trim() {
+        text if text.eq_ignore_ascii_case("auto") => Ok(cores().min(256)),
+        text => count(text, &WORKERS)
+            .map_err(|fault| Fault { right: format!("{}, or auto", fault.right), ..fault }),
+    };
+    let workers = given.read(("", "workers"), parse).unwrap_or_else(cores);
+    u16::try_from(workers).unwrap_or(u16::MAX)
+}
+
+fn log(given: &mut Given<'_>, folder: &Path) -> LogSettings {
+    LogSettings {
+        file: given.read(("", "logfile"), |text| Ok(path(text, folder))).flatten(),
+        console: given.read(("", "console"), switch).unwrap_or(true),
+        level: given.read(("", "logLevel"), choice).unwrap_or(LogLevel::Info),
+        format: given.read(("", "logFormat"), choice).unwrap_or(LogFormat::Text),
+    }
+}
+
+/// A relative path starts at the folder of the file.
+fn path(text: &str, folder: &Path) -> Option<PathBuf> {
+    (!is_absent(text)).then(|| folder.join(text.trim()))
+}
+
+fn limits(given: &mut Given<'_>) -> Limits {
+    let max_message = given.read(("", "maxMessage"), |text| size(text, &MESSAGE));
+    let max_message = max_message.unwrap_or(MESSAGE_BYTES_MAX);
+    let outbox_limit = given.read(("", "outboxLimit"), |text| {
+        let limit = size(text, &OUTBOX)?;
+        if limit < max_message {
+            let what = format!("is below maxMessage ({max_message} bytes): no such message fits");
+            return Err(Fault::new(what, format!("use {max_message} or more")));
+        }
+        Ok(limit)
+    });
+    let mut time = |name, bounds: &Bounds<Duration>, default| {
+        given.read(("", name), |text| duration(text, bounds)).unwrap_or(default)
+    };
+    Limits {
+        handshake_timeout: time("handshakeTimeout", &HANDSHAKE, Duration::from_secs(10)),
+        drain_time: time("drainTime", &DRAIN, Duration::from_secs(5)),
+        ping_interval: time("pingInterval", &PING, Duration::from_secs(20)),
+        max_message,
+        outbox_limit: outbox_limit.unwrap_or(max_message + OUTBOX_SLACK_BYTES),
+    }
+}
+
+fn uuid_key(given: &mut Given<'_>, folder: &Path) -> UuidKey {
+    let value = |text: &str| match is_absent(text) {
+        true => Ok(None),
+        false => value::key(text).map(|_| Some(Secret::new(text.trim().to_owned()))),
+    };
+    let key = given.read(("", "uuidKey"), value).flatten();
+    let file = given.read(("", "uuidKeyFile"), |text| Ok(path(text, folder))).flatten();
+    match (key, file) {
+        (Some(key), Some(_)) => {
+            let place = given.place("", "uuidKeyFile").unwrap_or(Place::Default);
+            let fault = Fault::new("stands beside uuidKey", "use one of the two");
+            given.find_fault(place, "uuidKeyFile", fault);
+            UuidKey::Value(key)
+        }
+        (Some(key), None) => UuidKey::Value(key),
+        (None, file) => UuidKey::File(file.unwrap_or_else(|| folder.join("state/uuid.key"))),
+    }
+}
+
+fn phpws(given: &mut Given<'_>) -> PhpwsSettings {
+    let max_chunks = given.read(("phpws", "maxChunks"), |text| count(text, &CHUNKS));
+    let mut gap = |name, millis| {
+        let gap = given.read(("phpws", name), |text| duration(text, &GAP));
+        gap.unwrap_or(Duration::from_millis(millis))
+    };
+    PhpwsSettings {
+        ready_gap: gap("readyGap", 20),
+        frame_gap: gap("frameGap", 5),
+        max_chunks: max_chunks.unwrap_or(CHUNKS_MAX),
+        uuid: given.read(("phpws", "uuid"), choice).unwrap_or(UuidForm::Signed),
+    }
+}
+
+fn resources(given: &mut Given<'_>) -> Vec<ResourceBinding> {
+    let mut bound: Vec<ResourceBinding> = Vec::new();
+    for (place, path, entries) in std::mem::take(&mut given.resources) {
+        let title = format!("[resource {path}]");
+        if !path.starts_with('/') || path.contains(['?', '#', ' ']) {
+            let fault = Fault::new("names no path", "use `[resource /path]`");
+            given.find_fault(place.clone(), &title, fault);
+        } else if bound.iter().any(|other| other.path == path) {
+            let fault = Fault::new("binds a path that is bound already", "bind it once");
+            given.find_fault(place.clone(), &title, fault);
+        }
+        if let Some(kind) = resource_kind(given, place, &title, entries) {
+            bound.push(ResourceBinding { path, kind });
+        }
+    }
+    bound
+}
+
+fn resource_kind(
+    given: &mut Given<'_>,
+    place: Place,
+    title: &str,
+    entries: Vec<(Place, String, String)>,
+) -> Option<ResourceKind> {
+    let mut kind = None;
+    let mut is_named = false;
+    for (place, key, written) in entries {
+        if folded(&key) != "kind" {
+            given.find_fault(place, &key, Fault::new("is no key of a resource", "use `kind`"));
+        } else if is_named {
+            given.find_fault(place, &key, Fault::new("was given before", "give it once"));
+        } else {
+            is_named = true;
+            match choice(&written) {
+                Ok(chosen) => kind = Some(chosen),
+                Err(fault) => given.find_fault(place, &key, fault),
+            }
+        }
+    }
+    if !is_named {
+        let right = format!("add `kind = …`: {}", value::words::<ResourceKind>());
+        given.find_fault(place, title, Fault::new("does not say what serves it", right));
+    }
+    kind
+}

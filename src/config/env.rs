@@ -1,0 +1,114 @@
+//! `.env` beside the file, and the `${NAME}` that take their values from it.
+
+use super::finding::{Fault, visible};
+
+/// The definitions of a `.env`: `KEY=value` lines, `#` comments, quotes around a value stripped.
+/// The first definition of a name wins, as in phpWebSocketServer.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct DotEnv(Vec<(String, String)>);
+
+impl DotEnv {
+    /// Lines that define nothing are passed over: the file belongs to other programs too.
+    pub(crate) fn parse(text: &str) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        Self(text.lines().filter_map(definition).collect())
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+fn definition(line: &str) -> Option<(String, String)> {
+    let line = line.trim();
+    let (name, value) = line.split_once('=').filter(|_| !line.starts_with('#'))?;
+    Some((name.trim().to_owned(), unquoted(value.trim()).to_owned()))
+}
+
+fn unquoted(value: &str) -> &str {
+    let inside = |quote| value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    inside('"').or_else(|| inside('\'')).unwrap_or(value)
+}
+
+/// Whether a text takes anything from the environment.
+pub(crate) fn has_variables(text: &str) -> bool {
+    text.contains("${")
+}
+
+/// Puts values in the place of each `${NAME}`. What they bring is taken literally.
+///
+/// # Errors
+/// A name that nobody defines, or a `${` that is not closed.
+pub(crate) fn substitute<'a>(
+    text: &str,
+    value_of: impl Fn(&str) -> Option<&'a str>,
+) -> Result<String, Fault> {
+    let mut done = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once("${") {
+        let shape = || Fault::new("holds a `${` without a name", "write `${NAME}`");
+        let (name, after) = behind.split_once('}').ok_or_else(shape)?;
+        if !is_name(name) {
+            return Err(shape());
+        }
+        done.push_str(before);
+        done.push_str(value_of(name).ok_or_else(|| unknown(name))?);
+        rest = after;
+    }
+    done.push_str(rest);
+    Ok(done)
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+fn unknown(name: &str) -> Fault {
+    let name = visible(name);
+    Fault::new(
+        format!("names the variable {name}, which is not set"),
+        format!("set {name}, or define it in the .env beside this file"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_first_definition_of_a_dot_env_wins() {
+        let text = "# A=0\n\nA=1\r\n A = 2\nB='x y'\nC=\"\"\nD=a=b\nnothing\n";
+        let env = DotEnv::parse(text);
+        let all = ["A", "B", "C", "D", "nothing"].map(|name| env.get(name));
+        assert_eq!(all, [Some("1"), Some("x y"), Some(""), Some("a=b"), None]);
+    }
+
+    #[test]
+    fn variables_are_replaced_once() {
+        let value_of = |name: &str| match name {
+            "A" => Some("${B}"),
+            "B" => Some("b"),
+            _ => None,
+        };
+        assert_eq!(substitute("x${B}y$B${A}", value_of).unwrap(), "xby$B${B}");
+        for (text, words) in [
+            ("${C}", "variable C"),
+            ("${", "without a name"),
+            ("${}", "without a name"),
+            ("${a b}", "without a name"),
+        ] {
+            let fault = substitute(text, value_of).unwrap_err();
+            assert!(fault.what.contains(words), "{text}: {fault:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "(?s)([${}A='\"\\n]|.){0,60}") {
+            let env = DotEnv::parse(&text);
+            let done = substitute(&text, |name| env.get(name).or(Some("v")));
+            prop_assert!(has_variables(&text) || done == Ok(text));
+        }
+    }
+}

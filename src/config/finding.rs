@@ -1,0 +1,142 @@
+//! What is wrong with a configuration: where it stands, what it is, what would be right.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// One thing that is wrong, on one line: `websock.ini:12: maxMessage: … ; use …`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Where it stands.
+    pub place: Place,
+    /// The key as it was written; empty when the finding is not about a key.
+    pub key: String,
+    /// What is wrong.
+    pub what: String,
+    /// What would be right.
+    pub right: String,
+}
+
+/// Where a value was given. The order is the rank of the sources: the later one wins.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// The built-in default.
+    Default,
+    /// A file as a whole.
+    File(PathBuf),
+    /// A line of a file, counted from 1.
+    Line(PathBuf, usize),
+    /// A variable of the process, by its full name.
+    Variable(String),
+    /// A flag of the command line.
+    Flag,
+}
+
+/// Everything that is wrong, in the order of the file, then variables, then flags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Findings(pub Vec<Finding>);
+
+/// What is wrong with one value, before it is known where the value stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// Completes the sentence that begins with the value: "is not a number".
+    pub(crate) what: String,
+    /// What would be right: "use 1 to 256".
+    pub(crate) right: String,
+}
+
+impl Fault {
+    pub(crate) fn new(what: impl Into<String>, right: impl Into<String>) -> Self {
+        Self { what: what.into(), right: right.into() }
+    }
+}
+
+impl Finding {
+    pub(crate) fn new(place: Place, key: &str, fault: Fault) -> Self {
+        Self { place, key: visible(key), what: fault.what, right: fault.right }
+    }
+
+    /// A finding about a value: the value as it was written stands before what is wrong with it.
+    pub(crate) fn of_value(place: Place, key: &str, written: &str, fault: Fault) -> Self {
+        let what = format!("`{}` {}", visible(written), fault.what);
+        Self::new(place, key, Fault { what, ..fault })
+    }
+}
+
+impl Place {
+    /// Places of one source (the file, the variables, the flags) have the same rank.
+    pub(crate) fn rank(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::File(_) | Self::Line(..) => 1,
+            Self::Variable(_) => 2,
+            Self::Flag => 3,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => to.write_str("default"),
+            Self::File(file) => write!(to, "{}", file.display()),
+            Self::Line(file, line) => write!(to, "{}:{line}", file.display()),
+            Self::Variable(name) => to.write_str(name),
+            Self::Flag => to.write_str("flag"),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{}: ", self.place)?;
+        // The name of a variable says which key it is.
+        if !self.key.is_empty() && !matches!(self.place, Place::Variable(_)) {
+            write!(to, "{}: ", self.key)?;
+        }
+        to.write_str(&self.what)?;
+        if self.right.is_empty() { Ok(()) } else { write!(to, "; {}", self.right) }
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(Finding::to_string).collect();
+        to.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Findings {}
+
+/// Characters of a foreign text that a finding repeats.
+const SHOWN_MAX: usize = 80;
+
+/// A foreign text that may be put on a terminal: no control characters, not endless.
+pub(crate) fn visible(text: &str) -> String {
+    let shown: String = text.chars().take(SHOWN_MAX).flat_map(escaped).collect();
+    if text.chars().nth(SHOWN_MAX).is_some() { format!("{shown}…") } else { shown }
+}
+
+fn escaped(letter: char) -> Box<dyn Iterator<Item = char>> {
+    if letter.is_control() {
+        Box::new(letter.escape_debug())
+    } else {
+        Box::new(Some(letter).into_iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_is_one_line_even_for_hostile_values() {
+        let place = Place::Line("websock.ini".into(), 12);
+        let fault = Fault::new("is not a number", "use 1 to 256");
+        let finding = Finding::of_value(place, "workers", "a\u{1b}[31m\nb", fault);
+        assert_eq!(
+            finding.to_string(),
+            "websock.ini:12: workers: `a\\u{1b}[31m\\nb` is not a number; use 1 to 256"
+        );
+        assert_eq!(visible(&"é".repeat(100)).chars().count(), SHOWN_MAX + 1);
+    }
+}

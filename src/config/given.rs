@@ -1,0 +1,231 @@
+//! What was given, by whom: the values of keys with their places, and what is wrong about them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::env::{DotEnv, has_variables, substitute};
+use super::finding::{Fault, Finding, Place};
+use super::ini::{self, Block, Entry, Title};
+use super::keys::{Key, RESERVED_VARIABLES, find, folded, nearest};
+use super::{KEYS, Source, value};
+
+/// The section that our own keys may stand in, as phpWebSocketServer's HEAD has them.
+const OWN_SECTION: &str = "websocketserver";
+/// Sections of phpWebSocketServer that this version does not evaluate.
+const FOREIGN_SECTIONS: &[&str] = &["jsauth", "develop"];
+
+/// Values as they were written, and the findings so far.
+pub(super) struct Given<'a> {
+    source: &'a Source,
+    dot_env: &'a DotEnv,
+    values: BTreeMap<(&'static str, &'static str), (Place, String)>,
+    /// `[resource /path]` with its entries.
+    pub(super) resources: Vec<(Place, String, Vec<(Place, String, String)>)>,
+    findings: Vec<Finding>,
+    warnings: Vec<Finding>,
+}
+
+impl<'a> Given<'a> {
+    pub(super) fn new(source: &'a Source, dot_env: &'a DotEnv) -> Self {
+        let (values, resources) = (BTreeMap::new(), Vec::new());
+        Self { source, dot_env, values, resources, findings: Vec::new(), warnings: Vec::new() }
+    }
+
+    pub(super) fn findings(self) -> (Vec<Finding>, Vec<Finding>) {
+        (self.findings, self.warnings)
+    }
+
+    pub(super) fn find_fault(&mut self, place: Place, key: &str, fault: Fault) {
+        self.findings.push(Finding::new(place, key, fault));
+    }
+
+    /// Reads the value of a key; its default, when nobody gave one or the one given is wrong.
+    pub(super) fn read<T>(
+        &mut self,
+        (section, name): (&'static str, &'static str),
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Option<T> {
+        let (place, written) = self.values.get(&(section, name)).cloned()?;
+        match parse(&written) {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                let finding = if name == "uuidKey" {
+                    Finding::new(place, name, fault)
+                } else {
+                    Finding::of_value(place, name, &written, fault)
+                };
+                self.findings.push(finding);
+                None
+            }
+        }
+    }
+
+    /// Where a key was given.
+    pub(super) fn place(&self, section: &'static str, name: &'static str) -> Option<Place> {
+        self.values.get(&(section, name)).map(|(place, _)| place.clone())
+    }
+
+    pub(super) fn take_file(&mut self, path: &Path, text: &str) {
+        let ini = ini::parse(text);
+        for (line, fault) in ini.faults {
+            self.find_fault(Place::Line(path.to_owned(), line), "", fault);
+        }
+        for block in ini.blocks {
+            self.take_block(path, block);
+        }
+        self.findings.sort_by_key(|finding| match finding.place {
+            Place::Line(_, line) => line,
+            _ => 0,
+        });
+    }
+
+    fn take_block(&mut self, path: &Path, block: Block) {
+        let place = Place::Line(path.to_owned(), block.line);
+        let name = match block.title {
+            Title::Top => String::new(),
+            Title::Named(name) => name,
+            Title::Unreadable => return,
+        };
+        if let Some(resource) = name.strip_prefix("resource ") {
+            return self.take_resource(path, place, resource.trim(), block.entries);
+        }
+        let section = match folded(&name).as_str() {
+            OWN_SECTION => String::new(),
+            section => section.to_owned(),
+        };
+        if FOREIGN_SECTIONS.contains(&section.as_str()) {
+            return self.take_foreign(path, place, &section, &block.entries);
+        }
+        if !KEYS.iter().any(|key| key.section == section) {
+            let right = "use [websocketserver], [phpws] or [resource /path]";
+            return self.find_fault(
+                place,
+                &format!("[{name}]"),
+                Fault::new("is no section", right),
+            );
+        }
+        for entry in block.entries {
+            let place = Place::Line(path.to_owned(), entry.line);
+            self.take_entry(place, &section, &entry.key, &entry.value);
+        }
+    }
+
+    fn take_resource(&mut self, path: &Path, place: Place, name: &str, entries: Vec<Entry>) {
+        let entries = entries
+            .into_iter()
+            .map(|entry| (Place::Line(path.to_owned(), entry.line), entry.key, entry.value));
+        let entries = entries.collect();
+        self.resources.push((place, name.to_owned(), entries));
+    }
+
+    /// Nobody shall believe in a lock that is not there.
+    fn take_foreign(&mut self, path: &Path, place: Place, section: &str, entries: &[Entry]) {
+        let lock = entries.iter().find(|entry| {
+            section == "jsauth" && folded(&entry.key) == "require" && is_truthy(&entry.value)
+        });
+        let title = format!("[{section}]");
+        match lock {
+            Some(entry) => {
+                let what = "asks for session cookies, which this version does not check";
+                let place = Place::Line(path.to_owned(), entry.line);
+                self.find_fault(place, "require", Fault::new(what, "set `require = false`"));
+            }
+            None => {
+                let fault = Fault::new("is not evaluated", "remove it, or leave it for later");
+                self.warnings.push(Finding::new(place, &title, fault));
+            }
+        }
+    }
+
+    pub(super) fn take_variables(&mut self) {
+        let ours = |(name, value): &&(String, String)| {
+            name.starts_with("TAGCAST_")
+                && !value.is_empty()
+                && !RESERVED_VARIABLES.contains(&name.as_str())
+        };
+        for (name, value) in self.source.variables.iter().filter(ours) {
+            let place = Place::Variable(name.clone());
+            if name == "TAGCAST_AUTH_FILE" {
+                self.refuse_auth_file(place, name);
+            } else if let Some(key) = KEYS.iter().find(|key| key.variable() == *name) {
+                self.put(place, key, value.clone());
+            } else if name == "TAGCAST_ADRESS" {
+                self.take_entry(place, "", "adress", value);
+            } else {
+                self.find_fault(
+                    place,
+                    "",
+                    Fault::new("is no variable of this program", "see docs/configuration.md"),
+                );
+            }
+        }
+    }
+
+    pub(super) fn take_flags(&mut self) {
+        for (name, value) in &self.source.flags {
+            let (section, key) = name.split_once('.').unwrap_or(("", name));
+            self.take_entry(Place::Flag, &folded(section), key, value);
+        }
+    }
+
+    fn take_entry(&mut self, place: Place, section: &str, name: &str, value: &str) {
+        if section.is_empty() && folded(name) == "authfile" {
+            return self.refuse_auth_file(place, name);
+        }
+        let Some(key) = find(section, name) else {
+            return self.unknown_key(place, section, name);
+        };
+        match self.substituted(value) {
+            Ok(value) => self.put(place, key, value),
+            Err(fault) => self.find_fault(place, name, fault),
+        }
+    }
+
+    fn unknown_key(&mut self, place: Place, section: &str, name: &str) {
+        let right = match nearest(name) {
+            Some(key) if folded(key.name) == folded(name) && !key.section.is_empty() => {
+                format!("it belongs into [{}]", key.section)
+            }
+            Some(key) if folded(key.name) == folded(name) => {
+                "it belongs into no section".to_owned()
+            }
+            Some(key) => format!("did you mean `{}`?", key.flag()),
+            None => "see docs/configuration.md".to_owned(),
+        };
+        let what = if section.is_empty() { "is no key" } else { "is no key of this section" };
+        self.find_fault(place, name, Fault::new(what, right));
+    }
+
+    fn refuse_auth_file(&mut self, place: Place, name: &str) {
+        let what = "applications are not evaluated yet";
+        let right = "remove authFile: the server is open and listens on loopback only";
+        self.find_fault(place, name, Fault::new(what, right));
+    }
+
+    /// A variable of the process, else the first definition in `.env`.
+    fn substituted(&self, text: &str) -> Result<String, Fault> {
+        if !has_variables(text) {
+            return Ok(text.to_owned());
+        }
+        let of_process = |name: &str| self.source.variables.iter().find(|(known, _)| known == name);
+        substitute(text, |name| {
+            of_process(name).map(|(_, value)| value.as_str()).or_else(|| self.dot_env.get(name))
+        })
+    }
+
+    fn put(&mut self, place: Place, key: &'static Key, value: String) {
+        let slot = (key.section, key.name);
+        if let Some((before, _)) = self.values.get(&slot)
+            && before.rank() == place.rank()
+            && place != Place::Flag
+        {
+            let what = format!("was given before, at {before}");
+            return self.find_fault(place, key.name, Fault::new(what, "give it once"));
+        }
+        self.values.insert(slot, (place, value));
+    }
+}
+
+fn is_truthy(text: &str) -> bool {
+    value::switch(text).unwrap_or(!value::is_absent(text))
+}

@@ -1,0 +1,141 @@
+//! The table of all keys: a new key is one entry here and one line in `build.rs`.
+
+/// One key of `websock.ini`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The section it stands in; empty for `[websocketserver]` or none.
+    pub section: &'static str,
+    /// Its name, compared without case and underscores.
+    pub name: &'static str,
+    /// What holds when nobody says anything, as it would be written.
+    pub default: &'static str,
+    /// What a value is.
+    pub unit: &'static str,
+    /// Whether a reload changes it.
+    pub reloadable: bool,
+}
+
+const fn key(
+    section: &'static str,
+    name: &'static str,
+    default: &'static str,
+    unit: &'static str,
+) -> Key {
+    Key { section, name, default, unit, reloadable: false }
+}
+
+/// All of them, in the order of the documentation.
+pub const KEYS: &[Key] = &[
+    key("", "address", "ws://127.0.0.1:8094", "list of addresses"),
+    key("", "workers", "auto", "processes"),
+    key("", "logfile", "none", "path"),
+    key("", "console", "on", "switch"),
+    key("", "logLevel", "info", "word"),
+    key("", "logFormat", "text", "word"),
+    key("", "handshakeTimeout", "10s", "duration"),
+    key("", "maxMessage", "5M", "size"),
+    key("", "outboxLimit", "6M", "size"),
+    key("", "pingInterval", "20s", "duration"),
+    key("", "drainTime", "5s", "duration"),
+    key("", "uuidKey", "none", "key"),
+    key("", "uuidKeyFile", "state/uuid.key", "path"),
+    key("", "defaultDialect", "phpws", "word"),
+    key("", "unknownPath", "phpws", "word"),
+    key("", "page", "on", "switch"),
+    key("phpws", "uuid", "signed", "word"),
+    key("phpws", "readyGap", "20ms", "duration"),
+    key("phpws", "frameGap", "5ms", "duration"),
+    key("phpws", "maxChunks", "1000", "count"),
+];
+
+/// Variables that begin like keys and are none.
+pub(super) const RESERVED_VARIABLES: &[&str] =
+    &["TAGCAST_SECRET", "TAGCAST_REQUIRE_TOOLS", "TAGCAST_BIN"];
+
+impl Key {
+    /// The variable that sets it: `maxMessage` is `TAGCAST_MAX_MESSAGE`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        let mut variable = String::from("TAGCAST_");
+        if !self.section.is_empty() {
+            variable.push_str(&self.section.to_ascii_uppercase());
+            variable.push('_');
+        }
+        for letter in self.name.chars() {
+            if letter.is_ascii_uppercase() {
+                variable.push('_');
+            }
+            variable.push(letter.to_ascii_uppercase());
+        }
+        variable
+    }
+
+    /// The key as a flag names it: `frameGap` of `[phpws]` is `phpws.frameGap`.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        if self.section.is_empty() {
+            self.name.to_owned()
+        } else {
+            format!("{}.{}", self.section, self.name)
+        }
+    }
+}
+
+/// A name as keys are compared: without case and underscores; `adress` is what phpWebSocketServer
+/// writes.
+pub(super) fn folded(name: &str) -> String {
+    let folded: String = name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect();
+    if folded == "adress" { "address".to_owned() } else { folded }
+}
+
+/// The key of a section by its name.
+pub(super) fn find(section: &str, name: &str) -> Option<&'static Key> {
+    let folded_name = folded(name);
+    KEYS.iter().find(|key| key.section == section && folded(key.name) == folded_name)
+}
+
+/// The known key that a misspelt one resembles most, in whatever section.
+pub(super) fn nearest(name: &str) -> Option<&'static Key> {
+    let name = folded(name);
+    let distance = |key: &&Key| edits(&name, &folded(key.name));
+    KEYS.iter().min_by_key(distance).filter(|key| distance(key) <= 1 + name.len() / 3)
+}
+
+/// Letters to change, add or leave out.
+fn edits(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (line, letter) in one.chars().enumerate() {
+        let mut before = line;
+        let mut left = line + 1;
+        let mut next = vec![left];
+        for (cell, candidate) in row.iter().skip(1).zip(&other) {
+            let cost = usize::from(letter != *candidate);
+            left = (before + cost).min(*cell + 1).min(left + 1);
+            before = *cell;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_key_finds_its_nearest_and_rubbish_finds_none() {
+        assert_eq!(nearest("maxMesage").map(|key| key.name), Some("maxMessage"));
+        assert_eq!(nearest("readygap").map(|key| key.section), Some("phpws"));
+        assert_eq!(nearest("zzzzzzzz"), None);
+    }
+
+    #[test]
+    fn variables_are_spelt_with_underscores() {
+        let variable = |section, name| find(section, name).map(Key::variable);
+        assert_eq!(variable("", "max_message").as_deref(), Some("TAGCAST_MAX_MESSAGE"));
+        assert_eq!(variable("phpws", "frameGap").as_deref(), Some("TAGCAST_PHPWS_FRAME_GAP"));
+        assert_eq!(variable("", "ADRESS").as_deref(), Some("TAGCAST_ADDRESS"));
+    }
+}

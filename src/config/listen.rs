@@ -1,0 +1,225 @@
+//! Where the server listens: `[scheme://]host[:port]`, as phpWebSocketServer writes it.
+
+use super::finding::Fault;
+use super::value;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+
+/// The port of an address with a scheme and without a port.
+const PLAIN_PORT: u16 = 80;
+
+/// One address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenAddress {
+    /// As it was written.
+    pub text: String,
+    /// A host name or an IP address; IPv6 without brackets.
+    pub host: String,
+    /// The port; 0 lets the system choose one.
+    pub port: u16,
+}
+
+impl ListenAddress {
+    /// Reads one address. Any scheme but those of TLS is plain.
+    pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
+        let (scheme, rest) = match text.split_once("://") {
+            Some((scheme, rest)) => (Some(scheme), rest),
+            None => (None, text),
+        };
+        scheme.map_or(Ok(()), plain)?;
+        if rest.contains(['/', '?', '#']) {
+            let what = "has a path, which a listening address cannot have";
+            return Err(Fault::new(what, "use `ws://host:port`"));
+        }
+        let (host, port) = split(rest)?;
+        let port = match (port, scheme) {
+            (Some(port), _) => read_port(port)?,
+            (None, Some(_)) => PLAIN_PORT,
+            (None, None) => return Err(Fault::new("has no port", "use `ws://host:port`")),
+        };
+        Ok(Self { text: text.to_owned(), host: read_host(host)?, port })
+    }
+
+    /// Every socket address that the host has; blocks when a name must be looked up.
+    ///
+    /// phpWebSocketServer took the first address of `localhost` only, and was deaf on the others.
+    ///
+    /// # Errors
+    /// The name is not known, or has no address.
+    pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        let mut all: Vec<SocketAddr> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();
+        all.sort_unstable();
+        all.dedup();
+        if all.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+        }
+        Ok(all)
+    }
+
+    /// Whether only this machine can reach it.
+    pub(crate) fn check_loopback(&self) -> Result<(), Fault> {
+        let unknown = |error| Fault::new(format!("cannot be resolved: {error}"), HERE);
+        let all = self.resolve().map_err(unknown)?;
+        let Some(outside) = all.iter().find(|address| !is_loopback(address.ip())) else {
+            return Ok(());
+        };
+        let what = format!(
+            "is {}: this version has no applications yet and listens on loopback only",
+            outside.ip()
+        );
+        Err(Fault::new(what, HERE))
+    }
+}
+
+const HERE: &str = "use `ws://127.0.0.1:port` or `ws://localhost:port`";
+
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+/// Reads the list of addresses to listen on.
+///
+/// # Errors
+/// The first item that is no address, or that stands there twice.
+pub(crate) fn addresses(text: &str) -> Result<Vec<ListenAddress>, Fault> {
+    let mut all: Vec<ListenAddress> = Vec::new();
+    for (number, item) in (1..).zip(value::list(text)) {
+        let at = |fault: Fault| Fault { what: format!("(item {number}) {}", fault.what), ..fault };
+        let address = ListenAddress::parse(item).map_err(at)?;
+        let same =
+            |other: &ListenAddress| (&other.host, other.port) == (&address.host, address.port);
+        if address.port != 0 && all.iter().any(same) {
+            return Err(at(Fault::new("is in the list already", "name each address once")));
+        }
+        all.push(address);
+    }
+    if all.is_empty() {
+        return Err(Fault::new("is no address", "use `ws://127.0.0.1:8094`"));
+    }
+    Ok(all)
+}
+
+fn plain(scheme: &str) -> Result<(), Fault> {
+    let lower = scheme.to_ascii_lowercase();
+    if ["wss", "ssl", "tls", "https"].iter().any(|tls| lower.starts_with(tls)) {
+        let what = format!("asks for TLS ({lower}://), which comes with a later version");
+        return Err(Fault::new(what, "use ws:// behind a TLS proxy"));
+    }
+    if lower.is_empty() || !lower.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(Fault::new("has no readable scheme", "use `ws://host:port`"));
+    }
+    Ok(())
+}
+
+/// Host and port; an IPv6 address stands in brackets, which are kept here.
+fn split(rest: &str) -> Result<(&str, Option<&str>), Fault> {
+    let Some((host, behind)) = rest.rsplit_once(']') else {
+        return match rest.split_once(':') {
+            Some((_, port)) if port.contains(':') => Err(Fault::new(
+                "has more than one colon",
+                "write IPv6 in brackets: `ws://[::1]:8094`",
+            )),
+            Some((host, port)) => Ok((host, Some(port))),
+            None => Ok((rest, None)),
+        };
+    };
+    match behind.strip_prefix(':') {
+        Some(port) => Ok((host, Some(port))),
+        None if behind.is_empty() => Ok((host, None)),
+        None => Err(Fault::new("has text behind the bracket", "use `ws://[::1]:8094`")),
+    }
+}
+
+fn read_port(text: &str) -> Result<u16, Fault> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = text.parse().ok().filter(|_| digits);
+    port.ok_or_else(|| Fault::new("has a port that is not one", "use 0 to 65535"))
+}
+
+fn read_host(text: &str) -> Result<String, Fault> {
+    if let Some(address) = text.strip_prefix('[') {
+        let fault = |_| Fault::new("has no IPv6 address in its brackets", "use `ws://[::1]:8094`");
+        return address.parse().map(|address: Ipv6Addr| address.to_string()).map_err(fault);
+    }
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if text.is_empty() || !text.bytes().all(known) {
+        return Err(Fault::new("has no host name or IP address", "use `ws://127.0.0.1:8094`"));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn addresses_have_hosts_and_ports() {
+        for (text, host, port) in [
+            ("ws://localhost:8096", "localhost", 8096),
+            ("tcp://127.0.0.1", "127.0.0.1", 80),
+            ("anything://h", "h", 80),
+            ("localhost:8096", "localhost", 8096),
+            ("ws://[::1]:8096", "::1", 8096),
+            ("ws://[::1]", "::1", 80),
+            ("[0:0::1]:0", "::1", 0),
+        ] {
+            let address = ListenAddress::parse(text).unwrap();
+            assert_eq!((address.host.as_str(), address.port), (host, port), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_says_why() {
+        for (text, words) in [
+            ("localhost", "no port"),
+            ("[::1]", "no port"),
+            ("wss://localhost", "TLS (wss://)"),
+            ("SSL://localhost:1", "TLS (ssl://)"),
+            ("ws://localhost:80/web", "a path"),
+            ("ws://localhost/", "a path"),
+            ("unix:///run/x", "a path"),
+            ("ws://::1:80", "more than one colon"),
+            ("ws://[::1]80", "behind the bracket"),
+            ("ws://[::g]:80", "no IPv6"),
+            ("ws://]:80", "no host name"),
+            ("ws://:80", "no host name"),
+            ("ws://", "no host name"),
+            ("ws://*:80", "no host name"),
+            ("ws://localhost:", "port that is not one"),
+            ("ws://localhost:65536", "port that is not one"),
+            ("ws://localhost:+80", "port that is not one"),
+            ("://localhost:1", "no readable scheme"),
+        ] {
+            let fault = ListenAddress::parse(text).unwrap_err();
+            assert!(fault.what.contains(words), "{text}: {fault:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_names_each_address_once() {
+        assert_eq!(addresses("ws://a:1, ws://a:2 ,ws://b:1").unwrap().len(), 3);
+        assert_eq!(addresses("ws://a:0,ws://a:0").unwrap().len(), 2);
+        assert!(addresses("ws://a:1,tcp://a:1").unwrap_err().what.contains("(item 2)"));
+        assert!(addresses(" , ").is_err());
+    }
+
+    #[test]
+    fn only_loopback_is_loopback() {
+        for text in ["ws://127.0.0.1:1", "ws://127.8.9.1:1", "ws://[::1]:1", "ws://localhost:1"] {
+            ListenAddress::parse(text).unwrap().check_loopback().unwrap();
+        }
+        for text in ["ws://0.0.0.0:1", "ws://[::]:1", "ws://192.0.2.1:1", "ws://[2001:db8::1]:1"] {
+            let fault = ListenAddress::parse(text).unwrap().check_loopback().unwrap_err();
+            assert!(fault.what.contains("listens on loopback only"), "{text}: {fault:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "(?s)(ws|://|[\\[\\]:/.,0-9a]|.){0,30}") {
+            drop(addresses(&text));
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The checked configuration: what exists is valid. It travels to the children as JSON.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::ListenAddress;
+use super::value::{self, Choice};
+
+/// Everything that the file, variables and flags decide.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// Where clients connect.
+    pub listen: Vec<ListenAddress>,
+    /// Worker processes.
+    pub workers: u16,
+    /// What is logged, and where to.
+    pub log: LogSettings,
+    /// Bounds and deadlines.
+    pub limits: Limits,
+    /// The key that signs the UUIDs of clients, or where it stands.
+    pub uuid_key: UuidKey,
+    /// Where the server keeps what it must not forget; `state` beside the ini.
+    pub state_folder: PathBuf,
+    /// The dialect of `/`.
+    pub default_dialect: DialectName,
+    /// What becomes of a path that nothing is bound to.
+    pub unknown_path: UnknownPath,
+    /// Whether a plain GET of `/` is answered by the page.
+    pub page: bool,
+    /// phpWebSocketServer's dialect.
+    pub phpws: PhpwsSettings,
+    /// Paths that the file binds.
+    pub resources: Vec<ResourceBinding>,
+}
+
+/// What is logged, and where to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogSettings {
+    /// A file to append to.
+    pub file: Option<PathBuf>,
+    /// Whether lines go to the console too.
+    pub console: bool,
+    /// The least important lines that are written.
+    pub level: LogLevel,
+    /// Text or JSON.
+    pub format: LogFormat,
+}
+
+/// Bounds and deadlines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// From the accept to the answered handshake.
+    pub handshake_timeout: Duration,
+    /// The largest message of a client, in bytes.
+    pub max_message: usize,
+    /// What one client's outbox may hold, in bytes.
+    pub outbox_limit: usize,
+    /// From SIGTERM to the end.
+    pub drain_time: Duration,
+    /// Between two pings; zero means none.
+    pub ping_interval: Duration,
+}
+
+/// The switches of phpWebSocketServer's dialect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhpwsSettings {
+    /// With or without a signature.
+    pub uuid: UuidForm,
+    /// Between the 101 and `ready`, for php-type clients.
+    pub ready_gap: Duration,
+    /// Between two frames, for php-type clients.
+    pub frame_gap: Duration,
+    /// Chunks between `bufferON` and `bufferOFF`; 0 means as many as fit.
+    pub max_chunks: usize,
+}
+
+/// A path and what it is served by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceBinding {
+    /// The path, compared to the letter.
+    pub path: String,
+    /// What serves it.
+    pub kind: ResourceKind,
+}
+
+macro_rules! choices {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? })+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+            pub enum $name { $($(#[$variant_doc])* $variant),+ }
+
+            impl Choice for $name {
+                const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$variant)),+];
+            }
+        )+
+    };
+}
+
+choices! {
+    /// The least important lines that are written.
+    LogLevel {
+        /// What an operator must do something about now.
+        Error = "error",
+        /// What an operator must do something about today.
+        Warn = "warn",
+        /// Lives that begin or end.
+        Info = "info",
+        /// What helps developers.
+        Debug = "debug",
+        /// Everything.
+        Trace = "trace",
+    }
+    /// How a line is written.
+    LogFormat {
+        /// For people.
+        Text = "text",
+        /// For programs.
+        Json = "json",
+    }
+    /// A dialect.
+    DialectName {
+        /// phpWebSocketServer's.
+        Phpws = "phpws",
+    }
+    /// What becomes of a path that nothing is bound to.
+    UnknownPath {
+        /// 101, `{"opcode":"close"}`, Close 1008.
+        Phpws = "phpws",
+        /// HTTP 404.
+        NotFound = "404",
+        /// The resource `echo`.
+        Echo = "echo",
+    }
+    /// What the UUIDs of clients look like.
+    UuidForm {
+        /// 101 characters, with a signature.
+        Signed = "signed",
+        /// 36 characters.
+        Plain = "plain",
+    }
+    /// What a path can be bound to.
+    ResourceKind {
+        /// phpWebSocketServer's packets.
+        Phpws = "phpws",
+        /// Every message back to its sender.
+        Echo = "echo",
+    }
+}
+
+/// The key that signs the UUIDs of clients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UuidKey {
+    /// 64 hexadecimal characters in this file; the supervisor makes it when it is missing.
+    File(PathBuf),
+    /// The key itself.
+    Value(Secret),
+}
+
+impl UuidKey {
+    /// The 32 bytes, once they are known.
+    #[must_use]
+    pub fn bytes(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::File(_) => None,
+            Self::Value(secret) => value::key(&secret.0).ok(),
+        }
+    }
+}
+
+/// A text that no log, error or debug output shows.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps it.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[REDACTED]")
+    }
+}
+
+impl Config {
+    /// The configuration as it travels to a child, with its secrets.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Only maps with other keys than text have no JSON, and there are none.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads what [`Config::to_json`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// When it is something else.
+    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+}

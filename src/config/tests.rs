@@ -1,0 +1,176 @@
+use std::fs;
+
+use super::*;
+
+/// A folder of its own that goes away with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str, files: &[(&str, &str)]) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("tagcast-config-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        for (file, text) in files {
+            fs::write(path.join(file), text).unwrap();
+        }
+        Self(path)
+    }
+
+    fn source(&self) -> Source {
+        Source { folder: self.0.clone(), ..Source::default() }
+    }
+
+    fn load(&self) -> Result<Loaded, Findings> {
+        load(&self.source())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+fn config(name: &str, text: &str) -> Config {
+    Folder::new(name, &[(INI, text)]).load().unwrap().config
+}
+
+/// Line and key of each finding.
+fn findings(name: &str, text: &str) -> Vec<(usize, String)> {
+    let Findings(all) = Folder::new(name, &[(INI, text)]).load().unwrap_err();
+    let line = |finding: &Finding| match finding.place {
+        Place::Line(_, line) => line,
+        _ => 0,
+    };
+    all.iter().map(|finding| (line(finding), finding.key.clone())).collect()
+}
+
+#[test]
+fn defaults_hold_where_there_is_no_file() {
+    let folder = Folder::new("none", &[]);
+    let loaded = folder.load().unwrap();
+    assert_eq!(loaded.ini, None);
+    assert_eq!(loaded.config.listen[0].text, "ws://127.0.0.1:8094");
+    assert_eq!(loaded.config.limits.max_message, 5 * 1024 * 1024);
+    assert_eq!(loaded.config.limits.outbox_limit, 6 * 1024 * 1024);
+    assert_eq!(loaded.config.uuid_key, UuidKey::File(folder.0.join("state/uuid.key")));
+    assert_eq!(Config::from_json(&loaded.config.to_json()).unwrap(), loaded.config);
+}
+
+#[test]
+fn a_file_that_was_named_must_be_there() {
+    let folder = Folder::new("named", &[]);
+    let source = Source { ini: Some("x.ini".into()), ..folder.source() };
+    let Findings(all) = load(&source).unwrap_err();
+    assert_eq!(all.len(), 1);
+    assert!(all[0].to_string().contains("x.ini"), "{}", all[0]);
+}
+
+#[test]
+fn both_layouts_of_phpwebsocketserver_are_read() {
+    for (name, text) in [
+        ("flat", "adress='ws://localhost:8096'\nconsole=true\n"),
+        ("section", "\u{feff}[websocketserver]\r\nadress = \"ws://localhost:8096\"\r\n"),
+    ] {
+        assert_eq!(config(name, text).listen[0].port, 8096);
+    }
+    assert_eq!(config("noport", "address = tcp://127.0.0.1").listen[0].port, 80);
+}
+
+#[test]
+fn values_are_read_in_their_units() {
+    let text = "MAX_MESSAGE = 64K ; small\noutboxLimit=2M\npingInterval = 0\ndrain_time = 1500ms\n\
+        workers=3\nPage = Off\n[phpws]\nuuid = plain\nframeGap = 7ms\nmax_chunks = 100\n\
+        [resource /echo]\nkind = echo\n";
+    let config = config("units", text);
+    assert_eq!((config.limits.max_message, config.limits.outbox_limit), (65536, 2 * 1024 * 1024));
+    assert!(config.limits.ping_interval.is_zero());
+    assert_eq!(config.limits.drain_time.as_millis(), 1500);
+    assert_eq!((config.workers, config.page), (3, false));
+    assert_eq!(config.phpws.uuid, UuidForm::Plain);
+    assert_eq!((config.phpws.frame_gap.as_millis(), config.phpws.max_chunks), (7, 100));
+    let echo = ResourceBinding { path: "/echo".to_owned(), kind: ResourceKind::Echo };
+    assert_eq!(config.resources, [echo]);
+}
+
+#[test]
+fn all_findings_come_at_once_with_line_and_key() {
+    let text = "workers = 0\nmaxMesage = 5M\nconsole = maybe\nauthFile = auth.yml\n\
+        adress = ws://127.0.0.1:1\naddress = ws://127.0.0.1:2\nframeGap = 1ms\n[nonsense]\nx = 1\n\
+        [resource nopath]\nkind = echo\n[resource /x]\nkin = echo\n";
+    let expected = [
+        (1, "workers"),
+        (2, "maxMesage"),
+        (3, "console"),
+        (4, "authFile"),
+        (6, "address"),
+        (7, "frameGap"),
+        (8, "[nonsense]"),
+        (10, "[resource nopath]"),
+        (12, "[resource /x]"),
+        (13, "kin"),
+    ];
+    let mut found = findings("all", text);
+    found.sort();
+    assert_eq!(found, expected.map(|(line, key)| (line, key.to_owned())));
+}
+
+#[test]
+fn what_is_open_to_the_network_or_locked_without_a_lock_is_refused() {
+    for (name, text) in [
+        ("wild", "address = ws://0.0.0.0:8094"),
+        ("tls", "address = wss://127.0.0.1:8094"),
+        ("jsauth", "[jsauth]\nrequire = 'yes'\n"),
+        ("both", "uuidKey = 00\n"),
+        ("outbox", "maxMessage = 5M\noutboxLimit = 1M"),
+        ("variable", "logfile = ${NO_SUCH_VARIABLE}"),
+    ] {
+        assert_eq!(findings(name, text).len(), 1, "{text}");
+    }
+    let folder = Folder::new("off", &[(INI, "[jsauth]\nrequire = 'false'\n")]);
+    assert_eq!(folder.load().unwrap().warnings.len(), 1);
+}
+
+#[test]
+fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
+    let folder = Folder::new("order", &[(INI, "workers = 2\nmaxMessage = 64K\npage = off\n")]);
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let source = Source {
+        variables: vec![
+            pair("TAGCAST_WORKERS", "3"),
+            pair("TAGCAST_MAX_MESSAGE", "128K"),
+            pair("TAGCAST_PHPWS_FRAME_GAP", "9ms"),
+            pair("TAGCAST_SECRET", "x"),
+            pair("TAGCAST_PAGE", ""),
+        ],
+        flags: vec![pair("workers", "4"), pair("phpws.maxChunks", "5")],
+        ..folder.source()
+    };
+    let config = load(&source).unwrap().config;
+    assert_eq!((config.workers, config.limits.max_message), (4, 128 * 1024));
+    assert_eq!((config.phpws.frame_gap.as_millis(), config.phpws.max_chunks), (9, 5));
+    assert!(!config.page);
+    let source = Source { variables: vec![pair("TAGCAST_NONSENSE", "1")], ..folder.source() };
+    assert!(load(&source).is_err());
+}
+
+#[test]
+fn dot_env_fills_in_and_its_first_definition_wins() {
+    let files =
+        [(INI, "logfile = ${LOG_FILE}\n"), (".env", "LOG_FILE=\"a.log\"\nLOG_FILE=b.log\n")];
+    let folder = Folder::new("env", &files);
+    assert_eq!(folder.load().unwrap().config.log.file, Some(folder.0.join("a.log")));
+    let variables = vec![("LOG_FILE".to_owned(), "/c.log".to_owned())];
+    let source = Source { variables, ..folder.source() };
+    assert_eq!(load(&source).unwrap().config.log.file, Some(PathBuf::from("/c.log")));
+}
+
+#[test]
+fn the_key_of_the_uuids_is_never_shown() {
+    let key = "a".repeat(64);
+    let config = config("secret", &format!("uuidKey = {key}\n"));
+    assert!(config.uuid_key.bytes().is_some());
+    assert!(!format!("{config:?}").contains(&key));
+    let wrong = Folder::new("short", &[(INI, "uuidKey = feedface\n")]).load().unwrap_err();
+    assert!(!wrong.to_string().contains("feedface"));
+}

@@ -1,0 +1,251 @@
+//! phpWebSocketServer's language: packets with an `opcode`, each acknowledged by `next`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::Cast;
+use crate::types::{Content, Form};
+
+/// What acknowledges a message, as long as no application has set a `fyi`.
+pub const NEXT: &str = r#"{"opcode":"next","fyi":""}"#;
+/// What a client gets whose path is not known.
+pub const CLOSE: &str = r#"{"opcode":"close"}"#;
+/// What a client gets while there is no broker to let it in.
+pub const TRY_AGAIN: &str = r#"{"opcode":"close","error":"Try again later"}"#;
+/// The payload of the server's pings; browser clients of this family look for none of its letters.
+pub const PING: &[u8] = br#"{"opcode":"PING"}"#;
+/// A text message that begins a message in chunks (clients up to 2021-08).
+pub const BUFFER_ON: &str = "bufferON";
+/// A text message that ends it.
+pub const BUFFER_OFF: &str = "bufferOFF";
+
+/// The first frame of every connection.
+#[must_use]
+pub fn ready(uuid: &str) -> String {
+    format!(r#"{{"opcode":"ready","uuid":"{uuid}"}}"#)
+}
+
+/// What a packet asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// The packet, byte for byte, to every other web-type client.
+    Broadcast,
+    /// The packet to the first client with this UUID or this ident.
+    Feedback {
+        /// The UUID as it was given.
+        uuid: Option<Cow<'a, str>>,
+        /// The ident as it was given.
+        ident: Option<Cow<'a, str>>,
+    },
+    /// The packet back to its sender.
+    Echo,
+    /// The end of the connection.
+    Quit,
+    /// Nothing: JSON with an unknown opcode, with none, or that is no object.
+    Nothing,
+}
+
+/// Reads a packet.
+///
+/// # Errors
+///
+/// When the text is no JSON.
+pub fn parse(text: &str) -> Result<Command<'_>, NotJson> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let packet = json.deserialize_any(PacketVisitor).map_err(|_| NotJson)?;
+    json.end().map_err(|_| NotJson)?;
+    let opcode = match &packet.opcode {
+        Some(Scalar::Text(opcode)) => opcode.as_ref(),
+        _ => return Ok(Command::Nothing),
+    };
+    Ok(match opcode {
+        "broadcast" => Command::Broadcast,
+        "feedback" => Command::Feedback {
+            uuid: packet.uuid.and_then(Scalar::text),
+            ident: packet.ident.and_then(Scalar::decimal_or_text),
+        },
+        "echo" => Command::Echo,
+        "quit" => Command::Quit,
+        _ => Command::Nothing,
+    })
+}
+
+/// A text that is no JSON; clients of this family are closed for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotJson;
+
+/// A publication in this language. A packet goes on as it came; a bare message is wrapped.
+#[must_use]
+pub fn render(content: &Content, cast: Cast) -> Cow<'_, [u8]> {
+    match content.form {
+        Form::PhpwsPacket => Cow::Borrowed(&content.payload),
+        Form::Message => {
+            let opcode = match cast {
+                Cast::One => "feedback",
+                Cast::Many => "broadcast",
+            };
+            let mut packet = format!(r#"{{"opcode":"{opcode}","message":"#).into_bytes();
+            packet.extend_from_slice(&content.payload);
+            packet.push(b'}');
+            Cow::Owned(packet)
+        }
+    }
+}
+
+/// The members that decide where a packet goes; of one name given twice the last holds, as in PHP.
+#[derive(Default)]
+struct Packet<'a> {
+    opcode: Option<Scalar<'a>>,
+    uuid: Option<Scalar<'a>>,
+    ident: Option<Scalar<'a>>,
+}
+
+/// A member's value, as far as it can be a name.
+enum Scalar<'a> {
+    Text(Cow<'a, str>),
+    /// An integer, by its decimal text.
+    Decimal(String),
+    /// Anything else names nobody.
+    Other,
+}
+
+impl<'a> Scalar<'a> {
+    fn text(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn decimal_or_text(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Decimal(text) => Some(Cow::Owned(text)),
+            other => other.text(),
+        }
+    }
+}
+
+struct PacketVisitor;
+
+impl<'de> Visitor<'de> for PacketVisitor {
+    type Value = Packet<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Packet<'de>, A::Error> {
+        let mut packet = Packet::default();
+        while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
+            match name.as_ref() {
+                "opcode" => packet.opcode = Some(map.next_value()?),
+                "uuid" => packet.uuid = Some(map.next_value()?),
+                "ident" => packet.ident = Some(map.next_value()?),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(packet)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Packet<'de>, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Packet::default())
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Packet<'de>, E> {
+        Ok(Packet::default())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Packet<'de>, E> {
+        Ok(Packet::default())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Packet<'de>, E> {
+        Ok(Packet::default())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Packet<'de>, E> {
+        Ok(Packet::default())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Packet<'de>, E> {
+        Ok(Packet::default())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Packet<'de>, E> {
+        Ok(Packet::default())
+    }
+}
+
+/// A member's name, borrowed where it has no escapes.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de> serde::Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        match json.deserialize_str(ScalarVisitor)? {
+            Scalar::Text(name) => Ok(Self(name)),
+            _ => Err(D::Error::custom("a member without a name")),
+        }
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Scalar<'de> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_any(ScalarVisitor)
+    }
+}
+
+struct ScalarVisitor;
+
+impl<'de> Visitor<'de> for ScalarVisitor {
+    type Value = Scalar<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Decimal(number.to_string()))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Decimal(number.to_string()))
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Other)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Other)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar<'de>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Scalar<'de>, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Scalar::Other)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+use bytes::Bytes;
+
+use super::*;
+
+fn feedback(uuid: Option<&'static str>, ident: Option<&'static str>) -> Command<'static> {
+    Command::Feedback { uuid: uuid.map(Cow::Borrowed), ident: ident.map(Cow::Borrowed) }
+}
+
+#[test]
+fn opcodes_are_told_apart_exactly() {
+    for (text, command) in [
+        (r#"{ "opcode":"broadcast" , "message":"hé/llo" }"#, Command::Broadcast),
+        (r#"{"opcode":"echo"}"#, Command::Echo),
+        (r#" {"opcode":"echo","message":"ws"}"#, Command::Echo),
+        ("{\"\\u006fpcode\":\"ec\\u0068o\"}\n", Command::Echo),
+        (r#"{"opcode":"quit"}"#, Command::Quit),
+        (r#"{"opcode":"Echo"}"#, Command::Nothing),
+        (r#"{"opcode":"jsonerror"}"#, Command::Nothing),
+        (r#"{"opcode":"whatever"}"#, Command::Nothing),
+        (r#"{"opcode":["echo"]}"#, Command::Nothing),
+        (r#"{"opcode":"quit","opcode":"echo"}"#, Command::Echo),
+        (r#"{"opcode":"echo","opcode":5}"#, Command::Nothing),
+    ] {
+        assert_eq!(parse(text), Ok(command), "{text}");
+    }
+}
+
+#[test]
+fn json_that_is_no_packet_asks_for_nothing() {
+    for text in
+        [r#"{"message":"x"}"#, "{}", "[]", "[1]", "5", "-1", "1.5", r#""str""#, "null", "true"]
+    {
+        assert_eq!(parse(text), Ok(Command::Nothing), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_json_is_said_to_be_none() {
+    for text in ["", " ", "not json", "bufferON ", "{", r#"{"a":1}}"#, r#"{"a":1,}"#, "[1,]", "01"]
+    {
+        assert_eq!(parse(text), Err(NotJson), "{text}");
+    }
+}
+
+#[test]
+fn feedback_names_clients_by_text_and_idents_by_decimal_text_too() {
+    for (text, command) in [
+        (r#"{"opcode":"feedback","uuid":"u","ident":"i"}"#, feedback(Some("u"), Some("i"))),
+        (r#"{"opcode":"feedback"}"#, feedback(None, None)),
+        (r#"{"opcode":"feedback","uuid":true,"ident":true}"#, feedback(None, None)),
+        (r#"{"opcode":"feedback","uuid":5,"ident":5}"#, feedback(None, Some("5"))),
+        (r#"{"opcode":"feedback","uuid":null,"ident":5.0}"#, feedback(None, None)),
+        (r#"{"opcode":"feedback","uuid":["u"],"ident":{"a":"b"}}"#, feedback(None, None)),
+    ] {
+        assert_eq!(parse(text), Ok(command), "{text}");
+    }
+}
+
+#[test]
+fn a_bare_message_is_wrapped_and_a_packet_goes_on_as_it_came() {
+    let content =
+        |form, text: &'static str| Content { form, payload: Bytes::from_static(text.as_bytes()) };
+    let packet = content(Form::PhpwsPacket, r#"{ "opcode":"broadcast"}"#);
+    assert_eq!(&*render(&packet, Cast::One), br#"{ "opcode":"broadcast"}"#);
+    let message = content(Form::Message, "[1]");
+    assert_eq!(&*render(&message, Cast::Many), br#"{"opcode":"broadcast","message":[1]}"#);
+    assert_eq!(&*render(&message, Cast::One), br#"{"opcode":"feedback","message":[1]}"#);
+}
+
+#[test]
+fn deep_nesting_neither_overflows_nor_is_an_error_by_itself() {
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    assert_eq!(parse(&deep), Ok(Command::Nothing));
+    let inside = format!(r#"{{"opcode":"echo","message":{deep}}}"#);
+    assert_eq!(parse(&inside), Ok(Command::Echo));
+}

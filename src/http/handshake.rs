@@ -1,0 +1,217 @@
+//! What a request wants: to become a WebSocket, or a page.
+
+use tungstenite::handshake::derive_accept_key;
+
+use crate::types::ClientClass;
+
+use super::{Head, Refusal, Status, Version};
+
+const HTTP_10: Refusal = Refusal::bad("a WebSocket begins with HTTP/1.1");
+const NO_HOST: Refusal = Refusal::bad("the header Host is missing");
+const TWO_HOSTS: Refusal = Refusal::bad("the header Host may stand once");
+const NO_UPGRADE: Refusal = Refusal::bad("the header Upgrade: websocket is missing");
+const NO_CONNECTION: Refusal = Refusal::bad("the header Connection: Upgrade is missing");
+const NO_KEY: Refusal = Refusal::bad("the header Sec-WebSocket-Key is missing");
+const TWO_KEYS: Refusal = Refusal::bad("the header Sec-WebSocket-Key may stand once");
+const BAD_KEY: Refusal = Refusal::bad("Sec-WebSocket-Key is not 16 bytes in base64");
+const NO_VERSION: Refusal = Refusal::bad("the header Sec-WebSocket-Version: 13 is missing");
+const TWO_VERSIONS: Refusal = Refusal::bad("the header Sec-WebSocket-Version may stand once");
+const BAD_VERSION: Refusal =
+    Refusal::new(Status::UpgradeRequired, "the version of WebSocket spoken here is 13");
+const TWO_ORIGINS: Refusal = Refusal::bad("the header Origin may stand once");
+const BAD_METHOD: Refusal = Refusal::new(Status::MethodNotAllowed, "the method is GET");
+const NO_PATH: Refusal = Refusal::bad("the request target is a path: /");
+
+/// What a request wants.
+#[derive(Clone, Debug)]
+pub enum Request<'a> {
+    /// To become a WebSocket.
+    Upgrade(Upgrade<'a>),
+    /// A page: a GET or HEAD without a word of WebSocket in it.
+    Page {
+        /// Which; `/` is the page, a path that speaks WebSocket is answered by
+        /// [`Refusal::WEBSOCKET_ONLY`], any other by [`Refusal::NOT_FOUND`].
+        path: &'a str,
+        /// Whether it is to be sent or only described.
+        wanted: Wanted,
+    },
+}
+
+/// What the answer to a plain request contains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Head and body: GET.
+    Whole,
+    /// The head alone: HEAD.
+    Head,
+}
+
+/// A WebSocket handshake that keeps the rules of RFC 6455 §4.2.1.
+#[derive(Clone, Debug)]
+pub struct Upgrade<'a> {
+    /// The path, without its query and not decoded.
+    pub path: &'a str,
+    /// The query, not decoded.
+    pub query: Option<&'a str>,
+    /// The value of `Sec-WebSocket-Accept` in the 101: 28 characters.
+    pub accept: String,
+    /// The header `Host`; what the same origin is.
+    pub host: &'a str,
+    /// The header `Origin`; an empty one counts as none, as clients of phpWebSocketServer from
+    /// 2021 send it so.
+    pub origin: Option<&'a str>,
+    /// The header `Client-Type` of phpWebSocketServer's clients.
+    pub client_type: ClientType,
+    /// The header `Ident` of phpWebSocketServer's clients; it may be empty.
+    pub ident: Option<&'a str>,
+    /// The header `User-Agent`.
+    pub user_agent: Option<&'a str>,
+    /// All headers, for what only some dialects look at.
+    pub head: &'a Head<'a>,
+}
+
+/// The header `Client-Type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientType {
+    /// It was not sent.
+    Absent,
+    /// `php`, in any case.
+    Php,
+    /// Anything else.
+    Other,
+}
+
+/// Decides what a request wants.
+///
+/// Whatever names `Upgrade` or a `Sec-WebSocket-` header is meant as a WebSocket and has to be a
+/// good one; of several faults the first is told in the order that phpWebSocketServer has: headers
+/// that are missing or wrong, the version, the method.
+///
+/// # Errors
+///
+/// 400, 405 or 426 with what would be right.
+pub fn decide<'a>(head: &'a Head<'a>) -> Result<Request<'a>, Refusal> {
+    if is_meant_as_websocket(head) {
+        return upgrade(head).map(Request::Upgrade);
+    }
+    let wanted = match head.method() {
+        "GET" => Wanted::Whole,
+        "HEAD" => Wanted::Head,
+        _ => return Err(BAD_METHOD),
+    };
+    host(head)?;
+    Ok(Request::Page { path: path(head)?, wanted })
+}
+
+fn is_meant_as_websocket(head: &Head<'_>) -> bool {
+    const PREFIX: &str = "sec-websocket-";
+    head.names().any(|name| {
+        name.eq_ignore_ascii_case("upgrade")
+            || name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+    })
+}
+
+/// RFC 6455 §4.2.1.
+fn upgrade<'a>(head: &'a Head<'a>) -> Result<Upgrade<'a>, Refusal> {
+    if head.version() == Version::Http10 {
+        return Err(HTTP_10);
+    }
+    let host = host(head)?.ok_or(NO_HOST)?;
+    require_token(head, "Upgrade", "websocket", NO_UPGRADE)?;
+    require_token(head, "Connection", "upgrade", NO_CONNECTION)?;
+    let key = only(head, "Sec-WebSocket-Key", TWO_KEYS)?.ok_or(NO_KEY)?;
+    if !is_key(key.as_bytes()) {
+        return Err(BAD_KEY);
+    }
+    let origin = only(head, "Origin", TWO_ORIGINS)?.filter(|origin| !origin.is_empty());
+    if only(head, "Sec-WebSocket-Version", TWO_VERSIONS)?.ok_or(NO_VERSION)? != "13" {
+        return Err(BAD_VERSION);
+    }
+    if head.method() != "GET" {
+        return Err(BAD_METHOD);
+    }
+    Ok(Upgrade {
+        path: path(head)?,
+        query: head.query(),
+        accept: derive_accept_key(key.as_bytes()),
+        host,
+        origin,
+        client_type: client_type(head),
+        ident: head.header("Ident"),
+        user_agent: head.header("User-Agent"),
+        head,
+    })
+}
+
+/// RFC 9112 §3.2: exactly one in HTTP/1.1, at most one in HTTP/1.0.
+fn host<'a>(head: &Head<'a>) -> Result<Option<&'a str>, Refusal> {
+    let host = only(head, "Host", TWO_HOSTS)?.filter(|host| !host.is_empty());
+    if host.is_none() && head.version() == Version::Http11 {
+        return Err(NO_HOST);
+    }
+    Ok(host)
+}
+
+fn path<'a>(head: &Head<'a>) -> Result<&'a str, Refusal> {
+    Some(head.path()).filter(|path| !path.is_empty()).ok_or(NO_PATH)
+}
+
+/// The value of a header that may stand once.
+fn only<'a>(head: &Head<'a>, name: &str, twice: Refusal) -> Result<Option<&'a str>, Refusal> {
+    let mut values = head.headers(name);
+    let first = values.next();
+    if values.next().is_some() { Err(twice) } else { Ok(first) }
+}
+
+fn require_token(
+    head: &Head<'_>,
+    name: &str,
+    token: &str,
+    missing: Refusal,
+) -> Result<(), Refusal> {
+    let is_there = head.tokens(name).any(|known| known.eq_ignore_ascii_case(token));
+    if is_there { Ok(()) } else { Err(missing) }
+}
+
+/// 16 bytes in base64 are 22 characters and two fillers.
+fn is_key(key: &[u8]) -> bool {
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    key.strip_suffix(b"==").is_some_and(|digits| digits.len() == 22 && digits.iter().all(is_digit))
+}
+
+fn client_type(head: &Head<'_>) -> ClientType {
+    match head.header("Client-Type") {
+        None => ClientType::Absent,
+        Some(php) if php.eq_ignore_ascii_case("php") => ClientType::Php,
+        Some(_) => ClientType::Other,
+    }
+}
+
+impl<'a> Upgrade<'a> {
+    /// The subprotocols that the client offers, the one it likes best first. A 101 may name one of
+    /// them or none.
+    pub fn protocols(&self) -> impl Iterator<Item = &'a str> {
+        self.head.tokens("Sec-WebSocket-Protocol")
+    }
+
+    /// The addresses in `X-Forwarded-For`, in the order that proxies appended them; to be believed
+    /// only when a trusted proxy sent them.
+    pub fn forwarded_for(&self) -> impl Iterator<Item = &'a str> {
+        self.head.tokens("X-Forwarded-For")
+    }
+
+    /// Whether it is a PHP script or everyone else, as phpWebSocketServer tells them apart: its
+    /// oldest scripts send neither `Client-Type` nor `User-Agent` and open `/php`.
+    #[must_use]
+    pub fn class(&self) -> ClientClass {
+        let is_old_script = self.user_agent.is_none() && self.path == "/php";
+        if self.client_type == ClientType::Php || is_old_script {
+            ClientClass::Php
+        } else {
+            ClientClass::Web
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! Why a request is refused, and the HTTP response that says so.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::response::{Content, response};
+
+/// The status of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// 400: the request breaks a rule of HTTP or RFC 6455.
+    BadRequest,
+    /// 401: key, secret or session are wrong or missing.
+    Unauthorized,
+    /// 403: this origin may not connect.
+    Forbidden,
+    /// 404: there is no such page.
+    NotFound,
+    /// 405: another method than GET.
+    MethodNotAllowed,
+    /// 408: the head did not come in time.
+    Timeout,
+    /// 426: another version of WebSocket than 13.
+    UpgradeRequired,
+    /// 429: too many connections from one address.
+    TooManyRequests,
+    /// 431: the head is too long.
+    HeadTooLarge,
+    /// 503: full, draining, or without a broker.
+    Unavailable,
+}
+
+impl Status {
+    /// Code and phrase, as in the status line.
+    #[must_use]
+    pub const fn line(self) -> &'static str {
+        match self {
+            Self::BadRequest => "400 Bad Request",
+            Self::Unauthorized => "401 Unauthorized",
+            Self::Forbidden => "403 Forbidden",
+            Self::NotFound => "404 Not Found",
+            Self::MethodNotAllowed => "405 Method Not Allowed",
+            Self::Timeout => "408 Request Timeout",
+            Self::UpgradeRequired => "426 Upgrade Required",
+            Self::TooManyRequests => "429 Too Many Requests",
+            Self::HeadTooLarge => "431 Request Header Fields Too Large",
+            Self::Unavailable => "503 Service Unavailable",
+        }
+    }
+
+    /// What a client needs beside the status to do it right next time.
+    const fn header(self) -> &'static str {
+        match self {
+            Self::MethodNotAllowed => "Allow: GET\r\n",
+            // RFC 6455 §4.4 names the version, RFC 9110 §15.5.22 the protocol.
+            Self::UpgradeRequired => "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n",
+            _ => "",
+        }
+    }
+}
+
+/// A request that is answered by an error, after which the connection ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status of the answer.
+    pub status: Status,
+    /// What was wrong and what would be right, for the body and the log; never what was sent.
+    pub why: Cow<'static, str>,
+}
+
+impl Refusal {
+    /// For a plain GET of a path that nothing is served on.
+    pub const NOT_FOUND: Self = Self::new(Status::NotFound, "there is no such page");
+    /// For a plain GET of a path that is served over WebSocket.
+    pub const WEBSOCKET_ONLY: Self =
+        Self::new(Status::BadRequest, "this path speaks WebSocket: send Upgrade: websocket");
+    /// For a head that did not come in time.
+    pub const TOO_SLOW: Self = Self::new(Status::Timeout, "the request did not come in time");
+
+    /// A refusal with fixed words.
+    #[must_use]
+    pub const fn new(status: Status, why: &'static str) -> Self {
+        Self { status, why: Cow::Borrowed(why) }
+    }
+
+    pub(super) const fn bad(why: &'static str) -> Self {
+        Self::new(Status::BadRequest, why)
+    }
+
+    /// The complete response; 401 and 403 are JSON, as their readers are programs.
+    #[must_use]
+    pub fn response(&self) -> Vec<u8> {
+        let (content_type, body) = match self.status {
+            Status::Unauthorized | Status::Forbidden => {
+                ("application/json", serde_json::json!({ "error": self.why }).to_string())
+            }
+            _ => ("text/plain; charset=utf-8", format!("{self}\n")),
+        };
+        let head = format!("{}Content-Type: {content_type}\r\n", self.status.header());
+        response(self.status.line(), &head, Content::Whole(body.as_bytes()))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.status.line(), self.why)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(refusal: &Refusal) -> String {
+        String::from_utf8(refusal.response()).unwrap()
+    }
+
+    #[test]
+    fn a_refusal_is_a_complete_response() {
+        let body = "404 Not Found: there is no such page\n";
+        let expected = format!(
+            "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\n\
+             Content-Length: {}\r\nConnection: close\r\nCache-Control: no-store\r\n\
+             X-Content-Type-Options: nosniff\r\n\r\n{body}",
+            body.len()
+        );
+        assert_eq!(text(&Refusal::NOT_FOUND), expected);
+    }
+
+    #[test]
+    fn a_refusal_says_what_would_be_right() {
+        let version = text(&Refusal::new(Status::UpgradeRequired, "x"));
+        assert!(version.contains("\r\nSec-WebSocket-Version: 13\r\n"));
+        assert!(text(&Refusal::new(Status::MethodNotAllowed, "x")).contains("\r\nAllow: GET\r\n"));
+        let key = text(&Refusal::new(Status::Unauthorized, "no \"such\" key"));
+        assert!(key.ends_with("\r\n\r\n{\"error\":\"no \\\"such\\\" key\"}"));
+    }
+}

@@ -1,0 +1,75 @@
+//! Responses, written whole: the 101 and the small pages.
+
+/// The body of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content<'a> {
+    /// These bytes.
+    Whole(&'a [u8]),
+    /// Their length only: the answer to a HEAD.
+    LengthOf(&'a [u8]),
+}
+
+/// The 101 of RFC 6455 §4.2.2 for the accept value of an [`Upgrade`](super::Upgrade).
+///
+/// Byte for byte what phpWebSocketServer sends, because its PHP clients and others read at most
+/// 1,024 bytes and compare header names by case. A protocol must be one of those offered.
+#[must_use]
+pub fn switching_protocols(accept: &str, protocol: Option<&str>) -> Vec<u8> {
+    let chosen =
+        protocol.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n")).unwrap_or_default();
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\n\
+         Upgrade: websocket\r\n\
+         Connection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\
+         {chosen}\r\n"
+    )
+    .into_bytes()
+}
+
+/// A 200 that is not to be stored, after which the connection ends.
+#[must_use]
+pub fn page_response(content_type: &str, content: Content<'_>) -> Vec<u8> {
+    response("200 OK", &format!("Content-Type: {content_type}\r\n"), content)
+}
+
+pub(super) fn response(status: &str, headers: &str, content: Content<'_>) -> Vec<u8> {
+    let (length, body) = match content {
+        Content::Whole(body) => (body.len(), body),
+        Content::LengthOf(body) => (body.len(), &[][..]),
+    };
+    let head = format!(
+        "HTTP/1.1 {status}\r\n\
+         {headers}\
+         Content-Length: {length}\r\n\
+         Connection: close\r\n\
+         Cache-Control: no-store\r\n\
+         X-Content-Type-Options: nosniff\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_101_has_exactly_these_bytes() {
+        let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+            Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+        let accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+        assert_eq!(switching_protocols(accept, None), format!("{expected}\r\n").as_bytes());
+        assert_eq!(
+            switching_protocols(accept, Some("tagcast.v1")),
+            format!("{expected}Sec-WebSocket-Protocol: tagcast.v1\r\n\r\n").as_bytes()
+        );
+    }
+
+    #[test]
+    fn a_head_request_gets_the_length_and_no_body() {
+        let whole = page_response("text/html", Content::Whole(b"<p>"));
+        let head = page_response("text/html", Content::LengthOf(b"<p>"));
+        assert_eq!(whole, [&head[..], b"<p>"].concat());
+        assert!(String::from_utf8(head).unwrap().contains("\r\nContent-Length: 3\r\n"));
+    }
+}

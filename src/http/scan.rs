@@ -1,0 +1,174 @@
+//! Finds the end of a request head that arrives in pieces.
+
+use crate::types::limits::{HEAD_BYTES_MAX, HEAD_LINES_MAX};
+
+use super::{Refusal, Status};
+
+const TOO_LONG: Refusal = Refusal::new(Status::HeadTooLarge, "the head may have 8192 bytes");
+const TOO_MANY: Refusal = Refusal::new(Status::HeadTooLarge, "the head may have 64 header lines");
+const NUL: Refusal = Refusal::bad("the head contains a NUL byte");
+const LONE_CR: Refusal = Refusal::bad("a CR must be followed by a LF");
+const MIXED: Refusal = Refusal::bad("lines must all end in CR LF, or all in LF");
+
+const _: () = assert!(HEAD_BYTES_MAX == 8192 && HEAD_LINES_MAX == 64, "the texts above say so");
+
+/// Finds the empty line that ends a head.
+///
+/// It remembers where it was: each byte is looked at once, however small the pieces are, so a head
+/// that never ends costs no more than its bytes (CVE-2023-43669).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeadScanner {
+    /// Bytes that were looked at.
+    seen: u16,
+    /// Lines that were ended, the request line among them.
+    lines: u16,
+    line: Line,
+    ends: Option<LineEnd>,
+}
+
+/// What the line under way has so far.
+#[derive(Clone, Copy, Debug, Default)]
+enum Line {
+    #[default]
+    Empty,
+    EmptyThenCr,
+    Text,
+    TextThenCr,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LineEnd {
+    Lf,
+    CrLf,
+}
+
+impl HeadScanner {
+    /// Looks at what is new in `bytes`, which is everything that has arrived so far, and says how
+    /// long the head is, its empty line counted, once that line has come.
+    ///
+    /// # Errors
+    ///
+    /// 431 when the head is too long, 400 when a line breaks a rule. It has to be scanned no more.
+    pub fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
+        let head = bytes.get(..HEAD_BYTES_MAX).unwrap_or(bytes);
+        for byte in head.get(usize::from(self.seen)..).unwrap_or_default() {
+            let before = self.line;
+            self.line = self.admit(*byte)?;
+            self.seen += 1;
+            if *byte == b'\n' && matches!(before, Line::Empty | Line::EmptyThenCr) {
+                return Ok(Some(usize::from(self.seen)));
+            }
+        }
+        if head.len() == HEAD_BYTES_MAX { Err(TOO_LONG) } else { Ok(None) }
+    }
+
+    fn admit(&mut self, byte: u8) -> Result<Line, Refusal> {
+        match (byte, self.line) {
+            (b'\n', Line::Empty) => self.end_head(LineEnd::Lf),
+            (b'\n', Line::EmptyThenCr) => self.end_head(LineEnd::CrLf),
+            (b'\n', Line::Text) => self.end_line(LineEnd::Lf),
+            (b'\n', Line::TextThenCr) => self.end_line(LineEnd::CrLf),
+            (_, Line::EmptyThenCr | Line::TextThenCr) => Err(LONE_CR),
+            (0, _) => Err(NUL),
+            (b'\r', Line::Empty) => Ok(Line::EmptyThenCr),
+            (b'\r', Line::Text) => Ok(Line::TextThenCr),
+            _ => Ok(Line::Text),
+        }
+    }
+
+    /// RFC 9112 §2.2 allows a bare LF. Two readers that disagree about where a line ends are how
+    /// requests are smuggled, so a head has to keep to one kind.
+    fn end_head(&mut self, end: LineEnd) -> Result<Line, Refusal> {
+        if *self.ends.get_or_insert(end) == end { Ok(Line::Empty) } else { Err(MIXED) }
+    }
+
+    fn end_line(&mut self, end: LineEnd) -> Result<Line, Refusal> {
+        self.lines += 1;
+        if usize::from(self.lines) > 1 + HEAD_LINES_MAX {
+            return Err(TOO_MANY);
+        }
+        self.end_head(end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at_once(bytes: &[u8]) -> Result<Option<usize>, Refusal> {
+        HeadScanner::default().scan(bytes)
+    }
+
+    fn byte_by_byte(bytes: &[u8]) -> Result<Option<usize>, Refusal> {
+        let mut scanner = HeadScanner::default();
+        for end in 0..=bytes.len() {
+            match scanner.scan(&bytes[..end]) {
+                Ok(None) => {}
+                found => return found,
+            }
+        }
+        Ok(None)
+    }
+
+    fn head_of(lines: usize, end: &str) -> Vec<u8> {
+        format!("GET / HTTP/1.1{end}{}{end}", format!("a: b{end}").repeat(lines)).into_bytes()
+    }
+
+    #[test]
+    fn the_end_is_found_and_what_follows_is_not_counted() {
+        assert_eq!(at_once(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n\x81\x00"), Ok(Some(27)));
+        assert_eq!(at_once(b"GET / HTTP/1.1\nHost: h\n\n\0\0"), Ok(Some(24)));
+        assert_eq!(at_once(b"GET / HTTP/1.1\r\nHost: h\r\n\r"), Ok(None));
+        assert_eq!(at_once(b"\r\n"), Ok(Some(2)));
+        assert_eq!(at_once(b""), Ok(None));
+    }
+
+    #[test]
+    fn bad_lines_are_refused() {
+        for (bytes, why) in [
+            (&b"GET / HTTP/1.1\r\nHost: h\n"[..], MIXED),
+            (b"GET / HTTP/1.1\nHost: h\r\n", MIXED),
+            (b"GET / HTTP/1.1\r\nHost: h\r\n\n", MIXED),
+            (b"GET / HTTP/1.1\r\nHost: a\rb", LONE_CR),
+            (b"GET / HTTP/1.1\r\nHost: a\r\r", LONE_CR),
+            (b"GET / HTTP/1.1\r\nHost: a\0", NUL),
+        ] {
+            assert_eq!(at_once(bytes), Err(why.clone()), "{bytes:?}");
+            assert_eq!(byte_by_byte(bytes), Err(why), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn the_limits_are_reached_exactly() {
+        for end in ["\r\n", "\n"] {
+            let most = head_of(64, end);
+            assert_eq!(at_once(&most), Ok(Some(most.len())));
+            assert_eq!(at_once(&head_of(65, end)), Err(TOO_MANY));
+        }
+        let long = |bytes: usize| format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(bytes - 18));
+        assert_eq!(at_once(long(8192).as_bytes()), Ok(Some(8192)));
+        assert_eq!(at_once(long(8193).as_bytes()), Err(TOO_LONG));
+        assert_eq!(at_once(&[b'x'; 8191]), Ok(None));
+        assert_eq!(at_once(&[b'x'; 8192]), Err(TOO_LONG));
+        assert_eq!(byte_by_byte(&[b'x'; 9000]), Err(TOO_LONG));
+    }
+
+    #[test]
+    fn a_connection_without_a_head_stays_small() {
+        assert!(size_of::<HeadScanner>() <= 16);
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_do_not_matter(
+            bytes in prop_oneof![
+                "[a: \r\n]{0,300}".prop_map(String::into_bytes),
+                prop::collection::vec(any::<u8>(), 0..300),
+            ],
+        ) {
+            prop_assert_eq!(byte_by_byte(&bytes), at_once(&bytes));
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! From an ident to its clients, in the order in which they joined.
+
+use std::collections::BTreeSet;
+
+use super::names::{Name, NameId, Names};
+use crate::types::{Ident, JoinNumber, Place, Slot, WorkerId};
+
+/// The clients that named themselves.
+///
+/// All idents share one ordered set, so neither an ident of one client nor one of a hundred
+/// thousand has a price of its own.
+#[derive(Debug, Default)]
+pub(super) struct Idents {
+    names: Names<()>,
+    order: BTreeSet<(NameId, JoinNumber, Place)>,
+}
+
+impl Idents {
+    /// Adds a client to those of an ident.
+    pub(super) fn add(
+        &mut self,
+        tenant: NameId,
+        ident: &Ident,
+        number: JoinNumber,
+        place: Place,
+    ) -> NameId {
+        let id = self.names.intern(Name::ident(tenant, ident));
+        self.order.insert((id, number, place));
+        id
+    }
+
+    /// Removes a client, and the ident with its last one.
+    pub(super) fn remove(&mut self, id: NameId, number: JoinNumber, place: Place) {
+        self.order.remove(&(id, number, place));
+        if self.first_of(id).is_none() {
+            self.names.remove(id);
+        }
+    }
+
+    /// The client of an ident that joined first.
+    pub(super) fn first(&self, tenant: NameId, ident: &Ident) -> Option<Place> {
+        self.first_of(self.names.find(Name::ident(tenant, ident))?)
+    }
+
+    fn first_of(&self, id: NameId) -> Option<Place> {
+        let least = (id, JoinNumber(0), Place { worker: WorkerId(0), slot: Slot(0) });
+        self.order.range(least..).next().filter(|first| first.0 == id).map(|first| first.2)
+    }
+
+    /// Every ident with its tenant.
+    #[cfg(any(test, debug_assertions))]
+    pub(super) fn tenants(&self) -> impl Iterator<Item = (NameId, NameId)> {
+        self.names.iter().map(|(id, name, ())| (id, name.tenant_id()))
+    }
+
+    /// Every ident with each of its clients.
+    #[cfg(any(test, debug_assertions))]
+    pub(super) fn order(&self) -> &BTreeSet<(NameId, JoinNumber, Place)> {
+        &self.order
+    }
+}

@@ -1,0 +1,255 @@
+//! Who is connected, over all workers: tags, UUIDs, idents, and whom an address reaches.
+
+#[cfg(any(test, debug_assertions))]
+mod consistency;
+mod idents;
+mod members;
+mod names;
+mod places;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod uuids;
+
+use std::fmt;
+
+use self::idents::Idents;
+use self::members::Members;
+use self::names::{Name, NameId, Names};
+use self::places::{Entry, Places, Reach};
+pub use self::resolve::Resolved;
+use self::uuids::Uuids;
+use crate::types::{Client, ClientClass, ClientUuid, JoinNumber, Place, Tags, WorkerId};
+
+/// Who is connected, over all workers.
+///
+/// Each tag of a tenant has a row with the places of those who carry it, and so has everyone
+/// together. Only those are in rows whom tags reach: web-type clients that take publications.
+/// What is no longer used (a row, an ident, a tenant) is removed with its last client.
+///
+/// ```
+/// use tagcast::index::Index;
+/// use tagcast::types::{
+///     Address, Client, ClientClass, ClientUuid, JoinNumber, Place, Slot, SlotSet, Tag, Tags, Tenant, WorkerId,
+/// };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let place = Place { worker: WorkerId(1), slot: Slot(7) };
+/// let room = Tags::new([Tag::new("room", "12")?])?;
+/// let client = Client {
+///     tenant: Tenant::shared(),
+///     uuid: ClientUuid([7; 16]),
+///     ident: None,
+///     tags: room.clone(),
+///     class: ClientClass::Web,
+///     takes_publications: true,
+///     ip: "192.0.2.1".parse()?,
+/// };
+/// let mut index = Index::default();
+/// index.join(place, JoinNumber(1), &client)?;
+///
+/// let found = index.resolve(&Tenant::shared(), &Address::matching(room));
+/// assert_eq!(found.sets, [(WorkerId(1), SlotSet::one(Slot(7)))]);
+/// assert_eq!(index.leave(place), Some(JoinNumber(1)));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Default)]
+pub struct Index {
+    /// How many clients each tenant has.
+    tenants: Names<usize>,
+    rows: Names<Members>,
+    idents: Idents,
+    uuids: Uuids,
+    places: Places,
+}
+
+impl Index {
+    /// Adds a client.
+    ///
+    /// Join numbers may come in any order: after a restart of the broker every worker announces
+    /// its clients with the numbers that they had.
+    ///
+    /// # Errors
+    ///
+    /// When its place is taken or its UUID is known in its tenant; then nothing has changed.
+    pub fn join(
+        &mut self,
+        place: Place,
+        number: JoinNumber,
+        client: &Client,
+    ) -> Result<(), JoinError> {
+        if self.places.get(place).is_some() {
+            return Err(JoinError::PlaceTaken { place });
+        }
+        let tenant = self.tenants.find(Name::tenant(&client.tenant));
+        if tenant.is_some_and(|it| self.uuids.find(it, client.uuid, &self.places).is_some()) {
+            return Err(JoinError::UuidKnown { uuid: client.uuid });
+        }
+        self.admit(place, number, client);
+        Ok(())
+    }
+
+    fn admit(&mut self, place: Place, number: JoinNumber, client: &Client) {
+        let tenant = self.tenants.intern(Name::tenant(&client.tenant));
+        if let Some(clients) = self.tenants.get_mut(tenant) {
+            *clients += 1;
+        }
+        let reach = reach(client);
+        let rows = match reach {
+            Reach::Tags => self.enter_rows(place, tenant, &client.tags),
+            Reach::Name | Reach::Nothing => Box::default(),
+        };
+        let ident = client
+            .ident
+            .as_ref()
+            .filter(|_| reach != Reach::Nothing)
+            .map(|ident| self.idents.add(tenant, ident, number, place));
+        self.uuids.add(client.uuid, place);
+        let entry = Entry { uuid: client.uuid, number, tenant, ident, rows, reach };
+        self.places.put(place, entry);
+    }
+
+    /// Enters a client into the row of everyone and those of its tags; tells which ones.
+    fn enter_rows(&mut self, place: Place, tenant: NameId, tags: &Tags) -> Box<[NameId]> {
+        let names = tags.iter().map(|tag| Name::tag(tenant, tag));
+        let mut rows = Vec::with_capacity(tags.len() + 1);
+        for name in std::iter::once(Name::everyone(tenant)).chain(names) {
+            let row = self.rows.intern(name);
+            if let Some(members) = self.rows.get_mut(row) {
+                members.insert(place);
+            }
+            rows.push(row);
+        }
+        rows.into_boxed_slice()
+    }
+
+    fn leave_row(&mut self, place: Place, row: NameId) {
+        let Some(members) = self.rows.get_mut(row) else { return };
+        members.remove(place);
+        if members.is_empty() {
+            self.rows.remove(row);
+        }
+    }
+
+    /// Removes the client of a place; `None` when nobody is there.
+    pub fn leave(&mut self, place: Place) -> Option<JoinNumber> {
+        let entry = self.places.take(place)?;
+        self.uuids.remove(entry.uuid, place);
+        if let Some(ident) = entry.ident {
+            self.idents.remove(ident, entry.number, place);
+        }
+        for row in entry.rows {
+            self.leave_row(place, row);
+        }
+        self.leave_tenant(entry.tenant);
+        Some(entry.number)
+    }
+
+    fn leave_tenant(&mut self, tenant: NameId) {
+        let Some(clients) = self.tenants.get_mut(tenant) else { return };
+        *clients -= 1;
+        if *clients == 0 {
+            self.tenants.remove(tenant);
+        }
+    }
+
+    /// Gives the client of a place other tags; `false` when nobody is there.
+    ///
+    /// A client that tags do not reach has none in here, so nothing changes for it.
+    pub fn retag(&mut self, place: Place, tags: &Tags) -> bool {
+        let Some(entry) = self.places.get(place) else { return false };
+        if entry.reach != Reach::Tags {
+            return true;
+        }
+        // first in, then out: a row that stays is not removed and made again
+        let new = self.enter_rows(place, entry.tenant, tags);
+        let Some(entry) = self.places.get_mut(place) else { return false };
+        let old = std::mem::replace(&mut entry.rows, new.clone());
+        for row in old.into_iter().filter(|row| !new.contains(row)) {
+            self.leave_row(place, row);
+        }
+        true
+    }
+
+    /// Removes all clients of a worker that is gone; tells how many they were.
+    pub fn remove_worker(&mut self, worker: WorkerId) -> usize {
+        let clients = self.clients_of(worker);
+        // from the last to the first: bitmaps are then cut at their end, where it costs nothing
+        while let Some(places) = self.places.last_of(worker) {
+            for place in places {
+                self.leave(place);
+            }
+        }
+        clients
+    }
+
+    /// How many clients there are.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.places.clients()
+    }
+
+    /// How many clients one worker has.
+    #[must_use]
+    pub fn clients_of(&self, worker: WorkerId) -> usize {
+        self.places.clients_of(worker)
+    }
+}
+
+/// Sizes only: the content of an index is large, and names people.
+impl fmt::Debug for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Index")
+            .field("clients", &self.clients())
+            .field("tenants", &self.tenants.len())
+            .field("rows", &self.rows.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn reach(client: &Client) -> Reach {
+    match (client.takes_publications, client.class) {
+        (false, _) => Reach::Nothing,
+        (true, ClientClass::Php) => Reach::Name,
+        (true, ClientClass::Web) => Reach::Tags,
+    }
+}
+
+/// Why a client was not added.
+///
+/// ```
+/// use tagcast::index::JoinError;
+/// use tagcast::types::{Place, Slot, WorkerId};
+///
+/// let taken = JoinError::PlaceTaken { place: Place { worker: WorkerId(1), slot: Slot(7) } };
+/// assert_eq!(taken.to_string(), "slot 7 of worker 1 has a client that has not left");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinError {
+    /// The place has a client that has not left (rule L3).
+    PlaceTaken {
+        /// The place.
+        place: Place,
+    },
+    /// A client with this UUID is connected in this tenant.
+    UuidKnown {
+        /// The UUID.
+        uuid: ClientUuid,
+    },
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PlaceTaken { place: Place { worker, slot } } => {
+                write!(f, "slot {slot} of worker {worker} has a client that has not left")
+            }
+            Self::UuidKnown { uuid } => {
+                write!(f, "a client with the UUID {uuid:?} is connected in this tenant")
+            }
+        }
+    }
+}
+
+impl std::error::Error for JoinError {}

@@ -1,0 +1,217 @@
+//! Interned names: the text stands once, everyone else holds its id of four bytes.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use crate::types::{Ident, Tag, Tenant};
+
+/// The id of a name within one [`Names`]; used again after the name was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct NameId(pub(super) u32);
+
+impl NameId {
+    fn at(self) -> usize {
+        // lossless: the crate is built for targets of 32 bits and more
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+/// What is looked up: a name and a value within a space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Name<'a> {
+    tenant: NameId,
+    name: &'a str,
+    value: &'a str,
+}
+
+impl<'a> Name<'a> {
+    /// A tenant; tenants stand in a [`Names`] of their own.
+    pub(super) fn tenant(tenant: &'a Tenant) -> Self {
+        Self { tenant: NameId(0), name: "", value: &tenant.0 }
+    }
+
+    /// An ident; idents stand in a [`Names`] of their own.
+    pub(super) fn ident(tenant: NameId, ident: &'a Ident) -> Self {
+        Self { tenant, name: "", value: ident.as_str() }
+    }
+
+    /// A tag.
+    pub(super) fn tag(tenant: NameId, tag: &'a Tag) -> Self {
+        Self { tenant, name: tag.name(), value: tag.value() }
+    }
+
+    /// The row of everyone in a tenant: it stands among the tags, where no tag has an empty name.
+    pub(super) fn everyone(tenant: NameId) -> Self {
+        Self { tenant, name: "", value: "" }
+    }
+
+    /// The tenant it is in.
+    pub(super) fn tenant_id(self) -> NameId {
+        self.tenant
+    }
+}
+
+/// Names, and what each stands for.
+///
+/// Clients choose the names, so the hash is keyed.
+#[derive(Debug)]
+pub(super) struct Names<V> {
+    hasher: RandomState,
+    ids: HashTable<NameId>,
+    records: Vec<Option<Record<V>>>,
+    free: Vec<NameId>,
+}
+
+/// One name as it is kept: name and value in one text, which saves an allocation for each tag.
+#[derive(Debug)]
+struct Record<V> {
+    tenant: NameId,
+    split: u32,
+    text: Box<str>,
+    value: V,
+}
+
+impl<V> Record<V> {
+    fn new(name: Name<'_>, value: V) -> Self {
+        Self {
+            tenant: name.tenant,
+            // a tag's name has 255 bytes at most, other names none
+            split: u32::try_from(name.name.len()).unwrap_or(u32::MAX),
+            text: [name.name, name.value].concat().into(),
+            value,
+        }
+    }
+
+    fn name(&self) -> Name<'_> {
+        let split = usize::try_from(self.split).unwrap_or(usize::MAX);
+        let (name, value) = self.text.split_at_checked(split).unwrap_or((&self.text, ""));
+        Name { tenant: self.tenant, name, value }
+    }
+}
+
+impl<V> Default for Names<V> {
+    fn default() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            ids: HashTable::new(),
+            records: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+}
+
+impl<V: Default> Names<V> {
+    /// The id of a name, which gets one if it had none.
+    pub(super) fn intern(&mut self, name: Name<'_>) -> NameId {
+        let Self { hasher, ids, records, free } = self;
+        let same = |id: &NameId| known(records, *id).is_some_and(|record| record.name() == name);
+        let hash = |id: &NameId| known(records, *id).map_or(0, |it| hasher.hash_one(it.name()));
+        let vacant = match ids.entry(hasher.hash_one(name), same, hash) {
+            Entry::Occupied(entry) => return *entry.get(),
+            Entry::Vacant(vacant) => vacant,
+        };
+        let id = free.pop().unwrap_or_else(|| next_id(records.len()));
+        vacant.insert(id);
+        let record = Some(Record::new(name, V::default()));
+        match records.get_mut(id.at()) {
+            Some(place) => *place = record,
+            None => records.push(record),
+        }
+        id
+    }
+}
+
+impl<V> Names<V> {
+    /// The id of a name, if it has one.
+    pub(super) fn find(&self, name: Name<'_>) -> Option<NameId> {
+        let same = |id: &NameId| known(&self.records, *id).is_some_and(|it| it.name() == name);
+        self.ids.find(self.hasher.hash_one(name), same).copied()
+    }
+
+    /// What a name stands for.
+    pub(super) fn get(&self, id: NameId) -> Option<&V> {
+        known(&self.records, id).map(|record| &record.value)
+    }
+
+    /// What a name stands for, to change it.
+    pub(super) fn get_mut(&mut self, id: NameId) -> Option<&mut V> {
+        self.records.get_mut(id.at())?.as_mut().map(|record| &mut record.value)
+    }
+
+    /// Forgets a name; its id may be given to another one.
+    pub(super) fn remove(&mut self, id: NameId) {
+        let Some(record) = self.records.get_mut(id.at()).and_then(Option::take) else { return };
+        let hash = self.hasher.hash_one(record.name());
+        if let Ok(entry) = self.ids.find_entry(hash, |known| *known == id) {
+            entry.remove();
+        }
+        self.free.push(id);
+    }
+
+    /// How many names there are.
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Every name with its id and what it stands for.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (NameId, Name<'_>, &V)> {
+        self.ids.iter().filter_map(|id| {
+            known(&self.records, *id).map(|record| (*id, record.name(), &record.value))
+        })
+    }
+}
+
+fn known<V>(records: &[Option<Record<V>>], id: NameId) -> Option<&Record<V>> {
+    records.get(id.at())?.as_ref()
+}
+
+#[expect(clippy::expect_used, reason = "four thousand million names need 200 GB first")]
+fn next_id(names: usize) -> NameId {
+    NameId(u32::try_from(names).expect("fewer names than 2^32"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(name: &str, value: &str) -> Tag {
+        Tag::new(name, value).unwrap()
+    }
+
+    #[test]
+    fn where_a_name_ends_and_its_value_begins_matters() {
+        let mut names: Names<u8> = Names::default();
+        let tenant = NameId(0);
+        let first = names.intern(Name::tag(tenant, &tag("ab", "c")));
+        assert_ne!(first, names.intern(Name::tag(tenant, &tag("a", "bc"))));
+        assert_ne!(first, names.intern(Name::tag(NameId(1), &tag("ab", "c"))));
+        assert_eq!(first, names.intern(Name::tag(tenant, &tag("ab", "c"))));
+        assert_eq!(names.len(), 3);
+    }
+
+    #[test]
+    fn a_removed_name_is_forgotten_and_its_id_used_again() {
+        let mut names: Names<u8> = Names::default();
+        let (old, new) = (tag("a", "1"), tag("a", "2"));
+        let id = names.intern(Name::tag(NameId(0), &old));
+        *names.get_mut(id).unwrap() = 7;
+        names.remove(id);
+        names.remove(id);
+        assert_eq!((names.find(Name::tag(NameId(0), &old)), names.get(id)), (None, None));
+        assert_eq!(names.intern(Name::tag(NameId(0), &new)), id);
+        assert_eq!((names.get(id), names.len()), (Some(&0), 1));
+    }
+
+    #[test]
+    fn thousands_of_names_are_all_found_again() {
+        let mut names: Names<u8> = Names::default();
+        let tags: Vec<Tag> = (0..5_000).map(|n| tag("n", &n.to_string())).collect();
+        let ids: Vec<_> = tags.iter().map(|tag| names.intern(Name::tag(NameId(3), tag))).collect();
+        for (tag, id) in tags.iter().zip(ids) {
+            assert_eq!(names.find(Name::tag(NameId(3), tag)), Some(id));
+        }
+    }
+}

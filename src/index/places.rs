@@ -1,0 +1,151 @@
+//! Who stands at which place: the entries of all clients, by worker and slot.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use super::names::NameId;
+use crate::types::{ClientUuid, JoinNumber, Place, Slot, WorkerId};
+
+/// Entries of one page. Slots are dense, as a worker reuses them; pages keep a table of a million
+/// from being copied when it grows, and a slot that is out of line from costing more than a page.
+const PAGE_SLOTS: u32 = 256;
+
+/// What the index keeps of one client; the texts stand in [`super::names::Names`].
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) uuid: ClientUuid,
+    pub(super) number: JoinNumber,
+    pub(super) tenant: NameId,
+    /// Only of those whom an ident can reach.
+    pub(super) ident: Option<NameId>,
+    /// The row of everyone and those of its tags; none unless it is reached by them.
+    pub(super) rows: Box<[NameId]>,
+    pub(super) reach: Reach,
+}
+
+/// What reaches a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Tags, UUID and ident: web-type clients.
+    Tags,
+    /// UUID and ident only: php-type clients.
+    Name,
+    /// Nothing: clients that take no publications.
+    Nothing,
+}
+
+/// The entries of all workers.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    seats: BTreeMap<WorkerId, Seat>,
+    clients: usize,
+}
+
+/// The entries of one worker.
+#[derive(Debug, Default)]
+struct Seat {
+    pages: BTreeMap<u32, Page>,
+    clients: usize,
+}
+
+#[derive(Debug)]
+struct Page {
+    entries: Box<[Option<Entry>]>,
+    clients: usize,
+}
+
+impl Page {
+    fn new() -> Self {
+        Self { entries: (0..PAGE_SLOTS).map(|_| None).collect(), clients: 0 }
+    }
+}
+
+impl Places {
+    /// Puts an entry to its place, which must be free: see [`Self::get`].
+    pub(super) fn put(&mut self, place: Place, entry: Entry) {
+        debug_assert!(self.get(place).is_none(), "a place is given to one client");
+        let (page, at) = split(place.slot);
+        let seat = self.seats.entry(place.worker).or_default();
+        let page = seat.pages.entry(page).or_insert_with(Page::new);
+        let Some(free) = page.entries.get_mut(at) else { return };
+        *free = Some(entry);
+        page.clients += 1;
+        seat.clients += 1;
+        self.clients += 1;
+    }
+
+    /// The entry of a place.
+    pub(super) fn get(&self, place: Place) -> Option<&Entry> {
+        let (page, at) = split(place.slot);
+        self.seats.get(&place.worker)?.pages.get(&page)?.entries.get(at)?.as_ref()
+    }
+
+    /// The entry of a place, to change it.
+    pub(super) fn get_mut(&mut self, place: Place) -> Option<&mut Entry> {
+        let (page, at) = split(place.slot);
+        let seat = self.seats.get_mut(&place.worker)?;
+        seat.pages.get_mut(&page)?.entries.get_mut(at)?.as_mut()
+    }
+
+    /// Frees a place, and all memory that only it needed.
+    pub(super) fn take(&mut self, place: Place) -> Option<Entry> {
+        let (number, at) = split(place.slot);
+        let seat = self.seats.get_mut(&place.worker)?;
+        let page = seat.pages.get_mut(&number)?;
+        let entry = page.entries.get_mut(at)?.take()?;
+        page.clients -= 1;
+        seat.clients -= 1;
+        self.clients -= 1;
+        if page.clients == 0 {
+            seat.pages.remove(&number);
+        }
+        if seat.clients == 0 {
+            self.seats.remove(&place.worker);
+        }
+        Some(entry)
+    }
+
+    /// The places of a worker's last page, from the last to the first; `None` when it has none.
+    pub(super) fn last_of(&self, worker: WorkerId) -> Option<Vec<Place>> {
+        let (number, page) = self.seats.get(&worker)?.pages.last_key_value()?;
+        let taken = slots_of(*number).zip(&page.entries).filter(|(_, entry)| entry.is_some());
+        let mut places: Vec<Place> =
+            taken.map(|(slot, _)| Place { worker, slot: Slot(slot) }).collect();
+        places.reverse();
+        Some(places)
+    }
+
+    /// How many clients there are.
+    pub(super) fn clients(&self) -> usize {
+        self.clients
+    }
+
+    /// How many clients one worker has.
+    pub(super) fn clients_of(&self, worker: WorkerId) -> usize {
+        self.seats.get(&worker).map_or(0, |seat| seat.clients)
+    }
+
+    /// Every client with its place.
+    #[cfg(any(test, debug_assertions))]
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Place, &Entry)> {
+        self.seats.iter().flat_map(|(worker, seat)| {
+            seat.pages.iter().flat_map(|(number, page)| {
+                slots_of(*number).zip(&page.entries).filter_map(|(slot, entry)| {
+                    Some((Place { worker: *worker, slot: Slot(slot) }, entry.as_ref()?))
+                })
+            })
+        })
+    }
+}
+
+/// The page of a slot, and where in it.
+fn split(slot: Slot) -> (u32, usize) {
+    // lossless: the rest is below PAGE_SLOTS
+    (slot.0 / PAGE_SLOTS, usize::try_from(slot.0 % PAGE_SLOTS).unwrap_or(usize::MAX))
+}
+
+/// The slots of a page; the last page ends with the last slot there is.
+fn slots_of(page: u32) -> RangeInclusive<u32> {
+    let first = page * PAGE_SLOTS;
+    first..=first + (PAGE_SLOTS - 1)
+}

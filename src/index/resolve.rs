@@ -1,0 +1,101 @@
+//! From an address to the places of its recipients.
+
+use super::Index;
+use super::members::{Members, intersection};
+use super::names::{Name, NameId};
+use super::places::Reach;
+use crate::types::{
+    Address, ClientUuid, Ident, JoinNumber, Place, Recipients, SlotSet, TagQuery, Tenant, WorkerId,
+};
+
+/// Who is to get a publication, by worker.
+///
+/// ```
+/// use tagcast::index::{Index, Resolved};
+/// use tagcast::types::{Address, Tenant};
+///
+/// let nobody = Index::default().resolve(&Tenant::shared(), &Address::everyone());
+/// assert_eq!(nobody, Resolved::default());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resolved {
+    /// The slots of each worker concerned: workers in ascending order, no set empty.
+    pub sets: Vec<(WorkerId, SlotSet)>,
+    /// The one place in the sets that is left out. The sets still contain it, so that they are
+    /// equal for several publishers who leave out one client each.
+    pub except: Option<Place>,
+    /// Whether the address names at most one client (rule L6: a repeat must not reach another).
+    pub single: bool,
+}
+
+impl Index {
+    /// Finds out whom an address reaches at this moment; nobody outside of the tenant.
+    ///
+    /// The cost of a tag query follows the smallest of its tags, that of everyone the bitmap of
+    /// all clients, that of a UUID or ident is constant or logarithmic.
+    #[must_use]
+    pub fn resolve(&self, tenant: &Tenant, address: &Address) -> Resolved {
+        let tenant = self.tenants.find(Name::tenant(tenant));
+        match &address.recipients {
+            Recipients::First { uuid, ident } => {
+                let first = tenant.and_then(|tenant| self.first(tenant, *uuid, ident.as_ref()));
+                // nobody else comes in the place of one who is left out
+                let first = first.filter(|(_, _, uuid)| Some(*uuid) != address.except);
+                let one = |(_, place, _): (_, Place, _)| (place.worker, SlotSet::one(place.slot));
+                Resolved { sets: first.map(one).into_iter().collect(), except: None, single: true }
+            }
+            Recipients::Matching(query) => {
+                let Some(tenant) = tenant else { return Resolved::default() };
+                let sets = self.matching(tenant, query);
+                let except = address
+                    .except
+                    .and_then(|uuid| self.uuids.find(tenant, uuid, &self.places))
+                    .filter(|place| contains(&sets, *place));
+                Resolved { sets, except, single: false }
+            }
+        }
+    }
+
+    /// Where the client with this UUID is, whatever reaches it.
+    #[must_use]
+    pub fn place_of(&self, tenant: &Tenant, uuid: ClientUuid) -> Option<Place> {
+        let tenant = self.tenants.find(Name::tenant(tenant))?;
+        self.uuids.find(tenant, uuid, &self.places)
+    }
+
+    /// The client that joined first of those with this UUID or this ident.
+    fn first(
+        &self,
+        tenant: NameId,
+        uuid: Option<ClientUuid>,
+        ident: Option<&Ident>,
+    ) -> Option<(JoinNumber, Place, ClientUuid)> {
+        let by_uuid = uuid.and_then(|uuid| self.uuids.find(tenant, uuid, &self.places));
+        let by_ident = ident.and_then(|ident| self.idents.first(tenant, ident));
+        [by_uuid, by_ident]
+            .into_iter()
+            .flatten()
+            .filter_map(|place| Some((place, self.places.get(place)?)))
+            .filter(|(_, entry)| entry.reach != Reach::Nothing)
+            .map(|(place, entry)| (entry.number, place, entry.uuid))
+            .min_by_key(|(number, place, _)| (*number, *place))
+    }
+
+    fn matching(&self, tenant: NameId, query: &TagQuery) -> Vec<(WorkerId, SlotSet)> {
+        if query.is_empty() {
+            let everyone = self.rows.find(Name::everyone(tenant));
+            return everyone
+                .and_then(|row| self.rows.get(row))
+                .map_or_else(Vec::new, Members::sets);
+        }
+        let row = |tag| self.rows.get(self.rows.find(Name::tag(tenant, tag))?);
+        // a tag without a row is one that nobody carries
+        let rows: Option<Vec<&Members>> = query.iter().map(row).collect();
+        rows.map_or_else(Vec::new, intersection)
+    }
+}
+
+fn contains(sets: &[(WorkerId, SlotSet)], place: Place) -> bool {
+    let set = sets.binary_search_by_key(&place.worker, |(worker, _)| *worker);
+    set.ok().and_then(|at| sets.get(at)).is_some_and(|(_, slots)| slots.contains(place.slot))
+}

@@ -1,0 +1,67 @@
+//! From a UUID to the place of its client.
+
+use hashbrown::HashTable;
+
+use super::names::NameId;
+use super::places::Places;
+use crate::types::{ClientUuid, Place};
+
+/// Where the client with a UUID stands.
+///
+/// The UUID itself stands in its entry only; here are 32 bits of it. The server makes UUIDs at
+/// random, so these bits are their own hash, and nobody can choose them to collide.
+#[derive(Debug, Default)]
+pub(super) struct Uuids {
+    known: HashTable<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    fold: u32,
+    place: Place,
+}
+
+impl Uuids {
+    /// The place of the client with this UUID in a tenant.
+    pub(super) fn find(&self, tenant: NameId, uuid: ClientUuid, places: &Places) -> Option<Place> {
+        let fold = fold(uuid);
+        let same = |known: &Known| {
+            known.fold == fold
+                && places
+                    .get(known.place)
+                    .is_some_and(|entry| entry.tenant == tenant && entry.uuid == uuid)
+        };
+        self.known.find(spread(fold), same).map(|known| known.place)
+    }
+
+    /// Adds a client, whose UUID must be new in its tenant: see [`Self::find`].
+    pub(super) fn add(&mut self, uuid: ClientUuid, place: Place) {
+        let fold = fold(uuid);
+        self.known.insert_unique(spread(fold), Known { fold, place }, |it| spread(it.fold));
+    }
+
+    /// Removes a client.
+    pub(super) fn remove(&mut self, uuid: ClientUuid, place: Place) {
+        let hash = spread(fold(uuid));
+        if let Ok(entry) = self.known.find_entry(hash, |known| known.place == place) {
+            entry.remove();
+        }
+    }
+
+    /// How many there are.
+    #[cfg(any(test, debug_assertions))]
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+}
+
+/// All sixteen bytes count: version and variant of a UUID stand at fixed places.
+fn fold(uuid: ClientUuid) -> u32 {
+    let (words, _) = uuid.0.as_chunks::<4>();
+    words.iter().fold(0, |fold, word| fold.rotate_left(8) ^ u32::from_le_bytes(*word))
+}
+
+/// The table takes its place from the low bits and its check from the high ones.
+fn spread(fold: u32) -> u64 {
+    u64::from(fold) << 32 | u64::from(fold)
+}

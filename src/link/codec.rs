@@ -1,0 +1,232 @@
+//! Messages as bytes: a length of four bytes, a kind, then the fields in order, little endian.
+//!
+//! Written by hand because a payload is taken out without a copy, and because every length is
+//! compared with what is there before it is used.
+
+mod decode;
+mod encode;
+
+use std::fmt;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use self::decode::Fields;
+pub use self::encode::encode_publish;
+use self::encode::{
+    framed, put_client, put_deliver, put_length, put_publication, put_slots, put_source,
+};
+use super::message::{SetName, ToBroker, ToWorker};
+use crate::types::limits::LINK_MESSAGE_BYTES_MAX;
+use crate::types::{JoinNumber, Number, Sequence};
+
+/// A kind of message that travels on a link.
+pub trait Wire: Sized {
+    /// Appends the message, with its length in front.
+    fn encode(&self, out: &mut BytesMut);
+    /// Reads one message; `body` is what its length announced.
+    ///
+    /// # Errors
+    ///
+    /// When it is not a message of this language.
+    fn decode(body: Bytes) -> Result<Self, Malformed>;
+}
+
+/// Bytes that are no message; they end the link, never the process (rule L1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// The message is cut short.
+    Short,
+    /// The message has bytes behind its end.
+    Long,
+    /// A length above the largest message.
+    Oversized(usize),
+    /// A kind, form or class that is not known.
+    Unknown(&'static str, u8),
+    /// A text or a field that is not admitted.
+    Invalid(&'static str),
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Short => write!(f, "a message that is cut short"),
+            Self::Long => write!(f, "a message with bytes behind its end"),
+            Self::Oversized(bytes) => {
+                write!(f, "a message of {bytes} bytes, {LINK_MESSAGE_BYTES_MAX} at most")
+            }
+            Self::Unknown(what, value) => write!(f, "an unknown {what}: {value}"),
+            Self::Invalid(what) => write!(f, "an invalid {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+/// Takes whole messages out of what arrived.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    arrived: BytesMut,
+    whole: Bytes,
+}
+
+impl Inbox {
+    /// Adds bytes that arrived.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.arrived.extend_from_slice(bytes);
+    }
+
+    /// The next whole message, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are no message; the link is of no use afterwards.
+    pub fn next<M: Wire>(&mut self) -> Result<Option<M>, Malformed> {
+        if self.whole.is_empty() {
+            self.gather()?;
+        }
+        if self.whole.is_empty() {
+            return Ok(None);
+        }
+        let length = self.whole.get_u32_le() as usize;
+        if self.whole.len() < length {
+            return Err(Malformed::Short);
+        }
+        M::decode(self.whole.split_to(length)).map(Some)
+    }
+
+    /// Moves all whole messages over at once, so that their payloads share one allocation.
+    fn gather(&mut self) -> Result<(), Malformed> {
+        let mut end = 0;
+        while let Some(head) = self.arrived.get(end..).and_then(<[u8]>::first_chunk::<4>) {
+            let length = u32::from_le_bytes(*head) as usize;
+            if length > LINK_MESSAGE_BYTES_MAX {
+                return Err(Malformed::Oversized(length));
+            }
+            if self.arrived.len() < end + 4 + length {
+                break;
+            }
+            end += 4 + length;
+        }
+        if end > 0 {
+            self.whole = self.arrived.split_to(end).freeze();
+        }
+        Ok(())
+    }
+}
+
+impl Wire for ToBroker {
+    fn encode(&self, out: &mut BytesMut) {
+        framed(out, |out| match self {
+            Self::Hello { version, source } => {
+                out.put_u8(1);
+                out.put_u16_le(*version);
+                put_source(out, *source);
+            }
+            Self::Announce { slot, number, client } => {
+                out.put_u8(2);
+                out.put_u32_le(slot.0);
+                out.put_u64_le(number.0);
+                put_client(out, client);
+            }
+            Self::Seen { source, numbers } => {
+                out.put_u8(3);
+                put_source(out, *source);
+                put_length(out, numbers.len());
+                numbers.iter().for_each(|number| out.put_u64_le(number.0));
+            }
+            Self::Announced { sequence } => {
+                out.put_u8(4);
+                out.put_u64_le(sequence.0);
+            }
+            Self::Join { slot, client } => {
+                out.put_u8(5);
+                out.put_u32_le(slot.0);
+                put_client(out, client);
+            }
+            Self::Leave { slot } => {
+                out.put_u8(6);
+                out.put_u32_le(slot.0);
+            }
+            Self::Publish { number, publication } => {
+                out.put_u8(7);
+                out.put_u64_le(number.0);
+                put_publication(out, publication);
+            }
+        });
+    }
+
+    fn decode(body: Bytes) -> Result<Self, Malformed> {
+        let mut body = Fields(body);
+        let message = match body.u8()? {
+            1 => Self::Hello { version: body.u16()?, source: body.source()? },
+            2 => Self::Announce {
+                slot: body.slot()?,
+                number: JoinNumber(body.u64()?),
+                client: body.client()?,
+            },
+            3 => Self::Seen { source: body.source()?, numbers: body.numbers()? },
+            4 => Self::Announced { sequence: Sequence(body.u64()?) },
+            5 => Self::Join { slot: body.slot()?, client: body.client()? },
+            6 => Self::Leave { slot: body.slot()? },
+            7 => Self::Publish { number: Number(body.u64()?), publication: body.publication()? },
+            kind => return Err(Malformed::Unknown("kind", kind)),
+        };
+        body.end()?;
+        Ok(message)
+    }
+}
+
+impl Wire for ToWorker {
+    fn encode(&self, out: &mut BytesMut) {
+        framed(out, |out| match self {
+            Self::Batch => out.put_u8(1),
+            Self::Set { name, slots } => {
+                out.put_u8(2);
+                out.put_u32_le(name.0);
+                put_slots(out, slots);
+            }
+            Self::Deliver(deliver) => {
+                out.put_u8(3);
+                put_deliver(out, deliver);
+            }
+            Self::Joined { slot, number, own, smallest } => {
+                out.put_u8(4);
+                out.put_u32_le(slot.0);
+                out.put_u64_le(number.0);
+                out.put_u32_le(*own);
+                out.put_u32_le(*smallest);
+            }
+            Self::Left { slot } => {
+                out.put_u8(5);
+                out.put_u32_le(slot.0);
+            }
+            Self::Acknowledged { up_to } => {
+                out.put_u8(6);
+                out.put_u64_le(up_to.0);
+            }
+        });
+    }
+
+    fn decode(body: Bytes) -> Result<Self, Malformed> {
+        let mut body = Fields(body);
+        let message = match body.u8()? {
+            1 => Self::Batch,
+            2 => Self::Set { name: SetName(body.u32()?), slots: body.slots()? },
+            3 => Self::Deliver(body.deliver()?),
+            4 => Self::Joined {
+                slot: body.slot()?,
+                number: JoinNumber(body.u64()?),
+                own: body.u32()?,
+                smallest: body.u32()?,
+            },
+            5 => Self::Left { slot: body.slot()? },
+            6 => Self::Acknowledged { up_to: Number(body.u64()?) },
+            kind => return Err(Malformed::Unknown("kind", kind)),
+        };
+        body.end()?;
+        Ok(message)
+    }
+}
+
+#[cfg(test)]
+mod tests;

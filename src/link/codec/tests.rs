@@ -1,0 +1,195 @@
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use proptest::prelude::*;
+
+use super::*;
+use crate::link::message::{Deliver, Target};
+use crate::types::{
+    Address, Client, ClientClass, ClientUuid, Content, Form, Generation, Ident, Publication,
+    Recipients, Slot, SlotSet, Source, Tag, Tags, Tenant, WorkerId,
+};
+
+fn source() -> impl Strategy<Value = Source> {
+    (any::<u16>(), any::<u32>())
+        .prop_map(|(w, g)| Source { worker: WorkerId(w), generation: Generation(g) })
+}
+
+fn tags() -> impl Strategy<Value = Tags> {
+    prop::collection::vec(("[a-zé]{1,9}", ".{0,9}"), 0..5)
+        .prop_map(|all| Tags::new(all.iter().map(|(n, v)| Tag::new(n, v).unwrap())).unwrap())
+}
+
+fn uuid() -> impl Strategy<Value = ClientUuid> {
+    any::<[u8; 16]>().prop_map(ClientUuid)
+}
+
+fn ident() -> impl Strategy<Value = Option<Ident>> {
+    prop::option::of("[a-z]{1,9}".prop_map(|text| Ident::new(&text).unwrap()))
+}
+
+fn tenant() -> impl Strategy<Value = Tenant> {
+    "[a-z]{0,5}".prop_map(|text| Tenant(Arc::from(text)))
+}
+
+fn client() -> impl Strategy<Value = Client> {
+    (tenant(), uuid(), ident(), tags(), any::<(bool, bool, std::net::IpAddr)>()).prop_map(
+        |(tenant, uuid, ident, tags, (php, takes_publications, ip))| Client {
+            tenant,
+            uuid,
+            ident,
+            tags,
+            class: if php { ClientClass::Php } else { ClientClass::Web },
+            takes_publications,
+            ip,
+        },
+    )
+}
+
+fn content() -> impl Strategy<Value = Content> {
+    (any::<bool>(), any::<Vec<u8>>()).prop_map(|(packet, payload)| Content {
+        form: if packet { Form::PhpwsPacket } else { Form::Message },
+        payload: Bytes::from(payload),
+    })
+}
+
+fn address() -> impl Strategy<Value = Address> {
+    let first = (prop::option::of(uuid()), ident())
+        .prop_map(|(uuid, ident)| Recipients::First { uuid, ident });
+    let recipients = prop_oneof![first, tags().prop_map(Recipients::Matching)];
+    (recipients, prop::option::of(uuid()))
+        .prop_map(|(recipients, except)| Address { recipients, except })
+}
+
+fn to_broker() -> impl Strategy<Value = ToBroker> {
+    prop_oneof![
+        (any::<u16>(), source()).prop_map(|(version, source)| ToBroker::Hello { version, source }),
+        (any::<u32>(), any::<u64>(), client()).prop_map(|(slot, number, client)| {
+            ToBroker::Announce { slot: Slot(slot), number: JoinNumber(number), client }
+        }),
+        (source(), any::<Vec<u64>>()).prop_map(|(source, numbers)| ToBroker::Seen {
+            source,
+            numbers: numbers.into_iter().map(Number).collect()
+        }),
+        any::<u64>().prop_map(|n| ToBroker::Announced { sequence: Sequence(n) }),
+        (any::<u32>(), client())
+            .prop_map(|(slot, client)| ToBroker::Join { slot: Slot(slot), client }),
+        any::<u32>().prop_map(|slot| ToBroker::Leave { slot: Slot(slot) }),
+        (any::<u64>(), tenant(), address(), content()).prop_map(
+            |(number, tenant, address, content)| ToBroker::Publish {
+                number: Number(number),
+                publication: Publication { tenant, address, content }
+            }
+        ),
+    ]
+}
+
+fn target() -> impl Strategy<Value = Target> {
+    prop_oneof![
+        any::<u32>().prop_map(|slot| Target::One(Slot(slot))),
+        (any::<u32>(), any::<Option<u32>>()).prop_map(|(name, except)| Target::Set {
+            name: SetName(name),
+            except: except.map(Slot)
+        }),
+    ]
+}
+
+fn to_worker() -> impl Strategy<Value = ToWorker> {
+    prop_oneof![
+        Just(ToWorker::Batch),
+        (any::<u32>(), any::<Vec<u32>>()).prop_map(|(name, slots)| ToWorker::Set {
+            name: SetName(name),
+            slots: slots.into_iter().map(Slot).collect::<SlotSet>()
+        }),
+        (source(), any::<(u64, u64)>(), target(), content()).prop_map(
+            |(source, (number, sequence), target, content)| ToWorker::Deliver(Deliver {
+                source,
+                number: Number(number),
+                sequence: Sequence(sequence),
+                target,
+                content
+            })
+        ),
+        any::<(u32, u64, u32, u32)>().prop_map(|(slot, number, own, smallest)| ToWorker::Joined {
+            slot: Slot(slot),
+            number: JoinNumber(number),
+            own,
+            smallest
+        }),
+        any::<u32>().prop_map(|slot| ToWorker::Left { slot: Slot(slot) }),
+        any::<u64>().prop_map(|n| ToWorker::Acknowledged { up_to: Number(n) }),
+    ]
+}
+
+/// Encodes all, feeds them in pieces of the given size, and takes them out again.
+fn through_the_wire<M: Wire>(messages: &[M], piece: usize) -> Result<Vec<M>, Malformed> {
+    let mut bytes = BytesMut::new();
+    messages.iter().for_each(|message| message.encode(&mut bytes));
+    let mut inbox = Inbox::default();
+    let mut taken = Vec::new();
+    for part in bytes.chunks(piece) {
+        inbox.extend(part);
+        while let Some(message) = inbox.next()? {
+            taken.push(message);
+        }
+    }
+    Ok(taken)
+}
+
+proptest! {
+    #[test]
+    fn what_a_worker_says_arrives_whatever_the_pieces(
+        messages in prop::collection::vec(to_broker(), 0..8), piece in 1_usize..300,
+    ) {
+        prop_assert_eq!(through_the_wire(&messages, piece).unwrap(), messages);
+    }
+
+    #[test]
+    fn what_the_broker_says_arrives_whatever_the_pieces(
+        messages in prop::collection::vec(to_worker(), 0..8), piece in 1_usize..300,
+    ) {
+        prop_assert_eq!(through_the_wire(&messages, piece).unwrap(), messages);
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_refused_and_never_panic(body in any::<Vec<u8>>()) {
+        drop(ToBroker::decode(Bytes::from(body.clone())));
+        drop(ToWorker::decode(Bytes::from(body)));
+    }
+
+    #[test]
+    fn a_message_cut_short_is_no_message(message in to_broker(), cut in any::<prop::sample::Index>()) {
+        let mut bytes = BytesMut::new();
+        message.encode(&mut bytes);
+        let body = bytes.freeze().slice(4..);
+        let cut = cut.index(body.len());
+        let is_payload = matches!(message, ToBroker::Publish { .. });
+        prop_assert!(is_payload || ToBroker::decode(body.slice(..cut)).is_err());
+    }
+}
+
+#[test]
+fn a_length_above_the_limit_is_refused_at_once() {
+    let mut inbox = Inbox::default();
+    inbox.extend(&[0xff; 4]);
+    assert_eq!(inbox.next::<ToBroker>(), Err(Malformed::Oversized(0xffff_ffff)));
+}
+
+#[test]
+fn the_short_way_to_write_a_publication_says_the_same() {
+    let publication = Publication {
+        tenant: Tenant::shared(),
+        address: Address::everyone_but(ClientUuid([7; 16])),
+        content: Content { form: Form::PhpwsPacket, payload: Bytes::from_static(b"{}") },
+    };
+    let (mut long, mut short) = (BytesMut::new(), BytesMut::new());
+    let number = Number(9);
+    encode_publish(
+        &mut short,
+        number,
+        (&publication.tenant, &publication.address),
+        (Form::PhpwsPacket, "{}"),
+    );
+    ToBroker::Publish { number, publication }.encode(&mut long);
+    assert_eq!(long, short);
+}

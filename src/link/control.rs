@@ -1,0 +1,208 @@
+//! What the supervisor orders its children, and what they report: over a Unix socket, or in memory.
+
+mod memory;
+mod socket;
+mod wire;
+
+use std::fmt;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::transport::Transport;
+use crate::types::{Generation, Source};
+
+pub use memory::{MemoryControl, MemoryDesk, memory_control};
+pub use socket::{SocketControl, SocketDesk, Terminator, control_pair};
+pub use wire::{CONTROL_MESSAGE_BYTES_MAX, DESCRIPTORS_MAX};
+
+/// What the supervisor tells a worker or the broker.
+///
+/// `L` is the end of a link: ready to use for who receives it, a bare descriptor for a supervisor
+/// that sends it to another process.
+pub enum Order<L = Box<dyn Transport>> {
+    /// The checked configuration, always the first order of all.
+    Configure {
+        /// The configuration, with its secrets, as JSON.
+        json: Arc<str>,
+    },
+    /// To a worker: accept from these sockets. Once.
+    Listen(Vec<OwnedFd>),
+    /// To a worker: this is the link to this broker; the one before is dead.
+    Link {
+        /// Which broker.
+        broker: Generation,
+        /// The worker's end.
+        transport: L,
+    },
+    /// To a broker, before any link: the workers whose announcements it must await (rule L6).
+    Roster {
+        /// The workers that live.
+        sources: Vec<Source>,
+    },
+    /// To a broker: the link to one worker.
+    WorkerLink {
+        /// Which worker.
+        source: Source,
+        /// The broker's end.
+        transport: L,
+    },
+    /// To a broker: this worker is dead and reaped.
+    WorkerDead {
+        /// Which worker.
+        source: Source,
+    },
+    /// To a worker: accept no more, read no more from publishers, and report [`Report::Quiet`] when
+    /// the broker has acknowledged everything.
+    Quiesce,
+    /// Close everybody with 1001 and return; a broker returns at once.
+    Drain {
+        /// How long that may take before the process is ended.
+        within: Duration,
+    },
+    /// To a broker: return at once.
+    Stop,
+}
+
+impl<L> Order<L> {
+    /// The same order with another kind of link end.
+    ///
+    /// # Errors
+    ///
+    /// What `convert` failed with.
+    pub fn try_map_link<M, E>(
+        self,
+        convert: impl FnOnce(L) -> Result<M, E>,
+    ) -> Result<Order<M>, E> {
+        Ok(match self {
+            Self::Link { broker, transport } => {
+                Order::Link { broker, transport: convert(transport)? }
+            }
+            Self::WorkerLink { source, transport } => {
+                Order::WorkerLink { source, transport: convert(transport)? }
+            }
+            Self::Configure { json } => Order::Configure { json },
+            Self::Listen(sockets) => Order::Listen(sockets),
+            Self::Roster { sources } => Order::Roster { sources },
+            Self::WorkerDead { source } => Order::WorkerDead { source },
+            Self::Quiesce => Order::Quiesce,
+            Self::Drain { within } => Order::Drain { within },
+            Self::Stop => Order::Stop,
+        })
+    }
+}
+
+/// Without the configuration, since secrets are in it.
+impl<L: fmt::Debug> fmt::Debug for Order<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configure { json } => write!(f, "Configure({} bytes)", json.len()),
+            Self::Listen(sockets) => f.debug_tuple("Listen").field(sockets).finish(),
+            Self::Link { broker, transport } => {
+                write!(f, "Link({broker}, {transport:?})")
+            }
+            Self::Roster { sources } => f.debug_tuple("Roster").field(sources).finish(),
+            Self::WorkerLink { source, transport } => {
+                write!(f, "WorkerLink({source:?}, {transport:?})")
+            }
+            Self::WorkerDead { source } => f.debug_tuple("WorkerDead").field(source).finish(),
+            Self::Quiesce => f.write_str("Quiesce"),
+            Self::Drain { within } => f.debug_tuple("Drain").field(within).finish(),
+            Self::Stop => f.write_str("Stop"),
+        }
+    }
+}
+
+/// What a child tells the supervisor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Report {
+    /// A worker accepts, or a broker resolves (whoever it waited for has announced).
+    Ready,
+    /// A link ended or was ended for a message that broke its rules (rule L1).
+    LinkLost {
+        /// The worker of that link.
+        peer: Source,
+        /// The broker of that link.
+        broker: Generation,
+    },
+    /// A worker after [`Order::Quiesce`]: nothing is unacknowledged any more.
+    Quiet,
+}
+
+/// What a worker is told when it begins; everything else comes as an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// Which worker it is, and which process in that place.
+    pub source: Source,
+}
+
+/// Why a role returned.
+#[derive(Debug)]
+pub enum RoleEnd {
+    /// It was ordered to ([`Order::Drain`], [`Order::Stop`]), and did.
+    Told,
+    /// Its supervisor is gone; its clients were told so.
+    Alone,
+    /// It cannot go on; the supervisor starts another one.
+    Failed(io::Error),
+}
+
+/// Whether the other end of a control link is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// It is.
+    Alive,
+    /// It is not, and will not come back: a child closes with 1001 and returns.
+    Gone,
+}
+
+/// A child's end of its control link.
+pub trait Control: Send + fmt::Debug {
+    /// Adds what was ordered meanwhile. Never waits, and leaves nothing that has arrived.
+    ///
+    /// # Errors
+    ///
+    /// When the link broke or carried what no supervisor sends. The link is at an end then, as
+    /// with [`Peer::Gone`].
+    fn orders(&mut self, into: &mut Vec<Order>) -> io::Result<Peer>;
+
+    /// Tells the supervisor. What it does not take at once leaves with the next call of either.
+    ///
+    /// # Errors
+    ///
+    /// When the supervisor is gone, or has not read a great many reports.
+    fn report(&mut self, report: Report) -> io::Result<()>;
+
+    /// Readable when [`Control::orders`] has something to say; for epoll of either kind.
+    fn ready(&self) -> BorrowedFd<'_>;
+}
+
+/// The supervisor's end of a control link.
+pub trait Desk: Send + fmt::Debug {
+    /// How this desk hands over the end of a link.
+    type LinkEnd;
+
+    /// Sends an order, in order. Never waits: what the child does not take yet is kept.
+    ///
+    /// # Errors
+    ///
+    /// When the child is gone, or has left a great many orders unread: it hangs.
+    fn order(&mut self, order: Order<Self::LinkEnd>) -> io::Result<()>;
+
+    /// Sends what was kept.
+    ///
+    /// # Errors
+    ///
+    /// When the child is gone.
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// Adds what was reported meanwhile. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// When the link broke or carried what no child sends; it is at an end then.
+    fn reports(&mut self, into: &mut Vec<Report>) -> io::Result<Peer>;
+}

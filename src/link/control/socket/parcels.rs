@@ -1,0 +1,131 @@
+//! Bytes and descriptors on their way through the socket of a control link.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+
+use crate::link::control::wire::malformed;
+use crate::link::control::{DESCRIPTORS_MAX, Peer};
+
+/// Messages that wait for the other end to read: one that leaves so many unread hangs.
+const PARCELS_MAX: usize = 1024;
+/// What one call takes from the socket.
+const RECEIVE_BYTES: usize = 16 * 1024;
+
+/// What waits to be sent.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing(VecDeque<Parcel>);
+
+#[derive(Debug)]
+struct Parcel {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// They leave with the first byte, and are closed here at once.
+    descriptors: Vec<OwnedFd>,
+}
+
+impl Outgoing {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn add(&mut self, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) -> io::Result<()> {
+        if self.0.len() >= PARCELS_MAX {
+            let text = format!("{PARCELS_MAX} messages on the control link were not read");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        }
+        self.0.push_back(Parcel { bytes, sent: 0, descriptors });
+        Ok(())
+    }
+
+    /// Sends until the socket takes no more.
+    pub(super) fn flush(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        while let Some(parcel) = self.0.front_mut() {
+            match parcel.send(socket) {
+                Ok(()) if parcel.sent == parcel.bytes.len() => drop(self.0.pop_front()),
+                Ok(()) | Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Parcel {
+    fn send(&mut self, socket: BorrowedFd<'_>) -> rustix::io::Result<()> {
+        let lent: Vec<_> = self.descriptors.iter().map(AsFd::as_fd).collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+        let mut beside = SendAncillaryBuffer::new(&mut space);
+        if !lent.is_empty() && !beside.push(SendAncillaryMessage::ScmRights(&lent)) {
+            return Err(Errno::TOOBIG);
+        }
+        let rest = self.bytes.get(self.sent..).unwrap_or_default();
+        self.sent += sendmsg(socket, &[IoSlice::new(rest)], &mut beside, SendFlags::NOSIGNAL)?;
+        self.descriptors.clear();
+        Ok(())
+    }
+}
+
+/// What has arrived and makes no whole message yet.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    pub(super) bytes: Vec<u8>,
+    pub(super) descriptors: VecDeque<OwnedFd>,
+    ended: bool,
+}
+
+/// What one look at the socket brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrived {
+    Some,
+    Nothing,
+}
+
+impl Inbox {
+    pub(super) fn peer(&self) -> Peer {
+        if self.ended { Peer::Gone } else { Peer::Alive }
+    }
+
+    pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<Arrived> {
+        let mut chunk = [0; RECEIVE_BYTES];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+        let mut beside = RecvAncillaryBuffer::new(&mut space);
+        let mut slices = [IoSliceMut::new(&mut chunk)];
+        let received = match recvmsg(socket, &mut slices, &mut beside, RecvFlags::CMSG_CLOEXEC) {
+            Ok(received) => received,
+            Err(Errno::AGAIN) => return Ok(Arrived::Nothing),
+            Err(Errno::INTR) => return Ok(Arrived::Some),
+            Err(Errno::CONNRESET) => return Ok(self.end()),
+            Err(error) => return Err(error.into()),
+        };
+        for message in beside.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                self.descriptors.extend(descriptors);
+            }
+        }
+        if received.flags.contains(ReturnFlags::CTRUNC) {
+            return Err(malformed("descriptors were lost (does the process have too many open?)"));
+        }
+        if self.descriptors.len() > DESCRIPTORS_MAX {
+            return Err(malformed("more descriptors than its messages name"));
+        }
+        if received.bytes == 0 {
+            return Ok(self.end());
+        }
+        self.bytes.extend_from_slice(chunk.get(..received.bytes).unwrap_or_default());
+        Ok(Arrived::Some)
+    }
+
+    fn end(&mut self) -> Arrived {
+        self.ended = true;
+        Arrived::Nothing
+    }
+}

@@ -1,0 +1,121 @@
+//! The bytes of a control link: a length, a JSON head, and the descriptors that travel beside it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::Order;
+use crate::types::{Generation, Source};
+
+/// The largest message: a configuration with thousands of applications stays far below it.
+pub const CONTROL_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Descriptors beside one message; the kernel refuses more than 253.
+pub const DESCRIPTORS_MAX: usize = 128;
+
+/// Bytes of the length in front of a message, big endian.
+const PREFIX_BYTES: usize = 4;
+
+/// An order without its descriptors: those follow from it.
+#[derive(Debug, Serialize, Deserialize)]
+enum Head {
+    Configure { json: Arc<str> },
+    Listen { sockets: usize },
+    Link { broker: Generation },
+    Roster { sources: Vec<Source> },
+    WorkerLink { source: Source },
+    WorkerDead { source: Source },
+    Quiesce,
+    Drain { within: Duration },
+    Stop,
+}
+
+/// An order as it travels.
+pub(super) fn encode_order(order: Order<OwnedFd>) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+    let (head, descriptors) = split(order);
+    if descriptors.len() > DESCRIPTORS_MAX {
+        return Err(malformed(format!("{} sockets, {DESCRIPTORS_MAX} at most", descriptors.len())));
+    }
+    Ok((encode(&head)?, descriptors))
+}
+
+/// Any message as it travels.
+pub(super) fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; PREFIX_BYTES];
+    serde_json::to_writer(&mut bytes, message)?;
+    let length = bytes.len() - PREFIX_BYTES;
+    let prefix = u32::try_from(length).ok().filter(|_| length <= CONTROL_MESSAGE_BYTES_MAX);
+    let Some(prefix) = prefix else {
+        return Err(malformed(format!("{length} bytes, {CONTROL_MESSAGE_BYTES_MAX} at most")));
+    };
+    for (byte, value) in bytes.iter_mut().zip(prefix.to_be_bytes()) {
+        *byte = value;
+    }
+    Ok(bytes)
+}
+
+/// Takes one whole order from the front, when it is there with its descriptors.
+pub(super) fn decode_order(
+    bytes: &mut Vec<u8>,
+    descriptors: &mut VecDeque<OwnedFd>,
+) -> io::Result<Option<Order<OwnedFd>>> {
+    let Some(head) = decode(bytes)? else { return Ok(None) };
+    join(head, descriptors).map(Some)
+}
+
+/// Takes one whole message from the front, when it is there.
+pub(super) fn decode<T: DeserializeOwned>(bytes: &mut Vec<u8>) -> io::Result<Option<T>> {
+    let Some((prefix, rest)) = bytes.split_first_chunk::<PREFIX_BYTES>() else { return Ok(None) };
+    let length = usize::try_from(u32::from_be_bytes(*prefix)).unwrap_or(usize::MAX);
+    if length > CONTROL_MESSAGE_BYTES_MAX {
+        return Err(malformed(format!("{length} bytes, {CONTROL_MESSAGE_BYTES_MAX} at most")));
+    }
+    let Some(body) = rest.get(..length) else { return Ok(None) };
+    let message = serde_json::from_slice(body)?;
+    bytes.drain(..PREFIX_BYTES + length);
+    Ok(Some(message))
+}
+
+/// An error that ends a control link.
+pub(super) fn malformed(what: impl std::fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("a message on the control link: {what}"))
+}
+
+fn split(order: Order<OwnedFd>) -> (Head, Vec<OwnedFd>) {
+    let alone = |head| (head, Vec::new());
+    match order {
+        Order::Configure { json } => alone(Head::Configure { json }),
+        Order::Listen(sockets) => (Head::Listen { sockets: sockets.len() }, sockets),
+        Order::Link { broker, transport } => (Head::Link { broker }, vec![transport]),
+        Order::Roster { sources } => alone(Head::Roster { sources }),
+        Order::WorkerLink { source, transport } => (Head::WorkerLink { source }, vec![transport]),
+        Order::WorkerDead { source } => alone(Head::WorkerDead { source }),
+        Order::Quiesce => alone(Head::Quiesce),
+        Order::Drain { within } => alone(Head::Drain { within }),
+        Order::Stop => alone(Head::Stop),
+    }
+}
+
+fn join(head: Head, descriptors: &mut VecDeque<OwnedFd>) -> io::Result<Order<OwnedFd>> {
+    let mut next = || descriptors.pop_front().ok_or_else(|| malformed("a descriptor is missing"));
+    Ok(match head {
+        Head::Configure { json } => Order::Configure { json },
+        Head::Listen { sockets } if sockets > DESCRIPTORS_MAX => {
+            return Err(malformed(format!("{sockets} sockets, {DESCRIPTORS_MAX} at most")));
+        }
+        Head::Listen { sockets } => {
+            Order::Listen((0..sockets).map(|_| next()).collect::<io::Result<_>>()?)
+        }
+        Head::Link { broker } => Order::Link { broker, transport: next()? },
+        Head::Roster { sources } => Order::Roster { sources },
+        Head::WorkerLink { source } => Order::WorkerLink { source, transport: next()? },
+        Head::WorkerDead { source } => Order::WorkerDead { source },
+        Head::Quiesce => Order::Quiesce,
+        Head::Drain { within } => Order::Drain { within },
+        Head::Stop => Order::Stop,
+    })
+}

@@ -1,0 +1,131 @@
+//! What worker and broker say to each other (rules L1 to L8 of `docs/architecture.md`).
+
+use crate::types::{
+    Client, Content, JoinNumber, Number, Publication, Sequence, Slot, SlotSet, Source,
+};
+
+/// The version of this language; both sides are the same binary, so any other ends the link.
+pub const VERSION: u16 = 1;
+
+/// From a worker to the broker. A link begins with `Hello`, announcements, and `Announced`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ToBroker {
+    /// Who speaks, and in which version.
+    Hello {
+        /// Must be [`VERSION`].
+        version: u16,
+        /// The worker and its generation.
+        source: Source,
+    },
+    /// A client that an earlier broker has said yes to (rule L6).
+    Announce {
+        /// Its slot.
+        slot: Slot,
+        /// The number that it joined with.
+        number: JoinNumber,
+        /// What it holds now.
+        client: Client,
+    },
+    /// Publications to one recipient that were delivered here, by source: a repeat of one of them
+    /// may not reach a second client.
+    Seen {
+        /// Whose publications.
+        source: Source,
+        /// Their numbers.
+        numbers: Vec<Number>,
+    },
+    /// The end of the announcement.
+    Announced {
+        /// The highest sequence number that was seen, so that the line goes on from there.
+        sequence: Sequence,
+    },
+    /// A client that wants to be addressable before its handshake is answered (rule L8).
+    Join {
+        /// Its slot.
+        slot: Slot,
+        /// Who it is.
+        client: Client,
+    },
+    /// A client that is gone; its slot stays taken until `Left` (rule L3).
+    Leave {
+        /// Its slot.
+        slot: Slot,
+    },
+    /// A publication, kept by the worker until it is acknowledged (rule L4).
+    Publish {
+        /// Its place in the line of this worker.
+        number: Number,
+        /// What, and to whom.
+        publication: Publication,
+    },
+}
+
+/// From the broker to a worker.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ToWorker {
+    /// A new turn of the broker: names of sets given before it mean nothing any more.
+    Batch,
+    /// Gives a set of slots a name for the rest of the batch.
+    Set {
+        /// The name.
+        name: SetName,
+        /// The slots.
+        slots: SlotSet,
+    },
+    /// A publication for some of this worker's clients.
+    Deliver(Deliver),
+    /// The client in this slot is addressable now.
+    Joined {
+        /// Its slot.
+        slot: Slot,
+        /// Its place in connection order.
+        number: JoinNumber,
+        /// Connections of this worker.
+        own: u32,
+        /// Connections of the worker that has the fewest.
+        smallest: u32,
+    },
+    /// No publication resolved from now on names this slot: it may be given away (rule L3).
+    Left {
+        /// The slot.
+        slot: Slot,
+    },
+    /// Every publication up to this number has been written to all its links (rule L5).
+    Acknowledged {
+        /// The last one.
+        up_to: Number,
+    },
+}
+
+/// A publication on its way to one worker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deliver {
+    /// The worker that it was published through.
+    pub source: Source,
+    /// Its number there.
+    pub number: Number,
+    /// Its place in the line of the broker.
+    pub sequence: Sequence,
+    /// Which of this worker's clients get it.
+    pub target: Target,
+    /// What they get.
+    pub content: Content,
+}
+
+/// Which of a worker's clients get a publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// One client, addressed by UUID or ident.
+    One(Slot),
+    /// The clients of a set, but for one that the address excepts.
+    Set {
+        /// The set's name in this batch.
+        name: SetName,
+        /// Who is left out.
+        except: Option<Slot>,
+    },
+}
+
+/// The name of a set of slots within one batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SetName(pub u32);

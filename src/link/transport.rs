@@ -1,0 +1,160 @@
+//! What a link between worker and broker runs over: a Unix socket, or memory within one process.
+
+mod memory;
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::sockopt::{
+    set_socket_recv_buffer_size, set_socket_send_buffer_size, set_socket_send_buffer_size_force,
+};
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, sendmsg, socketpair,
+};
+
+pub use memory::{MEMORY_BYTES_MAX, MemoryTransport, memory_pair};
+
+/// Bytes that the kernel takes on a link before a write would block: two of the largest reads of a
+/// turn from sixteen publishers fit, so that a turn is seldom cut in two.
+pub const SOCKET_BUFFER_BYTES: usize = 1024 * 1024;
+
+/// What one `sendmsg` takes (`IOV_MAX` of Linux).
+const PARTS_MAX: usize = 1024;
+
+/// One end of a link between worker and broker; it carries bytes and never waits.
+pub trait Transport: Send + fmt::Debug {
+    /// Takes what has arrived. 0 means that the other end is gone and everything was read.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when nothing is there; anything else ends the link.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
+
+    /// Hands over the parts in their order, and says how many bytes were taken.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when there is no room, `BrokenPipe` when the other end is gone.
+    fn write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// What to wait on with epoll, edge-triggered for reading and writing together (as tokio's
+    /// `AsyncFd` does), or level-triggered for reading.
+    ///
+    /// After any event the owner reads until `WouldBlock` (or a short read) and then writes what it
+    /// holds: in memory one eventfd announces both that bytes came and that room returned.
+    fn ready(&self) -> BorrowedFd<'_>;
+}
+
+/// One end of a link over a Unix stream socket.
+#[derive(Debug)]
+pub struct UnixTransport(OwnedFd);
+
+impl UnixTransport {
+    /// Takes an end that came from [`unix_pair`], maybe through another process.
+    #[must_use]
+    pub fn new(socket: OwnedFd) -> Self {
+        Self(socket)
+    }
+}
+
+impl Transport for UnixTransport {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match rustix::io::read(&self.0, &mut *into) {
+                Err(Errno::INTR) => {}
+                // The peer died with bytes of ours unread. The kernel says so only after it has
+                // given us everything that the peer wrote.
+                Err(Errno::CONNRESET) => return Ok(0),
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    fn write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let parts = parts.get(..PARTS_MAX).unwrap_or(parts);
+        let mut nothing = SendAncillaryBuffer::default();
+        loop {
+            match sendmsg(&self.0, parts, &mut nothing, SendFlags::NOSIGNAL) {
+                Err(Errno::INTR) => {}
+                Err(Errno::CONNRESET) => return Err(io::ErrorKind::BrokenPipe.into()),
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    fn ready(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The two ends of a link for two processes: non-blocking, and closed by `exec`.
+///
+/// # Errors
+///
+/// When the process has no descriptor left.
+pub fn unix_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (one, other) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    for end in [&one, &other] {
+        // Beyond `net.core.wmem_max` only where we may (CAP_NET_ADMIN); else as far as it goes.
+        if set_socket_send_buffer_size_force(end, SOCKET_BUFFER_BYTES).is_err() {
+            set_socket_send_buffer_size(end, SOCKET_BUFFER_BYTES)?;
+        }
+        set_socket_recv_buffer_size(end, SOCKET_BUFFER_BYTES)?;
+    }
+    Ok((one, other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends() -> (UnixTransport, UnixTransport) {
+        let (one, other) = unix_pair().unwrap();
+        (UnixTransport::new(one), UnixTransport::new(other))
+    }
+
+    #[test]
+    fn parts_arrive_in_order_and_an_idle_link_would_block() {
+        let (mut one, mut other) = ends();
+        let mut into = [0; 16];
+        assert_eq!(other.read(&mut into).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(one.write(&[IoSlice::new(b"ab"), IoSlice::new(b"c")]).unwrap(), 3);
+        assert_eq!(other.read(&mut into).unwrap(), 3);
+        assert_eq!(&into[..3], b"abc");
+    }
+
+    #[test]
+    fn a_dead_end_is_read_to_its_last_byte_even_when_it_left_bytes_unread() {
+        let (mut one, mut other) = ends();
+        one.write(&[IoSlice::new(b"never read")]).unwrap();
+        other.write(&[IoSlice::new(b"last words")]).unwrap();
+        drop(other);
+        let mut into = [0; 16];
+        assert_eq!(one.read(&mut into).unwrap(), 10);
+        assert_eq!(one.read(&mut into).unwrap(), 0);
+        let error = one.write(&[IoSlice::new(b"x")]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn more_parts_than_one_call_takes_are_taken_in_part() {
+        let (mut one, _other) = ends();
+        let parts: Vec<_> = (0..3000).map(|_| IoSlice::new(b"x")).collect();
+        assert_eq!(one.write(&parts).unwrap(), PARTS_MAX);
+    }
+
+    #[test]
+    fn a_full_link_would_block_instead_of_waiting() {
+        let (mut one, _other) = ends();
+        let block = vec![0; 64 * 1024];
+        let kind = loop {
+            if let Err(error) = one.write(&[IoSlice::new(&block)]) {
+                break error.kind();
+            }
+        };
+        assert_eq!(kind, io::ErrorKind::WouldBlock);
+    }
+}

@@ -1,0 +1,241 @@
+//! A link within one process: two bounded lanes of bytes, and an eventfd at each end.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::Transport;
+use crate::link::bell::Bell;
+
+/// Bytes that one direction holds before a write would block: roomier than a socket, since here
+/// they are held once and not in two buffers.
+pub const MEMORY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// One end of a link in memory.
+#[derive(Debug)]
+pub struct MemoryTransport {
+    side: Side,
+    ends: Arc<Mutex<Ends>>,
+    own: Arc<Bell>,
+    other: Arc<Bell>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Side {
+    Left,
+    Right,
+}
+
+#[derive(Debug, Default)]
+struct Ends {
+    left: End,
+    right: End,
+}
+
+/// What the lock guards of one end.
+#[derive(Debug, Default)]
+struct End {
+    /// What the other end wrote and this one has not read.
+    inbound: VecDeque<u8>,
+    room: Room,
+    presence: Presence,
+}
+
+/// Whether this end has to hear that the other one made room.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Room {
+    /// It has not met the bound since it last wrote.
+    #[default]
+    Free,
+    /// It met the bound and waits.
+    Wanted,
+    /// It was rung for and has not written since: its bell must not be silenced before.
+    Returned,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Presence {
+    #[default]
+    Here,
+    Gone,
+}
+
+/// The two ends of a link within one process.
+///
+/// # Errors
+///
+/// When the process has no descriptor left.
+pub fn memory_pair() -> io::Result<(MemoryTransport, MemoryTransport)> {
+    let ends = Arc::new(Mutex::new(Ends::default()));
+    let (left, right) = (Arc::new(Bell::new()?), Arc::new(Bell::new()?));
+    let one = MemoryTransport {
+        side: Side::Left,
+        ends: Arc::clone(&ends),
+        own: Arc::clone(&left),
+        other: Arc::clone(&right),
+    };
+    Ok((one, MemoryTransport { side: Side::Right, ends, own: right, other: left }))
+}
+
+impl Transport for MemoryTransport {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut ends = self.ends.lock();
+        let (own, other) = ends.seen_from(self.side);
+        let taken = take(&mut own.inbound, into)?;
+        if taken > 0 {
+            if other.room == Room::Wanted {
+                other.room = Room::Returned;
+                self.other.ring();
+            }
+            return Ok(taken);
+        }
+        if other.presence == Presence::Gone {
+            return Ok(0);
+        }
+        // Under the lock, so that no byte goes unheard between the look and the silence.
+        if own.room != Room::Returned {
+            self.own.silence();
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut ends = self.ends.lock();
+        let (own, other) = ends.seen_from(self.side);
+        if other.presence == Presence::Gone {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let was_empty = other.inbound.is_empty();
+        let (given, complete) = put(&mut other.inbound, parts);
+        own.room = if complete { Room::Free } else { Room::Wanted };
+        if given > 0 && was_empty {
+            self.other.ring();
+        }
+        if given == 0 && !complete {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(given)
+    }
+
+    fn ready(&self) -> BorrowedFd<'_> {
+        self.own.as_fd()
+    }
+}
+
+impl Drop for MemoryTransport {
+    fn drop(&mut self) {
+        self.ends.lock().seen_from(self.side).0.presence = Presence::Gone;
+        self.other.ring();
+    }
+}
+
+impl Ends {
+    /// The asking end, and the one opposite.
+    fn seen_from(&mut self, side: Side) -> (&mut End, &mut End) {
+        match side {
+            Side::Left => (&mut self.left, &mut self.right),
+            Side::Right => (&mut self.right, &mut self.left),
+        }
+    }
+}
+
+/// Moves as much as fits; a ring buffer gives its bytes in two pieces.
+fn take(bytes: &mut VecDeque<u8>, into: &mut [u8]) -> io::Result<usize> {
+    let first = bytes.read(into)?;
+    let second = match into.get_mut(first..) {
+        Some(rest) if !rest.is_empty() => bytes.read(rest)?,
+        _ => 0,
+    };
+    Ok(first + second)
+}
+
+/// Appends up to the bound; says how much, and whether that was everything.
+fn put(bytes: &mut VecDeque<u8>, parts: &[IoSlice<'_>]) -> (usize, bool) {
+    let mut given = 0;
+    for part in parts {
+        let room = MEMORY_BYTES_MAX.saturating_sub(bytes.len());
+        let piece = part.get(..room).unwrap_or(part);
+        bytes.extend(piece);
+        given += piece.len();
+        if piece.len() < part.len() {
+            return (given, false);
+        }
+    }
+    (given, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    fn rings(end: &MemoryTransport) -> bool {
+        let ready = end.ready();
+        let mut watched = [PollFd::new(&ready, PollFlags::IN)];
+        poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 1
+    }
+
+    fn would_block<T: std::fmt::Debug>(result: io::Result<T>) -> bool {
+        result.unwrap_err().kind() == io::ErrorKind::WouldBlock
+    }
+
+    fn give(end: &mut MemoryTransport, bytes: &[u8]) -> io::Result<usize> {
+        end.write(&[IoSlice::new(bytes)])
+    }
+
+    #[test]
+    fn bytes_ring_and_reading_them_all_silences() {
+        let (mut one, mut other) = memory_pair().unwrap();
+        let mut into = [0; 4];
+        assert!(!rings(&other) && would_block(other.read(&mut into)));
+        assert_eq!(one.write(&[IoSlice::new(b"abc"), IoSlice::new(b"de")]).unwrap(), 5);
+        assert!(rings(&other) && !rings(&one));
+        assert_eq!((other.read(&mut into).unwrap(), &into), (4, b"abcd"));
+        assert!(rings(&other), "a byte is left");
+        assert_eq!((other.read(&mut into).unwrap(), into[0]), (1, b'e'));
+        assert!(would_block(other.read(&mut into)) && !rings(&other));
+    }
+
+    #[test]
+    fn a_full_lane_would_block_and_rings_its_writer_when_room_returns() {
+        let (mut one, mut other) = memory_pair().unwrap();
+        let block = vec![7; MEMORY_BYTES_MAX - 1];
+        assert_eq!(give(&mut one, &block).unwrap(), MEMORY_BYTES_MAX - 1);
+        assert_eq!(give(&mut one, b"ab").unwrap(), 1);
+        assert!(would_block(give(&mut one, b"b")) && !rings(&one));
+        other.read(&mut [0; 1]).unwrap();
+        assert!(rings(&one));
+        assert!(would_block(one.read(&mut [0; 1])) && rings(&one), "room not used yet");
+        assert_eq!(give(&mut one, b"b").unwrap(), 1);
+        assert!(would_block(one.read(&mut [0; 1])) && !rings(&one));
+    }
+
+    #[test]
+    fn an_end_that_goes_is_read_to_its_last_byte_and_not_written_to() {
+        let (mut one, mut other) = memory_pair().unwrap();
+        give(&mut one, b"last words").unwrap();
+        drop(one);
+        let mut into = [0; 16];
+        assert_eq!(give(&mut other, b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(other.read(&mut into).unwrap(), 10);
+        assert_eq!(other.read(&mut into).unwrap(), 0);
+        assert!(rings(&other), "an end stays readable");
+    }
+
+    #[test]
+    fn a_ring_buffer_that_wrapped_keeps_the_order() {
+        let (mut one, mut other) = memory_pair().unwrap();
+        let mut into = vec![0; 3000];
+        let mut written = (0..=u8::MAX).cycle();
+        let mut expected = (0..=u8::MAX).cycle();
+        for _ in 0..200 {
+            let block: Vec<u8> = written.by_ref().take(2000).collect();
+            give(&mut one, &block).unwrap();
+            let count = other.read(&mut into[..1500]).unwrap();
+            assert!(into[..count].iter().copied().eq(expected.by_ref().take(count)));
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Appends frames to a buffer: unmasked ones as a server sends them, masked ones for clients.
+//!
+//! A server's frame is whole (FIN set), its length in the shortest form.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::types::CloseCode;
+
+use super::header::{CONTROL_BYTES_MAX, EIGHT_BYTES, MASK_BIT, TWO_BYTES};
+use super::{Fin, Opcode, mask};
+
+/// The longest header of a server's frame: two bytes and eight of length.
+pub const SERVER_HEADER_BYTES_MAX: usize = 10;
+/// What a Close frame leaves for its reason.
+const REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
+
+/// A text frame of its own, to be shared by all who get it.
+#[must_use]
+pub fn text_frame(payload: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(SERVER_HEADER_BYTES_MAX + payload.len());
+    text(&mut out, payload);
+    out.freeze()
+}
+
+/// Appends a text frame; that the payload is UTF-8 is the caller's word.
+pub fn text(out: &mut impl BufMut, payload: &[u8]) {
+    frame(out, Opcode::Text, payload);
+}
+
+/// Appends a binary frame.
+pub fn binary(out: &mut impl BufMut, payload: &[u8]) {
+    frame(out, Opcode::Binary, payload);
+}
+
+/// Appends a ping with at most 125 bytes of the payload.
+pub fn ping(out: &mut impl BufMut, payload: &[u8]) {
+    frame(out, Opcode::Ping, control(payload));
+}
+
+/// Appends a pong with at most 125 bytes of the payload (a ping has no more).
+pub fn pong(out: &mut impl BufMut, payload: &[u8]) {
+    frame(out, Opcode::Pong, control(payload));
+}
+
+/// Appends a Close frame; without a code it is empty, and the reason is left out.
+///
+/// A reason above 123 bytes is cut between two characters.
+pub fn close(out: &mut impl BufMut, code: Option<CloseCode>, reason: &str) {
+    let mut payload = Vec::with_capacity(CONTROL_BYTES_MAX);
+    if let Some(CloseCode(code)) = code {
+        payload.put_u16(code);
+        payload.put_slice(cut(reason).as_bytes());
+    }
+    frame(out, Opcode::Close, &payload);
+}
+
+/// Appends a client's frame, masked with `key`; RFC 6455 §5.3 wants a fresh random one each time.
+pub fn masked(out: &mut Vec<u8>, (opcode, fin): (Opcode, Fin), payload: &[u8], key: [u8; 4]) {
+    header(out, opcode.bits() | fin.bit(), MASK_BIT, payload.len());
+    out.put_slice(&key);
+    let begin = out.len();
+    out.put_slice(payload);
+    mask::apply(out.get_mut(begin..).unwrap_or_default(), key);
+}
+
+fn frame(out: &mut impl BufMut, opcode: Opcode, payload: &[u8]) {
+    header(out, opcode.bits() | Fin::BIT, 0, payload.len());
+    out.put_slice(payload);
+}
+
+fn header(out: &mut impl BufMut, first: u8, mask_bit: u8, length: usize) {
+    out.put_u8(first);
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short), _) if short < TWO_BYTES => out.put_u8(mask_bit | short),
+        (_, Ok(middle)) => {
+            out.put_u8(mask_bit | TWO_BYTES);
+            out.put_u16(middle);
+        }
+        _ => {
+            out.put_u8(mask_bit | EIGHT_BYTES);
+            out.put_uint(length as u64, 8);
+        }
+    }
+}
+
+fn control(payload: &[u8]) -> &[u8] {
+    payload.get(..CONTROL_BYTES_MAX).unwrap_or(payload)
+}
+
+fn cut(reason: &str) -> &str {
+    let end = reason.floor_char_boundary(REASON_BYTES_MAX);
+    reason.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut out = Vec::new();
+        write(&mut out);
+        out
+    }
+
+    #[test]
+    fn lengths_take_their_shortest_form() {
+        for (length, head) in [
+            (0, &[0x81, 0][..]),
+            (125, &[0x81, 125]),
+            (126, &[0x81, 126, 0, 126]),
+            (65_535, &[0x81, 126, 0xFF, 0xFF]),
+            (65_536, &[0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
+        ] {
+            let frame = text_frame(&vec![b'x'; length]);
+            assert_eq!(frame.len(), head.len() + length);
+            assert!(frame.starts_with(head), "{length}");
+        }
+    }
+
+    #[test]
+    fn control_frames_hold_what_they_may() {
+        assert_eq!(written(|out| ping(out, b"a")), b"\x89\x01a");
+        assert_eq!(written(|out| pong(out, &[7; 126])).len(), 127);
+        assert_eq!(written(|out| binary(out, b"b")), b"\x82\x01b");
+        assert_eq!(written(|out| close(out, None, "lost")), b"\x88\x00");
+        assert_eq!(written(|out| close(out, Some(CloseCode::NORMAL), "")), b"\x88\x02\x03\xe8");
+        assert_eq!(written(|out| close(out, Some(CloseCode::AWAY), "by")), b"\x88\x04\x03\xe9by");
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_between_characters() {
+        let frame = written(|out| close(out, Some(CloseCode::POLICY), &"é".repeat(100)));
+        assert_eq!(frame.len(), 2 + 2 + 122);
+        assert!(std::str::from_utf8(&frame[4..]).is_ok());
+    }
+
+    #[test]
+    fn the_masked_example_of_the_rfc() {
+        let head = (Opcode::Text, Fin::Last);
+        let frame = written(|out| masked(out, head, b"Hello", [0x37, 0xFA, 0x21, 0x3D]));
+        assert_eq!(frame, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+    }
+}

@@ -1,0 +1,186 @@
+//! Accepting: all workers wait on the same sockets, and the fuller ones stand back a moment.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, acceptfrom_with};
+use rustix::process::{Resource, getrlimit};
+use tracing::{debug, warn};
+
+use super::clock::Moment;
+use super::connection::{Connection, Heading};
+use super::hub::{DOORS, Hub, Stage};
+use crate::http::HeadScanner;
+use crate::link::poller::Interest;
+use crate::types::Slot;
+use crate::types::limits::{ACCEPT_PAUSE, DESCRIPTORS_RESERVED, HANDSHAKES_MAX};
+
+/// Connections that one turn takes in.
+const ACCEPTS_MAX: usize = 64;
+/// How long a worker stands back that has clearly more connections than another one.
+const STAND_BACK: Duration = Duration::from_millis(1);
+/// How often in a row: whoever waits outside must not wait for balance.
+const STAND_BACKS_MAX: u8 = 5;
+/// Connections that a worker may have beyond the emptiest one before it stands back.
+const LEAD: u32 = 16;
+
+/// The listening sockets.
+#[derive(Debug, Default)]
+pub(super) struct Doors {
+    sockets: Vec<OwnedFd>,
+    state: State,
+    /// Connections of this worker and of the emptiest one, as the broker said last.
+    own: u32,
+    smallest: u32,
+    stood_back: u8,
+    /// Handshakes that are not answered yet.
+    pub(super) handshakes: usize,
+}
+
+#[derive(Debug, Default, PartialEq)]
+enum State {
+    #[default]
+    Open,
+    /// Nobody is accepted before this moment.
+    Shut { until: Moment },
+    /// Nobody is accepted any more.
+    Closed,
+}
+
+impl Doors {
+    /// When they open again.
+    pub(super) fn opens_at(&self) -> Option<Moment> {
+        match self.state {
+            State::Shut { until } => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Notes how full the workers are.
+    pub(super) fn weigh(&mut self, own: u32, smallest: u32) {
+        (self.own, self.smallest) = (own, smallest);
+    }
+
+    fn leads(&self) -> bool {
+        self.own > self.smallest + LEAD + self.smallest / 32
+    }
+}
+
+impl Hub {
+    /// Begins to accept.
+    pub(super) fn listen(&mut self, sockets: Vec<OwnedFd>) -> std::io::Result<()> {
+        self.doors.sockets = sockets;
+        self.watch_doors()
+    }
+
+    fn watch_doors(&self) -> std::io::Result<()> {
+        for (socket, token) in self.doors.sockets.iter().zip((0..=DOORS).rev()) {
+            self.poller.watch(socket, token, Interest::Accept)?;
+        }
+        Ok(())
+    }
+
+    fn shut(&mut self, pause: Duration) {
+        self.forget_doors();
+        self.doors.state = State::Shut { until: self.now.after(pause) };
+    }
+
+    fn forget_doors(&self) {
+        if self.doors.state == State::Open {
+            for socket in &self.doors.sockets {
+                drop(self.poller.forget(socket));
+            }
+        }
+    }
+
+    /// Accepts nobody any more.
+    pub(super) fn close_doors(&mut self) {
+        self.forget_doors();
+        self.doors.state = State::Closed;
+        self.doors.sockets.clear();
+    }
+
+    /// Opens the doors again whose time has come.
+    pub(super) fn reopen(&mut self) {
+        if self.doors.opens_at().is_some_and(|at| at <= self.now) {
+            self.doors.state = State::Open;
+            if let Err(error) = self.watch_doors() {
+                warn!(%error, "the listening sockets cannot be watched");
+                self.shut(ACCEPT_PAUSE);
+            }
+        }
+    }
+
+    /// Takes in who waits outside.
+    pub(super) fn accept(&mut self) {
+        if self.doors.state != State::Open || !matches!(self.stage, Stage::Serving) {
+            return;
+        }
+        if self.doors.leads() && self.doors.stood_back < STAND_BACKS_MAX {
+            self.doors.stood_back += 1;
+            return self.shut(STAND_BACK);
+        }
+        self.doors.stood_back = 0;
+        if self.doors.handshakes >= HANDSHAKES_MAX || self.is_full() {
+            return self.shut(ACCEPT_PAUSE);
+        }
+        for place in 0..self.doors.sockets.len() {
+            self.accept_from(place);
+        }
+    }
+
+    /// Whether the descriptors that are left are for the worker itself.
+    fn is_full(&self) -> bool {
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        self.table.count() as u64 + DESCRIPTORS_RESERVED.min(limit / 4) >= limit
+    }
+
+    fn accept_from(&mut self, place: usize) {
+        for _ in 0..ACCEPTS_MAX {
+            let Some(socket) = self.doors.sockets.get(place) else { return };
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            match acceptfrom_with(socket, flags) {
+                Ok((socket, peer)) => {
+                    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+                    self.admit(socket, peer);
+                }
+                Err(Errno::AGAIN) => return,
+                // Who gave up while waiting is no fault of ours.
+                Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO) => {}
+                Err(error) => {
+                    warn!(%error, connections = self.table.count(), "accepting pauses");
+                    return self.shut(ACCEPT_PAUSE);
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, socket: OwnedFd, peer: Option<SocketAddr>) {
+        let Some(peer) = peer else { return };
+        self.last_serial += 1;
+        let until = self.now.after(self.settings.handshake_timeout);
+        let scanner = HeadScanner::default();
+        let heading = Heading { scanner, bytes: Vec::new(), until, peer };
+        let connection = Box::new(Connection::new(self.last_serial, heading));
+        let slot = self.table.add(socket, connection);
+        self.doors.handshakes += 1;
+        debug!(connection = self.last_serial, peer = %peer.ip(), "accepted");
+        if let Err(error) = self.watch(slot, Interest::Read) {
+            warn!(%error, "a connection cannot be watched");
+            return self.drop_connection(slot);
+        }
+        if let Some(mut connection) = self.table.take(slot) {
+            self.set_timer(slot, &mut connection);
+            self.table.put(slot, connection);
+        }
+    }
+
+    fn watch(&self, slot: Slot, interest: Interest) -> std::io::Result<()> {
+        match self.table.socket(slot) {
+            Some(socket) => self.poller.watch(socket, slot.0.into(), interest),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The worker's end of the link to one broker.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+
+use bytes::{Buf, Bytes};
+
+use crate::link::codec::Inbox;
+use crate::link::message::ToWorker;
+use crate::link::transport::Transport;
+use crate::types::Generation;
+
+/// Parts that one write takes.
+const PARTS_MAX: usize = 64;
+/// Reads of one turn: what is left is read in the next one, so that sockets are not starved.
+const READS_MAX: usize = 16;
+
+/// A link to a broker.
+#[derive(Debug)]
+pub(super) struct BrokerLink {
+    pub(super) broker: Generation,
+    transport: Box<dyn Transport>,
+    inbox: Inbox,
+    out: VecDeque<Bytes>,
+    /// The kernel may hold more: edge-triggered events come once.
+    pub(super) is_unread: bool,
+}
+
+impl BrokerLink {
+    pub(super) fn new(broker: Generation, transport: Box<dyn Transport>) -> Self {
+        Self { broker, transport, inbox: Inbox::default(), out: VecDeque::new(), is_unread: true }
+    }
+
+    pub(super) fn ready(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.transport.ready()
+    }
+
+    /// Reads what has arrived.
+    ///
+    /// # Errors
+    ///
+    /// When the link has ended.
+    pub(super) fn read(&mut self, scratch: &mut [u8]) -> io::Result<()> {
+        for _ in 0..READS_MAX {
+            if !self.is_unread {
+                return Ok(());
+            }
+            match self.transport.read(scratch) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(read) => {
+                    // A short read has emptied the link: what comes next is a new event.
+                    self.is_unread = read == scratch.len();
+                    self.inbox.extend(scratch.get(..read).unwrap_or_default());
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_unread = false,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next message that has arrived whole.
+    ///
+    /// # Errors
+    ///
+    /// When it is none (rule L1).
+    pub(super) fn next(&mut self) -> io::Result<Option<ToWorker>> {
+        self.inbox.next().map_err(|malformed| io::Error::new(ErrorKind::InvalidData, malformed))
+    }
+
+    pub(super) fn say(&mut self, bytes: Bytes) {
+        self.out.push_back(bytes);
+    }
+
+    /// Writes what the link takes.
+    ///
+    /// # Errors
+    ///
+    /// When the link has ended. Its last words are still to be read.
+    pub(super) fn write(&mut self) -> io::Result<()> {
+        while !self.out.is_empty() {
+            let parts: Vec<IoSlice<'_>> =
+                self.out.iter().take(PARTS_MAX).map(|part| IoSlice::new(part)).collect();
+            match self.transport.write(&parts) {
+                Ok(taken) => self.took(taken),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn took(&mut self, mut taken: usize) {
+        while let Some(front) = self.out.front_mut() {
+            if taken < front.len() {
+                front.advance(taken);
+                return;
+            }
+            taken -= front.len();
+            self.out.pop_front();
+        }
+    }
+}

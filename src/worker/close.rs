@@ -1,0 +1,218 @@
+//! Writing to one connection, and the ways in which it ends.
+
+use bytes::{Bytes, BytesMut};
+use rustix::net::{Shutdown, shutdown, sockopt};
+use tracing::{info, warn};
+
+use super::connection::{Connection, Phase, SLOW};
+use super::hub::Hub;
+use super::outbox::{Flushed, Kind, Sent, send_now};
+use crate::types::limits::CLOSE_WAIT;
+use crate::types::{CloseCode, CloseReason, Slot};
+use crate::websocket::write;
+
+impl Hub {
+    /// Writes to a connection: straight to the socket, or behind what waits already.
+    pub(super) fn write(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        bytes: Bytes,
+        kind: Kind,
+    ) {
+        if bytes.is_empty() || matches!(connection.phase, Phase::Ending { .. } | Phase::Gone) {
+            return;
+        }
+        let waits = connection.outbox.as_ref().is_some_and(|outbox| !outbox.is_empty());
+        if connection.pace.is_none() && !waits && kind != Kind::Close {
+            return self.write_directly(slot, connection, bytes);
+        }
+        if !self.push(connection, bytes, kind) {
+            return self.throw_out(slot, connection);
+        }
+        if connection.pace.is_some() || !waits {
+            self.flush(slot, connection);
+        }
+    }
+
+    fn write_directly(&mut self, slot: Slot, connection: &mut Connection, mut bytes: Bytes) {
+        let Some(socket) = self.table.socket(slot) else { return };
+        match send_now(socket, &bytes) {
+            Sent::All => {}
+            Sent::Some(taken) => {
+                connection.is_full = true;
+                connection.outbox(self.now).push(bytes.split_off(taken), Kind::Frames, self.now);
+            }
+            Sent::Broken => self.discard(slot, connection, "the socket is broken"),
+        }
+    }
+
+    /// Puts bytes into the outbox; false when it was over its limit before (rule L7): the message
+    /// that crosses the limit is still taken.
+    #[must_use]
+    pub(super) fn push(&self, connection: &mut Connection, bytes: Bytes, kind: Kind) -> bool {
+        let now = self.now;
+        let outbox = connection.outbox(now);
+        if outbox.bytes() > self.settings.outbox_bytes_max && kind != Kind::Close {
+            return false;
+        }
+        outbox.push(bytes, kind, now);
+        true
+    }
+
+    /// Writes what the outbox holds, as far as socket and pace allow.
+    pub(super) fn flush(&mut self, slot: Slot, connection: &mut Connection) {
+        let Some(mut outbox) = connection.outbox.take() else { return };
+        let Some(socket) = self.table.socket(slot) else { return };
+        let flushed = match &mut connection.pace {
+            None => outbox.flush(socket, self.now),
+            Some(pace) => loop {
+                let Some(next) = outbox.next_kind() else { break Flushed::Empty };
+                let free_at = pace.free_at(next);
+                if free_at > self.now {
+                    break Flushed::Until(free_at);
+                }
+                let (flushed, left) = outbox.flush_one(socket, self.now);
+                if let Some(kind) = left {
+                    pace.left(kind, self.now);
+                }
+                if flushed != Flushed::Empty {
+                    break flushed;
+                }
+            },
+        };
+        connection.is_full = flushed == Flushed::Full;
+        match flushed {
+            Flushed::Empty => {}
+            Flushed::Full | Flushed::Until(_) => connection.outbox = Some(outbox),
+            Flushed::Closed => self.shut_write_side(slot, connection),
+            Flushed::Broken => self.discard(slot, connection, "the socket is broken"),
+        }
+        if flushed == Flushed::Empty && matches!(connection.phase, Phase::Answering { .. }) {
+            self.shut_write_side(slot, connection);
+        }
+    }
+
+    /// The socket takes bytes again.
+    pub(super) fn flush_outbox(&mut self, slot: Slot) {
+        let Some(mut connection) = self.table.take(slot) else { return };
+        self.flush(slot, &mut connection);
+        self.put_back(slot, connection);
+    }
+
+    /// Ends a WebSocket with a Close frame; nothing is said to it afterwards.
+    pub(super) fn close(&mut self, slot: Slot, connection: &mut Connection, reason: &CloseReason) {
+        self.close_with(
+            slot,
+            connection,
+            (Some(reason.code), &reason.text),
+            "closed by the server",
+        );
+    }
+
+    /// Answers a Close of the peer; the code is given back (RFC 6455 §5.5.1).
+    pub(super) fn answer_close(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        (code, reason): (Option<CloseCode>, &str),
+    ) {
+        let code = code.unwrap_or(CloseCode::NORMAL);
+        self.close_with(slot, connection, (Some(code), reason), "closed by the client");
+    }
+
+    fn close_with(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        (code, reason): (Option<CloseCode>, &str),
+        who: &'static str,
+    ) {
+        if matches!(
+            connection.phase,
+            Phase::Closing { .. } | Phase::Ending { .. } | Phase::Answering { .. } | Phase::Gone
+        ) {
+            return;
+        }
+        let client = connection.uuid();
+        info!(connection = connection.serial, ?client, code = code.map(|code| code.0),
+            reason = %shown(reason), "{who}");
+        let mut frame = BytesMut::new();
+        write::close(&mut frame, code, reason);
+        self.uplink.leave(slot);
+        self.advance(connection, Phase::Closing { until: self.now.after(CLOSE_WAIT) });
+        connection.stash = None;
+        self.write(slot, connection, frame.freeze(), Kind::Close);
+    }
+
+    /// A client that does not read: what is begun is ended, then Close, then a reset (rule L7).
+    pub(super) fn throw_out(&mut self, slot: Slot, connection: &mut Connection) {
+        let held = connection.outbox.as_ref().map_or(0, |outbox| outbox.bytes());
+        warn!(connection = connection.serial, client = ?connection.uuid(), bytes = held,
+            "slow client");
+        if let Some(outbox) = &mut connection.outbox {
+            outbox.truncate();
+        }
+        if let Some(socket) = self.table.socket(slot) {
+            // Where it cannot be set the end is a FIN instead of a reset.
+            let _unset = sockopt::set_socket_linger(socket, Some(std::time::Duration::ZERO));
+        }
+        self.close(slot, connection, &SLOW);
+    }
+
+    /// Writes the whole answer to a request that becomes no WebSocket, and ends.
+    pub(super) fn answer_and_end(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        answer: Bytes,
+    ) {
+        self.uplink.leave(slot);
+        self.advance(connection, Phase::Answering { until: self.now.after(CLOSE_WAIT) });
+        connection.pace = None;
+        connection.outbox(self.now).push(answer, Kind::Frames, self.now);
+        self.flush(slot, connection);
+    }
+
+    /// All is said: the peer sees the end, and we wait for its own.
+    fn shut_write_side(&mut self, slot: Slot, connection: &mut Connection) {
+        if let Some(socket) = self.table.socket(slot)
+            && shutdown(socket, Shutdown::Write).is_err()
+        {
+            return self.discard(slot, connection, "the socket is broken");
+        }
+        connection.outbox = None;
+        self.advance(connection, Phase::Ending { until: self.now.after(CLOSE_WAIT) });
+    }
+
+    /// Ends a connection without a word; [`Hub::put_back`] closes its socket.
+    pub(super) fn discard(&mut self, slot: Slot, connection: &mut Connection, why: &'static str) {
+        if let Some(client) = connection.uuid() {
+            info!(connection = connection.serial, ?client, reason = why, "connection lost");
+        }
+        self.uplink.leave(slot);
+        self.advance(connection, Phase::Gone);
+    }
+
+    /// Discards a connection that is in the table.
+    pub(super) fn drop_connection(&mut self, slot: Slot) {
+        let Some(mut connection) = self.table.take(slot) else { return };
+        self.discard(slot, &mut connection, "the socket is broken");
+        self.put_back(slot, connection);
+    }
+
+    /// Moves a connection on, and counts the handshakes that are still open.
+    pub(super) fn advance(&mut self, connection: &mut Connection, phase: Phase) -> Phase {
+        let was_handshaking = connection.is_handshaking();
+        let before = std::mem::replace(&mut connection.phase, phase);
+        if was_handshaking && !connection.is_handshaking() {
+            self.doors.handshakes -= 1;
+        }
+        before
+    }
+}
+
+/// A reason as the log may show it: it may have come from outside.
+fn shown(reason: &str) -> String {
+    reason.chars().filter(|c| !c.is_control()).collect()
+}

@@ -1,0 +1,153 @@
+//! One live socket, from its first byte to its last.
+
+use bytes::Bytes;
+
+use super::clock::Moment;
+use super::outbox::{Outbox, Pace};
+use crate::http::HeadScanner;
+use crate::session::{Heartbeat, Quota, Session};
+use crate::types::{ClientUuid, CloseCode, CloseReason};
+use crate::websocket::FrameReader;
+
+/// Everything about a connection but its descriptor, which stands in the dense array of the
+/// fan-out.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// Counts the connections of this worker; the name of this one in the log.
+    pub(super) serial: u64,
+    pub(super) phase: Phase,
+    pub(super) reader: FrameReader,
+    /// Present while the socket is full, and always for a client that is paced.
+    pub(super) outbox: Option<Box<Outbox>>,
+    pub(super) pace: Option<Box<Pace>>,
+    /// The socket took less than it was given.
+    pub(super) is_full: bool,
+    pub(super) watched: Watched,
+    /// What came in while the window was full.
+    pub(super) stash: Option<Box<Stash>>,
+    /// When it is looked at next; a timer is set for this moment.
+    pub(super) wake_at: Moment,
+    pub(super) next_beat: Moment,
+    pub(super) heartbeat: Heartbeat,
+    pub(super) control_frames: Quota,
+    /// Half a frame has been waiting since then.
+    pub(super) half_frame_since: Moment,
+}
+
+/// How far a connection is.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Its request head is incomplete.
+    Head(Box<Heading>),
+    /// The broker has not said yes yet (rule L8).
+    Joining(Box<Joining>),
+    /// A WebSocket.
+    Open(Box<Session>),
+    /// Our Close waits in the outbox; nothing else is said.
+    Closing { until: Moment },
+    /// An HTTP answer waits in the outbox; nothing else is said.
+    Answering { until: Moment },
+    /// All is written and the write side shut; the peer's end is awaited.
+    Ending { until: Moment },
+    /// Its socket is to be closed.
+    Gone,
+}
+
+/// What the kernel was asked to report about a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Watched {
+    pub(super) reads: bool,
+    pub(super) writes: bool,
+}
+
+/// The head so far.
+#[derive(Debug)]
+pub(super) struct Heading {
+    pub(super) scanner: HeadScanner,
+    pub(super) bytes: Vec<u8>,
+    pub(super) until: Moment,
+    pub(super) peer: std::net::SocketAddr,
+}
+
+/// A handshake that waits for the broker.
+#[derive(Debug)]
+pub(super) struct Joining {
+    pub(super) session: Box<Session>,
+    /// The 101.
+    pub(super) answer: Bytes,
+    /// What came behind the head.
+    pub(super) early: Vec<u8>,
+    pub(super) until: Moment,
+}
+
+/// What a publisher sent while the window was full; it is read no further (rule L4).
+#[derive(Debug)]
+pub(super) struct Stash {
+    /// The message that did not fit.
+    pub(super) message: Kept,
+    /// Bytes behind it.
+    pub(super) rest: Vec<u8>,
+}
+
+/// A whole message that waits.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Vec<u8>),
+}
+
+impl Connection {
+    pub(super) fn new(serial: u64, heading: Heading) -> Self {
+        Self {
+            serial,
+            wake_at: Moment::NEVER,
+            phase: Phase::Head(Box::new(heading)),
+            reader: FrameReader::default(),
+            outbox: None,
+            pace: None,
+            is_full: false,
+            watched: Watched { reads: true, writes: false },
+            stash: None,
+            next_beat: Moment::NEVER,
+            heartbeat: Heartbeat::default(),
+            control_frames: Quota::default(),
+            half_frame_since: Moment::NEVER,
+        }
+    }
+
+    /// The client's identity, once it has one and as long as it is open.
+    pub(super) fn uuid(&self) -> Option<ClientUuid> {
+        match &self.phase {
+            Phase::Joining(joining) => Some(joining.session.uuid),
+            Phase::Open(session) => Some(session.uuid),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open(_))
+    }
+
+    /// Whether its handshake is not answered yet.
+    pub(super) fn is_handshaking(&self) -> bool {
+        matches!(self.phase, Phase::Head(_) | Phase::Joining(_))
+    }
+
+    pub(super) fn outbox(&mut self, now: Moment) -> &mut Outbox {
+        self.outbox.get_or_insert_with(|| Box::new(Outbox::new(now)))
+    }
+}
+
+/// Reasons of the worker's own.
+pub(super) const AWAY: CloseReason = CloseReason::new(CloseCode::AWAY, "the server goes away");
+pub(super) const SILENT: CloseReason =
+    CloseReason::new(CloseCode::AWAY, "nothing came for two pings");
+pub(super) const SLOW: CloseReason = CloseReason::new(CloseCode::LATER, "slow client");
+pub(super) const NO_BROKER: CloseReason = CloseReason::new(CloseCode::LATER, "try again later");
+pub(super) const UNKNOWN_PATH: CloseReason = CloseReason::new(CloseCode::POLICY, "unknown path");
+pub(super) const CONTROL_FLOOD: CloseReason =
+    CloseReason::new(CloseCode::POLICY, "too many control frames");
+pub(super) const HALF_A_FRAME: CloseReason =
+    CloseReason::new(CloseCode::POLICY, "half a frame for too long");

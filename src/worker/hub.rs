@@ -1,0 +1,230 @@
+//! The worker's loop and what it owns.
+
+use std::io;
+use std::time::Duration;
+
+use tracing::info;
+
+use super::accept::Doors;
+use super::broker_link::BrokerLink;
+use super::clock::{Clock, Moment};
+use super::fanout::Fanout;
+use super::settings::Settings;
+use super::table::Table;
+use super::timers::Timers;
+use super::uplink::{Downlink, Uplink};
+use crate::link::control::{Control, Report, RoleEnd, Seat};
+use crate::link::poller::{Poller, Ready};
+use crate::types::limits::READ_BYTES;
+use crate::types::{Slot, Tenant};
+
+/// Events that one wait hands out: a turn serves this many sockets at the most.
+pub(super) const EVENTS: usize = 512;
+/// The token of the control link. Tokens below are slots.
+pub(super) const CONTROL: u64 = u64::MAX;
+/// The token of the link to the broker.
+pub(super) const LINK: u64 = u64::MAX - 1;
+/// Tokens of the listening sockets, from here downwards.
+pub(super) const DOORS: u64 = u64::MAX - 2;
+/// Everything above is no slot.
+pub(super) const SLOTS: u64 = u32::MAX as u64;
+
+/// Whether the loop goes on.
+#[derive(Debug)]
+pub(super) enum Next {
+    Turn,
+    End(RoleEnd),
+}
+
+/// What a worker is about.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// It serves.
+    Serving,
+    /// It accepts nobody and reads no publisher, until all it took over is acknowledged.
+    Quiescing { is_reported: bool },
+    /// Everybody is being closed.
+    Draining { until: Moment, alone: bool },
+}
+
+/// A worker.
+#[derive(Debug)]
+pub(super) struct Hub {
+    pub(super) seat: Seat,
+    pub(super) control: Box<dyn Control>,
+    pub(super) poller: Poller,
+    pub(super) settings: Settings,
+    pub(super) clock: Clock,
+    pub(super) now: Moment,
+    pub(super) stage: Stage,
+    pub(super) doors: Doors,
+    pub(super) table: Table,
+    pub(super) fanout: Fanout,
+    pub(super) timers: Timers,
+    pub(super) uplink: Uplink,
+    pub(super) link: Option<BrokerLink>,
+    /// Connections that wait for room in the window.
+    pub(super) paused: Vec<Slot>,
+    /// Connections whose socket broke during a fan-out.
+    pub(super) broken: Vec<Slot>,
+    /// Every read goes here first; an idle connection owns no buffer.
+    pub(super) scratch: Vec<u8>,
+    /// The space of everybody, as long as there are no applications.
+    pub(super) tenant: Tenant,
+    pub(super) last_serial: u64,
+}
+
+impl Hub {
+    pub(super) fn new(
+        seat: Seat,
+        (control, poller): (Box<dyn Control>, Poller),
+        settings: Settings,
+    ) -> Self {
+        let clock = Clock::start();
+        Self {
+            now: clock.now(),
+            seat,
+            control,
+            poller,
+            settings,
+            clock,
+            stage: Stage::Serving,
+            doors: Doors::default(),
+            table: Table::default(),
+            fanout: Fanout::default(),
+            timers: Timers::default(),
+            uplink: Uplink::new(seat.source),
+            link: None,
+            paused: Vec::new(),
+            broken: Vec::new(),
+            scratch: vec![0; READ_BYTES],
+            tenant: Tenant::shared(),
+            last_serial: 0,
+        }
+    }
+
+    /// One turn. Its order is worth a third of the speed: what the broker sends is written to the
+    /// sockets before publishers are read again, so that publications come in full batches, and
+    /// what they say to the broker leaves last, in one write (rule L2).
+    pub(super) fn turn(&mut self) -> io::Result<Next> {
+        let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
+        self.poller.wait(self.patience(), &mut ready)?;
+        self.now = self.clock.now();
+        if ready.iter().any(|event| event.token == CONTROL)
+            && let Next::End(end) = self.listen_to_supervisor()?
+        {
+            return Ok(Next::End(end));
+        }
+        if ready.iter().any(|event| event.token == LINK)
+            && let Some(link) = &mut self.link
+        {
+            link.is_unread = true;
+        }
+        self.read_link();
+        self.flush_fanout();
+        for event in ready.iter().filter(|event| event.token <= SLOTS) {
+            self.serve_socket(*event);
+        }
+        self.resume_paused();
+        if ready.iter().any(|event| (SLOTS + 1..=DOORS).contains(&event.token)) {
+            self.accept();
+        }
+        self.wake_due();
+        self.write_link();
+        Ok(self.stage_over())
+    }
+
+    /// How long the loop may sleep.
+    fn patience(&self) -> Option<Duration> {
+        if self.link.as_ref().is_some_and(|link| link.is_unread) {
+            return Some(Duration::ZERO);
+        }
+        let stage = match self.stage {
+            Stage::Draining { until, .. } => Some(until),
+            _ => None,
+        };
+        let moments = [self.timers.next(), self.doors.opens_at(), stage];
+        moments.into_iter().flatten().min().map(|at| at.from_now(self.clock.now()))
+    }
+
+    fn serve_socket(&mut self, event: Ready) {
+        let Ok(slot) = u32::try_from(event.token).map(Slot) else { return };
+        if event.writable {
+            self.flush_outbox(slot);
+        }
+        if event.readable {
+            self.read_socket(slot);
+        }
+    }
+
+    /// Takes what the broker said.
+    pub(super) fn read_link(&mut self) {
+        let Some(mut link) = self.link.take() else { return };
+        let outcome = link.read(&mut self.scratch).and_then(|()| self.take_messages(&mut link));
+        match outcome {
+            Ok(()) => self.link = Some(link),
+            Err(error) => {
+                // Everything that arrived before the end counts (rule L6).
+                let drained = self.take_messages(&mut link);
+                self.lose(&link, &error, drained.err());
+            }
+        }
+    }
+
+    fn take_messages(&mut self, link: &mut BrokerLink) -> io::Result<()> {
+        while let Some(message) = link.next()? {
+            let unknown = match self.uplink.take(message) {
+                Downlink::Joined { slot, own, smallest } => {
+                    self.doors.weigh(own, smallest);
+                    self.open(slot);
+                    Ok(())
+                }
+                Downlink::Free(slot) => {
+                    self.release(slot);
+                    Ok(())
+                }
+                Downlink::Deliver(deliver) => self.fanout.deliver(deliver),
+                Downlink::Sets(message) => self.fanout.take_sets(message),
+                Downlink::Room | Downlink::Nothing => Ok(()),
+            };
+            unknown.map_err(|set| {
+                let text = format!("set {} was not named in this batch", set.0.0);
+                io::Error::new(io::ErrorKind::InvalidData, text)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The link ended; whether the broker is dead is the supervisor's to say (rule L1).
+    fn lose(&mut self, link: &BrokerLink, error: &io::Error, also: Option<io::Error>) {
+        let also = also.map(|error| error.to_string());
+        info!(broker = link.broker.0, %error, also, "link to the broker lost");
+        drop(self.poller.forget(link.ready()));
+        self.fanout.forget_sets();
+        self.uplink.unlinked();
+        let report = Report::LinkLost { peer: self.seat.source, broker: link.broker };
+        if let Err(error) = self.control.report(report) {
+            info!(%error, "the supervisor cannot be told");
+        }
+    }
+
+    /// Says to the broker what this turn came to.
+    pub(super) fn write_link(&mut self) {
+        let said = self.uplink.take_out();
+        let Some(link) = &mut self.link else { return };
+        if let Some(said) = said {
+            link.say(said);
+        }
+        if link.write().is_err() {
+            // The end is found by reading, after its last words.
+            link.is_unread = true;
+        }
+    }
+
+    /// A slot that the broker names no more: free, unless its connection still says goodbye.
+    pub(super) fn release(&mut self, slot: Slot) {
+        if !self.table.is_taken(slot) {
+            self.table.release(slot);
+        }
+    }
+}

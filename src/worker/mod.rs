@@ -1,0 +1,69 @@
+//! A worker: one thread, one loop, its own connections; it shares nothing.
+
+mod accept;
+mod broker_link;
+mod clock;
+mod close;
+mod connection;
+mod deliver;
+mod fanout;
+mod handshake;
+mod hub;
+mod orders;
+mod outbox;
+mod read;
+mod roster;
+mod seen;
+mod settings;
+mod table;
+mod timers;
+pub mod uplink;
+mod wake;
+mod window;
+
+use std::io;
+
+use self::hub::{Hub, Next};
+use self::settings::Settings;
+use crate::config::Config;
+use crate::link::control::{Control, Order, Peer, RoleEnd, Seat};
+use crate::link::poller::{Interest, Poller};
+
+/// Runs a worker on this thread until it is told to stop or its supervisor is gone.
+#[must_use]
+pub fn run(seat: Seat, control: Box<dyn Control>) -> RoleEnd {
+    match begin(seat, control).and_then(|begun| begun.map(serve).transpose()) {
+        Ok(Some(end)) => end,
+        Ok(None) => RoleEnd::Told,
+        Err(error) => RoleEnd::Failed(error),
+    }
+}
+
+/// Waits for the configuration, which comes before any other order.
+fn begin(seat: Seat, mut control: Box<dyn Control>) -> io::Result<Option<(Hub, Vec<Order>)>> {
+    let mut poller = Poller::new(hub::EVENTS)?;
+    poller.watch(control.ready(), hub::CONTROL, Interest::Read)?;
+    let mut orders = Vec::new();
+    while orders.is_empty() {
+        poller.wait(None, &mut Vec::new())?;
+        if control.orders(&mut orders)? == Peer::Gone {
+            return Ok(None);
+        }
+    }
+    let rest = orders.split_off(1);
+    let Some(Order::Configure { json }) = orders.pop() else { return Ok(None) };
+    let config = Config::from_json(&json)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    let settings = Settings::of(&config)?;
+    Ok(Some((Hub::new(seat, (control, poller), settings), rest)))
+}
+
+fn serve((mut hub, orders): (Hub, Vec<Order>)) -> io::Result<RoleEnd> {
+    let mut next = hub.obey(orders)?;
+    loop {
+        match next {
+            Next::Turn => next = hub.turn()?,
+            Next::End(end) => return Ok(end),
+        }
+    }
+}

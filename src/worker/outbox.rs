@@ -1,0 +1,262 @@
+//! What a socket has not taken yet: shared bytes, bounded, and never more than a full socket's or
+//! a paced client's.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
+use std::os::fd::OwnedFd;
+
+use super::clock::Moment;
+
+/// Parts that one write takes.
+const PARTS_MAX: usize = 64;
+
+/// What waits to be written to one socket.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    parts: VecDeque<Part>,
+    bytes: usize,
+    /// When the socket last took something, or the first part came.
+    moved_at: Moment,
+}
+
+/// Bytes that belong together.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) bytes: Bytes,
+    pub(super) kind: Kind,
+}
+
+/// What a part is, as far as it decides how it may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The answer to the handshake: what follows it waits for `readyGap`.
+    Head,
+    /// `next` or `ready`: a client in lock-step waits for exactly this frame.
+    Step,
+    /// Any other frames.
+    Frames,
+    /// A Close frame, which shares a segment with nothing.
+    Close,
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// All of it was taken.
+    All,
+    /// This many bytes were taken; the socket is full.
+    Some(usize),
+    /// The socket is broken.
+    Broken,
+}
+
+/// Writes one buffer straight to a socket.
+pub(super) fn send_now(socket: &OwnedFd, bytes: &[u8]) -> Sent {
+    match send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+        Ok(taken) if taken == bytes.len() => Sent::All,
+        Ok(taken) => Sent::Some(taken),
+        Err(Errno::AGAIN | Errno::INTR | Errno::NOBUFS) => Sent::Some(0),
+        Err(_) => Sent::Broken,
+    }
+}
+
+/// What flushing came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flushed {
+    /// Nothing is left.
+    Empty,
+    /// The socket is full.
+    Full,
+    /// The next part may not leave before this moment (php-type clients).
+    Until(Moment),
+    /// The Close frame has left: it is the last thing that is ever written.
+    Closed,
+    /// The socket is broken.
+    Broken,
+}
+
+impl Outbox {
+    pub(super) fn new(now: Moment) -> Self {
+        Self { parts: VecDeque::new(), bytes: 0, moved_at: now }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Since when the socket has taken nothing.
+    pub(super) fn moved_at(&self) -> Moment {
+        self.moved_at
+    }
+
+    pub(super) fn push(&mut self, bytes: Bytes, kind: Kind, now: Moment) {
+        if self.parts.is_empty() {
+            self.moved_at = now;
+        }
+        self.bytes += bytes.len();
+        self.parts.push_back(Part { bytes, kind });
+    }
+
+    /// Keeps only what was begun: the rest would come too late for a client that is thrown out.
+    pub(super) fn truncate(&mut self) {
+        self.parts.truncate(1);
+        self.bytes = self.parts.iter().map(|part| part.bytes.len()).sum();
+    }
+
+    /// Writes as much as the socket takes, in as few writes as the parts allow.
+    pub(super) fn flush(&mut self, socket: &OwnedFd, now: Moment) -> Flushed {
+        while let Some(front) = self.parts.front() {
+            let ends = front.kind == Kind::Close;
+            let sent = if ends || self.parts.len() == 1 {
+                send_now(socket, &front.bytes)
+            } else {
+                self.send_several(socket)
+            };
+            match sent {
+                Sent::All if ends => return Flushed::Closed,
+                Sent::All => self.took_some(now),
+                Sent::Some(0) => return Flushed::Full,
+                Sent::Some(taken) => {
+                    self.took(taken);
+                    self.moved_at = now;
+                }
+                Sent::Broken => return Flushed::Broken,
+            }
+        }
+        Flushed::Empty
+    }
+
+    /// Writes the front part alone, for a client that reads one frame at a time.
+    pub(super) fn flush_one(&mut self, socket: &OwnedFd, now: Moment) -> (Flushed, Option<Kind>) {
+        let Some(front) = self.parts.front() else { return (Flushed::Empty, None) };
+        let kind = front.kind;
+        match send_now(socket, &front.bytes) {
+            Sent::All if kind == Kind::Close => (Flushed::Closed, Some(kind)),
+            Sent::All => {
+                self.took_some(now);
+                (Flushed::Empty, Some(kind))
+            }
+            Sent::Some(taken) => {
+                self.took(taken);
+                if taken > 0 {
+                    self.moved_at = now;
+                }
+                (Flushed::Full, None)
+            }
+            Sent::Broken => (Flushed::Broken, None),
+        }
+    }
+
+    /// The kind of the part that leaves next.
+    pub(super) fn next_kind(&self) -> Option<Kind> {
+        self.parts.front().map(|part| part.kind)
+    }
+
+    fn send_several(&self, socket: &OwnedFd) -> Sent {
+        let several = self.parts.iter().take_while(|part| part.kind != Kind::Close);
+        let slices: Vec<IoSlice<'_>> =
+            several.take(PARTS_MAX).map(|part| IoSlice::new(&part.bytes)).collect();
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        match sendmsg(socket, &slices, &mut SendAncillaryBuffer::default(), flags) {
+            Ok(taken) => Sent::Some(taken),
+            Err(Errno::AGAIN | Errno::INTR | Errno::NOBUFS) => Sent::Some(0),
+            Err(_) => Sent::Broken,
+        }
+    }
+
+    fn took_some(&mut self, now: Moment) {
+        let taken = self.parts.front().map_or(0, |part| part.bytes.len());
+        self.took(taken);
+        self.moved_at = now;
+    }
+
+    fn took(&mut self, mut taken: usize) {
+        self.bytes -= taken;
+        while let Some(front) = self.parts.front_mut() {
+            if taken < front.bytes.len() {
+                front.bytes.advance(taken);
+                break;
+            }
+            taken -= front.bytes.len();
+            self.parts.pop_front();
+        }
+        debug_assert_eq!(self.bytes, self.parts.iter().map(|part| part.bytes.len()).sum::<usize>());
+    }
+}
+
+/// When a php-type client may get its next frame: it reads one frame with each read and throws
+/// away whatever came with it (rules R1 and R2 of `docs/protocol.md`).
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// Between the 101 and `ready`.
+    pub(super) ready_gap: Duration,
+    /// Between two frames.
+    pub(super) frame_gap: Duration,
+    left_at: Option<(Moment, Kind)>,
+    /// It has sent something since the last frame left for it.
+    heard: bool,
+}
+
+impl Pace {
+    pub(super) fn new(ready_gap: Duration, frame_gap: Duration) -> Self {
+        Self { ready_gap, frame_gap, left_at: None, heard: false }
+    }
+
+    /// A data frame of the client came.
+    pub(super) fn heard(&mut self) {
+        self.heard = true;
+    }
+
+    /// A part left.
+    pub(super) fn left(&mut self, kind: Kind, now: Moment) {
+        self.left_at = Some((now, kind));
+        self.heard = false;
+    }
+
+    /// The moment from which the next part may leave. A client in lock-step waits for exactly one
+    /// frame, so that one needs no gap; Close always keeps its distance.
+    pub(super) fn free_at(&self, next: Kind) -> Moment {
+        match self.left_at {
+            None => Moment::START,
+            Some((at, Kind::Head)) => at.after(self.ready_gap),
+            Some((_, Kind::Step)) if self.heard && next != Kind::Close => Moment::START,
+            Some((at, _)) => at.after(self.frame_gap),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GAP: Duration = Duration::from_millis(5);
+
+    fn at(millis: u64) -> Moment {
+        Moment::START.after(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn the_gap_is_waived_in_lock_step_only() {
+        let mut pace = Pace::new(4 * GAP, GAP);
+        assert_eq!(pace.free_at(Kind::Head), at(0));
+        pace.left(Kind::Head, at(100));
+        assert_eq!(pace.free_at(Kind::Step), at(120));
+        pace.left(Kind::Step, at(120));
+        assert_eq!(pace.free_at(Kind::Frames), at(125), "it has sent nothing since");
+        pace.heard();
+        assert_eq!(pace.free_at(Kind::Step), at(0));
+        assert_eq!(pace.free_at(Kind::Close), at(125));
+        pace.left(Kind::Frames, at(130));
+        pace.heard();
+        assert_eq!(pace.free_at(Kind::Step), at(135), "after a delivery the gap always holds");
+    }
+}

@@ -1,0 +1,272 @@
+//! Bytes from a socket: frames, messages, and what they cause.
+
+use bytes::{Bytes, BytesMut};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+
+use super::connection::{CONTROL_FLOOD, Connection, Kept, Phase, Stash};
+use super::hub::Hub;
+use super::outbox::Kind;
+use crate::dialect::phpws::NEXT;
+use crate::session::{Acknowledge, Action, Message, Outcome};
+use crate::types::limits::CONTROL_FRAMES_PER_SECOND;
+use crate::types::{CloseCode, CloseReason, Slot};
+use crate::websocket::{Event, Violation, write};
+
+/// What a step through the input came to, as far as the connection as a whole is concerned.
+enum Step {
+    /// Nothing that ends anything.
+    On,
+    /// The input is used up, or is not to be read now.
+    Stop,
+    /// The connection ends.
+    Close(CloseReason),
+    /// The peer ended it.
+    Ended(Option<CloseCode>, String),
+}
+
+impl Hub {
+    /// Reads once from a socket.
+    pub(super) fn read_socket(&mut self, slot: Slot) {
+        let Some(mut connection) = self.table.take(slot) else { return };
+        let mut scratch = std::mem::take(&mut self.scratch);
+        self.read_taken(slot, &mut connection, &mut scratch);
+        self.scratch = scratch;
+        self.put_back(slot, connection);
+    }
+
+    fn read_taken(&mut self, slot: Slot, connection: &mut Connection, scratch: &mut [u8]) {
+        if !connection.watched.reads {
+            // Nothing is asked of the kernel but whether the socket has broken.
+            return self.discard(slot, connection, "the socket is broken");
+        }
+        let Some(socket) = self.table.socket(slot) else { return };
+        let read = match recv(socket, &mut *scratch, RecvFlags::DONTWAIT) {
+            Ok((0, _)) => return self.discard(slot, connection, "the client went without a Close"),
+            Ok((read, _)) => read,
+            Err(Errno::AGAIN | Errno::INTR) => return,
+            Err(_) => return self.discard(slot, connection, "the socket is broken"),
+        };
+        let Some(input) = scratch.get_mut(..read) else { return };
+        match connection.phase {
+            Phase::Head(_) => self.on_head(slot, connection, input),
+            Phase::Open(_) => self.on_bytes(slot, connection, input),
+            // What comes after an end is ignored.
+            _ => {}
+        }
+    }
+
+    /// Takes bytes of a WebSocket. Replies of all messages in them leave together.
+    pub(super) fn on_bytes(&mut self, slot: Slot, connection: &mut Connection, input: &mut [u8]) {
+        connection.heartbeat.heard();
+        let mut replies = BytesMut::new();
+        let mut input = input;
+        let end = loop {
+            match self.step(slot, connection, &mut input, &mut replies) {
+                Step::On => {}
+                Step::Stop => break None,
+                end => break Some(end),
+            }
+        };
+        self.write(slot, connection, replies.freeze(), Kind::Frames);
+        match end {
+            Some(Step::Close(reason)) => self.close(slot, connection, &reason),
+            Some(Step::Ended(code, reason)) => {
+                self.answer_close(slot, connection, (code, &reason));
+            }
+            _ => self.note_half_frame(connection),
+        }
+    }
+
+    fn note_half_frame(&self, connection: &mut Connection) {
+        connection.half_frame_since = if connection.reader.is_mid_frame() {
+            // Every byte that comes gives it new time only when a frame was completed before.
+            connection.half_frame_since.min(self.now)
+        } else {
+            super::clock::Moment::NEVER
+        };
+    }
+
+    fn step(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        input: &mut &mut [u8],
+        replies: &mut BytesMut,
+    ) -> Step {
+        let Connection { reader, phase, pace, control_frames, .. } = connection;
+        let Phase::Open(session) = phase else { return Step::Stop };
+        let event = match reader.next(input, &self.settings.messages) {
+            Ok(Some(event)) => event,
+            Ok(None) => return Step::Stop,
+            Err(violation) => {
+                let acknowledge = session.acknowledges_bad_text();
+                let is_text = violation == Violation::BadUtf8 && acknowledge == Acknowledge::Yes;
+                if is_text {
+                    self.acknowledge(slot, connection, replies);
+                }
+                return Step::Close(violation.close_reason());
+            }
+        };
+        if matches!(event, Event::Ping(_) | Event::Pong(_))
+            && !control_frames.admits(self.now.second(), CONTROL_FRAMES_PER_SECOND)
+        {
+            return Step::Close(CONTROL_FLOOD);
+        }
+        let message = match event {
+            Event::Ping(payload) => {
+                let mut frame = BytesMut::new();
+                write::pong(&mut frame, payload);
+                self.reply(slot, connection, replies, (frame, Kind::Frames));
+                return Step::On;
+            }
+            Event::Pong(_) => return Step::On,
+            Event::Close(code, reason) => return Step::Ended(code, reason.to_owned()),
+            Event::Text(text) => Message::Text(text),
+            Event::Binary(bytes) => Message::Binary(bytes),
+        };
+        if let Some(pace) = pace {
+            pace.heard();
+        }
+        if !self.uplink.has_room(session.weight(message)) {
+            let message = Kept::from(message);
+            connection.stash = Some(Box::new(Stash { message, rest: input.to_vec() }));
+            self.paused.push(slot);
+            return Step::Stop;
+        }
+        let tenant = session.tenant.clone();
+        let outcome = session.on_message(message, &self.settings.rules);
+        let (acknowledge, carried) = self.carry_out(&tenant, outcome);
+        if acknowledge == Acknowledge::Yes {
+            self.acknowledge(slot, connection, replies);
+        }
+        match carried {
+            Carried::Done => Step::On,
+            Carried::Reply(frame) => {
+                self.reply(slot, connection, replies, (frame, Kind::Frames));
+                Step::On
+            }
+            Carried::Close(reason) => Step::Close(reason),
+        }
+    }
+
+    /// Hands a publication to the uplink: from then on it is held (rule L4). It leaves for the
+    /// broker at the end of the turn, after the `next` that acknowledges it.
+    fn carry_out(
+        &mut self,
+        tenant: &crate::types::Tenant,
+        outcome: Outcome<'_>,
+    ) -> (Acknowledge, Carried) {
+        let mut frame = BytesMut::new();
+        let carried = match outcome.action {
+            Action::Nothing => Carried::Done,
+            Action::Publish { address, form, payload } => {
+                self.uplink.publish((tenant, &address), (form, &payload));
+                Carried::Done
+            }
+            Action::ReplyText(text) => {
+                write::text(&mut frame, text.as_bytes());
+                Carried::Reply(frame)
+            }
+            Action::ReplyBinary(bytes) => {
+                write::binary(&mut frame, bytes);
+                Carried::Reply(frame)
+            }
+            Action::Close(reason) => Carried::Close(reason),
+        };
+        (outcome.acknowledge, carried)
+    }
+
+    fn acknowledge(&mut self, slot: Slot, connection: &mut Connection, replies: &mut BytesMut) {
+        let mut frame = BytesMut::new();
+        write::text(&mut frame, NEXT.as_bytes());
+        self.reply(slot, connection, replies, (frame, Kind::Step));
+    }
+
+    /// A paced client gets each frame by itself; everyone else gets those of one read together.
+    fn reply(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        replies: &mut BytesMut,
+        (frame, kind): (BytesMut, Kind),
+    ) {
+        if connection.pace.is_some() {
+            self.write(slot, connection, frame.freeze(), kind);
+        } else {
+            replies.unsplit(frame);
+            if replies.len() > crate::types::limits::SEND_BYTES_MAX {
+                let together: Bytes = replies.split().freeze();
+                self.write(slot, connection, together, Kind::Frames);
+            }
+        }
+    }
+
+    /// Reads on where the window was full.
+    pub(super) fn resume_paused(&mut self) {
+        for slot in std::mem::take(&mut self.paused) {
+            let Some(mut connection) = self.table.take(slot) else { continue };
+            match connection.stash.take() {
+                Some(stash) if self.has_room_for(&connection, &stash) => {
+                    self.resume(slot, &mut connection, *stash);
+                }
+                Some(stash) => {
+                    connection.stash = Some(stash);
+                    self.paused.push(slot);
+                }
+                None => {}
+            }
+            self.put_back(slot, connection);
+        }
+    }
+
+    fn has_room_for(&self, connection: &Connection, stash: &Stash) -> bool {
+        let Phase::Open(session) = &connection.phase else { return true };
+        self.uplink.has_room(session.weight(stash.message.as_message()))
+    }
+
+    fn resume(&mut self, slot: Slot, connection: &mut Connection, stash: Stash) {
+        let Stash { message, mut rest } = stash;
+        let Phase::Open(session) = &mut connection.phase else { return };
+        let tenant = session.tenant.clone();
+        let outcome = session.on_message(message.as_message(), &self.settings.rules);
+        let (acknowledge, carried) = self.carry_out(&tenant, outcome);
+        let mut replies = BytesMut::new();
+        if acknowledge == Acknowledge::Yes {
+            self.acknowledge(slot, connection, &mut replies);
+        }
+        if let Carried::Reply(frame) = carried {
+            self.reply(slot, connection, &mut replies, (frame, Kind::Frames));
+        } else if let Carried::Close(reason) = carried {
+            self.write(slot, connection, replies.freeze(), Kind::Frames);
+            return self.close(slot, connection, &reason);
+        }
+        self.write(slot, connection, replies.freeze(), Kind::Frames);
+        self.on_bytes(slot, connection, &mut rest);
+    }
+}
+
+/// What is left to do once a publication is held.
+enum Carried {
+    Done,
+    Reply(BytesMut),
+    Close(CloseReason),
+}
+
+impl From<Message<'_>> for Kept {
+    fn from(message: Message<'_>) -> Self {
+        match message {
+            Message::Text(text) => Self::Text(text.to_owned()),
+            Message::Binary(bytes) => Self::Binary(bytes.to_owned()),
+        }
+    }
+}
+
+impl Kept {
+    fn as_message(&self) -> Message<'_> {
+        match self {
+            Self::Text(text) => Message::Text(text),
+            Self::Binary(bytes) => Message::Binary(bytes),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The worker's side of the rules of the link: who joined, what is unacknowledged, what was seen.
+//!
+//! No I/O and no clock: bytes for the broker come out, messages of the broker go in.
+
+use bytes::{Bytes, BytesMut};
+
+use super::roster::Roster;
+use super::seen::Seen;
+use super::window::Window;
+use crate::link::codec::{Wire, encode_publish};
+use crate::link::message::{Deliver, ToBroker, ToWorker, VERSION};
+use crate::types::{Address, Client, Form, Sequence, Slot, Source, Tenant};
+
+/// What a worker knows about its link to the broker, whichever broker that is.
+#[derive(Debug)]
+pub struct Uplink {
+    source: Source,
+    is_linked: bool,
+    roster: Roster,
+    window: Window,
+    seen: Seen,
+    last_sequence: Sequence,
+    out: BytesMut,
+}
+
+/// What a message of the broker means for the connections.
+#[derive(Debug, PartialEq)]
+pub enum Downlink {
+    /// The client in this slot is addressable: its handshake can be answered (rule L8).
+    Joined {
+        /// Its slot.
+        slot: Slot,
+        /// Connections of this worker.
+        own: u32,
+        /// Connections of the worker that has the fewest.
+        smallest: u32,
+    },
+    /// The slot may be given to a new connection (rule L3).
+    Free(Slot),
+    /// A publication that was not seen before.
+    Deliver(Deliver),
+    /// Room in the window: publishers may be read again.
+    Room,
+    /// What concerns sets goes to who keeps them.
+    Sets(ToWorker),
+    /// Nothing to do.
+    Nothing,
+}
+
+impl Uplink {
+    /// A worker that has no link yet.
+    #[must_use]
+    pub fn new(source: Source) -> Self {
+        Self {
+            source,
+            is_linked: false,
+            roster: Roster::default(),
+            window: Window::default(),
+            seen: Seen::default(),
+            last_sequence: Sequence(0),
+            out: BytesMut::new(),
+        }
+    }
+
+    /// Asks the broker to take a client in; [`Downlink::Joined`] answers, from this broker or from
+    /// a later one.
+    pub fn join(&mut self, slot: Slot, client: Client) {
+        if self.is_linked {
+            ToBroker::Join { slot, client: client.clone() }.encode(&mut self.out);
+        }
+        self.roster.join(slot, client);
+    }
+
+    /// Tells that a client is gone. Its slot is held until [`Downlink::Free`] says otherwise
+    /// (rule L3), but for the time without a link: no broker knows it then, because the dead
+    /// one's deliveries were read to the end and the next one hears of living clients only.
+    pub fn leave(&mut self, slot: Slot) {
+        if !self.roster.holds(slot) || self.roster.is_leaving(slot) {
+            return;
+        }
+        if self.is_linked {
+            self.roster.leave(slot);
+            ToBroker::Leave { slot }.encode(&mut self.out);
+        } else {
+            self.roster.free(slot);
+        }
+    }
+
+    /// Whether a slot may still be named by a delivery, or belongs to a client that lives.
+    #[must_use]
+    pub fn holds(&self, slot: Slot) -> bool {
+        self.roster.holds(slot)
+    }
+
+    /// Whether a publication of so many bytes may be taken now (rule L4).
+    #[must_use]
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.window.has_room(bytes)
+    }
+
+    /// Whether everything that was published is acknowledged.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.window.is_empty()
+    }
+
+    /// Takes a publication over: from here on it survives the broker (rule L4). The caller has
+    /// asked [`Uplink::has_room`].
+    pub fn publish(
+        &mut self,
+        (tenant, address): (&Tenant, &Address),
+        (form, payload): (Form, &str),
+    ) {
+        let start = self.out.len();
+        let number = self.window.next_number();
+        encode_publish(&mut self.out, number, (tenant, address), (form, payload));
+        self.window.push(start..self.out.len());
+    }
+
+    /// What this turn has to say to the broker; nothing while there is none.
+    pub fn take_out(&mut self) -> Option<Bytes> {
+        if self.out.is_empty() {
+            return None;
+        }
+        let said = self.out.split().freeze();
+        self.window.keep(&said);
+        self.is_linked.then_some(said)
+    }
+
+    /// The link has ended. The caller has taken every message that arrived on it.
+    pub fn unlinked(&mut self) {
+        self.is_linked = false;
+    }
+
+    /// A link to a new broker: says who is connected, what was seen, and again what no broker has
+    /// acknowledged (rule L6). Returns the slots that nobody can name any more.
+    pub fn linked(&mut self) -> Vec<Slot> {
+        // What was said since the last turn goes into the window or follows from the roster.
+        drop(self.take_out());
+        self.is_linked = true;
+        let free = self.roster.forget_leaving();
+        let out = &mut self.out;
+        ToBroker::Hello { version: VERSION, source: self.source }.encode(out);
+        for (slot, number, client) in self.roster.joined() {
+            ToBroker::Announce { slot, number, client: client.clone() }.encode(out);
+        }
+        for (source, numbers) in self.seen.singles() {
+            ToBroker::Seen { source, numbers }.encode(out);
+        }
+        ToBroker::Announced { sequence: self.last_sequence }.encode(out);
+        self.window.repeat(out);
+        for (slot, client) in self.roster.joining() {
+            ToBroker::Join { slot, client: client.clone() }.encode(out);
+        }
+        free
+    }
+
+    /// Takes one message of the broker.
+    pub fn take(&mut self, message: ToWorker) -> Downlink {
+        match message {
+            ToWorker::Joined { slot, number, own, smallest } => {
+                if self.roster.joined_as(slot, number) {
+                    Downlink::Joined { slot, own, smallest }
+                } else {
+                    Downlink::Nothing
+                }
+            }
+            ToWorker::Left { slot } => {
+                self.roster.free(slot);
+                Downlink::Free(slot)
+            }
+            ToWorker::Deliver(deliver) => {
+                self.last_sequence = self.last_sequence.max(deliver.sequence);
+                if self.seen.is_new(deliver.source, deliver.number, &deliver.target) {
+                    Downlink::Deliver(deliver)
+                } else {
+                    Downlink::Nothing
+                }
+            }
+            ToWorker::Acknowledged { up_to } => {
+                self.window.acknowledge(up_to);
+                Downlink::Room
+            }
+            ToWorker::Batch | ToWorker::Set { .. } => Downlink::Sets(message),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! After each piece of work on a connection: what it is watched for, and when it is looked at
+//! again.
+
+use super::clock::Moment;
+use super::connection::{Connection, HALF_A_FRAME, Phase, SILENT, Watched};
+use super::hub::{Hub, Stage};
+use super::outbox::Kind;
+use super::table::Lane;
+use crate::dialect::phpws;
+use crate::http::Refusal;
+use crate::link::poller::Interest;
+use crate::session::Beat;
+use crate::types::Slot;
+use crate::types::limits::{HALF_FRAME_WAIT, OUTBOX_STALL};
+use crate::websocket::write;
+
+use bytes::BytesMut;
+
+impl Hub {
+    /// Puts a connection back after work on it: deliveries take the right way to it, the kernel
+    /// reports what it waits for, and a timer stands for its next deadline. One that is gone is
+    /// closed here.
+    pub(super) fn put_back(&mut self, slot: Slot, mut connection: Box<Connection>) {
+        if matches!(connection.phase, Phase::Gone) {
+            drop(connection);
+            self.table.end(slot);
+            if !self.uplink.holds(slot) {
+                self.table.release(slot);
+            }
+            return;
+        }
+        let lane = connection.lane();
+        if let Some(hot) = self.table.hot_mut(slot) {
+            hot.lane = lane;
+        }
+        self.rewatch_taken(slot, &mut connection);
+        self.set_timer(slot, &mut connection);
+        self.table.put(slot, connection);
+    }
+
+    /// Looks at a connection again because the stage of the worker has changed.
+    pub(super) fn rewatch(&mut self, slot: Slot) {
+        if let Some(connection) = self.table.take(slot) {
+            self.put_back(slot, connection);
+        }
+    }
+
+    fn rewatch_taken(&self, slot: Slot, connection: &mut Connection) {
+        let reads = match &connection.phase {
+            Phase::Open(_) => {
+                connection.stash.is_none() && !matches!(self.stage, Stage::Quiescing { .. })
+            }
+            Phase::Joining(_) | Phase::Gone => false,
+            Phase::Head(_)
+            | Phase::Closing { .. }
+            | Phase::Answering { .. }
+            | Phase::Ending { .. } => true,
+        };
+        let watched = Watched { reads, writes: connection.is_full };
+        if connection.watched == watched {
+            return;
+        }
+        connection.watched = watched;
+        let interest = match (reads, connection.is_full) {
+            (true, true) => Interest::ReadWrite,
+            (true, false) => Interest::Read,
+            (false, true) => Interest::Write,
+            (false, false) => Interest::Nothing,
+        };
+        if let Some(socket) = self.table.socket(slot) {
+            drop(self.poller.rewatch(socket, slot.0.into(), interest));
+        }
+    }
+
+    /// Sets a timer for the next deadline, unless one stands for an earlier moment.
+    pub(super) fn set_timer(&mut self, slot: Slot, connection: &mut Connection) {
+        let at = connection.deadline();
+        if at < connection.wake_at {
+            connection.wake_at = at;
+            self.timers.set(at, slot);
+        }
+    }
+
+    /// Looks at every connection whose time has come, and at the doors.
+    pub(super) fn wake_due(&mut self) {
+        self.reopen();
+        while let Some(slot) = self.timers.due(self.now) {
+            let Some(mut connection) = self.table.take(slot) else { continue };
+            if connection.wake_at <= self.now {
+                connection.wake_at = Moment::NEVER;
+                self.wake(slot, &mut connection);
+            }
+            self.put_back(slot, connection);
+        }
+        for slot in std::mem::take(&mut self.broken) {
+            self.drop_connection(slot);
+        }
+    }
+
+    fn wake(&mut self, slot: Slot, connection: &mut Connection) {
+        match &connection.phase {
+            Phase::Head(heading) if heading.until <= self.now => {
+                self.refuse(slot, connection, &Refusal::TOO_SLOW);
+            }
+            Phase::Joining(joining) if joining.until <= self.now => {
+                self.give_up_joining(slot, connection);
+            }
+            Phase::Answering { until } | Phase::Ending { until } | Phase::Closing { until }
+                if *until <= self.now =>
+            {
+                self.discard(slot, connection, "no end came from the client");
+            }
+            Phase::Open(_) => self.wake_open(slot, connection),
+            _ => self.flush(slot, connection),
+        }
+    }
+
+    fn wake_open(&mut self, slot: Slot, connection: &mut Connection) {
+        self.flush(slot, connection);
+        if connection.is_full
+            && let Some(outbox) = &connection.outbox
+            && outbox.moved_at().after(OUTBOX_STALL) <= self.now
+        {
+            return self.throw_out(slot, connection);
+        }
+        if connection.half_frame_since.after(HALF_FRAME_WAIT) <= self.now {
+            return self.close(slot, connection, &HALF_A_FRAME);
+        }
+        if connection.next_beat <= self.now {
+            self.beat(slot, connection);
+        }
+    }
+
+    fn beat(&mut self, slot: Slot, connection: &mut Connection) {
+        connection.next_beat = self.now.after(self.settings.ping_every);
+        if connection.stash.is_some() {
+            // It may have answered: we did not listen.
+            connection.heartbeat.heard();
+        }
+        match connection.heartbeat.beat() {
+            Beat::Silent => self.close(slot, connection, &SILENT),
+            Beat::Ping => {
+                let mut frame = BytesMut::new();
+                write::ping(&mut frame, phpws::PING);
+                self.write(slot, connection, frame.freeze(), Kind::Frames);
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// The way that deliveries take.
+    fn lane(&self) -> Lane {
+        let Phase::Open(session) = &self.phase else { return Lane::Closed };
+        match session.service.dialect() {
+            None => Lane::Closed,
+            Some(dialect) if self.outbox.is_some() || self.pace.is_some() => Lane::Queued(dialect),
+            Some(dialect) => Lane::Direct(dialect),
+        }
+    }
+
+    /// The next moment at which something about it may be due.
+    fn deadline(&self) -> Moment {
+        let phase = match &self.phase {
+            Phase::Head(heading) => heading.until,
+            Phase::Joining(joining) => joining.until,
+            Phase::Closing { until } | Phase::Answering { until } | Phase::Ending { until } => {
+                *until
+            }
+            Phase::Open(_) => self.next_beat.min(self.half_frame_since.after(HALF_FRAME_WAIT)),
+            Phase::Gone => Moment::NEVER,
+        };
+        let Some(outbox) = &self.outbox else { return phase };
+        let written = match (&self.pace, outbox.next_kind()) {
+            (Some(pace), Some(next)) if !self.is_full => pace.free_at(next),
+            _ => outbox.moved_at().after(OUTBOX_STALL),
+        };
+        phase.min(written)
+    }
+}
