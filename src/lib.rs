@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod broker;
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod dialect;
@@ -10,7 +11,10 @@ pub mod index;
 pub mod link;
 pub mod page;
 pub mod resource;
+pub mod server;
 pub mod session;
+pub mod supervisor;
+pub mod telemetry;
 pub mod types;
 pub mod websocket;
 pub mod worker;

@@ -11,7 +11,7 @@ use tracing::{debug, error, info};
 
 use self::links::Links;
 use self::router::Router;
-use crate::link::control::{Control, Order, Peer, Report};
+use crate::link::control::{Control, Order, Peer, Report, RoleEnd};
 use crate::link::poller::{Interest, Poller, Ready};
 use crate::types::{Generation, Source, WorkerId};
 
@@ -21,11 +21,12 @@ const CONTROL: u64 = u64::MAX;
 const EVENTS: usize = 64;
 
 /// Runs the broker on this thread until it is told to stop or its supervisor is gone.
-///
-/// # Errors
-///
-/// When the kernel refuses what the loop itself needs; a bad link ends that link only.
-pub fn run(generation: Generation, control: Box<dyn Control>) -> io::Result<()> {
+#[must_use]
+pub fn run(generation: Generation, control: Box<dyn Control>) -> RoleEnd {
+    serve(generation, control).unwrap_or_else(RoleEnd::Failed)
+}
+
+fn serve(generation: Generation, control: Box<dyn Control>) -> io::Result<RoleEnd> {
     let poller = Poller::new(EVENTS)?;
     poller.watch(control.ready(), CONTROL, Interest::Read)?;
     let mut broker = Broker {
@@ -49,23 +50,24 @@ struct Broker {
 }
 
 /// Whether the loop goes on.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     Turn,
-    End,
+    End(RoleEnd),
 }
 
 impl Broker {
     /// One turn after the other: orders, then all that workers said, then all that is to be told
     /// them (rule L2), then the acknowledgements that this made possible (rule L5).
-    fn serve(&mut self) -> io::Result<()> {
+    fn serve(&mut self) -> io::Result<RoleEnd> {
         let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
         loop {
             ready.clear();
             let within = self.links.has_unread().then_some(std::time::Duration::ZERO);
             self.poller.wait(within, &mut ready)?;
-            if ready.iter().any(|event| event.token == CONTROL) && self.obey()? == Next::End {
-                return Ok(());
+            if ready.iter().any(|event| event.token == CONTROL)
+                && let Next::End(end) = self.obey()?
+            {
+                return Ok(end);
             }
             for event in ready.iter().filter(|event| event.token != CONTROL && event.readable) {
                 if let Ok(worker) = u16::try_from(event.token) {
@@ -102,14 +104,14 @@ impl Broker {
                     self.links.add(source, transport);
                 }
                 Order::WorkerDead { source } => self.bury(source),
-                Order::Stop | Order::Drain { .. } => return Ok(Next::End),
+                Order::Stop | Order::Drain { .. } => return Ok(Next::End(RoleEnd::Told)),
                 Order::Configure { .. }
                 | Order::Listen(_)
                 | Order::Link { .. }
                 | Order::Quiesce => {}
             }
         }
-        Ok(if peer == Peer::Gone { Next::End } else { Next::Turn })
+        Ok(if peer == Peer::Gone { Next::End(RoleEnd::Alone) } else { Next::Turn })
     }
 
     /// A dead worker's last words are still heard: its link is read to the end first.

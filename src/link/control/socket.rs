@@ -3,7 +3,7 @@
 mod parcels;
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -70,17 +70,10 @@ impl Desk for SocketDesk {
     }
 }
 
-/// For tokio's `AsyncFd`.
+/// To wait on; [`Desk::reports`] and [`Desk::flush`] are what to do then.
 impl AsFd for SocketDesk {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
-    }
-}
-
-/// For tokio's `AsyncFd`, which names its descriptors by number.
-impl AsRawFd for SocketDesk {
-    fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
     }
 }
 

@@ -21,7 +21,7 @@ pub const DESCRIPTORS_MAX: usize = 128;
 const PREFIX_BYTES: usize = 4;
 
 /// An order without its descriptors: those follow from it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 enum Head {
     Configure { json: Arc<str> },
     Listen { sockets: usize },

@@ -1,6 +1,7 @@
 //! Bytes and descriptors on their way through the socket of a control link.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -23,7 +24,6 @@ const RECEIVE_BYTES: usize = 16 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Outgoing(VecDeque<Parcel>);
 
-#[derive(Debug)]
 struct Parcel {
     bytes: Vec<u8>,
     sent: usize,
@@ -75,7 +75,7 @@ impl Parcel {
 }
 
 /// What has arrived and makes no whole message yet.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Inbox {
     pub(super) bytes: Vec<u8>,
     pub(super) descriptors: VecDeque<OwnedFd>,
@@ -87,6 +87,20 @@ pub(super) struct Inbox {
 pub(super) enum Arrived {
     Some,
     Nothing,
+}
+
+/// Without the bytes, as below.
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes, {} descriptors", self.bytes.len(), self.descriptors.len())
+    }
+}
+
+/// Without the bytes, since the secrets of a configuration may be among them.
+impl fmt::Debug for Parcel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes of {} sent", self.sent, self.bytes.len())
+    }
 }
 
 impl Inbox {

@@ -1,0 +1,83 @@
+//! The command line: one file a command.
+
+mod check;
+mod publish;
+mod serve;
+mod settings;
+mod spelling;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::settings::Settings;
+use crate::server::Role;
+
+/// The exit code of a configuration that is wrong (`EX_CONFIG` of sysexits.h).
+const EXIT_CONFIG: u8 = 78;
+
+/// Self-hosted real-time messages over WebSockets: to one client, to tags, to all.
+#[derive(Debug, Parser)]
+#[command(name = "tagcast", version, about, after_help = "Begin with: tagcast serve")]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve clients until SIGTERM or Ctrl-C.
+    #[command(after_help = "Example: tagcast serve -i /etc/tagcast/websock.ini --workers 4")]
+    Serve(Settings),
+    /// Check the configuration and say everything that is wrong with it.
+    #[command(after_help = "Example: tagcast check -i websock.ini")]
+    Check(Settings),
+    /// Publish one message to one client or to all.
+    #[command(after_help = "Examples:
+  tagcast publish --to-uuid \"$UUID\" 'half done'
+  echo '{\"percent\":50}' | tagcast publish --ident dashboard --json
+  tagcast publish --all 'good morning'")]
+    Publish(publish::Arguments),
+    /// Print the version.
+    #[command(after_help = "Example: tagcast version")]
+    Version,
+}
+
+/// Runs the command that the arguments name; a child of the supervisor plays its role.
+#[must_use]
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    if let Some(role) = Role::from_arguments(arguments.clone()) {
+        return role.run();
+    }
+    let line = match Line::try_parse_from(spelling::modern(arguments)) {
+        Ok(line) => line,
+        Err(error) => {
+            let code = if error.use_stderr() { 2 } else { 0 };
+            // Nobody to tell when the terminal is gone.
+            let _gone = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match line.command {
+        Command::Serve(settings) => serve::run(&settings),
+        Command::Check(settings) => check::run(&settings),
+        Command::Publish(arguments) => publish::run(&arguments),
+        Command::Version => {
+            say(&format!("tagcast {}", env!("CARGO_PKG_VERSION")));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// Prints a line of a command's result.
+#[expect(clippy::print_stdout, reason = "this is what standard output is for")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+/// Prints a line for the person at the terminal.
+#[expect(clippy::print_stderr, reason = "a command speaks to its user here")]
+fn tell(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,203 @@
+//! The crew as threads.
+
+use std::collections::BTreeMap;
+use std::io::{self, PipeReader};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::broker;
+use crate::link::control::{
+    Control, Desk, MemoryDesk, Order, Peer, Report, RoleEnd, Seat, memory_control,
+};
+use crate::link::transport::{Transport, memory_pair};
+use crate::supervisor::Prepared;
+use crate::supervisor::crew::{Crew, Effect, Member};
+use crate::types::{Generation, Source};
+use crate::worker;
+
+/// What the supervising thread holds.
+#[derive(Debug)]
+pub(super) struct Threads {
+    prepared: Prepared,
+    crew: Crew,
+    roles: BTreeMap<Member, Running>,
+    /// At its end when the server is to end.
+    asked: Option<PipeReader>,
+    effects: Vec<Effect>,
+}
+
+#[derive(Debug)]
+struct Running {
+    desk: MemoryDesk,
+    thread: JoinHandle<RoleEnd>,
+}
+
+/// Whether the server goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    On,
+    Ended,
+}
+
+impl Threads {
+    pub(super) fn new(prepared: Prepared, asked: PipeReader) -> Self {
+        let crew = Crew::new(prepared.config.workers, prepared.config.limits.drain_time);
+        let (roles, effects) = (BTreeMap::new(), Vec::new());
+        Self { prepared, crew, roles, asked: Some(asked), effects }
+    }
+
+    /// Runs until the end was asked for and everybody has ended.
+    pub(super) fn keep(mut self) {
+        self.crew.start(&mut self.effects);
+        while self.carry_out() == Course::On {
+            if self.wait() == Asked::Yes {
+                self.asked = None;
+                self.crew.asked_to_end(now(), &mut self.effects);
+            }
+            self.hear();
+            self.crew.proceed(now(), &mut self.effects);
+        }
+    }
+
+    fn carry_out(&mut self) -> Course {
+        let mut course = Course::On;
+        while !self.effects.is_empty() {
+            for effect in std::mem::take(&mut self.effects) {
+                match effect {
+                    Effect::Start(member) => self.start(member),
+                    Effect::Link { source, broker } => self.link(source, broker),
+                    Effect::Tell(member, word) => self.order(member, word.into()),
+                    Effect::Kill(member) => self.abandon(member),
+                    Effect::Wait { member, .. } => {
+                        tracing::error!(role = %member, "thread ends again and again");
+                    }
+                    Effect::Announce => tracing::info!("server ready"),
+                    Effect::Late => tracing::warn!("drain time is over"),
+                    Effect::End => course = Course::Ended,
+                }
+            }
+        }
+        course
+    }
+
+    fn start(&mut self, member: Member) {
+        match self.try_start(member) {
+            Ok(running) => {
+                self.roles.insert(member, running);
+            }
+            Err(error) => {
+                tracing::error!(role = %member, %error, "thread could not be started");
+                self.crew.died(member, now(), &mut self.effects);
+            }
+        }
+    }
+
+    fn try_start(&self, member: Member) -> io::Result<Running> {
+        let (mut desk, control) = memory_control()?;
+        desk.order(Order::Configure { json: Arc::clone(&self.prepared.json) })?;
+        if let Member::Worker(_) = member {
+            desk.order(Order::Listen(self.prepared.listeners.hand_out()?))?;
+        }
+        let builder = thread::Builder::new().name(member.to_string());
+        let thread = builder.spawn(move || play(member, Box::new(control)))?;
+        Ok(Running { desk, thread })
+    }
+
+    fn link(&mut self, source: Source, broker: Generation) {
+        let (worker_side, broker_side): (Box<dyn Transport>, Box<dyn Transport>) =
+            match memory_pair() {
+                Ok((one, other)) => (Box::new(one), Box::new(other)),
+                Err(error) => {
+                    tracing::error!(%error, "no link could be made");
+                    return self.abandon(Member::Worker(source));
+                }
+            };
+        self.order(Member::Broker(broker), Order::WorkerLink { source, transport: broker_side });
+        self.order(Member::Worker(source), Order::Link { broker, transport: worker_side });
+    }
+
+    /// Who is not there any more is heard of by its end.
+    fn order(&mut self, member: Member, order: Order) {
+        let Some(role) = self.roles.get_mut(&member) else { return };
+        let hangs = |error: &io::Error| error.kind() != io::ErrorKind::BrokenPipe;
+        if role.desk.order(order).is_err_and(|error| hangs(&error)) {
+            self.abandon(member);
+        }
+    }
+
+    /// A thread cannot be killed: it finds itself alone, and is no longer waited for.
+    fn abandon(&mut self, member: Member) {
+        if self.roles.remove(&member).is_some() {
+            tracing::error!(role = %member, "thread is left alone");
+            self.crew.died(member, now(), &mut self.effects);
+        }
+    }
+
+    fn wait(&self) -> Asked {
+        let asked = self.asked.as_ref().map(AsFd::as_fd);
+        let desks = self.roles.values().map(|role| role.desk.ready());
+        let ready: Vec<BorrowedFd<'_>> = desks.chain(asked).collect();
+        let mut watched: Vec<_> = ready.iter().map(|one| PollFd::new(one, PollFlags::IN)).collect();
+        let pause = self.crew.wakes_at().map(|wake| wake.saturating_duration_since(now()));
+        let pause = pause.and_then(|pause| Timespec::try_from(pause).ok());
+        // An interrupted wait is one more look around.
+        let _interrupted = poll(&mut watched, pause.as_ref());
+        match (asked, watched.last()) {
+            (Some(_), Some(last)) if !last.revents().is_empty() => Asked::Yes,
+            _ => Asked::No,
+        }
+    }
+
+    fn hear(&mut self) {
+        let mut heard: Vec<(Member, Vec<Report>, Peer)> = Vec::new();
+        for (member, role) in &mut self.roles {
+            let mut reports = Vec::new();
+            let peer = role.desk.reports(&mut reports).unwrap_or(Peer::Gone);
+            heard.push((*member, reports, peer));
+        }
+        for (member, reports, peer) in heard {
+            for report in reports {
+                self.crew.reported(member, report, now(), &mut self.effects);
+            }
+            if peer == Peer::Gone {
+                self.bury(member);
+            }
+        }
+    }
+
+    /// Its control link is gone, so its role has returned or is about to.
+    fn bury(&mut self, member: Member) {
+        let Some(Running { desk, thread }) = self.roles.remove(&member) else { return };
+        drop(desk);
+        match thread.join() {
+            Ok(RoleEnd::Told | RoleEnd::Alone) => tracing::info!(role = %member, "role ended"),
+            Ok(RoleEnd::Failed(error)) => {
+                tracing::error!(role = %member, %error, "role failed");
+            }
+            Err(_) => tracing::error!(role = %member, "role panicked"),
+        }
+        self.crew.died(member, now(), &mut self.effects);
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Yes,
+    No,
+}
+
+fn play(member: Member, control: Box<dyn Control>) -> RoleEnd {
+    match member {
+        Member::Broker(generation) => broker::run(generation, control),
+        Member::Worker(source) => worker::run(Seat { source }, control),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the shell that gives the crew its time")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,7 @@
+//! The roles put together: as processes of one binary, or as threads of one process.
+
+mod in_process;
+mod role;
+
+pub use in_process::InProcess;
+pub use role::Role;

@@ -1,0 +1,210 @@
+//! One child process: how it is started, and the task that speaks with it until it is reaped.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::sync::{Notify, mpsc};
+
+use super::crew::Member;
+use crate::link::control::{Desk, Order, Peer, Report, SocketDesk, control_pair};
+
+/// Orders on their way to the task of one child; who leaves so many unsent hangs.
+const ORDERS_MAX: usize = 1024;
+/// What a child keeps of our environment: there may be secrets in the rest.
+const ENVIRONMENT: [&str; 6] = ["PATH", "HOME", "TZ", "LANG", "TMPDIR", "RUST_BACKTRACE"];
+
+/// What a child did.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// It said something.
+    Reported(Member, Report),
+    /// It is reaped, and nothing of it is held here any more.
+    Died(Member, Death),
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(super) enum Death {
+    Ended(ExitStatus),
+    /// It never began.
+    NotStarted(io::Error),
+}
+
+/// The parent's handle of a child that lives.
+#[derive(Debug)]
+pub(super) struct Handle {
+    orders: mpsc::Sender<Order<OwnedFd>>,
+    kill: Arc<Notify>,
+}
+
+impl Handle {
+    /// Passes an order on; a child that hangs so long that it cannot be is killed.
+    pub(super) fn order(&self, order: Order<OwnedFd>) {
+        if self.orders.try_send(order).is_err() {
+            self.kill();
+        }
+    }
+
+    /// Ends it at once.
+    pub(super) fn kill(&self) {
+        self.kill.notify_one();
+    }
+}
+
+/// Starts a child; its log comes out of the second value.
+pub(super) fn start(
+    member: Member,
+    arguments: &[String],
+    events: mpsc::Sender<Event>,
+) -> io::Result<(Handle, OwnedFd)> {
+    let (desk, control) = control_pair()?;
+    let (log, log_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let child = spawn(arguments, control, log_end)?;
+    tracing::info!(
+        role = %member,
+        generation = member.generation().0,
+        pid = child.id(),
+        "child started"
+    );
+    let (orders, inbox) = mpsc::channel(ORDERS_MAX);
+    let kill = Arc::new(Notify::new());
+    let line = Line::new(desk)?;
+    let attendant = Attendant { member, child, inbox, kill: Arc::clone(&kill), events };
+    tokio::spawn(attendant.attend(line));
+    Ok((Handle { orders, kill }, log))
+}
+
+/// Visible as `tagcast worker 0`; in a process group of its own, so that Ctrl-C reaches the
+/// supervisor only, which ends the others in order.
+fn spawn(arguments: &[String], control: OwnedFd, log: OwnedFd) -> io::Result<Child> {
+    let kept = ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+    Command::new("/proc/self/exe")
+        .arg0("tagcast")
+        .args(arguments)
+        .env_clear()
+        .envs(kept)
+        .stdin(Stdio::from(control))
+        .stdout(Stdio::from(log.try_clone()?))
+        .stderr(Stdio::from(log))
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+}
+
+/// Serves one child.
+#[derive(Debug)]
+struct Attendant {
+    member: Member,
+    child: Child,
+    inbox: mpsc::Receiver<Order<OwnedFd>>,
+    kill: Arc<Notify>,
+    events: mpsc::Sender<Event>,
+}
+
+impl Attendant {
+    async fn attend(mut self, line: Line) {
+        let ended = self.converse(line).await;
+        // Before the death is told: whoever hears of it may rely on no end of its links being here.
+        self.inbox.close();
+        while self.inbox.try_recv().is_ok() {}
+        let death = ended.map_or_else(Death::NotStarted, Death::Ended);
+        // The household is gone only when the whole server is.
+        let _told = self.events.send(Event::Died(self.member, death)).await;
+    }
+
+    /// Carries orders and reports until the child is reaped.
+    async fn converse(&mut self, mut line: Line) -> io::Result<ExitStatus> {
+        let mut link = Peer::Alive;
+        let mut reports = Vec::new();
+        loop {
+            tokio::select! {
+                status = self.child.wait() => {
+                    let _last_words = line.desk.reports(&mut reports);
+                    self.pass_on(&mut reports).await;
+                    return status;
+                }
+                Some(order) = self.inbox.recv() => {
+                    if line.desk.order(order).is_err() {
+                        self.child.start_kill()?;
+                    }
+                }
+                interest = line.ready(), if link == Peer::Alive => {
+                    link = line.exchange(interest?, &mut reports);
+                    if link == Peer::Gone {
+                        // A child without a control link cannot be ended in order.
+                        self.child.start_kill()?;
+                    }
+                    self.pass_on(&mut reports).await;
+                }
+                () = self.kill.notified() => self.child.start_kill()?,
+            }
+        }
+    }
+
+    async fn pass_on(&self, reports: &mut Vec<Report>) {
+        for report in reports.drain(..) {
+            let _told = self.events.send(Event::Reported(self.member, report)).await;
+        }
+    }
+}
+
+/// A control link with what tokio needs to wait for it: its `AsyncFd` cannot be had without
+/// `unsafe`, a socket of its own kind can.
+#[derive(Debug)]
+struct Line {
+    desk: SocketDesk,
+    /// The same socket once more.
+    waiter: UnixStream,
+}
+
+impl Line {
+    fn new(desk: SocketDesk) -> io::Result<Self> {
+        let waiter = StdUnixStream::from(desk.as_fd().try_clone_to_owned()?);
+        Ok(Self { desk, waiter: UnixStream::from_std(waiter)? })
+    }
+
+    async fn ready(&self) -> io::Result<Interest> {
+        let interest = if self.desk.holds_orders() {
+            Interest::READABLE | Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
+        self.waiter.ready(interest).await?;
+        Ok(interest)
+    }
+
+    /// Reads and writes what can be, to the last byte: so the readiness may be forgotten, save
+    /// what came meanwhile (tokio sees to that).
+    fn exchange(&mut self, interest: Interest, reports: &mut Vec<Report>) -> Peer {
+        let mut peer = Peer::Alive;
+        let _forgotten: io::Result<()> = self.waiter.try_io(interest, || {
+            let flushed = self.desk.flush();
+            peer = self.desk.reports(reports).unwrap_or(Peer::Gone);
+            if flushed.is_err() {
+                peer = Peer::Gone;
+            }
+            Err(io::ErrorKind::WouldBlock.into())
+        });
+        peer
+    }
+}
+
+impl std::fmt::Display for Death {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotStarted(error) => write!(f, "could not be started: {error}"),
+            Self::Ended(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => write!(f, "exit code {code}"),
+                (None, Some(signal)) => write!(f, "signal {signal}"),
+                (None, None) => write!(f, "{status}"),
+            },
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! One place in the crew, and who holds it.
+
+use std::time::{Duration, Instant};
+
+use crate::supervisor::backoff::Backoff;
+use crate::types::Generation;
+
+/// A place that is held by one process after the other.
+#[derive(Debug, Default)]
+pub(super) struct Post {
+    /// Of the next one to take it up.
+    next: u32,
+    pub(super) life: Life,
+    backoff: Backoff,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// Nobody; a successor begins at that time, if at all.
+    Vacant { until: Option<Instant> },
+    /// Not ready yet.
+    Starting,
+    /// Ready.
+    Ready,
+    /// A worker that has nothing under way any more.
+    Quiet,
+}
+
+impl Default for Life {
+    fn default() -> Self {
+        Self::Vacant { until: None }
+    }
+}
+
+impl Post {
+    /// The next one begins; its generation.
+    pub(super) fn take_up(&mut self) -> Generation {
+        let generation = Generation(self.next);
+        self.next += 1;
+        self.life = Life::Starting;
+        generation
+    }
+
+    /// Its holder died: how long its successor, if there is to be one, waits.
+    pub(super) fn died(&mut self, now: Instant, replaced: Replaced) -> Duration {
+        let pause = match replaced {
+            Replaced::Yes => self.backoff.died(now),
+            Replaced::No => Duration::ZERO,
+        };
+        self.life = Life::Vacant { until: (replaced == Replaced::Yes).then_some(now + pause) };
+        pause
+    }
+
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        matches!(self.life, Life::Vacant { until: Some(until) } if until <= now)
+    }
+
+    /// It gets no successor after all.
+    pub(super) fn vacate(&mut self) {
+        if let Life::Vacant { until } = &mut self.life {
+            *until = None;
+        }
+    }
+
+    /// The generation that lives.
+    pub(super) fn holder(&self) -> Option<Generation> {
+        match self.life {
+            Life::Vacant { .. } => None,
+            _ => self.next.checked_sub(1).map(Generation),
+        }
+    }
+
+    pub(super) fn is_held_by(&self, generation: Generation) -> bool {
+        self.holder() == Some(generation)
+    }
+}
+
+/// Whether the dead get a successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Replaced {
+    Yes,
+    No,
+}

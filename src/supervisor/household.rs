@@ -1,0 +1,262 @@
+//! `tagcast serve`: the crew as processes.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::child::{self, Death, Event, Handle};
+use super::crew::{Crew, Effect, Member};
+use super::log_reader::read_log;
+use super::{Prepared, StartError, log_format, log_level, raise_descriptor_limit};
+use crate::config::{Config, LogSettings};
+use crate::link::control::Order;
+use crate::link::transport::unix_pair;
+use crate::telemetry::{Console, Sink, SinkSettings, log_panics, log_to};
+use crate::types::{Generation, Source};
+
+/// Reports and deaths that wait for the supervisor; children's tasks wait when it is full.
+const EVENTS_MAX: usize = 1024;
+/// How long the end waits for the last lines of children that have ended.
+const LAST_LINES_WAIT: Duration = Duration::from_millis(200);
+
+/// Runs the server until a signal ends it. Takes over the log, the signals and the children of
+/// this process.
+///
+/// # Errors
+///
+/// When it cannot start; afterwards it ends only by SIGTERM or SIGINT.
+pub fn serve(config: Config) -> Result<(), StartError> {
+    let sink = open_log(&config.log)?;
+    let served = Prepared::from_config(config).and_then(|prepared| {
+        raise_descriptor_limit();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| StartError::System { what: "the runtime", error })?;
+        runtime.block_on(Household::keep(prepared, sink.clone()))
+    });
+    sink.finish();
+    served
+}
+
+fn open_log(log: &LogSettings) -> Result<Sink, StartError> {
+    let console = if log.console { Console::On } else { Console::Off };
+    let settings = SinkSettings { file: log.file.clone(), console };
+    let sink = Sink::open(&settings).map_err(StartError::Log)?;
+    log_to(sink.clone(), "supervisor", log_format(log.format), log_level(log.level))
+        .map_err(StartError::Log)?;
+    log_panics();
+    Ok(sink)
+}
+
+/// All processes of one server.
+#[derive(Debug)]
+struct Household {
+    prepared: Prepared,
+    crew: Crew,
+    children: BTreeMap<Member, Handle>,
+    events: mpsc::Sender<Event>,
+    logs: JoinSet<io::Result<()>>,
+    sink: Sink,
+}
+
+/// Whether the server goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    On,
+    Ended,
+}
+
+impl Household {
+    async fn keep(prepared: Prepared, sink: Sink) -> Result<(), StartError> {
+        // Before the first child, so that no signal finds children and nobody to end them.
+        let mut signals =
+            Signals::watch().map_err(|error| StartError::System { what: "the signals", error })?;
+        let (events, mut happened) = mpsc::channel(EVENTS_MAX);
+        let crew = Crew::new(prepared.config.workers, prepared.config.limits.drain_time);
+        let (children, logs) = (BTreeMap::new(), JoinSet::new());
+        let mut household = Self { prepared, crew, children, events, logs, sink };
+        let mut effects = Vec::new();
+        household.crew.start(&mut effects);
+        while household.carry_out(&mut effects) == Course::On {
+            let wake = household.crew.wakes_at();
+            tokio::select! {
+                Some(event) = happened.recv() => household.take(event, &mut effects),
+                name = signals.next() => {
+                    tracing::info!(signal = name, "asked to end");
+                    household.crew.asked_to_end(now(), &mut effects);
+                }
+                () = sleep_until(wake) => household.crew.proceed(now(), &mut effects),
+            }
+        }
+        household.last_lines().await;
+        tracing::info!("server ended");
+        Ok(())
+    }
+
+    fn take(&mut self, event: Event, effects: &mut Vec<Effect>) {
+        match event {
+            Event::Reported(member, report) => {
+                self.crew.reported(member, report, now(), effects);
+            }
+            Event::Died(member, death) => {
+                self.children.remove(&member);
+                tell_death(member, &death);
+                self.crew.died(member, now(), effects);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effects: &mut Vec<Effect>) -> Course {
+        let mut course = Course::On;
+        // What fails is one more thing to decide about, hence the queue and not a loop over a list.
+        while !effects.is_empty() {
+            for effect in std::mem::take(effects) {
+                match effect {
+                    Effect::Start(member) => self.start(member),
+                    Effect::Link { source, broker } => self.link(source, broker),
+                    Effect::Tell(member, word) => self.order(member, word.into()),
+                    Effect::Kill(member) => self.kill(member),
+                    Effect::Wait { member, pause } => tracing::error!(
+                        role = %member,
+                        pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+                        "child dies again and again, its successor waits"
+                    ),
+                    Effect::Announce => self.announce(),
+                    Effect::Late => tracing::warn!("drain time is over, the rest is killed"),
+                    Effect::End => course = Course::Ended,
+                }
+            }
+        }
+        course
+    }
+
+    fn start(&mut self, member: Member) {
+        if let Err(error) = self.try_start(member) {
+            let died = Event::Died(member, Death::NotStarted(error));
+            let events = self.events.clone();
+            tokio::spawn(async move {
+                let _told = events.send(died).await;
+            });
+        }
+    }
+
+    fn try_start(&mut self, member: Member) -> io::Result<()> {
+        let arguments = arguments(member, &self.prepared.config.log);
+        let sockets = match member {
+            Member::Broker(_) => None,
+            Member::Worker(_) => Some(self.prepared.listeners.hand_out()?),
+        };
+        let (handle, log) = child::start(member, &arguments, self.events.clone())?;
+        self.logs.spawn(read_log(log, self.sink.clone()));
+        handle.order(Order::Configure { json: Arc::clone(&self.prepared.json) });
+        if let Some(sockets) = sockets {
+            handle.order(Order::Listen(sockets));
+        }
+        self.children.insert(member, handle);
+        while self.logs.try_join_next().is_some() {}
+        Ok(())
+    }
+
+    fn link(&self, source: Source, broker: Generation) {
+        let members = (Member::Worker(source), Member::Broker(broker));
+        let (worker_side, broker_side) = match unix_pair() {
+            Ok(ends) => ends,
+            Err(error) => {
+                tracing::error!(role = %members.0, %error, "no link could be made");
+                return self.kill(members.0);
+            }
+        };
+        // The broker first: it knows its worker before anything of it arrives.
+        self.order(members.1, Order::WorkerLink { source, transport: broker_side });
+        self.order(members.0, Order::Link { broker, transport: worker_side });
+    }
+
+    /// Who is not there has died, and the crew hears of it.
+    fn order(&self, member: Member, order: Order<OwnedFd>) {
+        if let Some(handle) = self.children.get(&member) {
+            handle.order(order);
+        }
+    }
+
+    fn kill(&self, member: Member) {
+        if let Some(handle) = self.children.get(&member) {
+            tracing::warn!(role = %member, "child is killed");
+            handle.kill();
+        }
+    }
+
+    fn announce(&self) {
+        for address in self.prepared.listeners.addresses() {
+            tracing::info!("listening on ws://{address}");
+        }
+    }
+
+    /// Everybody has ended; what they said last may still be in their pipes.
+    async fn last_lines(&mut self) {
+        let all = async { while self.logs.join_next().await.is_some() {} };
+        let _in_time = tokio::time::timeout(LAST_LINES_WAIT, all).await;
+    }
+}
+
+/// `broker --generation 3 --log info --log-format text`: nothing secret, anybody can read it.
+fn arguments(member: Member, log: &LogSettings) -> Vec<String> {
+    let mut arguments = match member {
+        Member::Broker(_) => vec!["broker".to_owned()],
+        Member::Worker(source) => vec!["worker".to_owned(), source.worker.to_string()],
+    };
+    arguments.push("--generation".to_owned());
+    arguments.push(member.generation().to_string());
+    arguments.push("--log".to_owned());
+    arguments.push(log_level(log.level).to_string());
+    arguments.push("--log-format".to_owned());
+    arguments.push(log_format(log.format).to_string());
+    arguments
+}
+
+fn tell_death(member: Member, death: &Death) {
+    let generation = member.generation().0;
+    match death {
+        Death::Ended(status) if status.success() => {
+            tracing::info!(role = %member, generation, "child ended");
+        }
+        _ => tracing::error!(role = %member, generation, how = %death, "child died"),
+    }
+}
+
+/// What ends a server.
+#[derive(Debug)]
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn watch() -> io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the shell that gives the crew its time")]
+fn now() -> Instant {
+    Instant::now()
+}

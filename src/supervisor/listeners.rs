@@ -1,0 +1,156 @@
+//! The listening sockets: bound once, for the whole life of the server, and handed on.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+
+use rustix::net::sockopt::{
+    set_ipv6_v6only, set_socket_reuseaddr, set_socket_send_buffer_size, set_tcp_nodelay,
+};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
+
+use super::StartError;
+use crate::config::ListenAddress;
+use crate::link::control::DESCRIPTORS_MAX;
+use crate::types::limits::SEND_BUFFER_BYTES;
+
+/// Connections that wait to be accepted; the kernel takes less where `net.core.somaxconn` is less.
+const BACKLOG: i32 = 4096;
+
+/// The listening sockets with the addresses that they really have.
+#[derive(Debug)]
+pub struct Listeners {
+    sockets: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Listeners {
+    /// Binds every address that the names resolve to.
+    ///
+    /// # Errors
+    ///
+    /// When a name does not resolve, an address is taken or not ours, or there is none at all.
+    pub fn bind(names: &[ListenAddress]) -> Result<Self, StartError> {
+        let mut wanted = Vec::new();
+        let mut bound = Self { sockets: Vec::new(), addresses: Vec::new() };
+        for name in names {
+            let addresses = name
+                .resolve()
+                .map_err(|error| StartError::Listen { address: name.text.clone(), error })?;
+            let first = bound.sockets.len();
+            let fresh: Vec<_> = addresses.into_iter().filter(|one| !wanted.contains(one)).collect();
+            wanted.extend(&fresh);
+            bound.bind_name(&fresh, first)?;
+        }
+        match bound.sockets.len() {
+            1..=DESCRIPTORS_MAX => Ok(bound),
+            count => Err(StartError::AddressCount { count }),
+        }
+    }
+
+    /// Where the server can be reached: with the real ports where 0 was asked for.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Another descriptor for each socket, for one worker.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptor left.
+    pub fn hand_out(&self) -> io::Result<Vec<OwnedFd>> {
+        self.sockets.iter().map(|socket| socket.try_clone().map(OwnedFd::from)).collect()
+    }
+
+    /// One name may stand for addresses of both families (`localhost`), of which a machine has
+    /// maybe one only: that is enough.
+    fn bind_name(&mut self, addresses: &[SocketAddr], first: usize) -> Result<(), StartError> {
+        let mut missing = None;
+        for address in addresses {
+            match bind_one(*address) {
+                Ok(socket) => self.keep(*address, socket)?,
+                Err(error) if is_missing(&error) => missing = Some((*address, error)),
+                Err(error) => return Err(StartError::listen(*address, error)),
+            }
+        }
+        match missing {
+            Some((address, error)) if self.sockets.len() == first => {
+                Err(StartError::listen(address, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn keep(&mut self, address: SocketAddr, socket: TcpListener) -> Result<(), StartError> {
+        let real = socket.local_addr().map_err(|error| StartError::listen(address, error))?;
+        self.addresses.push(real);
+        self.sockets.push(socket);
+        Ok(())
+    }
+}
+
+/// What is set here, accepted sockets have as well, without a call for each of them.
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let family = AddressFamily::from_raw(match address {
+        SocketAddr::V4(_) => AddressFamily::INET.as_raw(),
+        SocketAddr::V6(_) => AddressFamily::INET6.as_raw(),
+    });
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+    set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        // So that `0.0.0.0` and `[::]` can stand side by side.
+        set_ipv6_v6only(&socket, true)?;
+    }
+    set_tcp_nodelay(&socket, true)?;
+    set_socket_send_buffer_size(&socket, SEND_BUFFER_BYTES)?;
+    bind(&socket, &address)?;
+    listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::ADDRNOTAVAIL, Errno::AFNOSUPPORT]
+        .iter()
+        .any(|missing| error.raw_os_error() == Some(missing.raw_os_error()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::sockopt::{socket_send_buffer_size, tcp_nodelay};
+    use std::net::TcpStream;
+
+    #[test]
+    fn accepted_sockets_have_what_was_set_on_the_listener() {
+        let socket = bind_one("127.0.0.1:0".parse().unwrap()).unwrap();
+        let _client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+        let (accepted, _) = socket.accept().unwrap();
+        assert!(tcp_nodelay(&accepted).unwrap());
+        // The kernel doubles what is asked for, to cover its own needs.
+        assert_eq!(socket_send_buffer_size(&accepted).unwrap(), 2 * SEND_BUFFER_BYTES);
+    }
+
+    #[test]
+    fn an_address_that_is_taken_or_not_ours_is_named() {
+        let taken = bind_one("127.0.0.1:0".parse().unwrap()).unwrap().local_addr().unwrap();
+        let holder = bind_one(taken).unwrap();
+        let mut none = Listeners { sockets: Vec::new(), addresses: Vec::new() };
+        let text = none.bind_name(&[taken], 0).unwrap_err().to_string();
+        assert_eq!(text, format!("cannot listen on {taken}: another program already does"));
+        let text = none.bind_name(&["192.0.2.1:1".parse().unwrap()], 0).unwrap_err().to_string();
+        assert!(text.starts_with("cannot listen on 192.0.2.1:1: "), "{text}");
+        drop(holder);
+    }
+
+    #[test]
+    fn one_of_two_families_is_enough() {
+        let addresses = ["192.0.2.1:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap()];
+        let mut bound = Listeners { sockets: Vec::new(), addresses: Vec::new() };
+        bound.bind_name(&addresses, 0).unwrap();
+        assert_eq!(bound.addresses().len(), 1);
+        assert_ne!(bound.addresses()[0].port(), 0);
+    }
+}

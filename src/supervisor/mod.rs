@@ -1,0 +1,20 @@
+//! The parent of all: holds the listening sockets, starts the roles, replaces the dead, ends in order.
+//!
+//! [`crew`] decides (who is started, told, killed, and when), `household` does it with processes;
+//! `server::InProcess` does the same with threads.
+
+pub mod backoff;
+mod child;
+pub mod crew;
+mod error;
+mod household;
+mod listeners;
+mod log_reader;
+mod prepared;
+mod state;
+
+pub use error::StartError;
+pub use household::serve;
+pub use listeners::Listeners;
+pub use prepared::{Prepared, log_format, log_level, raise_descriptor_limit};
+pub use state::StateFolder;

@@ -1,0 +1,77 @@
+//! What happens before any role starts, alike for processes and threads.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::state::uuid_key;
+use super::{Listeners, StartError, StateFolder};
+use crate::config::{Config, LogFormat as ConfigFormat, LogLevel, Secret, UuidKey};
+use crate::telemetry::{LevelFilter, LogFormat};
+
+/// The sockets, the lock and the key that a server needs before it has any role.
+pub struct Prepared {
+    /// The configuration as children get it: with the key of the UUIDs in it.
+    pub config: Config,
+    /// The same as JSON.
+    pub json: Arc<str>,
+    /// The listening sockets.
+    pub listeners: Listeners,
+    /// Held for its lock.
+    pub state: StateFolder,
+}
+
+/// Without the JSON, since secrets are in it.
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("listeners", &self.listeners).finish_non_exhaustive()
+    }
+}
+
+impl Prepared {
+    /// Locks the state folder, finds or makes the key, binds the addresses.
+    ///
+    /// # Errors
+    ///
+    /// Whatever of that failed first.
+    pub fn from_config(mut config: Config) -> Result<Self, StartError> {
+        let state = StateFolder::open(&config.state_folder)?;
+        if let UuidKey::File(path) = &config.uuid_key {
+            config.uuid_key = UuidKey::Value(Secret::new(uuid_key(path)?));
+        }
+        let listeners = Listeners::bind(&config.listen)?;
+        let json = Arc::from(config.to_json());
+        Ok(Self { config, json, listeners, state })
+    }
+}
+
+/// Raises the number of descriptors that this process and its children may have to what the
+/// system allows: each connection is one.
+pub fn raise_descriptor_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the limit of descriptors stays as it was");
+    }
+}
+
+/// The configured level, as tracing has it.
+#[must_use]
+pub fn log_level(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
+
+/// The configured format, as telemetry has it.
+#[must_use]
+pub fn log_format(format: ConfigFormat) -> LogFormat {
+    match format {
+        ConfigFormat::Text => LogFormat::Text,
+        ConfigFormat::Json => LogFormat::Json,
+    }
+}

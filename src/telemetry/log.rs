@@ -1,0 +1,155 @@
+//! From the macros of tracing to an outlet that never lets them wait.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+use super::line::{Entry, LogFormat};
+
+/// Where whole lines go.
+pub trait Outlet: Send + Sync + fmt::Debug + 'static {
+    /// Takes the line, or not; never waits.
+    fn offer(&self, line: &str) -> Taken;
+}
+
+/// What became of a line.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is on its way.
+    Whole,
+    /// There was no room: it is lost, and counted.
+    Lost,
+}
+
+/// Sends every event of this process from `level` up to the outlet; `process` is its name in
+/// the lines.
+///
+/// # Errors
+///
+/// When something else in this process already takes the events.
+pub fn log_to(
+    outlet: impl Outlet,
+    process: impl Into<String>,
+    format: LogFormat,
+    level: LevelFilter,
+) -> io::Result<()> {
+    let lines = Lines { outlet, process: process.into(), format, lost: AtomicU64::new(0) };
+    let subscriber = tracing_subscriber::registry().with(level).with(lines);
+    tracing::subscriber::set_global_default(subscriber).map_err(io::Error::other)
+}
+
+/// Makes a panic one line of the log instead of several beside it.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let text = panic.payload_as_str().unwrap_or("without a text");
+        let at = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(at, text, "panic");
+    }));
+}
+
+/// The pipe to the supervisor, which a child has as its standard error.
+#[derive(Debug)]
+pub struct Pipe(OwnedFd);
+
+impl Pipe {
+    /// The standard error of this process, from now on without waiting.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn standard_error() -> io::Result<Self> {
+        let pipe = io::stderr().as_fd().try_clone_to_owned()?;
+        rustix::io::ioctl_fionbio(&pipe, true)?;
+        Ok(Self(pipe))
+    }
+}
+
+impl Outlet for Pipe {
+    fn offer(&self, line: &str) -> Taken {
+        match rustix::io::retry_on_intr(|| rustix::io::write(&self.0, line.as_bytes())) {
+            Ok(count) if count == line.len() => Taken::Whole,
+            _ => Taken::Lost,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Lines<O> {
+    outlet: O,
+    process: String,
+    format: LogFormat,
+    /// Lines that were not taken since the last one that was.
+    lost: AtomicU64,
+}
+
+impl<O: Outlet, S: Subscriber> Layer<S> for Lines<O> {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        let line = Entry::of(event).line(&self.process, self.format, lost);
+        if self.outlet.offer(&line) == Taken::Lost {
+            self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
+    #[derive(Clone, Debug, Default)]
+    struct Narrow(Arc<Mutex<(usize, Vec<String>)>>);
+
+    impl Outlet for Narrow {
+        fn offer(&self, line: &str) -> Taken {
+            let (room, lines) = &mut *self.0.lock();
+            if *room == 0 {
+                return Taken::Lost;
+            }
+            *room -= 1;
+            lines.push(line.to_owned());
+            Taken::Whole
+        }
+    }
+
+    #[test]
+    fn lost_lines_are_counted_in_the_next_one_that_gets_through() {
+        let narrow = Narrow::default();
+        let (outlet, format) = (narrow.clone(), LogFormat::Text);
+        let lines = Lines { outlet, process: "test".to_owned(), format, lost: AtomicU64::new(0) };
+        let subscriber = tracing_subscriber::registry().with(LevelFilter::INFO).with(lines);
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!("one");
+            tracing::warn!(reason = %"a b", "two");
+            narrow.0.lock().0 = 2;
+            tracing::debug!("below the level");
+            tracing::error!(count = 3, "three");
+            tracing::info!("four");
+        });
+        let seen: Vec<_> = narrow.0.lock().1.iter().map(|line| line[25..].to_owned()).collect();
+        assert_eq!(seen, ["ERROR test: three count=3 lost_lines=2\n", "INFO  test: four\n"]);
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_loses_lines_and_waits_for_nobody() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let pipe = Pipe(writer.into());
+        rustix::io::ioctl_fionbio(&pipe.0, true).unwrap();
+        let line = format!("{}\n", "x".repeat(1000));
+        let whole = (0..1000).take_while(|_| pipe.offer(&line) == Taken::Whole).count();
+        assert!((1..1000).contains(&whole), "{whole}");
+        drop(pipe);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, line.repeat(whole), "only whole lines");
+    }
+}

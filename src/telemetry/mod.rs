@@ -1,0 +1,11 @@
+//! What the server says about itself: log lines, on a way that nobody ever waits for.
+
+mod line;
+mod log;
+mod sink;
+mod utc;
+
+pub use line::{LINE_BYTES_MAX, LogFormat};
+pub use log::{Outlet, Pipe, Taken, log_panics, log_to};
+pub use sink::{Console, LINES_WAITING_MAX, Sink, SinkSettings};
+pub use tracing::level_filters::LevelFilter;

@@ -1,0 +1,251 @@
+//! Where the lines of all processes end: console and log file, each with a thread that may wait.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::log::{Outlet, Taken};
+use super::utc::Utc;
+
+/// Lines that wait for one console or file, 4 KiB each at most; what comes beyond is lost.
+pub const LINES_WAITING_MAX: usize = 4096;
+
+/// How long the end of the server waits for a console or disk that is blocked.
+const FINISH_WAIT: Duration = Duration::from_millis(500);
+
+/// Where to write.
+#[derive(Clone, Debug)]
+pub struct SinkSettings {
+    /// The log file, appended to.
+    pub file: Option<PathBuf>,
+    /// Whether standard error gets the lines; standard output belongs to what a command answers,
+    /// so that a pipe behind `tagcast` never gets both.
+    pub console: Console,
+}
+
+/// Whether the console is written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Console {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
+}
+
+/// Takes lines and never waits. Clones write to the same places.
+#[derive(Clone, Debug)]
+pub struct Sink(Arc<[Place]>);
+
+/// One place with its thread.
+#[derive(Debug)]
+struct Place {
+    /// Taken away to end the thread.
+    lines: Mutex<Option<SyncSender<String>>>,
+    lost: Arc<AtomicU64>,
+    finished: Mutex<Receiver<()>>,
+}
+
+impl Sink {
+    /// Opens the places and starts their threads.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened or a thread not be started; the text names the file.
+    pub fn open(settings: &SinkSettings) -> io::Result<Self> {
+        let mut places = Vec::new();
+        if settings.console == Console::On {
+            places.push(Place::start("log console", io::stderr())?);
+        }
+        if let Some(path) = &settings.file {
+            places.push(Place::start("log file", open(path)?)?);
+        }
+        Ok(Self(places.into()))
+    }
+
+    /// Writes what waits and ends the threads; after half a second it leaves them alone.
+    pub fn finish(&self) {
+        for place in self.0.iter() {
+            drop(place.lines.lock().take());
+        }
+        for place in self.0.iter() {
+            // It said so, or it is gone, or it is blocked; in no case is there more to do.
+            let _ended = place.finished.lock().recv_timeout(FINISH_WAIT);
+        }
+    }
+}
+
+impl Outlet for Sink {
+    /// Lost means lost for every place; each counts for itself what it alone did not take.
+    fn offer(&self, line: &str) -> Taken {
+        for place in self.0.iter() {
+            place.offer(line);
+        }
+        Taken::Whole
+    }
+}
+
+impl Place {
+    fn start(name: &str, target: impl Write + Send + 'static) -> io::Result<Self> {
+        let (lines, waiting) = mpsc::sync_channel::<String>(LINES_WAITING_MAX);
+        let (end, finished) = mpsc::sync_channel(1);
+        let lost = Arc::new(AtomicU64::new(0));
+        let mut scribe = Scribe { target, lost: Arc::clone(&lost), cut: Cut::No };
+        thread::Builder::new().name(name.to_owned()).spawn(move || {
+            for line in waiting {
+                scribe.write(&line);
+            }
+            let _nobody_waits = end.send(());
+        })?;
+        Ok(Self { lines: Mutex::new(Some(lines)), lost, finished: Mutex::new(finished) })
+    }
+
+    fn offer(&self, line: &str) {
+        let lines = self.lines.lock();
+        let Some(lines) = &*lines else { return };
+        if lines.try_send(line.to_owned()).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Writes lines to a place that may be full or gone.
+#[derive(Debug)]
+struct Scribe<W> {
+    target: W,
+    lost: Arc<AtomicU64>,
+    cut: Cut,
+}
+
+/// Whether the last line was written in part only, as happens when a disk becomes full.
+#[derive(Debug, PartialEq, Eq)]
+enum Cut {
+    No,
+    Yes,
+}
+
+impl<W: Write> Scribe<W> {
+    fn write(&mut self, line: &str) {
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        let mut block = String::new();
+        if self.cut == Cut::Yes {
+            block.push('\n');
+        }
+        if lost > 0 {
+            block.push_str(&notice(line, lost));
+        }
+        block.push_str(line);
+        match self.target.write_all(block.as_bytes()) {
+            Ok(()) => self.cut = Cut::No,
+            Err(_) => {
+                self.cut = Cut::Yes;
+                self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// The line that counts what is missing in front of `next`, written as that one is.
+fn notice(next: &str, lost: u64) -> String {
+    let now = Utc::now();
+    if next.starts_with('{') {
+        return format!(
+            r#"{{"time":"{now}","level":"warn","process":"log","message":"log lines lost","lost_lines":{lost}}}"#
+        ) + "\n";
+    }
+    format!("{now} WARN  log: log lines lost lost_lines={lost}\n")
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    // Others may read no log: it has addresses of people in it.
+    OpenOptions::new().create(true).append(true).mode(0o640).open(path).map_err(|error| {
+        io::Error::new(error.kind(), format!("the log file {}: {error}", path.display()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[derive(Debug, Default)]
+    struct Disk {
+        room: Arc<Mutex<usize>>,
+        written: Vec<u8>,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut room = self.room.lock();
+            let taken = bytes.len().min(*room);
+            if taken == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            *room -= taken;
+            self.written.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_disk_that_was_full_gets_the_count_of_what_it_missed() {
+        let room = Arc::new(Mutex::new(7));
+        let target = Disk { room: Arc::clone(&room), written: Vec::new() };
+        let mut scribe = Scribe { target, lost: Arc::default(), cut: Cut::No };
+        scribe.write("one\n");
+        scribe.write("two, cut\n");
+        scribe.write("three\n");
+        *room.lock() = 1000;
+        scribe.write("four\n");
+        scribe.write("five\n");
+        let text = String::from_utf8(scribe.target.written).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!((lines[0], lines[1], lines[3], lines[4]), ("one", "two", "four", "five"));
+        assert!(lines[2].ends_with("log lines lost lost_lines=2"), "{text}");
+    }
+
+    #[test]
+    fn a_place_that_takes_nothing_keeps_nobody_waiting() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let blocked = Place::start("blocked", writer).unwrap();
+        let sink = Sink(Arc::from([blocked]));
+        let line = format!("{}\n", "x".repeat(999));
+        for _ in 0..2 * LINES_WAITING_MAX {
+            assert_eq!(sink.offer(&line), Taken::Whole);
+        }
+        sink.finish();
+        assert!(sink.0[0].lost.load(Ordering::Relaxed) >= 1000);
+        drop(sink);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert!(text.contains("lost_lines="));
+    }
+
+    #[test]
+    fn the_file_is_appended_to_and_finish_waits_for_it() {
+        let folder = std::env::temp_dir().join(format!("tagcast-sink-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = Some(folder.join("log"));
+        let settings = SinkSettings { file, console: Console::Off };
+        for text in ["one\n", "two\n"] {
+            let sink = Sink::open(&settings).unwrap();
+            assert_eq!(sink.offer(text), Taken::Whole);
+            sink.finish();
+        }
+        assert_eq!(std::fs::read_to_string(folder.join("log")).unwrap(), "one\ntwo\n");
+        std::fs::remove_dir_all(&folder).unwrap();
+        let error = Sink::open(&settings).unwrap_err().to_string();
+        assert!(error.contains(&settings.file.unwrap().display().to_string()), "{error}");
+    }
+}
