@@ -231,7 +231,7 @@ const FINDINGS: [(usize, &str); 12] = [
     (13, "uuid"),
     (14, "maxChunks"),
     (17, "kind"),
-    (20, "a"),
+    (19, "nonsense"),
 ];
 
 #[test]
