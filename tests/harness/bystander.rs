@@ -1,0 +1,37 @@
+//! A well-behaved pair that is to notice nothing of what is done to the server beside it.
+
+use super::opening::Open;
+use super::packets::feedback_to;
+use super::raw::Raw;
+use super::server::Server;
+
+/// A publisher and a receiver, on different workers.
+#[derive(Debug)]
+pub struct Bystander {
+    publisher: Raw,
+    receiver: Raw,
+    count: u32,
+}
+
+impl Bystander {
+    /// Opens both.
+    #[track_caller]
+    pub fn beside(server: &Server) -> Self {
+        let (publisher, receiver) = server.open_apart(&Open::web(), &Open::web());
+        Self { publisher, receiver, count: 0 }
+    }
+
+    /// A message goes both ways, and nothing else has arrived.
+    #[track_caller]
+    pub fn is_served(&mut self) {
+        self.count += 1;
+        let there = feedback_to(&self.receiver.uuid, &format!("there {}", self.count));
+        self.publisher.text(&there);
+        self.publisher.expect_next();
+        self.receiver.expect_text(&there);
+        let back = feedback_to(&self.publisher.uuid, &format!("back {}", self.count));
+        self.receiver.text(&back);
+        self.receiver.expect_next();
+        self.publisher.expect_text(&back);
+    }
+}

@@ -1,0 +1,24 @@
+//! The head of an HTTP answer, byte for byte.
+
+/// The head of an answer: everything up to and with the empty line.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The bytes as text.
+    pub text: String,
+}
+
+impl Head {
+    /// The three digits.
+    pub fn status(&self) -> u16 {
+        let digits = self.text.split(' ').nth(1).unwrap_or_default();
+        digits.parse().unwrap_or_else(|_| panic!("no status in {:?}", self.text))
+    }
+
+    /// The value of a header, whatever the case of its name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.text.lines().skip(1).find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}

@@ -1,0 +1,280 @@
+//! The real binary, started in a folder of its own.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::folder::Folder;
+use super::log::Log;
+use super::opening::Open;
+use super::processes::{children_of, command_line, is_alive, send_signal};
+use super::raw::Raw;
+use super::wait::{DEADLINE, eventually};
+
+/// The binary under test: this build's, or the one that `TAGCAST_BIN` names.
+fn binary() -> PathBuf {
+    std::env::var_os("TAGCAST_BIN")
+        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_tagcast")), PathBuf::from)
+}
+
+/// `tagcast` with these arguments, run in `folder` with all its output collected.
+fn spawn(folder: &Folder, arguments: &[&str], variables: &[(&str, &str)]) -> (Child, Log) {
+    let mut child = Command::new(binary())
+        .args(arguments)
+        .current_dir(folder.root())
+        .env_remove("TAGCAST_BIN")
+        .env_remove("TAGCAST_REQUIRE_TOOLS")
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = Log::default();
+    log.collect(child.stdout.take().unwrap());
+    log.collect(child.stderr.take().unwrap());
+    (child, log)
+}
+
+/// What a command that ends by itself left behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit code; none when a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output and standard error.
+    pub text: String,
+}
+
+/// Runs `tagcast` to its end; one that does not end is killed and fails the test.
+#[track_caller]
+pub fn run_to_end(folder: &Folder, arguments: &[&str]) -> Finished {
+    let (mut child, log) = spawn(folder, arguments, &[]);
+    let Some(status) = exit_within(&mut child, DEADLINE) else {
+        end_tree(&mut child);
+        panic!("tagcast {arguments:?} does not end:\n{}", log.text());
+    };
+    log.wait_for_end();
+    Finished { code: status.code(), text: log.text() }
+}
+
+/// How a server is to be started.
+#[derive(Debug)]
+pub struct Setup {
+    ini: String,
+    workers: u16,
+    variables: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// Two workers, and defaults for everything else.
+    pub fn new() -> Self {
+        Self { ini: String::new(), workers: 2, variables: Vec::new() }
+    }
+
+    /// More lines for `websock.ini`, behind those of the harness (so `[sections]` come last).
+    #[must_use]
+    pub fn ini(mut self, lines: &str) -> Self {
+        self.ini.push_str(lines);
+        self.ini.push('\n');
+        self
+    }
+
+    /// Another number of workers.
+    #[must_use]
+    pub fn workers(mut self, workers: u16) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// A variable of the environment.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts the server and waits until it listens.
+    #[track_caller]
+    pub fn start(&self) -> Server {
+        let folder = Folder::new();
+        let ini = format!(
+            "[websocketserver]\nadress = ws://127.0.0.1:0\nworkers = {}\n{}",
+            self.workers, self.ini
+        );
+        folder.write("websock.ini", &ini);
+        let variables: Vec<_> =
+            self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        Server::run(folder, &["serve", "-i", "websock.ini"], &variables)
+    }
+}
+
+/// A running server. When it is dropped, all its processes are killed.
+#[derive(Debug)]
+pub struct Server {
+    child: Mutex<Child>,
+    log: Log,
+    /// Every child that was ever seen: the ones to look after when the supervisor is gone.
+    seen: Mutex<BTreeSet<u32>>,
+    /// The folder that it runs in.
+    pub folder: Folder,
+    /// The port that it listens on.
+    pub port: u16,
+}
+
+impl Server {
+    /// Two workers, and defaults for everything else.
+    #[track_caller]
+    pub fn start() -> Self {
+        Setup::new().start()
+    }
+
+    /// Runs `tagcast` with these arguments in a folder that is prepared, and waits until it
+    /// listens.
+    #[track_caller]
+    pub fn run(folder: Folder, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let (child, log) = spawn(&folder, arguments, variables);
+        let (child, seen) = (Mutex::new(child), Mutex::default());
+        let mut server = Self { child, log, seen, folder, port: 0 };
+        server.port = server.log.wait_for("the port it listens on", port_in);
+        server
+    }
+
+    /// The supervisor's process.
+    pub fn pid(&self) -> u32 {
+        self.child.lock().unwrap().id()
+    }
+
+    /// The living children with their roles, as a process list shows them.
+    pub fn children(&self) -> Vec<(u32, String)> {
+        let children = children_of(self.pid());
+        self.seen.lock().unwrap().extend(children.iter().map(|(pid, _)| pid));
+        children
+    }
+
+    /// The workers, all of them: waits while one is being replaced.
+    #[track_caller]
+    pub fn workers(&self, count: usize) -> Vec<u32> {
+        eventually("the wanted number of workers", || {
+            let workers = self.with_role("worker");
+            (workers.len() == count).then_some(workers)
+        })
+    }
+
+    /// The broker; waits while it is being replaced.
+    #[track_caller]
+    pub fn broker(&self) -> u32 {
+        eventually("a broker", || self.with_role("broker").first().copied())
+    }
+
+    fn with_role(&self, role: &str) -> Vec<u32> {
+        let children = self.children().into_iter();
+        children.filter(|(_, line)| has_role(line, role)).map(|(pid, _)| pid).collect()
+    }
+
+    /// `kill -9` of the broker; gives the process that is gone.
+    #[track_caller]
+    pub fn kill_broker(&self) -> u32 {
+        let broker = self.broker();
+        send_signal(broker, Signal::KILL);
+        broker
+    }
+
+    /// Sends a signal to the supervisor.
+    pub fn signal(&self, signal: Signal) {
+        send_signal(self.pid(), signal);
+    }
+
+    /// SIGTERM to the supervisor.
+    pub fn term(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Waits for the supervisor's end.
+    #[track_caller]
+    pub fn wait_exit(&self, within: Duration) -> ExitStatus {
+        let status = exit_within(&mut self.child.lock().unwrap(), within);
+        status.unwrap_or_else(|| panic!("runs after {within:?}; it wrote:\n{}", self.output()))
+    }
+
+    /// Everything that it wrote until now.
+    pub fn output(&self) -> String {
+        self.log.text()
+    }
+
+    /// Waits until it writes a line that holds this text.
+    #[track_caller]
+    pub fn wait_for_output(&self, text: &str) -> String {
+        let holds = |line: &str| line.contains(text).then(|| line.to_owned());
+        self.log.wait_for(&format!("{text:?}"), holds)
+    }
+
+    /// Opens a connection and reads up to `ready`.
+    #[track_caller]
+    pub fn open(&self, open: &Open) -> Raw {
+        open.ready(self.port)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        end_tree(self.child.get_mut().unwrap());
+        let orphans = self.seen.get_mut().unwrap().iter();
+        orphans.filter(|pid| is_ours(**pid)).for_each(|pid| send_signal(*pid, Signal::KILL));
+        if std::thread::panicking() {
+            #[expect(clippy::print_stderr, reason = "a failed test shows what the server wrote")]
+            {
+                eprintln!("--- the server wrote:\n{}\n---", self.log.text());
+            }
+        }
+    }
+}
+
+/// `… listening on ws://127.0.0.1:40123`
+fn port_in(line: &str) -> Option<u16> {
+    let (_, rest) = line.split_once("listening on ws://")?;
+    let address = rest.split_whitespace().next()?;
+    let (_, port) = address.rsplit_once(':')?;
+    port.trim_end_matches(|end: char| !end.is_ascii_digit()).parse().ok()
+}
+
+/// `tagcast worker 1`, whatever the path in front of it and with or without what follows.
+fn has_role(command_line: &str, role: &str) -> bool {
+    command_line.split(' ').nth(1) == Some(role)
+}
+
+/// Whether a process that was seen as a child still is one, and not another of that number.
+fn is_ours(pid: u32) -> bool {
+    let line = command_line(pid);
+    is_alive(pid) && ["worker", "broker"].iter().any(|role| has_role(&line, role))
+}
+
+fn exit_within(child: &mut Child, within: Duration) -> Option<ExitStatus> {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        if Instant::now() >= deadline {
+            return None;
+        }
+        super::pause(Duration::from_millis(5));
+    }
+}
+
+/// The children go after the supervisor, so that it cannot replace them.
+fn end_tree(child: &mut Child) {
+    if let Ok(Some(_)) = child.try_wait() {
+        return;
+    }
+    send_signal(child.id(), Signal::STOP);
+    let children = children_of(child.id());
+    child.kill().ok();
+    child.wait().ok();
+    for (pid, _) in children.iter().filter(|(pid, _)| is_alive(*pid)) {
+        send_signal(*pid, Signal::KILL);
+    }
+}
