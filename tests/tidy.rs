@@ -12,6 +12,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("telemetry", &["types"]),
     ("http", &["types"]),
+    ("websocket", &["types"]),
     ("index", &["types"]),
     ("config", &["types"]),
     ("auth", &["types", "config"]),
@@ -22,15 +23,28 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("broker", &["types", "telemetry", "config", "index", "link"]),
     (
         "worker",
-        &["types", "telemetry", "config", "http", "dialect", "auth", "session", "resource", "link"],
+        &[
+            "types",
+            "telemetry",
+            "config",
+            "http",
+            "websocket",
+            "dialect",
+            "auth",
+            "session",
+            "resource",
+            "link",
+            "page",
+        ],
     ),
     ("supervisor", &["types", "telemetry", "config", "link"]),
-    ("client", &["types", "http", "dialect"]),
+    ("client", &["types", "http", "websocket", "dialect"]),
     ("page", &[]),
 ];
 
 /// Rooms that decide and never do: no socket, no file, no clock, no dice.
-const PURE: &[&str] = &["types", "http", "index", "auth", "dialect", "session"];
+const PURE: &[&str] =
+    &["types", "http", "websocket", "index", "auth", "dialect", "session", "resource"];
 const IMPURE: &[&str] =
     &["tokio::", "std::net::", "std::fs::", "Instant::now", "SystemTime::now", "rand::"];
 

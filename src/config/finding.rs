@@ -63,6 +63,14 @@ impl Finding {
 }
 
 impl Place {
+    /// The line in the file; 0 for what has none.
+    pub(crate) const fn line(&self) -> usize {
+        match self {
+            Self::Line(_, line) => *line,
+            _ => 0,
+        }
+    }
+
     /// Places of one source (the file, the variables, the flags) have the same rank.
     pub(crate) fn rank(&self) -> u8 {
         match self {

@@ -22,11 +22,20 @@ pub(super) struct Bound {
     pub(super) entries: Vec<(Place, String, String)>,
 }
 
+/// A value as it was written.
+#[derive(Clone)]
+struct Value {
+    place: Place,
+    /// The key as it was spelt.
+    key: String,
+    text: String,
+}
+
 /// Values as they were written, and the findings so far.
 pub(super) struct Given<'a> {
     source: &'a Source,
     dot_env: &'a DotEnv,
-    values: BTreeMap<(&'static str, &'static str), (Place, String)>,
+    values: BTreeMap<(&'static str, &'static str), Value>,
     /// `[resource /path]` with its entries.
     pub(super) resources: Vec<Bound>,
     findings: Vec<Finding>,
@@ -53,14 +62,14 @@ impl<'a> Given<'a> {
         (section, name): (&'static str, &'static str),
         parse: impl Fn(&str) -> Result<T, Fault>,
     ) -> Option<T> {
-        let (place, written) = self.values.get(&(section, name)).cloned()?;
-        match parse(&written) {
+        let Value { place, key, text } = self.values.get(&(section, name)).cloned()?;
+        match parse(&text) {
             Ok(value) => Some(value),
             Err(fault) => {
                 let finding = if name == "uuidKey" {
-                    Finding::new(place, name, fault)
+                    Finding::new(place, &key, fault)
                 } else {
-                    Finding::of_value(place, name, &written, fault)
+                    Finding::of_value(place, &key, &text, fault)
                 };
                 self.findings.push(finding);
                 None
@@ -70,7 +79,7 @@ impl<'a> Given<'a> {
 
     /// Where a key was given.
     pub(super) fn place(&self, section: &'static str, name: &'static str) -> Option<Place> {
-        self.values.get(&(section, name)).map(|(place, _)| place.clone())
+        self.values.get(&(section, name)).map(|value| value.place.clone())
     }
 
     pub(super) fn take_file(&mut self, path: &Path, text: &str) {
@@ -81,10 +90,6 @@ impl<'a> Given<'a> {
         for block in ini.blocks {
             self.take_block(path, block);
         }
-        self.findings.sort_by_key(|finding| match finding.place {
-            Place::Line(_, line) => line,
-            _ => 0,
-        });
     }
 
     fn take_block(&mut self, path: &Path, block: Block) {
@@ -156,7 +161,7 @@ impl<'a> Given<'a> {
             if name == "TAGCAST_AUTH_FILE" {
                 self.refuse_auth_file(place, name);
             } else if let Some(key) = KEYS.iter().find(|key| key.variable() == *name) {
-                self.put(place, key, value.clone());
+                self.put(place, key, (name, value.clone()));
             } else if name == "TAGCAST_ADRESS" {
                 self.take_entry(place, "", "adress", value);
             } else {
@@ -184,7 +189,7 @@ impl<'a> Given<'a> {
             return self.unknown_key(place, section, name);
         };
         match self.substituted(value) {
-            Ok(value) => self.put(place, key, value),
+            Ok(value) => self.put(place, key, (name, value)),
             Err(fault) => self.find_fault(place, name, fault),
         }
     }
@@ -221,16 +226,16 @@ impl<'a> Given<'a> {
         })
     }
 
-    fn put(&mut self, place: Place, key: &'static Key, value: String) {
+    fn put(&mut self, place: Place, key: &'static Key, (name, text): (&str, String)) {
         let slot = (key.section, key.name);
-        if let Some((before, _)) = self.values.get(&slot)
+        if let Some(Value { place: before, .. }) = self.values.get(&slot)
             && before.rank() == place.rank()
             && place != Place::Flag
         {
             let what = format!("was given before, at {before}");
-            return self.find_fault(place, key.name, Fault::new(what, "give it once"));
+            return self.find_fault(place, name, Fault::new(what, "give it once"));
         }
-        self.values.insert(slot, (place, value));
+        self.values.insert(slot, Value { place, key: name.to_owned(), text });
     }
 }
 

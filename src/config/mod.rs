@@ -79,7 +79,7 @@ pub fn load(source: &Source) -> Result<Loaded, Findings> {
     given.take_flags();
     let config = build::build(&mut given, &folder);
     let (mut findings, warnings) = given.findings();
-    findings.sort_by_key(|finding| finding.place.rank());
+    findings.sort_by_key(|finding| (finding.place.rank(), finding.place.line()));
     if findings.is_empty() {
         Ok(Loaded { config, warnings, ini: text.map(|_| path) })
     } else {

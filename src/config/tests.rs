@@ -1,3 +1,5 @@
+//! Files, variables and flags, good and bad.
+
 use std::fs;
 
 use super::*;
@@ -110,9 +112,7 @@ fn all_findings_come_at_once_with_line_and_key() {
         (12, "[resource /x]"),
         (13, "kin"),
     ];
-    let mut found = findings("all", text);
-    found.sort();
-    assert_eq!(found, expected.map(|(line, key)| (line, key.to_owned())));
+    assert_eq!(findings("all", text), expected.map(|(line, key)| (line, key.to_owned())));
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! What messages cause.
+
 use super::*;
 use crate::auth::uuid::UuidForm;
 

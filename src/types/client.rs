@@ -1,7 +1,7 @@
 //! Who is at the other end of a connection, as the index knows it.
 
+use core::net::IpAddr;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::limits::IDENT_BYTES_MAX;

@@ -101,12 +101,22 @@ impl FrameReader {
             match self.step(input, *limits)? {
                 Step::Starved => return Ok(None),
                 Step::Piece => {}
-                Step::Whole(opcode, payload) => return event(opcode, payload).map(Some),
+                Step::Whole(opcode, payload) => {
+                    return event(opcode, payload).map(Some).map_err(|fault| alone(opcode, fault));
+                }
                 Step::Gathered => break,
             }
         }
         let lent = self.partial.as_ref().and_then(|partial| partial.lent.as_ref());
-        lent.map(|whole| event(whole.opcode(), whole.bytes())).transpose()
+        lent.map(|whole| {
+            let read = event(whole.opcode(), whole.bytes());
+            if whole.pieces() > 1 {
+                read
+            } else {
+                read.map_err(|fault| alone(whole.opcode(), fault))
+            }
+        })
+        .transpose()
     }
 
     /// Whether a frame has begun and not ended: it has a deadline.
@@ -211,7 +221,9 @@ impl Partial {
         }
         let place = if header.opcode.is_control() { &mut self.control } else { &mut self.message };
         let assembly = place.get_or_insert_with(|| Assembly::new(header.opcode));
-        assembly.extend(payload)?;
+        assembly.extend(payload).map_err(|fault| {
+            if frame.is_event_of_its_own() { alone(header.opcode, fault) } else { fault }
+        })?;
         if rest.missing > 0 {
             self.frame = Some(rest);
             return Ok(Step::Starved);
@@ -271,6 +283,14 @@ fn close(payload: &[u8]) -> Result<Event<'_>, Violation> {
             }
             Ok(Event::Close(Some(code), text(reason)?))
         }
+    }
+}
+
+/// What is wrong with a message, when it is all in one frame.
+fn alone(opcode: Opcode, fault: Violation) -> Violation {
+    match (opcode, fault) {
+        (Opcode::Text, Violation::BadUtf8) => Violation::BadMessage,
+        (_, fault) => fault,
     }
 }
 

@@ -37,6 +37,8 @@ pub enum Violation {
     TooManyPieces,
     /// Text, or the reason of a Close, that is not UTF-8 (§8.1).
     BadUtf8,
+    /// A text message in one frame that is not UTF-8: a whole message, but none that can be read.
+    BadMessage,
     /// A close code that may not be sent (§7.4).
     BadCloseCode(u16),
     /// A Close with one byte: half a code (§5.5.1).
@@ -53,7 +55,7 @@ impl Violation {
     const fn code(self) -> CloseCode {
         match self {
             Self::TooBig { .. } | Self::TooManyPieces => CloseCode::TOO_BIG,
-            Self::BadUtf8 => CloseCode::DATA,
+            Self::BadUtf8 | Self::BadMessage => CloseCode::DATA,
             _ => CloseCode::PROTOCOL,
         }
     }
@@ -73,7 +75,7 @@ impl Violation {
             Self::NonMinimalLength => "length not in its shortest form",
             Self::LengthOverflow => "length of 2^63 or more",
             Self::TooManyPieces => "message in too many pieces",
-            Self::BadUtf8 => "text is not UTF-8",
+            Self::BadUtf8 | Self::BadMessage => "text is not UTF-8",
             Self::BadCloseLength => "close with half a code",
         };
         Cow::Borrowed(fixed)

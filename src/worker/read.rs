@@ -101,8 +101,7 @@ impl Hub {
             Ok(None) => return Step::Stop,
             Err(violation) => {
                 let acknowledge = session.acknowledges_bad_text();
-                let is_text = violation == Violation::BadUtf8 && acknowledge == Acknowledge::Yes;
-                if is_text {
+                if violation == Violation::BadMessage && acknowledge == Acknowledge::Yes {
                     self.acknowledge(slot, connection, replies);
                 }
                 return Step::Close(violation.close_reason());

@@ -1,3 +1,5 @@
+//! The rules of the link, seen from the broker.
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! Packets in and out.
+
 use bytes::Bytes;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Round trips, cuts and rubbish.
+
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};

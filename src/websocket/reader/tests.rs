@@ -167,10 +167,10 @@ fn wrong_text_is_seen_at_its_first_wrong_byte() {
         (b"\xFF", "no such byte"),
     ];
     for (bytes, what) in cases {
-        assert_violates(&frame(Opcode::Text, Fin::Last, bytes), Violation::BadUtf8);
+        assert_violates(&frame(Opcode::Text, Fin::Last, bytes), Violation::BadMessage);
         let early = frame(Opcode::Text, Fin::Last, &[bytes, &[b'x'; 500]].concat());
         let (_, verdict) = read_one(&early[..100]);
-        assert_eq!(verdict, Err(Violation::BadUtf8), "{what}, in the middle of a frame");
+        assert_eq!(verdict, Err(Violation::BadMessage), "{what}, in the middle of a frame");
         assert_eq!(read_one(&odd(0x82, bytes)).1, Ok(false), "binary may be anything");
     }
 }
@@ -184,7 +184,7 @@ fn a_character_may_be_cut_by_pieces_but_not_by_the_end() {
         let said = read_one(&[first, last].concat()).0;
         assert_eq!(said, [Said::Text("€".to_owned())]);
     }
-    assert_violates(&frame(Opcode::Text, Fin::Last, &euro[..2]), Violation::BadUtf8);
+    assert_violates(&frame(Opcode::Text, Fin::Last, &euro[..2]), Violation::BadMessage);
     let first = frame(Opcode::Text, Fin::More, &euro[..2]);
     let last = frame(Opcode::Continuation, Fin::Last, b"");
     assert_violates(&[first, last].concat(), Violation::BadUtf8);

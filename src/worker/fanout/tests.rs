@@ -1,3 +1,5 @@
+//! What is joined, and who is left out.
+
 use super::*;
 use crate::types::{Form, Generation, Number, Sequence, Source, WorkerId};
 
