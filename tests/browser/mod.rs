@@ -1,0 +1,152 @@
+//! A headless Chromium, spoken to by its DevTools protocol.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tungstenite::stream::MaybeTlsStream;
+use tungstenite::{Message, WebSocket};
+
+/// How long anything in the browser may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A browser with a profile of its own; it ends with the test.
+pub struct Browser {
+    process: Child,
+    profile: PathBuf,
+    port: u16,
+}
+
+impl Browser {
+    /// Starts it.
+    pub fn start() -> Self {
+        let profile = std::env::temp_dir().join(format!("tagcast-chromium-{}", std::process::id()));
+        let mut process = Command::new("chromium")
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
+            .args(["--no-first-run", "--disable-background-networking", "--disable-sync"])
+            .args(["--disable-component-update", "--remote-debugging-port=0"])
+            .args(["--remote-allow-origins=*", "--window-size=1000,1250"])
+            .arg(format!("--user-data-dir={}", profile.display()))
+            .arg("about:blank")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let said = lines.find_map(|line| {
+            let line = line.ok()?;
+            line.split_once("DevTools listening on ws://127.0.0.1:")?
+                .1
+                .split('/')
+                .next()?
+                .parse()
+                .ok()
+        });
+        let port = said.expect("chromium says where it listens");
+        // Whatever else it says must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { process, profile, port }
+    }
+
+    /// Opens a page.
+    pub fn open(&self, url: &str) -> Page {
+        let target = self.http("PUT", &format!("/json/new?{url}"));
+        let address = target["webSocketDebuggerUrl"].as_str().unwrap().to_owned();
+        let (socket, _) = tungstenite::connect(address).unwrap();
+        if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        }
+        Page { socket, last: 0 }
+    }
+
+    fn http(&self, method: &str, path: &str) -> Value {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n",
+            self.port
+        )
+        .unwrap();
+        // Chromium keeps the connection open, so the length decides.
+        let mut answer = BufReader::new(stream);
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            answer.read_line(&mut line).unwrap();
+            match line.trim_end().split_once(':') {
+                Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                    length = value.trim().parse().unwrap();
+                }
+                Some(_) => {}
+                None if line.trim_end().is_empty() => break,
+                None => {}
+            }
+        }
+        let mut body = vec![0; length];
+        answer.read_exact(&mut body).unwrap();
+        serde_json::from_slice(&body).unwrap()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+        std::fs::remove_dir_all(&self.profile).ok();
+    }
+}
+
+/// One page of the browser.
+pub struct Page {
+    socket: WebSocket<MaybeTlsStream<TcpStream>>,
+    last: u64,
+}
+
+impl Page {
+    /// The value of an expression.
+    pub fn value(&mut self, expression: &str) -> Value {
+        let answer = self
+            .call("Runtime.evaluate", json!({ "expression": expression, "returnByValue": true }));
+        answer["result"]["value"].clone()
+    }
+
+    /// Waits until an expression is true.
+    #[track_caller]
+    pub fn wait_for(&mut self, expression: &str) {
+        let began = Instant::now();
+        while self.value(expression) != Value::Bool(true) {
+            assert!(began.elapsed() < PATIENCE, "never true: {expression}");
+            // The page itself says when it has painted again.
+            self.call(
+                "Runtime.evaluate",
+                json!({
+                    "expression": "new Promise(done => setTimeout(done, 20))",
+                    "awaitPromise": true
+                }),
+            );
+        }
+    }
+
+    /// A picture of the page, as PNG in Base64.
+    pub fn screenshot(&mut self) -> String {
+        self.call("Page.captureScreenshot", json!({}))["data"].as_str().unwrap().to_owned()
+    }
+
+    fn call(&mut self, method: &str, parameters: Value) -> Value {
+        self.last += 1;
+        let request = json!({ "id": self.last, "method": method, "params": parameters });
+        self.socket.send(Message::text(request.to_string())).unwrap();
+        loop {
+            let Message::Text(text) = self.socket.read().unwrap() else { continue };
+            let answer: Value = serde_json::from_str(&text).unwrap();
+            if answer["id"] == self.last {
+                return answer["result"].clone();
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The page in a real browser: what is published to one page appears in that one only.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "a test may stop at the first surprise"
+)]
+
+mod browser;
+mod harness;
+
+use browser::{Browser, Page};
+use harness::{Folder, Server, require_tool, run_to_end};
+
+fn shows(text: &str) -> String {
+    format!("document.getElementById('messages').textContent.includes('{text}')")
+}
+
+fn uuid_of(page: &mut Page) -> String {
+    page.wait_for("document.getElementById('status').dataset.state === 'open'");
+    page.value("document.getElementById('uuid').textContent").as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_is_published_to_one_page_appears_in_that_one_only() {
+    if !require_tool("chromium", "chromium") {
+        return;
+    }
+    let server = Server::start();
+    let browser = Browser::start();
+    let url = format!("http://127.0.0.1:{}/", server.port);
+    let (mut one, mut two) = (browser.open(&url), browser.open(&url));
+    let (first, second) = (uuid_of(&mut one), uuid_of(&mut two));
+    assert_ne!(first, second);
+
+    let server_url = format!("ws://127.0.0.1:{}/web", server.port);
+    let publish = ["publish", "--url", &server_url];
+    let private = [&publish[..], &["--to-uuid", &first, "only for one"]].concat();
+    let finished = run_to_end(&Folder::new(), &private);
+    assert_eq!(finished.code, Some(0), "{}", finished.text);
+    one.wait_for(&shows("only for one"));
+
+    // A later message that both show proves that the earlier one is not merely late.
+    let public = [&publish[..], &["--all", "for everyone"]].concat();
+    assert_eq!(run_to_end(&Folder::new(), &public).code, Some(0));
+    one.wait_for(&shows("for everyone"));
+    two.wait_for(&shows("for everyone"));
+    assert_eq!(two.value(&shows("only for one")), false);
+
+    one.value("document.getElementById('text').value = 'from page one'");
+    one.value("document.getElementById('broadcast').click()");
+    two.wait_for(&shows("from page one"));
+    one.value(&format!("document.getElementById('to').value = '{second}'"));
+    one.value("document.getElementById('text').value = 'from page to page'");
+    one.value("document.getElementById('feedback').click()");
+    two.wait_for(&shows("from page to page"));
+    one.value("document.getElementById('echo').click()");
+    one.wait_for(&shows("from page to page"));
+    keep(&one.screenshot(), "page.png.base64");
+}
+
+/// Leaves a picture for people to look at.
+fn keep(picture: &str, name: &str) {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    std::fs::write(folder.join(name), picture).unwrap();
+}
