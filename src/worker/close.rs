@@ -68,13 +68,15 @@ impl Hub {
             None => outbox.flush(socket, self.now),
             Some(pace) => loop {
                 let Some(next) = outbox.next_kind() else { break Flushed::Empty };
+                // A turn may be long: the gap counts from the write, not from the turn's start.
+                let now = self.clock.now();
                 let free_at = pace.free_at(next);
-                if free_at > self.now {
+                if free_at > now {
                     break Flushed::Until(free_at);
                 }
-                let (flushed, left) = outbox.flush_one(socket, self.now);
+                let (flushed, left) = outbox.flush_one(socket, now);
                 if let Some(kind) = left {
-                    pace.left(kind, self.now);
+                    pace.left(kind, self.clock.now());
                 }
                 if flushed != Flushed::Empty {
                     break flushed;
