@@ -12,7 +12,7 @@ pub const FRAME_GAP: Duration = Duration::from_millis(4);
 pub const READY_GAP: Duration = Duration::from_millis(10);
 
 /// An odd number, so that there is a middle one.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 9;
 
 /// The time between two frames; none at all when one read brought bytes of both.
 pub fn gap(first: &Frame, second: &Frame) -> Duration {
