@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
+use super::clock::Moment;
 use super::connection::{CONTROL_FLOOD, Connection, Kept, Phase, Stash};
 use super::hub::Hub;
 use super::outbox::Kind;
@@ -80,10 +81,10 @@ impl Hub {
 
     fn note_half_frame(&self, connection: &mut Connection) {
         connection.half_frame_since = if connection.reader.is_mid_frame() {
-            // Every byte that comes gives it new time only when a frame was completed before.
+            // More bytes of the same frame give it no new time.
             connection.half_frame_since.min(self.now)
         } else {
-            super::clock::Moment::NEVER
+            Moment::NEVER
         };
     }
 
@@ -94,10 +95,14 @@ impl Hub {
         input: &mut &mut [u8],
         replies: &mut BytesMut,
     ) -> Step {
-        let Connection { reader, phase, pace, control_frames, .. } = connection;
+        let Connection { reader, phase, pace, control_frames, half_frame_since, .. } = connection;
         let Phase::Open(session) = phase else { return Step::Stop };
         let event = match reader.next(input, &self.settings.messages) {
-            Ok(Some(event)) => event,
+            Ok(Some(event)) => {
+                // A frame was completed: the next one has all its time.
+                *half_frame_since = Moment::NEVER;
+                event
+            }
             Ok(None) => return Step::Stop,
             Err(violation) => {
                 let acknowledge = session.acknowledges_bad_text();
