@@ -82,9 +82,8 @@ impl Browser {
                 Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
                     length = value.trim().parse().unwrap();
                 }
-                Some(_) => {}
                 None if line.trim_end().is_empty() => break,
-                None => {}
+                _ => {}
             }
         }
         let mut body = vec![0; length];
@@ -124,7 +123,7 @@ impl Page {
             // The page itself says when it has painted again.
             self.call(
                 "Runtime.evaluate",
-                json!({
+                &json!({
                     "expression": "new Promise(done => setTimeout(done, 20))",
                     "awaitPromise": true
                 }),
@@ -134,10 +133,10 @@ impl Page {
 
     /// A picture of the page, as PNG in Base64.
     pub fn screenshot(&mut self) -> String {
-        self.call("Page.captureScreenshot", json!({}))["data"].as_str().unwrap().to_owned()
+        self.call("Page.captureScreenshot", &json!({}))["data"].as_str().unwrap().to_owned()
     }
 
-    fn call(&mut self, method: &str, parameters: Value) -> Value {
+    fn call(&mut self, method: &str, parameters: &Value) -> Value {
         self.last += 1;
         let request = json!({ "id": self.last, "method": method, "params": parameters });
         self.socket.send(Message::text(request.to_string())).unwrap();
