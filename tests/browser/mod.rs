@@ -110,7 +110,7 @@ impl Page {
     /// The value of an expression.
     pub fn value(&mut self, expression: &str) -> Value {
         let answer = self
-            .call("Runtime.evaluate", json!({ "expression": expression, "returnByValue": true }));
+            .call("Runtime.evaluate", &json!({ "expression": expression, "returnByValue": true }));
         answer["result"]["value"].clone()
     }
 
