@@ -330,3 +330,18 @@ fn case_70_a_peer_that_does_not_answer_a_close_is_left() {
     let waited = close.arrived.elapsed();
     assert!(waited < Duration::from_secs(5), "the server waited {waited:?} for our Close");
 }
+
+/// PHP clients of 2024 to 2026 send every message but their first one as a lone continuation.
+#[test]
+fn a_lone_final_continuation_is_a_message_of_a_php_client_and_a_breach_of_a_web_client() {
+    let server = Server::start();
+    let mut php = server.open(&Open::php());
+    for _ in 0..2 {
+        php.send(frames::ends(echo("again")));
+        php.expect_next();
+        php.expect_text(&echo("again"));
+    }
+    let mut web = server.open(&Open::web());
+    web.send(frames::ends(echo("again")));
+    web.expect_closed(1002);
+}

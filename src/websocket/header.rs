@@ -20,11 +20,24 @@ const RESERVED_BITS: u8 = 0x70;
 pub struct MessageLimits {
     /// Bytes of a message, all its pieces together, and so of a frame.
     pub message_bytes_max: usize,
+    /// What a final continuation is that continues nothing.
+    pub lone_continuation: LoneContinuation,
+}
+
+/// What becomes of a final continuation while no message is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoneContinuation {
+    /// A breach of RFC 6455 §5.4.
+    #[default]
+    Refused,
+    /// A text message: phpWebSocketServer's PHP clients of 2024 to 2026 send every message but
+    /// their first one so.
+    IsText,
 }
 
 impl Default for MessageLimits {
     fn default() -> Self {
-        Self { message_bytes_max: MESSAGE_BYTES_MAX }
+        Self { message_bytes_max: MESSAGE_BYTES_MAX, lone_continuation: LoneContinuation::Refused }
     }
 }
 
@@ -92,6 +105,12 @@ impl Rules {
             return admit_control(opcode, first, second);
         }
         match (opcode, self.begun) {
+            (Opcode::Continuation, None)
+                if self.limits.lone_continuation == LoneContinuation::IsText
+                    && first & Fin::Last.bit() != 0 =>
+            {
+                Ok(Opcode::Text)
+            }
             (Opcode::Continuation, None) => Err(Violation::LoneContinuation),
             (Opcode::Text | Opcode::Binary, Some(_)) => Err(Violation::ExpectedContinuation),
             _ => Ok(opcode),

@@ -97,7 +97,7 @@ impl Hub {
     ) -> Step {
         let Connection { reader, phase, pace, control_frames, half_frame_since, .. } = connection;
         let Phase::Open(session) = phase else { return Step::Stop };
-        let event = match reader.next(input, &self.settings.messages) {
+        let event = match reader.next(input, &self.settings.messages(session.class)) {
             Ok(Some(event)) => {
                 // A frame was completed: the next one has all its time.
                 *half_frame_since = Moment::NEVER;

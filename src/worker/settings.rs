@@ -7,13 +7,14 @@ use crate::auth::uuid::{Signer, UuidForm};
 use crate::config::{self, Config, UnknownPath};
 use crate::resource::{Kind, Paths};
 use crate::session::Rules;
-use crate::websocket::MessageLimits;
+use crate::types::ClientClass;
+use crate::websocket::{LoneContinuation, MessageLimits};
 
 /// The settings of one worker.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) rules: Rules,
-    pub(super) messages: MessageLimits,
+    messages: MessageLimits,
     pub(super) paths: Paths,
     pub(super) page: Page,
     pub(super) outbox_bytes_max: usize,
@@ -34,6 +35,15 @@ pub(super) enum Page {
 }
 
 impl Settings {
+    /// What a client of a class may send.
+    pub(super) fn messages(&self, class: ClientClass) -> MessageLimits {
+        let lone_continuation = match class {
+            ClientClass::Web => LoneContinuation::Refused,
+            ClientClass::Php => LoneContinuation::IsText,
+        };
+        MessageLimits { lone_continuation, ..self.messages }
+    }
+
     /// Takes over what concerns workers.
     ///
     /// # Errors
@@ -54,7 +64,7 @@ impl Settings {
                 message_bytes_max,
                 chunks_max: config.phpws.max_chunks,
             },
-            messages: MessageLimits { message_bytes_max },
+            messages: MessageLimits { message_bytes_max, ..MessageLimits::default() },
             paths: paths(config),
             page: if config.page { Page::On } else { Page::Off },
             outbox_bytes_max: config.limits.outbox_limit,
