@@ -136,8 +136,8 @@ impl Hub {
         ) {
             return;
         }
-        let client = connection.uuid();
-        info!(connection = connection.serial, ?client, code = code.map(|code| code.0),
+        let client = connection.uuid().map(tracing::field::debug);
+        info!(connection = connection.serial, client, code = code.map(|code| code.0),
             reason = %shown(reason), "{who}");
         let mut frame = BytesMut::new();
         write::close(&mut frame, code, reason);
@@ -150,8 +150,8 @@ impl Hub {
     /// A client that does not read: what is begun is ended, then Close, then a reset (rule L7).
     pub(super) fn throw_out(&mut self, slot: Slot, connection: &mut Connection) {
         let held = connection.outbox.as_ref().map_or(0, |outbox| outbox.bytes());
-        warn!(connection = connection.serial, client = ?connection.uuid(), bytes = held,
-            "slow client");
+        let client = connection.uuid().map(tracing::field::debug);
+        warn!(connection = connection.serial, client, bytes = held, "slow client");
         if let Some(outbox) = &mut connection.outbox {
             outbox.truncate();
         }
