@@ -6,13 +6,14 @@ use std::os::fd::OwnedFd;
 
 use rustix::net::sockopt::{
     set_ipv6_v6only, set_socket_reuseaddr, set_socket_send_buffer_size, set_tcp_nodelay,
+    set_tcp_user_timeout,
 };
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 
 use super::StartError;
 use crate::config::ListenAddress;
 use crate::link::control::DESCRIPTORS_MAX;
-use crate::types::limits::SEND_BUFFER_BYTES;
+use crate::types::limits::{SEND_BUFFER_BYTES, USER_TIMEOUT};
 
 /// Connections that wait to be accepted; the kernel takes less where `net.core.somaxconn` is less.
 const BACKLOG: i32 = 4096;
@@ -104,6 +105,7 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
         set_ipv6_v6only(&socket, true)?;
     }
     set_tcp_nodelay(&socket, true)?;
+    set_tcp_user_timeout(&socket, u32::try_from(USER_TIMEOUT.as_millis()).unwrap_or(u32::MAX))?;
     set_socket_send_buffer_size(&socket, SEND_BUFFER_BYTES)?;
     bind(&socket, &address)?;
     listen(&socket, BACKLOG)?;
@@ -120,7 +122,7 @@ fn is_missing(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::net::sockopt::{socket_send_buffer_size, tcp_nodelay};
+    use rustix::net::sockopt::{socket_send_buffer_size, tcp_nodelay, tcp_user_timeout};
     use std::net::TcpStream;
 
     #[test]
@@ -129,6 +131,7 @@ mod tests {
         let _client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
         let (accepted, _) = socket.accept().unwrap();
         assert!(tcp_nodelay(&accepted).unwrap());
+        assert_eq!(u128::from(tcp_user_timeout(&accepted).unwrap()), USER_TIMEOUT.as_millis());
         // The kernel doubles what is asked for, to cover its own needs.
         assert_eq!(socket_send_buffer_size(&accepted).unwrap(), 2 * SEND_BUFFER_BYTES);
     }

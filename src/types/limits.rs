@@ -32,7 +32,10 @@ pub const OUTBOX_STALL: Duration = Duration::from_secs(10);
 /// The kernel's send buffer of a client: without it the kernel swallows megabytes for a reader
 /// that never reads, and the bound on the outbox is no bound on memory.
 pub const SEND_BUFFER_BYTES: usize = 64 * 1024;
-/// One send to one socket: more is left for the next turn, so that one socket starves none.
+/// How long data may go unacknowledged by the peer's kernel: a pulled cable is noticed after this
+/// also where no pings go (php-type clients).
+pub const USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Replies to one read that leave in one send; what is more leaves in several.
 pub const SEND_BYTES_MAX: usize = 256 * 1024;
 /// One read from one socket, into a buffer that all connections of a worker share.
 pub const READ_BYTES: usize = 64 * 1024;

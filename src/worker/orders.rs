@@ -65,9 +65,16 @@ impl Hub {
     /// A new broker: the old link is read to its end, then the new one hears everything that the
     /// old one knew (rule L6).
     fn connect(&mut self, broker: Generation, transport: Box<dyn Transport>) -> io::Result<()> {
-        while let Some(old) = &mut self.link {
+        if let Some(old) = &mut self.link {
             old.is_unread = true;
+        }
+        while self.link.as_ref().is_some_and(|old| old.is_unread) {
             self.read_link();
+        }
+        if self.link.take().is_some() {
+            // The supervisor has reaped its broker, so nothing more can come.
+            self.fanout.forget_sets();
+            self.uplink.unlinked();
         }
         self.flush_fanout();
         let link = BrokerLink::new(broker, transport);
