@@ -9,7 +9,7 @@
 
 mod harness;
 
-use harness::{Bystander, Open, Setup, broadcast, frames};
+use harness::{Open, Setup, broadcast, frames};
 
 const PING: &[u8] = br#"{"opcode":"PING"}"#;
 
@@ -49,6 +49,4 @@ fn a_client_that_answers_no_ping_is_closed_1001_and_one_that_answers_stays() {
     php.text(r#"{"opcode":"echo"}"#);
     php.expect_next();
     php.expect_text(r#"{"opcode":"echo"}"#);
-    let mut bystander = Bystander::beside(&server);
-    bystander.is_served();
 }
