@@ -11,6 +11,9 @@ use super::{KEYS, Source, value};
 
 /// The section that our own keys may stand in, as phpWebSocketServer's HEAD has them.
 const OWN_SECTION: &str = "websocketserver";
+/// Keys of phpWebSocketServer that this version does not evaluate; an address that asks for TLS is
+/// refused anyway.
+const FOREIGN_KEYS: &[&str] = &["certfile", "pkfile"];
 /// Sections of phpWebSocketServer that this version does not evaluate.
 const FOREIGN_SECTIONS: &[&str] = &["jsauth", "develop"];
 
@@ -28,6 +31,10 @@ struct Value {
     place: Place,
     /// The key as it was spelt.
     key: String,
+    /// The value as it was written: what a finding may show. A `${NAME}` stands for what is not
+    /// to be shown.
+    written: String,
+    /// The value that holds.
     text: String,
 }
 
@@ -62,14 +69,14 @@ impl<'a> Given<'a> {
         (section, name): (&'static str, &'static str),
         parse: impl Fn(&str) -> Result<T, Fault>,
     ) -> Option<T> {
-        let Value { place, key, text } = self.values.get(&(section, name)).cloned()?;
+        let Value { place, key, written, text } = self.values.get(&(section, name)).cloned()?;
         match parse(&text) {
             Ok(value) => Some(value),
             Err(fault) => {
                 let finding = if name == "uuidKey" {
                     Finding::new(place, &key, fault)
                 } else {
-                    Finding::of_value(place, &key, &text, fault)
+                    Finding::of_value(place, &key, &written, fault)
                 };
                 self.findings.push(finding);
                 None
@@ -161,7 +168,7 @@ impl<'a> Given<'a> {
             if name == "TAGCAST_AUTH_FILE" {
                 self.refuse_auth_file(place, name);
             } else if let Some(key) = KEYS.iter().find(|key| key.variable() == *name) {
-                self.put(place, key, (name, value.clone()));
+                self.put(place, key, (name, value, value.clone()));
             } else if name == "TAGCAST_ADRESS" {
                 self.take_entry(place, "", "adress", value);
             } else {
@@ -185,11 +192,23 @@ impl<'a> Given<'a> {
         if section.is_empty() && folded(name) == "authfile" {
             return self.refuse_auth_file(place, name);
         }
+        if section.is_empty() && FOREIGN_KEYS.contains(&folded(name).as_str()) {
+            let fault = Fault::new(
+                "is not evaluated: there is no TLS in this version",
+                "remove it, or leave it for later",
+            );
+            return self.warnings.push(Finding::new(place, name, fault));
+        }
         let Some(key) = find(section, name) else {
             return self.unknown_key(place, section, name);
         };
+        if key.name == "uuidKey" && place == Place::Flag {
+            let what = "would stand in the list of processes for everyone to read";
+            let right = "use uuidKeyFile, the file, or the variable";
+            return self.find_fault(place, name, Fault::new(what, right));
+        }
         match self.substituted(value) {
-            Ok(value) => self.put(place, key, (name, value)),
+            Ok(text) => self.put(place, key, (name, value, text)),
             Err(fault) => self.find_fault(place, name, fault),
         }
     }
@@ -226,7 +245,12 @@ impl<'a> Given<'a> {
         })
     }
 
-    fn put(&mut self, place: Place, key: &'static Key, (name, text): (&str, String)) {
+    fn put(
+        &mut self,
+        place: Place,
+        key: &'static Key,
+        (name, written, text): (&str, &str, String),
+    ) {
         let slot = (key.section, key.name);
         if let Some(Value { place: before, .. }) = self.values.get(&slot)
             && before.rank() == place.rank()
@@ -235,7 +259,8 @@ impl<'a> Given<'a> {
             let what = format!("was given before, at {before}");
             return self.find_fault(place, name, Fault::new(what, "give it once"));
         }
-        self.values.insert(slot, Value { place, key: name.to_owned(), text });
+        self.values
+            .insert(slot, Value { place, key: name.to_owned(), written: written.to_owned(), text });
     }
 }
 

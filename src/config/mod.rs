@@ -70,8 +70,16 @@ pub fn load(source: &Source) -> Result<Loaded, Findings> {
         }
     };
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-    let dot_env = read(&folder.join(".env")).map(|text| DotEnv::parse(&text)).unwrap_or_default();
+    let env_path = folder.join(".env");
+    let (dot_env, unread) = match read(&env_path) {
+        Ok(text) => (DotEnv::parse(&text), None),
+        Err(Unread::Absent) => (DotEnv::default(), None),
+        Err(unread) => (DotEnv::default(), Some(unread.fault())),
+    };
     let mut given = Given::new(source, &dot_env);
+    if let Some(fault) = unread {
+        given.find_fault(Place::File(env_path), "", fault);
+    }
     if let Some(text) = &text {
         given.take_file(&path, text);
     }

@@ -174,3 +174,31 @@ fn the_key_of_the_uuids_is_never_shown() {
     let wrong = Folder::new("short", &[(INI, "uuidKey = feedface\n")]).load().unwrap_err();
     assert!(!wrong.to_string().contains("feedface"));
 }
+
+#[test]
+fn a_secret_from_the_environment_is_not_shown_in_a_finding() {
+    let files = [(INI, "workers = ${SECRET}\n"), (".env", "SECRET=hunter2\n")];
+    let text = Folder::new("shown", &files).load().unwrap_err().to_string();
+    assert!(text.contains("${SECRET}") && !text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn the_key_of_the_uuids_is_no_flag() {
+    let folder = Folder::new("flag", &[]);
+    let flags = vec![("uuidKey".to_owned(), "b".repeat(64))];
+    let text = load(&Source { flags, ..folder.source() }).unwrap_err().to_string();
+    assert!(!text.contains("bbb"), "{text}");
+}
+
+#[test]
+fn a_file_of_phpwebsocketserver_with_certificates_is_read_with_a_warning() {
+    let text = "adress = ws://127.0.0.1:1\ncertFile = ''\npkFile = ''\n";
+    assert_eq!(Folder::new("cert", &[(INI, text)]).load().unwrap().warnings.len(), 2);
+}
+
+#[test]
+fn a_dot_env_that_cannot_be_read_is_a_finding() {
+    let folder = Folder::new("badenv", &[]);
+    fs::write(folder.0.join(".env"), [0xff]).unwrap();
+    assert!(folder.load().unwrap_err().to_string().contains(".env"));
+}
