@@ -2,17 +2,14 @@
 
 use std::process::ExitCode;
 
+use super::say;
 use super::settings::Settings;
-use super::{say, tell};
 
 pub(super) fn run(settings: &Settings) -> ExitCode {
     let loaded = match settings.load() {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    for warning in &loaded.warnings {
-        tell(&format!("warning: {warning}"));
-    }
     let file = match &loaded.ini {
         Some(path) => path.display().to_string(),
         None => "no file, defaults".to_owned(),

@@ -11,9 +11,6 @@ pub(super) fn run(settings: &Settings) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    for warning in &loaded.warnings {
-        tell(&format!("warning: {warning}"));
-    }
     tell(
         "tagcast: THE SERVER IS OPEN: whoever reaches it may connect and publish. auth.yml is not \
          evaluated in this version, so it listens on loopback only.",

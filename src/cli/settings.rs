@@ -35,7 +35,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Reads the configuration; what is wrong is printed, all of it.
+    /// Reads the configuration; what is wrong or odd is printed, all of it.
     pub(super) fn load(&self) -> Result<Loaded, ExitCode> {
         let source = Source {
             ini: self.ini.clone(),
@@ -47,7 +47,7 @@ impl Settings {
             flags: self.flags()?,
             folder: std::env::current_dir().unwrap_or_default(),
         };
-        config::load(&source).map_err(|findings| {
+        let loaded = config::load(&source).map_err(|findings| {
             tell(&findings.to_string());
             let count = findings.0.len();
             tell(&format!(
@@ -55,7 +55,11 @@ impl Settings {
                 if count == 1 { "" } else { "s" }
             ));
             ExitCode::from(EXIT_CONFIG)
-        })
+        })?;
+        for warning in &loaded.warnings {
+            tell(&format!("warning: {warning}"));
+        }
+        Ok(loaded)
     }
 
     fn flags(&self) -> Result<Vec<(String, String)>, ExitCode> {
