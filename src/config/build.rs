@@ -8,12 +8,15 @@ use super::given::{Bound, Given};
 use super::keys::folded;
 use super::listen::addresses;
 use super::settings::{
-    Config, DialectName, Limits, LogFormat, LogLevel, LogSettings, PhpwsSettings, ResourceBinding,
-    ResourceKind, Secret, UnknownPath, UuidForm, UuidKey,
+    Admission, AuthorizeOpen, Config, DialectName, Limits, LogFormat, LogLevel, LogSettings,
+    PhpwsSettings, Refuse, ResourceBinding, ResourceKind, Secret, UnknownPath, UuidForm, UuidKey,
 };
 use super::value::{self, Bounds, Size, choice, count, duration, is_absent, size, switch};
 use super::{KEYS, ListenAddress};
-use crate::types::limits::{CHUNKS_MAX, MESSAGE_BYTES_MAX, OUTBOX_SLACK_BYTES};
+use crate::types::IpRange;
+use crate::types::limits::{
+    CHUNKS_MAX, LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX, OUTBOX_SLACK_BYTES,
+};
 
 const WORKERS: Bounds<usize> = Bounds::new(1, 256);
 const HANDSHAKE: Bounds<Duration> =
@@ -25,6 +28,11 @@ const GAP: Bounds<Duration> = Bounds::new(Duration::ZERO, Duration::from_secs(1)
 const MESSAGE: Bounds<Size> = Bounds::new(Size(1024), Size(64 * 1024 * 1024));
 const OUTBOX: Bounds<Size> = Bounds::new(Size(1024), Size(1024 * 1024 * 1024));
 const CHUNKS: Bounds<usize> = Bounds::or_off(1, 1_000_000);
+const CLIENTS: Bounds<usize> = Bounds::or_off(1, 1_000_000_000);
+const LOG_FILE: Bounds<Size> = Bounds::or_off(Size(64 * 1024), Size(1024 * 1024 * 1024));
+const OLD_LOGS: Bounds<usize> = Bounds::new(0, 1000);
+const KEEPALIVE: Bounds<Duration> =
+    Bounds::or_off(Duration::from_millis(100), Duration::from_secs(3600));
 
 /// Every value that is wrong is a finding; its default stands in for it, so that the rest is
 /// checked too.
@@ -34,6 +42,13 @@ pub(super) fn build(given: &mut Given<'_>, folder: &Path) -> Config {
         workers: workers(given),
         log: log(given, folder),
         limits: limits(given),
+        applications: None,
+        authorize_open: given
+            .read(("", "authorizeOpen"), choice)
+            .unwrap_or(AuthorizeOpen::Application),
+        refuse: given.read(("", "refuse"), choice).unwrap_or(Refuse::Http),
+        admission: admission(given),
+        tls: None,
         uuid_key: uuid_key(given, folder),
         state_folder: folder.join("state"),
         default_dialect: given.read(("", "defaultDialect"), choice).unwrap_or(DialectName::Phpws),
@@ -72,6 +87,12 @@ fn log(given: &mut Given<'_>, folder: &Path) -> LogSettings {
         console: given.read(("", "console"), switch).unwrap_or(true),
         level: given.read(("", "logLevel"), choice).unwrap_or(LogLevel::Info),
         format: given.read(("", "logFormat"), choice).unwrap_or(LogFormat::Text),
+        bytes_max: given
+            .read(("", "logMaxSize"), |text| size(text, &LOG_FILE))
+            .unwrap_or(LOG_BYTES_MAX),
+        old_files: given
+            .read(("", "logFiles"), |text| count(text, &OLD_LOGS))
+            .unwrap_or(LOG_FILES_KEPT),
     }
 }
 
@@ -103,6 +124,30 @@ fn limits(given: &mut Given<'_>) -> Limits {
     }
 }
 
+fn admission(given: &mut Given<'_>) -> Admission {
+    let mut limit = |name| {
+        let limit = given.read(("", name), |text| count(text, &CLIENTS));
+        limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(0)
+    };
+    let (max_clients, max_per_ip) = (limit("maxClients"), limit("maxPerIP"));
+    Admission {
+        max_clients,
+        max_per_ip,
+        allowed_origins: given.read(("", "allowedOrigins"), value::origins).unwrap_or_default(),
+        allowed_ip: given.read(("", "allowedIP"), ranges).unwrap_or_default(),
+        trusted_proxies: given.read(("", "trustedProxies"), ranges).unwrap_or_default(),
+    }
+}
+
+fn ranges(text: &str) -> Result<Vec<IpRange>, Fault> {
+    let right = "use addresses like 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32, with commas";
+    let range = |item: &str| {
+        let what = || Fault::new(format!("holds `{item}`, which is no address"), right);
+        IpRange::parse(item).ok_or_else(what)
+    };
+    if is_absent(text) { Ok(Vec::new()) } else { value::list(text).map(range).collect() }
+}
+
 fn uuid_key(given: &mut Given<'_>, folder: &Path) -> UuidKey {
     let value = |text: &str| match is_absent(text) {
         true => Ok(None),
@@ -124,6 +169,7 @@ fn uuid_key(given: &mut Given<'_>, folder: &Path) -> UuidKey {
 
 fn phpws(given: &mut Given<'_>) -> PhpwsSettings {
     let max_chunks = given.read(("phpws", "maxChunks"), |text| count(text, &CHUNKS));
+    let keepalive = given.read(("phpws", "phpKeepalive"), |text| duration(text, &KEEPALIVE));
     let mut gap = |name, millis| {
         let gap = given.read(("phpws", name), |text| duration(text, &GAP));
         gap.unwrap_or_else(|| Duration::from_millis(millis))
@@ -132,6 +178,7 @@ fn phpws(given: &mut Given<'_>) -> PhpwsSettings {
         ready_gap: gap("readyGap", 20),
         frame_gap: gap("frameGap", 5),
         max_chunks: max_chunks.unwrap_or(CHUNKS_MAX),
+        php_keepalive: keepalive.unwrap_or_default(),
         uuid: given.read(("phpws", "uuid"), choice).unwrap_or(UuidForm::Signed),
     }
 }

@@ -32,6 +32,20 @@ pub const KEYS: &[Key] = &[
     key("", "console", "on", "switch"),
     key("", "logLevel", "info", "word"),
     key("", "logFormat", "text", "word"),
+    key("", "logMaxSize", "64M", "size"),
+    key("", "logFiles", "5", "count"),
+    key("", "authFile", "auth.yml", "path"),
+    key("", "authorizeOpen", "application", "word"),
+    key("", "refuse", "http", "word"),
+    key("", "allowedOrigins", "none", "list of origins"),
+    key("", "allowedIP", "none", "list of addresses"),
+    key("", "trustedProxies", "none", "list of addresses"),
+    key("", "maxClients", "0", "count"),
+    key("", "maxPerIP", "0", "count"),
+    key("", "tls", "on", "word"),
+    key("", "certFile", "none", "path"),
+    key("", "pkFile", "none", "path"),
+    key("", "tlsHandshakeTimeout", "3s", "duration"),
     key("", "handshakeTimeout", "10s", "duration"),
     key("", "maxMessage", "5M", "size"),
     key("", "outboxLimit", "6M", "size"),
@@ -46,6 +60,7 @@ pub const KEYS: &[Key] = &[
     key("phpws", "readyGap", "20ms", "duration"),
     key("phpws", "frameGap", "5ms", "duration"),
     key("phpws", "maxChunks", "1000", "count"),
+    key("phpws", "phpKeepalive", "0", "duration"),
 ];
 
 /// Variables that begin like keys and are none.
@@ -61,10 +76,13 @@ impl Key {
             variable.push_str(&self.section.to_ascii_uppercase());
             variable.push('_');
         }
+        let mut was_capital = true;
         for letter in self.name.chars() {
-            if letter.is_ascii_uppercase() {
+            // A run of capitals is one word: `maxPerIP` is `MAX_PER_IP`.
+            if letter.is_ascii_uppercase() && !was_capital {
                 variable.push('_');
             }
+            was_capital = letter.is_ascii_uppercase();
             variable.push(letter.to_ascii_uppercase());
         }
         variable
@@ -137,5 +155,6 @@ mod tests {
         assert_eq!(variable("", "max_message").as_deref(), Some("TAGCAST_MAX_MESSAGE"));
         assert_eq!(variable("phpws", "frameGap").as_deref(), Some("TAGCAST_PHPWS_FRAME_GAP"));
         assert_eq!(variable("", "ADRESS").as_deref(), Some("TAGCAST_ADDRESS"));
+        assert_eq!(variable("", "maxperip").as_deref(), Some("TAGCAST_MAX_PER_IP"));
     }
 }

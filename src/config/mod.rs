@@ -1,5 +1,6 @@
 //! `websock.ini`, variables and flags: read, checked, and told what is wrong all at once.
 
+mod applications;
 mod build;
 mod env;
 mod finding;
@@ -12,12 +13,14 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
+pub use applications::{Application, Applications};
 pub use finding::{Finding, Findings, Place};
 pub use keys::{KEYS, Key};
 pub use listen::ListenAddress;
 pub use settings::{
-    Config, DialectName, Limits, LogFormat, LogLevel, LogSettings, PhpwsSettings, ResourceBinding,
-    ResourceKind, Secret, UnknownPath, UuidForm, UuidKey,
+    Admission, AuthorizeOpen, Config, DialectName, Limits, LogFormat, LogLevel, LogSettings,
+    PhpwsSettings, Refuse, ResourceBinding, ResourceKind, Secret, Tls, TlsMode, UnknownPath,
+    UuidForm, UuidKey,
 };
 
 use self::env::DotEnv;

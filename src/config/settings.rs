@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ListenAddress;
 use super::value::{self, Choice};
+use super::{Applications, ListenAddress};
+use crate::types::IpRange;
 
 /// Everything that the file, variables and flags decide.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +21,16 @@ pub struct Config {
     pub log: LogSettings,
     /// Bounds and deadlines.
     pub limits: Limits,
+    /// Who may use the server; without them it is open to everyone.
+    pub applications: Option<Applications>,
+    /// Who may open a connection.
+    pub authorize_open: AuthorizeOpen,
+    /// How an opening is refused.
+    pub refuse: Refuse,
+    /// Where connections may come from, and how many.
+    pub admission: Admission,
+    /// The certificate, where an address asks for TLS.
+    pub tls: Option<Tls>,
     /// The key that signs the UUIDs of clients, or where it stands.
     pub uuid_key: UuidKey,
     /// Where the server keeps what it must not forget; `state` beside the ini.
@@ -47,6 +58,10 @@ pub struct LogSettings {
     pub level: LogLevel,
     /// Text or JSON.
     pub format: LogFormat,
+    /// The size from which the file is put aside and begun anew, in bytes; 0 means never.
+    pub bytes_max: usize,
+    /// Old files that are kept.
+    pub old_files: usize,
 }
 
 /// Bounds and deadlines.
@@ -64,6 +79,32 @@ pub struct Limits {
     pub ping_interval: Duration,
 }
 
+/// Where connections may come from, and how many.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Admission {
+    /// Connections of all workers together; 0 means no limit.
+    pub max_clients: u32,
+    /// Web-type connections from one address; 0 means no limit.
+    pub max_per_ip: u32,
+    /// Origins that may connect, as they were written; empty means any.
+    pub allowed_origins: Vec<String>,
+    /// Where php-type clients may come from; empty means the listening addresses and loopback.
+    pub allowed_ip: Vec<IpRange>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpRange>,
+}
+
+/// What is needed to speak TLS: read and checked, so that a worker needs no file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    /// The certificate and the chain that leads to it, as PEM.
+    pub chain: String,
+    /// Its private key, as PEM.
+    pub key: Secret,
+    /// From the accept to the end of the TLS handshake.
+    pub handshake_timeout: Duration,
+}
+
 /// The switches of phpWebSocketServer's dialect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PhpwsSettings {
@@ -75,6 +116,8 @@ pub struct PhpwsSettings {
     pub frame_gap: Duration,
     /// Chunks between `bufferON` and `bufferOFF`; 0 means as many as fit.
     pub max_chunks: usize,
+    /// A php-type client with an ident is pinged after this long without traffic; zero means never.
+    pub php_keepalive: Duration,
 }
 
 /// A path and what it is served by.
@@ -121,10 +164,35 @@ choices! {
         /// For programs.
         Json = "json",
     }
+    /// Who may open a connection.
+    AuthorizeOpen {
+        /// Whom an application of auth.yml lets in.
+        Application = "application",
+        /// Everybody, as Gomoob's manager has it by default.
+        All = "all",
+    }
+    /// How an opening is refused.
+    Refuse {
+        /// By an HTTP status.
+        Http = "http",
+        /// By a Close frame behind a 101, as the original servers did.
+        AfterUpgrade = "afterUpgrade",
+    }
+    /// What becomes of an address that asks for TLS.
+    TlsMode {
+        /// It speaks TLS, with our certificate.
+        On = "on",
+        /// It is served plain.
+        Off = "off",
+        /// It is served plain, to a proxy that speaks TLS to the clients.
+        Proxy = "proxy",
+    }
     /// A dialect.
     DialectName {
         /// phpWebSocketServer's.
         Phpws = "phpws",
+        /// Gomoob's.
+        Gomoob = "gomoob",
     }
     /// What becomes of a path that nothing is bound to.
     UnknownPath {
@@ -134,6 +202,8 @@ choices! {
         NotFound = "404",
         /// The resource `echo`.
         Echo = "echo",
+        /// The resource `gomoob`.
+        Gomoob = "gomoob",
     }
     /// What the UUIDs of clients look like.
     UuidForm {
@@ -148,6 +218,8 @@ choices! {
         Phpws = "phpws",
         /// Every message back to its sender.
         Echo = "echo",
+        /// Gomoob's requests.
+        Gomoob = "gomoob",
     }
 }
 
@@ -180,6 +252,12 @@ impl Secret {
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(text)
+    }
+
+    /// The text itself, for who compares or passes it on.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
     }
 }
 

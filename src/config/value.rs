@@ -181,6 +181,23 @@ pub(crate) fn is_absent(text: &str) -> bool {
     text.is_empty() || ["none", "null"].iter().any(|word| word.eq_ignore_ascii_case(text))
 }
 
+/// Origins as browsers send them: `https://host`, with a port where it is not the scheme's own,
+/// or `null`.
+pub(crate) fn origins(text: &str) -> Result<Vec<String>, Fault> {
+    let right = "use origins like https://example.org or http://localhost:8080, with commas";
+    let origin = |item: &str| {
+        let (scheme, host) = item.split_once("://").unwrap_or_default();
+        let is_known = item.eq_ignore_ascii_case("null")
+            || (!scheme.is_empty()
+                && !host.is_empty()
+                && !host.contains(['/', '?', '#', '@', ' ']));
+        let what = || Fault::new(format!("holds `{item}`, which is no origin"), right);
+        is_known.then(|| item.to_ascii_lowercase()).ok_or_else(what)
+    };
+    let is_none = text.trim().eq_ignore_ascii_case("none");
+    list(if is_none { "" } else { text }).map(origin).collect()
+}
+
 /// 32 bytes as 64 hexadecimal characters. The fault never repeats any of them.
 pub(crate) fn key(text: &str) -> Result<[u8; 32], Fault> {
     let fault =

@@ -11,6 +11,8 @@ pub enum Kind {
     Phpws,
     /// Every message back to its sender.
     Echo,
+    /// Gomoob's requests.
+    Gomoob,
 }
 
 impl Kind {
@@ -19,7 +21,7 @@ impl Kind {
     pub fn service(self) -> Service {
         match self {
             Self::Phpws => Service::phpws(),
-            Self::Echo => Service::Echo,
+            Self::Echo | Self::Gomoob => Service::Echo,
         }
     }
 }
@@ -33,6 +35,8 @@ pub enum Unknown {
     NotFound,
     /// The resource `echo`.
     Echo,
+    /// The resource `gomoob`.
+    Gomoob,
 }
 
 /// The paths that are served. They are compared to the letter; the query is no part of them.
@@ -64,6 +68,7 @@ impl Paths {
         match (self.bound.get(path), self.unknown) {
             (Some(kind), _) => Ok(*kind),
             (None, Unknown::Echo) => Ok(Kind::Echo),
+            (None, Unknown::Gomoob) => Ok(Kind::Gomoob),
             (None, unknown) => Err(unknown),
         }
     }

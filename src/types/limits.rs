@@ -55,6 +55,11 @@ pub const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 /// slots. What is larger ends the link (rule L1).
 pub const LINK_MESSAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// A log file of this size is put aside: small enough for an editor, days of an info log.
+pub const LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Old log files that are kept.
+pub const LOG_FILES_KEPT: usize = 5;
+
 /// Handshakes in flight in one worker; past it the worker does not accept.
 pub const HANDSHAKES_MAX: usize = 1024;
 /// Descriptors that a worker keeps free for itself (links, logs, files).

@@ -4,6 +4,7 @@ mod address;
 mod client;
 mod close;
 mod ids;
+mod ip_range;
 pub mod limits;
 mod publication;
 mod slots;
@@ -15,6 +16,7 @@ pub use close::{CloseCode, CloseReason};
 pub use ids::{
     ClientUuid, Generation, JoinNumber, Number, Place, Sequence, Slot, Source, Tenant, WorkerId,
 };
+pub use ip_range::IpRange;
 pub use publication::{Content, Form, Publication};
 pub use slots::SlotSet;
 pub use tag::{Tag, TagError, TagQuery, Tags};

@@ -81,11 +81,13 @@ fn paths(config: &Config) -> Paths {
         UnknownPath::Phpws => crate::resource::Unknown::Phpws,
         UnknownPath::NotFound => crate::resource::Unknown::NotFound,
         UnknownPath::Echo => crate::resource::Unknown::Echo,
+        UnknownPath::Gomoob => crate::resource::Unknown::Gomoob,
     });
     for binding in &config.resources {
         let kind = match binding.kind {
             config::ResourceKind::Phpws => Kind::Phpws,
             config::ResourceKind::Echo => Kind::Echo,
+            config::ResourceKind::Gomoob => Kind::Gomoob,
         };
         paths.bind(&binding.path, kind);
     }
