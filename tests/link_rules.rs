@@ -5,12 +5,13 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
+use tagcast::broker::Limits;
 use tagcast::broker::router::Router;
 use tagcast::link::codec::Inbox;
-use tagcast::link::message::{Deliver, Target, ToWorker};
+use tagcast::link::message::{Deliver, Found, Target, ToWorker};
 use tagcast::types::{
-    Address, Client, ClientClass, ClientUuid, Form, Generation, Ident, Slot, Source, Tags, Tenant,
-    WorkerId,
+    Address, Client, ClientClass, ClientUuid, Form, Generation, Ident, Slot, Source, Tag, Tags,
+    Tenant, WorkerId,
 };
 use tagcast::worker::uplink::{Downlink, Uplink};
 
@@ -20,6 +21,8 @@ struct Worker {
     uplink: Uplink,
     joined: Vec<Slot>,
     free: Vec<Slot>,
+    refused: Vec<Slot>,
+    answers: Vec<Found>,
     heard: Vec<(u64, Vec<u8>)>,
 }
 
@@ -31,13 +34,15 @@ impl Worker {
             uplink: Uplink::new(source),
             joined: Vec::new(),
             free: Vec::new(),
+            refused: Vec::new(),
+            answers: Vec::new(),
             heard: Vec::new(),
         }
     }
 
     fn publish(&mut self, address: &Address, text: &str) {
         assert!(self.uplink.has_room(text.len()));
-        self.uplink.publish((&Tenant::shared(), address), (Form::Message, text));
+        self.uplink.publish((&Tenant::shared(), address), (Form::Message, text.as_bytes()));
     }
 
     fn take(&mut self, message: ToWorker) {
@@ -47,6 +52,8 @@ impl Worker {
             Downlink::Deliver(Deliver { number, content, .. }) => {
                 self.heard.push((number.0, content.payload.to_vec()));
             }
+            Downlink::Refused { slot, .. } => self.refused.push(slot),
+            Downlink::Answer { found, .. } => self.answers.push(found),
             Downlink::Room | Downlink::Nothing | Downlink::Sets(_) => {}
         }
     }
@@ -279,4 +286,63 @@ fn a_delivery_to_one_names_its_slot() {
         matches!(message, ToWorker::Deliver(Deliver { target: Target::One(Slot(0)), .. }))
     }));
     turn(&mut [&mut one, &mut two], &mut router);
+}
+
+fn room(value: &str) -> Tags {
+    Tags::new([Tag::new("room", value).unwrap()]).unwrap()
+}
+
+#[test]
+fn l6_tags_that_changed_hold_for_the_next_broker_also() {
+    let (mut one, mut two, mut router) = two_workers_with_a_client_each();
+    two.uplink.retag(Slot(0), room("1"));
+    turn(&mut [&mut one, &mut two], &mut router);
+    one.publish(&Address::matching(room("1")), "told");
+    turn(&mut [&mut one, &mut two], &mut router);
+    // The change below is made while there is no broker: only the announcement can carry it.
+    let mut router = {
+        one.uplink.unlinked();
+        two.uplink.unlinked();
+        two.uplink.retag(Slot(0), room("2"));
+        successor(&mut [&mut one, &mut two])
+    };
+    one.publish(&Address::matching(room("1")), "old");
+    one.publish(&Address::matching(room("2")), "new");
+    turn(&mut [&mut one, &mut two], &mut router);
+    assert_eq!(two.texts(), ["told", "new"]);
+    assert_eq!(one.texts(), [""; 0]);
+}
+
+#[test]
+fn l8_who_is_one_too_many_is_refused_and_its_slot_is_free_at_once() {
+    let mut router = Router::awaiting([]);
+    router.limit(Limits { max_clients: 2, max_per_ip: 0 });
+    let mut one = Worker::new(1);
+    link(&mut [&mut one], &mut router);
+    for slot in 0..3 {
+        one.uplink.join(Slot(slot), client(u8::try_from(slot).unwrap()));
+    }
+    turn(&mut [&mut one], &mut router);
+    assert_eq!((one.joined.len(), one.refused.as_slice()), (2, &[Slot(2)][..]));
+    assert!(!one.uplink.holds(Slot(2)));
+    one.uplink.leave(Slot(0));
+    one.uplink.join(Slot(2), client(9));
+    turn(&mut [&mut one], &mut router);
+    assert_eq!(one.joined.len(), 3);
+}
+
+#[test]
+fn who_is_connected_is_answered_by_the_next_broker_when_the_first_one_dies() {
+    let (mut one, mut two, mut router) = two_workers_with_a_client_each();
+    two.uplink.retag(Slot(0), room("1"));
+    turn(&mut [&mut one, &mut two], &mut router);
+    one.uplink.ask(Slot(0), (Tenant::shared(), Tags::default(), "room".into()));
+    let mut router = successor(&mut [&mut one, &mut two]);
+    turn(&mut [&mut one, &mut two], &mut router);
+    let found = Found { clients: 2, values: vec!["1".into()] };
+    assert_eq!(one.answers, [found]);
+    one.uplink.ask(Slot(0), (Tenant::shared(), Tags::default(), "room".into()));
+    one.uplink.leave(Slot(0));
+    turn(&mut [&mut one, &mut two], &mut router);
+    assert_eq!(one.answers.len(), 1, "an answer to somebody who is gone is nobody's");
 }

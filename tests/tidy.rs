@@ -18,7 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("auth", &["types", "config"]),
     ("dialect", &["types"]),
     ("session", &["types", "http", "dialect", "auth"]),
-    ("resource", &["types", "dialect", "session"]),
+    ("resource", &["types", "http", "dialect", "auth", "session"]),
     ("link", &["types", "telemetry"]),
     ("broker", &["types", "telemetry", "config", "index", "link"]),
     (

@@ -1,3 +1,6 @@
 //! Who may do what, and identities that cannot be forged.
 
+mod access;
 pub mod uuid;
+
+pub use access::{Access, Denied, Grant, Right};

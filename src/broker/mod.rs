@@ -1,5 +1,6 @@
 //! The broker: one loop around the index and the router. It speaks to workers only.
 
+mod census;
 mod links;
 pub mod member;
 mod resolved;
@@ -9,8 +10,10 @@ use std::io;
 
 use tracing::{debug, error, info};
 
+pub use self::census::Limits;
 use self::links::Links;
 use self::router::Router;
+use crate::config::Config;
 use crate::link::control::{Control, Order, Peer, Report, RoleEnd};
 use crate::link::poller::{Interest, Poller, Ready};
 use crate::types::{Generation, Source, WorkerId};
@@ -35,6 +38,7 @@ fn serve(generation: Generation, control: Box<dyn Control>) -> io::Result<RoleEn
         poller,
         router: Router::default(),
         links: Links::default(),
+        limits: Limits::default(),
         is_ready: false,
     };
     broker.serve()
@@ -46,6 +50,7 @@ struct Broker {
     poller: Poller,
     router: Router,
     links: Links,
+    limits: Limits,
     is_ready: bool,
 }
 
@@ -97,6 +102,7 @@ impl Broker {
                 Order::Roster { sources } => {
                     debug!(workers = sources.len(), "awaiting announcements");
                     self.router = Router::awaiting(sources);
+                    self.router.limit(self.limits);
                 }
                 Order::WorkerLink { source, transport } => {
                     self.poller.watch(transport.ready(), source.worker.0.into(), Interest::Edge)?;
@@ -105,10 +111,11 @@ impl Broker {
                 }
                 Order::WorkerDead { source } => self.bury(source),
                 Order::Stop | Order::Drain { .. } => return Ok(Next::End(RoleEnd::Told)),
-                Order::Configure { .. }
-                | Order::Listen(_)
-                | Order::Link { .. }
-                | Order::Quiesce => {}
+                Order::Configure { json } => {
+                    self.limits = limits(&json)?;
+                    self.router.limit(self.limits);
+                }
+                Order::Listen(_) | Order::Link { .. } | Order::Quiesce => {}
             }
         }
         Ok(if peer == Peer::Gone { Next::End(RoleEnd::Alone) } else { Next::Turn })
@@ -177,4 +184,10 @@ impl Broker {
             error!(%error, "the supervisor cannot be told");
         }
     }
+}
+
+fn limits(json: &str) -> io::Result<Limits> {
+    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    let admission = Config::from_json(json).map_err(invalid)?.admission;
+    Ok(Limits { max_clients: admission.max_clients, max_per_ip: admission.max_per_ip })
 }

@@ -6,10 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::fmt;
 
+use super::census::{Census, Limits};
 use super::member::{Member, Standing};
 use super::resolved::Resolved;
 use crate::index::Index;
-use crate::link::message::{Deliver, ToBroker, ToWorker, VERSION};
+use crate::link::message::{Deliver, Found, Question, ToBroker, ToWorker, VERSION};
+use crate::types::limits::ANSWER_VALUES_MAX;
 use crate::types::{
     Client, JoinNumber, Number, Place, Publication, Recipients, Sequence, Slot, Source, WorkerId,
 };
@@ -18,6 +20,7 @@ use crate::types::{
 #[derive(Debug, Default)]
 pub struct Router {
     index: Index,
+    census: Census,
     members: BTreeMap<WorkerId, Member>,
     /// Workers that lived when this broker started and have not announced their clients yet: while
     /// there is one, nothing is resolved (rule L6).
@@ -76,6 +79,12 @@ impl Router {
         Self { awaited: sources.into_iter().collect(), ..Self::default() }
     }
 
+    /// Sets what joins are measured against, before there is any.
+    pub fn limit(&mut self, limits: Limits) {
+        debug_assert_eq!(self.index.clients(), 0, "limits are set before anybody joins");
+        self.census = Census::new(limits);
+    }
+
     /// A link to a worker was made.
     pub fn linked(&mut self, source: Source) {
         let former = self.members.insert(source.worker, Member::new(source));
@@ -90,6 +99,7 @@ impl Router {
         self.members.remove(&source.worker);
         self.resolved.forget();
         self.index.remove_worker(source.worker);
+        self.census.remove_worker(source.worker);
     }
 
     /// A worker's process has ended: it is not awaited any more.
@@ -156,7 +166,9 @@ impl Router {
     ) -> Result<(), Breach> {
         self.last_join = self.last_join.max(number.0);
         let place = Place { worker: source.worker, slot };
-        self.index.join(place, number, &client).map_err(|_| Breach::Taken(slot))
+        self.index.join(place, number, &client).map_err(|_| Breach::Taken(slot))?;
+        self.census.join(place, &client);
+        Ok(())
     }
 
     /// Does what was held back while workers were awaited, once none is.
@@ -190,6 +202,19 @@ impl Router {
                 self.leave(source, slot);
                 Ok(())
             }
+            ToBroker::Retag { slot, tags } => {
+                if self.index.retag(Place { worker: source.worker, slot }, &tags) {
+                    self.resolved.forget();
+                }
+                Ok(())
+            }
+            ToBroker::Ask { slot, question } => {
+                let Question { number, tenant, query, tag } = question;
+                let found = self.index.values(&tenant, &query, &tag, ANSWER_VALUES_MAX);
+                let found = Found { clients: found.clients, values: found.values };
+                self.tell(source.worker, &ToWorker::Answer { slot, number, found });
+                Ok(())
+            }
             ToBroker::Publish { number, publication } => self.publish(source, number, &publication),
             ToBroker::Hello { .. }
             | ToBroker::Announce { .. }
@@ -201,7 +226,12 @@ impl Router {
     fn join(&mut self, source: Source, slot: Slot, client: &Client) -> Result<(), Breach> {
         let number = JoinNumber(self.last_join + 1);
         let place = Place { worker: source.worker, slot };
+        if let Err(full) = self.census.admit(self.index.clients(), client) {
+            self.tell(source.worker, &ToWorker::Refused { slot, full });
+            return Ok(());
+        }
         self.index.join(place, number, client).map_err(|_| Breach::Taken(slot))?;
+        self.census.join(place, client);
         self.last_join = number.0;
         self.resolved.forget();
         let own = self.connections(source.worker);
@@ -217,7 +247,9 @@ impl Router {
 
     /// A worker may take back a join that was not answered: then there is nobody to remove.
     fn leave(&mut self, source: Source, slot: Slot) {
-        if self.index.leave(Place { worker: source.worker, slot }).is_some() {
+        let place = Place { worker: source.worker, slot };
+        if self.index.leave(place).is_some() {
+            self.census.leave(place);
             self.resolved.forget();
         }
         self.tell(source.worker, &ToWorker::Left { slot });

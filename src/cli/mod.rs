@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod check;
+mod embed;
 mod publish;
 mod serve;
 mod settings;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::settings::Settings;
+use crate::resource::Resources;
 use crate::server::Role;
 
 /// The exit code of a configuration that is wrong (`EX_CONFIG` of sysexits.h).
@@ -47,8 +49,12 @@ enum Command {
 /// Runs the command that the arguments name; a child of the supervisor plays its role.
 #[must_use]
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    run_with(arguments, &Resources::default())
+}
+
+fn run_with(arguments: Vec<OsString>, own: &Resources) -> ExitCode {
     if let Some(role) = Role::from_arguments(arguments.clone()) {
-        return role.run();
+        return role.run(own);
     }
     let line = match Line::try_parse_from(spelling::modern(arguments)) {
         Ok(line) => line,

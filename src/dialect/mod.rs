@@ -1,7 +1,9 @@
 //! The wire languages: how the text of a client becomes a command, and how a publication is
 //! rendered for one. A new dialect is a new file and one line in each list here.
 
+pub mod gomoob;
 pub mod phpws;
+pub mod tags;
 
 use std::borrow::Cow;
 
@@ -12,17 +14,20 @@ use crate::types::Content;
 pub enum Dialect {
     /// phpWebSocketServer's.
     Phpws,
+    /// Gomoob's: the bare JSON of each message. Also what resources of an embedding program speak.
+    Gomoob,
 }
 
 impl Dialect {
     /// How many there are: tables by dialect have this many places.
-    pub const COUNT: usize = 1;
+    pub const COUNT: usize = 2;
 
     /// The dialect's place in such a table.
     #[must_use]
     pub const fn place(self) -> usize {
         match self {
             Self::Phpws => 0,
+            Self::Gomoob => 1,
         }
     }
 
@@ -31,6 +36,7 @@ impl Dialect {
     pub fn render(self, content: &Content, cast: Cast) -> Cow<'_, [u8]> {
         match self {
             Self::Phpws => phpws::render(content, cast),
+            Self::Gomoob => gomoob::render(content),
         }
     }
 }

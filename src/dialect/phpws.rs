@@ -5,11 +5,32 @@ use std::fmt;
 
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use serde_json::value::RawValue;
+
 use super::Cast;
-use crate::types::{Content, Form};
+use crate::types::{Content, Credentials, Form};
 
 /// What acknowledges a message, as long as no application has set a `fyi`.
 pub const NEXT: &str = r#"{"opcode":"next","fyi":""}"#;
+
+/// What acknowledges a message once an application has something to say with it.
+#[must_use]
+pub fn next_with(fyi: &str) -> String {
+    format!(r#"{{"opcode":"next","fyi":{}}}"#, serde_json::Value::from(fyi))
+}
+
+/// What a client gets for what it may not do.
+#[must_use]
+pub fn error(why: &str) -> String {
+    format!(r#"{{"opcode":"error","error":{}}}"#, serde_json::Value::from(why))
+}
+
+/// What a client gets that is one too many.
+#[must_use]
+pub fn close_because(why: &str) -> String {
+    format!(r#"{{"opcode":"close","error":{}}}"#, serde_json::Value::from(why))
+}
+
 /// What a client gets whose path is not known.
 pub const CLOSE: &str = r#"{"opcode":"close"}"#;
 /// What a client gets while there is no broker to let it in.
@@ -47,29 +68,103 @@ pub enum Command<'a> {
     Nothing,
 }
 
+/// A packet, taken apart as far as the server cares.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Packet<'a> {
+    /// What it asks for.
+    pub command: Command<'a>,
+    /// Who it says it speaks for: `key` and `secret`, when both are there.
+    pub credentials: Option<Credentials<'a>>,
+    /// Whether it may be forwarded as it came.
+    pub discretion: Discretion,
+}
+
+/// Whether a packet may be forwarded as it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discretion {
+    /// It holds nothing that is for the server alone.
+    AsItCame,
+    /// It holds a secret: only [`without_credentials`] may be forwarded.
+    Stripped,
+}
+
 /// Reads a packet.
 ///
 /// # Errors
 ///
 /// When the text is no JSON.
-pub fn parse(text: &str) -> Result<Command<'_>, NotJson> {
+pub fn parse(text: &str) -> Result<Packet<'_>, NotJson> {
     let mut json = serde_json::Deserializer::from_str(text);
-    let packet = json.deserialize_any(PacketVisitor).map_err(|_| NotJson)?;
+    let members = json.deserialize_any(PacketVisitor).map_err(|_| NotJson)?;
     json.end().map_err(|_| NotJson)?;
-    let opcode = match &packet.opcode {
-        Some(Scalar::Text(opcode)) => opcode.as_ref(),
-        _ => return Ok(Command::Nothing),
-    };
-    Ok(match opcode {
+    let Members { opcode, uuid, ident, key, secret } = members;
+    let opcode = opcode.and_then(Scalar::text).unwrap_or_default();
+    let command = match opcode.as_ref() {
         "broadcast" => Command::Broadcast,
         "feedback" => Command::Feedback {
-            uuid: packet.uuid.and_then(Scalar::text),
-            ident: packet.ident.and_then(Scalar::decimal_or_text),
+            uuid: uuid.and_then(Scalar::text),
+            ident: ident.and_then(Scalar::decimal_or_text),
         },
         "echo" => Command::Echo,
         "quit" => Command::Quit,
         _ => Command::Nothing,
-    })
+    };
+    let discretion = if secret.is_some() { Discretion::Stripped } else { Discretion::AsItCame };
+    // Either alone is a word of the application's own, and proves nothing.
+    let credentials = key.zip(secret).map(|(key, secret)| Credentials {
+        // What is no text names no application.
+        key: key.decimal_or_text().unwrap_or_default(),
+        secret: secret.decimal_or_text(),
+    });
+    Ok(Packet { command, credentials, discretion })
+}
+
+/// A packet without its `key` and `secret`; the values of all other members as they came.
+#[must_use]
+pub fn without_credentials(packet: &str) -> String {
+    let mut stripped = String::with_capacity(packet.len());
+    for (name, value) in serde_json::from_str::<RawMembers<'_>>(packet).unwrap_or_default().0 {
+        if name == "key" || name == "secret" {
+            continue;
+        }
+        stripped.push(if stripped.is_empty() { '{' } else { ',' });
+        stripped.push_str(&serde_json::Value::from(name.as_ref()).to_string());
+        stripped.push(':');
+        stripped.push_str(value.get());
+    }
+    if stripped.is_empty() {
+        stripped.push('{');
+    }
+    stripped.push('}');
+    stripped
+}
+
+/// The members of an object in their order, their values as they were written.
+#[derive(Default)]
+struct RawMembers<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> serde::Deserialize<'de> for RawMembers<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        struct RawVisitor;
+
+        impl<'de> Visitor<'de> for RawVisitor {
+            type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some((Name(name), value)) = map.next_entry()? {
+                    members.push((name, value));
+                }
+                Ok(members)
+            }
+        }
+
+        json.deserialize_map(RawVisitor).map(Self)
+    }
 }
 
 /// A text that is no JSON; clients of this family are closed for it.
@@ -94,12 +189,14 @@ pub fn render(content: &Content, cast: Cast) -> Cow<'_, [u8]> {
     }
 }
 
-/// The members that decide where a packet goes; of one name given twice the last holds, as in PHP.
+/// The members that the server looks at; of one name given twice the last holds, as in PHP.
 #[derive(Default)]
-struct Packet<'a> {
+struct Members<'a> {
     opcode: Option<Scalar<'a>>,
     uuid: Option<Scalar<'a>>,
     ident: Option<Scalar<'a>>,
+    key: Option<Scalar<'a>>,
+    secret: Option<Scalar<'a>>,
 }
 
 /// A member's value, as far as it can be a name.
@@ -130,19 +227,21 @@ impl<'a> Scalar<'a> {
 struct PacketVisitor;
 
 impl<'de> Visitor<'de> for PacketVisitor {
-    type Value = Packet<'de>;
+    type Value = Members<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Packet<'de>, A::Error> {
-        let mut packet = Packet::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut packet = Members::default();
         while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
             match name.as_ref() {
                 "opcode" => packet.opcode = Some(map.next_value()?),
                 "uuid" => packet.uuid = Some(map.next_value()?),
                 "ident" => packet.ident = Some(map.next_value()?),
+                "key" => packet.key = Some(map.next_value()?),
+                "secret" => packet.secret = Some(map.next_value()?),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -151,33 +250,33 @@ impl<'de> Visitor<'de> for PacketVisitor {
         Ok(packet)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Packet<'de>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Members<'de>, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Packet::default())
+        Ok(Members::default())
     }
 
-    fn visit_str<E: Error>(self, _: &str) -> Result<Packet<'de>, E> {
-        Ok(Packet::default())
+    fn visit_str<E: Error>(self, _: &str) -> Result<Members<'de>, E> {
+        Ok(Members::default())
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Packet<'de>, E> {
-        Ok(Packet::default())
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Members<'de>, E> {
+        Ok(Members::default())
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Packet<'de>, E> {
-        Ok(Packet::default())
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Members<'de>, E> {
+        Ok(Members::default())
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Packet<'de>, E> {
-        Ok(Packet::default())
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Members<'de>, E> {
+        Ok(Members::default())
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Packet<'de>, E> {
-        Ok(Packet::default())
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Members<'de>, E> {
+        Ok(Members::default())
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Packet<'de>, E> {
-        Ok(Packet::default())
+    fn visit_unit<E: Error>(self) -> Result<Members<'de>, E> {
+        Ok(Members::default())
     }
 }
 

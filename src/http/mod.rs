@@ -4,14 +4,20 @@
 //! parses that with [`parse`], and asks [`decide`] what the request wants. Bytes after the head
 //! belong to the WebSocket.
 
+mod forwarded;
 mod handshake;
 mod head;
+mod origin;
+mod query;
 mod refusal;
 mod response;
 mod scan;
 
+pub use forwarded::effective_address;
 pub use handshake::{ClientType, Request, Upgrade, Wanted, decide};
 pub use head::{Head, Version, parse};
+pub use origin::{Origins, is_same_origin};
+pub use query::{has_parameter, parameter};
 pub use refusal::{Refusal, Status};
 pub use response::{Content, page_response, switching_protocols};
 pub use scan::HeadScanner;

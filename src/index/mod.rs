@@ -19,7 +19,7 @@ use self::idents::Idents;
 use self::members::Members;
 use self::names::{Name, NameId, Names};
 use self::places::{Entry, Places, Reach, Rows};
-pub use self::resolve::Resolved;
+pub use self::resolve::{Carried, Resolved};
 use self::uuids::Uuids;
 use crate::types::{Client, ClientClass, ClientUuid, JoinNumber, Place, Tags, WorkerId};
 

@@ -49,6 +49,11 @@ impl<'a> Name<'a> {
         Self { tenant, name: b"", value: b"" }
     }
 
+    /// Its value, if it is a tag of this name.
+    pub(super) fn value_of_tag(self, name: &str) -> Option<&'a [u8]> {
+        (!name.is_empty() && self.name == name.as_bytes()).then_some(self.value)
+    }
+
     /// The tenant it is in.
     #[cfg(any(test, debug_assertions))]
     pub(super) fn tenant_id(self) -> NameId {
@@ -151,6 +156,11 @@ impl<V> Names<V> {
     /// What a name stands for.
     pub(super) fn get(&self, id: NameId) -> Option<&V> {
         known(&self.records, id).map(|record| &record.value)
+    }
+
+    /// The name that has an id.
+    pub(super) fn name_of(&self, id: NameId) -> Option<Name<'_>> {
+        known(&self.records, id).map(Record::name)
     }
 
     /// What a name stands for, to change it.

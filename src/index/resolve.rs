@@ -28,6 +28,15 @@ pub struct Resolved {
     pub single: bool,
 }
 
+/// What the clients carry that a tag query matches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// How many clients match.
+    pub clients: u64,
+    /// The values of one tag of theirs.
+    pub values: Vec<Box<str>>,
+}
+
 impl Index {
     /// Finds out whom an address reaches at this moment; nobody outside of the tenant.
     ///
@@ -61,6 +70,29 @@ impl Index {
     pub fn place_of(&self, tenant: &Tenant, uuid: ClientUuid) -> Option<Place> {
         let tenant = self.tenants.find(Name::tenant(tenant))?;
         self.uuids.find(tenant, uuid, &self.places)
+    }
+
+    /// How many clients a tag query matches, and what another tag of theirs says: one value for each
+    /// client that carries it, in no order, as many as are wanted at the most.
+    ///
+    /// The cost follows the number of clients that match.
+    #[must_use]
+    pub fn values(&self, tenant: &Tenant, query: &TagQuery, tag: &str, wanted: usize) -> Carried {
+        let Some(tenant) = self.tenants.find(Name::tenant(tenant)) else {
+            return Carried::default();
+        };
+        let sets = self.matching(tenant, query);
+        let clients = sets.iter().map(|(_, slots)| slots.0.len()).sum();
+        let places =
+            sets.iter().flat_map(|(w, slots)| slots.iter().map(|slot| Place { worker: *w, slot }));
+        let values = places.filter_map(|place| self.value_of(place, tag));
+        Carried { clients, values: values.take(wanted).collect() }
+    }
+
+    fn value_of(&self, place: Place, tag: &str) -> Option<Box<str>> {
+        let rows = &self.places.get(place)?.rows;
+        let value = rows.iter().find_map(|row| self.rows.name_of(*row)?.value_of_tag(tag))?;
+        str::from_utf8(value).ok().map(Box::from)
     }
 
     /// The client that joined first of those with this UUID or this ident.

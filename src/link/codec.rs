@@ -13,9 +13,10 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use self::decode::Fields;
 pub use self::encode::encode_publish;
 use self::encode::{
-    framed, put_client, put_deliver, put_length, put_publication, put_slots, put_source,
+    framed, put_client, put_deliver, put_found, put_length, put_publication, put_question,
+    put_slots, put_source, put_tags,
 };
-use super::message::{SetName, ToBroker, ToWorker};
+use super::message::{Full, SetName, ToBroker, ToWorker};
 use crate::types::limits::LINK_MESSAGE_BYTES_MAX;
 use crate::types::{JoinNumber, Number, Sequence};
 
@@ -152,6 +153,16 @@ impl Wire for ToBroker {
                 out.put_u64_le(number.0);
                 put_publication(out, publication);
             }
+            Self::Retag { slot, tags } => {
+                out.put_u8(8);
+                out.put_u32_le(slot.0);
+                put_tags(out, tags);
+            }
+            Self::Ask { slot, question } => {
+                out.put_u8(9);
+                out.put_u32_le(slot.0);
+                put_question(out, question);
+            }
         });
     }
 
@@ -169,6 +180,8 @@ impl Wire for ToBroker {
             5 => Self::Join { slot: body.slot()?, client: body.client()? },
             6 => Self::Leave { slot: body.slot()? },
             7 => Self::Publish { number: Number(body.u64()?), publication: body.publication()? },
+            8 => Self::Retag { slot: body.slot()?, tags: body.tags()? },
+            9 => Self::Ask { slot: body.slot()?, question: body.question()? },
             kind => return Err(Malformed::Unknown("kind", kind)),
         };
         body.end()?;
@@ -204,6 +217,20 @@ impl Wire for ToWorker {
                 out.put_u8(6);
                 out.put_u64_le(up_to.0);
             }
+            Self::Refused { slot, full } => {
+                out.put_u8(7);
+                out.put_u32_le(slot.0);
+                out.put_u8(match full {
+                    Full::Clients => 1,
+                    Full::Address => 2,
+                });
+            }
+            Self::Answer { slot, number, found } => {
+                out.put_u8(8);
+                out.put_u32_le(slot.0);
+                out.put_u32_le(*number);
+                put_found(out, found);
+            }
         });
     }
 
@@ -221,6 +248,8 @@ impl Wire for ToWorker {
             },
             5 => Self::Left { slot: body.slot()? },
             6 => Self::Acknowledged { up_to: Number(body.u64()?) },
+            7 => Self::Refused { slot: body.slot()?, full: body.full()? },
+            8 => Self::Answer { slot: body.slot()?, number: body.u32()?, found: body.found()? },
             kind => return Err(Malformed::Unknown("kind", kind)),
         };
         body.end()?;

@@ -1,11 +1,12 @@
 //! What worker and broker say to each other (rules L1 to L8 of `docs/architecture.md`).
 
 use crate::types::{
-    Client, Content, JoinNumber, Number, Publication, Sequence, Slot, SlotSet, Source,
+    Client, Content, JoinNumber, Number, Publication, Sequence, Slot, SlotSet, Source, TagQuery,
+    Tags, Tenant,
 };
 
 /// The version of this language; both sides are the same binary, so any other ends the link.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// From a worker to the broker. A link begins with `Hello`, announcements, and `Announced`.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +52,20 @@ pub enum ToBroker {
         /// Its slot.
         slot: Slot,
     },
+    /// A client that carries other tags from now on.
+    Retag {
+        /// Its slot.
+        slot: Slot,
+        /// All its tags.
+        tags: Tags,
+    },
+    /// A client that wants to know who carries some tags.
+    Ask {
+        /// Its slot.
+        slot: Slot,
+        /// What it asks.
+        question: Question,
+    },
     /// A publication, kept by the worker until it is acknowledged (rule L4).
     Publish {
         /// Its place in the line of this worker.
@@ -85,6 +100,22 @@ pub enum ToWorker {
         /// Connections of the worker that has the fewest.
         smallest: u32,
     },
+    /// The client in this slot is not let in; the broker does not know it.
+    Refused {
+        /// Its slot.
+        slot: Slot,
+        /// Which limit is reached.
+        full: Full,
+    },
+    /// The answer to an [`ToBroker::Ask`].
+    Answer {
+        /// The slot of who asked.
+        slot: Slot,
+        /// The number of the question.
+        number: u32,
+        /// Who was found.
+        found: Found,
+    },
     /// No publication resolved from now on names this slot: it may be given away (rule L3).
     Left {
         /// The slot.
@@ -95,6 +126,38 @@ pub enum ToWorker {
         /// The last one.
         up_to: Number,
     },
+}
+
+/// Which limit a join has reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// `maxClients`.
+    Clients,
+    /// `maxPerIP`.
+    Address,
+}
+
+/// Who carries some tags, and what another tag of theirs says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Counts the questions of a worker.
+    pub number: u32,
+    /// The space that is searched.
+    pub tenant: Tenant,
+    /// What they carry.
+    pub query: TagQuery,
+    /// The name of the tag whose values are wanted.
+    pub tag: Box<str>,
+}
+
+/// What the index knows about a [`Question`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Clients that match.
+    pub clients: u64,
+    /// The values of the wanted tag, one for each client that has it, in no order; at most
+    /// [`ANSWER_VALUES_MAX`](crate::types::limits::ANSWER_VALUES_MAX).
+    pub values: Vec<Box<str>>,
 }
 
 /// A publication on its way to one worker.

@@ -1,97 +1,127 @@
-//! What a path is served by.
+//! What a path is served by: the trait for it, and the resources that are built in.
 
-use std::collections::HashMap;
-
-use crate::session::Service;
-
-/// A built-in resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// phpWebSocketServer's packets.
-    Phpws,
-    /// Every message back to its sender.
-    Echo,
-    /// Gomoob's requests.
-    Gomoob,
-}
-
-impl Kind {
-    /// A new connection's service.
-    #[must_use]
-    pub fn service(self) -> Service {
-        match self {
-            Self::Phpws => Service::phpws(),
-            Self::Echo | Self::Gomoob => Service::Echo,
-        }
-    }
-}
-
-/// What a path comes to that nothing is bound to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unknown {
-    /// 101, `{"opcode":"close"}`, Close 1008: clients of phpWebSocketServer show a message for it.
-    Phpws,
-    /// An HTTP 404.
-    NotFound,
-    /// The resource `echo`.
-    Echo,
-    /// The resource `gomoob`.
-    Gomoob,
-}
-
-/// The paths that are served. They are compared to the letter; the query is no part of them.
-#[derive(Debug)]
-pub struct Paths {
-    bound: HashMap<Box<str>, Kind>,
-    unknown: Unknown,
-}
-
-impl Paths {
-    /// The paths that phpWebSocketServer registers: `/`, `/web` and `/php`.
-    #[must_use]
-    pub fn new(unknown: Unknown) -> Self {
-        let bound = ["/", "/web", "/php"].map(|path| (path.into(), Kind::Phpws));
-        Self { bound: HashMap::from(bound), unknown }
-    }
-
-    /// Binds a path, also one that was bound before.
-    pub fn bind(&mut self, path: &str, kind: Kind) {
-        self.bound.insert(path.into(), kind);
-    }
-
-    /// What serves a path.
-    ///
-    /// # Errors
-    ///
-    /// What to do with a path that nothing is bound to.
-    pub fn choose(&self, path: &str) -> Result<Kind, Unknown> {
-        match (self.bound.get(path), self.unknown) {
-            (Some(kind), _) => Ok(*kind),
-            (None, Unknown::Echo) => Ok(Kind::Echo),
-            (None, Unknown::Gomoob) => Ok(Kind::Gomoob),
-            (None, unknown) => Err(unknown),
-        }
-    }
-
-    /// Whether something is bound to a path.
-    #[must_use]
-    pub fn is_bound(&self, path: &str) -> bool {
-        self.bound.contains_key(path)
-    }
-}
-
+mod echo;
+mod gomoob;
+mod handle;
+mod own;
+mod paths;
+mod phpws;
 #[cfg(test)]
-mod tests {
-    use super::*;
+mod tests;
 
-    #[test]
-    fn paths_are_compared_to_the_letter_and_the_file_wins() {
-        let mut paths = Paths::new(Unknown::Phpws);
-        assert_eq!(paths.choose("/web"), Ok(Kind::Phpws));
-        assert_eq!(paths.choose("/WEB"), Err(Unknown::Phpws));
-        assert_eq!(paths.choose("/web/"), Err(Unknown::Phpws));
-        paths.bind("/web", Kind::Echo);
-        assert_eq!(paths.choose("/web"), Ok(Kind::Echo));
-        assert_eq!(Paths::new(Unknown::Echo).choose("/any"), Ok(Kind::Echo));
+use crate::http::parameter;
+use crate::session::{Message, Speech};
+use crate::types::{CloseReason, TagQuery};
+
+pub use echo::Echo;
+pub use gomoob::Gomoob;
+pub use handle::{Effect, Effects, Handle, NotPublished, Payload};
+pub use own::Resources;
+pub use paths::{Asked, Binding, Choice, Kind, Paths, ResourceId, Unknown};
+pub use phpws::Phpws;
+
+/// What is done with the connections of a path.
+///
+/// A worker has one value of each resource for all its connections, and calls it on its only
+/// thread: a call that takes long delays everybody on that worker. What belongs to one client goes
+/// into its tags, which all workers can address, or into a map by [`Handle::id`]. Whatever a
+/// resource wants done it tells the [`Handle`]; it is done, in order, when the call has returned.
+///
+/// A panic ends the connection that it was called for with Close 1011, and nothing else.
+///
+/// ```
+/// use tagcast::resource::{Handle, Resource};
+/// use tagcast::session::Message;
+/// use tagcast::types::Address;
+///
+/// /// Whatever a client says, everyone hears.
+/// struct Shout;
+///
+/// impl Resource for Shout {
+///     fn on_message(&mut self, client: &mut Handle<'_>, message: Message<'_>) {
+///         if let Some(text) = message.text() {
+///             client.publish(Address::everyone(), &text.to_uppercase()).ok();
+///         }
+///     }
+/// }
+/// ```
+pub trait Resource {
+    /// How its connections speak, unless their headers say that they are phpWebSocketServer's or
+    /// Gomoob's PHP clients.
+    fn speech(&self) -> Speech {
+        Speech::Gomoob
     }
+
+    /// A connection was opened: it can be addressed, and the handshake is answered.
+    fn on_open(&mut self, client: &mut Handle<'_>, opening: &Opening<'_>) {
+        let (_, _) = (client, opening);
+    }
+
+    /// A whole message came.
+    fn on_message(&mut self, client: &mut Handle<'_>, message: Message<'_>);
+
+    /// The answer to [`Handle::ask_who`].
+    fn on_who(&mut self, client: &mut Handle<'_>, who: &Who) {
+        let (_, _) = (client, who);
+    }
+
+    /// The connection ends, whoever ended it; always the last call for it. Its tags can still be
+    /// read, replies reach it no more, publications reach others.
+    fn on_close(&mut self, client: &mut Handle<'_>) {
+        let _ = client;
+    }
+
+    /// The connection ends because of a fault: the client broke the protocol, was too slow or
+    /// silent, or its socket broke. [`Resource::on_close`] follows.
+    fn on_error(&mut self, client: &mut Handle<'_>, fault: &CloseReason) {
+        let (_, _) = (client, fault);
+    }
+}
+
+/// What a client asked for when it opened its connection.
+#[derive(Clone, Copy)]
+pub struct Opening<'a> {
+    path: &'a str,
+    query: &'a str,
+}
+
+impl<'a> Opening<'a> {
+    /// From a request target.
+    #[must_use]
+    pub const fn new(path: &'a str, query: &'a str) -> Self {
+        Self { path, query }
+    }
+
+    /// The path, not decoded.
+    #[must_use]
+    pub const fn path(&self) -> &'a str {
+        self.path
+    }
+
+    /// A parameter of the query, decoded.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<std::borrow::Cow<'a, str>> {
+        parameter(self.query, name)
+    }
+}
+
+/// Without the query: a secret may stand in it.
+impl std::fmt::Debug for Opening<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opening").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Who carries some tags, over all workers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Who {
+    /// What was asked for.
+    pub query: TagQuery,
+    /// The name of the tag whose values were wanted.
+    pub tag: Box<str>,
+    /// Clients that match.
+    pub clients: u64,
+    /// The values of the wanted tag, one for each client that has it, in no order; a thousand at
+    /// the most.
+    pub values: Vec<Box<str>>,
 }

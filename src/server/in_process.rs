@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use self::threads::Threads;
 use crate::config::Config;
+use crate::resource::Resources;
 use crate::supervisor::{Prepared, StartError};
 
 /// A running server within this process. Its clients connect over real sockets; worker and broker
@@ -32,11 +33,15 @@ impl InProcess {
     ///
     /// As with the server of several processes: address, state folder, key, and the like.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_with(config, Resources::default())
+    }
+
+    pub(super) fn start_with(config: Config, own: Resources) -> Result<Self, StartError> {
         let prepared = Prepared::from_config(config)?;
         let addresses = prepared.listeners.addresses().to_vec();
         let system = |error| StartError::System { what: "the roles as threads", error };
         let (asked, ask) = std::io::pipe().map_err(system)?;
-        let threads = Threads::new(prepared, asked);
+        let threads = Threads::new((prepared, own), asked);
         let builder = thread::Builder::new().name("supervisor".to_owned());
         let thread = builder.spawn(move || threads.keep()).map_err(system)?;
         Ok(Self { addresses, ask, thread })

@@ -1,7 +1,9 @@
 //! The roles put together: as processes of one binary, or as threads of one process.
 
+mod builder;
 mod in_process;
 mod role;
 
+pub use builder::Builder;
 pub use in_process::InProcess;
 pub use role::Role;

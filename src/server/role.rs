@@ -11,6 +11,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::broker;
 use crate::link::control::{RoleEnd, Seat, SocketControl};
+use crate::resource::Resources;
 use crate::telemetry::{LevelFilter, LogFormat, Pipe, log_panics, log_to};
 use crate::types::{Generation, Source, WorkerId};
 use crate::worker;
@@ -51,8 +52,8 @@ impl Role {
 
     /// Plays the role until it ends. Blocks the calling thread, which should be the first one.
     #[must_use]
-    pub fn run(self) -> ExitCode {
-        match self.play() {
+    pub fn run(self, own: &Resources) -> ExitCode {
+        match self.play(own) {
             Ok(RoleEnd::Told | RoleEnd::Alone) => ExitCode::SUCCESS,
             Ok(RoleEnd::Failed(error)) | Err(error) => {
                 tracing::error!(%error, "role failed");
@@ -61,7 +62,7 @@ impl Role {
         }
     }
 
-    fn play(self) -> io::Result<RoleEnd> {
+    fn play(self, own: &Resources) -> io::Result<RoleEnd> {
         log_to(Pipe::standard_error()?, self.name(), self.format, self.level)?;
         log_panics();
         show_name();
@@ -78,6 +79,7 @@ impl Role {
             Kind::Worker(worker) => worker::run(
                 Seat { source: Source { worker, generation: self.generation } },
                 control,
+                own,
             ),
         })
     }

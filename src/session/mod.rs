@@ -1,4 +1,4 @@
-//! One client's life on its connection: messages go in, what they cause comes out.
+//! One client's life on its connection: frames of its dialect become messages for its resource.
 //!
 //! No socket and no clock; the worker carries out what is decided here.
 
@@ -9,9 +9,10 @@ mod quota;
 use std::borrow::Cow;
 
 use crate::auth::uuid::Signer;
+use crate::auth::{Access, Grant};
 use crate::dialect::Dialect;
-use crate::dialect::phpws::{self, BUFFER_OFF, BUFFER_ON, Command};
-use crate::types::{Address, ClientClass, ClientUuid, CloseCode, CloseReason, Form, Ident, Tenant};
+use crate::dialect::phpws::{self, BUFFER_OFF, BUFFER_ON};
+use crate::types::{ClientClass, ClientUuid, CloseCode, CloseReason, Ident};
 
 use self::chunks::Overflow;
 
@@ -24,33 +25,38 @@ pub use self::quota::Quota;
 pub struct Rules {
     /// Reads the UUIDs that publishers name.
     pub signer: Signer,
+    /// Who may open and who may publish.
+    pub access: Access,
     /// The largest message in bytes, also when it came in chunks.
     pub message_bytes_max: usize,
     /// Chunks between `bufferON` and `bufferOFF`; 0 means as many as fit.
     pub chunks_max: usize,
 }
 
-/// How a connection is served.
+/// How a connection speaks.
 #[derive(Debug)]
-pub enum Service {
-    /// phpWebSocketServer's packets.
+pub enum Speech {
+    /// phpWebSocketServer's way: a greeting, an acknowledgement for each message, chunks.
     Phpws(Option<Box<Chunks>>),
-    /// Every message back to its sender, as it came.
+    /// Gomoob's way: messages, and nothing around them.
+    Gomoob,
+    /// As [`Speech::Gomoob`], and no publication ever reaches it.
     Echo,
 }
 
-impl Service {
-    /// phpWebSocketServer's packets, with no message in chunks begun.
+impl Speech {
+    /// phpWebSocketServer's, with no message in chunks begun.
     #[must_use]
     pub fn phpws() -> Self {
         Self::Phpws(None)
     }
 
-    /// The dialect that publications are rendered in; none for a service that takes none.
+    /// The dialect that publications are rendered in; none for who takes none.
     #[must_use]
     pub fn dialect(&self) -> Option<Dialect> {
         match self {
             Self::Phpws(_) => Some(Dialect::Phpws),
+            Self::Gomoob => Some(Dialect::Gomoob),
             Self::Echo => None,
         }
     }
@@ -61,12 +67,16 @@ impl Service {
 pub struct Session {
     /// The client's identity.
     pub uuid: ClientUuid,
-    /// The space it publishes in.
-    pub tenant: Tenant,
+    /// The name that it gave itself.
+    pub ident: Option<Ident>,
+    /// The space that it lives in, and what it may do there.
+    pub grant: Grant,
     /// Web or php.
     pub class: ClientClass,
-    /// How it is served.
-    pub service: Service,
+    /// How it speaks.
+    pub speech: Speech,
+    /// What its acknowledgements say, once a resource has set something.
+    pub fyi: Option<Box<str>>,
 }
 
 /// A whole message of a client.
@@ -78,24 +88,33 @@ pub enum Message<'a> {
     Binary(&'a [u8]),
 }
 
-impl Message<'_> {
-    /// Its length in bytes.
+impl<'a> Message<'a> {
+    /// Its bytes.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> &'a [u8] {
         match self {
-            Self::Text(text) => text.len(),
-            Self::Binary(bytes) => bytes.len(),
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+
+    /// Its text, when it is one, or is one in a binary frame.
+    #[must_use]
+    pub fn text(&self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Binary(bytes) => str::from_utf8(bytes).ok(),
         }
     }
 }
 
-/// What a message causes.
+/// What a message comes to in the dialect of its connection.
 #[derive(Debug, PartialEq)]
-pub struct Outcome<'a> {
+pub struct Heard<'a> {
     /// Whether it is acknowledged, before anything else that it causes.
     pub acknowledge: Acknowledge,
-    /// What is done then.
-    pub action: Action<'a>,
+    /// What follows.
+    pub then: Then<'a>,
 }
 
 /// Whether a message is acknowledged by a `next`.
@@ -107,32 +126,17 @@ pub enum Acknowledge {
     No,
 }
 
-/// What a message causes beside its acknowledgement.
+/// What follows a message.
 #[derive(Debug, PartialEq)]
-pub enum Action<'a> {
-    /// Nothing.
+pub enum Then<'a> {
+    /// Nothing: it was a part of one.
     Nothing,
-    /// A publication in the session's tenant.
-    Publish {
-        /// To whom.
-        address: Address,
-        /// How the payload is meant.
-        form: Form,
-        /// What.
-        payload: Cow<'a, str>,
-    },
-    /// A text frame back to the client.
-    ReplyText(Cow<'a, str>),
-    /// A binary frame back to the client.
-    ReplyBinary(&'a [u8]),
-    /// The end of the connection.
+    /// Its resource gets this text.
+    Text(Cow<'a, str>),
+    /// Its resource gets these bytes.
+    Binary(&'a [u8]),
+    /// The connection ends.
     Close(CloseReason),
-}
-
-impl<'a> Outcome<'a> {
-    fn acknowledged(action: Action<'a>) -> Self {
-        Self { acknowledge: Acknowledge::Yes, action }
-    }
 }
 
 impl Session {
@@ -140,88 +144,67 @@ impl Session {
     /// worker takes no publication that its window has no room for (rule L4).
     #[must_use]
     pub fn weight(&self, message: Message<'_>) -> usize {
-        match (&self.service, message) {
-            (Service::Phpws(Some(chunks)), Message::Text(BUFFER_OFF)) => chunks.bytes(),
-            _ => message.bytes(),
+        match (&self.speech, message) {
+            (Speech::Phpws(Some(chunks)), Message::Text(BUFFER_OFF)) => chunks.bytes(),
+            _ => message.bytes().len(),
         }
     }
 
-    /// Decides what a message causes.
-    pub fn on_message<'a>(&mut self, message: Message<'a>, rules: &Rules) -> Outcome<'a> {
-        match (&self.service, message) {
-            (Service::Echo, Message::Text(text)) => Outcome {
-                acknowledge: Acknowledge::No,
-                action: Action::ReplyText(Cow::Borrowed(text)),
-            },
-            (Service::Echo, Message::Binary(bytes)) => {
-                Outcome { acknowledge: Acknowledge::No, action: Action::ReplyBinary(bytes) }
+    /// Decides what a message comes to.
+    pub fn on_message<'a>(&mut self, message: Message<'a>, rules: &Rules) -> Heard<'a> {
+        let then = match (&mut self.speech, message) {
+            (Speech::Phpws(chunks), message) => {
+                // Binary frames are treated like text by this family.
+                let then = match message.text() {
+                    Some(text) => in_chunks(chunks, text, rules),
+                    None => Then::Close(NOT_UTF8),
+                };
+                return Heard { acknowledge: Acknowledge::Yes, then };
             }
-            // Binary frames are treated like text on these paths.
-            (Service::Phpws(_), Message::Binary(bytes)) => match str::from_utf8(bytes) {
-                Ok(text) => Outcome::acknowledged(self.on_text(text, rules)),
-                Err(_) => Outcome::acknowledged(Action::Close(NOT_UTF8)),
-            },
-            (Service::Phpws(_), Message::Text(text)) => {
-                Outcome::acknowledged(self.on_text(text, rules))
-            }
+            (_, Message::Text(text)) => Then::Text(Cow::Borrowed(text)),
+            (_, Message::Binary(bytes)) => Then::Binary(bytes),
+        };
+        Heard { acknowledge: Acknowledge::No, then }
+    }
+
+    /// The acknowledgement of a message.
+    #[must_use]
+    pub fn next(&self) -> Cow<'static, str> {
+        match &self.fyi {
+            None => Cow::Borrowed(phpws::NEXT),
+            Some(fyi) => Cow::Owned(phpws::next_with(fyi)),
         }
     }
 
     /// Whether a text that is not UTF-8 is acknowledged before the connection ends for it.
     #[must_use]
     pub fn acknowledges_bad_text(&self) -> Acknowledge {
-        match self.service {
-            Service::Phpws(_) => Acknowledge::Yes,
-            Service::Echo => Acknowledge::No,
+        match self.speech {
+            Speech::Phpws(_) => Acknowledge::Yes,
+            Speech::Gomoob | Speech::Echo => Acknowledge::No,
         }
-    }
-
-    fn on_text<'a>(&mut self, text: &'a str, rules: &Rules) -> Action<'a> {
-        let Service::Phpws(chunks) = &mut self.service else { return Action::Nothing };
-        match (chunks.as_mut(), text) {
-            (_, BUFFER_ON) => {
-                *chunks = Some(Box::default());
-                Action::Nothing
-            }
-            (Some(_), BUFFER_OFF) => {
-                let whole = chunks.take().map(|chunks| chunks.whole()).unwrap_or_default();
-                self.on_packet(Cow::Owned(whole), rules)
-            }
-            (None, BUFFER_OFF) => Action::Nothing,
-            (Some(chunks), text) => match chunks.push(text, rules) {
-                Ok(()) => Action::Nothing,
-                Err(Overflow) => Action::Close(TOO_BIG_IN_CHUNKS),
-            },
-            (None, text) => self.on_packet(Cow::Borrowed(text), rules),
-        }
-    }
-
-    fn on_packet<'a>(&self, packet: Cow<'a, str>, rules: &Rules) -> Action<'a> {
-        if packet.is_empty() {
-            return Action::Close(EMPTY);
-        }
-        let address = match phpws::parse(&packet) {
-            Err(_) => return Action::Close(NOT_JSON),
-            Ok(Command::Nothing) => return Action::Nothing,
-            Ok(Command::Quit) => return Action::Close(QUIT),
-            Ok(Command::Echo) => return Action::ReplyText(packet),
-            Ok(Command::Broadcast) => Address::everyone_but(self.uuid),
-            Ok(Command::Feedback { uuid, ident }) => {
-                let uuid = uuid.and_then(|text| rules.signer.verify(&text));
-                let ident = ident.and_then(|text| Ident::new(&text).ok());
-                if uuid.is_none() && ident.is_none() {
-                    return Action::Nothing;
-                }
-                Address::first(uuid, ident)
-            }
-        };
-        Action::Publish { address, form: Form::PhpwsPacket, payload: packet }
     }
 }
 
-const QUIT: CloseReason = CloseReason::new(CloseCode::NORMAL, "quit");
-const EMPTY: CloseReason = CloseReason::new(CloseCode::DATA, "an empty message is no JSON");
-const NOT_JSON: CloseReason = CloseReason::new(CloseCode::DATA, "the message is no JSON");
+fn in_chunks<'a>(chunks: &mut Option<Box<Chunks>>, text: &'a str, rules: &Rules) -> Then<'a> {
+    match (chunks.as_mut(), text) {
+        (_, BUFFER_ON) => {
+            *chunks = Some(Box::default());
+            Then::Nothing
+        }
+        (Some(_), BUFFER_OFF) => {
+            let whole = chunks.take().map(|chunks| chunks.whole());
+            Then::Text(Cow::Owned(whole.unwrap_or_default()))
+        }
+        (None, BUFFER_OFF) => Then::Nothing,
+        (Some(chunks), text) => match chunks.push(text, rules) {
+            Ok(()) => Then::Nothing,
+            Err(Overflow) => Then::Close(TOO_BIG_IN_CHUNKS),
+        },
+        (None, text) => Then::Text(Cow::Borrowed(text)),
+    }
+}
+
 const NOT_UTF8: CloseReason = CloseReason::new(CloseCode::DATA, "the message is no UTF-8");
 const TOO_BIG_IN_CHUNKS: CloseReason =
     CloseReason::new(CloseCode::TOO_BIG, "too many chunks or bytes before bufferOFF");

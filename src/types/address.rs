@@ -44,6 +44,12 @@ impl Address {
         Self { recipients: Recipients::First { uuid, ident }, except: None }
     }
 
+    /// The same without one client.
+    #[must_use]
+    pub fn but(self, uuid: ClientUuid) -> Self {
+        Self { except: Some(uuid), ..self }
+    }
+
     /// Everyone who carries all these tags.
     #[must_use]
     pub fn matching(query: TagQuery) -> Self {

@@ -11,12 +11,16 @@ impl CloseCode {
     pub const AWAY: Self = Self(1001);
     /// The peer broke the protocol.
     pub const PROTOCOL: Self = Self(1002);
+    /// The socket broke; never on the wire (RFC 6455 §7.4.1).
+    pub const LOST: Self = Self(1006);
     /// The data does not fit its type (bad UTF-8, bad JSON).
     pub const DATA: Self = Self(1007);
     /// The peer broke a rule of ours.
     pub const POLICY: Self = Self(1008);
     /// A message above the limit.
     pub const TOO_BIG: Self = Self(1009);
+    /// A fault of the server's, such as a panic in a resource.
+    pub const INTERNAL: Self = Self(1011);
     /// Try again later.
     pub const LATER: Self = Self(1013);
 

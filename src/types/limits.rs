@@ -51,6 +51,8 @@ pub const HALF_FRAME_WAIT: Duration = Duration::from_secs(30);
 pub const WINDOW_PUBLICATIONS: u64 = 4096;
 /// Bytes of them; one publication is always admitted.
 pub const WINDOW_BYTES: usize = 8 * 1024 * 1024;
+/// Values in an answer about who is connected: a page that lists more needs another way.
+pub const ANSWER_VALUES_MAX: usize = 1000;
 /// The largest message on a link: a publication of the largest size with its address, or a set of
 /// slots. What is larger ends the link (rule L1).
 pub const LINK_MESSAGE_BYTES_MAX: usize = 256 * 1024 * 1024;

@@ -3,6 +3,7 @@
 mod address;
 mod client;
 mod close;
+mod credentials;
 mod ids;
 mod ip_range;
 pub mod limits;
@@ -13,6 +14,7 @@ mod tag;
 pub use address::{Address, Recipients};
 pub use client::{Client, ClientClass, Ident, IdentError};
 pub use close::{CloseCode, CloseReason};
+pub use credentials::Credentials;
 pub use ids::{
     ClientUuid, Generation, JoinNumber, Number, Place, Sequence, Slot, Source, Tenant, WorkerId,
 };

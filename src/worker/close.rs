@@ -43,7 +43,7 @@ impl Hub {
                 connection.is_full = true;
                 connection.outbox(self.now).push(bytes.split_off(taken), Kind::Frames, self.now);
             }
-            Sent::Broken => self.discard(slot, connection, "the socket is broken"),
+            Sent::Broken => self.discard(slot, connection, BROKEN),
         }
     }
 
@@ -88,7 +88,7 @@ impl Hub {
             Flushed::Empty => {}
             Flushed::Full | Flushed::Until(_) => connection.outbox = Some(outbox),
             Flushed::Closed => self.shut_write_side(slot, connection),
-            Flushed::Broken => self.discard(slot, connection, "the socket is broken"),
+            Flushed::Broken => self.discard(slot, connection, BROKEN),
         }
         if flushed == Flushed::Empty && matches!(connection.phase, Phase::Answering { .. }) {
             self.shut_write_side(slot, connection);
@@ -104,12 +104,13 @@ impl Hub {
 
     /// Ends a WebSocket with a Close frame; nothing is said to it afterwards.
     pub(super) fn close(&mut self, slot: Slot, connection: &mut Connection, reason: &CloseReason) {
-        self.close_with(
-            slot,
-            connection,
-            (Some(reason.code), &reason.text),
-            "closed by the server",
-        );
+        self.close_with(slot, connection, (reason.code, &reason.text), &Ended::ByServer(None));
+    }
+
+    /// Ends a WebSocket for a fault of its client; its resource is told which.
+    pub(super) fn fail(&mut self, slot: Slot, connection: &mut Connection, reason: &CloseReason) {
+        let fault = Ended::ByServer(Some(reason));
+        self.close_with(slot, connection, (reason.code, &reason.text), &fault);
     }
 
     /// Answers a Close of the peer; the code is given back (RFC 6455 §5.5.1).
@@ -120,15 +121,15 @@ impl Hub {
         (code, reason): (Option<CloseCode>, &str),
     ) {
         let code = code.unwrap_or(CloseCode::NORMAL);
-        self.close_with(slot, connection, (Some(code), reason), "closed by the client");
+        self.close_with(slot, connection, (code, reason), &Ended::ByClient);
     }
 
     fn close_with(
         &mut self,
         slot: Slot,
         connection: &mut Connection,
-        (code, reason): (Option<CloseCode>, &str),
-        who: &'static str,
+        (code, reason): (CloseCode, &str),
+        ended: &Ended<'_>,
     ) {
         if matches!(
             connection.phase,
@@ -137,11 +138,15 @@ impl Hub {
             return;
         }
         let client = connection.uuid().map(tracing::field::debug);
-        info!(connection = connection.serial, client, code = code.map(|code| code.0),
-            reason = %shown(reason), "{who}");
+        let (by, fault) = match ended {
+            Ended::ByServer(fault) => ("server", *fault),
+            Ended::ByClient => ("client", None),
+        };
+        info!(connection = connection.serial, client, by, code = code.0, reason = %shown(reason),
+            "connection closed");
         let mut frame = BytesMut::new();
-        write::close(&mut frame, code, reason);
-        self.uplink.leave(slot);
+        write::close(&mut frame, Some(code), reason);
+        self.tell_end(slot, connection, fault);
         self.advance(connection, Phase::Closing { until: self.now.after(CLOSE_WAIT) });
         connection.stash = None;
         self.write(slot, connection, frame.freeze(), Kind::Close);
@@ -159,7 +164,7 @@ impl Hub {
             // Where it cannot be set the end is a FIN instead of a reset.
             let _unset = sockopt::set_socket_linger(socket, Some(std::time::Duration::ZERO));
         }
-        self.close(slot, connection, &SLOW);
+        self.fail(slot, connection, &SLOW);
     }
 
     /// Writes the whole answer to a request that becomes no WebSocket, and ends.
@@ -181,7 +186,7 @@ impl Hub {
         if let Some(socket) = self.table.socket(slot)
             && shutdown(socket, Shutdown::Write).is_err()
         {
-            return self.discard(slot, connection, "the socket is broken");
+            return self.discard(slot, connection, BROKEN);
         }
         connection.outbox = None;
         self.advance(connection, Phase::Ending { until: self.now.after(CLOSE_WAIT) });
@@ -192,14 +197,15 @@ impl Hub {
         if let Some(client) = connection.uuid() {
             info!(connection = connection.serial, ?client, reason = why, "connection lost");
         }
-        self.uplink.leave(slot);
+        let lost = CloseReason::new(CloseCode::LOST, why);
+        self.tell_end(slot, connection, (why == BROKEN).then_some(&lost));
         self.advance(connection, Phase::Gone);
     }
 
     /// Discards a connection that is in the table.
     pub(super) fn drop_connection(&mut self, slot: Slot) {
         let Some(mut connection) = self.table.take(slot) else { return };
-        self.discard(slot, &mut connection, "the socket is broken");
+        self.discard(slot, &mut connection, BROKEN);
         self.put_back(slot, connection);
     }
 
@@ -212,6 +218,17 @@ impl Hub {
         }
         before
     }
+}
+
+/// What is said about a socket that takes or gives nothing any more.
+pub(super) const BROKEN: &str = "the socket is broken";
+
+/// Who ended a WebSocket.
+enum Ended<'a> {
+    /// We did; maybe for a fault of the client's.
+    ByServer(Option<&'a CloseReason>),
+    /// The client did.
+    ByClient,
 }
 
 /// A reason as the log may show it: it may have come from outside.

@@ -1,10 +1,13 @@
 //! One live socket, from its first byte to its last.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::clock::Moment;
 use super::outbox::{Outbox, Pace};
 use crate::http::HeadScanner;
+use crate::resource::ResourceId;
 use crate::session::{Heartbeat, Quota, Session};
 use crate::types::{ClientUuid, CloseCode, CloseReason};
 use crate::websocket::FrameReader;
@@ -16,6 +19,8 @@ pub(super) struct Connection {
     /// Counts the connections of this worker; the name of this one in the log.
     pub(super) serial: u64,
     pub(super) phase: Phase,
+    /// Who serves it, once that is known.
+    pub(super) resource: ResourceId,
     pub(super) reader: FrameReader,
     /// Present while the socket is full, and always for a client that is paced.
     pub(super) outbox: Option<Box<Outbox>>,
@@ -28,6 +33,7 @@ pub(super) struct Connection {
     /// When it is looked at next; a timer is set for this moment.
     pub(super) wake_at: Moment,
     pub(super) next_beat: Moment,
+    pub(super) sign: Sign,
     pub(super) heartbeat: Heartbeat,
     pub(super) control_frames: Quota,
     /// Half a frame has been waiting since then.
@@ -76,9 +82,22 @@ pub(super) struct Joining {
     pub(super) session: Box<Session>,
     /// The 101.
     pub(super) answer: Bytes,
+    /// Path and query, for the resource.
+    pub(super) target: (Box<str>, Box<str>),
     /// What came behind the head.
     pub(super) early: Vec<u8>,
     pub(super) until: Moment,
+}
+
+/// How it is found out that a client lives which says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// It is pinged, and closed when it does not answer.
+    Ping,
+    /// It would take a ping for an answer: its kernel has to acknowledge what it is sent.
+    Kernel,
+    /// It is pinged when nothing else came for this long, so that it does not give up itself.
+    KeepAlive(Duration),
 }
 
 /// What a publisher sent while the window was full; it is read no further (rule L4).
@@ -105,6 +124,7 @@ impl Connection {
             serial,
             wake_at: Moment::NEVER,
             phase: Phase::Head(Box::new(heading)),
+            resource: ResourceId::default(),
             reader: FrameReader::default(),
             outbox: None,
             pace: None,
@@ -112,6 +132,7 @@ impl Connection {
             watched: Watched { reads: true, writes: false },
             stash: None,
             next_beat: Moment::NEVER,
+            sign: Sign::Ping,
             heartbeat: Heartbeat::default(),
             control_frames: Quota::default(),
             half_frame_since: Moment::NEVER,
@@ -147,6 +168,9 @@ pub(super) const SILENT: CloseReason =
     CloseReason::new(CloseCode::AWAY, "nothing came for two pings");
 pub(super) const SLOW: CloseReason = CloseReason::new(CloseCode::LATER, "slow client");
 pub(super) const NO_BROKER: CloseReason = CloseReason::new(CloseCode::LATER, "try again later");
+pub(super) const FAULT: CloseReason =
+    CloseReason::new(CloseCode::INTERNAL, "a fault of the server");
+pub(super) const FULL: CloseReason = CloseReason::new(CloseCode::LATER, "too many connections");
 pub(super) const UNKNOWN_PATH: CloseReason = CloseReason::new(CloseCode::POLICY, "unknown path");
 pub(super) const CONTROL_FLOOD: CloseReason =
     CloseReason::new(CloseCode::POLICY, "too many control frames");

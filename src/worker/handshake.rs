@@ -1,20 +1,24 @@
 //! From a request head to an answer: a WebSocket, a page, or a refusal.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::{Bytes, BytesMut};
+use rustix::net::getsockname;
 use tracing::info;
 
-use super::connection::{Connection, Joining, NO_BROKER, Phase, UNKNOWN_PATH};
+use super::admission::{Admitted, TurnedAway};
+use super::clock::Moment;
+use super::connection::{Connection, FULL, Joining, NO_BROKER, Phase, Sign};
 use super::hub::Hub;
 use super::outbox::{Kind, Pace};
 use super::settings::Page;
 use crate::dialect::phpws;
 use crate::http::{self, Refusal, Request, Status, Upgrade, Wanted};
+use crate::link::message::Full;
 use crate::page;
-use crate::resource::Unknown;
-use crate::session::{Service, Session};
-use crate::types::{Client, ClientClass, ClientUuid, CloseReason, Ident, Slot, Tags};
+use crate::resource::Opening;
+use crate::session::{Session, Speech};
+use crate::types::{Client, ClientClass, ClientUuid, CloseReason, Ident, Slot};
 use crate::websocket::write;
 
 const NO_BROKER_REFUSAL: Refusal =
@@ -81,36 +85,48 @@ impl Hub {
         slot: Slot,
         connection: &mut Connection,
         upgrade: &Upgrade<'_>,
-        (peer, until, early): (SocketAddr, super::clock::Moment, Vec<u8>),
+        (peer, until, early): (SocketAddr, Moment, Vec<u8>),
     ) -> Result<(), Refusal> {
         let answer: Bytes = http::switching_protocols(&upgrade.accept, None).into();
-        let service = match self.settings.paths.choose(upgrade.path) {
-            Ok(kind) => kind.service(),
-            Err(Unknown::NotFound) => return Err(Refusal::NOT_FOUND),
-            Err(_) => {
-                self.pace(connection, upgrade.class());
-                self.turn_away(slot, connection, answer, (phpws::CLOSE, &UNKNOWN_PATH));
+        let admitted = match self.admit_upgrade(upgrade, (peer.ip(), self.local_ip(slot))) {
+            Ok(admitted) => admitted,
+            Err(TurnedAway::Refused(refusal)) => return Err(refusal),
+            Err(TurnedAway::Closed { class, word, reason }) => {
+                self.pace(connection, class);
+                self.turn_away(slot, connection, answer, (word, &reason));
                 return Ok(());
             }
         };
         let uuid = ClientUuid(uuid::Uuid::new_v4().into_bytes());
-        let client = Client {
-            tenant: self.tenant.clone(),
-            uuid,
-            ident: upgrade.ident.and_then(|text| Ident::new(text).ok()),
-            tags: Tags::default(),
-            class: class(upgrade, &service),
-            takes_publications: service.dialect().is_some(),
-            ip: peer.ip(),
-        };
-        let class = client.class;
-        self.pace(connection, class);
-        self.uplink.join(slot, client);
-        let session = Box::new(Session { uuid, tenant: self.tenant.clone(), class, service });
-        info!(connection = connection.serial, client = ?uuid, peer = %peer.ip(),
+        let Admitted { grant, resource, speech, class, tags, ip, sign } = admitted;
+        let ident = upgrade.ident.and_then(|text| Ident::new(text).ok());
+        info!(connection = connection.serial, client = ?uuid, peer = %ip,
             path = %shown(upgrade.path), ?class, "joining");
-        connection.phase = Phase::Joining(Box::new(Joining { session, answer, early, until }));
+        self.uplink.join(
+            slot,
+            Client {
+                tenant: grant.tenant.clone(),
+                uuid,
+                ident: ident.clone(),
+                tags,
+                class,
+                takes_publications: speech.dialect().is_some(),
+                ip,
+            },
+        );
+        self.pace(connection, class);
+        (connection.resource, connection.sign) = (resource, sign);
+        let session = Box::new(Session { uuid, ident, grant, class, speech, fyi: None });
+        let target = (upgrade.path.into(), upgrade.query.unwrap_or_default().into());
+        let joining = Joining { session, answer, target, early, until };
+        connection.phase = Phase::Joining(Box::new(joining));
         Ok(())
+    }
+
+    /// The address that a client has connected to.
+    fn local_ip(&self, slot: Slot) -> Option<IpAddr> {
+        let address = getsockname(self.table.socket(slot)?).ok()?;
+        SocketAddr::try_from(address).ok().map(|address| address.ip())
     }
 
     fn pace(&self, connection: &mut Connection, class: ClientClass) {
@@ -131,19 +147,28 @@ impl Hub {
 
     fn open_taken(&mut self, slot: Slot, connection: &mut Connection) {
         let Phase::Joining(joining) = self.advance(connection, Phase::Gone) else { return };
-        let Joining { session, answer, mut early, .. } = *joining;
-        let greeting = match session.service {
-            Service::Phpws(_) => Some(phpws::ready(&self.settings.rules.signer.text(session.uuid))),
-            Service::Echo => None,
+        let Joining { session, answer, target, mut early, .. } = *joining;
+        let greeting = match session.speech {
+            Speech::Phpws(_) => Some(phpws::ready(&self.settings.rules.signer.text(session.uuid))),
+            Speech::Gomoob | Speech::Echo => None,
         };
         info!(connection = connection.serial, client = ?session.uuid, "connection opened");
         connection.phase = Phase::Open(session);
-        if !self.settings.ping_every.is_zero() && connection.pace.is_none() {
-            connection.next_beat = self.now.after(self.settings.ping_every);
-        }
+        connection.next_beat = self.first_beat(connection.sign);
         self.greet(slot, connection, answer, greeting.as_deref());
+        self.tell_open(slot, connection, &Opening::new(&target.0, &target.1));
         if !early.is_empty() && connection.is_open() {
             self.on_bytes(slot, connection, &mut early);
+        }
+    }
+
+    fn first_beat(&self, sign: Sign) -> Moment {
+        match sign {
+            Sign::Ping if !self.settings.ping_every.is_zero() => {
+                self.now.after(self.settings.ping_every)
+            }
+            Sign::KeepAlive(quiet) => self.now.after(quiet),
+            Sign::Ping | Sign::Kernel => Moment::NEVER,
         }
     }
 
@@ -175,29 +200,47 @@ impl Hub {
         slot: Slot,
         connection: &mut Connection,
         answer: Bytes,
-        (text, reason): (&str, &CloseReason),
+        (word, reason): (Option<&str>, &CloseReason),
     ) {
-        self.greet(slot, connection, answer, Some(text));
+        self.greet(slot, connection, answer, word);
         self.close(slot, connection, reason);
     }
 
     /// Nobody let the client in before its deadline.
     pub(super) fn give_up_joining(&mut self, slot: Slot, connection: &mut Connection) {
-        let Phase::Joining(joining) = &connection.phase else { return };
-        let answer = joining.answer.clone();
-        if matches!(joining.session.service, Service::Phpws(_)) {
-            self.turn_away(slot, connection, answer, (phpws::TRY_AGAIN, &NO_BROKER));
-        } else {
-            self.refuse(slot, connection, &NO_BROKER_REFUSAL);
-        }
+        let refusal = NO_BROKER_REFUSAL;
+        self.end_joining(slot, connection, (phpws::TRY_AGAIN, &NO_BROKER), &refusal);
     }
-}
 
-/// Php-type clients exist on phpWebSocketServer's paths only.
-fn class(upgrade: &Upgrade<'_>, service: &Service) -> ClientClass {
-    match service {
-        Service::Phpws(_) => upgrade.class(),
-        Service::Echo => ClientClass::Web,
+    /// There are as many clients as there may be, in all or from this address.
+    pub(super) fn turn_full_away(&mut self, slot: Slot, full: Full, client: &Client) {
+        let Some(mut connection) = self.table.take(slot) else { return };
+        let (why, status) = match full {
+            Full::Clients => ("Too many connections".to_owned(), Status::Unavailable),
+            Full::Address => {
+                (format!("Too many connections from: {}", client.ip), Status::TooManyRequests)
+            }
+        };
+        let word = phpws::close_because(&why);
+        let refusal = Refusal { status, why: why.into() };
+        self.end_joining(slot, &mut connection, (&word, &FULL), &refusal);
+        self.put_back(slot, connection);
+    }
+
+    fn end_joining(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        (word, reason): (&str, &CloseReason),
+        refusal: &Refusal,
+    ) {
+        let Phase::Joining(joining) = &connection.phase else { return };
+        if matches!(joining.session.speech, Speech::Phpws(_)) {
+            let answer = joining.answer.clone();
+            self.turn_away(slot, connection, answer, (Some(word), reason));
+        } else {
+            self.refuse(slot, connection, refusal);
+        }
     }
 }
 

@@ -9,14 +9,15 @@ use super::accept::Doors;
 use super::broker_link::BrokerLink;
 use super::clock::{Clock, Moment};
 use super::fanout::Fanout;
+use super::service::Services;
 use super::settings::Settings;
 use super::table::Table;
 use super::timers::Timers;
 use super::uplink::{Downlink, Uplink};
 use crate::link::control::{Control, Report, RoleEnd, Seat};
 use crate::link::poller::{Poller, Ready};
+use crate::types::Slot;
 use crate::types::limits::READ_BYTES;
-use crate::types::{Slot, Tenant};
 
 /// Events that one wait hands out: a turn serves this many sockets at the most.
 pub(super) const EVENTS: usize = 512;
@@ -54,6 +55,7 @@ pub(super) struct Hub {
     pub(super) control: Box<dyn Control>,
     pub(super) poller: Poller,
     pub(super) settings: Settings,
+    pub(super) services: Services,
     pub(super) clock: Clock,
     pub(super) now: Moment,
     pub(super) stage: Stage,
@@ -69,8 +71,6 @@ pub(super) struct Hub {
     pub(super) broken: Vec<Slot>,
     /// Every read goes here first; an idle connection owns no buffer.
     pub(super) scratch: Vec<u8>,
-    /// The space of everybody, as long as there are no applications.
-    pub(super) tenant: Tenant,
     pub(super) last_serial: u64,
 }
 
@@ -78,7 +78,7 @@ impl Hub {
     pub(super) fn new(
         seat: Seat,
         (control, poller): (Box<dyn Control>, Poller),
-        settings: Settings,
+        (settings, services): (Settings, Services),
     ) -> Self {
         let clock = Clock::start();
         Self {
@@ -87,6 +87,7 @@ impl Hub {
             control,
             poller,
             settings,
+            services,
             clock,
             stage: Stage::Serving,
             doors: Doors::default(),
@@ -98,7 +99,6 @@ impl Hub {
             paused: Vec::new(),
             broken: Vec::new(),
             scratch: vec![0; READ_BYTES],
-            tenant: Tenant::shared(),
             last_serial: 0,
         }
     }
@@ -177,6 +177,14 @@ impl Hub {
                 Downlink::Joined { slot, own, smallest } => {
                     self.doors.weigh(own, smallest);
                     self.open(slot);
+                    Ok(())
+                }
+                Downlink::Refused { slot, full, client } => {
+                    self.turn_full_away(slot, full, &client);
+                    Ok(())
+                }
+                Downlink::Answer { slot, question, found } => {
+                    self.tell_who(slot, question, found);
                     Ok(())
                 }
                 Downlink::Free(slot) => {

@@ -1,6 +1,7 @@
 //! A worker: one thread, one loop, its own connections; it shares nothing.
 
 mod accept;
+mod admission;
 mod broker_link;
 mod clock;
 mod close;
@@ -11,9 +12,11 @@ mod handshake;
 mod hub;
 mod orders;
 mod outbox;
+mod questions;
 mod read;
 mod roster;
 mod seen;
+mod service;
 mod settings;
 mod table;
 mod timers;
@@ -24,15 +27,17 @@ mod window;
 use std::io;
 
 use self::hub::{Hub, Next};
+use self::service::Services;
 use self::settings::Settings;
 use crate::config::Config;
 use crate::link::control::{Control, Order, Peer, RoleEnd, Seat};
 use crate::link::poller::{Interest, Poller};
+use crate::resource::Resources;
 
-/// Runs a worker on this thread until it is told to stop or its supervisor is gone.
+/// Runs a worker on this thread, with the resources of the embedding program, until it is told to stop or its supervisor is gone.
 #[must_use]
-pub fn run(seat: Seat, control: Box<dyn Control>) -> RoleEnd {
-    match begin(seat, control).and_then(|begun| begun.map(serve).transpose()) {
+pub fn run(seat: Seat, control: Box<dyn Control>, own: &Resources) -> RoleEnd {
+    match begin(seat, control, own).and_then(|begun| begun.map(serve).transpose()) {
         Ok(Some(end)) => end,
         Ok(None) => RoleEnd::Told,
         Err(error) => RoleEnd::Failed(error),
@@ -40,7 +45,11 @@ pub fn run(seat: Seat, control: Box<dyn Control>) -> RoleEnd {
 }
 
 /// Waits for the configuration, which comes before any other order.
-fn begin(seat: Seat, mut control: Box<dyn Control>) -> io::Result<Option<(Hub, Vec<Order>)>> {
+fn begin(
+    seat: Seat,
+    mut control: Box<dyn Control>,
+    own: &Resources,
+) -> io::Result<Option<(Hub, Vec<Order>)>> {
     let mut poller = Poller::new(hub::EVENTS)?;
     poller.watch(control.ready(), hub::CONTROL, Interest::Read)?;
     let mut orders = Vec::new();
@@ -54,8 +63,9 @@ fn begin(seat: Seat, mut control: Box<dyn Control>) -> io::Result<Option<(Hub, V
     let Some(Order::Configure { json }) = orders.pop() else { return Ok(None) };
     let config = Config::from_json(&json)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    let settings = Settings::of(&config)?;
-    Ok(Some((Hub::new(seat, (control, poller), settings), rest)))
+    let settings = Settings::of(&config, own)?;
+    let services = Services::new(own);
+    Ok(Some((Hub::new(seat, (control, poller), (settings, services)), rest)))
 }
 
 fn serve((mut hub, orders): (Hub, Vec<Order>)) -> io::Result<RoleEnd> {

@@ -204,11 +204,13 @@ pub(super) struct Pace {
     left_at: Option<(Moment, Kind)>,
     /// It has sent something since the last frame left for it.
     heard: bool,
+    /// When something last went in either direction.
+    active_at: Moment,
 }
 
 impl Pace {
     pub(super) fn new(ready_gap: Duration, frame_gap: Duration) -> Self {
-        Self { ready_gap, frame_gap, left_at: None, heard: false }
+        Self { ready_gap, frame_gap, left_at: None, heard: false, active_at: Moment::START }
     }
 
     /// A data frame of the client came.
@@ -220,6 +222,17 @@ impl Pace {
     pub(super) fn left(&mut self, kind: Kind, now: Moment) {
         self.left_at = Some((now, kind));
         self.heard = false;
+        self.active_at = now;
+    }
+
+    /// Something came from it.
+    pub(super) fn active(&mut self, now: Moment) {
+        self.active_at = now;
+    }
+
+    /// When something last went in either direction.
+    pub(super) fn active_at(&self) -> Moment {
+        self.active_at
     }
 
     /// The moment from which the next part may leave. A client in lock-step waits for exactly one

@@ -1,15 +1,19 @@
 //! Bytes from a socket: frames, messages, and what they cause.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use super::clock::Moment;
+use super::close::BROKEN;
 use super::connection::{CONTROL_FLOOD, Connection, Kept, Phase, Stash};
 use super::hub::Hub;
 use super::outbox::Kind;
-use crate::dialect::phpws::NEXT;
-use crate::session::{Acknowledge, Action, Message, Outcome};
+use super::service::{Own, Rest};
+use crate::resource::ResourceId;
+use crate::session::{Acknowledge, Message, Session, Then};
 use crate::types::limits::CONTROL_FRAMES_PER_SECOND;
 use crate::types::{CloseCode, CloseReason, Slot};
 use crate::websocket::{Event, Violation, write};
@@ -20,8 +24,10 @@ enum Step {
     On,
     /// The input is used up, or is not to be read now.
     Stop,
-    /// The connection ends.
+    /// The connection ends, as somebody wished.
     Close(CloseReason),
+    /// The connection ends, because the client did what it may not.
+    Fault(CloseReason),
     /// The peer ended it.
     Ended(Option<CloseCode>, String),
 }
@@ -39,14 +45,14 @@ impl Hub {
     fn read_taken(&mut self, slot: Slot, connection: &mut Connection, scratch: &mut [u8]) {
         if !connection.watched.reads {
             // Nothing is asked of the kernel but whether the socket has broken.
-            return self.discard(slot, connection, "the socket is broken");
+            return self.discard(slot, connection, BROKEN);
         }
         let Some(socket) = self.table.socket(slot) else { return };
         let read = match recv(socket, &mut *scratch, RecvFlags::DONTWAIT) {
             Ok((0, _)) => return self.discard(slot, connection, "the client went without a Close"),
             Ok((read, _)) => read,
             Err(Errno::AGAIN | Errno::INTR) => return,
-            Err(_) => return self.discard(slot, connection, "the socket is broken"),
+            Err(_) => return self.discard(slot, connection, BROKEN),
         };
         let Some(input) = scratch.get_mut(..read) else { return };
         match connection.phase {
@@ -60,6 +66,9 @@ impl Hub {
     /// Takes bytes of a WebSocket. Replies of all messages in them leave together.
     pub(super) fn on_bytes(&mut self, slot: Slot, connection: &mut Connection, input: &mut [u8]) {
         connection.heartbeat.heard();
+        if let Some(pace) = &mut connection.pace {
+            pace.active(self.now);
+        }
         let mut replies = BytesMut::new();
         let mut input = input;
         let end = loop {
@@ -72,6 +81,7 @@ impl Hub {
         self.write(slot, connection, replies.freeze(), Kind::Frames);
         match end {
             Some(Step::Close(reason)) => self.close(slot, connection, &reason),
+            Some(Step::Fault(reason)) => self.fail(slot, connection, &reason),
             Some(Step::Ended(code, reason)) => {
                 self.answer_close(slot, connection, (code, &reason));
             }
@@ -95,7 +105,8 @@ impl Hub {
         input: &mut &mut [u8],
         replies: &mut BytesMut,
     ) -> Step {
-        let Connection { reader, phase, pace, control_frames, half_frame_since, .. } = connection;
+        let Connection { reader, phase, resource, pace, control_frames, half_frame_since, .. } =
+            connection;
         let Phase::Open(session) = phase else { return Step::Stop };
         let event = match reader.next(input, &self.settings.messages(session.class)) {
             Ok(Some(event)) => {
@@ -107,15 +118,16 @@ impl Hub {
             Err(violation) => {
                 let acknowledge = session.acknowledges_bad_text();
                 if violation == Violation::BadMessage && acknowledge == Acknowledge::Yes {
-                    self.acknowledge(slot, connection, replies);
+                    let next = session.next();
+                    self.acknowledge(slot, connection, replies, &next);
                 }
-                return Step::Close(violation.close_reason());
+                return Step::Fault(violation.close_reason());
             }
         };
         if matches!(event, Event::Ping(_) | Event::Pong(_))
             && !control_frames.admits(self.now.second(), CONTROL_FRAMES_PER_SECOND)
         {
-            return Step::Close(CONTROL_FLOOD);
+            return Step::Fault(CONTROL_FLOOD);
         }
         let message = match event {
             Event::Ping(payload) => {
@@ -138,57 +150,50 @@ impl Hub {
             self.paused.push(slot);
             return Step::Stop;
         }
-        let tenant = session.tenant.clone();
-        let outcome = session.on_message(message, &self.settings.rules);
-        let (acknowledge, carried) = self.carry_out(&tenant, outcome);
-        if acknowledge == Acknowledge::Yes {
-            self.acknowledge(slot, connection, replies);
+        let (next, rest) = self.hear(slot, (session, *resource), message);
+        if let Some(next) = next {
+            self.acknowledge(slot, connection, replies, &next);
         }
-        match carried {
-            Carried::Done => Step::On,
-            Carried::Reply(frame) => {
-                self.reply(slot, connection, replies, (frame, Kind::Frames));
-                Step::On
-            }
-            Carried::Close(reason) => Step::Close(reason),
+        match self.finish(slot, connection, rest, replies) {
+            None => Step::On,
+            Some(reason) => Step::Close(reason),
         }
     }
 
-    /// Hands a publication to the uplink: from then on it is held (rule L4). It leaves for the
-    /// broker at the end of the turn, after the `next` that acknowledges it.
-    fn carry_out(
+    /// Takes a message: what acknowledges it, and what is left to do on the connection. What it
+    /// publishes is held already (rule L4) and leaves for the broker at the end of the turn.
+    fn hear(
         &mut self,
-        tenant: &crate::types::Tenant,
-        outcome: Outcome<'_>,
-    ) -> (Acknowledge, Carried) {
-        let mut frame = BytesMut::new();
-        let carried = match outcome.action {
-            Action::Nothing => Carried::Done,
-            Action::Publish { address, form, payload } => {
-                self.uplink.publish((tenant, &address), (form, &payload));
-                Carried::Done
-            }
-            Action::ReplyText(text) => {
-                write::text(&mut frame, text.as_bytes());
-                Carried::Reply(frame)
-            }
-            Action::ReplyBinary(bytes) => {
-                write::binary(&mut frame, bytes);
-                Carried::Reply(frame)
-            }
-            Action::Close(reason) => Carried::Close(reason),
+        slot: Slot,
+        (session, resource): (&mut Session, ResourceId),
+        message: Message<'_>,
+    ) -> (Option<Cow<'static, str>>, Rest) {
+        let heard = session.on_message(message, &self.settings.rules);
+        let next = (heard.acknowledge == Acknowledge::Yes).then(|| session.next());
+        let by = (&*session, resource);
+        let rest = match heard.then {
+            Then::Nothing => Rest::new(),
+            Then::Text(text) => self.serve(slot, by, Message::Text(&text)),
+            Then::Binary(bytes) => self.serve(slot, by, Message::Binary(bytes)),
+            Then::Close(reason) => [Own::Close(reason)].into_iter().collect(),
         };
-        (outcome.acknowledge, carried)
+        (next, rest)
     }
 
-    fn acknowledge(&mut self, slot: Slot, connection: &mut Connection, replies: &mut BytesMut) {
+    fn acknowledge(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        replies: &mut BytesMut,
+        next: &str,
+    ) {
         let mut frame = BytesMut::new();
-        write::text(&mut frame, NEXT.as_bytes());
+        write::text(&mut frame, next.as_bytes());
         self.reply(slot, connection, replies, (frame, Kind::Step));
     }
 
     /// A paced client gets each frame by itself; everyone else gets those of one read together.
-    fn reply(
+    pub(super) fn reply(
         &mut self,
         slot: Slot,
         connection: &mut Connection,
@@ -232,29 +237,19 @@ impl Hub {
     fn resume(&mut self, slot: Slot, connection: &mut Connection, stash: Stash) {
         let Stash { message, mut rest } = stash;
         let Phase::Open(session) = &mut connection.phase else { return };
-        let tenant = session.tenant.clone();
-        let outcome = session.on_message(message.as_message(), &self.settings.rules);
-        let (acknowledge, carried) = self.carry_out(&tenant, outcome);
+        let by = (&mut **session, connection.resource);
+        let (next, rest_of_it) = self.hear(slot, by, message.as_message());
         let mut replies = BytesMut::new();
-        if acknowledge == Acknowledge::Yes {
-            self.acknowledge(slot, connection, &mut replies);
+        if let Some(next) = next {
+            self.acknowledge(slot, connection, &mut replies, &next);
         }
-        if let Carried::Reply(frame) = carried {
-            self.reply(slot, connection, &mut replies, (frame, Kind::Frames));
-        } else if let Carried::Close(reason) = carried {
-            self.write(slot, connection, replies.freeze(), Kind::Frames);
-            return self.close(slot, connection, &reason);
-        }
+        let end = self.finish(slot, connection, rest_of_it, &mut replies);
         self.write(slot, connection, replies.freeze(), Kind::Frames);
-        self.on_bytes(slot, connection, &mut rest);
+        match end {
+            Some(reason) => self.close(slot, connection, &reason),
+            None => self.on_bytes(slot, connection, &mut rest),
+        }
     }
-}
-
-/// What is left to do once a publication is held.
-enum Carried {
-    Done,
-    Reply(BytesMut),
-    Close(CloseReason),
 }
 
 impl From<Message<'_>> for Kept {

@@ -1,6 +1,6 @@
 //! Which client holds which slot, as far as the broker was told.
 
-use crate::types::{Client, JoinNumber, Slot};
+use crate::types::{Client, JoinNumber, Slot, Tags};
 
 /// The slots of one worker that the broker knows, or is to know.
 #[derive(Debug, Default)]
@@ -36,6 +36,35 @@ impl Roster {
             other => {
                 *seat = other;
                 false
+            }
+        }
+    }
+
+    /// A client that waits or is in; none that has left.
+    pub(super) fn client(&self, slot: Slot) -> Option<&Client> {
+        match usize::try_from(slot.0).ok().and_then(|at| self.0.get(at))? {
+            Seat::Joining(client) | Seat::Joined(client, _) => Some(client),
+            Seat::Empty | Seat::Leaving => None,
+        }
+    }
+
+    /// Gives a client other tags; false when there is none.
+    pub(super) fn retag(&mut self, slot: Slot, tags: &Tags) -> bool {
+        let (Seat::Joining(client) | Seat::Joined(client, _)) = self.seat(slot) else {
+            return false;
+        };
+        client.tags = tags.clone();
+        true
+    }
+
+    /// Notes the broker's no; the client that was refused.
+    pub(super) fn refused(&mut self, slot: Slot) -> Option<Box<Client>> {
+        let seat = self.seat(slot);
+        match std::mem::take(seat) {
+            Seat::Joining(client) => Some(client),
+            other => {
+                *seat = other;
+                None
             }
         }
     }

@@ -3,11 +3,13 @@
 use std::io;
 use std::time::Duration;
 
+use crate::auth::Access;
 use crate::auth::uuid::{Signer, UuidForm};
-use crate::config::{self, Config, UnknownPath};
-use crate::resource::{Kind, Paths};
+use crate::config::{self, Config, DialectName, Refuse, ResourceKind, UnknownPath};
+use crate::http::Origins;
+use crate::resource::{Binding, Kind, Paths, Resources, Unknown};
 use crate::session::Rules;
-use crate::types::ClientClass;
+use crate::types::{ClientClass, IpRange};
 use crate::websocket::{LoneContinuation, MessageLimits};
 
 /// The settings of one worker.
@@ -23,6 +25,13 @@ pub(super) struct Settings {
     pub(super) ping_every: Duration,
     pub(super) ready_gap: Duration,
     pub(super) frame_gap: Duration,
+    /// Zero: php-type clients are not kept alive.
+    pub(super) php_keepalive: Duration,
+    pub(super) origins: Origins,
+    /// Where php-type clients may come from; empty: the address they connect to, and loopback.
+    pub(super) allowed_ip: Vec<IpRange>,
+    pub(super) trusted_proxies: Vec<IpRange>,
+    pub(super) refuse: Refuse,
 }
 
 /// Whether a plain GET of `/` is answered by the page.
@@ -49,7 +58,7 @@ impl Settings {
     /// # Errors
     ///
     /// When the key of the UUIDs is missing: the supervisor reads or makes it.
-    pub(super) fn of(config: &Config) -> io::Result<Self> {
+    pub(super) fn of(config: &Config, own: &Resources) -> io::Result<Self> {
         let key = config.uuid_key.bytes().ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, "the key of the UUIDs was not passed on")
         })?;
@@ -61,35 +70,50 @@ impl Settings {
         Ok(Self {
             rules: Rules {
                 signer: Signer::new(&key, form),
+                access: Access::new(config.applications.as_ref(), config.authorize_open),
                 message_bytes_max,
                 chunks_max: config.phpws.max_chunks,
             },
             messages: MessageLimits { message_bytes_max, ..MessageLimits::default() },
-            paths: paths(config),
+            paths: paths(config, own),
             page: if config.page { Page::On } else { Page::Off },
             outbox_bytes_max: config.limits.outbox_limit,
             handshake_timeout: config.limits.handshake_timeout,
             ping_every: config.limits.ping_interval,
             ready_gap: config.phpws.ready_gap,
             frame_gap: config.phpws.frame_gap,
+            php_keepalive: config.phpws.php_keepalive,
+            origins: Origins::new(&config.admission.allowed_origins),
+            allowed_ip: config.admission.allowed_ip.clone(),
+            trusted_proxies: config.admission.trusted_proxies.clone(),
+            refuse: config.refuse,
         })
     }
 }
 
-fn paths(config: &Config) -> Paths {
-    let mut paths = Paths::new(match config.unknown_path {
-        UnknownPath::Phpws => crate::resource::Unknown::Phpws,
-        UnknownPath::NotFound => crate::resource::Unknown::NotFound,
-        UnknownPath::Echo => crate::resource::Unknown::Echo,
-        UnknownPath::Gomoob => crate::resource::Unknown::Gomoob,
-    });
+/// What the file binds wins over what the program brings.
+fn paths(config: &Config, own: &Resources) -> Paths {
+    let default = match config.default_dialect {
+        DialectName::Phpws => Kind::Phpws,
+        DialectName::Gomoob => Kind::Gomoob,
+    };
+    let unknown = match config.unknown_path {
+        UnknownPath::Phpws => Unknown::Phpws,
+        UnknownPath::NotFound => Unknown::NotFound,
+        UnknownPath::Echo => Unknown::Served(Kind::Echo),
+        UnknownPath::Gomoob => Unknown::Served(Kind::Gomoob),
+    };
+    let mut paths = Paths::new(default, unknown);
+    for (place, path) in own.paths().enumerate() {
+        paths.bind(path, Binding::Own(place));
+    }
     for binding in &config.resources {
         let kind = match binding.kind {
-            config::ResourceKind::Phpws => Kind::Phpws,
-            config::ResourceKind::Echo => Kind::Echo,
-            config::ResourceKind::Gomoob => Kind::Gomoob,
+            ResourceKind::Phpws => Kind::Phpws,
+            ResourceKind::Gomoob => Kind::Gomoob,
+            ResourceKind::Echo => Kind::Echo,
         };
-        paths.bind(&binding.path, kind);
+        paths.bind(&binding.path, Binding::Kind(kind));
     }
     paths
 }

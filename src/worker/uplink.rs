@@ -4,12 +4,13 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::questions::Questions;
 use super::roster::Roster;
 use super::seen::Seen;
 use super::window::Window;
 use crate::link::codec::{Wire, encode_publish};
-use crate::link::message::{Deliver, ToBroker, ToWorker, VERSION};
-use crate::types::{Address, Client, Form, Sequence, Slot, Source, Tenant};
+use crate::link::message::{Deliver, Found, Full, Question, ToBroker, ToWorker, VERSION};
+use crate::types::{Address, Client, Form, Sequence, Slot, Source, TagQuery, Tags, Tenant};
 
 /// What a worker knows about its link to the broker, whichever broker that is.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub struct Uplink {
     roster: Roster,
     window: Window,
     seen: Seen,
+    questions: Questions,
     last_sequence: Sequence,
     out: BytesMut,
 }
@@ -34,6 +36,24 @@ pub enum Downlink {
         own: u32,
         /// Connections of the worker that has the fewest.
         smallest: u32,
+    },
+    /// The client in this slot is not let in.
+    Refused {
+        /// Its slot.
+        slot: Slot,
+        /// Which limit is reached.
+        full: Full,
+        /// Who it is.
+        client: Box<Client>,
+    },
+    /// The answer to what the client in this slot asked.
+    Answer {
+        /// Its slot.
+        slot: Slot,
+        /// What it asked.
+        question: Question,
+        /// What was found.
+        found: Found,
     },
     /// The slot may be given to a new connection (rule L3).
     Free(Slot),
@@ -57,6 +77,7 @@ impl Uplink {
             roster: Roster::default(),
             window: Window::default(),
             seen: Seen::default(),
+            questions: Questions::default(),
             last_sequence: Sequence(0),
             out: BytesMut::new(),
         }
@@ -78,11 +99,38 @@ impl Uplink {
         if !self.roster.holds(slot) || self.roster.is_leaving(slot) {
             return;
         }
+        self.questions.forget(slot);
         if self.is_linked {
             self.roster.leave(slot);
             ToBroker::Leave { slot }.encode(&mut self.out);
         } else {
             self.roster.free(slot);
+        }
+    }
+
+    /// Who is in a slot, until it leaves.
+    #[must_use]
+    pub fn client(&self, slot: Slot) -> Option<&Client> {
+        self.roster.client(slot)
+    }
+
+    /// Gives a client other tags; publications that follow go by these, also when the broker dies
+    /// in between (rule L6: a worker announces what its clients hold now).
+    pub fn retag(&mut self, slot: Slot, tags: Tags) {
+        if self.roster.retag(slot, &tags) && self.is_linked {
+            ToBroker::Retag { slot, tags }.encode(&mut self.out);
+        }
+    }
+
+    /// Asks who carries some tags; [`Downlink::Answer`] answers, from this broker or a later one.
+    /// A client that has too many open questions asks in vain.
+    pub fn ask(&mut self, slot: Slot, (tenant, query, tag): (Tenant, TagQuery, Box<str>)) {
+        if self.roster.client(slot).is_none() {
+            return;
+        }
+        let Some(question) = self.questions.open(slot, (tenant, query, tag)) else { return };
+        if self.is_linked {
+            ToBroker::Ask { slot, question }.encode(&mut self.out);
         }
     }
 
@@ -109,7 +157,7 @@ impl Uplink {
     pub fn publish(
         &mut self,
         (tenant, address): (&Tenant, &Address),
-        (form, payload): (Form, &str),
+        (form, payload): (Form, &[u8]),
     ) {
         let start = self.out.len();
         let number = self.window.next_number();
@@ -152,6 +200,9 @@ impl Uplink {
         for (slot, client) in self.roster.joining() {
             ToBroker::Join { slot, client: client.clone() }.encode(out);
         }
+        for (slot, question) in self.questions.iter() {
+            ToBroker::Ask { slot, question: question.clone() }.encode(out);
+        }
         free
     }
 
@@ -163,6 +214,16 @@ impl Uplink {
                     Downlink::Joined { slot, own, smallest }
                 } else {
                     Downlink::Nothing
+                }
+            }
+            ToWorker::Refused { slot, full } => match self.roster.refused(slot) {
+                Some(client) => Downlink::Refused { slot, full, client },
+                None => Downlink::Nothing,
+            },
+            ToWorker::Answer { slot, number, found } => {
+                match self.questions.answered(slot, number) {
+                    Some(question) => Downlink::Answer { slot, question, found },
+                    None => Downlink::Nothing,
                 }
             }
             ToWorker::Left { slot } => {

@@ -1,8 +1,10 @@
 //! After each piece of work on a connection: what it is watched for, and when it is looked at
 //! again.
 
+use std::time::Duration;
+
 use super::clock::Moment;
-use super::connection::{Connection, HALF_A_FRAME, Phase, SILENT, Watched};
+use super::connection::{Connection, HALF_A_FRAME, Phase, SILENT, Sign, Watched};
 use super::hub::{Hub, Stage};
 use super::outbox::Kind;
 use super::table::Lane;
@@ -124,7 +126,7 @@ impl Hub {
             return self.throw_out(slot, connection);
         }
         if connection.half_frame_since.after(HALF_FRAME_WAIT) <= self.now {
-            return self.close(slot, connection, &HALF_A_FRAME);
+            return self.fail(slot, connection, &HALF_A_FRAME);
         }
         if connection.next_beat <= self.now {
             self.beat(slot, connection);
@@ -132,18 +134,34 @@ impl Hub {
     }
 
     fn beat(&mut self, slot: Slot, connection: &mut Connection) {
+        if let Sign::KeepAlive(quiet) = connection.sign {
+            return self.keep_alive(slot, connection, quiet);
+        }
         connection.next_beat = self.now.after(self.settings.ping_every);
         if connection.stash.is_some() {
             // It may have answered: we did not listen.
             connection.heartbeat.heard();
         }
         match connection.heartbeat.beat() {
-            Beat::Silent => self.close(slot, connection, &SILENT),
-            Beat::Ping => {
-                let mut frame = BytesMut::new();
-                write::ping(&mut frame, phpws::PING);
-                self.write(slot, connection, frame.freeze(), Kind::Frames);
-            }
+            Beat::Silent => self.fail(slot, connection, &SILENT),
+            Beat::Ping => self.ping(slot, connection),
+        }
+    }
+
+    fn ping(&mut self, slot: Slot, connection: &mut Connection) {
+        let mut frame = BytesMut::new();
+        write::ping(&mut frame, phpws::PING);
+        self.write(slot, connection, frame.freeze(), Kind::Frames);
+    }
+
+    /// A script that waits with a deadline of its own hears from us, when nothing else is said.
+    fn keep_alive(&mut self, slot: Slot, connection: &mut Connection, quiet: Duration) {
+        let active_at = connection.pace.as_ref().map_or(self.now, |pace| pace.active_at());
+        if active_at.after(quiet) <= self.now {
+            self.ping(slot, connection);
+            connection.next_beat = self.now.after(quiet);
+        } else {
+            connection.next_beat = active_at.after(quiet);
         }
     }
 }
@@ -152,7 +170,7 @@ impl Connection {
     /// The way that deliveries take.
     fn lane(&self) -> Lane {
         let Phase::Open(session) = &self.phase else { return Lane::Closed };
-        match session.service.dialect() {
+        match session.speech.dialect() {
             None => Lane::Closed,
             Some(dialect) if self.outbox.is_some() || self.pace.is_some() => Lane::Queued(dialect),
             Some(dialect) => Lane::Direct(dialect),

@@ -4,6 +4,10 @@ use bytes::Bytes;
 
 use super::*;
 
+fn command_of(text: &str) -> Result<Command<'_>, NotJson> {
+    parse(text).map(|packet| packet.command)
+}
+
 fn feedback(uuid: Option<&'static str>, ident: Option<&'static str>) -> Command<'static> {
     Command::Feedback { uuid: uuid.map(Cow::Borrowed), ident: ident.map(Cow::Borrowed) }
 }
@@ -23,7 +27,7 @@ fn opcodes_are_told_apart_exactly() {
         (r#"{"opcode":"quit","opcode":"echo"}"#, Command::Echo),
         (r#"{"opcode":"echo","opcode":5}"#, Command::Nothing),
     ] {
-        assert_eq!(parse(text), Ok(command), "{text}");
+        assert_eq!(command_of(text), Ok(command), "{text}");
     }
 }
 
@@ -32,7 +36,7 @@ fn json_that_is_no_packet_asks_for_nothing() {
     for text in
         [r#"{"message":"x"}"#, "{}", "[]", "[1]", "5", "-1", "1.5", r#""str""#, "null", "true"]
     {
-        assert_eq!(parse(text), Ok(Command::Nothing), "{text}");
+        assert_eq!(command_of(text), Ok(Command::Nothing), "{text}");
     }
 }
 
@@ -40,7 +44,7 @@ fn json_that_is_no_packet_asks_for_nothing() {
 fn what_is_no_json_is_said_to_be_none() {
     for text in ["", " ", "not json", "bufferON ", "{", r#"{"a":1}}"#, r#"{"a":1,}"#, "[1,]", "01"]
     {
-        assert_eq!(parse(text), Err(NotJson), "{text}");
+        assert_eq!(command_of(text), Err(NotJson), "{text}");
     }
 }
 
@@ -54,7 +58,7 @@ fn feedback_names_clients_by_text_and_idents_by_decimal_text_too() {
         (r#"{"opcode":"feedback","uuid":null,"ident":5.0}"#, feedback(None, None)),
         (r#"{"opcode":"feedback","uuid":["u"],"ident":{"a":"b"}}"#, feedback(None, None)),
     ] {
-        assert_eq!(parse(text), Ok(command), "{text}");
+        assert_eq!(command_of(text), Ok(command), "{text}");
     }
 }
 
@@ -72,7 +76,36 @@ fn a_bare_message_is_wrapped_and_a_packet_goes_on_as_it_came() {
 #[test]
 fn deep_nesting_neither_overflows_nor_is_an_error_by_itself() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
-    assert_eq!(parse(&deep), Ok(Command::Nothing));
+    assert_eq!(command_of(&deep), Ok(Command::Nothing));
     let inside = format!(r#"{{"opcode":"echo","message":{deep}}}"#);
-    assert_eq!(parse(&inside), Ok(Command::Echo));
+    assert_eq!(command_of(&inside), Ok(Command::Echo));
+}
+
+#[test]
+fn key_and_secret_prove_something_together_and_are_never_forwarded() {
+    let text =
+        r#"{"opcode":"broadcast", "key":"k","message":{"secret": 1.0},"secret":"s","n":"é"}"#;
+    let packet = parse(text).unwrap();
+    let credentials = packet.credentials.unwrap();
+    assert_eq!((credentials.key.as_ref(), credentials.secret.as_deref()), ("k", Some("s")));
+    assert_eq!(packet.discretion, Discretion::Stripped);
+    let stripped = r#"{"opcode":"broadcast","message":{"secret": 1.0},"n":"é"}"#;
+    assert_eq!(without_credentials(text), stripped);
+    assert_eq!(without_credentials(r#"{"secret":"s"}"#), "{}");
+    let escaped = "{\"s\\u0065cret\":\"s\",\"key\":5,\"opcode\":\"echo\"}";
+    assert_eq!(parse(escaped).unwrap().credentials.unwrap().key, "5");
+    assert_eq!(without_credentials(escaped), r#"{"opcode":"echo"}"#);
+}
+
+#[test]
+fn a_key_alone_is_a_word_of_the_application() {
+    let packet = parse(r#"{"opcode":"broadcast","key":"F5"}"#).unwrap();
+    assert_eq!((packet.credentials, packet.discretion), (None, Discretion::AsItCame));
+}
+
+#[test]
+fn what_the_server_says_is_json_whatever_it_says() {
+    assert_eq!(next_with("busy"), r#"{"opcode":"next","fyi":"busy"}"#);
+    assert_eq!(next_with(""), NEXT);
+    assert_eq!(error("a\"b"), r#"{"opcode":"error","error":"a\"b"}"#);
 }

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use roaring::RoaringBitmap;
 
 use super::Malformed;
-use crate::link::message::{Deliver, SetName, Target};
+use crate::link::message::{Deliver, Found, Full, Question, SetName, Target};
 use crate::types::{
     Address, Client, ClientClass, ClientUuid, Content, Form, Generation, Ident, Number,
     Publication, Recipients, Sequence, Slot, SlotSet, Source, Tag, Tags, Tenant, WorkerId,
@@ -69,7 +69,7 @@ impl Fields {
         (0..count).map(|_| self.u64().map(Number)).collect()
     }
 
-    fn tags(&mut self) -> Result<Tags, Malformed> {
+    pub(super) fn tags(&mut self) -> Result<Tags, Malformed> {
         let count = self.u32()?;
         let tags = (0..count).map(|_| {
             let (name, value) = (self.text()?, self.text()?);
@@ -148,6 +148,29 @@ impl Fields {
             address: self.address()?,
             content: self.content()?,
         })
+    }
+
+    pub(super) fn question(&mut self) -> Result<Question, Malformed> {
+        Ok(Question {
+            number: self.u32()?,
+            tenant: self.tenant()?,
+            query: self.tags()?,
+            tag: as_str(&self.text()?)?.into(),
+        })
+    }
+
+    pub(super) fn full(&mut self) -> Result<Full, Malformed> {
+        match self.u8()? {
+            1 => Ok(Full::Clients),
+            2 => Ok(Full::Address),
+            limit => Err(Malformed::Unknown("limit", limit)),
+        }
+    }
+
+    pub(super) fn found(&mut self) -> Result<Found, Malformed> {
+        let (clients, count) = (self.u64()?, self.u32()?);
+        let values = (0..count).map(|_| Ok(as_str(&self.text()?)?.into()));
+        Ok(Found { clients, values: values.collect::<Result<_, Malformed>>()? })
     }
 
     pub(super) fn slots(&mut self) -> Result<SlotSet, Malformed> {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use bytes::{BufMut, BytesMut};
 
-use crate::link::message::{Deliver, Target};
+use crate::link::message::{Deliver, Found, Question, Target};
 use crate::types::{
     Address, Client, ClientClass, ClientUuid, Content, Form, Ident, Number, Publication,
     Recipients, SlotSet, Source, Tags, Tenant,
@@ -15,7 +15,7 @@ pub fn encode_publish(
     out: &mut BytesMut,
     number: Number,
     (tenant, address): (&Tenant, &Address),
-    (form, payload): (Form, &str),
+    (form, payload): (Form, &[u8]),
 ) {
     framed(out, |out| {
         out.put_u8(7);
@@ -23,7 +23,7 @@ pub fn encode_publish(
         put_text(out, &tenant.0);
         put_address(out, address);
         out.put_u8(form_code(form));
-        out.put_slice(payload.as_bytes());
+        out.put_slice(payload);
     });
 }
 
@@ -51,7 +51,7 @@ pub(super) fn put_source(out: &mut BytesMut, source: Source) {
     out.put_u32_le(source.generation.0);
 }
 
-fn put_tags(out: &mut BytesMut, tags: &Tags) {
+pub(super) fn put_tags(out: &mut BytesMut, tags: &Tags) {
     put_length(out, tags.len());
     for tag in tags {
         put_text(out, tag.name());
@@ -79,6 +79,19 @@ pub(super) fn put_client(out: &mut BytesMut, client: &Client) {
             out.put_slice(&ip.octets());
         }
     }
+}
+
+pub(super) fn put_question(out: &mut BytesMut, question: &Question) {
+    out.put_u32_le(question.number);
+    put_text(out, &question.tenant.0);
+    put_tags(out, &question.query);
+    put_text(out, &question.tag);
+}
+
+pub(super) fn put_found(out: &mut BytesMut, found: &Found) {
+    out.put_u64_le(found.clients);
+    put_length(out, found.values.len());
+    found.values.iter().for_each(|value| put_text(out, value));
 }
 
 fn put_uuid(out: &mut BytesMut, uuid: Option<ClientUuid>) {

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
 use super::*;
-use crate::link::message::{Deliver, Target};
+use crate::link::message::{Deliver, Found, Full, Question, Target};
 use crate::types::{
     Address, Client, ClientClass, ClientUuid, Content, Form, Generation, Ident, Publication,
     Recipients, Slot, SlotSet, Source, Tag, Tags, Tenant, WorkerId,
@@ -83,6 +83,13 @@ fn to_broker() -> impl Strategy<Value = ToBroker> {
                 publication: Publication { tenant, address, content }
             }
         ),
+        (any::<u32>(), tags()).prop_map(|(slot, tags)| ToBroker::Retag { slot: Slot(slot), tags }),
+        (any::<(u32, u32)>(), tenant(), tags(), "[a-z]{0,5}").prop_map(
+            |((slot, number), tenant, query, tag)| ToBroker::Ask {
+                slot: Slot(slot),
+                question: Question { number, tenant, query, tag: tag.into() }
+            }
+        ),
     ]
 }
 
@@ -120,6 +127,17 @@ fn to_worker() -> impl Strategy<Value = ToWorker> {
         }),
         any::<u32>().prop_map(|slot| ToWorker::Left { slot: Slot(slot) }),
         any::<u64>().prop_map(|n| ToWorker::Acknowledged { up_to: Number(n) }),
+        (any::<u32>(), any::<bool>()).prop_map(|(slot, clients)| ToWorker::Refused {
+            slot: Slot(slot),
+            full: if clients { Full::Clients } else { Full::Address }
+        }),
+        (any::<(u32, u32, u64)>(), prop::collection::vec("[a-zé]{0,5}", 0..4)).prop_map(
+            |((slot, number, clients), values)| ToWorker::Answer {
+                slot: Slot(slot),
+                number,
+                found: Found { clients, values: values.into_iter().map(Into::into).collect() }
+            }
+        ),
     ]
 }
 
@@ -190,7 +208,7 @@ fn the_short_way_to_write_a_publication_says_the_same() {
         &mut short,
         number,
         (&publication.tenant, &publication.address),
-        (Form::PhpwsPacket, "{}"),
+        (Form::PhpwsPacket, b"{}"),
     );
     ToBroker::Publish { number, publication }.encode(&mut long);
     assert_eq!(long, short);

@@ -14,6 +14,7 @@ use crate::link::control::{
     Control, Desk, MemoryDesk, Order, Peer, Report, RoleEnd, Seat, memory_control,
 };
 use crate::link::transport::{Transport, memory_pair};
+use crate::resource::Resources;
 use crate::supervisor::Prepared;
 use crate::supervisor::crew::{Crew, Effect, Member};
 use crate::types::{Generation, Source};
@@ -23,6 +24,7 @@ use crate::worker;
 #[derive(Debug)]
 pub(super) struct Threads {
     prepared: Prepared,
+    own: Resources,
     crew: Crew,
     roles: BTreeMap<Member, Running>,
     /// At its end when the server is to end.
@@ -44,10 +46,10 @@ enum Course {
 }
 
 impl Threads {
-    pub(super) fn new(prepared: Prepared, asked: PipeReader) -> Self {
+    pub(super) fn new((prepared, own): (Prepared, Resources), asked: PipeReader) -> Self {
         let crew = Crew::new(prepared.config.workers, prepared.config.limits.drain_time);
         let (roles, effects) = (BTreeMap::new(), Vec::new());
-        Self { prepared, crew, roles, asked: Some(asked), effects }
+        Self { prepared, own, crew, roles, asked: Some(asked), effects }
     }
 
     /// Runs until the end was asked for and everybody has ended.
@@ -103,7 +105,8 @@ impl Threads {
             desk.order(Order::Listen(self.prepared.listeners.hand_out()?))?;
         }
         let builder = thread::Builder::new().name(member.to_string());
-        let thread = builder.spawn(move || play(member, Box::new(control)))?;
+        let own = self.own.clone();
+        let thread = builder.spawn(move || play(member, Box::new(control), &own))?;
         Ok(Running { desk, thread })
     }
 
@@ -190,10 +193,10 @@ enum Asked {
     No,
 }
 
-fn play(member: Member, control: Box<dyn Control>) -> RoleEnd {
+fn play(member: Member, control: Box<dyn Control>, own: &Resources) -> RoleEnd {
     match member {
         Member::Broker(generation) => broker::run(generation, control),
-        Member::Worker(source) => worker::run(Seat { source }, control),
+        Member::Worker(source) => worker::run(Seat { source }, control, own),
     }
 }
 

@@ -1,0 +1,134 @@
+//! How many clients there are, in all and from each address: what joins are measured against.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use crate::link::message::Full;
+use crate::types::{Client, ClientClass, Place, WorkerId};
+
+/// The limits of `websock.ini` that hold over all workers; 0 means none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Joined clients of every kind.
+    pub max_clients: u32,
+    /// Web-type clients from one address.
+    pub max_per_ip: u32,
+}
+
+/// Counts joined clients. Addresses are kept only while a limit asks for them.
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    limits: Limits,
+    by_address: HashMap<IpAddr, u32>,
+    addresses: HashMap<Place, IpAddr>,
+}
+
+impl Census {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// Whether one more may join those that there are.
+    pub(super) fn admit(&self, clients: usize, client: &Client) -> Result<(), Full> {
+        let limit = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+        if self.limits.max_clients > 0 && clients >= limit(self.limits.max_clients) {
+            return Err(Full::Clients);
+        }
+        let from_there = || self.by_address.get(&counted_as(client.ip)).copied().unwrap_or(0);
+        if self.counts(client) && from_there() >= self.limits.max_per_ip {
+            return Err(Full::Address);
+        }
+        Ok(())
+    }
+
+    /// Counts a client, also one that an earlier broker has let in.
+    pub(super) fn join(&mut self, place: Place, client: &Client) {
+        if self.counts(client) {
+            let address = counted_as(client.ip);
+            *self.by_address.entry(address).or_default() += 1;
+            self.addresses.insert(place, address);
+        }
+    }
+
+    pub(super) fn leave(&mut self, place: Place) {
+        let Some(address) = self.addresses.remove(&place) else { return };
+        let Some(count) = self.by_address.get_mut(&address) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.by_address.remove(&address);
+        }
+    }
+
+    pub(super) fn remove_worker(&mut self, worker: WorkerId) {
+        let gone: Vec<Place> =
+            self.addresses.keys().filter(|place| place.worker == worker).copied().collect();
+        gone.into_iter().for_each(|place| self.leave(place));
+    }
+
+    fn counts(&self, client: &Client) -> bool {
+        self.limits.max_per_ip > 0 && client.class == ClientClass::Web
+    }
+}
+
+/// What stands for an address: with IPv6 one customer has a whole /64.
+fn counted_as(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => {
+            let network = u128::from(ip) >> 64 << 64;
+            IpAddr::V6(network.into())
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{ClientUuid, Slot, Tags, Tenant};
+
+    fn client(ip: &str, class: ClientClass) -> Client {
+        Client {
+            tenant: Tenant::shared(),
+            uuid: ClientUuid([0; 16]),
+            ident: None,
+            tags: Tags::default(),
+            class,
+            takes_publications: true,
+            ip: ip.parse().unwrap(),
+        }
+    }
+
+    fn place(slot: u32) -> Place {
+        Place { worker: WorkerId(0), slot: Slot(slot) }
+    }
+
+    #[test]
+    fn an_address_is_full_until_one_of_it_leaves_and_php_scripts_do_not_count() {
+        let mut census = Census::new(Limits { max_clients: 0, max_per_ip: 2 });
+        let web = client("127.0.0.1", ClientClass::Web);
+        census.join(place(1), &web);
+        census.join(place(2), &client("::ffff:127.0.0.1", ClientClass::Web));
+        assert_eq!(census.admit(2, &web), Err(Full::Address));
+        assert_eq!(census.admit(2, &client("127.0.0.2", ClientClass::Web)), Ok(()));
+        let php = client("127.0.0.1", ClientClass::Php);
+        assert_eq!(census.admit(2, &php), Ok(()));
+        census.join(place(3), &php);
+        census.leave(place(3));
+        assert_eq!(census.admit(2, &web), Err(Full::Address));
+        census.leave(place(2));
+        census.leave(place(2));
+        assert_eq!(census.admit(1, &web), Ok(()));
+        census.remove_worker(WorkerId(0));
+        assert!(census.by_address.is_empty() && census.addresses.is_empty());
+    }
+
+    #[test]
+    fn an_ipv6_network_counts_as_one_address_and_everyone_counts_in_all() {
+        let mut census = Census::new(Limits { max_clients: 3, max_per_ip: 1 });
+        census.join(place(1), &client("2001:db8:0:1::1", ClientClass::Web));
+        let full = census.admit(1, &client("2001:db8:0:1:ffff::2", ClientClass::Web));
+        assert_eq!(full, Err(Full::Address));
+        assert_eq!(census.admit(1, &client("2001:db8:0:2::1", ClientClass::Web)), Ok(()));
+        assert_eq!(census.admit(3, &client("::1", ClientClass::Php)), Err(Full::Clients));
+    }
+}

@@ -1,0 +1,74 @@
+//! The query of a request target, form-decoded as PHP does: `+` is a blank, `%41` a byte.
+
+use std::borrow::Cow;
+
+/// The value of a parameter; of one name given twice the last counts, as in PHP. `None` when it is
+/// absent or its value is not UTF-8.
+#[must_use]
+pub fn parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let value = pairs.rev().find(|(known, _)| decoded(known).as_deref() == Some(name))?.1;
+    decoded(value)
+}
+
+/// Whether a parameter stands in the query, whatever its value.
+#[must_use]
+pub fn has_parameter(query: &str, name: &str) -> bool {
+    let names = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+    names.into_iter().any(|known| decoded(known).as_deref() == Some(name))
+}
+
+fn decoded(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains(['+', '%']) {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, behind)) = rest.split_first() {
+        rest = behind;
+        match (first, behind) {
+            (b'+', _) => bytes.push(b' '),
+            (b'%', [high, low, behind @ ..]) => match (digit(*high), digit(*low)) {
+                (Some(high), Some(low)) => {
+                    bytes.push(high << 4 | low);
+                    rest = behind;
+                }
+                _ => bytes.push(b'%'),
+            },
+            (byte, _) => bytes.push(*byte),
+        }
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn parameters_are_decoded_as_forms_are() {
+        let query = "a=1&tags=%7B%22n%22:%22x+y%22}&e&b=%zz%4&a=2&c=a=b";
+        assert_eq!(parameter(query, "tags").as_deref(), Some(r#"{"n":"x y"}"#));
+        assert_eq!(parameter(query, "a").as_deref(), Some("2"));
+        assert_eq!(parameter(query, "b").as_deref(), Some("%zz%4"));
+        assert_eq!(parameter(query, "c").as_deref(), Some("a=b"));
+        assert_eq!(parameter(query, "e").as_deref(), Some(""));
+        assert_eq!(parameter(query, "d"), None);
+        assert_eq!(parameter("x=%ff", "x"), None);
+        assert!(has_parameter("x=%ff&k%65y", "x") && has_parameter("k%65y=", "key"));
+        assert!(!has_parameter("key[]=1", "key"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_query_panics(query in "(?s)([%+&=a0é]|.){0,40}") {
+            drop(parameter(&query, "a"));
+            let _ = has_parameter(&query, "a");
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! What a resource can see of a client, and have done for it.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::Serialize;
+use smallvec::SmallVec;
+
+use crate::auth::Denied;
+use crate::dialect::phpws;
+use crate::session::{Message, Rules, Session, Speech};
+use crate::types::{
+    Address, ClientClass, ClientUuid, CloseCode, CloseReason, Credentials, Form, Ident, Tag,
+    TagError, TagQuery, Tags, Tenant,
+};
+
+/// One client, as its resource sees it. What is asked of it here is done when the call that it was
+/// given to has returned, in the order in which it was asked.
+#[derive(Debug)]
+pub struct Handle<'c> {
+    session: &'c Session,
+    tags: &'c Tags,
+    rules: &'c Rules,
+    /// The tags after the changes of this call, if there were any.
+    changed: Option<Tags>,
+    effects: Effects,
+}
+
+/// What a call of a resource causes.
+pub type Effects = SmallVec<[Effect; 2]>;
+
+/// One thing that a resource wants done.
+#[derive(Debug, PartialEq)]
+pub enum Effect {
+    /// A text frame to the client.
+    ReplyText(Payload),
+    /// A binary frame to the client.
+    ReplyBinary(Payload),
+    /// A message to the client, as its dialect words it.
+    Reply(String),
+    /// A publication.
+    Publish {
+        /// In which space.
+        tenant: Tenant,
+        /// To whom.
+        address: Address,
+        /// How the payload is meant.
+        form: Form,
+        /// What.
+        payload: Payload,
+    },
+    /// The client carries these tags from now on.
+    Retag(Tags),
+    /// Its acknowledgements say this from now on.
+    Fyi(Box<str>),
+    /// A question about who is connected.
+    Ask {
+        /// What they carry.
+        query: TagQuery,
+        /// The tag whose values are wanted.
+        tag: Box<str>,
+    },
+    /// The end of the connection.
+    Close(CloseReason),
+}
+
+/// Where the bytes of an effect are.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// A part of the message that the resource was called with.
+    Received(Range<usize>),
+    /// Bytes of its own.
+    Made(Vec<u8>),
+}
+
+impl Payload {
+    /// The bytes, for a message that was received.
+    #[must_use]
+    pub fn bytes<'a>(&'a self, received: &'a [u8]) -> &'a [u8] {
+        match self {
+            Self::Received(place) => received.get(place.clone()).unwrap_or_default(),
+            Self::Made(bytes) => bytes,
+        }
+    }
+}
+
+/// Why something was not published.
+#[derive(Debug)]
+pub enum NotPublished {
+    /// It has no JSON.
+    NotJson(serde_json::Error),
+    /// It is larger than `maxMessage`.
+    TooLarge {
+        /// Its length in bytes.
+        bytes: usize,
+    },
+}
+
+impl fmt::Display for NotPublished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotJson(error) => write!(f, "the message has no JSON: {error}"),
+            Self::TooLarge { bytes } => write!(f, "{bytes} bytes are more than maxMessage"),
+        }
+    }
+}
+
+impl std::error::Error for NotPublished {}
+
+impl<'c> Handle<'c> {
+    /// A handle for one call.
+    #[must_use]
+    pub fn new(session: &'c Session, tags: &'c Tags, rules: &'c Rules) -> Self {
+        Self { session, tags, rules, changed: None, effects: Effects::new() }
+    }
+
+    /// What the call asked for.
+    #[must_use]
+    pub fn into_effects(self) -> Effects {
+        self.effects
+    }
+
+    // ------------------------------------------------------------------ seeing
+
+    /// The client's identity: a key for what a resource keeps of it, and for [`Address::but`].
+    #[must_use]
+    pub fn id(&self) -> ClientUuid {
+        self.session.uuid
+    }
+
+    /// The client's UUID as it may be given to others, who can then be addressed by it.
+    #[must_use]
+    pub fn uuid(&self) -> String {
+        self.rules.signer.text(self.session.uuid)
+    }
+
+    /// The name that the client gave itself (header `Ident`).
+    #[must_use]
+    pub fn ident(&self) -> Option<&'c Ident> {
+        self.session.ident.as_ref()
+    }
+
+    /// The client's tags.
+    #[must_use]
+    pub fn tags(&self) -> &Tags {
+        self.changed.as_ref().unwrap_or(self.tags)
+    }
+
+    /// The value of one of its tags.
+    #[must_use]
+    pub fn tag(&self, name: &str) -> Option<&str> {
+        self.tags().iter().find(|tag| tag.name() == name).map(Tag::value)
+    }
+
+    /// The identity in a UUID that this server gave out; a forged one is nobody's.
+    #[must_use]
+    pub fn verified(&self, uuid: &str) -> Option<ClientUuid> {
+        self.rules.signer.verify(uuid)
+    }
+
+    // ------------------------------------------------------------------ doing
+
+    /// Sends the client a message, worded by its dialect: bare JSON, or for phpWebSocketServer's
+    /// clients a packet with the opcode `feedback`.
+    ///
+    /// # Errors
+    ///
+    /// When the message has no JSON or is too large.
+    pub fn reply(&mut self, message: &(impl Serialize + ?Sized)) -> Result<(), NotPublished> {
+        let json = self.json(message)?;
+        self.effects.push(Effect::Reply(json));
+        Ok(())
+    }
+
+    /// Sends the client a text frame.
+    pub fn reply_text(&mut self, text: impl Into<String>) {
+        self.effects.push(Effect::ReplyText(Payload::Made(text.into().into_bytes())));
+    }
+
+    /// Sends the client a binary frame.
+    pub fn reply_binary(&mut self, bytes: impl Into<Vec<u8>>) {
+        self.effects.push(Effect::ReplyBinary(Payload::Made(bytes.into())));
+    }
+
+    /// Publishes a message within the client's space. A resource is the server's own code: what the
+    /// client may do does not matter. The client gets it too if the address names it.
+    ///
+    /// # Errors
+    ///
+    /// When the message has no JSON or is too large.
+    pub fn publish(
+        &mut self,
+        address: Address,
+        message: &(impl Serialize + ?Sized),
+    ) -> Result<(), NotPublished> {
+        let json = self.json(message)?;
+        let tenant = self.session.grant.tenant.clone();
+        self.forward_changed((tenant, address), (Form::Message, json));
+        Ok(())
+    }
+
+    /// Gives the client a tag; what follows in the same call finds it already.
+    ///
+    /// # Errors
+    ///
+    /// When name or value are too long, or it has too many tags.
+    pub fn set_tag(&mut self, name: &str, value: &str) -> Result<(), TagError> {
+        let tag = Tag::new(name, value)?;
+        let tags = Tags::new(self.tags().iter().cloned().chain([tag]))?;
+        self.retag(tags);
+        Ok(())
+    }
+
+    /// Takes a tag away from the client.
+    pub fn remove_tag(&mut self, name: &str) {
+        let rest = self.tags().iter().filter(|tag| tag.name() != name).cloned();
+        // Fewer tags than before are never too many.
+        if let Ok(tags) = Tags::new(rest.collect::<Vec<_>>()) {
+            self.retag(tags);
+        }
+    }
+
+    fn retag(&mut self, tags: Tags) {
+        if tags == *self.tags() {
+            return;
+        }
+        self.changed = Some(tags.clone());
+        match self.effects.last_mut() {
+            Some(Effect::Retag(last)) => *last = tags,
+            _ => self.effects.push(Effect::Retag(tags)),
+        }
+    }
+
+    /// Sets what the `fyi` of the client's acknowledgements says from its next message on;
+    /// dialects without acknowledgements do not show it.
+    pub fn set_fyi(&mut self, fyi: impl Into<Box<str>>) {
+        self.effects.push(Effect::Fyi(fyi.into()));
+    }
+
+    /// Asks how many clients of this space carry some tags, on all workers, and what another tag
+    /// of theirs says; [`Resource::on_who`](super::Resource::on_who) gets the answer. A client has
+    /// sixteen open questions at the most.
+    pub fn ask_who(&mut self, query: TagQuery, tag: &str) {
+        self.effects.push(Effect::Ask { query, tag: tag.into() });
+    }
+
+    /// Ends the connection; nothing that is asked afterwards reaches the client.
+    pub fn close(&mut self, reason: CloseReason) {
+        self.effects.push(Effect::Close(reason));
+    }
+
+    /// Tells the client that it may not do what it asked for, as its dialect does that:
+    /// phpWebSocketServer's pages get an error and stay, everyone else is closed with 1008.
+    pub fn deny(&mut self, why: &'static str) {
+        match (&self.session.speech, self.session.class) {
+            (Speech::Phpws(_), ClientClass::Web) => self.reply_text(phpws::error(why)),
+            _ => self.close(CloseReason::new(CloseCode::POLICY, why)),
+        }
+    }
+
+    /// Asks the auth manager whether the client may publish, with what it shows in its message.
+    ///
+    /// # Errors
+    ///
+    /// When it may not.
+    pub fn authorise(&self, shown: Option<&Credentials<'_>>) -> Result<Tenant, Denied> {
+        self.rules.access.send(&self.session.grant, shown)
+    }
+
+    pub(super) fn reply_as_it_came(&mut self, message: Message<'_>) {
+        let whole = Payload::Received(0..message.bytes().len());
+        self.effects.push(match message {
+            Message::Text(_) => Effect::ReplyText(whole),
+            Message::Binary(_) => Effect::ReplyBinary(whole),
+        });
+    }
+
+    /// Publishes a part of the message that was received, without a copy.
+    pub(super) fn forward(
+        &mut self,
+        (tenant, address): (Tenant, Address),
+        (form, part): (Form, Range<usize>),
+    ) {
+        let payload = Payload::Received(part);
+        self.effects.push(Effect::Publish { tenant, address, form, payload });
+    }
+
+    pub(super) fn forward_changed(
+        &mut self,
+        (tenant, address): (Tenant, Address),
+        (form, text): (Form, String),
+    ) {
+        let payload = Payload::Made(text.into_bytes());
+        self.effects.push(Effect::Publish { tenant, address, form, payload });
+    }
+
+    fn json(&self, message: &(impl Serialize + ?Sized)) -> Result<String, NotPublished> {
+        let json = serde_json::to_string(message).map_err(NotPublished::NotJson)?;
+        if json.len() > self.rules.message_bytes_max {
+            return Err(NotPublished::TooLarge { bytes: json.len() });
+        }
+        Ok(json)
+    }
+}

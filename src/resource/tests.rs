@@ -1,0 +1,147 @@
+//! What messages cause, by the resource that they are for.
+
+use super::*;
+use crate::auth::uuid::{Signer, UuidForm};
+use crate::auth::{Access, Grant, Right};
+use crate::session::{Rules, Session};
+use crate::types::{Address, ClientClass, ClientUuid, CloseCode, Form, Ident, Tag, Tags, Tenant};
+
+fn rules(access: Access) -> Rules {
+    Rules {
+        signer: Signer::new(&[1; 32], UuidForm::Signed),
+        access,
+        message_bytes_max: 100,
+        chunks_max: 3,
+    }
+}
+
+fn open_server() -> Rules {
+    rules(Access::everything())
+}
+
+/// A server where only who knows the secret may publish.
+fn locked_server() -> Rules {
+    rules(Access::of_one("k", "s"))
+}
+
+/// What a client that may only listen causes by a message.
+fn caused(resource: &mut dyn Resource, class: ClientClass, rules: &Rules, text: &str) -> Effects {
+    let session = Session {
+        uuid: ClientUuid([9; 16]),
+        ident: Ident::new("anna").ok(),
+        grant: Grant { tenant: Tenant::shared(), right: Right::Listen },
+        class,
+        speech: resource.speech(),
+        fyi: None,
+    };
+    let tags = Tags::default();
+    let mut handle = Handle::new(&session, &tags, rules);
+    resource.on_message(&mut handle, Message::Text(text));
+    handle.into_effects()
+}
+
+fn phpws(text: &str) -> Effects {
+    caused(&mut Phpws, ClientClass::Web, &open_server(), text)
+}
+
+fn code(effects: &Effects) -> Option<CloseCode> {
+    match effects.as_slice() {
+        [Effect::Close(reason)] => Some(reason.code),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_broadcast_goes_to_everyone_but_its_sender_as_it_came() {
+    let text = r#"{ "opcode":"broadcast" , "message":"x" }"#;
+    let effects = phpws(text);
+    let [Effect::Publish { address, form, payload, .. }] = effects.as_slice() else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(*address, Address::everyone_but(ClientUuid([9; 16])));
+    assert_eq!((*form, payload.bytes(text.as_bytes())), (Form::PhpwsPacket, text.as_bytes()));
+}
+
+#[test]
+fn feedback_to_a_forged_uuid_addresses_nobody() {
+    let genuine = open_server().signer.text(ClientUuid([5; 16]));
+    let effects = phpws(&format!(r#"{{"opcode":"feedback","uuid":"{genuine}"}}"#));
+    assert!(matches!(effects.as_slice(), [Effect::Publish { .. }]));
+    let effects = phpws(&format!(r#"{{"opcode":"feedback","uuid":"{}"}}"#, &genuine[..36]));
+    assert!(effects.is_empty());
+}
+
+#[test]
+fn what_is_no_json_closes_with_1007_and_quit_with_1000() {
+    for text in ["", "not json"] {
+        assert_eq!(code(&phpws(text)), Some(CloseCode::DATA), "{text}");
+    }
+    assert_eq!(code(&phpws(r#"{"opcode":"quit"}"#)), Some(CloseCode::NORMAL));
+    assert!(phpws(r#"{"opcode":"whatever"}"#).is_empty());
+}
+
+#[test]
+fn publishing_needs_the_secret_and_the_secret_is_not_passed_on() {
+    let rules = locked_server();
+    for (class, text) in [
+        (ClientClass::Web, r#"{"opcode":"broadcast"}"#),
+        (ClientClass::Web, r#"{"opcode":"feedback","uuid":"nobody"}"#),
+        (ClientClass::Web, r#"{"opcode":"broadcast","key":"k","secret":"x"}"#),
+    ] {
+        let effects = caused(&mut Phpws, class, &rules, text);
+        let error = r#"{"opcode":"error","error":"Message sending is not authorized !"}"#;
+        let reply = Effect::ReplyText(Payload::Made(error.as_bytes().to_vec()));
+        assert_eq!(effects.as_slice(), [reply], "{text}");
+    }
+    let denied = caused(&mut Phpws, ClientClass::Php, &rules, r#"{"opcode":"broadcast"}"#);
+    assert_eq!(code(&denied), Some(CloseCode::POLICY));
+    let text = r#"{"opcode":"broadcast","message":1,"key":"k","secret":"s"}"#;
+    let effects = caused(&mut Phpws, ClientClass::Web, &rules, text);
+    let [Effect::Publish { payload, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(payload.bytes(text.as_bytes()), br#"{"opcode":"broadcast","message":1}"#);
+    let echo = r#"{"opcode":"echo","message":1}"#;
+    let effects = caused(&mut Phpws, ClientClass::Web, &rules, echo);
+    assert_eq!(effects.as_slice(), [Effect::ReplyText(Payload::Received(0..echo.len()))]);
+}
+
+#[test]
+fn a_request_publishes_its_message_to_its_tags() {
+    let text = r#"{"message": {"a":1} ,"tags":{"n":12}}"#;
+    let effects = caused(&mut Gomoob, ClientClass::Web, &open_server(), text);
+    let [Effect::Publish { address, form, payload, .. }] = effects.as_slice() else {
+        panic!("{effects:?}");
+    };
+    let query = Tags::new([Tag::new("n", "12").unwrap()]).unwrap();
+    assert_eq!(*address, Address::matching(query));
+    assert_eq!((*form, payload.bytes(text.as_bytes())), (Form::Message, &br#"{"a":1}"#[..]));
+    let locked = |text| caused(&mut Gomoob, ClientClass::Web, &locked_server(), text);
+    assert_eq!(code(&locked(r#"{"message":1}"#)), Some(CloseCode::POLICY));
+    assert_eq!(code(&locked("hello")), Some(CloseCode::POLICY));
+    let proven = locked(r#"{"message":1,"metadata":{"key":"k","secret":"s"}}"#);
+    assert!(matches!(proven.as_slice(), [Effect::Publish { .. }]));
+}
+
+#[test]
+fn tags_set_in_a_call_are_seen_in_it_and_told_once() {
+    struct Tagger;
+
+    impl Resource for Tagger {
+        fn on_message(&mut self, client: &mut Handle<'_>, _: Message<'_>) {
+            client.set_tag("room", "1").unwrap();
+            client.set_tag("room", "2").unwrap();
+            client.set_tag("nick", "anna").unwrap();
+            client.remove_tag("nick");
+            assert_eq!((client.tag("room"), client.tag("nick")), (Some("2"), None));
+            client.publish(Address::matching(client.tags().clone()), "hi").unwrap();
+            let error = client.publish(Address::everyone(), &"x".repeat(101)).unwrap_err();
+            assert_eq!(error.to_string(), "103 bytes are more than maxMessage");
+        }
+    }
+
+    let effects = caused(&mut Tagger, ClientClass::Web, &open_server(), "");
+    let room = Tags::new([Tag::new("room", "2").unwrap()]).unwrap();
+    assert_eq!(effects.first(), Some(&Effect::Retag(room.clone())));
+    let Some(Effect::Publish { address, payload, .. }) = effects.get(1) else { panic!() };
+    assert_eq!((address, payload.bytes(b"")), (&Address::matching(room), &b"\"hi\""[..]));
+    assert_eq!(effects.len(), 2);
+}

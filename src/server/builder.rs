@@ -1,0 +1,66 @@
+//! A server with resources of your own.
+
+use super::InProcess;
+use crate::config::Config;
+use crate::resource::{Resource, Resources};
+use crate::supervisor::StartError;
+
+/// A server with resources of your own, in the same processes as everything else. `run`, which
+/// belongs to the command line, makes a whole `tagcast` of your program: its commands, its
+/// configuration, its supervisor, broker and workers.
+///
+/// ```no_run
+/// use tagcast::resource::{Handle, Resource};
+/// use tagcast::session::Message;
+///
+/// #[derive(Default)]
+/// struct Greeter;
+///
+/// impl Resource for Greeter {
+///     fn on_message(&mut self, client: &mut Handle<'_>, message: Message<'_>) {
+///         client.reply_text(format!("hello, {}", message.text().unwrap_or("whoever you are")));
+///     }
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     tagcast::server::Builder::new().resource("/greet", Greeter::default).run()
+/// }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    resources: Resources,
+}
+
+impl Builder {
+    /// A server without resources of its own.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Serves a path, compared to the letter, by what `make` makes; every worker makes its own. A
+    /// `[resource /path]` of the configuration wins over it.
+    #[must_use]
+    pub fn resource<R: Resource + 'static>(
+        mut self,
+        path: &str,
+        make: impl Fn() -> R + Send + Sync + 'static,
+    ) -> Self {
+        self.resources.add(path, make);
+        self
+    }
+
+    /// Starts everything as threads of this process: see [`InProcess`].
+    ///
+    /// # Errors
+    ///
+    /// As with [`InProcess::start`].
+    pub fn start_in_process(self, config: Config) -> Result<InProcess, StartError> {
+        InProcess::start_with(config, self.resources)
+    }
+
+    /// The resources.
+    pub(crate) const fn resources(&self) -> &Resources {
+        &self.resources
+    }
+}

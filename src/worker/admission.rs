@@ -1,0 +1,160 @@
+//! Whether a client is let in, before the broker is asked: origin, credentials, path, tags, address.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::connection::{Sign, UNKNOWN_PATH};
+use super::hub::Hub;
+use super::settings::Settings;
+use crate::auth::Grant;
+use crate::config::Refuse;
+use crate::dialect::{phpws, tags};
+use crate::http::{
+    ClientType, Refusal, Status, Upgrade, effective_address, has_parameter, parameter,
+};
+use crate::resource::{Asked, ResourceId, Unknown};
+use crate::session::Speech;
+use crate::types::{ClientClass, CloseCode, CloseReason, Credentials, Tags};
+
+/// A client that may join, if the broker has room for it.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) grant: Grant,
+    pub(super) resource: ResourceId,
+    pub(super) speech: Speech,
+    pub(super) class: ClientClass,
+    pub(super) tags: Tags,
+    pub(super) ip: IpAddr,
+    pub(super) sign: Sign,
+}
+
+/// A client that may not.
+#[derive(Debug)]
+pub(super) enum TurnedAway {
+    /// By HTTP.
+    Refused(Refusal),
+    /// By a Close frame behind the 101, maybe with a word in front of it.
+    Closed { class: ClientClass, word: Option<&'static str>, reason: CloseReason },
+}
+
+const BAD_ORIGIN: &str = "this origin may not connect";
+const NOT_FROM_HERE: CloseReason =
+    CloseReason::new(CloseCode::POLICY, "php-type clients may not connect from this address");
+
+impl Hub {
+    /// Decides about a request. `peer` is who connected, `local` where to.
+    pub(super) fn admit_upgrade(
+        &self,
+        upgrade: &Upgrade<'_>,
+        (peer, local): (IpAddr, Option<IpAddr>),
+    ) -> Result<Admitted, TurnedAway> {
+        let settings = &self.settings;
+        let refuse = |status, why| settings.turn_away(upgrade, status, why);
+        if !settings.origins.admit(upgrade.origin, upgrade.host) {
+            return Err(refuse(Status::Forbidden, BAD_ORIGIN));
+        }
+        let query = upgrade.query.unwrap_or_default();
+        let grant = settings
+            .rules
+            .access
+            .open(credentials(query).as_ref())
+            .map_err(|denied| refuse(Status::Unauthorized, denied.text()))?;
+        let asked = asked(upgrade, query);
+        let choice = settings
+            .paths
+            .choose(upgrade.path, asked)
+            .map_err(|unknown| unknown_path(upgrade.class(), unknown))?;
+        let said = || self.services.get(choice.resource).map(crate::resource::Resource::speech);
+        let speech = choice.speech.or_else(said).unwrap_or(Speech::Echo);
+        let class = class(upgrade, &speech);
+        let tags = match has_parameter(query, "tags") {
+            true => tags::of_opening(&parameter(query, "tags").unwrap_or_default())
+                .map_err(|why| closed(class, why))?,
+            false => Tags::default(),
+        };
+        let ip = effective_address(peer, upgrade, &settings.trusted_proxies);
+        if class == ClientClass::Php && !settings.php_may_come_from(ip, local) {
+            return Err(TurnedAway::Closed { class, word: None, reason: NOT_FROM_HERE });
+        }
+        let sign = settings.sign(upgrade, class, asked);
+        Ok(Admitted { grant, resource: choice.resource, speech, class, tags, ip, sign })
+    }
+}
+
+impl Settings {
+    fn turn_away(&self, upgrade: &Upgrade<'_>, status: Status, why: &'static str) -> TurnedAway {
+        match self.refuse {
+            Refuse::Http => TurnedAway::Refused(Refusal::new(status, why)),
+            Refuse::AfterUpgrade => closed(upgrade.class(), Cow::Borrowed(why)),
+        }
+    }
+
+    /// Where scripts may come from: by default the machine itself, that is loopback, and the very
+    /// address that they connected to, since only the machine has that one.
+    fn php_may_come_from(&self, ip: IpAddr, local: Option<IpAddr>) -> bool {
+        if !self.allowed_ip.is_empty() {
+            return self.allowed_ip.iter().any(|range| range.contains(ip));
+        }
+        let ip = ip.to_canonical();
+        ip == Ipv4Addr::LOCALHOST
+            || ip == Ipv6Addr::LOCALHOST
+            || local.is_some_and(|local| local.to_canonical() == ip)
+    }
+
+    /// php-type clients and Gomoob's PHP client take a ping for an answer.
+    fn sign(&self, upgrade: &Upgrade<'_>, class: ClientClass, asked: Asked) -> Sign {
+        let has_ident = upgrade.ident.is_some_and(|ident| !ident.is_empty());
+        match class {
+            ClientClass::Php if has_ident && !self.php_keepalive.is_zero() => {
+                Sign::KeepAlive(self.php_keepalive)
+            }
+            ClientClass::Php => Sign::Kernel,
+            ClientClass::Web if asked == Asked::GomoobPhp => Sign::Kernel,
+            ClientClass::Web => Sign::Ping,
+        }
+    }
+}
+
+fn closed(class: ClientClass, why: Cow<'static, str>) -> TurnedAway {
+    let reason = CloseReason { code: CloseCode::POLICY, text: why };
+    TurnedAway::Closed { class, word: None, reason }
+}
+
+fn unknown_path(class: ClientClass, unknown: Unknown) -> TurnedAway {
+    match unknown {
+        Unknown::NotFound => TurnedAway::Refused(Refusal::NOT_FOUND),
+        Unknown::Phpws | Unknown::Served(_) => {
+            TurnedAway::Closed { class, word: Some(phpws::CLOSE), reason: UNKNOWN_PATH }
+        }
+    }
+}
+
+/// `?key=` and `?secret=`.
+fn credentials(query: &str) -> Option<Credentials<'_>> {
+    let key = parameter(query, "key")?;
+    Some(Credentials { key, secret: parameter(query, "secret") })
+}
+
+/// Textalk's client, which Gomoob's PHP client is built on.
+const GOMOOB_AGENT: &str = "websocket-client-php";
+
+fn asked(upgrade: &Upgrade<'_>, query: &str) -> Asked {
+    let has = |name| has_parameter(query, name);
+    if upgrade.client_type != ClientType::Absent || upgrade.ident.is_some() {
+        Asked::Phpws
+    } else if upgrade.user_agent == Some(GOMOOB_AGENT) && upgrade.origin.is_none() {
+        Asked::GomoobPhp
+    } else if has("tags") || (has("key") && has("secret")) {
+        Asked::GomoobQuery
+    } else {
+        Asked::Nothing
+    }
+}
+
+/// Php-type clients speak phpWebSocketServer's way only.
+fn class(upgrade: &Upgrade<'_>, speech: &Speech) -> ClientClass {
+    match speech {
+        Speech::Phpws(_) => upgrade.class(),
+        Speech::Gomoob | Speech::Echo => ClientClass::Web,
+    }
+}

@@ -1,0 +1,225 @@
+//! Calling resources, and doing what they ask for.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::BytesMut;
+use smallvec::SmallVec;
+use tracing::error;
+
+use super::connection::{Connection, FAULT, Phase};
+use super::hub::Hub;
+use super::outbox::Kind;
+use crate::dialect::Cast;
+use crate::link::message::{Found, Question};
+use crate::resource::{
+    Echo, Effect, Effects, Gomoob, Handle, Opening, Phpws, Resource, ResourceId, Resources, Who,
+};
+use crate::session::{Message, Session};
+use crate::types::{CloseReason, Content, Form, Slot, Tags};
+use crate::websocket::write;
+
+/// The resources of a worker: the built-in ones in the order of `Kind::ALL`, then those of the
+/// embedding program.
+pub(super) struct Services(Vec<Box<dyn Resource>>);
+
+impl Services {
+    pub(super) fn new(own: &Resources) -> Self {
+        let built_in: [Box<dyn Resource>; 3] = [Box::new(Phpws), Box::new(Gomoob), Box::new(Echo)];
+        Self(built_in.into_iter().chain(own.make()).collect())
+    }
+
+    pub(super) fn get(&self, id: ResourceId) -> Option<&dyn Resource> {
+        self.0.get(id.place()).map(AsRef::as_ref)
+    }
+
+    fn get_mut(&mut self, id: ResourceId) -> Option<&mut Box<dyn Resource>> {
+        self.0.get_mut(id.place())
+    }
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} resources", self.0.len())
+    }
+}
+
+/// What is left of effects for the connection itself, once the broker's part is done.
+pub(super) type Rest = SmallVec<[Own; 1]>;
+
+/// An effect on the connection itself.
+pub(super) enum Own {
+    Frame(BytesMut),
+    Fyi(Box<str>),
+    Close(CloseReason),
+}
+
+impl Hub {
+    /// Gives a message to the resource that it is for.
+    pub(super) fn serve(
+        &mut self,
+        slot: Slot,
+        (session, resource): (&Session, ResourceId),
+        message: Message<'_>,
+    ) -> Rest {
+        let effects = self.call(slot, (session, resource), |resource, handle| {
+            resource.on_message(handle, message);
+        });
+        self.carry_out(slot, session, (effects, message.bytes()))
+    }
+
+    /// Tells a resource that a connection was opened.
+    pub(super) fn tell_open(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        opening: &Opening<'_>,
+    ) {
+        self.tell(slot, connection, |resource, handle| resource.on_open(handle, opening));
+    }
+
+    /// Tells a resource who is connected, as it asked.
+    pub(super) fn tell_who(&mut self, slot: Slot, question: Question, found: Found) {
+        let Some(mut connection) = self.table.take(slot) else { return };
+        let who = Who {
+            query: question.query,
+            tag: question.tag,
+            clients: found.clients,
+            values: found.values,
+        };
+        self.tell(slot, &mut connection, |resource, handle| resource.on_who(handle, &who));
+        self.put_back(slot, connection);
+    }
+
+    /// Tells a resource that a connection ends, and the broker that its client left: in this order,
+    /// so that the resource still sees its tags, and what it publishes then follows the leave.
+    pub(super) fn tell_end(
+        &mut self,
+        slot: Slot,
+        connection: &Connection,
+        fault: Option<&CloseReason>,
+    ) {
+        let Phase::Open(session) = &connection.phase else { return self.uplink.leave(slot) };
+        let effects = self.call(slot, (session, connection.resource), |resource, handle| {
+            if let Some(fault) = fault {
+                resource.on_error(handle, fault);
+            }
+            resource.on_close(handle);
+        });
+        self.uplink.leave(slot);
+        self.carry_out(slot, session, (effects, b""));
+    }
+
+    fn tell(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        call: impl FnOnce(&mut dyn Resource, &mut Handle<'_>),
+    ) {
+        let Phase::Open(session) = &connection.phase else { return };
+        let effects = self.call(slot, (session, connection.resource), call);
+        let rest = self.carry_out(slot, session, (effects, b""));
+        let mut replies = BytesMut::new();
+        let end = self.finish(slot, connection, rest, &mut replies);
+        self.write(slot, connection, replies.freeze(), Kind::Frames);
+        if let Some(reason) = end {
+            self.close(slot, connection, &reason);
+        }
+    }
+
+    /// Calls a resource. A panic is the end of this connection only: the worker's own tables are
+    /// not touched by the call.
+    fn call(
+        &mut self,
+        slot: Slot,
+        (session, id): (&Session, ResourceId),
+        call: impl FnOnce(&mut dyn Resource, &mut Handle<'_>),
+    ) -> Effects {
+        let Self { services, uplink, settings, .. } = self;
+        let Some(resource) = services.get_mut(id) else { return Effects::new() };
+        let none = Tags::default();
+        let tags = uplink.client(slot).map_or(&none, |client| &client.tags);
+        let mut handle = Handle::new(session, tags, &settings.rules);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            call(resource.as_mut(), &mut handle);
+            handle.into_effects()
+        }));
+        outcome.unwrap_or_else(|_| {
+            error!(client = ?session.uuid, "a resource panicked; its connection is closed");
+            [Effect::Close(FAULT)].into_iter().collect()
+        })
+    }
+
+    /// Does what concerns the broker; a publication is held from here on (rule L4), and leaves at
+    /// the end of the turn.
+    fn carry_out(
+        &mut self,
+        slot: Slot,
+        session: &Session,
+        (effects, received): (Effects, &[u8]),
+    ) -> Rest {
+        let mut rest = Rest::new();
+        for effect in effects {
+            let mut frame = BytesMut::new();
+            match effect {
+                Effect::Publish { tenant, address, form, payload } => {
+                    self.uplink.publish((&tenant, &address), (form, payload.bytes(received)));
+                    continue;
+                }
+                Effect::Retag(tags) => {
+                    self.uplink.retag(slot, tags);
+                    continue;
+                }
+                Effect::Ask { query, tag } => {
+                    let tenant = session.grant.tenant.clone();
+                    self.uplink.ask(slot, (tenant, query, tag));
+                    continue;
+                }
+                Effect::Fyi(fyi) => {
+                    rest.push(Own::Fyi(fyi));
+                    continue;
+                }
+                Effect::Close(reason) => {
+                    rest.push(Own::Close(reason));
+                    continue;
+                }
+                Effect::ReplyText(payload) => write::text(&mut frame, payload.bytes(received)),
+                Effect::ReplyBinary(payload) => write::binary(&mut frame, payload.bytes(received)),
+                Effect::Reply(json) => write::text(&mut frame, &worded(session, json)),
+            }
+            rest.push(Own::Frame(frame));
+        }
+        rest
+    }
+
+    /// Does what concerns the connection itself; tells whether that ends it.
+    pub(super) fn finish(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        rest: Rest,
+        replies: &mut BytesMut,
+    ) -> Option<CloseReason> {
+        for own in rest {
+            match own {
+                Own::Frame(frame) => self.reply(slot, connection, replies, (frame, Kind::Frames)),
+                Own::Fyi(fyi) => {
+                    if let Phase::Open(session) = &mut connection.phase {
+                        session.fyi = Some(fyi);
+                    }
+                }
+                Own::Close(reason) => return Some(reason),
+            }
+        }
+        None
+    }
+}
+
+/// A message to one client in its dialect.
+fn worded(session: &Session, json: String) -> Vec<u8> {
+    let content = Content { form: Form::Message, payload: json.into() };
+    match session.speech.dialect() {
+        Some(dialect) => dialect.render(&content, Cast::One).into_owned(),
+        None => content.payload.to_vec(),
+    }
+}
