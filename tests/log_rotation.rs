@@ -42,7 +42,8 @@ fn read(path: &Path) -> String {
 /// The numbers in the lines `accepted`, which has one for each connection, in their order.
 fn connections(text: &str) -> Vec<usize> {
     let number = |line: &str| {
-        let (_, rest) = line.split_once("\"connection\":").or(line.split_once("connection="))?;
+        let (_, rest) =
+            line.split_once("\"connection\":").or_else(|| line.split_once("connection="))?;
         rest.split(|end: char| !end.is_ascii_digit()).next()?.parse().ok()
     };
     text.lines().filter(|line| line.contains("accepted")).filter_map(number).collect()
