@@ -29,8 +29,7 @@ fn report(uuid: String, url: &str) -> Result<(), PublishError> {
         work();
         publisher.publish(&page, &json!({ "percent": step * 10 }))?;
     }
-    publisher.close();
-    Ok(())
+    publisher.close()
 }
 
 /// The job itself.

@@ -4,10 +4,13 @@ mod check;
 mod embed;
 mod publish;
 mod serve;
+mod server;
 mod settings;
 mod spelling;
+mod subscribe;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -18,6 +21,8 @@ use crate::server::Role;
 
 /// The exit code of a configuration that is wrong (`EX_CONFIG` of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
+/// The exit code when the server was not there or refused (`EX_UNAVAILABLE` of sysexits.h).
+const EXIT_UNAVAILABLE: u8 = 69;
 
 /// Self-hosted real-time messages over WebSockets: to one client, to tags, to all.
 #[derive(Debug, Parser)]
@@ -35,12 +40,12 @@ enum Command {
     /// Check the configuration and say everything that is wrong with it.
     #[command(after_help = "Example: tagcast check -i websock.ini")]
     Check(Settings),
-    /// Publish one message to one client or to all.
-    #[command(after_help = "Examples:
-  tagcast publish --to-uuid \"$UUID\" 'half done'
-  echo '{\"percent\":50}' | tagcast publish --ident dashboard --json
-  tagcast publish --all 'good morning'")]
+    /// Publish one message to one client, to tags, or to all.
+    #[command(after_help = publish::EXAMPLES)]
     Publish(publish::Arguments),
+    /// Print what is published, a line for each message.
+    #[command(after_help = subscribe::EXAMPLES)]
+    Subscribe(subscribe::Arguments),
     /// Print the version.
     #[command(after_help = "Example: tagcast version")]
     Version,
@@ -69,6 +74,7 @@ fn run_with(arguments: Vec<OsString>, own: &Resources) -> ExitCode {
         Command::Serve(settings) => serve::run(&settings),
         Command::Check(settings) => check::run(&settings),
         Command::Publish(arguments) => publish::run(&arguments),
+        Command::Subscribe(arguments) => subscribe::run(&arguments),
         Command::Version => {
             say(&format!("tagcast {}", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS
@@ -82,8 +88,7 @@ fn say(text: &str) {
     println!("{text}");
 }
 
-/// Prints a line for the person at the terminal.
-#[expect(clippy::print_stderr, reason = "a command speaks to its user here")]
+/// Prints a line for the person at the terminal, who may be gone.
 fn tell(text: &str) {
-    eprintln!("{text}");
+    let _gone = writeln!(std::io::stderr(), "{text}");
 }

@@ -1,15 +1,21 @@
-//! `tagcast publish`: one message to one client or to all.
+//! `tagcast publish`: one message to one client, to tags, or to all.
 
 use std::io::Read;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::tell;
-use crate::client::{Publisher, To};
+use super::server::{self, Server};
+use super::{EXIT_UNAVAILABLE, tell};
+use crate::client::{self, Publisher, To};
+use crate::types::Tag;
 
-/// The exit code when nothing was published.
-const EXIT_UNAVAILABLE: u8 = 69;
+pub(super) const EXAMPLES: &str = "Examples:
+  tagcast publish --to-uuid \"$UUID\" 'half done'
+  echo '{\"percent\":50}' | tagcast publish --ident dashboard --json
+  tagcast publish --tag language=FR --tag town=Lyon 'bonjour'
+  tagcast publish --all --key blog --secret-file blog.secret 'good morning'
+  TAGCAST_SECRET=… tagcast publish --all --key blog --url wss://example.org/ 'good morning'";
 
 /// To whom, what, and where.
 #[derive(Debug, Args)]
@@ -21,9 +27,8 @@ pub(super) struct Arguments {
     /// The message is JSON, not a text
     #[arg(long)]
     json: bool,
-    /// The server
-    #[arg(long, default_value = "ws://127.0.0.1:8094/web", value_name = "URL")]
-    url: String,
+    #[command(flatten)]
+    server: Server,
 }
 
 #[derive(Debug, Args)]
@@ -35,26 +40,37 @@ struct Recipient {
     /// To the first client with this ident
     #[arg(long, value_name = "NAME")]
     ident: Option<String>,
+    /// To everyone who carries this tag; given several times: to who carries all of them
+    #[arg(long, value_name = "NAME=VALUE", value_parser = server::tag)]
+    tag: Vec<Tag>,
     /// To everyone
     #[arg(long)]
     all: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let outcome = message(arguments).and_then(|message| {
-        let mut publisher =
-            Publisher::connect(&arguments.url).map_err(|error| error.to_string())?;
-        publisher.publish(&to(&arguments.to), &message).map_err(|error| error.to_string())?;
-        publisher.close();
-        Ok(())
-    });
-    match outcome {
+    match publish(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             tell(&format!("tagcast: nothing was published: {why}"));
             ExitCode::from(EXIT_UNAVAILABLE)
         }
     }
+}
+
+fn publish(arguments: &Arguments) -> Result<(), String> {
+    let (url, access) = (&arguments.server.url, arguments.server.access()?);
+    let tags = server::tags(&arguments.to.tag)?;
+    let message = message(arguments)?;
+    let published = if tags.is_empty() {
+        Publisher::connect_as(url, access).and_then(|mut publisher| {
+            publisher.publish(&to(&arguments.to), &message)?;
+            publisher.close()
+        })
+    } else {
+        client::publish_to_tags(url, &access, &tags, &message)
+    };
+    published.map_err(|error| error.to_string())
 }
 
 fn to(recipient: &Recipient) -> To {

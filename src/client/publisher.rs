@@ -1,20 +1,16 @@
-//! A publisher over one WebSocket: it waits for the `next` of each message.
-
-use std::fmt;
-use std::net::{TcpStream, ToSocketAddrs};
-use std::time::Duration;
+//! Publishing: to clients one by one and to all over phpWebSocketServer's packets, to tags by
+//! Gomoob's request.
 
 use serde::Deserialize;
-use serde_json::json;
-use tungstenite::client::IntoClientRequest;
-use tungstenite::handshake::HandshakeError;
-use tungstenite::http::HeaderValue;
-use tungstenite::{Message, WebSocket};
+use serde_json::{Map, Value, json};
+use tungstenite::Message;
+use tungstenite::protocol::frame::coding::CloseCode;
 
-/// How long connecting, and each answer, may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// The port of a URL that names none.
-const PORT: u16 = 80;
+use super::access::Access;
+use super::connection::{Connection, Dialect};
+use super::error::{ClientError, close_words, printable};
+use super::url::ServerUrl;
+use crate::types::{TagQuery, Tags};
 
 /// To whom a message goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,40 +23,12 @@ pub enum To {
     All,
 }
 
-/// An open connection to publish through.
+/// An open connection to publish through: it waits for the `next` of each message.
 #[derive(Debug)]
 pub struct Publisher {
-    socket: WebSocket<TcpStream>,
-    url: String,
+    connection: Connection,
+    access: Access,
 }
-
-/// Why nothing was published.
-#[derive(Debug)]
-pub enum PublishError {
-    /// The URL cannot be used.
-    Url(String),
-    /// The server cannot be reached, or the connection broke.
-    Connection(String, Box<tungstenite::Error>),
-    /// The server refused the connection or ended it.
-    Refused(String),
-    /// No answer came in time.
-    Silent(String),
-}
-
-impl fmt::Display for PublishError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Url(why) => {
-                write!(f, "the URL cannot be used: {why}; one like ws://127.0.0.1:8094/web can")
-            }
-            Self::Connection(url, error) => write!(f, "{url}: {error}"),
-            Self::Refused(why) => write!(f, "the server refused: {why}"),
-            Self::Silent(url) => write!(f, "{url}: no answer in {} s", PATIENCE.as_secs()),
-        }
-    }
-}
-
-impl std::error::Error for PublishError {}
 
 /// What the server says, as far as a publisher cares.
 #[derive(Deserialize)]
@@ -71,112 +39,158 @@ struct Answer {
 }
 
 impl Publisher {
+    /// Connects to a server that everybody may use, and waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// When there is no server at this URL, or it does not let us in.
+    pub fn connect(url: &str) -> Result<Self, ClientError> {
+        Self::connect_as(&url.parse()?, Access::default())
+    }
+
     /// Connects, and waits until the server is ready.
     ///
     /// # Errors
     ///
     /// When there is no server at this URL, or it does not let us in.
-    pub fn connect(url: &str) -> Result<Self, PublishError> {
-        let bad_url = |error: tungstenite::Error| PublishError::Url(error.to_string());
-        let mut request = url.into_client_request().map_err(bad_url)?;
-        let agent = HeaderValue::from_static(concat!("tagcast/", env!("CARGO_PKG_VERSION")));
-        request.headers_mut().insert("User-Agent", agent);
-        let uri = request.uri();
-        if uri.scheme_str() != Some("ws") {
-            return Err(PublishError::Url(format!("{url} does not begin with ws://")));
-        }
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let stream = dial(&host, uri.port_u16().unwrap_or(PORT))
-            .map_err(|error| PublishError::Connection(url.to_owned(), Box::new(error.into())))?;
-        let socket = match tungstenite::client::client(request, stream) {
-            Ok((socket, _)) => socket,
-            Err(HandshakeError::Failure(error)) => return Err(failure(url, error)),
-            Err(HandshakeError::Interrupted(_)) => {
-                return Err(PublishError::Silent(url.to_owned()));
-            }
-        };
-        let mut publisher = Self { socket, url: url.to_owned() };
+    pub fn connect_as(url: &ServerUrl, access: Access) -> Result<Self, ClientError> {
+        let uri = url.with(access.members())?;
+        let connection = Connection::open(url, uri, Dialect::Phpws, &access)?;
+        let mut publisher = Self { connection, access };
         publisher.await_opcode("ready")?;
         Ok(publisher)
     }
 
-    /// Publishes one message, and waits until the server holds it.
+    /// Publishes one message, and waits until the server holds it. A server that finds that we
+    /// may not publish says so a little later: to the next call, or to [`Publisher::close`].
     ///
     /// # Errors
     ///
-    /// When the server did not take it.
-    pub fn publish(&mut self, to: &To, message: &serde_json::Value) -> Result<(), PublishError> {
-        let packet = match to {
+    /// When the server did not take it, or refused the one before.
+    pub fn publish(&mut self, to: &To, message: &Value) -> Result<(), ClientError> {
+        let mut packet = match to {
             To::Uuid(uuid) => json!({"opcode": "feedback", "message": message, "uuid": uuid}),
             To::Ident(ident) => json!({"opcode": "feedback", "message": message, "ident": ident}),
             To::All => json!({"opcode": "broadcast", "message": message}),
         };
-        self.socket
-            .send(Message::text(packet.to_string()))
-            .map_err(|error| failure(&self.url, error))?;
+        if let Some(members) = packet.as_object_mut() {
+            members.extend(self.access.members().map(|(name, text)| (name.into(), text.into())));
+        }
+        self.connection.send(packet.to_string())?;
         self.await_opcode("next")
     }
 
-    /// Says goodbye.
-    pub fn close(mut self) {
-        // What was published is held by the server already: a goodbye that fails loses nothing.
-        let _gone = self.socket.close(None);
-        while self.socket.read().is_ok() {}
+    /// Says goodbye, and hears whether what was published last was refused.
+    ///
+    /// # Errors
+    ///
+    /// When it was. A goodbye that fails otherwise is none: what was published is held by the
+    /// server already.
+    pub fn close(mut self) -> Result<(), ClientError> {
+        if self.connection.send_close().is_err() {
+            return Ok(());
+        }
+        while let Ok(message) = self.connection.read() {
+            match &message {
+                Message::Text(text) => refusal_in(text)?,
+                Message::Close(Some(frame)) if frame.code == CloseCode::Policy => {
+                    return Err(ClientError::Refused(close_words(Some(frame))));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
-    fn await_opcode(&mut self, opcode: &str) -> Result<(), PublishError> {
+    fn await_opcode(&mut self, opcode: &str) -> Result<(), ClientError> {
         loop {
-            let message = self.socket.read().map_err(|error| failure(&self.url, error))?;
-            let text = match &message {
-                Message::Text(text) => text.as_str(),
-                Message::Close(frame) => {
-                    let why = frame.as_ref().map(ToString::to_string);
-                    return Err(PublishError::Refused(why.unwrap_or_default()));
+            match self.connection.read()? {
+                Message::Text(text) => {
+                    refusal_in(&text)?;
+                    if has_opcode(&text, opcode) {
+                        return Ok(());
+                    }
                 }
-                _ => continue,
-            };
-            let Ok(answer) = serde_json::from_str::<Answer>(text) else { continue };
-            if matches!(answer.opcode.as_str(), "close" | "error") {
-                return Err(PublishError::Refused(
-                    answer.error.unwrap_or_else(|| "unknown path".to_owned()),
-                ));
+                Message::Close(frame) => {
+                    return Err(ClientError::Refused(close_words(frame.as_ref())));
+                }
+                _ => {}
             }
-            if answer.opcode == opcode {
+        }
+    }
+}
+
+/// Publishes one message to everyone who carries all of these tags, and waits until the server
+/// has taken it.
+///
+/// # Errors
+///
+/// When there is no server at this URL, or it did not take the message.
+pub fn publish_to_tags(
+    url: &ServerUrl,
+    access: &Access,
+    tags: &TagQuery,
+    message: &Value,
+) -> Result<(), ClientError> {
+    let mut connection = open_with_tags(url, access, &Tags::default())?;
+    let metadata: Map<_, _> =
+        access.members().map(|(name, text)| (name.to_owned(), text.into())).collect();
+    let request = json!({"message": message, "tags": tags_object(tags), "metadata": metadata});
+    connection.send(request.to_string())?;
+    // This dialect has no acknowledgement. But the server takes what comes in its order, so the
+    // answer to a Close that follows the request means that the request was taken before.
+    connection.send_close()?;
+    await_answer(&mut connection)
+}
+
+/// Opens a connection that carries these tags.
+pub(super) fn open_with_tags(
+    url: &ServerUrl,
+    access: &Access,
+    tags: &Tags,
+) -> Result<Connection, ClientError> {
+    url.check_takes_tags()?;
+    let tags = tags_object(tags).to_string();
+    let parameters = std::iter::once(("tags", tags.as_str())).chain(access.members());
+    Connection::open(url, url.with(parameters)?, Dialect::Gomoob, access)
+}
+
+fn tags_object(tags: &Tags) -> Value {
+    tags.iter().map(|tag| (tag.name(), tag.value())).collect()
+}
+
+fn await_answer(connection: &mut Connection) -> Result<(), ClientError> {
+    let mut is_first = true;
+    loop {
+        match connection.read()? {
+            Message::Text(text) if is_first && has_opcode(&text, "ready") => {
+                let why = "this path speaks phpWebSocketServer's dialect, which has no tags";
+                return Err(ClientError::Url(why.to_owned()));
+            }
+            Message::Close(Some(frame))
+                if frame.code == CloseCode::Normal && frame.reason.is_empty() =>
+            {
                 return Ok(());
             }
-        }
-    }
-}
-
-fn dial(host: &str, port: u16) -> std::io::Result<TcpStream> {
-    let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the host has no address");
-    for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => {
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                stream.set_nodelay(true)?;
-                return Ok(stream);
+            Message::Close(frame) => {
+                return Err(ClientError::Refused(close_words(frame.as_ref())));
             }
-            Err(error) => last = error,
+            // To a client without tags come publications to everyone.
+            _ => is_first = false,
         }
     }
-    Err(last)
 }
 
-fn failure(url: &str, error: tungstenite::Error) -> PublishError {
-    match error {
-        tungstenite::Error::Io(error)
-            if matches!(
-                error.kind(),
-                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
-            ) =>
-        {
-            PublishError::Silent(url.to_owned())
+fn has_opcode(text: &str, opcode: &str) -> bool {
+    serde_json::from_str::<Answer>(text).is_ok_and(|answer| answer.opcode == opcode)
+}
+
+fn refusal_in(text: &str) -> Result<(), ClientError> {
+    match serde_json::from_str::<Answer>(text) {
+        Ok(answer) if matches!(answer.opcode.as_str(), "close" | "error") => {
+            let why = answer.error.unwrap_or_else(|| "unknown path".to_owned());
+            Err(ClientError::Refused(printable(&why)))
         }
-        tungstenite::Error::Http(response) => {
-            PublishError::Refused(format!("HTTP {}", response.status()))
-        }
-        error => PublishError::Connection(url.to_owned(), Box::new(error)),
+        _ => Ok(()),
     }
 }

@@ -17,7 +17,7 @@ use super::{Prepared, StartError, log_format, log_level, raise_descriptor_limit}
 use crate::config::{Config, LogSettings};
 use crate::link::control::Order;
 use crate::link::transport::unix_pair;
-use crate::telemetry::{Console, Sink, SinkSettings, log_panics, log_to};
+use crate::telemetry::{Console, LogFile, Sink, SinkSettings, log_panics, log_to};
 use crate::types::{Generation, Source};
 
 /// Reports and deaths that wait for the supervisor; children's tasks wait when it is full.
@@ -45,7 +45,12 @@ pub fn serve(config: Config) -> Result<(), StartError> {
 
 fn open_log(log: &LogSettings) -> Result<Sink, StartError> {
     let console = if log.console { Console::On } else { Console::Off };
-    let settings = SinkSettings { file: log.file.clone(), console };
+    let file = log.file.as_ref().map(|path| LogFile {
+        path: path.clone(),
+        bytes_max: u64::try_from(log.bytes_max).unwrap_or(u64::MAX),
+        old_files: log.old_files,
+    });
+    let settings = SinkSettings { file, console };
     let sink = Sink::open(&settings).map_err(StartError::Log)?;
     log_to(sink.clone(), "supervisor", log_format(log.format), log_level(log.level))
         .map_err(StartError::Log)?;

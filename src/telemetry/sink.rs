@@ -1,9 +1,6 @@
 //! Where the lines of all processes end: console and log file, each with a thread that may wait.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -13,6 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::log::{Outlet, Taken};
+use super::rotation::{LogFile, RotatingFile};
 use super::utc::Utc;
 
 /// Lines that wait for one console or file, 4 KiB each at most; what comes beyond is lost.
@@ -24,8 +22,8 @@ const FINISH_WAIT: Duration = Duration::from_millis(500);
 /// Where to write.
 #[derive(Clone, Debug)]
 pub struct SinkSettings {
-    /// The log file, appended to.
-    pub file: Option<PathBuf>,
+    /// The log file.
+    pub file: Option<LogFile>,
     /// Whether standard error gets the lines; standard output belongs to what a command answers,
     /// so that a pipe behind `tagcast` never gets both.
     pub console: Console,
@@ -64,8 +62,8 @@ impl Sink {
         if settings.console == Console::On {
             places.push(Place::start("log console", io::stderr())?);
         }
-        if let Some(path) = &settings.file {
-            places.push(Place::start("log file", open(path)?)?);
+        if let Some(file) = &settings.file {
+            places.push(Place::start("log file", RotatingFile::open(file)?)?);
         }
         Ok(Self(places.into()))
     }
@@ -163,13 +161,6 @@ fn notice(next: &str, lost: u64) -> String {
     format!("{now} WARN  log: log lines lost lost_lines={lost}\n")
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    // Others may read no log: it has addresses of people in it.
-    OpenOptions::new().create(true).append(true).mode(0o640).open(path).map_err(|error| {
-        io::Error::new(error.kind(), format!("the log file {}: {error}", path.display()))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -248,16 +239,17 @@ mod tests {
     fn the_file_is_appended_to_and_finish_waits_for_it() {
         let folder = std::env::temp_dir().join(format!("tagcast-sink-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let file = Some(folder.join("log"));
+        let path = folder.join("log");
+        let file = Some(LogFile { path: path.clone(), bytes_max: 0, old_files: 0 });
         let settings = SinkSettings { file, console: Console::Off };
         for text in ["one\n", "two\n"] {
             let sink = Sink::open(&settings).unwrap();
             assert_eq!(sink.offer(text), Taken::Whole);
             sink.finish();
         }
-        assert_eq!(std::fs::read_to_string(folder.join("log")).unwrap(), "one\ntwo\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntwo\n");
         std::fs::remove_dir_all(&folder).unwrap();
         let error = Sink::open(&settings).unwrap_err().to_string();
-        assert!(error.contains(&settings.file.unwrap().display().to_string()), "{error}");
+        assert!(error.contains(&path.display().to_string()), "{error}");
     }
 }

@@ -16,7 +16,7 @@ use super::raw::Raw;
 use super::wait::{DEADLINE, eventually};
 
 /// The binary under test: this build's, or the one that `TAGCAST_BIN` names.
-fn binary() -> PathBuf {
+pub(super) fn binary() -> PathBuf {
     std::env::var_os("TAGCAST_BIN")
         .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_tagcast")), PathBuf::from)
 }
@@ -52,7 +52,17 @@ pub struct Finished {
 /// Runs `tagcast` to its end; one that does not end is killed and fails the test.
 #[track_caller]
 pub fn run_to_end(folder: &Folder, arguments: &[&str]) -> Finished {
-    let (mut child, log) = spawn(folder, arguments, &[]);
+    run_to_end_with(folder, arguments, &[])
+}
+
+/// As [`run_to_end`], with variables of the environment.
+#[track_caller]
+pub fn run_to_end_with(
+    folder: &Folder,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Finished {
+    let (mut child, log) = spawn(folder, arguments, variables);
     let Some(status) = exit_within(&mut child, DEADLINE) else {
         end_tree(&mut child);
         panic!("tagcast {arguments:?} does not end:\n{}", log.text());
@@ -252,7 +262,7 @@ fn is_ours(pid: u32) -> bool {
     is_alive(pid) && ["worker", "broker"].iter().any(|role| has_role(&line, role))
 }
 
-fn exit_within(child: &mut Child, within: Duration) -> Option<ExitStatus> {
+pub(super) fn exit_within(child: &mut Child, within: Duration) -> Option<ExitStatus> {
     let deadline = Instant::now() + within;
     loop {
         if let Some(status) = child.try_wait().unwrap() {

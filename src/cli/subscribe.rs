@@ -1,0 +1,103 @@
+//! `tagcast subscribe`: a line on standard output for each message.
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+use std::thread;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::server::{self, Server};
+use super::{EXIT_UNAVAILABLE, tell};
+use crate::client::{Stop, Subscriber};
+use crate::types::Tag;
+
+pub(super) const EXAMPLES: &str = "Examples:
+  tagcast subscribe --tag language=FR
+  tagcast subscribe --json | jq .percent
+  tagcast subscribe --tag room=lobby --count 1 --url wss://example.org/ --key chat
+
+Everyone's messages come too. Ends with 0 on Ctrl-C, with 69 when the server ends it.";
+
+/// What to listen to, and where.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// A tag to carry; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = server::tag)]
+    tag: Vec<Tag>,
+    /// Print each message as JSON, also when it is a text
+    #[arg(long)]
+    json: bool,
+    /// End after so many messages
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    #[command(flatten)]
+    server: Server,
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    match subscribe(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            tell(&format!("tagcast: {why}"));
+            ExitCode::from(EXIT_UNAVAILABLE)
+        }
+    }
+}
+
+fn subscribe(arguments: &Arguments) -> Result<(), String> {
+    let (url, access) = (&arguments.server.url, arguments.server.access()?);
+    let tags = server::tags(&arguments.tag)?;
+    let mut subscriber =
+        Subscriber::connect(url, &access, &tags).map_err(|error| error.to_string())?;
+    let stop = subscriber.stop().map_err(|error| error.to_string())?;
+    stop_on_signal(stop).map_err(|error| format!("the signals: {error}"))?;
+    tell(&format!("tagcast: subscribed at {url}"));
+    let ended = print_messages(&mut subscriber, arguments);
+    if ended.is_ok() {
+        subscriber.close();
+    }
+    ended
+}
+
+/// Until enough have come, a signal comes, or nobody reads what is printed.
+fn print_messages(subscriber: &mut Subscriber, arguments: &Arguments) -> Result<(), String> {
+    let mut left = arguments.count.unwrap_or(u64::MAX);
+    while left > 0 {
+        let received = subscriber.receive().map_err(|error| error.to_string())?;
+        let Some(message) = received else { return Ok(()) };
+        let line = if arguments.json { message.json_line() } else { message.line() };
+        match print(&line) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            printed => printed.map_err(|error| format!("standard output: {error}"))?,
+        }
+        left -= 1;
+    }
+    Ok(())
+}
+
+/// Prints the line now: whoever reads it does not wait for more of them.
+fn print(line: &str) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    writeln!(output, "{line}")?;
+    output.flush()
+}
+
+/// Ctrl-C and SIGTERM stop it, from a thread of their own.
+fn stop_on_signal(stop: Stop) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _context = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        drop(stop);
+    })?;
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! One WebSocket to a server: dialing, TLS, the handshake, and the goodbye.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt;
+use tungstenite::client::IntoClientRequest;
+use tungstenite::handshake::HandshakeError;
+use tungstenite::http::{HeaderValue, Uri};
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::{Message, WebSocket};
+
+use super::access::Access;
+use super::error::ClientError;
+use super::tls::{self, TlsStream};
+use super::url::{Scheme, ServerUrl};
+
+/// How long connecting, and each answer, may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a goodbye waits for its answer.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// A connection over which nothing comes is probed after this long, as its server may be gone.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+
+/// What the client wants to be served by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// phpWebSocketServer's packets.
+    Phpws,
+    /// Gomoob's requests.
+    Gomoob,
+}
+
+/// An open WebSocket, and what its server is called.
+#[derive(Debug)]
+pub(super) struct Connection {
+    socket: WebSocket<Stream>,
+    url: ServerUrl,
+}
+
+impl Connection {
+    /// Dials and shakes hands; `uri` is the URL with its parameters.
+    pub(super) fn open(
+        url: &ServerUrl,
+        uri: Uri,
+        dialect: Dialect,
+        access: &Access,
+    ) -> Result<Self, ClientError> {
+        let mut request =
+            uri.into_client_request().map_err(|error| ClientError::Url(error.to_string()))?;
+        let agent = HeaderValue::from_static(concat!("tagcast/", env!("CARGO_PKG_VERSION")));
+        request.headers_mut().insert("User-Agent", agent);
+        if dialect == Dialect::Phpws {
+            // Any value but `php` chooses the dialect on every path, and nothing else.
+            request.headers_mut().insert("Client-Type", HeaderValue::from_static("web"));
+        }
+        let tcp = dial(url.host(), url.port()).map_err(|error| ClientError::from_io(url, error))?;
+        let stream = match url.scheme() {
+            Scheme::Ws => Stream::Plain(tcp),
+            Scheme::Wss => Stream::Tls(Box::new(tls::handshake(url, tcp, access.ca.as_deref())?)),
+        };
+        match tungstenite::client::client(request, stream) {
+            Ok((socket, _)) => Ok(Self { socket, url: url.clone() }),
+            Err(HandshakeError::Failure(error)) => Err(ClientError::from_websocket(url, error)),
+            Err(HandshakeError::Interrupted(_)) => Err(ClientError::Silent(url.to_string())),
+        }
+    }
+
+    /// The socket, for its options and for waiting.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match self.socket.get_ref() {
+            Stream::Plain(tcp) => tcp,
+            Stream::Tls(tls) => &tls.sock,
+        }
+    }
+
+    /// Sends a text message.
+    pub(super) fn send(&mut self, text: String) -> Result<(), ClientError> {
+        self.socket.send(Message::text(text)).map_err(|error| self.failure(error))
+    }
+
+    /// The next message; pings are answered along the way.
+    pub(super) fn read(&mut self) -> Result<Message, ClientError> {
+        self.socket.read().map_err(|error| self.failure(error))
+    }
+
+    /// As [`Connection::read`]; nothing when the socket has nothing and does not wait.
+    pub(super) fn read_if_any(&mut self) -> Result<Option<Message>, ClientError> {
+        match self.socket.read() {
+            Ok(message) => Ok(Some(message)),
+            Err(tungstenite::Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                Ok(None)
+            }
+            Err(error) => Err(self.failure(error)),
+        }
+    }
+
+    /// Sends Close 1000; the answer is still to be read.
+    pub(super) fn send_close(&mut self) -> Result<(), ClientError> {
+        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        match self.socket.close(Some(frame)) {
+            // The server was first; what it said is still to be read.
+            Ok(()) | Err(tungstenite::Error::ConnectionClosed) => Ok(()),
+            Err(error) => Err(self.failure(error)),
+        }
+    }
+
+    /// Says goodbye and waits a little for the answer; what fails now matters to nobody.
+    #[expect(clippy::disallowed_methods, reason = "whatever the server sends, this has an end")]
+    pub(super) fn goodbye(mut self) {
+        let tcp = self.tcp();
+        let waits = tcp.set_nonblocking(false).and_then(|()| tcp.set_read_timeout(Some(GOODBYE)));
+        if waits.is_err() || self.send_close().is_err() {
+            return;
+        }
+        let until = Instant::now() + GOODBYE;
+        while self.socket.read().is_ok() && Instant::now() < until {}
+    }
+
+    fn failure(&self, error: tungstenite::Error) -> ClientError {
+        ClientError::from_websocket(&self.url, error)
+    }
+}
+
+fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                stream.set_nodelay(true)?;
+                sockopt::set_socket_keepalive(&stream, true)?;
+                sockopt::set_tcp_keepidle(&stream, PROBE_AFTER)?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Plain or inside TLS.
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream>),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}

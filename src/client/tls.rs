@@ -1,0 +1,70 @@
+//! TLS for clients: whom to trust, and the handshake.
+
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use super::error::ClientError;
+use super::url::ServerUrl;
+
+/// A stream inside TLS.
+pub(super) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+
+/// Shakes hands; trusts the certificates of the file, or the system's authorities.
+pub(super) fn handshake(
+    url: &ServerUrl,
+    mut stream: TcpStream,
+    ca: Option<&Path>,
+) -> Result<TlsStream, ClientError> {
+    let failed = |error: rustls::Error| ClientError::from_io(url, std::io::Error::other(error));
+    let name = ServerName::try_from(url.host().to_owned())
+        .map_err(|error| ClientError::Url(format!("its host is no name ({error})")))?;
+    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(failed)?
+        .with_root_certificates(roots(ca)?)
+        .with_no_client_auth();
+    // A proxy that could speak HTTP/2 must not: a WebSocket is opened by HTTP/1.1.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let mut connection = ClientConnection::new(Arc::new(config), name).map_err(failed)?;
+    while connection.is_handshaking() {
+        connection.complete_io(&mut stream).map_err(|error| ClientError::from_io(url, error))?;
+    }
+    Ok(StreamOwned::new(connection, stream))
+}
+
+fn roots(ca: Option<&Path>) -> Result<RootCertStore, ClientError> {
+    let Some(path) = ca else { return system_roots() };
+    let wrong =
+        |why: &dyn std::fmt::Display| ClientError::Trust(format!("{}: {why}", path.display()));
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| wrong(&error))?;
+    if certificates.is_empty() {
+        return Err(wrong(&"it has no certificate in PEM"));
+    }
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(certificate).map_err(|error| wrong(&error))?;
+    }
+    Ok(roots)
+}
+
+fn system_roots() -> Result<RootCertStore, ClientError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // A system's store may well hold certificates that nobody can read any more.
+    let (added, _unreadable) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        let why = found.errors.first().map(ToString::to_string).unwrap_or_default();
+        return Err(ClientError::Trust(format!(
+            "the system has no certificate authorities, name a file of them {why}"
+        )));
+    }
+    Ok(roots)
+}
