@@ -12,7 +12,7 @@ mod harness;
 use std::path::Path;
 use std::process::Command;
 
-use harness::{Open, Raw, Server, require_tool};
+use harness::{Open, Raw, Server, example, require_tool};
 
 /// Runs a program to its end and shows what it said when it failed.
 fn run(command: &mut Command) {
@@ -49,14 +49,7 @@ fn the_script_reports_to_the_page_that_started_it() {
 fn the_backend_reports_ten_steps() {
     let server = Server::start();
     let (mut page, uuid, mut bystander) = page(&server);
-    // Examples are built beside the tests: target/debug/deps/this, target/debug/examples/that.
-    let folder = std::env::current_exe().unwrap();
-    let program = folder.parent().unwrap().parent().unwrap().join("examples/backend_progress");
-    if !program.exists() {
-        // This test was asked for alone, so cargo has built no examples.
-        let build = ["build", "--quiet", "--example", "backend_progress"];
-        run(Command::new(env!("CARGO")).args(build).current_dir(env!("CARGO_MANIFEST_DIR")));
-    }
+    let program = example("backend_progress");
     let url = format!("ws://127.0.0.1:{}/web", server.port);
     run(Command::new(program).args([&uuid, &url]));
     for step in 1..=10 {

@@ -39,5 +39,5 @@ pub use raw::{End, Frame, Raw};
 pub use response::Head;
 pub use running::Running;
 pub use server::{Finished, Server, Setup, run_to_end, run_to_end_with};
-pub use tools::require_tool;
+pub use tools::{example, require_tool};
 pub use wait::{DEADLINE, eventually, pause};

@@ -77,6 +77,13 @@ impl Open {
         self.header("Ident", ident)
     }
 
+    /// Another request target.
+    #[must_use]
+    pub fn target(mut self, target: &str) -> Self {
+        target.clone_into(&mut self.target);
+        self
+    }
+
     /// Another method.
     #[must_use]
     pub fn method(mut self, method: &str) -> Self {

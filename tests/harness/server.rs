@@ -1,7 +1,7 @@
 //! The real binary, started in a folder of its own.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -23,7 +23,15 @@ pub(super) fn binary() -> PathBuf {
 
 /// `tagcast` with these arguments, run in `folder` with all its output collected.
 fn spawn(folder: &Folder, arguments: &[&str], variables: &[(&str, &str)]) -> (Child, Log) {
-    let mut child = Command::new(binary())
+    spawn_program(&binary(), folder, (arguments, variables))
+}
+
+fn spawn_program(
+    program: &Path,
+    folder: &Folder,
+    (arguments, variables): (&[&str], &[(&str, &str)]),
+) -> (Child, Log) {
+    let mut child = Command::new(program)
         .args(arguments)
         .current_dir(folder.root())
         .env_remove("TAGCAST_BIN")
@@ -77,12 +85,13 @@ pub struct Setup {
     ini: String,
     workers: u16,
     variables: Vec<(String, String)>,
+    program: PathBuf,
 }
 
 impl Setup {
     /// Two workers, and defaults for everything else.
     pub fn new() -> Self {
-        Self { ini: String::new(), workers: 2, variables: Vec::new() }
+        Self { ini: String::new(), workers: 2, variables: Vec::new(), program: binary() }
     }
 
     /// More lines for `websock.ini`, behind those of the harness (so `[sections]` come last).
@@ -97,6 +106,13 @@ impl Setup {
     #[must_use]
     pub fn workers(mut self, workers: u16) -> Self {
         self.workers = workers;
+        self
+    }
+
+    /// A program that embeds the server, in place of `tagcast`.
+    #[must_use]
+    pub fn program(mut self, program: PathBuf) -> Self {
+        self.program = program;
         self
     }
 
@@ -118,7 +134,8 @@ impl Setup {
         folder.write("websock.ini", &ini);
         let variables: Vec<_> =
             self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        Server::run(folder, &["serve", "-i", "websock.ini"], &variables)
+        let arguments = ["serve", "-i", "websock.ini"];
+        Server::run_program(&self.program, folder, (&arguments, &variables))
     }
 }
 
@@ -146,7 +163,17 @@ impl Server {
     /// listens.
     #[track_caller]
     pub fn run(folder: Folder, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let (child, log) = spawn(&folder, arguments, variables);
+        Self::run_program(&binary(), folder, (arguments, variables))
+    }
+
+    /// As [`Server::run`], with a program that embeds the server.
+    #[track_caller]
+    pub fn run_program(
+        program: &Path,
+        folder: Folder,
+        (arguments, variables): (&[&str], &[(&str, &str)]),
+    ) -> Self {
+        let (child, log) = spawn_program(program, &folder, (arguments, variables));
         let (child, seen) = (Mutex::new(child), Mutex::default());
         let mut server = Self { child, log, seen, folder, port: 0 };
         server.port = server.log.wait_for("the port it listens on", port_in);

@@ -1,0 +1,96 @@
+//! A chat: rooms, nicknames, and who is here, on as many workers as there are cores.
+//!
+//! This is a whole `tagcast` with one resource more. Start it, and open two connections:
+//!
+//! ```text
+//! cargo run --example chat
+//! websocat 'ws://127.0.0.1:8094/chat?nick=Anna&room=lobby'
+//! ```
+//!
+//! A text is said to the room; `/nick Berta`, `/join kitchen` and `/who` do what they say. The room
+//! is a tag, so it can be addressed from every worker, and by backends:
+//! `tagcast publish --tag room=lobby 'The server will be restarted at noon.'`
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use serde_json::json;
+use tagcast::resource::{Handle, Opening, Resource, Who};
+use tagcast::session::Message;
+use tagcast::types::{Address, Tag, TagQuery};
+
+/// Room and nickname are tags of the client, so there is nothing to keep here.
+struct Chat;
+
+type Done = Result<(), Box<dyn Error>>;
+
+impl Resource for Chat {
+    fn on_open(&mut self, client: &mut Handle<'_>, opening: &Opening<'_>) {
+        let guest = format!("guest-{}", client.id().short());
+        let nick = opening.parameter("nick").unwrap_or_else(|| guest.into());
+        let room = opening.parameter("room").unwrap_or_else(|| "lobby".into());
+        let entered = client.set_tag("nick", &nick).map_err(Into::into);
+        let entered = entered.and_then(|()| enter(client, &room));
+        complain(client, entered);
+    }
+
+    fn on_message(&mut self, client: &mut Handle<'_>, message: Message<'_>) {
+        let Some(text) = message.text() else { return };
+        let done = match text.split_once(' ').unwrap_or((text, "")) {
+            ("/nick", nick) => rename(client, nick),
+            ("/join", room) => leave_for(client, room),
+            ("/who", _) => room_of(client).map(|room| client.ask_who(room, "nick")),
+            _ => say(client, &json!({ "from": client.tag("nick"), "text": text })),
+        };
+        complain(client, done);
+    }
+
+    fn on_who(&mut self, client: &mut Handle<'_>, who: &Who) {
+        let mut here = who.values.clone();
+        here.sort();
+        client.reply(&json!({ "here": here })).ok();
+    }
+
+    fn on_close(&mut self, client: &mut Handle<'_>) {
+        // Nobody is left to complain to.
+        say(client, &json!({ "left": client.tag("nick") })).ok();
+    }
+}
+
+fn enter(client: &mut Handle<'_>, room: &str) -> Done {
+    client.set_tag("room", room)?;
+    say(client, &json!({ "entered": client.tag("nick"), "room": room }))
+}
+
+fn leave_for(client: &mut Handle<'_>, room: &str) -> Done {
+    Tag::new("room", room)?;
+    say(client, &json!({ "left": client.tag("nick") }))?;
+    enter(client, room)
+}
+
+fn rename(client: &mut Handle<'_>, nick: &str) -> Done {
+    let before = client.tag("nick").map(str::to_owned);
+    client.set_tag("nick", nick)?;
+    say(client, &json!({ "renamed": before, "to": nick }))
+}
+
+/// Everyone in the client's room hears it, the client too.
+fn say(client: &mut Handle<'_>, what: &serde_json::Value) -> Done {
+    let room = room_of(client)?;
+    Ok(client.publish(Address::matching(room), what)?)
+}
+
+fn room_of(client: &Handle<'_>) -> Result<TagQuery, Box<dyn Error>> {
+    let room = client.tag("room").ok_or("you are in no room: /join one")?;
+    Ok(TagQuery::new([Tag::new("room", room)?])?)
+}
+
+fn complain(client: &mut Handle<'_>, done: Done) {
+    if let Err(error) = done {
+        client.reply(&json!({ "error": error.to_string() })).ok();
+    }
+}
+
+fn main() -> ExitCode {
+    tagcast::server::Builder::new().resource("/chat", || Chat).run()
+}
