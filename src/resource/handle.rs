@@ -10,8 +10,8 @@ use crate::auth::Denied;
 use crate::dialect::phpws;
 use crate::session::{Message, Rules, Session, Speech};
 use crate::types::{
-    Address, ClientClass, ClientUuid, CloseCode, CloseReason, Credentials, Form, Ident, Tag,
-    TagError, TagQuery, Tags, Tenant,
+    Address, Client, ClientClass, ClientUuid, CloseCode, CloseReason, Credentials, Form, Ident,
+    Tag, TagError, TagQuery, Tags, Tenant,
 };
 
 /// One client, as its resource sees it. What is asked of it here is done when the call that it was
@@ -19,7 +19,7 @@ use crate::types::{
 #[derive(Debug)]
 pub struct Handle<'c> {
     session: &'c Session,
-    tags: &'c Tags,
+    client: &'c Client,
     rules: &'c Rules,
     /// The tags after the changes of this call, if there were any.
     changed: Option<Tags>,
@@ -110,8 +110,8 @@ impl std::error::Error for NotPublished {}
 impl<'c> Handle<'c> {
     /// A handle for one call.
     #[must_use]
-    pub fn new(session: &'c Session, tags: &'c Tags, rules: &'c Rules) -> Self {
-        Self { session, tags, rules, changed: None, effects: Effects::new() }
+    pub fn new(session: &'c Session, client: &'c Client, rules: &'c Rules) -> Self {
+        Self { session, client, rules, changed: None, effects: Effects::new() }
     }
 
     /// What the call asked for.
@@ -137,13 +137,13 @@ impl<'c> Handle<'c> {
     /// The name that the client gave itself (header `Ident`).
     #[must_use]
     pub fn ident(&self) -> Option<&'c Ident> {
-        self.session.ident.as_ref()
+        self.client.ident.as_ref()
     }
 
     /// The client's tags.
     #[must_use]
     pub fn tags(&self) -> &Tags {
-        self.changed.as_ref().unwrap_or(self.tags)
+        self.changed.as_ref().unwrap_or(&self.client.tags)
     }
 
     /// The value of one of its tags.

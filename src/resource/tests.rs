@@ -4,7 +4,7 @@ use super::*;
 use crate::auth::uuid::{Signer, UuidForm};
 use crate::auth::{Access, Grant, Right};
 use crate::session::{Rules, Session};
-use crate::types::{Address, ClientClass, ClientUuid, CloseCode, Form, Ident, Tag, Tags, Tenant};
+use crate::types::{Address, Client, ClientClass, ClientUuid, CloseCode, Form, Tag, Tags, Tenant};
 
 fn rules(access: Access) -> Rules {
     Rules {
@@ -28,14 +28,21 @@ fn locked_server() -> Rules {
 fn caused(resource: &mut dyn Resource, class: ClientClass, rules: &Rules, text: &str) -> Effects {
     let session = Session {
         uuid: ClientUuid([9; 16]),
-        ident: Ident::new("anna").ok(),
         grant: Grant { tenant: Tenant::shared(), right: Right::Listen },
         class,
         speech: resource.speech(),
         fyi: None,
     };
-    let tags = Tags::default();
-    let mut handle = Handle::new(&session, &tags, rules);
+    let client = Client {
+        tenant: Tenant::shared(),
+        uuid: session.uuid,
+        ident: None,
+        tags: Tags::default(),
+        class,
+        takes_publications: true,
+        ip: core::net::Ipv4Addr::LOCALHOST.into(),
+    };
+    let mut handle = Handle::new(&session, &client, rules);
     resource.on_message(&mut handle, Message::Text(text));
     handle.into_effects()
 }

@@ -12,7 +12,7 @@ use crate::auth::uuid::Signer;
 use crate::auth::{Access, Grant};
 use crate::dialect::Dialect;
 use crate::dialect::phpws::{self, BUFFER_OFF, BUFFER_ON};
-use crate::types::{ClientClass, ClientUuid, CloseCode, CloseReason, Ident};
+use crate::types::{ClientClass, ClientUuid, CloseCode, CloseReason};
 
 use self::chunks::Overflow;
 
@@ -67,8 +67,6 @@ impl Speech {
 pub struct Session {
     /// The client's identity.
     pub uuid: ClientUuid,
-    /// The name that it gave itself.
-    pub ident: Option<Ident>,
     /// The space that it lives in, and what it may do there.
     pub grant: Grant,
     /// Web or php.

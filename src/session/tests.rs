@@ -17,7 +17,6 @@ fn rules() -> Rules {
 fn session(speech: Speech) -> Session {
     Session {
         uuid: ClientUuid([9; 16]),
-        ident: None,
         grant: Grant { tenant: Tenant::shared(), right: Right::Publish },
         class: ClientClass::Web,
         speech,

@@ -105,9 +105,7 @@ impl Settings {
     fn sign(&self, upgrade: &Upgrade<'_>, class: ClientClass, asked: Asked) -> Sign {
         let has_ident = upgrade.ident.is_some_and(|ident| !ident.is_empty());
         match class {
-            ClientClass::Php if has_ident && !self.php_keepalive.is_zero() => {
-                Sign::KeepAlive(self.php_keepalive)
-            }
+            ClientClass::Php if has_ident && !self.php_keepalive.is_zero() => Sign::KeepAlive,
             ClientClass::Php => Sign::Kernel,
             ClientClass::Web if asked == Asked::GomoobPhp => Sign::Kernel,
             ClientClass::Web => Sign::Ping,

@@ -1,7 +1,5 @@
 //! One live socket, from its first byte to its last.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 
 use super::clock::Moment;
@@ -96,8 +94,8 @@ pub(super) enum Sign {
     Ping,
     /// It would take a ping for an answer: its kernel has to acknowledge what it is sent.
     Kernel,
-    /// It is pinged when nothing else came for this long, so that it does not give up itself.
-    KeepAlive(Duration),
+    /// It is pinged when nothing was said for `phpKeepalive`, so that it does not give up itself.
+    KeepAlive,
 }
 
 /// What a publisher sent while the window was full; it is read no further (rule L4).

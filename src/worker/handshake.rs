@@ -107,7 +107,7 @@ impl Hub {
             Client {
                 tenant: grant.tenant.clone(),
                 uuid,
-                ident: ident.clone(),
+                ident,
                 tags,
                 class,
                 takes_publications: speech.dialect().is_some(),
@@ -116,7 +116,7 @@ impl Hub {
         );
         self.pace(connection, class);
         (connection.resource, connection.sign) = (resource, sign);
-        let session = Box::new(Session { uuid, ident, grant, class, speech, fyi: None });
+        let session = Box::new(Session { uuid, grant, class, speech, fyi: None });
         let target = (upgrade.path.into(), upgrade.query.unwrap_or_default().into());
         let joining = Joining { session, answer, target, early, until };
         connection.phase = Phase::Joining(Box::new(joining));
@@ -167,7 +167,7 @@ impl Hub {
             Sign::Ping if !self.settings.ping_every.is_zero() => {
                 self.now.after(self.settings.ping_every)
             }
-            Sign::KeepAlive(quiet) => self.now.after(quiet),
+            Sign::KeepAlive => self.now.after(self.settings.php_keepalive),
             Sign::Ping | Sign::Kernel => Moment::NEVER,
         }
     }

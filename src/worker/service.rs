@@ -16,7 +16,7 @@ use crate::resource::{
     Echo, Effect, Effects, Gomoob, Handle, Opening, Phpws, Resource, ResourceId, Resources, Who,
 };
 use crate::session::{Message, Session};
-use crate::types::{CloseReason, Content, Form, Slot, Tags};
+use crate::types::{CloseReason, Content, Form, Slot};
 use crate::websocket::write;
 
 /// The resources of a worker: the built-in ones in the order of `Kind::ALL`, then those of the
@@ -137,9 +137,8 @@ impl Hub {
     ) -> Effects {
         let Self { services, uplink, settings, .. } = self;
         let Some(resource) = services.get_mut(id) else { return Effects::new() };
-        let none = Tags::default();
-        let tags = uplink.client(slot).map_or(&none, |client| &client.tags);
-        let mut handle = Handle::new(session, tags, &settings.rules);
+        let Some(client) = uplink.client(slot) else { return Effects::new() };
+        let mut handle = Handle::new(session, client, &settings.rules);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             call(resource.as_mut(), &mut handle);
             handle.into_effects()

@@ -1,8 +1,6 @@
 //! After each piece of work on a connection: what it is watched for, and when it is looked at
 //! again.
 
-use std::time::Duration;
-
 use super::clock::Moment;
 use super::connection::{Connection, HALF_A_FRAME, Phase, SILENT, Sign, Watched};
 use super::hub::{Hub, Stage};
@@ -134,8 +132,8 @@ impl Hub {
     }
 
     fn beat(&mut self, slot: Slot, connection: &mut Connection) {
-        if let Sign::KeepAlive(quiet) = connection.sign {
-            return self.keep_alive(slot, connection, quiet);
+        if connection.sign == Sign::KeepAlive {
+            return self.keep_alive(slot, connection);
         }
         connection.next_beat = self.now.after(self.settings.ping_every);
         if connection.stash.is_some() {
@@ -155,7 +153,8 @@ impl Hub {
     }
 
     /// A script that waits with a deadline of its own hears from us, when nothing else is said.
-    fn keep_alive(&mut self, slot: Slot, connection: &mut Connection, quiet: Duration) {
+    fn keep_alive(&mut self, slot: Slot, connection: &mut Connection) {
+        let quiet = self.settings.php_keepalive;
         let active_at = connection.pace.as_ref().map_or(self.now, |pace| pace.active_at());
         if active_at.after(quiet) <= self.now {
             self.ping(slot, connection);
