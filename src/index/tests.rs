@@ -256,3 +256,26 @@ fn any_slot_can_be_used() {
     assert_eq!(index.remove_worker(WorkerId(u16::MAX)), 4);
     assert_empty(&index);
 }
+
+#[test]
+fn who_carries_a_tag_says_what_another_one_says() {
+    let mut index = index(&[
+        web(1, "room=1 nick=anna"),
+        web(2, "room=1 nick=berta"),
+        web(3, "room=1"),
+        web(4, "room=2 nick=carl"),
+        php(5, "script"),
+    ]);
+    let other = Client { tenant: Tenant("b".into()), ..web(6, "room=1 nick=dora") };
+    index.join(place(1, 0), JoinNumber(9), &other).unwrap();
+    let values = |query: &str, tag: &str, wanted| {
+        let mut carried = index.values(&Tenant::shared(), &tags(query), tag, wanted);
+        carried.values.sort();
+        (carried.clients, carried.values.join(" "))
+    };
+    assert_eq!(values("room=1", "nick", 9), (3, "anna berta".to_owned()));
+    assert_eq!(values("", "nick", 9), (4, "anna berta carl".to_owned()));
+    assert_eq!(values("room=1", "nick", 1).0, 3);
+    assert_eq!(values("room=3", "nick", 9), (0, String::new()));
+    assert_eq!(values("room=1", "", 9), (3, String::new()));
+}
