@@ -117,13 +117,17 @@ impl Resource for Probe {
     }
 }
 
+fn phpws() -> Speech {
+    Speech::Phpws
+}
+
 fn bare() -> Speech {
     Speech::Gomoob
 }
 
 #[test]
 fn case_30_acknowledgements_say_what_the_resource_has_set_for_this_client() {
-    let own = Own::start(Speech::phpws);
+    let own = Own::start(phpws);
     let mut client = Open::at("/own").ready(own.port());
     let mut other = Open::at("/own").ready(own.port());
     client.text("busy");

@@ -150,13 +150,17 @@ impl Access {
     /// # Errors
     ///
     /// When what was shown is wrong, or nothing was shown and the connection may not publish.
-    pub fn send(&self, grant: &Grant, shown: Option<&Credentials<'_>>) -> Result<Tenant, Denied> {
+    pub fn send(
+        &self,
+        (tenant, right): (&Tenant, Right),
+        shown: Option<&Credentials<'_>>,
+    ) -> Result<Tenant, Denied> {
         match (&self.rules, shown) {
             (Rules::Applications(known), Some(credentials)) => {
                 known.proven(credentials).map(|entry| entry.tenant.clone()).ok_or(Denied::Send)
             }
-            (Rules::Everything, _) => Ok(grant.tenant.clone()),
-            (_, None) if grant.right == Right::Publish => Ok(grant.tenant.clone()),
+            (Rules::Everything, _) => Ok(tenant.clone()),
+            (_, None) if right == Right::Publish => Ok(tenant.clone()),
             (_, None) => Err(Denied::Send),
         }
     }
@@ -276,7 +280,10 @@ mod tests {
         let access = Access::new(None, AuthorizeOpen::Application);
         let granted = access.open(None).unwrap();
         assert_eq!(granted, grant("", Right::Publish));
-        assert_eq!(access.send(&granted, Some(&shown("x", None))), Ok(Tenant::shared()));
+        assert_eq!(
+            access.send((&granted.tenant, granted.right), Some(&shown("x", None))),
+            Ok(Tenant::shared())
+        );
     }
 
     #[test]
@@ -315,13 +322,14 @@ mod tests {
     #[test]
     fn a_message_is_published_in_the_space_of_what_proves_it() {
         let access = access(None, AuthorizeOpen::Application);
-        let (listener, publisher) = (grant("", Right::Listen), grant("c", Right::Publish));
+        let (shared, c) = (Tenant::shared(), Tenant(Arc::from("c")));
+        let (listener, publisher) = ((&shared, Right::Listen), (&c, Right::Publish));
         let proof = shown("closed", Some("closed's"));
-        assert_eq!(access.send(&listener, Some(&proof)), Ok(Tenant(Arc::from("b"))));
-        assert_eq!(access.send(&publisher, None), Ok(Tenant(Arc::from("c"))));
-        assert_eq!(access.send(&listener, None), Err(Denied::Send));
+        assert_eq!(access.send(listener, Some(&proof)), Ok(Tenant(Arc::from("b"))));
+        assert_eq!(access.send(publisher, None), Ok(Tenant(Arc::from("c"))));
+        assert_eq!(access.send(listener, None), Err(Denied::Send));
         for wrong in [shown("closed", None), shown("closed", Some("x")), shown("x", Some("x"))] {
-            assert_eq!(access.send(&publisher, Some(&wrong)), Err(Denied::Send));
+            assert_eq!(access.send(publisher, Some(&wrong)), Err(Denied::Send));
         }
     }
 

@@ -52,7 +52,7 @@ pub enum Effect {
     /// The client carries these tags from now on.
     Retag(Tags),
     /// Its acknowledgements say this from now on.
-    Fyi(Box<str>),
+    Fyi(String),
     /// A question about who is connected.
     Ask {
         /// What they carry.
@@ -194,7 +194,7 @@ impl<'c> Handle<'c> {
         message: &(impl Serialize + ?Sized),
     ) -> Result<(), NotPublished> {
         let json = self.json(message)?;
-        let tenant = self.session.grant.tenant.clone();
+        let tenant = self.session.tenant.clone();
         self.forward_changed((tenant, address), (Form::Message, json));
         Ok(())
     }
@@ -233,7 +233,7 @@ impl<'c> Handle<'c> {
 
     /// Sets what the `fyi` of the client's acknowledgements says from its next message on;
     /// dialects without acknowledgements do not show it.
-    pub fn set_fyi(&mut self, fyi: impl Into<Box<str>>) {
+    pub fn set_fyi(&mut self, fyi: impl Into<String>) {
         self.effects.push(Effect::Fyi(fyi.into()));
     }
 
@@ -252,8 +252,8 @@ impl<'c> Handle<'c> {
     /// Tells the client that it may not do what it asked for, as its dialect does that:
     /// phpWebSocketServer's pages get an error and stay, everyone else is closed with 1008.
     pub fn deny(&mut self, why: &'static str) {
-        match (&self.session.speech, self.session.class) {
-            (Speech::Phpws(_), ClientClass::Web) => self.reply_text(phpws::error(why)),
+        match (self.session.speech, self.session.class) {
+            (Speech::Phpws, ClientClass::Web) => self.reply_text(phpws::error(why)),
             _ => self.close(CloseReason::new(CloseCode::POLICY, why)),
         }
     }
@@ -264,7 +264,7 @@ impl<'c> Handle<'c> {
     ///
     /// When it may not.
     pub fn authorise(&self, shown: Option<&Credentials<'_>>) -> Result<Tenant, Denied> {
-        self.rules.access.send(&self.session.grant, shown)
+        self.rules.access.send((&self.session.tenant, self.session.right), shown)
     }
 
     pub(super) fn reply_as_it_came(&mut self, message: Message<'_>) {

@@ -26,6 +26,12 @@ impl ResourceId {
         Self(u16::try_from(place + Kind::ALL.len()).unwrap_or(u16::MAX))
     }
 
+    /// Whether it is one of an embedding program.
+    #[must_use]
+    pub fn is_own(self) -> bool {
+        self.place() >= Kind::ALL.len()
+    }
+
     /// The place in the list.
     #[must_use]
     pub fn place(self) -> usize {
@@ -150,7 +156,7 @@ impl Paths {
 /// A resource of an embedding program: headers choose the dialect, but never the resource.
 fn own(place: usize, asked: Asked) -> Choice {
     let speech = match asked {
-        Asked::Phpws => Some(Speech::phpws()),
+        Asked::Phpws => Some(Speech::Phpws),
         Asked::GomoobPhp => Some(Speech::Gomoob),
         Asked::GomoobQuery | Asked::Nothing => None,
     };
@@ -200,7 +206,7 @@ mod tests {
         let mut paths = Paths::new(Kind::Phpws, Unknown::Phpws);
         paths.bind("/chat", Binding::Own(0));
         let of = |asked| paths.choose("/chat", asked).unwrap();
-        assert!(matches!(of(Asked::Phpws).speech, Some(Speech::Phpws(None))));
+        assert!(matches!(of(Asked::Phpws).speech, Some(Speech::Phpws)));
         assert!(of(Asked::Nothing).speech.is_none());
         assert!(of(Asked::Phpws).resource == ResourceId::own(0));
     }

@@ -11,7 +11,7 @@ pub struct Phpws;
 
 impl Resource for Phpws {
     fn speech(&self) -> Speech {
-        Speech::phpws()
+        Speech::Phpws
     }
 
     fn on_message(&mut self, client: &mut Handle<'_>, message: Message<'_>) {

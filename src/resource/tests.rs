@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::uuid::{Signer, UuidForm};
-use crate::auth::{Access, Grant, Right};
+use crate::auth::{Access, Right};
 use crate::session::{Rules, Session};
 use crate::types::{Address, Client, ClientClass, ClientUuid, CloseCode, Form, Tag, Tags, Tenant};
 
@@ -28,9 +28,11 @@ fn locked_server() -> Rules {
 fn caused(resource: &mut dyn Resource, class: ClientClass, rules: &Rules, text: &str) -> Effects {
     let session = Session {
         uuid: ClientUuid([9; 16]),
-        grant: Grant { tenant: Tenant::shared(), right: Right::Listen },
+        tenant: Tenant::shared(),
+        right: Right::Listen,
         class,
         speech: resource.speech(),
+        chunks: None,
         fyi: None,
     };
     let client = Client {

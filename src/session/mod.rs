@@ -9,10 +9,10 @@ mod quota;
 use std::borrow::Cow;
 
 use crate::auth::uuid::Signer;
-use crate::auth::{Access, Grant};
+use crate::auth::{Access, Right};
 use crate::dialect::Dialect;
 use crate::dialect::phpws::{self, BUFFER_OFF, BUFFER_ON};
-use crate::types::{ClientClass, ClientUuid, CloseCode, CloseReason};
+use crate::types::{ClientClass, ClientUuid, CloseCode, CloseReason, Tenant};
 
 use self::chunks::Overflow;
 
@@ -34,10 +34,10 @@ pub struct Rules {
 }
 
 /// How a connection speaks.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speech {
     /// phpWebSocketServer's way: a greeting, an acknowledgement for each message, chunks.
-    Phpws(Option<Box<Chunks>>),
+    Phpws,
     /// Gomoob's way: messages, and nothing around them.
     Gomoob,
     /// As [`Speech::Gomoob`], and no publication ever reaches it.
@@ -45,17 +45,11 @@ pub enum Speech {
 }
 
 impl Speech {
-    /// phpWebSocketServer's, with no message in chunks begun.
-    #[must_use]
-    pub fn phpws() -> Self {
-        Self::Phpws(None)
-    }
-
     /// The dialect that publications are rendered in; none for who takes none.
     #[must_use]
-    pub fn dialect(&self) -> Option<Dialect> {
+    pub fn dialect(self) -> Option<Dialect> {
         match self {
-            Self::Phpws(_) => Some(Dialect::Phpws),
+            Self::Phpws => Some(Dialect::Phpws),
             Self::Gomoob => Some(Dialect::Gomoob),
             Self::Echo => None,
         }
@@ -67,15 +61,23 @@ impl Speech {
 pub struct Session {
     /// The client's identity.
     pub uuid: ClientUuid,
-    /// The space that it lives in, and what it may do there.
-    pub grant: Grant,
+    /// The space that it lives in.
+    pub tenant: Tenant,
+    /// Whether it may publish by itself.
+    pub right: Right,
     /// Web or php.
     pub class: ClientClass,
     /// How it speaks.
     pub speech: Speech,
-    /// What its acknowledgements say, once a resource has set something.
-    pub fyi: Option<Box<str>>,
+    /// A message in chunks that has begun.
+    pub chunks: Option<Box<Chunks>>,
+    /// What its acknowledgements say, once a resource has set something: for most connections
+    /// nothing, so it takes the room of one pointer.
+    pub fyi: Option<Box<String>>,
 }
+
+// Every idle connection owns one.
+const _: () = assert!(size_of::<Session>() <= 56, "one more word costs each connection 32 bytes");
 
 /// A whole message of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,19 +144,19 @@ impl Session {
     /// worker takes no publication that its window has no room for (rule L4).
     #[must_use]
     pub fn weight(&self, message: Message<'_>) -> usize {
-        match (&self.speech, message) {
-            (Speech::Phpws(Some(chunks)), Message::Text(BUFFER_OFF)) => chunks.bytes(),
+        match (&self.chunks, message) {
+            (Some(chunks), Message::Text(BUFFER_OFF)) => chunks.bytes(),
             _ => message.bytes().len(),
         }
     }
 
     /// Decides what a message comes to.
     pub fn on_message<'a>(&mut self, message: Message<'a>, rules: &Rules) -> Heard<'a> {
-        let then = match (&mut self.speech, message) {
-            (Speech::Phpws(chunks), message) => {
+        let then = match (self.speech, message) {
+            (Speech::Phpws, message) => {
                 // Binary frames are treated like text by this family.
                 let then = match message.text() {
-                    Some(text) => in_chunks(chunks, text, rules),
+                    Some(text) => in_chunks(&mut self.chunks, text, rules),
                     None => Then::Close(NOT_UTF8),
                 };
                 return Heard { acknowledge: Acknowledge::Yes, then };
@@ -178,7 +180,7 @@ impl Session {
     #[must_use]
     pub fn acknowledges_bad_text(&self) -> Acknowledge {
         match self.speech {
-            Speech::Phpws(_) => Acknowledge::Yes,
+            Speech::Phpws => Acknowledge::Yes,
             Speech::Gomoob | Speech::Echo => Acknowledge::No,
         }
     }

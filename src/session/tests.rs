@@ -1,9 +1,7 @@
 //! What messages come to.
 
 use super::*;
-use crate::auth::Right;
 use crate::auth::uuid::UuidForm;
-use crate::types::Tenant;
 
 fn rules() -> Rules {
     Rules {
@@ -17,9 +15,11 @@ fn rules() -> Rules {
 fn session(speech: Speech) -> Session {
     Session {
         uuid: ClientUuid([9; 16]),
-        grant: Grant { tenant: Tenant::shared(), right: Right::Publish },
+        tenant: Tenant::shared(),
+        right: Right::Publish,
         class: ClientClass::Web,
         speech,
+        chunks: None,
         fyi: None,
     }
 }
@@ -39,7 +39,7 @@ fn code(then: &Then<'_>) -> Option<CloseCode> {
 
 #[test]
 fn chunks_make_one_message_and_a_second_begin_discards_the_first() {
-    let mut session = session(Speech::phpws());
+    let mut session = session(Speech::Phpws);
     for text in ["bufferOFF", "bufferON", "rubbish", "bufferON", r#"{"opcode":"#, r#""echo"}"#] {
         assert_eq!(say(&mut session, text), Then::Nothing);
     }
@@ -51,13 +51,13 @@ fn chunks_make_one_message_and_a_second_begin_discards_the_first() {
 
 #[test]
 fn chunks_are_bounded_by_count_and_by_bytes() {
-    let mut many = session(Speech::phpws());
+    let mut many = session(Speech::Phpws);
     assert_eq!(say(&mut many, "bufferON"), Then::Nothing);
     for _ in 0..3 {
         assert_eq!(say(&mut many, "x"), Then::Nothing);
     }
     assert_eq!(code(&say(&mut many, "x")), Some(CloseCode::TOO_BIG));
-    let mut long = session(Speech::phpws());
+    let mut long = session(Speech::Phpws);
     assert_eq!(say(&mut long, "bufferON"), Then::Nothing);
     let chunk = "x".repeat(99);
     assert_eq!(say(&mut long, &chunk), Then::Nothing);
@@ -66,7 +66,7 @@ fn chunks_are_bounded_by_count_and_by_bytes() {
 
 #[test]
 fn binary_is_text_to_phpws_and_binary_to_everyone_else() {
-    let mut phpws = session(Speech::phpws());
+    let mut phpws = session(Speech::Phpws);
     let heard = phpws.on_message(Message::Binary(b"x"), &rules());
     assert_eq!(heard.then, Then::Text(Cow::Borrowed("x")));
     let heard = phpws.on_message(Message::Binary(&[0xff]), &rules());
@@ -81,8 +81,8 @@ fn binary_is_text_to_phpws_and_binary_to_everyone_else() {
 
 #[test]
 fn acknowledgements_say_what_a_resource_has_set() {
-    let mut session = session(Speech::phpws());
+    let mut session = session(Speech::Phpws);
     assert_eq!(session.next(), r#"{"opcode":"next","fyi":""}"#);
-    session.fyi = Some("busy".into());
+    session.fyi = Some(Box::new("busy".to_owned()));
     assert_eq!(session.next(), r#"{"opcode":"next","fyi":"busy"}"#);
 }

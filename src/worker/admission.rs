@@ -66,7 +66,7 @@ impl Hub {
             .map_err(|unknown| unknown_path(upgrade.class(), unknown))?;
         let said = || self.services.get(choice.resource).map(crate::resource::Resource::speech);
         let speech = choice.speech.or_else(said).unwrap_or(Speech::Echo);
-        let class = class(upgrade, &speech);
+        let class = class(upgrade, speech);
         let tags = match has_parameter(query, "tags") {
             true => tags::of_opening(&parameter(query, "tags").unwrap_or_default())
                 .map_err(|why| closed(class, why))?,
@@ -150,9 +150,9 @@ fn asked(upgrade: &Upgrade<'_>, query: &str) -> Asked {
 }
 
 /// Php-type clients speak phpWebSocketServer's way only.
-fn class(upgrade: &Upgrade<'_>, speech: &Speech) -> ClientClass {
+fn class(upgrade: &Upgrade<'_>, speech: Speech) -> ClientClass {
     match speech {
-        Speech::Phpws(_) => upgrade.class(),
+        Speech::Phpws => upgrade.class(),
         Speech::Gomoob | Speech::Echo => ClientClass::Web,
     }
 }

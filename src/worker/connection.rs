@@ -80,8 +80,8 @@ pub(super) struct Joining {
     pub(super) session: Box<Session>,
     /// The 101.
     pub(super) answer: Bytes,
-    /// Path and query, for the resource.
-    pub(super) target: (Box<str>, Box<str>),
+    /// Path and query, where a resource of the embedding program wants to know them.
+    pub(super) target: Option<Box<(String, String)>>,
     /// What came behind the head.
     pub(super) early: Vec<u8>,
     pub(super) until: Moment,

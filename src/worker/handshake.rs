@@ -116,8 +116,17 @@ impl Hub {
         );
         self.pace(connection, class);
         (connection.resource, connection.sign) = (resource, sign);
-        let session = Box::new(Session { uuid, grant, class, speech, fyi: None });
-        let target = (upgrade.path.into(), upgrade.query.unwrap_or_default().into());
+        let session = Box::new(Session {
+            uuid,
+            tenant: grant.tenant,
+            right: grant.right,
+            class,
+            speech,
+            chunks: None,
+            fyi: None,
+        });
+        let target = || (upgrade.path.to_owned(), upgrade.query.unwrap_or_default().to_owned());
+        let target = resource.is_own().then(|| Box::new(target()));
         let joining = Joining { session, answer, target, early, until };
         connection.phase = Phase::Joining(Box::new(joining));
         Ok(())
@@ -149,14 +158,16 @@ impl Hub {
         let Phase::Joining(joining) = self.advance(connection, Phase::Gone) else { return };
         let Joining { session, answer, target, mut early, .. } = *joining;
         let greeting = match session.speech {
-            Speech::Phpws(_) => Some(phpws::ready(&self.settings.rules.signer.text(session.uuid))),
+            Speech::Phpws => Some(phpws::ready(&self.settings.rules.signer.text(session.uuid))),
             Speech::Gomoob | Speech::Echo => None,
         };
         info!(connection = connection.serial, client = ?session.uuid, "connection opened");
         connection.phase = Phase::Open(session);
         connection.next_beat = self.first_beat(connection.sign);
         self.greet(slot, connection, answer, greeting.as_deref());
-        self.tell_open(slot, connection, &Opening::new(&target.0, &target.1));
+        if let Some(target) = target {
+            self.tell_open(slot, connection, &Opening::new(&target.0, &target.1));
+        }
         if !early.is_empty() && connection.is_open() {
             self.on_bytes(slot, connection, &mut early);
         }
@@ -235,7 +246,7 @@ impl Hub {
         refusal: &Refusal,
     ) {
         let Phase::Joining(joining) = &connection.phase else { return };
-        if matches!(joining.session.speech, Speech::Phpws(_)) {
+        if joining.session.speech == Speech::Phpws {
             let answer = joining.answer.clone();
             self.turn_away(slot, connection, answer, (Some(word), reason));
         } else {

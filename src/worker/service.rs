@@ -50,7 +50,7 @@ pub(super) type Rest = SmallVec<[Own; 1]>;
 /// An effect on the connection itself.
 pub(super) enum Own {
     Frame(BytesMut),
-    Fyi(Box<str>),
+    Fyi(String),
     Close(CloseReason),
 }
 
@@ -170,7 +170,7 @@ impl Hub {
                     continue;
                 }
                 Effect::Ask { query, tag } => {
-                    let tenant = session.grant.tenant.clone();
+                    let tenant = session.tenant.clone();
                     self.uplink.ask(slot, (tenant, query, tag));
                     continue;
                 }
@@ -204,7 +204,7 @@ impl Hub {
                 Own::Frame(frame) => self.reply(slot, connection, replies, (frame, Kind::Frames)),
                 Own::Fyi(fyi) => {
                     if let Phase::Open(session) = &mut connection.phase {
-                        session.fyi = Some(fyi);
+                        session.fyi = Some(Box::new(fyi));
                     }
                 }
                 Own::Close(reason) => return Some(reason),
