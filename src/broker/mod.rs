@@ -13,7 +13,7 @@ use tracing::{debug, error, info};
 pub use self::census::Limits;
 use self::links::Links;
 use self::router::Router;
-use crate::config::Config;
+use crate::config::BrokerConfig;
 use crate::link::control::{Control, Order, Peer, Report, RoleEnd};
 use crate::link::poller::{Interest, Poller, Ready};
 use crate::types::{Generation, Source, WorkerId};
@@ -188,6 +188,7 @@ impl Broker {
 
 fn limits(json: &str) -> io::Result<Limits> {
     let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-    let admission = Config::from_json(json).map_err(invalid)?.admission;
-    Ok(Limits { max_clients: admission.max_clients, max_per_ip: admission.max_per_ip })
+    let BrokerConfig { max_clients, max_per_ip } =
+        BrokerConfig::from_json(json).map_err(invalid)?;
+    Ok(Limits { max_clients, max_per_ip })
 }

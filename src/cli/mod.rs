@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod app;
 mod check;
 mod embed;
 mod publish;
@@ -46,6 +47,9 @@ enum Command {
     /// Print what is published, a line for each message.
     #[command(after_help = subscribe::EXAMPLES)]
     Subscribe(subscribe::Arguments),
+    /// Applications: who may use the server.
+    #[command(subcommand)]
+    App(app::Command),
     /// Print the version.
     #[command(after_help = "Example: tagcast version")]
     Version,
@@ -75,6 +79,7 @@ fn run_with(arguments: Vec<OsString>, own: &Resources) -> ExitCode {
         Command::Check(settings) => check::run(&settings),
         Command::Publish(arguments) => publish::run(&arguments),
         Command::Subscribe(arguments) => subscribe::run(&arguments),
+        Command::App(command) => app::run(&command),
         Command::Version => {
             say(&format!("tagcast {}", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS

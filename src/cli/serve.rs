@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::settings::Settings;
 use super::tell;
+use crate::config::Config;
 use crate::supervisor;
 
 pub(super) fn run(settings: &Settings) -> ExitCode {
@@ -11,10 +12,9 @@ pub(super) fn run(settings: &Settings) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    tell(
-        "tagcast: THE SERVER IS OPEN: whoever reaches it may connect and publish. auth.yml is not \
-         evaluated in this version, so it listens on loopback only.",
-    );
+    if let Some(warning) = warning(&loaded.config) {
+        tell(&format!("tagcast: {warning}"));
+    }
     match supervisor::serve(loaded.config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -22,4 +22,23 @@ pub(super) fn run(settings: &Settings) -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// What whoever starts the server must know about who can do what.
+pub(super) fn warning(config: &Config) -> Option<String> {
+    let Some(applications) = &config.applications else {
+        return Some(
+            "THE SERVER IS OPEN: there is no auth.yml, so whoever reaches it may connect, publish \
+             to everyone, and hear everything. It listens on loopback only. `tagcast app add NAME` \
+             makes a first application."
+                .to_owned(),
+        );
+    };
+    let example = applications.with_public_secret()?;
+    Some(format!(
+        "for trying out only: the secret of the application `{}` is the one of the example, which \
+         everybody knows. The server listens on loopback only. `tagcast app add NAME` makes an \
+         application of your own.",
+        example.key
+    ))
 }

@@ -26,7 +26,7 @@ pub(super) struct Settings {
     /// A file to log to
     #[arg(long, value_name = "FILE")]
     logfile: Option<String>,
-    /// The file with the applications (not in this version)
+    /// The file with the applications, or none
     #[arg(long, value_name = "FILE")]
     auth_file: Option<String>,
     /// Any key of the configuration file, for example --set maxMessage=1M

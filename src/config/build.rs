@@ -3,16 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::finding::{Fault, Place};
+use super::auth_file::{self, Wanted};
+use super::finding::{Fault, Finding, Place, visible};
 use super::given::{Bound, Given};
 use super::keys::folded;
 use super::listen::addresses;
 use super::settings::{
     Admission, AuthorizeOpen, Config, DialectName, Limits, LogFormat, LogLevel, LogSettings,
-    PhpwsSettings, Refuse, ResourceBinding, ResourceKind, Secret, UnknownPath, UuidForm, UuidKey,
+    PhpwsSettings, Refuse, ResourceBinding, ResourceKind, UnknownPath, UuidForm, UuidKey,
 };
 use super::value::{self, Bounds, Size, choice, count, duration, is_absent, size, switch};
-use super::{KEYS, ListenAddress};
+use super::{Applications, KEYS, ListenAddress, Secret};
 use crate::types::IpRange;
 use crate::types::limits::{
     CHUNKS_MAX, LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX, OUTBOX_SLACK_BYTES,
@@ -37,12 +38,13 @@ const KEEPALIVE: Bounds<Duration> =
 /// Every value that is wrong is a finding; its default stands in for it, so that the rest is
 /// checked too.
 pub(super) fn build(given: &mut Given<'_>, folder: &Path) -> Config {
+    let applications = applications(given, folder);
     Config {
-        listen: listen(given),
+        listen: listen(given, &Exposure::of(&applications)),
         workers: workers(given),
         log: log(given, folder),
         limits: limits(given),
-        applications: None,
+        applications: applications.ok().flatten(),
         authorize_open: given
             .read(("", "authorizeOpen"), choice)
             .unwrap_or(AuthorizeOpen::Application),
@@ -59,10 +61,82 @@ pub(super) fn build(given: &mut Given<'_>, folder: &Path) -> Config {
     }
 }
 
-fn listen(given: &mut Given<'_>) -> Vec<ListenAddress> {
+/// The applications of auth.yml; none make the server open. An error when the file is wrong.
+fn applications(
+    given: &mut Given<'_>,
+    folder: &Path,
+) -> Result<Option<Applications>, auth_file::Wrong> {
+    let named = given.read(("", "authFile"), |text| Ok(path(text, folder)));
+    let (file, wanted) = match named {
+        Some(None) => return Ok(None),
+        Some(Some(file)) => (file, Wanted::Named),
+        None => (folder.join("auth.yml"), Wanted::IfThere),
+    };
+    let mut read = auth_file::load(&file, wanted);
+    if let Some(place) = given.place("", "authFile") {
+        // A file that cannot be read is the fault of who named it.
+        let nowhere = |finding: &&mut Finding| finding.place == Place::File(file.clone());
+        for finding in read.findings.iter_mut().filter(nowhere) {
+            (finding.place, finding.key) = (place.clone(), "authFile".to_owned());
+        }
+    }
+    let is_right = read.findings.is_empty();
+    given.take_read(read.findings, read.warnings);
+    if is_right { Ok(read.applications) } else { Err(auth_file::Wrong) }
+}
+
+/// Where the server may be reached from.
+enum Exposure {
+    Anywhere,
+    /// From this machine only, for this reason.
+    Loopback {
+        why: String,
+        right: &'static str,
+    },
+}
+
+impl Exposure {
+    /// Nothing listens to strangers while everybody may do everything, or while a secret is used
+    /// that everybody knows.
+    fn of(applications: &Result<Option<Applications>, auth_file::Wrong>) -> Self {
+        let right = "make an application of your own (tagcast app add NAME), or listen on \
+                     loopback: ws://127.0.0.1:port";
+        match applications {
+            // What is wrong is said already.
+            Err(auth_file::Wrong) => Self::Anywhere,
+            Ok(None) => {
+                let why = "there are no applications (no auth.yml), so everybody may do everything";
+                Self::Loopback { why: why.to_owned(), right }
+            }
+            Ok(Some(applications)) => match applications.with_public_secret() {
+                None => Self::Anywhere,
+                Some(it) => {
+                    let why = format!(
+                        "the secret of the application `{}` is the one of the example, which the \
+                         whole world knows",
+                        visible(&it.key)
+                    );
+                    let right = "make an application of your own (tagcast app add NAME) and remove \
+                                 the examples from auth.yml, or listen on loopback: \
+                                 ws://127.0.0.1:port";
+                    Self::Loopback { why, right }
+                }
+            },
+        }
+    }
+
+    fn check(&self, address: &ListenAddress) -> Result<(), Fault> {
+        match self {
+            Self::Anywhere => Ok(()),
+            Self::Loopback { why, right } => address.check_loopback(why, right),
+        }
+    }
+}
+
+fn listen(given: &mut Given<'_>, exposure: &Exposure) -> Vec<ListenAddress> {
     let checked = |text: &str| {
         let all = addresses(text)?;
-        all.iter().try_for_each(ListenAddress::check_loopback)?;
+        all.iter().try_for_each(|address| exposure.check(address))?;
         Ok(all)
     };
     let default = KEYS.iter().find(|key| key.name == "address").map_or("", |key| key.default);

@@ -71,6 +71,14 @@ impl Place {
         }
     }
 
+    /// The file, for what stands in one.
+    pub(crate) fn file(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::File(file) | Self::Line(file, _) => Some(file),
+            Self::Default | Self::Variable(_) | Self::Flag => None,
+        }
+    }
+
     /// Places of one source (the file, the variables, the flags) have the same rank.
     pub(crate) fn rank(&self) -> u8 {
         match self {

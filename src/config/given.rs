@@ -11,9 +11,6 @@ use super::{KEYS, Source, value};
 
 /// The section that our own keys may stand in, as phpWebSocketServer's HEAD has them.
 const OWN_SECTION: &str = "websocketserver";
-/// Keys of phpWebSocketServer that this version does not evaluate; an address that asks for TLS is
-/// refused anyway.
-const FOREIGN_KEYS: &[&str] = &["certfile", "pkfile"];
 /// Sections of phpWebSocketServer that this version does not evaluate.
 const FOREIGN_SECTIONS: &[&str] = &["jsauth", "develop"];
 
@@ -57,6 +54,12 @@ impl<'a> Given<'a> {
 
     pub(super) fn findings(self) -> (Vec<Finding>, Vec<Finding>) {
         (self.findings, self.warnings)
+    }
+
+    /// Takes over what was found in another file.
+    pub(super) fn take_read(&mut self, findings: Vec<Finding>, warnings: Vec<Finding>) {
+        self.findings.extend(findings);
+        self.warnings.extend(warnings);
     }
 
     pub(super) fn find_fault(&mut self, place: Place, key: &str, fault: Fault) {
@@ -165,9 +168,7 @@ impl<'a> Given<'a> {
         };
         for (name, value) in self.source.variables.iter().filter(ours) {
             let place = Place::Variable(name.clone());
-            if name == "TAGCAST_AUTH_FILE" {
-                self.refuse_auth_file(place, name);
-            } else if let Some(key) = KEYS.iter().find(|key| key.variable() == *name) {
+            if let Some(key) = KEYS.iter().find(|key| key.variable() == *name) {
                 self.put(place, key, (name, value, value.clone()));
             } else if name == "TAGCAST_ADRESS" {
                 self.take_entry(place, "", "adress", value);
@@ -189,16 +190,6 @@ impl<'a> Given<'a> {
     }
 
     fn take_entry(&mut self, place: Place, section: &str, name: &str, value: &str) {
-        if section.is_empty() && folded(name) == "authfile" {
-            return self.refuse_auth_file(place, name);
-        }
-        if section.is_empty() && FOREIGN_KEYS.contains(&folded(name).as_str()) {
-            let fault = Fault::new(
-                "is not evaluated: there is no TLS in this version",
-                "remove it, or leave it for later",
-            );
-            return self.warnings.push(Finding::new(place, name, fault));
-        }
         let Some(key) = find(section, name) else {
             return self.unknown_key(place, section, name);
         };
@@ -225,12 +216,6 @@ impl<'a> Given<'a> {
             None => "see docs/configuration.md".to_owned(),
         };
         let what = if section.is_empty() { "is no key" } else { "is no key of this section" };
-        self.find_fault(place, name, Fault::new(what, right));
-    }
-
-    fn refuse_auth_file(&mut self, place: Place, name: &str) {
-        let what = "applications are not evaluated yet";
-        let right = "remove authFile: the server is open and listens on loopback only";
         self.find_fault(place, name, Fault::new(what, right));
     }
 

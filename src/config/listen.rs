@@ -57,18 +57,15 @@ impl ListenAddress {
         Ok(all)
     }
 
-    /// Whether only this machine can reach it.
-    pub(crate) fn check_loopback(&self) -> Result<(), Fault> {
+    /// Whether only this machine can reach it; `why` says what forbids anything else.
+    pub(crate) fn check_loopback(&self, why: &str, right: &str) -> Result<(), Fault> {
         let unknown = |error| Fault::new(format!("cannot be resolved: {error}"), HERE);
         let all = self.resolve().map_err(unknown)?;
         let Some(outside) = all.iter().find(|address| !is_loopback(address.ip())) else {
             return Ok(());
         };
-        let what = format!(
-            "is {}: this version has no applications yet and listens on loopback only",
-            outside.ip()
-        );
-        Err(Fault::new(what, HERE))
+        let what = format!("is {}, which others can reach, but {why}", outside.ip());
+        Err(Fault::new(what, right))
     }
 }
 
@@ -208,11 +205,12 @@ mod tests {
     #[test]
     fn only_loopback_is_loopback() {
         for text in ["ws://127.0.0.1:1", "ws://127.8.9.1:1", "ws://[::1]:1", "ws://localhost:1"] {
-            ListenAddress::parse(text).unwrap().check_loopback().unwrap();
+            ListenAddress::parse(text).unwrap().check_loopback("", "").unwrap();
         }
         for text in ["ws://0.0.0.0:1", "ws://[::]:1", "ws://192.0.2.1:1", "ws://[2001:db8::1]:1"] {
-            let fault = ListenAddress::parse(text).unwrap().check_loopback().unwrap_err();
-            assert!(fault.what.contains("listens on loopback only"), "{text}: {fault:?}");
+            let fault =
+                ListenAddress::parse(text).unwrap().check_loopback("it is open", "").unwrap_err();
+            assert!(fault.what.contains("but it is open"), "{text}: {fault:?}");
         }
     }
 

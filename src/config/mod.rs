@@ -1,6 +1,9 @@
 //! `websock.ini`, variables and flags: read, checked, and told what is wrong all at once.
 
+mod app_add;
 mod applications;
+mod auth_file;
+mod broker;
 mod build;
 mod env;
 mod finding;
@@ -8,19 +11,23 @@ mod given;
 mod ini;
 mod keys;
 mod listen;
+mod secret;
 mod settings;
 mod value;
 
 use std::path::{Path, PathBuf};
 
+pub use app_add::{NewApplication, NotAdded, add_application};
 pub use applications::{Application, Applications};
+pub use broker::BrokerConfig;
 pub use finding::{Finding, Findings, Place};
 pub use keys::{KEYS, Key};
 pub use listen::ListenAddress;
+pub use secret::Secret;
 pub use settings::{
     Admission, AuthorizeOpen, Config, DialectName, Limits, LogFormat, LogLevel, LogSettings,
-    PhpwsSettings, Refuse, ResourceBinding, ResourceKind, Secret, Tls, TlsMode, UnknownPath,
-    UuidForm, UuidKey,
+    PhpwsSettings, Refuse, ResourceBinding, ResourceKind, Tls, TlsMode, UnknownPath, UuidForm,
+    UuidKey,
 };
 
 use self::env::DotEnv;
@@ -90,7 +97,11 @@ pub fn load(source: &Source) -> Result<Loaded, Findings> {
     given.take_flags();
     let config = build::build(&mut given, &folder);
     let (mut findings, warnings) = given.findings();
-    findings.sort_by_key(|finding| (finding.place.rank(), finding.place.line()));
+    // Each file by itself, in the order of its lines.
+    findings.sort_by_key(|finding| {
+        let Finding { place, .. } = finding;
+        (place.rank(), place.file() != Some(path.as_path()), place.line())
+    });
     if findings.is_empty() {
         Ok(Loaded { config, warnings, ini: text.map(|_| path) })
     } else {

@@ -1,13 +1,12 @@
 //! The checked configuration: what exists is valid. It travels to the children as JSON.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::value::{self, Choice};
-use super::{Applications, ListenAddress};
+use super::{Applications, ListenAddress, Secret};
 use crate::types::IpRange;
 
 /// Everything that the file, variables and flags decide.
@@ -238,32 +237,8 @@ impl UuidKey {
     pub fn bytes(&self) -> Option<[u8; 32]> {
         match self {
             Self::File(_) => None,
-            Self::Value(secret) => value::key(&secret.0).ok(),
+            Self::Value(secret) => value::key(secret.expose()).ok(),
         }
-    }
-}
-
-/// A text that no log, error or debug output shows.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps it.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The text itself, for who compares or passes it on.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[REDACTED]")
     }
 }
 

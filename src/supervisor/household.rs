@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -158,7 +157,7 @@ impl Household {
         };
         let (handle, log) = child::start(member, &arguments, self.events.clone())?;
         self.logs.spawn(read_log(log, self.sink.clone()));
-        handle.order(Order::Configure { json: Arc::clone(&self.prepared.json) });
+        handle.order(Order::Configure { json: self.prepared.json_for(member) });
         if let Some(sockets) = sockets {
             handle.order(Order::Listen(sockets));
         }

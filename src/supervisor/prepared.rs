@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::crew::Member;
 use super::state::uuid_key;
 use super::{Listeners, StartError, StateFolder};
 use crate::config::{Config, LogFormat as ConfigFormat, LogLevel, Secret, UuidKey};
@@ -14,8 +15,10 @@ use crate::telemetry::{LevelFilter, LogFormat};
 pub struct Prepared {
     /// The configuration as children get it: with the key of the UUIDs in it.
     pub config: Config,
-    /// The same as JSON.
+    /// The same as JSON, for workers.
     pub json: Arc<str>,
+    /// What a broker needs of it, as JSON; without secrets.
+    pub broker_json: Arc<str>,
     /// The listening sockets.
     pub listeners: Listeners,
     /// Held for its lock.
@@ -30,6 +33,15 @@ impl fmt::Debug for Prepared {
 }
 
 impl Prepared {
+    /// The configuration for one of the crew.
+    #[must_use]
+    pub fn json_for(&self, member: Member) -> Arc<str> {
+        match member {
+            Member::Broker(_) => Arc::clone(&self.broker_json),
+            Member::Worker(_) => Arc::clone(&self.json),
+        }
+    }
+
     /// Locks the state folder, finds or makes the key, binds the addresses.
     ///
     /// # Errors
@@ -42,7 +54,8 @@ impl Prepared {
         }
         let listeners = Listeners::bind(&config.listen)?;
         let json = Arc::from(config.to_json());
-        Ok(Self { config, json, listeners, state })
+        let broker_json = Arc::from(config.for_broker().to_json());
+        Ok(Self { config, json, broker_json, listeners, state })
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -100,7 +99,7 @@ impl Threads {
 
     fn try_start(&self, member: Member) -> io::Result<Running> {
         let (mut desk, control) = memory_control()?;
-        desk.order(Order::Configure { json: Arc::clone(&self.prepared.json) })?;
+        desk.order(Order::Configure { json: self.prepared.json_for(member) })?;
         if let Member::Worker(_) = member {
             desk.order(Order::Listen(self.prepared.listeners.hand_out()?))?;
         }

@@ -1,0 +1,253 @@
+//! One application more in auth.yml, and not another byte of it touched.
+
+use std::fmt;
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::auth_file::{check_text, first_application, has_list};
+use super::finding::Findings;
+use super::{Applications, Secret, Unread, read};
+
+/// Characters of a new key: it stands in URLs.
+const NAME_CHARACTERS_MAX: usize = 64;
+/// What a file begins with that did not exist.
+const HEAD: &str = "# The applications that may use this server: see docs/configuration.md.\n\n\
+                    applications:\n";
+
+/// An application to add.
+#[expect(clippy::struct_excessive_bools, reason = "two independent permissions, as in the file")]
+#[derive(Clone, Debug)]
+pub struct NewApplication {
+    /// Its key: letters, digits, `.`, `_` and `-`, 64 at the most.
+    pub key: String,
+    /// Its secret.
+    pub secret: Secret,
+    /// Whether its key alone opens a connection.
+    pub authorize_open: bool,
+    /// Whether clients that opened with it may publish without the secret.
+    pub client_publish: bool,
+    /// The space of its clients.
+    pub tenant: Option<String>,
+}
+
+/// Why nothing was added; the file is as it was.
+#[derive(Debug)]
+pub enum NotAdded {
+    /// The key cannot be one.
+    BadName,
+    /// The key is taken.
+    Taken {
+        /// The file that has it.
+        file: PathBuf,
+    },
+    /// The file is wrong already.
+    Wrong(Findings),
+    /// The list is written in a way that cannot be added to.
+    NoList {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The file cannot be read or written.
+    Unwritable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+impl fmt::Display for NotAdded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadName => write!(
+                f,
+                "a name has 1 to {NAME_CHARACTERS_MAX} letters, digits, dots, dashes and underscores"
+            ),
+            Self::Taken { file } => {
+                write!(f, "{}: an application has this key already", file.display())
+            }
+            Self::Wrong(findings) => findings.fmt(f),
+            Self::NoList { file } => write!(
+                f,
+                "{}: nothing can be added to a list that is written in brackets; write each \
+                 application as `- key: …` on lines of its own",
+                file.display()
+            ),
+            Self::Unwritable { file, error } => write!(f, "{}: {error}", file.display()),
+        }
+    }
+}
+
+impl std::error::Error for NotAdded {}
+
+/// Adds an application to a file, which is made when it is missing (mode 0600). The new text is
+/// checked before it takes the place of the old one.
+///
+/// # Errors
+///
+/// When nothing was added.
+pub fn add_application(file: &Path, new: &NewApplication) -> Result<(), NotAdded> {
+    if !is_name(&new.key) {
+        return Err(NotAdded::BadName);
+    }
+    let unwritable = |error| NotAdded::Unwritable { file: file.to_owned(), error };
+    let old = match read(file) {
+        Ok(text) => Some(text),
+        Err(Unread::Absent) => None,
+        Err(unread) => return Err(unwritable(io::Error::other(unread.fault().what))),
+    };
+    let before = match &old {
+        Some(text) => checked(file, text)?,
+        None => Applications::default(),
+    };
+    if before.list.iter().any(|application| application.key == new.key) {
+        return Err(NotAdded::Taken { file: file.to_owned() });
+    }
+    let text = with_entry(old.as_deref().unwrap_or(HEAD), new);
+    let text = text.ok_or_else(|| NotAdded::NoList { file: file.to_owned() })?;
+    let after = checked(file, &text)?;
+    let is_one_more = after.list.len() == before.list.len() + 1
+        && after.anonymous == before.anonymous
+        && before.list.iter().all(|application| after.list.contains(application));
+    if !is_one_more {
+        return Err(NotAdded::NoList { file: file.to_owned() });
+    }
+    replace(file, &text).map_err(unwritable)
+}
+
+fn is_name(text: &str) -> bool {
+    let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=NAME_CHARACTERS_MAX).contains(&text.len()) && text.bytes().all(is_known)
+}
+
+fn checked(file: &Path, text: &str) -> Result<Applications, NotAdded> {
+    let read = check_text(file, text);
+    read.applications.ok_or(NotAdded::Wrong(Findings(read.findings)))
+}
+
+/// The text with an entry behind the last line of the list; none where there is no such place.
+fn with_entry(text: &str, new: &NewApplication) -> Option<String> {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let list = lines.iter().position(|line| line.starts_with("applications:"))?;
+    let is_of_list = |line: &&str| line.starts_with([' ', '\t', '-', '#', '\n', '\r']);
+    let behind = lines.iter().skip(list + 1).take_while(|line| is_of_list(line)).count();
+    let mut end = list + 1 + behind;
+    // Comments and empty lines at the end belong to what follows.
+    while end > list + 1 && lines.get(end - 1).is_some_and(|line| is_blank(line)) {
+        end -= 1;
+    }
+    let indent = match first_application(text) {
+        Some(column) => column,
+        None if !has_list(text) => 2,
+        None => return None,
+    };
+    let (before, after) = (lines.get(..end)?.concat(), lines.get(end..)?.concat());
+    let gap = if before.ends_with('\n') { "" } else { "\n" };
+    Some(format!("{before}{gap}{}{after}", entry(new, indent)))
+}
+
+fn is_blank(line: &str) -> bool {
+    let line = line.trim_end();
+    line.is_empty() || line.starts_with('#')
+}
+
+fn entry(new: &NewApplication, indent: usize) -> String {
+    let mut members = vec![
+        format!("key: \"{}\"", new.key),
+        format!("secret: \"{}\"", new.secret.expose()),
+        format!("authorizeOpen: {}", new.authorize_open),
+    ];
+    if new.client_publish {
+        members.push("clientPublish: true".to_owned());
+    }
+    if let Some(tenant) = &new.tenant {
+        // JSON's texts are YAML's.
+        members.push(format!("tenant: {}", serde_json::Value::from(tenant.as_str())));
+    }
+    let blank = " ".repeat(indent);
+    let lines = members.iter().enumerate().map(|(at, member)| {
+        let mark = if at == 0 { "- " } else { "  " };
+        format!("{blank}{mark}{member}\n")
+    });
+    lines.collect()
+}
+
+/// Puts a text into the place of a file in one step; its mode stays.
+fn replace(file: &Path, text: &str) -> io::Result<()> {
+    let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let mode = fs::metadata(&target).map_or(0o600, |old| old.permissions().mode() & 0o7777);
+    let mut draft = target.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = PathBuf::from(draft);
+    let written = (|| {
+        let mut options = OpenOptions::new();
+        let mut to = options.write(true).create_new(true).mode(0o600).open(&draft)?;
+        to.write_all(text.as_bytes())?;
+        to.set_permissions(Permissions::from_mode(mode))?;
+        to.sync_all()?;
+        fs::rename(&draft, &target)
+    })();
+    if written.is_err() {
+        // What is left of it would stand in the way of the next try.
+        let _gone = fs::remove_file(&draft);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new(key: &str) -> NewApplication {
+        NewApplication {
+            key: key.to_owned(),
+            secret: Secret::new("s".to_owned()),
+            authorize_open: true,
+            client_publish: false,
+            tenant: None,
+        }
+    }
+
+    const ENTRY: &str = "- key: \"x\"\n  secret: \"s\"\n  authorizeOpen: true\n";
+
+    #[test]
+    fn an_entry_stands_behind_the_last_one_and_is_indented_like_the_first() {
+        let list = "# top\napplications: # all\n- key: a\n  secret: b\n  authorizeOpen: true\n";
+        assert_eq!(with_entry(list, &new("x")).unwrap(), format!("{list}{ENTRY}"));
+        let unended = list.trim_end();
+        assert_eq!(with_entry(unended, &new("x")).unwrap(), format!("{list}{ENTRY}"));
+        let followed = format!("{list}\n# who?\nanonymous: a\n");
+        let expected = format!("{list}{ENTRY}\n# who?\nanonymous: a\n");
+        assert_eq!(with_entry(&followed, &new("x")).unwrap(), expected);
+        let indented = "applications:\n    - {key: a, secret: b, authorizeOpen: true}\n";
+        let text = with_entry(indented, &new("x")).unwrap();
+        assert!(text.contains("\n    - key: \"x\"\n      secret: \"s\"\n"), "{text}");
+        assert!(with_entry("applications: [{key: a}]\n", &new("x")).is_none());
+    }
+
+    #[test]
+    fn the_shipped_file_gets_one_more_and_keeps_every_byte() {
+        let file = std::env::temp_dir().join(format!("tagcast-add-{}.yml", std::process::id()));
+        let shipped = include_str!("../../auth.yml");
+        fs::write(&file, shipped).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        let shop = NewApplication { tenant: Some("a: \"b\"".to_owned()), ..new("shop") };
+        add_application(&file, &shop).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        let added = text.strip_prefix(shipped).unwrap();
+        assert!(added.contains("shop"), "{added}");
+        let applications = checked(&file, &text).unwrap();
+        let last = applications.list.last().unwrap();
+        assert_eq!((last.key.as_str(), last.tenant.as_deref()), ("shop", Some("a: \"b\"")));
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+        assert!(matches!(add_application(&file, &shop), Err(NotAdded::Taken { .. })));
+        assert!(matches!(add_application(&file, &new("a b")), Err(NotAdded::BadName)));
+        assert_eq!(fs::read_to_string(&file).unwrap(), text);
+        fs::remove_file(&file).unwrap();
+        add_application(&file, &new("first")).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::remove_file(&file).unwrap();
+    }
+}

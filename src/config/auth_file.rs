@@ -1,0 +1,165 @@
+//! `auth.yml`: Gomoob's file of applications, with optional members of our own.
+//!
+//! Error texts begin with Gomoob's where it has one.
+
+mod check;
+mod locate;
+mod nesting;
+#[cfg(test)]
+mod tests;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde_yaml::Value;
+
+use self::check::{Check, Severity, Violation};
+use self::locate::{Spot, line_of};
+use super::applications::Applications;
+use super::finding::{Fault, Finding, Place};
+use super::{Unread, read};
+
+/// Findings of one file that are looked up and shown; more help nobody.
+const SHOWN_MAX: usize = 100;
+
+/// What a file came to.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    /// The applications, when nothing is wrong with them.
+    pub(super) applications: Option<Applications>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) warnings: Vec<Finding>,
+}
+
+/// Whether somebody asked for this file, or it is looked for because it usually is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Named,
+    IfThere,
+}
+
+/// The file is wrong; its findings say why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wrong;
+
+/// Reads and checks the file at a path.
+pub(super) fn load(path: &Path, wanted: Wanted) -> Read {
+    let shown = path.display();
+    let alone = |what: String, right: &str| {
+        let fault = Fault::new(what, right);
+        let finding = Finding::new(Place::File(path.to_owned()), "", fault);
+        Read { findings: vec![finding], ..Read::default() }
+    };
+    if path.is_dir() {
+        let what = format!("The configuration file '{shown}' is not a valid file !");
+        return alone(what, "name a file");
+    }
+    let text = match read(path) {
+        Ok(text) => text,
+        Err(Unread::Absent) if wanted == Wanted::IfThere => return Read::default(),
+        Err(Unread::Absent) => {
+            let what = format!("The configuration file '{shown}' does not exist !");
+            return alone(what, "name one that exists, or `authFile = none` for an open server");
+        }
+        Err(unread) => {
+            let fault = unread.fault();
+            let what = format!("Failed to open configuration file '{shown}' ! {}", fault.what);
+            return alone(what, &fault.right);
+        }
+    };
+    let mut read = check_text(path, &text);
+    if let Some(finding) = writable_by_others(path) {
+        read.warnings.push(finding);
+    }
+    read
+}
+
+/// Checks the text of a file.
+pub(super) fn check_text(path: &Path, text: &str) -> Read {
+    let place = |line: Option<usize>| match line {
+        Some(line) => Place::Line(path.to_owned(), line),
+        None => Place::File(path.to_owned()),
+    };
+    let broken = |line, why: &str, right: &str| {
+        let what = format!("Invalid configuration provided in configuration file ! {why}");
+        let finding = Finding::new(place(line), "", Fault::new(what.trim_end(), right));
+        Read { findings: vec![finding], ..Read::default() }
+    };
+    if let Some(line) = nesting::too_deep(text) {
+        return broken(
+            Some(line),
+            "It is nested too deeply",
+            "write it as in the shipped auth.yml",
+        );
+    }
+    let value: Value = match serde_yaml::from_str(text) {
+        Ok(value) => value,
+        Err(error) => {
+            let line = error.location().map(|at| at.line());
+            return broken(line, &without_values(&error), "write it as in the shipped auth.yml");
+        }
+    };
+    let Check { applications, mut violations } = check::check(&value);
+    violations.truncate(SHOWN_MAX);
+    let mut read = Read::default();
+    for Violation { spot, severity, fault } in violations {
+        let finding = Finding::new(place(line_of(text, &spot)), &spot.name(), fault);
+        match severity {
+            Severity::Error => read.findings.push(finding),
+            Severity::Warning => read.warnings.push(finding),
+        }
+    }
+    for found in [&mut read.findings, &mut read.warnings] {
+        found.sort_by_key(|finding| finding.place.line());
+    }
+    if read.findings.is_empty() {
+        read.applications = Some(applications);
+    }
+    read
+}
+
+/// The column of the first application, counted from 0, where each stands on lines of its own.
+pub(super) fn first_application(text: &str) -> Option<usize> {
+    let is_item = |line: &&str| line.trim_start().starts_with("- ") || line.trim() == "-";
+    let list = text.lines().skip_while(|line| !line.starts_with("applications:")).skip(1);
+    let first = list.take_while(|line| is_indented(line)).find(is_item)?;
+    Some(first.len() - first.trim_start().len())
+}
+
+fn is_indented(line: &str) -> bool {
+    line.is_empty() || line.starts_with([' ', '\t', '-', '#'])
+}
+
+/// Whether a file has a list of applications at all, however it is written.
+pub(super) fn has_list(text: &str) -> bool {
+    let value: Option<Value> = serde_yaml::from_str(text).ok();
+    value.is_some_and(|value| value.get("applications").is_some_and(Value::is_sequence))
+}
+
+/// What the parser says, unless it repeats what stands in the file: that may be a secret.
+fn without_values(error: &serde_yaml::Error) -> String {
+    let text = error.to_string();
+    let repeats = text.contains(['`', '"', '\'']);
+    if repeats { String::new() } else { super::finding::visible(&text) }
+}
+
+fn writable_by_others(path: &Path) -> Option<Finding> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    let fault = Fault::new(
+        format!("others can write it (mode {:o}): who does, lets himself in", mode & 0o777),
+        format!("chmod go-w {}", path.display()),
+    );
+    (mode & 0o022 != 0).then(|| Finding::new(Place::File(path.to_owned()), "", fault))
+}
+
+impl Spot {
+    /// The spot as a finding names it.
+    fn name(&self) -> String {
+        match self {
+            Self::File => String::new(),
+            Self::Top(name) => name.clone(),
+            Self::Application(at) => format!("application {}", at + 1),
+            Self::Member(at, name) => format!("application {}: {name}", at + 1),
+        }
+    }
+}
