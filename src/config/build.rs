@@ -1,27 +1,31 @@
 //! From the values that were given to the configuration that holds.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::auth_file::{self, Wanted};
+use super::certificate;
 use super::finding::{Fault, Finding, Place, visible};
 use super::given::{Bound, Given};
 use super::keys::folded;
 use super::listen::addresses;
 use super::settings::{
     Admission, AuthorizeOpen, Config, DialectName, Limits, LogFormat, LogLevel, LogSettings,
-    PhpwsSettings, Refuse, ResourceBinding, ResourceKind, UnknownPath, UuidForm, UuidKey,
+    PhpwsSettings, Refuse, ResourceBinding, ResourceKind, Tls, TlsMode, UnknownPath, UuidForm,
+    UuidKey,
 };
 use super::value::{self, Bounds, Size, choice, count, duration, is_absent, size, switch};
 use super::{Applications, KEYS, ListenAddress, Secret};
-use crate::types::IpRange;
 use crate::types::limits::{
     CHUNKS_MAX, LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX, OUTBOX_SLACK_BYTES,
 };
+use crate::types::{Encryption, IpRange};
 
 const WORKERS: Bounds<usize> = Bounds::new(1, 256);
 const HANDSHAKE: Bounds<Duration> =
     Bounds::new(Duration::from_millis(100), Duration::from_secs(300));
+/// phpWebSocketServer's limit.
+const TLS_HANDSHAKE: Duration = Duration::from_secs(3);
 const DRAIN: Bounds<Duration> = Bounds::new(Duration::from_millis(100), Duration::from_secs(3600));
 const PING: Bounds<Duration> =
     Bounds::or_off(Duration::from_millis(100), Duration::from_secs(3600));
@@ -39,8 +43,10 @@ const KEEPALIVE: Bounds<Duration> =
 /// checked too.
 pub(super) fn build(given: &mut Given<'_>, folder: &Path) -> Config {
     let applications = applications(given, folder);
+    let mut listen = listen(given, &Exposure::of(&applications));
+    let tls = tls(given, folder, &mut listen);
     Config {
-        listen: listen(given, &Exposure::of(&applications)),
+        listen,
         workers: workers(given),
         log: log(given, folder),
         limits: limits(given),
@@ -50,7 +56,7 @@ pub(super) fn build(given: &mut Given<'_>, folder: &Path) -> Config {
             .unwrap_or(AuthorizeOpen::Application),
         refuse: given.read(("", "refuse"), choice).unwrap_or(Refuse::Http),
         admission: admission(given),
-        tls: None,
+        tls,
         uuid_key: uuid_key(given, folder),
         state_folder: folder.join("state"),
         default_dialect: given.read(("", "defaultDialect"), choice).unwrap_or(DialectName::Phpws),
@@ -142,6 +148,54 @@ fn listen(given: &mut Given<'_>, exposure: &Exposure) -> Vec<ListenAddress> {
     let default = KEYS.iter().find(|key| key.name == "address").map_or("", |key| key.default);
     let default = || addresses(default).unwrap_or_default();
     given.read(("", "address"), checked).unwrap_or_else(default)
+}
+
+/// The certificate, where an address speaks TLS; such addresses become plain where they are not to.
+fn tls(given: &mut Given<'_>, folder: &Path, listen: &mut [ListenAddress]) -> Option<Tls> {
+    let mode = given.read(("", "tls"), choice).unwrap_or(TlsMode::On);
+    let handshake = given.read(("", "tlsHandshakeTimeout"), |text| duration(text, &HANDSHAKE));
+    let file = |name| given.read(("", name), |text| Ok(path(text, folder))).flatten();
+    let [chain_file, key_file] = ["certFile", "pkFile"].map(file);
+    if mode != TlsMode::On {
+        listen.iter_mut().for_each(|address| address.encryption = Encryption::Plain);
+    }
+    let Some(address) = listen.iter().find(|address| address.encryption == Encryption::Tls) else {
+        if chain_file.is_some() && mode == TlsMode::On {
+            let right = "use wss:// in address, or remove it";
+            given.warn("certFile", Fault::new("is not used: no address speaks TLS", right));
+        }
+        return None;
+    };
+    let text = address.text.clone();
+    let (Some(chain_file), Some(key_file)) = (chain_file, key_file) else {
+        let place = given.place("", "address").unwrap_or(Place::Default);
+        let what = format!("`{}` speaks TLS, but certFile or pkFile is missing", visible(&text));
+        let right = "name both, or set `tls = proxy` when a proxy speaks TLS for the server";
+        given.find_fault(place, "address", Fault::new(what, right));
+        return None;
+    };
+    let chain = match certificate::chain(&chain_file, SystemTime::now()) {
+        Ok(chain) => chain,
+        Err(fault) => return given.find_fault_of("certFile", fault),
+    };
+    if let Some(date) = &chain.ends_soon {
+        given.warn("certFile", Fault::new(format!("ends on {date}"), "renew it soon"));
+    }
+    if others_can_read(&key_file) {
+        let right = "make it the owner's alone: chmod 600";
+        given.warn("pkFile", Fault::new("can be read by everybody on this machine", right));
+    }
+    let key = match certificate::key(&key_file, &chain) {
+        Ok(key) => key,
+        Err(fault) => return given.find_fault_of("pkFile", fault),
+    };
+    let handshake_timeout = handshake.unwrap_or(TLS_HANDSHAKE);
+    Some(Tls { chain: chain.pem, key, handshake_timeout })
+}
+
+fn others_can_read(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
 }
 
 fn workers(given: &mut Given<'_>) -> u16 {

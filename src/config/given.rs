@@ -87,6 +87,28 @@ impl<'a> Given<'a> {
         }
     }
 
+    /// What is wrong with the value of a key that was given, found out after it was read.
+    pub(super) fn find_fault_of<T>(&mut self, name: &'static str, fault: Fault) -> Option<T> {
+        let finding = self.about(name, fault);
+        self.findings.push(finding);
+        None
+    }
+
+    /// What is odd about the value of a key that was given.
+    pub(super) fn warn(&mut self, name: &'static str, fault: Fault) {
+        let finding = self.about(name, fault);
+        self.warnings.push(finding);
+    }
+
+    fn about(&self, name: &'static str, fault: Fault) -> Finding {
+        match self.values.get(&("", name)) {
+            Some(value) => {
+                Finding::of_value(value.place.clone(), &value.key, &value.written, fault)
+            }
+            None => Finding::new(Place::Default, name, fault),
+        }
+    }
+
     /// Where a key was given.
     pub(super) fn place(&self, section: &'static str, name: &'static str) -> Option<Place> {
         self.values.get(&(section, name)).map(|value| value.place.clone())

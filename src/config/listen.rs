@@ -2,12 +2,16 @@
 
 use super::finding::Fault;
 use super::value;
+use crate::types::Encryption;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
-/// The port of an address with a scheme and without a port.
+/// The ports of addresses with a scheme and without a port.
 const PLAIN_PORT: u16 = 80;
+const TLS_PORT: u16 = 443;
+/// How the schemes of TLS begin; phpWebSocketServer compares three letters.
+const TLS_SCHEMES: [&str; 4] = ["wss", "ssl", "tls", "https"];
 
 /// One address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +22,8 @@ pub struct ListenAddress {
     pub host: String,
     /// The port; 0 lets the system choose one.
     pub port: u16,
+    /// Whether it speaks TLS.
+    pub encryption: Encryption,
 }
 
 impl ListenAddress {
@@ -27,7 +33,7 @@ impl ListenAddress {
             Some((scheme, rest)) => (Some(scheme), rest),
             None => (None, text),
         };
-        scheme.map_or(Ok(()), plain)?;
+        let encryption = scheme.map_or(Ok(Encryption::Plain), encryption)?;
         if rest.contains(['/', '?', '#']) {
             let what = "has a path, which a listening address cannot have";
             return Err(Fault::new(what, "use `ws://host:port`"));
@@ -35,10 +41,11 @@ impl ListenAddress {
         let (host, port) = split(rest)?;
         let port = match (port, scheme) {
             (Some(port), _) => read_port(port)?,
+            (None, Some(_)) if encryption == Encryption::Tls => TLS_PORT,
             (None, Some(_)) => PLAIN_PORT,
             (None, None) => return Err(Fault::new("has no port", "use `ws://host:port`")),
         };
-        Ok(Self { text: text.to_owned(), host: read_host(host)?, port })
+        Ok(Self { text: text.to_owned(), host: read_host(host)?, port, encryption })
     }
 
     /// Every socket address that the host has; blocks when a name must be looked up.
@@ -97,16 +104,15 @@ pub(crate) fn addresses(text: &str) -> Result<Vec<ListenAddress>, Fault> {
     Ok(all)
 }
 
-fn plain(scheme: &str) -> Result<(), Fault> {
+fn encryption(scheme: &str) -> Result<Encryption, Fault> {
     let lower = scheme.to_ascii_lowercase();
-    if ["wss", "ssl", "tls", "https"].iter().any(|tls| lower.starts_with(tls)) {
-        let what = format!("asks for TLS ({lower}://), which comes with a later version");
-        return Err(Fault::new(what, "use ws:// behind a TLS proxy"));
+    if TLS_SCHEMES.iter().any(|tls| lower.starts_with(tls)) {
+        return Ok(Encryption::Tls);
     }
     if lower.is_empty() || !lower.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(Fault::new("has no readable scheme", "use `ws://host:port`"));
     }
-    Ok(())
+    Ok(Encryption::Plain)
 }
 
 /// Host and port; an IPv6 address stands in brackets, which are kept here.
@@ -168,12 +174,24 @@ mod tests {
     }
 
     #[test]
+    fn the_scheme_says_whether_it_is_tls_and_which_port_is_meant() {
+        for (text, port, encryption) in [
+            ("wss://localhost", 443, Encryption::Tls),
+            ("SSL://localhost:1", 1, Encryption::Tls),
+            ("https://h", 443, Encryption::Tls),
+            ("tcp://h", 80, Encryption::Plain),
+            ("localhost:443", 443, Encryption::Plain),
+        ] {
+            let address = ListenAddress::parse(text).unwrap();
+            assert_eq!((address.port, address.encryption), (port, encryption), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_address_says_why() {
         for (text, words) in [
             ("localhost", "no port"),
             ("[::1]", "no port"),
-            ("wss://localhost", "TLS (wss://)"),
-            ("SSL://localhost:1", "TLS (ssl://)"),
             ("ws://localhost:80/web", "a path"),
             ("ws://localhost/", "a path"),
             ("unix:///run/x", "a path"),

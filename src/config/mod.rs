@@ -5,6 +5,7 @@ mod applications;
 mod auth_file;
 mod broker;
 mod build;
+mod certificate;
 mod env;
 mod finding;
 mod given;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::transport::Transport;
-use crate::types::{Generation, Source};
+use crate::types::{Encryption, Generation, Source};
 
 pub use memory::{MemoryControl, MemoryDesk, memory_control};
 pub use socket::{SocketControl, SocketDesk, Terminator, control_pair};
@@ -30,7 +30,7 @@ pub enum Order<L = Box<dyn Transport>> {
         json: Arc<str>,
     },
     /// To a worker: accept from these sockets. Once.
-    Listen(Vec<OwnedFd>),
+    Listen(Vec<(OwnedFd, Encryption)>),
     /// To a worker: this is the link to this broker; the one before is dead.
     Link {
         /// Which broker.

@@ -195,8 +195,8 @@ impl Household {
     }
 
     fn announce(&self) {
-        for address in self.prepared.listeners.addresses() {
-            tracing::info!("listening on ws://{address}");
+        for url in self.prepared.listeners.urls() {
+            tracing::info!("listening on {url}");
         }
     }
 

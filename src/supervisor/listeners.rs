@@ -13,6 +13,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_w
 use super::StartError;
 use crate::config::ListenAddress;
 use crate::link::control::DESCRIPTORS_MAX;
+use crate::types::Encryption;
 use crate::types::limits::{SEND_BUFFER_BYTES, USER_TIMEOUT};
 
 /// Connections that wait to be accepted; the kernel takes less where `net.core.somaxconn` is less.
@@ -21,7 +22,7 @@ const BACKLOG: i32 = 4096;
 /// The listening sockets with the addresses that they really have.
 #[derive(Debug)]
 pub struct Listeners {
-    sockets: Vec<TcpListener>,
+    sockets: Vec<(TcpListener, Encryption)>,
     addresses: Vec<SocketAddr>,
 }
 
@@ -41,7 +42,7 @@ impl Listeners {
             let first = bound.sockets.len();
             let fresh: Vec<_> = addresses.into_iter().filter(|one| !wanted.contains(one)).collect();
             wanted.extend(&fresh);
-            bound.bind_name(&fresh, first)?;
+            bound.bind_name(&fresh, (first, name.encryption))?;
         }
         match bound.sockets.len() {
             1..=DESCRIPTORS_MAX => Ok(bound),
@@ -60,17 +61,30 @@ impl Listeners {
     /// # Errors
     ///
     /// When the process has no descriptor left.
-    pub fn hand_out(&self) -> io::Result<Vec<OwnedFd>> {
-        self.sockets.iter().map(|socket| socket.try_clone().map(OwnedFd::from)).collect()
+    pub fn hand_out(&self) -> io::Result<Vec<(OwnedFd, Encryption)>> {
+        let another = |(socket, encryption): &(TcpListener, Encryption)| {
+            Ok((OwnedFd::from(socket.try_clone()?), *encryption))
+        };
+        self.sockets.iter().map(another).collect()
+    }
+
+    /// The URLs that clients can use, without a path.
+    pub fn urls(&self) -> impl Iterator<Item = String> + '_ {
+        let all = self.sockets.iter().zip(&self.addresses);
+        all.map(|((_, encryption), address)| format!("{}://{address}", encryption.scheme()))
     }
 
     /// One name may stand for addresses of both families (`localhost`), of which a machine has
     /// maybe one only: that is enough.
-    fn bind_name(&mut self, addresses: &[SocketAddr], first: usize) -> Result<(), StartError> {
+    fn bind_name(
+        &mut self,
+        addresses: &[SocketAddr],
+        (first, encryption): (usize, Encryption),
+    ) -> Result<(), StartError> {
         let mut missing = None;
         for address in addresses {
             match bind_one(*address) {
-                Ok(socket) => self.keep(*address, socket)?,
+                Ok(socket) => self.keep(*address, (socket, encryption))?,
                 Err(error) if is_missing(&error) => missing = Some((*address, error)),
                 Err(error) => return Err(StartError::listen(*address, error)),
             }
@@ -83,8 +97,12 @@ impl Listeners {
         }
     }
 
-    fn keep(&mut self, address: SocketAddr, socket: TcpListener) -> Result<(), StartError> {
-        let real = socket.local_addr().map_err(|error| StartError::listen(address, error))?;
+    fn keep(
+        &mut self,
+        address: SocketAddr,
+        socket: (TcpListener, Encryption),
+    ) -> Result<(), StartError> {
+        let real = socket.0.local_addr().map_err(|error| StartError::listen(address, error))?;
         self.addresses.push(real);
         self.sockets.push(socket);
         Ok(())
@@ -125,6 +143,8 @@ mod tests {
     use rustix::net::sockopt::{socket_send_buffer_size, tcp_nodelay, tcp_user_timeout};
     use std::net::TcpStream;
 
+    const PLAIN: (usize, Encryption) = (0, Encryption::Plain);
+
     #[test]
     fn accepted_sockets_have_what_was_set_on_the_listener() {
         let socket = bind_one("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -141,9 +161,10 @@ mod tests {
         let taken = bind_one("127.0.0.1:0".parse().unwrap()).unwrap().local_addr().unwrap();
         let holder = bind_one(taken).unwrap();
         let mut none = Listeners { sockets: Vec::new(), addresses: Vec::new() };
-        let text = none.bind_name(&[taken], 0).unwrap_err().to_string();
+        let text = none.bind_name(&[taken], PLAIN).unwrap_err().to_string();
         assert_eq!(text, format!("cannot listen on {taken}: another program already does"));
-        let text = none.bind_name(&["192.0.2.1:1".parse().unwrap()], 0).unwrap_err().to_string();
+        let text =
+            none.bind_name(&["192.0.2.1:1".parse().unwrap()], PLAIN).unwrap_err().to_string();
         assert!(text.starts_with("cannot listen on 192.0.2.1:1: "), "{text}");
         drop(holder);
     }
@@ -152,7 +173,7 @@ mod tests {
     fn one_of_two_families_is_enough() {
         let addresses = ["192.0.2.1:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap()];
         let mut bound = Listeners { sockets: Vec::new(), addresses: Vec::new() };
-        bound.bind_name(&addresses, 0).unwrap();
+        bound.bind_name(&addresses, PLAIN).unwrap();
         assert_eq!(bound.addresses().len(), 1);
         assert_ne!(bound.addresses()[0].port(), 0);
     }

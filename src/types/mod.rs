@@ -4,6 +4,7 @@ mod address;
 mod client;
 mod close;
 mod credentials;
+mod encryption;
 mod ids;
 mod ip_range;
 pub mod limits;
@@ -15,6 +16,7 @@ pub use address::{Address, Recipients};
 pub use client::{Client, ClientClass, Ident, IdentError};
 pub use close::{CloseCode, CloseReason};
 pub use credentials::Credentials;
+pub use encryption::Encryption;
 pub use ids::{
     ClientUuid, Generation, JoinNumber, Number, Place, Sequence, Slot, Source, Tenant, WorkerId,
 };

@@ -12,10 +12,11 @@ use tracing::{debug, warn};
 use super::clock::Moment;
 use super::connection::{Connection, Heading};
 use super::hub::{DOORS, Hub, Stage};
+use super::tls::Tls;
 use crate::http::HeadScanner;
 use crate::link::poller::Interest;
-use crate::types::Slot;
 use crate::types::limits::{ACCEPT_PAUSE, DESCRIPTORS_RESERVED, HANDSHAKES_MAX};
+use crate::types::{Encryption, Slot};
 
 /// Connections that one turn takes in.
 const ACCEPTS_MAX: usize = 64;
@@ -29,7 +30,7 @@ const LEAD: u32 = 16;
 /// The listening sockets.
 #[derive(Debug, Default)]
 pub(super) struct Doors {
-    sockets: Vec<OwnedFd>,
+    sockets: Vec<(OwnedFd, Encryption)>,
     state: State,
     /// Connections of this worker and of the emptiest one, as the broker said last.
     own: u32,
@@ -70,13 +71,13 @@ impl Doors {
 
 impl Hub {
     /// Begins to accept.
-    pub(super) fn listen(&mut self, sockets: Vec<OwnedFd>) -> std::io::Result<()> {
+    pub(super) fn listen(&mut self, sockets: Vec<(OwnedFd, Encryption)>) -> std::io::Result<()> {
         self.doors.sockets = sockets;
         self.watch_doors()
     }
 
     fn watch_doors(&self) -> std::io::Result<()> {
-        for (socket, token) in self.doors.sockets.iter().zip((0..=DOORS).rev()) {
+        for ((socket, _), token) in self.doors.sockets.iter().zip((0..=DOORS).rev()) {
             self.poller.watch(socket, token, Interest::Accept)?;
         }
         Ok(())
@@ -89,7 +90,7 @@ impl Hub {
 
     fn forget_doors(&self) {
         if self.doors.state == State::Open {
-            for socket in &self.doors.sockets {
+            for (socket, _) in &self.doors.sockets {
                 drop(self.poller.forget(socket));
             }
         }
@@ -139,12 +140,13 @@ impl Hub {
 
     fn accept_from(&mut self, place: usize) {
         for _ in 0..ACCEPTS_MAX {
-            let Some(socket) = self.doors.sockets.get(place) else { return };
+            let Some((socket, encryption)) = self.doors.sockets.get(place) else { return };
+            let encryption = *encryption;
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
             match acceptfrom_with(socket, flags) {
                 Ok((socket, peer)) => {
                     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-                    self.admit(socket, peer);
+                    self.admit((socket, encryption), peer);
                 }
                 Err(Errno::AGAIN) => return,
                 // Who gave up while waiting is no fault of ours.
@@ -157,13 +159,17 @@ impl Hub {
         }
     }
 
-    fn admit(&mut self, socket: OwnedFd, peer: Option<SocketAddr>) {
+    fn admit(&mut self, (socket, encryption): (OwnedFd, Encryption), peer: Option<SocketAddr>) {
         let Some(peer) = peer else { return };
+        let Ok(tls) = self.begin_tls(encryption) else { return };
         self.last_serial += 1;
-        let until = self.now.after(self.settings.handshake_timeout);
+        let handshake = self.settings.tls.as_ref().filter(|_| tls.is_some());
+        let until = handshake.map_or(self.settings.handshake_timeout, |(_, timeout)| *timeout);
+        let until = self.now.after(until);
         let scanner = HeadScanner::default();
-        let heading = Heading { scanner, bytes: Vec::new(), until, peer };
-        let connection = Box::new(Connection::new(self.last_serial, heading));
+        let heading = Heading { scanner, bytes: Vec::new(), until, peer, speaks_tls: false };
+        let mut connection = Box::new(Connection::new(self.last_serial, heading));
+        connection.tls = tls;
         let slot = self.table.add(socket, connection);
         self.doors.handshakes += 1;
         debug!(connection = self.last_serial, peer = %peer.ip(), "accepted");
@@ -174,6 +180,22 @@ impl Hub {
         if let Some(mut connection) = self.table.take(slot) {
             self.set_timer(slot, &mut connection);
             self.table.put(slot, connection);
+        }
+    }
+
+    /// TLS for a connection that needs it. There is a certificate wherever a socket speaks TLS: the
+    /// configuration sees to that; if not, nobody is served in the clear by mistake.
+    fn begin_tls(&self, encryption: Encryption) -> Result<Option<Box<Tls>>, ()> {
+        if encryption == Encryption::Plain {
+            return Ok(None);
+        }
+        let (acceptor, _) = self.settings.tls.as_ref().ok_or(())?;
+        match Tls::new(acceptor) {
+            Ok(tls) => Ok(Some(Box::new(tls))),
+            Err(error) => {
+                warn!(%error, "TLS cannot be begun");
+                Err(())
+            }
         }
     }
 

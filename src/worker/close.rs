@@ -24,7 +24,8 @@ impl Hub {
             return;
         }
         let waits = connection.outbox.as_ref().is_some_and(|outbox| !outbox.is_empty());
-        if connection.pace.is_none() && !waits && kind != Kind::Close {
+        let is_simple = connection.pace.is_none() && connection.tls.is_none();
+        if is_simple && !waits && kind != Kind::Close {
             return self.write_directly(slot, connection, bytes);
         }
         if !self.push(connection, bytes, kind) {
@@ -64,8 +65,9 @@ impl Hub {
     pub(super) fn flush(&mut self, slot: Slot, connection: &mut Connection) {
         let Some(mut outbox) = connection.outbox.take() else { return };
         let Some(socket) = self.table.socket(slot) else { return };
-        let flushed = match &mut connection.pace {
-            None => outbox.flush(socket, self.now),
+        let mut pace = connection.pace.take();
+        let flushed = match &mut pace {
+            None => outbox.flush(connection.line(socket), self.now),
             Some(pace) => loop {
                 let Some(next) = outbox.next_kind() else { break Flushed::Empty };
                 // A turn may be long: the gap counts from the write, not from the turn's start.
@@ -74,7 +76,7 @@ impl Hub {
                 if free_at > now {
                     break Flushed::Until(free_at);
                 }
-                let (flushed, left) = outbox.flush_one(socket, now);
+                let (flushed, left) = outbox.flush_one(connection.line(socket), now);
                 if let Some(kind) = left {
                     pace.left(kind, self.clock.now());
                 }
@@ -83,6 +85,7 @@ impl Hub {
                 }
             },
         };
+        connection.pace = pace;
         connection.is_full = flushed == Flushed::Full;
         match flushed {
             Flushed::Empty => {}
@@ -174,6 +177,9 @@ impl Hub {
         connection: &mut Connection,
         answer: Bytes,
     ) {
+        if connection.is_shaking_hands() {
+            return self.discard(slot, connection, "no TLS handshake");
+        }
         self.uplink.leave(slot);
         self.advance(connection, Phase::Answering { until: self.now.after(CLOSE_WAIT) });
         connection.pace = None;
@@ -183,6 +189,11 @@ impl Hub {
 
     /// All is said: the peer sees the end, and we wait for its own.
     fn shut_write_side(&mut self, slot: Slot, connection: &mut Connection) {
+        if let (Some(tls), Some(socket)) = (&mut connection.tls, self.table.socket(slot)) {
+            tls.seal_end();
+            // A peer that does not take these few bytes has got the Close frame before them.
+            let _sent = tls.send(socket);
+        }
         if let Some(socket) = self.table.socket(slot)
             && shutdown(socket, Shutdown::Write).is_err()
         {

@@ -1,9 +1,12 @@
 //! One live socket, from its first byte to its last.
 
+use std::os::fd::OwnedFd;
+
 use bytes::Bytes;
 
 use super::clock::Moment;
-use super::outbox::{Outbox, Pace};
+use super::outbox::{Line, Outbox, Pace};
+use super::tls::Tls;
 use crate::http::HeadScanner;
 use crate::resource::ResourceId;
 use crate::session::{Heartbeat, Quota, Session};
@@ -23,6 +26,8 @@ pub(super) struct Connection {
     /// Present while the socket is full, and always for a client that is paced.
     pub(super) outbox: Option<Box<Outbox>>,
     pub(super) pace: Option<Box<Pace>>,
+    /// Present where it speaks TLS.
+    pub(super) tls: Option<Box<Tls>>,
     /// The socket took less than it was given.
     pub(super) is_full: bool,
     pub(super) watched: Watched,
@@ -72,6 +77,8 @@ pub(super) struct Heading {
     pub(super) bytes: Vec<u8>,
     pub(super) until: Moment,
     pub(super) peer: std::net::SocketAddr,
+    /// It has begun to speak TLS.
+    pub(super) speaks_tls: bool,
 }
 
 /// A handshake that waits for the broker.
@@ -126,6 +133,7 @@ impl Connection {
             reader: FrameReader::default(),
             outbox: None,
             pace: None,
+            tls: None,
             is_full: false,
             watched: Watched { reads: true, writes: false },
             stash: None,
@@ -153,6 +161,19 @@ impl Connection {
     /// Whether its handshake is not answered yet.
     pub(super) fn is_handshaking(&self) -> bool {
         matches!(self.phase, Phase::Head(_) | Phase::Joining(_))
+    }
+
+    /// Whether its TLS handshake is still to be done.
+    pub(super) fn is_shaking_hands(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
+    /// The way to its peer.
+    pub(super) fn line<'a>(&'a mut self, socket: &'a OwnedFd) -> Line<'a> {
+        match &mut self.tls {
+            None => Line::Plain(socket),
+            Some(tls) => Line::Tls(socket, tls),
+        }
     }
 
     pub(super) fn outbox(&mut self, now: Moment) -> &mut Outbox {

@@ -49,7 +49,7 @@ impl Hub {
         }
     }
 
-    /// A recipient whose socket is full, or who is paced.
+    /// A recipient whose socket is full, who is paced, or who speaks TLS.
     fn deliver_queued(&mut self, slot: Slot, batch: &mut Batch, dialect: Dialect) {
         let Some(mut connection) = self.table.take(slot) else { return };
         let frames = batch.frames_for(slot, dialect);
@@ -61,7 +61,7 @@ impl Hub {
         };
         if !fits {
             self.throw_out(slot, &mut connection);
-        } else if connection.pace.is_some() {
+        } else if connection.pace.is_some() || (connection.tls.is_some() && !connection.is_full) {
             self.flush(slot, &mut connection);
         }
         self.put_back(slot, connection);

@@ -71,6 +71,8 @@ pub(super) struct Hub {
     pub(super) broken: Vec<Slot>,
     /// Every read goes here first; an idle connection owns no buffer.
     pub(super) scratch: Vec<u8>,
+    /// What was inside TLS in one read.
+    pub(super) plain: Vec<u8>,
     pub(super) last_serial: u64,
 }
 
@@ -99,6 +101,7 @@ impl Hub {
             paused: Vec::new(),
             broken: Vec::new(),
             scratch: vec![0; READ_BYTES],
+            plain: Vec::new(),
             last_serial: 0,
         }
     }

@@ -20,6 +20,7 @@ mod service;
 mod settings;
 mod table;
 mod timers;
+mod tls;
 pub mod uplink;
 mod wake;
 mod window;

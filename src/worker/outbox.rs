@@ -11,6 +11,7 @@ use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use std::os::fd::OwnedFd;
 
 use super::clock::Moment;
+use super::tls::Tls;
 
 /// Parts that one write takes.
 const PARTS_MAX: usize = 64;
@@ -19,6 +20,8 @@ const PARTS_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) struct Outbox {
     parts: VecDeque<Part>,
+    /// What TLS holds of a part that was taken out, while the socket is full.
+    sealed: Option<Kind>,
     bytes: usize,
     /// When the socket last took something, or the first part came.
     moved_at: Moment,
@@ -65,6 +68,14 @@ pub(super) fn send_now(socket: &OwnedFd, bytes: &[u8]) -> Sent {
     }
 }
 
+/// The way to a peer.
+pub(super) enum Line<'a> {
+    /// Straight to the socket.
+    Plain(&'a OwnedFd),
+    /// Through TLS.
+    Tls(&'a OwnedFd, &'a mut Tls),
+}
+
 /// What flushing came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flushed {
@@ -82,7 +93,7 @@ pub(super) enum Flushed {
 
 impl Outbox {
     pub(super) fn new(now: Moment) -> Self {
-        Self { parts: VecDeque::new(), bytes: 0, moved_at: now }
+        Self { parts: VecDeque::new(), sealed: None, bytes: 0, moved_at: now }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -113,7 +124,19 @@ impl Outbox {
     }
 
     /// Writes as much as the socket takes, in as few writes as the parts allow.
-    pub(super) fn flush(&mut self, socket: &OwnedFd, now: Moment) -> Flushed {
+    pub(super) fn flush(&mut self, line: Line<'_>, now: Moment) -> Flushed {
+        match line {
+            Line::Plain(socket) => self.flush_plain(socket, now),
+            Line::Tls(socket, tls) => loop {
+                match self.flush_sealed((socket, tls), now) {
+                    (Flushed::Empty, Some(_)) => {}
+                    (flushed, _) => return flushed,
+                }
+            },
+        }
+    }
+
+    fn flush_plain(&mut self, socket: &OwnedFd, now: Moment) -> Flushed {
         while let Some(front) = self.parts.front() {
             let ends = front.kind == Kind::Close;
             let sent = if ends || self.parts.len() == 1 {
@@ -136,7 +159,53 @@ impl Outbox {
     }
 
     /// Writes the front part alone, for a client that reads one frame at a time.
-    pub(super) fn flush_one(&mut self, socket: &OwnedFd, now: Moment) -> (Flushed, Option<Kind>) {
+    pub(super) fn flush_one(&mut self, line: Line<'_>, now: Moment) -> (Flushed, Option<Kind>) {
+        match line {
+            Line::Plain(socket) => self.flush_one_plain(socket, now),
+            Line::Tls(socket, tls) => self.flush_sealed((socket, tls), now),
+        }
+    }
+
+    /// Writes the front part through TLS, whole; tells its kind once the socket has taken all of
+    /// it. Nothing is left to write when there is no kind.
+    fn flush_sealed(
+        &mut self,
+        (socket, tls): (&OwnedFd, &mut Tls),
+        now: Moment,
+    ) -> (Flushed, Option<Kind>) {
+        loop {
+            match tls.send(socket) {
+                Sent::All => {}
+                Sent::Some(taken) => {
+                    if taken > 0 {
+                        self.moved_at = now;
+                    }
+                    return (Flushed::Full, None);
+                }
+                Sent::Broken => return (Flushed::Broken, None),
+            }
+            match self.sealed.take() {
+                Some(Kind::Close) => return (Flushed::Closed, Some(Kind::Close)),
+                Some(kind) => {
+                    self.moved_at = now;
+                    return (Flushed::Empty, Some(kind));
+                }
+                None => {}
+            }
+            let Some(front) = self.parts.front() else { return (Flushed::Empty, None) };
+            let (kind, length) = (front.kind, front.bytes.len());
+            let taken = tls.seal(&front.bytes);
+            self.took(taken);
+            if taken == length {
+                self.sealed = Some(kind);
+            } else if taken == 0 && !tls.has_sealed() {
+                // It takes nothing and has nothing to write: it never will.
+                return (Flushed::Broken, None);
+            }
+        }
+    }
+
+    fn flush_one_plain(&mut self, socket: &OwnedFd, now: Moment) -> (Flushed, Option<Kind>) {
         let Some(front) = self.parts.front() else { return (Flushed::Empty, None) };
         let kind = front.kind;
         match send_now(socket, &front.bytes) {
@@ -158,7 +227,7 @@ impl Outbox {
 
     /// The kind of the part that leaves next.
     pub(super) fn next_kind(&self) -> Option<Kind> {
-        self.parts.front().map(|part| part.kind)
+        self.sealed.or_else(|| self.parts.front().map(|part| part.kind))
     }
 
     fn send_several(&self, socket: &OwnedFd) -> Sent {

@@ -5,18 +5,24 @@ use std::borrow::Cow;
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
+use tracing::debug;
 
 use super::clock::Moment;
 use super::close::BROKEN;
 use super::connection::{CONTROL_FLOOD, Connection, Kept, Phase, Stash};
 use super::hub::Hub;
-use super::outbox::Kind;
+use super::outbox::{Kind, Sent};
 use super::service::{Own, Rest};
+use super::tls::begins_handshake;
+use crate::http::{Refusal, Status};
 use crate::resource::ResourceId;
 use crate::session::{Acknowledge, Message, Session, Then};
 use crate::types::limits::CONTROL_FRAMES_PER_SECOND;
 use crate::types::{CloseCode, CloseReason, Slot};
 use crate::websocket::{Event, Violation, write};
+
+const PLAIN_TEXT: Refusal =
+    Refusal::new(Status::BadRequest, "this port speaks TLS: use wss:// or https://");
 
 /// What a step through the input came to, as far as the connection as a whole is concerned.
 enum Step {
@@ -55,11 +61,76 @@ impl Hub {
             Err(_) => return self.discard(slot, connection, BROKEN),
         };
         let Some(input) = scratch.get_mut(..read) else { return };
+        if connection.tls.is_some() {
+            self.read_tls(slot, connection, input);
+        } else {
+            self.on_input(slot, connection, input);
+        }
+    }
+
+    fn on_input(&mut self, slot: Slot, connection: &mut Connection, input: &mut [u8]) {
         match connection.phase {
             Phase::Head(_) => self.on_head(slot, connection, input),
             Phase::Open(_) => self.on_bytes(slot, connection, input),
             // What comes after an end is ignored.
             _ => {}
+        }
+    }
+
+    /// Takes bytes of a connection that speaks TLS. What was in them is taken as from any other; a
+    /// peer that does not speak TLS is told so in the clear.
+    fn read_tls(&mut self, slot: Slot, connection: &mut Connection, arrived: &[u8]) {
+        let was_shaking_hands = connection.is_shaking_hands();
+        if let Phase::Head(heading) = &mut connection.phase
+            && was_shaking_hands
+            && !std::mem::replace(&mut heading.speaks_tls, true)
+            && !begins_handshake(arrived)
+        {
+            connection.tls = None;
+            return self.refuse(slot, connection, &PLAIN_TEXT);
+        }
+        let Some(tls) = &mut connection.tls else { return };
+        let mut plain = std::mem::take(&mut self.plain);
+        plain.clear();
+        let opened = tls.open(arrived, &mut plain);
+        self.send_handshake(slot, connection);
+        match opened {
+            Ok(()) => {
+                if was_shaking_hands && !connection.is_shaking_hands() {
+                    self.begin_head(connection);
+                }
+                if !plain.is_empty() {
+                    self.on_input(slot, connection, &mut plain);
+                }
+            }
+            Err(error) => {
+                debug!(connection = connection.serial, %error, "TLS ended");
+                self.discard(slot, connection, "it does not keep to TLS");
+            }
+        }
+        self.plain = plain;
+    }
+
+    /// Writes what TLS itself has to say.
+    fn send_handshake(&mut self, slot: Slot, connection: &mut Connection) {
+        let Some(tls) = connection.tls.as_mut().filter(|tls| tls.has_sealed()) else { return };
+        let Some(socket) = self.table.socket(slot) else { return };
+        match tls.send(socket) {
+            Sent::All => {}
+            Sent::Some(_) => {
+                // The rest leaves when the socket takes bytes again.
+                connection.is_full = true;
+                connection.outbox(self.now);
+            }
+            Sent::Broken => self.discard(slot, connection, BROKEN),
+        }
+    }
+
+    /// The TLS handshake is done: the time for the request begins.
+    fn begin_head(&self, connection: &mut Connection) {
+        let until = self.now.after(self.settings.handshake_timeout);
+        if let Phase::Head(heading) = &mut connection.phase {
+            heading.until = until;
         }
     }
 

@@ -1,8 +1,12 @@
 //! What a worker takes from the configuration, in the form in which it uses it.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
+
+use super::tls::acceptor;
 use crate::auth::Access;
 use crate::auth::uuid::{Signer, UuidForm};
 use crate::config::{self, Config, DialectName, Refuse, ResourceKind, UnknownPath};
@@ -32,6 +36,8 @@ pub(super) struct Settings {
     pub(super) allowed_ip: Vec<IpRange>,
     pub(super) trusted_proxies: Vec<IpRange>,
     pub(super) refuse: Refuse,
+    /// For sockets that speak TLS: how, and how long the handshake may take.
+    pub(super) tls: Option<(Arc<ServerConfig>, Duration)>,
 }
 
 /// Whether a plain GET of `/` is answered by the page.
@@ -57,7 +63,8 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// When the key of the UUIDs is missing: the supervisor reads or makes it.
+    /// When the key of the UUIDs is missing (the supervisor reads or makes it), or the certificate
+    /// cannot be used.
     pub(super) fn of(config: &Config, own: &Resources) -> io::Result<Self> {
         let key = config.uuid_key.bytes().ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, "the key of the UUIDs was not passed on")
@@ -87,6 +94,10 @@ impl Settings {
             allowed_ip: config.admission.allowed_ip.clone(),
             trusted_proxies: config.admission.trusted_proxies.clone(),
             refuse: config.refuse,
+            tls: match &config.tls {
+                Some(tls) => Some((acceptor(tls)?, tls.handshake_timeout)),
+                None => None,
+            },
         })
     }
 }

@@ -171,7 +171,9 @@ impl Connection {
         let Phase::Open(session) = &self.phase else { return Lane::Closed };
         match session.speech.dialect() {
             None => Lane::Closed,
-            Some(dialect) if self.outbox.is_some() || self.pace.is_some() => Lane::Queued(dialect),
+            Some(dialect) if self.outbox.is_some() || self.pace.is_some() || self.tls.is_some() => {
+                Lane::Queued(dialect)
+            }
             Some(dialect) => Lane::Direct(dialect),
         }
     }

@@ -27,6 +27,7 @@ mod raw;
 mod response;
 mod running;
 mod server;
+pub mod tls;
 mod tools;
 mod wait;
 

@@ -124,6 +124,14 @@ impl Open {
         client
     }
 
+    /// Sends the request over a connection that is there already, and reads a right 101.
+    #[track_caller]
+    pub fn upgrade_over(&self, mut client: Raw) -> Raw {
+        client.send(self.request());
+        client.expect_upgrade();
+        client
+    }
+
     /// Connects, sends, and reads a right 101.
     #[track_caller]
     pub fn upgrade(&self, port: u16) -> Raw {

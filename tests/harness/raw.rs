@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::frames::{self, BINARY, CLOSE, FIN, PING, PONG, TEXT};
 use super::packets::NEXT;
 use super::response::Head;
+use super::tls::Stream;
 use super::wait::DEADLINE;
 
 /// How the server's side of a connection ended.
@@ -44,7 +45,7 @@ pub struct Segment {
 /// A client of bytes. It answers nothing by itself.
 #[derive(Debug)]
 pub struct Raw {
-    stream: TcpStream,
+    stream: Stream,
     inbox: Vec<u8>,
     /// The place in the stream of the first byte in `inbox`.
     taken: u64,
@@ -62,23 +63,28 @@ impl Raw {
     /// Speaks over a stream that is there already.
     pub fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
-        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        Self::through(Stream::Plain(stream))
+    }
+
+    /// Speaks through a stream that may be inside TLS.
+    pub fn through(stream: Stream) -> Self {
+        stream.socket().set_write_timeout(Some(DEADLINE)).unwrap();
         Self { stream, inbox: Vec::new(), taken: 0, segments: VecDeque::new(), uuid: String::new() }
     }
 
     /// The socket, for options.
     pub fn stream(&self) -> &TcpStream {
-        &self.stream
+        self.stream.socket()
     }
 
     /// A second handle for writing, for another thread.
     pub fn writer(&self) -> TcpStream {
-        self.stream.try_clone().unwrap()
+        self.stream.socket().try_clone().unwrap()
     }
 
     /// The port on this side.
     pub fn port(&self) -> u16 {
-        self.stream.local_addr().unwrap().port()
+        self.stream.socket().local_addr().unwrap().port()
     }
 
     // ------------------------------------------------------------------ sending
@@ -105,7 +111,7 @@ impl Raw {
     /// One read: whatever has come, up to 64 KiB, with its time.
     pub fn read_segment(&mut self, wait: Duration) -> Result<Segment, ReadEnd> {
         let mut buffer = vec![0; 64 * 1024];
-        self.stream.set_read_timeout(Some(wait.max(Duration::from_millis(1)))).unwrap();
+        self.stream.socket().set_read_timeout(Some(wait.max(Duration::from_millis(1)))).unwrap();
         let count = match self.stream.read(&mut buffer) {
             Ok(0) => return Err(ReadEnd::Ended(End::Fin)),
             Ok(count) => count,

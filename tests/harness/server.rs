@@ -272,7 +272,7 @@ impl Drop for Server {
 
 /// `… listening on ws://127.0.0.1:40123`
 fn port_in(line: &str) -> Option<u16> {
-    let (_, rest) = line.split_once("listening on ws://")?;
+    let (_, rest) = line.split_once("listening on ws")?;
     let address = rest.split_whitespace().next()?;
     let (_, port) = address.rsplit_once(':')?;
     port.trim_end_matches(|end: char| !end.is_ascii_digit()).parse().ok()

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Order;
-use crate::types::{Generation, Source};
+use crate::types::{Encryption, Generation, Source};
 
 /// The largest message: a configuration with thousands of applications stays far below it.
 pub const CONTROL_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -24,7 +24,7 @@ const PREFIX_BYTES: usize = 4;
 #[derive(Serialize, Deserialize)]
 enum Head {
     Configure { json: Arc<str> },
-    Listen { sockets: usize },
+    Listen { sockets: Vec<Encryption> },
     Link { broker: Generation },
     Roster { sources: Vec<Source> },
     WorkerLink { source: Source },
@@ -89,7 +89,10 @@ fn split(order: Order<OwnedFd>) -> (Head, Vec<OwnedFd>) {
     let alone = |head| (head, Vec::new());
     match order {
         Order::Configure { json } => alone(Head::Configure { json }),
-        Order::Listen(sockets) => (Head::Listen { sockets: sockets.len() }, sockets),
+        Order::Listen(sockets) => {
+            let (descriptors, sockets) = sockets.into_iter().unzip();
+            (Head::Listen { sockets }, descriptors)
+        }
         Order::Link { broker, transport } => (Head::Link { broker }, vec![transport]),
         Order::Roster { sources } => alone(Head::Roster { sources }),
         Order::WorkerLink { source, transport } => (Head::WorkerLink { source }, vec![transport]),
@@ -104,11 +107,9 @@ fn join(head: Head, descriptors: &mut VecDeque<OwnedFd>) -> io::Result<Order<Own
     let mut next = || descriptors.pop_front().ok_or_else(|| malformed("a descriptor is missing"));
     Ok(match head {
         Head::Configure { json } => Order::Configure { json },
-        Head::Listen { sockets } if sockets > DESCRIPTORS_MAX => {
-            return Err(malformed(format!("{sockets} sockets, {DESCRIPTORS_MAX} at most")));
-        }
         Head::Listen { sockets } => {
-            Order::Listen((0..sockets).map(|_| next()).collect::<io::Result<_>>()?)
+            let with_socket = |encryption| Ok((next()?, encryption));
+            Order::Listen(sockets.into_iter().map(with_socket).collect::<io::Result<_>>()?)
         }
         Head::Link { broker } => Order::Link { broker, transport: next()? },
         Head::Roster { sources } => Order::Roster { sources },

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use crate::types::{Generation, Source, WorkerId};
+use crate::types::{Encryption, Generation, Source, WorkerId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 fn linked() -> (SocketDesk, SocketControl) {
@@ -68,9 +68,9 @@ fn a_listening_socket_arrives_and_accepts() {
     let (mut desk, mut control) = linked();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    desk.order(Order::Listen(vec![listener.into()])).unwrap();
+    desk.order(Order::Listen(vec![(listener.into(), Encryption::Tls)])).unwrap();
     let Some(Order::Listen(mut sockets)) = orders(&mut control).pop() else { panic!() };
-    let listener = TcpListener::from(sockets.pop().unwrap());
+    let listener = TcpListener::from(sockets.pop().unwrap().0);
     let mut client = TcpStream::connect(address).unwrap();
     client.write_all(b"x").unwrap();
     listener.accept().unwrap().0.read_exact(&mut [0; 1]).unwrap();

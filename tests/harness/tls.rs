@@ -1,0 +1,107 @@
+//! The client's side of TLS, and certificates to try it with.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
+
+use super::folder::Folder;
+use super::raw::Raw;
+
+/// Both versions that the server speaks.
+pub const ALL_VERSIONS: &[&SupportedProtocolVersion] =
+    &[&rustls::version::TLS12, &rustls::version::TLS13];
+
+/// A connection that may be inside TLS.
+#[derive(Debug)]
+pub enum Stream {
+    /// It is not.
+    Plain(TcpStream),
+    /// It is.
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    /// The socket beneath.
+    pub fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(tls) => &tls.sock,
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(into),
+            Self::Tls(tls) => tls.read(into),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            Self::Tls(tls) => tls.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Tls(tls) => tls.flush(),
+        }
+    }
+}
+
+/// Puts a certificate for `localhost` and its key into a folder, as `cert.pem` and `key.pem`.
+pub fn certificate_in(folder: &Folder) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    folder.write("cert.pem", &made.cert.pem());
+    folder.write("key.pem", &made.signing_key.serialize_pem());
+}
+
+/// A certificate for `localhost` and its key, valid between two years.
+pub fn certificate_between(folder: &Folder, first: i32, last: i32) {
+    let mut wanted = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    wanted.not_before = rcgen::date_time_ymd(first, 1, 1);
+    wanted.not_after = rcgen::date_time_ymd(last, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    folder.write("cert.pem", &wanted.self_signed(&key).unwrap().pem());
+    folder.write("key.pem", &key.serialize_pem());
+}
+
+impl Raw {
+    /// Connects inside TLS, in one of these versions, and trusts the folder's `cert.pem`.
+    #[track_caller]
+    pub fn connect_tls(
+        port: u16,
+        folder: &Folder,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Self {
+        let mut roots = RootCertStore::empty();
+        let file = folder.root().join("cert.pem");
+        roots.add(CertificateDer::from_pem_file(file).unwrap()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        socket.set_nodelay(true).unwrap();
+        while connection.is_handshaking() {
+            connection.complete_io(&mut socket).unwrap();
+        }
+        Self::through(Stream::Tls(Box::new(StreamOwned::new(connection, socket))))
+    }
+}
