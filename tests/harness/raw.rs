@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 
 use super::frames::{self, BINARY, CLOSE, FIN, PING, PONG, TEXT};
 use super::packets::NEXT;
@@ -58,6 +60,15 @@ impl Raw {
     /// Connects to a port of this machine.
     pub fn connect(port: u16) -> Self {
         Self::over(TcpStream::connect(("127.0.0.1", port)).unwrap())
+    }
+
+    /// Connects from another loopback address.
+    pub fn connect_from(source: &str, port: u16) -> Self {
+        let flags = SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
+        bind(&socket, &SocketAddr::new(source.parse().unwrap(), 0)).unwrap();
+        connect(&socket, &SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
+        Self::over(socket.into())
     }
 
     /// Speaks over a stream that is there already.

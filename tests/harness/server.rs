@@ -86,12 +86,19 @@ pub struct Setup {
     workers: u16,
     variables: Vec<(String, String)>,
     program: PathBuf,
+    auth: Option<String>,
 }
 
 impl Setup {
     /// Two workers, and defaults for everything else.
     pub fn new() -> Self {
-        Self { ini: String::new(), workers: 2, variables: Vec::new(), program: binary() }
+        Self {
+            ini: String::new(),
+            workers: 2,
+            variables: Vec::new(),
+            program: binary(),
+            auth: None,
+        }
     }
 
     /// More lines for `websock.ini`, behind those of the harness (so `[sections]` come last).
@@ -106,6 +113,13 @@ impl Setup {
     #[must_use]
     pub fn workers(mut self, workers: u16) -> Self {
         self.workers = workers;
+        self
+    }
+
+    /// An `auth.yml` beside `websock.ini`.
+    #[must_use]
+    pub fn auth(mut self, yaml: &str) -> Self {
+        self.auth = Some(yaml.to_owned());
         self
     }
 
@@ -132,6 +146,9 @@ impl Setup {
             self.workers, self.ini
         );
         folder.write("websock.ini", &ini);
+        if let Some(yaml) = &self.auth {
+            folder.write("auth.yml", yaml);
+        }
         let variables: Vec<_> =
             self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let arguments = ["serve", "-i", "websock.ini"];
