@@ -1,5 +1,7 @@
 //! Writing to one connection, and the ways in which it ends.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 use rustix::net::{Shutdown, shutdown, sockopt};
 use tracing::{info, warn};
@@ -107,13 +109,13 @@ impl Hub {
 
     /// Ends a WebSocket with a Close frame; nothing is said to it afterwards.
     pub(super) fn close(&mut self, slot: Slot, connection: &mut Connection, reason: &CloseReason) {
-        self.close_with(slot, connection, (reason.code, &reason.text), &Ended::ByServer(None));
+        self.close_with(slot, connection, reason, &Ended::ByServer(None));
     }
 
     /// Ends a WebSocket for a fault of its client; its resource is told which.
     pub(super) fn fail(&mut self, slot: Slot, connection: &mut Connection, reason: &CloseReason) {
         let fault = Ended::ByServer(Some(reason));
-        self.close_with(slot, connection, (reason.code, &reason.text), &fault);
+        self.close_with(slot, connection, reason, &fault);
     }
 
     /// Answers a Close of the peer; the code is given back (RFC 6455 §5.5.1).
@@ -124,14 +126,15 @@ impl Hub {
         (code, reason): (Option<CloseCode>, &str),
     ) {
         let code = code.unwrap_or(CloseCode::NORMAL);
-        self.close_with(slot, connection, (code, reason), &Ended::ByClient);
+        let reason = CloseReason { code, text: Cow::Owned(reason.to_owned()) };
+        self.close_with(slot, connection, &reason, &Ended::ByClient);
     }
 
     fn close_with(
         &mut self,
         slot: Slot,
         connection: &mut Connection,
-        (code, reason): (CloseCode, &str),
+        reason: &CloseReason,
         ended: &Ended<'_>,
     ) {
         if matches!(
@@ -145,10 +148,16 @@ impl Hub {
             Ended::ByServer(fault) => ("server", *fault),
             Ended::ByClient => ("client", None),
         };
-        info!(connection = connection.serial, client, by, code = code.0, reason = %shown(reason),
-            "connection closed");
+        info!(
+            connection = connection.serial,
+            client,
+            by,
+            code = reason.code.0,
+            reason = shown(reason),
+            "connection closed"
+        );
         let mut frame = BytesMut::new();
-        write::close(&mut frame, Some(code), reason);
+        write::close(&mut frame, Some(reason.code), &reason.text);
         self.tell_end(slot, connection, fault);
         self.advance(connection, Phase::Closing { until: self.now.after(CLOSE_WAIT) });
         connection.stash = None;
@@ -242,7 +251,11 @@ enum Ended<'a> {
     ByClient,
 }
 
-/// A reason as the log may show it: it may have come from outside.
-fn shown(reason: &str) -> String {
-    reason.chars().filter(|c| !c.is_control()).collect()
+/// A reason as the log may show it: words of our own. Others repeat what a client sent, which is its
+/// own affair and may be a secret.
+fn shown(reason: &CloseReason) -> &str {
+    match &reason.text {
+        Cow::Borrowed(words) => words,
+        Cow::Owned(_) => "told to the client, or by it",
+    }
 }

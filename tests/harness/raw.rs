@@ -191,6 +191,11 @@ impl Raw {
         self.take(count)
     }
 
+    /// Whatever has come and was not taken.
+    pub fn take_all(&mut self) -> Vec<u8> {
+        self.take(self.inbox.len())
+    }
+
     /// Waits for the end; panics when anything else comes before it.
     #[track_caller]
     pub fn expect_end(&mut self) -> End {
