@@ -18,6 +18,8 @@ const NO_VERSION: Refusal = Refusal::bad("the header Sec-WebSocket-Version: 13 i
 const TWO_VERSIONS: Refusal = Refusal::bad("the header Sec-WebSocket-Version may stand once");
 const BAD_VERSION: Refusal =
     Refusal::new(Status::UpgradeRequired, "the version of WebSocket spoken here is 13");
+const UNKNOWN_VERSION: Refusal =
+    Refusal::new(Status::BadVersion, "the versions of WebSocket spoken here are 13 and 8");
 const TWO_ORIGINS: Refusal = Refusal::bad("the header Origin may stand once");
 const BAD_METHOD: Refusal = Refusal::new(Status::MethodNotAllowed, "the method is GET");
 const NO_PATH: Refusal = Refusal::bad("the request target is a path: /");
@@ -60,6 +62,8 @@ pub struct Upgrade<'a> {
     /// The header `Origin`; an empty one counts as none, as clients of phpWebSocketServer from
     /// 2021 send it so.
     pub origin: Option<&'a str>,
+    /// The header `Sec-WebSocket-Version`: see [`Upgrade::check_version`].
+    pub version: Option<&'a str>,
     /// The header `Client-Type` of phpWebSocketServer's clients.
     pub client_type: ClientType,
     /// The header `Ident` of phpWebSocketServer's clients; it may be empty.
@@ -68,6 +72,15 @@ pub struct Upgrade<'a> {
     pub user_agent: Option<&'a str>,
     /// All headers, for what only some dialects look at.
     pub head: &'a Head<'a>,
+}
+
+/// Which versions of WebSocket a dialect speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoken {
+    /// 13 alone: RFC 6455.
+    Rfc6455,
+    /// Also 8, the last draft, whose frames are the same: Gomoob's server takes it.
+    DraftsToo,
 }
 
 /// The header `Client-Type`.
@@ -83,7 +96,7 @@ pub enum ClientType {
 
 /// Decides what a request wants.
 ///
-/// Whatever names `Upgrade` or a `Sec-WebSocket-` header is meant as a WebSocket and has to be a
+/// The version is left to [`Upgrade::check_version`]. Whatever names `Upgrade` or a `Sec-WebSocket-` header is meant as a WebSocket and has to be a
 /// good one; of several faults the first is told in the order that phpWebSocketServer has: headers
 /// that are missing or wrong, the version, the method.
 ///
@@ -124,18 +137,20 @@ fn upgrade<'a>(head: &'a Head<'a>) -> Result<Upgrade<'a>, Refusal> {
         return Err(BAD_KEY);
     }
     let origin = only(head, "Origin", TWO_ORIGINS)?.filter(|origin| !origin.is_empty());
-    if only(head, "Sec-WebSocket-Version", TWO_VERSIONS)?.ok_or(NO_VERSION)? != "13" {
-        return Err(BAD_VERSION);
-    }
+    let version = only(head, "Sec-WebSocket-Version", TWO_VERSIONS)?;
     if head.method() != "GET" {
+        check(version, Spoken::Rfc6455)?;
         return Err(BAD_METHOD);
     }
+    // Drafts before the RFC have it under this name.
+    let origin = origin.or_else(|| head.header("Sec-WebSocket-Origin"));
     Ok(Upgrade {
         path: path(head)?,
         query: head.query(),
         accept: derive_accept_key(key.as_bytes()),
         host,
         origin,
+        version,
         client_type: client_type(head),
         ident: head.header("Ident"),
         user_agent: head.header("User-Agent"),
@@ -187,7 +202,26 @@ fn client_type(head: &Head<'_>) -> ClientType {
     }
 }
 
+fn check(version: Option<&str>, spoken: Spoken) -> Result<(), Refusal> {
+    match (version, spoken) {
+        (Some("13"), _) | (Some("8"), Spoken::DraftsToo) => Ok(()),
+        (_, Spoken::DraftsToo) => Err(UNKNOWN_VERSION),
+        (None, Spoken::Rfc6455) => Err(NO_VERSION),
+        (Some(_), Spoken::Rfc6455) => Err(BAD_VERSION),
+    }
+}
+
 impl<'a> Upgrade<'a> {
+    /// Whether the version is one that is spoken here; which ones depends on the dialect.
+    ///
+    /// # Errors
+    ///
+    /// 426 (RFC 6455 §4.4), or 400 where Gomoob's clients expect that, with the versions; 400 where
+    /// there is none.
+    pub fn check_version(&self, spoken: Spoken) -> Result<(), Refusal> {
+        check(self.version, spoken)
+    }
+
     /// The subprotocols that the client offers, the one it likes best first. A 101 may name one of
     /// them or none.
     pub fn protocols(&self) -> impl Iterator<Item = &'a str> {

@@ -14,7 +14,7 @@ mod response;
 mod scan;
 
 pub use forwarded::effective_address;
-pub use handshake::{ClientType, Request, Upgrade, Wanted, decide};
+pub use handshake::{ClientType, Request, Spoken, Upgrade, Wanted, decide};
 pub use head::{Head, Version, parse};
 pub use origin::{Origins, is_same_origin};
 pub use query::{has_parameter, parameter};

@@ -10,6 +10,8 @@ use super::response::{Content, response};
 pub enum Status {
     /// 400: the request breaks a rule of HTTP or RFC 6455.
     BadRequest,
+    /// 400: no version of WebSocket that is spoken here, as Gomoob's server says it.
+    BadVersion,
     /// 401: key, secret or session are wrong or missing.
     Unauthorized,
     /// 403: this origin may not connect.
@@ -35,7 +37,7 @@ impl Status {
     #[must_use]
     pub const fn line(self) -> &'static str {
         match self {
-            Self::BadRequest => "400 Bad Request",
+            Self::BadRequest | Self::BadVersion => "400 Bad Request",
             Self::Unauthorized => "401 Unauthorized",
             Self::Forbidden => "403 Forbidden",
             Self::NotFound => "404 Not Found",
@@ -54,6 +56,7 @@ impl Status {
             Self::MethodNotAllowed => "Allow: GET\r\n",
             // RFC 6455 §4.4 names the version, RFC 9110 §15.5.22 the protocol.
             Self::UpgradeRequired => "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n",
+            Self::BadVersion => "Sec-WebSocket-Version: 13, 8\r\n",
             _ => "",
         }
     }

@@ -1,4 +1,5 @@
-//! Whether a client is let in, before the broker is asked: origin, credentials, path, tags, address.
+//! Whether a client is let in, before the broker is asked: version, origin, credentials, path, tags,
+//! address.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,7 +11,7 @@ use crate::auth::Grant;
 use crate::config::Refuse;
 use crate::dialect::{phpws, tags};
 use crate::http::{
-    ClientType, Refusal, Status, Upgrade, effective_address, has_parameter, parameter,
+    ClientType, Refusal, Spoken, Status, Upgrade, effective_address, has_parameter, parameter,
 };
 use crate::resource::{Asked, ResourceId, Unknown};
 use crate::session::Speech;
@@ -49,23 +50,28 @@ impl Hub {
         (peer, local): (IpAddr, Option<IpAddr>),
     ) -> Result<Admitted, TurnedAway> {
         let settings = &self.settings;
+        let query = upgrade.query.unwrap_or_default();
+        let asked = asked(upgrade, query);
+        let choice = settings.paths.choose(upgrade.path, asked).map(|choice| {
+            let said = || self.services.get(choice.resource).map(crate::resource::Resource::speech);
+            (choice.resource, choice.speech.or_else(said).unwrap_or(Speech::Echo))
+        });
+        let spoken = match choice {
+            Ok((_, Speech::Gomoob)) => Spoken::DraftsToo,
+            _ => Spoken::Rfc6455,
+        };
+        upgrade.check_version(spoken).map_err(TurnedAway::Refused)?;
         let refuse = |status, why| settings.turn_away(upgrade, status, why);
         if !settings.origins.admit(upgrade.origin, upgrade.host) {
             return Err(refuse(Status::Forbidden, BAD_ORIGIN));
         }
-        let query = upgrade.query.unwrap_or_default();
         let grant = settings
             .rules
             .access
             .open(credentials(query).as_ref())
             .map_err(|denied| refuse(Status::Unauthorized, denied.text()))?;
-        let asked = asked(upgrade, query);
-        let choice = settings
-            .paths
-            .choose(upgrade.path, asked)
-            .map_err(|unknown| unknown_path(upgrade.class(), unknown))?;
-        let said = || self.services.get(choice.resource).map(crate::resource::Resource::speech);
-        let speech = choice.speech.or_else(said).unwrap_or(Speech::Echo);
+        let (resource, speech) =
+            choice.map_err(|unknown| unknown_path(upgrade.class(), unknown))?;
         let class = class(upgrade, speech);
         let tags = match has_parameter(query, "tags") {
             true => tags::of_opening(&parameter(query, "tags").unwrap_or_default())
@@ -77,7 +83,7 @@ impl Hub {
             return Err(TurnedAway::Closed { class, word: None, reason: NOT_FROM_HERE });
         }
         let sign = settings.sign(upgrade, class, asked);
-        Ok(Admitted { grant, resource: choice.resource, speech, class, tags, ip, sign })
+        Ok(Admitted { grant, resource, speech, class, tags, ip, sign })
     }
 }
 

@@ -42,6 +42,11 @@ impl Open {
         Self::at("/web")
     }
 
+    /// A browser with these tags on `/`: gomoob, since nobody else claims the path.
+    pub fn tags(json: &str) -> Self {
+        Self::at(&format!("/?tags={json}"))
+    }
+
     /// phpWebSocketServer's PHP client: php-type.
     pub fn php() -> Self {
         Self::at("/php").without("User-Agent").header("Client-Type", "php").header("Ident", "")

@@ -32,6 +32,22 @@ impl Server {
         self.open_where(open, |holder| holder != worker)
     }
 
+    /// Two connections on different workers that are greeted by nothing.
+    #[track_caller]
+    pub fn upgrade_apart(&self, one: &Open, other: &Open) -> (Raw, Raw) {
+        let one = one.upgrade(self.port);
+        let holder = self.worker_of(&one);
+        let mut misplaced = Vec::new();
+        for _ in 0..TRIES {
+            let other = other.upgrade(self.port);
+            if self.worker_of(&other) != holder {
+                return (one, other);
+            }
+            misplaced.push(other);
+        }
+        panic!("{TRIES} connections, and none on another worker");
+    }
+
     /// Two connections on different workers.
     #[track_caller]
     pub fn open_apart(&self, one: &Open, other: &Open) -> (Raw, Raw) {

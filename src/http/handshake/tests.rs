@@ -12,7 +12,10 @@ const GOOD: &str = "GET /web HTTP/1.1\r\nHost: h:8094\r\nUpgrade: websocket\r\n\
 fn outcome(request: &str) -> String {
     let Ok(head) = parse(request.as_bytes()) else { return "not a head".to_owned() };
     match decide(&head) {
-        Ok(Request::Upgrade(upgrade)) => format!("upgrade {} {}", upgrade.path, upgrade.accept),
+        Ok(Request::Upgrade(upgrade)) => match upgrade.check_version(Spoken::Rfc6455) {
+            Ok(()) => format!("upgrade {} {}", upgrade.path, upgrade.accept),
+            Err(refusal) => refusal.to_string(),
+        },
         Ok(Request::Page { path, wanted }) => format!("page {path} {wanted:?}"),
         Err(refusal) => refusal.to_string(),
     }
@@ -158,4 +161,20 @@ fn lists_run_over_several_lines() {
         let proxies: Vec<_> = upgrade.forwarded_for().collect();
         assert_eq!(proxies, ["1.1.1.1", "2.2.2.2", "3.3.3.3"]);
     });
+}
+
+#[test]
+fn gomoobs_clients_may_speak_the_last_draft_and_hear_which_versions_there_are() {
+    let check = |version: &str| {
+        let request = changed("Sec-WebSocket-Version: 13", version);
+        with(&request, |upgrade| upgrade.check_version(Spoken::DraftsToo).map_err(|no| no.status))
+    };
+    for good in ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 8"] {
+        assert_eq!(check(good), Ok(()));
+    }
+    for bad in ["Sec-WebSocket-Version: 99", "X-Version: 13"] {
+        assert_eq!(check(bad), Err(Status::BadVersion));
+    }
+    let draft = changed("Origin:", "Sec-WebSocket-Origin:");
+    assert!(with(&draft, |upgrade| upgrade.origin == Some("http://h:8094")));
 }
