@@ -63,6 +63,48 @@ fn what_is_published_to_one_page_appears_in_that_one_only() {
     keep(&one.screenshot(), "page.png.base64");
 }
 
+/// Types into the page and clicks, as its reader does.
+fn publish_to(page: &mut Page, tags: &str, message: &str) {
+    page.value(&format!("document.getElementById('query').value = '{tags}'"));
+    page.value(&format!("document.getElementById('text').value = '{message}'"));
+    page.value("document.getElementById('to-tags').click()");
+}
+
+#[test]
+fn what_is_published_to_a_group_appears_in_its_pages_only() {
+    if !require_tool("chromium", "chromium") {
+        return;
+    }
+    let server = Server::start();
+    let browser = Browser::start();
+    let url = format!("http://127.0.0.1:{}/", server.port);
+    let mut french = browser.open(&format!("{url}?tags=%7B%22language%22%3A%22FR%22%7D"));
+    let mut english = browser.open(&url);
+    uuid_of(&mut french);
+    let before = uuid_of(&mut english);
+    english.value("document.querySelector('[data-tag=\"language=EN\"]').click()");
+    english.value("document.getElementById('reconnect').click()");
+    english.wait_for(&shows("connected with language=EN"));
+    assert_ne!(uuid_of(&mut english), before);
+
+    publish_to(&mut english, "language=FR", "Bonjour");
+    french.wait_for(&shows("broadcastBonjour"));
+    english.wait_for(&shows("“Bonjour” to language=FR: not for me"));
+    publish_to(&mut french, "language=FR", "Salut");
+    french.wait_for(&shows("“Salut” to language=FR: matches my tags, and arrived"));
+    // What goes to both proves that nothing else is still under way to the other one.
+    publish_to(&mut french, "", "for both");
+    for page in [&mut french, &mut english] {
+        page.wait_for(&shows("broadcastfor both"));
+    }
+    assert_eq!(english.value(&shows("broadcastBonjour")), false);
+    assert_eq!(english.value(&shows("Salut")), false);
+    let command = "document.getElementById('group-command').textContent";
+    let command = french.value(command).as_str().unwrap().to_owned();
+    assert!(command.ends_with("/ --tag 'language=FR' 'hello'"), "{command}");
+    keep(&french.screenshot(), "group.png.base64");
+}
+
 /// Leaves a picture for people to look at.
 fn keep(picture: &str, name: &str) {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
