@@ -32,6 +32,9 @@ impl Browser {
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
             .args(["--no-first-run", "--disable-background-networking", "--disable-sync"])
             .args(["--disable-component-update", "--remote-debugging-port=0"])
+            // Of several pages only one is in front; the others must not be slowed down.
+            .args(["--disable-background-timer-throttling", "--disable-renderer-backgrounding"])
+            .arg("--disable-backgrounding-occluded-windows")
             .args(["--remote-allow-origins=*", "--window-size=1000,1250"])
             .arg(format!("--user-data-dir={}", profile.display()))
             .arg("about:blank")
@@ -137,6 +140,8 @@ impl Page {
 
     /// A picture of the page, as PNG in Base64.
     pub fn screenshot(&mut self) -> String {
+        // A page behind another one is not painted, and would never answer.
+        self.call("Page.bringToFront", &json!({}));
         self.call("Page.captureScreenshot", &json!({}))["data"].as_str().unwrap().to_owned()
     }
 
