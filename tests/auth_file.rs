@@ -124,7 +124,7 @@ fn the_shipped_file_lets_pages_and_scripts_try_things_out() {
     gomoob.text(r#"{"message":"to all","tags":{}}"#);
     page.expect_text(r#"{"opcode":"broadcast","message":"to all"}"#);
     gomoob.expect_text(r#""to all""#);
-    let proof = r#"{"key":"application2","secret":"33yLWdynhwqm9tYjDFKf8gB8zmAPKdDP"}"#;
+    let proof = r#"{"key":"application2","secret":"Kmrw5apmzmQMseAttckp6e7APeCDVtL58QzSPaKqqdHUF469hfhWyue3ns363kn5"}"#;
     gomoob.text(format!(r#"{{"message":1,"metadata":{proof}}}"#));
     gomoob.expect_text("1");
 }

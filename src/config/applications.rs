@@ -43,8 +43,11 @@ impl Application {
     }
 }
 
-/// The SHA-256 of the secrets that the shipped auth.yml contains: the whole world knows them.
-const PUBLIC_SECRETS: [&str; 3] = [
+/// The SHA-256 of the secrets that the shipped auth.yml and Gomoob's documents contain: the whole
+/// world knows them.
+const PUBLIC_SECRETS: [&str; 5] = [
+    "360b1fdbe10bfb7c389e73fed644c55377452328f8f09df40add4aed12051f5b",
+    "986453ccba96f03d070b2ee659c873976e2a25f9d9b7d4144422feef139ca0ed",
     "0030b09b508bd57234c66ac80de93d1aa081e013411f0ee88799487791b6036d",
     "5048c4b94f5fa6e4c2c67e4fad2601ed3b2d0624c5627caa0f9fb1edb0ae9c7b",
     "c79019bbce7c7960579ea66805ee30c26f4c149d9f639174d57c4cc9237ec8e1",
