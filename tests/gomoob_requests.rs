@@ -140,6 +140,27 @@ fn case_106_and_109_what_is_no_request_ends_its_sender_and_reaches_nobody() {
     witness.expect_silence();
 }
 
+/// Gomoob's PHP client reads nothing, and ends without a Close: what came back to it unread turns
+/// its end into a reset.
+#[test]
+fn all_that_a_script_has_sent_counts_also_when_it_ends_without_reading() {
+    let server = Server::start();
+    let mut witness = Open::tags(r#"{"who":"witness"}"#).upgrade(server.port);
+    let agent = Open::at("/").without("Origin").header("User-Agent", "websocket-client-php");
+    let filler = "x".repeat(1000);
+    for _ in 0..10 {
+        let mut script = agent.clone().lower_case().upgrade(server.port);
+        let all: Vec<u8> = (0..20)
+            .flat_map(|n| frames::text(format!(r#"{{"message":[{n},"{filler}"],"tags":{{}}}}"#)))
+            .collect();
+        script.send(all);
+        drop(script);
+        for number in 0..20 {
+            witness.expect_text(&format!(r#"[{number},"{filler}"]"#));
+        }
+    }
+}
+
 #[test]
 fn p1_the_requests_of_one_client_arrive_in_order_everywhere() {
     let server = Server::start();
