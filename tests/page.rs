@@ -105,6 +105,28 @@ fn what_is_published_to_a_group_appears_in_its_pages_only() {
     keep(&french.screenshot(), "group.png.base64");
 }
 
+#[test]
+fn pages_inside_tls_hear_each_other() {
+    if !require_tool("chromium", "chromium") {
+        return;
+    }
+    let folder = Folder::new();
+    harness::tls::certificate_in(&folder);
+    let ini = "adress = wss://127.0.0.1:0\nworkers = 2\ncertFile = cert.pem\npkFile = key.pem\n";
+    folder.write("websock.ini", ini);
+    let server = Server::run(folder, &["serve", "-i", "websock.ini"], &[]);
+    let browser = Browser::start();
+    let url = format!("https://127.0.0.1:{}/", server.port);
+    let (mut one, mut two) = (browser.open(&url), browser.open(&url));
+    uuid_of(&mut one);
+    uuid_of(&mut two);
+    one.value("document.getElementById('text').value = 'inside TLS'");
+    one.value("document.getElementById('broadcast').click()");
+    two.wait_for(&shows("broadcastinside TLS"));
+    publish_to(&mut two, "", "to all");
+    one.wait_for(&shows("broadcastto all"));
+}
+
 /// Leaves a picture for people to look at.
 fn keep(picture: &str, name: &str) {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));

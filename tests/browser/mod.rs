@@ -32,6 +32,8 @@ impl Browser {
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
             .args(["--no-first-run", "--disable-background-networking", "--disable-sync"])
             .args(["--disable-component-update", "--remote-debugging-port=0"])
+            // The certificates of the tests are signed by nobody.
+            .arg("--ignore-certificate-errors")
             // Of several pages only one is in front; the others must not be slowed down.
             .args(["--disable-background-timer-throttling", "--disable-renderer-backgrounding"])
             .arg("--disable-backgrounding-occluded-windows")
