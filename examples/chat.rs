@@ -15,9 +15,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use serde_json::json;
-use tagcast::resource::{Handle, Opening, Resource, Who};
-use tagcast::session::Message;
-use tagcast::types::{Address, Tag, TagQuery};
+use tagcast::{Address, Builder, Handle, Message, Opening, Resource, Tag, TagQuery, Who};
 
 /// Room and nickname are tags of the client, so there is nothing to keep here.
 struct Chat;
@@ -92,5 +90,5 @@ fn complain(client: &mut Handle<'_>, done: Done) {
 }
 
 fn main() -> ExitCode {
-    tagcast::server::Builder::new().resource("/chat", || Chat).run()
+    Builder::new().resource("/chat", || Chat).run()
 }

@@ -1,4 +1,24 @@
 //! Tagcast: a multi-process WebSocket server with a tag-based fan-out broker.
+//!
+//! A program that brings resources of its own is a whole `tagcast` with them:
+//!
+//! ```no_run
+//! use tagcast::{Address, Builder, Handle, Message, Resource};
+//!
+//! /// Whatever a client says, everyone hears.
+//! struct Shout;
+//!
+//! impl Resource for Shout {
+//!     fn on_message(&mut self, client: &mut Handle<'_>, message: Message<'_>) {
+//!         let text = message.text().unwrap_or_default().to_uppercase();
+//!         client.publish(Address::everyone(), &text).ok();
+//!     }
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     Builder::new().resource("/shout", || Shout).run()
+//! }
+//! ```
 
 pub mod auth;
 pub mod broker;
@@ -18,3 +38,9 @@ pub mod telemetry;
 pub mod types;
 pub mod websocket;
 pub mod worker;
+
+// What an embedding program needs.
+pub use resource::{Handle, Opening, Resource, Who};
+pub use server::Builder;
+pub use session::{Message, Speech};
+pub use types::{Address, CloseCode, CloseReason, Tag, TagError, TagQuery, Tags};

@@ -45,8 +45,9 @@ fn open_in_the_end(server: &Server, open: &Open) -> Raw {
 
 #[test]
 fn case_61_an_address_has_so_many_web_clients_over_all_workers() {
-    let server = Setup::new().ini("maxPerIP = 4").start();
-    let clients: Vec<Raw> = (0..4).map(|_| server.open(&Open::web())).collect();
+    // So many that the balance of the workers has shared them out.
+    let server = Setup::new().ini("maxPerIP = 40").start();
+    let clients: Vec<Raw> = (0..40).map(|_| server.open(&Open::web())).collect();
     let holders: std::collections::BTreeSet<u32> =
         clients.iter().map(|client| server.worker_of(client)).collect();
     assert_eq!(holders.len(), 2, "the clients are on both workers");
