@@ -89,6 +89,9 @@ impl Fields {
 
     fn tenant(&mut self) -> Result<Tenant, Malformed> {
         let text = self.text()?;
+        if text.is_empty() {
+            return Ok(Tenant::shared());
+        }
         Ok(Tenant(Arc::from(as_str(&text)?)))
     }
 
