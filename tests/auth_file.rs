@@ -130,6 +130,18 @@ fn the_shipped_file_lets_pages_and_scripts_try_things_out() {
 }
 
 #[test]
+fn an_application_goes_into_the_file_that_the_configuration_names() {
+    let folder = folder(&format!("{INI}authFile = my.yml\n"), Some(SHIPPED));
+    let added = run_to_end(&folder, &["app", "add", "shop", "-i", "websock.ini"]);
+    assert_eq!(added.code, Some(0), "{}", added.text);
+    assert!(std::fs::read_to_string(folder.root().join("my.yml")).unwrap().contains("shop"));
+    assert_eq!(std::fs::read_to_string(folder.root().join("auth.yml")).unwrap(), SHIPPED);
+    folder.write("my.yml", "apps: 1\n");
+    let text = run_to_end(&folder, &["check", "-i", "websock.ini"]).text;
+    assert!(text.contains("my.yml: No 'applications' key found"), "{text}");
+}
+
+#[test]
 fn adding_an_application_keeps_every_other_byte_and_prints_its_secret_once() {
     let folder = folder(INI, Some(SHIPPED));
     let add = |name: &str| run_to_end(&folder, &["app", "add", name, "--client-publish"]);

@@ -198,7 +198,9 @@ impl Known {
     /// secret.
     fn proven(&self, shown: &Credentials<'_>) -> Option<&Entry> {
         let entry = self.by_key.get(shown.key.as_ref());
-        let secret = shown.secret.as_deref().map(SecretDigest::new);
+        // No application has an empty secret; if one had, nobody should get in by it.
+        let shown_secret = shown.secret.as_deref().filter(|secret| !secret.is_empty());
+        let secret = shown_secret.map(SecretDigest::new);
         let expected = entry.map_or(SecretDigest::NOBODYS, |entry| entry.secret);
         let is_it = secret.unwrap_or(SecretDigest::NOBODYS).is(expected);
         entry.filter(|_| is_it && secret.is_some())

@@ -1,13 +1,14 @@
 //! `tagcast app add`: an application with a key and a secret of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use rustix::rand::{GetRandomFlags, getrandom};
 
+use super::settings::source;
 use super::{EXIT_CONFIG, say, tell};
-use crate::config::{NewApplication, NotAdded, Secret, add_application};
+use crate::config::{self, Findings, NewApplication, NotAdded, Secret, add_application};
 
 /// What is done with applications.
 #[derive(Debug, Subcommand)]
@@ -32,9 +33,12 @@ pub(super) struct Arguments {
     /// Opening a connection needs the secret too, not the key alone
     #[arg(long)]
     secret_to_open: bool,
-    /// The file
-    #[arg(long, default_value = "auth.yml", value_name = "FILE")]
-    auth_file: PathBuf,
+    /// The file [default: the one that the configuration names]
+    #[arg(long, value_name = "FILE")]
+    auth_file: Option<PathBuf>,
+    /// The configuration file [default: websock.ini, if there is one]
+    #[arg(short = 'i', long = "ini", value_name = "FILE")]
+    ini: Option<PathBuf>,
 }
 
 pub(super) fn run(command: &Command) -> ExitCode {
@@ -50,9 +54,16 @@ pub(super) fn run(command: &Command) -> ExitCode {
         client_publish: arguments.client_publish,
         tenant: arguments.tenant.clone(),
     };
-    match add_application(&arguments.auth_file, &new) {
+    let file = match auth_file(arguments) {
+        Ok(file) => file,
+        Err(findings) => {
+            tell(&findings.to_string());
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    match add_application(&file, &new) {
         Ok(()) => {
-            explain(arguments, &new);
+            explain(&file, &new);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -65,6 +76,14 @@ pub(super) fn run(command: &Command) -> ExitCode {
     }
 }
 
+/// The file that the server would read.
+fn auth_file(arguments: &Arguments) -> Result<PathBuf, Findings> {
+    match &arguments.auth_file {
+        Some(file) => Ok(file.clone()),
+        None => config::auth_file(&source(arguments.ini.clone(), Vec::new())),
+    }
+}
+
 /// 32 bytes of the system's, in hexadecimal.
 fn random_secret() -> Option<Secret> {
     let mut bytes = [0_u8; 32];
@@ -73,7 +92,7 @@ fn random_secret() -> Option<Secret> {
     (got == bytes.len()).then(|| Secret::new(text))
 }
 
-fn explain(arguments: &Arguments, new: &NewApplication) {
+fn explain(file: &Path, new: &NewApplication) {
     let (key, secret) = (&new.key, new.secret.expose());
     say(&format!(
         "key:    {key}
@@ -90,7 +109,7 @@ Publish from a phpWebSocketServer client: beside opcode and message
   \"key\":\"{key}\",\"secret\":\"…\"
 Publish from a Gomoob client:
   \"metadata\":{{\"key\":\"{key}\",\"secret\":\"…\"}}",
-        file = arguments.auth_file.display(),
+        file = file.display(),
         open = if new.authorize_open { "" } else { "&secret=…" },
     ));
 }

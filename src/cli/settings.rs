@@ -8,6 +8,14 @@ use clap::Args;
 use super::{EXIT_CONFIG, tell};
 use crate::config::{self, Loaded, Source};
 
+/// The file, this process's variables and the flags.
+pub(super) fn source(ini: Option<PathBuf>, flags: Vec<(String, String)>) -> Source {
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let folder = std::env::current_dir().unwrap_or_default();
+    Source { ini, variables: variables.collect(), flags, folder }
+}
+
 /// Where the configuration comes from, and what the command line changes in it.
 #[derive(Debug, Args)]
 pub(super) struct Settings {
@@ -37,16 +45,7 @@ pub(super) struct Settings {
 impl Settings {
     /// Reads the configuration; what is wrong or odd is printed, all of it.
     pub(super) fn load(&self) -> Result<Loaded, ExitCode> {
-        let source = Source {
-            ini: self.ini.clone(),
-            variables: std::env::vars_os()
-                .filter_map(|(name, value)| {
-                    Some((name.into_string().ok()?, value.into_string().ok()?))
-                })
-                .collect(),
-            flags: self.flags()?,
-            folder: std::env::current_dir().unwrap_or_default(),
-        };
+        let source = source(self.ini.clone(), self.flags()?);
         let loaded = config::load(&source).map_err(|findings| {
             tell(&findings.to_string());
             let count = findings.0.len();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::auth_file::{check_text, first_application, has_list};
@@ -71,8 +71,8 @@ impl fmt::Display for NotAdded {
             Self::Wrong(findings) => findings.fmt(f),
             Self::NoList { file } => write!(
                 f,
-                "{}: nothing can be added to a list that is written in brackets; write each \
-                 application as `- key: …` on lines of its own",
+                "{}: nothing can be added to this list; let a line begin with `applications:`, and \
+                 write each application as `- key: …` on lines of its own beneath it",
                 file.display()
             ),
             Self::Unwritable { file, error } => write!(f, "{}: {error}", file.display()),
@@ -174,26 +174,32 @@ fn entry(new: &NewApplication, indent: usize) -> String {
     lines.collect()
 }
 
-/// Puts a text into the place of a file in one step; its mode stays.
+/// Puts a text into the place of a file in one step; mode and owner stay.
 fn replace(file: &Path, text: &str) -> io::Result<()> {
     let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let mode = fs::metadata(&target).map_or(0o600, |old| old.permissions().mode() & 0o7777);
     let mut draft = target.as_os_str().to_owned();
     draft.push(".new");
     let draft = PathBuf::from(draft);
-    let written = (|| {
-        let mut options = OpenOptions::new();
-        let mut to = options.write(true).create_new(true).mode(0o600).open(&draft)?;
-        to.write_all(text.as_bytes())?;
-        to.set_permissions(Permissions::from_mode(mode))?;
-        to.sync_all()?;
-        fs::rename(&draft, &target)
-    })();
+    // Somebody else's draft is not ours to remove.
+    let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let written = fill(&mut to, &target, text).and_then(|()| fs::rename(&draft, &target));
     if written.is_err() {
         // What is left of it would stand in the way of the next try.
         let _gone = fs::remove_file(&draft);
     }
     written
+}
+
+fn fill(draft: &mut fs::File, target: &Path, text: &str) -> io::Result<()> {
+    draft.write_all(text.as_bytes())?;
+    if let Ok(old) = fs::metadata(target) {
+        let own = draft.metadata()?;
+        if (own.uid(), own.gid()) != (old.uid(), old.gid()) {
+            std::os::unix::fs::fchown(&*draft, Some(old.uid()), Some(old.gid()))?;
+        }
+        draft.set_permissions(Permissions::from_mode(old.permissions().mode() & 0o7777))?;
+    }
+    draft.sync_all()
 }
 
 #[cfg(test)]
@@ -244,6 +250,11 @@ mod tests {
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
         assert!(matches!(add_application(&file, &shop), Err(NotAdded::Taken { .. })));
         assert!(matches!(add_application(&file, &new("a b")), Err(NotAdded::BadName)));
+        let draft = file.with_extension("yml.new");
+        fs::write(&draft, "another one's").unwrap();
+        assert!(matches!(add_application(&file, &new("b")), Err(NotAdded::Unwritable { .. })));
+        assert_eq!(fs::read_to_string(&draft).unwrap(), "another one's");
+        fs::remove_file(&draft).unwrap();
         assert_eq!(fs::read_to_string(&file).unwrap(), text);
         fs::remove_file(&file).unwrap();
         add_application(&file, &new("first")).unwrap();

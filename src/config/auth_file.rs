@@ -19,8 +19,9 @@ use super::applications::Applications;
 use super::finding::{Fault, Finding, Place};
 use super::{Unread, read};
 
-/// Findings of one file that are looked up and shown; more help nobody.
-const SHOWN_MAX: usize = 100;
+/// Findings of one file that are looked up and shown: each lookup reads the file once more, and more
+/// findings help nobody.
+const SHOWN_MAX: usize = 30;
 
 /// What a file came to.
 #[derive(Debug, Default)]
@@ -29,6 +30,8 @@ pub(super) struct Read {
     pub(super) applications: Option<Applications>,
     pub(super) findings: Vec<Finding>,
     pub(super) warnings: Vec<Finding>,
+    /// The file itself is the finding: it is not there, or cannot be read.
+    pub(super) is_unread: bool,
 }
 
 /// Whether somebody asked for this file, or it is looked for because it usually is there.
@@ -48,7 +51,7 @@ pub(super) fn load(path: &Path, wanted: Wanted) -> Read {
     let alone = |what: String, right: &str| {
         let fault = Fault::new(what, right);
         let finding = Finding::new(Place::File(path.to_owned()), "", fault);
-        Read { findings: vec![finding], ..Read::default() }
+        Read { findings: vec![finding], is_unread: true, ..Read::default() }
     };
     if path.is_dir() {
         let what = format!("The configuration file '{shown}' is not a valid file !");
@@ -99,7 +102,11 @@ pub(super) fn check_text(path: &Path, text: &str) -> Read {
             return broken(line, &without_values(&error), "write it as in the shipped auth.yml");
         }
     };
-    let Check { applications, mut violations } = check::check(&value);
+    let Check { applications, mut violations, .. } = check::check(text, &value);
+    // Errors first: however many oddities there are, none may push an error out.
+    violations.sort_by_key(|violation| violation.severity == Severity::Warning);
+    let is_error = |violation: &&Violation| violation.severity == Severity::Error;
+    let errors = violations.iter().filter(is_error).count();
     violations.truncate(SHOWN_MAX);
     let mut read = Read::default();
     for Violation { spot, severity, fault } in violations {
@@ -112,7 +119,11 @@ pub(super) fn check_text(path: &Path, text: &str) -> Read {
     for found in [&mut read.findings, &mut read.warnings] {
         found.sort_by_key(|finding| finding.place.line());
     }
-    if read.findings.is_empty() {
+    if errors > SHOWN_MAX {
+        let what = format!("{} more findings are not shown", errors - SHOWN_MAX);
+        read.findings.push(Finding::new(place(None), "", Fault::new(what, "mend these first")));
+    }
+    if errors == 0 {
         read.applications = Some(applications);
     }
     read

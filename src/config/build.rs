@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::auth_file::{self, Wanted};
 use super::certificate;
-use super::finding::{Fault, Finding, Place, visible};
+use super::finding::{Fault, Place, visible};
 use super::given::{Bound, Given};
 use super::keys::folded;
 use super::listen::addresses;
@@ -15,7 +15,7 @@ use super::settings::{
     UuidKey,
 };
 use super::value::{self, Bounds, Size, choice, count, duration, is_absent, size, switch};
-use super::{Applications, KEYS, ListenAddress, Secret};
+use super::{AUTH_FILE, Applications, KEYS, ListenAddress, Secret};
 use crate::types::limits::{
     CHUNKS_MAX, LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX, OUTBOX_SLACK_BYTES,
 };
@@ -72,23 +72,29 @@ fn applications(
     given: &mut Given<'_>,
     folder: &Path,
 ) -> Result<Option<Applications>, auth_file::Wrong> {
-    let named = given.read(("", "authFile"), |text| Ok(path(text, folder)));
-    let (file, wanted) = match named {
+    let (file, wanted) = match auth_path(given, folder) {
         Some(None) => return Ok(None),
         Some(Some(file)) => (file, Wanted::Named),
-        None => (folder.join("auth.yml"), Wanted::IfThere),
+        None => (folder.join(AUTH_FILE), Wanted::IfThere),
     };
     let mut read = auth_file::load(&file, wanted);
-    if let Some(place) = given.place("", "authFile") {
+    if read.is_unread
+        && let Some(place) = given.place("", "authFile")
+    {
         // A file that cannot be read is the fault of who named it.
-        let nowhere = |finding: &&mut Finding| finding.place == Place::File(file.clone());
-        for finding in read.findings.iter_mut().filter(nowhere) {
+        for finding in &mut read.findings {
             (finding.place, finding.key) = (place.clone(), "authFile".to_owned());
         }
     }
     let is_right = read.findings.is_empty();
     given.take_read(read.findings, read.warnings);
     if is_right { Ok(read.applications) } else { Err(auth_file::Wrong) }
+}
+
+/// The file of the applications: none when nobody names one, and none inside when there is to be
+/// none.
+pub(super) fn auth_path(given: &mut Given<'_>, folder: &Path) -> Option<Option<PathBuf>> {
+    given.read(("", "authFile"), |text| Ok(path(text, folder)))
 }
 
 /// Where the server may be reached from.

@@ -16,6 +16,7 @@ mod secret;
 mod settings;
 mod value;
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use app_add::{NewApplication, NotAdded, add_application};
@@ -37,6 +38,8 @@ use self::given::Given;
 
 /// The file that is read when none is named.
 const INI: &str = "websock.ini";
+/// The applications, when no other file is named.
+const AUTH_FILE: &str = "auth.yml";
 /// A file above this is none of ours.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -70,49 +73,86 @@ pub struct Loaded {
 ///
 /// All that is wrong, in the order of the file, then variables, then flags.
 pub fn load(source: &Source) -> Result<Loaded, Findings> {
-    let named = source.ini.as_ref().map(|ini| source.folder.join(ini));
-    let path = named.clone().unwrap_or_else(|| source.folder.join(INI));
-    let text = match read(&path) {
-        Ok(text) => Some(text),
-        Err(Unread::Absent) if named.is_none() => None,
-        Err(unread) => {
-            let place = Place::File(path);
-            return Err(Findings(vec![Finding::new(place, "", unread.fault())]));
-        }
-    };
-    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-    let env_path = folder.join(".env");
-    let (dot_env, unread) = match read(&env_path) {
-        Ok(text) => (DotEnv::parse(&text), None),
-        Err(Unread::Absent) => (DotEnv::default(), None),
-        Err(unread) => (DotEnv::default(), Some(unread.fault())),
-    };
-    let mut given = Given::new(source, &dot_env);
-    if let Some(fault) = unread {
-        given.find_fault(Place::File(env_path), "", fault);
-    }
-    if let Some(text) = &text {
-        given.take_file(&path, text);
-    }
-    given.take_variables();
-    given.take_flags();
-    let config = build::build(&mut given, &folder);
+    let files = Files::read(source)?;
+    let mut given = files.given(source);
+    let config = build::build(&mut given, &files.folder);
     let (mut findings, warnings) = given.findings();
     // Each file by itself, in the order of its lines.
     findings.sort_by_key(|finding| {
         let Finding { place, .. } = finding;
-        (place.rank(), place.file() != Some(path.as_path()), place.line())
+        (place.rank(), place.file() != Some(files.path.as_path()), place.line())
     });
     if findings.is_empty() {
-        Ok(Loaded { config, warnings, ini: text.map(|_| path) })
+        Ok(Loaded { config, warnings, ini: files.text.map(|_| files.path) })
     } else {
         Err(Findings(findings))
+    }
+}
+
+/// Where the applications stand, or would stand: `authFile`, else `auth.yml` beside the ini. Nothing
+/// else is checked.
+///
+/// # Errors
+///
+/// When the ini or `.env` cannot be read.
+pub fn auth_file(source: &Source) -> Result<PathBuf, Findings> {
+    let files = Files::read(source)?;
+    let named = build::auth_path(&mut files.given(source), &files.folder);
+    Ok(named.flatten().unwrap_or_else(|| files.folder.join(AUTH_FILE)))
+}
+
+/// The files that settings come from.
+struct Files {
+    path: PathBuf,
+    text: Option<String>,
+    folder: PathBuf,
+    dot_env: DotEnv,
+    /// Why `.env` was not read, though it is there.
+    unread: Option<(PathBuf, Fault)>,
+}
+
+impl Files {
+    fn read(source: &Source) -> Result<Self, Findings> {
+        let named = source.ini.as_ref().map(|ini| source.folder.join(ini));
+        let path = named.clone().unwrap_or_else(|| source.folder.join(INI));
+        let text = match read(&path) {
+            Ok(text) => Some(text),
+            Err(Unread::Absent) if named.is_none() => None,
+            Err(unread) => {
+                let place = Place::File(path);
+                return Err(Findings(vec![Finding::new(place, "", unread.fault())]));
+            }
+        };
+        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        let env_path = folder.join(".env");
+        let (dot_env, unread) = match read(&env_path) {
+            Ok(text) => (DotEnv::parse(&text), None),
+            Err(Unread::Absent) => (DotEnv::default(), None),
+            Err(unread) => (DotEnv::default(), Some((env_path, unread.fault()))),
+        };
+        Ok(Self { path, text, folder, dot_env, unread })
+    }
+
+    /// The values of all sources.
+    fn given<'a>(&'a self, source: &'a Source) -> Given<'a> {
+        let mut given = Given::new(source, &self.dot_env);
+        if let Some((path, fault)) = &self.unread {
+            given.find_fault(Place::File(path.clone()), "", fault.clone());
+        }
+        if let Some(text) = &self.text {
+            given.take_file(&self.path, text);
+        }
+        given.take_variables();
+        given.take_flags();
+        given
     }
 }
 
 /// Why a file was not read.
 enum Unread {
     Absent,
+    /// A pipe or a device, which may have no end.
+    NoFile,
     TooLarge,
     NotUtf8,
     Unreadable(std::io::Error),
@@ -122,6 +162,7 @@ impl Unread {
     fn fault(&self) -> Fault {
         match self {
             Self::Absent => Fault::new("there is no such file", "name one that exists"),
+            Self::NoFile => Fault::new("it is no regular file", "name a file"),
             Self::TooLarge => Fault::new("the file is larger than 1 MiB", "use a smaller file"),
             Self::NotUtf8 => Fault::new("the file is not UTF-8", "save it as UTF-8"),
             Self::Unreadable(error) => {
@@ -136,11 +177,16 @@ fn read(path: &Path) -> Result<String, Unread> {
         std::io::ErrorKind::NotFound => Unread::Absent,
         _ => Unread::Unreadable(error),
     };
-    let size = std::fs::metadata(path).map_err(failed)?.len();
-    if size > FILE_BYTES_MAX {
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(Unread::NoFile);
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(Unread::TooLarge);
     }
-    String::from_utf8(std::fs::read(path).map_err(failed)?).map_err(|_| Unread::NotUtf8)
+    String::from_utf8(bytes).map_err(|_| Unread::NotUtf8)
 }
 
 #[cfg(test)]

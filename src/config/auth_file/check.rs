@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_yaml::{Mapping, Value};
 
-use super::locate::Spot;
+use super::locate::{Spot, text_at};
 use crate::config::Secret;
 use crate::config::applications::{Application, Applications};
 use crate::config::finding::{Fault, visible};
@@ -15,7 +15,8 @@ const NAME_BYTES_MAX: usize = 255;
 const MEMBERS: [&str; 5] = ["key", "secret", "authorizeOpen", "clientPublish", "tenant"];
 
 /// What a file comes to.
-pub(super) struct Check {
+pub(super) struct Check<'t> {
+    text: &'t str,
     /// Complete only when no violation is an error.
     pub(super) applications: Applications,
     pub(super) violations: Vec<Violation>,
@@ -35,7 +36,7 @@ pub(super) enum Severity {
     Warning,
 }
 
-impl Check {
+impl Check<'_> {
     fn error(&mut self, spot: Spot, what: impl Into<String>, right: impl Into<String>) {
         let fault = Fault::new(what, right);
         self.violations.push(Violation { spot, severity: Severity::Error, fault });
@@ -48,8 +49,9 @@ impl Check {
 }
 
 /// Checks a parsed file, in the order in which it is written.
-pub(super) fn check(file: &Value) -> Check {
-    let mut check = Check { applications: Applications::default(), violations: Vec::new() };
+pub(super) fn check<'t>(text: &'t str, file: &Value) -> Check<'t> {
+    let applications = Applications::default();
+    let mut check = Check { text, applications, violations: Vec::new() };
     let Value::Mapping(top) = file else {
         let what = "Invalid configuration provided in configuration file !";
         check.error(Spot::File, what, "begin with `applications:`");
@@ -80,7 +82,7 @@ pub(super) fn check(file: &Value) -> Check {
     check
 }
 
-impl Check {
+impl Check<'_> {
     fn application(&mut self, at: usize, value: &Value) {
         let Value::Mapping(members) = value else {
             let right = "write key, secret and authorizeOpen";
@@ -123,7 +125,7 @@ impl Check {
             Some(Value::String(text)) => text.clone(),
             Some(Value::Number(number)) => {
                 self.warn(spot(), "is a number, and taken as a text", "put it into quotes");
-                number.to_string()
+                text_at(self.text, &spot()).unwrap_or_else(|| number.to_string())
             }
             Some(_) => {
                 self.error(spot(), "is no text", "put it into quotes");
@@ -196,7 +198,9 @@ impl Check {
         let Some(value) = value.filter(|value| !value.is_null()) else { return };
         let key = match value {
             Value::String(key) => key.clone(),
-            Value::Number(number) => number.to_string(),
+            Value::Number(number) => {
+                text_at(self.text, &spot()).unwrap_or_else(|| number.to_string())
+            }
             _ => return self.error(spot(), "is no key", "name the key of an application"),
         };
         let list = &self.applications.list;

@@ -3,8 +3,10 @@
 //! A parsed value has no lines. So the text is read once more, and the reading fails on purpose at
 //! the wanted place: the error carries the line.
 
+use std::cell::RefCell;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A place in the file.
@@ -27,17 +29,37 @@ pub(super) fn line_of(text: &str, spot: &Spot) -> Option<usize> {
 
 /// Line and column of a spot, counted from 1.
 pub(super) fn location(text: &str, spot: &Spot) -> Option<(usize, usize)> {
-    let path: Vec<Step> = match spot {
+    let reader = serde_yaml::Deserializer::from_str(text);
+    let error = Walk(&steps(spot)?, Find::Line).deserialize(reader).err()?;
+    error.location().map(|at| (at.line(), at.column()))
+}
+
+/// A scalar as it was written: `1e3` and `0x10` are numbers to YAML, and these texts to whoever wrote
+/// them.
+pub(super) fn text_at(text: &str, spot: &Spot) -> Option<String> {
+    let found = RefCell::new(None);
+    let reader = serde_yaml::Deserializer::from_str(text);
+    Walk(&steps(spot)?, Find::Text(&found)).deserialize(reader).ok()?;
+    found.into_inner()
+}
+
+fn steps(spot: &Spot) -> Option<Vec<Step>> {
+    let list = || Step::Name("applications".to_owned());
+    Some(match spot {
         Spot::File => return None,
         Spot::Top(name) => vec![Step::Name(name.clone())],
-        Spot::Application(at) => vec![Step::Name("applications".to_owned()), Step::Place(*at)],
-        Spot::Member(at, name) => {
-            vec![Step::Name("applications".to_owned()), Step::Place(*at), Step::Name(name.clone())]
-        }
-    };
-    let reader = serde_yaml::Deserializer::from_str(text);
-    let error = Walk(&path).deserialize(reader).err()?;
-    error.location().map(|at| (at.line(), at.column()))
+        Spot::Application(at) => vec![list(), Step::Place(*at)],
+        Spot::Member(at, name) => vec![list(), Step::Place(*at), Step::Name(name.clone())],
+    })
+}
+
+/// What is wanted of a spot.
+#[derive(Clone, Copy)]
+enum Find<'f> {
+    /// Where it is: the walk fails there.
+    Line,
+    /// What was written there.
+    Text(&'f RefCell<Option<String>>),
 }
 
 /// One step from a value to one inside it.
@@ -46,15 +68,19 @@ enum Step {
     Place(usize),
 }
 
-struct Walk<'p>(&'p [Step]);
+struct Walk<'p>(&'p [Step], Find<'p>);
 
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
-        match self.0.split_first() {
-            None => value.deserialize_any(Nowhere).map(|_| ()),
-            Some((step, rest)) => value.deserialize_any(Inside(step, rest)),
+        match (self.0.split_first(), self.1) {
+            (Some((step, rest)), find) => value.deserialize_any(Inside(step, rest, find)),
+            (None, Find::Line) => value.deserialize_any(Nowhere).map(|_| ()),
+            (None, Find::Text(found)) => {
+                *found.borrow_mut() = Some(String::deserialize(value)?);
+                Ok(())
+            }
         }
     }
 }
@@ -71,7 +97,7 @@ impl Visitor<'_> for Nowhere {
 }
 
 /// Looks for a step, and skips everything else.
-struct Inside<'p>(&'p Step, &'p [Step]);
+struct Inside<'p>(&'p Step, &'p [Step], Find<'p>);
 
 impl<'de> Visitor<'de> for Inside<'_> {
     type Value = ();
@@ -84,7 +110,7 @@ impl<'de> Visitor<'de> for Inside<'_> {
         while let Some(name) = map.next_key::<serde_yaml::Value>()? {
             match self.0 {
                 Step::Name(wanted) if name.as_str() == Some(wanted) => {
-                    map.next_value_seed(Walk(self.1))?;
+                    map.next_value_seed(Walk(self.1, self.2))?;
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -98,7 +124,9 @@ impl<'de> Visitor<'de> for Inside<'_> {
         let mut place = 0;
         loop {
             let found = match self.0 {
-                Step::Place(wanted) if *wanted == place => list.next_element_seed(Walk(self.1))?,
+                Step::Place(wanted) if *wanted == place => {
+                    list.next_element_seed(Walk(self.1, self.2))?
+                }
                 _ => list.next_element::<IgnoredAny>()?.map(|_| ()),
             };
             if found.is_none() {

@@ -131,3 +131,26 @@ fn no_finding_repeats_a_secret() {
         assert!(!all.contains("hunter2"), "{text}\n{all}");
     }
 }
+
+#[test]
+fn however_many_oddities_there_are_no_error_gets_lost() {
+    let mut text: String = (0..200).map(|n| format!("odd{n}: 1\n")).collect();
+    text.push_str("applications:\n- {key: a, authorizeOpen: true}\n");
+    let odd = read(&text);
+    assert!(odd.applications.is_none());
+    assert!(odd.findings[0].to_string().contains("No 'secret' property"), "{:?}", odd.findings);
+    let mut text = "applications:\n".to_owned();
+    (0..100).for_each(|_| text.push_str("- {key: a}\n"));
+    let wrong = read(&text);
+    assert!(wrong.applications.is_none() && wrong.findings.len() == SHOWN_MAX + 1);
+    let more = |finding: &Finding| finding.to_string().contains("269 more");
+    assert!(wrong.findings.iter().any(more), "{:?}", wrong.findings);
+}
+
+#[test]
+fn a_number_is_taken_as_it_is_written() {
+    let text = "anonymous: 0x10\napplications:\n- {key: 0x10, secret: 1e3, authorizeOpen: true}\n";
+    let applications = read(text).applications.unwrap();
+    assert_eq!((applications.list[0].key.as_str(), applications.anonymous), ("0x10", Some(0)));
+    assert_eq!(applications.list[0].secret.expose(), "1e3");
+}
