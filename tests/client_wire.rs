@@ -234,11 +234,12 @@ fn sends(
 ) -> OneGuest<(String, Option<u16>)> {
     OneGuest::new(move |stream| {
         let (mut socket, target, _) = accept(stream);
+        // The ping first: whoever waits for the messages may end it as soon as they are there.
+        socket.send(Message::Ping("alive?".into())).unwrap();
+        assert_eq!(socket.read().unwrap(), Message::Pong("alive?".into()));
         for message in messages {
             socket.send(Message::text(*message)).unwrap();
         }
-        socket.send(Message::Ping("alive?".into())).unwrap();
-        assert_eq!(socket.read().unwrap(), Message::Pong("alive?".into()));
         if let Some((code, reason)) = then {
             socket.close(close(code, reason)).unwrap();
         }
