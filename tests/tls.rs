@@ -10,10 +10,9 @@
 mod harness;
 
 use std::net::TcpStream;
-use std::time::Duration;
 
 use harness::tls::{ALL_VERSIONS, certificate_between, certificate_in};
-use harness::{Folder, Open, Raw, Server, broadcast, eventually, feedback_to, pacing, run_to_end};
+use harness::{Folder, Open, Raw, Server, broadcast, eventually, run_to_end};
 use rustix::process::Signal;
 
 const WRONG_CONFIGURATION: i32 = 78;
@@ -115,25 +114,6 @@ fn messages_of_all_sizes_cross_in_both_directions_and_in_order() {
         one.expect_next();
         other.expect_text(&broadcast(&number.to_string()));
     }
-}
-
-#[test]
-fn a_script_inside_tls_gets_one_frame_at_a_time() {
-    let server = server();
-    let page = open(&server, &Open::web());
-    let mut script = open(&server, &Open::php());
-    let mut sender = open(&server, &Open::web());
-    for number in 0..3 {
-        sender.text(feedback_to(&script.uuid, &number.to_string()));
-        sender.expect_next();
-    }
-    let frames: Vec<_> = (0..3)
-        .map(|number| script.expect_text(&feedback_to(&script.uuid.clone(), &number.to_string())))
-        .collect();
-    for pair in frames.windows(2) {
-        assert!(pacing::gap(&pair[0], &pair[1]) >= Duration::from_millis(4));
-    }
-    drop(page);
 }
 
 /// Twenty megabytes for a reader that has stopped: they wait, and come whole and in order.
