@@ -14,7 +14,7 @@ mod browser;
 mod harness;
 
 use browser::{Browser, Page};
-use harness::{Folder, Server, require_tool, run_to_end};
+use harness::{Folder, Server, Setup, require_tool, run_to_end};
 
 fn shows(text: &str) -> String {
     format!("document.getElementById('messages').textContent.includes('{text}')")
@@ -103,6 +103,79 @@ fn what_is_published_to_a_group_appears_in_its_pages_only() {
     let command = french.value(command).as_str().unwrap().to_owned();
     assert!(command.ends_with("/ --tag 'language=FR' 'hello'"), "{command}");
     keep(&french.screenshot(), "group.png.base64");
+}
+
+/// One that everybody may use, and one that opens by its key alone but publishes with its secret only.
+const APPLICATIONS: &str = "anonymous: pages
+applications:
+  - key: pages
+    secret: secret-of-the-pages-for-this-test-alone
+    authorizeOpen: true
+    clientPublish: true
+  - key: shop
+    secret: secret-of-the-shop-for-this-test-alone
+    authorizeOpen: true
+";
+
+#[test]
+fn what_the_server_refuses_is_said_in_words() {
+    if !require_tool("chromium", "chromium") {
+        return;
+    }
+    let server = Setup::new().auth(APPLICATIONS).start();
+    let browser = Browser::start();
+    let url = format!("http://127.0.0.1:{}/", server.port);
+    let mut page = browser.open(&format!("{url}?tags=%7B%22language%22%3A%22FR%22%7D"));
+    uuid_of(&mut page);
+    page.value("document.getElementById('key').value = 'shop'");
+    publish_to(&mut page, "language=FR", "Bonjour");
+    page.wait_for(&shows("“Bonjour” to language=FR: reached nobody"));
+    page.wait_for(&shows("not allowed (1008): Message sending is not authorized !"));
+    page.value(
+        "document.getElementById('secret').value = 'secret-of-the-shop-for-this-test-alone'",
+    );
+    publish_to(&mut page, "language=FR", "Salut");
+    page.wait_for(&shows("“Salut” to language=FR: matches my tags, and arrived"));
+    publish_to(&mut page, "FR", "to no tag");
+    page.wait_for(&shows("“FR” is no tag"));
+    assert_eq!(page.value("location.href.includes('shop')"), false);
+
+    let mut unreadable = browser.open(&format!("{url}?tags=FR"));
+    unreadable.wait_for(&shows("the tags in the address are no JSON object"));
+    uuid_of(&mut unreadable);
+    let mut refused = browser.open(&format!("{url}?tags=%7B%22language%22%3A%5B1%5D%7D"));
+    refused.wait_for(&shows("tag is not an integer or a string !"));
+}
+
+#[test]
+fn the_command_for_a_group_is_one_command_whatever_its_tags_hold() {
+    if !require_tool("chromium", "chromium") {
+        return;
+    }
+    let server = Server::start();
+    let browser = Browser::start();
+    let url = format!("http://127.0.0.1:{}/?tags=", server.port);
+    // {"a":"x'; touch trap; '$(touch trap)"}
+    let link = format!("{url}%7B%22a%22%3A%22x'%3B%20touch%20trap%3B%20'%24(touch%20trap)%22%7D");
+    let mut page = browser.open(&link);
+    uuid_of(&mut page);
+    let of_group = "document.getElementById('group-command').textContent";
+    let command = page.value(of_group).as_str().unwrap().to_owned();
+    let arguments = command.strip_prefix("tagcast ").unwrap();
+    let folder = Folder::new();
+    let status = std::process::Command::new("sh")
+        .args(["-c", &format!("'{}' {arguments}", env!("CARGO_BIN_EXE_tagcast"))])
+        .current_dir(folder.root())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{command}");
+    page.wait_for(&shows("broadcasthello"));
+    assert!(!folder.path("trap").exists(), "{command}");
+
+    // {"a":"\u001b[201~"}: the end of a paste, for a terminal.
+    let mut escape = browser.open(&format!("{url}%7B%22a%22%3A%22%5Cu001b%5B201~%22%7D"));
+    uuid_of(&mut escape);
+    escape.wait_for(&format!("{of_group}.startsWith('# ')"));
 }
 
 #[test]
