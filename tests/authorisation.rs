@@ -133,11 +133,39 @@ fn a_page_is_told_that_it_may_not_publish_and_stays() {
 #[test]
 fn a_script_that_may_not_publish_is_closed() {
     let server = server();
+    let mut witness = witness(&server);
     let mut script = server.open(&Open::php().target("/php?key=open"));
     script.text(broadcast("x"));
     script.expect_next();
     let close = script.expect_closed(1008);
     assert_eq!(&close.payload[2..], b"Message sending is not authorized !");
+    witness.heard_nothing_of_its_own();
+}
+
+#[test]
+fn wrong_credentials_are_denied_also_where_the_client_might_publish_without_any() {
+    let server = server();
+    let (mut page, mut witness) = (witness(&server), witness(&server));
+    page.text(r#"{"opcode":"broadcast","key":"chat","secret":"open-secret"}"#);
+    page.expect_next();
+    page.expect_text(DENIED);
+    // A secret alone proves nothing, and is still nobody's to hear.
+    page.text(r#"{"opcode":"broadcast","message":"x","secret":"open-secret"}"#);
+    page.expect_next();
+    witness.expect_text(r#"{"opcode":"broadcast","message":"x"}"#);
+}
+
+#[test]
+fn a_packet_in_chunks_loses_its_secret_too() {
+    let server = server();
+    let (mut page, mut witness) = (server.open(&at("/web", "key=open")), witness(&server));
+    let chunks =
+        [r#"{"opcode":"broadcast","key":"open","#, r#""secret":"open-"#, r#"secret","n":1}"#];
+    for text in ["bufferON", chunks[0], chunks[1], chunks[2], "bufferOFF"] {
+        page.text(text);
+        page.expect_next();
+    }
+    witness.expect_text(r#"{"opcode":"broadcast","n":1}"#);
 }
 
 #[test]

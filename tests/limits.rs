@@ -101,6 +101,19 @@ fn a_new_broker_throws_nobody_out_and_counts_everybody() {
 }
 
 #[test]
+fn a_new_broker_counts_by_address_and_makes_room_when_somebody_leaves() {
+    let server = Setup::new().ini("maxPerIP = 3").start();
+    let mut clients: Vec<Raw> = (0..3).map(|_| server.open(&Open::web())).collect();
+    let dead = server.kill_broker();
+    eventually("another broker", || (server.broker() != dead).then_some(()));
+    expect_turned_away(&server, &Open::web(), &full_from("127.0.0.1"));
+    open_from("127.0.0.7", &server, &Open::web()).expect_ready();
+    clients.pop();
+    clients.push(open_in_the_end(&server, &Open::web()));
+    expect_turned_away(&server, &Open::web(), &full_from("127.0.0.1"));
+}
+
+#[test]
 fn a_dead_worker_leaves_room_for_others() {
     let server = Setup::new().ini("maxPerIP = 4").start();
     let mut clients: Vec<Raw> = (0..4).map(|_| server.open(&Open::web())).collect();

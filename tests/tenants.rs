@@ -9,7 +9,7 @@
 
 mod harness;
 
-use harness::{Open, Raw, Server, Setup, broadcast, feedback_to, feedback_to_ident};
+use harness::{Open, Raw, Server, Setup, broadcast, eventually, feedback_to, feedback_to_ident};
 
 const APPLICATIONS: &str = "
 anonymous: shared
@@ -94,6 +94,35 @@ fn p4_tags_and_idents_are_looked_up_within_the_tenant() {
     publisher.expect_next();
     anna_of_a.expect_text(&feedback_to_ident("anna", "x"));
     anna_of_b.heard_nothing_of_its_own();
+}
+
+#[test]
+fn p4_tenants_stay_apart_when_the_broker_is_replaced() {
+    let server = server();
+    let (mut a, mut also_a) = (page(&server, "a"), page(&server, "also-a"));
+    let mut others = [page(&server, "b"), page(&server, "shared")];
+    let dead = server.kill_broker();
+    a.text(broadcast("across"));
+    a.expect_next();
+    eventually("another broker", || (server.broker() != dead).then_some(()));
+    also_a.expect_text(&broadcast("across"));
+    for stranger in &mut others {
+        stranger.heard_nothing_of_its_own();
+    }
+    let mut publisher = server.open(&Open::at("/web?key=a"));
+    publisher.text(feedback_to(&others[0].uuid, "x"));
+    publisher.expect_next();
+    others[0].heard_nothing_of_its_own();
+}
+
+#[test]
+fn a_script_of_another_tenant_is_not_found_by_its_name() {
+    let server = server();
+    let mut script = server.open(&Open::php().target("/php?key=b").ident("receiver"));
+    let mut publisher = server.open(&Open::at("/web?key=a"));
+    publisher.text(feedback_to_ident("receiver", "x"));
+    publisher.expect_next();
+    script.heard_nothing_of_its_own();
 }
 
 #[test]
