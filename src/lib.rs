@@ -21,6 +21,7 @@
 //! ```
 
 pub mod auth;
+pub mod bench;
 pub mod broker;
 pub mod cli;
 pub mod client;

@@ -40,6 +40,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("supervisor", &["types", "telemetry", "config", "link"]),
     ("client", &["types", "http", "websocket", "dialect"]),
     ("page", &[]),
+    ("bench", &["types", "telemetry", "index", "websocket", "link", "client"]),
 ];
 
 /// Rooms that decide and never do: no socket, no file, no clock, no dice.

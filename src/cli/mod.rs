@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod app;
+mod bench;
 mod check;
 mod embed;
 mod publish;
@@ -50,6 +51,9 @@ enum Command {
     /// Applications: who may use the server.
     #[command(subcommand)]
     App(app::Command),
+    /// Measure a server: deliveries, latency, memory, and whether anything is lost.
+    #[command(subcommand, after_help = bench::EXAMPLES)]
+    Bench(bench::Command),
     /// Print the version.
     #[command(after_help = "Example: tagcast version")]
     Version,
@@ -80,6 +84,7 @@ fn run_with(arguments: Vec<OsString>, own: &Resources) -> ExitCode {
         Command::Publish(arguments) => publish::run(&arguments),
         Command::Subscribe(arguments) => subscribe::run(&arguments),
         Command::App(command) => app::run(&command),
+        Command::Bench(command) => bench::run(&command),
         Command::Version => {
             say(&format!("tagcast {}", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS

@@ -59,7 +59,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn publish(arguments: &Arguments) -> Result<(), String> {
-    let (url, access) = (&arguments.server.url, arguments.server.access()?);
+    let (url, access) = (&arguments.server.url, arguments.server.shown.access()?);
     let tags = server::tags(&arguments.to.tag)?;
     let message = message(arguments)?;
     let published = if tags.is_empty() {

@@ -1,4 +1,4 @@
-//! The flags that `publish` and `subscribe` share: which server, and who we are to it.
+//! The flags that `publish`, `subscribe` and `bench` share: which server, and who we are to it.
 
 use std::fs::File;
 use std::io::Read;
@@ -24,6 +24,13 @@ pub(super) struct Server {
     /// The server, ws:// or wss://
     #[arg(long, default_value = "ws://127.0.0.1:8094/", value_name = "URL")]
     pub(super) url: ServerUrl,
+    #[command(flatten)]
+    pub(super) shown: Shown,
+}
+
+/// Who we are to a server, and whom we trust.
+#[derive(Debug, Args)]
+pub(super) struct Shown {
     /// The key of an application in the server's auth.yml
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
@@ -35,7 +42,7 @@ pub(super) struct Server {
     ca: Option<PathBuf>,
 }
 
-impl Server {
+impl Shown {
     /// What is shown to the server; reads the secret.
     pub(super) fn access(&self) -> Result<Access, String> {
         let credentials = match &self.key {

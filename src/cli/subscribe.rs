@@ -46,7 +46,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn subscribe(arguments: &Arguments) -> Result<(), String> {
-    let (url, access) = (&arguments.server.url, arguments.server.access()?);
+    let (url, access) = (&arguments.server.url, arguments.server.shown.access()?);
     let tags = server::tags(&arguments.tag)?;
     let mut subscriber =
         Subscriber::connect(url, &access, &tags).map_err(|error| error.to_string())?;

@@ -29,8 +29,13 @@ impl Credentials {
         Self { key, secret }
     }
 
+    /// The secret, to be shown to nobody but the server.
+    pub(crate) fn secret(&self) -> Option<&str> {
+        self.secret.as_deref()
+    }
+
     /// `key` and `secret`, as far as they are there: members of a packet, parameters of a URL.
-    pub(super) fn members(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let secret = self.secret.as_deref().map(|secret| ("secret", secret));
         std::iter::once(("key", self.key.as_str())).chain(secret)
     }
@@ -38,7 +43,7 @@ impl Credentials {
 
 impl Access {
     /// What [`Credentials::members`] gives; nothing without credentials.
-    pub(super) fn members(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.credentials.iter().flat_map(Credentials::members)
     }
 }

@@ -5,7 +5,7 @@ mod connection;
 mod error;
 mod publisher;
 mod subscriber;
-mod tls;
+pub(crate) mod tls;
 mod url;
 
 pub use access::{Access, Credentials};

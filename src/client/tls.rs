@@ -21,21 +21,34 @@ pub(super) fn handshake(
     mut stream: TcpStream,
     ca: Option<&Path>,
 ) -> Result<TlsStream, ClientError> {
-    let failed = |error: rustls::Error| ClientError::from_io(url, std::io::Error::other(error));
-    let name = ServerName::try_from(url.host().to_owned())
-        .map_err(|error| ClientError::Url(format!("its host is no name ({error})")))?;
-    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(failed)?
-        .with_root_certificates(roots(ca)?)
-        .with_no_client_auth();
-    // A proxy that could speak HTTP/2 must not: a WebSocket is opened by HTTP/1.1.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    let mut connection = ClientConnection::new(Arc::new(config), name).map_err(failed)?;
+    let mut connection = connection(url, Arc::new(trusting(ca)?))?;
     while connection.is_handshaking() {
         connection.complete_io(&mut stream).map_err(|error| ClientError::from_io(url, error))?;
     }
     Ok(StreamOwned::new(connection, stream))
+}
+
+/// The client side of a connection to a server, before its first byte.
+pub(crate) fn connection(
+    url: &ServerUrl,
+    config: Arc<ClientConfig>,
+) -> Result<ClientConnection, ClientError> {
+    let name = ServerName::try_from(url.host().to_owned())
+        .map_err(|error| ClientError::Url(format!("its host is no name ({error})")))?;
+    ClientConnection::new(config, name)
+        .map_err(|error| ClientError::from_io(url, std::io::Error::other(error)))
+}
+
+/// Trusts the certificates of the file, or the system's authorities.
+pub(crate) fn trusting(ca: Option<&Path>) -> Result<ClientConfig, ClientError> {
+    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ClientError::Trust(error.to_string()))?
+        .with_root_certificates(roots(ca)?)
+        .with_no_client_auth();
+    // A proxy that could speak HTTP/2 must not: a WebSocket is opened by HTTP/1.1.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 fn roots(ca: Option<&Path>) -> Result<RootCertStore, ClientError> {

@@ -59,12 +59,22 @@ impl ServerUrl {
         self.scheme
     }
 
+    /// The URL as it was given, with its query.
+    pub(crate) fn to_text(&self) -> String {
+        self.uri.to_string()
+    }
+
+    /// Whether it begins with `wss://`.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.scheme == Scheme::Wss
+    }
+
     /// The name or address, an IPv6 one without brackets.
-    pub(super) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         let default = match self.scheme {
             Scheme::Ws => 80,
             Scheme::Wss => 443,
@@ -73,7 +83,7 @@ impl ServerUrl {
     }
 
     /// The URL with these parameters behind those that it has.
-    pub(super) fn with<'a>(
+    pub(crate) fn with<'a>(
         &self,
         parameters: impl Iterator<Item = (&'static str, &'a str)>,
     ) -> Result<Uri, ClientError> {

@@ -11,3 +11,4 @@ pub use log::{Outlet, Pipe, Taken, log_panics, log_to};
 pub use rotation::LogFile;
 pub use sink::{Console, LINES_WAITING_MAX, Sink, SinkSettings};
 pub use tracing::level_filters::LevelFilter;
+pub use utc::today;

@@ -13,6 +13,12 @@ impl Utc {
     }
 }
 
+/// The day in UTC: `2026-11-21`.
+#[must_use]
+pub fn today() -> String {
+    Utc::now().to_string().chars().take_while(|character| *character != 'T').collect()
+}
+
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();

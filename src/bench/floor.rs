@@ -1,0 +1,210 @@
+//! The floor: a server that does what no server can do without, and nothing else.
+//!
+//! After the handshake it writes ready frames to each socket: no identity, no check, no tags, no
+//! bound on what a slow reader costs. A message begins with the group that it goes to, `*` for all;
+//! a client's group is the parameter `group` of its opening.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
+use tungstenite::handshake::derive_accept_key;
+
+use crate::link::poller::{Interest, Poller, Ready};
+use crate::websocket::{Event, FrameReader, MessageLimits, write};
+
+/// How the floor writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// One send for each socket and message.
+    Direct,
+    /// All messages of a turn for the same clients in one send for each socket.
+    Joined,
+}
+
+const DOOR: u64 = u64::MAX;
+const EVENTS: usize = 1024;
+const READ_BYTES: usize = 256 * 1024;
+const END_OF_HEAD: &[u8] = b"\r\n\r\n";
+
+/// Serves until somebody kills it.
+///
+/// # Errors
+///
+/// When the system gives it no epoll.
+pub fn serve(listener: TcpListener, writes: Writes) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let poller = Poller::new(EVENTS)?;
+    poller.watch(&listener, DOOR, Interest::Read)?;
+    let mut floor = Floor {
+        listener,
+        writes,
+        poller,
+        clients: Vec::new(),
+        free: Vec::new(),
+        groups: BTreeMap::new(),
+        turn: Vec::new(),
+        scratch: vec![0; READ_BYTES],
+    };
+    let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
+    loop {
+        ready.clear();
+        floor.poller.wait(None, &mut ready)?;
+        for event in &ready {
+            match usize::try_from(event.token) {
+                Ok(at) if event.token != DOOR => floor.read(at),
+                _ => floor.accept(),
+            }
+        }
+        floor.flush();
+    }
+}
+
+struct Floor {
+    listener: TcpListener,
+    writes: Writes,
+    poller: Poller,
+    clients: Vec<Option<Client>>,
+    free: Vec<usize>,
+    /// Who is in which group; everybody who listens is in `*` too.
+    groups: BTreeMap<String, Vec<usize>>,
+    /// Messages of this turn as frames, with where they go.
+    turn: Vec<(String, Vec<u8>)>,
+    scratch: Vec<u8>,
+}
+
+struct Client {
+    stream: TcpStream,
+    reader: FrameReader,
+    groups: Option<Vec<String>>,
+}
+
+impl Floor {
+    fn accept(&mut self) {
+        while let Ok((stream, _)) = self.listener.accept() {
+            let at = self.free.pop().unwrap_or(self.clients.len());
+            let set = stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true));
+            if set.is_err() || self.poller.watch(&stream, at as u64, Interest::Read).is_err() {
+                continue;
+            }
+            let client = Some(Client { stream, reader: FrameReader::default(), groups: None });
+            match self.clients.get_mut(at) {
+                Some(place) => *place = client,
+                None => self.clients.push(client),
+            }
+        }
+    }
+
+    fn read(&mut self, at: usize) {
+        let Some(Some(client)) = self.clients.get_mut(at) else { return };
+        let read = match client.stream.read(&mut self.scratch) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(_) => 0,
+        };
+        let mut input = self.scratch.get_mut(..read).unwrap_or_default();
+        if input.is_empty() {
+            return self.forget(at);
+        }
+        if client.groups.is_none() {
+            return self.open(at, read);
+        }
+        while let Ok(Some(event)) = client.reader.next(&mut input, &MessageLimits::default()) {
+            if let Event::Text(text) = event
+                && let Some((group, message)) = text.split_once(' ')
+            {
+                let mut frame = Vec::with_capacity(message.len() + 10);
+                write::text(&mut frame, message.as_bytes());
+                self.turn.push((group.to_owned(), frame));
+            }
+        }
+    }
+
+    /// The load generator sends a whole head at once.
+    fn open(&mut self, at: usize, read: usize) {
+        let head = self.scratch.get(..read).unwrap_or_default();
+        let head = String::from_utf8_lossy(head);
+        let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
+        let (Some(key), true) = (key, head.as_bytes().ends_with(END_OF_HEAD)) else {
+            return self.forget(at);
+        };
+        let accept = derive_accept_key(key.as_bytes());
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        );
+        let group = head.lines().next().and_then(group_in);
+        let groups: Vec<String> =
+            group.map(|group| vec!["*".to_owned(), group]).unwrap_or_default();
+        for group in &groups {
+            self.groups.entry(group.clone()).or_default().push(at);
+        }
+        let Some(Some(client)) = self.clients.get_mut(at) else { return };
+        client.groups = Some(groups);
+        send_all(&client.stream, answer.as_bytes());
+    }
+
+    fn forget(&mut self, at: usize) {
+        let Some(client) = self.clients.get_mut(at).and_then(Option::take) else { return };
+        for group in client.groups.iter().flatten() {
+            if let Some(members) = self.groups.get_mut(group) {
+                members.retain(|member| *member != at);
+            }
+        }
+        self.free.push(at);
+    }
+
+    fn flush(&mut self) {
+        let turn = match self.writes {
+            Writes::Direct => std::mem::take(&mut self.turn),
+            Writes::Joined => joined(std::mem::take(&mut self.turn)),
+        };
+        for (group, frames) in turn {
+            for at in self.groups.get(&group).into_iter().flatten() {
+                if let Some(Some(client)) = self.clients.get(*at) {
+                    send_all(&client.stream, &frames);
+                }
+            }
+        }
+    }
+}
+
+/// Messages in a row for the same group, as one buffer.
+fn joined(turn: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
+    let mut joined: Vec<(String, Vec<u8>)> = Vec::new();
+    for (group, frame) in turn {
+        match joined.last_mut() {
+            Some((last, frames)) if *last == group => frames.extend(frame),
+            _ => joined.push((group, frame)),
+        }
+    }
+    joined
+}
+
+/// The group that a request line asks for. Publishers ask for none.
+fn group_in(line: &str) -> Option<String> {
+    let (_, group) = line.split(' ').nth(1)?.split_once("group=")?;
+    Some(group.to_owned())
+}
+
+/// A full socket is waited for: a server with nothing but a floor has nowhere to put the rest.
+fn send_all(stream: &TcpStream, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match send(stream, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            Ok(taken) => bytes = bytes.get(taken..).unwrap_or_default(),
+            Err(Errno::AGAIN) => {
+                let mut full = [PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::OUT)];
+                if poll(&mut full, None).is_err() {
+                    return;
+                }
+            }
+            Err(Errno::INTR) => {}
+            // The reader is gone.
+            Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! A run with publications: one thread, one epoll, all publishers and clients.
+
+use std::time::Duration;
+
+use super::clock::{Clock, nanos};
+use super::error::{At, BenchError};
+use super::ledger::{Counts, Ledger, Stream, Timed};
+use super::opening::{Client, Opener, Wanted, close_words};
+use super::plan::{Audience, Load, Pace, Until};
+use super::process::Tree;
+use super::progress::Progress;
+use super::publisher::Publisher;
+use super::report::LoadReport;
+use super::socket::{Buffers, Taken};
+use super::sources::Sources;
+use super::splitter::Frame;
+use super::stamp::Stamp;
+use super::target::{Target, Wire, pong};
+use crate::link::poller::{Interest, Poller, Ready};
+
+/// Handshakes at the same time before the run.
+const AT_ONCE: usize = 64;
+/// Events that one wait hands out.
+const EVENTS: usize = 1024;
+/// After the last publication, and whenever nothing arrives: what has not come by then is lost.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A wait that is to end so soon is none: the kernel wakes a sleeper up to 50 µs late.
+const SPIN: u64 = 100_000;
+
+/// Carries out a run against a server whose processes are known, or not.
+pub(super) fn run(
+    load: &Load,
+    target: &Target,
+    server: Option<u32>,
+) -> Result<LoadReport, BenchError> {
+    let sources = Sources::towards(target.address).at("choosing source addresses")?;
+    let mut opener = Opener::new(target, &sources)?;
+    let tree = server.map(Tree::of);
+    let before = tree.as_ref().map_or(0, Tree::resident);
+    let wanted = (0..load.clients).map(|at| Wanted {
+        wire: target.wire,
+        group: load.group_of(at, target.wire),
+        tags: 0,
+    });
+    let clients = opener.open(wanted, AT_ONCE)?;
+    let connected = tree.as_ref().map_or(0, Tree::resident);
+    let publishers = publishers(load, target, &mut opener, &clients)?;
+    let mut run = Run::new(load, clients, publishers)?;
+    let marks = run.carry_out(tree.as_ref())?;
+    let bytes = (server.is_some() && load.clients > 0)
+        .then(|| connected.saturating_sub(before) / load.clients as u64);
+    Ok(run.report(&marks, bytes))
+}
+
+fn publishers(
+    load: &Load,
+    target: &Target,
+    opener: &mut Opener<'_>,
+    clients: &[Client],
+) -> Result<Vec<Publisher>, BenchError> {
+    // The client in the middle: no list begins or ends with it.
+    let chosen = load.chosen();
+    let uuid: Box<str> = clients.get(chosen).map(|client| client.uuid.clone()).unwrap_or_default();
+    let mut publishers = Vec::new();
+    let pace = load.pace.shared_by(load.publishers);
+    for _ in 0..load.publishers {
+        publishers.push(Publisher::new(load.audience, pace, (uuid.clone(), chosen)));
+    }
+    if let Some(rate) = load.beside {
+        publishers.push(Publisher::new(Audience::All, Pace::PerSecond(rate), (uuid, chosen)));
+    }
+    let wires: Vec<_> = publishers.iter().map(|one| target.wire_to(&one.to(0))).collect();
+    let wanted = wires.iter().map(|wire| Wanted { wire: *wire, group: None, tags: 0 });
+    for ((one, client), wire) in publishers.iter_mut().zip(opener.open(wanted, 1)?).zip(&wires) {
+        one.connect(client, target.clone(), *wire);
+    }
+    Ok(publishers)
+}
+
+struct Run<'a> {
+    load: &'a Load,
+    clients: Vec<Client>,
+    publishers: Vec<Publisher>,
+    ledger: Ledger,
+    poller: Poller,
+    clock: Clock,
+    buffers: Buffers,
+    /// Where a stamp stood last.
+    hint: usize,
+    progress: Progress,
+}
+
+/// The books at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mark {
+    pub(super) at: u64,
+    pub(super) counts: Counts,
+    pub(super) server: Duration,
+    pub(super) generator: Duration,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        load: &'a Load,
+        clients: Vec<Client>,
+        publishers: Vec<Publisher>,
+    ) -> Result<Self, BenchError> {
+        let poller = Poller::new(EVENTS).at("making an epoll")?;
+        let sockets = clients.iter().chain(publishers.iter().flat_map(Publisher::client));
+        for (at, client) in sockets.enumerate() {
+            let watched = poller.watch(client.socket.fd(), at as u64, Interest::Read);
+            watched.at("watching a socket")?;
+        }
+        let streams =
+            publishers.iter().map(|publisher| load.stream(publisher.audience())).collect();
+        Ok(Self {
+            load,
+            clients,
+            publishers,
+            ledger: Ledger::new(streams),
+            poller,
+            clock: Clock::start(),
+            buffers: Buffers::new(),
+            hint: 0,
+            progress: Progress::default(),
+        })
+    }
+
+    /// Warms up, counts, and waits for the last deliveries; the books at begin and end.
+    fn carry_out(&mut self, tree: Option<&Tree>) -> Result<[Mark; 2], BenchError> {
+        self.publish_until(Until::Time(self.load.warmup))?;
+        self.ledger.latencies.clear();
+        let begin = self.mark(tree);
+        self.publish_until(self.load.until)?;
+        let end = self.mark(tree);
+        let mut heard = (self.ledger.counts, self.clock.nanos());
+        while self.ledger.in_flight() > 0 {
+            self.turn(self.clock.nanos() + SPIN * 100)?;
+            let now = self.clock.nanos();
+            if heard.0 != self.ledger.counts {
+                heard = (self.ledger.counts, now);
+            } else if now - heard.1 > nanos(PATIENCE) {
+                break;
+            }
+        }
+        Ok([begin, end])
+    }
+
+    fn mark(&self, tree: Option<&Tree>) -> Mark {
+        Mark {
+            at: self.clock.nanos(),
+            counts: self.ledger.counts,
+            server: tree.map(Tree::cpu).unwrap_or_default(),
+            generator: Tree::own().cpu(),
+        }
+    }
+
+    fn publish_until(&mut self, until: Until) -> Result<(), BenchError> {
+        let begin = self.clock.nanos();
+        let delivered = self.ledger.counts.delivered;
+        let mut heard = (self.ledger.counts, begin);
+        self.publishers.iter_mut().for_each(|publisher| publisher.begin(begin));
+        loop {
+            let now = self.clock.nanos();
+            let is_over = match until {
+                Until::Time(time) => now - begin >= nanos(time),
+                Until::Deliveries(count) => self.ledger.counts.delivered - delivered >= count,
+            };
+            if is_over {
+                return Ok(());
+            }
+            if heard.0 != self.ledger.counts {
+                heard = (self.ledger.counts, now);
+            } else if now - heard.1 > nanos(PATIENCE) {
+                return Err(BenchError::Silent(PATIENCE.as_secs(), "a delivery"));
+            }
+            self.progress.tell(now, &self.ledger);
+            let next = self.publish(now)?;
+            self.turn(next.min(now + nanos(PATIENCE) / 100))?;
+        }
+    }
+
+    /// Publishes what may leave; the moment at which the next one is due.
+    fn publish(&mut self, now: u64) -> Result<u64, BenchError> {
+        let mut next = u64::MAX;
+        for (at, publisher) in self.publishers.iter_mut().enumerate() {
+            next = next.min(publisher.publish(at, now, self.load.payload, &mut self.ledger)?);
+            let token = (self.clients.len() + at) as u64;
+            publisher.flush(&self.poller, token)?;
+        }
+        Ok(next)
+    }
+
+    /// Waits until something arrives, or for this moment, and takes what has arrived.
+    fn turn(&mut self, until: u64) -> Result<(), BenchError> {
+        let left = until.saturating_sub(self.clock.nanos());
+        let patience =
+            if left < SPIN { Duration::ZERO } else { Duration::from_nanos(left - SPIN / 2) };
+        let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
+        self.poller.wait(Some(patience), &mut ready).at("waiting")?;
+        for event in ready {
+            let at = usize::try_from(event.token).unwrap_or(usize::MAX);
+            if at >= self.clients.len() {
+                self.hear_publisher(at - self.clients.len(), event)?;
+            } else if event.readable {
+                self.read_client(at)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_publisher(&mut self, at: usize, event: Ready) -> Result<(), BenchError> {
+        let Some(publisher) = self.publishers.get_mut(at) else { return Ok(()) };
+        if event.readable {
+            publisher.hear(&mut self.buffers)?;
+        }
+        publisher.flush(&self.poller, event.token)
+    }
+
+    fn read_client(&mut self, at: usize) -> Result<(), BenchError> {
+        let Some(client) = self.clients.get_mut(at) else { return Ok(()) };
+        let bytes = match client.socket.read(&mut self.buffers).at("reading")? {
+            Taken::Bytes(bytes) => bytes,
+            Taken::Nothing => return Ok(()),
+            Taken::End => return Err(BenchError::Closed("without a word".to_owned())),
+        };
+        let now = self.clock.nanos();
+        let (ledger, hint) = (&mut self.ledger, &mut self.hint);
+        let timed = self.load.publishers;
+        let (mut pongs, mut closed) = (Vec::new(), None);
+        client.splitter.split(bytes, |frame| match frame {
+            Frame::Message(text) => match Stamp::find(text, hint) {
+                Some(stamp) => {
+                    let counted =
+                        if usize::from(stamp.stream) < timed { Timed::Yes } else { Timed::No };
+                    ledger.deliver(at, stamp, now, counted);
+                }
+                None => ledger.counts.foreign += 1,
+            },
+            Frame::Ping(payload) => pongs.extend(pong(payload)),
+            Frame::Close(reason) => closed = Some(close_words(reason)),
+            Frame::Pong => {}
+        });
+        if let Some(said) = closed {
+            return Err(BenchError::Closed(said));
+        }
+        if !pongs.is_empty() {
+            client.socket.say(&pongs).at("answering a ping")?;
+            // A pong is a few bytes: a socket that has no room for it has not been read for long.
+            client.socket.flush().at("answering a ping")?;
+        }
+        Ok(())
+    }
+
+    fn report(&self, marks: &[Mark; 2], bytes_per_connection: Option<u64>) -> LoadReport {
+        LoadReport::new(self.load, marks, &self.ledger, bytes_per_connection)
+    }
+}
+
+impl Load {
+    /// The client that gets what goes to one.
+    fn chosen(&self) -> usize {
+        self.clients / 2
+    }
+
+    /// The group that a client opens with.
+    fn group_of(&self, client: usize, wire: Wire) -> Option<usize> {
+        match self.audience {
+            // The floor knows by the group who listens.
+            Audience::All => (wire == Wire::Floor).then_some(0),
+            Audience::Groups(groups) => Some(client % groups),
+            // phpWebSocketServer's clients have UUIDs.
+            Audience::One => (wire != Wire::Phpws).then_some(client),
+        }
+    }
+
+    /// The books of one publisher.
+    fn stream(&self, audience: Audience) -> Stream {
+        let clients = self.clients;
+        match audience {
+            Audience::All => Stream::new(1, clients, (0..clients).map(|_| Some(0))),
+            Audience::Groups(groups) => {
+                Stream::new(groups, clients / groups, (0..clients).map(|at| Some(at % groups)))
+            }
+            Audience::One => {
+                let chosen = self.chosen();
+                Stream::new(1, 1, (0..clients).map(|at| (at == chosen).then_some(0)))
+            }
+        }
+    }
+
+    /// What cannot be carried out.
+    pub(super) fn check(&self) -> Result<(), BenchError> {
+        let wrong = |why: String| Err(BenchError::Plan(why));
+        if self.clients == 0 || self.publishers == 0 || self.publishers > 250 {
+            return wrong("there must be clients, and from 1 to 250 publishers".to_owned());
+        }
+        if let Audience::Groups(groups) = self.audience
+            && (groups == 0 || !self.clients.is_multiple_of(groups))
+        {
+            return wrong(format!("{} clients make no {groups} groups of one size", self.clients));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! What the processes of a server cost: processor time and memory, from `/proc`.
+
+use std::fs;
+use std::time::Duration;
+
+/// A process and all its descendants, as they were when it was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tree(Vec<u32>);
+
+/// A tick of the kernel's clock in `/proc/PID/stat`, where there is no schedstat.
+const TICK: Duration = Duration::from_millis(10);
+
+impl Tree {
+    /// Finds the descendants of a process.
+    pub(super) fn of(root: u32) -> Self {
+        let mut parents: Vec<(u32, u32)> = Vec::new();
+        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            if let Some((pid, parent)) = pid.and_then(|pid| Some((pid, parent_of(pid)?))) {
+                parents.push((pid, parent));
+            }
+        }
+        let mut tree = vec![root];
+        let mut at = 0;
+        while let Some(parent) = tree.get(at).copied() {
+            tree.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+            at += 1;
+        }
+        Self(tree)
+    }
+
+    /// This process alone.
+    pub(super) fn own() -> Self {
+        Self(vec![std::process::id()])
+    }
+
+    /// Processor time that all of them have used.
+    pub(super) fn cpu(&self) -> Duration {
+        self.0.iter().map(|pid| scheduled(*pid).unwrap_or_else(|| ticked(*pid))).sum()
+    }
+
+    /// Resident bytes of all of them.
+    pub(super) fn resident(&self) -> u64 {
+        self.0.iter().filter_map(|pid| resident(*pid)).sum()
+    }
+}
+
+/// The fields of `stat` behind the name, which may hold anything.
+fn stat(pid: u32) -> Option<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = text.rsplit_once(") ")?;
+    Some(fields.split(' ').map(str::to_owned).collect())
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    stat(pid)?.get(1)?.parse().ok()
+}
+
+/// Nanoseconds, from the scheduler's own account.
+fn scheduled(pid: u32) -> Option<Duration> {
+    let mut sum = Duration::ZERO;
+    for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        sum += Duration::from_nanos(text.split(' ').next()?.parse().ok()?);
+    }
+    Some(sum)
+}
+
+fn ticked(pid: u32) -> Duration {
+    let fields = stat(pid).unwrap_or_default();
+    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
+    TICK * ticks(11).saturating_add(ticks(12))
+}
+
+/// Exact, where `statm` is behind by up to a few dozen pages for each thread.
+fn resident(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Rss:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_costs_something() {
+        let tree = Tree::of(std::process::id());
+        assert!(tree.cpu() > Duration::ZERO);
+        assert!(tree.resident() > 100_000);
+    }
+
+    #[test]
+    fn children_count_and_other_processes_do_not() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let tree = Tree::of(std::process::id());
+        assert!(tree.0.contains(&child.id()));
+        assert!(!tree.0.contains(&1) || std::process::id() == 1);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

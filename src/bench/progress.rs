@@ -1,0 +1,52 @@
+//! A line on standard error while a run is on.
+
+use std::io::{IsTerminal, Write, stderr};
+
+use super::ledger::Ledger;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// What was told last.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    at: u64,
+    delivered: u64,
+}
+
+impl Progress {
+    /// Says once a second how it goes; on a terminal the line is written over.
+    pub(super) fn tell(&mut self, now: u64, ledger: &Ledger) {
+        if now < self.at + SECOND {
+            return;
+        }
+        let delivered = ledger.counts.delivered;
+        let rate = (delivered - self.delivered) as f64 * SECOND as f64 / (now - self.at) as f64;
+        let line = format!(
+            "{:>4} s  {} deliveries, {rate:.0} a second, {} in flight",
+            now / SECOND,
+            delivered,
+            ledger.in_flight()
+        );
+        say(&line);
+        (self.at, self.delivered) = (now, delivered);
+    }
+}
+
+/// Says what is being done.
+pub(super) fn say(line: &str) {
+    let mut out = stderr();
+    // Nobody to tell when the terminal is gone.
+    let _gone = if out.is_terminal() {
+        write!(out, "\r\x1b[K{line}").and_then(|()| out.flush())
+    } else {
+        writeln!(out, "{line}")
+    };
+}
+
+/// Clears the line, so that a result can follow.
+pub fn done() {
+    let mut out = stderr();
+    if out.is_terminal() {
+        let _gone = write!(out, "\r\x1b[K").and_then(|()| out.flush());
+    }
+}

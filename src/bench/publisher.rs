@@ -1,0 +1,174 @@
+//! One connection that publishes.
+
+use super::error::{At, BenchError};
+use super::ledger::{Ledger, Stream};
+use super::opening::{Client, close_words};
+use super::plan::{Audience, Pace};
+use super::socket::{Buffers, Taken};
+use super::splitter::Frame;
+use super::stamp::Stamp;
+use super::target::{Target, To, Wire, pong};
+use crate::link::poller::{Interest, Poller};
+
+const SECOND: f64 = 1e9;
+
+/// A publisher, and where its publications go.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    audience: Audience,
+    pace: Pace,
+    /// UUID and group of the client that gets what goes to one.
+    one: (Box<str>, usize),
+    /// When the rate began to count, and how much was due since.
+    begun: (u64, u64),
+    line: Option<Line>,
+}
+
+#[derive(Debug)]
+struct Line {
+    client: Client,
+    target: Target,
+    wire: Wire,
+    is_full: bool,
+}
+
+impl Pace {
+    /// What each of several publishers does of it.
+    pub(super) fn shared_by(self, publishers: usize) -> Self {
+        match self {
+            Self::InFlight(count) => Self::InFlight((count / publishers).max(1)),
+            Self::PerSecond(rate) => Self::PerSecond(rate / publishers as f64),
+        }
+    }
+}
+
+impl Publisher {
+    pub(super) fn new(audience: Audience, pace: Pace, one: (Box<str>, usize)) -> Self {
+        Self { audience, pace, one, begun: (0, 0), line: None }
+    }
+
+    pub(super) fn connect(&mut self, client: Client, target: Target, wire: Wire) {
+        self.line = Some(Line { client, target, wire, is_full: false });
+    }
+
+    pub(super) fn audience(&self) -> Audience {
+        self.audience
+    }
+
+    pub(super) fn client(&self) -> Option<&Client> {
+        self.line.as_ref().map(|line| &line.client)
+    }
+
+    /// Where the publication with this number goes.
+    pub(super) fn to(&self, number: u64) -> To<'_> {
+        match self.audience {
+            Audience::All => To::All,
+            Audience::Groups(groups) => {
+                To::Group(usize::try_from(number % groups as u64).unwrap_or(0))
+            }
+            Audience::One => To::One(&self.one.0, self.one.1),
+        }
+    }
+
+    /// The rate counts from now on.
+    pub(super) fn begin(&mut self, now: u64) {
+        self.begun = (now, 0);
+    }
+
+    /// Publishes what may leave now; when the next one is due.
+    pub(super) fn publish(
+        &mut self,
+        stream: usize,
+        now: u64,
+        payload: usize,
+        ledger: &mut Ledger,
+    ) -> Result<u64, BenchError> {
+        match self.pace {
+            Pace::InFlight(most) => {
+                while ledger.streams.get(stream).is_some_and(|books| books.in_flight() < most) {
+                    self.say(stream, now, payload, ledger)?;
+                }
+                Ok(u64::MAX)
+            }
+            Pace::PerSecond(rate) => loop {
+                let (begun, count) = self.begun;
+                let due = begun + to_nanos(count as f64 * SECOND / rate);
+                if due > now {
+                    return Ok(due);
+                }
+                self.begun.1 += 1;
+                self.say(stream, due, payload, ledger)?;
+            },
+        }
+    }
+
+    fn say(
+        &mut self,
+        stream: usize,
+        due: u64,
+        payload: usize,
+        ledger: &mut Ledger,
+    ) -> Result<(), BenchError> {
+        let number = ledger.streams.get(stream).map_or(0, Stream::next_number);
+        let stamp = Stamp { stream: u8::try_from(stream).unwrap_or(u8::MAX), number };
+        let message = stamp.message(payload);
+        let Some(line) = &self.line else { return Ok(()) };
+        let frame = line.target.publication(line.wire, &self.to(number), &message);
+        ledger.publish(stream, due);
+        let Some(line) = &mut self.line else { return Ok(()) };
+        line.client.socket.say(&frame).at("publishing")
+    }
+
+    /// Takes what the server answers: acknowledgements, and publications that it hears itself.
+    pub(super) fn hear(&mut self, buffers: &mut Buffers) -> Result<(), BenchError> {
+        let Some(line) = &mut self.line else { return Ok(()) };
+        let bytes = match line.client.socket.read(buffers).at("reading acknowledgements")? {
+            Taken::Bytes(bytes) => bytes,
+            Taken::Nothing => return Ok(()),
+            Taken::End => return Err(BenchError::Closed("without a word".to_owned())),
+        };
+        let (mut pongs, mut closed, mut refused) = (Vec::new(), None, None);
+        line.client.splitter.split(bytes, |frame| match frame {
+            Frame::Ping(payload) => pongs.extend(pong(payload)),
+            Frame::Close(reason) => closed = Some(close_words(reason)),
+            Frame::Message(text) if is_refusal(text) => {
+                refused = Some(String::from_utf8_lossy(text).into_owned());
+            }
+            Frame::Message(_) | Frame::Pong => {}
+        });
+        if let Some(said) = refused {
+            return Err(BenchError::Refused(said));
+        }
+        if let Some(said) = closed {
+            return Err(BenchError::Closed(said));
+        }
+        line.client.socket.say(&pongs).at("answering a ping")
+    }
+
+    /// Sends what the kernel takes, and is told when it takes more.
+    pub(super) fn flush(&mut self, poller: &Poller, token: u64) -> Result<(), BenchError> {
+        let Some(line) = &mut self.line else { return Ok(()) };
+        let is_full = line.client.socket.flush().at("publishing")?;
+        if is_full != line.is_full {
+            line.is_full = is_full;
+            let interest = if is_full { Interest::ReadWrite } else { Interest::Read };
+            let fd = line.client.socket.fd();
+            poller.rewatch(fd, token, interest).at("watching a socket")?;
+        }
+        Ok(())
+    }
+}
+
+/// What phpWebSocketServer's language says to a publisher who may not.
+fn is_refusal(text: &[u8]) -> bool {
+    text.starts_with(br#"{"opcode":"error""#) || text.starts_with(br#"{"opcode":"close""#)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a time of a run, in whole nanoseconds"
+)]
+fn to_nanos(nanos: f64) -> u64 {
+    nanos as u64
+}

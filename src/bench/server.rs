@@ -1,0 +1,215 @@
+//! A server that a run starts for itself, with applications and limits switched on.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::clock::{Clock, nanos};
+use super::cores::Shares;
+use super::error::{At, BenchError};
+use super::floor::Writes;
+use super::opening::{Opener, Wanted};
+use super::sources::Sources;
+use super::target::{Target, Wire};
+use crate::client::{Access, ClientError, ServerUrl};
+
+/// How long a server may take to let the first client in.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two attempts to reach it.
+const ATTEMPT: Duration = Duration::from_micros(200);
+/// The application of a run.
+const KEY: &str = "bench";
+
+/// What is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Tagcast itself.
+    Tagcast {
+        /// Worker processes.
+        workers: usize,
+        /// Whether it speaks TLS.
+        tls: Tls,
+    },
+    /// A floor.
+    Floor(Writes),
+}
+
+/// Whether TLS is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// `wss://`
+    On,
+    /// `ws://`
+    Off,
+}
+
+/// A server that lives as long as this value.
+#[derive(Debug)]
+pub(super) struct Own {
+    child: Child,
+    folder: Option<PathBuf>,
+    pub(super) target: Target,
+    /// From the start of its process to the first client that was let in.
+    pub(super) started_in: Duration,
+}
+
+impl Own {
+    /// Starts a server on its share of the cores, and waits until it lets clients in.
+    pub(super) fn start(kind: Kind, wire: Wire, shares: &Shares) -> Result<Self, BenchError> {
+        shares.server.take()?;
+        let clock = Clock::start();
+        let started = match kind {
+            Kind::Tagcast { workers, tls } => start_tagcast(workers, tls, wire),
+            Kind::Floor(writes) => start_floor(writes),
+        };
+        shares.generator.take()?;
+        let mut own = started?;
+        own.await_first_client(&clock)?;
+        Ok(own)
+    }
+
+    /// The first of its processes.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a short-lived command waits for a process")]
+    fn await_first_client(&mut self, clock: &Clock) -> Result<(), BenchError> {
+        let sources = Sources::towards(self.target.address).at("choosing source addresses")?;
+        loop {
+            let mut opener = Opener::new(&self.target, &sources)?;
+            let wanted = Wanted { wire: self.target.wire, group: None, tags: 0 };
+            let Err(last) = opener.open(std::iter::once(wanted), 1) else {
+                self.started_in = Duration::from_nanos(clock.nanos());
+                return Ok(());
+            };
+            if let Some(status) = self.child.try_wait().at("asking for the server")? {
+                return Err(BenchError::NotStarted(format!("{status} {}", self.last_words())));
+            }
+            if clock.nanos() > nanos(PATIENCE) {
+                return Err(last);
+            }
+            std::thread::sleep(ATTEMPT);
+        }
+    }
+
+    fn last_words(&mut self) -> String {
+        let mut text = String::new();
+        if let Some(out) = &mut self.child.stderr {
+            let _unread = out.read_to_string(&mut text);
+        }
+        text
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // What fails here has ended before.
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _gone = kill_process(pid, Signal::KILL);
+        }
+        let _reaped = self.child.wait();
+        if let Some(folder) = &self.folder {
+            let _removed = fs::remove_dir_all(folder);
+        }
+    }
+}
+
+fn command() -> Result<Command, BenchError> {
+    Ok(Command::new(std::env::current_exe().at("finding this program")?))
+}
+
+fn start_tagcast(workers: usize, tls: Tls, wire: Wire) -> Result<Own, BenchError> {
+    let address = free_address().at("finding a free port")?;
+    let folder = folder().at("making a folder for the server")?;
+    let secret = uuid::Uuid::new_v4().to_string();
+    configure(&folder, address, (workers, tls), &secret).at("writing its configuration")?;
+    let mut command = command()?;
+    command.arg("serve").arg("-i").arg(folder.join("websock.ini")).stderr(Stdio::piped());
+    // A variable of ours must not change what is measured.
+    let ours = std::env::vars_os().map(|(name, _)| name);
+    for name in ours.filter(|name| name.to_string_lossy().starts_with("TAGCAST_")) {
+        command.env_remove(name);
+    }
+    let child = command.spawn().at("starting the server")?;
+    let scheme = if tls == Tls::On { "wss" } else { "ws" };
+    let ca = (tls == Tls::On).then(|| folder.join("certificate.pem"));
+    // Clients show nothing, as a page does; the server counts them as the application's.
+    let target = Target::new(wire, url(scheme, address)?, Access { credentials: None, ca })?;
+    Ok(Own { child, folder: Some(folder), target, started_in: Duration::ZERO })
+}
+
+fn start_floor(writes: Writes) -> Result<Own, BenchError> {
+    let mut command = command()?;
+    command.args(["bench", "floor-server"]).stdout(Stdio::piped());
+    if writes == Writes::Joined {
+        command.arg("--joined");
+    }
+    let mut child = command.spawn().at("starting the floor")?;
+    let mut line = String::new();
+    if let Some(out) = child.stdout.take() {
+        BufReader::new(out).read_line(&mut line).at("asking the floor for its port")?;
+    }
+    let address = line.trim().parse();
+    let address = address.map_err(|_| BenchError::NotStarted("no port".to_owned()))?;
+    let target = Target::new(Wire::Floor, url("ws", address)?, Access::default())?;
+    Ok(Own { child, folder: None, target, started_in: Duration::ZERO })
+}
+
+fn url(scheme: &str, address: SocketAddr) -> Result<ServerUrl, ClientError> {
+    format!("{scheme}://localhost:{}/", address.port()).parse()
+}
+
+fn free_address() -> std::io::Result<SocketAddr> {
+    TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+fn folder() -> std::io::Result<PathBuf> {
+    let folder = std::env::temp_dir().join(format!("tagcast-bench-{}", uuid::Uuid::new_v4()));
+    fs::DirBuilder::new().mode(0o700).create(&folder)?;
+    Ok(folder)
+}
+
+fn configure(
+    folder: &Path,
+    address: SocketAddr,
+    (workers, tls): (usize, Tls),
+    secret: &str,
+) -> std::io::Result<()> {
+    let mut ini = format!(
+        "[websocketserver]\nworkers = {workers}\nconsole = on\nlogLevel = warn\n\
+         authFile = auth.yml\nmaxClients = 1000000\nmaxPerIP = 20000\n"
+    );
+    if tls == Tls::On {
+        ini +=
+            &format!("address = wss://{address}\ncertFile = certificate.pem\npkFile = key.pem\n");
+        certify(folder)?;
+    } else {
+        ini += &format!("address = ws://{address}\n");
+    }
+    fs::write(folder.join("websock.ini"), ini)?;
+    // What a page needs: who shows nothing is let in and may publish as an application's client.
+    let auth = format!(
+        "anonymous: {KEY}\napplications:\n  - key: {KEY}\n    secret: {secret}\n    \
+         authorizeOpen: true\n    clientPublish: true\n"
+    );
+    private(&folder.join("auth.yml"), &auth)
+}
+
+fn certify(folder: &Path) -> std::io::Result<()> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]);
+    let rcgen::CertifiedKey { cert, signing_key } = made.map_err(std::io::Error::other)?;
+    fs::write(folder.join("certificate.pem"), cert.pem())?;
+    private(&folder.join("key.pem"), &signing_key.serialize_pem())
+}
+
+fn private(path: &Path, text: &str) -> std::io::Result<()> {
+    fs::write(path, text)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+}

@@ -1,0 +1,147 @@
+//! One connection of the load generator: non-blocking, plain or inside TLS.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
+use rustls::ClientConnection;
+
+/// One read takes this many bytes: a turn's worth of small messages.
+const READ_BYTES: usize = 256 * 1024;
+
+/// A connection to a server.
+#[derive(Debug)]
+pub(super) struct Socket {
+    stream: TcpStream,
+    tls: Option<Box<ClientConnection>>,
+    /// What the kernel has not taken yet.
+    pending: Vec<u8>,
+}
+
+/// Every read of all connections goes through these.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    arrived: Vec<u8>,
+    opened: Vec<u8>,
+}
+
+/// What a read came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken<'a> {
+    /// These bytes of the server, none if only TLS said something.
+    Bytes(&'a [u8]),
+    /// There is nothing now.
+    Nothing,
+    /// The server has ended the connection.
+    End,
+}
+
+impl Buffers {
+    pub(super) fn new() -> Self {
+        Self { arrived: vec![0; READ_BYTES], opened: Vec::new() }
+    }
+}
+
+impl Socket {
+    /// Begins to connect.
+    pub(super) fn dial(
+        to: SocketAddr,
+        from: Option<SocketAddr>,
+        mut tls: Option<ClientConnection>,
+    ) -> io::Result<Self> {
+        if let Some(tls) = &mut tls {
+            // Publications in flight bound what waits, not TLS.
+            tls.set_buffer_limit(None);
+        }
+        let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+        sockopt::set_tcp_nodelay(&socket, true)?;
+        // Thousands of connections end at once: a reset leaves no port behind in TIME_WAIT.
+        sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
+        if let Some(from) = from {
+            bind(&socket, &from)?;
+        }
+        match connect(&socket, &to) {
+            Ok(()) | Err(Errno::INPROGRESS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(Self { stream: TcpStream::from(socket), tls: tls.map(Box::new), pending: Vec::new() })
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    /// Takes bytes to be sent; [`Socket::flush`] sends them.
+    pub(super) fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.tls {
+            None => self.pending.extend_from_slice(bytes),
+            Some(tls) => tls.writer().write_all(bytes)?,
+        }
+        Ok(())
+    }
+
+    /// Sends what the kernel takes; whether anything is left.
+    pub(super) fn flush(&mut self) -> io::Result<bool> {
+        self.seal()?;
+        while !self.pending.is_empty() {
+            match self.stream.write(&self.pending) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(taken) => drop(self.pending.drain(..taken)),
+                // A socket that is not connected yet says so in other words.
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock) => return Ok(true),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    fn seal(&mut self) -> io::Result<()> {
+        let Some(tls) = &mut self.tls else { return Ok(()) };
+        while tls.wants_write() {
+            tls.write_tls(&mut self.pending)?;
+        }
+        Ok(())
+    }
+
+    /// Reads once.
+    pub(super) fn read<'a>(&mut self, buffers: &'a mut Buffers) -> io::Result<Taken<'a>> {
+        let read = match self.stream.read(&mut buffers.arrived) {
+            Ok(0) => return Ok(Taken::End),
+            Ok(read) => read,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
+                return Ok(Taken::Nothing);
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(Taken::End),
+            Err(error) => return Err(error),
+        };
+        let arrived = buffers.arrived.get(..read).unwrap_or_default();
+        if self.tls.is_none() {
+            return Ok(Taken::Bytes(arrived));
+        }
+        buffers.opened.clear();
+        self.open(arrived, &mut buffers.opened)?;
+        // What TLS itself has to answer.
+        self.flush()?;
+        Ok(Taken::Bytes(&buffers.opened))
+    }
+
+    fn open(&mut self, mut arrived: &[u8], opened: &mut Vec<u8>) -> io::Result<()> {
+        let Some(tls) = &mut self.tls else { return Ok(()) };
+        while !arrived.is_empty() {
+            tls.read_tls(&mut arrived)?;
+            let state = tls.process_new_packets().map_err(io::Error::other)?;
+            let begin = opened.len();
+            opened.resize(begin + state.plaintext_bytes_to_read(), 0);
+            tls.reader().read_exact(opened.get_mut(begin..).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+}

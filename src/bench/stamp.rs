@@ -1,0 +1,66 @@
+//! What stands in each message, so that a lost, doubled or overtaken one is seen.
+
+/// Bytes of a stamp, and so the least that a message has.
+pub(super) const STAMP_BYTES: usize = 16;
+/// Nothing that a server puts in front of a message contains it.
+const MARK: u8 = b'#';
+const STREAM_DIGITS: usize = 2;
+const DIGITS: usize = STAMP_BYTES - 1;
+
+/// Which publication of which publisher a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    /// The publisher.
+    pub(super) stream: u8,
+    /// Its publications are numbered from 0 on.
+    pub(super) number: u64,
+}
+
+impl Stamp {
+    /// The text of a message with this many bytes.
+    pub(super) fn message(self, bytes: usize) -> String {
+        let number = self.number & (u64::MAX >> (64 - 4 * (DIGITS - STREAM_DIGITS)));
+        let stamp = format!("#{:02x}{number:013x}", self.stream);
+        format!("{stamp:x<bytes$}")
+    }
+
+    /// The stamp in what a client got; `hint` is where the last one stood, as the next one of the
+    /// same kind stands there too.
+    pub(super) fn find(received: &[u8], hint: &mut usize) -> Option<Self> {
+        if received.get(*hint) != Some(&MARK) {
+            *hint = received.iter().position(|byte| *byte == MARK)?;
+        }
+        let digits: &[u8; DIGITS] = received.get(*hint + 1..)?.first_chunk()?;
+        let mut value: u64 = 0;
+        for digit in digits {
+            let digit = match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'f' => digit - b'a' + 10,
+                _ => return None,
+            };
+            value = value << 4 | u64::from(digit);
+        }
+        let shift = 4 * (DIGITS - STREAM_DIGITS);
+        let stream = u8::try_from(value >> shift).ok()?;
+        Some(Self { stream, number: value & ((1 << shift) - 1) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_found_again_wherever_it_stands() {
+        let stamp = Stamp { stream: 7, number: 0xABCDEF };
+        let text = stamp.message(128);
+        assert_eq!(text.len(), 128);
+        let mut hint = 0;
+        for packet in [format!("{{\"message\":\"{text}\"}}"), text.clone(), format!("  {text}")] {
+            assert_eq!(Stamp::find(packet.as_bytes(), &mut hint), Some(stamp), "{packet}");
+        }
+        assert_eq!(stamp.message(0).len(), STAMP_BYTES);
+        assert_eq!(Stamp::find(b"#00zz", &mut hint), None);
+        assert_eq!(Stamp::find(b"", &mut hint), None);
+    }
+}

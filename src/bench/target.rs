@@ -1,0 +1,185 @@
+//! The server that is measured: how it is reached, and what is said to it.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+
+use rustls::{ClientConfig, ClientConnection};
+use serde_json::{Map, Value, json};
+use tungstenite::http::Uri;
+
+use super::error::{At, BenchError};
+use crate::client::{Access, ServerUrl, tls};
+use crate::websocket::{Fin, Opcode, write};
+
+/// What is spoken with the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// phpWebSocketServer's packets.
+    Phpws,
+    /// Gomoob's requests.
+    Gomoob,
+    /// What [`super::floor`] understands.
+    Floor,
+}
+
+/// To whom a publication goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum To<'a> {
+    /// Everyone.
+    All,
+    /// Everyone in a group.
+    Group(usize),
+    /// One client: its UUID, and its group for languages without UUIDs.
+    One(&'a str, usize),
+}
+
+/// The server that is measured.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) wire: Wire,
+    pub(super) address: SocketAddr,
+    url: ServerUrl,
+    access: Access,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+/// The tag that says to which group a client belongs.
+const GROUP: &str = "group";
+/// A client counts its own masks; the server is not to find all frames masked with zeros.
+const MASK: [u8; 4] = [0x5A, 0xA5, 0x3C, 0xC3];
+
+impl Target {
+    pub(super) fn new(wire: Wire, url: ServerUrl, access: Access) -> Result<Self, BenchError> {
+        let mut addresses = (url.host(), url.port()).to_socket_addrs().at("finding the server")?;
+        let address = addresses
+            .next()
+            .ok_or_else(|| BenchError::Plan(format!("{} has no address", url.host())))?;
+        let tls = match url.is_tls() {
+            true => Some(Arc::new(tls::trusting(access.ca.as_deref())?)),
+            false => None,
+        };
+        Ok(Self { wire, address, url, access, tls })
+    }
+
+    /// The client side of TLS for one more connection, when it is spoken.
+    pub(super) fn tls(&self) -> Result<Option<ClientConnection>, BenchError> {
+        let config = self.tls.as_ref().map(Arc::clone);
+        Ok(config.map(|config| tls::connection(&self.url, config)).transpose()?)
+    }
+
+    /// The arguments with which another process of this program reaches the server; the secret is
+    /// none of them.
+    pub(super) fn arguments(&self) -> Vec<String> {
+        let wire = if self.wire == Wire::Gomoob { "gomoob" } else { "phpws" };
+        let mut arguments =
+            ["--url", &self.url.to_text(), "--dialect", wire].map(str::to_owned).to_vec();
+        if let Some(credentials) = &self.access.credentials {
+            arguments.extend(["--key".to_owned(), credentials.key.clone()]);
+        }
+        if let Some(ca) = &self.access.ca {
+            arguments.extend(["--ca".to_owned(), ca.display().to_string()]);
+        }
+        arguments
+    }
+
+    /// The secret that is shown to the server.
+    pub(super) fn secret(&self) -> Option<&str> {
+        self.access.credentials.as_ref()?.secret()
+    }
+
+    /// In which language a publication is sent: phpWebSocketServer's has no groups.
+    pub(super) fn wire_to(&self, to: &To<'_>) -> Wire {
+        match (self.wire, to) {
+            (Wire::Phpws, To::Group(_)) => Wire::Gomoob,
+            (wire, _) => wire,
+        }
+    }
+
+    /// The request that opens a connection of a client, with these tags.
+    pub(super) fn opening(
+        &self,
+        wire: Wire,
+        group: Option<usize>,
+        tags: usize,
+    ) -> Result<Vec<u8>, BenchError> {
+        let mut shown: Vec<(&'static str, String)> =
+            self.access.members().map(|(name, text)| (name, text.to_owned())).collect();
+        if wire == Wire::Floor {
+            shown.extend(group.map(|group| (GROUP, group.to_string())));
+            return Ok(request(&self.with(&shown)?, wire));
+        }
+        let more = (1..tags).map(|n| (format!("tag{n}"), "yes".to_owned()));
+        let group = group.or_else(|| (tags > 0).then_some(0));
+        let tags: Map<String, Value> = group
+            .map(|group| (GROUP.to_owned(), group.to_string()))
+            .into_iter()
+            .chain(more)
+            .map(|(name, value)| (name, value.into()))
+            .collect();
+        // Gomoob's language is chosen by the parameter, even where it is empty.
+        if !tags.is_empty() || wire == Wire::Gomoob {
+            shown.push(("tags", Value::Object(tags).to_string()));
+        }
+        Ok(request(&self.with(&shown)?, wire))
+    }
+
+    fn with(&self, shown: &[(&'static str, String)]) -> Result<Uri, BenchError> {
+        Ok(self.url.with(shown.iter().map(|(name, text)| (*name, text.as_str())))?)
+    }
+
+    /// A publication as a frame.
+    pub(super) fn publication(&self, wire: Wire, to: &To<'_>, message: &str) -> Vec<u8> {
+        let text = match (wire, to) {
+            (Wire::Floor, To::All) => format!("* {message}"),
+            (Wire::Floor, To::Group(group) | To::One(_, group)) => format!("{group} {message}"),
+            (Wire::Phpws, To::One(uuid, _)) => {
+                self.packet(json!({"opcode": "feedback", "uuid": uuid, "message": message}))
+            }
+            (Wire::Phpws, _) => self.packet(json!({"opcode": "broadcast", "message": message})),
+            (Wire::Gomoob, To::All) => self.tagged(message, &json!({})),
+            (Wire::Gomoob, To::Group(group) | To::One(_, group)) => {
+                self.tagged(message, &json!({GROUP: group.to_string()}))
+            }
+        };
+        let mut frame = Vec::with_capacity(text.len() + 14);
+        write::masked(&mut frame, (Opcode::Text, Fin::Last), text.as_bytes(), MASK);
+        frame
+    }
+
+    fn packet(&self, mut packet: Value) -> String {
+        if let Some(members) = packet.as_object_mut() {
+            members.extend(self.access.members().map(|(name, text)| (name.into(), text.into())));
+        }
+        packet.to_string()
+    }
+
+    fn tagged(&self, message: &str, tags: &Value) -> String {
+        let metadata: Map<_, _> =
+            self.access.members().map(|(name, text)| (name.to_owned(), text.into())).collect();
+        let mut request = json!({"message": message, "tags": tags});
+        if let Some(members) = request.as_object_mut().filter(|_| !metadata.is_empty()) {
+            members.insert("metadata".to_owned(), metadata.into());
+        }
+        request.to_string()
+    }
+}
+
+fn request(uri: &Uri, wire: Wire) -> Vec<u8> {
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    let host = uri.authority().map(ToString::to_string).unwrap_or_default();
+    // Any value but `php` chooses the dialect on every path, and nothing else.
+    let client_type = if wire == Wire::Phpws { "Client-Type: web\r\n" } else { "" };
+    format!(
+        "GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tagcast-bench\r\n\
+         Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         {client_type}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// A pong to a ping.
+pub(super) fn pong(payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    write::masked(&mut frame, (Opcode::Pong, Fin::Last), payload, MASK);
+    frame
+}

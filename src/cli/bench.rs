@@ -1,0 +1,382 @@
+//! `tagcast bench`: the load generator.
+
+use std::fmt::Display;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+
+use super::server::Shown;
+use super::{EXIT_UNAVAILABLE, say, tell};
+use crate::bench::{
+    self, Audience, BenchError, Cores, Crowd, Kind, Load, LoadReport, Named, Pace, Server, Shares,
+    Tls, Until, Wire, Writes,
+};
+use crate::client::ServerUrl;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  tagcast bench fanout --clients 1000 --in-flight 64 --floor
+  tagcast bench groups --clients 10000 --groups 100 --dialect gomoob
+  tagcast bench feedback --rate 5000 --fanout-rate 10 --clients 9500
+  tagcast bench idle --clients 10000 --tags 1 --tls
+  tagcast bench fanout --url ws://10.0.0.5:8094/ --key shop --pid 4711
+  tagcast bench targets --write docs/benchmarks.md
+
+Without --url a server is started, with applications and limits, on half of the cores.
+Exit code 1 says that something was lost, doubled or out of order.";
+
+/// What is measured.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Every publication goes to everyone.
+    Fanout(LoadArguments),
+    /// Publications go to one tag after the other.
+    Groups {
+        /// Groups of clients, each with a tag of its own
+        #[arg(long, default_value_t = 100, value_name = "N")]
+        groups: usize,
+        #[command(flatten)]
+        load: LoadArguments,
+    },
+    /// Every publication goes to one client.
+    Feedback {
+        /// Publications to everyone beside them, a second
+        #[arg(long, value_name = "N")]
+        fanout_rate: Option<f64>,
+        #[command(flatten)]
+        load: LoadArguments,
+    },
+    /// Connections that do nothing: their memory.
+    Idle(CrowdArguments),
+    /// Openings: what a handshake costs.
+    Connect(CrowdArguments),
+    /// The index alone, with a million clients.
+    Index(Output),
+    /// The floors: servers that write ready frames and do nothing else.
+    Floor(LoadArguments),
+    /// All targets of docs/benchmarks.md, and their table.
+    Targets {
+        /// Only these, for example T1,T5
+        #[arg(long, value_name = "LIST", value_delimiter = ',')]
+        only: Vec<String>,
+        /// Rounds of each; the median counts
+        #[arg(long, default_value_t = 3, value_name = "N")]
+        rounds: usize,
+        /// Replace the table in this file
+        #[arg(long, value_name = "FILE")]
+        write: Option<PathBuf>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// A floor, for other load generators; it says its address.
+    #[command(hide = true)]
+    FloorServer {
+        /// Join all messages of a turn
+        #[arg(long)]
+        joined: bool,
+    },
+    /// Connections for another generator.
+    #[command(hide = true)]
+    Hold(CrowdArguments),
+}
+
+/// A run with publications.
+#[derive(Debug, Args)]
+pub(super) struct LoadArguments {
+    /// Connections that receive
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    clients: usize,
+    /// Connections that publish
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    publishers: usize,
+    /// Publications on their way at the same time [default: 64]
+    #[arg(long, value_name = "N", conflicts_with = "rate")]
+    in_flight: Option<usize>,
+    /// Publications a second instead, each due at its time
+    #[arg(long, value_name = "N")]
+    rate: Option<f64>,
+    /// Bytes of a message, at least 16
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    payload: usize,
+    /// Seconds before anything is counted
+    #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
+    warmup: f64,
+    /// Seconds that are counted
+    #[arg(long, default_value_t = 3.0, value_name = "SECONDS")]
+    duration: f64,
+    /// Deliveries that are counted, instead of a time
+    #[arg(long, value_name = "N", conflicts_with = "duration")]
+    count: Option<u64>,
+    /// Run the floor before and after, and say the ratio
+    #[arg(long)]
+    floor: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// A run with connections only.
+#[derive(Debug, Args)]
+pub(super) struct CrowdArguments {
+    /// Connections
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    clients: usize,
+    /// Tags of each
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    tags: usize,
+    /// Handshakes at the same time
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    at_once: usize,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Which server, on which cores.
+#[derive(Debug, Args)]
+struct Place {
+    /// A server that runs already, ws:// or wss://
+    #[arg(long, value_name = "URL")]
+    url: Option<ServerUrl>,
+    #[command(flatten)]
+    shown: Shown,
+    /// The first process of the server at that URL: its CPU and memory are measured
+    #[arg(long, value_name = "PID", requires = "url")]
+    pid: Option<u32>,
+    /// What the clients speak
+    #[arg(long, value_enum, default_value_t = Dialect::Phpws)]
+    dialect: Dialect,
+    /// Worker processes of the server that is started [default: one for each of its cores]
+    #[arg(long, value_name = "N", conflicts_with = "url")]
+    workers: Option<usize>,
+    /// The server that is started speaks TLS
+    #[arg(long, conflicts_with = "url")]
+    tls: bool,
+    /// Cores of the server that is started, for example 0,2-3 [default: the first half]
+    #[arg(long, value_name = "LIST", conflicts_with = "url")]
+    server_cores: Option<Cores>,
+    /// Cores of the load generator [default: the other half]
+    #[arg(long, value_name = "LIST")]
+    cores: Option<Cores>,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// How the result is printed.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Output {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Dialect {
+    Phpws,
+    Gomoob,
+}
+
+/// Runs what was asked for.
+pub(super) fn run(command: &Command) -> ExitCode {
+    match carry_out(command) {
+        Ok(code) => code,
+        Err(error) => {
+            bench::done();
+            tell(&format!("tagcast bench: {error}"));
+            ExitCode::from(EXIT_UNAVAILABLE)
+        }
+    }
+}
+
+fn carry_out(command: &Command) -> Result<ExitCode, BenchError> {
+    match command {
+        Command::Fanout(load) => load.run("fanout", Audience::All, None),
+        Command::Groups { groups, load } => load.run("groups", Audience::Groups(*groups), None),
+        Command::Feedback { fanout_rate, load } => {
+            load.run("feedback", Audience::One, *fanout_rate)
+        }
+        Command::Idle(crowd) => crowd.run("idle"),
+        Command::Connect(crowd) => crowd.run("connect"),
+        Command::Index(output) => {
+            let report = bench::index()?;
+            let server = "the index alone".to_owned();
+            output.show(&Named { scenario: "index".to_owned(), server, report });
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Floor(load) => load.run_floors(),
+        Command::Targets { only, rounds, write, output } => {
+            targets(only, *rounds, write.as_ref(), *output)
+        }
+        Command::FloorServer { joined: true } => floor_server(Writes::Joined),
+        Command::FloorServer { joined: false } => floor_server(Writes::Direct),
+        Command::Hold(crowd) => crowd.hold(),
+    }
+}
+
+fn targets(
+    only: &[String],
+    rounds: usize,
+    write: Option<&PathBuf>,
+    output: Output,
+) -> Result<ExitCode, BenchError> {
+    let rows = bench::measure_targets(only, rounds, &Shares::halves()?)?;
+    bench::done();
+    let is_clean = rows.iter().all(|row| row.is_clean);
+    if output.json {
+        say(&serde_json::to_string_pretty(&rows).unwrap_or_default());
+    } else {
+        say(&bench::table(&rows));
+    }
+    if let Some(file) = write {
+        bench::write_table(file, &rows)?;
+    }
+    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn floor_server(writes: Writes) -> Result<ExitCode, BenchError> {
+    let failed = |error| BenchError::System("serving as a floor", error);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
+    say(&listener.local_addr().map_err(failed)?.to_string());
+    bench::serve_floor(listener, writes).map_err(failed)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl LoadArguments {
+    fn run(
+        &self,
+        name: &str,
+        audience: Audience,
+        beside: Option<f64>,
+    ) -> Result<ExitCode, BenchError> {
+        let plan = self.plan(audience, beside)?;
+        let (server, wire) = (self.place.server()?, self.place.wire());
+        let shares = self.place.shares()?;
+        if self.floor {
+            let compared = bench::compared(name, &plan, wire, &server, &shares)?;
+            self.place.output.show(&compared);
+            return Ok(code(&compared.server));
+        }
+        self.place.take_cores()?;
+        let report = bench::load(name, &plan, wire, &server)?;
+        self.place.output.show(&report);
+        Ok(code(&report))
+    }
+
+    fn run_floors(&self) -> Result<ExitCode, BenchError> {
+        let plan = self.plan(Audience::All, None)?;
+        let mut reports = Vec::new();
+        for writes in [Writes::Direct, Writes::Joined] {
+            let server = Server::Own(Kind::Floor(writes), self.place.shares()?);
+            reports.push(bench::load("fanout", &plan, Wire::Floor, &server)?);
+        }
+        bench::done();
+        if self.place.output.json {
+            say(&serde_json::to_string_pretty(&reports).unwrap_or_default());
+        } else {
+            reports.iter().for_each(|report| say(report.to_string().trim_end()));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn plan(&self, audience: Audience, beside: Option<f64>) -> Result<Load, BenchError> {
+        let seconds = |name: &str, value: f64| {
+            Duration::try_from_secs_f64(value)
+                .map_err(|_| BenchError::Plan(format!("--{name} is no number of seconds")))
+        };
+        let pace = match self.rate {
+            Some(rate) => Pace::PerSecond(rate),
+            None => Pace::InFlight(self.in_flight.unwrap_or(64)),
+        };
+        let until = match self.count {
+            Some(count) => Until::Deliveries(count),
+            None => Until::Time(seconds("duration", self.duration)?),
+        };
+        Ok(Load {
+            clients: self.clients,
+            audience,
+            pace,
+            publishers: self.publishers,
+            payload: self.payload,
+            beside,
+            warmup: seconds("warmup", self.warmup)?,
+            until,
+        })
+    }
+}
+
+impl CrowdArguments {
+    fn run(&self, name: &str) -> Result<ExitCode, BenchError> {
+        self.place.take_cores()?;
+        let report = bench::crowd(name, self.crowd(), self.place.wire(), &self.place.server()?)?;
+        self.place.output.show(&report);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn hold(&self) -> Result<ExitCode, BenchError> {
+        self.place.take_cores()?;
+        let Some(url) = self.place.url.clone() else {
+            return Err(BenchError::Plan("--url is missing".to_owned()));
+        };
+        let access = self.place.shown.access().map_err(BenchError::Plan)?;
+        bench::hold(self.crowd(), self.place.wire(), url, access)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn crowd(&self) -> Crowd {
+        Crowd { clients: self.clients, tags: self.tags, at_once: self.at_once }
+    }
+}
+
+impl Place {
+    fn wire(&self) -> Wire {
+        match self.dialect {
+            Dialect::Phpws => Wire::Phpws,
+            Dialect::Gomoob => Wire::Gomoob,
+        }
+    }
+
+    fn server(&self) -> Result<Server, BenchError> {
+        if let Some(url) = &self.url {
+            let access = self.shown.access().map_err(BenchError::Plan)?;
+            return Ok(Server::At { url: url.clone(), access, pid: self.pid });
+        }
+        let shares = self.shares()?;
+        let workers = self.workers.unwrap_or(shares.server.0.len());
+        let tls = if self.tls { Tls::On } else { Tls::Off };
+        Ok(Server::Own(Kind::Tagcast { workers, tls }, shares))
+    }
+
+    fn shares(&self) -> Result<Shares, BenchError> {
+        let halves = Shares::halves()?;
+        Ok(Shares {
+            server: self.server_cores.clone().unwrap_or(halves.server),
+            generator: self.cores.clone().unwrap_or(halves.generator),
+        })
+    }
+
+    /// Beside a server that runs already the generator goes where it was told to.
+    fn take_cores(&self) -> Result<(), BenchError> {
+        match (&self.url, &self.cores) {
+            (Some(_), Some(cores)) => cores.take(),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Output {
+    fn show(self, report: &(impl Display + Serialize)) {
+        bench::done();
+        if self.json {
+            say(&serde_json::to_string_pretty(report).unwrap_or_default());
+        } else {
+            say(report.to_string().trim_end());
+        }
+    }
+}
+
+/// 1 when anything was lost, doubled or out of order.
+fn code(report: &Named<LoadReport>) -> ExitCode {
+    if report.report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
