@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use smallvec::SmallVec;
+
 use super::member::Member;
 use crate::index::Index;
 use crate::link::message::{SetName, Target};
@@ -29,9 +31,10 @@ impl Resolved {
         tenant: &Tenant,
         address: &Address,
         members: &mut BTreeMap<WorkerId, Member>,
-    ) -> Vec<(WorkerId, Target)> {
+    ) -> SmallVec<[(WorkerId, Target); 4]> {
         let Recipients::Matching(query) = &address.recipients else {
-            return single(index, tenant, address);
+            let one = index.resolve_one(tenant, address);
+            return one.map(|place| (place.worker, Target::One(place.slot))).into_iter().collect();
         };
         let except = address.except.and_then(|uuid| index.place_of(tenant, uuid));
         let known = self.sets.get(tenant).and_then(|sets| sets.get(query));
@@ -50,15 +53,10 @@ impl Resolved {
     }
 }
 
-fn single(index: &Index, tenant: &Tenant, address: &Address) -> Vec<(WorkerId, Target)> {
-    let sets = index.resolve(tenant, address).sets;
-    let first = |(worker, slots): (WorkerId, crate::types::SlotSet)| {
-        slots.iter().next().map(|slot| (worker, Target::One(slot)))
-    };
-    sets.into_iter().filter_map(first).collect()
-}
-
-fn targets(sets: &[(WorkerId, SetName)], except: Option<Place>) -> Vec<(WorkerId, Target)> {
+fn targets(
+    sets: &[(WorkerId, SetName)],
+    except: Option<Place>,
+) -> SmallVec<[(WorkerId, Target); 4]> {
     let target = |(worker, name): &(WorkerId, SetName)| {
         let except = except.filter(|place| place.worker == *worker).map(|place| place.slot);
         (*worker, Target::Set { name: *name, except })

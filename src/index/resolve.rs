@@ -44,17 +44,16 @@ impl Index {
     /// all clients, that of a UUID or ident is constant or logarithmic.
     #[must_use]
     pub fn resolve(&self, tenant: &Tenant, address: &Address) -> Resolved {
-        let tenant = self.tenants.find(Name::tenant(tenant));
         match &address.recipients {
-            Recipients::First { uuid, ident } => {
-                let first = tenant.and_then(|tenant| self.first(tenant, *uuid, ident.as_ref()));
-                // nobody else comes in the place of one who is left out
-                let first = first.filter(|(_, _, uuid)| Some(*uuid) != address.except);
-                let one = |(_, place, _): (_, Place, _)| (place.worker, SlotSet::one(place.slot));
-                Resolved { sets: first.map(one).into_iter().collect(), except: None, single: true }
+            Recipients::First { .. } => {
+                let one = |place: Place| (place.worker, SlotSet::one(place.slot));
+                let sets = self.resolve_one(tenant, address).map(one).into_iter().collect();
+                Resolved { sets, except: None, single: true }
             }
             Recipients::Matching(query) => {
-                let Some(tenant) = tenant else { return Resolved::default() };
+                let Some(tenant) = self.tenants.find(Name::tenant(tenant)) else {
+                    return Resolved::default();
+                };
                 let sets = self.matching(tenant, query);
                 let except = address
                     .except
@@ -63,6 +62,18 @@ impl Index {
                 Resolved { sets, except, single: false }
             }
         }
+    }
+
+    /// Where the one client is that an address names; nothing for an address that may name more.
+    ///
+    /// It is what [`Index::resolve`] finds, without a set around it.
+    #[must_use]
+    pub fn resolve_one(&self, tenant: &Tenant, address: &Address) -> Option<Place> {
+        let Recipients::First { uuid, ident } = &address.recipients else { return None };
+        let tenant = self.tenants.find(Name::tenant(tenant))?;
+        let (_, place, uuid) = self.first(tenant, *uuid, ident.as_ref())?;
+        // nobody else comes in the place of one who is left out
+        (Some(uuid) != address.except).then_some(place)
     }
 
     /// Where the client with this UUID is, whatever reaches it.

@@ -15,7 +15,7 @@ use crate::http::{
 };
 use crate::resource::{Asked, ResourceId, Unknown};
 use crate::session::Speech;
-use crate::types::{ClientClass, CloseCode, CloseReason, Credentials, Tags};
+use crate::types::{ClientClass, CloseCode, CloseReason, Credentials, Slot, Tags};
 
 /// A client that may join, if the broker has room for it.
 #[derive(Debug)]
@@ -43,11 +43,11 @@ const NOT_FROM_HERE: CloseReason =
     CloseReason::new(CloseCode::POLICY, "php-type clients may not connect from this address");
 
 impl Hub {
-    /// Decides about a request. `peer` is who connected, `local` where to.
+    /// Decides about a request. `peer` is who connected, in `slot`.
     pub(super) fn admit_upgrade(
         &self,
         upgrade: &Upgrade<'_>,
-        (peer, local): (IpAddr, Option<IpAddr>),
+        (peer, slot): (IpAddr, Slot),
     ) -> Result<Admitted, TurnedAway> {
         let settings = &self.settings;
         let query = upgrade.query.unwrap_or_default();
@@ -79,7 +79,7 @@ impl Hub {
             false => Tags::default(),
         };
         let ip = effective_address(peer, upgrade, &settings.trusted_proxies);
-        if class == ClientClass::Php && !settings.php_may_come_from(ip, local) {
+        if class == ClientClass::Php && !settings.php_may_come_from(ip, || self.local_ip(slot)) {
             return Err(TurnedAway::Closed { class, word: None, reason: NOT_FROM_HERE });
         }
         let sign = settings.sign(upgrade, class, asked);
@@ -97,14 +97,14 @@ impl Settings {
 
     /// Where scripts may come from: by default the machine itself, that is loopback, and the very
     /// address that they connected to, since only the machine has that one.
-    fn php_may_come_from(&self, ip: IpAddr, local: Option<IpAddr>) -> bool {
+    fn php_may_come_from(&self, ip: IpAddr, local: impl FnOnce() -> Option<IpAddr>) -> bool {
         if !self.allowed_ip.is_empty() {
             return self.allowed_ip.iter().any(|range| range.contains(ip));
         }
         let ip = ip.to_canonical();
         ip == Ipv4Addr::LOCALHOST
             || ip == Ipv6Addr::LOCALHOST
-            || local.is_some_and(|local| local.to_canonical() == ip)
+            || local().is_some_and(|local| local.to_canonical() == ip)
     }
 
     /// php-type clients and Gomoob's PHP client take a ping for an answer.

@@ -18,7 +18,7 @@ use crate::link::message::Full;
 use crate::page;
 use crate::resource::Opening;
 use crate::session::{Session, Speech};
-use crate::types::{Client, ClientClass, ClientUuid, CloseReason, Ident, Slot};
+use crate::types::{Client, ClientClass, CloseReason, Ident, Slot};
 use crate::websocket::write;
 
 const NO_BROKER_REFUSAL: Refusal =
@@ -88,7 +88,7 @@ impl Hub {
         (peer, until, early): (SocketAddr, Moment, Vec<u8>),
     ) -> Result<(), Refusal> {
         let answer: Bytes = http::switching_protocols(&upgrade.accept, None).into();
-        let admitted = match self.admit_upgrade(upgrade, (peer.ip(), self.local_ip(slot))) {
+        let admitted = match self.admit_upgrade(upgrade, (peer.ip(), slot)) {
             Ok(admitted) => admitted,
             Err(TurnedAway::Refused(refusal)) => return Err(refusal),
             Err(TurnedAway::Closed { class, word, reason }) => {
@@ -97,7 +97,7 @@ impl Hub {
                 return Ok(());
             }
         };
-        let uuid = ClientUuid(uuid::Uuid::new_v4().into_bytes());
+        let uuid = self.dice.uuid();
         let Admitted { grant, resource, speech, class, tags, ip, sign } = admitted;
         let ident = upgrade.ident.and_then(|text| Ident::new(text).ok());
         info!(connection = connection.serial, client = ?uuid, peer = %ip,
@@ -133,7 +133,7 @@ impl Hub {
     }
 
     /// The address that a client has connected to.
-    fn local_ip(&self, slot: Slot) -> Option<IpAddr> {
+    pub(super) fn local_ip(&self, slot: Slot) -> Option<IpAddr> {
         let address = getsockname(self.table.socket(slot)?).ok()?;
         SocketAddr::try_from(address).ok().map(|address| address.ip())
     }

@@ -8,6 +8,7 @@ use tracing::info;
 use super::accept::Doors;
 use super::broker_link::BrokerLink;
 use super::clock::{Clock, Moment};
+use super::dice::Dice;
 use super::fanout::Fanout;
 use super::service::Services;
 use super::settings::Settings;
@@ -58,6 +59,7 @@ pub(super) struct Hub {
     pub(super) services: Services,
     pub(super) clock: Clock,
     pub(super) now: Moment,
+    pub(super) dice: Dice,
     pub(super) stage: Stage,
     pub(super) doors: Doors,
     pub(super) table: Table,
@@ -91,6 +93,7 @@ impl Hub {
             settings,
             services,
             clock,
+            dice: Dice::default(),
             stage: Stage::Serving,
             doors: Doors::default(),
             table: Table::default(),

@@ -7,6 +7,7 @@ mod clock;
 mod close;
 mod connection;
 mod deliver;
+mod dice;
 mod fanout;
 mod handshake;
 mod hub;

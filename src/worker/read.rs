@@ -17,7 +17,7 @@ use super::tls::begins_handshake;
 use crate::http::{Refusal, Status};
 use crate::resource::ResourceId;
 use crate::session::{Acknowledge, Message, Session, Then};
-use crate::types::limits::CONTROL_FRAMES_PER_SECOND;
+use crate::types::limits::{CONTROL_FRAMES_PER_SECOND, SEND_BYTES_MAX};
 use crate::types::{CloseCode, CloseReason, Slot};
 use crate::websocket::{Event, Violation, write};
 
@@ -69,9 +69,10 @@ impl Hub {
     }
 
     fn on_input(&mut self, slot: Slot, connection: &mut Connection, input: &mut [u8]) {
-        match connection.phase {
+        match &mut connection.phase {
             Phase::Head(_) => self.on_head(slot, connection, input),
             Phase::Open(_) => self.on_bytes(slot, connection, input),
+            Phase::Joining(joining) => joining.early.extend_from_slice(input),
             // What comes after an end is ignored.
             _ => {}
         }
@@ -258,6 +259,10 @@ impl Hub {
         replies: &mut BytesMut,
         next: &str,
     ) {
+        if connection.pace.is_none() && replies.len() < SEND_BYTES_MAX {
+            // The usual case: no buffer of its own.
+            return write::text(replies, next.as_bytes());
+        }
         let mut frame = BytesMut::new();
         write::text(&mut frame, next.as_bytes());
         self.reply(slot, connection, replies, (frame, Kind::Step));
@@ -275,7 +280,7 @@ impl Hub {
             self.write(slot, connection, frame.freeze(), kind);
         } else {
             replies.unsplit(frame);
-            if replies.len() > crate::types::limits::SEND_BYTES_MAX {
+            if replies.len() > SEND_BYTES_MAX {
                 let together: Bytes = replies.split().freeze();
                 self.write(slot, connection, together, Kind::Frames);
             }

@@ -11,7 +11,7 @@ use crate::http::Refusal;
 use crate::link::poller::Interest;
 use crate::session::Beat;
 use crate::types::Slot;
-use crate::types::limits::{HALF_FRAME_WAIT, OUTBOX_STALL};
+use crate::types::limits::{HALF_FRAME_WAIT, OUTBOX_STALL, READ_BYTES};
 use crate::websocket::write;
 
 use bytes::BytesMut;
@@ -50,7 +50,10 @@ impl Hub {
             Phase::Open(_) => {
                 connection.stash.is_none() && !matches!(self.stage, Stage::Quiescing { .. })
             }
-            Phase::Joining(_) | Phase::Gone => false,
+            // Who waits for the 101 says nothing: not to watch it would cost two system calls of
+            // each handshake, and hide that it has gone.
+            Phase::Joining(joining) => joining.early.len() < READ_BYTES,
+            Phase::Gone => false,
             Phase::Head(_)
             | Phase::Closing { .. }
             | Phase::Answering { .. }
