@@ -9,7 +9,7 @@ use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
 use self::recent::Recent;
 use crate::types::ClientUuid;
@@ -82,7 +82,7 @@ impl Signer {
         let uuid = ClientUuid(parsed.into_bytes());
         let is_genuine = signature.is_none_or(|signature| {
             let genuine = self.signature(uuid, plain.as_bytes());
-            bool::from(genuine.as_slice().ct_eq(signature.as_bytes()))
+            is_same(&genuine, signature.as_bytes())
         });
         is_genuine.then_some(uuid)
     }
@@ -106,6 +106,21 @@ impl Signer {
         }
         text
     }
+}
+
+/// Compares in a time that says nothing about where they differ; by words, because by bytes it was
+/// a twelfth of what a feedback cost.
+fn is_same(genuine: &Signature, shown: &[u8]) -> bool {
+    let (Ok(shown), (genuine, _)) =
+        (shown.try_into() as Result<&Signature, _>, genuine.as_chunks())
+    else {
+        return false;
+    };
+    let (shown, _) = shown.as_chunks();
+    let words = genuine.iter().zip(shown);
+    let same =
+        words.map(|(one, other)| u64::from_le_bytes(*one).ct_eq(&u64::from_le_bytes(*other)));
+    same.fold(Choice::from(1), |all, one| all & one).into()
 }
 
 /// The HMAC-SHA256 of a UUID's characters, in lower-case hexadecimal.

@@ -22,8 +22,12 @@ use crate::link::poller::{Interest, Poller, Ready};
 const AT_ONCE: usize = 64;
 /// Events that one wait hands out.
 const EVENTS: usize = 1024;
-/// After the last publication, and whenever nothing arrives: what has not come by then is lost.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Events between two looks at what goes first.
+const BETWEEN: usize = 32;
+/// The token of the epoll of those that go first.
+const EXPRESS: u64 = u64::MAX;
+/// When nothing has come for so long, what has not come is lost.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// A wait that is to end so soon is none: the kernel wakes a sleeper up to 50 µs late.
 const SPIN: u64 = 100_000;
 
@@ -83,11 +87,15 @@ struct Run<'a> {
     publishers: Vec<Publisher>,
     ledger: Ledger,
     poller: Poller,
+    /// The client that gets what goes to one, and all publishers: they are not to wait for thousands
+    /// of others that a fan-out has just reached, as those would be other machines.
+    express: Poller,
     clock: Clock,
     buffers: Buffers,
     /// Where a stamp stood last.
     hint: usize,
     progress: Progress,
+    is_publishing: bool,
 }
 
 /// The books at one moment.
@@ -99,6 +107,21 @@ pub(super) struct Mark {
     pub(super) generator: Duration,
 }
 
+/// Since when nothing has arrived.
+struct Silence {
+    since: u64,
+    counts: Counts,
+}
+
+impl Silence {
+    fn is_too_long(&mut self, now: u64, counts: Counts) -> bool {
+        if self.counts != counts {
+            *self = Self { since: now, counts };
+        }
+        now - self.since > nanos(PATIENCE)
+    }
+}
+
 impl<'a> Run<'a> {
     fn new(
         load: &'a Load,
@@ -106,8 +129,13 @@ impl<'a> Run<'a> {
         publishers: Vec<Publisher>,
     ) -> Result<Self, BenchError> {
         let poller = Poller::new(EVENTS).at("making an epoll")?;
+        let express = Poller::new(EVENTS).at("making an epoll")?;
+        poller.watch(&express, EXPRESS, Interest::Read).at("watching an epoll")?;
         let sockets = clients.iter().chain(publishers.iter().flat_map(Publisher::client));
         for (at, client) in sockets.enumerate() {
+            let is_chosen = load.audience == Audience::One && at == load.chosen();
+            let goes_first = is_chosen || at >= clients.len();
+            let poller = if goes_first { &express } else { &poller };
             let watched = poller.watch(client.socket.fd(), at as u64, Interest::Read);
             watched.at("watching a socket")?;
         }
@@ -119,29 +147,28 @@ impl<'a> Run<'a> {
             publishers,
             ledger: Ledger::new(streams),
             poller,
+            express,
             clock: Clock::start(),
             buffers: Buffers::new(),
             hint: 0,
             progress: Progress::default(),
+            is_publishing: true,
         })
     }
 
     /// Warms up, counts, and waits for the last deliveries; the books at begin and end.
     fn carry_out(&mut self, tree: Option<&Tree>) -> Result<[Mark; 2], BenchError> {
-        self.publish_until(Until::Time(self.load.warmup))?;
+        let mut silence = Silence { since: self.clock.nanos(), counts: self.ledger.counts };
+        self.publish_until(Until::Time(self.load.warmup), &mut silence)?;
         self.ledger.latencies.clear();
         let begin = self.mark(tree);
-        self.publish_until(self.load.until)?;
+        self.publish_until(self.load.until, &mut silence)?;
         let end = self.mark(tree);
-        let mut heard = (self.ledger.counts, self.clock.nanos());
-        while self.ledger.in_flight() > 0 {
+        self.is_publishing = false;
+        while self.ledger.in_flight() > 0
+            && !silence.is_too_long(self.clock.nanos(), self.ledger.counts)
+        {
             self.turn(self.clock.nanos() + SPIN * 100)?;
-            let now = self.clock.nanos();
-            if heard.0 != self.ledger.counts {
-                heard = (self.ledger.counts, now);
-            } else if now - heard.1 > nanos(PATIENCE) {
-                break;
-            }
         }
         Ok([begin, end])
     }
@@ -155,10 +182,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn publish_until(&mut self, until: Until) -> Result<(), BenchError> {
+    /// Publishes and takes what arrives, until the time is over or nothing arrives any more.
+    fn publish_until(&mut self, until: Until, silence: &mut Silence) -> Result<(), BenchError> {
         let begin = self.clock.nanos();
         let delivered = self.ledger.counts.delivered;
-        let mut heard = (self.ledger.counts, begin);
         self.publishers.iter_mut().for_each(|publisher| publisher.begin(begin));
         loop {
             let now = self.clock.nanos();
@@ -166,13 +193,8 @@ impl<'a> Run<'a> {
                 Until::Time(time) => now - begin >= nanos(time),
                 Until::Deliveries(count) => self.ledger.counts.delivered - delivered >= count,
             };
-            if is_over {
+            if is_over || silence.is_too_long(now, self.ledger.counts) {
                 return Ok(());
-            }
-            if heard.0 != self.ledger.counts {
-                heard = (self.ledger.counts, now);
-            } else if now - heard.1 > nanos(PATIENCE) {
-                return Err(BenchError::Silent(PATIENCE.as_secs(), "a delivery"));
             }
             self.progress.tell(now, &self.ledger);
             let next = self.publish(now)?;
@@ -183,10 +205,13 @@ impl<'a> Run<'a> {
     /// Publishes what may leave; the moment at which the next one is due.
     fn publish(&mut self, now: u64) -> Result<u64, BenchError> {
         let mut next = u64::MAX;
+        if !self.is_publishing {
+            return Ok(next);
+        }
         for (at, publisher) in self.publishers.iter_mut().enumerate() {
             next = next.min(publisher.publish(at, now, self.load.payload, &mut self.ledger)?);
             let token = (self.clients.len() + at) as u64;
-            publisher.flush(&self.poller, token)?;
+            publisher.flush(&self.express, token)?;
         }
         Ok(next)
     }
@@ -198,15 +223,32 @@ impl<'a> Run<'a> {
             if left < SPIN { Duration::ZERO } else { Duration::from_nanos(left - SPIN / 2) };
         let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
         self.poller.wait(Some(patience), &mut ready).at("waiting")?;
-        for event in ready {
-            let at = usize::try_from(event.token).unwrap_or(usize::MAX);
-            if at >= self.clients.len() {
-                self.hear_publisher(at - self.clients.len(), event)?;
-            } else if event.readable {
-                self.read_client(at)?;
+        let ready = ready.into_iter().filter(|event| event.token != EXPRESS);
+        let mut first = Vec::with_capacity(EVENTS);
+        self.take_express(&mut first)?;
+        for (event, count) in ready.zip(1_usize..) {
+            self.take(event)?;
+            if count.is_multiple_of(BETWEEN) {
+                self.publish(self.clock.nanos())?;
+                self.take_express(&mut first)?;
             }
         }
         Ok(())
+    }
+
+    fn take_express(&mut self, ready: &mut Vec<Ready>) -> Result<(), BenchError> {
+        ready.clear();
+        self.express.wait(Some(Duration::ZERO), ready).at("waiting")?;
+        ready.iter().try_for_each(|event| self.take(*event))
+    }
+
+    fn take(&mut self, event: Ready) -> Result<(), BenchError> {
+        let at = usize::try_from(event.token).unwrap_or(usize::MAX);
+        match at.checked_sub(self.clients.len()) {
+            Some(publisher) => self.hear_publisher(publisher, event),
+            None if event.readable => self.read_client(at),
+            None => Ok(()),
+        }
     }
 
     fn hear_publisher(&mut self, at: usize, event: Ready) -> Result<(), BenchError> {
@@ -214,7 +256,7 @@ impl<'a> Run<'a> {
         if event.readable {
             publisher.hear(&mut self.buffers)?;
         }
-        publisher.flush(&self.poller, event.token)
+        publisher.flush(&self.express, event.token)
     }
 
     fn read_client(&mut self, at: usize) -> Result<(), BenchError> {

@@ -20,8 +20,10 @@ impl Stamp {
     /// The text of a message with this many bytes.
     pub(super) fn message(self, bytes: usize) -> String {
         let number = self.number & (u64::MAX >> (64 - 4 * (DIGITS - STREAM_DIGITS)));
-        let stamp = format!("#{:02x}{number:013x}", self.stream);
-        format!("{stamp:x<bytes$}")
+        let mut text = String::with_capacity(bytes.max(STAMP_BYTES));
+        text.push_str(&format!("#{:02x}{number:013x}", self.stream));
+        text.extend(std::iter::repeat_n('x', bytes.saturating_sub(STAMP_BYTES)));
+        text
     }
 
     /// The stamp in what a client got; `hint` is where the last one stood, as the next one of the

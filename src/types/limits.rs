@@ -37,6 +37,17 @@ pub const SEND_BUFFER_BYTES: usize = 64 * 1024;
 pub const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Replies to one read that leave in one send; what is more leaves in several.
 pub const SEND_BYTES_MAX: usize = 256 * 1024;
+/// Publications for the same clients are joined up to this size: what leaves in one send fits into
+/// the kernel's send buffer, so that a reader that keeps up never has a backlog.
+pub const SEND_BYTES: usize = 48 * 1024;
+/// Clients that one turn of a worker writes a fan-out to: half a millisecond to two, after which
+/// publications to one client, openings and publishers have their turn.
+pub const FANOUT_SLICE: usize = 256;
+/// Bytes of publications that wait in a worker; what is more stays on the link.
+pub const FANOUT_BYTES_MAX: usize = 1024 * 1024;
+/// With more batches waiting than this, a publication to one client is not looked for in all of
+/// them, and waits in line.
+pub const OVERTAKE_BATCHES_MAX: usize = 64;
 /// One read from one socket, into a buffer that all connections of a worker share.
 pub const READ_BYTES: usize = 64 * 1024;
 
@@ -84,4 +95,5 @@ pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
 pub const ORPHAN_WAIT: Duration = Duration::from_secs(2);
 
 const _: () = assert!(LINK_MESSAGE_BYTES_MAX > 2 * WINDOW_BYTES, "a window fits a message");
+const _: () = assert!(SEND_BYTES < SEND_BUFFER_BYTES, "one send fits the kernel's buffer");
 const _: () = assert!(OUTBOX_SLACK_BYTES > READ_BYTES, "one read cannot overflow an outbox");

@@ -1,6 +1,6 @@
 //! Writing a turn's publications to the sockets.
 
-use super::fanout::{Batch, Recipients};
+use super::fanout::Batch;
 use super::hub::Hub;
 use super::outbox::{Kind, Sent, send_now};
 use super::table::Lane;
@@ -8,17 +8,20 @@ use crate::dialect::Dialect;
 use crate::types::Slot;
 
 impl Hub {
-    /// Writes all batches in their order, which keeps each publisher's order.
-    pub(super) fn flush_fanout(&mut self) {
-        for mut batch in self.fanout.take() {
-            match batch.recipients().clone() {
-                Recipients::One(slot) => self.deliver(slot, &mut batch),
-                Recipients::Set(slots) => {
-                    for slot in slots.iter() {
-                        self.deliver(slot, &mut batch);
-                    }
-                }
-            }
+    /// Writes publications to so many clients, in an order that keeps each publisher's, and gives
+    /// slots free that none of what is left names.
+    pub(super) fn flush_fanout(&mut self, most: usize) {
+        if !self.fanout.is_empty() {
+            // Taken out, because a delivery may end a connection.
+            let mut fanout = std::mem::take(&mut self.fanout);
+            fanout.write_some(most, |slot, batch| self.deliver(slot, batch));
+            self.fanout = fanout;
+        }
+        for slot in self.table.take_vacant() {
+            self.fanout.retire(slot);
+        }
+        while let Some(slot) = self.fanout.next_retired() {
+            self.table.release(slot);
         }
     }
 

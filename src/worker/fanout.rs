@@ -1,58 +1,42 @@
-//! The publications of one turn, joined where they go to the same clients.
+//! The publications that are to be delivered, joined where they go to the same clients.
 //!
 //! A publication is rendered and framed once for each dialect; its recipients share the bytes.
 //! Joining publications for the same recipients into one buffer is what decides from sixty-four in
 //! flight on: one send of many frames costs little more than one send of one.
+//!
+//! A fan-out to ten thousand takes thirty milliseconds, so it is written in slices, a slice a turn.
+//! What comes for one client in between does not wait for the rest of it: that client is served out
+//! of turn with all that stands before, so every client still hears everything in its order.
 
+mod batch;
+
+use std::collections::VecDeque;
 use std::rc::Rc;
 
-use bytes::{Bytes, BytesMut};
-
-use crate::dialect::{Cast, Dialect};
+pub(super) use self::batch::{Batch, Recipients};
+use crate::dialect::Cast;
 use crate::link::message::{Deliver, SetName, Target, ToWorker};
-use crate::types::{Content, Slot, SlotSet};
-use crate::websocket::write;
+use crate::types::limits::{FANOUT_BYTES_MAX, OVERTAKE_BATCHES_MAX, SEND_BYTES};
+use crate::types::{Slot, SlotSet};
 
-/// What a turn is to deliver, in order.
+/// What is to be delivered, in order.
 #[derive(Debug, Default)]
 pub(super) struct Fanout {
     /// The sets of the current batch of the link, by name.
     sets: Vec<Rc<SlotSet>>,
-    batches: Vec<Batch>,
-}
-
-/// Publications in a row that go to the same clients. Only neighbours are joined: that keeps each
-/// publisher's order also where sets overlap.
-#[derive(Debug)]
-pub(super) struct Batch {
-    recipients: Recipients,
-    publications: Vec<(Content, Cast)>,
-    /// Who is left out of which publication; the set stays whole so that the publications of
-    /// several publishers, each without its sender, are still joined.
-    excepts: Vec<(Slot, usize)>,
-    /// The clients in `excepts`, each once: what a recipient is compared with.
-    excepted: Vec<Slot>,
-    joined: [Option<Joined>; Dialect::COUNT],
-    /// The frames of the excepted client that was asked for last.
-    gathered: Joined,
-}
-
-/// Who gets a batch.
-#[derive(Clone, Debug)]
-pub(super) enum Recipients {
-    /// One client.
-    One(Slot),
-    /// The clients of a set.
-    Set(Rc<SlotSet>),
-}
-
-/// A batch as frames of one dialect.
-#[derive(Debug, Default)]
-pub(super) struct Joined {
-    /// All frames.
-    pub(super) bytes: Bytes,
-    /// Where each one ends.
-    ends: Vec<usize>,
+    /// In the order of the link.
+    batches: VecDeque<Batch>,
+    /// Publications to one client that came while a fan-out was being written, each with the number
+    /// of the batch that it stands before.
+    urgent: Vec<(u64, Batch)>,
+    /// Batches that were written, ever: the number of the first that waits.
+    written: u64,
+    /// Bytes of payload that wait.
+    bytes: usize,
+    /// The last slice left something.
+    is_behind: bool,
+    /// Slots that nobody is in, each with the number of the batch from which on none names it.
+    retired: VecDeque<(u64, Slot)>,
 }
 
 /// The broker named a set that it has not told: its link is of no use any more.
@@ -79,7 +63,7 @@ impl Fanout {
     /// Two batches of the link in one turn usually name the same clients: then they are one set,
     /// and their publications can be joined.
     fn same_as_before(&self, slots: &SlotSet) -> Option<Rc<SlotSet>> {
-        match &self.batches.last()?.recipients {
+        match self.batches.back()?.recipients() {
             Recipients::Set(before) if **before == *slots => Some(Rc::clone(before)),
             _ => None,
         }
@@ -87,117 +71,113 @@ impl Fanout {
 
     /// Takes a publication.
     pub(super) fn deliver(&mut self, deliver: Deliver) -> Result<(), UnknownSet> {
+        let content = deliver.content;
+        let bytes = content.payload.len();
         let (recipients, cast, except) = match deliver.target {
+            Target::One(slot) if self.is_behind && self.batches.len() <= OVERTAKE_BATCHES_MAX => {
+                self.urgent(slot).push(content, Cast::One, None);
+                self.bytes += bytes;
+                return Ok(());
+            }
             Target::One(slot) => (Recipients::One(slot), Cast::One, None),
             Target::Set { name, except } => {
                 let set = self.sets.get(name.0 as usize).ok_or(UnknownSet(name))?;
                 (Recipients::Set(Rc::clone(set)), Cast::Many, except)
             }
         };
-        let batch = match self.batches.pop() {
-            Some(last) if last.recipients.is_same(&recipients) => last,
+        let batch = match self.batches.pop_back() {
+            Some(last) if last.takes_more(&recipients, SEND_BYTES) => last,
             other => {
                 self.batches.extend(other);
                 Batch::new(recipients)
             }
         };
-        self.batches.push(batch);
-        if let Some(batch) = self.batches.last_mut() {
-            batch.push(deliver.content, cast, except);
+        self.batches.push_back(batch);
+        if let Some(batch) = self.batches.back_mut() {
+            batch.push(content, cast, except);
+            self.bytes += bytes;
         }
         Ok(())
     }
 
-    pub(super) fn take(&mut self) -> Vec<Batch> {
-        std::mem::take(&mut self.batches)
+    /// The batch for a client that is served out of turn. What is queued by now stands before it,
+    /// so nothing may be joined to that any more.
+    fn urgent(&mut self, slot: Slot) -> &mut Batch {
+        if let Some(last) = self.batches.back_mut() {
+            last.seal();
+        }
+        let before = self.written + self.batches.len() as u64;
+        let same = Recipients::One(slot);
+        let at = match self.urgent.last() {
+            Some((number, last)) if *number == before && last.takes_more(&same, SEND_BYTES) => {
+                self.urgent.len() - 1
+            }
+            _ => {
+                self.urgent.push((before, Batch::new(same)));
+                self.urgent.len() - 1
+            }
+        };
+        #[expect(clippy::indexing_slicing, reason = "the last one, which is there")]
+        &mut self.urgent[at].1
+    }
+
+    /// Writes to at most so many clients; publications to one client that have come since the last
+    /// slice go first.
+    pub(super) fn write_some(&mut self, most: usize, mut write: impl FnMut(Slot, &mut Batch)) {
+        for (before, mut batch) in std::mem::take(&mut self.urgent) {
+            let Recipients::One(slot) = *batch.recipients() else { continue };
+            let queued = usize::try_from(before - self.written).unwrap_or(usize::MAX);
+            for earlier in self.batches.iter_mut().take(queued) {
+                if earlier.serve(slot) {
+                    write(slot, earlier);
+                }
+            }
+            write(slot, &mut batch);
+            self.bytes -= batch.bytes();
+        }
+        let mut left = most;
+        while let Some(batch) = self.batches.front_mut() {
+            left -= batch.write_some(left, &mut write);
+            if !batch.is_done() {
+                break;
+            }
+            self.bytes -= batch.bytes();
+            self.batches.pop_front();
+            self.written += 1;
+        }
+        self.is_behind = !self.batches.is_empty();
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.batches.is_empty() && self.urgent.is_empty()
+    }
+
+    /// Whether more may be taken: what waits for slow turns waits at the broker, and then at the
+    /// publishers, not here.
+    pub(super) fn has_room(&self) -> bool {
+        self.bytes < FANOUT_BYTES_MAX
+    }
+
+    /// A slot that nobody is in, and that the broker names no more. What is queued may still name
+    /// it, so it can be given away only when that is written (rule L3).
+    pub(super) fn retire(&mut self, slot: Slot) {
+        self.retired.push_back((self.written + self.batches.len() as u64, slot));
+    }
+
+    /// A slot that can be given away.
+    pub(super) fn next_retired(&mut self) -> Option<Slot> {
+        let (number, slot) = *self.retired.front()?;
+        if number > self.written {
+            return None;
+        }
+        self.retired.pop_front();
+        Some(slot)
     }
 
     /// A link ended: no set of it means anything any more.
     pub(super) fn forget_sets(&mut self) {
         self.sets.clear();
-    }
-}
-
-impl Recipients {
-    fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::One(one), Self::One(other)) => one == other,
-            (Self::Set(one), Self::Set(other)) => Rc::ptr_eq(one, other),
-            _ => false,
-        }
-    }
-}
-
-impl Batch {
-    fn new(recipients: Recipients) -> Self {
-        Self {
-            recipients,
-            publications: Vec::new(),
-            excepts: Vec::new(),
-            excepted: Vec::new(),
-            joined: [const { None }; Dialect::COUNT],
-            gathered: Joined::default(),
-        }
-    }
-
-    pub(super) fn recipients(&self) -> &Recipients {
-        &self.recipients
-    }
-
-    fn push(&mut self, content: Content, cast: Cast, except: Option<Slot>) {
-        if let Some(slot) = except {
-            self.excepts.push((slot, self.publications.len()));
-            if !self.excepted.contains(&slot) {
-                self.excepted.push(slot);
-            }
-        }
-        self.publications.push((content, cast));
-    }
-
-    /// The frames that one client gets.
-    pub(super) fn frames_for(&mut self, slot: Slot, dialect: Dialect) -> &Joined {
-        let publications = &self.publications;
-        #[expect(clippy::indexing_slicing, reason = "a dialect's place is below COUNT")]
-        let joined =
-            self.joined[dialect.place()].get_or_insert_with(|| join(publications, dialect));
-        if !self.excepted.contains(&slot) {
-            return joined;
-        }
-        self.gathered = joined.without(self.excepts.iter().filter(|(except, _)| *except == slot));
-        &self.gathered
-    }
-}
-
-fn join(publications: &[(Content, Cast)], dialect: Dialect) -> Joined {
-    let bytes = publications.iter().map(|(content, _)| content.payload.len() + 16).sum();
-    let mut frames = BytesMut::with_capacity(bytes);
-    let mut ends = Vec::with_capacity(publications.len());
-    for (content, cast) in publications {
-        write::text(&mut frames, &dialect.render(content, *cast));
-        ends.push(frames.len());
-    }
-    Joined { bytes: frames.freeze(), ends }
-}
-
-impl Joined {
-    /// Each frame by itself, for a client that reads one at a time.
-    pub(super) fn each(&self) -> impl Iterator<Item = Bytes> + '_ {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, end)| self.bytes.slice(start..*end))
-    }
-
-    fn without<'a>(&self, excepts: impl Iterator<Item = &'a (Slot, usize)>) -> Self {
-        let mut left_out = excepts.map(|(_, place)| *place).peekable();
-        let mut frames = BytesMut::new();
-        let mut ends = Vec::new();
-        for (place, frame) in self.each().enumerate() {
-            if left_out.next_if_eq(&place).is_some() {
-                continue;
-            }
-            frames.extend_from_slice(&frame);
-            ends.push(frames.len());
-        }
-        Self { bytes: frames.freeze(), ends }
     }
 }
 

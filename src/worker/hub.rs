@@ -18,7 +18,7 @@ use super::uplink::{Downlink, Uplink};
 use crate::link::control::{Control, Report, RoleEnd, Seat};
 use crate::link::poller::{Poller, Ready};
 use crate::types::Slot;
-use crate::types::limits::READ_BYTES;
+use crate::types::limits::{FANOUT_SLICE, READ_BYTES};
 
 /// Events that one wait hands out: a turn serves this many sockets at the most.
 pub(super) const EVENTS: usize = 512;
@@ -111,7 +111,8 @@ impl Hub {
 
     /// One turn. Its order is worth a third of the speed: what the broker sends is written to the
     /// sockets before publishers are read again, so that publications come in full batches, and
-    /// what they say to the broker leaves last, in one write (rule L2).
+    /// what they say to the broker leaves last, in one write (rule L2). A large fan-out takes
+    /// several turns, a slice each.
     pub(super) fn turn(&mut self) -> io::Result<Next> {
         let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
         self.poller.wait(self.patience(), &mut ready)?;
@@ -126,8 +127,10 @@ impl Hub {
         {
             link.is_unread = true;
         }
-        self.read_link();
-        self.flush_fanout();
+        if self.fanout.has_room() {
+            self.read_link();
+        }
+        self.flush_fanout(FANOUT_SLICE);
         for event in ready.iter().filter(|event| event.token <= SLOTS) {
             self.serve_socket(*event);
         }
@@ -142,7 +145,7 @@ impl Hub {
 
     /// How long the loop may sleep.
     fn patience(&self) -> Option<Duration> {
-        if self.link.as_ref().is_some_and(|link| link.is_unread) {
+        if !self.fanout.is_empty() || self.link.as_ref().is_some_and(|link| link.is_unread) {
             return Some(Duration::ZERO);
         }
         let stage = match &self.stage {
@@ -235,10 +238,10 @@ impl Hub {
         }
     }
 
-    /// A slot that the broker names no more: free, unless its connection still says goodbye.
+    /// A slot that the broker names no more: vacant, unless its connection still says goodbye.
     pub(super) fn release(&mut self, slot: Slot) {
         if !self.table.is_taken(slot) {
-            self.table.release(slot);
+            self.table.vacate(slot);
         }
     }
 }

@@ -76,7 +76,7 @@ impl Hub {
             self.fanout.forget_sets();
             self.uplink.unlinked();
         }
-        self.flush_fanout();
+        self.flush_fanout(usize::MAX);
         let link = BrokerLink::new(broker, transport);
         self.poller.watch(link.ready(), LINK, Interest::Edge)?;
         self.link = Some(link);
@@ -103,7 +103,7 @@ impl Hub {
             link.is_unread = true;
         }
         self.read_link();
-        self.flush_fanout();
+        self.flush_fanout(usize::MAX);
         self.stage = Stage::Draining { until: self.now.after(within), end };
         info!(connections = self.table.count(), "closing all connections");
         for slot in self.table.slots() {

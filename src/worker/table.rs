@@ -34,6 +34,8 @@ pub(super) struct Table {
     pub(super) hot: Vec<Hot>,
     connections: Vec<Option<Box<Connection>>>,
     free: Vec<Slot>,
+    /// Slots that nobody is in, and that may still be named by what waits to be delivered.
+    vacant: Vec<Slot>,
     count: usize,
 }
 
@@ -81,6 +83,16 @@ impl Table {
     /// Whether a connection lives in a slot.
     pub(super) fn is_taken(&self, slot: Slot) -> bool {
         self.connections.get(slot.0 as usize).is_some_and(Option::is_some)
+    }
+
+    /// A slot is nobody's, and the broker names it no more.
+    pub(super) fn vacate(&mut self, slot: Slot) {
+        self.vacant.push(slot);
+    }
+
+    /// The slots that were vacated since the last time.
+    pub(super) fn take_vacant(&mut self) -> Vec<Slot> {
+        std::mem::take(&mut self.vacant)
     }
 
     /// Gives a slot free.

@@ -25,7 +25,7 @@ impl Hub {
             drop(connection);
             self.table.end(slot);
             if !self.uplink.holds(slot) {
-                self.table.release(slot);
+                self.table.vacate(slot);
             }
             return;
         }

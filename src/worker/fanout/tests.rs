@@ -1,7 +1,13 @@
 //! What is joined, and who is left out.
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
 use super::*;
-use crate::types::{Form, Generation, Number, Sequence, Source, WorkerId};
+use crate::dialect::Dialect;
+use crate::types::{Content, Form, Generation, Number, Sequence, Source, WorkerId};
 
 fn deliver(target: Target, text: &'static str) -> Deliver {
     Deliver {
@@ -22,20 +28,19 @@ fn named(name: u32, slots: &[u32]) -> ToWorker {
     ToWorker::Set { name: SetName(name), slots }
 }
 
-/// What each batch sends to a client, as texts.
+/// What each client hears in one slice, each write by itself.
+fn written(fanout: &mut Fanout, most: usize) -> BTreeMap<u32, Vec<Vec<u8>>> {
+    let mut heard: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
+    fanout.write_some(most, |slot, batch| {
+        let frames = batch.frames_for(slot, Dialect::Phpws);
+        let text = frames.each().flat_map(|frame| frame[2..].to_vec()).collect();
+        heard.entry(slot.0).or_default().push(text);
+    });
+    heard
+}
+
 fn heard(fanout: &mut Fanout, slot: u32) -> Vec<Vec<u8>> {
-    let mut all = Vec::new();
-    for mut batch in fanout.take() {
-        let is_meant = match batch.recipients() {
-            Recipients::One(one) => one.0 == slot,
-            Recipients::Set(set) => set.contains(Slot(slot)),
-        };
-        if is_meant {
-            let frames = batch.frames_for(Slot(slot), Dialect::Phpws);
-            all.push(frames.each().flat_map(|frame| frame[2..].to_vec()).collect());
-        }
-    }
-    all
+    written(fanout, usize::MAX).remove(&slot).unwrap_or_default()
 }
 
 #[test]
@@ -46,13 +51,8 @@ fn neighbours_for_the_same_clients_are_joined_and_each_sender_is_left_out_of_its
     for (except, text) in [(Some(1), "a"), (Some(2), "b"), (None, "c"), (Some(1), "d")] {
         fanout.deliver(deliver(set(0, except), text)).unwrap();
     }
-    let mut batches = fanout.take();
-    assert_eq!(batches.len(), 1);
-    let mut to = |slot| {
-        let frames = batches[0].frames_for(Slot(slot), Dialect::Phpws);
-        frames.each().flat_map(|frame| frame[2..].to_vec()).collect::<Vec<u8>>()
-    };
-    assert_eq!([to(1), to(2), to(3)], [b"bc".to_vec(), b"acd".to_vec(), b"abcd".to_vec()]);
+    let all: Vec<Vec<Vec<u8>>> = written(&mut fanout, usize::MAX).into_values().collect();
+    assert_eq!(all, [[b"bc".to_vec()], [b"acd".to_vec()], [b"abcd".to_vec()]]);
 }
 
 #[test]
@@ -90,4 +90,95 @@ fn a_set_that_was_not_named_in_this_batch_is_unknown() {
     fanout.take_sets(ToWorker::Batch).unwrap();
     assert_eq!(fanout.deliver(deliver(set(0, None), "x")), Err(UnknownSet(SetName(0))));
     assert_eq!(fanout.take_sets(named(5, &[1])), Err(UnknownSet(SetName(5))));
+}
+
+#[test]
+fn one_client_does_not_wait_for_the_rest_of_a_fan_out() {
+    let mut fanout = Fanout::default();
+    fanout.take_sets(named(0, &[1, 2, 3, 4])).unwrap();
+    fanout.deliver(deliver(set(0, None), "1")).unwrap();
+    assert_eq!(written(&mut fanout, 2).into_keys().collect::<Vec<_>>(), [1, 2]);
+    fanout.deliver(deliver(set(0, None), "2")).unwrap();
+    fanout.deliver(deliver(Target::One(Slot(4)), "3")).unwrap();
+    fanout.deliver(deliver(set(0, None), "4")).unwrap();
+    assert_eq!(written(&mut fanout, 0).remove(&4).unwrap().concat(), b"123");
+    let rest = written(&mut fanout, usize::MAX);
+    assert_eq!(rest[&4].concat(), b"4", "and gets nothing twice");
+    assert_eq!(rest[&3].concat(), b"124");
+    assert!(fanout.is_empty() && fanout.bytes == 0);
+}
+
+#[test]
+fn a_slot_is_given_away_when_nothing_that_waits_names_it() {
+    let mut fanout = Fanout::default();
+    fanout.retire(Slot(9));
+    assert_eq!(fanout.next_retired(), Some(Slot(9)), "nothing waits");
+    fanout.take_sets(named(0, &[1, 2, 3])).unwrap();
+    fanout.deliver(deliver(set(0, None), "1")).unwrap();
+    written(&mut fanout, 1);
+    fanout.retire(Slot(3));
+    assert_eq!(fanout.next_retired(), None);
+    fanout.deliver(deliver(Target::One(Slot(2)), "2")).unwrap();
+    written(&mut fanout, 2);
+    assert_eq!(fanout.next_retired(), Some(Slot(3)));
+    assert_eq!(fanout.next_retired(), None);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    One(u32),
+    /// One of the sets below, and who is left out.
+    Many(usize, Option<u32>),
+    Write(usize),
+}
+
+const SETS: [&[u32]; 3] = [&[0, 1, 2, 3, 4, 5], &[0, 2, 4], &[3, 4, 5]];
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        (0..6_u32).prop_map(Step::One),
+        (0..SETS.len(), proptest::option::of(0..6_u32))
+            .prop_map(|(set, except)| Step::Many(set, except)),
+        (0..5_usize).prop_map(Step::Write),
+    ];
+    proptest::collection::vec(step, 1..60)
+}
+
+proptest! {
+    #[test]
+    fn however_it_is_sliced_every_client_hears_what_it_is_named_for_in_order(steps in steps()) {
+        let mut fanout = Fanout::default();
+        for (name, slots) in (0..).zip(SETS) {
+            fanout.take_sets(named(name, slots)).unwrap();
+        }
+        let mut expected: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+        let mut found: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+        let mut write = |fanout: &mut Fanout, most| {
+            for (slot, texts) in written(fanout, most) {
+                found.entry(slot).or_default().extend(texts.concat());
+            }
+        };
+        for (step, number) in steps.into_iter().zip(0_u8..) {
+            let text: &'static str = Box::leak(format!("{number:02x}").into_boxed_str());
+            let (target, slots, except) = match step {
+                Step::Write(most) => {
+                    write(&mut fanout, most);
+                    continue;
+                }
+                Step::One(slot) => (Target::One(Slot(slot)), vec![slot], None),
+                Step::Many(name, except) => {
+                    (set(u32::try_from(name).unwrap(), except), SETS[name].to_vec(), except)
+                }
+            };
+            fanout.deliver(deliver(target, text)).unwrap();
+            for slot in slots.into_iter().filter(|slot| Some(*slot) != except) {
+                expected.entry(slot).or_default().extend(text.as_bytes());
+            }
+        }
+        write(&mut fanout, usize::MAX);
+        found.retain(|_, text| !text.is_empty());
+        prop_assert_eq!(found, expected);
+        prop_assert!(fanout.is_empty());
+        prop_assert_eq!(fanout.bytes, 0);
+    }
 }
