@@ -9,7 +9,7 @@ mod encode;
 use std::fmt;
 use std::ops::Range;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use self::decode::Fields;
 pub use self::encode::encode_publish;
