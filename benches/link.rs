@@ -23,7 +23,7 @@ const BATCHES: [usize; 2] = [1, 64];
 fn main() {
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_millis(800))
+        .measurement_time(Duration::from_millis(500))
         .configure_from_args();
     let mut group = criterion.benchmark_group("link");
     publish(&mut group);
