@@ -177,14 +177,11 @@ pub fn render(content: &Content, cast: Cast) -> Cow<'_, [u8]> {
     match content.form {
         Form::PhpwsPacket => Cow::Borrowed(&content.payload),
         Form::Message => {
-            let opcode = match cast {
-                Cast::One => "feedback",
-                Cast::Many => "broadcast",
+            let head: &[u8] = match cast {
+                Cast::One => br#"{"opcode":"feedback","message":"#,
+                Cast::Many => br#"{"opcode":"broadcast","message":"#,
             };
-            let mut packet = format!(r#"{{"opcode":"{opcode}","message":"#).into_bytes();
-            packet.extend_from_slice(&content.payload);
-            packet.push(b'}');
-            Cow::Owned(packet)
+            Cow::Owned([head, &content.payload, b"}"].concat())
         }
     }
 }

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::types::{Tag, Tags};
@@ -33,11 +34,11 @@ pub fn of_request(text: &str) -> Result<Tags, Cow<'static, str>> {
 }
 
 /// A member that may become a tag: its name, and its value where that is a text or an integer.
-type Member = (String, Option<String>);
+type Member<'a> = (Cow<'a, str>, Option<Cow<'a, str>>);
 
 /// The members of an object; those of a list have numbers for names, as in PHP. `None` for
 /// anything else.
-fn read(text: &str) -> Option<Vec<Member>> {
+fn read(text: &str) -> Option<Vec<Member<'_>>> {
     let mut json = serde_json::Deserializer::from_str(text);
     let members = json.deserialize_any(Members).ok()?;
     json.end().ok()?;
@@ -45,10 +46,10 @@ fn read(text: &str) -> Option<Vec<Member>> {
 }
 
 fn tags(
-    members: Vec<Member>,
+    members: Vec<Member<'_>>,
     wrong_value: impl Fn(&str) -> String,
 ) -> Result<Tags, Cow<'static, str>> {
-    let tag = |(name, value): Member| {
+    let tag = |(name, value): Member<'_>| {
         if is_integer(&name) {
             return Err(Cow::Owned(format!("The tag name '{name}' is not a string !")));
         }
@@ -61,13 +62,14 @@ fn tags(
 
 /// Whether PHP would make an integer of this array key.
 fn is_integer(name: &str) -> bool {
-    name.parse::<i64>().is_ok_and(|number| number.to_string() == name)
+    name.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+        && name.parse::<i64>().is_ok_and(|number| number.to_string() == name)
 }
 
 struct Members;
 
 impl<'de> Visitor<'de> for Members {
-    type Value = Vec<Member>;
+    type Value = Vec<Member<'de>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object of tags")
@@ -75,7 +77,7 @@ impl<'de> Visitor<'de> for Members {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::new();
-        while let Some((name, Value(value))) = map.next_entry::<String, Value>()? {
+        while let Some((Text(name), Value(value))) = map.next_entry::<Text<'de>, Value<'de>>()? {
             members.push((name, value));
         }
         Ok(members)
@@ -83,17 +85,21 @@ impl<'de> Visitor<'de> for Members {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::new();
-        while let Some(Value(value)) = list.next_element::<Value>()? {
-            members.push((members.len().to_string(), value));
+        while let Some(Value(value)) = list.next_element::<Value<'de>>()? {
+            members.push((Cow::Owned(members.len().to_string()), value));
         }
         Ok(members)
     }
 }
 
-/// A text, or an integer by its decimal text; anything else is none.
-struct Value(Option<String>);
+/// A text, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de> serde::Deserialize<'de> for Value {
+/// A text, or an integer by its decimal text; anything else is none.
+struct Value<'a>(Option<Cow<'a, str>>);
+
+impl<'de> Deserialize<'de> for Value<'de> {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
         json.deserialize_any(ValueVisitor)
     }
@@ -102,43 +108,47 @@ impl<'de> serde::Deserialize<'de> for Value {
 struct ValueVisitor;
 
 impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value;
+    type Value = Value<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
-        Ok(Value(Some(text.to_owned())))
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value(Some(Cow::Borrowed(text))))
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Value, E> {
-        Ok(Value(Some(number.to_string())))
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value<'de>, E> {
+        Ok(Value(Some(Cow::Owned(text.to_owned()))))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Value<'de>, E> {
+        Ok(Value(Some(Cow::Owned(number.to_string()))))
     }
 
     /// PHP makes a float of what is beyond 63 bits, and a float is no tag.
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
-        Ok(Value(i64::try_from(number).ok().map(|number| number.to_string())))
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Value<'de>, E> {
+        Ok(Value(i64::try_from(number).ok().map(|number| Cow::Owned(number.to_string()))))
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Value, E> {
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Value<'de>, E> {
         Ok(Value(None))
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Value, E> {
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Value<'de>, E> {
         Ok(Value(None))
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+    fn visit_unit<E: Error>(self) -> Result<Value<'de>, E> {
         Ok(Value(None))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Value(None))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value<'de>, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Value(None))
     }

@@ -7,8 +7,9 @@ mod decode;
 mod encode;
 
 use std::fmt;
+use std::ops::Range;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use self::decode::Fields;
 pub use self::encode::encode_publish;
@@ -24,12 +25,12 @@ use crate::types::{JoinNumber, Number, Sequence};
 pub trait Wire: Sized {
     /// Appends the message, with its length in front.
     fn encode(&self, out: &mut BytesMut);
-    /// Reads one message; `body` is what its length announced.
+    /// Reads the message in this place of some bytes; a payload goes on to share them.
     ///
     /// # Errors
     ///
     /// When it is not a message of this language.
-    fn decode(body: Bytes) -> Result<Self, Malformed>;
+    fn decode(bytes: &Bytes, place: Range<usize>) -> Result<Self, Malformed>;
 }
 
 /// Bytes that are no message; they end the link, never the process (rule L1).
@@ -68,6 +69,8 @@ impl std::error::Error for Malformed {}
 pub struct Inbox {
     arrived: BytesMut,
     whole: Bytes,
+    /// How much of `whole` was taken.
+    taken: usize,
 }
 
 impl Inbox {
@@ -82,17 +85,18 @@ impl Inbox {
     ///
     /// When the bytes are no message; the link is of no use afterwards.
     pub fn take<M: Wire>(&mut self) -> Result<Option<M>, Malformed> {
-        if self.whole.is_empty() {
+        if self.taken == self.whole.len() {
+            // Whoever keeps a payload owns the bytes alone now, and room for what arrives is had
+            // without a new allocation once nobody does.
+            self.whole = Bytes::new();
+            self.taken = 0;
             self.gather()?;
         }
-        if self.whole.is_empty() {
-            return Ok(None);
-        }
-        let length = self.whole.get_u32_le() as usize;
-        if self.whole.len() < length {
-            return Err(Malformed::Short);
-        }
-        M::decode(self.whole.split_to(length)).map(Some)
+        let rest = self.whole.get(self.taken..).unwrap_or_default();
+        let Some(head) = rest.first_chunk::<4>() else { return Ok(None) };
+        let start = self.taken + 4;
+        self.taken = start + u32::from_le_bytes(*head) as usize;
+        M::decode(&self.whole, start..self.taken).map(Some)
     }
 
     /// Moves all whole messages over at once, so that their payloads share one allocation.
@@ -166,8 +170,8 @@ impl Wire for ToBroker {
         });
     }
 
-    fn decode(body: Bytes) -> Result<Self, Malformed> {
-        let mut body = Fields(body);
+    fn decode(bytes: &Bytes, place: Range<usize>) -> Result<Self, Malformed> {
+        let mut body = Fields::new(bytes, place)?;
         let message = match body.u8()? {
             1 => Self::Hello { version: body.u16()?, source: body.source()? },
             2 => Self::Announce {
@@ -234,8 +238,8 @@ impl Wire for ToWorker {
         });
     }
 
-    fn decode(body: Bytes) -> Result<Self, Malformed> {
-        let mut body = Fields(body);
+    fn decode(bytes: &Bytes, place: Range<usize>) -> Result<Self, Malformed> {
+        let mut body = Fields::new(bytes, place)?;
         let message = match body.u8()? {
             1 => Self::Batch,
             2 => Self::Set { name: SetName(body.u32()?), slots: body.slots()? },

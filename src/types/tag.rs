@@ -54,19 +54,22 @@ impl Tags {
     ///
     /// When there are more than [`TAGS_MAX`].
     pub fn new(tags: impl IntoIterator<Item = Tag>) -> Result<Self, TagError> {
-        let mut sorted: Vec<Tag> = Vec::new();
-        for tag in tags {
-            match sorted.binary_search_by(|known| known.name.cmp(&tag.name)) {
-                Ok(at) => {
-                    if let Some(known) = sorted.get_mut(at) {
-                        *known = tag;
-                    }
+        let mut tags: Vec<Tag> = tags.into_iter().collect();
+        // What comes over a link is in order already.
+        if !tags.is_sorted_by(|one, next| one.name < next.name) {
+            tags.sort_by(|one, other| one.name.cmp(&other.name));
+            tags.dedup_by(|later, kept| {
+                let is_same = later.name == kept.name;
+                if is_same {
+                    std::mem::swap(later, kept);
                 }
-                Err(_) if sorted.len() == TAGS_MAX => return Err(TagError::TooMany),
-                Err(at) => sorted.insert(at, tag),
-            }
+                is_same
+            });
         }
-        Ok(Self(sorted.into_boxed_slice()))
+        if tags.len() > TAGS_MAX {
+            return Err(TagError::TooMany);
+        }
+        Ok(Self(tags.into_boxed_slice()))
     }
 
     /// The tags in order of their names.

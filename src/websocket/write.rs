@@ -68,17 +68,17 @@ fn frame(out: &mut impl BufMut, opcode: Opcode, payload: &[u8]) {
     out.put_slice(payload);
 }
 
+/// One append for the whole header: each is a call, with a check for room.
 fn header(out: &mut impl BufMut, first: u8, mask_bit: u8, length: usize) {
-    out.put_u8(first);
     match (u8::try_from(length), u16::try_from(length)) {
-        (Ok(short), _) if short < TWO_BYTES => out.put_u8(mask_bit | short),
+        (Ok(short), _) if short < TWO_BYTES => out.put_slice(&[first, mask_bit | short]),
         (_, Ok(middle)) => {
-            out.put_u8(mask_bit | TWO_BYTES);
-            out.put_u16(middle);
+            let [high, low] = middle.to_be_bytes();
+            out.put_slice(&[first, mask_bit | TWO_BYTES, high, low]);
         }
         _ => {
-            out.put_u8(mask_bit | EIGHT_BYTES);
-            out.put_uint(length as u64, 8);
+            let [a, b, c, d, e, f, g, h] = (length as u64).to_be_bytes();
+            out.put_slice(&[first, mask_bit | EIGHT_BYTES, a, b, c, d, e, f, g, h]);
         }
     }
 }

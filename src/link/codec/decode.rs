@@ -1,56 +1,67 @@
 //! Bytes as fields, each admitted before it is used.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use roaring::RoaringBitmap;
 
 use super::Malformed;
 use crate::link::message::{Deliver, Found, Full, Question, SetName, Target};
+use crate::types::limits::TAGS_MAX;
 use crate::types::{
     Address, Client, ClientClass, ClientUuid, Content, Form, Generation, Ident, Number,
     Publication, Recipients, Sequence, Slot, SlotSet, Source, Tag, Tags, Tenant, WorkerId,
 };
 
 /// The fields of a message, each admitted before it is used.
-pub(super) struct Fields(pub(super) Bytes);
+///
+/// They are read out of a plain slice: only a payload, which is kept, shares the allocation and
+/// counts as one more owner of it.
+pub(super) struct Fields<'b> {
+    /// What the message lies in.
+    shared: &'b Bytes,
+    /// Where it ends there.
+    end: usize,
+    /// What was not read yet.
+    rest: &'b [u8],
+}
 
-impl Fields {
+impl<'b> Fields<'b> {
+    pub(super) fn new(shared: &'b Bytes, place: Range<usize>) -> Result<Self, Malformed> {
+        let end = place.end;
+        let rest = shared.get(place).ok_or(Malformed::Short)?;
+        Ok(Self { shared, end, rest })
+    }
+
     pub(super) fn u8(&mut self) -> Result<u8, Malformed> {
-        self.0.try_get_u8().map_err(|_| Malformed::Short)
+        self.array().map(u8::from_le_bytes)
     }
 
     pub(super) fn u16(&mut self) -> Result<u16, Malformed> {
-        self.0.try_get_u16_le().map_err(|_| Malformed::Short)
+        self.array().map(u16::from_le_bytes)
     }
 
     pub(super) fn u32(&mut self) -> Result<u32, Malformed> {
-        self.0.try_get_u32_le().map_err(|_| Malformed::Short)
+        self.array().map(u32::from_le_bytes)
     }
 
     pub(super) fn u64(&mut self) -> Result<u64, Malformed> {
-        self.0.try_get_u64_le().map_err(|_| Malformed::Short)
-    }
-
-    fn take(&mut self, length: usize) -> Result<Bytes, Malformed> {
-        if self.0.len() < length {
-            return Err(Malformed::Short);
-        }
-        Ok(self.0.split_to(length))
+        self.array().map(u64::from_le_bytes)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let mut array = [0; N];
-        self.0.try_copy_to_slice(&mut array).map_err(|_| Malformed::Short)?;
-        Ok(array)
+        let (array, rest) = self.rest.split_first_chunk().ok_or(Malformed::Short)?;
+        self.rest = rest;
+        Ok(*array)
     }
 
-    fn text(&mut self) -> Result<Bytes, Malformed> {
+    fn text(&mut self) -> Result<&'b str, Malformed> {
         let length = self.u32()? as usize;
-        let text = self.take(length)?;
-        str::from_utf8(&text).map_err(|_| Malformed::Invalid("text"))?;
-        Ok(text)
+        let (text, rest) = self.rest.split_at_checked(length).ok_or(Malformed::Short)?;
+        self.rest = rest;
+        str::from_utf8(text).map_err(|_| Malformed::Invalid("text"))
     }
 
     pub(super) fn slot(&mut self) -> Result<Slot, Malformed> {
@@ -63,36 +74,38 @@ impl Fields {
 
     pub(super) fn numbers(&mut self) -> Result<Vec<Number>, Malformed> {
         let count = self.u32()? as usize;
-        if self.0.len() != count * 8 {
+        if self.rest.len() != count * 8 {
             return Err(Malformed::Invalid("count of numbers"));
         }
         (0..count).map(|_| self.u64().map(Number)).collect()
     }
 
     pub(super) fn tags(&mut self) -> Result<Tags, Malformed> {
-        let count = self.u32()?;
-        let tags = (0..count).map(|_| {
+        let count = self.u32()? as usize;
+        if count == 0 {
+            // Everyone, whom most publications are for.
+            return Ok(Tags::default());
+        }
+        let mut tags = Vec::with_capacity(count.min(TAGS_MAX));
+        for _ in 0..count {
             let (name, value) = (self.text()?, self.text()?);
-            Tag::new(as_str(&name)?, as_str(&value)?).map_err(|_| Malformed::Invalid("tag"))
-        });
-        let tags: Vec<Tag> = tags.collect::<Result<_, _>>()?;
+            tags.push(Tag::new(name, value).map_err(|_| Malformed::Invalid("tag"))?);
+        }
         Tags::new(tags).map_err(|_| Malformed::Invalid("number of tags"))
     }
 
     fn ident(&mut self) -> Result<Option<Ident>, Malformed> {
-        let text = self.text()?;
-        match as_str(&text)? {
+        match self.text()? {
             "" => Ok(None),
             text => Ident::new(text).map(Some).map_err(|_| Malformed::Invalid("ident")),
         }
     }
 
     fn tenant(&mut self) -> Result<Tenant, Malformed> {
-        let text = self.text()?;
-        if text.is_empty() {
-            return Ok(Tenant::shared());
+        match self.text()? {
+            "" => Ok(Tenant::shared()),
+            text => Ok(Tenant(Arc::from(text))),
         }
-        Ok(Tenant(Arc::from(as_str(&text)?)))
     }
 
     pub(super) fn client(&mut self) -> Result<Client, Malformed> {
@@ -136,13 +149,16 @@ impl Fields {
         Ok(Address { recipients, except: self.uuid()? })
     }
 
+    // Built in place of being moved there: 13 % of a `Deliver`.
+    #[inline]
     fn content(&mut self) -> Result<Content, Malformed> {
         let form = match self.u8()? {
             1 => Form::PhpwsPacket,
             2 => Form::Message,
             form => return Err(Malformed::Unknown("form", form)),
         };
-        Ok(Content { form, payload: std::mem::take(&mut self.0) })
+        let payload = std::mem::take(&mut self.rest).len();
+        Ok(Content { form, payload: self.shared.slice(self.end - payload..self.end) })
     }
 
     pub(super) fn publication(&mut self) -> Result<Publication, Malformed> {
@@ -158,7 +174,7 @@ impl Fields {
             number: self.u32()?,
             tenant: self.tenant()?,
             query: self.tags()?,
-            tag: as_str(&self.text()?)?.into(),
+            tag: self.text()?.into(),
         })
     }
 
@@ -172,18 +188,17 @@ impl Fields {
 
     pub(super) fn found(&mut self) -> Result<Found, Malformed> {
         let (clients, count) = (self.u64()?, self.u32()?);
-        let values = (0..count).map(|_| Ok(as_str(&self.text()?)?.into()));
+        let values = (0..count).map(|_| Ok(self.text()?.into()));
         Ok(Found { clients, values: values.collect::<Result<_, Malformed>>()? })
     }
 
     pub(super) fn slots(&mut self) -> Result<SlotSet, Malformed> {
-        let mut bytes = std::mem::take(&mut self.0).reader();
-        let slots = RoaringBitmap::deserialize_from(&mut bytes)
-            .map_err(|_| Malformed::Invalid("set of slots"))?;
-        self.0 = bytes.into_inner();
-        Ok(SlotSet(slots))
+        RoaringBitmap::deserialize_from(&mut self.rest)
+            .map(SlotSet)
+            .map_err(|_| Malformed::Invalid("set of slots"))
     }
 
+    #[inline]
     pub(super) fn deliver(&mut self) -> Result<Deliver, Malformed> {
         Ok(Deliver {
             source: self.source()?,
@@ -200,11 +215,6 @@ impl Fields {
     }
 
     pub(super) fn end(&self) -> Result<(), Malformed> {
-        if self.0.is_empty() { Ok(()) } else { Err(Malformed::Long) }
+        if self.rest.is_empty() { Ok(()) } else { Err(Malformed::Long) }
     }
-}
-
-/// The text of a field that [`Fields::text`] has checked.
-fn as_str(text: &Bytes) -> Result<&str, Malformed> {
-    str::from_utf8(text).map_err(|_| Malformed::Invalid("text"))
 }

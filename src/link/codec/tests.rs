@@ -173,18 +173,18 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_are_refused_and_never_panic(body in any::<Vec<u8>>()) {
-        drop(ToBroker::decode(Bytes::from(body.clone())));
-        drop(ToWorker::decode(Bytes::from(body)));
+        let (body, all) = (Bytes::from(body.clone()), 0..body.len());
+        drop(ToBroker::decode(&body, all.clone()));
+        drop(ToWorker::decode(&body, all));
     }
 
     #[test]
     fn a_message_cut_short_is_no_message(message in to_broker(), cut in any::<prop::sample::Index>()) {
         let mut bytes = BytesMut::new();
         message.encode(&mut bytes);
-        let body = bytes.freeze().slice(4..);
-        let cut = cut.index(body.len());
+        let cut = 4 + cut.index(bytes.len() - 4);
         let is_payload = matches!(message, ToBroker::Publish { .. });
-        prop_assert!(is_payload || ToBroker::decode(body.slice(..cut)).is_err());
+        prop_assert!(is_payload || ToBroker::decode(&bytes.freeze(), 4..cut).is_err());
     }
 }
 

@@ -1,0 +1,132 @@
+//! What the language between worker and broker costs: each message written and read, alone and as
+//! sixty-four in one batch.
+
+#![allow(clippy::unwrap_used, reason = "a benchmark may stop at the first surprise")]
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
+use tagcast::link::codec::{Inbox, Wire, encode_publish};
+use tagcast::link::message::{Deliver, SetName, Target, ToBroker, ToWorker};
+use tagcast::types::{
+    Address, Client, ClientClass, ClientUuid, Content, Form, Generation, Number, Publication,
+    Sequence, Slot, SlotSet, Source, Tag, Tags, Tenant, WorkerId,
+};
+
+const UUID: ClientUuid = ClientUuid([0xA0; 16]);
+const PAYLOAD: &[u8] = &[b'x'; 128];
+const BATCHES: [usize; 2] = [1, 64];
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(500))
+        .configure_from_args();
+    let mut group = criterion.benchmark_group("link");
+    publish(&mut group);
+    bench(&mut group, "Join", &ToBroker::Join { slot: Slot(7), client: client() });
+    bench(&mut group, "Deliver to one", &deliver(Target::One(Slot(7))));
+    let target = Target::Set { name: SetName(0), except: Some(Slot(7)) };
+    bench(&mut group, "Deliver to a set", &deliver(target));
+    let slots: SlotSet = (0..1_000).map(Slot).collect();
+    bench(&mut group, "Set of 1,000", &ToWorker::Set { name: SetName(0), slots });
+    bench(&mut group, "Acknowledged", &ToWorker::Acknowledged { up_to: Number(1_000_000) });
+    group.finish();
+    criterion.final_summary();
+}
+
+fn tags() -> Tags {
+    Tags::new([Tag::new("room", "7").unwrap(), Tag::new("lang", "en").unwrap()]).unwrap()
+}
+
+fn client() -> Client {
+    Client {
+        tenant: Tenant::shared(),
+        uuid: UUID,
+        ident: None,
+        tags: tags(),
+        class: ClientClass::Web,
+        takes_publications: true,
+        ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    }
+}
+
+fn content() -> Content {
+    Content { form: Form::PhpwsPacket, payload: Bytes::from_static(PAYLOAD) }
+}
+
+fn deliver(target: Target) -> ToWorker {
+    ToWorker::Deliver(Deliver {
+        source: Source { worker: WorkerId(1), generation: Generation(1) },
+        number: Number(1_000_000),
+        sequence: Sequence(2_000_000),
+        target,
+        content: content(),
+    })
+}
+
+/// A worker writes this one without building the message first.
+fn publish(group: &mut BenchmarkGroup<'_, WallTime>) {
+    let cases = [
+        ("Publish to everyone", Address::everyone_but(UUID)),
+        ("Publish to one", Address::first(Some(UUID), None)),
+        ("Publish to tags", Address::matching(tags())),
+    ];
+    for (name, address) in cases {
+        let tenant = Tenant::shared();
+        let to = (&tenant, &address);
+        encode(group, name, |out| {
+            encode_publish(out, Number(1_000_000), black_box(to), (Form::PhpwsPacket, PAYLOAD));
+        });
+        let publication =
+            Publication { tenant: tenant.clone(), address: address.clone(), content: content() };
+        decode(group, name, &ToBroker::Publish { number: Number(1_000_000), publication });
+    }
+}
+
+fn bench<M: Wire>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, message: &M) {
+    encode(group, name, |out| black_box(message).encode(out));
+    decode(group, name, message);
+}
+
+fn encode(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    mut append: impl FnMut(&mut BytesMut),
+) {
+    for batch in BATCHES {
+        let mut out = BytesMut::with_capacity(64 * 1024);
+        group.throughput(Throughput::Elements(batch as u64));
+        group.bench_function(format!("write {batch} {name}"), |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                for _ in 0..batch {
+                    append(black_box(&mut out));
+                }
+            });
+        });
+    }
+}
+
+/// Reading counts from bytes in the buffer of a read to messages: the inbox's copy is in it.
+fn decode<M: Wire>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, message: &M) {
+    for batch in BATCHES {
+        let mut bytes = BytesMut::new();
+        for _ in 0..batch {
+            message.encode(&mut bytes);
+        }
+        let mut inbox = Inbox::default();
+        group.throughput(Throughput::Elements(batch as u64));
+        group.bench_function(format!("read {batch} {name}"), |bencher| {
+            bencher.iter(|| {
+                inbox.extend(black_box(&bytes));
+                while let Some(message) = inbox.take::<M>().unwrap() {
+                    black_box(message);
+                }
+            });
+        });
+    }
+}
