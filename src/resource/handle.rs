@@ -4,7 +4,6 @@ use std::fmt;
 use std::ops::Range;
 
 use serde::Serialize;
-use smallvec::SmallVec;
 
 use crate::auth::Denied;
 use crate::dialect::phpws;
@@ -26,8 +25,9 @@ pub struct Handle<'c> {
     effects: Effects,
 }
 
-/// What a call of a resource causes.
-pub type Effects = SmallVec<[Effect; 2]>;
+/// What a call of a resource causes. A list on the heap that is used again: effects are large, and
+/// to hand a few of them from function to function was a tenth of what a feedback cost.
+pub type Effects = Vec<Effect>;
 
 /// One thing that a resource wants done.
 #[derive(Debug, PartialEq)]
@@ -112,6 +112,14 @@ impl<'c> Handle<'c> {
     #[must_use]
     pub fn new(session: &'c Session, client: &'c Client, rules: &'c Rules) -> Self {
         Self { session, client, rules, changed: None, effects: Effects::new() }
+    }
+
+    /// Collects what the call asks for in a list that was used before.
+    #[must_use]
+    pub fn reusing(mut self, mut list: Effects) -> Self {
+        list.clear();
+        self.effects = list;
+        self
     }
 
     /// What the call asked for.

@@ -17,6 +17,7 @@ use super::timers::Timers;
 use super::uplink::{Downlink, Uplink};
 use crate::link::control::{Control, Report, RoleEnd, Seat};
 use crate::link::poller::{Poller, Ready};
+use crate::resource::Effects;
 use crate::types::Slot;
 use crate::types::limits::{FANOUT_SLICE, READ_BYTES};
 
@@ -57,6 +58,8 @@ pub(super) struct Hub {
     pub(super) poller: Poller,
     pub(super) settings: Settings,
     pub(super) services: Services,
+    /// The list of effects of the last call, to be used again.
+    pub(super) effects: Effects,
     pub(super) clock: Clock,
     pub(super) now: Moment,
     pub(super) dice: Dice,
@@ -92,6 +95,7 @@ impl Hub {
             poller,
             settings,
             services,
+            effects: Effects::new(),
             clock,
             dice: Dice::default(),
             stage: Stage::Serving,

@@ -44,6 +44,9 @@ impl fmt::Debug for Services {
     }
 }
 
+/// Room for effects that is kept from one call to the next.
+const EFFECTS_KEPT: usize = 64;
+
 /// What is left of effects for the connection itself, once the broker's part is done.
 pub(super) type Rest = SmallVec<[Own; 1]>;
 
@@ -135,17 +138,18 @@ impl Hub {
         (session, id): (&Session, ResourceId),
         call: impl FnOnce(&mut dyn Resource, &mut Handle<'_>),
     ) -> Effects {
-        let Self { services, uplink, settings, .. } = self;
+        let Self { services, uplink, settings, effects, .. } = self;
         let Some(resource) = services.get_mut(id) else { return Effects::new() };
         let Some(client) = uplink.client(slot) else { return Effects::new() };
-        let mut handle = Handle::new(session, client, &settings.rules);
+        let effects = std::mem::take(effects);
+        let mut handle = Handle::new(session, client, &settings.rules).reusing(effects);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             call(resource.as_mut(), &mut handle);
             handle.into_effects()
         }));
         outcome.unwrap_or_else(|_| {
             error!(client = ?session.uuid, "a resource panicked; its connection is closed");
-            [Effect::Close(FAULT)].into_iter().collect()
+            vec![Effect::Close(FAULT)]
         })
     }
 
@@ -155,10 +159,10 @@ impl Hub {
         &mut self,
         slot: Slot,
         session: &Session,
-        (effects, received): (Effects, &[u8]),
+        (mut effects, received): (Effects, &[u8]),
     ) -> Rest {
         let mut rest = Rest::new();
-        for effect in effects {
+        for effect in effects.drain(..) {
             let mut frame = BytesMut::new();
             match effect {
                 Effect::Publish { tenant, address, form, payload } => {
@@ -187,6 +191,9 @@ impl Hub {
                 Effect::Reply(json) => write::text(&mut frame, &worded(session, json)),
             }
             rest.push(Own::Frame(frame));
+        }
+        if effects.capacity() <= EFFECTS_KEPT {
+            self.effects = effects;
         }
         rest
     }
