@@ -19,6 +19,7 @@ mod seen;
 mod service;
 mod settings;
 mod table;
+mod tickets;
 mod timers;
 mod tls;
 pub mod uplink;

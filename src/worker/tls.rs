@@ -12,12 +12,13 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::server::{NoServerSessionStorage, ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
 
 use super::outbox::{Sent, send_now};
+use super::tickets::Tickets;
 use crate::config;
 
 /// Plaintext that is sealed at once: what the socket does not take of it is held as ciphertext, the
@@ -29,6 +30,8 @@ const RECORD_BYTES_MAX: usize = 16 * 1024;
 const RECORD_EXTRA_BYTES: usize = 32;
 /// Bytes of an unfinished record or handshake message: as many as rustls's own buffers would take.
 const UNREAD_BYTES_MAX: usize = 64 * 1024;
+/// Tickets of one TLS 1.3 handshake: who uses one up gets the next.
+const TICKETS: usize = 1;
 /// The first byte of every TLS handshake: a record of that type (RFC 8446 §5.1).
 const HANDSHAKE_RECORD: u8 = 0x16;
 
@@ -36,7 +39,8 @@ const HANDSHAKE_RECORD: u8 = 0x16;
 ///
 /// # Errors
 ///
-/// When the certificate cannot be used; the configuration has tried it before.
+/// When the certificate cannot be used (the configuration has tried it before), or the secret of the
+/// session tickets is missing (the supervisor makes it).
 pub(super) fn acceptor(tls: &config::Tls) -> io::Result<Arc<ServerConfig>> {
     let chain = CertificateDer::pem_slice_iter(tls.chain.as_bytes())
         .collect::<Result<Vec<_>, _>>()
@@ -51,6 +55,14 @@ pub(super) fn acceptor(tls: &config::Tls) -> io::Result<Arc<ServerConfig>> {
         .map_err(io::Error::other)?;
     // A WebSocket is opened by HTTP/1.1; who offers nothing is served too.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let secret = tls
+        .ticket_secret()
+        .ok_or_else(|| io::Error::other("the secret of the session tickets was not passed on"))?;
+    config.ticketer = Arc::new(Tickets::new(secret));
+    config.send_tls13_tickets = TICKETS;
+    // Whoever keeps no ticket has a full handshake: a session kept here would be unknown to the
+    // other workers.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Arc::new(config))
 }
 
@@ -291,6 +303,7 @@ mod tests {
             let tls = config::Tls {
                 chain: made.cert.pem(),
                 key: config::Secret::new(made.signing_key.serialize_pem()),
+                ticket_secret: Some(config::Secret::new("a".repeat(64))),
                 handshake_timeout: Duration::from_secs(3),
             };
             let mut roots = RootCertStore::empty();
