@@ -1,7 +1,7 @@
 //! What a role waits on: one epoll for all its links and sockets, woken by whichever is ready.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::Timespec;
@@ -112,6 +112,13 @@ impl Poller {
             });
         }
         Ok(())
+    }
+}
+
+/// An epoll can be watched by another one: it can be read when one of its own is ready.
+impl AsFd for Poller {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
     }
 }
 
