@@ -196,7 +196,7 @@ fn tls(given: &mut Given<'_>, folder: &Path, listen: &mut [ListenAddress]) -> Op
         Err(fault) => return given.find_fault_of("pkFile", fault),
     };
     let handshake_timeout = handshake.unwrap_or(TLS_HANDSHAKE);
-    Some(Tls { chain: chain.pem, key, handshake_timeout })
+    Some(Tls { chain: chain.pem, key, ticket_secret: None, handshake_timeout })
 }
 
 fn others_can_read(path: &Path) -> bool {

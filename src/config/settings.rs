@@ -100,6 +100,9 @@ pub struct Tls {
     pub chain: String,
     /// Its private key, as PEM.
     pub key: Secret,
+    /// What the keys of session tickets are derived from, as 64 hexadecimal characters. The
+    /// supervisor makes it at its start; nothing keeps it longer than the server runs.
+    pub ticket_secret: Option<Secret>,
     /// From the accept to the end of the TLS handshake.
     pub handshake_timeout: Duration,
 }
@@ -229,6 +232,14 @@ pub enum UuidKey {
     File(PathBuf),
     /// The key itself.
     Value(Secret),
+}
+
+impl Tls {
+    /// The 32 bytes of the secret of session tickets, once it was made.
+    #[must_use]
+    pub fn ticket_secret(&self) -> Option<[u8; 32]> {
+        value::key(self.ticket_secret.as_ref()?.expose()).ok()
+    }
 }
 
 impl UuidKey {

@@ -49,13 +49,6 @@ impl std::fmt::Debug for Poller {
     }
 }
 
-/// An epoll can be watched by another one.
-impl AsFd for Poller {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.epoll.as_fd()
-    }
-}
-
 impl Poller {
     /// An epoll that hands out at most `batch` events at once.
     ///
@@ -119,6 +112,13 @@ impl Poller {
             });
         }
         Ok(())
+    }
+}
+
+/// An epoll can be watched by another one: it can be read when one of its own is ready.
+impl AsFd for Poller {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
     }
 }
 

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::crew::Member;
-use super::state::uuid_key;
+use super::state::{random_key, uuid_key};
 use super::{Listeners, StartError, StateFolder};
 use crate::config::{Config, LogFormat as ConfigFormat, LogLevel, Secret, UuidKey};
 use crate::telemetry::{LevelFilter, LogFormat};
 
 /// The sockets, the lock and the key that a server needs before it has any role.
 pub struct Prepared {
-    /// The configuration as children get it: with the key of the UUIDs in it.
+    /// The configuration as children get it: with the key of the UUIDs and the secret of the
+    /// session tickets in it.
     pub config: Config,
     /// The same as JSON, for workers.
     pub json: Arc<str>,
@@ -42,7 +43,7 @@ impl Prepared {
         }
     }
 
-    /// Locks the state folder, finds or makes the key, binds the addresses.
+    /// Locks the state folder, finds or makes the keys, binds the addresses.
     ///
     /// # Errors
     ///
@@ -51,6 +52,11 @@ impl Prepared {
         let state = StateFolder::open(&config.state_folder)?;
         if let UuidKey::File(path) = &config.uuid_key {
             config.uuid_key = UuidKey::Value(Secret::new(uuid_key(path)?));
+        }
+        if let Some(tls) = &mut config.tls {
+            let what = "there is no secret for session tickets";
+            let secret = random_key().map_err(|error| StartError::System { what, error })?;
+            tls.ticket_secret = Some(Secret::new(secret));
         }
         let listeners = Listeners::bind(&config.listen)?;
         let json = Arc::from(config.to_json());

@@ -64,13 +64,18 @@ fn read_key(path: &Path, bytes: &[u8]) -> Result<String, StartError> {
     Ok(text.iter().map(|digit| char::from(*digit).to_ascii_lowercase()).collect())
 }
 
-fn make_key(path: &Path) -> io::Result<String> {
+/// A new key, as 64 hexadecimal digits.
+pub(super) fn random_key() -> io::Result<String> {
     let mut key = [0_u8; KEY_BYTES];
     let filled = getrandom(&mut key, GetRandomFlags::empty())?;
     if filled != KEY_BYTES {
         return Err(io::Error::other("the system gave too few random bytes"));
     }
-    let text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(key.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn make_key(path: &Path) -> io::Result<String> {
+    let text = random_key()?;
     // Under another name first: a crash in between leaves no half a key.
     let draft = draft_of(path);
     let mut options = OpenOptions::new();

@@ -75,6 +75,9 @@ pub const LOG_FILES_KEPT: usize = 5;
 
 /// Handshakes in flight in one worker; past it the worker does not accept.
 pub const HANDSHAKES_MAX: usize = 1024;
+/// What a turn gives to TLS handshakes, one at the least: a delivery waits for them no longer than
+/// that.
+pub const SHAKING_TIME: Duration = Duration::from_micros(500);
 /// Descriptors that a worker keeps free for itself (links, logs, files).
 pub const DESCRIPTORS_RESERVED: u64 = 256;
 /// Pause after an accept that failed for want of a resource: without it, half a million failures a

@@ -12,14 +12,18 @@ use tracing::{debug, warn};
 use super::clock::Moment;
 use super::connection::{Connection, Heading};
 use super::hub::{DOORS, Hub, Stage};
+use super::shaking::Watcher;
 use super::tls::Tls;
 use crate::http::HeadScanner;
 use crate::link::poller::Interest;
 use crate::types::limits::{ACCEPT_PAUSE, DESCRIPTORS_RESERVED, HANDSHAKES_MAX};
 use crate::types::{Encryption, Slot};
 
-/// Connections that one turn takes in.
+/// Connections that one turn takes in from one listening socket.
 const ACCEPTS_MAX: usize = 64;
+/// The same where TLS is spoken: a turn has time for fewer handshakes than that, so more of them would
+/// only wait inside instead of outside.
+const TLS_ACCEPTS_MAX: usize = 8;
 /// How long a worker stands back that has clearly more connections than another one.
 const STAND_BACK: Duration = Duration::from_millis(1);
 /// How often in a row: whoever waits outside must not wait for balance.
@@ -139,9 +143,14 @@ impl Hub {
     }
 
     fn accept_from(&mut self, place: usize) {
-        for _ in 0..ACCEPTS_MAX {
-            let Some((socket, encryption)) = self.doors.sockets.get(place) else { return };
-            let encryption = *encryption;
+        let Some((_, encryption)) = self.doors.sockets.get(place) else { return };
+        let encryption = *encryption;
+        let accepts_max = match encryption {
+            Encryption::Plain => ACCEPTS_MAX,
+            Encryption::Tls => TLS_ACCEPTS_MAX,
+        };
+        for _ in 0..accepts_max {
+            let Some((socket, _)) = self.doors.sockets.get(place) else { return };
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
             match acceptfrom_with(socket, flags) {
                 Ok((socket, peer)) => {
@@ -169,11 +178,15 @@ impl Hub {
         let scanner = HeadScanner::default();
         let heading = Heading { scanner, bytes: Vec::new(), until, peer, speaks_tls: false };
         let mut connection = Box::new(Connection::new(self.last_serial, heading));
+        if tls.is_some() {
+            connection.watched.by = Watcher::Shaking;
+        }
+        let by = connection.watched.by;
         connection.tls = tls;
         let slot = self.table.add(socket, connection);
         self.doors.handshakes += 1;
         debug!(connection = self.last_serial, peer = %peer.ip(), "accepted");
-        if let Err(error) = self.watch(slot, Interest::Read) {
+        if let Err(error) = self.watch(slot, by) {
             warn!(%error, "a connection cannot be watched");
             return self.drop_connection(slot);
         }
@@ -199,9 +212,9 @@ impl Hub {
         }
     }
 
-    fn watch(&self, slot: Slot, interest: Interest) -> std::io::Result<()> {
+    fn watch(&self, slot: Slot, by: Watcher) -> std::io::Result<()> {
         match self.table.socket(slot) {
-            Some(socket) => self.poller.watch(socket, slot.0.into(), interest),
+            Some(socket) => self.watcher(by).watch(socket, slot.0.into(), Interest::Read),
             None => Ok(()),
         }
     }

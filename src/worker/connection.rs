@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::clock::Moment;
 use super::outbox::{Line, Outbox, Pace};
+use super::shaking::Watcher;
 use super::tls::Tls;
 use crate::http::HeadScanner;
 use crate::resource::ResourceId;
@@ -68,6 +69,7 @@ pub(super) enum Phase {
 pub(super) struct Watched {
     pub(super) reads: bool,
     pub(super) writes: bool,
+    pub(super) by: Watcher,
 }
 
 /// The head so far.
@@ -135,7 +137,7 @@ impl Connection {
             pace: None,
             tls: None,
             is_full: false,
-            watched: Watched { reads: true, writes: false },
+            watched: Watched { reads: true, writes: false, by: Watcher::Loop },
             stash: None,
             next_beat: Moment::NEVER,
             sign: Sign::Ping,

@@ -1,6 +1,7 @@
 //! The worker's loop and what it owns.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tracing::info;
@@ -12,6 +13,7 @@ use super::dice::Dice;
 use super::fanout::Fanout;
 use super::service::Services;
 use super::settings::Settings;
+use super::shaking::Shaking;
 use super::table::Table;
 use super::timers::Timers;
 use super::uplink::{Downlink, Uplink};
@@ -27,8 +29,10 @@ pub(super) const EVENTS: usize = 512;
 pub(super) const CONTROL: u64 = u64::MAX;
 /// The token of the link to the broker.
 pub(super) const LINK: u64 = u64::MAX - 1;
+/// The token of the sockets that shake hands.
+pub(super) const SHAKING: u64 = u64::MAX - 2;
 /// Tokens of the listening sockets, from here downwards.
-pub(super) const DOORS: u64 = u64::MAX - 2;
+pub(super) const DOORS: u64 = u64::MAX - 3;
 /// Everything above is no slot.
 pub(super) const SLOTS: u64 = u32::MAX as u64;
 
@@ -65,6 +69,7 @@ pub(super) struct Hub {
     pub(super) dice: Dice,
     pub(super) stage: Stage,
     pub(super) doors: Doors,
+    pub(super) shaking: Shaking,
     pub(super) table: Table,
     pub(super) fanout: Fanout,
     pub(super) timers: Timers,
@@ -86,9 +91,10 @@ impl Hub {
         seat: Seat,
         (control, poller): (Box<dyn Control>, Poller),
         (settings, services): (Settings, Services),
-    ) -> Self {
+    ) -> io::Result<Self> {
         let clock = Clock::start();
-        Self {
+        Ok(Self {
+            shaking: Shaking::new(&poller)?,
             now: clock.now(),
             seat,
             control,
@@ -110,7 +116,7 @@ impl Hub {
             scratch: vec![0; READ_BYTES],
             plain: Vec::new(),
             last_serial: 0,
-        }
+        })
     }
 
     /// One turn. Its order is worth a third of the speed: what the broker sends is written to the
@@ -139,12 +145,26 @@ impl Hub {
             self.serve_socket(*event);
         }
         self.resume_paused();
-        if ready.iter().any(|event| (SLOTS + 1..=DOORS).contains(&event.token)) {
-            self.accept();
-        }
         self.wake_due();
         self.write_link();
+        self.meet_newcomers(&ready)?;
         Ok(self.stage_over())
+    }
+
+    /// Newcomers come last, and in small numbers: nothing that is under way waits for them.
+    fn meet_newcomers(&mut self, ready: &[Ready]) -> io::Result<()> {
+        let any = |tokens: RangeInclusive<u64>| ready.iter().any(|it| tokens.contains(&it.token));
+        if !any(SLOTS + 1..=SHAKING) {
+            return Ok(());
+        }
+        if any(SLOTS + 1..=DOORS) {
+            self.accept();
+        }
+        if any(SHAKING..=SHAKING) {
+            self.shake_hands()?;
+        }
+        self.write_link();
+        Ok(())
     }
 
     /// How long the loop may sleep.
@@ -160,7 +180,7 @@ impl Hub {
         moments.into_iter().flatten().min().map(|at| at.until_then(self.clock.now()))
     }
 
-    fn serve_socket(&mut self, event: Ready) {
+    pub(super) fn serve_socket(&mut self, event: Ready) {
         let Ok(slot) = u32::try_from(event.token).map(Slot) else { return };
         if event.writable {
             self.flush_outbox(slot);

@@ -19,7 +19,9 @@ mod roster;
 mod seen;
 mod service;
 mod settings;
+mod shaking;
 mod table;
+mod tickets;
 mod timers;
 mod tls;
 pub mod uplink;
@@ -67,7 +69,7 @@ fn begin(
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     let settings = Settings::of(&config, own)?;
     let services = Services::new(own);
-    Ok(Some((Hub::new(seat, (control, poller), (settings, services)), rest)))
+    Ok(Some((Hub::new(seat, (control, poller), (settings, services))?, rest)))
 }
 
 fn serve((mut hub, orders): (Hub, Vec<Order>)) -> io::Result<RoleEnd> {

@@ -80,7 +80,7 @@ impl Hub {
 
     /// Takes bytes of a connection that speaks TLS. What was in them is taken as from any other; a
     /// peer that does not speak TLS is told so in the clear.
-    fn read_tls(&mut self, slot: Slot, connection: &mut Connection, arrived: &[u8]) {
+    fn read_tls(&mut self, slot: Slot, connection: &mut Connection, arrived: &mut [u8]) {
         let was_shaking_hands = connection.is_shaking_hands();
         if let Phase::Head(heading) = &mut connection.phase
             && was_shaking_hands

@@ -5,6 +5,7 @@ use super::clock::Moment;
 use super::connection::{Connection, HALF_A_FRAME, Phase, SILENT, Sign, Watched};
 use super::hub::{Hub, Stage};
 use super::outbox::Kind;
+use super::shaking::Watcher;
 use super::table::Lane;
 use crate::dialect::phpws;
 use crate::http::Refusal;
@@ -59,11 +60,12 @@ impl Hub {
             | Phase::Answering { .. }
             | Phase::Ending { .. } => true,
         };
-        let watched = Watched { reads, writes: connection.is_full };
+        let by = if connection.is_shaking_hands() { Watcher::Shaking } else { Watcher::Loop };
+        let watched = Watched { reads, writes: connection.is_full, by };
         if connection.watched == watched {
             return;
         }
-        connection.watched = watched;
+        let before = std::mem::replace(&mut connection.watched, watched);
         let interest = match (reads, connection.is_full) {
             (true, true) => Interest::ReadWrite,
             (true, false) => Interest::Read,
@@ -71,7 +73,8 @@ impl Hub {
             (false, false) => Interest::Nothing,
         };
         if let Some(socket) = self.table.socket(slot) {
-            drop(self.poller.rewatch(socket, slot.0.into(), interest));
+            let watch = (slot.0.into(), interest);
+            drop(self.watch_again(socket, watch, (before.by, by)));
         }
     }
 

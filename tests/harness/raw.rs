@@ -88,6 +88,11 @@ impl Raw {
         self.stream.socket()
     }
 
+    /// How its TLS handshake went.
+    pub fn handshake_kind(&self) -> Option<rustls::HandshakeKind> {
+        self.stream.handshake_kind()
+    }
+
     /// A second handle for writing, for another thread.
     pub fn writer(&self) -> TcpStream {
         self.stream.socket().try_clone().unwrap()

@@ -8,7 +8,8 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned,
+    SupportedProtocolVersion,
 };
 
 use super::folder::Folder;
@@ -33,6 +34,14 @@ impl Stream {
         match self {
             Self::Plain(socket) => socket,
             Self::Tls(tls) => &tls.sock,
+        }
+    }
+
+    /// How its TLS handshake went.
+    pub fn handshake_kind(&self) -> Option<HandshakeKind> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(tls) => tls.conn.handshake_kind(),
         }
     }
 }
@@ -79,6 +88,23 @@ pub fn certificate_between(folder: &Folder, first: i32, last: i32) {
     folder.write("key.pem", &key.serialize_pem());
 }
 
+/// A client that speaks these versions, trusts the folder's `cert.pem`, and keeps the tickets that it
+/// is given.
+pub fn client_of(
+    folder: &Folder,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    let file = folder.root().join("cert.pem");
+    roots.add(CertificateDer::from_pem_file(file).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Arc::new(config)
+}
+
 impl Raw {
     /// Connects inside TLS, in one of these versions, and trusts the folder's `cert.pem`.
     #[track_caller]
@@ -87,16 +113,14 @@ impl Raw {
         folder: &Folder,
         versions: &[&'static SupportedProtocolVersion],
     ) -> Self {
-        let mut roots = RootCertStore::empty();
-        let file = folder.root().join("cert.pem");
-        roots.add(CertificateDer::from_pem_file(file).unwrap()).unwrap();
-        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_protocol_versions(versions)
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        Self::connect_tls_as(&client_of(folder, versions), port)
+    }
+
+    /// Connects inside TLS as a client that may have been here before.
+    #[track_caller]
+    pub fn connect_tls_as(client: &Arc<ClientConfig>, port: u16) -> Self {
         let name = ServerName::try_from("localhost").unwrap();
-        let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut connection = ClientConnection::new(Arc::clone(client), name).unwrap();
         let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
         socket.set_nodelay(true).unwrap();
         while connection.is_handshaking() {
