@@ -84,7 +84,7 @@ pub(super) fn hold(crowd: Crowd, target: &Target) -> Result<(), BenchError> {
 
 fn wanted(crowd: Crowd, target: &Target) -> impl ExactSizeIterator<Item = Wanted> {
     let wire = target.wire;
-    (0..crowd.clients).map(move |_| Wanted { wire, group: None, tags: crowd.tags })
+    (0..crowd.clients).map(move |_| Wanted { wire, group: None, tags: crowd.tags, own: None })
 }
 
 fn start_helper(crowd: Crowd, target: &Target) -> Result<Child, BenchError> {

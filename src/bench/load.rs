@@ -44,7 +44,8 @@ pub(super) fn run(
     let wanted = (0..load.clients).map(|at| Wanted {
         wire: target.wire,
         group: load.group_of(at, target.wire),
-        tags: 0,
+        tags: if load.tags > 0 { load.tags + 1 } else { 0 },
+        own: Some(at),
     });
     let clients = opener.open(wanted, AT_ONCE)?;
     let connected = tree.as_ref().map_or(0, Tree::resident);
@@ -74,7 +75,7 @@ fn publishers(
         publishers.push(Publisher::new(Audience::All, Pace::PerSecond(rate), (uuid, chosen)));
     }
     let wires: Vec<_> = publishers.iter().map(|one| target.wire_to(&one.to(0))).collect();
-    let wanted = wires.iter().map(|wire| Wanted { wire: *wire, group: None, tags: 0 });
+    let wanted = wires.iter().map(|wire| Wanted { wire: *wire, group: None, tags: 0, own: None });
     for ((one, client), wire) in publishers.iter_mut().zip(opener.open(wanted, 1)?).zip(&wires) {
         one.connect(client, target.clone(), *wire);
     }

@@ -34,7 +34,10 @@ pub(super) struct Client {
 pub(super) struct Wanted {
     pub(super) wire: Wire,
     pub(super) group: Option<usize>,
+    /// How many tags it carries, the group's among them.
     pub(super) tags: usize,
+    /// Whether the others are its own: then this is their value, which nobody else carries.
+    pub(super) own: Option<usize>,
 }
 
 /// Opens connections and remembers how long each took.
@@ -115,16 +118,15 @@ impl<'a> Opener<'a> {
     }
 
     fn begin(&mut self, wanted: Wanted, at: usize) -> Result<Begun, BenchError> {
-        let Wanted { wire, group, tags } = wanted;
         let from = self.sources.of(self.made);
         self.made += 1;
         let tls = self.target.tls()?;
         let mut socket = Socket::dial(self.target.address, from, tls).at("connecting")?;
-        socket.say(&self.target.opening(wire, group, tags)?).at("speaking TLS")?;
+        socket.say(&self.target.opening(&wanted)?).at("speaking TLS")?;
         self.poller.watch(socket.fd(), at as u64, Interest::ReadWrite).at("watching a socket")?;
         Ok(Begun {
             socket,
-            wire,
+            wire: wanted.wire,
             since: self.clock.nanos(),
             head: Vec::new(),
             splitter: Splitter::default(),

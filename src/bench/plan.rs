@@ -36,6 +36,8 @@ pub enum Until {
 pub struct Load {
     /// Connections that receive.
     pub clients: usize,
+    /// Tags of each that nobody else carries.
+    pub tags: usize,
     /// Who gets what.
     pub audience: Audience,
     /// How publications follow one another, all publishers together.

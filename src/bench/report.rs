@@ -14,6 +14,8 @@ use super::plan::{Audience, Load, Pace};
 pub struct LoadReport {
     /// Connections that received.
     pub clients: usize,
+    /// Tags of each that nobody else carries.
+    pub tags: usize,
     /// Groups that publications went to in turn; 1 where they went to everyone.
     pub groups: usize,
     /// Publications in flight, when that was held.
@@ -67,6 +69,7 @@ impl LoadReport {
         };
         Self {
             clients: load.clients,
+            tags: load.tags,
             groups: if let Audience::Groups(groups) = load.audience { groups } else { 1 },
             in_flight,
             rate,

@@ -84,7 +84,7 @@ impl Own {
         let sources = Sources::towards(self.target.address).at("choosing source addresses")?;
         loop {
             let mut opener = Opener::new(&self.target, &sources)?;
-            let wanted = Wanted { wire: self.target.wire, group: None, tags: 0 };
+            let wanted = Wanted { wire: self.target.wire, group: None, tags: 0, own: None };
             let Err(last) = opener.open(std::iter::once(wanted), 1) else {
                 self.started_in = Duration::from_nanos(clock.nanos());
                 return Ok(());

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use tungstenite::http::Uri;
 
 use super::error::{At, BenchError};
+use super::opening::Wanted;
 use crate::client::{Access, ServerUrl, tls};
 use crate::websocket::{Fin, Opcode, write};
 
@@ -95,20 +96,17 @@ impl Target {
         }
     }
 
-    /// The request that opens a connection of a client, with these tags.
-    pub(super) fn opening(
-        &self,
-        wire: Wire,
-        group: Option<usize>,
-        tags: usize,
-    ) -> Result<Vec<u8>, BenchError> {
+    /// The request that opens a connection of a client.
+    pub(super) fn opening(&self, wanted: &Wanted) -> Result<Vec<u8>, BenchError> {
+        let Wanted { wire, group, tags, own } = *wanted;
         let mut shown: Vec<(&'static str, String)> =
             self.access.members().map(|(name, text)| (name, text.to_owned())).collect();
         if wire == Wire::Floor {
             shown.extend(group.map(|group| (GROUP, group.to_string())));
             return Ok(request(&self.with(&shown)?, wire));
         }
-        let more = (1..tags).map(|n| (format!("tag{n}"), "yes".to_owned()));
+        let value = own.map_or_else(|| "yes".to_owned(), |client| client.to_string());
+        let more = (1..tags).map(|n| (format!("tag{n}"), value.clone()));
         let group = group.or_else(|| (tags > 0).then_some(0));
         let tags: Map<String, Value> = group
             .map(|group| (GROUP.to_owned(), group.to_string()))

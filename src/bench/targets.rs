@@ -88,6 +88,7 @@ impl Bench<'_> {
     fn plan(clients: usize, audience: Audience, pace: Pace) -> Load {
         Load {
             clients,
+            tags: 0,
             audience,
             pace,
             publishers: 1,

@@ -90,6 +90,9 @@ pub(super) struct LoadArguments {
     /// Connections that receive
     #[arg(long, default_value_t = 1000, value_name = "N")]
     clients: usize,
+    /// Tags of each of them that nobody else carries
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    tags: usize,
     /// Connections that publish
     #[arg(long, default_value_t = 1, value_name = "N")]
     publishers: usize,
@@ -295,6 +298,7 @@ impl LoadArguments {
         };
         Ok(Load {
             clients: self.clients,
+            tags: self.tags,
             audience,
             pace,
             publishers: self.publishers,
