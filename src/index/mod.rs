@@ -3,6 +3,7 @@
 #[cfg(any(test, debug_assertions))]
 mod consistency;
 mod idents;
+mod lists;
 mod members;
 mod names;
 mod places;
