@@ -5,8 +5,10 @@ use smallvec::SmallVec;
 use super::slots::{Slots, common};
 use crate::types::{Place, SlotSet, WorkerId};
 
-/// Members kept as a plain list; a bitmap of one costs as much memory as this many places.
-const FEW_MAX: usize = 32;
+/// Members kept as a plain list. So few are spread thin over workers and slots, where each bitmap
+/// owns more than a list of them all, and a change has further to go through it. Tests change
+/// forms earlier, to be short.
+const FEW_MAX: usize = if cfg!(test) { 32 } else { 256 };
 
 /// The clients of one row.
 ///

