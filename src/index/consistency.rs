@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Index;
-use super::names::{Name, NameId};
+use super::names::NameId;
 use super::places::{Entry, Reach};
 use crate::types::Place;
 
@@ -15,13 +15,14 @@ impl Index {
     /// The first disagreement, in words.
     pub fn is_consistent(&self) -> Result<(), String> {
         let mut tenants: BTreeMap<NameId, usize> = BTreeMap::new();
-        let (mut clients, mut memberships, mut named) = (0, 0, 0);
+        let (mut clients, mut memberships, mut reached, mut named) = (0, 0, 0, 0);
         for (place, entry) in self.places.iter() {
             self.entry_is_consistent(place, entry)
                 .map_err(|fault| format!("{place:?}, {:?}: {fault}", entry.uuid))?;
             *tenants.entry(entry.tenant).or_default() += 1;
             clients += 1;
             memberships += u64::try_from(entry.rows.len()).unwrap_or(u64::MAX);
+            reached += u64::from(entry.reach == Reach::Tags);
             named += usize::from(entry.ident.is_some());
         }
         equal("clients and UUIDs", &clients, &self.uuids.len())?;
@@ -29,8 +30,10 @@ impl Index {
         equal("clients with idents", &named, &self.idents.order().len())?;
         let rows: u64 = self.rows.iter().map(|(_, _, members)| members.len()).sum();
         equal("rows of clients and members of rows", &memberships, &rows)?;
-        let counted = self.tenants.iter().map(|(id, _, clients)| (id, *clients)).collect();
+        let counted = self.tenants.iter().map(|(id, _, space)| (id, space.clients)).collect();
         equal("clients of tenants", &tenants, &counted)?;
+        let everyone: u64 = self.tenants.iter().map(|(_, _, space)| space.everyone.len()).sum();
+        equal("clients that tags reach and members of everyone", &reached, &everyone)?;
         self.nothing_is_left_over()
     }
 
@@ -38,10 +41,13 @@ impl Index {
     fn entry_is_consistent(&self, place: Place, entry: &Entry) -> Result<(), String> {
         let by_uuid = self.uuids.find(entry.tenant, entry.uuid, &self.places);
         equal("its UUID leads to", &Some(place), &by_uuid)?;
-        let everyone = self.rows.find(Name::everyone(entry.tenant));
-        let expected = everyone.filter(|_| entry.reach == Reach::Tags);
-        equal("its first row", &expected, &entry.rows.first().copied())?;
-        for row in &entry.rows {
+        let space = self.tenants.get(entry.tenant).ok_or("no tenant")?;
+        let expected = entry.reach == Reach::Tags;
+        equal("among everyone", &expected, &space.everyone.contains(place))?;
+        if !expected && !entry.rows.is_empty() {
+            return Err("rows without reach".into());
+        }
+        for row in &*entry.rows {
             let members = self.rows.get(*row).ok_or_else(|| format!("no {row:?}"))?;
             if !members.contains(place) {
                 return Err(format!("absent from {row:?}"));

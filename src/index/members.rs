@@ -1,25 +1,29 @@
 //! The members of one row: which clients carry one tag.
 
+use smallvec::SmallVec;
+
 use super::slots::{Slots, common};
 use crate::types::{Place, SlotSet, WorkerId};
 
-/// Members kept as a plain list; a bitmap of one costs as much memory as this many places.
-const FEW_MAX: usize = 32;
+/// Members kept as a plain list. So few are spread thin over workers and slots, where each bitmap
+/// owns more than a list of them all, and a change has further to go through it. Tests change
+/// forms earlier, to be short.
+const FEW_MAX: usize = if cfg!(test) { 32 } else { 256 };
 
 /// The clients of one row.
 ///
-/// Most rows of a tag like `user=…` have one member: they own eight bytes, no bitmap.
+/// Most rows of a tag like `user=…` have one member: they own no memory, and no bitmap.
 #[derive(Debug)]
 pub(super) enum Members {
     /// Places in ascending order, at most [`FEW_MAX`].
-    Few(Vec<Place>),
+    Few(SmallVec<[Place; 2]>),
     /// Bitmaps in ascending order of their workers, none of them empty.
     Many(Vec<(WorkerId, Slots)>),
 }
 
 impl Default for Members {
     fn default() -> Self {
-        Self::Few(Vec::new())
+        Self::Few(SmallVec::new())
     }
 }
 
@@ -30,9 +34,6 @@ impl Members {
             Self::Few(places) => {
                 let Err(at) = places.binary_search(&place) else { return };
                 if places.len() < FEW_MAX {
-                    if places.is_empty() {
-                        places.reserve_exact(1);
-                    }
                     places.insert(at, place);
                     return;
                 }

@@ -3,10 +3,12 @@
 #[cfg(any(test, debug_assertions))]
 mod consistency;
 mod idents;
+mod lists;
 mod members;
 mod names;
 mod places;
 mod resolve;
+mod rows;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -14,19 +16,21 @@ mod text;
 mod uuids;
 
 use std::fmt;
+use std::hint::black_box;
 
 use self::idents::Idents;
 use self::members::Members;
 use self::names::{Name, NameId, Names};
-use self::places::{Entry, Places, Reach, Rows};
+use self::places::{Entry, Places, Reach};
 pub use self::resolve::{Carried, Resolved};
+use self::rows::Rows;
 use self::uuids::Uuids;
 use crate::types::{Client, ClientClass, ClientUuid, JoinNumber, Place, Tags, WorkerId};
 
 /// Who is connected, over all workers.
 ///
-/// Each tag of a tenant has a row with the places of those who carry it, and so has everyone
-/// together. Only those are in rows whom tags reach: web-type clients that take publications.
+/// Each tag of a tenant has a row with the places of those who carry it, and so has each tenant.
+/// Only those are in rows whom tags reach: web-type clients that take publications.
 /// What is no longer used (a row, an ident, a tenant) is removed with its last client.
 ///
 /// ```
@@ -58,12 +62,20 @@ use crate::types::{Client, ClientClass, ClientUuid, JoinNumber, Place, Tags, Wor
 /// ```
 #[derive(Default)]
 pub struct Index {
-    /// How many clients each tenant has.
-    tenants: Names<usize>,
+    tenants: Names<Space>,
+    /// A row for each tag.
     rows: Names<Members>,
     idents: Idents,
     uuids: Uuids,
     places: Places,
+}
+
+/// What is common to all clients of a tenant.
+#[derive(Debug, Default)]
+struct Space {
+    clients: usize,
+    /// Those whom tags reach: the answer to the query without tags.
+    everyone: Members,
 }
 
 impl Index {
@@ -88,19 +100,22 @@ impl Index {
         if tenant.is_some_and(|it| self.uuids.find(it, client.uuid, &self.places).is_some()) {
             return Err(JoinError::UuidKnown { uuid: client.uuid });
         }
-        self.admit(place, number, client);
+        let tenant = tenant.unwrap_or_else(|| self.tenants.intern(Name::tenant(&client.tenant)));
+        self.admit(place, number, client, tenant);
         Ok(())
     }
 
-    fn admit(&mut self, place: Place, number: JoinNumber, client: &Client) {
-        let tenant = self.tenants.intern(Name::tenant(&client.tenant));
-        if let Some(clients) = self.tenants.get_mut(tenant) {
-            *clients += 1;
-        }
+    fn admit(&mut self, place: Place, number: JoinNumber, client: &Client, tenant: NameId) {
         let reach = reach(client);
+        if let Some(space) = self.tenants.get_mut(tenant) {
+            space.clients += 1;
+            if reach == Reach::Tags {
+                space.everyone.insert(place);
+            }
+        }
         let rows = match reach {
             Reach::Tags => self.enter_rows(place, tenant, &client.tags),
-            Reach::Name | Reach::Nothing => Rows::new(),
+            Reach::Name | Reach::Nothing => Rows::default(),
         };
         let ident = client
             .ident
@@ -112,47 +127,53 @@ impl Index {
         self.places.put(place, entry);
     }
 
-    /// Enters a client into the row of everyone and those of its tags; tells which ones.
+    /// Enters a client into the rows of its tags; tells which ones.
     fn enter_rows(&mut self, place: Place, tenant: NameId, tags: &Tags) -> Rows {
         let names = tags.iter().map(|tag| Name::tag(tenant, tag));
-        let mut rows = Rows::with_capacity(tags.len() + 1);
-        for name in std::iter::once(Name::everyone(tenant)).chain(names) {
-            let row = self.rows.intern(name);
-            if let Some(members) = self.rows.get_mut(row) {
+        let rows: Rows = names.map(|name| self.rows.intern(name)).collect();
+        // in a loop of its own: short enough for the processor to wait for all rows at once
+        for row in &*rows {
+            if let Some(members) = self.rows.get_mut(*row) {
                 members.insert(place);
             }
-            rows.push(row);
         }
         rows
     }
 
-    fn leave_row(&mut self, place: Place, row: NameId) {
-        let Some(members) = self.rows.get_mut(row) else { return };
-        members.remove(place);
-        if members.is_empty() {
-            self.rows.remove(row);
+    fn leave_rows(&mut self, place: Place, rows: &[NameId]) {
+        for row in rows {
+            let Some(members) = self.rows.get_mut(*row) else { continue };
+            members.remove(place);
+            if members.is_empty() {
+                self.rows.remove(*row);
+            }
         }
     }
 
     /// Removes the client of a place; `None` when nobody is there.
     pub fn leave(&mut self, place: Place) -> Option<JoinNumber> {
         let entry = self.places.take(place)?;
+        // all rows are asked for before the first is waited for: worth a twelfth of a leave
+        for row in &*entry.rows {
+            black_box(self.rows.get(*row).is_some_and(Members::is_empty));
+        }
         self.uuids.remove(entry.uuid, place);
         if let Some(ident) = entry.ident {
             self.idents.remove(ident, entry.number, place);
         }
-        for row in entry.rows {
-            self.leave_row(place, row);
-        }
-        self.leave_tenant(entry.tenant);
+        self.leave_rows(place, &entry.rows);
+        self.leave_tenant(place, &entry);
         Some(entry.number)
     }
 
-    fn leave_tenant(&mut self, tenant: NameId) {
-        let Some(clients) = self.tenants.get_mut(tenant) else { return };
-        *clients -= 1;
-        if *clients == 0 {
-            self.tenants.remove(tenant);
+    fn leave_tenant(&mut self, place: Place, entry: &Entry) {
+        let Some(space) = self.tenants.get_mut(entry.tenant) else { return };
+        space.clients -= 1;
+        if entry.reach == Reach::Tags {
+            space.everyone.remove(place);
+        }
+        if space.clients == 0 {
+            self.tenants.remove(entry.tenant);
         }
     }
 
@@ -168,9 +189,8 @@ impl Index {
         let new = self.enter_rows(place, entry.tenant, tags);
         let Some(entry) = self.places.get_mut(place) else { return false };
         let old = std::mem::replace(&mut entry.rows, new.clone());
-        for row in old.into_iter().filter(|row| !new.contains(row)) {
-            self.leave_row(place, row);
-        }
+        let left: Rows = old.iter().copied().filter(|row| !new.contains(row)).collect();
+        self.leave_rows(place, &left);
         true
     }
 

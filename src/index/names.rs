@@ -44,14 +44,9 @@ impl<'a> Name<'a> {
         Self { tenant, name: tag.name().as_bytes(), value: tag.value().as_bytes() }
     }
 
-    /// The row of everyone in a tenant: it stands among the tags, where no tag has an empty name.
-    pub(super) fn everyone(tenant: NameId) -> Self {
-        Self { tenant, name: b"", value: b"" }
-    }
-
     /// Its value, if it is a tag of this name.
     pub(super) fn value_of_tag(self, name: &str) -> Option<&'a [u8]> {
-        (!name.is_empty() && self.name == name.as_bytes()).then_some(self.value)
+        (self.name == name.as_bytes()).then_some(self.value)
     }
 
     /// The tenant it is in.
@@ -81,9 +76,16 @@ fn widen(length: usize) -> u64 {
 #[derive(Debug)]
 pub(super) struct Names<V> {
     hasher: RandomState,
-    ids: HashTable<NameId>,
+    ids: HashTable<Known>,
     records: Vec<Option<Record<V>>>,
     free: Vec<NameId>,
+}
+
+/// A name in the table of ids, with half of its hash: a table that grows reads nothing else.
+#[derive(Debug)]
+struct Known {
+    hash: u32,
+    id: NameId,
 }
 
 /// One name as it is kept.
@@ -128,15 +130,15 @@ impl<V> Default for Names<V> {
 impl<V: Default> Names<V> {
     /// The id of a name, which gets one if it had none.
     pub(super) fn intern(&mut self, name: Name<'_>) -> NameId {
-        let Self { hasher, ids, records, free } = self;
-        let same = |id: &NameId| known(records, *id).is_some_and(|record| record.name() == name);
-        let hash = |id: &NameId| known(records, *id).map_or(0, |it| hasher.hash_one(it.name()));
-        let vacant = match ids.entry(hasher.hash_one(name), same, hash) {
-            Entry::Occupied(entry) => return *entry.get(),
+        let hash = half(self.hasher.hash_one(name));
+        let Self { ids, records, free, .. } = self;
+        let same = |it: &Known| it.hash == hash && is(records, it.id, name);
+        let vacant = match ids.entry(spread(hash), same, |it| spread(it.hash)) {
+            Entry::Occupied(entry) => return entry.get().id,
             Entry::Vacant(vacant) => vacant,
         };
         let id = free.pop().unwrap_or_else(|| next_id(records.len()));
-        vacant.insert(id);
+        vacant.insert(Known { hash, id });
         let record = Some(Record::new(name, V::default()));
         match records.get_mut(id.at()) {
             Some(place) => *place = record,
@@ -149,8 +151,9 @@ impl<V: Default> Names<V> {
 impl<V> Names<V> {
     /// The id of a name, if it has one.
     pub(super) fn find(&self, name: Name<'_>) -> Option<NameId> {
-        let same = |id: &NameId| known(&self.records, *id).is_some_and(|it| it.name() == name);
-        self.ids.find(self.hasher.hash_one(name), same).copied()
+        let hash = half(self.hasher.hash_one(name));
+        let same = |it: &Known| it.hash == hash && is(&self.records, it.id, name);
+        self.ids.find(spread(hash), same).map(|it| it.id)
     }
 
     /// What a name stands for.
@@ -171,8 +174,8 @@ impl<V> Names<V> {
     /// Forgets a name; its id may be given to another one.
     pub(super) fn remove(&mut self, id: NameId) {
         let Some(record) = self.records.get_mut(id.at()).and_then(Option::take) else { return };
-        let hash = self.hasher.hash_one(record.name());
-        if let Ok(entry) = self.ids.find_entry(hash, |known| *known == id) {
+        let hash = half(self.hasher.hash_one(record.name()));
+        if let Ok(entry) = self.ids.find_entry(spread(hash), |known| known.id == id) {
             entry.remove();
         }
         self.free.push(id);
@@ -186,7 +189,7 @@ impl<V> Names<V> {
     /// Every name with its id and what it stands for.
     #[cfg(any(test, debug_assertions))]
     pub(super) fn iter(&self) -> impl Iterator<Item = (NameId, Name<'_>, &V)> {
-        self.ids.iter().filter_map(|id| {
+        self.ids.iter().filter_map(|Known { id, .. }| {
             known(&self.records, *id).map(|record| (*id, record.name(), &record.value))
         })
     }
@@ -194,6 +197,20 @@ impl<V> Names<V> {
 
 fn known<V>(records: &[Option<Record<V>>], id: NameId) -> Option<&Record<V>> {
     records.get(id.at())?.as_ref()
+}
+
+fn is<V>(records: &[Option<Record<V>>], id: NameId, name: Name<'_>) -> bool {
+    known(records, id).is_some_and(|record| record.name() == name)
+}
+
+fn half(hash: u64) -> u32 {
+    u32::try_from(hash >> 32).unwrap_or(u32::MAX)
+}
+
+/// A hash for a table from the 32 bits that are kept: the table takes its place from the low bits
+/// and its check from the high ones.
+pub(super) fn spread(half: u32) -> u64 {
+    u64::from(half) << 32 | u64::from(half)
 }
 
 #[expect(clippy::expect_used, reason = "four thousand million names need 200 GB first")]

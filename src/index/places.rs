@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use smallvec::SmallVec;
-
 use super::names::NameId;
+use super::rows::Rows;
 use crate::types::{ClientUuid, JoinNumber, Place, Slot, WorkerId};
 
 /// Entries of one page. Slots are dense, as a worker reuses them; pages keep a table of a million
@@ -13,22 +12,22 @@ use crate::types::{ClientUuid, JoinNumber, Place, Slot, WorkerId};
 const PAGE_SLOTS: u32 = 512;
 
 /// What the index keeps of one client; the texts stand in [`super::names::Names`].
+///
+/// As large as a cache line, and on one: a change reads an entry that is in no cache.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Entry {
     pub(super) uuid: ClientUuid,
     pub(super) number: JoinNumber,
     pub(super) tenant: NameId,
     /// Only of those whom an ident can reach.
     pub(super) ident: Option<NameId>,
-    /// The row of everyone and those of its tags; none unless it is reached by them.
+    /// Those of its tags; none unless it is reached by them.
     pub(super) rows: Rows,
     pub(super) reach: Reach,
 }
 
-/// Row ids; five tags and everyone need no memory of their own.
-pub(super) type Rows = SmallVec<[NameId; 6]>;
-
-const _: () = assert!(size_of::<Option<Entry>>() <= 72, "a million clients are 72 MB of entries");
+const _: () = assert!(size_of::<Option<Entry>>() == 64, "a million clients are 64 MB of entries");
 
 /// What reaches a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,19 +50,32 @@ pub(super) struct Places {
 /// The entries of one worker.
 #[derive(Debug, Default)]
 struct Seat {
-    pages: BTreeMap<u32, Page>,
+    /// In ascending order of their numbers, none of them empty.
+    pages: Vec<Page>,
     clients: usize,
+}
+
+impl Seat {
+    fn page(&self, number: u32) -> Result<usize, usize> {
+        // slots are dense, so page n is nearly always the n-th
+        let nth = usize::try_from(number).unwrap_or(usize::MAX);
+        if self.pages.get(nth).is_some_and(|page| page.number == number) {
+            return Ok(nth);
+        }
+        self.pages.binary_search_by_key(&number, |page| page.number)
+    }
 }
 
 #[derive(Debug)]
 struct Page {
+    number: u32,
     entries: Box<[Option<Entry>]>,
     clients: usize,
 }
 
 impl Page {
-    fn new() -> Self {
-        Self { entries: (0..PAGE_SLOTS).map(|_| None).collect(), clients: 0 }
+    fn new(number: u32) -> Self {
+        Self { number, entries: (0..PAGE_SLOTS).map(|_| None).collect(), clients: 0 }
     }
 }
 
@@ -71,9 +83,13 @@ impl Places {
     /// Puts an entry to its place, which must be free: see [`Self::get`].
     pub(super) fn put(&mut self, place: Place, entry: Entry) {
         debug_assert!(self.get(place).is_none(), "a place is given to one client");
-        let (page, at) = split(place.slot);
+        let (number, at) = split(place.slot);
         let seat = self.seats.entry(place.worker).or_default();
-        let page = seat.pages.entry(page).or_insert_with(Page::new);
+        let page = seat.page(number).unwrap_or_else(|page| {
+            seat.pages.insert(page, Page::new(number));
+            page
+        });
+        let Some(page) = seat.pages.get_mut(page) else { return };
         let Some(free) = page.entries.get_mut(at) else { return };
         *free = Some(entry);
         page.clients += 1;
@@ -83,28 +99,31 @@ impl Places {
 
     /// The entry of a place.
     pub(super) fn get(&self, place: Place) -> Option<&Entry> {
-        let (page, at) = split(place.slot);
-        self.seats.get(&place.worker)?.pages.get(&page)?.entries.get(at)?.as_ref()
+        let (number, at) = split(place.slot);
+        let seat = self.seats.get(&place.worker)?;
+        seat.pages.get(seat.page(number).ok()?)?.entries.get(at)?.as_ref()
     }
 
     /// The entry of a place, to change it.
     pub(super) fn get_mut(&mut self, place: Place) -> Option<&mut Entry> {
-        let (page, at) = split(place.slot);
+        let (number, at) = split(place.slot);
         let seat = self.seats.get_mut(&place.worker)?;
-        seat.pages.get_mut(&page)?.entries.get_mut(at)?.as_mut()
+        let page = seat.page(number).ok()?;
+        seat.pages.get_mut(page)?.entries.get_mut(at)?.as_mut()
     }
 
     /// Frees a place, and all memory that only it needed.
     pub(super) fn take(&mut self, place: Place) -> Option<Entry> {
         let (number, at) = split(place.slot);
         let seat = self.seats.get_mut(&place.worker)?;
-        let page = seat.pages.get_mut(&number)?;
+        let nth = seat.page(number).ok()?;
+        let page = seat.pages.get_mut(nth)?;
         let entry = page.entries.get_mut(at)?.take()?;
         page.clients -= 1;
         seat.clients -= 1;
         self.clients -= 1;
         if page.clients == 0 {
-            seat.pages.remove(&number);
+            seat.pages.remove(nth);
         }
         if seat.clients == 0 {
             self.seats.remove(&place.worker);
@@ -114,8 +133,8 @@ impl Places {
 
     /// The places of a worker's last page, from the last to the first; `None` when it has none.
     pub(super) fn last_of(&self, worker: WorkerId) -> Option<Vec<Place>> {
-        let (number, page) = self.seats.get(&worker)?.pages.last_key_value()?;
-        let taken = slots_of(*number).zip(&page.entries).filter(|(_, entry)| entry.is_some());
+        let page = self.seats.get(&worker)?.pages.last()?;
+        let taken = slots_of(page.number).zip(&page.entries).filter(|(_, entry)| entry.is_some());
         let mut places: Vec<Place> =
             taken.map(|(slot, _)| Place { worker, slot: Slot(slot) }).collect();
         places.reverse();
@@ -136,8 +155,8 @@ impl Places {
     #[cfg(any(test, debug_assertions))]
     pub(super) fn iter(&self) -> impl Iterator<Item = (Place, &Entry)> {
         self.seats.iter().flat_map(|(worker, seat)| {
-            seat.pages.iter().flat_map(|(number, page)| {
-                slots_of(*number).zip(&page.entries).filter_map(|(slot, entry)| {
+            seat.pages.iter().flat_map(|page| {
+                slots_of(page.number).zip(&page.entries).filter_map(|(slot, entry)| {
                     Some((Place { worker: *worker, slot: Slot(slot) }, entry.as_ref()?))
                 })
             })

@@ -126,10 +126,7 @@ impl Index {
 
     fn matching(&self, tenant: NameId, query: &TagQuery) -> Vec<(WorkerId, SlotSet)> {
         if query.is_empty() {
-            let everyone = self.rows.find(Name::everyone(tenant));
-            return everyone
-                .and_then(|row| self.rows.get(row))
-                .map_or_else(Vec::new, Members::sets);
+            return self.tenants.get(tenant).map_or_else(Vec::new, |space| space.everyone.sets());
         }
         let row = |tag| self.rows.get(self.rows.find(Name::tag(tenant, tag))?);
         // a tag without a row is one that nobody carries

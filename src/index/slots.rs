@@ -2,6 +2,7 @@
 
 use roaring::RoaringBitmap;
 
+use super::lists::Lists;
 use crate::types::{Slot, SlotSet};
 
 /// Slots for one member of a row at which plain bits cost as much memory as compressed ones (two
@@ -27,9 +28,17 @@ pub(super) struct Slots {
 #[derive(Debug)]
 enum Form {
     Sparse(RoaringBitmap),
-    /// Bit n of word m is slot 64 m + n.
-    Dense(Vec<u64>),
+    Dense(Vec<Block>),
 }
+
+/// Words of plain bits that are kept and looked at together.
+const BLOCK_WORDS: usize = 64;
+const BLOCK_SLOTS: u32 = 64 * 64;
+
+/// Bit n of word m is slot 64 m + n of the block.
+type Block = [u64; BLOCK_WORDS];
+
+const EMPTY: Block = [0; BLOCK_WORDS];
 
 impl Slots {
     pub(super) fn new() -> Self {
@@ -43,7 +52,7 @@ impl Slots {
     pub(super) fn contains(&self, slot: Slot) -> bool {
         match &self.form {
             Form::Sparse(slots) => slots.contains(slot.0),
-            Form::Dense(words) => contains(words, slot.0),
+            Form::Dense(blocks) => contains(blocks, slot.0),
         }
     }
 
@@ -51,16 +60,16 @@ impl Slots {
     pub(super) fn insert(&mut self, slot: Slot) {
         let new = match &mut self.form {
             Form::Sparse(slots) => slots.insert(slot.0),
-            Form::Dense(words) => {
-                let (at, bit) = split(slot.0);
-                if at >= words.len() && words_of(at + 1) > (self.len + 1) * SPARSE_SLOTS_EACH {
-                    self.form = Form::Sparse(sparse(words));
-                    return self.insert(slot);
+            Form::Dense(blocks) => {
+                let (block, word, bit) = split(slot.0);
+                if block >= blocks.len() {
+                    if slots_of(block + 1) > (self.len + 1) * SPARSE_SLOTS_EACH {
+                        self.form = Form::Sparse(compressed(&[blocks]));
+                        return self.insert(slot);
+                    }
+                    blocks.resize(block + 1, EMPTY);
                 }
-                if at >= words.len() {
-                    words.resize(at + 1, 0);
-                }
-                words.get_mut(at).is_some_and(|word| {
+                blocks.get_mut(block).and_then(|it| it.get_mut(word)).is_some_and(|word| {
                     let new = *word & bit == 0;
                     *word |= bit;
                     new
@@ -79,27 +88,28 @@ impl Slots {
         if self.len < DENSE_MIN || u64::from(last) >= self.len * DENSE_SLOTS_EACH {
             return;
         }
-        let mut words = vec![0; split(last).0 + 1];
+        let mut blocks = vec![EMPTY; split(last).0 + 1];
         for slot in slots {
-            let (at, bit) = split(slot);
-            if let Some(word) = words.get_mut(at) {
+            let (block, word, bit) = split(slot);
+            if let Some(word) = blocks.get_mut(block).and_then(|it| it.get_mut(word)) {
                 *word |= bit;
             }
         }
-        self.form = Form::Dense(words);
+        self.form = Form::Dense(blocks);
     }
 
     /// Removes a slot, if it is in it.
     pub(super) fn remove(&mut self, slot: Slot) {
         match &mut self.form {
             Form::Sparse(slots) => self.len -= u64::from(slots.remove(slot.0)),
-            Form::Dense(words) => {
-                let (at, bit) = split(slot.0);
-                let Some(word) = words.get_mut(at).filter(|word| **word & bit != 0) else { return };
+            Form::Dense(blocks) => {
+                let (block, word, bit) = split(slot.0);
+                let word = blocks.get_mut(block).and_then(|it| it.get_mut(word));
+                let Some(word) = word.filter(|word| **word & bit != 0) else { return };
                 *word &= !bit;
                 self.len -= 1;
-                if words_of(words.len()) > self.len * SPARSE_SLOTS_EACH {
-                    self.form = Form::Sparse(sparse(words));
+                if slots_of(blocks.len()) > self.len * SPARSE_SLOTS_EACH {
+                    self.form = Form::Sparse(compressed(&[blocks]));
                 }
             }
         }
@@ -109,7 +119,7 @@ impl Slots {
     pub(super) fn to_set(&self) -> SlotSet {
         SlotSet(match &self.form {
             Form::Sparse(slots) => slots.clone(),
-            Form::Dense(words) => compressed(words),
+            Form::Dense(blocks) => compressed(&[blocks]),
         })
     }
 }
@@ -120,67 +130,93 @@ pub(super) fn common(sets: &[&Slots]) -> SlotSet {
     for set in sets {
         match &set.form {
             Form::Sparse(slots) => sparse.push((set.len, slots)),
-            Form::Dense(words) => dense.push(words.as_slice()),
+            Form::Dense(blocks) => dense.push(blocks.as_slice()),
         }
     }
     sparse.sort_by_key(|(len, _)| *len);
     let mut sparse = sparse.into_iter().map(|(_, slots)| slots);
-    let Some(first) = sparse.next() else { return SlotSet(compressed(&common_words(&dense))) };
+    let Some(first) = sparse.next() else { return SlotSet(compressed(&dense)) };
     let mut slots = sparse.next().map_or_else(|| first.clone(), |second| first & second);
     sparse.for_each(|more| slots &= more);
     if !dense.is_empty() {
-        let inside = |slot: &u32| dense.iter().all(|words| contains(words, *slot));
+        let inside = |slot: &u32| dense.iter().all(|blocks| contains(blocks, *slot));
         slots = sorted(slots.iter().filter(inside));
     }
     SlotSet(slots)
 }
 
-fn common_words(sets: &[&[u64]]) -> Vec<u64> {
-    let Some(shortest) = sets.iter().min_by_key(|words| words.len()) else { return Vec::new() };
-    let mut common = shortest.to_vec();
-    for words in sets.iter().filter(|words| !std::ptr::eq(**words, *shortest)) {
-        common.iter_mut().zip(*words).for_each(|(word, other)| *word &= other);
-    }
-    common
-}
-
-/// Whichever of the two ways is faster; a sample tells how dense the bits are.
-fn compressed(words: &[u64]) -> RoaringBitmap {
+/// What these have in common, whichever of the two ways is faster; a sample tells how dense it is.
+fn compressed(sets: &[&[Block]]) -> RoaringBitmap {
     const SAMPLE_EVERY: usize = 16;
-    let sampled: u64 =
-        words.iter().step_by(SAMPLE_EVERY).map(|word| u64::from(word.count_ones())).sum();
-    if sampled * DENSE_SLOTS_EACH < words_of(words.len() / SAMPLE_EVERY) {
-        return sparse(words);
+    let count = sets.iter().map(|blocks| blocks.len()).min().unwrap_or(0);
+    let mut block = EMPTY;
+    let (mut sampled, mut found) = (0, 0);
+    for at in (0..count).step_by(SAMPLE_EVERY) {
+        intersect(sets, at, &mut block);
+        sampled += u64::from(BLOCK_SLOTS);
+        found += block.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
     }
-    let mut bytes = vec![0; size_of_val(words)];
-    for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
-        *bytes = word.to_le_bytes();
+    let few = found * DENSE_SLOTS_EACH < sampled;
+    if let Some(slots) = few.then(|| listed(sets, count)).flatten() {
+        return slots;
+    }
+    let mut bytes = vec![0; count * size_of::<Block>()];
+    for (at, bytes) in bytes.chunks_exact_mut(size_of::<Block>()).enumerate() {
+        intersect(sets, at, &mut block);
+        let words = bytes.as_chunks_mut().0.iter_mut().zip(&block);
+        words.for_each(|(bytes, word)| *bytes = word.to_le_bytes());
     }
     RoaringBitmap::from_lsb0_bytes(0, &bytes)
 }
 
-/// First which words have bits, then which bits: a branch for each word would be guessed wrong
-/// for each slot that is found, which took half of the time of a query.
-fn sparse(words: &[u64]) -> RoaringBitmap {
-    let mut slots = Vec::new();
-    let mut first = 0_u32;
-    for block in words.chunks(64) {
-        let used = (0..).zip(block).fold(0, |used, (at, word)| used | u64::from(*word != 0) << at);
-        for at in ones(used) {
-            let word = usize::try_from(at).ok().and_then(|at| block.get(at));
-            slots.extend(ones(word.copied().unwrap_or(0)).map(|bit| first + 64 * at + bit));
-        }
-        first = first.wrapping_add(64 * 64);
+/// What these have in common in one block, which each of them has.
+///
+/// Each set is read once and nothing is written but this block; three sets go through the
+/// registers at once, which is a quarter faster than one after the other.
+fn intersect(sets: &[&[Block]], at: usize, common: &mut Block) {
+    let mut blocks = sets.iter().filter_map(|set| set.get(at));
+    let Some(first) = blocks.next() else { return };
+    let second = blocks.next().unwrap_or(first);
+    let third = blocks.next().unwrap_or(first);
+    let three = first.iter().zip(second).zip(third);
+    common.iter_mut().zip(three).for_each(|(word, ((a, b), c))| *word = a & b & c);
+    for more in blocks {
+        common.iter_mut().zip(more).for_each(|(word, other)| *word &= other);
     }
-    sorted(slots)
+}
+
+/// What these have in common, slot by slot; `None` when there is more than lists may have.
+///
+/// First which four words have bits, then which bits: a branch for each word would be guessed
+/// wrong for each slot that is found, which took half of the time of a query.
+fn listed(sets: &[&[Block]], count: usize) -> Option<RoaringBitmap> {
+    let mut lists = Lists::default();
+    let mut block = EMPTY;
+    for at in 0..count {
+        intersect(sets, at, &mut block);
+        let (fours, _) = block.as_chunks();
+        let any = |[a, b, c, d]: &[u64; 4]| u64::from(a | b | c | d != 0);
+        let used = (0..).zip(fours).fold(0, |used, (four, words)| used | any(words) << four);
+        let first = u32::try_from(at).ok()?.checked_mul(BLOCK_SLOTS)?;
+        for four in ones(used) {
+            let Some([a, b, c, d]) = fours.get(usize::from(four)) else { break };
+            let first = first + 256 * u32::from(four);
+            lists.push(first, *a);
+            lists.push(first + 64, *b);
+            lists.push(first + 128, *c);
+            lists.push(first + 192, *d);
+        }
+        lists.end(first);
+    }
+    lists.bitmap()
 }
 
 /// The numbers of the bits that are set.
-fn ones(mut word: u64) -> impl Iterator<Item = u32> {
+fn ones(mut word: u64) -> impl Iterator<Item = u8> {
     std::iter::from_fn(move || {
         let bit = (word != 0).then(|| word.trailing_zeros())?;
         word &= word - 1;
-        Some(bit)
+        u8::try_from(bit).ok()
     })
 }
 
@@ -192,20 +228,21 @@ fn sorted(slots: impl IntoIterator<Item = u32>) -> RoaringBitmap {
     })
 }
 
-fn contains(words: &[u64], slot: u32) -> bool {
-    let (at, bit) = split(slot);
-    words.get(at).is_some_and(|word| word & bit != 0)
+fn contains(blocks: &[Block], slot: u32) -> bool {
+    let (block, word, bit) = split(slot);
+    blocks.get(block).and_then(|it| it.get(word)).is_some_and(|word| word & bit != 0)
 }
 
-/// The word of a slot, and its bit in it.
-fn split(slot: u32) -> (usize, u64) {
+/// The block of a slot, its word in that, and its bit in that.
+fn split(slot: u32) -> (usize, usize, u64) {
     // lossless: the crate is built for targets of 32 bits and more
-    (usize::try_from(slot / 64).unwrap_or(usize::MAX), 1 << (slot % 64))
+    let word = usize::try_from(slot / 64).unwrap_or(usize::MAX);
+    (word / BLOCK_WORDS, word % BLOCK_WORDS, 1 << (slot % 64))
 }
 
-/// Slots that so many words have room for.
-fn words_of(words: usize) -> u64 {
-    u64::try_from(words).unwrap_or(u64::MAX).saturating_mul(64)
+/// Slots that so many blocks have room for.
+fn slots_of(blocks: usize) -> u64 {
+    u64::try_from(blocks).unwrap_or(u64::MAX).saturating_mul(u64::from(BLOCK_SLOTS))
 }
 
 #[cfg(test)]
@@ -221,7 +258,7 @@ mod tests {
         slots
     }
 
-    fn listed(set: &SlotSet) -> Vec<u32> {
+    fn numbers(set: &SlotSet) -> Vec<u32> {
         set.0.iter().collect()
     }
 
@@ -237,7 +274,7 @@ mod tests {
             own.remove(Slot(slot));
         }
         assert!(!is_dense(&own));
-        assert_eq!((listed(&own.to_set()), own.len()), (vec![99_999], 1));
+        assert_eq!((numbers(&own.to_set()), own.len()), (vec![99_999], 1));
     }
 
     #[test]
@@ -249,7 +286,17 @@ mod tests {
         own.remove(Slot(u32::MAX));
         (10_000..10_300).for_each(|slot| own.insert(Slot(slot)));
         assert!(is_dense(&own));
-        assert_eq!(listed(&own.to_set()), (0..10_300).collect::<Vec<_>>());
+        assert_eq!(numbers(&own.to_set()), (0..10_300).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn more_than_a_list_may_have_is_found_where_a_sample_sees_none() {
+        let crowd = 2 * BLOCK_SLOTS..4 * BLOCK_SLOTS;
+        let [mut one, mut other] = [slots(crowd.clone()), slots(crowd.clone())];
+        (0..100_000).step_by(1_000).for_each(|slot| one.insert(Slot(slot)));
+        other.insert(Slot(100_000));
+        assert!(is_dense(&one) && is_dense(&other));
+        assert_eq!(numbers(&common(&[&one, &other])), crowd.collect::<Vec<_>>());
     }
 
     proptest! {
@@ -285,7 +332,7 @@ mod tests {
             let expected: Vec<u32> = (0..60_000)
                 .filter(|slot| all.iter().all(|set| set.contains(Slot(*slot))))
                 .collect();
-            prop_assert_eq!(listed(&common(&all.iter().collect::<Vec<_>>())), expected);
+            prop_assert_eq!(numbers(&common(&all.iter().collect::<Vec<_>>())), expected);
         }
     }
 }

@@ -20,7 +20,9 @@ impl Text {
         let Some((length, place)) = fits else {
             return Self::Heap([first, second].concat().into());
         };
-        place.iter_mut().zip(first.iter().chain(second)).for_each(|(to, from)| *to = *from);
+        let (before, after) = place.split_at_mut(first.len());
+        before.copy_from_slice(first);
+        after.copy_from_slice(second);
         Self::Inline { length, bytes }
     }
 

@@ -2,7 +2,7 @@
 
 use hashbrown::HashTable;
 
-use super::names::NameId;
+use super::names::{NameId, spread};
 use super::places::Places;
 use crate::types::{ClientUuid, Place};
 
@@ -59,9 +59,4 @@ impl Uuids {
 fn fold(uuid: ClientUuid) -> u32 {
     let (words, _) = uuid.0.as_chunks::<4>();
     words.iter().fold(0, |fold, word| fold.rotate_left(8) ^ u32::from_le_bytes(*word))
-}
-
-/// The table takes its place from the low bits and its check from the high ones.
-fn spread(fold: u32) -> u64 {
-    u64::from(fold) << 32 | u64::from(fold)
 }

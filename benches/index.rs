@@ -1,0 +1,235 @@
+//! What the index costs with a million clients of five tags each: query, join, leave, resolve.
+//!
+//! `cargo bench --bench index`, under two minutes; the million is made once. Join and leave go to
+//! places at random, none of which was touched for the last fifty thousand changes: what they cost
+//! is mostly memory that is in no cache.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark may stop at the first surprise"
+)]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use tagcast::index::Index;
+use tagcast::types::{
+    Address, Client, ClientClass, ClientUuid, JoinNumber, Place, Slot, Tag, Tags, Tenant, WorkerId,
+};
+
+const CLIENTS: u32 = 1_000_000;
+/// Places without a client: as many changes are between a leave and the join that fills its place.
+const VACANT: u32 = 50_000;
+const WORKERS: u32 = 4;
+/// Changes between two looks at the clock.
+const BATCH: u64 = 500;
+
+/// Names of tags, and how many values each has: rows of 100,000, of 1,000 and of one client.
+const TAGS: [(&str, u32); 5] =
+    [("lang", 10), ("plan", 10), ("region", 10), ("room", 1_000), ("user", CLIENTS + VACANT)];
+
+/// A million clients, and the order in which places are left and taken again.
+struct Crowd {
+    index: Index,
+    uuids: Vec<ClientUuid>,
+    order: Vec<u32>,
+    leaves: usize,
+    joins: usize,
+    chance: Chance,
+}
+
+impl Crowd {
+    fn new() -> Self {
+        let mut chance = Chance(4);
+        let mut order: Vec<u32> = (0..CLIENTS + VACANT).collect();
+        for at in (1..order.len()).rev() {
+            let below = u32::try_from(at + 1).unwrap();
+            order.swap(at, usize::try_from(chance.below(below)).unwrap());
+        }
+        let uuids = order.iter().map(|_| chance.uuid()).collect();
+        let mut crowd = Self { index: Index::default(), uuids, order, leaves: 0, joins: 0, chance };
+        // in the order of slots, as a worker gives them
+        let mut absent = vec![false; crowd.order.len()];
+        let vacant = usize::try_from(VACANT).unwrap();
+        crowd.order[..vacant].iter().for_each(|at| absent[usize::try_from(*at).unwrap()] = true);
+        crowd.leaves = vacant;
+        for (number, _) in (0..).zip(absent).filter(|(_, absent)| !absent) {
+            let client = crowd.client(number);
+            crowd.index.join(place(number), JoinNumber(number.into()), &client).unwrap();
+        }
+        crowd
+    }
+
+    /// The client of a number: always the same tags.
+    fn client(&self, number: u32) -> Client {
+        let mut chance = Chance(number.into());
+        let tags = TAGS.map(|(name, values)| {
+            let value = if values > CLIENTS { number } else { chance.below(values) };
+            Tag::new(name, &value.to_string()).unwrap()
+        });
+        Client {
+            tenant: Tenant::shared(),
+            uuid: self.uuids[usize::try_from(number).unwrap()],
+            ident: None,
+            tags: Tags::new(tags).unwrap(),
+            class: ClientClass::Web,
+            takes_publications: true,
+            ip: "192.0.2.1".parse().unwrap(),
+        }
+    }
+
+    /// Lets clients leave; how long that took.
+    fn leave(&mut self, clients: u64) -> Duration {
+        let numbers = next(&self.order, &mut self.leaves, clients);
+        let places: Vec<Place> = numbers.iter().map(|number| place(*number)).collect();
+        timed(|| {
+            for place in places {
+                black_box(self.index.leave(place)).unwrap();
+            }
+        })
+    }
+
+    /// Lets new clients join at places that were left; how long that took.
+    fn join(&mut self, clients: u64) -> Duration {
+        let numbers = next(&self.order, &mut self.joins, clients);
+        for number in &numbers {
+            self.uuids[usize::try_from(*number).unwrap()] = self.chance.uuid();
+        }
+        let joining: Vec<(Place, Client)> =
+            numbers.iter().map(|number| (place(*number), self.client(*number))).collect();
+        timed(|| {
+            for (place, client) in &joining {
+                self.index.join(*place, JoinNumber(7), client).unwrap();
+            }
+        })
+    }
+}
+
+/// The next numbers of the order, which begins again at its end.
+fn next(order: &[u32], done: &mut usize, count: u64) -> Vec<u32> {
+    let count = usize::try_from(count).unwrap();
+    let numbers = (*done..*done + count).map(|at| order[at % order.len()]).collect();
+    *done += count;
+    numbers
+}
+
+fn place(number: u32) -> Place {
+    let worker = WorkerId(u16::try_from(number % WORKERS).unwrap());
+    Place { worker, slot: Slot(number / WORKERS) }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+fn timed(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+/// Numbers by chance, the same in every run (SplitMix64).
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    fn below(&mut self, end: u32) -> u32 {
+        u32::try_from(((self.next() >> 32) * u64::from(end)) >> 32).unwrap()
+    }
+
+    fn uuid(&mut self) -> ClientUuid {
+        ClientUuid((u128::from(self.next()) << 64 | u128::from(self.next())).to_le_bytes())
+    }
+}
+
+fn changes(criterion: &mut Criterion, crowd: &mut Crowd) {
+    let mut group = criterion.benchmark_group("change");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("leave", |bencher| {
+        bencher.iter_custom(|clients| {
+            batches(clients, |batch| {
+                let spent = crowd.leave(batch);
+                crowd.join(batch);
+                spent
+            })
+        });
+    });
+    group.bench_function("join", |bencher| {
+        bencher.iter_custom(|clients| {
+            batches(clients, |batch| {
+                let spent = crowd.join(batch);
+                crowd.leave(batch);
+                spent
+            })
+        });
+    });
+    group.finish();
+}
+
+fn batches(mut left: u64, mut change: impl FnMut(u64) -> Duration) -> Duration {
+    let mut spent = Duration::ZERO;
+    while left > 0 {
+        let batch = left.min(BATCH);
+        spent += change(batch);
+        left -= batch;
+    }
+    spent
+}
+
+fn resolves(criterion: &mut Criterion, crowd: &mut Crowd) {
+    let mut group = criterion.benchmark_group("resolve");
+    let tenant = Tenant::shared();
+    for query in ["lang=3 plan=4 region=5", "lang=3 plan=4 room=5", "lang=3 room=5 user=6"] {
+        let pairs = query.split(' ').map(|pair| pair.split_once('=').unwrap());
+        let tags = Tags::new(pairs.map(|(name, value)| Tag::new(name, value).unwrap())).unwrap();
+        let address = Address::matching(tags);
+        let resolve = || crowd.index.resolve(&tenant, black_box(&address));
+        let found: u64 = resolve().sets.iter().map(|(_, slots)| slots.0.len()).sum();
+        let id = BenchmarkId::new(query, format!("{found} clients"));
+        group.bench_function(id, |bencher| bencher.iter(resolve));
+    }
+    let everyone = Address::everyone();
+    group.bench_function("everyone", |bencher| {
+        bencher.iter(|| crowd.index.resolve(&tenant, black_box(&everyone)));
+    });
+    group.bench_function("a UUID", |bencher| {
+        let uuids: Vec<ClientUuid> = (0..100_000)
+            .map(|_| crowd.uuids[usize::try_from(crowd.chance.below(CLIENTS)).unwrap()])
+            .collect();
+        let mut next = uuids.iter().cycle();
+        bencher.iter(|| {
+            let address = Address::first(next.next().copied(), None);
+            crowd.index.resolve(&tenant, black_box(&address))
+        });
+    });
+    group.finish();
+}
+
+/// Bytes of memory that this process holds.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+#[expect(clippy::print_stdout, reason = "where criterion prints too")]
+fn main() {
+    let mut crowd = Crowd::new();
+    // the order and the UUIDs are the benchmark's own
+    let own = crowd.order.len() * (size_of::<u32>() + size_of::<ClientUuid>());
+    let bytes = resident() - u64::try_from(own).unwrap();
+    println!("{} bytes of memory for each of {CLIENTS} clients", bytes / u64::from(CLIENTS));
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(5))
+        .sample_size(50)
+        .configure_from_args();
+    resolves(&mut criterion, &mut crowd);
+    changes(&mut criterion, &mut crowd);
+    criterion.final_summary();
+}
