@@ -2,11 +2,12 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, Ipv4Addr};
+use std::process::Command;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::clock::Clock;
-use super::error::BenchError;
+use super::error::{At, BenchError};
 use super::process::Tree;
 use super::report::grouped;
 use crate::index::Index;
@@ -25,7 +26,7 @@ const MOVED: u64 = 100_000;
 const QUERIES: u32 = 2_000;
 
 /// What the index costs with 1,000,000 clients of five tags each.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IndexReport {
     /// Clients in the index.
     pub clients: u64,
@@ -60,6 +61,18 @@ pub fn index() -> Result<IndexReport, BenchError> {
     let (query_us, matching) = query(&index, clock)?;
     let bytes_per_client = bytes / CLIENTS;
     Ok(IndexReport { clients: CLIENTS, query_us, matching, join_us, leave_us, bytes_per_client })
+}
+
+/// As [`index`], in another process of this program.
+///
+/// # Errors
+///
+/// When it cannot be started, or says something else.
+pub fn index_apart() -> Result<IndexReport, BenchError> {
+    let mut command = Command::new(std::env::current_exe().at("finding this program")?);
+    let output = command.args(["bench", "index", "--json"]).output().at("measuring the index")?;
+    serde_json::from_slice(&output.stdout)
+        .map_err(|error| BenchError::Plan(format!("the index was not measured: {error}")))
 }
 
 fn churn(index: &mut Index, clock: Clock) -> Result<(f64, f64), BenchError> {

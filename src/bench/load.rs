@@ -28,8 +28,8 @@ const BETWEEN: usize = 32;
 const EXPRESS: u64 = u64::MAX;
 /// When nothing has come for so long, what has not come is lost.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A wait that is to end so soon is none: the kernel wakes a sleeper up to 50 µs late.
-const SPIN: u64 = 100_000;
+/// A wait that is to end so soon is none: an epoll sleeps for whole milliseconds.
+const SPIN: u64 = 2_000_000;
 
 /// Carries out a run against a server whose processes are known, or not.
 pub(super) fn run(
@@ -169,7 +169,7 @@ impl<'a> Run<'a> {
         while self.ledger.in_flight() > 0
             && !silence.is_too_long(self.clock.nanos(), self.ledger.counts)
         {
-            self.turn(self.clock.nanos() + SPIN * 100)?;
+            self.turn(self.clock.nanos() + SPIN * 5)?;
         }
         Ok([begin, end])
     }
@@ -220,8 +220,7 @@ impl<'a> Run<'a> {
     /// Waits until something arrives, or for this moment, and takes what has arrived.
     fn turn(&mut self, until: u64) -> Result<(), BenchError> {
         let left = until.saturating_sub(self.clock.nanos());
-        let patience =
-            if left < SPIN { Duration::ZERO } else { Duration::from_nanos(left - SPIN / 2) };
+        let patience = Duration::from_nanos(if left < SPIN { 0 } else { left - SPIN / 2 });
         let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
         self.poller.wait(Some(patience), &mut ready).at("waiting")?;
         let ready = ready.into_iter().filter(|event| event.token != EXPRESS);

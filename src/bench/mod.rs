@@ -35,7 +35,7 @@ use serde::Serialize;
 pub use self::cores::{Cores, Shares};
 pub use self::error::BenchError;
 pub use self::floor::{Writes, serve as serve_floor};
-pub use self::index::{IndexReport, index};
+pub use self::index::{IndexReport, index, index_apart};
 pub use self::latency::Percentiles;
 pub use self::plan::{Audience, Crowd, Load, Pace, Until};
 pub use self::progress::done;

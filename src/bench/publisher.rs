@@ -6,8 +6,8 @@ use super::opening::{Client, close_words};
 use super::plan::{Audience, Pace};
 use super::socket::{Buffers, Taken};
 use super::splitter::Frame;
-use super::stamp::Stamp;
-use super::target::{Target, To, Wire, pong};
+use super::stamp::{STAMP_BYTES, Stamp};
+use super::target::{Target, To, Wire, pong, put_text};
 use crate::link::poller::{Interest, Poller};
 
 const SECOND: f64 = 1e9;
@@ -22,6 +22,16 @@ pub(super) struct Publisher {
     /// When the rate began to count, and how much was due since.
     begun: (u64, u64),
     line: Option<Line>,
+    /// What it publishes, one for each group.
+    templates: Vec<Template>,
+    frame: Vec<u8>,
+}
+
+/// The text of a publication, and where its stamp stands.
+#[derive(Debug)]
+struct Template {
+    text: Vec<u8>,
+    stamp_at: usize,
 }
 
 #[derive(Debug)]
@@ -44,7 +54,15 @@ impl Pace {
 
 impl Publisher {
     pub(super) fn new(audience: Audience, pace: Pace, one: (Box<str>, usize)) -> Self {
-        Self { audience, pace, one, begun: (0, 0), line: None }
+        Self {
+            audience,
+            pace,
+            one,
+            begun: (0, 0),
+            line: None,
+            templates: Vec::new(),
+            frame: Vec::new(),
+        }
     }
 
     pub(super) fn connect(&mut self, client: Client, target: Target, wire: Wire) {
@@ -111,12 +129,35 @@ impl Publisher {
     ) -> Result<(), BenchError> {
         let number = ledger.streams.get(stream).map_or(0, Stream::next_number);
         let stamp = Stamp { stream: u8::try_from(stream).unwrap_or(u8::MAX), number };
-        let message = stamp.message(payload);
-        let Some(line) = &self.line else { return Ok(()) };
-        let frame = line.target.publication(line.wire, &self.to(number), &message);
+        if self.templates.is_empty() {
+            self.templates = self.make_templates(stamp, payload);
+        }
+        let (Some(line), count) = (&mut self.line, self.templates.len() as u64) else {
+            return Ok(());
+        };
+        let at = usize::try_from(number % count.max(1)).unwrap_or(0);
+        let Some(Template { text, stamp_at }) = self.templates.get_mut(at) else { return Ok(()) };
+        if let Some(place) = text.get_mut(*stamp_at..*stamp_at + STAMP_BYTES) {
+            place.copy_from_slice(&stamp.bytes());
+        }
+        self.frame.clear();
+        put_text(&mut self.frame, text);
         ledger.publish(stream, due);
-        let Some(line) = &mut self.line else { return Ok(()) };
-        line.client.socket.say(&frame).at("publishing")
+        line.client.socket.say(&self.frame).at("publishing")
+    }
+
+    /// What is published is the same each time but for its stamp: to build it anew would cost more
+    /// than the server has with it.
+    fn make_templates(&self, stamp: Stamp, payload: usize) -> Vec<Template> {
+        let Some(line) = &self.line else { return Vec::new() };
+        let groups = if let Audience::Groups(groups) = self.audience { groups as u64 } else { 1 };
+        let message = stamp.message(payload);
+        let template = |number| {
+            let text = line.target.publication(line.wire, &self.to(number), &message);
+            let stamp_at = text.find(&message).unwrap_or(0);
+            Template { text: text.into_bytes(), stamp_at }
+        };
+        (0..groups).map(template).collect()
     }
 
     /// Takes what the server answers: acknowledgements, and publications that it hears itself.

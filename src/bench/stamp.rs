@@ -6,6 +6,9 @@ pub(super) const STAMP_BYTES: usize = 16;
 const MARK: u8 = b'#';
 const STREAM_DIGITS: usize = 2;
 const DIGITS: usize = STAMP_BYTES - 1;
+/// The stream stands above so many bits of number.
+const SHIFT: usize = 4 * (DIGITS - STREAM_DIGITS);
+const NUMBERS: u64 = (1 << SHIFT) - 1;
 
 /// Which publication of which publisher a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +22,23 @@ pub(super) struct Stamp {
 impl Stamp {
     /// The text of a message with this many bytes.
     pub(super) fn message(self, bytes: usize) -> String {
-        let number = self.number & (u64::MAX >> (64 - 4 * (DIGITS - STREAM_DIGITS)));
-        let mut text = String::with_capacity(bytes.max(STAMP_BYTES));
-        text.push_str(&format!("#{:02x}{number:013x}", self.stream));
+        let mut text: String = self.bytes().into_iter().map(char::from).collect();
         text.extend(std::iter::repeat_n('x', bytes.saturating_sub(STAMP_BYTES)));
         text
+    }
+
+    /// What stands at the beginning of a message.
+    pub(super) fn bytes(self) -> [u8; STAMP_BYTES] {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let mut value = u64::from(self.stream) << SHIFT | self.number & NUMBERS;
+        let mut bytes = [MARK; STAMP_BYTES];
+        for place in bytes.iter_mut().skip(1).rev() {
+            #[expect(clippy::indexing_slicing, reason = "four bits index sixteen digits")]
+            let digit = HEX[usize::from(value.to_le_bytes()[0] & 15)];
+            *place = digit;
+            value >>= 4;
+        }
+        bytes
     }
 
     /// The stamp in what a client got; `hint` is where the last one stood, as the next one of the
@@ -42,9 +57,8 @@ impl Stamp {
             };
             value = value << 4 | u64::from(digit);
         }
-        let shift = 4 * (DIGITS - STREAM_DIGITS);
-        let stream = u8::try_from(value >> shift).ok()?;
-        Some(Self { stream, number: value & ((1 << shift) - 1) })
+        let stream = u8::try_from(value >> SHIFT).ok()?;
+        Some(Self { stream, number: value & NUMBERS })
     }
 }
 

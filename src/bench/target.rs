@@ -125,9 +125,9 @@ impl Target {
         Ok(self.url.with(shown.iter().map(|(name, text)| (*name, text.as_str())))?)
     }
 
-    /// A publication as a frame.
-    pub(super) fn publication(&self, wire: Wire, to: &To<'_>, message: &str) -> Vec<u8> {
-        let text = match (wire, to) {
+    /// A publication as the text of a frame.
+    pub(super) fn publication(&self, wire: Wire, to: &To<'_>, message: &str) -> String {
+        match (wire, to) {
             (Wire::Floor, To::All) => format!("* {message}"),
             (Wire::Floor, To::Group(group) | To::One(_, group)) => format!("{group} {message}"),
             (Wire::Phpws, To::One(uuid, _)) => {
@@ -138,10 +138,7 @@ impl Target {
             (Wire::Gomoob, To::Group(group) | To::One(_, group)) => {
                 self.tagged(message, &json!({GROUP: group.to_string()}))
             }
-        };
-        let mut frame = Vec::with_capacity(text.len() + 14);
-        write::masked(&mut frame, (Opcode::Text, Fin::Last), text.as_bytes(), MASK);
-        frame
+        }
     }
 
     fn packet(&self, mut packet: Value) -> String {
@@ -173,6 +170,11 @@ fn request(uri: &Uri, wire: Wire) -> Vec<u8> {
          {client_type}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
     .into_bytes()
+}
+
+/// Appends a text frame of a client.
+pub(super) fn put_text(frames: &mut Vec<u8>, text: &[u8]) {
+    write::masked(frames, (Opcode::Text, Fin::Last), text, MASK);
 }
 
 /// A pong to a ping.

@@ -3,6 +3,7 @@
 mod rows;
 mod table;
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,6 +13,7 @@ pub use self::table::{table, write_table};
 
 use super::cores::Shares;
 use super::error::BenchError;
+use super::index::IndexReport;
 use super::plan::{Audience, Crowd, Load, Pace, Until};
 use super::report::{CrowdReport, LoadReport};
 use super::server::{Kind, Own, Tls};
@@ -49,7 +51,7 @@ pub fn measure(only: &[String], rounds: usize, shares: &Shares) -> Result<Vec<Ro
         let known: Vec<&str> = TARGETS.iter().map(|(id, _)| *id).collect();
         return Err(BenchError::Plan(format!("no target {unknown}: {}", known.join(", "))));
     }
-    let bench = Bench { rounds: rounds.max(1), shares };
+    let bench = Bench { rounds: rounds.max(1), shares, index: OnceCell::new() };
     let mut rows = Vec::new();
     for (id, measure) in TARGETS {
         if only.is_empty() || only.iter().any(|name| name == id) {
@@ -65,6 +67,7 @@ pub fn measure(only: &[String], rounds: usize, shares: &Shares) -> Result<Vec<Ro
 pub(super) struct Bench<'a> {
     rounds: usize,
     shares: &'a Shares,
+    index: OnceCell<IndexReport>,
 }
 
 /// A figure of each round.
@@ -153,6 +156,15 @@ impl Bench<'_> {
     ) -> Result<Rounds, BenchError> {
         let figures = (0..self.rounds).map(|_| measure()).collect::<Result<_, _>>()?;
         Ok(Rounds { figures, is_clean: true })
+    }
+
+    fn index(&self) -> Result<&IndexReport, BenchError> {
+        if let Some(report) = self.index.get() {
+            return Ok(report);
+        }
+        // In a process of its own: what this one gave back to its allocator would not be counted.
+        let report = super::index_apart()?;
+        Ok(self.index.get_or_init(|| report))
     }
 
     fn start(&self) -> Result<Duration, BenchError> {

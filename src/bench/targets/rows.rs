@@ -1,11 +1,11 @@
 //! The targets one by one.
 
 use super::{Bench, Beside, Rounds, Row, per_cpu_second};
+use crate::bench::Writes;
 use crate::bench::error::BenchError;
 use crate::bench::plan::{Audience, Crowd, Pace};
 use crate::bench::report::{LoadReport, grouped};
 use crate::bench::server::Tls;
-use crate::bench::{Writes, index};
 use crate::telemetry::today;
 
 /// Measures one target; some are of several figures.
@@ -169,8 +169,8 @@ fn handshakes(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     Ok(rows)
 }
 
-fn query(_: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
-    let report = index()?;
+fn query(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
+    let report = bench.index()?;
     Ok(vec![Row::new(
         ("a query of three tags over 1,000,000 clients".to_owned(), "50 µs".to_owned()),
         format!("{:.1} µs, {} matching", report.query_us, report.matching),
@@ -179,8 +179,8 @@ fn query(_: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     )])
 }
 
-fn joins(_: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
-    let report = index()?;
+fn joins(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
+    let report = bench.index()?;
     let of = |what: &str, micros: f64| {
         Row::new(
             (format!("{what} with 1,000,000 clients of five tags"), "2 µs".to_owned()),
