@@ -16,6 +16,7 @@ use self::router::Router;
 use crate::config::BrokerConfig;
 use crate::link::control::{Control, Order, Peer, Report, RoleEnd};
 use crate::link::poller::{Interest, Poller, Ready};
+use crate::telemetry::let_go;
 use crate::types::{Generation, Source, WorkerId};
 
 /// The token of the control link; a worker's link has the worker's number.
@@ -66,6 +67,7 @@ impl Broker {
     fn serve(&mut self) -> io::Result<RoleEnd> {
         let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
         loop {
+            let_go();
             ready.clear();
             let within = self.links.has_unread().then_some(std::time::Duration::ZERO);
             self.poller.wait(within, &mut ready)?;

@@ -12,7 +12,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use crate::broker;
 use crate::link::control::{RoleEnd, Seat, SocketControl};
 use crate::resource::Resources;
-use crate::telemetry::{LevelFilter, LogFormat, Pipe, log_panics, log_to};
+use crate::telemetry::{LevelFilter, LogFormat, Pipe, let_go, log_panics, log_to};
 use crate::types::{Generation, Source, WorkerId};
 use crate::worker;
 
@@ -53,7 +53,9 @@ impl Role {
     /// Plays the role until it ends. Blocks the calling thread, which should be the first one.
     #[must_use]
     pub fn run(self, own: &Resources) -> ExitCode {
-        match self.play(own) {
+        let end = self.play(own);
+        let_go();
+        match end {
             Ok(RoleEnd::Told | RoleEnd::Alone) => ExitCode::SUCCESS,
             Ok(RoleEnd::Failed(error)) | Err(error) => {
                 tracing::error!(%error, "role failed");

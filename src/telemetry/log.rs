@@ -4,9 +4,11 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
 use tracing::level_filters::LevelFilter;
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::line::{Entry, LogFormat};
@@ -15,6 +17,11 @@ use super::line::{Entry, LogFormat};
 pub trait Outlet: Send + Sync + fmt::Debug + 'static {
     /// Takes the line, or not; never waits.
     fn offer(&self, line: &str) -> Taken;
+
+    /// As [`Outlet::offer`], for a line that may stay here until [`let_go`] is called.
+    fn hold(&self, line: &str) -> Taken {
+        self.offer(line)
+    }
 }
 
 /// What became of a line.
@@ -54,8 +61,27 @@ pub fn log_panics() {
 }
 
 /// The pipe to the supervisor, which a child has as its standard error.
+///
+/// What is no warning is held back until the end of the turn that caused it, so that a storm of
+/// openings does not wake the supervisor for each of them.
 #[derive(Debug)]
-pub struct Pipe(OwnedFd);
+pub struct Pipe {
+    pipe: OwnedFd,
+    held: Arc<Mutex<String>>,
+}
+
+/// Whole lines that wait for the end of the turn.
+static HELD: OnceLock<Pipe> = OnceLock::new();
+
+/// Bytes that a pipe takes whole or not at all (`PIPE_BUF` of pipe(7)).
+const BLOCK_BYTES: usize = 4096;
+
+/// Lets go of the lines that were held back in this process: before it waits, and before it ends.
+pub fn let_go() {
+    if let Some(pipe) = HELD.get() {
+        pipe.write_held(&mut pipe.held.lock());
+    }
+}
 
 impl Pipe {
     /// The standard error of this process, from now on without waiting.
@@ -66,18 +92,50 @@ impl Pipe {
     pub fn standard_error() -> io::Result<Self> {
         let pipe = io::stderr().as_fd().try_clone_to_owned()?;
         rustix::io::ioctl_fionbio(&pipe, true)?;
-        Ok(Self(pipe))
+        let held = Arc::new(Mutex::new(String::new()));
+        let other = Self { pipe: pipe.try_clone()?, held: Arc::clone(&held) };
+        if HELD.set(other).is_err() {
+            return Err(io::Error::other("the log of this process has a pipe already"));
+        }
+        Ok(Self { pipe, held })
+    }
+
+    fn write_held(&self, held: &mut String) {
+        if !held.is_empty() && self.write(held) == Taken::Lost {
+            LOST.fetch_add(held.lines().count() as u64, Ordering::Relaxed);
+        }
+        held.clear();
+    }
+
+    fn write(&self, lines: &str) -> Taken {
+        match rustix::io::retry_on_intr(|| rustix::io::write(&self.pipe, lines.as_bytes())) {
+            Ok(count) if count == lines.len() => Taken::Whole,
+            _ => Taken::Lost,
+        }
     }
 }
 
 impl Outlet for Pipe {
     fn offer(&self, line: &str) -> Taken {
-        match rustix::io::retry_on_intr(|| rustix::io::write(&self.0, line.as_bytes())) {
-            Ok(count) if count == line.len() => Taken::Whole,
-            _ => Taken::Lost,
+        self.write_held(&mut self.held.lock());
+        self.write(line)
+    }
+
+    fn hold(&self, line: &str) -> Taken {
+        let mut held = self.held.lock();
+        if held.len() + line.len() > BLOCK_BYTES {
+            self.write_held(&mut held);
         }
+        if line.len() > BLOCK_BYTES {
+            return self.write(line);
+        }
+        held.push_str(line);
+        Taken::Whole
     }
 }
+
+/// Held lines that were lost and not told yet.
+static LOST: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug)]
 struct Lines<O> {
@@ -90,9 +148,11 @@ struct Lines<O> {
 
 impl<O: Outlet, S: Subscriber> Layer<S> for Lines<O> {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
-        let lost = self.lost.swap(0, Ordering::Relaxed);
+        let lost = self.lost.swap(0, Ordering::Relaxed) + LOST.swap(0, Ordering::Relaxed);
         let line = Entry::of(event).line(&self.process, self.format, lost);
-        if self.outlet.offer(&line) == Taken::Lost {
+        let is_urgent = *event.metadata().level() <= Level::WARN;
+        let taken = if is_urgent { self.outlet.offer(&line) } else { self.outlet.hold(&line) };
+        if taken == Taken::Lost {
             self.lost.fetch_add(lost + 1, Ordering::Relaxed);
         }
     }
@@ -102,9 +162,6 @@ impl<O: Outlet, S: Subscriber> Layer<S> for Lines<O> {
 mod tests {
     use super::*;
     use std::io::Read;
-    use std::sync::Arc;
-
-    use parking_lot::Mutex;
 
     #[derive(Clone, Debug, Default)]
     struct Narrow(Arc<Mutex<(usize, Vec<String>)>>);
@@ -142,10 +199,11 @@ mod tests {
     #[test]
     fn a_pipe_that_nobody_reads_loses_lines_and_waits_for_nobody() {
         let (mut reader, writer) = io::pipe().unwrap();
-        let pipe = Pipe(writer.into());
-        rustix::io::ioctl_fionbio(&pipe.0, true).unwrap();
+        let pipe = Pipe { pipe: writer.into(), held: Arc::default() };
+        rustix::io::ioctl_fionbio(&pipe.pipe, true).unwrap();
         let line = format!("{}\n", "x".repeat(1000));
-        let whole = (0..1000).take_while(|_| pipe.offer(&line) == Taken::Whole).count();
+        assert_eq!(pipe.hold(&line), Taken::Whole);
+        let whole = 1 + (0..1000).take_while(|_| pipe.offer(&line) == Taken::Whole).count();
         assert!((1..1000).contains(&whole), "{whole}");
         drop(pipe);
         let mut text = String::new();

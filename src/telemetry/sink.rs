@@ -16,6 +16,9 @@ use super::utc::Utc;
 /// Lines that wait for one console or file, 4 KiB each at most; what comes beyond is lost.
 pub const LINES_WAITING_MAX: usize = 4096;
 
+/// From this size on, lines that wait are written before more are joined to them.
+const BLOCK_BYTES: usize = 16 * 1024;
+
 /// How long the end of the server waits for a console or disk that is blocked.
 const FINISH_WAIT: Duration = Duration::from_millis(500);
 
@@ -97,8 +100,14 @@ impl Place {
         let lost = Arc::new(AtomicU64::new(0));
         let mut scribe = Scribe { target, lost: Arc::clone(&lost), cut: Cut::No };
         thread::Builder::new().name(name.to_owned()).spawn(move || {
-            for line in waiting {
-                scribe.write(&line);
+            while let Ok(mut lines) = waiting.recv() {
+                // What came meanwhile leaves in the same write.
+                while lines.len() < BLOCK_BYTES
+                    && let Ok(more) = waiting.try_recv()
+                {
+                    lines.push_str(&more);
+                }
+                scribe.write(&lines);
             }
             let _nobody_waits = end.send(());
         })?;
@@ -130,21 +139,23 @@ enum Cut {
 }
 
 impl<W: Write> Scribe<W> {
-    fn write(&mut self, line: &str) {
+    fn write(&mut self, lines: &str) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
         let mut block = String::new();
         if self.cut == Cut::Yes {
             block.push('\n');
         }
         if lost > 0 {
-            block.push_str(&notice(line, lost));
+            block.push_str(&notice(lines, lost));
         }
-        block.push_str(line);
+        block.push_str(lines);
         match self.target.write_all(block.as_bytes()) {
             Ok(()) => self.cut = Cut::No,
             Err(_) => {
                 self.cut = Cut::Yes;
-                self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+                // Some of them may have been written: rather too many counted than too few.
+                let count = lines.lines().count() as u64;
+                self.lost.fetch_add(lost + count, Ordering::Relaxed);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::{Bytes, BytesMut};
 use rustix::net::getsockname;
-use tracing::info;
+use tracing::{debug, info};
 
 use super::admission::{Admitted, TurnedAway};
 use super::clock::Moment;
@@ -100,7 +100,7 @@ impl Hub {
         let uuid = self.dice.uuid();
         let Admitted { grant, resource, speech, class, tags, ip, sign } = admitted;
         let ident = upgrade.ident.and_then(|text| Ident::new(text).ok());
-        info!(connection = connection.serial, client = ?uuid, peer = %ip,
+        debug!(connection = connection.serial, client = ?uuid,
             path = %shown(upgrade.path), ?class, "joining");
         self.uplink.join(
             slot,
@@ -161,7 +161,10 @@ impl Hub {
             Speech::Phpws => Some(phpws::ready(&self.settings.rules.signer.text(session.uuid))),
             Speech::Gomoob | Speech::Echo => None,
         };
-        info!(connection = connection.serial, client = ?session.uuid, "connection opened");
+        // One line for the beginning of a life: what a line costs is a third of a handshake.
+        let peer = self.uplink.client(slot).map(|client| client.ip);
+        info!(connection = connection.serial, client = ?session.uuid,
+            peer = peer.map(tracing::field::display), class = ?session.class, "connection opened");
         connection.phase = Phase::Open(session);
         connection.next_beat = self.first_beat(connection.sign);
         self.greet(slot, connection, answer, greeting.as_deref());

@@ -20,6 +20,7 @@ use super::uplink::{Downlink, Uplink};
 use crate::link::control::{Control, Report, RoleEnd, Seat};
 use crate::link::poller::{Poller, Ready};
 use crate::resource::Effects;
+use crate::telemetry::let_go;
 use crate::types::Slot;
 use crate::types::limits::{FANOUT_SLICE, READ_BYTES};
 
@@ -124,6 +125,7 @@ impl Hub {
     /// what they say to the broker leaves last, in one write (rule L2). A large fan-out takes
     /// several turns, a slice each.
     pub(super) fn turn(&mut self) -> io::Result<Next> {
+        let_go();
         let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
         self.poller.wait(self.patience(), &mut ready)?;
         self.now = self.clock.now();
