@@ -67,7 +67,7 @@ pub fn measure(only: &[String], rounds: usize, shares: &Shares) -> Result<Vec<Ro
 pub(super) struct Bench<'a> {
     rounds: usize,
     shares: &'a Shares,
-    index: OnceCell<IndexReport>,
+    index: OnceCell<Vec<IndexReport>>,
 }
 
 /// A figure of each round.
@@ -158,13 +158,19 @@ impl Bench<'_> {
         Ok(Rounds { figures, is_clean: true })
     }
 
-    fn index(&self) -> Result<&IndexReport, BenchError> {
-        if let Some(report) = self.index.get() {
-            return Ok(report);
-        }
-        // In a process of its own: what this one gave back to its allocator would not be counted.
-        let report = super::index_apart()?;
-        Ok(self.index.get_or_init(|| report))
+    /// A figure of the index alone, measured for two targets at once.
+    fn index(&self, read: impl Fn(&IndexReport) -> f64) -> Result<Rounds, BenchError> {
+        let reports = match self.index.get() {
+            Some(reports) => reports,
+            None => {
+                // In processes of their own: what this one gave back to its allocator would not
+                // be counted.
+                let rounds = (0..self.rounds).map(|_| super::index_apart());
+                let reports = rounds.collect::<Result<_, _>>()?;
+                self.index.get_or_init(|| reports)
+            }
+        };
+        Ok(Rounds { figures: reports.iter().map(read).collect(), is_clean: true })
     }
 
     fn start(&self) -> Result<Duration, BenchError> {
