@@ -9,7 +9,7 @@
 
 mod harness;
 
-use harness::{NEXT, Open, Raw, Server, broadcast, feedback_to, frames, heard_nothing};
+use harness::{NEXT, Open, Raw, Server, Setup, broadcast, feedback_to, frames, heard_nothing};
 
 /// Two receivers on the publisher's worker and two on the other.
 fn audience(server: &Server, publisher: &Raw) -> Vec<Raw> {
@@ -101,6 +101,36 @@ fn broadcasts_and_feedbacks_in_one_segment_each_reach_their_own() {
             due.iter().for_each(|packet| drop(receiver.expect_text(packet)));
         }
         (0..count).for_each(|_| drop(publisher.expect_next()));
+    }
+}
+
+/// A fan-out to so many is written in slices, and what goes to one client overtakes it for all but
+/// that client.
+#[test]
+fn one_of_seven_hundred_hears_broadcasts_and_feedbacks_in_their_order_and_the_others_all_broadcasts()
+ {
+    let server = Setup::new().workers(1).start();
+    let mut publisher = server.open(&Open::web());
+    let mut receivers: Vec<_> = (0..700).map(|_| server.open(&Open::web())).collect();
+    let rounds = 40;
+    let uuid = receivers[650].uuid.clone();
+    let everyone = |round: usize| broadcast(&format!("to all {round}"));
+    let single = |round: usize| feedback_to(&uuid, &format!("to one {round}"));
+    for round in 0..rounds {
+        publisher.send(frames::text(everyone(round)));
+        publisher.send(frames::text(single(round)));
+    }
+    for (position, receiver) in receivers.iter_mut().enumerate() {
+        for round in 0..rounds {
+            receiver.expect_text(&everyone(round));
+            if position == 650 {
+                receiver.expect_text(&single(round));
+            }
+        }
+    }
+    (0..2 * rounds).for_each(|_| drop(publisher.expect_next()));
+    for receiver in &mut receivers {
+        heard_nothing(&mut publisher, receiver);
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// A process and all its descendants, as they were when it was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tree(Vec<u32>);
@@ -32,6 +34,21 @@ impl Tree {
     /// This process alone.
     pub(super) fn own() -> Self {
         Self(vec![std::process::id()])
+    }
+
+    /// Ends all of them at once.
+    pub(super) fn kill(&self) {
+        for pid in self.0.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?)) {
+            // What fails here has ended before.
+            let _gone = kill_process(pid, Signal::KILL);
+        }
+    }
+
+    /// Whether all have ended, with their files closed; they may still wait to be reaped.
+    pub(super) fn is_gone(&self) -> bool {
+        let is_zombie =
+            |fields: Vec<String>| matches!(fields.first().map(String::as_str), Some("Z"));
+        self.0.iter().all(|pid| stat(*pid).is_none_or(is_zombie))
     }
 
     /// Processor time that all of them have used.
@@ -97,7 +114,10 @@ mod tests {
         let tree = Tree::of(std::process::id());
         assert!(tree.0.contains(&child.id()));
         assert!(!tree.0.contains(&1) || std::process::id() == 1);
-        child.kill().unwrap();
+        assert!(!tree.is_gone());
+        let child_alone = Tree::of(child.id());
+        child_alone.kill();
         child.wait().unwrap();
+        assert!(child_alone.is_gone());
     }
 }

@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use super::clock::{Clock, nanos};
 use super::cores::Shares;
 use super::error::{At, BenchError};
 use super::floor::Writes;
 use super::opening::{Opener, Wanted};
+use super::process::Tree;
 use super::sources::Sources;
 use super::target::{Target, Wire};
 use crate::client::{Access, ClientError, ServerUrl};
@@ -109,12 +108,17 @@ impl Own {
 }
 
 impl Drop for Own {
+    /// Ends all its processes, and waits until they have closed their thousands of sockets: the next
+    /// run is not to share a core with that.
+    #[expect(clippy::disallowed_methods, reason = "a short-lived command waits for processes")]
     fn drop(&mut self) {
-        // What fails here has ended before.
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            let _gone = kill_process(pid, Signal::KILL);
-        }
+        let tree = Tree::of(self.pid());
+        tree.kill();
         let _reaped = self.child.wait();
+        let clock = Clock::start();
+        while !tree.is_gone() && clock.nanos() < nanos(PATIENCE) {
+            std::thread::sleep(ATTEMPT);
+        }
         if let Some(folder) = &self.folder {
             let _removed = fs::remove_dir_all(folder);
         }

@@ -129,6 +129,7 @@ fn memory(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
         (10_000, bench.workers(), Tls::Off, 1.5),
         (60_000, 4, Tls::Off, 1.5),
         (10_000, bench.workers(), Tls::On, 16.0),
+        (60_000, 4, Tls::On, 16.0),
     ] {
         let server = bench.tagcast(workers, tls);
         let crowd = Crowd { clients, tags: 1, at_once: 64 };
