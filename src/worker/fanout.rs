@@ -16,8 +16,8 @@ use std::rc::Rc;
 pub(super) use self::batch::{Batch, Recipients};
 use crate::dialect::Cast;
 use crate::link::message::{Deliver, SetName, Target, ToWorker};
-use crate::types::limits::{FANOUT_BYTES_MAX, OVERTAKE_BATCHES_MAX, SEND_BYTES};
-use crate::types::{Slot, SlotSet};
+use crate::types::limits::{FANOUT_BYTES_MAX, OVERTAKE_BATCHES_MAX};
+use crate::types::{Content, Slot, SlotSet};
 
 /// What is to be delivered, in order.
 #[derive(Debug, Default)]
@@ -72,11 +72,9 @@ impl Fanout {
     /// Takes a publication.
     pub(super) fn deliver(&mut self, deliver: Deliver) -> Result<(), UnknownSet> {
         let content = deliver.content;
-        let bytes = content.payload.len();
         let (recipients, cast, except) = match deliver.target {
             Target::One(slot) if self.is_behind && self.batches.len() <= OVERTAKE_BATCHES_MAX => {
-                self.urgent(slot).push(content, Cast::One, None);
-                self.bytes += bytes;
+                self.deliver_urgently(slot, content);
                 return Ok(());
             }
             Target::One(slot) => (Recipients::One(slot), Cast::One, None),
@@ -85,40 +83,37 @@ impl Fanout {
                 (Recipients::Set(Rc::clone(set)), Cast::Many, except)
             }
         };
-        let batch = match self.batches.pop_back() {
-            Some(last) if last.takes_more(&recipients, SEND_BYTES) => last,
-            other => {
-                self.batches.extend(other);
-                Batch::new(recipients)
-            }
-        };
-        self.batches.push_back(batch);
-        if let Some(batch) = self.batches.back_mut() {
-            batch.push(content, cast, except);
-            self.bytes += bytes;
+        self.bytes += content.payload.len();
+        if !self.batches.back().is_some_and(|last| last.takes_more(&recipients)) {
+            self.batches.push_back(Batch::new(recipients));
+        }
+        if let Some(last) = self.batches.back_mut() {
+            last.push(content, cast, except);
         }
         Ok(())
     }
 
-    /// The batch for a client that is served out of turn. What is queued by now stands before it,
-    /// so nothing may be joined to that any more.
-    fn urgent(&mut self, slot: Slot) -> &mut Batch {
+    /// Takes a publication to a client that is served out of turn. What is queued by now stands
+    /// before it, so nothing may be joined to that any more.
+    fn deliver_urgently(&mut self, slot: Slot, content: Content) {
         if let Some(last) = self.batches.back_mut() {
             last.seal();
         }
-        let before = self.written + self.batches.len() as u64;
+        let before = self.end();
         let same = Recipients::One(slot);
-        let at = match self.urgent.last() {
-            Some((number, last)) if *number == before && last.takes_more(&same, SEND_BYTES) => {
-                self.urgent.len() - 1
-            }
-            _ => {
-                self.urgent.push((before, Batch::new(same)));
-                self.urgent.len() - 1
-            }
-        };
-        #[expect(clippy::indexing_slicing, reason = "the last one, which is there")]
-        &mut self.urgent[at].1
+        let joins = |(number, last): &(u64, Batch)| *number == before && last.takes_more(&same);
+        if !self.urgent.last().is_some_and(joins) {
+            self.urgent.push((before, Batch::new(same)));
+        }
+        self.bytes += content.payload.len();
+        if let Some((_, last)) = self.urgent.last_mut() {
+            last.push(content, Cast::One, None);
+        }
+    }
+
+    /// The number of the batch that is queued next.
+    fn end(&self) -> u64 {
+        self.written + self.batches.len() as u64
     }
 
     /// Writes to at most so many clients; publications to one client that have come since the last
@@ -162,7 +157,7 @@ impl Fanout {
     /// A slot that nobody is in, and that the broker names no more. What is queued may still name
     /// it, so it can be given away only when that is written (rule L3).
     pub(super) fn retire(&mut self, slot: Slot) {
-        self.retired.push_back((self.written + self.batches.len() as u64, slot));
+        self.retired.push_back((self.end(), slot));
     }
 
     /// A slot that can be given away.

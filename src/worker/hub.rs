@@ -85,6 +85,8 @@ pub(super) struct Hub {
     /// What was inside TLS in one read.
     pub(super) plain: Vec<u8>,
     pub(super) last_serial: u64,
+    /// What the last wait found, to be used again.
+    ready: Vec<Ready>,
 }
 
 impl Hub {
@@ -117,6 +119,7 @@ impl Hub {
             scratch: vec![0; READ_BYTES],
             plain: Vec::new(),
             last_serial: 0,
+            ready: Vec::with_capacity(EVENTS),
         })
     }
 
@@ -126,7 +129,8 @@ impl Hub {
     /// several turns, a slice each.
     pub(super) fn turn(&mut self) -> io::Result<Next> {
         let_go();
-        let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.clear();
         self.poller.wait(self.patience(), &mut ready)?;
         self.now = self.clock.now();
         if ready.iter().any(|event| event.token == CONTROL)
@@ -150,6 +154,7 @@ impl Hub {
         self.wake_due();
         self.write_link();
         self.meet_newcomers(&ready)?;
+        self.ready = ready;
         Ok(self.stage_over())
     }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use bytes::{Bytes, BytesMut};
 
 use crate::dialect::{Cast, Dialect};
+use crate::types::limits::SEND_BYTES;
 use crate::types::{Content, Slot, SlotSet};
 use crate::websocket::write;
 
@@ -82,8 +83,8 @@ impl Batch {
 
     /// Whether publications to these recipients can be joined to it: that keeps each publisher's
     /// order only for the last batch, and as long as nobody has got it.
-    pub(super) fn takes_more(&self, recipients: &Recipients, bytes_max: usize) -> bool {
-        !self.is_sealed && self.bytes < bytes_max && self.recipients.is_same(recipients)
+    pub(super) fn takes_more(&self, recipients: &Recipients) -> bool {
+        !self.is_sealed && self.bytes < SEND_BYTES && self.recipients.is_same(recipients)
     }
 
     /// Nothing can be joined to it from now on.
