@@ -26,7 +26,7 @@ pub struct Handle<'c> {
 }
 
 /// What a call of a resource causes. A list on the heap that is used again: effects are large, and
-/// to hand a few of them from function to function was a tenth of what a feedback cost.
+/// would be copied from function to function.
 pub type Effects = Vec<Effect>;
 
 /// One thing that a resource wants done.

@@ -22,6 +22,11 @@ pub trait Outlet: Send + Sync + fmt::Debug + 'static {
     fn hold(&self, line: &str) -> Taken {
         self.offer(line)
     }
+
+    /// How many held lines were lost since the last time.
+    fn take_lost(&self) -> u64 {
+        0
+    }
 }
 
 /// What became of a line.
@@ -64,22 +69,33 @@ pub fn log_panics() {
 ///
 /// What is no warning is held back until the end of the turn that caused it, so that a storm of
 /// openings does not wake the supervisor for each of them.
+#[derive(Clone, Debug)]
+pub struct Pipe(Arc<Inner>);
+
 #[derive(Debug)]
-pub struct Pipe {
+struct Inner {
     pipe: OwnedFd,
-    held: Arc<Mutex<String>>,
+    held: Mutex<Held>,
 }
 
 /// Whole lines that wait for the end of the turn.
-static HELD: OnceLock<Pipe> = OnceLock::new();
+#[derive(Debug, Default)]
+struct Held {
+    lines: String,
+    /// Held lines that were lost and not told yet.
+    lost: u64,
+}
+
+/// The pipe of this process, once it has one.
+static OWN: OnceLock<Pipe> = OnceLock::new();
 
 /// Bytes that a pipe takes whole or not at all (`PIPE_BUF` of pipe(7)).
 const BLOCK_BYTES: usize = 4096;
 
 /// Lets go of the lines that were held back in this process: before it waits, and before it ends.
 pub fn let_go() {
-    if let Some(pipe) = HELD.get() {
-        pipe.write_held(&mut pipe.held.lock());
+    if let Some(pipe) = OWN.get() {
+        pipe.let_go();
     }
 }
 
@@ -88,27 +104,32 @@ impl Pipe {
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// When there is none, or it was asked for before.
     pub fn standard_error() -> io::Result<Self> {
-        let pipe = io::stderr().as_fd().try_clone_to_owned()?;
-        rustix::io::ioctl_fionbio(&pipe, true)?;
-        let held = Arc::new(Mutex::new(String::new()));
-        let other = Self { pipe: pipe.try_clone()?, held: Arc::clone(&held) };
-        if HELD.set(other).is_err() {
-            return Err(io::Error::other("the log of this process has a pipe already"));
-        }
-        Ok(Self { pipe, held })
+        let pipe = Self::over(io::stderr().as_fd().try_clone_to_owned()?)?;
+        OWN.set(pipe.clone())
+            .map_err(|_| io::Error::other("the log of this process has a pipe already"))?;
+        Ok(pipe)
     }
 
-    fn write_held(&self, held: &mut String) {
-        if !held.is_empty() && self.write(held) == Taken::Lost {
-            LOST.fetch_add(held.lines().count() as u64, Ordering::Relaxed);
+    fn over(pipe: OwnedFd) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&pipe, true)?;
+        Ok(Self(Arc::new(Inner { pipe, held: Mutex::default() })))
+    }
+
+    fn let_go(&self) {
+        self.write_held(&mut self.0.held.lock());
+    }
+
+    fn write_held(&self, held: &mut Held) {
+        if !held.lines.is_empty() && self.write(&held.lines) == Taken::Lost {
+            held.lost += held.lines.lines().count() as u64;
         }
-        held.clear();
+        held.lines.clear();
     }
 
     fn write(&self, lines: &str) -> Taken {
-        match rustix::io::retry_on_intr(|| rustix::io::write(&self.pipe, lines.as_bytes())) {
+        match rustix::io::retry_on_intr(|| rustix::io::write(&self.0.pipe, lines.as_bytes())) {
             Ok(count) if count == lines.len() => Taken::Whole,
             _ => Taken::Lost,
         }
@@ -117,25 +138,26 @@ impl Pipe {
 
 impl Outlet for Pipe {
     fn offer(&self, line: &str) -> Taken {
-        self.write_held(&mut self.held.lock());
+        self.let_go();
         self.write(line)
     }
 
     fn hold(&self, line: &str) -> Taken {
-        let mut held = self.held.lock();
-        if held.len() + line.len() > BLOCK_BYTES {
+        let mut held = self.0.held.lock();
+        if held.lines.len() + line.len() > BLOCK_BYTES {
             self.write_held(&mut held);
         }
         if line.len() > BLOCK_BYTES {
             return self.write(line);
         }
-        held.push_str(line);
+        held.lines.push_str(line);
         Taken::Whole
     }
-}
 
-/// Held lines that were lost and not told yet.
-static LOST: AtomicU64 = AtomicU64::new(0);
+    fn take_lost(&self) -> u64 {
+        std::mem::take(&mut self.0.held.lock().lost)
+    }
+}
 
 #[derive(Debug)]
 struct Lines<O> {
@@ -148,7 +170,7 @@ struct Lines<O> {
 
 impl<O: Outlet, S: Subscriber> Layer<S> for Lines<O> {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
-        let lost = self.lost.swap(0, Ordering::Relaxed) + LOST.swap(0, Ordering::Relaxed);
+        let lost = self.lost.swap(0, Ordering::Relaxed) + self.outlet.take_lost();
         let line = Entry::of(event).line(&self.process, self.format, lost);
         let is_urgent = *event.metadata().level() <= Level::WARN;
         let taken = if is_urgent { self.outlet.offer(&line) } else { self.outlet.hold(&line) };
@@ -199,8 +221,7 @@ mod tests {
     #[test]
     fn a_pipe_that_nobody_reads_loses_lines_and_waits_for_nobody() {
         let (mut reader, writer) = io::pipe().unwrap();
-        let pipe = Pipe { pipe: writer.into(), held: Arc::default() };
-        rustix::io::ioctl_fionbio(&pipe.pipe, true).unwrap();
+        let pipe = Pipe::over(writer.into()).unwrap();
         let line = format!("{}\n", "x".repeat(1000));
         assert_eq!(pipe.hold(&line), Taken::Whole);
         let whole = 1 + (0..1000).take_while(|_| pipe.offer(&line) == Taken::Whole).count();
@@ -209,5 +230,25 @@ mod tests {
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, line.repeat(whole), "only whole lines");
+    }
+
+    #[test]
+    fn held_lines_leave_together_or_in_front_of_a_warning_and_lost_ones_are_counted() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&reader, true).unwrap();
+        let pipe = Pipe::over(writer.into()).unwrap();
+        let mut bytes = [0; 64];
+        assert_eq!((pipe.hold("one\n"), pipe.hold("two\n")), (Taken::Whole, Taken::Whole));
+        assert_eq!(reader.read(&mut bytes).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        pipe.let_go();
+        let count = reader.read(&mut bytes).unwrap();
+        assert_eq!(&bytes[..count], b"one\ntwo\n");
+        assert_eq!((pipe.hold("three\n"), pipe.offer("four\n")), (Taken::Whole, Taken::Whole));
+        let count = reader.read(&mut bytes).unwrap();
+        assert_eq!(&bytes[..count], b"three\nfour\n");
+        drop(reader);
+        assert_eq!((pipe.hold("five\n"), pipe.hold("six\n")), (Taken::Whole, Taken::Whole));
+        pipe.let_go();
+        assert_eq!((pipe.take_lost(), pipe.take_lost()), (2, 0));
     }
 }
