@@ -161,7 +161,7 @@ impl Hub {
             Speech::Phpws => Some(phpws::ready(&self.settings.rules.signer.text(session.uuid))),
             Speech::Gomoob | Speech::Echo => None,
         };
-        // One line for the beginning of a life: with two the log was a third of a handshake.
+        // One line for the beginning of a life: with two the log was two fifths of a handshake.
         let peer = self.uplink.client(slot).map(|client| client.ip);
         info!(connection = connection.serial, client = ?session.uuid,
             peer = peer.map(tracing::field::display), class = ?session.class, "connection opened");
