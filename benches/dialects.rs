@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use criterion::Criterion;
 use tagcast::auth::uuid::{Signer, UuidForm};
-use tagcast::auth::{Access, Right};
+use tagcast::auth::{Access, Ground, Right};
 use tagcast::dialect::{Cast, Dialect, gomoob, phpws, tags};
 use tagcast::http::{HeadScanner, decide, parameter, parse};
 use tagcast::resource::{Gomoob, Handle, Phpws, Resource};
@@ -162,6 +162,7 @@ fn session(speech: Speech) -> Session {
         uuid: UUID,
         tenant: Tenant::shared(),
         right: Right::Publish,
+        ground: Ground::NOTHING,
         class: ClientClass::Web,
         speech,
         chunks: None,

@@ -24,8 +24,18 @@ pub(super) struct Census {
 }
 
 impl Census {
-    pub(super) fn new(limits: Limits) -> Self {
+    #[cfg(test)]
+    fn new(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
+    }
+
+    /// Other limits from now on. Those who joined while none asked for their addresses are not
+    /// counted by address.
+    pub(super) fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+        if limits.max_per_ip == 0 {
+            (self.by_address, self.addresses) = Default::default();
+        }
     }
 
     /// Whether one more may join those that there are.

@@ -17,7 +17,7 @@ use crate::config::BrokerConfig;
 use crate::link::control::{Control, Order, Peer, Report, RoleEnd};
 use crate::link::poller::{Interest, Poller, Ready};
 use crate::telemetry::let_go;
-use crate::types::{Generation, Source, WorkerId};
+use crate::types::{Counts, Generation, Source, WorkerId};
 
 /// The token of the control link; a worker's link has the worker's number.
 const CONTROL: u64 = u64::MAX;
@@ -113,9 +113,14 @@ impl Broker {
                 }
                 Order::WorkerDead { source } => self.bury(source),
                 Order::Stop | Order::Drain { .. } => return Ok(Next::End(RoleEnd::Told)),
-                Order::Configure { json } => {
+                Order::Configure { number, json } => {
                     self.limits = limits(&json)?;
                     self.router.limit(self.limits);
+                    self.report(Report::Configured { number });
+                }
+                Order::Count { number } => {
+                    let counts = Counts::Broker(self.router.counts());
+                    self.report(Report::Counts { number, counts });
                 }
                 Order::Listen(_) | Order::Link { .. } | Order::Quiesce => {}
             }
@@ -170,7 +175,10 @@ impl Broker {
         info!(worker = source.worker.0, generation = source.generation.0, reason, "link lost");
         self.links.remove(source);
         self.router.unlinked(source);
-        let report = Report::LinkLost { peer: source, broker: self.generation };
+        self.report(Report::LinkLost { peer: source, broker: self.generation });
+    }
+
+    fn report(&mut self, report: Report) {
         if let Err(error) = self.control.report(report) {
             error!(%error, "the supervisor cannot be told");
         }
@@ -182,9 +190,7 @@ impl Broker {
         }
         self.is_ready = true;
         info!(clients = self.router.clients(), "resolving");
-        if let Err(error) = self.control.report(Report::Ready) {
-            error!(%error, "the supervisor cannot be told");
-        }
+        self.report(Report::Ready);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::index::Index;
 use crate::link::message::{Deliver, Found, Question, ToBroker, ToWorker, VERSION};
 use crate::types::limits::ANSWER_VALUES_MAX;
 use crate::types::{
-    Client, JoinNumber, Number, Place, Publication, Recipients, Sequence, Slot, Source, WorkerId,
+    BrokerCounts, Client, JoinNumber, Number, Place, Publication, Recipients, Sequence, Slot, Source, WorkerId,
 };
 
 /// The broker without its sockets.
@@ -32,6 +32,8 @@ pub struct Router {
     turns: VecDeque<Turn>,
     last_join: u64,
     last_sequence: u64,
+    /// How many were resolved.
+    publications: u64,
 }
 
 /// What one turn resolved: to be acknowledged once every link has taken what it was given by then.
@@ -79,10 +81,9 @@ impl Router {
         Self { awaited: sources.into_iter().collect(), ..Self::default() }
     }
 
-    /// Sets what joins are measured against, before there is any.
+    /// Sets what joins are measured against from now on. Nobody who has joined is put out.
     pub fn limit(&mut self, limits: Limits) {
-        debug_assert_eq!(self.index.clients(), 0, "limits are set before anybody joins");
-        self.census = Census::new(limits);
+        self.census.limit(limits);
     }
 
     /// A link to a worker was made.
@@ -119,6 +120,17 @@ impl Router {
     #[must_use]
     pub fn clients(&self) -> usize {
         self.index.clients()
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counts(&self) -> BrokerCounts {
+        BrokerCounts {
+            workers: self.members.len() as u64,
+            clients: self.index.clients() as u64,
+            rows: self.index.rows() as u64,
+            publications: self.publications,
+        }
     }
 
     /// Takes one message of a worker.
@@ -271,6 +283,7 @@ impl Router {
             return Ok(());
         }
         self.last_sequence += 1;
+        self.publications += 1;
         self.deliver((source, number), Sequence(self.last_sequence), publication);
         Ok(())
     }

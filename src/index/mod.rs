@@ -212,6 +212,12 @@ impl Index {
         self.places.clients()
     }
 
+    /// How many different tags somebody carries, tenant by tenant.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
     /// How many clients one worker has.
     #[must_use]
     pub fn clients_of(&self, worker: WorkerId) -> usize {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::transport::Transport;
-use crate::types::{Encryption, Generation, Source};
+use crate::types::{ConfigNumber, Counts, Encryption, Generation, Source};
 
 pub use memory::{MemoryControl, MemoryDesk, memory_control};
 pub use socket::{SocketControl, SocketDesk, Terminator, control_pair};
@@ -24,8 +24,10 @@ pub use wire::{CONTROL_MESSAGE_BYTES_MAX, DESCRIPTORS_MAX};
 /// `L` is the end of a link: ready to use for who receives it, a bare descriptor for a supervisor
 /// that sends it to another process.
 pub enum Order<L = Box<dyn Transport>> {
-    /// The checked configuration, always the first order of all.
+    /// The checked configuration: the first order of all, and later one that replaces it.
     Configure {
+        /// Which one; [`Report::Configured`] says so back.
+        number: ConfigNumber,
         /// The configuration, with its secrets, as JSON.
         json: Arc<str>,
     },
@@ -63,6 +65,11 @@ pub enum Order<L = Box<dyn Transport>> {
         /// How long that may take before the process is ended.
         within: Duration,
     },
+    /// Report what was counted, with this number.
+    Count {
+        /// Of the question.
+        number: u32,
+    },
     /// To a broker: return at once.
     Stop,
 }
@@ -84,7 +91,8 @@ impl<L> Order<L> {
             Self::WorkerLink { source, transport } => {
                 Order::WorkerLink { source, transport: convert(transport)? }
             }
-            Self::Configure { json } => Order::Configure { json },
+            Self::Configure { number, json } => Order::Configure { number, json },
+            Self::Count { number } => Order::Count { number },
             Self::Listen(sockets) => Order::Listen(sockets),
             Self::Roster { sources } => Order::Roster { sources },
             Self::WorkerDead { source } => Order::WorkerDead { source },
@@ -99,7 +107,10 @@ impl<L> Order<L> {
 impl<L: fmt::Debug> fmt::Debug for Order<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Configure { json } => write!(f, "Configure({} bytes)", json.len()),
+            Self::Configure { number, json } => {
+                write!(f, "Configure({number}, {} bytes)", json.len())
+            }
+            Self::Count { number } => f.debug_tuple("Count").field(number).finish(),
             Self::Listen(sockets) => f.debug_tuple("Listen").field(sockets).finish(),
             Self::Link { broker, transport } => {
                 write!(f, "Link({broker}, {transport:?})")
@@ -130,6 +141,18 @@ pub enum Report {
     },
     /// A worker after [`Order::Quiesce`]: nothing is unacknowledged any more.
     Quiet,
+    /// This configuration holds from now on, in this process.
+    Configured {
+        /// Which one.
+        number: ConfigNumber,
+    },
+    /// What was counted, as [`Order::Count`] asked.
+    Counts {
+        /// Of the question.
+        number: u32,
+        /// The answer.
+        counts: Counts,
+    },
 }
 
 /// What a worker is told when it begins; everything else comes as an order.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::uuid::{Signer, UuidForm};
-use crate::auth::{Access, Right};
+use crate::auth::{Access, Ground, Right};
 use crate::session::{Rules, Session};
 use crate::types::{Address, Client, ClientClass, ClientUuid, CloseCode, Form, Tag, Tags, Tenant};
 
@@ -30,6 +30,7 @@ fn caused(resource: &mut dyn Resource, class: ClientClass, rules: &Rules, text: 
         uuid: ClientUuid([9; 16]),
         tenant: Tenant::shared(),
         right: Right::Listen,
+        ground: Ground::NOTHING,
         class,
         speech: resource.speech(),
         chunks: None,

@@ -9,7 +9,7 @@ mod quota;
 use std::borrow::Cow;
 
 use crate::auth::uuid::Signer;
-use crate::auth::{Access, Right};
+use crate::auth::{Access, Ground, Right};
 use crate::dialect::Dialect;
 use crate::dialect::phpws::{self, BUFFER_OFF, BUFFER_ON};
 use crate::types::{ClientClass, ClientUuid, CloseCode, CloseReason, Tenant};
@@ -65,6 +65,8 @@ pub struct Session {
     pub tenant: Tenant,
     /// Whether it may publish by itself.
     pub right: Right,
+    /// What it was let in for.
+    pub ground: Ground,
     /// Web or php.
     pub class: ClientClass,
     /// How it speaks.

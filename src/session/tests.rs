@@ -17,6 +17,7 @@ fn session(speech: Speech) -> Session {
         uuid: ClientUuid([9; 16]),
         tenant: Tenant::shared(),
         right: Right::Publish,
+        ground: Ground::NOTHING,
         class: ClientClass::Web,
         speech,
         chunks: None,

@@ -214,6 +214,7 @@ impl std::fmt::Display for Death {
 mod tests {
     use super::*;
     use crate::link::control::{Control, SocketControl};
+    use crate::types::ConfigNumber;
 
     #[tokio::test]
     async fn orders_that_a_slow_child_did_not_take_follow_when_it_reads() {
@@ -221,7 +222,7 @@ mod tests {
         let mut control = SocketControl::new(theirs).unwrap();
         let mut line = Line::new(desk).unwrap();
         let json: Arc<str> = Arc::from("x".repeat(4_000_000));
-        line.desk.order(Order::Configure { json }).unwrap();
+        line.desk.order(Order::Configure { number: ConfigNumber(1), json }).unwrap();
         line.desk.order(Order::Quiesce).unwrap();
         assert!(line.desk.holds_orders());
         let (mut orders, mut reports) = (Vec::new(), Vec::new());

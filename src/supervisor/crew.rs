@@ -107,7 +107,8 @@ impl Crew {
                 }
             }
             (Report::LinkLost { peer, broker }, _) => self.lost_link(peer, broker, now),
-            (Report::Ready | Report::Quiet, Member::Broker(_)) => {}
+            (Report::Ready | Report::Quiet, Member::Broker(_))
+            | (Report::Configured { .. } | Report::Counts { .. }, _) => {}
         }
         self.proceed(now, effects);
     }

@@ -17,7 +17,7 @@ use crate::config::{Config, LogSettings};
 use crate::link::control::Order;
 use crate::link::transport::unix_pair;
 use crate::telemetry::{Console, LogFile, Sink, SinkSettings, log_panics, log_to};
-use crate::types::{Generation, Source};
+use crate::types::{ConfigNumber, Generation, Source};
 
 /// Reports and deaths that wait for the supervisor; children's tasks wait when it is full.
 const EVENTS_MAX: usize = 1024;
@@ -157,7 +157,10 @@ impl Household {
         };
         let (handle, log) = child::start(member, &arguments, self.events.clone())?;
         self.logs.spawn(read_log(log, self.sink.clone()));
-        handle.order(Order::Configure { json: self.prepared.json_for(member) });
+        handle.order(Order::Configure {
+            number: ConfigNumber(1),
+            json: self.prepared.json_for(member),
+        });
         if let Some(sockets) = sockets {
             handle.order(Order::Listen(sockets));
         }

@@ -74,6 +74,10 @@ impl fmt::Debug for ClientUuid {
     }
 }
 
+/// Counts the configurations that a server has had; the one that it began with is 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ConfigNumber(pub u32);
+
 /// The space in which publications and clients see each other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tenant(pub Arc<str>);
@@ -95,6 +99,12 @@ impl fmt::Display for WorkerId {
 }
 
 impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for ConfigNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

@@ -3,6 +3,7 @@
 mod address;
 mod client;
 mod close;
+mod counts;
 mod credentials;
 mod encryption;
 mod ids;
@@ -15,10 +16,11 @@ mod tag;
 pub use address::{Address, Recipients};
 pub use client::{Client, ClientClass, Ident, IdentError};
 pub use close::{CloseCode, CloseReason};
+pub use counts::{BrokerCounts, Counts, WorkerCounts};
 pub use credentials::Credentials;
 pub use encryption::Encryption;
 pub use ids::{
-    ClientUuid, Generation, JoinNumber, Number, Place, Sequence, Slot, Source, Tenant, WorkerId,
+    ClientUuid, ConfigNumber, Generation, JoinNumber, Number, Place, Sequence, Slot, Source, Tenant, WorkerId,
 };
 pub use ip_range::IpRange;
 pub use publication::{Content, Form, Publication};

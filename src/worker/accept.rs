@@ -185,6 +185,7 @@ impl Hub {
         connection.tls = tls;
         let slot = self.table.add(socket, connection);
         self.doors.handshakes += 1;
+        self.books.accepted += 1;
         debug!(connection = self.last_serial, peer = %peer.ip(), "accepted");
         if let Err(error) = self.watch(slot, by) {
             warn!(%error, "a connection cannot be watched");

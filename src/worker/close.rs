@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::connection::{Connection, Phase, SLOW};
 use super::hub::Hub;
-use super::outbox::{Flushed, Kind, Sent, send_now};
+use super::outbox::{Flushed, Kind, Part, Sent, send_now};
 use crate::types::limits::CLOSE_WAIT;
 use crate::types::{CloseCode, CloseReason, Slot};
 use crate::websocket::write;
@@ -30,7 +30,7 @@ impl Hub {
         if is_simple && !waits && kind != Kind::Close {
             return self.write_directly(slot, connection, bytes);
         }
-        if !self.push(connection, bytes, kind) {
+        if !self.push(connection, Part::of(bytes, kind)) {
             return self.throw_out(slot, connection);
         }
         if connection.pace.is_some() || !waits {
@@ -44,7 +44,8 @@ impl Hub {
             Sent::All => {}
             Sent::Some(taken) => {
                 connection.is_full = true;
-                connection.outbox(self.now).push(bytes.split_off(taken), Kind::Frames, self.now);
+                let rest = Part::of(bytes.split_off(taken), Kind::Frames);
+                connection.outbox(self.now).push(rest, self.now);
             }
             Sent::Broken => self.discard(slot, connection, BROKEN),
         }
@@ -53,20 +54,20 @@ impl Hub {
     /// Puts bytes into the outbox; false when it was over its limit before (rule L7): the message
     /// that crosses the limit is still taken.
     #[must_use]
-    pub(super) fn push(&self, connection: &mut Connection, bytes: Bytes, kind: Kind) -> bool {
-        let now = self.now;
-        let outbox = connection.outbox(now);
-        if outbox.bytes() > self.settings.outbox_bytes_max && kind != Kind::Close {
+    pub(super) fn push(&self, connection: &mut Connection, part: Part) -> bool {
+        let outbox = connection.outbox(self.now);
+        if outbox.bytes() > self.settings.outbox_bytes_max && part.kind() != Kind::Close {
             return false;
         }
-        outbox.push(bytes, kind, now);
+        outbox.push(part, self.now);
         true
     }
 
     /// Writes what the outbox holds, as far as socket and pace allow.
     pub(super) fn flush(&mut self, slot: Slot, connection: &mut Connection) {
-        let Some(mut outbox) = connection.outbox.take() else { return };
         let Some(socket) = self.table.socket(slot) else { return };
+        let Some(mut outbox) = connection.outbox.take() else { return };
+        let waited = outbox.waiting();
         let mut pace = connection.pace.take();
         let flushed = match &mut pace {
             None => outbox.flush(connection.line(socket), self.now),
@@ -89,9 +90,12 @@ impl Hub {
         };
         connection.pace = pace;
         connection.is_full = flushed == Flushed::Full;
+        self.books.delivered += waited - outbox.waiting();
+        // Where it is kept its connection is open; where that ends, what waits comes too late.
+        connection.outbox = Some(outbox);
         match flushed {
-            Flushed::Empty => {}
-            Flushed::Full | Flushed::Until(_) => connection.outbox = Some(outbox),
+            Flushed::Empty => connection.outbox = None,
+            Flushed::Full | Flushed::Until(_) => {}
             Flushed::Closed => self.shut_write_side(slot, connection),
             Flushed::Broken => self.discard(slot, connection, BROKEN),
         }
@@ -169,8 +173,9 @@ impl Hub {
         let held = connection.outbox.as_ref().map_or(0, |outbox| outbox.bytes());
         let client = connection.uuid().map(tracing::field::debug);
         warn!(connection = connection.serial, client, bytes = held, "slow client");
+        self.books.slow += 1;
         if let Some(outbox) = &mut connection.outbox {
-            outbox.truncate();
+            self.books.missed += outbox.truncate();
         }
         if let Some(socket) = self.table.socket(slot) {
             // Where it cannot be set the end is a FIN instead of a reset.
@@ -192,7 +197,7 @@ impl Hub {
         self.uplink.leave(slot);
         self.advance(connection, Phase::Answering { until: self.now.after(CLOSE_WAIT) });
         connection.pace = None;
-        connection.outbox(self.now).push(answer, Kind::Frames, self.now);
+        connection.outbox(self.now).push(Part::of(answer, Kind::Frames), self.now);
         self.flush(slot, connection);
     }
 
@@ -208,8 +213,13 @@ impl Hub {
         {
             return self.discard(slot, connection, BROKEN);
         }
-        connection.outbox = None;
+        self.forget_outbox(connection);
         self.advance(connection, Phase::Ending { until: self.now.after(CLOSE_WAIT) });
+    }
+
+    /// What still waits for a connection that ends comes too late.
+    pub(super) fn forget_outbox(&mut self, connection: &mut Connection) {
+        self.books.missed += connection.outbox.take().map_or(0, |outbox| outbox.waiting());
     }
 
     /// Ends a connection without a word; [`Hub::put_back`] closes its socket.

@@ -191,6 +191,8 @@ pub(super) const SLOW: CloseReason = CloseReason::new(CloseCode::LATER, "slow cl
 pub(super) const NO_BROKER: CloseReason = CloseReason::new(CloseCode::LATER, "try again later");
 pub(super) const FAULT: CloseReason =
     CloseReason::new(CloseCode::INTERNAL, "a fault of the server");
+pub(super) const REVOKED: CloseReason =
+    CloseReason::new(CloseCode::POLICY, "the application was removed or changed");
 pub(super) const FULL: CloseReason = CloseReason::new(CloseCode::LATER, "too many connections");
 pub(super) const UNKNOWN_PATH: CloseReason = CloseReason::new(CloseCode::POLICY, "unknown path");
 pub(super) const CONTROL_FLOOD: CloseReason =

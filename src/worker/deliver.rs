@@ -1,8 +1,10 @@
 //! Writing a turn's publications to the sockets.
 
+use smallvec::SmallVec;
+
 use super::fanout::Batch;
 use super::hub::Hub;
-use super::outbox::{Kind, Sent, send_now};
+use super::outbox::{Part, Sent, send_now};
 use super::table::Lane;
 use crate::dialect::Dialect;
 use crate::types::Slot;
@@ -29,7 +31,7 @@ impl Hub {
     fn deliver(&mut self, slot: Slot, batch: &mut Batch) {
         let Some(hot) = self.table.hot.get(slot.0 as usize) else { return };
         let dialect = match hot.lane {
-            Lane::Closed => return,
+            Lane::Closed => return self.miss(batch.count_for(slot)),
             Lane::Queued(dialect) => return self.deliver_queued(slot, batch, dialect),
             Lane::Direct(dialect) => dialect,
         };
@@ -38,31 +40,47 @@ impl Hub {
         if frames.bytes.is_empty() {
             return;
         }
+        let count = frames.count();
+        self.books.matched += u64::from(count);
         match send_now(socket, &frames.bytes) {
-            Sent::All => {}
+            Sent::All => self.books.delivered += u64::from(count),
             Sent::Some(taken) => {
-                let rest = frames.bytes.slice(taken..);
+                let rest = Part::deliveries(frames.bytes.slice(taken..), count);
                 if let Some(mut connection) = self.table.take(slot) {
                     connection.is_full = true;
-                    connection.outbox(self.now).push(rest, Kind::Frames, self.now);
+                    connection.outbox(self.now).push(rest, self.now);
                     self.put_back(slot, connection);
                 }
             }
-            Sent::Broken => self.broken.push(slot),
+            Sent::Broken => {
+                self.books.missed += u64::from(count);
+                self.broken.push(slot);
+            }
         }
+    }
+
+    /// Publications for a client that ends, or has ended.
+    fn miss(&mut self, count: u64) {
+        self.books.matched += count;
+        self.books.missed += count;
     }
 
     /// A recipient whose socket is full, who is paced, or who speaks TLS.
     fn deliver_queued(&mut self, slot: Slot, batch: &mut Batch, dialect: Dialect) {
         let Some(mut connection) = self.table.take(slot) else { return };
         let frames = batch.frames_for(slot, dialect);
-        let fits = if connection.pace.is_some() {
-            frames.each().all(|frame| self.push(&mut connection, frame, Kind::Frames))
+        let count = u64::from(frames.count());
+        self.books.matched += count;
+        let parts: SmallVec<[Part; 1]> = if connection.pace.is_some() {
+            frames.each().map(|frame| Part::deliveries(frame, 1)).collect()
         } else {
-            frames.bytes.is_empty()
-                || self.push(&mut connection, frames.bytes.clone(), Kind::Frames)
+            let all = (count > 0).then(|| Part::deliveries(frames.bytes.clone(), frames.count()));
+            all.into_iter().collect()
         };
-        if !fits {
+        let waited = connection.outbox.as_ref().map_or(0, |outbox| outbox.waiting());
+        if !parts.into_iter().all(|part| self.push(&mut connection, part)) {
+            let waits = connection.outbox.as_ref().map_or(0, |outbox| outbox.waiting());
+            self.books.missed += count - (waits - waited);
             self.throw_out(slot, &mut connection);
         } else if connection.pace.is_some() || (connection.tls.is_some() && !connection.is_full) {
             self.flush(slot, &mut connection);

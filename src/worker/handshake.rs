@@ -120,6 +120,7 @@ impl Hub {
             uuid,
             tenant: grant.tenant,
             right: grant.right,
+            ground: grant.ground,
             class,
             speech,
             chunks: None,
@@ -165,6 +166,7 @@ impl Hub {
         let peer = self.uplink.client(slot).map(|client| client.ip);
         info!(connection = connection.serial, client = ?session.uuid,
             peer = peer.map(tracing::field::display), class = ?session.class, "connection opened");
+        self.books.opened += 1;
         connection.phase = Phase::Open(session);
         connection.next_beat = self.first_beat(connection.sign);
         self.greet(slot, connection, answer, greeting.as_deref());
@@ -176,7 +178,7 @@ impl Hub {
         }
     }
 
-    fn first_beat(&self, sign: Sign) -> Moment {
+    pub(super) fn first_beat(&self, sign: Sign) -> Moment {
         match sign {
             Sign::Ping if !self.settings.ping_every.is_zero() => {
                 self.now.after(self.settings.ping_every)

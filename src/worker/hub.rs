@@ -21,7 +21,7 @@ use crate::link::control::{Control, Report, RoleEnd, Seat};
 use crate::link::poller::{Poller, Ready};
 use crate::resource::Effects;
 use crate::telemetry::let_go;
-use crate::types::Slot;
+use crate::types::{Slot, WorkerCounts};
 use crate::types::limits::{FANOUT_SLICE, READ_BYTES};
 
 /// Events that one wait hands out: a turn serves this many sockets at the most.
@@ -85,6 +85,8 @@ pub(super) struct Hub {
     /// What was inside TLS in one read.
     pub(super) plain: Vec<u8>,
     pub(super) last_serial: u64,
+    /// What was counted; the rest of it is filled in when somebody asks.
+    pub(super) books: WorkerCounts,
     /// What the last wait found, to be used again.
     ready: Vec<Ready>,
 }
@@ -119,6 +121,7 @@ impl Hub {
             scratch: vec![0; READ_BYTES],
             plain: Vec::new(),
             last_serial: 0,
+            books: WorkerCounts::default(),
             ready: Vec::with_capacity(EVENTS),
         })
     }

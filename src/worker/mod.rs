@@ -2,6 +2,7 @@
 
 mod accept;
 mod admission;
+mod books;
 mod broker_link;
 mod clock;
 mod close;
@@ -15,6 +16,7 @@ mod orders;
 mod outbox;
 mod questions;
 mod read;
+mod reload;
 mod roster;
 mod seen;
 mod service;
@@ -64,7 +66,7 @@ fn begin(
         }
     }
     let rest = orders.split_off(1);
-    let Some(Order::Configure { json }) = orders.pop() else { return Ok(None) };
+    let Some(Order::Configure { json, .. }) = orders.pop() else { return Ok(None) };
     let config = Config::from_json(&json)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     let settings = Settings::of(&config, own)?;

@@ -47,8 +47,12 @@ impl Hub {
                 Order::Quiesce => self.quiesce(),
                 Order::Drain { within } => self.drain(within, RoleEnd::Told),
                 Order::Stop => return Ok(Next::End(RoleEnd::Told)),
-                Order::Configure { .. }
-                | Order::Roster { .. }
+                Order::Configure { number, json } => self.reconfigure(number, &json),
+                Order::Count { number } => {
+                    let counts = self.counts();
+                    self.report(Report::Counts { number, counts });
+                }
+                Order::Roster { .. }
                 | Order::WorkerLink { .. }
                 | Order::WorkerDead { .. } => {}
             }
@@ -56,7 +60,7 @@ impl Hub {
         Ok(Next::Turn)
     }
 
-    fn report(&mut self, report: Report) {
+    pub(super) fn report(&mut self, report: Report) {
         if let Err(error) = self.control.report(report) {
             error!(%error, "the supervisor cannot be told");
         }

@@ -21,8 +21,10 @@ const PARTS_MAX: usize = 64;
 pub(super) struct Outbox {
     parts: VecDeque<Part>,
     /// What TLS holds of a part that was taken out, while the socket is full.
-    sealed: Option<Kind>,
+    sealed: Option<Sealed>,
     bytes: usize,
+    /// Deliveries that the kernel has not taken whole.
+    waiting: u64,
     /// When the socket last took something, or the first part came.
     moved_at: Moment,
 }
@@ -30,8 +32,33 @@ pub(super) struct Outbox {
 /// Bytes that belong together.
 #[derive(Debug)]
 pub(super) struct Part {
-    pub(super) bytes: Bytes,
-    pub(super) kind: Kind,
+    bytes: Bytes,
+    kind: Kind,
+    /// Deliveries that end in it.
+    deliveries: u32,
+}
+
+/// A part without its bytes.
+#[derive(Clone, Copy, Debug)]
+struct Sealed {
+    kind: Kind,
+    deliveries: u64,
+}
+
+impl Part {
+    /// Something other than a delivery.
+    pub(super) fn of(bytes: Bytes, kind: Kind) -> Self {
+        Self { bytes, kind, deliveries: 0 }
+    }
+
+    /// So many publications as frames.
+    pub(super) fn deliveries(bytes: Bytes, count: u32) -> Self {
+        Self { bytes, kind: Kind::Frames, deliveries: count }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
 }
 
 /// What a part is, as far as it decides how it may be written.
@@ -93,11 +120,16 @@ pub(super) enum Flushed {
 
 impl Outbox {
     pub(super) fn new(now: Moment) -> Self {
-        Self { parts: VecDeque::new(), sealed: None, bytes: 0, moved_at: now }
+        Self { parts: VecDeque::new(), sealed: None, bytes: 0, waiting: 0, moved_at: now }
     }
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Deliveries in it.
+    pub(super) fn waiting(&self) -> u64 {
+        self.waiting
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -109,18 +141,24 @@ impl Outbox {
         self.moved_at
     }
 
-    pub(super) fn push(&mut self, bytes: Bytes, kind: Kind, now: Moment) {
+    pub(super) fn push(&mut self, part: Part, now: Moment) {
         if self.parts.is_empty() {
             self.moved_at = now;
         }
-        self.bytes += bytes.len();
-        self.parts.push_back(Part { bytes, kind });
+        self.bytes += part.bytes.len();
+        self.waiting += u64::from(part.deliveries);
+        self.parts.push_back(part);
     }
 
     /// Keeps only what was begun: the rest would come too late for a client that is thrown out.
-    pub(super) fn truncate(&mut self) {
-        self.parts.truncate(1);
-        self.bytes = self.parts.iter().map(|part| part.bytes.len()).sum();
+    /// Tells how many deliveries that were.
+    pub(super) fn truncate(&mut self) -> u64 {
+        let before = self.waiting;
+        for late in self.parts.drain(1.min(self.parts.len())..) {
+            self.bytes -= late.bytes.len();
+            self.waiting -= u64::from(late.deliveries);
+        }
+        before - self.waiting
     }
 
     /// Writes as much as the socket takes, in as few writes as the parts allow.
@@ -149,7 +187,7 @@ impl Outbox {
                 Sent::All => self.took_some(now),
                 Sent::Some(0) => return Flushed::Full,
                 Sent::Some(taken) => {
-                    self.took(taken);
+                    self.left(taken);
                     self.moved_at = now;
                 }
                 Sent::Broken => return Flushed::Broken,
@@ -184,20 +222,18 @@ impl Outbox {
                 }
                 Sent::Broken => return (Flushed::Broken, None),
             }
-            match self.sealed.take() {
-                Some(Kind::Close) => return (Flushed::Closed, Some(Kind::Close)),
-                Some(kind) => {
-                    self.moved_at = now;
-                    return (Flushed::Empty, Some(kind));
-                }
-                None => {}
+            if let Some(Sealed { kind, deliveries }) = self.sealed.take() {
+                self.waiting -= deliveries;
+                self.moved_at = now;
+                let ends = kind == Kind::Close;
+                return (if ends { Flushed::Closed } else { Flushed::Empty }, Some(kind));
             }
             let Some(front) = self.parts.front() else { return (Flushed::Empty, None) };
             let (kind, length) = (front.kind, front.bytes.len());
             let taken = tls.seal(&front.bytes);
-            self.took(taken);
+            let deliveries = self.took(taken);
             if taken == length {
-                self.sealed = Some(kind);
+                self.sealed = Some(Sealed { kind, deliveries });
             } else if taken == 0 && !tls.has_sealed() {
                 // It takes nothing and has nothing to write: it never will.
                 return (Flushed::Broken, None);
@@ -215,7 +251,7 @@ impl Outbox {
                 (Flushed::Empty, Some(kind))
             }
             Sent::Some(taken) => {
-                self.took(taken);
+                self.left(taken);
                 if taken > 0 {
                     self.moved_at = now;
                 }
@@ -227,7 +263,8 @@ impl Outbox {
 
     /// The kind of the part that leaves next.
     pub(super) fn next_kind(&self) -> Option<Kind> {
-        self.sealed.or_else(|| self.parts.front().map(|part| part.kind))
+        let sealed = self.sealed.map(|sealed| sealed.kind);
+        sealed.or_else(|| self.parts.front().map(|part| part.kind))
     }
 
     fn send_several(&self, socket: &OwnedFd) -> Sent {
@@ -244,21 +281,30 @@ impl Outbox {
 
     fn took_some(&mut self, now: Moment) {
         let taken = self.parts.front().map_or(0, |part| part.bytes.len());
-        self.took(taken);
+        self.left(taken);
         self.moved_at = now;
     }
 
-    fn took(&mut self, mut taken: usize) {
+    /// The kernel has taken this much.
+    fn left(&mut self, taken: usize) {
+        self.waiting -= self.took(taken);
+    }
+
+    /// Takes bytes from the front; tells how many deliveries ended in the parts that are gone.
+    fn took(&mut self, mut taken: usize) -> u64 {
         self.bytes -= taken;
+        let mut deliveries = 0;
         while let Some(front) = self.parts.front_mut() {
             if taken < front.bytes.len() {
                 front.bytes.advance(taken);
                 break;
             }
             taken -= front.bytes.len();
+            deliveries += u64::from(front.deliveries);
             self.parts.pop_front();
         }
         debug_assert_eq!(self.bytes, self.parts.iter().map(|part| part.bytes.len()).sum::<usize>());
+        deliveries
     }
 }
 

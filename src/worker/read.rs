@@ -240,6 +240,7 @@ impl Hub {
         (session, resource): (&mut Session, ResourceId),
         message: Message<'_>,
     ) -> (Option<Cow<'static, str>>, Rest) {
+        self.books.messages += 1;
         let heard = session.on_message(message, &self.settings.rules);
         let next = (heard.acknowledge == Acknowledge::Yes).then(|| session.next());
         let by = (&*session, resource);

@@ -21,26 +21,34 @@ use crate::websocket::write;
 
 /// The resources of a worker: the built-in ones in the order of `Kind::ALL`, then those of the
 /// embedding program.
-pub(super) struct Services(Vec<Box<dyn Resource>>);
+pub(super) struct Services {
+    all: Vec<Box<dyn Resource>>,
+    own: Resources,
+}
 
 impl Services {
     pub(super) fn new(own: &Resources) -> Self {
         let built_in: [Box<dyn Resource>; 3] = [Box::new(Phpws), Box::new(Gomoob), Box::new(Echo)];
-        Self(built_in.into_iter().chain(own.make()).collect())
+        Self { all: built_in.into_iter().chain(own.make()).collect(), own: own.clone() }
+    }
+
+    /// What the embedding program brought.
+    pub(super) fn own(&self) -> &Resources {
+        &self.own
     }
 
     pub(super) fn get(&self, id: ResourceId) -> Option<&dyn Resource> {
-        self.0.get(id.place()).map(AsRef::as_ref)
+        self.all.get(id.place()).map(AsRef::as_ref)
     }
 
     fn get_mut(&mut self, id: ResourceId) -> Option<&mut Box<dyn Resource>> {
-        self.0.get_mut(id.place())
+        self.all.get_mut(id.place())
     }
 }
 
 impl fmt::Debug for Services {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} resources", self.0.len())
+        write!(f, "{} resources", self.all.len())
     }
 }
 

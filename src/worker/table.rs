@@ -110,6 +110,11 @@ impl Table {
         self.hot.get(slot.0 as usize)?.socket.as_ref()
     }
 
+    /// All connections that are in their places.
+    pub(super) fn connections(&self) -> impl Iterator<Item = &Connection> {
+        self.connections.iter().flatten().map(AsRef::as_ref)
+    }
+
     /// The slots of all connections.
     pub(super) fn slots(&self) -> Vec<Slot> {
         let taken = self.connections.iter().zip(0..).filter(|(place, _)| place.is_some());

@@ -152,6 +152,18 @@ impl Uplink {
         self.window.is_empty()
     }
 
+    /// How many publications were taken over, ever.
+    #[must_use]
+    pub fn published(&self) -> u64 {
+        self.window.next_number().0 - 1
+    }
+
+    /// How many of them the broker has not acknowledged.
+    #[must_use]
+    pub fn unacknowledged(&self) -> u64 {
+        self.window.len()
+    }
+
     /// Takes a publication over: from here on it survives the broker (rule L4). The caller has
     /// asked [`Uplink::has_room`].
     pub fn publish(

@@ -23,6 +23,8 @@ impl Hub {
     /// closed here.
     pub(super) fn put_back(&mut self, slot: Slot, mut connection: Box<Connection>) {
         if matches!(connection.phase, Phase::Gone) {
+            self.forget_outbox(&mut connection);
+            self.books.closed += 1;
             drop(connection);
             self.table.end(slot);
             if !self.uplink.holds(slot) {
@@ -147,7 +149,10 @@ impl Hub {
             connection.heartbeat.heard();
         }
         match connection.heartbeat.beat() {
-            Beat::Silent => self.fail(slot, connection, &SILENT),
+            Beat::Silent => {
+                self.books.silent += 1;
+                self.fail(slot, connection, &SILENT);
+            }
             Beat::Ping => self.ping(slot, connection),
         }
     }

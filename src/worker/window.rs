@@ -29,7 +29,8 @@ impl Window {
         self.kept.is_empty() && self.fresh.is_empty()
     }
 
-    fn len(&self) -> u64 {
+    /// How many there are.
+    pub(super) fn len(&self) -> u64 {
         (self.kept.len() + self.fresh.len()) as u64
     }
 

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Order;
-use crate::types::{Encryption, Generation, Source};
+use crate::types::{ConfigNumber, Encryption, Generation, Source};
 
 /// The largest message: a configuration with thousands of applications stays far below it.
 pub const CONTROL_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -23,7 +23,7 @@ const PREFIX_BYTES: usize = 4;
 /// An order without its descriptors: those follow from it.
 #[derive(Serialize, Deserialize)]
 enum Head {
-    Configure { json: Arc<str> },
+    Configure { number: ConfigNumber, json: Arc<str> },
     Listen { sockets: Vec<Encryption> },
     Link { broker: Generation },
     Roster { sources: Vec<Source> },
@@ -31,6 +31,7 @@ enum Head {
     WorkerDead { source: Source },
     Quiesce,
     Drain { within: Duration },
+    Count { number: u32 },
     Stop,
 }
 
@@ -88,7 +89,8 @@ pub(super) fn malformed(what: impl std::fmt::Display) -> io::Error {
 fn split(order: Order<OwnedFd>) -> (Head, Vec<OwnedFd>) {
     let alone = |head| (head, Vec::new());
     match order {
-        Order::Configure { json } => alone(Head::Configure { json }),
+        Order::Configure { number, json } => alone(Head::Configure { number, json }),
+        Order::Count { number } => alone(Head::Count { number }),
         Order::Listen(sockets) => {
             let (descriptors, sockets) = sockets.into_iter().unzip();
             (Head::Listen { sockets }, descriptors)
@@ -106,7 +108,8 @@ fn split(order: Order<OwnedFd>) -> (Head, Vec<OwnedFd>) {
 fn join(head: Head, descriptors: &mut VecDeque<OwnedFd>) -> io::Result<Order<OwnedFd>> {
     let mut next = || descriptors.pop_front().ok_or_else(|| malformed("a descriptor is missing"));
     Ok(match head {
-        Head::Configure { json } => Order::Configure { json },
+        Head::Configure { number, json } => Order::Configure { number, json },
+        Head::Count { number } => Order::Count { number },
         Head::Listen { sockets } => {
             let with_socket = |encryption| Ok((next()?, encryption));
             Order::Listen(sockets.into_iter().map(with_socket).collect::<io::Result<_>>()?)

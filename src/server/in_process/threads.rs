@@ -16,7 +16,7 @@ use crate::link::transport::{Transport, memory_pair};
 use crate::resource::Resources;
 use crate::supervisor::Prepared;
 use crate::supervisor::crew::{Crew, Effect, Member};
-use crate::types::{Generation, Source};
+use crate::types::{ConfigNumber, Generation, Source};
 use crate::worker;
 
 /// What the supervising thread holds.
@@ -99,7 +99,7 @@ impl Threads {
 
     fn try_start(&self, member: Member) -> io::Result<Running> {
         let (mut desk, control) = memory_control()?;
-        desk.order(Order::Configure { json: self.prepared.json_for(member) })?;
+        desk.order(Order::Configure { number: ConfigNumber(1), json: self.prepared.json_for(member) })?;
         if let Member::Worker(_) = member {
             desk.order(Order::Listen(self.prepared.listeners.hand_out()?))?;
         }

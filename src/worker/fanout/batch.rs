@@ -161,6 +161,12 @@ impl Batch {
         self.publications.push((content, cast));
     }
 
+    /// How many publications one client is to get.
+    pub(in crate::worker) fn count_for(&self, slot: Slot) -> u64 {
+        let without = self.excepts.iter().filter(|(except, _)| *except == slot).count();
+        (self.publications.len() - without) as u64
+    }
+
     /// The frames that one client gets.
     pub(in crate::worker) fn frames_for(&mut self, slot: Slot, dialect: Dialect) -> &Joined {
         let publications = &self.publications;
@@ -187,6 +193,11 @@ fn join(publications: &[(Content, Cast)], dialect: Dialect) -> Joined {
 }
 
 impl Joined {
+    /// How many frames.
+    pub(in crate::worker) fn count(&self) -> u32 {
+        u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
+    }
+
     /// Each frame by itself, for a client that reads one at a time.
     pub(in crate::worker) fn each(&self) -> impl Iterator<Item = Bytes> + '_ {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());

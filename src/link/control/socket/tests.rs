@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use crate::types::{Encryption, Generation, Source, WorkerId};
+use crate::types::{ConfigNumber, Encryption, Generation, Source, WorkerId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 fn linked() -> (SocketDesk, SocketControl) {
@@ -37,7 +37,7 @@ fn every_order_arrives_as_it_was_given() {
     let (one, _other) = unix_pair().unwrap();
     let (two, _other) = unix_pair().unwrap();
     let given = [
-        Order::Configure { json: Arc::from("{\"workers\":2}") },
+        Order::Configure { number: ConfigNumber(1), json: Arc::from("{\"workers\":2}") },
         Order::Listen(Vec::new()),
         Order::Link { broker: Generation(3), transport: one },
         Order::Roster { sources: vec![source(0), source(1)] },
@@ -95,7 +95,7 @@ fn a_configuration_larger_than_the_socket_arrives_in_pieces() {
     let (mut desk, mut control) = linked();
     let json: Arc<str> = Arc::from("x".repeat(5_000_000));
     let (end, _other) = unix_pair().unwrap();
-    desk.order(Order::Configure { json: Arc::clone(&json) }).unwrap();
+    desk.order(Order::Configure { number: ConfigNumber(1), json: Arc::clone(&json) }).unwrap();
     desk.order(Order::Link { broker: Generation(0), transport: end }).unwrap();
     let mut seen = Vec::new();
     while seen.len() < 2 {
@@ -103,7 +103,7 @@ fn a_configuration_larger_than_the_socket_arrives_in_pieces() {
         desk.flush().unwrap();
     }
     assert!(!desk.holds_orders());
-    assert!(matches!(&seen[0], Order::Configure { json: same } if *same == json));
+    assert!(matches!(&seen[0], Order::Configure { json: same, .. } if *same == json));
 }
 
 #[test]

@@ -1,0 +1,163 @@
+//! Tests of who may open, who may publish, and what is left of a grant.
+
+use super::*;
+use crate::config::Secret;
+
+fn application(key: &str, (open, publish): (bool, bool), tenant: Option<&str>) -> Application {
+    Application {
+        key: key.to_owned(),
+        secret: Secret::new(format!("{key}'s")),
+        authorize_open: open,
+        client_publish: publish,
+        tenant: tenant.map(str::to_owned),
+    }
+}
+
+fn applications(anonymous: Option<usize>) -> Applications {
+    let list = vec![
+        application("open", (true, false), None),
+        application("closed", (false, false), Some("b")),
+        application("chat", (true, true), Some("c")),
+    ];
+    Applications { list, anonymous }
+}
+
+fn access(anonymous: Option<usize>, open: AuthorizeOpen) -> Access {
+    Access::new(Some(&applications(anonymous)), open)
+}
+
+fn shown<'a>(key: &'a str, secret: Option<&'a str>) -> Credentials<'a> {
+    Credentials { key: key.into(), secret: secret.map(Into::into) }
+}
+
+fn grant(tenant: &str, right: Right) -> (Tenant, Right) {
+    (Tenant(Arc::from(tenant)), right)
+}
+
+fn open(
+    access: &Access,
+    shown: Option<&Credentials<'_>>,
+) -> Result<(Tenant, Right), Denied> {
+    access.open(shown).map(|grant| (grant.tenant, grant.right))
+}
+
+#[test]
+fn without_applications_everything_is_allowed() {
+    let access = Access::new(None, AuthorizeOpen::Application);
+    let granted = access.open(None).unwrap();
+    assert_eq!(granted, Grant::everything());
+    assert_eq!(
+        access.send((&granted.tenant, granted.right), Some(&shown("x", None))),
+        Ok(Tenant::shared())
+    );
+}
+
+#[test]
+fn an_opening_needs_a_key_and_for_some_applications_the_secret() {
+    let access = access(None, AuthorizeOpen::Application);
+    let open = |key, secret| open(&access, Some(&shown(key, secret)));
+    assert_eq!(access.open(None), Err(Denied::Open));
+    assert_eq!(open("open", None), Ok(grant("", Right::Listen)));
+    assert_eq!(open("open", Some("wrong")), Ok(grant("", Right::Listen)));
+    assert_eq!(open("open", Some("open's")), Ok(grant("", Right::Publish)));
+    assert_eq!(open("closed", None), Err(Denied::Open));
+    assert_eq!(open("closed", Some("open's")), Err(Denied::Open));
+    assert_eq!(open("closed", Some("closed's")), Ok(grant("b", Right::Publish)));
+    assert_eq!(open("unknown", Some("open's")), Err(Denied::Open));
+    assert_eq!(open("", Some("")), Err(Denied::Open));
+    assert_eq!(open("chat", None), Ok(grant("c", Right::Publish)));
+}
+
+#[test]
+fn who_shows_nothing_counts_as_the_anonymous_application() {
+    let anonymous = access(Some(2), AuthorizeOpen::Application);
+    assert_eq!(open(&anonymous, None), Ok(grant("c", Right::Publish)));
+    let locked = access(Some(1), AuthorizeOpen::Application);
+    assert_eq!(open(&locked, None), Err(Denied::Open));
+}
+
+#[test]
+fn where_everybody_may_open_nobody_gets_into_a_tenant_by_its_key() {
+    let all = access(None, AuthorizeOpen::All);
+    assert_eq!(open(&all, None), Ok(grant("", Right::Listen)));
+    assert_eq!(open(&all, Some(&shown("closed", None))), Ok(grant("", Right::Listen)));
+    let proven = open(&all, Some(&shown("closed", Some("closed's"))));
+    assert_eq!(proven, Ok(grant("b", Right::Publish)));
+}
+
+#[test]
+fn a_message_is_published_in_the_space_of_what_proves_it() {
+    let access = access(None, AuthorizeOpen::Application);
+    let (shared, c) = (Tenant::shared(), Tenant(Arc::from("c")));
+    let (listener, publisher) = ((&shared, Right::Listen), (&c, Right::Publish));
+    let proof = shown("closed", Some("closed's"));
+    assert_eq!(access.send(listener, Some(&proof)), Ok(Tenant(Arc::from("b"))));
+    assert_eq!(access.send(publisher, None), Ok(Tenant(Arc::from("c"))));
+    assert_eq!(access.send(listener, None), Err(Denied::Send));
+    for wrong in [shown("closed", None), shown("closed", Some("x")), shown("x", Some("x"))] {
+        assert_eq!(access.send(publisher, Some(&wrong)), Err(Denied::Send));
+    }
+}
+
+/// What is left, with `changed` in place of what there was, of a grant for what was shown.
+fn renewed(
+    shown: Option<&Credentials<'_>>,
+    change: impl FnOnce(&mut Applications),
+) -> Result<Right, Denied> {
+    let former = access(Some(2), AuthorizeOpen::Application);
+    let grant = former.open(shown).unwrap();
+    let mut changed = applications(Some(2));
+    change(&mut changed);
+    let access = Access::new(Some(&changed), AuthorizeOpen::Application);
+    access.renew(&former, &grant.tenant, grant.ground).map(|grant| grant.right)
+}
+
+#[test]
+fn a_grant_lasts_as_long_as_what_it_rests_on() {
+    let key = shown("open", None);
+    let proof = shown("closed", Some("closed's"));
+    let nothing = |_: &mut Applications| {};
+    assert_eq!(renewed(Some(&key), nothing), Ok(Right::Listen));
+    assert_eq!(renewed(Some(&proof), nothing), Ok(Right::Publish));
+    assert_eq!(renewed(None, nothing), Ok(Right::Publish));
+    let without_first = |it: &mut Applications| {
+        it.list.remove(0);
+        it.anonymous = Some(1);
+    };
+    assert_eq!(renewed(Some(&key), without_first), Err(Denied::Open));
+    assert_eq!(renewed(Some(&proof), without_first), Ok(Right::Publish), "it has moved up");
+    assert_eq!(renewed(None, without_first), Ok(Right::Publish));
+    let new_secrets = |it: &mut Applications| {
+        it.list.iter_mut().for_each(|one| one.secret = Secret::new("new".to_owned()));
+    };
+    assert_eq!(renewed(Some(&proof), new_secrets), Err(Denied::Open));
+    assert_eq!(renewed(Some(&key), new_secrets), Ok(Right::Listen), "it showed none");
+    let moved = |it: &mut Applications| {
+        it.list.iter_mut().for_each(|one| one.tenant = Some("elsewhere".to_owned()));
+    };
+    assert_eq!(renewed(Some(&key), moved), Err(Denied::Open));
+    let nobody = |it: &mut Applications| it.anonymous = None;
+    assert_eq!(renewed(None, nobody), Err(Denied::Open));
+    let mute = |it: &mut Applications| it.list[2].client_publish = false;
+    assert_eq!(renewed(None, mute), Ok(Right::Listen));
+    let locked = |it: &mut Applications| it.list[0].authorize_open = false;
+    assert_eq!(renewed(Some(&key), locked), Err(Denied::Open));
+}
+
+#[test]
+fn who_came_when_the_server_was_open_counts_as_who_shows_nothing() {
+    let open_to_all = Access::everything();
+    let grant = open_to_all.open(None).unwrap();
+    let renew = |access: Access| access.renew(&open_to_all, &grant.tenant, grant.ground);
+    assert!(renew(access(None, AuthorizeOpen::Application)).is_err());
+    assert_eq!(renew(access(Some(0), AuthorizeOpen::Application)).unwrap().right, Right::Listen);
+    assert_eq!(renew(access(None, AuthorizeOpen::All)).unwrap().right, Right::Listen);
+    assert_eq!(renew(Access::everything()).unwrap().right, Right::Publish);
+}
+
+#[test]
+fn nothing_printed_shows_a_secret() {
+    let printed = format!("{:?}", access(Some(0), AuthorizeOpen::All));
+    assert!(!printed.contains("'s"), "{printed}");
+    assert!(!format!("{:?}", shown("k", Some("hidden"))).contains("hidden"));
+}

@@ -1,0 +1,41 @@
+//! What a grant rests on, in one word.
+
+/// What a grant rests on: an application, by its place in the list of the [`Access`] that granted
+/// it, and what was shown. Packed into one word, because every connection holds one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ground(u32);
+
+/// What was shown for a grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Nothing was asked for: there were no applications, or everybody may open.
+    Nothing,
+    /// No key; the application is the one that this counts as.
+    NoKey,
+    /// A key alone.
+    Key,
+    /// Key and secret.
+    Secret,
+}
+
+impl Ground {
+    /// What everybody has.
+    pub const NOTHING: Self = Self(0);
+
+    pub(super) const fn new(place: u32, shown: Shown) -> Self {
+        Self(place << 2 | shown as u32)
+    }
+
+    pub(super) const fn shown(self) -> Shown {
+        match self.0 & 3 {
+            0 => Shown::Nothing,
+            1 => Shown::NoKey,
+            2 => Shown::Key,
+            _ => Shown::Secret,
+        }
+    }
+
+    pub(super) const fn place(self) -> usize {
+        (self.0 >> 2) as usize
+    }
+}

@@ -1,0 +1,76 @@
+//! A new configuration for a worker that runs: what holds from now on, and who has to go for it.
+
+use std::io;
+
+use tracing::{error, info};
+
+use super::connection::{Connection, Phase, REVOKED};
+use super::hub::Hub;
+use super::settings::Settings;
+use crate::config::Config;
+use crate::http::{Refusal, Status};
+use crate::link::control::Report;
+use crate::types::{ConfigNumber, Slot};
+
+const REVOKED_REFUSAL: Refusal =
+    Refusal::new(Status::Unauthorized, "the application was removed or changed");
+
+impl Hub {
+    /// Takes over a new configuration, whole or not at all.
+    pub(super) fn reconfigure(&mut self, number: ConfigNumber, json: &str) {
+        let config = Config::from_json(json)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
+        match config.and_then(|config| Settings::of(&config, self.services.own())) {
+            Ok(settings) => self.take_over(number, settings),
+            // The supervisor has checked it; whoever asked for the reload hears of the silence.
+            Err(error) => error!(%error, number = number.0, "the new configuration cannot be used"),
+        }
+    }
+
+    fn take_over(&mut self, number: ConfigNumber, settings: Settings) {
+        let former = std::mem::replace(&mut self.settings, settings);
+        let mut revoked = 0;
+        for slot in self.table.slots() {
+            let Some(mut connection) = self.table.take(slot) else { continue };
+            if self.review(slot, &mut connection, &former) == Outcome::Revoked {
+                revoked += 1;
+            }
+            self.put_back(slot, connection);
+        }
+        info!(number = number.0, revoked, "configuration taken over");
+        self.report(Report::Configured { number });
+    }
+
+    /// Renews what a connection was granted, or ends it.
+    fn review(&mut self, slot: Slot, connection: &mut Connection, former: &Settings) -> Outcome {
+        let session = match &mut connection.phase {
+            Phase::Joining(joining) => &mut joining.session,
+            Phase::Open(session) => session,
+            _ => return Outcome::Kept,
+        };
+        let access = &self.settings.rules.access;
+        match access.renew(&former.rules.access, &session.tenant, session.ground) {
+            Ok(grant) => {
+                (session.right, session.ground) = (grant.right, grant.ground);
+                if former.ping_every != self.settings.ping_every && connection.is_open() {
+                    connection.next_beat = self.first_beat(connection.sign);
+                }
+                Outcome::Kept
+            }
+            Err(_) if connection.is_open() => {
+                self.fail(slot, connection, &REVOKED);
+                Outcome::Revoked
+            }
+            Err(_) => {
+                self.refuse(slot, connection, &REVOKED_REFUSAL);
+                Outcome::Revoked
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Kept,
+    Revoked,
+}
