@@ -30,6 +30,7 @@ pub mod dialect;
 pub mod http;
 pub mod index;
 pub mod link;
+pub mod operator;
 pub mod page;
 pub mod resource;
 pub mod server;

@@ -122,7 +122,7 @@ impl Broker {
                     let counts = Counts::Broker(self.router.counts());
                     self.report(Report::Counts { number, counts });
                 }
-                Order::Listen(_) | Order::Link { .. } | Order::Quiesce => {}
+                Order::Listen(_) | Order::Link { .. } | Order::Quiesce(_) => {}
             }
         }
         Ok(if peer == Peer::Gone { Next::End(RoleEnd::Alone) } else { Next::Turn })

@@ -13,7 +13,8 @@ use crate::index::Index;
 use crate::link::message::{Deliver, Found, Question, ToBroker, ToWorker, VERSION};
 use crate::types::limits::ANSWER_VALUES_MAX;
 use crate::types::{
-    BrokerCounts, Client, JoinNumber, Number, Place, Publication, Recipients, Sequence, Slot, Source, WorkerId,
+    BrokerCounts, Client, JoinNumber, Number, Place, Publication, Recipients, Sequence, Slot,
+    Source, WorkerId,
 };
 
 /// The broker without its sockets.

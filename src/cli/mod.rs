@@ -4,6 +4,7 @@ mod app;
 mod bench;
 mod check;
 mod embed;
+mod operate;
 mod publish;
 mod serve;
 mod server;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::settings::Settings;
+use crate::operator::Request;
 use crate::resource::Resources;
 use crate::server::Role;
 
@@ -42,6 +44,18 @@ enum Command {
     /// Check the configuration and say everything that is wrong with it.
     #[command(after_help = "Example: tagcast check -i websock.ini")]
     Check(Settings),
+    /// Say what runs: processes, connections, memory, configuration.
+    #[command(after_help = "Example: tagcast status --json -i /etc/tagcast/websock.ini")]
+    Status(operate::StatusArguments),
+    /// Read websock.ini, auth.yml and certificates again; as SIGHUP.
+    #[command(after_help = "Example: tagcast reload -i /etc/tagcast/websock.ini")]
+    Reload(operate::Which),
+    /// Close all connections, spread over the drain time, and end; as SIGTERM.
+    #[command(after_help = "Example: tagcast drain -i /etc/tagcast/websock.ini")]
+    Drain(operate::Which),
+    /// Replace the worker processes one after the other; nobody is refused meanwhile.
+    #[command(after_help = "Example: tagcast restart-workers -i /etc/tagcast/websock.ini")]
+    RestartWorkers(operate::Which),
     /// Publish one message to one client, to tags, or to all.
     #[command(after_help = publish::EXAMPLES)]
     Publish(publish::Arguments),
@@ -81,6 +95,10 @@ fn run_with(arguments: Vec<OsString>, own: &Resources) -> ExitCode {
     match line.command {
         Command::Serve(settings) => serve::run(&settings),
         Command::Check(settings) => check::run(&settings),
+        Command::Status(arguments) => operate::status(&arguments),
+        Command::Reload(which) => operate::order(&which, Request::Reload),
+        Command::Drain(which) => operate::order(&which, Request::Drain),
+        Command::RestartWorkers(which) => operate::order(&which, Request::RestartWorkers),
         Command::Publish(arguments) => publish::run(&arguments),
         Command::Subscribe(arguments) => subscribe::run(&arguments),
         Command::App(command) => app::run(&command),

@@ -8,14 +8,14 @@ use crate::config::Config;
 use crate::supervisor;
 
 pub(super) fn run(settings: &Settings) -> ExitCode {
-    let loaded = match settings.load() {
-        Ok(loaded) => loaded,
+    let (loaded, source) = match settings.load_with_source() {
+        Ok(both) => both,
         Err(code) => return code,
     };
     if let Some(warning) = warning(&loaded.config) {
         tell(&format!("tagcast: {warning}"));
     }
-    match supervisor::serve(loaded.config) {
+    match supervisor::serve(loaded, source) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tell(&format!("tagcast: {error}"));

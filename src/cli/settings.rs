@@ -45,6 +45,11 @@ pub(super) struct Settings {
 impl Settings {
     /// Reads the configuration; what is wrong or odd is printed, all of it.
     pub(super) fn load(&self) -> Result<Loaded, ExitCode> {
+        self.load_with_source().map(|(loaded, _)| loaded)
+    }
+
+    /// As [`Settings::load`], with what is needed to read it all again.
+    pub(super) fn load_with_source(&self) -> Result<(Loaded, Source), ExitCode> {
         let source = source(self.ini.clone(), self.flags()?);
         let loaded = config::load(&source).map_err(|findings| {
             tell(&findings.to_string());
@@ -58,7 +63,7 @@ impl Settings {
         for warning in &loaded.warnings {
             tell(&format!("warning: {warning}"));
         }
-        Ok(loaded)
+        Ok((loaded, source))
     }
 
     fn flags(&self) -> Result<Vec<(String, String)>, ExitCode> {

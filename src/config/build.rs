@@ -15,7 +15,7 @@ use super::settings::{
     UuidKey,
 };
 use super::value::{self, Bounds, Size, choice, count, duration, is_absent, size, switch};
-use super::{AUTH_FILE, Applications, KEYS, ListenAddress, Secret};
+use super::{AUTH_FILE, Applications, KEYS, ListenAddress, Secret, state_beside};
 use crate::types::limits::{
     CHUNKS_MAX, LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX, OUTBOX_SLACK_BYTES,
 };
@@ -58,7 +58,7 @@ pub(super) fn build(given: &mut Given<'_>, folder: &Path) -> Config {
         admission: admission(given),
         tls,
         uuid_key: uuid_key(given, folder),
-        state_folder: folder.join("state"),
+        state_folder: state_beside(folder),
         default_dialect: given.read(("", "defaultDialect"), choice).unwrap_or(DialectName::Phpws),
         unknown_path: given.read(("", "unknownPath"), choice).unwrap_or(UnknownPath::Phpws),
         page: given.read(("", "page"), switch).unwrap_or(true),
@@ -98,7 +98,7 @@ pub(super) fn auth_path(given: &mut Given<'_>, folder: &Path) -> Option<Option<P
 }
 
 /// Where the server may be reached from.
-enum Exposure {
+pub(super) enum Exposure {
     Anywhere,
     /// From this machine only, for this reason.
     Loopback {
@@ -110,7 +110,7 @@ enum Exposure {
 impl Exposure {
     /// Nothing listens to strangers while everybody may do everything, or while a secret is used
     /// that everybody knows.
-    fn of(applications: &Result<Option<Applications>, auth_file::Wrong>) -> Self {
+    pub(super) fn of(applications: &Result<Option<Applications>, auth_file::Wrong>) -> Self {
         let right = "make an application of your own (tagcast app add NAME), or listen on \
                      loopback: ws://127.0.0.1:port";
         match applications {
@@ -137,7 +137,7 @@ impl Exposure {
         }
     }
 
-    fn check(&self, address: &ListenAddress) -> Result<(), Fault> {
+    pub(super) fn check(&self, address: &ListenAddress) -> Result<(), Fault> {
         match self {
             Self::Anywhere => Ok(()),
             Self::Loopback { why, right } => address.check_loopback(why, right),
@@ -160,8 +160,7 @@ fn listen(given: &mut Given<'_>, exposure: &Exposure) -> Vec<ListenAddress> {
 fn tls(given: &mut Given<'_>, folder: &Path, listen: &mut [ListenAddress]) -> Option<Tls> {
     let mode = given.read(("", "tls"), choice).unwrap_or(TlsMode::On);
     let handshake = given.read(("", "tlsHandshakeTimeout"), |text| duration(text, &HANDSHAKE));
-    let file = |name| given.read(("", name), |text| Ok(path(text, folder))).flatten();
-    let [chain_file, key_file] = ["certFile", "pkFile"].map(file);
+    let [chain_file, key_file] = tls_files(given, folder);
     if mode != TlsMode::On {
         listen.iter_mut().for_each(|address| address.encryption = Encryption::Plain);
     }
@@ -197,6 +196,12 @@ fn tls(given: &mut Given<'_>, folder: &Path, listen: &mut [ListenAddress]) -> Op
     };
     let handshake_timeout = handshake.unwrap_or(TLS_HANDSHAKE);
     Some(Tls { chain: chain.pem, key, ticket_secret: None, handshake_timeout })
+}
+
+/// The files of the certificate and of its key.
+pub(super) fn tls_files(given: &mut Given<'_>, folder: &Path) -> [Option<PathBuf>; 2] {
+    let file = |name| given.read(("", name), |text| Ok(path(text, folder))).flatten();
+    ["certFile", "pkFile"].map(file)
 }
 
 fn others_can_read(path: &Path) -> bool {

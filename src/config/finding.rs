@@ -29,6 +29,8 @@ pub enum Place {
     Variable(String),
     /// A flag of the command line.
     Flag,
+    /// The server that runs.
+    Running,
 }
 
 /// Everything that is wrong, in the order of the file, then variables, then flags.
@@ -75,7 +77,7 @@ impl Place {
     pub(crate) fn file(&self) -> Option<&std::path::Path> {
         match self {
             Self::File(file) | Self::Line(file, _) => Some(file),
-            Self::Default | Self::Variable(_) | Self::Flag => None,
+            Self::Default | Self::Variable(_) | Self::Flag | Self::Running => None,
         }
     }
 
@@ -86,6 +88,7 @@ impl Place {
             Self::File(_) | Self::Line(..) => 1,
             Self::Variable(_) => 2,
             Self::Flag => 3,
+            Self::Running => 4,
         }
     }
 }
@@ -98,6 +101,7 @@ impl fmt::Display for Place {
             Self::Line(file, line) => write!(to, "{}:{line}", file.display()),
             Self::Variable(name) => to.write_str(name),
             Self::Flag => to.write_str("flag"),
+            Self::Running => to.write_str("the running server"),
         }
     }
 }

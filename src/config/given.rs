@@ -7,7 +7,7 @@ use super::env::{DotEnv, has_variables, substitute};
 use super::finding::{Fault, Finding, Place};
 use super::ini::{self, Block, Entry, Title};
 use super::keys::{Key, RESERVED_VARIABLES, find, folded, nearest};
-use super::{KEYS, Source, value};
+use super::{KEYS, Source, Values, value};
 
 /// The section that our own keys may stand in, as phpWebSocketServer's HEAD has them.
 const OWN_SECTION: &str = "websocketserver";
@@ -54,6 +54,17 @@ impl<'a> Given<'a> {
 
     pub(super) fn findings(self) -> (Vec<Finding>, Vec<Finding>) {
         (self.findings, self.warnings)
+    }
+
+    /// All values that were given.
+    pub(super) fn values(&self) -> Values {
+        let mut values = Values::default();
+        for key in KEYS {
+            if let Some(value) = self.values.get(&(key.section, key.name)) {
+                values.put(key, (&value.written, &value.text));
+            }
+        }
+        values
     }
 
     /// Takes over what was found in another file.

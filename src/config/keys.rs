@@ -24,6 +24,12 @@ const fn key(
     Key { section, name, default, unit, reloadable: false }
 }
 
+impl Key {
+    const fn reloadable(self) -> Self {
+        Self { reloadable: true, ..self }
+    }
+}
+
 /// All of them, in the order of the documentation.
 pub const KEYS: &[Key] = &[
     key("", "address", "ws://127.0.0.1:8094", "list of addresses"),
@@ -34,33 +40,33 @@ pub const KEYS: &[Key] = &[
     key("", "logFormat", "text", "word"),
     key("", "logMaxSize", "64M", "size"),
     key("", "logFiles", "5", "count"),
-    key("", "authFile", "auth.yml", "path"),
-    key("", "authorizeOpen", "application", "word"),
-    key("", "refuse", "http", "word"),
-    key("", "allowedOrigins", "none", "list of origins"),
-    key("", "allowedIP", "none", "list of addresses"),
-    key("", "trustedProxies", "none", "list of addresses"),
-    key("", "maxClients", "0", "count"),
-    key("", "maxPerIP", "0", "count"),
+    key("", "authFile", "auth.yml", "path").reloadable(),
+    key("", "authorizeOpen", "application", "word").reloadable(),
+    key("", "refuse", "http", "word").reloadable(),
+    key("", "allowedOrigins", "none", "list of origins").reloadable(),
+    key("", "allowedIP", "none", "list of addresses").reloadable(),
+    key("", "trustedProxies", "none", "list of addresses").reloadable(),
+    key("", "maxClients", "0", "count").reloadable(),
+    key("", "maxPerIP", "0", "count").reloadable(),
     key("", "tls", "on", "word"),
-    key("", "certFile", "none", "path"),
-    key("", "pkFile", "none", "path"),
-    key("", "tlsHandshakeTimeout", "3s", "duration"),
-    key("", "handshakeTimeout", "10s", "duration"),
-    key("", "maxMessage", "5M", "size"),
-    key("", "outboxLimit", "6M", "size"),
-    key("", "pingInterval", "20s", "duration"),
-    key("", "drainTime", "5s", "duration"),
+    key("", "certFile", "none", "path").reloadable(),
+    key("", "pkFile", "none", "path").reloadable(),
+    key("", "tlsHandshakeTimeout", "3s", "duration").reloadable(),
+    key("", "handshakeTimeout", "10s", "duration").reloadable(),
+    key("", "maxMessage", "5M", "size").reloadable(),
+    key("", "outboxLimit", "6M", "size").reloadable(),
+    key("", "pingInterval", "20s", "duration").reloadable(),
+    key("", "drainTime", "5s", "duration").reloadable(),
     key("", "uuidKey", "none", "key"),
     key("", "uuidKeyFile", "state/uuid.key", "path"),
-    key("", "defaultDialect", "phpws", "word"),
-    key("", "unknownPath", "phpws", "word"),
-    key("", "page", "on", "switch"),
+    key("", "defaultDialect", "phpws", "word").reloadable(),
+    key("", "unknownPath", "phpws", "word").reloadable(),
+    key("", "page", "on", "switch").reloadable(),
     key("phpws", "uuid", "signed", "word"),
-    key("phpws", "readyGap", "20ms", "duration"),
-    key("phpws", "frameGap", "5ms", "duration"),
-    key("phpws", "maxChunks", "1000", "count"),
-    key("phpws", "phpKeepalive", "0", "duration"),
+    key("phpws", "readyGap", "20ms", "duration").reloadable(),
+    key("phpws", "frameGap", "5ms", "duration").reloadable(),
+    key("phpws", "maxChunks", "1000", "count").reloadable(),
+    key("phpws", "phpKeepalive", "0", "duration").reloadable(),
 ];
 
 /// Variables that begin like keys and are none.

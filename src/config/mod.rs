@@ -12,9 +12,11 @@ mod given;
 mod ini;
 mod keys;
 mod listen;
+mod reload;
 mod secret;
 mod settings;
 mod value;
+mod values;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -25,12 +27,14 @@ pub use broker::BrokerConfig;
 pub use finding::{Finding, Findings, Place};
 pub use keys::{KEYS, Key};
 pub use listen::ListenAddress;
+pub use reload::{Change, Holds, Reload};
 pub use secret::Secret;
 pub use settings::{
     Admission, AuthorizeOpen, Config, DialectName, Limits, LogFormat, LogLevel, LogSettings,
     PhpwsSettings, Refuse, ResourceBinding, ResourceKind, Tls, TlsMode, UnknownPath, UuidForm,
     UuidKey,
 };
+pub use values::Values;
 
 use self::env::DotEnv;
 use self::finding::Fault;
@@ -65,6 +69,8 @@ pub struct Loaded {
     pub warnings: Vec<Finding>,
     /// The file that was read.
     pub ini: Option<PathBuf>,
+    /// The values as they were written.
+    pub values: Values,
 }
 
 /// Reads and checks everything.
@@ -76,6 +82,7 @@ pub fn load(source: &Source) -> Result<Loaded, Findings> {
     let files = Files::read(source)?;
     let mut given = files.given(source);
     let config = build::build(&mut given, &files.folder);
+    let values = given.values();
     let (mut findings, warnings) = given.findings();
     // Each file by itself, in the order of its lines.
     findings.sort_by_key(|finding| {
@@ -83,7 +90,7 @@ pub fn load(source: &Source) -> Result<Loaded, Findings> {
         (place.rank(), place.file() != Some(files.path.as_path()), place.line())
     });
     if findings.is_empty() {
-        Ok(Loaded { config, warnings, ini: files.text.map(|_| files.path) })
+        Ok(Loaded { config, warnings, ini: files.text.map(|_| files.path), values })
     } else {
         Err(Findings(findings))
     }
@@ -99,6 +106,37 @@ pub fn auth_file(source: &Source) -> Result<PathBuf, Findings> {
     let files = Files::read(source)?;
     let named = build::auth_path(&mut files.given(source), &files.folder);
     Ok(named.flatten().unwrap_or_else(|| files.folder.join(AUTH_FILE)))
+}
+
+/// The folder of a server's state: `state` beside the ini. Nothing is read for it, so that a server
+/// is found also when its files are broken.
+#[must_use]
+pub fn state_folder(source: &Source) -> PathBuf {
+    state_beside(source.ini_path().parent().unwrap_or_else(|| Path::new("")))
+}
+
+fn state_beside(folder: &Path) -> PathBuf {
+    folder.join("state")
+}
+
+/// The files that a configuration is read from, also those that are not there.
+#[must_use]
+pub fn files(source: &Source) -> Vec<PathBuf> {
+    let mut all = vec![source.ini_path()];
+    if let Ok(files) = Files::read(source) {
+        let mut given = files.given(source);
+        all.push(files.folder.join(".env"));
+        let named = build::auth_path(&mut given, &files.folder);
+        all.extend(named.unwrap_or_else(|| Some(files.folder.join(AUTH_FILE))));
+        all.extend(build::tls_files(&mut given, &files.folder).into_iter().flatten());
+    }
+    all
+}
+
+impl Source {
+    fn ini_path(&self) -> PathBuf {
+        self.folder.join(self.ini.as_deref().unwrap_or_else(|| Path::new(INI)))
+    }
 }
 
 /// The files that settings come from.

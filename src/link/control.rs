@@ -59,7 +59,7 @@ pub enum Order<L = Box<dyn Transport>> {
     },
     /// To a worker: accept no more, read no more from publishers, and report [`Report::Quiet`] when
     /// the broker has acknowledged everything.
-    Quiesce,
+    Quiesce(Newcomers),
     /// Close everybody with 1001 and return; a broker returns at once.
     Drain {
         /// How long that may take before the process is ended.
@@ -96,7 +96,7 @@ impl<L> Order<L> {
             Self::Listen(sockets) => Order::Listen(sockets),
             Self::Roster { sources } => Order::Roster { sources },
             Self::WorkerDead { source } => Order::WorkerDead { source },
-            Self::Quiesce => Order::Quiesce,
+            Self::Quiesce(newcomers) => Order::Quiesce(newcomers),
             Self::Drain { within } => Order::Drain { within },
             Self::Stop => Order::Stop,
         })
@@ -120,11 +120,20 @@ impl<L: fmt::Debug> fmt::Debug for Order<L> {
                 write!(f, "WorkerLink({source:?}, {transport:?})")
             }
             Self::WorkerDead { source } => f.debug_tuple("WorkerDead").field(source).finish(),
-            Self::Quiesce => f.write_str("Quiesce"),
+            Self::Quiesce(newcomers) => f.debug_tuple("Quiesce").field(newcomers).finish(),
             Self::Drain { within } => f.debug_tuple("Drain").field(within).finish(),
             Self::Stop => f.write_str("Stop"),
         }
     }
+}
+
+/// What becomes of those whose handshake is under way when a worker accepts no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Newcomers {
+    /// They are let in first: another worker takes over, and nobody shall be refused.
+    Finish,
+    /// They are refused: the server ends.
+    Refuse,
 }
 
 /// What a child tells the supervisor.

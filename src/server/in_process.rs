@@ -38,7 +38,7 @@ impl InProcess {
 
     pub(super) fn start_with(config: Config, own: Resources) -> Result<Self, StartError> {
         let prepared = Prepared::from_config(config)?;
-        let addresses = prepared.listeners.addresses().to_vec();
+        let addresses = prepared.listeners.addresses();
         let system = |error| StartError::System { what: "the roles as threads", error };
         let (asked, ask) = std::io::pipe().map_err(system)?;
         let threads = Threads::new((prepared, own), asked);

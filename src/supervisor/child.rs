@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::io::Interest;
 use tokio::net::UnixStream;
@@ -13,6 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Notify, mpsc};
 
 use super::crew::Member;
+use crate::config::{Findings, Loaded};
 use crate::link::control::{Desk, Order, Peer, Report, SocketDesk, control_pair};
 
 /// Orders on their way to the task of one child; who leaves so many unsent hangs.
@@ -27,6 +29,8 @@ pub(super) enum Event {
     Reported(Member, Report),
     /// It is reaped, and nothing of it is held here any more.
     Died(Member, Death),
+    /// The configuration was read again.
+    Reread(Box<Result<Loaded, Findings>>),
 }
 
 /// How it ended.
@@ -42,9 +46,21 @@ pub(super) enum Death {
 pub(super) struct Handle {
     orders: mpsc::Sender<Order<OwnedFd>>,
     kill: Arc<Notify>,
+    pid: Option<u32>,
+    started_at: Instant,
 }
 
 impl Handle {
+    /// Its process.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
+    /// When it was started.
+    pub(super) fn started_at(&self) -> Instant {
+        self.started_at
+    }
+
     /// Passes an order on; a child that hangs so long that it cannot be is killed.
     pub(super) fn order(&self, order: Order<OwnedFd>) {
         if self.orders.try_send(order).is_err() {
@@ -60,17 +76,18 @@ impl Handle {
 
 /// Starts a child; its log comes out of the second value.
 pub(super) fn start(
-    member: Member,
+    (member, now): (Member, Instant),
     arguments: &[String],
     events: mpsc::Sender<Event>,
 ) -> io::Result<(Handle, OwnedFd)> {
     let (desk, control) = control_pair()?;
     let (log, log_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let child = spawn(arguments, control, log_end)?;
+    let pid = child.id();
     tracing::info!(
         role = %member,
         generation = member.generation().0,
-        pid = child.id(),
+        pid,
         "child started"
     );
     let (orders, inbox) = mpsc::channel(ORDERS_MAX);
@@ -78,7 +95,7 @@ pub(super) fn start(
     let line = Line::new(desk)?;
     let attendant = Attendant { member, child, inbox, kill: Arc::clone(&kill), events };
     tokio::spawn(attendant.attend(line));
-    Ok((Handle { orders, kill }, log))
+    Ok((Handle { orders, kill, pid, started_at: now }, log))
 }
 
 /// Visible as `tagcast worker 0`; in a process group of its own, so that Ctrl-C reaches the
@@ -213,7 +230,7 @@ impl std::fmt::Display for Death {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::control::{Control, SocketControl};
+    use crate::link::control::{Control, Newcomers, SocketControl};
     use crate::types::ConfigNumber;
 
     #[tokio::test]
@@ -223,7 +240,7 @@ mod tests {
         let mut line = Line::new(desk).unwrap();
         let json: Arc<str> = Arc::from("x".repeat(4_000_000));
         line.desk.order(Order::Configure { number: ConfigNumber(1), json }).unwrap();
-        line.desk.order(Order::Quiesce).unwrap();
+        line.desk.order(Order::Quiesce(Newcomers::Refuse)).unwrap();
         assert!(line.desk.holds_orders());
         let (mut orders, mut reports) = (Vec::new(), Vec::new());
         while orders.len() < 2 {

@@ -6,14 +6,17 @@
 mod effect;
 mod ending;
 mod post;
+mod rolling;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 pub use self::effect::{Effect, Member, Word};
 use self::ending::Ending;
-use self::post::{Life, Post};
-use crate::link::control::Report;
+use self::post::{Life, Post, Replaced};
+pub use self::rolling::NotNow;
+use self::rolling::Rolling;
+use crate::link::control::{Newcomers, Report};
 use crate::types::limits::LINK_LOST_WAIT;
 use crate::types::{Generation, Source, WorkerId};
 
@@ -21,10 +24,14 @@ use crate::types::{Generation, Source, WorkerId};
 #[derive(Debug)]
 pub struct Crew {
     broker: Post,
+    /// One more than there are workers: the successor of one that is replaced in order begins
+    /// before that one ends.
     workers: BTreeMap<WorkerId, Post>,
+    size: u16,
     /// Links that were lost without a death so far, and when the worker pays for it (rule L1).
     lost: Vec<LostLink>,
     ending: Ending,
+    rolling: Option<Rolling>,
     drain_time: Duration,
     announced: Announced,
 }
@@ -49,9 +56,11 @@ impl Crew {
     pub fn new(workers: u16, drain_time: Duration) -> Self {
         Self {
             broker: Post::default(),
-            workers: (0..workers).map(|seat| (WorkerId(seat), Post::default())).collect(),
+            workers: (0..=workers).map(|seat| (WorkerId(seat), Post::default())).collect(),
+            size: workers,
             lost: Vec::new(),
             ending: Ending::NotAsked,
+            rolling: None,
             drain_time,
             announced: Announced::No,
         }
@@ -60,10 +69,37 @@ impl Crew {
     /// Starts everybody.
     pub fn start(&mut self, effects: &mut Vec<Effect>) {
         self.start_broker(effects);
-        let seats: Vec<_> = self.workers.keys().copied().collect();
-        for seat in seats {
-            self.start_worker(seat, effects);
+        for seat in 0..self.size {
+            self.start_worker(WorkerId(seat), effects);
         }
+    }
+
+    /// What an end may take from now on.
+    pub fn set_drain_time(&mut self, drain_time: Duration) {
+        self.drain_time = drain_time;
+    }
+
+    /// Whether the end was asked for.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.ending != Ending::NotAsked
+    }
+
+    /// Whether the world was told that the server is ready.
+    #[must_use]
+    pub fn is_announced(&self) -> bool {
+        self.announced == Announced::Yes
+    }
+
+    /// Who lives, or waits to be started, with a word about it: the broker first.
+    pub fn members(&self) -> impl Iterator<Item = (Member, &'static str)> {
+        let broker = self.broker.last().map(|it| (Member::Broker(it), self.broker.life));
+        let workers = self.workers.iter().filter_map(|(worker, post)| {
+            let source = Source { worker: *worker, generation: post.last()? };
+            Some((Member::Worker(source), post.life))
+        });
+        let said = broker.into_iter().chain(workers);
+        said.filter_map(|(member, life)| Some((member, life.word()?)))
     }
 
     /// Somebody is dead and reaped, and whoever started it holds nothing of it any more.
@@ -71,7 +107,11 @@ impl Crew {
         if !self.lives(member) {
             return;
         }
-        let replaced = self.ending.replaces(member);
+        let rolling = self.rolling.as_ref().map(|rolling| rolling.replaces(member));
+        let replaced = match rolling {
+            Some(Replaced::No) => Replaced::No,
+            _ => self.ending.replaces(member),
+        };
         let post = match member {
             Member::Broker(_) => Some(&mut self.broker),
             Member::Worker(source) => self.workers.get_mut(&source.worker),
@@ -107,7 +147,8 @@ impl Crew {
                 }
             }
             (Report::LinkLost { peer, broker }, _) => self.lost_link(peer, broker, now),
-            (Report::Ready | Report::Quiet, Member::Broker(_))
+            (Report::Ready, Member::Broker(_)) => self.broker.life = Life::Ready,
+            (Report::Quiet, Member::Broker(_))
             | (Report::Configured { .. } | Report::Counts { .. }, _) => {}
         }
         self.proceed(now, effects);
@@ -117,8 +158,10 @@ impl Crew {
     pub fn asked_to_end(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         if self.ending == Ending::NotAsked {
             self.ending = Ending::quieting(now, self.drain_time);
+            self.rolling = None;
             self.workers.values_mut().for_each(Post::vacate);
-            effects.extend(self.living_workers().map(|one| Effect::Tell(one, Word::Quiesce)));
+            let word = Word::Quiesce(Newcomers::Refuse);
+            effects.extend(self.living_workers().map(|one| Effect::Tell(one, word.clone())));
         } else {
             self.kill_all(effects);
         }
@@ -129,6 +172,7 @@ impl Crew {
     pub fn proceed(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         self.punish(now, effects);
         self.replace(now, effects);
+        self.roll(now, effects);
         self.end(now, effects);
     }
 
@@ -141,7 +185,8 @@ impl Crew {
             _ => None,
         });
         let lost = self.lost.iter().map(|lost| lost.until);
-        starts.chain(lost).chain(self.ending.wakes_at()).min()
+        let rolling = self.rolling.as_ref().and_then(Rolling::wakes_at);
+        starts.chain(lost).chain(self.ending.wakes_at()).chain(rolling).min()
     }
 
     fn became_ready(&mut self, source: Source, effects: &mut Vec<Effect>) {
@@ -150,8 +195,8 @@ impl Crew {
         {
             post.life = Life::Ready;
         }
-        let all = self.workers.values().all(|post| post.life == Life::Ready);
-        if all && self.announced == Announced::No {
+        let ready = self.workers.values().filter(|post| post.life == Life::Ready).count();
+        if ready >= usize::from(self.size) && self.announced == Announced::No {
             self.announced = Announced::Yes;
             effects.push(Effect::Announce);
         }
@@ -237,7 +282,9 @@ impl Crew {
     }
 
     fn all_quiet(&self) -> bool {
-        self.workers.values().all(|post| matches!(post.life, Life::Quiet | Life::Vacant { .. }))
+        let is_quiet =
+            |post: &Post| matches!(post.life, Life::Quiet | Life::Leaving | Life::Vacant { .. });
+        self.workers.values().all(is_quiet)
     }
 
     fn all_dead(&self) -> bool {

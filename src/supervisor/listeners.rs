@@ -23,7 +23,7 @@ const BACKLOG: i32 = 4096;
 #[derive(Debug)]
 pub struct Listeners {
     sockets: Vec<(TcpListener, Encryption)>,
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<(SocketAddr, Encryption)>,
 }
 
 impl Listeners {
@@ -52,8 +52,13 @@ impl Listeners {
 
     /// Where the server can be reached: with the real ports where 0 was asked for.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.addresses.iter().map(|(address, _)| *address).collect()
+    }
+
+    /// Gives the sockets up: once the workers have too, nobody can connect any more.
+    pub fn close(&mut self) {
+        self.sockets.clear();
     }
 
     /// Another descriptor for each socket, for one worker.
@@ -70,8 +75,9 @@ impl Listeners {
 
     /// The URLs that clients can use, without a path.
     pub fn urls(&self) -> impl Iterator<Item = String> + '_ {
-        let all = self.sockets.iter().zip(&self.addresses);
-        all.map(|((_, encryption), address)| format!("{}://{address}", encryption.scheme()))
+        self.addresses
+            .iter()
+            .map(|(address, encryption)| format!("{}://{address}", encryption.scheme()))
     }
 
     /// One name may stand for addresses of both families (`localhost`), of which a machine has
@@ -103,7 +109,7 @@ impl Listeners {
         socket: (TcpListener, Encryption),
     ) -> Result<(), StartError> {
         let real = socket.0.local_addr().map_err(|error| StartError::listen(address, error))?;
-        self.addresses.push(real);
+        self.addresses.push((real, socket.1));
         self.sockets.push(socket);
         Ok(())
     }

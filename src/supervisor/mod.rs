@@ -5,11 +5,13 @@
 
 pub mod backoff;
 mod child;
+mod control_socket;
 pub mod crew;
 mod error;
 mod household;
 mod listeners;
 mod log_reader;
+mod notify;
 mod prepared;
 mod state;
 

@@ -10,12 +10,15 @@ use super::state::{random_key, uuid_key};
 use super::{Listeners, StartError, StateFolder};
 use crate::config::{Config, LogFormat as ConfigFormat, LogLevel, Secret, UuidKey};
 use crate::telemetry::{LevelFilter, LogFormat};
+use crate::types::ConfigNumber;
 
 /// The sockets, the lock and the key that a server needs before it has any role.
 pub struct Prepared {
     /// The configuration as children get it: with the key of the UUIDs and the secret of the
     /// session tickets in it.
     pub config: Config,
+    /// Counts the configurations.
+    pub number: ConfigNumber,
     /// The same as JSON, for workers.
     pub json: Arc<str>,
     /// What a broker needs of it, as JSON; without secrets.
@@ -61,7 +64,20 @@ impl Prepared {
         let listeners = Listeners::bind(&config.listen)?;
         let json = Arc::from(config.to_json());
         let broker_json = Arc::from(config.for_broker().to_json());
-        Ok(Self { config, json, broker_json, listeners, state })
+        Ok(Self { config, number: ConfigNumber(1), json, broker_json, listeners, state })
+    }
+
+    /// Takes another configuration, which has the keys of the former one; its number.
+    pub fn reconfigure(&mut self, mut config: Config) -> ConfigNumber {
+        config.uuid_key = self.config.uuid_key.clone();
+        if let (Some(tls), Some(before)) = (&mut config.tls, &self.config.tls) {
+            tls.ticket_secret.clone_from(&before.ticket_secret);
+        }
+        self.json = Arc::from(config.to_json());
+        self.broker_json = Arc::from(config.for_broker().to_json());
+        self.config = config;
+        self.number = ConfigNumber(self.number.0 + 1);
+        self.number
     }
 }
 

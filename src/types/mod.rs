@@ -20,7 +20,8 @@ pub use counts::{BrokerCounts, Counts, WorkerCounts};
 pub use credentials::Credentials;
 pub use encryption::Encryption;
 pub use ids::{
-    ClientUuid, ConfigNumber, Generation, JoinNumber, Number, Place, Sequence, Slot, Source, Tenant, WorkerId,
+    ClientUuid, ConfigNumber, Generation, JoinNumber, Number, Place, Sequence, Slot, Source,
+    Tenant, WorkerId,
 };
 pub use ip_range::IpRange;
 pub use publication::{Content, Form, Publication};

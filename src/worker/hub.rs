@@ -11,18 +11,19 @@ use super::broker_link::BrokerLink;
 use super::clock::{Clock, Moment};
 use super::dice::Dice;
 use super::fanout::Fanout;
+use super::farewell::Farewell;
 use super::service::Services;
 use super::settings::Settings;
 use super::shaking::Shaking;
 use super::table::Table;
 use super::timers::Timers;
 use super::uplink::{Downlink, Uplink};
-use crate::link::control::{Control, Report, RoleEnd, Seat};
+use crate::link::control::{Control, Newcomers, Report, RoleEnd, Seat};
 use crate::link::poller::{Poller, Ready};
 use crate::resource::Effects;
 use crate::telemetry::let_go;
-use crate::types::{Slot, WorkerCounts};
 use crate::types::limits::{FANOUT_SLICE, READ_BYTES};
+use crate::types::{Slot, WorkerCounts};
 
 /// Events that one wait hands out: a turn serves this many sockets at the most.
 pub(super) const EVENTS: usize = 512;
@@ -50,9 +51,9 @@ pub(super) enum Stage {
     /// It serves.
     Serving,
     /// It accepts nobody and reads no publisher, until all it took over is acknowledged.
-    Quiescing { is_reported: bool },
-    /// Everybody is being closed.
-    Draining { until: Moment, end: RoleEnd },
+    Quiescing { newcomers: Newcomers, is_reported: bool },
+    /// Everybody is being closed, one after the other.
+    Draining { until: Moment, end: RoleEnd, farewell: Farewell },
 }
 
 /// A worker.
@@ -155,6 +156,7 @@ impl Hub {
         }
         self.resume_paused();
         self.wake_due();
+        self.say_farewell();
         self.write_link();
         self.meet_newcomers(&ready)?;
         self.ready = ready;
@@ -183,7 +185,9 @@ impl Hub {
             return Some(Duration::ZERO);
         }
         let stage = match &self.stage {
-            Stage::Draining { until, .. } => Some(*until),
+            Stage::Draining { until, farewell, .. } => {
+                Some(farewell.next().map_or(*until, |next| next.min(*until)))
+            }
             _ => None,
         };
         let moments = [self.timers.next(), self.doors.opens_at(), stage];

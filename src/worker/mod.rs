@@ -10,6 +10,7 @@ mod connection;
 mod deliver;
 mod dice;
 mod fanout;
+mod farewell;
 mod handshake;
 mod hub;
 mod orders;

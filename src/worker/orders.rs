@@ -1,19 +1,23 @@
 //! What the supervisor orders, and the stages that follow from it.
 
 use std::io;
+use std::time::Duration;
 
 use tracing::{error, info};
 
 use super::broker_link::BrokerLink;
 use super::connection::{AWAY, Phase};
+use super::farewell::Farewell;
 use super::hub::{Hub, LINK, Next, Stage};
 use crate::http::{Refusal, Status};
-use crate::link::control::{Order, Peer, Report, RoleEnd};
+use crate::link::control::{Newcomers, Order, Peer, Report, RoleEnd};
 use crate::link::poller::Interest;
 use crate::link::transport::Transport;
-use crate::types::Generation;
 use crate::types::limits::ORPHAN_WAIT;
+use crate::types::{Generation, Slot};
 
+/// The part of the time to close that is kept for the clients' answers: a quarter.
+const CLOSING_PART: u32 = 4;
 const DRAINING: Refusal = Refusal::new(Status::Unavailable, "the server goes away");
 
 impl Hub {
@@ -44,7 +48,7 @@ impl Hub {
                     self.report(Report::Ready);
                 }
                 Order::Link { broker, transport } => self.connect(broker, transport)?,
-                Order::Quiesce => self.quiesce(),
+                Order::Quiesce(newcomers) => self.quiesce(newcomers),
                 Order::Drain { within } => self.drain(within, RoleEnd::Told),
                 Order::Stop => return Ok(Next::End(RoleEnd::Told)),
                 Order::Configure { number, json } => self.reconfigure(number, &json),
@@ -52,9 +56,7 @@ impl Hub {
                     let counts = self.counts();
                     self.report(Report::Counts { number, counts });
                 }
-                Order::Roster { .. }
-                | Order::WorkerLink { .. }
-                | Order::WorkerDead { .. } => {}
+                Order::Roster { .. } | Order::WorkerLink { .. } | Order::WorkerDead { .. } => {}
             }
         }
         Ok(Next::Turn)
@@ -92,35 +94,59 @@ impl Hub {
     }
 
     /// Stops accepting and reading, so that what is under way can end.
-    fn quiesce(&mut self) {
+    fn quiesce(&mut self, newcomers: Newcomers) {
         self.close_doors();
-        self.stage = Stage::Quiescing { is_reported: false };
+        if !matches!(self.stage, Stage::Serving) {
+            return;
+        }
+        self.stage = Stage::Quiescing { newcomers, is_reported: false };
         for slot in self.table.slots() {
             self.rewatch(slot);
         }
     }
 
-    /// Closes everybody. What the broker has already sent is delivered first.
-    fn drain(&mut self, within: std::time::Duration, end: RoleEnd) {
+    /// Closes everybody, one after the other. What the broker has already sent is delivered first.
+    fn drain(&mut self, within: Duration, end: RoleEnd) {
         self.close_doors();
         if let Some(link) = &mut self.link {
             link.is_unread = true;
         }
         self.read_link();
         self.flush_fanout(usize::MAX);
-        self.stage = Stage::Draining { until: self.now.after(within), end };
+        let spread = match end {
+            RoleEnd::Told => within - within / CLOSING_PART,
+            RoleEnd::Alone | RoleEnd::Failed(_) => Duration::ZERO,
+        };
+        let farewell = Farewell::new(self.table.slots(), (self.now, spread));
+        self.stage = Stage::Draining { until: self.now.after(within), end, farewell };
         info!(connections = self.table.count(), "closing all connections");
         for slot in self.table.slots() {
-            self.send_away(slot);
+            // Whoever is open is served until its turn comes.
+            self.send_away(slot, Whom::NotOpenYet);
+        }
+        self.say_farewell();
+    }
+
+    /// Closes those whose turn has come.
+    pub(super) fn say_farewell(&mut self) {
+        let Stage::Draining { farewell, .. } = &mut self.stage else { return };
+        let due = farewell.due(self.now);
+        if due.is_empty() {
+            return;
+        }
+        self.flush_fanout(usize::MAX);
+        for slot in due {
+            self.send_away(slot, Whom::Everybody);
         }
     }
 
-    fn send_away(&mut self, slot: crate::types::Slot) {
+    fn send_away(&mut self, slot: Slot, whom: Whom) {
         let Some(mut connection) = self.table.take(slot) else { return };
         match &connection.phase {
             Phase::Head(_) | Phase::Joining(_) => self.refuse(slot, &mut connection, &DRAINING),
-            Phase::Open(_) => self.close(slot, &mut connection, &AWAY),
-            Phase::Closing { .. }
+            Phase::Open(_) if whom == Whom::Everybody => self.close(slot, &mut connection, &AWAY),
+            Phase::Open(_)
+            | Phase::Closing { .. }
             | Phase::Answering { .. }
             | Phase::Ending { .. }
             | Phase::Gone => {}
@@ -131,12 +157,18 @@ impl Hub {
     /// Whether the stage has come to its end.
     pub(super) fn stage_over(&mut self) -> Next {
         match &mut self.stage {
-            Stage::Quiescing { is_reported: false } if self.uplink.is_quiet() => {
-                self.stage = Stage::Quiescing { is_reported: true };
+            Stage::Quiescing { newcomers, is_reported }
+                if !*is_reported
+                    && self.uplink.is_quiet()
+                    && (*newcomers == Newcomers::Refuse || self.doors.handshakes == 0) =>
+            {
+                *is_reported = true;
                 self.report(Report::Quiet);
                 Next::Turn
             }
-            Stage::Draining { until, end } if self.table.count() == 0 || *until <= self.now => {
+            Stage::Draining { until, end, .. }
+                if (self.table.count() == 0 && self.uplink.is_quiet()) || *until <= self.now =>
+            {
                 if self.table.count() > 0 {
                     info!(connections = self.table.count(), "ended with connections open");
                 }
@@ -145,4 +177,13 @@ impl Hub {
             _ => Next::Turn,
         }
     }
+}
+
+/// Who is sent away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whom {
+    /// Those whose handshake is not answered yet.
+    NotOpenYet,
+    /// Those and everybody whose WebSocket is open.
+    Everybody,
 }

@@ -19,6 +19,7 @@ mod folder;
 pub mod frames;
 mod log;
 mod opening;
+pub mod operator;
 pub mod pacing;
 mod packets;
 mod placement;

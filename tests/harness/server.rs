@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use super::folder::Folder;
 use super::log::Log;
 use super::opening::Open;
+use super::operator::imbalances;
 use super::processes::{children_of, command_line, is_alive, send_signal};
 use super::raw::Raw;
 use super::wait::{DEADLINE, eventually};
@@ -275,6 +276,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // In every test the books balance; only who is stopped or dead shows none.
+        let status = (!std::thread::panicking()).then(|| self.try_status()).flatten();
         end_tree(self.child.get_mut().unwrap());
         let orphans = self.seen.get_mut().unwrap().iter();
         orphans.filter(|pid| is_ours(**pid)).for_each(|pid| send_signal(*pid, Signal::KILL));
@@ -284,6 +287,8 @@ impl Drop for Server {
                 eprintln!("--- the server wrote:\n{}\n---", self.log.text());
             }
         }
+        let wrong = status.as_ref().map(imbalances).unwrap_or_default();
+        assert!(wrong.is_empty(), "the books do not balance: {wrong:?}");
     }
 }
 

@@ -34,10 +34,7 @@ fn grant(tenant: &str, right: Right) -> (Tenant, Right) {
     (Tenant(Arc::from(tenant)), right)
 }
 
-fn open(
-    access: &Access,
-    shown: Option<&Credentials<'_>>,
-) -> Result<(Tenant, Right), Denied> {
+fn open(access: &Access, shown: Option<&Credentials<'_>>) -> Result<(Tenant, Right), Denied> {
     access.open(shown).map(|grant| (grant.tenant, grant.right))
 }
 

@@ -153,6 +153,7 @@ fn offer<T>(queue: &mut VecDeque<T>, message: T) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::control::Newcomers;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
     fn rings(bell: BorrowedFd<'_>) -> bool {
@@ -165,10 +166,12 @@ mod tests {
         let (mut desk, mut control) = memory_control().unwrap();
         let (mut orders, mut reports) = (Vec::new(), Vec::new());
         assert!(!rings(control.ready()) && !rings(desk.ready()));
-        desk.order(Order::Quiesce).unwrap();
+        desk.order(Order::Quiesce(Newcomers::Refuse)).unwrap();
         assert!(rings(control.ready()));
         assert_eq!(control.orders(&mut orders).unwrap(), Peer::Alive);
-        assert!(matches!(orders[..], [Order::Quiesce]) && !rings(control.ready()));
+        assert!(
+            matches!(orders[..], [Order::Quiesce(Newcomers::Refuse)]) && !rings(control.ready())
+        );
         control.report(Report::Quiet).unwrap();
         assert!(rings(desk.ready()));
         assert_eq!(desk.reports(&mut reports).unwrap(), Peer::Alive);
@@ -195,7 +198,9 @@ mod tests {
     #[test]
     fn a_queue_has_a_bound() {
         let (mut desk, _control) = memory_control().unwrap();
-        let refused = (0..=MESSAGES_MAX).find_map(|_| desk.order(Order::Quiesce).err()).unwrap();
+        let refused = (0..=MESSAGES_MAX)
+            .find_map(|_| desk.order(Order::Quiesce(Newcomers::Refuse)).err())
+            .unwrap();
         assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
     }
 }

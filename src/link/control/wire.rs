@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::Order;
+use super::{Newcomers, Order};
 use crate::types::{ConfigNumber, Encryption, Generation, Source};
 
 /// The largest message: a configuration with thousands of applications stays far below it.
@@ -29,7 +29,7 @@ enum Head {
     Roster { sources: Vec<Source> },
     WorkerLink { source: Source },
     WorkerDead { source: Source },
-    Quiesce,
+    Quiesce(Newcomers),
     Drain { within: Duration },
     Count { number: u32 },
     Stop,
@@ -99,7 +99,7 @@ fn split(order: Order<OwnedFd>) -> (Head, Vec<OwnedFd>) {
         Order::Roster { sources } => alone(Head::Roster { sources }),
         Order::WorkerLink { source, transport } => (Head::WorkerLink { source }, vec![transport]),
         Order::WorkerDead { source } => alone(Head::WorkerDead { source }),
-        Order::Quiesce => alone(Head::Quiesce),
+        Order::Quiesce(newcomers) => alone(Head::Quiesce(newcomers)),
         Order::Drain { within } => alone(Head::Drain { within }),
         Order::Stop => alone(Head::Stop),
     }
@@ -118,7 +118,7 @@ fn join(head: Head, descriptors: &mut VecDeque<OwnedFd>) -> io::Result<Order<Own
         Head::Roster { sources } => Order::Roster { sources },
         Head::WorkerLink { source } => Order::WorkerLink { source, transport: next()? },
         Head::WorkerDead { source } => Order::WorkerDead { source },
-        Head::Quiesce => Order::Quiesce,
+        Head::Quiesce(newcomers) => Order::Quiesce(newcomers),
         Head::Drain { within } => Order::Drain { within },
         Head::Stop => Order::Stop,
     })

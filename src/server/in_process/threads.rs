@@ -77,6 +77,7 @@ impl Threads {
                         tracing::error!(role = %member, "thread ends again and again");
                     }
                     Effect::Announce => tracing::info!("server ready"),
+                    Effect::Restarting { .. } | Effect::Restarted => {}
                     Effect::Late => tracing::warn!("drain time is over"),
                     Effect::End => course = Course::Ended,
                 }
@@ -99,7 +100,10 @@ impl Threads {
 
     fn try_start(&self, member: Member) -> io::Result<Running> {
         let (mut desk, control) = memory_control()?;
-        desk.order(Order::Configure { number: ConfigNumber(1), json: self.prepared.json_for(member) })?;
+        desk.order(Order::Configure {
+            number: ConfigNumber(1),
+            json: self.prepared.json_for(member),
+        })?;
         if let Member::Worker(_) = member {
             desk.order(Order::Listen(self.prepared.listeners.hand_out()?))?;
         }

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::link::control::Order;
-use crate::types::{Generation, Source};
+use crate::link::control::{Newcomers, Order};
+use crate::types::{Generation, Source, WorkerId};
 
 /// One life of one role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +41,15 @@ pub enum Effect {
     },
     /// Say that the server is ready.
     Announce,
+    /// Say that a worker is being replaced.
+    Restarting {
+        /// The one that will end.
+        old: Source,
+        /// The seat of the one that takes its place.
+        successor: WorkerId,
+    },
+    /// Say that all workers have been replaced.
+    Restarted,
     /// Say that the drain time is over and not everybody had ended.
     Late,
     /// Nobody lives and nobody is to be started.
@@ -55,7 +64,7 @@ pub enum Word {
     /// To a broker: this worker is dead.
     WorkerDead(Source),
     /// To a worker: no more publications.
-    Quiesce,
+    Quiesce(Newcomers),
     /// To a worker: close everybody and end within this time.
     Drain(Duration),
     /// To a broker: end.
@@ -67,7 +76,7 @@ impl<L> From<Word> for Order<L> {
         match word {
             Word::Roster(sources) => Self::Roster { sources },
             Word::WorkerDead(source) => Self::WorkerDead { source },
-            Word::Quiesce => Self::Quiesce,
+            Word::Quiesce(newcomers) => Self::Quiesce(newcomers),
             Word::Drain(within) => Self::Drain { within },
             Word::Stop => Self::Stop,
         }

@@ -24,6 +24,21 @@ pub(super) enum Life {
     Ready,
     /// A worker that has nothing under way any more.
     Quiet,
+    /// A worker that closes its clients, because its successor is there.
+    Leaving,
+}
+
+impl Life {
+    /// What an operator reads; nothing where nobody is and nobody comes.
+    pub(super) fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Vacant { until: None } => None,
+            Self::Vacant { until: Some(_) } => Some("waiting"),
+            Self::Starting => Some("starting"),
+            Self::Ready => Some("ready"),
+            Self::Quiet | Self::Leaving => Some("leaving"),
+        }
+    }
 }
 
 impl Default for Life {
@@ -66,8 +81,13 @@ impl Post {
     pub(super) fn holder(&self) -> Option<Generation> {
         match self.life {
             Life::Vacant { .. } => None,
-            _ => self.next.checked_sub(1).map(Generation),
+            _ => self.last(),
         }
+    }
+
+    /// The generation that lives, or lived last.
+    pub(super) fn last(&self) -> Option<Generation> {
+        self.next.checked_sub(1).map(Generation)
     }
 
     pub(super) fn is_held_by(&self, generation: Generation) -> bool {

@@ -167,7 +167,7 @@ fn a_link_lost_by_a_death_costs_nobody_anything() {
 #[test]
 fn an_orderly_end_is_quiet_then_drained_then_stopped() {
     let mut play = Play::running();
-    let quiesce = |seat| Effect::Tell(worker(seat, 0), Word::Quiesce);
+    let quiesce = |seat| Effect::Tell(worker(seat, 0), Word::Quiesce(Newcomers::Refuse));
     assert_eq!(play.signal(), [quiesce(0), quiesce(1)]);
     assert_eq!(play.reports(worker(0, 0), Report::Quiet), []);
     let drains = play.reports(worker(1, 0), Report::Quiet);

@@ -1,6 +1,7 @@
 //! The control link with real descriptors over a real pair of sockets.
 
 use super::*;
+use crate::link::control::Newcomers;
 use std::io::{IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -43,7 +44,7 @@ fn every_order_arrives_as_it_was_given() {
         Order::Roster { sources: vec![source(0), source(1)] },
         Order::WorkerLink { source: source(1), transport: two },
         Order::WorkerDead { source: source(0) },
-        Order::Quiesce,
+        Order::Quiesce(Newcomers::Refuse),
         Order::Drain { within: Duration::from_millis(1500) },
         Order::Stop,
     ];
@@ -118,18 +119,18 @@ fn reports_arrive_and_a_child_that_goes_is_noticed() {
     drop(control);
     assert_eq!(desk.reports(&mut seen).unwrap(), Peer::Gone);
     assert_eq!(seen, [Report::Ready, lost, Report::Quiet]);
-    assert!(desk.order(Order::Quiesce).is_err());
+    assert!(desk.order(Order::Quiesce(Newcomers::Refuse)).is_err());
 }
 
 #[test]
 fn a_supervisor_that_goes_is_noticed_once_its_last_order_was_read() {
     let (mut desk, mut control) = linked();
-    desk.order(Order::Quiesce).unwrap();
+    desk.order(Order::Quiesce(Newcomers::Refuse)).unwrap();
     drop(desk);
     let mut seen = Vec::new();
     assert!(rings(&control));
     assert_eq!(control.orders(&mut seen).unwrap(), Peer::Gone);
-    assert!(matches!(seen[..], [Order::Quiesce]));
+    assert!(matches!(seen[..], [Order::Quiesce(Newcomers::Refuse)]));
     assert!(!rings(&control), "an end is told once, not for ever");
     assert_eq!(control.orders(&mut seen).unwrap(), Peer::Gone);
 }
@@ -183,6 +184,7 @@ fn a_message_cut_in_the_middle_is_an_end_like_any_other() {
 #[test]
 fn a_child_that_reads_no_orders_is_given_up_at_a_bound() {
     let (mut desk, _control) = linked();
-    let refused = (0..1_000_000).find_map(|_| desk.order(Order::Quiesce).err()).unwrap();
+    let refused =
+        (0..1_000_000).find_map(|_| desk.order(Order::Quiesce(Newcomers::Refuse)).err()).unwrap();
     assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
 }

@@ -1,5 +1,8 @@
 //! `tagcast serve`: the crew as processes.
 
+mod asked;
+mod reload;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -9,15 +12,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use self::asked::Askers;
+use self::reload::Reloading;
 use super::child::{self, Death, Event, Handle};
+use super::control_socket::ControlSocket;
 use super::crew::{Crew, Effect, Member};
 use super::log_reader::read_log;
-use super::{Prepared, StartError, log_format, log_level, raise_descriptor_limit};
-use crate::config::{Config, LogSettings};
-use crate::link::control::Order;
+use super::{Prepared, StartError, log_format, log_level, notify, raise_descriptor_limit};
+use crate::config::{self, Loaded, LogSettings};
+use crate::link::control::{Order, Report};
 use crate::link::transport::unix_pair;
 use crate::telemetry::{Console, LogFile, Sink, SinkSettings, log_panics, log_to};
-use crate::types::{ConfigNumber, Generation, Source};
+use crate::types::{Generation, Source};
 
 /// Reports and deaths that wait for the supervisor; children's tasks wait when it is full.
 const EVENTS_MAX: usize = 1024;
@@ -25,18 +31,19 @@ const EVENTS_MAX: usize = 1024;
 const LAST_LINES_WAIT: Duration = Duration::from_millis(200);
 
 /// Runs the server until a signal ends it. Takes over the log, the signals and the children of
-/// this process.
+/// this process. A reload reads the `source` again that `loaded` came from.
 ///
 /// # Errors
 ///
 /// When it cannot start; afterwards it ends only by SIGTERM or SIGINT.
-pub fn serve(config: Config) -> Result<(), StartError> {
-    let sink = open_log(&config.log)?;
-    let served = Prepared::from_config(config).and_then(|prepared| {
+pub fn serve(loaded: Loaded, source: config::Source) -> Result<(), StartError> {
+    let sink = open_log(&loaded.config.log)?;
+    let served = Prepared::from_config(loaded.config.clone()).and_then(|prepared| {
         raise_descriptor_limit();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| StartError::System { what: "the runtime", error })?;
-        runtime.block_on(Household::keep(prepared, sink.clone()))
+        let from = (loaded, source);
+        runtime.block_on(Household::keep(prepared, from, sink.clone()))
     });
     sink.finish();
     served
@@ -61,6 +68,12 @@ fn open_log(log: &LogSettings) -> Result<Sink, StartError> {
 #[derive(Debug)]
 struct Household {
     prepared: Prepared,
+    /// What holds, as it was read.
+    loaded: Loaded,
+    source: config::Source,
+    reloading: Reloading,
+    askers: Askers,
+    started_at: Instant,
     crew: Crew,
     children: BTreeMap<Member, Handle>,
     events: mpsc::Sender<Event>,
@@ -76,42 +89,88 @@ enum Course {
 }
 
 impl Household {
-    async fn keep(prepared: Prepared, sink: Sink) -> Result<(), StartError> {
+    async fn keep(
+        prepared: Prepared,
+        (loaded, source): (Loaded, config::Source),
+        sink: Sink,
+    ) -> Result<(), StartError> {
         // Before the first child, so that no signal finds children and nobody to end them.
         let mut signals =
             Signals::watch().map_err(|error| StartError::System { what: "the signals", error })?;
+        let mut control = ControlSocket::open(&prepared.config.state_folder)
+            .map_err(|error| StartError::System { what: "the control socket", error })?;
         let (events, mut happened) = mpsc::channel(EVENTS_MAX);
         let crew = Crew::new(prepared.config.workers, prepared.config.limits.drain_time);
-        let (children, logs) = (BTreeMap::new(), JoinSet::new());
-        let mut household = Self { prepared, crew, children, events, logs, sink };
+        let mut household = Self {
+            prepared,
+            loaded,
+            source,
+            reloading: Reloading::default(),
+            askers: Askers::default(),
+            started_at: now(),
+            crew,
+            children: BTreeMap::new(),
+            events,
+            logs: JoinSet::new(),
+            sink,
+        };
         let mut effects = Vec::new();
+        let mut alive = Alive::new();
         household.crew.start(&mut effects);
         while household.carry_out(&mut effects) == Course::On {
-            let wake = household.crew.wakes_at();
+            let wake = household.wakes_at();
             tokio::select! {
                 Some(event) = happened.recv() => household.take(event, &mut effects),
-                name = signals.next() => {
-                    tracing::info!(signal = name, "asked to end");
-                    household.crew.asked_to_end(now(), &mut effects);
-                }
+                asked = signals.next() => match asked {
+                    AskedBySignal::End(name) => household.asked_to_end(name, &mut effects),
+                    AskedBySignal::Reload => household.asked_to_reload(None),
+                },
+                Some(asked) = control.next() => household.asked(asked, &mut effects),
+                () = alive.next() => notify::alive(),
                 () = sleep_until(wake) => household.crew.proceed(now(), &mut effects),
             }
+            household.look_at_counts();
+            household.look_at_reload();
         }
+        household.askers.tell_ended();
+        control.finish().await;
         household.last_lines().await;
         tracing::info!("server ended");
         Ok(())
     }
 
+    fn wakes_at(&self) -> Option<Instant> {
+        let moments = [self.crew.wakes_at(), self.askers.wakes_at(), self.reloading.wakes_at()];
+        moments.into_iter().flatten().min()
+    }
+
+    fn asked_to_end(&mut self, by: &str, effects: &mut Vec<Effect>) {
+        tracing::info!(by, "asked to end");
+        notify::stopping(self.prepared.config.limits.drain_time);
+        self.askers.tell_ending();
+        self.prepared.listeners.close();
+        self.crew.asked_to_end(now(), effects);
+    }
+
     fn take(&mut self, event: Event, effects: &mut Vec<Effect>) {
         match event {
+            Event::Reported(member, Report::Counts { number, counts }) => {
+                self.askers.counted(member, number, counts);
+            }
+            Event::Reported(member, Report::Configured { number }) => {
+                self.confirmed(member, number);
+            }
             Event::Reported(member, report) => {
                 self.crew.reported(member, report, now(), effects);
             }
             Event::Died(member, death) => {
                 self.children.remove(&member);
+                self.askers.counts_no_more(member);
+                self.confirms_no_more(member);
                 tell_death(member, &death);
                 self.crew.died(member, now(), effects);
             }
+            Event::Reread(read) => self.reread(*read),
         }
     }
 
@@ -131,6 +190,18 @@ impl Household {
                         "child dies again and again, its successor waits"
                     ),
                     Effect::Announce => self.announce(),
+                    Effect::Restarting { old, successor } => {
+                        tracing::info!(
+                            worker = old.worker.0,
+                            successor = successor.0,
+                            "worker is replaced"
+                        );
+                        self.askers.tell_restart(old, successor);
+                    }
+                    Effect::Restarted => {
+                        tracing::info!("all workers were replaced");
+                        self.askers.tell_restarted();
+                    }
                     Effect::Late => tracing::warn!("drain time is over, the rest is killed"),
                     Effect::End => course = Course::Ended,
                 }
@@ -155,10 +226,10 @@ impl Household {
             Member::Broker(_) => None,
             Member::Worker(_) => Some(self.prepared.listeners.hand_out()?),
         };
-        let (handle, log) = child::start(member, &arguments, self.events.clone())?;
+        let (handle, log) = child::start((member, now()), &arguments, self.events.clone())?;
         self.logs.spawn(read_log(log, self.sink.clone()));
         handle.order(Order::Configure {
-            number: ConfigNumber(1),
+            number: self.prepared.number,
             json: self.prepared.json_for(member),
         });
         if let Some(sockets) = sockets {
@@ -201,6 +272,7 @@ impl Household {
         for url in self.prepared.listeners.urls() {
             tracing::info!("listening on {url}");
         }
+        notify::ready();
     }
 
     /// Everybody has ended; what they said last may still be in their pipes.
@@ -235,23 +307,50 @@ fn tell_death(member: Member, death: &Death) {
     }
 }
 
-/// What ends a server.
+/// The signals that a server hears.
 #[derive(Debug)]
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug)]
+enum AskedBySignal {
+    End(&'static str),
+    Reload,
 }
 
 impl Signals {
     fn watch() -> io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
-        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { terminate, interrupt, hang_up: signal(SignalKind::hangup())? })
     }
 
-    async fn next(&mut self) -> &'static str {
+    async fn next(&mut self) -> AskedBySignal {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => AskedBySignal::End("SIGTERM"),
+            _ = self.interrupt.recv() => AskedBySignal::End("SIGINT"),
+            _ = self.hang_up.recv() => AskedBySignal::Reload,
+        }
+    }
+}
+
+/// The ticks of systemd's watchdog, where it has one.
+#[derive(Debug)]
+struct Alive(Option<tokio::time::Interval>);
+
+impl Alive {
+    fn new() -> Self {
+        Self(notify::alive_every().map(tokio::time::interval))
+    }
+
+    async fn next(&mut self) {
+        match &mut self.0 {
+            Some(interval) => drop(interval.tick().await),
+            None => std::future::pending().await,
         }
     }
 }

@@ -1,0 +1,51 @@
+//! What an operator asks a running server, and what it answers: lines of JSON over the control
+//! socket in the state folder.
+
+mod client;
+mod place;
+mod status;
+
+use serde::{Deserialize, Serialize};
+
+pub use client::{Asking, NotAsked, ask};
+pub use place::{SOCKET_NAME, bind};
+pub use status::{Configuration, Process, Stage, Status};
+
+/// A request may have so many bytes, with the end of its line.
+pub const REQUEST_BYTES_MAX: usize = 4096;
+
+/// What is asked: one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// What runs, and how.
+    Status,
+    /// Read the configuration again.
+    Reload,
+    /// End in order; as SIGTERM.
+    Drain,
+    /// Replace the workers, one after the other.
+    RestartWorkers,
+}
+
+/// What is answered: any number of [`Answer::Progress`], then one other line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// What runs, and how.
+    Status(Box<Status>),
+    /// How far it is.
+    Progress(String),
+    /// It is done: a line for each thing that there is to say.
+    Done(Vec<String>),
+    /// It is not done, and nothing has changed: a line for each reason.
+    Failed(Vec<String>),
+}
+
+impl Answer {
+    /// Whether more answers follow.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        !matches!(self, Self::Progress(_))
+    }
+}

@@ -1,0 +1,121 @@
+//! The socket that operators ask: one conversation for each connection, each a task of its own.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{sleep, timeout};
+
+use crate::operator::{Answer, REQUEST_BYTES_MAX, Request, bind};
+use crate::types::limits::ACCEPT_PAUSE;
+
+/// Conversations at a time; who comes then waits outside.
+const CONVERSATIONS_MAX: usize = 16;
+/// How long a request may take to arrive, and an answer to be taken.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Answers on their way to one asker.
+const ANSWERS_MAX: usize = 64;
+/// How long the end of the server waits for the last answers.
+const LAST_ANSWERS_WAIT: Duration = Duration::from_millis(200);
+
+/// Somebody asks.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) request: Request,
+    pub(super) asker: Asker,
+}
+
+/// Who asked. One that does not listen misses answers and delays nobody.
+#[derive(Clone, Debug)]
+pub(super) struct Asker(mpsc::Sender<Answer>);
+
+impl Asker {
+    pub(super) fn answer(&self, answer: Answer) {
+        let _gone_or_slow = self.0.try_send(answer);
+    }
+}
+
+/// The socket.
+#[derive(Debug)]
+pub(super) struct ControlSocket {
+    asked: mpsc::Receiver<Asked>,
+    seats: Arc<Semaphore>,
+}
+
+impl ControlSocket {
+    /// Listens in a state folder that is locked.
+    pub(super) fn open(folder: &Path) -> io::Result<Self> {
+        let listener = bind(folder)?;
+        listener.set_nonblocking(true)?;
+        let listener = UnixListener::from_std(listener)?;
+        let (questions, asked) = mpsc::channel(CONVERSATIONS_MAX);
+        let seats = Arc::new(Semaphore::new(CONVERSATIONS_MAX));
+        tokio::spawn(listen(listener, questions, Arc::clone(&seats)));
+        Ok(Self { asked, seats })
+    }
+
+    /// The next question.
+    pub(super) async fn next(&mut self) -> Option<Asked> {
+        self.asked.recv().await
+    }
+
+    /// Lets the last answers leave.
+    pub(super) async fn finish(self) {
+        let all = u32::try_from(CONVERSATIONS_MAX).unwrap_or(u32::MAX);
+        let _in_time = timeout(LAST_ANSWERS_WAIT, self.seats.acquire_many(all)).await;
+    }
+}
+
+async fn listen(listener: UnixListener, questions: mpsc::Sender<Asked>, seats: Arc<Semaphore>) {
+    loop {
+        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(converse(stream, questions.clone(), seat));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the control socket pauses");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn converse(stream: UnixStream, questions: mpsc::Sender<Asked>, _seat: OwnedSemaphorePermit) {
+    let mut stream = BufReader::new(stream);
+    let request = match timeout(PATIENCE, read_request(&mut stream)).await {
+        Ok(Ok(request)) => request,
+        Ok(Err(error)) => {
+            let failed = Answer::Failed(vec![format!("this is no request: {error}")]);
+            let _gone = say(&mut stream, &failed).await;
+            return;
+        }
+        Err(_) => return,
+    };
+    let (asker, mut answers) = mpsc::channel(ANSWERS_MAX);
+    if questions.send(Asked { request, asker: Asker(asker) }).await.is_err() {
+        return;
+    }
+    drop(questions);
+    while let Some(answer) = answers.recv().await {
+        if say(&mut stream, &answer).await.is_err() || answer.is_last() {
+            return;
+        }
+    }
+}
+
+async fn read_request(stream: &mut BufReader<UnixStream>) -> io::Result<Request> {
+    let mut line = Vec::new();
+    stream.take(REQUEST_BYTES_MAX as u64).read_until(b'\n', &mut line).await?;
+    serde_json::from_slice(&line).map_err(io::Error::from)
+}
+
+async fn say(stream: &mut BufReader<UnixStream>, answer: &Answer) -> io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    timeout(PATIENCE, stream.write_all(&line)).await.map_err(|_| io::ErrorKind::TimedOut)?
+}

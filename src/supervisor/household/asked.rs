@@ -1,0 +1,194 @@
+//! What operators ask of a running server.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use super::{Household, now};
+use crate::link::control::Order;
+use crate::operator::{Answer, Configuration, Process, Request, Stage, Status};
+use crate::supervisor::child::Handle;
+use crate::supervisor::control_socket::{Asked, Asker};
+use crate::supervisor::crew::{Effect, Member};
+use crate::types::{Counts, Source, WorkerId};
+
+/// How long a process may take to say what it has counted.
+const COUNT_WAIT: Duration = Duration::from_secs(1);
+/// Bytes of a page of memory.
+const PAGE_BYTES: u64 = 4096;
+
+/// Who is to be answered when.
+#[derive(Debug, Default)]
+pub(super) struct Askers {
+    counting: Option<Counting>,
+    last_count: u32,
+    restarting: Vec<Asker>,
+    ending: Vec<Asker>,
+}
+
+/// Counts that are being collected for a status.
+#[derive(Debug)]
+struct Counting {
+    number: u32,
+    askers: Vec<Asker>,
+    waits: BTreeSet<Member>,
+    counts: BTreeMap<Member, Counts>,
+    until: Instant,
+}
+
+impl Askers {
+    pub(super) fn wakes_at(&self) -> Option<Instant> {
+        self.counting.as_ref().map(|counting| counting.until)
+    }
+
+    pub(super) fn counted(&mut self, member: Member, of: u32, counts: Counts) {
+        if let Some(counting) = &mut self.counting
+            && counting.number == of
+            && counting.waits.remove(&member)
+        {
+            counting.counts.insert(member, counts);
+        }
+    }
+
+    pub(super) fn counts_no_more(&mut self, member: Member) {
+        if let Some(counting) = &mut self.counting {
+            counting.waits.remove(&member);
+        }
+    }
+
+    /// A worker is being replaced.
+    pub(super) fn tell_restart(&self, old: Source, successor: WorkerId) {
+        let text = format!("worker {} is replaced by worker {successor}", old.worker);
+        self.restarting.iter().for_each(|asker| asker.answer(Answer::Progress(text.clone())));
+    }
+
+    pub(super) fn tell_restarted(&mut self) {
+        let done = Answer::Done(vec!["all workers were replaced".to_owned()]);
+        self.restarting.drain(..).for_each(|asker| asker.answer(done.clone()));
+    }
+
+    /// The server ends: who waited for a restart hears that it does not happen.
+    pub(super) fn tell_ending(&mut self) {
+        let failed = Answer::Failed(vec!["the server is ending".to_owned()]);
+        self.restarting.drain(..).for_each(|asker| asker.answer(failed.clone()));
+    }
+
+    pub(super) fn tell_ended(&mut self) {
+        let done = Answer::Done(vec!["the server has ended".to_owned()]);
+        self.ending.drain(..).for_each(|asker| asker.answer(done.clone()));
+    }
+}
+
+impl Household {
+    pub(super) fn asked(&mut self, Asked { request, asker }: Asked, effects: &mut Vec<Effect>) {
+        match request {
+            Request::Status => self.asked_for_status(asker),
+            Request::Reload => self.asked_to_reload(Some(asker)),
+            Request::RestartWorkers => match self.crew.restart_workers(now(), effects) {
+                Ok(()) => {
+                    tracing::info!("restarting the workers one after the other");
+                    self.askers.restarting.push(asker);
+                }
+                Err(not_now) => asker.answer(Answer::Failed(vec![not_now.to_string()])),
+            },
+            Request::Drain => {
+                let within = self.prepared.config.limits.drain_time;
+                let text = format!("closing all connections within {} s", within.as_secs_f32());
+                asker.answer(Answer::Progress(text));
+                self.askers.ending.push(asker);
+                if !self.crew.is_ending() {
+                    self.asked_to_end("tagcast drain", effects);
+                }
+            }
+        }
+    }
+
+    fn asked_for_status(&mut self, asker: Asker) {
+        if let Some(counting) = &mut self.askers.counting {
+            return counting.askers.push(asker);
+        }
+        self.askers.last_count = self.askers.last_count.wrapping_add(1);
+        let number = self.askers.last_count;
+        for member in self.children.keys() {
+            self.order(*member, Order::Count { number });
+        }
+        self.askers.counting = Some(Counting {
+            number,
+            askers: vec![asker],
+            waits: self.children.keys().copied().collect(),
+            counts: BTreeMap::new(),
+            until: now() + COUNT_WAIT,
+        });
+    }
+
+    /// Answers with the status once all counts are there, or it takes too long.
+    pub(super) fn look_at_counts(&mut self) {
+        let is_over = |it: &mut Counting| it.waits.is_empty() || it.until <= now();
+        let Some(counting) = self.askers.counting.take_if(is_over) else { return };
+        let status = Box::new(self.status(&counting.counts));
+        for asker in counting.askers {
+            asker.answer(Answer::Status(status.clone()));
+        }
+    }
+
+    fn status(&self, counts: &BTreeMap<Member, Counts>) -> Status {
+        let process = |(member, state): (Member, &str)| {
+            let handle = self.children.get(&member);
+            let pid = handle.and_then(Handle::pid);
+            Process {
+                role: member.to_string(),
+                pid,
+                generation: member.generation().0,
+                state: state.to_owned(),
+                uptime_s: handle.map_or(0, |it| seconds_since(it.started_at())),
+                resident_bytes: pid.and_then(resident_bytes),
+                descriptors: pid.and_then(descriptors),
+                counts: counts.get(&member).copied(),
+            }
+        };
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            stage: self.stage(),
+            uptime_s: seconds_since(self.started_at),
+            listen: self.prepared.listeners.urls().map(|url| url.to_string()).collect(),
+            configuration: Configuration {
+                number: self.prepared.number.0,
+                file: self.loaded.ini.as_ref().map(|path| path.display().to_string()),
+                last_reload: self.reloading.last.clone(),
+                waits_for_restart: self.reloading.waits_for_restart.clone(),
+            },
+            processes: self.crew.members().map(process).collect(),
+        }
+    }
+
+    fn stage(&self) -> Stage {
+        if self.crew.is_ending() {
+            Stage::Draining
+        } else if self.crew.is_restarting() {
+            Stage::RestartingWorkers
+        } else if self.crew.is_announced() {
+            Stage::Serving
+        } else {
+            Stage::Starting
+        }
+    }
+}
+
+fn seconds_since(moment: Instant) -> u64 {
+    now().saturating_duration_since(moment).as_secs()
+}
+
+/// The second number of `/proc/PID/statm`, in pages (proc(5)).
+fn resident_bytes(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    text.split(' ').nth(1)?.parse::<u64>().ok().map(|pages| pages * PAGE_BYTES)
+}
+
+/// Since Linux 6.2 the folder's size says it; before, its entries are counted.
+fn descriptors(pid: u32) -> Option<u64> {
+    let folder = format!("/proc/{pid}/fd");
+    match std::fs::metadata(&folder).ok()?.len() {
+        0 => std::fs::read_dir(&folder).ok().map(|entries| entries.count() as u64),
+        count => Some(count),
+    }
+}

@@ -1,0 +1,68 @@
+//! Who is closed when, while a worker drains: evenly over the time, so that clients which come back
+//! do not come all at once.
+
+use std::time::Duration;
+
+use super::clock::Moment;
+use crate::types::Slot;
+
+/// The connections that are still to be closed.
+#[derive(Debug)]
+pub(super) struct Farewell {
+    /// The next one is the last.
+    waiting: Vec<Slot>,
+    all: usize,
+    begun_at: Moment,
+    spread: Duration,
+}
+
+impl Farewell {
+    /// Closes these slots within a time that begins now: the first at once, the others at equal
+    /// distances.
+    pub(super) fn new(mut slots: Vec<Slot>, (begun_at, spread): (Moment, Duration)) -> Self {
+        slots.reverse();
+        Self { all: slots.len(), waiting: slots, begun_at, spread }
+    }
+
+    /// When the next one is due.
+    pub(super) fn next(&self) -> Option<Moment> {
+        let closed = u32::try_from(self.all - self.waiting.len()).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.all).unwrap_or(u32::MAX);
+        let pause = || self.begun_at.after(self.spread.mul_f64(f64::from(closed) / f64::from(all)));
+        (!self.waiting.is_empty()).then(pause)
+    }
+
+    /// Those whose time has come.
+    pub(super) fn due(&mut self, now: Moment) -> Vec<Slot> {
+        let mut due = Vec::new();
+        while self.next().is_some_and(|at| at <= now) {
+            due.extend(self.waiting.pop());
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_is_closed_once_and_evenly() {
+        let at = |millis| Moment::START.after(Duration::from_millis(millis));
+        let slots = (0..10).map(Slot).collect();
+        let mut farewell = Farewell::new(slots, (at(1000), Duration::from_secs(3)));
+        assert_eq!(farewell.due(at(1000)), [Slot(0)]);
+        assert_eq!(farewell.next(), Some(at(1300)));
+        assert_eq!(farewell.due(at(1299)), []);
+        assert_eq!(farewell.due(at(1900)), [Slot(1), Slot(2), Slot(3)]);
+        assert_eq!(farewell.due(at(9999)).len(), 6);
+        assert_eq!(farewell.next(), None);
+    }
+
+    #[test]
+    fn without_a_spread_everybody_is_closed_at_once() {
+        let mut farewell =
+            Farewell::new((0..3).map(Slot).collect(), (Moment::START, Duration::ZERO));
+        assert_eq!(farewell.due(Moment::START).len(), 3);
+    }
+}

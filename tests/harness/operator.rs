@@ -1,0 +1,74 @@
+//! Asking a running server as an operator does, and looking into its books.
+
+use tagcast::operator::{Answer, Request, Status, ask};
+use tagcast::types::WorkerCounts;
+
+use super::server::{Finished, Server, run_to_end};
+use super::wait::eventually;
+
+impl Server {
+    /// Runs a command of an operator to its end: `tagcast reload -i websock.ini`.
+    #[track_caller]
+    pub fn command(&self, arguments: &[&str]) -> Finished {
+        let mut all = arguments.to_vec();
+        all.extend(["-i", "websock.ini"]);
+        run_to_end(&self.folder, &all)
+    }
+
+    /// What runs.
+    #[track_caller]
+    pub fn status(&self) -> Status {
+        self.try_status().expect("an answer on the control socket")
+    }
+
+    /// What runs, if somebody answers.
+    pub fn try_status(&self) -> Option<Status> {
+        let mut asking = ask(&self.folder.path("state"), Request::Status).ok()?;
+        match asking.next_answer() {
+            Ok(Some(Answer::Status(status))) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// What all workers counted, together.
+    #[track_caller]
+    pub fn counts(&self) -> WorkerCounts {
+        let sum = |one: WorkerCounts, other: WorkerCounts| WorkerCounts {
+            accepted: one.accepted + other.accepted,
+            open: one.open + other.open,
+            closed: one.closed + other.closed,
+            opened: one.opened + other.opened,
+            slow: one.slow + other.slow,
+            silent: one.silent + other.silent,
+            messages: one.messages + other.messages,
+            published: one.published + other.published,
+            unacknowledged: one.unacknowledged + other.unacknowledged,
+            matched: one.matched + other.matched,
+            delivered: one.delivered + other.delivered,
+            missed: one.missed + other.missed,
+            waiting: one.waiting + other.waiting,
+        };
+        self.status().workers().fold(WorkerCounts::default(), sum)
+    }
+
+    /// Waits until no connection, no client and no row is left, and nothing is unacknowledged.
+    #[track_caller]
+    pub fn wait_until_empty(&self) -> Status {
+        eventually("an empty server", || {
+            let status = self.try_status()?;
+            let broker = status.broker()?;
+            let nobody = |counts: WorkerCounts| counts.open == 0 && counts.unacknowledged == 0;
+            let is_empty = broker.clients == 0 && broker.rows == 0 && status.workers().all(nobody);
+            is_empty.then_some(status)
+        })
+    }
+}
+
+/// What does not balance in the books of the workers that answered.
+pub fn imbalances(status: &Status) -> Vec<String> {
+    let wrong = |counts: &WorkerCounts| {
+        counts.accepted != counts.open + counts.closed
+            || counts.matched != counts.delivered + counts.missed + counts.waiting
+    };
+    status.workers().filter(wrong).map(|counts| format!("{counts:?}")).collect()
+}
