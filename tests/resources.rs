@@ -87,6 +87,9 @@ impl Resource for Probe {
         match message.text().unwrap_or("binary") {
             "busy" => client.set_fyi("busy"),
             "panic" => panic!("as the test wants it"),
+            "hang" => loop {
+                std::thread::park();
+            },
             "count" => client.reply_text(self.count.to_string()),
             "binary" => client.reply_binary(message.bytes()),
             "close" => client.close(CloseReason::new(CloseCode(4001), "enough")),
@@ -176,6 +179,17 @@ fn a_panic_ends_its_connection_and_nothing_else() {
     other.text("tags");
     other.expect_text(r#"["language=FR"]"#);
     Open::web().ready(own.port());
+}
+
+#[test]
+fn a_resource_that_never_returns_costs_its_worker_and_the_next_one_serves() {
+    let own = Own::start(bare);
+    let mut client = Open::at("/own").upgrade(own.port());
+    client.text("hang");
+    // The handshake waits in the listening socket until a worker takes it.
+    let mut next = Open::at("/own").upgrade(own.port());
+    next.text("me");
+    next.expect_text(r#""to me""#);
 }
 
 #[test]

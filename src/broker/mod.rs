@@ -117,6 +117,7 @@ impl Broker {
                     self.limits = limits(&json)?;
                     self.router.limit(self.limits);
                 }
+                Order::Beat => self.report(Report::Beat),
                 Order::Listen(_) | Order::Link { .. } | Order::Quiesce => {}
             }
         }
@@ -170,10 +171,7 @@ impl Broker {
         info!(worker = source.worker.0, generation = source.generation.0, reason, "link lost");
         self.links.remove(source);
         self.router.unlinked(source);
-        let report = Report::LinkLost { peer: source, broker: self.generation };
-        if let Err(error) = self.control.report(report) {
-            error!(%error, "the supervisor cannot be told");
-        }
+        self.report(Report::LinkLost { peer: source, broker: self.generation });
     }
 
     fn announce_readiness(&mut self) {
@@ -182,7 +180,11 @@ impl Broker {
         }
         self.is_ready = true;
         info!(clients = self.router.clients(), "resolving");
-        if let Err(error) = self.control.report(Report::Ready) {
+        self.report(Report::Ready);
+    }
+
+    fn report(&mut self, report: Report) {
+        if let Err(error) = self.control.report(report) {
             error!(%error, "the supervisor cannot be told");
         }
     }

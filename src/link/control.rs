@@ -65,6 +65,9 @@ pub enum Order<L = Box<dyn Transport>> {
     },
     /// To a broker: return at once.
     Stop,
+    /// Answer with [`Report::Beat`], in the loop that does the work: so the supervisor learns that it
+    /// turns.
+    Beat,
 }
 
 impl<L> Order<L> {
@@ -91,6 +94,7 @@ impl<L> Order<L> {
             Self::Quiesce => Order::Quiesce,
             Self::Drain { within } => Order::Drain { within },
             Self::Stop => Order::Stop,
+            Self::Beat => Order::Beat,
         })
     }
 }
@@ -112,6 +116,7 @@ impl<L: fmt::Debug> fmt::Debug for Order<L> {
             Self::Quiesce => f.write_str("Quiesce"),
             Self::Drain { within } => f.debug_tuple("Drain").field(within).finish(),
             Self::Stop => f.write_str("Stop"),
+            Self::Beat => f.write_str("Beat"),
         }
     }
 }
@@ -130,6 +135,8 @@ pub enum Report {
     },
     /// A worker after [`Order::Quiesce`]: nothing is unacknowledged any more.
     Quiet,
+    /// The answer to [`Order::Beat`].
+    Beat,
 }
 
 /// What a worker is told when it begins; everything else comes as an order.

@@ -6,6 +6,7 @@
 mod effect;
 mod ending;
 mod post;
+mod pulse;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 pub use self::effect::{Effect, Member, Word};
 use self::ending::Ending;
 use self::post::{Life, Post};
+use self::pulse::{Finding, Pulses};
 use crate::link::control::Report;
 use crate::types::limits::LINK_LOST_WAIT;
 use crate::types::{Generation, Source, WorkerId};
@@ -24,6 +26,7 @@ pub struct Crew {
     workers: BTreeMap<WorkerId, Post>,
     /// Links that were lost without a death so far, and when the worker pays for it (rule L1).
     lost: Vec<LostLink>,
+    pulses: Pulses,
     ending: Ending,
     drain_time: Duration,
     announced: Announced,
@@ -51,6 +54,7 @@ impl Crew {
             broker: Post::default(),
             workers: (0..workers).map(|seat| (WorkerId(seat), Post::default())).collect(),
             lost: Vec::new(),
+            pulses: Pulses::default(),
             ending: Ending::NotAsked,
             drain_time,
             announced: Announced::No,
@@ -58,7 +62,8 @@ impl Crew {
     }
 
     /// Starts everybody.
-    pub fn start(&mut self, effects: &mut Vec<Effect>) {
+    pub fn start(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.pulses.start(now);
         self.start_broker(effects);
         let seats: Vec<_> = self.workers.keys().copied().collect();
         for seat in seats {
@@ -82,10 +87,11 @@ impl Crew {
             effects.push(Effect::Wait { member, pause });
         }
         self.lost.retain(|lost| !lost.concerns(member));
+        self.pulses.forget(member);
         if let (Member::Worker(source), Some(broker)) = (member, self.living_broker()) {
             effects.push(Effect::Tell(broker, Word::WorkerDead(source)));
         }
-        self.proceed(now, effects);
+        self.settle(now, effects);
     }
 
     /// A member reported something.
@@ -99,6 +105,7 @@ impl Crew {
         if !self.lives(member) {
             return;
         }
+        self.pulses.heard(member);
         match (report, member) {
             (Report::Ready, Member::Worker(source)) => self.became_ready(source, effects),
             (Report::Quiet, Member::Worker(source)) => {
@@ -107,9 +114,9 @@ impl Crew {
                 }
             }
             (Report::LinkLost { peer, broker }, _) => self.lost_link(peer, broker, now),
-            (Report::Ready | Report::Quiet, Member::Broker(_)) => {}
+            (Report::Ready | Report::Quiet, Member::Broker(_)) | (Report::Beat, _) => {}
         }
-        self.proceed(now, effects);
+        self.settle(now, effects);
     }
 
     /// The operator wants an end; a second time means at once.
@@ -121,11 +128,16 @@ impl Crew {
         } else {
             self.kill_all(effects);
         }
-        self.proceed(now, effects);
+        self.settle(now, effects);
     }
 
     /// The time has come to look; see [`Crew::wakes_at`].
     pub fn proceed(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.feel_pulses(now, effects);
+        self.settle(now, effects);
+    }
+
+    fn settle(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         self.punish(now, effects);
         self.replace(now, effects);
         self.end(now, effects);
@@ -134,6 +146,11 @@ impl Crew {
     /// When [`Crew::proceed`] has something to do although nothing happened.
     #[must_use]
     pub fn wakes_at(&self) -> Option<Instant> {
+        let tick = self.pulses.next().filter(|_| self.ending.expects_answers());
+        self.settles_at().into_iter().chain(tick).min()
+    }
+
+    fn settles_at(&self) -> Option<Instant> {
         let posts = self.workers.values().chain([&self.broker]);
         let starts = posts.filter_map(|post| match post.life {
             Life::Vacant { until } => until,
@@ -162,6 +179,22 @@ impl Crew {
         let known = self.lost.iter().any(|lost| lost.worker == worker && lost.broker == broker);
         if both && !known {
             self.lost.push(LostLink { worker, broker, until: now + LINK_LOST_WAIT });
+        }
+    }
+
+    /// Asks who has answered, and gives up who has not for too long.
+    fn feel_pulses(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if !self.ending.expects_answers() {
+            return;
+        }
+        let living: Vec<_> = self.living_workers().chain(self.living_broker()).collect();
+        for finding in self.pulses.tick(now, living.into_iter()) {
+            match finding {
+                Finding::Ask(member) => effects.push(Effect::Tell(member, Word::Beat)),
+                Finding::Hangs(member) => {
+                    effects.extend([Effect::Hangs(member), Effect::Kill(member)]);
+                }
+            }
         }
     }
 

@@ -85,7 +85,7 @@ impl Household {
         let (children, logs) = (BTreeMap::new(), JoinSet::new());
         let mut household = Self { prepared, crew, children, events, logs, sink };
         let mut effects = Vec::new();
-        household.crew.start(&mut effects);
+        household.crew.start(now(), &mut effects);
         while household.carry_out(&mut effects) == Course::On {
             let wake = household.crew.wakes_at();
             tokio::select! {
@@ -124,6 +124,7 @@ impl Household {
                     Effect::Start(member) => self.start(member),
                     Effect::Link { source, broker } => self.link(source, broker),
                     Effect::Tell(member, word) => self.order(member, word.into()),
+                    Effect::Hangs(member) => tracing::error!(role = %member, "child hangs"),
                     Effect::Kill(member) => self.kill(member),
                     Effect::Wait { member, pause } => tracing::error!(
                         role = %member,

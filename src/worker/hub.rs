@@ -85,6 +85,8 @@ pub(super) struct Hub {
     /// What was inside TLS in one read.
     pub(super) plain: Vec<u8>,
     pub(super) last_serial: u64,
+    /// When the supervisor is heard at the latest, though other events crowd its link out of a wait.
+    pub(super) orders_due: Moment,
     /// What the last wait found, to be used again.
     ready: Vec<Ready>,
 }
@@ -119,6 +121,7 @@ impl Hub {
             scratch: vec![0; READ_BYTES],
             plain: Vec::new(),
             last_serial: 0,
+            orders_due: Moment::START,
             ready: Vec::with_capacity(EVENTS),
         })
     }
@@ -133,7 +136,8 @@ impl Hub {
         ready.clear();
         self.poller.wait(self.patience(), &mut ready)?;
         self.now = self.clock.now();
-        if ready.iter().any(|event| event.token == CONTROL)
+        let is_due = self.orders_due <= self.now && ready.len() >= EVENTS;
+        if (is_due || ready.iter().any(|event| event.token == CONTROL))
             && let Next::End(end) = self.listen_to_supervisor()?
         {
             return Ok(Next::End(end));

@@ -12,13 +12,14 @@ use crate::link::control::{Order, Peer, Report, RoleEnd};
 use crate::link::poller::Interest;
 use crate::link::transport::Transport;
 use crate::types::Generation;
-use crate::types::limits::ORPHAN_WAIT;
+use crate::types::limits::{ORDERS_WAIT, ORPHAN_WAIT};
 
 const DRAINING: Refusal = Refusal::new(Status::Unavailable, "the server goes away");
 
 impl Hub {
     /// Hears what the supervisor has to say, or that it is gone.
     pub(super) fn listen_to_supervisor(&mut self) -> io::Result<Next> {
+        self.orders_due = self.now.after(ORDERS_WAIT);
         let mut orders = Vec::new();
         let peer = self.control.orders(&mut orders).unwrap_or_else(|error| {
             error!(%error, "the control link broke");
@@ -47,6 +48,7 @@ impl Hub {
                 Order::Quiesce => self.quiesce(),
                 Order::Drain { within } => self.drain(within, RoleEnd::Told),
                 Order::Stop => return Ok(Next::End(RoleEnd::Told)),
+                Order::Beat => self.report(Report::Beat),
                 Order::Configure { .. }
                 | Order::Roster { .. }
                 | Order::WorkerLink { .. }

@@ -32,6 +32,7 @@ enum Head {
     Quiesce,
     Drain { within: Duration },
     Stop,
+    Beat,
 }
 
 /// An order as it travels.
@@ -100,6 +101,7 @@ fn split(order: Order<OwnedFd>) -> (Head, Vec<OwnedFd>) {
         Order::Quiesce => alone(Head::Quiesce),
         Order::Drain { within } => alone(Head::Drain { within }),
         Order::Stop => alone(Head::Stop),
+        Order::Beat => alone(Head::Beat),
     }
 }
 
@@ -118,5 +120,6 @@ fn join(head: Head, descriptors: &mut VecDeque<OwnedFd>) -> io::Result<Order<Own
         Head::Quiesce => Order::Quiesce,
         Head::Drain { within } => Order::Drain { within },
         Head::Stop => Order::Stop,
+        Head::Beat => Order::Beat,
     })
 }
