@@ -96,7 +96,8 @@ pub const FIRST_BEATS_UNANSWERED_MAX: u32 = 60;
 /// Between two ticks lies more than this when the supervisor itself was stopped or asleep; what
 /// children left unanswered before is forgotten then.
 pub const BEAT_GAP: Duration = Duration::from_secs(1);
-/// A worker hears its supervisor at least this often while its sockets keep it busy.
+/// A worker hears its supervisor at least this often while its sockets keep it busy; a broker begins
+/// no further link in a turn that has lasted so long.
 pub const ORDERS_WAIT: Duration = Duration::from_millis(100);
 /// How long a child may stay without reaping after its link was lost (rule L1).
 pub const LINK_LOST_WAIT: Duration = Duration::from_secs(1);
