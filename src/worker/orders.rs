@@ -65,7 +65,8 @@ impl Hub {
     }
 
     /// A new broker: the old link is read to its end, then the new one hears everything that the
-    /// old one knew (rule L6).
+    /// old one knew (rule L6). What was read is written in slices as ever: slots that become free
+    /// now wait for it (rule L3).
     fn connect(&mut self, broker: Generation, transport: Box<dyn Transport>) -> io::Result<()> {
         if let Some(old) = &mut self.link {
             old.is_unread = true;
@@ -78,7 +79,6 @@ impl Hub {
             self.fanout.forget_sets();
             self.uplink.unlinked();
         }
-        self.flush_fanout(usize::MAX);
         let link = BrokerLink::new(broker, transport);
         self.poller.watch(link.ready(), LINK, Interest::Edge)?;
         self.link = Some(link);
