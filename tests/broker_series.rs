@@ -16,13 +16,16 @@ use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use harness::processes::{is_alive, send_signal};
-use harness::{NEXT, Open, Raw, Server, broadcast, eventually, feedback_to, frames};
+use harness::{NEXT, Open, Raw, Server, broadcast, eventually, feedback_to, frames, heard_nothing};
 use rustix::process::Signal;
 
 const PAGES: usize = 10;
 const FRENCH: usize = 10;
 const ENGLISH: usize = 10;
 const MESSAGES_EACH: usize = 1500;
+/// Digits of each message: so many that links and windows fill, and something is under way whenever
+/// the broker ends.
+const PADDING: usize = 1024;
 /// Of the publishers: `next` for the page, nothing for Gomoob's client.
 const LISTENERS: usize = PAGES + FRENCH + ENGLISH + 2;
 
@@ -92,7 +95,7 @@ impl Plan {
     }
 
     fn page_says(&mut self, number: usize) {
-        let message = format!("page {number}");
+        let message = format!("page {number} {PADDING:PADDING$}");
         self.listeners[PAGE].acknowledgements += 1;
         let packet = if number.is_multiple_of(3) {
             let one = &mut self.listeners[number % PAGES];
@@ -114,7 +117,7 @@ impl Plan {
     }
 
     fn gomoob_says(&mut self, number: usize) {
-        let message = format!("gomoob {number}");
+        let message = format!("gomoob {number} {PADDING:PADDING$}");
         let (tags, places) = match number % 3 {
             0 => (r#"{"language":"FR"}"#, PAGES..PAGES + FRENCH),
             1 => (r#"{"language":"EN"}"#, PAGES + FRENCH..PAGES + FRENCH + ENGLISH),
@@ -166,6 +169,36 @@ fn killed_aborted_and_crashed_brokers_lose_nothing_and_double_nothing_at_full_sp
     });
     assert_eq!(server.workers(2), workers, "the workers outlive their broker");
     assert_eq!(server.output().matches("child died role=broker").count(), 3);
+}
+
+/// One worker takes nothing while the broker dies, so what the other one has got already comes to it
+/// a second time; it passes on only what is new.
+#[test]
+fn what_one_worker_had_got_and_the_other_not_comes_to_both_once() {
+    let server = Server::start();
+    let (mut publisher, mut near) = (server.open(&Open::web()), server.open(&Open::web()));
+    let here = server.worker_of(&publisher);
+    if server.worker_of(&near) != here {
+        near = server.open_on(here, &Open::web());
+    }
+    let mut far = server.open_away_from(here, &Open::web());
+    let (other, broker) = (server.worker_of(&far), server.broker());
+    let say = |number: usize| broadcast(&format!("{number} {}", "x".repeat(50_000)));
+    send_signal(other, Signal::STOP);
+    for number in 0..100 {
+        publisher.text(say(number));
+        publisher.expect_next();
+        near.expect_text(&say(number));
+    }
+    send_signal(broker, Signal::KILL);
+    eventually("its end", || (!is_alive(broker)).then_some(()));
+    send_signal(other, Signal::CONT);
+    for number in 0..100 {
+        far.expect_text(&say(number));
+    }
+    for receiver in [&mut near, &mut far] {
+        heard_nothing(&mut publisher, receiver);
+    }
 }
 
 #[test]
