@@ -1,6 +1,7 @@
 //! What `/proc` says about the server's processes and sockets.
 
 use std::fs;
+use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -14,6 +15,17 @@ pub fn children_of(parent: u32) -> Vec<(u32, String)> {
         .collect();
     children.sort_unstable();
     children
+}
+
+/// The living processes that run in a folder: those of one server, whoever is their parent.
+pub fn processes_in(folder: &Path) -> Vec<(u32, String)> {
+    let here = |pid: u32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder);
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| here(*pid) && is_alive(*pid))
+        .map(|pid| (pid, command_line(pid)))
+        .collect()
 }
 
 /// Whether a process is there and no zombie.
