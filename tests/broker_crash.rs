@@ -22,7 +22,7 @@ use harness::{
 use rustix::process::Signal;
 
 const PUBLISHERS: usize = 2;
-const RECEIVERS: usize = 6;
+const RECEIVERS: usize = 30;
 const MESSAGES_EACH: usize = 1500;
 /// Publications of one publisher that not everybody has got yet.
 const IN_FLIGHT: usize = 64;

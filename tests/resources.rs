@@ -10,6 +10,7 @@
 
 mod harness;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use harness::{DEADLINE, Folder, Open, Raw, frames};
@@ -28,6 +29,11 @@ struct Own {
 
 impl Own {
     fn start(speech: fn() -> Speech) -> Self {
+        Self::start_with(speech, || ())
+    }
+
+    /// With something to be done whenever a worker begins.
+    fn start_with(speech: fn() -> Speech, begin: impl Fn() + Send + Sync + 'static) -> Self {
         let folder = Folder::new();
         let flags = [("address", "ws://127.0.0.1:0"), ("workers", "1"), ("console", "off")];
         let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
@@ -35,7 +41,10 @@ impl Own {
         let source = Source { flags, folder: root, ..Source::default() };
         let config = config::load(&source).unwrap().config;
         let (tell, told) = channel();
-        let make = move || Probe { speech, tell: tell.clone(), count: 0 };
+        let make = move || {
+            begin();
+            Probe { speech, tell: tell.clone(), count: 0 }
+        };
         let server = Builder::new().resource("/own", make).start_in_process(config).unwrap();
         Self { server: Some(server), told, _folder: folder }
     }
@@ -87,6 +96,9 @@ impl Resource for Probe {
         match message.text().unwrap_or("binary") {
             "busy" => client.set_fyi("busy"),
             "panic" => panic!("as the test wants it"),
+            "hang" => loop {
+                std::thread::park();
+            },
             "count" => client.reply_text(self.count.to_string()),
             "binary" => client.reply_binary(message.bytes()),
             "close" => client.close(CloseReason::new(CloseCode(4001), "enough")),
@@ -176,6 +188,28 @@ fn a_panic_ends_its_connection_and_nothing_else() {
     other.text("tags");
     other.expect_text(r#"["language=FR"]"#);
     Open::web().ready(own.port());
+}
+
+#[test]
+fn a_resource_that_never_returns_costs_its_worker_and_the_next_one_serves() {
+    let own = Own::start(bare);
+    let mut client = Open::at("/own").upgrade(own.port());
+    client.text("hang");
+    // The handshake waits in the listening socket until a worker takes it.
+    let mut next = Open::at("/own").upgrade(own.port());
+    next.text("me");
+    next.expect_text(r#""to me""#);
+}
+
+#[test]
+fn a_worker_that_panics_is_replaced() {
+    let begun = AtomicU32::new(0);
+    let own = Own::start_with(bare, move || {
+        assert!(begun.fetch_add(1, Ordering::Relaxed) >= 2, "as the test wants it");
+    });
+    let mut client = Open::at("/own").upgrade(own.port());
+    client.text("me");
+    client.expect_text(r#""to me""#);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod resolved;
 pub mod router;
 
 use std::io;
+use std::time::Instant;
 
 use tracing::{debug, error, info};
 
@@ -17,6 +18,7 @@ use crate::config::BrokerConfig;
 use crate::link::control::{Control, Order, Peer, Report, RoleEnd};
 use crate::link::poller::{Interest, Poller, Ready};
 use crate::telemetry::let_go;
+use crate::types::limits::ORDERS_WAIT;
 use crate::types::{Counts, Generation, Source, WorkerId};
 
 /// The token of the control link; a worker's link has the worker's number.
@@ -40,6 +42,7 @@ fn serve(generation: Generation, control: Box<dyn Control>) -> io::Result<RoleEn
         router: Router::default(),
         links: Links::default(),
         limits: Limits::default(),
+        read_last: WorkerId(0),
         is_ready: false,
     };
     broker.serve()
@@ -52,6 +55,8 @@ struct Broker {
     router: Router,
     links: Links,
     limits: Limits,
+    /// Whose link was read last.
+    read_last: WorkerId,
     is_ready: bool,
 }
 
@@ -122,6 +127,7 @@ impl Broker {
                     let counts = Counts::Broker(self.router.counts());
                     self.report(Report::Counts { number, counts });
                 }
+                Order::Beat => self.report(Report::Beat),
                 Order::Listen(_) | Order::Link { .. } | Order::Quiesce(_) => {}
             }
         }
@@ -145,13 +151,23 @@ impl Broker {
         }
     }
 
+    /// One read from each link, and no further link once the turn has taken long: so the supervisor
+    /// is answered, whatever is asked of the index. The next turn begins where this one stopped.
     fn read(&mut self) {
-        for source in self.links.unread() {
+        let until = now() + ORDERS_WAIT;
+        let mut unread = self.links.unread();
+        let served = unread.partition_point(|source| source.worker <= self.read_last);
+        unread.rotate_left(served);
+        for source in unread {
+            self.read_last = source.worker;
             let outcome = self.links.read(source, &mut |message| {
                 self.router.take(source, message).map_err(|breach| breach.to_string())
             });
             if let Err(reason) = outcome {
                 self.lose(source, &reason);
+            }
+            if now() >= until {
+                return;
             }
         }
     }
@@ -192,6 +208,11 @@ impl Broker {
         info!(clients = self.router.clients(), "resolving");
         self.report(Report::Ready);
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the broker's shell reads the clock, here alone")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 fn limits(json: &str) -> io::Result<Limits> {

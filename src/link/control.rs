@@ -72,6 +72,9 @@ pub enum Order<L = Box<dyn Transport>> {
     },
     /// To a broker: return at once.
     Stop,
+    /// Answer with [`Report::Beat`], in the loop that does the work: so the supervisor learns that it
+    /// turns.
+    Beat,
 }
 
 impl<L> Order<L> {
@@ -99,6 +102,7 @@ impl<L> Order<L> {
             Self::Quiesce(newcomers) => Order::Quiesce(newcomers),
             Self::Drain { within } => Order::Drain { within },
             Self::Stop => Order::Stop,
+            Self::Beat => Order::Beat,
         })
     }
 }
@@ -123,6 +127,7 @@ impl<L: fmt::Debug> fmt::Debug for Order<L> {
             Self::Quiesce(newcomers) => f.debug_tuple("Quiesce").field(newcomers).finish(),
             Self::Drain { within } => f.debug_tuple("Drain").field(within).finish(),
             Self::Stop => f.write_str("Stop"),
+            Self::Beat => f.write_str("Beat"),
         }
     }
 }
@@ -162,6 +167,8 @@ pub enum Report {
         /// The answer.
         counts: Counts,
     },
+    /// The answer to [`Order::Beat`].
+    Beat,
 }
 
 /// What a worker is told when it begins; everything else comes as an order.

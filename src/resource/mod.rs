@@ -27,7 +27,9 @@ pub use phpws::Phpws;
 /// into its tags, which all workers can address, or into a map by [`Handle::id`]. Whatever a
 /// resource wants done it tells the [`Handle`]; it is done, in order, when the call has returned.
 ///
-/// A panic ends the connection that it was called for with Close 1011, and nothing else.
+/// A panic ends the connection that it was called for with Close 1011, and nothing else. A call that
+/// does not return for more than two seconds makes its worker look hung: it is killed with all its
+/// connections, and replaced.
 ///
 /// ```
 /// use tagcast::resource::{Handle, Resource};

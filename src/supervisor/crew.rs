@@ -6,6 +6,7 @@
 mod effect;
 mod ending;
 mod post;
+mod pulse;
 mod rolling;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 pub use self::effect::{Effect, Member, Word};
 use self::ending::Ending;
 use self::post::{Life, Post, Replaced};
+use self::pulse::{Finding, Pulses};
 pub use self::rolling::NotNow;
 use self::rolling::Rolling;
 use crate::link::control::{Newcomers, Report};
@@ -30,6 +32,7 @@ pub struct Crew {
     size: u16,
     /// Links that were lost without a death so far, and when the worker pays for it (rule L1).
     lost: Vec<LostLink>,
+    pulses: Pulses,
     ending: Ending,
     rolling: Option<Rolling>,
     drain_time: Duration,
@@ -59,6 +62,7 @@ impl Crew {
             workers: (0..=workers).map(|seat| (WorkerId(seat), Post::default())).collect(),
             size: workers,
             lost: Vec::new(),
+            pulses: Pulses::default(),
             ending: Ending::NotAsked,
             rolling: None,
             drain_time,
@@ -67,7 +71,8 @@ impl Crew {
     }
 
     /// Starts everybody.
-    pub fn start(&mut self, effects: &mut Vec<Effect>) {
+    pub fn start(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.pulses.start(now);
         self.start_broker(effects);
         for seat in 0..self.size {
             self.start_worker(WorkerId(seat), effects);
@@ -122,10 +127,11 @@ impl Crew {
             effects.push(Effect::Wait { member, pause });
         }
         self.lost.retain(|lost| !lost.concerns(member));
+        self.pulses.forget(member);
         if let (Member::Worker(source), Some(broker)) = (member, self.living_broker()) {
             effects.push(Effect::Tell(broker, Word::WorkerDead(source)));
         }
-        self.proceed(now, effects);
+        self.settle(now, effects);
     }
 
     /// A member reported something.
@@ -139,6 +145,7 @@ impl Crew {
         if !self.lives(member) {
             return;
         }
+        self.pulses.heard(member);
         match (report, member) {
             (Report::Ready, Member::Worker(source)) => self.became_ready(source, effects),
             (Report::Quiet, Member::Worker(source)) => {
@@ -149,9 +156,9 @@ impl Crew {
             (Report::LinkLost { peer, broker }, _) => self.lost_link(peer, broker, now),
             (Report::Ready, Member::Broker(_)) => self.broker.life = Life::Ready,
             (Report::Quiet, Member::Broker(_))
-            | (Report::Configured { .. } | Report::Counts { .. }, _) => {}
+            | (Report::Configured { .. } | Report::Counts { .. } | Report::Beat, _) => {}
         }
-        self.proceed(now, effects);
+        self.settle(now, effects);
     }
 
     /// The operator wants an end; a second time means at once.
@@ -165,11 +172,16 @@ impl Crew {
         } else {
             self.kill_all(effects);
         }
-        self.proceed(now, effects);
+        self.settle(now, effects);
     }
 
     /// The time has come to look; see [`Crew::wakes_at`].
     pub fn proceed(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.feel_pulses(now, effects);
+        self.settle(now, effects);
+    }
+
+    fn settle(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         self.punish(now, effects);
         self.replace(now, effects);
         self.roll(now, effects);
@@ -179,6 +191,11 @@ impl Crew {
     /// When [`Crew::proceed`] has something to do although nothing happened.
     #[must_use]
     pub fn wakes_at(&self) -> Option<Instant> {
+        let tick = self.pulses.next().filter(|_| self.ending.expects_answers());
+        self.settles_at().into_iter().chain(tick).min()
+    }
+
+    fn settles_at(&self) -> Option<Instant> {
         let posts = self.workers.values().chain([&self.broker]);
         let starts = posts.filter_map(|post| match post.life {
             Life::Vacant { until } => until,
@@ -208,6 +225,22 @@ impl Crew {
         let known = self.lost.iter().any(|lost| lost.worker == worker && lost.broker == broker);
         if both && !known {
             self.lost.push(LostLink { worker, broker, until: now + LINK_LOST_WAIT });
+        }
+    }
+
+    /// Asks who has answered, and gives up who has not for too long.
+    fn feel_pulses(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if !self.ending.expects_answers() {
+            return;
+        }
+        let living: Vec<_> = self.living_workers().chain(self.living_broker()).collect();
+        for finding in self.pulses.tick(now, living.into_iter()) {
+            match finding {
+                Finding::Ask(member) => effects.push(Effect::Tell(member, Word::Beat)),
+                Finding::Hangs(member) => {
+                    effects.extend([Effect::Hangs(member), Effect::Kill(member)]);
+                }
+            }
         }
     }
 

@@ -84,6 +84,21 @@ pub const DESCRIPTORS_RESERVED: u64 = 256;
 /// second at 99 % CPU.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often the supervisor counts, and asks each child that answered whether it still turns.
+pub const BEAT_EVERY: Duration = Duration::from_millis(250);
+/// Ticks that a question to a child may stay open: it hangs then. Far longer than any turn of its
+/// loop, and together with the tick that asks within the three seconds in which a hung child is to
+/// be noticed.
+pub const BEATS_UNANSWERED_MAX: u32 = 10;
+/// The same for a child that has not said anything yet: a process is loaded, and reads a
+/// configuration that may hold thousands of applications, on a machine that may be busy.
+pub const FIRST_BEATS_UNANSWERED_MAX: u32 = 60;
+/// Between two ticks lies more than this when the supervisor itself was stopped or asleep; what
+/// children left unanswered before is forgotten then.
+pub const BEAT_GAP: Duration = Duration::from_secs(1);
+/// A worker hears its supervisor at least this often while its sockets keep it busy; a broker begins
+/// no further link in a turn that has lasted so long.
+pub const ORDERS_WAIT: Duration = Duration::from_millis(100);
 /// How long a child may stay without reaping after its link was lost (rule L1).
 pub const LINK_LOST_WAIT: Duration = Duration::from_secs(1);
 /// First pause before a dead child is replaced a second time in a row.
@@ -97,6 +112,11 @@ pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
 /// How long children live on when the supervisor is gone.
 pub const ORPHAN_WAIT: Duration = Duration::from_secs(2);
 
+const _: () = assert!(
+    BEAT_EVERY.as_millis() * (BEATS_UNANSWERED_MAX as u128 + 1) <= 3000,
+    "a hung child is noticed within three seconds"
+);
+const _: () = assert!(BEAT_GAP.as_millis() >= 2 * BEAT_EVERY.as_millis(), "a late tick is no gap");
 const _: () = assert!(LINK_MESSAGE_BYTES_MAX > 2 * WINDOW_BYTES, "a window fits a message");
 const _: () = assert!(SEND_BYTES < SEND_BUFFER_BYTES, "one send fits the kernel's buffer");
 const _: () = assert!(OUTBOX_SLACK_BYTES > READ_BYTES, "one read cannot overflow an outbox");

@@ -100,6 +100,18 @@ impl Hub {
         }
     }
 
+    /// Takes in whom the kernel woke this worker for and nobody else: once it no longer waits at the
+    /// doors, nobody would come for them.
+    pub(super) fn accept_the_last(&mut self) {
+        self.forget_doors();
+        self.doors.state = State::Shut { until: Moment::NEVER };
+        for _ in 0..HANDSHAKES_MAX / ACCEPTS_MAX {
+            for place in 0..self.doors.sockets.len() {
+                self.accept_from(place);
+            }
+        }
+    }
+
     /// Accepts nobody any more.
     pub(super) fn close_doors(&mut self) {
         self.forget_doors();

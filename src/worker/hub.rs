@@ -88,6 +88,8 @@ pub(super) struct Hub {
     pub(super) last_serial: u64,
     /// What was counted; the rest of it is filled in when somebody asks.
     pub(super) books: WorkerCounts,
+    /// When the supervisor is heard at the latest, though other events crowd its link out of a wait.
+    pub(super) orders_due: Moment,
     /// What the last wait found, to be used again.
     ready: Vec<Ready>,
 }
@@ -123,6 +125,7 @@ impl Hub {
             plain: Vec::new(),
             last_serial: 0,
             books: WorkerCounts::default(),
+            orders_due: Moment::START,
             ready: Vec::with_capacity(EVENTS),
         })
     }
@@ -137,7 +140,8 @@ impl Hub {
         ready.clear();
         self.poller.wait(self.patience(), &mut ready)?;
         self.now = self.clock.now();
-        if ready.iter().any(|event| event.token == CONTROL)
+        let is_due = self.orders_due <= self.now && ready.len() >= EVENTS;
+        if (is_due || ready.iter().any(|event| event.token == CONTROL))
             && let Next::End(end) = self.listen_to_supervisor()?
         {
             return Ok(Next::End(end));

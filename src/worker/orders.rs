@@ -13,7 +13,7 @@ use crate::http::{Refusal, Status};
 use crate::link::control::{Newcomers, Order, Peer, Report, RoleEnd};
 use crate::link::poller::Interest;
 use crate::link::transport::Transport;
-use crate::types::limits::ORPHAN_WAIT;
+use crate::types::limits::{ORDERS_WAIT, ORPHAN_WAIT};
 use crate::types::{Generation, Slot};
 
 /// The part of the time to close that is kept for the clients' answers: a quarter.
@@ -23,6 +23,7 @@ const DRAINING: Refusal = Refusal::new(Status::Unavailable, "the server goes awa
 impl Hub {
     /// Hears what the supervisor has to say, or that it is gone.
     pub(super) fn listen_to_supervisor(&mut self) -> io::Result<Next> {
+        self.orders_due = self.now.after(ORDERS_WAIT);
         let mut orders = Vec::new();
         let peer = self.control.orders(&mut orders).unwrap_or_else(|error| {
             error!(%error, "the control link broke");
@@ -56,10 +57,20 @@ impl Hub {
                     let counts = self.counts();
                     self.report(Report::Counts { number, counts });
                 }
+                Order::Beat => self.beat_back(),
                 Order::Roster { .. } | Order::WorkerLink { .. } | Order::WorkerDead { .. } => {}
             }
         }
         Ok(Next::Turn)
+    }
+
+    /// Says that this loop turns, and looks at the doors: the kernel wakes one worker for a newcomer,
+    /// and that one may have stopped or died before it came to accept.
+    fn beat_back(&mut self) {
+        self.report(Report::Beat);
+        if matches!(self.stage, Stage::Serving) {
+            self.accept();
+        }
     }
 
     pub(super) fn report(&mut self, report: Report) {
@@ -69,7 +80,8 @@ impl Hub {
     }
 
     /// A new broker: the old link is read to its end, then the new one hears everything that the
-    /// old one knew (rule L6).
+    /// old one knew (rule L6). What was read is written in slices as ever: slots that become free
+    /// now wait for it (rule L3).
     fn connect(&mut self, broker: Generation, transport: Box<dyn Transport>) -> io::Result<()> {
         if let Some(old) = &mut self.link {
             old.is_unread = true;
@@ -82,7 +94,6 @@ impl Hub {
             self.fanout.forget_sets();
             self.uplink.unlinked();
         }
-        self.flush_fanout(usize::MAX);
         let link = BrokerLink::new(broker, transport);
         self.poller.watch(link.ready(), LINK, Interest::Edge)?;
         self.link = Some(link);
@@ -95,6 +106,9 @@ impl Hub {
 
     /// Stops accepting and reading, so that what is under way can end.
     fn quiesce(&mut self, newcomers: Newcomers) {
+        if newcomers == Newcomers::Finish {
+            self.accept_the_last();
+        }
         self.close_doors();
         if !matches!(self.stage, Stage::Serving) {
             return;

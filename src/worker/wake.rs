@@ -1,6 +1,8 @@
 //! After each piece of work on a connection: what it is watched for, and when it is looked at
 //! again.
 
+use std::time::Duration;
+
 use super::clock::Moment;
 use super::connection::{Connection, HALF_A_FRAME, Phase, SILENT, Sign, Watched};
 use super::hub::{Hub, Stage};
@@ -16,6 +18,9 @@ use crate::types::limits::{HALF_FRAME_WAIT, OUTBOX_STALL, READ_BYTES};
 use crate::websocket::write;
 
 use bytes::BytesMut;
+
+/// The smallest step of the worker's clock.
+const NEXT_MOMENT: Duration = Duration::from_micros(1);
 
 impl Hub {
     /// Puts a connection back after work on it: deliveries take the right way to it, the kernel
@@ -80,9 +85,10 @@ impl Hub {
         }
     }
 
-    /// Sets a timer for the next deadline, unless one stands for an earlier moment.
+    /// Sets a timer for the next deadline, unless one stands for an earlier moment. Never for this
+    /// moment: who is woken would be woken again in the same turn, and that for ever.
     pub(super) fn set_timer(&mut self, slot: Slot, connection: &mut Connection) {
-        let at = connection.deadline();
+        let at = connection.deadline().max(self.now.after(NEXT_MOMENT));
         if at < connection.wake_at {
             connection.wake_at = at;
             self.timers.set(at, slot);
@@ -203,7 +209,9 @@ impl Connection {
         let Some(outbox) = &self.outbox else { return phase };
         let written = match (&self.pace, outbox.next_kind()) {
             (Some(pace), Some(next)) if !self.is_full => pace.free_at(next),
-            _ => outbox.moved_at().after(OUTBOX_STALL),
+            _ if matches!(self.phase, Phase::Open(_)) => outbox.moved_at().after(OUTBOX_STALL),
+            // Who is being closed has its deadline; that it took nothing was the reason for it.
+            _ => return phase,
         };
         phase.min(written)
     }

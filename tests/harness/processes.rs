@@ -1,6 +1,7 @@
 //! What `/proc` says about the server's processes and sockets.
 
 use std::fs;
+use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -16,6 +17,17 @@ pub fn children_of(parent: u32) -> Vec<(u32, String)> {
     children
 }
 
+/// The living processes that run in a folder: those of one server, whoever is their parent.
+pub fn processes_in(folder: &Path) -> Vec<(u32, String)> {
+    let here = |pid: u32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder);
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| here(*pid) && is_alive(*pid))
+        .map(|pid| (pid, command_line(pid)))
+        .collect()
+}
+
 /// Whether a process is there and no zombie.
 pub fn is_alive(pid: u32) -> bool {
     stat(pid).is_some_and(|stat| stat.state != 'Z')
@@ -29,8 +41,17 @@ pub fn send_signal(pid: u32, signal: Signal) {
 
 /// Resident memory in bytes.
 pub fn resident_bytes(pid: u32) -> u64 {
+    status_bytes(pid, "VmRSS:")
+}
+
+/// The most resident memory that a process ever had, in bytes.
+pub fn resident_bytes_max(pid: u32) -> u64 {
+    status_bytes(pid, "VmHWM:")
+}
+
+fn status_bytes(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
     let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     kib * 1024
 }

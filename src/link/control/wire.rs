@@ -33,6 +33,7 @@ enum Head {
     Drain { within: Duration },
     Count { number: u32 },
     Stop,
+    Beat,
 }
 
 /// An order as it travels.
@@ -102,6 +103,7 @@ fn split(order: Order<OwnedFd>) -> (Head, Vec<OwnedFd>) {
         Order::Quiesce(newcomers) => alone(Head::Quiesce(newcomers)),
         Order::Drain { within } => alone(Head::Drain { within }),
         Order::Stop => alone(Head::Stop),
+        Order::Beat => alone(Head::Beat),
     }
 }
 
@@ -121,5 +123,6 @@ fn join(head: Head, descriptors: &mut VecDeque<OwnedFd>) -> io::Result<Order<Own
         Head::Quiesce(newcomers) => Order::Quiesce(newcomers),
         Head::Drain { within } => Order::Drain { within },
         Head::Stop => Order::Stop,
+        Head::Beat => Order::Beat,
     })
 }

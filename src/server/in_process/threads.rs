@@ -53,7 +53,7 @@ impl Threads {
 
     /// Runs until the end was asked for and everybody has ended.
     pub(super) fn keep(mut self) {
-        self.crew.start(&mut self.effects);
+        self.crew.start(now(), &mut self.effects);
         while self.carry_out() == Course::On {
             if self.wait() == Asked::Yes {
                 self.asked = None;
@@ -72,6 +72,7 @@ impl Threads {
                     Effect::Start(member) => self.start(member),
                     Effect::Link { source, broker } => self.link(source, broker),
                     Effect::Tell(member, word) => self.order(member, word.into()),
+                    Effect::Hangs(member) => tracing::error!(role = %member, "thread hangs"),
                     Effect::Kill(member) => self.abandon(member),
                     Effect::Wait { member, .. } => {
                         tracing::error!(role = %member, "thread ends again and again");

@@ -1,9 +1,9 @@
-//! The thread that hears SIGTERM, and ends this process even when its role hangs.
+//! The thread that hears signals, and ends this process even when its role hangs or is stopped.
 
 use std::io;
 use std::thread;
 
-use rustix::process::{Signal, getpid, kill_process};
+use rustix::process::{Signal, getpid, kill_process, set_parent_process_death_signal};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal as SignalEvents, SignalKind, signal};
 use tokio::time::sleep;
@@ -18,11 +18,20 @@ use crate::types::limits::ORPHAN_WAIT;
 /// When there can be no thread, or none that hears signals.
 pub(super) fn start(terminator: Terminator) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
-    let asked = {
+    let (asked, ignored) = {
         let _inside = runtime.enter();
-        signal(SignalKind::terminate())?
+        // The kernel sends SIGHUP to stopped processes whose parent died, and an operator may send it
+        // to all that are called tagcast: it is meant for the supervisor.
+        (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
     };
-    let watch = move || runtime.block_on(watch(asked, terminator));
+    let watch = move || {
+        // Each thread may ask for a signal of its own. A process that is stopped when its parent
+        // dies cannot handle the other one, SIGTERM: this one lets it go on. Without it, it stays
+        // until somebody continues it.
+        let _as_before = set_parent_process_death_signal(Some(Signal::CONT));
+        runtime.block_on(watch(asked, terminator));
+        drop(ignored);
+    };
     thread::Builder::new().name("watchdog".to_owned()).spawn(watch)?;
     Ok(())
 }

@@ -30,6 +30,8 @@ pub enum Effect {
     },
     /// Pass it on.
     Tell(Member, Word),
+    /// Say that this one does not answer any more; its end follows.
+    Hangs(Member),
     /// End it at once; its death is reported as any other.
     Kill(Member),
     /// Say that this one died so often that its successor waits.
@@ -69,6 +71,8 @@ pub enum Word {
     Drain(Duration),
     /// To a broker: end.
     Stop,
+    /// To anybody: answer.
+    Beat,
 }
 
 impl<L> From<Word> for Order<L> {
@@ -79,6 +83,7 @@ impl<L> From<Word> for Order<L> {
             Word::Quiesce(newcomers) => Self::Quiesce(newcomers),
             Word::Drain(within) => Self::Drain { within },
             Word::Stop => Self::Stop,
+            Word::Beat => Self::Beat,
         }
     }
 }

@@ -43,6 +43,11 @@ impl Ending {
         }
     }
 
+    /// Who closes its clients or ends has a deadline already, and may be busy with them for long.
+    pub(super) fn expects_answers(self) -> bool {
+        matches!(self, Self::NotAsked | Self::Quieting { .. })
+    }
+
     pub(super) fn wakes_at(self) -> Option<Instant> {
         match self {
             Self::NotAsked | Self::Killed => None,

@@ -35,7 +35,7 @@ struct Play {
 impl Play {
     fn running() -> Self {
         let mut play = Self { crew: Crew::new(2, DRAIN), now: start_of_time() };
-        play.did(|crew, _, effects| crew.start(effects));
+        play.did(Crew::start);
         for seat in [0, 1] {
             play.reports(worker(seat, 0), Report::Ready);
         }
@@ -62,8 +62,8 @@ impl Play {
 
     /// Lets time pass up to what the crew waits for.
     fn wakes(&mut self) -> Vec<Effect> {
-        self.now = self.crew.wakes_at().unwrap();
-        self.did(Crew::proceed)
+        self.now = self.crew.settles_at().unwrap();
+        self.did(Crew::settle)
     }
 
     fn lost(seat: u16, generation: u32, broker: u32) -> Report {
@@ -74,7 +74,7 @@ impl Play {
 #[test]
 fn everybody_is_started_linked_and_announced_once() {
     let mut play = Play { crew: Crew::new(2, DRAIN), now: start_of_time() };
-    let effects = play.did(|crew, _, effects| crew.start(effects));
+    let effects = play.did(Crew::start);
     assert_eq!(
         effects,
         [
@@ -150,7 +150,7 @@ fn a_link_lost_without_a_death_costs_its_worker_its_life() {
     let begun = play.now;
     assert_eq!(play.wakes(), [Effect::Kill(worker(1, 0))]);
     assert_eq!(play.now, begun + LINK_LOST_WAIT);
-    assert_eq!(play.crew.wakes_at(), None);
+    assert_eq!(play.crew.settles_at(), None);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_link_lost_by_a_death_costs_nobody_anything() {
         play.reports(worker(1, 0), Play::lost(1, 0, 0));
         play.dies(dead);
         play.reports(broker(0), Play::lost(1, 0, 0));
-        assert_eq!(play.crew.wakes_at(), None, "{dead:?}");
+        assert_eq!(play.crew.settles_at(), None, "{dead:?}");
     }
 }
 
@@ -220,4 +220,32 @@ fn a_second_signal_means_now() {
 fn a_signal_while_nobody_lives_ends_at_once() {
     let mut play = Play { crew: Crew::new(1, DRAIN), now: start_of_time() };
     assert_eq!(play.signal(), [Effect::End]);
+}
+
+#[test]
+fn who_does_not_answer_is_said_to_hang_and_killed_and_who_answers_is_not() {
+    let mut play = Play::running();
+    let mut effects = Vec::new();
+    while effects.is_empty() {
+        play.now = play.crew.wakes_at().unwrap();
+        effects = play.did(Crew::proceed);
+        effects.retain(|effect| !matches!(effect, Effect::Tell(_, Word::Beat)));
+        for member in [worker(1, 0), broker(0)] {
+            play.reports(member, Report::Beat);
+        }
+    }
+    assert_eq!(effects, [Effect::Hangs(worker(0, 0)), Effect::Kill(worker(0, 0))]);
+    let dead = Effect::Tell(broker(0), Word::WorkerDead(source(0, 0)));
+    assert_eq!(play.dies(worker(0, 0)), [dead, Effect::Start(worker(0, 1)), link(0, 1, 0)]);
+}
+
+#[test]
+fn who_closes_its_clients_is_asked_nothing() {
+    let mut play = Play::running();
+    play.signal();
+    assert!(play.crew.wakes_at() < play.crew.settles_at(), "what is under way needs a broker");
+    for seat in [0, 1] {
+        play.reports(worker(seat, 0), Report::Quiet);
+    }
+    assert_eq!(play.crew.wakes_at(), play.crew.settles_at());
 }

@@ -116,7 +116,7 @@ impl Household {
         };
         let mut effects = Vec::new();
         let mut alive = Alive::new();
-        household.crew.start(&mut effects);
+        household.crew.start(now(), &mut effects);
         while household.carry_out(&mut effects) == Course::On {
             let wake = household.wakes_at();
             tokio::select! {
@@ -183,6 +183,7 @@ impl Household {
                     Effect::Start(member) => self.start(member),
                     Effect::Link { source, broker } => self.link(source, broker),
                     Effect::Tell(member, word) => self.order(member, word.into()),
+                    Effect::Hangs(member) => tracing::error!(role = %member, "child hangs"),
                     Effect::Kill(member) => self.kill(member),
                     Effect::Wait { member, pause } => tracing::error!(
                         role = %member,

@@ -47,6 +47,7 @@ fn every_order_arrives_as_it_was_given() {
         Order::Quiesce(Newcomers::Refuse),
         Order::Drain { within: Duration::from_millis(1500) },
         Order::Stop,
+        Order::Beat,
     ];
     let names: Vec<_> = given.iter().map(without_link_end).collect();
     for order in given {
