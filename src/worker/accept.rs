@@ -17,7 +17,7 @@ use super::tls::Tls;
 use crate::http::HeadScanner;
 use crate::link::poller::Interest;
 use crate::types::limits::{ACCEPT_PAUSE, DESCRIPTORS_RESERVED, HANDSHAKES_MAX};
-use crate::types::{Encryption, Slot};
+use crate::types::{Encryption, Pressure, Slot};
 
 /// Connections that one turn takes in from one listening socket.
 const ACCEPTS_MAX: usize = 64;
@@ -140,7 +140,8 @@ impl Hub {
             return self.shut(STAND_BACK);
         }
         self.doors.stood_back = 0;
-        if self.doors.handshakes >= HANDSHAKES_MAX || self.is_full() {
+        let is_scarce = self.pressure >= Pressure::Full;
+        if self.doors.handshakes >= HANDSHAKES_MAX || is_scarce || self.is_full() {
             return self.shut(ACCEPT_PAUSE);
         }
         for place in 0..self.doors.sockets.len() {

@@ -58,6 +58,7 @@ impl Hub {
                     self.report(Report::Counts { number, counts });
                 }
                 Order::Beat => self.beat_back(),
+                Order::Pressure(pressure) => self.feel_pressure(pressure),
                 Order::Roster { .. } | Order::WorkerLink { .. } | Order::WorkerDead { .. } => {}
             }
         }
@@ -68,6 +69,7 @@ impl Hub {
     /// and that one may have stopped or died before it came to accept.
     fn beat_back(&mut self) {
         self.report(Report::Beat);
+        self.shed();
         if matches!(self.stage, Stage::Serving) {
             self.accept();
         }
