@@ -128,7 +128,6 @@ impl Hub {
             link.is_unread = true;
         }
         self.read_link();
-        self.flush_fanout(usize::MAX);
         let spread = match end {
             RoleEnd::Told => within - within / CLOSING_PART,
             RoleEnd::Alone | RoleEnd::Failed(_) => Duration::ZERO,
@@ -150,8 +149,8 @@ impl Hub {
         if due.is_empty() {
             return;
         }
-        self.flush_fanout(usize::MAX);
         for slot in due {
+            self.flush_fanout_for(slot);
             self.send_away(slot, Whom::Everybody);
         }
     }

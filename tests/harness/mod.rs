@@ -40,6 +40,6 @@ pub use placement::heard_nothing;
 pub use raw::{End, Frame, Raw};
 pub use response::Head;
 pub use running::Running;
-pub use server::{Finished, Server, Setup, run_to_end, run_to_end_with};
+pub use server::{Finished, Server, Setup, binary, run_to_end, run_to_end_with};
 pub use tools::{example, require_tool};
 pub use wait::{DEADLINE, eventually, pause};
