@@ -33,9 +33,14 @@ pub struct Watch<'s> {
 }
 
 impl<'s> Watch<'s> {
-    /// Notes processes and descriptors. No client should be connected.
+    /// Notes processes and descriptors, once all links stand. No client should be connected.
     #[track_caller]
     pub fn over(server: &'s Server) -> Self {
+        server.wait_for_output("resolving");
+        let workers = server.children().len() - 1;
+        eventually("a line about the link of each worker", || {
+            (server.output().matches("linked to the broker").count() >= workers).then_some(())
+        });
         let watch = Self { server, before: BTreeMap::new() };
         Self { before: watch.now(), ..watch }
     }
