@@ -18,6 +18,7 @@ use super::wait::{DEADLINE, eventually, pause};
 pub fn beside_a_bystander(server: &Server, attack: impl FnOnce(&mut Bystander)) {
     let watch = Watch::over(server);
     let mut bystander = Bystander::beside(server);
+    watch.only_descriptors_of(2);
     attack(&mut bystander);
     bystander.is_served();
     drop(bystander);
@@ -58,7 +59,15 @@ impl<'s> Watch<'s> {
         self.every_opening_has_one_end();
     }
 
-    /// All of `attack`'s sockets are closed on the server's side, even where its own are not.
+    /// There are this many connections, and nothing else has come.
+    #[track_caller]
+    fn only_descriptors_of(&self, connections: usize) {
+        let sum = |all: &BTreeMap<u32, usize>| all.values().sum::<usize>();
+        let wanted = sum(&self.before) + connections;
+        eventually("this many descriptors", || (sum(&self.now()) == wanted).then_some(()));
+    }
+
+    /// Every socket is closed on the server's side, even where the peer's is not.
     #[track_caller]
     pub fn descriptors_are_back(&self) {
         let mut now = BTreeMap::new();
