@@ -16,8 +16,18 @@ use super::wait::{DEADLINE, eventually, pause};
 /// lost and none too many, whatever else goes on. Its clients are gone when it returns.
 #[track_caller]
 pub fn beside_a_bystander(server: &Server, attack: impl FnOnce(&mut Bystander)) {
+    beside(server, Bystander::beside, attack);
+}
+
+/// The same beside a bystander that comes in its own way.
+#[track_caller]
+pub fn beside(
+    server: &Server,
+    come: impl FnOnce(&Server) -> Bystander,
+    attack: impl FnOnce(&mut Bystander),
+) {
     let watch = Watch::over(server);
-    let mut bystander = Bystander::beside(server);
+    let mut bystander = come(server);
     watch.only_descriptors_of(2);
     attack(&mut bystander);
     bystander.is_served();
