@@ -54,7 +54,7 @@ fn auth_refused(bytes: impl AsRef<[u8]>, expected: &[&str]) {
     folder.write("websock.ini", &ini);
     std::fs::write(folder.path("auth.yml"), bytes).unwrap();
     refused(&folder, expected);
-    drop(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("nothing is bound"));
+    drop(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap());
 }
 
 /// Ten aliases of ten aliases, nine times.
@@ -175,7 +175,7 @@ fn fault_30_a_hostile_websock_ini_is_refused_with_all_findings_at_once() {
         // What is wrong; what would be right.
         assert!(finding.contains("; "), "{finding}");
     }
-    drop(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("nothing is bound"));
+    drop(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap());
 }
 
 #[test]
