@@ -31,6 +31,7 @@ mod server;
 pub mod tls;
 mod tools;
 mod wait;
+pub mod watch;
 
 pub use bystander::Bystander;
 pub use folder::Folder;
@@ -43,3 +44,4 @@ pub use running::Running;
 pub use server::{Finished, Server, Setup, binary, run_to_end, run_to_end_with};
 pub use tools::{example, require_tool};
 pub use wait::{DEADLINE, eventually, pause};
+pub use watch::{Watch, beside_a_bystander};

@@ -36,6 +36,7 @@ fn spawn_program(
         .args(arguments)
         .current_dir(folder.root())
         .env_remove("TAGCAST_BIN")
+        .env_remove("TAGCAST_AUTOBAHN")
         .env_remove("TAGCAST_REQUIRE_TOOLS")
         .envs(variables.iter().copied())
         .stdin(Stdio::null())
