@@ -4,7 +4,6 @@ use std::io;
 
 use tracing::{error, info};
 
-use super::broker_link::BrokerLink;
 use super::connection::{AWAY, Phase};
 use super::hub::{Hub, LINK, Next, Stage};
 use crate::http::{Refusal, Status};
@@ -65,23 +64,16 @@ impl Hub {
     /// A new broker: the old link is read to its end, then the new one hears everything that the
     /// old one knew (rule L6).
     fn connect(&mut self, broker: Generation, transport: Box<dyn Transport>) -> io::Result<()> {
-        if let Some(old) = &mut self.link {
-            old.is_unread = true;
+        self.relay.mark_unread();
+        let mut scratch = std::mem::take(&mut self.scratch);
+        while let Some(arrival) = self.relay.last_word(&mut scratch) {
+            self.take_arrival(arrival);
         }
-        while self.link.as_ref().is_some_and(|old| old.is_unread) {
-            self.read_link();
-        }
-        if self.link.take().is_some() {
-            // The supervisor has reaped its broker, so nothing more can come.
-            self.fanout.forget_sets();
-            self.uplink.unlinked();
-        }
+        self.scratch = scratch;
         self.flush_fanout(usize::MAX);
-        let link = BrokerLink::new(broker, transport);
-        self.poller.watch(link.ready(), LINK, Interest::Edge)?;
-        self.link = Some(link);
-        for slot in self.uplink.linked() {
-            self.release(slot);
+        self.relay.connect(broker, transport);
+        if let Some(ready) = self.relay.link_ready() {
+            self.poller.watch(ready, LINK, Interest::Edge)?;
         }
         info!(broker = broker.0, connections = self.table.count(), "linked to the broker");
         Ok(())
@@ -99,9 +91,7 @@ impl Hub {
     /// Closes everybody. What the broker has already sent is delivered first.
     fn drain(&mut self, within: std::time::Duration, end: RoleEnd) {
         self.close_doors();
-        if let Some(link) = &mut self.link {
-            link.is_unread = true;
-        }
+        self.relay.mark_unread();
         self.read_link();
         self.flush_fanout(usize::MAX);
         self.stage = Stage::Draining { until: self.now.after(within), end };
@@ -127,7 +117,7 @@ impl Hub {
     /// Whether the stage has come to its end.
     pub(super) fn stage_over(&mut self) -> Next {
         match &mut self.stage {
-            Stage::Quiescing { is_reported: false } if self.uplink.is_quiet() => {
+            Stage::Quiescing { is_reported: false } if self.relay.uplink.is_quiet() => {
                 self.stage = Stage::Quiescing { is_reported: true };
                 self.report(Report::Quiet);
                 Next::Turn

@@ -25,9 +25,7 @@ impl Hub {
         if matches!(connection.phase, Phase::Gone) {
             drop(connection);
             self.table.end(slot);
-            if !self.uplink.holds(slot) {
-                self.table.vacate(slot);
-            }
+            self.relay.end_connection(slot);
             return;
         }
         let lane = connection.lane();
