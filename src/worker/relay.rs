@@ -94,6 +94,12 @@ impl Relay {
         }
     }
 
+    /// How many slots nobody is in and nobody may have yet; none, once all is quiet.
+    #[must_use]
+    pub fn slots_withheld(&self) -> usize {
+        self.slots.withheld()
+    }
+
     /// What to wait on for the link.
     pub(super) fn link_ready(&self) -> Option<BorrowedFd<'_>> {
         self.link.as_ref().map(BrokerLink::ready)

@@ -58,6 +58,11 @@ impl Slots {
         self.free.push(slot);
     }
 
+    /// How many slots nobody is in and nobody may have yet.
+    pub(super) fn withheld(&self) -> usize {
+        self.lives.iter().filter(|life| matches!(life, Life::Gone | Life::Vacant)).count()
+    }
+
     fn change(&mut self, slot: Slot, (from, to): (Life, Life)) {
         if let Some(life) = self.lives.get_mut(slot.0 as usize) {
             debug_assert_eq!(*life, from, "a slot goes from one life to the next (rule L3)");

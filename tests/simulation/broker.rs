@@ -18,6 +18,8 @@ pub struct Broker {
     pub orders: VecDeque<Order>,
     watches: BTreeMap<WorkerId, Watch>,
     is_ready: bool,
+    /// The index did not agree with itself.
+    pub fault: Option<String>,
 }
 
 #[derive(Debug)]
@@ -35,12 +37,14 @@ impl Broker {
             orders: VecDeque::new(),
             watches: BTreeMap::new(),
             is_ready: false,
+            fault: None,
         }
     }
 
     /// A turn as `broker/mod.rs` has it.
     pub fn turn(&mut self) -> Vec<Report> {
         let mut reports = Vec::new();
+        let mut is_changed = !self.orders.is_empty() || self.board.has_unread();
         while let Some(order) = self.orders.pop_front() {
             match order {
                 Order::Word(Word::Roster(sources)) => self.board.await_workers(sources),
@@ -56,10 +60,14 @@ impl Broker {
         }
         for (worker, watch) in &self.watches {
             if watch.take_rung() {
+                is_changed = true;
                 self.board.mark_unread(*worker);
             }
         }
         self.board.turn(&mut |report| reports.push(report));
+        if is_changed && let Err(fault) = self.board.router().is_consistent() {
+            self.fault.get_or_insert(fault);
+        }
         if self.board.router().is_resolving() && !std::mem::replace(&mut self.is_ready, true) {
             reports.push(Report::Ready);
         }

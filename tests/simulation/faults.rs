@@ -16,15 +16,16 @@ const CLIENTS_MAX: usize = 5;
 
 /// How often what happens, one to the other, in this run.
 #[derive(Debug)]
-pub struct Mixture([u64; 11]);
+pub struct Mixture([u64; 12]);
 
 impl Mixture {
     /// Some runs have no faults of one kind, and some a great many.
     pub fn new(dice: &mut Dice) -> Self {
         let mut often = |usual: u64| dice.pick(&[0, usual, usual, usual * 4]).unwrap();
-        let (kill_broker, kill_worker, cut) = (often(2), often(1), often(1));
+        let (kill_broker, kill_worker, cut) = (often(1), often(1), often(1));
         let (retag, stall, jump) = (often(5), often(3), often(1));
-        Self([40, 25, 12, 14, 25, 7, retag, stall, kill_broker, kill_worker + cut, jump])
+        let round = dice.pick(&[10, 30, 80]).unwrap();
+        Self([30, 15, 12, 6, 14, 4, retag, stall, kill_broker, kill_worker + cut, round, jump])
     }
 }
 
@@ -48,8 +49,15 @@ impl World {
             8 => self.broker_dies(),
             9 if self.dice.once_in(2) => self.worker_dies(),
             9 => self.link_is_cut(),
+            10 => self.everybody_takes_a_turn(),
             _ => self.time += std::time::Duration::from_millis(self.dice.below(1500)),
         }
+    }
+
+    pub fn everybody_takes_a_turn(&mut self) {
+        while self.supervisor_turn() {}
+        self.seats().into_iter().for_each(|worker| self.worker_turn(worker));
+        self.broker_turn();
     }
 
     pub fn any_worker(&mut self) -> Option<WorkerId> {
@@ -92,6 +100,7 @@ impl World {
         };
         let Some(at) = self.workers.get_mut(&worker) else { return };
         let (slot, no) = at.accept(client.clone(), &mut self.model);
+        self.fault = self.fault.take().or(at.fault.take());
         self.note(|| format!("{no} comes to worker {worker}, slot {slot}: {client:?}"));
     }
 
@@ -111,7 +120,7 @@ impl World {
 
     fn someone_publishes(&mut self) {
         let Some((worker, slot)) = self.anyone() else { return };
-        for _ in 0..self.dice.pick(&[1, 1, 1, 2, 5, 20]).unwrap() {
+        for _ in 0..self.dice.pick(&[1, 1, 2, 3, 12]).unwrap() {
             let to = self.any_address();
             self.publishes((worker, slot), &to);
         }
@@ -163,6 +172,7 @@ impl World {
         let reader = self.dice.pick(&[Reader::Reads, Reader::Stalls]).unwrap();
         let Some(at) = self.workers.get_mut(&worker) else { return };
         at.turn_reader(slot, reader, &mut self.model);
+        self.fault = self.fault.take().or(at.fault.take());
         self.note(|| format!("whoever has slot {slot} of worker {worker}: {reader:?}"));
     }
 

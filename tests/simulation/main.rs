@@ -20,6 +20,7 @@ mod dice;
 mod faults;
 mod model;
 mod pipe;
+mod promises;
 mod worker;
 mod world;
 
@@ -28,13 +29,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use faults::Mixture;
+use pipe::Kernel;
 use world::World;
 
 const STEPS: u64 = 400;
 
 /// Runs one seed; its steps, where they are wanted, and how it ended.
-fn run(seed: u64, trace: Option<Vec<String>>) -> (Vec<String>, Result<(), String>) {
-    let mut world = World::new(seed, trace);
+fn run(seed: u64, kernel: Kernel, trace: Option<Vec<String>>) -> (Vec<String>, Result<(), String>) {
+    let mut world = World::new(seed, kernel, trace);
     let played = catch_unwind(AssertUnwindSafe(|| play(&mut world)));
     let outcome = played.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -48,7 +50,7 @@ fn play(world: &mut World) -> Result<(), String> {
     let mixture = Mixture::new(&mut world.dice);
     for _ in 0..STEPS {
         world.step(&mixture);
-        world.check()?;
+        world.fault.take().map_or(Ok(()), Err)?;
     }
     world.calm_down()
 }
@@ -58,7 +60,7 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 /// The first seed that fails, of so many.
-fn search(first: u64, seeds: u64) -> Option<(u64, String)> {
+fn search(first: u64, seeds: u64, kernel: Kernel) -> Option<(u64, String)> {
     let next = AtomicU64::new(first);
     let one = || {
         loop {
@@ -66,7 +68,7 @@ fn search(first: u64, seeds: u64) -> Option<(u64, String)> {
             if seed >= first + seeds {
                 return None;
             }
-            if let (_, Err(fault)) = run(seed, None) {
+            if let (_, Err(fault)) = run(seed, kernel, None) {
                 next.store(first + seeds, Ordering::Relaxed);
                 return Some((seed, fault));
             }
@@ -83,14 +85,21 @@ fn search(first: u64, seeds: u64) -> Option<(u64, String)> {
 fn whatever_dies_or_breaks_every_client_hears_what_it_must_and_nothing_else() {
     let (first, seeds) = (setting("TAGCAST_SIM_FROM", 0), setting("TAGCAST_SIM_SEEDS", 1000));
     if seeds == 1 {
-        let (trace, outcome) = run(first, Some(Vec::new()));
+        let (trace, outcome) = run(first, Kernel::Keeps, Some(Vec::new()));
         trace.iter().for_each(|line| eprintln!("{line}"));
         return outcome.unwrap();
     }
-    if let Some((seed, fault)) = search(first, seeds) {
+    if let Some((seed, fault)) = search(first, seeds, Kernel::Keeps) {
         panic!(
             "seed {seed}: {fault}\nsee it with: TAGCAST_SIM_FROM={seed} TAGCAST_SIM_SEEDS=1 \
              cargo test --test simulation -- --nocapture"
         );
     }
+}
+
+#[test]
+fn a_kernel_that_forgets_what_the_dead_wrote_is_found_out() {
+    let found = search(0, 200, Kernel::Forgets);
+    let (seed, fault) = found.unwrap_or_default();
+    assert!(fault.contains("(P3)"), "seed {seed}: {fault}");
 }

@@ -29,8 +29,18 @@ struct Ends {
     /// What edge-triggered epoll would report to each side.
     is_rung: [bool; 2],
     bytes_max: Shared,
+    kernel: Kernel,
     /// After so many bytes the link is cut, although both sides live.
     cut_after: Option<usize>,
+}
+
+/// What becomes of bytes whose writer is dead.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kernel {
+    /// They are read, as on Linux.
+    Keeps,
+    /// They are gone, so that "taken by the kernel" promises nothing: what rule L5 must not trust.
+    Forgets,
 }
 
 /// One end, for whoever may read and write.
@@ -48,12 +58,13 @@ pub struct Watch {
 }
 
 /// A link that holds so many bytes, and whose two ends belong to processes with these breaths.
-pub fn pipe(bytes_max: Shared, breaths: [Breath; 2]) -> [End; 2] {
+pub fn pipe((bytes_max, kernel): (Shared, Kernel), breaths: [Breath; 2]) -> [End; 2] {
     let ends = Ends {
         lanes: [VecDeque::new(), VecDeque::new()],
         is_open: [true; 2],
         is_rung: [true; 2],
         bytes_max,
+        kernel,
         cut_after: None,
     };
     let ends = Arc::new(Mutex::new(ends));
@@ -149,6 +160,9 @@ impl Drop for End {
         let side = self.watch.side;
         let mut ends = self.watch.ends();
         ends.is_open[side] = false;
+        if ends.kernel == Kernel::Forgets {
+            ends.lanes[1 - side].clear();
+        }
         ends.is_rung[1 - side] = true;
     }
 }

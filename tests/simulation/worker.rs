@@ -10,7 +10,7 @@ use tagcast::worker::relay::{Arrival, Relay};
 
 use super::dice::Dice;
 use super::model::{ClientNo, Model, PublicationNo, To};
-use super::pipe::{Breath, End, Shared, Watch};
+use super::pipe::{Breath, End, Kernel, Shared, Watch};
 
 /// Publications that a client may leave unread before it is closed as slow.
 const OUTBOX_MAX: usize = 12;
@@ -20,6 +20,7 @@ const OUTBOX_MAX: usize = 12;
 pub struct Pace {
     /// Bytes that a link holds.
     pub link_bytes_max: Shared,
+    pub kernel: Kernel,
     /// Bytes of one read.
     pub read_max: usize,
     /// Clients that a fan-out is written to in one turn.

@@ -12,7 +12,7 @@ use tagcast::types::{Generation, Source, WorkerId};
 use super::broker::{Broker, Order};
 use super::dice::Dice;
 use super::model::Model;
-use super::pipe::{long_breath, pipe};
+use super::pipe::{Kernel, long_breath, pipe};
 use super::worker::{Pace, Worker};
 
 /// Longest time that a step takes.
@@ -31,6 +31,8 @@ pub struct World {
     heard: BTreeMap<Member, VecDeque<Event>>,
     effects: Vec<Effect>,
     pub pace: Pace,
+    /// The first thing that was wrong.
+    pub fault: Option<String>,
     /// What happened, for who wants to read it.
     pub trace: Option<Vec<String>>,
 }
@@ -47,12 +49,15 @@ fn any_moment() -> Instant {
 }
 
 impl World {
-    pub fn new(seed: u64, trace: Option<Vec<String>>) -> Self {
+    pub fn new(seed: u64, kernel: Kernel, trace: Option<Vec<String>>) -> Self {
         let mut dice = Dice::new(seed);
         let workers = u16::try_from(dice.between(1, 4)).unwrap();
         let pace = Pace {
-            link_bytes_max: Arc::new(AtomicUsize::new(dice.pick(&[40, 200, 1000, 9999]).unwrap())),
-            read_max: dice.pick(&[20, 200, 2000]).unwrap(),
+            link_bytes_max: Arc::new(AtomicUsize::new(
+                dice.pick(&[60, 300, 3000, 99_999]).unwrap(),
+            )),
+            kernel,
+            read_max: dice.pick(&[50, 500, 5000]).unwrap(),
             slice_max: dice.pick(&[1, 3, 10, 300]).unwrap(),
         };
         let mut world = Self {
@@ -66,6 +71,7 @@ impl World {
             heard: BTreeMap::new(),
             effects: Vec::new(),
             pace,
+            fault: None,
             trace,
         };
         world.crew.start(&mut world.effects);
@@ -87,6 +93,7 @@ impl World {
     pub fn worker_turn(&mut self, worker: WorkerId) {
         let Some(worker) = self.workers.get_mut(&worker) else { return };
         let reports = worker.turn(&mut self.model, &mut self.dice, &self.pace);
+        self.fault = self.fault.take().or(worker.fault.take());
         let member = Member::Worker(worker.source);
         self.report(member, reports);
     }
@@ -94,6 +101,7 @@ impl World {
     pub fn broker_turn(&mut self) {
         let Some(broker) = &mut self.broker else { return };
         let reports = broker.turn();
+        self.fault = self.fault.take().or(broker.fault.take());
         let member = Member::Broker(broker.generation);
         self.report(member, reports);
     }
@@ -161,7 +169,8 @@ impl World {
         let board = self.broker.as_mut().filter(|it| it.generation == broker);
         let breath = worker.as_ref().map_or_else(long_breath, |it| it.breath.clone());
         let other = board.as_ref().map_or_else(long_breath, |it| it.breath.clone());
-        let [one, other] = pipe(self.pace.link_bytes_max.clone(), [breath, other]);
+        let [one, other] =
+            pipe((self.pace.link_bytes_max.clone(), self.pace.kernel), [breath, other]);
         if let Some(board) = board {
             board.orders.push_back(Order::Link(source, other));
         }
