@@ -23,6 +23,7 @@ impl World {
     /// The faults stop: what was published is heard, everybody is let in, and hears a new message.
     pub fn calm_down(&mut self) -> Result<(), String> {
         self.note(|| "the faults stop".to_owned());
+        self.hung.clear();
         self.pace.link_bytes_max.store(usize::MAX, Ordering::Relaxed);
         (self.pace.read_max, self.pace.slice_max) = (10_000, 300);
         for worker in self.seats() {

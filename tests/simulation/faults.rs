@@ -16,16 +16,31 @@ const CLIENTS_MAX: usize = 5;
 
 /// How often what happens, one to the other, in this run.
 #[derive(Debug)]
-pub struct Mixture([u64; 12]);
+pub struct Mixture([u64; 13]);
 
 impl Mixture {
     /// Some runs have no faults of one kind, and some a great many.
     pub fn new(dice: &mut Dice) -> Self {
         let mut often = |usual: u64| dice.pick(&[0, usual, usual, usual * 4]).unwrap();
-        let (kill_broker, kill_worker, cut) = (often(1), often(1), often(1));
+        let (kill_broker, kill_worker, cut) = (often(2), often(1), often(1));
+        let hang = often(3);
         let (retag, stall, jump) = (often(5), often(3), often(1));
         let round = dice.pick(&[10, 30, 80]).unwrap();
-        Self([30, 15, 12, 6, 14, 4, retag, stall, kill_broker, kill_worker + cut, round, jump])
+        Self([
+            30,
+            15,
+            12,
+            6,
+            14,
+            4,
+            retag,
+            stall,
+            kill_broker,
+            kill_worker + cut,
+            round,
+            hang,
+            jump,
+        ])
     }
 }
 
@@ -50,6 +65,7 @@ impl World {
             9 if self.dice.once_in(2) => self.worker_dies(),
             9 => self.link_is_cut(),
             10 => self.everybody_takes_a_turn(),
+            11 => self.somebody_hangs(),
             _ => self.time += std::time::Duration::from_millis(self.dice.below(1500)),
         }
     }
@@ -100,7 +116,7 @@ impl World {
         };
         let Some(at) = self.workers.get_mut(&worker) else { return };
         let (slot, no) = at.accept(client.clone(), &mut self.model);
-        self.fault = self.fault.take().or(at.fault.take());
+        self.fault = self.fault.take().or_else(|| at.fault.take());
         self.note(|| format!("{no} comes to worker {worker}, slot {slot}: {client:?}"));
     }
 
@@ -172,7 +188,7 @@ impl World {
         let reader = self.dice.pick(&[Reader::Reads, Reader::Stalls]).unwrap();
         let Some(at) = self.workers.get_mut(&worker) else { return };
         at.turn_reader(slot, reader, &mut self.model);
-        self.fault = self.fault.take().or(at.fault.take());
+        self.fault = self.fault.take().or_else(|| at.fault.take());
         self.note(|| format!("whoever has slot {slot} of worker {worker}: {reader:?}"));
     }
 
@@ -201,6 +217,14 @@ impl World {
     fn last_breath(&mut self, breath: &Breath) {
         breath.store(self.dice.place(400), Ordering::Relaxed);
         self.note(|| "the last turn of somebody".to_owned());
+    }
+
+    /// A worker, or the broker, takes no turn for a while.
+    fn somebody_hangs(&mut self) {
+        let who = self.any_worker().filter(|_| !self.dice.once_in(4));
+        let until = self.model.now + self.dice.below(60);
+        self.hung.insert(who, until);
+        self.note(|| format!("{who:?} hangs until step {until}"));
     }
 
     fn link_is_cut(&mut self) {

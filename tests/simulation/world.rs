@@ -11,7 +11,7 @@ use tagcast::types::{Generation, Source, WorkerId};
 
 use super::broker::{Broker, Order};
 use super::dice::Dice;
-use super::model::Model;
+use super::model::{Model, Moment};
 use super::pipe::{Kernel, long_breath, pipe};
 use super::worker::{Pace, Worker};
 
@@ -31,6 +31,8 @@ pub struct World {
     heard: BTreeMap<Member, VecDeque<Event>>,
     effects: Vec<Effect>,
     pub pace: Pace,
+    /// Workers, or nobody for the broker, that take no turn before this step.
+    pub hung: BTreeMap<Option<WorkerId>, Moment>,
     /// The first thing that was wrong.
     pub fault: Option<String>,
     /// What happened, for who wants to read it.
@@ -71,6 +73,7 @@ impl World {
             heard: BTreeMap::new(),
             effects: Vec::new(),
             pace,
+            hung: BTreeMap::new(),
             fault: None,
             trace,
         };
@@ -90,18 +93,28 @@ impl World {
         self.time += Duration::from_micros(self.dice.below(STEP_MICROS_MAX));
     }
 
+    fn hangs(&self, who: Option<WorkerId>) -> bool {
+        self.hung.get(&who).is_some_and(|until| self.model.now < *until)
+    }
+
     pub fn worker_turn(&mut self, worker: WorkerId) {
+        if self.hangs(Some(worker)) {
+            return;
+        }
         let Some(worker) = self.workers.get_mut(&worker) else { return };
         let reports = worker.turn(&mut self.model, &mut self.dice, &self.pace);
-        self.fault = self.fault.take().or(worker.fault.take());
+        self.fault = self.fault.take().or_else(|| worker.fault.take());
         let member = Member::Worker(worker.source);
         self.report(member, reports);
     }
 
     pub fn broker_turn(&mut self) {
+        if self.hangs(None) {
+            return;
+        }
         let Some(broker) = &mut self.broker else { return };
         let reports = broker.turn();
-        self.fault = self.fault.take().or(broker.fault.take());
+        self.fault = self.fault.take().or_else(|| broker.fault.take());
         let member = Member::Broker(broker.generation);
         self.report(member, reports);
     }
