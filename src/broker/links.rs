@@ -101,9 +101,10 @@ impl Links {
                 Ok(taken) => member.out.took(taken),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 // Its last words are still to be read; reading them comes to the end of the link.
+                // Until that is reported nothing is acknowledged that this worker misses.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                    member.out.took(member.out.pending().len());
                     end.is_unread = true;
+                    return Ok(());
                 }
                 Err(error) => return Err(error.to_string()),
             }

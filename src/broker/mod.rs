@@ -5,21 +5,21 @@ mod links;
 pub mod member;
 mod resolved;
 pub mod router;
+pub mod switchboard;
 
 use std::io;
 use std::time::Instant;
 
-use tracing::{debug, error, info};
+use tracing::{error, info};
 
 pub use self::census::Limits;
-use self::links::Links;
-use self::router::Router;
+use self::switchboard::Switchboard;
 use crate::config::BrokerConfig;
 use crate::link::control::{Control, Order, Peer, Report, RoleEnd};
 use crate::link::poller::{Interest, Poller, Ready};
 use crate::telemetry::let_go;
 use crate::types::limits::ORDERS_WAIT;
-use crate::types::{Counts, Generation, Source, WorkerId};
+use crate::types::{Counts, Generation, WorkerId};
 
 /// The token of the control link; a worker's link has the worker's number.
 const CONTROL: u64 = u64::MAX;
@@ -35,28 +35,14 @@ pub fn run(generation: Generation, control: Box<dyn Control>) -> RoleEnd {
 fn serve(generation: Generation, control: Box<dyn Control>) -> io::Result<RoleEnd> {
     let poller = Poller::new(EVENTS)?;
     poller.watch(control.ready(), CONTROL, Interest::Read)?;
-    let mut broker = Broker {
-        generation,
-        control,
-        poller,
-        router: Router::default(),
-        links: Links::default(),
-        limits: Limits::default(),
-        read_last: WorkerId(0),
-        is_ready: false,
-    };
-    broker.serve()
+    let board = Switchboard::new(generation);
+    Broker { control, poller, board, is_ready: false }.serve()
 }
 
 struct Broker {
-    generation: Generation,
     control: Box<dyn Control>,
     poller: Poller,
-    router: Router,
-    links: Links,
-    limits: Limits,
-    /// Whose link was read last.
-    read_last: WorkerId,
+    board: Switchboard,
     is_ready: bool,
 }
 
@@ -67,14 +53,13 @@ enum Next {
 }
 
 impl Broker {
-    /// One turn after the other: orders, then all that workers said, then all that is to be told
-    /// them (rule L2), then the acknowledgements that this made possible (rule L5).
+    /// One turn after the other: orders, then what there is between the workers.
     fn serve(&mut self) -> io::Result<RoleEnd> {
         let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
         loop {
             let_go();
             ready.clear();
-            let within = self.links.has_unread().then_some(std::time::Duration::ZERO);
+            let within = self.board.has_unread().then_some(std::time::Duration::ZERO);
             self.poller.wait(within, &mut ready)?;
             if ready.iter().any(|event| event.token == CONTROL)
                 && let Next::End(end) = self.obey()?
@@ -83,14 +68,12 @@ impl Broker {
             }
             for event in ready.iter().filter(|event| event.token != CONTROL && event.readable) {
                 if let Ok(worker) = u16::try_from(event.token) {
-                    self.links.mark_unread(WorkerId(worker));
+                    self.board.mark_unread(WorkerId(worker));
                 }
             }
-            self.read();
-            self.router.end_turn();
-            self.write();
-            self.router.acknowledge();
-            self.write();
+            let Self { board, control, .. } = self;
+            let until = now() + ORDERS_WAIT;
+            board.turn(&mut |report| tell(control.as_mut(), report), &mut || now() < until);
             self.announce_readiness();
         }
     }
@@ -106,25 +89,22 @@ impl Broker {
         };
         for order in orders {
             match order {
-                Order::Roster { sources } => {
-                    debug!(workers = sources.len(), "awaiting announcements");
-                    self.router = Router::awaiting(sources);
-                    self.router.limit(self.limits);
-                }
+                Order::Roster { sources } => self.board.await_workers(sources),
                 Order::WorkerLink { source, transport } => {
                     self.poller.watch(transport.ready(), source.worker.0.into(), Interest::Edge)?;
-                    self.router.linked(source);
-                    self.links.add(source, transport);
+                    self.board.link(source, transport);
                 }
-                Order::WorkerDead { source } => self.bury(source),
+                Order::WorkerDead { source } => {
+                    let Self { board, control, .. } = self;
+                    board.bury(source, &mut |report| tell(control.as_mut(), report));
+                }
                 Order::Stop | Order::Drain { .. } => return Ok(Next::End(RoleEnd::Told)),
                 Order::Configure { number, json } => {
-                    self.limits = limits(&json)?;
-                    self.router.limit(self.limits);
+                    self.board.limit(limits(&json)?);
                     self.report(Report::Configured { number });
                 }
                 Order::Count { number } => {
-                    let counts = Counts::Broker(self.router.counts());
+                    let counts = Counts::Broker(self.board.router().counts());
                     self.report(Report::Counts { number, counts });
                 }
                 Order::Beat => self.report(Report::Beat),
@@ -134,79 +114,23 @@ impl Broker {
         Ok(if peer == Peer::Gone { Next::End(RoleEnd::Alone) } else { Next::Turn })
     }
 
-    /// A dead worker's last words are still heard: its link is read to the end first.
-    fn bury(&mut self, source: Source) {
-        if self.links.has(source) {
-            self.links.mark_unread(source.worker);
-            self.read_to_the_end(source);
-        }
-        self.links.remove(source);
-        self.router.dead(source);
-        info!(worker = source.worker.0, generation = source.generation.0, "worker forgotten");
-    }
-
-    fn read_to_the_end(&mut self, source: Source) {
-        while self.links.has(source) && self.links.is_unread(source.worker) {
-            self.read();
-        }
-    }
-
-    /// One read from each link, and no further link once the turn has taken long: so the supervisor
-    /// is answered, whatever is asked of the index. The next turn begins where this one stopped.
-    fn read(&mut self) {
-        let until = now() + ORDERS_WAIT;
-        let mut unread = self.links.unread();
-        let served = unread.partition_point(|source| source.worker <= self.read_last);
-        unread.rotate_left(served);
-        for source in unread {
-            self.read_last = source.worker;
-            let outcome = self.links.read(source, &mut |message| {
-                self.router.take(source, message).map_err(|breach| breach.to_string())
-            });
-            if let Err(reason) = outcome {
-                self.lose(source, &reason);
-            }
-            if now() >= until {
-                return;
-            }
-        }
-    }
-
-    fn write(&mut self) {
-        let mut lost: Vec<(Source, String)> = Vec::new();
-        for member in self.router.members_mut() {
-            if let Some(breach) = member.breach() {
-                lost.push((member.source, breach.to_string()));
-            } else if let Err(reason) = self.links.write(member) {
-                lost.push((member.source, reason));
-            }
-        }
-        for (source, reason) in lost {
-            self.lose(source, &reason);
-        }
-    }
-
-    /// A link that ends without a death ends that worker: the supervisor is told (rule L1).
-    fn lose(&mut self, source: Source, reason: &str) {
-        info!(worker = source.worker.0, generation = source.generation.0, reason, "link lost");
-        self.links.remove(source);
-        self.router.unlinked(source);
-        self.report(Report::LinkLost { peer: source, broker: self.generation });
-    }
-
     fn report(&mut self, report: Report) {
-        if let Err(error) = self.control.report(report) {
-            error!(%error, "the supervisor cannot be told");
-        }
+        tell(self.control.as_mut(), report);
     }
 
     fn announce_readiness(&mut self) {
-        if self.is_ready || !self.router.is_resolving() {
+        if self.is_ready || !self.board.router().is_resolving() {
             return;
         }
         self.is_ready = true;
-        info!(clients = self.router.clients(), "resolving");
+        info!(clients = self.board.router().clients(), "resolving");
         self.report(Report::Ready);
+    }
+}
+
+fn tell(control: &mut dyn Control, report: Report) {
+    if let Err(error) = control.report(report) {
+        error!(%error, "the supervisor cannot be told");
     }
 }
 

@@ -134,6 +134,19 @@ impl Router {
         }
     }
 
+    /// Whether the index agrees with itself, and knows clients of linked workers only; for tests.
+    ///
+    /// # Errors
+    ///
+    /// The first disagreement, in words.
+    pub fn is_consistent(&self) -> Result<(), String> {
+        let linked: usize = self.members.keys().map(|worker| self.index.clients_of(*worker)).sum();
+        if linked != self.index.clients() {
+            return Err(format!("{} clients, {linked} of linked workers", self.index.clients()));
+        }
+        self.index.is_consistent()
+    }
+
     /// Takes one message of a worker.
     ///
     /// # Errors

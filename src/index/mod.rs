@@ -1,6 +1,5 @@
 //! Who is connected, over all workers: tags, UUIDs, idents, and whom an address reaches.
 
-#[cfg(any(test, debug_assertions))]
 mod consistency;
 mod idents;
 mod lists;

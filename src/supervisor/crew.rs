@@ -30,7 +30,8 @@ pub struct Crew {
     /// before that one ends.
     workers: BTreeMap<WorkerId, Post>,
     size: u16,
-    /// Links that were lost without a death so far, and when the worker pays for it (rule L1).
+    /// Links that were lost without a death that explains it, and when the worker pays for it
+    /// (rule L1).
     lost: Vec<LostLink>,
     pulses: Pulses,
     ending: Ending,
@@ -44,6 +45,15 @@ struct LostLink {
     worker: Source,
     broker: Generation,
     until: Instant,
+    told_by: Side,
+}
+
+/// The side of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Worker,
+    /// It goes on without that worker, and acknowledges what the worker will never hear.
+    Broker,
 }
 
 /// Whether the world was told that the server is ready: once, when all workers are.
@@ -126,7 +136,7 @@ impl Crew {
         if pause > Duration::ZERO {
             effects.push(Effect::Wait { member, pause });
         }
-        self.lost.retain(|lost| !lost.concerns(member));
+        self.explain_lost(member, now);
         self.pulses.forget(member);
         if let (Member::Worker(source), Some(broker)) = (member, self.living_broker()) {
             effects.push(Effect::Tell(broker, Word::WorkerDead(source)));
@@ -153,7 +163,7 @@ impl Crew {
                     post.life = Life::Quiet;
                 }
             }
-            (Report::LinkLost { peer, broker }, _) => self.lost_link(peer, broker, now),
+            (Report::LinkLost { peer, broker }, _) => self.lost_link((peer, broker), member, now),
             (Report::Ready, Member::Broker(_)) => self.broker.life = Life::Ready,
             (Report::Quiet, Member::Broker(_))
             | (
@@ -223,12 +233,34 @@ impl Crew {
     }
 
     /// Rule L1: who lost it is believed only while both sides of that very link live.
-    fn lost_link(&mut self, worker: Source, broker: Generation, now: Instant) {
-        let both = self.lives(Member::Worker(worker)) && self.lives(Member::Broker(broker));
-        let known = self.lost.iter().any(|lost| lost.worker == worker && lost.broker == broker);
-        if both && !known {
-            self.lost.push(LostLink { worker, broker, until: now + LINK_LOST_WAIT });
+    fn lost_link(&mut self, (worker, broker): (Source, Generation), by: Member, now: Instant) {
+        if !self.lives(Member::Worker(worker)) || !self.lives(Member::Broker(broker)) {
+            return;
         }
+        let told_by = if by == Member::Worker(worker) { Side::Worker } else { Side::Broker };
+        let is_it = |lost: &&mut LostLink| lost.worker == worker && lost.broker == broker;
+        match self.lost.iter_mut().find(is_it) {
+            Some(known) if told_by == Side::Broker => known.told_by = told_by,
+            Some(_) => {}
+            None => {
+                let until = now + LINK_LOST_WAIT;
+                self.lost.push(LostLink { worker, broker, until, told_by });
+            }
+        }
+    }
+
+    /// A death explains the links that were lost with it, but for those that its broker had lost
+    /// before: their workers have missed what was acknowledged since, so no other broker may take
+    /// them on.
+    fn explain_lost(&mut self, dead: Member, now: Instant) {
+        self.lost.retain_mut(|lost| match dead {
+            Member::Worker(source) => lost.worker != source,
+            Member::Broker(generation) if lost.broker != generation => true,
+            Member::Broker(_) => {
+                lost.until = now;
+                lost.told_by == Side::Broker
+            }
+        });
     }
 
     /// Asks who has answered, and gives up who has not for too long.
@@ -349,15 +381,6 @@ impl Crew {
         self.workers.iter().filter_map(|(worker, post)| {
             post.holder().map(|generation| Source { worker: *worker, generation })
         })
-    }
-}
-
-impl LostLink {
-    fn concerns(&self, member: Member) -> bool {
-        match member {
-            Member::Broker(generation) => self.broker == generation,
-            Member::Worker(source) => self.worker == source,
-        }
     }
 }
 

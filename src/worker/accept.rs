@@ -218,7 +218,8 @@ impl Hub {
         }
         let by = connection.watched.by;
         connection.tls = tls;
-        let slot = self.table.add(socket, connection);
+        let slot = self.relay.take_slot();
+        self.table.add(slot, socket, connection);
         self.doors.handshakes += 1;
         self.books.accepted += 1;
         debug!(connection = self.last_serial, peer = %peer.ip(), "accepted");

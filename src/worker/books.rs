@@ -9,8 +9,8 @@ impl Hub {
         let outboxes = self.table.connections().filter_map(|it| it.outbox.as_ref());
         Counts::Worker(WorkerCounts {
             open: self.table.count() as u64,
-            published: self.uplink.published(),
-            unacknowledged: self.uplink.unacknowledged(),
+            published: self.relay.uplink.published(),
+            unacknowledged: self.relay.uplink.unacknowledged(),
             waiting: outboxes.map(|outbox| outbox.waiting()).sum(),
             ..self.books
         })

@@ -195,7 +195,7 @@ impl Hub {
         if connection.is_shaking_hands() {
             return self.discard(slot, connection, "no TLS handshake");
         }
-        self.uplink.leave(slot);
+        self.relay.uplink.leave(slot);
         self.advance(connection, Phase::Answering { until: self.now.after(CLOSE_WAIT) });
         connection.pace = None;
         connection.outbox(self.now).push(Part::of(answer, Kind::Frames), self.now);

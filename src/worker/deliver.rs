@@ -13,27 +13,17 @@ impl Hub {
     /// Writes publications to so many clients, in an order that keeps each publisher's, and gives
     /// slots free that none of what is left names.
     pub(super) fn flush_fanout(&mut self, most: usize) {
-        if !self.fanout.is_empty() {
-            // Taken out, because a delivery may end a connection.
-            let mut fanout = std::mem::take(&mut self.fanout);
-            fanout.write_some(most, |slot, batch| self.deliver(slot, batch));
-            self.fanout = fanout;
-        }
-        for slot in self.table.take_vacant() {
-            self.fanout.retire(slot);
-        }
-        while let Some(slot) = self.fanout.next_retired() {
-            self.table.release(slot);
-        }
+        // Taken out, because a delivery may end a connection.
+        let mut fanout = self.relay.take_fanout();
+        fanout.write_some(most, |slot, batch| self.deliver(slot, batch));
+        self.relay.put_fanout(fanout);
     }
 
     /// Writes to one client, which ends, what waits for it.
     pub(super) fn flush_fanout_for(&mut self, slot: Slot) {
-        if !self.fanout.is_empty() {
-            let mut fanout = std::mem::take(&mut self.fanout);
-            fanout.write_for(slot, |slot, batch| self.deliver(slot, batch));
-            self.fanout = fanout;
-        }
+        let mut fanout = self.relay.take_fanout();
+        fanout.write_for(slot, |slot, batch| self.deliver(slot, batch));
+        self.relay.put_fanout(fanout);
     }
 
     /// The usual recipient costs one look into the dense array and one send.

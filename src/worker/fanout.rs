@@ -13,7 +13,8 @@ mod batch;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-pub(super) use self::batch::{Batch, Recipients};
+use self::batch::Recipients;
+pub use self::batch::{Batch, Joined};
 use crate::dialect::Cast;
 use crate::link::message::{Deliver, SetName, Target, ToWorker};
 use crate::types::limits::{FANOUT_BYTES_MAX, OVERTAKE_BATCHES_MAX};
@@ -21,7 +22,7 @@ use crate::types::{Content, Slot, SlotSet};
 
 /// What is to be delivered, in order.
 #[derive(Debug, Default)]
-pub(super) struct Fanout {
+pub struct Fanout {
     /// The sets of the current batch of the link, by name.
     sets: Vec<Rc<SlotSet>>,
     /// In the order of the link.
@@ -118,7 +119,7 @@ impl Fanout {
 
     /// Writes to at most so many clients; publications to one client that have come since the last
     /// slice go first.
-    pub(super) fn write_some(&mut self, most: usize, mut write: impl FnMut(Slot, &mut Batch)) {
+    pub fn write_some(&mut self, most: usize, mut write: impl FnMut(Slot, &mut Batch)) {
         for (before, mut batch) in std::mem::take(&mut self.urgent) {
             let Recipients::One(slot) = *batch.recipients() else { continue };
             let queued = usize::try_from(before - self.written).unwrap_or(usize::MAX);

@@ -102,7 +102,7 @@ impl Hub {
         let ident = upgrade.ident.and_then(|text| Ident::new(text).ok());
         debug!(connection = connection.serial, client = ?uuid,
             path = %shown(upgrade.path), ?class, "joining");
-        self.uplink.join(
+        self.relay.uplink.join(
             slot,
             Client {
                 tenant: grant.tenant.clone(),
@@ -163,7 +163,7 @@ impl Hub {
             Speech::Gomoob | Speech::Echo => None,
         };
         // One line for the beginning of a life: with two the log was two fifths of a handshake.
-        let peer = self.uplink.client(slot).map(|client| client.ip);
+        let peer = self.relay.uplink.client(slot).map(|client| client.ip);
         info!(connection = connection.serial, client = ?session.uuid,
             peer = peer.map(tracing::field::display), class = ?session.class, "connection opened");
         self.books.opened += 1;

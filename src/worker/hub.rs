@@ -7,17 +7,15 @@ use std::time::Duration;
 use tracing::info;
 
 use super::accept::Doors;
-use super::broker_link::BrokerLink;
 use super::clock::{Clock, Moment};
 use super::dice::Dice;
-use super::fanout::Fanout;
 use super::farewell::Farewell;
+use super::relay::{Arrival, Lost, Relay};
 use super::service::Services;
 use super::settings::Settings;
 use super::shaking::Shaking;
 use super::table::Table;
 use super::timers::Timers;
-use super::uplink::{Downlink, Uplink};
 use crate::link::control::{Control, Newcomers, Report, RoleEnd, Seat};
 use crate::link::poller::{Poller, Ready};
 use crate::resource::Effects;
@@ -73,10 +71,8 @@ pub(super) struct Hub {
     pub(super) doors: Doors,
     pub(super) shaking: Shaking,
     pub(super) table: Table,
-    pub(super) fanout: Fanout,
     pub(super) timers: Timers,
-    pub(super) uplink: Uplink,
-    pub(super) link: Option<BrokerLink>,
+    pub(super) relay: Relay,
     /// Connections that wait for room in the window.
     pub(super) paused: Vec<Slot>,
     /// Connections whose socket broke during a fan-out.
@@ -119,10 +115,8 @@ impl Hub {
             stage: Stage::Serving,
             doors: Doors::default(),
             table: Table::default(),
-            fanout: Fanout::default(),
             timers: Timers::default(),
-            uplink: Uplink::new(seat.source),
-            link: None,
+            relay: Relay::new(seat.source),
             paused: Vec::new(),
             broken: Vec::new(),
             scratch: vec![0; READ_BYTES],
@@ -152,12 +146,10 @@ impl Hub {
         {
             return Ok(Next::End(end));
         }
-        if ready.iter().any(|event| event.token == LINK)
-            && let Some(link) = &mut self.link
-        {
-            link.is_unread = true;
+        if ready.iter().any(|event| event.token == LINK) {
+            self.relay.mark_unread();
         }
-        if self.fanout.has_room() {
+        if self.relay.takes_more() {
             self.read_link();
         }
         self.flush_fanout(FANOUT_SLICE);
@@ -192,7 +184,7 @@ impl Hub {
 
     /// How long the loop may sleep.
     fn patience(&self) -> Option<Duration> {
-        if !self.fanout.is_empty() || self.link.as_ref().is_some_and(|link| link.is_unread) {
+        if self.relay.is_busy() {
             return Some(Duration::ZERO);
         }
         let stage = match &self.stage {
@@ -217,58 +209,29 @@ impl Hub {
 
     /// Takes what the broker said.
     pub(super) fn read_link(&mut self) {
-        let Some(mut link) = self.link.take() else { return };
-        let outcome = link.read(&mut self.scratch).and_then(|()| self.take_messages(&mut link));
-        match outcome {
-            Ok(()) => self.link = Some(link),
-            Err(error) => {
-                // Everything that arrived before the end counts (rule L6).
-                let drained = self.take_messages(&mut link);
-                self.lose(&link, &error, drained.err());
+        self.relay.read(&mut self.scratch);
+        while let Some(arrival) = self.relay.next() {
+            self.take_arrival(arrival);
+        }
+    }
+
+    pub(super) fn take_arrival(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Joined { slot, own, smallest } => {
+                self.doors.weigh(own, smallest);
+                self.open(slot);
             }
+            Arrival::Refused { slot, full, client } => self.turn_full_away(slot, full, &client),
+            Arrival::Answer { slot, question, found } => self.tell_who(slot, question, found),
+            Arrival::Lost(lost) => self.report_lost(&lost),
         }
     }
 
-    fn take_messages(&mut self, link: &mut BrokerLink) -> io::Result<()> {
-        while let Some(message) = link.next()? {
-            let unknown = match self.uplink.take(message) {
-                Downlink::Joined { slot, own, smallest } => {
-                    self.doors.weigh(own, smallest);
-                    self.open(slot);
-                    Ok(())
-                }
-                Downlink::Refused { slot, full, client } => {
-                    self.turn_full_away(slot, full, &client);
-                    Ok(())
-                }
-                Downlink::Answer { slot, question, found } => {
-                    self.tell_who(slot, question, found);
-                    Ok(())
-                }
-                Downlink::Free(slot) => {
-                    self.release(slot);
-                    Ok(())
-                }
-                Downlink::Deliver(deliver) => self.fanout.deliver(deliver),
-                Downlink::Sets(message) => self.fanout.take_sets(message),
-                Downlink::Room | Downlink::Nothing => Ok(()),
-            };
-            unknown.map_err(|set| {
-                let text = format!("set {} was not named in this batch", set.0.0);
-                io::Error::new(io::ErrorKind::InvalidData, text)
-            })?;
-        }
-        Ok(())
-    }
-
-    /// The link ended; whether the broker is dead is the supervisor's to say (rule L1).
-    fn lose(&mut self, link: &BrokerLink, error: &io::Error, also: Option<io::Error>) {
-        let also = also.map(|error| error.to_string());
-        info!(broker = link.broker.0, %error, also, "link to the broker lost");
-        drop(self.poller.forget(link.ready()));
-        self.fanout.forget_sets();
-        self.uplink.unlinked();
-        let report = Report::LinkLost { peer: self.seat.source, broker: link.broker };
+    /// Whether the broker is dead is the supervisor's to say (rule L1).
+    fn report_lost(&mut self, lost: &Lost) {
+        info!(broker = lost.broker.0, error = %lost.error, "link to the broker lost");
+        drop(self.poller.forget(lost.link.ready()));
+        let report = Report::LinkLost { peer: self.seat.source, broker: lost.broker };
         if let Err(error) = self.control.report(report) {
             info!(%error, "the supervisor cannot be told");
         }
@@ -276,21 +239,6 @@ impl Hub {
 
     /// Says to the broker what this turn came to.
     pub(super) fn write_link(&mut self) {
-        let said = self.uplink.take_out();
-        let Some(link) = &mut self.link else { return };
-        if let Some(said) = said {
-            link.say(said);
-        }
-        if link.write().is_err() {
-            // The end is found by reading, after its last words.
-            link.is_unread = true;
-        }
-    }
-
-    /// A slot that the broker names no more: vacant, unless its connection still says goodbye.
-    pub(super) fn release(&mut self, slot: Slot) {
-        if !self.table.is_taken(slot) {
-            self.table.vacate(slot);
-        }
+        self.relay.write();
     }
 }

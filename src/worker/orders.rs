@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tracing::{error, info};
 
-use super::broker_link::BrokerLink;
 use super::connection::{AWAY, Phase};
 use super::farewell::Farewell;
 use super::hub::{Hub, LINK, Next, Stage};
@@ -85,22 +84,15 @@ impl Hub {
     /// old one knew (rule L6). What was read is written in slices as ever: slots that become free
     /// now wait for it (rule L3).
     fn connect(&mut self, broker: Generation, transport: Box<dyn Transport>) -> io::Result<()> {
-        if let Some(old) = &mut self.link {
-            old.is_unread = true;
+        self.relay.mark_unread();
+        let mut scratch = std::mem::take(&mut self.scratch);
+        while let Some(arrival) = self.relay.last_word(&mut scratch) {
+            self.take_arrival(arrival);
         }
-        while self.link.as_ref().is_some_and(|old| old.is_unread) {
-            self.read_link();
-        }
-        if self.link.take().is_some() {
-            // The supervisor has reaped its broker, so nothing more can come.
-            self.fanout.forget_sets();
-            self.uplink.unlinked();
-        }
-        let link = BrokerLink::new(broker, transport);
-        self.poller.watch(link.ready(), LINK, Interest::Edge)?;
-        self.link = Some(link);
-        for slot in self.uplink.linked() {
-            self.release(slot);
+        self.scratch = scratch;
+        self.relay.connect(broker, transport);
+        if let Some(ready) = self.relay.link_ready() {
+            self.poller.watch(ready, LINK, Interest::Edge)?;
         }
         info!(broker = broker.0, connections = self.table.count(), "linked to the broker");
         Ok(())
@@ -124,9 +116,7 @@ impl Hub {
     /// Closes everybody, one after the other. What the broker has already sent is delivered first.
     fn drain(&mut self, within: Duration, end: RoleEnd) {
         self.close_doors();
-        if let Some(link) = &mut self.link {
-            link.is_unread = true;
-        }
+        self.relay.mark_unread();
         self.read_link();
         let spread = match end {
             RoleEnd::Told => within - within / CLOSING_PART,
@@ -174,7 +164,7 @@ impl Hub {
         match &mut self.stage {
             Stage::Quiescing { newcomers, is_reported }
                 if !*is_reported
-                    && self.uplink.is_quiet()
+                    && self.relay.uplink.is_quiet()
                     && (*newcomers == Newcomers::Refuse || self.doors.handshakes == 0) =>
             {
                 *is_reported = true;
@@ -182,7 +172,8 @@ impl Hub {
                 Next::Turn
             }
             Stage::Draining { until, end, .. }
-                if (self.table.count() == 0 && self.uplink.is_quiet()) || *until <= self.now =>
+                if (self.table.count() == 0 && self.relay.uplink.is_quiet())
+                    || *until <= self.now =>
             {
                 if self.table.count() > 0 {
                     info!(connections = self.table.count(), "ended with connections open");

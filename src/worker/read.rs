@@ -225,7 +225,7 @@ impl Hub {
         if let Some(pace) = pace {
             pace.heard();
         }
-        if !self.uplink.has_room(session.weight(message)) {
+        if !self.relay.uplink.has_room(session.weight(message)) {
             let message = Kept::from(message);
             connection.stash = Some(Box::new(Stash { message, rest: input.to_vec() }));
             self.paused.push(slot);
@@ -317,7 +317,7 @@ impl Hub {
 
     fn has_room_for(&self, connection: &Connection, stash: &Stash) -> bool {
         let Phase::Open(session) = &connection.phase else { return true };
-        self.uplink.has_room(session.weight(stash.message.as_message()))
+        self.relay.uplink.has_room(session.weight(stash.message.as_message()))
     }
 
     fn resume(&mut self, slot: Slot, connection: &mut Connection, stash: Stash) {

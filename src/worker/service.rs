@@ -125,14 +125,14 @@ impl Hub {
         connection: &Connection,
         fault: Option<&CloseReason>,
     ) {
-        let Phase::Open(session) = &connection.phase else { return self.uplink.leave(slot) };
+        let Phase::Open(session) = &connection.phase else { return self.relay.uplink.leave(slot) };
         let effects = self.call(slot, (session, connection.resource), |resource, handle| {
             if let Some(fault) = fault {
                 resource.on_error(handle, fault);
             }
             resource.on_close(handle);
         });
-        self.uplink.leave(slot);
+        self.relay.uplink.leave(slot);
         self.carry_out(slot, session, (effects, b""));
     }
 
@@ -161,9 +161,9 @@ impl Hub {
         (session, id): (&Session, ResourceId),
         call: impl FnOnce(&mut dyn Resource, &mut Handle<'_>),
     ) -> Effects {
-        let Self { services, uplink, settings, effects, .. } = self;
+        let Self { services, relay, settings, effects, .. } = self;
         let Some(resource) = services.get_mut(id) else { return Effects::new() };
-        let Some(client) = uplink.client(slot) else { return Effects::new() };
+        let Some(client) = relay.uplink.client(slot) else { return Effects::new() };
         let effects = std::mem::take(effects);
         let mut handle = Handle::new(session, client, &settings.rules).reusing(effects);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -193,16 +193,16 @@ impl Hub {
                     continue;
                 }
                 Effect::Publish { tenant, address, form, payload } => {
-                    self.uplink.publish((&tenant, &address), (form, payload.bytes(received)));
+                    self.relay.uplink.publish((&tenant, &address), (form, payload.bytes(received)));
                     continue;
                 }
                 Effect::Retag(tags) => {
-                    self.uplink.retag(slot, tags);
+                    self.relay.uplink.retag(slot, tags);
                     continue;
                 }
                 Effect::Ask { query, tag } => {
                     let tenant = session.tenant.clone();
-                    self.uplink.ask(slot, (tenant, query, tag));
+                    self.relay.uplink.ask(slot, (tenant, query, tag));
                     continue;
                 }
                 Effect::Fyi(fyi) => {

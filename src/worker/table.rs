@@ -33,9 +33,6 @@ pub(super) enum Lane {
 pub(super) struct Table {
     pub(super) hot: Vec<Hot>,
     connections: Vec<Option<Box<Connection>>>,
-    free: Vec<Slot>,
-    /// Slots that nobody is in, and that may still be named by what waits to be delivered.
-    vacant: Vec<Slot>,
     count: usize,
 }
 
@@ -46,18 +43,17 @@ impl Table {
     }
 
     /// Puts a new connection into a free slot.
-    pub(super) fn add(&mut self, socket: OwnedFd, connection: Box<Connection>) -> Slot {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.connections.push(None);
-            self.hot.push(Hot::default());
-            Slot(u32::try_from(self.connections.len() - 1).unwrap_or(u32::MAX))
-        });
-        if let Some(hot) = self.hot.get_mut(slot.0 as usize) {
+    pub(super) fn add(&mut self, slot: Slot, socket: OwnedFd, connection: Box<Connection>) {
+        let place = slot.0 as usize;
+        if place >= self.connections.len() {
+            self.connections.resize_with(place + 1, || None);
+            self.hot.resize_with(place + 1, Hot::default);
+        }
+        if let Some(hot) = self.hot.get_mut(place) {
             *hot = Hot { socket: Some(socket), lane: Lane::Closed };
         }
         self.put(slot, connection);
         self.count += 1;
-        slot
     }
 
     /// Takes a connection out to work on it; it is put back with [`Table::put`].
@@ -76,35 +72,12 @@ impl Table {
         }
     }
 
-    /// Closes the socket of a connection that was taken out and does not come back. Its slot is
-    /// free only when [`Table::release`] says so (rule L3).
+    /// Closes the socket of a connection that was taken out and does not come back.
     pub(super) fn end(&mut self, slot: Slot) {
         if let Some(hot) = self.hot.get_mut(slot.0 as usize) {
             *hot = Hot::default();
             self.count -= 1;
         }
-    }
-
-    /// Whether a connection lives in a slot.
-    pub(super) fn is_taken(&self, slot: Slot) -> bool {
-        self.connections.get(slot.0 as usize).is_some_and(Option::is_some)
-    }
-
-    /// A slot is nobody's, and the broker names it no more.
-    pub(super) fn vacate(&mut self, slot: Slot) {
-        self.vacant.push(slot);
-    }
-
-    /// The slots that were vacated since the last time.
-    pub(super) fn take_vacant(&mut self) -> Vec<Slot> {
-        std::mem::take(&mut self.vacant)
-    }
-
-    /// Gives a slot free.
-    pub(super) fn release(&mut self, slot: Slot) {
-        debug_assert!(!self.is_taken(slot), "a slot is released when its connection is gone");
-        debug_assert!(!self.free.contains(&slot), "a slot is released once");
-        self.free.push(slot);
     }
 
     pub(super) fn hot_mut(&mut self, slot: Slot) -> Option<&mut Hot> {

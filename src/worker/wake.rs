@@ -32,9 +32,7 @@ impl Hub {
             self.books.closed += 1;
             drop(connection);
             self.table.end(slot);
-            if !self.uplink.holds(slot) {
-                self.table.vacate(slot);
-            }
+            self.relay.end_connection(slot);
             return;
         }
         let lane = connection.lane();

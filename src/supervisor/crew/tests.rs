@@ -165,6 +165,22 @@ fn a_link_lost_by_a_death_costs_nobody_anything() {
 }
 
 #[test]
+fn a_worker_whose_link_the_broker_had_lost_dies_with_that_broker_because_it_missed_something() {
+    for told_before in [false, true] {
+        let mut play = Play::running();
+        if told_before {
+            play.reports(worker(1, 0), Play::lost(1, 0, 0));
+        }
+        play.reports(broker(0), Play::lost(1, 0, 0));
+        let effects = play.dies(broker(0));
+        assert_eq!(effects.first(), Some(&Effect::Kill(worker(1, 0))));
+        assert!(effects.contains(&Effect::Start(broker(1))));
+        play.dies(worker(1, 0));
+        assert_eq!(play.crew.wakes_at(), None);
+    }
+}
+
+#[test]
 fn an_orderly_end_is_quiet_then_drained_then_stopped() {
     let mut play = Play::running();
     let quiesce = |seat| Effect::Tell(worker(seat, 0), Word::Quiesce(Newcomers::Refuse));

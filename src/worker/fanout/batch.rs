@@ -14,7 +14,7 @@ const DONE: u32 = u32::MAX;
 
 /// Publications in a row that go to the same clients.
 #[derive(Debug)]
-pub(in crate::worker) struct Batch {
+pub struct Batch {
     recipients: Recipients,
     publications: Vec<(Content, Cast)>,
     bytes: usize,
@@ -44,7 +44,7 @@ pub(in crate::worker) enum Recipients {
 
 /// A batch as frames of one dialect.
 #[derive(Debug, Default)]
-pub(in crate::worker) struct Joined {
+pub struct Joined {
     /// All frames.
     pub(in crate::worker) bytes: Bytes,
     /// Where each one ends.
@@ -168,7 +168,7 @@ impl Batch {
     }
 
     /// The frames that one client gets.
-    pub(in crate::worker) fn frames_for(&mut self, slot: Slot, dialect: Dialect) -> &Joined {
+    pub fn frames_for(&mut self, slot: Slot, dialect: Dialect) -> &Joined {
         let publications = &self.publications;
         #[expect(clippy::indexing_slicing, reason = "a dialect's place is below COUNT")]
         let joined =
@@ -199,7 +199,7 @@ impl Joined {
     }
 
     /// Each frame by itself, for a client that reads one at a time.
-    pub(in crate::worker) fn each(&self) -> impl Iterator<Item = Bytes> + '_ {
+    pub fn each(&self) -> impl Iterator<Item = Bytes> + '_ {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, end)| self.bytes.slice(start..*end))
     }

@@ -1,0 +1,133 @@
+//! The broker but for its epoll and its control link: what a turn reads, resolves, writes, and
+//! acknowledges. The simulator of `tests/simulation.rs` runs it over links of its own.
+
+use tracing::{debug, info};
+
+use super::census::Limits;
+use super::links::Links;
+use super::router::Router;
+use crate::link::control::Report;
+use crate::link::transport::Transport;
+use crate::types::{Generation, Source, WorkerId};
+
+/// The router and the links to its workers.
+#[derive(Debug)]
+pub struct Switchboard {
+    generation: Generation,
+    router: Router,
+    links: Links,
+    limits: Limits,
+    /// Whose link was read last.
+    read_last: WorkerId,
+}
+
+impl Switchboard {
+    /// A broker that knows nobody yet.
+    #[must_use]
+    pub fn new(generation: Generation) -> Self {
+        let (router, links, limits) = (Router::default(), Links::default(), Limits::default());
+        Self { generation, router, links, limits, read_last: WorkerId(0) }
+    }
+
+    /// What the broker knows.
+    #[must_use]
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
+    /// The workers that must be heard out before anything is resolved; comes before any link.
+    pub fn await_workers(&mut self, sources: Vec<Source>) {
+        debug!(workers = sources.len(), "awaiting announcements");
+        self.router = Router::awaiting(sources);
+        self.router.limit(self.limits);
+    }
+
+    /// What joins are measured against.
+    pub fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.router.limit(limits);
+    }
+
+    /// A link to a worker was made.
+    pub fn link(&mut self, source: Source, transport: Box<dyn Transport>) {
+        self.router.linked(source);
+        self.links.add(source, transport);
+    }
+
+    /// Something came on a worker's link, or it came to its end.
+    pub fn mark_unread(&mut self, worker: WorkerId) {
+        self.links.mark_unread(worker);
+    }
+
+    /// Whether a link may hold more, although nothing will say so again.
+    #[must_use]
+    pub fn has_unread(&self) -> bool {
+        self.links.has_unread()
+    }
+
+    /// A dead worker's last words are still heard: its link is read to the end first.
+    pub fn bury(&mut self, source: Source, report: &mut dyn FnMut(Report)) {
+        if self.links.has(source) {
+            self.links.mark_unread(source.worker);
+            while self.links.has(source) && self.links.is_unread(source.worker) {
+                self.read(report, &mut || true);
+            }
+        }
+        self.links.remove(source);
+        self.router.dead(source);
+        info!(worker = source.worker.0, generation = source.generation.0, "worker forgotten");
+    }
+
+    /// One turn: all that workers said, then all that is to be told them (rule L2), then the
+    /// acknowledgements that this made possible (rule L5). Lost links are reported at once, so
+    /// that the supervisor knows of them before anything is acknowledged without them. No further link
+    /// is read once `has_time` says no: so the supervisor is answered, whatever is asked of the index.
+    pub fn turn(&mut self, report: &mut dyn FnMut(Report), has_time: &mut dyn FnMut() -> bool) {
+        self.read(report, has_time);
+        self.router.end_turn();
+        self.write(report);
+        self.router.acknowledge();
+        self.write(report);
+    }
+
+    /// One read from each link; the next turn begins where this one stopped.
+    fn read(&mut self, report: &mut dyn FnMut(Report), has_time: &mut dyn FnMut() -> bool) {
+        let mut unread = self.links.unread();
+        let served = unread.partition_point(|source| source.worker <= self.read_last);
+        unread.rotate_left(served);
+        for source in unread {
+            self.read_last = source.worker;
+            let outcome = self.links.read(source, &mut |message| {
+                self.router.take(source, message).map_err(|breach| breach.to_string())
+            });
+            if let Err(reason) = outcome {
+                self.lose(source, &reason, report);
+            }
+            if !has_time() {
+                return;
+            }
+        }
+    }
+
+    fn write(&mut self, report: &mut dyn FnMut(Report)) {
+        let mut lost: Vec<(Source, String)> = Vec::new();
+        for member in self.router.members_mut() {
+            if let Some(breach) = member.breach() {
+                lost.push((member.source, breach.to_string()));
+            } else if let Err(reason) = self.links.write(member) {
+                lost.push((member.source, reason));
+            }
+        }
+        for (source, reason) in lost {
+            self.lose(source, &reason, report);
+        }
+    }
+
+    /// A link that ends without a death ends that worker: the supervisor is told (rule L1).
+    fn lose(&mut self, source: Source, reason: &str, report: &mut dyn FnMut(Report)) {
+        info!(worker = source.worker.0, generation = source.generation.0, reason, "link lost");
+        self.links.remove(source);
+        self.router.unlinked(source);
+        report(Report::LinkLost { peer: source, broker: self.generation });
+    }
+}

@@ -1,0 +1,239 @@
+//! What happens next, as the dice will have it: turns, clients, faults.
+
+use std::sync::atomic::Ordering;
+
+use tagcast::supervisor::crew::Member;
+use tagcast::types::{Client, ClientClass, ClientUuid, Ident, Slot, Tag, Tags, Tenant, WorkerId};
+
+use super::dice::Dice;
+use super::model::To;
+use super::pipe::Breath;
+use super::worker::{Phase, Reader};
+use super::world::World;
+
+/// Clients of a worker; slots are used again and again.
+const CLIENTS_MAX: usize = 5;
+
+/// How often what happens, one to the other, in this run.
+#[derive(Debug)]
+pub struct Mixture([u64; 13]);
+
+impl Mixture {
+    /// Some runs have no faults of one kind, and some a great many.
+    pub fn new(dice: &mut Dice) -> Self {
+        let mut often = |usual: u64| dice.pick(&[0, usual, usual, usual * 4]).unwrap();
+        let (kill_broker, kill_worker, cut) = (often(2), often(1), often(1));
+        let hang = often(3);
+        let (retag, stall, jump) = (often(5), often(3), often(1));
+        let round = dice.pick(&[10, 30, 80]).unwrap();
+        Self([
+            30,
+            15,
+            12,
+            6,
+            14,
+            4,
+            retag,
+            stall,
+            kill_broker,
+            kill_worker + cut,
+            round,
+            hang,
+            jump,
+        ])
+    }
+}
+
+impl World {
+    /// One thing happens.
+    pub fn step(&mut self, mixture: &Mixture) {
+        self.pass_time();
+        match self.dice.weighted(&mixture.0) {
+            0 => {
+                if let Some(worker) = self.any_worker() {
+                    self.worker_turn(worker);
+                }
+            }
+            1 => self.broker_turn(),
+            2 => drop(self.supervisor_turn()),
+            3 => self.someone_comes(),
+            4 => self.someone_publishes(),
+            5 => self.someone_leaves(),
+            6 => self.someone_changes_tags(),
+            7 => self.someone_stops_or_goes_on(),
+            8 => self.broker_dies(),
+            9 if self.dice.once_in(2) => self.worker_dies(),
+            9 => self.link_is_cut(),
+            10 => self.everybody_takes_a_turn(),
+            11 => self.somebody_hangs(),
+            _ => self.time += std::time::Duration::from_millis(self.dice.below(1500)),
+        }
+    }
+
+    pub fn everybody_takes_a_turn(&mut self) {
+        while self.supervisor_turn() {}
+        self.seats().into_iter().for_each(|worker| self.worker_turn(worker));
+        self.broker_turn();
+    }
+
+    pub fn any_worker(&mut self) -> Option<WorkerId> {
+        let living: Vec<WorkerId> = self.workers.keys().copied().collect();
+        self.dice.pick(&living)
+    }
+
+    fn anyone(&mut self) -> Option<(WorkerId, Slot)> {
+        let worker = self.any_worker()?;
+        let slots = self.workers[&worker].slots(Phase::Open);
+        Some((worker, self.dice.pick(&slots)?))
+    }
+
+    fn someone_comes(&mut self) {
+        let Some(worker) = self.any_worker() else { return };
+        if self.workers[&worker].slots(Phase::Open).len() < CLIENTS_MAX {
+            let tenant = self.any_tenant();
+            self.comes(worker, tenant);
+        }
+    }
+
+    fn any_tenant(&mut self) -> Tenant {
+        if self.dice.once_in(4) { Tenant("other".into()) } else { Tenant::shared() }
+    }
+
+    pub fn comes(&mut self, worker: WorkerId, tenant: Tenant) {
+        let no = self.model.lives.len();
+        let mut uuid = [0; 16];
+        uuid[..8].copy_from_slice(&(no as u64).to_le_bytes());
+        let class = if self.dice.once_in(8) { ClientClass::Php } else { ClientClass::Web };
+        let name = self.dice.pick(&["anna", "bert"]).filter(|_| self.dice.once_in(3));
+        let client = Client {
+            tenant,
+            uuid: ClientUuid(uuid),
+            ident: name.and_then(|name| Ident::new(name).ok()),
+            tags: self.any_tags(),
+            class,
+            takes_publications: !self.dice.once_in(10),
+            ip: [192, 0, 2, 1].into(),
+        };
+        let Some(at) = self.workers.get_mut(&worker) else { return };
+        let (slot, no) = at.accept(client.clone(), &mut self.model);
+        self.fault = self.fault.take().or_else(|| at.fault.take());
+        self.note(|| format!("{no} comes to worker {worker}, slot {slot}: {client:?}"));
+    }
+
+    fn any_tags(&mut self) -> Tags {
+        let mut tags = Vec::new();
+        for (name, values) in [("room", ["1", "2"]), ("team", ["a", "b"])] {
+            if !self.dice.once_in(3) {
+                tags.push(Tag::new(name, self.dice.pick(&values).unwrap()).unwrap());
+            }
+        }
+        Tags::new(tags).unwrap()
+    }
+
+    fn any_query(&mut self) -> Tags {
+        if self.dice.once_in(2) { Tags::default() } else { self.any_tags() }
+    }
+
+    fn someone_publishes(&mut self) {
+        let Some((worker, slot)) = self.anyone() else { return };
+        for _ in 0..self.dice.pick(&[1, 1, 2, 3, 12]).unwrap() {
+            let to = self.any_address();
+            self.publishes((worker, slot), &to);
+        }
+    }
+
+    pub fn publishes(&mut self, (worker, slot): (WorkerId, Slot), to: &To) {
+        let Some(at) = self.workers.get_mut(&worker) else { return };
+        let made = at.publish(slot, to, &mut self.model);
+        if let Some(no) = made {
+            let by = self.model.published[no].by;
+            self.note(|| format!("{by} publishes {no} to {to:?}"));
+        }
+    }
+
+    fn any_address(&mut self) -> To {
+        match self.dice.below(8) {
+            0..3 => To::Matching(self.any_query()),
+            3..5 => To::MatchingButSelf(self.any_query()),
+            5 => To::Ident(Ident::new(self.dice.pick(&["anna", "bert"]).unwrap()).unwrap()),
+            _ => {
+                // One of the last that came: it may be about to go, and its slot to be used again.
+                let back = self.dice.place(self.model.lives.len().min(12));
+                To::Uuid(self.model.lives[self.model.lives.len() - 1 - back].client.uuid)
+            }
+        }
+    }
+
+    fn someone_leaves(&mut self) {
+        let Some(worker) = self.any_worker() else { return };
+        let phase = self.dice.pick(&[Phase::Open, Phase::Open, Phase::Joining]).unwrap();
+        let slots = self.workers[&worker].slots(phase);
+        let Some(slot) = self.dice.pick(&slots) else { return };
+        let turns = self.dice.pick(&[0, 0, 1, 5]).unwrap();
+        let Some(at) = self.workers.get_mut(&worker) else { return };
+        at.close(slot, turns, &mut self.model);
+        self.note(|| format!("whoever has slot {slot} of worker {worker} leaves"));
+    }
+
+    fn someone_changes_tags(&mut self) {
+        let Some((worker, slot)) = self.anyone() else { return };
+        let tags = self.any_tags();
+        let Some(at) = self.workers.get_mut(&worker) else { return };
+        at.retag(slot, tags.clone(), &mut self.model);
+        self.note(|| format!("whoever has slot {slot} of worker {worker} carries {tags:?}"));
+    }
+
+    fn someone_stops_or_goes_on(&mut self) {
+        let Some((worker, slot)) = self.anyone() else { return };
+        let reader = self.dice.pick(&[Reader::Reads, Reader::Stalls]).unwrap();
+        let Some(at) = self.workers.get_mut(&worker) else { return };
+        at.turn_reader(slot, reader, &mut self.model);
+        self.fault = self.fault.take().or_else(|| at.fault.take());
+        self.note(|| format!("whoever has slot {slot} of worker {worker}: {reader:?}"));
+    }
+
+    /// Between two turns, or within one after any byte that it writes.
+    fn broker_dies(&mut self) {
+        let Some(broker) = &self.broker else { return };
+        let (member, breath) = (Member::Broker(broker.generation), broker.breath.clone());
+        if self.dice.once_in(2) {
+            self.last_breath(&breath);
+            self.broker_turn();
+        }
+        self.kill(member);
+    }
+
+    fn worker_dies(&mut self) {
+        let Some(seat) = self.any_worker() else { return };
+        let worker = &self.workers[&seat];
+        let (member, breath) = (Member::Worker(worker.source), worker.breath.clone());
+        if self.dice.once_in(2) {
+            self.last_breath(&breath);
+            self.worker_turn(seat);
+        }
+        self.kill(member);
+    }
+
+    fn last_breath(&mut self, breath: &Breath) {
+        breath.store(self.dice.place(400), Ordering::Relaxed);
+        self.note(|| "the last turn of somebody".to_owned());
+    }
+
+    /// A worker, or the broker, takes no turn for a while.
+    fn somebody_hangs(&mut self) {
+        let who = self.any_worker().filter(|_| !self.dice.once_in(4));
+        let until = self.model.now + self.dice.below(60);
+        self.hung.insert(who, until);
+        self.note(|| format!("{who:?} hangs until step {until}"));
+    }
+
+    fn link_is_cut(&mut self) {
+        let Some(worker) = self.any_worker() else { return };
+        let bytes = if self.dice.once_in(2) { 0 } else { self.dice.place(300) };
+        let Some(watch) = self.broker.as_ref().and_then(|broker| broker.watch(worker)) else {
+            return;
+        };
+        watch.cut_after(Some(bytes));
+        self.note(|| format!("the link of worker {worker} is cut after {bytes} bytes"));
+    }
+}

@@ -1,0 +1,105 @@
+//! A seeded simulator over supervisor, broker, links, workers and clients, with a clock of its own.
+//!
+//! The crew, the switchboard, the relay and all below them are the product's; processes, sockets
+//! and time are simulated. Messages are checked against `model.rs` as they are heard.
+//! More seeds: `TAGCAST_SIM_FROM=1000 TAGCAST_SIM_SEEDS=100000 cargo test --release --test simulation`.
+//! One seed is run with its steps printed.
+
+#![allow(unreachable_pub, reason = "the modules of a test are not reached from outside")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test may stop and speak"
+)]
+
+mod broker;
+mod check;
+mod dice;
+mod faults;
+mod model;
+mod pipe;
+mod promises;
+mod worker;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use faults::Mixture;
+use pipe::Kernel;
+use world::World;
+
+const STEPS: u64 = 400;
+
+/// Runs one seed; its steps, where they are wanted, and how it ended.
+fn run(seed: u64, kernel: Kernel, trace: Option<Vec<String>>) -> (Vec<String>, Result<(), String>) {
+    let mut world = World::new(seed, kernel, trace);
+    let played = catch_unwind(AssertUnwindSafe(|| play(&mut world)));
+    let outcome = played.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(format!("a panic: {}", text.unwrap_or_default()))
+    });
+    (world.trace.take().unwrap_or_default(), outcome)
+}
+
+fn play(world: &mut World) -> Result<(), String> {
+    let mixture = Mixture::new(&mut world.dice);
+    for _ in 0..STEPS {
+        world.step(&mixture);
+        world.fault.take().map_or(Ok(()), Err)?;
+    }
+    world.calm_down()
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+/// The first seed that fails, of so many.
+fn search(first: u64, seeds: u64, kernel: Kernel) -> Option<(u64, String)> {
+    let next = AtomicU64::new(first);
+    let one = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + seeds {
+                return None;
+            }
+            if let (_, Err(fault)) = run(seed, kernel, None) {
+                next.store(first + seeds, Ordering::Relaxed);
+                return Some((seed, fault));
+            }
+        }
+    };
+    let threads = thread::available_parallelism().map_or(2, usize::from);
+    thread::scope(|scope| {
+        let all: Vec<_> = (0..threads).map(|_| scope.spawn(one)).collect();
+        all.into_iter().filter_map(|thread| thread.join().unwrap()).min()
+    })
+}
+
+#[test]
+fn whatever_dies_or_breaks_every_client_hears_what_it_must_and_nothing_else() {
+    let (first, seeds) = (setting("TAGCAST_SIM_FROM", 0), setting("TAGCAST_SIM_SEEDS", 1000));
+    if seeds == 1 {
+        let (trace, outcome) = run(first, Kernel::Keeps, Some(Vec::new()));
+        trace.iter().for_each(|line| eprintln!("{line}"));
+        return outcome.unwrap();
+    }
+    if let Some((seed, fault)) = search(first, seeds, Kernel::Keeps) {
+        panic!(
+            "seed {seed}: {fault}\nsee it with: TAGCAST_SIM_FROM={seed} TAGCAST_SIM_SEEDS=1 \
+             cargo test --test simulation -- --nocapture"
+        );
+    }
+}
+
+#[test]
+fn a_kernel_that_forgets_what_the_dead_wrote_is_found_out() {
+    let found = search(0, 200, Kernel::Forgets);
+    let (seed, fault) = found.unwrap_or_default();
+    assert!(fault.contains("(P3)"), "seed {seed}: {fault}");
+}

@@ -1,0 +1,168 @@
+//! A link as the kernel has it: bytes that it took are read also when their writer is dead.
+//!
+//! A write is cut short where the pipe is full, where the writer is about to die, and where the
+//! link is about to be cut, so messages break off at any byte.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, ErrorKind, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+use tagcast::link::transport::Transport;
+
+/// A number that several ends know.
+pub type Shared = Arc<AtomicUsize>;
+/// Bytes that a process may still write before it dies.
+pub type Breath = Shared;
+
+pub fn long_breath() -> Breath {
+    Arc::new(AtomicUsize::new(usize::MAX))
+}
+
+#[derive(Debug)]
+struct Ends {
+    /// What each side is to read.
+    lanes: [VecDeque<u8>; 2],
+    is_open: [bool; 2],
+    /// What edge-triggered epoll would report to each side.
+    is_rung: [bool; 2],
+    bytes_max: Shared,
+    kernel: Kernel,
+    /// After so many bytes the link is cut, although both sides live.
+    cut_after: Option<usize>,
+}
+
+/// What becomes of bytes whose writer is dead.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kernel {
+    /// They are read, as on Linux.
+    Keeps,
+    /// They are gone, so that "taken by the kernel" promises nothing: what rule L5 must not trust.
+    Forgets,
+}
+
+/// One end, for whoever may read and write.
+#[derive(Debug)]
+pub struct End {
+    watch: Watch,
+    breath: Breath,
+}
+
+/// The same end, for whoever asks whether something came.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    side: usize,
+    ends: Arc<Mutex<Ends>>,
+}
+
+/// A link that holds so many bytes, and whose two ends belong to processes with these breaths.
+pub fn pipe((bytes_max, kernel): (Shared, Kernel), breaths: [Breath; 2]) -> [End; 2] {
+    let ends = Ends {
+        lanes: [VecDeque::new(), VecDeque::new()],
+        is_open: [true; 2],
+        is_rung: [true; 2],
+        bytes_max,
+        kernel,
+        cut_after: None,
+    };
+    let ends = Arc::new(Mutex::new(ends));
+    let mut side = 0;
+    breaths.map(|breath| {
+        let watch = Watch { side, ends: Arc::clone(&ends) };
+        side += 1;
+        End { watch, breath }
+    })
+}
+
+impl End {
+    pub fn watch(&self) -> Watch {
+        self.watch.clone()
+    }
+}
+
+impl Watch {
+    fn ends(&self) -> MutexGuard<'_, Ends> {
+        self.ends.lock().unwrap()
+    }
+
+    /// Whether something came since the last time it was asked.
+    pub fn take_rung(&self) -> bool {
+        std::mem::take(&mut self.ends().is_rung[self.side])
+    }
+
+    /// The link is cut once so many more bytes were written to it, or never.
+    pub fn cut_after(&self, bytes: Option<usize>) {
+        let mut ends = self.ends();
+        ends.cut_after = bytes;
+        if bytes == Some(0) {
+            ends.cut();
+        }
+    }
+}
+
+impl Ends {
+    fn cut(&mut self) {
+        (self.is_open, self.is_rung) = ([false; 2], [true; 2]);
+    }
+}
+
+impl Transport for End {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let side = self.watch.side;
+        let mut ends = self.watch.ends();
+        let count = into.len().min(ends.lanes[side].len());
+        if count == 0 {
+            return if ends.is_open[1 - side] { Err(ErrorKind::WouldBlock.into()) } else { Ok(0) };
+        }
+        for (place, byte) in into.iter_mut().zip(ends.lanes[side].drain(..count)) {
+            *place = byte;
+        }
+        Ok(count)
+    }
+
+    fn write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let side = self.watch.side;
+        let mut ends = self.watch.ends();
+        if !ends.is_open[1 - side] {
+            return Err(ErrorKind::BrokenPipe.into());
+        }
+        let room =
+            ends.bytes_max.load(Ordering::Relaxed).saturating_sub(ends.lanes[1 - side].len());
+        let breath = self.breath.load(Ordering::Relaxed);
+        let most = room.min(breath).min(ends.cut_after.unwrap_or(usize::MAX));
+        let bytes: Vec<u8> =
+            parts.iter().flat_map(|part| part.iter().copied()).take(most).collect();
+        ends.lanes[1 - side].extend(&bytes);
+        ends.is_rung[1 - side] |= !bytes.is_empty();
+        if breath != usize::MAX {
+            self.breath.store(breath - bytes.len(), Ordering::Relaxed);
+        }
+        if let Some(left) = &mut ends.cut_after {
+            *left -= bytes.len();
+            if *left == 0 {
+                ends.cut();
+            }
+        }
+        if bytes.is_empty() { Err(ErrorKind::WouldBlock.into()) } else { Ok(bytes.len()) }
+    }
+
+    /// Nobody waits on it.
+    fn ready(&self) -> BorrowedFd<'_> {
+        static NOTHING: OnceLock<File> = OnceLock::new();
+        NOTHING.get_or_init(|| File::open("/dev/null").unwrap()).as_fd()
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let side = self.watch.side;
+        let mut ends = self.watch.ends();
+        ends.is_open[side] = false;
+        if ends.kernel == Kernel::Forgets {
+            ends.lanes[1 - side].clear();
+        }
+        ends.is_rung[1 - side] = true;
+    }
+}

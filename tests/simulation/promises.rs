@@ -1,0 +1,125 @@
+//! What a client may hear, and what it must have heard when all is calm: P1 to P4, L3 and L6.
+
+use tagcast::types::{ClientClass, Tags};
+
+use super::model::{ClientNo, Life, Model, Moment, PublicationNo, Published, To};
+
+/// Whether a client matches whenever the broker looked, or may have matched.
+#[derive(Clone, Copy, Debug)]
+enum Sure {
+    Yes,
+    No,
+}
+
+impl Life {
+    fn matches(&self, query: &Tags, during: (Moment, Moment), sure: Sure) -> bool {
+        let matches = |tags: &Tags| query.iter().all(|tag| tags.iter().any(|own| own == tag));
+        match sure {
+            Sure::Yes => self.carried(during).all(matches),
+            Sure::No => self.carried(during).any(matches),
+        }
+    }
+
+    /// The tags that the broker may have known it by between two moments.
+    fn carried(&self, (from, to): (Moment, Moment)) -> impl Iterator<Item = &Tags> {
+        let next = self.tags.iter().skip(1).map(|next| next.known_at).chain([None]);
+        let during = self.tags.iter().zip(next).filter(move |(it, replaced_at)| {
+            it.since <= to && replaced_at.is_none_or(|replaced_at| from <= replaced_at)
+        });
+        during.map(|(it, _)| &it.tags)
+    }
+
+    fn was_open_since(&self, moment: Moment) -> bool {
+        self.is_open() && self.opened_at.is_some_and(|opened_at| opened_at <= moment)
+    }
+}
+
+impl Model {
+    /// A client hears a publication.
+    pub fn hears(&mut self, client: ClientNo, no: PublicationNo) -> Result<(), String> {
+        let (Some(it), life) = (self.published.get(no), &self.lives[client]) else {
+            return Err(format!("{client} hears {no}, which nobody said"));
+        };
+        let fault = |what: &str| Err(format!("{client} hears {no} {what}"));
+        match life.heard.get(&it.by) {
+            Some(_) if it.heard_by.contains(&client) => return fault("twice (P2)"),
+            Some(later) if *later > no => return fault("too late (P1)"),
+            _ => {}
+        }
+        if life.client.tenant != it.tenant {
+            return fault("of another tenant (P4)");
+        }
+        let came_later = it.settled_at.is_some_and(|settled_at| settled_at < life.asked_at);
+        if came_later || !self.is_for(it, client, (it.at, self.now), Sure::No) {
+            return fault("that is for others (L3)");
+        }
+        // Whose worker is dead as well cannot have told the next broker that it has heard it.
+        let can_tell = |other: &ClientNo| !self.dead.contains(&self.lives[*other].worker);
+        if matches!(it.to, To::Uuid(_) | To::Ident(_)) && it.heard_by.iter().any(can_tell) {
+            return fault("that is for one and was heard (L6)");
+        }
+        let by = it.by;
+        self.lives[client].heard.insert(by, no);
+        self.published[no].heard_by.push(client);
+        Ok(())
+    }
+
+    fn is_for(
+        &self,
+        it: &Published,
+        client: ClientNo,
+        during: (Moment, Moment),
+        sure: Sure,
+    ) -> bool {
+        let Life { client: who, .. } = &self.lives[client];
+        who.takes_publications
+            && match &it.to {
+                To::Uuid(uuid) => who.uuid == *uuid,
+                To::Ident(ident) => who.ident.as_ref() == Some(ident),
+                To::MatchingButSelf(_) if client == it.by => false,
+                To::Matching(query) | To::MatchingButSelf(query) => {
+                    who.class == ClientClass::Web && self.lives[client].matches(query, during, sure)
+                }
+            }
+    }
+
+    /// All is calm: whoever was connected all the time has heard all that was for it (P3).
+    pub fn is_complete(&self) -> Result<(), String> {
+        let open: Vec<ClientNo> =
+            (0..self.lives.len()).filter(|client| self.lives[*client].is_open()).collect();
+        for (no, it) in self.published.iter().enumerate() {
+            let missed = match it.settled_at {
+                // What dies with its worker before the broker has it is not promised.
+                None if self.dead.contains(&it.source) => None,
+                None => return Err(format!("{no} is not acknowledged")),
+                Some(_) if matches!(it.to, To::Ident(_)) => self.sure_first(it),
+                Some(settled_at) => open.iter().copied().find(|client| {
+                    let life = &self.lives[*client];
+                    life.was_open_since(it.at)
+                        && life.client.tenant == it.tenant
+                        && self.is_for(it, *client, (it.at, settled_at), Sure::Yes)
+                        && !it.heard_by.contains(client)
+                }),
+            };
+            if let Some(client) = missed {
+                return Err(format!("{client} never hears {no} (P3)"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Who should have heard what goes to the first of a name: that one is known only while none
+    /// of that name goes.
+    fn sure_first(&self, it: &Published) -> Option<ClientNo> {
+        let may = |client: &ClientNo| {
+            let life = &self.lives[*client];
+            life.client.tenant == it.tenant
+                && life.gone_at.is_none_or(|gone_at| it.at < gone_at)
+                && self.is_for(it, *client, (it.at, it.at), Sure::Yes)
+        };
+        let all: Vec<ClientNo> = (0..self.lives.len()).filter(may).collect();
+        let nobody_goes = all.iter().all(|client| self.lives[*client].ended_at.is_none());
+        let stays = all.iter().copied().find(|client| self.lives[*client].was_open_since(it.at));
+        stays.filter(|_| nobody_goes && it.heard_by.is_empty())
+    }
+}

@@ -1,0 +1,275 @@
+//! A worker's process: the real relay, and connections that are lists of what was heard.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tagcast::dialect::Dialect;
+use tagcast::link::control::Report;
+use tagcast::types::{Address, Client, Form, Generation, Slot, Source, Tags};
+use tagcast::worker::fanout::Batch;
+use tagcast::worker::relay::{Arrival, Relay};
+
+use super::dice::Dice;
+use super::model::{ClientNo, Model, PublicationNo, To};
+use super::pipe::{Breath, End, Kernel, Shared, Watch};
+
+/// Publications that a client may leave unread before it is closed as slow.
+const OUTBOX_MAX: usize = 12;
+
+/// How much gets done in one turn.
+#[derive(Debug)]
+pub struct Pace {
+    /// Bytes that a link holds.
+    pub link_bytes_max: Shared,
+    pub kernel: Kernel,
+    /// Bytes of one read.
+    pub read_max: usize,
+    /// Clients that a fan-out is written to in one turn.
+    pub slice_max: usize,
+}
+
+#[derive(Debug)]
+pub struct Worker {
+    pub source: Source,
+    pub breath: Breath,
+    pub relay: Relay,
+    /// Links that the supervisor has sent and the process has not looked at.
+    pub orders: VecDeque<(Generation, End)>,
+    /// How often the supervisor has asked whether it lives.
+    pub questions: u32,
+    watch: Option<Watch>,
+    connections: BTreeMap<Slot, Connection>,
+    is_begun: bool,
+    /// The first fault that a client has noticed.
+    pub fault: Option<String>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    client: ClientNo,
+    phase: Phase,
+    reader: Reader,
+    unread: VecDeque<PublicationNo>,
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Phase {
+    Joining,
+    Open,
+    /// It says goodbye for so many turns: the broker was told already.
+    Closing(u64),
+}
+
+/// Whether a client reads what it is sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reader {
+    Reads,
+    Stalls,
+}
+
+impl Worker {
+    pub fn new(source: Source, breath: Breath) -> Self {
+        Self {
+            source,
+            breath,
+            relay: Relay::new(source),
+            orders: VecDeque::new(),
+            questions: 0,
+            watch: None,
+            connections: BTreeMap::new(),
+            is_begun: false,
+            fault: None,
+        }
+    }
+
+    /// A turn as `worker/hub.rs` has it: orders, the link, the fan-out, sockets, the link again.
+    pub fn turn(&mut self, model: &mut Model, dice: &mut Dice, pace: &Pace) -> Vec<Report> {
+        let mut reports = Vec::new();
+        if !std::mem::replace(&mut self.is_begun, true) {
+            reports.push(Report::Ready);
+        }
+        if std::mem::take(&mut self.questions) > 0 {
+            reports.push(Report::Beat);
+        }
+        let mut scratch = vec![0; dice.between(1, pace.read_max)];
+        while let Some((broker, end)) = self.orders.pop_front() {
+            self.connect((broker, end), model, (&mut scratch, &mut reports));
+        }
+        if self.watch.as_ref().is_some_and(Watch::take_rung) {
+            self.relay.mark_unread();
+        }
+        if self.relay.takes_more() {
+            self.relay.read(&mut scratch);
+            while let Some(arrival) = self.relay.next() {
+                self.take(arrival, model, &mut reports);
+            }
+        }
+        self.fan_out(dice.between(1, pace.slice_max), model);
+        self.say_goodbye();
+        self.relay.write();
+        if self.relay.uplink.is_quiet() {
+            model.settles(self.source);
+        }
+        reports
+    }
+
+    fn connect(
+        &mut self,
+        (broker, end): (Generation, End),
+        model: &mut Model,
+        (scratch, reports): (&mut [u8], &mut Vec<Report>),
+    ) {
+        self.relay.mark_unread();
+        while let Some(arrival) = self.relay.last_word(scratch) {
+            self.take(arrival, model, reports);
+        }
+        self.watch = Some(end.watch());
+        self.relay.connect(broker, Box::new(end));
+    }
+
+    fn take(&mut self, arrival: Arrival, model: &mut Model, reports: &mut Vec<Report>) {
+        match arrival {
+            Arrival::Joined { slot, .. } => {
+                let Some(connection) = self.connections.get_mut(&slot) else { return };
+                if connection.phase == Phase::Joining {
+                    connection.phase = Phase::Open;
+                    model.opens(connection.client);
+                }
+            }
+            Arrival::Lost(lost) => {
+                reports.push(Report::LinkLost { peer: self.source, broker: lost.broker });
+            }
+            Arrival::Refused { .. } | Arrival::Answer { .. } => {}
+        }
+    }
+
+    fn fan_out(&mut self, most: usize, model: &mut Model) {
+        let mut fanout = self.relay.take_fanout();
+        fanout.write_some(most, |slot, batch| {
+            if let Err(fault) = self.deliver(slot, batch, model) {
+                self.fault.get_or_insert(fault);
+            }
+        });
+        self.relay.put_fanout(fanout);
+    }
+
+    fn deliver(&mut self, slot: Slot, batch: &mut Batch, model: &mut Model) -> Result<(), String> {
+        let Some(connection) = self.connections.get_mut(&slot) else { return Ok(()) };
+        if connection.phase != Phase::Open {
+            return Ok(());
+        }
+        for frame in batch.frames_for(slot, Dialect::Gomoob).each() {
+            connection.unread.push_back(publication_in(&frame)?);
+        }
+        if connection.reader == Reader::Reads {
+            return connection.reads(model);
+        }
+        if connection.unread.len() > OUTBOX_MAX {
+            self.close(slot, 3, model);
+        }
+        Ok(())
+    }
+
+    /// Ends what was open or about to be; the socket stays for so many turns.
+    pub fn close(&mut self, slot: Slot, turns: u64, model: &mut Model) {
+        let Some(connection) = self.connections.get_mut(&slot) else { return };
+        if matches!(connection.phase, Phase::Closing(_)) {
+            return;
+        }
+        connection.phase = Phase::Closing(turns);
+        model.ends(connection.client);
+        self.relay.uplink.leave(slot);
+    }
+
+    fn say_goodbye(&mut self) {
+        let relay = &mut self.relay;
+        self.connections.retain(|slot, connection| match &mut connection.phase {
+            Phase::Closing(0) => {
+                relay.end_connection(*slot);
+                false
+            }
+            Phase::Closing(turns) => {
+                *turns -= 1;
+                true
+            }
+            _ => true,
+        });
+    }
+
+    /// A client comes and asks to join.
+    pub fn accept(&mut self, client: Client, model: &mut Model) -> (Slot, ClientNo) {
+        let slot = self.relay.take_slot();
+        let no = model.asks(client.clone(), self.source);
+        let (phase, unread) = (Phase::Joining, VecDeque::new());
+        let connection = Connection { client: no, phase, reader: Reader::Reads, unread };
+        if self.connections.insert(slot, connection).is_some() {
+            let fault = || format!("{no} is put into slot {slot}, which is taken (L3)");
+            self.fault.get_or_insert_with(fault);
+        }
+        self.relay.uplink.join(slot, client);
+        (slot, no)
+    }
+
+    /// Slots of clients that are so far.
+    pub fn slots(&self, phase: Phase) -> Vec<Slot> {
+        let those = self.connections.iter().filter(|(_, it)| it.phase == phase);
+        those.map(|(slot, _)| *slot).collect()
+    }
+
+    /// A client publishes, if the window has room.
+    pub fn publish(&mut self, slot: Slot, to: &To, model: &mut Model) -> Option<PublicationNo> {
+        let client = self.connections.get(&slot)?.client;
+        let tenant = model.lives[client].client.tenant.clone();
+        let address = match to {
+            To::Matching(query) => Address::matching(query.clone()),
+            To::MatchingButSelf(query) => {
+                Address::matching(query.clone()).but(model.lives[client].client.uuid)
+            }
+            To::Uuid(uuid) => Address::first(Some(*uuid), None),
+            To::Ident(ident) => Address::first(None, Some(ident.clone())),
+        };
+        let text = format!("{:>width$}", model.published.len(), width = 1 + client % 9 * 20);
+        if !self.relay.uplink.has_room(text.len()) {
+            return None;
+        }
+        self.relay.uplink.publish((&tenant, &address), (Form::Message, text.as_bytes()));
+        Some(model.publishes(client, to.clone()))
+    }
+
+    pub fn retag(&mut self, slot: Slot, tags: Tags, model: &mut Model) {
+        if let Some(connection) = self.connections.get(&slot) {
+            model.retags(connection.client, tags.clone());
+            self.relay.uplink.retag(slot, tags);
+        }
+    }
+
+    /// A reader stops, or goes on.
+    pub fn turn_reader(&mut self, slot: Slot, reader: Reader, model: &mut Model) {
+        let Some(connection) = self.connections.get_mut(&slot) else { return };
+        connection.reader = reader;
+        if reader == Reader::Reads
+            && let Err(fault) = connection.reads(model)
+        {
+            self.fault.get_or_insert(fault);
+        }
+    }
+
+    /// The process is gone, and its connections with it.
+    pub fn dies(self, model: &mut Model) {
+        model.dies(self.source);
+        self.connections.values().for_each(|connection| model.ends(connection.client));
+    }
+}
+
+impl Connection {
+    fn reads(&mut self, model: &mut Model) -> Result<(), String> {
+        self.unread.drain(..).try_for_each(|no| model.hears(self.client, no))
+    }
+}
+
+/// The number in a frame; none is longer than 65,535 bytes.
+fn publication_in(frame: &[u8]) -> Result<PublicationNo, String> {
+    let start = if frame[1] < 126 { 2 } else { 4 };
+    let text = str::from_utf8(&frame[start..]).map_err(|error| error.to_string())?;
+    text.trim().parse().map_err(|_| format!("a client hears {text:?}"))
+}

@@ -1,0 +1,220 @@
+//! All processes of one server, with a clock of their own: who lives, and what the supervisor does.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
+
+use tagcast::link::control::Report;
+use tagcast::supervisor::crew::{Crew, Effect, Member, Word};
+use tagcast::types::{Generation, Source, WorkerId};
+
+use super::broker::{Broker, Order};
+use super::dice::Dice;
+use super::model::{Model, Moment};
+use super::pipe::{Kernel, long_breath, pipe};
+use super::worker::{Pace, Worker};
+
+/// Longest time that a step takes.
+const STEP_MICROS_MAX: u64 = 10_000;
+
+#[derive(Debug)]
+pub struct World {
+    pub dice: Dice,
+    pub model: Model,
+    pub time: Duration,
+    begun_at: Instant,
+    crew: Crew,
+    pub broker: Option<Broker>,
+    pub workers: BTreeMap<WorkerId, Worker>,
+    /// What the supervisor has not heard yet, of each child in its order.
+    heard: BTreeMap<Member, VecDeque<Event>>,
+    effects: Vec<Effect>,
+    pub pace: Pace,
+    /// Workers, or nobody for the broker, that take no turn before this step.
+    pub hung: BTreeMap<Option<WorkerId>, Moment>,
+    /// The first thing that was wrong.
+    pub fault: Option<String>,
+    /// What happened, for who wants to read it.
+    pub trace: Option<Vec<String>>,
+}
+
+#[derive(Debug)]
+enum Event {
+    Reported(Report),
+    Died,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a moment to count from; nothing else reads a clock")]
+fn any_moment() -> Instant {
+    Instant::now()
+}
+
+impl World {
+    pub fn new(seed: u64, kernel: Kernel, trace: Option<Vec<String>>) -> Self {
+        let mut dice = Dice::new(seed);
+        let workers = u16::try_from(dice.between(1, 4)).unwrap();
+        let pace = Pace {
+            link_bytes_max: Arc::new(AtomicUsize::new(
+                dice.pick(&[60, 300, 3000, 99_999]).unwrap(),
+            )),
+            kernel,
+            read_max: dice.pick(&[50, 500, 5000]).unwrap(),
+            slice_max: dice.pick(&[1, 3, 10, 300]).unwrap(),
+        };
+        let mut world = Self {
+            dice,
+            model: Model::default(),
+            time: Duration::ZERO,
+            begun_at: any_moment(),
+            crew: Crew::new(workers, Duration::from_secs(5)),
+            broker: None,
+            workers: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            effects: Vec::new(),
+            pace,
+            hung: BTreeMap::new(),
+            fault: None,
+            trace,
+        };
+        world.crew.start(world.begun_at, &mut world.effects);
+        world.carry_out();
+        world
+    }
+
+    pub fn note(&mut self, what: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>5} {:>9.3?} {}", self.model.now, self.time, what()));
+        }
+    }
+
+    pub fn pass_time(&mut self) {
+        self.model.now += 1;
+        self.time += Duration::from_micros(self.dice.below(STEP_MICROS_MAX));
+    }
+
+    fn hangs(&self, who: Option<WorkerId>) -> bool {
+        self.hung.get(&who).is_some_and(|until| self.model.now < *until)
+    }
+
+    pub fn worker_turn(&mut self, worker: WorkerId) {
+        if self.hangs(Some(worker)) {
+            return;
+        }
+        let Some(worker) = self.workers.get_mut(&worker) else { return };
+        let reports = worker.turn(&mut self.model, &mut self.dice, &self.pace);
+        self.fault = self.fault.take().or_else(|| worker.fault.take());
+        let member = Member::Worker(worker.source);
+        self.report(member, reports);
+    }
+
+    pub fn broker_turn(&mut self) {
+        if self.hangs(None) {
+            return;
+        }
+        let Some(broker) = &mut self.broker else { return };
+        let reports = broker.turn();
+        self.fault = self.fault.take().or_else(|| broker.fault.take());
+        let member = Member::Broker(broker.generation);
+        self.report(member, reports);
+    }
+
+    fn report(&mut self, member: Member, reports: Vec<Report>) {
+        for report in reports {
+            self.note(|| format!("{member:?} reports {report:?}"));
+            self.heard.entry(member).or_default().push_back(Event::Reported(report));
+        }
+    }
+
+    /// The supervisor hears one thing, and does what its time has come for. False when it has
+    /// nothing left to hear.
+    pub fn supervisor_turn(&mut self) -> bool {
+        let now = self.begun_at + self.time;
+        let members: Vec<Member> = self.heard.keys().copied().collect();
+        let member = self.dice.pick(&members);
+        if let Some(member) = member {
+            let events = self.heard.get_mut(&member).unwrap();
+            match events.pop_front() {
+                Some(Event::Reported(report)) => {
+                    self.crew.reported(member, report, now, &mut self.effects);
+                }
+                Some(Event::Died) => {
+                    self.note(|| format!("{member:?} is reaped"));
+                    self.crew.died(member, now, &mut self.effects);
+                }
+                None => {
+                    self.heard.remove(&member);
+                }
+            }
+        }
+        self.crew.proceed(now, &mut self.effects);
+        self.carry_out();
+        member.is_some()
+    }
+
+    fn carry_out(&mut self) {
+        for effect in std::mem::take(&mut self.effects) {
+            self.note(|| format!("supervisor: {effect:?}"));
+            match effect {
+                Effect::Start(Member::Broker(generation)) => {
+                    self.broker = Some(Broker::new(generation, long_breath()));
+                }
+                Effect::Start(Member::Worker(source)) => {
+                    self.workers.insert(source.worker, Worker::new(source, long_breath()));
+                }
+                Effect::Link { source, broker } => self.link(source, broker),
+                Effect::Tell(Member::Broker(generation), word) => self.tell(generation, word),
+                Effect::Tell(Member::Worker(source), Word::Beat) => {
+                    let worker = self.workers.get_mut(&source.worker);
+                    if let Some(worker) = worker.filter(|worker| worker.source == source) {
+                        worker.questions += 1;
+                    }
+                }
+                Effect::Kill(member) => self.kill(member),
+                _ => {}
+            }
+        }
+    }
+
+    fn tell(&mut self, generation: Generation, word: Word) {
+        if let Some(broker) = self.broker.as_mut().filter(|it| it.generation == generation) {
+            broker.orders.push_back(Order::Word(word));
+        }
+    }
+
+    /// An end for somebody who is dead is closed with its control link.
+    fn link(&mut self, source: Source, broker: Generation) {
+        let worker = self.workers.get_mut(&source.worker).filter(|it| it.source == source);
+        let board = self.broker.as_mut().filter(|it| it.generation == broker);
+        let breath = worker.as_ref().map_or_else(long_breath, |it| it.breath.clone());
+        let other = board.as_ref().map_or_else(long_breath, |it| it.breath.clone());
+        let [one, other] =
+            pipe((self.pace.link_bytes_max.clone(), self.pace.kernel), [breath, other]);
+        if let Some(board) = board {
+            board.orders.push_back(Order::Link(source, other));
+        }
+        if let Some(worker) = worker {
+            worker.orders.push_back((broker, one));
+        }
+    }
+
+    /// The process is gone; the supervisor hears of it later.
+    pub fn kill(&mut self, member: Member) {
+        match member {
+            Member::Broker(generation) => {
+                if self.broker.take_if(|it| it.generation == generation).is_none() {
+                    return;
+                }
+            }
+            Member::Worker(source) => {
+                if self.workers.get(&source.worker).is_none_or(|it| it.source != source) {
+                    return;
+                }
+                let worker = self.workers.remove(&source.worker);
+                worker.unwrap().dies(&mut self.model);
+            }
+        }
+        self.note(|| format!("{member:?} dies"));
+        self.heard.entry(member).or_default().push_back(Event::Died);
+    }
+}
