@@ -33,7 +33,7 @@ impl Systemd {
     #[track_caller]
     fn hear(&self) -> Vec<String> {
         let mut buffer = [0; 4096];
-        let count = self.socket.recv(&mut buffer).expect("a notification");
+        let count = self.socket.recv(&mut buffer).unwrap();
         let text = std::str::from_utf8(buffer.get(..count).unwrap()).unwrap();
         text.lines().map(str::to_owned).collect()
     }
