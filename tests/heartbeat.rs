@@ -13,9 +13,7 @@ mod harness;
 use std::time::Duration;
 
 use harness::processes::{is_alive, send_signal};
-use harness::{
-    Bystander, Open, Server, broadcast, echo, eventually, feedback_to, heard_nothing, pause,
-};
+use harness::{Bystander, Open, Raw, Server, broadcast, echo, eventually, heard_nothing, pause};
 use rustix::process::Signal;
 
 #[test]
@@ -129,14 +127,19 @@ fn a_hangup_signal_ends_no_child() {
 
 /// The one that hangs while the server ends is killed with the drain time.
 #[test]
-fn a_hung_worker_holds_up_the_end_only_for_the_drain_time() {
+fn a_hung_worker_or_broker_holds_up_the_end_only_for_the_drain_time() {
+    ends_in_time(|server, client| server.worker_of(client));
+    ends_in_time(|server, _| server.broker());
+}
+
+fn ends_in_time(choose: impl FnOnce(&Server, &Raw) -> u32) {
     let server = Server::start();
     let (mut here, there) = server.open_apart(&Open::web(), &Open::web());
-    let hung = server.worker_of(&there);
+    let hung = choose(&server, &there);
     send_signal(hung, Signal::STOP);
-    here.text(feedback_to(&here.uuid.clone(), "before the end"));
+    here.text(broadcast("before the end"));
     here.expect_next();
     server.term();
     assert_eq!(server.wait_exit(Duration::from_secs(7)).code(), Some(0));
-    assert!(!is_alive(hung));
+    eventually("the end of the hung one", || (!is_alive(hung)).then_some(()));
 }

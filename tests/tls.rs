@@ -10,8 +10,9 @@
 mod harness;
 
 use std::net::TcpStream;
+use std::time::{Duration, SystemTime};
 
-use harness::tls::{ALL_VERSIONS, certificate_between, certificate_in};
+use harness::tls::{ALL_VERSIONS, certificate_between, certificate_in, certificate_until};
 use harness::{Folder, Open, Raw, Server, broadcast, eventually, run_to_end};
 use rustix::process::Signal;
 
@@ -203,4 +204,26 @@ fn a_certificate_that_cannot_be_used_is_told_before_the_start() {
     finding(&folder, &["certFile", "holds no certificate"]);
     std::fs::remove_file(folder.root().join("cert.pem")).unwrap();
     finding(&folder, &["certFile", "there is no such file"]);
+}
+
+#[test]
+fn a_certificate_that_ends_within_two_weeks_is_warned_about_and_served() {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let check = |days: u32| {
+        let folder = Folder::new();
+        certificate_until(&folder, SystemTime::now() + DAY * days);
+        folder.write("websock.ini", &ini("wss", ""));
+        (run_to_end(&folder, &["check", "-i", "websock.ini"]), folder)
+    };
+    let (finished, _folder) = check(15);
+    assert_eq!(finished.code, Some(0), "{}", finished.text);
+    assert!(!finished.text.contains("renew"), "{}", finished.text);
+    let (finished, folder) = check(13);
+    assert_eq!(finished.code, Some(0), "{}", finished.text);
+    for words in ["websock.ini:", "certFile: `cert.pem` ends on ", "renew it soon"] {
+        assert!(finished.text.contains(words), "no {words:?} in {}", finished.text);
+    }
+    let server = Server::run(folder, &["serve", "-i", "websock.ini"], &[]);
+    open(&server, &Open::web());
+    assert!(server.output().contains("renew it soon"), "{}", server.output());
 }

@@ -128,7 +128,7 @@ impl Broker {
                     self.report(Report::Counts { number, counts });
                 }
                 Order::Beat => self.report(Report::Beat),
-                Order::Listen(_) | Order::Link { .. } | Order::Quiesce(_) => {}
+                Order::Listen(_) | Order::Link { .. } | Order::Quiesce(_) | Order::Pressure(_) => {}
             }
         }
         Ok(if peer == Peer::Gone { Next::End(RoleEnd::Alone) } else { Next::Turn })

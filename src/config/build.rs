@@ -11,8 +11,8 @@ use super::keys::folded;
 use super::listen::addresses;
 use super::settings::{
     Admission, AuthorizeOpen, Config, DialectName, Limits, LogFormat, LogLevel, LogSettings,
-    PhpwsSettings, Refuse, ResourceBinding, ResourceKind, Tls, TlsMode, UnknownPath, UuidForm,
-    UuidKey,
+    MaxMemory, PhpwsSettings, Refuse, ResourceBinding, ResourceKind, Tls, TlsMode, UnknownPath,
+    UuidForm, UuidKey,
 };
 use super::value::{self, Bounds, Size, choice, count, duration, is_absent, size, switch};
 use super::{AUTH_FILE, Applications, KEYS, ListenAddress, Secret, state_beside};
@@ -32,6 +32,8 @@ const PING: Bounds<Duration> =
 const GAP: Bounds<Duration> = Bounds::new(Duration::ZERO, Duration::from_secs(1));
 const MESSAGE: Bounds<Size> = Bounds::new(Size(1024), Size(64 * 1024 * 1024));
 const OUTBOX: Bounds<Size> = Bounds::new(Size(1024), Size(1024 * 1024 * 1024));
+/// An empty server needs more than the smallest.
+const MEMORY: Bounds<Size> = Bounds::new(Size(16 * 1024 * 1024), Size(1 << 50));
 const CHUNKS: Bounds<usize> = Bounds::or_off(1, 1_000_000);
 const CLIENTS: Bounds<usize> = Bounds::or_off(1, 1_000_000_000);
 const LOG_FILE: Bounds<Size> = Bounds::or_off(Size(64 * 1024), Size(1024 * 1024 * 1024));
@@ -259,7 +261,18 @@ fn limits(given: &mut Given<'_>) -> Limits {
         drain_time: time("drainTime", &DRAIN, Duration::from_secs(5)),
         ping_interval: time("pingInterval", &PING, Duration::from_secs(20)),
         max_message,
+        max_memory: given.read(("", "maxMemory"), max_memory).unwrap_or(MaxMemory::Auto),
         outbox_limit: outbox_limit.unwrap_or(max_message + OUTBOX_SLACK_BYTES),
+    }
+}
+
+fn max_memory(text: &str) -> Result<MaxMemory, Fault> {
+    match text.trim() {
+        text if text.eq_ignore_ascii_case("auto") => Ok(MaxMemory::Auto),
+        text if is_absent(text) => Ok(MaxMemory::Unlimited),
+        text => size(text, &MEMORY).map(|bytes| MaxMemory::Bytes(bytes as u64)).map_err(|fault| {
+            Fault { right: format!("{}, or auto, or none", fault.right), ..fault }
+        }),
     }
 }
 

@@ -55,6 +55,7 @@ pub const KEYS: &[Key] = &[
     key("", "handshakeTimeout", "10s", "duration").reloadable(),
     key("", "maxMessage", "5M", "size").reloadable(),
     key("", "outboxLimit", "6M", "size").reloadable(),
+    key("", "maxMemory", "auto", "size").reloadable(),
     key("", "pingInterval", "20s", "duration").reloadable(),
     key("", "drainTime", "5s", "duration").reloadable(),
     key("", "uuidKey", "none", "key"),

@@ -31,8 +31,8 @@ pub use reload::{Change, Holds, Reload};
 pub use secret::Secret;
 pub use settings::{
     Admission, AuthorizeOpen, Config, DialectName, Limits, LogFormat, LogLevel, LogSettings,
-    PhpwsSettings, Refuse, ResourceBinding, ResourceKind, Tls, TlsMode, UnknownPath, UuidForm,
-    UuidKey,
+    MaxMemory, PhpwsSettings, Refuse, ResourceBinding, ResourceKind, Tls, TlsMode, UnknownPath,
+    UuidForm, UuidKey,
 };
 pub use values::Values;
 

@@ -185,3 +185,6 @@ impl Values {
         Some(Change { what: format!("{}: {before} -> {after}", key.flag()), holds })
     }
 }
+
+#[cfg(test)]
+mod tests;

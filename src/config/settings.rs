@@ -76,6 +76,19 @@ pub struct Limits {
     pub drain_time: Duration,
     /// Between two pings; zero means none.
     pub ping_interval: Duration,
+    /// What all processes together may have.
+    pub max_memory: MaxMemory,
+}
+
+/// What all processes together may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MaxMemory {
+    /// What the cgroup of the server may have, if that is limited.
+    Auto,
+    /// As much as there is.
+    Unlimited,
+    /// So many bytes.
+    Bytes(u64),
 }
 
 /// Where connections may come from, and how many.

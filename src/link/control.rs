@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::transport::Transport;
-use crate::types::{ConfigNumber, Counts, Encryption, Generation, Source};
+use crate::types::{ConfigNumber, Counts, Encryption, Generation, Pressure, Source};
 
 pub use memory::{MemoryControl, MemoryDesk, memory_control};
 pub use socket::{SocketControl, SocketDesk, Terminator, control_pair};
@@ -65,6 +65,8 @@ pub enum Order<L = Box<dyn Transport>> {
         /// How long that may take before the process is ended.
         within: Duration,
     },
+    /// To a worker: how scarce memory is.
+    Pressure(Pressure),
     /// Report what was counted, with this number.
     Count {
         /// Of the question.
@@ -96,6 +98,7 @@ impl<L> Order<L> {
             }
             Self::Configure { number, json } => Order::Configure { number, json },
             Self::Count { number } => Order::Count { number },
+            Self::Pressure(pressure) => Order::Pressure(pressure),
             Self::Listen(sockets) => Order::Listen(sockets),
             Self::Roster { sources } => Order::Roster { sources },
             Self::WorkerDead { source } => Order::WorkerDead { source },
@@ -115,6 +118,7 @@ impl<L: fmt::Debug> fmt::Debug for Order<L> {
                 write!(f, "Configure({number}, {} bytes)", json.len())
             }
             Self::Count { number } => f.debug_tuple("Count").field(number).finish(),
+            Self::Pressure(pressure) => f.debug_tuple("Pressure").field(pressure).finish(),
             Self::Listen(sockets) => f.debug_tuple("Listen").field(sockets).finish(),
             Self::Link { broker, transport } => {
                 write!(f, "Link({broker}, {transport:?})")
@@ -155,6 +159,8 @@ pub enum Report {
     },
     /// A worker after [`Order::Quiesce`]: nothing is unacknowledged any more.
     Quiet,
+    /// A worker's outboxes have taken in so much that the memory should be looked at.
+    Grown,
     /// This configuration holds from now on, in this process.
     Configured {
         /// Which one.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use client::{Asking, NotAsked, ask};
 pub use place::{SOCKET_NAME, bind};
-pub use status::{Configuration, Process, Stage, Status};
+pub use status::{Configuration, Memory, Process, Stage, Status};
 
 /// A request may have so many bytes, with the end of its line.
 pub const REQUEST_BYTES_MAX: usize = 4096;

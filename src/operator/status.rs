@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{BrokerCounts, Counts, WorkerCounts};
+use crate::types::{BrokerCounts, Counts, Pressure, WorkerCounts};
 
 /// A running server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub struct Status {
     pub listen: Vec<String>,
     /// What holds.
     pub configuration: Configuration,
+    /// How much memory there is; none without a ceiling.
+    pub memory: Option<Memory>,
     /// The broker, then the workers.
     pub processes: Vec<Process>,
 }
@@ -50,6 +52,17 @@ pub struct Configuration {
     pub last_reload: Option<String>,
     /// What a restart would change.
     pub waits_for_restart: Vec<String>,
+}
+
+/// The memory of all processes together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// What they have, in bytes.
+    pub used_bytes: u64,
+    /// What they may have, in bytes.
+    pub ceiling_bytes: u64,
+    /// What is done about it.
+    pub pressure: Pressure,
 }
 
 /// A process of the server.
@@ -127,6 +140,10 @@ impl fmt::Display for Status {
         }
         for change in &configuration.waits_for_restart {
             writeln!(f, "waits for a restart: {change}")?;
+        }
+        if let Some(Memory { used_bytes, ceiling_bytes, pressure }) = self.memory {
+            let [used, ceiling] = [used_bytes, ceiling_bytes].map(megabytes);
+            writeln!(f, "memory: {used:.1} MB of {ceiling:.1} MB, {}", pressure.text())?;
         }
         writeln!(f)?;
         let titles = ["role", "pid", "gen", "state", "up", "memory", "files", "clients"];

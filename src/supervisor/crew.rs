@@ -156,7 +156,10 @@ impl Crew {
             (Report::LinkLost { peer, broker }, _) => self.lost_link(peer, broker, now),
             (Report::Ready, Member::Broker(_)) => self.broker.life = Life::Ready,
             (Report::Quiet, Member::Broker(_))
-            | (Report::Configured { .. } | Report::Counts { .. } | Report::Beat, _) => {}
+            | (
+                Report::Configured { .. } | Report::Counts { .. } | Report::Grown | Report::Beat,
+                _,
+            ) => {}
         }
         self.settle(now, effects);
     }

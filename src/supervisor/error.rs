@@ -56,11 +56,12 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// What the process ends with: 78 (`EX_CONFIG`) where a file has to be mended, else 1.
+    /// What the process ends with: 78 (`EX_CONFIG`) where the configuration has to be mended or does
+    /// not fit this machine, else 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::UuidKeyWrong { .. } | Self::AddressCount { .. } => 78,
+            Self::UuidKeyWrong { .. } | Self::AddressCount { .. } | Self::Listen { .. } => 78,
             _ => 1,
         }
     }

@@ -4,6 +4,7 @@
 //! `server::InProcess` does the same with threads.
 
 pub mod backoff;
+mod ceiling;
 mod child;
 mod control_socket;
 pub mod crew;

@@ -73,6 +73,18 @@ pub const LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Old log files that are kept.
 pub const LOG_FILES_KEPT: usize = 5;
 
+/// Percent of the ceiling of memory from which on nobody is accepted (Envoy begins at 92).
+pub const PRESSURE_FULL: u64 = 85;
+/// From which on the largest outboxes are closed.
+pub const PRESSURE_SHEDDING: u64 = 92;
+/// From which on publications are denied.
+pub const PRESSURE_BUSY: u64 = 97;
+/// Bytes that the outboxes of a worker take in before it asks for a look at the memory: what can be
+/// missed between two looks.
+pub const GROWTH_BYTES: usize = 4 * 1024 * 1024;
+/// How far below its beginning a stage ends, in percent of the ceiling.
+pub const PRESSURE_EASE: u64 = 3;
+
 /// Handshakes in flight in one worker; past it the worker does not accept.
 pub const HANDSHAKES_MAX: usize = 1024;
 /// What a turn gives to TLS handshakes, one at the least: a delivery waits for them no longer than

@@ -9,6 +9,7 @@ mod encryption;
 mod ids;
 mod ip_range;
 pub mod limits;
+mod pressure;
 mod publication;
 mod slots;
 mod tag;
@@ -24,6 +25,7 @@ pub use ids::{
     Tenant, WorkerId,
 };
 pub use ip_range::IpRange;
+pub use pressure::Pressure;
 pub use publication::{Content, Form, Publication};
 pub use slots::SlotSet;
 pub use tag::{Tag, TagError, TagQuery, Tags};

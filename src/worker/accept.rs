@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use rustix::process::{Resource, getrlimit};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::clock::Moment;
 use super::connection::{Connection, Heading};
@@ -17,7 +17,7 @@ use super::tls::Tls;
 use crate::http::HeadScanner;
 use crate::link::poller::Interest;
 use crate::types::limits::{ACCEPT_PAUSE, DESCRIPTORS_RESERVED, HANDSHAKES_MAX};
-use crate::types::{Encryption, Slot};
+use crate::types::{Encryption, Pressure, Slot};
 
 /// Connections that one turn takes in from one listening socket.
 const ACCEPTS_MAX: usize = 64;
@@ -40,6 +40,8 @@ pub(super) struct Doors {
     own: u32,
     smallest: u32,
     stood_back: u8,
+    /// Somebody waits outside for want of a resource; said once.
+    want: Want,
     /// Handshakes that are not answered yet.
     pub(super) handshakes: usize,
 }
@@ -52,6 +54,13 @@ enum State {
     Shut { until: Moment },
     /// Nobody is accepted any more.
     Closed,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Want {
+    #[default]
+    Nothing,
+    Something,
 }
 
 impl Doors {
@@ -140,12 +149,24 @@ impl Hub {
             return self.shut(STAND_BACK);
         }
         self.doors.stood_back = 0;
-        if self.doors.handshakes >= HANDSHAKES_MAX || self.is_full() {
+        let is_scarce = self.pressure >= Pressure::Full;
+        if self.doors.handshakes >= HANDSHAKES_MAX || is_scarce {
             return self.shut(ACCEPT_PAUSE);
+        }
+        if self.is_full() {
+            return self.pause(&"the descriptors that are left are for the worker itself");
         }
         for place in 0..self.doors.sockets.len() {
             self.accept_from(place);
         }
+    }
+
+    fn pause(&mut self, reason: &dyn std::fmt::Display) {
+        if self.doors.want == Want::Nothing {
+            self.doors.want = Want::Something;
+            warn!(%reason, connections = self.table.count(), "accepting pauses");
+        }
+        self.shut(ACCEPT_PAUSE);
     }
 
     /// Whether the descriptors that are left are for the worker itself.
@@ -173,14 +194,16 @@ impl Hub {
                 // Who gave up while waiting is no fault of ours.
                 Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO) => {}
                 Err(error) => {
-                    warn!(%error, connections = self.table.count(), "accepting pauses");
-                    return self.shut(ACCEPT_PAUSE);
+                    return self.pause(&error);
                 }
             }
         }
     }
 
     fn admit(&mut self, (socket, encryption): (OwnedFd, Encryption), peer: Option<SocketAddr>) {
+        if std::mem::take(&mut self.doors.want) == Want::Something {
+            info!(connections = self.table.count(), "accepting goes on");
+        }
         let Some(peer) = peer else { return };
         let Ok(tls) = self.begin_tls(encryption) else { return };
         self.last_serial += 1;

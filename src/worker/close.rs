@@ -54,7 +54,8 @@ impl Hub {
     /// Puts bytes into the outbox; false when it was over its limit before (rule L7): the message
     /// that crosses the limit is still taken.
     #[must_use]
-    pub(super) fn push(&self, connection: &mut Connection, part: Part) -> bool {
+    pub(super) fn push(&mut self, connection: &mut Connection, part: Part) -> bool {
+        self.note_growth(part.bytes());
         let outbox = connection.outbox(self.now);
         if outbox.bytes() > self.settings.outbox_bytes_max && part.kind() != Kind::Close {
             return false;

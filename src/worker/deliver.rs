@@ -27,6 +27,15 @@ impl Hub {
         }
     }
 
+    /// Writes to one client, which ends, what waits for it.
+    pub(super) fn flush_fanout_for(&mut self, slot: Slot) {
+        if !self.fanout.is_empty() {
+            let mut fanout = std::mem::take(&mut self.fanout);
+            fanout.write_for(slot, |slot, batch| self.deliver(slot, batch));
+            self.fanout = fanout;
+        }
+    }
+
     /// The usual recipient costs one look into the dense array and one send.
     fn deliver(&mut self, slot: Slot, batch: &mut Batch) {
         let Some(hot) = self.table.hot.get(slot.0 as usize) else { return };
@@ -46,6 +55,7 @@ impl Hub {
             Sent::All => self.books.delivered += u64::from(count),
             Sent::Some(taken) => {
                 let rest = Part::deliveries(frames.bytes.slice(taken..), count);
+                self.note_growth(rest.bytes());
                 if let Some(mut connection) = self.table.take(slot) {
                     connection.is_full = true;
                     connection.outbox(self.now).push(rest, self.now);

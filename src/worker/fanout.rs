@@ -143,6 +143,17 @@ impl Fanout {
         self.is_behind = !self.batches.is_empty();
     }
 
+    /// Writes everything that waits for one client, out of turn.
+    pub(super) fn write_for(&mut self, slot: Slot, mut write: impl FnMut(Slot, &mut Batch)) {
+        self.write_some(0, &mut write);
+        for batch in &mut self.batches {
+            if batch.serve(slot) {
+                batch.seal();
+                write(slot, batch);
+            }
+        }
+    }
+
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.batches.is_empty() && self.urgent.is_empty()

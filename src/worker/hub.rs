@@ -23,7 +23,7 @@ use crate::link::poller::{Poller, Ready};
 use crate::resource::Effects;
 use crate::telemetry::let_go;
 use crate::types::limits::{FANOUT_SLICE, READ_BYTES};
-use crate::types::{Slot, WorkerCounts};
+use crate::types::{Pressure, Slot, WorkerCounts};
 
 /// Events that one wait hands out: a turn serves this many sockets at the most.
 pub(super) const EVENTS: usize = 512;
@@ -88,6 +88,10 @@ pub(super) struct Hub {
     pub(super) last_serial: u64,
     /// What was counted; the rest of it is filled in when somebody asks.
     pub(super) books: WorkerCounts,
+    /// How scarce memory is.
+    pub(super) pressure: Pressure,
+    /// What outboxes have taken in since the memory was looked at for it.
+    pub(super) grown_bytes: usize,
     /// When the supervisor is heard at the latest, though other events crowd its link out of a wait.
     pub(super) orders_due: Moment,
     /// What the last wait found, to be used again.
@@ -125,6 +129,8 @@ impl Hub {
             plain: Vec::new(),
             last_serial: 0,
             books: WorkerCounts::default(),
+            pressure: Pressure::None,
+            grown_bytes: 0,
             orders_due: Moment::START,
             ready: Vec::with_capacity(EVENTS),
         })
@@ -162,6 +168,7 @@ impl Hub {
         self.wake_due();
         self.say_farewell();
         self.write_link();
+        self.report_growth();
         self.meet_newcomers(&ready)?;
         self.ready = ready;
         Ok(self.stage_over())

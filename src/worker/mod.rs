@@ -15,6 +15,7 @@ mod handshake;
 mod hub;
 mod orders;
 mod outbox;
+mod pressure;
 mod questions;
 mod read;
 mod reload;

@@ -58,6 +58,7 @@ impl Hub {
                     self.report(Report::Counts { number, counts });
                 }
                 Order::Beat => self.beat_back(),
+                Order::Pressure(pressure) => self.feel_pressure(pressure),
                 Order::Roster { .. } | Order::WorkerLink { .. } | Order::WorkerDead { .. } => {}
             }
         }
@@ -68,6 +69,7 @@ impl Hub {
     /// and that one may have stopped or died before it came to accept.
     fn beat_back(&mut self) {
         self.report(Report::Beat);
+        self.shed();
         if matches!(self.stage, Stage::Serving) {
             self.accept();
         }
@@ -126,7 +128,6 @@ impl Hub {
             link.is_unread = true;
         }
         self.read_link();
-        self.flush_fanout(usize::MAX);
         let spread = match end {
             RoleEnd::Told => within - within / CLOSING_PART,
             RoleEnd::Alone | RoleEnd::Failed(_) => Duration::ZERO,
@@ -148,8 +149,8 @@ impl Hub {
         if due.is_empty() {
             return;
         }
-        self.flush_fanout(usize::MAX);
         for slot in due {
+            self.flush_fanout_for(slot);
             self.send_away(slot, Whom::Everybody);
         }
     }

@@ -59,6 +59,11 @@ impl Part {
     pub(super) fn kind(&self) -> Kind {
         self.kind
     }
+
+    /// How many bytes it has.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
 }
 
 /// What a part is, as far as it decides how it may be written.

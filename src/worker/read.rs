@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::clock::Moment;
 use super::close::BROKEN;
@@ -13,7 +13,7 @@ use super::connection::{CONTROL_FLOOD, Connection, Kept, Phase, Stash};
 use super::hub::Hub;
 use super::outbox::{Kind, Sent};
 use super::service::{Own, Rest};
-use super::tls::begins_handshake;
+use super::tls::{FirstWords, TOO_OLD};
 use crate::http::{Refusal, Status};
 use crate::resource::ResourceId;
 use crate::session::{Acknowledge, Message, Session, Then};
@@ -78,17 +78,15 @@ impl Hub {
         }
     }
 
-    /// Takes bytes of a connection that speaks TLS. What was in them is taken as from any other; a
-    /// peer that does not speak TLS is told so in the clear.
+    /// Takes bytes of a connection that speaks TLS. What was in them is taken as from any other.
     fn read_tls(&mut self, slot: Slot, connection: &mut Connection, arrived: &mut [u8]) {
         let was_shaking_hands = connection.is_shaking_hands();
         if let Phase::Head(heading) = &mut connection.phase
             && was_shaking_hands
             && !std::mem::replace(&mut heading.speaks_tls, true)
-            && !begins_handshake(arrived)
+            && let words @ (FirstWords::PlainText | FirstWords::OldTls) = FirstWords::of(arrived)
         {
-            connection.tls = None;
-            return self.refuse(slot, connection, &PLAIN_TEXT);
+            return self.refuse_in_the_clear(slot, connection, words);
         }
         let Some(tls) = &mut connection.tls else { return };
         let mut plain = std::mem::take(&mut self.plain);
@@ -110,6 +108,17 @@ impl Hub {
             }
         }
         self.plain = plain;
+    }
+
+    /// Tells a peer that does not speak TLS, or none that is spoken here, in its own way.
+    fn refuse_in_the_clear(&mut self, slot: Slot, connection: &mut Connection, words: FirstWords) {
+        connection.tls = None;
+        if words == FirstWords::PlainText {
+            return self.refuse(slot, connection, &PLAIN_TEXT);
+        }
+        let reason = "TLS 1.2 or 1.3 is needed";
+        info!(connection = connection.serial, status = "protocol_version", reason, "refused");
+        self.answer_and_end(slot, connection, Bytes::from_static(TOO_OLD));
     }
 
     /// Writes what TLS itself has to say.

@@ -10,13 +10,13 @@ use tracing::error;
 use super::connection::{Connection, FAULT, Phase};
 use super::hub::Hub;
 use super::outbox::Kind;
-use crate::dialect::Cast;
+use crate::dialect::{Cast, phpws};
 use crate::link::message::{Found, Question};
 use crate::resource::{
     Echo, Effect, Effects, Gomoob, Handle, Opening, Phpws, Resource, ResourceId, Resources, Who,
 };
-use crate::session::{Message, Session};
-use crate::types::{CloseReason, Content, Form, Slot};
+use crate::session::{Message, Session, Speech};
+use crate::types::{ClientClass, CloseCode, CloseReason, Content, Form, Pressure, Slot};
 use crate::websocket::write;
 
 /// The resources of a worker: the built-in ones in the order of `Kind::ALL`, then those of the
@@ -51,6 +51,21 @@ impl fmt::Debug for Services {
         write!(f, "{} resources", self.all.len())
     }
 }
+
+/// What a publisher is told when there is no memory for its publication.
+fn busy(session: &Session) -> Own {
+    match (session.speech, session.class) {
+        (Speech::Phpws, ClientClass::Web) => {
+            let mut frame = BytesMut::new();
+            write::text(&mut frame, phpws::error(BUSY_TEXT).as_bytes());
+            Own::Frame(frame)
+        }
+        _ => Own::Close(BUSY),
+    }
+}
+
+const BUSY_TEXT: &str = "The server is busy, try again later";
+const BUSY: CloseReason = CloseReason::new(CloseCode::LATER, BUSY_TEXT);
 
 /// Room for effects that is kept from one call to the next.
 const EFFECTS_KEPT: usize = 64;
@@ -173,6 +188,10 @@ impl Hub {
         for effect in effects.drain(..) {
             let mut frame = BytesMut::new();
             match effect {
+                Effect::Publish { .. } if self.pressure == Pressure::Busy => {
+                    rest.push(busy(session));
+                    continue;
+                }
                 Effect::Publish { tenant, address, form, payload } => {
                     self.uplink.publish((&tenant, &address), (form, payload.bytes(received)));
                     continue;

@@ -65,6 +65,11 @@ impl Table {
         self.connections.get_mut(slot.0 as usize)?.take()
     }
 
+    /// Looks at a connection that is in its place.
+    pub(super) fn get(&self, slot: Slot) -> Option<&Connection> {
+        self.connections.get(slot.0 as usize)?.as_deref()
+    }
+
     pub(super) fn put(&mut self, slot: Slot, connection: Box<Connection>) {
         if let Some(place) = self.connections.get_mut(slot.0 as usize) {
             *place = Some(connection);

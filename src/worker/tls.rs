@@ -34,6 +34,12 @@ const UNREAD_BYTES_MAX: usize = 64 * 1024;
 const TICKETS: usize = 1;
 /// The first byte of every TLS handshake: a record of that type (RFC 8446 §5.1).
 const HANDSHAKE_RECORD: u8 = 0x16;
+/// The type of a ClientHello, in TLS (RFC 8446 §4) and in SSL 2.0 (RFC 5246 appendix E.2).
+const CLIENT_HELLO: u8 = 1;
+/// What a ClientHello has to call its version at the least: 3.3 is TLS 1.2, and what TLS 1.3 says too.
+const MINOR_VERSION_MIN: u8 = 3;
+/// A fatal alert, `protocol_version`, in a record that every old version can read.
+pub(super) const TOO_OLD: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];
 
 /// The certificate and the versions: TLS 1.2 and 1.3, and nobody is asked for a certificate.
 ///
@@ -96,9 +102,32 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// Whether bytes that arrived can be the beginning of a TLS handshake.
-pub(super) fn begins_handshake(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&HANDSHAKE_RECORD)
+/// What the first bytes of a connection show about who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FirstWords {
+    /// TLS, or nothing that is known: rustls answers, if only by an alert.
+    Tls,
+    /// SSL, TLS 1.0 or 1.1. rustls would say `handshake_failure` to most of these, since their
+    /// ClientHello lacks more than the version.
+    OldTls,
+    /// Text: a browser on `http://` or `ws://`.
+    PlainText,
+}
+
+impl FirstWords {
+    /// Judges the bytes that arrived first.
+    pub(super) const fn of(bytes: &[u8]) -> Self {
+        match bytes {
+            [b' '..=b'~' | b'\r' | b'\n' | b'\t', ..] => Self::PlainText,
+            [0x80..=0xFF, _, CLIENT_HELLO, ..] => Self::OldTls,
+            [HANDSHAKE_RECORD, 3, _, _, _, CLIENT_HELLO, _, _, _, 3, minor, ..]
+                if *minor < MINOR_VERSION_MIN =>
+            {
+                Self::OldTls
+            }
+            _ => Self::Tls,
+        }
+    }
 }
 
 impl Tls {

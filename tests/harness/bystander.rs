@@ -18,6 +18,11 @@ impl Bystander {
     #[track_caller]
     pub fn beside(server: &Server) -> Self {
         let (publisher, receiver) = server.open_apart(&Open::web(), &Open::web());
+        Self::between(publisher, receiver)
+    }
+
+    /// Two that are connected already, and have read their `ready`.
+    pub fn between(publisher: Raw, receiver: Raw) -> Self {
         Self { publisher, receiver, count: 0 }
     }
 

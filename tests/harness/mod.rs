@@ -31,6 +31,7 @@ mod server;
 pub mod tls;
 mod tools;
 mod wait;
+pub mod watch;
 
 pub use bystander::Bystander;
 pub use folder::Folder;
@@ -40,6 +41,7 @@ pub use placement::heard_nothing;
 pub use raw::{End, Frame, Raw, socket_from};
 pub use response::Head;
 pub use running::Running;
-pub use server::{Finished, Server, Setup, run_to_end, run_to_end_with};
+pub use server::{Finished, Server, Setup, binary, run_to_end, run_to_end_with};
 pub use tools::{example, require_tool};
 pub use wait::{DEADLINE, eventually, pause};
+pub use watch::{Watch, beside_a_bystander};

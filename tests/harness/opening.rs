@@ -145,6 +145,17 @@ impl Open {
         client
     }
 
+    /// Connects and reads up to `ready`, or not, where a worker may die in the middle of it.
+    pub fn try_ready(&self, port: u16) -> Option<Raw> {
+        let mut client = Raw::connect(port);
+        client.try_send(self.request()).ok()?;
+        let head = client.read_head_or_end().ok()?;
+        if head.status() != 101 {
+            return None;
+        }
+        client.frame_or_end().ok().filter(|frame| !frame.is_close()).map(|_| client)
+    }
+
     /// Connects and reads up to `ready`.
     #[track_caller]
     pub fn ready(&self, port: u16) -> Raw {

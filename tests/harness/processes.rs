@@ -56,6 +56,15 @@ fn status_bytes(pid: u32, name: &str) -> u64 {
     kib * 1024
 }
 
+/// The time that a process has had of a processor, in hundredths of a second.
+pub fn processor_ticks(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, rest) = text.rsplit_once(") ").unwrap();
+    // The fields are counted from the state, which is the third one.
+    let fields: Vec<&str> = rest.split(' ').collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
 /// The arguments of a process, joined by blanks.
 pub fn command_line(pid: u32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

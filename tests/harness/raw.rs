@@ -174,17 +174,22 @@ impl Raw {
     /// The head of an HTTP answer.
     #[track_caller]
     pub fn read_head(&mut self) -> Head {
+        match self.read_head_or_end() {
+            Ok(head) => head,
+            Err(end) => panic!("{end:?} instead of a whole head; {}", self.waiting()),
+        }
+    }
+
+    /// The head of an HTTP answer, or how the connection ended.
+    pub fn read_head_or_end(&mut self) -> Result<Head, ReadEnd> {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let end = self.inbox.windows(4).position(|window| window == b"\r\n\r\n");
             if let Some(at) = end {
                 let text = String::from_utf8(self.take(at + 4)).unwrap();
-                return Head { text };
+                return Ok(Head { text });
             }
-            match self.read_segment(deadline.saturating_duration_since(Instant::now())) {
-                Ok(_) => {}
-                Err(end) => panic!("{end:?} instead of a whole head; {}", self.waiting()),
-            }
+            self.read_segment(deadline.saturating_duration_since(Instant::now()))?;
         }
     }
 

@@ -17,7 +17,7 @@ use super::raw::Raw;
 use super::wait::{DEADLINE, eventually};
 
 /// The binary under test: this build's, or the one that `TAGCAST_BIN` names.
-pub(super) fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     std::env::var_os("TAGCAST_BIN")
         .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_tagcast")), PathBuf::from)
 }
@@ -36,6 +36,7 @@ fn spawn_program(
         .args(arguments)
         .current_dir(folder.root())
         .env_remove("TAGCAST_BIN")
+        .env_remove("TAGCAST_AUTOBAHN")
         .env_remove("TAGCAST_REQUIRE_TOOLS")
         .envs(variables.iter().copied())
         .stdin(Stdio::null())

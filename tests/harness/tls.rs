@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
@@ -83,6 +84,16 @@ pub fn certificate_between(folder: &Folder, first: i32, last: i32) {
     let mut wanted = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
     wanted.not_before = rcgen::date_time_ymd(first, 1, 1);
     wanted.not_after = rcgen::date_time_ymd(last, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    folder.write("cert.pem", &wanted.self_signed(&key).unwrap().pem());
+    folder.write("key.pem", &key.serialize_pem());
+}
+
+/// A certificate for `localhost` and its key, valid from yesterday until a moment.
+pub fn certificate_until(folder: &Folder, last: SystemTime) {
+    let mut wanted = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    wanted.not_before = (SystemTime::now() - Duration::from_secs(24 * 3600)).into();
+    wanted.not_after = last.into();
     let key = rcgen::KeyPair::generate().unwrap();
     folder.write("cert.pem", &wanted.self_signed(&key).unwrap().pem());
     folder.write("key.pem", &key.serialize_pem());

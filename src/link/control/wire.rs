@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Newcomers, Order};
-use crate::types::{ConfigNumber, Encryption, Generation, Source};
+use crate::types::{ConfigNumber, Encryption, Generation, Pressure, Source};
 
 /// The largest message: a configuration with thousands of applications stays far below it.
 pub const CONTROL_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -32,6 +32,7 @@ enum Head {
     Quiesce(Newcomers),
     Drain { within: Duration },
     Count { number: u32 },
+    Pressure(Pressure),
     Stop,
     Beat,
 }
@@ -92,6 +93,7 @@ fn split(order: Order<OwnedFd>) -> (Head, Vec<OwnedFd>) {
     match order {
         Order::Configure { number, json } => alone(Head::Configure { number, json }),
         Order::Count { number } => alone(Head::Count { number }),
+        Order::Pressure(pressure) => alone(Head::Pressure(pressure)),
         Order::Listen(sockets) => {
             let (descriptors, sockets) = sockets.into_iter().unzip();
             (Head::Listen { sockets }, descriptors)
@@ -112,6 +114,7 @@ fn join(head: Head, descriptors: &mut VecDeque<OwnedFd>) -> io::Result<Order<Own
     Ok(match head {
         Head::Configure { number, json } => Order::Configure { number, json },
         Head::Count { number } => Order::Count { number },
+        Head::Pressure(pressure) => Order::Pressure(pressure),
         Head::Listen { sockets } => {
             let with_socket = |encryption| Ok((next()?, encryption));
             Order::Listen(sockets.into_iter().map(with_socket).collect::<io::Result<_>>()?)

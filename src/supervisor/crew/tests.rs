@@ -249,3 +249,115 @@ fn who_closes_its_clients_is_asked_nothing() {
     }
     assert_eq!(play.crew.wakes_at(), play.crew.settles_at());
 }
+
+/// Lets every worker of a running crew be restarted up to the point where the first old one is
+/// told to go.
+fn restarting() -> (Play, Vec<Effect>) {
+    let mut play = Play::running();
+    let effects = play.did(|crew, now, effects| crew.restart_workers(now, effects).unwrap());
+    (play, effects)
+}
+
+#[test]
+fn a_worker_is_told_to_go_when_its_successor_is_ready() {
+    let (mut play, effects) = restarting();
+    let old = source(0, 0);
+    assert_eq!(
+        effects,
+        [
+            Effect::Start(worker(2, 0)),
+            link(2, 0, 0),
+            Effect::Restarting { old, successor: WorkerId(2) }
+        ]
+    );
+    let quiesce = Effect::Tell(worker(0, 0), Word::Quiesce(Newcomers::Finish));
+    assert_eq!(play.reports(worker(2, 0), Report::Ready), [quiesce]);
+    let effects = play.reports(worker(0, 0), Report::Quiet);
+    assert!(matches!(effects[..], [Effect::Tell(it, Word::Drain(_))] if it == worker(0, 0)));
+    let effects = play.dies(worker(0, 0));
+    let next = Effect::Restarting { old: source(1, 0), successor: WorkerId(0) };
+    assert_eq!(
+        effects,
+        [
+            Effect::Tell(broker(0), Word::WorkerDead(old)),
+            Effect::Start(worker(0, 1)),
+            link(0, 1, 0),
+            next
+        ]
+    );
+    play.reports(worker(0, 1), Report::Ready);
+    play.reports(worker(1, 0), Report::Quiet);
+    let effects = play.dies(worker(1, 0));
+    assert_eq!(effects.last(), Some(&Effect::Restarted));
+    assert!(!play.crew.is_restarting());
+    let living: Vec<_> = play.crew.members().map(|(member, _)| member).collect();
+    assert_eq!(living, [broker(0), worker(0, 1), worker(2, 0)]);
+}
+
+#[test]
+fn a_successor_that_dies_is_replaced_and_the_old_worker_serves_until_one_is_ready() {
+    let (mut play, _) = restarting();
+    let effects = play.dies(worker(2, 0));
+    assert!(effects.contains(&Effect::Start(worker(2, 1))), "{effects:?}");
+    assert!(!effects.iter().any(|it| matches!(it, Effect::Tell(_, Word::Quiesce(_)))));
+    let effects = play.reports(worker(2, 1), Report::Ready);
+    assert_eq!(effects, [Effect::Tell(worker(0, 0), Word::Quiesce(Newcomers::Finish))]);
+}
+
+#[test]
+fn who_dies_while_it_is_replaced_gets_no_second_successor() {
+    let (mut play, _) = restarting();
+    play.dies(worker(0, 0));
+    let workers = |play: &Play| {
+        play.crew.members().filter(|(member, _)| matches!(member, Member::Worker(_))).count()
+    };
+    // Worker 2 is there for it, and worker 0 is the next one's successor.
+    assert_eq!(workers(&play), 3);
+    for _ in 0..4 {
+        for seat in 0..3 {
+            for generation in 0..3 {
+                play.reports(worker(seat, generation), Report::Ready);
+                play.reports(worker(seat, generation), Report::Quiet);
+            }
+        }
+        play.dies(worker(1, 0));
+    }
+    assert_eq!(workers(&play), 2);
+}
+
+#[test]
+fn a_worker_that_does_not_go_in_time_is_killed() {
+    let (mut play, _) = restarting();
+    play.reports(worker(2, 0), Report::Ready);
+    let (mut told, mut killed) = (0, 0);
+    for _ in 0..200 {
+        play.reports(worker(0, 0), Report::Beat);
+        for effect in play.wakes() {
+            told += usize::from(
+                matches!(effect, Effect::Tell(it, Word::Drain(_)) if it == worker(0, 0)),
+            );
+            killed += usize::from(effect == Effect::Kill(worker(0, 0)));
+            if let Effect::Tell(member, Word::Beat) = effect {
+                play.reports(member, Report::Beat);
+            }
+        }
+        if killed > 0 {
+            break;
+        }
+    }
+    assert_eq!((told, killed), (1, 1));
+}
+
+#[test]
+fn nothing_is_restarted_twice_at_a_time_or_at_the_end() {
+    let (mut play, _) = restarting();
+    let again = play.crew.restart_workers(play.now, &mut Vec::new());
+    assert_eq!(again, Err(NotNow::Restarting));
+    let effects = play.signal();
+    let told: Vec<_> = effects
+        .iter()
+        .filter(|it| matches!(it, Effect::Tell(_, Word::Quiesce(Newcomers::Refuse))))
+        .collect();
+    assert_eq!(told.len(), 3, "{effects:?}");
+    assert_eq!(play.crew.restart_workers(play.now, &mut Vec::new()), Err(NotNow::Ending));
+}

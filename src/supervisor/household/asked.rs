@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::{Household, now};
 use crate::link::control::Order;
-use crate::operator::{Answer, Configuration, Process, Request, Stage, Status};
+use crate::operator::{Answer, Configuration, Memory, Process, Request, Stage, Status};
+use crate::supervisor::ceiling::resident_bytes;
 use crate::supervisor::child::Handle;
 use crate::supervisor::control_socket::{Asked, Asker};
 use crate::supervisor::crew::{Effect, Member};
@@ -13,8 +14,6 @@ use crate::types::{Counts, Source, WorkerId};
 
 /// How long a process may take to say what it has counted.
 const COUNT_WAIT: Duration = Duration::from_secs(1);
-/// Bytes of a page of memory.
-const PAGE_BYTES: u64 = 4096;
 
 /// Who is to be answered when.
 #[derive(Debug, Default)]
@@ -150,6 +149,11 @@ impl Household {
             pid: std::process::id(),
             stage: self.stage(),
             uptime_s: seconds_since(self.started_at),
+            memory: self.memory.ceiling.map(|ceiling| Memory {
+                used_bytes: self.memory.used,
+                ceiling_bytes: ceiling,
+                pressure: self.memory.pressure,
+            }),
             listen: self.prepared.listeners.urls().map(|url| url.to_string()).collect(),
             configuration: Configuration {
                 number: self.prepared.number.0,
@@ -176,12 +180,6 @@ impl Household {
 
 fn seconds_since(moment: Instant) -> u64 {
     now().saturating_duration_since(moment).as_secs()
-}
-
-/// The second number of `/proc/PID/statm`, in pages (proc(5)).
-fn resident_bytes(pid: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    text.split(' ').nth(1)?.parse::<u64>().ok().map(|pages| pages * PAGE_BYTES)
 }
 
 /// Since Linux 6.2 the folder's size says it; before, its entries are counted.

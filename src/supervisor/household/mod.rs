@@ -1,6 +1,7 @@
 //! `tagcast serve`: the crew as processes.
 
 mod asked;
+mod memory;
 mod reload;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use self::asked::Askers;
+use self::memory::Memory;
 use self::reload::Reloading;
 use super::child::{self, Death, Event, Handle};
 use super::control_socket::ControlSocket;
@@ -23,7 +25,7 @@ use crate::config::{self, Loaded, LogSettings};
 use crate::link::control::{Order, Report};
 use crate::link::transport::unix_pair;
 use crate::telemetry::{Console, LogFile, Sink, SinkSettings, log_panics, log_to};
-use crate::types::{Generation, Source};
+use crate::types::{Generation, Pressure, Source};
 
 /// Reports and deaths that wait for the supervisor; children's tasks wait when it is full.
 const EVENTS_MAX: usize = 1024;
@@ -73,6 +75,7 @@ struct Household {
     source: config::Source,
     reloading: Reloading,
     askers: Askers,
+    memory: Memory,
     started_at: Instant,
     crew: Crew,
     children: BTreeMap<Member, Handle>,
@@ -107,6 +110,7 @@ impl Household {
             source,
             reloading: Reloading::default(),
             askers: Askers::default(),
+            memory: Memory::default(),
             started_at: now(),
             crew,
             children: BTreeMap::new(),
@@ -116,6 +120,7 @@ impl Household {
         };
         let mut effects = Vec::new();
         let mut alive = Alive::new();
+        household.watch_memory();
         household.crew.start(now(), &mut effects);
         while household.carry_out(&mut effects) == Course::On {
             let wake = household.wakes_at();
@@ -131,6 +136,7 @@ impl Household {
             }
             household.look_at_counts();
             household.look_at_reload();
+            household.look_at_memory();
         }
         household.askers.tell_ended();
         control.finish().await;
@@ -140,7 +146,12 @@ impl Household {
     }
 
     fn wakes_at(&self) -> Option<Instant> {
-        let moments = [self.crew.wakes_at(), self.askers.wakes_at(), self.reloading.wakes_at()];
+        let moments = [
+            self.crew.wakes_at(),
+            self.askers.wakes_at(),
+            self.reloading.wakes_at(),
+            self.memory.wakes_at(),
+        ];
         moments.into_iter().flatten().min()
     }
 
@@ -160,6 +171,7 @@ impl Household {
             Event::Reported(member, Report::Configured { number }) => {
                 self.confirmed(member, number);
             }
+            Event::Reported(_, Report::Grown) => self.memory.look_soon(),
             Event::Reported(member, report) => {
                 self.crew.reported(member, report, now(), effects);
             }
@@ -237,6 +249,9 @@ impl Household {
             handle.order(Order::Listen(sockets));
         }
         self.children.insert(member, handle);
+        if self.memory.pressure != Pressure::None {
+            self.tell_pressure(member);
+        }
         while self.logs.try_join_next().is_some() {}
         Ok(())
     }

@@ -56,6 +56,31 @@ fn neighbours_for_the_same_clients_are_joined_and_each_sender_is_left_out_of_its
 }
 
 #[test]
+fn who_is_served_out_of_turn_hears_all_of_it_once_and_in_order() {
+    let mut fanout = Fanout::default();
+    fanout.take_sets(ToWorker::Batch).unwrap();
+    fanout.take_sets(named(0, &[1, 2, 3])).unwrap();
+    fanout.deliver(deliver(set(0, None), "a")).unwrap();
+    fanout.deliver(deliver(Target::One(Slot(3)), "b")).unwrap();
+    fanout.deliver(deliver(set(0, Some(3)), "c")).unwrap();
+    fanout.deliver(deliver(set(0, None), "d")).unwrap();
+    assert_eq!(written(&mut fanout, 1), BTreeMap::from([(1, vec![b"a".to_vec()])]));
+    fanout.deliver(deliver(Target::One(Slot(3)), "e")).unwrap();
+    let mut heard = Vec::new();
+    fanout.write_for(Slot(3), |slot, batch| {
+        assert_eq!(slot, Slot(3));
+        let frames = batch.frames_for(slot, Dialect::Phpws);
+        heard.extend(frames.each().flat_map(|frame| frame[2..].to_vec()));
+    });
+    assert_eq!(String::from_utf8(heard).unwrap(), "abde");
+    fanout.write_for(Slot(3), |_, _| panic!("nothing is left for it"));
+    let rest = written(&mut fanout, usize::MAX);
+    assert_eq!(rest.keys().copied().collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(rest[&1].concat(), b"cd");
+    assert_eq!(rest[&2].concat(), b"acd");
+}
+
+#[test]
 fn a_mixture_of_addresses_in_one_turn_reaches_each_client_in_order() {
     let mut fanout = Fanout::default();
     fanout.take_sets(named(0, &[1, 2])).unwrap();

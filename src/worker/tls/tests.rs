@@ -165,3 +165,16 @@ fn a_handshake_message_that_never_ends_is_not_held_for_ever() {
     let mut longer = [0x16, 3, 1, 0, 4, 1, 0xff, 0xff, 0xff];
     ours.open(&mut longer, &mut Vec::new()).unwrap_err();
 }
+
+#[test]
+fn first_words_tell_text_and_old_versions_from_what_rustls_is_to_judge() {
+    let hello = |minor| [0x16, 3, 1, 0, 50, 1, 0, 0, 46, 3, minor, 0];
+    let old: [&[u8]; 4] = [&hello(0), &hello(1), &hello(2), &[0x80, 46, 1, 0, 2]];
+    let text: [&[u8]; 3] = [b"GET / HTTP/1.1", b"\r\n", b"x"];
+    let tls: [&[u8]; 6] =
+        [&hello(3), &hello(4), &hello(0)[..10], &[0x15, 3, 1], &[0x80, 46], &[0, 1, 2]];
+    assert!(old.iter().all(|bytes| FirstWords::of(bytes) == FirstWords::OldTls));
+    assert!(text.iter().all(|bytes| FirstWords::of(bytes) == FirstWords::PlainText));
+    assert!(tls.iter().all(|bytes| FirstWords::of(bytes) == FirstWords::Tls));
+    assert_eq!(FirstWords::of(&[]), FirstWords::Tls);
+}

@@ -1,0 +1,84 @@
+//! What a reload comes to, without a server.
+
+use super::*;
+use crate::config::{Application, Secret, Source, load};
+
+fn loaded(flags: &[(&str, &str)]) -> Loaded {
+    let flags = flags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let folder = std::env::temp_dir().join("tagcast-no-such-folder");
+    load(&Source { flags: flags.collect(), folder, ..Source::default() }).unwrap()
+}
+
+fn said(former: &Loaded, fresh: Loaded) -> Vec<String> {
+    former.reload(fresh).unwrap().changes.iter().map(ToString::to_string).collect()
+}
+
+fn application(key: &str, secret: &str) -> Application {
+    Application {
+        key: key.to_owned(),
+        secret: Secret::new(secret.to_owned()),
+        authorize_open: true,
+        client_publish: false,
+        tenant: None,
+    }
+}
+
+#[test]
+fn what_is_written_otherwise_and_means_the_same_is_a_change_of_words_only() {
+    let former = loaded(&[("maxMessage", "1M")]);
+    let reload = former.reload(loaded(&[("maxMessage", "1048576")])).unwrap();
+    assert_eq!(reload.loaded.config.limits, former.config.limits);
+    assert_eq!(said(&former, loaded(&[("maxMessage", "1M")])), Vec::<String>::new());
+}
+
+#[test]
+fn a_default_that_is_written_out_is_no_change() {
+    let former = loaded(&[]);
+    assert_eq!(said(&former, loaded(&[("pingInterval", "20s")])), Vec::<String>::new());
+}
+
+#[test]
+fn what_needs_a_restart_stays_and_is_said_each_time() {
+    let former = loaded(&[("workers", "2"), ("phpws.uuid", "signed")]);
+    let fresh = || loaded(&[("workers", "3"), ("phpws.uuid", "plain"), ("pingInterval", "5s")]);
+    let reload = former.reload(fresh()).unwrap();
+    let config = &reload.loaded.config;
+    assert_eq!((config.workers, config.phpws.uuid), (2, former.config.phpws.uuid));
+    assert_eq!(config.limits.ping_interval.as_secs(), 5);
+    let waits =
+        ["needs a restart: workers: 2 -> 3", "needs a restart: phpws.uuid: signed -> plain"];
+    assert_eq!(said(&reload.loaded, fresh()), waits);
+}
+
+#[test]
+fn applications_are_named_and_their_secrets_are_not() {
+    let with = |list: Vec<Application>| {
+        let mut loaded = loaded(&[]);
+        loaded.config.applications = Some(Applications { list, anonymous: None });
+        loaded
+    };
+    let former = with(vec![application("a", "one-secret"), application("b", "two-secret")]);
+    let fresh = with(vec![application("b", "new-secret"), application("c", "three-secret")]);
+    let said = said(&former, fresh);
+    assert_eq!(
+        said,
+        [
+            "changed: application `b`: another secret",
+            "changed: application `c`: added",
+            "changed: application `a`: removed"
+        ]
+    );
+}
+
+#[test]
+fn a_secret_of_the_configuration_is_never_shown() {
+    let key = |digit: &str| digit.repeat(64);
+    let with = |key: String| {
+        let variables = vec![("TAGCAST_UUID_KEY".to_owned(), key)];
+        let folder = std::env::temp_dir().join("tagcast-no-such-folder");
+        load(&Source { variables, folder, ..Source::default() }).unwrap()
+    };
+    let (former, fresh) = (with(key("a")), with(key("b")));
+    assert!(!format!("{:?}", former.values).contains("aaaa"));
+    assert_eq!(said(&former, fresh), ["needs a restart: uuidKey: (secret) -> (secret)"]);
+}
