@@ -9,7 +9,7 @@
 
 mod harness;
 
-use harness::{DEADLINE, Folder, Open, Raw, Server, Setup, broadcast, eventually};
+use harness::{DEADLINE, Folder, Open, Raw, Server, Setup, broadcast, eventually, frames};
 use rustix::process::Signal;
 
 const FAILURE: i32 = 1;
@@ -255,4 +255,22 @@ fn an_application_that_moves_to_another_tenant_takes_nobody_along() {
     shop.text(broadcast("in the shop"));
     shop.expect_next();
     again.expect_silence();
+}
+
+#[test]
+fn a_keepalive_that_is_switched_off_is_silent_from_then_on() {
+    let server = Setup::new().ini("pingInterval = 600ms\n[phpws]\nphpKeepalive = 200ms").start();
+    let mut page = server.open(&Open::web());
+    let mut script = server.open(&Open::php().ident("script"));
+    assert_eq!(script.frame().first, frames::FIN | frames::PING);
+    ini(&server, "pingInterval = 600ms\n[phpws]\nphpKeepalive = 0");
+    reload(&server);
+    script.send(frames::ping("now"));
+    while script.frame().first != frames::FIN | frames::PONG {}
+    // The page's pings are the clock: between two of them the script's would have come.
+    for _ in 0..2 {
+        let ping = page.frame();
+        page.send(frames::masked(frames::FIN | frames::PONG, &ping.payload));
+    }
+    script.expect_silence();
 }

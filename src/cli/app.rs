@@ -98,7 +98,7 @@ fn explain(file: &Path, new: &NewApplication) {
         "key:    {key}
 secret: {secret}
 
-Added to {file}. Restart the server to use it.
+Added to {file}. `tagcast reload` makes a running server use it.
 The secret belongs into backends, never into a page; it is shown here only.
 
 Open a connection:

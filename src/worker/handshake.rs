@@ -183,8 +183,10 @@ impl Hub {
             Sign::Ping if !self.settings.ping_every.is_zero() => {
                 self.now.after(self.settings.ping_every)
             }
-            Sign::KeepAlive => self.now.after(self.settings.php_keepalive),
-            Sign::Ping | Sign::Kernel => Moment::NEVER,
+            Sign::KeepAlive if !self.settings.php_keepalive.is_zero() => {
+                self.now.after(self.settings.php_keepalive)
+            }
+            Sign::Ping | Sign::KeepAlive | Sign::Kernel => Moment::NEVER,
         }
     }
 

@@ -52,7 +52,7 @@ impl Hub {
         match access.renew(&former.rules.access, &session.tenant, session.ground) {
             Ok(grant) => {
                 (session.right, session.ground) = (grant.right, grant.ground);
-                if former.ping_every != self.settings.ping_every && connection.is_open() {
+                if former.beats() != self.settings.beats() && connection.is_open() {
                     connection.next_beat = self.first_beat(connection.sign);
                 }
                 Outcome::Kept

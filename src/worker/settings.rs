@@ -50,6 +50,11 @@ pub(super) enum Page {
 }
 
 impl Settings {
+    /// When clients hear from us though nobody publishes.
+    pub(super) fn beats(&self) -> (Duration, Duration) {
+        (self.ping_every, self.php_keepalive)
+    }
+
     /// What a client of a class may send.
     pub(super) fn messages(&self, class: ClientClass) -> MessageLimits {
         let lone_continuation = match class {

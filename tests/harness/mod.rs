@@ -38,7 +38,7 @@ pub use folder::Folder;
 pub use opening::{KEY, Open};
 pub use packets::{NEXT, broadcast, echo, feedback_to, feedback_to_ident};
 pub use placement::heard_nothing;
-pub use raw::{End, Frame, Raw};
+pub use raw::{End, Frame, Raw, socket_from};
 pub use response::Head;
 pub use running::Running;
 pub use server::{Finished, Server, Setup, binary, run_to_end, run_to_end_with};

@@ -56,6 +56,15 @@ pub struct Raw {
     pub uuid: String,
 }
 
+/// A socket that comes from another loopback address.
+pub fn socket_from(source: &str, port: u16) -> TcpStream {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
+    bind(&socket, &SocketAddr::new(source.parse().unwrap(), 0)).unwrap();
+    connect(&socket, &SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
+    socket.into()
+}
+
 impl Raw {
     /// Connects to a port of this machine.
     pub fn connect(port: u16) -> Self {
@@ -64,11 +73,7 @@ impl Raw {
 
     /// Connects from another loopback address.
     pub fn connect_from(source: &str, port: u16) -> Self {
-        let flags = SocketFlags::CLOEXEC;
-        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
-        bind(&socket, &SocketAddr::new(source.parse().unwrap(), 0)).unwrap();
-        connect(&socket, &SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
-        Self::over(socket.into())
+        Self::over(socket_from(source, port))
     }
 
     /// Speaks over a stream that is there already.

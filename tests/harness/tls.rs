@@ -130,9 +130,14 @@ impl Raw {
     /// Connects inside TLS as a client that may have been here before.
     #[track_caller]
     pub fn connect_tls_as(client: &Arc<ClientConfig>, port: u16) -> Self {
+        Self::tls_over(client, TcpStream::connect(("127.0.0.1", port)).unwrap())
+    }
+
+    /// Speaks TLS over a stream that is there already.
+    #[track_caller]
+    pub fn tls_over(client: &Arc<ClientConfig>, mut socket: TcpStream) -> Self {
         let name = ServerName::try_from("localhost").unwrap();
         let mut connection = ClientConnection::new(Arc::clone(client), name).unwrap();
-        let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
         socket.set_nodelay(true).unwrap();
         while connection.is_handshaking() {
             connection.complete_io(&mut socket).unwrap();
