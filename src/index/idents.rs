@@ -48,13 +48,11 @@ impl Idents {
     }
 
     /// Every ident with its tenant.
-    #[cfg(any(test, debug_assertions))]
     pub(super) fn tenants(&self) -> impl Iterator<Item = (NameId, NameId)> {
         self.names.iter().map(|(id, name, ())| (id, name.tenant_id()))
     }
 
     /// Every ident with each of its clients.
-    #[cfg(any(test, debug_assertions))]
     pub(super) fn order(&self) -> &BTreeSet<(NameId, JoinNumber, Place)> {
         &self.order
     }

@@ -50,7 +50,6 @@ impl<'a> Name<'a> {
     }
 
     /// The tenant it is in.
-    #[cfg(any(test, debug_assertions))]
     pub(super) fn tenant_id(self) -> NameId {
         self.tenant
     }
@@ -187,7 +186,6 @@ impl<V> Names<V> {
     }
 
     /// Every name with its id and what it stands for.
-    #[cfg(any(test, debug_assertions))]
     pub(super) fn iter(&self) -> impl Iterator<Item = (NameId, Name<'_>, &V)> {
         self.ids.iter().filter_map(|Known { id, .. }| {
             known(&self.records, *id).map(|record| (*id, record.name(), &record.value))

@@ -152,7 +152,6 @@ impl Places {
     }
 
     /// Every client with its place.
-    #[cfg(any(test, debug_assertions))]
     pub(super) fn iter(&self) -> impl Iterator<Item = (Place, &Entry)> {
         self.seats.iter().flat_map(|(worker, seat)| {
             seat.pages.iter().flat_map(|page| {

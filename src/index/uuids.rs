@@ -49,7 +49,6 @@ impl Uuids {
     }
 
     /// How many there are.
-    #[cfg(any(test, debug_assertions))]
     pub(super) fn len(&self) -> usize {
         self.known.len()
     }
