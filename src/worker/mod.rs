@@ -12,7 +12,7 @@ mod fanout;
 mod handshake;
 mod hub;
 mod orders;
-mod outbox;
+pub mod outbox;
 mod questions;
 mod read;
 mod roster;
@@ -30,6 +30,7 @@ mod window;
 
 use std::io;
 
+pub use self::clock::Moment;
 use self::hub::{Hub, Next};
 use self::service::Services;
 use self::settings::Settings;

@@ -17,8 +17,10 @@ use super::tls::Tls;
 const PARTS_MAX: usize = 64;
 
 /// What waits to be written to one socket.
+///
+/// It is a shell around one socket, and public so that sequences of operations can be tried on it.
 #[derive(Debug)]
-pub(super) struct Outbox {
+pub struct Outbox {
     parts: VecDeque<Part>,
     /// What TLS holds of a part that was taken out, while the socket is full.
     sealed: Option<Kind>,
@@ -36,7 +38,7 @@ pub(super) struct Part {
 
 /// What a part is, as far as it decides how it may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// The answer to the handshake: what follows it waits for `readyGap`.
     Head,
     /// `next` or `ready`: a client in lock-step waits for exactly this frame.
@@ -78,7 +80,7 @@ pub(super) enum Line<'a> {
 
 /// What flushing came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flushed {
+pub enum Flushed {
     /// Nothing is left.
     Empty,
     /// The socket is full.
@@ -92,15 +94,21 @@ pub(super) enum Flushed {
 }
 
 impl Outbox {
-    pub(super) fn new(now: Moment) -> Self {
+    /// An empty one; the moment counts as the last in which the socket took something.
+    #[must_use]
+    pub fn new(now: Moment) -> Self {
         Self { parts: VecDeque::new(), sealed: None, bytes: 0, moved_at: now }
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    /// How many bytes wait.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
@@ -109,7 +117,8 @@ impl Outbox {
         self.moved_at
     }
 
-    pub(super) fn push(&mut self, bytes: Bytes, kind: Kind, now: Moment) {
+    /// Adds what is to leave last.
+    pub fn push(&mut self, bytes: Bytes, kind: Kind, now: Moment) {
         if self.parts.is_empty() {
             self.moved_at = now;
         }
@@ -118,7 +127,7 @@ impl Outbox {
     }
 
     /// Keeps only what was begun: the rest would come too late for a client that is thrown out.
-    pub(super) fn truncate(&mut self) {
+    pub fn truncate(&mut self) {
         self.parts.truncate(1);
         self.bytes = self.parts.iter().map(|part| part.bytes.len()).sum();
     }
@@ -136,7 +145,8 @@ impl Outbox {
         }
     }
 
-    fn flush_plain(&mut self, socket: &OwnedFd, now: Moment) -> Flushed {
+    /// Writes as much as a plain socket takes, in as few writes as the parts allow.
+    pub fn flush_plain(&mut self, socket: &OwnedFd, now: Moment) -> Flushed {
         while let Some(front) = self.parts.front() {
             let ends = front.kind == Kind::Close;
             let sent = if ends || self.parts.len() == 1 {
@@ -205,7 +215,8 @@ impl Outbox {
         }
     }
 
-    fn flush_one_plain(&mut self, socket: &OwnedFd, now: Moment) -> (Flushed, Option<Kind>) {
+    /// Writes the front part alone to a plain socket; tells its kind once all of it was taken.
+    pub fn flush_one_plain(&mut self, socket: &OwnedFd, now: Moment) -> (Flushed, Option<Kind>) {
         let Some(front) = self.parts.front() else { return (Flushed::Empty, None) };
         let kind = front.kind;
         match send_now(socket, &front.bytes) {
