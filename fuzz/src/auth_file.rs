@@ -1,9 +1,6 @@
 //! `auth.yml`: applications that let in who proves to be one and nobody else, or findings that say
 //! where and what and repeat no secret.
 
-use std::path::PathBuf;
-use std::sync::OnceLock;
-
 use tagcast::auth::Access;
 use tagcast::config::{
     Applications, AuthorizeOpen, Finding, Findings, NewApplication, Secret, Source,
@@ -11,24 +8,17 @@ use tagcast::config::{
 };
 use tagcast::types::{Credentials, Tenant};
 
-use super::findings::is_well_formed;
-use super::scratch;
-
-static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+use super::findings::{Written, is_well_formed};
+use super::scratch::Scratch;
 
 /// The text is the file.
 pub fn run(data: &[u8]) {
-    let folder = scratch::folder(&FOLDER, "auth");
-    let file = folder.join("auth.yml");
-    std::fs::write(&file, data).expect("a file");
-    let source = Source {
-        folder: folder.to_owned(),
-        flags: vec![("listen".to_owned(), "ws://127.0.0.1:8094".to_owned())],
-        ..Source::default()
-    };
+    let scratch = Scratch::new("auth");
+    let files = [Written::new(scratch.write("auth.yml", data), data)];
+    let source = Source { folder: scratch.folder().to_owned(), ..Source::default() };
     let text = String::from_utf8_lossy(data);
     let well_formed = |finding: &Finding| {
-        is_well_formed(finding, &[(file.as_path(), data)]);
+        is_well_formed(finding, &files);
         let shown = finding.to_string();
         for secret in secrets(&text) {
             assert!(!shown.contains(secret), "{shown}");

@@ -1,11 +1,12 @@
 //! Messages of a link: bytes are a message or an error, however they were cut; what is written is
-//! read as it was.
+//! read as it was, and what was read is written as it was.
 
 use std::fmt::Debug;
 
 use bytes::{Bytes, BytesMut};
 use tagcast::link::codec::{Inbox, Malformed, Wire, encode_publish};
 use tagcast::link::message::{ToBroker, ToWorker};
+use tagcast::types::Recipients;
 
 use super::choices::{Choices, pieces};
 
@@ -28,6 +29,36 @@ pub fn run(data: &[u8]) {
             }
         }
         _ => drop(body::<ToWorker>(choices.0)),
+    }
+}
+
+/// A message that can be written in more than one way only where it holds a set or tags.
+trait Canonical {
+    /// Whether it can be written in one way only.
+    fn is_canonical(&self) -> bool;
+}
+
+impl Canonical for ToWorker {
+    fn is_canonical(&self) -> bool {
+        !matches!(self, Self::Set { .. })
+    }
+}
+
+impl Canonical for ToBroker {
+    fn is_canonical(&self) -> bool {
+        match self {
+            Self::Announce { client, .. } | Self::Join { client, .. } => client.tags.is_empty(),
+            Self::Retag { tags, .. } => tags.is_empty(),
+            Self::Ask { question, .. } => question.query.is_empty(),
+            Self::Publish { publication, .. } => match &publication.address.recipients {
+                Recipients::First { .. } => true,
+                Recipients::Matching(query) => query.is_empty(),
+            },
+            Self::Hello { .. }
+            | Self::Seen { .. }
+            | Self::Announced { .. }
+            | Self::Leave { .. } => true,
+        }
     }
 }
 
@@ -56,7 +87,7 @@ fn read<M: Wire>(segments: &[&[u8]]) -> (Vec<M>, Result<(), Malformed>) {
     (messages, Ok(()))
 }
 
-fn body<M: Wire + PartialEq + Debug>(bytes: &[u8]) -> Option<M> {
+fn body<M: Wire + Canonical + PartialEq + Debug>(bytes: &[u8]) -> Option<M> {
     let shared = Bytes::copy_from_slice(bytes);
     let beyond = M::decode(&shared, 0..bytes.len() + 1);
     assert_eq!(beyond, Err(Malformed::Short));
@@ -70,6 +101,7 @@ fn body<M: Wire + PartialEq + Debug>(bytes: &[u8]) -> Option<M> {
     let mut written = BytesMut::new();
     message.encode(&mut written);
     assert_eq!(written[..4], (written.len() as u32 - 4).to_le_bytes());
+    assert!(!message.is_canonical() || written[4..] == *bytes, "{message:?}");
     let written = written.freeze();
     assert_eq!(M::decode(&written, 4..written.len()).as_ref(), Ok(&message));
     Some(message)

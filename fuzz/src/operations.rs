@@ -24,7 +24,7 @@ use self::speaker::Speaker;
 use super::choices::Choices;
 
 /// More than these show nothing new, and cost time.
-const STEPS_MAX: usize = 200;
+const STEPS_MAX: usize = 100;
 /// To look at everything costs more than many steps do.
 const STEPS_UNLOOKED: usize = 16;
 const WORKERS: [u16; 3] = [0, 1, 40];
@@ -64,8 +64,8 @@ impl World {
             4 | 5 => self.leave(any_place(choices)),
             6 => self.retag(choices),
             7 => match choices.below(4) {
-                0 => self.remove_worker(WorkerId(choices.of(&WORKERS))),
-                _ => self.crowd(choices),
+                0 if !self.audience.is_crowded() => self.crowd(choices),
+                _ => self.remove_worker(WorkerId(choices.of(&WORKERS))),
             },
             8 | 9 => {
                 let (tenant, address) = (any_tenant(choices), any_address(choices));

@@ -9,11 +9,18 @@ use tagcast::types::{
 #[derive(Default)]
 pub struct Audience(Vec<(Place, JoinNumber, Client)>);
 
+/// With so many clients more would take time, and show nothing new.
+const CROWD: usize = 60;
+
 pub fn place(worker: u16, slot: u32) -> Place {
     Place { worker: WorkerId(worker), slot: Slot(slot) }
 }
 
 impl Audience {
+    pub fn is_crowded(&self) -> bool {
+        self.0.len() >= CROWD
+    }
+
     pub fn join(
         &mut self,
         place: Place,
@@ -24,7 +31,7 @@ impl Audience {
         if self.0.iter().any(|(taken, ..)| *taken == place) {
             return Err(JoinError::PlaceTaken { place });
         }
-        if self.0.iter().any(|(_, _, known)| (&known.uuid, &known.tenant) == (uuid, tenant)) {
+        if self.0.iter().any(|(_, _, it)| it.uuid == *uuid && it.tenant == *tenant) {
             return Err(JoinError::UuidKnown { uuid: *uuid });
         }
         self.0.push((place, number, client.clone()));
