@@ -79,8 +79,10 @@ pub(super) fn load(path: &Path, wanted: Wanted) -> Read {
 
 /// Checks the text of a file.
 pub(super) fn check_text(path: &Path, text: &str) -> Read {
+    // The parser says the line behind the last one where the text ends too early.
+    let last = text.lines().count().max(1);
     let place = |line: Option<usize>| match line {
-        Some(line) => Place::Line(path.to_owned(), line),
+        Some(line) => Place::Line(path.to_owned(), line.min(last)),
         None => Place::File(path.to_owned()),
     };
     let broken = |line, why: &str, right: &str| {

@@ -294,7 +294,7 @@ fn admission(given: &mut Given<'_>) -> Admission {
 fn ranges(text: &str) -> Result<Vec<IpRange>, Fault> {
     let right = "use addresses like 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32, with commas";
     let range = |item: &str| {
-        let what = || Fault::new(format!("holds `{item}`, which is no address"), right);
+        let what = || Fault::new(format!("holds `{}`, which is no address", visible(item)), right);
         IpRange::parse(item).ok_or_else(what)
     };
     if is_absent(text) { Ok(Vec::new()) } else { value::list(text).map(range).collect() }

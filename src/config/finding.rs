@@ -54,7 +54,8 @@ impl Fault {
 
 impl Finding {
     pub(crate) fn new(place: Place, key: &str, fault: Fault) -> Self {
-        Self { place, key: visible(key), what: fault.what, right: fault.right }
+        let Fault { what, right } = fault;
+        Self { place, key: visible(key), what: printable(what), right: printable(right) }
     }
 
     /// A finding about a value: the value as it was written stands before what is wrong with it.
@@ -97,8 +98,8 @@ impl fmt::Display for Place {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => to.write_str("default"),
-            Self::File(file) => write!(to, "{}", file.display()),
-            Self::Line(file, line) => write!(to, "{}:{line}", file.display()),
+            Self::File(file) => to.write_str(&shown(file)),
+            Self::Line(file, line) => write!(to, "{}:{line}", shown(file)),
             Self::Variable(name) => to.write_str(name),
             Self::Flag => to.write_str("flag"),
             Self::Running => to.write_str("the running server"),
@@ -136,6 +137,16 @@ pub(crate) fn visible(text: &str) -> String {
     if text.chars().nth(SHOWN_MAX).is_some() { format!("{shown}…") } else { shown }
 }
 
+fn shown(file: &std::path::Path) -> String {
+    printable(file.display().to_string())
+}
+
+/// A text that may be put on a terminal, however long: what a list or a path brings into a sentence
+/// has not been looked at.
+fn printable(text: String) -> String {
+    if text.contains(char::is_control) { text.chars().flat_map(escaped).collect() } else { text }
+}
+
 fn escaped(letter: char) -> Box<dyn Iterator<Item = char>> {
     if letter.is_control() {
         Box::new(letter.escape_debug())
@@ -157,6 +168,10 @@ mod tests {
             finding.to_string(),
             "websock.ini:12: workers: `a\\u{1b}[31m\\nb` is not a number; use 1 to 256"
         );
+        let place = Place::File("a\tb.yml".into());
+        let fault = Fault::new("holds `a\tb`", "use \u{1b}");
+        let finding = Finding::new(place, "", fault);
+        assert_eq!(finding.to_string(), "a\\tb.yml: holds `a\\tb`; use \\u{1b}");
         assert_eq!(visible(&"é".repeat(100)).chars().count(), SHOWN_MAX + 1);
     }
 }

@@ -1,6 +1,6 @@
 //! What a value may look like: durations, sizes, counts, switches, choices, lists, keys.
 
-use super::finding::Fault;
+use super::finding::{Fault, visible};
 use std::fmt;
 use std::time::Duration;
 
@@ -191,7 +191,7 @@ pub(crate) fn origins(text: &str) -> Result<Vec<String>, Fault> {
             || (!scheme.is_empty()
                 && !host.is_empty()
                 && !host.contains(['/', '?', '#', '@', ' ']));
-        let what = || Fault::new(format!("holds `{item}`, which is no origin"), right);
+        let what = || Fault::new(format!("holds `{}`, which is no origin", visible(item)), right);
         is_known.then(|| item.to_ascii_lowercase()).ok_or_else(what)
     };
     let is_none = text.trim().eq_ignore_ascii_case("none");

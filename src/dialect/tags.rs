@@ -3,6 +3,7 @@
 //! The error texts are those that Gomoob's users know.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Deserialize;
@@ -18,7 +19,7 @@ use crate::types::{Tag, Tags};
 pub fn of_opening(text: &str) -> Result<Tags, Cow<'static, str>> {
     let not_an_array = "The 'tags' URL parameter is not a JSON array !";
     let members = read(text).ok_or(not_an_array)?;
-    tags(members, |name| format!("The '{name}' tag is not an integer or a string !"))
+    tags(&members, |name| format!("The '{name}' tag is not an integer or a string !"))
 }
 
 /// The tags of a request, which its recipients must carry.
@@ -28,7 +29,7 @@ pub fn of_opening(text: &str) -> Result<Tags, Cow<'static, str>> {
 /// What is wrong, for the Close frame.
 pub fn of_request(text: &str) -> Result<Tags, Cow<'static, str>> {
     let members = read(text).ok_or("The 'tags' property is not an array !")?;
-    tags(members, |name| {
+    tags(&members, |name| {
         format!("The tag named '{name}' has a value which is not an integer or a string !")
     })
 }
@@ -46,18 +47,31 @@ fn read(text: &str) -> Option<Vec<Member<'_>>> {
 }
 
 fn tags(
-    members: Vec<Member<'_>>,
+    members: &[Member<'_>],
     wrong_value: impl Fn(&str) -> String,
 ) -> Result<Tags, Cow<'static, str>> {
-    let tag = |(name, value): Member<'_>| {
-        if is_integer(&name) {
+    let tag = |(name, value): &Member<'_>| {
+        if is_integer(name) {
             return Err(Cow::Owned(format!("The tag name '{name}' is not a string !")));
         }
-        let value = value.ok_or_else(|| Cow::Owned(wrong_value(&name)))?;
-        Tag::new(&name, &value).map_err(|error| Cow::Owned(error.to_string()))
+        let value = value.as_ref().ok_or_else(|| Cow::Owned(wrong_value(name)))?;
+        Tag::new(name, value).map_err(|error| Cow::Owned(error.to_string()))
     };
-    let tags: Vec<Tag> = members.into_iter().map(tag).collect::<Result<_, _>>()?;
+    let all = members.iter().map(tag).collect::<Result<Vec<Tag>, _>>();
+    let tags = match all {
+        Ok(tags) => tags,
+        Err(_) => last_of_each(members).into_iter().map(tag).collect::<Result<_, _>>()?,
+    };
     Tags::new(tags).map_err(|error| Cow::Owned(error.to_string()))
+}
+
+/// The members that PHP would see: of those with one name it has the last alone, so that what is
+/// wrong with another one is not wrong.
+fn last_of_each<'m, 'a>(members: &'m [Member<'a>]) -> Vec<&'m Member<'a>> {
+    let mut seen = HashSet::new();
+    let mut last: Vec<_> = members.iter().rev().filter(|(name, _)| seen.insert(name)).collect();
+    last.reverse();
+    last
 }
 
 /// Whether PHP would make an integer of this array key.
@@ -167,6 +181,9 @@ mod tests {
     fn integers_and_their_texts_are_one_value() {
         let tags = of_opening(r#"{"b":12,"a":"x","c":"012","b":-3}"#).unwrap();
         assert_eq!(pairs(&tags), [("a", "x"), ("b", "-3"), ("c", "012")]);
+        let tags = of_opening(r#"{"a":[1],"b":1,"a":"x"}"#).unwrap();
+        assert_eq!(pairs(&tags), [("a", "x"), ("b", "1")]);
+        assert!(of_opening(r#"{"a":"x","a":[1]}"#).is_err());
         assert!(of_opening("{}").unwrap().is_empty() && of_opening(" [] ").unwrap().is_empty());
     }
 

@@ -6,9 +6,9 @@ use super::slots::{Slots, common};
 use crate::types::{Place, SlotSet, WorkerId};
 
 /// Members kept as a plain list. So few are spread thin over workers and slots, where each bitmap
-/// owns more than a list of them all, and a change has further to go through it. Tests change
-/// forms earlier, to be short.
-const FEW_MAX: usize = if cfg!(test) { 32 } else { 256 };
+/// owns more than a list of them all, and a change has further to go through it. Tests and fuzz
+/// targets change forms earlier, to be short.
+const FEW_MAX: usize = if cfg!(any(test, fuzzing)) { 32 } else { 256 };
 
 /// The clients of one row.
 ///

@@ -104,10 +104,12 @@ impl Inbox {
         let mut end = 0;
         while let Some(head) = self.arrived.get(end..).and_then(<[u8]>::first_chunk::<4>) {
             let length = u32::from_le_bytes(*head) as usize;
-            if length > LINK_MESSAGE_BYTES_MAX {
+            let is_oversized = length > LINK_MESSAGE_BYTES_MAX;
+            if is_oversized && end == 0 {
                 return Err(Malformed::Oversized(length));
             }
-            if self.arrived.len() < end + 4 + length {
+            // What came before the one that ends the link counts, also when both came at once.
+            if is_oversized || self.arrived.len() < end + 4 + length {
                 break;
             }
             end += 4 + length;

@@ -4,15 +4,17 @@ use std::time::{Duration, Instant};
 
 /// A point in the life of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Moment(u64);
+pub struct Moment(u64);
 
 impl Moment {
     /// The beginning.
-    pub(super) const START: Self = Self(0);
+    pub const START: Self = Self(0);
     /// Further away than anything.
     pub(super) const NEVER: Self = Self(u64::MAX);
 
-    pub(super) fn after(self, wait: Duration) -> Self {
+    /// The moment that is so much later.
+    #[must_use]
+    pub fn after(self, wait: Duration) -> Self {
         let micros = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(micros))
     }

@@ -14,7 +14,7 @@ mod farewell;
 mod handshake;
 mod hub;
 mod orders;
-mod outbox;
+pub mod outbox;
 mod pressure;
 mod questions;
 mod read;
@@ -36,6 +36,7 @@ mod window;
 
 use std::io;
 
+pub use self::clock::Moment;
 use self::hub::{Hub, Next};
 use self::service::Services;
 use self::settings::Settings;

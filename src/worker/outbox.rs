@@ -17,8 +17,10 @@ use super::tls::Tls;
 const PARTS_MAX: usize = 64;
 
 /// What waits to be written to one socket.
+///
+/// It is a shell around one socket, and public so that sequences of operations can be tried on it.
 #[derive(Debug)]
-pub(super) struct Outbox {
+pub struct Outbox {
     parts: VecDeque<Part>,
     /// What TLS holds of a part that was taken out, while the socket is full.
     sealed: Option<Sealed>,
@@ -31,7 +33,7 @@ pub(super) struct Outbox {
 
 /// Bytes that belong together.
 #[derive(Debug)]
-pub(super) struct Part {
+pub struct Part {
     bytes: Bytes,
     kind: Kind,
     /// Deliveries that end in it.
@@ -47,12 +49,14 @@ struct Sealed {
 
 impl Part {
     /// Something other than a delivery.
-    pub(super) fn of(bytes: Bytes, kind: Kind) -> Self {
+    #[must_use]
+    pub fn of(bytes: Bytes, kind: Kind) -> Self {
         Self { bytes, kind, deliveries: 0 }
     }
 
     /// So many publications as frames.
-    pub(super) fn deliveries(bytes: Bytes, count: u32) -> Self {
+    #[must_use]
+    pub fn deliveries(bytes: Bytes, count: u32) -> Self {
         Self { bytes, kind: Kind::Frames, deliveries: count }
     }
 
@@ -68,7 +72,7 @@ impl Part {
 
 /// What a part is, as far as it decides how it may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// The answer to the handshake: what follows it waits for `readyGap`.
     Head,
     /// `next` or `ready`: a client in lock-step waits for exactly this frame.
@@ -110,7 +114,7 @@ pub(super) enum Line<'a> {
 
 /// What flushing came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flushed {
+pub enum Flushed {
     /// Nothing is left.
     Empty,
     /// The socket is full.
@@ -124,20 +128,27 @@ pub(super) enum Flushed {
 }
 
 impl Outbox {
-    pub(super) fn new(now: Moment) -> Self {
+    /// An empty one; the moment counts as the last in which the socket took something.
+    #[must_use]
+    pub fn new(now: Moment) -> Self {
         Self { parts: VecDeque::new(), sealed: None, bytes: 0, waiting: 0, moved_at: now }
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    /// How many bytes wait.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Deliveries in it.
-    pub(super) fn waiting(&self) -> u64 {
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
         self.waiting
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
@@ -146,7 +157,8 @@ impl Outbox {
         self.moved_at
     }
 
-    pub(super) fn push(&mut self, part: Part, now: Moment) {
+    /// Adds what is to leave last.
+    pub fn push(&mut self, part: Part, now: Moment) {
         if self.parts.is_empty() {
             self.moved_at = now;
         }
@@ -157,7 +169,7 @@ impl Outbox {
 
     /// Keeps only what was begun: the rest would come too late for a client that is thrown out.
     /// Tells how many deliveries that were.
-    pub(super) fn truncate(&mut self) -> u64 {
+    pub fn truncate(&mut self) -> u64 {
         let before = self.waiting;
         for late in self.parts.drain(1.min(self.parts.len())..) {
             self.bytes -= late.bytes.len();
@@ -179,7 +191,8 @@ impl Outbox {
         }
     }
 
-    fn flush_plain(&mut self, socket: &OwnedFd, now: Moment) -> Flushed {
+    /// Writes as much as a plain socket takes, in as few writes as the parts allow.
+    pub fn flush_plain(&mut self, socket: &OwnedFd, now: Moment) -> Flushed {
         while let Some(front) = self.parts.front() {
             let ends = front.kind == Kind::Close;
             let sent = if ends || self.parts.len() == 1 {
@@ -246,7 +259,8 @@ impl Outbox {
         }
     }
 
-    fn flush_one_plain(&mut self, socket: &OwnedFd, now: Moment) -> (Flushed, Option<Kind>) {
+    /// Writes the front part alone to a plain socket; tells its kind once all of it was taken.
+    pub fn flush_one_plain(&mut self, socket: &OwnedFd, now: Moment) -> (Flushed, Option<Kind>) {
         let Some(front) = self.parts.front() else { return (Flushed::Empty, None) };
         let kind = front.kind;
         match send_now(socket, &front.bytes) {

@@ -106,6 +106,15 @@ fn case_120_what_is_no_such_file_is_said_in_gomoobs_words() {
 }
 
 #[test]
+fn what_ends_too_early_is_wrong_on_its_last_line() {
+    for text in ["applications: [\n", "applications: [", "a: 1\napplicationstrue}\na"] {
+        let lines = text.lines().count();
+        let findings = shown(&read(text).findings);
+        assert!(findings[0].starts_with(&format!("auth.yml:{lines}: Invalid")), "{findings:?}");
+    }
+}
+
+#[test]
 fn a_bomb_of_aliases_is_refused_and_costs_nothing() {
     let mut text = "a0: &a0 [x, x]\n".to_owned();
     for n in 1..40 {

@@ -196,6 +196,18 @@ fn a_length_above_the_limit_is_refused_at_once() {
 }
 
 #[test]
+fn what_came_before_a_length_above_the_limit_counts_although_both_came_at_once() {
+    let mut bytes = BytesMut::new();
+    let left = ToWorker::Left { slot: Slot(3) };
+    left.encode(&mut bytes);
+    bytes.extend_from_slice(&[0xff; 4]);
+    let mut inbox = Inbox::default();
+    inbox.extend(&bytes);
+    assert_eq!(inbox.take(), Ok(Some(left)));
+    assert_eq!(inbox.take::<ToWorker>(), Err(Malformed::Oversized(0xffff_ffff)));
+}
+
+#[test]
 fn the_short_way_to_write_a_publication_says_the_same() {
     let publication = Publication {
         tenant: Tenant::shared(),

@@ -1,0 +1,104 @@
+//! `auth.yml`: applications that let in who proves to be one and nobody else, or findings that say
+//! where and what and repeat no secret.
+
+use tagcast::auth::Access;
+use tagcast::config::{
+    Applications, AuthorizeOpen, Finding, Findings, NewApplication, Secret, Source,
+    add_application, load,
+};
+use tagcast::types::{Credentials, Tenant};
+
+use super::findings::{Written, is_well_formed};
+use super::scratch::Scratch;
+
+/// The text is the file.
+pub fn run(data: &[u8]) {
+    let scratch = Scratch::new("auth");
+    let files = [Written::new(scratch.write("auth.yml", data), data)];
+    let source = Source { folder: scratch.folder().to_owned(), ..Source::default() };
+    let text = String::from_utf8_lossy(data);
+    let well_formed = |finding: &Finding| {
+        is_well_formed(finding, &files);
+        let shown = finding.to_string();
+        for secret in secrets(&text) {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    };
+    match load(&source) {
+        Ok(loaded) => {
+            loaded.warnings.iter().for_each(well_formed);
+            let applications = loaded.config.applications.expect("the file is there");
+            are_right(&applications);
+            one_more(&source, &applications);
+        }
+        Err(Findings(findings)) => {
+            assert!(!findings.is_empty() && findings.len() < 100);
+            findings.iter().for_each(well_formed);
+        }
+    }
+}
+
+/// Words that stand as the value of a `secret`, and nowhere else.
+fn secrets(text: &str) -> Vec<&str> {
+    if text.contains(['"', '\'', '|', '>', '?', '#', '&', '*']) {
+        return Vec::new();
+    }
+    let values = text.lines().filter_map(|line| {
+        let member = line.trim_start_matches([' ', '-']).strip_prefix("secret: ")?;
+        (member.len() > 5 && member.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+            .then_some(member)
+    });
+    values.filter(|secret| text.matches(secret).count() == 1).collect()
+}
+
+fn are_right(applications: &Applications) {
+    let Applications { list, anonymous } = applications;
+    assert!(!list.is_empty() && anonymous.is_none_or(|at| at < list.len()));
+    let access = Access::new(Some(applications), AuthorizeOpen::Application);
+    for (at, one) in list.iter().enumerate() {
+        assert!(!one.key.is_empty() && one.key.len() <= 255 && !one.secret.expose().is_empty());
+        assert!(list.iter().skip(at + 1).all(|other| other.key != one.key));
+        let show = |secret: String| Credentials {
+            key: one.key.as_str().into(),
+            secret: Some(secret.into()),
+        };
+        let right = show(one.secret.expose().to_owned());
+        let grant = access.open(Some(&right)).expect("key and secret open");
+        assert_eq!(
+            grant.tenant,
+            one.tenant.as_deref().map_or_else(Tenant::shared, |name| Tenant(name.into()))
+        );
+        let here = (&grant.tenant, grant.right);
+        assert_eq!(access.send(here, Some(&right)).as_ref(), Ok(&grant.tenant));
+        let wrong = show(format!("{}x", one.secret.expose()));
+        assert!(access.send(here, Some(&wrong)).is_err());
+        assert_eq!(access.open(Some(&wrong)).is_ok(), one.authorize_open);
+    }
+    let stranger = Credentials { key: "\u{1}nobody".into(), secret: None };
+    assert!(access.open(Some(&stranger)).is_err());
+}
+
+/// `app add` adds one and leaves the others, or says why not and leaves the file.
+fn one_more(source: &Source, before: &Applications) {
+    let file = source.folder.join("auth.yml");
+    let text = std::fs::read(&file).expect("the file");
+    let new = NewApplication {
+        key: "one.more".to_owned(),
+        secret: Secret::new("its secret, which is long enough".to_owned()),
+        authorize_open: true,
+        client_publish: false,
+        tenant: None,
+    };
+    match add_application(&file, &new) {
+        Ok(()) => {
+            let after = load(source).expect("a file that is still right").config.applications;
+            let after = after.expect("applications").list;
+            assert_eq!(after.len(), before.list.len() + 1);
+            assert!(before.list.iter().all(|one| after.contains(one)));
+        }
+        Err(why) => {
+            assert!(!why.to_string().is_empty());
+            assert_eq!(std::fs::read(&file).expect("the file"), text);
+        }
+    }
+}

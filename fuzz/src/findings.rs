@@ -1,0 +1,27 @@
+//! What findings of a configuration have to be, whatever the file says.
+
+use std::path::PathBuf;
+
+use tagcast::config::{Finding, Place};
+
+/// A file that was read, and how many lines it has.
+pub struct Written {
+    path: PathBuf,
+    lines: usize,
+}
+
+impl Written {
+    pub fn new(path: PathBuf, text: &[u8]) -> Self {
+        Self { path, lines: 1 + text.iter().filter(|byte| **byte == b'\n').count() }
+    }
+}
+
+/// A finding names a place that is there, and is one line that a terminal shows as it is.
+pub fn is_well_formed(finding: &Finding, files: &[Written]) {
+    let shown = finding.to_string();
+    assert!(!shown.contains(char::is_control), "{shown:?}");
+    assert!(!finding.what.is_empty(), "{shown}");
+    let Place::Line(path, line) = &finding.place else { return };
+    let file = files.iter().find(|file| file.path == *path).expect("a file that was read");
+    assert!((1..=file.lines).contains(line), "{shown}: the file has {} lines", file.lines);
+}

@@ -1,0 +1,134 @@
+//! Frames of a WebSocket: what a stream says does not depend on how it was cut, no message is above
+//! the limit, and what was understood can be written and read again.
+
+use tagcast::types::CloseCode;
+use tagcast::types::limits::{BYTES_PER_PIECE, PIECES_MIN};
+use tagcast::websocket::{
+    Event, Fin, FrameReader, LoneContinuation, MessageLimits, Opcode, Peer, Violation, write,
+};
+
+use super::choices::{Choices, pieces};
+
+/// An event that owns what it says.
+#[derive(Clone, Debug, PartialEq)]
+enum Said {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    Close(Option<u16>, String),
+}
+
+/// What a stream comes to: events, then the rule that was broken or whether a frame is half there.
+type Verdict = (Vec<Said>, Result<bool, Violation>);
+
+/// The first byte chooses the limits and the side, the rest is the stream.
+pub fn run(data: &[u8]) {
+    let mut choices = Choices(data);
+    let kind = choices.byte();
+    let limits = MessageLimits {
+        message_bytes_max: [1, 125, 1000, 70_000][usize::from(kind & 3)],
+        lone_continuation: match kind & 4 {
+            0 => LoneContinuation::Refused,
+            _ => LoneContinuation::IsText,
+        },
+    };
+    let from = if kind & 8 == 0 { Peer::Client } else { Peer::Server };
+    let stream = choices.0;
+    let at_once = read(from, &limits, &[stream]);
+    assert_eq!(read(from, &limits, &pieces(stream)), at_once);
+    let bytewise: Vec<&[u8]> = stream.chunks(1).collect();
+    assert_eq!(read(from, &limits, &bytewise), at_once);
+    at_once.0.iter().for_each(|said| is_within(said, &limits));
+    if let Err(violation) = at_once.1 {
+        let reason = violation.close_reason();
+        assert!(reason.code.is_valid_on_the_wire() && (1..=123).contains(&reason.text.len()));
+    }
+    repeat(&at_once.0, limits);
+}
+
+fn read(from: Peer, limits: &MessageLimits, segments: &[&[u8]]) -> Verdict {
+    let mut reader = match from {
+        Peer::Server => FrameReader::of_server_frames(),
+        Peer::Client => FrameReader::default(),
+    };
+    let mut said = Vec::new();
+    for segment in segments {
+        let mut segment = segment.to_vec();
+        let mut input = &mut segment[..];
+        loop {
+            match reader.next(&mut input, limits) {
+                Ok(Some(event)) => said.push(Said::from(event)),
+                Ok(None) => break,
+                Err(violation) => return (said, Err(violation)),
+            }
+        }
+        assert!(input.is_empty(), "nothing more to say means that all was read");
+    }
+    (said, Ok(reader.is_mid_frame()))
+}
+
+fn is_within(said: &Said, limits: &MessageLimits) {
+    match said {
+        Said::Text(text) => assert!(text.len() <= limits.message_bytes_max),
+        Said::Binary(bytes) => assert!(bytes.len() <= limits.message_bytes_max),
+        Said::Ping(bytes) | Said::Pong(bytes) => assert!(bytes.len() <= 125),
+        Said::Close(code, reason) => {
+            assert!(reason.len() <= 123);
+            assert!(code.is_none_or(|code| CloseCode(code).is_valid_on_the_wire()));
+        }
+    }
+}
+
+/// Everything once more, as a client writes it: messages in pieces with a ping between.
+fn repeat(said: &[Said], limits: MessageLimits) {
+    let mut stream = Vec::new();
+    let mut expected = Vec::new();
+    for (at, said) in said.iter().enumerate() {
+        let key = (at as u32).wrapping_mul(0x9E37_79B1).to_le_bytes();
+        let mut frame = |opcode, fin, payload: &[u8]| {
+            write::masked(&mut stream, (opcode, fin), payload, key);
+        };
+        let (opcode, payload) = said.frame();
+        if matches!(opcode, Opcode::Text | Opcode::Binary) {
+            let few = PIECES_MIN.min(1 + payload.len() / BYTES_PER_PIECE);
+            let size = (payload.len() / few).max(1);
+            let (first, rest) = payload.split_at(size.min(payload.len()));
+            frame(opcode, Fin::More, first);
+            frame(Opcode::Ping, Fin::Last, b"between");
+            frame(Opcode::Continuation, Fin::Last, rest);
+            expected.push(Said::Ping(b"between".to_vec()));
+        } else {
+            frame(opcode, Fin::Last, &payload);
+        }
+        expected.push(said.clone());
+    }
+    assert_eq!(read(Peer::Client, &limits, &[&stream]), (expected, Ok(false)));
+}
+
+impl Said {
+    fn frame(&self) -> (Opcode, Vec<u8>) {
+        match self {
+            Self::Text(text) => (Opcode::Text, text.clone().into_bytes()),
+            Self::Binary(bytes) => (Opcode::Binary, bytes.clone()),
+            Self::Ping(bytes) => (Opcode::Ping, bytes.clone()),
+            Self::Pong(bytes) => (Opcode::Pong, bytes.clone()),
+            Self::Close(None, _) => (Opcode::Close, Vec::new()),
+            Self::Close(Some(code), reason) => {
+                (Opcode::Close, [&code.to_be_bytes(), reason.as_bytes()].concat())
+            }
+        }
+    }
+}
+
+impl From<Event<'_>> for Said {
+    fn from(event: Event<'_>) -> Self {
+        match event {
+            Event::Text(text) => Self::Text(text.to_owned()),
+            Event::Binary(bytes) => Self::Binary(bytes.to_vec()),
+            Event::Ping(bytes) => Self::Ping(bytes.to_vec()),
+            Event::Pong(bytes) => Self::Pong(bytes.to_vec()),
+            Event::Close(code, reason) => Self::Close(code.map(|code| code.0), reason.to_owned()),
+        }
+    }
+}

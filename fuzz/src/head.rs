@@ -1,0 +1,90 @@
+//! Request heads: where one ends does not depend on how it was cut; what it wants is decided
+//! without a panic, and the answer is a head itself.
+
+use tagcast::http::{
+    Head, HeadScanner, Origins, Refusal, Request, Spoken, Upgrade, decide, effective_address,
+    is_same_origin, parse, switching_protocols,
+};
+use tagcast::types::IpRange;
+use tagcast::types::limits::{HEAD_BYTES_MAX, HEAD_LINES_MAX};
+
+/// The bytes are what a stranger sends first.
+pub fn run(data: &[u8]) {
+    // Also what no scanner has let through.
+    drop(parse(data).map(|head| wanted(&head)));
+    let found = HeadScanner::default().scan(data);
+    assert_eq!(byte_by_byte(data), found);
+    match found {
+        Ok(Some(length)) => head(&data[..length]),
+        Ok(None) => assert!(data.len() < HEAD_BYTES_MAX),
+        Err(refusal) => answered(&refusal),
+    }
+}
+
+fn byte_by_byte(data: &[u8]) -> Result<Option<usize>, Refusal> {
+    let mut scanner = HeadScanner::default();
+    let ends = 0..=data.len().min(HEAD_BYTES_MAX);
+    let mut found = ends.map(|end| scanner.scan(&data[..end]));
+    found.find(|found| *found != Ok(None)).unwrap_or(Ok(None))
+}
+
+fn head(bytes: &[u8]) {
+    assert!(bytes.len() <= HEAD_BYTES_MAX && bytes.ends_with(b"\n"));
+    match parse(bytes) {
+        Ok(head) => wanted(&head),
+        Err(refusal) => answered(&refusal),
+    }
+}
+
+fn wanted(head: &Head<'_>) {
+    let has_control = |text: &str| text.contains(|letter: char| letter.is_ascii_control());
+    assert!(!has_control(head.target()) && !has_control(head.path()));
+    assert!(!head.path().contains('?'));
+    for name in head.names() {
+        let value = head.header(name).expect("it has this name");
+        assert!(!value.contains(['\r', '\n', '\0']));
+        assert!(head.tokens(name).all(|token| !token.is_empty()));
+    }
+    match decide(head) {
+        Ok(Request::Upgrade(upgrade)) => upgraded(&upgrade),
+        Ok(Request::Page { path, .. }) => assert!(path.starts_with('/')),
+        Err(refusal) => answered(&refusal),
+    }
+}
+
+fn upgraded(upgrade: &Upgrade<'_>) {
+    assert_eq!(upgrade.accept.len(), 28);
+    assert!(upgrade.path.starts_with('/'));
+    let trusted = ["10.0.0.0/8", "::1"].map(|range| IpRange::parse(range).expect("a range"));
+    let stranger = "192.0.2.1".parse().expect("an address");
+    assert_eq!(effective_address(stranger, upgrade, &trusted), stranger);
+    let _ = effective_address("10.0.0.1".parse().expect("an address"), upgrade, &trusted);
+    drop((upgrade.class(), upgrade.check_version(Spoken::DraftsToo)));
+    if let Some(origin) = upgrade.origin {
+        let only = Origins::new(&["http://ok.example".to_owned()]);
+        assert!(!is_same_origin(origin, upgrade.host) || only.admit(Some(origin), upgrade.host));
+        assert!(Origins::new(&[origin.to_owned()]).admit(Some(origin), ""));
+    }
+    if let Err(refusal) = upgrade.check_version(Spoken::Rfc6455) {
+        answered(&refusal);
+    }
+    for protocol in upgrade.protocols() {
+        one_head(&switching_protocols(&upgrade.accept, Some(protocol)));
+    }
+}
+
+fn answered(refusal: &Refusal) {
+    let response = refusal.response();
+    let end = response.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("an empty line");
+    one_head(&response[..end + 4]);
+}
+
+/// Nothing of a request may end the head of its answer, or add a line to it.
+fn one_head(bytes: &[u8]) {
+    let ends = bytes.windows(4).filter(|bytes| bytes == b"\r\n\r\n").count();
+    let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+    assert!(ends == 1 && bytes.ends_with(b"\r\n\r\n"));
+    assert!(
+        lines <= HEAD_LINES_MAX && lines == bytes.windows(2).filter(|it| it == b"\r\n").count()
+    );
+}

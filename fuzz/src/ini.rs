@@ -1,0 +1,34 @@
+//! `websock.ini` with `.env` beside it: a configuration that keeps its own limits and travels to
+//! the children as it is, or findings that say where and what.
+
+use tagcast::config::{Config, Findings, Loaded, Source, load};
+
+use super::findings::{Written, is_well_formed};
+use super::scratch::Scratch;
+
+/// The text is the file; what follows a NUL is `.env`.
+pub fn run(data: &[u8]) {
+    let scratch = Scratch::new("ini");
+    let cut = data.iter().position(|byte| *byte == 0);
+    let (text, variables) = cut.map_or((data, &[][..]), |at| (&data[..at], &data[at + 1..]));
+    let files = [("websock.ini", text), (".env", variables)]
+        .map(|(name, text)| Written::new(scratch.write(name, text), text));
+    let source = Source { folder: scratch.folder().to_owned(), ..Source::default() };
+    match load(&source) {
+        Ok(loaded) => holds(&loaded, &files),
+        Err(Findings(findings)) => {
+            assert!(!findings.is_empty());
+            findings.iter().for_each(|finding| is_well_formed(finding, &files));
+        }
+    }
+}
+
+fn holds(loaded: &Loaded, files: &[Written]) {
+    loaded.warnings.iter().for_each(|warning| is_well_formed(warning, files));
+    let Loaded { config, .. } = loaded;
+    assert!((1..=256).contains(&config.workers) && !config.listen.is_empty());
+    assert!((1024..=64 * 1024 * 1024).contains(&config.limits.max_message));
+    let json = config.to_json();
+    let received = Config::from_json(&json).expect("what the supervisor sends");
+    assert_eq!(received.to_json(), json);
+}

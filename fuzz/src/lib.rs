@@ -1,0 +1,19 @@
+//! What the fuzz targets do with their bytes: one module a target, each with a function `run`.
+//!
+//! Nothing in here needs the engine, so `tests/corpora.rs` of the crate itself replays the committed
+//! corpora with an ordinary compiler. A body panics where a promise is broken.
+
+pub mod auth_file;
+mod choices;
+pub mod control;
+mod findings;
+pub mod frames;
+pub mod gomoob;
+pub mod head;
+pub mod ini;
+pub mod link;
+pub mod operations;
+pub mod phpws;
+pub mod query;
+mod scratch;
+pub mod uuid;

@@ -1,0 +1,108 @@
+//! Messages of a link: bytes are a message or an error, however they were cut; what is written is
+//! read as it was, and what was read is written as it was.
+
+use std::fmt::Debug;
+
+use bytes::{Bytes, BytesMut};
+use tagcast::link::codec::{Inbox, Malformed, Wire, encode_publish};
+use tagcast::link::message::{ToBroker, ToWorker};
+use tagcast::types::Recipients;
+
+use super::choices::{Choices, pieces};
+
+/// The first byte chooses the direction, and whether the rest is a stream or the body of one
+/// message.
+pub fn run(data: &[u8]) {
+    let mut choices = Choices(data);
+    match choices.below(4) {
+        0 => stream::<ToBroker>(choices.0),
+        1 => stream::<ToWorker>(choices.0),
+        2 => {
+            if let Some(ToBroker::Publish { number, publication }) = body(choices.0) {
+                let (mut short, mut long) = (BytesMut::new(), BytesMut::new());
+                let to = (&publication.tenant, &publication.address);
+                let content = (publication.content.form, &*publication.content.payload);
+                encode_publish(&mut short, number, to, content);
+                let publication = publication.clone();
+                ToBroker::Publish { number, publication }.encode(&mut long);
+                assert_eq!(short, long);
+            }
+        }
+        _ => drop(body::<ToWorker>(choices.0)),
+    }
+}
+
+/// A message that can be written in more than one way only where it holds a set or tags.
+trait Canonical {
+    /// Whether it can be written in one way only.
+    fn is_canonical(&self) -> bool;
+}
+
+impl Canonical for ToWorker {
+    fn is_canonical(&self) -> bool {
+        !matches!(self, Self::Set { .. })
+    }
+}
+
+impl Canonical for ToBroker {
+    fn is_canonical(&self) -> bool {
+        match self {
+            Self::Announce { client, .. } | Self::Join { client, .. } => client.tags.is_empty(),
+            Self::Retag { tags, .. } => tags.is_empty(),
+            Self::Ask { question, .. } => question.query.is_empty(),
+            Self::Publish { publication, .. } => match &publication.address.recipients {
+                Recipients::First { .. } => true,
+                Recipients::Matching(query) => query.is_empty(),
+            },
+            Self::Hello { .. }
+            | Self::Seen { .. }
+            | Self::Announced { .. }
+            | Self::Leave { .. } => true,
+        }
+    }
+}
+
+fn stream<M: Wire + PartialEq + Debug>(bytes: &[u8]) {
+    let at_once = read::<M>(&[bytes]);
+    assert_eq!(read::<M>(&pieces(bytes)), at_once);
+    let mut again = BytesMut::new();
+    at_once.0.iter().for_each(|message| message.encode(&mut again));
+    assert_eq!(read::<M>(&[&again]), (at_once.0, Ok(())));
+}
+
+/// The messages of a stream, up to the first that is none.
+fn read<M: Wire>(segments: &[&[u8]]) -> (Vec<M>, Result<(), Malformed>) {
+    let mut inbox = Inbox::default();
+    let mut messages = Vec::new();
+    for segment in segments {
+        inbox.extend(segment);
+        loop {
+            match inbox.take() {
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => break,
+                Err(malformed) => return (messages, Err(malformed)),
+            }
+        }
+    }
+    (messages, Ok(()))
+}
+
+fn body<M: Wire + Canonical + PartialEq + Debug>(bytes: &[u8]) -> Option<M> {
+    let shared = Bytes::copy_from_slice(bytes);
+    let beyond = M::decode(&shared, 0..bytes.len() + 1);
+    assert_eq!(beyond, Err(Malformed::Short));
+    let message = match M::decode(&shared, 0..bytes.len()) {
+        Ok(message) => message,
+        Err(malformed) => {
+            assert!(!malformed.to_string().is_empty());
+            return None;
+        }
+    };
+    let mut written = BytesMut::new();
+    message.encode(&mut written);
+    assert_eq!(written[..4], (written.len() as u32 - 4).to_le_bytes());
+    assert!(!message.is_canonical() || written[4..] == *bytes, "{message:?}");
+    let written = written.freeze();
+    assert_eq!(M::decode(&written, 4..written.len()).as_ref(), Ok(&message));
+    Some(message)
+}

@@ -1,0 +1,215 @@
+//! Any sequence of operations: the index says what a list of all clients says, an outbox counts what
+//! it holds and loses no byte, a session knows its chunks, and what a client says reaches those whom
+//! the list names.
+
+mod audience;
+mod mailbox;
+mod speaker;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use tagcast::dialect::phpws::{self, Command};
+use tagcast::dialect::{Cast, Dialect};
+use tagcast::index::Index;
+use tagcast::types::{
+    Address, Client, ClientClass, ClientUuid, Content, Form, Ident, JoinNumber, Place, Slot, Tag,
+    Tags, Tenant, WorkerId,
+};
+use tagcast::websocket::write::text_frame;
+
+use self::audience::{Audience, compare, compare_one, place};
+use self::mailbox::Mailbox;
+use self::speaker::Speaker;
+use super::choices::Choices;
+
+/// More than these show nothing new, and cost time.
+const STEPS_MAX: usize = 100;
+/// To look at everything costs more than many steps do.
+const STEPS_UNLOOKED: usize = 16;
+const WORKERS: [u16; 3] = [0, 1, 40];
+const SLOTS: [u32; 12] = [0, 1, 2, 3, 4, 5, 254, 255, 256, 65_535, 65_536, u32::MAX];
+/// Clients with these slots have an outbox, whatever their worker.
+const WITH_OUTBOX: u32 = 3;
+
+/// Each byte chooses an operation, or something about one.
+pub fn run(data: &[u8]) {
+    let mut choices = Choices(data);
+    let mut world = World::default();
+    for step in 1..=STEPS_MAX {
+        if choices.is_over() {
+            break;
+        }
+        world.step(&mut choices);
+        if step % STEPS_UNLOOKED == 0 {
+            compare(&world.index, &world.audience, WORKERS.map(WorkerId));
+        }
+    }
+    world.end();
+}
+
+/// Everything there is, each beside what it has to agree with.
+#[derive(Default)]
+struct World {
+    index: Index,
+    audience: Audience,
+    mailboxes: BTreeMap<Place, Mailbox>,
+    speaker: Speaker,
+}
+
+impl World {
+    fn step(&mut self, choices: &mut Choices<'_>) {
+        match choices.below(16) {
+            0..=3 => self.join(choices),
+            4 | 5 => self.leave(any_place(choices)),
+            6 => self.retag(choices),
+            7 => match choices.below(4) {
+                0 if !self.audience.is_crowded() => self.crowd(choices),
+                _ => self.remove_worker(WorkerId(choices.of(&WORKERS))),
+            },
+            8 | 9 => {
+                let (tenant, address) = (any_tenant(choices), any_address(choices));
+                let text = vec![b'x'; choices.of(&[1, 100, 3000, 12_000])];
+                let content = Content { form: Form::Message, payload: text.into() };
+                self.publish(&tenant, &address, &content);
+            }
+            10..=12 => {
+                if let Some(mailbox) = self.mailboxes.values_mut().nth(choices.below(3)) {
+                    mailbox.step(choices);
+                }
+            }
+            13 | 14 => {
+                if let Some(packet) = self.speaker.say(choices) {
+                    self.obey(&packet);
+                }
+            }
+            _ => self.speaker.time(choices),
+        }
+    }
+
+    fn join(&mut self, choices: &mut Choices<'_>) {
+        let (place, number) = (any_place(choices), JoinNumber(choices.byte().into()));
+        self.admit(place, number, &any_client(choices));
+    }
+
+    fn admit(&mut self, place: Place, number: JoinNumber, client: &Client) {
+        let joined = self.index.join(place, number, client);
+        assert_eq!(joined, self.audience.join(place, number, client));
+        if joined.is_ok() && place.slot.0 < WITH_OUTBOX {
+            self.mailboxes.insert(place, Mailbox::new());
+        }
+    }
+
+    /// Sixty clients at once: rows grow from lists to bitmaps.
+    fn crowd(&mut self, choices: &mut Choices<'_>) {
+        let worker = choices.of(&WORKERS);
+        let client = any_client(choices);
+        for slot in 1000..1060 {
+            let uuid = ClientUuid((u128::from(worker) << 64 | u128::from(slot)).to_be_bytes());
+            let client = Client { uuid, ..client.clone() };
+            self.admit(place(worker, slot), JoinNumber(slot.into()), &client);
+        }
+    }
+
+    fn leave(&mut self, place: Place) {
+        assert_eq!(self.index.leave(place), self.audience.leave(place));
+        self.mailboxes.remove(&place).into_iter().for_each(Mailbox::end);
+    }
+
+    fn retag(&mut self, choices: &mut Choices<'_>) {
+        let (place, tags) = (any_place(choices), any_tags(choices));
+        assert_eq!(self.index.retag(place, &tags), self.audience.retag(place, &tags));
+    }
+
+    fn remove_worker(&mut self, worker: WorkerId) {
+        let removed = self.index.remove_worker(worker);
+        assert_eq!(removed, self.audience.remove_worker(worker));
+        let places: Vec<Place> = self.mailboxes.keys().copied().collect();
+        for place in places.into_iter().filter(|place| place.worker == worker) {
+            self.mailboxes.remove(&place).into_iter().for_each(Mailbox::end);
+        }
+    }
+
+    /// What a client said, as the resource of its family understands it.
+    fn obey(&mut self, packet: &str) {
+        let Ok(asked) = phpws::parse(packet) else { return };
+        let address = match &asked.command {
+            Command::Broadcast => Address::everyone_but(self.speaker.uuid()),
+            Command::Feedback { ident, .. } => {
+                Address::first(None, ident.as_ref().and_then(|ident| Ident::new(ident).ok()))
+            }
+            _ => return,
+        };
+        let payload = Bytes::copy_from_slice(packet.as_bytes());
+        self.publish(&Tenant::shared(), &address, &Content { form: Form::PhpwsPacket, payload });
+    }
+
+    /// To everyone whom the list names, into each outbox that there is.
+    fn publish(&mut self, tenant: &Tenant, address: &Address, content: &Content) {
+        let places = compare_one(&self.index, &self.audience, tenant, address);
+        let frame = text_frame(&Dialect::Phpws.render(content, Cast::Many));
+        for place in places {
+            if let Some(mailbox) = self.mailboxes.get_mut(&place) {
+                mailbox.push(frame.clone());
+            }
+        }
+    }
+
+    /// Everybody leaves, and nothing is left over.
+    fn end(mut self) {
+        compare(&self.index, &self.audience, WORKERS.map(WorkerId));
+        WORKERS.into_iter().for_each(|worker| self.remove_worker(WorkerId(worker)));
+        assert!(self.mailboxes.is_empty());
+        assert_eq!(format!("{:?}", self.index), format!("{:?}", Index::default()));
+        self.index.is_consistent().expect("nothing to disagree about");
+    }
+}
+
+fn any_place(choices: &mut Choices<'_>) -> Place {
+    Place { worker: WorkerId(choices.of(&WORKERS)), slot: Slot(choices.of(&SLOTS)) }
+}
+
+fn any_tenant(choices: &mut Choices<'_>) -> Tenant {
+    Tenant(choices.of(&["", "", "other"]).into())
+}
+
+/// Five bits: which of three names, and which values.
+fn any_tags(choices: &mut Choices<'_>) -> Tags {
+    let bits = choices.byte();
+    let tags = ["a", "b", "c"].iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1);
+    let value = |at: usize| if bits >> (4 + at) & 1 == 1 { "1" } else { "2" };
+    Tags::new(tags.map(|(at, name)| Tag::new(name, value(at)).expect("a tag"))).expect("three tags")
+}
+
+fn any_uuid(choices: &mut Choices<'_>) -> ClientUuid {
+    ClientUuid([choices.byte() % 20; 16])
+}
+
+fn any_ident(choices: &mut Choices<'_>) -> Option<Ident> {
+    Ident::new(choices.of(&["", "x", "y"])).ok()
+}
+
+fn any_client(choices: &mut Choices<'_>) -> Client {
+    Client {
+        tenant: any_tenant(choices),
+        uuid: any_uuid(choices),
+        ident: any_ident(choices),
+        tags: any_tags(choices),
+        class: choices.of(&[ClientClass::Web, ClientClass::Web, ClientClass::Php]),
+        takes_publications: choices.below(5) > 0,
+        ip: [192, 0, 2, 1].into(),
+    }
+}
+
+fn any_address(choices: &mut Choices<'_>) -> Address {
+    let kind = choices.byte();
+    let address = match kind & 3 {
+        0 => Address::everyone(),
+        1 => Address::matching(any_tags(choices)),
+        _ => {
+            let uuid = (kind & 4 == 0).then(|| any_uuid(choices));
+            Address::first(uuid, any_ident(choices))
+        }
+    };
+    if kind & 8 == 0 { address } else { address.but(any_uuid(choices)) }
+}
