@@ -72,7 +72,7 @@ pub const KEYS: &[Key] = &[
 
 /// Variables that begin like keys and are none.
 pub(super) const RESERVED_VARIABLES: &[&str] =
-    &["TAGCAST_SECRET", "TAGCAST_REQUIRE_TOOLS", "TAGCAST_BIN"];
+    &["TAGCAST_SECRET", "TAGCAST_REQUIRE_TOOLS", "TAGCAST_BIN", "TAGCAST_AUTOBAHN"];
 
 impl Key {
     /// The variable that sets it: `maxMessage` is `TAGCAST_MAX_MESSAGE`.

@@ -176,7 +176,7 @@ fn a_worker_whose_link_the_broker_had_lost_dies_with_that_broker_because_it_miss
         assert_eq!(effects.first(), Some(&Effect::Kill(worker(1, 0))));
         assert!(effects.contains(&Effect::Start(broker(1))));
         play.dies(worker(1, 0));
-        assert_eq!(play.crew.wakes_at(), None);
+        assert_eq!(play.crew.settles_at(), None);
     }
 }
 

@@ -51,7 +51,8 @@ impl Outgoing {
             match parcel.send(socket) {
                 Ok(()) if parcel.sent == parcel.bytes.len() => drop(self.0.pop_front()),
                 Ok(()) | Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(()),
+                // Want of buffers passes as a full socket does: what is kept leaves with the next call.
+                Err(Errno::AGAIN | Errno::NOBUFS) => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
         }
