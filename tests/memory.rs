@@ -9,7 +9,7 @@
 
 mod harness;
 
-use harness::{Open, Raw, Server, Setup, broadcast, eventually, feedback_to};
+use harness::{Open, Raw, Server, Setup, broadcast, echo, eventually, feedback_to};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use tagcast::types::Pressure;
 
@@ -84,12 +84,14 @@ fn largest_outboxes_are_closed_before_the_ceiling_is_reached() {
 fn publish(publisher: &mut Raw, packet: &str) -> bool {
     publisher.text(packet);
     publisher.expect_next();
-    publisher.send(harness::frames::ping("was it denied?"));
+    let question = echo("was it denied?");
+    publisher.text(&question);
     let frame = publisher.frame();
-    let is_denied = frame.shown().contains("busy");
+    let is_denied = frame.as_text().contains("busy");
     if is_denied {
-        publisher.expect_pong(b"was it denied?");
+        publisher.expect_next();
     }
+    publisher.expect_text(&question);
     !is_denied
 }
 

@@ -24,6 +24,8 @@ const MIB: u64 = 1024 * 1024;
 const GROWTH_MAX: u64 = 40 * MIB;
 
 const MESSAGE_BYTES: usize = 64 * 1024;
+/// Messages that the publisher may be ahead of the witness.
+const AHEAD_MAX: usize = 32;
 /// Of these messages: 90 MB.
 const MESSAGES: usize = 1440;
 
@@ -43,11 +45,19 @@ fn memory_stays_within_its_bound_while_one_client_reads_nothing_and_90_mb_pass_b
     let packet = broadcast(&"x".repeat(MESSAGE_BYTES));
     let frame = frames::text(&packet);
     let mut socket = publisher.writer();
+    // The witness may not fall so far behind that it is a slow client itself.
+    let (written, ahead) = std::sync::mpsc::sync_channel(AHEAD_MAX);
     std::thread::scope(|scope| {
-        scope.spawn(|| (0..MESSAGES).for_each(|_| socket.write_all(&frame).unwrap()));
+        scope.spawn(|| {
+            for number in 0..MESSAGES {
+                written.send(number).unwrap();
+                socket.write_all(&frame).unwrap();
+            }
+        });
         scope.spawn(|| (0..MESSAGES).for_each(|_| drop(publisher.expect_next())));
         for number in 0..MESSAGES {
             let frame = witness.frame();
+            ahead.recv().unwrap();
             assert!(frame.payload == packet.as_bytes(), "{number}: {}", frame.shown());
         }
     });

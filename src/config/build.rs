@@ -33,7 +33,7 @@ const GAP: Bounds<Duration> = Bounds::new(Duration::ZERO, Duration::from_secs(1)
 const MESSAGE: Bounds<Size> = Bounds::new(Size(1024), Size(64 * 1024 * 1024));
 const OUTBOX: Bounds<Size> = Bounds::new(Size(1024), Size(1024 * 1024 * 1024));
 /// An empty server needs more than the smallest.
-const MEMORY: Bounds<Size> = Bounds::new(Size(16 * 1024 * 1024), Size(1 << 50));
+const MEMORY: Bounds<Size> = Bounds::new(Size(4 * 1024 * 1024), Size(1 << 50));
 const CHUNKS: Bounds<usize> = Bounds::or_off(1, 1_000_000);
 const CLIENTS: Bounds<usize> = Bounds::or_off(1, 1_000_000_000);
 const LOG_FILE: Bounds<Size> = Bounds::or_off(Size(64 * 1024), Size(1024 * 1024 * 1024));

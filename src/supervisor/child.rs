@@ -22,6 +22,11 @@ const ORDERS_MAX: usize = 1024;
 /// What a child keeps of our environment: there may be secrets in the rest.
 const ENVIRONMENT: [&str; 6] = ["PATH", "HOME", "TZ", "LANG", "TMPDIR", "RUST_BACKTRACE"];
 
+/// Blocks of this size and above are given back to the system when they are freed (mallopt(3)). Left to
+/// itself the allocator raises that size with the first large message, keeps what slow clients had held,
+/// and memory stays scarce after they were closed.
+const ALLOCATOR: [(&str, &str); 1] = [("MALLOC_MMAP_THRESHOLD_", "131072")];
+
 /// What a child did.
 #[derive(Debug)]
 pub(super) enum Event {
@@ -107,6 +112,7 @@ fn spawn(arguments: &[String], control: OwnedFd, log: OwnedFd) -> io::Result<Chi
         .args(arguments)
         .env_clear()
         .envs(kept)
+        .envs(ALLOCATOR)
         .stdin(Stdio::from(control))
         .stdout(Stdio::from(log.try_clone()?))
         .stderr(Stdio::from(log))
