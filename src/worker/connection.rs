@@ -5,7 +5,8 @@ use std::os::fd::OwnedFd;
 use bytes::Bytes;
 
 use super::clock::Moment;
-use super::outbox::{Line, Outbox, Pace};
+use super::outbox::{Line, Outbox};
+use super::pace::Pace;
 use super::shaking::Watcher;
 use super::tls::Tls;
 use crate::http::HeadScanner;

@@ -15,6 +15,7 @@ mod handshake;
 mod hub;
 mod orders;
 pub mod outbox;
+mod pace;
 mod pressure;
 mod questions;
 mod read;
