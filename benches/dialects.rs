@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use criterion::Criterion;
+use tagcast::auth::Access;
 use tagcast::auth::uuid::{Signer, UuidForm};
-use tagcast::auth::{Access, Ground, Right};
 use tagcast::dialect::{Cast, Dialect, gomoob, phpws, tags};
 use tagcast::http::{HeadScanner, decide, parameter, parse};
 use tagcast::resource::{Gomoob, Handle, Phpws, Resource};
@@ -158,16 +158,8 @@ fn serve(criterion: &mut Criterion) {
 }
 
 fn session(speech: Speech) -> Session {
-    Session {
-        uuid: UUID,
-        tenant: Tenant::shared(),
-        right: Right::Publish,
-        ground: Ground::NOTHING,
-        class: ClientClass::Web,
-        speech,
-        chunks: None,
-        fyi: None,
-    }
+    let grant = Access::everything().open(None).unwrap();
+    Session::new(UUID, grant, (ClientClass::Web, speech))
 }
 
 /// What a browser sends to open, with tags.

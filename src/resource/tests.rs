@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::auth::uuid::{Signer, UuidForm};
-use crate::auth::{Access, Ground, Right};
+use crate::auth::{Access, Grant, Ground, Right};
 use crate::session::{Rules, Session};
 use crate::types::{Address, Client, ClientClass, ClientUuid, CloseCode, Form, Tag, Tags, Tenant};
 
@@ -26,16 +26,8 @@ fn locked_server() -> Rules {
 
 /// What a client that may only listen causes by a message.
 fn caused(resource: &mut dyn Resource, class: ClientClass, rules: &Rules, text: &str) -> Effects {
-    let session = Session {
-        uuid: ClientUuid([9; 16]),
-        tenant: Tenant::shared(),
-        right: Right::Listen,
-        ground: Ground::NOTHING,
-        class,
-        speech: resource.speech(),
-        chunks: None,
-        fyi: None,
-    };
+    let grant = Grant { tenant: Tenant::shared(), right: Right::Listen, ground: Ground::NOTHING };
+    let session = Session::new(ClientUuid([9; 16]), grant, (class, resource.speech()));
     let client = Client {
         tenant: Tenant::shared(),
         uuid: session.uuid,

@@ -9,7 +9,7 @@ mod quota;
 use std::borrow::Cow;
 
 use crate::auth::uuid::Signer;
-use crate::auth::{Access, Ground, Right};
+use crate::auth::{Access, Grant, Ground, Right};
 use crate::dialect::Dialect;
 use crate::dialect::phpws::{self, BUFFER_OFF, BUFFER_ON};
 use crate::types::{ClientClass, ClientUuid, CloseCode, CloseReason, Tenant};
@@ -142,6 +142,13 @@ pub enum Then<'a> {
 }
 
 impl Session {
+    /// The life of a client that was let in.
+    #[must_use]
+    pub fn new(uuid: ClientUuid, grant: Grant, (class, speech): (ClientClass, Speech)) -> Self {
+        let Grant { tenant, right, ground } = grant;
+        Self { uuid, tenant, right, ground, class, speech, chunks: None, fyi: None }
+    }
+
     /// How many bytes a message could publish at the most: asked before it is taken, because a
     /// worker takes no publication that its window has no room for (rule L4).
     #[must_use]

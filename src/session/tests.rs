@@ -13,16 +13,8 @@ fn rules() -> Rules {
 }
 
 fn session(speech: Speech) -> Session {
-    Session {
-        uuid: ClientUuid([9; 16]),
-        tenant: Tenant::shared(),
-        right: Right::Publish,
-        ground: Ground::NOTHING,
-        class: ClientClass::Web,
-        speech,
-        chunks: None,
-        fyi: None,
-    }
+    let grant = Access::everything().open(None).unwrap();
+    Session::new(ClientUuid([9; 16]), grant, (ClientClass::Web, speech))
 }
 
 fn say<'a>(session: &mut Session, text: &'a str) -> Then<'a> {

@@ -117,16 +117,7 @@ impl Hub {
         );
         self.pace(connection, class);
         (connection.resource, connection.sign) = (resource, sign);
-        let session = Box::new(Session {
-            uuid,
-            tenant: grant.tenant,
-            right: grant.right,
-            ground: grant.ground,
-            class,
-            speech,
-            chunks: None,
-            fyi: None,
-        });
+        let session = Box::new(Session::new(uuid, grant, (class, speech)));
         let target = || (upgrade.path.to_owned(), upgrade.query.unwrap_or_default().to_owned());
         let target = resource.is_own().then(|| Box::new(target()));
         let joining = Joining { session, answer, target, early, until };

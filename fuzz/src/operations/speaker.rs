@@ -3,12 +3,12 @@
 
 use std::borrow::Cow;
 
+use tagcast::auth::Access;
 use tagcast::auth::uuid::{Signer, UuidForm};
-use tagcast::auth::{Access, Ground, Right};
 use tagcast::session::{
     Acknowledge, Beat, Heartbeat, Message, Quota, Rules, Session, Speech, Then,
 };
-use tagcast::types::{ClientClass, ClientUuid, CloseCode, Tenant};
+use tagcast::types::{ClientClass, ClientUuid, CloseCode};
 
 use super::Choices;
 
@@ -58,16 +58,8 @@ impl Default for Speaker {
 }
 
 fn session(speech: Speech) -> Session {
-    Session {
-        uuid: ClientUuid([1; 16]),
-        tenant: Tenant::shared(),
-        right: Right::Publish,
-        ground: Ground::NOTHING,
-        class: ClientClass::Web,
-        speech,
-        chunks: None,
-        fyi: None,
-    }
+    let grant = Access::everything().open(None).unwrap();
+    Session::new(ClientUuid([1; 16]), grant, (ClientClass::Web, speech))
 }
 
 impl Speaker {
