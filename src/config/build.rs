@@ -6,19 +6,16 @@ use std::time::{Duration, SystemTime};
 use super::auth_file::{self, Wanted};
 use super::certificate;
 use super::finding::{Fault, Place, visible};
-use super::given::{Bound, Given};
-use super::keys::folded;
+use super::given::Given;
 use super::listen::addresses;
+use super::sections::{phpws, resource};
 use super::settings::{
     Admission, AuthorizeOpen, Config, DialectName, Limits, LogFormat, LogLevel, LogSettings,
-    MaxMemory, PhpwsSettings, Refuse, ResourceBinding, ResourceKind, Tls, TlsMode, UnknownPath,
-    UuidForm, UuidKey,
+    MaxMemory, Refuse, Tls, TlsMode, UnknownPath, UuidKey,
 };
 use super::value::{self, Bounds, Size, choice, count, duration, is_absent, size, switch};
 use super::{AUTH_FILE, Applications, KEYS, ListenAddress, Secret, state_beside};
-use crate::types::limits::{
-    CHUNKS_MAX, LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX, OUTBOX_SLACK_BYTES,
-};
+use crate::types::limits::{LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX, OUTBOX_SLACK_BYTES};
 use crate::types::{Encryption, IpRange};
 
 const WORKERS: Bounds<usize> = Bounds::new(1, 256);
@@ -29,18 +26,13 @@ const TLS_HANDSHAKE: Duration = Duration::from_secs(3);
 const DRAIN: Bounds<Duration> = Bounds::new(Duration::from_millis(100), Duration::from_secs(3600));
 const PING: Bounds<Duration> =
     Bounds::or_off(Duration::from_millis(100), Duration::from_secs(3600));
-const GAP: Bounds<Duration> = Bounds::new(Duration::ZERO, Duration::from_secs(1));
 const MESSAGE: Bounds<Size> = Bounds::new(Size(1024), Size(64 * 1024 * 1024));
 const OUTBOX: Bounds<Size> = Bounds::new(Size(1024), Size(1024 * 1024 * 1024));
 /// An empty server needs more than the smallest.
 const MEMORY: Bounds<Size> = Bounds::new(Size(4 * 1024 * 1024), Size(1 << 50));
-const CHUNKS: Bounds<usize> = Bounds::or_off(1, 1_000_000);
 const CLIENTS: Bounds<usize> = Bounds::or_off(1, 1_000_000_000);
 const LOG_FILE: Bounds<Size> = Bounds::or_off(Size(64 * 1024), Size(1024 * 1024 * 1024));
 const OLD_LOGS: Bounds<usize> = Bounds::new(0, 1000);
-const KEEPALIVE: Bounds<Duration> =
-    Bounds::or_off(Duration::from_millis(100), Duration::from_secs(3600));
-
 /// Every value that is wrong is a finding; its default stands in for it, so that the rest is
 /// checked too.
 pub(super) fn build(given: &mut Given<'_>, folder: &Path) -> Config {
@@ -64,8 +56,8 @@ pub(super) fn build(given: &mut Given<'_>, folder: &Path) -> Config {
         default_dialect: given.read(("", "defaultDialect"), choice).unwrap_or(DialectName::Phpws),
         unknown_path: given.read(("", "unknownPath"), choice).unwrap_or(UnknownPath::Phpws),
         page: given.read(("", "page"), switch).unwrap_or(true),
-        phpws: phpws(given),
-        resources: resources(given),
+        phpws: phpws::read(given),
+        resources: resource::read(given),
     }
 }
 
@@ -317,66 +309,4 @@ fn uuid_key(given: &mut Given<'_>, folder: &Path) -> UuidKey {
         (Some(key), None) => UuidKey::Value(key),
         (None, file) => UuidKey::File(file.unwrap_or_else(|| folder.join("state/uuid.key"))),
     }
-}
-
-fn phpws(given: &mut Given<'_>) -> PhpwsSettings {
-    let max_chunks = given.read(("phpws", "maxChunks"), |text| count(text, &CHUNKS));
-    let keepalive = given.read(("phpws", "phpKeepalive"), |text| duration(text, &KEEPALIVE));
-    let mut gap = |name, millis| {
-        let gap = given.read(("phpws", name), |text| duration(text, &GAP));
-        gap.unwrap_or_else(|| Duration::from_millis(millis))
-    };
-    PhpwsSettings {
-        ready_gap: gap("readyGap", 20),
-        frame_gap: gap("frameGap", 5),
-        max_chunks: max_chunks.unwrap_or(CHUNKS_MAX),
-        php_keepalive: keepalive.unwrap_or_default(),
-        uuid: given.read(("phpws", "uuid"), choice).unwrap_or(UuidForm::Signed),
-    }
-}
-
-fn resources(given: &mut Given<'_>) -> Vec<ResourceBinding> {
-    let mut bound: Vec<ResourceBinding> = Vec::new();
-    for Bound { place, path, entries } in std::mem::take(&mut given.resources) {
-        let title = format!("[resource {path}]");
-        if !path.starts_with('/') || path.contains(['?', '#', ' ']) {
-            let fault = Fault::new("names no path", "use `[resource /path]`");
-            given.find_fault(place.clone(), &title, fault);
-        } else if bound.iter().any(|other| other.path == path) {
-            let fault = Fault::new("binds a path that is bound already", "bind it once");
-            given.find_fault(place.clone(), &title, fault);
-        }
-        if let Some(kind) = resource_kind(given, place, &title, entries) {
-            bound.push(ResourceBinding { path, kind });
-        }
-    }
-    bound
-}
-
-fn resource_kind(
-    given: &mut Given<'_>,
-    place: Place,
-    title: &str,
-    entries: Vec<(Place, String, String)>,
-) -> Option<ResourceKind> {
-    let mut kind = None;
-    let mut is_named = false;
-    for (place, key, written) in entries {
-        if folded(&key) != "kind" {
-            given.find_fault(place, &key, Fault::new("is no key of a resource", "use `kind`"));
-        } else if is_named {
-            given.find_fault(place, &key, Fault::new("was given before", "give it once"));
-        } else {
-            is_named = true;
-            match choice(&written) {
-                Ok(chosen) => kind = Some(chosen),
-                Err(fault) => given.find_fault(place, &key, fault),
-            }
-        }
-    }
-    if !is_named {
-        let right = format!("add `kind = …`: {}", value::words::<ResourceKind>());
-        given.find_fault(place, title, Fault::new("does not say what serves it", right));
-    }
-    kind
 }

@@ -98,6 +98,17 @@ impl<'a> Given<'a> {
         }
     }
 
+    /// The value of a key; its default as the table of keys has it, when nobody gave one or the one
+    /// given is wrong.
+    pub(super) fn or_default<T: Default>(
+        &mut self,
+        (section, name): (&'static str, &'static str),
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> T {
+        let default = || find(section, name).and_then(|key| parse(key.default).ok());
+        self.read((section, name), &parse).or_else(default).unwrap_or_default()
+    }
+
     /// What is wrong with the value of a key that was given, found out after it was read.
     pub(super) fn find_fault_of<T>(&mut self, name: &'static str, fault: Fault) -> Option<T> {
         let finding = self.about(name, fault);
@@ -153,12 +164,9 @@ impl<'a> Given<'a> {
             return self.take_foreign(path, place, &section, &block.entries);
         }
         if !KEYS.iter().any(|key| key.section == section) {
-            let right = "use [websocketserver], [phpws] or [resource /path]";
-            return self.find_fault(
-                place,
-                &format!("[{name}]"),
-                Fault::new("is no section", right),
-            );
+            let right = format!("use {} or [resource /path]", sections().join(", "));
+            let fault = Fault::new("is no section", right);
+            return self.find_fault(place, &format!("[{name}]"), fault);
         }
         for entry in block.entries {
             let place = Place::Line(path.to_owned(), entry.line);
@@ -280,6 +288,18 @@ impl<'a> Given<'a> {
         self.values
             .insert(slot, Value { place, key: name.to_owned(), written: written.to_owned(), text });
     }
+}
+
+/// The sections that keys stand in, as they are written.
+fn sections() -> Vec<String> {
+    let mut all = vec![format!("[{OWN_SECTION}]")];
+    for key in KEYS.iter().filter(|key| !key.section.is_empty()) {
+        let section = format!("[{}]", key.section);
+        if !all.contains(&section) {
+            all.push(section);
+        }
+    }
+    all
 }
 
 fn is_truthy(text: &str) -> bool {

@@ -14,6 +14,7 @@ mod keys;
 mod listen;
 mod reload;
 mod secret;
+mod sections;
 mod settings;
 mod value;
 mod values;
@@ -29,10 +30,11 @@ pub use keys::{KEYS, Key};
 pub use listen::ListenAddress;
 pub use reload::{Change, Holds, Reload};
 pub use secret::Secret;
+pub use sections::phpws::{PhpwsSettings, UuidForm};
+pub use sections::resource::{ResourceBinding, ResourceKind};
 pub use settings::{
     Admission, AuthorizeOpen, Config, DialectName, Limits, LogFormat, LogLevel, LogSettings,
-    MaxMemory, PhpwsSettings, Refuse, ResourceBinding, ResourceKind, Tls, TlsMode, UnknownPath,
-    UuidForm, UuidKey,
+    MaxMemory, Refuse, Tls, TlsMode, UnknownPath, UuidKey,
 };
 pub use values::Values;
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::value::{self, Choice};
+use super::sections::phpws::PhpwsSettings;
+use super::sections::resource::ResourceBinding;
+use super::value::{self, choices};
 use super::{Applications, ListenAddress, Secret};
 use crate::types::IpRange;
 
@@ -120,44 +122,6 @@ pub struct Tls {
     pub handshake_timeout: Duration,
 }
 
-/// The switches of phpWebSocketServer's dialect.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PhpwsSettings {
-    /// With or without a signature.
-    pub uuid: UuidForm,
-    /// Between the 101 and `ready`, for php-type clients.
-    pub ready_gap: Duration,
-    /// Between two frames, for php-type clients.
-    pub frame_gap: Duration,
-    /// Chunks between `bufferON` and `bufferOFF`; 0 means as many as fit.
-    pub max_chunks: usize,
-    /// A php-type client with an ident is pinged after this long without traffic; zero means never.
-    pub php_keepalive: Duration,
-}
-
-/// A path and what it is served by.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResourceBinding {
-    /// The path, compared to the letter.
-    pub path: String,
-    /// What serves it.
-    pub kind: ResourceKind,
-}
-
-macro_rules! choices {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? })+) => {
-        $(
-            $(#[$doc])*
-            #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-            pub enum $name { $($(#[$variant_doc])* $variant),+ }
-
-            impl Choice for $name {
-                const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$variant)),+];
-            }
-        )+
-    };
-}
-
 choices! {
     /// The least important lines that are written.
     LogLevel {
@@ -218,22 +182,6 @@ choices! {
         /// The resource `echo`.
         Echo = "echo",
         /// The resource `gomoob`.
-        Gomoob = "gomoob",
-    }
-    /// What the UUIDs of clients look like.
-    UuidForm {
-        /// 101 characters, with a signature.
-        Signed = "signed",
-        /// 36 characters.
-        Plain = "plain",
-    }
-    /// What a path can be bound to.
-    ResourceKind {
-        /// phpWebSocketServer's packets.
-        Phpws = "phpws",
-        /// Every message back to its sender.
-        Echo = "echo",
-        /// Gomoob's requests.
         Gomoob = "gomoob",
     }
 }

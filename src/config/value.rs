@@ -149,6 +149,23 @@ pub(crate) fn switch(text: &str) -> Result<bool, Fault> {
     }
 }
 
+/// Types whose values are words: each variant with its word.
+macro_rules! choices {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? })+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+            pub enum $name { $($(#[$variant_doc])* $variant),+ }
+
+            impl crate::config::value::Choice for $name {
+                const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$variant)),+];
+            }
+        )+
+    };
+}
+
+pub(super) use choices;
+
 /// A value out of a few words.
 pub(crate) trait Choice: Copy + 'static {
     const WORDS: &'static [(&'static str, Self)];

@@ -22,8 +22,6 @@ pub const MESSAGE_BYTES_MAX: usize = 5 * 1024 * 1024;
 pub const PIECES_MIN: usize = 1024;
 /// Bytes that earn a message one more piece: tiny fragments cost more than their bytes.
 pub const BYTES_PER_PIECE: usize = 64;
-/// Chunks between `bufferON` and `bufferOFF`; 0 switches the count off.
-pub const CHUNKS_MAX: usize = 1000;
 
 /// What an outbox may hold beyond the largest message.
 pub const OUTBOX_SLACK_BYTES: usize = 1024 * 1024;

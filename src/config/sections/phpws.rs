@@ -1,0 +1,50 @@
+//! `[phpws]`: the switches of phpWebSocketServer's dialect.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::given::Given;
+use crate::config::value::{Bounds, choice, choices, count, duration};
+
+/// The switches of phpWebSocketServer's dialect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhpwsSettings {
+    /// With or without a signature.
+    pub uuid: UuidForm,
+    /// Between the 101 and `ready`, for php-type clients.
+    pub ready_gap: Duration,
+    /// Between two frames, for php-type clients.
+    pub frame_gap: Duration,
+    /// Chunks between `bufferON` and `bufferOFF`; 0 means as many as fit.
+    pub max_chunks: usize,
+    /// A php-type client with an ident is pinged after this long without traffic; zero means never.
+    pub php_keepalive: Duration,
+}
+
+choices! {
+    /// What the UUIDs of clients look like.
+    UuidForm {
+        /// 101 characters, with a signature.
+        Signed = "signed",
+        /// 36 characters.
+        Plain = "plain",
+    }
+}
+
+const GAP: Bounds<Duration> = Bounds::new(Duration::ZERO, Duration::from_secs(1));
+const CHUNKS: Bounds<usize> = Bounds::or_off(1, 1_000_000);
+const KEEPALIVE: Bounds<Duration> =
+    Bounds::or_off(Duration::from_millis(100), Duration::from_secs(3600));
+
+pub(in crate::config) fn read(given: &mut Given<'_>) -> PhpwsSettings {
+    let gap = |text: &str| duration(text, &GAP);
+    PhpwsSettings {
+        ready_gap: given.or_default(("phpws", "readyGap"), gap),
+        frame_gap: given.or_default(("phpws", "frameGap"), gap),
+        max_chunks: given.or_default(("phpws", "maxChunks"), |text| count(text, &CHUNKS)),
+        php_keepalive: given
+            .or_default(("phpws", "phpKeepalive"), |text| duration(text, &KEEPALIVE)),
+        uuid: given.read(("phpws", "uuid"), choice).unwrap_or(UuidForm::Signed),
+    }
+}
