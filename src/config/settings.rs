@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::sections::jsauth::JsAuth;
 use super::sections::phpws::PhpwsSettings;
 use super::sections::resource::ResourceBinding;
 use super::value::{self, choices};
@@ -42,6 +43,8 @@ pub struct Config {
     pub unknown_path: UnknownPath,
     /// Whether a plain GET of `/` is answered by the page.
     pub page: bool,
+    /// The session of PHP that pages have to come with, if one is asked for.
+    pub jsauth: Option<JsAuth>,
     /// phpWebSocketServer's dialect.
     pub phpws: PhpwsSettings,
     /// Paths that the file binds.

@@ -24,6 +24,7 @@ mod reload;
 mod roster;
 mod seen;
 mod service;
+mod session_cookie;
 mod settings;
 mod shaking;
 mod slots;
