@@ -60,7 +60,7 @@ pub struct LogSettings {
     pub console: bool,
     /// The least important lines that are written.
     pub level: LogLevel,
-    /// Text or JSON.
+    /// How a line is written.
     pub format: LogFormat,
     /// The size from which the file is put aside and begun anew, in bytes; 0 means never.
     pub bytes_max: usize,
@@ -145,6 +145,8 @@ choices! {
         Text = "text",
         /// For programs.
         Json = "json",
+        /// As phpWebSocketServer writes it.
+        Phpws = "phpws",
     }
     /// Who may open a connection.
     AuthorizeOpen {
