@@ -24,9 +24,11 @@ mod reload;
 mod roster;
 mod seen;
 mod service;
+mod services;
 mod settings;
 mod shaking;
 mod slots;
+mod steward;
 mod table;
 mod tickets;
 mod timers;
@@ -39,7 +41,7 @@ use std::io;
 
 pub use self::clock::Moment;
 use self::hub::{Hub, Next};
-use self::service::Services;
+use self::services::Services;
 use self::settings::Settings;
 use crate::config::Config;
 use crate::link::control::{Control, Order, Peer, RoleEnd, Seat};
@@ -75,9 +77,10 @@ fn begin(
     let Some(Order::Configure { json, .. }) = orders.pop() else { return Ok(None) };
     let config = Config::from_json(&json)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    let settings = Settings::of(&config, own)?;
-    let services = Services::new(own);
-    Ok(Some((Hub::new(seat, (control, poller), (settings, services))?, rest)))
+    let settings = Settings::of(&config)?;
+    let mut hub = Hub::new(seat, (control, poller), (settings, Services::new(own)))?;
+    hub.bind(&config);
+    Ok(Some((hub, rest)))
 }
 
 fn serve((mut hub, orders): (Hub, Vec<Order>)) -> io::Result<RoleEnd> {
