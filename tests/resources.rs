@@ -12,13 +12,14 @@ mod harness;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use harness::{DEADLINE, Folder, Open, Raw, frames};
 use tagcast::config::{self, Source};
-use tagcast::resource::{Handle, Opening, Resource};
+use tagcast::resource::{Desk, Handle, Opening, Resource, Who};
 use tagcast::server::{Builder, InProcess};
 use tagcast::session::{Message, Speech};
-use tagcast::types::{Address, CloseCode, CloseReason};
+use tagcast::types::{Address, CloseCode, CloseReason, Tag, Tags, Tenant};
 
 /// A server with one worker that serves `/own`, and what its resource tells.
 struct Own {
@@ -34,6 +35,15 @@ impl Own {
 
     /// With something to be done whenever a worker begins.
     fn start_with(speech: fn() -> Speech, begin: impl Fn() + Send + Sync + 'static) -> Self {
+        Self::start_ticking(speech, begin, None)
+    }
+
+    /// With a tag that all clients of the resource carry, and ticks.
+    fn start_ticking(
+        speech: fn() -> Speech,
+        begin: impl Fn() + Send + Sync + 'static,
+        common: Option<Tag>,
+    ) -> Self {
         let folder = Folder::new();
         let flags = [("address", "ws://127.0.0.1:0"), ("workers", "1"), ("console", "off")];
         let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
@@ -43,7 +53,7 @@ impl Own {
         let (tell, told) = channel();
         let make = move || {
             begin();
-            Probe { speech, tell: tell.clone(), count: 0 }
+            Probe { speech, tell: tell.clone(), count: 0, common: common.clone() }
         };
         let server = Builder::new().resource("/own", make).start_in_process(config).unwrap();
         Self { server: Some(server), told, _folder: folder }
@@ -70,6 +80,8 @@ struct Probe {
     speech: fn() -> Speech,
     tell: Sender<String>,
     count: u32,
+    /// With it, it ticks too.
+    common: Option<Tag>,
 }
 
 impl Probe {
@@ -84,8 +96,30 @@ impl Resource for Probe {
         (self.speech)()
     }
 
+    fn common_tag(&self) -> Option<&Tag> {
+        self.common.as_ref()
+    }
+
+    fn every(&self) -> Option<Duration> {
+        self.common.as_ref().map(|_| Duration::from_millis(50))
+    }
+
+    /// Tells all clients how many they are, as the broker says.
+    fn on_tick(&mut self, desk: &mut Desk<'_>) {
+        desk.inquire(7, (Tenant::shared(), Tags::default()), "@kind");
+    }
+
+    fn on_findings(&mut self, desk: &mut Desk<'_>, about: u64, who: &Who) {
+        let text = format!("{about}: {} clients, {:?}", who.clients, who.values);
+        desk.publish_text((Tenant::shared(), Address::everyone()), text).unwrap();
+    }
+
     fn on_open(&mut self, client: &mut Handle<'_>, opening: &Opening<'_>) {
         self.tell(format!("open {} {:?}", opening.path(), opening.parameter("who")));
+        if let Some(cookie) = opening.header("cookie") {
+            let count = opening.headers().count();
+            self.tell(format!("from {} with {:?}, {count} headers", opening.peer(), Some(cookie)));
+        }
         if let Some(word) = opening.parameter("greet") {
             client.reply_text(word);
         }
@@ -245,4 +279,32 @@ fn headers_choose_how_it_is_spoken_to_and_never_who_serves() {
     let mut client: Raw = gomoob.upgrade(own.port());
     client.text("x");
     client.expect_text(r#""x""#);
+}
+
+#[test]
+fn a_tick_can_ask_who_is_there_and_tell_everybody() {
+    let kind = Tag::new("@kind", "probe").unwrap();
+    let own = Own::start_ticking(|| Speech::Plain, || (), Some(kind));
+    let mut client = Open::at("/own").upgrade(own.port());
+    client.expect_text(r#"7: 1 clients, ["probe"]"#);
+    client.expect_text(r#"7: 1 clients, ["probe"]"#);
+    client.text("tags");
+    loop {
+        let frame = client.frame();
+        if frame.as_text().starts_with('[') {
+            assert_eq!(frame.as_text(), r#"["@kind=probe"]"#);
+            break;
+        }
+    }
+}
+
+#[test]
+fn an_opening_tells_headers_and_the_address_of_its_client() {
+    let own = Own::start(|| Speech::Plain);
+    let target = "/own?who=asks&greet=hi";
+    let mut client = Open::at(target).header("Cookie", "a=b").upgrade(own.port());
+    client.expect_text("hi");
+    let local = client.stream().local_addr().unwrap();
+    own.expect_told(r#"open /own Some("asks")"#);
+    own.expect_told(&format!("from {local} with Some(\"a=b\"), {} headers", 8));
 }

@@ -108,7 +108,11 @@ impl Broker {
                     self.report(Report::Counts { number, counts });
                 }
                 Order::Beat => self.report(Report::Beat),
-                Order::Listen(_) | Order::Link { .. } | Order::Quiesce(_) | Order::Pressure(_) => {}
+                Order::Listen(_)
+                | Order::Link { .. }
+                | Order::Quiesce(_)
+                | Order::Pressure(_)
+                | Order::Appoint(_) => {}
             }
         }
         Ok(if peer == Peer::Gone { Next::End(RoleEnd::Alone) } else { Next::Turn })

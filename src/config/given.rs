@@ -14,10 +14,11 @@ const OWN_SECTION: &str = "websocketserver";
 /// Sections of phpWebSocketServer that this version does not evaluate.
 const FOREIGN_SECTIONS: &[&str] = &["develop"];
 
-/// A section `[resource /path]` as it was written.
+/// A section `[resource …]` as it was written.
 pub(super) struct Bound {
     pub(super) place: Place,
-    pub(super) path: String,
+    /// The path or subprotocol that it names.
+    pub(super) name: String,
     /// Its entries: place, key, value.
     pub(super) entries: Vec<(Place, String, String)>,
 }
@@ -184,7 +185,7 @@ impl<'a> Given<'a> {
             .into_iter()
             .map(|entry| (Place::Line(path.to_owned(), entry.line), entry.key, entry.value));
         let entries = entries.collect();
-        self.resources.push(Bound { place, path: name.to_owned(), entries });
+        self.resources.push(Bound { place, name: name.to_owned(), entries });
     }
 
     fn take_foreign(&mut self, place: Place, section: &str) {

@@ -105,17 +105,17 @@ fn changes(former: &Loaded, fresh: &Loaded) -> Vec<Change> {
         now("certFile, pkFile: another certificate or key".to_owned());
     }
     for binding in &after.resources {
-        match before.resources.iter().find(|old| old.path == binding.path) {
-            None => now(format!("[resource {}]: added", visible(&binding.path))),
+        match before.resources.iter().find(|old| old.name == binding.name) {
+            None => now(format!("[resource {}]: added", visible(&binding.name))),
             Some(old) if old.kind != binding.kind => {
-                now(format!("[resource {}]: another kind", visible(&binding.path)));
+                now(format!("[resource {}]: another kind", visible(&binding.name)));
             }
             Some(_) => {}
         }
     }
     for old in &before.resources {
-        if !after.resources.iter().any(|binding| binding.path == old.path) {
-            now(format!("[resource {}]: removed", visible(&old.path)));
+        if !after.resources.iter().any(|binding| binding.name == old.name) {
+            now(format!("[resource {}]: removed", visible(&old.name)));
         }
     }
     applications(before.applications.as_ref(), after.applications.as_ref(), &mut now);

@@ -91,7 +91,7 @@ fn values_are_read_in_their_units() {
     assert_eq!((config.workers, config.page), (3, false));
     assert_eq!(config.phpws.uuid, UuidForm::Plain);
     assert_eq!((config.phpws.frame_gap.as_millis(), config.phpws.max_chunks), (7, 100));
-    let echo = ResourceBinding { path: "/echo".to_owned(), kind: ResourceKind::Echo };
+    let echo = ResourceBinding { name: "/echo".to_owned(), kind: ResourceKind::Echo };
     assert_eq!(config.resources, [echo]);
 }
 
@@ -99,7 +99,7 @@ fn values_are_read_in_their_units() {
 fn all_findings_come_at_once_with_line_and_key() {
     let text = "workers = 0\nmaxMesage = 5M\nconsole = maybe\nauthFile = no.yml\n\
         adress = ws://127.0.0.1:1\naddress = ws://127.0.0.1:2\nframeGap = 1ms\n[nonsense]\nx = 1\n\
-        [resource nopath]\nkind = echo\n[resource /x]\nkin = echo\n";
+        [resource no path]\nkind = echo\n[resource /x]\nkin = echo\n";
     let expected = [
         (1, "workers"),
         (2, "maxMesage"),
@@ -108,7 +108,7 @@ fn all_findings_come_at_once_with_line_and_key() {
         (6, "address"),
         (7, "frameGap"),
         (8, "[nonsense]"),
-        (10, "[resource nopath]"),
+        (10, "[resource no path]"),
         (12, "[resource /x]"),
         (13, "kin"),
     ];

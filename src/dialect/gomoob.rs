@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::tags;
+use super::{plain, tags};
 use crate::types::{Content, Credentials, Form, TagQuery};
 
 /// A request: a message for everyone who carries all these tags.
@@ -73,6 +73,7 @@ pub fn render(content: &Content) -> Cow<'_, [u8]> {
     match content.form {
         Form::Message => Cow::Borrowed(&content.payload),
         Form::PhpwsPacket => Cow::Borrowed(message_of_packet(&content.payload)),
+        Form::Text => Cow::Owned(plain::as_json(&content.payload)),
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod gomoob;
 pub mod phpws;
+pub mod plain;
 pub mod tags;
 
 use std::borrow::Cow;
@@ -16,11 +17,13 @@ pub enum Dialect {
     Phpws,
     /// Gomoob's: the bare JSON of each message. Also what resources of an embedding program speak.
     Gomoob,
+    /// Texts as they are: PHP-WebSockets-Server's clients, and HTTP resources.
+    Plain,
 }
 
 impl Dialect {
     /// How many there are: tables by dialect have this many places.
-    pub const COUNT: usize = 2;
+    pub const COUNT: usize = 3;
 
     /// The dialect's place in such a table.
     #[must_use]
@@ -28,6 +31,7 @@ impl Dialect {
         match self {
             Self::Phpws => 0,
             Self::Gomoob => 1,
+            Self::Plain => 2,
         }
     }
 
@@ -37,6 +41,7 @@ impl Dialect {
         match self {
             Self::Phpws => phpws::render(content, cast),
             Self::Gomoob => gomoob::render(content),
+            Self::Plain => plain::render(content),
         }
     }
 }

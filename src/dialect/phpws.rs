@@ -7,7 +7,7 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use serde_json::value::RawValue;
 
-use super::Cast;
+use super::{Cast, plain};
 use crate::types::{Content, Credentials, Form};
 
 /// What acknowledges a message, as long as no application has set a `fyi`.
@@ -176,14 +176,17 @@ pub struct NotJson;
 pub fn render(content: &Content, cast: Cast) -> Cow<'_, [u8]> {
     match content.form {
         Form::PhpwsPacket => Cow::Borrowed(&content.payload),
-        Form::Message => {
-            let head: &[u8] = match cast {
-                Cast::One => br#"{"opcode":"feedback","message":"#,
-                Cast::Many => br#"{"opcode":"broadcast","message":"#,
-            };
-            Cow::Owned([head, &content.payload, b"}"].concat())
-        }
+        Form::Message => Cow::Owned(packet_of(&content.payload, cast)),
+        Form::Text => Cow::Owned(packet_of(&plain::as_json(&content.payload), cast)),
     }
+}
+
+fn packet_of(message: &[u8], cast: Cast) -> Vec<u8> {
+    let head: &[u8] = match cast {
+        Cast::One => br#"{"opcode":"feedback","message":"#,
+        Cast::Many => br#"{"opcode":"broadcast","message":"#,
+    };
+    [head, message, b"}"].concat()
 }
 
 /// The members that the server looks at; of one name given twice the last holds, as in PHP.

@@ -19,7 +19,11 @@ use crate::types::{Tag, Tags};
 pub fn of_opening(text: &str) -> Result<Tags, Cow<'static, str>> {
     let not_an_array = "The 'tags' URL parameter is not a JSON array !";
     let members = read(text).ok_or(not_an_array)?;
-    tags(&members, |name| format!("The '{name}' tag is not an integer or a string !"))
+    let tags = tags(&members, |name| format!("The '{name}' tag is not an integer or a string !"))?;
+    match tags.iter().find(|tag| tag.is_servers_own()) {
+        Some(tag) => Err(Cow::Owned(format!("The tag '{}' is the server's to give !", tag.name()))),
+        None => Ok(tags),
+    }
 }
 
 /// The tags of a request, which its recipients must carry.
@@ -206,6 +210,9 @@ mod tests {
             );
         }
         assert_eq!(of_request("\"str\"").unwrap_err(), "The 'tags' property is not an array !");
+        let own = "The tag '@resource' is the server's to give !";
+        assert_eq!(of_opening(r#"{"@resource":"/room"}"#).unwrap_err(), own);
+        assert!(of_request(r#"{"@resource":"/room"}"#).is_ok());
         assert!(of_opening(&format!(r#"{{"n":"{}"}}"#, "v".repeat(256))).is_err());
     }
 

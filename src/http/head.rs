@@ -206,6 +206,11 @@ impl<'a> Head<'a> {
     }
 
     /// The names of the headers, in the case they were sent.
+    pub fn all_headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.headers.iter().copied()
+    }
+
+    /// The names of all headers, in their order.
     pub fn names(&self) -> impl Iterator<Item = &'a str> {
         self.headers.iter().map(|(name, _)| *name)
     }

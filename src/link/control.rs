@@ -67,6 +67,8 @@ pub enum Order<L = Box<dyn Transport>> {
     },
     /// To a worker: how scarce memory is.
     Pressure(Pressure),
+    /// To a worker: whether it is the steward from now on.
+    Appoint(Duty),
     /// Report what was counted, with this number.
     Count {
         /// Of the question.
@@ -99,6 +101,7 @@ impl<L> Order<L> {
             Self::Configure { number, json } => Order::Configure { number, json },
             Self::Count { number } => Order::Count { number },
             Self::Pressure(pressure) => Order::Pressure(pressure),
+            Self::Appoint(duty) => Order::Appoint(duty),
             Self::Listen(sockets) => Order::Listen(sockets),
             Self::Roster { sources } => Order::Roster { sources },
             Self::WorkerDead { source } => Order::WorkerDead { source },
@@ -119,6 +122,7 @@ impl<L: fmt::Debug> fmt::Debug for Order<L> {
             }
             Self::Count { number } => f.debug_tuple("Count").field(number).finish(),
             Self::Pressure(pressure) => f.debug_tuple("Pressure").field(pressure).finish(),
+            Self::Appoint(duty) => f.debug_tuple("Appoint").field(duty).finish(),
             Self::Listen(sockets) => f.debug_tuple("Listen").field(sockets).finish(),
             Self::Link { broker, transport } => {
                 write!(f, "Link({broker}, {transport:?})")
@@ -143,6 +147,16 @@ pub enum Newcomers {
     Finish,
     /// They are refused: the server ends.
     Refuse,
+}
+
+/// Who does what is to be done once and not by every worker: ticks of resources, for one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Duty {
+    /// Another worker.
+    #[default]
+    Plain,
+    /// This one. While one steward follows another there may be none, or for a moment two.
+    Steward,
 }
 
 /// What a child tells the supervisor.

@@ -60,6 +60,17 @@ pub enum Effect {
         /// The tag whose values are wanted.
         tag: Box<str>,
     },
+    /// The same question, answered to the resource and not for the client.
+    Inquire {
+        /// What the resource knows it by.
+        about: u64,
+        /// In which space.
+        tenant: Tenant,
+        /// What they carry.
+        query: TagQuery,
+        /// The tag whose values are wanted.
+        tag: Box<str>,
+    },
     /// The end of the connection.
     Close(CloseReason),
 }
@@ -175,7 +186,7 @@ impl<'c> Handle<'c> {
     ///
     /// When the message has no JSON or is too large.
     pub fn reply(&mut self, message: &(impl Serialize + ?Sized)) -> Result<(), NotPublished> {
-        let json = self.json(message)?;
+        let json = json_of(message, self.rules)?;
         self.effects.push(Effect::Reply(json));
         Ok(())
     }
@@ -201,7 +212,7 @@ impl<'c> Handle<'c> {
         address: Address,
         message: &(impl Serialize + ?Sized),
     ) -> Result<(), NotPublished> {
-        let json = self.json(message)?;
+        let json = json_of(message, self.rules)?;
         let tenant = self.session.tenant.clone();
         self.forward_changed((tenant, address), (Form::Message, json));
         Ok(())
@@ -239,6 +250,12 @@ impl<'c> Handle<'c> {
         }
     }
 
+    /// The client's space.
+    #[must_use]
+    pub fn tenant(&self) -> &Tenant {
+        &self.session.tenant
+    }
+
     /// Sets what the `fyi` of the client's acknowledgements says from its next message on;
     /// dialects without acknowledgements do not show it.
     pub fn set_fyi(&mut self, fyi: impl Into<String>) {
@@ -250,6 +267,14 @@ impl<'c> Handle<'c> {
     /// sixteen open questions at the most.
     pub fn ask_who(&mut self, query: TagQuery, tag: &str) {
         self.effects.push(Effect::Ask { query, tag: tag.into() });
+    }
+
+    /// The same question for the resource itself, also when the client is about to go:
+    /// [`Resource::on_findings`](super::Resource::on_findings) gets the answer with `about`. A worker
+    /// has a thousand such questions open at the most, and drops one more.
+    pub fn inquire(&mut self, about: u64, query: TagQuery, tag: &str) {
+        let tenant = self.session.tenant.clone();
+        self.effects.push(Effect::Inquire { about, tenant, query, tag: tag.into() });
     }
 
     /// Ends the connection; nothing that is asked afterwards reaches the client.
@@ -301,12 +326,16 @@ impl<'c> Handle<'c> {
         let payload = Payload::Made(text.into_bytes());
         self.effects.push(Effect::Publish { tenant, address, form, payload });
     }
+}
 
-    fn json(&self, message: &(impl Serialize + ?Sized)) -> Result<String, NotPublished> {
-        let json = serde_json::to_string(message).map_err(NotPublished::NotJson)?;
-        if json.len() > self.rules.message_bytes_max {
-            return Err(NotPublished::TooLarge { bytes: json.len() });
-        }
-        Ok(json)
+/// A message that may be sent.
+pub(super) fn json_of(
+    message: &(impl Serialize + ?Sized),
+    rules: &Rules,
+) -> Result<String, NotPublished> {
+    let json = serde_json::to_string(message).map_err(NotPublished::NotJson)?;
+    if json.len() > rules.message_bytes_max {
+        return Err(NotPublished::TooLarge { bytes: json.len() });
     }
+    Ok(json)
 }

@@ -1,23 +1,30 @@
 //! What a path is served by: the trait for it, and the resources that are built in.
 
+mod broadcast;
+mod desk;
 mod echo;
 mod gomoob;
 mod handle;
+mod opening;
 mod own;
 mod paths;
 mod phpws;
 #[cfg(test)]
 mod tests;
 
-use crate::http::parameter;
-use crate::session::{Message, Speech};
-use crate::types::{CloseReason, TagQuery};
+use std::time::Duration;
 
+use crate::session::{Message, Speech};
+use crate::types::{CloseReason, Tag, TagQuery};
+
+pub use broadcast::{Broadcast, RESOURCE_TAG};
+pub use desk::Desk;
 pub use echo::Echo;
 pub use gomoob::Gomoob;
 pub use handle::{Effect, Effects, Handle, NotPublished, Payload};
+pub use opening::Opening;
 pub use own::Resources;
-pub use paths::{Asked, Binding, Choice, Kind, Paths, ResourceId, Unknown};
+pub use paths::{Asked, Binding, Choice, Kind, Paths, ResourceId, Target, Unknown};
 pub use phpws::Phpws;
 
 /// What is done with the connections of a path.
@@ -54,6 +61,11 @@ pub trait Resource {
         Speech::Gomoob
     }
 
+    /// A tag that all its clients carry from the start, beside their own.
+    fn common_tag(&self) -> Option<&Tag> {
+        None
+    }
+
     /// A connection was opened: it can be addressed, and the handshake is answered.
     fn on_open(&mut self, client: &mut Handle<'_>, opening: &Opening<'_>) {
         let (_, _) = (client, opening);
@@ -67,6 +79,23 @@ pub trait Resource {
         let (_, _) = (client, who);
     }
 
+    /// The answer to [`Handle::inquire`] or [`Desk::inquire`]; `about` is what was given to it.
+    fn on_findings(&mut self, desk: &mut Desk<'_>, about: u64, who: &Who) {
+        let (_, _, _) = (desk, about, who);
+    }
+
+    /// How often [`Resource::on_tick`] is called; never, unless a resource says otherwise.
+    fn every(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Time has passed: called at once when the server begins, then at the interval. Of all workers
+    /// one is called, the steward; when it ends, another one goes on, so that an interval may be
+    /// longer or shorter then.
+    fn on_tick(&mut self, desk: &mut Desk<'_>) {
+        let _ = desk;
+    }
+
     /// The connection ends, whoever ended it; always the last call for it. Its tags can still be
     /// read, replies reach it no more, publications reach others.
     fn on_close(&mut self, client: &mut Handle<'_>) {
@@ -77,40 +106,6 @@ pub trait Resource {
     /// silent, or its socket broke. [`Resource::on_close`] follows.
     fn on_error(&mut self, client: &mut Handle<'_>, fault: &CloseReason) {
         let (_, _) = (client, fault);
-    }
-}
-
-/// What a client asked for when it opened its connection.
-#[derive(Clone, Copy)]
-pub struct Opening<'a> {
-    path: &'a str,
-    query: &'a str,
-}
-
-impl<'a> Opening<'a> {
-    /// From a request target.
-    #[must_use]
-    pub const fn new(path: &'a str, query: &'a str) -> Self {
-        Self { path, query }
-    }
-
-    /// The path, not decoded.
-    #[must_use]
-    pub const fn path(&self) -> &'a str {
-        self.path
-    }
-
-    /// A parameter of the query, decoded.
-    #[must_use]
-    pub fn parameter(&self, name: &str) -> Option<std::borrow::Cow<'a, str>> {
-        parameter(self.query, name)
-    }
-}
-
-/// Without the query: a secret may stand in it.
-impl std::fmt::Debug for Opening<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Opening").field("path", &self.path).finish_non_exhaustive()
     }
 }
 

@@ -20,16 +20,16 @@ pub enum Kind {
 pub struct ResourceId(u16);
 
 impl ResourceId {
-    /// The place of a resource of an embedding program, by its place among those.
+    /// The place of a resource that is not built in, by its place among those.
     #[must_use]
-    pub fn own(place: usize) -> Self {
+    pub fn beyond(place: usize) -> Self {
         Self(u16::try_from(place + Kind::ALL.len()).unwrap_or(u16::MAX))
     }
 
-    /// Whether it is one of an embedding program.
+    /// Whether it is one of those that look at messages only.
     #[must_use]
-    pub fn is_own(self) -> bool {
-        self.place() >= Kind::ALL.len()
+    pub fn is_built_in(self) -> bool {
+        self.place() < Kind::ALL.len()
     }
 
     /// The place in the list.
@@ -51,8 +51,8 @@ impl Kind {
         }
     }
 
-    fn choice(self) -> Choice {
-        Choice { resource: self.id(), speech: None }
+    fn choice<'a>(self) -> Choice<'a> {
+        Choice { resource: self.id(), speech: None, protocol: None }
     }
 }
 
@@ -80,25 +80,43 @@ pub enum Asked {
     Nothing,
 }
 
-/// What a path is bound to.
+/// What a path or a name is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binding {
     /// A built-in resource, which pins the dialect too.
     Kind(Kind),
-    /// A resource of an embedding program, by its place among those.
-    Own(usize),
+    /// A resource that is not built in: of an embedding program, or made from the file.
+    Beyond(ResourceId),
+}
+
+/// What a request says about who is to serve it.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'t, 'a> {
+    /// Its path.
+    pub path: &'t str,
+    /// Its query, as it came.
+    pub query: &'t str,
+    /// The dialect that it expects.
+    pub asked: Asked,
+    /// The subprotocols that it offers, with commas, the one it likes best first.
+    pub protocols: &'t [&'a str],
 }
 
 /// Who serves a connection.
 #[derive(Debug)]
-pub struct Choice {
+pub struct Choice<'a> {
     /// The resource.
     pub resource: ResourceId,
     /// How the connection speaks, where its headers decide that and not the resource.
     pub speech: Option<Speech>,
+    /// The subprotocol that chose it, for the 101.
+    pub protocol: Option<&'a str>,
 }
 
 /// The paths that are served. They are compared to the letter; the query is no part of them.
+///
+/// A name without a slash stands for the subprotocol of that name, and for a query that is that name
+/// and nothing else (`/any?Foo`), as PHP-WebSockets-Server has it.
 #[derive(Debug)]
 pub struct Paths {
     bound: HashMap<Box<str>, Binding>,
@@ -116,21 +134,20 @@ impl Paths {
         Self { bound: HashMap::new(), default, unknown }
     }
 
-    /// Binds a path, also one that was bound before.
-    pub fn bind(&mut self, path: &str, binding: Binding) {
-        self.bound.insert(path.into(), binding);
+    /// Binds a path or a name, also one that was bound before.
+    pub fn bind(&mut self, name: &str, binding: Binding) {
+        self.bound.insert(name.into(), binding);
     }
 
-    /// Who serves a path for a client that expects something: the order of `docs/protocol.md`.
+    /// Who serves a request: the order of `docs/protocol.md`.
     ///
     /// # Errors
     ///
     /// What to do with a path that nothing is bound to.
-    pub fn choose(&self, path: &str, asked: Asked) -> Result<Choice, Unknown> {
-        match self.bound.get(path) {
-            Some(Binding::Kind(kind)) => return Ok(kind.choice()),
-            Some(Binding::Own(place)) => return Ok(own(*place, asked)),
-            None => {}
+    pub fn choose<'a>(&self, target: &Target<'_, 'a>) -> Result<Choice<'a>, Unknown> {
+        let Target { path, asked, .. } = *target;
+        if let Some(binding) = self.bound.get(path).filter(|_| path.starts_with('/')) {
+            return Ok(bound(*binding, asked));
         }
         let is_phpws = PHPWS_PATHS.contains(&path);
         match asked {
@@ -138,11 +155,29 @@ impl Paths {
             Asked::GomoobPhp => Ok(Kind::Gomoob.choice()),
             _ if is_phpws => Ok(Kind::Phpws.choice()),
             Asked::GomoobQuery => Ok(Kind::Gomoob.choice()),
-            Asked::Nothing if path == "/" => Ok(self.default.choice()),
-            _ => match self.unknown {
-                Unknown::Served(kind) => Ok(kind.choice()),
-                unknown => Err(unknown),
-            },
+            _ => self.named(target).map_or_else(|| self.fall_back(target), Ok),
+        }
+    }
+
+    /// The first subprotocol that is known, else the name in the query.
+    fn named<'a>(&self, target: &Target<'_, 'a>) -> Option<Choice<'a>> {
+        for protocol in target.protocols.iter().copied() {
+            if let Some(binding) = self.by_name(protocol) {
+                return Some(Choice { protocol: Some(protocol), ..bound(*binding, target.asked) });
+            }
+        }
+        self.by_name(target.query).map(|binding| bound(*binding, target.asked))
+    }
+
+    fn by_name(&self, name: &str) -> Option<&Binding> {
+        Some(name).filter(|name| !name.starts_with('/')).and_then(|name| self.bound.get(name))
+    }
+
+    fn fall_back<'a>(&self, target: &Target<'_, '_>) -> Result<Choice<'a>, Unknown> {
+        match (target.asked, target.path, self.unknown) {
+            (Asked::Nothing, "/", _) => Ok(self.default.choice()),
+            (_, _, Unknown::Served(kind)) => Ok(kind.choice()),
+            (_, _, unknown) => Err(unknown),
         }
     }
 
@@ -153,22 +188,31 @@ impl Paths {
     }
 }
 
-/// A resource of an embedding program: headers choose the dialect, but never the resource.
-fn own(place: usize, asked: Asked) -> Choice {
+/// Who serves what is bound. Headers choose the dialect of a resource that is not built in, but
+/// never the resource.
+fn bound<'a>(binding: Binding, asked: Asked) -> Choice<'a> {
+    let resource = match binding {
+        Binding::Kind(kind) => return kind.choice(),
+        Binding::Beyond(resource) => resource,
+    };
     let speech = match asked {
         Asked::Phpws => Some(Speech::Phpws),
         Asked::GomoobPhp => Some(Speech::Gomoob),
         Asked::GomoobQuery | Asked::Nothing => None,
     };
-    Choice { resource: ResourceId::own(place), speech }
+    Choice { resource, speech, protocol: None }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn target(path: &str, asked: Asked) -> Target<'_, 'static> {
+        Target { path, query: "", asked, protocols: &[] }
+    }
+
     fn chosen(paths: &Paths, path: &str, asked: Asked) -> Result<Kind, Unknown> {
-        let id = paths.choose(path, asked)?.resource;
+        let id = paths.choose(&target(path, asked))?.resource;
         Ok(*Kind::ALL.iter().find(|kind| kind.id() == id).unwrap())
     }
 
@@ -204,10 +248,31 @@ mod tests {
     #[test]
     fn a_header_changes_how_an_own_resource_is_spoken_to_but_not_who_serves() {
         let mut paths = Paths::new(Kind::Phpws, Unknown::Phpws);
-        paths.bind("/chat", Binding::Own(0));
-        let of = |asked| paths.choose("/chat", asked).unwrap();
+        paths.bind("/chat", Binding::Beyond(ResourceId::beyond(0)));
+        let of = |asked| paths.choose(&target("/chat", asked)).unwrap();
         assert!(matches!(of(Asked::Phpws).speech, Some(Speech::Phpws)));
         assert!(of(Asked::Nothing).speech.is_none());
-        assert!(of(Asked::Phpws).resource == ResourceId::own(0));
+        assert!(of(Asked::Phpws).resource == ResourceId::beyond(0));
+    }
+
+    #[test]
+    fn the_first_known_subprotocol_chooses_then_the_name_in_the_query() {
+        let mut paths = Paths::new(Kind::Phpws, Unknown::NotFound);
+        paths.bind("Foo", Binding::Kind(Kind::Echo));
+        paths.bind("Bar", Binding::Kind(Kind::Gomoob));
+        paths.bind("/bound", Binding::Kind(Kind::Phpws));
+        let of = |path, query, protocols: &[&'static str]| {
+            let asked = Asked::Nothing;
+            let choice = paths.choose(&Target { path, query, asked, protocols });
+            choice.ok().map(|choice| (choice.resource, choice.protocol))
+        };
+        let (foo, bar) = (Kind::Echo.id(), Kind::Gomoob.id());
+        assert_eq!(of("/", "", &["zip", "Foo", "Bar"]), Some((foo, Some("Foo"))));
+        assert_eq!(of("/any", "Bar", &[]), Some((bar, None)));
+        assert_eq!(of("/any", "Bar", &["Foo"]), Some((foo, Some("Foo"))));
+        assert_eq!(of("/any", "Bar=1", &["/bound", "zip"]), None);
+        assert_eq!(of("/any", "/bound", &[]), None);
+        assert_eq!(of("/bound", "Foo", &["Foo"]), Some((Kind::Phpws.id(), None)));
+        assert_eq!(of("/", "", &["zip"]), Some((Kind::Phpws.id(), None)));
     }
 }

@@ -40,7 +40,9 @@ pub enum Speech {
     Phpws,
     /// Gomoob's way: messages, and nothing around them.
     Gomoob,
-    /// As [`Speech::Gomoob`], and no publication ever reaches it.
+    /// Texts as they are, and nothing around them.
+    Plain,
+    /// As [`Speech::Plain`], and no publication ever reaches it.
     Echo,
 }
 
@@ -51,6 +53,7 @@ impl Speech {
         match self {
             Self::Phpws => Some(Dialect::Phpws),
             Self::Gomoob => Some(Dialect::Gomoob),
+            Self::Plain => Some(Dialect::Plain),
             Self::Echo => None,
         }
     }
@@ -190,7 +193,7 @@ impl Session {
     pub fn acknowledges_bad_text(&self) -> Acknowledge {
         match self.speech {
             Speech::Phpws => Acknowledge::Yes,
-            Speech::Gomoob | Speech::Echo => Acknowledge::No,
+            Speech::Gomoob | Speech::Plain | Speech::Echo => Acknowledge::No,
         }
     }
 }

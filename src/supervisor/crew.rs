@@ -8,6 +8,7 @@ mod ending;
 mod post;
 mod pulse;
 mod rolling;
+mod steward;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -38,6 +39,8 @@ pub struct Crew {
     rolling: Option<Rolling>,
     drain_time: Duration,
     announced: Announced,
+    /// Who does what is to be done once, as long as somebody serves.
+    steward: Option<Source>,
 }
 
 #[derive(Debug)]
@@ -77,6 +80,7 @@ impl Crew {
             rolling: None,
             drain_time,
             announced: Announced::No,
+            steward: None,
         }
     }
 
@@ -198,6 +202,7 @@ impl Crew {
         self.punish(now, effects);
         self.replace(now, effects);
         self.roll(now, effects);
+        self.appoint(effects);
         self.end(now, effects);
     }
 

@@ -11,6 +11,8 @@ impl CloseCode {
     pub const AWAY: Self = Self(1001);
     /// The peer broke the protocol.
     pub const PROTOCOL: Self = Self(1002);
+    /// Data of a kind that is not taken here.
+    pub const UNSUPPORTED: Self = Self(1003);
     /// The socket broke; never on the wire (RFC 6455 §7.4.1).
     pub const LOST: Self = Self(1006);
     /// The data does not fit its type (bad UTF-8, bad JSON).

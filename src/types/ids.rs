@@ -26,6 +26,11 @@ pub struct Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(pub u32);
 
+impl Slot {
+    /// No connection: who asks from there is the worker itself.
+    pub const NOBODY: Self = Self(u32::MAX);
+}
+
 /// Where a client is to be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {

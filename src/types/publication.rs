@@ -31,4 +31,6 @@ pub enum Form {
     PhpwsPacket,
     /// The JSON text of a message alone; each dialect wraps it in its own way.
     Message,
+    /// A text that need not be JSON; clients of plain dialects get it as it is.
+    Text,
 }

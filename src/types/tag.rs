@@ -11,6 +11,9 @@ pub struct Tag {
     value: Box<str>,
 }
 
+/// What names of tags begin with that only the server gives.
+const OWN_MARK: char = '@';
+
 impl Tag {
     /// Admits a tag.
     ///
@@ -28,6 +31,13 @@ impl Tag {
             return Err(TagError::ValueTooLong { name: name.into(), bytes: value.len() });
         }
         Ok(Self { name: name.into(), value: value.into() })
+    }
+
+    /// Whether only the server gives it: a client that asks for such a tag is refused, so whoever
+    /// carries it can be relied on to be what it says.
+    #[must_use]
+    pub fn is_servers_own(&self) -> bool {
+        self.name.starts_with(OWN_MARK)
     }
 
     /// The name.

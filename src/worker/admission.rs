@@ -13,16 +13,20 @@ use crate::dialect::{phpws, tags};
 use crate::http::{
     ClientType, Refusal, Spoken, Status, Upgrade, effective_address, has_parameter, parameter,
 };
-use crate::resource::{Asked, ResourceId, Unknown};
+use crate::resource::{Asked, Choice, Resource, ResourceId, Target, Unknown};
 use crate::session::Speech;
-use crate::types::{ClientClass, CloseCode, CloseReason, Credentials, Slot, Tags};
+use crate::types::{ClientClass, CloseCode, CloseReason, Credentials, Slot, Tag, Tags};
+
+use smallvec::SmallVec;
 
 /// A client that may join, if the broker has room for it.
 #[derive(Debug)]
-pub(super) struct Admitted {
+pub(super) struct Admitted<'a> {
     pub(super) grant: Grant,
     pub(super) resource: ResourceId,
     pub(super) speech: Speech,
+    /// The subprotocol that chose the resource.
+    pub(super) protocol: Option<&'a str>,
     pub(super) class: ClientClass,
     pub(super) tags: Tags,
     pub(super) ip: IpAddr,
@@ -44,20 +48,22 @@ const NOT_FROM_HERE: CloseReason =
 
 impl Hub {
     /// Decides about a request. `peer` is who connected, in `slot`.
-    pub(super) fn admit_upgrade(
+    pub(super) fn admit_upgrade<'a>(
         &self,
-        upgrade: &Upgrade<'_>,
+        upgrade: &Upgrade<'a>,
         (peer, slot): (IpAddr, Slot),
-    ) -> Result<Admitted, TurnedAway> {
+    ) -> Result<Admitted<'a>, TurnedAway> {
         let settings = &self.settings;
         let query = upgrade.query.unwrap_or_default();
         let asked = asked(upgrade, query);
-        let choice = settings.paths.choose(upgrade.path, asked).map(|choice| {
-            let said = || self.services.get(choice.resource).map(crate::resource::Resource::speech);
-            (choice.resource, choice.speech.or_else(said).unwrap_or(Speech::Echo))
+        let protocols: SmallVec<[&str; 4]> = upgrade.protocols().collect();
+        let target = Target { path: upgrade.path, query, asked, protocols: &protocols };
+        let choice = settings.paths.choose(&target).map(|choice| {
+            let said = self.services.get(choice.resource).map(Resource::speech);
+            (choice.speech.or(said).unwrap_or(Speech::Echo), choice)
         });
         let spoken = match choice {
-            Ok((_, Speech::Gomoob)) => Spoken::DraftsToo,
+            Ok((Speech::Gomoob | Speech::Plain | Speech::Echo, _)) => Spoken::DraftsToo,
             _ => Spoken::Rfc6455,
         };
         upgrade.check_version(spoken).map_err(TurnedAway::Refused)?;
@@ -70,8 +76,7 @@ impl Hub {
             .access
             .open(credentials(query).as_ref())
             .map_err(|denied| refuse(Status::Unauthorized, denied.text()))?;
-        let (resource, speech) =
-            choice.map_err(|unknown| unknown_path(upgrade.class(), unknown))?;
+        let (speech, choice) = choice.map_err(|unknown| unknown_path(upgrade.class(), unknown))?;
         let class = class(upgrade, speech);
         if let Some(gate) = &settings.session_gate {
             let admitted = gate.admit(upgrade, (class, grant.ground));
@@ -82,12 +87,18 @@ impl Hub {
                 .map_err(|why| closed(class, why))?,
             false => Tags::default(),
         };
+        let common = self.services.get(choice.resource).and_then(Resource::common_tag);
+        let tags = match common {
+            Some(common) => with_common(&tags, common).map_err(|why| closed(class, why))?,
+            None => tags,
+        };
         let ip = effective_address(peer, upgrade, &settings.trusted_proxies);
         if class == ClientClass::Php && !settings.php_may_come_from(ip, || self.local_ip(slot)) {
             return Err(TurnedAway::Closed { class, word: None, reason: NOT_FROM_HERE });
         }
         let sign = settings.sign(upgrade, class, asked);
-        Ok(Admitted { grant, resource, speech, class, tags, ip, sign })
+        let Choice { resource, protocol, .. } = choice;
+        Ok(Admitted { grant, resource, speech, protocol, class, tags, ip, sign })
     }
 }
 
@@ -121,6 +132,12 @@ impl Settings {
             ClientClass::Web => Sign::Ping,
         }
     }
+}
+
+/// A client's own tags, and the one that all clients of its resource carry.
+fn with_common(tags: &Tags, common: &Tag) -> Result<Tags, Cow<'static, str>> {
+    let all = tags.iter().chain([common]).cloned();
+    Tags::new(all).map_err(|error| Cow::Owned(error.to_string()))
 }
 
 fn closed(class: ClientClass, why: Cow<'static, str>) -> TurnedAway {
@@ -163,6 +180,6 @@ fn asked(upgrade: &Upgrade<'_>, query: &str) -> Asked {
 fn class(upgrade: &Upgrade<'_>, speech: Speech) -> ClientClass {
     match speech {
         Speech::Phpws => upgrade.class(),
-        Speech::Gomoob | Speech::Echo => ClientClass::Web,
+        Speech::Gomoob | Speech::Plain | Speech::Echo => ClientClass::Web,
     }
 }

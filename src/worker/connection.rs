@@ -90,11 +90,22 @@ pub(super) struct Joining {
     pub(super) session: Box<Session>,
     /// The 101.
     pub(super) answer: Bytes,
-    /// Path and query, where a resource of the embedding program wants to know them.
-    pub(super) target: Option<Box<(String, String)>>,
+    /// What its resource wants to know.
+    pub(super) asked: Option<Box<Asked>>,
     /// What came behind the head.
     pub(super) early: Vec<u8>,
     pub(super) until: Moment,
+}
+
+/// What a client asked for when it opened, kept until the broker has let it in.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// Its request head, which was parsed without a fault.
+    pub(super) head: Vec<u8>,
+    /// Its address, after trusted proxies.
+    pub(super) peer: std::net::SocketAddr,
+    /// The subprotocol that was agreed.
+    pub(super) protocol: Option<String>,
 }
 
 /// How it is found out that a client lives which says nothing.

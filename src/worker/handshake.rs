@@ -8,7 +8,7 @@ use tracing::{debug, info};
 
 use super::admission::{Admitted, TurnedAway};
 use super::clock::Moment;
-use super::connection::{Connection, FULL, Joining, NO_BROKER, Phase, Sign};
+use super::connection::{Asked, Connection, FULL, Joining, NO_BROKER, Phase, Sign};
 use super::hub::Hub;
 use super::outbox::Kind;
 use super::pace::Pace;
@@ -24,6 +24,15 @@ use crate::websocket::write;
 
 const NO_BROKER_REFUSAL: Refusal =
     Refusal::new(Status::Unavailable, "the server is busy: try again later");
+
+/// A whole request head, and what came with it.
+struct Arrived<'a> {
+    head: &'a [u8],
+    /// What came behind the head.
+    early: Vec<u8>,
+    peer: SocketAddr,
+    until: Moment,
+}
 
 impl Hub {
     /// Takes bytes of a request head.
@@ -44,7 +53,8 @@ impl Hub {
                     self.serve_page(slot, connection, path, wanted)?;
                 }
                 Request::Upgrade(upgrade) => {
-                    self.upgrade(slot, connection, &upgrade, (peer, until, early))?;
+                    let arrived = Arrived { head: &bytes, early, peer, until };
+                    self.upgrade(slot, connection, &upgrade, arrived)?;
                 }
             }
             Ok(())
@@ -86,20 +96,20 @@ impl Hub {
         slot: Slot,
         connection: &mut Connection,
         upgrade: &Upgrade<'_>,
-        (peer, until, early): (SocketAddr, Moment, Vec<u8>),
+        Arrived { head, early, peer, until }: Arrived<'_>,
     ) -> Result<(), Refusal> {
-        let answer: Bytes = http::switching_protocols(&upgrade.accept, None).into();
+        let answer = |protocol| Bytes::from(http::switching_protocols(&upgrade.accept, protocol));
         let admitted = match self.admit_upgrade(upgrade, (peer.ip(), slot)) {
             Ok(admitted) => admitted,
             Err(TurnedAway::Refused(refusal)) => return Err(refusal),
             Err(TurnedAway::Closed { class, word, reason }) => {
                 self.pace(connection, class);
-                self.turn_away(slot, connection, answer, (word, &reason));
+                self.turn_away(slot, connection, answer(None), (word, &reason));
                 return Ok(());
             }
         };
         let uuid = self.dice.uuid();
-        let Admitted { grant, resource, speech, class, tags, ip, sign } = admitted;
+        let Admitted { grant, resource, speech, protocol, class, tags, ip, sign } = admitted;
         let ident = upgrade.ident.and_then(|text| Ident::new(text).ok());
         debug!(connection = connection.serial, client = ?uuid,
             path = %shown(upgrade.path), ?class, "joining");
@@ -118,9 +128,13 @@ impl Hub {
         self.pace(connection, class);
         (connection.resource, connection.sign) = (resource, sign);
         let session = Box::new(Session::new(uuid, grant, (class, speech)));
-        let target = || (upgrade.path.to_owned(), upgrade.query.unwrap_or_default().to_owned());
-        let target = resource.is_own().then(|| Box::new(target()));
-        let joining = Joining { session, answer, target, early, until };
+        let asked = || Asked {
+            head: head.to_owned(),
+            peer: SocketAddr::new(ip, peer.port()),
+            protocol: protocol.map(str::to_owned),
+        };
+        let asked = (!resource.is_built_in()).then(|| Box::new(asked()));
+        let joining = Joining { session, answer: answer(protocol), asked, early, until };
         connection.phase = Phase::Joining(Box::new(joining));
         Ok(())
     }
@@ -149,10 +163,10 @@ impl Hub {
 
     fn open_taken(&mut self, slot: Slot, connection: &mut Connection) {
         let Phase::Joining(joining) = self.advance(connection, Phase::Gone) else { return };
-        let Joining { session, answer, target, mut early, .. } = *joining;
+        let Joining { session, answer, asked, mut early, .. } = *joining;
         let greeting = match session.speech {
             Speech::Phpws => Some(phpws::ready(&self.settings.rules.signer.text(session.uuid))),
-            Speech::Gomoob | Speech::Echo => None,
+            Speech::Gomoob | Speech::Plain | Speech::Echo => None,
         };
         // One line for the beginning of a life: with two the log was two fifths of a handshake.
         let peer = self.relay.uplink.client(slot).map(|client| client.ip);
@@ -162,8 +176,11 @@ impl Hub {
         connection.phase = Phase::Open(session);
         connection.next_beat = self.first_beat(connection.sign);
         self.greet(slot, connection, answer, greeting.as_deref());
-        if let Some(target) = target {
-            self.tell_open(slot, connection, &Opening::new(&target.0, &target.1));
+        if let Some(asked) = asked
+            && let Ok(head) = http::parse(&asked.head)
+        {
+            let opening = Opening::new(&head, asked.peer, asked.protocol.as_deref());
+            self.tell_open(slot, connection, &opening);
         }
         if !early.is_empty() && connection.is_open() {
             self.on_bytes(slot, connection, &mut early);

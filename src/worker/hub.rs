@@ -11,9 +11,10 @@ use super::clock::{Clock, Moment};
 use super::dice::Dice;
 use super::farewell::Farewell;
 use super::relay::{Arrival, Lost, Relay};
-use super::service::Services;
+use super::services::Services;
 use super::settings::Settings;
 use super::shaking::Shaking;
+use super::steward::Rounds;
 use super::table::Table;
 use super::timers::Timers;
 use crate::link::control::{Control, Newcomers, Report, RoleEnd, Seat};
@@ -62,6 +63,7 @@ pub(super) struct Hub {
     pub(super) poller: Poller,
     pub(super) settings: Settings,
     pub(super) services: Services,
+    pub(super) rounds: Rounds,
     /// The list of effects of the last call, to be used again.
     pub(super) effects: Effects,
     pub(super) clock: Clock,
@@ -109,6 +111,7 @@ impl Hub {
             poller,
             settings,
             services,
+            rounds: Rounds::default(),
             effects: Effects::new(),
             clock,
             dice: Dice::default(),
@@ -158,6 +161,7 @@ impl Hub {
         }
         self.resume_paused();
         self.wake_due();
+        self.make_rounds();
         self.say_farewell();
         self.write_link();
         self.report_growth();
@@ -193,7 +197,8 @@ impl Hub {
             }
             _ => None,
         };
-        let moments = [self.timers.next(), self.doors.opens_at(), stage];
+        let rounds = self.rounds.next().filter(|_| matches!(self.stage, Stage::Serving));
+        let moments = [self.timers.next(), self.doors.opens_at(), rounds, stage];
         moments.into_iter().flatten().min().map(|at| at.until_then(self.clock.now()))
     }
 

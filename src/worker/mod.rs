@@ -24,10 +24,12 @@ mod reload;
 mod roster;
 mod seen;
 mod service;
+mod services;
 mod session_cookie;
 mod settings;
 mod shaking;
 mod slots;
+mod steward;
 mod table;
 mod tickets;
 mod timers;
@@ -40,7 +42,7 @@ use std::io;
 
 pub use self::clock::Moment;
 use self::hub::{Hub, Next};
-use self::service::Services;
+use self::services::Services;
 use self::settings::Settings;
 use crate::config::Config;
 use crate::link::control::{Control, Order, Peer, RoleEnd, Seat};
@@ -76,9 +78,10 @@ fn begin(
     let Some(Order::Configure { json, .. }) = orders.pop() else { return Ok(None) };
     let config = Config::from_json(&json)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    let settings = Settings::of(&config, own)?;
-    let services = Services::new(own);
-    Ok(Some((Hub::new(seat, (control, poller), (settings, services))?, rest)))
+    let settings = Settings::of(&config)?;
+    let mut hub = Hub::new(seat, (control, poller), (settings, Services::new(own)))?;
+    hub.bind(&config);
+    Ok(Some((hub, rest)))
 }
 
 fn serve((mut hub, orders): (Hub, Vec<Order>)) -> io::Result<RoleEnd> {

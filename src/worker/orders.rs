@@ -57,6 +57,7 @@ impl Hub {
                     self.report(Report::Counts { number, counts });
                 }
                 Order::Beat => self.beat_back(),
+                Order::Appoint(duty) => self.appoint(duty),
                 Order::Pressure(pressure) => self.feel_pressure(pressure),
                 Order::Roster { .. } | Order::WorkerLink { .. } | Order::WorkerDead { .. } => {}
             }

@@ -8,6 +8,8 @@ use crate::types::{Slot, TagQuery, Tenant};
 /// Open questions of one client: one more is not asked, so that a client that asks without end
 /// costs no memory.
 const OPEN_MAX: usize = 16;
+/// The same for all that resources ask for themselves.
+const OPEN_OF_RESOURCES_MAX: usize = 1000;
 
 /// All open questions of a worker, in the order in which they were asked.
 #[derive(Debug, Default)]
@@ -23,7 +25,8 @@ impl Questions {
         slot: Slot,
         (tenant, query, tag): (Tenant, TagQuery, Box<str>),
     ) -> Option<Question> {
-        if self.open.iter().filter(|(known, _)| *known == slot).count() >= OPEN_MAX {
+        let most = if slot == Slot::NOBODY { OPEN_OF_RESOURCES_MAX } else { OPEN_MAX };
+        if self.open.iter().filter(|(known, _)| *known == slot).count() >= most {
             return None;
         }
         self.last = self.last.wrapping_add(1);

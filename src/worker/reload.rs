@@ -20,15 +20,22 @@ impl Hub {
     pub(super) fn reconfigure(&mut self, number: ConfigNumber, json: &str) {
         let config = Config::from_json(json)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
-        match config.and_then(|config| Settings::of(&config, self.services.own())) {
-            Ok(settings) => self.take_over(number, settings),
+        match config.and_then(|config| Ok((Settings::of(&config)?, config))) {
+            Ok((settings, config)) => self.take_over(number, (settings, &config)),
             // The supervisor has checked it; whoever asked for the reload hears of the silence.
             Err(error) => error!(%error, number = number.0, "the new configuration cannot be used"),
         }
     }
 
-    fn take_over(&mut self, number: ConfigNumber, settings: Settings) {
+    /// Gives paths and names to what serves them.
+    pub(super) fn bind(&mut self, config: &Config) {
+        self.services.bind(config, &mut self.settings.paths);
+        self.rounds.set(self.services.ticking(config), self.now);
+    }
+
+    fn take_over(&mut self, number: ConfigNumber, (settings, config): (Settings, &Config)) {
         let former = std::mem::replace(&mut self.settings, settings);
+        self.bind(config);
         let mut revoked = 0;
         for slot in self.table.slots() {
             let Some(mut connection) = self.table.take(slot) else { continue };

@@ -1,6 +1,5 @@
 //! Calling resources, and doing what they ask for.
 
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::BytesMut;
@@ -12,45 +11,10 @@ use super::hub::Hub;
 use super::outbox::Kind;
 use crate::dialect::{Cast, phpws};
 use crate::link::message::{Found, Question};
-use crate::resource::{
-    Echo, Effect, Effects, Gomoob, Handle, Opening, Phpws, Resource, ResourceId, Resources, Who,
-};
+use crate::resource::{Effect, Effects, Handle, Opening, Resource, ResourceId, Who};
 use crate::session::{Message, Session, Speech};
 use crate::types::{ClientClass, CloseCode, CloseReason, Content, Form, Pressure, Slot};
 use crate::websocket::write;
-
-/// The resources of a worker: the built-in ones in the order of `Kind::ALL`, then those of the
-/// embedding program.
-pub(super) struct Services {
-    all: Vec<Box<dyn Resource>>,
-    own: Resources,
-}
-
-impl Services {
-    pub(super) fn new(own: &Resources) -> Self {
-        let built_in: [Box<dyn Resource>; 3] = [Box::new(Phpws), Box::new(Gomoob), Box::new(Echo)];
-        Self { all: built_in.into_iter().chain(own.make()).collect(), own: own.clone() }
-    }
-
-    /// What the embedding program brought.
-    pub(super) fn own(&self) -> &Resources {
-        &self.own
-    }
-
-    pub(super) fn get(&self, id: ResourceId) -> Option<&dyn Resource> {
-        self.all.get(id.place()).map(AsRef::as_ref)
-    }
-
-    fn get_mut(&mut self, id: ResourceId) -> Option<&mut Box<dyn Resource>> {
-        self.all.get_mut(id.place())
-    }
-}
-
-impl fmt::Debug for Services {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} resources", self.all.len())
-    }
-}
 
 /// What a publisher is told when there is no memory for its publication.
 fn busy(session: &Session) -> Own {
@@ -91,7 +55,7 @@ impl Hub {
         let effects = self.call(slot, (session, resource), |resource, handle| {
             resource.on_message(handle, message);
         });
-        self.carry_out(slot, session, (effects, message.bytes()))
+        self.carry_out(slot, (session, resource), (effects, message.bytes()))
     }
 
     /// Tells a resource that a connection was opened.
@@ -106,13 +70,17 @@ impl Hub {
 
     /// Tells a resource who is connected, as it asked.
     pub(super) fn tell_who(&mut self, slot: Slot, question: Question, found: Found) {
-        let Some(mut connection) = self.table.take(slot) else { return };
+        let number = question.number;
         let who = Who {
             query: question.query,
             tag: question.tag,
             clients: found.clients,
             values: found.values,
         };
+        if slot == Slot::NOBODY {
+            return self.tell_findings(number, &who);
+        }
+        let Some(mut connection) = self.table.take(slot) else { return };
         self.tell(slot, &mut connection, |resource, handle| resource.on_who(handle, &who));
         self.put_back(slot, connection);
     }
@@ -126,14 +94,15 @@ impl Hub {
         fault: Option<&CloseReason>,
     ) {
         let Phase::Open(session) = &connection.phase else { return self.relay.uplink.leave(slot) };
-        let effects = self.call(slot, (session, connection.resource), |resource, handle| {
+        let id = connection.resource;
+        let effects = self.call(slot, (session, id), |resource, handle| {
             if let Some(fault) = fault {
                 resource.on_error(handle, fault);
             }
             resource.on_close(handle);
         });
         self.relay.uplink.leave(slot);
-        self.carry_out(slot, session, (effects, b""));
+        self.carry_out(slot, (session, id), (effects, b""));
     }
 
     fn tell(
@@ -143,8 +112,9 @@ impl Hub {
         call: impl FnOnce(&mut dyn Resource, &mut Handle<'_>),
     ) {
         let Phase::Open(session) = &connection.phase else { return };
-        let effects = self.call(slot, (session, connection.resource), call);
-        let rest = self.carry_out(slot, session, (effects, b""));
+        let by = (&**session, connection.resource);
+        let effects = self.call(slot, by, call);
+        let rest = self.carry_out(slot, by, (effects, b""));
         let mut replies = BytesMut::new();
         let end = self.finish(slot, connection, rest, &mut replies);
         self.write(slot, connection, replies.freeze(), Kind::Frames);
@@ -181,7 +151,7 @@ impl Hub {
     fn carry_out(
         &mut self,
         slot: Slot,
-        session: &Session,
+        (session, id): (&Session, ResourceId),
         (mut effects, received): (Effects, &[u8]),
     ) -> Rest {
         let mut rest = Rest::new();
@@ -203,6 +173,10 @@ impl Hub {
                 Effect::Ask { query, tag } => {
                     let tenant = session.tenant.clone();
                     self.relay.uplink.ask(slot, (tenant, query, tag));
+                    continue;
+                }
+                Effect::Inquire { about, tenant, query, tag } => {
+                    self.inquire((id, about), (tenant, query, tag));
                     continue;
                 }
                 Effect::Fyi(fyi) => {

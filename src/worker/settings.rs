@@ -10,9 +10,9 @@ use super::session_cookie::SessionGate;
 use super::tls::acceptor;
 use crate::auth::Access;
 use crate::auth::uuid::{Signer, UuidForm};
-use crate::config::{self, Config, DialectName, Refuse, ResourceKind, UnknownPath};
+use crate::config::{self, Config, DialectName, Refuse, UnknownPath};
 use crate::http::Origins;
-use crate::resource::{Binding, Kind, Paths, Resources, Unknown};
+use crate::resource::{Kind, Paths, Unknown};
 use crate::session::Rules;
 use crate::types::{ClientClass, IpRange};
 use crate::websocket::{LoneContinuation, MessageLimits};
@@ -73,7 +73,7 @@ impl Settings {
     ///
     /// When the key of the UUIDs is missing (the supervisor reads or makes it), or the certificate
     /// cannot be used.
-    pub(super) fn of(config: &Config, own: &Resources) -> io::Result<Self> {
+    pub(super) fn of(config: &Config) -> io::Result<Self> {
         let key = config.uuid_key.bytes().ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, "the key of the UUIDs was not passed on")
         })?;
@@ -90,7 +90,7 @@ impl Settings {
                 chunks_max: config.phpws.max_chunks,
             },
             messages: MessageLimits { message_bytes_max, ..MessageLimits::default() },
-            paths: paths(config, own),
+            paths: paths(config),
             page: if config.page { Page::On } else { Page::Off },
             outbox_bytes_max: config.limits.outbox_limit,
             handshake_timeout: config.limits.handshake_timeout,
@@ -111,8 +111,8 @@ impl Settings {
     }
 }
 
-/// What the file binds wins over what the program brings.
-fn paths(config: &Config, own: &Resources) -> Paths {
+/// Paths without what is bound; `Services::bind` adds that.
+fn paths(config: &Config) -> Paths {
     let default = match config.default_dialect {
         DialectName::Phpws => Kind::Phpws,
         DialectName::Gomoob => Kind::Gomoob,
@@ -123,17 +123,5 @@ fn paths(config: &Config, own: &Resources) -> Paths {
         UnknownPath::Echo => Unknown::Served(Kind::Echo),
         UnknownPath::Gomoob => Unknown::Served(Kind::Gomoob),
     };
-    let mut paths = Paths::new(default, unknown);
-    for (place, path) in own.paths().enumerate() {
-        paths.bind(path, Binding::Own(place));
-    }
-    for binding in &config.resources {
-        let kind = match binding.kind {
-            ResourceKind::Phpws => Kind::Phpws,
-            ResourceKind::Gomoob => Kind::Gomoob,
-            ResourceKind::Echo => Kind::Echo,
-        };
-        paths.bind(&binding.path, Binding::Kind(kind));
-    }
-    paths
+    Paths::new(default, unknown)
 }

@@ -128,10 +128,22 @@ impl Uplink {
         if self.roster.client(slot).is_none() {
             return;
         }
-        let Some(question) = self.questions.open(slot, (tenant, query, tag)) else { return };
+        self.put_question(slot, (tenant, query, tag));
+    }
+
+    /// The same for the worker itself: the number of the question, unless too many are open. The
+    /// answer is for [`Slot::NOBODY`].
+    pub fn inquire(&mut self, what: (Tenant, TagQuery, Box<str>)) -> Option<u32> {
+        self.put_question(Slot::NOBODY, what)
+    }
+
+    fn put_question(&mut self, slot: Slot, what: (Tenant, TagQuery, Box<str>)) -> Option<u32> {
+        let question = self.questions.open(slot, what)?;
+        let number = question.number;
         if self.is_linked {
             ToBroker::Ask { slot, question }.encode(&mut self.out);
         }
+        Some(number)
     }
 
     /// Whether a slot may still be named by a delivery, or belongs to a client that lives.

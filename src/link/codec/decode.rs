@@ -155,6 +155,7 @@ impl<'b> Fields<'b> {
         let form = match self.u8()? {
             1 => Form::PhpwsPacket,
             2 => Form::Message,
+            3 => Form::Text,
             form => return Err(Malformed::Unknown("form", form)),
         };
         let payload = std::mem::take(&mut self.rest).len();

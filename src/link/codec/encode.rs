@@ -178,6 +178,7 @@ fn put_content(out: &mut Record<'_>, (form, payload): (Form, &[u8])) {
     out.put_u8(match form {
         Form::PhpwsPacket => 1,
         Form::Message => 2,
+        Form::Text => 3,
     });
     out.put_slice(payload);
 }

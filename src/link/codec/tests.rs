@@ -50,7 +50,7 @@ fn client() -> impl Strategy<Value = Client> {
 
 fn content() -> impl Strategy<Value = Content> {
     (any::<bool>(), any::<Vec<u8>>()).prop_map(|(packet, payload)| Content {
-        form: if packet { Form::PhpwsPacket } else { Form::Message },
+        form: if packet { Form::PhpwsPacket } else { Form::Text },
         payload: Bytes::from(payload),
     })
 }

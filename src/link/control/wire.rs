@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Newcomers, Order};
+use super::{Duty, Newcomers, Order};
 use crate::types::{ConfigNumber, Encryption, Generation, Pressure, Source};
 
 /// The largest message: a configuration with thousands of applications stays far below it.
@@ -33,6 +33,7 @@ enum Head {
     Drain { within: Duration },
     Count { number: u32 },
     Pressure(Pressure),
+    Appoint(Duty),
     Stop,
     Beat,
 }
@@ -94,6 +95,7 @@ fn split(order: Order<OwnedFd>) -> (Head, Vec<OwnedFd>) {
         Order::Configure { number, json } => alone(Head::Configure { number, json }),
         Order::Count { number } => alone(Head::Count { number }),
         Order::Pressure(pressure) => alone(Head::Pressure(pressure)),
+        Order::Appoint(duty) => alone(Head::Appoint(duty)),
         Order::Listen(sockets) => {
             let (descriptors, sockets) = sockets.into_iter().unzip();
             (Head::Listen { sockets }, descriptors)
@@ -115,6 +117,7 @@ fn join(head: Head, descriptors: &mut VecDeque<OwnedFd>) -> io::Result<Order<Own
         Head::Configure { number, json } => Order::Configure { number, json },
         Head::Count { number } => Order::Count { number },
         Head::Pressure(pressure) => Order::Pressure(pressure),
+        Head::Appoint(duty) => Order::Appoint(duty),
         Head::Listen { sockets } => {
             let with_socket = |encryption| Ok((next()?, encryption));
             Order::Listen(sockets.into_iter().map(with_socket).collect::<io::Result<_>>()?)

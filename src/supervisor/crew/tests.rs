@@ -1,6 +1,9 @@
 //! Deaths, lost links and endings, without one process.
 
+mod steward;
+
 use super::*;
+use crate::link::control::Duty;
 use crate::types::limits::{RESTART_PAUSE_MIN, RESTARTS_FREE};
 
 const DRAIN: Duration = Duration::from_secs(10);
@@ -30,11 +33,14 @@ fn link(seat: u16, generation: u32, broker: u32) -> Effect {
 struct Play {
     crew: Crew,
     now: Instant,
+    /// What workers were told about who is the steward.
+    appointed: Vec<(Member, Duty)>,
 }
 
 impl Play {
     fn running() -> Self {
-        let mut play = Self { crew: Crew::new(2, DRAIN), now: start_of_time() };
+        let mut play =
+            Self { crew: Crew::new(2, DRAIN), now: start_of_time(), appointed: Vec::new() };
         play.did(Crew::start);
         for seat in [0, 1] {
             play.reports(worker(seat, 0), Report::Ready);
@@ -45,6 +51,13 @@ impl Play {
     fn did(&mut self, act: impl FnOnce(&mut Crew, Instant, &mut Vec<Effect>)) -> Vec<Effect> {
         let mut effects = Vec::new();
         act(&mut self.crew, self.now, &mut effects);
+        effects.retain(|effect| match effect {
+            Effect::Tell(member, Word::Appoint(duty)) => {
+                self.appointed.push((*member, *duty));
+                false
+            }
+            _ => true,
+        });
         effects
     }
 
@@ -73,7 +86,7 @@ impl Play {
 
 #[test]
 fn everybody_is_started_linked_and_announced_once() {
-    let mut play = Play { crew: Crew::new(2, DRAIN), now: start_of_time() };
+    let mut play = Play { crew: Crew::new(2, DRAIN), now: start_of_time(), appointed: Vec::new() };
     let effects = play.did(Crew::start);
     assert_eq!(
         effects,
@@ -234,7 +247,7 @@ fn a_second_signal_means_now() {
 
 #[test]
 fn a_signal_while_nobody_lives_ends_at_once() {
-    let mut play = Play { crew: Crew::new(1, DRAIN), now: start_of_time() };
+    let mut play = Play { crew: Crew::new(1, DRAIN), now: start_of_time(), appointed: Vec::new() };
     assert_eq!(play.signal(), [Effect::End]);
 }
 

@@ -1,0 +1,45 @@
+//! No language at all: texts as they are, for clients that expect nothing around them.
+
+use std::borrow::Cow;
+
+use super::gomoob;
+use crate::types::{Content, Form};
+
+/// A publication as a bare text: of a message that is a JSON string what is inside it, of any other
+/// its JSON.
+#[must_use]
+pub fn render(content: &Content) -> Cow<'_, [u8]> {
+    if content.form == Form::Text {
+        return Cow::Borrowed(&content.payload);
+    }
+    let json = gomoob::render(content);
+    match serde_json::from_slice::<String>(&json) {
+        Ok(text) => Cow::Owned(text.into_bytes()),
+        Err(_) => json,
+    }
+}
+
+/// A text as JSON, for dialects that know nothing else.
+#[must_use]
+pub fn as_json(text: &[u8]) -> Vec<u8> {
+    serde_json::Value::from(String::from_utf8_lossy(text)).to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_string_loses_its_quotes_and_everything_else_stays() {
+        for (form, payload, text) in [
+            (Form::Text, "\"as it is\"", "\"as it is\""),
+            (Form::Message, "\"h\\u00e9\"", "h\u{e9}"),
+            (Form::Message, "{\"a\":1.50}", "{\"a\":1.50}"),
+            (Form::PhpwsPacket, "{\"opcode\":\"broadcast\",\"message\":\"x\"}", "x"),
+        ] {
+            let content = Content { form, payload: payload.into() };
+            assert_eq!(render(&content).as_ref(), text.as_bytes());
+        }
+        assert_eq!(as_json("a \"b\"".as_bytes()), br#""a \"b\"""#);
+    }
+}

@@ -1,0 +1,74 @@
+//! What a resource can have done when no client is concerned.
+
+use serde::Serialize;
+
+use super::handle::{Effect, Effects, NotPublished, Payload, json_of};
+use crate::session::Rules;
+use crate::types::{Address, Form, TagQuery, Tenant};
+
+/// What a resource is given when it is called for no client: it may publish and ask. It is done, in
+/// order, when the call has returned.
+#[derive(Debug)]
+pub struct Desk<'c> {
+    rules: &'c Rules,
+    effects: Effects,
+}
+
+impl<'c> Desk<'c> {
+    /// A desk for one call.
+    #[must_use]
+    pub fn new(rules: &'c Rules) -> Self {
+        Self { rules, effects: Effects::new() }
+    }
+
+    /// What the call asked for.
+    #[must_use]
+    pub fn into_effects(self) -> Effects {
+        self.effects
+    }
+
+    /// Publishes a message in a space.
+    ///
+    /// # Errors
+    ///
+    /// When the message has no JSON or is too large.
+    pub fn publish(
+        &mut self,
+        (tenant, address): (Tenant, Address),
+        message: &(impl Serialize + ?Sized),
+    ) -> Result<(), NotPublished> {
+        let json = json_of(message, self.rules)?;
+        self.push((tenant, address), (Form::Message, json));
+        Ok(())
+    }
+
+    /// Publishes a text in a space; clients of plain dialects get it as it is.
+    ///
+    /// # Errors
+    ///
+    /// When it is too large.
+    pub fn publish_text(
+        &mut self,
+        (tenant, address): (Tenant, Address),
+        text: impl Into<String>,
+    ) -> Result<(), NotPublished> {
+        let text = text.into();
+        if text.len() > self.rules.message_bytes_max {
+            return Err(NotPublished::TooLarge { bytes: text.len() });
+        }
+        self.push((tenant, address), (Form::Text, text));
+        Ok(())
+    }
+
+    /// Asks how many clients of a space carry some tags, on all workers, and what another tag of
+    /// theirs says; [`Resource::on_findings`](super::Resource::on_findings) gets the answer with
+    /// `about`. A worker has a thousand such questions open at the most, and drops one more.
+    pub fn inquire(&mut self, about: u64, (tenant, query): (Tenant, TagQuery), tag: &str) {
+        self.effects.push(Effect::Inquire { about, tenant, query, tag: tag.into() });
+    }
+
+    fn push(&mut self, (tenant, address): (Tenant, Address), (form, text): (Form, String)) {
+        let payload = Payload::Made(text.into_bytes());
+        self.effects.push(Effect::Publish { tenant, address, form, payload });
+    }
+}

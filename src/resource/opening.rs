@@ -1,0 +1,72 @@
+//! What a client asked for when it opened its connection.
+
+use core::net::SocketAddr;
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::http::{Head, parameter};
+
+/// What a client asked for when it opened its connection.
+#[derive(Clone, Copy)]
+pub struct Opening<'a> {
+    head: &'a Head<'a>,
+    peer: SocketAddr,
+    protocol: Option<&'a str>,
+}
+
+impl<'a> Opening<'a> {
+    /// From a request head, who sent it, and the subprotocol that was agreed.
+    #[must_use]
+    pub const fn new(head: &'a Head<'a>, peer: SocketAddr, protocol: Option<&'a str>) -> Self {
+        Self { head, peer, protocol }
+    }
+
+    /// The path, not decoded.
+    #[must_use]
+    pub fn path(&self) -> &'a str {
+        self.head.path()
+    }
+
+    /// The query, not decoded; a secret may stand in it.
+    #[must_use]
+    pub fn query(&self) -> &'a str {
+        self.head.query().unwrap_or_default()
+    }
+
+    /// A parameter of the query, decoded.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<Cow<'a, str>> {
+        parameter(self.query(), name)
+    }
+
+    /// The first header of a name, compared without case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.head.header(name)
+    }
+
+    /// All headers with their names, in their order.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.head.all_headers()
+    }
+
+    /// The address of the client's end of the connection; behind trusted proxies the client's
+    /// address as they say, with the port of the last proxy.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The subprotocol that was agreed.
+    #[must_use]
+    pub fn protocol(&self) -> Option<&'a str> {
+        self.protocol
+    }
+}
+
+/// Without query and headers: secrets may stand in them.
+impl fmt::Debug for Opening<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opening").field("path", &self.path()).finish_non_exhaustive()
+    }
+}

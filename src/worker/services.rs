@@ -1,0 +1,94 @@
+//! The resources of a worker, and which path or name each of them serves.
+
+use std::fmt;
+use std::time::Duration;
+
+use tracing::error;
+
+use crate::config::{Config, ResourceBinding, ResourceKind};
+use crate::resource::{
+    Binding, Broadcast, Echo, Gomoob, Kind, Paths, Phpws, Resource, ResourceId, Resources,
+};
+
+/// The resources of a worker: the built-in ones in the order of `Kind::ALL`, then those of the
+/// embedding program, then those that the file makes.
+pub(super) struct Services {
+    all: Vec<Box<dyn Resource>>,
+    own: Resources,
+    /// What each of those was made from that the file makes, so that a reload that leaves it as it is
+    /// keeps it, with whatever it knows.
+    made: Vec<(ResourceBinding, ResourceId)>,
+}
+
+impl Services {
+    pub(super) fn new(own: &Resources) -> Self {
+        let built_in: [Box<dyn Resource>; 3] = [Box::new(Phpws), Box::new(Gomoob), Box::new(Echo)];
+        let all = built_in.into_iter().chain(own.make()).collect();
+        Self { all, own: own.clone(), made: Vec::new() }
+    }
+
+    pub(super) fn get(&self, id: ResourceId) -> Option<&dyn Resource> {
+        self.all.get(id.place()).map(AsRef::as_ref)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ResourceId) -> Option<&mut Box<dyn Resource>> {
+        self.all.get_mut(id.place())
+    }
+
+    /// Binds what the program brings, then what the file says, which wins. Connections keep what they
+    /// are served by, also when nothing is bound to it any more.
+    pub(super) fn bind(&mut self, config: &Config, paths: &mut Paths) {
+        for (place, path) in self.own.paths().enumerate() {
+            paths.bind(path, Binding::Beyond(ResourceId::beyond(place)));
+        }
+        for binding in &config.resources {
+            match self.binding(binding) {
+                Some(bound) => paths.bind(&binding.name, bound),
+                None => error!(name = binding.name, "the resource cannot be made"),
+            }
+        }
+    }
+
+    /// The resources that want to be called from time to time, of those that are bound now.
+    pub(super) fn ticking(&self, config: &Config) -> Vec<(ResourceId, Duration)> {
+        let own = (0..self.own.paths().count()).map(ResourceId::beyond);
+        let is_bound = |made: &&(ResourceBinding, ResourceId)| config.resources.contains(&made.0);
+        let made = self.made.iter().filter(is_bound).map(|(_, id)| *id);
+        let every = |id| Some((id, self.get(id)?.every()?));
+        own.chain(made).filter_map(every).collect()
+    }
+
+    fn binding(&mut self, binding: &ResourceBinding) -> Option<Binding> {
+        Some(match binding.kind {
+            ResourceKind::Phpws => Binding::Kind(Kind::Phpws),
+            ResourceKind::Gomoob => Binding::Kind(Kind::Gomoob),
+            ResourceKind::Echo => Binding::Kind(Kind::Echo),
+            ResourceKind::Broadcast => Binding::Beyond(self.made_from(binding)?),
+        })
+    }
+
+    fn made_from(&mut self, binding: &ResourceBinding) -> Option<ResourceId> {
+        if let Some((_, id)) = self.made.iter().find(|(known, _)| known == binding) {
+            return Some(*id);
+        }
+        let id = ResourceId::beyond(self.all.len() - Kind::ALL.len());
+        self.all.push(make(binding)?);
+        self.made.push((binding.clone(), id));
+        Some(id)
+    }
+}
+
+/// Makes what the file asks for.
+fn make(binding: &ResourceBinding) -> Option<Box<dyn Resource>> {
+    match binding.kind {
+        // The checked configuration has no name that is too long.
+        ResourceKind::Broadcast => Some(Box::new(Broadcast::new(&binding.name).ok()?)),
+        ResourceKind::Phpws | ResourceKind::Gomoob | ResourceKind::Echo => None,
+    }
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} resources", self.all.len())
+    }
+}

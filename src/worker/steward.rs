@@ -1,0 +1,147 @@
+//! What resources do without a client: ticks, which one worker of all has, the steward, and answers to
+//! what a resource asked for itself.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use tracing::{error, info};
+
+use super::clock::Moment;
+use super::hub::{Hub, Stage};
+use crate::link::control::Duty;
+use crate::resource::{Desk, Effect, Effects, Resource, ResourceId, Who};
+use crate::types::{Pressure, TagQuery, Tenant};
+
+/// What a worker has to do for its resources and not for a client.
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    duty: Duty,
+    ticks: Vec<Tick>,
+    /// What resources have asked for themselves, with what they know it by.
+    inquiries: Vec<(u32, ResourceId, u64)>,
+}
+
+#[derive(Debug)]
+struct Tick {
+    resource: ResourceId,
+    every: Duration,
+    next: Moment,
+}
+
+impl Rounds {
+    /// When the next tick is due; never for who is not the steward.
+    pub(super) fn next(&self) -> Option<Moment> {
+        self.ticks.iter().filter(|_| self.duty == Duty::Steward).map(|tick| tick.next).min()
+    }
+
+    /// Takes over which resources tick; those that did keep their time.
+    pub(super) fn set(&mut self, ticking: Vec<(ResourceId, Duration)>, now: Moment) {
+        let before = std::mem::take(&mut self.ticks);
+        let next = |(resource, every)| {
+            let known = before.iter().find(|it| it.resource == resource && it.every == every);
+            Tick { resource, every, next: known.map_or(now, |tick| tick.next) }
+        };
+        self.ticks = ticking.into_iter().map(next).collect();
+    }
+
+    fn appoint(&mut self, duty: Duty, now: Moment) {
+        self.duty = duty;
+        for tick in &mut self.ticks {
+            tick.next = now;
+        }
+    }
+
+    /// One resource whose time has come.
+    fn due(&mut self, now: Moment) -> Option<ResourceId> {
+        if self.duty == Duty::Plain {
+            return None;
+        }
+        let tick = self.ticks.iter_mut().find(|tick| tick.next <= now)?;
+        // What was missed while the worker did something else is not made up for.
+        tick.next = now.after(tick.every);
+        Some(tick.resource)
+    }
+
+    fn answered(&mut self, number: u32) -> Option<(ResourceId, u64)> {
+        let at = self.inquiries.iter().position(|(open, _, _)| *open == number)?;
+        let (_, resource, about) = self.inquiries.swap_remove(at);
+        Some((resource, about))
+    }
+}
+
+impl Hub {
+    /// The supervisor says who is the steward.
+    pub(super) fn appoint(&mut self, duty: Duty) {
+        info!(?duty, "appointed");
+        self.rounds.appoint(duty, self.now);
+    }
+
+    /// Calls the resources whose time has come.
+    pub(super) fn make_rounds(&mut self) {
+        if !matches!(self.stage, Stage::Serving) {
+            return;
+        }
+        while let Some(resource) = self.rounds.due(self.now) {
+            self.call_at_desk(resource, |resource, desk| resource.on_tick(desk));
+        }
+    }
+
+    /// Asks the broker something for a resource itself.
+    pub(super) fn inquire(
+        &mut self,
+        (resource, about): (ResourceId, u64),
+        what: (Tenant, TagQuery, Box<str>),
+    ) {
+        if let Some(number) = self.relay.uplink.inquire(what) {
+            self.rounds.inquiries.push((number, resource, about));
+        }
+    }
+
+    /// The answer.
+    pub(super) fn tell_findings(&mut self, number: u32, who: &Who) {
+        let Some((resource, about)) = self.rounds.answered(number) else { return };
+        self.call_at_desk(resource, |resource, desk| resource.on_findings(desk, about, who));
+    }
+
+    /// Calls a resource for no client. Of a panic nothing is left but a line in the log.
+    fn call_at_desk(
+        &mut self,
+        id: ResourceId,
+        call: impl FnOnce(&mut dyn Resource, &mut Desk<'_>),
+    ) {
+        let Self { services, settings, .. } = self;
+        let Some(resource) = services.get_mut(id) else { return };
+        let mut desk = Desk::new(&settings.rules);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            call(resource.as_mut(), &mut desk);
+            desk.into_effects()
+        }));
+        match outcome {
+            Ok(effects) => self.carry_out_for(id, effects),
+            Err(_) => error!("a resource panicked when it was called for no client"),
+        }
+    }
+
+    fn carry_out_for(&mut self, id: ResourceId, effects: Effects) {
+        for effect in effects {
+            match effect {
+                // Nobody waits for it; who publishes for a client is told instead.
+                Effect::Publish { .. } if self.pressure == Pressure::Busy => {}
+                Effect::Publish { tenant, address, form, payload } => {
+                    self.relay.uplink.publish((&tenant, &address), (form, payload.bytes(b"")));
+                }
+                Effect::Inquire { about, tenant, query, tag } => {
+                    self.inquire((id, about), (tenant, query, tag));
+                }
+                // A desk knows no client.
+                Effect::ReplyText(_)
+                | Effect::ReplyBinary(_)
+                | Effect::Reply(_)
+                | Effect::Retag(_)
+                | Effect::Fyi(_)
+                | Effect::Ask { .. }
+                | Effect::Close(_) => {}
+            }
+        }
+    }
+}
