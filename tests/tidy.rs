@@ -61,6 +61,7 @@ const FUZZED: &[&str] = &[
     "gomoob",
     "frames",
     "uuid",
+    "php_session",
     "link",
     "control",
     "ini",

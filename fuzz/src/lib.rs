@@ -13,6 +13,7 @@ pub mod head;
 pub mod ini;
 pub mod link;
 pub mod operations;
+pub mod php_session;
 pub mod phpws;
 pub mod query;
 mod scratch;

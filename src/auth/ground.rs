@@ -35,6 +35,12 @@ impl Ground {
         }
     }
 
+    /// Whether key and secret of an application were shown for it.
+    #[must_use]
+    pub const fn is_proven(self) -> bool {
+        matches!(self.shown(), Shown::Secret)
+    }
+
     pub(super) const fn place(self) -> usize {
         (self.0 >> 2) as usize
     }

@@ -2,6 +2,7 @@
 
 mod access;
 mod ground;
+pub mod php_session;
 pub mod uuid;
 
 pub use access::{Access, Denied, Grant, Right};

@@ -8,7 +8,7 @@ use super::certificate;
 use super::finding::{Fault, Place, visible};
 use super::given::Given;
 use super::listen::addresses;
-use super::sections::{phpws, resource};
+use super::sections::{jsauth, phpws, resource};
 use super::settings::{
     Admission, AuthorizeOpen, Config, DialectName, Limits, LogFormat, LogLevel, LogSettings,
     MaxMemory, Refuse, Tls, TlsMode, UnknownPath, UuidKey,
@@ -56,6 +56,7 @@ pub(super) fn build(given: &mut Given<'_>, folder: &Path) -> Config {
         default_dialect: given.read(("", "defaultDialect"), choice).unwrap_or(DialectName::Phpws),
         unknown_path: given.read(("", "unknownPath"), choice).unwrap_or(UnknownPath::Phpws),
         page: given.read(("", "page"), switch).unwrap_or(true),
+        jsauth: jsauth::read(given, folder),
         phpws: phpws::read(given),
         resources: resource::read(given),
     }

@@ -7,12 +7,12 @@ use super::env::{DotEnv, has_variables, substitute};
 use super::finding::{Fault, Finding, Place};
 use super::ini::{self, Block, Entry, Title};
 use super::keys::{Key, RESERVED_VARIABLES, find, folded, nearest};
-use super::{KEYS, Source, Values, value};
+use super::{KEYS, Source, Values};
 
 /// The section that our own keys may stand in, as phpWebSocketServer's HEAD has them.
 const OWN_SECTION: &str = "websocketserver";
 /// Sections of phpWebSocketServer that this version does not evaluate.
-const FOREIGN_SECTIONS: &[&str] = &["jsauth", "develop"];
+const FOREIGN_SECTIONS: &[&str] = &["develop"];
 
 /// A section `[resource …]` as it was written.
 pub(super) struct Bound {
@@ -66,6 +66,11 @@ impl<'a> Given<'a> {
             }
         }
         values
+    }
+
+    /// How many findings there are so far.
+    pub(super) fn faults(&self) -> usize {
+        self.findings.len()
     }
 
     /// Takes over what was found in another file.
@@ -162,7 +167,7 @@ impl<'a> Given<'a> {
             section => section.to_owned(),
         };
         if FOREIGN_SECTIONS.contains(&section.as_str()) {
-            return self.take_foreign(path, place, &section, &block.entries);
+            return self.take_foreign(place, &section);
         }
         if !KEYS.iter().any(|key| key.section == section) {
             let right = format!("use {} or [resource /path]", sections().join(", "));
@@ -183,23 +188,9 @@ impl<'a> Given<'a> {
         self.resources.push(Bound { place, name: name.to_owned(), entries });
     }
 
-    /// Nobody shall believe in a lock that is not there.
-    fn take_foreign(&mut self, path: &Path, place: Place, section: &str, entries: &[Entry]) {
-        let lock = entries.iter().find(|entry| {
-            section == "jsauth" && folded(&entry.key) == "require" && is_truthy(&entry.value)
-        });
-        let title = format!("[{section}]");
-        match lock {
-            Some(entry) => {
-                let what = "asks for session cookies, which this version does not check";
-                let place = Place::Line(path.to_owned(), entry.line);
-                self.find_fault(place, "require", Fault::new(what, "set `require = false`"));
-            }
-            None => {
-                let fault = Fault::new("is not evaluated", "remove it, or leave it for later");
-                self.warnings.push(Finding::new(place, &title, fault));
-            }
-        }
+    fn take_foreign(&mut self, place: Place, section: &str) {
+        let fault = Fault::new("is not evaluated", "remove it, or leave it for later");
+        self.warnings.push(Finding::new(place, &format!("[{section}]"), fault));
     }
 
     pub(super) fn take_variables(&mut self) {
@@ -301,8 +292,4 @@ fn sections() -> Vec<String> {
         }
     }
     all
-}
-
-fn is_truthy(text: &str) -> bool {
-    value::switch(text).unwrap_or_else(|_| !value::is_absent(text))
 }

@@ -68,6 +68,11 @@ pub const KEYS: &[Key] = &[
     key("phpws", "frameGap", "5ms", "duration").reloadable(),
     key("phpws", "maxChunks", "1000", "count").reloadable(),
     key("phpws", "phpKeepalive", "0", "duration").reloadable(),
+    key("jsauth", "require", "off", "switch").reloadable(),
+    key("jsauth", "ssp", "none", "path").reloadable(),
+    key("jsauth", "cookieName", "PHPSESSID", "name").reloadable(),
+    key("jsauth", "key", "none", "name").reloadable(),
+    key("jsauth", "truth", "php", "word").reloadable(),
 ];
 
 /// Variables that begin like keys and are none.

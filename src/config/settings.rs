@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::sections::jsauth::JsAuth;
 use super::sections::phpws::PhpwsSettings;
 use super::sections::resource::ResourceBinding;
 use super::value::{self, choices};
@@ -42,6 +43,8 @@ pub struct Config {
     pub unknown_path: UnknownPath,
     /// Whether a plain GET of `/` is answered by the page.
     pub page: bool,
+    /// The session of PHP that pages have to come with, if one is asked for.
+    pub jsauth: Option<JsAuth>,
     /// phpWebSocketServer's dialect.
     pub phpws: PhpwsSettings,
     /// Paths that the file binds.
@@ -57,7 +60,7 @@ pub struct LogSettings {
     pub console: bool,
     /// The least important lines that are written.
     pub level: LogLevel,
-    /// Text or JSON.
+    /// How a line is written.
     pub format: LogFormat,
     /// The size from which the file is put aside and begun anew, in bytes; 0 means never.
     pub bytes_max: usize,
@@ -142,6 +145,8 @@ choices! {
         Text = "text",
         /// For programs.
         Json = "json",
+        /// As phpWebSocketServer writes it.
+        Phpws = "phpws",
     }
     /// Who may open a connection.
     AuthorizeOpen {

@@ -128,7 +128,32 @@ fn what_is_open_to_the_network_or_locked_without_a_lock_is_refused() {
         assert_eq!(findings(name, text).len(), 1, "{text}");
     }
     let folder = Folder::new("off", &[(INI, "[jsauth]\nrequire = 'false'\n")]);
-    assert_eq!(folder.load().unwrap().warnings.len(), 1);
+    let loaded = folder.load().unwrap();
+    assert!(loaded.config.jsauth.is_none() && loaded.warnings.is_empty());
+}
+
+#[test]
+fn a_lock_without_a_key_is_refused_and_a_whole_one_is_taken() {
+    for (name, text) in [
+        ("js-ssp", "[jsauth]\nrequire = on\nkey = allow\n"),
+        ("js-key", "[jsauth]\nrequire = on\nssp = .\n"),
+        ("js-empty", "[jsauth]\nrequire = on\nssp = ''\nkey = allow\n"),
+        ("js-placeholder", "[jsauth]\nrequire = on\nssp = __SESSIONSAVEPATH__\nkey = allow\n"),
+        ("js-folder", "[jsauth]\nrequire = on\nssp = nowhere\nkey = allow\n"),
+        ("js-name", "[jsauth]\ncookie_name = 'a b'\n"),
+        ("js-truth", "[jsauth]\ntruth = maybe\n"),
+    ] {
+        assert_eq!(findings(name, text).len(), 1, "{text}");
+    }
+    let text = "[jsauth]\nrequire = 'TRUE'\nssp = .\nkey = allow\ntruth = strict\n";
+    let loaded = Folder::new("js-whole", &[(INI, text)]).load().unwrap();
+    assert_eq!(loaded.warnings.len(), 1, "pages of other sites: {:?}", loaded.warnings);
+    let text = format!("allowedOrigins = https://a.example\n{text}");
+    let loaded = Folder::new("js-origins", &[(INI, &text)]).load().unwrap();
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    let jsauth = loaded.config.jsauth.unwrap();
+    assert_eq!((jsauth.cookie_name.as_str(), jsauth.key.as_str()), ("PHPSESSID", "allow"));
+    assert_eq!(jsauth.truth, Truth::Strict);
 }
 
 #[test]

@@ -108,5 +108,6 @@ pub fn log_format(format: ConfigFormat) -> LogFormat {
     match format {
         ConfigFormat::Text => LogFormat::Text,
         ConfigFormat::Json => LogFormat::Json,
+        ConfigFormat::Phpws => LogFormat::Phpws,
     }
 }

@@ -1,4 +1,5 @@
-//! One event as one line: text for people, JSON for machines, never longer than a pipe takes whole.
+//! One event as one line: text for people, JSON for machines, or as phpWebSocketServer has it; never
+//! longer than a pipe takes whole.
 
 use std::fmt::{self, Write};
 
@@ -24,6 +25,9 @@ pub enum LogFormat {
     Text,
     /// One JSON object: `time`, `level`, `process`, `message`, and the fields beside them.
     Json,
+    /// As phpWebSocketServer writes it, with CRLF:
+    /// `Sat, 21 Nov 2026 01:02:03 +0000;connection opened connection=12`
+    Phpws,
 }
 
 impl fmt::Display for LogFormat {
@@ -31,6 +35,7 @@ impl fmt::Display for LogFormat {
         f.write_str(match self {
             Self::Text => "text",
             Self::Json => "json",
+            Self::Phpws => "phpws",
         })
     }
 }
@@ -42,7 +47,8 @@ impl std::str::FromStr for LogFormat {
         match text {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
-            other => Err(format!("a log is written as text or json, not as {other}")),
+            "phpws" => Ok(Self::Phpws),
+            other => Err(format!("a log is written as text, json or phpws, not as {other}")),
         }
     }
 }
@@ -76,13 +82,29 @@ impl Entry {
         match format {
             LogFormat::Text => self.text(now, process, lost),
             LogFormat::Json => self.json(now, process, lost),
+            LogFormat::Phpws => self.phpws(now, lost),
         }
     }
 
     fn text(&self, now: Utc, process: &str, lost: u64) -> String {
         let mut line = format!("{now} {:<5} {process}: ", self.level.as_str());
-        escape(&mut line, &self.message);
-        self.add_fields(&mut line, " …", |line, name, value| {
+        self.add_words(&mut line, lost);
+        line.push('\n');
+        line
+    }
+
+    /// Neither level nor process: whoever reads these lines by a program knows the date and a text.
+    fn phpws(&self, now: Utc, lost: u64) -> String {
+        let mut line = format!("{};", now.rfc_2822());
+        self.add_words(&mut line, lost);
+        line.push_str("\r\n");
+        line
+    }
+
+    /// The sentence and its fields, for people.
+    fn add_words(&self, line: &mut String, lost: u64) {
+        escape(line, &self.message);
+        self.add_fields(line, " …", |line, name, value| {
             let _infallible = write!(line, " {name}=");
             match value {
                 Value::Bare(text) => line.push_str(text),
@@ -93,8 +115,6 @@ impl Entry {
         if lost > 0 {
             let _infallible = write!(line, " lost_lines={lost}");
         }
-        line.push('\n');
-        line
     }
 
     fn json(&self, now: Utc, process: &str, lost: u64) -> String {

@@ -169,6 +169,9 @@ fn notice(next: &str, lost: u64) -> String {
             r#"{{"time":"{now}","level":"warn","process":"log","message":"log lines lost","lost_lines":{lost}}}"#
         ) + "\n";
     }
+    if next.ends_with("\r\n") {
+        return format!("{};log lines lost lost_lines={lost}\r\n", now.rfc_2822());
+    }
     format!("{now} WARN  log: log lines lost lost_lines={lost}\n")
 }
 

@@ -1,4 +1,4 @@
-//! The wall clock as RFC 3339 writes it.
+//! The wall clock as RFC 3339 and RFC 2822 write it.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,6 +10,24 @@ pub(super) struct Utc(Duration);
 impl Utc {
     pub(super) fn now() -> Self {
         Self(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+    }
+}
+
+const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+impl Utc {
+    /// As PHP's `date('r')` and `date -R` have it: `Sat, 21 Nov 2026 01:02:03 +0000`.
+    pub(super) fn rfc_2822(self) -> String {
+        let seconds = self.0.as_secs();
+        let (year, month, day) = civil(seconds / 86_400);
+        // 1 January 1970 was a Thursday.
+        let weekday = DAYS.iter().cycle().nth((seconds / 86_400 % 7) as usize).unwrap_or(&"");
+        let month = MONTHS.iter().zip(1..).find(|(_, number)| *number == month);
+        let month = month.map_or("", |(name, _)| name);
+        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+        format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} +0000")
     }
 }
 
@@ -59,6 +77,19 @@ mod tests {
             (4_102_444_800, "2100-01-01T00:00:00.007Z"),
         ] {
             assert_eq!(Utc(Duration::new(seconds, 7_999_999)).to_string(), text);
+        }
+    }
+
+    /// What `date -R -u -d @…` says.
+    #[test]
+    fn known_moments_are_written_as_mail_has_them() {
+        for (seconds, text) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 +0000"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 +0000"),
+            (1_795_222_923, "Sat, 21 Nov 2026 01:02:03 +0000"),
+            (4_102_444_799, "Thu, 31 Dec 2099 23:59:59 +0000"),
+        ] {
+            assert_eq!(Utc(Duration::from_secs(seconds)).rfc_2822(), text);
         }
     }
 }

@@ -78,6 +78,10 @@ impl Hub {
             .map_err(|denied| refuse(Status::Unauthorized, denied.text()))?;
         let (speech, choice) = choice.map_err(|unknown| unknown_path(upgrade.class(), unknown))?;
         let class = class(upgrade, speech);
+        if let Some(gate) = &settings.session_gate {
+            let admitted = gate.admit(upgrade, (class, grant.ground));
+            admitted.map_err(|why| refuse(Status::Unauthorized, why))?;
+        }
         let tags = match has_parameter(query, "tags") {
             true => tags::of_opening(&parameter(query, "tags").unwrap_or_default())
                 .map_err(|why| closed(class, why))?,

@@ -25,6 +25,7 @@ mod roster;
 mod seen;
 mod service;
 mod services;
+mod session_cookie;
 mod settings;
 mod shaking;
 mod slots;

@@ -44,12 +44,25 @@ fn no_value_can_forge_a_line_or_a_field() {
     assert_eq!(json(&forged, 0)["origin"], "x y=1 \"\r\n\u{1b}[2J\u{202e}");
 }
 
+/// Case 93: a date, a semicolon, the text, CRLF; and no CR or LF but that one.
+#[test]
+fn a_line_of_phpwebsocketserver_has_a_date_a_text_and_crlf() {
+    let forged = entry("a\r\nb", vec![("origin", words("x;y\r\n\u{1b}[2J"))]);
+    let line = forged.line("worker 1", LogFormat::Phpws, 3);
+    let (date, text) = line.split_once(';').unwrap();
+    assert_eq!(text, "a\\r\\nb origin=\"x;y\\u000d\\n\\u001b[2J\" lost_lines=3\r\n");
+    assert!(date.len() == 31 && date.ends_with(" +0000"), "{date}");
+    assert_eq!("phpws".parse(), Ok(LogFormat::Phpws));
+    assert_eq!(LogFormat::Phpws.to_string(), "phpws");
+}
+
 #[test]
 fn a_line_is_never_longer_than_a_pipe_takes_whole() {
     let long = "\u{1b}".repeat(VALUE_BYTES_MAX);
     let many = (0..9).map(|_| ("long", words(&long))).collect();
     let entry = entry("cut", many);
     assert!(text(&entry, u64::MAX).len() <= LINE_BYTES_MAX);
+    assert!(entry.line("worker 1", LogFormat::Phpws, u64::MAX).len() <= LINE_BYTES_MAX);
     assert!(text(&entry, 1).ends_with("… lost_lines=1\n"));
     assert_eq!(json(&entry, u64::MAX)["cut"], true);
 }

@@ -1,0 +1,121 @@
+//! The gate of `[jsauth]`: a page comes in with a session of PHP.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use crate::auth::Ground;
+use crate::auth::php_session::flag;
+use crate::config::{JsAuth, Truth};
+use crate::http::Upgrade;
+use crate::types::ClientClass;
+
+/// A session above this is no page's flag; what is read for one opening stays bounded.
+const SESSION_BYTES_MAX: u64 = 1024 * 1024;
+/// The longest id that PHP makes.
+const ID_BYTES_MAX: usize = 256;
+
+/// The words never say which part was missing: that would help whoever guesses.
+const NO_SESSION: &str = "no session of this site lets this page in";
+
+/// Whether a page comes with a session of PHP, and what the session says.
+#[derive(Debug)]
+pub(super) struct SessionGate {
+    folder: PathBuf,
+    cookie: String,
+    key: String,
+    truth: Truth,
+}
+
+impl SessionGate {
+    pub(super) fn new(jsauth: &JsAuth) -> Self {
+        let JsAuth { save_path, cookie_name, key, truth } = jsauth.clone();
+        Self { folder: save_path, cookie: cookie_name, key, truth }
+    }
+
+    /// Decides about an opening. php-type clients have no cookies, and come from the addresses of
+    /// `allowedIP` only; who has shown an application's secret has proven more than a page can.
+    pub(super) fn admit(
+        &self,
+        upgrade: &Upgrade<'_>,
+        (class, ground): (ClientClass, Ground),
+    ) -> Result<(), &'static str> {
+        if class == ClientClass::Php || ground.is_proven() {
+            return Ok(());
+        }
+        let id = self.session_id(upgrade.head.headers("Cookie"));
+        let session = id.and_then(|id| self.read(id).ok());
+        let flag = session.and_then(|session| flag(&session, &self.key));
+        let is_yes = flag.is_some_and(|flag| flag.is_yes(self.truth));
+        if is_yes { Ok(()) } else { Err(NO_SESSION) }
+    }
+
+    /// Of several cookies of one name the first counts, as in PHP.
+    fn session_id<'a>(&self, mut headers: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+        let of_header = |header: &'a str| {
+            let mut cookies = header.split(';').filter_map(|cookie| cookie.split_once('='));
+            cookies.find(|(name, _)| name.trim() == self.cookie).map(|(_, id)| id.trim())
+        };
+        headers.find_map(of_header).filter(|id| is_id(id))
+    }
+
+    /// What another one might have put in the place of a session is not followed and not waited
+    /// for: a link, a pipe, a device.
+    fn read(&self, id: &str) -> io::Result<Vec<u8>> {
+        let path = self.folder.join(format!("sess_{id}"));
+        let flags =
+            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = File::from(openat(CWD, path, flags, Mode::empty())?);
+        let found = file.metadata()?;
+        if !found.is_file() || found.len() > SESSION_BYTES_MAX {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut bytes = Vec::new();
+        file.take(SESSION_BYTES_MAX).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// The letters of PHP's session ids: none of them leads out of the folder.
+fn is_id(id: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b',' || byte == b'-';
+    (1..=ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(is_letter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id<'a>(headers: &[&'a str]) -> Option<&'a str> {
+        let gate = SessionGate {
+            folder: PathBuf::new(),
+            cookie: "PHPSESSID".to_owned(),
+            key: "allow".to_owned(),
+            truth: Truth::Php,
+        };
+        gate.session_id(headers.iter().copied())
+    }
+
+    #[test]
+    fn the_cookie_is_found_by_its_whole_name() {
+        assert_eq!(id(&["a=b; PHPSESSID=ok1; c=d"]), Some("ok1"));
+        assert_eq!(id(&["a=b", "PHPSESSID=ok,-2"]), Some("ok,-2"));
+        assert_eq!(id(&["PHPSESSID=one; PHPSESSID=two"]), Some("one"));
+        for other in ["my-PHPSESSID=ok1", "phpsessid=ok1", "PHPSESSID", "a=PHPSESSID=ok1", ""] {
+            assert_eq!(id(&[other]), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn an_id_never_leads_out_of_the_folder() {
+        for bad in ["../x", "a/b", "..", "", ".", "a.b", "a%2fb", "é", "\u{fffd}", "a b", "\"a\""]
+        {
+            assert_eq!(id(&[&format!("PHPSESSID={bad}")]), None, "{bad}");
+        }
+        let longest = "a".repeat(256);
+        assert_eq!(id(&[&format!("PHPSESSID={longest}")]), Some(longest.as_str()));
+        assert_eq!(id(&[&format!("PHPSESSID={longest}a")]), None);
+    }
+}
