@@ -1,12 +1,19 @@
 //! What systemd hears of a server that it has started with `Type=notify`: a test plays its part.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise"
+)]
 
 mod harness;
 
 use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use harness::{DEADLINE, Folder, Server, Setup};
+use harness::{DEADLINE, Folder, Open, Server, Setup, pause};
 use rustix::process::Signal;
 
 /// The socket at which systemd listens.
@@ -73,6 +80,36 @@ fn systemd_hears_of_the_start_of_each_reload_and_of_the_end() {
         "at the end"
     );
     assert!(server.wait_exit(DEADLINE).success());
+}
+
+/// Otherwise systemd would take a server that ends for one that serves again.
+#[test]
+fn a_reload_that_is_overtaken_by_the_end_says_nothing_more() {
+    let systemd = Systemd::listen();
+    let server = systemd.start(Setup::new().ini("drainTime = 3s"));
+    systemd.hear_ready();
+    let ini = server.folder.path("websock.ini");
+    let text = std::fs::read(&ini).unwrap();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // A file that is being written keeps a reload at its beginning.
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                std::fs::write(&ini, &text).unwrap();
+                pause(Duration::from_millis(5));
+            }
+        });
+        let _client = Open::web().ready(server.port);
+        server.signal(Signal::HUP);
+        systemd.hear_reloading();
+        server.signal(Signal::HUP);
+        server.term();
+        assert_eq!(systemd.hear()[0], "STOPPING=1");
+        assert!(server.wait_exit(DEADLINE).success());
+        is_over.store(true, Ordering::Relaxed);
+    });
+    systemd.socket.set_nonblocking(true).unwrap();
+    assert!(systemd.socket.recv(&mut [0; 64]).is_err(), "it spoke after its last word");
 }
 
 #[test]

@@ -286,7 +286,8 @@ fn a_tick_can_ask_who_is_there_and_tell_everybody() {
     let kind = Tag::new("@kind", "probe").unwrap();
     let own = Own::start_ticking(|| Speech::Plain, || (), Some(kind));
     let mut client = Open::at("/own").upgrade(own.port());
-    client.expect_text(r#"7: 1 clients, ["probe"]"#);
+    // A question that was asked before it came may still be answered.
+    while client.frame().as_text() == "7: 0 clients, []" {}
     client.expect_text(r#"7: 1 clients, ["probe"]"#);
     client.text("tags");
     loop {

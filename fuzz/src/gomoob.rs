@@ -61,12 +61,12 @@ fn delivered(message: &str) {
     assert!(serde_json::from_str::<&RawValue>(message).is_ok(), "{message}");
     let payload = Bytes::copy_from_slice(message.as_bytes());
     let content = Content { form: Form::Message, payload };
-    assert_eq!(*render(&content), *message.as_bytes());
+    assert_eq!(*render(&content, Cast::Many), *message.as_bytes());
     for (cast, opcode) in [(Cast::One, "feedback"), (Cast::Many, "broadcast")] {
         let packet = Dialect::Phpws.render(&content, cast);
         assert!(serde_json::from_slice::<&RawValue>(&packet).is_ok(), "{message}");
         let forwarded = Content { form: Form::PhpwsPacket, payload: packet.to_vec().into() };
-        assert_eq!(*render(&forwarded), *message.as_bytes(), "there and back");
+        assert_eq!(*render(&forwarded, cast), *message.as_bytes(), "there and back");
         if let Ok(packet) = serde_json::from_slice::<Value>(&packet) {
             assert_eq!(packet["opcode"], opcode);
         }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{plain, tags};
+use super::{Cast, plain, tags};
 use crate::types::{Content, Credentials, Form, TagQuery};
 
 /// A request: a message for everyone who carries all these tags.
@@ -69,7 +69,7 @@ fn place(text: &str, part: &str) -> Range<usize> {
 
 /// A publication in this language: the JSON of its message.
 #[must_use]
-pub fn render(content: &Content) -> Cow<'_, [u8]> {
+pub fn render(content: &Content, _: Cast) -> Cow<'_, [u8]> {
     match content.form {
         Form::Message => Cow::Borrowed(&content.payload),
         Form::PhpwsPacket => Cow::Borrowed(message_of(&content.payload)),

@@ -1,48 +1,53 @@
 //! The wire languages: how the text of a client becomes a command, and how a publication is
-//! rendered for one. A new dialect is a new file and one line in each list here.
+//! rendered for one. A new dialect is a new file and one line in the list here.
 
-pub mod gomoob;
-pub mod phpws;
-pub mod plain;
 pub mod tags;
 
 use std::borrow::Cow;
 
 use crate::types::Content;
 
-/// A wire language that takes publications.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Dialect {
+/// The list of the dialects that take publications: each is a variant of [`Dialect`] and a file with
+/// a function `render`.
+macro_rules! dialects {
+    ($($(#[$doc:meta])* $name:ident = $file:ident),+ $(,)?) => {
+        $(pub mod $file;)+
+
+        /// A wire language that takes publications.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Dialect {
+            $($(#[$doc])* $name),+
+        }
+
+        impl Dialect {
+            /// How many there are: tables by dialect have this many places.
+            pub const COUNT: usize = [$(stringify!($name)),+].len();
+
+            /// The text that a client of this dialect gets for a publication.
+            #[must_use]
+            pub fn render(self, content: &Content, cast: Cast) -> Cow<'_, [u8]> {
+                match self {
+                    $(Self::$name => $file::render(content, cast)),+
+                }
+            }
+        }
+    };
+}
+
+dialects! {
     /// phpWebSocketServer's.
-    Phpws,
+    Phpws = phpws,
     /// Gomoob's: the bare JSON of each message. Also what resources of an embedding program speak.
-    Gomoob,
+    Gomoob = gomoob,
     /// Texts as they are: PHP-WebSockets-Server's clients, and HTTP resources.
-    Plain,
+    Plain = plain,
 }
 
 impl Dialect {
-    /// How many there are: tables by dialect have this many places.
-    pub const COUNT: usize = 3;
-
-    /// The dialect's place in such a table.
+    /// The dialect's place in a table of [`Dialect::COUNT`].
     #[must_use]
     pub const fn place(self) -> usize {
-        match self {
-            Self::Phpws => 0,
-            Self::Gomoob => 1,
-            Self::Plain => 2,
-        }
-    }
-
-    /// The text that a client of this dialect gets for a publication.
-    #[must_use]
-    pub fn render(self, content: &Content, cast: Cast) -> Cow<'_, [u8]> {
-        match self {
-            Self::Phpws => phpws::render(content, cast),
-            Self::Gomoob => gomoob::render(content),
-            Self::Plain => plain::render(content),
-        }
+        self as usize
     }
 }
 

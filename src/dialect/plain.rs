@@ -2,17 +2,17 @@
 
 use std::borrow::Cow;
 
-use super::gomoob;
+use super::{Cast, gomoob};
 use crate::types::{Content, Form};
 
 /// A publication as a bare text: of a message that is a JSON string what is inside it, of any other
 /// its JSON.
 #[must_use]
-pub fn render(content: &Content) -> Cow<'_, [u8]> {
+pub fn render(content: &Content, cast: Cast) -> Cow<'_, [u8]> {
     if content.form == Form::Text {
         return Cow::Borrowed(&content.payload);
     }
-    let json = gomoob::render(content);
+    let json = gomoob::render(content, cast);
     match serde_json::from_slice::<String>(&json) {
         Ok(text) => Cow::Owned(text.into_bytes()),
         Err(_) => json,
@@ -38,7 +38,7 @@ mod tests {
             (Form::PhpwsPacket, "{\"opcode\":\"broadcast\",\"message\":\"x\"}", "x"),
         ] {
             let content = Content { form, payload: payload.into() };
-            assert_eq!(render(&content).as_ref(), text.as_bytes());
+            assert_eq!(render(&content, Cast::Many).as_ref(), text.as_bytes());
         }
         assert_eq!(as_json("a \"b\"".as_bytes()), br#""a \"b\"""#);
     }

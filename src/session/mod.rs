@@ -193,7 +193,7 @@ impl Session {
     pub fn acknowledges_bad_text(&self) -> Acknowledge {
         match self.speech {
             Speech::Phpws => Acknowledge::Yes,
-            Speech::Gomoob | Speech::Plain | Speech::Echo => Acknowledge::No,
+            _ => Acknowledge::No,
         }
     }
 }

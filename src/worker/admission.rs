@@ -63,8 +63,8 @@ impl Hub {
             (choice.speech.or(said).unwrap_or(Speech::Echo), choice)
         });
         let spoken = match choice {
-            Ok((Speech::Gomoob | Speech::Plain | Speech::Echo, _)) => Spoken::DraftsToo,
-            _ => Spoken::Rfc6455,
+            Err(_) | Ok((Speech::Phpws, _)) => Spoken::Rfc6455,
+            Ok(_) => Spoken::DraftsToo,
         };
         upgrade.check_version(spoken).map_err(TurnedAway::Refused)?;
         let refuse = |status, why| settings.turn_away(upgrade, status, why);
@@ -180,6 +180,6 @@ fn asked(upgrade: &Upgrade<'_>, query: &str) -> Asked {
 fn class(upgrade: &Upgrade<'_>, speech: Speech) -> ClientClass {
     match speech {
         Speech::Phpws => upgrade.class(),
-        Speech::Gomoob | Speech::Plain | Speech::Echo => ClientClass::Web,
+        _ => ClientClass::Web,
     }
 }

@@ -166,7 +166,7 @@ impl Hub {
         let Joining { session, answer, asked, mut early, .. } = *joining;
         let greeting = match session.speech {
             Speech::Phpws => Some(phpws::ready(&self.settings.rules.signer.text(session.uuid))),
-            Speech::Gomoob | Speech::Plain | Speech::Echo => None,
+            _ => None,
         };
         // One line for the beginning of a life: with two the log was two fifths of a handshake.
         let peer = self.relay.uplink.client(slot).map(|client| client.ip);

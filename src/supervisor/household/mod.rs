@@ -45,7 +45,10 @@ pub fn serve(loaded: Loaded, source: config::Source) -> Result<(), StartError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| StartError::System { what: "the runtime", error })?;
         let from = (loaded, source);
-        runtime.block_on(Household::keep(prepared, from, sink.clone()))
+        let kept = runtime.block_on(Household::keep(prepared, from, sink.clone()));
+        // A file that cannot be read to its end (a dead network drive) does not keep the server.
+        runtime.shutdown_background();
+        kept
     });
     sink.finish();
     served

@@ -66,8 +66,7 @@ impl Household {
     /// SIGHUP.
     pub(super) fn asked_to_reload(&mut self, asker: Option<Asker>) {
         if self.crew.is_ending() {
-            let failed = Answer::Failed(vec!["the server is ending".to_owned()]);
-            return asker.into_iter().for_each(|asker| asker.answer(failed.clone()));
+            return asker.into_iter().for_each(|asker| asker.answer(is_ending()));
         }
         match &self.reloading.stage {
             Stage::Idle => self.begin_reload(asker.into_iter().collect()),
@@ -162,12 +161,22 @@ impl Household {
     }
 
     fn finish_reload(&mut self, askers: &[Asker], answer: &Answer) {
-        notify::ready();
         askers.iter().for_each(|asker| asker.answer(answer.clone()));
-        if let Some(askers) = self.reloading.next.take() {
+        let next = self.reloading.next.take();
+        if self.crew.is_ending() {
+            // The last word was that it ends: ready it will never be again.
+            next.into_iter().flatten().for_each(|asker| asker.answer(is_ending()));
+            return;
+        }
+        notify::ready();
+        if let Some(askers) = next {
             self.begin_reload(askers);
         }
     }
+}
+
+fn is_ending() -> Answer {
+    Answer::Failed(vec!["the server is ending".to_owned()])
 }
 
 /// Reads the files once nobody writes them any more.
