@@ -32,6 +32,7 @@ pub use listen::ListenAddress;
 pub use reload::{Change, Holds, Reload};
 pub use schema::MessageSchema;
 pub use secret::Secret;
+pub use sections::echo::{EchoHandshake, EchoSettings, Protocols};
 pub use sections::jsauth::{JsAuth, Truth};
 pub use sections::phpws::{PhpwsSettings, UuidForm};
 pub use sections::resource::{ResourceBinding, ResourceKind};
