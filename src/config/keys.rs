@@ -63,11 +63,15 @@ pub const KEYS: &[Key] = &[
     key("", "defaultDialect", "phpws", "word").reloadable(),
     key("", "unknownPath", "phpws", "word").reloadable(),
     key("", "page", "on", "switch").reloadable(),
+    key("", "legacy", "off", "switch").reloadable(),
+    key("", "legacyForm", "draft", "word").reloadable(),
+    key("", "rawClients", "off", "switch").reloadable(),
     key("phpws", "uuid", "signed", "word"),
     key("phpws", "readyGap", "20ms", "duration").reloadable(),
     key("phpws", "frameGap", "5ms", "duration").reloadable(),
     key("phpws", "maxChunks", "1000", "count").reloadable(),
     key("phpws", "phpKeepalive", "0", "duration").reloadable(),
+    key("phpws", "rawMessages", "json", "word").reloadable(),
 ];
 
 /// Variables that begin like keys and are none.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::sections::legacy::LegacySettings;
 use super::sections::phpws::PhpwsSettings;
 use super::sections::resource::ResourceBinding;
 use super::value::{self, choices};
@@ -44,6 +45,8 @@ pub struct Config {
     pub page: bool,
     /// phpWebSocketServer's dialect.
     pub phpws: PhpwsSettings,
+    /// Protocols that are older than RFC 6455.
+    pub legacy: LegacySettings,
     /// Paths that the file binds.
     pub resources: Vec<ResourceBinding>,
 }

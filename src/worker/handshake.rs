@@ -10,6 +10,7 @@ use super::admission::{Admitted, TurnedAway};
 use super::clock::Moment;
 use super::connection::{Connection, FULL, Joining, NO_BROKER, Phase, Sign};
 use super::hub::Hub;
+use super::legacy::Words;
 use super::outbox::Kind;
 use super::pace::Pace;
 use super::settings::Page;
@@ -19,6 +20,7 @@ use crate::link::message::Full;
 use crate::page;
 use crate::resource::Opening;
 use crate::session::{Session, Speech};
+use crate::types::limits::RAW_PAUSE;
 use crate::types::{Client, ClientClass, CloseReason, Ident, Slot};
 use crate::websocket::write;
 
@@ -30,16 +32,25 @@ impl Hub {
     pub(super) fn on_head(&mut self, slot: Slot, connection: &mut Connection, input: &[u8]) {
         let Phase::Head(heading) = &mut connection.phase else { return };
         heading.bytes.extend_from_slice(input);
+        if self.on_first_words(slot, connection) == Words::Done {
+            return;
+        }
+        let Phase::Head(heading) = &mut connection.phase else { return };
+        let scanner = heading.scanner;
         let length = match heading.scanner.scan(&heading.bytes) {
+            Ok(Some(length)) if self.settings.legacy.waits_behind(heading, length) => {
+                heading.scanner = scanner;
+                return;
+            }
             Ok(Some(length)) => length,
             Ok(None) => return,
             Err(refusal) => return self.refuse(slot, connection, &refusal),
         };
         let mut bytes = std::mem::take(&mut heading.bytes);
         let (peer, until) = (heading.peer, heading.until);
-        let early = bytes.split_off(length);
+        let mut early = bytes.split_off(length);
         let answered = http::parse(&bytes).and_then(|head| {
-            match http::decide(&head)? {
+            match self.decide(connection, &head, &mut early)? {
                 Request::Page { path, wanted } => {
                     self.serve_page(slot, connection, path, wanted)?;
                 }
@@ -57,6 +68,9 @@ impl Hub {
     /// Answers a request that becomes no WebSocket, and ends.
     pub(super) fn refuse(&mut self, slot: Slot, connection: &mut Connection, refusal: &Refusal) {
         info!(connection = connection.serial, status = refusal.status.line(), reason = %refusal.why, "refused");
+        if connection.reader.is_raw() {
+            return self.refuse_raw(slot, connection, refusal);
+        }
         self.answer_and_end(slot, connection, refusal.response().into());
     }
 
@@ -88,7 +102,7 @@ impl Hub {
         upgrade: &Upgrade<'_>,
         (peer, until, early): (SocketAddr, Moment, Vec<u8>),
     ) -> Result<(), Refusal> {
-        let answer: Bytes = http::switching_protocols(&upgrade.accept, None).into();
+        let answer: Bytes = upgrade.answer(None).into();
         let admitted = match self.admit_upgrade(upgrade, (peer.ip(), slot)) {
             Ok(admitted) => admitted,
             Err(TurnedAway::Refused(refusal)) => return Err(refusal),
@@ -178,6 +192,8 @@ impl Hub {
             Sign::KeepAlive if !self.settings.php_keepalive.is_zero() => {
                 self.now.after(self.settings.php_keepalive)
             }
+            // There may be the beginning of a message.
+            Sign::Pause => self.now.after(RAW_PAUSE),
             Sign::Ping | Sign::KeepAlive | Sign::Kernel => Moment::NEVER,
         }
     }
@@ -191,7 +207,7 @@ impl Hub {
         greeting: Option<&str>,
     ) {
         let frame = greeting.map(|text| write::text_frame(text.as_bytes()));
-        if connection.pace.is_some() {
+        if connection.pace.is_some() || connection.reader.foreign().is_some() {
             self.write(slot, connection, answer, Kind::Head);
             if let Some(frame) = frame {
                 self.write(slot, connection, frame, Kind::Step);
@@ -205,7 +221,7 @@ impl Hub {
 
     /// Completes a handshake only to say why it ends: browsers hide an HTTP error from the page,
     /// and PHP clients print it.
-    fn turn_away(
+    pub(super) fn turn_away(
         &mut self,
         slot: Slot,
         connection: &mut Connection,

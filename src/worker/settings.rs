@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 
+use super::legacy::Legacy;
 use super::tls::acceptor;
 use crate::auth::Access;
 use crate::auth::uuid::{Signer, UuidForm};
@@ -36,6 +37,7 @@ pub(super) struct Settings {
     pub(super) allowed_ip: Vec<IpRange>,
     pub(super) trusted_proxies: Vec<IpRange>,
     pub(super) refuse: Refuse,
+    pub(super) legacy: Legacy,
     /// For sockets that speak TLS: how, and how long the handshake may take.
     pub(super) tls: Option<(Arc<ServerConfig>, Duration)>,
 }
@@ -99,6 +101,7 @@ impl Settings {
             allowed_ip: config.admission.allowed_ip.clone(),
             trusted_proxies: config.admission.trusted_proxies.clone(),
             refuse: config.refuse,
+            legacy: Legacy::of(&config.legacy),
             tls: match &config.tls {
                 Some(tls) => Some((acceptor(tls)?, tls.handshake_timeout)),
                 None => None,
