@@ -20,6 +20,8 @@ const BAD_VERSION: Refusal =
     Refusal::new(Status::UpgradeRequired, "the version of WebSocket spoken here is 13");
 const UNKNOWN_VERSION: Refusal =
     Refusal::new(Status::BadVersion, "the versions of WebSocket spoken here are 13 and 8");
+const OTHER_VERSION: Refusal =
+    Refusal::new(Status::UpgradeRequired, "the versions of WebSocket spoken here are 13 and 8");
 const TWO_ORIGINS: Refusal = Refusal::bad("the header Origin may stand once");
 const BAD_METHOD: Refusal = Refusal::new(Status::MethodNotAllowed, "the method is GET");
 const NO_PATH: Refusal = Refusal::bad("the request target is a path: /");
@@ -81,6 +83,8 @@ pub enum Spoken {
     Rfc6455,
     /// Also 8, the last draft, whose frames are the same: Gomoob's server takes it.
     DraftsToo,
+    /// The same; whatever else is asked for, and nothing, is answered 426.
+    DraftsOrUpgrade,
 }
 
 /// The header `Client-Type`.
@@ -204,8 +208,9 @@ fn client_type(head: &Head<'_>) -> ClientType {
 
 fn check(version: Option<&str>, spoken: Spoken) -> Result<(), Refusal> {
     match (version, spoken) {
-        (Some("13"), _) | (Some("8"), Spoken::DraftsToo) => Ok(()),
+        (Some("13"), _) | (Some("8"), Spoken::DraftsToo | Spoken::DraftsOrUpgrade) => Ok(()),
         (_, Spoken::DraftsToo) => Err(UNKNOWN_VERSION),
+        (_, Spoken::DraftsOrUpgrade) => Err(OTHER_VERSION),
         (None, Spoken::Rfc6455) => Err(NO_VERSION),
         (Some(_), Spoken::Rfc6455) => Err(BAD_VERSION),
     }

@@ -14,6 +14,8 @@ mod tests;
 
 use std::time::Duration;
 
+use crate::auth::Right;
+use crate::http::Refusal;
 use crate::session::{Message, Speech};
 use crate::types::{CloseReason, Tag, TagQuery};
 
@@ -64,6 +66,22 @@ pub trait Resource {
     /// A tag that all its clients carry from the start, beside their own.
     fn common_tag(&self) -> Option<&Tag> {
         None
+    }
+
+    /// What a client must be allowed to do, to be let in: who may not is answered 401, or closed when
+    /// a reload takes the right away.
+    fn needs(&self) -> Right {
+        Right::Listen
+    }
+
+    /// Whether a client is let in whose credentials are right: asked before it joins.
+    ///
+    /// # Errors
+    ///
+    /// The answer that it gets instead.
+    fn admit(&self, opening: &Opening<'_>) -> Result<(), Refusal> {
+        let _ = opening;
+        Ok(())
     }
 
     /// A connection was opened: it can be addressed, and the handshake is answered.

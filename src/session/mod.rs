@@ -12,6 +12,7 @@ use crate::auth::uuid::Signer;
 use crate::auth::{Access, Grant, Ground, Right};
 use crate::dialect::Dialect;
 use crate::dialect::phpws::{self, BUFFER_OFF, BUFFER_ON};
+use crate::http::Spoken;
 use crate::types::{ClientClass, ClientUuid, CloseCode, CloseReason, Tenant};
 
 use self::chunks::Overflow;
@@ -55,6 +56,15 @@ impl Speech {
             Self::Gomoob => Some(Dialect::Gomoob),
             Self::Plain => Some(Dialect::Plain),
             Self::Echo => None,
+        }
+    }
+
+    /// The versions of WebSocket that it is spoken in.
+    #[must_use]
+    pub fn spoken(self) -> Spoken {
+        match self {
+            Self::Phpws => Spoken::Rfc6455,
+            Self::Gomoob | Self::Plain | Self::Echo => Spoken::DraftsToo,
         }
     }
 }
@@ -188,13 +198,16 @@ impl Session {
         }
     }
 
+    /// Why a connection ends whose client broke the protocol, in the words of its dialect.
+    #[must_use]
+    pub fn worded(&self, reason: CloseReason) -> CloseReason {
+        reason
+    }
+
     /// Whether a text that is not UTF-8 is acknowledged before the connection ends for it.
     #[must_use]
     pub fn acknowledges_bad_text(&self) -> Acknowledge {
-        match self.speech {
-            Speech::Phpws => Acknowledge::Yes,
-            Speech::Gomoob | Speech::Plain | Speech::Echo => Acknowledge::No,
-        }
+        if self.speech == Speech::Phpws { Acknowledge::Yes } else { Acknowledge::No }
     }
 }
 

@@ -99,7 +99,7 @@ impl Hub {
         Arrived { head, early, peer, until }: Arrived<'_>,
     ) -> Result<(), Refusal> {
         let answer = |protocol| Bytes::from(http::switching_protocols(&upgrade.accept, protocol));
-        let admitted = match self.admit_upgrade(upgrade, (peer.ip(), slot)) {
+        let admitted = match self.admit_upgrade(upgrade, (peer, slot)) {
             Ok(admitted) => admitted,
             Err(TurnedAway::Refused(refusal)) => return Err(refusal),
             Err(TurnedAway::Closed { class, word, reason }) => {
@@ -164,10 +164,8 @@ impl Hub {
     fn open_taken(&mut self, slot: Slot, connection: &mut Connection) {
         let Phase::Joining(joining) = self.advance(connection, Phase::Gone) else { return };
         let Joining { session, answer, asked, mut early, .. } = *joining;
-        let greeting = match session.speech {
-            Speech::Phpws => Some(phpws::ready(&self.settings.rules.signer.text(session.uuid))),
-            Speech::Gomoob | Speech::Plain | Speech::Echo => None,
-        };
+        let greeting = (session.speech == Speech::Phpws)
+            .then(|| phpws::ready(&self.settings.rules.signer.text(session.uuid)));
         // One line for the beginning of a life: with two the log was two fifths of a handshake.
         let peer = self.relay.uplink.client(slot).map(|client| client.ip);
         info!(connection = connection.serial, client = ?session.uuid,

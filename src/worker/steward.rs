@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::{error, info};
 
-use super::clock::Moment;
+use super::clock::{Moment, unix_time};
 use super::hub::{Hub, Stage};
 use crate::link::control::Duty;
 use crate::resource::{Desk, Effect, Effects, Resource, ResourceId, Who};
@@ -111,7 +111,7 @@ impl Hub {
     ) {
         let Self { services, settings, .. } = self;
         let Some(resource) = services.get_mut(id) else { return };
-        let mut desk = Desk::new(&settings.rules);
+        let mut desk = Desk::new(&settings.rules, unix_time());
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             call(resource.as_mut(), &mut desk);
             desk.into_effects()
