@@ -1,6 +1,7 @@
 //! The wire languages: how the text of a client becomes a command, and how a publication is
 //! rendered for one. A new dialect is a new file and one line in each list here.
 
+pub mod bloatless;
 pub mod gomoob;
 pub mod phpws;
 pub mod plain;
@@ -19,11 +20,13 @@ pub enum Dialect {
     Gomoob,
     /// Texts as they are: PHP-WebSockets-Server's clients, and HTTP resources.
     Plain,
+    /// bloatless/php-websocket's: an action and its data.
+    Bloatless,
 }
 
 impl Dialect {
     /// How many there are: tables by dialect have this many places.
-    pub const COUNT: usize = 3;
+    pub const COUNT: usize = 4;
 
     /// The dialect's place in such a table.
     #[must_use]
@@ -32,6 +35,7 @@ impl Dialect {
             Self::Phpws => 0,
             Self::Gomoob => 1,
             Self::Plain => 2,
+            Self::Bloatless => 3,
         }
     }
 
@@ -42,6 +46,7 @@ impl Dialect {
             Self::Phpws => phpws::render(content, cast),
             Self::Gomoob => gomoob::render(content),
             Self::Plain => plain::render(content),
+            Self::Bloatless => bloatless::render(content),
         }
     }
 }

@@ -10,8 +10,8 @@ use std::borrow::Cow;
 
 use crate::auth::uuid::Signer;
 use crate::auth::{Access, Grant, Ground, Right};
-use crate::dialect::Dialect;
 use crate::dialect::phpws::{self, BUFFER_OFF, BUFFER_ON};
+use crate::dialect::{Dialect, bloatless};
 use crate::http::Spoken;
 use crate::types::{ClientClass, ClientUuid, CloseCode, CloseReason, Tenant};
 
@@ -45,6 +45,8 @@ pub enum Speech {
     Plain,
     /// As [`Speech::Plain`], and no publication ever reaches it.
     Echo,
+    /// bloatless/php-websocket's way: an action and its data.
+    Bloatless,
 }
 
 impl Speech {
@@ -56,6 +58,7 @@ impl Speech {
             Self::Gomoob => Some(Dialect::Gomoob),
             Self::Plain => Some(Dialect::Plain),
             Self::Echo => None,
+            Self::Bloatless => Some(Dialect::Bloatless),
         }
     }
 
@@ -65,6 +68,7 @@ impl Speech {
         match self {
             Self::Phpws => Spoken::Rfc6455,
             Self::Gomoob | Self::Plain | Self::Echo => Spoken::DraftsToo,
+            Self::Bloatless => Spoken::DraftsOrUpgrade,
         }
     }
 }
@@ -201,7 +205,7 @@ impl Session {
     /// Why a connection ends whose client broke the protocol, in the words of its dialect.
     #[must_use]
     pub fn worded(&self, reason: CloseReason) -> CloseReason {
-        reason
+        if self.speech == Speech::Bloatless { bloatless::worded(reason) } else { reason }
     }
 
     /// Whether a text that is not UTF-8 is acknowledged before the connection ends for it.
