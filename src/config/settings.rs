@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::sections::bloatless::BloatlessSettings;
 use super::sections::phpws::PhpwsSettings;
 use super::sections::resource::ResourceBinding;
 use super::value::{self, choices};
@@ -44,6 +45,8 @@ pub struct Config {
     pub page: bool,
     /// phpWebSocketServer's dialect.
     pub phpws: PhpwsSettings,
+    /// The applications of bloatless/php-websocket.
+    pub bloatless: BloatlessSettings,
     /// Paths that the file binds.
     pub resources: Vec<ResourceBinding>,
 }
@@ -172,6 +175,8 @@ choices! {
         Phpws = "phpws",
         /// Gomoob's.
         Gomoob = "gomoob",
+        /// None: `/` is a path that nothing is bound to.
+        None = "none",
     }
     /// What becomes of a path that nothing is bound to.
     UnknownPath {

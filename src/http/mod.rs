@@ -7,6 +7,7 @@
 mod forwarded;
 mod handshake;
 mod head;
+mod hosts;
 mod origin;
 mod query;
 mod refusal;
@@ -16,6 +17,7 @@ mod scan;
 pub use forwarded::effective_address;
 pub use handshake::{ClientType, Request, Spoken, Upgrade, Wanted, decide};
 pub use head::{Head, Version, parse};
+pub use hosts::Hosts;
 pub use origin::{Origins, is_same_origin};
 pub use query::{has_parameter, parameter};
 pub use refusal::{Refusal, Status};

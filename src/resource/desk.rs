@@ -82,6 +82,11 @@ impl<'c> Desk<'c> {
         self.effects.push(Effect::Inquire { about, tenant, query, tag: tag.into() });
     }
 
+    /// Publishes what is no larger than what was received.
+    pub(super) fn forward(&mut self, to: (Tenant, Address), what: (Form, String)) {
+        self.push(to, what);
+    }
+
     fn push(&mut self, (tenant, address): (Tenant, Address), (form, text): (Form, String)) {
         let payload = Payload::Made(text.into_bytes());
         self.effects.push(Effect::Publish { tenant, address, form, payload });

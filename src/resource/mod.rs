@@ -1,5 +1,6 @@
 //! What a path is served by: the trait for it, and the resources that are built in.
 
+pub mod bloatless;
 mod broadcast;
 mod desk;
 mod echo;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use crate::auth::Right;
 use crate::http::Refusal;
 use crate::session::{Message, Speech};
-use crate::types::{CloseReason, Tag, TagQuery};
+use crate::types::{CloseReason, Tag, TagQuery, Tenant};
 
 pub use broadcast::{Broadcast, RESOURCE_TAG};
 pub use desk::Desk;
@@ -112,6 +113,21 @@ pub trait Resource {
     /// longer or shorter then.
     fn on_tick(&mut self, desk: &mut Desk<'_>) {
         let _ = desk;
+    }
+
+    /// A script has pushed a message for this resource into a space.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not taken, for the log.
+    fn on_push(
+        &mut self,
+        desk: &mut Desk<'_>,
+        tenant: &Tenant,
+        message: &str,
+    ) -> Result<(), &'static str> {
+        let (_, _, _) = (desk, tenant, message);
+        Err("it takes nothing that is pushed")
     }
 
     /// The connection ends, whoever ended it; always the last call for it. Its tags can still be

@@ -98,7 +98,10 @@ impl Hub {
             return Err(TurnedAway::Closed { class, word: None, reason: NOT_FROM_HERE });
         }
         let sign = settings.sign(upgrade, class, asked);
-        let Choice { resource, protocol, .. } = choice;
+        let Choice { resource, mut protocol, .. } = choice;
+        if !protocols.is_empty() {
+            protocol = protocol.or_else(|| settings.protocol_by_path(upgrade.path));
+        }
         Ok(Admitted { grant, resource, speech, protocol, class, tags, ip, sign })
     }
 }

@@ -7,6 +7,7 @@ use rustix::net::getsockname;
 use tracing::{debug, info};
 
 use super::admission::{Admitted, TurnedAway};
+use super::bloatless::Answered;
 use super::clock::Moment;
 use super::connection::{Asked, Connection, FULL, Joining, NO_BROKER, Phase, Sign};
 use super::hub::Hub;
@@ -101,7 +102,14 @@ impl Hub {
         let answer = |protocol| Bytes::from(http::switching_protocols(&upgrade.accept, protocol));
         let admitted = match self.admit_upgrade(upgrade, (peer, slot)) {
             Ok(admitted) => admitted,
-            Err(TurnedAway::Refused(refusal)) => return Err(refusal),
+            Err(TurnedAway::Refused(refusal)) => {
+                let Some(bytes) = self.settings.bare_refusal(upgrade.path, &refusal) else {
+                    return Err(refusal);
+                };
+                info!(connection = connection.serial, reason = %refusal.why, "refused");
+                self.answer_and_end(slot, connection, bytes);
+                return Ok(());
+            }
             Err(TurnedAway::Closed { class, word, reason }) => {
                 self.pace(connection, class);
                 self.turn_away(slot, connection, answer(None), (word, &reason));
@@ -246,6 +254,9 @@ impl Hub {
                 (format!("Too many connections from: {}", client.ip), Status::TooManyRequests)
             }
         };
+        if self.turn_away_in_bytes(slot, &mut connection) == Answered::Yes {
+            return self.put_back(slot, connection);
+        }
         let word = phpws::close_because(&why);
         let refusal = Refusal { status, why: why.into() };
         self.end_joining(slot, &mut connection, (&word, &FULL), &refusal);

@@ -2,6 +2,7 @@
 
 mod accept;
 mod admission;
+mod bloatless;
 mod books;
 mod broker_link;
 mod clock;

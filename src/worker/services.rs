@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tracing::error;
 
-use crate::config::{Config, ResourceBinding, ResourceKind};
+use super::bloatless::{self, Bloatless};
+use crate::config::{BloatlessApplication, Config, ResourceBinding, ResourceKind};
 use crate::resource::{
     Binding, Broadcast, Echo, Gomoob, Kind, Paths, Phpws, Resource, ResourceId, Resources,
 };
@@ -18,13 +19,15 @@ pub(super) struct Services {
     /// What each of those was made from that the file makes, so that a reload that leaves it as it is
     /// keeps it, with whatever it knows.
     made: Vec<(ResourceBinding, ResourceId)>,
+    bloatless: Bloatless,
 }
 
 impl Services {
     pub(super) fn new(own: &Resources) -> Self {
         let built_in: [Box<dyn Resource>; 3] = [Box::new(Phpws), Box::new(Gomoob), Box::new(Echo)];
         let all = built_in.into_iter().chain(own.make()).collect();
-        Self { all, own: own.clone(), made: Vec::new() }
+        let bloatless = Bloatless::default();
+        Self { all, own: own.clone(), made: Vec::new(), bloatless }
     }
 
     pub(super) fn get(&self, id: ResourceId) -> Option<&dyn Resource> {
@@ -35,11 +38,19 @@ impl Services {
         self.all.get_mut(id.place())
     }
 
-    /// Binds what the program brings, then what the file says, which wins. Connections keep what they
+    /// Binds what the program brings, then the applications of bloatless/php-websocket, then what the
+    /// file says by itself, which wins. Connections keep what they
     /// are served by, also when nothing is bound to it any more.
     pub(super) fn bind(&mut self, config: &Config, paths: &mut Paths) {
         for (place, path) in self.own.paths().enumerate() {
             paths.bind(path, Binding::Beyond(ResourceId::beyond(place)));
+        }
+        self.bloatless.behave(config);
+        for application in &config.bloatless.applications {
+            match self.application(*application) {
+                Some(id) => paths.bind(bloatless::path(*application), Binding::Beyond(id)),
+                None => error!(?application, "the application cannot be made"),
+            }
         }
         for binding in &config.resources {
             match self.binding(binding) {
@@ -54,6 +65,7 @@ impl Services {
         let own = (0..self.own.paths().count()).map(ResourceId::beyond);
         let is_bound = |made: &&(ResourceBinding, ResourceId)| config.resources.contains(&made.0);
         let made = self.made.iter().filter(is_bound).map(|(_, id)| *id);
+        let made = made.chain(self.applications(config));
         let every = |id| Some((id, self.get(id)?.every()?));
         own.chain(made).filter_map(every).collect()
     }
@@ -67,12 +79,31 @@ impl Services {
         })
     }
 
+    fn application(&mut self, application: BloatlessApplication) -> Option<ResourceId> {
+        if let Some(id) = self.bloatless.get(application) {
+            return Some(id);
+        }
+        let made = self.bloatless.make(application)?;
+        let id = self.add(made);
+        self.bloatless.keep(application, id);
+        Some(id)
+    }
+
+    fn applications(&self, config: &Config) -> impl Iterator<Item = ResourceId> {
+        let bound = config.bloatless.applications.iter();
+        bound.filter_map(|application| self.bloatless.get(*application))
+    }
+
+    fn add(&mut self, resource: Box<dyn Resource>) -> ResourceId {
+        self.all.push(resource);
+        ResourceId::beyond(self.all.len() - 1 - Kind::ALL.len())
+    }
+
     fn made_from(&mut self, binding: &ResourceBinding) -> Option<ResourceId> {
         if let Some((_, id)) = self.made.iter().find(|(known, _)| known == binding) {
             return Some(*id);
         }
-        let id = ResourceId::beyond(self.all.len() - Kind::ALL.len());
-        self.all.push(make(binding)?);
+        let id = self.add(make(binding)?);
         self.made.push((binding.clone(), id));
         Some(id)
     }

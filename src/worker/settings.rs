@@ -9,7 +9,7 @@ use rustls::ServerConfig;
 use super::tls::acceptor;
 use crate::auth::Access;
 use crate::auth::uuid::{Signer, UuidForm};
-use crate::config::{self, Config, DialectName, Refuse, UnknownPath};
+use crate::config::{self, BloatlessSettings, Config, DialectName, Refuse, UnknownPath};
 use crate::http::Origins;
 use crate::resource::{Kind, Paths, Unknown};
 use crate::session::Rules;
@@ -36,6 +36,7 @@ pub(super) struct Settings {
     pub(super) allowed_ip: Vec<IpRange>,
     pub(super) trusted_proxies: Vec<IpRange>,
     pub(super) refuse: Refuse,
+    pub(super) bloatless: BloatlessSettings,
     /// For sockets that speak TLS: how, and how long the handshake may take.
     pub(super) tls: Option<(Arc<ServerConfig>, Duration)>,
 }
@@ -99,6 +100,7 @@ impl Settings {
             allowed_ip: config.admission.allowed_ip.clone(),
             trusted_proxies: config.admission.trusted_proxies.clone(),
             refuse: config.refuse,
+            bloatless: config.bloatless.clone(),
             tls: match &config.tls {
                 Some(tls) => Some((acceptor(tls)?, tls.handshake_timeout)),
                 None => None,
@@ -110,8 +112,9 @@ impl Settings {
 /// Paths without what is bound; `Services::bind` adds that.
 fn paths(config: &Config) -> Paths {
     let default = match config.default_dialect {
-        DialectName::Phpws => Kind::Phpws,
-        DialectName::Gomoob => Kind::Gomoob,
+        DialectName::Phpws => Some(Kind::Phpws),
+        DialectName::Gomoob => Some(Kind::Gomoob),
+        DialectName::None => None,
     };
     let unknown = match config.unknown_path {
         UnknownPath::Phpws => Unknown::Phpws,
