@@ -1,5 +1,7 @@
 //! bloatless/php-websocket's language: an action and its data, both ways.
 
+pub mod push;
+
 use std::borrow::Cow;
 use std::fmt;
 

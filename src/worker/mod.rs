@@ -18,6 +18,7 @@ mod orders;
 pub mod outbox;
 mod pace;
 mod pressure;
+mod pushes;
 mod questions;
 mod read;
 pub mod relay;

@@ -79,6 +79,17 @@ impl Services {
         })
     }
 
+    /// The application of a name, if it is bound now.
+    pub(super) fn application_named(
+        &self,
+        name: &str,
+        bound: &[BloatlessApplication],
+    ) -> Option<ResourceId> {
+        let is_it =
+            |one: &&BloatlessApplication| bloatless::path(**one).strip_prefix('/') == Some(name);
+        self.bloatless.get(*bound.iter().find(is_it)?)
+    }
+
     fn application(&mut self, application: BloatlessApplication) -> Option<ResourceId> {
         if let Some(id) = self.bloatless.get(application) {
             return Some(id);
