@@ -35,9 +35,9 @@ pub fn parse(datagram: &[u8]) -> Result<Pushed<'_>, NotPushed> {
     let mut json = serde_json::Deserializer::from_slice(datagram);
     let members = json.deserialize_any(PushVisitor).ok().filter(|_| json.end().is_ok());
     let Members { kind, action, data } = members.ok_or(NotPushed("it is no JSON object"))?;
-    match kind.map(RawValue::get) {
-        Some(r#"1"# | r#""1""#) => return Ok(Pushed::Command),
-        Some(r#"2"# | r#""2""#) => {}
+    match kind.map(|kind| super::as_text(kind.get())).as_deref() {
+        Some("1") => return Ok(Pushed::Command),
+        Some("2") => {}
         _ => return Err(NotPushed("its type is neither 1 nor 2")),
     }
     let action = action.and_then(|raw| serde_json::from_str::<CowText<'_>>(raw.get()).ok());
