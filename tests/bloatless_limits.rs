@@ -34,6 +34,29 @@ fn legacy_answers_to_who_comes_when_all_is_full_are_a_close_frame() {
     }
 }
 
+/// What 4.2 of the original says to those who look on.
+#[test]
+fn status_is_warned_when_all_is_full() {
+    let chat = Open::at("/chat");
+    for (limit, text) in [
+        ("maxClients = 1", "Attention: Client Limit Reached!"),
+        ("maxPerIP = 1", "Connection/Ip limit for ip 127.0.0.1 was reached!"),
+    ] {
+        let ini = format!("{limit}\n[bloatless]\napplications = chat, status");
+        let server = Setup::new().workers(2).ini(&ini).start();
+        let mut status = Open::at("/status").upgrade(server.port);
+        for _ in 0..3 {
+            status.frame();
+        }
+        chat.ask(server.port).expect_refusal_in(&[503, 429]);
+        let frame = status.frame();
+        let rest = frame
+            .as_text()
+            .strip_prefix(r#"{"action":"statusMsg","data":{"type":"warning","text":"["#);
+        assert!(rest.unwrap().ends_with(&format!(r#"] {text}"}}}}"#)), "{}", frame.as_text());
+    }
+}
+
 /// Case 146: the handshake counts as one, one more than the limit passes.
 #[test]
 fn messages_within_a_minute_are_limited_for_each_connection() {

@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::auth::Right;
 use crate::http::Refusal;
 use crate::session::{Message, Speech};
-use crate::types::{CloseReason, Tag, TagQuery, Tenant};
+use crate::types::{Client, CloseReason, Tag, TagQuery, Tenant};
 
 pub use broadcast::{Broadcast, RESOURCE_TAG};
 pub use desk::Desk;
@@ -115,6 +115,11 @@ pub trait Resource {
         let _ = desk;
     }
 
+    /// A client was not let in, because a limit is reached.
+    fn on_full(&mut self, desk: &mut Desk<'_>, client: &Client, limit: Limit) {
+        let (_, _, _) = (desk, client, limit);
+    }
+
     /// A script has pushed a message for this resource into a space.
     ///
     /// # Errors
@@ -141,6 +146,15 @@ pub trait Resource {
     fn on_error(&mut self, client: &mut Handle<'_>, fault: &CloseReason) {
         let (_, _) = (client, fault);
     }
+}
+
+/// Of what there are as many as there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Connections in all (`maxClients`).
+    Clients,
+    /// Connections from one address (`maxPerIP`).
+    Address,
 }
 
 /// Who carries some tags, over all workers.

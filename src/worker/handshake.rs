@@ -18,7 +18,7 @@ use crate::dialect::phpws;
 use crate::http::{self, Refusal, Request, Status, Upgrade, Wanted};
 use crate::link::message::Full;
 use crate::page;
-use crate::resource::Opening;
+use crate::resource::{Limit, Opening};
 use crate::session::{Session, Speech};
 use crate::types::{Client, ClientClass, CloseReason, Ident, Slot};
 use crate::websocket::write;
@@ -248,12 +248,16 @@ impl Hub {
     /// There are as many clients as there may be, in all or from this address.
     pub(super) fn turn_full_away(&mut self, slot: Slot, full: Full, client: &Client) {
         let Some(mut connection) = self.table.take(slot) else { return };
-        let (why, status) = match full {
-            Full::Clients => ("Too many connections".to_owned(), Status::Unavailable),
+        let (why, status, limit) = match full {
+            Full::Clients => {
+                ("Too many connections".to_owned(), Status::Unavailable, Limit::Clients)
+            }
             Full::Address => {
-                (format!("Too many connections from: {}", client.ip), Status::TooManyRequests)
+                let why = format!("Too many connections from: {}", client.ip);
+                (why, Status::TooManyRequests, Limit::Address)
             }
         };
+        self.call_at_desk(connection.resource, |it, desk| it.on_full(desk, client, limit));
         if self.turn_away_in_bytes(slot, &mut connection) == Answered::Yes {
             return self.put_back(slot, connection);
         }

@@ -11,6 +11,7 @@ use crate::auth::Right;
 use crate::config::Config;
 use crate::http::{Refusal, Status};
 use crate::link::control::Report;
+use crate::resource::Resource;
 use crate::types::{ConfigNumber, Slot};
 
 const REVOKED_REFUSAL: Refusal =
@@ -56,7 +57,7 @@ impl Hub {
             Phase::Open(session) => session,
             _ => return Outcome::Kept,
         };
-        let needed = self.services.get(connection.resource).map_or(Right::Listen, |it| it.needs());
+        let needed = self.services.get(connection.resource).map_or(Right::Listen, Resource::needs);
         let access = &self.settings.rules.access;
         match access.renew(&former.rules.access, &session.tenant, session.ground) {
             Ok(grant) if grant.right.covers(needed) => {

@@ -17,12 +17,12 @@ use std::time::Duration;
 
 use self::news::{Event, News};
 use self::quota::Quotas;
-use super::{Desk, Handle, Opening, Resource, Who};
+use super::{Desk, Handle, Limit, Opening, Resource, Who};
 use crate::auth::Right;
 use crate::dialect::bloatless;
 use crate::http::{Hosts, Refusal, Status};
 use crate::session::{Message, Speech};
-use crate::types::{CloseCode, CloseReason, Tag, TagError, TagQuery, Tenant};
+use crate::types::{Client, CloseCode, CloseReason, Tag, TagError, TagQuery, Tenant};
 
 pub use self::chat::Chat;
 pub use self::demo::Demo;
@@ -262,6 +262,13 @@ impl Resource for Application {
 
     fn on_tick(&mut self, desk: &mut Desk<'_>) {
         self.talk.tick(&self.room, desk);
+    }
+
+    fn on_full(&mut self, desk: &mut Desk<'_>, client: &Client, limit: Limit) {
+        if self.is_watched() {
+            let text = status::warning(limit, client.ip, desk.unix_time());
+            self.news.publish(desk, &client.tenant, text);
+        }
     }
 
     fn on_push(

@@ -1,6 +1,6 @@
 //! `/status`: who comes, says something, and goes, at all applications.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use super::news::Event;
 use super::{Greeting, Manners, Room, Talk};
 use crate::auth::Right;
 use crate::dialect::bloatless::{NO_BINARY, packet};
-use crate::resource::{Handle, Who};
+use crate::resource::{Handle, Limit, Who};
 use crate::session::Message;
 
 pub(super) const NAME: &str = "status";
@@ -93,6 +93,15 @@ pub(super) fn story(event: &Event, count: u64, unix_time: Duration) -> [String; 
     ]
 }
 
+/// What is told about a client that was not let in.
+pub(super) fn warning(limit: Limit, ip: IpAddr, unix_time: Duration) -> String {
+    let text = match limit {
+        Limit::Clients => "Attention: Client Limit Reached!".to_owned(),
+        Limit::Address => format!("Connection/Ip limit for ip {ip} was reached!"),
+    };
+    message("warning", &text, unix_time)
+}
+
 /// A line for people.
 fn message(kind: &str, text: &str, unix_time: Duration) -> String {
     let text = format!("[{}] {text}", minute(unix_time));
@@ -128,7 +137,9 @@ fn month_and_day(days: u64) -> (u64, u64) {
     const MONTHS: [u64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     /// Days of four hundred years, after which the calendar begins anew.
     const CYCLE: u64 = 400 * 365 + 97;
-    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let is_leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
     let (mut rest, mut year) = (days % CYCLE, 1970);
     while rest >= 365 + u64::from(is_leap(year)) {
         rest -= 365 + u64::from(is_leap(year));
