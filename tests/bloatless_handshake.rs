@@ -66,6 +66,20 @@ fn legacy_answers_to_other_versions_are_a_501() {
     }
 }
 
+/// Case 133, the original's leniency.
+#[test]
+fn legacy_openings_need_neither_upgrade_nor_key() {
+    let server = server("answers = legacy");
+    let open = || Open::at("/chat").without("Upgrade").without("Connection");
+    open().upgrade(server.port).expect_silence();
+    let mut client = open().without("Sec-WebSocket-Key").ask(server.port);
+    assert_eq!(client.read_head().status(), 101);
+    client.expect_silence();
+    let plain = open().without("Sec-WebSocket-Key").without("Sec-WebSocket-Version");
+    assert_eq!(bytes_of(plain.ask(server.port)), b"HTTP/1.1 501 Not Implemented\r\n");
+    Open::web().without("Upgrade").ask(server.port).expect_refusal(400);
+}
+
 const PASS: [&str; 4] = ["http://foo.lh", "https://foo.lh", "http://www.foo.lh", "foo.lh"];
 const FAIL: [&str; 2] = ["http://foo.lh:8080", "http://evil.lh"];
 

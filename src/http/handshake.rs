@@ -109,7 +109,7 @@ pub enum ClientType {
 /// 400, 405 or 426 with what would be right.
 pub fn decide<'a>(head: &'a Head<'a>) -> Result<Request<'a>, Refusal> {
     if is_meant_as_websocket(head) {
-        return upgrade(head).map(Request::Upgrade);
+        return upgrade(head, Demands::Rfc6455).map(Request::Upgrade);
     }
     let wanted = match head.method() {
         "GET" => Wanted::Whole,
@@ -118,6 +118,25 @@ pub fn decide<'a>(head: &'a Head<'a>) -> Result<Request<'a>, Refusal> {
     };
     host(head)?;
     Ok(Request::Page { path: path(head)?, wanted })
+}
+
+/// Decides about a request for what speaks WebSocket only, as lenient as bloatless/php-websocket is:
+/// whoever asks wants one, with or without `Upgrade`, `Connection` and a key.
+///
+/// # Errors
+///
+/// 400, 405 or 426 with what would be right.
+pub fn decide_leniently<'a>(head: &'a Head<'a>) -> Result<Request<'a>, Refusal> {
+    upgrade(head, Demands::Few).map(Request::Upgrade)
+}
+
+/// What a handshake has to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Demands {
+    /// All that RFC 6455 §4.2.1 asks for.
+    Rfc6455,
+    /// A version.
+    Few,
 }
 
 fn is_meant_as_websocket(head: &Head<'_>) -> bool {
@@ -129,17 +148,20 @@ fn is_meant_as_websocket(head: &Head<'_>) -> bool {
 }
 
 /// RFC 6455 §4.2.1.
-fn upgrade<'a>(head: &'a Head<'a>) -> Result<Upgrade<'a>, Refusal> {
+fn upgrade<'a>(head: &'a Head<'a>, demands: Demands) -> Result<Upgrade<'a>, Refusal> {
     if head.version() == Version::Http10 {
         return Err(HTTP_10);
     }
     let host = host(head)?.ok_or(NO_HOST)?;
-    require_token(head, "Upgrade", "websocket", NO_UPGRADE)?;
-    require_token(head, "Connection", "upgrade", NO_CONNECTION)?;
-    let key = only(head, "Sec-WebSocket-Key", TWO_KEYS)?.ok_or(NO_KEY)?;
-    if !is_key(key.as_bytes()) {
-        return Err(BAD_KEY);
+    let key = only(head, "Sec-WebSocket-Key", TWO_KEYS)?;
+    if demands == Demands::Rfc6455 {
+        require_token(head, "Upgrade", "websocket", NO_UPGRADE)?;
+        require_token(head, "Connection", "upgrade", NO_CONNECTION)?;
+        if !is_key(key.ok_or(NO_KEY)?.as_bytes()) {
+            return Err(BAD_KEY);
+        }
     }
+    let key = key.unwrap_or_default();
     let origin = only(head, "Origin", TWO_ORIGINS)?.filter(|origin| !origin.is_empty());
     let version = only(head, "Sec-WebSocket-Version", TWO_VERSIONS)?;
     if head.method() != "GET" {

@@ -15,7 +15,7 @@ mod response;
 mod scan;
 
 pub use forwarded::effective_address;
-pub use handshake::{ClientType, Request, Spoken, Upgrade, Wanted, decide};
+pub use handshake::{ClientType, Request, Spoken, Upgrade, Wanted, decide, decide_leniently};
 pub use head::{Head, Version, parse};
 pub use hosts::Hosts;
 pub use origin::{Origins, is_same_origin};

@@ -49,7 +49,11 @@ impl Hub {
         let (peer, until) = (heading.peer, heading.until);
         let early = bytes.split_off(length);
         let answered = http::parse(&bytes).and_then(|head| {
-            match http::decide(&head)? {
+            let request = match self.settings.answers_in_bytes(head.path()) {
+                true => http::decide_leniently(&head)?,
+                false => http::decide(&head)?,
+            };
+            match request {
                 Request::Page { path, wanted } => {
                     self.serve_page(slot, connection, path, wanted)?;
                 }
