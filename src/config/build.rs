@@ -8,7 +8,7 @@ use super::certificate;
 use super::finding::{Fault, Place, visible};
 use super::given::Given;
 use super::listen::addresses;
-use super::sections::{phpws, resource};
+use super::sections::{gomoob, phpws, resource};
 use super::settings::{
     Admission, AuthorizeOpen, Config, DialectName, Limits, LogFormat, LogLevel, LogSettings,
     MaxMemory, Refuse, Tls, TlsMode, UnknownPath, UuidKey,
@@ -57,6 +57,7 @@ pub(super) fn build(given: &mut Given<'_>, folder: &Path) -> Config {
         unknown_path: given.read(("", "unknownPath"), choice).unwrap_or(UnknownPath::Phpws),
         page: given.read(("", "page"), switch).unwrap_or(true),
         phpws: phpws::read(given),
+        gomoob: gomoob::read(given),
         resources: resource::read(given),
     }
 }

@@ -30,7 +30,9 @@ pub use keys::{KEYS, Key};
 pub use listen::ListenAddress;
 pub use reload::{Change, Holds, Reload};
 pub use secret::Secret;
-pub use sections::phpws::{PhpwsSettings, UuidForm};
+pub use sections::gomoob::{CloseForm, GomoobMessages, GomoobSettings, TagMatching};
+pub use sections::old_ways::HttpErrors;
+pub use sections::phpws::{AliasRule, PhpwsSettings, UuidForm};
 pub use sections::resource::{ResourceBinding, ResourceKind};
 pub use settings::{
     Admission, AuthorizeOpen, Config, DialectName, Limits, LogFormat, LogLevel, LogSettings,

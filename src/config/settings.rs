@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::sections::gomoob::GomoobSettings;
 use super::sections::phpws::PhpwsSettings;
 use super::sections::resource::ResourceBinding;
 use super::value::{self, choices};
@@ -44,6 +45,8 @@ pub struct Config {
     pub page: bool,
     /// phpWebSocketServer's dialect.
     pub phpws: PhpwsSettings,
+    /// Gomoob's dialect.
+    pub gomoob: GomoobSettings,
     /// Paths that the file binds.
     pub resources: Vec<ResourceBinding>,
 }

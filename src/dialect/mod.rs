@@ -2,6 +2,7 @@
 //! rendered for one. A new dialect is a new file and one line in each list here.
 
 pub mod gomoob;
+pub mod php;
 pub mod phpws;
 pub mod tags;
 

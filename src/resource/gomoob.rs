@@ -1,8 +1,9 @@
 //! Gomoob's requests: a message for everyone who carries all its tags.
 
 use super::{Handle, Resource};
-use crate::dialect::gomoob::{NoRequest, parse};
-use crate::session::{Message, Speech};
+use crate::dialect::gomoob::{Messages, NoRequest, parse_with, tags_in_order, typed};
+use crate::dialect::php::{Objects, reencoded};
+use crate::session::{Encoding, GomoobRules, Message, Speech, TagMatch};
 use crate::types::{Address, CloseCode, CloseReason, Form};
 
 /// The resource `gomoob`.
@@ -18,19 +19,35 @@ impl Resource for Gomoob {
         let Some(text) = message.text() else {
             return client.close(NOT_UTF8);
         };
-        let request = match parse(text) {
+        let rules = client.rules().gomoob;
+        let request = match parse_with(text, rules.messages) {
             Ok(request) => request,
-            Err(NoRequest(why)) => {
-                return client.close(CloseReason { code: CloseCode::POLICY, text: why });
-            }
+            Err(NoRequest(why)) => return client.close(rules.close.reason(why)),
         };
-        match client.authorise(request.credentials.as_ref()) {
-            Ok(tenant) => {
-                let address = Address::matching(request.query);
-                client.forward((tenant, address), (Form::Message, request.message));
-            }
-            Err(denied) => client.deny(denied.text()),
+        let tenant = match client.authorise(request.credentials.as_ref()) {
+            Ok(tenant) => tenant,
+            Err(denied) => return client.close(rules.close.reason(denied.text().into())),
+        };
+        let address = match rules.matching {
+            TagMatch::Strict => Address::matching(request.query),
+            TagMatch::Legacy => Address::loosely(tags_in_order(text)),
+        };
+        let message = text.get(request.message.clone()).unwrap_or_default();
+        match made_of(message, rules) {
+            None => client.forward((tenant, address), (Form::Message, request.message)),
+            Some(made) => client.forward_changed((tenant, address), (Form::Message, made)),
         }
+    }
+}
+
+/// What goes on in place of a message that does not go on as it came.
+fn made_of(message: &str, rules: GomoobRules) -> Option<String> {
+    if rules.messages == Messages::Typed && !message.starts_with('"') {
+        return typed::rebuilt(message).ok();
+    }
+    match rules.encoding {
+        Encoding::AsItCame => None,
+        Encoding::Php => reencoded(message, Objects::Arrays).ok(),
     }
 }
 

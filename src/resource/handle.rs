@@ -9,8 +9,8 @@ use crate::auth::Denied;
 use crate::dialect::phpws;
 use crate::session::{Message, Rules, Session, Speech};
 use crate::types::{
-    Address, Client, ClientClass, ClientUuid, CloseCode, CloseReason, Credentials, Form, Ident,
-    Tag, TagError, TagQuery, Tags, Tenant,
+    Address, Alias, Claim, Client, ClientClass, ClientUuid, CloseCode, CloseReason, Credentials,
+    Form, Ident, Tag, TagError, TagQuery, Tags, Tenant,
 };
 
 /// One client, as its resource sees it. What is asked of it here is done when the call that it was
@@ -53,6 +53,13 @@ pub enum Effect {
     Retag(Tags),
     /// Its acknowledgements say this from now on.
     Fyi(String),
+    /// The client calls itself something, and its acknowledgements say so from now on.
+    Register {
+        /// What it wants to be reached by; nothing, where that is not for it.
+        claim: Option<Claim>,
+        /// What it said.
+        said: String,
+    },
     /// A question about who is connected.
     Ask {
         /// What they carry.
@@ -243,6 +250,21 @@ impl<'c> Handle<'c> {
     /// dialects without acknowledgements do not show it.
     pub fn set_fyi(&mut self, fyi: impl Into<String>) {
         self.effects.push(Effect::Fyi(fyi.into()));
+    }
+
+    /// Registers what the client calls itself: phpWebSocketServer's opcode `uuid`. Whether others
+    /// reach it by that the broker says; the client is not told, as it never was.
+    pub(super) fn register(&mut self, said: &str) {
+        let Ok(alias) = Alias::new(said) else { return };
+        let is_a_uuid = self.rules.signer.is_signed() && self.verified(said).is_some();
+        let Some(keeping) = self.rules.phpws.aliases else { return };
+        let claim = (!is_a_uuid).then_some(Claim { alias, keeping });
+        self.effects.push(Effect::Register { claim, said: said.to_owned() });
+    }
+
+    /// How phpWebSocketServer's and Gomoob's ways are set.
+    pub(super) fn rules(&self) -> &'c Rules {
+        self.rules
     }
 
     /// Asks how many clients of this space carry some tags, on all workers, and what another tag

@@ -11,7 +11,7 @@ mod reader;
 mod violation;
 pub mod write;
 
-pub use header::{LoneContinuation, MessageLimits, Peer};
+pub use header::{Leniency, LoneContinuation, MessageLimits, Peer};
 pub use opcode::{Fin, Opcode};
 pub use reader::{Event, FrameReader};
 pub use violation::Violation;

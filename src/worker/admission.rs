@@ -14,8 +14,8 @@ use crate::http::{
     ClientType, Refusal, Spoken, Status, Upgrade, effective_address, has_parameter, parameter,
 };
 use crate::resource::{Asked, ResourceId, Unknown};
-use crate::session::Speech;
-use crate::types::{ClientClass, CloseCode, CloseReason, Credentials, Slot, Tags};
+use crate::session::{RefusalClose, Speech};
+use crate::types::{ClientClass, CloseCode, CloseReason, Credentials, Slot, Switch, Tags};
 
 /// A client that may join, if the broker has room for it.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(super) struct Admitted {
     pub(super) resource: ResourceId,
     pub(super) speech: Speech,
     pub(super) class: ClientClass,
+    /// The class that decides what reaches it.
+    pub(super) reach: ClientClass,
     pub(super) tags: Tags,
     pub(super) ip: IpAddr,
     pub(super) sign: Sign,
@@ -39,6 +41,8 @@ pub(super) enum TurnedAway {
 }
 
 const BAD_ORIGIN: &str = "this origin may not connect";
+const NO_ORIGIN: &str = "the header Origin is missing (requireOrigin)";
+const COLON: &str = "the target has a colon (httpErrors)";
 const NOT_FROM_HERE: CloseReason =
     CloseReason::new(CloseCode::POLICY, "php-type clients may not connect from this address");
 
@@ -61,7 +65,15 @@ impl Hub {
             _ => Spoken::Rfc6455,
         };
         upgrade.check_version(spoken).map_err(TurnedAway::Refused)?;
-        let refuse = |status, why| settings.turn_away(upgrade, status, why);
+        let is_phpws = matches!(choice, Ok((_, Speech::Phpws)) | Err(Unknown::Phpws));
+        if is_phpws && !settings.rules.phpws.switches.is_empty() {
+            settings.admit_as_before(upgrade)?;
+        }
+        let form = match choice {
+            Ok((_, Speech::Gomoob)) => settings.rules.gomoob.close,
+            _ => RefusalClose::Policy,
+        };
+        let refuse = |status, why| settings.turn_away(upgrade, (status, form), why);
         if !settings.origins.admit(upgrade.origin, upgrade.host) {
             return Err(refuse(Status::Forbidden, BAD_ORIGIN));
         }
@@ -75,7 +87,7 @@ impl Hub {
         let class = class(upgrade, speech);
         let tags = match has_parameter(query, "tags") {
             true => tags::of_opening(&parameter(query, "tags").unwrap_or_default())
-                .map_err(|why| closed(class, why))?,
+                .map_err(|why| closed(class, form.reason(why)))?,
             false => Tags::default(),
         };
         let ip = effective_address(peer, upgrade, &settings.trusted_proxies);
@@ -83,16 +95,42 @@ impl Hub {
             return Err(TurnedAway::Closed { class, word: None, reason: NOT_FROM_HERE });
         }
         let sign = settings.sign(upgrade, class, asked);
-        Ok(Admitted { grant, resource, speech, class, tags, ip, sign })
+        let says_php = upgrade.client_type == ClientType::Php;
+        let reach = match class {
+            ClientClass::Php if !says_php && settings.has(Switch::BroadcastToOldScripts) => {
+                ClientClass::Web
+            }
+            class => class,
+        };
+        Ok(Admitted { grant, resource, speech, class, reach, tags, ip, sign })
     }
 }
 
 impl Settings {
-    fn turn_away(&self, upgrade: &Upgrade<'_>, status: Status, why: &'static str) -> TurnedAway {
+    fn turn_away(
+        &self,
+        upgrade: &Upgrade<'_>,
+        (status, form): (Status, RefusalClose),
+        why: &'static str,
+    ) -> TurnedAway {
         match self.refuse {
             Refuse::Http => TurnedAway::Refused(Refusal::new(status, why)),
-            Refuse::AfterUpgrade => closed(upgrade.class(), Cow::Borrowed(why)),
+            Refuse::AfterUpgrade => closed(upgrade.class(), form.reason(Cow::Borrowed(why))),
         }
+    }
+
+    /// What phpWebSocketServer refused, where that is wanted.
+    fn admit_as_before(&self, upgrade: &Upgrade<'_>) -> Result<(), TurnedAway> {
+        if self.has(Switch::RequireOrigin) && upgrade.head.header("Origin").is_none() {
+            return Err(TurnedAway::Refused(Refusal::new(Status::BadRequest, NO_ORIGIN)));
+        }
+        if self.has(Switch::BareErrors) && upgrade.head.target().contains(':') {
+            return Err(TurnedAway::Refused(Refusal::new(Status::MethodNotAllowed, COLON)));
+        }
+        if self.has(Switch::ExactTarget) && upgrade.query.is_some() {
+            return Err(unknown_path(upgrade.class(), Unknown::Phpws));
+        }
+        Ok(())
     }
 
     /// Where scripts may come from: by default the machine itself, that is loopback, and the very
@@ -119,8 +157,7 @@ impl Settings {
     }
 }
 
-fn closed(class: ClientClass, why: Cow<'static, str>) -> TurnedAway {
-    let reason = CloseReason { code: CloseCode::POLICY, text: why };
+fn closed(class: ClientClass, reason: CloseReason) -> TurnedAway {
     TurnedAway::Closed { class, word: None, reason }
 }
 

@@ -2,6 +2,7 @@
 
 mod accept;
 mod admission;
+mod aliases;
 mod books;
 mod broker_link;
 mod clock;
@@ -33,6 +34,7 @@ mod timers;
 mod tls;
 pub mod uplink;
 mod wake;
+mod ways;
 mod window;
 
 use std::io;

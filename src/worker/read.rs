@@ -18,7 +18,7 @@ use crate::http::{Refusal, Status};
 use crate::resource::ResourceId;
 use crate::session::{Acknowledge, Message, Session, Then};
 use crate::types::limits::{CONTROL_FRAMES_PER_SECOND, SEND_BYTES_MAX};
-use crate::types::{CloseCode, CloseReason, Slot};
+use crate::types::{CloseCode, CloseReason, Slot, Switch};
 use crate::websocket::{Event, Violation, write};
 
 const PLAIN_TEXT: Refusal =
@@ -37,6 +37,9 @@ enum Step {
     /// The peer ended it.
     Ended(Option<CloseCode>, String),
 }
+
+/// What acknowledges a message, and what is left to do on the connection.
+type Heard = (Option<Cow<'static, str>>, Rest);
 
 impl Hub {
     /// Reads once from a socket.
@@ -189,7 +192,7 @@ impl Hub {
         let Connection { reader, phase, resource, pace, control_frames, half_frame_since, .. } =
             connection;
         let Phase::Open(session) = phase else { return Step::Stop };
-        let event = match reader.next(input, &self.settings.messages(session.class)) {
+        let event = match reader.next(input, &self.settings.messages(session)) {
             Ok(Some(event)) => {
                 // A frame was completed: the next one has all its time.
                 *half_frame_since = Moment::NEVER;
@@ -197,8 +200,10 @@ impl Hub {
             }
             Ok(None) => return Step::Stop,
             Err(violation) => {
+                let is_of_the_message =
+                    matches!(violation, Violation::BadMessage | Violation::InPieces);
                 let acknowledge = session.acknowledges_bad_text();
-                if violation == Violation::BadMessage && acknowledge == Acknowledge::Yes {
+                if is_of_the_message && acknowledge == Acknowledge::Yes && self.acks_first() {
                     let next = session.next();
                     self.acknowledge(slot, connection, replies, &next);
                 }
@@ -231,14 +236,36 @@ impl Hub {
             self.paused.push(slot);
             return Step::Stop;
         }
-        let (next, rest) = self.hear(slot, (session, *resource), message);
-        if let Some(next) = next {
-            self.acknowledge(slot, connection, replies, &next);
-        }
-        match self.finish(slot, connection, rest, replies) {
+        let heard = self.hear(slot, (session, *resource), message);
+        match self.answer(slot, connection, heard, replies) {
             None => Step::On,
             Some(reason) => Step::Close(reason),
         }
+    }
+
+    /// Acknowledges a message and does what it asks of the connection itself, in the order that is
+    /// set.
+    fn answer(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        (next, rest): Heard,
+        replies: &mut BytesMut,
+    ) -> Option<CloseReason> {
+        let Some(next) = next else { return self.finish(slot, connection, rest, replies) };
+        if self.acks_first() {
+            self.acknowledge(slot, connection, replies, &next);
+            return self.finish(slot, connection, rest, replies);
+        }
+        let end = self.finish(slot, connection, rest, replies);
+        if end.is_none() {
+            self.acknowledge(slot, connection, replies, &next);
+        }
+        end
+    }
+
+    fn acks_first(&self) -> bool {
+        !self.settings.has(Switch::AckAfter)
     }
 
     /// Takes a message: what acknowledges it, and what is left to do on the connection. What it
@@ -248,10 +275,9 @@ impl Hub {
         slot: Slot,
         (session, resource): (&mut Session, ResourceId),
         message: Message<'_>,
-    ) -> (Option<Cow<'static, str>>, Rest) {
+    ) -> Heard {
         self.books.messages += 1;
         let heard = session.on_message(message, &self.settings.rules);
-        let next = (heard.acknowledge == Acknowledge::Yes).then(|| session.next());
         let by = (&*session, resource);
         let rest = match heard.then {
             Then::Nothing => Rest::new(),
@@ -259,6 +285,10 @@ impl Hub {
             Then::Binary(bytes) => self.serve(slot, by, Message::Binary(bytes)),
             Then::Close(reason) => [Own::Close(reason)].into_iter().collect(),
         };
+        let next = (heard.acknowledge == Acknowledge::Yes).then(|| match rest.first() {
+            Some(Own::Registered(_)) => session.next_to_registration(),
+            _ => session.next(),
+        });
         (next, rest)
     }
 
@@ -324,12 +354,9 @@ impl Hub {
         let Stash { message, mut rest } = stash;
         let Phase::Open(session) = &mut connection.phase else { return };
         let by = (&mut **session, connection.resource);
-        let (next, rest_of_it) = self.hear(slot, by, message.as_message());
+        let heard = self.hear(slot, by, message.as_message());
         let mut replies = BytesMut::new();
-        if let Some(next) = next {
-            self.acknowledge(slot, connection, &mut replies, &next);
-        }
-        let end = self.finish(slot, connection, rest_of_it, &mut replies);
+        let end = self.answer(slot, connection, heard, &mut replies);
         self.write(slot, connection, replies.freeze(), Kind::Frames);
         match end {
             Some(reason) => self.close(slot, connection, &reason),

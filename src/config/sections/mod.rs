@@ -1,5 +1,7 @@
 //! The sections of `websock.ini` beside our own: one file for each, with what is in it and how it is
 //! read.
 
+pub(super) mod gomoob;
+pub(super) mod old_ways;
 pub(super) mod phpws;
 pub(super) mod resource;
