@@ -12,6 +12,7 @@ use crate::types::{
 };
 
 const WORKERS: [u16; 3] = [0, 1, 40];
+const ALIASES: [&str; 3] = ["x", "u1", "u2"];
 const SLOTS: [u32; 12] = [0, 1, 2, 3, 4, 5, 254, 255, 256, 65_535, 65_536, u32::MAX];
 
 /// Every client with its place and join number, and every alias with its place and grant.
@@ -220,9 +221,8 @@ fn any_uuid() -> impl Strategy<Value = ClientUuid> {
 
 /// Two names, and two that are spelled like UUIDs of clients.
 fn any_alias() -> impl Strategy<Value = Alias> {
-    const TEXTS: [&str; 3] = ["x", "u1", "u2"];
     let uuids = (0..20_u8).prop_map(|number| ClientUuid([number; 16]).text());
-    prop_oneof![3 => select(&TEXTS[..]).prop_map(str::to_owned), 1 => uuids]
+    prop_oneof![3 => select(&ALIASES[..]).prop_map(str::to_owned), 1 => uuids]
         .prop_map(|text| Alias::new(&text).unwrap())
 }
 
@@ -323,6 +323,12 @@ fn compare(index: &Index, model: &Model, addresses: &[(Tenant, Address)]) {
     for worker in WORKERS.map(WorkerId) {
         let own = model.0.iter().filter(|(place, _, _)| place.worker == worker).count();
         assert_eq!(index.clients_of(worker), own);
+    }
+    let names = ["", "other"].into_iter().flat_map(|tenant| ALIASES.map(|alias| (tenant, alias)));
+    for (tenant, alias) in names {
+        let (tenant, alias) = (Tenant(tenant.into()), Alias::new(alias).ok());
+        let address = Address::named(Named { alias, ..Named::default() });
+        assert_eq!(places(&index.resolve(&tenant, &address)), model.resolve(&tenant, &address).0);
     }
     for (tenant, address) in addresses {
         let resolved = index.resolve(tenant, address);
