@@ -6,6 +6,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 use crate::auth::Denied;
+use crate::backend::Post;
 use crate::dialect::phpws;
 use crate::session::{Message, Rules, Session, Speech};
 use crate::types::{
@@ -71,6 +72,8 @@ pub enum Effect {
         /// The tag whose values are wanted.
         tag: Box<str>,
     },
+    /// An event for the backend of the resource.
+    Post(Post),
     /// The end of the connection.
     Close(CloseReason),
 }
@@ -298,6 +301,15 @@ impl<'c> Handle<'c> {
     /// When it may not.
     pub fn authorise(&self, shown: Option<&Credentials<'_>>) -> Result<Tenant, Denied> {
         self.rules.access.send((&self.session.tenant, self.session.right), shown)
+    }
+
+    /// Sends the client a message that is JSON already.
+    pub(super) fn reply_json(&mut self, json: String) {
+        self.effects.push(Effect::Reply(json));
+    }
+
+    pub(super) fn post(&mut self, post: Post) {
+        self.effects.push(Effect::Post(post));
     }
 
     pub(super) fn reply_as_it_came(&mut self, message: Message<'_>) {

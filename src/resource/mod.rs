@@ -1,5 +1,6 @@
 //! What a path is served by: the trait for it, and the resources that are built in.
 
+mod backed;
 mod broadcast;
 mod desk;
 mod echo;
@@ -15,8 +16,9 @@ mod tests;
 use std::time::Duration;
 
 use crate::session::{Message, Speech};
-use crate::types::{CloseReason, Tag, TagQuery};
+use crate::types::{CloseReason, Tag, TagQuery, Tenant};
 
+pub use backed::{Backed, Terms};
 pub use broadcast::{Broadcast, RESOURCE_TAG};
 pub use desk::Desk;
 pub use echo::Echo;
@@ -66,6 +68,17 @@ pub trait Resource {
         None
     }
 
+    /// The only space whose clients it serves; none: it serves those of every space.
+    fn tenant(&self) -> Option<&Tenant> {
+        None
+    }
+
+    /// The resource whose logic is a backend, for the worker that hands its events over; no other
+    /// resource is one.
+    fn backed(&mut self) -> Option<&mut Backed> {
+        None
+    }
+
     /// A connection was opened: it can be addressed, and the handshake is answered.
     fn on_open(&mut self, client: &mut Handle<'_>, opening: &Opening<'_>) {
         let (_, _) = (client, opening);
@@ -100,6 +113,12 @@ pub trait Resource {
     /// read, replies reach it no more, publications reach others.
     fn on_close(&mut self, client: &mut Handle<'_>) {
         let _ = client;
+    }
+
+    /// As [`Resource::on_close`], with why it ends: the code and the words of whoever ended it.
+    fn on_end(&mut self, client: &mut Handle<'_>, why: &CloseReason) {
+        let _ = why;
+        self.on_close(client);
     }
 
     /// The connection ends because of a fault: the client broke the protocol, was too slow or
