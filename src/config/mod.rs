@@ -30,6 +30,7 @@ pub use keys::{KEYS, Key};
 pub use listen::ListenAddress;
 pub use reload::{Change, Holds, Reload};
 pub use secret::Secret;
+pub use sections::backend::{BackendBinding, BackendEvent, OpenWhenDown};
 pub use sections::phpws::{PhpwsSettings, UuidForm};
 pub use sections::resource::{ResourceBinding, ResourceKind};
 pub use settings::{

@@ -60,6 +60,13 @@ pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 #[derive(Debug)]
 pub struct NoTarget(String);
 
+impl NoTarget {
+    /// Because of this.
+    pub fn new(why: &dyn fmt::Display) -> Self {
+        Self(why.to_string())
+    }
+}
+
 impl fmt::Display for NoTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -28,6 +28,8 @@ pub struct Terms {
     pub every: Option<Duration>,
     /// What a client is told whose message could not be handed over, as JSON.
     pub when_down: String,
+    /// Whether who opens is let in when the backend cannot be asked.
+    pub opens_when_down: bool,
 }
 
 /// A resource with a backend. The worker hands over the events that it posts, one at a time for each
@@ -66,6 +68,23 @@ impl Backed {
     #[must_use]
     pub fn when_down(&self) -> &str {
         &self.terms.when_down
+    }
+
+    /// The path or name that it is bound to.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.terms.name
+    }
+
+    /// Whether who opens is let in when the backend cannot be asked.
+    #[must_use]
+    pub fn accepts_when_down(&self) -> bool {
+        self.terms.opens_when_down
+    }
+
+    /// Tells a client that its message could not be handed over.
+    pub fn tell_down(&self, client: &mut Handle<'_>) {
+        client.reply_json(self.terms.when_down.clone());
     }
 
     /// What to ask about a client that wants to open a connection; nothing when the backend does not

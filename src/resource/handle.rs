@@ -128,6 +128,12 @@ impl<'c> Handle<'c> {
         Self { session, client, rules, changed: None, effects: Effects::new() }
     }
 
+    /// Forgets what the call has asked for so far.
+    pub fn abandon(&mut self) {
+        self.effects.clear();
+        self.changed = None;
+    }
+
     /// Collects what the call asks for in a list that was used before.
     #[must_use]
     pub fn reusing(mut self, mut list: Effects) -> Self {

@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::session::{Message, Speech};
 use crate::types::{CloseReason, Tag, TagQuery, Tenant};
 
-pub use backed::{Backed, Terms};
+pub use backed::{Backed, Question, Terms};
 pub use broadcast::{Broadcast, RESOURCE_TAG};
 pub use desk::Desk;
 pub use echo::Echo;

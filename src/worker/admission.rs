@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::connection::{Sign, UNKNOWN_PATH};
 use super::hub::Hub;
 use super::settings::Settings;
-use crate::auth::Grant;
+use crate::auth::{Denied, Grant};
 use crate::config::Refuse;
 use crate::dialect::{phpws, tags};
 use crate::http::{
@@ -77,6 +77,11 @@ impl Hub {
             .open(credentials(query).as_ref())
             .map_err(|denied| refuse(Status::Unauthorized, denied.text()))?;
         let (speech, choice) = choice.map_err(|unknown| unknown_path(upgrade.class(), unknown))?;
+        let serves = self.services.get(choice.resource).and_then(Resource::tenant);
+        if serves.is_some_and(|tenant| *tenant != grant.tenant) {
+            // A backend speaks for one space: nothing of another one comes to it or from it (P4).
+            return Err(refuse(Status::Unauthorized, Denied::Open.text()));
+        }
         let class = class(upgrade, speech);
         let tags = match has_parameter(query, "tags") {
             true => tags::of_opening(&parameter(query, "tags").unwrap_or_default())

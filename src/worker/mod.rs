@@ -2,6 +2,8 @@
 
 mod accept;
 mod admission;
+mod asking;
+mod backends;
 mod books;
 mod broker_link;
 mod clock;
@@ -9,6 +11,7 @@ mod close;
 mod connection;
 mod deliver;
 mod dice;
+mod errands;
 pub mod fanout;
 mod farewell;
 mod handshake;

@@ -1,5 +1,6 @@
 //! The sections of `websock.ini` beside our own: one file for each, with what is in it and how it is
 //! read.
 
+pub(super) mod backend;
 pub(super) mod phpws;
 pub(super) mod resource;

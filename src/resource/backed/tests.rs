@@ -27,6 +27,7 @@ fn backed(events: &[&'static str]) -> Backed {
         events: events.to_vec(),
         every: None,
         when_down: "{}".to_owned(),
+        opens_when_down: false,
     })
     .unwrap()
 }
