@@ -52,5 +52,5 @@ macro_rules! replayed {
 }
 
 replayed! {
-    auth_file control frames gomoob head ini link operations phpws query uuid
+    answer auth_file control frames gomoob head ini link operations phpws query uuid
 }

@@ -79,14 +79,22 @@ fn a_backend_hears_the_life_of_a_connection_signed_and_in_order() {
     client.expect_closed(4001);
     backend.wait_for("close", 1);
     let heard = backend.heard();
+    hears_of_one_client(&backend);
     let names: Vec<&str> = heard.iter().map(|it| it.event["event"].as_str().unwrap()).collect();
     assert_eq!(names, ["open", "message", "message", "close"]);
-    for heard in &heard {
+    assert_eq!(heard[1].event["text"], "h\u{e9}");
+    assert_eq!(heard[2].event["binary"], "AP8=");
+    assert_eq!((&heard[3].event["code"], &heard[3].event["reason"]), (&json!(4001), &json!("bye")));
+}
+
+/// Each event says who and is signed.
+fn hears_of_one_client(backend: &Backend) {
+    for heard in &backend.heard() {
         let event = &heard.event;
         assert_eq!((&event["resource"], &event["path"]), (&json!("/chat"), &json!("/chat")));
         assert_eq!(event["query"], "key=chat&x=y");
         assert_eq!(event["headers"]["x-thing"], "1");
-        assert_eq!(event["uuid"], heard_uuid(&backend));
+        assert_eq!(event["uuid"], backend.heard()[0].event["uuid"]);
         assert_eq!(event["uuid"].as_str().unwrap().len(), 101);
         assert!(event["peer"].as_str().unwrap().starts_with("127.0.0.1:"));
         assert!(!heard.body.contains(SECRET));
@@ -95,13 +103,6 @@ fn a_backend_hears_the_life_of_a_connection_signed_and_in_order() {
         let signed = format!("{}.{}", heard.header("x-tagcast-timestamp"), heard.body);
         assert_eq!(heard.header("x-tagcast-signature"), hmac(SECRET, &signed));
     }
-    assert_eq!(heard[1].event["text"], "h\u{e9}");
-    assert_eq!(heard[2].event["binary"], "AP8=");
-    assert_eq!((&heard[3].event["code"], &heard[3].event["reason"]), (&json!(4001), &json!("bye")));
-}
-
-fn heard_uuid(backend: &Backend) -> Value {
-    backend.heard()[0].event["uuid"].clone()
 }
 
 fn hmac(secret: &str, text: &str) -> String {
@@ -166,7 +167,7 @@ fn with_refuse_after_upgrade_a_refusal_is_a_close_that_says_why() {
 fn commands_reach_whom_they_name() {
     let backend = Backend::start(|event| {
         let Some(text) = event["text"].as_str() else { return Act::Say("") };
-        let to: Value = serde_json::from_str(text).unwrap_or(json!(text));
+        let to: Value = serde_json::from_str(text).unwrap_or_else(|_| json!(text));
         Act::Answer(200, json!([{ "command": "publish", "to": to, "text": "hear" }]).to_string())
     });
     let server = start(&backend, "");
@@ -368,6 +369,9 @@ fn a_connection_that_was_kept_and_has_ended_costs_no_event() {
     for number in 0..200 {
         client.text(number.to_string());
         client.expect_text(&number.to_string());
+        harness::eventually("the end of the kept connection", || {
+            (backend.closed() > number).then_some(())
+        });
     }
     assert_eq!(backend.events("message").len(), 200);
 }

@@ -150,7 +150,7 @@ impl Hub {
         let Some(mut connection) = self.table.take(slot) else { return };
         match &connection.phase {
             Phase::Head(_) | Phase::Asking(_) | Phase::Joining(_) => {
-                self.refuse(slot, &mut connection, &DRAINING)
+                self.refuse(slot, &mut connection, &DRAINING);
             }
             Phase::Open(_) if whom == Whom::Everybody => self.close(slot, &mut connection, &AWAY),
             Phase::Open(_)

@@ -52,6 +52,7 @@ struct Shared {
     more: Condvar,
     ended: AtomicBool,
     streams: Mutex<Vec<TcpStream>>,
+    closed: Mutex<usize>,
 }
 
 /// A backend over real sockets.
@@ -80,6 +81,7 @@ impl Backend {
             more: Condvar::new(),
             ended: AtomicBool::new(false),
             streams: Mutex::default(),
+            closed: Mutex::default(),
         });
         let inside = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -114,6 +116,11 @@ impl Backend {
     pub fn events(&self, name: &str) -> Vec<Value> {
         let heard = self.heard().into_iter().map(|heard| heard.event);
         heard.filter(|event| event["event"] == name).collect()
+    }
+
+    /// How many connections it has ended by itself, to the last byte.
+    pub fn closed(&self) -> usize {
+        *self.shared.closed.lock().unwrap()
     }
 
     /// Waits until so many events of a name have come.
@@ -162,7 +169,12 @@ fn serve(shared: &Shared, stream: TcpStream) {
         match script(&event) {
             Act::Say(text) => answer(stream, 200, text),
             Act::Answer(status, text) => answer(stream, status, &text),
-            Act::AnswerAndEnd(text) => return answer(stream, 200, &text),
+            Act::AnswerAndEnd(text) => {
+                answer(stream, 200, &text);
+                stream.shutdown(std::net::Shutdown::Both).ok();
+                *shared.closed.lock().unwrap() += 1;
+                return;
+            }
             Act::Hang => {
                 // Until the other side gives up.
                 let mut rest = Vec::new();
