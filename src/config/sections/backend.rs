@@ -83,8 +83,18 @@ const WHEN_DOWN: &str = r#"{"error":"try again later"}"#;
 const WHEN_DOWN_BYTES_MAX: usize = 1024;
 
 /// The keys of a backend.
-pub(super) const KEYS: &str = "kind, url, application, events, deadline, maxConcurrent, every, \
-                               whenDown, openWhenDown or ca";
+pub(super) const KEYS: &[&str] = &[
+    "kind",
+    "url",
+    "application",
+    "events",
+    "deadline",
+    "maxConcurrent",
+    "every",
+    "whenDown",
+    "openWhenDown",
+    "ca",
+];
 
 /// The entries of a section, each taken once.
 pub(super) struct Entries<'e> {

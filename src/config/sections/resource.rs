@@ -64,9 +64,10 @@ pub(in crate::config) fn read(
         };
         for (place, key, _) in entries.all {
             let right = match kind {
-                Some(ResourceKind::Http) => format!("use {}", backend::KEYS),
-                // Nobody can say whose key it is, and that is said already.
-                None => continue,
+                Some(ResourceKind::Http) => format!("use {}", backend::KEYS.join(", ")),
+                // It may belong to the kind that is missing, which is said already.
+                None if backend::KEYS.iter().any(|known| folded(known) == folded(&key)) => continue,
+                None => "use `kind`".to_owned(),
                 Some(_) => "use `kind`; `kind = http` has more keys".to_owned(),
             };
             given.find_fault(place, &key, Fault::new("is no key of this resource", right));
