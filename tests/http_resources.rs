@@ -16,7 +16,7 @@ mod harness;
 use std::time::Duration;
 
 use backend::{Act, Backend};
-use harness::{Open, Raw, Server, Setup, frames};
+use harness::{Folder, Open, Raw, Server, Setup, frames};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -310,11 +310,12 @@ fn an_answer_with_one_wrong_command_does_nothing_and_is_told_once() {
         client.text(text);
     }
     client.text("right");
-    // What cannot even be read is as bad as none; what cannot be done was said by the backend.
-    client.expect_text(r#"{"error":"try again later"}"#);
+    for _ in 0..3 {
+        client.expect_text(r#"{"error":"try again later"}"#);
+    }
     client.expect_text("right");
     let line = server.wait_for_output("was not obeyed");
-    assert!(line.contains("`open` only") && line.contains("/chat"), "{line}");
+    assert!(line.contains("event `open` only") && line.contains("/chat"), "{line}");
     let lines = server.output().matches("was not obeyed").count();
     assert!(lines <= 2, "{}", server.output());
 }
@@ -443,6 +444,59 @@ fn a_phpws_client_is_answered_in_its_dialect() {
     client.expect_text(r#"{"opcode":"next","fyi":"hi"}"#);
     let message = &backend.wait_for("message", 1)[0];
     assert_eq!((&message["text"], &message["ident"]), (&json!(packet), &json!("me")));
+}
+
+#[test]
+fn check_names_what_is_wrong_with_a_backend_by_line_and_key() {
+    let folder = Folder::new();
+    folder.write("auth.yml", APPLICATIONS);
+    for (lines, finding) in [
+        ("application = chat", "1: [resource /chat]: has no `url`"),
+        ("url = http://h/", "1: [resource /chat]: has no `application`"),
+        ("url = ftp://h/\napplication = chat", "3: url: is no address of a backend"),
+        ("url = http://token@h/\napplication = chat", "3: url: names a user"),
+        ("url = http://h/\napplication = shoop", "4: application: `shoop` is no application"),
+        ("url = http://h/\napplication = chat\nwhenDown = {", "5: whenDown: is no JSON"),
+        ("url = http://h/\napplication = chat\nevents = open, x", "5: events: is not known"),
+        ("url = http://h/\napplication = chat\ndeadline = 0", "5: deadline: is out of range"),
+        ("url = http://h/\napplication = chat\nevery = 1ms", "5: every: is out of range"),
+        ("url = http://h/\napplication = chat\nca = none.pem", "5: ca: cannot be read"),
+        ("url = http://h/\napplication = chat\ntimeout = 5s", "5: timeout: is no key of this"),
+        ("url = http://h/\nurl = http://i/\napplication = chat", "4: url: was given before"),
+    ] {
+        folder.write("websock.ini", &format!("[resource /chat]\nkind = http\n{lines}"));
+        let finished = harness::run_to_end(&folder, &["check", "-i", "websock.ini"]);
+        assert_eq!(finished.code, Some(78), "{lines}: {}", finished.text);
+        assert!(finished.text.contains(finding), "{lines}: {}", finished.text);
+        assert!(!finished.text.contains("token"), "{}", finished.text);
+    }
+    folder.write("websock.ini", "[resource /chat]\nkind = echo\nurl = http://h/");
+    let finished = harness::run_to_end(&folder, &["check", "-i", "websock.ini"]);
+    assert!(finished.text.contains("3: url: is no key of this resource"), "{}", finished.text);
+}
+
+#[test]
+fn a_backend_inside_tls_is_trusted_by_its_certificate_only() {
+    let folder = Folder::new();
+    harness::tls::certificate_in(&folder);
+    let pem = std::fs::read_to_string(folder.path("cert.pem")).unwrap();
+    let key = std::fs::read_to_string(folder.path("key.pem")).unwrap();
+    let port = backend::start_tls((&pem, &key), r#"{"command":"reply","text":"inside"}"#);
+    let ini = |more: &str| {
+        format!(
+            "[resource /chat]\nkind = http\nurl = https://localhost:{port}/chat\n\
+             application = chat\nevents = message\ndeadline = 1s\n{more}"
+        )
+    };
+    let ca = format!("ca = {}", folder.path("cert.pem").display());
+    let server = Setup::new().ini(&ini(&ca)).auth(APPLICATIONS).start();
+    let mut client = chat(&server);
+    client.text("x");
+    client.expect_text("inside");
+    let server = Setup::new().ini(&ini("")).auth(APPLICATIONS).start();
+    let mut client = chat(&server);
+    client.text("x");
+    client.expect_text(r#"{"error":"try again later"}"#);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use tracing::info;
 
 use super::connection::{Asking, Connection, Joining, Phase};
-use super::errands::Posted;
+use super::errands::{Complaint, Posted};
 use super::hub::Hub;
 use crate::backend::{Command, Post};
 use crate::config::Refuse;
@@ -77,22 +77,28 @@ impl Hub {
 
     /// Lets a client in with what the backend gives it.
     fn accept_client(&mut self, slot: Slot, connection: &mut Connection, commands: Vec<Command>) {
-        let Phase::Asking(asking) = self.advance(connection, Phase::Gone) else { return };
-        let Asking { mut joining, mut client, never } = *asking;
+        let Phase::Asking(asking) = &mut connection.phase else { return };
         let mut rest = Vec::new();
         for command in commands {
-            match command {
-                Command::Accept { user, tags } => {
-                    let all = client.tags.iter().chain(&tags).cloned();
-                    // Too many: its own, which it chose itself, are what is left out.
-                    client.tags = Tags::new(all).unwrap_or(tags);
-                    if let Some(asked) = &mut joining.asked {
-                        asked.user = user;
-                    }
+            let Command::Accept { user, tags } = command else {
+                rest.push(command);
+                continue;
+            };
+            let all = asking.client.tags.iter().chain(&tags).cloned();
+            match Tags::new(all) {
+                Ok(all) => asking.client.tags = all,
+                Err(error) => {
+                    let about = (connection.resource, "open");
+                    self.complain(about, Complaint::Wrong, &error.to_string());
+                    return self.give_up_asking(slot, connection);
                 }
-                command => rest.push(command),
+            }
+            if let Some(asked) = &mut asking.joining.asked {
+                asked.user = user;
             }
         }
+        let Phase::Asking(asking) = self.advance(connection, Phase::Gone) else { return };
+        let Asking { mut joining, client, never } = *asking;
         if let Some(asked) = &mut joining.asked {
             (asked.commands, asked.never) = (rest, never);
         }

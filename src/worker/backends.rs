@@ -166,6 +166,9 @@ impl Hub {
         });
         if let Err(Wrong(why)) = outcome {
             self.complain((resource, event), Complaint::Wrong, &why);
+            if event == "message" {
+                self.tell_down(slot, connection);
+            }
         }
     }
 
@@ -198,7 +201,7 @@ impl Hub {
     }
 
     /// One line a minute for each resource.
-    fn complain(
+    pub(super) fn complain(
         &mut self,
         (resource, event): (ResourceId, &'static str),
         complaint: Complaint,
