@@ -21,11 +21,13 @@
 //! ```
 
 pub mod auth;
+pub mod backend;
 pub mod bench;
 pub mod broker;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod courier;
 pub mod dialect;
 pub mod http;
 pub mod index;

@@ -18,8 +18,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("auth", &["types", "config"]),
     ("dialect", &["types"]),
     ("session", &["types", "http", "dialect", "auth"]),
-    ("resource", &["types", "http", "dialect", "auth", "session"]),
+    ("backend", &["types", "http", "dialect"]),
+    ("resource", &["types", "http", "dialect", "auth", "session", "backend"]),
     ("link", &["types", "telemetry"]),
+    ("courier", &["types", "link", "backend"]),
     ("broker", &["types", "telemetry", "config", "index", "link"]),
     (
         "worker",
@@ -33,6 +35,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "auth",
             "session",
             "resource",
+            "backend",
+            "courier",
             "link",
             "page",
         ],
@@ -46,7 +50,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// Rooms that decide and never do: no socket, no file, no clock, no dice.
 const PURE: &[&str] =
-    &["types", "http", "websocket", "index", "auth", "dialect", "session", "resource"];
+    &["types", "http", "websocket", "index", "auth", "dialect", "session", "backend", "resource"];
 const IMPURE: &[&str] =
     &["tokio::", "std::net::", "std::fs::", "Instant::now", "SystemTime::now", "rand::"];
 
@@ -70,6 +74,7 @@ const FUZZED: &[&str] = &[
     "ini",
     "auth_file",
     "operations",
+    "answer",
 ];
 
 const LINES_MAX: usize = 400;

@@ -3,6 +3,7 @@
 //! Nothing in here needs the engine, so `tests/corpora.rs` of the crate itself replays the committed
 //! corpora with an ordinary compiler. A body panics where a promise is broken.
 
+pub mod answer;
 pub mod auth_file;
 pub mod bloatless;
 mod choices;

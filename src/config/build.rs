@@ -39,6 +39,8 @@ pub(super) fn build(given: &mut Given<'_>, folder: &Path) -> Config {
     let applications = applications(given, folder);
     let mut listen = listen(given, &Exposure::of(&applications));
     let tls = tls(given, folder, &mut listen);
+    let known = applications.as_ref().map(Option::as_ref).map_err(|_| ());
+    let resources = resource::read(given, (known, folder));
     Config {
         listen,
         workers: workers(given),
@@ -62,7 +64,7 @@ pub(super) fn build(given: &mut Given<'_>, folder: &Path) -> Config {
         legacy: legacy::read(given),
         bloatless: bloatless::read(given, folder),
         gomoob: gomoob::read(given),
-        resources: resource::read(given),
+        resources,
     }
 }
 

@@ -32,6 +32,7 @@ pub use listen::ListenAddress;
 pub use reload::{Change, Holds, Reload};
 pub use schema::MessageSchema;
 pub use secret::Secret;
+pub use sections::backend::{BackendBinding, BackendEvent, OpenWhenDown};
 pub use sections::bloatless::{
     BloatlessAnswers, BloatlessApplication, BloatlessSettings, BloatlessStatus, CloseText,
     PushSocketSettings,

@@ -113,6 +113,9 @@ fn changes(former: &Loaded, fresh: &Loaded) -> Vec<Change> {
             Some(old) if old.kind != binding.kind => {
                 now(format!("[resource {}]: another kind", visible(&binding.name)));
             }
+            Some(old) if old.backend != binding.backend => {
+                now(format!("[resource {}]: another backend", visible(&binding.name)));
+            }
             Some(_) => {}
         }
     }

@@ -92,7 +92,8 @@ fn values_are_read_in_their_units() {
     assert_eq!((config.workers, config.page), (3, false));
     assert_eq!(config.phpws.uuid, UuidForm::Plain);
     assert_eq!((config.phpws.frame_gap.as_millis(), config.phpws.max_chunks), (7, 100));
-    let echo = ResourceBinding { name: "/echo".to_owned(), kind: ResourceKind::Echo };
+    let echo =
+        ResourceBinding { name: "/echo".to_owned(), kind: ResourceKind::Echo, backend: None };
     assert_eq!(config.resources, [echo]);
 }
 

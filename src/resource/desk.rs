@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::effect::{Effect, Effects, NotPublished, Payload, json_of};
+use crate::backend::Post;
 use crate::session::Rules;
-use crate::types::{Address, Form, TagQuery, Tenant};
+use crate::types::{Address, ClientUuid, Form, TagQuery, Tenant};
 
 /// What a resource is given when it is called for no client: it may publish and ask. It is done, in
 /// order, when the call has returned.
@@ -87,7 +88,19 @@ impl<'c> Desk<'c> {
         self.push(to, what);
     }
 
-    fn push(&mut self, (tenant, address): (Tenant, Address), (form, text): (Form, String)) {
+    pub(super) fn post(&mut self, post: Post) {
+        self.effects.push(Effect::Post(post));
+    }
+
+    pub(super) fn verified(&self, uuid: &str) -> Option<ClientUuid> {
+        self.rules.signer.verify(uuid)
+    }
+
+    pub(super) fn push(
+        &mut self,
+        (tenant, address): (Tenant, Address),
+        (form, text): (Form, String),
+    ) {
         let payload = Payload::Made(text.into_bytes());
         self.effects.push(Effect::Publish { tenant, address, form, payload });
     }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use crate::backend::Post;
 use crate::session::Rules;
 use crate::types::{Address, Claim, CloseReason, Form, TagQuery, Tags, Tenant};
 
@@ -61,6 +62,8 @@ pub enum Effect {
         /// The tag whose values are wanted.
         tag: Box<str>,
     },
+    /// An event for the backend of the resource.
+    Post(Post),
     /// The end of the connection.
     Close(CloseReason),
 }

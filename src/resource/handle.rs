@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::effect::{Effect, Effects, NotPublished, Payload, json_of};
-
 use crate::auth::{Denied, Permit};
+use crate::backend::Post;
 use crate::dialect::phpws;
 use crate::session::{Message, Rules, Session, Speech};
 use crate::types::{
@@ -41,6 +41,12 @@ impl<'c> Handle<'c> {
     #[must_use]
     pub fn at(self, uptime: u64) -> Self {
         Self { uptime, ..self }
+    }
+
+    /// Forgets what the call has asked for so far.
+    pub fn abandon(&mut self) {
+        self.effects.clear();
+        self.changed = None;
     }
 
     /// Collects what the call asks for in a list that was used before.
@@ -261,6 +267,15 @@ impl<'c> Handle<'c> {
     pub fn authorise(&self, shown: Option<&Credentials<'_>>) -> Result<Permit<'c>, Denied> {
         let Session { tenant, right, ground, .. } = self.session;
         self.rules.access.send((tenant, *right, *ground), shown)
+    }
+
+    /// Sends the client a message that is JSON already.
+    pub(super) fn reply_json(&mut self, json: String) {
+        self.effects.push(Effect::Reply(json));
+    }
+
+    pub(super) fn post(&mut self, post: Post) {
+        self.effects.push(Effect::Post(post));
     }
 
     pub(super) fn reply_as_it_came(&mut self, message: Message<'_>) {

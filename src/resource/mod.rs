@@ -1,5 +1,6 @@
 //! What a path is served by: the trait for it, and the resources that are built in.
 
+mod backed;
 pub mod bloatless;
 mod broadcast;
 mod desk;
@@ -21,6 +22,7 @@ use crate::http::Refusal;
 use crate::session::{Message, Speech};
 use crate::types::{Client, CloseReason, Tag, TagQuery, Tenant};
 
+pub use backed::{Backed, Question, Terms};
 pub use broadcast::{Broadcast, RESOURCE_TAG};
 pub use desk::Desk;
 pub use echo::{Echo, Nameless, Silent};
@@ -87,6 +89,17 @@ pub trait Resource {
         Ok(())
     }
 
+    /// The only space whose clients it serves; none: it serves those of every space.
+    fn tenant(&self) -> Option<&Tenant> {
+        None
+    }
+
+    /// The resource whose logic is a backend, for the worker that hands its events over; no other
+    /// resource is one.
+    fn backed(&mut self) -> Option<&mut Backed> {
+        None
+    }
+
     /// A connection was opened: it can be addressed, and the handshake is answered.
     fn on_open(&mut self, client: &mut Handle<'_>, opening: &Opening<'_>) {
         let (_, _) = (client, opening);
@@ -141,6 +154,12 @@ pub trait Resource {
     /// read, replies reach it no more, publications reach others.
     fn on_close(&mut self, client: &mut Handle<'_>) {
         let _ = client;
+    }
+
+    /// As [`Resource::on_close`], with why it ends: the code and the words of whoever ended it.
+    fn on_end(&mut self, client: &mut Handle<'_>, why: &CloseReason) {
+        let _ = why;
+        self.on_close(client);
     }
 
     /// The connection ends because of a fault: the client broke the protocol, was too slow or

@@ -12,13 +12,24 @@ pub struct Opening<'a> {
     head: &'a Head<'a>,
     peer: SocketAddr,
     protocol: Option<&'a str>,
+    user: Option<&'a str>,
 }
 
 impl<'a> Opening<'a> {
     /// From a request head, who sent it, and the subprotocol that was agreed.
     #[must_use]
     pub const fn new(head: &'a Head<'a>, peer: SocketAddr, protocol: Option<&'a str>) -> Self {
-        Self { head, peer, protocol }
+        Self { head, peer, protocol, user: None }
+    }
+
+    /// The same with who the backend of the resource says that the client is, as JSON.
+    #[must_use]
+    pub const fn with_user(self, user: Option<&'a str>) -> Self {
+        Self { user, ..self }
+    }
+
+    pub(super) fn user(&self) -> Option<&'a str> {
+        self.user
     }
 
     /// The path, not decoded.

@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 /// The place of a resource in the list of a worker; the built-in ones come first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ResourceId(u16);
 
 impl ResourceId {
@@ -34,6 +34,12 @@ impl ResourceId {
     #[must_use]
     pub fn is_built_in(self) -> bool {
         self.place() < Kind::ALL.len()
+    }
+
+    /// A key for what is kept of it.
+    #[must_use]
+    pub fn key(self) -> u16 {
+        self.0
     }
 
     /// The place in the list.

@@ -21,6 +21,9 @@ pub struct WorkerCounts {
     pub silent: u64,
     /// Messages of clients.
     pub messages: u64,
+    /// Events for backends that were not handed over, and answers that were not obeyed.
+    #[serde(default)]
+    pub events_failed: u64,
     /// Publications that were given to the broker.
     pub published: u64,
     /// Publications that the broker holds unacknowledged (rule L4).

@@ -134,3 +134,8 @@ const _: () = assert!(BEAT_GAP.as_millis() >= 2 * BEAT_EVERY.as_millis(), "a lat
 const _: () = assert!(LINK_MESSAGE_BYTES_MAX > 2 * WINDOW_BYTES, "a window fits a message");
 const _: () = assert!(SEND_BYTES < SEND_BUFFER_BYTES, "one send fits the kernel's buffer");
 const _: () = assert!(OUTBOX_SLACK_BYTES > READ_BYTES, "one read cannot overflow an outbox");
+
+/// Events of one HTTP resource that a worker holds: with its backend, and waiting.
+pub const ERRANDS_MAX: usize = 4096;
+/// The same in bytes; one event is held however large it is.
+pub const ERRANDS_BYTES_MAX: usize = 32 * 1024 * 1024;

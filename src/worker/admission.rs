@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::connection::{Sign, UNKNOWN_PATH};
 use super::hub::Hub;
 use super::settings::Settings;
-use crate::auth::{Denied, Grant, Right};
+use crate::auth::{Denied, Grant};
 use crate::config::Refuse;
 use crate::dialect::{phpws, tags};
 use crate::http::{
@@ -103,7 +103,7 @@ impl Hub {
         let ip = effective_address(peer.ip(), upgrade, &settings.trusted_proxies);
         let peer = SocketAddr::new(ip, peer.port());
         let opening = Opening::new(upgrade.head, peer, choice.protocol);
-        admitted_by(resource, &opening, grant.right)
+        admitted_by(resource, &opening, &grant)
             .map_err(|refusal| settings.refuse(upgrade, (refusal, form)))?;
         if class == ClientClass::Php && !settings.php_may_come_from(ip, || self.local_ip(slot)) {
             return Err(TurnedAway::Closed { class, word: None, reason: NOT_FROM_HERE });
@@ -139,15 +139,17 @@ fn tags_of(query: &str, resource: Option<&dyn Resource>) -> Result<Tags, Cow<'st
     }
 }
 
-/// Whether the resource itself lets a client in that has this right.
+/// Whether the resource itself lets a client in that was granted this.
 fn admitted_by(
     resource: Option<&dyn Resource>,
     opening: &Opening<'_>,
-    right: Right,
+    grant: &Grant,
 ) -> Result<(), Refusal> {
     let Some(resource) = resource else { return Ok(()) };
     resource.admit(opening)?;
-    match right.covers(resource.needs()) {
+    // A backend speaks for one space: nothing of another one comes to it or from it (P4).
+    let is_served = resource.tenant().is_none_or(|tenant| *tenant == grant.tenant);
+    match is_served && grant.right.covers(resource.needs()) {
         true => Ok(()),
         false => Err(Refusal::new(Status::Unauthorized, Denied::Open.text())),
     }

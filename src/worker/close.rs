@@ -188,7 +188,7 @@ impl Hub {
         if !matches!(ended, Ended::Abruptly) && !self.ends_abruptly(connection) {
             write::close(&mut frame, Some(reason.code), &reason.text);
         }
-        self.tell_end(slot, connection, fault);
+        self.tell_end(slot, connection, (reason, fault));
         self.advance(connection, Phase::Closing { until: self.now.after(CLOSE_WAIT) });
         connection.stash = None;
         self.write(slot, connection, frame.freeze(), Kind::Close);
@@ -247,6 +247,7 @@ impl Hub {
         if connection.is_shaking_hands() {
             return self.discard(slot, connection, "no TLS handshake");
         }
+        self.tell_never_opened(slot, connection);
         self.relay.uplink.leave(slot);
         self.advance(connection, Phase::Answering { until: self.now.after(CLOSE_WAIT) });
         connection.pace = None;
@@ -281,7 +282,7 @@ impl Hub {
             info!(connection = connection.serial, ?client, reason = why, "connection lost");
         }
         let lost = CloseReason::new(CloseCode::LOST, why);
-        self.tell_end(slot, connection, (why == BROKEN).then_some(&lost));
+        self.tell_end(slot, connection, (&lost, (why == BROKEN).then_some(&lost)));
         self.advance(connection, Phase::Gone);
     }
 
@@ -296,8 +297,11 @@ impl Hub {
     pub(super) fn advance(&mut self, connection: &mut Connection, phase: Phase) -> Phase {
         let was_handshaking = connection.is_handshaking();
         let before = std::mem::replace(&mut connection.phase, phase);
-        if was_handshaking && !connection.is_handshaking() {
-            self.doors.handshakes -= 1;
+        match (was_handshaking, connection.is_handshaking()) {
+            (true, false) => self.doors.handshakes -= 1,
+            // Who was with a backend was not counted: others need not wait for that.
+            (false, true) => self.doors.handshakes += 1,
+            _ => {}
         }
         before
     }

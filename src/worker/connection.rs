@@ -9,10 +9,11 @@ use super::outbox::{Line, Outbox};
 use super::pace::Pace;
 use super::shaking::Watcher;
 use super::tls::Tls;
+use crate::backend::{Command, Post};
 use crate::http::HeadScanner;
 use crate::resource::ResourceId;
 use crate::session::{Heartbeat, Quota, Session};
-use crate::types::{ClientUuid, CloseCode, CloseReason};
+use crate::types::{Client, ClientUuid, CloseCode, CloseReason};
 use crate::websocket::Reader;
 
 /// Everything about a connection but its descriptor, which stands in the dense array of the
@@ -50,6 +51,8 @@ pub(super) struct Connection {
 pub(super) enum Phase {
     /// Its request head is incomplete.
     Head(Box<Heading>),
+    /// The backend of its resource has not said yes yet.
+    Asking(Box<Asking>),
     /// The broker has not said yes yet (rule L8).
     Joining(Box<Joining>),
     /// A WebSocket.
@@ -84,6 +87,16 @@ pub(super) struct Heading {
     pub(super) speaks_tls: bool,
 }
 
+/// A handshake that waits for a backend.
+#[derive(Debug)]
+pub(super) struct Asking {
+    pub(super) joining: Box<Joining>,
+    /// Whom the broker is to be asked to take in then.
+    pub(super) client: Client,
+    /// What the backend hears if it says yes and the client goes before it is open.
+    pub(super) never: Option<Post>,
+}
+
 /// A handshake that waits for the broker.
 #[derive(Debug)]
 pub(super) struct Joining {
@@ -106,6 +119,12 @@ pub(super) struct Asked {
     pub(super) peer: std::net::SocketAddr,
     /// The subprotocol that was agreed.
     pub(super) protocol: Option<String>,
+    /// Who the backend of its resource says that it is, as JSON.
+    pub(super) user: Option<Box<str>>,
+    /// What that backend wants done once it is open.
+    pub(super) commands: Vec<Command>,
+    /// What that backend hears if it goes before it is open.
+    pub(super) never: Option<Post>,
 }
 
 /// How it is found out that a client lives which says nothing.
@@ -164,6 +183,7 @@ impl Connection {
     /// The client's identity, once it has one and as long as it is open.
     pub(super) fn uuid(&self) -> Option<ClientUuid> {
         match &self.phase {
+            Phase::Asking(asking) => Some(asking.joining.session.uuid),
             Phase::Joining(joining) => Some(joining.session.uuid),
             Phase::Open(session) => Some(session.uuid),
             _ => None,
@@ -179,7 +199,7 @@ impl Connection {
         matches!(self.phase, Phase::Open(_))
     }
 
-    /// Whether its handshake is not answered yet.
+    /// Whether its handshake is not answered yet, and that not for a backend.
     pub(super) fn is_handshaking(&self) -> bool {
         matches!(self.phase, Phase::Head(_) | Phase::Joining(_))
     }

@@ -156,18 +156,15 @@ impl Hub {
         let ident = upgrade.ident.and_then(|text| Ident::new(text).ok());
         debug!(connection = connection.serial, client = ?uuid,
             path = %shown(upgrade.path), ?class, "joining");
-        self.relay.uplink.join(
-            slot,
-            Client {
-                tenant: grant.tenant.clone(),
-                uuid,
-                ident,
-                tags,
-                class: reach,
-                takes_publications: speech.dialect().is_some(),
-                ip,
-            },
-        );
+        let client = Client {
+            tenant: grant.tenant.clone(),
+            uuid,
+            ident,
+            tags,
+            class: reach,
+            takes_publications: speech.dialect().is_some(),
+            ip,
+        };
         self.pace(connection, class);
         (connection.resource, connection.sign) = (resource, sign);
         let session = Box::new(Session::new(uuid, grant, (class, speech)));
@@ -175,6 +172,9 @@ impl Hub {
             head: head.to_owned(),
             peer: SocketAddr::new(ip, peer.port()),
             protocol: protocol.map(str::to_owned),
+            user: None,
+            commands: Vec::new(),
+            never: None,
         };
         let asked = (!resource.is_built_in()).then(|| Box::new(asked()));
         let answer = match (self.settings.echo_handshake, speech) {
@@ -186,7 +186,7 @@ impl Hub {
             _ => answer(protocol),
         };
         let joining = Joining { session, answer, asked, early, until };
-        connection.phase = Phase::Joining(Box::new(joining));
+        self.ask_or_join(slot, connection, (Box::new(joining), client));
         Ok(())
     }
 
@@ -229,7 +229,9 @@ impl Hub {
             && let Ok(head) = http::parse(&asked.head)
         {
             let opening = Opening::new(&head, asked.peer, asked.protocol.as_deref());
+            let opening = opening.with_user(asked.user.as_deref());
             self.tell_open(slot, connection, &opening);
+            self.obey_backend(slot, connection, ("open", asked.commands));
         }
         if !early.is_empty() && connection.is_open() {
             self.on_bytes(slot, connection, &mut early);

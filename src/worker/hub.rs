@@ -9,6 +9,7 @@ use tracing::info;
 use super::accept::Doors;
 use super::clock::{Clock, Moment};
 use super::dice::Dice;
+use super::errands::Errands;
 use super::farewell::Farewell;
 use super::pushes::Pushes;
 use super::relay::{Arrival, Lost, Relay};
@@ -31,12 +32,14 @@ pub(super) const EVENTS: usize = 512;
 pub(super) const CONTROL: u64 = u64::MAX;
 /// The token of the link to the broker.
 pub(super) const LINK: u64 = u64::MAX - 1;
+/// The token of the courier's answers.
+pub(super) const COURIER: u64 = u64::MAX - 2;
 /// The token of the sockets that shake hands.
-pub(super) const SHAKING: u64 = u64::MAX - 2;
+pub(super) const SHAKING: u64 = u64::MAX - 3;
 /// The token of the push socket.
-pub(super) const PUSHES: u64 = u64::MAX - 3;
+pub(super) const PUSHES: u64 = u64::MAX - 4;
 /// Tokens of the listening sockets, from here downwards.
-pub(super) const DOORS: u64 = u64::MAX - 4;
+pub(super) const DOORS: u64 = u64::MAX - 5;
 /// Everything above is no slot.
 pub(super) const SLOTS: u64 = u32::MAX as u64;
 
@@ -68,6 +71,7 @@ pub(super) struct Hub {
     pub(super) services: Services,
     pub(super) rounds: Rounds,
     pub(super) pushes: Pushes,
+    pub(super) errands: Errands,
     /// The list of effects of the last call, to be used again.
     pub(super) effects: Effects,
     pub(super) clock: Clock,
@@ -117,6 +121,7 @@ impl Hub {
             services,
             rounds: Rounds::default(),
             pushes: Pushes::default(),
+            errands: Errands::default(),
             effects: Effects::new(),
             clock,
             dice: Dice::default(),
@@ -164,6 +169,10 @@ impl Hub {
         for event in ready.iter().filter(|event| event.token <= SLOTS) {
             self.serve_socket(*event);
         }
+        if ready.iter().any(|event| event.token == COURIER) {
+            self.errands.collect();
+        }
+        self.take_answers();
         self.resume_paused();
         self.resume_pushes();
         self.wake_due();

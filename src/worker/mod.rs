@@ -3,6 +3,8 @@
 mod accept;
 mod admission;
 mod aliases;
+mod asking;
+mod backends;
 mod bloatless;
 mod books;
 mod broker_link;
@@ -11,6 +13,7 @@ mod close;
 mod connection;
 mod deliver;
 mod dice;
+mod errands;
 pub mod fanout;
 mod farewell;
 mod handshake;

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::connection::{AWAY, Phase};
 use super::farewell::Farewell;
@@ -150,7 +150,9 @@ impl Hub {
     fn send_away(&mut self, slot: Slot, whom: Whom) {
         let Some(mut connection) = self.table.take(slot) else { return };
         match &connection.phase {
-            Phase::Head(_) | Phase::Joining(_) => self.refuse(slot, &mut connection, &DRAINING),
+            Phase::Head(_) | Phase::Asking(_) | Phase::Joining(_) => {
+                self.refuse(slot, &mut connection, &DRAINING);
+            }
             Phase::Open(_) if whom == Whom::Everybody => self.close(slot, &mut connection, &AWAY),
             Phase::Open(_)
             | Phase::Closing { .. }
@@ -167,16 +169,22 @@ impl Hub {
             Stage::Quiescing { newcomers, is_reported }
                 if !*is_reported
                     && self.relay.uplink.is_quiet()
-                    && (*newcomers == Newcomers::Refuse || self.doors.handshakes == 0) =>
+                    && (*newcomers == Newcomers::Refuse
+                        || (self.doors.handshakes == 0 && !self.errands.is_asking())) =>
             {
                 *is_reported = true;
                 self.report(Report::Quiet);
                 Next::Turn
             }
             Stage::Draining { until, end, .. }
-                if (self.table.count() == 0 && self.relay.uplink.is_quiet())
+                if (self.table.count() == 0
+                    && self.relay.uplink.is_quiet()
+                    && self.errands.is_idle())
                     || *until <= self.now =>
             {
+                if !self.errands.is_idle() {
+                    warn!(events = self.errands.count(), "ended before backends had answered");
+                }
                 if self.table.count() > 0 {
                     info!(connections = self.table.count(), "ended with connections open");
                 }

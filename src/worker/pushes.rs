@@ -100,7 +100,7 @@ impl Hub {
                 }
             };
             if let Err(NotPushed(why)) = taken {
-                self.complain(why);
+                self.drop_push(why);
             }
         }
         self.scratch = scratch;
@@ -118,7 +118,7 @@ impl Hub {
     }
 
     /// Nothing of it stands in the log: it came from outside.
-    fn complain(&mut self, why: &'static str) {
+    fn drop_push(&mut self, why: &'static str) {
         if self.pushes.complaints.admits(self.now.second() / 60, COMPLAINTS_PER_MINUTE) {
             warn!(why, "a pushed datagram was dropped");
         } else {

@@ -69,6 +69,7 @@ impl Hub {
         match &mut connection.phase {
             Phase::Head(_) => self.on_head(slot, connection, input),
             Phase::Open(_) => self.on_bytes(slot, connection, input),
+            Phase::Asking(asking) => asking.joining.early.extend_from_slice(input),
             Phase::Joining(joining) => joining.early.extend_from_slice(input),
             // What comes after an end is ignored.
             _ => {}
@@ -186,10 +187,13 @@ impl Hub {
         {
             pace.heard();
         }
-        if !self.relay.uplink.has_room(session.weight(message)) {
+        let is_busy = self.errands.is_busy(session.uuid);
+        if is_busy || !self.relay.uplink.has_room(session.weight(message)) {
             let message = Kept::from(message);
             connection.stash = Some(Box::new(Stash { message, rest: input.to_vec() }));
-            self.paused.push(slot);
+            if !is_busy {
+                self.paused.push(slot);
+            }
             return Step::Stop;
         }
         let heard = self.hear(slot, (session, *resource), message);

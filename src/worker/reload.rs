@@ -32,6 +32,7 @@ impl Hub {
     /// Gives paths and names to what serves them.
     pub(super) fn bind(&mut self, config: &Config) {
         self.services.bind(config, &mut self.settings.paths);
+        self.find_backends();
         self.rounds.set(self.services.ticking(config), self.now);
     }
 
@@ -53,6 +54,7 @@ impl Hub {
     /// Renews what a connection was granted, or ends it.
     fn review(&mut self, slot: Slot, connection: &mut Connection, former: &Settings) -> Outcome {
         let session = match &mut connection.phase {
+            Phase::Asking(asking) => &mut asking.joining.session,
             Phase::Joining(joining) => &mut joining.session,
             Phase::Open(session) => session,
             _ => return Outcome::Kept,

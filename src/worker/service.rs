@@ -7,8 +7,10 @@ use smallvec::SmallVec;
 use tracing::error;
 
 use super::connection::{Connection, FAULT, Phase};
+use super::errands::Posted;
 use super::hub::Hub;
 use super::outbox::Kind;
+use crate::backend::Post;
 use crate::dialect::{Cast, phpws};
 use crate::link::message::{Found, Question};
 use crate::resource::{Effect, Effects, Handle, Opening, Resource, ResourceId, Who};
@@ -92,22 +94,23 @@ impl Hub {
     pub(super) fn tell_end(
         &mut self,
         slot: Slot,
-        connection: &Connection,
-        fault: Option<&CloseReason>,
+        connection: &mut Connection,
+        (why, fault): (&CloseReason, Option<&CloseReason>),
     ) {
+        self.tell_never_opened(slot, connection);
         let Phase::Open(session) = &connection.phase else { return self.relay.uplink.leave(slot) };
         let id = connection.resource;
         let effects = self.call(slot, (session, id), |resource, handle| {
             if let Some(fault) = fault {
                 resource.on_error(handle, fault);
             }
-            resource.on_close(handle);
+            resource.on_end(handle, why);
         });
         self.relay.uplink.leave(slot);
         self.carry_out(slot, (session, id), (effects, b""));
     }
 
-    fn tell(
+    pub(super) fn tell(
         &mut self,
         slot: Slot,
         connection: &mut Connection,
@@ -127,7 +130,7 @@ impl Hub {
 
     /// Calls a resource. A panic is the end of this connection only: the worker's own tables are
     /// not touched by the call.
-    fn call(
+    pub(super) fn call(
         &mut self,
         slot: Slot,
         (session, id): (&Session, ResourceId),
@@ -197,6 +200,10 @@ impl Hub {
                     rest.push(Own::Close(reason));
                     continue;
                 }
+                Effect::Post(post) => {
+                    rest.extend(self.post_or_tell(slot, (session, id), post));
+                    continue;
+                }
                 Effect::ReplyText(payload) => write::text(&mut frame, payload.bytes(received)),
                 Effect::ReplyBinary(payload) => write::binary(&mut frame, payload.bytes(received)),
                 Effect::Reply(json) => write::text(&mut frame, &worded(session, json)),
@@ -207,6 +214,24 @@ impl Hub {
             self.effects = effects;
         }
         rest
+    }
+
+    /// Takes over an event for a backend; a client whose message is not taken is told so.
+    fn post_or_tell(
+        &mut self,
+        slot: Slot,
+        (session, id): (&Session, ResourceId),
+        post: Post,
+    ) -> Option<Own> {
+        let is_message = post.event == "message";
+        let posted = self.post((slot, session.uuid), id, post);
+        if posted == Posted::Taken || !is_message {
+            return None;
+        }
+        let json = self.services.get_mut(id)?.backed()?.when_down().to_owned();
+        let mut frame = BytesMut::new();
+        write::text(&mut frame, &worded(session, json));
+        Some(Own::Frame(frame))
     }
 
     /// Does what concerns the connection itself; tells whether that ends it.

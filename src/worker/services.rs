@@ -6,11 +6,16 @@ use std::time::Duration;
 use tracing::error;
 
 use super::bloatless::{self, Bloatless};
-use crate::config::{BloatlessApplication, Config, ResourceBinding, ResourceKind};
-use crate::resource::{
-    Binding, Broadcast, Echo, Gomoob, Kind, Nameless, Paths, Phpws, Resource, ResourceId,
-    Resources, Silent,
+use crate::backend::Signing;
+use crate::config::{
+    BackendBinding, BloatlessApplication, Config, OpenWhenDown, ResourceBinding, ResourceKind,
 };
+use crate::courier::TargetSettings;
+use crate::resource::{
+    Backed, Binding, Broadcast, Echo, Gomoob, Kind, Nameless, Paths, Phpws, Resource, ResourceId,
+    Resources, Silent, Terms,
+};
+use crate::types::Tenant;
 
 /// The resources of a worker: the built-in ones in the order of `Kind::ALL`, then those of the
 /// embedding program, then those that the file makes.
@@ -21,6 +26,16 @@ pub(super) struct Services {
     /// keeps it, with whatever it knows.
     made: Vec<(ResourceBinding, ResourceId)>,
     bloatless: Bloatless,
+    /// The ways to backends that this binding wants known.
+    routes: Vec<BackendRoute>,
+}
+
+/// The way from a resource to its backend.
+#[derive(Debug)]
+pub(super) struct BackendRoute {
+    pub(super) resource: ResourceId,
+    pub(super) settings: TargetSettings,
+    pub(super) signing: Signing,
 }
 
 impl Services {
@@ -34,7 +49,7 @@ impl Services {
         ];
         let all = built_in.into_iter().chain(own.make()).collect();
         let bloatless = Bloatless::default();
-        Self { all, own: own.clone(), made: Vec::new(), bloatless }
+        Self { all, own: own.clone(), made: Vec::new(), bloatless, routes: Vec::new() }
     }
 
     pub(super) fn get(&self, id: ResourceId) -> Option<&dyn Resource> {
@@ -70,12 +85,20 @@ impl Services {
                 None => error!(name = binding.name, "the resource cannot be made"),
             }
         }
+        self.routes = self.made.iter().filter_map(|made| route(made, config)).collect();
+    }
+
+    /// The ways to backends, with the secrets that hold now; once after each binding.
+    pub(super) fn take_routes(&mut self) -> Vec<BackendRoute> {
+        std::mem::take(&mut self.routes)
     }
 
     /// The resources that want to be called from time to time, of those that are bound now.
     pub(super) fn ticking(&self, config: &Config) -> Vec<(ResourceId, Duration)> {
         let own = (0..self.own.paths().count()).map(ResourceId::beyond);
-        let is_bound = |made: &&(ResourceBinding, ResourceId)| config.resources.contains(&made.0);
+        let is_bound = |made: &&(ResourceBinding, ResourceId)| {
+            config.resources.iter().any(|binding| is_same(binding, &made.0))
+        };
         let made = self.made.iter().filter(is_bound).map(|(_, id)| *id);
         let made = made.chain(self.applications(config));
         let every = |id| Some((id, self.get(id)?.every()?));
@@ -87,7 +110,9 @@ impl Services {
             ResourceKind::Phpws => Binding::Kind(Kind::Phpws),
             ResourceKind::Gomoob => Binding::Kind(Kind::Gomoob),
             ResourceKind::Echo => Binding::Kind(Kind::Echo),
-            ResourceKind::Broadcast => Binding::Beyond(self.made_from(binding)?),
+            ResourceKind::Broadcast | ResourceKind::Http => {
+                Binding::Beyond(self.made_from(binding)?)
+            }
         })
     }
 
@@ -123,7 +148,7 @@ impl Services {
     }
 
     fn made_from(&mut self, binding: &ResourceBinding) -> Option<ResourceId> {
-        if let Some((_, id)) = self.made.iter().find(|(known, _)| known == binding) {
+        if let Some((_, id)) = self.made.iter().find(|(known, _)| is_same(known, binding)) {
             return Some(*id);
         }
         let id = self.add(make(binding)?);
@@ -137,8 +162,52 @@ fn make(binding: &ResourceBinding) -> Option<Box<dyn Resource>> {
     match binding.kind {
         // The checked configuration has no name that is too long.
         ResourceKind::Broadcast => Some(Box::new(Broadcast::new(&binding.name).ok()?)),
+        ResourceKind::Http => {
+            let backend = binding.backend.as_ref()?;
+            Some(Box::new(Backed::new(terms(&binding.name, backend)).ok()?))
+        }
         ResourceKind::Phpws | ResourceKind::Gomoob | ResourceKind::Echo => None,
     }
+}
+
+/// Whether a resource that was made from one binding serves the other as well. Another secret alone
+/// makes no other resource: those who are connected to it have their events signed with it.
+fn is_same(made: &ResourceBinding, binding: &ResourceBinding) -> bool {
+    let (Some(one), Some(other)) = (&made.backend, &binding.backend) else {
+        return made == binding;
+    };
+    let one = BackendBinding { secret: other.secret.clone(), ..(**one).clone() };
+    made.name == binding.name && one == **other
+}
+
+fn terms(name: &str, backend: &BackendBinding) -> Terms {
+    let tenant = backend.tenant.as_deref().map(|name| Tenant(name.into()));
+    Terms {
+        name: name.to_owned(),
+        tenant: tenant.unwrap_or_else(Tenant::shared),
+        events: backend.events.iter().map(|event| event.word()).collect(),
+        every: backend.every,
+        when_down: backend.when_down.clone(),
+        opens_when_down: backend.open_when_down == OpenWhenDown::Accept,
+    }
+}
+
+/// The way to the backend of a resource, also of one that is bound no more but has clients: with the
+/// secret of its application as it is now, if there still is one.
+fn route((made, id): &(ResourceBinding, ResourceId), config: &Config) -> Option<BackendRoute> {
+    let backend = made.backend.as_ref()?;
+    let applications = config.applications.iter().flat_map(|all| &all.list);
+    let known = applications.into_iter().find(|it| it.key == backend.application);
+    let secret = known.map_or(&backend.secret, |it| &it.secret);
+    let settings = TargetSettings {
+        resource: made.name.clone(),
+        url: backend.url.expose().to_owned(),
+        ca: backend.ca.clone(),
+        deadline: backend.deadline,
+        concurrent_max: backend.max_concurrent,
+        answer_bytes_max: config.limits.max_message,
+    };
+    Some(BackendRoute { resource: *id, settings, signing: Signing::new(secret.expose()) })
 }
 
 impl fmt::Debug for Services {

@@ -128,7 +128,7 @@ impl Hub {
         }
     }
 
-    fn carry_out_for(&mut self, id: ResourceId, effects: Effects) {
+    pub(super) fn carry_out_for(&mut self, id: ResourceId, effects: Effects) {
         for effect in effects {
             match effect {
                 // Nobody waits for it; who publishes for a client is told instead.
@@ -139,6 +139,7 @@ impl Hub {
                 Effect::Inquire { about, tenant, query, tag } => {
                     self.inquire((id, about), (tenant, query, tag));
                 }
+                Effect::Post(post) => self.post_own(id, post),
                 // A desk knows no client.
                 Effect::ReplyText(_)
                 | Effect::ReplyBinary(_)

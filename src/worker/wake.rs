@@ -58,6 +58,7 @@ impl Hub {
             }
             // Who waits for the 101 says nothing: not to watch it would cost two system calls of
             // each handshake, and hide that it has gone.
+            Phase::Asking(asking) => asking.joining.early.len() < READ_BYTES,
             Phase::Joining(joining) => joining.early.len() < READ_BYTES,
             Phase::Gone => false,
             Phase::Head(_)
@@ -113,6 +114,9 @@ impl Hub {
         match &connection.phase {
             Phase::Head(heading) if heading.until <= self.now => {
                 self.refuse(slot, connection, &Refusal::TOO_SLOW);
+            }
+            Phase::Asking(asking) if asking.joining.until <= self.now => {
+                self.give_up_asking(slot, connection);
             }
             Phase::Joining(joining) if joining.until <= self.now => {
                 self.give_up_joining(slot, connection);
@@ -197,6 +201,7 @@ impl Connection {
     fn deadline(&self) -> Moment {
         let phase = match &self.phase {
             Phase::Head(heading) => heading.until,
+            Phase::Asking(asking) => asking.joining.until,
             Phase::Joining(joining) => joining.until,
             Phase::Closing { until } | Phase::Answering { until } | Phase::Ending { until } => {
                 *until

@@ -41,6 +41,7 @@ impl Server {
             slow: one.slow + other.slow,
             silent: one.silent + other.silent,
             messages: one.messages + other.messages,
+            events_failed: one.events_failed + other.events_failed,
             published: one.published + other.published,
             unacknowledged: one.unacknowledged + other.unacknowledged,
             matched: one.matched + other.matched,

@@ -1,7 +1,11 @@
 //! `[resource /path]` and `[resource Name]`: what serves a path, a subprotocol or a `?Name`.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
+use super::backend::{self, BackendBinding, Entries};
+use crate::config::applications::Applications;
 use crate::config::finding::{Fault, Place};
 use crate::config::given::{Bound, Given};
 use crate::config::keys::folded;
@@ -16,6 +20,8 @@ pub struct ResourceBinding {
     pub name: String,
     /// What serves it.
     pub kind: ResourceKind,
+    /// For `kind = http`: its backend.
+    pub backend: Option<Box<BackendBinding>>,
 }
 
 choices! {
@@ -29,10 +35,15 @@ choices! {
         Gomoob = "gomoob",
         /// A client's text to all clients of the same resource, itself included.
         Broadcast = "broadcast",
+        /// A backend of the user's own, over HTTP.
+        Http = "http",
     }
 }
 
-pub(in crate::config) fn read(given: &mut Given<'_>) -> Vec<ResourceBinding> {
+pub(in crate::config) fn read(
+    given: &mut Given<'_>,
+    around: (Result<Option<&Applications>, ()>, &Path),
+) -> Vec<ResourceBinding> {
     let mut bound: Vec<ResourceBinding> = Vec::new();
     for Bound { place, name, entries } in std::mem::take(&mut given.resources) {
         let title = format!("[resource {name}]");
@@ -45,11 +56,43 @@ pub(in crate::config) fn read(given: &mut Given<'_>) -> Vec<ResourceBinding> {
             let fault = Fault::new("binds a name that is bound already", "bind it once");
             given.find_fault(place.clone(), &title, fault);
         }
-        if let Some(kind) = resource_kind(given, place, &title, entries) {
-            bound.push(ResourceBinding { name, kind });
+        let mut entries = Entries { all: once_each(given, entries), section: (place, &title) };
+        let kind = resource_kind(given, &mut entries);
+        let backend = match kind {
+            Some(ResourceKind::Http) => backend::read(given, &mut entries, around),
+            _ => None,
+        };
+        for (place, key, _) in entries.all {
+            let right = match kind {
+                Some(ResourceKind::Http) => format!("use {}", backend::KEYS.join(", ")),
+                // It may belong to the kind that is missing, which is said already.
+                None if backend::KEYS.iter().any(|known| folded(known) == folded(&key)) => continue,
+                None => "use `kind`".to_owned(),
+                Some(_) => "use `kind`; `kind = http` has more keys".to_owned(),
+            };
+            given.find_fault(place, &key, Fault::new("is no key of this resource", right));
+        }
+        if let Some(kind) = kind {
+            bound.push(ResourceBinding { name, kind, backend: backend.map(Box::new) });
         }
     }
     bound
+}
+
+/// The entries of a section, without those that stand there a second time.
+fn once_each(
+    given: &mut Given<'_>,
+    entries: Vec<(Place, String, String)>,
+) -> Vec<(Place, String, String)> {
+    let mut all: Vec<(Place, String, String)> = Vec::new();
+    for (place, key, value) in entries {
+        if all.iter().any(|(_, known, _)| folded(known) == folded(&key)) {
+            given.find_fault(place, &key, Fault::new("was given before", "give it once"));
+        } else {
+            all.push((place, key, value));
+        }
+    }
+    all
 }
 
 /// A path, or a token as RFC 9110 §5.6.2 has it, which a subprotocol is; it has to fit into a tag.
@@ -62,30 +105,11 @@ pub(in crate::config) fn is_name(name: &str) -> bool {
     is_right && name.len() <= TAG_VALUE_BYTES_MAX
 }
 
-fn resource_kind(
-    given: &mut Given<'_>,
-    place: Place,
-    title: &str,
-    entries: Vec<(Place, String, String)>,
-) -> Option<ResourceKind> {
-    let mut kind = None;
-    let mut is_named = false;
-    for (place, key, written) in entries {
-        if folded(&key) != "kind" {
-            given.find_fault(place, &key, Fault::new("is no key of a resource", "use `kind`"));
-        } else if is_named {
-            given.find_fault(place, &key, Fault::new("was given before", "give it once"));
-        } else {
-            is_named = true;
-            match choice(&written) {
-                Ok(chosen) => kind = Some(chosen),
-                Err(fault) => given.find_fault(place, &key, fault),
-            }
-        }
-    }
-    if !is_named {
-        let right = format!("add `kind = …`: {}", value::words::<ResourceKind>());
+fn resource_kind(given: &mut Given<'_>, entries: &mut Entries<'_>) -> Option<ResourceKind> {
+    let right = format!("add `kind = …`: {}", value::words::<ResourceKind>());
+    if !entries.has("kind") {
+        let (place, title) = entries.section.clone();
         given.find_fault(place, title, Fault::new("does not say what serves it", right));
     }
-    kind
+    entries.take(given, "kind", choice)
 }

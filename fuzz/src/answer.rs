@@ -1,0 +1,49 @@
+//! Answers of backends: what is let in is bounded, and is what JSON says.
+
+use serde_json::Value;
+use tagcast::backend::{COMMANDS_MAX, Command, USER_BYTES_MAX, parse};
+
+/// The bytes are an answer.
+pub fn run(data: &[u8]) {
+    let json = serde_json::from_slice::<Value>(data);
+    match parse(data) {
+        Ok(commands) => {
+            assert!(commands.len() <= COMMANDS_MAX);
+            commands.iter().for_each(bounded);
+            // A tree has no room for some numbers and escapes, in what nobody looks at.
+            if let Ok(json) = json {
+                assert_eq!(commands.len(), count(&json), "{json}");
+            }
+        }
+        Err(why) => assert!(!why.to_string().is_empty()),
+    }
+}
+
+fn bounded(command: &Command) {
+    match command {
+        Command::Accept { user: Some(user), tags } => {
+            assert!(user.len() <= USER_BYTES_MAX);
+            assert!(tags.iter().all(|tag| !tag.is_servers_own()));
+        }
+        Command::Tag { set, remove } => {
+            assert!(set.iter().all(|tag| !tag.is_servers_own()));
+            assert!(remove.iter().all(|name| !name.starts_with('@')));
+        }
+        Command::Close(reason) => {
+            assert!(matches!(reason.code.0, 1000 | 3000..=4999) && reason.text.len() <= 123);
+        }
+        Command::Refuse(reason) => assert!(reason.len() <= 123),
+        _ => {}
+    }
+}
+
+fn count(json: &Value) -> usize {
+    match json {
+        Value::Array(list) => list.len(),
+        Value::Object(members) => match members.get("commands") {
+            Some(Value::Array(list)) => list.len(),
+            _ => 1,
+        },
+        _ => 0,
+    }
+}

@@ -1,0 +1,248 @@
+//! The keys of `[resource …]` with `kind = http`: where its events go, and how.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::config::applications::Applications;
+use crate::config::finding::{Fault, Place, visible};
+use crate::config::given::Given;
+use crate::config::keys::folded;
+use crate::config::secret::Secret;
+use crate::config::value::{self, Bounds, choice, choices, count, duration, is_absent};
+
+/// A backend, as the file binds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendBinding {
+    /// Where events are posted to. Nothing shows it: a token may stand in it.
+    pub url: Secret,
+    /// The key of the application that it belongs to.
+    pub application: String,
+    /// The secret of that application, which signs.
+    pub secret: Secret,
+    /// The space of that application; applications without one share a space.
+    pub tenant: Option<String>,
+    /// What it wants to hear of.
+    pub events: Vec<BackendEvent>,
+    /// How long an event may take.
+    pub deadline: Duration,
+    /// Events of one worker that are with it at the same time.
+    pub max_concurrent: usize,
+    /// How often it gets a tick.
+    pub every: Option<Duration>,
+    /// What a client is told whose message could not be handed over, as JSON.
+    pub when_down: String,
+    /// What happens to who opens then.
+    pub open_when_down: OpenWhenDown,
+    /// The certificates in PEM that are trusted in place of the system's authorities.
+    pub ca: Option<String>,
+}
+
+choices! {
+    /// An event that a backend can want.
+    BackendEvent {
+        /// Somebody wants to open a connection: it may refuse.
+        Open = "open",
+        /// A message.
+        Message = "message",
+        /// A connection has ended.
+        Close = "close",
+        /// A connection ends because of a fault.
+        Error = "error",
+    }
+
+    /// What happens to who opens a connection while the backend cannot be asked.
+    OpenWhenDown {
+        /// It is refused.
+        Refuse = "refuse",
+        /// It is let in.
+        Accept = "accept",
+    }
+}
+
+impl BackendEvent {
+    /// Its name.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Message => "message",
+            Self::Close => "close",
+            Self::Error => "error",
+        }
+    }
+}
+
+const DEADLINE: Bounds<Duration> = Bounds::new(Duration::from_millis(100), Duration::from_secs(60));
+const CONCURRENT: Bounds<usize> = Bounds::new(1, 1024);
+const EVERY: Bounds<Duration> =
+    Bounds::new(Duration::from_millis(100), Duration::from_secs(24 * 3600));
+const WHEN_DOWN: &str = r#"{"error":"try again later"}"#;
+const WHEN_DOWN_BYTES_MAX: usize = 1024;
+
+/// The keys of a backend.
+pub(super) const KEYS: &[&str] = &[
+    "kind",
+    "url",
+    "application",
+    "events",
+    "deadline",
+    "maxConcurrent",
+    "every",
+    "whenDown",
+    "openWhenDown",
+    "ca",
+];
+
+/// The entries of a section, each taken once.
+pub(super) struct Entries<'e> {
+    /// Place, key and value of what is not taken yet.
+    pub(super) all: Vec<(Place, String, String)>,
+    /// Where the section begins, and its heading.
+    pub(super) section: (Place, &'e str),
+}
+
+impl Entries<'_> {
+    pub(super) fn take<T>(
+        &mut self,
+        given: &mut Given<'_>,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Option<T> {
+        let at = self.all.iter().position(|(_, key, _)| folded(key) == folded(name))?;
+        let (place, key, written) = self.all.remove(at);
+        match parse(&written) {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                given.find_fault(place, &key, fault);
+                None
+            }
+        }
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.all.iter().any(|(_, key, _)| folded(key) == folded(name))
+    }
+
+    /// As [`Entries::take`], for a key that must be there.
+    fn need<T>(
+        &mut self,
+        given: &mut Given<'_>,
+        (name, right): (&str, &str),
+        parse: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Option<T> {
+        if !self.has(name) {
+            let (place, title) = self.section.clone();
+            let fault = Fault::new(format!("has no `{name}`"), right);
+            given.find_fault(place, title, fault);
+        }
+        self.take(given, name, parse)
+    }
+}
+
+/// Reads the keys of a backend; none when something that is needed is wrong.
+pub(super) fn read(
+    given: &mut Given<'_>,
+    entries: &mut Entries<'_>,
+    (applications, folder): (Result<Option<&Applications>, ()>, &Path),
+) -> Option<BackendBinding> {
+    let right = "add `url = http://127.0.0.1:8001/chat.php`";
+    let url = entries.need(given, ("url", right), url);
+    let right = "add `application = …`, the key of an application of auth.yml: its secret signs";
+    let application =
+        entries.need(given, ("application", right), |key| application(key, applications));
+    let events = entries.take(given, "events", events);
+    let within = |bounds| move |text: &str| duration(text, bounds);
+    let deadline = entries.take(given, "deadline", within(&DEADLINE));
+    let concurrent = entries.take(given, "maxConcurrent", |text| count(text, &CONCURRENT));
+    let every = entries.take(given, "every", |text| match is_absent(text) {
+        true => Ok(None),
+        false => duration(text, &EVERY).map(Some),
+    });
+    let when_down = entries.take(given, "whenDown", json);
+    let open_when_down = entries.take(given, "openWhenDown", choice);
+    let ca = entries.take(given, "ca", |text| certificates(text, folder));
+    let (application, secret, tenant) = application?;
+    let all = [BackendEvent::Open, BackendEvent::Message, BackendEvent::Close, BackendEvent::Error];
+    Some(BackendBinding {
+        url: Secret::new(url?),
+        application,
+        secret,
+        tenant,
+        events: events.unwrap_or_else(|| all.to_vec()),
+        deadline: deadline.unwrap_or(Duration::from_secs(5)),
+        max_concurrent: concurrent.unwrap_or(32),
+        every: every.flatten(),
+        when_down: when_down.unwrap_or_else(|| WHEN_DOWN.to_owned()),
+        open_when_down: open_when_down.unwrap_or(OpenWhenDown::Refuse),
+        ca,
+    })
+}
+
+/// The fault does not repeat it: a token may stand in it.
+fn url(text: &str) -> Result<String, Fault> {
+    let right = "use http:// or https://, a host, and a path";
+    let wrong = |what: &str| Fault::new(what, right);
+    let is_clean = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    let uri: hyper::Uri = text.parse().map_err(|_| wrong("is no address of a backend"))?;
+    let authority = uri.authority().ok_or_else(|| wrong("is no address of a backend"))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || !is_clean(text) {
+        return Err(wrong("is no address of a backend"));
+    }
+    if authority.as_str().contains('@') || authority.host().is_empty() {
+        return Err(wrong("names a user, which is not sent"));
+    }
+    if text.contains('#') {
+        return Err(wrong("has a fragment, which no server sees"));
+    }
+    Ok(text.to_owned())
+}
+
+fn application(
+    key: &str,
+    applications: Result<Option<&Applications>, ()>,
+) -> Result<(String, Secret, Option<String>), Fault> {
+    // What is wrong with auth.yml is said already.
+    let Ok(applications) = applications else {
+        return Ok((key.to_owned(), Secret::new(String::new()), None));
+    };
+    let right = "name one of auth.yml, or make one: tagcast app add NAME";
+    let known = applications.and_then(|all| all.list.iter().find(|it| it.key == key));
+    let unknown = || Fault::new(format!("`{}` is no application of auth.yml", visible(key)), right);
+    let known = known.ok_or_else(unknown)?;
+    Ok((key.to_owned(), known.secret.clone(), known.tenant.clone()))
+}
+
+fn events(text: &str) -> Result<Vec<BackendEvent>, Fault> {
+    if is_absent(text) {
+        return Ok(Vec::new());
+    }
+    value::list(text).map(choice).collect()
+}
+
+fn json(text: &str) -> Result<String, Fault> {
+    let right = r#"use JSON, as {"error":"try again later"}"#;
+    if text.len() > WHEN_DOWN_BYTES_MAX {
+        return Err(Fault::new(format!("has more than {WHEN_DOWN_BYTES_MAX} bytes"), right));
+    }
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(Fault::new(format!("is no JSON ({error})"), right)),
+    }
+}
+
+fn certificates(text: &str, folder: &Path) -> Result<String, Fault> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+
+    let right = "name a file of certificates in PEM";
+    let pem = std::fs::read_to_string(folder.join(text.trim()))
+        .map_err(|error| Fault::new(format!("cannot be read ({error})"), right))?;
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    match all {
+        Ok(all) if !all.is_empty() => Ok(pem),
+        _ => Err(Fault::new("holds no certificate in PEM", right)),
+    }
+}

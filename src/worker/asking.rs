@@ -1,0 +1,154 @@
+//! Asking a backend whether a client may open a connection, before anybody knows of the client.
+
+use tracing::info;
+
+use super::connection::{Asking, Connection, Joining, Phase};
+use super::errands::{Complaint, Posted};
+use super::hub::Hub;
+use crate::backend::{Command, Post};
+use crate::config::Refuse;
+use crate::courier::Outcome;
+use crate::http::{self, Refusal, Status};
+use crate::resource::{Handle, Opening};
+use crate::types::{Client, CloseCode, CloseReason, Slot, Tags};
+
+const DOWN: Refusal = Refusal::new(Status::Unavailable, "try again later");
+const NOT_WANTED: &str = "the backend refuses this connection";
+
+impl Hub {
+    /// Joins a client, or first asks the backend of its resource.
+    pub(super) fn ask_or_join(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        (joining, client): (Box<Joining>, Client),
+    ) {
+        let Some((open, never)) = self.question(connection, (&joining, &client)) else {
+            return self.join(slot, connection, (joining, client));
+        };
+        let uuid = client.uuid;
+        self.advance(connection, Phase::Asking(Box::new(Asking { joining, client, never })));
+        if self.post((slot, uuid), connection.resource, open) == Posted::Not {
+            self.let_in_or_not(slot, connection);
+        }
+    }
+
+    fn join(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        (joining, client): (Box<Joining>, Client),
+    ) {
+        self.relay.uplink.join(slot, client);
+        self.advance(connection, Phase::Joining(joining));
+    }
+
+    /// What to ask, if its resource has a backend that wants to be asked.
+    fn question(
+        &mut self,
+        connection: &Connection,
+        (joining, client): (&Joining, &Client),
+    ) -> Option<(Post, Option<Post>)> {
+        let asked = joining.asked.as_ref()?;
+        let backed = self.services.get_mut(connection.resource)?.backed()?;
+        let head = http::parse(&asked.head).ok()?;
+        let opening = Opening::new(&head, asked.peer, asked.protocol.as_deref());
+        let handle = Handle::new(&joining.session, client, &self.settings.rules);
+        let question = backed.ask(&handle, &opening)?;
+        Some((question.open, question.never))
+    }
+
+    /// The backend has answered, or it has not.
+    pub(super) fn judge(&mut self, slot: Slot, connection: &mut Connection, outcome: Outcome) {
+        let commands = match outcome {
+            Outcome::Refused(commands) => {
+                let why = refusal(&commands).unwrap_or(NOT_WANTED).to_owned();
+                return self.turn_down(slot, connection, why);
+            }
+            outcome => self.commands((connection.resource, "open"), outcome),
+        };
+        let Some(commands) = commands else { return self.let_in_or_not(slot, connection) };
+        if let Some(why) = refusal(&commands) {
+            let why = why.to_owned();
+            return self.turn_down(slot, connection, why);
+        }
+        self.accept_client(slot, connection, commands);
+    }
+
+    /// Lets a client in with what the backend gives it.
+    fn accept_client(&mut self, slot: Slot, connection: &mut Connection, commands: Vec<Command>) {
+        let Phase::Asking(asking) = &mut connection.phase else { return };
+        let mut rest = Vec::new();
+        for command in commands {
+            let Command::Accept { user, tags } = command else {
+                rest.push(command);
+                continue;
+            };
+            let all = asking.client.tags.iter().chain(&tags).cloned();
+            match Tags::new(all) {
+                Ok(all) => asking.client.tags = all,
+                Err(error) => {
+                    let about = (connection.resource, "open");
+                    self.complain(about, Complaint::Wrong, &error.to_string());
+                    return self.give_up_asking(slot, connection);
+                }
+            }
+            if let Some(asked) = &mut asking.joining.asked {
+                asked.user = user;
+            }
+        }
+        let Phase::Asking(asking) = self.advance(connection, Phase::Gone) else { return };
+        let Asking { mut joining, client, never } = *asking;
+        if let Some(asked) = &mut joining.asked {
+            (asked.commands, asked.never) = (rest, never);
+        }
+        self.join(slot, connection, (joining, client));
+    }
+
+    /// The backend does not want the client.
+    fn turn_down(&mut self, slot: Slot, connection: &mut Connection, why: String) {
+        let refusal = Refusal { status: Status::Forbidden, why: why.into() };
+        match (self.settings.refuse, &connection.phase) {
+            (Refuse::AfterUpgrade, Phase::Asking(asking)) => {
+                let answer = asking.joining.answer.clone();
+                let reason = CloseReason { code: CloseCode::POLICY, text: refusal.why };
+                self.turn_away(slot, connection, answer, (None, &reason));
+            }
+            _ => self.refuse(slot, connection, &refusal),
+        }
+    }
+
+    /// The backend could not be asked.
+    fn let_in_or_not(&mut self, slot: Slot, connection: &mut Connection) {
+        let backed = self.services.get_mut(connection.resource).and_then(|it| it.backed());
+        if backed.is_some_and(|backed| backed.accepts_when_down()) {
+            info!(connection = connection.serial, "let in without the backend");
+            return self.accept_client(slot, connection, Vec::new());
+        }
+        self.give_up_asking(slot, connection);
+    }
+
+    /// Nobody has said yes in time.
+    pub(super) fn give_up_asking(&mut self, slot: Slot, connection: &mut Connection) {
+        self.refuse(slot, connection, &DOWN);
+    }
+
+    /// A client that its backend has let in ends before it is open: the backend hears of that.
+    pub(super) fn tell_never_opened(&mut self, slot: Slot, connection: &mut Connection) {
+        let Phase::Joining(joining) = &mut connection.phase else { return };
+        let uuid = joining.session.uuid;
+        let Some(never) = joining.asked.as_mut().and_then(|asked| asked.never.take()) else {
+            return;
+        };
+        let _posted = self.post((slot, uuid), connection.resource, never);
+    }
+}
+
+/// Why a backend refuses, if it does.
+fn refusal(commands: &[Command]) -> Option<&str> {
+    commands.iter().find_map(|command| match command {
+        Command::Refuse(reason) if reason.is_empty() => Some(NOT_WANTED),
+        Command::Refuse(reason) => Some(&**reason),
+        _ => None,
+    })
+}

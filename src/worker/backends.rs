@@ -1,0 +1,227 @@
+//! HTTP resources: events for their backends, and what the answers cause.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tracing::{error, warn};
+
+use super::clock::unix_time;
+use super::connection::{Connection, Phase};
+use super::errands::{Answered, Complaint, Posted, Whose};
+use super::hub::{COURIER, Hub};
+use super::services::BackendRoute;
+use crate::backend::{Command, Post, Wrong};
+use crate::courier::{Courier, NoTarget, Outcome, Target};
+use crate::link::poller::Interest;
+use crate::resource::{Desk, ResourceId};
+use crate::types::{ClientUuid, Slot};
+
+impl Hub {
+    /// Finds the ways to the backends that the file names; the first one starts the courier.
+    pub(super) fn find_backends(&mut self) {
+        for route in self.services.take_routes() {
+            let resource = route.resource;
+            if let Some(target) = self.errands.target(resource) {
+                target.sign_with(route.signing);
+            } else if let Err(error) = self.find_backend(route) {
+                error!(resource = resource.place(), %error, "there is no way to the backend");
+            }
+        }
+    }
+
+    fn find_backend(&mut self, route: BackendRoute) -> Result<(), NoTarget> {
+        let target = Target::new(route.settings, route.signing)?;
+        if self.errands.courier.is_none() {
+            let courier = Courier::start().and_then(|courier| {
+                self.poller.watch(&courier, COURIER, Interest::Read)?;
+                Ok(courier)
+            });
+            self.errands.courier = Some(courier.map_err(|error| NoTarget::new(&error))?);
+        }
+        self.errands.add_route(route.resource, target);
+        Ok(())
+    }
+
+    /// Takes over an event of a client.
+    pub(super) fn post(
+        &mut self,
+        (slot, client): (Slot, ClientUuid),
+        resource: ResourceId,
+        post: Post,
+    ) -> Posted {
+        let event = post.event;
+        let id = self.dice.uuid();
+        let posted = self.errands.post((Whose::Client(client), slot), resource, (id, post));
+        if posted == Posted::Not {
+            self.complain((resource, event), Complaint::Failed, "too many events wait");
+        }
+        posted
+    }
+
+    /// Takes over an event of a resource itself. A tick does not wait for the one before it.
+    pub(super) fn post_own(&mut self, resource: ResourceId, post: Post) {
+        if post.event == "tick" && self.errands.is_ticking(resource) {
+            return;
+        }
+        let (id, event) = (self.dice.uuid(), post.event);
+        let whose = (Whose::Resource(resource), Slot::NOBODY);
+        if self.errands.post(whose, resource, (id, post)) == Posted::Not {
+            self.complain((resource, event), Complaint::Failed, "too many events wait");
+        }
+    }
+
+    /// Takes what backends have answered, as far as there is room for what they publish (rule L4).
+    pub(super) fn take_answers(&mut self) {
+        while self.relay.uplink.has_room(0) {
+            let Some(answered) = self.errands.next_answer() else { return };
+            let (whose, slot) = (answered.whose, answered.slot);
+            match whose {
+                Whose::Client(client) => self.answer_client(client, answered),
+                Whose::Resource(_) => self.answer_resource(answered),
+            }
+            let Self { errands, dice, .. } = self;
+            let is_busy = errands.go_on(whose, || dice.uuid());
+            // Whoever has been read no further is read on.
+            if !is_busy && self.table.get(slot).is_some_and(|it| it.stash.is_some()) {
+                self.paused.push(slot);
+            }
+        }
+    }
+
+    fn answer_client(&mut self, client: ClientUuid, answered: Answered) {
+        let Answered { event, resource, slot, outcome, .. } = answered;
+        let is_it = |connection: &Connection| connection.uuid() == Some(client);
+        if !self.table.get(slot).is_some_and(is_it) {
+            return self.answer_gone(client, (resource, event), outcome);
+        }
+        let Some(mut connection) = self.table.take(slot) else { return };
+        match &connection.phase {
+            Phase::Asking(_) => self.judge(slot, &mut connection, outcome),
+            _ => match self.commands((resource, event), outcome) {
+                Some(commands) => self.obey_backend(slot, &mut connection, (event, commands)),
+                None if event == "message" => self.tell_down(slot, &mut connection),
+                None => {}
+            },
+        }
+        self.put_back(slot, connection);
+    }
+
+    /// Who asked has gone: what it would have got is left out, what others get is not.
+    fn answer_gone(
+        &mut self,
+        client: ClientUuid,
+        (resource, event): (ResourceId, &'static str),
+        outcome: Outcome,
+    ) {
+        if event == "open" {
+            return;
+        }
+        let Some(commands) = self.commands((resource, event), outcome) else { return };
+        self.obey_alone((resource, event), (Some(client), commands));
+    }
+
+    fn answer_resource(&mut self, answered: Answered) {
+        let Answered { event, resource, outcome, .. } = answered;
+        let Some(commands) = self.commands((resource, event), outcome) else { return };
+        self.obey_alone((resource, event), (None, commands));
+    }
+
+    /// What a backend wants done; nothing when it did not say so, which is told to the log.
+    pub(super) fn commands(
+        &mut self,
+        about: (ResourceId, &'static str),
+        outcome: Outcome,
+    ) -> Option<Vec<Command>> {
+        match outcome {
+            Outcome::Done(commands) => return Some(commands),
+            Outcome::Refused(_) => {
+                let why = "it refused the event (401 or 403): does it know the secret?";
+                self.complain(about, Complaint::Failed, why);
+            }
+            Outcome::Wrong(Wrong(why)) => self.complain(about, Complaint::Wrong, &why),
+            Outcome::Failed(why) => self.complain(about, Complaint::Failed, &why),
+            // That was said when it began.
+            Outcome::LeftAlone => {}
+        }
+        None
+    }
+
+    /// Carries out commands for a client: all of them, or none.
+    pub(super) fn obey_backend(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        (event, commands): (&'static str, Vec<Command>),
+    ) {
+        if commands.is_empty() {
+            return;
+        }
+        let resource = connection.resource;
+        let mut outcome = Ok(());
+        self.tell(slot, connection, |service, handle| {
+            if let Some(backed) = service.backed() {
+                outcome = backed.carry_out(handle, commands);
+                if outcome.is_err() {
+                    handle.abandon();
+                }
+            }
+        });
+        if let Err(Wrong(why)) = outcome {
+            self.complain((resource, event), Complaint::Wrong, &why);
+            if event == "message" {
+                self.tell_down(slot, connection);
+            }
+        }
+    }
+
+    fn obey_alone(
+        &mut self,
+        (resource, event): (ResourceId, &'static str),
+        what: (Option<ClientUuid>, Vec<Command>),
+    ) {
+        let Some(backed) = self.services.get_mut(resource).and_then(|it| it.backed()) else {
+            return;
+        };
+        let mut desk = Desk::new(&self.settings.rules, unix_time());
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            backed.carry_out_alone(&mut desk, what).map(|()| desk.into_effects())
+        }));
+        match done {
+            Ok(Ok(effects)) => self.carry_out_for(resource, effects),
+            Ok(Err(Wrong(why))) => self.complain((resource, event), Complaint::Wrong, &why),
+            Err(_) => error!("a resource panicked when its backend had answered"),
+        }
+    }
+
+    /// Tells a client that its message has not been handed over.
+    fn tell_down(&mut self, slot: Slot, connection: &mut Connection) {
+        self.tell(slot, connection, |service, handle| {
+            if let Some(backed) = service.backed() {
+                backed.tell_down(handle);
+            }
+        });
+    }
+
+    /// One line a minute for each resource.
+    pub(super) fn complain(
+        &mut self,
+        (resource, event): (ResourceId, &'static str),
+        complaint: Complaint,
+        why: &str,
+    ) {
+        self.books.events_failed += 1;
+        let Some(count) = self.errands.complain(resource, complaint, self.now) else { return };
+        let name = self.services.get_mut(resource).and_then(|it| it.backed()).map(|it| it.name());
+        let name = name.unwrap_or_default();
+        match complaint {
+            Complaint::Failed => {
+                warn!(resource = name, event, why, count, "an event was not handed over");
+            }
+            Complaint::Wrong => {
+                warn!(
+                    resource = name,
+                    event, why, count, "an answer of the backend was not obeyed"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Events on their way to backends: one at a time for each client, in order, and within bounds.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::clock::Moment;
+use crate::backend::Post;
+use crate::courier::{Answer, Courier, Outcome, Target};
+use crate::resource::ResourceId;
+use crate::types::limits::{ERRANDS_BYTES_MAX, ERRANDS_MAX};
+use crate::types::{ClientUuid, Slot};
+
+/// Who an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Whose {
+    /// A client, which may have gone meanwhile.
+    Client(ClientUuid),
+    /// The resource itself: a tick, and what follows from it.
+    Resource(ResourceId),
+}
+
+/// What a worker has given to its courier, and what waits for that.
+#[derive(Debug, Default)]
+pub(super) struct Errands {
+    pub(super) courier: Option<Courier>,
+    routes: HashMap<u16, Route>,
+    lines: HashMap<Whose, Line>,
+    under_way: HashMap<u64, UnderWay>,
+    pub(super) answers: VecDeque<Answer>,
+    last: u64,
+}
+
+/// The way to one backend.
+#[derive(Debug)]
+struct Route {
+    target: Arc<Target>,
+    events: usize,
+    bytes: usize,
+    complaints: [Complaints; 2],
+}
+
+/// The events of one client, or of a resource.
+#[derive(Debug)]
+struct Line {
+    resource: ResourceId,
+    /// Where the client was when it posted last; the slot may be another's by now.
+    slot: Slot,
+    waiting: VecDeque<Post>,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    whose: Whose,
+    event: &'static str,
+    bytes: usize,
+}
+
+/// An event that was answered.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) whose: Whose,
+    pub(super) event: &'static str,
+    pub(super) resource: ResourceId,
+    pub(super) slot: Slot,
+    pub(super) outcome: Outcome,
+}
+
+/// Whether an event is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Posted {
+    /// It is under way, or waits behind another one of the same client.
+    Taken,
+    /// There are too many, or there is no way.
+    Not,
+}
+
+/// What is wrong with a backend, as far as lines of the log are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Complaint {
+    /// It cannot be reached, or does not answer as it should.
+    Failed,
+    /// It answers what cannot be understood or done.
+    Wrong,
+}
+
+/// One line a minute, which tells how many it stands for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Complaints {
+    minute: Option<u32>,
+    untold: u64,
+}
+
+impl Errands {
+    /// Knows the way to a backend from now on.
+    pub(super) fn add_route(&mut self, resource: ResourceId, target: Arc<Target>) {
+        let complaints = Default::default();
+        self.routes.insert(resource.key(), Route { target, events: 0, bytes: 0, complaints });
+    }
+
+    /// The backend of a resource.
+    pub(super) fn target(&self, resource: ResourceId) -> Option<&Target> {
+        self.routes.get(&resource.key()).map(|route| &*route.target)
+    }
+
+    /// Whether no event is under way; asked with each message of everybody.
+    pub(super) fn is_idle(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Whether an event of this client is under way, so that it is read no further.
+    pub(super) fn is_busy(&self, client: ClientUuid) -> bool {
+        !self.is_idle() && self.lines.contains_key(&Whose::Client(client))
+    }
+
+    /// Whether an event of this resource itself is under way.
+    pub(super) fn is_ticking(&self, resource: ResourceId) -> bool {
+        self.lines.contains_key(&Whose::Resource(resource))
+    }
+
+    /// Whether a backend is being asked about somebody who opens a connection.
+    pub(super) fn is_asking(&self) -> bool {
+        self.under_way.values().any(|it| it.event == "open")
+    }
+
+    /// How many events are with backends or wait.
+    pub(super) fn count(&self) -> usize {
+        self.routes.values().map(|route| route.events).sum()
+    }
+
+    /// Takes an event over, behind those of the same client. `id` is what the backend knows it by.
+    pub(super) fn post(
+        &mut self,
+        (whose, slot): (Whose, Slot),
+        resource: ResourceId,
+        (id, post): (ClientUuid, Post),
+    ) -> Posted {
+        let Some(route) = self.routes.get_mut(&resource.key()) else { return Posted::Not };
+        let bytes = post.body.len();
+        let is_full = route.events >= ERRANDS_MAX || route.bytes + bytes > ERRANDS_BYTES_MAX;
+        if is_full && route.events > 0 {
+            return Posted::Not;
+        }
+        route.events += 1;
+        route.bytes += bytes;
+        if let Some(line) = self.lines.get_mut(&whose) {
+            line.waiting.push_back(post);
+            return Posted::Taken;
+        }
+        self.lines.insert(whose, Line { resource, slot, waiting: VecDeque::new() });
+        self.send(whose, resource, (id, post));
+        Posted::Taken
+    }
+
+    fn send(&mut self, whose: Whose, resource: ResourceId, (id, post): (ClientUuid, Post)) {
+        let (Some(courier), Some(route)) = (&self.courier, self.routes.get(&resource.key())) else {
+            return;
+        };
+        self.last += 1;
+        let under_way = UnderWay { whose, event: post.event, bytes: post.body.len() };
+        self.under_way.insert(self.last, under_way);
+        courier.take(self.last, &route.target, (id.text(), post));
+    }
+
+    /// Takes over what the courier brings.
+    pub(super) fn collect(&mut self) {
+        if let Some(courier) = &self.courier {
+            self.answers.extend(courier.answers());
+        }
+    }
+
+    /// What the next answer is about. The line of its client stays busy until
+    /// [`Errands::go_on`] is called.
+    pub(super) fn next_answer(&mut self) -> Option<Answered> {
+        loop {
+            let Answer { number, outcome } = self.answers.pop_front()?;
+            let Some(UnderWay { whose, event, bytes }) = self.under_way.remove(&number) else {
+                continue;
+            };
+            let Some(line) = self.lines.get(&whose) else { continue };
+            let (resource, slot) = (line.resource, line.slot);
+            if let Some(route) = self.routes.get_mut(&resource.key()) {
+                route.events -= 1;
+                route.bytes -= bytes;
+            }
+            return Some(Answered { whose, event, resource, slot, outcome });
+        }
+    }
+
+    /// Sends the next event of a line; false when there is none and the line is free.
+    pub(super) fn go_on(&mut self, whose: Whose, id: impl FnOnce() -> ClientUuid) -> bool {
+        let Some(line) = self.lines.get_mut(&whose) else { return false };
+        let resource = line.resource;
+        match line.waiting.pop_front() {
+            Some(post) => {
+                self.send(whose, resource, (id(), post));
+                true
+            }
+            None => {
+                self.lines.remove(&whose);
+                false
+            }
+        }
+    }
+
+    /// Whether a complaint is told now; then of how many it speaks.
+    pub(super) fn complain(
+        &mut self,
+        resource: ResourceId,
+        complaint: Complaint,
+        now: Moment,
+    ) -> Option<u64> {
+        let minute = now.second() / 60;
+        let [failed, wrong] = &mut self.routes.get_mut(&resource.key())?.complaints;
+        let complaints = if complaint == Complaint::Failed { failed } else { wrong };
+        complaints.untold += 1;
+        if complaints.minute.replace(minute) == Some(minute) {
+            return None;
+        }
+        Some(std::mem::take(&mut complaints.untold))
+    }
+}

@@ -1,0 +1,249 @@
+//! A backend that a test scripts: what it does with each event, and what it has heard.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::Value;
+
+/// How long an event may take to come.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What a backend does with an event.
+pub enum Act {
+    /// It answers with these commands.
+    Say(&'static str),
+    /// It answers with this status and text.
+    Answer(u16, String),
+    /// The same, and the connection ends, though nothing in the answer says so.
+    AnswerAndEnd(String),
+    /// It answers never.
+    Hang,
+    /// It resets the connection once it has read the event.
+    Reset,
+    /// It writes these bytes and ends.
+    Raw(Vec<u8>),
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// The headers, with names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body as it came.
+    pub body: String,
+    /// The event.
+    pub event: Value,
+}
+
+impl Heard {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+}
+
+type Script = Box<dyn Fn(&Value) -> Act + Send + Sync>;
+
+struct Shared {
+    script: Mutex<Arc<Script>>,
+    heard: Mutex<Vec<Heard>>,
+    more: Condvar,
+    ended: AtomicBool,
+    streams: Mutex<Vec<TcpStream>>,
+    closed: Mutex<usize>,
+}
+
+/// A backend over real sockets.
+pub struct Backend {
+    shared: Arc<Shared>,
+    pub address: SocketAddr,
+}
+
+impl Backend {
+    /// Begins to listen.
+    pub fn start(script: impl Fn(&Value) -> Act + Send + Sync + 'static) -> Self {
+        Self::start_at("127.0.0.1:0".parse().unwrap(), script)
+    }
+
+    /// The same at an address that one listened at before.
+    pub fn start_at(
+        address: SocketAddr,
+        script: impl Fn(&Value) -> Act + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        let address = listener.local_addr().unwrap();
+        let script: Script = Box::new(script);
+        let shared = Arc::new(Shared {
+            script: Mutex::new(Arc::new(script)),
+            heard: Mutex::default(),
+            more: Condvar::new(),
+            ended: AtomicBool::new(false),
+            streams: Mutex::default(),
+            closed: Mutex::default(),
+        });
+        let inside = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if inside.ended.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (inside, stream) = (Arc::clone(&inside), stream.unwrap());
+                inside.streams.lock().unwrap().push(stream.try_clone().unwrap());
+                std::thread::spawn(move || serve(&inside, stream));
+            }
+        });
+        Self { shared, address }
+    }
+
+    /// Does something else with events from now on.
+    pub fn script(&self, script: impl Fn(&Value) -> Act + Send + Sync + 'static) {
+        let script: Script = Box::new(script);
+        *self.shared.script.lock().unwrap() = Arc::new(script);
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/chat", self.address)
+    }
+
+    /// Everything so far.
+    pub fn heard(&self) -> Vec<Heard> {
+        self.shared.heard.lock().unwrap().clone()
+    }
+
+    /// The events of a name so far.
+    pub fn events(&self, name: &str) -> Vec<Value> {
+        let heard = self.heard().into_iter().map(|heard| heard.event);
+        heard.filter(|event| event["event"] == name).collect()
+    }
+
+    /// How many connections it has ended by itself, to the last byte.
+    pub fn closed(&self) -> usize {
+        *self.shared.closed.lock().unwrap()
+    }
+
+    /// Waits until so many events of a name have come.
+    #[track_caller]
+    pub fn wait_for(&self, name: &str, count: usize) -> Vec<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut heard = self.shared.heard.lock().unwrap();
+        loop {
+            let events: Vec<Value> =
+                heard.iter().map(|it| it.event.clone()).filter(|it| it["event"] == name).collect();
+            if events.len() >= count {
+                return events;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                drop(heard);
+                panic!("no {count} events {name:?} but {:?}", self.heard());
+            }
+            heard = self.shared.more.wait_timeout(heard, left).unwrap().0;
+        }
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::SeqCst);
+        for stream in self.shared.streams.lock().unwrap().drain(..) {
+            stream.shutdown(std::net::Shutdown::Both).ok();
+        }
+        // Whoever accepts wakes up, and the port is free.
+        TcpStream::connect(self.address).ok();
+    }
+}
+
+fn serve(shared: &Shared, stream: TcpStream) {
+    let mut reader = BufReader::new(stream);
+    while let Some(heard) = read(&mut reader) {
+        if shared.ended.load(Ordering::SeqCst) {
+            return;
+        }
+        let script = Arc::clone(&shared.script.lock().unwrap());
+        let event = heard.event.clone();
+        shared.heard.lock().unwrap().push(heard);
+        shared.more.notify_all();
+        let stream = reader.get_mut();
+        match script(&event) {
+            Act::Say(text) => answer(stream, 200, text),
+            Act::Answer(status, text) => answer(stream, status, &text),
+            Act::AnswerAndEnd(text) => {
+                answer(stream, 200, &text);
+                stream.shutdown(std::net::Shutdown::Both).ok();
+                *shared.closed.lock().unwrap() += 1;
+                return;
+            }
+            Act::Hang => {
+                // Until the other side gives up.
+                let mut rest = Vec::new();
+                stream.read_to_end(&mut rest).ok();
+                return;
+            }
+            Act::Reset => {
+                rustix::net::sockopt::set_socket_linger(&*stream, Some(Duration::ZERO)).unwrap();
+                return;
+            }
+            Act::Raw(bytes) => {
+                stream.write_all(&bytes).ok();
+                return;
+            }
+        }
+    }
+}
+
+fn answer(stream: &mut impl Write, status: u16, text: &str) {
+    let length = text.len();
+    let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all(&[head.as_bytes(), text.as_bytes()].concat()).ok();
+}
+
+fn read(reader: &mut BufReader<impl Read>) -> Option<Heard> {
+    let mut headers = Vec::new();
+    let mut line = String::new();
+    if reader.read_line(&mut line).ok()? == 0 {
+        return None;
+    }
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        headers.push((name.to_lowercase(), value.to_owned()));
+    }
+    let length = headers.iter().find(|(name, _)| name == "content-length")?.1.parse().ok()?;
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let body = String::from_utf8(body).unwrap();
+    let event = serde_json::from_str(&body).unwrap();
+    Some(Heard { headers, body, event })
+}
+
+/// A backend inside TLS that answers every event in the same way, each on a connection of its own.
+pub fn start_tls((certificate, key): (&str, &str), text: &'static str) -> u16 {
+    let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).map(Result::unwrap);
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain.collect(), key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut reader = BufReader::new(StreamOwned::new(connection, stream.unwrap()));
+            if read(&mut reader).is_some() {
+                answer(reader.get_mut(), 200, text);
+            }
+        }
+    });
+    port
+}

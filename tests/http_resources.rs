@@ -1,0 +1,600 @@
+//! HTTP resources: what a backend hears, what its answers do, and what happens when it fails.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    dead_code,
+    reason = "a test may stop at the first surprise"
+)]
+
+mod backend;
+mod harness;
+
+use std::time::Duration;
+
+use backend::{Act, Backend};
+use harness::{Folder, Open, Raw, Server, Setup, frames};
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+const SECRET: &str = "secret-of-the-chat-for-this-test-alone";
+
+const APPLICATIONS: &str = "anonymous: chat
+applications:
+  - key: chat
+    secret: secret-of-the-chat-for-this-test-alone
+    authorizeOpen: true
+    clientPublish: true
+  - key: shop
+    secret: secret-of-the-shop-for-this-test-alone
+    authorizeOpen: true
+    tenant: shop
+";
+
+fn setup(backend: &Backend, more: &str) -> Setup {
+    let ini = format!(
+        "[resource /chat]\nkind = http\nurl = {}\napplication = chat\n{more}",
+        backend.url()
+    );
+    Setup::new().workers(2).ini(&ini).auth(APPLICATIONS)
+}
+
+fn start(backend: &Backend, more: &str) -> Server {
+    setup(backend, more).start()
+}
+
+fn chat(server: &Server) -> Raw {
+    Open::at("/chat").upgrade(server.port)
+}
+
+/// Says nothing to anything.
+fn silent() -> Backend {
+    Backend::start(|_| Act::Say(""))
+}
+
+/// Answers each message with its own text.
+fn echo(event: &Value) -> Act {
+    match event["text"].as_str() {
+        Some(text) => Act::Answer(
+            200,
+            json!({ "command": "reply", "text": format!("re: {text}") }).to_string(),
+        ),
+        None => Act::Say(""),
+    }
+}
+
+#[test]
+fn a_backend_hears_the_life_of_a_connection_signed_and_in_order() {
+    let backend = silent();
+    let server = start(&backend, "");
+    let open = Open::at(&format!("/chat?key=chat&secret={SECRET}&x=y")).header("X-Thing", "1");
+    let mut client = open.upgrade(server.port);
+    client.text("h\u{e9}");
+    client.send(frames::binary([0, 255]));
+    client.send(frames::close(4001, "bye"));
+    client.expect_closed(4001);
+    backend.wait_for("close", 1);
+    let heard = backend.heard();
+    hears_of_one_client(&backend);
+    let names: Vec<&str> = heard.iter().map(|it| it.event["event"].as_str().unwrap()).collect();
+    assert_eq!(names, ["open", "message", "message", "close"]);
+    assert_eq!(heard[1].event["text"], "h\u{e9}");
+    assert_eq!(heard[2].event["binary"], "AP8=");
+    assert_eq!((&heard[3].event["code"], &heard[3].event["reason"]), (&json!(4001), &json!("bye")));
+}
+
+/// Each event says who and is signed.
+fn hears_of_one_client(backend: &Backend) {
+    for heard in &backend.heard() {
+        let event = &heard.event;
+        assert_eq!((&event["resource"], &event["path"]), (&json!("/chat"), &json!("/chat")));
+        assert_eq!(event["query"], "key=chat&x=y");
+        assert_eq!(event["headers"]["x-thing"], "1");
+        assert_eq!(event["uuid"], backend.heard()[0].event["uuid"]);
+        assert_eq!(event["uuid"].as_str().unwrap().len(), 101);
+        assert!(event["peer"].as_str().unwrap().starts_with("127.0.0.1:"));
+        assert!(!heard.body.contains(SECRET));
+        assert_eq!(heard.header("content-type"), "application/json");
+        assert_eq!(heard.header("x-tagcast-event"), event["event"]);
+        let signed = format!("{}.{}", heard.header("x-tagcast-timestamp"), heard.body);
+        assert_eq!(heard.header("x-tagcast-signature"), hmac(SECRET, &signed));
+    }
+}
+
+fn hmac(secret: &str, text: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(text.as_bytes());
+    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn an_open_that_is_accepted_has_its_tags_and_its_user_from_the_first_moment() {
+    let backend = Backend::start(|event| match event["event"].as_str().unwrap() {
+        "open" => Act::Say(
+            r#"[{"command":"accept","user":{"id":7},"tags":{"room":"1"}},
+                {"command":"reply","message":"welcome"},
+                {"command":"publish","to":{"tags":{"room":"1"}},"text":"somebody came"}]"#,
+        ),
+        _ => Act::Say(""),
+    });
+    let server = start(&backend, "");
+    let mut client = chat(&server);
+    client.expect_text("welcome");
+    client.expect_text("somebody came");
+    client.text("x");
+    let message = &backend.wait_for("message", 1)[0];
+    assert_eq!((&message["user"], &message["tags"]["room"]), (&json!({ "id": 7 }), &json!("1")));
+}
+
+#[test]
+fn an_open_that_is_refused_gets_403_with_the_reason_and_nobody_hears_of_it() {
+    let backend = Backend::start(|event| match event["query"].as_str().unwrap() {
+        "how=command" => Act::Say(r#"{"command":"refuse","reason":"the room is full"}"#),
+        "how=status" => Act::Answer(403, "no JSON".to_owned()),
+        _ => Act::Say(""),
+    });
+    let server = start(&backend, "");
+    for how in ["command", "status"] {
+        let mut client = Open::at(&format!("/chat?how={how}")).ask(server.port);
+        client.expect_refusal(403);
+    }
+    server.wait_for_output("the room is full");
+    let mut last = chat(&server);
+    last.send(frames::close(1000, ""));
+    last.expect_closed(1000);
+    assert_eq!(backend.wait_for("close", 1).len(), 1);
+    assert_eq!(backend.events("open").len(), 3);
+}
+
+#[test]
+fn with_refuse_after_upgrade_a_refusal_is_a_close_that_says_why() {
+    let backend =
+        Backend::start(|_| Act::Say(r#"{"command":"refuse","reason":"the room is full"}"#));
+    let ini = format!(
+        "refuse = afterUpgrade\n[resource /chat]\nkind = http\nurl = {}\napplication = chat",
+        backend.url()
+    );
+    let server = Setup::new().ini(&ini).auth(APPLICATIONS).start();
+    let frame = chat(&server).expect_close(1008);
+    assert_eq!(&frame.payload[2..], b"the room is full");
+}
+
+#[test]
+fn commands_reach_whom_they_name() {
+    let backend = Backend::start(|event| {
+        let Some(text) = event["text"].as_str() else { return Act::Say("") };
+        let to: Value = serde_json::from_str(text).unwrap_or_else(|_| json!(text));
+        Act::Answer(200, json!([{ "command": "publish", "to": to, "text": "hear" }]).to_string())
+    });
+    let server = start(&backend, "");
+    let (mut one, mut other) = server.upgrade_apart(&Open::at("/chat"), &Open::at("/chat"));
+    let mut page = server.open(&Open::web().ident("me"));
+    let packet = r#"{"opcode":"broadcast","message":"hear"}"#;
+    let one_packet = r#"{"opcode":"feedback","message":"hear"}"#;
+    one.text("all");
+    one.expect_text("hear");
+    other.expect_text("hear");
+    page.expect_text(packet);
+    one.text("resource");
+    one.expect_text("hear");
+    other.expect_text("hear");
+    one.text("others");
+    other.expect_text("hear");
+    page.expect_text(packet);
+    for to in [json!({ "uuid": page.uuid }), json!({ "ident": "me" })] {
+        one.text(to.to_string());
+        let frame = page.frame();
+        assert!([packet, one_packet].contains(&frame.as_text()), "{}", frame.shown());
+    }
+    one.expect_silence();
+    other.expect_silence();
+}
+
+#[test]
+fn tags_fyi_who_and_close_do_what_they_say() {
+    let backend = Backend::start(|event| {
+        match (event["event"].as_str(), event["text"].as_str()) {
+        (Some("message"), Some("tag")) => Act::Say(
+            r#"[{"command":"tag","set":{"nick":"anna","room":"1"}},{"command":"tag","remove":["room"]},
+                {"command":"who","tags":{"nick":"anna"},"tag":"nick"}]"#,
+        ),
+        (Some("message"), _) => {
+            Act::Say(r#"{"commands":[{"command":"close","code":4000,"reason":"enough"}]}"#)
+        }
+        (Some("who"), _) => Act::Answer(
+            200,
+            json!({ "command": "reply", "message": [event["clients"], event["values"], event["asked"]] })
+                .to_string(),
+        ),
+        _ => Act::Say(""),
+    }
+    });
+    let server = start(&backend, "");
+    let mut client = chat(&server);
+    client.text("tag");
+    let found = client.frame();
+    let found: Value = serde_json::from_str(found.as_text()).unwrap();
+    assert_eq!(found, json!([1, ["anna"], { "tags": { "nick": "anna" }, "tag": "nick" }]));
+    client.text("end");
+    let frame = client.expect_closed(4000);
+    assert_eq!(&frame.payload[2..], b"enough");
+    let close = &backend.wait_for("close", 1)[0];
+    assert_eq!((&close["code"], &close["reason"]), (&json!(4000), &json!("enough")));
+    assert_eq!(close["tags"]["nick"], "anna");
+    assert!(close["tags"].get("room").is_none());
+}
+
+#[test]
+fn a_thousand_events_of_one_connection_arrive_one_at_a_time_and_in_order() {
+    let backend = Backend::start(echo);
+    let server = start(&backend, "");
+    let mut client = chat(&server);
+    let all: Vec<u8> = (0..1000).flat_map(|n| frames::text(n.to_string())).collect();
+    let mut writer = client.writer();
+    let sender = std::thread::spawn(move || std::io::Write::write_all(&mut writer, &all).unwrap());
+    for number in 0..1000 {
+        client.expect_text(&format!("re: {number}"));
+    }
+    sender.join().unwrap();
+    let texts: Vec<_> = backend.events("message").iter().map(|it| it["text"].clone()).collect();
+    assert_eq!(texts, (0..1000).map(|n| json!(n.to_string())).collect::<Vec<_>>());
+}
+
+#[test]
+fn one_client_that_waits_for_its_backend_makes_nobody_else_wait() {
+    let backend = Backend::start(|event| match event["text"].as_str() {
+        Some("hang") => Act::Hang,
+        _ => echo(event),
+    });
+    let server = setup(&backend, "deadline = 30s").workers(1).start();
+    let (mut slow, mut quick) = (chat(&server), chat(&server));
+    slow.text("hang");
+    slow.text("behind it");
+    backend.wait_for("message", 1);
+    for number in 0..50 {
+        quick.text(number.to_string());
+        quick.expect_text(&format!("re: {number}"));
+    }
+    let texts: Vec<_> = backend.events("message").iter().map(|it| it["text"].clone()).collect();
+    assert!(!texts.contains(&json!("behind it")), "{texts:?}");
+}
+
+#[test]
+fn whoever_waits_for_its_backend_is_not_taken_for_silent() {
+    let backend = Backend::start(|event| match event["text"].as_str() {
+        Some("slow") => {
+            std::thread::sleep(Duration::from_millis(1500));
+            echo(event)
+        }
+        _ => echo(event),
+    });
+    let ini = format!(
+        "pingInterval = 200ms\n[resource /chat]\nkind = http\nurl = {}\napplication = chat",
+        backend.url()
+    );
+    let server = Setup::new().ini(&ini).auth(APPLICATIONS).start();
+    let mut client = chat(&server);
+    client.text("slow");
+    client.text("then");
+    let mut texts = Vec::new();
+    while texts.len() < 2 {
+        let frame = client.frame();
+        if frame.first == 0x81 {
+            texts.push(frame.as_text().to_owned());
+        } else {
+            assert_eq!(frame.first, 0x89, "{}", frame.shown());
+        }
+    }
+    assert_eq!(texts, ["re: slow", "re: then"]);
+}
+
+#[test]
+fn an_answer_with_one_wrong_command_does_nothing_and_is_told_once() {
+    let backend = Backend::start(|event| match event["text"].as_str() {
+        Some("right") => Act::Say(r#"{"command":"reply","text":"right"}"#),
+        Some("parse") => {
+            Act::Say(r#"[{"command":"reply","text":"no"},{"command":"reply","txt":"no"}]"#)
+        }
+        Some("carry") => Act::Say(
+            r#"[{"command":"reply","text":"no"},{"command":"publish","to":"all","text":"no"},{"command":"accept"}]"#,
+        ),
+        _ => Act::Say(""),
+    });
+    let server = start(&backend, "");
+    let mut client = chat(&server);
+    for text in ["carry", "parse", "carry"] {
+        client.text(text);
+    }
+    client.text("right");
+    for _ in 0..3 {
+        client.expect_text(r#"{"error":"try again later"}"#);
+    }
+    client.expect_text("right");
+    let line = server.wait_for_output("was not obeyed");
+    assert!(line.contains("event `open` only") && line.contains("/chat"), "{line}");
+    let lines = server.output().matches("was not obeyed").count();
+    assert!(lines <= 2, "{}", server.output());
+}
+
+#[test]
+fn faults_of_the_backend_are_told_to_the_client_and_the_event_is_not_repeated() {
+    let huge = || {
+        let mut answer = b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n".to_vec();
+        answer.resize(3_000_000, b' ');
+        answer
+    };
+    let backend = Backend::start(move |event| match event["text"].as_str() {
+        Some("reset") => Act::Reset,
+        Some("500") => Act::Answer(500, "{}".to_owned()),
+        Some("garbage") => Act::Raw(b"HELLO\r\n\r\n".to_vec()),
+        Some("html") => Act::Answer(200, "<html>".to_owned()),
+        Some("huge") => Act::Raw(huge()),
+        Some("short") => Act::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}".to_vec()),
+        Some("redirect") => Act::Answer(302, String::new()),
+        Some("hang") => Act::Hang,
+        _ => echo(event),
+    });
+    let ini = format!(
+        "maxMessage = 1M\n[resource /chat]\nkind = http\nurl = {}\napplication = chat\n\
+         deadline = 1s\nwhenDown = {{\"sorry\":1}}",
+        backend.url()
+    );
+    let server = Setup::new().ini(&ini).auth(APPLICATIONS).start();
+    let mut client = chat(&server);
+    let faults = ["reset", "500", "garbage", "html", "huge", "short", "redirect", "hang"];
+    for fault in faults {
+        client.text(fault);
+        client.expect_text(r#"{"sorry":1}"#);
+        client.text("well?");
+        client.expect_text("re: well?");
+    }
+    for fault in faults {
+        let count = backend.events("message").iter().filter(|it| it["text"] == fault).count();
+        assert_eq!(count, 1, "{fault}");
+    }
+    server.wait_for_output("an event was not handed over");
+}
+
+#[test]
+fn a_connection_that_was_kept_and_has_ended_costs_no_event() {
+    let backend = Backend::start(|event| {
+        let text = event["text"].as_str().unwrap_or_default();
+        Act::AnswerAndEnd(json!({ "command": "reply", "text": text }).to_string())
+    });
+    let server = start(&backend, "events = message");
+    let mut client = chat(&server);
+    for number in 0..200 {
+        client.text(number.to_string());
+        client.expect_text(&number.to_string());
+        harness::eventually("the end of the kept connection", || {
+            (backend.closed() > number).then_some(())
+        });
+    }
+    assert_eq!(backend.events("message").len(), 200);
+}
+
+#[test]
+fn a_backend_that_comes_back_within_the_deadline_gets_every_event_once() {
+    let backend = Backend::start(echo);
+    let server = start(&backend, "deadline = 20s");
+    let mut client = chat(&server);
+    client.text("one");
+    client.expect_text("re: one");
+    let address = backend.address;
+    drop(backend);
+    client.text("two");
+    client.send(frames::ping("listening"));
+    client.expect_pong(b"listening");
+    let again = Backend::start_at(address, echo);
+    client.expect_text("re: two");
+    let heard = again.heard();
+    assert_eq!(heard.len(), 1);
+    assert_eq!(heard[0].header("x-tagcast-event-id").len(), 36);
+}
+
+#[test]
+fn a_dead_backend_is_left_alone_and_asked_again_after_a_while() {
+    let backend = Backend::start(|_| Act::Answer(503, String::new()));
+    let server = setup(&backend, "events = message").workers(1).start();
+    let mut client = chat(&server);
+    for _ in 0..7 {
+        client.text("x");
+        client.expect_text(r#"{"error":"try again later"}"#);
+    }
+    server.wait_for_output("the backend is left alone");
+    assert_eq!(backend.events("message").len(), 5);
+    backend.script(echo);
+    harness::eventually("an answer of the backend", || {
+        client.text("y");
+        (client.frame().as_text() == "re: y").then_some(())
+    });
+    server.wait_for_output("the backend answers again");
+}
+
+#[test]
+fn who_opens_while_the_backend_is_down_is_refused_or_let_in_as_the_file_says() {
+    let backend = Backend::start(|_| Act::Answer(500, String::new()));
+    let server = start(&backend, "");
+    Open::at("/chat").ask(server.port).expect_refusal(503);
+    let server = start(&backend, "openWhenDown = accept");
+    let mut client = chat(&server);
+    client.text("x");
+    client.expect_text(r#"{"error":"try again later"}"#);
+}
+
+#[test]
+fn a_phpws_client_is_answered_in_its_dialect() {
+    let backend = Backend::start(|event| match event["event"].as_str() {
+        Some("message") => {
+            Act::Say(r#"[{"command":"fyi","text":"hi"},{"command":"reply","message":{"a":1}}]"#)
+        }
+        _ => Act::Say(""),
+    });
+    let server = start(&backend, "");
+    let mut client = Open::at("/chat").ident("me").ready(server.port);
+    let packet = r#"{"opcode":"echo","message":"x"}"#;
+    client.text(packet);
+    client.expect_next();
+    client.expect_text(r#"{"opcode":"feedback","message":{"a":1}}"#);
+    client.text(packet);
+    client.expect_text(r#"{"opcode":"next","fyi":"hi"}"#);
+    let message = &backend.wait_for("message", 1)[0];
+    assert_eq!((&message["text"], &message["ident"]), (&json!(packet), &json!("me")));
+}
+
+#[test]
+fn check_names_what_is_wrong_with_a_backend_by_line_and_key() {
+    let folder = Folder::new();
+    folder.write("auth.yml", APPLICATIONS);
+    for (lines, finding) in [
+        ("application = chat", "1: [resource /chat]: has no `url`"),
+        ("url = http://h/", "1: [resource /chat]: has no `application`"),
+        ("url = ftp://h/\napplication = chat", "3: url: is no address of a backend"),
+        ("url = http://token@h/\napplication = chat", "3: url: names a user"),
+        ("url = http://h/\napplication = shoop", "4: application: `shoop` is no application"),
+        ("url = http://h/\napplication = chat\nwhenDown = {", "5: whenDown: is no JSON"),
+        ("url = http://h/\napplication = chat\nevents = open, x", "5: events: is not known"),
+        ("url = http://h/\napplication = chat\ndeadline = 0", "5: deadline: is out of range"),
+        ("url = http://h/\napplication = chat\nevery = 1ms", "5: every: is out of range"),
+        ("url = http://h/\napplication = chat\nca = none.pem", "5: ca: cannot be read"),
+        ("url = http://h/\napplication = chat\ntimeout = 5s", "5: timeout: is no key of this"),
+        ("url = http://h/\nurl = http://i/\napplication = chat", "4: url: was given before"),
+    ] {
+        folder.write("websock.ini", &format!("[resource /chat]\nkind = http\n{lines}"));
+        let finished = harness::run_to_end(&folder, &["check", "-i", "websock.ini"]);
+        assert_eq!(finished.code, Some(78), "{lines}: {}", finished.text);
+        assert!(finished.text.contains(finding), "{lines}: {}", finished.text);
+        assert!(!finished.text.contains("token"), "{}", finished.text);
+    }
+    folder.write("websock.ini", "[resource /chat]\nkind = echo\nurl = http://h/");
+    let finished = harness::run_to_end(&folder, &["check", "-i", "websock.ini"]);
+    assert!(finished.text.contains("3: url: is no key of this resource"), "{}", finished.text);
+}
+
+#[test]
+fn a_backend_inside_tls_is_trusted_by_its_certificate_only() {
+    let folder = Folder::new();
+    harness::tls::certificate_in(&folder);
+    let pem = std::fs::read_to_string(folder.path("cert.pem")).unwrap();
+    let key = std::fs::read_to_string(folder.path("key.pem")).unwrap();
+    let port = backend::start_tls((&pem, &key), r#"{"command":"reply","text":"inside"}"#);
+    let ini = |more: &str| {
+        format!(
+            "[resource /chat]\nkind = http\nurl = https://localhost:{port}/chat\n\
+             application = chat\nevents = message\ndeadline = 1s\n{more}"
+        )
+    };
+    let ca = format!("ca = {}", folder.path("cert.pem").display());
+    let server = Setup::new().ini(&ini(&ca)).auth(APPLICATIONS).start();
+    let mut client = chat(&server);
+    client.text("x");
+    client.expect_text("inside");
+    let server = Setup::new().ini(&ini("")).auth(APPLICATIONS).start();
+    let mut client = chat(&server);
+    client.text("x");
+    client.expect_text(r#"{"error":"try again later"}"#);
+}
+
+#[test]
+fn a_client_of_another_space_is_not_let_in() {
+    let backend = silent();
+    let server = start(&backend, "");
+    Open::at("/chat?key=shop").ask(server.port).expect_refusal(401);
+    chat(&server).expect_silence();
+    assert_eq!(backend.events("open").len(), 1);
+}
+
+#[test]
+fn ticks_come_and_publish_without_a_client() {
+    let backend = Backend::start(|event| match event["event"].as_str() {
+        Some("tick") => Act::Say(
+            r#"[{"command":"publish","to":"resource","text":"tick"},{"command":"who","tag":"x"}]"#,
+        ),
+        _ => Act::Say(""),
+    });
+    let server = start(&backend, "every = 200ms");
+    let mut client = chat(&server);
+    client.expect_text("tick");
+    client.expect_text("tick");
+    let who = &backend.wait_for("who", 1)[0];
+    assert!(who.get("uuid").is_none());
+    assert!(who["clients"].is_u64());
+}
+
+#[test]
+fn the_death_of_the_broker_or_a_worker_ends_no_conversation_of_others() {
+    let backend = Backend::start(echo);
+    let server = start(&backend, "");
+    let (mut one, mut other) = server.upgrade_apart(&Open::at("/chat"), &Open::at("/chat"));
+    let holder = server.worker_of(&other);
+    server.kill_broker();
+    for number in 0..20 {
+        one.text(number.to_string());
+        one.expect_text(&format!("re: {number}"));
+    }
+    harness::processes::send_signal(holder, rustix::process::Signal::KILL);
+    other.wait_for_end();
+    one.text("still");
+    one.expect_text("re: still");
+    let mut again = chat(&server);
+    again.text("new");
+    again.expect_text("re: new");
+}
+
+#[test]
+fn an_orderly_end_waits_for_events_under_way() {
+    let backend = Backend::start(|event| {
+        if event["event"] == "close" {
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        Act::Say("")
+    });
+    let server = start(&backend, "");
+    let mut client = chat(&server);
+    client.expect_silence();
+    server.term();
+    client.expect_closed(1001);
+    assert!(server.wait_exit(harness::DEADLINE).success());
+    let close = &backend.wait_for("close", 1)[0];
+    assert_eq!(close["code"], 1001);
+    assert!(!server.output().contains("ended before backends"), "{}", server.output());
+}
+
+#[test]
+fn a_reload_changes_the_secret_and_keeps_who_is_connected() {
+    let backend = Backend::start(echo);
+    let server = start(&backend, "");
+    let mut client = chat(&server);
+    let auth = APPLICATIONS.replace(SECRET, "another-secret-of-the-chat-for-this-test");
+    server.folder.write("auth.yml", &auth);
+    assert_eq!(server.command(&["reload"]).code, Some(0));
+    client.text("x");
+    client.expect_text("re: x");
+    let heard = backend.heard().pop().unwrap();
+    let signed = format!("{}.{}", heard.header("x-tagcast-timestamp"), heard.body);
+    let expected = hmac("another-secret-of-the-chat-for-this-test", &signed);
+    assert_eq!(heard.header("x-tagcast-signature"), expected);
+}
+
+#[test]
+fn a_client_that_its_backend_let_in_and_that_went_before_is_closed_for_the_backend() {
+    let backend = Backend::start(|event| {
+        if event["event"] == "open" {
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        Act::Say("")
+    });
+    let ini = format!(
+        "maxClients = 1\n[resource /chat]\nkind = http\nurl = {}\napplication = chat",
+        backend.url()
+    );
+    let server = Setup::new().ini(&ini).auth(APPLICATIONS).start();
+    let _first = chat(&server);
+    Open::at("/chat").ask(server.port).expect_refusal(503);
+    let close = &backend.wait_for("close", 1)[0];
+    assert_eq!(close["code"], 1006);
+}
