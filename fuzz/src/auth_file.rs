@@ -68,8 +68,9 @@ fn are_right(applications: &Applications) {
             grant.tenant,
             one.tenant.as_deref().map_or_else(Tenant::shared, |name| Tenant(name.into()))
         );
-        let here = (&grant.tenant, grant.right);
-        assert_eq!(access.send(here, Some(&right)).as_ref(), Ok(&grant.tenant));
+        let here = (&grant.tenant, grant.right, grant.ground);
+        let permit = access.send(here, Some(&right)).expect("and publish");
+        assert_eq!(permit.tenant, grant.tenant);
         let wrong = show(format!("{}x", one.secret.expose()));
         assert!(access.send(here, Some(&wrong)).is_err());
         assert_eq!(access.open(Some(&wrong)).is_ok(), one.authorize_open);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::MessageCheck;
 use super::ground::{Ground, Shown};
 use crate::config::{Application, Applications, AuthorizeOpen};
 use crate::types::{Credentials, Tenant};
@@ -41,6 +42,7 @@ struct Entry {
     tenant: Tenant,
     opens: Opens,
     clients: Right,
+    check: Option<Box<MessageCheck>>,
 }
 
 /// What a client has to show to open a connection for an application.
@@ -65,6 +67,15 @@ pub struct Grant {
     pub right: Right,
     /// What it was granted for.
     pub ground: Ground,
+}
+
+/// That a message may be published.
+#[derive(Debug)]
+pub struct Permit<'a> {
+    /// In which space.
+    pub tenant: Tenant,
+    /// What it has to fit, if its application says so.
+    pub check: Option<&'a MessageCheck>,
 }
 
 /// Whether somebody may publish without proving anything with each message.
@@ -123,6 +134,7 @@ impl Access {
             authorize_open: true,
             client_publish: false,
             tenant: None,
+            schema: None,
         };
         let applications = Applications { list: vec![application], anonymous: Some(0) };
         Self::new(Some(&applications), AuthorizeOpen::Application)
@@ -151,23 +163,28 @@ impl Access {
         }
     }
 
-    /// Decides about a message of a connection; the space in which it is published is that of what
-    /// was shown with it, else that of the connection.
+    /// Decides about a message of a connection. The space in which it is published, and the schema
+    /// that it has to fit, are those of what was shown with it, else those of the connection.
     ///
     /// # Errors
     ///
     /// When what was shown is wrong, or nothing was shown and the connection may not publish.
     pub fn send(
         &self,
-        (tenant, right): (&Tenant, Right),
+        (tenant, right, ground): (&Tenant, Right, Ground),
         shown: Option<&Credentials<'_>>,
-    ) -> Result<Tenant, Denied> {
+    ) -> Result<Permit<'_>, Denied> {
         match (&self.rules, shown) {
             (Rules::Applications(known), Some(credentials)) => {
-                known.proven(credentials).map(|(_, it)| it.tenant.clone()).ok_or(Denied::Send)
+                let (_, entry) = known.proven(credentials).ok_or(Denied::Send)?;
+                Ok(Permit { tenant: entry.tenant.clone(), check: entry.check.as_deref() })
             }
-            (Rules::Everything, _) => Ok(tenant.clone()),
-            (_, None) if right == Right::Publish => Ok(tenant.clone()),
+            (Rules::Everything, _) => Ok(Permit { tenant: tenant.clone(), check: None }),
+            (_, None) if right == Right::Publish => {
+                let holder = self.holder(ground);
+                let check = holder.and_then(|(entry, _)| entry.check.as_deref());
+                Ok(Permit { tenant: tenant.clone(), check })
+            }
             (_, None) => Err(Denied::Send),
         }
     }
@@ -266,6 +283,7 @@ impl Entry {
             tenant: tenant.unwrap_or_else(Tenant::shared),
             opens: if application.authorize_open { Opens::WithKey } else { Opens::WithSecret },
             clients: if application.client_publish { Right::Publish } else { Right::Listen },
+            check: application.schema.as_ref().map(|it| Box::new(MessageCheck::new(it))),
         }
     }
 

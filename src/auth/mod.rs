@@ -3,7 +3,9 @@
 mod access;
 mod ground;
 pub mod php_session;
+mod schema;
 pub mod uuid;
 
-pub use access::{Access, Denied, Grant, Right};
+pub use access::{Access, Denied, Grant, Permit, Right};
 pub use ground::Ground;
+pub use schema::MessageCheck;

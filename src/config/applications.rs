@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Secret;
+use super::{MessageSchema, Secret};
 
 /// Who may use the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub struct Application {
     pub client_publish: bool,
     /// The space of its clients; applications without one share a space.
     pub tenant: Option<String>,
+    /// What every message that is published for it has to fit.
+    pub schema: Option<MessageSchema>,
 }
 
 impl Application {
@@ -39,6 +41,7 @@ impl Application {
             authorize_open: false,
             client_publish: false,
             tenant: None,
+            schema: None,
         }
     }
 }

@@ -9,7 +9,7 @@ mod nesting;
 mod tests;
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_yaml::Value;
 
@@ -17,7 +17,7 @@ use self::check::{Check, Severity, Violation};
 use self::locate::{Spot, line_of};
 use super::applications::Applications;
 use super::finding::{Fault, Finding, Place};
-use super::{Unread, read};
+use super::{MessageSchema, Unread, read};
 
 /// Findings of one file that are looked up and shown: each lookup reads the file once more, and more
 /// findings help nobody.
@@ -70,15 +70,57 @@ pub(super) fn load(path: &Path, wanted: Wanted) -> Read {
             return alone(what, &fault.right);
         }
     };
-    let mut read = check_text(path, &text);
+    let (mut read, schemas) = checked(path, &text);
+    take_schemas(&mut read, path, (&text, schemas));
     if let Some(finding) = writable_by_others(path) {
         read.warnings.push(finding);
     }
     read
 }
 
-/// Checks the text of a file.
+/// The files of schemas that a file names, also those that are not there.
+pub(super) fn schema_files(path: &Path) -> Vec<PathBuf> {
+    let text = read(path).unwrap_or_default();
+    let (_, schemas) = checked(path, &text);
+    schemas.iter().map(|(_, file)| beside(path, file)).collect()
+}
+
+/// A relative path starts at the folder of the file that names it.
+fn beside(path: &Path, file: &str) -> PathBuf {
+    path.parent().unwrap_or_else(|| Path::new("")).join(file)
+}
+
+/// Reads the schemas that the applications name.
+fn take_schemas(read: &mut Read, path: &Path, (text, schemas): (&str, Vec<(usize, String)>)) {
+    for (at, file) in schemas {
+        match MessageSchema::load(&beside(path, &file)) {
+            Ok(schema) => {
+                let list = read.applications.iter_mut().flat_map(|all| &mut all.list);
+                list.skip(at).take(1).for_each(|it| it.schema = Some(schema.clone()));
+            }
+            Err(fault) => {
+                let spot = Spot::Member(at, "schema".to_owned());
+                let line = line_of(text, &spot);
+                let place = line.map_or_else(
+                    || Place::File(path.to_owned()),
+                    |line| Place::Line(path.to_owned(), line),
+                );
+                read.findings.push(Finding::new(place, &spot.name(), fault));
+            }
+        }
+    }
+    if !read.findings.is_empty() {
+        read.applications = None;
+    }
+}
+
+/// Checks the text of a file, without the files that it names.
 pub(super) fn check_text(path: &Path, text: &str) -> Read {
+    checked(path, text).0
+}
+
+/// As [`check_text`], with the schemas that it names.
+fn checked(path: &Path, text: &str) -> (Read, Vec<(usize, String)>) {
     // The parser says the line behind the last one where the text ends too early.
     let last = text.lines().count().max(1);
     let place = |line: Option<usize>| match line {
@@ -88,7 +130,7 @@ pub(super) fn check_text(path: &Path, text: &str) -> Read {
     let broken = |line, why: &str, right: &str| {
         let what = format!("Invalid configuration provided in configuration file ! {why}");
         let finding = Finding::new(place(line), "", Fault::new(what.trim_end(), right));
-        Read { findings: vec![finding], ..Read::default() }
+        (Read { findings: vec![finding], ..Read::default() }, Vec::new())
     };
     if let Some(line) = nesting::too_deep(text) {
         return broken(
@@ -104,7 +146,7 @@ pub(super) fn check_text(path: &Path, text: &str) -> Read {
             return broken(line, &without_values(&error), "write it as in the shipped auth.yml");
         }
     };
-    let Check { applications, mut violations, .. } = check::check(text, &value);
+    let Check { applications, mut violations, schemas, .. } = check::check(text, &value);
     // Errors first: however many oddities there are, none may push an error out.
     violations.sort_by_key(|violation| violation.severity == Severity::Warning);
     let is_error = |violation: &&Violation| violation.severity == Severity::Error;
@@ -128,7 +170,7 @@ pub(super) fn check_text(path: &Path, text: &str) -> Read {
     if errors == 0 {
         read.applications = Some(applications);
     }
-    read
+    (read, schemas)
 }
 
 /// The column of the first application, counted from 0, where each stands on lines of its own.

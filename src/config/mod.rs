@@ -13,6 +13,7 @@ mod ini;
 mod keys;
 mod listen;
 mod reload;
+mod schema;
 mod secret;
 mod sections;
 mod settings;
@@ -29,7 +30,9 @@ pub use finding::{Finding, Findings, Place};
 pub use keys::{KEYS, Key};
 pub use listen::ListenAddress;
 pub use reload::{Change, Holds, Reload};
+pub use schema::MessageSchema;
 pub use secret::Secret;
+pub use sections::echo::{EchoHandshake, EchoSettings, Protocols};
 pub use sections::jsauth::{JsAuth, Truth};
 pub use sections::phpws::{PhpwsSettings, UuidForm};
 pub use sections::resource::{ResourceBinding, ResourceKind};
@@ -130,7 +133,9 @@ pub fn files(source: &Source) -> Vec<PathBuf> {
         let mut given = files.given(source);
         all.push(files.folder.join(".env"));
         let named = build::auth_path(&mut given, &files.folder);
-        all.extend(named.unwrap_or_else(|| Some(files.folder.join(AUTH_FILE))));
+        let named = named.unwrap_or_else(|| Some(files.folder.join(AUTH_FILE)));
+        all.extend(named.iter().flat_map(|path| auth_file::schema_files(path)));
+        all.extend(named);
         all.extend(build::tls_files(&mut given, &files.folder).into_iter().flatten());
     }
     all

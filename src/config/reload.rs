@@ -149,6 +149,7 @@ fn applications(
                     ("authorizeOpen", old.authorize_open != application.authorize_open),
                     ("clientPublish", old.client_publish != application.client_publish),
                     ("tenant", old.tenant != application.tenant),
+                    ("schema", old.schema != application.schema),
                 ])
             )),
             Some(_) => {}

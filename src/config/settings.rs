@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::sections::echo::EchoSettings;
 use super::sections::jsauth::JsAuth;
 use super::sections::phpws::PhpwsSettings;
 use super::sections::resource::ResourceBinding;
@@ -47,6 +48,8 @@ pub struct Config {
     pub jsauth: Option<JsAuth>,
     /// phpWebSocketServer's dialect.
     pub phpws: PhpwsSettings,
+    /// What is for who comes from PHP-WebSockets-Server.
+    pub echo: EchoSettings,
     /// Paths that the file binds.
     pub resources: Vec<ResourceBinding>,
 }
@@ -177,6 +180,8 @@ choices! {
         Phpws = "phpws",
         /// Gomoob's.
         Gomoob = "gomoob",
+        /// None: every message back to its sender.
+        Echo = "echo",
     }
     /// What becomes of a path that nothing is bound to.
     UnknownPath {

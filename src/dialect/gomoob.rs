@@ -72,7 +72,7 @@ fn place(text: &str, part: &str) -> Range<usize> {
 pub fn render(content: &Content, _: Cast) -> Cow<'_, [u8]> {
     match content.form {
         Form::Message => Cow::Borrowed(&content.payload),
-        Form::PhpwsPacket => Cow::Borrowed(message_of_packet(&content.payload)),
+        Form::PhpwsPacket => Cow::Borrowed(message_of(&content.payload)),
         Form::Text => Cow::Owned(plain::as_json(&content.payload)),
     }
 }
@@ -80,7 +80,9 @@ pub fn render(content: &Content, _: Cast) -> Cow<'_, [u8]> {
 /// What stands for the message of a packet that has none.
 const NO_MESSAGE: &[u8] = b"null";
 
-fn message_of_packet(packet: &[u8]) -> &[u8] {
+/// The JSON of the message of a packet of phpWebSocketServer; `null` when it has none.
+#[must_use]
+pub fn message_of(packet: &[u8]) -> &[u8] {
     /// Only the message: all other members are skipped.
     struct Packet<'a>(Option<&'a RawValue>);
 

@@ -202,6 +202,12 @@ fn client_type(head: &Head<'_>) -> ClientType {
     }
 }
 
+/// What may be repeated in an answer that stays below 1,024 bytes.
+fn short_word(text: &str) -> bool {
+    const BYTES_MAX: usize = 255;
+    (1..=BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 fn check(version: Option<&str>, spoken: Spoken) -> Result<(), Refusal> {
     match (version, spoken) {
         (Some("13"), _) | (Some("8"), Spoken::DraftsToo) => Ok(()),
@@ -222,10 +228,32 @@ impl<'a> Upgrade<'a> {
         check(self.version, spoken)
     }
 
+    /// The 101 as PHP-WebSockets-Server sent it, in its order and with its version.
+    #[must_use]
+    pub fn switching_protocols_of_2011(&self, protocol: Option<&str>) -> Vec<u8> {
+        let origin = self.origin.filter(|origin| short_word(origin));
+        let line = |name, value: &str| format!("Sec-WebSocket-{name}: {value}\r\n");
+        let mut answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\n\
+                          Connection: Upgrade\r\nSec-WebSocket-Version: 8\r\n"
+            .to_owned();
+        answer.extend(origin.map(|origin| line("Origin", origin)));
+        answer.extend(protocol.map(|protocol| line("Protocol", protocol)));
+        answer.push_str(&line("Accept", &self.accept));
+        answer.push_str("\r\n");
+        answer.into_bytes()
+    }
+
     /// The subprotocols that the client offers, the one it likes best first. A 101 may name one of
     /// them or none.
     pub fn protocols(&self) -> impl Iterator<Item = &'a str> {
         self.head.tokens("Sec-WebSocket-Protocol")
+    }
+
+    /// The same as one text, as it came. One that no 101 should hold is none.
+    #[must_use]
+    pub fn offered_as_it_came(&self) -> Option<&'a str> {
+        let offered = self.head.header("Sec-WebSocket-Protocol");
+        offered.filter(|text| short_word(text))
     }
 
     /// The addresses in `X-Forwarded-For`, in the order that proxies appended them; to be believed

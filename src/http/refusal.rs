@@ -77,6 +77,11 @@ impl Refusal {
     /// For a plain GET of a path that is served over WebSocket.
     pub const WEBSOCKET_ONLY: Self =
         Self::new(Status::BadRequest, "this path speaks WebSocket: send Upgrade: websocket");
+    /// For an unknown path, and subprotocols that name nothing either.
+    pub const UNKNOWN_PROTOCOL: Self = Self::new(
+        Status::BadRequest,
+        "there is nothing on this path, and none of the subprotocols is known here",
+    );
     /// For a head that did not come in time.
     pub const TOO_SLOW: Self = Self::new(Status::Timeout, "the request did not come in time");
 

@@ -1,5 +1,7 @@
 //! Gomoob's requests: a message for everyone who carries all its tags.
 
+use std::borrow::Cow;
+
 use super::{Handle, Resource};
 use crate::dialect::gomoob::{NoRequest, parse};
 use crate::session::{Message, Speech};
@@ -24,13 +26,12 @@ impl Resource for Gomoob {
                 return client.close(CloseReason { code: CloseCode::POLICY, text: why });
             }
         };
-        match client.authorise(request.credentials.as_ref()) {
-            Ok(tenant) => {
-                let address = Address::matching(request.query);
-                client.forward((tenant, address), (Form::Message, request.message));
-            }
-            Err(denied) => client.deny(denied.text()),
-        }
+        let json =
+            || Cow::Borrowed(text.as_bytes().get(request.message.clone()).unwrap_or_default());
+        let shown = request.credentials.as_ref();
+        let Some(tenant) = client.permitted(shown, json) else { return };
+        let address = Address::matching(request.query);
+        client.forward((tenant, address), (Form::Message, request.message));
     }
 }
 

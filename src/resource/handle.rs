@@ -1,11 +1,12 @@
 //! What a resource can see of a client, and have done for it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::auth::Denied;
+use crate::auth::{Denied, Permit};
 use crate::dialect::phpws;
 use crate::session::{Message, Rules, Session, Speech};
 use crate::types::{
@@ -284,11 +285,33 @@ impl<'c> Handle<'c> {
 
     /// Tells the client that it may not do what it asked for, as its dialect does that:
     /// phpWebSocketServer's pages get an error and stay, everyone else is closed with 1008.
-    pub fn deny(&mut self, why: &'static str) {
+    pub fn deny(&mut self, why: impl Into<Cow<'static, str>>) {
+        let text = why.into();
         match (self.session.speech, self.session.class) {
-            (Speech::Phpws, ClientClass::Web) => self.reply_text(phpws::error(why)),
-            _ => self.close(CloseReason::new(CloseCode::POLICY, why)),
+            (Speech::Phpws, ClientClass::Web) => self.reply_text(phpws::error(&text)),
+            _ => self.close(CloseReason { code: CloseCode::POLICY, text }),
         }
+    }
+
+    /// The space in which the client may publish a message, with what it shows in it; nothing when it
+    /// may not, or when the message does not fit its application's schema: then the client is told.
+    /// `message` is the JSON of the message, and asked for only where there is a schema.
+    pub fn permitted<'m>(
+        &mut self,
+        shown: Option<&Credentials<'_>>,
+        message: impl FnOnce() -> Cow<'m, [u8]>,
+    ) -> Option<Tenant> {
+        let Permit { tenant, check } = match self.authorise(shown) {
+            Ok(permit) => permit,
+            Err(denied) => {
+                self.deny(denied.text());
+                return None;
+            }
+        };
+        let misfit = check.and_then(|check| check.check(&message()).err());
+        let Some(misfit) = misfit else { return Some(tenant) };
+        self.deny(misfit);
+        None
     }
 
     /// Asks the auth manager whether the client may publish, with what it shows in its message.
@@ -296,8 +319,9 @@ impl<'c> Handle<'c> {
     /// # Errors
     ///
     /// When it may not.
-    pub fn authorise(&self, shown: Option<&Credentials<'_>>) -> Result<Tenant, Denied> {
-        self.rules.access.send((&self.session.tenant, self.session.right), shown)
+    pub fn authorise(&self, shown: Option<&Credentials<'_>>) -> Result<Permit<'c>, Denied> {
+        let Session { tenant, right, ground, .. } = self.session;
+        self.rules.access.send((tenant, *right, *ground), shown)
     }
 
     pub(super) fn reply_as_it_came(&mut self, message: Message<'_>) {

@@ -19,12 +19,12 @@ use crate::types::{CloseReason, Tag, TagQuery};
 
 pub use broadcast::{Broadcast, RESOURCE_TAG};
 pub use desk::Desk;
-pub use echo::Echo;
+pub use echo::{Echo, Nameless, Silent};
 pub use gomoob::Gomoob;
 pub use handle::{Effect, Effects, Handle, NotPublished, Payload};
 pub use opening::Opening;
 pub use own::Resources;
-pub use paths::{Asked, Binding, Choice, Kind, Paths, ResourceId, Target, Unknown};
+pub use paths::{Asked, Binding, Choice, Kind, Offers, Paths, ResourceId, Target, Unknown};
 pub use phpws::Phpws;
 
 /// What is done with the connections of a path.

@@ -13,6 +13,10 @@ pub enum Kind {
     Gomoob,
     /// Every message back to its sender.
     Echo,
+    /// No answer to anything.
+    Silent,
+    /// The end of the connection at its first message: its subprotocol names nothing.
+    Nameless,
 }
 
 /// The place of a resource in the list of a worker; the built-in ones come first.
@@ -41,13 +45,16 @@ impl ResourceId {
 
 impl Kind {
     /// All of them, in the order of the list.
-    pub const ALL: [Self; 3] = [Self::Phpws, Self::Gomoob, Self::Echo];
+    pub const ALL: [Self; 5] =
+        [Self::Phpws, Self::Gomoob, Self::Echo, Self::Silent, Self::Nameless];
 
     const fn id(self) -> ResourceId {
         match self {
             Self::Phpws => ResourceId(0),
             Self::Gomoob => ResourceId(1),
             Self::Echo => ResourceId(2),
+            Self::Silent => ResourceId(3),
+            Self::Nameless => ResourceId(4),
         }
     }
 
@@ -100,6 +107,17 @@ pub struct Target<'t, 'a> {
     pub asked: Asked,
     /// The subprotocols that it offers, with commas, the one it likes best first.
     pub protocols: &'t [&'a str],
+    /// The same as it came, for who takes it for one name.
+    pub offered: Option<&'a str>,
+}
+
+/// What becomes of the subprotocols that a client offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offers {
+    /// The first known one is agreed.
+    Negotiated,
+    /// They are one name, which is given back as it came, known or not: PHP-WebSockets-Server's way.
+    OneName,
 }
 
 /// Who serves a connection.
@@ -122,6 +140,7 @@ pub struct Paths {
     bound: HashMap<Box<str>, Binding>,
     default: Kind,
     unknown: Unknown,
+    offers: Offers,
 }
 
 /// The paths that phpWebSocketServer registers beside `/`.
@@ -131,7 +150,13 @@ impl Paths {
     /// No bindings: `default` serves `/`, phpWebSocketServer's paths are as it has them.
     #[must_use]
     pub fn new(default: Kind, unknown: Unknown) -> Self {
-        Self { bound: HashMap::new(), default, unknown }
+        Self { bound: HashMap::new(), default, unknown, offers: Offers::Negotiated }
+    }
+
+    /// Takes subprotocols another way.
+    #[must_use]
+    pub fn taking(self, offers: Offers) -> Self {
+        Self { offers, ..self }
     }
 
     /// Binds a path or a name, also one that was bound before.
@@ -161,6 +186,11 @@ impl Paths {
 
     /// The first subprotocol that is known, else the name in the query.
     fn named<'a>(&self, target: &Target<'_, 'a>) -> Option<Choice<'a>> {
+        if let (Offers::OneName, Some(offered)) = (self.offers, target.offered) {
+            let known = self.by_name(offered).map(|binding| bound(*binding, target.asked));
+            let choice = known.unwrap_or_else(|| Kind::Nameless.choice());
+            return Some(Choice { protocol: Some(offered), ..choice });
+        }
         for protocol in target.protocols.iter().copied() {
             if let Some(binding) = self.by_name(protocol) {
                 return Some(Choice { protocol: Some(protocol), ..bound(*binding, target.asked) });
@@ -208,7 +238,7 @@ mod tests {
     use super::*;
 
     fn target(path: &str, asked: Asked) -> Target<'_, 'static> {
-        Target { path, query: "", asked, protocols: &[] }
+        Target { path, query: "", asked, protocols: &[], offered: None }
     }
 
     fn chosen(paths: &Paths, path: &str, asked: Asked) -> Result<Kind, Unknown> {
@@ -263,7 +293,7 @@ mod tests {
         paths.bind("/bound", Binding::Kind(Kind::Phpws));
         let of = |path, query, protocols: &[&'static str]| {
             let asked = Asked::Nothing;
-            let choice = paths.choose(&Target { path, query, asked, protocols });
+            let choice = paths.choose(&Target { path, query, asked, protocols, offered: None });
             choice.ok().map(|choice| (choice.resource, choice.protocol))
         };
         let (foo, bar) = (Kind::Echo.id(), Kind::Gomoob.id());
@@ -274,5 +304,21 @@ mod tests {
         assert_eq!(of("/any", "/bound", &[]), None);
         assert_eq!(of("/bound", "Foo", &["Foo"]), Some((Kind::Phpws.id(), None)));
         assert_eq!(of("/", "", &["zip"]), Some((Kind::Phpws.id(), None)));
+    }
+
+    #[test]
+    fn as_one_name_what_is_offered_is_given_back_whole() {
+        let mut paths = Paths::new(Kind::Phpws, Unknown::Phpws).taking(Offers::OneName);
+        paths.bind("Foo", Binding::Kind(Kind::Echo));
+        let of = |path, offered: Option<&'static str>| {
+            let (protocols, query, asked) = (["Foo"].as_slice(), "", Asked::Nothing);
+            let choice = paths.choose(&Target { path, query, asked, protocols, offered });
+            choice.map(|choice| (choice.resource, choice.protocol)).ok()
+        };
+        assert_eq!(of("/any", Some("Foo")), Some((Kind::Echo.id(), Some("Foo"))));
+        for unknown in ["Foo, Bar", "Nope"] {
+            assert_eq!(of("/any", Some(unknown)), Some((Kind::Nameless.id(), Some(unknown))));
+            assert_eq!(of("/web", Some(unknown)), Some((Kind::Phpws.id(), None)));
+        }
     }
 }

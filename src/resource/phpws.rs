@@ -1,6 +1,9 @@
 //! phpWebSocketServer's packets: broadcast, feedback, echo, quit.
 
+use std::borrow::Cow;
+
 use super::{Handle, Resource};
+use crate::dialect::gomoob::message_of;
 use crate::dialect::phpws::{Command, Discretion, Packet, parse, without_credentials};
 use crate::session::{Message, Speech};
 use crate::types::{Address, CloseCode, CloseReason, Form, Ident};
@@ -40,10 +43,8 @@ impl Resource for Phpws {
 
 /// Publishes a packet, if it is allowed and addresses somebody.
 fn publish(client: &mut Handle<'_>, packet: &Packet<'_>, text: &str, address: Option<Address>) {
-    let tenant = match client.authorise(packet.credentials.as_ref()) {
-        Ok(tenant) => tenant,
-        Err(denied) => return client.deny(denied.text()),
-    };
+    let message = || Cow::Borrowed(message_of(text.as_bytes()));
+    let Some(tenant) = client.permitted(packet.credentials.as_ref(), message) else { return };
     let Some(address) = address else { return };
     match packet.discretion {
         Discretion::AsItCame => {

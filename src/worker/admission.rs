@@ -57,7 +57,8 @@ impl Hub {
         let query = upgrade.query.unwrap_or_default();
         let asked = asked(upgrade, query);
         let protocols: SmallVec<[&str; 4]> = upgrade.protocols().collect();
-        let target = Target { path: upgrade.path, query, asked, protocols: &protocols };
+        let offered = upgrade.offered_as_it_came();
+        let target = Target { path: upgrade.path, query, asked, protocols: &protocols, offered };
         let choice = settings.paths.choose(&target).map(|choice| {
             let said = self.services.get(choice.resource).map(Resource::speech);
             (choice.speech.or(said).unwrap_or(Speech::Echo), choice)
@@ -76,7 +77,13 @@ impl Hub {
             .access
             .open(credentials(query).as_ref())
             .map_err(|denied| refuse(Status::Unauthorized, denied.text()))?;
-        let (speech, choice) = choice.map_err(|unknown| unknown_path(upgrade.class(), unknown))?;
+        let (speech, choice) = choice.map_err(|unknown| match (unknown, asked) {
+            // Who offers subprotocols is no client of phpWebSocketServer, which shows the 101.
+            (Unknown::Phpws, Asked::Nothing) if !protocols.is_empty() => {
+                TurnedAway::Refused(Refusal::UNKNOWN_PROTOCOL)
+            }
+            _ => unknown_path(upgrade.class(), unknown),
+        })?;
         let class = class(upgrade, speech);
         if let Some(gate) = &settings.session_gate {
             let admitted = gate.admit(upgrade, (class, grant.ground));

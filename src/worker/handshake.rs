@@ -13,6 +13,7 @@ use super::hub::Hub;
 use super::outbox::Kind;
 use super::pace::Pace;
 use super::settings::Page;
+use crate::config::EchoHandshake;
 use crate::dialect::phpws;
 use crate::http::{self, Refusal, Request, Status, Upgrade, Wanted};
 use crate::link::message::Full;
@@ -134,7 +135,13 @@ impl Hub {
             protocol: protocol.map(str::to_owned),
         };
         let asked = (!resource.is_built_in()).then(|| Box::new(asked()));
-        let joining = Joining { session, answer: answer(protocol), asked, early, until };
+        let answer = match (self.settings.echo_handshake, speech) {
+            (EchoHandshake::Legacy, Speech::Echo | Speech::Plain) => {
+                upgrade.switching_protocols_of_2011(protocol).into()
+            }
+            _ => answer(protocol),
+        };
+        let joining = Joining { session, answer, asked, early, until };
         connection.phase = Phase::Joining(Box::new(joining));
         Ok(())
     }

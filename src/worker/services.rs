@@ -7,7 +7,8 @@ use tracing::error;
 
 use crate::config::{Config, ResourceBinding, ResourceKind};
 use crate::resource::{
-    Binding, Broadcast, Echo, Gomoob, Kind, Paths, Phpws, Resource, ResourceId, Resources,
+    Binding, Broadcast, Echo, Gomoob, Kind, Nameless, Paths, Phpws, Resource, ResourceId,
+    Resources, Silent,
 };
 
 /// The resources of a worker: the built-in ones in the order of `Kind::ALL`, then those of the
@@ -22,7 +23,13 @@ pub(super) struct Services {
 
 impl Services {
     pub(super) fn new(own: &Resources) -> Self {
-        let built_in: [Box<dyn Resource>; 3] = [Box::new(Phpws), Box::new(Gomoob), Box::new(Echo)];
+        let built_in: [Box<dyn Resource>; 5] = [
+            Box::new(Phpws),
+            Box::new(Gomoob),
+            Box::new(Echo),
+            Box::new(Silent),
+            Box::new(Nameless),
+        ];
         let all = built_in.into_iter().chain(own.make()).collect();
         Self { all, own: own.clone(), made: Vec::new() }
     }
@@ -35,9 +42,14 @@ impl Services {
         self.all.get_mut(id.place())
     }
 
-    /// Binds what the program brings, then what the file says, which wins. Connections keep what they
+    /// Binds the names of `[echo]`, then what the program brings, then what the file says, which wins. Connections keep what they
     /// are served by, also when nothing is bound to it any more.
     pub(super) fn bind(&mut self, config: &Config, paths: &mut Paths) {
+        for name in &config.echo.applications {
+            let is_silent = config.echo.bar_silent && name == "Bar";
+            let kind = if is_silent { Kind::Silent } else { Kind::Echo };
+            paths.bind(name, Binding::Kind(kind));
+        }
         for (place, path) in self.own.paths().enumerate() {
             paths.bind(path, Binding::Beyond(ResourceId::beyond(place)));
         }

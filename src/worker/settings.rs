@@ -10,9 +10,9 @@ use super::session_cookie::SessionGate;
 use super::tls::acceptor;
 use crate::auth::Access;
 use crate::auth::uuid::{Signer, UuidForm};
-use crate::config::{self, Config, DialectName, Refuse, UnknownPath};
+use crate::config::{self, Config, DialectName, EchoHandshake, Protocols, Refuse, UnknownPath};
 use crate::http::Origins;
-use crate::resource::{Kind, Paths, Unknown};
+use crate::resource::{Kind, Offers, Paths, Unknown};
 use crate::session::Rules;
 use crate::types::{ClientClass, IpRange};
 use crate::websocket::{LoneContinuation, MessageLimits};
@@ -37,6 +37,8 @@ pub(super) struct Settings {
     pub(super) allowed_ip: Vec<IpRange>,
     pub(super) trusted_proxies: Vec<IpRange>,
     pub(super) refuse: Refuse,
+    /// How handshakes are answered for resources without a language of their own.
+    pub(super) echo_handshake: EchoHandshake,
     /// Whether pages need a session of PHP, and which.
     pub(super) session_gate: Option<SessionGate>,
     /// For sockets that speak TLS: how, and how long the handshake may take.
@@ -102,6 +104,7 @@ impl Settings {
             allowed_ip: config.admission.allowed_ip.clone(),
             trusted_proxies: config.admission.trusted_proxies.clone(),
             refuse: config.refuse,
+            echo_handshake: config.echo.handshake,
             session_gate: config.jsauth.as_ref().map(SessionGate::new),
             tls: match &config.tls {
                 Some(tls) => Some((acceptor(tls)?, tls.handshake_timeout)),
@@ -116,6 +119,7 @@ fn paths(config: &Config) -> Paths {
     let default = match config.default_dialect {
         DialectName::Phpws => Kind::Phpws,
         DialectName::Gomoob => Kind::Gomoob,
+        DialectName::Echo => Kind::Echo,
     };
     let unknown = match config.unknown_path {
         UnknownPath::Phpws => Unknown::Phpws,
@@ -123,5 +127,9 @@ fn paths(config: &Config) -> Paths {
         UnknownPath::Echo => Unknown::Served(Kind::Echo),
         UnknownPath::Gomoob => Unknown::Served(Kind::Gomoob),
     };
-    Paths::new(default, unknown)
+    let offers = match config.echo.protocols {
+        Protocols::Negotiated => Offers::Negotiated,
+        Protocols::Legacy => Offers::OneName,
+    };
+    Paths::new(default, unknown).taking(offers)
 }

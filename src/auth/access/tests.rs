@@ -1,7 +1,7 @@
 //! Tests of who may open, who may publish, and what is left of a grant.
 
 use super::*;
-use crate::config::Secret;
+use crate::config::{MessageSchema, Secret};
 
 fn application(key: &str, (open, publish): (bool, bool), tenant: Option<&str>) -> Application {
     Application {
@@ -10,6 +10,7 @@ fn application(key: &str, (open, publish): (bool, bool), tenant: Option<&str>) -
         authorize_open: open,
         client_publish: publish,
         tenant: tenant.map(str::to_owned),
+        schema: None,
     }
 }
 
@@ -38,13 +39,22 @@ fn open(access: &Access, shown: Option<&Credentials<'_>>) -> Result<(Tenant, Rig
     access.open(shown).map(|grant| (grant.tenant, grant.right))
 }
 
+/// The space in which a message is published.
+fn space(
+    access: &Access,
+    (tenant, right): (&Tenant, Right),
+    shown: Option<&Credentials<'_>>,
+) -> Result<Tenant, Denied> {
+    access.send((tenant, right, Ground::NOTHING), shown).map(|permit| permit.tenant)
+}
+
 #[test]
 fn without_applications_everything_is_allowed() {
     let access = Access::new(None, AuthorizeOpen::Application);
     let granted = access.open(None).unwrap();
     assert_eq!(granted, Grant::everything());
     assert_eq!(
-        access.send((&granted.tenant, granted.right), Some(&shown("x", None))),
+        space(&access, (&granted.tenant, granted.right), Some(&shown("x", None))),
         Ok(Tenant::shared())
     );
 }
@@ -88,11 +98,11 @@ fn a_message_is_published_in_the_space_of_what_proves_it() {
     let (shared, c) = (Tenant::shared(), Tenant(Arc::from("c")));
     let (listener, publisher) = ((&shared, Right::Listen), (&c, Right::Publish));
     let proof = shown("closed", Some("closed's"));
-    assert_eq!(access.send(listener, Some(&proof)), Ok(Tenant(Arc::from("b"))));
-    assert_eq!(access.send(publisher, None), Ok(Tenant(Arc::from("c"))));
-    assert_eq!(access.send(listener, None), Err(Denied::Send));
+    assert_eq!(space(&access, listener, Some(&proof)), Ok(Tenant(Arc::from("b"))));
+    assert_eq!(space(&access, publisher, None), Ok(Tenant(Arc::from("c"))));
+    assert_eq!(space(&access, listener, None), Err(Denied::Send));
     for wrong in [shown("closed", None), shown("closed", Some("x")), shown("x", Some("x"))] {
-        assert_eq!(access.send(publisher, Some(&wrong)), Err(Denied::Send));
+        assert_eq!(space(&access, publisher, Some(&wrong)), Err(Denied::Send));
     }
 }
 
@@ -157,4 +167,24 @@ fn nothing_printed_shows_a_secret() {
     let printed = format!("{:?}", access(Some(0), AuthorizeOpen::All));
     assert!(!printed.contains("'s"), "{printed}");
     assert!(!format!("{:?}", shown("k", Some("hidden"))).contains("hidden"));
+}
+
+#[test]
+fn a_message_has_to_fit_the_schema_of_what_it_is_published_by() {
+    let mut list = applications(Some(2)).list;
+    list[1].schema = Some(MessageSchema::new(r#"{"type":"string"}"#));
+    list[2].schema = Some(MessageSchema::new(r#"{"type":"number"}"#));
+    let applications = Applications { list, anonymous: Some(2) };
+    let access = Access::new(Some(&applications), AuthorizeOpen::Application);
+    let of = |shown: Option<&Credentials<'_>>, with: Option<&Credentials<'_>>| {
+        let grant = access.open(shown).unwrap();
+        let permit = access.send((&grant.tenant, grant.right, grant.ground), with).unwrap();
+        permit.check.map(|check| check.check(b"5").is_ok())
+    };
+    let (closed, open) = (shown("closed", Some("closed's")), shown("open", Some("open's")));
+    assert_eq!(of(None, None), Some(true), "as the anonymous application");
+    assert_eq!(of(Some(&shown("chat", None)), None), Some(true), "by its key");
+    assert_eq!(of(Some(&closed), None), Some(false), "by its secret");
+    assert_eq!(of(Some(&shown("chat", None)), Some(&closed)), Some(false), "by what is shown");
+    assert_eq!(of(Some(&closed), Some(&open)), None, "by one that has none");
 }

@@ -12,7 +12,7 @@ use crate::config::finding::{Fault, visible};
 /// Bytes of a key, and of a tenant's name: they are keys of tables.
 const NAME_BYTES_MAX: usize = 255;
 /// The members that an application may have.
-const MEMBERS: [&str; 5] = ["key", "secret", "authorizeOpen", "clientPublish", "tenant"];
+const MEMBERS: [&str; 6] = ["key", "secret", "authorizeOpen", "clientPublish", "tenant", "schema"];
 
 /// What a file comes to.
 pub(super) struct Check<'t> {
@@ -20,6 +20,8 @@ pub(super) struct Check<'t> {
     /// Complete only when no violation is an error.
     pub(super) applications: Applications,
     pub(super) violations: Vec<Violation>,
+    /// The files of schemas as they are named, each with the place of its application.
+    pub(super) schemas: Vec<(usize, String)>,
 }
 
 /// Something that is wrong, or odd.
@@ -51,7 +53,7 @@ impl Check<'_> {
 /// Checks a parsed file, in the order in which it is written.
 pub(super) fn check<'t>(text: &'t str, file: &Value) -> Check<'t> {
     let applications = Applications::default();
-    let mut check = Check { text, applications, violations: Vec::new() };
+    let mut check = Check { text, applications, violations: Vec::new(), schemas: Vec::new() };
     let Value::Mapping(top) = file else {
         let what = "Invalid configuration provided in configuration file !";
         check.error(Spot::File, what, "begin with `applications:`");
@@ -104,7 +106,10 @@ impl Check<'_> {
             authorize_open: self.switch((at, "authorizeOpen"), members, Needed::Yes),
             client_publish: self.switch((at, "clientPublish"), members, Needed::No),
             tenant: self.text((at, "tenant"), members, Needed::No),
+            schema: None,
         };
+        let schema = self.text((at, "schema"), members, Needed::No);
+        self.schemas.extend(schema.map(|file| (at, file)));
         self.applications.list.push(application);
     }
 

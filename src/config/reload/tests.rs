@@ -20,6 +20,7 @@ fn application(key: &str, secret: &str) -> Application {
         authorize_open: true,
         client_publish: false,
         tenant: None,
+        schema: None,
     }
 }
 

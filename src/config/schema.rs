@@ -1,0 +1,126 @@
+//! The JSON Schema that an application's messages have to fit: read and tried once, by the supervisor.
+
+mod refs;
+
+use std::path::Path;
+
+use jsonschema::{PatternOptions, ValidationError, Validator};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::finding::{Fault, visible};
+use super::{Unread, read};
+
+/// A JSON Schema as text. It travels to the workers, which compile it once for each configuration.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageSchema(String);
+
+/// What a compiled regular expression may take.
+const PATTERN_BYTES_MAX: usize = 1024 * 1024;
+/// How much of what a schema's author wrote a finding repeats.
+const SHOWN_CHARS_MAX: usize = 200;
+
+const RIGHT: &str = "write a JSON Schema that stands for itself, in one file";
+
+impl MessageSchema {
+    /// Reads a file of 1 MiB at the most, and compiles it.
+    pub(super) fn load(path: &Path) -> Result<Self, Fault> {
+        let text = read(path).map_err(|unread| match unread {
+            Unread::Absent => {
+                let what =
+                    format!("the file `{}` does not exist", visible(&path.to_string_lossy()));
+                Fault::new(
+                    what,
+                    "name one that exists; a relative path starts at this file's folder",
+                )
+            }
+            unread => about(path, &format!("cannot be used: {}", unread.fault().what)),
+        })?;
+        let schema = Self(text);
+        schema.compile().map(|_| ()).map_err(|wrong| about(path, &wrong))?;
+        Ok(schema)
+    }
+
+    /// What checks messages. Nothing is fetched from anywhere for it: what it refers to has to stand
+    /// in it. Regular expressions take a time that grows with the text and no faster.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, and where.
+    pub fn compile(&self) -> Result<Validator, String> {
+        let schema: Value =
+            serde_json::from_str(&self.0).map_err(|error| format!("is no JSON: {error}"))?;
+        refs::check(&schema)?;
+        let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES_MAX);
+        let options = jsonschema::options().offline().with_pattern_options(patterns);
+        options.build(&schema).map_err(|error| shown(&error))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// Without the text, which may be long.
+impl std::fmt::Debug for MessageSchema {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MessageSchema({} bytes)", self.0.len())
+    }
+}
+
+fn about(path: &Path, wrong: &str) -> Fault {
+    Fault::new(format!("the schema `{}` {wrong}", visible(&path.to_string_lossy())), RIGHT)
+}
+
+fn shown(error: &ValidationError<'_>) -> String {
+    let place = error.instance_path().as_str();
+    let place = if place.is_empty() { "its top" } else { place };
+    let text: String = error.to_string().chars().take(SHOWN_CHARS_MAX).collect();
+    format!("is wrong at {place}: {text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(schema: &str) -> String {
+        MessageSchema::new(schema).compile().err().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        for (schema, expected) in [
+            ("{", "is no JSON"),
+            ("5", "is wrong at its top: 5 is not of types"),
+            (r#"{"type":"nubmer"}"#, "is wrong at /type: \"nubmer\""),
+            (r#"{"properties":{"a":{"minimum":"x"}}}"#, "is wrong at /properties/a/minimum: \"x\""),
+            (r#"{"$schema":"https://a.example/own"}"#, "Unknown meta-schema"),
+            (r#"{"pattern":"(a)\\1"}"#, "is wrong at /pattern"),
+            (r#"{"pattern":"(?=a)"}"#, "is wrong at /pattern"),
+            (r#"{"pattern":"((a{100}){100}){100}"}"#, "is wrong at /pattern"),
+            (r#"{"$ref":"https://a.example/x"}"#, "stands in the same file"),
+        ] {
+            assert!(wrong(schema).contains(expected), "{schema}: {}", wrong(schema));
+        }
+        for right in [r#"{"type":"object","properties":{"price":{"type":"number"}}}"#, "false"] {
+            assert_eq!(wrong(right), "");
+        }
+    }
+
+    #[test]
+    fn a_file_is_bounded_and_named() {
+        let folder = std::env::temp_dir().join(format!("tagcast-schema-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("a.json");
+        let load = || MessageSchema::load(&file).unwrap_err();
+        assert!(load().what.contains("a.json` does not exist"), "{}", load().what);
+        std::fs::write(&file, " ".repeat(1024 * 1024 + 1)).unwrap();
+        assert!(load().what.contains("larger than 1 MiB"), "{}", load().what);
+        std::fs::write(&file, "{\"type\":5}").unwrap();
+        assert!(load().what.contains("a.json` is wrong at /type"), "{}", load().what);
+        std::fs::write(&file, "{}").unwrap();
+        assert!(MessageSchema::load(&file).is_ok());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
