@@ -63,6 +63,9 @@ pub const KEYS: &[Key] = &[
     key("", "defaultDialect", "phpws", "word").reloadable(),
     key("", "unknownPath", "phpws", "word").reloadable(),
     key("", "page", "on", "switch").reloadable(),
+    key("", "legacy", "off", "switch").reloadable(),
+    key("", "legacyForm", "draft", "word").reloadable(),
+    key("", "rawClients", "off", "switch").reloadable(),
     key("phpws", "uuid", "signed", "word"),
     key("phpws", "readyGap", "20ms", "duration").reloadable(),
     key("phpws", "frameGap", "5ms", "duration").reloadable(),
@@ -77,6 +80,7 @@ pub const KEYS: &[Key] = &[
     key("jsauth", "cookieName", "PHPSESSID", "name").reloadable(),
     key("jsauth", "key", "none", "name").reloadable(),
     key("jsauth", "truth", "php", "word").reloadable(),
+    key("phpws", "rawMessages", "json", "word").reloadable(),
 ];
 
 /// Variables that begin like keys and are none.

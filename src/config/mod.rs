@@ -34,6 +34,7 @@ pub use schema::MessageSchema;
 pub use secret::Secret;
 pub use sections::echo::{EchoHandshake, EchoSettings, Protocols};
 pub use sections::jsauth::{JsAuth, Truth};
+pub use sections::legacy::{LegacyForm, LegacySettings, RawMessages};
 pub use sections::phpws::{PhpwsSettings, UuidForm};
 pub use sections::resource::{ResourceBinding, ResourceKind};
 pub use settings::{

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sections::echo::EchoSettings;
 use super::sections::jsauth::JsAuth;
+use super::sections::legacy::LegacySettings;
 use super::sections::phpws::PhpwsSettings;
 use super::sections::resource::ResourceBinding;
 use super::value::{self, choices};
@@ -50,6 +51,8 @@ pub struct Config {
     pub phpws: PhpwsSettings,
     /// What is for who comes from PHP-WebSockets-Server.
     pub echo: EchoSettings,
+    /// Protocols that are older than RFC 6455.
+    pub legacy: LegacySettings,
     /// Paths that the file binds.
     pub resources: Vec<ResourceBinding>,
 }

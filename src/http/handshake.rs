@@ -4,7 +4,8 @@ use tungstenite::handshake::derive_accept_key;
 
 use crate::types::ClientClass;
 
-use super::{Head, Refusal, Status, Version};
+use super::response::switching_protocols;
+use super::{Head, Hixie, Refusal, Status, Version};
 
 const HTTP_10: Refusal = Refusal::bad("a WebSocket begins with HTTP/1.1");
 const NO_HOST: Refusal = Refusal::bad("the header Host is missing");
@@ -70,8 +71,21 @@ pub struct Upgrade<'a> {
     pub ident: Option<&'a str>,
     /// The header `User-Agent`.
     pub user_agent: Option<&'a str>,
+    /// What is spoken once the handshake is answered.
+    pub wire: Wire,
     /// All headers, for what only some dialects look at.
     pub head: &'a Head<'a>,
+}
+
+/// What a connection speaks behind its handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// Frames of RFC 6455.
+    Rfc6455,
+    /// Frames of the drafts 75 and 76, which only browsers have spoken.
+    Hixie(Hixie),
+    /// JSON without frames; there is no answer to the handshake.
+    Raw,
 }
 
 /// Which versions of WebSocket a dialect speaks.
@@ -136,7 +150,7 @@ fn upgrade<'a>(head: &'a Head<'a>) -> Result<Upgrade<'a>, Refusal> {
     if !is_key(key.as_bytes()) {
         return Err(BAD_KEY);
     }
-    let origin = only(head, "Origin", TWO_ORIGINS)?.filter(|origin| !origin.is_empty());
+    let origin = origin(head)?;
     let version = only(head, "Sec-WebSocket-Version", TWO_VERSIONS)?;
     if head.method() != "GET" {
         check(version, Spoken::Rfc6455)?;
@@ -144,22 +158,51 @@ fn upgrade<'a>(head: &'a Head<'a>) -> Result<Upgrade<'a>, Refusal> {
     }
     // Drafts before the RFC have it under this name.
     let origin = origin.or_else(|| head.header("Sec-WebSocket-Origin"));
+    let accept = derive_accept_key(key.as_bytes());
+    Ok(Upgrade { accept, origin, version, ..common(head, (host, Wire::Rfc6455))? })
+}
+
+fn origin<'a>(head: &Head<'a>) -> Result<Option<&'a str>, Refusal> {
+    Ok(only(head, "Origin", TWO_ORIGINS)?.filter(|origin| !origin.is_empty()))
+}
+
+/// What all handshakes have.
+fn common<'a>(head: &'a Head<'a>, (host, wire): (&'a str, Wire)) -> Result<Upgrade<'a>, Refusal> {
     Ok(Upgrade {
         path: path(head)?,
         query: head.query(),
-        accept: derive_accept_key(key.as_bytes()),
+        accept: String::new(),
         host,
-        origin,
-        version,
+        origin: None,
+        version: None,
         client_type: client_type(head),
         ident: head.header("Ident"),
         user_agent: head.header("User-Agent"),
+        wire,
         head,
     })
 }
 
+/// The handshake of a draft without a version.
+pub(super) fn older<'a>(head: &'a Head<'a>, hixie: Hixie) -> Result<Upgrade<'a>, Refusal> {
+    if head.method() != "GET" {
+        return Err(BAD_METHOD);
+    }
+    let host = host(head)?.ok_or(NO_HOST)?;
+    Ok(Upgrade { origin: origin(head)?, ..common(head, (host, Wire::Hixie(hixie)))? })
+}
+
+/// What a raw client asks for with the head that [`raw_greeting`](super::raw_greeting) made.
+///
+/// # Errors
+///
+/// 400 when it names no path.
+pub fn raw_upgrade<'a>(head: &'a Head<'a>) -> Result<Upgrade<'a>, Refusal> {
+    common(head, ("", Wire::Raw))
+}
+
 /// RFC 9112 §3.2: exactly one in HTTP/1.1, at most one in HTTP/1.0.
-fn host<'a>(head: &Head<'a>) -> Result<Option<&'a str>, Refusal> {
+pub(super) fn host<'a>(head: &Head<'a>) -> Result<Option<&'a str>, Refusal> {
     let host = only(head, "Host", TWO_HOSTS)?.filter(|host| !host.is_empty());
     if host.is_none() && head.version() == Version::Http11 {
         return Err(NO_HOST);
@@ -225,7 +268,20 @@ impl<'a> Upgrade<'a> {
     /// 426 (RFC 6455 §4.4), or 400 where Gomoob's clients expect that, with the versions; 400 where
     /// there is none.
     pub fn check_version(&self, spoken: Spoken) -> Result<(), Refusal> {
-        check(self.version, spoken)
+        match self.wire {
+            Wire::Rfc6455 => check(self.version, spoken),
+            Wire::Hixie(_) | Wire::Raw => Ok(()),
+        }
+    }
+
+    /// The answer that completes the handshake; a protocol must be one of those offered.
+    #[must_use]
+    pub fn answer(&self, protocol: Option<&str>) -> Vec<u8> {
+        match &self.wire {
+            Wire::Rfc6455 => switching_protocols(&self.accept, protocol),
+            Wire::Hixie(hixie) => hixie.switching_protocols(self.origin, protocol),
+            Wire::Raw => Vec::new(),
+        }
     }
 
     /// The 101 as PHP-WebSockets-Server sent it, in its order and with its version.
@@ -246,7 +302,10 @@ impl<'a> Upgrade<'a> {
     /// The subprotocols that the client offers, the one it likes best first. A 101 may name one of
     /// them or none.
     pub fn protocols(&self) -> impl Iterator<Item = &'a str> {
-        self.head.tokens("Sec-WebSocket-Protocol")
+        self.head.tokens(match &self.wire {
+            Wire::Hixie(hixie) => hixie.protocol_header(),
+            Wire::Rfc6455 | Wire::Raw => "Sec-WebSocket-Protocol",
+        })
     }
 
     /// The same as one text, as it came. One that no 101 should hold is none.
@@ -266,6 +325,10 @@ impl<'a> Upgrade<'a> {
     /// oldest scripts send neither `Client-Type` nor `User-Agent` and open `/php`.
     #[must_use]
     pub fn class(&self) -> ClientClass {
+        if let Wire::Hixie(_) = self.wire {
+            // Browsers of that time name no `User-Agent`.
+            return ClientClass::Web;
+        }
         let is_old_script = self.user_agent.is_none() && self.path == "/php";
         if self.client_type == ClientType::Php || is_old_script {
             ClientClass::Php

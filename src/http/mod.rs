@@ -7,17 +7,23 @@
 mod forwarded;
 mod handshake;
 mod head;
+mod hixie;
+mod mend;
 mod origin;
 mod query;
+mod raw;
 mod refusal;
 mod response;
 mod scan;
 
 pub use forwarded::effective_address;
-pub use handshake::{ClientType, Request, Spoken, Upgrade, Wanted, decide};
+pub use handshake::{ClientType, Request, Spoken, Upgrade, Wanted, Wire, decide, raw_upgrade};
 pub use head::{Head, Version, parse};
+pub use hixie::{Hixie, HixieAnswer, KEY3_BYTES, bytes_behind, hixie};
+pub use mend::{Mended, mend};
 pub use origin::{Origins, is_same_origin};
 pub use query::{has_parameter, parameter};
+pub use raw::{RAW_GREETING, RawGreeting, raw_greeting};
 pub use refusal::{Refusal, Status};
 pub use response::{Content, page_response, switching_protocols};
 pub use scan::HeadScanner;

@@ -56,6 +56,10 @@ pub const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// How long a half-received frame may stay half (slow POST defence).
 pub const HALF_FRAME_WAIT: Duration = Duration::from_secs(30);
 
+/// The pause that ends a message of a raw client which nothing else ends: longer than one write takes
+/// over loopback, and what phpWebSocketServer's clients do not notice.
+pub const RAW_PAUSE: Duration = Duration::from_millis(20);
+
 /// Publications that a worker holds until the broker has acknowledged them (rule L4).
 pub const WINDOW_PUBLICATIONS: u64 = 4096;
 /// Bytes of them; one publication is always admitted.

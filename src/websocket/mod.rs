@@ -4,14 +4,22 @@
 //! owns memory only while a message is incomplete; the functions of [`write`] append frames.
 
 mod assembly;
+mod foreign;
 mod header;
+mod hixie;
 mod mask;
 mod opcode;
+mod raw;
 mod reader;
 mod violation;
 pub mod write;
 
+pub use foreign::{Foreign, Reader};
 pub use header::{LoneContinuation, MessageLimits, Peer};
+pub use hixie::{HixieForm, HixieReader};
 pub use opcode::{Fin, Opcode};
+pub use raw::{RawEnd, RawReader};
 pub use reader::{Event, FrameReader};
 pub use violation::Violation;
+
+use reader::take;

@@ -254,7 +254,7 @@ impl Frame {
 }
 
 /// Cuts the first `length` bytes off, or all when there are fewer.
-fn take<'i>(input: &mut &'i mut [u8], length: usize) -> &'i mut [u8] {
+pub(super) fn take<'i>(input: &mut &'i mut [u8], length: usize) -> &'i mut [u8] {
     let all = mem::take(input);
     let (taken, rest) = all.split_at_mut(length.min(all.len()));
     *input = rest;

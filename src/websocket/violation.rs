@@ -43,6 +43,8 @@ pub enum Violation {
     BadCloseCode(u16),
     /// A Close with one byte: half a code (§5.5.1).
     BadCloseLength,
+    /// A frame of the drafts 75 and 76 that is neither text nor the end.
+    UnknownLead(u8),
 }
 
 impl Violation {
@@ -64,6 +66,9 @@ impl Violation {
         let fixed = match self {
             Self::ReservedOpcode(bits) => return format!("reserved opcode {bits}").into(),
             Self::TooBig { max } => return format!("message above {max} bytes, maxMessage").into(),
+            Self::UnknownLead(lead) => {
+                return format!("frames do not begin with {lead:02x}").into();
+            }
             Self::BadCloseCode(code) => return format!("close code {code} is not allowed").into(),
             Self::Unmasked => "frame of a client without a mask",
             Self::Masked => "frame of a server with a mask",

@@ -11,7 +11,7 @@ use crate::auth::Grant;
 use crate::config::Refuse;
 use crate::dialect::{phpws, tags};
 use crate::http::{
-    ClientType, Refusal, Spoken, Status, Upgrade, effective_address, has_parameter, parameter,
+    ClientType, Refusal, Spoken, Status, Upgrade, Wire, effective_address, has_parameter, parameter,
 };
 use crate::resource::{Asked, Choice, Resource, ResourceId, Target, Unknown};
 use crate::session::Speech;
@@ -89,6 +89,9 @@ impl Hub {
             let admitted = gate.admit(upgrade, (class, grant.ground));
             admitted.map_err(|why| refuse(Status::Unauthorized, why))?;
         }
+        if upgrade.wire == Wire::Raw && speech != Speech::Phpws {
+            return Err(unknown_path(class, Unknown::Phpws));
+        }
         let tags = match has_parameter(query, "tags") {
             true => tags::of_opening(&parameter(query, "tags").unwrap_or_default())
                 .map_err(|why| closed(class, why))?,
@@ -119,7 +122,11 @@ impl Settings {
 
     /// Where scripts may come from: by default the machine itself, that is loopback, and the very
     /// address that they connected to, since only the machine has that one.
-    fn php_may_come_from(&self, ip: IpAddr, local: impl FnOnce() -> Option<IpAddr>) -> bool {
+    pub(super) fn php_may_come_from(
+        &self,
+        ip: IpAddr,
+        local: impl FnOnce() -> Option<IpAddr>,
+    ) -> bool {
         if !self.allowed_ip.is_empty() {
             return self.allowed_ip.iter().any(|range| range.contains(ip));
         }
@@ -133,6 +140,9 @@ impl Settings {
     fn sign(&self, upgrade: &Upgrade<'_>, class: ClientClass, asked: Asked) -> Sign {
         let has_ident = upgrade.ident.is_some_and(|ident| !ident.is_empty());
         match class {
+            // Both would take a ping for something else, or know none.
+            _ if upgrade.wire == Wire::Raw => Sign::Pause,
+            _ if upgrade.wire != Wire::Rfc6455 => Sign::Kernel,
             ClientClass::Php if has_ident && !self.php_keepalive.is_zero() => Sign::KeepAlive,
             ClientClass::Php => Sign::Kernel,
             ClientClass::Web if asked == Asked::GomoobPhp => Sign::Kernel,

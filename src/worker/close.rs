@@ -26,8 +26,7 @@ impl Hub {
             return;
         }
         let waits = connection.outbox.as_ref().is_some_and(|outbox| !outbox.is_empty());
-        let is_simple = connection.pace.is_none() && connection.tls.is_none();
-        if is_simple && !waits && kind != Kind::Close {
+        if connection.is_plain() && !waits && kind != Kind::Close {
             return self.write_directly(slot, connection, bytes);
         }
         if !self.push(connection, Part::of(bytes, kind)) {
@@ -55,6 +54,13 @@ impl Hub {
     /// that crosses the limit is still taken.
     #[must_use]
     pub(super) fn push(&mut self, connection: &mut Connection, part: Part) -> bool {
+        let part = match connection.reader.foreign() {
+            None => part,
+            Some(foreign) => match part.reframed(foreign) {
+                Some(part) => part,
+                None => return true,
+            },
+        };
         self.note_growth(part.bytes());
         let outbox = connection.outbox(self.now);
         if outbox.bytes() > self.settings.outbox_bytes_max && part.kind() != Kind::Close {

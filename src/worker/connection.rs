@@ -13,7 +13,7 @@ use crate::http::HeadScanner;
 use crate::resource::ResourceId;
 use crate::session::{Heartbeat, Quota, Session};
 use crate::types::{ClientUuid, CloseCode, CloseReason};
-use crate::websocket::FrameReader;
+use crate::websocket::Reader;
 
 /// Everything about a connection but its descriptor, which stands in the dense array of the
 /// fan-out.
@@ -24,7 +24,7 @@ pub(super) struct Connection {
     pub(super) phase: Phase,
     /// Who serves it, once that is known.
     pub(super) resource: ResourceId,
-    pub(super) reader: FrameReader,
+    pub(super) reader: Reader,
     /// Present while the socket is full, and always for a client that is paced.
     pub(super) outbox: Option<Box<Outbox>>,
     pub(super) pace: Option<Box<Pace>>,
@@ -115,6 +115,8 @@ pub(super) enum Sign {
     Ping,
     /// It would take a ping for an answer: its kernel has to acknowledge what it is sent.
     Kernel,
+    /// As [`Sign::Kernel`], and a pause in what it says ends a message.
+    Pause,
     /// It is pinged when nothing was said for `phpKeepalive`, so that it does not give up itself.
     KeepAlive,
 }
@@ -144,7 +146,7 @@ impl Connection {
             wake_at: Moment::NEVER,
             phase: Phase::Head(Box::new(heading)),
             resource: ResourceId::default(),
-            reader: FrameReader::default(),
+            reader: Reader::default(),
             outbox: None,
             pace: None,
             tls: None,
@@ -166,6 +168,11 @@ impl Connection {
             Phase::Open(session) => Some(session.uuid),
             _ => None,
         }
+    }
+
+    /// Whether frames reach it as they are made: nothing paces, encrypts or rewrites them.
+    pub(super) fn is_plain(&self) -> bool {
+        self.pace.is_none() && self.tls.is_none() && self.reader.foreign().is_none()
     }
 
     pub(super) fn is_open(&self) -> bool {

@@ -82,7 +82,7 @@ impl Hub {
             let waits = connection.outbox.as_ref().map_or(0, |outbox| outbox.waiting());
             self.books.missed += count - (waits - waited);
             self.throw_out(slot, &mut connection);
-        } else if connection.pace.is_some() || (connection.tls.is_some() && !connection.is_full) {
+        } else if connection.pace.is_some() || (!connection.is_full && !connection.is_plain()) {
             self.flush(slot, &mut connection);
         }
         self.put_back(slot, connection);

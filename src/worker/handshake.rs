@@ -10,6 +10,7 @@ use super::admission::{Admitted, TurnedAway};
 use super::clock::Moment;
 use super::connection::{Asked, Connection, FULL, Joining, NO_BROKER, Phase, Sign};
 use super::hub::Hub;
+use super::legacy::Words;
 use super::outbox::Kind;
 use super::pace::Pace;
 use super::settings::Page;
@@ -20,6 +21,7 @@ use crate::link::message::Full;
 use crate::page;
 use crate::resource::Opening;
 use crate::session::{Session, Speech};
+use crate::types::limits::RAW_PAUSE;
 use crate::types::{Client, ClientClass, CloseReason, Ident, Slot};
 use crate::websocket::write;
 
@@ -40,16 +42,25 @@ impl Hub {
     pub(super) fn on_head(&mut self, slot: Slot, connection: &mut Connection, input: &[u8]) {
         let Phase::Head(heading) = &mut connection.phase else { return };
         heading.bytes.extend_from_slice(input);
+        if self.on_first_words(slot, connection) == Words::Done {
+            return;
+        }
+        let Phase::Head(heading) = &mut connection.phase else { return };
+        let scanner = heading.scanner;
         let length = match heading.scanner.scan(&heading.bytes) {
+            Ok(Some(length)) if self.settings.legacy.waits_behind(heading, length) => {
+                heading.scanner = scanner;
+                return;
+            }
             Ok(Some(length)) => length,
             Ok(None) => return,
             Err(refusal) => return self.refuse(slot, connection, &refusal),
         };
         let mut bytes = std::mem::take(&mut heading.bytes);
         let (peer, until) = (heading.peer, heading.until);
-        let early = bytes.split_off(length);
+        let mut early = bytes.split_off(length);
         let answered = http::parse(&bytes).and_then(|head| {
-            match http::decide(&head)? {
+            match self.decide(connection, &head, &mut early)? {
                 Request::Page { path, wanted } => {
                     self.serve_page(slot, connection, path, wanted)?;
                 }
@@ -68,6 +79,9 @@ impl Hub {
     /// Answers a request that becomes no WebSocket, and ends.
     pub(super) fn refuse(&mut self, slot: Slot, connection: &mut Connection, refusal: &Refusal) {
         info!(connection = connection.serial, status = refusal.status.line(), reason = %refusal.why, "refused");
+        if connection.reader.is_raw() {
+            return self.refuse_raw(slot, connection, refusal);
+        }
         self.answer_and_end(slot, connection, refusal.response().into());
     }
 
@@ -99,7 +113,7 @@ impl Hub {
         upgrade: &Upgrade<'_>,
         Arrived { head, early, peer, until }: Arrived<'_>,
     ) -> Result<(), Refusal> {
-        let answer = |protocol| Bytes::from(http::switching_protocols(&upgrade.accept, protocol));
+        let answer = |protocol| Bytes::from(upgrade.answer(protocol));
         let admitted = match self.admit_upgrade(upgrade, (peer.ip(), slot)) {
             Ok(admitted) => admitted,
             Err(TurnedAway::Refused(refusal)) => return Err(refusal),
@@ -136,7 +150,9 @@ impl Hub {
         };
         let asked = (!resource.is_built_in()).then(|| Box::new(asked()));
         let answer = match (self.settings.echo_handshake, speech) {
-            (EchoHandshake::Legacy, Speech::Echo | Speech::Plain) => {
+            (EchoHandshake::Legacy, Speech::Echo | Speech::Plain)
+                if upgrade.wire == http::Wire::Rfc6455 =>
+            {
                 upgrade.switching_protocols_of_2011(protocol).into()
             }
             _ => answer(protocol),
@@ -202,6 +218,8 @@ impl Hub {
             Sign::KeepAlive if !self.settings.php_keepalive.is_zero() => {
                 self.now.after(self.settings.php_keepalive)
             }
+            // There may be the beginning of a message.
+            Sign::Pause => self.now.after(RAW_PAUSE),
             Sign::Ping | Sign::KeepAlive | Sign::Kernel => Moment::NEVER,
         }
     }
@@ -215,7 +233,7 @@ impl Hub {
         greeting: Option<&str>,
     ) {
         let frame = greeting.map(|text| write::text_frame(text.as_bytes()));
-        if connection.pace.is_some() {
+        if connection.pace.is_some() || connection.reader.foreign().is_some() {
             self.write(slot, connection, answer, Kind::Head);
             if let Some(frame) = frame {
                 self.write(slot, connection, frame, Kind::Step);
@@ -229,7 +247,7 @@ impl Hub {
 
     /// Completes a handshake only to say why it ends: browsers hide an HTTP error from the page,
     /// and PHP clients print it.
-    fn turn_away(
+    pub(super) fn turn_away(
         &mut self,
         slot: Slot,
         connection: &mut Connection,

@@ -13,6 +13,7 @@ pub mod fanout;
 mod farewell;
 mod handshake;
 mod hub;
+mod legacy;
 mod orders;
 pub mod outbox;
 mod pace;

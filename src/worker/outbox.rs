@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 
 use super::clock::Moment;
 use super::tls::Tls;
+use crate::websocket::Foreign;
 
 /// Parts that one write takes.
 const PARTS_MAX: usize = 64;
@@ -57,6 +58,16 @@ impl Part {
     #[must_use]
     pub fn deliveries(bytes: Bytes, count: u32) -> Self {
         Self { bytes, kind: Kind::Frames, deliveries: count }
+    }
+
+    /// The same in the form of an older protocol; none when that has no word for it.
+    pub(super) fn reframed(mut self, foreign: &Foreign) -> Option<Self> {
+        if self.kind != Kind::Head {
+            self.bytes = foreign.reframed(&self.bytes);
+        }
+        let says_something =
+            !self.bytes.is_empty() || self.deliveries > 0 || self.kind == Kind::Close;
+        says_something.then_some(self)
     }
 
     pub(super) fn kind(&self) -> Kind {

@@ -9,7 +9,7 @@ use tracing::{debug, info};
 
 use super::clock::Moment;
 use super::close::BROKEN;
-use super::connection::{CONTROL_FLOOD, Connection, Kept, Phase, Stash};
+use super::connection::{CONTROL_FLOOD, Connection, Kept, Phase, Sign, Stash};
 use super::hub::Hub;
 use super::outbox::{Kind, Sent};
 use super::service::{Own, Rest};
@@ -17,7 +17,7 @@ use super::tls::{FirstWords, TOO_OLD};
 use crate::http::{Refusal, Status};
 use crate::resource::ResourceId;
 use crate::session::{Acknowledge, Message, Session, Then};
-use crate::types::limits::{CONTROL_FRAMES_PER_SECOND, SEND_BYTES_MAX};
+use crate::types::limits::{CONTROL_FRAMES_PER_SECOND, RAW_PAUSE, SEND_BYTES_MAX};
 use crate::types::{CloseCode, CloseReason, Slot};
 use crate::websocket::{Event, Violation, write};
 
@@ -177,6 +177,22 @@ impl Hub {
         } else {
             Moment::NEVER
         };
+        if connection.sign == Sign::Pause {
+            connection.next_beat = match connection.reader.is_mid_frame() {
+                true => self.now.after(RAW_PAUSE),
+                false => Moment::NEVER,
+            };
+        }
+    }
+
+    /// A raw client has said nothing for a moment: what it has said is a message.
+    pub(super) fn on_pause(&mut self, slot: Slot, connection: &mut Connection) {
+        connection.next_beat = Moment::NEVER;
+        // Where nothing is read now, nothing is over.
+        if connection.watched.reads && connection.reader.is_mid_frame() {
+            connection.reader.pause();
+            self.on_bytes(slot, connection, &mut []);
+        }
     }
 
     fn step(
@@ -186,8 +202,16 @@ impl Hub {
         input: &mut &mut [u8],
         replies: &mut BytesMut,
     ) -> Step {
-        let Connection { reader, phase, resource, pace, control_frames, half_frame_since, .. } =
-            connection;
+        let Connection {
+            reader,
+            phase,
+            resource,
+            pace,
+            control_frames,
+            half_frame_since,
+            sign,
+            ..
+        } = connection;
         let Phase::Open(session) = phase else { return Step::Stop };
         let event = match reader.next(input, &self.settings.messages(session.class)) {
             Ok(Some(event)) => {
@@ -222,7 +246,10 @@ impl Hub {
             Event::Text(text) => Message::Text(text),
             Event::Binary(bytes) => Message::Binary(bytes),
         };
-        if let Some(pace) = pace {
+        // A raw client may say more with one write than it waits for answers to.
+        if let Some(pace) = pace
+            && *sign != Sign::Pause
+        {
             pace.heard();
         }
         if !self.relay.uplink.has_room(session.weight(message)) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 
 use super::session_cookie::SessionGate;
+use super::legacy::Legacy;
 use super::tls::acceptor;
 use crate::auth::Access;
 use crate::auth::uuid::{Signer, UuidForm};
@@ -41,6 +42,7 @@ pub(super) struct Settings {
     pub(super) echo_handshake: EchoHandshake,
     /// Whether pages need a session of PHP, and which.
     pub(super) session_gate: Option<SessionGate>,
+    pub(super) legacy: Legacy,
     /// For sockets that speak TLS: how, and how long the handshake may take.
     pub(super) tls: Option<(Arc<ServerConfig>, Duration)>,
 }
@@ -106,6 +108,7 @@ impl Settings {
             refuse: config.refuse,
             echo_handshake: config.echo.handshake,
             session_gate: config.jsauth.as_ref().map(SessionGate::new),
+            legacy: Legacy::of(&config.legacy),
             tls: match &config.tls {
                 Some(tls) => Some((acceptor(tls)?, tls.handshake_timeout)),
                 None => None,

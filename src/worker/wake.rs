@@ -144,8 +144,10 @@ impl Hub {
     }
 
     fn beat(&mut self, slot: Slot, connection: &mut Connection) {
-        if connection.sign == Sign::KeepAlive {
-            return self.keep_alive(slot, connection);
+        match connection.sign {
+            Sign::KeepAlive => return self.keep_alive(slot, connection),
+            Sign::Pause => return self.on_pause(slot, connection),
+            Sign::Ping | Sign::Kernel => {}
         }
         connection.next_beat = self.now.after(self.settings.ping_every);
         if connection.stash.is_some() {
@@ -186,9 +188,7 @@ impl Connection {
         let Phase::Open(session) = &self.phase else { return Lane::Closed };
         match session.speech.dialect() {
             None => Lane::Closed,
-            Some(dialect) if self.outbox.is_some() || self.pace.is_some() || self.tls.is_some() => {
-                Lane::Queued(dialect)
-            }
+            Some(dialect) if self.outbox.is_some() || !self.is_plain() => Lane::Queued(dialect),
             Some(dialect) => Lane::Direct(dialect),
         }
     }

@@ -17,6 +17,7 @@
 mod bystander;
 mod folder;
 pub mod frames;
+pub mod hixie;
 mod log;
 mod opening;
 pub mod operator;
@@ -25,6 +26,7 @@ mod packets;
 mod placement;
 pub mod processes;
 mod raw;
+pub mod raw_php;
 mod response;
 mod running;
 mod server;

@@ -3,5 +3,6 @@
 
 pub(super) mod echo;
 pub(super) mod jsauth;
+pub(super) mod legacy;
 pub(super) mod phpws;
 pub(super) mod resource;

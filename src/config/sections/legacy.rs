@@ -1,0 +1,43 @@
+//! `legacy`, `rawClients` and what belongs to them: protocols that are older than RFC 6455.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::given::Given;
+use crate::config::value::{choice, choices, switch};
+
+/// Who is served beside those that speak RFC 6455.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LegacySettings {
+    /// The drafts 75 and 76 and the Flash policy, and how the drafts are followed; nobody is served
+    /// without it.
+    pub drafts: Option<LegacyForm>,
+    /// phpWebSocketServer's raw TCP clients, and where their messages end; nobody is served without
+    /// it.
+    pub raw: Option<RawMessages>,
+}
+
+choices! {
+    /// How closely the first servers of the drafts are followed.
+    LegacyForm {
+        /// As the drafts say.
+        Draft = "draft",
+        /// As PHP-WebSockets-Server does it.
+        Original = "original",
+    }
+    /// Where a message of a raw client ends.
+    RawMessages {
+        /// With its JSON value.
+        Json = "json",
+        /// With the read that brought it.
+        Reads = "reads",
+    }
+}
+
+pub(in crate::config) fn read(given: &mut Given<'_>) -> LegacySettings {
+    let form = given.read(("", "legacyForm"), choice).unwrap_or(LegacyForm::Draft);
+    let messages = given.read(("phpws", "rawMessages"), choice).unwrap_or(RawMessages::Json);
+    LegacySettings {
+        drafts: given.or_default(("", "legacy"), switch).then_some(form),
+        raw: given.or_default(("", "rawClients"), switch).then_some(messages),
+    }
+}

@@ -1,0 +1,49 @@
+//! What browsers of 2010 send, and how they read.
+
+use super::raw::Raw;
+
+/// The two keys of draft 76's own example.
+pub const KEYS: &str =
+    "Sec-WebSocket-Key2: 12998 5 Y3 1  .P00\r\nSec-WebSocket-Key1: 4 @1  46546xW%0l 1 5\r\n";
+/// What stands behind its head.
+pub const KEY3: &[u8] = b"^n:ds[4U";
+
+/// A request of draft 75.
+pub fn draft_75(target: &str, lines: &str) -> Vec<u8> {
+    let request = format!(
+        "GET {target} HTTP/1.1\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nHost: example.com\r\n\
+         Origin: http://example.com\r\n{lines}\r\n"
+    );
+    request.into_bytes()
+}
+
+/// The example of draft 76, whose answer ends in `8jKS'y:G*Co,Wxa-`.
+pub fn draft_76(target: &str, lines: &str) -> Vec<u8> {
+    [&draft_75(target, &format!("{KEYS}{lines}")), KEY3].concat()
+}
+
+/// A text message.
+pub fn text(text: &str) -> Vec<u8> {
+    [b"\0", text.as_bytes(), b"\xff"].concat()
+}
+
+/// The 101 of draft 76 with the sixteen bytes behind it.
+#[track_caller]
+pub fn read_answer(client: &mut Raw) -> String {
+    let head = client.read_head();
+    assert_eq!(head.status(), 101, "{}", head.text);
+    head.text + &String::from_utf8_lossy(&client.read_exactly(16))
+}
+
+/// The next message, which is a text.
+#[track_caller]
+pub fn read_text(client: &mut Raw) -> String {
+    assert_eq!(client.read_exactly(1), b"\0");
+    let mut text = Vec::new();
+    loop {
+        match client.read_exactly(1)[0] {
+            0xFF => return String::from_utf8(text).unwrap(),
+            byte => text.push(byte),
+        }
+    }
+}
