@@ -52,5 +52,5 @@ macro_rules! replayed {
 }
 
 replayed! {
-    auth_file control frames gomoob head ini link operations php_session phpws query uuid
+    auth_file control frames gomoob head hixie ini link operations php_session phpws query raw uuid
 }

@@ -60,6 +60,8 @@ const FUZZED: &[&str] = &[
     "phpws",
     "gomoob",
     "frames",
+    "hixie",
+    "raw",
     "uuid",
     "php_session",
     "link",

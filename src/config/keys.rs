@@ -71,6 +71,7 @@ pub const KEYS: &[Key] = &[
     key("phpws", "frameGap", "5ms", "duration").reloadable(),
     key("phpws", "maxChunks", "1000", "count").reloadable(),
     key("phpws", "phpKeepalive", "0", "duration").reloadable(),
+    key("phpws", "rawMessages", "json", "word").reloadable(),
     key("echo", "applications", "Foo, Bar", "list of names").reloadable(),
     key("echo", "barSilent", "off", "switch").reloadable(),
     key("echo", "protocols", "negotiated", "word").reloadable(),
@@ -80,7 +81,6 @@ pub const KEYS: &[Key] = &[
     key("jsauth", "cookieName", "PHPSESSID", "name").reloadable(),
     key("jsauth", "key", "none", "name").reloadable(),
     key("jsauth", "truth", "php", "word").reloadable(),
-    key("phpws", "rawMessages", "json", "word").reloadable(),
 ];
 
 /// Variables that begin like keys and are none.

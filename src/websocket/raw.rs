@@ -131,7 +131,7 @@ impl RawReader {
 
     /// How many bytes of the input belong to the message under way, when it ends in there.
     fn end_in(&mut self, input: &[u8]) -> Option<usize> {
-        let first = *self.held.first().or(input.first())?;
+        let first = *self.held.first().or_else(|| input.first())?;
         if self.end == RawEnd::Read {
             return Some(input.len());
         }
@@ -168,7 +168,7 @@ impl Nesting {
     /// Steps over a byte; tells whether it is the last one of the value.
     fn closes(&mut self, byte: u8) -> bool {
         match (self.place, byte) {
-            (Place::Between, b'"') => self.place = Place::InString,
+            (Place::Between, b'"') | (Place::Escaped, _) => self.place = Place::InString,
             (Place::Between, b'{' | b'[') => self.depth = self.depth.saturating_add(1),
             (Place::Between, b'}' | b']') => {
                 self.depth = self.depth.saturating_sub(1);
@@ -179,7 +179,6 @@ impl Nesting {
                 self.place = Place::Between;
                 return self.depth == 0;
             }
-            (Place::Escaped, _) => self.place = Place::InString,
             _ => {}
         }
         false

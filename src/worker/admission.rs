@@ -57,7 +57,7 @@ impl Hub {
         let query = upgrade.query.unwrap_or_default();
         let asked = asked(upgrade, query);
         let protocols: SmallVec<[&str; 4]> = upgrade.protocols().collect();
-        let offered = upgrade.offered_as_it_came();
+        let offered = (!protocols.is_empty()).then(|| upgrade.offered_as_it_came()).flatten();
         let target = Target { path: upgrade.path, query, asked, protocols: &protocols, offered };
         let choice = settings.paths.choose(&target).map(|choice| {
             let said = self.services.get(choice.resource).map(Resource::speech);

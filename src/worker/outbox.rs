@@ -331,8 +331,36 @@ impl Outbox {
             taken -= front.bytes.len();
             deliveries += u64::from(front.deliveries);
             self.parts.pop_front();
+            if taken == 0 {
+                // A part without bytes may follow: the end of a client that knows no Close.
+                break;
+            }
         }
         debug_assert_eq!(self.bytes, self.parts.iter().map(|part| part.bytes.len()).sum::<usize>());
         deliveries
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    use super::*;
+
+    #[test]
+    fn a_close_without_bytes_is_still_the_end() {
+        let (here, _there) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::empty(), None)
+                .unwrap();
+        let mut outbox = Outbox::new(Moment::START);
+        for (bytes, kind) in [(&b"next"[..], Kind::Step), (b"", Kind::Close)] {
+            outbox.push(Part::of(Bytes::from_static(bytes), kind), Moment::START);
+        }
+        assert_eq!(
+            outbox.flush_one_plain(&here, Moment::START),
+            (Flushed::Empty, Some(Kind::Step))
+        );
+        assert_eq!(outbox.next_kind(), Some(Kind::Close));
+        assert_eq!(outbox.flush_plain(&here, Moment::START), Flushed::Closed);
     }
 }

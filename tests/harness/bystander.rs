@@ -26,6 +26,13 @@ impl Bystander {
         Self { publisher, receiver, count: 0 }
     }
 
+    /// Both of the pair get a broadcast of somebody else.
+    #[track_caller]
+    pub fn hears(&mut self, packet: &str) {
+        self.publisher.expect_text(packet);
+        self.receiver.expect_text(packet);
+    }
+
     /// A message goes both ways, and nothing else has arrived.
     #[track_caller]
     pub fn is_served(&mut self) {

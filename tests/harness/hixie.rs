@@ -39,11 +39,5 @@ pub fn read_answer(client: &mut Raw) -> String {
 #[track_caller]
 pub fn read_text(client: &mut Raw) -> String {
     assert_eq!(client.read_exactly(1), b"\0");
-    let mut text = Vec::new();
-    loop {
-        match client.read_exactly(1)[0] {
-            0xFF => return String::from_utf8(text).unwrap(),
-            byte => text.push(byte),
-        }
-    }
+    String::from_utf8(client.read_until(0xFF)).unwrap()
 }

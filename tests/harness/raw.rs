@@ -206,6 +206,23 @@ impl Raw {
         self.take(count)
     }
 
+    /// Everything before this byte, which is taken too.
+    #[track_caller]
+    pub fn read_until(&mut self, end: u8) -> Vec<u8> {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(at) = self.inbox.iter().position(|byte| *byte == end) {
+                let mut bytes = self.take(at + 1);
+                bytes.pop();
+                return bytes;
+            }
+            match self.read_segment(deadline.saturating_duration_since(Instant::now())) {
+                Ok(_) => {}
+                Err(end) => panic!("{end:?} instead of more; {}", self.waiting()),
+            }
+        }
+    }
+
     /// Whatever has come and was not taken.
     pub fn take_all(&mut self) -> Vec<u8> {
         self.take(self.inbox.len())

@@ -1,3 +1,5 @@
+//! The handshakes of the drafts 75 and 76.
+
 use super::super::parse;
 use super::*;
 
