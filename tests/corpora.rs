@@ -52,5 +52,6 @@ macro_rules! replayed {
 }
 
 replayed! {
-    auth_file control frames gomoob head hixie ini link operations php_session phpws query raw uuid
+    auth_file bloatless control frames gomoob head hixie ini link operations php_session phpws query raw
+    uuid
 }

@@ -59,6 +59,7 @@ const FUZZED: &[&str] = &[
     "query",
     "phpws",
     "gomoob",
+    "bloatless",
     "frames",
     "hixie",
     "raw",

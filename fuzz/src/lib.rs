@@ -4,6 +4,7 @@
 //! corpora with an ordinary compiler. A body panics where a promise is broken.
 
 pub mod auth_file;
+pub mod bloatless;
 mod choices;
 pub mod control;
 mod findings;

@@ -87,6 +87,14 @@ pub enum Right {
     Listen,
 }
 
+impl Right {
+    /// Whether it is enough where this is needed.
+    #[must_use]
+    pub fn covers(self, needed: Self) -> bool {
+        self == Self::Publish || needed == Self::Listen
+    }
+}
+
 /// An opening or a message that is not allowed. It never says which part was wrong: that would help
 /// whoever guesses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,6 +199,28 @@ impl Access {
 }
 
 impl Access {
+    /// All spaces that clients may live in, each once.
+    #[must_use]
+    pub fn tenants(&self) -> Vec<Tenant> {
+        let mut all = vec![Tenant::shared()];
+        if let Rules::Applications(known) = &self.rules {
+            for entry in &known.entries {
+                if !all.contains(&entry.tenant) {
+                    all.push(entry.tenant.clone());
+                }
+            }
+        }
+        all
+    }
+
+    /// The space of a connection without a key.
+    #[must_use]
+    pub fn anonymous_tenant(&self) -> Tenant {
+        let Rules::Applications(known) = &self.rules else { return Tenant::shared() };
+        let entry = known.anonymous.and_then(|place| known.entries.get(place as usize));
+        entry.map_or_else(Tenant::shared, |entry| entry.tenant.clone())
+    }
+
     /// What is left of a grant that `former` gave, now that this holds: the same application has to
     /// be there, with the same secret where it was shown, in the same space.
     ///

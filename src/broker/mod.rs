@@ -109,6 +109,7 @@ impl Broker {
                 }
                 Order::Beat => self.report(Report::Beat),
                 Order::Listen(_)
+                | Order::PushSocket(_)
                 | Order::Link { .. }
                 | Order::Quiesce(_)
                 | Order::Pressure(_)

@@ -81,6 +81,15 @@ pub const KEYS: &[Key] = &[
     key("jsauth", "cookieName", "PHPSESSID", "name").reloadable(),
     key("jsauth", "key", "none", "name").reloadable(),
     key("jsauth", "truth", "php", "word").reloadable(),
+    key("bloatless", "applications", "none", "list of words").reloadable(),
+    key("bloatless", "checkOrigin", "off", "switch").reloadable(),
+    key("bloatless", "allowedOrigins", "none", "list of hosts").reloadable(),
+    key("bloatless", "maxRequestsPerMinute", "0", "count").reloadable(),
+    key("bloatless", "status", "v3", "word").reloadable(),
+    key("bloatless", "closeText", "given", "word").reloadable(),
+    key("bloatless", "answers", "http", "word").reloadable(),
+    key("bloatless", "pushSocket", "none", "path"),
+    key("bloatless", "pushSocketMode", "0660", "file mode"),
 ];
 
 /// Variables that begin like keys and are none.

@@ -32,6 +32,10 @@ pub use listen::ListenAddress;
 pub use reload::{Change, Holds, Reload};
 pub use schema::MessageSchema;
 pub use secret::Secret;
+pub use sections::bloatless::{
+    BloatlessAnswers, BloatlessApplication, BloatlessSettings, BloatlessStatus, CloseText,
+    PushSocketSettings,
+};
 pub use sections::echo::{EchoHandshake, EchoSettings, Protocols};
 pub use sections::jsauth::{JsAuth, Truth};
 pub use sections::legacy::{LegacyForm, LegacySettings, RawMessages};

@@ -74,6 +74,8 @@ impl Loaded {
 fn merged(former: &Config, fresh: Config) -> Config {
     let mut phpws = fresh.phpws;
     phpws.uuid = former.phpws.uuid;
+    let mut bloatless = fresh.bloatless;
+    bloatless.push_socket.clone_from(&former.bloatless.push_socket);
     Config {
         listen: former.listen.clone(),
         workers: former.workers,
@@ -88,6 +90,7 @@ fn merged(former: &Config, fresh: Config) -> Config {
             (before, _) => before.clone(),
         },
         phpws,
+        bloatless,
         ..fresh
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::sections::bloatless::BloatlessSettings;
 use super::sections::echo::EchoSettings;
 use super::sections::jsauth::JsAuth;
 use super::sections::legacy::LegacySettings;
@@ -53,6 +54,8 @@ pub struct Config {
     pub echo: EchoSettings,
     /// Protocols that are older than RFC 6455.
     pub legacy: LegacySettings,
+    /// The applications of bloatless/php-websocket.
+    pub bloatless: BloatlessSettings,
     /// Paths that the file binds.
     pub resources: Vec<ResourceBinding>,
 }
@@ -185,6 +188,8 @@ choices! {
         Gomoob = "gomoob",
         /// None: every message back to its sender.
         Echo = "echo",
+        /// None: `/` is a path that nothing is bound to.
+        None = "none",
     }
     /// What becomes of a path that nothing is bound to.
     UnknownPath {

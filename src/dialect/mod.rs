@@ -41,6 +41,8 @@ dialects! {
     Gomoob = gomoob,
     /// Texts as they are: PHP-WebSockets-Server's clients, and HTTP resources.
     Plain = plain,
+    /// bloatless/php-websocket's: an action and its data.
+    Bloatless = bloatless,
 }
 
 impl Dialect {

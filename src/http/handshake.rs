@@ -21,6 +21,8 @@ const BAD_VERSION: Refusal =
     Refusal::new(Status::UpgradeRequired, "the version of WebSocket spoken here is 13");
 const UNKNOWN_VERSION: Refusal =
     Refusal::new(Status::BadVersion, "the versions of WebSocket spoken here are 13 and 8");
+const OTHER_VERSION: Refusal =
+    Refusal::new(Status::UpgradeRequired, "the versions of WebSocket spoken here are 13 and 8");
 const TWO_ORIGINS: Refusal = Refusal::bad("the header Origin may stand once");
 const BAD_METHOD: Refusal = Refusal::new(Status::MethodNotAllowed, "the method is GET");
 const NO_PATH: Refusal = Refusal::bad("the request target is a path: /");
@@ -95,6 +97,8 @@ pub enum Spoken {
     Rfc6455,
     /// Also 8, the last draft, whose frames are the same: Gomoob's server takes it.
     DraftsToo,
+    /// The same; whatever else is asked for, and nothing, is answered 426.
+    DraftsOrUpgrade,
 }
 
 /// The header `Client-Type`.
@@ -119,7 +123,7 @@ pub enum ClientType {
 /// 400, 405 or 426 with what would be right.
 pub fn decide<'a>(head: &'a Head<'a>) -> Result<Request<'a>, Refusal> {
     if is_meant_as_websocket(head) {
-        return upgrade(head).map(Request::Upgrade);
+        return upgrade(head, Demands::Rfc6455).map(Request::Upgrade);
     }
     let wanted = match head.method() {
         "GET" => Wanted::Whole,
@@ -128,6 +132,25 @@ pub fn decide<'a>(head: &'a Head<'a>) -> Result<Request<'a>, Refusal> {
     };
     host(head)?;
     Ok(Request::Page { path: path(head)?, wanted })
+}
+
+/// Decides about a request for what speaks WebSocket only, as lenient as bloatless/php-websocket is:
+/// whoever asks wants one, with or without `Upgrade`, `Connection` and a key.
+///
+/// # Errors
+///
+/// 400, 405 or 426 with what would be right.
+pub fn decide_leniently<'a>(head: &'a Head<'a>) -> Result<Request<'a>, Refusal> {
+    upgrade(head, Demands::Few).map(Request::Upgrade)
+}
+
+/// What a handshake has to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Demands {
+    /// All that RFC 6455 §4.2.1 asks for.
+    Rfc6455,
+    /// A version.
+    Few,
 }
 
 fn is_meant_as_websocket(head: &Head<'_>) -> bool {
@@ -139,17 +162,20 @@ fn is_meant_as_websocket(head: &Head<'_>) -> bool {
 }
 
 /// RFC 6455 §4.2.1.
-fn upgrade<'a>(head: &'a Head<'a>) -> Result<Upgrade<'a>, Refusal> {
+fn upgrade<'a>(head: &'a Head<'a>, demands: Demands) -> Result<Upgrade<'a>, Refusal> {
     if head.version() == Version::Http10 {
         return Err(HTTP_10);
     }
     let host = host(head)?.ok_or(NO_HOST)?;
-    require_token(head, "Upgrade", "websocket", NO_UPGRADE)?;
-    require_token(head, "Connection", "upgrade", NO_CONNECTION)?;
-    let key = only(head, "Sec-WebSocket-Key", TWO_KEYS)?.ok_or(NO_KEY)?;
-    if !is_key(key.as_bytes()) {
-        return Err(BAD_KEY);
+    let key = only(head, "Sec-WebSocket-Key", TWO_KEYS)?;
+    if demands == Demands::Rfc6455 {
+        require_token(head, "Upgrade", "websocket", NO_UPGRADE)?;
+        require_token(head, "Connection", "upgrade", NO_CONNECTION)?;
+        if !is_key(key.ok_or(NO_KEY)?.as_bytes()) {
+            return Err(BAD_KEY);
+        }
     }
+    let key = key.unwrap_or_default();
     let origin = origin(head)?;
     let version = only(head, "Sec-WebSocket-Version", TWO_VERSIONS)?;
     if head.method() != "GET" {
@@ -253,8 +279,9 @@ fn short_word(text: &str) -> bool {
 
 fn check(version: Option<&str>, spoken: Spoken) -> Result<(), Refusal> {
     match (version, spoken) {
-        (Some("13"), _) | (Some("8"), Spoken::DraftsToo) => Ok(()),
+        (Some("13"), _) | (Some("8"), Spoken::DraftsToo | Spoken::DraftsOrUpgrade) => Ok(()),
         (_, Spoken::DraftsToo) => Err(UNKNOWN_VERSION),
+        (_, Spoken::DraftsOrUpgrade) => Err(OTHER_VERSION),
         (None, Spoken::Rfc6455) => Err(NO_VERSION),
         (Some(_), Spoken::Rfc6455) => Err(BAD_VERSION),
     }

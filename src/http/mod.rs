@@ -8,6 +8,7 @@ mod forwarded;
 mod handshake;
 mod head;
 mod hixie;
+mod hosts;
 mod mend;
 mod origin;
 mod query;
@@ -17,9 +18,12 @@ mod response;
 mod scan;
 
 pub use forwarded::effective_address;
-pub use handshake::{ClientType, Request, Spoken, Upgrade, Wanted, Wire, decide, raw_upgrade};
+pub use handshake::{
+    ClientType, Request, Spoken, Upgrade, Wanted, Wire, decide, decide_leniently, raw_upgrade,
+};
 pub use head::{Head, Version, parse};
 pub use hixie::{Hixie, HixieAnswer, KEY3_BYTES, bytes_behind, hixie};
+pub use hosts::Hosts;
 pub use mend::{Mended, mend};
 pub use origin::{Origins, is_same_origin};
 pub use query::{has_parameter, parameter};

@@ -33,6 +33,9 @@ pub enum Order<L = Box<dyn Transport>> {
     },
     /// To a worker: accept from these sockets. Once.
     Listen(Vec<(OwnedFd, Encryption)>),
+    /// To a worker: the socket that scripts push messages into, to be read while it is the steward.
+    /// Once, if there is one.
+    PushSocket(OwnedFd),
     /// To a worker: this is the link to this broker; the one before is dead.
     Link {
         /// Which broker.
@@ -103,6 +106,7 @@ impl<L> Order<L> {
             Self::Pressure(pressure) => Order::Pressure(pressure),
             Self::Appoint(duty) => Order::Appoint(duty),
             Self::Listen(sockets) => Order::Listen(sockets),
+            Self::PushSocket(socket) => Order::PushSocket(socket),
             Self::Roster { sources } => Order::Roster { sources },
             Self::WorkerDead { source } => Order::WorkerDead { source },
             Self::Quiesce(newcomers) => Order::Quiesce(newcomers),
@@ -124,6 +128,7 @@ impl<L: fmt::Debug> fmt::Debug for Order<L> {
             Self::Pressure(pressure) => f.debug_tuple("Pressure").field(pressure).finish(),
             Self::Appoint(duty) => f.debug_tuple("Appoint").field(duty).finish(),
             Self::Listen(sockets) => f.debug_tuple("Listen").field(sockets).finish(),
+            Self::PushSocket(socket) => f.debug_tuple("PushSocket").field(socket).finish(),
             Self::Link { broker, transport } => {
                 write!(f, "Link({broker}, {transport:?})")
             }

@@ -1,5 +1,7 @@
 //! What a resource can have done when no client is concerned.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::handle::{Effect, Effects, NotPublished, Payload, json_of};
@@ -11,14 +13,27 @@ use crate::types::{Address, Form, TagQuery, Tenant};
 #[derive(Debug)]
 pub struct Desk<'c> {
     rules: &'c Rules,
+    unix_time: Duration,
     effects: Effects,
 }
 
 impl<'c> Desk<'c> {
-    /// A desk for one call.
+    /// A desk for one call at this time, counted from 1970.
     #[must_use]
-    pub fn new(rules: &'c Rules) -> Self {
-        Self { rules, effects: Effects::new() }
+    pub fn new(rules: &'c Rules, unix_time: Duration) -> Self {
+        Self { rules, unix_time, effects: Effects::new() }
+    }
+
+    /// The time of the call, counted from 1970 (UTC).
+    #[must_use]
+    pub fn unix_time(&self) -> Duration {
+        self.unix_time
+    }
+
+    /// All spaces that clients may live in: what is for everybody is published in each.
+    #[must_use]
+    pub fn tenants(&self) -> Vec<Tenant> {
+        self.rules.access.tenants()
     }
 
     /// What the call asked for.
@@ -65,6 +80,11 @@ impl<'c> Desk<'c> {
     /// `about`. A worker has a thousand such questions open at the most, and drops one more.
     pub fn inquire(&mut self, about: u64, (tenant, query): (Tenant, TagQuery), tag: &str) {
         self.effects.push(Effect::Inquire { about, tenant, query, tag: tag.into() });
+    }
+
+    /// Publishes what is no larger than what was received.
+    pub(super) fn forward(&mut self, to: (Tenant, Address), what: (Form, String)) {
+        self.push(to, what);
     }
 
     fn push(&mut self, (tenant, address): (Tenant, Address), (form, text): (Form, String)) {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -21,6 +22,8 @@ pub struct Handle<'c> {
     session: &'c Session,
     client: &'c Client,
     rules: &'c Rules,
+    /// Microseconds since the worker began.
+    uptime: u64,
     /// The tags after the changes of this call, if there were any.
     changed: Option<Tags>,
     effects: Effects,
@@ -123,7 +126,13 @@ impl<'c> Handle<'c> {
     /// A handle for one call.
     #[must_use]
     pub fn new(session: &'c Session, client: &'c Client, rules: &'c Rules) -> Self {
-        Self { session, client, rules, changed: None, effects: Effects::new() }
+        Self { session, client, rules, uptime: 0, changed: None, effects: Effects::new() }
+    }
+
+    /// Tells it the time, in microseconds since the worker began.
+    #[must_use]
+    pub fn at(self, uptime: u64) -> Self {
+        Self { uptime, ..self }
     }
 
     /// Collects what the call asks for in a list that was used before.
@@ -176,6 +185,12 @@ impl<'c> Handle<'c> {
     #[must_use]
     pub fn verified(&self, uuid: &str) -> Option<ClientUuid> {
         self.rules.signer.verify(uuid)
+    }
+
+    /// How long the worker runs: a clock to measure with, which never goes back.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        Duration::from_micros(self.uptime)
     }
 
     // ------------------------------------------------------------------ doing

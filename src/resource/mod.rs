@@ -1,5 +1,6 @@
 //! What a path is served by: the trait for it, and the resources that are built in.
 
+pub mod bloatless;
 mod broadcast;
 mod desk;
 mod echo;
@@ -14,8 +15,10 @@ mod tests;
 
 use std::time::Duration;
 
+use crate::auth::Right;
+use crate::http::Refusal;
 use crate::session::{Message, Speech};
-use crate::types::{CloseReason, Tag, TagQuery};
+use crate::types::{Client, CloseReason, Tag, TagQuery, Tenant};
 
 pub use broadcast::{Broadcast, RESOURCE_TAG};
 pub use desk::Desk;
@@ -66,6 +69,22 @@ pub trait Resource {
         None
     }
 
+    /// What a client must be allowed to do, to be let in: who may not is answered 401, or closed when
+    /// a reload takes the right away.
+    fn needs(&self) -> Right {
+        Right::Listen
+    }
+
+    /// Whether a client is let in whose credentials are right: asked before it joins.
+    ///
+    /// # Errors
+    ///
+    /// The answer that it gets instead.
+    fn admit(&self, opening: &Opening<'_>) -> Result<(), Refusal> {
+        let _ = opening;
+        Ok(())
+    }
+
     /// A connection was opened: it can be addressed, and the handshake is answered.
     fn on_open(&mut self, client: &mut Handle<'_>, opening: &Opening<'_>) {
         let (_, _) = (client, opening);
@@ -96,6 +115,26 @@ pub trait Resource {
         let _ = desk;
     }
 
+    /// A client was not let in, because a limit is reached.
+    fn on_full(&mut self, desk: &mut Desk<'_>, client: &Client, limit: Limit) {
+        let (_, _, _) = (desk, client, limit);
+    }
+
+    /// A script has pushed a message for this resource into a space.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not taken, for the log.
+    fn on_push(
+        &mut self,
+        desk: &mut Desk<'_>,
+        tenant: &Tenant,
+        message: &str,
+    ) -> Result<(), &'static str> {
+        let (_, _, _) = (desk, tenant, message);
+        Err("it takes nothing that is pushed")
+    }
+
     /// The connection ends, whoever ended it; always the last call for it. Its tags can still be
     /// read, replies reach it no more, publications reach others.
     fn on_close(&mut self, client: &mut Handle<'_>) {
@@ -107,6 +146,15 @@ pub trait Resource {
     fn on_error(&mut self, client: &mut Handle<'_>, fault: &CloseReason) {
         let (_, _) = (client, fault);
     }
+}
+
+/// Of what there are as many as there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Connections in all (`maxClients`).
+    Clients,
+    /// Connections from one address (`maxPerIP`).
+    Address,
 }
 
 /// Who carries some tags, over all workers.

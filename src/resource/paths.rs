@@ -138,7 +138,7 @@ pub struct Choice<'a> {
 #[derive(Debug)]
 pub struct Paths {
     bound: HashMap<Box<str>, Binding>,
-    default: Kind,
+    default: Option<Kind>,
     unknown: Unknown,
     offers: Offers,
 }
@@ -147,10 +147,12 @@ pub struct Paths {
 const PHPWS_PATHS: [&str; 2] = ["/web", "/php"];
 
 impl Paths {
-    /// No bindings: `default` serves `/`, phpWebSocketServer's paths are as it has them.
+    /// No bindings: `default` serves `/`, phpWebSocketServer's paths are as it has them. Without one
+    /// `/` is a path that nothing is bound to.
     #[must_use]
-    pub fn new(default: Kind, unknown: Unknown) -> Self {
-        Self { bound: HashMap::new(), default, unknown, offers: Offers::Negotiated }
+    pub fn new(default: impl Into<Option<Kind>>, unknown: Unknown) -> Self {
+        let offers = Offers::Negotiated;
+        Self { bound: HashMap::new(), default: default.into(), unknown, offers }
     }
 
     /// Takes subprotocols another way.
@@ -204,10 +206,10 @@ impl Paths {
     }
 
     fn fall_back<'a>(&self, target: &Target<'_, '_>) -> Result<Choice<'a>, Unknown> {
-        match (target.asked, target.path, self.unknown) {
-            (Asked::Nothing, "/", _) => Ok(self.default.choice()),
-            (_, _, Unknown::Served(kind)) => Ok(kind.choice()),
-            (_, _, unknown) => Err(unknown),
+        let default = self.default.filter(|_| target.asked == Asked::Nothing && target.path == "/");
+        match (default, self.unknown) {
+            (Some(kind), _) | (None, Unknown::Served(kind)) => Ok(kind.choice()),
+            (None, unknown) => Err(unknown),
         }
     }
 
@@ -262,6 +264,9 @@ mod tests {
         assert_eq!(chosen(&gomoob, "/", Asked::Nothing), Ok(Kind::Gomoob));
         assert_eq!(chosen(&gomoob, "/", Asked::Phpws), Ok(Kind::Phpws));
         assert_eq!(chosen(&gomoob, "/x", Asked::Nothing), Ok(Kind::Gomoob));
+        let none = Paths::new(None, Unknown::NotFound);
+        assert_eq!(chosen(&none, "/", Asked::Nothing), Err(Unknown::NotFound));
+        assert_eq!(chosen(&none, "/", Asked::Phpws), Ok(Kind::Phpws));
     }
 
     #[test]

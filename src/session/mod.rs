@@ -10,8 +10,9 @@ use std::borrow::Cow;
 
 use crate::auth::uuid::Signer;
 use crate::auth::{Access, Grant, Ground, Right};
-use crate::dialect::Dialect;
 use crate::dialect::phpws::{self, BUFFER_OFF, BUFFER_ON};
+use crate::dialect::{Dialect, bloatless};
+use crate::http::Spoken;
 use crate::types::{ClientClass, ClientUuid, CloseCode, CloseReason, Tenant};
 
 use self::chunks::Overflow;
@@ -44,6 +45,8 @@ pub enum Speech {
     Plain,
     /// As [`Speech::Plain`], and no publication ever reaches it.
     Echo,
+    /// bloatless/php-websocket's way: an action and its data.
+    Bloatless,
 }
 
 impl Speech {
@@ -55,6 +58,17 @@ impl Speech {
             Self::Gomoob => Some(Dialect::Gomoob),
             Self::Plain => Some(Dialect::Plain),
             Self::Echo => None,
+            Self::Bloatless => Some(Dialect::Bloatless),
+        }
+    }
+
+    /// The versions of WebSocket that it is spoken in.
+    #[must_use]
+    pub fn spoken(self) -> Spoken {
+        match self {
+            Self::Phpws => Spoken::Rfc6455,
+            Self::Gomoob | Self::Plain | Self::Echo => Spoken::DraftsToo,
+            Self::Bloatless => Spoken::DraftsOrUpgrade,
         }
     }
 }
@@ -188,13 +202,16 @@ impl Session {
         }
     }
 
+    /// Why a connection ends whose client broke the protocol, in the words of its dialect.
+    #[must_use]
+    pub fn worded(&self, reason: CloseReason) -> CloseReason {
+        if self.speech == Speech::Bloatless { bloatless::worded(reason) } else { reason }
+    }
+
     /// Whether a text that is not UTF-8 is acknowledged before the connection ends for it.
     #[must_use]
     pub fn acknowledges_bad_text(&self) -> Acknowledge {
-        match self.speech {
-            Speech::Phpws => Acknowledge::Yes,
-            _ => Acknowledge::No,
-        }
+        if self.speech == Speech::Phpws { Acknowledge::Yes } else { Acknowledge::No }
     }
 }
 

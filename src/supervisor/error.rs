@@ -39,6 +39,13 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// The push socket cannot be made.
+    PushSocket {
+        /// Where.
+        path: PathBuf,
+        /// What the system said, or what is there.
+        error: io::Error,
+    },
     /// The file with the key of the UUIDs holds something else.
     UuidKeyWrong {
         /// Which file.
@@ -61,7 +68,10 @@ impl StartError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::UuidKeyWrong { .. } | Self::AddressCount { .. } | Self::Listen { .. } => 78,
+            Self::UuidKeyWrong { .. }
+            | Self::AddressCount { .. }
+            | Self::Listen { .. }
+            | Self::PushSocket { .. } => 78,
             _ => 1,
         }
     }
@@ -78,6 +88,12 @@ impl fmt::Display for StartError {
                 write!(f, "cannot listen on {address}: another program already does")
             }
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
+            Self::PushSocket { path, error } if error.kind() == io::ErrorKind::AddrInUse => {
+                write!(f, "another program reads from the push socket {}", path.display())
+            }
+            Self::PushSocket { path, error } => {
+                write!(f, "the push socket {} cannot be made: {error}", path.display())
+            }
             Self::AddressCount { count: 0 } => write!(f, "there is no address to listen on"),
             Self::AddressCount { count } => write!(f, "{count} addresses are too many"),
             Self::StateFolder { path, error } => {

@@ -14,10 +14,12 @@ mod listeners;
 mod log_reader;
 mod notify;
 mod prepared;
+mod push_socket;
 mod state;
 
 pub use error::StartError;
 pub use household::serve;
 pub use listeners::Listeners;
 pub use prepared::{Prepared, log_format, log_level, raise_descriptor_limit};
+pub use push_socket::PushSocket;
 pub use state::StateFolder;

@@ -1,14 +1,17 @@
 //! What happens before any role starts, alike for processes and threads.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::crew::Member;
+use super::push_socket::PushSocket;
 use super::state::{random_key, uuid_key};
 use super::{Listeners, StartError, StateFolder};
 use crate::config::{Config, LogFormat as ConfigFormat, LogLevel, Secret, UuidKey};
+use crate::link::control::Order;
 use crate::telemetry::{LevelFilter, LogFormat};
 use crate::types::ConfigNumber;
 
@@ -25,6 +28,8 @@ pub struct Prepared {
     pub broker_json: Arc<str>,
     /// The listening sockets.
     pub listeners: Listeners,
+    /// Where scripts push messages, until the server begins to end.
+    pub push_socket: Option<PushSocket>,
     /// Held for its lock.
     pub state: StateFolder,
 }
@@ -62,9 +67,31 @@ impl Prepared {
             tls.ticket_secret = Some(Secret::new(secret));
         }
         let listeners = Listeners::bind(&config.listen)?;
+        let push_socket =
+            config.bloatless.push_socket.as_ref().map(PushSocket::bind).transpose()?;
         let json = Arc::from(config.to_json());
         let broker_json = Arc::from(config.for_broker().to_json());
-        Ok(Self { config, number: ConfigNumber(1), json, broker_json, listeners, state })
+        let number = ConfigNumber(1);
+        Ok(Self { config, number, json, broker_json, listeners, push_socket, state })
+    }
+
+    /// What a worker gets beside its configuration: the sockets.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptor left.
+    pub fn sockets<L>(&self) -> io::Result<Vec<Order<L>>> {
+        let mut orders = vec![Order::Listen(self.listeners.hand_out()?)];
+        if let Some(socket) = &self.push_socket {
+            orders.push(Order::PushSocket(socket.hand_out()?));
+        }
+        Ok(orders)
+    }
+
+    /// Gives the sockets up: once the workers have too, nobody can come any more.
+    pub fn close_doors(&mut self) {
+        self.listeners.close();
+        self.push_socket = None;
     }
 
     /// Takes another configuration, which has the keys of the former one; its number.

@@ -2,18 +2,18 @@
 //! address.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::connection::{Sign, UNKNOWN_PATH};
 use super::hub::Hub;
 use super::settings::Settings;
-use crate::auth::Grant;
+use crate::auth::{Denied, Grant};
 use crate::config::Refuse;
 use crate::dialect::{phpws, tags};
 use crate::http::{
     ClientType, Refusal, Spoken, Status, Upgrade, Wire, effective_address, has_parameter, parameter,
 };
-use crate::resource::{Asked, Choice, Resource, ResourceId, Target, Unknown};
+use crate::resource::{Asked, Choice, Opening, Resource, ResourceId, Target, Unknown};
 use crate::session::Speech;
 use crate::types::{ClientClass, CloseCode, CloseReason, Credentials, Slot, Tag, Tags};
 
@@ -51,7 +51,7 @@ impl Hub {
     pub(super) fn admit_upgrade<'a>(
         &self,
         upgrade: &Upgrade<'a>,
-        (peer, slot): (IpAddr, Slot),
+        (peer, slot): (SocketAddr, Slot),
     ) -> Result<Admitted<'a>, TurnedAway> {
         let settings = &self.settings;
         let query = upgrade.query.unwrap_or_default();
@@ -63,10 +63,7 @@ impl Hub {
             let said = self.services.get(choice.resource).map(Resource::speech);
             (choice.speech.or(said).unwrap_or(Speech::Echo), choice)
         });
-        let spoken = match choice {
-            Err(_) | Ok((Speech::Phpws, _)) => Spoken::Rfc6455,
-            Ok(_) => Spoken::DraftsToo,
-        };
+        let spoken = choice.as_ref().map_or(Spoken::Rfc6455, |(speech, _)| speech.spoken());
         upgrade.check_version(spoken).map_err(TurnedAway::Refused)?;
         let refuse = |status, why| settings.turn_away(upgrade, status, why);
         if !settings.origins.admit(upgrade.origin, upgrade.host) {
@@ -97,26 +94,42 @@ impl Hub {
                 .map_err(|why| closed(class, why))?,
             false => Tags::default(),
         };
-        let common = self.services.get(choice.resource).and_then(Resource::common_tag);
-        let tags = match common {
+        let resource = self.services.get(choice.resource);
+        let tags = match resource.and_then(Resource::common_tag) {
             Some(common) => with_common(&tags, common).map_err(|why| closed(class, why))?,
             None => tags,
         };
-        let ip = effective_address(peer, upgrade, &settings.trusted_proxies);
+        let ip = effective_address(peer.ip(), upgrade, &settings.trusted_proxies);
+        if let Some(resource) = resource {
+            let peer = SocketAddr::new(ip, peer.port());
+            let opening = Opening::new(upgrade.head, peer, choice.protocol);
+            resource.admit(&opening).map_err(|refusal| settings.refuse(upgrade, refusal))?;
+            if !grant.right.covers(resource.needs()) {
+                return Err(refuse(Status::Unauthorized, Denied::Open.text()));
+            }
+        }
         if class == ClientClass::Php && !settings.php_may_come_from(ip, || self.local_ip(slot)) {
             return Err(TurnedAway::Closed { class, word: None, reason: NOT_FROM_HERE });
         }
         let sign = settings.sign(upgrade, class, asked);
-        let Choice { resource, protocol, .. } = choice;
+        let Choice { resource, mut protocol, .. } = choice;
+        if !protocols.is_empty() {
+            protocol = protocol.or_else(|| settings.protocol_by_path(upgrade.path));
+        }
         Ok(Admitted { grant, resource, speech, protocol, class, tags, ip, sign })
     }
 }
 
 impl Settings {
     fn turn_away(&self, upgrade: &Upgrade<'_>, status: Status, why: &'static str) -> TurnedAway {
+        self.refuse(upgrade, Refusal::new(status, why))
+    }
+
+    fn refuse(&self, upgrade: &Upgrade<'_>, refusal: Refusal) -> TurnedAway {
+        let is_about_rights = matches!(refusal.status, Status::Unauthorized | Status::Forbidden);
         match self.refuse {
-            Refuse::Http => TurnedAway::Refused(Refusal::new(status, why)),
-            Refuse::AfterUpgrade => closed(upgrade.class(), Cow::Borrowed(why)),
+            Refuse::AfterUpgrade if is_about_rights => closed(upgrade.class(), refusal.why),
+            Refuse::Http | Refuse::AfterUpgrade => TurnedAway::Refused(refusal),
         }
     }
 
@@ -195,8 +208,5 @@ fn asked(upgrade: &Upgrade<'_>, query: &str) -> Asked {
 
 /// Php-type clients speak phpWebSocketServer's way only.
 fn class(upgrade: &Upgrade<'_>, speech: Speech) -> ClientClass {
-    match speech {
-        Speech::Phpws => upgrade.class(),
-        _ => ClientClass::Web,
-    }
+    if speech == Speech::Phpws { upgrade.class() } else { ClientClass::Web }
 }

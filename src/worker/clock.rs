@@ -1,6 +1,6 @@
 //! Time as a worker counts it: microseconds since it began; eight bytes instead of sixteen.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A point in the life of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,13 +24,23 @@ impl Moment {
         Duration::from_micros(self.0.saturating_sub(now.0))
     }
 
+    /// The time since the beginning, in microseconds.
+    pub(super) fn micros(self) -> u64 {
+        self.0
+    }
+
     /// The second that it lies in.
     pub(super) fn second(self) -> u32 {
         u32::try_from(self.0 / 1_000_000).unwrap_or(u32::MAX)
     }
 }
 
-/// The one place where a worker reads the clock.
+/// The time since 1970, as calendars count it; a clock that stands before it counts as 1970.
+pub(super) fn unix_time() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The one place where a worker reads the clock that never goes back.
 #[derive(Debug)]
 pub(super) struct Clock(Instant);
 

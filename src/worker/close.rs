@@ -9,6 +9,7 @@ use tracing::{info, warn};
 use super::connection::{Connection, Phase, SLOW};
 use super::hub::Hub;
 use super::outbox::{Flushed, Kind, Part, Sent, send_now};
+use crate::dialect::bloatless;
 use crate::types::limits::CLOSE_WAIT;
 use crate::types::{CloseCode, CloseReason, Slot};
 use crate::websocket::write;
@@ -137,7 +138,10 @@ impl Hub {
         (code, reason): (Option<CloseCode>, &str),
     ) {
         let code = code.unwrap_or(CloseCode::NORMAL);
-        let reason = CloseReason { code, text: Cow::Owned(reason.to_owned()) };
+        let reason = match self.closes_in_its_words(connection) {
+            true => bloatless::CLOSED,
+            false => CloseReason { code, text: Cow::Owned(reason.to_owned()) },
+        };
         self.close_with(slot, connection, &reason, &Ended::ByClient);
     }
 

@@ -7,6 +7,7 @@ use rustix::net::getsockname;
 use tracing::{debug, info};
 
 use super::admission::{Admitted, TurnedAway};
+use super::bloatless::Answered;
 use super::clock::Moment;
 use super::connection::{Asked, Connection, FULL, Joining, NO_BROKER, Phase, Sign};
 use super::hub::Hub;
@@ -19,7 +20,7 @@ use crate::dialect::phpws;
 use crate::http::{self, Refusal, Request, Status, Upgrade, Wanted};
 use crate::link::message::Full;
 use crate::page;
-use crate::resource::Opening;
+use crate::resource::{Limit, Opening};
 use crate::session::{Session, Speech};
 use crate::types::limits::RAW_PAUSE;
 use crate::types::{Client, ClientClass, CloseReason, Ident, Slot};
@@ -60,7 +61,11 @@ impl Hub {
         let (peer, until) = (heading.peer, heading.until);
         let mut early = bytes.split_off(length);
         let answered = http::parse(&bytes).and_then(|head| {
-            match self.decide(connection, &head, &mut early)? {
+            let request = match self.settings.answers_in_bytes(head.path()) {
+                true => http::decide_leniently(&head)?,
+                false => self.decide(connection, &head, &mut early)?,
+            };
+            match request {
                 Request::Page { path, wanted } => {
                     self.serve_page(slot, connection, path, wanted)?;
                 }
@@ -114,9 +119,16 @@ impl Hub {
         Arrived { head, early, peer, until }: Arrived<'_>,
     ) -> Result<(), Refusal> {
         let answer = |protocol| Bytes::from(upgrade.answer(protocol));
-        let admitted = match self.admit_upgrade(upgrade, (peer.ip(), slot)) {
+        let admitted = match self.admit_upgrade(upgrade, (peer, slot)) {
             Ok(admitted) => admitted,
-            Err(TurnedAway::Refused(refusal)) => return Err(refusal),
+            Err(TurnedAway::Refused(refusal)) => {
+                let Some(bytes) = self.settings.bare_refusal(upgrade.path, &refusal) else {
+                    return Err(refusal);
+                };
+                info!(connection = connection.serial, reason = %refusal.why, "refused");
+                self.answer_and_end(slot, connection, bytes);
+                return Ok(());
+            }
             Err(TurnedAway::Closed { class, word, reason }) => {
                 self.pace(connection, class);
                 self.turn_away(slot, connection, answer(None), (word, &reason));
@@ -187,10 +199,8 @@ impl Hub {
     fn open_taken(&mut self, slot: Slot, connection: &mut Connection) {
         let Phase::Joining(joining) = self.advance(connection, Phase::Gone) else { return };
         let Joining { session, answer, asked, mut early, .. } = *joining;
-        let greeting = match session.speech {
-            Speech::Phpws => Some(phpws::ready(&self.settings.rules.signer.text(session.uuid))),
-            _ => None,
-        };
+        let greeting = (session.speech == Speech::Phpws)
+            .then(|| phpws::ready(&self.settings.rules.signer.text(session.uuid)));
         // One line for the beginning of a life: with two the log was two fifths of a handshake.
         let peer = self.relay.uplink.client(slot).map(|client| client.ip);
         info!(connection = connection.serial, client = ?session.uuid,
@@ -267,12 +277,19 @@ impl Hub {
     /// There are as many clients as there may be, in all or from this address.
     pub(super) fn turn_full_away(&mut self, slot: Slot, full: Full, client: &Client) {
         let Some(mut connection) = self.table.take(slot) else { return };
-        let (why, status) = match full {
-            Full::Clients => ("Too many connections".to_owned(), Status::Unavailable),
+        let (why, status, limit) = match full {
+            Full::Clients => {
+                ("Too many connections".to_owned(), Status::Unavailable, Limit::Clients)
+            }
             Full::Address => {
-                (format!("Too many connections from: {}", client.ip), Status::TooManyRequests)
+                let why = format!("Too many connections from: {}", client.ip);
+                (why, Status::TooManyRequests, Limit::Address)
             }
         };
+        self.call_at_desk(connection.resource, |it, desk| it.on_full(desk, client, limit));
+        if self.turn_away_in_bytes(slot, &mut connection) == Answered::Yes {
+            return self.put_back(slot, connection);
+        }
         let word = phpws::close_because(&why);
         let refusal = Refusal { status, why: why.into() };
         self.end_joining(slot, &mut connection, (&word, &FULL), &refusal);

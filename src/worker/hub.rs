@@ -10,6 +10,7 @@ use super::accept::Doors;
 use super::clock::{Clock, Moment};
 use super::dice::Dice;
 use super::farewell::Farewell;
+use super::pushes::Pushes;
 use super::relay::{Arrival, Lost, Relay};
 use super::services::Services;
 use super::settings::Settings;
@@ -32,8 +33,10 @@ pub(super) const CONTROL: u64 = u64::MAX;
 pub(super) const LINK: u64 = u64::MAX - 1;
 /// The token of the sockets that shake hands.
 pub(super) const SHAKING: u64 = u64::MAX - 2;
+/// The token of the push socket.
+pub(super) const PUSHES: u64 = u64::MAX - 3;
 /// Tokens of the listening sockets, from here downwards.
-pub(super) const DOORS: u64 = u64::MAX - 3;
+pub(super) const DOORS: u64 = u64::MAX - 4;
 /// Everything above is no slot.
 pub(super) const SLOTS: u64 = u32::MAX as u64;
 
@@ -64,6 +67,7 @@ pub(super) struct Hub {
     pub(super) settings: Settings,
     pub(super) services: Services,
     pub(super) rounds: Rounds,
+    pub(super) pushes: Pushes,
     /// The list of effects of the last call, to be used again.
     pub(super) effects: Effects,
     pub(super) clock: Clock,
@@ -112,6 +116,7 @@ impl Hub {
             settings,
             services,
             rounds: Rounds::default(),
+            pushes: Pushes::default(),
             effects: Effects::new(),
             clock,
             dice: Dice::default(),
@@ -160,6 +165,7 @@ impl Hub {
             self.serve_socket(*event);
         }
         self.resume_paused();
+        self.resume_pushes();
         self.wake_due();
         self.make_rounds();
         self.say_farewell();
@@ -181,6 +187,9 @@ impl Hub {
         }
         if any(SHAKING..=SHAKING) {
             self.shake_hands()?;
+        }
+        if any(PUSHES..=PUSHES) {
+            self.read_pushes();
         }
         self.write_link();
         Ok(())

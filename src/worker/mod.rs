@@ -2,6 +2,7 @@
 
 mod accept;
 mod admission;
+mod bloatless;
 mod books;
 mod broker_link;
 mod clock;
@@ -18,6 +19,7 @@ mod orders;
 pub mod outbox;
 mod pace;
 mod pressure;
+mod pushes;
 mod questions;
 mod read;
 pub mod relay;

@@ -47,6 +47,7 @@ impl Hub {
                     self.listen(sockets)?;
                     self.report(Report::Ready);
                 }
+                Order::PushSocket(socket) => self.take_push_socket(socket),
                 Order::Link { broker, transport } => self.connect(broker, transport)?,
                 Order::Quiesce(newcomers) => self.quiesce(newcomers),
                 Order::Drain { within } => self.drain(within, RoleEnd::Told),

@@ -221,12 +221,13 @@ impl Hub {
             }
             Ok(None) => return Step::Stop,
             Err(violation) => {
+                let reason = session.worded(violation.close_reason());
                 let acknowledge = session.acknowledges_bad_text();
                 if violation == Violation::BadMessage && acknowledge == Acknowledge::Yes {
                     let next = session.next();
                     self.acknowledge(slot, connection, replies, &next);
                 }
-                return Step::Fault(violation.close_reason());
+                return Step::Fault(reason);
             }
         };
         if matches!(event, Event::Ping(_) | Event::Pong(_))

@@ -7,9 +7,11 @@ use tracing::{error, info};
 use super::connection::{Connection, Phase, REVOKED};
 use super::hub::Hub;
 use super::settings::Settings;
+use crate::auth::Right;
 use crate::config::Config;
 use crate::http::{Refusal, Status};
 use crate::link::control::Report;
+use crate::resource::Resource;
 use crate::types::{ConfigNumber, Slot};
 
 const REVOKED_REFUSAL: Refusal =
@@ -55,20 +57,21 @@ impl Hub {
             Phase::Open(session) => session,
             _ => return Outcome::Kept,
         };
+        let needed = self.services.get(connection.resource).map_or(Right::Listen, Resource::needs);
         let access = &self.settings.rules.access;
         match access.renew(&former.rules.access, &session.tenant, session.ground) {
-            Ok(grant) => {
+            Ok(grant) if grant.right.covers(needed) => {
                 (session.right, session.ground) = (grant.right, grant.ground);
                 if former.beats() != self.settings.beats() && connection.is_open() {
                     connection.next_beat = self.first_beat(connection.sign);
                 }
                 Outcome::Kept
             }
-            Err(_) if connection.is_open() => {
+            _ if connection.is_open() => {
                 self.fail(slot, connection, &REVOKED);
                 Outcome::Revoked
             }
-            Err(_) => {
+            _ => {
                 self.refuse(slot, connection, &REVOKED_REFUSAL);
                 Outcome::Revoked
             }

@@ -131,11 +131,12 @@ impl Hub {
         (session, id): (&Session, ResourceId),
         call: impl FnOnce(&mut dyn Resource, &mut Handle<'_>),
     ) -> Effects {
-        let Self { services, relay, settings, effects, .. } = self;
+        let Self { services, relay, settings, effects, now, .. } = self;
         let Some(resource) = services.get_mut(id) else { return Effects::new() };
         let Some(client) = relay.uplink.client(slot) else { return Effects::new() };
         let effects = std::mem::take(effects);
-        let mut handle = Handle::new(session, client, &settings.rules).reusing(effects);
+        let handle = Handle::new(session, client, &settings.rules).at(now.micros());
+        let mut handle = handle.reusing(effects);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             call(resource.as_mut(), &mut handle);
             handle.into_effects()

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tracing::error;
 
-use crate::config::{Config, ResourceBinding, ResourceKind};
+use super::bloatless::{self, Bloatless};
+use crate::config::{BloatlessApplication, Config, ResourceBinding, ResourceKind};
 use crate::resource::{
     Binding, Broadcast, Echo, Gomoob, Kind, Nameless, Paths, Phpws, Resource, ResourceId,
     Resources, Silent,
@@ -19,6 +20,7 @@ pub(super) struct Services {
     /// What each of those was made from that the file makes, so that a reload that leaves it as it is
     /// keeps it, with whatever it knows.
     made: Vec<(ResourceBinding, ResourceId)>,
+    bloatless: Bloatless,
 }
 
 impl Services {
@@ -31,7 +33,8 @@ impl Services {
             Box::new(Nameless),
         ];
         let all = built_in.into_iter().chain(own.make()).collect();
-        Self { all, own: own.clone(), made: Vec::new() }
+        let bloatless = Bloatless::default();
+        Self { all, own: own.clone(), made: Vec::new(), bloatless }
     }
 
     pub(super) fn get(&self, id: ResourceId) -> Option<&dyn Resource> {
@@ -42,7 +45,8 @@ impl Services {
         self.all.get_mut(id.place())
     }
 
-    /// Binds the names of `[echo]`, then what the program brings, then what the file says, which wins. Connections keep what they
+    /// Binds the names of `[echo]`, then what the program brings, then the applications of
+    /// bloatless/php-websocket, then what the file says by itself, which wins. Connections keep what they
     /// are served by, also when nothing is bound to it any more.
     pub(super) fn bind(&mut self, config: &Config, paths: &mut Paths) {
         for name in &config.echo.applications {
@@ -52,6 +56,13 @@ impl Services {
         }
         for (place, path) in self.own.paths().enumerate() {
             paths.bind(path, Binding::Beyond(ResourceId::beyond(place)));
+        }
+        self.bloatless.behave(config);
+        for application in &config.bloatless.applications {
+            match self.application(*application) {
+                Some(id) => paths.bind(bloatless::path(*application), Binding::Beyond(id)),
+                None => error!(?application, "the application cannot be made"),
+            }
         }
         for binding in &config.resources {
             match self.binding(binding) {
@@ -66,6 +77,7 @@ impl Services {
         let own = (0..self.own.paths().count()).map(ResourceId::beyond);
         let is_bound = |made: &&(ResourceBinding, ResourceId)| config.resources.contains(&made.0);
         let made = self.made.iter().filter(is_bound).map(|(_, id)| *id);
+        let made = made.chain(self.applications(config));
         let every = |id| Some((id, self.get(id)?.every()?));
         own.chain(made).filter_map(every).collect()
     }
@@ -79,12 +91,42 @@ impl Services {
         })
     }
 
+    /// The application of a name, if it is bound now.
+    pub(super) fn application_named(
+        &self,
+        name: &str,
+        bound: &[BloatlessApplication],
+    ) -> Option<ResourceId> {
+        let is_it =
+            |one: &&BloatlessApplication| bloatless::path(**one).strip_prefix('/') == Some(name);
+        self.bloatless.get(*bound.iter().find(is_it)?)
+    }
+
+    fn application(&mut self, application: BloatlessApplication) -> Option<ResourceId> {
+        if let Some(id) = self.bloatless.get(application) {
+            return Some(id);
+        }
+        let made = self.bloatless.make(application)?;
+        let id = self.add(made);
+        self.bloatless.keep(application, id);
+        Some(id)
+    }
+
+    fn applications(&self, config: &Config) -> impl Iterator<Item = ResourceId> {
+        let bound = config.bloatless.applications.iter();
+        bound.filter_map(|application| self.bloatless.get(*application))
+    }
+
+    fn add(&mut self, resource: Box<dyn Resource>) -> ResourceId {
+        self.all.push(resource);
+        ResourceId::beyond(self.all.len() - 1 - Kind::ALL.len())
+    }
+
     fn made_from(&mut self, binding: &ResourceBinding) -> Option<ResourceId> {
         if let Some((_, id)) = self.made.iter().find(|(known, _)| known == binding) {
             return Some(*id);
         }
-        let id = ResourceId::beyond(self.all.len() - Kind::ALL.len());
-        self.all.push(make(binding)?);
+        let id = self.add(make(binding)?);
         self.made.push((binding.clone(), id));
         Some(id)
     }

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 
-use super::session_cookie::SessionGate;
 use super::legacy::Legacy;
+use super::session_cookie::SessionGate;
 use super::tls::acceptor;
 use crate::auth::Access;
 use crate::auth::uuid::{Signer, UuidForm};
-use crate::config::{self, Config, DialectName, EchoHandshake, Protocols, Refuse, UnknownPath};
+use crate::config::{
+    self, BloatlessSettings, Config, DialectName, EchoHandshake, Protocols, Refuse, UnknownPath,
+};
 use crate::http::Origins;
 use crate::resource::{Kind, Offers, Paths, Unknown};
 use crate::session::Rules;
@@ -43,6 +45,7 @@ pub(super) struct Settings {
     /// Whether pages need a session of PHP, and which.
     pub(super) session_gate: Option<SessionGate>,
     pub(super) legacy: Legacy,
+    pub(super) bloatless: BloatlessSettings,
     /// For sockets that speak TLS: how, and how long the handshake may take.
     pub(super) tls: Option<(Arc<ServerConfig>, Duration)>,
 }
@@ -109,6 +112,7 @@ impl Settings {
             echo_handshake: config.echo.handshake,
             session_gate: config.jsauth.as_ref().map(SessionGate::new),
             legacy: Legacy::of(&config.legacy),
+            bloatless: config.bloatless.clone(),
             tls: match &config.tls {
                 Some(tls) => Some((acceptor(tls)?, tls.handshake_timeout)),
                 None => None,
@@ -120,9 +124,10 @@ impl Settings {
 /// Paths without what is bound; `Services::bind` adds that.
 fn paths(config: &Config) -> Paths {
     let default = match config.default_dialect {
-        DialectName::Phpws => Kind::Phpws,
-        DialectName::Gomoob => Kind::Gomoob,
-        DialectName::Echo => Kind::Echo,
+        DialectName::Phpws => Some(Kind::Phpws),
+        DialectName::Gomoob => Some(Kind::Gomoob),
+        DialectName::Echo => Some(Kind::Echo),
+        DialectName::None => None,
     };
     let unknown = match config.unknown_path {
         UnknownPath::Phpws => Unknown::Phpws,

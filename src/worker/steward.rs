@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::{error, info};
 
-use super::clock::Moment;
+use super::clock::{Moment, unix_time};
 use super::hub::{Hub, Stage};
 use crate::link::control::Duty;
 use crate::resource::{Desk, Effect, Effects, Resource, ResourceId, Who};
@@ -74,6 +74,7 @@ impl Hub {
     pub(super) fn appoint(&mut self, duty: Duty) {
         info!(?duty, "appointed");
         self.rounds.appoint(duty, self.now);
+        self.watch_pushes();
     }
 
     /// Calls the resources whose time has come.
@@ -103,15 +104,20 @@ impl Hub {
         self.call_at_desk(resource, |resource, desk| resource.on_findings(desk, about, who));
     }
 
+    /// Whether this worker does what is to be done once.
+    pub(super) fn is_steward(&self) -> bool {
+        self.rounds.duty == Duty::Steward && matches!(self.stage, Stage::Serving)
+    }
+
     /// Calls a resource for no client. Of a panic nothing is left but a line in the log.
-    fn call_at_desk(
+    pub(super) fn call_at_desk(
         &mut self,
         id: ResourceId,
         call: impl FnOnce(&mut dyn Resource, &mut Desk<'_>),
     ) {
         let Self { services, settings, .. } = self;
         let Some(resource) = services.get_mut(id) else { return };
-        let mut desk = Desk::new(&settings.rules);
+        let mut desk = Desk::new(&settings.rules, unix_time());
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             call(resource.as_mut(), &mut desk);
             desk.into_effects()

@@ -1,6 +1,7 @@
 //! The sections of `websock.ini` beside our own: one file for each, with what is in it and how it is
 //! read.
 
+pub(super) mod bloatless;
 pub(super) mod echo;
 pub(super) mod jsauth;
 pub(super) mod legacy;

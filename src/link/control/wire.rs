@@ -25,6 +25,7 @@ const PREFIX_BYTES: usize = 4;
 enum Head {
     Configure { number: ConfigNumber, json: Arc<str> },
     Listen { sockets: Vec<Encryption> },
+    PushSocket,
     Link { broker: Generation },
     Roster { sources: Vec<Source> },
     WorkerLink { source: Source },
@@ -100,6 +101,7 @@ fn split(order: Order<OwnedFd>) -> (Head, Vec<OwnedFd>) {
             let (descriptors, sockets) = sockets.into_iter().unzip();
             (Head::Listen { sockets }, descriptors)
         }
+        Order::PushSocket(socket) => (Head::PushSocket, vec![socket]),
         Order::Link { broker, transport } => (Head::Link { broker }, vec![transport]),
         Order::Roster { sources } => alone(Head::Roster { sources }),
         Order::WorkerLink { source, transport } => (Head::WorkerLink { source }, vec![transport]),
@@ -122,6 +124,7 @@ fn join(head: Head, descriptors: &mut VecDeque<OwnedFd>) -> io::Result<Order<Own
             let with_socket = |encryption| Ok((next()?, encryption));
             Order::Listen(sockets.into_iter().map(with_socket).collect::<io::Result<_>>()?)
         }
+        Head::PushSocket => Order::PushSocket(next()?),
         Head::Link { broker } => Order::Link { broker, transport: next()? },
         Head::Roster { sources } => Order::Roster { sources },
         Head::WorkerLink { source } => Order::WorkerLink { source, transport: next()? },

@@ -106,7 +106,9 @@ impl Threads {
             json: self.prepared.json_for(member),
         })?;
         if let Member::Worker(_) = member {
-            desk.order(Order::Listen(self.prepared.listeners.hand_out()?))?;
+            for order in self.prepared.sockets()? {
+                desk.order(order)?;
+            }
         }
         let builder = thread::Builder::new().name(member.to_string());
         let own = self.own.clone();

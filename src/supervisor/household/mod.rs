@@ -162,7 +162,7 @@ impl Household {
         tracing::info!(by, "asked to end");
         notify::stopping(self.prepared.config.limits.drain_time);
         self.askers.tell_ending();
-        self.prepared.listeners.close();
+        self.prepared.close_doors();
         self.crew.asked_to_end(now(), effects);
     }
 
@@ -239,8 +239,8 @@ impl Household {
     fn try_start(&mut self, member: Member) -> io::Result<()> {
         let arguments = arguments(member, &self.prepared.config.log);
         let sockets = match member {
-            Member::Broker(_) => None,
-            Member::Worker(_) => Some(self.prepared.listeners.hand_out()?),
+            Member::Broker(_) => Vec::new(),
+            Member::Worker(_) => self.prepared.sockets()?,
         };
         let (handle, log) = child::start((member, now()), &arguments, self.events.clone())?;
         self.logs.spawn(read_log(log, self.sink.clone()));
@@ -248,8 +248,8 @@ impl Household {
             number: self.prepared.number,
             json: self.prepared.json_for(member),
         });
-        if let Some(sockets) = sockets {
-            handle.order(Order::Listen(sockets));
+        for order in sockets {
+            handle.order(order);
         }
         self.children.insert(member, handle);
         if self.memory.pressure != Pressure::None {

@@ -1,0 +1,186 @@
+//! bloatless/php-websocket's language: an action and its data, both ways.
+
+pub mod push;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Cast, gomoob};
+use crate::types::{CloseCode, CloseReason, Content, Form};
+
+/// What its server says when it closes, whatever the reason is.
+pub const CLOSED: CloseReason = CloseReason::new(CloseCode::NORMAL, "normal closure");
+/// What it says about binary messages.
+pub const NO_BINARY: CloseReason =
+    CloseReason::new(CloseCode::UNSUPPORTED, "unknown data (opcode)");
+
+/// An action and its data.
+#[derive(Debug)]
+pub struct Packet<'a> {
+    /// What is to be done.
+    pub action: Cow<'a, str>,
+    /// With what: JSON that PHP does not call empty, as it came.
+    pub data: &'a str,
+}
+
+/// Reads a packet; none when a member is missing, empty or of another kind, as its applications
+/// ignore that.
+#[must_use]
+pub fn parse(text: &str) -> Option<Packet<'_>> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let Members { action, data } = json.deserialize_any(PacketVisitor).ok()?;
+    json.end().ok()?;
+    let action = serde_json::from_str::<CowText<'_>>(action?.get()).ok()?.0;
+    let data = data?.get();
+    (!action.is_empty() && !is_empty(data)).then_some(Packet { action, data })
+}
+
+/// A packet as text.
+#[must_use]
+pub fn packet(action: &str, data: &impl Serialize) -> String {
+    #[derive(Serialize)]
+    struct Written<'a, T> {
+        action: &'a str,
+        data: &'a T,
+    }
+    // Only maps with other keys than text have no JSON.
+    serde_json::to_string(&Written { action, data }).unwrap_or_default()
+}
+
+/// A publication in this language. A text that is a packet goes as it is; everything else is what
+/// somebody said, the data of an `echo`.
+#[must_use]
+pub fn render(content: &Content, cast: Cast) -> Cow<'_, [u8]> {
+    if content.form == Form::Text && str::from_utf8(&content.payload).ok().and_then(parse).is_some()
+    {
+        return Cow::Borrowed(&content.payload);
+    }
+    Cow::Owned([ECHO, &gomoob::render(content, cast), b"}"].concat())
+}
+
+const ECHO: &[u8] = br#"{"action":"echo","data":"#;
+
+/// Data as PHP puts it into a text; of what has no text, its JSON.
+#[must_use]
+pub fn as_text(data: &str) -> Cow<'_, str> {
+    match serde_json::from_str::<CowText<'_>>(data) {
+        Ok(text) => text.0,
+        Err(_) if data == "true" => Cow::Borrowed("1"),
+        Err(_) => Cow::Borrowed(data),
+    }
+}
+
+/// The reason of an end in the words of its server.
+#[must_use]
+pub fn worded(reason: CloseReason) -> CloseReason {
+    let text = match reason.code {
+        CloseCode::PROTOCOL => "protocol error",
+        CloseCode::DATA => "utf8 expected",
+        CloseCode::TOO_BIG => "frame too large",
+        _ => return reason,
+    };
+    CloseReason::new(reason.code, text)
+}
+
+/// What PHP calls empty, but for zero: its chat takes that.
+fn is_empty(json: &str) -> bool {
+    let inside = |open, close| json.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+    matches!(json, "null" | "false" | r#""""#)
+        || inside('[', ']').or_else(|| inside('{', '}')).is_some_and(|rest| rest.trim().is_empty())
+}
+
+/// A text, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct CowText<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The members of a packet; of one name given twice the last holds, as in PHP.
+#[derive(Default)]
+struct Members<'a> {
+    action: Option<&'a RawValue>,
+    data: Option<&'a RawValue>,
+}
+
+struct PacketVisitor;
+
+impl<'de> Visitor<'de> for PacketVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Members::default();
+        while let Some(name) = map.next_key::<CowText<'de>>()? {
+            match name.0.as_ref() {
+                "action" => members.action = Some(map.next_value()?),
+                "data" => members.data = Some(map.next_value()?),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Option<(String, &str)> {
+        parse(text).map(|packet| (packet.action.into_owned(), packet.data))
+    }
+
+    #[test]
+    fn a_packet_has_an_action_and_data_that_are_not_empty() {
+        assert_eq!(parsed(r#"{"action":"a\u0062","data":1.50}"#), Some(("ab".into(), "1.50")));
+        assert_eq!(parsed(r#"{"data":0,"x":[1],"action":"a"}"#), Some(("a".into(), "0")));
+        assert_eq!(
+            parsed(r#"{"action":"x","action":"y","data":"0"}"#),
+            Some(("y".into(), "\"0\""))
+        );
+        for data in ["null", "\"\"", "[]", "[ ]", "{}", "{ }", "false"] {
+            assert_eq!(parsed(&format!(r#"{{"action":"a","data":{data}}}"#)), None, "{data}");
+        }
+        for text in ["", "[]", "5", "hello", r#"["a","b"]"#, r#"{"action":"a"}"#, r#"{"data":1}"#] {
+            assert_eq!(parsed(text), None, "{text}");
+        }
+        assert_eq!(parsed(r#"{"action":5,"data":1}"#), None);
+        assert_eq!(parsed(r#"{"action":"","data":1}"#), None);
+        assert_eq!(parsed(r#"{"action":"a","data":1} x"#), None);
+    }
+
+    #[test]
+    fn what_others_publish_is_the_data_of_an_echo() {
+        for (form, payload, text) in [
+            (Form::Message, r#"{"a":1.50}"#, r#"{"action":"echo","data":{"a":1.50}}"#),
+            (Form::PhpwsPacket, r#"{"message":"x"}"#, r#"{"action":"echo","data":"x"}"#),
+            (Form::PhpwsPacket, "{}", r#"{"action":"echo","data":null}"#),
+            (Form::Text, "a \"b\"", r#"{"action":"echo","data":"a \"b\""}"#),
+            (Form::Text, r#"{"action":"x","data":1}"#, r#"{"action":"x","data":1}"#),
+            (
+                Form::Message,
+                r#"{"action":"x","data":1}"#,
+                r#"{"action":"echo","data":{"action":"x","data":1}}"#,
+            ),
+        ] {
+            let content = Content { form, payload: payload.into() };
+            assert_eq!(String::from_utf8_lossy(&render(&content, Cast::Many)), text);
+        }
+    }
+
+    #[test]
+    fn data_becomes_text_as_in_php() {
+        for (data, text) in
+            [("5", "5"), ("\"h\\u00e9\"", "h\u{e9}"), ("0", "0"), ("true", "1"), ("[1]", "[1]")]
+        {
+            assert_eq!(as_text(data), text);
+        }
+        assert_eq!(packet("a", &"b\"c"), r#"{"action":"a","data":"b\"c"}"#);
+    }
+}

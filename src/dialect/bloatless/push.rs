@@ -1,0 +1,121 @@
+//! What scripts write into the push socket: one datagram, one message for an application.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::CowText;
+
+/// What a datagram says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Pushed<'a> {
+    /// A command to the server: there are none, and the original ignores it.
+    Command,
+    /// Data for an application.
+    Data {
+        /// The name of the application.
+        application: Cow<'a, str>,
+        /// A JSON object or list.
+        data: &'a str,
+    },
+}
+
+/// Why a datagram says nothing, for the log: in words of our own, nothing of it is repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotPushed(pub &'static str);
+
+/// Reads a datagram.
+///
+/// # Errors
+///
+/// The first thing that is wrong; the original dies of each.
+pub fn parse(datagram: &[u8]) -> Result<Pushed<'_>, NotPushed> {
+    let mut json = serde_json::Deserializer::from_slice(datagram);
+    let members = json.deserialize_any(PushVisitor).ok().filter(|_| json.end().is_ok());
+    let Members { kind, action, data } = members.ok_or(NotPushed("it is no JSON object"))?;
+    match kind.map(|kind| super::as_text(kind.get())).as_deref() {
+        Some("1") => return Ok(Pushed::Command),
+        Some("2") => {}
+        _ => return Err(NotPushed("its type is neither 1 nor 2")),
+    }
+    let action = action.and_then(|raw| serde_json::from_str::<CowText<'_>>(raw.get()).ok());
+    let application = action.ok_or(NotPushed("its action is no text"))?.0;
+    let data = data.map(RawValue::get).filter(|data| data.starts_with(['{', '[']));
+    let data = data.ok_or(NotPushed("its data is neither an object nor a list"))?;
+    Ok(Pushed::Data { application, data })
+}
+
+/// The members of a datagram; of one name given twice the last holds, as in PHP.
+#[derive(Default)]
+struct Members<'a> {
+    kind: Option<&'a RawValue>,
+    action: Option<&'a RawValue>,
+    data: Option<&'a RawValue>,
+}
+
+struct PushVisitor;
+
+impl<'de> Visitor<'de> for PushVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Members::default();
+        while let Some(name) = map.next_key::<CowText<'de>>()? {
+            match name.0.as_ref() {
+                "type" => members.kind = Some(map.next_value()?),
+                "action" => members.action = Some(map.next_value()?),
+                "data" => members.data = Some(map.next_value()?),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_datagram_names_an_application_and_has_data_for_it() {
+        for kind in ["2", "\"2\""] {
+            let text = format!(r#"{{"type":{kind},"action":"chat","data":{{"action":"echo"}}}}"#);
+            let data = r#"{"action":"echo"}"#;
+            let pushed = Pushed::Data { application: "chat".into(), data };
+            assert_eq!(parse(text.as_bytes()), Ok(pushed));
+        }
+        assert_eq!(parse(br#"{"type":1,"action":"x","data":[]}"#), Ok(Pushed::Command));
+    }
+
+    /// Case 141.
+    #[test]
+    fn what_is_wrong_is_told_without_a_word_of_it() {
+        for text in [
+            "not json",
+            "",
+            "[]",
+            "5",
+            "\u{1}",
+            r#"{"type":3,"action":"chat","data":[]}"#,
+            r#"{"type":2.0,"action":"chat","data":[]}"#,
+            r#"{"action":"chat","data":[]}"#,
+            r#"{"type":2,"data":[]}"#,
+            r#"{"type":2,"action":5,"data":[]}"#,
+            r#"{"type":2,"action":"chat","data":"str"}"#,
+            r#"{"type":2,"action":"chat"}"#,
+            r#"{"type":2,"action":"chat","data":[]} x"#,
+        ] {
+            assert!(parse(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(parse(&[b'{', 0xFF]).is_err());
+        assert!(parse("[".repeat(60_000).as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,72 @@
+//! `/chat`: what a client says to all of them, with a name that it is given.
+
+use super::{Room, Talk};
+use crate::dialect::bloatless::{self, NO_BINARY};
+use crate::resource::{Desk, Handle};
+use crate::session::Message;
+use crate::types::{ClientUuid, Form, Tenant};
+
+/// The application `chat`.
+#[derive(Clone, Copy, Debug)]
+pub struct Chat;
+
+impl Talk for Chat {
+    fn name(&self) -> &'static str {
+        "chat"
+    }
+
+    fn hear(&self, room: &Room, client: &mut Handle<'_>, message: Message<'_>) {
+        let Message::Text(text) = message else { return client.close(NO_BINARY) };
+        if let Some(packet) = bloatless::parse(text)
+            && packet.action == "echo"
+        {
+            let line = format!("Guest{}: {}", guest(client.id()), bloatless::as_text(packet.data));
+            room.say(client, (Form::Message, quoted(line)));
+        }
+    }
+
+    fn pushed(
+        &self,
+        (room, desk): (&Room, &mut Desk<'_>),
+        tenant: &Tenant,
+        data: &str,
+    ) -> Result<(), &'static str> {
+        let packet = bloatless::parse(data).ok_or("its data has no action, or no data inside")?;
+        // The names of methods have no case in PHP.
+        if packet.action.eq_ignore_ascii_case("echo") {
+            let line = format!("System Message: {}", bloatless::as_text(packet.data));
+            room.announce(desk, tenant, (Form::Message, quoted(line)));
+        }
+        Ok(())
+    }
+}
+
+/// The number in a client's name: 10 to 999, the same as long as it is connected. Chance is in the
+/// identity already.
+fn guest(id: ClientUuid) -> u16 {
+    let [first, second, ..] = id.0;
+    10 + u16::from_be_bytes([first, second]) % 990
+}
+
+fn quoted(line: String) -> String {
+    serde_json::Value::from(line).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_has_two_or_three_digits_and_all_of_them_occur() {
+        let of = |number: u16| {
+            let [first, second] = number.to_be_bytes();
+            let mut id = [0; 16];
+            (id[0], id[1]) = (first, second);
+            guest(ClientUuid(id))
+        };
+        let mut seen: Vec<u16> = (0..=u16::MAX).map(of).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen, (10..=999).collect::<Vec<_>>());
+    }
+}

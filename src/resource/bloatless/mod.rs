@@ -1,0 +1,289 @@
+//! The applications of bloatless/php-websocket: what they have in common.
+
+mod chat;
+mod demo;
+mod echo;
+mod news;
+mod quota;
+mod room;
+mod status;
+mod time;
+
+use core::net::SocketAddr;
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use self::news::{Event, News};
+use self::quota::Quotas;
+use super::{Desk, Handle, Limit, Opening, Resource, Who};
+use crate::auth::Right;
+use crate::dialect::bloatless;
+use crate::http::{Hosts, Refusal, Status};
+use crate::session::{Message, Speech};
+use crate::types::{Client, CloseCode, CloseReason, Tag, TagError, TagQuery, Tenant};
+
+pub use self::chat::Chat;
+pub use self::demo::Demo;
+pub use self::echo::Echo;
+pub use self::room::Room;
+pub use self::status::Clients;
+pub use self::status::Status as StatusPage;
+pub use self::time::Time;
+
+/// The tag with the address of a client, for who lists them.
+const PEER_TAG: &str = "@peer";
+/// The tag that clients of all applications carry.
+const FAMILY_TAG: (&str, &str) = ("@family", "bloatless");
+/// A tag that nobody carries: who asks for its values wants the number of clients alone.
+const NO_TAG: &str = "@";
+
+/// What holds for all applications of a worker; a reload changes it.
+#[derive(Debug, Default)]
+pub struct Manners {
+    /// Whether `status` is served.
+    pub watch: Watch,
+    /// Which clients `status` writes for.
+    pub clients: Clients,
+    /// Connections in all, as `status` tells; 0 means no limit.
+    pub max_clients: u32,
+    /// Connections from one address, the same.
+    pub max_per_ip: u32,
+    /// Messages of a connection within a minute, beside its handshake; 0 means no limit.
+    pub requests_per_minute: u32,
+    /// Hosts whose pages may connect; none when nobody checks.
+    pub origins: Option<Hosts>,
+    /// What a query means.
+    pub query: Query,
+}
+
+/// Whether anybody can look on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Watch {
+    /// `status` is not served: nothing is published for it.
+    #[default]
+    Off,
+    /// It is.
+    On,
+}
+
+/// What a query behind the path means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Query {
+    /// It is no part of the name of the application.
+    #[default]
+    Apart,
+    /// It is, so that there is no such application.
+    InName,
+}
+
+/// What tells one application from another.
+pub trait Talk: fmt::Debug {
+    /// Its name; with a slash in front its path.
+    fn name(&self) -> &'static str;
+
+    /// How its clients are spoken to.
+    fn speech(&self) -> Speech {
+        Speech::Bloatless
+    }
+
+    /// What its clients must be allowed to do.
+    fn needs(&self) -> Right {
+        Right::Listen
+    }
+
+    /// What a client gets first.
+    fn greeting(&self) -> Greeting {
+        Greeting::Nothing
+    }
+
+    /// A client has said something.
+    fn hear(&self, room: &Room, client: &mut Handle<'_>, message: Message<'_>);
+
+    /// A script has pushed something.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not taken.
+    fn pushed(
+        &self,
+        at: (&Room, &mut Desk<'_>),
+        tenant: &Tenant,
+        data: &str,
+    ) -> Result<(), &'static str> {
+        let (_, _, _) = (at, tenant, data);
+        Err("this application takes nothing that is pushed")
+    }
+
+    /// How often it says something by itself.
+    fn every(&self) -> Option<Duration> {
+        None
+    }
+
+    /// It may say something by itself.
+    fn tick(&self, room: &Room, desk: &mut Desk<'_>) {
+        let (_, _) = (room, desk);
+    }
+}
+
+/// What a client gets first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Greeting {
+    /// Nothing.
+    Nothing,
+    /// Who is connected; then everybody hears that it came.
+    ServerInfo,
+}
+
+/// One application.
+#[derive(Debug)]
+pub struct Application {
+    talk: Box<dyn Talk>,
+    room: Room,
+    manners: Rc<RefCell<Manners>>,
+    family: TagQuery,
+    quotas: Quotas,
+    news: News,
+}
+
+impl Application {
+    /// An application, with what holds for all of them.
+    ///
+    /// # Errors
+    ///
+    /// Never with the names that there are.
+    pub fn new(
+        talk: impl Talk + 'static,
+        manners: &Rc<RefCell<Manners>>,
+    ) -> Result<Self, TagError> {
+        let (name, value) = FAMILY_TAG;
+        Ok(Self {
+            room: Room::of(&talk)?,
+            talk: Box::new(talk),
+            manners: Rc::clone(manners),
+            family: TagQuery::new([Tag::new(name, value)?])?,
+            quotas: Quotas::default(),
+            news: News::new()?,
+        })
+    }
+
+    fn is_watched(&self) -> bool {
+        self.manners.borrow().watch == Watch::On
+    }
+
+    /// Tells those who look on, once the number of clients is known.
+    fn tell(&mut self, client: &mut Handle<'_>, event: impl FnOnce(SocketAddr) -> Event) {
+        let peer = client.tag(PEER_TAG).and_then(|peer| peer.parse().ok());
+        if let Some(peer) = peer
+            && self.is_watched()
+        {
+            let about = self.news.keep(client.tenant().clone(), event(peer));
+            client.inquire(about, self.family.clone(), NO_TAG);
+        }
+    }
+}
+
+impl Resource for Application {
+    fn speech(&self) -> Speech {
+        self.talk.speech()
+    }
+
+    fn common_tag(&self) -> Option<&Tag> {
+        Some(self.room.tag())
+    }
+
+    fn needs(&self) -> Right {
+        self.talk.needs()
+    }
+
+    fn admit(&self, opening: &Opening<'_>) -> Result<(), Refusal> {
+        let manners = self.manners.borrow();
+        if manners.query == Query::InName && !opening.query().is_empty() {
+            return Err(Refusal::NOT_FOUND);
+        }
+        let origin = opening.header("Origin").filter(|origin| !origin.is_empty());
+        let origin = origin.or_else(|| opening.header("Sec-WebSocket-Origin"));
+        match &manners.origins {
+            Some(hosts) if !hosts.admit(origin) => Err(BAD_ORIGIN),
+            _ => Ok(()),
+        }
+    }
+
+    fn on_open(&mut self, client: &mut Handle<'_>, opening: &Opening<'_>) {
+        let (name, value) = FAMILY_TAG;
+        let tagged = client
+            .set_tag(PEER_TAG, &opening.peer().to_string())
+            .and_then(|()| client.set_tag(name, value));
+        if let Err(error) = tagged {
+            let text = error.to_string().into();
+            return client.close(CloseReason { code: CloseCode::POLICY, text });
+        }
+        if self.manners.borrow().requests_per_minute > 0 {
+            self.quotas.begin(client.id(), client.uptime());
+        }
+        match self.talk.greeting() {
+            Greeting::Nothing => self.tell(client, Event::Connected),
+            Greeting::ServerInfo => client.ask_who(self.family.clone(), PEER_TAG),
+        }
+    }
+
+    fn on_who(&mut self, client: &mut Handle<'_>, who: &Who) {
+        let own = client.tag(PEER_TAG).unwrap_or_default().to_owned();
+        client.reply_text(status::server_info(&self.manners.borrow(), who, &own));
+        self.tell(client, Event::Connected);
+    }
+
+    fn on_message(&mut self, client: &mut Handle<'_>, message: Message<'_>) {
+        let limit = self.manners.borrow().requests_per_minute;
+        if limit > 0 && !self.quotas.admit((client.id(), client.uptime()), limit) {
+            return client.close(bloatless::CLOSED);
+        }
+        if let Some(peer) = client.tag(PEER_TAG).and_then(|peer| peer.parse().ok())
+            && self.is_watched()
+        {
+            let text = status::activity(self.manners.borrow().clients, peer);
+            self.news.publish_of(client, text);
+        }
+        self.talk.hear(&self.room, client, message);
+    }
+
+    fn on_findings(&mut self, desk: &mut Desk<'_>, about: u64, who: &Who) {
+        if let Some((tenant, event)) = self.news.take(about) {
+            for text in status::story(&event, who.clients, desk.unix_time()) {
+                self.news.publish(desk, &tenant, text);
+            }
+        }
+    }
+
+    fn every(&self) -> Option<Duration> {
+        self.talk.every()
+    }
+
+    fn on_tick(&mut self, desk: &mut Desk<'_>) {
+        self.talk.tick(&self.room, desk);
+    }
+
+    fn on_full(&mut self, desk: &mut Desk<'_>, client: &Client, limit: Limit) {
+        if self.is_watched() {
+            let text = status::warning(limit, client.ip, desk.unix_time());
+            self.news.publish(desk, &client.tenant, text);
+        }
+    }
+
+    fn on_push(
+        &mut self,
+        desk: &mut Desk<'_>,
+        tenant: &Tenant,
+        data: &str,
+    ) -> Result<(), &'static str> {
+        self.talk.pushed((&self.room, desk), tenant, data)
+    }
+
+    fn on_close(&mut self, client: &mut Handle<'_>) {
+        self.quotas.end(client.id());
+        self.tell(client, Event::Disconnected);
+    }
+}
+
+const BAD_ORIGIN: Refusal = Refusal::new(Status::Unauthorized, "this origin may not connect");

@@ -1,0 +1,56 @@
+//! The clients of one application, as somebody addresses them all.
+
+use std::borrow::Cow;
+
+use super::Talk;
+use crate::dialect::{Cast, gomoob};
+use crate::resource::{Desk, Handle, RESOURCE_TAG};
+use crate::types::{Address, Content, Form, Tag, TagError, TagQuery, Tenant};
+
+/// All clients of one application.
+#[derive(Debug)]
+pub struct Room {
+    tag: Tag,
+    everyone: Address,
+}
+
+impl Room {
+    pub(super) fn of(talk: &impl Talk) -> Result<Self, TagError> {
+        Self::at(talk.name())
+    }
+
+    pub(super) fn at(name: &str) -> Result<Self, TagError> {
+        let tag = Tag::new(RESOURCE_TAG, &format!("/{name}"))?;
+        let everyone = Address::matching(TagQuery::new([tag.clone()])?);
+        Ok(Self { tag, everyone })
+    }
+
+    pub(super) fn tag(&self) -> &Tag {
+        &self.tag
+    }
+
+    pub(super) fn everyone(&self) -> Address {
+        self.everyone.clone()
+    }
+
+    /// Publishes to all what one of them says, itself included, if it may.
+    pub(super) fn say(&self, client: &mut Handle<'_>, what: (Form, String)) {
+        let (form, text) = what;
+        let json = || {
+            let content = Content { form, payload: text.clone().into() };
+            Cow::Owned(gomoob::render(&content, Cast::Many).into_owned())
+        };
+        let Some(tenant) = client.permitted(None, json) else { return };
+        client.forward_changed((tenant, self.everyone()), (form, text));
+    }
+
+    /// Publishes to all of them in one space what nobody of them says.
+    pub(super) fn announce(
+        &self,
+        desk: &mut Desk<'_>,
+        tenant: &Tenant,
+        (form, text): (Form, String),
+    ) {
+        desk.forward((tenant.clone(), self.everyone()), (form, text));
+    }
+}

@@ -1,0 +1,148 @@
+//! The applications of bloatless/php-websocket that a worker serves, and the switches that reach
+//! beyond them.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::connection::{Connection, Phase};
+use super::hub::Hub;
+use super::settings::Settings;
+use crate::config::{BloatlessAnswers, BloatlessApplication, BloatlessStatus, CloseText, Config};
+use crate::dialect::bloatless;
+use crate::http::{Hosts, Refusal, Status};
+use crate::resource::bloatless::{
+    Application, Chat, Clients, Demo, Echo, Manners, Query, StatusPage, Time, Watch,
+};
+use crate::resource::{Resource, ResourceId};
+use crate::session::Speech;
+use crate::types::Slot;
+use crate::websocket::write;
+
+/// The applications that were ever bound, and what holds for all of them.
+#[derive(Debug, Default)]
+pub(super) struct Bloatless {
+    manners: Rc<RefCell<Manners>>,
+    made: Vec<(BloatlessApplication, ResourceId)>,
+}
+
+impl Bloatless {
+    /// Takes over what holds from now on, also for connections that are open.
+    pub(super) fn behave(&self, config: &Config) {
+        let settings = &config.bloatless;
+        let is_watched = settings.applications.contains(&BloatlessApplication::Status);
+        self.manners.replace(Manners {
+            watch: if is_watched { Watch::On } else { Watch::Off },
+            clients: match settings.status {
+                BloatlessStatus::V3 => Clients::V3,
+                BloatlessStatus::V1 => Clients::V1,
+            },
+            max_clients: config.admission.max_clients,
+            max_per_ip: config.admission.max_per_ip,
+            requests_per_minute: settings.max_requests_per_minute,
+            origins: settings.origins.as_ref().map(|hosts| Hosts::new(hosts)),
+            query: match settings.answers {
+                BloatlessAnswers::Http => Query::Apart,
+                BloatlessAnswers::Legacy => Query::InName,
+            },
+        });
+    }
+
+    /// The place of an application that was made.
+    pub(super) fn get(&self, application: BloatlessApplication) -> Option<ResourceId> {
+        self.made.iter().find(|(known, _)| *known == application).map(|(_, id)| *id)
+    }
+
+    /// Notes the place of an application.
+    pub(super) fn keep(&mut self, application: BloatlessApplication, id: ResourceId) {
+        self.made.push((application, id));
+    }
+
+    /// Makes an application.
+    pub(super) fn make(&self, application: BloatlessApplication) -> Option<Box<dyn Resource>> {
+        let manners = &self.manners;
+        let made = match application {
+            BloatlessApplication::Chat => Application::new(Chat, manners),
+            BloatlessApplication::Status => Application::new(StatusPage, manners),
+            BloatlessApplication::Demo => Application::new(Demo, manners),
+            BloatlessApplication::Echo => Application::new(Echo, manners),
+            BloatlessApplication::Time => Application::new(Time, manners),
+        };
+        Some(Box::new(made.ok()?))
+    }
+}
+
+/// The path of an application.
+pub(super) fn path(application: BloatlessApplication) -> &'static str {
+    match application {
+        BloatlessApplication::Chat => "/chat",
+        BloatlessApplication::Status => "/status",
+        BloatlessApplication::Demo => "/demo",
+        BloatlessApplication::Echo => "/echo",
+        BloatlessApplication::Time => "/time",
+    }
+}
+
+impl Settings {
+    /// Whether openings of this path are answered in the original's bytes.
+    pub(super) fn answers_in_bytes(&self, wanted: &str) -> bool {
+        let is_one = || self.bloatless.applications.iter().any(|one| path(*one) == wanted);
+        self.bloatless.answers == BloatlessAnswers::Legacy && is_one()
+    }
+
+    /// The subprotocol that the original names, asked for or not: the application.
+    pub(super) fn protocol_by_path<'a>(&self, wanted: &'a str) -> Option<&'a str> {
+        wanted.strip_prefix('/').filter(|_| self.answers_in_bytes(wanted))
+    }
+
+    /// How a refusal is told where the original's bytes are wanted: a status line and no more.
+    pub(super) fn bare_refusal(&self, wanted: &str, refusal: &Refusal) -> Option<Bytes> {
+        let is_legacy = self.bloatless.answers == BloatlessAnswers::Legacy;
+        let is_unknown = refusal.status == Status::NotFound && is_legacy;
+        if !is_unknown && !self.answers_in_bytes(wanted) {
+            return None;
+        }
+        let line = match refusal.status {
+            Status::UpgradeRequired => "501 Not Implemented",
+            status => status.line(),
+        };
+        Some(format!("HTTP/1.1 {line}\r\n").into())
+    }
+}
+
+impl Hub {
+    /// Whether every Close of this client is answered in the same words.
+    pub(super) fn closes_in_its_words(&self, connection: &Connection) -> bool {
+        let Phase::Open(session) = &connection.phase else { return false };
+        session.speech == Speech::Bloatless
+            && self.settings.bloatless.close_text == CloseText::Normal
+    }
+
+    /// Turns a client away in the original's bytes, where they are wanted: a Close frame in place of
+    /// an answer of HTTP.
+    pub(super) fn turn_away_in_bytes(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+    ) -> Answered {
+        let Phase::Joining(joining) = &connection.phase else { return Answered::No };
+        let is_legacy = self.settings.bloatless.answers == BloatlessAnswers::Legacy;
+        if joining.session.speech != Speech::Bloatless || !is_legacy {
+            return Answered::No;
+        }
+        let mut frame = BytesMut::new();
+        write::close(&mut frame, Some(bloatless::CLOSED.code), &bloatless::CLOSED.text);
+        self.answer_and_end(slot, connection, frame.freeze());
+        Answered::Yes
+    }
+}
+
+/// Whether somebody was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// It is done.
+    Yes,
+    /// It is still to be done.
+    No,
+}
