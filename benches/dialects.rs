@@ -13,7 +13,7 @@ use tagcast::auth::uuid::{Signer, UuidForm};
 use tagcast::dialect::{Cast, Dialect, gomoob, phpws, tags};
 use tagcast::http::{HeadScanner, decide, parameter, parse};
 use tagcast::resource::{Gomoob, Handle, Phpws, Resource};
-use tagcast::session::{Message, Rules, Session, Speech};
+use tagcast::session::{GomoobRules, Message, PhpwsRules, Rules, Session, Speech};
 use tagcast::types::{Client, ClientClass, ClientUuid, Content, Form, Tags, Tenant};
 
 const UUID: ClientUuid = ClientUuid([0xA0; 16]);
@@ -42,6 +42,8 @@ fn rules() -> Rules {
         access: Access::everything(),
         message_bytes_max: 5 * 1024 * 1024,
         chunks_max: 0,
+        phpws: PhpwsRules::default(),
+        gomoob: GomoobRules::default(),
     }
 }
 

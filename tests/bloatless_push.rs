@@ -126,6 +126,36 @@ fn expect_after(client: &mut Raw) {
     }
 }
 
+/// The window of the steward is full while the broker stands still (rule L4): what is pushed waits in the
+/// kernel, and then in the script.
+#[test]
+fn what_is_pushed_waits_for_a_broker_that_stands_still() {
+    const COUNT: usize = 300;
+    const BEFORE_ALL_IS_FULL: usize = 150;
+    // All of the window comes at once when the broker goes on.
+    let server = Setup::new().workers(2).ini("outboxLimit = 64M").ini(INI).start();
+    let mut client = Open::at("/chat").upgrade(server.port);
+    let (broker, path) = (server.broker(), socket_of(&server));
+    send_signal(broker, rustix::process::Signal::STOP);
+    let text = |number: usize| format!("{number:05}{}", "x".repeat(50_000));
+    let (tell, told) = std::sync::mpsc::channel();
+    let script = std::thread::spawn(move || {
+        let socket = UnixDatagram::unbound().unwrap();
+        for number in 0..COUNT {
+            socket.send_to(line(&text(number)).as_bytes(), &path).unwrap();
+            tell.send(()).unwrap();
+        }
+    });
+    for _ in 0..BEFORE_ALL_IS_FULL {
+        told.recv_timeout(DEADLINE).unwrap();
+    }
+    send_signal(broker, rustix::process::Signal::CONT);
+    for number in 0..COUNT {
+        client.expect_text(&message(&text(number)));
+    }
+    script.join().unwrap();
+}
+
 #[test]
 fn the_tenant_is_that_of_who_shows_no_key() {
     let auth = "applications:\n  - {key: a, secret: a-secret-of-this-test-alone, tenant: x, \

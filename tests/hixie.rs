@@ -47,12 +47,14 @@ fn case_129_the_example_of_the_draft_is_answered_byte_for_byte() {
 
 #[test]
 fn case_129_the_third_key_may_come_later_and_in_pieces() {
-    let server = legacy(ECHO);
+    let server = Setup::new().workers(1).ini("legacy = on").ini(ECHO).start();
     let mut client = Raw::connect(server.port);
     let request = hixie::draft_76("/demo?x", "");
     let head = &request[..request.len() - KEY3.len()];
     client.send(head);
+    server.has_read_what_came();
     client.send(&KEY3[..3]);
+    server.has_read_what_came();
     client.send([&KEY3[3..], b"\0early\xff"].concat());
     let answer = hixie::read_answer(&mut client);
     assert!(answer.contains("\r\nSec-WebSocket-Location: ws://example.com/demo?x\r\n"), "{answer}");
@@ -233,12 +235,15 @@ fn without_legacy_nothing_of_it_is_spoken() {
 
 #[test]
 fn case_131_flash_gets_its_policy_with_a_nul() {
-    let server = legacy("");
+    let server = Setup::new().workers(1).ini("legacy = on").start();
     for pieces in
         [&[&b"<policy-file-request/>\0"[..]][..], &[b"<policy-", b"file-request/>", b"\0"]]
     {
         let mut client = Raw::connect(server.port);
-        pieces.iter().for_each(|piece| client.send(piece));
+        for piece in pieces {
+            client.send(piece);
+            server.has_read_what_came();
+        }
         let policy = "<?xml version=\"1.0\"?>\n<!DOCTYPE cross-domain-policy SYSTEM \
             \"http://www.macromedia.com/xml/dtds/cross-domain-policy.dtd\">\n\
             <cross-domain-policy>\n<allow-access-from domain=\"*\" to-ports=\"*\"/>\n\

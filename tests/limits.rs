@@ -6,10 +6,15 @@
     clippy::indexing_slicing,
     reason = "a test may stop at the first surprise"
 )]
+#![allow(clippy::disallowed_methods, reason = "a pause is measured")]
 
 mod harness;
 
-use harness::{Open, Raw, Server, Setup, broadcast, eventually, frames, heard_nothing, processes};
+use std::time::{Duration, Instant};
+
+use harness::{
+    Open, Raw, Server, Setup, broadcast, echo, eventually, frames, heard_nothing, pause, processes,
+};
 use rustix::process::Signal;
 
 const PING: &[u8] = br#"{"opcode":"PING"}"#;
@@ -170,6 +175,38 @@ fn the_forwarded_address_is_what_is_counted_and_said() {
     server.open(&from("2001:db8:0:1::1"));
 }
 
+/// A proxy may add a line of its own in place of an entry: the last line was written last.
+#[test]
+fn addresses_in_several_lines_are_one_list() {
+    let server = Setup::new().ini("maxPerIP = 1\ntrustedProxies = 127.0.0.1, 10.0.0.0/8").start();
+    let from = |lines: &[&str]| {
+        lines.iter().fold(Open::web(), |open, line| open.and_header("X-Forwarded-For", line))
+    };
+    let _one = server.open(&from(&["spoofed", "192.0.2.1"]));
+    let _other = server.open(&from(&["192.0.2.1", "192.0.2.2, 10.1.1.1"]));
+    expect_turned_away(&server, &from(&["192.0.2.9", "192.0.2.1"]), &full_from("192.0.2.1"));
+    expect_turned_away(&server, &from(&["192.0.2.2", "10.1.1.1"]), &full_from("192.0.2.2"));
+}
+
+#[test]
+fn limits_are_shared_by_tenants() {
+    let application = |name: &str| {
+        format!(
+            "  - key: {name}\n    secret: {name}-secret\n    authorizeOpen: true\n    tenant: {name}\n"
+        )
+    };
+    let auth = format!("applications:\n{}{}", application("shop"), application("desk"));
+    let of = |name: &str| Open::at(&format!("/web?key={name}"));
+    let server = Setup::new().ini("maxPerIP = 2").auth(&auth).start();
+    let _shop = server.open(&of("shop"));
+    let _desk = server.open(&of("desk"));
+    expect_turned_away(&server, &of("desk"), &full_from("127.0.0.1"));
+    let server = Setup::new().ini("maxClients = 2").auth(&auth).start();
+    let _shop = server.open(&of("shop"));
+    let _desk = server.open(&of("desk"));
+    expect_turned_away(&server, &of("shop"), FULL);
+}
+
 #[test]
 fn case_68_pings_flow_while_the_server_is_busy_and_scripts_get_none() {
     let server = Setup::new().ini("pingInterval = 200ms").start();
@@ -214,4 +251,35 @@ fn case_69_scripts_with_a_name_are_kept_alive_when_that_is_wanted() {
     }
     let mut page = server.open(&Open::web());
     heard_nothing(&mut page, &mut nameless);
+}
+
+/// A round in which the machine itself was silent for an interval proves nothing, and is done
+/// again.
+#[test]
+fn case_69_a_script_that_is_spoken_with_is_not_pinged() {
+    const INTERVAL: Duration = Duration::from_millis(400);
+    let server = Setup::new().ini("pingInterval = 0\n[phpws]\nphpKeepalive = 400ms").start();
+    for _ in 0..20 {
+        let mut named = server.open(&Open::php().ident("receiver"));
+        let (mut pings, mut longest) = (0, Duration::ZERO);
+        let (begin, mut before) = (Instant::now(), Instant::now());
+        while begin.elapsed() < 3 * INTERVAL {
+            named.text(echo("still here"));
+            let mut frames_due = 2;
+            while frames_due > 0 {
+                match named.frame().first & 0x0f {
+                    frames::PING => pings += 1,
+                    _ => frames_due -= 1,
+                }
+            }
+            longest = longest.max(before.elapsed());
+            before = Instant::now();
+            pause(INTERVAL / 20);
+        }
+        if longest + INTERVAL / 10 < INTERVAL {
+            assert_eq!(pings, 0, "with {longest:?} of silence at the most");
+            return;
+        }
+    }
+    panic!("the machine never kept up");
 }

@@ -56,10 +56,11 @@ fn cases_77_to_80_every_greeting_gets_ready_and_messages_are_acknowledged() {
 
 #[test]
 fn case_79_a_greeting_may_come_in_pieces() {
-    let server = serving("");
+    let server = Setup::new().workers(1).ini("rawClients = on").start();
     let mut client = Raw::connect(server.port);
     for byte in GREETING.bytes() {
         client.send([byte]);
+        server.has_read_what_came();
     }
     client.expect_raw_ready();
     client.send("\n{\"opcode\":\"nope\"}");
@@ -231,11 +232,12 @@ const MALFORMED: &str = "GET /php HTTP/1.1\r\n\r\n        Host: 127.0.0.1\r\n\r\
 
 #[test]
 fn case_15_the_malformed_handshake_of_2021_is_understood() {
-    let server = Server::start();
+    let server = Setup::new().workers(1).start();
     let mut web = server.open(&Open::web());
     for cut in [MALFORMED.len(), 21, 30, 100] {
         let mut client = Raw::connect(server.port);
         client.send(&MALFORMED[..cut]);
+        server.has_read_what_came();
         client.send(&MALFORMED[cut..]);
         client.expect_upgrade();
         client.expect_ready();

@@ -9,7 +9,10 @@
 
 mod harness;
 
-use harness::{DEADLINE, Folder, Open, Raw, Server, Setup, broadcast, eventually, frames};
+use harness::raw_php::GREETING;
+use harness::{
+    DEADLINE, Folder, NEXT, Open, Raw, Server, Setup, broadcast, eventually, frames, hixie,
+};
 use rustix::process::Signal;
 
 const FAILURE: i32 = 1;
@@ -273,4 +276,36 @@ fn a_keepalive_that_is_switched_off_is_silent_from_then_on() {
         page.send(frames::masked(frames::FIN | frames::PONG, &ping.payload));
     }
     script.expect_silence();
+}
+
+#[test]
+fn older_protocols_are_switched_for_newcomers_only() {
+    let server = Setup::new().ini("legacy = on\nrawClients = on").start();
+    let script = || {
+        let mut script = Raw::connect(server.port);
+        script.send(GREETING);
+        script
+    };
+    let browser = || {
+        let mut browser = Raw::connect(server.port);
+        browser.send(hixie::draft_75("/web", ""));
+        browser
+    };
+    let (mut old_script, mut old_browser) = (script(), browser());
+    old_script.expect_raw_ready();
+    assert_eq!(old_browser.read_head().status(), 101);
+    hixie::read_text(&mut old_browser);
+    ini(&server, "pingInterval = 7s");
+    let said = reload(&server);
+    assert!(said.contains("legacy: on -> off") && said.contains("rawClients: on -> off"), "{said}");
+    browser().expect_refusal(400);
+    let mut refused = script();
+    // No empty line ends a greeting of 2021: it is half a head now.
+    refused.send("\n");
+    refused.expect_refusal(400);
+    old_browser.send(hixie::text(&broadcast("still here")));
+    assert_eq!(hixie::read_text(&mut old_browser), NEXT);
+    old_script.send(broadcast("still here"));
+    old_script.expect_raw_next();
+    assert_eq!(hixie::read_text(&mut old_browser), broadcast("still here"));
 }

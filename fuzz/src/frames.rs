@@ -4,7 +4,8 @@
 use tagcast::types::CloseCode;
 use tagcast::types::limits::{BYTES_PER_PIECE, PIECES_MIN};
 use tagcast::websocket::{
-    Event, Fin, FrameReader, LoneContinuation, MessageLimits, Opcode, Peer, Violation, write,
+    Event, Fin, FrameReader, Leniency, LoneContinuation, MessageLimits, Opcode, Peer, Violation,
+    write,
 };
 
 use super::choices::{Choices, pieces};
@@ -32,6 +33,7 @@ pub fn run(data: &[u8]) {
             0 => LoneContinuation::Refused,
             _ => LoneContinuation::IsText,
         },
+        leniency: Leniency::STRICT,
     };
     let from = if kind & 8 == 0 { Peer::Client } else { Peer::Server };
     let stream = choices.0;
@@ -45,6 +47,13 @@ pub fn run(data: &[u8]) {
         assert!(reason.code.is_valid_on_the_wire() && (1..=123).contains(&reason.text.len()));
     }
     repeat(&at_once.0, limits);
+    let leniency = Leniency::UNMASKED.and(Leniency::RESERVED);
+    for leniency in [leniency, leniency.and(Leniency::ONE_PIECE)] {
+        let limits = MessageLimits { leniency, ..limits };
+        let at_once = read(from, &limits, &[stream]);
+        assert_eq!(read(from, &limits, &bytewise), at_once);
+        at_once.0.iter().for_each(|said| is_within(said, &limits));
+    }
 }
 
 fn read(from: Peer, limits: &MessageLimits, segments: &[&[u8]]) -> Verdict {

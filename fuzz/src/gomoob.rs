@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use tagcast::dialect::gomoob::{Request, parse, render};
+use tagcast::dialect::gomoob::{
+    Messages, Request, parse, parse_with, render, tags_in_order, typed,
+};
 use tagcast::dialect::{Cast, Dialect};
 use tagcast::types::{Content, Form};
 
@@ -15,6 +17,7 @@ use super::query::naive_tags;
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let json = serde_json::from_str::<Value>(text);
+    old_ways(text);
     match (parse(text), json) {
         (Ok(request), Ok(json)) => {
             let Value::Object(members) = json else { panic!("{text} was let in") };
@@ -27,6 +30,24 @@ pub fn run(data: &[u8]) {
             assert!(!why.0.is_empty() && !is_good(&members), "{text}: {}", why.0);
         }
         (Err(why), _) => assert!(!why.0.is_empty()),
+    }
+}
+
+/// A stricter mode lets in nothing more; what it rebuilds has metadata; tags keep what they say.
+fn old_ways(text: &str) {
+    for messages in [Messages::String, Messages::Typed] {
+        let Ok(request) = parse_with(text, messages) else { continue };
+        assert!(parse(text).is_ok());
+        let message = &text[request.message.clone()];
+        if !message.starts_with('"') {
+            assert!(messages == Messages::Typed);
+            let rebuilt = typed::rebuilt(message).expect("it was let in");
+            let rebuilt: Value = serde_json::from_str(&rebuilt).expect("JSON");
+            assert!(rebuilt.get("metadata").is_some());
+        }
+        let in_order = tags_in_order(text);
+        assert_eq!(in_order.len(), request.query.len());
+        assert!(in_order.iter().all(|tag| request.query.iter().any(|known| known == tag)));
     }
 }
 

@@ -51,12 +51,14 @@ impl Canonical for ToBroker {
             Self::Retag { tags, .. } => tags.is_empty(),
             Self::Ask { question, .. } => question.query.is_empty(),
             Self::Publish { publication, .. } => match &publication.address.recipients {
-                Recipients::First { .. } => true,
                 Recipients::Matching(query) => query.is_empty(),
+                Recipients::First { .. } | Recipients::Named(_) | Recipients::Loosely(_) => true,
             },
             Self::Hello { .. }
             | Self::Seen { .. }
             | Self::Announced { .. }
+            | Self::Alias { .. }
+            | Self::Holds { .. }
             | Self::Leave { .. } => true,
         }
     }

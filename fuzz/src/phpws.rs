@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use tagcast::dialect::php::{Objects, reencoded};
+use tagcast::dialect::phpws::old::{self, LooseName};
 use tagcast::dialect::phpws::{
     Command, Discretion, Packet, close_because, error, next_with, parse, ready, render,
     without_credentials,
@@ -25,6 +27,7 @@ pub fn run(data: &[u8]) {
     assert_eq!(without_credentials(&stripped), stripped);
     let Ok(json) = json else { return };
     means(&packet, &json);
+    old_ways(text, &json);
     if let Value::Object(mut members) = json {
         members.remove("key");
         members.remove("secret");
@@ -47,6 +50,8 @@ fn means(packet: &Packet<'_>, json: &Value) {
         }
         Some("echo") => Command::Echo,
         Some("quit") => Command::Quit,
+        Some("uuid") => Command::Register,
+        Some("jsonerror") => Command::JsonError,
         _ => Command::Nothing,
     };
     assert_eq!(packet.command, expected, "{json}");
@@ -56,6 +61,38 @@ fn means(packet: &Packet<'_>, json: &Value) {
     if let Some(shown) = shown {
         assert_eq!(shown.key, name("key").unwrap_or_default());
         assert_eq!(shown.secret, name("secret"));
+    }
+}
+
+/// What PHP writes is ASCII and says the same, and says it again the same way; names are those of
+/// the packet.
+fn old_ways(text: &str, json: &Value) {
+    for objects in [Objects::Objects, Objects::Arrays] {
+        let Ok(written) = reencoded(text, objects) else { continue };
+        assert!(written.bytes().all(|byte| (b' '..=0x7F).contains(&byte)), "{written}");
+        assert_eq!(reencoded(&written, objects).as_ref(), Ok(&written));
+        let again = serde_json::from_str::<Value>(&written).expect("JSON");
+        assert!(objects == Objects::Arrays || is_same(&again, json), "{written}");
+    }
+    let name = old::registered(text);
+    let message = json.as_object().and_then(|members| members.get("message"));
+    assert!(name.is_none() || message.is_some_and(|it| it.is_string() || it.is_number()));
+    let (uuid, ident) = old::loose_names(text);
+    assert!(json.is_object() || (uuid, ident) == (LooseName::Nobody, LooseName::Nobody));
+}
+
+/// A number may lose its fraction, and nothing else.
+fn is_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(a, b)| is_same(a, b))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(name, a)| other.get(name).is_some_and(|b| is_same(a, b)))
+        }
+        _ => one == other,
     }
 }
 
@@ -73,9 +110,12 @@ fn forwarded(data: &[u8]) {
 
 /// Whatever an application says, what leaves is JSON that says the same.
 fn words(text: &str) {
-    for (packet, member) in
-        [(next_with(text), "fyi"), (error(text), "error"), (close_because(text), "error")]
-    {
+    for (packet, member) in [
+        (next_with(text, None), "fyi"),
+        (next_with("", Some(text)), "uuid"),
+        (error(text), "error"),
+        (close_because(text), "error"),
+    ] {
         let packet: Value = serde_json::from_str(&packet).expect("JSON");
         assert_eq!(packet[member], text);
     }

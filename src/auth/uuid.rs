@@ -51,6 +51,12 @@ impl Signer {
         Self { keyed, form, recent: Recent::default() }
     }
 
+    /// Whether the texts that are given out can be told from any others.
+    #[must_use]
+    pub fn is_signed(&self) -> bool {
+        self.form == UuidForm::Signed
+    }
+
     /// The text that a client is given.
     #[must_use]
     pub fn text(&self, uuid: ClientUuid) -> String {

@@ -1,5 +1,6 @@
 //! The broker: one loop around the index and the router. It speaks to workers only.
 
+mod breach;
 mod census;
 mod links;
 pub mod member;

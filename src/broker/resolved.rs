@@ -32,12 +32,18 @@ impl Resolved {
         address: &Address,
         members: &mut BTreeMap<WorkerId, Member>,
     ) -> SmallVec<[(WorkerId, Target); 4]> {
-        let Recipients::Matching(query) = &address.recipients else {
-            let one = index.resolve_one(tenant, address);
-            return one.map(|place| (place.worker, Target::One(place.slot))).into_iter().collect();
+        let query = match &address.recipients {
+            Recipients::Matching(query) => Some(query),
+            // Only a switch has it, so it is found anew each time.
+            Recipients::Loosely(_) => None,
+            Recipients::First { .. } | Recipients::Named(_) => {
+                let one = index.resolve_one(tenant, address);
+                let target = |place: Place| (place.worker, Target::One(place.slot));
+                return one.map(target).into_iter().collect();
+            }
         };
         let except = address.except.and_then(|uuid| index.place_of(tenant, uuid));
-        let known = self.sets.get(tenant).and_then(|sets| sets.get(query));
+        let known = query.and_then(|query| self.sets.get(tenant)?.get(query));
         if let Some(sets) = known {
             return targets(sets, except);
         }
@@ -48,7 +54,9 @@ impl Resolved {
             }
         }
         let to = targets(&sets, except);
-        self.sets.entry(tenant.clone()).or_default().insert(query.clone(), sets);
+        if let Some(query) = query {
+            self.sets.entry(tenant.clone()).or_default().insert(query.clone(), sets);
+        }
         to
     }
 }

@@ -4,17 +4,17 @@
 //! rules L3 to L6 can be tested without a process.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-use std::fmt;
 
+pub use super::breach::Breach;
 use super::census::{Census, Limits};
 use super::member::{Member, Standing};
 use super::resolved::Resolved;
-use crate::index::Index;
-use crate::link::message::{Deliver, Found, Question, ToBroker, ToWorker, VERSION};
+use crate::index::{Claimed, Index};
+use crate::link::message::{Deliver, Found, Question, ToBroker, ToWorker};
 use crate::types::limits::ANSWER_VALUES_MAX;
 use crate::types::{
-    BrokerCounts, Client, JoinNumber, Number, Place, Publication, Recipients, Sequence, Slot,
-    Source, WorkerId,
+    BrokerCounts, Claim, Client, GrantNumber, JoinNumber, Number, Place, Publication, Sequence,
+    Slot, Source, WorkerId,
 };
 
 /// The broker without its sockets.
@@ -32,6 +32,7 @@ pub struct Router {
     /// What was resolved, turn by turn, and is not acknowledged yet (rule L5).
     turns: VecDeque<Turn>,
     last_join: u64,
+    last_grant: u64,
     last_sequence: u64,
     /// How many were resolved.
     publications: u64,
@@ -44,35 +45,6 @@ struct Turn {
     resolved: BTreeMap<Source, Number>,
     /// How many bytes each link must have taken.
     marks: Vec<(Source, u64)>,
-}
-
-/// A worker that does not keep to the rules of the link; its link ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Breach {
-    /// It speaks another version of the language.
-    Version(u16),
-    /// It says that it is another worker.
-    Stranger(Source),
-    /// A message that may not come at this point.
-    OutOfPlace(&'static str),
-    /// It puts a client into a slot that is taken, or with a UUID that is.
-    Taken(Slot),
-    /// Its publications are not in order.
-    Disorder(Number),
-}
-
-impl fmt::Display for Breach {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Version(version) => write!(f, "version {version} instead of {VERSION}"),
-            Self::Stranger(source) => {
-                write!(f, "says it is worker {} of generation {}", source.worker, source.generation)
-            }
-            Self::OutOfPlace(what) => write!(f, "{what} out of place"),
-            Self::Taken(slot) => write!(f, "slot {slot} or its UUID is taken"),
-            Self::Disorder(number) => write!(f, "publication {} out of order", number.0),
-        }
-    }
 }
 
 impl Router {
@@ -164,6 +136,11 @@ impl Router {
             (Standing::Announcing, ToBroker::Announce { slot, number, client }) => {
                 self.announce(source, slot, (number, client))
             }
+            (Standing::Announcing, ToBroker::Holds { slot, claim, grant }) => {
+                self.last_grant = self.last_grant.max(grant.0);
+                self.index.restore(Place { worker: source.worker, slot }, &claim, grant);
+                Ok(())
+            }
             (Standing::Announcing, ToBroker::Seen { source, numbers }) => {
                 self.delivered.extend(numbers.into_iter().map(|number| (source, number)));
                 Ok(())
@@ -234,6 +211,10 @@ impl Router {
                 }
                 Ok(())
             }
+            ToBroker::Alias { slot, claim } => {
+                self.alias(source, slot, &claim);
+                Ok(())
+            }
             ToBroker::Ask { slot, question } => {
                 let Question { number, tenant, query, tag } = question;
                 let found = self.index.values(&tenant, &query, &tag, ANSWER_VALUES_MAX);
@@ -244,6 +225,7 @@ impl Router {
             ToBroker::Publish { number, publication } => self.publish(source, number, &publication),
             ToBroker::Hello { .. }
             | ToBroker::Announce { .. }
+            | ToBroker::Holds { .. }
             | ToBroker::Seen { .. }
             | ToBroker::Announced { .. } => Err(Breach::OutOfPlace("an announcement")),
         }
@@ -265,6 +247,15 @@ impl Router {
         let joined = ToWorker::Joined { slot, number, own, smallest: smallest.unwrap_or(own) };
         self.tell(source.worker, &joined);
         Ok(())
+    }
+
+    /// Only now, with all announcements heard, is it known who has which alias.
+    fn alias(&mut self, source: Source, slot: Slot, claim: &Claim) {
+        let grant = GrantNumber(self.last_grant + 1);
+        let claimed = self.index.claim(Place { worker: source.worker, slot }, claim, grant);
+        let granted = (claimed == Claimed::Granted).then_some(grant);
+        self.last_grant = granted.map_or(self.last_grant, |grant| grant.0);
+        self.tell(source.worker, &ToWorker::Aliased { slot, granted });
     }
 
     fn connections(&self, worker: WorkerId) -> u32 {
@@ -292,7 +283,7 @@ impl Router {
             return Err(Breach::Disorder(number));
         }
         member.last_publication = Some(number);
-        let is_single = matches!(publication.address.recipients, Recipients::First { .. });
+        let is_single = publication.address.recipients.is_single();
         if is_single && self.delivered.contains(&(source, number)) {
             return Ok(());
         }

@@ -8,7 +8,7 @@ use super::certificate;
 use super::finding::{Fault, Place, visible};
 use super::given::Given;
 use super::listen::addresses;
-use super::sections::{bloatless, echo, jsauth, legacy, phpws, resource};
+use super::sections::{bloatless, echo, gomoob, jsauth, legacy, phpws, resource};
 use super::settings::{
     Admission, AuthorizeOpen, Config, DialectName, Limits, LogFormat, LogLevel, LogSettings,
     MaxMemory, Refuse, Tls, TlsMode, UnknownPath, UuidKey,
@@ -61,6 +61,7 @@ pub(super) fn build(given: &mut Given<'_>, folder: &Path) -> Config {
         echo: echo::read(given),
         legacy: legacy::read(given),
         bloatless: bloatless::read(given, folder),
+        gomoob: gomoob::read(given),
         resources: resource::read(given),
     }
 }

@@ -37,9 +37,11 @@ pub use sections::bloatless::{
     PushSocketSettings,
 };
 pub use sections::echo::{EchoHandshake, EchoSettings, Protocols};
+pub use sections::gomoob::{CloseForm, GomoobMessages, GomoobSettings, TagMatching};
 pub use sections::jsauth::{JsAuth, Truth};
 pub use sections::legacy::{LegacyForm, LegacySettings, RawMessages};
-pub use sections::phpws::{PhpwsSettings, UuidForm};
+pub use sections::old_ways::HttpErrors;
+pub use sections::phpws::{AliasRule, PhpwsSettings, UuidForm};
 pub use sections::resource::{ResourceBinding, ResourceKind};
 pub use settings::{
     Admission, AuthorizeOpen, Config, DialectName, Limits, LogFormat, LogLevel, LogSettings,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sections::bloatless::BloatlessSettings;
 use super::sections::echo::EchoSettings;
+use super::sections::gomoob::GomoobSettings;
 use super::sections::jsauth::JsAuth;
 use super::sections::legacy::LegacySettings;
 use super::sections::phpws::PhpwsSettings;
@@ -56,6 +57,8 @@ pub struct Config {
     pub legacy: LegacySettings,
     /// The applications of bloatless/php-websocket.
     pub bloatless: BloatlessSettings,
+    /// Gomoob's dialect.
+    pub gomoob: GomoobSettings,
     /// Paths that the file binds.
     pub resources: Vec<ResourceBinding>,
 }

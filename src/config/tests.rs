@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::types::{Switch, Switches};
 
 /// A folder of its own that goes away with the test.
 struct Folder(PathBuf);
@@ -93,6 +94,43 @@ fn values_are_read_in_their_units() {
     assert_eq!((config.phpws.frame_gap.as_millis(), config.phpws.max_chunks), (7, 100));
     let echo = ResourceBinding { name: "/echo".to_owned(), kind: ResourceKind::Echo };
     assert_eq!(config.resources, [echo]);
+}
+
+#[test]
+fn each_old_way_has_its_key_and_its_words() {
+    assert!(config("new ways", "").phpws.switches.is_empty());
+    let on = |lines: &str| config("old ways", &format!("[phpws]\n{lines}")).phpws.switches;
+    for (line, switch) in [
+        ("abruptClose = on", Switch::AbruptClose),
+        ("exact_target = yes", Switch::ExactTarget),
+        ("requireOrigin = true", Switch::RequireOrigin),
+        ("httpErrors = legacy", Switch::BareErrors),
+        ("ackOrder = AFTER", Switch::AckAfter),
+        ("phpReencode = 1", Switch::PhpReencode),
+        ("closeOnJsonError = on", Switch::CloseOnJsonError),
+        ("broadcastToOldScripts = on", Switch::BroadcastToOldScripts),
+        ("broadcastWithoutOpcode = on", Switch::BroadcastWithoutOpcode),
+        ("uuidReachesPhp = off", Switch::UuidMissesPhp),
+        ("looseCompare = on", Switch::LooseCompare),
+        ("chunkOverflow = drop", Switch::DropChunks),
+        ("fragments = refuse", Switch::RefuseFragments),
+        ("acceptUnmasked = on", Switch::AcceptUnmasked),
+        ("lenientFrames = on", Switch::LenientFrames),
+        ("dropSlow = on", Switch::DropSlow),
+        ("legacyTypos = on", Switch::LegacyTypos),
+    ] {
+        assert_eq!(on(line), Switches::default().with(switch), "{line}");
+    }
+    let of_2021 = Switches::default().with(Switch::BareErrors).with(Switch::ErrorsOf2021);
+    assert_eq!(on("httpErrors = 2021"), of_2021);
+    let default = "ackOrder = before\nuuidReachesPhp = on\nfragments = whole\nhttpErrors = http";
+    assert!(on(default).is_empty());
+    let wrong = "[phpws]\nackOrder = never\nabruptClose = maybe\naliases = all\n\
+        [gomoob]\nmessages = none\ntagMatch = loose\ncloseCode = 1000\n";
+    let keys: Vec<String> = findings("wrong ways", wrong).into_iter().map(|it| it.1).collect();
+    let named = ["ackOrder", "abruptClose", "aliases", "messages", "tagMatch", "closeCode"];
+    assert!(named.iter().all(|key| keys.iter().any(|found| found == key)), "{keys:?}");
+    assert_eq!(keys.len(), named.len());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Gomoob's language: requests with a message, tags and metadata in, the bare message out.
 
+pub mod typed;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -9,7 +11,7 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{Cast, plain, tags};
-use crate::types::{Content, Credentials, Form, TagQuery};
+use crate::types::{Content, Credentials, Form, Tag, TagQuery};
 
 /// A request: a message for everyone who carries all these tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,17 @@ pub struct Request<'a> {
     pub query: TagQuery,
     /// What `metadata` proves, if it says anything about it.
     pub credentials: Option<Credentials<'a>>,
+}
+
+/// What a message may be (`[gomoob] messages`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Messages {
+    /// Any JSON.
+    Any,
+    /// A text, as in Gomoob's server without a message parser.
+    String,
+    /// A text, or what Gomoob's own parser takes: an object with a `type`.
+    Typed,
 }
 
 /// Why a text is no request, in the words that Gomoob's users know.
@@ -38,6 +51,15 @@ impl<T: Into<Cow<'static, str>>> From<T> for NoRequest {
 ///
 /// The first of the checks that it does not pass, in Gomoob's order.
 pub fn parse(text: &str) -> Result<Request<'_>, NoRequest> {
+    parse_with(text, Messages::Any)
+}
+
+/// Reads a request with a message of this kind.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_with(text: &str, messages: Messages) -> Result<Request<'_>, NoRequest> {
     let mut json = serde_json::Deserializer::from_str(text);
     let members = match json.deserialize_any(RequestVisitor) {
         Ok(members) if json.end().is_ok() => members,
@@ -52,6 +74,7 @@ pub fn parse(text: &str) -> Result<Request<'_>, NoRequest> {
         return Err(format!("Unexpected property '{name}' !").into());
     }
     let message = members.message.ok_or("The 'message' property is mandatory !")?;
+    messages.check(message.get())?;
     let query = members.tags.map(|raw| tags::of_request(raw.get()));
     let credentials = members.metadata.map(|raw| credentials(raw.get()));
     Ok(Request {
@@ -59,6 +82,31 @@ pub fn parse(text: &str) -> Result<Request<'_>, NoRequest> {
         query: query.transpose()?.unwrap_or_default(),
         credentials: credentials.transpose()?.flatten(),
     })
+}
+
+/// The tags of a request in their order, which [`Request::query`] does not keep: of one name given
+/// twice the last value stands at the first place, as in PHP. None for what is no request.
+#[must_use]
+pub fn tags_in_order(text: &str) -> Box<[Tag]> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    match json.deserialize_any(RequestVisitor) {
+        Ok(Members::Some(Found { tags: Some(raw), .. })) => tags::in_order(raw.get()),
+        _ => Box::default(),
+    }
+}
+
+const NOT_A_STRING: &str = "The 'message' property is not a string, you must configure a \
+                            message parser to parse messages !";
+
+impl Messages {
+    fn check(self, message: &str) -> Result<(), NoRequest> {
+        match self {
+            Self::Any => Ok(()),
+            _ if message.starts_with('"') => Ok(()),
+            Self::String => Err(NOT_A_STRING.into()),
+            Self::Typed => typed::rebuilt(message).map(drop),
+        }
+    }
 }
 
 /// Where a part stands in the text that it was taken out of.

@@ -1,6 +1,7 @@
 //! The wire languages: how the text of a client becomes a command, and how a publication is
 //! rendered for one. A new dialect is a new file and one line in the list here.
 
+pub mod php;
 pub mod tags;
 
 use std::borrow::Cow;

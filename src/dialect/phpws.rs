@@ -1,5 +1,7 @@
 //! phpWebSocketServer's language: packets with an `opcode`, each acknowledged by `next`.
 
+pub mod old;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -13,10 +15,18 @@ use crate::types::{Content, Credentials, Form};
 /// What acknowledges a message, as long as no application has set a `fyi`.
 pub const NEXT: &str = r#"{"opcode":"next","fyi":""}"#;
 
-/// What acknowledges a message once an application has something to say with it.
+/// What acknowledges a message once an application has something to say with it, or the client has
+/// registered a UUID of its own.
 #[must_use]
-pub fn next_with(fyi: &str) -> String {
-    format!(r#"{{"opcode":"next","fyi":{}}}"#, serde_json::Value::from(fyi))
+pub fn next_with(fyi: &str, uuid: Option<&str>) -> String {
+    let fyi = serde_json::Value::from(fyi);
+    match uuid {
+        None => format!(r#"{{"opcode":"next","fyi":{fyi}}}"#),
+        Some(uuid) => {
+            let uuid = serde_json::Value::from(uuid);
+            format!(r#"{{"opcode":"next","fyi":{fyi},"uuid":{uuid}}}"#)
+        }
+    }
 }
 
 /// What a client gets for what it may not do.
@@ -64,6 +74,10 @@ pub enum Command<'a> {
     Echo,
     /// The end of the connection.
     Quit,
+    /// To be called what [`old::registered`] says (clients of 2019).
+    Register,
+    /// Nothing; in the original it ended the connection, as that was its word for bad JSON.
+    JsonError,
     /// Nothing: JSON with an unknown opcode, with none, or that is no object.
     Nothing,
 }
@@ -107,6 +121,8 @@ pub fn parse(text: &str) -> Result<Packet<'_>, NotJson> {
         },
         "echo" => Command::Echo,
         "quit" => Command::Quit,
+        "uuid" => Command::Register,
+        "jsonerror" => Command::JsonError,
         _ => Command::Nothing,
     };
     let discretion = if secret.is_some() { Discretion::Stripped } else { Discretion::AsItCame };

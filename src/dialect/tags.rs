@@ -9,6 +9,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::types::limits::TAGS_MAX;
 use crate::types::{Tag, Tags};
 
 /// The tags that a client opens with: the value of `?tags=`, decoded. `{}` and `[]` are none.
@@ -36,6 +37,22 @@ pub fn of_request(text: &str) -> Result<Tags, Cow<'static, str>> {
     tags(&members, |name| {
         format!("The tag named '{name}' has a value which is not an integer or a string !")
     })
+}
+
+/// The tags of a request that [`of_request`] has admitted, in their order: of one name given twice
+/// the last value stands at the first place.
+#[must_use]
+pub fn in_order(text: &str) -> Box<[Tag]> {
+    let mut tags: Vec<Tag> = Vec::new();
+    for (name, value) in read(text).unwrap_or_default() {
+        let Some(Ok(tag)) = value.map(|value| Tag::new(&name, &value)) else { continue };
+        if let Some(known) = tags.iter_mut().find(|known| known.name() == name) {
+            *known = tag;
+        } else if tags.len() < TAGS_MAX {
+            tags.push(tag);
+        }
+    }
+    tags.into()
 }
 
 /// A member that may become a tag: its name, and its value where that is a text or an integer.
@@ -189,6 +206,14 @@ mod tests {
         assert_eq!(pairs(&tags), [("a", "x"), ("b", "1")]);
         assert!(of_opening(r#"{"a":"x","a":[1]}"#).is_err());
         assert!(of_opening("{}").unwrap().is_empty() && of_opening(" [] ").unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_order_of_tags_is_that_of_a_php_array() {
+        let tags = in_order(r#"{"b":1,"a":"x","b":2}"#);
+        let pairs: Vec<_> = tags.iter().map(|tag| (tag.name(), tag.value())).collect();
+        assert_eq!(pairs, [("b", "2"), ("a", "x")]);
+        assert!(in_order("[]").is_empty() && in_order("rubbish").is_empty());
     }
 
     #[test]

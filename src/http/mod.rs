@@ -4,6 +4,7 @@
 //! parses that with [`parse`], and asks [`decide`] what the request wants. Bytes after the head
 //! belong to the WebSocket.
 
+mod bare;
 mod forwarded;
 mod handshake;
 mod head;
@@ -17,6 +18,7 @@ mod refusal;
 mod response;
 mod scan;
 
+pub use bare::{Year, bare};
 pub use forwarded::effective_address;
 pub use handshake::{
     ClientType, Request, Spoken, Upgrade, Wanted, Wire, decide, decide_leniently, raw_upgrade,

@@ -28,6 +28,7 @@ impl Index {
         equal("clients and UUIDs", &clients, &self.uuids.len())?;
         equal("clients and their count", &clients, &self.clients())?;
         equal("clients with idents", &named, &self.idents.order().len())?;
+        self.aliases_are_consistent()?;
         let rows: u64 = self.rows.iter().map(|(_, _, members)| members.len()).sum();
         equal("rows of clients and members of rows", &memberships, &rows)?;
         let counted = self.tenants.iter().map(|(id, _, space)| (id, space.clients)).collect();
@@ -60,6 +61,19 @@ impl Index {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Each alias is held by a client that something reaches, once.
+    fn aliases_are_consistent(&self) -> Result<(), String> {
+        let order = self.aliases.order.order();
+        equal("aliases and their order", &self.aliases.len(), &order.len())?;
+        for (place, id) in self.aliases.iter() {
+            let entry = self.places.get(place).ok_or_else(|| format!("an alias at {place:?}"))?;
+            if entry.reach == Reach::Nothing || !order.contains(&(id, entry.number, place)) {
+                return Err(format!("{place:?}: its alias is out of order"));
+            }
+        }
+        Ok(())
     }
 
     fn nothing_is_left_over(&self) -> Result<(), String> {

@@ -42,9 +42,28 @@ impl Idents {
         self.first_of(self.names.find(Name::ident(tenant, ident))?)
     }
 
-    fn first_of(&self, id: NameId) -> Option<Place> {
+    /// The clients of an ident in the order in which they joined.
+    pub(super) fn all(
+        &self,
+        tenant: NameId,
+        ident: &Ident,
+    ) -> impl Iterator<Item = Place> + use<'_> {
+        let id = self.names.find(Name::ident(tenant, ident));
+        id.into_iter().flat_map(|id| self.from(id).take_while(move |it| it.0 == id)).map(|it| it.2)
+    }
+
+    /// The text of an ident.
+    pub(super) fn text(&self, id: NameId) -> Option<&[u8]> {
+        self.names.name_of(id)?.value_of_tag("")
+    }
+
+    fn from(&self, id: NameId) -> impl Iterator<Item = &(NameId, JoinNumber, Place)> {
         let least = (id, JoinNumber(0), Place { worker: WorkerId(0), slot: Slot(0) });
-        self.order.range(least..).next().filter(|first| first.0 == id).map(|first| first.2)
+        self.order.range(least..)
+    }
+
+    fn first_of(&self, id: NameId) -> Option<Place> {
+        self.from(id).next().filter(|first| first.0 == id).map(|first| first.2)
     }
 
     /// Every ident with its tenant.

@@ -1,9 +1,12 @@
 //! Who is connected, over all workers: tags, UUIDs, idents, and whom an address reaches.
 
+mod aliases;
 mod consistency;
 mod idents;
 mod lists;
+mod loosely;
 mod members;
+mod named;
 mod names;
 mod places;
 mod resolve;
@@ -17,6 +20,8 @@ mod uuids;
 use std::fmt;
 use std::hint::black_box;
 
+use self::aliases::Aliases;
+pub use self::aliases::Claimed;
 use self::idents::Idents;
 use self::members::Members;
 use self::names::{Name, NameId, Names};
@@ -65,6 +70,7 @@ pub struct Index {
     /// A row for each tag.
     rows: Names<Members>,
     idents: Idents,
+    aliases: Aliases,
     uuids: Uuids,
     places: Places,
 }
@@ -160,6 +166,7 @@ impl Index {
         if let Some(ident) = entry.ident {
             self.idents.remove(ident, entry.number, place);
         }
+        self.aliases.release(place, entry.number);
         self.leave_rows(place, &entry.rows);
         self.leave_tenant(place, &entry);
         Some(entry.number)

@@ -45,16 +45,20 @@ impl Index {
     #[must_use]
     pub fn resolve(&self, tenant: &Tenant, address: &Address) -> Resolved {
         match &address.recipients {
-            Recipients::First { .. } => {
+            Recipients::First { .. } | Recipients::Named(_) => {
                 let one = |place: Place| (place.worker, SlotSet::one(place.slot));
                 let sets = self.resolve_one(tenant, address).map(one).into_iter().collect();
                 Resolved { sets, except: None, single: true }
             }
-            Recipients::Matching(query) => {
+            Recipients::Matching(_) | Recipients::Loosely(_) => {
                 let Some(tenant) = self.tenants.find(Name::tenant(tenant)) else {
                     return Resolved::default();
                 };
-                let sets = self.matching(tenant, query);
+                let sets = match &address.recipients {
+                    Recipients::Matching(query) => self.matching(tenant, query),
+                    Recipients::Loosely(tags) => self.loosely(tenant, tags),
+                    Recipients::First { .. } | Recipients::Named(_) => Vec::new(),
+                };
                 let except = address
                     .except
                     .and_then(|uuid| self.uuids.find(tenant, uuid, &self.places))
@@ -69,9 +73,15 @@ impl Index {
     /// It is what [`Index::resolve`] finds, without a set around it.
     #[must_use]
     pub fn resolve_one(&self, tenant: &Tenant, address: &Address) -> Option<Place> {
-        let Recipients::First { uuid, ident } = &address.recipients else { return None };
+        if !address.recipients.is_single() {
+            return None;
+        }
         let tenant = self.tenants.find(Name::tenant(tenant))?;
-        let (_, place, uuid) = self.first(tenant, *uuid, ident.as_ref())?;
+        let (_, place, uuid) = match &address.recipients {
+            Recipients::First { uuid, ident } => self.first(tenant, *uuid, ident.as_ref()),
+            Recipients::Named(named) => self.first_named(tenant, named),
+            Recipients::Matching(_) | Recipients::Loosely(_) => None,
+        }?;
         // nobody else comes in the place of one who is left out
         (Some(uuid) != address.except).then_some(place)
     }

@@ -2,10 +2,10 @@
 
 mod model;
 
-use super::{Index, JoinError, Resolved};
+use super::{Claimed, Index, JoinError, Resolved};
 use crate::types::{
-    Address, Client, ClientClass, ClientUuid, Ident, JoinNumber, Place, Slot, SlotSet, Tag,
-    TagQuery, Tags, Tenant, WorkerId,
+    Address, Alias, Claim, Client, ClientClass, ClientUuid, GrantNumber, Ident, JoinNumber,
+    Keeping, Named, Place, Slot, SlotSet, Tag, TagQuery, Tags, Tenant, WorkerId,
 };
 
 fn place(worker: u16, slot: u32) -> Place {
@@ -278,4 +278,43 @@ fn who_carries_a_tag_says_what_another_one_says() {
     assert_eq!(values("room=1", "nick", 1).0, 3);
     assert_eq!(values("room=3", "nick", 9), (0, String::new()));
     assert_eq!(values("room=1", "", 9), (3, String::new()));
+}
+
+fn claim(text: &str, keeping: Keeping) -> Claim {
+    Claim { alias: Alias::new(text).unwrap(), keeping }
+}
+
+/// The slot that an alias leads to.
+fn called(index: &Index, text: &str) -> Option<Slot> {
+    let named = Named { alias: Alias::new(text).ok(), ..Named::default() };
+    index.resolve_one(&Tenant::shared(), &Address::named(named)).map(|place| place.slot)
+}
+
+/// Whoever announces first: it had moved on who has the earlier grant.
+#[test]
+fn of_two_who_announce_an_alias_the_later_grant_has_it() {
+    for order in [[(0, 5), (1, 7)], [(1, 7), (0, 5)]] {
+        let mut index = index(&[web(1, ""), web(2, "")]);
+        for (slot, grant) in order {
+            index.restore(place(0, slot), &claim("u1", Keeping::Alone), GrantNumber(grant));
+        }
+        index.is_consistent().unwrap();
+        assert_eq!(called(&index, "u1"), Some(Slot(1)));
+        assert_eq!(index.leave(place(0, 1)), Some(JoinNumber(101)));
+        assert_eq!(called(&index, "u1"), None);
+    }
+}
+
+#[test]
+fn a_shared_alias_is_that_of_the_oldest_and_then_of_the_next() {
+    let mut index = index(&[web(1, ""), web(2, "")]);
+    for slot in [1, 0] {
+        let claim = claim("u1", Keeping::Shared);
+        assert_eq!(index.claim(place(0, slot), &claim, GrantNumber(1)), Claimed::Granted);
+    }
+    assert_eq!(called(&index, "u1"), Some(Slot(0)));
+    let alone = claim("u1", Keeping::Alone);
+    assert_eq!(index.claim(place(0, 1), &alone, GrantNumber(2)), Claimed::Refused);
+    index.leave(place(0, 0));
+    assert_eq!(called(&index, "u1"), Some(Slot(1)));
 }

@@ -14,12 +14,12 @@ use bytes::{Bytes, BytesMut};
 use self::decode::Fields;
 pub use self::encode::encode_publish;
 use self::encode::{
-    framed, put_client, put_deliver, put_found, put_length, put_publication, put_question,
-    put_slots, put_source, put_tags,
+    framed, put_claim, put_client, put_deliver, put_found, put_grant, put_length, put_publication,
+    put_question, put_slots, put_source, put_tags,
 };
 use super::message::{Full, SetName, ToBroker, ToWorker};
 use crate::types::limits::LINK_MESSAGE_BYTES_MAX;
-use crate::types::{JoinNumber, Number, Sequence};
+use crate::types::{GrantNumber, JoinNumber, Number, Sequence};
 
 /// A kind of message that travels on a link.
 pub trait Wire: Sized {
@@ -164,6 +164,17 @@ impl Wire for ToBroker {
                 out.put_u32_le(slot.0);
                 put_tags(out, tags);
             }
+            Self::Alias { slot, claim } => {
+                out.put_u8(10);
+                out.put_u32_le(slot.0);
+                put_claim(out, claim);
+            }
+            Self::Holds { slot, claim, grant } => {
+                out.put_u8(11);
+                out.put_u32_le(slot.0);
+                put_claim(out, claim);
+                out.put_u64_le(grant.0);
+            }
             Self::Ask { slot, question } => {
                 out.put_u8(9);
                 out.put_u32_le(slot.0);
@@ -188,6 +199,12 @@ impl Wire for ToBroker {
             7 => Self::Publish { number: Number(body.u64()?), publication: body.publication()? },
             8 => Self::Retag { slot: body.slot()?, tags: body.tags()? },
             9 => Self::Ask { slot: body.slot()?, question: body.question()? },
+            10 => Self::Alias { slot: body.slot()?, claim: body.claim()? },
+            11 => Self::Holds {
+                slot: body.slot()?,
+                claim: body.claim()?,
+                grant: GrantNumber(body.u64()?),
+            },
             kind => return Err(Malformed::Unknown("kind", kind)),
         };
         body.end()?;
@@ -231,6 +248,11 @@ impl Wire for ToWorker {
                     Full::Address => 2,
                 });
             }
+            Self::Aliased { slot, granted } => {
+                out.put_u8(9);
+                out.put_u32_le(slot.0);
+                put_grant(out, *granted);
+            }
             Self::Answer { slot, number, found } => {
                 out.put_u8(8);
                 out.put_u32_le(slot.0);
@@ -256,6 +278,7 @@ impl Wire for ToWorker {
             6 => Self::Acknowledged { up_to: Number(body.u64()?) },
             7 => Self::Refused { slot: body.slot()?, full: body.full()? },
             8 => Self::Answer { slot: body.slot()?, number: body.u32()?, found: body.found()? },
+            9 => Self::Aliased { slot: body.slot()?, granted: body.grant()? },
             kind => return Err(Malformed::Unknown("kind", kind)),
         };
         body.end()?;

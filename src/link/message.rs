@@ -1,12 +1,12 @@
 //! What worker and broker say to each other (rules L1 to L8 of `docs/architecture.md`).
 
 use crate::types::{
-    Client, Content, JoinNumber, Number, Publication, Sequence, Slot, SlotSet, Source, TagQuery,
-    Tags, Tenant,
+    Claim, Client, Content, GrantNumber, JoinNumber, Number, Publication, Sequence, Slot, SlotSet,
+    Source, TagQuery, Tags, Tenant,
 };
 
 /// The version of this language; both sides are the same binary, so any other ends the link.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// From a worker to the broker. A link begins with `Hello`, announcements, and `Announced`.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +26,15 @@ pub enum ToBroker {
         number: JoinNumber,
         /// What it holds now.
         client: Client,
+    },
+    /// The alias of a client that was announced, as an earlier broker has granted it (rule L6).
+    Holds {
+        /// Its slot.
+        slot: Slot,
+        /// What it has.
+        claim: Claim,
+        /// Which grant that was.
+        grant: GrantNumber,
     },
     /// Publications to one recipient that were delivered here, by source: a repeat of one of them
     /// may not reach a second client.
@@ -58,6 +67,13 @@ pub enum ToBroker {
         slot: Slot,
         /// All its tags.
         tags: Tags,
+    },
+    /// A client that wants an alias in place of the one that it may have; answered by `Aliased`.
+    Alias {
+        /// Its slot.
+        slot: Slot,
+        /// What it wants.
+        claim: Claim,
     },
     /// A client that wants to know who carries some tags.
     Ask {
@@ -106,6 +122,13 @@ pub enum ToWorker {
         slot: Slot,
         /// Which limit is reached.
         full: Full,
+    },
+    /// The answer to an [`ToBroker::Alias`].
+    Aliased {
+        /// The slot of who wanted it.
+        slot: Slot,
+        /// Which grant it is; none: it was refused, and what the client had before it still has.
+        granted: Option<GrantNumber>,
     },
     /// The answer to an [`ToBroker::Ask`].
     Answer {

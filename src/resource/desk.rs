@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::handle::{Effect, Effects, NotPublished, Payload, json_of};
+use super::effect::{Effect, Effects, NotPublished, Payload, json_of};
 use crate::session::Rules;
 use crate::types::{Address, Form, TagQuery, Tenant};
 

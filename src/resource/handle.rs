@@ -1,18 +1,19 @@
 //! What a resource can see of a client, and have done for it.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::effect::{Effect, Effects, NotPublished, Payload, json_of};
+
 use crate::auth::{Denied, Permit};
 use crate::dialect::phpws;
 use crate::session::{Message, Rules, Session, Speech};
 use crate::types::{
-    Address, Client, ClientClass, ClientUuid, CloseCode, CloseReason, Credentials, Form, Ident,
-    Tag, TagError, TagQuery, Tags, Tenant,
+    Address, Alias, Claim, Client, ClientClass, ClientUuid, CloseCode, CloseReason, Credentials,
+    Form, Ident, Tag, TagError, TagQuery, Tags, Tenant,
 };
 
 /// One client, as its resource sees it. What is asked of it here is done when the call that it was
@@ -28,99 +29,6 @@ pub struct Handle<'c> {
     changed: Option<Tags>,
     effects: Effects,
 }
-
-/// What a call of a resource causes. A list on the heap that is used again: effects are large, and
-/// would be copied from function to function.
-pub type Effects = Vec<Effect>;
-
-/// One thing that a resource wants done.
-#[derive(Debug, PartialEq)]
-pub enum Effect {
-    /// A text frame to the client.
-    ReplyText(Payload),
-    /// A binary frame to the client.
-    ReplyBinary(Payload),
-    /// A message to the client, as its dialect words it.
-    Reply(String),
-    /// A publication.
-    Publish {
-        /// In which space.
-        tenant: Tenant,
-        /// To whom.
-        address: Address,
-        /// How the payload is meant.
-        form: Form,
-        /// What.
-        payload: Payload,
-    },
-    /// The client carries these tags from now on.
-    Retag(Tags),
-    /// Its acknowledgements say this from now on.
-    Fyi(String),
-    /// A question about who is connected.
-    Ask {
-        /// What they carry.
-        query: TagQuery,
-        /// The tag whose values are wanted.
-        tag: Box<str>,
-    },
-    /// The same question, answered to the resource and not for the client.
-    Inquire {
-        /// What the resource knows it by.
-        about: u64,
-        /// In which space.
-        tenant: Tenant,
-        /// What they carry.
-        query: TagQuery,
-        /// The tag whose values are wanted.
-        tag: Box<str>,
-    },
-    /// The end of the connection.
-    Close(CloseReason),
-}
-
-/// Where the bytes of an effect are.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Payload {
-    /// A part of the message that the resource was called with.
-    Received(Range<usize>),
-    /// Bytes of its own.
-    Made(Vec<u8>),
-}
-
-impl Payload {
-    /// The bytes, for a message that was received.
-    #[must_use]
-    pub fn bytes<'a>(&'a self, received: &'a [u8]) -> &'a [u8] {
-        match self {
-            Self::Received(place) => received.get(place.clone()).unwrap_or_default(),
-            Self::Made(bytes) => bytes,
-        }
-    }
-}
-
-/// Why something was not published.
-#[derive(Debug)]
-pub enum NotPublished {
-    /// It has no JSON.
-    NotJson(serde_json::Error),
-    /// It is larger than `maxMessage`.
-    TooLarge {
-        /// Its length in bytes.
-        bytes: usize,
-    },
-}
-
-impl fmt::Display for NotPublished {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotJson(error) => write!(f, "the message has no JSON: {error}"),
-            Self::TooLarge { bytes } => write!(f, "{bytes} bytes are more than maxMessage"),
-        }
-    }
-}
-
-impl std::error::Error for NotPublished {}
 
 impl<'c> Handle<'c> {
     /// A handle for one call.
@@ -278,6 +186,21 @@ impl<'c> Handle<'c> {
         self.effects.push(Effect::Fyi(fyi.into()));
     }
 
+    /// Registers what the client calls itself: phpWebSocketServer's opcode `uuid`. Whether others
+    /// reach it by that the broker says; the client is not told, as it never was.
+    pub(super) fn register(&mut self, said: &str) {
+        let Ok(alias) = Alias::new(said) else { return };
+        let is_a_uuid = self.rules.signer.is_signed() && self.verified(said).is_some();
+        let Some(keeping) = self.rules.phpws.aliases else { return };
+        let claim = (!is_a_uuid).then_some(Claim { alias, keeping });
+        self.effects.push(Effect::Register { claim, said: said.to_owned() });
+    }
+
+    /// How phpWebSocketServer's and Gomoob's ways are set.
+    pub(super) fn rules(&self) -> &'c Rules {
+        self.rules
+    }
+
     /// Asks how many clients of this space carry some tags, on all workers, and what another tag
     /// of theirs says; [`Resource::on_who`](super::Resource::on_who) gets the answer. A client has
     /// sixteen open questions at the most.
@@ -304,6 +227,7 @@ impl<'c> Handle<'c> {
         let text = why.into();
         match (self.session.speech, self.session.class) {
             (Speech::Phpws, ClientClass::Web) => self.reply_text(phpws::error(&text)),
+            (Speech::Gomoob, _) => self.close(self.rules.gomoob.close.reason(text)),
             _ => self.close(CloseReason { code: CloseCode::POLICY, text }),
         }
     }
@@ -365,16 +289,4 @@ impl<'c> Handle<'c> {
         let payload = Payload::Made(text.into_bytes());
         self.effects.push(Effect::Publish { tenant, address, form, payload });
     }
-}
-
-/// A message that may be sent.
-pub(super) fn json_of(
-    message: &(impl Serialize + ?Sized),
-    rules: &Rules,
-) -> Result<String, NotPublished> {
-    let json = serde_json::to_string(message).map_err(NotPublished::NotJson)?;
-    if json.len() > rules.message_bytes_max {
-        return Err(NotPublished::TooLarge { bytes: json.len() });
-    }
-    Ok(json)
 }

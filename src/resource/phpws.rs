@@ -4,9 +4,11 @@ use std::borrow::Cow;
 
 use super::{Handle, Resource};
 use crate::dialect::gomoob::message_of;
+use crate::dialect::php::{NotForPhp, Objects, reencoded};
+use crate::dialect::phpws::old::{self, LooseName};
 use crate::dialect::phpws::{Command, Discretion, Packet, parse, without_credentials};
-use crate::session::{Message, Speech};
-use crate::types::{Address, CloseCode, CloseReason, Form, Ident};
+use crate::session::{Encoding, Message, PhpwsRules, Speech};
+use crate::types::{Address, Alias, CloseCode, CloseReason, Form, Ident, Laxity, Named, Switch};
 
 /// The resource `phpws`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,38 +24,117 @@ impl Resource for Phpws {
             return client.close(EMPTY);
         };
         let Ok(packet) = parse(text) else { return client.close(NOT_JSON) };
+        let rules = client.rules().phpws;
         match &packet.command {
-            Command::Nothing => {}
+            Command::JsonError if rules.switches.has(Switch::CloseOnJsonError) => {
+                client.close(NOT_JSON);
+            }
+            Command::Nothing | Command::JsonError => {
+                if rules.switches.has(Switch::BroadcastWithoutOpcode) {
+                    let address = Address::everyone_but(client.id());
+                    publish(client, &packet, text, (Some(address), Encoding::AsItCame));
+                }
+            }
+            Command::Register => {
+                if let Some(name) = old::registered(text) {
+                    client.register(&name);
+                }
+            }
             Command::Quit => client.close(QUIT),
+            Command::Echo if rules.switches.has(Switch::PhpReencode) => {
+                match reencoded(text, Objects::Objects) {
+                    Ok(text) => client.reply_text(text),
+                    Err(NotForPhp) => client.close(NOT_JSON),
+                }
+            }
             Command::Echo => client.reply_as_it_came(Message::Text(text)),
             Command::Broadcast => {
                 let address = Address::everyone_but(client.id());
-                publish(client, &packet, text, Some(address));
+                publish(client, &packet, text, (Some(address), Encoding::AsItCame));
             }
             Command::Feedback { uuid, ident } => {
-                let uuid = uuid.as_deref().and_then(|text| client.verified(text));
-                let ident = ident.as_deref().and_then(|text| Ident::new(text).ok());
-                let is_somebody = uuid.is_some() || ident.is_some();
-                let address = is_somebody.then(|| Address::first(uuid, ident));
-                publish(client, &packet, text, address);
+                let address = recipient(client, text, (uuid.as_deref(), ident.as_deref()));
+                let encoding = match rules.switches.has(Switch::PhpReencode) {
+                    false => Encoding::AsItCame,
+                    true => Encoding::Php,
+                };
+                publish(client, &packet, text, (address, encoding));
             }
         }
     }
 }
 
+/// Whom a feedback is for.
+fn recipient(
+    client: &Handle<'_>,
+    packet: &str,
+    (uuid, ident): (Option<&str>, Option<&str>),
+) -> Option<Address> {
+    let PhpwsRules { aliases, switches } = client.rules().phpws;
+    let genuine = uuid.and_then(|text| client.verified(text));
+    // A UUID without a signature may be the alias of somebody who made it.
+    let may_be_alias =
+        aliases.is_some() && (genuine.is_none() || !client.rules().signer.is_signed());
+    let alias = uuid.filter(|_| may_be_alias).and_then(|text| Alias::new(text).ok());
+    let ident = ident.and_then(|text| Ident::new(text).ok());
+    let mut laxity = Laxity::default();
+    if switches.has(Switch::UuidMissesPhp) {
+        laxity = laxity.and(Laxity::WEB_ONLY);
+    }
+    let named = Named { uuid: genuine, alias, ident, laxity };
+    let named = if switches.has(Switch::LooseCompare) { loosely(packet, named) } else { named };
+    match named {
+        Named { uuid: None, alias: None, ident: None, laxity } if !laxity.names_somebody() => None,
+        Named { uuid, alias: None, ident, laxity } if laxity == Laxity::default() => {
+            Some(Address::first(uuid, ident))
+        }
+        named => Some(Address::named(named)),
+    }
+}
+
+/// Names as PHP compares them.
+fn loosely(packet: &str, named: Named) -> Named {
+    let (uuid, ident) = old::loose_names(packet);
+    let mut named = named;
+    match uuid {
+        LooseName::Anybody => named.laxity = named.laxity.and(Laxity::ANY_WEB),
+        LooseName::Text(text) if named.uuid.is_none() => named.alias = Alias::new(&text).ok(),
+        LooseName::Text(_) | LooseName::Nobody => {}
+    }
+    match ident {
+        LooseName::Anybody => named.laxity = named.laxity.and(Laxity::ANY_IDENT),
+        LooseName::Text(text) => {
+            named.ident = Ident::new(&text).ok();
+            named.laxity = named.laxity.and(Laxity::SAME_NUMBER);
+        }
+        LooseName::Nobody => {}
+    }
+    named
+}
+
 /// Publishes a packet, if it is allowed and addresses somebody.
-fn publish(client: &mut Handle<'_>, packet: &Packet<'_>, text: &str, address: Option<Address>) {
+fn publish(
+    client: &mut Handle<'_>,
+    packet: &Packet<'_>,
+    text: &str,
+    (address, encoding): (Option<Address>, Encoding),
+) {
     let message = || Cow::Borrowed(message_of(text.as_bytes()));
     let Some(tenant) = client.permitted(packet.credentials.as_ref(), message) else { return };
     let Some(address) = address else { return };
-    match packet.discretion {
-        Discretion::AsItCame => {
-            client.forward((tenant, address), (Form::PhpwsPacket, 0..text.len()));
+    let text = match (packet.discretion, encoding) {
+        (Discretion::AsItCame, Encoding::AsItCame) => {
+            return client.forward((tenant, address), (Form::PhpwsPacket, 0..text.len()));
         }
-        Discretion::Stripped => {
-            let packet = without_credentials(text);
-            client.forward_changed((tenant, address), (Form::PhpwsPacket, packet));
+        (Discretion::Stripped, Encoding::AsItCame) => Ok(without_credentials(text)),
+        (Discretion::AsItCame, Encoding::Php) => reencoded(text, Objects::Objects),
+        (Discretion::Stripped, Encoding::Php) => {
+            reencoded(&without_credentials(text), Objects::Objects)
         }
+    };
+    match text {
+        Ok(text) => client.forward_changed((tenant, address), (Form::PhpwsPacket, text)),
+        Err(NotForPhp) => client.close(NOT_JSON),
     }
 }
 

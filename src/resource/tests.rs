@@ -3,8 +3,10 @@
 use super::*;
 use crate::auth::uuid::{Signer, UuidForm};
 use crate::auth::{Access, Grant, Ground, Right};
-use crate::session::{Rules, Session};
-use crate::types::{Address, Client, ClientClass, ClientUuid, CloseCode, Form, Tag, Tags, Tenant};
+use crate::session::{GomoobRules, PhpwsRules, Rules, Session};
+use crate::types::{
+    Address, Alias, Client, ClientClass, ClientUuid, CloseCode, Form, Recipients, Tag, Tags, Tenant,
+};
 
 fn rules(access: Access) -> Rules {
     Rules {
@@ -12,6 +14,8 @@ fn rules(access: Access) -> Rules {
         access,
         message_bytes_max: 100,
         chunks_max: 3,
+        phpws: PhpwsRules::default(),
+        gomoob: GomoobRules::default(),
     }
 }
 
@@ -69,8 +73,16 @@ fn feedback_to_a_forged_uuid_addresses_nobody() {
     let genuine = open_server().signer.text(ClientUuid([5; 16]));
     let effects = phpws(&format!(r#"{{"opcode":"feedback","uuid":"{genuine}"}}"#));
     assert!(matches!(effects.as_slice(), [Effect::Publish { .. }]));
-    let effects = phpws(&format!(r#"{{"opcode":"feedback","uuid":"{}"}}"#, &genuine[..36]));
-    assert!(effects.is_empty());
+    let forged = format!(r#"{{"opcode":"feedback","uuid":"{}"}}"#, &genuine[..36]);
+    let no_aliases =
+        Rules { phpws: PhpwsRules { aliases: None, ..PhpwsRules::default() }, ..open_server() };
+    assert!(caused(&mut Phpws, ClientClass::Web, &no_aliases, &forged).is_empty());
+    // It may be somebody's alias, and is nobody's UUID.
+    let effects = phpws(&forged);
+    let [Effect::Publish { address, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    let Recipients::Named(named) = &address.recipients else { panic!("{address:?}") };
+    assert!(named.uuid.is_none() && named.ident.is_none());
+    assert_eq!(named.alias.as_ref().map(Alias::as_str), Some(&genuine[..36]));
 }
 
 #[test]

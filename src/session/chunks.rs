@@ -3,6 +3,7 @@
 //! Every phpWebSocketServer client up to 2021-08-22 sends long messages this way.
 
 use super::Rules;
+use crate::types::Switch;
 
 /// The chunks so far.
 #[derive(Debug, Default)]
@@ -19,6 +20,9 @@ impl Chunks {
     /// Adds one, if it fits.
     pub(super) fn push(&mut self, chunk: &str, rules: &Rules) -> Result<(), Overflow> {
         let too_many = rules.chunks_max > 0 && self.count >= rules.chunks_max;
+        if too_many && rules.phpws.switches.has(Switch::DropChunks) {
+            return Ok(());
+        }
         if too_many || self.text.len() + chunk.len() > rules.message_bytes_max {
             return Err(Overflow);
         }

@@ -5,11 +5,11 @@
 mod chunks;
 mod heartbeat;
 mod quota;
+mod rules;
 
 use std::borrow::Cow;
 
-use crate::auth::uuid::Signer;
-use crate::auth::{Access, Grant, Ground, Right};
+use crate::auth::{Grant, Ground, Right};
 use crate::dialect::phpws::{self, BUFFER_OFF, BUFFER_ON};
 use crate::dialect::{Dialect, bloatless};
 use crate::http::Spoken;
@@ -20,19 +20,7 @@ use self::chunks::Overflow;
 pub use self::chunks::Chunks;
 pub use self::heartbeat::{Beat, Heartbeat};
 pub use self::quota::Quota;
-
-/// What is the same for all sessions of a worker.
-#[derive(Debug)]
-pub struct Rules {
-    /// Reads the UUIDs that publishers name.
-    pub signer: Signer,
-    /// Who may open and who may publish.
-    pub access: Access,
-    /// The largest message in bytes, also when it came in chunks.
-    pub message_bytes_max: usize,
-    /// Chunks between `bufferON` and `bufferOFF`; 0 means as many as fit.
-    pub chunks_max: usize,
-}
+pub use self::rules::{Encoding, GomoobRules, PhpwsRules, RefusalClose, Rules, TagMatch};
 
 /// How a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,9 +78,19 @@ pub struct Session {
     pub speech: Speech,
     /// A message in chunks that has begun.
     pub chunks: Option<Box<Chunks>>,
-    /// What its acknowledgements say, once a resource has set something: for most connections
-    /// nothing, so it takes the room of one pointer.
-    pub fyi: Option<Box<String>>,
+    /// What its acknowledgements say beyond the usual: for most connections nothing, so it takes
+    /// the room of one pointer.
+    pub words: Option<Box<Words>>,
+}
+
+/// What the acknowledgements of one client say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    /// What a resource has set.
+    pub fyi: String,
+    /// What the client registered last with the opcode `uuid`, whether or not it was granted: a
+    /// page of 2019 goes on only when each acknowledgement repeats it.
+    pub uuid: Option<String>,
 }
 
 // Every idle connection owns one.
@@ -163,7 +161,7 @@ impl Session {
     #[must_use]
     pub fn new(uuid: ClientUuid, grant: Grant, (class, speech): (ClientClass, Speech)) -> Self {
         let Grant { tenant, right, ground } = grant;
-        Self { uuid, tenant, right, ground, class, speech, chunks: None, fyi: None }
+        Self { uuid, tenant, right, ground, class, speech, chunks: None, words: None }
     }
 
     /// How many bytes a message could publish at the most: asked before it is taken, because a
@@ -196,9 +194,9 @@ impl Session {
     /// The acknowledgement of a message.
     #[must_use]
     pub fn next(&self) -> Cow<'static, str> {
-        match &self.fyi {
+        match &self.words {
             None => Cow::Borrowed(phpws::NEXT),
-            Some(fyi) => Cow::Owned(phpws::next_with(fyi)),
+            Some(words) => Cow::Owned(phpws::next_with(&words.fyi, words.uuid.as_deref())),
         }
     }
 
@@ -206,6 +204,16 @@ impl Session {
     #[must_use]
     pub fn worded(&self, reason: CloseReason) -> CloseReason {
         if self.speech == Speech::Bloatless { bloatless::worded(reason) } else { reason }
+    }
+
+    /// The acknowledgement of a registration: it says what was registered before.
+    #[must_use]
+    pub fn next_to_registration(&self) -> Cow<'static, str> {
+        let (fyi, uuid) = match &self.words {
+            None => ("", None),
+            Some(words) => (words.fyi.as_str(), words.uuid.as_deref()),
+        };
+        Cow::Owned(phpws::next_with(fyi, Some(uuid.unwrap_or_default())))
     }
 
     /// Whether a text that is not UTF-8 is acknowledged before the connection ends for it.

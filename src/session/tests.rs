@@ -1,7 +1,8 @@
 //! What messages come to.
 
 use super::*;
-use crate::auth::uuid::UuidForm;
+use crate::auth::Access;
+use crate::auth::uuid::{Signer, UuidForm};
 
 fn rules() -> Rules {
     Rules {
@@ -9,6 +10,8 @@ fn rules() -> Rules {
         access: Access::everything(),
         message_bytes_max: 100,
         chunks_max: 3,
+        phpws: PhpwsRules::default(),
+        gomoob: GomoobRules::default(),
     }
 }
 
@@ -76,6 +79,15 @@ fn binary_is_text_to_phpws_and_binary_to_everyone_else() {
 fn acknowledgements_say_what_a_resource_has_set() {
     let mut session = session(Speech::Phpws);
     assert_eq!(session.next(), r#"{"opcode":"next","fyi":""}"#);
-    session.fyi = Some(Box::new("busy".to_owned()));
+    session.words = Some(Box::new(Words { fyi: "busy".to_owned(), uuid: None }));
     assert_eq!(session.next(), r#"{"opcode":"next","fyi":"busy"}"#);
+}
+
+#[test]
+fn the_acknowledgement_of_a_registration_says_what_was_registered_before() {
+    let mut session = session(Speech::Phpws);
+    assert_eq!(session.next_to_registration(), r#"{"opcode":"next","fyi":"","uuid":""}"#);
+    session.words = Some(Box::new(Words { fyi: String::new(), uuid: Some("u\"1".to_owned()) }));
+    assert_eq!(session.next(), r#"{"opcode":"next","fyi":"","uuid":"u\"1"}"#);
+    assert_eq!(session.next_to_registration(), session.next());
 }

@@ -1,6 +1,6 @@
 //! Who is to get a publication.
 
-use super::{ClientUuid, Ident, TagQuery};
+use super::{Alias, ClientUuid, Ident, Tag, TagQuery};
 
 /// Who is to get a publication, and who of them is left out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +23,79 @@ pub enum Recipients {
     },
     /// Every web-type client that carries all these tags; an empty query means everyone.
     Matching(TagQuery),
+    /// One client, named in a way that only old clients or old servers have.
+    Named(Box<Named>),
+    /// Web-type clients as Gomoob's server finds them: the tags are gone through in this order, one
+    /// that nobody carries is skipped, and what is left when a set has become empty begins anew.
+    /// None means everyone.
+    Loosely(Box<[Tag]>),
+}
+
+impl Recipients {
+    /// Whether they are one client at the most.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        matches!(self, Self::First { .. } | Self::Named(_))
+    }
+}
+
+/// The rarer ways to name one client: the first one in connection order that any of them fits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Named {
+    /// The UUID, when one was given and is genuine.
+    pub uuid: Option<ClientUuid>,
+    /// What may be an alias.
+    pub alias: Option<Alias>,
+    /// The ident, when one was given.
+    pub ident: Option<Ident>,
+    /// How much more fits than what is equal.
+    pub laxity: Laxity,
+}
+
+/// What else fits a [`Named`]: how phpWebSocketServer compares, by its switches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Laxity(u8);
+
+impl Laxity {
+    /// Any web-type client: PHP finds `true` equal to every UUID.
+    pub const ANY_WEB: Self = Self(1);
+    /// Any client with an ident: PHP finds `true` equal to every one.
+    pub const ANY_IDENT: Self = Self(2);
+    /// An ident that is the same number: PHP finds `5` equal to `5.0`.
+    pub const SAME_NUMBER: Self = Self(4);
+    /// UUID and alias find web-type clients only.
+    pub const WEB_ONLY: Self = Self(8);
+    const ALL: u8 = 15;
+
+    /// Both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether it allows this too.
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether it finds somebody by itself.
+    #[must_use]
+    pub const fn names_somebody(self) -> bool {
+        self.0 & (Self::ANY_WEB.0 | Self::ANY_IDENT.0) != 0
+    }
+
+    /// As it travels.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// From what travelled; `None` for a bit that means nothing.
+    #[must_use]
+    pub const fn from_bits(bits: u8) -> Option<Self> {
+        if bits & !Self::ALL == 0 { Some(Self(bits)) } else { None }
+    }
 }
 
 impl Address {
@@ -42,6 +115,18 @@ impl Address {
     #[must_use]
     pub fn first(uuid: Option<ClientUuid>, ident: Option<Ident>) -> Self {
         Self { recipients: Recipients::First { uuid, ident }, except: None }
+    }
+
+    /// The one client that this names.
+    #[must_use]
+    pub fn named(named: Named) -> Self {
+        Self { recipients: Recipients::Named(Box::new(named)), except: None }
+    }
+
+    /// Whom Gomoob's server finds by these tags.
+    #[must_use]
+    pub fn loosely(tags: Box<[Tag]>) -> Self {
+        Self { recipients: Recipients::Loosely(tags), except: None }
     }
 
     /// The same without one client.

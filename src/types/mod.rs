@@ -1,6 +1,7 @@
 //! The words that every room shares: who, to whom, what, and every number with its reason.
 
 mod address;
+mod alias;
 mod client;
 mod close;
 mod counts;
@@ -12,9 +13,11 @@ pub mod limits;
 mod pressure;
 mod publication;
 mod slots;
+mod switches;
 mod tag;
 
-pub use address::{Address, Recipients};
+pub use address::{Address, Laxity, Named, Recipients};
+pub use alias::{Alias, Claim, GrantNumber, Keeping};
 pub use client::{Client, ClientClass, Ident, IdentError};
 pub use close::{CloseCode, CloseReason};
 pub use counts::{BrokerCounts, Counts, WorkerCounts};
@@ -28,4 +31,5 @@ pub use ip_range::IpRange;
 pub use pressure::Pressure;
 pub use publication::{Content, Form, Publication};
 pub use slots::SlotSet;
+pub use switches::{Switch, Switches};
 pub use tag::{Tag, TagError, TagQuery, Tags};

@@ -22,6 +22,34 @@ pub struct MessageLimits {
     pub message_bytes_max: usize,
     /// What a final continuation is that continues nothing.
     pub lone_continuation: LoneContinuation,
+    /// Rules that are left out, or added.
+    pub leniency: Leniency,
+}
+
+/// Where RFC 6455 is not kept to, for clients of servers that did not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leniency(u8);
+
+impl Leniency {
+    /// RFC 6455.
+    pub const STRICT: Self = Self(0);
+    /// A frame of a client needs no mask.
+    pub const UNMASKED: Self = Self(1);
+    /// Reserved bits are ignored, and so are frames with a reserved opcode, which may be as long
+    /// as control frames.
+    pub const RESERVED: Self = Self(2);
+    /// A message has one piece.
+    pub const ONE_PIECE: Self = Self(4);
+
+    /// Both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    const fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
 }
 
 /// What becomes of a final continuation while no message is under way.
@@ -37,7 +65,11 @@ pub enum LoneContinuation {
 
 impl Default for MessageLimits {
     fn default() -> Self {
-        Self { message_bytes_max: MESSAGE_BYTES_MAX, lone_continuation: LoneContinuation::Refused }
+        Self {
+            message_bytes_max: MESSAGE_BYTES_MAX,
+            lone_continuation: LoneContinuation::Refused,
+            leniency: Leniency::default(),
+        }
     }
 }
 
@@ -87,17 +119,24 @@ impl Rules {
         let fin = Fin::from_first_byte(*first);
         let Some((length, rest)) = read_length(second & !MASK_BIT, rest)? else { return Ok(None) };
         let length = self.admit_length(opcode, length)?;
-        let Some((key, rest)) = self.read_key(rest) else { return Ok(None) };
+        let Some((key, rest)) = self.read_key(*second, rest) else { return Ok(None) };
         Ok(Some((Header { opcode, fin, length, key }, bytes.len() - rest.len())))
     }
 
     fn admit_kind(&self, first: u8, second: u8) -> Result<Opcode, Violation> {
-        if first & RESERVED_BITS != 0 {
+        let leniency = self.limits.leniency;
+        if first & RESERVED_BITS != 0 && !leniency.has(Leniency::RESERVED) {
             return Err(Violation::ReservedBits);
         }
-        let opcode = Opcode::from_first_byte(first)?;
+        let opcode = match Opcode::from_first_byte(first) {
+            // Nobody waits for a pong that it has not asked for: it is ignored.
+            Err(Violation::ReservedOpcode(_)) if leniency.has(Leniency::RESERVED) => Opcode::Pong,
+            opcode => opcode?,
+        };
         match self.peer {
-            Peer::Client if second & MASK_BIT == 0 => return Err(Violation::Unmasked),
+            Peer::Client if second & MASK_BIT == 0 && !leniency.has(Leniency::UNMASKED) => {
+                return Err(Violation::Unmasked);
+            }
             Peer::Server if second & MASK_BIT != 0 => return Err(Violation::Masked),
             Peer::Client | Peer::Server => {}
         }
@@ -113,6 +152,9 @@ impl Rules {
             }
             (Opcode::Continuation, None) => Err(Violation::LoneContinuation),
             (Opcode::Text | Opcode::Binary, Some(_)) => Err(Violation::ExpectedContinuation),
+            _ if leniency.has(Leniency::ONE_PIECE) && first & Fin::Last.bit() == 0 => {
+                Err(Violation::InPieces)
+            }
             _ => Ok(opcode),
         }
     }
@@ -136,8 +178,9 @@ impl Rules {
         Ok(length)
     }
 
-    fn read_key<'a>(&self, rest: &'a [u8]) -> Option<(Key, &'a [u8])> {
+    fn read_key<'a>(&self, second: u8, rest: &'a [u8]) -> Option<(Key, &'a [u8])> {
         match self.peer {
+            Peer::Client if second & MASK_BIT == 0 => Some((Key::default(), rest)),
             Peer::Client => rest.split_first_chunk().map(|(key, rest)| (*key, rest)),
             Peer::Server => Some((Key::default(), rest)),
         }

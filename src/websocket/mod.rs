@@ -15,7 +15,7 @@ mod violation;
 pub mod write;
 
 pub use foreign::{Foreign, Reader};
-pub use header::{LoneContinuation, MessageLimits, Peer};
+pub use header::{Leniency, LoneContinuation, MessageLimits, Peer};
 pub use hixie::{HixieForm, HixieReader};
 pub use opcode::{Fin, Opcode};
 pub use raw::{RawEnd, RawReader};

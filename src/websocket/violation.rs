@@ -39,6 +39,9 @@ pub enum Violation {
     BadUtf8,
     /// A text message in one frame that is not UTF-8: a whole message, but none that can be read.
     BadMessage,
+    /// A message in pieces where a switch wants each in one: its first piece is taken for all of
+    /// it.
+    InPieces,
     /// A close code that may not be sent (§7.4).
     BadCloseCode(u16),
     /// A Close with one byte: half a code (§5.5.1).
@@ -57,7 +60,7 @@ impl Violation {
     const fn code(self) -> CloseCode {
         match self {
             Self::TooBig { .. } | Self::TooManyPieces => CloseCode::TOO_BIG,
-            Self::BadUtf8 | Self::BadMessage => CloseCode::DATA,
+            Self::BadUtf8 | Self::BadMessage | Self::InPieces => CloseCode::DATA,
             _ => CloseCode::PROTOCOL,
         }
     }
@@ -81,6 +84,7 @@ impl Violation {
             Self::LengthOverflow => "length of 2^63 or more",
             Self::TooManyPieces => "message in too many pieces",
             Self::BadUtf8 | Self::BadMessage => "text is not UTF-8",
+            Self::InPieces => "a message in pieces",
             Self::BadCloseLength => "close with half a code",
         };
         Cow::Borrowed(fixed)

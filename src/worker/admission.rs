@@ -7,15 +7,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::connection::{Sign, UNKNOWN_PATH};
 use super::hub::Hub;
 use super::settings::Settings;
-use crate::auth::{Denied, Grant};
+use crate::auth::{Denied, Grant, Right};
 use crate::config::Refuse;
 use crate::dialect::{phpws, tags};
 use crate::http::{
     ClientType, Refusal, Spoken, Status, Upgrade, Wire, effective_address, has_parameter, parameter,
 };
 use crate::resource::{Asked, Choice, Opening, Resource, ResourceId, Target, Unknown};
-use crate::session::Speech;
-use crate::types::{ClientClass, CloseCode, CloseReason, Credentials, Slot, Tag, Tags};
+use crate::session::{RefusalClose, Speech};
+use crate::types::{ClientClass, CloseCode, CloseReason, Credentials, Slot, Switch, Tag, Tags};
 
 use smallvec::SmallVec;
 
@@ -28,6 +28,8 @@ pub(super) struct Admitted<'a> {
     /// The subprotocol that chose the resource.
     pub(super) protocol: Option<&'a str>,
     pub(super) class: ClientClass,
+    /// The class that decides what reaches it.
+    pub(super) reach: ClientClass,
     pub(super) tags: Tags,
     pub(super) ip: IpAddr,
     pub(super) sign: Sign,
@@ -43,6 +45,8 @@ pub(super) enum TurnedAway {
 }
 
 const BAD_ORIGIN: &str = "this origin may not connect";
+const NO_ORIGIN: &str = "the header Origin is missing (requireOrigin)";
+const COLON: &str = "the target has a colon (httpErrors)";
 const NOT_FROM_HERE: CloseReason =
     CloseReason::new(CloseCode::POLICY, "php-type clients may not connect from this address");
 
@@ -59,13 +63,18 @@ impl Hub {
         let protocols: SmallVec<[&str; 4]> = upgrade.protocols().collect();
         let offered = (!protocols.is_empty()).then(|| upgrade.offered_as_it_came()).flatten();
         let target = Target { path: upgrade.path, query, asked, protocols: &protocols, offered };
-        let choice = settings.paths.choose(&target).map(|choice| {
-            let said = self.services.get(choice.resource).map(Resource::speech);
-            (choice.speech.or(said).unwrap_or(Speech::Echo), choice)
-        });
+        let choice = self.choose(&target);
         let spoken = choice.as_ref().map_or(Spoken::Rfc6455, |(speech, _)| speech.spoken());
         upgrade.check_version(spoken).map_err(TurnedAway::Refused)?;
-        let refuse = |status, why| settings.turn_away(upgrade, status, why);
+        let is_phpws = matches!(choice, Ok((Speech::Phpws, _)) | Err(Unknown::Phpws));
+        if is_phpws && !settings.rules.phpws.switches.is_empty() {
+            settings.admit_as_before(upgrade)?;
+        }
+        let form = match choice {
+            Ok((Speech::Gomoob, _)) => settings.rules.gomoob.close,
+            _ => RefusalClose::Policy,
+        };
+        let refuse = |status, why| settings.turn_away(upgrade, (status, form), why);
         if !settings.origins.admit(upgrade.origin, upgrade.host) {
             return Err(refuse(Status::Forbidden, BAD_ORIGIN));
         }
@@ -89,25 +98,13 @@ impl Hub {
         if upgrade.wire == Wire::Raw && speech != Speech::Phpws {
             return Err(unknown_path(class, Unknown::Phpws));
         }
-        let tags = match has_parameter(query, "tags") {
-            true => tags::of_opening(&parameter(query, "tags").unwrap_or_default())
-                .map_err(|why| closed(class, why))?,
-            false => Tags::default(),
-        };
         let resource = self.services.get(choice.resource);
-        let tags = match resource.and_then(Resource::common_tag) {
-            Some(common) => with_common(&tags, common).map_err(|why| closed(class, why))?,
-            None => tags,
-        };
+        let tags = tags_of(query, resource).map_err(|why| closed(class, form.reason(why)))?;
         let ip = effective_address(peer.ip(), upgrade, &settings.trusted_proxies);
-        if let Some(resource) = resource {
-            let peer = SocketAddr::new(ip, peer.port());
-            let opening = Opening::new(upgrade.head, peer, choice.protocol);
-            resource.admit(&opening).map_err(|refusal| settings.refuse(upgrade, refusal))?;
-            if !grant.right.covers(resource.needs()) {
-                return Err(refuse(Status::Unauthorized, Denied::Open.text()));
-            }
-        }
+        let peer = SocketAddr::new(ip, peer.port());
+        let opening = Opening::new(upgrade.head, peer, choice.protocol);
+        admitted_by(resource, &opening, grant.right)
+            .map_err(|refusal| settings.refuse(upgrade, (refusal, form)))?;
         if class == ClientClass::Php && !settings.php_may_come_from(ip, || self.local_ip(slot)) {
             return Err(TurnedAway::Closed { class, word: None, reason: NOT_FROM_HERE });
         }
@@ -116,21 +113,88 @@ impl Hub {
         if !protocols.is_empty() {
             protocol = protocol.or_else(|| settings.protocol_by_path(upgrade.path));
         }
-        Ok(Admitted { grant, resource, speech, protocol, class, tags, ip, sign })
+        let reach = settings.reach(upgrade, class);
+        Ok(Admitted { grant, resource, speech, protocol, class, reach, tags, ip, sign })
+    }
+}
+
+impl Hub {
+    /// Who serves a request, and how its connection speaks.
+    fn choose<'a>(&self, target: &Target<'_, 'a>) -> Result<(Speech, Choice<'a>), Unknown> {
+        let choice = self.settings.paths.choose(target)?;
+        let said = self.services.get(choice.resource).map(Resource::speech);
+        Ok((choice.speech.or(said).unwrap_or(Speech::Echo), choice))
+    }
+}
+
+/// The tags that a client opens with: its own, and the one that all clients of its resource carry.
+fn tags_of(query: &str, resource: Option<&dyn Resource>) -> Result<Tags, Cow<'static, str>> {
+    let own = match has_parameter(query, "tags") {
+        true => tags::of_opening(&parameter(query, "tags").unwrap_or_default())?,
+        false => Tags::default(),
+    };
+    match resource.and_then(Resource::common_tag) {
+        Some(common) => with_common(&own, common),
+        None => Ok(own),
+    }
+}
+
+/// Whether the resource itself lets a client in that has this right.
+fn admitted_by(
+    resource: Option<&dyn Resource>,
+    opening: &Opening<'_>,
+    right: Right,
+) -> Result<(), Refusal> {
+    let Some(resource) = resource else { return Ok(()) };
+    resource.admit(opening)?;
+    match right.covers(resource.needs()) {
+        true => Ok(()),
+        false => Err(Refusal::new(Status::Unauthorized, Denied::Open.text())),
     }
 }
 
 impl Settings {
-    fn turn_away(&self, upgrade: &Upgrade<'_>, status: Status, why: &'static str) -> TurnedAway {
-        self.refuse(upgrade, Refusal::new(status, why))
+    /// The class that decides what reaches a client.
+    fn reach(&self, upgrade: &Upgrade<'_>, class: ClientClass) -> ClientClass {
+        let says_php = upgrade.client_type == ClientType::Php;
+        if !says_php && self.has(Switch::BroadcastToOldScripts) { ClientClass::Web } else { class }
     }
 
-    fn refuse(&self, upgrade: &Upgrade<'_>, refusal: Refusal) -> TurnedAway {
+    fn turn_away(
+        &self,
+        upgrade: &Upgrade<'_>,
+        (status, form): (Status, RefusalClose),
+        why: &'static str,
+    ) -> TurnedAway {
+        self.refuse(upgrade, (Refusal::new(status, why), form))
+    }
+
+    fn refuse(
+        &self,
+        upgrade: &Upgrade<'_>,
+        (refusal, form): (Refusal, RefusalClose),
+    ) -> TurnedAway {
         let is_about_rights = matches!(refusal.status, Status::Unauthorized | Status::Forbidden);
         match self.refuse {
-            Refuse::AfterUpgrade if is_about_rights => closed(upgrade.class(), refusal.why),
+            Refuse::AfterUpgrade if is_about_rights => {
+                closed(upgrade.class(), form.reason(refusal.why))
+            }
             Refuse::Http | Refuse::AfterUpgrade => TurnedAway::Refused(refusal),
         }
+    }
+
+    /// What phpWebSocketServer refused, where that is wanted.
+    fn admit_as_before(&self, upgrade: &Upgrade<'_>) -> Result<(), TurnedAway> {
+        if self.has(Switch::RequireOrigin) && upgrade.head.header("Origin").is_none() {
+            return Err(TurnedAway::Refused(Refusal::new(Status::BadRequest, NO_ORIGIN)));
+        }
+        if self.has(Switch::BareErrors) && upgrade.head.target().contains(':') {
+            return Err(TurnedAway::Refused(Refusal::new(Status::MethodNotAllowed, COLON)));
+        }
+        if self.has(Switch::ExactTarget) && upgrade.query.is_some() {
+            return Err(unknown_path(upgrade.class(), Unknown::Phpws));
+        }
+        Ok(())
     }
 
     /// Where scripts may come from: by default the machine itself, that is loopback, and the very
@@ -170,8 +234,7 @@ fn with_common(tags: &Tags, common: &Tag) -> Result<Tags, Cow<'static, str>> {
     Tags::new(all).map_err(|error| Cow::Owned(error.to_string()))
 }
 
-fn closed(class: ClientClass, why: Cow<'static, str>) -> TurnedAway {
-    let reason = CloseReason { code: CloseCode::POLICY, text: why };
+fn closed(class: ClientClass, reason: CloseReason) -> TurnedAway {
     TurnedAway::Closed { class, word: None, reason }
 }
 

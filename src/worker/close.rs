@@ -10,8 +10,9 @@ use super::connection::{Connection, Phase, SLOW};
 use super::hub::Hub;
 use super::outbox::{Flushed, Kind, Part, Sent, send_now};
 use crate::dialect::bloatless;
+use crate::session::{Session, Speech};
 use crate::types::limits::CLOSE_WAIT;
-use crate::types::{CloseCode, CloseReason, Slot};
+use crate::types::{CloseCode, CloseReason, Slot, Switch};
 use crate::websocket::write;
 
 impl Hub {
@@ -23,7 +24,9 @@ impl Hub {
         bytes: Bytes,
         kind: Kind,
     ) {
-        if bytes.is_empty() || matches!(connection.phase, Phase::Ending { .. } | Phase::Gone) {
+        // An empty Close is none: the connection just ends there.
+        let says_nothing = bytes.is_empty() && kind != Kind::Close;
+        if says_nothing || matches!(connection.phase, Phase::Ending { .. } | Phase::Gone) {
             return;
         }
         let waits = connection.outbox.as_ref().is_some_and(|outbox| !outbox.is_empty());
@@ -35,6 +38,9 @@ impl Hub {
         }
         if connection.pace.is_some() || !waits {
             self.flush(slot, connection);
+            if connection.is_full && self.drops_slow(connection) {
+                self.drop_slow(slot, connection);
+            }
         }
     }
 
@@ -42,6 +48,7 @@ impl Hub {
         let Some(socket) = self.table.socket(slot) else { return };
         match send_now(socket, &bytes) {
             Sent::All => {}
+            Sent::Some(_) if self.drops_slow(connection) => self.drop_slow(slot, connection),
             Sent::Some(taken) => {
                 connection.is_full = true;
                 let rest = Part::of(bytes.split_off(taken), Kind::Frames);
@@ -124,6 +131,11 @@ impl Hub {
         self.close_with(slot, connection, reason, &Ended::ByServer(None));
     }
 
+    /// Ends a WebSocket without a Close frame, behind what it is told.
+    pub(super) fn cut(&mut self, slot: Slot, connection: &mut Connection, reason: &CloseReason) {
+        self.close_with(slot, connection, reason, &Ended::Abruptly);
+    }
+
     /// Ends a WebSocket for a fault of its client; its resource is told which.
     pub(super) fn fail(&mut self, slot: Slot, connection: &mut Connection, reason: &CloseReason) {
         let fault = Ended::ByServer(Some(reason));
@@ -161,6 +173,7 @@ impl Hub {
         let client = connection.uuid().map(tracing::field::debug);
         let (by, fault) = match ended {
             Ended::ByServer(fault) => ("server", *fault),
+            Ended::Abruptly => ("server", None),
             Ended::ByClient => ("client", None),
         };
         info!(
@@ -172,11 +185,25 @@ impl Hub {
             "connection closed"
         );
         let mut frame = BytesMut::new();
-        write::close(&mut frame, Some(reason.code), &reason.text);
+        if !matches!(ended, Ended::Abruptly) && !self.ends_abruptly(connection) {
+            write::close(&mut frame, Some(reason.code), &reason.text);
+        }
         self.tell_end(slot, connection, fault);
         self.advance(connection, Phase::Closing { until: self.now.after(CLOSE_WAIT) });
         connection.stash = None;
         self.write(slot, connection, frame.freeze(), Kind::Close);
+    }
+
+    /// Whether it ends without a Close frame, as phpWebSocketServer ends its connections.
+    fn ends_abruptly(&self, connection: &Connection) -> bool {
+        self.settings.has(Switch::AbruptClose)
+            && match &connection.phase {
+                Phase::Open(session) => session.speech == Speech::Phpws,
+                Phase::Joining(joining) => joining.session.speech == Speech::Phpws,
+                // It was turned away, and is paced as only those clients are.
+                Phase::Head(_) => connection.pace.is_some(),
+                _ => false,
+            }
     }
 
     /// A client that does not read: what is begun is ended, then Close, then a reset (rule L7).
@@ -193,6 +220,21 @@ impl Hub {
             let _unset = sockopt::set_socket_linger(socket, Some(std::time::Duration::ZERO));
         }
         self.fail(slot, connection, &SLOW);
+    }
+
+    /// Whether a client is to be dropped as soon as its socket is full, as phpWebSocketServer does.
+    pub(super) fn drops_slow(&self, connection: &Connection) -> bool {
+        let is_phpws = |session: &Session| session.speech == Speech::Phpws;
+        self.settings.has(Switch::DropSlow)
+            && matches!(&connection.phase, Phase::Open(session) if is_phpws(session))
+    }
+
+    /// Ends a connection in the middle of a frame: nothing can be said there.
+    pub(super) fn drop_slow(&mut self, slot: Slot, connection: &mut Connection) {
+        warn!(connection = connection.serial, "slow client");
+        self.books.slow += 1;
+        self.forget_outbox(connection);
+        self.discard(slot, connection, "its socket was full");
     }
 
     /// Writes the whole answer to a request that becomes no WebSocket, and ends.
@@ -268,6 +310,8 @@ pub(super) const BROKEN: &str = "the socket is broken";
 enum Ended<'a> {
     /// We did; maybe for a fault of the client's.
     ByServer(Option<&'a CloseReason>),
+    /// We did, without a Close frame.
+    Abruptly,
     /// The client did.
     ByClient,
 }

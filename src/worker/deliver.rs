@@ -49,6 +49,9 @@ impl Hub {
                 if let Some(mut connection) = self.table.take(slot) {
                     connection.is_full = true;
                     connection.outbox(self.now).push(rest, self.now);
+                    if self.drops_slow(&connection) {
+                        self.drop_slow(slot, &mut connection);
+                    }
                     self.put_back(slot, connection);
                 }
             }
@@ -84,6 +87,9 @@ impl Hub {
             self.throw_out(slot, &mut connection);
         } else if connection.pace.is_some() || (!connection.is_full && !connection.is_plain()) {
             self.flush(slot, &mut connection);
+            if connection.is_full && self.drops_slow(&connection) {
+                self.drop_slow(slot, &mut connection);
+            }
         }
         self.put_back(slot, connection);
     }

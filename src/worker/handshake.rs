@@ -17,13 +17,13 @@ use super::pace::Pace;
 use super::settings::Page;
 use crate::config::EchoHandshake;
 use crate::dialect::phpws;
-use crate::http::{self, Refusal, Request, Status, Upgrade, Wanted};
+use crate::http::{self, Refusal, Request, Status, Upgrade, Wanted, Year};
 use crate::link::message::Full;
 use crate::page;
 use crate::resource::{Limit, Opening};
 use crate::session::{Session, Speech};
 use crate::types::limits::RAW_PAUSE;
-use crate::types::{Client, ClientClass, CloseReason, Ident, Slot};
+use crate::types::{Client, ClientClass, CloseReason, Ident, Slot, Switch};
 use crate::websocket::write;
 
 const NO_BROKER_REFUSAL: Refusal =
@@ -77,17 +77,33 @@ impl Hub {
             Ok(())
         });
         if let Err(refusal) = answered {
-            self.refuse(slot, connection, &refusal);
+            self.refuse_head(slot, connection, &refusal, &bytes);
         }
     }
 
     /// Answers a request that becomes no WebSocket, and ends.
     pub(super) fn refuse(&mut self, slot: Slot, connection: &mut Connection, refusal: &Refusal) {
+        self.refuse_head(slot, connection, refusal, b"");
+    }
+
+    /// As [`Hub::refuse`], for what its head says.
+    fn refuse_head(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        refusal: &Refusal,
+        head: &[u8],
+    ) {
         info!(connection = connection.serial, status = refusal.status.line(), reason = %refusal.why, "refused");
         if connection.reader.is_raw() {
             return self.refuse_raw(slot, connection, refusal);
         }
-        self.answer_and_end(slot, connection, refusal.response().into());
+        let bare = self.settings.has(Switch::BareErrors).then(|| {
+            let of_2021 = self.settings.has(Switch::ErrorsOf2021);
+            http::bare(refusal, head, if of_2021 { Year::Of2021 } else { Year::Of2026 })
+        });
+        let answer = bare.flatten().unwrap_or_else(|| refusal.response());
+        self.answer_and_end(slot, connection, answer.into());
     }
 
     fn serve_page(
@@ -136,7 +152,7 @@ impl Hub {
             }
         };
         let uuid = self.dice.uuid();
-        let Admitted { grant, resource, speech, protocol, class, tags, ip, sign } = admitted;
+        let Admitted { grant, resource, speech, protocol, class, reach, tags, ip, sign } = admitted;
         let ident = upgrade.ident.and_then(|text| Ident::new(text).ok());
         debug!(connection = connection.serial, client = ?uuid,
             path = %shown(upgrade.path), ?class, "joining");
@@ -147,7 +163,7 @@ impl Hub {
                 uuid,
                 ident,
                 tags,
-                class,
+                class: reach,
                 takes_publications: speech.dialect().is_some(),
                 ip,
             },
@@ -265,7 +281,10 @@ impl Hub {
         (word, reason): (Option<&str>, &CloseReason),
     ) {
         self.greet(slot, connection, answer, word);
-        self.close(slot, connection, reason);
+        match word {
+            Some(_) if self.settings.has(Switch::AbruptClose) => self.cut(slot, connection, reason),
+            _ => self.close(slot, connection, reason),
+        }
     }
 
     /// Nobody let the client in before its deadline.
@@ -290,7 +309,13 @@ impl Hub {
         if self.turn_away_in_bytes(slot, &mut connection) == Answered::Yes {
             return self.put_back(slot, connection);
         }
-        let word = phpws::close_because(&why);
+        let word = match full {
+            _ if !self.settings.has(Switch::LegacyTypos) => phpws::close_because(&why),
+            Full::Clients => phpws::close_because("To many connections "),
+            Full::Address => {
+                phpws::close_because(&format!("To many connections from:  {}", client.ip))
+            }
+        };
         let refusal = Refusal { status, why: why.into() };
         self.end_joining(slot, &mut connection, (&word, &FULL), &refusal);
         self.put_back(slot, connection);

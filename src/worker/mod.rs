@@ -2,6 +2,7 @@
 
 mod accept;
 mod admission;
+mod aliases;
 mod bloatless;
 mod books;
 mod broker_link;
@@ -14,6 +15,7 @@ pub mod fanout;
 mod farewell;
 mod handshake;
 mod hub;
+mod inside_tls;
 mod legacy;
 mod orders;
 pub mod outbox;
@@ -39,6 +41,7 @@ mod timers;
 mod tls;
 pub mod uplink;
 mod wake;
+mod ways;
 mod window;
 
 use std::io;

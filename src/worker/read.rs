@@ -5,24 +5,18 @@ use std::borrow::Cow;
 use bytes::{Bytes, BytesMut};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
-use tracing::{debug, info};
 
 use super::clock::Moment;
 use super::close::BROKEN;
 use super::connection::{CONTROL_FLOOD, Connection, Kept, Phase, Sign, Stash};
 use super::hub::Hub;
-use super::outbox::{Kind, Sent};
+use super::outbox::Kind;
 use super::service::{Own, Rest};
-use super::tls::{FirstWords, TOO_OLD};
-use crate::http::{Refusal, Status};
 use crate::resource::ResourceId;
 use crate::session::{Acknowledge, Message, Session, Then};
 use crate::types::limits::{CONTROL_FRAMES_PER_SECOND, RAW_PAUSE, SEND_BYTES_MAX};
-use crate::types::{CloseCode, CloseReason, Slot};
+use crate::types::{CloseCode, CloseReason, Slot, Switch};
 use crate::websocket::{Event, Violation, write};
-
-const PLAIN_TEXT: Refusal =
-    Refusal::new(Status::BadRequest, "this port speaks TLS: use wss:// or https://");
 
 /// What a step through the input came to, as far as the connection as a whole is concerned.
 enum Step {
@@ -37,6 +31,9 @@ enum Step {
     /// The peer ended it.
     Ended(Option<CloseCode>, String),
 }
+
+/// What acknowledges a message, and what is left to do on the connection.
+type Heard = (Option<Cow<'static, str>>, Rest);
 
 impl Hub {
     /// Reads once from a socket.
@@ -68,79 +65,13 @@ impl Hub {
         }
     }
 
-    fn on_input(&mut self, slot: Slot, connection: &mut Connection, input: &mut [u8]) {
+    pub(super) fn on_input(&mut self, slot: Slot, connection: &mut Connection, input: &mut [u8]) {
         match &mut connection.phase {
             Phase::Head(_) => self.on_head(slot, connection, input),
             Phase::Open(_) => self.on_bytes(slot, connection, input),
             Phase::Joining(joining) => joining.early.extend_from_slice(input),
             // What comes after an end is ignored.
             _ => {}
-        }
-    }
-
-    /// Takes bytes of a connection that speaks TLS. What was in them is taken as from any other.
-    fn read_tls(&mut self, slot: Slot, connection: &mut Connection, arrived: &mut [u8]) {
-        let was_shaking_hands = connection.is_shaking_hands();
-        if let Phase::Head(heading) = &mut connection.phase
-            && was_shaking_hands
-            && !std::mem::replace(&mut heading.speaks_tls, true)
-            && let words @ (FirstWords::PlainText | FirstWords::OldTls) = FirstWords::of(arrived)
-        {
-            return self.refuse_in_the_clear(slot, connection, words);
-        }
-        let Some(tls) = &mut connection.tls else { return };
-        let mut plain = std::mem::take(&mut self.plain);
-        plain.clear();
-        let opened = tls.open(arrived, &mut plain);
-        self.send_handshake(slot, connection);
-        match opened {
-            Ok(()) => {
-                if was_shaking_hands && !connection.is_shaking_hands() {
-                    self.begin_head(connection);
-                }
-                if !plain.is_empty() {
-                    self.on_input(slot, connection, &mut plain);
-                }
-            }
-            Err(error) => {
-                debug!(connection = connection.serial, %error, "TLS ended");
-                self.discard(slot, connection, "it does not keep to TLS");
-            }
-        }
-        self.plain = plain;
-    }
-
-    /// Tells a peer that does not speak TLS, or none that is spoken here, in its own way.
-    fn refuse_in_the_clear(&mut self, slot: Slot, connection: &mut Connection, words: FirstWords) {
-        connection.tls = None;
-        if words == FirstWords::PlainText {
-            return self.refuse(slot, connection, &PLAIN_TEXT);
-        }
-        let reason = "TLS 1.2 or 1.3 is needed";
-        info!(connection = connection.serial, status = "protocol_version", reason, "refused");
-        self.answer_and_end(slot, connection, Bytes::from_static(TOO_OLD));
-    }
-
-    /// Writes what TLS itself has to say.
-    fn send_handshake(&mut self, slot: Slot, connection: &mut Connection) {
-        let Some(tls) = connection.tls.as_mut().filter(|tls| tls.has_sealed()) else { return };
-        let Some(socket) = self.table.socket(slot) else { return };
-        match tls.send(socket) {
-            Sent::All => {}
-            Sent::Some(_) => {
-                // The rest leaves when the socket takes bytes again.
-                connection.is_full = true;
-                connection.outbox(self.now);
-            }
-            Sent::Broken => self.discard(slot, connection, BROKEN),
-        }
-    }
-
-    /// The TLS handshake is done: the time for the request begins.
-    fn begin_head(&self, connection: &mut Connection) {
-        let until = self.now.after(self.settings.handshake_timeout);
-        if let Phase::Head(heading) = &mut connection.phase {
-            heading.until = until;
         }
     }
 
@@ -213,7 +144,7 @@ impl Hub {
             ..
         } = connection;
         let Phase::Open(session) = phase else { return Step::Stop };
-        let event = match reader.next(input, &self.settings.messages(session.class)) {
+        let event = match reader.next(input, &self.settings.messages(session)) {
             Ok(Some(event)) => {
                 // A frame was completed: the next one has all its time.
                 *half_frame_since = Moment::NEVER;
@@ -222,8 +153,10 @@ impl Hub {
             Ok(None) => return Step::Stop,
             Err(violation) => {
                 let reason = session.worded(violation.close_reason());
+                let is_of_the_message =
+                    matches!(violation, Violation::BadMessage | Violation::InPieces);
                 let acknowledge = session.acknowledges_bad_text();
-                if violation == Violation::BadMessage && acknowledge == Acknowledge::Yes {
+                if is_of_the_message && acknowledge == Acknowledge::Yes && self.acks_first() {
                     let next = session.next();
                     self.acknowledge(slot, connection, replies, &next);
                 }
@@ -259,14 +192,36 @@ impl Hub {
             self.paused.push(slot);
             return Step::Stop;
         }
-        let (next, rest) = self.hear(slot, (session, *resource), message);
-        if let Some(next) = next {
-            self.acknowledge(slot, connection, replies, &next);
-        }
-        match self.finish(slot, connection, rest, replies) {
+        let heard = self.hear(slot, (session, *resource), message);
+        match self.answer(slot, connection, heard, replies) {
             None => Step::On,
             Some(reason) => Step::Close(reason),
         }
+    }
+
+    /// Acknowledges a message and does what it asks of the connection itself, in the order that is
+    /// set.
+    fn answer(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        (next, rest): Heard,
+        replies: &mut BytesMut,
+    ) -> Option<CloseReason> {
+        let Some(next) = next else { return self.finish(slot, connection, rest, replies) };
+        if self.acks_first() {
+            self.acknowledge(slot, connection, replies, &next);
+            return self.finish(slot, connection, rest, replies);
+        }
+        let end = self.finish(slot, connection, rest, replies);
+        if end.is_none() {
+            self.acknowledge(slot, connection, replies, &next);
+        }
+        end
+    }
+
+    fn acks_first(&self) -> bool {
+        !self.settings.has(Switch::AckAfter)
     }
 
     /// Takes a message: what acknowledges it, and what is left to do on the connection. What it
@@ -276,10 +231,9 @@ impl Hub {
         slot: Slot,
         (session, resource): (&mut Session, ResourceId),
         message: Message<'_>,
-    ) -> (Option<Cow<'static, str>>, Rest) {
+    ) -> Heard {
         self.books.messages += 1;
         let heard = session.on_message(message, &self.settings.rules);
-        let next = (heard.acknowledge == Acknowledge::Yes).then(|| session.next());
         let by = (&*session, resource);
         let rest = match heard.then {
             Then::Nothing => Rest::new(),
@@ -287,6 +241,10 @@ impl Hub {
             Then::Binary(bytes) => self.serve(slot, by, Message::Binary(bytes)),
             Then::Close(reason) => [Own::Close(reason)].into_iter().collect(),
         };
+        let next = (heard.acknowledge == Acknowledge::Yes).then(|| match rest.first() {
+            Some(Own::Registered(_)) => session.next_to_registration(),
+            _ => session.next(),
+        });
         (next, rest)
     }
 
@@ -352,12 +310,9 @@ impl Hub {
         let Stash { message, mut rest } = stash;
         let Phase::Open(session) = &mut connection.phase else { return };
         let by = (&mut **session, connection.resource);
-        let (next, rest_of_it) = self.hear(slot, by, message.as_message());
+        let heard = self.hear(slot, by, message.as_message());
         let mut replies = BytesMut::new();
-        if let Some(next) = next {
-            self.acknowledge(slot, connection, &mut replies, &next);
-        }
-        let end = self.finish(slot, connection, rest_of_it, &mut replies);
+        let end = self.answer(slot, connection, heard, &mut replies);
         self.write(slot, connection, replies.freeze(), Kind::Frames);
         match end {
             Some(reason) => self.close(slot, connection, &reason),

@@ -41,6 +41,8 @@ pub(super) type Rest = SmallVec<[Own; 1]>;
 pub(super) enum Own {
     Frame(BytesMut),
     Fyi(String),
+    /// What it calls itself.
+    Registered(String),
     Close(CloseReason),
 }
 
@@ -180,6 +182,13 @@ impl Hub {
                     self.inquire((id, about), (tenant, query, tag));
                     continue;
                 }
+                Effect::Register { claim, said } => {
+                    if let Some(claim) = claim {
+                        self.relay.uplink.want_alias(slot, claim);
+                    }
+                    rest.push(Own::Registered(said));
+                    continue;
+                }
                 Effect::Fyi(fyi) => {
                     rest.push(Own::Fyi(fyi));
                     continue;
@@ -213,7 +222,12 @@ impl Hub {
                 Own::Frame(frame) => self.reply(slot, connection, replies, (frame, Kind::Frames)),
                 Own::Fyi(fyi) => {
                     if let Phase::Open(session) = &mut connection.phase {
-                        session.fyi = Some(Box::new(fyi));
+                        session.words.get_or_insert_default().fyi = fyi;
+                    }
+                }
+                Own::Registered(uuid) => {
+                    if let Phase::Open(session) = &mut connection.phase {
+                        session.words.get_or_insert_default().uuid = Some(uuid);
                     }
                 }
                 Own::Close(reason) => return Some(reason),

@@ -9,6 +9,7 @@ use rustls::ServerConfig;
 use super::legacy::Legacy;
 use super::session_cookie::SessionGate;
 use super::tls::acceptor;
+use super::ways;
 use crate::auth::Access;
 use crate::auth::uuid::{Signer, UuidForm};
 use crate::config::{
@@ -16,15 +17,16 @@ use crate::config::{
 };
 use crate::http::Origins;
 use crate::resource::{Kind, Offers, Paths, Unknown};
-use crate::session::Rules;
-use crate::types::{ClientClass, IpRange};
-use crate::websocket::{LoneContinuation, MessageLimits};
+use crate::session::{Rules, Session, Speech};
+use crate::types::{ClientClass, IpRange, Switch};
+use crate::websocket::{Leniency, LoneContinuation, MessageLimits};
 
 /// The settings of one worker.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) rules: Rules,
     messages: MessageLimits,
+    leniency: Leniency,
     pub(super) paths: Paths,
     pub(super) page: Page,
     pub(super) outbox_bytes_max: usize,
@@ -65,13 +67,22 @@ impl Settings {
         (self.ping_every, self.php_keepalive)
     }
 
-    /// What a client of a class may send.
-    pub(super) fn messages(&self, class: ClientClass) -> MessageLimits {
-        let lone_continuation = match class {
+    /// What a client may send.
+    pub(super) fn messages(&self, session: &Session) -> MessageLimits {
+        let lone_continuation = match session.class {
             ClientClass::Web => LoneContinuation::Refused,
             ClientClass::Php => LoneContinuation::IsText,
         };
-        MessageLimits { lone_continuation, ..self.messages }
+        let leniency = match session.speech {
+            Speech::Phpws => self.leniency,
+            _ => Leniency::default(),
+        };
+        MessageLimits { lone_continuation, leniency, ..self.messages }
+    }
+
+    /// Whether clients of phpWebSocketServer are served as it served them.
+    pub(super) fn has(&self, switch: Switch) -> bool {
+        self.rules.phpws.switches.has(switch)
     }
 
     /// Takes over what concerns workers.
@@ -95,8 +106,11 @@ impl Settings {
                 access: Access::new(config.applications.as_ref(), config.authorize_open),
                 message_bytes_max,
                 chunks_max: config.phpws.max_chunks,
+                phpws: ways::phpws(config),
+                gomoob: ways::gomoob(config),
             },
             messages: MessageLimits { message_bytes_max, ..MessageLimits::default() },
+            leniency: ways::leniency(config.phpws.switches),
             paths: paths(config),
             page: if config.page { Page::On } else { Page::Off },
             outbox_bytes_max: config.limits.outbox_limit,

@@ -145,6 +145,7 @@ impl Hub {
                 | Effect::Reply(_)
                 | Effect::Retag(_)
                 | Effect::Fyi(_)
+                | Effect::Register { .. }
                 | Effect::Ask { .. }
                 | Effect::Close(_) => {}
             }

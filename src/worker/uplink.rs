@@ -4,13 +4,14 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::aliases::Aliases;
 use super::questions::Questions;
 use super::roster::Roster;
 use super::seen::Seen;
 use super::window::Window;
 use crate::link::codec::{Wire, encode_publish};
 use crate::link::message::{Deliver, Found, Full, Question, ToBroker, ToWorker, VERSION};
-use crate::types::{Address, Client, Form, Sequence, Slot, Source, TagQuery, Tags, Tenant};
+use crate::types::{Address, Claim, Client, Form, Sequence, Slot, Source, TagQuery, Tags, Tenant};
 
 /// What a worker knows about its link to the broker, whichever broker that is.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub struct Uplink {
     window: Window,
     seen: Seen,
     questions: Questions,
+    aliases: Aliases,
     last_sequence: Sequence,
     out: BytesMut,
 }
@@ -78,6 +80,7 @@ impl Uplink {
             window: Window::default(),
             seen: Seen::default(),
             questions: Questions::default(),
+            aliases: Aliases::default(),
             last_sequence: Sequence(0),
             out: BytesMut::new(),
         }
@@ -100,6 +103,7 @@ impl Uplink {
             return;
         }
         self.questions.forget(slot);
+        self.aliases.forget(slot);
         if self.is_linked {
             self.roster.leave(slot);
             ToBroker::Leave { slot }.encode(&mut self.out);
@@ -120,6 +124,25 @@ impl Uplink {
         if self.roster.retag(slot, &tags) && self.is_linked {
             ToBroker::Retag { slot, tags }.encode(&mut self.out);
         }
+    }
+
+    /// Asks for an alias in place of the one that a client may have. Whether it gets it the broker
+    /// says, this one or a later one; what was granted is announced to later ones (rule L6).
+    pub fn want_alias(&mut self, slot: Slot, claim: Claim) {
+        if self.roster.client(slot).is_none() {
+            return;
+        }
+        let asked = self.aliases.want(slot, claim);
+        if let Some(claim) = asked.filter(|_| self.is_linked) {
+            ToBroker::Alias { slot, claim: claim.clone() }.encode(&mut self.out);
+        }
+    }
+
+    /// The alias that a broker has granted to a client, unless the client wants another one
+    /// meanwhile.
+    #[must_use]
+    pub fn alias(&self, slot: Slot) -> Option<&Claim> {
+        self.aliases.settled(slot)
     }
 
     /// Asks who carries some tags; [`Downlink::Answer`] answers, from this broker or a later one.
@@ -216,6 +239,9 @@ impl Uplink {
         for (slot, number, client) in self.roster.joined() {
             ToBroker::Announce { slot, number, client: client.clone() }.encode(out);
         }
+        for (slot, claim, grant) in self.aliases.granted() {
+            ToBroker::Holds { slot, claim: claim.clone(), grant }.encode(out);
+        }
         for (source, numbers) in self.seen.singles() {
             ToBroker::Seen { source, numbers }.encode(out);
         }
@@ -223,6 +249,9 @@ impl Uplink {
         self.window.repeat(out);
         for (slot, client) in self.roster.joining() {
             ToBroker::Join { slot, client: client.clone() }.encode(out);
+        }
+        for (slot, claim) in self.aliases.ask_again() {
+            ToBroker::Alias { slot, claim: claim.clone() }.encode(out);
         }
         for (slot, question) in self.questions.iter() {
             ToBroker::Ask { slot, question: question.clone() }.encode(out);
@@ -244,6 +273,12 @@ impl Uplink {
                 Some(client) => Downlink::Refused { slot, full, client },
                 None => Downlink::Nothing,
             },
+            ToWorker::Aliased { slot, granted } => {
+                if let Some(claim) = self.aliases.answered(slot, granted) {
+                    ToBroker::Alias { slot, claim: claim.clone() }.encode(&mut self.out);
+                }
+                Downlink::Nothing
+            }
             ToWorker::Answer { slot, number, found } => {
                 match self.questions.answered(slot, number) {
                     Some(question) => Downlink::Answer { slot, question, found },

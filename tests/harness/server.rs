@@ -268,6 +268,12 @@ impl Server {
         self.log.wait_for(&format!("{text:?}"), holds)
     }
 
+    /// The only worker has read what was sent until now: it serves a newcomer last.
+    #[track_caller]
+    pub fn has_read_what_came(&self) {
+        self.open(&Open::web());
+    }
+
     /// Opens a connection and reads up to `ready`.
     #[track_caller]
     pub fn open(&self, open: &Open) -> Raw {

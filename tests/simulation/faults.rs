@@ -3,7 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use tagcast::supervisor::crew::Member;
-use tagcast::types::{Client, ClientClass, ClientUuid, Ident, Slot, Tag, Tags, Tenant, WorkerId};
+use tagcast::types::{
+    Alias, Client, ClientClass, ClientUuid, Ident, Slot, Tag, Tags, Tenant, WorkerId,
+};
 
 use super::dice::Dice;
 use super::model::To;
@@ -16,7 +18,7 @@ const CLIENTS_MAX: usize = 5;
 
 /// How often what happens, one to the other, in this run.
 #[derive(Debug)]
-pub struct Mixture([u64; 13]);
+pub struct Mixture([u64; 14]);
 
 impl Mixture {
     /// Some runs have no faults of one kind, and some a great many.
@@ -25,6 +27,7 @@ impl Mixture {
         let (kill_broker, kill_worker, cut) = (often(2), often(1), often(1));
         let hang = often(3);
         let (retag, stall, jump) = (often(5), often(3), often(1));
+        let rename = often(5);
         let round = dice.pick(&[10, 30, 80]).unwrap();
         Self([
             30,
@@ -40,6 +43,7 @@ impl Mixture {
             round,
             hang,
             jump,
+            rename,
         ])
     }
 }
@@ -66,6 +70,7 @@ impl World {
             9 => self.link_is_cut(),
             10 => self.everybody_takes_a_turn(),
             11 => self.somebody_hangs(),
+            13 => self.someone_wants_a_name(),
             _ => self.time += std::time::Duration::from_millis(self.dice.below(1500)),
         }
     }
@@ -152,9 +157,10 @@ impl World {
     }
 
     fn any_address(&mut self) -> To {
-        match self.dice.below(8) {
+        match self.dice.below(10) {
             0..3 => To::Matching(self.any_query()),
             3..5 => To::MatchingButSelf(self.any_query()),
+            8.. => To::Alias(self.any_alias()),
             5 => To::Ident(Ident::new(self.dice.pick(&["anna", "bert"]).unwrap()).unwrap()),
             _ => {
                 // One of the last that came: it may be about to go, and its slot to be used again.
@@ -181,6 +187,20 @@ impl World {
         let Some(at) = self.workers.get_mut(&worker) else { return };
         at.retag(slot, tags.clone(), &mut self.model);
         self.note(|| format!("whoever has slot {slot} of worker {worker} carries {tags:?}"));
+    }
+
+    fn someone_wants_a_name(&mut self) {
+        let Some((worker, slot)) = self.anyone() else { return };
+        for _ in 0..self.dice.pick(&[1, 1, 1, 3]).unwrap() {
+            let alias = self.any_alias();
+            self.note(|| format!("whoever has slot {slot} of worker {worker} wants {alias:?}"));
+            let Some(at) = self.workers.get_mut(&worker) else { return };
+            at.wants_alias(slot, alias, &mut self.model);
+        }
+    }
+
+    fn any_alias(&mut self) -> Alias {
+        Alias::new(self.dice.pick(&["u1", "u2", "u3"]).unwrap()).unwrap()
     }
 
     fn someone_stops_or_goes_on(&mut self) {
@@ -234,6 +254,7 @@ impl World {
             return;
         };
         watch.cut_after(Some(bytes));
+        self.model.cut.insert(self.workers[&worker].source);
         self.note(|| format!("the link of worker {worker} is cut after {bytes} bytes"));
     }
 }

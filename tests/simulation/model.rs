@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tagcast::types::{Client, ClientUuid, Ident, Source, Tags, Tenant};
+use tagcast::types::{Alias, Client, ClientUuid, Ident, Source, Tags, Tenant};
 
 pub type Moment = u64;
 /// A connection, by the order in which it asked to join.
@@ -24,6 +24,10 @@ pub struct Life {
     /// The broker knows of its end, at the latest.
     pub gone_at: Option<Moment>,
     pub tags: Vec<Carried>,
+    /// All that it ever wanted to be called.
+    pub wished: Vec<Alias>,
+    /// What it was told that it is called, since when; nothing while it wants something else.
+    pub called: Option<(Alias, Moment)>,
     /// What it heard last of each publisher.
     pub heard: BTreeMap<ClientNo, PublicationNo>,
 }
@@ -43,6 +47,7 @@ pub enum To {
     MatchingButSelf(Tags),
     Uuid(ClientUuid),
     Ident(Ident),
+    Alias(Alias),
 }
 
 #[derive(Debug)]
@@ -63,6 +68,8 @@ pub struct Model {
     pub lives: Vec<Life>,
     pub published: Vec<Published>,
     pub dead: BTreeSet<Source>,
+    /// Workers whose link was cut: they end, and the broker may know it before their clients do.
+    pub cut: BTreeSet<Source>,
 }
 
 impl Life {
@@ -82,6 +89,8 @@ impl Model {
             ended_at: None,
             gone_at: None,
             tags: vec![tags],
+            wished: Vec::new(),
+            called: None,
             heard: BTreeMap::new(),
         });
         self.lives.len() - 1
@@ -97,6 +106,19 @@ impl Model {
 
     pub fn retags(&mut self, client: ClientNo, tags: Tags) {
         self.lives[client].tags.push(Carried { tags, since: self.now, known_at: None });
+    }
+
+    pub fn wishes(&mut self, client: ClientNo, alias: Alias) {
+        self.lives[client].called = None;
+        self.lives[client].wished.push(alias);
+    }
+
+    /// What the worker of a client knows about its alias.
+    pub fn is_called(&mut self, client: ClientNo, alias: Option<&Alias>) {
+        let life = &mut self.lives[client];
+        if life.called.as_ref().map(|(alias, _)| alias) != alias {
+            life.called = alias.map(|alias| (alias.clone(), self.now));
+        }
     }
 
     pub fn publishes(&mut self, by: ClientNo, to: To) -> PublicationNo {

@@ -1,6 +1,6 @@
 //! What a client may hear, and what it must have heard when all is calm: P1 to P4, L3 and L6.
 
-use tagcast::types::{ClientClass, Tags};
+use tagcast::types::{Alias, ClientClass, Tags};
 
 use super::model::{ClientNo, Life, Model, Moment, PublicationNo, Published, To};
 
@@ -55,7 +55,14 @@ impl Model {
         }
         // Whose worker is dead as well cannot have told the next broker that it has heard it.
         let can_tell = |other: &ClientNo| !self.dead.contains(&self.lives[*other].worker);
-        if matches!(it.to, To::Uuid(_) | To::Ident(_)) && it.heard_by.iter().any(can_tell) {
+        if let To::Alias(alias) = &it.to
+            && let Some(holder) = self.holder(alias, it).filter(|holder| *holder != client)
+        {
+            return fault(&format!("for a name that was granted to {holder} (L6)"));
+        }
+        if matches!(it.to, To::Uuid(_) | To::Ident(_) | To::Alias(_))
+            && it.heard_by.iter().any(can_tell)
+        {
             return fault("that is for one and was heard (L6)");
         }
         let by = it.by;
@@ -76,11 +83,28 @@ impl Model {
             && match &it.to {
                 To::Uuid(uuid) => who.uuid == *uuid,
                 To::Ident(ident) => who.ident.as_ref() == Some(ident),
+                // Who has it is known of those alone who were told: see `holder`.
+                To::Alias(alias) => match sure {
+                    Sure::No => self.lives[client].wished.contains(alias),
+                    Sure::Yes => self.holder(alias, it) == Some(client),
+                },
                 To::MatchingButSelf(_) if client == it.by => false,
                 To::Matching(query) | To::MatchingButSelf(query) => {
                     who.class == ClientClass::Web && self.lives[client].matches(query, during, sure)
                 }
             }
+    }
+
+    /// The client that was told before a publication that this is its name, and has it still.
+    fn holder(&self, alias: &Alias, it: &Published) -> Option<ClientNo> {
+        let has = |life: &Life| {
+            let called = life.called.as_ref();
+            life.is_open()
+                && !self.cut.contains(&life.worker)
+                && life.client.tenant == it.tenant
+                && called.is_some_and(|(own, since)| own == alias && *since < it.at)
+        };
+        self.lives.iter().position(has)
     }
 
     /// All is calm: whoever was connected all the time has heard all that was for it (P3).

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use tagcast::dialect::Dialect;
 use tagcast::link::control::Report;
-use tagcast::types::{Address, Client, Form, Generation, Slot, Source, Tags};
+use tagcast::types::{
+    Address, Alias, Claim, Client, Form, Generation, Keeping, Named, Slot, Source, Tags,
+};
 use tagcast::worker::fanout::Batch;
 use tagcast::worker::relay::{Arrival, Relay};
 
@@ -103,6 +105,10 @@ impl Worker {
             while let Some(arrival) = self.relay.next() {
                 self.take(arrival, model, &mut reports);
             }
+        }
+        for (slot, connection) in &self.connections {
+            let claim = self.relay.uplink.alias(*slot);
+            model.is_called(connection.client, claim.map(|claim| &claim.alias));
         }
         self.fan_out(dice.between(1, pace.slice_max), model);
         self.say_goodbye();
@@ -227,6 +233,9 @@ impl Worker {
             }
             To::Uuid(uuid) => Address::first(Some(*uuid), None),
             To::Ident(ident) => Address::first(None, Some(ident.clone())),
+            To::Alias(alias) => {
+                Address::named(Named { alias: Some(alias.clone()), ..Named::default() })
+            }
         };
         let text = format!("{:>width$}", model.published.len(), width = 1 + client % 9 * 20);
         if !self.relay.uplink.has_room(text.len()) {
@@ -240,6 +249,14 @@ impl Worker {
         if let Some(connection) = self.connections.get(&slot) {
             model.retags(connection.client, tags.clone());
             self.relay.uplink.retag(slot, tags);
+        }
+    }
+
+    /// A client wants to be called something.
+    pub fn wants_alias(&mut self, slot: Slot, alias: Alias, model: &mut Model) {
+        if let Some(connection) = self.connections.get(&slot) {
+            model.wishes(connection.client, alias.clone());
+            self.relay.uplink.want_alias(slot, Claim { alias, keeping: Keeping::Alone });
         }
     }
 

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use tagcast::auth::Access;
 use tagcast::auth::uuid::{Signer, UuidForm};
 use tagcast::session::{
-    Acknowledge, Beat, Heartbeat, Message, Quota, Rules, Session, Speech, Then,
+    Acknowledge, Beat, GomoobRules, Heartbeat, Message, PhpwsRules, Quota, Rules, Session, Speech,
+    Then,
 };
 use tagcast::types::{ClientClass, ClientUuid, CloseCode};
 
@@ -45,6 +46,8 @@ impl Default for Speaker {
                 access: Access::everything(),
                 message_bytes_max: BYTES_MAX,
                 chunks_max: CHUNKS_MAX,
+                phpws: PhpwsRules::default(),
+                gomoob: GomoobRules::default(),
             },
             session: session(Speech::Phpws),
             chunks: None,

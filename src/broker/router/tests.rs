@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::link::codec::Inbox;
-use crate::link::message::{SetName, Target};
+use crate::link::message::{SetName, Target, VERSION};
 use crate::types::{
     Address, ClientClass, ClientUuid, Content, Form, Generation, Ident, Tag, Tags, Tenant,
 };

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::old_ways;
 use crate::config::given::Given;
 use crate::config::value::{Bounds, choice, choices, count, duration};
+use crate::types::Switches;
 
 /// The switches of phpWebSocketServer's dialect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +22,22 @@ pub struct PhpwsSettings {
     pub max_chunks: usize,
     /// A php-type client with an ident is pinged after this long without traffic; zero means never.
     pub php_keepalive: Duration,
+    /// Whether clients may call themselves something, and whether several may have one name.
+    pub aliases: AliasRule,
+    /// Which of the original's ways are wanted.
+    pub switches: Switches,
+}
+
+choices! {
+    /// Who gets an alias (opcode `uuid`).
+    AliasRule {
+        /// Who wants it first keeps it while connected.
+        First = "first",
+        /// Everybody, and the oldest connection is reached.
+        Shared = "shared",
+        /// Nobody.
+        Off = "off",
+    }
 }
 
 choices! {
@@ -46,5 +64,7 @@ pub(in crate::config) fn read(given: &mut Given<'_>) -> PhpwsSettings {
         php_keepalive: given
             .or_default(("phpws", "phpKeepalive"), |text| duration(text, &KEEPALIVE)),
         uuid: given.read(("phpws", "uuid"), choice).unwrap_or(UuidForm::Signed),
+        aliases: given.read(("phpws", "aliases"), choice).unwrap_or(AliasRule::First),
+        switches: old_ways::read(given),
     }
 }

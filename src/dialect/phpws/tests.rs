@@ -21,7 +21,8 @@ fn opcodes_are_told_apart_exactly() {
         ("{\"\\u006fpcode\":\"ec\\u0068o\"}\n", Command::Echo),
         (r#"{"opcode":"quit"}"#, Command::Quit),
         (r#"{"opcode":"Echo"}"#, Command::Nothing),
-        (r#"{"opcode":"jsonerror"}"#, Command::Nothing),
+        (r#"{"opcode":"jsonerror"}"#, Command::JsonError),
+        (r#"{"opcode":"uuid","message":"u1"}"#, Command::Register),
         (r#"{"opcode":"whatever"}"#, Command::Nothing),
         (r#"{"opcode":["echo"]}"#, Command::Nothing),
         (r#"{"opcode":"quit","opcode":"echo"}"#, Command::Echo),
@@ -105,7 +106,7 @@ fn a_key_alone_is_a_word_of_the_application() {
 
 #[test]
 fn what_the_server_says_is_json_whatever_it_says() {
-    assert_eq!(next_with("busy"), r#"{"opcode":"next","fyi":"busy"}"#);
-    assert_eq!(next_with(""), NEXT);
+    assert_eq!(next_with("busy", None), r#"{"opcode":"next","fyi":"busy"}"#);
+    assert_eq!(next_with("", None), NEXT);
     assert_eq!(error("a\"b"), r#"{"opcode":"error","error":"a\"b"}"#);
 }

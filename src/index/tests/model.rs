@@ -4,19 +4,20 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use super::super::{Index, JoinError};
+use super::super::{Claimed, Index, JoinError};
 use super::{place, places};
 use crate::types::{
-    Address, Client, ClientClass, ClientUuid, Ident, JoinNumber, Place, Recipients, Tag, Tags,
-    Tenant, WorkerId,
+    Address, Alias, Claim, Client, ClientClass, ClientUuid, GrantNumber, Ident, JoinNumber,
+    Keeping, Laxity, Named, Place, Recipients, Tag, Tags, Tenant, WorkerId,
 };
 
 const WORKERS: [u16; 3] = [0, 1, 40];
+const ALIASES: [&str; 3] = ["x", "u1", "u2"];
 const SLOTS: [u32; 12] = [0, 1, 2, 3, 4, 5, 254, 255, 256, 65_535, 65_536, u32::MAX];
 
-/// Every client with its place and join number.
+/// Every client with its place and join number, and every alias with its place and grant.
 #[derive(Default)]
-struct Model(Vec<(Place, JoinNumber, Client)>);
+struct Model(Vec<(Place, JoinNumber, Client)>, Vec<(Place, Claim, GrantNumber)>);
 
 impl Model {
     fn join(&mut self, place: Place, number: JoinNumber, client: &Client) -> Result<(), JoinError> {
@@ -33,6 +34,7 @@ impl Model {
 
     fn leave(&mut self, place: Place) -> Option<JoinNumber> {
         let at = self.0.iter().position(|(taken, _, _)| *taken == place)?;
+        self.1.retain(|(holder, _, _)| *holder != place);
         Some(self.0.remove(at).1)
     }
 
@@ -47,7 +49,93 @@ impl Model {
     fn remove_worker(&mut self, worker: WorkerId) -> usize {
         let before = self.0.len();
         self.0.retain(|(place, _, _)| place.worker != worker);
+        self.1.retain(|(place, _, _)| place.worker != worker);
         before - self.0.len()
+    }
+
+    fn client(&self, place: Place) -> Option<&Client> {
+        self.0.iter().find(|(taken, _, _)| *taken == place).map(|(_, _, client)| client)
+    }
+
+    /// Others of the same tenant who have this alias.
+    fn others(&self, place: Place, alias: &Alias) -> Vec<Place> {
+        let tenant = self.client(place).map(|it| &it.tenant);
+        let holders = self.1.iter().filter(|(holder, claim, _)| {
+            *holder != place
+                && claim.alias == *alias
+                && self.client(*holder).map(|it| &it.tenant) == tenant
+        });
+        holders.map(|(holder, _, _)| *holder).collect()
+    }
+
+    fn claim(&mut self, place: Place, claim: &Claim, grant: GrantNumber) -> Claimed {
+        let Some(client) = self.client(place) else { return Claimed::Refused };
+        let is_anothers = claim.alias.as_uuid().is_some_and(|uuid| {
+            self.0.iter().any(|(other, _, it)| {
+                *other != place && it.tenant == client.tenant && it.uuid == uuid
+            })
+        });
+        let is_taken =
+            claim.keeping == Keeping::Alone && !self.others(place, &claim.alias).is_empty();
+        if !client.takes_publications || is_anothers || is_taken {
+            return Claimed::Refused;
+        }
+        self.1.retain(|(holder, _, _)| *holder != place);
+        self.1.push((place, claim.clone(), grant));
+        Claimed::Granted
+    }
+
+    fn restore(&mut self, place: Place, claim: &Claim, grant: GrantNumber) {
+        if !self.client(place).is_some_and(|it| it.takes_publications) {
+            return;
+        }
+        if claim.keeping == Keeping::Alone {
+            let rivals = self.others(place, &claim.alias);
+            let of_rivals = |(holder, claim, _): &&(Place, Claim, GrantNumber)| {
+                rivals.contains(holder) && claim.keeping == Keeping::Alone
+            };
+            if self.1.iter().filter(of_rivals).any(|(_, _, later)| *later > grant) {
+                return;
+            }
+            self.1.retain(|held| !of_rivals(&held));
+        }
+        self.1.retain(|(holder, _, _)| *holder != place);
+        self.1.push((place, claim.clone(), grant));
+    }
+
+    /// Who a [`Named`] fits, by a look at everybody.
+    fn fits(&self, place: Place, client: &Client, named: &Named) -> bool {
+        let Named { uuid, alias, ident, laxity } = named;
+        let is_web = client.class == ClientClass::Web;
+        let has_alias = |alias: &Alias| {
+            self.1.iter().any(|(holder, claim, _)| *holder == place && claim.alias == *alias)
+        };
+        let by_id = Some(client.uuid) == *uuid || alias.as_ref().is_some_and(has_alias);
+        (by_id && (is_web || !laxity.has(Laxity::WEB_ONLY)))
+            || (ident.is_some() && client.ident == *ident)
+            || (laxity.has(Laxity::ANY_WEB) && is_web)
+            || (laxity.has(Laxity::ANY_IDENT) && client.ident.is_some())
+    }
+
+    /// As Gomoob's server finds clients by tags.
+    fn loosely(&self, inside: &[(Place, &Client)], tags: &[Tag]) -> Vec<Place> {
+        if tags.is_empty() {
+            return inside.iter().map(|(place, _)| *place).collect();
+        }
+        let mut found: Vec<Place> = Vec::new();
+        for tag in tags {
+            let carry = inside.iter().filter(|(_, it)| it.tags.iter().any(|own| own == tag));
+            let carry: Vec<Place> = carry.map(|(place, _)| *place).collect();
+            if carry.is_empty() {
+                continue;
+            }
+            if found.is_empty() {
+                found = carry;
+            } else {
+                found.retain(|place| carry.contains(place));
+            }
+        }
+        found
     }
 
     /// The places named, the excepted one not taken out, and the excepted one among them.
@@ -64,6 +152,22 @@ impl Model {
                     .min_by_key(|(place, number, _)| (*number, *place))
                     .filter(|(_, _, client)| !excepted(client));
                 (first.iter().map(|(place, _, _)| *place).collect(), None)
+            }
+            Recipients::Named(named) => {
+                let first = inside
+                    .filter(|(place, _, it)| self.fits(*place, it, named))
+                    .min_by_key(|(place, number, _)| (*number, *place))
+                    .filter(|(_, _, client)| !excepted(client));
+                (first.iter().map(|(place, _, _)| *place).collect(), None)
+            }
+            Recipients::Loosely(tags) => {
+                let web = inside.filter(|(_, _, it)| it.class == ClientClass::Web);
+                let web: Vec<_> = web.map(|(place, _, it)| (*place, it)).collect();
+                let mut all = self.loosely(&web, tags);
+                all.sort_unstable();
+                let except = web.iter().find(|(place, it)| excepted(it) && all.contains(place));
+                let except = except.map(|(place, _)| *place);
+                (all, except)
             }
             Recipients::Matching(query) => {
                 let carries =
@@ -85,6 +189,8 @@ enum Step {
     Leave(Place),
     Retag(Place, Tags),
     RemoveWorker(WorkerId),
+    Claim(Place, Claim, GrantNumber),
+    Restore(Place, Claim, GrantNumber),
     /// Sixty clients at once: rows grow from lists to bitmaps.
     Crowd(WorkerId, Client),
 }
@@ -113,6 +219,30 @@ fn any_uuid() -> impl Strategy<Value = ClientUuid> {
     (0..20_u8).prop_map(|number| ClientUuid([number; 16]))
 }
 
+/// Two names, and two that are spelled like UUIDs of clients.
+fn any_alias() -> impl Strategy<Value = Alias> {
+    let uuids = (0..20_u8).prop_map(|number| ClientUuid([number; 16]).text());
+    prop_oneof![3 => select(&ALIASES[..]).prop_map(str::to_owned), 1 => uuids]
+        .prop_map(|text| Alias::new(&text).unwrap())
+}
+
+fn any_claim() -> impl Strategy<Value = Claim> {
+    let keeping = select(&[Keeping::Alone, Keeping::Alone, Keeping::Shared][..]);
+    (any_alias(), keeping).prop_map(|(alias, keeping)| Claim { alias, keeping })
+}
+
+fn any_named() -> impl Strategy<Value = Named> {
+    let laxity =
+        (0..16_u8).prop_map(|bits| Laxity::from_bits(bits & !Laxity::SAME_NUMBER.bits()).unwrap());
+    (prop::option::of(any_uuid()), prop::option::of(any_alias()), any_ident(), laxity)
+        .prop_map(|(uuid, alias, ident, laxity)| Named { uuid, alias, ident, laxity })
+}
+
+fn any_order_of_tags() -> impl Strategy<Value = Box<[Tag]>> {
+    let tag = (select(&["a", "b", "c"][..]), select(&["1", "2"][..]));
+    vec(tag.prop_map(|(name, value)| Tag::new(name, value).unwrap()), 0..4).prop_map(Into::into)
+}
+
 prop_compose! {
     fn any_client()(
         tenant in any_tenant(),
@@ -134,6 +264,10 @@ fn any_step() -> impl Strategy<Value = Step> {
             .prop_map(|(place, number, client)| Step::Join(place, JoinNumber(number), client)),
         6 => any_place().prop_map(Step::Leave),
         3 => (any_place(), any_tags()).prop_map(|(place, tags)| Step::Retag(place, tags)),
+        4 => (any_place(), any_claim(), 0..9_u64)
+            .prop_map(|(place, claim, grant)| Step::Claim(place, claim, GrantNumber(grant))),
+        2 => (any_place(), any_claim(), 0..9_u64)
+            .prop_map(|(place, claim, grant)| Step::Restore(place, claim, GrantNumber(grant))),
         1 => worker().prop_map(Step::RemoveWorker),
         1 => (worker(), any_client()).prop_map(|(worker, client)| Step::Crowd(worker, client)),
     ]
@@ -144,6 +278,8 @@ fn any_address() -> impl Strategy<Value = Address> {
         (prop::option::of(any_uuid()), any_ident())
             .prop_map(|(uuid, ident)| Recipients::First { uuid, ident }),
         any_tags().prop_map(Recipients::Matching),
+        any_named().prop_map(|named| Recipients::Named(Box::new(named))),
+        any_order_of_tags().prop_map(Recipients::Loosely),
     ];
     (recipients, prop::option::of(any_uuid()))
         .prop_map(|(recipients, except)| Address { recipients, except })
@@ -157,6 +293,13 @@ fn take(step: &Step, index: &mut Index, model: &mut Model) {
         Step::Leave(place) => assert_eq!(index.leave(*place), model.leave(*place)),
         Step::Retag(place, tags) => {
             assert_eq!(index.retag(*place, tags), model.retag(*place, tags));
+        }
+        Step::Claim(place, claim, grant) => {
+            assert_eq!(index.claim(*place, claim, *grant), model.claim(*place, claim, *grant));
+        }
+        Step::Restore(place, claim, grant) => {
+            index.restore(*place, claim, *grant);
+            model.restore(*place, claim, *grant);
         }
         Step::RemoveWorker(worker) => {
             assert_eq!(index.remove_worker(*worker), model.remove_worker(*worker));
@@ -181,13 +324,19 @@ fn compare(index: &Index, model: &Model, addresses: &[(Tenant, Address)]) {
         let own = model.0.iter().filter(|(place, _, _)| place.worker == worker).count();
         assert_eq!(index.clients_of(worker), own);
     }
+    let names = ["", "other"].into_iter().flat_map(|tenant| ALIASES.map(|alias| (tenant, alias)));
+    for (tenant, alias) in names {
+        let (tenant, alias) = (Tenant(tenant.into()), Alias::new(alias).ok());
+        let address = Address::named(Named { alias, ..Named::default() });
+        assert_eq!(places(&index.resolve(&tenant, &address)), model.resolve(&tenant, &address).0);
+    }
     for (tenant, address) in addresses {
         let resolved = index.resolve(tenant, address);
         let (expected, except) = model.resolve(tenant, address);
         assert_eq!((places(&resolved), resolved.except), (expected, except), "{address:?}");
         assert!(resolved.sets.is_sorted_by_key(|(worker, _)| *worker));
         assert!(resolved.sets.iter().all(|(_, slots)| !slots.is_empty()));
-        let single = matches!(address.recipients, Recipients::First { .. });
+        let single = address.recipients.is_single();
         assert_eq!(resolved.single, single);
     }
 }

@@ -11,8 +11,9 @@ use super::Malformed;
 use crate::link::message::{Deliver, Found, Full, Question, SetName, Target};
 use crate::types::limits::TAGS_MAX;
 use crate::types::{
-    Address, Client, ClientClass, ClientUuid, Content, Form, Generation, Ident, Number,
-    Publication, Recipients, Sequence, Slot, SlotSet, Source, Tag, Tags, Tenant, WorkerId,
+    Address, Alias, Claim, Client, ClientClass, ClientUuid, Content, Form, Generation, GrantNumber,
+    Ident, Keeping, Laxity, Named, Number, Publication, Recipients, Sequence, Slot, SlotSet,
+    Source, Tag, Tags, Tenant, WorkerId,
 };
 
 /// The fields of a message, each admitted before it is used.
@@ -86,12 +87,56 @@ impl<'b> Fields<'b> {
             // Everyone, whom most publications are for.
             return Ok(Tags::default());
         }
+        Tags::new(self.so_many_tags(count)?).map_err(|_| Malformed::Invalid("number of tags"))
+    }
+
+    /// Tags in an order that means something.
+    fn list_of_tags(&mut self) -> Result<Vec<Tag>, Malformed> {
+        let count = self.u32()? as usize;
+        if count > TAGS_MAX {
+            return Err(Malformed::Invalid("number of tags"));
+        }
+        self.so_many_tags(count)
+    }
+
+    fn so_many_tags(&mut self, count: usize) -> Result<Vec<Tag>, Malformed> {
         let mut tags = Vec::with_capacity(count.min(TAGS_MAX));
         for _ in 0..count {
             let (name, value) = (self.text()?, self.text()?);
             tags.push(Tag::new(name, value).map_err(|_| Malformed::Invalid("tag"))?);
         }
-        Tags::new(tags).map_err(|_| Malformed::Invalid("number of tags"))
+        Ok(tags)
+    }
+
+    fn alias(&mut self) -> Result<Option<Alias>, Malformed> {
+        match self.text()? {
+            "" => Ok(None),
+            text => Alias::new(text).map(Some).map_err(|_| Malformed::Invalid("alias")),
+        }
+    }
+
+    fn named(&mut self) -> Result<Named, Malformed> {
+        Ok(Named {
+            uuid: self.uuid()?,
+            alias: self.alias()?,
+            ident: self.ident()?,
+            laxity: Laxity::from_bits(self.u8()?).ok_or(Malformed::Invalid("laxity"))?,
+        })
+    }
+
+    pub(super) fn claim(&mut self) -> Result<Claim, Malformed> {
+        Ok(Claim {
+            alias: self.alias()?.ok_or(Malformed::Invalid("alias"))?,
+            keeping: match self.u8()? {
+                1 => Keeping::Alone,
+                2 => Keeping::Shared,
+                keeping => return Err(Malformed::Unknown("keeping", keeping)),
+            },
+        })
+    }
+
+    pub(super) fn grant(&mut self) -> Result<Option<GrantNumber>, Malformed> {
+        if self.flag()? { Ok(Some(GrantNumber(self.u64()?))) } else { Ok(None) }
     }
 
     fn ident(&mut self) -> Result<Option<Ident>, Malformed> {
@@ -144,6 +189,8 @@ impl<'b> Fields<'b> {
         let recipients = match self.u8()? {
             1 => Recipients::First { uuid: self.uuid()?, ident: self.ident()? },
             2 => Recipients::Matching(self.tags()?),
+            3 => Recipients::Named(Box::new(self.named()?)),
+            4 => Recipients::Loosely(self.list_of_tags()?.into()),
             kind => return Err(Malformed::Unknown("address", kind)),
         };
         Ok(Address { recipients, except: self.uuid()? })

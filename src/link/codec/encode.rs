@@ -6,8 +6,8 @@ use bytes::{BufMut, BytesMut};
 
 use crate::link::message::{Deliver, Found, Question, Target};
 use crate::types::{
-    Address, Client, ClientClass, ClientUuid, Form, Ident, Number, Publication, Recipients,
-    SlotSet, Source, Tags, Tenant,
+    Address, Alias, Claim, Client, ClientClass, ClientUuid, Form, GrantNumber, Ident, Keeping,
+    Named, Number, Publication, Recipients, SlotSet, Source, Tags, Tenant,
 };
 
 /// Appends the fields of a message. Small ones are gathered first, because an append to a `BytesMut`
@@ -170,8 +170,42 @@ fn put_address(out: &mut Record<'_>, address: &Address) {
             out.put_u8(2);
             put_tags(out, query);
         }
+        Recipients::Named(named) => {
+            out.put_u8(3);
+            put_named(out, named);
+        }
+        Recipients::Loosely(tags) => {
+            out.put_u8(4);
+            put_length(out, tags.len());
+            for tag in tags {
+                put_text(out, tag.name());
+                put_text(out, tag.value());
+            }
+        }
     }
     put_uuid(out, address.except);
+}
+
+fn put_named(out: &mut Record<'_>, named: &Named) {
+    put_uuid(out, named.uuid);
+    put_text(out, named.alias.as_ref().map_or("", Alias::as_str));
+    put_text(out, named.ident.as_ref().map_or("", Ident::as_str));
+    out.put_u8(named.laxity.bits());
+}
+
+pub(super) fn put_claim(out: &mut Record<'_>, claim: &Claim) {
+    put_text(out, claim.alias.as_str());
+    out.put_u8(match claim.keeping {
+        Keeping::Alone => 1,
+        Keeping::Shared => 2,
+    });
+}
+
+pub(super) fn put_grant(out: &mut Record<'_>, granted: Option<GrantNumber>) {
+    out.put_u8(u8::from(granted.is_some()));
+    if let Some(grant) = granted {
+        out.put_u64_le(grant.0);
+    }
 }
 
 fn put_content(out: &mut Record<'_>, (form, payload): (Form, &[u8])) {

@@ -8,8 +8,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::link::message::{Deliver, Found, Full, Question, Target};
 use crate::types::{
-    Address, Client, ClientClass, ClientUuid, Content, Form, Generation, Ident, Publication,
-    Recipients, Slot, SlotSet, Source, Tag, Tags, Tenant, WorkerId,
+    Address, Alias, Claim, Client, ClientClass, ClientUuid, Content, Form, Generation, GrantNumber,
+    Ident, Keeping, Laxity, Named, Publication, Recipients, Slot, SlotSet, Source, Tag, Tags,
+    Tenant, WorkerId,
 };
 
 fn source() -> impl Strategy<Value = Source> {
@@ -48,6 +49,17 @@ fn client() -> impl Strategy<Value = Client> {
     )
 }
 
+fn alias() -> impl Strategy<Value = Alias> {
+    ".{1,9}".prop_map(|text| Alias::new(&text).unwrap())
+}
+
+fn claim() -> impl Strategy<Value = Claim> {
+    (alias(), any::<bool>()).prop_map(|(alias, alone)| Claim {
+        alias,
+        keeping: if alone { Keeping::Alone } else { Keeping::Shared },
+    })
+}
+
 fn content() -> impl Strategy<Value = Content> {
     (any::<bool>(), any::<Vec<u8>>()).prop_map(|(packet, payload)| Content {
         form: if packet { Form::PhpwsPacket } else { Form::Text },
@@ -58,7 +70,15 @@ fn content() -> impl Strategy<Value = Content> {
 fn address() -> impl Strategy<Value = Address> {
     let first = (prop::option::of(uuid()), ident())
         .prop_map(|(uuid, ident)| Recipients::First { uuid, ident });
-    let recipients = prop_oneof![first, tags().prop_map(Recipients::Matching)];
+    let named = (prop::option::of(uuid()), prop::option::of(alias()), ident(), 0..16_u8).prop_map(
+        |(uuid, alias, ident, bits)| {
+            let laxity = Laxity::from_bits(bits).unwrap();
+            Recipients::Named(Box::new(Named { uuid, alias, ident, laxity }))
+        },
+    );
+    let tag = ("[a-zé]{1,9}", ".{0,9}").prop_map(|(n, v)| Tag::new(&n, &v).unwrap());
+    let loosely = prop::collection::vec(tag, 0..5).prop_map(|all| Recipients::Loosely(all.into()));
+    let recipients = prop_oneof![first, tags().prop_map(Recipients::Matching), named, loosely];
     (recipients, prop::option::of(uuid()))
         .prop_map(|(recipients, except)| Address { recipients, except })
 }
@@ -84,6 +104,13 @@ fn to_broker() -> impl Strategy<Value = ToBroker> {
             }
         ),
         (any::<u32>(), tags()).prop_map(|(slot, tags)| ToBroker::Retag { slot: Slot(slot), tags }),
+        (any::<u32>(), claim())
+            .prop_map(|(slot, claim)| ToBroker::Alias { slot: Slot(slot), claim }),
+        (any::<(u32, u64)>(), claim()).prop_map(|((slot, grant), claim)| ToBroker::Holds {
+            slot: Slot(slot),
+            claim,
+            grant: GrantNumber(grant)
+        }),
         (any::<(u32, u32)>(), tenant(), tags(), "[a-z]{0,5}").prop_map(
             |((slot, number), tenant, query, tag)| ToBroker::Ask {
                 slot: Slot(slot),
@@ -106,6 +133,10 @@ fn target() -> impl Strategy<Value = Target> {
 fn to_worker() -> impl Strategy<Value = ToWorker> {
     prop_oneof![
         Just(ToWorker::Batch),
+        any::<(u32, Option<u64>)>().prop_map(|(slot, granted)| ToWorker::Aliased {
+            slot: Slot(slot),
+            granted: granted.map(GrantNumber)
+        }),
         (any::<u32>(), any::<Vec<u32>>()).prop_map(|(name, slots)| ToWorker::Set {
             name: SetName(name),
             slots: slots.into_iter().map(Slot).collect::<SlotSet>()

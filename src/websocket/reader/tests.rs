@@ -1,18 +1,22 @@
 //! The rules one by one, then three properties: cuts, garbage, and tungstenite's opinion.
 
+mod leniency;
+
 use std::io::{self, Cursor, Read, Write};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::types::limits::{BYTES_PER_PIECE, PIECES_MIN};
-use crate::websocket::write;
+use crate::websocket::{Leniency, LoneContinuation, write};
 
 use super::*;
-use crate::websocket::LoneContinuation;
 
-const LIMITS: MessageLimits =
-    MessageLimits { message_bytes_max: 100_000, lone_continuation: LoneContinuation::Refused };
+const LIMITS: MessageLimits = MessageLimits {
+    message_bytes_max: 100_000,
+    lone_continuation: LoneContinuation::Refused,
+    leniency: Leniency::STRICT,
+};
 const KEY: [u8; 4] = [1, 2, 0xFE, 0x80];
 
 /// An event that owns what it says.
@@ -382,16 +386,4 @@ proptest! {
             prop_assert_eq!(cut_verdict, verdict);
         }
     }
-}
-
-#[test]
-fn a_lone_final_continuation_is_a_text_for_those_who_know_no_better() {
-    let lenient = MessageLimits { lone_continuation: LoneContinuation::IsText, ..LIMITS };
-    let mut reader = FrameReader::default();
-    let mut bytes = frame(Opcode::Continuation, Fin::Last, b"{}");
-    let mut input = &mut bytes[..];
-    assert_eq!(reader.next(&mut input, &lenient), Ok(Some(Event::Text("{}"))));
-    let mut bytes = frame(Opcode::Continuation, Fin::More, b"{}");
-    let mut input = &mut bytes[..];
-    assert_eq!(reader.next(&mut input, &lenient), Err(Violation::LoneContinuation));
 }

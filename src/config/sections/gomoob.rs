@@ -1,0 +1,63 @@
+//! `[gomoob]`: the switches of Gomoob's dialect.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::given::Given;
+use crate::config::value::{choice, choices, switch};
+
+/// The switches of Gomoob's dialect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GomoobSettings {
+    /// What a message may be.
+    pub messages: GomoobMessages,
+    /// How recipients are found.
+    pub tag_match: TagMatching,
+    /// How a client is closed for what it may not send.
+    pub close_code: CloseForm,
+    /// Whether messages are written anew as PHP writes JSON.
+    pub php_reencode: bool,
+}
+
+choices! {
+    /// What a message of Gomoob's dialect may be.
+    GomoobMessages {
+        /// Any JSON.
+        Any = "any",
+        /// A text: a server without a message parser.
+        String = "string",
+        /// A text, or an object with a `type`: a server with the parser of Gomoob's documentation.
+        Typed = "typed",
+    }
+}
+
+choices! {
+    /// How the recipients of a request are found.
+    TagMatching {
+        /// They carry all tags.
+        Strict = "strict",
+        /// As Gomoob's server finds them.
+        Legacy = "legacy",
+    }
+}
+
+choices! {
+    /// How a client is closed for what it may not send.
+    CloseForm {
+        /// By 1008 with the reason.
+        Policy = "policy",
+        /// By 1000 without one.
+        Legacy = "legacy",
+    }
+}
+
+pub(in crate::config) fn read(given: &mut Given<'_>) -> GomoobSettings {
+    let messages = given.read(("gomoob", "messages"), choice);
+    let tag_match = given.read(("gomoob", "tagMatch"), choice);
+    let close_code = given.read(("gomoob", "closeCode"), choice);
+    GomoobSettings {
+        messages: messages.unwrap_or(GomoobMessages::Any),
+        tag_match: tag_match.unwrap_or(TagMatching::Strict),
+        close_code: close_code.unwrap_or(CloseForm::Policy),
+        php_reencode: given.or_default(("gomoob", "phpReencode"), switch),
+    }
+}

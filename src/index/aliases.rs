@@ -1,0 +1,130 @@
+//! Aliases: who has which, and who is the oldest of those.
+
+use std::collections::HashMap;
+
+use super::Index;
+use super::idents::Idents;
+use super::names::NameId;
+use super::places::Entry;
+use super::places::Reach;
+use crate::types::{Claim, GrantNumber, Ident, JoinNumber, Keeping, Place};
+
+/// The aliases of all clients. Few have one, so they stand beside the entries.
+#[derive(Debug, Default)]
+pub(super) struct Aliases {
+    pub(super) order: Idents,
+    held: HashMap<Place, Held>,
+}
+
+/// The alias of one client.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    id: NameId,
+    keeping: Keeping,
+    grant: GrantNumber,
+}
+
+/// What became of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// The client has the alias now, and no other one.
+    Granted,
+    /// Nothing has changed.
+    Refused,
+}
+
+impl Aliases {
+    fn put(&mut self, (place, number): (Place, JoinNumber), id: NameId, held: Held) {
+        self.held.insert(place, held);
+        debug_assert!(self.order.order().contains(&(id, number, place)), "both or none");
+    }
+
+    /// Takes the alias of a client away, if it has one.
+    pub(super) fn release(&mut self, place: Place, number: JoinNumber) {
+        if self.held.is_empty() {
+            return;
+        }
+        if let Some(held) = self.held.remove(&place) {
+            self.order.remove(held.id, number, place);
+        }
+    }
+
+    /// Everybody else who has an alias.
+    fn others(
+        &self,
+        tenant: NameId,
+        name: &Ident,
+        place: Place,
+    ) -> impl Iterator<Item = Place> + use<'_> {
+        self.order.all(tenant, name).filter(move |other| *other != place)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Every alias that is held, with its place.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Place, NameId)> {
+        self.held.iter().map(|(place, held)| (*place, held.id))
+    }
+}
+
+impl Index {
+    /// Gives the client of a place an alias in place of the one that it had. It is refused when it
+    /// wants the alias alone and another client has it, when it is spelled like the UUID of another
+    /// client, and when nothing can reach the client.
+    pub fn claim(&mut self, place: Place, claim: &Claim, grant: GrantNumber) -> Claimed {
+        let Some(entry) = self.places.get(place) else { return Claimed::Refused };
+        let (tenant, reach) = (entry.tenant, entry.reach);
+        let is_anothers = claim
+            .alias
+            .as_uuid()
+            .and_then(|uuid| self.uuids.find(tenant, uuid, &self.places))
+            .is_some_and(|other| other != place);
+        let mut others = self.aliases.others(tenant, claim.alias.as_ident(), place);
+        let is_taken = claim.keeping == Keeping::Alone && others.next().is_some();
+        drop(others);
+        if reach == Reach::Nothing || is_anothers || is_taken {
+            return Claimed::Refused;
+        }
+        self.hold(place, claim, grant);
+        Claimed::Granted
+    }
+
+    /// Enters an alias that an earlier broker has granted. Of two clients to whom it was granted
+    /// alone the one with the later grant has it: the other one had moved on, and was not told
+    /// before that broker died.
+    pub fn restore(&mut self, place: Place, claim: &Claim, grant: GrantNumber) {
+        let Some(entry) = self.places.get(place) else { return };
+        if entry.reach == Reach::Nothing {
+            return;
+        }
+        let tenant = entry.tenant;
+        if claim.keeping == Keeping::Alone {
+            let others: Vec<Place> =
+                self.aliases.others(tenant, claim.alias.as_ident(), place).collect();
+            for other in others {
+                match self.aliases.held.get(&other) {
+                    Some(held) if held.keeping == Keeping::Shared => {}
+                    Some(held) if held.grant > grant => return,
+                    _ => self.release_alias(other),
+                }
+            }
+        }
+        self.hold(place, claim, grant);
+    }
+
+    fn hold(&mut self, place: Place, claim: &Claim, grant: GrantNumber) {
+        self.release_alias(place);
+        let Some(Entry { tenant, number, .. }) = self.places.get(place) else { return };
+        let (number, keeping) = (*number, claim.keeping);
+        let id = self.aliases.order.add(*tenant, claim.alias.as_ident(), number, place);
+        self.aliases.put((place, number), id, Held { id, keeping, grant });
+    }
+
+    fn release_alias(&mut self, place: Place) {
+        if let Some(entry) = self.places.get(place) {
+            self.aliases.release(place, entry.number);
+        }
+    }
+}
