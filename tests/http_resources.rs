@@ -548,14 +548,16 @@ fn the_death_of_the_broker_or_a_worker_ends_no_conversation_of_others() {
 #[test]
 fn an_orderly_end_waits_for_events_under_way() {
     let backend = Backend::start(|event| {
-        if event["event"] == "close" {
-            std::thread::sleep(Duration::from_millis(500));
+        if event["event"] == "message" {
+            std::thread::sleep(Duration::from_millis(700));
         }
         Act::Say("")
     });
     let server = start(&backend, "");
     let mut client = chat(&server);
-    client.expect_silence();
+    client.text("slow");
+    backend.wait_for("message", 1);
+    // The end of the connection waits behind its message.
     server.term();
     client.expect_closed(1001);
     assert!(server.wait_exit(harness::DEADLINE).success());
