@@ -560,6 +560,7 @@ fn an_orderly_end_waits_for_events_under_way() {
     // The end of the connection waits behind its message.
     server.term();
     client.expect_closed(1001);
+    drop(client);
     assert!(server.wait_exit(harness::DEADLINE).success());
     let close = &backend.wait_for("close", 1)[0];
     assert_eq!(close["code"], 1001);
