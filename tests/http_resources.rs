@@ -13,6 +13,8 @@
 mod backend;
 mod harness;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backend::{Act, Backend};
@@ -242,6 +244,29 @@ fn a_thousand_events_of_one_connection_arrive_one_at_a_time_and_in_order() {
     sender.join().unwrap();
     let texts: Vec<_> = backend.events("message").iter().map(|it| it["text"].clone()).collect();
     assert_eq!(texts, (0..1000).map(|n| json!(n.to_string())).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_end_of_a_connection_is_told_when_its_message_was_answered() {
+    let is_answered = Arc::new(AtomicBool::new(false));
+    let script = Arc::clone(&is_answered);
+    let backend = Backend::start(move |event| match event["event"].as_str() {
+        Some("message") => {
+            std::thread::sleep(Duration::from_millis(300));
+            script.store(true, Ordering::SeqCst);
+            Act::Say("")
+        }
+        Some("close") if !script.load(Ordering::SeqCst) => panic!("it overtook the message"),
+        _ => Act::Say(""),
+    });
+    let server = start(&backend, "");
+    let mut client = chat(&server);
+    client.text("slow");
+    backend.wait_for("message", 1);
+    client.send(frames::close(1000, ""));
+    client.expect_closed(1000);
+    backend.wait_for("close", 1);
+    assert!(is_answered.load(Ordering::SeqCst));
 }
 
 #[test]
@@ -548,16 +573,19 @@ fn the_death_of_the_broker_or_a_worker_ends_no_conversation_of_others() {
 #[test]
 fn an_orderly_end_waits_for_events_under_way() {
     let backend = Backend::start(|event| {
-        if event["event"] == "close" {
-            std::thread::sleep(Duration::from_millis(500));
+        if event["event"] == "message" {
+            std::thread::sleep(Duration::from_millis(700));
         }
         Act::Say("")
     });
     let server = start(&backend, "");
     let mut client = chat(&server);
-    client.expect_silence();
+    client.text("slow");
+    backend.wait_for("message", 1);
+    // The end of the connection waits behind its message.
     server.term();
     client.expect_closed(1001);
+    drop(client);
     assert!(server.wait_exit(harness::DEADLINE).success());
     let close = &backend.wait_for("close", 1)[0];
     assert_eq!(close["code"], 1001);

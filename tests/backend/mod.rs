@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustls::crypto::aws_lc_rs::default_provider;
@@ -62,6 +63,7 @@ struct Shared {
 /// A backend over real sockets.
 pub struct Backend {
     shared: Arc<Shared>,
+    doorman: Option<JoinHandle<()>>,
     pub address: SocketAddr,
 }
 
@@ -88,7 +90,7 @@ impl Backend {
             closed: Mutex::default(),
         });
         let inside = Arc::clone(&shared);
-        std::thread::spawn(move || {
+        let doorman = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if inside.ended.load(Ordering::SeqCst) {
                     return;
@@ -98,7 +100,7 @@ impl Backend {
                 std::thread::spawn(move || serve(&inside, stream));
             }
         });
-        Self { shared, address }
+        Self { shared, doorman: Some(doorman), address }
     }
 
     /// Does something else with events from now on.
@@ -156,6 +158,9 @@ impl Drop for Backend {
         }
         // Whoever accepts wakes up, and the port is free.
         TcpStream::connect(self.address).ok();
+        if let Some(doorman) = self.doorman.take() {
+            doorman.join().ok();
+        }
     }
 }
 
