@@ -46,7 +46,8 @@ fn set_ceiling(server: &Server, bytes: u64) {
 
 #[test]
 fn largest_outboxes_are_closed_before_the_ceiling_is_reached() {
-    let server = server_with_room(40 * MIB);
+    // The pages of the program that are read in later count too.
+    let server = server_with_room(64 * MIB);
     let ceiling = server.status().memory.unwrap().ceiling_bytes;
     let mut publisher = server.open(&Open::web());
     let mut reader = server.open(&Open::web());

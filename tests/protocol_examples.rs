@@ -10,7 +10,9 @@
 
 mod harness;
 
-use harness::{Open, Server, Setup};
+use std::os::unix::net::UnixDatagram;
+
+use harness::{Open, Server, Setup, frames};
 
 /// The secret as the document writes it.
 const AUTH: &str = "applications:\n  - key: shop\n    secret: \"…\"\n    authorizeOpen: true\n    \
@@ -42,6 +44,11 @@ fn every_example_is_what_the_server_says_or_understands() {
         request,
         sent,
         typed,
+        said_in_chat,
+        told_by_status,
+        pushed,
+        close_of_raw,
+        event,
     ] = all.as_slice()
     else {
         panic!("{} examples: each one has a place in this test", all.len());
@@ -84,4 +91,42 @@ fn every_example_is_what_the_server_says_or_understands() {
     let mut client = Open::tags("{}").upgrade(server.port);
     client.text(r#"{"message":{"type":"X"}}"#);
     client.expect_text(typed);
+    bloatless(said_in_chat, told_by_status, pushed);
+    assert_eq!(close_of_raw, close);
+    assert!(shape(event).contains(&"text".to_owned()));
+}
+
+/// The applications of bloatless/php-websocket.
+fn bloatless(said: &str, told: &str, pushed: &str) {
+    let ini = "[bloatless]\napplications = chat, status\npushSocket = push.sock";
+    let server = server(ini);
+    let mut status = Open::at("/status").upgrade(server.port);
+    let mut chat = Open::at("/chat").upgrade(server.port);
+    chat.text(r#"{"action":"echo","data":"hello"}"#);
+    let frame = chat.frame();
+    let without_digits = |text: &str| text.replace(|letter: char| letter.is_ascii_digit(), "");
+    assert_eq!(without_digits(frame.as_text()), without_digits(said));
+    UnixDatagram::unbound()
+        .unwrap()
+        .send_to(pushed.as_bytes(), server.folder.path("push.sock"))
+        .unwrap();
+    chat.expect_text(r#"{"action":"echo","data":"System Message: maintenance at ten"}"#);
+    chat.send(frames::close(1000, ""));
+    let mut left: Vec<_> = told.lines().map(shape).collect();
+    while !left.is_empty() {
+        let heard = shape(status.frame().as_text());
+        left.retain(|shape| *shape != heard);
+    }
+}
+
+/// The names of the members of an object and of its `data`, and what it says it does.
+fn shape(json: &str) -> Vec<String> {
+    let object: serde_json::Value = serde_json::from_str(json).unwrap();
+    let members = |value: &serde_json::Value| -> Vec<String> {
+        value.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+    };
+    let mut shape = members(&object);
+    shape.extend(object["action"].as_str().map(str::to_owned));
+    shape.extend(members(&object["data"]));
+    shape
 }
