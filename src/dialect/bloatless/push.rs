@@ -35,7 +35,9 @@ pub fn parse(datagram: &[u8]) -> Result<Pushed<'_>, NotPushed> {
     let mut json = serde_json::Deserializer::from_slice(datagram);
     let members = json.deserialize_any(PushVisitor).ok().filter(|_| json.end().is_ok());
     let Members { kind, action, data } = members.ok_or(NotPushed("it is no JSON object"))?;
-    match kind.map(|kind| super::as_text(kind.get())).as_deref() {
+    // What PHP makes a 1 of is no type: `true`.
+    let kind = kind.map(RawValue::get).filter(|kind| *kind != "true").map(super::as_text);
+    match kind.as_deref() {
         Some("1") => return Ok(Pushed::Command),
         Some("2") => {}
         _ => return Err(NotPushed("its type is neither 1 nor 2")),
@@ -105,6 +107,7 @@ mod tests {
             "5",
             "\u{1}",
             r#"{"type":3,"action":"chat","data":[]}"#,
+            r#"{"type":true,"action":"chat","data":[]}"#,
             r#"{"type":2.0,"action":"chat","data":[]}"#,
             r#"{"action":"chat","data":[]}"#,
             r#"{"type":2,"data":[]}"#,
