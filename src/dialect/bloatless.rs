@@ -32,7 +32,7 @@ pub struct Packet<'a> {
 #[must_use]
 pub fn parse(text: &str) -> Option<Packet<'_>> {
     let mut json = serde_json::Deserializer::from_str(text);
-    let Members { action, data } = json.deserialize_any(PacketVisitor).ok()?;
+    let Members { action, data, .. } = json.deserialize_any(PacketVisitor).ok()?;
     json.end().ok()?;
     let action = serde_json::from_str::<CowText<'_>>(action?.get()).ok()?.0;
     let data = data?.get();
@@ -97,9 +97,11 @@ fn is_empty(json: &str) -> bool {
 #[derive(Deserialize)]
 struct CowText<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The members of a packet; of one name given twice the last holds, as in PHP.
+/// The members of a packet, and of a datagram; of one name given twice the last holds, as in PHP.
 #[derive(Default)]
 struct Members<'a> {
+    /// Only datagrams have it.
+    kind: Option<&'a RawValue>,
     action: Option<&'a RawValue>,
     data: Option<&'a RawValue>,
 }
@@ -117,6 +119,7 @@ impl<'de> Visitor<'de> for PacketVisitor {
         let mut members = Members::default();
         while let Some(name) = map.next_key::<CowText<'de>>()? {
             match name.0.as_ref() {
+                "type" => members.kind = Some(map.next_value()?),
                 "action" => members.action = Some(map.next_value()?),
                 "data" => members.data = Some(map.next_value()?),
                 _ => {

@@ -1,12 +1,11 @@
 //! What scripts write into the push socket: one datagram, one message for an application.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::Deserializer;
 use serde_json::value::RawValue;
 
-use super::CowText;
+use super::{CowText, Members, PacketVisitor};
 
 /// What a datagram says.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,7 +32,7 @@ pub struct NotPushed(pub &'static str);
 /// The first thing that is wrong; the original dies of each.
 pub fn parse(datagram: &[u8]) -> Result<Pushed<'_>, NotPushed> {
     let mut json = serde_json::Deserializer::from_slice(datagram);
-    let members = json.deserialize_any(PushVisitor).ok().filter(|_| json.end().is_ok());
+    let members = json.deserialize_any(PacketVisitor).ok().filter(|_| json.end().is_ok());
     let Members { kind, action, data } = members.ok_or(NotPushed("it is no JSON object"))?;
     // What PHP makes a 1 of is no type: `true`.
     let kind = kind.map(RawValue::get).filter(|kind| *kind != "true").map(super::as_text);
@@ -47,39 +46,6 @@ pub fn parse(datagram: &[u8]) -> Result<Pushed<'_>, NotPushed> {
     let data = data.map(RawValue::get).filter(|data| data.starts_with(['{', '[']));
     let data = data.ok_or(NotPushed("its data is neither an object nor a list"))?;
     Ok(Pushed::Data { application, data })
-}
-
-/// The members of a datagram; of one name given twice the last holds, as in PHP.
-#[derive(Default)]
-struct Members<'a> {
-    kind: Option<&'a RawValue>,
-    action: Option<&'a RawValue>,
-    data: Option<&'a RawValue>,
-}
-
-struct PushVisitor;
-
-impl<'de> Visitor<'de> for PushVisitor {
-    type Value = Members<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-        let mut members = Members::default();
-        while let Some(name) = map.next_key::<CowText<'de>>()? {
-            match name.0.as_ref() {
-                "type" => members.kind = Some(map.next_value()?),
-                "action" => members.action = Some(map.next_value()?),
-                "data" => members.data = Some(map.next_value()?),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(members)
-    }
 }
 
 #[cfg(test)]
