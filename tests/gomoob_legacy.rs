@@ -10,7 +10,7 @@
 
 mod harness;
 
-use harness::{Open, Raw, Server, Setup};
+use harness::{Open, Raw, Server, Setup, receivers};
 
 fn server(ini: &str) -> Server {
     Setup::new().ini(&format!("refuse = afterUpgrade\n[gomoob]\n{ini}")).start()
@@ -18,24 +18,6 @@ fn server(ini: &str) -> Server {
 
 fn group<const N: usize>(server: &Server, tags: [&str; N]) -> [Raw; N] {
     tags.map(|tags| Open::tags(tags).upgrade(server.port))
-}
-
-/// Who of them gets a message that the first one sends to these tags.
-#[track_caller]
-fn receivers(clients: &mut [Raw], tags: &str) -> String {
-    clients[0].text(format!(r#"{{"message":"m","tags":{tags}}}"#));
-    clients[0].text(r#"{"message":"end"}"#);
-    let mut names = String::new();
-    for (name, client) in ('A'..).zip(clients) {
-        let frame = client.frame().as_text().to_owned();
-        if frame == r#""m""# {
-            names.push(name);
-            client.expect_text(r#""end""#);
-        } else {
-            assert_eq!(frame, r#""end""#);
-        }
-    }
-    names
 }
 
 #[test]

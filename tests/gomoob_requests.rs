@@ -9,7 +9,7 @@
 
 mod harness;
 
-use harness::{Open, Raw, Server, eventually, frames};
+use harness::{Open, Raw, Server, eventually, frames, receivers};
 
 /// Clients with these tags, in the order of connecting, on both workers.
 fn group<const N: usize>(server: &Server, tags: [&str; N]) -> [Raw; N] {
@@ -21,24 +21,6 @@ fn group<const N: usize>(server: &Server, tags: [&str; N]) -> [Raw; N] {
         }
     }
     panic!("fifty times all on one worker");
-}
-
-/// Who of them gets a message that the first one sends to these tags.
-#[track_caller]
-fn receivers(clients: &mut [Raw], tags: &str) -> String {
-    clients[0].text(format!(r#"{{"message":"m","tags":{tags}}}"#));
-    clients[0].text(r#"{"message":"end"}"#);
-    let mut names = String::new();
-    for (name, client) in ('A'..).zip(clients) {
-        let frame = client.frame().as_text().to_owned();
-        if frame == r#""m""# {
-            names.push(name);
-            client.expect_text(r#""end""#);
-        } else {
-            assert_eq!(frame, r#""end""#);
-        }
-    }
-    names
 }
 
 #[test]

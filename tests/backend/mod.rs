@@ -1,5 +1,7 @@
 //! A backend that a test scripts: what it does with each event, and what it has heard.
 
+pub mod chat;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -15,8 +15,10 @@
 #![allow(clippy::disallowed_methods, reason = "tests look at the server with a real clock")]
 
 mod bystander;
+mod expect;
 mod folder;
 pub mod frames;
+mod gomoob;
 pub mod hixie;
 mod log;
 mod opening;
@@ -37,6 +39,7 @@ pub mod watch;
 
 pub use bystander::Bystander;
 pub use folder::Folder;
+pub use gomoob::receivers;
 pub use opening::{KEY, Open};
 pub use packets::{NEXT, broadcast, echo, feedback_to, feedback_to_ident};
 pub use placement::heard_nothing;
