@@ -11,6 +11,7 @@
     reason = "a test may stop at the first surprise"
 )]
 
+#[path = "it/harness/mod.rs"]
 mod harness;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! What the fuzz targets do with their bytes: one module a target, each with a function `run`.
 //!
-//! Nothing in here needs the engine, so `tests/corpora.rs` of the crate itself replays the committed
+//! Nothing in here needs the engine, so `tests/it/corpora.rs` of the crate itself replays the committed
 //! corpora with an ordinary compiler. A body panics where a promise is broken.
 
 pub mod answer;

@@ -1,0 +1,152 @@
+//! `auth.yml` as whoever runs the server meets it: what is wrong with it, what the shipped one allows,
+//! and `tagcast app add`.
+
+use crate::harness::{Finished, Folder, Open, Server, broadcast, run_to_end};
+
+/// The exit code for a wrong configuration (`EX_CONFIG` of sysexits.h).
+const WRONG_CONFIGURATION: i32 = 78;
+const SHIPPED: &str = include_str!("../../auth.yml");
+const INI: &str = "adress = ws://127.0.0.1:0\nworkers = 1\n";
+
+fn folder(ini: &str, auth: Option<&str>) -> Folder {
+    let folder = Folder::new();
+    folder.write("websock.ini", ini);
+    if let Some(auth) = auth {
+        folder.write("auth.yml", auth);
+    }
+    folder
+}
+
+/// Both commands say the same and end with 78.
+#[track_caller]
+fn expect_findings(ini: &str, auth: Option<&str>, expected: &[&str]) {
+    let folder = folder(ini, auth);
+    for command in ["check", "serve"] {
+        let Finished { code, text } = run_to_end(&folder, &[command, "-i", "websock.ini"]);
+        assert_eq!(code, Some(WRONG_CONFIGURATION), "{command}:\n{text}");
+        for words in expected {
+            assert!(text.contains(words), "{command}: no {words:?} in\n{text}");
+        }
+        let count = format!("tagcast: {} finding", expected.len());
+        assert!(text.contains(&count), "{command}: not {count:?} but\n{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn a_file_that_is_named_must_be_there() {
+    let expected =
+        ["websock.ini:3: authFile: The configuration file '", "no.yml' does not exist !"];
+    let ini = format!("{INI}authFile = no.yml\n");
+    let folder = folder(&ini, Some(SHIPPED));
+    let text = run_to_end(&folder, &["check", "-i", "websock.ini"]).text;
+    expected.iter().for_each(|words| assert!(text.contains(words), "{text}"));
+    expect_findings(&format!("{INI}authFile = .\n"), None, &["is not a valid file !"]);
+}
+
+#[test]
+fn all_faults_of_both_files_are_said_at_once_and_no_secret_is() {
+    expect_findings(
+        "adress = ws://127.0.0.1:0\nworkers = none\nmaxPerIP = -1\nallowedIP = here\n",
+        Some(
+            "anonymous: c\napplications:\n  - key: a\n    secret: hunter2\n  - secret: [hunter2]\n    \
+             authorizeOpen: hunter2\n",
+        ),
+        &[
+            "websock.ini:2: workers: ",
+            "websock.ini:3: maxPerIP: ",
+            "websock.ini:4: allowedIP: `here` holds `here`, which is no address; use addresses",
+            "auth.yml:1: anonymous: `c` is the key of no application",
+            "auth.yml:3: application 1: No 'authorizeOpen' property found in application '1'",
+            "auth.yml:5: application 2: No 'key' property found in application '2'",
+            "auth.yml:5: application 2: secret: is no text",
+            "auth.yml:6: application 2: authorizeOpen: is neither true nor false",
+        ],
+    );
+}
+
+#[test]
+fn case_120_what_is_no_file_of_applications_is_said_in_gomoobs_words() {
+    let no_list = "No 'applications' key found in provided configuration file !";
+    let invalid = "Invalid configuration provided in configuration file !";
+    expect_findings(INI, Some("apps: []\n"), &[no_list]);
+    expect_findings(INI, Some(""), &[invalid]);
+    expect_findings(INI, Some("applications: [\n  secret: hunter2\n"), &[invalid]);
+    expect_findings(INI, Some(&"[".repeat(5000)), &["auth.yml:1: Invalid"]);
+    expect_findings(INI, Some("applications: []\n"), &["auth.yml:1: applications: is no list"]);
+    expect_findings(INI, Some(&"# x\n".repeat(300_000)), &["the file is larger than 1 MiB"]);
+}
+
+#[test]
+fn with_secrets_that_everybody_knows_nobody_else_is_let_near() {
+    let ini = "adress = ws://127.0.0.1:0, ws://0.0.0.0:0\n";
+    let words = "the secret of the application `demo` is the one of the example";
+    expect_findings(ini, Some(SHIPPED), &[words]);
+    let renamed = "applications:\n- {key: mine, secret: B4ajW3P7jfWEYPZsQV8mnteHg97G67uW, \
+                   authorizeOpen: true}\n";
+    expect_findings(ini, Some(renamed), &["the secret of the application `mine`"]);
+    expect_findings(ini, None, &["there are no applications"]);
+}
+
+#[test]
+fn with_a_secret_of_ones_own_the_server_may_listen_anywhere() {
+    let folder = folder("adress = ws://0.0.0.0:0\nworkers = 1\n", None);
+    let added = run_to_end(&folder, &["app", "add", "shop", "--tenant", "shop"]);
+    assert_eq!(added.code, Some(0), "{}", added.text);
+    let server = Server::run(folder, &["serve", "-i", "websock.ini"], &[]);
+    assert!(!server.output().contains("OPEN"), "{}", server.output());
+    Open::web().ask(server.port).expect_refusal(401);
+    let mut page = Open::at("/web?key=shop").ready(server.port);
+    page.text(broadcast("x"));
+    page.expect_next();
+    page.expect_text(r#"{"opcode":"error","error":"Message sending is not authorized !"}"#);
+}
+
+#[test]
+fn the_shipped_file_lets_pages_and_scripts_try_things_out() {
+    let folder = folder(INI, Some(SHIPPED));
+    let server = Server::run(folder, &["serve", "-i", "websock.ini"], &[]);
+    assert!(server.output().contains("for trying out only"), "{}", server.output());
+    let (mut page, mut script) = (server.open(&Open::web()), server.open(&Open::php()));
+    script.text(broadcast("from the script"));
+    script.expect_next();
+    page.expect_text(&broadcast("from the script"));
+    let mut gomoob = Open::at("/?tags={}").upgrade(server.port);
+    gomoob.text(r#"{"message":"to all","tags":{}}"#);
+    page.expect_text(r#"{"opcode":"broadcast","message":"to all"}"#);
+    gomoob.expect_text(r#""to all""#);
+    let proof = r#"{"key":"application2","secret":"Kmrw5apmzmQMseAttckp6e7APeCDVtL58QzSPaKqqdHUF469hfhWyue3ns363kn5"}"#;
+    gomoob.text(format!(r#"{{"message":1,"metadata":{proof}}}"#));
+    gomoob.expect_text("1");
+}
+
+#[test]
+fn an_application_goes_into_the_file_that_the_configuration_names() {
+    let folder = folder(&format!("{INI}authFile = my.yml\n"), Some(SHIPPED));
+    let added = run_to_end(&folder, &["app", "add", "shop", "-i", "websock.ini"]);
+    assert_eq!(added.code, Some(0), "{}", added.text);
+    assert!(std::fs::read_to_string(folder.root().join("my.yml")).unwrap().contains("shop"));
+    assert_eq!(std::fs::read_to_string(folder.root().join("auth.yml")).unwrap(), SHIPPED);
+    folder.write("my.yml", "apps: 1\n");
+    let text = run_to_end(&folder, &["check", "-i", "websock.ini"]).text;
+    assert!(text.contains("my.yml: No 'applications' key found"), "{text}");
+}
+
+#[test]
+fn adding_an_application_keeps_every_other_byte_and_prints_its_secret_once() {
+    let folder = folder(INI, Some(SHIPPED));
+    let add = |name: &str| run_to_end(&folder, &["app", "add", name, "--client-publish"]);
+    let Finished { code, text } = add("shop");
+    assert_eq!(code, Some(0), "{text}");
+    let written = std::fs::read_to_string(folder.root().join("auth.yml")).unwrap();
+    let added = written.strip_prefix(SHIPPED).unwrap();
+    let secret = text.lines().find_map(|line| line.strip_prefix("secret: ")).unwrap();
+    assert!(secret.len() == 64 && added.contains(secret), "{added}");
+    for name in ["shop", "demo", "no name", ""] {
+        let again = add(name);
+        assert_eq!(again.code, Some(WRONG_CONFIGURATION), "{name}: {}", again.text);
+    }
+    assert_eq!(std::fs::read_to_string(folder.root().join("auth.yml")).unwrap(), written);
+    let checked = run_to_end(&folder, &["check", "-i", "websock.ini"]);
+    assert!(checked.text.contains("applications: 4; "), "{}", checked.text);
+}

@@ -1,0 +1,199 @@
+//! `kill -9` of the broker under load: nothing is lost, nothing comes twice, nobody is closed
+//! (promises P1, P2, P3 and P6, rule L6).
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::{Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::harness::{
+    NEXT, Open, Raw, Server, broadcast, feedback_to, feedback_to_ident, frames, heard_nothing,
+};
+use rustix::process::Signal;
+
+const PUBLISHERS: usize = 2;
+const RECEIVERS: usize = 30;
+const MESSAGES_EACH: usize = 1500;
+/// Publications of one publisher that not everybody has got yet.
+const IN_FLIGHT: usize = 64;
+/// When the broker is killed: that many deliveries at the slowest receiver.
+const KILL_AT: [usize; 3] = [600, 1400, 2200];
+/// Three restarts on a busy machine.
+const WHOLE_TEST: Duration = Duration::from_secs(60);
+
+/// How many publications of each publisher each listener has got.
+struct Progress {
+    seen: Mutex<Vec<[usize; PUBLISHERS]>>,
+    moved: Condvar,
+    deadline: Instant,
+}
+
+impl Progress {
+    fn of(listeners: usize) -> Self {
+        let seen = Mutex::new(vec![[0; PUBLISHERS]; listeners]);
+        Self { seen, moved: Condvar::new(), deadline: Instant::now() + WHOLE_TEST }
+    }
+
+    /// Notes a delivery: it has to be the next one of its publisher.
+    fn note(&self, listener: usize, publisher: usize, number: usize) {
+        let mut seen = self.seen.lock().unwrap();
+        let due = seen[listener][publisher];
+        assert_eq!(number, due, "listener {listener}: of publisher {publisher}");
+        seen[listener][publisher] += 1;
+        self.moved.notify_all();
+    }
+
+    /// Waits until the slowest of the receivers has as many as `enough` asks for.
+    fn wait_until(&self, enough: impl Fn(&[[usize; PUBLISHERS]]) -> bool) {
+        let mut seen = self.seen.lock().unwrap();
+        while !enough(&seen[..RECEIVERS]) {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "no progress: {seen:?}");
+            seen = self.moved.wait_timeout(seen, left).unwrap().0;
+        }
+    }
+}
+
+/// Keeps [`IN_FLIGHT`] broadcasts under way.
+fn publish(publisher: usize, mut socket: TcpStream, progress: &Progress) {
+    for number in 0..MESSAGES_EACH {
+        progress.wait_until(|seen| {
+            seen.iter().all(|receiver| number < receiver[publisher] + IN_FLIGHT)
+        });
+        let packet = broadcast(&format!("{publisher} {number}"));
+        socket.write_all(&frames::text(packet)).unwrap();
+    }
+}
+
+/// Reads so many broadcasts and acknowledgements, and sees that nothing follows them.
+fn listen(listener: usize, client: &mut Raw, due: (usize, usize), progress: &Progress) {
+    let (mut broadcasts, mut acknowledgements) = (0, 0);
+    while (broadcasts, acknowledgements) != due {
+        let frame = client.frame();
+        let text = frame.as_text();
+        if text == NEXT {
+            acknowledgements += 1;
+            continue;
+        }
+        broadcasts += 1;
+        let message = text
+            .strip_prefix(r#"{"opcode":"broadcast","message":""#)
+            .and_then(|rest| rest.strip_suffix(r#""}"#));
+        let (publisher, number) = message.and_then(|message| message.split_once(' ')).unwrap();
+        progress.note(listener, publisher.parse().unwrap(), number.parse().unwrap());
+    }
+    client.expect_silence();
+}
+
+#[test]
+fn every_client_gets_each_publication_once_and_in_order_while_the_broker_is_killed_three_times() {
+    let server = Server::start();
+    let (one, other) = server.open_apart(&Open::web(), &Open::web());
+    let sides = [server.worker_of(&one), server.worker_of(&other)];
+    let mut publishers = [one, other];
+    let mut receivers: Vec<_> =
+        (0..RECEIVERS).map(|number| server.open_on(sides[number % 2], &Open::web())).collect();
+    let progress = Progress::of(RECEIVERS + PUBLISHERS);
+
+    std::thread::scope(|scope| {
+        let progress = &progress;
+        for (number, receiver) in receivers.iter_mut().enumerate() {
+            let due = (PUBLISHERS * MESSAGES_EACH, 0);
+            scope.spawn(move || listen(number, receiver, due, progress));
+        }
+        for (number, publisher) in publishers.iter_mut().enumerate() {
+            let socket = publisher.writer();
+            scope.spawn(move || publish(number, socket, progress));
+            let due = ((PUBLISHERS - 1) * MESSAGES_EACH, MESSAGES_EACH);
+            scope.spawn(move || listen(RECEIVERS + number, publisher, due, progress));
+        }
+        for deliveries in KILL_AT {
+            progress.wait_until(|seen| {
+                seen.iter().all(|each| each.iter().sum::<usize>() >= deliveries)
+            });
+            server.kill_broker();
+        }
+    });
+
+    // Whoever published last tells everybody something more: a repeat would come before it.
+    let [one, other] = &mut publishers;
+    for receiver in &mut receivers {
+        heard_nothing(one, receiver);
+        heard_nothing(other, receiver);
+    }
+    assert_eq!(server.workers(2).len(), 2);
+}
+
+/// A broker that stays away as long as the test wants: who would replace it is stopped.
+struct Away<'a>(&'a Server);
+
+impl<'a> Away<'a> {
+    fn broker_of(server: &'a Server) -> Self {
+        server.broker();
+        server.signal(Signal::STOP);
+        server.kill_broker();
+        Self(server)
+    }
+}
+
+impl Drop for Away<'_> {
+    fn drop(&mut self) {
+        self.0.signal(Signal::CONT);
+    }
+}
+
+#[test]
+fn a_client_that_connects_while_the_broker_is_away_gets_in() {
+    let server = Server::start();
+    let mut publisher = server.open(&Open::web());
+    let away = Away::broker_of(&server);
+    let mut newcomers: Vec<_> = (0..8).map(|_| Open::web().ask(server.port)).collect();
+    drop(away);
+    for newcomer in &mut newcomers {
+        newcomer.expect_upgrade();
+        newcomer.expect_ready();
+        heard_nothing(&mut publisher, newcomer);
+    }
+}
+
+#[test]
+fn what_is_published_while_the_broker_is_away_is_acknowledged_at_once_and_delivered_later() {
+    let server = Server::start();
+    let (mut publisher, mut receiver) = server.open_apart(&Open::web(), &Open::web());
+    let mut named = server.open(&Open::php().ident("script"));
+    let away = Away::broker_of(&server);
+    let packets: Vec<_> = (0..64).map(|number| broadcast(&format!("away {number}"))).collect();
+    let single = feedback_to(&receiver.uuid, "to one");
+    let by_name = feedback_to_ident("script", "by name");
+    let sent = packets.iter().chain([&single, &by_name]);
+    publisher.send(sent.flat_map(frames::text).collect::<Vec<_>>());
+    for _ in 0..packets.len() + 2 {
+        publisher.expect_next();
+    }
+    drop(away);
+    for packet in &packets {
+        receiver.expect_text(packet);
+    }
+    receiver.expect_text(&single);
+    named.expect_text(&by_name);
+    heard_nothing(&mut publisher, &mut receiver);
+    heard_nothing(&mut publisher, &mut named);
+}
+
+/// The successor must not give a dead client's ident or place to somebody else.
+#[test]
+fn a_client_that_leaves_while_the_broker_is_away_is_gone_for_its_successor() {
+    let server = Server::start();
+    let mut first = server.open(&Open::web().ident("role"));
+    let mut heir = server.open(&Open::web().ident("role"));
+    let mut publisher = server.open_away_from(server.worker_of(&first), &Open::web());
+    let away = Away::broker_of(&server);
+    first.send(frames::close(1000, ""));
+    first.expect_closed(1000);
+    drop(away);
+    let packet = feedback_to_ident("role", "for the heir");
+    publisher.text(&packet);
+    publisher.expect_next();
+    heir.expect_text(&packet);
+    heard_nothing(&mut publisher, &mut heir);
+}

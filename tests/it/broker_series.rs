@@ -1,0 +1,223 @@
+//! The broker ends again and again, in every way, while two workers publish at full speed to
+//! everyone, to groups and to single clients: each client gets what is its own, once and in order
+//! (promises P1, P2, P3 and P6, rule L6, faults 33 and 34).
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::harness::processes::{is_alive, send_signal};
+use crate::harness::{
+    NEXT, Open, Raw, Server, broadcast, eventually, feedback_to, frames, heard_nothing,
+};
+use rustix::process::Signal;
+
+const PAGES: usize = 10;
+const FRENCH: usize = 10;
+const ENGLISH: usize = 10;
+const MESSAGES_EACH: usize = 1500;
+/// Digits of each message: so many that links and windows fill, and something is under way whenever
+/// the broker ends.
+const PADDING: usize = 1024;
+/// Of the publishers: `next` for the page, nothing for Gomoob's client.
+const LISTENERS: usize = PAGES + FRENCH + ENGLISH + 2;
+
+/// A client, what each publisher has for it, and how many `next` it is owed.
+struct Listener {
+    client: Raw,
+    due: [VecDeque<String>; 2],
+    acknowledgements: usize,
+}
+
+impl Listener {
+    fn new(client: Raw) -> Self {
+        Self { client, due: [VecDeque::new(), VecDeque::new()], acknowledgements: 0 }
+    }
+
+    fn is_done(&self) -> bool {
+        self.acknowledgements == 0 && self.due.iter().all(VecDeque::is_empty)
+    }
+
+    /// Reads all that is due, and sees that nothing follows.
+    fn listen(&mut self, heard: &AtomicUsize) {
+        while !self.is_done() {
+            let frame = self.client.frame();
+            let text = frame.as_text();
+            if text == NEXT {
+                self.acknowledgements = self.acknowledgements.checked_sub(1).unwrap();
+                continue;
+            }
+            let due = self.due.iter_mut().find(|due| due.front().is_some_and(|one| one == text));
+            let Some(due) = due else {
+                let next = self.due.each_ref().map(|due| due.front().cloned());
+                panic!("{text} came, due was one of {next:?}");
+            };
+            due.pop_front();
+            heard.fetch_add(1, Ordering::Relaxed);
+        }
+        self.client.expect_silence();
+    }
+}
+
+/// What the publishers send, in order, and everybody with what is for them.
+struct Plan {
+    listeners: Vec<Listener>,
+    sent: [Vec<u8>; 2],
+}
+
+const PAGE: usize = LISTENERS - 2;
+const GOMOOB: usize = LISTENERS - 1;
+
+impl Plan {
+    /// The publishers live on different workers, the others where they were put.
+    fn of(server: &Server) -> Self {
+        let tags = |language: &str| Open::tags(&format!(r#"{{"language":"{language}"}}"#));
+        let (page, gomoob) = server.upgrade_apart(&Open::web(), &Open::tags("{}"));
+        let mut clients: Vec<_> = (0..PAGES).map(|_| server.open(&Open::web())).collect();
+        clients.extend((0..FRENCH).map(|_| tags("FR").upgrade(server.port)));
+        clients.extend((0..ENGLISH).map(|_| tags("EN").upgrade(server.port)));
+        clients.extend([page, gomoob]);
+        clients[PAGE].expect_ready();
+        let listeners = clients.into_iter().map(Listener::new).collect();
+        let mut plan = Self { listeners, sent: [Vec::new(), Vec::new()] };
+        for number in 0..MESSAGES_EACH {
+            plan.page_says(number);
+            plan.gomoob_says(number);
+        }
+        plan
+    }
+
+    fn page_says(&mut self, number: usize) {
+        let message = format!("page {number} {PADDING:PADDING$}");
+        self.listeners[PAGE].acknowledgements += 1;
+        let packet = if number.is_multiple_of(3) {
+            let one = &mut self.listeners[number % PAGES];
+            let packet = feedback_to(&one.client.uuid, &message);
+            one.due[0].push_back(packet.clone());
+            packet
+        } else {
+            let packet = broadcast(&message);
+            for (place, listener) in self.listeners.iter_mut().enumerate() {
+                let is_page = place < PAGES;
+                let text = if is_page { packet.clone() } else { format!("\"{message}\"") };
+                if place != PAGE {
+                    listener.due[0].push_back(text);
+                }
+            }
+            packet
+        };
+        self.sent[0].extend(frames::text(packet));
+    }
+
+    fn gomoob_says(&mut self, number: usize) {
+        let message = format!("gomoob {number} {PADDING:PADDING$}");
+        let (tags, places) = match number % 3 {
+            0 => (r#"{"language":"FR"}"#, PAGES..PAGES + FRENCH),
+            1 => (r#"{"language":"EN"}"#, PAGES + FRENCH..PAGES + FRENCH + ENGLISH),
+            _ => ("{}", 0..LISTENERS),
+        };
+        for place in places {
+            let is_page = place < PAGES || place == PAGE;
+            let bare = format!("\"{message}\"");
+            let text = if is_page { broadcast(&message) } else { bare };
+            self.listeners[place].due[1].push_back(text);
+        }
+        let packet = format!(r#"{{"message":"{message}","tags":{tags}}}"#);
+        self.sent[1].extend(frames::text(packet));
+    }
+
+    /// Publishes as fast as the server reads, while `disturb` is called with the number of
+    /// deliveries so far and of all of them.
+    fn carry_out(mut self, disturb: impl FnOnce(&AtomicUsize, usize)) {
+        let all = self.listeners.iter().flat_map(|one| &one.due).map(VecDeque::len).sum();
+        let heard = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for (place, sent) in [PAGE, GOMOOB].into_iter().zip(&self.sent) {
+                let mut socket = self.listeners[place].client.writer();
+                scope.spawn(move || socket.write_all(sent).unwrap());
+            }
+            for listener in &mut self.listeners {
+                scope.spawn(|| listener.listen(&heard));
+            }
+            disturb(&heard, all);
+        });
+    }
+}
+
+fn wait_for(heard: &AtomicUsize, count: usize) {
+    eventually("enough deliveries", || (heard.load(Ordering::Relaxed) >= count).then_some(()));
+}
+
+#[test]
+fn killed_aborted_and_crashed_brokers_lose_nothing_and_double_nothing_at_full_speed() {
+    let server = Server::start();
+    let workers = server.workers(2);
+    Plan::of(&server).carry_out(|heard, all| {
+        for (number, signal) in (1..).zip([Signal::KILL, Signal::ABORT, Signal::ILL]) {
+            wait_for(heard, number * all / 5);
+            let broker = server.broker();
+            send_signal(broker, signal);
+            eventually("its end", || (!is_alive(broker)).then_some(()));
+        }
+    });
+    assert_eq!(server.workers(2), workers, "the workers outlive their broker");
+    assert_eq!(server.output().matches("child died role=broker").count(), 3);
+}
+
+/// One worker takes nothing while the broker dies, so what the other one has got already comes to it
+/// a second time; it passes on only what is new.
+#[test]
+fn what_one_worker_had_got_and_the_other_not_comes_to_both_once() {
+    let server = Server::start();
+    let (mut publisher, mut near) = (server.open(&Open::web()), server.open(&Open::web()));
+    let here = server.worker_of(&publisher);
+    if server.worker_of(&near) != here {
+        near = server.open_on(here, &Open::web());
+    }
+    let mut far = server.open_away_from(here, &Open::web());
+    let (other, broker) = (server.worker_of(&far), server.broker());
+    let say = |number: usize| broadcast(&format!("{number} {}", "x".repeat(50_000)));
+    send_signal(other, Signal::STOP);
+    for number in 0..100 {
+        publisher.text(say(number));
+        publisher.expect_next();
+        near.expect_text(&say(number));
+    }
+    send_signal(broker, Signal::KILL);
+    eventually("its end", || (!is_alive(broker)).then_some(()));
+    send_signal(other, Signal::CONT);
+    for number in 0..100 {
+        far.expect_text(&say(number));
+    }
+    for receiver in [&mut near, &mut far] {
+        heard_nothing(&mut publisher, receiver);
+    }
+}
+
+#[test]
+fn a_broker_that_is_stopped_under_load_is_replaced_and_nothing_is_lost_or_doubled() {
+    let server = Server::start();
+    let workers = server.workers(2);
+    Plan::of(&server).carry_out(|heard, all| {
+        wait_for(heard, all / 3);
+        send_signal(server.broker(), Signal::STOP);
+        server.wait_for_output("child hangs");
+    });
+    assert_eq!(server.workers(2), workers, "the workers outlive their broker");
+}
+
+/// Five deaths are free; then its successor waits, and with it what it is needed for, no more.
+#[test]
+fn a_broker_that_keeps_dying_is_brought_back_with_pauses_and_loses_nothing() {
+    let server = Server::start();
+    let workers = server.workers(2);
+    Plan::of(&server).carry_out(|heard, all| {
+        for number in 0..8 {
+            wait_for(heard, number * all / 10);
+            let broker = server.kill_broker();
+            eventually("its end", || (!is_alive(broker)).then_some(()));
+        }
+        server.wait_for_output("child dies again and again");
+    });
+    assert_eq!(server.workers(2), workers, "the workers outlive their broker");
+}

@@ -1,0 +1,126 @@
+//! `examples/chat.rs`: rooms, nicknames and who is here, over two workers.
+
+use crate::harness::{Open, Raw, Server, Setup, eventually, example};
+
+fn chat() -> Server {
+    Setup::new().program(example("chat")).start()
+}
+
+fn at(target: &str) -> Open {
+    Open::at(&format!("/chat?{target}"))
+}
+
+/// Opens a connection and reads its own entry.
+#[track_caller]
+fn enter(server: &Server, nick: &str, room: &str) -> Raw {
+    let query = format!("nick={nick}&room={}", room.replace(' ', "+"));
+    let mut client = at(&query).upgrade(server.port);
+    client.expect_text(&format!(r#"{{"entered":"{nick}","room":"{room}"}}"#));
+    client
+}
+
+/// Two clients in one room on different workers.
+fn anna_and_berta(server: &Server) -> (Raw, Raw) {
+    let anna = enter(server, "Anna", "lobby");
+    let mut misplaced = Vec::new();
+    let berta = loop {
+        let berta = enter(server, "Berta", &format!("hall {}", misplaced.len()));
+        if server.worker_of(&berta) != server.worker_of(&anna) {
+            break berta;
+        }
+        misplaced.push(berta);
+        assert!(misplaced.len() < 100, "no connection on the other worker");
+    };
+    drop(misplaced);
+    let (mut anna, mut berta) = (anna, berta);
+    berta.text("/join lobby");
+    berta.expect_text(r#"{"left":"Berta"}"#);
+    for client in [&mut anna, &mut berta] {
+        client.expect_text(r#"{"entered":"Berta","room":"lobby"}"#);
+    }
+    (anna, berta)
+}
+
+#[test]
+fn what_is_said_in_a_room_is_heard_in_this_room() {
+    let server = chat();
+    let (mut anna, mut berta) = anna_and_berta(&server);
+    let mut elsewhere = enter(&server, "Carl", "kitchen");
+    anna.text("hello \"all\"");
+    for client in [&mut anna, &mut berta] {
+        client.expect_text(r#"{"from":"Anna","text":"hello \"all\""}"#);
+    }
+    elsewhere.text("it is quiet here");
+    elsewhere.expect_text(r#"{"from":"Carl","text":"it is quiet here"}"#);
+}
+
+#[test]
+fn nicknames_change_and_everyone_is_told_who_is_here() {
+    let server = chat();
+    let (mut anna, mut berta) = anna_and_berta(&server);
+    berta.text("/nick Bea");
+    for client in [&mut anna, &mut berta] {
+        client.expect_text(r#"{"renamed":"Berta","to":"Bea"}"#);
+    }
+    anna.text("/who");
+    anna.expect_text(r#"{"here":["Anna","Bea"]}"#);
+    berta.text("/join kitchen");
+    anna.expect_text(r#"{"left":"Bea"}"#);
+    anna.text("/who");
+    anna.expect_text(r#"{"here":["Anna"]}"#);
+    anna.text(format!("/nick {}", "n".repeat(256)));
+    assert!(anna.frame().as_text().contains("255 at most"));
+}
+
+#[test]
+fn who_leaves_is_missed_at_once_also_without_a_goodbye() {
+    let server = chat();
+    let (mut anna, berta) = anna_and_berta(&server);
+    drop(berta);
+    anna.expect_text(r#"{"left":"Berta"}"#);
+    anna.text("/who");
+    anna.expect_text(r#"{"here":["Anna"]}"#);
+}
+
+#[test]
+fn a_change_of_room_outlives_the_broker() {
+    let server = chat();
+    let (mut anna, mut berta) = anna_and_berta(&server);
+    let mut carl = enter(&server, "Carl", "lobby");
+    for client in [&mut anna, &mut berta] {
+        client.expect_text(r#"{"entered":"Carl","room":"lobby"}"#);
+    }
+    berta.text("/join kitchen");
+    berta.expect_text(r#"{"left":"Berta"}"#);
+    berta.expect_text(r#"{"entered":"Berta","room":"kitchen"}"#);
+    let dead = server.kill_broker();
+    carl.text("/join kitchen");
+    eventually("another broker", || (server.broker() != dead).then_some(()));
+    carl.expect_text(r#"{"left":"Berta"}"#);
+    berta.expect_text(r#"{"entered":"Carl","room":"kitchen"}"#);
+    // What no broker had resolved goes by the tags of now: Carl has left before he could hear it.
+    let entered = r#"{"entered":"Carl","room":"kitchen"}"#;
+    while carl.frame().as_text() != entered {}
+    carl.text("by the new tags");
+    for client in [&mut berta, &mut carl] {
+        client.expect_text(r#"{"from":"Carl","text":"by the new tags"}"#);
+    }
+    for text in [r#"{"left":"Berta"}"#, r#"{"left":"Carl"}"#] {
+        anna.expect_text(text);
+    }
+    anna.text("nobody else");
+    anna.expect_text(r#"{"from":"Anna","text":"nobody else"}"#);
+}
+
+#[test]
+fn php_scripts_speak_to_the_chat_in_their_own_way() {
+    let server = chat();
+    let mut anna = enter(&server, "Anna", "lobby");
+    let mut script = Open::php().target("/chat?nick=Script").ready(server.port);
+    anna.expect_text(r#"{"entered":"Script","room":"lobby"}"#);
+    script.text("done");
+    script.expect_next();
+    anna.expect_text(r#"{"from":"Script","text":"done"}"#);
+    let mut page = server.open(&at("nick=Page").header("Client-Type", "web"));
+    page.expect_text(r#"{"opcode":"broadcast","message":{"entered":"Page","room":"lobby"}}"#);
+}

@@ -1,0 +1,23 @@
+//! The chat whose logic is PHP, in a real browser and with the real interpreter.
+
+use std::process::Command;
+
+use crate::chat::{Backend, free_port};
+use crate::harness::require_tool;
+
+#[test]
+fn two_pages_talk_a_third_is_refused_and_a_restart_of_the_backend_loses_no_connection() {
+    if !require_tool("php", "php-cli") || !require_tool("chromium", "chromium") {
+        return;
+    }
+    let port = free_port();
+    let server = crate::chat::server(&format!("http://127.0.0.1:{port}/chat.php"));
+    let start = |port: u16| {
+        let address = format!("127.0.0.1:{port}");
+        Backend::start(
+            Command::new("php").args(["-S", &address, "-t"]).arg(crate::chat::file("chat-php")),
+            port,
+        )
+    };
+    crate::chat::two_talk_and_a_third_is_refused(start, (&server, port));
+}

@@ -1,0 +1,24 @@
+//! The chat whose logic is Python, in a real browser and with the real interpreter.
+
+use std::process::Command;
+
+use crate::chat::{Backend, free_port};
+use crate::harness::require_tool;
+
+#[test]
+fn two_pages_talk_a_third_is_refused_and_a_restart_of_the_backend_loses_no_connection() {
+    if !require_tool("python3", "python3") || !require_tool("chromium", "chromium") {
+        return;
+    }
+    let port = free_port();
+    let server = crate::chat::server(&format!("http://127.0.0.1:{port}/chat"));
+    let start = |port: u16| {
+        Backend::start(
+            Command::new("python3")
+                .arg(crate::chat::file("chat-python/chat.py"))
+                .arg(port.to_string()),
+            port,
+        )
+    };
+    crate::chat::two_talk_and_a_third_is_refused(start, (&server, port));
+}

@@ -1,0 +1,385 @@
+//! What `publish` and `subscribe` put on the wire, seen by a server of the test's own; also inside
+//! TLS, and what they make of refusals.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crate::harness::{DEADLINE, Finished, Folder, Running, run_to_end, run_to_end_with};
+use rustix::process::Signal;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::{Value, json};
+use tungstenite::handshake::server::{Request, Response};
+use tungstenite::protocol::CloseFrame;
+use tungstenite::{Message, WebSocket};
+
+const SECRET: &str = "s&cret+ü";
+const TAGS_NONE: &str = "/?tags=%7B%7D";
+
+/// A server that serves one connection by `serve` and gives what that gives.
+struct OneGuest<T> {
+    port: u16,
+    served: JoinHandle<T>,
+}
+
+impl<T: Send + 'static> OneGuest<T> {
+    fn new(serve: impl FnOnce(TcpStream) -> T + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let served = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(DEADLINE)).unwrap();
+            serve(stream)
+        });
+        Self { port, served }
+    }
+
+    fn url(&self) -> String {
+        format!("ws://127.0.0.1:{}/", self.port)
+    }
+
+    #[track_caller]
+    fn served(self) -> T {
+        self.served.join().unwrap()
+    }
+}
+
+/// The upgraded socket, the target of the request, and its header `Client-Type`.
+fn accept<S: Read + Write>(stream: S) -> (WebSocket<S>, String, Option<String>) {
+    let (mut target, mut client_type) = (String::new(), None);
+    let look = |request: &Request, response: Response| {
+        target = request.uri().to_string();
+        let header = request.headers().get("Client-Type");
+        client_type = header.map(|value| value.to_str().unwrap().to_owned());
+        Ok(response)
+    };
+    let socket = tungstenite::accept_hdr(stream, look).unwrap();
+    (socket, target, client_type)
+}
+
+fn read_json<S: Read + Write>(socket: &mut WebSocket<S>) -> Value {
+    serde_json::from_str(socket.read().unwrap().to_text().unwrap()).unwrap()
+}
+
+fn close(code: u16, reason: &str) -> Option<CloseFrame> {
+    Some(CloseFrame { code: code.into(), reason: reason.to_owned().into() })
+}
+
+fn read_to_end<S: Read + Write>(socket: &mut WebSocket<S>) {
+    while socket.read().is_ok() {}
+}
+
+#[track_caller]
+fn run(url: &str, arguments: &str) -> Finished {
+    let all: Vec<_> = arguments.split(' ').chain(["--url", url]).collect();
+    run_to_end_with(&Folder::new(), &all, &[("TAGCAST_SECRET", SECRET)])
+}
+
+#[track_caller]
+fn expect_end(finished: &Finished, code: i32, text: &str) {
+    assert_eq!(finished.code, Some(code), "{}", finished.text);
+    assert!(finished.text.contains(text), "{}", finished.text);
+    assert!(!finished.text.contains(SECRET), "{}", finished.text);
+}
+
+/// Takes one request to tags; answers the Close that follows it in order.
+fn gomoob(stream: impl Read + Write) -> (String, Value) {
+    let (mut socket, target, client_type) = accept(stream);
+    assert_eq!(client_type, None);
+    socket.send(Message::text(r#""a broadcast meanwhile""#)).unwrap();
+    let request = read_json(&mut socket);
+    let closing = socket.read().unwrap();
+    assert!(matches!(closing, Message::Close(Some(frame)) if u16::from(frame.code) == 1000));
+    read_to_end(&mut socket);
+    (target, request)
+}
+
+#[test]
+fn a_publication_to_tags_is_gomoobs_request_and_waits_for_the_answered_close() {
+    let guest = OneGuest::new(gomoob);
+    expect_end(&run(&guest.url(), "publish --tag language=FR --tag n=12 bonjour"), 0, "");
+    let (target, request) = guest.served();
+    assert_eq!(target, TAGS_NONE);
+    let tags = json!({"language": "FR", "n": "12"});
+    assert_eq!(request, json!({"message": "bonjour", "tags": tags, "metadata": {}}));
+}
+
+#[test]
+fn key_and_secret_stand_in_the_query_and_in_the_request() {
+    let guest = OneGuest::new(gomoob);
+    expect_end(&run(&guest.url(), "publish --tag a=b --key my/key --json {\"x\":1}"), 0, "");
+    let (target, request) = guest.served();
+    assert_eq!(target, format!("{TAGS_NONE}&key=my%2Fkey&secret=s%26cret%2B%C3%BC"));
+    let metadata = json!({"key": "my/key", "secret": SECRET});
+    assert_eq!(request["metadata"], metadata);
+    assert_eq!(request["message"], json!({"x": 1}));
+}
+
+#[test]
+fn any_other_close_is_the_refusal() {
+    for (code, reason, told) in [
+        (1008, "sending is not authorized", "the server refused: Close 1008, sending is not"),
+        (1000, "", "the server refused: Close 1000, no"),
+        (1013, "a\u{1b}[2Jb", "Close 1013, a\\u{1b}[2Jb"),
+    ] {
+        let reason = if code == 1000 { "no" } else { reason };
+        let guest = OneGuest::new(move |stream| {
+            let (mut socket, ..) = accept(stream);
+            read_json(&mut socket);
+            socket.close(close(code, reason)).unwrap();
+            read_to_end(&mut socket);
+        });
+        expect_end(&run(&guest.url(), "publish --tag a=b x"), 69, told);
+        guest.served();
+    }
+}
+
+#[test]
+fn a_path_that_speaks_the_other_dialect_is_told() {
+    let guest = OneGuest::new(|stream| {
+        let (mut socket, ..) = accept(stream);
+        socket.send(Message::text(r#"{"opcode":"ready","uuid":"x"}"#)).unwrap();
+        read_to_end(&mut socket);
+    });
+    expect_end(&run(&guest.url(), "publish --tag a=b x"), 69, "phpWebSocketServer's dialect");
+    guest.served();
+}
+
+/// Acknowledges one packet, then says more.
+fn phpws(after: Option<&'static str>) -> OneGuest<(String, Value)> {
+    OneGuest::new(move |stream| {
+        let (mut socket, target, client_type) = accept(stream);
+        assert_eq!(client_type.as_deref(), Some("web"));
+        socket.send(Message::text(r#"{"opcode":"ready","uuid":"x"}"#)).unwrap();
+        let packet = read_json(&mut socket);
+        socket.send(Message::text(r#"{"opcode":"next","fyi":""}"#)).unwrap();
+        if let Some(text) = after {
+            socket.send(Message::text(text)).unwrap();
+        }
+        read_to_end(&mut socket);
+        (target, packet)
+    })
+}
+
+#[test]
+fn phpws_packets_carry_key_and_secret() {
+    let guest = phpws(None);
+    expect_end(&run(&guest.url(), "publish --all --key blog x"), 0, "");
+    let (target, packet) = guest.served();
+    assert_eq!(target, "/?key=blog&secret=s%26cret%2B%C3%BC");
+    let expected = json!({"opcode": "broadcast", "message": "x", "key": "blog", "secret": SECRET});
+    assert_eq!(packet, expected);
+
+    let guest = phpws(None);
+    expect_end(&run(&guest.url(), "publish --ident me x"), 0, "");
+    let (target, packet) = guest.served();
+    assert_eq!(target, "/");
+    assert_eq!(packet, json!({"opcode": "feedback", "message": "x", "ident": "me"}));
+}
+
+#[test]
+fn a_refusal_behind_the_acknowledgement_is_heard() {
+    let guest = phpws(Some(r#"{"opcode":"error","error":"you may not publish"}"#));
+    expect_end(
+        &run(&guest.url(), "publish --all x"),
+        69,
+        "the server refused: you may not publish",
+    );
+    guest.served();
+}
+
+#[test]
+fn a_refusal_by_http_is_told_with_its_reason() {
+    for (answer, told) in [
+        ("401 Unauthorized|{\"error\":\"wrong key\"}", "HTTP 401 Unauthorized: wrong key"),
+        ("403 Forbidden|{\"error\":\"wrong origin\"}", "HTTP 403 Forbidden: wrong origin"),
+        ("429 Too Many Requests|429 Too Many Requests: wait\n", "HTTP 429 Too Many Requests: wait"),
+        ("503 Service Unavailable|", "HTTP 503 Service Unavailable"),
+    ] {
+        for command in ["publish --all x", "publish --tag a=b x", "subscribe"] {
+            let (status, body) = answer.split_once('|').unwrap();
+            let length = body.len();
+            let response = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
+            let guest = OneGuest::new(move |mut stream| {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).unwrap();
+                    head.push(byte[0]);
+                }
+                stream.write_all(response.as_bytes()).unwrap();
+            });
+            expect_end(&run(&guest.url(), command), 69, told);
+            guest.served();
+        }
+    }
+}
+
+/// Sends these messages, then `then`, and gives the target and the code of the answering Close.
+fn sends(
+    messages: &'static [&'static str],
+    then: Option<(u16, &'static str)>,
+) -> OneGuest<(String, Option<u16>)> {
+    OneGuest::new(move |stream| {
+        let (mut socket, target, _) = accept(stream);
+        // The ping first: whoever waits for the messages may end it as soon as they are there.
+        socket.send(Message::Ping("alive?".into())).unwrap();
+        assert_eq!(socket.read().unwrap(), Message::Pong("alive?".into()));
+        for message in messages {
+            socket.send(Message::text(*message)).unwrap();
+        }
+        if let Some((code, reason)) = then {
+            socket.close(close(code, reason)).unwrap();
+        }
+        let mut answer = None;
+        while let Ok(message) = socket.read() {
+            if let Message::Close(frame) = message {
+                answer = frame.map(|frame| u16::from(frame.code));
+            }
+        }
+        (target, answer)
+    })
+}
+
+#[test]
+fn a_subscriber_prints_a_line_for_each_message_and_ends_on_signals() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let guest = sends(&[r#""one""#, r#"{"two":2}"#], None);
+        let folder = Folder::new();
+        let url = guest.url();
+        let tags = ["--tag", "language=FR", "--tag", "town=A b"];
+        let running = Running::start(&folder, &[&["subscribe", "--url", &url], &tags[..]].concat());
+        running.wait_for_line("one");
+        running.wait_for_line(r#"{"two":2}"#);
+        running.signal(signal);
+        let (code, output, _) = running.wait_for_end();
+        assert_eq!((code, output.as_str()), (Some(0), "one\n{\"two\":2}"));
+        let (target, answer) = guest.served();
+        let query = "%7B%22language%22%3A%22FR%22%2C%22town%22%3A%22A%20b%22%7D";
+        assert_eq!((target, answer), (format!("/?tags={query}"), Some(1000)));
+    }
+}
+
+#[test]
+fn a_subscriber_ends_after_the_wanted_count() {
+    let guest = OneGuest::new(|stream| {
+        let (mut socket, ..) = accept(stream);
+        for number in 1..=5 {
+            socket.send(Message::text(number.to_string())).unwrap();
+        }
+        matches!(socket.read(), Ok(Message::Close(Some(frame))) if u16::from(frame.code) == 1000)
+    });
+    let finished = run(&guest.url(), "subscribe --count 3 --json");
+    assert_eq!(finished.code, Some(0), "{}", finished.text);
+    let numbers: Vec<_> = finished.text.lines().filter(|line| line.len() == 1).collect();
+    assert_eq!(numbers, ["1", "2", "3"]);
+    assert!(guest.served(), "a goodbye");
+}
+
+#[test]
+fn the_end_by_the_server_is_told_with_code_and_reason() {
+    let guest = sends(&[], Some((1001, "going away")));
+    let finished = run(&guest.url(), "subscribe");
+    expect_end(&finished, 69, "the server ended the connection: Close 1001, going away");
+    guest.served();
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_subscriber_quietly() {
+    let guest = OneGuest::new(|stream| {
+        let (mut socket, ..) = accept(stream);
+        while socket.send(Message::text("\"again\"")).is_ok() {}
+    });
+    let line = format!(
+        "timeout 60 \"$0\" subscribe --url {} | head -n 1; exit ${{PIPESTATUS[0]}}",
+        guest.url()
+    );
+    let output = std::process::Command::new("bash")
+        .args(["-c", &line, env!("CARGO_BIN_EXE_tagcast")])
+        .output()
+        .unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"again\n"[..]));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.lines().count() == 1 && errors.contains("subscribed"), "{errors}");
+    guest.served();
+}
+
+/// A certificate for this name, as PEM, and the settings of a server with it.
+fn certificate(name: &str) -> (String, Arc<ServerConfig>) {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    (made.cert.pem(), Arc::new(config))
+}
+
+/// Shakes hands; nothing when the other side does not want to.
+fn inside_tls(
+    mut stream: TcpStream,
+    config: Arc<ServerConfig>,
+) -> Option<StreamOwned<ServerConnection, TcpStream>> {
+    let mut tls = ServerConnection::new(config).unwrap();
+    while tls.is_handshaking() {
+        tls.complete_io(&mut stream).ok()?;
+    }
+    Some(StreamOwned::new(tls, stream))
+}
+
+#[test]
+fn a_subscriber_inside_tls_prints_pongs_and_says_goodbye() {
+    let (pem, config) = certificate("localhost");
+    let folder = Folder::new();
+    folder.write("ca.pem", &pem);
+    let guest = OneGuest::new(move |stream| {
+        let (mut socket, ..) = accept(inside_tls(stream, config).unwrap());
+        for number in 1..=2000 {
+            socket.write(Message::text(number.to_string())).unwrap();
+        }
+        socket.send(Message::Ping("alive?".into())).unwrap();
+        let pong = socket.read().unwrap();
+        socket.send(Message::text("\"last\"")).unwrap();
+        (pong, matches!(socket.read(), Ok(Message::Close(_))))
+    });
+    let url = format!("wss://localhost:{}/", guest.port);
+    let running = Running::start(&folder, &["subscribe", "--url", &url, "--ca", "ca.pem"]);
+    running.wait_for_line("last");
+    running.signal(Signal::INT);
+    let (code, output, _) = running.wait_for_end();
+    assert_eq!((code, output.lines().count()), (Some(0), 2001));
+    assert_eq!(guest.served(), (Message::Pong("alive?".into()), true));
+}
+
+#[test]
+fn wss_trusts_the_certificates_of_the_file_and_no_others() {
+    let (pem, config) = certificate("localhost");
+    let (other, _) = certificate("localhost");
+    let folder = Folder::new();
+    folder.write("ca.pem", &pem);
+    folder.write("other.pem", &other);
+    folder.write("none.pem", "nothing");
+    let publish = |ca: &str| {
+        let config = Arc::clone(&config);
+        let guest = OneGuest::new(move |stream| Some(gomoob(inside_tls(stream, config)?)));
+        let url = format!("wss://localhost:{}/", guest.port);
+        let arguments = ["publish", "--tag", "a=b", "--ca", ca, "--url", &url, "x"];
+        let finished = run_to_end(&folder, &arguments);
+        // A guest that never came ends the waiting.
+        drop(TcpStream::connect(("127.0.0.1", guest.port)));
+        (finished, guest.served())
+    };
+    let (finished, served) = publish("ca.pem");
+    expect_end(&finished, 0, "");
+    assert_eq!(served.unwrap().0, TAGS_NONE);
+    let (finished, served) = publish("other.pem");
+    expect_end(&finished, 69, "invalid peer certificate");
+    assert_eq!(served, None);
+    expect_end(&publish("none.pem").0, 69, "none.pem: it has no certificate in PEM");
+    expect_end(&publish("missing.pem").0, 69, "missing.pem");
+}

@@ -1,0 +1,52 @@
+//! What the behaviour tests share: the real binary with all its processes, and a client that
+//! speaks in bytes.
+//!
+//! Each test starts a server of its own in a folder of its own, so that broadcasts of one test
+//! never reach clients of another.
+
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop at the first surprise"
+)]
+#![allow(clippy::disallowed_methods, reason = "tests look at the server with a real clock")]
+
+mod bystander;
+mod expect;
+mod folder;
+pub mod frames;
+mod gomoob;
+pub mod hixie;
+mod log;
+mod opening;
+pub mod operator;
+pub mod pacing;
+mod packets;
+mod placement;
+pub mod processes;
+mod raw;
+pub mod raw_php;
+mod response;
+mod running;
+mod server;
+pub mod tls;
+mod tools;
+mod wait;
+pub mod watch;
+
+pub use bystander::Bystander;
+pub use folder::Folder;
+pub use gomoob::receivers;
+pub use opening::{KEY, Open};
+pub use packets::{NEXT, broadcast, echo, feedback_to, feedback_to_ident};
+pub use placement::heard_nothing;
+pub use raw::{End, Frame, Raw, socket_from};
+pub use response::Head;
+pub use running::Running;
+pub use server::{Finished, Server, Setup, binary, run_to_end, run_to_end_with};
+pub use tools::{example, require_tool};
+pub use wait::{DEADLINE, alone, eventually, pause};
+pub use watch::{Watch, beside_a_bystander};

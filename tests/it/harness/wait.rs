@@ -1,0 +1,36 @@
+//! Waiting: for facts, always with a deadline.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long any single fact may take; far more than a right server needs on a busy machine.
+pub const DEADLINE: Duration = Duration::from_secs(15);
+
+/// How often a fact is looked for that nobody announces (a process in `/proc`, say).
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Looks until the fact is there; panics with `what` when it does not come.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// Lets time pass; only for promises that are about time itself (a slow sender, a deadline).
+pub fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// Until the guard is dropped, no other test of this binary that asks for the same runs.
+///
+/// Tests that measure begin with it: they compare times, processor shares or memory.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,366 @@
+//! What the server answers to heads that are wrong or mean it badly: faults 1 to 5 of
+//! `docs/faults.md`. Beside each of them a bystander is served as if nothing were, and nothing is left.
+
+use std::io::{ErrorKind, Write};
+use std::time::{Duration, Instant};
+
+use crate::harness::processes::send_signal;
+use crate::harness::watch::{cpu_time_of_workers, resident_of_workers};
+use crate::harness::{
+    DEADLINE, KEY, Open, Raw, Server, Setup, beside_a_bystander, echo, frames, pause,
+};
+use rustix::net::sockopt;
+use rustix::process::Signal;
+
+/// Sends a head that is to be refused before the upgrade.
+#[track_caller]
+fn refused(server: &Server, head: &str, statuses: &[u16]) {
+    let mut client = Raw::connect(server.port);
+    client.send(head);
+    let shown = &head[..head.len().min(300)];
+    let answer = client.read_head();
+    assert!(statuses.contains(&answer.status()), "{} to {shown:?}", answer.text);
+    client.wait_for_end();
+}
+
+/// Source addresses of many peers.
+fn addresses() -> impl Iterator<Item = String> {
+    (1..=9).flat_map(|net| (1..=9).map(move |host| format!("127.0.{net}.{host}"))).cycle()
+}
+
+#[test]
+fn fault_1_a_head_that_never_gets_complete_ends_at_its_deadline() {
+    let server = Setup::new().ini("handshakeTimeout = 1s").start();
+    beside_a_bystander(&server, |bystander| {
+        let before = resident_of_workers(&server);
+        let begin = Instant::now();
+        let mut slow: Vec<_> =
+            addresses().take(400).map(|from| Raw::connect_from(&from, server.port)).collect();
+        // The deadline is for the whole head: bytes that still come now and then do not move it.
+        let mut head = b"GET /web HTTP/1.1\r\nX: ".iter().chain(std::iter::repeat(&b'a'));
+        let mut rounds = 0;
+        while !slow.iter().all(is_answered) {
+            let byte = *head.next().unwrap_or(&b'a');
+            slow.iter_mut().for_each(|client| drop(client.try_send([byte])));
+            bystander.is_served();
+            server.open(&Open::web()).expect_silence();
+            rounds += 1;
+            assert!(begin.elapsed() < DEADLINE, "the deadline moves");
+            pause(Duration::from_millis(50));
+        }
+        assert!(rounds > 3, "they had no time at all");
+        let grown = resident_of_workers(&server).saturating_sub(before);
+        assert!(grown < 400 * 16 * 1024, "{grown} bytes for 400 heads");
+        for client in &mut slow {
+            client.wait_for_end();
+            let answer = client.take_all();
+            let is_408 = answer.starts_with(b"HTTP/1.1 408 Request Timeout\r\n");
+            assert!(answer.is_empty() || is_408, "{}", String::from_utf8_lossy(&answer));
+        }
+        server.open(&Open::web()).expect_silence();
+    });
+}
+
+/// Whether an answer or the end is there.
+fn is_answered(client: &Raw) -> bool {
+    client.stream().set_nonblocking(true).unwrap();
+    let waits = client.stream().peek(&mut [0]);
+    client.stream().set_nonblocking(false).unwrap();
+    !waits.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+}
+
+/// A worker takes in 1,024 handshakes; who comes behind them waits until these are over.
+#[test]
+fn fault_1_with_all_places_for_handshakes_taken_newcomers_still_get_in() {
+    let server = Setup::new().ini("handshakeTimeout = 1s").start();
+    beside_a_bystander(&server, |bystander| {
+        let begin = b"GET /web HTTP/1.1\r\nX: ";
+        let slow: Vec<_> = addresses()
+            .take(2 * 1024 + 200)
+            .map(|from| {
+                let mut client = Raw::connect_from(&from, server.port);
+                client.send(begin);
+                client
+            })
+            .collect();
+        // Who is inside is served meanwhile.
+        (0..20).for_each(|_| bystander.is_served());
+        server.open(&Open::web()).expect_silence();
+        drop(slow);
+    });
+}
+
+#[test]
+fn fault_1_a_peer_that_says_nothing_at_all_ends_at_the_deadline_too() {
+    let server = Setup::new().ini("handshakeTimeout = 1s").start();
+    beside_a_bystander(&server, |_| {
+        let begin = Instant::now();
+        Raw::connect(server.port).wait_for_end();
+        let waited = begin.elapsed();
+        assert!(waited > Duration::from_millis(900), "ended too early, after {waited:?}");
+        assert!(waited < Duration::from_secs(5), "{waited:?}");
+    });
+}
+
+#[test]
+fn fault_2_a_head_without_end_is_refused_at_its_limit() {
+    let server = Server::start();
+    beside_a_bystander(&server, |bystander| {
+        let begin = "GET /web HTTP/1.1\r\nHost: h\r\n";
+        let before = resident_of_workers(&server);
+        refused(&server, &format!("{begin}X-Long: {}", "a".repeat(20_000)), &[431]);
+        refused(&server, &format!("GET /{} HTTP/1.1\r\n", "a".repeat(20_000)), &[414, 431]);
+        for lines in [100, 10_000] {
+            let many: String = (0..lines).map(|number| format!("X-{number}: y\r\n")).collect();
+            refused(&server, &format!("{begin}{many}\r\n"), &[431]);
+        }
+        let mut endless = Raw::connect(server.port);
+        endless.send(format!("{begin}X-Long: "));
+        let mut sent = 0;
+        while sent < 8 * 1024 * 1024 && endless.try_send([b'a'; 4096]).is_ok() {
+            sent += 4096;
+        }
+        bystander.is_served();
+        let grown = resident_of_workers(&server).saturating_sub(before);
+        assert!(grown < 4 * 1024 * 1024, "{grown} bytes for heads of 8 KiB");
+    });
+}
+
+#[test]
+fn fault_2_a_head_without_end_in_single_bytes_is_refused_at_its_limit() {
+    let server = Server::start();
+    beside_a_bystander(&server, |_| {
+        let mut client = Raw::connect(server.port);
+        let head = format!("GET /web HTTP/1.1\r\nX-Long: {}", "a".repeat(8192));
+        for byte in head.bytes().take(8192) {
+            client.send([byte]);
+        }
+        client.expect_refusal(431);
+    });
+}
+
+/// Who looks at a head from its start with each byte needs eight times as long for the last kilobyte
+/// as for the first ones. The work of a read that brings one byte is the same for both.
+#[test]
+fn fault_2_a_byte_at_the_end_of_a_long_head_costs_what_one_at_its_start_costs() {
+    const PEERS: usize = 60;
+    const BYTES: usize = 1000;
+    let server = Setup::new().ini("handshakeTimeout = 60s").start();
+    beside_a_bystander(&server, |bystander| {
+        let mut clients: Vec<_> = (0..PEERS).map(|_| Raw::connect(server.port)).collect();
+        let mut cost_of = |filler: &str| {
+            clients.iter_mut().for_each(|client| client.send(filler));
+            bystander.is_served();
+            let before = cpu_time_of_workers(&server);
+            for _ in 0..BYTES {
+                clients.iter_mut().for_each(|client| client.send("a"));
+            }
+            bystander.is_served();
+            cpu_time_of_workers(&server) - before
+        };
+        let early = cost_of("GET /web HTTP/1.1\r\nX: ");
+        let late = cost_of(&"a".repeat(6000));
+        assert!(late < early * 3, "{early:?} for early bytes, {late:?} for late ones");
+    });
+}
+
+#[test]
+fn fault_3_a_wrong_upgrade_is_refused() {
+    let server = Server::start();
+    let web = Open::web;
+    let wrong = [
+        (web().method("POST"), &[405][..]),
+        (web().method("get"), &[405]),
+        (web().method("CONNECT").target("h:1"), &[405]),
+        (web().method("G\u{e4}T"), &[400]),
+        (web().version("HTTP/1.0"), &[400, 426, 505]),
+        (web().version("HTTP/2.0"), &[400, 426, 505]),
+        (web().version("HTTQ/1.1"), &[400]),
+        (web().version("HTTP/1.1 HTTP/1.9 x"), &[400]),
+        (web().without("Host"), &[400]),
+        (web().without("Sec-WebSocket-Key"), &[400]),
+        (web().header("Sec-WebSocket-Key", ""), &[400]),
+        (web().header("Sec-WebSocket-Key", "abc"), &[400]),
+        (web().header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ"), &[400]),
+        (web().header("Sec-WebSocket-Key", "!!!!!!!!!!!!!!!!!!!!!!=="), &[400]),
+        (web().header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZTE3Yg=="), &[400]),
+        (web().and_header("Sec-WebSocket-Key", KEY), &[400]),
+        (web().and_header("Host", "other"), &[400]),
+        (web().header("Sec-WebSocket-Version", "12"), &[426]),
+        (web().header("Sec-WebSocket-Version", "14"), &[426]),
+        (web().header("Sec-WebSocket-Version", "99999999999999999999"), &[426]),
+        (web().header("Connection", "close"), &[400]),
+        (web().without("Connection"), &[400]),
+        (web().without("Upgrade"), &[400]),
+        (web().header("Upgrade", "h2c"), &[400]),
+    ];
+    beside_a_bystander(&server, |bystander| {
+        for (open, statuses) in wrong {
+            refused(&server, &open.request(), statuses);
+            bystander.is_served();
+        }
+    });
+}
+
+#[test]
+fn fault_3_a_refusal_says_what_would_be_right() {
+    let server = Server::start();
+    let answer = |open: &Open| open.ask(server.port).read_head();
+    let version = answer(&Open::web().header("Sec-WebSocket-Version", "12"));
+    assert_eq!(version.header("Sec-WebSocket-Version"), Some("13"));
+    assert_eq!(answer(&Open::web().method("PUT")).header("Allow"), Some("GET"));
+}
+
+#[test]
+fn fault_4_tricks_with_headers_are_refused() {
+    let server = Server::start();
+    let right = Open::web().request();
+    let with = |line: &str| right.replacen("\r\nHost:", &format!("\r\n{line}\r\nHost:"), 1);
+    let tricks = [
+        right.replacen("\r\nUpgrade", "\nUpgrade", 1),
+        right.replacen("\r\nUpgrade", "\r\r\nUpgrade", 1),
+        with("X-Nul: a\0b"),
+        with("X-Folded: a\r\n b"),
+        with("X-Folded: a\r\n\tb"),
+        with("X-Space : a"),
+        with("X-Tab\t: a"),
+        with("X-Return: a\rb"),
+        with("X-Bell: a\x07b"),
+        with("X-Delete: a\x7fb"),
+        with("no colon here"),
+        with(": no name"),
+        with(" X-Blank: first"),
+        with("X(Paren): a"),
+        with("X-N\u{e4}me: a"),
+        right.replacen("GET /web HTTP/1.1", "GET  /web HTTP/1.1", 1),
+        right.replacen("GET /web HTTP/1.1", "GET /web", 1),
+        right.replacen("GET /web HTTP/1.1", "GET /we\0b HTTP/1.1", 1),
+        right.replacen("GET /web HTTP/1.1", " GET /web HTTP/1.1", 1),
+        right.replacen("GET /web HTTP/1.1", "", 1),
+    ];
+    beside_a_bystander(&server, |bystander| {
+        for head in tricks {
+            refused(&server, &head, &[400]);
+            bystander.is_served();
+        }
+    });
+}
+
+/// What somebody else's parser needed quadratic time for.
+#[test]
+fn fault_4_many_blanks_and_many_extensions_cost_nothing() {
+    let server = Server::start();
+    beside_a_bystander(&server, |bystander| {
+        let cost_of = |value: &str| {
+            let open = Open::web().header("Sec-WebSocket-Protocol", value);
+            let before = cpu_time_of_workers(&server);
+            (0..100).for_each(|_| drop(open.ask(server.port).read_head()));
+            cpu_time_of_workers(&server) - before
+        };
+        let (few, many) = (cost_of("ab"), cost_of(&format!("a{}b", " ".repeat(7000))));
+        // Quadratic: 49 million steps for each of them.
+        assert!(many < few * 20, "{few:?} without blanks, {many:?} with 7,000");
+        let open = Open::web().header("Sec-WebSocket-Protocol", &" ".repeat(65_536));
+        refused(&server, &open.request(), &[431]);
+        let open = Open::web().header("Sec-WebSocket-Extensions", &"x, ".repeat(1000));
+        let mut client = open.ask(server.port);
+        assert_eq!(client.expect_upgrade().header("Sec-WebSocket-Extensions"), None);
+        client.expect_ready();
+        bystander.is_served();
+    });
+}
+
+#[test]
+fn fault_4_what_is_refused_is_not_repeated_in_the_answer() {
+    let server = Server::start();
+    let mut client = Raw::connect(server.port);
+    client.send("GET /<script>mark</script> HTTP/1.1\r\nHost: <b>mark</b>\r\n\r\n");
+    let head = client.read_head();
+    let length = head.header("Content-Length").map_or(0, |value| value.parse().unwrap_or(0));
+    let body = client.read_exactly(length);
+    assert!(!head.text.contains("mark") && !String::from_utf8_lossy(&body).contains("mark"));
+}
+
+#[test]
+fn fault_5_frames_before_the_upgrade_wait_and_are_served_in_order() {
+    let server = Server::start();
+    beside_a_bystander(&server, |_| {
+        let packets: Vec<_> = (0..20).map(|number| echo(&format!("early {number}"))).collect();
+        let early: Vec<u8> = packets.iter().flat_map(frames::text).collect();
+        let mut client = Raw::connect(server.port);
+        client.send([Open::web().request().as_bytes(), &early].concat());
+        client.expect_upgrade();
+        client.expect_ready();
+        let mut echoed = Vec::new();
+        while echoed.len() < packets.len() {
+            let frame = client.frame();
+            if frame.as_text() != crate::harness::NEXT {
+                echoed.push(frame.as_text().to_owned());
+            }
+        }
+        assert_eq!(echoed, packets);
+    });
+}
+
+/// Nobody is let in without the broker: what comes meanwhile is not read beyond a bound.
+#[test]
+fn fault_5_frames_without_end_before_the_upgrade_are_not_read() {
+    let server = Server::start();
+    let watch = crate::harness::Watch::over(&server);
+    // So small that what the kernels hold tells nothing from what the worker holds.
+    let mut client = Raw::connect(server.port);
+    sockopt::set_socket_send_buffer_size(client.stream(), 64 * 1024).unwrap();
+    let packet = echo(&"early ".repeat(1000));
+    let frame = frames::text(&packet);
+    let broker = server.broker();
+    let before = resident_of_workers(&server);
+    send_signal(broker, Signal::STOP);
+    client.send(Open::web().request());
+    client.stream().set_nonblocking(true).unwrap();
+    let sent = send_until_stuck(&mut client.writer(), &frame);
+    let grown = resident_of_workers(&server).saturating_sub(before);
+    send_signal(broker, Signal::CONT);
+    client.stream().set_nonblocking(false).unwrap();
+    assert!(sent < 32 * 1024 * 1024, "it is read without end");
+    assert!(grown < 2 * 1024 * 1024, "{grown} bytes are held of one that waits");
+    client.expect_upgrade();
+    client.expect_ready();
+    // The last one may be cut.
+    for _ in 0..sent / frame.len() {
+        client.expect_next();
+        client.expect_text(&packet);
+    }
+    drop(client);
+    watch.nothing_is_left();
+}
+
+/// Sends the same bytes again and again until nothing more is taken; tells how many were.
+fn send_until_stuck(writer: &mut impl Write, bytes: &[u8]) -> usize {
+    let (mut sent, mut refusals) = (0, 0);
+    while sent < 32 * 1024 * 1024 && refusals < 20 {
+        match writer.write(&bytes[sent % bytes.len()..]) {
+            Ok(count) => (sent, refusals) = (sent + count, 0),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                refusals += 1;
+                pause(Duration::from_millis(5));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    sent
+}
+
+#[test]
+fn fault_5_a_second_request_is_no_frame() {
+    let server = Server::start();
+    beside_a_bystander(&server, |_| {
+        let mut client = server.open(&Open::web());
+        client.send(Open::web().request());
+        client.expect_closed_somehow(1002);
+        let mut client = Raw::connect(server.port);
+        client.send(Open::web().request().repeat(2));
+        client.expect_upgrade();
+        client.expect_ready();
+        client.expect_closed_somehow(1002);
+    });
+}

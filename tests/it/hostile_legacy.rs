@@ -1,0 +1,172 @@
+//! Faults of peers that speak, or pretend to speak, what is older than RFC 6455.
+
+use std::time::Duration;
+
+use crate::harness::hixie::{self, KEY3};
+use crate::harness::raw_php::GREETING;
+use crate::harness::{NEXT, Raw, Server, Setup, beside_a_bystander, broadcast, pause};
+
+fn serving(lines: &str) -> Server {
+    Setup::new()
+        .ini("legacy = on\nrawClients = on\nmaxMessage = 64K\noutboxLimit = 1M")
+        .ini(lines)
+        .start()
+}
+
+fn say(server: &Server, bytes: impl AsRef<[u8]>) -> Raw {
+    let mut client = Raw::connect(server.port);
+    client.send(bytes);
+    client
+}
+
+/// A script that has read its `ready`.
+fn script(server: &Server) -> Raw {
+    let mut client = say(server, GREETING);
+    client.expect_raw_ready();
+    client
+}
+
+/// A browser of 2010 that has read its `ready`.
+fn browser(server: &Server) -> Raw {
+    let mut client = say(server, hixie::draft_76("/web", ""));
+    hixie::read_answer(&mut client);
+    hixie::read_text(&mut client);
+    client
+}
+
+#[test]
+fn impossible_keys_of_draft_76_are_refused() {
+    let server = serving("");
+    beside_a_bystander(&server, |bystander| {
+        let many = "9".repeat(400);
+        let blanks = format!("1{}", " 2".repeat(2000));
+        for key in ["12345", "1234567890123 4", &format!("{many} 9"), "1  1", &blanks, ""] {
+            let keys = format!("Sec-WebSocket-Key1: {key}\r\nSec-WebSocket-Key2: 1 2\r\n");
+            let request = [&hixie::draft_75("/web", &keys)[..], KEY3].concat();
+            say(&server, request).expect_refusal(400);
+            bystander.is_served();
+        }
+    });
+}
+
+#[test]
+fn eight_bytes_that_never_come_end_with_the_handshakes_deadline() {
+    let server = serving("handshakeTimeout = 300ms");
+    beside_a_bystander(&server, |bystander| {
+        let request = hixie::draft_76("/web", "");
+        for missing in [8, 1] {
+            let mut client = say(&server, &request[..request.len() - missing]);
+            bystander.is_served();
+            client.expect_refusal(408);
+        }
+        for greeting in ["php process\n", "php process\nGET /ph", "php pro"] {
+            let mut client = say(&server, greeting);
+            bystander.is_served();
+            if greeting.ends_with("pro") {
+                client.expect_refusal(408);
+            } else {
+                let word = r#"{"opcode":"close","error":"the request did not come in time"}"#;
+                client.expect_raw_end(word);
+            }
+        }
+        say(&server, "<policy-file").expect_refusal(408);
+        say(&server, "GET /php HTTP/1.1\r\n\r\n        Host: h\r\n").expect_refusal(408);
+    });
+}
+
+#[test]
+fn texts_without_end_end_at_the_limit() {
+    let server = serving("");
+    beside_a_bystander(&server, |bystander| {
+        let mut old = browser(&server);
+        old.send(b"\0");
+        for _ in 0..65 {
+            // The server may have ended it by then.
+            drop(old.try_send([b'x'; 1024]));
+            bystander.is_served();
+        }
+        assert_eq!(old.read_exactly(2), b"\xff\0");
+        old.wait_for_end();
+        let mut script = script(&server);
+        script.send("[");
+        for _ in 0..64 {
+            drop(script.try_send([b'['; 1024]));
+        }
+        bystander.is_served();
+        script.wait_for_end();
+    });
+}
+
+#[test]
+fn half_a_value_is_ended_by_a_pause_and_an_endless_line_by_the_limit() {
+    let server = serving("");
+    beside_a_bystander(&server, |bystander| {
+        let mut half = script(&server);
+        half.send(r#"{"opcode":"broad"#);
+        half.expect_raw_end(NEXT);
+        bystander.is_served();
+        let mut endless = say(&server, format!("php process\nGET /{}", "x".repeat(8192)));
+        let why = r#"{"opcode":"close","error":"the greeting may have 8192 bytes"}"#;
+        assert_eq!(endless.read_exactly(why.len()), why.as_bytes());
+        endless.wait_for_end();
+        let mut endless = say(&server, "GET /php HTTP/1.1\r\n\r\n        Host: h\r\n");
+        drop(endless.try_send([b'x'; 9000]));
+        endless.expect_refusal(431);
+    });
+}
+
+/// Thirty seconds for each text, as for each frame of newer clients.
+#[test]
+fn a_text_that_dribbles_has_a_deadline() {
+    let server = serving("pingInterval = 0");
+    beside_a_bystander(&server, |bystander| {
+        let mut old = browser(&server);
+        old.send(b"\0");
+        for _ in 0..50 {
+            old.send("1");
+            bystander.is_served();
+            pause(Duration::from_millis(500));
+        }
+        assert_eq!(old.read_exactly(2), b"\xff\0");
+        old.expect_end();
+    });
+}
+
+#[test]
+fn what_is_no_frame_of_theirs_ends_them_and_reaches_nobody() {
+    let server = serving("");
+    beside_a_bystander(&server, |bystander| {
+        for bytes in [&b"\x81\x02hi"[..], b"\x80\x02hi", b"\xff\x05hello", b"\x01x\xff", b"GET / "]
+        {
+            let mut old = browser(&server);
+            old.send(bytes);
+            assert_eq!(old.read_exactly(2), b"\xff\0", "{bytes:?}");
+            old.wait_for_end();
+        }
+        let mut old = browser(&server);
+        old.send(b"\0{\"opcode\":\"broadcast\",\"message\":\"\xc3\"}\xff");
+        assert_eq!(hixie::read_text(&mut old), NEXT);
+        assert_eq!(old.read_exactly(2), b"\xff\0");
+        old.wait_for_end();
+        bystander.is_served();
+    });
+}
+
+#[test]
+fn an_old_client_that_reads_nothing_is_thrown_out_and_nobody_waits_for_it() {
+    let server = serving("");
+    beside_a_bystander(&server, |bystander| {
+        let _deaf = browser(&server);
+        let mut hears = browser(&server);
+        let packet = broadcast(&"x".repeat(60_000));
+        let mut publisher = browser(&server);
+        for _ in 0..60 {
+            publisher.send(hixie::text(&packet));
+            assert_eq!(hixie::read_text(&mut publisher), NEXT);
+            assert!(hixie::read_text(&mut hears) == packet);
+            bystander.hears(&packet);
+        }
+        server.wait_for_output("slow client");
+        bystander.is_served();
+    });
+}

@@ -1,0 +1,275 @@
+//! How many may connect, and from where: cases 61 to 66, 68 and 69 of the contract.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::{
+    Open, Raw, Server, Setup, broadcast, echo, eventually, frames, heard_nothing, pause, processes,
+};
+use rustix::process::Signal;
+
+const PING: &[u8] = br#"{"opcode":"PING"}"#;
+const FULL: &str = r#"{"opcode":"close","error":"Too many connections"}"#;
+
+fn full_from(address: &str) -> String {
+    format!(r#"{{"opcode":"close","error":"Too many connections from: {address}"}}"#)
+}
+
+/// Connects from this address, and reads a right 101.
+#[track_caller]
+fn open_from(source: &str, server: &Server, open: &Open) -> Raw {
+    open.upgrade_over(Raw::connect_from(source, server.port))
+}
+
+/// A web client that is refused for a limit of phpWebSocketServer.
+#[track_caller]
+fn expect_turned_away(server: &Server, open: &Open, word: &str) {
+    let mut client = open.upgrade(server.port);
+    client.expect_text(word);
+    client.expect_closed(1013);
+}
+
+/// Opens a client as soon as there is room again.
+#[track_caller]
+fn open_in_the_end(server: &Server, open: &Open) -> Raw {
+    eventually("room for one more", || {
+        let mut client = open.upgrade(server.port);
+        let first = client.frame();
+        first.as_text().contains("ready").then_some(client)
+    })
+}
+
+#[test]
+fn case_61_an_address_has_so_many_web_clients_over_all_workers() {
+    // So many that the balance of the workers has shared them out.
+    let server = Setup::new().ini("maxPerIP = 40").start();
+    let clients: Vec<Raw> = (0..40).map(|_| server.open(&Open::web())).collect();
+    let holders: std::collections::BTreeSet<u32> =
+        clients.iter().map(|client| server.worker_of(client)).collect();
+    assert_eq!(holders.len(), 2, "the clients are on both workers");
+    expect_turned_away(&server, &Open::web(), &full_from("127.0.0.1"));
+    Open::at("/?tags={}").ask(server.port).expect_refusal(429);
+    server.open(&Open::php());
+    open_from("127.0.0.7", &server, &Open::web()).expect_ready();
+    drop(clients);
+    open_in_the_end(&server, &Open::web());
+}
+
+#[test]
+fn case_62_probes_that_are_turned_away_make_no_room() {
+    let server = Setup::new().ini("maxPerIP = 1").start();
+    let _one = server.open(&Open::web());
+    for _ in 0..3 {
+        let mut probe = Open::at("/nope").upgrade(server.port);
+        probe.expect_text(r#"{"opcode":"close"}"#);
+        probe.expect_closed(1008);
+        expect_turned_away(&server, &Open::web(), &full_from("127.0.0.1"));
+    }
+}
+
+#[test]
+fn case_63_there_are_so_many_clients_in_all() {
+    let ini = "maxClients = 3\n[resource /echo]\nkind = echo";
+    let server = Setup::new().ini(ini).start();
+    let _web = server.open(&Open::web());
+    let _php = server.open(&Open::php());
+    let echo = Open::at("/echo").upgrade(server.port);
+    expect_turned_away(&server, &Open::web(), FULL);
+    expect_turned_away(&server, &Open::php(), FULL);
+    Open::at("/?tags={}").ask(server.port).expect_refusal(503);
+    Open::at("/echo").ask(server.port).expect_refusal(503);
+    drop(echo);
+    open_in_the_end(&server, &Open::web());
+}
+
+#[test]
+fn a_new_broker_throws_nobody_out_and_counts_everybody() {
+    let server = Setup::new().ini("maxClients = 4\nmaxPerIP = 4").start();
+    let mut clients: Vec<Raw> = (0..4).map(|_| server.open(&Open::web())).collect();
+    let dead = server.kill_broker();
+    eventually("another broker", || (server.broker() != dead).then_some(()));
+    expect_turned_away(&server, &Open::web(), FULL);
+    clients[0].text(broadcast("still here"));
+    clients[0].expect_next();
+    for client in &mut clients[1..] {
+        client.expect_text(&broadcast("still here"));
+    }
+}
+
+#[test]
+fn a_new_broker_counts_by_address_and_makes_room_when_somebody_leaves() {
+    let server = Setup::new().ini("maxPerIP = 3").start();
+    let mut clients: Vec<Raw> = (0..3).map(|_| server.open(&Open::web())).collect();
+    let dead = server.kill_broker();
+    eventually("another broker", || (server.broker() != dead).then_some(()));
+    expect_turned_away(&server, &Open::web(), &full_from("127.0.0.1"));
+    open_from("127.0.0.7", &server, &Open::web()).expect_ready();
+    clients.pop();
+    clients.push(open_in_the_end(&server, &Open::web()));
+    expect_turned_away(&server, &Open::web(), &full_from("127.0.0.1"));
+}
+
+#[test]
+fn a_dead_worker_leaves_room_for_others() {
+    let server = Setup::new().ini("maxPerIP = 4").start();
+    let mut clients: Vec<Raw> = (0..4).map(|_| server.open(&Open::web())).collect();
+    let doomed = server.worker_of(&clients[0]);
+    clients.retain(|client| server.worker_of(client) != doomed);
+    processes::send_signal(doomed, Signal::KILL);
+    while clients.len() < 4 {
+        clients.push(open_in_the_end(&server, &Open::web()));
+    }
+    expect_turned_away(&server, &Open::web(), &full_from("127.0.0.1"));
+}
+
+#[test]
+fn case_64_and_65_scripts_come_from_this_machine_only_and_pages_from_anywhere() {
+    let server = Server::start();
+    let mut script = open_from("127.0.0.5", &server, &Open::php());
+    script.expect_closed(1008);
+    open_from("127.0.0.5", &server, &Open::web()).expect_ready();
+    open_from("127.0.0.1", &server, &Open::php()).expect_ready();
+}
+
+#[test]
+fn a_list_of_addresses_replaces_the_rule() {
+    let server = Setup::new().ini("allowedIP = 127.0.0.5, 127.1.0.0/16").start();
+    for allowed in ["127.0.0.5", "127.1.2.3"] {
+        open_from(allowed, &server, &Open::php()).expect_ready();
+    }
+    for refused in ["127.0.0.1", "127.2.0.1"] {
+        open_from(refused, &server, &Open::php()).expect_closed(1008);
+    }
+}
+
+#[test]
+fn case_66_who_forwards_is_believed_only_when_trusted() {
+    let forwarded = |from: &str| Open::php().header("X-Forwarded-For", from);
+    let server = Server::start();
+    open_from("127.0.0.5", &server, &forwarded("127.0.0.1")).expect_closed(1008);
+    let server = Setup::new().ini("trustedProxies = 127.0.0.5, 10.0.0.0/8").start();
+    open_from("127.0.0.5", &server, &forwarded("127.0.0.1")).expect_ready();
+    open_from("127.0.0.5", &server, &forwarded("127.0.0.1, 192.0.2.1")).expect_closed(1008);
+    open_from("127.0.0.5", &server, &forwarded("192.0.2.1, 127.0.0.1, 10.1.1.1")).expect_ready();
+    open_from("127.0.0.6", &server, &forwarded("127.0.0.1")).expect_closed(1008);
+}
+
+#[test]
+fn the_forwarded_address_is_what_is_counted_and_said() {
+    let server = Setup::new().ini("maxPerIP = 1\ntrustedProxies = 127.0.0.1").start();
+    let from = |address: &str| Open::web().header("X-Forwarded-For", address);
+    let _one = server.open(&from("192.0.2.1"));
+    let _other = server.open(&from("192.0.2.2"));
+    let _six = server.open(&from("2001:db8::1"));
+    expect_turned_away(&server, &from("spoofed, 192.0.2.1"), &full_from("192.0.2.1"));
+    expect_turned_away(&server, &from("2001:db8::2"), &full_from("2001:db8::2"));
+    server.open(&from("2001:db8:0:1::1"));
+}
+
+/// A proxy may add a line of its own in place of an entry: the last line was written last.
+#[test]
+fn addresses_in_several_lines_are_one_list() {
+    let server = Setup::new().ini("maxPerIP = 1\ntrustedProxies = 127.0.0.1, 10.0.0.0/8").start();
+    let from = |lines: &[&str]| {
+        lines.iter().fold(Open::web(), |open, line| open.and_header("X-Forwarded-For", line))
+    };
+    let _one = server.open(&from(&["spoofed", "192.0.2.1"]));
+    let _other = server.open(&from(&["192.0.2.1", "192.0.2.2, 10.1.1.1"]));
+    expect_turned_away(&server, &from(&["192.0.2.9", "192.0.2.1"]), &full_from("192.0.2.1"));
+    expect_turned_away(&server, &from(&["192.0.2.2", "10.1.1.1"]), &full_from("192.0.2.2"));
+}
+
+#[test]
+fn limits_are_shared_by_tenants() {
+    let application = |name: &str| {
+        format!(
+            "  - key: {name}\n    secret: {name}-secret\n    authorizeOpen: true\n    tenant: {name}\n"
+        )
+    };
+    let auth = format!("applications:\n{}{}", application("shop"), application("desk"));
+    let of = |name: &str| Open::at(&format!("/web?key={name}"));
+    let server = Setup::new().ini("maxPerIP = 2").auth(&auth).start();
+    let _shop = server.open(&of("shop"));
+    let _desk = server.open(&of("desk"));
+    expect_turned_away(&server, &of("desk"), &full_from("127.0.0.1"));
+    let server = Setup::new().ini("maxClients = 2").auth(&auth).start();
+    let _shop = server.open(&of("shop"));
+    let _desk = server.open(&of("desk"));
+    expect_turned_away(&server, &of("shop"), FULL);
+}
+
+#[test]
+fn case_68_pings_flow_while_the_server_is_busy_and_scripts_get_none() {
+    let server = Setup::new().ini("pingInterval = 200ms").start();
+    let mut publisher = server.open(&Open::web());
+    let mut page = server.open(&Open::web());
+    let agent = Open::at("/").without("Origin").header("User-Agent", "websocket-client-php");
+    let mut gomoob_php = agent.upgrade(server.port);
+    let mut php = server.open(&Open::php());
+    let (mut pings, mut published) = (0, 0);
+    while pings < 3 {
+        published += 1;
+        publisher.text(broadcast(&published.to_string()));
+        while publisher.frame().first & 0x0f == frames::PING {
+            publisher.send(frames::masked(frames::FIN | frames::PONG, PING));
+        }
+        let frame = page.frame();
+        if frame.first & 0x0f == frames::PING {
+            assert_eq!(
+                [&[frame.first, 17], frame.payload.as_slice()].concat(),
+                [&[0x89, 0x11], PING].concat()
+            );
+            page.send(frames::masked(frames::FIN | frames::PONG, PING));
+            pings += 1;
+            page.frame();
+        }
+    }
+    for number in 1..=published {
+        gomoob_php.expect_text(&format!("\"{number}\""));
+    }
+    php.expect_silence();
+}
+
+#[test]
+fn case_69_scripts_with_a_name_are_kept_alive_when_that_is_wanted() {
+    let server = Setup::new().ini("pingInterval = 0\n[phpws]\nphpKeepalive = 200ms").start();
+    let mut nameless = server.open(&Open::php());
+    let mut named = server.open(&Open::php().ident("receiver"));
+    for _ in 0..3 {
+        let ping = named.frame();
+        assert_eq!((ping.first & 0x0f, ping.payload.as_slice()), (frames::PING, PING));
+        assert!(ping.alone);
+    }
+    let mut page = server.open(&Open::web());
+    heard_nothing(&mut page, &mut nameless);
+}
+
+/// A round in which the machine itself was silent for an interval proves nothing, and is done
+/// again.
+#[test]
+fn case_69_a_script_that_is_spoken_with_is_not_pinged() {
+    const INTERVAL: Duration = Duration::from_millis(400);
+    let server = Setup::new().ini("pingInterval = 0\n[phpws]\nphpKeepalive = 400ms").start();
+    for _ in 0..20 {
+        let mut named = server.open(&Open::php().ident("receiver"));
+        let (mut pings, mut longest) = (0, Duration::ZERO);
+        let (begin, mut before) = (Instant::now(), Instant::now());
+        while begin.elapsed() < 3 * INTERVAL {
+            named.text(echo("still here"));
+            let mut frames_due = 2;
+            while frames_due > 0 {
+                match named.frame().first & 0x0f {
+                    frames::PING => pings += 1,
+                    _ => frames_due -= 1,
+                }
+            }
+            longest = longest.max(before.elapsed());
+            before = Instant::now();
+            pause(INTERVAL / 20);
+        }
+        if longest + INTERVAL / 10 < INTERVAL {
+            assert_eq!(pings, 0, "with {longest:?} of silence at the most");
+            return;
+        }
+    }
+    panic!("the machine never kept up");
+}

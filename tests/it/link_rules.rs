@@ -1,0 +1,346 @@
+//! Rules L3 to L8 of the link: the brains of workers and brokers, without sockets between them.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use bytes::Bytes;
+use tagcast::broker::Limits;
+use tagcast::broker::router::Router;
+use tagcast::link::codec::Inbox;
+use tagcast::link::message::{Deliver, Found, Target, ToWorker};
+use tagcast::types::{
+    Address, Client, ClientClass, ClientUuid, Form, Generation, Ident, Slot, Source, Tag, Tags,
+    Tenant, WorkerId,
+};
+use tagcast::worker::uplink::{Downlink, Uplink};
+
+/// A worker's brain with what its connections would have heard.
+struct Worker {
+    source: Source,
+    uplink: Uplink,
+    joined: Vec<Slot>,
+    free: Vec<Slot>,
+    refused: Vec<Slot>,
+    answers: Vec<Found>,
+    heard: Vec<(u64, Vec<u8>)>,
+}
+
+impl Worker {
+    fn new(seat: u16) -> Self {
+        let source = Source { worker: WorkerId(seat), generation: Generation(1) };
+        Self {
+            source,
+            uplink: Uplink::new(source),
+            joined: Vec::new(),
+            free: Vec::new(),
+            refused: Vec::new(),
+            answers: Vec::new(),
+            heard: Vec::new(),
+        }
+    }
+
+    fn publish(&mut self, address: &Address, text: &str) {
+        assert!(self.uplink.has_room(text.len()));
+        self.uplink.publish((&Tenant::shared(), address), (Form::Message, text.as_bytes()));
+    }
+
+    fn take(&mut self, message: ToWorker) {
+        match self.uplink.take(message) {
+            Downlink::Joined { slot, .. } => self.joined.push(slot),
+            Downlink::Free(slot) => self.free.push(slot),
+            Downlink::Deliver(Deliver { number, content, .. }) => {
+                self.heard.push((number.0, content.payload.to_vec()));
+            }
+            Downlink::Refused { slot, .. } => self.refused.push(slot),
+            Downlink::Answer { found, .. } => self.answers.push(found),
+            Downlink::Room | Downlink::Nothing | Downlink::Sets(_) => {}
+        }
+    }
+
+    fn texts(&self) -> Vec<&str> {
+        self.heard.iter().map(|(_, text)| str::from_utf8(text).unwrap()).collect()
+    }
+}
+
+/// Everything that a worker has to say, as the broker's side takes it.
+fn upward(worker: &mut Worker, router: &mut Router) {
+    if let Some(said) = worker.uplink.take_out() {
+        feed(worker.source, &said, router);
+    }
+}
+
+fn feed(source: Source, said: &Bytes, router: &mut Router) {
+    let mut inbox = Inbox::default();
+    inbox.extend(said);
+    while let Some(message) = inbox.take().unwrap() {
+        router.take(source, message).unwrap();
+    }
+}
+
+/// What the broker would write to a worker's link now; the link takes all of it.
+fn written(worker: &Worker, router: &mut Router) -> Vec<ToWorker> {
+    let member = router.member_mut(worker.source.worker).unwrap();
+    let mut inbox = Inbox::default();
+    inbox.extend(member.out.pending());
+    let bytes = member.out.pending().len();
+    member.out.took(bytes);
+    std::iter::from_fn(|| inbox.take().unwrap()).collect()
+}
+
+fn downward(worker: &mut Worker, router: &mut Router) {
+    for message in written(worker, router) {
+        worker.take(message);
+    }
+}
+
+fn link(workers: &mut [&mut Worker], router: &mut Router) {
+    for worker in workers {
+        router.linked(worker.source);
+        worker.free.extend(worker.uplink.linked());
+        upward(worker, router);
+    }
+}
+
+/// One turn of everybody.
+fn turn(workers: &mut [&mut Worker], router: &mut Router) {
+    for worker in workers.iter_mut() {
+        upward(worker, router);
+    }
+    router.end_turn();
+    for worker in workers.iter_mut() {
+        downward(worker, router);
+    }
+    router.acknowledge();
+    for worker in workers.iter_mut() {
+        downward(worker, router);
+    }
+}
+
+fn client(byte: u8) -> Client {
+    Client {
+        tenant: Tenant::shared(),
+        uuid: ClientUuid([byte; 16]),
+        ident: Ident::new("name").ok(),
+        tags: Tags::default(),
+        class: ClientClass::Web,
+        takes_publications: true,
+        ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    }
+}
+
+fn two_workers_with_a_client_each() -> (Worker, Worker, Router) {
+    let (mut one, mut two, mut router) = (Worker::new(1), Worker::new(2), Router::awaiting([]));
+    link(&mut [&mut one, &mut two], &mut router);
+    one.uplink.join(Slot(0), client(1));
+    two.uplink.join(Slot(0), client(2));
+    turn(&mut [&mut one, &mut two], &mut router);
+    assert_eq!((one.joined.len(), two.joined.len()), (1, 1));
+    (one, two, router)
+}
+
+fn successor(workers: &mut [&mut Worker]) -> Router {
+    for worker in workers.iter_mut() {
+        worker.uplink.unlinked();
+    }
+    let mut router = Router::awaiting(workers.iter().map(|worker| worker.source));
+    link(workers, &mut router);
+    router
+}
+
+#[test]
+fn after_a_lost_acknowledgement_the_repeat_is_delivered_to_nobody_twice() {
+    let (mut one, mut two, mut router) = two_workers_with_a_client_each();
+    one.publish(&Address::everyone(), "a");
+    upward(&mut one, &mut router);
+    router.end_turn();
+    // Both get the delivery; the broker dies before its acknowledgement.
+    downward(&mut two, &mut router);
+    for message in written(&one, &mut router) {
+        if !matches!(message, ToWorker::Acknowledged { .. }) {
+            one.take(message);
+        }
+    }
+    assert!(!one.uplink.is_quiet());
+    let mut router = successor(&mut [&mut one, &mut two]);
+    turn(&mut [&mut one, &mut two], &mut router);
+    assert_eq!((one.texts(), two.texts()), (vec!["a"], vec!["a"]));
+    assert!(one.uplink.is_quiet());
+}
+
+#[test]
+fn what_only_one_worker_had_received_reaches_the_other_one_from_the_successor() {
+    let (mut one, mut two, mut router) = two_workers_with_a_client_each();
+    one.publish(&Address::everyone(), "a");
+    one.publish(&Address::everyone(), "b");
+    upward(&mut one, &mut router);
+    router.end_turn();
+    downward(&mut two, &mut router);
+    let mut router = successor(&mut [&mut one, &mut two]);
+    one.publish(&Address::everyone(), "c");
+    turn(&mut [&mut one, &mut two], &mut router);
+    assert_eq!(one.texts(), ["a", "b", "c"]);
+    assert_eq!(two.texts(), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_worker_announces_after_it_has_read_the_dead_link_to_its_end() {
+    let (mut one, mut two, mut router) = two_workers_with_a_client_each();
+    one.publish(&Address::first(Some(ClientUuid([2; 16])), None), "private");
+    upward(&mut one, &mut router);
+    router.end_turn();
+    let last_words = written(&two, &mut router);
+    drop(router);
+    // The delivery lies in the dead link: read first, it is listed in the announcement.
+    for message in last_words {
+        two.take(message);
+    }
+    let mut router = successor(&mut [&mut one, &mut two]);
+    turn(&mut [&mut one, &mut two], &mut router);
+    assert_eq!(two.texts(), ["private"]);
+    assert!(one.uplink.is_quiet());
+}
+
+#[test]
+fn a_single_delivery_is_not_repeated_to_a_second_client_of_the_same_name() {
+    let (mut one, mut two, mut router) = two_workers_with_a_client_each();
+    one.publish(&Address::first(None, Ident::new("name").ok()), "for the first");
+    upward(&mut one, &mut router);
+    router.end_turn();
+    for message in written(&one, &mut router) {
+        if !matches!(message, ToWorker::Acknowledged { .. }) {
+            one.take(message);
+        }
+    }
+    assert_eq!(one.texts(), ["for the first"]);
+    // The first client leaves, so a fresh look at the address would find the second one.
+    one.uplink.unlinked();
+    one.uplink.leave(Slot(0));
+    let mut router = successor(&mut [&mut one, &mut two]);
+    turn(&mut [&mut one, &mut two], &mut router);
+    assert_eq!(two.texts(), Vec::<&str>::new());
+    assert!(one.uplink.is_quiet());
+}
+
+#[test]
+fn a_slot_is_free_only_after_the_broker_has_said_so() {
+    let (mut one, mut two, mut router) = two_workers_with_a_client_each();
+    two.publish(&Address::everyone(), "under way");
+    upward(&mut two, &mut router);
+    one.uplink.leave(Slot(0));
+    assert!(one.uplink.holds(Slot(0)));
+    upward(&mut one, &mut router);
+    router.end_turn();
+    let told = written(&one, &mut router);
+    let delivery = told.iter().position(|message| matches!(message, ToWorker::Deliver(_)));
+    let left = told.iter().position(|message| matches!(message, ToWorker::Left { .. }));
+    assert!(delivery.unwrap() < left.unwrap(), "nothing names the slot afterwards");
+    told.into_iter().for_each(|message| one.take(message));
+    assert_eq!(one.free, [Slot(0)]);
+    assert!(!one.uplink.holds(Slot(0)));
+}
+
+#[test]
+fn an_announcement_acknowledges_all_leaves() {
+    let (mut one, mut two, router) = two_workers_with_a_client_each();
+    one.uplink.leave(Slot(0));
+    drop(router);
+    let mut router = successor(&mut [&mut one, &mut two]);
+    assert_eq!(one.free, [Slot(0)]);
+    turn(&mut [&mut one, &mut two], &mut router);
+    assert_eq!(router.clients(), 1);
+}
+
+#[test]
+fn a_client_that_joins_while_the_broker_is_away_is_taken_in_by_the_successor() {
+    let (mut one, mut two, router) = two_workers_with_a_client_each();
+    drop(router);
+    one.uplink.unlinked();
+    one.uplink.join(Slot(1), client(3));
+    two.publish(&Address::everyone(), "a");
+    let mut router = successor(&mut [&mut one, &mut two]);
+    turn(&mut [&mut one, &mut two], &mut router);
+    assert_eq!(one.joined, [Slot(0), Slot(1)]);
+    assert_eq!(router.clients(), 3);
+    assert_eq!(one.texts(), ["a"]);
+}
+
+#[test]
+fn a_join_that_was_not_answered_is_asked_again() {
+    let (mut one, mut two, mut router) = two_workers_with_a_client_each();
+    one.uplink.join(Slot(1), client(3));
+    upward(&mut one, &mut router);
+    drop(router);
+    let mut router = successor(&mut [&mut one, &mut two]);
+    turn(&mut [&mut one, &mut two], &mut router);
+    assert_eq!(one.joined, [Slot(0), Slot(1)]);
+}
+
+#[test]
+fn a_delivery_to_one_names_its_slot() {
+    let (mut one, mut two, mut router) = two_workers_with_a_client_each();
+    one.publish(&Address::first(Some(ClientUuid([2; 16])), None), "x");
+    upward(&mut one, &mut router);
+    let told = written(&two, &mut router);
+    assert!(told.iter().any(|message| {
+        matches!(message, ToWorker::Deliver(Deliver { target: Target::One(Slot(0)), .. }))
+    }));
+    turn(&mut [&mut one, &mut two], &mut router);
+}
+
+fn room(value: &str) -> Tags {
+    Tags::new([Tag::new("room", value).unwrap()]).unwrap()
+}
+
+#[test]
+fn l6_tags_that_changed_hold_for_the_next_broker_also() {
+    let (mut one, mut two, mut router) = two_workers_with_a_client_each();
+    two.uplink.retag(Slot(0), room("1"));
+    turn(&mut [&mut one, &mut two], &mut router);
+    one.publish(&Address::matching(room("1")), "told");
+    turn(&mut [&mut one, &mut two], &mut router);
+    // The change below is made while there is no broker: only the announcement can carry it.
+    let mut router = {
+        one.uplink.unlinked();
+        two.uplink.unlinked();
+        two.uplink.retag(Slot(0), room("2"));
+        successor(&mut [&mut one, &mut two])
+    };
+    one.publish(&Address::matching(room("1")), "old");
+    one.publish(&Address::matching(room("2")), "new");
+    turn(&mut [&mut one, &mut two], &mut router);
+    assert_eq!(two.texts(), ["told", "new"]);
+    assert_eq!(one.texts(), [""; 0]);
+}
+
+#[test]
+fn l8_who_is_one_too_many_is_refused_and_its_slot_is_free_at_once() {
+    let mut router = Router::awaiting([]);
+    router.limit(Limits { max_clients: 2, max_per_ip: 0 });
+    let mut one = Worker::new(1);
+    link(&mut [&mut one], &mut router);
+    for slot in 0..3 {
+        one.uplink.join(Slot(slot), client(u8::try_from(slot).unwrap()));
+    }
+    turn(&mut [&mut one], &mut router);
+    assert_eq!((one.joined.len(), one.refused.as_slice()), (2, &[Slot(2)][..]));
+    assert!(!one.uplink.holds(Slot(2)));
+    one.uplink.leave(Slot(0));
+    one.uplink.join(Slot(2), client(9));
+    turn(&mut [&mut one], &mut router);
+    assert_eq!(one.joined.len(), 3);
+}
+
+#[test]
+fn who_is_connected_is_answered_by_the_next_broker_when_the_first_one_dies() {
+    let (mut one, mut two, mut router) = two_workers_with_a_client_each();
+    two.uplink.retag(Slot(0), room("1"));
+    turn(&mut [&mut one, &mut two], &mut router);
+    one.uplink.ask(Slot(0), (Tenant::shared(), Tags::default(), "room".into()));
+    let mut router = successor(&mut [&mut one, &mut two]);
+    turn(&mut [&mut one, &mut two], &mut router);
+    let found = Found { clients: 2, values: vec!["1".into()] };
+    assert_eq!(one.answers, [found]);
+    one.uplink.ask(Slot(0), (Tenant::shared(), Tags::default(), "room".into()));
+    one.uplink.leave(Slot(0));
+    turn(&mut [&mut one, &mut two], &mut router);
+    assert_eq!(one.answers.len(), 1, "an answer to somebody who is gone is nobody's");
+}

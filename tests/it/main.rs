@@ -1,0 +1,98 @@
+//! Behaviour over real sockets: one module a subject, one binary for all, so that the harness is
+//! compiled and linked once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::cast_possible_truncation,
+    clippy::result_large_err,
+    clippy::print_stdout,
+    reason = "a test may stop at the first surprise, and looks at the server with a real clock"
+)]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "each test file uses its own part of the harness"
+)]
+
+mod auth_file;
+mod authorisation;
+mod backend;
+mod bloatless_chat;
+mod bloatless_handshake;
+mod bloatless_limits;
+mod bloatless_push;
+mod bloatless_status;
+mod books;
+mod broadcast_resource;
+mod broker_crash;
+mod broker_series;
+mod browser;
+mod cases;
+mod chat;
+mod chat_example;
+mod chat_php;
+mod chat_python;
+mod client_wire;
+mod configuration;
+mod configuration_table;
+mod corpora;
+mod dialects;
+mod echo_family;
+mod echo_resource;
+mod examples;
+mod gomoob_frames;
+mod gomoob_legacy;
+mod gomoob_messages;
+mod gomoob_opening;
+mod gomoob_requests;
+mod groups_example;
+mod guides;
+mod harness;
+mod hixie;
+mod hostile_credentials;
+mod hostile_files;
+mod hostile_frames;
+mod hostile_heads;
+mod hostile_legacy;
+mod http_faults;
+mod http_resources;
+mod jsauth;
+mod lifecycle;
+mod limits;
+mod link_garbage;
+mod link_rules;
+mod log_format;
+mod log_rotation;
+mod notify;
+mod operator;
+mod order;
+mod origins;
+mod page;
+mod phpws_alias;
+mod phpws_frames;
+mod phpws_opcodes;
+mod phpws_opening;
+mod phpws_routing;
+mod phpws_switches;
+mod phpws_switches_opening;
+mod protocol_examples;
+mod proxies;
+mod publish_subscribe;
+mod raw_clients;
+mod reload;
+mod resources;
+mod schemas;
+mod secrets;
+mod subscribe;
+mod supervisor_crash;
+mod tenants;
+mod tls;
+mod tls_abuse;
+mod tls_reload;
+mod tls_resumption;
+mod worker_crash;

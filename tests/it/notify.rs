@@ -1,0 +1,135 @@
+//! What systemd hears of a server that it has started with `Type=notify`: a test plays its part.
+
+use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::harness::{DEADLINE, Folder, Open, Server, Setup, pause};
+use rustix::process::Signal;
+
+/// The socket at which systemd listens.
+struct Systemd {
+    socket: UnixDatagram,
+    folder: Folder,
+}
+
+impl Systemd {
+    fn listen() -> Self {
+        let folder = Folder::new();
+        let socket = UnixDatagram::bind(folder.path("notify.sock")).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        Self { socket, folder }
+    }
+
+    /// A server that was told about this socket.
+    fn start(&self, setup: Setup) -> Server {
+        let path = self.folder.path("notify.sock");
+        setup.variable("NOTIFY_SOCKET", path.to_str().unwrap()).start()
+    }
+
+    /// The next notification: a line for each assignment (`sd_notify(3)`).
+    #[track_caller]
+    fn hear(&self) -> Vec<String> {
+        let mut buffer = [0; 4096];
+        let count = self.socket.recv(&mut buffer).unwrap();
+        let text = std::str::from_utf8(buffer.get(..count).unwrap()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[track_caller]
+    fn hear_ready(&self) {
+        assert_eq!(self.hear(), ["READY=1", "STATUS=serving"]);
+    }
+
+    /// A reload begins; gives its moment, in microseconds.
+    #[track_caller]
+    fn hear_reloading(&self) -> u64 {
+        let said = self.hear();
+        let [reloading, moment] = said.as_slice() else { panic!("no reload but {said:?}") };
+        assert_eq!(reloading, "RELOADING=1");
+        moment.strip_prefix("MONOTONIC_USEC=").unwrap().parse().unwrap()
+    }
+}
+
+#[test]
+fn systemd_hears_of_the_start_of_each_reload_and_of_the_end() {
+    let systemd = Systemd::listen();
+    let server = systemd.start(Setup::new().ini("drainTime = 3s"));
+    systemd.hear_ready();
+    server.signal(Signal::HUP);
+    let first = systemd.hear_reloading();
+    systemd.hear_ready();
+    // One that fails ends also: the server serves on, as it did.
+    server.folder.write("websock.ini", "[websocketserver]\nno such key = 1\n");
+    server.signal(Signal::HUP);
+    assert!(systemd.hear_reloading() > first);
+    systemd.hear_ready();
+    server.term();
+    assert_eq!(
+        systemd.hear(),
+        ["STOPPING=1", "EXTEND_TIMEOUT_USEC=3000000", "STATUS=draining"],
+        "at the end"
+    );
+    assert!(server.wait_exit(DEADLINE).success());
+}
+
+/// Otherwise systemd would take a server that ends for one that serves again.
+#[test]
+fn a_reload_that_is_overtaken_by_the_end_says_nothing_more() {
+    let systemd = Systemd::listen();
+    let server = systemd.start(Setup::new().ini("drainTime = 3s"));
+    systemd.hear_ready();
+    let ini = server.folder.path("websock.ini");
+    let text = std::fs::read(&ini).unwrap();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // A file that is being written keeps a reload at its beginning.
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                std::fs::write(&ini, &text).unwrap();
+                pause(Duration::from_millis(5));
+            }
+        });
+        let _client = Open::web().ready(server.port);
+        server.signal(Signal::HUP);
+        systemd.hear_reloading();
+        server.signal(Signal::HUP);
+        server.term();
+        assert_eq!(systemd.hear()[0], "STOPPING=1");
+        assert!(server.wait_exit(DEADLINE).success());
+        is_over.store(true, Ordering::Relaxed);
+    });
+    systemd.socket.set_nonblocking(true).unwrap();
+    assert!(systemd.socket.recv(&mut [0; 64]).is_err(), "it spoke after its last word");
+}
+
+#[test]
+fn the_watchdog_hears_again_and_again_that_the_supervisor_lives() {
+    let systemd = Systemd::listen();
+    let server = systemd.start(Setup::new().variable("WATCHDOG_USEC", "200000"));
+    let mut heard = Vec::new();
+    while heard.iter().filter(|said| *said == "WATCHDOG=1").count() < 5 {
+        heard.extend(systemd.hear());
+    }
+    assert!(heard.contains(&"READY=1".to_owned()), "in {heard:?}");
+    assert_eq!(server.workers(2).len(), 2);
+}
+
+/// A child with the socket could speak for the whole service.
+#[test]
+fn no_child_knows_the_socket() {
+    let systemd = Systemd::listen();
+    let server = systemd.start(Setup::new().variable("WATCHDOG_USEC", "60000000"));
+    let environment = |pid: u32| {
+        let bytes = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    assert!(environment(server.pid()).contains("NOTIFY_SOCKET"));
+    let children = server.children();
+    assert_eq!(children.len(), 3);
+    for (pid, role) in children {
+        let inherited = environment(pid);
+        assert!(!inherited.contains("NOTIFY_SOCKET"), "{role} has {inherited:?}");
+        assert!(!inherited.contains("WATCHDOG"), "{role} has {inherited:?}");
+    }
+}

@@ -1,0 +1,168 @@
+//! Publications arrive complete and in each publisher's order, whatever was pipelined before them.
+
+use crate::harness::{
+    NEXT, Open, Raw, Server, Setup, broadcast, feedback_to, frames, heard_nothing,
+};
+
+/// Two receivers on the publisher's worker and two on the other.
+fn audience(server: &Server, publisher: &Raw) -> Vec<Raw> {
+    let here = server.worker_of(publisher);
+    let mut all: Vec<_> = (0..2).map(|_| server.open_on(here, &Open::web())).collect();
+    all.extend((0..2).map(|_| server.open_away_from(here, &Open::web())));
+    all
+}
+
+#[test]
+fn five_hundred_pipelined_broadcasts_are_complete_and_in_order_at_every_other_client() {
+    let server = Server::start();
+    let mut publisher = server.open(&Open::web());
+    let mut receivers = audience(&server, &publisher);
+    let packets: Vec<_> = (0..500).map(|number| broadcast(&format!("number {number}"))).collect();
+    publisher.send(packets.iter().flat_map(frames::text).collect::<Vec<_>>());
+    for receiver in &mut receivers {
+        for packet in &packets {
+            receiver.expect_text(packet);
+        }
+    }
+    for _ in &packets {
+        publisher.expect_next();
+    }
+    for receiver in &mut receivers {
+        heard_nothing(&mut publisher, receiver);
+    }
+    publisher.heard_nothing_of_its_own();
+}
+
+#[test]
+fn five_hundred_pipelined_broadcasts_of_a_php_client_are_complete_and_in_order() {
+    let server = Server::start();
+    let mut publisher = server.open(&Open::php());
+    let mut receivers = audience(&server, &publisher);
+    let packets: Vec<_> = (0..500).map(|number| broadcast(&format!("number {number}"))).collect();
+    publisher.send(packets.iter().flat_map(frames::text).collect::<Vec<_>>());
+    for receiver in &mut receivers {
+        for packet in &packets {
+            receiver.expect_text(packet);
+        }
+    }
+    for _ in &packets {
+        publisher.expect_next();
+    }
+}
+
+#[test]
+fn a_broadcast_of_300_000_characters_arrives_whole() {
+    let server = Server::start();
+    let mut publisher = server.open(&Open::web());
+    let mut receivers = audience(&server, &publisher);
+    for character in ["x", "é", "€", "😀"] {
+        let packet = broadcast(&character.repeat(300_000));
+        publisher.text(&packet);
+        publisher.expect_next();
+        for receiver in &mut receivers {
+            receiver.expect_text(&packet);
+        }
+    }
+}
+
+/// A trial of the design sent such broadcasts to the recipient of the feedback before them.
+#[test]
+fn broadcasts_and_feedbacks_in_one_segment_each_reach_their_own() {
+    let server = Server::start();
+    let mut publisher = server.open(&Open::web());
+    let mut receivers = audience(&server, &publisher);
+    for round in 0..50 {
+        let mut segment = Vec::new();
+        let mut due = vec![Vec::new(); receivers.len()];
+        let mut count = 0;
+        for (position, receiver) in receivers.iter().enumerate() {
+            let single = feedback_to(&receiver.uuid, &format!("round {round} to {position}"));
+            let everyone = broadcast(&format!("round {round} after {position}"));
+            for packet in [&single, &everyone, &single] {
+                segment.extend(frames::text(packet));
+                count += 1;
+            }
+            for (other, due) in due.iter_mut().enumerate() {
+                let hears_singles = other == position;
+                due.extend(hears_singles.then(|| single.clone()));
+                due.push(everyone.clone());
+                due.extend(hears_singles.then(|| single.clone()));
+            }
+        }
+        publisher.send(segment);
+        for (receiver, due) in receivers.iter_mut().zip(due) {
+            due.iter().for_each(|packet| drop(receiver.expect_text(packet)));
+        }
+        (0..count).for_each(|_| drop(publisher.expect_next()));
+    }
+}
+
+/// A fan-out to so many is written in slices, and what goes to one client overtakes it for all but
+/// that client.
+#[test]
+fn one_of_seven_hundred_hears_broadcasts_and_feedbacks_in_their_order_and_the_others_all_broadcasts()
+ {
+    let server = Setup::new().workers(1).start();
+    let mut publisher = server.open(&Open::web());
+    let mut receivers: Vec<_> = (0..700).map(|_| server.open(&Open::web())).collect();
+    let rounds = 40;
+    let uuid = receivers[650].uuid.clone();
+    let everyone = |round: usize| broadcast(&format!("to all {round}"));
+    let single = |round: usize| feedback_to(&uuid, &format!("to one {round}"));
+    for round in 0..rounds {
+        publisher.send(frames::text(everyone(round)));
+        publisher.send(frames::text(single(round)));
+    }
+    for (position, receiver) in receivers.iter_mut().enumerate() {
+        for round in 0..rounds {
+            receiver.expect_text(&everyone(round));
+            if position == 650 {
+                receiver.expect_text(&single(round));
+            }
+        }
+    }
+    (0..2 * rounds).for_each(|_| drop(publisher.expect_next()));
+    for receiver in &mut receivers {
+        heard_nothing(&mut publisher, receiver);
+    }
+}
+
+/// Broadcasts leave out their sender, so the sets of recipients differ from one to the next.
+#[test]
+fn four_publishers_at_once_each_keep_their_order_at_everybody() {
+    let server = Server::start();
+    let mut clients = audience(&server, &server.open(&Open::web()));
+    let count = 200;
+    for (name, client) in clients.iter_mut().enumerate() {
+        let packets = (0..count).map(|number| broadcast(&format!("{name} {number}")));
+        client.send(packets.flat_map(frames::text).collect::<Vec<_>>());
+    }
+    let others = clients.len() - 1;
+    for (name, client) in clients.iter_mut().enumerate() {
+        let mut seen = vec![0; others + 1];
+        let mut acknowledged = 0;
+        for _ in 0..count * others + count {
+            let frame = client.frame();
+            let text = frame.as_text();
+            if text == NEXT {
+                acknowledged += 1;
+                continue;
+            }
+            let (publisher, number) = publisher_and_number(text);
+            assert_eq!(number, seen[publisher], "of {publisher} at {name}");
+            seen[publisher] += 1;
+        }
+        assert_eq!(acknowledged, count);
+        assert_eq!(seen[name], 0, "{name} heard itself");
+        client.expect_silence();
+    }
+}
+
+/// What the message of a broadcast says: `<publisher> <number>`.
+fn publisher_and_number(packet: &str) -> (usize, usize) {
+    let message = packet
+        .strip_prefix(r#"{"opcode":"broadcast","message":""#)
+        .and_then(|rest| rest.strip_suffix(r#""}"#));
+    let (publisher, number) = message.and_then(|message| message.split_once(' ')).unwrap();
+    (publisher.parse().unwrap(), number.parse().unwrap())
+}

@@ -1,0 +1,259 @@
+//! The opcode `uuid` of 2019's pages: cases 32 to 34 of the contract.
+
+use crate::harness::{NEXT, Open, Raw, Server, Setup, feedback_to, feedback_to_ident};
+use rustix::process::Signal;
+
+fn register(name: &str) -> String {
+    format!(r#"{{"opcode":"uuid","message":"{name}"}}"#)
+}
+
+fn next_with(uuid: &str) -> String {
+    format!(r#"{{"opcode":"next","fyi":"","uuid":"{uuid}"}}"#)
+}
+
+/// Registers, and waits until the broker has decided: what a client publishes afterwards comes
+/// behind that.
+#[track_caller]
+fn registered(client: &mut Raw, name: &str, witness: &mut Raw) {
+    client.text(register(name));
+    client.expect_text(&next_with(""));
+    say(client, &next_with(name), &witness.uuid.clone(), witness, "decided");
+}
+
+/// A feedback from one client that another one hears.
+#[track_caller]
+fn say(from: &mut Raw, next: &str, name: &str, to: &mut Raw, message: &str) {
+    let packet = feedback_to(name, message);
+    from.text(&packet);
+    from.expect_text(next);
+    to.expect_text(&packet);
+}
+
+#[test]
+fn case_32_each_later_acknowledgement_says_what_was_registered() {
+    let server = Server::start();
+    let mut client = server.open(&Open::at("/"));
+    client.text(r#"{"opcode":"nothing"}"#);
+    client.expect_next();
+    client.text(register("u1"));
+    client.expect_text(&next_with(""));
+    client.text("5");
+    client.expect_text(&next_with("u1"));
+    client.text(register("u2"));
+    client.expect_text(&next_with("u1"));
+    for chunk in ["bufferON", "5", "bufferOFF"] {
+        client.text(chunk);
+        client.expect_text(&next_with("u2"));
+    }
+    client.text("no json");
+    client.expect_text(&next_with("u2"));
+    client.expect_closed(1007);
+}
+
+#[test]
+fn case_32_what_is_no_name_registers_nothing() {
+    let server = Server::start();
+    let mut client = server.open(&Open::at("/"));
+    let long = "x".repeat(256);
+    for message in ["\"\"", "null", "true", "1.5", "[]", &format!("\"{long}\"")] {
+        client.text(format!(r#"{{"opcode":"uuid","message":{message}}}"#));
+        client.expect_next();
+    }
+    client.text(r#"{"opcode":"uuid"}"#);
+    client.expect_next();
+    client.text(r#"{"opcode":"uuid","message":5}"#);
+    client.expect_text(&next_with(""));
+    client.text("5");
+    client.expect_text(&next_with("5"));
+}
+
+#[test]
+fn case_33_an_alias_is_reached_from_every_worker_and_the_uuid_as_well() {
+    let server = Server::start();
+    let (mut a, mut b) = server.open_apart(&Open::at("/"), &Open::web());
+    registered(&mut a, "u1", &mut b);
+    say(&mut b, NEXT, "u1", &mut a, "by alias");
+    say(&mut b, NEXT, &a.uuid.clone(), &mut a, "by uuid");
+    let mut neighbour = server.open_on(server.worker_of(&a), &Open::web());
+    say(&mut neighbour, NEXT, "u1", &mut a, "from the same worker");
+    b.expect_silence();
+}
+
+#[test]
+fn case_33_a_second_alias_takes_the_place_of_the_first() {
+    let server = Server::start();
+    let (mut a, mut b) = server.open_apart(&Open::at("/"), &Open::web());
+    registered(&mut a, "u1", &mut b);
+    a.text(register("u2"));
+    a.expect_text(&next_with("u1"));
+    say(&mut a, &next_with("u2"), &b.uuid.clone(), &mut b, "decided");
+    b.text(feedback_to("u1", "to nobody"));
+    b.expect_next();
+    say(&mut b, NEXT, "u2", &mut a, "by the second");
+    // The first one is free again.
+    let mut c = server.open(&Open::web());
+    registered(&mut c, "u1", &mut b);
+    say(&mut b, NEXT, "u1", &mut c, "to another one");
+}
+
+/// The page of 2019 goes on only when each acknowledgement repeats what it has registered: the
+/// refused one gets that too.
+#[test]
+fn case_34_an_alias_that_is_held_is_refused_and_free_when_its_holder_left() {
+    let server = Server::start();
+    // The older connection comes too late: it is who asked first that counts.
+    let mut c = server.open(&Open::web());
+    let mut b = server.open_on(server.worker_of(&c), &Open::web());
+    let mut a = server.open_away_from(server.worker_of(&c), &Open::at("/"));
+    registered(&mut a, "u1", &mut b);
+    registered(&mut c, "u1", &mut b);
+    say(&mut b, NEXT, "u1", &mut a, "still the first");
+    c.text("5");
+    c.expect_text(&next_with("u1"));
+    c.expect_silence();
+    a.text(r#"{"opcode":"quit"}"#);
+    a.expect_text(&next_with("u1"));
+    a.expect_closed(1000);
+    // It is asked for again until the broker knows of the end; the witness is on the same worker.
+    crate::harness::eventually("a grant", || {
+        c.text(register("u1"));
+        c.expect_text(&next_with("u1"));
+        let (granted, end) = (feedback_to("u1", "granted"), feedback_to(&c.uuid, "end"));
+        for packet in [&granted, &end] {
+            b.text(packet);
+            b.expect_next();
+        }
+        let is_reached = c.frame().as_text() == granted;
+        is_reached.then(|| drop(c.expect_text(&end)))
+    });
+}
+
+#[test]
+fn case_34_shared_aliases_reach_the_oldest_connection() {
+    let server = Setup::new().ini("[phpws]\naliases = shared").start();
+    let (mut a, mut b) = server.open_apart(&Open::at("/"), &Open::web());
+    let mut c = server.open_on(server.worker_of(&b), &Open::web());
+    registered(&mut c, "u1", &mut b);
+    say(&mut b, NEXT, "u1", &mut c, "the only one");
+    registered(&mut a, "u1", &mut b);
+    say(&mut b, NEXT, "u1", &mut a, "the oldest");
+    a.text(r#"{"opcode":"quit"}"#);
+    a.expect_text(&next_with("u1"));
+    a.expect_closed(1000);
+    crate::harness::eventually("the next oldest", || {
+        let (next, end) = (feedback_to("u1", "the next one"), feedback_to(&c.uuid, "end"));
+        for packet in [&next, &end] {
+            b.text(packet);
+            b.expect_next();
+        }
+        let is_reached = c.frame().as_text() == next;
+        is_reached.then(|| drop(c.expect_text(&end)))
+    });
+}
+
+#[test]
+fn case_34_without_aliases_the_opcode_means_nothing() {
+    let server = Setup::new().ini("[phpws]\naliases = off").start();
+    let mut client = server.open(&Open::at("/"));
+    client.text(register("u1"));
+    client.expect_next();
+    client.text(feedback_to("u1", "to nobody"));
+    client.expect_next();
+    client.expect_silence();
+}
+
+#[test]
+fn nobody_gets_the_uuid_of_somebody_else() {
+    for ini in ["", "[phpws]\nuuid = plain"] {
+        let server = Setup::new().ini(ini).start();
+        // The older one would be reached, if it had that name.
+        let (mut b, mut a) = server.open_apart(&Open::at("/"), &Open::web());
+        let stolen = a.uuid.clone();
+        registered(&mut b, &stolen, &mut a);
+        let mut c = server.open_on(server.worker_of(&b), &Open::web());
+        say(&mut c, NEXT, &stolen, &mut a, "to its owner");
+        // As its own it changes nothing.
+        registered(&mut a, &stolen, &mut c);
+        say(&mut c, NEXT, &stolen, &mut a, "to its owner again");
+        b.text("5");
+        b.expect_text(&next_with(&stolen));
+        b.expect_silence();
+    }
+}
+
+/// Pages of 2019 make their UUIDs themselves; without signatures these look like the server's.
+#[test]
+fn a_uuid_that_a_page_has_made_is_an_alias() {
+    for ini in ["", "[phpws]\nuuid = plain"] {
+        let server = Setup::new().ini(ini).start();
+        let (mut a, mut b) = server.open_apart(&Open::at("/"), &Open::web());
+        let made = "3b241101-e2bb-4255-8caf-4136c566a962";
+        registered(&mut a, made, &mut b);
+        say(&mut b, NEXT, made, &mut a, "to the page");
+    }
+}
+
+#[test]
+fn an_ident_beside_an_alias_is_found_too_and_the_older_one_wins() {
+    let server = Server::start();
+    let (mut first, mut second) = server.open_apart(&Open::web().ident("name"), &Open::web());
+    registered(&mut second, "u1", &mut first);
+    let packet = r#"{"opcode":"feedback","uuid":"u1","ident":"name","message":"m"}"#;
+    second.text(packet);
+    second.expect_text(&next_with("u1"));
+    first.expect_text(packet);
+    let to_ident = feedback_to_ident("name", "by ident");
+    second.text(&to_ident);
+    second.expect_text(&next_with("u1"));
+    first.expect_text(&to_ident);
+}
+
+/// Rule L6: what was granted is announced to the successor, and refused to whoever asks it first.
+#[test]
+fn an_alias_outlives_the_broker() {
+    let server = Server::start();
+    let mut c = server.open(&Open::web());
+    let (mut a, mut b) = server.open_apart(&Open::at("/"), &Open::web());
+    registered(&mut a, "u1", &mut b);
+    for round in 0..3 {
+        server.kill_broker();
+        c.text(register("u1"));
+        c.expect_text(&next_with(if round == 0 { "" } else { "u1" }));
+        say(&mut c, &next_with("u1"), &b.uuid.clone(), &mut b, "decided");
+        say(&mut b, NEXT, "u1", &mut a, "still the first");
+    }
+}
+
+/// Rule L6: what was asked of a broker that answers no more is asked of the next one.
+#[test]
+fn of_many_wishes_the_last_is_granted_by_a_broker_that_was_slow_or_by_its_successor() {
+    for signal in [Signal::CONT, Signal::KILL] {
+        let server = Server::start();
+        let (mut a, mut b) = server.open_apart(&Open::at("/"), &Open::web());
+        let broker = server.broker();
+        crate::harness::processes::send_signal(broker, Signal::STOP);
+        for name in ["u1", "u2", "u3"] {
+            a.text(register(name));
+            a.frame();
+        }
+        crate::harness::processes::send_signal(broker, signal);
+        // Two rounds: the last wish follows the answer to the first.
+        for message in ["the first is answered", "and so is the last"] {
+            say(&mut a, &next_with("u3"), &b.uuid.clone(), &mut b, message);
+        }
+        crate::harness::eventually("the last wish", || {
+            let (by_alias, end) = (feedback_to("u3", "by alias"), feedback_to(&a.uuid, "end"));
+            for packet in [&by_alias, &end] {
+                b.text(packet);
+                b.expect_next();
+            }
+            let is_reached = a.frame().as_text() == by_alias;
+            is_reached.then(|| drop(a.expect_text(&end)))
+        });
+        for name in ["u1", "u2"] {
+            b.text(feedback_to(name, "to nobody"));
+            b.expect_next();
+        }
+        say(&mut b, NEXT, &a.uuid.clone(), &mut a, "end");
+    }
+}

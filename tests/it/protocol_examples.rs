@@ -1,0 +1,123 @@
+//! The JSON examples of `docs/protocol.md`, each sent to a server or expected from one, in the
+//! order of the document.
+
+use std::os::unix::net::UnixDatagram;
+
+use crate::harness::{Open, Server, Setup, frames};
+
+/// The secret as the document writes it.
+const AUTH: &str = "applications:\n  - key: shop\n    secret: \"…\"\n    authorizeOpen: true\n    \
+                    clientPublish: true\n    tenant: shop\nanonymous: shop\n";
+
+fn server(ini: &str) -> Server {
+    Setup::new().ini(ini).auth(AUTH).start()
+}
+
+/// The JSON examples of the document, without the blocks that are no JSON.
+fn examples() -> Vec<String> {
+    let document = std::fs::read_to_string("docs/protocol.md").unwrap();
+    let blocks = document.split("```json\n").skip(1);
+    blocks.map(|block| block.split("\n```").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_example_is_what_the_server_says_or_understands() {
+    let all = examples();
+    let [
+        close,
+        ready,
+        next,
+        feedback,
+        broadcast,
+        arrives,
+        register,
+        next_with_uuid,
+        request,
+        sent,
+        typed,
+        said_in_chat,
+        told_by_status,
+        pushed,
+        close_of_raw,
+        event,
+    ] = all.as_slice()
+    else {
+        panic!("{} examples: each one has a place in this test", all.len());
+    };
+    let server = server("");
+    let mut lost = Open::at("/nope").upgrade(server.port);
+    lost.expect_text(close);
+
+    let (mut a, mut b) = server.open_apart(&Open::web(), &Open::web());
+    let (head, tail) = ready.split_once("a0eebc99").unwrap();
+    let said = Open::web().upgrade(server.port).frame().as_text().to_owned();
+    assert!(said.starts_with(head) && said.ends_with(&tail[tail.len() - 2..]), "{said}");
+    assert_eq!(said.len() - head.len() - 2, 36 + 1 + 64);
+
+    a.text("{}");
+    a.expect_text(next);
+    let feedback = feedback.replace("<the UUID of a page>", &b.uuid);
+    a.text(&feedback);
+    a.expect_text(next);
+    b.expect_text(&feedback);
+    a.text(broadcast);
+    a.expect_text(next);
+    b.expect_text(arrives);
+
+    let mut gomoob = Open::tags(r#"{"language":"FR"}"#).upgrade(server.port);
+    gomoob.text(r#"{"message":"to all"}"#);
+    for client in [&mut a, &mut b] {
+        client.expect_text(arrives);
+    }
+    gomoob.expect_text("\"to all\"");
+    gomoob.text(request);
+    gomoob.expect_text(sent);
+
+    a.text(register);
+    a.expect_text(r#"{"opcode":"next","fyi":"","uuid":""}"#);
+    a.text("{}");
+    a.expect_text(next_with_uuid);
+
+    let server = self::server("[gomoob]\nmessages = typed");
+    let mut client = Open::tags("{}").upgrade(server.port);
+    client.text(r#"{"message":{"type":"X"}}"#);
+    client.expect_text(typed);
+    bloatless(said_in_chat, told_by_status, pushed);
+    assert_eq!(close_of_raw, close);
+    assert!(shape(event).contains(&"text".to_owned()));
+}
+
+/// The applications of bloatless/php-websocket.
+fn bloatless(said: &str, told: &str, pushed: &str) {
+    let ini = "[bloatless]\napplications = chat, status\npushSocket = push.sock";
+    let server = server(ini);
+    let mut status = Open::at("/status").upgrade(server.port);
+    let mut chat = Open::at("/chat").upgrade(server.port);
+    chat.text(r#"{"action":"echo","data":"hello"}"#);
+    let frame = chat.frame();
+    let without_digits = |text: &str| text.replace(|letter: char| letter.is_ascii_digit(), "");
+    assert_eq!(without_digits(frame.as_text()), without_digits(said));
+    UnixDatagram::unbound()
+        .unwrap()
+        .send_to(pushed.as_bytes(), server.folder.path("push.sock"))
+        .unwrap();
+    chat.expect_text(r#"{"action":"echo","data":"System Message: maintenance at ten"}"#);
+    chat.send(frames::close(1000, ""));
+    let mut left: Vec<_> = told.lines().map(shape).collect();
+    while !left.is_empty() {
+        let heard = shape(status.frame().as_text());
+        left.retain(|shape| *shape != heard);
+    }
+}
+
+/// The names of the members of an object and of its `data`, and what it says it does.
+fn shape(json: &str) -> Vec<String> {
+    let object: serde_json::Value = serde_json::from_str(json).unwrap();
+    let members = |value: &serde_json::Value| -> Vec<String> {
+        value.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+    };
+    let mut shape = members(&object);
+    shape.extend(object["action"].as_str().map(str::to_owned));
+    shape.extend(members(&object["data"]));
+    shape
+}

@@ -1,0 +1,290 @@
+//! Behind nginx and HAProxy, set up by the very files in `examples/deploy`: only their ports, and
+//! the paths of their certificates, are others here.
+
+use std::fs::{self, File};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use crate::harness::tls::{ALL_VERSIONS, certificate_in, client_of};
+use crate::harness::{
+    DEADLINE, Folder, Open, Raw, Server, broadcast, eventually, feedback_to, require_tool,
+    socket_from,
+};
+use rustls::ClientConfig;
+
+/// Two clients of different machines, as far as loopback has machines.
+const HERE: &str = "127.0.0.2";
+const THERE: &str = "127.0.0.3";
+/// More than any buffer between the two sides.
+const LARGE: usize = 1024 * 1024;
+
+#[test]
+fn nginx_ends_tls_and_passes_websockets_on() {
+    if !require_tool("nginx", "nginx-light") {
+        return;
+    }
+    let server = start("address = ws://127.0.0.1:0\ntrustedProxies = 127.0.0.1\nmaxPerIP = 1");
+    let proxy = Proxy::nginx(&server);
+    proxy.serves_the_page();
+    proxy.carries_messages();
+    proxy.tells_addresses();
+    proxy.passes_the_end_on(&server);
+}
+
+#[test]
+fn haproxy_ends_tls_and_passes_websockets_on() {
+    if !require_tool("haproxy", "haproxy") {
+        return;
+    }
+    let ini = "address = wss://127.0.0.1:0\ntls = proxy\ntrustedProxies = 127.0.0.1\nmaxPerIP = 1";
+    let server = start(ini);
+    let proxy = Proxy::haproxy(&server).0;
+    proxy.serves_the_page();
+    proxy.carries_messages();
+    proxy.tells_addresses();
+    proxy.passes_the_end_on(&server);
+}
+
+#[test]
+fn haproxy_passes_tls_through_unread() {
+    if !require_tool("haproxy", "haproxy") {
+        return;
+    }
+    let folder = Folder::new();
+    certificate_in(&folder);
+    let files = "certFile = cert.pem\npkFile = key.pem\nmaxPerIP = 2";
+    let server = start_in(folder, &format!("address = wss://127.0.0.1:0\n{files}"));
+    let (ended, through) = Proxy::haproxy(&server);
+    // The certificate that a client sees is the one of Tagcast, which HAProxy does not have.
+    let proxy = Proxy { port: through, client: client_of(&server.folder, ALL_VERSIONS), ..ended };
+    proxy.serves_the_page();
+    proxy.carries_messages();
+    // Everybody has the address of HAProxy, and may claim any without being believed.
+    let others = [HERE, THERE].map(|it| eventually("a place", || proxy.try_ready(it)));
+    let claim = Open::web().header("X-Forwarded-For", "203.0.113.7");
+    let mut third = proxy.upgrade("127.0.0.4", &claim);
+    third.expect_text(&too_many_from("127.0.0.1"));
+    third.expect_close(1013);
+    drop(others);
+    proxy.passes_the_end_on(&server);
+}
+
+// -------------------------------------------------------------------- the server
+
+fn start(ini: &str) -> Server {
+    start_in(Folder::new(), ini)
+}
+
+fn start_in(folder: Folder, ini: &str) -> Server {
+    folder.write("websock.ini", &format!("[websocketserver]\nworkers = 2\n{ini}\n"));
+    Server::run(folder, &["serve", "-i", "websock.ini"], &[])
+}
+
+fn too_many_from(ip: &str) -> String {
+    format!(r#"{{"opcode":"close","error":"Too many connections from: {ip}"}}"#)
+}
+
+// -------------------------------------------------------------------- the proxies
+
+/// A proxy that runs. When it is dropped, it is killed.
+struct Proxy {
+    _program: Program,
+    port: u16,
+    client: Arc<ClientConfig>,
+}
+
+impl Proxy {
+    fn nginx(server: &Server) -> Self {
+        let folder = Folder::new();
+        certificate_in(&folder);
+        let port = free_port();
+        let site = committed(
+            "nginx.conf",
+            &[
+                ("listen 443 ssl", format!("listen 127.0.0.1:{port} ssl")),
+                ("127.0.0.1:8094", format!("127.0.0.1:{}", server.port)),
+                ("/etc/nginx/tagcast.crt", shown(&folder.path("cert.pem"))),
+                ("/etc/nginx/tagcast.key", shown(&folder.path("key.pem"))),
+            ],
+        );
+        let site = folder.write("tagcast.conf", &site);
+        // What a distribution has in its own nginx.conf.
+        let root = shown(folder.root());
+        let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+        let temporary = kinds.map(|kind| format!("{kind}_temp_path {root}/{kind};\n")).concat();
+        let main = format!(
+            "daemon off;\nmaster_process off;\npid {root}/pid;\nerror_log stderr;\nevents {{\n\
+             worker_connections 256;\n}}\nhttp {{\n{temporary}include {};\n}}\n",
+            shown(&site)
+        );
+        let main = shown(&folder.write("nginx.conf", &main));
+        let client = client_of(&folder, ALL_VERSIONS);
+        let program = Program::run(folder, "nginx", &["-e", "stderr", "-c", &main], port);
+        Self { _program: program, port, client }
+    }
+
+    /// The one that ends TLS; and the port of the one that does not.
+    fn haproxy(server: &Server) -> (Self, u16) {
+        let folder = Folder::new();
+        certificate_in(&folder);
+        let read = |name: &str| fs::read_to_string(folder.path(name)).unwrap();
+        let both = folder.write("both.pem", &(read("cert.pem") + &read("key.pem")));
+        let (port, through) = (free_port(), free_port());
+        let config = committed(
+            "haproxy.cfg",
+            &[
+                ("bind :443", format!("bind 127.0.0.1:{port}")),
+                ("bind :8443", format!("bind 127.0.0.1:{through}")),
+                ("127.0.0.1:8094", format!("127.0.0.1:{}", server.port)),
+                ("127.0.0.1:8095", format!("127.0.0.1:{}", server.port)),
+                ("/etc/haproxy/tagcast.pem", shown(&both)),
+            ],
+        );
+        let config = shown(&folder.write("haproxy.cfg", &config));
+        let client = client_of(&folder, ALL_VERSIONS);
+        let program = Program::run(folder, "haproxy", &["-db", "-f", &config], port);
+        (Self { _program: program, port, client }, through)
+    }
+
+    fn connect(&self, source: &str) -> Raw {
+        Raw::tls_over(&self.client, socket_from(source, self.port))
+    }
+
+    /// Opens a connection from this address. nginx may write the names of headers as it likes, and
+    /// adds its own.
+    fn upgrade(&self, source: &str, open: &Open) -> Raw {
+        let mut client = self.connect(source);
+        client.send(open.request());
+        client.expect_upgrade();
+        client
+    }
+
+    fn ready(&self, source: &str) -> Raw {
+        let mut client = self.upgrade(source, &Open::web());
+        client.expect_ready();
+        client
+    }
+
+    fn serves_the_page(&self) {
+        let mut browser = self.connect(HERE);
+        browser.send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        assert_eq!(browser.read_head().status(), 200);
+    }
+
+    fn carries_messages(&self) {
+        let (mut one, mut two) = (self.ready(HERE), self.ready(THERE));
+        for message in ["hello", &"x".repeat(LARGE)] {
+            one.text(broadcast(message));
+            one.expect_next();
+            two.expect_text(&broadcast(message));
+        }
+        let answer = feedback_to(&one.uuid, "only yours");
+        two.text(&answer);
+        two.expect_next();
+        one.expect_text(&answer);
+        for mut client in [one, two] {
+            client.send(crate::harness::frames::close(1000, ""));
+            client.expect_close(1000);
+        }
+    }
+
+    /// With `maxPerIP = 1`: clients are counted by their own addresses, and not by those that they
+    /// claim.
+    fn tells_addresses(&self) {
+        // Whoever was there before may be counted for a moment.
+        let _one = eventually("a place for one", || self.try_ready(HERE));
+        let _two = eventually("a place for another", || self.try_ready(THERE));
+        for open in [Open::web(), Open::web().header("X-Forwarded-For", "203.0.113.7")] {
+            let mut second = self.upgrade(HERE, &open);
+            second.expect_text(&too_many_from(HERE));
+            second.expect_close(1013);
+        }
+        // A script of another machine, which allowedIP does not name.
+        self.upgrade(HERE, &Open::php()).expect_close(1008);
+    }
+
+    fn try_ready(&self, source: &str) -> Option<Raw> {
+        let mut client = self.upgrade(source, &Open::web());
+        client.frame().as_text().contains("ready").then_some(client)
+    }
+
+    fn passes_the_end_on(&self, server: &Server) {
+        let address = "127.0.0.5";
+        let mut client = eventually("a place for the last one", || self.try_ready(address));
+        server.term();
+        client.expect_close(1001);
+        assert!(server.wait_exit(DEADLINE).success());
+    }
+}
+
+/// The process of a proxy, with the folder of its files.
+struct Program {
+    child: Child,
+    folder: Folder,
+}
+
+impl Program {
+    fn run(folder: Folder, program: &str, arguments: &[&str], port: u16) -> Self {
+        let log = File::create(folder.path("log")).unwrap();
+        let child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut running = Self { child, folder };
+        eventually("a proxy that listens", || {
+            if let Some(status) = running.child.try_wait().unwrap() {
+                panic!("{program} ended with {status}:\n{}", running.log());
+            }
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        running
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if std::thread::panicking() {
+            #[expect(clippy::print_stderr, reason = "a failed test shows what the proxy wrote")]
+            {
+                eprintln!("--- the proxy wrote:\n{}\n---", self.log());
+            }
+        }
+    }
+}
+
+/// A file of `examples/deploy` with other ports and paths; each of them must be in it.
+fn committed(name: &str, others: &[(&str, String)]) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/deploy").join(name);
+    let mut text = fs::read_to_string(path).unwrap();
+    for (here, there) in others {
+        assert!(text.contains(here), "{name} has no {here:?} any more");
+        text = text.replace(here, there);
+    }
+    text
+}
+
+fn shown(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+/// A port for a program that cannot choose one itself: below those that the system gives away, so
+/// that nobody gets it in between.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let begin = u16::try_from(std::process::id() % 10_000).unwrap();
+    let candidates = || 20_000 + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(candidates).take(10_000).find(is_free).unwrap()
+}

@@ -1,0 +1,121 @@
+//! `tagcast publish` at a real server: who gets the message, and what the command says.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::harness::{Finished, Folder, Open, Server, run_to_end, run_to_end_with};
+
+const SECRET: &str = "sesame-open-4711";
+
+fn url(server: &Server) -> String {
+    format!("ws://127.0.0.1:{}/", server.port)
+}
+
+#[track_caller]
+fn publish(server: &Server, arguments: &[&str]) -> Finished {
+    let url = url(server);
+    let all = [&["publish", "--url", url.as_str()], arguments].concat();
+    run_to_end_with(&server.folder, &all, &[("TAGCAST_SECRET", SECRET)])
+}
+
+#[track_caller]
+fn expect_code(finished: &Finished, code: i32, text: &str) {
+    assert_eq!(finished.code, Some(code), "{}", finished.text);
+    assert!(finished.text.contains(text), "{}", finished.text);
+    assert!(!finished.text.contains(SECRET), "{}", finished.text);
+}
+
+#[test]
+fn a_publication_reaches_whom_it_names() {
+    let server = Server::start();
+    let mut page = server.open(&Open::web());
+    let mut named = server.open(&Open::web().ident("dashboard"));
+    let uuid = page.uuid.clone();
+    for (to, message) in [
+        (&["--to-uuid", &uuid][..], "to one"),
+        (&["--ident", "dashboard"], "to the name"),
+        (&["--all"], "to all"),
+    ] {
+        let finished = publish(&server, &[to, &[message]].concat());
+        assert_eq!((finished.code, finished.text.as_str()), (Some(0), ""));
+    }
+    assert!(page.frame().as_text().contains(r#""message":"to one""#));
+    assert!(page.frame().as_text().contains(r#""message":"to all""#));
+    assert!(named.frame().as_text().contains(r#""message":"to the name""#));
+    assert!(named.frame().as_text().contains(r#""message":"to all""#));
+}
+
+#[test]
+fn key_and_secret_may_be_given_and_are_not_printed() {
+    let server = Server::start();
+    let mut page = server.open(&Open::web());
+    expect_code(&publish(&server, &["--all", "--key", "demo", "by variable"]), 0, "");
+    assert!(page.frame().as_text().contains(r#""message":"by variable""#));
+    let path = server.folder.write("secret", &format!("{SECRET}\r\n"));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let by_file = ["--all", "--key", "demo", "--secret-file", "secret", "by file"];
+    let finished = publish(&server, &by_file);
+    expect_code(&finished, 0, "");
+    assert_eq!(finished.text, "");
+    assert!(page.frame().as_text().contains(r#""message":"by file""#));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    expect_code(&publish(&server, &by_file), 0, "everybody can read the secret in secret");
+    assert!(!server.output().contains(SECRET), "the server's log has no secret");
+}
+
+#[test]
+fn a_secret_that_cannot_be_read_is_told_before_anything_is_sent() {
+    let server = Server::start();
+    let refused = |file: &str, text: &str| {
+        let arguments = ["--all", "--key", "demo", "--secret-file", file, "x"];
+        expect_code(&publish(&server, &arguments), 69, text);
+    };
+    refused("missing", "the file with the secret, missing: No such file");
+    server.folder.write("empty", "\n");
+    refused("empty", "it is empty");
+    refused("/dev/zero", "more than 4096 bytes");
+    assert!(!server.output().contains("joining"));
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_ends_with_2() {
+    let folder = Folder::new();
+    for (line, text) in [
+        ("publish --all --tag a=b x", "cannot be used with"),
+        ("publish --ident a --tag a=b x", "cannot be used with"),
+        ("publish x", "required"),
+        ("publish --tag language x", "NAME=VALUE"),
+        ("publish --tag =x x", "a tag needs a name"),
+        ("publish --all --secret-file f x", "--key"),
+        ("publish --all --secret s x", "unexpected argument"),
+        ("publish --all --url http://127.0.0.1/ x", "neither ws:// nor wss://"),
+        ("publish --all --url 127.0.0.1:8094 x", "neither ws:// nor wss://"),
+        ("publish --all --url ws://a:99999/ x", "port"),
+        ("subscribe --count 0", "--count"),
+        ("subscribe --all", "unexpected argument"),
+    ] {
+        let finished = run_to_end(&folder, &line.split(' ').collect::<Vec<_>>());
+        expect_code(&finished, 2, text);
+    }
+}
+
+#[test]
+fn what_cannot_be_done_ends_with_69_and_says_why() {
+    let folder = Folder::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nobody = format!("ws://127.0.0.1:{port}/");
+    let finished = run_to_end(&folder, &["publish", "--all", "--url", &nobody, "x"]);
+    expect_code(&finished, 69, "nothing was published: ");
+    assert!(finished.text.contains(&nobody) && finished.text.contains("refused"));
+    let finished = run_to_end(&folder, &["subscribe", "--url", &nobody]);
+    expect_code(&finished, 69, &nobody);
+    let server = Server::start();
+    let web = format!("{}web", url(&server));
+    let finished = run_to_end(&folder, &["subscribe", "--url", &web]);
+    expect_code(&finished, 69, "/web speaks phpWebSocketServer's dialect");
+    expect_code(&publish(&server, &["--tag", "a=1", "--tag", "a=2", "x"]), 69, "named twice");
+    expect_code(&publish(&server, &["--all", "--json", "{"]), 69, "the message is no JSON");
+    let nowhere = format!("{}nowhere", url(&server));
+    let finished = run_to_end(&folder, &["publish", "--all", "--url", &nowhere, "x"]);
+    expect_code(&finished, 69, "the server refused: unknown path");
+}

@@ -1,0 +1,302 @@
+//! Resources that a program brings: what they see, what they can have done, and what a fault of
+//! theirs costs. The server runs as threads of this process, with the resources of this file.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use crate::harness::{DEADLINE, Folder, Open, Raw, frames};
+use tagcast::config::{self, Source};
+use tagcast::resource::{Desk, Handle, Opening, Resource, Who};
+use tagcast::server::{Builder, InProcess};
+use tagcast::session::{Message, Speech};
+use tagcast::types::{Address, CloseCode, CloseReason, Tag, Tags, Tenant};
+
+/// A server with one worker that serves `/own`, and what its resource tells.
+struct Own {
+    server: Option<InProcess>,
+    told: Receiver<String>,
+    _folder: Folder,
+}
+
+impl Own {
+    fn start(speech: fn() -> Speech) -> Self {
+        Self::start_with(speech, || ())
+    }
+
+    /// With something to be done whenever a worker begins.
+    fn start_with(speech: fn() -> Speech, begin: impl Fn() + Send + Sync + 'static) -> Self {
+        Self::start_ticking(speech, begin, None)
+    }
+
+    /// With a tag that all clients of the resource carry, and ticks.
+    fn start_ticking(
+        speech: fn() -> Speech,
+        begin: impl Fn() + Send + Sync + 'static,
+        common: Option<Tag>,
+    ) -> Self {
+        let folder = Folder::new();
+        let flags = [("address", "ws://127.0.0.1:0"), ("workers", "1"), ("console", "off")];
+        let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+        let root = folder.root().to_owned();
+        let source = Source { flags, folder: root, ..Source::default() };
+        let config = config::load(&source).unwrap().config;
+        let (tell, told) = channel();
+        let make = move || {
+            begin();
+            Probe { speech, tell: tell.clone(), count: 0, common: common.clone() }
+        };
+        let server = Builder::new().resource("/own", make).start_in_process(config).unwrap();
+        Self { server: Some(server), told, _folder: folder }
+    }
+
+    fn port(&self) -> u16 {
+        self.server.as_ref().unwrap().addresses()[0].port()
+    }
+
+    #[track_caller]
+    fn expect_told(&self, text: &str) {
+        assert_eq!(self.told.recv_timeout(DEADLINE).unwrap(), text);
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.server.take().unwrap().stop();
+    }
+}
+
+/// Does what it is told to, and tells what happens to it.
+struct Probe {
+    speech: fn() -> Speech,
+    tell: Sender<String>,
+    count: u32,
+    /// With it, it ticks too.
+    common: Option<Tag>,
+}
+
+impl Probe {
+    fn tell(&self, text: impl Into<String>) {
+        // The test may be over.
+        self.tell.send(text.into()).ok();
+    }
+}
+
+impl Resource for Probe {
+    fn speech(&self) -> Speech {
+        (self.speech)()
+    }
+
+    fn common_tag(&self) -> Option<&Tag> {
+        self.common.as_ref()
+    }
+
+    fn every(&self) -> Option<Duration> {
+        self.common.as_ref().map(|_| Duration::from_millis(50))
+    }
+
+    /// Tells all clients how many they are, as the broker says.
+    fn on_tick(&mut self, desk: &mut Desk<'_>) {
+        desk.inquire(7, (Tenant::shared(), Tags::default()), "@kind");
+    }
+
+    fn on_findings(&mut self, desk: &mut Desk<'_>, about: u64, who: &Who) {
+        let text = format!("{about}: {} clients, {:?}", who.clients, who.values);
+        desk.publish_text((Tenant::shared(), Address::everyone()), text).unwrap();
+    }
+
+    fn on_open(&mut self, client: &mut Handle<'_>, opening: &Opening<'_>) {
+        self.tell(format!("open {} {:?}", opening.path(), opening.parameter("who")));
+        if let Some(cookie) = opening.header("cookie") {
+            let count = opening.headers().count();
+            self.tell(format!("from {} with {:?}, {count} headers", opening.peer(), Some(cookie)));
+        }
+        if let Some(word) = opening.parameter("greet") {
+            client.reply_text(word);
+        }
+    }
+
+    fn on_message(&mut self, client: &mut Handle<'_>, message: Message<'_>) {
+        self.count += 1;
+        match message.text().unwrap_or("binary") {
+            "busy" => client.set_fyi("busy"),
+            "panic" => panic!("as the test wants it"),
+            "hang" => loop {
+                std::thread::park();
+            },
+            "count" => client.reply_text(self.count.to_string()),
+            "binary" => client.reply_binary(message.bytes()),
+            "close" => client.close(CloseReason::new(CloseCode(4001), "enough")),
+            "all" => client.publish(Address::everyone(), "to all").unwrap(),
+            "others" => client.publish(Address::everyone().but(client.id()), "to others").unwrap(),
+            "me" => {
+                let me = client.verified(&client.uuid());
+                client.publish(Address::first(me, None), "to me").unwrap();
+            }
+            "tags" => {
+                let tags =
+                    client.tags().iter().map(|tag| format!("{}={}", tag.name(), tag.value()));
+                let tags: Vec<_> = tags.collect();
+                client.reply(&tags).unwrap();
+            }
+            "untag" => client.remove_tag("language"),
+            text => client.reply(text).unwrap(),
+        }
+    }
+
+    fn on_close(&mut self, client: &mut Handle<'_>) {
+        self.tell("close");
+        client.reply_text("nobody hears this");
+    }
+
+    fn on_error(&mut self, _: &mut Handle<'_>, fault: &CloseReason) {
+        self.tell(format!("error {} {}", fault.code.0, fault.text));
+    }
+}
+
+fn phpws() -> Speech {
+    Speech::Phpws
+}
+
+fn bare() -> Speech {
+    Speech::Gomoob
+}
+
+#[test]
+fn case_30_acknowledgements_say_what_the_resource_has_set_for_this_client() {
+    let own = Own::start(phpws);
+    let mut client = Open::at("/own").ready(own.port());
+    let mut other = Open::at("/own").ready(own.port());
+    client.text("busy");
+    client.expect_next();
+    client.text("count");
+    client.expect_text(r#"{"opcode":"next","fyi":"busy"}"#);
+    client.expect_text("2");
+    other.text("count");
+    other.expect_next();
+    other.expect_text("3");
+}
+
+#[test]
+fn it_is_told_of_open_close_and_faults_in_this_order() {
+    let own = Own::start(bare);
+    let mut client = Open::at("/own?who=Anna%20B&greet=hi").upgrade(own.port());
+    client.expect_text("hi");
+    own.expect_told(r#"open /own Some("Anna B")"#);
+    client.send(frames::close(1000, "bye"));
+    client.expect_close(1000);
+    own.expect_told("close");
+    let mut bad = Open::at("/own").upgrade(own.port());
+    own.expect_told("open /own None");
+    bad.send([0x83, 0x80, 0, 0, 0, 0]);
+    bad.expect_close(1002);
+    assert!(own.told.recv_timeout(DEADLINE).unwrap().starts_with("error 1002 "));
+    own.expect_told("close");
+    let gone = Open::at("/own").upgrade(own.port());
+    own.expect_told("open /own None");
+    drop(gone);
+    own.expect_told("close");
+}
+
+#[test]
+fn a_panic_ends_its_connection_and_nothing_else() {
+    let own = Own::start(bare);
+    let (mut client, mut other) = (
+        Open::at("/own").upgrade(own.port()),
+        Open::at("/own?tags={\"language\":\"FR\"}").upgrade(own.port()),
+    );
+    own.expect_told("open /own None");
+    own.expect_told("open /own None");
+    client.text("panic");
+    client.expect_close(1011);
+    own.expect_told("close");
+    other.text("tags");
+    other.expect_text(r#"["language=FR"]"#);
+    Open::web().ready(own.port());
+}
+
+#[test]
+fn a_resource_that_never_returns_costs_its_worker_and_the_next_one_serves() {
+    let own = Own::start(bare);
+    let mut client = Open::at("/own").upgrade(own.port());
+    client.text("hang");
+    // The handshake waits in the listening socket until a worker takes it.
+    let mut next = Open::at("/own").upgrade(own.port());
+    next.text("me");
+    next.expect_text(r#""to me""#);
+}
+
+#[test]
+fn a_worker_that_panics_is_replaced() {
+    let begun = AtomicU32::new(0);
+    let own = Own::start_with(bare, move || {
+        assert!(begun.fetch_add(1, Ordering::Relaxed) >= 2, "as the test wants it");
+    });
+    let mut client = Open::at("/own").upgrade(own.port());
+    client.text("me");
+    client.expect_text(r#""to me""#);
+}
+
+#[test]
+fn it_replies_publishes_tags_and_closes() {
+    let own = Own::start(bare);
+    let fr = "/own?tags={\"language\":\"FR\"}";
+    let (mut client, mut page) = (Open::at(fr).upgrade(own.port()), Open::web().ready(own.port()));
+    client.text("all");
+    client.expect_text(r#""to all""#);
+    page.expect_text(r#"{"opcode":"broadcast","message":"to all"}"#);
+    client.text("others");
+    page.expect_text(r#"{"opcode":"broadcast","message":"to others"}"#);
+    client.text("me");
+    client.expect_text(r#""to me""#);
+    client.text("untag");
+    client.text("tags");
+    client.expect_text("[]");
+    client.text("é");
+    client.expect_text(r#""é""#);
+    client.text("close");
+    client.expect_close(4001);
+    page.heard_nothing_of_its_own();
+}
+
+#[test]
+fn headers_choose_how_it_is_spoken_to_and_never_who_serves() {
+    let own = Own::start(bare);
+    let mut page = Open::at("/own").header("Client-Type", "web").ready(own.port());
+    page.text("x");
+    page.expect_next();
+    page.expect_text(r#"{"opcode":"feedback","message":"x"}"#);
+    let gomoob = Open::at("/own").without("Origin").header("User-Agent", "websocket-client-php");
+    let mut client: Raw = gomoob.upgrade(own.port());
+    client.text("x");
+    client.expect_text(r#""x""#);
+}
+
+#[test]
+fn a_tick_can_ask_who_is_there_and_tell_everybody() {
+    let kind = Tag::new("@kind", "probe").unwrap();
+    let own = Own::start_ticking(|| Speech::Plain, || (), Some(kind));
+    let mut client = Open::at("/own").upgrade(own.port());
+    // A question that was asked before it came may still be answered.
+    while client.frame().as_text() == "7: 0 clients, []" {}
+    client.expect_text(r#"7: 1 clients, ["probe"]"#);
+    client.text("tags");
+    loop {
+        let frame = client.frame();
+        if frame.as_text().starts_with('[') {
+            assert_eq!(frame.as_text(), r#"["@kind=probe"]"#);
+            break;
+        }
+    }
+}
+
+#[test]
+fn an_opening_tells_headers_and_the_address_of_its_client() {
+    let own = Own::start(|| Speech::Plain);
+    let target = "/own?who=asks&greet=hi";
+    let mut client = Open::at(target).header("Cookie", "a=b").upgrade(own.port());
+    client.expect_text("hi");
+    let local = client.stream().local_addr().unwrap();
+    own.expect_told(r#"open /own Some("asks")"#);
+    own.expect_told(&format!("from {local} with Some(\"a=b\"), {} headers", 8));
+}

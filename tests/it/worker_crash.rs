@@ -1,0 +1,202 @@
+//! Workers end in every way and in series, under load: only their own connections go, everybody
+//! else hears everything once and in order, and who comes back is served (fault 32).
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use crate::harness::processes::{is_alive, send_signal};
+use crate::harness::{
+    Bystander, NEXT, Open, Raw, Server, Setup, broadcast, eventually, feedback_to, frames,
+    heard_nothing,
+};
+use rustix::process::Signal;
+
+const PADDING: usize = 512;
+
+/// So many broadcasts by one publisher.
+#[derive(Clone, Copy)]
+struct Stream {
+    count: usize,
+}
+
+impl Stream {
+    fn packet(number: usize) -> String {
+        broadcast(&format!("{number} {}", "x".repeat(PADDING)))
+    }
+
+    fn publish(self, mut socket: TcpStream) {
+        for number in 0..self.count {
+            socket.write_all(&frames::text(Self::packet(number))).unwrap();
+        }
+    }
+
+    /// Everything, once and in order, and nothing else.
+    fn listen(self, client: &mut Raw) {
+        for number in 0..self.count {
+            client.expect_text(&Self::packet(number));
+        }
+        client.expect_silence();
+    }
+
+    fn acknowledgements(self, client: &mut Raw) {
+        for _ in 0..self.count {
+            client.expect_text(NEXT);
+        }
+        client.expect_silence();
+    }
+
+    /// What a client hears that joins and is thrown out in between: numbers without a hole.
+    fn listen_to_a_part(client: &mut Raw) -> usize {
+        let (mut heard, mut last) = (0, None);
+        while let Ok(frame) = client.frame_or_end() {
+            let text = frame.as_text();
+            let number = text.split(['"', ' ']).find_map(|word| word.parse::<usize>().ok());
+            let number = number.unwrap_or_else(|| panic!("no number in {text:.80}"));
+            assert!(last.is_none_or(|last| number == last + 1), "{number} came after {last:?}");
+            (heard, last) = (heard + 1, Some(number));
+        }
+        heard
+    }
+}
+
+fn end(pid: u32, signal: Signal) {
+    send_signal(pid, signal);
+    eventually("the end of a process", || (!is_alive(pid)).then_some(()));
+}
+
+#[test]
+fn a_worker_that_ends_under_load_takes_only_its_own_connections_in_every_way() {
+    for signal in [Signal::KILL, Signal::ABORT, Signal::STOP] {
+        let server = Server::start();
+        let (mut publisher, mut doomed) = server.open_apart(&Open::web(), &Open::web());
+        let (safe, ending) = (server.worker_of(&publisher), server.worker_of(&doomed));
+        let mut receivers: Vec<_> = (0..3).map(|_| server.open_on(safe, &Open::web())).collect();
+        // More than the window holds (L4): the dead must not hold up its acknowledgements.
+        let stream = Stream { count: 5000 };
+        std::thread::scope(|scope| {
+            let socket = publisher.writer();
+            scope.spawn(move || stream.publish(socket));
+            for receiver in &mut receivers {
+                scope.spawn(move || stream.listen(receiver));
+            }
+            let publisher = &mut publisher;
+            scope.spawn(move || stream.acknowledgements(publisher));
+            doomed.frame();
+            end(ending, signal);
+            Stream::listen_to_a_part(&mut doomed);
+        });
+        assert!(server.workers(2).contains(&safe), "after {signal:?}");
+        Bystander::beside(&server).is_served();
+    }
+}
+
+/// A reconnecting page meets the other worker at once, and misses nothing of what is published
+/// after its `ready`.
+#[test]
+fn a_series_of_deaths_under_load_costs_the_others_nothing() {
+    let server = Server::start();
+    let (mut publisher, mut witness) = server.open_apart(&Open::web(), &Open::web());
+    let (safe, mut ending) = (server.worker_of(&publisher), server.worker_of(&witness));
+    let mut receiver = server.open_on(safe, &Open::web());
+    let stream = Stream { count: 3000 };
+    std::thread::scope(|scope| {
+        let socket = publisher.writer();
+        scope.spawn(move || stream.publish(socket));
+        let (receiver, publisher) = (&mut receiver, &mut publisher);
+        scope.spawn(move || stream.listen(receiver));
+        scope.spawn(move || stream.acknowledgements(publisher));
+        for _ in 0..4 {
+            end(ending, Signal::KILL);
+            Stream::listen_to_a_part(&mut witness);
+            ending = *server.workers(2).iter().find(|worker| **worker != safe).unwrap();
+            witness = server.open_on(ending, &Open::web());
+        }
+    });
+    Bystander::beside(&server).is_served();
+    assert!(server.workers(2).contains(&safe));
+}
+
+#[test]
+fn a_worker_and_the_broker_that_die_in_the_same_moment_cost_the_others_nothing() {
+    let server = Server::start();
+    for _ in 0..3 {
+        let (mut publisher, doomed) = server.open_apart(&Open::web(), &Open::web());
+        let (safe, ending) = (server.worker_of(&publisher), server.worker_of(&doomed));
+        let mut receiver = server.open_on(safe, &Open::web());
+        let packets: Vec<_> = (0..600).map(Stream::packet).collect();
+        for packet in &packets[..300] {
+            publisher.text(packet);
+        }
+        let broker = server.broker();
+        send_signal(broker, Signal::KILL);
+        end(ending, Signal::KILL);
+        for packet in &packets[300..] {
+            publisher.text(packet);
+        }
+        for packet in &packets {
+            receiver.expect_text(packet);
+            publisher.expect_next();
+        }
+        heard_nothing(&mut publisher, &mut receiver);
+        eventually("the broker's end", || (!is_alive(broker)).then_some(()));
+        server.workers(2);
+    }
+}
+
+#[test]
+fn a_worker_that_keeps_dying_waits_and_an_error_says_so_while_the_rest_serves() {
+    let server = Server::start();
+    let first = server.open(&Open::web());
+    let safe = server.worker_of(&first);
+    let (mut one, mut other) =
+        (server.open_on(safe, &Open::web()), server.open_on(safe, &Open::web()));
+    let mut number = 0;
+    let mut is_served = || {
+        number += 1;
+        let packet = feedback_to(&other.uuid, &format!("{number}"));
+        one.text(&packet);
+        one.expect_next();
+        other.expect_text(&packet);
+    };
+    for _ in 0..7 {
+        let doomed = *server.workers(2).iter().find(|worker| **worker != safe).unwrap();
+        end(doomed, Signal::KILL);
+        is_served();
+    }
+    let said = server.wait_for_output("child dies again and again");
+    assert!(said.contains("ERROR") && said.contains("pause_ms=100"), "{said}");
+    is_served();
+    // Meanwhile nobody is refused, and in the end both are there.
+    for _ in 0..20 {
+        server.open(&Open::web()).expect_silence();
+    }
+    assert!(server.workers(2).contains(&safe));
+    Bystander::beside(&server).is_served();
+}
+
+/// Fault 24: half of a few hundred clients lose their worker at once and return at once.
+#[test]
+fn everybody_returns_when_one_worker_of_two_is_killed_under_a_crowd() {
+    const CROWD: usize = 300;
+    let server = Setup::new().start();
+    let mut crowd: Vec<_> = (0..CROWD).map(|_| server.open(&Open::web())).collect();
+    let doomed = server.worker_of(&crowd[0]);
+    end(doomed, Signal::KILL);
+    let mut lost = 0;
+    for client in &mut crowd {
+        client.try_send(frames::ping("still there?")).ok();
+        if client.frame_or_end().is_err() {
+            lost += 1;
+            *client = server.open(&Open::web());
+        }
+    }
+    assert!((CROWD / 4..=CROWD * 3 / 4).contains(&lost), "{lost} of {CROWD} lost their worker");
+    let mut publisher = server.open(&Open::web());
+    publisher.text(broadcast("everybody is back"));
+    publisher.expect_next();
+    for client in &mut crowd {
+        client.expect_text(&broadcast("everybody is back"));
+    }
+    let said = server.output();
+    assert_eq!(said.matches("child died").count(), 1, "{said}");
+}

@@ -1,0 +1,144 @@
+//! Processes that hang (SIGSTOP: alive, and not answering) are noticed and replaced; processes that
+//! were only stopped together with their supervisor are not (faults 26 and 34).
+
+use std::time::Duration;
+
+use crate::harness::processes::{is_alive, send_signal};
+use crate::harness::{
+    Bystander, Open, Raw, Server, broadcast, echo, eventually, heard_nothing, pause,
+};
+use rustix::process::Signal;
+
+#[test]
+fn a_hung_worker_is_replaced_and_takes_only_its_own_connections_with_it() {
+    let _quiet = crate::harness::alone();
+    let server = Server::start();
+    let (mut here, mut there) = server.open_apart(&Open::web(), &Open::web());
+    let (doomed, survivor) = (server.worker_of(&here), server.worker_of(&there));
+    let mut beside = server.open_on(survivor, &Open::web());
+    send_signal(doomed, Signal::STOP);
+    // The others go on meanwhile, also with what would be sent to its clients.
+    for number in 0..100 {
+        let packet = broadcast(&format!("meanwhile {number}"));
+        there.text(&packet);
+        there.expect_next();
+        beside.expect_text(&packet);
+    }
+    let said = server.wait_for_output("child hangs");
+    assert!(said.contains("ERROR") && said.contains("worker"), "{said}");
+    here.wait_for_end();
+    eventually("the end of the hung worker", || (!is_alive(doomed)).then_some(()));
+    let workers = server.workers(2);
+    assert!(workers.contains(&survivor) && !workers.contains(&doomed), "{workers:?}");
+    heard_nothing(&mut there, &mut beside);
+    Bystander::beside(&server).is_served();
+}
+
+#[test]
+fn a_hung_broker_is_replaced_and_what_was_published_meanwhile_comes_once_and_in_order() {
+    let _quiet = crate::harness::alone();
+    let server = Server::start();
+    let (mut publisher, mut receiver) = server.open_apart(&Open::web(), &Open::web());
+    let workers = server.workers(2);
+    let hung = server.broker();
+    send_signal(hung, Signal::STOP);
+    let packets: Vec<_> = (0..500).map(|number| broadcast(&format!("hung {number}"))).collect();
+    for packet in &packets {
+        publisher.text(packet);
+        publisher.expect_next();
+    }
+    let mut newcomer = Open::web().ask(server.port);
+    let said = server.wait_for_output("child hangs");
+    assert!(said.contains("ERROR") && said.contains("broker"), "{said}");
+    for packet in &packets {
+        receiver.expect_text(packet);
+    }
+    newcomer.expect_upgrade();
+    newcomer.expect_ready();
+    heard_nothing(&mut publisher, &mut receiver);
+    assert_ne!(server.broker(), hung);
+    assert_eq!(server.workers(2), workers, "the workers outlive their broker");
+}
+
+/// A laptop that sleeps, a debugger, a machine that pages: time in which the supervisor did not run
+/// is held against nobody.
+#[test]
+fn stopping_the_whole_tree_for_five_seconds_throws_nobody_out_and_kills_no_child() {
+    let _quiet = crate::harness::alone();
+    let server = Server::start();
+    let mut bystander = Bystander::beside(&server);
+    let mut php = server.open(&Open::php());
+    let (workers, broker) = (server.workers(2), server.broker());
+    let children = [&[broker], &workers[..]].concat();
+    // As by hand, one after the other: the supervisor finds its children silent before and after,
+    // and must not add the time in between.
+    let a_while = Duration::from_millis(800);
+    children.iter().for_each(|pid| send_signal(*pid, Signal::STOP));
+    pause(a_while);
+    server.signal(Signal::STOP);
+    pause(Duration::from_secs(5));
+    server.signal(Signal::CONT);
+    pause(a_while);
+    children.iter().for_each(|pid| send_signal(*pid, Signal::CONT));
+    bystander.is_served();
+    // Longer than a hung child would live.
+    pause(Duration::from_secs(3));
+    bystander.is_served();
+    php.text(echo("still here"));
+    php.expect_next();
+    php.expect_text(&echo("still here"));
+    assert_eq!((server.workers(2), server.broker()), (workers, broker));
+    let said = server.output();
+    assert!(!said.contains("child hangs") && !said.contains("child died"), "{said}");
+}
+
+/// A stopped child cannot handle the signal that says that its parent died; it is continued.
+#[test]
+fn a_killed_supervisor_leaves_no_process_though_its_children_were_stopped() {
+    let _quiet = crate::harness::alone();
+    // Whoever inherits the children is of their session: so the kernel, which continues stopped
+    // processes that nobody of their session looks after, does not do it here.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+    let server = Server::start();
+    let mut client = server.open(&Open::web());
+    let children: Vec<_> = server.children().into_iter().map(|(pid, _)| pid).collect();
+    assert_eq!(children.len(), 3);
+    children.iter().for_each(|pid| send_signal(*pid, Signal::STOP));
+    server.signal(Signal::KILL);
+    client.expect_closed_somehow(1001);
+    for pid in children {
+        eventually("the end of every process", || (!is_alive(pid)).then_some(()));
+    }
+}
+
+/// `pkill -HUP tagcast` means the supervisor.
+#[test]
+fn a_hangup_signal_ends_no_child() {
+    let _quiet = crate::harness::alone();
+    let server = Server::start();
+    let mut bystander = Bystander::beside(&server);
+    let before = server.children();
+    before.iter().for_each(|(pid, _)| send_signal(*pid, Signal::HUP));
+    bystander.is_served();
+    assert_eq!(server.children(), before);
+}
+
+/// The one that hangs while the server ends is killed with the drain time.
+#[test]
+fn a_hung_worker_or_broker_holds_up_the_end_only_for_the_drain_time() {
+    let _quiet = crate::harness::alone();
+    ends_in_time(|server, client| server.worker_of(client));
+    ends_in_time(|server, _| server.broker());
+}
+
+fn ends_in_time(choose: impl FnOnce(&Server, &Raw) -> u32) {
+    let server = Server::start();
+    let (mut here, there) = server.open_apart(&Open::web(), &Open::web());
+    let hung = choose(&server, &there);
+    send_signal(hung, Signal::STOP);
+    here.text(broadcast("before the end"));
+    here.expect_next();
+    server.term();
+    assert_eq!(server.wait_exit(Duration::from_secs(7)).code(), Some(0));
+    eventually("the end of the hung one", || (!is_alive(hung)).then_some(()));
+}

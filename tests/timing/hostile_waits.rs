@@ -1,0 +1,113 @@
+//! Faults that need time or a debugger: half a frame that stays half, and a kernel that refuses now
+//! and then (fault 18 of `docs/faults.md`).
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::harness::frames::{BINARY, FIN, announces};
+use crate::harness::{Open, Setup, beside_a_bystander, echo, eventually, pause, require_tool};
+
+/// Thirty seconds for each frame, whether its bytes come now and then or not at all.
+#[test]
+fn fault_18_half_a_frame_is_closed_1008_after_its_time() {
+    let _quiet = crate::harness::alone();
+    // No pings come in between.
+    let server = Setup::new().ini("pingInterval = 0").start();
+    beside_a_bystander(&server, |bystander| {
+        let mut silent = server.open(&Open::web());
+        let mut dribbles = server.open(&Open::web());
+        for client in [&mut silent, &mut dribbles] {
+            client.send(announces(FIN | BINARY, 1_000_000));
+        }
+        // Its first 25 seconds.
+        for _ in 0..50 {
+            dribbles.send([0]);
+            bystander.is_served();
+            pause(Duration::from_millis(500));
+        }
+        for mut client in [silent, dribbles] {
+            // The pings of the heartbeat: who is in the middle of a frame cannot answer.
+            let close = loop {
+                let frame = client.frame();
+                if frame.is_close() {
+                    break frame;
+                }
+            };
+            assert_eq!(close.close_code(), Some(1008), "{}", close.shown());
+            assert_eq!(&close.payload[2..], b"half a frame for too long");
+            client.expect_end();
+        }
+    });
+}
+
+/// Refuses calls of a process; ends when it is dropped.
+struct Strace(Child);
+
+impl Strace {
+    /// None where processes may not be traced.
+    fn of(pid: u32, injection: &str) -> Option<Self> {
+        let mut strace = Command::new("strace")
+            .args(["-f", "-q", "-o", "/dev/null", "-e", injection, "-p", &pid.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let is_attached = eventually("strace attached or ended", || {
+            if strace.try_wait().unwrap().is_some() {
+                return Some(false);
+            }
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+            let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"))?;
+            (tracer.trim() == strace.id().to_string()).then_some(true)
+        });
+        is_attached.then_some(Self(strace))
+    }
+}
+
+impl Drop for Strace {
+    /// Not by SIGKILL, so that it lets go of the process first.
+    fn drop(&mut self) {
+        crate::harness::processes::send_signal(self.0.id(), rustix::process::Signal::TERM);
+        self.0.wait().ok();
+    }
+}
+
+/// What the kernel may say although there is room and something to read. A send that is told to wait
+/// is no such thing (links are watched for changes); real ones happen to readers with a small window.
+#[test]
+fn fault_18_calls_that_are_refused_now_and_then_lose_nothing() {
+    let _quiet = crate::harness::alone();
+    if !require_tool("strace", "strace") {
+        return;
+    }
+    // No pings come in between.
+    let server = Setup::new().ini("pingInterval = 0").start();
+    beside_a_bystander(&server, |bystander| {
+        for injection in [
+            "inject=recvfrom:error=EAGAIN:when=3+5",
+            "inject=sendto,sendmsg:error=EINTR:when=2+3",
+            "inject=recvfrom:error=EINTR:when=2+3",
+            "inject=sendto,sendmsg:error=ENOBUFS:when=4+7",
+        ] {
+            let workers = server.workers(2);
+            let traced: Vec<_> =
+                workers.iter().filter_map(|pid| Strace::of(*pid, injection)).collect();
+            if traced.len() < workers.len() {
+                #[expect(clippy::print_stderr, reason = "whoever runs the test shall see it")]
+                {
+                    eprintln!("skipped: processes may not be traced here");
+                }
+                return;
+            }
+            let mut client = server.open(&Open::web());
+            for number in 0..50 {
+                let packet = echo(&format!("{number} {}", "x".repeat(number * 100)));
+                client.text(&packet);
+                client.expect_next();
+                client.expect_text(&packet);
+                bystander.is_served();
+            }
+        }
+    });
+}

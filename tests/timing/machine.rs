@@ -1,0 +1,285 @@
+//! A machine that has no more: descriptors, disk, somebody who reads the log (faults 38 and 40).
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::harness::processes::{children_of, is_alive, processor_ticks, send_signal};
+use crate::harness::{
+    Folder, Open, Raw, Server, Setup, binary, echo, eventually, feedback_to, pause, require_tool,
+};
+use rustix::process::Signal;
+
+/// A pair on one worker, which is all that some of these servers have.
+struct Pair {
+    publisher: Raw,
+    receiver: Raw,
+    count: u32,
+}
+
+impl Pair {
+    fn on(port: u16) -> Self {
+        Self { publisher: Open::web().ready(port), receiver: Open::web().ready(port), count: 0 }
+    }
+
+    #[track_caller]
+    fn is_served(&mut self) {
+        self.count += 1;
+        let packet = feedback_to(&self.receiver.uuid, &self.count.to_string());
+        self.publisher.text(&packet);
+        self.publisher.expect_next();
+        self.receiver.expect_text(&packet);
+    }
+}
+
+fn limit_descriptors(pid: u32, count: u32) {
+    let arguments = [format!("--pid={pid}"), format!("--nofile={count}:")];
+    assert!(Command::new("prlimit").args(arguments).status().unwrap().success());
+}
+
+#[test]
+fn without_descriptors_newcomers_wait_outside_at_no_cost_and_come_in_when_there_are_some() {
+    let _quiet = crate::harness::alone();
+    if !require_tool("prlimit", "util-linux") {
+        return;
+    }
+    let server = Setup::new().workers(1).start();
+    let worker = server.workers(1)[0];
+    let mut pair = Pair::on(server.port);
+    limit_descriptors(worker, 40);
+    let mut crowd: Vec<_> = (0..60).map(|_| Open::web().ask(server.port)).collect();
+    server.wait_for_output("accepting pauses");
+    let before = processor_ticks(worker);
+    pause(Duration::from_secs(1));
+    let busy = processor_ticks(worker) - before;
+    assert!(busy < 20, "{busy} % of a processor, for waiting");
+    pair.is_served();
+    // Those inside make room for those outside, one by one.
+    while !crowd.is_empty() {
+        let mut client = crowd.remove(0);
+        client.expect_upgrade();
+        client.expect_ready();
+    }
+    pair.is_served();
+    limit_descriptors(worker, 1024);
+    let mut crowd: Vec<_> = (0..100).map(|_| server.open(&Open::web())).collect();
+    crowd.iter_mut().for_each(Raw::expect_silence);
+    pair.is_served();
+    assert_eq!(server.workers(1), [worker]);
+}
+
+/// Each way in which accepting fails without a fault of anybody's, twelve times in a row.
+#[test]
+fn accepting_that_fails_for_a_while_goes_on_alone() {
+    let _quiet = crate::harness::alone();
+    if !require_tool("strace", "strace") {
+        return;
+    }
+    for error in ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED"] {
+        let server = Setup::new().workers(1).start();
+        let worker = server.workers(1)[0];
+        let mut pair = Pair::on(server.port);
+        let Some(mut tracer) = Tracer::inject(worker, &format!("accept4:error={error}:when=1..12"))
+        else {
+            return;
+        };
+        let mut newcomer = Open::web().ask(server.port);
+        pair.is_served();
+        newcomer.expect_upgrade();
+        newcomer.expect_ready();
+        pair.is_served();
+        tracer.0.kill().unwrap();
+        // Who gave up while waiting is no reason to pause; else it is said once, not twelve times.
+        let expected = usize::from(error != "ECONNABORTED");
+        for said in ["accepting pauses", "accepting goes on"] {
+            assert_eq!(server.output().matches(said).count(), expected, "{error}: {said}");
+        }
+    }
+}
+
+/// `strace`, attached to a process.
+struct Tracer(Child);
+
+impl Tracer {
+    fn inject(pid: u32, what: &str) -> Option<Self> {
+        let trace = ["-f", "-o", "/dev/null", "-e", "trace=accept4"];
+        let mut tracer = Command::new("strace");
+        tracer.args(trace).args(["-e", &format!("inject={what}"), "-p", &pid.to_string()]);
+        let mut tracer = Self(tracer.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let attached = eventually("the tracer", || {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+            let line = status.lines().find(|line| line.starts_with("TracerPid:")).unwrap();
+            if !line.ends_with("\t0") {
+                return Some(true);
+            }
+            tracer.0.try_wait().unwrap().map(|_| false)
+        });
+        #[expect(clippy::print_stderr, reason = "whoever runs the test shall see what is missing")]
+        if !attached {
+            eprintln!("skipped: processes cannot be traced here");
+        }
+        attached.then_some(tracer)
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// A server whose standard error is not read by the test; it says where it listens in its log file.
+struct Mute {
+    child: Child,
+    folder: Folder,
+    port: u16,
+}
+
+impl Mute {
+    fn start(redirection: &str) -> Self {
+        let folder = Folder::new();
+        let ini =
+            "adress = ws://127.0.0.1:0\nworkers = 1\nlogfile = server.log\nlogLevel = debug\n";
+        folder.write("websock.ini", ini);
+        let command = format!("exec \"$0\" serve -i websock.ini {redirection}");
+        let child = Command::new("sh")
+            .args(["-c", &command, binary().to_str().unwrap()])
+            .current_dir(folder.root())
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let log = folder.path("server.log");
+        let port = eventually("the port in the log", || {
+            let text = std::fs::read_to_string(&log).ok()?;
+            let (_, rest) = text.split_once("listening on ws://127.0.0.1:")?;
+            rest.lines().next()?.parse().ok()
+        });
+        Self { child, folder, port }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path("server.log")
+    }
+
+    /// SIGTERM still ends it in order, whatever is blocked.
+    fn end(mut self) {
+        send_signal(self.child.id(), Signal::TERM);
+        let status = eventually("its end", || self.child.try_wait().unwrap());
+        assert_eq!(status.code(), Some(0));
+    }
+}
+
+impl Drop for Mute {
+    fn drop(&mut self) {
+        let children = children_of(self.child.id());
+        self.child.kill().ok();
+        self.child.wait().ok();
+        for (pid, _) in children.iter().filter(|(pid, _)| is_alive(*pid)) {
+            send_signal(*pid, Signal::KILL);
+        }
+    }
+}
+
+/// Connections, each of which is worth several lines.
+fn make_lines(port: u16, count: usize) {
+    for _ in 0..count {
+        let mut client = Open::web().ready(port);
+        client.text(echo("a line"));
+        client.expect_next();
+    }
+}
+
+#[test]
+fn a_closed_console_ends_nothing() {
+    let _quiet = crate::harness::alone();
+    let server = Mute::start(">&- 2>&-");
+    let mut pair = Pair::on(server.port);
+    make_lines(server.port, 200);
+    pair.is_served();
+    let worker = children_of(server.child.id());
+    assert_eq!(worker.len(), 2, "{worker:?}");
+    server.end();
+}
+
+/// Nobody waits for the console, and the file has every line.
+#[test]
+fn a_console_that_nobody_reads_holds_up_nobody() {
+    let _quiet = crate::harness::alone();
+    let folder = Folder::new();
+    let fifo = folder.path("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    // Opened for both, so that it is not waited for, and never read: 64 KiB, and it is full.
+    let server = Mute::start(&format!("2<>{}", fifo.display()));
+    let mut pair = Pair::on(server.port);
+    make_lines(server.port, 600);
+    pair.is_served();
+    let opened = |text: &str| text.matches("connection opened").count();
+    eventually("every line in the file", || {
+        let text = std::fs::read_to_string(server.log()).unwrap();
+        (opened(&text) == 602 && text.len() > 64 * 1024).then_some(())
+    });
+    server.end();
+}
+
+#[test]
+fn a_log_file_that_is_removed_ends_nothing() {
+    let _quiet = crate::harness::alone();
+    let server = Mute::start("2>/dev/null");
+    let mut pair = Pair::on(server.port);
+    std::fs::remove_file(server.log()).unwrap();
+    make_lines(server.port, 100);
+    pair.is_served();
+    server.end();
+}
+
+/// The log lies on a disk of 64 KiB in a mount namespace of the server's own.
+#[test]
+fn a_full_disk_ends_nothing_and_the_lost_lines_are_counted_when_there_is_room() {
+    let _quiet = crate::harness::alone();
+    let folder = Folder::new();
+    folder.write(
+        "websock.ini",
+        "adress = ws://127.0.0.1:0\nworkers = 1\nlogfile = disk/server.log\nlogLevel = debug\n",
+    );
+    std::fs::create_dir(folder.path("disk")).unwrap();
+    let mount = "mount -t tmpfs -o size=64k tmpfs disk";
+    if !can_mount(folder.root(), mount) {
+        return;
+    }
+    let command = format!("{mount} && head -c 48K /dev/zero > disk/ballast && exec \"$0\" serve");
+    let binary = binary();
+    let arguments = ["-m", "sh", "-c", &command, binary.to_str().unwrap()];
+    let server = Server::run_program(Path::new("unshare"), folder, (&arguments, &[]));
+    let mut pair = Pair::on(server.port);
+    make_lines(server.port, 300);
+    pair.is_served();
+    let disk = |name: &str| {
+        let inside = server.folder.path("disk").join(name);
+        PathBuf::from(format!("/proc/{}/root{}", server.pid(), inside.display()))
+    };
+    let full = std::fs::metadata(disk("server.log")).unwrap().len();
+    assert!(full <= 16 * 1024, "the disk was not full: {full} bytes of log");
+    std::fs::remove_file(disk("ballast")).unwrap();
+    make_lines(server.port, 5);
+    eventually("the count of the lost lines", || {
+        let text = std::fs::read_to_string(disk("server.log")).unwrap();
+        let (_, rest) = text.split_once("log lines lost lost_lines=")?;
+        rest.lines().next()?.parse::<u64>().is_ok_and(|lost| lost > 100).then_some(())
+    });
+    pair.is_served();
+}
+
+fn can_mount(folder: &Path, mount: &str) -> bool {
+    let tried = Command::new("unshare")
+        .args(["-m", "sh", "-c", mount])
+        .current_dir(folder)
+        .stderr(Stdio::null())
+        .status();
+    let can = tried.is_ok_and(|status| status.success());
+    #[expect(clippy::print_stderr, reason = "whoever runs the test shall see what is missing")]
+    if !can {
+        eprintln!("skipped: no mount namespace can be made here");
+    }
+    can
+}

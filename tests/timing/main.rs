@@ -1,0 +1,35 @@
+//! Tests that measure: time, memory, processor shares. They need a quiet machine, so they have a binary
+//! of their own, which cargo runs alone, and in it each runs alone (`harness::alone`).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test may stop at the first surprise, and looks at the server with a real clock"
+)]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "each test file uses its own part of the harness"
+)]
+
+#[path = "../it/harness/mod.rs"]
+mod harness;
+
+mod bench;
+mod heartbeat;
+mod hostile_floods;
+mod hostile_streams;
+mod hostile_waits;
+mod machine;
+mod memory;
+mod silent_clients;
+mod slow_and_silent;
+mod slow_clients;
+mod soak;
+mod tls_pacing;
+mod tls_storm;

@@ -1,0 +1,159 @@
+//! The ceiling of memory: what happens as it comes near, and that it passes.
+
+use crate::harness::{Open, Raw, Server, Setup, broadcast, echo, eventually, feedback_to};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+use tagcast::types::Pressure;
+
+const MIB: u64 = 1024 * 1024;
+
+fn pressure(server: &Server) -> Pressure {
+    server.status().memory.unwrap().pressure
+}
+
+/// A server whose ceiling is this much above what it has when it is empty.
+fn server_with_room(bytes: u64) -> Server {
+    let server = Setup::new().workers(1).ini("maxMemory = 1G\npingInterval = 0").start();
+    set_ceiling(&server, used(&server) + bytes);
+    server
+}
+
+fn used(server: &Server) -> u64 {
+    eventually("memory to be looked at", || {
+        Some(server.status().memory.unwrap().used_bytes).filter(|bytes| *bytes > 0)
+    })
+}
+
+fn set_ceiling(server: &Server, bytes: u64) {
+    server.folder.write(
+        "websock.ini",
+        &format!(
+            "[websocketserver]\nadress = ws://127.0.0.1:0\nworkers = 1\nmaxMemory = {bytes}\n\
+             pingInterval = 0\n"
+        ),
+    );
+    let finished = server.command(&["reload"]);
+    assert_eq!(finished.code, Some(0), "{}", finished.text);
+}
+
+#[test]
+fn largest_outboxes_are_closed_before_the_ceiling_is_reached() {
+    let _quiet = crate::harness::alone();
+    // The pages of the program that are read in later count too.
+    let server = server_with_room(64 * MIB);
+    let ceiling = server.status().memory.unwrap().ceiling_bytes;
+    let mut publisher = server.open(&Open::web());
+    let mut reader = server.open(&Open::web());
+    let mut slow: Vec<Raw> = (0..40)
+        .map(|_| {
+            let client = server.open(&Open::web());
+            set_socket_recv_buffer_size(client.stream(), 1).unwrap();
+            client
+        })
+        .collect();
+    // Each gets messages of its own, which nobody else shares the memory of.
+    'filling: for round in 0..50 {
+        for client in &slow {
+            let text = format!("{round}{}", "x".repeat(200_000));
+            publish(&mut publisher, &feedback_to(&client.uuid, &text));
+        }
+        if server.counts().slow > 0 {
+            break 'filling;
+        }
+    }
+    server.wait_for_output("memory becomes scarce");
+    let highest = highest(&server);
+    assert!(server.counts().slow > 0, "nobody was closed: {highest} of {ceiling}");
+    assert!(highest < ceiling, "{highest} of {ceiling}");
+    // Nobody else notices.
+    eventually("room for a publication", || {
+        publish(&mut publisher, &broadcast("to those who read")).then_some(())
+    });
+    reader.expect_text(&broadcast("to those who read"));
+    slow.clear();
+    eventually("the slow to be gone", || (server.counts().open == 2).then_some(()));
+}
+
+/// Publishes, and tells whether that was allowed: not while memory is nearly used up.
+fn publish(publisher: &mut Raw, packet: &str) -> bool {
+    publisher.text(packet);
+    publisher.expect_next();
+    let question = echo("was it denied?");
+    publisher.text(&question);
+    let frame = publisher.frame();
+    let is_denied = frame.as_text().contains("busy");
+    if is_denied {
+        publisher.expect_next();
+    }
+    publisher.expect_text(&question);
+    !is_denied
+}
+
+/// The most that all processes ever had in memory, as the kernel remembers it.
+fn highest(server: &Server) -> u64 {
+    let children = server.children().into_iter().map(|(pid, _)| pid);
+    let of = |pid: u32| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    };
+    children.chain([server.pid()]).map(of).sum()
+}
+
+#[test]
+fn nobody_is_accepted_above_85_percent_and_everybody_once_there_is_room() {
+    let _quiet = crate::harness::alone();
+    let server = server_with_room(1024 * MIB);
+    let mut inside = server.open(&Open::web());
+    let used = used(&server);
+    set_ceiling(&server, used * 100 / 88);
+    eventually("the stage", || (pressure(&server) == Pressure::Full).then_some(()));
+    let mut outside = Open::web().ask(server.port);
+    inside.expect_silence();
+    assert_eq!(server.counts().open, 1);
+    server.wait_for_output("nobody is accepted");
+    set_ceiling(&server, used * 4);
+    outside.expect_upgrade();
+    outside.expect_ready();
+    server.wait_for_output("there is room");
+}
+
+#[test]
+fn publications_are_denied_above_97_percent_and_their_clients_stay() {
+    let _quiet = crate::harness::alone();
+    let server = server_with_room(1024 * MIB);
+    let mut web = server.open(&Open::web());
+    let mut gomoob = Open::tags("{}").upgrade(server.port);
+    let used = used(&server);
+    set_ceiling(&server, used);
+    eventually("the stage", || (pressure(&server) == Pressure::Busy).then_some(()));
+    web.text(broadcast("now?"));
+    web.expect_next();
+    let denied = web.frame();
+    assert!(denied.as_text().contains("busy"), "{}", denied.as_text());
+    gomoob.text("{\"message\":1}");
+    let closed = gomoob.expect_closed(1013);
+    assert!(closed.shown().contains("busy"), "{}", closed.shown());
+    set_ceiling(&server, used * 4);
+    eventually("room", || (pressure(&server) == Pressure::None).then_some(()));
+    web.text(broadcast("now!"));
+    web.expect_next();
+    web.expect_silence();
+}
+
+#[test]
+fn a_worker_that_begins_under_pressure_knows_of_it() {
+    let _quiet = crate::harness::alone();
+    let server = server_with_room(1024 * MIB);
+    // Too little even without the worker, so that there is no moment with room.
+    let used = used(&server);
+    set_ceiling(&server, used / 2);
+    eventually("the stage", || (pressure(&server) == Pressure::Busy).then_some(()));
+    let worker = server.workers(1)[0];
+    crate::harness::processes::send_signal(worker, rustix::process::Signal::KILL);
+    eventually("another worker", || (server.workers(1)[0] != worker).then_some(()));
+    let mut outside = Open::web().ask(server.port);
+    eventually("the worker to answer", || server.status().workers().next().map(drop));
+    assert_eq!(server.counts().accepted, 0);
+    set_ceiling(&server, used * 4);
+    outside.expect_upgrade();
+}

@@ -1,0 +1,154 @@
+//! Clients that read nothing: closed by bytes and by time, with a code and a reason, while memory
+//! stays within its bound and nobody else notices (fault 19, promise P3, rule L7).
+
+use std::io::Write;
+
+use crate::harness::processes::resident_bytes_max;
+use crate::harness::{Frame, Open, Raw, Server, Setup, broadcast, frames, heard_nothing};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+
+const MIB: u64 = 1024 * 1024;
+
+/// What a process may take for one client that does not read, and for what is under way: an outbox
+/// (maxMessage + 1 MiB) with the message that crosses its limit, a window (8 MiB) with its copy on
+/// the way to the link, what waits in a worker (1 MiB), and half as much again for the allocator.
+const GROWTH_MAX: u64 = 40 * MIB;
+
+const MESSAGE_BYTES: usize = 64 * 1024;
+/// Messages that the publisher may be ahead of the witness.
+const AHEAD_MAX: usize = 32;
+/// Of these messages: 90 MB.
+const MESSAGES: usize = 1440;
+
+fn processes(server: &Server) -> Vec<(u32, String)> {
+    let mut all = server.children();
+    all.push((server.pid(), "the supervisor".to_owned()));
+    all
+}
+
+#[test]
+fn memory_stays_within_its_bound_while_one_client_reads_nothing_and_90_mb_pass_by() {
+    let _quiet = crate::harness::alone();
+    let server = Server::start();
+    let (mut publisher, mut witness) = server.open_apart(&Open::web(), &Open::web());
+    let mut stopped = server.open_on(server.worker_of(&witness), &Open::web());
+    let before: Vec<_> =
+        processes(&server).iter().map(|(pid, _)| resident_bytes_max(*pid)).collect();
+    let packet = broadcast(&"x".repeat(MESSAGE_BYTES));
+    let frame = frames::text(&packet);
+    let mut socket = publisher.writer();
+    // The witness may not fall so far behind that it is a slow client itself.
+    let (written, ahead) = std::sync::mpsc::sync_channel(AHEAD_MAX);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..MESSAGES {
+                written.send(number).unwrap();
+                socket.write_all(&frame).unwrap();
+            }
+        });
+        scope.spawn(|| (0..MESSAGES).for_each(|_| drop(publisher.expect_next())));
+        for number in 0..MESSAGES {
+            let frame = witness.frame();
+            ahead.recv().unwrap();
+            assert!(frame.payload == packet.as_bytes(), "{number}: {}", frame.shown());
+        }
+    });
+    server.wait_for_output("slow client");
+    for ((pid, role), before) in processes(&server).iter().zip(before) {
+        let growth = resident_bytes_max(*pid) - before;
+        assert!(growth < GROWTH_MAX, "{role} grew by {} MiB", growth / MIB);
+    }
+    stopped.wait_for_end();
+    heard_nothing(&mut publisher, &mut witness);
+}
+
+/// Reads what there is, to the end; the last frame.
+fn last_words(client: &mut Raw) -> Frame {
+    let mut last = client.frame();
+    while let Ok(frame) = client.frame_or_end() {
+        last = frame;
+    }
+    last
+}
+
+/// Publishes until the server closes somebody as slow.
+fn publish_until_slow(server: &Server, publisher: &mut Raw, packet: &str) {
+    let frame = frames::text(packet);
+    for _ in 0..4000 {
+        publisher.send(&frame);
+        publisher.expect_next();
+        if server.output().contains("slow client") {
+            return;
+        }
+    }
+    panic!("nobody was too slow");
+}
+
+/// The bytes that were begun end whole, then comes the Close, for a client that reads again in time.
+#[test]
+fn a_slow_client_that_reads_again_finds_a_close_with_code_and_reason() {
+    let _quiet = crate::harness::alone();
+    let server = Setup::new().ini("maxMessage = 64K\noutboxLimit = 256K\n").start();
+    let (mut publisher, mut stopped) = server.open_apart(&Open::web(), &Open::web());
+    publish_until_slow(&server, &mut publisher, &broadcast(&"x".repeat(32 * 1024)));
+    let last = last_words(&mut stopped);
+    assert!(last.is_close(), "no Close but {}", last.shown());
+    assert_eq!(last.close_code(), Some(1013));
+    assert_eq!(&last.payload[2..], b"slow client");
+    // It is gone from the index: what goes to it now reaches nobody, and harms nobody.
+    publisher.text(crate::harness::feedback_to(&stopped.uuid, "too late"));
+    publisher.expect_next();
+    publisher.heard_nothing_of_its_own();
+}
+
+/// Fewer bytes than the outbox holds: no byte taken for ten seconds.
+#[test]
+fn a_client_that_takes_no_byte_for_ten_seconds_is_closed_though_its_outbox_has_room() {
+    let _quiet = crate::harness::alone();
+    let server = Setup::new().ini("pingInterval = 0\n").start();
+    let mut stopped = Raw::connect(server.port);
+    // Its kernel holds little, and no more because it is on the same machine.
+    set_socket_recv_buffer_size(stopped.stream(), 4096).unwrap();
+    stopped = Open::web().upgrade_over(stopped);
+    stopped.expect_ready();
+    let (mut publisher, mut witness) = server.open_apart(&Open::web(), &Open::web());
+    let packet = broadcast(&"x".repeat(MESSAGE_BYTES));
+    for _ in 0..32 {
+        publisher.text(&packet);
+        publisher.expect_next();
+        witness.expect_text(&packet);
+    }
+    assert!(!server.output().contains("slow client"), "within the limit of bytes");
+    let said = server.wait_for_output("slow client");
+    assert!(said.contains("WARN") && said.contains("bytes="), "{said}");
+    stopped.wait_for_end();
+    heard_nothing(&mut publisher, &mut witness);
+}
+
+/// Many at once, on both workers: each is closed for itself.
+#[test]
+fn twenty_readers_that_stop_are_closed_one_by_one_and_twenty_others_hear_everything() {
+    let _quiet = crate::harness::alone();
+    let server = Setup::new().ini("maxMessage = 64K\noutboxLimit = 128K\n").start();
+    let mut publisher = server.open(&Open::php());
+    let mut stopped: Vec<_> = (0..20).map(|_| server.open(&Open::web())).collect();
+    let mut readers: Vec<_> = (0..20).map(|_| server.open(&Open::web())).collect();
+    let packet = broadcast(&"x".repeat(32 * 1024));
+    for _ in 0..400 {
+        publisher.text(&packet);
+        publisher.expect_next();
+        for reader in &mut readers {
+            let frame = reader.frame();
+            assert!(frame.payload == packet.as_bytes(), "{}", frame.shown());
+        }
+    }
+    for client in &mut stopped {
+        client.wait_for_end();
+    }
+    assert_eq!(
+        server.output().matches("slow client").count(),
+        2 * 20,
+        "a warning and a close each"
+    );
+    readers.iter_mut().for_each(Raw::expect_silence);
+}

@@ -1,0 +1,243 @@
+//! A server under everything at once, for a while: churn, crashes, reloads, a steady publisher.
+//! Nothing may be lost, doubled or out of order, and no process may grow.
+//!
+//! `SOAK_SECONDS=900 TAGCAST_BIN=target/release/tagcast cargo test --test timing soak:: --
+//! --nocapture` is the long one; the gate runs a few seconds of it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::harness::operator::imbalances;
+use crate::harness::processes::send_signal;
+use crate::harness::{Open, Raw, Server, Setup, broadcast, eventually, pause};
+use rustix::process::Signal;
+use tagcast::operator::Status;
+
+/// How often something is killed or reloaded.
+const FAULT_EVERY: Duration = Duration::from_millis(2500);
+/// How often memory is looked at.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// Between two publications of the steady publisher.
+const PUBLISH_EVERY: Duration = Duration::from_millis(4);
+const RECEIVERS: usize = 20;
+/// Growth that is no growth: a few pages more or less are chance.
+const SLACK_PERCENT: f64 = 5.0;
+
+fn soak_time() -> Duration {
+    let seconds = std::env::var("SOAK_SECONDS").ok();
+    Duration::from_secs(seconds.map_or(8, |text| text.parse().expect("a number of seconds")))
+}
+
+fn auth(round: u32) -> String {
+    let extra = format!(
+        "  - key: extra-{round}\n    secret: extra-secret-{round}\n    authorizeOpen: true\n"
+    );
+    let one = "anonymous: one\napplications:\n  - key: one\n    secret: one-secret-1\n    \
+               authorizeOpen: true\n    clientPublish: true\n";
+    format!("{one}{extra}")
+}
+
+/// What everybody shares.
+struct Soak {
+    server: Server,
+    /// The load ends.
+    ends: AtomicBool,
+    /// The publisher's last acknowledged number.
+    published: AtomicU64,
+    churned: AtomicU64,
+    reconnects: AtomicU64,
+    heard: AtomicU64,
+    /// Receivers that have heard the end.
+    done: AtomicU64,
+}
+
+impl Soak {
+    fn goes_on(&self) -> bool {
+        !self.ends.load(Ordering::Relaxed)
+    }
+
+    /// Opens on the worker that is never killed, so that what it hears has no holes.
+    fn publish(&self, mut publisher: Raw) -> Raw {
+        let mut number = 0;
+        while self.goes_on() {
+            number += 1;
+            publisher.text(broadcast(&number.to_string()));
+            publisher.expect_next();
+            self.published.store(number, Ordering::Relaxed);
+            pause(PUBLISH_EVERY);
+        }
+        publisher
+    }
+
+    /// Hears everything in order, from its first number on; a new connection begins anew.
+    fn receive(&self, mut client: Raw) {
+        let mut last: Option<u64> = None;
+        loop {
+            match client.frame_or_end() {
+                Ok(frame) if frame.is_close() => {}
+                Ok(frame) => {
+                    let Some(number) = number_in(frame.as_text()) else { break };
+                    assert!(last.is_none_or(|last| last + 1 == number), "{last:?}, then {number}");
+                    last = Some(number);
+                    self.heard.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(_) => {
+                    self.reconnects.fetch_add(1, Ordering::Relaxed);
+                    client = self.reopen();
+                    last = None;
+                }
+            }
+        }
+        let published = self.published.load(Ordering::Relaxed);
+        assert!(last.is_none_or(|last| last == published), "{last:?} of {published}");
+        self.done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn reopen(&self) -> Raw {
+        let open = || Open::web().try_ready(self.server.port);
+        eventually("a connection", open)
+    }
+
+    fn churn(&self, seed: usize) {
+        let mut round = seed;
+        while self.goes_on() {
+            round += 1;
+            let target = format!("/web?tags=%7B%22n%22:{},%22u%22:{round}%7D", round % 7);
+            let mut clients: Vec<Option<Raw>> =
+                (0..10).map(|_| Open::at(&target).try_ready(self.server.port)).collect();
+            for client in clients.iter_mut().flatten().step_by(2) {
+                let _may_be_dead = client.try_send(crate::harness::frames::close(1000, ""));
+            }
+            self.churned.fetch_add(10, Ordering::Relaxed);
+            pause(Duration::from_millis(20));
+        }
+    }
+
+    /// Kills and reloads in turn. The worker `spared` serves all the time.
+    fn hurt(&self, spared: u32) -> u32 {
+        let mut faults = 0;
+        while self.goes_on() {
+            match faults % 3 {
+                0 => drop(self.server.kill_broker()),
+                1 => {
+                    let workers = self.server.workers(2);
+                    let other = workers.into_iter().find(|pid| *pid != spared);
+                    send_signal(other.expect("another worker"), Signal::KILL);
+                }
+                _ => {
+                    self.server.folder.write("auth.yml", &auth(faults));
+                    let finished = self.server.command(&["reload"]);
+                    assert_eq!(finished.code, Some(0), "{}", finished.text);
+                }
+            }
+            faults += 1;
+            pause(FAULT_EVERY);
+        }
+        faults
+    }
+}
+
+fn number_in(text: &str) -> Option<u64> {
+    let (_, rest) = text.split_once("\"message\":\"")?;
+    rest.split('"').next()?.parse().ok()
+}
+
+/// Memory of each process that lived all the time, and of the supervisor.
+fn sample(status: &Status, into: &mut BTreeMap<String, Vec<u64>>) {
+    let supervisor = crate::harness::processes::resident_bytes(status.pid);
+    into.entry("supervisor".to_owned()).or_default().push(supervisor);
+    for process in &status.processes {
+        if let Some(bytes) = process.resident_bytes {
+            into.entry(process.role.clone()).or_default().push(bytes);
+        }
+    }
+}
+
+fn median(values: &[u64]) -> u64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    sorted[sorted.len() / 2]
+}
+
+#[test]
+fn nothing_is_lost_and_nothing_grows_under_churn_crashes_and_reloads() {
+    let _quiet = crate::harness::alone();
+    let time = soak_time();
+    // Its clients answer no pings.
+    let server = Setup::new().auth(&auth(0)).ini("pingInterval = 0").start();
+    let spared = server.workers(2)[0];
+    let publisher = server.open_on(spared, &Open::web());
+    let receivers: Vec<Raw> = (0..RECEIVERS).map(|_| server.open(&Open::web())).collect();
+    let (ends, zero) = (AtomicBool::new(false), || AtomicU64::new(0));
+    let soak = Soak {
+        server,
+        ends,
+        published: zero(),
+        churned: zero(),
+        reconnects: zero(),
+        heard: zero(),
+        done: zero(),
+    };
+    let mut samples = BTreeMap::new();
+    let faults = std::thread::scope(|scope| {
+        let soak = &soak;
+        let publishing = scope.spawn(move || soak.publish(publisher));
+        for client in receivers {
+            scope.spawn(move || soak.receive(client));
+        }
+        let churning: Vec<_> =
+            (0..2).map(|seed| scope.spawn(move || soak.churn(seed * 1_000_000))).collect();
+        let hurting = scope.spawn(move || soak.hurt(spared));
+        let began = Instant::now();
+        while began.elapsed() < time {
+            pause(SAMPLE_EVERY);
+            if let Some(status) = soak.server.try_status() {
+                assert_eq!(imbalances(&status), Vec::<String>::new());
+                sample(&status, &mut samples);
+            }
+        }
+        soak.ends.store(true, Ordering::Relaxed);
+        let faults = hurting.join().unwrap();
+        churning.into_iter().for_each(|one| one.join().unwrap());
+        let mut publisher = publishing.join().unwrap();
+        // Ends every receiver that has heard all before it; one may just be on its way back.
+        eventually("everybody to hear the end", || {
+            publisher.text(broadcast("the end"));
+            publisher.expect_next();
+            pause(Duration::from_millis(100));
+            (soak.done.load(Ordering::Relaxed) == RECEIVERS as u64).then_some(())
+        });
+        faults
+    });
+    let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    println!(
+        "{} s: {} published, {} heard, {} churned, {} reconnected, {faults} faults",
+        time.as_secs(),
+        load(&soak.published),
+        load(&soak.heard),
+        load(&soak.churned),
+        load(&soak.reconnects),
+    );
+    assert!(load(&soak.heard) > load(&soak.published), "hardly anybody heard anything");
+    let status = eventually("an empty server", || {
+        soak.server.try_status().filter(|status| status.broker().is_some_and(|it| it.rows == 0))
+    });
+    assert_eq!(imbalances(&status), Vec::<String>::new());
+    judge(&samples, time);
+}
+
+/// In a long soak memory has a plateau, and its end may not lie above it.
+fn judge(samples: &BTreeMap<String, Vec<u64>>, time: Duration) {
+    for (role, bytes) in samples {
+        let (third, tenth) = (bytes.len() / 3, (bytes.len() / 10).max(1));
+        let plateau = median(&bytes[third..(2 * third).max(third + 1)]);
+        let end = median(&bytes[bytes.len() - tenth..]);
+        #[expect(clippy::cast_precision_loss, reason = "a ratio")]
+        let growth = (end as f64 / plateau as f64 - 1.0) * 100.0;
+        println!("{role}: plateau {plateau} bytes, end {end} bytes, {growth:+.1} %");
+        if time >= Duration::from_secs(300) {
+            assert!(growth <= SLACK_PERCENT, "{role} grows: {bytes:?}");
+        }
+    }
+}
