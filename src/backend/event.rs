@@ -127,7 +127,7 @@ impl Guest {
     pub fn new<'t>(
         peer: &str,
         (path, query): (&str, &str),
-        headers: impl Iterator<Item = (&'t str, &'t str)>,
+        headers: impl Iterator<Item = (&'t str, Cow<'t, str>)>,
         protocol: Option<&str>,
     ) -> Self {
         let mut event = Event { name: "", json: "{".to_owned() };
@@ -157,7 +157,7 @@ pub fn without_secret(query: &str) -> Cow<'_, str> {
 /// Headers as an object, with names in lower case; those of one name are joined, as RFC 9110 §5.3
 /// has it.
 #[must_use]
-pub fn headers_json<'t>(headers: impl Iterator<Item = (&'t str, &'t str)>) -> String {
+pub fn headers_json<'t>(headers: impl Iterator<Item = (&'t str, Cow<'t, str>)>) -> String {
     let mut all: Vec<(String, Cow<'t, str>)> = Vec::new();
     for (name, value) in headers {
         let name = name.to_ascii_lowercase();
@@ -165,7 +165,7 @@ pub fn headers_json<'t>(headers: impl Iterator<Item = (&'t str, &'t str)>) -> St
         let separator = if name == "cookie" { "; " } else { ", " };
         match all.iter_mut().find(|(known, _)| *known == name) {
             Some((_, values)) => *values = Cow::Owned(format!("{values}{separator}{value}")),
-            None => all.push((name, Cow::Borrowed(value))),
+            None => all.push((name, value)),
         }
     }
     object(all.iter().map(|(name, value)| (name.as_str(), value.as_ref())))
@@ -201,8 +201,12 @@ mod tests {
         let headers =
             [("Host", "h"), ("X-A", "1"), ("x-a", "\"2\""), ("Cookie", "a=b"), ("cookie", "c=d")];
         let query = "key=k&secret=s&%73ecret=t&x=y";
-        let mut guest =
-            Guest::new("127.0.0.1:5", ("/chat", query), headers.into_iter(), Some("Chat"));
+        let mut guest = Guest::new(
+            "127.0.0.1:5",
+            ("/chat", query),
+            headers.into_iter().map(|(name, value)| (name, value.into())),
+            Some("Chat"),
+        );
         guest.user = Some(r#"{"id":7}"#.into());
         let tags = Tags::new([Tag::new("room", "h\u{e9}").unwrap()]).unwrap();
         let mut event = Event::new("message", "/chat");

@@ -51,12 +51,13 @@ fn faults(head: &Head<'_>, year: Year) -> String {
     if REQUIRED.iter().any(|name| head.header(name).is_none()) {
         return BAD_REQUEST.to_owned();
     }
-    let has = |name, token: &str| head.tokens(name).any(|it| it.eq_ignore_ascii_case(token));
+    let has =
+        |name, token: &str| head.tokens(name).any(|it| it.eq_ignore_ascii_case(token.as_bytes()));
     let mut all = Vec::new();
     if !has("Upgrade", "websocket") || !has("Connection", "upgrade") {
         all.push(BAD_REQUEST);
     }
-    if head.header("Sec-WebSocket-Version") != Some("13") {
+    if head.header("Sec-WebSocket-Version") != Some(b"13") {
         all.push(version(year));
     }
     if head.method() != "GET" || head.target().contains(':') {

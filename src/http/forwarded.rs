@@ -15,8 +15,7 @@ pub fn effective_address(peer: IpAddr, upgrade: &Upgrade<'_>, trusted: &[IpRange
     if !is_trusted(effective) {
         return effective;
     }
-    let forwarded: Vec<&str> = upgrade.forwarded_for().collect();
-    for entry in forwarded.into_iter().rev() {
+    for entry in upgrade.forwarded_for().rev() {
         // What is no address cannot be followed further: the proxy that passed it on counts.
         let Some(ip) = address(entry) else { return effective };
         effective = ip;
@@ -28,7 +27,8 @@ pub fn effective_address(peer: IpAddr, upgrade: &Upgrade<'_>, trusted: &[IpRange
 }
 
 /// `192.0.2.1`, `192.0.2.1:5678`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:5678`.
-fn address(entry: &str) -> Option<IpAddr> {
+fn address(entry: &[u8]) -> Option<IpAddr> {
+    let entry = str::from_utf8(entry).ok()?;
     if let Ok(ip) = entry.parse::<IpAddr>() {
         return Some(ip.to_canonical());
     }

@@ -1,5 +1,7 @@
 //! What a request wants: to become a WebSocket, or a page.
 
+use std::borrow::Cow;
+
 use tungstenite::handshake::derive_accept_key;
 
 use crate::types::ClientClass;
@@ -61,18 +63,18 @@ pub struct Upgrade<'a> {
     /// The value of `Sec-WebSocket-Accept` in the 101: 28 characters.
     pub accept: String,
     /// The header `Host`; what the same origin is.
-    pub host: &'a str,
+    pub host: Cow<'a, str>,
     /// The header `Origin`; an empty one counts as none, as clients of phpWebSocketServer from
     /// 2021 send it so.
-    pub origin: Option<&'a str>,
+    pub origin: Option<Cow<'a, str>>,
     /// The header `Sec-WebSocket-Version`: see [`Upgrade::check_version`].
-    pub version: Option<&'a str>,
+    pub version: Option<&'a [u8]>,
     /// The header `Client-Type` of phpWebSocketServer's clients.
     pub client_type: ClientType,
     /// The header `Ident` of phpWebSocketServer's clients; it may be empty.
-    pub ident: Option<&'a str>,
+    pub ident: Option<Cow<'a, str>>,
     /// The header `User-Agent`.
-    pub user_agent: Option<&'a str>,
+    pub user_agent: Option<&'a [u8]>,
     /// What is spoken once the handshake is answered.
     pub wire: Wire,
     /// All headers, for what only some dialects look at.
@@ -171,7 +173,7 @@ fn upgrade<'a>(head: &'a Head<'a>, demands: Demands) -> Result<Upgrade<'a>, Refu
     if demands == Demands::Rfc6455 {
         require_token(head, "Upgrade", "websocket", NO_UPGRADE)?;
         require_token(head, "Connection", "upgrade", NO_CONNECTION)?;
-        if !is_key(key.ok_or(NO_KEY)?.as_bytes()) {
+        if !is_key(key.ok_or(NO_KEY)?) {
             return Err(BAD_KEY);
         }
     }
@@ -183,26 +185,27 @@ fn upgrade<'a>(head: &'a Head<'a>, demands: Demands) -> Result<Upgrade<'a>, Refu
         return Err(BAD_METHOD);
     }
     // Drafts before the RFC have it under this name.
-    let origin = origin.or_else(|| head.header("Sec-WebSocket-Origin"));
-    let accept = derive_accept_key(key.as_bytes());
+    let origin = origin.or_else(|| head.text("Sec-WebSocket-Origin"));
+    let accept = derive_accept_key(key);
     Ok(Upgrade { accept, origin, version, ..common(head, (host, Wire::Rfc6455))? })
 }
 
-fn origin<'a>(head: &Head<'a>) -> Result<Option<&'a str>, Refusal> {
-    Ok(only(head, "Origin", TWO_ORIGINS)?.filter(|origin| !origin.is_empty()))
+fn origin<'a>(head: &Head<'a>) -> Result<Option<Cow<'a, str>>, Refusal> {
+    let origin = only(head, "Origin", TWO_ORIGINS)?.filter(|origin| !origin.is_empty());
+    Ok(origin.map(String::from_utf8_lossy))
 }
 
 /// What all handshakes have.
-fn common<'a>(head: &'a Head<'a>, (host, wire): (&'a str, Wire)) -> Result<Upgrade<'a>, Refusal> {
+fn common<'a>(head: &'a Head<'a>, (host, wire): (&'a [u8], Wire)) -> Result<Upgrade<'a>, Refusal> {
     Ok(Upgrade {
         path: path(head)?,
         query: head.query(),
         accept: String::new(),
-        host,
+        host: String::from_utf8_lossy(host),
         origin: None,
         version: None,
         client_type: client_type(head),
-        ident: head.header("Ident"),
+        ident: head.text("Ident"),
         user_agent: head.header("User-Agent"),
         wire,
         head,
@@ -224,11 +227,11 @@ pub(super) fn older<'a>(head: &'a Head<'a>, hixie: Hixie) -> Result<Upgrade<'a>,
 ///
 /// 400 when it names no path.
 pub fn raw_upgrade<'a>(head: &'a Head<'a>) -> Result<Upgrade<'a>, Refusal> {
-    common(head, ("", Wire::Raw))
+    common(head, (b"", Wire::Raw))
 }
 
 /// RFC 9112 §3.2: exactly one in HTTP/1.1, at most one in HTTP/1.0.
-pub(super) fn host<'a>(head: &Head<'a>) -> Result<Option<&'a str>, Refusal> {
+pub(super) fn host<'a>(head: &Head<'a>) -> Result<Option<&'a [u8]>, Refusal> {
     let host = only(head, "Host", TWO_HOSTS)?.filter(|host| !host.is_empty());
     if host.is_none() && head.version() == Version::Http11 {
         return Err(NO_HOST);
@@ -241,7 +244,7 @@ fn path<'a>(head: &Head<'a>) -> Result<&'a str, Refusal> {
 }
 
 /// The value of a header that may stand once.
-fn only<'a>(head: &Head<'a>, name: &str, twice: Refusal) -> Result<Option<&'a str>, Refusal> {
+fn only<'a>(head: &Head<'a>, name: &str, twice: Refusal) -> Result<Option<&'a [u8]>, Refusal> {
     let mut values = head.headers(name);
     let first = values.next();
     if values.next().is_some() { Err(twice) } else { Ok(first) }
@@ -253,7 +256,7 @@ fn require_token(
     token: &str,
     missing: Refusal,
 ) -> Result<(), Refusal> {
-    let is_there = head.tokens(name).any(|known| known.eq_ignore_ascii_case(token));
+    let is_there = head.tokens(name).any(|known| known.eq_ignore_ascii_case(token.as_bytes()));
     if is_there { Ok(()) } else { Err(missing) }
 }
 
@@ -266,7 +269,7 @@ fn is_key(key: &[u8]) -> bool {
 fn client_type(head: &Head<'_>) -> ClientType {
     match head.header("Client-Type") {
         None => ClientType::Absent,
-        Some(php) if php.eq_ignore_ascii_case("php") => ClientType::Php,
+        Some(php) if php.eq_ignore_ascii_case(b"php") => ClientType::Php,
         Some(_) => ClientType::Other,
     }
 }
@@ -277,9 +280,9 @@ fn short_word(text: &str) -> bool {
     (1..=BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-fn check(version: Option<&str>, spoken: Spoken) -> Result<(), Refusal> {
+fn check(version: Option<&[u8]>, spoken: Spoken) -> Result<(), Refusal> {
     match (version, spoken) {
-        (Some("13"), _) | (Some("8"), Spoken::DraftsToo | Spoken::DraftsOrUpgrade) => Ok(()),
+        (Some(b"13"), _) | (Some(b"8"), Spoken::DraftsToo | Spoken::DraftsOrUpgrade) => Ok(()),
         (_, Spoken::DraftsToo) => Err(UNKNOWN_VERSION),
         (_, Spoken::DraftsOrUpgrade) => Err(OTHER_VERSION),
         (None, Spoken::Rfc6455) => Err(NO_VERSION),
@@ -306,7 +309,7 @@ impl<'a> Upgrade<'a> {
     pub fn answer(&self, protocol: Option<&str>) -> Vec<u8> {
         match &self.wire {
             Wire::Rfc6455 => switching_protocols(&self.accept, protocol),
-            Wire::Hixie(hixie) => hixie.switching_protocols(self.origin, protocol),
+            Wire::Hixie(hixie) => hixie.switching_protocols(self.origin.as_deref(), protocol),
             Wire::Raw => Vec::new(),
         }
     }
@@ -314,7 +317,7 @@ impl<'a> Upgrade<'a> {
     /// The 101 as PHP-WebSockets-Server sent it, in its order and with its version.
     #[must_use]
     pub fn switching_protocols_of_2011(&self, protocol: Option<&str>) -> Vec<u8> {
-        let origin = self.origin.filter(|origin| short_word(origin));
+        let origin = self.origin.as_deref().filter(|origin| short_word(origin));
         let line = |name, value: &str| format!("Sec-WebSocket-{name}: {value}\r\n");
         let mut answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\n\
                           Connection: Upgrade\r\nSec-WebSocket-Version: 8\r\n"
@@ -327,25 +330,27 @@ impl<'a> Upgrade<'a> {
     }
 
     /// The subprotocols that the client offers, the one it likes best first. A 101 may name one of
-    /// them or none.
+    /// them or none. One that is not UTF-8 reads as U+FFFD: it is offered, and is not known.
     pub fn protocols(&self) -> impl Iterator<Item = &'a str> {
-        self.head.tokens(match &self.wire {
+        let offered = self.head.tokens(match &self.wire {
             Wire::Hixie(hixie) => hixie.protocol_header(),
             Wire::Rfc6455 | Wire::Raw => "Sec-WebSocket-Protocol",
-        })
+        });
+        offered.map(|name| str::from_utf8(name).unwrap_or("\u{FFFD}"))
     }
 
     /// The same as one text, as it came. One that no 101 should hold is none.
     #[must_use]
     pub fn offered_as_it_came(&self) -> Option<&'a str> {
         let offered = self.head.header("Sec-WebSocket-Protocol");
-        offered.filter(|text| short_word(text))
+        offered.and_then(|text| str::from_utf8(text).ok()).filter(|text| short_word(text))
     }
 
     /// The addresses in `X-Forwarded-For`, in the order that proxies appended them; to be believed
     /// only when a trusted proxy sent them.
-    pub fn forwarded_for(&self) -> impl Iterator<Item = &'a str> {
-        self.head.tokens("X-Forwarded-For")
+    pub fn forwarded_for(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> {
+        let lines = self.head.headers("X-Forwarded-For");
+        lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
     }
 
     /// Whether it is a PHP script or everyone else, as phpWebSocketServer tells them apart: its

@@ -1,4 +1,7 @@
-//! A request head, parsed once.
+//! A request head, parsed once. Values of headers are bytes: a byte that is not UTF-8 costs no more than
+//! itself.
+
+use std::borrow::Cow;
 
 use super::Refusal;
 
@@ -12,9 +15,6 @@ const NO_COLON: Refusal = Refusal::bad("a header line reads: Name: value");
 const BAD_NAME: Refusal =
     Refusal::bad("a header's name is a word, without a blank before the colon");
 const BAD_VALUE: Refusal = Refusal::bad("a header's value contains control characters");
-
-/// What stands for a header's value that is not UTF-8: it is there, and equals nothing sensible.
-const NOT_TEXT: &str = "\u{FFFD}";
 
 /// What a browser sends fits without asking for memory twice.
 const HEADERS_USUAL: usize = 16;
@@ -34,7 +34,7 @@ pub struct Head<'a> {
     method: &'a str,
     target: &'a str,
     version: Version,
-    headers: Vec<(&'a str, &'a str)>,
+    headers: Vec<(&'a str, &'a [u8])>,
 }
 
 /// Parses a head of the length that [`HeadScanner`](super::HeadScanner) found.
@@ -46,7 +46,7 @@ pub struct Head<'a> {
 /// ```
 /// let head = tagcast::http::parse(b"GET /web?tags={\"a\": 1} HTTP/1.1\r\nHost: h \r\n\r\n")?;
 /// assert_eq!((head.path(), head.query()), ("/web", Some("tags={\"a\": 1}")));
-/// assert_eq!(head.header("host"), Some("h"));
+/// assert_eq!(head.header("host"), Some(&b"h"[..]));
 /// # Ok::<(), tagcast::http::Refusal>(())
 /// ```
 pub fn parse(head: &[u8]) -> Result<Head<'_>, Refusal> {
@@ -90,7 +90,7 @@ fn request_line(line: &[u8]) -> Result<(&str, &str, Version), Refusal> {
 }
 
 /// RFC 9112 §5: folded lines and blanks before the colon are refused, as servers must.
-fn header_line(line: &[u8]) -> Result<(&str, &str), Refusal> {
+fn header_line(line: &[u8]) -> Result<(&str, &[u8]), Refusal> {
     if line.starts_with(b" ") || line.starts_with(b"\t") {
         return Err(FOLDED);
     }
@@ -105,8 +105,8 @@ fn header_line(line: &[u8]) -> Result<(&str, &str), Refusal> {
         return Err(BAD_VALUE);
     }
     let name = std::str::from_utf8(name).map_err(|_| BAD_NAME)?;
-    let value = std::str::from_utf8(value).unwrap_or(NOT_TEXT);
-    Ok((name, value.strip_prefix(':').unwrap_or(value).trim_matches([' ', '\t'])))
+    // Of white space only blanks and tabs have come so far.
+    Ok((name, value.strip_prefix(b":").unwrap_or(value).trim_ascii()))
 }
 
 /// RFC 9110 §5.6.2.
@@ -182,15 +182,19 @@ impl<'a> Head<'a> {
     }
 
     /// The first value of a header, without blanks around it; the name in any case.
-    ///
-    /// A value that is not UTF-8 reads as U+FFFD: present, and equal to nothing.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<&'a str> {
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         self.headers(name).next()
     }
 
+    /// The same as text: each byte sequence that is not UTF-8 reads as U+FFFD.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.header(name).map(String::from_utf8_lossy)
+    }
+
     /// All values of a header, in order.
-    pub fn headers(&self, name: &str) -> impl Iterator<Item = &'a str> {
+    pub fn headers(&self, name: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
         self.headers
             .iter()
             .filter(move |(known, _)| known.eq_ignore_ascii_case(name))
@@ -198,15 +202,15 @@ impl<'a> Head<'a> {
     }
 
     /// The parts of a header that is a comma-separated list, over all lines that have it.
-    pub fn tokens(&self, name: &str) -> impl Iterator<Item = &'a str> {
+    pub fn tokens(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.headers(name)
-            .flat_map(|value| value.split(','))
-            .map(|token| token.trim_matches([' ', '\t']))
+            .flat_map(|value| value.split(|byte| *byte == b','))
+            .map(<[u8]>::trim_ascii)
             .filter(|token| !token.is_empty())
     }
 
-    /// The names of the headers, in the case they were sent.
-    pub fn all_headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+    /// All headers with their names, in the case they were sent.
+    pub fn all_headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
         self.headers.iter().copied()
     }
 

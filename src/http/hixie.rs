@@ -50,10 +50,10 @@ fn which<'a>(head: &Head<'a>) -> Option<Keys<'a>> {
         return None;
     }
     match (head.header("Sec-WebSocket-Key1"), head.header("Sec-WebSocket-Key2")) {
-        (Some(one), Some(two)) if upgrade.eq_ignore_ascii_case("websocket") => {
+        (Some(one), Some(two)) if upgrade.eq_ignore_ascii_case(b"websocket") => {
             Some(Some((one, two)))
         }
-        (None, None) if upgrade == "WebSocket" && head.header("Sec-WebSocket-Key").is_none() => {
+        (None, None) if upgrade == b"WebSocket" && head.header("Sec-WebSocket-Key").is_none() => {
             Some(None)
         }
         _ => None,
@@ -61,7 +61,7 @@ fn which<'a>(head: &Head<'a>) -> Option<Keys<'a>> {
 }
 
 /// The two keys of draft 76; draft 75 has none.
-type Keys<'a> = Option<(&'a str, &'a str)>;
+type Keys<'a> = Option<(&'a [u8], &'a [u8])>;
 
 /// How many bytes behind its head belong to a handshake of these drafts; the answer needs them.
 #[must_use]
@@ -81,7 +81,7 @@ pub fn hixie<'a>(
     (encryption, answer): (Encryption, HixieAnswer),
 ) -> Result<Option<Upgrade<'a>>, Refusal> {
     let Some(keys) = which(head) else { return Ok(None) };
-    if !head.tokens("Connection").any(|token| token.eq_ignore_ascii_case("upgrade")) {
+    if !head.tokens("Connection").any(|token| token.eq_ignore_ascii_case(b"upgrade")) {
         return Err(NO_CONNECTION);
     }
     let draft = match keys {
@@ -91,7 +91,7 @@ pub fn hixie<'a>(
             Draft::Draft76(challenge((number(one)?, number(two)?), key3))
         }
     };
-    let host = handshake::host(head)?.unwrap_or_default();
+    let host = String::from_utf8_lossy(handshake::host(head)?.unwrap_or_default());
     let scheme = match encryption {
         Encryption::Plain => "ws",
         Encryption::Tls => "wss",
@@ -102,9 +102,9 @@ pub fn hixie<'a>(
 
 /// Draft 76 §5.2: the digits as one number, divided by the number of blanks. Only whole results that
 /// fit 32 bits come from a client that keeps to the draft.
-fn number(key: &str) -> Result<u32, Refusal> {
-    let blanks = key.bytes().filter(|byte| *byte == b' ').count() as u64;
-    let mut digits = key.bytes().filter(u8::is_ascii_digit);
+fn number(key: &[u8]) -> Result<u32, Refusal> {
+    let blanks = key.iter().filter(|byte| **byte == b' ').count() as u64;
+    let mut digits = key.iter().filter(|byte| byte.is_ascii_digit());
     let number = digits
         .try_fold(0_u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
         .ok_or(BAD_KEYS)?;

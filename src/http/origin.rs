@@ -24,6 +24,10 @@ impl Origins {
 /// be compared, since a proxy may speak TLS for us.
 #[must_use]
 pub fn is_same_origin(origin: &str, host: &str) -> bool {
+    if origin.contains(char::REPLACEMENT_CHARACTER) {
+        // Different bytes read as the same character.
+        return false;
+    }
     let origin = normal(origin);
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     authority == without_port(scheme, &host.to_ascii_lowercase())

@@ -50,15 +50,21 @@ impl<'a> Opening<'a> {
         parameter(self.query(), name)
     }
 
-    /// The first header of a name, compared without case.
+    /// The first header of a name, compared without case. Bytes that are not UTF-8 read as U+FFFD.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<&'a str> {
+    pub fn header(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.head.text(name)
+    }
+
+    /// The same as it came, byte for byte.
+    #[must_use]
+    pub fn header_bytes(&self, name: &str) -> Option<&'a [u8]> {
         self.head.header(name)
     }
 
-    /// All headers with their names, in their order.
-    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.head.all_headers()
+    /// All headers with their names, in their order. Bytes that are not UTF-8 read as U+FFFD.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, Cow<'a, str>)> {
+        self.head.all_headers().map(|(name, value)| (name, String::from_utf8_lossy(value)))
     }
 
     /// The address of the client's end of the connection; behind trusted proxies the client's

@@ -75,7 +75,7 @@ impl Hub {
             _ => RefusalClose::Policy,
         };
         let refuse = |status, why| settings.turn_away(upgrade, (status, form), why);
-        if !settings.origins.admit(upgrade.origin, upgrade.host) {
+        if !settings.origins.admit(upgrade.origin.as_deref(), &upgrade.host) {
             return Err(refuse(Status::Forbidden, BAD_ORIGIN));
         }
         let grant = settings
@@ -217,7 +217,7 @@ impl Settings {
 
     /// php-type clients and Gomoob's PHP client take a ping for an answer.
     fn sign(&self, upgrade: &Upgrade<'_>, class: ClientClass, asked: Asked) -> Sign {
-        let has_ident = upgrade.ident.is_some_and(|ident| !ident.is_empty());
+        let has_ident = upgrade.ident.as_deref().is_some_and(|ident| !ident.is_empty());
         match class {
             // Both would take a ping for something else, or know none.
             _ if upgrade.wire == Wire::Raw => Sign::Pause,
@@ -262,7 +262,7 @@ fn asked(upgrade: &Upgrade<'_>, query: &str) -> Asked {
     let has = |name| has_parameter(query, name);
     if upgrade.client_type != ClientType::Absent || upgrade.ident.is_some() {
         Asked::Phpws
-    } else if upgrade.user_agent == Some(GOMOOB_AGENT) && upgrade.origin.is_none() {
+    } else if upgrade.user_agent == Some(GOMOOB_AGENT.as_bytes()) && upgrade.origin.is_none() {
         Asked::GomoobPhp
     } else if has("tags") || (has("key") && has("secret")) {
         Asked::GomoobQuery

@@ -53,12 +53,13 @@ impl SessionGate {
     }
 
     /// Of several cookies of one name the first counts, as in PHP.
-    fn session_id<'a>(&self, mut headers: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-        let of_header = |header: &'a str| {
-            let mut cookies = header.split(';').filter_map(|cookie| cookie.split_once('='));
-            cookies.find(|(name, _)| name.trim() == self.cookie).map(|(_, id)| id.trim())
+    fn session_id<'a>(&self, mut headers: impl Iterator<Item = &'a [u8]>) -> Option<&'a str> {
+        let of_header = |header: &'a [u8]| {
+            let mut cookies = header.split(|byte| *byte == b';').filter_map(pair);
+            cookies.find(|(name, _)| *name == self.cookie.as_bytes()).map(|(_, id)| id)
         };
-        headers.find_map(of_header).filter(|id| is_id(id))
+        let id = headers.find_map(of_header).and_then(|id| str::from_utf8(id).ok());
+        id.filter(|id| is_id(id))
     }
 
     /// What another one might have put in the place of a session is not followed and not waited
@@ -78,6 +79,12 @@ impl SessionGate {
     }
 }
 
+/// Name and value of a cookie. Other cookies may hold any bytes.
+fn pair(cookie: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, value) = cookie.split_at_checked(cookie.iter().position(|byte| *byte == b'=')?)?;
+    Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
+}
+
 /// The letters of PHP's session ids: none of them leads out of the folder.
 fn is_id(id: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b',' || byte == b'-';
@@ -88,14 +95,14 @@ fn is_id(id: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn id<'a>(headers: &[&'a str]) -> Option<&'a str> {
+    fn id<'a>(headers: &[&'a (impl AsRef<[u8]> + ?Sized)]) -> Option<&'a str> {
         let gate = SessionGate {
             folder: PathBuf::new(),
             cookie: "PHPSESSID".to_owned(),
             key: "allow".to_owned(),
             truth: Truth::Php,
         };
-        gate.session_id(headers.iter().copied())
+        gate.session_id(headers.iter().map(|header| (*header).as_ref()))
     }
 
     #[test]
@@ -106,6 +113,14 @@ mod tests {
         for other in ["my-PHPSESSID=ok1", "phpsessid=ok1", "PHPSESSID", "a=PHPSESSID=ok1", ""] {
             assert_eq!(id(&[other]), None, "{other}");
         }
+    }
+
+    #[test]
+    fn bytes_of_other_cookies_do_not_matter() {
+        for header in [&b"name=Jos\xE9; PHPSESSID=ok1"[..], b"\xFF; PHPSESSID=ok1; \xE9=\xE9"] {
+            assert_eq!(id(&[header]), Some("ok1"), "{header:?}");
+        }
+        assert_eq!(id(&[&b"PHPSESSID=ok\xE9"[..]]), None);
     }
 
     #[test]

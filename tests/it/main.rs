@@ -53,6 +53,7 @@ mod gomoob_requests;
 mod groups_example;
 mod guides;
 mod harness;
+mod header_bytes;
 mod hixie;
 mod hostile_credentials;
 mod hostile_files;

@@ -205,7 +205,7 @@ impl Resource for Application {
         let origin = opening.header("Origin").filter(|origin| !origin.is_empty());
         let origin = origin.or_else(|| opening.header("Sec-WebSocket-Origin"));
         match &manners.origins {
-            Some(hosts) if !hosts.admit(origin) => Err(BAD_ORIGIN),
+            Some(hosts) if !hosts.admit(origin.as_deref()) => Err(BAD_ORIGIN),
             _ => Ok(()),
         }
     }
