@@ -59,8 +59,17 @@ fn upgraded(upgrade: &Upgrade<'_>) {
     assert!(upgrade.path.starts_with('/'));
     let trusted = ["10.0.0.0/8", "::1"].map(|range| IpRange::parse(range).expect("a range"));
     let stranger = "192.0.2.1".parse().expect("an address");
-    assert_eq!(effective_address(stranger, upgrade, &trusted), stranger);
-    let _ = effective_address("10.0.0.1".parse().expect("an address"), upgrade, &trusted);
+    assert_eq!(effective_address(stranger, upgrade, &trusted), Ok(stranger));
+    let proxy = "10.0.0.1".parse().expect("an address");
+    let found = effective_address(proxy, upgrade, &trusted);
+    match upgrade.forwarded_for().last() {
+        None => assert_eq!(found, Ok(proxy)),
+        Some(last) if !last.iter().any(|byte| b".:".contains(byte)) => assert!(found.is_err()),
+        Some(_) => {}
+    }
+    if let Err(refusal) = found {
+        answered(&refusal);
+    }
     drop((upgrade.class(), upgrade.check_version(Spoken::DraftsToo)));
     if let Some(origin) = upgrade.origin.as_deref() {
         let only = Origins::new(&["http://ok.example".to_owned()]);

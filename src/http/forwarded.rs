@@ -2,41 +2,55 @@
 
 use core::net::IpAddr;
 
-use super::Upgrade;
+use super::{Refusal, Upgrade};
 use crate::types::IpRange;
+
+const UNREADABLE: Refusal = Refusal::bad(
+    "X-Forwarded-For of a trusted proxy does not end in an address: have the proxy add the address \
+     of its client",
+);
 
 /// The address that limits and rules look at: the peer's, or where the peer is a trusted proxy the
 /// last one in `X-Forwarded-For` that is none. Everything in front of that one was written by
 /// whoever wanted to.
-#[must_use]
-pub fn effective_address(peer: IpAddr, upgrade: &Upgrade<'_>, trusted: &[IpRange]) -> IpAddr {
+///
+/// # Errors
+///
+/// 400 where an entry that counts is not an address: limits and rights rest on it, so an unknown
+/// address must not pass for that of the proxy.
+pub fn effective_address(
+    peer: IpAddr,
+    upgrade: &Upgrade<'_>,
+    trusted: &[IpRange],
+) -> Result<IpAddr, Refusal> {
     let is_trusted = |ip: IpAddr| trusted.iter().any(|range| range.contains(ip));
     let mut effective = peer.to_canonical();
     if !is_trusted(effective) {
-        return effective;
+        return Ok(effective);
     }
     for entry in upgrade.forwarded_for().rev() {
-        // What is no address cannot be followed further: the proxy that passed it on counts.
-        let Some(ip) = address(entry) else { return effective };
-        effective = ip;
-        if !is_trusted(ip) {
-            return effective;
+        effective = address(entry).ok_or(UNREADABLE)?;
+        if !is_trusted(effective) {
+            break;
         }
     }
-    effective
+    Ok(effective)
 }
 
-/// `192.0.2.1`, `192.0.2.1:5678`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:5678`.
+/// `192.0.2.1`, `192.0.2.1:5678`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:5678`. The rest of the
+/// list is of no interest, and may be any bytes.
 fn address(entry: &[u8]) -> Option<IpAddr> {
     let entry = str::from_utf8(entry).ok()?;
     if let Ok(ip) = entry.parse::<IpAddr>() {
         return Some(ip.to_canonical());
     }
-    let host = match entry.strip_prefix('[') {
-        Some(rest) => rest.split_once(']')?.0,
-        None => entry.rsplit_once(':')?.0,
+    let (host, port) = match entry.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?,
+        None => entry.split_at_checked(entry.rfind(':')?)?,
     };
-    host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
+    let is_port = |port: &str| port.strip_prefix(':').is_some_and(|it| it.parse::<u16>().is_ok());
+    let ip = host.parse::<IpAddr>().ok()?;
+    (port.is_empty() || is_port(port)).then(|| ip.to_canonical())
 }
 
 #[cfg(test)]
@@ -45,16 +59,19 @@ mod tests {
     use crate::http::{Request, decide, parse};
 
     fn effective(peer: &str, forwarded: &str, trusted: &[&str]) -> String {
-        let head = format!(
-            "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\
-             {forwarded}\r\n"
-        );
-        let head = parse(head.as_bytes()).unwrap();
+        let ip = of_bytes(peer, forwarded.as_bytes(), trusted);
+        ip.map_or_else(|_| "refused".to_owned(), |ip| ip.to_string())
+    }
+
+    fn of_bytes(peer: &str, forwarded: &[u8], trusted: &[&str]) -> Result<IpAddr, Refusal> {
+        let head = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
+        let head = [head.as_bytes(), forwarded, b"\r\n"].concat();
+        let head = parse(&head).unwrap();
         let Request::Upgrade(upgrade) = decide(&head).unwrap() else { panic!("no upgrade") };
         let trusted: Vec<IpRange> =
             trusted.iter().map(|range| IpRange::parse(range).unwrap()).collect();
-        effective_address(peer.parse().unwrap(), &upgrade, &trusted).to_string()
+        effective_address(peer.parse().unwrap(), &upgrade, &trusted)
     }
 
     #[test]
@@ -75,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_and_brackets_are_left_off_and_rubbish_ends_the_search() {
+    fn ports_and_brackets_are_left_off_and_what_is_no_address_is_refused() {
         let trusted = ["10.0.0.1"];
         let of = |entry: &str| {
             effective("10.0.0.1", &format!("X-Forwarded-For: 192.0.2.9, {entry}\r\n"), &trusted)
@@ -83,6 +100,22 @@ mod tests {
         assert_eq!(of("192.0.2.1:80"), "192.0.2.1");
         assert_eq!(of("[2001:db8::1]:80"), "2001:db8::1");
         assert_eq!(of("::ffff:192.0.2.1"), "192.0.2.1");
-        assert_eq!(of("unknown"), "10.0.0.1");
+        assert_eq!(of("192.0.2.1,"), "refused");
+        for unreadable in ["unknown", "", "192.0.2", "192.0.2.1:x", "[::1", "[::1]x", "::1%eth0"] {
+            assert_eq!(of(unreadable), "refused", "{unreadable}");
+        }
+        assert_eq!(effective("10.0.0.1", "X-Forwarded-For:\r\n", &trusted), "refused");
+        assert_eq!(effective("10.0.0.2", "X-Forwarded-For: unknown\r\n", &trusted), "10.0.0.2");
+    }
+
+    #[test]
+    fn what_stands_in_front_of_the_address_that_counts_may_be_any_bytes() {
+        let of = |line: &[u8]| of_bytes("10.0.0.1", line, &["10.0.0.1"]).map(|ip| ip.to_string());
+        let found = Ok("192.0.2.9".to_owned());
+        assert_eq!(of(b"X-Forwarded-For: \xFF, 192.0.2.9\r\n"), found);
+        assert_eq!(of(b"X-Forwarded-For: \xFF\r\nX-Forwarded-For: 192.0.2.9\r\n"), found);
+        assert_eq!(of(b"X-Forwarded-For: 127.0.0.1\xFF, ,, 192.0.2.9\r\n"), found);
+        assert_eq!(of(b"X-Forwarded-For: 192.0.2.9, \xFF\r\n"), Err(UNREADABLE));
+        assert_eq!(of(b"X-Forwarded-For: \xFF, 10.0.0.1\r\n"), Err(UNREADABLE));
     }
 }

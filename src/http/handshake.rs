@@ -71,10 +71,6 @@ pub struct Upgrade<'a> {
     pub version: Option<&'a [u8]>,
     /// The header `Client-Type` of phpWebSocketServer's clients.
     pub client_type: ClientType,
-    /// The header `Ident` of phpWebSocketServer's clients; it may be empty.
-    pub ident: Option<Cow<'a, str>>,
-    /// The header `User-Agent`.
-    pub user_agent: Option<&'a [u8]>,
     /// What is spoken once the handshake is answered.
     pub wire: Wire,
     /// All headers, for what only some dialects look at.
@@ -205,8 +201,6 @@ fn common<'a>(head: &'a Head<'a>, (host, wire): (&'a [u8], Wire)) -> Result<Upgr
         origin: None,
         version: None,
         client_type: client_type(head),
-        ident: head.text("Ident"),
-        user_agent: head.header("User-Agent"),
         wire,
         head,
     })
@@ -346,6 +340,18 @@ impl<'a> Upgrade<'a> {
         offered.and_then(|text| str::from_utf8(text).ok()).filter(|text| short_word(text))
     }
 
+    /// The header `Ident` of phpWebSocketServer's clients; it may be empty.
+    #[must_use]
+    pub fn ident(&self) -> Option<Cow<'a, str>> {
+        self.head.text("Ident")
+    }
+
+    /// The header `User-Agent`.
+    #[must_use]
+    pub fn user_agent(&self) -> Option<&'a [u8]> {
+        self.head.header("User-Agent")
+    }
+
     /// The addresses in `X-Forwarded-For`, in the order that proxies appended them; to be believed
     /// only when a trusted proxy sent them.
     pub fn forwarded_for(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> {
@@ -361,7 +367,7 @@ impl<'a> Upgrade<'a> {
             // Browsers of that time name no `User-Agent`.
             return ClientClass::Web;
         }
-        let is_old_script = self.user_agent.is_none() && self.path == "/php";
+        let is_old_script = self.user_agent().is_none() && self.path == "/php";
         if self.client_type == ClientType::Php || is_old_script {
             ClientClass::Php
         } else {

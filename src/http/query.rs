@@ -18,6 +18,15 @@ pub fn has_parameter(query: &str, name: &str) -> bool {
     names.into_iter().any(|known| decoded(known).as_deref() == Some(name))
 }
 
+/// Whether PHP would make an array of a parameter: `tags[language]=FR`, `key[]=x`.
+#[must_use]
+pub fn has_members(query: &str, name: &str) -> bool {
+    let names = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+    let is_member =
+        |known: Cow<'_, str>| known.strip_prefix(name).is_some_and(|it| it.starts_with('['));
+    names.into_iter().any(|known| decoded(known).is_some_and(is_member))
+}
+
 fn decoded(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains(['+', '%']) {
         return Some(Cow::Borrowed(text));
@@ -62,6 +71,8 @@ mod tests {
         assert_eq!(parameter("x=%ff", "x"), None);
         assert!(has_parameter("x=%ff&k%65y", "x") && has_parameter("k%65y=", "key"));
         assert!(!has_parameter("key[]=1", "key"));
+        assert!(has_members("a&key%5B%5D=1", "key") && has_members("key[a", "key"));
+        assert!(!has_members("keys[]=1&a[key]=2&key=[", "key"));
     }
 
     proptest! {

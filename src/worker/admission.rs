@@ -11,7 +11,8 @@ use crate::auth::{Denied, Grant};
 use crate::config::Refuse;
 use crate::dialect::{phpws, tags};
 use crate::http::{
-    ClientType, Refusal, Spoken, Status, Upgrade, Wire, effective_address, has_parameter, parameter,
+    ClientType, Refusal, Spoken, Status, Upgrade, Wire, effective_address, has_members,
+    has_parameter, parameter,
 };
 use crate::resource::{Asked, Choice, Opening, Resource, ResourceId, Target, Unknown};
 use crate::session::{RefusalClose, Speech};
@@ -100,7 +101,8 @@ impl Hub {
         }
         let resource = self.services.get(choice.resource);
         let tags = tags_of(query, resource).map_err(|why| closed(class, form.reason(why)))?;
-        let ip = effective_address(peer.ip(), upgrade, &settings.trusted_proxies);
+        let ip = effective_address(peer.ip(), upgrade, &settings.trusted_proxies)
+            .map_err(TurnedAway::Refused)?;
         let peer = SocketAddr::new(ip, peer.port());
         let opening = Opening::new(upgrade.head, peer, choice.protocol);
         admitted_by(resource, &opening, &grant)
@@ -217,7 +219,7 @@ impl Settings {
 
     /// php-type clients and Gomoob's PHP client take a ping for an answer.
     fn sign(&self, upgrade: &Upgrade<'_>, class: ClientClass, asked: Asked) -> Sign {
-        let has_ident = upgrade.ident.as_deref().is_some_and(|ident| !ident.is_empty());
+        let has_ident = upgrade.ident().as_deref().is_some_and(|ident| !ident.is_empty());
         match class {
             // Both would take a ping for something else, or know none.
             _ if upgrade.wire == Wire::Raw => Sign::Pause,
@@ -249,9 +251,13 @@ fn unknown_path(class: ClientClass, unknown: Unknown) -> TurnedAway {
     }
 }
 
-/// `?key=` and `?secret=`.
+/// `?key=` and `?secret=`. A key that cannot be read names no application: taken for none, it would be
+/// let in as whoever shows none.
 fn credentials(query: &str) -> Option<Credentials<'_>> {
-    let key = parameter(query, "key")?;
+    if has_members(query, "key") {
+        return Some(Credentials { key: Cow::Borrowed(""), secret: None });
+    }
+    let key = has_parameter(query, "key").then(|| parameter(query, "key").unwrap_or_default())?;
     Some(Credentials { key, secret: parameter(query, "secret") })
 }
 
@@ -260,9 +266,9 @@ const GOMOOB_AGENT: &str = "websocket-client-php";
 
 fn asked(upgrade: &Upgrade<'_>, query: &str) -> Asked {
     let has = |name| has_parameter(query, name);
-    if upgrade.client_type != ClientType::Absent || upgrade.ident.is_some() {
+    if upgrade.client_type != ClientType::Absent || upgrade.ident().is_some() {
         Asked::Phpws
-    } else if upgrade.user_agent == Some(GOMOOB_AGENT.as_bytes()) && upgrade.origin.is_none() {
+    } else if upgrade.user_agent() == Some(GOMOOB_AGENT.as_bytes()) && upgrade.origin.is_none() {
         Asked::GomoobPhp
     } else if has("tags") || (has("key") && has("secret")) {
         Asked::GomoobQuery

@@ -153,7 +153,7 @@ impl Hub {
         };
         let uuid = self.dice.uuid();
         let Admitted { grant, resource, speech, protocol, class, reach, tags, ip, sign } = admitted;
-        let ident = upgrade.ident.as_deref().and_then(|text| Ident::new(text).ok());
+        let ident = upgrade.ident().as_deref().and_then(|text| Ident::new(text).ok());
         debug!(connection = connection.serial, client = ?uuid,
             path = %shown(upgrade.path), ?class, "joining");
         let client = Client {

@@ -237,3 +237,15 @@ fn a_refusal_may_come_behind_the_101_as_gomoobs_did() {
         assert_eq!(&close.payload[2..], b"Connection opening is not authorized !");
     }
 }
+
+/// Taken for none, it would be let in as whoever shows no key.
+#[test]
+fn a_key_that_cannot_be_read_is_not_taken_for_none() {
+    let server = Setup::new().auth(&format!("anonymous: open{APPLICATIONS}")).start();
+    server.open(&Open::web());
+    for unreadable in ["key=%ff", "key[]=open", "key%5Ba%5D=open", "key=open&key=op%fe", "key="] {
+        expect_refused(&server, &at("/web", unreadable));
+        expect_refused(&server, &at("/web", &format!("{unreadable}&secret=open-secret")));
+    }
+    server.open(&at("/web", "key=open&secret=%ff"));
+}

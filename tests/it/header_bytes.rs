@@ -3,10 +3,14 @@
 use crate::backend::chat::{silent, start};
 use crate::harness::{Folder, Open, Raw, Server, Setup};
 
-/// Sends a request whose letters up to U+00FF stand for one byte each.
-pub fn ask_in_latin1(open: &Open, server: &Server) -> Raw {
+/// A request whose letters up to U+00FF stand for one byte each.
+pub fn latin1(open: &Open) -> Vec<u8> {
+    open.request().chars().map(|letter| letter as u8).collect()
+}
+
+fn ask_in_latin1(open: &Open, server: &Server) -> Raw {
     let mut client = Raw::connect(server.port);
-    client.send(open.request().chars().map(|letter| letter as u8).collect::<Vec<u8>>());
+    client.send(latin1(open));
     client
 }
 

@@ -45,6 +45,7 @@ mod dialects;
 mod echo_family;
 mod echo_resource;
 mod examples;
+mod forwarded;
 mod gomoob_frames;
 mod gomoob_legacy;
 mod gomoob_messages;

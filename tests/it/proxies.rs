@@ -31,6 +31,7 @@ fn nginx_ends_tls_and_passes_websockets_on() {
     proxy.serves_the_page();
     proxy.carries_messages();
     proxy.tells_addresses();
+    proxy.lets_no_script_in_by_a_foreign_byte();
     proxy.passes_the_end_on(&server);
 }
 
@@ -209,6 +210,18 @@ impl Proxy {
     fn try_ready(&self, source: &str) -> Option<Raw> {
         let mut client = self.upgrade(source, &Open::web());
         client.frame().as_text().contains("ready").then_some(client)
+    }
+
+    /// The proxy puts the address of its client behind what that says of itself.
+    fn lets_no_script_in_by_a_foreign_byte(&self) {
+        for claim in [&b"\xFF"[..], b"127.0.0.1\xFF", b"127.0.0.1, \xFF"] {
+            let request = Open::php().header("X-Forwarded-For", "CLAIM").request();
+            let (before, after) = request.split_once("CLAIM").unwrap();
+            let mut script = self.connect("127.0.0.4");
+            script.send([before.as_bytes(), claim, after.as_bytes()].concat());
+            script.expect_upgrade();
+            script.expect_closed(1008);
+        }
     }
 
     fn passes_the_end_on(&self, server: &Server) {

@@ -148,8 +148,8 @@ fn scripts_are_told_from_everyone_else() {
     let named = changed(agent, "Client-Type: php\r\nIdent: receiver \r\n");
     with(&named, |upgrade| {
         assert_eq!(upgrade.client_type, ClientType::Php);
-        assert_eq!(upgrade.ident.as_deref(), Some("receiver"));
-        assert_eq!((&*upgrade.host, upgrade.user_agent), ("h:8094", None));
+        assert_eq!(upgrade.ident().as_deref(), Some("receiver"));
+        assert_eq!((&*upgrade.host, upgrade.user_agent()), ("h:8094", None));
     });
 }
 
