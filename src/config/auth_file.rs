@@ -3,24 +3,21 @@
 //! Error texts begin with Gomoob's where it has one.
 
 mod check;
-mod locate;
-mod nesting;
+mod scalar;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use serde_yaml::Value;
-
-use self::check::{Check, Severity, Violation};
-use self::locate::{Spot, line_of};
+use self::check::{Check, NamedSchema, Severity, Violation};
+use self::tree::Broken;
 use super::applications::Applications;
 use super::finding::{Fault, Finding, Place};
 use super::{MessageSchema, Unread, read};
 
-/// Findings of one file that are looked up and shown: each lookup reads the file once more, and more
-/// findings help nobody.
+/// Findings of one file that are shown: more of them help nobody.
 const SHOWN_MAX: usize = 30;
 
 /// What a file came to.
@@ -71,7 +68,7 @@ pub(super) fn load(path: &Path, wanted: Wanted) -> Read {
         }
     };
     let (mut read, schemas) = checked(path, &text);
-    take_schemas(&mut read, path, (&text, schemas));
+    take_schemas(&mut read, path, &schemas);
     if let Some(finding) = writable_by_others(path) {
         read.warnings.push(finding);
     }
@@ -82,7 +79,7 @@ pub(super) fn load(path: &Path, wanted: Wanted) -> Read {
 pub(super) fn schema_files(path: &Path) -> Vec<PathBuf> {
     let text = read(path).unwrap_or_default();
     let (_, schemas) = checked(path, &text);
-    schemas.iter().map(|(_, file)| beside(path, file)).collect()
+    schemas.iter().map(|schema| beside(path, &schema.file)).collect()
 }
 
 /// A relative path starts at the folder of the file that names it.
@@ -91,21 +88,17 @@ fn beside(path: &Path, file: &str) -> PathBuf {
 }
 
 /// Reads the schemas that the applications name.
-fn take_schemas(read: &mut Read, path: &Path, (text, schemas): (&str, Vec<(usize, String)>)) {
-    for (at, file) in schemas {
-        match MessageSchema::load(&beside(path, &file)) {
+fn take_schemas(read: &mut Read, path: &Path, schemas: &[NamedSchema]) {
+    for NamedSchema { at, line, file } in schemas {
+        match MessageSchema::load(&beside(path, file)) {
             Ok(schema) => {
                 let list = read.applications.iter_mut().flat_map(|all| &mut all.list);
-                list.skip(at).take(1).for_each(|it| it.schema = Some(schema.clone()));
+                list.skip(*at).take(1).for_each(|it| it.schema = Some(schema.clone()));
             }
             Err(fault) => {
-                let spot = Spot::Member(at, "schema".to_owned());
-                let line = line_of(text, &spot);
-                let place = line.map_or_else(
-                    || Place::File(path.to_owned()),
-                    |line| Place::Line(path.to_owned(), line),
-                );
-                read.findings.push(Finding::new(place, &spot.name(), fault));
+                let place = Place::Line(path.to_owned(), *line);
+                let about = format!("application {}: schema", at + 1);
+                read.findings.push(Finding::new(place, &about, fault));
             }
         }
     }
@@ -120,41 +113,31 @@ pub(super) fn check_text(path: &Path, text: &str) -> Read {
 }
 
 /// As [`check_text`], with the schemas that it names.
-fn checked(path: &Path, text: &str) -> (Read, Vec<(usize, String)>) {
-    // The parser says the line behind the last one where the text ends too early.
+fn checked(path: &Path, text: &str) -> (Read, Vec<NamedSchema>) {
+    // The parser says the line after the last one where the text ends too early.
     let last = text.lines().count().max(1);
     let place = |line: Option<usize>| match line {
         Some(line) => Place::Line(path.to_owned(), line.min(last)),
         None => Place::File(path.to_owned()),
     };
-    let broken = |line, why: &str, right: &str| {
-        let what = format!("Invalid configuration provided in configuration file ! {why}");
-        let finding = Finding::new(place(line), "", Fault::new(what.trim_end(), right));
-        (Read { findings: vec![finding], ..Read::default() }, Vec::new())
-    };
-    if let Some(line) = nesting::too_deep(text) {
-        return broken(
-            Some(line),
-            "It is nested too deeply",
-            "write it as in the shipped auth.yml",
-        );
-    }
-    let value: Value = match serde_yaml::from_str(text) {
-        Ok(value) => value,
-        Err(error) => {
-            let line = error.location().map(|at| at.line());
-            return broken(line, &without_values(&error), "write it as in the shipped auth.yml");
+    let root = match tree::parse(text) {
+        Ok(root) => root,
+        Err(Broken { line, why }) => {
+            let what = format!("Invalid configuration provided in configuration file ! {why}");
+            let fault = Fault::new(what.trim_end(), "write it as in the shipped auth.yml");
+            let finding = Finding::new(place(Some(line)), "", fault);
+            return (Read { findings: vec![finding], ..Read::default() }, Vec::new());
         }
     };
-    let Check { applications, mut violations, schemas, .. } = check::check(text, &value);
+    let Check { applications, mut violations, schemas } = check::check(root.as_ref());
     // Errors first: however many oddities there are, none may push an error out.
     violations.sort_by_key(|violation| violation.severity == Severity::Warning);
     let is_error = |violation: &&Violation| violation.severity == Severity::Error;
     let errors = violations.iter().filter(is_error).count();
     violations.truncate(SHOWN_MAX);
     let mut read = Read::default();
-    for Violation { spot, severity, fault } in violations {
-        let finding = Finding::new(place(line_of(text, &spot)), &spot.name(), fault);
+    for Violation { line, name, severity, fault } in violations {
+        let finding = Finding::new(place(line), &name, fault);
         match severity {
             Severity::Error => read.findings.push(finding),
             Severity::Warning => read.warnings.push(finding),
@@ -187,15 +170,8 @@ fn is_indented(line: &str) -> bool {
 
 /// Whether a file has a list of applications at all, however it is written.
 pub(super) fn has_list(text: &str) -> bool {
-    let value: Option<Value> = serde_yaml::from_str(text).ok();
-    value.is_some_and(|value| value.get("applications").is_some_and(Value::is_sequence))
-}
-
-/// What the parser says, unless it repeats what stands in the file: that may be a secret.
-fn without_values(error: &serde_yaml::Error) -> String {
-    let text = error.to_string();
-    let repeats = text.contains(['`', '"', '\'']);
-    if repeats { String::new() } else { super::finding::visible(&text) }
+    let root = tree::parse(text).ok().flatten();
+    root.is_some_and(|root| root.get("applications").is_some_and(|list| list.items().is_some()))
 }
 
 fn writable_by_others(path: &Path) -> Option<Finding> {
@@ -205,16 +181,4 @@ fn writable_by_others(path: &Path) -> Option<Finding> {
         format!("chmod go-w {}", path.display()),
     );
     (mode & 0o022 != 0).then(|| Finding::new(Place::File(path.to_owned()), "", fault))
-}
-
-impl Spot {
-    /// The spot as a finding names it.
-    fn name(&self) -> String {
-        match self {
-            Self::File => String::new(),
-            Self::Top(name) => name.clone(),
-            Self::Application(at) => format!("application {}", at + 1),
-            Self::Member(at, name) => format!("application {}: {name}", at + 1),
-        }
-    }
 }

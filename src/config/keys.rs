@@ -170,6 +170,14 @@ pub(super) fn nearest(name: &str) -> Option<&'static Key> {
     KEYS.iter().min_by_key(distance).filter(|key| distance(key) <= 1 + name.len() / 3)
 }
 
+/// The name of a list that a misspelt one resembles most.
+pub(super) fn nearest_of<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
+    let name = folded(name);
+    let distance = |known: &&&str| edits(&name, &folded(known));
+    let nearest = names.iter().min_by_key(distance)?;
+    (edits(&name, &folded(nearest)) <= 1 + name.chars().count() / 3).then_some(*nearest)
+}
+
 /// Letters to change, add or leave out.
 fn edits(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();

@@ -16,6 +16,12 @@ pub const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// Lines of a request head, the request line not counted.
 pub const HEAD_LINES_MAX: usize = 64;
 
+/// Levels of lists and mappings in `auth.yml`, which needs three.
+pub const AUTH_FILE_DEPTH_MAX: usize = 32;
+/// Values in `auth.yml`: twenty thousand applications with all of their members. A file of 1 MiB can
+/// hold half a million, of some hundred bytes each.
+pub const AUTH_FILE_NODES_MAX: usize = 300_000;
+
 /// The largest message by default: phpWebSocketServer's 5 MiB.
 pub const MESSAGE_BYTES_MAX: usize = 5 * 1024 * 1024;
 /// Pieces that a message may always have; one more is allowed for each [`BYTES_PER_PIECE`].

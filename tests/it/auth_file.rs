@@ -78,6 +78,54 @@ fn case_120_what_is_no_file_of_applications_is_said_in_gomoobs_words() {
 }
 
 #[test]
+fn what_is_not_understood_of_an_application_is_refused() {
+    let application = |more: &str| {
+        format!("applications:\n- key: a\n  secret: hunter2\n  authorizeOpen: true\n{more}\n")
+    };
+    expect_findings(
+        INI,
+        Some(&application("  tenent: one")),
+        &["auth.yml:5: application 1: tenent: is not known here; did you mean `tenant`?"],
+    );
+    expect_findings(
+        INI,
+        Some(&application("  colour: red\n  tenant:")),
+        &[
+            "auth.yml:5: application 1: colour: is not known here; remove it",
+            "auth.yml:6: application 1: tenant: has no value",
+        ],
+    );
+    expect_findings(
+        INI,
+        Some(&application(
+            "  tenant: one\n- <<: {tenant: one}\n  key: b\n  secret: 0755\n  authorizeOpen: on",
+        )),
+        &[
+            "auth.yml:6: application 2: <<: is a merge key",
+            "auth.yml:8: application 2: secret: is a number to YAML",
+            "auth.yml:9: application 2: authorizeOpen: is neither true nor false",
+        ],
+    );
+    expect_findings(
+        INI,
+        Some(&application(
+            "  tenant: &t one\n- &b {key: b, secret: !!str x, authorizeOpen: true, tenant: *t}",
+        )),
+        &[
+            "auth.yml:5: application 1: tenant: has an anchor",
+            "auth.yml:6: application 2: has an anchor",
+            "auth.yml:6: application 2: secret: has a tag",
+            "auth.yml:6: application 2: tenant: is an alias",
+        ],
+    );
+    expect_findings(
+        INI,
+        Some(&application("  tenant: one\n  tenant: two")),
+        &["auth.yml:6: application 1: tenant: is there twice; keep one of the two"],
+    );
+}
+
+#[test]
 fn with_secrets_that_everybody_knows_nobody_else_is_let_near() {
     let ini = "adress = ws://127.0.0.1:0, ws://0.0.0.0:0\n";
     let words = "the secret of the application `demo` is the one of the example";

@@ -1,33 +1,49 @@
 //! What the file says, and everything that is wrong with it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use serde_yaml::{Mapping, Value};
-
-use super::locate::{Spot, text_at};
+use super::scalar::{Meaning, meaning};
+use super::tree::{Construct, Kind, Member, Node, Style};
 use crate::config::Secret;
 use crate::config::applications::{Application, Applications};
 use crate::config::finding::{Fault, visible};
+use crate::config::keys::nearest_of;
 
 /// Bytes of a key, and of a tenant's name: they are keys of tables.
 const NAME_BYTES_MAX: usize = 255;
 /// The members that an application may have.
 const MEMBERS: [&str; 6] = ["key", "secret", "authorizeOpen", "clientPublish", "tenant", "schema"];
+/// The members of the file itself.
+const TOP: [&str; 2] = ["applications", "anonymous"];
+/// The key of YAML 1.1 that takes over the members of another mapping.
+const MERGE: &str = "<<";
 
 /// What a file comes to.
-pub(super) struct Check<'t> {
-    text: &'t str,
+#[derive(Default)]
+pub(super) struct Check {
     /// Complete only when no violation is an error.
     pub(super) applications: Applications,
     pub(super) violations: Vec<Violation>,
-    /// The files of schemas as they are named, each with the place of its application.
-    pub(super) schemas: Vec<(usize, String)>,
+    /// The schemas that are named.
+    pub(super) schemas: Vec<NamedSchema>,
+}
+
+/// The file of a schema, as an application names it.
+#[derive(Debug)]
+pub(super) struct NamedSchema {
+    /// The place of the application, counted from 0.
+    pub(super) at: usize,
+    pub(super) line: usize,
+    pub(super) file: String,
 }
 
 /// Something that is wrong, or odd.
 #[derive(Debug)]
 pub(super) struct Violation {
-    pub(super) spot: Spot,
+    /// Counted from 1; none for the file as a whole.
+    pub(super) line: Option<usize>,
+    /// What it is about: `application 2: key`.
+    pub(super) name: String,
     pub(super) severity: Severity,
     pub(super) fault: Fault,
 }
@@ -38,193 +54,350 @@ pub(super) enum Severity {
     Warning,
 }
 
-impl Check<'_> {
-    fn error(&mut self, spot: Spot, what: impl Into<String>, right: impl Into<String>) {
-        let fault = Fault::new(what, right);
-        self.violations.push(Violation { spot, severity: Severity::Error, fault });
-    }
-
-    fn warn(&mut self, spot: Spot, what: impl Into<String>, right: impl Into<String>) {
-        let fault = Fault::new(what, right);
-        self.violations.push(Violation { spot, severity: Severity::Warning, fault });
-    }
-}
-
-/// Checks a parsed file, in the order in which it is written.
-pub(super) fn check<'t>(text: &'t str, file: &Value) -> Check<'t> {
-    let applications = Applications::default();
-    let mut check = Check { text, applications, violations: Vec::new(), schemas: Vec::new() };
-    let Value::Mapping(top) = file else {
-        let what = "Invalid configuration provided in configuration file !";
-        check.error(Spot::File, what, "begin with `applications:`");
-        return check;
-    };
-    for name in top.keys().filter_map(Value::as_str) {
-        if !["applications", "anonymous"].contains(&name) {
-            let right = "remove it, if it was meant for this server";
-            check.warn(Spot::Top(name.to_owned()), "is not known here", right);
-        }
-    }
-    match top.get("applications") {
-        None => {
-            let what = "No 'applications' key found in provided configuration file !";
-            check.error(Spot::File, what, "begin with `applications:` and a list");
-        }
-        Some(Value::Sequence(list)) if !list.is_empty() => {
-            list.iter().enumerate().for_each(|(at, value)| check.application(at, value));
-        }
-        Some(_) => check.error(
-            Spot::Top("applications".to_owned()),
-            "is no list of applications, so nobody could use the server",
-            "write `- key: …` beneath it for each",
-        ),
-    }
-    check.duplicates();
-    check.anonymous(top.get("anonymous"));
-    check
-}
-
-impl Check<'_> {
-    fn application(&mut self, at: usize, value: &Value) {
-        let Value::Mapping(members) = value else {
-            let right = "write key, secret and authorizeOpen";
-            self.error(Spot::Application(at), "is no application", right);
-            return self.applications.list.push(Application::nobodys());
-        };
-        for name in members.keys() {
-            let name = name.as_str().unwrap_or_default();
-            if !MEMBERS.contains(&name) {
-                let spot = Spot::Member(at, visible(name));
-                self.warn(spot, "is not known here", "remove it, if it was meant for this server");
-            }
-        }
-        let application = Application {
-            key: self.text((at, "key"), members, Needed::Yes).unwrap_or_default(),
-            secret: Secret::new(
-                self.text((at, "secret"), members, Needed::Yes).unwrap_or_default(),
-            ),
-            authorize_open: self.switch((at, "authorizeOpen"), members, Needed::Yes),
-            client_publish: self.switch((at, "clientPublish"), members, Needed::No),
-            tenant: self.text((at, "tenant"), members, Needed::No),
-            schema: None,
-        };
-        let schema = self.text((at, "schema"), members, Needed::No);
-        self.schemas.extend(schema.map(|file| (at, file)));
-        self.applications.list.push(application);
-    }
-
-    /// A member that is a text; a number is taken as it is written, with a warning, since PHP
-    /// compares it as a number.
-    fn text(
-        &mut self,
-        (at, name): (usize, &'static str),
-        members: &Mapping,
-        needed: Needed,
-    ) -> Option<String> {
-        let spot = || Spot::Member(at, name.to_owned());
-        let text = match members.get(name) {
-            None | Some(Value::Null) => {
-                self.missing((at, name), needed);
-                return None;
-            }
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Number(number)) => {
-                self.warn(spot(), "is a number, and taken as a text", "put it into quotes");
-                text_at(self.text, &spot()).unwrap_or_else(|| number.to_string())
-            }
-            Some(_) => {
-                self.error(spot(), "is no text", "put it into quotes");
-                return None;
-            }
-        };
-        if text.is_empty() {
-            let right = if needed == Needed::Yes { "give it a value" } else { "leave it out" };
-            self.error(spot(), "is empty", right);
-            return None;
-        }
-        if name != "secret" && text.len() > NAME_BYTES_MAX {
-            let what = format!("has {} bytes", text.len());
-            self.error(spot(), what, format!("use {NAME_BYTES_MAX} at most"));
-        }
-        Some(text)
-    }
-
-    /// A member that is true or false. Gomoob takes the texts `no` and `"false"` for true; whoever
-    /// wrote them meant something else, so they have to be written again.
-    fn switch(
-        &mut self,
-        (at, name): (usize, &'static str),
-        members: &Mapping,
-        needed: Needed,
-    ) -> bool {
-        match members.get(name) {
-            None | Some(Value::Null) => {
-                self.missing((at, name), needed);
-                false
-            }
-            Some(Value::Bool(switch)) => *switch,
-            Some(_) => {
-                let spot = Spot::Member(at, name.to_owned());
-                self.error(spot, "is neither true nor false", "write true or false, unquoted");
-                false
-            }
-        }
-    }
-
-    fn missing(&mut self, (at, name): (usize, &'static str), needed: Needed) {
-        if needed == Needed::Yes {
-            let what = format!(
-                "No '{name}' property found in application '{}' declared in the configuration \
-                 file !",
-                at + 1
-            );
-            self.error(Spot::Application(at), what, format!("add `{name}: …`"));
-        }
-    }
-
-    fn duplicates(&mut self) {
-        let mut first: HashMap<String, usize> = HashMap::new();
-        let keys: Vec<String> = self.applications.list.iter().map(|it| it.key.clone()).collect();
-        for (at, key) in keys.into_iter().enumerate().filter(|(_, key)| !key.is_empty()) {
-            match first.get(&key) {
-                None => {
-                    first.insert(key, at);
-                }
-                Some(before) => {
-                    let what = format!("is the key of application {} too", before + 1);
-                    self.error(Spot::Member(at, "key".to_owned()), what, "give each its own");
-                }
-            }
-        }
-    }
-
-    fn anonymous(&mut self, value: Option<&Value>) {
-        let spot = || Spot::Top("anonymous".to_owned());
-        let Some(value) = value.filter(|value| !value.is_null()) else { return };
-        let key = match value {
-            Value::String(key) => key.clone(),
-            Value::Number(number) => {
-                text_at(self.text, &spot()).unwrap_or_else(|| number.to_string())
-            }
-            _ => return self.error(spot(), "is no key", "name the key of an application"),
-        };
-        let list = &self.applications.list;
-        let Some(at) = list.iter().position(|application| application.key == key) else {
-            let what = format!("`{}` is the key of no application", visible(&key));
-            return self.error(spot(), what, "name one of the list");
-        };
-        let lets_in = list.get(at).is_some_and(|application| application.authorize_open);
-        self.applications.anonymous = Some(at);
-        if !lets_in {
-            let what = "names an application with authorizeOpen: false, so nobody gets in by it";
-            self.warn(spot(), what, "set it to true there, or remove `anonymous`");
-        }
-    }
-}
-
 /// Whether a member must be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Needed {
     Yes,
     No,
+}
+
+/// Where an application is, and how its members are named in findings.
+#[derive(Clone, Copy)]
+struct Entry<'t> {
+    at: usize,
+    node: &'t Node,
+}
+
+impl Entry<'_> {
+    fn name(self) -> String {
+        format!("application {}", self.at + 1)
+    }
+
+    fn member(self, name: &str) -> String {
+        format!("application {}: {name}", self.at + 1)
+    }
+}
+
+/// Checks a parsed file, in the order in which it is written.
+pub(super) fn check(file: Option<&Node>) -> Check {
+    let mut check = Check::default();
+    let Some(top) = file.filter(|file| matches!(file.kind, Kind::Mapping(_))) else {
+        let what = "Invalid configuration provided in configuration file !";
+        check.error((None, ""), what, "begin with `applications:`");
+        return check;
+    };
+    for member in top.members() {
+        check.top_member(member);
+    }
+    check.duplicate_members(top, "");
+    match top.get("applications") {
+        None => {
+            let what = "No 'applications' key found in provided configuration file !";
+            check.error((None, ""), what, "begin with `applications:` and a list");
+        }
+        Some(list) => check.list(list),
+    }
+    check.duplicates(top.get("applications"));
+    check.anonymous(top.get("anonymous"));
+    check
+}
+
+impl Check {
+    fn error(
+        &mut self,
+        about: (impl Into<Option<usize>>, &str),
+        what: impl Into<String>,
+        right: impl Into<String>,
+    ) {
+        self.find(about, Severity::Error, Fault::new(what, right));
+    }
+
+    fn warn(
+        &mut self,
+        about: (impl Into<Option<usize>>, &str),
+        what: impl Into<String>,
+        right: impl Into<String>,
+    ) {
+        self.find(about, Severity::Warning, Fault::new(what, right));
+    }
+
+    fn find(
+        &mut self,
+        (line, name): (impl Into<Option<usize>>, &str),
+        severity: Severity,
+        fault: Fault,
+    ) {
+        let (line, name) = (line.into(), name.to_owned());
+        self.violations.push(Violation { line, name, severity, fault });
+    }
+
+    /// Other programs may have members of their own at the top; what looks like one of ours there
+    /// is a slip, and would be missing where it belongs.
+    fn top_member(&mut self, member: &Member) {
+        let name = member.name.scalar().unwrap_or_default();
+        if TOP.contains(&name) {
+            return self.constructs(&member.name, name);
+        }
+        let about = (member.name.line, visible(name));
+        let about = (about.0, about.1.as_str());
+        if name == MERGE {
+            let right = "write the members out";
+            return self.error(about, "is a merge key, which this file does not use", right);
+        }
+        if let Some(near) = nearest_of(name, &TOP) {
+            return self.error(about, "is not known here", format!("did you mean `{near}`?"));
+        }
+        if let Some(near) = nearest_of(name, &MEMBERS) {
+            let right = format!("`{near}` belongs in each application");
+            return self.error(about, "is not known here", right);
+        }
+        self.warn(about, "is not known here", "remove it, if it was meant for this server");
+    }
+
+    fn list(&mut self, list: &Node) {
+        self.constructs(list, "applications");
+        match list.items() {
+            Some(items) if !items.is_empty() => {
+                for (at, node) in items.iter().enumerate() {
+                    self.application(Entry { at, node });
+                }
+            }
+            _ => self.error(
+                (list.line, "applications"),
+                "is no list of applications, so nobody could use the server",
+                "write `- key: …` beneath it for each",
+            ),
+        }
+    }
+
+    /// The marks of YAML that would be carried out in another way, or not at all, by this server or
+    /// by symfony/yaml. Only the node itself: members are looked at one by one.
+    fn constructs(&mut self, node: &Node, name: &str) {
+        let what = match node.construct {
+            None => return,
+            Some(Construct::Anchor) => "has an anchor (`&…`), which this file does not use",
+            Some(Construct::Alias) => "is an alias (`*…`), which this file does not use",
+            Some(Construct::Tag) => "has a tag (`!…`), which this file does not use",
+        };
+        self.error((node.line, name), what, "write the value out");
+    }
+
+    fn application(&mut self, entry: Entry<'_>) {
+        let Entry { node, .. } = entry;
+        self.constructs(node, &entry.name());
+        if !matches!(node.kind, Kind::Mapping(_)) {
+            if node.construct != Some(Construct::Alias) {
+                let right = "write key, secret and authorizeOpen";
+                self.error((node.line, &entry.name()), "is no application", right);
+            }
+            return self.applications.list.push(Application::nobodys());
+        }
+        for member in node.members() {
+            self.member(entry, member);
+        }
+        self.duplicate_members(node, &format!("{}: ", entry.name()));
+        let application = Application {
+            key: self.text(entry, "key", Needed::Yes).unwrap_or_default(),
+            secret: Secret::new(self.text(entry, "secret", Needed::Yes).unwrap_or_default()),
+            authorize_open: self.switch(entry, "authorizeOpen", Needed::Yes),
+            client_publish: self.switch(entry, "clientPublish", Needed::No),
+            tenant: self.text(entry, "tenant", Needed::No),
+            schema: None,
+        };
+        let line = node.get("schema").map_or(node.line, |value| value.line);
+        let schema = self.text(entry, "schema", Needed::No);
+        self.schemas.extend(schema.map(|file| NamedSchema { at: entry.at, line, file }));
+        self.applications.list.push(application);
+    }
+
+    /// A member that is not understood may be the one that was to keep clients apart.
+    fn member(&mut self, entry: Entry<'_>, Member { name: node, .. }: &Member) {
+        let Some(name) = node.scalar() else {
+            let right = "write the name of a member and a colon";
+            return self.error((node.line, &entry.name()), "has a name that is not a text", right);
+        };
+        let about = entry.member(&visible(name));
+        let about = (node.line, about.as_str());
+        if node.construct.is_some() {
+            return self.constructs(node, about.1);
+        }
+        if MEMBERS.contains(&name) {
+            return;
+        }
+        if name == MERGE {
+            let right = "write the members out";
+            return self.error(about, "is a merge key, which this file does not use", right);
+        }
+        let right = match nearest_of(name, &MEMBERS) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("remove it: the members are {}", MEMBERS.join(", ")),
+        };
+        self.error(about, "is not known here", right);
+    }
+
+    fn duplicate_members(&mut self, node: &Node, before: &str) {
+        let mut seen = HashSet::new();
+        for Member { name, .. } in node.members() {
+            let Some(text) = name.scalar() else { continue };
+            if seen.insert(text) {
+                continue;
+            }
+            // A name that is not ours may be anything.
+            let is_ours = MEMBERS.contains(&text) || TOP.contains(&text);
+            let shown = if is_ours { text } else { "a member" };
+            let about = format!("{before}{shown}");
+            self.error((name.line, &about), "is there twice", "keep one of the two");
+        }
+    }
+
+    /// A member that is a text; a whole number is taken as it is written, with a warning, since PHP
+    /// compares it as a number.
+    fn text(&mut self, entry: Entry<'_>, name: &'static str, needed: Needed) -> Option<String> {
+        let Some(node) = entry.node.get(name) else {
+            self.missing(entry, name, needed);
+            return None;
+        };
+        let about = entry.member(name);
+        let about = (node.line, about.as_str());
+        let text = self.readable(node, about)?;
+        let Some(text) = text else {
+            match needed {
+                Needed::Yes => self.missing(entry, name, needed),
+                Needed::No => self.error(about, "has no value", "give it one, or leave it out"),
+            }
+            return None;
+        };
+        if text.is_empty() {
+            let right = if needed == Needed::Yes { "give it a value" } else { "leave it out" };
+            self.error(about, "is empty", right);
+            return None;
+        }
+        if name != "secret" && text.len() > NAME_BYTES_MAX {
+            let what = format!("has {} bytes", text.len());
+            self.error(about, what, format!("use {NAME_BYTES_MAX} at most"));
+        }
+        if text.trim().len() != text.len() || text.contains(char::is_control) {
+            let what = "holds blanks at its ends, or control characters, which belong to it";
+            self.warn(about, what, "write it on one line, in quotes, without them");
+        }
+        Some(text)
+    }
+
+    /// The text of a scalar that every reader of YAML takes alike: none inside when there is none,
+    /// none at all when it is wrong.
+    fn readable(&mut self, node: &Node, about: (usize, &str)) -> Option<Option<String>> {
+        if node.construct.is_some() {
+            self.constructs(node, about.1);
+            return None;
+        }
+        let Kind::Scalar(text, style) = &node.kind else {
+            self.error(about, "is no text", "put it into quotes");
+            return None;
+        };
+        let has_lines = matches!(style, Style::Plain | Style::Quoted) && node.last_line > node.line;
+        if has_lines || *style == Style::Folded {
+            let what = "is folded from several lines";
+            self.error(about, what, "write it on one line, in quotes");
+            return None;
+        }
+        match plain(text, *style) {
+            Meaning::Text => {}
+            Meaning::Nothing => return Some(None),
+            Meaning::Number => {
+                self.warn(about, "is a number, and taken as a text", "put it into quotes");
+            }
+            Meaning::Bool(_) => {
+                self.error(about, "is no text", "put it into quotes");
+                return None;
+            }
+            Meaning::Another(what) => {
+                self.error(about, what, "put it into quotes");
+                return None;
+            }
+        }
+        Some(Some(text.to_string()))
+    }
+
+    /// A member that is true or false. Gomoob takes the texts `no` and `"false"` for true, which
+    /// their writer did not mean, so they have to be written again.
+    fn switch(&mut self, entry: Entry<'_>, name: &'static str, needed: Needed) -> bool {
+        let Some(node) = entry.node.get(name) else {
+            self.missing(entry, name, needed);
+            return false;
+        };
+        let about = entry.member(name);
+        if node.construct.is_some() {
+            self.constructs(node, &about);
+            return false;
+        }
+        let is = match &node.kind {
+            Kind::Scalar(text, style) => plain(text, *style),
+            _ => Meaning::Text,
+        };
+        match is {
+            Meaning::Bool(is) => return is,
+            Meaning::Nothing if needed == Needed::Yes => self.missing(entry, name, needed),
+            Meaning::Nothing => {
+                let right = "write true or false, or leave it out";
+                self.error((node.line, &about), "has no value", right);
+            }
+            _ => {
+                let right = "write true or false, unquoted";
+                self.error((node.line, &about), "is neither true nor false", right);
+            }
+        }
+        false
+    }
+
+    fn missing(&mut self, entry: Entry<'_>, name: &'static str, needed: Needed) {
+        if needed == Needed::Yes {
+            let what = format!(
+                "No '{name}' property found in application '{}' declared in the configuration \
+                 file !",
+                entry.at + 1
+            );
+            self.error((entry.node.line, &entry.name()), what, format!("add `{name}: …`"));
+        }
+    }
+
+    fn duplicates(&mut self, list: Option<&Node>) {
+        let items = list.and_then(Node::items).unwrap_or_default();
+        let mut first: HashMap<String, usize> = HashMap::new();
+        let keys: Vec<String> = self.applications.list.iter().map(|it| it.key.clone()).collect();
+        let keys = keys.into_iter().zip(items).enumerate();
+        for (at, (key, node)) in keys.filter(|(_, (key, _))| !key.is_empty()) {
+            let Some(before) = first.insert(key.clone(), at) else { continue };
+            first.insert(key, before);
+            let what = format!("is the key of application {} too", before + 1);
+            let entry = Entry { at, node };
+            let line = node.get("key").map_or(node.line, |value| value.line);
+            self.error((line, &entry.member("key")), what, "give each its own");
+        }
+    }
+
+    fn anonymous(&mut self, node: Option<&Node>) {
+        let Some(node) = node else { return };
+        let about = (node.line, "anonymous");
+        let is_text = matches!(node.kind, Kind::Scalar(..) | Kind::Alias);
+        if !is_text {
+            return self.error(about, "is no key", "name the key of an application");
+        }
+        let Some(Some(key)) = self.readable(node, about) else { return };
+        let list = &self.applications.list;
+        let Some(at) = list.iter().position(|application| application.key == key) else {
+            let what = format!("`{}` is the key of no application", visible(&key));
+            return self.error(about, what, "name one of the list");
+        };
+        let lets_in = list.get(at).is_some_and(|application| application.authorize_open);
+        self.applications.anonymous = Some(at);
+        if !lets_in {
+            let what = "names an application with authorizeOpen: false, so nobody gets in by it";
+            self.warn(about, what, "set it to true there, or remove `anonymous`");
+        }
+    }
+}
+
+/// What a scalar means: only one without quotes means more than its text.
+fn plain(text: &str, style: Style) -> Meaning {
+    if style == Style::Plain { meaning(text) } else { Meaning::Text }
 }

@@ -29,17 +29,16 @@ fn gomoobs_file_is_read_as_it_is() {
 }
 
 #[test]
-fn our_members_are_read_and_unknown_ones_are_odd() {
+fn our_members_are_read_and_numbers_are_odd() {
     let text = "anonymous: 7\nversion: 2\napplications:\n  - {key: 7, secret: 8, authorizeOpen: true, \
-                clientPublish: true, tenant: shop, color: red}\n";
+                clientPublish: true, tenant: shop}\n";
     let read = read(text);
     assert_eq!(shown(&read.findings), [""; 0]);
     assert_eq!(
         shown(&read.warnings),
         [
+            "auth.yml:1: anonymous: is a number, and taken as a text; put it into quotes",
             "auth.yml:2: version: is not known here; remove it, if it was meant for this server",
-            "auth.yml:4: application 1: color: is not known here; remove it, if it was meant for \
-             this server",
             "auth.yml:4: application 1: key: is a number, and taken as a text; put it into quotes",
             "auth.yml:4: application 1: secret: is a number, and taken as a text; put it into quotes",
         ]
@@ -157,9 +156,164 @@ fn however_many_oddities_there_are_no_error_gets_lost() {
 }
 
 #[test]
-fn a_number_is_taken_as_it_is_written() {
-    let text = "anonymous: 0x10\napplications:\n- {key: 0x10, secret: 1e3, authorizeOpen: true}\n";
+fn a_number_of_one_spelling_is_taken_as_it_is_written_and_any_other_is_refused() {
+    let text = "anonymous: 16\napplications:\n- {key: 16, secret: -12, authorizeOpen: true}\n";
     let applications = read(text).applications.unwrap();
-    assert_eq!((applications.list[0].key.as_str(), applications.anonymous), ("0x10", Some(0)));
-    assert_eq!(applications.list[0].secret.expose(), "1e3");
+    assert_eq!((applications.list[0].key.as_str(), applications.anonymous), ("16", Some(0)));
+    assert_eq!(applications.list[0].secret.expose(), "-12");
+    let text = "applications:\n- {key: 0x10, secret: 1e3, authorizeOpen: true}\n";
+    assert_eq!(
+        shown(&read(text).findings),
+        ["key", "secret"].map(|name| format!(
+            "auth.yml:2: application 1: {name}: is a number to YAML, which is not the same as its \
+             text; put it into quotes"
+        ))
+    );
+}
+
+/// An application with a tenant, and what is written after it.
+fn with_members(members: &str) -> String {
+    let mut text =
+        "applications:\n  - key: a\n    secret: hunter2\n    authorizeOpen: true\n".to_owned();
+    for line in members.lines() {
+        text.push_str(&format!("    {line}\n"));
+    }
+    text
+}
+
+/// Exactly one finding, which is this one.
+#[track_caller]
+fn expect_one(text: &str, finding: &str) {
+    let read = read(text);
+    assert_eq!(shown(&read.findings), [finding], "{text}");
+    assert!(read.applications.is_none());
+}
+
+#[test]
+fn a_member_that_is_not_known_is_refused_with_the_one_that_was_meant() {
+    for (member, meant) in [
+        ("tenent: one", "did you mean `tenant`?"),
+        ("Tenant: one", "did you mean `tenant`?"),
+        ("tenant_id: one", "did you mean `tenant`?"),
+        ("\"tenant \": one", "did you mean `tenant`?"),
+        ("ten\u{430}nt: one", "did you mean `tenant`?"),
+        ("client_publish: false", "did you mean `clientPublish`?"),
+        ("shema: x", "did you mean `schema`?"),
+        ("color: red", "remove it: the members are key, secret, authorizeOpen"),
+        ("7: red", "remove it: the members are"),
+        ("~: red", "remove it: the members are"),
+        ("limits:\n  tenant: one", "remove it: the members are"),
+    ] {
+        let findings = shown(&read(&with_members(member)).findings);
+        let name = member.split(':').next().unwrap().trim_matches('"');
+        let start = format!("auth.yml:5: application 1: {name}: is not known here; {meant}");
+        assert!(findings.len() == 1 && findings[0].starts_with(&start), "{findings:?}");
+    }
+}
+
+#[test]
+fn a_slip_at_the_top_is_refused_and_what_belongs_to_others_is_not() {
+    let application = "applications:\n- {key: a, secret: hunter2, authorizeOpen: true}\n";
+    for (member, right) in [
+        ("anonymus: a", "did you mean `anonymous`?"),
+        ("tenant: one", "`tenant` belongs in each application"),
+        ("<<: {tenant: one}", "write the members out"),
+    ] {
+        let findings = shown(&read(&format!("{application}{member}\n")).findings);
+        assert!(findings.len() == 1 && findings[0].ends_with(right), "{member}: {findings:?}");
+        assert!(findings[0].starts_with("auth.yml:3: "), "{member}: {findings:?}");
+    }
+    let read = read(&format!("x-ours: &d {{a: 1}}\nother: *d\n{application}"));
+    assert_eq!((read.findings.len(), read.warnings.len()), (0, 2));
+}
+
+#[test]
+fn a_member_without_a_value_is_refused() {
+    for value in ["", "~", "null", "NULL", "# nothing"] {
+        let about = "auth.yml:5: application 1: tenant: has no value; give it one, or leave it out";
+        expect_one(&with_members(&format!("tenant: {value}")), about);
+    }
+    expect_one(
+        &with_members("clientPublish:"),
+        "auth.yml:5: application 1: clientPublish: has no value; write true or false, or leave it out",
+    );
+}
+
+#[test]
+fn constructs_of_yaml_that_readers_carry_out_differently_are_refused() {
+    let base = "applications:\n- &base\n  key: a\n  secret: hunter2\n  authorizeOpen: true\n  tenant: \
+                one\n";
+    let what = |text: &str| shown(&read(text).findings).join("\n");
+    for (added, line, words) in [
+        ("- <<: *base\n  key: b\n", 7, "merge key"),
+        ("- *base\n", 7, "alias"),
+        ("- {<<: [*base], key: b}\n", 7, "merge key"),
+        ("- key: b\n  secret: x\n  authorizeOpen: true\n  tenant: &t one\n", 10, "anchor"),
+        ("- key: b\n  secret: !!str x\n  authorizeOpen: true\n", 8, "tag"),
+        ("- !php/object 'O:1'\n", 7, "tag"),
+        ("- key: b\n  secret: x\n  authorizeOpen: !!bool true\n", 9, "tag"),
+        ("- key: b\n  secret: x\n  !!str tenant: one\n  authorizeOpen: true\n", 9, "tag"),
+        ("- key: b\n  secret: x\n  ? [tenant]\n  : one\n  authorizeOpen: true\n", 9, "not a text"),
+        (
+            "- key: b\n  secret: x\n  tenant: one\n  tenant: two\n  authorizeOpen: true\n",
+            10,
+            "twice",
+        ),
+        ("- key: b\n  secret: x\n  key: c\n  authorizeOpen: true\n", 9, "twice"),
+        ("applications: []\n", 7, "twice"),
+        ("---\napplications: []\n", 7, "second document"),
+        ("...\n---\nother: 1\n", 8, "second document"),
+    ] {
+        let text = format!("{base}{added}");
+        let findings = what(&text);
+        let is_there = |finding: &str| {
+            finding.starts_with(&format!("auth.yml:{line}: ")) && finding.contains(words)
+        };
+        assert!(findings.lines().any(is_there), "{added}{findings}");
+        assert!(read(&text).applications.is_none() && !findings.contains("hunter2"));
+    }
+    let tagged = "applications: !list\n- {key: a, secret: hunter2, authorizeOpen: true}\n";
+    assert!(what(tagged).contains("applications: has a tag"), "{}", what(tagged));
+    let anonymous =
+        "x: &k a\napplications:\n- {key: a, secret: b, authorizeOpen: true}\nanonymous: *k\n";
+    assert!(
+        what(anonymous).starts_with("auth.yml:4: anonymous: is an alias"),
+        "{}",
+        what(anonymous)
+    );
+}
+
+#[test]
+fn a_text_without_quotes_that_some_reader_takes_for_something_else_is_refused() {
+    for value in ["yes", "No", "on", "off", "n", "0755", "1_000", "1e3", "12:30", "2026-11-28"] {
+        for member in ["key", "secret", "tenant", "schema"] {
+            let others = ["key", "secret"].into_iter().filter(|other| *other != member);
+            let mut text = "applications:\n- authorizeOpen: true\n".to_owned();
+            others.for_each(|other| text.push_str(&format!("  {other}: a\n")));
+            let findings = shown(&read(&format!("{text}  {member}: {value}\n")).findings);
+            let about = format!("application 1: {member}: is a ");
+            assert!(findings.len() == 1 && findings[0].contains(&about), "{findings:?}");
+            assert!(findings[0].ends_with("put it into quotes"), "{findings:?}");
+            let quoted = read(&format!("{text}  {member}: '{value}'\n"));
+            assert!(quoted.findings.is_empty(), "{:?}", quoted.findings);
+        }
+        let text = format!("applications:\n- key: a\n  secret: b\n  authorizeOpen: {value}\n");
+        let findings = shown(&read(&text).findings);
+        assert!(findings[0].contains("is neither true nor false"), "{value}: {findings:?}");
+    }
+}
+
+#[test]
+fn a_text_is_on_one_line() {
+    for value in ["one\n  two", "'one\n\n  two'", "\"one\n  two\"", ">\n  one\n  two"] {
+        let text = with_members(&format!("tenant: {value}"));
+        let findings = shown(&read(&text).findings);
+        assert!(findings.len() == 1 && findings[0].contains("folded"), "{value}: {findings:?}");
+    }
+    let literal = read(&with_members("tenant: |\n  one"));
+    assert_eq!(literal.applications.unwrap().list[0].tenant.as_deref(), Some("one\n"));
+    assert!(literal.warnings[0].to_string().contains("control characters"));
+    for value in ["' one'", "\"one\\t\"", "\"o\\u0000ne\""] {
+        assert_eq!(read(&with_members(&format!("tenant: {value}"))).warnings.len(), 1, "{value}");
+    }
 }

@@ -1,0 +1,288 @@
+//! A YAML text as a tree whose nodes know where they are and how they were written.
+//!
+//! The parser gives events. Nothing is resolved here: an alias stays an alias and a tag stays a tag,
+//! so that what decides about access can refuse them.
+
+use std::ops::Range;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
+use zeroize::Zeroizing;
+
+use crate::types::limits::{AUTH_FILE_DEPTH_MAX, AUTH_FILE_NODES_MAX};
+
+/// Why a text that is too deep has no tree.
+const TOO_DEEP: &str = "It is nested too deeply";
+
+/// One value of the file.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// Where it begins, counted from 1.
+    pub(super) line: usize,
+    /// Where it ends, as the parser says: for a list or mapping in block form that is the next thing.
+    pub(super) last_line: usize,
+    /// The characters of the text that it takes.
+    pub(super) span: Range<usize>,
+    /// What this file does not use, if the value is written with it.
+    pub(super) construct: Option<Construct>,
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    Scalar(Zeroizing<String>, Style),
+    List(Vec<Node>),
+    Mapping(Vec<Member>),
+    /// Stands for another value of the file.
+    Alias,
+}
+
+/// A name with its value.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) name: Node,
+    pub(super) value: Node,
+}
+
+/// How a scalar was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// Without quotes: what it means depends on what it looks like.
+    Plain,
+    Quoted,
+    /// `|`
+    Literal,
+    /// `>`
+    Folded,
+}
+
+/// What YAML has and this file does not use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Construct {
+    Anchor,
+    Alias,
+    Tag,
+}
+
+/// Why a text has no tree.
+#[derive(Debug)]
+pub(super) struct Broken {
+    /// Where, counted from 1.
+    pub(super) line: usize,
+    /// In words that repeat nothing of the file.
+    pub(super) why: String,
+}
+
+impl Node {
+    /// The members of a mapping; none of anything else.
+    pub(super) fn members(&self) -> &[Member] {
+        match &self.kind {
+            Kind::Mapping(members) => members,
+            _ => &[],
+        }
+    }
+
+    /// The value of a member of a mapping.
+    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+        let is_it = |member: &&Member| member.name.scalar() == Some(name);
+        self.members().iter().find(is_it).map(|member| &member.value)
+    }
+
+    /// The text of a scalar.
+    pub(super) fn scalar(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Scalar(text, _) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The items of a list.
+    pub(super) fn items(&self) -> Option<&[Self]> {
+        match &self.kind {
+            Kind::List(items) => Some(items),
+            _ => None,
+        }
+    }
+}
+
+/// Reads a text; none inside when there is nothing but comments.
+///
+/// # Errors
+///
+/// When it is not YAML, too deep, too long, or more than one document.
+pub(super) fn parse(text: &str) -> Result<Option<Node>, Broken> {
+    let mut parser = Parser::new_from_str(text);
+    let mut builder = Builder { open: Vec::new(), root: None, documents: 0, nodes: 0 };
+    while let Some(event) = parser.next_event() {
+        let (event, span) = event.map_err(|error| broken(&error))?;
+        builder.take(event, span)?;
+    }
+    Ok(builder.root)
+}
+
+/// What the parser says, unless it repeats what is in the file: that may be a secret.
+fn broken(error: &ScanError) -> Broken {
+    let why = match error.info() {
+        // The parser has a limit of its own, for brackets that it looks ahead over.
+        "recursion limit exceeded" => TOO_DEEP,
+        info if info.contains(['`', '"']) => "a character that cannot be here",
+        info => info,
+    };
+    Broken { line: error.marker().line(), why: why.to_owned() }
+}
+
+/// A list or mapping that has not ended yet.
+struct Open {
+    node: Node,
+    /// The name that waits for its value, in a mapping.
+    name: Option<Node>,
+}
+
+struct Builder {
+    open: Vec<Open>,
+    root: Option<Node>,
+    documents: usize,
+    nodes: usize,
+}
+
+impl Builder {
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Broken> {
+        let anchored = |anchor: usize, is_tagged: bool| match (anchor, is_tagged) {
+            (_, true) => Some(Construct::Tag),
+            (0, false) => None,
+            (_, false) => Some(Construct::Anchor),
+        };
+        match event {
+            Event::DocumentStart(_) => self.begin(span),
+            Event::Alias(_) => self.keep(node(Kind::Alias, span, Some(Construct::Alias))),
+            Event::Scalar(text, style, anchor, tag) => {
+                let kind = Kind::Scalar(Zeroizing::new(text.into_owned()), style_of(style));
+                self.keep(node(kind, span, anchored(anchor, tag.is_some())))
+            }
+            Event::SequenceStart(anchor, tag) => {
+                let construct = anchored(anchor, tag.is_some());
+                self.open(node(Kind::List(Vec::new()), span, construct))
+            }
+            Event::MappingStart(anchor, tag) => {
+                let construct = anchored(anchor, tag.is_some());
+                self.open(node(Kind::Mapping(Vec::new()), span, construct))
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(span),
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
+        }
+    }
+
+    fn begin(&mut self, span: Span) -> Result<(), Broken> {
+        self.documents += 1;
+        refuse_if(self.documents > 1, span, "a second document begins here")
+    }
+
+    fn open(&mut self, node: Node) -> Result<(), Broken> {
+        let line = node.line;
+        self.open.push(Open { node, name: None });
+        let is_too_deep = self.open.len() > AUTH_FILE_DEPTH_MAX;
+        if is_too_deep { Err(Broken { line, why: TOO_DEEP.to_owned() }) } else { Ok(()) }
+    }
+
+    fn close(&mut self, span: Span) -> Result<(), Broken> {
+        let Some(Open { mut node, .. }) = self.open.pop() else { return Ok(()) };
+        node.span.end = span.end.index();
+        node.last_line = span.end.line();
+        self.keep(node)
+    }
+
+    /// Puts a value where it belongs.
+    fn keep(&mut self, node: Node) -> Result<(), Broken> {
+        self.nodes += 1;
+        if self.nodes > AUTH_FILE_NODES_MAX {
+            let why = format!("it holds more than {AUTH_FILE_NODES_MAX} values");
+            return Err(Broken { line: node.line, why });
+        }
+        let Some(Open { node: parent, name }) = self.open.last_mut() else {
+            self.root = Some(node);
+            return Ok(());
+        };
+        match (&mut parent.kind, name.take()) {
+            (Kind::List(items), _) => items.push(node),
+            (Kind::Mapping(members), Some(name)) => members.push(Member { name, value: node }),
+            (_, _) => *name = Some(node),
+        }
+        Ok(())
+    }
+}
+
+fn refuse_if(is_wrong: bool, span: Span, why: &str) -> Result<(), Broken> {
+    let broken = || Broken { line: span.start.line(), why: why.to_owned() };
+    if is_wrong { Err(broken()) } else { Ok(()) }
+}
+
+fn node(kind: Kind, span: Span, construct: Option<Construct>) -> Node {
+    Node {
+        line: span.start.line(),
+        last_line: span.end.line(),
+        span: span.start.index()..span.end.index(),
+        construct,
+        kind,
+    }
+}
+
+fn style_of(style: ScalarStyle) -> Style {
+    match style {
+        ScalarStyle::Plain => Style::Plain,
+        ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
+        ScalarStyle::Literal => Style::Literal,
+        ScalarStyle::Folded => Style::Folded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_know_their_lines() {
+        let text = "# comment\nanonymous: a\n\napplications:\n  - key: a\n    secret:\n      long\n  \
+                    # between\n  - {key: b,\n     secret: c}\n";
+        let tree = parse(text).unwrap().unwrap();
+        assert_eq!(tree.get("anonymous").unwrap().line, 2);
+        let [one, two] = tree.get("applications").unwrap().items().unwrap() else { panic!() };
+        assert_eq!((one.line, two.line), (5, 9));
+        assert_eq!(one.get("key").unwrap().line, 5);
+        assert_eq!(one.get("secret").unwrap().line, 7);
+        assert_eq!(two.get("secret").unwrap().line, 10);
+        assert!(two.get("tenant").is_none());
+        let secret = two.get("secret").unwrap().span.clone();
+        assert_eq!(text.get(secret), Some("c"));
+    }
+
+    #[test]
+    fn what_the_file_does_not_use_is_marked() {
+        let text = "a: &x 1\nb: *x\nc: !!str 1\nd: !t {e: 1}\n'f': \"1\"\n";
+        let tree = parse(text).unwrap().unwrap();
+        let construct = |name| tree.get(name).unwrap().construct;
+        assert_eq!(construct("a"), Some(Construct::Anchor));
+        assert_eq!(construct("b"), Some(Construct::Alias));
+        assert_eq!(construct("c"), Some(Construct::Tag));
+        assert_eq!(construct("d"), Some(Construct::Tag));
+        assert_eq!(construct("f"), None);
+    }
+
+    #[test]
+    fn depth_is_found_in_every_shape() {
+        assert!(parse("a: [1]\nb: {c: [2]}\n").is_ok());
+        let line = |text: &str| parse(text).unwrap_err().line;
+        assert_eq!(line(&format!("a: 1\nb: {}", "[".repeat(33))), 2);
+        assert_eq!(line(&"- ".repeat(10_000)), 1);
+        assert_eq!(line(&"? ".repeat(10_000)), 1);
+        let stairs: String = (0..1000).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
+        assert!(parse(&stairs).unwrap_err().why.contains("nested too deeply"));
+    }
+
+    #[test]
+    fn nothing_is_a_file_without_a_value() {
+        for text in ["", "# nothing\n", "\n\n", "---\n", "\u{feff}"] {
+            let tree = parse(text).unwrap();
+            assert!(tree.is_none_or(|node| node.scalar() == Some("")), "{text:?}");
+        }
+        assert!(parse("a: 1\n---\nb: 2\n").unwrap_err().why.contains("second document"));
+    }
+}
