@@ -1,6 +1,7 @@
 //! Where the server listens: `[scheme://]host[:port]`, as phpWebSocketServer writes it.
 
-use super::finding::Fault;
+use super::finding::{Fault, visible};
+use super::keys::nearest_of;
 use super::value;
 use crate::types::Encryption;
 use serde::{Deserialize, Serialize};
@@ -10,8 +11,11 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 /// The ports of addresses with a scheme and without a port.
 const PLAIN_PORT: u16 = 80;
 const TLS_PORT: u16 = 443;
-/// How the schemes of TLS begin; phpWebSocketServer compares three letters.
-const TLS_SCHEMES: [&str; 4] = ["wss", "ssl", "tls", "https"];
+/// The schemes. phpWebSocketServer took any for plain, also a slip of `wss`. Where two are as near to a
+/// slip, the first is meant: TLS is not lost by a letter.
+const SCHEMES: [&str; 4] = ["wss", "ssl", "ws", "tcp"];
+/// Schemes of other protocols, and the ones that are meant by them.
+const OTHER_SCHEMES: [(&str, &str); 3] = [("http", "ws"), ("https", "wss"), ("tls", "wss")];
 
 /// One address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +31,7 @@ pub struct ListenAddress {
 }
 
 impl ListenAddress {
-    /// Reads one address. Any scheme but those of TLS is plain.
+    /// Reads one address.
     pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) => (Some(scheme), rest),
@@ -106,13 +110,17 @@ pub(crate) fn addresses(text: &str) -> Result<Vec<ListenAddress>, Fault> {
 
 fn encryption(scheme: &str) -> Result<Encryption, Fault> {
     let lower = scheme.to_ascii_lowercase();
-    if TLS_SCHEMES.iter().any(|tls| lower.starts_with(tls)) {
-        return Ok(Encryption::Tls);
+    match lower.as_str() {
+        "wss" | "ssl" => return Ok(Encryption::Tls),
+        "ws" | "tcp" => return Ok(Encryption::Plain),
+        _ => {}
     }
-    if lower.is_empty() || !lower.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(Fault::new("has no readable scheme", "use `ws://host:port`"));
-    }
-    Ok(Encryption::Plain)
+    let other = OTHER_SCHEMES.iter().find(|(other, _)| *other == lower).map(|(_, meant)| *meant);
+    let right = match other.or_else(|| nearest_of(&lower, &SCHEMES)) {
+        Some(meant) => format!("did you mean `{meant}://`?"),
+        None => "use `ws://host:port`, or `wss://host:port` for TLS".to_owned(),
+    };
+    Err(Fault::new(format!("has the unknown scheme `{}`", visible(scheme)), right))
 }
 
 /// Host and port; an IPv6 address stands in brackets, which are kept here.
@@ -162,7 +170,7 @@ mod tests {
         for (text, host, port) in [
             ("ws://localhost:8096", "localhost", 8096),
             ("tcp://127.0.0.1", "127.0.0.1", 80),
-            ("anything://h", "h", 80),
+            ("TCP://h", "h", 80),
             ("localhost:8096", "localhost", 8096),
             ("ws://[::1]:8096", "::1", 8096),
             ("ws://[::1]", "::1", 80),
@@ -178,7 +186,7 @@ mod tests {
         for (text, port, encryption) in [
             ("wss://localhost", 443, Encryption::Tls),
             ("SSL://localhost:1", 1, Encryption::Tls),
-            ("https://h", 443, Encryption::Tls),
+            ("WSS://h", 443, Encryption::Tls),
             ("tcp://h", 80, Encryption::Plain),
             ("localhost:443", 443, Encryption::Plain),
         ] {
@@ -194,7 +202,7 @@ mod tests {
             ("[::1]", "no port"),
             ("ws://localhost:80/web", "a path"),
             ("ws://localhost/", "a path"),
-            ("unix:///run/x", "a path"),
+            ("unix:///run/x", "unknown scheme"),
             ("ws://::1:80", "more than one colon"),
             ("ws://[::1]80", "behind the bracket"),
             ("ws://[::g]:80", "no IPv6"),
@@ -205,11 +213,33 @@ mod tests {
             ("ws://localhost:", "port that is not one"),
             ("ws://localhost:65536", "port that is not one"),
             ("ws://localhost:+80", "port that is not one"),
-            ("://localhost:1", "no readable scheme"),
+            ("://localhost:1", "unknown scheme"),
         ] {
             let fault = ListenAddress::parse(text).unwrap_err();
             assert!(fault.what.contains(words), "{text}: {fault:?}");
         }
+    }
+
+    #[test]
+    fn a_scheme_that_is_not_known_is_refused_with_the_one_that_was_meant() {
+        for (scheme, meant) in [
+            ("wws", "wss"),
+            ("wsss", "wss"),
+            ("was", "wss"),
+            ("WSSS", "wss"),
+            ("sll", "ssl"),
+            ("tls", "wss"),
+            ("https", "wss"),
+            ("http", "ws"),
+            ("w", "ws"),
+            ("tpc", "tcp"),
+        ] {
+            let fault = ListenAddress::parse(&format!("{scheme}://0.0.0.0:443")).unwrap_err();
+            assert_eq!(fault.what, format!("has the unknown scheme `{scheme}`"));
+            assert_eq!(fault.right, format!("did you mean `{meant}://`?"), "{scheme}");
+        }
+        let fault = ListenAddress::parse("anything://h").unwrap_err();
+        assert_eq!(fault.right, "use `ws://host:port`, or `wss://host:port` for TLS");
     }
 
     #[test]
