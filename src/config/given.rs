@@ -5,8 +5,9 @@ use std::path::Path;
 
 use super::env::{DotEnv, has_variables, substitute};
 use super::finding::{Fault, Finding, Place};
+use super::foreign::is_of_a_container;
 use super::ini::{self, Block, Entry, Title};
-use super::keys::{Key, RESERVED_VARIABLES, find, folded, nearest};
+use super::keys::{Key, RESERVED_VARIABLES, VARIABLE_PREFIX, find, folded, nearest, nearest_of};
 use super::{KEYS, Source, Values};
 
 /// The section that our own keys may stand in, as phpWebSocketServer's HEAD has them.
@@ -195,7 +196,7 @@ impl<'a> Given<'a> {
 
     pub(super) fn take_variables(&mut self) {
         let ours = |(name, value): &&(String, String)| {
-            name.starts_with("TAGCAST_")
+            name.starts_with(VARIABLE_PREFIX)
                 && !value.is_empty()
                 && !RESERVED_VARIABLES.contains(&name.as_str())
         };
@@ -205,12 +206,8 @@ impl<'a> Given<'a> {
                 self.put(place, key, (name, value, value.clone()));
             } else if name == "TAGCAST_ADRESS" {
                 self.take_entry(place, "", "adress", value);
-            } else {
-                self.find_fault(
-                    place,
-                    "",
-                    Fault::new("is no variable of this program", "see docs/configuration.md"),
-                );
+            } else if !is_of_a_container(name, value) {
+                self.warnings.push(unknown_variable(place, name));
             }
         }
     }
@@ -280,6 +277,19 @@ impl<'a> Given<'a> {
         self.values
             .insert(slot, Value { place, key: name.to_owned(), written: written.to_owned(), text });
     }
+}
+
+/// A variable may be of another program, whose name ours begins with, so it is only warned about.
+fn unknown_variable(place: Place, name: &str) -> Finding {
+    let variables: Vec<String> = KEYS.iter().map(Key::variable).collect();
+    let known: Vec<&str> =
+        variables.iter().filter_map(|known| known.strip_prefix(VARIABLE_PREFIX)).collect();
+    let own = name.strip_prefix(VARIABLE_PREFIX).unwrap_or(name);
+    let right = match nearest_of(own, &known) {
+        Some(near) => format!("did you mean `{VARIABLE_PREFIX}{near}`?"),
+        None => "see docs/configuration.md".to_owned(),
+    };
+    Finding::new(place, "", Fault::new("is no variable of this program, and ignored", right))
 }
 
 /// The sections that keys stand in, as they are written.

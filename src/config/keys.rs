@@ -114,6 +114,9 @@ pub const KEYS: &[Key] = &[
     key("bloatless", "pushSocketMode", "0660", "file mode"),
 ];
 
+/// What our variables begin with.
+pub(super) const VARIABLE_PREFIX: &str = "TAGCAST_";
+
 /// Variables that begin like keys and are none.
 pub(super) const RESERVED_VARIABLES: &[&str] =
     &["TAGCAST_SECRET", "TAGCAST_REQUIRE_TOOLS", "TAGCAST_BIN", "TAGCAST_AUTOBAHN"];
@@ -122,7 +125,7 @@ impl Key {
     /// The variable that sets it: `maxMessage` is `TAGCAST_MAX_MESSAGE`.
     #[must_use]
     pub fn variable(&self) -> String {
-        let mut variable = String::from("TAGCAST_");
+        let mut variable = String::from(VARIABLE_PREFIX);
         if !self.section.is_empty() {
             variable.push_str(&self.section.to_ascii_uppercase());
             variable.push('_');

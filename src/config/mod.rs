@@ -8,6 +8,7 @@ mod build;
 mod certificate;
 mod env;
 mod finding;
+mod foreign;
 mod given;
 mod ini;
 mod keys;

@@ -214,8 +214,31 @@ fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
     assert_eq!((config.workers, config.limits.max_message), (4, 128 * 1024));
     assert_eq!((config.phpws.frame_gap.as_millis(), config.phpws.max_chunks), (9, 5));
     assert!(!config.page);
-    let source = Source { variables: vec![pair("TAGCAST_NONSENSE", "1")], ..folder.source() };
-    assert!(load(&source).is_err());
+}
+
+#[test]
+fn a_variable_that_is_not_known_is_warned_about_and_one_of_a_container_is_not() {
+    let folder = Folder::new("variables", &[(INI, "workers = 2\n")]);
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let variables = vec![
+        pair("TAGCAST_NONSENSE", "hunter2"),
+        pair("TAGCAST_ALOWED_ORIGINS", "https://a.example"),
+        pair("TAGCAST_PORT", "tcp://10.3.104.46:8094"),
+        pair("TAGCAST_PORT_8094_TCP_ADDR", "10.3.104.46"),
+        pair("TAGCAST_SERVICE_HOST", "10.3.104.46"),
+        pair("TAGCAST_ENV_HOME", "/root"),
+    ];
+    let warnings = load(&Source { variables, ..folder.source() }).unwrap().warnings;
+    let shown: Vec<String> = warnings.iter().map(Finding::to_string).collect();
+    assert_eq!(
+        shown,
+        [
+            "TAGCAST_NONSENSE: is no variable of this program, and ignored; see \
+             docs/configuration.md",
+            "TAGCAST_ALOWED_ORIGINS: is no variable of this program, and ignored; did you mean \
+             `TAGCAST_ALLOWED_ORIGINS`?",
+        ]
+    );
 }
 
 #[test]

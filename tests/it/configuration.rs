@@ -257,6 +257,40 @@ fn a_wrong_variable_and_a_wrong_flag_are_findings_too() {
 }
 
 #[test]
+fn variables_that_kubernetes_and_docker_make_do_not_keep_the_server_from_starting() {
+    let folder = Folder::new();
+    folder.write("websock.ini", "adress = ws://127.0.0.1:0\nworkers = 1\n");
+    let variables = [
+        ("TAGCAST_PORT", "tcp://10.3.104.46:8094"),
+        ("TAGCAST_PORT_8094_TCP_ADDR", "10.3.104.46"),
+        ("TAGCAST_SERVICE_PORT_HTTP", "8094"),
+        ("TAGCAST_NAME", "/web/tagcast"),
+        ("TAGCAST_MAXCLIENT", "7"),
+    ];
+    let server = Server::run(folder, &["serve", "-i", "websock.ini"], &variables);
+    server.wait_for_output("TAGCAST_MAXCLIENT: is no variable of this program");
+    assert!(!server.output().contains("10.3.104.46"), "{}", server.output());
+    server.open(&Open::web()).expect_silence();
+}
+
+#[test]
+fn a_misspelt_scheme_is_not_served_in_plain_text() {
+    for (scheme, meant) in [("wws", "wss"), ("wsss", "wss"), ("tls", "wss"), ("http", "ws")] {
+        let folder = Folder::new();
+        folder.write("websock.ini", &format!("workers = 1\nadress = {scheme}://127.0.0.1:0\n"));
+        for command in ["serve", "check"] {
+            let finished = run_to_end(&folder, &[command, "-i", "websock.ini"]);
+            assert_eq!(finished.code, Some(WRONG_CONFIGURATION), "{}", finished.text);
+            expect_finding(
+                &finished.text,
+                "websock.ini:2:",
+                &format!("did you mean `{meant}://`?"),
+            );
+        }
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let folder = Folder::new();
     let finished = run_to_end(&folder, &["serve", "-i", "nowhere.ini"]);
