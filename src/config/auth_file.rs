@@ -7,12 +7,14 @@ mod scalar;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod violation;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use self::check::{Check, NamedSchema, Severity, Violation};
+use self::check::{Check, NamedSchema};
 use self::tree::Broken;
+use self::violation::{Severity, Violation};
 use super::applications::Applications;
 use super::finding::{Fault, Finding, Place};
 use super::{MessageSchema, Unread, read};

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::scalar::{Meaning, meaning};
 use super::tree::{Construct, Kind, Member, Node, Style};
+use super::violation::{Severity, Violation};
 use crate::config::Secret;
 use crate::config::applications::{Application, Applications};
 use crate::config::finding::{Fault, visible};
@@ -35,23 +36,6 @@ pub(super) struct NamedSchema {
     pub(super) at: usize,
     pub(super) line: usize,
     pub(super) file: String,
-}
-
-/// Something that is wrong, or odd.
-#[derive(Debug)]
-pub(super) struct Violation {
-    /// Counted from 1; none for the file as a whole.
-    pub(super) line: Option<usize>,
-    /// What it is about: `application 2: key`.
-    pub(super) name: String,
-    pub(super) severity: Severity,
-    pub(super) fault: Fault,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Severity {
-    Error,
-    Warning,
 }
 
 /// Whether a member must be there.

@@ -173,7 +173,10 @@ impl Builder {
 
     fn begin(&mut self, span: Span) -> Result<(), Broken> {
         self.documents += 1;
-        refuse_if(self.documents > 1, span, "a second document begins here")
+        if self.documents == 1 {
+            return Ok(());
+        }
+        Err(Broken { line: span.start.line(), why: "a second document begins here".to_owned() })
     }
 
     fn open(&mut self, node: Node) -> Result<(), Broken> {
@@ -208,11 +211,6 @@ impl Builder {
         }
         Ok(())
     }
-}
-
-fn refuse_if(is_wrong: bool, span: Span, why: &str) -> Result<(), Broken> {
-    let broken = || Broken { line: span.start.line(), why: why.to_owned() };
-    if is_wrong { Err(broken()) } else { Ok(()) }
 }
 
 fn node(kind: Kind, span: Span, construct: Option<Construct>) -> Node {

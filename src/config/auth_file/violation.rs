@@ -1,0 +1,20 @@
+//! What is wrong with a file, before it is known how the file is called.
+
+use crate::config::finding::Fault;
+
+/// Something that is wrong, or odd.
+#[derive(Debug)]
+pub(super) struct Violation {
+    /// Counted from 1; none for the file as a whole.
+    pub(super) line: Option<usize>,
+    /// What it is about: `application 2: key`.
+    pub(super) name: String,
+    pub(super) severity: Severity,
+    pub(super) fault: Fault,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Severity {
+    Error,
+    Warning,
+}
