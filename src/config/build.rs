@@ -15,7 +15,9 @@ use super::settings::{
 };
 use super::value::{self, Bounds, Size, choice, count, duration, is_absent, size, switch};
 use super::{AUTH_FILE, Applications, KEYS, ListenAddress, Secret, state_beside};
-use crate::types::limits::{LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX, OUTBOX_SLACK_BYTES};
+use crate::types::limits::{
+    LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX, MESSAGE_TIMEOUT, OUTBOX_SLACK_BYTES,
+};
 use crate::types::{Encryption, IpRange};
 
 const WORKERS: Bounds<usize> = Bounds::new(1, 256);
@@ -26,6 +28,8 @@ const TLS_HANDSHAKE: Duration = Duration::from_secs(3);
 const DRAIN: Bounds<Duration> = Bounds::new(Duration::from_millis(100), Duration::from_secs(3600));
 const PING: Bounds<Duration> =
     Bounds::or_off(Duration::from_millis(100), Duration::from_secs(3600));
+const MESSAGE_TIME: Bounds<Duration> =
+    Bounds::new(Duration::from_millis(100), Duration::from_secs(3600));
 const MESSAGE: Bounds<Size> = Bounds::new(Size(1024), Size(64 * 1024 * 1024));
 const OUTBOX: Bounds<Size> = Bounds::new(Size(1024), Size(1024 * 1024 * 1024));
 /// An empty server needs more than the smallest.
@@ -257,6 +261,7 @@ fn limits(given: &mut Given<'_>) -> Limits {
     };
     Limits {
         handshake_timeout: time("handshakeTimeout", &HANDSHAKE, Duration::from_secs(10)),
+        message_timeout: time("messageTimeout", &MESSAGE_TIME, MESSAGE_TIMEOUT),
         drain_time: time("drainTime", &DRAIN, Duration::from_secs(5)),
         ping_interval: time("pingInterval", &PING, Duration::from_secs(20)),
         max_message,

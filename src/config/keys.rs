@@ -54,6 +54,7 @@ pub const KEYS: &[Key] = &[
     key("", "tlsHandshakeTimeout", "3s", "duration").reloadable(),
     key("", "handshakeTimeout", "10s", "duration").reloadable(),
     key("", "maxMessage", "5M", "size").reloadable(),
+    key("", "messageTimeout", "30s", "duration").reloadable(),
     key("", "outboxLimit", "6M", "size").reloadable(),
     key("", "maxMemory", "auto", "size").reloadable(),
     key("", "pingInterval", "20s", "duration").reloadable(),

@@ -85,6 +85,8 @@ pub struct LogSettings {
 pub struct Limits {
     /// From the accept to the answered handshake.
     pub handshake_timeout: Duration,
+    /// How often an unfinished message is looked at, which has to have grown since.
+    pub message_timeout: Duration,
     /// The largest message of a client, in bytes.
     pub max_message: usize,
     /// What one client's outbox may hold, in bytes.

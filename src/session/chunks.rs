@@ -31,7 +31,9 @@ impl Chunks {
         Ok(())
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    /// How many bytes they have.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         self.text.len()
     }
 

@@ -174,6 +174,15 @@ impl Session {
         }
     }
 
+    /// Bytes of memory that it holds for its client: a message in chunks, and what acknowledgements
+    /// say.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        let words = |words: &Words| words.fyi.len() + words.uuid.as_ref().map_or(0, String::len);
+        self.chunks.as_ref().map_or(0, |chunks| chunks.bytes())
+            + self.words.as_deref().map_or(0, words)
+    }
+
     /// Decides what a message comes to.
     pub fn on_message<'a>(&mut self, message: Message<'a>, rules: &Rules) -> Heard<'a> {
         let then = match (self.speech, message) {

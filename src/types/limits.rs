@@ -59,8 +59,12 @@ pub const READ_BYTES: usize = 64 * 1024;
 pub const CONTROL_FRAMES_PER_SECOND: u32 = 100;
 /// How long the server waits for the other side's Close.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(2);
-/// How long a half-received frame may stay half (slow POST defence).
-pub const HALF_FRAME_WAIT: Duration = Duration::from_secs(30);
+/// How often an unfinished message or frame is looked at by default (`messageTimeout`): it has to
+/// have grown since (slow POST defence).
+pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes by which it has to grow for each second of that: a tenth of the slowest mobile network that
+/// is still in use.
+pub const MESSAGE_RATE_MIN: u32 = 1024;
 
 /// The pause that ends a message of a raw client which nothing else ends: longer than one write takes
 /// over loopback, and what phpWebSocketServer's clients do not notice.
@@ -83,13 +87,23 @@ pub const LOG_FILES_KEPT: usize = 5;
 
 /// Percent of the ceiling of memory from which on nobody is accepted (Envoy begins at 92).
 pub const PRESSURE_FULL: u64 = 85;
-/// From which on the largest outboxes are closed.
+/// From which on the clients that hold the most are closed.
 pub const PRESSURE_SHEDDING: u64 = 92;
 /// From which on publications are denied.
 pub const PRESSURE_BUSY: u64 = 97;
-/// Bytes that the outboxes of a worker take in before it asks for a look at the memory: what can be
-/// missed between two looks.
-pub const GROWTH_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes that the connections of a worker take in before it looks at its memory and asks the
+/// supervisor to look too: what can be missed between two looks.
+pub const GROWTH_BYTES: usize = 1024 * 1024;
+/// A connection that holds less is not closed for memory: it is a client in the middle of something.
+pub const HOLDER_BYTES_MIN: u64 = 1024;
+/// What all those have to hold together before clients are closed that hold no more than one send:
+/// closing them would free nothing that matters.
+pub const SHED_BYTES_MIN: u64 = 4 * 1024 * 1024;
+/// How long nobody may be accepted before clients are closed although the stage for that is not
+/// reached: else some who hold much would keep all others out.
+pub const PRESSURE_FULL_WAIT: Duration = Duration::from_secs(10);
+/// Bytes of a page of memory, as `/proc` counts.
+pub const PAGE_BYTES: u64 = 4096;
 /// How far below its beginning a stage ends, in percent of the ceiling.
 pub const PRESSURE_EASE: u64 = 3;
 

@@ -62,6 +62,50 @@ impl Reader {
         }
     }
 
+    /// Whether a message or a frame has begun and not ended.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        match self {
+            Self::Rfc(reader) => reader.is_unfinished(),
+            Self::Foreign(_) => self.is_mid_frame(),
+        }
+    }
+
+    /// Bytes of memory that it holds for what has not ended, and for the last message.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        match self {
+            Self::Rfc(reader) => reader.held(),
+            Self::Foreign(foreign) => match &**foreign {
+                Foreign::Hixie(reader) => reader.held(),
+                Foreign::Raw(reader) => reader.held(),
+            },
+        }
+    }
+
+    /// Gives back the memory of the last message, which is done with.
+    pub fn give_back(&mut self) {
+        match self {
+            Self::Rfc(reader) => reader.give_back(),
+            Self::Foreign(foreign) => match &mut **foreign {
+                Foreign::Hixie(reader) => reader.give_back(),
+                Foreign::Raw(reader) => reader.give_back(),
+            },
+        }
+    }
+
+    /// Gives up all that it holds, because its connection ends: no more is read. What is still said
+    /// to the connection is said in the same form.
+    pub fn forget(&mut self) {
+        match self {
+            Self::Rfc(reader) => reader.forget(),
+            Self::Foreign(foreign) => match &mut **foreign {
+                Foreign::Hixie(reader) => reader.forget(),
+                Foreign::Raw(reader) => reader.forget(),
+            },
+        }
+    }
+
     /// The form, when it is an older one.
     #[must_use]
     pub fn foreign(&self) -> Option<&Foreign> {

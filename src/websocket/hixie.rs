@@ -104,6 +104,21 @@ impl HixieReader {
         Ok(Some(Event::Text(text)))
     }
 
+    /// Bytes that it holds.
+    pub(super) fn held(&self) -> usize {
+        self.held.len() + self.lent.len()
+    }
+
+    /// Gives back the memory of the last message.
+    pub(super) fn give_back(&mut self) {
+        self.lent = Vec::new();
+    }
+
+    /// Gives up what it holds: no more is read.
+    pub(super) fn forget(&mut self) {
+        (self.held, self.lent) = (Vec::new(), Vec::new());
+    }
+
     /// Whether a frame has begun and not ended: it has a deadline.
     #[must_use]
     pub fn is_mid_frame(&self) -> bool {

@@ -125,7 +125,24 @@ impl FrameReader {
         self.partial.as_ref().is_some_and(|partial| partial.is_mid_frame())
     }
 
-    fn give_back(&mut self) {
+    /// Whether a message has begun and not ended: it has a deadline, and so has a frame.
+    pub(super) fn is_unfinished(&self) -> bool {
+        let is_unfinished = |it: &Partial| it.is_mid_frame() || it.message.is_some();
+        self.partial.as_deref().is_some_and(is_unfinished)
+    }
+
+    /// Bytes of memory that it holds for what has not ended, and for the last message.
+    pub(super) fn held(&self) -> usize {
+        self.partial.as_deref().map_or(0, Partial::held)
+    }
+
+    /// Gives up what it holds. It has lost its place then: no more is read.
+    pub(super) fn forget(&mut self) {
+        self.partial = None;
+    }
+
+    /// Gives back the memory of the last message.
+    pub(super) fn give_back(&mut self) {
         if let Some(partial) = &mut self.partial {
             partial.lent = None;
             if !partial.is_mid_frame() && partial.message.is_none() {
@@ -188,6 +205,12 @@ impl FrameReader {
 impl Partial {
     const fn is_mid_frame(&self) -> bool {
         self.frame.is_some() || !self.header.is_empty()
+    }
+
+    fn held(&self) -> usize {
+        let assemblies = [&self.control, &self.message, &self.lent];
+        let gathered = assemblies.into_iter().flatten().map(|it| it.bytes().len());
+        size_of::<Self>() + self.header.len() + gathered.sum::<usize>()
     }
 
     fn begun(&self) -> Option<Begun> {

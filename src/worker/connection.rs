@@ -9,6 +9,7 @@ use super::outbox::{Line, Outbox};
 use super::pace::Pace;
 use super::shaking::Watcher;
 use super::tls::Tls;
+use super::unfinished::Holding;
 use crate::backend::{Command, Post};
 use crate::http::HeadScanner;
 use crate::resource::ResourceId;
@@ -42,9 +43,13 @@ pub(super) struct Connection {
     pub(super) sign: Sign,
     pub(super) heartbeat: Heartbeat,
     pub(super) control_frames: Quota,
-    /// Half a frame has been waiting since then.
-    pub(super) half_frame_since: Moment,
+    /// What it holds, and what has begun and not ended: a frame, a message in pieces or chunks, a
+    /// record of TLS.
+    pub(super) holding: Holding,
 }
+
+// Every connection owns one.
+const _: () = assert!(size_of::<Connection>() <= 120, "a connection has grown");
 
 /// How far a connection is.
 #[derive(Debug)]
@@ -158,6 +163,20 @@ pub(super) enum Kept {
     Binary(Vec<u8>),
 }
 
+impl Joining {
+    /// Bytes that it keeps of what the client sent.
+    pub(super) fn held(&self) -> usize {
+        self.early.len() + self.asked.as_ref().map_or(0, |asked| asked.head.len())
+    }
+}
+
+impl Stash {
+    /// Bytes that it keeps.
+    pub(super) fn held(&self) -> usize {
+        self.rest.len() + self.message.as_message().bytes().len()
+    }
+}
+
 impl Connection {
     pub(super) fn new(serial: u64, heading: Heading) -> Self {
         Self {
@@ -176,7 +195,7 @@ impl Connection {
             sign: Sign::Ping,
             heartbeat: Heartbeat::default(),
             control_frames: Quota::default(),
-            half_frame_since: Moment::NEVER,
+            holding: Holding::NOTHING,
         }
     }
 
@@ -238,3 +257,7 @@ pub(super) const CONTROL_FLOOD: CloseReason =
     CloseReason::new(CloseCode::POLICY, "too many control frames");
 pub(super) const HALF_A_FRAME: CloseReason =
     CloseReason::new(CloseCode::POLICY, "half a frame for too long");
+pub(super) const HALF_A_MESSAGE: CloseReason =
+    CloseReason::new(CloseCode::POLICY, "half a message for too long");
+pub(super) const SCARCE: CloseReason =
+    CloseReason::new(CloseCode::LATER, "the server is short of memory");

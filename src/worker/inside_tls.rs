@@ -35,7 +35,9 @@ impl Hub {
                 if was_shaking_hands && !connection.is_shaking_hands() {
                     self.begin_head(connection);
                 }
-                if !plain.is_empty() {
+                if plain.is_empty() {
+                    self.note_unfinished(connection);
+                } else {
                     self.on_input(slot, connection, &mut plain);
                 }
             }

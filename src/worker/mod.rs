@@ -42,6 +42,7 @@ mod table;
 mod tickets;
 mod timers;
 mod tls;
+mod unfinished;
 pub mod uplink;
 mod wake;
 mod ways;

@@ -98,17 +98,14 @@ impl Hub {
             Some(Step::Ended(code, reason)) => {
                 self.answer_close(slot, connection, (code, &reason));
             }
-            _ => self.note_half_frame(connection),
+            _ => self.note_pause(connection),
         }
     }
 
-    fn note_half_frame(&self, connection: &mut Connection) {
-        connection.half_frame_since = if connection.reader.is_mid_frame() {
-            // More bytes of the same frame give it no new time.
-            connection.half_frame_since.min(self.now)
-        } else {
-            Moment::NEVER
-        };
+    fn note_pause(&self, connection: &mut Connection) {
+        // A message that was kept is a copy of it.
+        connection.reader.give_back();
+        self.note_unfinished(connection);
         if connection.sign == Sign::Pause {
             connection.next_beat = match connection.reader.is_mid_frame() {
                 true => self.now.after(RAW_PAUSE),
@@ -134,23 +131,15 @@ impl Hub {
         input: &mut &mut [u8],
         replies: &mut BytesMut,
     ) -> Step {
-        let Connection {
-            reader,
-            phase,
-            resource,
-            pace,
-            control_frames,
-            half_frame_since,
-            sign,
-            ..
-        } = connection;
+        let Connection { reader, phase, resource, pace, control_frames, holding, sign, .. } =
+            connection;
         let Phase::Open(session) = phase else { return Step::Stop };
+        if !reader.is_unfinished() && session.chunks.is_none() {
+            // What came before is complete: what begins now has all its time.
+            holding.end();
+        }
         let event = match reader.next(input, &self.settings.messages(session)) {
-            Ok(Some(event)) => {
-                // A frame was completed: the next one has all its time.
-                *half_frame_since = Moment::NEVER;
-                event
-            }
+            Ok(Some(event)) => event,
             Ok(None) => return Step::Stop,
             Err(violation) => {
                 let reason = session.worded(violation.close_reason());
@@ -335,7 +324,7 @@ impl From<Message<'_>> for Kept {
 }
 
 impl Kept {
-    fn as_message(&self) -> Message<'_> {
+    pub(super) fn as_message(&self) -> Message<'_> {
         match self {
             Self::Text(text) => Message::Text(text),
             Self::Binary(bytes) => Message::Binary(bytes),

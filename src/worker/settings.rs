@@ -31,6 +31,8 @@ pub(super) struct Settings {
     pub(super) page: Page,
     pub(super) outbox_bytes_max: usize,
     pub(super) handshake_timeout: Duration,
+    /// How often an unfinished message is looked at, which has to have grown.
+    pub(super) message_timeout: Duration,
     /// Zero: no pings.
     pub(super) ping_every: Duration,
     pub(super) ready_gap: Duration,
@@ -115,6 +117,7 @@ impl Settings {
             page: if config.page { Page::On } else { Page::Off },
             outbox_bytes_max: config.limits.outbox_limit,
             handshake_timeout: config.limits.handshake_timeout,
+            message_timeout: config.limits.message_timeout,
             ping_every: config.limits.ping_interval,
             ready_gap: config.phpws.ready_gap,
             frame_gap: config.phpws.frame_gap,

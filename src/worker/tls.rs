@@ -141,6 +141,16 @@ impl Tls {
         self.connection.is_handshaking()
     }
 
+    /// Whether a record has begun and not ended: it has a deadline.
+    pub(super) fn is_mid_record(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// Bytes that it holds of what the peer sent, and of what it has not taken.
+    pub(super) fn held(&self) -> usize {
+        self.unread.len() + self.unsent.len()
+    }
+
     /// Takes what arrived, and appends what was in it.
     ///
     /// # Errors

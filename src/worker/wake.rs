@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::clock::Moment;
-use super::connection::{Connection, HALF_A_FRAME, Phase, SILENT, Sign, Watched};
+use super::connection::{Connection, Phase, SILENT, Sign, Watched};
 use super::hub::{Hub, Stage};
 use super::outbox::Kind;
 use super::shaking::Watcher;
@@ -14,7 +14,7 @@ use crate::http::Refusal;
 use crate::link::poller::Interest;
 use crate::session::Beat;
 use crate::types::Slot;
-use crate::types::limits::{HALF_FRAME_WAIT, OUTBOX_STALL, READ_BYTES};
+use crate::types::limits::{OUTBOX_STALL, READ_BYTES};
 use crate::websocket::write;
 
 use bytes::BytesMut;
@@ -72,6 +72,9 @@ impl Hub {
             return;
         }
         let before = std::mem::replace(&mut connection.watched, watched);
+        if reads && !before.reads {
+            connection.holding.excuse(self.now);
+        }
         let interest = match (reads, connection.is_full) {
             (true, true) => Interest::ReadWrite,
             (true, false) => Interest::Read,
@@ -87,7 +90,8 @@ impl Hub {
     /// Sets a timer for the next deadline, unless one stands for an earlier moment. Never for this
     /// moment: who is woken would be woken again in the same turn, and that for ever.
     pub(super) fn set_timer(&mut self, slot: Slot, connection: &mut Connection) {
-        let at = connection.deadline().max(self.now.after(NEXT_MOMENT));
+        let at =
+            connection.deadline(self.settings.message_timeout).max(self.now.after(NEXT_MOMENT));
         if at < connection.wake_at {
             connection.wake_at = at;
             self.timers.set(at, slot);
@@ -139,8 +143,8 @@ impl Hub {
         {
             return self.throw_out(slot, connection);
         }
-        if connection.half_frame_since.after(HALF_FRAME_WAIT) <= self.now {
-            return self.fail(slot, connection, &HALF_A_FRAME);
+        if let Some(reason) = self.stuck(connection) {
+            return self.fail(slot, connection, &reason);
         }
         if connection.next_beat <= self.now {
             self.beat(slot, connection);
@@ -198,7 +202,7 @@ impl Connection {
     }
 
     /// The next moment at which something about it may be due.
-    fn deadline(&self) -> Moment {
+    fn deadline(&self, message_timeout: Duration) -> Moment {
         let phase = match &self.phase {
             Phase::Head(heading) => heading.until,
             Phase::Asking(asking) => asking.joining.until,
@@ -206,7 +210,9 @@ impl Connection {
             Phase::Closing { until } | Phase::Answering { until } | Phase::Ending { until } => {
                 *until
             }
-            Phase::Open(_) => self.next_beat.min(self.half_frame_since.after(HALF_FRAME_WAIT)),
+            // While nothing is read, nothing can come to its end.
+            Phase::Open(_) if !self.watched.reads => self.next_beat,
+            Phase::Open(_) => self.next_beat.min(self.holding.due(message_timeout)),
             Phase::Gone => Moment::NEVER,
         };
         let Some(outbox) = &self.outbox else { return phase };

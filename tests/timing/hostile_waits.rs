@@ -1,11 +1,15 @@
 //! Faults that need time or a debugger: half a frame that stays half, and a kernel that refuses now
 //! and then (fault 18 of `docs/faults.md`).
 
+use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::harness::frames::{BINARY, FIN, announces};
-use crate::harness::{Open, Setup, beside_a_bystander, echo, eventually, pause, require_tool};
+use crate::harness::frames::{BINARY, FIN, announces, ends, goes_on, ping, text, text_begins};
+use crate::harness::tls::{ALL_VERSIONS, certificate_in};
+use crate::harness::{
+    Folder, Open, Raw, Server, Setup, beside_a_bystander, echo, eventually, pause, require_tool,
+};
 
 /// Thirty seconds for each frame, whether its bytes come now and then or not at all.
 #[test]
@@ -110,4 +114,103 @@ fn fault_18_calls_that_are_refused_now_and_then_lose_nothing() {
             }
         }
     });
+}
+
+/// With the shortest deadline that a test can wait for; the bystander has nothing unfinished.
+fn impatient() -> Server {
+    Setup::new().ini("pingInterval = 0\nmessageTimeout = 1s\n").start()
+}
+
+#[test]
+fn a_message_in_pieces_or_chunks_that_does_not_grow_is_closed_1008_whatever_comes_in_between() {
+    let _quiet = crate::harness::alone();
+    let server = impatient();
+    beside_a_bystander(&server, |bystander| {
+        let mut pieces = server.open(&Open::web());
+        pieces.send(text_begins("a piece"));
+        let mut chunks = server.open(&Open::web());
+        chunks.text("bufferON");
+        chunks.expect_next();
+        let mut php = server.open(&Open::php());
+        php.text("bufferON");
+        php.expect_next();
+        for round in 0..12 {
+            // Control frames are no progress, and neither is a byte now and then.
+            pieces.send(ping("alive"));
+            pieces.send(goes_on("y"));
+            chunks.text(format!("chunk {round}"));
+            bystander.is_served();
+            pause(Duration::from_millis(50));
+        }
+        for mut client in [pieces, chunks, php] {
+            let close = loop {
+                let frame = client.frame();
+                if frame.is_close() {
+                    break frame;
+                }
+            };
+            assert_eq!(close.close_code(), Some(1008), "{}", close.shown());
+            assert_eq!(&close.payload[2..], b"half a message for too long");
+            client.expect_end();
+        }
+    });
+}
+
+#[test]
+fn a_slow_upload_in_one_frame_in_pieces_or_in_chunks_is_heard() {
+    let _quiet = crate::harness::alone();
+    let server = impatient();
+    beside_a_bystander(&server, |bystander| {
+        let long = "x".repeat(30_000);
+        let message = echo(&long);
+        let mut frame = server.open(&Open::web());
+        let mut pieces = server.open(&Open::web());
+        let mut chunks = server.open(&Open::web());
+        chunks.text("bufferON");
+        chunks.expect_next();
+        pieces.send(text_begins(""));
+        let whole = text(&message);
+        // 3 KB a second and more, for three times as long as nothing may happen.
+        let (most, rest) = whole.split_at(30_000);
+        for (part, bytes) in message.as_bytes().chunks(1001).zip(most.chunks(1000)) {
+            frame.send(bytes);
+            pieces.send(goes_on(part));
+            chunks.text(part);
+            chunks.expect_next();
+            bystander.is_served();
+            pause(Duration::from_millis(100));
+        }
+        frame.send(rest);
+        pieces.send(ends(""));
+        chunks.text("bufferOFF");
+        for client in [&mut frame, &mut pieces, &mut chunks] {
+            client.expect_next();
+            client.expect_text(&message);
+        }
+        // The next one has all its time.
+        frame.send(&whole[..1000]);
+        pause(Duration::from_millis(300));
+        frame.send(&whole[1000..]);
+        frame.expect_next();
+        frame.expect_text(&message);
+    });
+}
+
+/// A script is not pinged, so nothing else would end it.
+#[test]
+fn half_a_record_of_tls_has_a_deadline_too() {
+    let _quiet = crate::harness::alone();
+    let folder = Folder::new();
+    certificate_in(&folder);
+    let ini = "adress = wss://127.0.0.1:0\nworkers = 2\nmessageTimeout = 1s\n\
+               certFile = cert.pem\npkFile = key.pem\n";
+    folder.write("websock.ini", ini);
+    let server = Server::run(folder, &["serve", "-i", "websock.ini"], &[]);
+    let client = Raw::connect_tls(server.port, &server.folder, ALL_VERSIONS);
+    let mut client = Open::php().upgrade_over(client);
+    client.expect_ready();
+    let mut below: &std::net::TcpStream = client.stream();
+    below.write_all(&[0x17, 3, 3, 0x40, 0, 1, 2, 3]).unwrap();
+    let close = client.frame();
+    assert_eq!(close.close_code(), Some(1008), "{}", close.shown());
 }
