@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::transport::Transport;
-use crate::types::{ConfigNumber, Counts, Encryption, Generation, Pressure, Source};
+use crate::types::{Allowance, ConfigNumber, Counts, Encryption, Generation, Source};
 
 pub use memory::{MemoryControl, MemoryDesk, memory_control};
 pub use socket::{SocketControl, SocketDesk, Terminator, control_pair};
@@ -68,8 +68,8 @@ pub enum Order<L = Box<dyn Transport>> {
         /// How long that may take before the process is ended.
         within: Duration,
     },
-    /// To a worker: how scarce memory is.
-    Pressure(Pressure),
+    /// To a worker: how scarce memory is, and how much it may take until it is told again.
+    Pressure(Allowance),
     /// To a worker: whether it is the steward from now on.
     Appoint(Duty),
     /// Report what was counted, with this number.
@@ -178,7 +178,7 @@ pub enum Report {
     },
     /// A worker after [`Order::Quiesce`]: nothing is unacknowledged any more.
     Quiet,
-    /// A worker's outboxes have taken in so much that the memory should be looked at.
+    /// A worker's connections have taken in so much that the memory should be looked at.
     Grown,
     /// This configuration holds from now on, in this process.
     Configured {

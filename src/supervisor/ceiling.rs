@@ -4,9 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::config::MaxMemory;
+use crate::types::limits::PAGE_BYTES;
 
-/// Bytes of a page of memory.
-const PAGE_BYTES: u64 = 4096;
 /// Above this a cgroup has no limit: version 1 writes a number that is nearly 2^63.
 const NO_LIMIT: u64 = 1 << 60;
 

@@ -13,10 +13,16 @@ pub struct WorkerCounts {
     pub open: u64,
     /// Sockets that were closed.
     pub closed: u64,
+    /// Bytes of memory that the connections hold: unfinished messages, outboxes, what waits.
+    #[serde(default)]
+    pub held: u64,
     /// WebSockets that were opened.
     pub opened: u64,
     /// Clients that were closed because they did not read.
     pub slow: u64,
+    /// Clients that were closed because they held much while memory was scarce.
+    #[serde(default)]
+    pub shed: u64,
     /// Clients that were closed because nothing came from them.
     pub silent: u64,
     /// Messages of clients.

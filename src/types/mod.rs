@@ -28,7 +28,7 @@ pub use ids::{
     Tenant, WorkerId,
 };
 pub use ip_range::IpRange;
-pub use pressure::Pressure;
+pub use pressure::{Allowance, Pressure};
 pub use publication::{Content, Form, Publication};
 pub use slots::SlotSet;
 pub use switches::{Switch, Switches};

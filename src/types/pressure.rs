@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::limits::{PRESSURE_BUSY, PRESSURE_EASE, PRESSURE_FULL, PRESSURE_SHEDDING};
+use super::limits::{GROWTH_BYTES, PRESSURE_BUSY, PRESSURE_EASE, PRESSURE_FULL, PRESSURE_SHEDDING};
 
 /// Stages, each with what those before it do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -13,13 +13,40 @@ pub enum Pressure {
     None,
     /// Nobody is accepted: newcomers wait outside.
     Full,
-    /// The clients with the largest outboxes are closed.
+    /// The clients that hold the most are closed.
     Shedding,
     /// Publications are denied.
     Busy,
 }
 
+/// What the supervisor lets a worker have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allowance {
+    /// How near the server is to its ceiling.
+    pub pressure: Pressure,
+    /// Bytes of memory up to which the worker may grow before it closes clients by itself: its part
+    /// of what was left when the supervisor looked. None where there is no ceiling.
+    pub resident_max: Option<u64>,
+}
+
+impl Allowance {
+    /// Whether a worker should be told of it that was told this one before: not for each page that
+    /// it takes or gives back.
+    #[must_use]
+    pub fn differs(&self, next: &Self, share: u64) -> bool {
+        let (before, now) = (self.resident_max.unwrap_or(0), next.resident_max.unwrap_or(0));
+        let slack = (share / 8).max(GROWTH_BYTES as u64);
+        self.pressure != next.pressure || before.abs_diff(now) > slack
+    }
+}
+
 impl Pressure {
+    /// From how many bytes on, of so many, the clients that hold the most are closed.
+    #[must_use]
+    pub fn sheds_from(ceiling: u64) -> u64 {
+        ceiling / 100 * PRESSURE_SHEDDING
+    }
+
     /// The stage at so many bytes of so many. A stage ends a little below where it began, so that
     /// it does not come and go.
     ///
@@ -54,7 +81,7 @@ impl Pressure {
         match self {
             Self::None => "there is room",
             Self::Full => "nobody is accepted",
-            Self::Shedding => "the largest outboxes are closed",
+            Self::Shedding => "the clients that hold the most are closed",
             Self::Busy => "publications are denied",
         }
     }

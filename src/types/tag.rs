@@ -87,6 +87,13 @@ impl Tags {
         self.0.iter()
     }
 
+    /// Bytes of memory that they take.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        let of = |tag: &Tag| size_of::<Tag>() + tag.name.len() + tag.value.len();
+        self.0.iter().map(of).sum()
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -149,7 +149,7 @@ impl Hub {
             return self.shut(STAND_BACK);
         }
         self.doors.stood_back = 0;
-        let is_scarce = self.pressure >= Pressure::Full;
+        let is_scarce = self.memory.pressure() >= Pressure::Full;
         if self.doors.handshakes >= HANDSHAKES_MAX || is_scarce {
             return self.shut(ACCEPT_PAUSE);
         }

@@ -41,6 +41,16 @@ impl Aliases {
         wishes.asked.as_ref()
     }
 
+    /// Bytes of memory that a client's take.
+    pub(super) fn held(&self, slot: Slot) -> usize {
+        self.0.get(&slot).map_or(0, |wishes| {
+            let granted = wishes.granted.as_ref().map(|(claim, _)| claim);
+            let claims = [granted, wishes.asked.as_ref(), wishes.next.as_ref()];
+            let names = claims.into_iter().flatten().map(|claim| claim.alias.as_str().len());
+            size_of::<Wishes>() + names.sum::<usize>()
+        })
+    }
+
     /// A client is gone.
     pub(super) fn forget(&mut self, slot: Slot) {
         if !self.0.is_empty() {

@@ -39,6 +39,7 @@ impl Hub {
         connection: &mut Connection,
         (joining, client): (Box<Joining>, Client),
     ) {
+        self.memory.grow(client.tags.held());
         self.relay.uplink.join(slot, client);
         self.advance(connection, Phase::Joining(joining));
     }

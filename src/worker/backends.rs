@@ -50,6 +50,7 @@ impl Hub {
     ) -> Posted {
         let event = post.event;
         let id = self.dice.uuid();
+        self.memory.grow(post.body.len());
         let posted = self.errands.post((Whose::Client(client), slot), resource, (id, post));
         if posted == Posted::Not {
             self.complain((resource, event), Complaint::Failed, "too many events wait");

@@ -6,8 +6,11 @@ use crate::types::{Counts, WorkerCounts};
 impl Hub {
     /// The books of this moment. What waits is counted here anew, so that they can be wrong.
     pub(super) fn counts(&self) -> Counts {
+        let anew = || self.table.connections().map(|it| it.held() as u64).sum::<u64>();
+        debug_assert_eq!(self.memory.held(), anew(), "what connections hold was noted");
         let outboxes = self.table.connections().filter_map(|it| it.outbox.as_ref());
         Counts::Worker(WorkerCounts {
+            held: self.memory.held(),
             open: self.table.count() as u64,
             published: self.relay.uplink.published(),
             unacknowledged: self.relay.uplink.unacknowledged(),

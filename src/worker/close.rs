@@ -69,7 +69,6 @@ impl Hub {
                 None => return true,
             },
         };
-        self.note_growth(part.bytes());
         let outbox = connection.outbox(self.now);
         if outbox.bytes() > self.settings.outbox_bytes_max && part.kind() != Kind::Close {
             return false;
@@ -191,6 +190,7 @@ impl Hub {
         self.tell_end(slot, connection, (reason, fault));
         self.advance(connection, Phase::Closing { until: self.now.after(CLOSE_WAIT) });
         connection.stash = None;
+        connection.reader.forget();
         self.write(slot, connection, frame.freeze(), Kind::Close);
     }
 

@@ -45,7 +45,6 @@ impl Hub {
             Sent::All => self.books.delivered += u64::from(count),
             Sent::Some(taken) => {
                 let rest = Part::deliveries(frames.bytes.slice(taken..), count);
-                self.note_growth(rest.bytes());
                 if let Some(mut connection) = self.table.take(slot) {
                     connection.is_full = true;
                     connection.outbox(self.now).push(rest, self.now);

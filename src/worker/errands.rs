@@ -46,6 +46,8 @@ struct Line {
     /// Where the client was when it posted last; the slot may be another's by now.
     slot: Slot,
     waiting: VecDeque<Post>,
+    /// Of all of them, with the one that is under way.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -112,6 +114,11 @@ impl Errands {
         !self.is_idle() && self.lines.contains_key(&Whose::Client(client))
     }
 
+    /// Bytes of the events of this client.
+    pub(super) fn held(&self, client: ClientUuid) -> usize {
+        self.lines.get(&Whose::Client(client)).map_or(0, |line| line.bytes)
+    }
+
     /// Whether an event of this resource itself is under way.
     pub(super) fn is_ticking(&self, resource: ResourceId) -> bool {
         self.lines.contains_key(&Whose::Resource(resource))
@@ -143,10 +150,11 @@ impl Errands {
         route.events += 1;
         route.bytes += bytes;
         if let Some(line) = self.lines.get_mut(&whose) {
+            line.bytes += bytes;
             line.waiting.push_back(post);
             return Posted::Taken;
         }
-        self.lines.insert(whose, Line { resource, slot, waiting: VecDeque::new() });
+        self.lines.insert(whose, Line { resource, slot, waiting: VecDeque::new(), bytes });
         self.send(whose, resource, (id, post));
         Posted::Taken
     }
@@ -176,7 +184,8 @@ impl Errands {
             let Some(UnderWay { whose, event, bytes }) = self.under_way.remove(&number) else {
                 continue;
             };
-            let Some(line) = self.lines.get(&whose) else { continue };
+            let Some(line) = self.lines.get_mut(&whose) else { continue };
+            line.bytes = line.bytes.saturating_sub(bytes);
             let (resource, slot) = (line.resource, line.slot);
             if let Some(route) = self.routes.get_mut(&resource.key()) {
                 route.events -= 1;

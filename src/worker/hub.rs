@@ -11,6 +11,7 @@ use super::clock::{Clock, Moment};
 use super::dice::Dice;
 use super::errands::Errands;
 use super::farewell::Farewell;
+use super::pressure::Memory;
 use super::pushes::Pushes;
 use super::relay::{Arrival, Lost, Relay};
 use super::services::Services;
@@ -24,7 +25,7 @@ use crate::link::poller::{Poller, Ready};
 use crate::resource::Effects;
 use crate::telemetry::let_go;
 use crate::types::limits::{FANOUT_SLICE, READ_BYTES};
-use crate::types::{Pressure, Slot, WorkerCounts};
+use crate::types::{Slot, WorkerCounts};
 
 /// Events that one wait hands out: a turn serves this many sockets at the most.
 pub(super) const EVENTS: usize = 512;
@@ -94,10 +95,7 @@ pub(super) struct Hub {
     pub(super) last_serial: u64,
     /// What was counted; the rest of it is filled in when somebody asks.
     pub(super) books: WorkerCounts,
-    /// How scarce memory is.
-    pub(super) pressure: Pressure,
-    /// What outboxes have taken in since the memory was looked at for it.
-    pub(super) grown_bytes: usize,
+    pub(super) memory: Memory,
     /// When the supervisor is heard at the latest, though other events crowd its link out of a wait.
     pub(super) orders_due: Moment,
     /// What the last wait found, to be used again.
@@ -136,8 +134,7 @@ impl Hub {
             plain: Vec::new(),
             last_serial: 0,
             books: WorkerCounts::default(),
-            pressure: Pressure::None,
-            grown_bytes: 0,
+            memory: Memory::default(),
             orders_due: Moment::START,
             ready: Vec::with_capacity(EVENTS),
         })
@@ -179,7 +176,7 @@ impl Hub {
         self.make_rounds();
         self.say_farewell();
         self.write_link();
-        self.report_growth();
+        self.look_early();
         self.meet_newcomers(&ready)?;
         self.ready = ready;
         Ok(self.stage_over())
@@ -228,6 +225,7 @@ impl Hub {
         if event.readable {
             self.read_socket(slot);
         }
+        self.look_early();
     }
 
     /// Takes what the broker said.

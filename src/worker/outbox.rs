@@ -16,6 +16,10 @@ use crate::websocket::Foreign;
 /// Parts that one write takes.
 const PARTS_MAX: usize = 64;
 
+/// What a part costs beside its bytes: its place in the line, and a block of its own with a count of
+/// those who share it.
+const PART_BYTES: usize = size_of::<Part>() + 64;
+
 /// What waits to be written to one socket.
 ///
 /// It is a shell around one socket, and public so that sequences of operations can be tried on it.
@@ -72,11 +76,6 @@ impl Part {
 
     pub(super) fn kind(&self) -> Kind {
         self.kind
-    }
-
-    /// How many bytes it has.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes.len()
     }
 }
 
@@ -148,6 +147,12 @@ impl Outbox {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes of memory that it holds: bytes that several outboxes share count for each of them, and
+    /// many small parts cost more than their bytes.
+    pub(super) fn held(&self) -> usize {
+        self.bytes + self.parts.len() * PART_BYTES
     }
 
     /// Deliveries in it.

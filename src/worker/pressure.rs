@@ -2,55 +2,173 @@
 //! the most, and denies publications.
 
 use std::cmp::Reverse;
+use std::fs;
 
+use tracing::warn;
+
+use super::connection::{Connection, Phase, SCARCE};
 use super::hub::Hub;
+use crate::http::{Refusal, Status};
 use crate::link::control::Report;
-use crate::types::limits::{GROWTH_BYTES, SEND_BYTES};
-use crate::types::{Pressure, Slot};
+use crate::types::limits::{
+    GROWTH_BYTES, HOLDER_BYTES_MIN, PAGE_BYTES, SEND_BYTES, SHED_BYTES_MIN,
+};
+use crate::types::{Allowance, Pressure, Slot};
+
+const SCARCE_REFUSAL: Refusal =
+    Refusal::new(Status::Unavailable, "the server is short of memory: try again later");
+
+/// What a worker knows of the memory.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// How scarce it is, and how far the worker may grow.
+    allowed: Allowance,
+    /// Bytes that the connections hold: the sum of what each held when it was put back.
+    held: u64,
+    /// What they have taken in since the memory was looked at for it.
+    grown: usize,
+}
+
+impl Memory {
+    pub(super) fn pressure(&self) -> Pressure {
+        self.allowed.pressure
+    }
+
+    /// Bytes that the connections hold.
+    pub(super) fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// Notes what a connection holds after work on it.
+    pub(super) fn note(&mut self, connection: &mut Connection) {
+        let held = u32::try_from(connection.held()).unwrap_or(u32::MAX);
+        let before = std::mem::replace(&mut connection.holding.held, held);
+        if held != before {
+            self.grow(held.saturating_sub(before) as usize);
+            self.held = self.held + u64::from(held) - u64::from(before);
+        }
+    }
+
+    /// Notes what was taken in.
+    pub(super) fn grow(&mut self, bytes: usize) {
+        self.grown += bytes;
+    }
+
+    /// Notes the end of a connection.
+    pub(super) fn release(&mut self, connection: &Connection) {
+        self.held -= u64::from(connection.holding.held);
+    }
+}
 
 impl Hub {
     /// The supervisor has looked at the memory of all processes.
-    pub(super) fn feel_pressure(&mut self, pressure: Pressure) {
-        self.pressure = pressure;
+    pub(super) fn feel_pressure(&mut self, allowed: Allowance) {
+        self.memory.allowed = allowed;
         self.shed();
     }
 
-    /// Notes what outboxes have taken in.
-    pub(super) fn note_growth(&mut self, bytes: usize) {
-        self.grown_bytes += bytes;
-    }
-
-    /// Asks for a look at the memory, when much was taken in.
-    pub(super) fn report_growth(&mut self) {
-        if self.grown_bytes >= GROWTH_BYTES {
-            self.grown_bytes = 0;
-            self.report(Report::Grown);
-        }
-    }
-
-    /// Closes the clients with the largest outboxes, until half of what all hold is free. What one
-    /// send takes is no backlog.
-    pub(super) fn shed(&mut self) {
-        if self.pressure < Pressure::Shedding {
+    /// Looks at the memory when much was taken in since the last look: what the supervisor sees ten
+    /// times a second may be too late. Costs one comparison where nothing has grown.
+    pub(super) fn look_early(&mut self) {
+        if self.memory.grown < GROWTH_BYTES {
             return;
         }
-        let held = |slot: Slot| {
-            let bytes = self.table.get(slot)?.outbox.as_ref()?.bytes();
-            (bytes > SEND_BYTES).then_some((bytes, slot))
+        self.memory.grown = 0;
+        let Some(most) = self.memory.allowed.resident_max else { return };
+        self.report(Report::Grown);
+        let over = resident_bytes().unwrap_or(0).saturating_sub(most);
+        if over > 0 {
+            self.close_largest(self.holders(), over);
+        }
+    }
+
+    /// Closes the clients that hold the most, until half of what all hold is free.
+    pub(super) fn shed(&mut self) {
+        if self.memory.pressure() < Pressure::Shedding {
+            return;
+        }
+        let holders = self.holders();
+        let all: u64 = holders.iter().map(|(bytes, _)| *bytes).sum();
+        self.close_largest(holders, all.div_ceil(2));
+    }
+
+    /// Who holds how much, the largest first. What one send takes is no backlog, unless there are so
+    /// many of those that together they matter.
+    fn holders(&self) -> Vec<(u64, Slot)> {
+        let holds = |slot: Slot| Some((self.held_by(slot)?, slot));
+        let mut all: Vec<_> = self.table.slots().into_iter().filter_map(holds).collect();
+        all.retain(|(bytes, _)| *bytes > HOLDER_BYTES_MIN);
+        if all.iter().map(|(bytes, _)| *bytes).sum::<u64>() < SHED_BYTES_MIN {
+            all.retain(|(bytes, _)| *bytes > SEND_BYTES as u64);
+        }
+        all.sort_unstable_by_key(|(bytes, _)| Reverse(*bytes));
+        all
+    }
+
+    /// Bytes that one client holds: those of its connection, its tags and aliases, and its events
+    /// for a backend.
+    fn held_by(&self, slot: Slot) -> Option<u64> {
+        let connection = self.table.get(slot)?;
+        let events = match connection.uuid() {
+            Some(client) if !self.errands.is_idle() => self.errands.held(client),
+            _ => 0,
         };
-        let mut full: Vec<(usize, Slot)> =
-            self.table.slots().into_iter().filter_map(held).collect();
-        full.sort_unstable_by_key(|(bytes, _)| Reverse(*bytes));
-        let mut left = full.iter().map(|(bytes, _)| *bytes).sum::<usize>().div_ceil(2);
-        for (bytes, slot) in full {
+        Some((connection.held() + self.relay.uplink.held(slot) + events) as u64)
+    }
+
+    fn close_largest(&mut self, holders: Vec<(u64, Slot)>, mut left: u64) {
+        for (bytes, slot) in holders {
             if left == 0 {
-                break;
+                return;
             }
             left = left.saturating_sub(bytes);
             if let Some(mut connection) = self.table.take(slot) {
-                self.throw_out(slot, &mut connection);
+                self.close_holder((slot, bytes), &mut connection);
                 self.put_back(slot, connection);
             }
         }
     }
+
+    fn close_holder(&mut self, (slot, bytes): (Slot, u64), connection: &mut Connection) {
+        let client = connection.uuid().map(tracing::field::debug);
+        let outbox = connection.outbox.as_ref().map_or(0, |outbox| outbox.held());
+        warn!(connection = connection.serial, client, bytes, outbox, "closed for memory");
+        self.books.shed += 1;
+        match &connection.phase {
+            Phase::Open(_) if outbox as u64 > bytes / 2 => self.throw_out(slot, connection),
+            Phase::Open(_) => self.close(slot, connection, &SCARCE),
+            Phase::Joining(_) => self.give_up_joining(slot, connection),
+            Phase::Head(_) | Phase::Asking(_) => self.refuse(slot, connection, &SCARCE_REFUSAL),
+            Phase::Closing { .. } | Phase::Answering { .. } | Phase::Ending { .. } => {
+                self.discard(slot, connection, "the server is short of memory");
+            }
+            Phase::Gone => {}
+        }
+    }
+}
+
+impl Connection {
+    /// Bytes of memory that it holds of what its peer sent, and of what its peer does not take: all
+    /// that can grow. `docs/architecture.md` lists it. Cheap, since it is asked after each piece of
+    /// work.
+    pub(super) fn held(&self) -> usize {
+        let phase = match &self.phase {
+            Phase::Open(session) => session.held(),
+            Phase::Head(heading) => heading.bytes.len(),
+            Phase::Asking(asking) => asking.joining.held(),
+            Phase::Joining(joining) => joining.held(),
+            _ => 0,
+        };
+        phase
+            + self.reader.held()
+            + self.outbox.as_ref().map_or(0, |outbox| outbox.held())
+            + self.tls.as_ref().map_or(0, |tls| tls.held())
+            + self.stash.as_ref().map_or(0, |stash| stash.held())
+    }
+}
+
+/// What this process has in memory: the second number of `/proc/self/statm`, in pages (proc(5)).
+fn resident_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/statm").ok()?;
+    text.split(' ').nth(1)?.parse::<u64>().ok().map(|pages| pages * PAGE_BYTES)
 }

@@ -43,6 +43,12 @@ impl Questions {
         self.open.remove(at).map(|(_, question)| question)
     }
 
+    /// Bytes of memory that the questions of a client take.
+    pub(super) fn held(&self, slot: Slot) -> usize {
+        let of_client = self.open.iter().filter(|(known, _)| *known == slot);
+        of_client.map(|(_, question)| question.query.held() + question.tag.len()).sum()
+    }
+
     /// Forgets what a client has asked that is gone: its slot may be another one's soon.
     pub(super) fn forget(&mut self, slot: Slot) {
         if !self.open.is_empty() {

@@ -164,7 +164,7 @@ impl Hub {
         for effect in effects.drain(..) {
             let mut frame = BytesMut::new();
             match effect {
-                Effect::Publish { .. } if self.pressure == Pressure::Busy => {
+                Effect::Publish { .. } if self.memory.pressure() == Pressure::Busy => {
                     rest.push(busy(session));
                     continue;
                 }
@@ -173,6 +173,7 @@ impl Hub {
                     continue;
                 }
                 Effect::Retag(tags) => {
+                    self.memory.grow(tags.held());
                     self.relay.uplink.retag(slot, tags);
                     continue;
                 }

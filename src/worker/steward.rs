@@ -132,7 +132,7 @@ impl Hub {
         for effect in effects {
             match effect {
                 // Nobody waits for it; who publishes for a client is told instead.
-                Effect::Publish { .. } if self.pressure == Pressure::Busy => {}
+                Effect::Publish { .. } if self.memory.pressure() == Pressure::Busy => {}
                 Effect::Publish { tenant, address, form, payload } => {
                     self.relay.uplink.publish((&tenant, &address), (form, payload.bytes(b"")));
                 }

@@ -118,6 +118,13 @@ impl Uplink {
         self.roster.client(slot)
     }
 
+    /// Bytes of memory that are held for who is in a slot: tags, wishes for an alias, questions.
+    #[must_use]
+    pub fn held(&self, slot: Slot) -> usize {
+        let tags = self.roster.client(slot).map_or(0, |client| client.tags.held());
+        tags + self.aliases.held(slot) + self.questions.held(slot)
+    }
+
     /// Gives a client other tags; publications that follow go by these, also when the broker dies
     /// in between (rule L6: a worker announces what its clients hold now).
     pub fn retag(&mut self, slot: Slot, tags: Tags) {

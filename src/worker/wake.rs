@@ -29,6 +29,7 @@ impl Hub {
     pub(super) fn put_back(&mut self, slot: Slot, mut connection: Box<Connection>) {
         if matches!(connection.phase, Phase::Gone) {
             self.forget_outbox(&mut connection);
+            self.memory.release(&connection);
             self.books.closed += 1;
             drop(connection);
             self.table.end(slot);
@@ -39,6 +40,7 @@ impl Hub {
         if let Some(hot) = self.table.hot_mut(slot) {
             hot.lane = lane;
         }
+        self.memory.note(&mut connection);
         self.rewatch_taken(slot, &mut connection);
         self.set_timer(slot, &mut connection);
         self.table.put(slot, connection);

@@ -27,6 +27,7 @@ mod hostile_streams;
 mod hostile_waits;
 mod machine;
 mod memory;
+mod memory_holders;
 mod silent_clients;
 mod slow_and_silent;
 mod slow_clients;

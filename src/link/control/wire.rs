@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Duty, Newcomers, Order};
-use crate::types::{ConfigNumber, Encryption, Generation, Pressure, Source};
+use crate::types::{Allowance, ConfigNumber, Encryption, Generation, Source};
 
 /// The largest message: a configuration with thousands of applications stays far below it.
 pub const CONTROL_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -33,7 +33,7 @@ enum Head {
     Quiesce(Newcomers),
     Drain { within: Duration },
     Count { number: u32 },
-    Pressure(Pressure),
+    Pressure(Allowance),
     Appoint(Duty),
     Stop,
     Beat,

@@ -1,13 +1,14 @@
 //! Looking at the memory of all processes, and telling the workers when there is little left.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::{Household, now};
 use crate::link::control::Order;
 use crate::supervisor::ceiling::{ceiling, resident_bytes};
-use crate::supervisor::child::Handle;
 use crate::supervisor::crew::Member;
-use crate::types::Pressure;
+use crate::types::limits::PRESSURE_FULL_WAIT;
+use crate::types::{Allowance, Pressure};
 
 /// How often memory is looked at, where it has a ceiling.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -19,6 +20,10 @@ pub(super) struct Memory {
     pub(super) used: u64,
     pub(super) pressure: Pressure,
     looks_at: Option<Instant>,
+    /// Since when there is some pressure.
+    scarce_since: Option<Instant>,
+    /// What each worker was allowed last.
+    told: BTreeMap<Member, Allowance>,
 }
 
 impl Memory {
@@ -26,9 +31,23 @@ impl Memory {
         self.looks_at
     }
 
-    /// There is a reason to look.
-    pub(super) fn look_soon(&mut self) {
+    /// There is a reason to look: this worker has grown.
+    pub(super) fn look_soon(&mut self, member: Member) {
         self.looks_at = self.looks_at.map(|_| now());
+        self.told.remove(&member);
+    }
+
+    /// The stage that follows from what is used. Where nobody is accepted for long, those who hold
+    /// the most have to make room.
+    fn stage(&mut self, ceiling: u64, now: Instant) -> Pressure {
+        let stage = self.pressure.at(self.used, ceiling);
+        if stage == Pressure::None {
+            self.scarce_since = None;
+            return stage;
+        }
+        let since = *self.scarce_since.get_or_insert(now);
+        let is_long = now.duration_since(since) >= PRESSURE_FULL_WAIT;
+        if is_long { stage.max(Pressure::Shedding) } else { stage }
     }
 }
 
@@ -39,6 +58,8 @@ impl Household {
         self.memory.looks_at = self.memory.ceiling.map(|_| now());
         if self.memory.ceiling.is_none() {
             self.press(Pressure::None);
+            self.memory.told.clear();
+            self.children.keys().for_each(|member| self.tell_pressure(*member));
         }
     }
 
@@ -49,14 +70,43 @@ impl Household {
             return;
         }
         self.memory.looks_at = Some(now + LOOK_EVERY);
-        self.memory.used = self.used_bytes();
-        self.press(self.memory.pressure.at(self.memory.used, ceiling));
+        let resident = self.resident();
+        self.memory.used = resident.values().sum();
+        let stage = self.memory.stage(ceiling, now);
+        self.press(stage);
+        self.allow(ceiling, &resident);
     }
 
-    /// Pages that several processes share count for each of them: a little too much is safe.
-    fn used_bytes(&self) -> u64 {
-        let children = self.children.values().filter_map(Handle::pid);
-        children.chain([std::process::id()]).filter_map(resident_bytes).sum()
+    /// What each process has; the supervisor stands under no name. Pages that several processes share
+    /// count for each of them: a little too much is safe.
+    fn resident(&self) -> BTreeMap<Option<Member>, u64> {
+        let children = self.children.iter().filter_map(|(member, child)| {
+            let bytes = resident_bytes(child.pid()?)?;
+            Some((Some(*member), bytes))
+        });
+        let own = resident_bytes(std::process::id()).map(|bytes| (None, bytes));
+        children.chain(own).collect()
+    }
+
+    /// Tells each worker how far it may grow: what is left until clients are closed is shared out
+    /// evenly, and again with each look.
+    fn allow(&mut self, ceiling: u64, resident: &BTreeMap<Option<Member>, u64>) {
+        let left = Pressure::sheds_from(ceiling).saturating_sub(self.memory.used);
+        let workers: Vec<_> = resident
+            .iter()
+            .filter_map(|(member, bytes)| Some(((*member)?, *bytes)))
+            .filter(|(member, _)| matches!(member, Member::Worker(_)))
+            .collect();
+        let share = left / (workers.len() as u64).max(1);
+        for (member, bytes) in workers {
+            let allowed =
+                Allowance { pressure: self.memory.pressure, resident_max: Some(bytes + share) };
+            if self.memory.told.get(&member).is_none_or(|told| told.differs(&allowed, share)) {
+                self.memory.told.insert(member, allowed);
+                self.order(member, Order::Pressure(allowed));
+            }
+        }
+        self.memory.told.retain(|member, _| self.children.contains_key(member));
     }
 
     fn press(&mut self, pressure: Pressure) {
@@ -70,15 +120,13 @@ impl Household {
             Pressure::None => tracing::info!(used, ceiling, what, "memory"),
             _ => tracing::warn!(used, ceiling, what, "memory becomes scarce"),
         }
-        for member in self.children.keys() {
-            self.tell_pressure(*member);
-        }
     }
 
-    /// Tells a worker how it stands; a broker holds nothing that could be given up.
+    /// Tells a worker that begins how it stands; a broker holds nothing that could be given up.
     pub(super) fn tell_pressure(&self, member: Member) {
         if let Member::Worker(_) = member {
-            self.order(member, Order::Pressure(self.memory.pressure));
+            let allowed = Allowance { pressure: self.memory.pressure, resident_max: None };
+            self.order(member, Order::Pressure(allowed));
         }
     }
 }

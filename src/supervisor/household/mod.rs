@@ -174,7 +174,7 @@ impl Household {
             Event::Reported(member, Report::Configured { number }) => {
                 self.confirmed(member, number);
             }
-            Event::Reported(_, Report::Grown) => self.memory.look_soon(),
+            Event::Reported(member, Report::Grown) => self.memory.look_soon(member),
             Event::Reported(member, report) => {
                 self.crew.reported(member, report, now(), effects);
             }
