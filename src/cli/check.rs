@@ -4,14 +4,23 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use super::settings::Settings;
-use super::{say, serve, tell};
+use super::{EXIT_CONFIG, say, serve, tell};
 use crate::config::{Applications, AuthorizeOpen, Config};
+use crate::supervisor::{Probed, probe};
 
 pub(super) fn run(settings: &Settings) -> ExitCode {
     let loaded = match settings.load() {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
+    let Probed { errors, is_running } = probe(&loaded.config);
+    if !errors.is_empty() {
+        errors.iter().for_each(|error| tell(&format!("tagcast: {error}")));
+        let count = errors.len();
+        let ending = if count == 1 { "" } else { "s" };
+        tell(&format!("tagcast: {count} finding{ending}: `tagcast serve` would not start here"));
+        return ExitCode::from(EXIT_CONFIG);
+    }
     let file = match &loaded.ini {
         Some(path) => path.display().to_string(),
         None => "no file, defaults".to_owned(),
@@ -22,6 +31,9 @@ pub(super) fn run(settings: &Settings) -> ExitCode {
     say(&format!("listens on: {}", listen.join(", ")));
     say(&format!("workers: {}", config.workers));
     say(&format!("applications: {}", applications(config)));
+    if is_running {
+        say("a server runs with this state folder: its addresses were not tried");
+    }
     if let Some(warning) = serve::warning(config) {
         tell(&format!("tagcast: {warning}"));
     }

@@ -8,7 +8,7 @@ mod status;
 use serde::{Deserialize, Serialize};
 
 pub use client::{Asking, NotAsked, ask};
-pub use place::{SOCKET_NAME, bind};
+pub use place::{SOCKET_NAME, bind, is_running};
 pub use status::{Configuration, Memory, Process, Stage, Status};
 
 /// A request may have so many bytes, with the end of its line.

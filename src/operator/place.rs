@@ -30,6 +30,12 @@ pub fn bind(folder: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Whether a server answers in a state folder.
+#[must_use]
+pub fn is_running(folder: &Path) -> bool {
+    connect(folder).is_ok()
+}
+
 pub(super) fn connect(folder: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(Short::of(folder)?.path())
 }

@@ -71,6 +71,9 @@ impl StartError {
             Self::UuidKeyWrong { .. }
             | Self::AddressCount { .. }
             | Self::Listen { .. }
+            | Self::Log(_)
+            | Self::StateFolder { .. }
+            | Self::UuidKeyFile { .. }
             | Self::PushSocket { .. } => 78,
             _ => 1,
         }

@@ -33,6 +33,20 @@ impl Listeners {
     ///
     /// When a name does not resolve, an address is taken or not ours, or there is none at all.
     pub fn bind(names: &[ListenAddress]) -> Result<Self, StartError> {
+        Self::bind_by(names, bind_one)
+    }
+
+    /// Whether [`Listeners::bind`] would succeed. The sockets are bound for a moment and never take
+    /// a connection.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Listeners::bind`].
+    pub fn probe(names: &[ListenAddress]) -> Result<(), StartError> {
+        Self::bind_by(names, |address| bound(address).map(TcpListener::from)).map(drop)
+    }
+
+    fn bind_by(names: &[ListenAddress], bind: Bind) -> Result<Self, StartError> {
         let mut wanted = Vec::new();
         let mut bound = Self { sockets: Vec::new(), addresses: Vec::new() };
         for name in names {
@@ -42,7 +56,7 @@ impl Listeners {
             let first = bound.sockets.len();
             let fresh: Vec<_> = addresses.into_iter().filter(|one| !wanted.contains(one)).collect();
             wanted.extend(&fresh);
-            bound.bind_name(&fresh, (first, name.encryption))?;
+            bound.bind_name(&fresh, (first, name.encryption), bind)?;
         }
         match bound.sockets.len() {
             1..=DESCRIPTORS_MAX => Ok(bound),
@@ -86,10 +100,11 @@ impl Listeners {
         &mut self,
         addresses: &[SocketAddr],
         (first, encryption): (usize, Encryption),
+        bind: Bind,
     ) -> Result<(), StartError> {
         let mut missing = None;
         for address in addresses {
-            match bind_one(*address) {
+            match bind(*address) {
                 Ok(socket) => self.keep(*address, (socket, encryption))?,
                 Err(error) if is_missing(&error) => missing = Some((*address, error)),
                 Err(error) => return Err(StartError::listen(*address, error)),
@@ -115,8 +130,17 @@ impl Listeners {
     }
 }
 
-/// What is set here, accepted sockets have as well, without a call for each of them.
+/// How one address is bound.
+type Bind = fn(SocketAddr) -> io::Result<TcpListener>;
+
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = bound(address)?;
+    listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// What is set here, accepted sockets have as well, without a call for each of them.
+fn bound(address: SocketAddr) -> io::Result<OwnedFd> {
     let family = AddressFamily::from_raw(match address {
         SocketAddr::V4(_) => AddressFamily::INET.as_raw(),
         SocketAddr::V6(_) => AddressFamily::INET6.as_raw(),
@@ -132,8 +156,7 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     set_tcp_user_timeout(&socket, u32::try_from(USER_TIMEOUT.as_millis()).unwrap_or(u32::MAX))?;
     set_socket_send_buffer_size(&socket, SEND_BUFFER_BYTES)?;
     bind(&socket, &address)?;
-    listen(&socket, BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 fn is_missing(error: &io::Error) -> bool {
@@ -167,10 +190,12 @@ mod tests {
         let taken = bind_one("127.0.0.1:0".parse().unwrap()).unwrap().local_addr().unwrap();
         let holder = bind_one(taken).unwrap();
         let mut none = Listeners { sockets: Vec::new(), addresses: Vec::new() };
-        let text = none.bind_name(&[taken], PLAIN).unwrap_err().to_string();
+        let text = none.bind_name(&[taken], PLAIN, bind_one).unwrap_err().to_string();
         assert_eq!(text, format!("cannot listen on {taken}: another program already does"));
-        let text =
-            none.bind_name(&["192.0.2.1:1".parse().unwrap()], PLAIN).unwrap_err().to_string();
+        let text = none
+            .bind_name(&["192.0.2.1:1".parse().unwrap()], PLAIN, bind_one)
+            .unwrap_err()
+            .to_string();
         assert!(text.starts_with("cannot listen on 192.0.2.1:1: "), "{text}");
         drop(holder);
     }
@@ -179,7 +204,7 @@ mod tests {
     fn one_of_two_families_is_enough() {
         let addresses = ["192.0.2.1:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap()];
         let mut bound = Listeners { sockets: Vec::new(), addresses: Vec::new() };
-        bound.bind_name(&addresses, PLAIN).unwrap();
+        bound.bind_name(&addresses, PLAIN, bind_one).unwrap();
         assert_eq!(bound.addresses().len(), 1);
         assert_ne!(bound.addresses()[0].port(), 0);
     }

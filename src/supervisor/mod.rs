@@ -14,6 +14,7 @@ mod listeners;
 mod log_reader;
 mod notify;
 mod prepared;
+mod probe;
 mod push_socket;
 mod state;
 
@@ -21,5 +22,6 @@ pub use error::StartError;
 pub use household::serve;
 pub use listeners::Listeners;
 pub use prepared::{Prepared, log_format, log_level, raise_descriptor_limit};
+pub use probe::{Probed, probe};
 pub use push_socket::PushSocket;
 pub use state::StateFolder;

@@ -10,9 +10,9 @@ use super::crew::Member;
 use super::push_socket::PushSocket;
 use super::state::{random_key, uuid_key};
 use super::{Listeners, StartError, StateFolder};
-use crate::config::{Config, LogFormat as ConfigFormat, LogLevel, Secret, UuidKey};
+use crate::config::{Config, LogFormat as ConfigFormat, LogLevel, LogSettings, Secret, UuidKey};
 use crate::link::control::Order;
-use crate::telemetry::{LevelFilter, LogFormat};
+use crate::telemetry::{LevelFilter, LogFile, LogFormat};
 use crate::types::ConfigNumber;
 
 /// The sockets, the lock and the key that a server needs before it has any role.
@@ -59,7 +59,8 @@ impl Prepared {
     pub fn from_config(mut config: Config) -> Result<Self, StartError> {
         let state = StateFolder::open(&config.state_folder)?;
         if let UuidKey::File(path) = &config.uuid_key {
-            config.uuid_key = UuidKey::Value(Secret::new(uuid_key(path)?));
+            let key = uuid_key(path, &config.state_folder)?;
+            config.uuid_key = UuidKey::Value(Secret::new(key));
         }
         if let Some(tls) = &mut config.tls {
             let what = "there is no secret for session tickets";
@@ -115,6 +116,15 @@ pub fn raise_descriptor_limit() {
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         tracing::warn!(%error, "the limit of descriptors stays as it was");
     }
+}
+
+/// The log file as it is configured, as telemetry has it.
+pub(super) fn log_file(log: &LogSettings) -> Option<LogFile> {
+    log.file.as_ref().map(|path| LogFile {
+        path: path.clone(),
+        bytes_max: u64::try_from(log.bytes_max).unwrap_or(u64::MAX),
+        old_files: log.old_files,
+    })
 }
 
 /// The configured level, as tracing has it.

@@ -13,6 +13,7 @@ use rustix::net::{
 };
 
 use super::StartError;
+use super::probe::takes_files;
 use crate::config::PushSocketSettings;
 
 /// The socket, and its name as long as it stands there.
@@ -36,6 +37,18 @@ impl PushSocket {
             Ok(socket) => Ok(socket),
             Err(error) => Err(StartError::PushSocket { path, error }),
         }
+    }
+
+    /// Whether [`PushSocket::bind`] would succeed.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`PushSocket::bind`].
+    pub fn probe(PushSocketSettings { path, .. }: &PushSocketSettings) -> Result<(), StartError> {
+        let wrong = |error| StartError::PushSocket { path: path.clone(), error };
+        let address = SocketAddrUnix::new(path.as_path()).map_err(|error| wrong(error.into()))?;
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        look(path, &address).and_then(|_| takes_files(folder)).map_err(wrong)
     }
 
     fn make(PushSocketSettings { path, mode }: &PushSocketSettings) -> io::Result<Self> {
@@ -78,16 +91,30 @@ fn datagram_socket() -> io::Result<OwnedFd> {
 
 /// Removes a socket that nobody reads from any more, and nothing else.
 fn make_room(path: &Path, address: &SocketAddrUnix) -> io::Result<()> {
+    match look(path, address)? {
+        Found::Nothing => Ok(()),
+        Found::LeftBehind => fs::remove_file(path),
+    }
+}
+
+/// What is there, of what does not end the start.
+enum Found {
+    Nothing,
+    /// A socket that nobody reads from.
+    LeftBehind,
+}
+
+fn look(path: &Path, address: &SocketAddrUnix) -> io::Result<Found> {
     let there = match fs::symlink_metadata(path) {
         Ok(there) => there,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
         Err(error) => return Err(error),
     };
     if !there.file_type().is_socket() {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "what is there is no socket"));
     }
     match connect(datagram_socket()?, address) {
-        Err(Errno::CONNREFUSED) => fs::remove_file(path),
+        Err(Errno::CONNREFUSED) => Ok(Found::LeftBehind),
         // A socket of another type is somebody's too.
         Ok(()) | Err(Errno::PROTOTYPE) => Err(io::ErrorKind::AddrInUse.into()),
         Err(error) => Err(error.into()),
@@ -114,6 +141,12 @@ mod tests {
         }
     }
 
+    impl Place {
+        fn probe(&self) -> Result<(), StartError> {
+            PushSocket::probe(&PushSocketSettings { path: self.0.clone(), mode: 0o620 })
+        }
+    }
+
     impl Drop for Place {
         fn drop(&mut self) {
             let _gone = fs::remove_dir_all(self.0.parent().unwrap());
@@ -133,9 +166,12 @@ mod tests {
     fn a_socket_that_was_left_behind_gives_way_and_one_in_use_does_not() {
         let place = Place::new("stale");
         drop(UnixDatagram::bind(&place.0).unwrap());
+        place.probe().unwrap();
+        assert!(place.0.exists());
         let socket = place.bind().unwrap();
         let error = place.bind().unwrap_err();
         assert_eq!(error.exit_code(), 78);
+        assert_eq!(place.probe().unwrap_err().to_string(), error.to_string());
         assert!(error.to_string().contains("another program"), "{error}");
         assert!(place.0.exists());
         drop(socket);
@@ -149,6 +185,7 @@ mod tests {
         fs::write(&place.0, "precious").unwrap();
         let error = place.bind().unwrap_err().to_string();
         assert!(error.contains("no socket") && error.contains("/s"), "{error}");
+        assert_eq!(place.probe().unwrap_err().to_string(), error);
         assert_eq!(fs::read(&place.0).unwrap(), b"precious");
         fs::remove_file(&place.0).unwrap();
         std::os::unix::fs::symlink("/dev/null", &place.0).unwrap();

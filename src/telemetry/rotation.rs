@@ -1,11 +1,16 @@
 //! The log file, put aside when it has reached its size: `x.log` becomes `x.log.1`, and so on.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, FileType, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, OFlags, access};
+
+/// `O_NONBLOCK`, as a file is opened.
+#[expect(clippy::cast_possible_wrap, reason = "flags of open(2) are small")]
+const NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
 /// What the file grows by before a switch that failed is tried again, in bytes.
 const RETRY_BYTES: u64 = 64 * 1024;
 
@@ -47,6 +52,33 @@ enum Course {
     Stuck,
 }
 
+impl LogFile {
+    /// Whether the log could be opened; makes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As those of opening it; the text names the file.
+    pub fn probe(&self) -> io::Result<()> {
+        let opened = match append_to(&self.path, OpenOptions::new().append(true)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => self.could_be_made(),
+            opened => opened.map(drop),
+        };
+        opened.map_err(|error| self.describe(&error))
+    }
+
+    fn could_be_made(&self) -> io::Result<()> {
+        // A link to nowhere is made where it leads.
+        let path = fs::read_link(&self.path).unwrap_or_else(|_| self.path.clone());
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or_else(|| Path::new("."));
+        Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
+    }
+
+    fn describe(&self, error: &io::Error) -> io::Error {
+        io::Error::new(error.kind(), format!("the log file {}: {error}", self.path.display()))
+    }
+}
+
 impl RotatingFile {
     /// Opens the file, or makes it.
     ///
@@ -55,13 +87,10 @@ impl RotatingFile {
     /// When that fails; the text names the file.
     pub(super) fn open(settings: &LogFile) -> io::Result<Self> {
         let mut settings = settings.clone();
-        let describe = |error: io::Error| {
-            let path = settings.path.display();
-            io::Error::new(error.kind(), format!("the log file {path}: {error}"))
-        };
-        let file = append_to(&settings.path).map_err(describe)?;
+        let describe = |error: io::Error| settings.describe(&error);
+        let file = begin(&settings.path).map_err(describe)?;
         let found = file.metadata().map_err(describe)?;
-        // A pipe or terminal has no size to reach.
+        // A terminal has no size to reach.
         let due = (settings.bytes_max > 0 && found.is_file()).then_some(settings.bytes_max);
         if due.is_some() {
             // Behind a link it is the file that is put aside, not the link.
@@ -143,10 +172,10 @@ fn put_aside(path: &Path) -> io::Result<File> {
     let aside = numbered(path, 1);
     match fs::rename(path, &aside) {
         // Somebody else has moved it away.
-        Err(error) if error.kind() == ErrorKind::NotFound => return append_to(path),
+        Err(error) if error.kind() == ErrorKind::NotFound => return begin(path),
         renamed => renamed?,
     }
-    append_to(path).inspect_err(|_| {
+    begin(path).inspect_err(|_| {
         // If this fails too, the lines go on into the file that is now called `.1`.
         let _as_it_is = fs::rename(&aside, path);
     })
@@ -170,9 +199,26 @@ fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-fn append_to(path: &Path) -> io::Result<File> {
+fn begin(path: &Path) -> io::Result<File> {
     // Others may read no log: it has addresses of people in it.
-    OpenOptions::new().create(true).append(true).mode(0o640).open(path)
+    append_to(path, OpenOptions::new().create(true).append(true).mode(0o640))
+}
+
+/// A named pipe would keep the start waiting for a reader, and later every line. A terminal and
+/// /dev/null have no other end that could be missing.
+fn append_to(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let is_fit = |kind: FileType| kind.is_file() || kind.is_char_device();
+    let unfit = || io::Error::other("it is no regular file");
+    if fs::metadata(path).is_ok_and(|found| !found.is_dir() && !is_fit(found.file_type())) {
+        return Err(unfit());
+    }
+    let file = options.custom_flags(NONBLOCK).open(path)?;
+    if !is_fit(file.metadata()?.file_type()) {
+        return Err(unfit());
+    }
+    // What was for opening is not for writing: a slow terminal loses no lines.
+    rustix::io::ioctl_fionbio(&file, false)?;
+    Ok(file)
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ mod link_garbage;
 mod link_rules;
 mod log_format;
 mod log_rotation;
+mod machine_findings;
 mod notify;
 mod operator;
 mod order;

@@ -20,11 +20,12 @@ use super::child::{self, Death, Event, Handle};
 use super::control_socket::ControlSocket;
 use super::crew::{Crew, Effect, Member};
 use super::log_reader::read_log;
+use super::prepared::log_file;
 use super::{Prepared, StartError, log_format, log_level, notify, raise_descriptor_limit};
 use crate::config::{self, Loaded, LogSettings};
 use crate::link::control::{Order, Report};
 use crate::link::transport::unix_pair;
-use crate::telemetry::{Console, LogFile, Sink, SinkSettings, log_panics, log_to};
+use crate::telemetry::{Console, Sink, SinkSettings, log_panics, log_to};
 use crate::types::{Generation, Pressure, Source};
 
 /// Reports and deaths that wait for the supervisor; children's tasks wait when it is full.
@@ -56,12 +57,7 @@ pub fn serve(loaded: Loaded, source: config::Source) -> Result<(), StartError> {
 
 fn open_log(log: &LogSettings) -> Result<Sink, StartError> {
     let console = if log.console { Console::On } else { Console::Off };
-    let file = log.file.as_ref().map(|path| LogFile {
-        path: path.clone(),
-        bytes_max: u64::try_from(log.bytes_max).unwrap_or(u64::MAX),
-        old_files: log.old_files,
-    });
-    let settings = SinkSettings { file, console };
+    let settings = SinkSettings { file: log_file(log), console };
     let sink = Sink::open(&settings).map_err(StartError::Log)?;
     log_to(sink.clone(), "supervisor", log_format(log.format), log_level(log.level))
         .map_err(StartError::Log)?;
