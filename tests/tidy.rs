@@ -101,6 +101,22 @@ fn tidy() {
     assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
 }
 
+/// A file of tests that its binary does not declare would never run.
+#[test]
+fn every_file_with_tests_is_a_module_of_its_binary() {
+    for folder in ["tests/it", "tests/timing"] {
+        let main = std::fs::read_to_string(format!("{folder}/main.rs")).unwrap();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let Ok(text) = std::fs::read_to_string(&path) else { continue };
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            let declared = main.contains(&format!("\nmod {name};\n"));
+            let has_tests = text.lines().any(|line| line == "#[test]");
+            assert!(declared || !has_tests, "{}: not in {folder}/main.rs", path.display());
+        }
+    }
+}
+
 fn size(source: &Source, findings: &mut Vec<String>) {
     if source.body_lines > LINES_MAX {
         found(findings, source, 1, format!("{} lines, {LINES_MAX} at most", source.body_lines));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::harness::processes::send_signal;
-use crate::harness::{DEADLINE, Folder, Open, Raw, Server, Setup, require_tool, run_to_end};
+use crate::harness::{DEADLINE, Folder, Open, Raw, Server, Setup, run_to_end};
 
 const INI: &str = "[bloatless]\napplications = chat, status\npushSocket = push.sock\n";
 
@@ -221,11 +221,7 @@ exit($sent === strlen($first) && $written === strlen($second) ? 0 : 1);
 "#;
 
 /// Case 139, from PHP.
-#[test]
-fn a_php_script_pushes() {
-    if !require_tool("php", "php-cli") {
-        return;
-    }
+pub fn a_php_script_pushes() {
     let server = server();
     let mut client = Open::at("/chat").upgrade(server.port);
     server.folder.write("push.php", SCRIPT);

@@ -3,13 +3,8 @@
 use std::process::Command;
 
 use crate::chat::{Backend, free_port};
-use crate::harness::require_tool;
 
-#[test]
-fn two_pages_talk_a_third_is_refused_and_a_restart_of_the_backend_loses_no_connection() {
-    if !require_tool("php", "php-cli") || !require_tool("chromium", "chromium") {
-        return;
-    }
+pub fn two_pages_talk_a_third_is_refused_and_a_restart_of_the_backend_loses_no_connection() {
     let port = free_port();
     let server = crate::chat::server(&format!("http://127.0.0.1:{port}/chat.php"));
     let start = |port: u16| {

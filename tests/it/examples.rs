@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Open, Raw, Server, example, require_tool};
+use crate::harness::{Open, Raw, Server, example};
 
 /// Runs a program to its end and shows what it said when it failed.
 fn run(command: &mut Command) {
@@ -19,11 +19,7 @@ fn page(server: &Server) -> (Raw, String, Raw) {
     (page, uuid, bystander)
 }
 
-#[test]
-fn the_script_reports_to_the_page_that_started_it() {
-    if !require_tool("php", "php-cli") {
-        return;
-    }
+pub fn the_script_reports_to_the_page_that_started_it() {
     let server = Server::start();
     let (mut page, uuid, mut bystander) = page(&server);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/page-and-script/script.php");

@@ -1,7 +1,7 @@
 //! `examples/groups.html` in a real browser, opened as a file.
 
 use crate::browser::{Browser, Page};
-use crate::harness::{Folder, Server, require_tool, run_to_end};
+use crate::harness::{Folder, Server, run_to_end};
 
 fn publish(server: &Server, language: &str, message: &str) {
     let url = format!("ws://127.0.0.1:{}/", server.port);
@@ -19,11 +19,7 @@ fn shows(text: &str) -> String {
     format!("document.getElementById('news').textContent.includes('{text}')")
 }
 
-#[test]
-fn a_page_hears_what_is_published_to_its_language_only() {
-    if !require_tool("chromium", "chromium") {
-        return;
-    }
+pub fn a_page_hears_what_is_published_to_its_language_only() {
     let server = Server::start();
     let browser = Browser::start();
     let file = format!("file://{}/examples/groups.html", env!("CARGO_MANIFEST_DIR"));

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::harness::{Folder, Open, Raw, Server, Setup, require_tool, run_to_end};
+use crate::harness::{Folder, Open, Raw, Server, Setup, run_to_end};
 
 /// The folder of PHP's sessions.
 fn sessions(of: &[(&str, &str)]) -> Folder {
@@ -228,11 +228,7 @@ fn write_by_php(sessions: &Folder, id: &str, code: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-#[test]
-fn sessions_that_php_has_written_are_read() {
-    if !require_tool("php", "php-cli") {
-        return;
-    }
+pub fn sessions_that_php_has_written_are_read() {
     let sessions = sessions(&[]);
     let everything = "$_SESSION['user'] = ['name' => 'é|ü', 'id' => -7, 'rate' => 0.1, 'no' => null]; \
         $o = new stdClass; $o->self = $o; $o->list = [1.5e30, INF, [true, []]]; \

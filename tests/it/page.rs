@@ -1,7 +1,7 @@
 //! The page in a real browser: what is published to one page appears in that one only.
 
 use crate::browser::{Browser, Page};
-use crate::harness::{Folder, Server, Setup, require_tool, run_to_end};
+use crate::harness::{Folder, Server, Setup, run_to_end};
 
 fn shows(text: &str) -> String {
     format!("document.getElementById('messages').textContent.includes('{text}')")
@@ -12,11 +12,7 @@ fn uuid_of(page: &mut Page) -> String {
     page.value("document.getElementById('uuid').textContent").as_str().unwrap().to_owned()
 }
 
-#[test]
-fn what_is_published_to_one_page_appears_in_that_one_only() {
-    if !require_tool("chromium", "chromium") {
-        return;
-    }
+pub fn what_is_published_to_one_page_appears_in_that_one_only() {
     let server = Server::start();
     let browser = Browser::start();
     let url = format!("http://127.0.0.1:{}/", server.port);
@@ -57,11 +53,7 @@ fn publish_to(page: &mut Page, tags: &str, message: &str) {
     page.value("document.getElementById('to-tags').click()");
 }
 
-#[test]
-fn what_is_published_to_a_group_appears_in_its_pages_only() {
-    if !require_tool("chromium", "chromium") {
-        return;
-    }
+pub fn what_is_published_to_a_group_appears_in_its_pages_only() {
     let server = Server::start();
     let browser = Browser::start();
     let url = format!("http://127.0.0.1:{}/", server.port);
@@ -104,11 +96,7 @@ applications:
     authorizeOpen: true
 ";
 
-#[test]
-fn what_the_server_refuses_is_said_in_words() {
-    if !require_tool("chromium", "chromium") {
-        return;
-    }
+pub fn what_the_server_refuses_is_said_in_words() {
     let server = Setup::new().auth(APPLICATIONS).start();
     let browser = Browser::start();
     let url = format!("http://127.0.0.1:{}/", server.port);
@@ -134,11 +122,7 @@ fn what_the_server_refuses_is_said_in_words() {
     refused.wait_for(&shows("tag is not an integer or a string !"));
 }
 
-#[test]
-fn the_command_for_a_group_is_one_command_whatever_its_tags_hold() {
-    if !require_tool("chromium", "chromium") {
-        return;
-    }
+pub fn the_command_for_a_group_is_one_command_whatever_its_tags_hold() {
     let server = Server::start();
     let browser = Browser::start();
     let url = format!("http://127.0.0.1:{}/?tags=", server.port);
@@ -165,11 +149,7 @@ fn the_command_for_a_group_is_one_command_whatever_its_tags_hold() {
     escape.wait_for(&format!("{of_group}.startsWith('# ')"));
 }
 
-#[test]
-fn pages_inside_tls_hear_each_other() {
-    if !require_tool("chromium", "chromium") {
-        return;
-    }
+pub fn pages_inside_tls_hear_each_other() {
     let folder = Folder::new();
     crate::harness::tls::certificate_in(&folder);
     let ini = "adress = wss://127.0.0.1:0\nworkers = 2\ncertFile = cert.pem\npkFile = key.pem\n";

@@ -10,8 +10,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::harness::tls::{ALL_VERSIONS, certificate_in, client_of};
 use crate::harness::{
-    DEADLINE, Folder, Open, Raw, Server, broadcast, eventually, feedback_to, require_tool,
-    socket_from,
+    DEADLINE, Folder, Open, Raw, Server, broadcast, eventually, feedback_to, socket_from,
 };
 use rustls::ClientConfig;
 
@@ -21,11 +20,7 @@ const THERE: &str = "127.0.0.3";
 /// More than any buffer between the two sides.
 const LARGE: usize = 1024 * 1024;
 
-#[test]
-fn nginx_ends_tls_and_passes_websockets_on() {
-    if !require_tool("nginx", "nginx-light") {
-        return;
-    }
+pub fn nginx_ends_tls_and_passes_websockets_on() {
     let server = start("address = ws://127.0.0.1:0\ntrustedProxies = 127.0.0.1\nmaxPerIP = 1");
     let proxy = Proxy::nginx(&server);
     proxy.serves_the_page();
@@ -35,11 +30,7 @@ fn nginx_ends_tls_and_passes_websockets_on() {
     proxy.passes_the_end_on(&server);
 }
 
-#[test]
-fn haproxy_ends_tls_and_passes_websockets_on() {
-    if !require_tool("haproxy", "haproxy") {
-        return;
-    }
+pub fn haproxy_ends_tls_and_passes_websockets_on() {
     let ini = "address = wss://127.0.0.1:0\ntls = proxy\ntrustedProxies = 127.0.0.1\nmaxPerIP = 1";
     let server = start(ini);
     let proxy = Proxy::haproxy(&server).0;
@@ -49,11 +40,7 @@ fn haproxy_ends_tls_and_passes_websockets_on() {
     proxy.passes_the_end_on(&server);
 }
 
-#[test]
-fn haproxy_passes_tls_through_unread() {
-    if !require_tool("haproxy", "haproxy") {
-        return;
-    }
+pub fn haproxy_passes_tls_through_unread() {
     let folder = Folder::new();
     certificate_in(&folder);
     let files = "certFile = cert.pem\npkFile = key.pem\nmaxPerIP = 2";

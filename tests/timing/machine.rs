@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::harness::processes::{children_of, is_alive, processor_ticks, send_signal};
 use crate::harness::{
-    Folder, Open, Raw, Server, Setup, binary, echo, eventually, feedback_to, pause, require_tool,
+    Folder, Open, Raw, Server, Setup, binary, echo, eventually, feedback_to, pause,
 };
 use rustix::process::Signal;
 
@@ -37,12 +37,8 @@ fn limit_descriptors(pid: u32, count: u32) {
     assert!(Command::new("prlimit").args(arguments).status().unwrap().success());
 }
 
-#[test]
-fn without_descriptors_newcomers_wait_outside_at_no_cost_and_come_in_when_there_are_some() {
+pub fn without_descriptors_newcomers_wait_outside_at_no_cost_and_come_in_when_there_are_some() {
     let _quiet = crate::harness::alone();
-    if !require_tool("prlimit", "util-linux") {
-        return;
-    }
     let server = Setup::new().workers(1).start();
     let worker = server.workers(1)[0];
     let mut pair = Pair::on(server.port);
@@ -69,20 +65,13 @@ fn without_descriptors_newcomers_wait_outside_at_no_cost_and_come_in_when_there_
 }
 
 /// Each way in which accepting fails without a fault of anybody's, twelve times in a row.
-#[test]
-fn accepting_that_fails_for_a_while_goes_on_alone() {
+pub fn accepting_that_fails_for_a_while_goes_on_alone() {
     let _quiet = crate::harness::alone();
-    if !require_tool("strace", "strace") {
-        return;
-    }
     for error in ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED"] {
         let server = Setup::new().workers(1).start();
         let worker = server.workers(1)[0];
         let mut pair = Pair::on(server.port);
-        let Some(mut tracer) = Tracer::inject(worker, &format!("accept4:error={error}:when=1..12"))
-        else {
-            return;
-        };
+        let mut tracer = Tracer::inject(worker, &format!("accept4:error={error}:when=1..12"));
         let mut newcomer = Open::web().ask(server.port);
         pair.is_served();
         newcomer.expect_upgrade();
@@ -101,24 +90,19 @@ fn accepting_that_fails_for_a_while_goes_on_alone() {
 struct Tracer(Child);
 
 impl Tracer {
-    fn inject(pid: u32, what: &str) -> Option<Self> {
+    #[track_caller]
+    fn inject(pid: u32, what: &str) -> Self {
         let trace = ["-f", "-o", "/dev/null", "-e", "trace=accept4"];
         let mut tracer = Command::new("strace");
         tracer.args(trace).args(["-e", &format!("inject={what}"), "-p", &pid.to_string()]);
         let mut tracer = Self(tracer.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-        let attached = eventually("the tracer", || {
+        eventually("the tracer", || {
+            assert!(tracer.0.try_wait().unwrap().is_none(), "strace ended");
             let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
             let line = status.lines().find(|line| line.starts_with("TracerPid:")).unwrap();
-            if !line.ends_with("\t0") {
-                return Some(true);
-            }
-            tracer.0.try_wait().unwrap().map(|_| false)
+            (!line.ends_with("\t0")).then_some(())
         });
-        #[expect(clippy::print_stderr, reason = "whoever runs the test shall see what is missing")]
-        if !attached {
-            eprintln!("skipped: processes cannot be traced here");
-        }
-        attached.then_some(tracer)
+        tracer
     }
 }
 

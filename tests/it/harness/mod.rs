@@ -47,6 +47,6 @@ pub use raw::{End, Frame, Raw, socket_from};
 pub use response::Head;
 pub use running::Running;
 pub use server::{Finished, Server, Setup, binary, run_to_end, run_to_end_with};
-pub use tools::{example, require_tool};
+pub use tools::{Need, example, wstest};
 pub use wait::{DEADLINE, alone, eventually, pause};
 pub use watch::{Watch, beside_a_bystander};

@@ -1,28 +1,18 @@
 //! RFC 6455 as the Autobahn testsuite judges it: its fuzzing client against the resource `echo` of a
-//! whole server, sections 1 to 7, 9 and 10, compared case by case with `conformance/expected.json`.
+//! whole server, sections 1 to 7, 9 and 10, compared case by case with `tests/conformance/expected.json`.
 //!
 //! Sections 12 and 13 are about compression, which is declined (docs/decisions/0007). What the suite
 //! does not look at (masks, limits, handshakes, slow peers) is in the tests named `hostile_…`.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may stop at the first surprise"
-)]
-
-#[path = "it/harness/mod.rs"]
-mod harness;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use harness::{Folder, Setup, Watch};
+use crate::harness::{Folder, Setup, Watch, wstest};
 use serde_json::{Value, json};
 
 /// What is expected of each case: how it behaved, and how it closed.
-const EXPECTED: &str = include_str!("conformance/expected.json");
+const EXPECTED: &str = include_str!("../conformance/expected.json");
 const SECTIONS: [&str; 9] = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"];
 /// Seconds that the cases may take; on a free machine they take 16.
 const SECONDS_MAX: &str = "300";
@@ -30,25 +20,9 @@ const SECONDS_MAX: &str = "300";
 /// Behaviour and close of each case.
 type Results = BTreeMap<String, (String, String)>;
 
-/// The suite's command, where `.ci/install-autobahn` has put it.
-fn wstest() -> Option<PathBuf> {
-    let named = std::env::var_os("TAGCAST_AUTOBAHN").map(PathBuf::from);
-    let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/autobahn");
-    let command = named.as_ref().unwrap_or(&usual).join("python/bin/wstest");
-    if command.exists() {
-        return Some(command);
-    }
-    assert!(named.is_none(), "there is no {}: run .ci/install-autobahn", command.display());
-    #[expect(clippy::print_stderr, reason = "whoever runs the test shall see what is missing")]
-    {
-        eprintln!("skipped: needs Autobahn (.ci/install-autobahn, which needs Python 2.7)");
-    }
-    None
-}
-
-#[test]
-fn every_case_of_autobahn_ends_as_expected() {
-    let Some(wstest) = wstest() else { return };
+/// Run by `tests/tools.rs`, since the suite may be missing.
+pub fn every_case_of_autobahn_ends_as_expected() {
+    let wstest = wstest().unwrap();
     let ini = "maxMessage = 32M\npingInterval = 0\n[resource /echo]\nkind = echo";
     let server = Setup::new().ini(ini).start();
     let watch = Watch::over(&server);

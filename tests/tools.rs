@@ -1,0 +1,124 @@
+//! Tests that need a program, or a right, which a machine may lack. One that cannot run is shown as
+//! ignored with what is missing; where `TAGCAST_REQUIRE_TOOLS=1`, a missing program is a failure.
+//!
+//! The ordinary harness can ignore a test only when it is compiled, so this binary has another one.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test may stop at the first surprise, and looks at the server with a real clock"
+)]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "some modules have ordinary tests too, which run elsewhere with their helpers"
+)]
+
+#[path = "it/bloatless_push.rs"]
+mod bloatless_push;
+#[path = "it/browser/mod.rs"]
+mod browser;
+#[path = "it/chat/mod.rs"]
+mod chat;
+#[path = "it/chat_php.rs"]
+mod chat_php;
+#[path = "it/chat_python.rs"]
+mod chat_python;
+#[path = "it/conformance.rs"]
+mod conformance;
+#[path = "it/examples.rs"]
+mod examples;
+#[path = "it/groups_example.rs"]
+mod groups_example;
+#[path = "it/harness/mod.rs"]
+mod harness;
+#[path = "timing/hostile_waits.rs"]
+mod hostile_waits;
+#[path = "it/jsauth.rs"]
+mod jsauth;
+#[path = "timing/machine.rs"]
+mod machine;
+#[path = "it/page.rs"]
+mod page;
+#[path = "it/proxies.rs"]
+mod proxies;
+#[path = "timing/silent_clients.rs"]
+mod silent_clients;
+
+use std::process::ExitCode;
+
+use harness::Need::{self, Autobahn, Namespaces, Program, Tracing};
+use libtest_mimic::{Arguments, Trial};
+
+const CHROMIUM: Need = Program("chromium", "chromium");
+const HAPROXY: Need = Program("haproxy", "haproxy");
+const IP: Need = Program("ip", "iproute2");
+const NGINX: Need = Program("nginx", "nginx-light");
+const PHP: Need = Program("php", "php-cli");
+const PRLIMIT: Need = Program("prlimit", "util-linux");
+const PYTHON: Need = Program("python3", "python3");
+const STRACE: Need = Program("strace", "strace");
+
+/// Each test with what it needs.
+macro_rules! trials {
+    ($($module:ident::$test:ident needs $($need:expr),+;)*) => {
+        vec![$(trial(
+            concat!(stringify!($module), "::", stringify!($test)),
+            &[$($need),+],
+            $module::$test,
+        )),*]
+    };
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // Browsers are heavy, and some of these measure.
+    arguments.test_threads.get_or_insert(2);
+    libtest_mimic::run(&arguments, trials()).exit_code()
+}
+
+#[rustfmt::skip]
+fn trials() -> Vec<Trial> {
+    trials! {
+        bloatless_push::a_php_script_pushes needs PHP;
+        chat_php::two_pages_talk_a_third_is_refused_and_a_restart_of_the_backend_loses_no_connection needs PHP, CHROMIUM;
+        chat_python::two_pages_talk_a_third_is_refused_and_a_restart_of_the_backend_loses_no_connection needs PYTHON, CHROMIUM;
+        conformance::every_case_of_autobahn_ends_as_expected needs Autobahn;
+        examples::the_script_reports_to_the_page_that_started_it needs PHP;
+        groups_example::a_page_hears_what_is_published_to_its_language_only needs CHROMIUM;
+        hostile_waits::fault_18_calls_that_are_refused_now_and_then_lose_nothing needs STRACE, Tracing;
+        jsauth::sessions_that_php_has_written_are_read needs PHP;
+        machine::without_descriptors_newcomers_wait_outside_at_no_cost_and_come_in_when_there_are_some needs PRLIMIT;
+        machine::accepting_that_fails_for_a_while_goes_on_alone needs STRACE, Tracing;
+        page::what_is_published_to_one_page_appears_in_that_one_only needs CHROMIUM;
+        page::what_is_published_to_a_group_appears_in_its_pages_only needs CHROMIUM;
+        page::what_the_server_refuses_is_said_in_words needs CHROMIUM;
+        page::the_command_for_a_group_is_one_command_whatever_its_tags_hold needs CHROMIUM;
+        page::pages_inside_tls_hear_each_other needs CHROMIUM;
+        proxies::nginx_ends_tls_and_passes_websockets_on needs NGINX;
+        proxies::haproxy_ends_tls_and_passes_websockets_on needs HAPROXY;
+        proxies::haproxy_passes_tls_through_unread needs HAPROXY;
+        silent_clients::a_client_whose_cable_is_pulled_is_gone_from_the_index needs IP, Namespaces;
+    }
+}
+
+/// A test, ignored when something that cannot be installed is missing, or need not be.
+fn trial(name: &str, needs: &[Need], test: fn()) -> Trial {
+    let required = std::env::var("TAGCAST_REQUIRE_TOOLS").is_ok_and(|value| value == "1");
+    let Some((need, missing)) = needs.iter().find_map(|need| Some((need, need.missing()?))) else {
+        return Trial::test(name, move || {
+            test();
+            Ok(())
+        });
+    };
+    if required && need.can_be_installed() {
+        return Trial::test(name, move || Err(format!("needs {missing}").into()));
+    }
+    Trial::test(name, || Ok(()))
+        .with_kind(format!("skipped: needs {missing}"))
+        .with_ignored_flag(true)
+}
