@@ -59,6 +59,7 @@ impl Canonical for ToBroker {
             | Self::Announced { .. }
             | Self::Alias { .. }
             | Self::Holds { .. }
+            | Self::Sync { .. }
             | Self::Leave { .. } => true,
         }
     }

@@ -222,6 +222,10 @@ impl Router {
                 self.tell(source.worker, &ToWorker::Answer { slot, number, found });
                 Ok(())
             }
+            ToBroker::Sync { number } => {
+                self.tell(source.worker, &ToWorker::Synced { number });
+                Ok(())
+            }
             ToBroker::Publish { number, publication } => self.publish(source, number, &publication),
             ToBroker::Hello { .. }
             | ToBroker::Announce { .. }

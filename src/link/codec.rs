@@ -175,6 +175,10 @@ impl Wire for ToBroker {
                 put_claim(out, claim);
                 out.put_u64_le(grant.0);
             }
+            Self::Sync { number } => {
+                out.put_u8(12);
+                out.put_u64_le(*number);
+            }
             Self::Ask { slot, question } => {
                 out.put_u8(9);
                 out.put_u32_le(slot.0);
@@ -205,6 +209,7 @@ impl Wire for ToBroker {
                 claim: body.claim()?,
                 grant: GrantNumber(body.u64()?),
             },
+            12 => Self::Sync { number: body.u64()? },
             kind => return Err(Malformed::Unknown("kind", kind)),
         };
         body.end()?;
@@ -253,6 +258,10 @@ impl Wire for ToWorker {
                 out.put_u32_le(slot.0);
                 put_grant(out, *granted);
             }
+            Self::Synced { number } => {
+                out.put_u8(10);
+                out.put_u64_le(*number);
+            }
             Self::Answer { slot, number, found } => {
                 out.put_u8(8);
                 out.put_u32_le(slot.0);
@@ -279,6 +288,7 @@ impl Wire for ToWorker {
             7 => Self::Refused { slot: body.slot()?, full: body.full()? },
             8 => Self::Answer { slot: body.slot()?, number: body.u32()?, found: body.found()? },
             9 => Self::Aliased { slot: body.slot()?, granted: body.grant()? },
+            10 => Self::Synced { number: body.u64()? },
             kind => return Err(Malformed::Unknown("kind", kind)),
         };
         body.end()?;

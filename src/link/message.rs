@@ -6,7 +6,7 @@ use crate::types::{
 };
 
 /// The version of this language; both sides are the same binary, so any other ends the link.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// From a worker to the broker. A link begins with `Hello`, announcements, and `Announced`.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,6 +82,12 @@ pub enum ToBroker {
         /// What it asks.
         question: Question,
     },
+    /// Answered by `Synced` when everything that came before it on this link is done, so that a
+    /// client is told of it no earlier.
+    Sync {
+        /// Counts the questions of a worker.
+        number: u64,
+    },
     /// A publication, kept by the worker until it is acknowledged (rule L4).
     Publish {
         /// Its place in the line of this worker.
@@ -143,6 +149,11 @@ pub enum ToWorker {
     Left {
         /// The slot.
         slot: Slot,
+    },
+    /// The answer to a [`ToBroker::Sync`]: what is resolved from now on goes by what it followed.
+    Synced {
+        /// The number of the question.
+        number: u64,
     },
     /// Every publication up to this number has been written to all its links (rule L5).
     Acknowledged {

@@ -51,6 +51,11 @@ impl Aliases {
         })
     }
 
+    /// Whether a wish of a client is not decided yet.
+    pub(super) fn is_asking(&self, slot: Slot) -> bool {
+        self.0.get(&slot).is_some_and(|wishes| wishes.asked.is_some())
+    }
+
     /// A client is gone.
     pub(super) fn forget(&mut self, slot: Slot) {
         if !self.0.is_empty() {

@@ -8,6 +8,7 @@ use super::clock::unix_time;
 use super::connection::{Connection, Phase};
 use super::errands::{Answered, Complaint, Posted, Whose};
 use super::hub::{COURIER, Hub};
+use super::service::Rest;
 use super::services::BackendRoute;
 use crate::backend::{Command, Post, Wrong};
 use crate::courier::{Courier, NoTarget, Outcome, Target};
@@ -153,12 +154,26 @@ impl Hub {
         connection: &mut Connection,
         (event, commands): (&'static str, Vec<Command>),
     ) {
+        let (rest, outcome) = self.told_by_backend(slot, connection, (event, commands));
+        self.say(slot, connection, rest);
+        if outcome.is_err() && event == "message" {
+            self.tell_down(slot, connection);
+        }
+    }
+
+    /// The same; what is left to do on the connection itself, and whether all was well.
+    pub(super) fn told_by_backend(
+        &mut self,
+        slot: Slot,
+        connection: &Connection,
+        (event, commands): (&'static str, Vec<Command>),
+    ) -> (Rest, Result<(), ()>) {
         if commands.is_empty() {
-            return;
+            return (Rest::new(), Ok(()));
         }
         let resource = connection.resource;
         let mut outcome = Ok(());
-        self.tell(slot, connection, |service, handle| {
+        let rest = self.told(slot, connection, |service, handle| {
             if let Some(backed) = service.backed() {
                 outcome = backed.carry_out(handle, commands);
                 if outcome.is_err() {
@@ -166,12 +181,10 @@ impl Hub {
                 }
             }
         });
-        if let Err(Wrong(why)) = outcome {
+        let outcome = outcome.map_err(|Wrong(why)| {
             self.complain((resource, event), Complaint::Wrong, &why);
-            if event == "message" {
-                self.tell_down(slot, connection);
-            }
-        }
+        });
+        (rest, outcome)
     }
 
     fn obey_alone(

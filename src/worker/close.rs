@@ -87,6 +87,9 @@ impl Hub {
             None => outbox.flush(connection.line(socket), self.now),
             Some(pace) => loop {
                 let Some(next) = outbox.next_kind() else { break Flushed::Empty };
+                if outbox.is_held() {
+                    break Flushed::Held;
+                }
                 // A turn may be long: the gap counts from the write, not from the turn's start.
                 let now = self.clock.now();
                 let free_at = pace.free_at(next);
@@ -109,7 +112,7 @@ impl Hub {
         connection.outbox = Some(outbox);
         match flushed {
             Flushed::Empty => connection.outbox = None,
-            Flushed::Full | Flushed::Until(_) => {}
+            Flushed::Full | Flushed::Until(_) | Flushed::Held => {}
             Flushed::Closed => self.shut_write_side(slot, connection),
             Flushed::Broken => self.discard(slot, connection, BROKEN),
         }

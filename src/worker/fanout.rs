@@ -145,7 +145,7 @@ impl Fanout {
     }
 
     /// Writes everything that waits for one client, out of turn.
-    pub(super) fn write_for(&mut self, slot: Slot, mut write: impl FnMut(Slot, &mut Batch)) {
+    pub fn write_for(&mut self, slot: Slot, mut write: impl FnMut(Slot, &mut Batch)) {
         self.write_some(0, &mut write);
         for batch in &mut self.batches {
             if batch.serve(slot) {

@@ -14,6 +14,7 @@ use super::hub::Hub;
 use super::legacy::Words;
 use super::outbox::Kind;
 use super::pace::Pace;
+use super::service::{Own, Rest};
 use super::settings::Page;
 use crate::config::EchoHandshake;
 use crate::dialect::phpws;
@@ -224,18 +225,39 @@ impl Hub {
         self.books.opened += 1;
         connection.phase = Phase::Open(session);
         connection.next_beat = self.first_beat(connection.sign);
-        self.greet(slot, connection, answer, greeting.as_deref());
-        if let Some(asked) = asked
-            && let Ok(head) = http::parse(&asked.head)
-        {
-            let opening = Opening::new(&head, asked.peer, asked.protocol.as_deref());
-            let opening = opening.with_user(asked.user.as_deref());
-            self.tell_open(slot, connection, &opening);
-            self.obey_backend(slot, connection, ("open", asked.commands));
+        let mut rest =
+            asked.map_or_else(Rest::new, |asked| self.tell_open(slot, connection, *asked));
+        if matches!(rest.first(), Some(Own::Settle)) {
+            rest.remove(0);
+            // Whoever sees it open finds what its resource has done with it (rule L8).
+            self.hold_until_done(slot, connection, &mut BytesMut::new());
         }
+        self.greet(slot, connection, answer, greeting.as_deref());
+        self.say(slot, connection, rest);
         if !early.is_empty() && connection.is_open() {
             self.on_bytes(slot, connection, &mut early);
         }
+    }
+
+    /// Tells the resource that a connection was opened, and does what its backend said when it was
+    /// asked; what is left to do on the connection itself.
+    fn tell_open(&mut self, slot: Slot, connection: &Connection, asked: Asked) -> Rest {
+        let Ok(head) = http::parse(&asked.head) else { return Rest::new() };
+        let opening = Opening::new(&head, asked.peer, asked.protocol.as_deref());
+        let opening = opening.with_user(asked.user.as_deref());
+        let mut rest = self.told(slot, connection, |resource, handle| {
+            resource.on_open(handle, &opening);
+        });
+        if !rest.iter().any(|own| matches!(own, Own::Close(_))) {
+            let (commanded, _) = self.told_by_backend(slot, connection, ("open", asked.commands));
+            rest.extend(commanded);
+        }
+        let is_settle = |own: &Own| matches!(own, Own::Settle);
+        if rest.iter().any(is_settle) {
+            rest.retain(|own| !is_settle(own));
+            rest.insert(0, Own::Settle);
+        }
+        rest
     }
 
     pub(super) fn first_beat(&self, sign: Sign) -> Moment {

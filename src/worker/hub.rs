@@ -1,5 +1,6 @@
 //! The worker's loop and what it owns.
 
+use std::collections::VecDeque;
 use std::io;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use super::clock::{Clock, Moment};
 use super::dice::Dice;
 use super::errands::Errands;
 use super::farewell::Farewell;
+use super::holds::Held;
 use super::pressure::Memory;
 use super::pushes::Pushes;
 use super::relay::{Arrival, Lost, Relay};
@@ -84,6 +86,8 @@ pub(super) struct Hub {
     pub(super) table: Table,
     pub(super) timers: Timers,
     pub(super) relay: Relay,
+    /// Connections that are told something when the broker is so far.
+    pub(super) held: VecDeque<Held>,
     /// Connections that wait for room in the window.
     pub(super) paused: Vec<Slot>,
     /// Connections whose socket broke during a fan-out.
@@ -128,6 +132,7 @@ impl Hub {
             table: Table::default(),
             timers: Timers::default(),
             relay: Relay::new(seat.source),
+            held: VecDeque::new(),
             paused: Vec::new(),
             broken: Vec::new(),
             scratch: vec![0; READ_BYTES],
@@ -163,6 +168,7 @@ impl Hub {
             self.read_link();
         }
         self.flush_fanout(FANOUT_SLICE);
+        self.release_held();
         for event in ready.iter().filter(|event| event.token <= SLOTS) {
             self.serve_socket(*event);
         }

@@ -10,6 +10,7 @@ use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use std::os::fd::OwnedFd;
 
 use super::clock::Moment;
+use super::marks::Mark;
 use super::tls::Tls;
 use crate::websocket::Foreign;
 
@@ -90,6 +91,8 @@ pub enum Kind {
     Frames,
     /// A Close frame, which shares a segment with nothing.
     Close,
+    /// No bytes: what follows leaves when the broker is so far.
+    Hold(Mark),
 }
 
 /// What became of a write.
@@ -130,6 +133,8 @@ pub enum Flushed {
     Full,
     /// The next part may not leave before this moment (php-type clients).
     Until(Moment),
+    /// The broker has not done yet what the next part speaks of.
+    Held,
     /// The Close frame has left: it is the last thing that is ever written.
     Closed,
     /// The socket is broken.
@@ -182,11 +187,49 @@ impl Outbox {
         self.parts.push_back(part);
     }
 
+    /// What is added from now on leaves when the broker has reached this mark. False where the
+    /// last part says so already.
+    pub(super) fn hold(&mut self, mark: Mark, now: Moment) -> bool {
+        match self.parts.back_mut() {
+            Some(Part { kind: Kind::Hold(last), .. }) if *last == mark => return false,
+            Some(Part { kind: Kind::Hold(last), .. }) => *last = last.and(mark),
+            _ => self.push(Part::of(Bytes::new(), Kind::Hold(mark)), now),
+        }
+        true
+    }
+
+    /// The broker has come so far.
+    pub(super) fn release(&mut self, reached: Mark, now: Moment) {
+        let before = self.parts.len();
+        self.parts
+            .retain(|part| !matches!(part.kind, Kind::Hold(mark) if mark.is_reached(reached)));
+        if self.parts.len() < before {
+            self.moved_at = now;
+        }
+    }
+
+    /// What this mark would set free waits for another one.
+    pub(super) fn hold_longer(&mut self, reached: Mark, mark: Mark) {
+        for part in &mut self.parts {
+            if let Kind::Hold(until) = &mut part.kind
+                && until.is_reached(reached)
+            {
+                *until = mark;
+            }
+        }
+    }
+
+    /// Whether the next part waits for the broker.
+    pub(super) fn is_held(&self) -> bool {
+        matches!(self.next_kind(), Some(Kind::Hold(_)))
+    }
+
     /// Keeps only what was begun: the rest would come too late for a client that is thrown out.
     /// Tells how many deliveries that were.
     pub fn truncate(&mut self) -> u64 {
         let before = self.waiting;
-        for late in self.parts.drain(1.min(self.parts.len())..) {
+        let begun = usize::from(!self.parts.is_empty() && !self.is_held());
+        for late in self.parts.drain(begun..) {
             self.bytes -= late.bytes.len();
             self.waiting -= u64::from(late.deliveries);
         }
@@ -209,6 +252,9 @@ impl Outbox {
     /// Writes as much as a plain socket takes, in as few writes as the parts allow.
     pub fn flush_plain(&mut self, socket: &OwnedFd, now: Moment) -> Flushed {
         while let Some(front) = self.parts.front() {
+            if matches!(front.kind, Kind::Hold(_)) {
+                return Flushed::Held;
+            }
             let ends = front.kind == Kind::Close;
             let sent = if ends || self.parts.len() == 1 {
                 send_now(socket, &front.bytes)
@@ -262,6 +308,9 @@ impl Outbox {
                 return (if ends { Flushed::Closed } else { Flushed::Empty }, Some(kind));
             }
             let Some(front) = self.parts.front() else { return (Flushed::Empty, None) };
+            if matches!(front.kind, Kind::Hold(_)) {
+                return (Flushed::Held, None);
+            }
             let (kind, length) = (front.kind, front.bytes.len());
             let taken = tls.seal(&front.bytes);
             let deliveries = self.took(taken);
@@ -278,6 +327,9 @@ impl Outbox {
     pub fn flush_one_plain(&mut self, socket: &OwnedFd, now: Moment) -> (Flushed, Option<Kind>) {
         let Some(front) = self.parts.front() else { return (Flushed::Empty, None) };
         let kind = front.kind;
+        if matches!(kind, Kind::Hold(_)) {
+            return (Flushed::Held, None);
+        }
         match send_now(socket, &front.bytes) {
             Sent::All if kind == Kind::Close => (Flushed::Closed, Some(kind)),
             Sent::All => {
@@ -302,7 +354,8 @@ impl Outbox {
     }
 
     fn send_several(&self, socket: &OwnedFd) -> Sent {
-        let several = self.parts.iter().take_while(|part| part.kind != Kind::Close);
+        let several =
+            self.parts.iter().take_while(|part| !matches!(part.kind, Kind::Close | Kind::Hold(_)));
         let slices: Vec<IoSlice<'_>> =
             several.take(PARTS_MAX).map(|part| IoSlice::new(&part.bytes)).collect();
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
@@ -367,5 +420,46 @@ mod tests {
         );
         assert_eq!(outbox.next_kind(), Some(Kind::Close));
         assert_eq!(outbox.flush_plain(&here, Moment::START), Flushed::Closed);
+    }
+
+    fn words(text: &'static str) -> Part {
+        Part::of(Bytes::from_static(text.as_bytes()), Kind::Frames)
+    }
+
+    #[test]
+    fn what_is_held_leaves_in_its_order_when_the_broker_is_so_far() {
+        let (here, there) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::empty(), None)
+                .unwrap();
+        let (mut outbox, now) = (Outbox::new(Moment::START), Moment::START);
+        let mark = |synced| Mark { synced, acknowledged: 0 };
+        outbox.push(words("a"), now);
+        assert!(outbox.hold(mark(1), now));
+        assert!(!outbox.hold(mark(1), now), "it waits for that already");
+        outbox.push(words("b"), now);
+        assert!(outbox.hold(mark(2), now));
+        outbox.push(words("c"), now);
+        assert!(!outbox.is_held());
+        assert_eq!(outbox.flush_plain(&here, now), Flushed::Held);
+        assert!(outbox.is_held());
+        assert_eq!(outbox.flush_one_plain(&here, now), (Flushed::Held, None));
+        outbox.release(mark(0), now);
+        assert_eq!(outbox.flush_plain(&here, now), Flushed::Held);
+        outbox.release(mark(1), now);
+        assert_eq!(outbox.flush_plain(&here, now), Flushed::Held);
+        outbox.release(mark(2), now);
+        assert_eq!(outbox.flush_plain(&here, now), Flushed::Empty);
+        let mut heard = [0; 8];
+        let read = rustix::io::read(&there, &mut heard).unwrap();
+        assert_eq!(&heard[..read], b"abc");
+    }
+
+    #[test]
+    fn a_client_that_is_thrown_out_waits_for_nothing() {
+        let mut outbox = Outbox::new(Moment::START);
+        outbox.hold(Mark { synced: 1, acknowledged: 0 }, Moment::START);
+        outbox.push(words("late"), Moment::START);
+        outbox.truncate();
+        assert!(outbox.is_empty() && outbox.bytes() == 0);
     }
 }

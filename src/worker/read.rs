@@ -198,9 +198,14 @@ impl Hub {
         &mut self,
         slot: Slot,
         connection: &mut Connection,
-        (next, rest): Heard,
+        (next, mut rest): Heard,
         replies: &mut BytesMut,
     ) -> Option<CloseReason> {
+        // The acknowledgement speaks of it too.
+        if matches!(rest.first(), Some(Own::Settle)) {
+            rest.remove(0);
+            self.hold_until_done(slot, connection, replies);
+        }
         let Some(next) = next else { return self.finish(slot, connection, rest, replies) };
         if self.acks_first() {
             self.acknowledge(slot, connection, replies, &next);
@@ -234,9 +239,10 @@ impl Hub {
             Then::Binary(bytes) => self.serve(slot, by, Message::Binary(bytes)),
             Then::Close(reason) => [Own::Close(reason)].into_iter().collect(),
         };
-        let next = (heard.acknowledge == Acknowledge::Yes).then(|| match rest.first() {
-            Some(Own::Registered(_)) => session.next_to_registration(),
-            _ => session.next(),
+        let registers = rest.iter().any(|own| matches!(own, Own::Registered(_)));
+        let next = (heard.acknowledge == Acknowledge::Yes).then(|| match registers {
+            true => session.next_to_registration(),
+            false => session.next(),
         });
         (next, rest)
     }

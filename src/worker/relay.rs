@@ -112,10 +112,16 @@ impl Relay {
         }
     }
 
+    /// Whether the link may hold more.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.is_unread)
+    }
+
     /// Whether there is something to do that nothing will announce again.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        !self.fanout.is_empty() || self.link.as_ref().is_some_and(|link| link.is_unread)
+        !self.fanout.is_empty() || self.is_unread()
     }
 
     /// Whether more may be taken from the link: what waits for slow turns waits at the broker, and

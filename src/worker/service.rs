@@ -13,7 +13,7 @@ use super::outbox::Kind;
 use crate::backend::Post;
 use crate::dialect::{Cast, phpws};
 use crate::link::message::{Found, Question};
-use crate::resource::{Effect, Effects, Handle, Opening, Resource, ResourceId, Who};
+use crate::resource::{Effect, Effects, Handle, Resource, ResourceId, Who};
 use crate::session::{Message, Session, Speech};
 use crate::types::{ClientClass, CloseCode, CloseReason, Content, Form, Pressure, Slot};
 use crate::websocket::write;
@@ -41,6 +41,8 @@ pub(super) type Rest = SmallVec<[Own; 1]>;
 
 /// An effect on the connection itself.
 pub(super) enum Own {
+    /// What follows leaves when the broker has done what comes before it.
+    Settle,
     Frame(BytesMut),
     Fyi(String),
     /// What it calls itself.
@@ -60,16 +62,6 @@ impl Hub {
             resource.on_message(handle, message);
         });
         self.carry_out(slot, (session, resource), (effects, message.bytes()))
-    }
-
-    /// Tells a resource that a connection was opened.
-    pub(super) fn tell_open(
-        &mut self,
-        slot: Slot,
-        connection: &mut Connection,
-        opening: &Opening<'_>,
-    ) {
-        self.tell(slot, connection, |resource, handle| resource.on_open(handle, opening));
     }
 
     /// Tells a resource who is connected, as it asked.
@@ -116,10 +108,25 @@ impl Hub {
         connection: &mut Connection,
         call: impl FnOnce(&mut dyn Resource, &mut Handle<'_>),
     ) {
-        let Phase::Open(session) = &connection.phase else { return };
+        let rest = self.told(slot, connection, call);
+        self.say(slot, connection, rest);
+    }
+
+    /// Calls the resource of a connection; what is left to do on the connection itself.
+    pub(super) fn told(
+        &mut self,
+        slot: Slot,
+        connection: &Connection,
+        call: impl FnOnce(&mut dyn Resource, &mut Handle<'_>),
+    ) -> Rest {
+        let Phase::Open(session) = &connection.phase else { return Rest::new() };
         let by = (&**session, connection.resource);
         let effects = self.call(slot, by, call);
-        let rest = self.carry_out(slot, by, (effects, b""));
+        self.carry_out(slot, by, (effects, b""))
+    }
+
+    /// Does what is left to do on the connection itself.
+    pub(super) fn say(&mut self, slot: Slot, connection: &mut Connection, rest: Rest) {
         let mut replies = BytesMut::new();
         let end = self.finish(slot, connection, rest, &mut replies);
         self.write(slot, connection, replies.freeze(), Kind::Frames);
@@ -160,8 +167,9 @@ impl Hub {
         (session, id): (&Session, ResourceId),
         (mut effects, received): (Effects, &[u8]),
     ) -> Rest {
-        let mut rest = Rest::new();
+        let (mut rest, mut said) = (Rest::new(), Said::Nothing);
         for effect in effects.drain(..) {
+            said = said.and(&effect);
             let mut frame = BytesMut::new();
             match effect {
                 Effect::Publish { .. } if self.memory.pressure() == Pressure::Busy => {
@@ -214,6 +222,9 @@ impl Hub {
         if effects.capacity() <= EFFECTS_KEPT {
             self.effects = effects;
         }
+        if said == Said::OfIt {
+            rest.insert(0, Own::Settle);
+        }
         rest
     }
 
@@ -245,6 +256,7 @@ impl Hub {
     ) -> Option<CloseReason> {
         for own in rest {
             match own {
+                Own::Settle => self.hold_until_done(slot, connection, replies),
                 Own::Frame(frame) => self.reply(slot, connection, replies, (frame, Kind::Frames)),
                 Own::Fyi(fyi) => {
                     if let Phase::Open(session) = &mut connection.phase {
@@ -260,6 +272,32 @@ impl Hub {
             }
         }
         None
+    }
+}
+
+/// What one call says to the broker, and to the client of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    /// Nothing that anybody could speak of.
+    Nothing,
+    /// A publication, of which the client was told nothing.
+    Publication,
+    /// The client is told something that is true once the broker has done its part; where it is
+    /// reached in another way from now on, whatever it is told next may speak of that.
+    OfIt,
+}
+
+impl Said {
+    fn and(self, effect: &Effect) -> Self {
+        match (self, effect) {
+            (Self::Nothing, Effect::Publish { .. }) => Self::Publication,
+            (_, Effect::Retag(_) | Effect::Register { claim: Some(_), .. })
+            | (
+                Self::Publication,
+                Effect::ReplyText(_) | Effect::ReplyBinary(_) | Effect::Reply(_) | Effect::Close(_),
+            ) => Self::OfIt,
+            (said, _) => said,
+        }
     }
 }
 

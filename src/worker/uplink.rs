@@ -5,6 +5,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::aliases::Aliases;
+use super::marks::{Mark, Syncs};
 use super::questions::Questions;
 use super::roster::Roster;
 use super::seen::Seen;
@@ -23,6 +24,7 @@ pub struct Uplink {
     seen: Seen,
     questions: Questions,
     aliases: Aliases,
+    syncs: Syncs,
     last_sequence: Sequence,
     out: BytesMut,
 }
@@ -81,6 +83,7 @@ impl Uplink {
             seen: Seen::default(),
             questions: Questions::default(),
             aliases: Aliases::default(),
+            syncs: Syncs::default(),
             last_sequence: Sequence(0),
             out: BytesMut::new(),
         }
@@ -131,6 +134,30 @@ impl Uplink {
         if self.roster.retag(slot, &tags) && self.is_linked {
             ToBroker::Retag { slot, tags }.encode(&mut self.out);
         }
+    }
+
+    /// What is reached when the broker, this one or a later one, has done all that was said so far.
+    pub fn mark(&mut self) -> Mark {
+        Mark { synced: self.syncs.want(), acknowledged: 0 }
+    }
+
+    /// What is reached when every link has taken all that was published so far (rule L5).
+    #[must_use]
+    pub fn mark_of_publications(&self) -> Mark {
+        Mark { synced: 0, acknowledged: self.published() }
+    }
+
+    /// How far the broker is.
+    #[must_use]
+    pub fn reached(&self) -> Mark {
+        let acknowledged = self.published() - self.unacknowledged();
+        Mark { synced: self.syncs.answered(), acknowledged }
+    }
+
+    /// Whether a client wants an alias that no broker has decided about.
+    #[must_use]
+    pub fn awaits_alias(&self, slot: Slot) -> bool {
+        self.aliases.is_asking(slot)
     }
 
     /// Asks for an alias in place of the one that a client may have. Whether it gets it the broker
@@ -221,6 +248,11 @@ impl Uplink {
 
     /// What this turn has to say to the broker; nothing while there is none.
     pub fn take_out(&mut self) -> Option<Bytes> {
+        if self.is_linked
+            && let Some(number) = self.syncs.ask()
+        {
+            ToBroker::Sync { number }.encode(&mut self.out);
+        }
         if self.out.is_empty() {
             return None;
         }
@@ -262,6 +294,9 @@ impl Uplink {
         }
         for (slot, question) in self.questions.iter() {
             ToBroker::Ask { slot, question: question.clone() }.encode(out);
+        }
+        if let Some(number) = self.syncs.ask_again() {
+            ToBroker::Sync { number }.encode(out);
         }
         free
     }
@@ -307,6 +342,10 @@ impl Uplink {
             ToWorker::Acknowledged { up_to } => {
                 self.window.acknowledge(up_to);
                 Downlink::Room
+            }
+            ToWorker::Synced { number } => {
+                self.syncs.answer(number);
+                Downlink::Nothing
             }
             ToWorker::Batch | ToWorker::Set { .. } => Downlink::Sets(message),
         }

@@ -217,7 +217,8 @@ impl Connection {
             Phase::Open(_) => self.next_beat.min(self.holding.due(message_timeout)),
             Phase::Gone => Moment::NEVER,
         };
-        let Some(outbox) = &self.outbox else { return phase };
+        // What waits for the broker is looked at when the broker is so far.
+        let Some(outbox) = self.outbox.as_ref().filter(|it| !it.is_held()) else { return phase };
         let written = match (&self.pace, outbox.next_kind()) {
             (Some(pace), Some(next)) if !self.is_full => pace.free_at(next),
             _ if matches!(self.phase, Phase::Open(_)) => outbox.moved_at().after(OUTBOX_STALL),

@@ -92,4 +92,5 @@ mod tls;
 mod tls_abuse;
 mod tls_reload;
 mod tls_resumption;
+mod told_when_done;
 mod worker_crash;

@@ -1,0 +1,83 @@
+//! What a client is told about an effect leaves when the broker has carried it out: a client that
+//! has read the answer to a command finds the command done.
+
+use bytes::BytesMut;
+
+use super::connection::Connection;
+use super::hub::Hub;
+use super::marks::Mark;
+use super::outbox::Kind;
+use crate::types::Slot;
+
+/// A connection that is told something when the broker is so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    mark: Mark,
+    slot: Slot,
+    /// The slot may be another's by then.
+    serial: u64,
+}
+
+impl Hub {
+    /// What is said to a client from here on leaves when the broker has done what it was told so
+    /// far; what was said before leaves now.
+    pub(super) fn hold_until_done(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        replies: &mut BytesMut,
+    ) {
+        let mark = self.relay.uplink.mark();
+        self.hold(slot, connection, replies, mark);
+    }
+
+    fn hold(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        replies: &mut BytesMut,
+        mark: Mark,
+    ) {
+        self.write(slot, connection, replies.split().freeze(), Kind::Frames);
+        if !connection.is_open() {
+            return;
+        }
+        if connection.outbox(self.now).hold(mark, self.now) {
+            self.held.push_back(Held { mark, slot, serial: connection.serial });
+        }
+    }
+
+    /// Says what was held back, as far as the broker has come.
+    pub(super) fn release_held(&mut self) {
+        let reached = self.relay.uplink.reached();
+        // Who waits again comes behind them.
+        for _ in 0..self.held.len() {
+            let Some(held) = self.held.pop_front_if(|held| held.mark.is_reached(reached)) else {
+                return;
+            };
+            let is_it = |it: &Connection| it.serial == held.serial;
+            if self.table.get(held.slot).is_some_and(is_it) {
+                self.release(held, reached);
+            }
+        }
+    }
+
+    fn release(&mut self, held: Held, reached: Mark) {
+        let slot = held.slot;
+        let Some(mut connection) = self.table.take(slot) else { return };
+        if self.relay.uplink.awaits_alias(slot) {
+            // It was asked for when another wish was under way, and has only now been passed on.
+            let mark = self.relay.uplink.mark();
+            if let Some(outbox) = &mut connection.outbox {
+                outbox.hold_longer(reached, mark);
+            }
+            self.held.push_back(Held { mark, ..held });
+        } else {
+            if let Some(outbox) = &mut connection.outbox {
+                outbox.release(reached, self.now);
+            }
+            self.flush(slot, &mut connection);
+        }
+        self.put_back(slot, connection);
+    }
+}

@@ -1,0 +1,238 @@
+//! What a client is told about an effect comes when the broker has carried it out: a client that has
+//! read the answer finds the command done (rule L9). A stopped broker shows what waits for it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::backend::chat::start;
+use crate::backend::{Act, Backend};
+use crate::harness::processes::send_signal;
+use crate::harness::{Folder, NEXT, Open, Raw, Server, feedback_to};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tagcast::config::{self, Source};
+use tagcast::resource::{Handle, Resource};
+use tagcast::server::Builder;
+use tagcast::session::{Message, Speech};
+
+/// How long a client waits in vain while the broker is stopped: far longer than an answer takes, and
+/// shorter than a broker may be silent.
+const IN_VAIN: Duration = Duration::from_millis(400);
+
+/// The broker is stopped until this is dropped.
+struct Stopped(u32);
+
+impl Stopped {
+    fn broker_of(server: &Server) -> Self {
+        let broker = server.broker();
+        send_signal(broker, Signal::STOP);
+        Self(broker)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        send_signal(self.0, Signal::CONT);
+    }
+}
+
+#[track_caller]
+fn hears_nothing_yet(client: &mut Raw) {
+    let read = client.read_segment(IN_VAIN);
+    assert!(read.is_err(), "{:?}", String::from_utf8_lossy(&client.take_all()));
+}
+
+/// A backend that wants done what its client says.
+fn obedient() -> Backend {
+    Backend::start(|event| match event["text"].as_str() {
+        Some(commands) => Act::Answer(200, commands.to_owned()),
+        None => Act::Say(""),
+    })
+}
+
+fn tagged(room: &str) -> Value {
+    json!({ "command": "tag", "set": { "room": room } })
+}
+
+fn ok() -> Value {
+    json!({ "command": "reply", "text": "ok" })
+}
+
+fn to_room(room: &str, message: &str) -> String {
+    json!({ "message": message, "tags": { "room": room } }).to_string()
+}
+
+#[test]
+fn a_reply_after_a_command_waits_until_the_broker_has_carried_that_out() {
+    let backend = obedient();
+    let server = start(&backend, "");
+    let (mut client, mut other) = server.upgrade_apart(&Open::at("/chat"), &Open::at("/chat"));
+    let published = json!({ "command": "publish", "to": "others", "text": "news" });
+    let removed = json!({ "command": "tag", "remove": ["room"] });
+    let commands = [
+        json!([tagged("1"), ok()]),
+        json!([ok(), tagged("2"), ok()]),
+        json!([removed, ok()]),
+        json!([published, ok()]),
+    ];
+    for (place, commands) in commands.iter().enumerate() {
+        let stopped = Stopped::broker_of(&server);
+        client.text(commands.to_string());
+        backend.wait_for("message", place + 1);
+        hears_nothing_yet(&mut client);
+        drop(stopped);
+        let oks = commands.as_array().unwrap().iter().filter(|it| **it == ok()).count();
+        (0..oks).for_each(|_| drop(client.expect_text("ok")));
+    }
+    other.expect_text("news");
+    let stopped = Stopped::broker_of(&server);
+    client.text(json!([ok()]).to_string());
+    client.expect_text("ok");
+    drop(stopped);
+}
+
+/// The end of a connection speaks of what came before it too, and so does the next answer.
+#[test]
+fn whatever_is_said_later_waits_too_in_its_order() {
+    let backend = obedient();
+    let server = start(&backend, "");
+    let mut client = Open::at("/chat").upgrade(server.port);
+    let stopped = Stopped::broker_of(&server);
+    client.text(json!([tagged("1")]).to_string());
+    backend.wait_for("message", 1);
+    client.text(json!([ok(), { "command": "close", "code": 4001, "reason": "done" }]).to_string());
+    backend.wait_for("message", 2);
+    hears_nothing_yet(&mut client);
+    drop(stopped);
+    client.expect_text("ok");
+    client.expect_closed(4001);
+}
+
+#[test]
+fn whoever_has_read_the_reply_reaches_the_new_tag_and_not_the_old_one() {
+    let backend = obedient();
+    let server = start(&backend, "");
+    let (mut client, mut publisher) =
+        server.upgrade_apart(&Open::at("/chat"), &Open::tags(r#"{"publisher":"1"}"#));
+    for round in 0..300 {
+        let (new, old) = (format!("n{}", round + 1), format!("n{round}"));
+        client.text(json!([tagged(&new), ok()]).to_string());
+        client.expect_text("ok");
+        publisher.text(to_room(&old, "to the old tag"));
+        publisher.text(to_room(&new, "to the new tag"));
+        client.expect_text("to the new tag");
+    }
+}
+
+#[test]
+fn an_open_that_sets_tags_is_answered_when_they_are_set() {
+    let backend = Backend::start(|event| match event["event"].as_str() {
+        Some("open") => Act::Say(
+            r#"[{"command":"accept"},{"command":"tag","set":{"room":"1"}},{"command":"reply","text":"in"}]"#,
+        ),
+        _ => Act::Say(""),
+    });
+    let server = start(&backend, "");
+    let mut publisher = Open::tags(r#"{"publisher":"1"}"#).upgrade(server.port);
+    for _ in 0..100 {
+        let mut client = Open::at("/chat").upgrade(server.port);
+        publisher.text(to_room("1", "to the tag"));
+        client.expect_text("in");
+        client.expect_text("to the tag");
+    }
+}
+
+#[test]
+fn the_answer_to_the_opcode_uuid_waits_until_the_alias_is_granted() {
+    let server = Server::start();
+    let (mut client, mut other) = server.open_apart(&Open::at("/"), &Open::web());
+    let register = |name: &str| format!(r#"{{"opcode":"uuid","message":"{name}"}}"#);
+    let next = |uuid: &str| format!(r#"{{"opcode":"next","fyi":"","uuid":"{uuid}"}}"#);
+    let stopped = Stopped::broker_of(&server);
+    client.text(register("one"));
+    client.text(register("two"));
+    client.text(register("three"));
+    hears_nothing_yet(&mut client);
+    drop(stopped);
+    for said in ["", "one", "two"] {
+        client.expect_text(&next(said));
+    }
+    for round in 0..200 {
+        let name = format!("name {round}");
+        client.text(register(&name));
+        client.frame();
+        let packet = feedback_to(&name, "by alias");
+        other.text(&packet);
+        other.expect_text(NEXT);
+        client.expect_text(&packet);
+    }
+}
+
+/// A broker that dies while something waits for it: its successor answers.
+#[test]
+fn what_waits_is_said_when_the_successor_of_a_dead_broker_knows_it() {
+    let backend = obedient();
+    let server = start(&backend, "");
+    let (mut client, mut publisher) =
+        server.upgrade_apart(&Open::at("/chat"), &Open::tags(r#"{"publisher":"1"}"#));
+    for round in 0..3 {
+        let stopped = Stopped::broker_of(&server);
+        let room = format!("r{round}");
+        client.text(json!([tagged(&room), ok()]).to_string());
+        backend.wait_for("message", round + 1);
+        send_signal(stopped.0, Signal::KILL);
+        client.expect_text("ok");
+        publisher.text(to_room(&room, "found"));
+        client.expect_text("found");
+    }
+}
+
+/// A resource of an embedding program: changes the tag of its client and says so.
+struct Mover;
+
+impl Resource for Mover {
+    fn speech(&self) -> Speech {
+        Speech::Gomoob
+    }
+
+    fn on_message(&mut self, client: &mut Handle<'_>, message: Message<'_>) {
+        client.set_tag("room", message.text().unwrap()).unwrap();
+        client.reply_text("moved");
+    }
+}
+
+#[test]
+fn a_resource_of_a_program_says_what_it_has_done_when_it_is_done() {
+    let folder = Folder::new();
+    let flags = [("address", "ws://127.0.0.1:0"), ("workers", "2"), ("console", "off")];
+    let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+    let source = Source { flags, folder: folder.root().to_owned(), ..Source::default() };
+    let config = config::load(&source).unwrap().config;
+    let server = Builder::new().resource("/own", || Mover).start_in_process(config).unwrap();
+    let port = server.addresses()[0].port();
+    let stop = AtomicBool::new(false);
+    let mut clients: Vec<Raw> = (0..4).map(|_| Open::at("/own").upgrade(port)).collect();
+    let mut publishers: Vec<Raw> =
+        (0..4).map(|_| Open::tags(r#"{"publisher":"1"}"#).upgrade(port)).collect();
+    let mut noise = Open::at("/own").upgrade(port);
+    std::thread::scope(|scope| {
+        let stop = &stop;
+        // Another client keeps the links busy.
+        scope.spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                noise.text("elsewhere");
+                noise.expect_text("moved");
+            }
+        });
+        for round in 0..400 {
+            let (client, publisher) = (&mut clients[round % 4], &mut publishers[round / 4 % 4]);
+            let room = format!("n{round}");
+            client.text(&room);
+            client.expect_text("moved");
+            publisher.text(to_room(&room, "here"));
+            client.expect_text(r#""here""#);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    server.stop();
+}
