@@ -20,7 +20,7 @@ use self::pulse::{Finding, Pulses};
 pub use self::rolling::NotNow;
 use self::rolling::Rolling;
 use crate::link::control::{Newcomers, Report};
-use crate::types::limits::LINK_LOST_WAIT;
+use crate::types::limits::{LINK_LOST_WAIT, RESTART_PAUSE_MIN};
 use crate::types::{Generation, Source, WorkerId};
 
 /// One broker and its workers.
@@ -136,7 +136,12 @@ impl Crew {
             Member::Worker(source) => self.workers.get_mut(&source.worker),
         };
         let Some(post) = post else { return };
-        let pause = post.died(now, replaced);
+        let mut pause = post.died(now, replaced);
+        if self.ending != Ending::NotAsked {
+            // The longest pause is longer than many a drain.
+            post.hasten(now + RESTART_PAUSE_MIN);
+            pause = pause.min(RESTART_PAUSE_MIN);
+        }
         if pause > Duration::ZERO {
             effects.push(Effect::Wait { member, pause });
         }
@@ -184,6 +189,7 @@ impl Crew {
             self.ending = Ending::quieting(now, self.drain_time);
             self.rolling = None;
             self.workers.values_mut().for_each(Post::vacate);
+            self.broker.hasten(now + RESTART_PAUSE_MIN);
             let word = Word::Quiesce(Newcomers::Refuse);
             effects.extend(self.living_workers().map(|one| Effect::Tell(one, word.clone())));
         } else {
@@ -273,7 +279,9 @@ impl Crew {
         if !self.ending.expects_answers() {
             return;
         }
-        let living: Vec<_> = self.living_workers().chain(self.living_broker()).collect();
+        let living = self.living_workers().chain(self.living_broker());
+        let expected = |member: &Member| self.ending.expects_answer_of(*member);
+        let living: Vec<_> = living.filter(expected).collect();
         for finding in self.pulses.tick(now, living.into_iter()) {
             match finding {
                 Finding::Ask(member) => effects.push(Effect::Tell(member, Word::Beat)),
@@ -324,7 +332,7 @@ impl Crew {
             && (drain_at <= now || self.all_quiet())
         {
             self.ending = Ending::Draining { end_at };
-            self.vacate();
+            self.workers.values_mut().for_each(Post::vacate);
             let within = ending::time_to_close(now, end_at);
             effects.extend(self.living_workers().map(|one| Effect::Tell(one, Word::Drain(within))));
         }
@@ -332,6 +340,7 @@ impl Crew {
             && self.living_workers().next().is_none()
         {
             self.ending = Ending::Stopping { end_at };
+            self.vacate();
             effects.extend(self.living_broker().map(|one| Effect::Tell(one, Word::Stop)));
         }
         if self.ending.is_overdue(now) {

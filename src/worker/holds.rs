@@ -4,7 +4,7 @@
 use bytes::BytesMut;
 
 use super::connection::Connection;
-use super::hub::Hub;
+use super::hub::{Hub, Stage};
 use super::marks::Mark;
 use super::outbox::Kind;
 use crate::types::Slot;
@@ -27,8 +27,25 @@ impl Hub {
         connection: &mut Connection,
         replies: &mut BytesMut,
     ) {
-        let mark = self.relay.uplink.mark();
+        let mut mark = self.relay.uplink.mark();
+        if matches!(self.stage, Stage::Draining { .. }) {
+            mark = mark.and(self.relay.uplink.mark_of_publications());
+        }
         self.hold(slot, connection, replies, mark);
+    }
+
+    /// Nothing is acknowledged in a drain that could still be lost: the process may end before the
+    /// broker has it.
+    pub(super) fn hold_while_draining(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        replies: &mut BytesMut,
+    ) {
+        if matches!(self.stage, Stage::Draining { .. }) && !self.relay.uplink.is_quiet() {
+            let mark = self.relay.uplink.mark_of_publications();
+            self.hold(slot, connection, replies, mark);
+        }
     }
 
     fn hold(

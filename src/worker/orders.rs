@@ -17,6 +17,9 @@ use crate::types::{Generation, Slot};
 
 /// The part of the time to close that is kept for the clients' answers: a quarter.
 const CLOSING_PART: u32 = 4;
+/// Times that a link is read before clients are closed: each takes up to a megabyte, and the kernel
+/// holds less.
+const LAST_READS_MAX: usize = 8;
 const DRAINING: Refusal = Refusal::new(Status::Unavailable, "the server goes away");
 
 impl Hub {
@@ -134,12 +137,20 @@ impl Hub {
         self.say_farewell();
     }
 
-    /// Closes those whose turn has come.
+    /// Closes those whose turn has come. What was acknowledged is on the link already (rule L5):
+    /// they are still told that.
     pub(super) fn say_farewell(&mut self) {
         let Stage::Draining { farewell, .. } = &mut self.stage else { return };
         let due = farewell.due(self.now);
         if due.is_empty() {
             return;
+        }
+        self.relay.mark_unread();
+        for _ in 0..LAST_READS_MAX {
+            self.read_link();
+            if !self.relay.is_unread() {
+                break;
+            }
         }
         for slot in due {
             self.flush_fanout_for(slot);

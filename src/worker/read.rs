@@ -254,6 +254,7 @@ impl Hub {
         replies: &mut BytesMut,
         next: &str,
     ) {
+        self.hold_while_draining(slot, connection, replies);
         if connection.pace.is_none() && replies.len() < SEND_BYTES_MAX {
             // The usual case: no buffer of its own.
             return write::text(replies, next.as_bytes());

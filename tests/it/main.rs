@@ -39,6 +39,7 @@ mod configuration_table;
 mod conformance;
 mod corpora;
 mod dialects;
+mod drain;
 mod echo_family;
 mod echo_resource;
 mod examples;

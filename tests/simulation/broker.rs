@@ -18,8 +18,16 @@ pub struct Broker {
     pub orders: VecDeque<Order>,
     watches: BTreeMap<WorkerId, Watch>,
     is_ready: bool,
+    pub life: Life,
     /// The index did not agree with itself.
     pub fault: Option<String>,
+}
+
+/// Whether it was told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    Serves,
+    Stopped,
 }
 
 #[derive(Debug)]
@@ -37,6 +45,7 @@ impl Broker {
             orders: VecDeque::new(),
             watches: BTreeMap::new(),
             is_ready: false,
+            life: Life::Serves,
             fault: None,
         }
     }
@@ -51,6 +60,7 @@ impl Broker {
                 Order::Word(Word::WorkerDead(source)) => {
                     self.board.bury(source, &mut |report| reports.push(report));
                 }
+                Order::Word(Word::Stop) => self.life = Life::Stopped,
                 Order::Word(Word::Beat) => reports.push(Report::Beat),
                 Order::Word(_) => {}
                 Order::Link(source, end) => {

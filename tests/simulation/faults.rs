@@ -139,7 +139,7 @@ impl World {
         if self.dice.once_in(2) { Tags::default() } else { self.any_tags() }
     }
 
-    fn someone_publishes(&mut self) {
+    pub fn someone_publishes(&mut self) {
         let Some((worker, slot)) = self.anyone() else { return };
         for _ in 0..self.dice.pick(&[1, 1, 2, 3, 12]).unwrap() {
             let to = self.any_address();
@@ -149,7 +149,7 @@ impl World {
 
     pub fn publishes(&mut self, (worker, slot): (WorkerId, Slot), to: &To) {
         let Some(at) = self.workers.get_mut(&worker) else { return };
-        let made = at.publish(slot, to, &mut self.model);
+        let made = at.publish(slot, to, (&mut self.model, self.pace.ending));
         if let Some(no) = made {
             let by = self.model.published[no].by;
             self.note(|| format!("{by} publishes {no} to {to:?}"));
@@ -181,7 +181,7 @@ impl World {
         self.note(|| format!("whoever has slot {slot} of worker {worker} leaves"));
     }
 
-    fn someone_changes_tags(&mut self) {
+    pub fn someone_changes_tags(&mut self) {
         let Some((worker, slot)) = self.anyone() else { return };
         let tags = self.any_tags();
         let Some(at) = self.workers.get_mut(&worker) else { return };
@@ -213,7 +213,7 @@ impl World {
     }
 
     /// Between two turns, or within one after any byte that it writes.
-    fn broker_dies(&mut self) {
+    pub fn broker_dies(&mut self) {
         let Some(broker) = &self.broker else { return };
         let (member, breath) = (Member::Broker(broker.generation), broker.breath.clone());
         if self.dice.once_in(2) {

@@ -17,6 +17,7 @@
 mod broker;
 mod check;
 mod dice;
+mod ending;
 mod faults;
 mod model;
 mod pipe;
@@ -28,6 +29,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use ending::Ending;
 use faults::Mixture;
 use pipe::Kernel;
 use world::World;
@@ -35,8 +37,8 @@ use world::World;
 const STEPS: u64 = 400;
 
 /// Runs one seed; its steps, where they are wanted, and how it ended.
-fn run(seed: u64, kernel: Kernel, trace: Option<Vec<String>>) -> (Vec<String>, Result<(), String>) {
-    let mut world = World::new(seed, kernel, trace);
+fn run(seed: u64, how: How, trace: Option<Vec<String>>) -> (Vec<String>, Result<(), String>) {
+    let mut world = World::new(seed, how, trace);
     let played = catch_unwind(AssertUnwindSafe(|| play(&mut world)));
     let outcome = played.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -52,15 +54,21 @@ fn play(world: &mut World) -> Result<(), String> {
         world.step(&mixture);
         world.fault.take().map_or(Ok(()), Err)?;
     }
-    world.calm_down()
+    if world.dice.once_in(3) { world.end_in_order() } else { world.calm_down() }
 }
+
+/// What the kernel does with the words of the dead, and the supervisor with a broker that dies late.
+type How = (Kernel, Ending);
+
+/// As it is.
+const AS_IT_IS: How = (Kernel::Keeps, Ending::Kept);
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
 /// The first seed that fails, of so many.
-fn search(first: u64, seeds: u64, kernel: Kernel) -> Option<(u64, String)> {
+fn search(first: u64, seeds: u64, how: How) -> Option<(u64, String)> {
     let next = AtomicU64::new(first);
     let one = || {
         loop {
@@ -68,7 +76,7 @@ fn search(first: u64, seeds: u64, kernel: Kernel) -> Option<(u64, String)> {
             if seed >= first + seeds {
                 return None;
             }
-            if let (_, Err(fault)) = run(seed, kernel, None) {
+            if let (_, Err(fault)) = run(seed, how, None) {
                 next.store(first + seeds, Ordering::Relaxed);
                 return Some((seed, fault));
             }
@@ -85,11 +93,11 @@ fn search(first: u64, seeds: u64, kernel: Kernel) -> Option<(u64, String)> {
 fn whatever_dies_or_breaks_every_client_hears_what_it_must_and_nothing_else() {
     let (first, seeds) = (setting("TAGCAST_SIM_FROM", 0), setting("TAGCAST_SIM_SEEDS", 1000));
     if seeds == 1 {
-        let (trace, outcome) = run(first, Kernel::Keeps, Some(Vec::new()));
+        let (trace, outcome) = run(first, AS_IT_IS, Some(Vec::new()));
         trace.iter().for_each(|line| eprintln!("{line}"));
         return outcome.unwrap();
     }
-    if let Some((seed, fault)) = search(first, seeds, Kernel::Keeps) {
+    if let Some((seed, fault)) = search(first, seeds, AS_IT_IS) {
         panic!(
             "seed {seed}: {fault}\nsee it with: TAGCAST_SIM_FROM={seed} TAGCAST_SIM_SEEDS=1 \
              cargo test --test simulation -- --nocapture"
@@ -99,7 +107,14 @@ fn whatever_dies_or_breaks_every_client_hears_what_it_must_and_nothing_else() {
 
 #[test]
 fn a_kernel_that_forgets_what_the_dead_wrote_is_found_out() {
-    let found = search(0, 200, Kernel::Forgets);
+    let found = search(0, 200, (Kernel::Forgets, Ending::Kept));
     let (seed, fault) = found.unwrap_or_default();
     assert!(fault.contains("(P3)"), "seed {seed}: {fault}");
+}
+
+#[test]
+fn an_ending_that_replaces_no_broker_and_acknowledges_at_once_is_found_out() {
+    let found = search(0, 200, (Kernel::Keeps, Ending::WithoutBroker));
+    let (seed, fault) = found.unwrap_or_default();
+    assert!(fault.contains("acknowledged and is lost (P3)"), "seed {seed}: {fault}");
 }

@@ -21,6 +21,8 @@ pub struct Life {
     pub asked_at: Moment,
     pub opened_at: Option<Moment>,
     pub ended_at: Option<Moment>,
+    /// The server closed it in its turn.
+    pub is_sent_away: bool,
     /// The broker knows of its end, at the latest.
     pub gone_at: Option<Moment>,
     pub tags: Vec<Carried>,
@@ -59,6 +61,8 @@ pub struct Published {
     pub at: Moment,
     /// The worker that it came through knows that the broker has dealt with it.
     pub settled_at: Option<Moment>,
+    /// Its client was told that it is taken.
+    pub is_promised: bool,
     pub heard_by: Vec<ClientNo>,
 }
 
@@ -87,6 +91,7 @@ impl Model {
             asked_at: self.now,
             opened_at: None,
             ended_at: None,
+            is_sent_away: false,
             gone_at: None,
             tags: vec![tags],
             wished: Vec::new(),
@@ -124,9 +129,34 @@ impl Model {
     pub fn publishes(&mut self, by: ClientNo, to: To) -> PublicationNo {
         let (source, at) = (self.lives[by].worker, self.now);
         let tenant = self.lives[by].client.tenant.clone();
-        let (settled_at, heard_by) = (None, Vec::new());
-        self.published.push(Published { by, source, tenant, to, at, settled_at, heard_by });
+        let (settled_at, is_promised, heard_by) = (None, false, Vec::new());
+        self.published.push(Published {
+            by,
+            source,
+            tenant,
+            to,
+            at,
+            settled_at,
+            is_promised,
+            heard_by,
+        });
         self.published.len() - 1
+    }
+
+    /// A client is told that its publication is taken.
+    pub fn promises(&mut self, no: PublicationNo) {
+        self.published[no].is_promised = true;
+    }
+
+    /// The same, because the broker has it.
+    pub fn acknowledges(&mut self, no: PublicationNo) {
+        self.published[no].settled_at.get_or_insert(self.now);
+        self.promises(no);
+    }
+
+    /// A client is closed in a drain.
+    pub fn sent_away(&mut self, client: ClientNo) {
+        self.lives[client].is_sent_away = true;
     }
 
     /// Everything that a worker has published is acknowledged, so the broker also knows what was

@@ -132,6 +132,32 @@ impl Model {
         Ok(())
     }
 
+    /// The server has ended in order: what was acknowledged has reached every client for which it
+    /// was, up to the moment in which that was closed (P3). What was published through a worker that
+    /// died is not promised.
+    pub fn is_complete_at_the_end(&self) -> Result<(), String> {
+        let promised = |it: &&Published| it.is_promised && !self.dead.contains(&it.source);
+        for (no, it) in self.published.iter().enumerate().filter(|(_, it)| promised(it)) {
+            let Some(settled_at) = it.settled_at else {
+                return Err(format!("{no} was acknowledged and is lost (P3)"));
+            };
+            let missed = self.lives.iter().enumerate().find(|(client, life)| {
+                life.is_sent_away
+                    && matches!(it.to, To::Matching(_) | To::MatchingButSelf(_) | To::Uuid(_))
+                    && !self.dead.contains(&life.worker)
+                    && life.opened_at.is_some_and(|opened_at| opened_at <= it.at)
+                    && life.ended_at.is_some_and(|ended_at| ended_at > settled_at)
+                    && life.client.tenant == it.tenant
+                    && self.is_for(it, *client, (it.at, settled_at), Sure::Yes)
+                    && !it.heard_by.contains(client)
+            });
+            if let Some((client, _)) = missed {
+                return Err(format!("{client} is closed and has not heard {no} (P3)"));
+            }
+        }
+        Ok(())
+    }
+
     /// Who should have heard what goes to the first of a name: that one is known only while none
     /// of that name goes.
     fn sure_first(&self, it: &Published) -> Option<ClientNo> {

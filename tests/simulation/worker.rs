@@ -1,6 +1,7 @@
 //! A worker's process: the real relay, and connections that are lists of what was heard.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use tagcast::dialect::Dialect;
 use tagcast::link::control::Report;
@@ -11,6 +12,7 @@ use tagcast::worker::fanout::Batch;
 use tagcast::worker::relay::{Arrival, Relay};
 
 use super::dice::Dice;
+use super::ending::{Ending, Stage};
 use super::model::{ClientNo, Model, PublicationNo, To};
 use super::pipe::{Breath, End, Kernel, Shared, Watch};
 
@@ -23,6 +25,7 @@ pub struct Pace {
     /// Bytes that a link holds.
     pub link_bytes_max: Shared,
     pub kernel: Kernel,
+    pub ending: Ending,
     /// Bytes of one read.
     pub read_max: usize,
     /// Clients that a fan-out is written to in one turn.
@@ -34,8 +37,11 @@ pub struct Worker {
     pub source: Source,
     pub breath: Breath,
     pub relay: Relay,
-    /// Links that the supervisor has sent and the process has not looked at.
-    pub orders: VecDeque<(Generation, End)>,
+    /// What the supervisor has sent and the process has not looked at.
+    pub orders: VecDeque<Order>,
+    pub stage: Stage,
+    /// What waits for the broker, with its number; a client of a worker that drains is told `next` then.
+    owed: VecDeque<(u64, PublicationNo)>,
     /// How often the supervisor has asked whether it lives.
     pub questions: u32,
     watch: Option<Watch>,
@@ -43,6 +49,14 @@ pub struct Worker {
     is_begun: bool,
     /// The first fault that a client has noticed.
     pub fault: Option<String>,
+}
+
+#[derive(Debug)]
+pub enum Order {
+    Link(Generation, End),
+    Quiesce,
+    /// To be at its end at this time.
+    Drain(Duration),
 }
 
 #[derive(Debug)]
@@ -76,6 +90,8 @@ impl Worker {
             breath,
             relay: Relay::new(source),
             orders: VecDeque::new(),
+            stage: Stage::Serving,
+            owed: VecDeque::new(),
             questions: 0,
             watch: None,
             connections: BTreeMap::new(),
@@ -94,8 +110,14 @@ impl Worker {
             reports.push(Report::Beat);
         }
         let mut scratch = vec![0; dice.between(1, pace.read_max)];
-        while let Some((broker, end)) = self.orders.pop_front() {
-            self.connect((broker, end), model, (&mut scratch, &mut reports));
+        while let Some(order) = self.orders.pop_front() {
+            match order {
+                Order::Link(broker, end) => {
+                    self.connect((broker, end), model, (&mut scratch, &mut reports));
+                }
+                Order::Quiesce => self.stage = Stage::Quiescing { is_reported: false },
+                Order::Drain(until) => self.stage = Stage::Draining { until },
+            }
         }
         if self.watch.as_ref().is_some_and(Watch::take_rung) {
             self.relay.mark_unread();
@@ -111,12 +133,66 @@ impl Worker {
             model.is_called(connection.client, claim.map(|claim| &claim.alias));
         }
         self.fan_out(dice.between(1, pace.slice_max), model);
+        self.acknowledge(model);
+        if self.drains() && dice.once_in(12) {
+            self.send_one_away(dice, model, (&mut scratch, &mut reports));
+        }
         self.say_goodbye();
         self.relay.write();
         if self.relay.uplink.is_quiet() {
             model.settles(self.source);
+            if self.stage == (Stage::Quiescing { is_reported: false }) {
+                self.stage = Stage::Quiescing { is_reported: true };
+                reports.push(Report::Quiet);
+            }
         }
         reports
+    }
+
+    /// Whether a worker that drains has nothing left to do.
+    pub fn is_done(&self, now: Duration) -> bool {
+        let Stage::Draining { until } = self.stage else { return false };
+        until <= now || (self.connections.is_empty() && self.relay.uplink.is_quiet())
+    }
+
+    pub fn drains(&self) -> bool {
+        matches!(self.stage, Stage::Draining { .. })
+    }
+
+    /// What the broker has acknowledged is settled.
+    fn acknowledge(&mut self, model: &mut Model) {
+        let reached = self.relay.uplink.reached().acknowledged;
+        while let Some((_, no)) = self.owed.pop_front_if(|(number, _)| *number <= reached) {
+            model.acknowledges(no);
+        }
+    }
+
+    /// The turn of a client to be closed has come; what is on the link it is still told.
+    fn send_one_away(
+        &mut self,
+        dice: &mut Dice,
+        model: &mut Model,
+        (scratch, reports): (&mut [u8], &mut Vec<Report>),
+    ) {
+        let Some(slot) = dice.pick(&self.slots(Phase::Open)) else { return };
+        self.relay.mark_unread();
+        while self.relay.is_unread() {
+            self.relay.read(scratch);
+            while let Some(arrival) = self.relay.next() {
+                self.take(arrival, model, reports);
+            }
+        }
+        let mut fanout = self.relay.take_fanout();
+        fanout.write_for(slot, |slot, batch| {
+            if let Err(fault) = self.deliver(slot, batch, model) {
+                self.fault.get_or_insert(fault);
+            }
+        });
+        self.relay.put_fanout(fanout);
+        if let Some(connection) = self.connections.get(&slot) {
+            model.sent_away(connection.client);
+        }
+        self.close(slot, 0, model);
     }
 
     fn connect(
@@ -223,7 +299,12 @@ impl Worker {
     }
 
     /// A client publishes, if the window has room.
-    pub fn publish(&mut self, slot: Slot, to: &To, model: &mut Model) -> Option<PublicationNo> {
+    pub fn publish(
+        &mut self,
+        slot: Slot,
+        to: &To,
+        (model, ending): (&mut Model, Ending),
+    ) -> Option<PublicationNo> {
         let client = self.connections.get(&slot)?.client;
         let tenant = model.lives[client].client.tenant.clone();
         let address = match to {
@@ -238,11 +319,17 @@ impl Worker {
             }
         };
         let text = format!("{:>width$}", model.published.len(), width = 1 + client % 9 * 20);
-        if !self.relay.uplink.has_room(text.len()) {
+        let is_read = !matches!(self.stage, Stage::Quiescing { .. });
+        if !is_read || !self.relay.uplink.has_room(text.len()) {
             return None;
         }
         self.relay.uplink.publish((&tenant, &address), (Form::Message, text.as_bytes()));
-        Some(model.publishes(client, to.clone()))
+        let no = model.publishes(client, to.clone());
+        self.owed.push_back((self.relay.uplink.published(), no));
+        if !self.drains() || ending == Ending::WithoutBroker {
+            model.promises(no);
+        }
+        Some(no)
     }
 
     pub fn retag(&mut self, slot: Slot, tags: Tags, model: &mut Model) {
@@ -268,6 +355,13 @@ impl Worker {
             && let Err(fault) = connection.reads(model)
         {
             self.fault.get_or_insert(fault);
+        }
+    }
+
+    /// Nobody who drains may join any more.
+    pub fn turn_joiners_away(&mut self, model: &mut Model) {
+        for slot in self.slots(Phase::Joining) {
+            self.close(slot, 0, model);
         }
     }
 

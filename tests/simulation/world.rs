@@ -11,9 +11,10 @@ use tagcast::types::{Generation, Source, WorkerId};
 
 use super::broker::{Broker, Order};
 use super::dice::Dice;
+use super::ending::Ending;
 use super::model::{Model, Moment};
 use super::pipe::{Kernel, long_breath, pipe};
-use super::worker::{Pace, Worker};
+use super::worker::{self, Pace, Worker};
 
 /// Longest time that a step takes.
 const STEP_MICROS_MAX: u64 = 10_000;
@@ -23,13 +24,15 @@ pub struct World {
     pub dice: Dice,
     pub model: Model,
     pub time: Duration,
-    begun_at: Instant,
-    crew: Crew,
+    pub begun_at: Instant,
+    pub crew: Crew,
     pub broker: Option<Broker>,
     pub workers: BTreeMap<WorkerId, Worker>,
     /// What the supervisor has not heard yet, of each child in its order.
     heard: BTreeMap<Member, VecDeque<Event>>,
-    effects: Vec<Effect>,
+    pub effects: Vec<Effect>,
+    /// All processes have ended in order.
+    pub is_ended: bool,
     pub pace: Pace,
     /// Workers, or nobody for the broker, that take no turn before this step.
     pub hung: BTreeMap<Option<WorkerId>, Moment>,
@@ -51,7 +54,7 @@ fn any_moment() -> Instant {
 }
 
 impl World {
-    pub fn new(seed: u64, kernel: Kernel, trace: Option<Vec<String>>) -> Self {
+    pub fn new(seed: u64, (kernel, ending): (Kernel, Ending), trace: Option<Vec<String>>) -> Self {
         let mut dice = Dice::new(seed);
         let workers = u16::try_from(dice.between(1, 4)).unwrap();
         let pace = Pace {
@@ -59,6 +62,7 @@ impl World {
                 dice.pick(&[60, 300, 3000, 99_999]).unwrap(),
             )),
             kernel,
+            ending,
             read_max: dice.pick(&[50, 500, 5000]).unwrap(),
             slice_max: dice.pick(&[1, 3, 10, 300]).unwrap(),
         };
@@ -72,6 +76,7 @@ impl World {
             workers: BTreeMap::new(),
             heard: BTreeMap::new(),
             effects: Vec::new(),
+            is_ended: false,
             pace,
             hung: BTreeMap::new(),
             fault: None,
@@ -152,10 +157,11 @@ impl World {
         member.is_some()
     }
 
-    fn carry_out(&mut self) {
+    pub fn carry_out(&mut self) {
         for effect in std::mem::take(&mut self.effects) {
             self.note(|| format!("supervisor: {effect:?}"));
             match effect {
+                Effect::Start(Member::Broker(_)) if self.starts_no_broker() => {}
                 Effect::Start(Member::Broker(generation)) => {
                     self.broker = Some(Broker::new(generation, long_breath()));
                 }
@@ -170,9 +176,23 @@ impl World {
                         worker.questions += 1;
                     }
                 }
+                Effect::Tell(Member::Worker(source), Word::Quiesce(_)) => {
+                    self.order(source, worker::Order::Quiesce);
+                }
+                Effect::Tell(Member::Worker(source), Word::Drain(within)) => {
+                    self.order(source, worker::Order::Drain(self.time + within));
+                }
                 Effect::Kill(member) => self.kill(member),
+                Effect::End => self.is_ended = true,
                 _ => {}
             }
+        }
+    }
+
+    fn order(&mut self, source: Source, order: worker::Order) {
+        let worker = self.workers.get_mut(&source.worker).filter(|it| it.source == source);
+        if let Some(worker) = worker {
+            worker.orders.push_back(order);
         }
     }
 
@@ -194,8 +214,18 @@ impl World {
             board.orders.push_back(Order::Link(source, other));
         }
         if let Some(worker) = worker {
-            worker.orders.push_back((broker, one));
+            worker.orders.push_back(worker::Order::Link(broker, one));
         }
+    }
+
+    /// A process ends by itself; the supervisor hears of it later.
+    pub fn ends(&mut self, member: Member) {
+        match member {
+            Member::Broker(_) => self.broker = None,
+            Member::Worker(source) => drop(self.workers.remove(&source.worker)),
+        }
+        self.note(|| format!("{member:?} ends"));
+        self.heard.entry(member).or_default().push_back(Event::Died);
     }
 
     /// The process is gone; the supervisor hears of it later.

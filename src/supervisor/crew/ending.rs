@@ -35,17 +35,29 @@ impl Ending {
         Self::Quieting { drain_at: now + drain_time / 2, end_at }
     }
 
-    /// While workers wait for acknowledgements they need a broker, but nobody needs a new worker.
+    /// Workers need a broker to their last client: until then they serve. A new worker would serve
+    /// no client.
     pub(super) fn replaces(self, member: Member) -> Replaced {
         match (self, member) {
-            (Self::NotAsked, _) | (Self::Quieting { .. }, Member::Broker(_)) => Replaced::Yes,
+            (Self::NotAsked, _)
+            | (Self::Quieting { .. } | Self::Draining { .. }, Member::Broker(_)) => Replaced::Yes,
             _ => Replaced::No,
         }
     }
 
-    /// Who closes its clients or ends has a deadline already, and may be busy with them for long.
+    /// A worker that closes its clients has a deadline already, and may be busy with them for long.
+    /// The broker is needed up to the end of the last one.
+    pub(super) fn expects_answer_of(self, member: Member) -> bool {
+        match self {
+            Self::NotAsked | Self::Quieting { .. } => true,
+            Self::Draining { .. } => matches!(member, Member::Broker(_)),
+            Self::Stopping { .. } | Self::Killed => false,
+        }
+    }
+
+    /// Whether anything is expected to answer.
     pub(super) fn expects_answers(self) -> bool {
-        matches!(self, Self::NotAsked | Self::Quieting { .. })
+        matches!(self, Self::NotAsked | Self::Quieting { .. } | Self::Draining { .. })
     }
 
     pub(super) fn wakes_at(self) -> Option<Instant> {

@@ -66,6 +66,13 @@ impl Post {
         pause
     }
 
+    /// Its successor, if there is to be one, begins no later than at this time.
+    pub(super) fn hasten(&mut self, latest: Instant) {
+        if let Life::Vacant { until: Some(until) } = &mut self.life {
+            *until = latest.min(*until);
+        }
+    }
+
     pub(super) fn is_due(&self, now: Instant) -> bool {
         matches!(self.life, Life::Vacant { until: Some(until) } if until <= now)
     }

@@ -1,5 +1,6 @@
 //! Deaths, lost links and endings, without one process.
 
+mod ending;
 mod steward;
 
 use super::*;
@@ -194,64 +195,6 @@ fn a_worker_whose_link_the_broker_had_lost_dies_with_that_broker_because_it_miss
 }
 
 #[test]
-fn an_orderly_end_is_quiet_then_drained_then_stopped() {
-    let mut play = Play::running();
-    let quiesce = |seat| Effect::Tell(worker(seat, 0), Word::Quiesce(Newcomers::Refuse));
-    assert_eq!(play.signal(), [quiesce(0), quiesce(1)]);
-    assert_eq!(play.reports(worker(0, 0), Report::Quiet), []);
-    let drains = play.reports(worker(1, 0), Report::Quiet);
-    let within = Duration::from_millis(8100);
-    let drain = |seat| Effect::Tell(worker(seat, 0), Word::Drain(within));
-    assert_eq!(drains, [drain(0), drain(1)]);
-    play.dies(worker(0, 0));
-    let stops = play.dies(worker(1, 0));
-    assert_eq!(stops.last(), Some(&Effect::Tell(broker(0), Word::Stop)));
-    assert_eq!(play.dies(broker(0)), [Effect::End]);
-}
-
-#[test]
-fn a_broker_that_dies_while_workers_wait_for_it_is_replaced() {
-    let mut play = Play::running();
-    play.signal();
-    assert_eq!(play.dies(broker(0))[0], Effect::Start(broker(1)));
-    let dead = Effect::Tell(broker(1), Word::WorkerDead(source(0, 0)));
-    assert_eq!(play.dies(worker(0, 0)), [dead], "nobody needs a new worker now");
-}
-
-#[test]
-fn who_is_not_done_in_time_is_drained_and_then_killed() {
-    let mut play = Play::running();
-    let begun = play.now;
-    play.signal();
-    play.reports(worker(0, 0), Report::Quiet);
-    assert!(matches!(play.wakes()[..], [Effect::Tell(_, Word::Drain(_)), Effect::Tell(..)]));
-    assert_eq!(play.now, begun + DRAIN / 2);
-    play.dies(worker(0, 0));
-    assert_eq!(play.wakes(), [Effect::Late, Effect::Kill(worker(1, 0)), Effect::Kill(broker(0))]);
-    assert!(play.now < begun + DRAIN);
-    play.dies(broker(0));
-    assert_eq!(play.dies(worker(1, 0)), [Effect::End]);
-}
-
-#[test]
-fn a_second_signal_means_now() {
-    let mut play = Play::running();
-    play.signal();
-    let kills = [worker(0, 0), worker(1, 0), broker(0)].map(Effect::Kill);
-    assert_eq!(play.signal(), kills);
-    for member in [worker(0, 0), broker(0)] {
-        play.dies(member);
-    }
-    assert_eq!(play.dies(worker(1, 0)), [Effect::End]);
-}
-
-#[test]
-fn a_signal_while_nobody_lives_ends_at_once() {
-    let mut play = Play { crew: Crew::new(1, DRAIN), now: start_of_time(), appointed: Vec::new() };
-    assert_eq!(play.signal(), [Effect::End]);
-}
-
-#[test]
 fn who_does_not_answer_is_said_to_hang_and_killed_and_who_answers_is_not() {
     let mut play = Play::running();
     let mut effects = Vec::new();
@@ -266,17 +209,6 @@ fn who_does_not_answer_is_said_to_hang_and_killed_and_who_answers_is_not() {
     assert_eq!(effects, [Effect::Hangs(worker(0, 0)), Effect::Kill(worker(0, 0))]);
     let dead = Effect::Tell(broker(0), Word::WorkerDead(source(0, 0)));
     assert_eq!(play.dies(worker(0, 0)), [dead, Effect::Start(worker(0, 1)), link(0, 1, 0)]);
-}
-
-#[test]
-fn who_closes_its_clients_is_asked_nothing() {
-    let mut play = Play::running();
-    play.signal();
-    assert!(play.crew.wakes_at() < play.crew.settles_at(), "what is under way needs a broker");
-    for seat in [0, 1] {
-        play.reports(worker(seat, 0), Report::Quiet);
-    }
-    assert_eq!(play.crew.wakes_at(), play.crew.settles_at());
 }
 
 /// Lets every worker of a running crew be restarted up to the point where the first old one is
