@@ -7,7 +7,7 @@ use tungstenite::handshake::derive_accept_key;
 use crate::types::ClientClass;
 
 use super::response::switching_protocols;
-use super::{Head, Hixie, Refusal, Status, Version};
+use super::{Head, Hixie, Refusal, Status, Version, old_scripts};
 
 const HTTP_10: Refusal = Refusal::bad("a WebSocket begins with HTTP/1.1");
 const NO_HOST: Refusal = Refusal::bad("the header Host is missing");
@@ -16,7 +16,6 @@ const NO_UPGRADE: Refusal = Refusal::bad("the header Upgrade: websocket is missi
 const NO_CONNECTION: Refusal = Refusal::bad("the header Connection: Upgrade is missing");
 const NO_KEY: Refusal = Refusal::bad("the header Sec-WebSocket-Key is missing");
 const TWO_KEYS: Refusal = Refusal::bad("the header Sec-WebSocket-Key may stand once");
-const BAD_KEY: Refusal = Refusal::bad("Sec-WebSocket-Key is not 16 bytes in base64");
 const NO_VERSION: Refusal = Refusal::bad("the header Sec-WebSocket-Version: 13 is missing");
 const TWO_VERSIONS: Refusal = Refusal::bad("the header Sec-WebSocket-Version may stand once");
 const BAD_VERSION: Refusal =
@@ -34,7 +33,7 @@ const NO_PATH: Refusal = Refusal::bad("the request target is a path: /");
 pub enum Request<'a> {
     /// To become a WebSocket.
     Upgrade(Upgrade<'a>),
-    /// A page: a GET or HEAD without a word of WebSocket in it.
+    /// A page: a GET, HEAD or OPTIONS without a word of WebSocket in it.
     Page {
         /// Which; `/` is the page, a path that speaks WebSocket is answered by
         /// [`Refusal::WEBSOCKET_ONLY`], any other by [`Refusal::NOT_FOUND`].
@@ -51,6 +50,8 @@ pub enum Wanted {
     Whole,
     /// The head alone: HEAD.
     Head,
+    /// Which methods there are: OPTIONS.
+    Methods,
 }
 
 /// A WebSocket handshake that keeps the rules of RFC 6455 §4.2.1.
@@ -112,8 +113,12 @@ pub enum ClientType {
 
 /// Decides what a request wants.
 ///
-/// The version is left to [`Upgrade::check_version`]. Whatever names `Upgrade` or a `Sec-WebSocket-` header is meant as a WebSocket and has to be a
-/// good one; of several faults the first is told in the order that phpWebSocketServer has: headers
+/// Version, key and length of a body are left to [`Upgrade::check_version`], [`Upgrade::check_key`]
+/// and [`Upgrade::check_body`].
+///
+/// Whatever offers to become a WebSocket or names a `Sec-WebSocket-` header is meant as one and has
+/// to be a good one. An offer of another protocol (`Upgrade: h2c`) is not taken, which is an answer
+/// (RFC 9110 §7.8). Of several faults the first is told in the order that phpWebSocketServer has: headers
 /// that are missing or wrong, the version, the method.
 ///
 /// # Errors
@@ -126,10 +131,13 @@ pub fn decide<'a>(head: &'a Head<'a>) -> Result<Request<'a>, Refusal> {
     let wanted = match head.method() {
         "GET" => Wanted::Whole,
         "HEAD" => Wanted::Head,
+        "OPTIONS" => Wanted::Methods,
         _ => return Err(BAD_METHOD),
     };
     host(head)?;
-    Ok(Request::Page { path: path(head)?, wanted })
+    // RFC 9110 §9.3.7: `*` asks about the server as a whole.
+    let is_whole = wanted == Wanted::Methods && head.target() == "*";
+    Ok(Request::Page { path: if is_whole { "/" } else { path(head)? }, wanted })
 }
 
 /// Decides about a request for what speaks WebSocket only, as lenient as bloatless/php-websocket is:
@@ -153,10 +161,9 @@ enum Demands {
 
 fn is_meant_as_websocket(head: &Head<'_>) -> bool {
     const PREFIX: &str = "sec-websocket-";
-    head.names().any(|name| {
-        name.eq_ignore_ascii_case("upgrade")
-            || name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
-    })
+    let is_ours =
+        |name: &str| name.get(..PREFIX.len()).is_some_and(|it| it.eq_ignore_ascii_case(PREFIX));
+    offers(head, "Upgrade", "websocket") || head.names().any(is_ours)
 }
 
 /// RFC 6455 §4.2.1.
@@ -169,11 +176,13 @@ fn upgrade<'a>(head: &'a Head<'a>, demands: Demands) -> Result<Upgrade<'a>, Refu
     if demands == Demands::Rfc6455 {
         require_token(head, "Upgrade", "websocket", NO_UPGRADE)?;
         require_token(head, "Connection", "upgrade", NO_CONNECTION)?;
-        if !is_key(key.ok_or(NO_KEY)?) {
-            return Err(BAD_KEY);
-        }
+        key.ok_or(NO_KEY)?;
     }
     let key = key.unwrap_or_default();
+    if demands == Demands::Rfc6455 && !old_scripts::is_any_key(key) {
+        return Err(old_scripts::UNUSABLE_KEY);
+    }
+    old_scripts::check_length(head)?;
     let origin = origin(head)?;
     let version = only(head, "Sec-WebSocket-Version", TWO_VERSIONS)?;
     if head.method() != "GET" {
@@ -211,6 +220,7 @@ pub(super) fn older<'a>(head: &'a Head<'a>, hixie: Hixie) -> Result<Upgrade<'a>,
     if head.method() != "GET" {
         return Err(BAD_METHOD);
     }
+    old_scripts::check_length(head)?;
     let host = host(head)?.ok_or(NO_HOST)?;
     Ok(Upgrade { origin: origin(head)?, ..common(head, (host, Wire::Hixie(hixie)))? })
 }
@@ -233,7 +243,7 @@ pub(super) fn host<'a>(head: &Head<'a>) -> Result<Option<&'a [u8]>, Refusal> {
     Ok(host)
 }
 
-fn path<'a>(head: &Head<'a>) -> Result<&'a str, Refusal> {
+fn path<'a>(head: &'a Head<'a>) -> Result<&'a str, Refusal> {
     Some(head.path()).filter(|path| !path.is_empty()).ok_or(NO_PATH)
 }
 
@@ -250,14 +260,11 @@ fn require_token(
     token: &str,
     missing: Refusal,
 ) -> Result<(), Refusal> {
-    let is_there = head.tokens(name).any(|known| known.eq_ignore_ascii_case(token.as_bytes()));
-    if is_there { Ok(()) } else { Err(missing) }
+    if offers(head, name, token) { Ok(()) } else { Err(missing) }
 }
 
-/// 16 bytes in base64 are 22 characters and two fillers.
-fn is_key(key: &[u8]) -> bool {
-    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-    key.strip_suffix(b"==").is_some_and(|digits| digits.len() == 22 && digits.iter().all(is_digit))
+fn offers(head: &Head<'_>, name: &str, token: &str) -> bool {
+    head.tokens(name).any(|known| known.eq_ignore_ascii_case(token.as_bytes()))
 }
 
 fn client_type(head: &Head<'_>) -> ClientType {

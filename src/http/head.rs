@@ -33,6 +33,8 @@ pub enum Version {
 pub struct Head<'a> {
     method: &'a str,
     target: &'a str,
+    path: Cow<'a, str>,
+    query: Option<&'a str>,
     version: Version,
     headers: Vec<(&'a str, &'a [u8])>,
 }
@@ -56,7 +58,10 @@ pub fn parse(head: &[u8]) -> Result<Head<'_>, Refusal> {
     let mut headers = Vec::with_capacity(HEADERS_USUAL);
     for line in lines {
         match line.ok_or(NO_END)? {
-            b"" => return Ok(Head { method, target, version, headers }),
+            b"" => {
+                let (path, query) = path_and_query(target);
+                return Ok(Head { method, target, path, query, version, headers });
+            }
             line => headers.push(header_line(line)?),
         }
     }
@@ -109,6 +114,37 @@ fn header_line(line: &[u8]) -> Result<(&str, &[u8]), Refusal> {
     Ok((name, value.strip_prefix(b":").unwrap_or(value).trim_ascii()))
 }
 
+/// RFC 9112 §3.2: `/path?query`, or the same after a scheme and an authority.
+fn path_and_query(target: &str) -> (Cow<'_, str>, Option<&str>) {
+    let (before, query) = match target.split_once('?') {
+        Some((before, query)) => (before, Some(query)),
+        None => (target, None),
+    };
+    if before.starts_with('/') {
+        return (single_slashes(before), query);
+    }
+    match before.split_once("://") {
+        Some((_, rest)) => {
+            let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
+            (single_slashes(path), query)
+        }
+        None => (Cow::Borrowed(""), query),
+    }
+}
+
+fn single_slashes(path: &str) -> Cow<'_, str> {
+    if !path.contains("//") {
+        return Cow::Borrowed(path);
+    }
+    let mut single = String::with_capacity(path.len());
+    for letter in path.chars() {
+        if letter != '/' || !single.ends_with('/') {
+            single.push(letter);
+        }
+    }
+    Cow::Owned(single)
+}
+
 /// RFC 9110 §5.6.2.
 fn is_token(bytes: &[u8]) -> bool {
     let is_token_byte = |byte: &u8| TOKEN_BYTES.get(usize::from(*byte)) == Some(&true);
@@ -153,32 +189,17 @@ impl<'a> Head<'a> {
         self.version
     }
 
-    /// The target without its query, as it was sent: nothing is decoded. Empty for a target that
-    /// names no path (`*`, `host:443`).
+    /// The target without its query; nothing is decoded, and slashes in a row are one, since proxies
+    /// that join two paths double them. Empty for a target that names no path (`*`, `host:443`).
     #[must_use]
-    pub fn path(&self) -> &'a str {
-        self.path_and_query().0
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     /// What follows the target's first `?`.
     #[must_use]
     pub fn query(&self) -> Option<&'a str> {
-        self.path_and_query().1
-    }
-
-    /// RFC 9112 §3.2: `/path?query`, or the same after a scheme and an authority.
-    fn path_and_query(&self) -> (&'a str, Option<&'a str>) {
-        let (before, query) = match self.target.split_once('?') {
-            Some((before, query)) => (before, Some(query)),
-            None => (self.target, None),
-        };
-        if before.starts_with('/') {
-            return (before, query);
-        }
-        match before.split_once("://") {
-            Some((_, rest)) => (rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"), query),
-            None => ("", query),
-        }
+        self.query
     }
 
     /// The first value of a header, without blanks around it; the name in any case.

@@ -33,6 +33,15 @@ pub fn page_response(content_type: &str, content: Content<'_>) -> Vec<u8> {
     response("200 OK", &format!("Content-Type: {content_type}\r\n"), content)
 }
 
+/// The answer to OPTIONS, which load balancers send to see whether anybody is there.
+#[must_use]
+pub fn methods_response() -> Vec<u8> {
+    // RFC 9110 §8.6: a 204 has no length.
+    b"HTTP/1.1 204 No Content\r\nAllow: GET, HEAD, OPTIONS\r\nConnection: close\r\n\
+      Cache-Control: no-store\r\n\r\n"
+        .to_vec()
+}
+
 pub(super) fn response(status: &str, headers: &str, content: Content<'_>) -> Vec<u8> {
     let (length, body) = match content {
         Content::Whole(body) => (body.len(), body),

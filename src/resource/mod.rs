@@ -31,7 +31,9 @@ pub use gomoob::Gomoob;
 pub use handle::Handle;
 pub use opening::Opening;
 pub use own::Resources;
-pub use paths::{Asked, Binding, Choice, Kind, Offers, Paths, ResourceId, Target, Unknown};
+pub use paths::{
+    Asked, Binding, Choice, Exactness, Kind, Offers, Paths, ResourceId, Target, Unknown,
+};
 pub use phpws::Phpws;
 
 /// What is done with the connections of a path.

@@ -117,6 +117,17 @@ pub struct Target<'t, 'a> {
     pub offered: Option<&'a str>,
 }
 
+/// How exact a handshake has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exactness {
+    /// As RFC 6455 has it.
+    Rfc6455,
+    /// It may announce a body, which is not there: the original took frames behind the head.
+    AnyLength,
+    /// The same, and the original looked at no key: one-shot scripts send letters of their own.
+    AnyKey,
+}
+
 /// What becomes of the subprotocols that a client offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offers {
@@ -219,6 +230,18 @@ impl Paths {
         }
     }
 
+    /// How exact the handshakes are that clients of this path send.
+    #[must_use]
+    pub fn exactness(&self, path: &str, resource: ResourceId) -> Exactness {
+        let is_bound = self.bound.contains_key(path);
+        match Kind::ALL.get(resource.place()) {
+            Some(Kind::Phpws) => Exactness::AnyKey,
+            Some(Kind::Gomoob) if !is_bound => Exactness::AnyLength,
+            Some(Kind::Echo | Kind::Silent | Kind::Nameless) if !is_bound => Exactness::AnyKey,
+            _ => Exactness::Rfc6455,
+        }
+    }
+
     /// Whether a plain GET of this path asks for something that speaks WebSocket only.
     #[must_use]
     pub fn is_bound(&self, path: &str) -> bool {
@@ -315,6 +338,23 @@ mod tests {
         assert_eq!(of("/any", "/bound", &[]), None);
         assert_eq!(of("/bound", "Foo", &["Foo"]), Some((Kind::Phpws.id(), None)));
         assert_eq!(of("/", "", &["zip"]), Some((Kind::Phpws.id(), None)));
+    }
+
+    #[test]
+    fn old_scripts_are_taken_as_they_are_where_their_servers_served() {
+        let mut paths = Paths::new(Kind::Phpws, Unknown::Phpws);
+        paths.bind("/strict", Binding::Kind(Kind::Echo));
+        paths.bind("/old", Binding::Kind(Kind::Phpws));
+        for (path, resource, exactness) in [
+            ("/", Kind::Phpws.id(), Exactness::AnyKey),
+            ("/old", Kind::Phpws.id(), Exactness::AnyKey),
+            ("/any", Kind::Echo.id(), Exactness::AnyKey),
+            ("/", Kind::Gomoob.id(), Exactness::AnyLength),
+            ("/strict", Kind::Echo.id(), Exactness::Rfc6455),
+            ("/chat", ResourceId::beyond(0), Exactness::Rfc6455),
+        ] {
+            assert_eq!(paths.exactness(path, resource), exactness, "{path}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::http::{
     ClientType, Refusal, Spoken, Status, Upgrade, Wire, effective_address, has_members,
     has_parameter, parameter,
 };
-use crate::resource::{Asked, Choice, Opening, Resource, ResourceId, Target, Unknown};
+use crate::resource::{Asked, Choice, Exactness, Opening, Resource, ResourceId, Target, Unknown};
 use crate::session::{RefusalClose, Speech};
 use crate::types::{ClientClass, CloseCode, CloseReason, Credentials, Slot, Switch, Tag, Tags};
 
@@ -67,6 +67,7 @@ impl Hub {
         let choice = self.choose(&target);
         let spoken = choice.as_ref().map_or(Spoken::Rfc6455, |(speech, _)| speech.spoken());
         upgrade.check_version(spoken).map_err(TurnedAway::Refused)?;
+        settings.check_exactness(upgrade, choice.as_ref().ok()).map_err(TurnedAway::Refused)?;
         let is_phpws = matches!(choice, Ok((Speech::Phpws, _)) | Err(Unknown::Phpws));
         if is_phpws && !settings.rules.phpws.switches.is_empty() {
             settings.admit_as_before(upgrade)?;
@@ -158,6 +159,24 @@ fn admitted_by(
 }
 
 impl Settings {
+    /// Whether a handshake is as exact as clients of what serves it send them.
+    fn check_exactness(
+        &self,
+        upgrade: &Upgrade<'_>,
+        choice: Option<&(Speech, Choice<'_>)>,
+    ) -> Result<(), Refusal> {
+        let exactness = match choice {
+            Some((Speech::Bloatless, _)) => Exactness::AnyKey,
+            Some((_, choice)) => self.paths.exactness(upgrade.path, choice.resource),
+            None => Exactness::Rfc6455,
+        };
+        match exactness {
+            Exactness::AnyKey => Ok(()),
+            Exactness::AnyLength => upgrade.check_key(),
+            Exactness::Rfc6455 => upgrade.check_key().and_then(|()| upgrade.check_body()),
+        }
+    }
+
     /// The class that decides what reaches a client.
     fn reach(&self, upgrade: &Upgrade<'_>, class: ClientClass) -> ClientClass {
         let says_php = upgrade.client_type == ClientType::Php;
@@ -195,7 +214,7 @@ impl Settings {
         if self.has(Switch::BareErrors) && upgrade.head.target().contains(':') {
             return Err(TurnedAway::Refused(Refusal::new(Status::MethodNotAllowed, COLON)));
         }
-        if self.has(Switch::ExactTarget) && upgrade.query.is_some() {
+        if self.has(Switch::ExactTarget) && upgrade.head.target() != upgrade.path {
             return Err(unknown_path(upgrade.class(), Unknown::Phpws));
         }
         Ok(())

@@ -114,13 +114,17 @@ impl Hub {
         path: &str,
         wanted: Wanted,
     ) -> Result<(), Refusal> {
+        if wanted == Wanted::Methods && (path == "/" || self.settings.paths.is_bound(path)) {
+            self.answer_and_end(slot, connection, http::methods_response().into());
+            return Ok(());
+        }
         if path != "/" || self.settings.page == Page::Off {
             let is_websocket = path != "/" && self.settings.paths.is_bound(path);
             return Err(if is_websocket { Refusal::WEBSOCKET_ONLY } else { Refusal::NOT_FOUND });
         }
         let content = match wanted {
             Wanted::Whole => http::Content::Whole(page::HTML),
-            Wanted::Head => http::Content::LengthOf(page::HTML),
+            Wanted::Head | Wanted::Methods => http::Content::LengthOf(page::HTML),
         };
         let response = http::page_response("text/html; charset=utf-8", content);
         self.answer_and_end(slot, connection, response.into());
