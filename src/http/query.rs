@@ -28,15 +28,29 @@ pub fn has_members(query: &str, name: &str) -> bool {
 }
 
 fn decoded(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains(['+', '%']) {
-        return Some(Cow::Borrowed(text));
+    match unescaped(text.as_bytes(), b' ') {
+        Cow::Borrowed(_) => Some(Cow::Borrowed(text)),
+        Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
+    }
+}
+
+/// The value of a cookie as PHP reads it: `%41` is a byte, `+` is itself.
+#[must_use]
+pub fn cookie_value(value: &[u8]) -> Cow<'_, [u8]> {
+    unescaped(value, b'+')
+}
+
+/// `%41` is a byte, and `+` what it is to be; a `%` without two digits behind it is itself.
+fn unescaped(text: &[u8], plus: u8) -> Cow<'_, [u8]> {
+    if !text.iter().any(|byte| b"+%".contains(byte)) {
+        return Cow::Borrowed(text);
     }
     let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
+    let mut rest = text;
     while let Some((first, behind)) = rest.split_first() {
         rest = behind;
         match (first, behind) {
-            (b'+', _) => bytes.push(b' '),
+            (b'+', _) => bytes.push(plus),
             (b'%', [high, low, behind @ ..]) => match (digit(*high), digit(*low)) {
                 (Some(high), Some(low)) => {
                     bytes.push(high << 4 | low);
@@ -47,7 +61,7 @@ fn decoded(text: &str) -> Option<Cow<'_, str>> {
             (byte, _) => bytes.push(*byte),
         }
     }
-    String::from_utf8(bytes).ok().map(Cow::Owned)
+    Cow::Owned(bytes)
 }
 
 fn digit(byte: u8) -> Option<u8> {
@@ -73,6 +87,16 @@ mod tests {
         assert!(!has_parameter("key[]=1", "key"));
         assert!(has_members("a&key%5B%5D=1", "key") && has_members("key[a", "key"));
         assert!(!has_members("keys[]=1&a[key]=2&key=[", "key"));
+    }
+
+    #[test]
+    fn cookies_are_decoded_once_and_a_plus_is_itself() {
+        for (sent, read) in
+            [("ab%2Ccd", "ab,cd"), ("a+b", "a+b"), ("%252C", "%2C"), ("%2", "%2"), ("%g1", "%g1")]
+        {
+            assert_eq!(*cookie_value(sent.as_bytes()), *read.as_bytes(), "{sent}");
+        }
+        assert_eq!(*cookie_value(b"%ff\xFE"), *b"\xFF\xFE");
     }
 
     proptest! {

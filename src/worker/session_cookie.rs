@@ -1,5 +1,6 @@
 //! The gate of `[jsauth]`: a page comes in with a session of PHP.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use crate::auth::Ground;
 use crate::auth::php_session::flag;
 use crate::config::{JsAuth, Truth};
-use crate::http::Upgrade;
+use crate::http::{Upgrade, cookie_value};
 use crate::types::ClientClass;
 
 /// A session above this is no page's flag; what is read for one opening stays bounded.
@@ -46,20 +47,23 @@ impl SessionGate {
             return Ok(());
         }
         let id = self.session_id(upgrade.head.headers("Cookie"));
-        let session = id.and_then(|id| self.read(id).ok());
+        let session = id.and_then(|id| self.read(&id).ok());
         let flag = session.and_then(|session| flag(&session, &self.key));
         let is_yes = flag.is_some_and(|flag| flag.is_yes(self.truth));
         if is_yes { Ok(()) } else { Err(NO_SESSION) }
     }
 
-    /// Of several cookies of one name the first counts, as in PHP.
-    fn session_id<'a>(&self, mut headers: impl Iterator<Item = &'a [u8]>) -> Option<&'a str> {
+    /// Of several cookies of one name the first counts, and its value is decoded, as in PHP.
+    fn session_id<'a>(&self, mut headers: impl Iterator<Item = &'a [u8]>) -> Option<Cow<'a, str>> {
         let of_header = |header: &'a [u8]| {
             let mut cookies = header.split(|byte| *byte == b';').filter_map(pair);
             cookies.find(|(name, _)| *name == self.cookie.as_bytes()).map(|(_, id)| id)
         };
-        let id = headers.find_map(of_header).and_then(|id| str::from_utf8(id).ok());
-        id.filter(|id| is_id(id))
+        let id = match cookie_value(headers.find_map(of_header)?) {
+            Cow::Borrowed(id) => Cow::Borrowed(str::from_utf8(id).ok()?),
+            Cow::Owned(id) => Cow::Owned(String::from_utf8(id).ok()?),
+        };
+        is_id(&id).then_some(id)
     }
 
     /// What another one might have put in the place of a session is not followed and not waited
@@ -95,30 +99,44 @@ fn is_id(id: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn id<'a>(headers: &[&'a (impl AsRef<[u8]> + ?Sized)]) -> Option<&'a str> {
+    fn id(headers: &[&(impl AsRef<[u8]> + ?Sized)]) -> Option<String> {
         let gate = SessionGate {
             folder: PathBuf::new(),
             cookie: "PHPSESSID".to_owned(),
             key: "allow".to_owned(),
             truth: Truth::Php,
         };
-        gate.session_id(headers.iter().map(|header| (*header).as_ref()))
+        gate.session_id(headers.iter().map(|header| (*header).as_ref())).map(Cow::into_owned)
     }
 
     #[test]
     fn the_cookie_is_found_by_its_whole_name() {
-        assert_eq!(id(&["a=b; PHPSESSID=ok1; c=d"]), Some("ok1"));
-        assert_eq!(id(&["a=b", "PHPSESSID=ok,-2"]), Some("ok,-2"));
-        assert_eq!(id(&["PHPSESSID=one; PHPSESSID=two"]), Some("one"));
+        assert_eq!(id(&["a=b; PHPSESSID=ok1; c=d"]), Some("ok1".to_owned()));
+        assert_eq!(id(&["a=b", "PHPSESSID=ok,-2"]), Some("ok,-2".to_owned()));
+        assert_eq!(id(&["PHPSESSID=one; PHPSESSID=two"]), Some("one".to_owned()));
         for other in ["my-PHPSESSID=ok1", "phpsessid=ok1", "PHPSESSID", "a=PHPSESSID=ok1", ""] {
             assert_eq!(id(&[other]), None, "{other}");
         }
     }
 
     #[test]
+    fn an_id_is_decoded_once_as_php_decodes_it() {
+        for (sent, read) in
+            [("ab%2Ccd-EF12", "ab,cd-EF12"), ("a%2cb", "a,b"), ("%61b", "ab"), ("a%2Db", "a-b")]
+        {
+            assert_eq!(id(&[&format!("PHPSESSID={sent}")]), Some(read.to_owned()));
+        }
+        for bad in ["a%252Cb", "a+b", "%2E%2E", "a%2Fb", "a%00", "a%ff", "%", "a%2", "%20ok1"] {
+            assert_eq!(id(&[&format!("PHPSESSID={bad}")]), None, "{bad}");
+        }
+        // The name is not decoded: PHP stopped that in 2020.
+        assert_eq!(id(&["PHP%53ESSID=ok1"]), None);
+    }
+
+    #[test]
     fn bytes_of_other_cookies_do_not_matter() {
         for header in [&b"name=Jos\xE9; PHPSESSID=ok1"[..], b"\xFF; PHPSESSID=ok1; \xE9=\xE9"] {
-            assert_eq!(id(&[header]), Some("ok1"), "{header:?}");
+            assert_eq!(id(&[header]), Some("ok1".to_owned()), "{header:?}");
         }
         assert_eq!(id(&[&b"PHPSESSID=ok\xE9"[..]]), None);
     }
@@ -130,7 +148,7 @@ mod tests {
             assert_eq!(id(&[&format!("PHPSESSID={bad}")]), None, "{bad}");
         }
         let longest = "a".repeat(256);
-        assert_eq!(id(&[&format!("PHPSESSID={longest}")]), Some(longest.as_str()));
+        assert_eq!(id(&[&format!("PHPSESSID={longest}")]), Some(longest.clone()));
         assert_eq!(id(&[&format!("PHPSESSID={longest}a")]), None);
     }
 }

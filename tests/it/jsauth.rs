@@ -98,6 +98,21 @@ fn case_74_only_the_cookie_of_that_name_counts() {
     is_refused(&named, &id("ok1"));
 }
 
+/// PHP writes ids of `session.sid_bits_per_character = 6` with commas, and encodes them in the cookie.
+#[test]
+fn the_id_of_a_cookie_is_decoded_as_php_decodes_it() {
+    let flag = "allowconnect|b:1;";
+    let sessions = sessions(&[("ab,cd-EF12", flag), ("ok1", flag), ("%6fk2", flag)]);
+    sessions.write("a/sess_b", flag);
+    let server = server(&sessions, ("", ""));
+    for good in ["ab%2Ccd-EF12", "ab%2ccd%2DEF12", "ab,cd-EF12", "%6Fk%31"] {
+        server.open(&id(good));
+    }
+    for bad in ["ab%252Ccd-EF12", "..%2Fsess_ok1", "%00", "ok1%00", "%6fk2", "ok1%ff", "ok1%20"] {
+        is_refused(&server, &id(bad));
+    }
+}
+
 #[test]
 fn case_75_scripts_need_no_cookie_and_allowed_ip_holds() {
     let sessions = sessions(&[]);
