@@ -5,8 +5,8 @@ use tagcast::http::{
     Head, HeadScanner, Origins, Refusal, Request, Spoken, Upgrade, decide, effective_address,
     is_same_origin, parse, switching_protocols,
 };
-use tagcast::types::IpRange;
 use tagcast::types::limits::{HEAD_BYTES_MAX, HEAD_LINES_MAX};
+use tagcast::types::{IpRange, OriginPattern};
 
 /// The bytes are what a stranger sends first.
 pub fn run(data: &[u8]) {
@@ -72,15 +72,25 @@ fn upgraded(upgrade: &Upgrade<'_>) {
     }
     drop((upgrade.class(), upgrade.check_version(Spoken::DraftsToo)));
     if let Some(origin) = upgrade.origin.as_deref() {
-        let only = Origins::new(&["http://ok.example".to_owned()]);
-        assert!(!is_same_origin(origin, &upgrade.host) || only.admit(Some(origin), &upgrade.host));
-        assert!(Origins::new(&[origin.to_owned()]).admit(Some(origin), ""));
+        page(origin, &upgrade.host);
     }
     if let Err(refusal) = upgrade.check_version(Spoken::Rfc6455) {
         answered(&refusal);
     }
     for protocol in upgrade.protocols() {
         one_head(&switching_protocols(&upgrade.accept, Some(protocol)));
+    }
+}
+
+fn page(origin: &str, host: &str) {
+    let only = Origins::new(&["http://ok.example".to_owned()]);
+    assert!(!is_same_origin(origin, host) || only.admit(Some(origin), host));
+    let itself = Origins::new(&[origin.to_owned()]).admit(Some(origin), "");
+    assert!(itself || origin.contains('*') || OriginPattern::parse(origin).is_err());
+    let wide = Origins::new(&["https://*.ok.example:*".to_owned()]);
+    if wide.admit(Some(origin), "") {
+        let lower = origin.to_lowercase();
+        assert!(lower.starts_with("https://") && lower.contains(".ok.") || !origin.is_ascii());
     }
 }
 

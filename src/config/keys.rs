@@ -183,7 +183,7 @@ pub(super) fn nearest_of<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
 }
 
 /// Letters to change, add or leave out.
-fn edits(one: &str, other: &str) -> usize {
+pub(super) fn edits(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (line, letter) in one.chars().enumerate() {

@@ -1,6 +1,8 @@
 //! What a value may look like: durations, sizes, counts, switches, choices, lists, keys.
 
 use super::finding::{Fault, visible};
+use super::keys::edits;
+use crate::types::OriginPattern;
 use std::fmt;
 use std::time::Duration;
 
@@ -199,20 +201,29 @@ pub(crate) fn is_absent(text: &str) -> bool {
 }
 
 /// Origins as browsers send them: `https://host`, with a port where it is not the scheme's own,
-/// or `null`.
+/// `file://`, or `null`; a label and the port may be `*`.
 pub(crate) fn origins(text: &str) -> Result<Vec<String>, Fault> {
-    let right = "use origins like https://example.org or http://localhost:8080, with commas";
+    let right = "use origins like https://example.org, https://*.example.org, http://localhost:*, file:// \
+                 or null, with commas; `none` lets every origin in";
     let origin = |item: &str| {
-        let (scheme, host) = item.split_once("://").unwrap_or_default();
-        let is_known = item.eq_ignore_ascii_case("null")
-            || (!scheme.is_empty()
-                && !host.is_empty()
-                && !host.contains(['/', '?', '#', '@', ' ']));
-        let what = || Fault::new(format!("holds `{}`, which is no origin", visible(item)), right);
-        is_known.then(|| item.to_ascii_lowercase()).ok_or_else(what)
+        let wrong =
+            |what: &str| Fault::new(format!("holds `{}`, which {what}", visible(item)), right);
+        OriginPattern::parse(item).map_err(|why| wrong(why.text()))?;
+        let scheme = item.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+        match scheme_meant(&scheme) {
+            Some(meant) => Err(wrong(&format!("has an unknown scheme; did you mean `{meant}://`"))),
+            None => Ok(item.to_lowercase()),
+        }
     };
     let is_none = text.trim().eq_ignore_ascii_case("none");
     list(if is_none { "" } else { text }).map(origin).collect()
+}
+
+/// The scheme of pages that another one is a slip for. All sorts of apps have schemes of their own.
+fn scheme_meant(scheme: &str) -> Option<&'static str> {
+    let is_near = |known: &&str| edits(scheme, known) <= 1 + usize::from(scheme.len() > 4);
+    let is_one = ["http", "https", "file", "null", ""].contains(&scheme);
+    ["https", "http"].into_iter().find(is_near).filter(|_| !is_one)
 }
 
 /// 32 bytes as 64 hexadecimal characters. The fault never repeats any of them.

@@ -1,30 +1,44 @@
 //! Hosts whose pages may connect, as bloatless/php-websocket compares them.
 
+use crate::types::{HostPattern, canonical_host};
+
 /// The hosts whose pages may connect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hosts(Vec<String>);
+pub struct Hosts(Vec<(HostPattern, Option<String>)>);
 
 impl Hosts {
-    /// A list as it was written: `foo.org`, or with what does not count.
+    /// A list as it was written: `foo.org`, or with what does not count. A label may be `*`, and so may
+    /// the port.
     #[must_use]
     pub fn new(allowed: &[String]) -> Self {
-        Self(allowed.iter().map(|host| bare(host)).collect())
+        let entry = |text: &String| {
+            let (host, port) = bare(text);
+            Some((HostPattern::parse(&host).ok()?, port))
+        };
+        Self(allowed.iter().filter_map(entry).collect())
     }
 
     /// Whether a page of this origin may connect. A request without an origin may not.
     #[must_use]
     pub fn admit(&self, origin: Option<&str>) -> bool {
-        origin.is_some_and(|origin| self.0.contains(&bare(origin)))
+        let Some((host, port)) = origin.map(bare) else { return false };
+        let Some(host) = canonical_host(&host) else { return false };
+        let is_port = |wanted: &Option<String>| wanted.as_deref() == Some("*") || *wanted == port;
+        self.0.iter().any(|(allowed, wanted)| allowed.matches(&host) && is_port(wanted))
     }
 }
 
 /// Without scheme, `www.`, and whatever follows the first slash. The port belongs to the name.
-fn bare(origin: &str) -> String {
-    let origin = origin.trim().to_ascii_lowercase();
+fn bare(origin: &str) -> (String, Option<String>) {
+    let origin = origin.trim().to_lowercase();
     let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     let host = host.unwrap_or(&origin);
     let host = host.strip_prefix("www.").unwrap_or(host);
-    host.split('/').next().unwrap_or_default().to_owned()
+    let host = host.split('/').next().unwrap_or_default();
+    match host.rsplit_once(':').filter(|(name, _)| !name.starts_with('[') || name.ends_with(']')) {
+        Some((name, port)) => (name.to_owned(), Some(port.to_owned())),
+        None => (host.to_owned(), None),
+    }
 }
 
 #[cfg(test)]
@@ -42,6 +56,24 @@ mod tests {
                 assert!(!hosts.admit(Some(origin)), "{written} {origin}");
             }
             assert!(!hosts.admit(None));
+        }
+    }
+
+    #[test]
+    fn labels_and_ports_may_be_wildcards_and_names_go_beyond_ascii() {
+        let hosts = ["*.foo.lh", "localhost:*", "m\u{fc}nchen.de", "[::1]:81"].map(str::to_owned);
+        let hosts = Hosts::new(&hosts);
+        for origin in [
+            "http://a.foo.lh",
+            "http://localhost",
+            "http://localhost:81",
+            "https://xn--mnchen-3ya.de",
+            "http://[::1]:81",
+        ] {
+            assert!(hosts.admit(Some(origin)), "{origin}");
+        }
+        for origin in ["http://foo.lh", "http://a.b.foo.lh", "http://munchen.de", "http://[::1]"] {
+            assert!(!hosts.admit(Some(origin)), "{origin}");
         }
     }
 }

@@ -1,22 +1,32 @@
 //! Which web pages may connect: the header `Origin` (RFC 6454 §7) against the list of the operator.
 
+use crate::types::{Origin, OriginPattern};
+
 /// The origins that may connect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origins(Vec<String>);
+pub struct Origins {
+    /// Whether there is a list.
+    is_limited: bool,
+    allowed: Vec<OriginPattern>,
+}
 
 impl Origins {
-    /// A list as it was written; an empty one lets every origin in.
+    /// A list as it was written; an empty one lets every origin in. An entry that no page can have
+    /// lets none in.
     #[must_use]
     pub fn new(allowed: &[String]) -> Self {
-        Self(allowed.iter().map(|origin| normal(origin)).collect())
+        let patterns = allowed.iter().filter_map(|origin| OriginPattern::parse(origin).ok());
+        Self { is_limited: !allowed.is_empty(), allowed: patterns.collect() }
     }
 
     /// Whether a page of this origin may connect. No origin is no browser, and passes; so does the
     /// origin of the server itself. `null` passes only where it is listed.
     #[must_use]
     pub fn admit(&self, origin: Option<&str>, host: &str) -> bool {
-        let Some(origin) = origin else { return true };
-        self.0.is_empty() || self.0.contains(&normal(origin)) || is_same_origin(origin, host)
+        let Some(text) = origin.filter(|_| self.is_limited) else { return true };
+        let origin = Origin::parse(text);
+        origin.is_some_and(|origin| self.allowed.iter().any(|it| it.matches(&origin)))
+            || is_same_origin(text, host)
     }
 }
 
@@ -24,27 +34,9 @@ impl Origins {
 /// be compared, since a proxy may speak TLS for us.
 #[must_use]
 pub fn is_same_origin(origin: &str, host: &str) -> bool {
-    if origin.contains(char::REPLACEMENT_CHARACTER) {
-        // Different bytes read as the same character.
-        return false;
-    }
-    let origin = normal(origin);
-    let Some((scheme, authority)) = origin.split_once("://") else { return false };
-    authority == without_port(scheme, &host.to_ascii_lowercase())
-}
-
-/// In lower case, and without the port that the scheme has anyway.
-fn normal(origin: &str) -> String {
-    let origin = origin.trim().to_ascii_lowercase();
-    match origin.split_once("://") {
-        Some((scheme, authority)) => format!("{scheme}://{}", without_port(scheme, authority)),
-        None => origin,
-    }
-}
-
-fn without_port<'a>(scheme: &str, authority: &'a str) -> &'a str {
-    let port = if scheme == "https" || scheme == "wss" { ":443" } else { ":80" };
-    authority.strip_suffix(port).unwrap_or(authority)
+    let Some((scheme, _)) = origin.split_once("://") else { return false };
+    let (page, own) = (Origin::parse(origin), Origin::parse(&format!("{scheme}://{host}")));
+    page.is_some_and(|page| page != Origin::Opaque && own == Some(page))
 }
 
 #[cfg(test)]
@@ -76,5 +68,12 @@ mod tests {
         assert!(!admits(&["http://a"], Some("http://127.0.0.1")));
         assert!(admits(&["null"], Some("null")) && admits(&[], Some("http://evil.example")));
         assert!(is_same_origin("https://h", "h:443") && is_same_origin("http://h:80", "H"));
+        assert!(is_same_origin("http://[::1]:8094", "[0::1]:8094"));
+        for other in ["http://\u{FFFD}", "null", "file://", "http://h/", "h"] {
+            let host = other.trim_start_matches("http://");
+            assert!(!is_same_origin(other, host) || other == "file://", "{other}");
+        }
+        let broken = ["rubbish".to_owned()];
+        assert!(!Origins::new(&broken).admit(Some("http://evil.example"), "h"));
     }
 }

@@ -10,6 +10,7 @@ mod encryption;
 mod ids;
 mod ip_range;
 pub mod limits;
+mod origin;
 mod pressure;
 mod publication;
 mod slots;
@@ -28,6 +29,7 @@ pub use ids::{
     Tenant, WorkerId,
 };
 pub use ip_range::IpRange;
+pub use origin::{HostPattern, NoOrigin, Origin, OriginPattern, canonical_host};
 pub use pressure::{Allowance, Pressure};
 pub use publication::{Content, Form, Publication};
 pub use slots::SlotSet;

@@ -1,6 +1,6 @@
 //! Which pages may connect: case 67 of the contract, `allowedOrigins`, `refuse`.
 
-use crate::harness::{Open, Raw, Setup};
+use crate::harness::{Folder, Open, Raw, Setup, run_to_end};
 
 fn from(origin: &str) -> Open {
     Open::web().header("Origin", origin).header("Host", "127.0.0.1:8094")
@@ -47,6 +47,87 @@ fn case_67_pages_of_other_origins_are_refused() {
     ] {
         server.open(&admitted);
     }
+}
+
+#[test]
+fn a_label_and_the_port_may_be_wildcards_and_names_go_beyond_ascii() {
+    let list =
+        "https://*.example.org, http://localhost:*, https://m\u{fc}nchen.de, https://*.*.net:8443";
+    let server = Setup::new().ini(&format!("allowedOrigins = {list}")).start();
+    for admitted in [
+        "https://www.example.org",
+        "https://A.example.org:443",
+        "http://localhost",
+        "http://localhost:5173",
+        "https://xn--mnchen-3ya.de",
+        "https://a.b.net:8443",
+    ] {
+        server.open(&from(admitted));
+    }
+    for refused in [
+        "https://example.org",
+        "https://a.b.example.org",
+        "http://www.example.org",
+        "https://www.example.org.evil.net",
+        "https://localhost:5173",
+        "http://localhost.evil.net:5173",
+        "https://munchen.de",
+        "https://a.b.net",
+        "null",
+    ] {
+        refusal(&from(refused), server.port, 403);
+    }
+}
+
+#[test]
+fn web_views_pass_where_they_are_listed() {
+    let list = "file://, null, capacitor://localhost, chrome-extension://abcdefgh";
+    let server = Setup::new().ini(&format!("allowedOrigins = {list}")).start();
+    for admitted in ["file://", "null", "capacitor://localhost", "chrome-extension://abcdefgh"] {
+        server.open(&from(admitted));
+    }
+    for refused in ["http://localhost", "chrome-extension://other", "app://localhost"] {
+        refusal(&from(refused), server.port, 403);
+    }
+    let without = Setup::new().ini("allowedOrigins = http://ok.example").start();
+    for refused in ["file://", "null", "capacitor://localhost"] {
+        refusal(&from(refused), without.port, 403);
+    }
+}
+
+#[test]
+fn an_entry_that_no_page_can_have_is_a_finding() {
+    for (entry, why) in [
+        ("wss://example.org", "has the scheme of a connection"),
+        ("https://example.org/", "has more than a scheme, a host and a port"),
+        ("example.org", "has no scheme"),
+        ("htps://example.org", "did you mean `https://`"),
+        ("https://*", "has a `*` that is not one whole label"),
+        ("https://foo*.example.org", "has a `*` that is not one whole label"),
+        ("https://example.org:99999", "has a port that is not 1 to 65535"),
+        ("https://exa mple.org", "has more than a scheme, a host and a port"),
+        ("https://a..example.org", "has a host that no page can come from"),
+    ] {
+        expect_finding(&format!("allowedOrigins = https://ok.example, {entry}\n"), (entry, why));
+    }
+    for (entry, why) in [
+        ("foo*.example.org", "has a `*` that is not one whole label"),
+        ("example.org:port", "has a port that is not 1 to 65535"),
+        ("exa mple.org", "has more than a scheme, a host and a port"),
+    ] {
+        let ini = format!("[bloatless]\nallowedOrigins = www.ok.example, {entry}\n");
+        expect_finding(&ini, (entry, why));
+    }
+}
+
+#[track_caller]
+fn expect_finding(ini: &str, (entry, why): (&str, &str)) {
+    let folder = Folder::new();
+    folder.write("websock.ini", ini);
+    let checked = run_to_end(&folder, &["check"]);
+    assert_eq!(checked.code, Some(78), "{ini}{}", checked.text);
+    assert!(checked.text.contains(why), "{ini}{}", checked.text);
+    assert!(checked.text.contains(&format!("holds `{entry}`")), "{ini}{}", checked.text);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::finding::{Fault, visible};
 use crate::config::given::Given;
 use crate::config::value::{Bounds, choice, choices, count, is_absent, list, switch};
+use crate::types::{NoOrigin, OriginPattern};
 
 /// The applications of bloatless/php-websocket, and its switches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,7 +112,7 @@ fn origins(given: &mut Given<'_>) -> Option<Vec<String>> {
     let checks = given.or_default(("bloatless", "checkOrigin"), switch);
     let hosts = |text: &str| {
         let all = list(if is_absent(text) { "" } else { text });
-        Ok::<Vec<String>, Fault>(all.map(str::to_owned).collect())
+        all.map(host).collect::<Result<Vec<String>, Fault>>()
     };
     let allowed = given.or_default(("bloatless", "allowedOrigins"), hosts);
     if checks && allowed.is_empty() {
@@ -123,6 +124,19 @@ fn origins(given: &mut Given<'_>) -> Option<Vec<String>> {
         given.find_fault(place, "checkOrigin", fault);
     }
     checks.then_some(allowed)
+}
+
+/// A host, as an origin names it; scheme, `www.` and a path do not count.
+fn host(item: &str) -> Result<String, Fault> {
+    let lower = item.to_lowercase();
+    let bare = lower.strip_prefix("http://").or_else(|| lower.strip_prefix("https://"));
+    let bare = bare.unwrap_or(&lower).split('/').next().unwrap_or_default();
+    let wrong = |why: NoOrigin| {
+        let what = format!("holds `{}`, which {}", visible(item), why.text());
+        Fault::new(what, "use hosts like example.org, *.example.org or localhost:*, with commas")
+    };
+    OriginPattern::parse(&format!("http://{bare}")).map_err(wrong)?;
+    Ok(item.to_owned())
 }
 
 fn push_socket(given: &mut Given<'_>, folder: &Path) -> Option<PushSocketSettings> {
