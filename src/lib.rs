@@ -31,6 +31,7 @@ pub mod courier;
 pub mod dialect;
 pub mod http;
 pub mod index;
+pub mod json;
 pub mod link;
 pub mod operator;
 pub mod page;

@@ -14,12 +14,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("http", &["types"]),
     ("websocket", &["types"]),
     ("index", &["types"]),
+    ("json", &[]),
     ("config", &["types"]),
     ("auth", &["types", "config"]),
-    ("dialect", &["types"]),
+    ("dialect", &["types", "json"]),
     ("session", &["types", "http", "dialect", "auth"]),
-    ("backend", &["types", "http", "dialect"]),
-    ("resource", &["types", "http", "dialect", "auth", "session", "backend"]),
+    ("backend", &["types", "json", "http", "dialect"]),
+    ("resource", &["types", "json", "http", "dialect", "auth", "session", "backend"]),
     ("link", &["types", "telemetry"]),
     ("courier", &["types", "link", "backend"]),
     ("broker", &["types", "telemetry", "config", "index", "link"]),
@@ -49,8 +50,18 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms that decide and never do: no socket, no file, no clock, no dice.
-const PURE: &[&str] =
-    &["types", "http", "websocket", "index", "auth", "dialect", "session", "backend", "resource"];
+const PURE: &[&str] = &[
+    "types",
+    "json",
+    "http",
+    "websocket",
+    "index",
+    "auth",
+    "dialect",
+    "session",
+    "backend",
+    "resource",
+];
 const IMPURE: &[&str] =
     &["tokio::", "std::net::", "std::fs::", "Instant::now", "SystemTime::now", "rand::"];
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tagcast::dialect::php::{Objects, reencoded};
-use tagcast::dialect::phpws::old::{self, LooseName};
+use tagcast::dialect::phpws::old::LooseName;
 use tagcast::dialect::phpws::{
     Command, Discretion, Packet, close_because, error, next_with, parse, ready, render,
     without_credentials,
@@ -27,7 +27,7 @@ pub fn run(data: &[u8]) {
     assert_eq!(without_credentials(&stripped), stripped);
     let Ok(json) = json else { return };
     means(&packet, &json);
-    old_ways(text, &json);
+    old_ways((text, &packet), &json);
     if let Value::Object(mut members) = json {
         members.remove("key");
         members.remove("secret");
@@ -66,7 +66,7 @@ fn means(packet: &Packet<'_>, json: &Value) {
 
 /// What PHP writes is ASCII and says the same, and says it again the same way; names are those of
 /// the packet.
-fn old_ways(text: &str, json: &Value) {
+fn old_ways((text, packet): (&str, &Packet<'_>), json: &Value) {
     for objects in [Objects::Objects, Objects::Arrays] {
         let Ok(written) = reencoded(text, objects) else { continue };
         assert!(written.bytes().all(|byte| (b' '..=0x7F).contains(&byte)), "{written}");
@@ -74,10 +74,10 @@ fn old_ways(text: &str, json: &Value) {
         let again = serde_json::from_str::<Value>(&written).expect("JSON");
         assert!(objects == Objects::Arrays || is_same(&again, json), "{written}");
     }
-    let name = old::registered(text);
+    let name = packet.registered();
     let message = json.as_object().and_then(|members| members.get("message"));
     assert!(name.is_none() || message.is_some_and(|it| it.is_string() || it.is_number()));
-    let (uuid, ident) = old::loose_names(text);
+    let (uuid, ident) = packet.loose_names();
     assert!(json.is_object() || (uuid, ident) == (LooseName::Nobody, LooseName::Nobody));
 }
 

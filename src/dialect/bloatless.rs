@@ -3,13 +3,11 @@
 pub mod push;
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Serialize;
 
 use super::{Cast, gomoob};
+use crate::json::{Scalar, Shape, pick, write_text};
 use crate::types::{CloseCode, CloseReason, Content, Form};
 
 /// What its server says when it closes, whatever the reason is.
@@ -31,11 +29,10 @@ pub struct Packet<'a> {
 /// ignore that.
 #[must_use]
 pub fn parse(text: &str) -> Option<Packet<'_>> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let Members { action, data, .. } = json.deserialize_any(PacketVisitor).ok()?;
-    json.end().ok()?;
-    let action = serde_json::from_str::<CowText<'_>>(action?.get()).ok()?.0;
-    let data = data?.get();
+    let Ok(Shape::Object(members)) = pick(text, ["action", "data"]) else { return None };
+    let [action, data] = members.named;
+    let action = Scalar::of(action?).text()?;
+    let data = data?;
     (!action.is_empty() && !is_empty(data)).then_some(Packet { action, data })
 }
 
@@ -59,7 +56,13 @@ pub fn render(content: &Content, cast: Cast) -> Cow<'_, [u8]> {
     {
         return Cow::Borrowed(&content.payload);
     }
-    Cow::Owned([ECHO, &gomoob::render(content, cast), b"}"].concat())
+    if content.form != Form::Text {
+        return Cow::Owned([ECHO, &gomoob::render(content, cast), b"}"].concat());
+    }
+    let mut packet = ECHO.to_vec();
+    write_text(&String::from_utf8_lossy(&content.payload), &mut packet);
+    packet.push(b'}');
+    Cow::Owned(packet)
 }
 
 const ECHO: &[u8] = br#"{"action":"echo","data":"#;
@@ -67,10 +70,10 @@ const ECHO: &[u8] = br#"{"action":"echo","data":"#;
 /// Data as PHP puts it into a text; of what has no text, its JSON.
 #[must_use]
 pub fn as_text(data: &str) -> Cow<'_, str> {
-    match serde_json::from_str::<CowText<'_>>(data) {
-        Ok(text) => text.0,
-        Err(_) if data == "true" => Cow::Borrowed("1"),
-        Err(_) => Cow::Borrowed(data),
+    match Scalar::of(data) {
+        Scalar::Text(text) => text,
+        Scalar::True => Cow::Borrowed("1"),
+        _ => Cow::Borrowed(data),
     }
 }
 
@@ -91,44 +94,6 @@ fn is_empty(json: &str) -> bool {
     let inside = |open, close| json.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
     matches!(json, "null" | "false" | r#""""#)
         || inside('[', ']').or_else(|| inside('{', '}')).is_some_and(|rest| rest.trim().is_empty())
-}
-
-/// A text, borrowed where it has no escapes.
-#[derive(Deserialize)]
-struct CowText<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// The members of a packet, and of a datagram; of one name given twice the last holds, as in PHP.
-#[derive(Default)]
-struct Members<'a> {
-    /// Only datagrams have it.
-    kind: Option<&'a RawValue>,
-    action: Option<&'a RawValue>,
-    data: Option<&'a RawValue>,
-}
-
-struct PacketVisitor;
-
-impl<'de> Visitor<'de> for PacketVisitor {
-    type Value = Members<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-        let mut members = Members::default();
-        while let Some(name) = map.next_key::<CowText<'de>>()? {
-            match name.0.as_ref() {
-                "type" => members.kind = Some(map.next_value()?),
-                "action" => members.action = Some(map.next_value()?),
-                "data" => members.data = Some(map.next_value()?),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(members)
-    }
 }
 
 #[cfg(test)]
@@ -180,8 +145,15 @@ mod tests {
     #[test]
     fn data_becomes_text_as_in_php() {
         for (data, text) in
-            [("5", "5"), ("\"h\\u00e9\"", "h\u{e9}"), ("0", "0"), ("true", "1"), ("[1]", "[1]")]
-        {
+            [
+            ("5", "5"),
+            ("\"h\\u00e9\"", "h\u{e9}"),
+            ("0", "0"),
+            ("true", "1"),
+            ("[1]", "[1]"),
+            ("\"cut \\ud83d\"", "cut \u{fffd}"),
+            ("1e400", "1e400"),
+        ] {
             assert_eq!(as_text(data), text);
         }
         assert_eq!(packet("a", &"b\"c"), r#"{"action":"a","data":"b\"c"}"#);

@@ -2,11 +2,19 @@
 //!
 //! The old servers decoded packets and encoded them again. Every reader of JSON finds the same
 //! values in both; the bytes differ, and who compares bytes can have PHP's.
+//!
+//! No tree is made: each piece is written as it is read, and what a repeated name replaces is
+//! remembered as a place in what was written.
 
-use std::collections::HashMap;
+mod edits;
+mod names;
+mod number;
+mod writer;
+
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use self::writer::Writer;
+use crate::json::is_json;
 
 /// What PHP makes of a JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,9 +25,34 @@ pub enum Objects {
     Arrays,
 }
 
-/// A text that PHP cannot decode, though it is JSON: a name that begins with U+0000.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotForPhp;
+/// Why PHP cannot write a text again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotForPhp {
+    /// It is no JSON.
+    NotJson,
+    /// It is JSON, and none for PHP: a name begins with U+0000.
+    Name,
+    /// It is nested deeper than `json_decode` goes.
+    TooDeep,
+    /// A number that no float can hold.
+    Number(Box<str>),
+    /// More than [`LONG_NUMBERS_MAX`](number::LONG_NUMBERS_MAX) numbers that take long to read.
+    LongNumbers,
+}
+
+impl fmt::Display for NotForPhp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotJson | Self::Name => write!(f, "the message is no JSON"),
+            Self::TooDeep => write!(f, "the message is nested too deeply"),
+            Self::Number(number) => write!(f, "the number {number} is out of range"),
+            Self::LongNumbers => {
+                let (count, digits) = (number::LONG_NUMBERS_MAX, number::DIGITS_MAX);
+                write!(f, "more than {count} numbers have more than {digits} digits")
+            }
+        }
+    }
+}
 
 /// The text as PHP writes it again.
 ///
@@ -34,231 +67,19 @@ pub struct NotForPhp;
 /// assert_eq!(text.as_deref(), Ok(r#"{"n":2,"u":"\u00e9","s":"a\/b"}"#));
 /// ```
 pub fn reencoded(text: &str, objects: Objects) -> Result<String, NotForPhp> {
-    let tree: Tree = serde_json::from_str(text).map_err(|_| NotForPhp)?;
-    tree.encoded(objects)
+    if !is_json(text) {
+        return Err(NotForPhp::NotJson);
+    }
+    Writer::new(objects, text.len() + text.bytes().map(grows).sum::<usize>()).written(text)
 }
 
-/// JSON with its members in order.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Tree {
-    /// `null`.
-    Null,
-    /// `true` or `false`.
-    Bool(bool),
-    /// A number that fits an integer of 64 bits.
-    Integer(i64),
-    /// Any other number.
-    Float(f64),
-    /// A text.
-    Text(String),
-    /// A list.
-    List(Vec<Self>),
-    /// An object: of one name given twice the last value stands at the first place.
-    Object(Vec<(String, Self)>),
-}
-
-impl Tree {
-    /// Its text.
-    ///
-    /// # Errors
-    ///
-    /// When PHP would not have read it.
-    pub fn encoded(&self, objects: Objects) -> Result<String, NotForPhp> {
-        let mut out = String::new();
-        self.write(objects, &mut out)?;
-        Ok(out)
-    }
-
-    /// What a member is; nothing for what is no object.
-    #[must_use]
-    pub fn member(&self, name: &str) -> Option<&Self> {
-        let Self::Object(members) = self else { return None };
-        members.iter().find(|(known, _)| known == name).map(|(_, value)| value)
-    }
-
-    fn write(&self, objects: Objects, out: &mut String) -> Result<(), NotForPhp> {
-        match self {
-            Self::Null => out.push_str("null"),
-            Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-            Self::Integer(number) => out.push_str(&number.to_string()),
-            Self::Float(number) => write_float(*number, out),
-            Self::Text(text) => write_text(text, out),
-            Self::List(items) => return write_list(items.iter(), objects, out),
-            Self::Object(members) if objects == Objects::Arrays && is_list(members) => {
-                return write_list(members.iter().map(|(_, value)| value), objects, out);
-            }
-            Self::Object(members) => return write_object(members, objects, out),
-        }
-        Ok(())
-    }
-}
-
-/// Whether a PHP array with these keys is a list; an empty one is.
-fn is_list(members: &[(String, Tree)]) -> bool {
-    members.iter().enumerate().all(|(place, (name, _))| *name == place.to_string())
-}
-
-fn write_list<'t>(
-    items: impl Iterator<Item = &'t Tree>,
-    objects: Objects,
-    out: &mut String,
-) -> Result<(), NotForPhp> {
-    out.push('[');
-    for (place, item) in items.enumerate() {
-        if place > 0 {
-            out.push(',');
-        }
-        item.write(objects, out)?;
-    }
-    out.push(']');
-    Ok(())
-}
-
-fn write_object(
-    members: &[(String, Tree)],
-    objects: Objects,
-    out: &mut String,
-) -> Result<(), NotForPhp> {
-    out.push('{');
-    for (place, (name, value)) in members.iter().enumerate() {
-        if objects == Objects::Objects && name.starts_with('\0') {
-            return Err(NotForPhp);
-        }
-        if place > 0 {
-            out.push(',');
-        }
-        write_text(name, out);
-        out.push(':');
-        value.write(objects, out)?;
-    }
-    out.push('}');
-    Ok(())
-}
-
-/// Everything beyond ASCII as `\u` with four digits in lower case, and the slash behind a
-/// backslash.
-fn write_text(text: &str, out: &mut String) {
-    out.push('"');
-    for letter in text.chars() {
-        match letter {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '/' => out.push_str("\\/"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            ' '..='\u{7f}' => out.push(letter),
-            other => {
-                for unit in other.encode_utf16(&mut [0; 2]) {
-                    out.push_str(&format!("\\u{unit:04x}"));
-                }
-            }
-        }
-    }
-    out.push('"');
-}
-
-/// The largest and the smallest place of the decimal point that PHP writes without an exponent.
-const POINT_MAX: i32 = 17;
-const POINT_MIN: i32 = -3;
-
-/// The shortest digits that read as the same number; a whole number has no fraction.
-fn write_float(number: f64, out: &mut String) {
-    let scientific = format!("{number:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let (sign, mantissa) = match mantissa.strip_prefix('-') {
-        Some(mantissa) => ("-", mantissa),
-        None => ("", mantissa),
-    };
-    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    // The number is 0.digits times ten to the power of this.
-    let point = if number == 0.0 { 1 } else { exponent + 1 };
-    out.push_str(sign);
-    if !(POINT_MIN..=POINT_MAX).contains(&point) {
-        let (first, rest) = digits.split_at(1.min(digits.len()));
-        let rest = if rest.is_empty() { "0" } else { rest };
-        let sign = if exponent < 0 { '-' } else { '+' };
-        out.push_str(&format!("{first}.{rest}e{sign}{}", exponent.abs()));
-    } else if let Ok(whole @ 1..) = usize::try_from(point) {
-        let (before, after) = digits.split_at(whole.min(digits.len()));
-        out.push_str(before);
-        out.extend(std::iter::repeat_n('0', whole.saturating_sub(before.len())));
-        if !after.is_empty() {
-            out.push('.');
-            out.push_str(after);
-        }
-    } else {
-        out.push_str("0.");
-        out.extend(std::iter::repeat_n('0', usize::try_from(-point).unwrap_or(0)));
-        out.push_str(&digits);
-    }
-}
-
-impl<'de> Deserialize<'de> for Tree {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        json.deserialize_any(TreeVisitor)
-    }
-}
-
-struct TreeVisitor;
-
-impl<'de> Visitor<'de> for TreeVisitor {
-    type Value = Tree;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Tree, E> {
-        Ok(Tree::Null)
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Tree, E> {
-        Ok(Tree::Bool(value))
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Tree, E> {
-        Ok(Tree::Integer(number))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Tree, E> {
-        #[expect(clippy::cast_precision_loss, reason = "PHP makes a float of it too")]
-        let float = number as f64;
-        Ok(i64::try_from(number).map_or(Tree::Float(float), Tree::Integer))
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Tree, E> {
-        Ok(Tree::Float(number))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Tree, E> {
-        Ok(Tree::Text(text.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Tree, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = list.next_element()? {
-            items.push(item);
-        }
-        Ok(Tree::List(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
-        let mut members: Vec<(String, Tree)> = Vec::new();
-        let mut places: HashMap<String, usize> = HashMap::new();
-        while let Some((name, value)) = map.next_entry::<String, Tree>()? {
-            match places.get(&name).and_then(|place| members.get_mut(*place)) {
-                Some(first) => first.1 = value,
-                None => {
-                    places.insert(name.clone(), members.len());
-                    members.push((name, value));
-                }
-            }
-        }
-        Ok(Tree::Object(members))
+/// How many bytes more a byte of a text takes as PHP writes it.
+const fn grows(byte: u8) -> usize {
+    match byte {
+        b'/' => 1,
+        // Two bytes become six, three six, and four twelve.
+        0x80.. => 2,
+        _ => 0,
     }
 }
 
@@ -286,7 +107,7 @@ mod tests {
         ] {
             assert_eq!(php(text), written);
         }
-        assert_eq!(reencoded(r#"{"\u0000k":1}"#, Objects::Objects), Err(NotForPhp));
+        assert_eq!(reencoded(r#"{"\u0000k":1}"#, Objects::Objects), Err(NotForPhp::Name));
     }
 
     /// As `php -r 'echo json_encode(json_decode($argv[1]));'` of PHP 8 prints them.
@@ -322,6 +143,75 @@ mod tests {
             r#"{"a":[],"b":[1,2],"c":{"1":1}}"#
         );
         assert_eq!(of("{}"), "[]");
+    }
+
+    #[test]
+    fn of_repeated_names_the_last_value_stands_at_the_first_place_at_any_depth() {
+        for (text, written) in [
+            (r#"{"a":1,"a":2,"a":3}"#, r#"{"a":3}"#),
+            (
+                r#"{"a":{"b":1,"b":2},"c":[{"d":1,"e":2,"d":{"f":0,"f":9}}],"a":{"b":3,"b":[4]}}"#,
+                r#"{"a":{"b":[4]},"c":[{"d":{"f":9},"e":2}]}"#,
+            ),
+            (r#"{"x":0,"\u0061":1,"y":2,"a":3,"x":4}"#, r#"{"x":4,"a":3,"y":2}"#),
+            (r#"{"":0,"":{"":1,"":2},"z":[]}"#, r#"{"":{"":2},"z":[]}"#),
+        ] {
+            assert_eq!(php(text), written, "{text}");
+        }
+        let of = |text| reencoded(text, Objects::Arrays).unwrap();
+        assert_eq!(of(r#"{"0":1,"1":2,"0":{"0":{},"1":[]},"1":{"0":7,"0":8}}"#), "[[[],[]],[8]]");
+        assert_eq!(of(r#"{"0":1,"2":2}"#), r#"{"0":1,"2":2}"#);
+        assert_eq!(of(r#"{"a":{"0":1},"a":{"0":[{}]}}"#), r#"{"a":[[[]]]}"#);
+        let names: Vec<_> = (0..20_000).map(|it| format!(r#""n{}":{it}"#, it % 10_000)).collect();
+        let read: serde_json::Value =
+            serde_json::from_str(&php(&format!("{{{}}}", names.join(",")))).unwrap();
+        assert_eq!((read.as_object().unwrap().len(), &read["n7"]), (10_000, &10_007.into()));
+    }
+
+    #[test]
+    fn what_no_text_and_no_float_can_hold_is_replaced_or_named() {
+        assert_eq!(
+            php(r#"["cut \ud83d","\udc00\ud83d\ude00"]"#),
+            r#"["cut \ufffd","\ufffd\ud83d\ude00"]"#
+        );
+        for (number, why) in [
+            ("1e400", "the number 1e400 is out of range"),
+            ("-1.5e999", "the number -1.5e999 is out of range"),
+        ] {
+            let error = reencoded(&format!("[{number}]"), Objects::Objects).unwrap_err();
+            assert_eq!(error.to_string(), why);
+        }
+        assert_eq!(php("[1e-400,-1e-400]"), "[0,-0]");
+        let digits = "9".repeat(400);
+        let error = reencoded(&digits, Objects::Arrays).unwrap_err().to_string();
+        assert!(error.len() < 100 && error.contains("9999… is out of range"), "{error}");
+        let halfway = "1.00000000000000011102230246251565404236316680908203125";
+        let many = |count| {
+            reencoded(&format!("[{}1]", format!("{halfway},").repeat(count)), Objects::Objects)
+        };
+        assert!(many(10).unwrap().starts_with("[1,1,"));
+        assert_eq!(many(5000), Err(NotForPhp::LongNumbers));
+    }
+
+    #[test]
+    fn what_php_nests_is_written_and_what_is_deeper_is_not() {
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        assert_eq!(php(&nested(512)), nested(512));
+        assert_eq!(reencoded(&nested(513), Objects::Objects), Err(NotForPhp::TooDeep));
+    }
+
+    /// The numbers of the fast way are written as those of the slow one.
+    #[test]
+    fn short_numbers_are_written_as_floats_are() {
+        let number = |(digits, point): (u64, i32)| format!("{digits}e{point}");
+        for digits in [1, 9, 10, 15, 123, 999_999_999_999_999, 100_000_000_000_001] {
+            for point in -40..40 {
+                let short = number((digits, point));
+                let long = format!("{}", short.parse::<f64>().unwrap());
+                let padded = if long.contains('.') { long } else { format!("{long}.0") };
+                assert_eq!(php(&short), php(&padded), "{short}");
+            }
+        }
     }
 
     fn any_json() -> impl Strategy<Value = serde_json::Value> {

@@ -5,11 +5,11 @@ pub mod old;
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 
-use serde_json::value::RawValue;
-
-use super::{Cast, plain};
+use super::Cast;
+pub use crate::json::NotJson;
+use crate::json::{Raw, Scalar, Shape, is_name, pick, write_text};
 use crate::types::{Content, Credentials, Form};
 
 /// What acknowledges a message, as long as no application has set a `fyi`.
@@ -91,6 +91,18 @@ pub struct Packet<'a> {
     pub credentials: Option<Credentials<'a>>,
     /// Whether it may be forwarded as it came.
     pub discretion: Discretion,
+    /// The JSON of its message, as it was written.
+    message: Option<&'a str>,
+    /// The JSON of its `uuid` and its `ident`.
+    names: [Option<&'a str>; 2],
+}
+
+impl<'a> Packet<'a> {
+    /// The JSON of its message; `null` when it has none.
+    #[must_use]
+    pub fn message(&self) -> &'a str {
+        self.message.unwrap_or("null")
+    }
 }
 
 /// Whether a packet may be forwarded as it came.
@@ -106,19 +118,16 @@ pub enum Discretion {
 ///
 /// # Errors
 ///
-/// When the text is no JSON.
+/// When the text is no JSON: clients of this family are closed for it.
 pub fn parse(text: &str) -> Result<Packet<'_>, NotJson> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let members = json.deserialize_any(PacketVisitor).map_err(|_| NotJson)?;
-    json.end().map_err(|_| NotJson)?;
-    let Members { opcode, uuid, ident, key, secret } = members;
-    let opcode = opcode.and_then(Scalar::text).unwrap_or_default();
-    let command = match opcode.as_ref() {
+    let members = match pick(text, MEMBERS)? {
+        Shape::Object(members) => members.named,
+        _ => [None; MEMBERS.len()],
+    };
+    let [opcode, uuid, ident, key, secret, message] = members;
+    let command = match text_of(opcode).unwrap_or_default().as_ref() {
         "broadcast" => Command::Broadcast,
-        "feedback" => Command::Feedback {
-            uuid: uuid.and_then(Scalar::text),
-            ident: ident.and_then(Scalar::decimal_or_text),
-        },
+        "feedback" => Command::Feedback { uuid: text_of(uuid), ident: name_of(ident) },
         "echo" => Command::Echo,
         "quit" => Command::Quit,
         "uuid" => Command::Register,
@@ -129,63 +138,58 @@ pub fn parse(text: &str) -> Result<Packet<'_>, NotJson> {
     // Either alone is a word of the application's own, and proves nothing.
     let credentials = key.zip(secret).map(|(key, secret)| Credentials {
         // What is no text names no application.
-        key: key.decimal_or_text().unwrap_or_default(),
-        secret: secret.decimal_or_text(),
+        key: name_of(Some(key)).unwrap_or_default(),
+        secret: name_of(Some(secret)),
     });
-    Ok(Packet { command, credentials, discretion })
+    Ok(Packet { command, credentials, discretion, message, names: [uuid, ident] })
 }
 
-/// A packet without its `key` and `secret`; the values of all other members as they came.
+fn text_of(raw: Option<&str>) -> Option<Cow<'_, str>> {
+    raw.map(Scalar::of).and_then(Scalar::text)
+}
+
+fn name_of(raw: Option<&str>) -> Option<Cow<'_, str>> {
+    raw.map(Scalar::of).and_then(Scalar::decimal_or_text)
+}
+
+/// The members that the server looks at; of one name given twice the last holds, as in PHP.
+const MEMBERS: [&str; 6] = ["opcode", "uuid", "ident", "key", "secret", "message"];
+
+/// A packet without its `key` and `secret`; all other members as they came.
 #[must_use]
 pub fn without_credentials(packet: &str) -> String {
     let mut stripped = String::with_capacity(packet.len());
-    for (name, value) in serde_json::from_str::<RawMembers<'_>>(packet).unwrap_or_default().0 {
-        if name == "key" || name == "secret" {
-            continue;
-        }
-        stripped.push(if stripped.is_empty() { '{' } else { ',' });
-        stripped.push_str(&serde_json::Value::from(name.as_ref()).to_string());
-        stripped.push(':');
-        stripped.push_str(value.get());
-    }
-    if stripped.is_empty() {
-        stripped.push('{');
+    let mut json = serde_json::Deserializer::from_str(packet);
+    if json.deserialize_map(Strip(&mut stripped)).is_err() || stripped.is_empty() {
+        return "{}".to_owned();
     }
     stripped.push('}');
     stripped
 }
 
-/// The members of an object in their order, their values as they were written.
-#[derive(Default)]
-struct RawMembers<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+/// Copies all members but those that prove something.
+struct Strip<'s>(&'s mut String);
 
-impl<'de: 'a, 'a> serde::Deserialize<'de> for RawMembers<'a> {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        struct RawVisitor;
+impl<'de> Visitor<'de> for Strip<'_> {
+    type Value = ();
 
-        impl<'de> Visitor<'de> for RawVisitor {
-            type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some((Raw(name), Raw(value))) = map.next_entry::<Raw<'de>, Raw<'de>>()? {
+            if is_name(name, "key") || is_name(name, "secret") {
+                continue;
             }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some((Name(name), value)) = map.next_entry()? {
-                    members.push((name, value));
-                }
-                Ok(members)
-            }
+            self.0.push(if self.0.is_empty() { '{' } else { ',' });
+            self.0.push_str(name);
+            self.0.push(':');
+            self.0.push_str(value);
         }
-
-        json.deserialize_map(RawVisitor).map(Self)
+        Ok(())
     }
 }
-
-/// A text that is no JSON; clients of this family are closed for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotJson;
 
 /// A publication in this language. A packet goes on as it came; a bare message is wrapped.
 #[must_use]
@@ -193,172 +197,26 @@ pub fn render(content: &Content, cast: Cast) -> Cow<'_, [u8]> {
     match content.form {
         Form::PhpwsPacket => Cow::Borrowed(&content.payload),
         Form::Message => Cow::Owned(packet_of(&content.payload, cast)),
-        Form::Text => Cow::Owned(packet_of(&plain::as_json(&content.payload), cast)),
+        Form::Text => Cow::Owned(packet_of_text(&content.payload, cast)),
     }
 }
 
 fn packet_of(message: &[u8], cast: Cast) -> Vec<u8> {
-    let head: &[u8] = match cast {
+    [head_of(cast), message, b"}"].concat()
+}
+
+/// A text becomes the JSON of a message in the place where it is needed.
+fn packet_of_text(text: &[u8], cast: Cast) -> Vec<u8> {
+    let mut packet = head_of(cast).to_vec();
+    write_text(&String::from_utf8_lossy(text), &mut packet);
+    packet.push(b'}');
+    packet
+}
+
+const fn head_of(cast: Cast) -> &'static [u8] {
+    match cast {
         Cast::One => br#"{"opcode":"feedback","message":"#,
         Cast::Many => br#"{"opcode":"broadcast","message":"#,
-    };
-    [head, message, b"}"].concat()
-}
-
-/// The members that the server looks at; of one name given twice the last holds, as in PHP.
-#[derive(Default)]
-struct Members<'a> {
-    opcode: Option<Scalar<'a>>,
-    uuid: Option<Scalar<'a>>,
-    ident: Option<Scalar<'a>>,
-    key: Option<Scalar<'a>>,
-    secret: Option<Scalar<'a>>,
-}
-
-/// A member's value, as far as it can be a name.
-enum Scalar<'a> {
-    Text(Cow<'a, str>),
-    /// An integer, by its decimal text.
-    Decimal(String),
-    /// Anything else names nobody.
-    Other,
-}
-
-impl<'a> Scalar<'a> {
-    fn text(self) -> Option<Cow<'a, str>> {
-        match self {
-            Self::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    fn decimal_or_text(self) -> Option<Cow<'a, str>> {
-        match self {
-            Self::Decimal(text) => Some(Cow::Owned(text)),
-            other => other.text(),
-        }
-    }
-}
-
-struct PacketVisitor;
-
-impl<'de> Visitor<'de> for PacketVisitor {
-    type Value = Members<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-        let mut packet = Members::default();
-        while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
-            match name.as_ref() {
-                "opcode" => packet.opcode = Some(map.next_value()?),
-                "uuid" => packet.uuid = Some(map.next_value()?),
-                "ident" => packet.ident = Some(map.next_value()?),
-                "key" => packet.key = Some(map.next_value()?),
-                "secret" => packet.secret = Some(map.next_value()?),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(packet)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Members<'de>, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Members::default())
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<Members<'de>, E> {
-        Ok(Members::default())
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Members<'de>, E> {
-        Ok(Members::default())
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Members<'de>, E> {
-        Ok(Members::default())
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Members<'de>, E> {
-        Ok(Members::default())
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Members<'de>, E> {
-        Ok(Members::default())
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Members<'de>, E> {
-        Ok(Members::default())
-    }
-}
-
-/// A member's name, borrowed where it has no escapes.
-struct Name<'a>(Cow<'a, str>);
-
-impl<'de> serde::Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        match json.deserialize_str(ScalarVisitor)? {
-            Scalar::Text(name) => Ok(Self(name)),
-            _ => Err(D::Error::custom("a member without a name")),
-        }
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Scalar<'de> {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        json.deserialize_any(ScalarVisitor)
-    }
-}
-
-struct ScalarVisitor;
-
-impl<'de> Visitor<'de> for ScalarVisitor {
-    type Value = Scalar<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Decimal(number.to_string()))
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Decimal(number.to_string()))
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Other)
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Other)
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar<'de>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Scalar::Other)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Scalar<'de>, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Scalar::Other)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Cast, gomoob};
+use crate::json;
 use crate::types::{Content, Form};
 
 /// A publication as a bare text: of a message that is a JSON string what is inside it, of any other
@@ -13,16 +14,20 @@ pub fn render(content: &Content, cast: Cast) -> Cow<'_, [u8]> {
         return Cow::Borrowed(&content.payload);
     }
     let json = gomoob::render(content, cast);
-    match serde_json::from_slice::<String>(&json) {
-        Ok(text) => Cow::Owned(text.into_bytes()),
-        Err(_) => json,
+    match str::from_utf8(&json) {
+        Ok(string) if string.starts_with('"') => {
+            Cow::Owned(json::text(string).into_owned().into_bytes())
+        }
+        _ => json,
     }
 }
 
 /// A text as JSON, for dialects that know nothing else.
 #[must_use]
 pub fn as_json(text: &[u8]) -> Vec<u8> {
-    serde_json::Value::from(String::from_utf8_lossy(text)).to_string().into_bytes()
+    let mut json = Vec::new();
+    json::write_text(&String::from_utf8_lossy(text), &mut json);
+    json
 }
 
 #[cfg(test)]
@@ -34,8 +39,11 @@ mod tests {
         for (form, payload, text) in [
             (Form::Text, "\"as it is\"", "\"as it is\""),
             (Form::Message, "\"h\\u00e9\"", "h\u{e9}"),
+            (Form::Message, "\"cut \\ud83d\"", "cut \u{fffd}"),
             (Form::Message, "{\"a\":1.50}", "{\"a\":1.50}"),
+            (Form::Message, "1e400", "1e400"),
             (Form::PhpwsPacket, "{\"opcode\":\"broadcast\",\"message\":\"x\"}", "x"),
+            (Form::PhpwsPacket, "{\"message\":\"\\udc00x\"}", "\u{fffd}x"),
         ] {
             let content = Content { form, payload: payload.into() };
             assert_eq!(render(&content, Cast::Many).as_ref(), text.as_bytes());

@@ -3,14 +3,17 @@
 //! The error texts are those that Gomoob's users know.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use crate::types::limits::TAGS_MAX;
-use crate::types::{Tag, Tags};
+use crate::json::{self, Raw, Scalar};
+use crate::types::limits::{TAG_NAME_BYTES_MAX, TAGS_MAX};
+use crate::types::{Tag, TagError, Tags};
+
+/// Members that are read in search of tags, those of one name counted each time: no writer of JSON
+/// repeats a name, and a client that does so a million times is told that there are too many.
+const MEMBERS_MAX: usize = 8 * TAGS_MAX;
 
 /// The tags that a client opens with: the value of `?tags=`, decoded. `{}` and `[]` are none.
 ///
@@ -18,9 +21,8 @@ use crate::types::{Tag, Tags};
 ///
 /// What is wrong, for the Close frame.
 pub fn of_opening(text: &str) -> Result<Tags, Cow<'static, str>> {
-    let not_an_array = "The 'tags' URL parameter is not a JSON array !";
-    let members = read(text).ok_or(not_an_array)?;
-    let tags = tags(&members, |name| format!("The '{name}' tag is not an integer or a string !"))?;
+    let found = read(text).ok_or("The 'tags' URL parameter is not a JSON array !")?;
+    let tags = found.tags(|name| format!("The '{name}' tag is not an integer or a string !"))?;
     match tags.iter().find(|tag| tag.is_servers_own()) {
         Some(tag) => Err(Cow::Owned(format!("The tag '{}' is the server's to give !", tag.name()))),
         None => Ok(tags),
@@ -33,8 +35,8 @@ pub fn of_opening(text: &str) -> Result<Tags, Cow<'static, str>> {
 ///
 /// What is wrong, for the Close frame.
 pub fn of_request(text: &str) -> Result<Tags, Cow<'static, str>> {
-    let members = read(text).ok_or("The 'tags' property is not an array !")?;
-    tags(&members, |name| {
+    let found = read(text).ok_or("The 'tags' property is not an array !")?;
+    found.tags(|name| {
         format!("The tag named '{name}' has a value which is not an integer or a string !")
     })
 }
@@ -43,56 +45,110 @@ pub fn of_request(text: &str) -> Result<Tags, Cow<'static, str>> {
 /// the last value stands at the first place.
 #[must_use]
 pub fn in_order(text: &str) -> Box<[Tag]> {
-    let mut tags: Vec<Tag> = Vec::new();
-    for (name, value) in read(text).unwrap_or_default() {
-        let Some(Ok(tag)) = value.map(|value| Tag::new(&name, &value)) else { continue };
-        if let Some(known) = tags.iter_mut().find(|known| known.name() == name) {
-            *known = tag;
-        } else if tags.len() < TAGS_MAX {
-            tags.push(tag);
-        }
-    }
-    tags.into()
+    let found = read(text).unwrap_or_default();
+    found
+        .members
+        .iter()
+        .filter_map(|member| Tag::new(&member.name, &member.value()?).ok())
+        .collect()
 }
 
-/// A member that may become a tag: its name, and its value where that is a text or an integer.
-type Member<'a> = (Cow<'a, str>, Option<Cow<'a, str>>);
+/// What may become tags.
+#[derive(Default)]
+struct Found<'a> {
+    /// In the order in which their names came, each name once.
+    members: Vec<Member<'a>>,
+    count: usize,
+    end: End,
+}
+
+/// How the reading ended.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum End {
+    /// With the text.
+    #[default]
+    Text,
+    /// Before it: there is more than anybody may have.
+    Limit,
+}
+
+/// A member that may become a tag.
+struct Member<'a> {
+    name: Cow<'a, str>,
+    /// The JSON of the last value of this name.
+    raw: &'a str,
+    /// Where that stands among all members.
+    last: usize,
+}
 
 /// The members of an object; those of a list have numbers for names, as in PHP. `None` for
 /// anything else.
-fn read(text: &str) -> Option<Vec<Member<'_>>> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let members = json.deserialize_any(Members).ok()?;
-    json.end().ok()?;
-    Some(members)
+fn read(text: &str) -> Option<Found<'_>> {
+    let mut found = Found::default();
+    match json::pick(text, []).ok()? {
+        json::Shape::Object(json::Members { other: None, .. }) | json::Shape::Empty => {}
+        json::Shape::Object(_) => {
+            let mut json = serde_json::Deserializer::from_str(text);
+            // It is JSON, so it is left early for a limit alone.
+            let _left = json.deserialize_map(Reading(&mut found));
+        }
+        json::Shape::List => found.keep(Cow::Borrowed("0"), "null"),
+        json::Shape::Scalar | json::Shape::Null => return None,
+    }
+    Some(found)
 }
 
-fn tags(
-    members: &[Member<'_>],
-    wrong_value: impl Fn(&str) -> String,
-) -> Result<Tags, Cow<'static, str>> {
-    let tag = |(name, value): &Member<'_>| {
+impl<'a> Found<'a> {
+    /// The members that PHP would see: of those with one name it has the last alone, so that what is
+    /// wrong with another one is not wrong. The first that is wrong is told.
+    fn tags(mut self, wrong: impl Fn(&str) -> String) -> Result<Tags, Cow<'static, str>> {
+        self.members.sort_unstable_by_key(|member| member.last);
+        let tags = self.members.iter().map(|member| member.tag(&wrong));
+        let tags = tags.collect::<Result<Vec<_>, _>>()?;
+        let tags = match self.end {
+            End::Text => Tags::new(tags),
+            End::Limit => Err(TagError::TooMany),
+        };
+        tags.map_err(|error| Cow::Owned(error.to_string()))
+    }
+
+    fn keep(&mut self, name: Cow<'a, str>, raw: &'a str) {
+        let last = self.count;
+        self.count += 1;
+        match self.members.iter_mut().find(|known| known.name == name) {
+            Some(known) => (known.raw, known.last) = (raw, last),
+            None => self.members.push(Member { name, raw, last }),
+        }
+    }
+
+    /// Whether one more need not be looked at, because what there is will be refused.
+    fn is_enough(&self) -> bool {
+        let is_too_long = |member: &Member<'_>| member.name.len() > TAG_NAME_BYTES_MAX;
+        self.count > MEMBERS_MAX
+            || self.members.len() > TAGS_MAX
+            || self.members.last().is_some_and(is_too_long)
+    }
+}
+
+impl<'a> Member<'a> {
+    fn tag(&self, wrong: impl Fn(&str) -> String) -> Result<Tag, Cow<'static, str>> {
+        let Self { name, .. } = self;
         if is_integer(name) {
             return Err(Cow::Owned(format!("The tag name '{name}' is not a string !")));
         }
-        let value = value.as_ref().ok_or_else(|| Cow::Owned(wrong_value(name)))?;
-        Tag::new(name, value).map_err(|error| Cow::Owned(error.to_string()))
-    };
-    let all = members.iter().map(tag).collect::<Result<Vec<Tag>, _>>();
-    let tags = match all {
-        Ok(tags) => tags,
-        Err(_) => last_of_each(members).into_iter().map(tag).collect::<Result<_, _>>()?,
-    };
-    Tags::new(tags).map_err(|error| Cow::Owned(error.to_string()))
-}
+        let value = self.value().ok_or_else(|| wrong(name))?;
+        Tag::new(name, &value).map_err(|error| Cow::Owned(error.to_string()))
+    }
 
-/// The members that PHP would see: of those with one name it has the last alone, so that what is
-/// wrong with another one is not wrong.
-fn last_of_each<'m, 'a>(members: &'m [Member<'a>]) -> Vec<&'m Member<'a>> {
-    let mut seen = HashSet::new();
-    let mut last: Vec<_> = members.iter().rev().filter(|(name, _)| seen.insert(name)).collect();
-    last.reverse();
-    last
+    /// A text, or an integer by its digits. PHP makes a float of what is beyond 63 bits, and a float
+    /// is no tag.
+    fn value(&self) -> Option<Cow<'a, str>> {
+        match Scalar::of(self.raw) {
+            Scalar::Text(text) => Some(text),
+            Scalar::Integer(digits) if digits.parse::<i64>().is_ok() => Some(digits.into()),
+            _ => None,
+        }
+    }
 }
 
 /// Whether PHP would make an integer of this array key.
@@ -101,91 +157,24 @@ fn is_integer(name: &str) -> bool {
         && name.parse::<i64>().is_ok_and(|number| number.to_string() == name)
 }
 
-struct Members;
+struct Reading<'f, 'a>(&'f mut Found<'a>);
 
-impl<'de> Visitor<'de> for Members {
-    type Value = Vec<Member<'de>>;
+impl<'de> Visitor<'de> for Reading<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object of tags")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::new();
-        while let Some((Text(name), Value(value))) = map.next_entry::<Text<'de>, Value<'de>>()? {
-            members.push((name, value));
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some((Raw(name), Raw(value))) = map.next_entry::<Raw<'de>, Raw<'de>>()? {
+            self.0.keep(json::text(name), value);
+            if self.0.is_enough() {
+                self.0.end = End::Limit;
+                return Err(Error::custom("enough"));
+            }
         }
-        Ok(members)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::new();
-        while let Some(Value(value)) = list.next_element::<Value<'de>>()? {
-            members.push((Cow::Owned(members.len().to_string()), value));
-        }
-        Ok(members)
-    }
-}
-
-/// A text, borrowed where it has no escapes.
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// A text, or an integer by its decimal text; anything else is none.
-struct Value<'a>(Option<Cow<'a, str>>);
-
-impl<'de> Deserialize<'de> for Value<'de> {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        json.deserialize_any(ValueVisitor)
-    }
-}
-
-struct ValueVisitor;
-
-impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Value<'de>, E> {
-        Ok(Value(Some(Cow::Borrowed(text))))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Value<'de>, E> {
-        Ok(Value(Some(Cow::Owned(text.to_owned()))))
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Value<'de>, E> {
-        Ok(Value(Some(Cow::Owned(number.to_string()))))
-    }
-
-    /// PHP makes a float of what is beyond 63 bits, and a float is no tag.
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Value<'de>, E> {
-        Ok(Value(i64::try_from(number).ok().map(|number| Cow::Owned(number.to_string()))))
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Value<'de>, E> {
-        Ok(Value(None))
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Value<'de>, E> {
-        Ok(Value(None))
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Value<'de>, E> {
-        Ok(Value(None))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value(None))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value<'de>, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value(None))
+        Ok(())
     }
 }
 
@@ -239,6 +228,31 @@ mod tests {
         assert_eq!(of_opening(r#"{"@resource":"/room"}"#).unwrap_err(), own);
         assert!(of_request(r#"{"@resource":"/room"}"#).is_ok());
         assert!(of_opening(&format!(r#"{{"n":"{}"}}"#, "v".repeat(256))).is_err());
+    }
+
+    #[test]
+    fn what_no_text_and_no_number_can_hold_is_told_for_the_tag() {
+        let cut = of_opening(r#"{"a\ud83d":"\udc00x"}"#).unwrap();
+        assert_eq!(pairs(&cut), [("a\u{fffd}", "\u{fffd}x")]);
+        let why = of_opening(r#"{"p":1e400}"#).unwrap_err();
+        assert_eq!(why, "The 'p' tag is not an integer or a string !");
+        assert_eq!(pairs(&of_opening(r#"{"p":1e400,"p":5}"#).unwrap()), [("p", "5")]);
+    }
+
+    #[test]
+    fn more_than_there_may_be_is_read_no_further() {
+        let many = |count: usize, name: &dyn Fn(usize) -> String| {
+            let members: Vec<_> = (0..count).map(|it| format!(r#""{}":1"#, name(it))).collect();
+            of_request(&format!("{{{}}}", members.join(",")))
+        };
+        let each = |it: usize| format!("n{it}");
+        assert_eq!(many(TAGS_MAX, &each).unwrap().len(), TAGS_MAX);
+        assert_eq!(many(TAGS_MAX + 1, &each).unwrap_err(), "more than 128 tags");
+        let same = |_: usize| "n".to_owned();
+        assert_eq!(many(MEMBERS_MAX, &same).unwrap().len(), 1);
+        assert_eq!(many(100_000, &same).unwrap_err(), "more than 128 tags");
+        let long = format!(r#"{{"{}":1}}"#, "n".repeat(300));
+        assert_eq!(of_request(&long).unwrap_err(), "a tag name of 300 bytes, 255 at most");
     }
 
     proptest! {

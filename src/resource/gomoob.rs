@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Handle, Resource};
-use crate::dialect::gomoob::{Messages, NoRequest, parse_with, tags_in_order, typed};
+use crate::dialect::gomoob::{Messages, NoRequest, parse_with, typed};
 use crate::dialect::php::{Objects, reencoded};
 use crate::session::{Encoding, GomoobRules, Message, Speech, TagMatch};
 use crate::types::{Address, CloseCode, CloseReason, Form};
@@ -32,24 +32,28 @@ impl Resource for Gomoob {
         let Some(tenant) = client.permitted(shown, json) else { return };
         let address = match rules.matching {
             TagMatch::Strict => Address::matching(request.query),
-            TagMatch::Legacy => Address::loosely(tags_in_order(text)),
+            TagMatch::Legacy => Address::loosely(request.tags_in_order()),
         };
         let message = text.get(request.message.clone()).unwrap_or_default();
         match made_of(message, rules) {
             None => client.forward((tenant, address), (Form::Message, request.message)),
-            Some(made) => client.forward_changed((tenant, address), (Form::Message, made)),
+            Some(Ok(made)) => client.forward_changed((tenant, address), (Form::Message, made)),
+            Some(Err(NoRequest(why))) => client.close(rules.close.reason(why)),
         }
     }
 }
 
 /// What goes on in place of a message that does not go on as it came.
-fn made_of(message: &str, rules: GomoobRules) -> Option<String> {
+fn made_of(message: &str, rules: GomoobRules) -> Option<Result<String, NoRequest>> {
     if rules.messages == Messages::Typed && !message.starts_with('"') {
-        return typed::rebuilt(message).ok();
+        return Some(typed::rebuilt(message));
     }
     match rules.encoding {
         Encoding::AsItCame => None,
-        Encoding::Php => reencoded(message, Objects::Arrays).ok(),
+        Encoding::Php => {
+            let made = reencoded(message, Objects::Arrays);
+            Some(made.map_err(|why| why.to_string().into()))
+        }
     }
 }
 

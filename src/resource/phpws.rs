@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 
 use super::{Handle, Resource};
-use crate::dialect::gomoob::message_of;
 use crate::dialect::php::{NotForPhp, Objects, reencoded};
-use crate::dialect::phpws::old::{self, LooseName};
+use crate::dialect::phpws::old::LooseName;
 use crate::dialect::phpws::{Command, Discretion, Packet, parse, without_credentials};
 use crate::session::{Encoding, Message, PhpwsRules, Speech};
 use crate::types::{Address, Alias, CloseCode, CloseReason, Form, Ident, Laxity, Named, Switch};
@@ -36,7 +35,10 @@ impl Resource for Phpws {
                 }
             }
             Command::Register => {
-                if let Some(name) = old::registered(text) {
+                // Where there are no aliases, nothing of it is looked at.
+                if rules.aliases.is_some()
+                    && let Some(name) = packet.registered()
+                {
                     client.register(&name);
                 }
             }
@@ -44,7 +46,7 @@ impl Resource for Phpws {
             Command::Echo if rules.switches.has(Switch::PhpReencode) => {
                 match reencoded(text, Objects::Objects) {
                     Ok(text) => client.reply_text(text),
-                    Err(NotForPhp) => client.close(NOT_JSON),
+                    Err(why) => client.close(not_for_php(&why)),
                 }
             }
             Command::Echo => client.reply_as_it_came(Message::Text(text)),
@@ -53,7 +55,7 @@ impl Resource for Phpws {
                 publish(client, &packet, text, (Some(address), Encoding::AsItCame));
             }
             Command::Feedback { uuid, ident } => {
-                let address = recipient(client, text, (uuid.as_deref(), ident.as_deref()));
+                let address = recipient(client, &packet, (uuid.as_deref(), ident.as_deref()));
                 let encoding = match rules.switches.has(Switch::PhpReencode) {
                     false => Encoding::AsItCame,
                     true => Encoding::Php,
@@ -67,7 +69,7 @@ impl Resource for Phpws {
 /// Whom a feedback is for.
 fn recipient(
     client: &Handle<'_>,
-    packet: &str,
+    packet: &Packet<'_>,
     (uuid, ident): (Option<&str>, Option<&str>),
 ) -> Option<Address> {
     let PhpwsRules { aliases, switches } = client.rules().phpws;
@@ -93,8 +95,8 @@ fn recipient(
 }
 
 /// Names as PHP compares them.
-fn loosely(packet: &str, named: Named) -> Named {
-    let (uuid, ident) = old::loose_names(packet);
+fn loosely(packet: &Packet<'_>, named: Named) -> Named {
+    let (uuid, ident) = packet.loose_names();
     let mut named = named;
     match uuid {
         LooseName::Anybody => named.laxity = named.laxity.and(Laxity::ANY_WEB),
@@ -119,7 +121,7 @@ fn publish(
     text: &str,
     (address, encoding): (Option<Address>, Encoding),
 ) {
-    let message = || Cow::Borrowed(message_of(text.as_bytes()));
+    let message = || Cow::Borrowed(packet.message().as_bytes());
     let Some(tenant) = client.permitted(packet.credentials.as_ref(), message) else { return };
     let Some(address) = address else { return };
     let text = match (packet.discretion, encoding) {
@@ -134,8 +136,12 @@ fn publish(
     };
     match text {
         Ok(text) => client.forward_changed((tenant, address), (Form::PhpwsPacket, text)),
-        Err(NotForPhp) => client.close(NOT_JSON),
+        Err(why) => client.close(not_for_php(&why)),
     }
+}
+
+fn not_for_php(why: &NotForPhp) -> CloseReason {
+    CloseReason { code: CloseCode::DATA, text: why.to_string().into() }
 }
 
 const QUIT: CloseReason = CloseReason::new(CloseCode::NORMAL, "quit");

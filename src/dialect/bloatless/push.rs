@@ -2,10 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::de::Deserializer;
-use serde_json::value::RawValue;
-
-use super::{CowText, Members, PacketVisitor};
+use crate::json::{Scalar, Shape, pick};
 
 /// What a datagram says.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,25 +22,28 @@ pub enum Pushed<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotPushed(pub &'static str);
 
+const NOT_AN_OBJECT: NotPushed = NotPushed("it is no JSON object");
+
 /// Reads a datagram.
 ///
 /// # Errors
 ///
 /// The first thing that is wrong; the original dies of each.
 pub fn parse(datagram: &[u8]) -> Result<Pushed<'_>, NotPushed> {
-    let mut json = serde_json::Deserializer::from_slice(datagram);
-    let members = json.deserialize_any(PacketVisitor).ok().filter(|_| json.end().is_ok());
-    let Members { kind, action, data } = members.ok_or(NotPushed("it is no JSON object"))?;
+    let text = str::from_utf8(datagram).map_err(|_| NOT_AN_OBJECT)?;
+    let shape = pick(text, ["type", "action", "data"]);
+    let Ok(Shape::Object(members)) = shape else { return Err(NOT_AN_OBJECT) };
+    let [kind, action, data] = members.named;
     // What PHP makes a 1 of is no type: `true`.
-    let kind = kind.map(RawValue::get).filter(|kind| *kind != "true").map(super::as_text);
+    let kind = kind.filter(|kind| *kind != "true").map(super::as_text);
     match kind.as_deref() {
         Some("1") => return Ok(Pushed::Command),
         Some("2") => {}
         _ => return Err(NotPushed("its type is neither 1 nor 2")),
     }
-    let action = action.and_then(|raw| serde_json::from_str::<CowText<'_>>(raw.get()).ok());
-    let application = action.ok_or(NotPushed("its action is no text"))?.0;
-    let data = data.map(RawValue::get).filter(|data| data.starts_with(['{', '[']));
+    let action = action.and_then(|raw| Scalar::of(raw).text());
+    let application = action.ok_or(NotPushed("its action is no text"))?;
+    let data = data.filter(|data| data.starts_with(['{', '[']));
     let data = data.ok_or(NotPushed("its data is neither an object nor a list"))?;
     Ok(Pushed::Data { application, data })
 }

@@ -1,7 +1,8 @@
 //! Messages with a type, as the parser of Gomoob's documentation reads them and writes them again.
 
 use super::NoRequest;
-use crate::dialect::php::{Objects, Tree};
+use crate::dialect::php::{Objects, reencoded};
+use crate::json::{self, Scalar, Shape, is_empty_inside, pick};
 
 /// The text that goes on for a message that is an object: its `type` and its `metadata`, written
 /// as PHP writes them.
@@ -10,38 +11,56 @@ use crate::dialect::php::{Objects, Tree};
 ///
 /// The first of the parser's checks that it does not pass.
 pub fn rebuilt(message: &str) -> Result<String, NoRequest> {
-    let tree: Tree = serde_json::from_str(message).map_err(|_| invalid(""))?;
-    check(&tree)?;
-    let mut parts = Vec::new();
-    if let Some(kind) = tree.member("type").filter(|kind| is_truthy(kind)) {
-        parts.push(format!(r#""type":{}"#, written(kind)?));
+    let Parts { kind, metadata } = parts(message)?;
+    let mut out = String::with_capacity(message.len());
+    out.push('{');
+    if is_truthy(kind) {
+        out.push_str(r#""type":"#);
+        out.push_str(&written(kind)?);
+        out.push(',');
     }
-    let metadata = match tree.member("metadata") {
-        Some(metadata) if is_truthy(metadata) => written(metadata)?,
-        _ => "{}".to_owned(),
-    };
-    parts.push(format!(r#""metadata":{metadata}"#));
-    Ok(format!("{{{}}}", parts.join(",")))
+    out.push_str(r#""metadata":"#);
+    match metadata {
+        Some(metadata) if is_truthy(metadata) => out.push_str(&written(metadata)?),
+        _ => out.push_str("{}"),
+    }
+    out.push('}');
+    Ok(out)
 }
 
-fn check(tree: &Tree) -> Result<(), NoRequest> {
-    let members = match tree {
-        Tree::Object(members) => members,
+/// Whether a message passes the parser's checks. Nothing is written for it.
+///
+/// # Errors
+///
+/// The first check that it does not pass.
+pub(super) fn check(message: &str) -> Result<(), NoRequest> {
+    parts(message).map(drop)
+}
+
+/// What goes on of a message, as it was written.
+struct Parts<'a> {
+    kind: &'a str,
+    metadata: Option<&'a str>,
+}
+
+fn parts(message: &str) -> Result<Parts<'_>, NoRequest> {
+    let members = match pick(message, ["type", "metadata", "creationDate"]) {
+        Ok(Shape::Object(members)) => members,
         // To PHP an array whose first key is 0.
-        Tree::List(items) if !items.is_empty() => return Err(invalid("Unexpected property '0' !")),
-        Tree::List(_) => return Err(invalid(NO_TYPE)),
+        Ok(Shape::List) => return Err(invalid("Unexpected property '0' !")),
+        Ok(Shape::Empty) => return Err(invalid(NO_TYPE)),
         _ => return Err(invalid("")),
     };
-    let known = ["type", "metadata", "creationDate"];
-    if let Some((name, _)) = members.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-        return Err(invalid(&format!("Unexpected property '{name}' !")));
+    if let Some(name) = members.other {
+        return Err(invalid(&format!("Unexpected property '{}' !", json::text(name))));
     }
-    if tree.member("type").is_none() {
-        return Err(invalid(NO_TYPE));
-    }
-    match tree.member("metadata") {
-        None | Some(Tree::Null | Tree::Object(_) | Tree::List(_)) => Ok(()),
-        Some(_) => Err(invalid("The 'metadata' property is not an array !")),
+    let [kind, metadata, _] = members.named;
+    let kind = kind.ok_or_else(|| invalid(NO_TYPE))?;
+    match metadata {
+        Some(raw) if raw != "null" && !raw.starts_with(['{', '[']) => {
+            Err(invalid("The 'metadata' property is not an array !"))
+        }
+        metadata => Ok(Parts { kind, metadata }),
     }
 }
 
@@ -51,20 +70,19 @@ fn invalid(why: &str) -> NoRequest {
     NoRequest(format!("Invalid 'message' property ! {why}").trim_end().to_owned().into())
 }
 
-fn written(tree: &Tree) -> Result<String, NoRequest> {
-    tree.encoded(Objects::Arrays).map_err(|_| invalid(""))
+fn written(raw: &str) -> Result<String, NoRequest> {
+    reencoded(raw, Objects::Arrays).map_err(|why| invalid(&why.to_string()))
 }
 
 /// Whether PHP takes a value for true.
-fn is_truthy(value: &Tree) -> bool {
-    match value {
-        Tree::Null => false,
-        Tree::Bool(value) => *value,
-        Tree::Integer(number) => *number != 0,
-        Tree::Float(number) => *number != 0.0,
-        Tree::Text(text) => !matches!(text.as_str(), "" | "0"),
-        Tree::List(items) => !items.is_empty(),
-        Tree::Object(members) => !members.is_empty(),
+fn is_truthy(raw: &str) -> bool {
+    match Scalar::of(raw) {
+        Scalar::Text(text) => !matches!(text.as_ref(), "" | "0"),
+        Scalar::Integer(digits) | Scalar::Number(digits) => {
+            digits.parse::<f64>().is_ok_and(|number| number != 0.0)
+        }
+        Scalar::True => true,
+        Scalar::Other => raw.starts_with(['{', '[']) && !is_empty_inside(raw),
     }
 }
 

@@ -1,16 +1,22 @@
-//! What only old clients say, and what old servers made of it. Read in a second look at a packet,
-//! so that nobody else pays for it.
+//! What only old clients say, and what old servers made of it.
 
-use serde_json::Value;
+use std::borrow::Cow;
 
-/// What a packet with the opcode `uuid` registers: its `message`, a text or an integer.
-#[must_use]
-pub fn registered(packet: &str) -> Option<String> {
-    let Ok(Value::Object(mut members)) = serde_json::from_str(packet) else { return None };
-    match members.remove("message")? {
-        Value::String(text) => Some(text),
-        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
-        _ => None,
+use super::Packet;
+use crate::json::{Decimal, Scalar};
+
+impl<'a> Packet<'a> {
+    /// What a packet with the opcode `uuid` registers: its `message`, a text or an integer.
+    #[must_use]
+    pub fn registered(&self) -> Option<Cow<'a, str>> {
+        Scalar::of(self.message?).decimal_or_text()
+    }
+
+    /// `uuid` and `ident` of a feedback, as PHP compares them.
+    #[must_use]
+    pub fn loose_names(&self) -> (LooseName, LooseName) {
+        let [uuid, ident] = self.names;
+        (LooseName::of(uuid), LooseName::of(ident))
     }
 }
 
@@ -25,34 +31,45 @@ pub enum LooseName {
     Text(String),
 }
 
-/// `uuid` and `ident` of a feedback.
-#[must_use]
-pub fn loose_names(packet: &str) -> (LooseName, LooseName) {
-    let Ok(Value::Object(members)) = serde_json::from_str(packet) else {
-        return (LooseName::Nobody, LooseName::Nobody);
-    };
-    let name = |member| match members.get(member) {
-        Some(Value::Bool(true)) => LooseName::Anybody,
-        Some(Value::String(text)) if !text.is_empty() => LooseName::Text(text.clone()),
-        Some(Value::Number(number)) if number.as_f64() != Some(0.0) => {
-            LooseName::Text(number.to_string())
+impl LooseName {
+    fn of(raw: Option<&str>) -> Self {
+        match raw.map(Scalar::of) {
+            Some(Scalar::True) => Self::Anybody,
+            Some(Scalar::Text(text)) if !text.is_empty() => Self::Text(text.into_owned()),
+            Some(Scalar::Integer(digits)) if digits != "0" => Self::Text(digits.to_owned()),
+            Some(Scalar::Number(digits)) => Self::of_number(digits),
+            _ => Self::Nobody,
         }
-        _ => LooseName::Nobody,
-    };
-    (name("uuid"), name("ident"))
+    }
+
+    /// A float as PHP has it; one that no float can hold names nobody.
+    fn of_number(digits: &str) -> Self {
+        match serde_json::from_str::<f64>(digits) {
+            Ok(number) if number != 0.0 && !Decimal::of(digits).is_empty() => {
+                Self::Text(serde_json::Value::from(number).to_string())
+            }
+            _ => Self::Nobody,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::parse;
     use super::*;
+
+    fn registered(packet: &str) -> Option<String> {
+        parse(packet).unwrap().registered().map(Cow::into_owned)
+    }
 
     #[test]
     fn a_text_or_an_integer_is_registered() {
         let of = |message: &str| registered(&format!(r#"{{"opcode":"uuid","message":{message}}}"#));
         assert_eq!(of(r#""u1""#).as_deref(), Some("u1"));
+        assert_eq!(of(r#""u\ud83d""#).as_deref(), Some("u\u{fffd}"));
         assert_eq!(of("5").as_deref(), Some("5"));
         assert_eq!(of(r#""u1","message":"u2""#).as_deref(), Some("u2"));
-        for none in ["1.5", "null", "true", "[]", "{}"] {
+        for none in ["1.5", "null", "true", "[]", "{}", "1e400"] {
             assert_eq!(of(none), None, "{none}");
         }
         assert_eq!(registered(r#"{"opcode":"uuid"}"#), None);
@@ -61,11 +78,16 @@ mod tests {
 
     #[test]
     fn names_are_read_as_php_compares_them() {
-        let of = |uuid, ident| loose_names(&format!(r#"{{"uuid":{uuid},"ident":{ident}}}"#));
+        let of = |uuid, ident| {
+            let packet = format!(r#"{{"uuid":{uuid},"ident":{ident}}}"#);
+            parse(&packet).unwrap().loose_names()
+        };
         let text = |text: &str| LooseName::Text(text.to_owned());
         assert_eq!(of("true", "false"), (LooseName::Anybody, LooseName::Nobody));
         assert_eq!(of("5", "5.5"), (text("5"), text("5.5")));
         assert_eq!(of("0", r#""""#), (LooseName::Nobody, LooseName::Nobody));
         assert_eq!(of("null", r#""5.0""#), (LooseName::Nobody, text("5.0")));
+        assert_eq!(of("1e400", "-0.0"), (LooseName::Nobody, LooseName::Nobody));
+        assert_eq!(of("5e1", r#""\ud83d""#), (text("50.0"), text("\u{fffd}")));
     }
 }

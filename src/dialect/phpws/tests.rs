@@ -110,3 +110,14 @@ fn what_the_server_says_is_json_whatever_it_says() {
     assert_eq!(next_with("", None), NEXT);
     assert_eq!(error("a\"b"), r#"{"opcode":"error","error":"a\"b"}"#);
 }
+
+#[test]
+fn what_no_text_and_no_number_can_hold_is_no_reason_to_close() {
+    for (text, command) in [
+        (r#"{"opcode":"feedback","uuid":"u\ud83d","ident":1e400}"#, feedback(Some("u\u{fffd}"), None)),
+        (r#"{"opcode":"echo","n\udc00":-1e999}"#, Command::Echo),
+        ("1e999", Command::Nothing),
+    ] {
+        assert_eq!(command_of(text), Ok(command), "{text}");
+    }
+}

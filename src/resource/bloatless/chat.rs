@@ -2,6 +2,7 @@
 
 use super::{Room, Talk};
 use crate::dialect::bloatless::{self, NO_BINARY};
+use crate::json::push_text;
 use crate::resource::{Desk, Handle};
 use crate::session::Message;
 use crate::types::{ClientUuid, Form, Tenant};
@@ -20,8 +21,8 @@ impl Talk for Chat {
         if let Some(packet) = bloatless::parse(text)
             && packet.action == "echo"
         {
-            let line = format!("Guest{}: {}", guest(client.id()), bloatless::as_text(packet.data));
-            room.say(client, (Form::Message, quoted(line)));
+            let name = format!("Guest{}", guest(client.id()));
+            room.say(client, (Form::Message, line(&name, packet.data)));
         }
     }
 
@@ -34,8 +35,7 @@ impl Talk for Chat {
         let packet = bloatless::parse(data).ok_or("its data has no action, or no data inside")?;
         // The names of methods have no case in PHP.
         if packet.action.eq_ignore_ascii_case("echo") {
-            let line = format!("System Message: {}", bloatless::as_text(packet.data));
-            room.announce(desk, tenant, (Form::Message, quoted(line)));
+            room.announce(desk, tenant, (Form::Message, line("System Message", packet.data)));
         }
         Ok(())
     }
@@ -48,8 +48,11 @@ fn guest(id: ClientUuid) -> u16 {
     10 + u16::from_be_bytes([first, second]) % 990
 }
 
-fn quoted(line: String) -> String {
-    serde_json::Value::from(line).to_string()
+/// What somebody says, as JSON.
+fn line(name: &str, data: &str) -> String {
+    let mut json = String::new();
+    push_text(&format!("{name}: {}", bloatless::as_text(data)), &mut json);
+    json
 }
 
 #[cfg(test)]

@@ -1,0 +1,241 @@
+//! Numbers by their digits: of any size, and exact.
+
+use std::cmp::Ordering;
+
+/// A JSON number: 0.d₁d₂d₃… times ten to the power of `point`. Every number is in range, and two that
+/// are written in different ways and mean the same are equal.
+#[derive(Clone, Debug)]
+pub struct Decimal<'a> {
+    is_negative: bool,
+    /// Digits in front of the written point, without zeros at their start and, where no others
+    /// follow, at their end.
+    whole: &'a [u8],
+    /// Those after it, the same.
+    fraction: &'a [u8],
+    point: i64,
+}
+
+/// Exponents stop here: no text has as many digits, so sums stay in range.
+const EXPONENT_MAX: i64 = 1 << 60;
+
+impl<'a> Decimal<'a> {
+    /// Reads a number as JSON has it.
+    #[must_use]
+    pub fn of(raw: &'a str) -> Self {
+        let (is_negative, raw) = match raw.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, raw),
+        };
+        let (digits, exponent) = raw.split_once(['e', 'E']).unwrap_or((raw, "0"));
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let mut whole = whole.trim_start_matches('0');
+        let shift = length(whole.len());
+        let mut fraction = fraction.trim_end_matches('0');
+        let mut point = shift.saturating_add(power(exponent));
+        if whole.is_empty() {
+            let inside = fraction.trim_start_matches('0');
+            point = point.saturating_sub(length(fraction.len() - inside.len()));
+            fraction = inside;
+        } else if fraction.is_empty() {
+            whole = whole.trim_end_matches('0');
+        }
+        if whole.is_empty() && fraction.is_empty() {
+            point = 0;
+        }
+        Self { is_negative, whole: whole.as_bytes(), fraction: fraction.as_bytes(), point }
+    }
+
+    /// The digits, the first and the last of which are no zeros; zero has none.
+    pub fn digits(&self) -> impl Iterator<Item = u8> + Clone {
+        self.whole.iter().chain(self.fraction).map(|digit| digit.wrapping_sub(b'0'))
+    }
+
+    /// How many digits there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.whole.len() + self.fraction.len()
+    }
+
+    /// Whether it is zero.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether a minus stands in front, also of zero.
+    #[must_use]
+    pub fn is_negative(&self) -> bool {
+        self.is_negative
+    }
+
+    /// The place of the decimal point, counted from in front of the first digit.
+    #[must_use]
+    pub fn point(&self) -> i64 {
+        self.point
+    }
+
+    /// Whether it is whole.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.is_empty() || self.point >= length(self.len())
+    }
+
+    /// Compares two numbers.
+    #[must_use]
+    pub fn compare(&self, other: &Self) -> Ordering {
+        let sign = |it: &Self| match (it.is_empty(), it.is_negative) {
+            (true, _) => 0,
+            (false, true) => -1,
+            (false, false) => 1,
+        };
+        match sign(self).cmp(&sign(other)) {
+            Ordering::Equal if sign(self) < 0 => other.compare_size(self),
+            Ordering::Equal => self.compare_size(other),
+            differ => differ,
+        }
+    }
+
+    fn compare_size(&self, other: &Self) -> Ordering {
+        self.point.cmp(&other.point).then_with(|| self.digits().cmp(other.digits()))
+    }
+
+    /// Whether it is so many times a divisor; nothing is a multiple of zero, and the divisor has
+    /// [`Decimal::DIVISOR_DIGITS_MAX`] digits.
+    #[must_use]
+    pub fn is_multiple_of(&self, divisor: &Self) -> bool {
+        if self.is_empty() {
+            return true;
+        }
+        let by = divisor
+            .digits()
+            .fold(0, |sum: u128, digit| sum.saturating_mul(10).saturating_add(u128::from(digit)));
+        // Both as whole numbers times a power of ten, neither with a zero at its end.
+        let power = |it: &Self| it.point.saturating_sub(length(it.len()));
+        let surplus = power(self).saturating_sub(power(divisor));
+        if by == 0 || surplus < 0 {
+            return false;
+        }
+        let rest = self.digits().fold(0, |rest, digit| (rest * 10 + u128::from(digit)) % by);
+        let shifted = power_of_ten(surplus.unsigned_abs(), by);
+        (rest * shifted).is_multiple_of(by)
+    }
+
+    /// Digits of a divisor: its square fits into what a remainder is worked out in.
+    pub const DIVISOR_DIGITS_MAX: usize = 18;
+}
+
+/// Ten to a power, modulo a number below 2⁶⁴.
+fn power_of_ten(mut exponent: u64, modulus: u128) -> u128 {
+    let (mut base, mut result) = (10 % modulus, 1 % modulus);
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            result = result * base % modulus;
+        }
+        base = base * base % modulus;
+        exponent >>= 1;
+    }
+    result
+}
+
+fn length(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn power(exponent: &str) -> i64 {
+    let (is_negative, digits) = match exponent.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, exponent.strip_prefix('+').unwrap_or(exponent)),
+    };
+    let add = |sum: i64, digit: u8| {
+        (sum.saturating_mul(10)).saturating_add(i64::from(digit.wrapping_sub(b'0')))
+    };
+    let size = digits.bytes().fold(0, add).min(EXPONENT_MAX);
+    if is_negative { -size } else { size }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn cmp(one: &str, other: &str) -> Ordering {
+        Decimal::of(one).compare(&Decimal::of(other))
+    }
+
+    #[test]
+    fn what_means_the_same_is_equal_and_nothing_is_out_of_range() {
+        for (one, other) in [
+            ("1", "1.0"),
+            ("100", "1e2"),
+            ("0.01", "1E-2"),
+            ("10e-1", "0.1e+1"),
+            ("0", "-0.0e99"),
+            ("-12.50", "-0.0125e3"),
+            ("0.00120", "12e-4"),
+        ] {
+            assert_eq!(cmp(one, other), Ordering::Equal, "{one} {other}");
+        }
+        for (less, more) in [
+            ("1e400", "1e401"),
+            ("-1e401", "1e-400"),
+            ("9e99", "1e100"),
+            ("0", "1e-99999999999999999999999"),
+            ("-1", "0"),
+            ("0.3", "0.30000000000000001"),
+            ("-2", "-1.9"),
+        ] {
+            assert_eq!(cmp(less, more), Ordering::Less, "{less} {more}");
+            assert_eq!(cmp(more, less), Ordering::Greater, "{less} {more}");
+        }
+    }
+
+    #[test]
+    fn a_multiple_is_exact_whatever_its_size() {
+        let is = |number: &str, of: &str| Decimal::of(number).is_multiple_of(&Decimal::of(of));
+        for (number, of) in [
+            ("9e99", "0.01"),
+            ("1e308", "0.01"),
+            ("0.0075", "0.0001"),
+            ("4.5", "1.5"),
+            ("-4.5", "1.5"),
+            ("0", "7"),
+            ("1e400", "0.5"),
+            ("12391239123", "1e-8"),
+            ("1e1000000000000", "1024"),
+            ("999999999999999999", "999999999999999999"),
+        ] {
+            assert!(is(number, of), "{number} {of}");
+        }
+        for (number, of) in
+            [("0.00751", "0.0001"), ("35", "1.5"), ("1e308", "0.123456789"), ("1e-400", "1")]
+        {
+            assert!(!is(number, of), "{number} {of}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_has_no_fraction_however_it_is_written() {
+        for whole in ["1", "1.0", "1e3", "1.5e1", "-0.0", "1e400", "120e-1"] {
+            assert!(Decimal::of(whole).is_whole(), "{whole}");
+        }
+        for broken in ["1.5", "1e-1", "15e-1", "0.1", "1.0000000000000000000000001"] {
+            assert!(!Decimal::of(broken).is_whole(), "{broken}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_agrees_with_integers(a in -100_000i64..100_000, b in 1i64..1000) {
+            let (one, other) = (a.to_string(), b.to_string());
+            prop_assert_eq!(cmp(&one, &other), a.cmp(&b));
+            let is = Decimal::of(&one).is_multiple_of(&Decimal::of(&other));
+            prop_assert_eq!(is, a % b == 0);
+        }
+
+        #[test]
+        fn it_agrees_with_floats(a in any::<f64>(), b in any::<f64>()) {
+            prop_assume!(a.is_finite() && b.is_finite());
+            prop_assert_eq!(cmp(&format!("{a}"), &format!("{b:e}")), a.partial_cmp(&b).unwrap());
+        }
+    }
+}
