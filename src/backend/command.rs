@@ -4,16 +4,20 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::dialect::tags;
+use crate::json::{Raw, Scalar};
+use crate::types::limits::TAGS_MAX;
 use crate::types::{CloseCode, CloseReason, Ident, TagQuery, Tags};
 
 /// Commands of one answer: a publication more than these would not fit into what a worker holds.
 pub const COMMANDS_MAX: usize = 256;
 /// What is kept with a connection of who its user is.
 pub const USER_BYTES_MAX: usize = 4096;
+/// How much of what a backend wrote an error repeats.
+const SHOWN_CHARS_MAX: usize = 24;
 /// What fits into a Close frame (RFC 6455 §5.5).
 const REASON_BYTES_MAX: usize = 123;
 
@@ -101,9 +105,8 @@ pub fn parse(answer: &[u8]) -> Result<Vec<Command>, Wrong> {
     if text.is_empty() || text == "null" {
         return Ok(Vec::new());
     }
-    let written = written(text)?;
-    if written.len() > COMMANDS_MAX {
-        let count = written.len();
+    let Written { first: written, count } = written(text)?;
+    if count > COMMANDS_MAX {
         return Err(Wrong(format!("it has {count} commands, {COMMANDS_MAX} at the most")));
     }
     let read = |(place, json): (usize, &&RawValue)| {
@@ -112,11 +115,11 @@ pub fn parse(answer: &[u8]) -> Result<Vec<Command>, Wrong> {
     written.iter().enumerate().map(read).collect()
 }
 
-fn written(text: &str) -> Result<Vec<&RawValue>, Wrong> {
+fn written(text: &str) -> Result<Written<'_, COMMANDS_MAX>, Wrong> {
     #[derive(Deserialize)]
     struct Shape<'a> {
         #[serde(borrow)]
-        commands: Option<Vec<&'a RawValue>>,
+        commands: Option<Written<'a, COMMANDS_MAX>>,
     }
 
     let no_json = |error| Wrong(format!("it is no JSON of commands ({error})"));
@@ -124,7 +127,10 @@ fn written(text: &str) -> Result<Vec<&RawValue>, Wrong> {
         Some('[') => serde_json::from_str(text).map_err(no_json),
         Some('{') => match serde_json::from_str::<Shape<'_>>(text).map_err(no_json)?.commands {
             Some(commands) => Ok(commands),
-            None => Ok(vec![serde_json::from_str(text).map_err(no_json)?]),
+            None => {
+                let first = vec![serde_json::from_str(text).map_err(no_json)?];
+                Ok(Written { first, count: 1 })
+            }
         },
         _ => Err(Wrong("it is neither empty nor a JSON list or object of commands".to_owned())),
     }
@@ -153,15 +159,64 @@ fn command(json: &str) -> Result<Command, Wrong> {
         "close" => close(json),
         "who" => {
             let Who { tags, tag, .. } = serde_json::from_str(json).map_err(wrong)?;
-            Ok(Command::Who { tags: query(tags)?, tag: tag.into() })
+            Ok(Command::Who { tags: query(tags)?, tag: tag.0.into() })
         }
         "fyi" => {
             let Fyi { text, .. } = serde_json::from_str(json).map_err(wrong)?;
-            Ok(Command::Fyi(text))
+            Ok(Command::Fyi(text.0.into_owned()))
         }
         _ => Err(Wrong(
             "is unknown; use reply, publish, tag, accept, refuse, close, who or fyi".to_owned(),
         )),
+    }
+}
+
+/// The items of a list as they were written: no more of them are kept than are taken.
+#[derive(Default)]
+struct Written<'a, const MAX: usize> {
+    first: Vec<&'a RawValue>,
+    /// How many there are.
+    count: usize,
+}
+
+impl<'de: 'a, 'a, const MAX: usize> Deserialize<'de> for Written<'a, MAX> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        struct Items<const MAX: usize>;
+
+        impl<'de, const MAX: usize> Visitor<'de> for Items<MAX> {
+            type Value = Written<'de, MAX>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut written = Written::default();
+                while written.first.len() < MAX
+                    && let Some(item) = list.next_element()?
+                {
+                    written.first.push(item);
+                }
+                written.count = written.first.len();
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    written.count += 1;
+                }
+                Ok(written)
+            }
+        }
+
+        json.deserialize_seq(Items)
+    }
+}
+
+/// A text, in which half of a surrogate pair is U+FFFD.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        let Raw(raw) = Raw::deserialize(json)?;
+        let text = Scalar::of(raw).text().map(Self);
+        text.ok_or_else(|| D::Error::custom("a string is expected"))
     }
 }
 
@@ -183,11 +238,11 @@ macro_rules! members {
 }
 
 members! {
-    Publish { to: Option<&'a RawValue>, message: Option<&'a RawValue>, text: Option<Cow<'a, str>> }
-    Tag { set: Option<&'a RawValue>, remove: Vec<Cow<'a, str>> }
+    Publish { to: Option<&'a RawValue>, message: Option<&'a RawValue>, text: Option<Text<'a>> }
+    Tag { set: Option<&'a RawValue>, remove: Written<'a, TAGS_MAX> }
     Accept { user: Option<&'a RawValue>, tags: Option<&'a RawValue> }
-    Reply { message: Option<&'a RawValue>, text: Option<Cow<'a, str>> }
-    Refuse { reason: Option<Cow<'a, str>> }
+    Reply { message: Option<&'a RawValue>, text: Option<Text<'a>> }
+    Refuse { reason: Option<Text<'a>> }
 }
 
 #[derive(Deserialize)]
@@ -195,9 +250,10 @@ members! {
 struct Close<'a> {
     #[serde(rename = "command")]
     _command: IgnoredAny,
-    code: Option<u16>,
     #[serde(borrow)]
-    reason: Option<Cow<'a, str>>,
+    code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reason: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -207,30 +263,34 @@ struct Who<'a> {
     _command: IgnoredAny,
     #[serde(borrow)]
     tags: Option<&'a RawValue>,
-    tag: String,
+    #[serde(borrow)]
+    tag: Text<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Fyi {
+struct Fyi<'a> {
     #[serde(rename = "command")]
     _command: IgnoredAny,
-    text: String,
+    #[serde(borrow)]
+    text: Text<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Named<'a> {
-    uuid: Option<String>,
-    ident: Option<String>,
+    #[serde(borrow)]
+    uuid: Option<Text<'a>>,
+    #[serde(borrow)]
+    ident: Option<Text<'a>>,
     #[serde(borrow)]
     tags: Option<&'a RawValue>,
 }
 
-fn saying(message: Option<&RawValue>, text: Option<Cow<'_, str>>) -> Result<Saying, Wrong> {
+fn saying(message: Option<&RawValue>, text: Option<Text<'_>>) -> Result<Saying, Wrong> {
     match (message, text) {
         (Some(message), None) => Ok(Saying::Message(message.get().to_owned())),
-        (None, Some(text)) => Ok(Saying::Text(text.into_owned())),
+        (None, Some(text)) => Ok(Saying::Text(text.0.into_owned())),
         _ => Err(Wrong("needs either `message` or `text`".to_owned())),
     }
 }
@@ -242,7 +302,7 @@ fn publish(json: &str) -> Result<Command, Wrong> {
     let Publish { to, message, text, .. } = serde_json::from_str(json).map_err(wrong)?;
     let what = saying(message, text)?;
     let to = to.ok_or_else(right)?.get();
-    if let Ok(word) = serde_json::from_str::<Cow<'_, str>>(to) {
+    if let Scalar::Text(word) = Scalar::of(to) {
         let to = match word.as_ref() {
             "all" => To::All,
             "others" => To::Others,
@@ -252,9 +312,9 @@ fn publish(json: &str) -> Result<Command, Wrong> {
         return Ok(Command::Publish(to, what));
     }
     let to = match serde_json::from_str(to).map_err(|_| right())? {
-        Named { uuid: Some(uuid), ident: None, tags: None } => To::Uuid(uuid.into()),
+        Named { uuid: Some(uuid), ident: None, tags: None } => To::Uuid(uuid.0.into()),
         Named { uuid: None, ident: Some(ident), tags: None } => {
-            To::Ident(Ident::new(&ident).map_err(|error| Wrong(format!("`ident`: {error}")))?)
+            To::Ident(Ident::new(&ident.0).map_err(|error| Wrong(format!("`ident`: {error}")))?)
         }
         Named { uuid: None, ident: None, tags: tags @ Some(_) } => To::Tags(query(tags)?),
         _ => return Err(right()),
@@ -264,10 +324,15 @@ fn publish(json: &str) -> Result<Command, Wrong> {
 
 fn tag(json: &str) -> Result<Command, Wrong> {
     let Tag { set, remove, .. } = serde_json::from_str(json).map_err(wrong)?;
+    if remove.count > TAGS_MAX {
+        return Err(Wrong(format!("`remove` has {} names, {TAGS_MAX} at the most", remove.count)));
+    }
+    let name = |raw: &&RawValue| Scalar::of(raw.get()).text().map(Into::into);
+    let names = remove.first.iter().map(name).collect::<Option<Vec<Box<str>>>>();
+    let remove = names.ok_or_else(|| Wrong("`remove` is a list of names".to_owned()))?;
     if remove.iter().any(|name| name.starts_with('@')) {
         return Err(Wrong("`remove`: tags that begin with @ are the server's".to_owned()));
     }
-    let remove = remove.into_iter().map(|name| name.into_owned().into()).collect();
     Ok(Command::Tag { set: own_tags("set", set)?, remove })
 }
 
@@ -283,7 +348,10 @@ fn accept(json: &str) -> Result<Command, Wrong> {
 
 fn close(json: &str) -> Result<Command, Wrong> {
     let Close { code, reason, .. } = serde_json::from_str(json).map_err(wrong)?;
-    let code = code.unwrap_or(CloseCode::NORMAL.0);
+    let code = match code.map(RawValue::get) {
+        Some(raw) if raw != "null" => number(raw)?,
+        _ => CloseCode::NORMAL.0,
+    };
     if !matches!(code, 1000 | 3000..=4999) {
         return Err(Wrong("`code` is 1000 or 3000 to 4999".to_owned()));
     }
@@ -291,8 +359,15 @@ fn close(json: &str) -> Result<Command, Wrong> {
     Ok(Command::Close(CloseReason { code: CloseCode(code), text }))
 }
 
-fn reason_of(reason: Option<Cow<'_, str>>) -> Result<String, Wrong> {
-    let reason = reason.unwrap_or_default().into_owned();
+fn number(raw: &str) -> Result<u16, Wrong> {
+    raw.parse().map_err(|_| {
+        let shown: String = raw.chars().take(SHOWN_CHARS_MAX).collect();
+        Wrong(format!("`code` is 1000 or 3000 to 4999 (u16), and not `{shown}`"))
+    })
+}
+
+fn reason_of(reason: Option<Text<'_>>) -> Result<String, Wrong> {
+    let reason = reason.map(|reason| reason.0.into_owned()).unwrap_or_default();
     if reason.len() > REASON_BYTES_MAX || reason.contains(char::is_control) {
         let right = format!("`reason` has {REASON_BYTES_MAX} bytes at the most, and one line");
         return Err(Wrong(right));

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use crate::http::has_parameter;
+use crate::json::push_text;
 use crate::types::{Ident, Tags};
 
 /// An event on its way to a backend.
@@ -45,7 +46,7 @@ impl Event {
     /// A member that is a text.
     pub fn text(&mut self, name: &str, value: &str) {
         self.name(name);
-        push_text(&mut self.json, value);
+        push_text(value, &mut self.json);
     }
 
     /// A member that is a number.
@@ -69,7 +70,7 @@ impl Event {
             if place > 0 {
                 self.json.push(',');
             }
-            push_text(&mut self.json, value);
+            push_text(value, &mut self.json);
         }
         self.json.push(']');
     }
@@ -116,7 +117,7 @@ impl Event {
         if !self.json.ends_with('{') {
             self.json.push(',');
         }
-        push_text(&mut self.json, name);
+        push_text(name, &mut self.json);
         self.json.push(':');
     }
 }
@@ -177,17 +178,12 @@ fn object<'t>(members: impl Iterator<Item = (&'t str, &'t str)>) -> String {
         if place > 0 {
             json.push(',');
         }
-        push_text(&mut json, name);
+        push_text(name, &mut json);
         json.push(':');
-        push_text(&mut json, value);
+        push_text(value, &mut json);
     }
     json.push('}');
     json
-}
-
-fn push_text(json: &mut String, text: &str) {
-    // A text always has JSON.
-    json.push_str(&serde_json::to_string(text).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -114,6 +114,31 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
     assert!(parse(b"\xff").is_err());
 }
 
+#[test]
+fn what_no_text_and_no_number_can_hold_is_replaced_or_named() {
+    let cut = one(r#"{"command":"reply","text":"cut \ud83d"}"#);
+    assert_eq!(cut, Command::Reply(Saying::Text("cut \u{fffd}".to_owned())));
+    let whole = one(r#"{"command":"reply","message":["\ud83d",1e400]}"#);
+    assert_eq!(whole, Command::Reply(Saying::Message(r#"["\ud83d",1e400]"#.to_owned())));
+    assert_eq!(
+        one(r#"{"command":"refuse","reason":"\udc00"}"#),
+        Command::Refuse("\u{fffd}".into())
+    );
+    assert!(why(r#"{"command":"close","code":1e400}"#).contains("not `1e400`"));
+    assert!(why(r#"{"command":"tag","set":{"a":1e400}}"#).contains("The 'a' tag"));
+}
+
+#[test]
+fn of_a_list_no_more_is_kept_than_is_taken() {
+    let items = "0,".repeat(1_000_000) + "0";
+    assert!(why(&format!("[{items}]")).contains("it has 1000001 commands"));
+    assert!(why(&format!(r#"{{"commands":[{items}]}}"#)).contains("it has 1000001 commands"));
+    let many = r#""n","#.repeat(200) + "\"n\"";
+    let wrong = why(&format!(r#"{{"command":"tag","remove":[{many}]}}"#));
+    assert!(wrong.contains("`remove` has 201 names, 128 at the most"), "{wrong}");
+    assert!(why(r#"{"command":"tag","remove":[5]}"#).contains("`remove` is a list of names"));
+}
+
 proptest! {
     #[test]
     fn no_answer_panics(text in r#"(?s)(\{|\}|\[|\]|"command"|"reply"|"publish"|"to"|"all"|"text"|:|,|1|.){0,30}"#) {
