@@ -315,7 +315,7 @@ impl Entry {
         let tenant = application.tenant.as_deref().map(|name| Tenant(Arc::from(name)));
         Self {
             key: application.key.as_str().into(),
-            secret: SecretDigest::new(application.secret.expose()),
+            secret: SecretDigest(application.secret.digest()),
             tenant: tenant.unwrap_or_else(Tenant::shared),
             opens: if application.authorize_open { Opens::WithKey } else { Opens::WithSecret },
             clients: if application.client_publish { Right::Publish } else { Right::Listen },

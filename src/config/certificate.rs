@@ -10,7 +10,7 @@ use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::finding::Fault;
-use super::{Secret, Unread, read};
+use super::{Secret, Tls, Unread, read};
 
 /// How long before its end a certificate is warned about.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -56,7 +56,7 @@ pub(super) fn key(path: &Path, chain: &Chain) -> Result<Secret, Fault> {
         .map_err(|_| Fault::new("holds no private key in PEM", right))?;
     let provider = aws_lc_rs::default_provider();
     match CertifiedKey::from_der(chain.certificates.clone(), key, &provider) {
-        Ok(_) => Ok(Secret::new(pem)),
+        Ok(_) => Tls::key_from_pem(&pem).ok_or_else(|| Fault::new("holds no private key", right)),
         Err(rustls::Error::InconsistentKeys(_)) => {
             Err(Fault::new("holds a key that does not belong to the certificate", right))
         }
@@ -108,7 +108,7 @@ mod tests {
         let ((one, one_key), (_other, other_key)) = (pair("one"), pair("other"));
         let chain = chain(&one.0, now()).unwrap();
         assert!(chain.ends_soon.is_none());
-        assert!(key(&one_key.0, &chain).unwrap().expose().contains("PRIVATE KEY"));
+        assert!(key(&one_key.0, &chain).unwrap().expose().starts_with("30"));
         let what = key(&other_key.0, &chain).unwrap_err().what;
         assert_eq!(what, "holds a key that does not belong to the certificate");
         assert_eq!(key(&one.0, &chain).unwrap_err().what, "holds no private key in PEM");

@@ -119,8 +119,13 @@ pub const KEYS: &[Key] = &[
 pub(super) const VARIABLE_PREFIX: &str = "TAGCAST_";
 
 /// Variables that begin like keys and are none.
-pub(super) const RESERVED_VARIABLES: &[&str] =
-    &["TAGCAST_SECRET", "TAGCAST_REQUIRE_TOOLS", "TAGCAST_BIN", "TAGCAST_AUTOBAHN"];
+pub(super) const RESERVED_VARIABLES: &[&str] = &[
+    "TAGCAST_SECRET",
+    "TAGCAST_TRACEABLE",
+    "TAGCAST_REQUIRE_TOOLS",
+    "TAGCAST_BIN",
+    "TAGCAST_AUTOBAHN",
+];
 
 impl Key {
     /// The variable that sets it: `maxMessage` is `TAGCAST_MAX_MESSAGE`.

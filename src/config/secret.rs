@@ -3,31 +3,74 @@
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+/// Bytes of a digest.
+const DIGEST_BYTES: usize = 32;
 
 /// A text that no log, error or debug output shows, and that is wiped from memory when it is
-/// dropped. It travels to the children of the supervisor, over a private socket, as part of the
-/// configuration: that is what it can be serialised for.
+/// dropped; or what is left of it for a process that only has to recognise it.
+///
+/// It travels to the children of the supervisor, over a private socket, as part of the configuration:
+/// that is what it can be serialised for. It does so in hexadecimal, so that no reader of JSON has to
+/// copy it in order to unescape it.
 #[derive(Clone)]
-pub struct Secret(SecretString);
+pub struct Secret(Form);
+
+#[derive(Clone)]
+enum Form {
+    Text(SecretString),
+    /// The SHA-256 of the text.
+    Digest([u8; DIGEST_BYTES]),
+}
 
 impl Secret {
     /// Wraps it.
     #[must_use]
     pub fn new(text: String) -> Self {
-        Self(text.into())
+        Self(Form::Text(text.into()))
     }
 
-    /// The text itself, for who compares or passes it on.
+    /// The text itself, for what compares or passes it on; empty where there is a digest alone.
     #[must_use]
     pub fn expose(&self) -> &str {
-        self.0.expose_secret()
+        match &self.0 {
+            Form::Text(text) => text.expose_secret(),
+            Form::Digest(_) => "",
+        }
+    }
+
+    /// Whether the text itself is here.
+    #[must_use]
+    pub const fn is_text(&self) -> bool {
+        matches!(self.0, Form::Text(_))
+    }
+
+    /// The SHA-256 of the text.
+    #[must_use]
+    pub fn digest(&self) -> [u8; DIGEST_BYTES] {
+        match &self.0 {
+            Form::Text(text) => Sha256::digest(text.expose_secret().as_bytes()).into(),
+            Form::Digest(digest) => *digest,
+        }
+    }
+
+    /// The same without the text.
+    #[must_use]
+    pub fn to_digest(&self) -> Self {
+        Self(Form::Digest(self.digest()))
     }
 }
 
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        self.expose() == other.expose()
+        match (&self.0, &other.0) {
+            (Form::Text(one), Form::Text(other)) => one.expose_secret() == other.expose_secret(),
+            _ => self.digest() == other.digest(),
+        }
     }
 }
 
@@ -39,14 +82,97 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// In front of the hexadecimal digits of a text.
+const TEXT: char = 't';
+/// In front of those of a digest.
+const DIGEST: char = 'd';
+
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(self.expose())
+        let (kind, bytes) = match &self.0 {
+            Form::Text(text) => (TEXT, text.expose_secret().as_bytes()),
+            Form::Digest(digest) => (DIGEST, digest.as_slice()),
+        };
+        let mut written = Zeroizing::new(String::with_capacity(1 + 2 * bytes.len()));
+        written.push(kind);
+        push_hexadecimal(&mut written, bytes);
+        to.serialize_str(&written)
     }
 }
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from).map(Self::new)
+        from.deserialize_str(Written)
+    }
+}
+
+/// Reads what was serialised, from where it is.
+struct Written;
+
+impl Visitor<'_> for Written {
+    type Value = Secret;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a secret in hexadecimal")
+    }
+
+    fn visit_str<E: de::Error>(self, written: &str) -> Result<Secret, E> {
+        let wrong = || E::custom("a secret that is not in hexadecimal");
+        if let Some(digits) = written.strip_prefix(DIGEST) {
+            let bytes = from_hexadecimal(digits).ok_or_else(wrong)?;
+            let digest = bytes.as_slice().try_into().map_err(|_| wrong())?;
+            return Ok(Secret(Form::Digest(digest)));
+        }
+        let digits = written.strip_prefix(TEXT).ok_or_else(wrong)?;
+        let bytes = from_hexadecimal(digits).ok_or_else(wrong)?;
+        // Of the length that it has: what wraps it then makes no other copy.
+        str::from_utf8(&bytes).map(|text| Secret::new(text.to_owned())).map_err(|_| wrong())
+    }
+}
+
+/// Appends bytes in hexadecimal, in lower case.
+pub(super) fn push_hexadecimal(to: &mut String, bytes: &[u8]) {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
+    for byte in bytes {
+        to.push(digit(byte >> 4));
+        to.push(digit(byte & 0x0f));
+    }
+}
+
+/// The bytes of a text in hexadecimal.
+pub(super) fn from_hexadecimal(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) {
+        return None;
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(digits.len() / 2));
+    for pair in digits.chunks_exact(2) {
+        let value = |digit: &u8| char::from(*digit).to_digit(16);
+        let byte = pair.iter().try_fold(0, |sum, digit| Some(sum * 16 + value(digit)?))?;
+        bytes.push(u8::try_from(byte).ok()?);
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_travels_whole_or_as_its_digest_and_never_as_it_is() {
+        for text in ["", "hunter2", "quotes \" and\nlines", "\u{e9}\u{1f600}"] {
+            let secret = Secret::new(text.to_owned());
+            let json = serde_json::to_string(&secret).unwrap();
+            assert!(text.is_empty() || !json.contains(text));
+            let read: Secret = serde_json::from_str(&json).unwrap();
+            assert_eq!((read.expose(), read.is_text()), (text, true));
+            let json = serde_json::to_string(&secret.to_digest()).unwrap();
+            let read: Secret = serde_json::from_str(&json).unwrap();
+            assert_eq!((read.expose(), read.is_text()), ("", false));
+            assert_eq!((read.digest(), &read), (secret.digest(), &secret));
+        }
+        for wrong in ["\"\"", "\"t0\"", "\"tgg\"", "\"d00\"", "\"x00\"", "7", "\"tff\""] {
+            assert!(serde_json::from_str::<Secret>(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,10 +1,15 @@
 //! The checked configuration: what exists is valid. It travels to the children as JSON.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
+use super::secret::{from_hexadecimal, push_hexadecimal};
 use super::sections::bloatless::BloatlessSettings;
 use super::sections::echo::EchoSettings;
 use super::sections::gomoob::GomoobSettings;
@@ -14,7 +19,7 @@ use super::sections::phpws::PhpwsSettings;
 use super::sections::resource::ResourceBinding;
 use super::value::{self, choices};
 use super::{Applications, ListenAddress, Secret};
-use crate::types::IpRange;
+use crate::types::{IpRange, WipedBytes};
 
 /// Everything that the file, variables and flags decide.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -130,7 +135,7 @@ pub struct Admission {
 pub struct Tls {
     /// The certificate and the chain that leads to it, as PEM.
     pub chain: String,
-    /// Its private key, as PEM.
+    /// Its private key: DER in hexadecimal, see [`Tls::key_from_pem`]. Readers of PEM leave copies.
     pub key: Secret,
     /// What the keys of session tickets are derived from, as 64 hexadecimal characters. The
     /// supervisor makes it at its start; nothing keeps it longer than the server runs.
@@ -221,18 +226,34 @@ pub enum UuidKey {
 impl Tls {
     /// The 32 bytes of the secret of session tickets, once it was made.
     #[must_use]
-    pub fn ticket_secret(&self) -> Option<[u8; 32]> {
-        value::key(self.ticket_secret.as_ref()?.expose()).ok()
+    pub fn ticket_secret(&self) -> Option<Zeroizing<[u8; 32]>> {
+        value::key(self.ticket_secret.as_ref()?.expose()).ok().map(Zeroizing::new)
+    }
+
+    /// The first private key of a text in PEM.
+    #[must_use]
+    pub fn key_from_pem(pem: &str) -> Option<Secret> {
+        let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).ok()?;
+        let der = key.secret_der();
+        let mut text = String::with_capacity(2 * der.len());
+        push_hexadecimal(&mut text, der);
+        Some(Secret::new(text))
+    }
+
+    /// The DER of the private key.
+    #[must_use]
+    pub fn key_der(&self) -> Option<Zeroizing<Vec<u8>>> {
+        from_hexadecimal(self.key.expose())
     }
 }
 
 impl UuidKey {
     /// The 32 bytes, once they are known.
     #[must_use]
-    pub fn bytes(&self) -> Option<[u8; 32]> {
+    pub fn bytes(&self) -> Option<Zeroizing<[u8; 32]>> {
         match self {
             Self::File(_) => None,
-            Self::Value(secret) => value::key(secret.expose()).ok(),
+            Self::Value(secret) => value::key(secret.expose()).ok().map(Zeroizing::new),
         }
     }
 }
@@ -240,9 +261,30 @@ impl UuidKey {
 impl Config {
     /// The configuration as it travels to a child, with its secrets.
     #[must_use]
-    pub fn to_json(&self) -> String {
+    pub fn to_json(&self) -> Zeroizing<String> {
+        let mut json = WipedBytes::default();
         // Only maps with other keys than text have no JSON, and there are none.
-        serde_json::to_string(self).unwrap_or_default()
+        let _written = serde_json::to_writer(&mut json, self);
+        // JSON is text; the copy is of the length that it has.
+        Zeroizing::new(str::from_utf8(&json).unwrap_or_default().to_owned())
+    }
+
+    /// What a worker needs of it: the secrets of applications as digests, save of those whose keys are
+    /// in `signing`, because a worker signs events with them.
+    #[must_use]
+    pub fn for_worker(&self, signing: &BTreeSet<String>) -> Self {
+        let mut config = self.clone();
+        let list = config.applications.iter_mut().flat_map(|all| &mut all.list);
+        for application in list.filter(|application| !signing.contains(&application.key)) {
+            application.secret = application.secret.to_digest();
+        }
+        config
+    }
+
+    /// The keys of the applications that events for backends are signed for.
+    pub fn signing(&self) -> impl Iterator<Item = &str> {
+        let backends = self.resources.iter().filter_map(|binding| binding.backend.as_ref());
+        backends.map(|backend| backend.application.as_str())
     }
 
     /// Reads what [`Config::to_json`] wrote.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::transport::Transport;
 use crate::types::{Allowance, ConfigNumber, Counts, Encryption, Generation, Source};
@@ -18,6 +19,9 @@ use crate::types::{Allowance, ConfigNumber, Counts, Encryption, Generation, Sour
 pub use memory::{MemoryControl, MemoryDesk, memory_control};
 pub use socket::{SocketControl, SocketDesk, Terminator, control_pair};
 pub use wire::{CONTROL_MESSAGE_BYTES_MAX, DESCRIPTORS_MAX};
+
+/// A configuration as it travels, wiped when the last process that shares it is done with it.
+pub type ConfigText = Arc<Zeroizing<String>>;
 
 /// What the supervisor tells a worker or the broker.
 ///
@@ -29,7 +33,7 @@ pub enum Order<L = Box<dyn Transport>> {
         /// Which one; [`Report::Configured`] says so back.
         number: ConfigNumber,
         /// The configuration, with its secrets, as JSON.
-        json: Arc<str>,
+        json: ConfigText,
     },
     /// To a worker: accept from these sockets. Once.
     Listen(Vec<(OwnedFd, Encryption)>),

@@ -12,6 +12,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use crate::broker;
 use crate::link::control::{RoleEnd, Seat, SocketControl};
 use crate::resource::Resources;
+use crate::supervisor::keep_memory_private;
 use crate::telemetry::{LevelFilter, LogFormat, Pipe, let_go, log_panics, log_to};
 use crate::types::{Generation, Source, WorkerId};
 use crate::worker;
@@ -68,6 +69,7 @@ impl Role {
         log_to(Pipe::standard_error()?, self.name(), self.format, self.level)?;
         log_panics();
         show_name();
+        keep_memory_private();
         set_parent_process_death_signal(Some(Signal::TERM))?;
         let control = SocketControl::from_standard_input()?;
         watchdog::start(control.terminator())?;

@@ -14,13 +14,15 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Notify, mpsc};
 
 use super::crew::Member;
+use super::prepared::TRACEABLE;
 use crate::config::{Findings, Loaded};
 use crate::link::control::{Desk, Order, Peer, Report, SocketDesk, control_pair};
 
 /// Orders on their way to the task of one child; who leaves so many unsent hangs.
 const ORDERS_MAX: usize = 1024;
 /// What a child keeps of our environment: there may be secrets in the rest.
-const ENVIRONMENT: [&str; 6] = ["PATH", "HOME", "TZ", "LANG", "TMPDIR", "RUST_BACKTRACE"];
+const ENVIRONMENT: [&str; 7] =
+    ["PATH", "HOME", "TZ", "LANG", "TMPDIR", "RUST_BACKTRACE", TRACEABLE];
 
 /// Blocks of this size and above are given back to the system when they are freed (mallopt(3)). Left to
 /// itself the allocator raises that size with the first large message, keeps what slow clients had held,
@@ -244,7 +246,7 @@ mod tests {
         let (desk, theirs) = control_pair().unwrap();
         let mut control = SocketControl::new(theirs).unwrap();
         let mut line = Line::new(desk).unwrap();
-        let json: Arc<str> = Arc::from("x".repeat(4_000_000));
+        let json = Arc::new("x".repeat(4_000_000).into());
         line.desk.order(Order::Configure { number: ConfigNumber(1), json }).unwrap();
         line.desk.order(Order::Quiesce(Newcomers::Refuse)).unwrap();
         assert!(line.desk.holds_orders());

@@ -21,7 +21,7 @@ mod state;
 pub use error::StartError;
 pub use household::serve;
 pub use listeners::Listeners;
-pub use prepared::{Prepared, log_format, log_level, raise_descriptor_limit};
+pub use prepared::{Prepared, keep_memory_private, log_format, log_level, raise_descriptor_limit};
 pub use probe::{Probed, probe};
 pub use push_socket::PushSocket;
 pub use state::StateFolder;

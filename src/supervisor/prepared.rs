@@ -1,17 +1,20 @@
 //! What happens before any role starts, alike for processes and threads.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
+};
 
 use super::crew::Member;
 use super::push_socket::PushSocket;
 use super::state::{random_key, uuid_key};
 use super::{Listeners, StartError, StateFolder};
 use crate::config::{Config, LogFormat as ConfigFormat, LogLevel, LogSettings, Secret, UuidKey};
-use crate::link::control::Order;
+use crate::link::control::{ConfigText, Order};
 use crate::telemetry::{LevelFilter, LogFile, LogFormat};
 use crate::types::ConfigNumber;
 
@@ -22,10 +25,13 @@ pub struct Prepared {
     pub config: Config,
     /// Counts the configurations.
     pub number: ConfigNumber,
-    /// The same as JSON, for workers.
-    pub json: Arc<str>,
+    /// What a worker needs of it, as JSON: no secret of an application that it need not sign with.
+    pub json: ConfigText,
     /// What a broker needs of it, as JSON; without secrets.
-    pub broker_json: Arc<str>,
+    pub broker_json: ConfigText,
+    /// The applications that events were ever signed for: a resource that is bound no more may have
+    /// clients whose events still are.
+    signing: BTreeSet<String>,
     /// The listening sockets.
     pub listeners: Listeners,
     /// Where scripts push messages, until the server begins to end.
@@ -44,7 +50,7 @@ impl fmt::Debug for Prepared {
 impl Prepared {
     /// The configuration for one of the crew.
     #[must_use]
-    pub fn json_for(&self, member: Member) -> Arc<str> {
+    pub fn json_for(&self, member: Member) -> ConfigText {
         match member {
             Member::Broker(_) => Arc::clone(&self.broker_json),
             Member::Worker(_) => Arc::clone(&self.json),
@@ -70,10 +76,19 @@ impl Prepared {
         let listeners = Listeners::bind(&config.listen)?;
         let push_socket =
             config.bloatless.push_socket.as_ref().map(PushSocket::bind).transpose()?;
-        let json = Arc::from(config.to_json());
-        let broker_json = Arc::from(config.for_broker().to_json());
-        let number = ConfigNumber(1);
-        Ok(Self { config, number, json, broker_json, listeners, push_socket, state })
+        let (json, broker_json) = (ConfigText::default(), ConfigText::default());
+        let (number, signing) = (ConfigNumber(1), BTreeSet::new());
+        let mut prepared =
+            Self { config, number, json, broker_json, signing, listeners, push_socket, state };
+        prepared.write();
+        Ok(prepared)
+    }
+
+    /// Writes the configuration for those who get it.
+    fn write(&mut self) {
+        self.signing.extend(self.config.signing().map(str::to_owned));
+        self.json = Arc::new(self.config.for_worker(&self.signing).to_json());
+        self.broker_json = Arc::new(self.config.for_broker().to_json().into());
     }
 
     /// What a worker gets beside its configuration: the sockets.
@@ -101,9 +116,8 @@ impl Prepared {
         if let (Some(tls), Some(before)) = (&mut config.tls, &self.config.tls) {
             tls.ticket_secret.clone_from(&before.ticket_secret);
         }
-        self.json = Arc::from(config.to_json());
-        self.broker_json = Arc::from(config.for_broker().to_json());
         self.config = config;
+        self.write();
         self.number = ConfigNumber(self.number.0 + 1);
         self.number
     }
@@ -115,6 +129,25 @@ pub fn raise_descriptor_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         tracing::warn!(%error, "the limit of descriptors stays as it was");
+    }
+}
+
+/// The variable that leaves the memory of all processes as the system has it, for debuggers and tests
+/// of a user that is not root.
+pub(super) const TRACEABLE: &str = "TAGCAST_TRACEABLE";
+
+/// Keeps the memory of this process, where secrets are, from files and from other processes of the same
+/// user: no core is written, and nothing but root may trace it or read its memory (prctl(2)). A child
+/// does so for itself, since the latter ends with the execution of a program.
+pub fn keep_memory_private() {
+    if std::env::var_os(TRACEABLE).is_some_and(|value| !value.is_empty()) {
+        return;
+    }
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let limited = setrlimit(Resource::Core, none);
+    let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    if let Err(error) = limited.and(hidden) {
+        tracing::warn!(%error, "the memory of this process can be read by others of its user");
     }
 }
 
@@ -146,5 +179,19 @@ pub fn log_format(format: ConfigFormat) -> LogFormat {
         ConfigFormat::Text => LogFormat::Text,
         ConfigFormat::Json => LogFormat::Json,
         ConfigFormat::Phpws => LogFormat::Phpws,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::dumpable_behavior;
+
+    #[test]
+    fn the_memory_of_a_process_is_its_own() {
+        keep_memory_private();
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+        let limit = getrlimit(Resource::Core);
+        assert_eq!((limit.current, limit.maximum), (Some(0), Some(0)));
     }
 }

@@ -16,6 +16,7 @@ mod publication;
 mod slots;
 mod switches;
 mod tag;
+mod wiped;
 
 pub use address::{Address, Laxity, Named, Recipients};
 pub use alias::{Alias, Claim, GrantNumber, Keeping};
@@ -35,3 +36,4 @@ pub use publication::{Content, Form, Publication};
 pub use slots::SlotSet;
 pub use switches::{Switch, Switches};
 pub use tag::{Tag, TagError, TagQuery, Tags};
+pub use wiped::{WipedBytes, scrub_stack};

@@ -60,6 +60,7 @@ use crate::config::Config;
 use crate::link::control::{Control, Order, Peer, RoleEnd, Seat};
 use crate::link::poller::{Interest, Poller};
 use crate::resource::Resources;
+use crate::types::scrub_stack;
 
 /// Runs a worker on this thread, with the resources of the embedding program, until it is told to stop or its supervisor is gone.
 #[must_use]
@@ -91,6 +92,7 @@ fn begin(
     let config = Config::from_json(&json)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     let settings = Settings::of(&config)?;
+    scrub_stack();
     let mut hub = Hub::new(seat, (control, poller), (settings, Services::new(own)))?;
     hub.bind(&config);
     Ok(Some((hub, rest)))

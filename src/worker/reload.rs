@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::http::{Refusal, Status};
 use crate::link::control::Report;
 use crate::resource::Resource;
-use crate::types::{ConfigNumber, Slot};
+use crate::types::{ConfigNumber, Slot, scrub_stack};
 
 const REVOKED_REFUSAL: Refusal =
     Refusal::new(Status::Unauthorized, "the application was removed or changed");
@@ -22,7 +22,9 @@ impl Hub {
     pub(super) fn reconfigure(&mut self, number: ConfigNumber, json: &str) {
         let config = Config::from_json(json)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
-        match config.and_then(|config| Ok((Settings::of(&config)?, config))) {
+        let read = config.and_then(|config| Ok((Settings::of(&config)?, config)));
+        scrub_stack();
+        match read {
             Ok((settings, config)) => self.take_over(number, (settings, &config)),
             // The supervisor has checked it; whoever asked for the reload hears of the silence.
             Err(error) => error!(%error, number = number.0, "the new configuration cannot be used"),

@@ -198,7 +198,8 @@ fn route((made, id): &(ResourceBinding, ResourceId), config: &Config) -> Option<
     let backend = made.backend.as_ref()?;
     let applications = config.applications.iter().flat_map(|all| &all.list);
     let known = applications.into_iter().find(|it| it.key == backend.application);
-    let secret = known.map_or(&backend.secret, |it| &it.secret);
+    let known = known.map(|it| &it.secret).filter(|secret| secret.is_text());
+    let secret = known.unwrap_or(&backend.secret);
     let settings = TargetSettings {
         resource: made.name.clone(),
         url: backend.url.expose().to_owned(),

@@ -35,8 +35,8 @@ impl fmt::Debug for Tickets {
 
 impl Tickets {
     /// Tickets under a secret that all workers share.
-    pub(super) fn new(secret: [u8; 32]) -> Self {
-        Self { secret: SecretBox::new(Box::new(secret)) }
+    pub(super) fn new(secret: &[u8; 32]) -> Self {
+        Self { secret: SecretBox::new(Box::new(*secret)) }
     }
 
     /// The key of a step. With random nonces and as many tickets as a large machine makes in six
@@ -103,16 +103,16 @@ mod tests {
 
     #[test]
     fn a_ticket_of_one_worker_is_opened_by_another_one() {
-        let [one, other] = [[7; 32], [7; 32]].map(Tickets::new);
+        let [one, other] = [&[7; 32], &[7; 32]].map(Tickets::new);
         let ticket = one.encrypt(SESSION).unwrap();
         assert_eq!(other.decrypt(&ticket).unwrap(), SESSION);
         assert_ne!(one.encrypt(SESSION).unwrap(), ticket, "no two tickets are the same");
-        assert_eq!(Tickets::new([8; 32]).decrypt(&ticket), None);
+        assert_eq!(Tickets::new(&[8; 32]).decrypt(&ticket), None);
     }
 
     #[test]
     fn a_ticket_is_taken_until_the_next_keys_time_is_over() {
-        let tickets = Tickets::new([7; 32]);
+        let tickets = Tickets::new(&[7; 32]);
         let ticket = tickets.seal(10, SESSION).unwrap();
         let taken = |now| tickets.open(now, &ticket).is_some();
         assert_eq!([9, 10, 11, 12].map(taken), [false, true, true, false]);
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_ticket_that_was_changed_is_none() {
-        let tickets = Tickets::new([7; 32]);
+        let tickets = Tickets::new(&[7; 32]);
         let ticket = tickets.seal(10, SESSION).unwrap();
         for place in 0..ticket.len() {
             let mut changed = ticket.clone();
@@ -136,6 +136,6 @@ mod tests {
 
     #[test]
     fn the_secret_is_not_shown() {
-        assert_eq!(format!("{:?}", Tickets::new([7; 32])), "Tickets");
+        assert_eq!(format!("{:?}", Tickets::new(&[7; 32])), "Tickets");
     }
 }

@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, ServerConnectionData, UnbufferedServerConnection};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
@@ -51,20 +53,22 @@ pub(super) fn acceptor(tls: &config::Tls) -> io::Result<Arc<ServerConfig>> {
     let chain = CertificateDer::pem_slice_iter(tls.chain.as_bytes())
         .collect::<Result<Vec<_>, _>>()
         .map_err(io::Error::other)?;
-    let key =
-        PrivateKeyDer::from_pem_slice(tls.key.expose().as_bytes()).map_err(io::Error::other)?;
+    // Lent and not given away: the copy in our hands is wiped.
+    let der = tls.key_der().ok_or_else(|| io::Error::other("the private key cannot be read"))?;
+    let key = PrivateKeyDer::try_from(der.as_slice()).map_err(io::Error::other)?;
+    let key = any_supported_type(&key).map_err(io::Error::other)?;
+    let certified = SingleCertAndKey::from(CertifiedKey::new(chain, key));
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
         .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(io::Error::other)?;
+        .with_cert_resolver(Arc::new(certified));
     // A WebSocket is opened by HTTP/1.1; who offers nothing is served too.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let secret = tls
         .ticket_secret()
         .ok_or_else(|| io::Error::other("the secret of the session tickets was not passed on"))?;
-    config.ticketer = Arc::new(Tickets::new(secret));
+    config.ticketer = Arc::new(Tickets::new(&secret));
     config.send_tls13_tickets = TICKETS;
     // Whoever keeps no ticket has a full handshake: a session kept here would be unknown to the
     // other workers.

@@ -88,6 +88,7 @@ mod reload;
 mod resources;
 mod schemas;
 mod secrets;
+mod secrets_in_memory;
 mod subscribe;
 mod supervisor_crash;
 mod tenants;

@@ -1,4 +1,5 @@
-//! The bytes of a control link: a length, a JSON head, and the descriptors that travel beside it.
+//! The bytes of a control link: a length, a JSON head, after some heads what is not to be copied, and
+//! the descriptors that travel beside it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,9 +9,10 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
-use super::{Duty, Newcomers, Order};
-use crate::types::{Allowance, ConfigNumber, Encryption, Generation, Source};
+use super::{ConfigText, Duty, Newcomers, Order};
+use crate::types::{Allowance, ConfigNumber, Encryption, Generation, Source, WipedBytes};
 
 /// The largest message: a configuration with thousands of applications stays far below it.
 pub const CONTROL_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -23,16 +25,33 @@ const PREFIX_BYTES: usize = 4;
 /// An order without its descriptors: those follow from it.
 #[derive(Serialize, Deserialize)]
 enum Head {
-    Configure { number: ConfigNumber, json: Arc<str> },
-    Listen { sockets: Vec<Encryption> },
+    /// The configuration follows as it is.
+    Configure {
+        number: ConfigNumber,
+    },
+    Listen {
+        sockets: Vec<Encryption>,
+    },
     PushSocket,
-    Link { broker: Generation },
-    Roster { sources: Vec<Source> },
-    WorkerLink { source: Source },
-    WorkerDead { source: Source },
+    Link {
+        broker: Generation,
+    },
+    Roster {
+        sources: Vec<Source>,
+    },
+    WorkerLink {
+        source: Source,
+    },
+    WorkerDead {
+        source: Source,
+    },
     Quiesce(Newcomers),
-    Drain { within: Duration },
-    Count { number: u32 },
+    Drain {
+        within: Duration,
+    },
+    Count {
+        number: u32,
+    },
     Pressure(Allowance),
     Appoint(Duty),
     Stop,
@@ -40,49 +59,79 @@ enum Head {
 }
 
 /// An order as it travels.
-pub(super) fn encode_order(order: Order<OwnedFd>) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+pub(super) fn encode_order(order: Order<OwnedFd>) -> io::Result<(WipedBytes, Vec<OwnedFd>)> {
+    let body = match &order {
+        Order::Configure { json, .. } => Arc::clone(json),
+        _ => ConfigText::default(),
+    };
     let (head, descriptors) = split(order);
     if descriptors.len() > DESCRIPTORS_MAX {
         return Err(malformed(format!("{} sockets, {DESCRIPTORS_MAX} at most", descriptors.len())));
     }
-    Ok((encode(&head)?, descriptors))
+    Ok((encode_with(&head, body.as_bytes())?, descriptors))
 }
 
 /// Any message as it travels.
-pub(super) fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; PREFIX_BYTES];
+pub(super) fn encode(message: &impl Serialize) -> io::Result<WipedBytes> {
+    encode_with(message, &[])
+}
+
+fn encode_with(message: &impl Serialize, body: &[u8]) -> io::Result<WipedBytes> {
+    let mut bytes = WipedBytes::default();
+    bytes.extend_from_slice(&[0; PREFIX_BYTES]);
     serde_json::to_writer(&mut bytes, message)?;
+    bytes.extend_from_slice(body);
     let length = bytes.len() - PREFIX_BYTES;
     let prefix = u32::try_from(length).ok().filter(|_| length <= CONTROL_MESSAGE_BYTES_MAX);
     let Some(prefix) = prefix else {
         return Err(malformed(format!("{length} bytes, {CONTROL_MESSAGE_BYTES_MAX} at most")));
     };
-    for (byte, value) in bytes.iter_mut().zip(prefix.to_be_bytes()) {
-        *byte = value;
-    }
+    bytes.get_mut(PREFIX_BYTES).copy_from_slice(&prefix.to_be_bytes());
     Ok(bytes)
 }
 
 /// Takes one whole order from the front, when it is there with its descriptors.
 pub(super) fn decode_order(
-    bytes: &mut Vec<u8>,
+    bytes: &mut WipedBytes,
     descriptors: &mut VecDeque<OwnedFd>,
 ) -> io::Result<Option<Order<OwnedFd>>> {
-    let Some(head) = decode(bytes)? else { return Ok(None) };
-    join(head, descriptors).map(Some)
+    let Some(message) = front(bytes)? else { return Ok(None) };
+    let length = message.len();
+    let mut heads = serde_json::Deserializer::from_slice(message).into_iter();
+    let head = heads.next().ok_or_else(|| malformed("it is empty"))??;
+    let body = message.get(heads.byte_offset()..).unwrap_or_default();
+    let order = match head {
+        Head::Configure { number } => Order::Configure { number, json: text(body)? },
+        _ if !body.trim_ascii().is_empty() => return Err(malformed("it goes on after its head")),
+        head => join(head, descriptors)?,
+    };
+    bytes.consume(PREFIX_BYTES + length);
+    Ok(Some(order))
+}
+
+/// A configuration, copied once into memory of its length.
+fn text(body: &[u8]) -> io::Result<ConfigText> {
+    let text = str::from_utf8(body).map_err(malformed)?;
+    Ok(Arc::new(Zeroizing::new(text.to_owned())))
 }
 
 /// Takes one whole message from the front, when it is there.
-pub(super) fn decode<T: DeserializeOwned>(bytes: &mut Vec<u8>) -> io::Result<Option<T>> {
+pub(super) fn decode<T: DeserializeOwned>(bytes: &mut WipedBytes) -> io::Result<Option<T>> {
+    let Some(body) = front(bytes)? else { return Ok(None) };
+    let length = body.len();
+    let message = serde_json::from_slice(body)?;
+    bytes.consume(PREFIX_BYTES + length);
+    Ok(Some(message))
+}
+
+/// The message at the front, without its length, when it is whole.
+fn front(bytes: &[u8]) -> io::Result<Option<&[u8]>> {
     let Some((prefix, rest)) = bytes.split_first_chunk::<PREFIX_BYTES>() else { return Ok(None) };
     let length = usize::try_from(u32::from_be_bytes(*prefix)).unwrap_or(usize::MAX);
     if length > CONTROL_MESSAGE_BYTES_MAX {
         return Err(malformed(format!("{length} bytes, {CONTROL_MESSAGE_BYTES_MAX} at most")));
     }
-    let Some(body) = rest.get(..length) else { return Ok(None) };
-    let message = serde_json::from_slice(body)?;
-    bytes.drain(..PREFIX_BYTES + length);
-    Ok(Some(message))
+    Ok(rest.get(..length))
 }
 
 /// An error that ends a control link.
@@ -93,7 +142,7 @@ pub(super) fn malformed(what: impl std::fmt::Display) -> io::Error {
 fn split(order: Order<OwnedFd>) -> (Head, Vec<OwnedFd>) {
     let alone = |head| (head, Vec::new());
     match order {
-        Order::Configure { number, json } => alone(Head::Configure { number, json }),
+        Order::Configure { number, .. } => alone(Head::Configure { number }),
         Order::Count { number } => alone(Head::Count { number }),
         Order::Pressure(pressure) => alone(Head::Pressure(pressure)),
         Order::Appoint(duty) => alone(Head::Appoint(duty)),
@@ -116,7 +165,7 @@ fn split(order: Order<OwnedFd>) -> (Head, Vec<OwnedFd>) {
 fn join(head: Head, descriptors: &mut VecDeque<OwnedFd>) -> io::Result<Order<OwnedFd>> {
     let mut next = || descriptors.pop_front().ok_or_else(|| malformed("a descriptor is missing"));
     Ok(match head {
-        Head::Configure { number, json } => Order::Configure { number, json },
+        Head::Configure { number } => Order::Configure { number, json: ConfigText::default() },
         Head::Count { number } => Order::Count { number },
         Head::Pressure(pressure) => Order::Pressure(pressure),
         Head::Appoint(duty) => Order::Appoint(duty),

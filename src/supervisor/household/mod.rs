@@ -21,7 +21,10 @@ use super::control_socket::ControlSocket;
 use super::crew::{Crew, Effect, Member};
 use super::log_reader::read_log;
 use super::prepared::log_file;
-use super::{Prepared, StartError, log_format, log_level, notify, raise_descriptor_limit};
+use super::{
+    Prepared, StartError, keep_memory_private, log_format, log_level, notify,
+    raise_descriptor_limit,
+};
 use crate::config::{self, Loaded, LogSettings};
 use crate::link::control::{Order, Report};
 use crate::link::transport::unix_pair;
@@ -41,6 +44,7 @@ const LAST_LINES_WAIT: Duration = Duration::from_millis(200);
 /// When it cannot start; afterwards it ends only by SIGTERM or SIGINT.
 pub fn serve(loaded: Loaded, source: config::Source) -> Result<(), StartError> {
     let sink = open_log(&loaded.config.log)?;
+    keep_memory_private();
     let served = Prepared::from_config(loaded.config.clone()).and_then(|prepared| {
         raise_descriptor_limit();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

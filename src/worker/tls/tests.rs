@@ -17,7 +17,7 @@ impl Pair {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let tls = config::Tls {
             chain: made.cert.pem(),
-            key: config::Secret::new(made.signing_key.serialize_pem()),
+            key: config::Tls::key_from_pem(&made.signing_key.serialize_pem()).unwrap(),
             ticket_secret: Some(config::Secret::new("a".repeat(64))),
             handshake_timeout: Duration::from_secs(3),
         };

@@ -27,6 +27,12 @@ fn spawn(folder: &Folder, arguments: &[&str], variables: &[(&str, &str)]) -> (Ch
     spawn_program(&binary(), folder, (arguments, variables))
 }
 
+/// Tests look into the processes, which only root may do by default.
+fn traceable() -> Option<(&'static str, &'static str)> {
+    let is_root = rustix::process::geteuid().is_root();
+    (!is_root).then_some(("TAGCAST_TRACEABLE", "1"))
+}
+
 fn spawn_program(
     program: &Path,
     folder: &Folder,
@@ -38,6 +44,7 @@ fn spawn_program(
         .env_remove("TAGCAST_BIN")
         .env_remove("TAGCAST_AUTOBAHN")
         .env_remove("TAGCAST_REQUIRE_TOOLS")
+        .envs(traceable())
         .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -11,9 +11,11 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
+use zeroize::Zeroizing;
 
 use crate::link::control::wire::malformed;
 use crate::link::control::{DESCRIPTORS_MAX, Peer};
+use crate::types::WipedBytes;
 
 /// Messages that wait for the other end to read: one that leaves so many unread hangs.
 const PARCELS_MAX: usize = 1024;
@@ -25,7 +27,7 @@ const RECEIVE_BYTES: usize = 16 * 1024;
 pub(super) struct Outgoing(VecDeque<Parcel>);
 
 struct Parcel {
-    bytes: Vec<u8>,
+    bytes: WipedBytes,
     sent: usize,
     /// They leave with the first byte, and are closed here at once.
     descriptors: Vec<OwnedFd>,
@@ -36,7 +38,7 @@ impl Outgoing {
         self.0.is_empty()
     }
 
-    pub(super) fn add(&mut self, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) -> io::Result<()> {
+    pub(super) fn add(&mut self, bytes: WipedBytes, descriptors: Vec<OwnedFd>) -> io::Result<()> {
         if self.0.len() >= PARCELS_MAX {
             let text = format!("{PARCELS_MAX} messages on the control link were not read");
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
@@ -78,7 +80,7 @@ impl Parcel {
 /// What has arrived and makes no whole message yet.
 #[derive(Default)]
 pub(super) struct Inbox {
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: WipedBytes,
     pub(super) descriptors: VecDeque<OwnedFd>,
     ended: bool,
 }
@@ -110,10 +112,10 @@ impl Inbox {
     }
 
     pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<Arrived> {
-        let mut chunk = [0; RECEIVE_BYTES];
+        let mut chunk = Zeroizing::new([0; RECEIVE_BYTES]);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut beside = RecvAncillaryBuffer::new(&mut space);
-        let mut slices = [IoSliceMut::new(&mut chunk)];
+        let mut slices = [IoSliceMut::new(chunk.as_mut_slice())];
         let received = match recvmsg(socket, &mut slices, &mut beside, RecvFlags::CMSG_CLOEXEC) {
             Ok(received) => received,
             Err(Errno::AGAIN) => return Ok(Arrived::Nothing),

@@ -1,6 +1,7 @@
 //! The control link with real descriptors over a real pair of sockets.
 
 use super::*;
+use crate::link::control::ConfigText;
 use crate::link::control::Newcomers;
 use std::io::{IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -31,6 +32,10 @@ fn orders(control: &mut SocketControl) -> Vec<Order> {
     orders
 }
 
+fn text(json: &str) -> ConfigText {
+    Arc::new(json.to_owned().into())
+}
+
 #[test]
 fn every_order_arrives_as_it_was_given() {
     let (mut desk, mut control) = linked();
@@ -38,7 +43,7 @@ fn every_order_arrives_as_it_was_given() {
     let (one, _other) = unix_pair().unwrap();
     let (two, _other) = unix_pair().unwrap();
     let given = [
-        Order::Configure { number: ConfigNumber(1), json: Arc::from("{\"workers\":2}") },
+        Order::Configure { number: ConfigNumber(1), json: text("{\"workers\":2}") },
         Order::Listen(Vec::new()),
         Order::Link { broker: Generation(3), transport: one },
         Order::Roster { sources: vec![source(0), source(1)] },
@@ -95,7 +100,7 @@ fn a_link_arrives_and_the_sender_keeps_no_copy_of_it() {
 #[test]
 fn a_configuration_larger_than_the_socket_arrives_in_pieces() {
     let (mut desk, mut control) = linked();
-    let json: Arc<str> = Arc::from("x".repeat(5_000_000));
+    let json = text(&"x".repeat(5_000_000));
     let (end, _other) = unix_pair().unwrap();
     desk.order(Order::Configure { number: ConfigNumber(1), json: Arc::clone(&json) }).unwrap();
     desk.order(Order::Link { broker: Generation(0), transport: end }).unwrap();
