@@ -36,7 +36,7 @@ mod examples;
 mod groups_example;
 #[path = "it/harness/mod.rs"]
 mod harness;
-#[path = "timing/hostile_waits.rs"]
+#[path = "it/hostile_waits.rs"]
 mod hostile_waits;
 #[path = "it/jsauth.rs"]
 mod jsauth;

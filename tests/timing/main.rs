@@ -20,16 +20,13 @@
 #[path = "../it/harness/mod.rs"]
 mod harness;
 
-mod bench;
 mod heartbeat;
 mod hostile_floods;
 mod hostile_streams;
-mod hostile_waits;
 mod machine;
 mod memory;
 mod memory_holders;
 mod silent_clients;
-mod slow_and_silent;
 mod slow_clients;
 mod soak;
 mod tls_pacing;

@@ -39,7 +39,6 @@ fn expect_clean((code, report): &(Option<i32>, Value)) {
 
 #[test]
 fn every_scenario_measures_a_server_of_its_own_in_both_dialects_and_in_tls() {
-    let _quiet = crate::harness::alone();
     for dialect in ["phpws", "gomoob"] {
         for scenario in [
             &["fanout", "--clients", "20", "--in-flight", "4", "--publishers", "2"][..],
@@ -55,7 +54,6 @@ fn every_scenario_measures_a_server_of_its_own_in_both_dialects_and_in_tls() {
 
 #[test]
 fn idle_connections_and_openings_are_weighed() {
-    let _quiet = crate::harness::alone();
     for (scenario, tls) in [("idle", &[][..]), ("connect", &["--tls"])] {
         let all = [&[scenario, "--clients", "200", "--tags", "2"], tls].concat();
         let (code, report) = bench(&all);
@@ -67,7 +65,6 @@ fn idle_connections_and_openings_are_weighed() {
 
 #[test]
 fn floors_stand_beside_a_server_and_by_themselves() {
-    let _quiet = crate::harness::alone();
     let small = ["--clients", "10", "--in-flight", "2"];
     let (code, compared) = bench(&[&["fanout", "--floor"], &small[..], SHORT].concat());
     assert_eq!(code, Some(0), "{compared}");
@@ -81,7 +78,6 @@ fn floors_stand_beside_a_server_and_by_themselves() {
 
 #[test]
 fn a_server_that_runs_already_is_measured_with_key_and_secret() {
-    let _quiet = crate::harness::alone();
     const AUTH: &str = "applications:\n  - key: shop\n    secret: sesame-4711\n    \
                         authorizeOpen: true\n";
     let server = Setup::new().auth(AUTH).start();
@@ -101,7 +97,6 @@ fn a_server_that_runs_already_is_measured_with_key_and_secret() {
 
 #[test]
 fn nobody_there_and_a_plan_that_does_not_hold_together_are_told() {
-    let _quiet = crate::harness::alone();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
@@ -154,7 +149,6 @@ fn let_in(listener: &TcpListener) -> Raw {
 
 #[test]
 fn what_is_lost_or_comes_twice_is_seen_and_ends_in_code_1() {
-    let _quiet = crate::harness::alone();
     for (lost, doubled, fault) in [(5, u64::MAX, "lost"), (u64::MAX, 5, "out_of_order")] {
         let url = format!("ws://127.0.0.1:{}/", faulty(lost, doubled));
         let arguments =

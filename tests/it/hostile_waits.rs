@@ -14,7 +14,6 @@ use crate::harness::{
 /// Thirty seconds for each frame, whether its bytes come now and then or not at all.
 #[test]
 fn fault_18_half_a_frame_is_closed_1008_after_its_time() {
-    let _quiet = crate::harness::alone();
     // No pings come in between.
     let server = Setup::new().ini("pingInterval = 0").start();
     beside_a_bystander(&server, |bystander| {
@@ -78,7 +77,6 @@ impl Drop for Strace {
 /// What the kernel may say although there is room and something to read. A send that is told to wait
 /// is no such thing (links are watched for changes); real ones happen to readers with a small window.
 pub fn fault_18_calls_that_are_refused_now_and_then_lose_nothing() {
-    let _quiet = crate::harness::alone();
     // No pings come in between.
     let server = Setup::new().ini("pingInterval = 0").start();
     beside_a_bystander(&server, |bystander| {
@@ -109,7 +107,6 @@ fn impatient() -> Server {
 
 #[test]
 fn a_message_in_pieces_or_chunks_that_does_not_grow_is_closed_1008_whatever_comes_in_between() {
-    let _quiet = crate::harness::alone();
     let server = impatient();
     beside_a_bystander(&server, |bystander| {
         let mut pieces = server.open(&Open::web());
@@ -144,7 +141,6 @@ fn a_message_in_pieces_or_chunks_that_does_not_grow_is_closed_1008_whatever_come
 
 #[test]
 fn a_slow_upload_in_one_frame_in_pieces_or_in_chunks_is_heard() {
-    let _quiet = crate::harness::alone();
     let server = impatient();
     beside_a_bystander(&server, |bystander| {
         let long = "x".repeat(30_000);
@@ -185,7 +181,6 @@ fn a_slow_upload_in_one_frame_in_pieces_or_in_chunks_is_heard() {
 /// A script is not pinged, so nothing else would end it.
 #[test]
 fn half_a_record_of_tls_has_a_deadline_too() {
-    let _quiet = crate::harness::alone();
     let folder = Folder::new();
     certificate_in(&folder);
     let ini = "adress = wss://127.0.0.1:0\nworkers = 2\nmessageTimeout = 1s\n\

@@ -6,7 +6,6 @@ const PING: &[u8] = br#"{"opcode":"PING"}"#;
 
 #[test]
 fn a_reader_that_stops_is_closed_as_slow_and_its_neighbours_hear_everything() {
-    let _quiet = crate::harness::alone();
     let server = Setup::new().ini("maxMessage = 64K\noutboxLimit = 128K\n").start();
     let (mut publisher, mut witness) = server.open_apart(&Open::web(), &Open::web());
     let mut stopped = server.open(&Open::web());
@@ -24,7 +23,6 @@ fn a_reader_that_stops_is_closed_as_slow_and_its_neighbours_hear_everything() {
 
 #[test]
 fn a_client_that_answers_no_ping_is_closed_1001_and_one_that_answers_stays() {
-    let _quiet = crate::harness::alone();
     let server = Setup::new().ini("pingInterval = 100ms\n").start();
     let mut silent = server.open(&Open::web());
     let mut php = server.open(&Open::php());
