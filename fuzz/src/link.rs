@@ -54,7 +54,8 @@ impl Canonical for ToBroker {
                 Recipients::Matching(query) => query.is_empty(),
                 Recipients::First { .. } | Recipients::Named(_) | Recipients::Loosely(_) => true,
             },
-            Self::Hello { .. }
+            Self::Count
+            | Self::Hello { .. }
             | Self::Seen { .. }
             | Self::Announced { .. }
             | Self::Alias { .. }

@@ -201,6 +201,13 @@ impl Access {
 }
 
 impl Access {
+    /// Whether a publisher may be told how many clients its publications reach: it proved a secret, or
+    /// there is none to prove. Otherwise a page that may publish could find out who is connected.
+    #[must_use]
+    pub fn tells_counts(&self, ground: Ground) -> bool {
+        matches!(self.rules, Rules::Everything) || ground.is_proven()
+    }
+
     /// All spaces that clients may live in, each once.
     #[must_use]
     pub fn tenants(&self) -> Vec<Tenant> {

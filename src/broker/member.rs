@@ -22,6 +22,16 @@ pub struct Member {
     pub(super) last_publication: Option<Number>,
     pub(super) turn_ended_at: Option<Number>,
     pub(super) set_names: u32,
+    counts: Counts,
+}
+
+/// What a worker wants to know of single publications; mostly nothing.
+#[derive(Debug, Default)]
+struct Counts {
+    /// The publication that follows is to be counted.
+    is_next: bool,
+    /// Counts to be told with the acknowledgement; the worker's window bounds them (rule L4).
+    found: VecDeque<(Number, u64)>,
 }
 
 /// How far a link is.
@@ -47,7 +57,33 @@ impl Member {
             last_publication: None,
             turn_ended_at: None,
             set_names: 0,
+            counts: Counts::default(),
         }
+    }
+
+    /// The publication that follows is to be counted.
+    pub(super) fn count_next(&mut self) {
+        self.counts.is_next = true;
+    }
+
+    /// Whether this publication is to be counted; asked once for each.
+    pub(super) fn takes_count(&mut self) -> bool {
+        std::mem::take(&mut self.counts.is_next)
+    }
+
+    /// How many clients a publication reaches.
+    pub(super) fn counted(&mut self, number: Number, clients: u64) {
+        self.counts.found.push_back((number, clients));
+    }
+
+    /// Every link has taken what was resolved up to this publication.
+    pub(super) fn acknowledge(&mut self, up_to: Number) {
+        while let Some((number, clients)) =
+            self.counts.found.pop_front_if(|(number, _)| *number <= up_to)
+        {
+            self.out.tell(&ToWorker::Reached { number, clients });
+        }
+        self.out.tell(&ToWorker::Acknowledged { up_to });
     }
 
     pub(super) fn greeted(&mut self, version: u16, says: Source) -> Result<(), Breach> {

@@ -226,6 +226,12 @@ impl Router {
                 self.tell(source.worker, &ToWorker::Synced { number });
                 Ok(())
             }
+            ToBroker::Count => {
+                if let Some(member) = self.members.get_mut(&source.worker) {
+                    member.count_next();
+                }
+                Ok(())
+            }
             ToBroker::Publish { number, publication } => self.publish(source, number, &publication),
             ToBroker::Hello { .. }
             | ToBroker::Announce { .. }
@@ -288,7 +294,12 @@ impl Router {
         }
         member.last_publication = Some(number);
         let is_single = publication.address.recipients.is_single();
-        if is_single && self.delivered.contains(&(source, number)) {
+        let is_repeated = is_single && self.delivered.contains(&(source, number));
+        if member.takes_count() {
+            let resolved = || self.index.resolve(&publication.tenant, &publication.address);
+            member.counted(number, if is_repeated { 1 } else { resolved().clients() });
+        }
+        if is_repeated {
             return Ok(());
         }
         self.last_sequence += 1;
@@ -355,7 +366,7 @@ impl Router {
                     && member.source == *source
                     && !waits
                 {
-                    member.out.tell(&ToWorker::Acknowledged { up_to: *up_to });
+                    member.acknowledge(*up_to);
                 }
                 waits
             });

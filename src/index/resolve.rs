@@ -28,6 +28,15 @@ pub struct Resolved {
     pub single: bool,
 }
 
+impl Resolved {
+    /// How many clients that is.
+    #[must_use]
+    pub fn clients(&self) -> u64 {
+        let all: u64 = self.sets.iter().map(|(_, slots)| slots.0.len()).sum();
+        all.saturating_sub(u64::from(self.except.is_some()))
+    }
+}
+
 /// What the clients carry that a tag query matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Carried {

@@ -154,6 +154,7 @@ impl Wire for ToBroker {
                 out.put_u8(6);
                 out.put_u32_le(slot.0);
             }
+            Self::Count => out.put_u8(13),
             Self::Publish { number, publication } => {
                 out.put_u8(7);
                 out.put_u64_le(number.0);
@@ -210,6 +211,7 @@ impl Wire for ToBroker {
                 grant: GrantNumber(body.u64()?),
             },
             12 => Self::Sync { number: body.u64()? },
+            13 => Self::Count,
             kind => return Err(Malformed::Unknown("kind", kind)),
         };
         body.end()?;
@@ -240,6 +242,11 @@ impl Wire for ToWorker {
             Self::Left { slot } => {
                 out.put_u8(5);
                 out.put_u32_le(slot.0);
+            }
+            Self::Reached { number, clients } => {
+                out.put_u8(11);
+                out.put_u64_le(number.0);
+                out.put_u64_le(*clients);
             }
             Self::Acknowledged { up_to } => {
                 out.put_u8(6);
@@ -289,6 +296,7 @@ impl Wire for ToWorker {
             8 => Self::Answer { slot: body.slot()?, number: body.u32()?, found: body.found()? },
             9 => Self::Aliased { slot: body.slot()?, granted: body.grant()? },
             10 => Self::Synced { number: body.u64()? },
+            11 => Self::Reached { number: Number(body.u64()?), clients: body.u64()? },
             kind => return Err(Malformed::Unknown("kind", kind)),
         };
         body.end()?;

@@ -6,7 +6,7 @@ use crate::types::{
 };
 
 /// The version of this language; both sides are the same binary, so any other ends the link.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 
 /// From a worker to the broker. A link begins with `Hello`, announcements, and `Announced`.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,6 +88,9 @@ pub enum ToBroker {
         /// Counts the questions of a worker.
         number: u64,
     },
+    /// The publication that follows is to be counted; answered by `Reached`. A message of its own,
+    /// so that a publication whose count nothing asks for costs no byte more.
+    Count,
     /// A publication, kept by the worker until it is acknowledged (rule L4).
     Publish {
         /// Its place in the line of this worker.
@@ -144,6 +147,14 @@ pub enum ToWorker {
         number: u32,
         /// Who was found.
         found: Found,
+    },
+    /// The answer to a [`ToBroker::Count`]: comes right before the publication's acknowledgement, so
+    /// every link has taken what it says.
+    Reached {
+        /// The publication.
+        number: Number,
+        /// How many clients its address named when it was resolved.
+        clients: u64,
     },
     /// No publication resolved from now on names this slot: it may be given away (rule L3).
     Left {

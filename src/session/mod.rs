@@ -83,7 +83,7 @@ pub struct Session {
     pub words: Option<Box<Words>>,
 }
 
-/// What the acknowledgements of one client say.
+/// What one client is told beyond the usual.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Words {
     /// What a resource has set.
@@ -91,6 +91,8 @@ pub struct Words {
     /// What the client registered last with the opcode `uuid`, whether or not it was granted: a
     /// page of 2019 goes on only when each acknowledgement repeats it.
     pub uuid: Option<String>,
+    /// The token of the reports that it asked for when it opened.
+    pub report: Option<Box<str>>,
 }
 
 // Every idle connection owns one.

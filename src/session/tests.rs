@@ -79,7 +79,7 @@ fn binary_is_text_to_phpws_and_binary_to_everyone_else() {
 fn acknowledgements_say_what_a_resource_has_set() {
     let mut session = session(Speech::Phpws);
     assert_eq!(session.next(), r#"{"opcode":"next","fyi":""}"#);
-    session.words = Some(Box::new(Words { fyi: "busy".to_owned(), uuid: None }));
+    session.words = Some(Box::new(Words { fyi: "busy".to_owned(), ..Words::default() }));
     assert_eq!(session.next(), r#"{"opcode":"next","fyi":"busy"}"#);
 }
 
@@ -87,7 +87,7 @@ fn acknowledgements_say_what_a_resource_has_set() {
 fn the_acknowledgement_of_a_registration_says_what_was_registered_before() {
     let mut session = session(Speech::Phpws);
     assert_eq!(session.next_to_registration(), r#"{"opcode":"next","fyi":"","uuid":""}"#);
-    session.words = Some(Box::new(Words { fyi: String::new(), uuid: Some("u\"1".to_owned()) }));
+    session.words = Some(Box::new(Words { uuid: Some("u\"1".to_owned()), ..Words::default() }));
     assert_eq!(session.next(), r#"{"opcode":"next","fyi":"","uuid":"u\"1"}"#);
     assert_eq!(session.next_to_registration(), session.next());
 }

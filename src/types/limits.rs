@@ -70,6 +70,9 @@ pub const MESSAGE_RATE_MIN: u32 = 1024;
 /// over loopback, and what phpWebSocketServer's clients do not notice.
 pub const RAW_PAUSE: Duration = Duration::from_millis(20);
 
+/// Bytes of the token that a publisher chooses for its reports: a UUID has 36.
+pub const REPORT_TOKEN_BYTES_MAX: usize = 64;
+
 /// Publications that a worker holds until the broker has acknowledged them (rule L4).
 pub const WINDOW_PUBLICATIONS: u64 = 4096;
 /// Bytes of them; one publication is always admitted.

@@ -14,6 +14,7 @@ use super::hub::Hub;
 use super::legacy::Words;
 use super::outbox::Kind;
 use super::pace::Pace;
+use super::report;
 use super::service::{Own, Rest};
 use super::settings::Page;
 use crate::config::EchoHandshake;
@@ -139,7 +140,7 @@ impl Hub {
         upgrade: &Upgrade<'_>,
         Arrived { head, early, peer, until }: Arrived<'_>,
     ) -> Result<(), Refusal> {
-        let answer = |protocol| Bytes::from(upgrade.answer(protocol));
+        let plain = |protocol| Bytes::from(upgrade.answer(protocol));
         let admitted = match self.admit_upgrade(upgrade, (peer, slot)) {
             Ok(admitted) => admitted,
             Err(TurnedAway::Refused(refusal)) => {
@@ -152,7 +153,7 @@ impl Hub {
             }
             Err(TurnedAway::Closed { class, word, reason }) => {
                 self.pace(connection, class);
-                self.turn_away(slot, connection, answer(None), (word, &reason));
+                self.turn_away(slot, connection, plain(None), (word, &reason));
                 return Ok(());
             }
         };
@@ -172,7 +173,9 @@ impl Hub {
         };
         self.pace(connection, class);
         (connection.resource, connection.sign) = (resource, sign);
-        let session = Box::new(Session::new(uuid, grant, (class, speech)));
+        let token = report::granted(upgrade, speech, (&self.settings.rules.access, &grant));
+        let mut session = Box::new(Session::new(uuid, grant, (class, speech)));
+        session.words = token.and_then(report::words);
         let asked = || Asked {
             head: head.to_owned(),
             peer: SocketAddr::new(ip, peer.port()),
@@ -188,7 +191,10 @@ impl Hub {
             {
                 upgrade.switching_protocols_of_2011(protocol).into()
             }
-            _ => answer(protocol),
+            _ => match token {
+                None => plain(protocol),
+                Some(token) => report::in_answer(upgrade.answer(protocol), token).into(),
+            },
         };
         let joining = Joining { session, answer, asked, early, until };
         self.ask_or_join(slot, connection, (Box::new(joining), client));

@@ -250,6 +250,7 @@ impl Hub {
             }
             Arrival::Refused { slot, full, client } => self.turn_full_away(slot, full, &client),
             Arrival::Answer { slot, question, found } => self.tell_who(slot, question, found),
+            Arrival::Reached { asker, clients } => self.report_reached(asker, clients),
             Arrival::Lost(lost) => self.report_lost(&lost),
         }
     }

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
 
 use super::broker_link::BrokerLink;
+use super::counted::Asker;
 use super::fanout::{Fanout, UnknownSet};
 use super::slots::Slots;
 use super::uplink::{Downlink, Uplink};
@@ -56,6 +57,13 @@ pub enum Arrival {
         question: Question,
         /// What was found.
         found: Found,
+    },
+    /// How many clients a publication has reached whose publisher asked for it.
+    Reached {
+        /// The client, and by what it named the recipients.
+        asker: Asker,
+        /// How many.
+        clients: u64,
     },
     /// The link has ended, and everything that arrived on it was taken (rule L6). Whether the
     /// broker is dead is the supervisor's to say (rule L1).
@@ -180,6 +188,9 @@ impl Relay {
             }
             Downlink::Answer { slot, question, found } => {
                 return Ok(Some(Arrival::Answer { slot, question, found }));
+            }
+            Downlink::Reached { asker, clients } => {
+                return Ok(Some(Arrival::Reached { asker, clients }));
             }
             Downlink::Free(slot) => {
                 self.slots.vacate(slot);

@@ -66,6 +66,9 @@ impl Hub {
         match access.renew(&former.rules.access, &session.tenant, session.ground) {
             Ok(grant) if grant.right.covers(needed) => {
                 (session.right, session.ground) = (grant.right, grant.ground);
+                if !access.tells_counts(session.ground) {
+                    session.words.iter_mut().for_each(|words| words.report = None);
+                }
                 if former.beats() != self.settings.beats() && connection.is_open() {
                     connection.next_beat = self.first_beat(connection.sign);
                 }

@@ -10,6 +10,7 @@ use super::connection::{Connection, FAULT, Phase};
 use super::errands::Posted;
 use super::hub::Hub;
 use super::outbox::Kind;
+use super::report;
 use crate::backend::Post;
 use crate::dialect::{Cast, phpws};
 use crate::link::message::{Found, Question};
@@ -61,7 +62,11 @@ impl Hub {
         let effects = self.call(slot, (session, resource), |resource, handle| {
             resource.on_message(handle, message);
         });
-        self.carry_out(slot, (session, resource), (effects, message.bytes()))
+        let mut nothing = Rest::new();
+        report::of_nothing(session, &effects, &mut nothing);
+        let mut rest = self.carry_out(slot, (session, resource), (effects, message.bytes()));
+        rest.extend(nothing);
+        rest
     }
 
     /// Tells a resource who is connected, as it asked.
@@ -177,7 +182,11 @@ impl Hub {
                     continue;
                 }
                 Effect::Publish { tenant, address, form, payload } => {
-                    self.relay.uplink.publish((&tenant, &address), (form, payload.bytes(received)));
+                    let (to, content) = ((&tenant, &address), (form, payload.bytes(received)));
+                    match report::asker(slot, session, &address) {
+                        None => self.relay.uplink.publish(to, content),
+                        Some(asker) => self.relay.uplink.publish_counted(asker, to, content),
+                    }
                     continue;
                 }
                 Effect::Retag(tags) => {

@@ -5,6 +5,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::aliases::Aliases;
+use super::counted::{Asker, Counted};
 use super::marks::{Mark, Syncs};
 use super::questions::Questions;
 use super::roster::Roster;
@@ -25,6 +26,7 @@ pub struct Uplink {
     questions: Questions,
     aliases: Aliases,
     syncs: Syncs,
+    counted: Counted,
     last_sequence: Sequence,
     out: BytesMut,
 }
@@ -59,6 +61,13 @@ pub enum Downlink {
         /// What was found.
         found: Found,
     },
+    /// How many clients a publication has reached whose publisher asked for it.
+    Reached {
+        /// The client, and by what it named the recipients.
+        asker: Asker,
+        /// How many.
+        clients: u64,
+    },
     /// The slot may be given to a new connection (rule L3).
     Free(Slot),
     /// A publication that was not seen before.
@@ -84,6 +93,7 @@ impl Uplink {
             questions: Questions::default(),
             aliases: Aliases::default(),
             syncs: Syncs::default(),
+            counted: Counted::default(),
             last_sequence: Sequence(0),
             out: BytesMut::new(),
         }
@@ -107,6 +117,7 @@ impl Uplink {
         }
         self.questions.forget(slot);
         self.aliases.forget(slot);
+        self.counted.forget(slot);
         if self.is_linked {
             self.roster.leave(slot);
             ToBroker::Leave { slot }.encode(&mut self.out);
@@ -246,6 +257,23 @@ impl Uplink {
         self.window.push(start..self.out.len());
     }
 
+    /// As [`Uplink::publish`]; [`Downlink::Reached`] says how many clients it has reached, from this
+    /// broker or a later one.
+    pub fn publish_counted(
+        &mut self,
+        asker: Asker,
+        to: (&Tenant, &Address),
+        (form, payload): (Form, &[u8]),
+    ) {
+        let start = self.out.len();
+        let number = self.window.next_number();
+        ToBroker::Count.encode(&mut self.out);
+        encode_publish(&mut self.out, number, to, (form, payload));
+        // Both together, so that a later broker is asked again with the publication.
+        self.window.push(start..self.out.len());
+        self.counted.ask(number, asker);
+    }
+
     /// What this turn has to say to the broker; nothing while there is none.
     pub fn take_out(&mut self) -> Option<Bytes> {
         if self.is_linked
@@ -327,6 +355,10 @@ impl Uplink {
                     None => Downlink::Nothing,
                 }
             }
+            ToWorker::Reached { number, clients } => match self.counted.answered(number) {
+                Some(asker) => Downlink::Reached { asker, clients },
+                None => Downlink::Nothing,
+            },
             ToWorker::Left { slot } => {
                 self.roster.free(slot);
                 Downlink::Free(slot)

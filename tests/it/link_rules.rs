@@ -11,6 +11,7 @@ use tagcast::types::{
     Address, Client, ClientClass, ClientUuid, Form, Generation, Ident, Slot, Source, Tag, Tags,
     Tenant, WorkerId,
 };
+use tagcast::worker::counted::{Asker, Naming};
 use tagcast::worker::uplink::{Downlink, Uplink};
 
 /// A worker's brain with what its connections would have heard.
@@ -22,6 +23,7 @@ struct Worker {
     refused: Vec<Slot>,
     answers: Vec<Found>,
     heard: Vec<(u64, Vec<u8>)>,
+    reached: Vec<u64>,
 }
 
 impl Worker {
@@ -35,6 +37,7 @@ impl Worker {
             refused: Vec::new(),
             answers: Vec::new(),
             heard: Vec::new(),
+            reached: Vec::new(),
         }
     }
 
@@ -52,6 +55,7 @@ impl Worker {
             }
             Downlink::Refused { slot, .. } => self.refused.push(slot),
             Downlink::Answer { found, .. } => self.answers.push(found),
+            Downlink::Reached { clients, .. } => self.reached.push(clients),
             Downlink::Room | Downlink::Nothing | Downlink::Sets(_) => {}
         }
     }
@@ -164,6 +168,28 @@ fn after_a_lost_acknowledgement_the_repeat_is_delivered_to_nobody_twice() {
     turn(&mut [&mut one, &mut two], &mut router);
     assert_eq!((one.texts(), two.texts()), (vec!["a"], vec!["a"]));
     assert!(one.uplink.is_quiet());
+}
+
+#[test]
+fn a_count_that_was_asked_for_comes_once_from_the_broker_that_acknowledges() {
+    let (mut one, mut two, mut router) = two_workers_with_a_client_each();
+    let everyone = Address::everyone();
+    let asker = Asker { slot: Slot(0), naming: Naming::of(&everyone) };
+    let publication = (&Tenant::shared(), &everyone);
+    one.uplink.publish_counted(asker, publication, (Form::Message, b"a"));
+    one.publish(&everyone, "not counted");
+    upward(&mut one, &mut router);
+    router.end_turn();
+    downward(&mut two, &mut router);
+    assert!(one.reached.is_empty(), "it dies before it has acknowledged");
+    let mut router = successor(&mut [&mut one, &mut two]);
+    turn(&mut [&mut one, &mut two], &mut router);
+    assert_eq!(one.reached, [2]);
+    assert!(one.uplink.is_quiet());
+    one.uplink.publish_counted(asker, publication, (Form::Message, b"b"));
+    one.uplink.leave(Slot(0));
+    turn(&mut [&mut one, &mut two], &mut router);
+    assert_eq!(one.reached, [2], "its client has left");
 }
 
 #[test]

@@ -32,6 +32,7 @@ fn every_example_is_what_the_server_says_or_understands() {
         arrives,
         register,
         next_with_uuid,
+        report,
         request,
         sent,
         typed,
@@ -77,6 +78,14 @@ fn every_example_is_what_the_server_says_or_understands() {
     a.expect_text(r#"{"opcode":"next","fyi":"","uuid":""}"#);
     a.text("{}");
     a.expect_text(next_with_uuid);
+
+    let asking = Open::at("/web?key=shop&secret=%E2%80%A6").header("Tagcast-Report", "8f7a1c");
+    let mut asking = server.open(&asking);
+    asking.text(broadcast);
+    asking.expect_text(next);
+    let said = asking.frame();
+    assert!(said.as_text().contains(r#""token":"8f7a1c""#), "{}", said.as_text());
+    assert_eq!(shape(said.as_text()), shape(report));
 
     let server = self::server("[gomoob]\nmessages = typed");
     let mut client = Open::tags("{}").upgrade(server.port);

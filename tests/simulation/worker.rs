@@ -221,7 +221,7 @@ impl Worker {
             Arrival::Lost(lost) => {
                 reports.push(Report::LinkLost { peer: self.source, broker: lost.broker });
             }
-            Arrival::Refused { .. } | Arrival::Answer { .. } => {}
+            Arrival::Refused { .. } | Arrival::Answer { .. } | Arrival::Reached { .. } => {}
         }
     }
 

@@ -105,6 +105,50 @@ fn an_acknowledgement_waits_for_the_links_of_all_other_workers() {
 }
 
 #[test]
+fn a_count_comes_with_the_acknowledgement_of_what_was_counted_and_of_nothing_else() {
+    let mut router = router(2);
+    join(&mut router, 0, 0, 1);
+    join(&mut router, 1, 0, 2);
+    join(&mut router, 1, 1, 3);
+    told(&mut router, 0);
+    told(&mut router, 1);
+    let counted = |router: &mut Router, number, address| {
+        say(router, 0, ToBroker::Count);
+        say(router, 0, publish(number, address));
+    };
+    counted(&mut router, 1, Address::everyone_but(ClientUuid([2; 16])));
+    say(&mut router, 0, publish(2, Address::everyone()));
+    counted(&mut router, 3, Address::first(Some(ClientUuid([9; 16])), None));
+    router.end_turn();
+    let reached = |told: Vec<ToWorker>| -> Vec<_> {
+        let each = told.into_iter().filter_map(|message| match message {
+            ToWorker::Reached { number, clients } => Some((number.0, clients)),
+            _ => None,
+        });
+        each.collect()
+    };
+    assert_eq!(reached(told(&mut router, 0)), [], "worker 1 has not taken its deliveries");
+    told(&mut router, 1);
+    router.acknowledge();
+    assert_eq!(reached(told(&mut router, 0)), [(1, 2), (3, 0)]);
+}
+
+#[test]
+fn a_repeat_that_was_delivered_before_counts_as_one() {
+    let mut router = Router::awaiting([source(0)]);
+    greet(&mut router, 0);
+    let numbers = vec![Number(7)];
+    say(&mut router, 0, ToBroker::Seen { source: source(0), numbers });
+    say(&mut router, 0, ToBroker::Announced { sequence: Sequence(7) });
+    say(&mut router, 0, ToBroker::Count);
+    say(&mut router, 0, publish(7, Address::first(Some(ClientUuid([9; 16])), None)));
+    router.end_turn();
+    router.acknowledge();
+    let reached = ToWorker::Reached { number: Number(7), clients: 1 };
+    assert!(told(&mut router, 0).contains(&reached));
+}
+
+#[test]
 fn a_dead_worker_holds_up_no_acknowledgement() {
     let mut router = router(2);
     join(&mut router, 1, 0, 2);

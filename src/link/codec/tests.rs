@@ -94,6 +94,7 @@ fn to_broker() -> impl Strategy<Value = ToBroker> {
             numbers: numbers.into_iter().map(Number).collect()
         }),
         any::<u64>().prop_map(|n| ToBroker::Announced { sequence: Sequence(n) }),
+        Just(ToBroker::Count),
         (any::<u32>(), client())
             .prop_map(|(slot, client)| ToBroker::Join { slot: Slot(slot), client }),
         any::<u32>().prop_map(|slot| ToBroker::Leave { slot: Slot(slot) }),
@@ -133,6 +134,8 @@ fn target() -> impl Strategy<Value = Target> {
 fn to_worker() -> impl Strategy<Value = ToWorker> {
     prop_oneof![
         Just(ToWorker::Batch),
+        any::<(u64, u64)>()
+            .prop_map(|(number, clients)| ToWorker::Reached { number: Number(number), clients }),
         any::<(u32, Option<u64>)>().prop_map(|(slot, granted)| ToWorker::Aliased {
             slot: Slot(slot),
             granted: granted.map(GrantNumber)
