@@ -4,7 +4,9 @@ mod app;
 mod bench;
 mod check;
 mod embed;
+mod failure;
 mod operate;
+mod place;
 mod publish;
 mod serve;
 mod server;
@@ -18,19 +20,22 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::failure::{EXIT_CONFIG, EXIT_NOT_PERMITTED, EXIT_UNAVAILABLE};
 use self::settings::Settings;
 use crate::operator::Request;
 use crate::resource::Resources;
 use crate::server::Role;
 
-/// The exit code of a configuration that is wrong (`EX_CONFIG` of sysexits.h).
-const EXIT_CONFIG: u8 = 78;
-/// The exit code when the server was not there or refused (`EX_UNAVAILABLE` of sysexits.h).
-const EXIT_UNAVAILABLE: u8 = 69;
+/// A help text's last lines: examples, and where people find what exit codes mean.
+macro_rules! after {
+    ($text:literal) => {
+        concat!($text, "\n\nExit codes: docs/operations.md#exit-codes")
+    };
+}
 
 /// Self-hosted real-time messages over WebSockets: to one client, to tags, to all.
 #[derive(Debug, Parser)]
-#[command(name = "tagcast", version, about, after_help = "Begin with: tagcast serve")]
+#[command(name = "tagcast", version, about, after_help = after!("Begin with: tagcast serve"))]
 struct Line {
     #[command(subcommand)]
     command: Command,
@@ -39,22 +44,22 @@ struct Line {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve clients until SIGTERM or Ctrl-C.
-    #[command(after_help = "Example: tagcast serve -i /etc/tagcast/websock.ini --workers 4")]
+    #[command(after_help = after!("Example: tagcast serve -i /etc/tagcast/websock.ini --workers 4"))]
     Serve(Settings),
     /// Check the configuration and say everything that is wrong with it.
-    #[command(after_help = "Example: tagcast check -i websock.ini")]
+    #[command(after_help = after!("Example: tagcast check -i websock.ini"))]
     Check(Settings),
     /// Say what runs: processes, connections, memory, configuration.
-    #[command(after_help = "Example: tagcast status --json -i /etc/tagcast/websock.ini")]
+    #[command(after_help = after!("Example: tagcast status --json -i /etc/tagcast/websock.ini"))]
     Status(operate::StatusArguments),
     /// Read websock.ini, auth.yml and certificates again; as SIGHUP.
-    #[command(after_help = "Example: tagcast reload -i /etc/tagcast/websock.ini")]
+    #[command(after_help = after!("Example: tagcast reload -i /etc/tagcast/websock.ini"))]
     Reload(operate::Which),
     /// Close all connections, spread over the drain time, and end; as SIGTERM.
-    #[command(after_help = "Example: tagcast drain -i /etc/tagcast/websock.ini")]
+    #[command(after_help = after!("Example: tagcast drain -i /etc/tagcast/websock.ini"))]
     Drain(operate::Which),
     /// Replace the worker processes one after the other; nobody is refused meanwhile.
-    #[command(after_help = "Example: tagcast restart-workers -i /etc/tagcast/websock.ini")]
+    #[command(after_help = after!("Example: tagcast restart-workers -i /etc/tagcast/websock.ini"))]
     RestartWorkers(operate::Which),
     /// Publish one message to one client, to tags, or to all.
     #[command(after_help = publish::EXAMPLES)]

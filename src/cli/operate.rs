@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::settings::source;
-use super::{EXIT_UNAVAILABLE, say, tell};
+use super::{EXIT_NOT_PERMITTED, EXIT_UNAVAILABLE, say, tell};
 use crate::config::state_folder;
 use crate::operator::{Answer, Asking, NotAsked, Request, Status, ask};
 
@@ -42,7 +42,7 @@ fn carry_on(which: &Which, request: Request, form: fn(&Status) -> String) -> Exi
         Ok(code) => code,
         Err(error) => {
             tell(&format!("tagcast: {error}"));
-            ExitCode::from(EXIT_UNAVAILABLE)
+            ExitCode::from(if error.is_forbidden() { EXIT_NOT_PERMITTED } else { EXIT_UNAVAILABLE })
         }
     }
 }

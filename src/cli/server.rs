@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::failure::Failure;
+use super::place::Home;
 use super::tell;
 use crate::client::{Access, Credentials, ServerUrl};
 use crate::types::{Tag, Tags};
@@ -21,11 +23,43 @@ const READABLE_BY_OTHERS: u32 = 0o004;
 /// Which server, and who we are to it.
 #[derive(Debug, Args)]
 pub(super) struct Server {
-    /// The server, ws:// or wss://
-    #[arg(long, default_value = "ws://127.0.0.1:8094/", value_name = "URL")]
-    pub(super) url: ServerUrl,
+    /// The server, ws:// or wss:// [default: the one of the configuration file]
+    #[arg(long, value_name = "URL")]
+    url: Option<ServerUrl>,
+    /// The configuration file of the server [default: websock.ini, if there is one]
+    #[arg(short = 'i', long = "ini", value_name = "FILE")]
+    ini: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) shown: Shown,
+    shown: Shown,
+}
+
+/// A server, and who we are to it.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) url: ServerUrl,
+    pub(super) access: Access,
+}
+
+impl Server {
+    /// The URL that is named, else the address of the ini. At that address the secret of its auth.yml
+    /// is shown, where no other one is given and this user may read it.
+    pub(super) fn find(&self) -> Result<Found, Failure> {
+        let mut access = self.shown.access().map_err(Failure::configuration)?;
+        let home = Home::read(self.ini.as_deref());
+        let (url, home) = match &self.url {
+            Some(url) => (url.clone(), home.ok().filter(|home| home.is_at(url))),
+            None => {
+                let home = home?;
+                (home.url()?, Some(home))
+            }
+        };
+        let key = access.credentials.as_ref().map(|shown| shown.key.as_str());
+        let lacks_secret = access.credentials.as_ref().is_none_or(|it| it.secret().is_none());
+        if lacks_secret && let Some((key, secret)) = home.and_then(|home| home.secret(key)) {
+            access.credentials = Some(Credentials::new(key, Some(secret)));
+        }
+        Ok(Found { url, access })
+    }
 }
 
 /// Who we are to a server, and whom we trust.
@@ -57,8 +91,11 @@ impl Shown {
             return read_secret(path).map(Some);
         }
         match std::env::var(SECRET_VARIABLE) {
-            Ok(secret) if secret.is_empty() => Ok(None),
-            Ok(secret) => Ok(Some(secret)),
+            // As of a file: `$(cat file)` and unit files may leave the end of a line.
+            Ok(secret) => {
+                let secret = secret.trim_end_matches(['\r', '\n']);
+                Ok((!secret.is_empty()).then(|| secret.to_owned()))
+            }
             Err(std::env::VarError::NotPresent) => Ok(None),
             Err(std::env::VarError::NotUnicode(_)) => {
                 Err(format!("the variable {SECRET_VARIABLE} is not UTF-8"))

@@ -7,8 +7,9 @@ use std::thread;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::server::{self, Server};
-use super::{EXIT_UNAVAILABLE, tell};
+use super::failure::Failure;
+use super::server::{self, Found, Server};
+use super::tell;
 use crate::client::{Stop, Subscriber};
 use crate::types::Tag;
 
@@ -17,7 +18,8 @@ pub(super) const EXAMPLES: &str = "Examples:
   tagcast subscribe --json | jq .percent
   tagcast subscribe --tag room=lobby --count 1 --url wss://example.org/ --key chat
 
-Everyone's messages come too. Ends with 0 on Ctrl-C, with 69 when the server ends it.";
+Messages to everyone come too. Exits 0 on Ctrl-C, 69 if the server ends the connection.
+Exit codes: docs/operations.md#exit-codes";
 
 /// What to listen to, and where.
 #[derive(Debug, Args)]
@@ -38,20 +40,17 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match subscribe(arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            tell(&format!("tagcast: {why}"));
-            ExitCode::from(EXIT_UNAVAILABLE)
-        }
+        Err(failure) => failure.end(""),
     }
 }
 
-fn subscribe(arguments: &Arguments) -> Result<(), String> {
-    let (url, access) = (&arguments.server.url, arguments.server.shown.access()?);
-    let tags = server::tags(&arguments.tag)?;
-    let mut subscriber =
-        Subscriber::connect(url, &access, &tags).map_err(|error| error.to_string())?;
-    let stop = subscriber.stop().map_err(|error| error.to_string())?;
-    stop_on_signal(stop).map_err(|error| format!("the signals: {error}"))?;
+fn subscribe(arguments: &Arguments) -> Result<(), Failure> {
+    let tags = server::tags(&arguments.tag).map_err(Failure::data)?;
+    let Found { url, access } = arguments.server.find()?;
+    let mut subscriber = Subscriber::connect(&url, &access, &tags)?;
+    let broken = |error: io::Error| Failure::unavailable(format!("the signals: {error}"));
+    let stop = subscriber.stop().map_err(broken)?;
+    stop_on_signal(stop).map_err(broken)?;
     tell(&format!("tagcast: subscribed at {url}"));
     let ended = print_messages(&mut subscriber, arguments);
     if ended.is_ok() {
@@ -61,15 +60,16 @@ fn subscribe(arguments: &Arguments) -> Result<(), String> {
 }
 
 /// Until enough have come, a signal comes, or nobody reads what is printed.
-fn print_messages(subscriber: &mut Subscriber, arguments: &Arguments) -> Result<(), String> {
+fn print_messages(subscriber: &mut Subscriber, arguments: &Arguments) -> Result<(), Failure> {
     let mut left = arguments.count.unwrap_or(u64::MAX);
     while left > 0 {
-        let received = subscriber.receive().map_err(|error| error.to_string())?;
+        let received = subscriber.receive()?;
         let Some(message) = received else { return Ok(()) };
         let line = if arguments.json { message.json_line() } else { message.line() };
         match print(&line) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-            printed => printed.map_err(|error| format!("standard output: {error}"))?,
+            printed => printed
+                .map_err(|error| Failure::unavailable(format!("standard output: {error}")))?,
         }
         left -= 1;
     }

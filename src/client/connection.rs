@@ -11,6 +11,7 @@ use tungstenite::http::{HeaderValue, Uri};
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Message, WebSocket};
+use uuid::Uuid;
 
 use super::access::Access;
 use super::error::ClientError;
@@ -38,6 +39,27 @@ pub(super) enum Dialect {
 pub(super) struct Connection {
     socket: WebSocket<Stream>,
     url: ServerUrl,
+    reports: Option<Token>,
+}
+
+/// What the reports of this connection begin with; no other client knows it.
+type Token = String;
+
+/// Asks a server to report how many clients each publication reaches; it grants by the same header.
+const REPORT_HEADER: &str = "Tagcast-Report";
+
+/// Whether the server is asked for reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reports {
+    Wanted,
+    Unwanted,
+}
+
+/// How a connection is opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    pub(super) dialect: Dialect,
+    pub(super) reports: Reports,
 }
 
 impl Connection {
@@ -45,16 +67,22 @@ impl Connection {
     pub(super) fn open(
         url: &ServerUrl,
         uri: Uri,
-        dialect: Dialect,
+        manner: Manner,
         access: &Access,
     ) -> Result<Self, ClientError> {
         let mut request =
             uri.into_client_request().map_err(|error| ClientError::Url(error.to_string()))?;
         let agent = HeaderValue::from_static(concat!("tagcast/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().insert("User-Agent", agent);
-        if dialect == Dialect::Phpws {
+        if manner.dialect == Dialect::Phpws {
             // Any value but `php` chooses the dialect on every path, and nothing else.
             request.headers_mut().insert("Client-Type", HeaderValue::from_static("web"));
+        }
+        let token = Uuid::new_v4().to_string();
+        if manner.reports == Reports::Wanted
+            && let Ok(value) = HeaderValue::from_str(&token)
+        {
+            request.headers_mut().insert(REPORT_HEADER, value);
         }
         let tcp = dial(url.host(), url.port()).map_err(|error| ClientError::from_io(url, error))?;
         let stream = match url.scheme() {
@@ -62,10 +90,19 @@ impl Connection {
             Scheme::Wss => Stream::Tls(Box::new(tls::handshake(url, tcp, access.ca.as_deref())?)),
         };
         match tungstenite::client::client(request, stream) {
-            Ok((socket, _)) => Ok(Self { socket, url: url.clone() }),
+            Ok((socket, answer)) => {
+                let granted = answer.headers().get(REPORT_HEADER);
+                let reports = granted.is_some_and(|value| value.as_bytes() == token.as_bytes());
+                Ok(Self { socket, url: url.clone(), reports: reports.then_some(token) })
+            }
             Err(HandshakeError::Failure(error)) => Err(ClientError::from_websocket(url, error)),
             Err(HandshakeError::Interrupted(_)) => Err(ClientError::Silent(url.to_string())),
         }
+    }
+
+    /// The token of the reports that the server sends; none when it sends none.
+    pub(super) fn reports(&self) -> Option<&str> {
+        self.reports.as_deref()
     }
 
     /// The socket, for its options and for waiting.

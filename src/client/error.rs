@@ -8,6 +8,7 @@ use tungstenite::http::Response;
 use tungstenite::protocol::CloseFrame;
 
 use super::connection::PATIENCE;
+use super::tls_failure::TlsFailure;
 use super::url::ServerUrl;
 
 /// What of a refusal's body is shown, in characters.
@@ -20,14 +21,31 @@ pub enum ClientError {
     Url(String),
     /// There are no certificates to trust.
     Trust(String),
+    /// The TLS handshake failed: with which server, and why.
+    Tls(String, Box<TlsFailure>),
     /// The server cannot be reached, or the connection broke.
     Connection(String, Box<tungstenite::Error>),
     /// The server did not let us in, or did not take what we sent.
-    Refused(String),
+    Refused(Kind, String),
     /// The server ended the connection.
-    Ended(String),
+    Ended(Kind, String),
     /// No answer came in time.
     Silent(String),
+    /// What was to be published, or the name of its recipient, is not valid.
+    Data(String),
+}
+
+/// What somebody has to do about an error: each kind has an exit code of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Send something else.
+    Data,
+    /// Try again later.
+    Unavailable,
+    /// Show another key and secret.
+    NotPermitted,
+    /// Give another URL or file, or configure the server.
+    Configuration,
 }
 
 impl fmt::Display for ClientError {
@@ -37,9 +55,11 @@ impl fmt::Display for ClientError {
                 write!(f, "the URL cannot be used: {why}; one like ws://127.0.0.1:8094/ can")
             }
             Self::Trust(why) => write!(f, "no certificate can be trusted: {why}"),
+            Self::Tls(url, failure) => write!(f, "{url}: {failure}"),
             Self::Connection(url, error) => write!(f, "{url}: {error}"),
-            Self::Refused(why) => write!(f, "the server refused: {why}"),
-            Self::Ended(why) => write!(f, "the server ended the connection: {why}"),
+            Self::Refused(_, why) => write!(f, "the server refused: {why}"),
+            Self::Ended(_, why) => write!(f, "the server ended the connection: {why}"),
+            Self::Data(why) => f.write_str(why),
             Self::Silent(url) => write!(f, "{url}: no answer in {} s", PATIENCE.as_secs()),
         }
     }
@@ -48,11 +68,40 @@ impl fmt::Display for ClientError {
 impl std::error::Error for ClientError {}
 
 impl ClientError {
+    /// What has to be done about it.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Url(_) | Self::Trust(_) => Kind::Configuration,
+            Self::Tls(_, failure) => failure.kind(),
+            Self::Connection(..) | Self::Silent(_) => Kind::Unavailable,
+            Self::Refused(kind, _) | Self::Ended(kind, _) => *kind,
+            Self::Data(_) => Kind::Data,
+        }
+    }
+
+    /// A denial in the words of the server.
+    pub(super) fn denied(why: &str) -> Self {
+        Self::Refused(kind_of_words(why), printable(why))
+    }
+
+    /// A Close frame in the place of an answer.
+    pub(super) fn refused_by(frame: Option<&CloseFrame>) -> Self {
+        Self::Refused(kind_of_close(frame), close_words(frame))
+    }
+
+    /// A Close frame while everything was well.
+    pub(super) fn ended_by(frame: Option<&CloseFrame>) -> Self {
+        Self::Ended(kind_of_close(frame), close_words(frame))
+    }
+
     /// From what tungstenite says.
     pub(super) fn from_websocket(url: &ServerUrl, error: tungstenite::Error) -> Self {
         match error {
             tungstenite::Error::Io(error) if is_late(&error) => Self::Silent(url.to_string()),
-            tungstenite::Error::Http(response) => Self::Refused(refusal(&response)),
+            tungstenite::Error::Http(response) => {
+                Self::Refused(kind_of_status(response.status().as_u16()), refusal(&response))
+            }
             error => Self::Connection(url.to_string(), Box::new(error)),
         }
     }
@@ -68,8 +117,41 @@ fn is_late(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
+/// What the server's words for a denial ask for; without any it does not know the path.
+fn kind_of_words(why: &str) -> Kind {
+    let has = |words: &[&str]| words.iter().any(|word| why.contains(word));
+    if has(&["busy", "try again", "Try again", "Too many connections", "To many connections"]) {
+        Kind::Unavailable
+    } else if has(&["schema", "JSON", "'message'", "'tags'", "property", "UTF-8"]) {
+        Kind::Data
+    } else if why.is_empty() || has(&["unknown path"]) {
+        Kind::Configuration
+    } else {
+        Kind::NotPermitted
+    }
+}
+
+/// The same for a Close frame (RFC 6455 §7.4.1).
+fn kind_of_close(frame: Option<&CloseFrame>) -> Kind {
+    match frame.map(|frame| (u16::from(frame.code), frame.reason.as_str())) {
+        Some((1002 | 1003 | 1007 | 1009, _)) => Kind::Data,
+        Some((1008, reason)) => kind_of_words(reason),
+        _ => Kind::Unavailable,
+    }
+}
+
+/// The same for the status of an HTTP answer.
+fn kind_of_status(status: u16) -> Kind {
+    match status {
+        401 | 403 | 407 => Kind::NotPermitted,
+        413 | 431 => Kind::Data,
+        408 | 425 | 429 | 500..=599 => Kind::Unavailable,
+        _ => Kind::Configuration,
+    }
+}
+
 /// Code and reason of a Close frame.
-pub(super) fn close_words(frame: Option<&CloseFrame>) -> String {
+fn close_words(frame: Option<&CloseFrame>) -> String {
     match frame {
         Some(frame) if frame.reason.is_empty() => format!("Close {}", u16::from(frame.code)),
         Some(frame) => {
@@ -105,7 +187,7 @@ fn first_line(body: &str, status: &str) -> String {
 }
 
 /// The text on one line, with nothing in it that a terminal obeys.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
         if is_obeyed(character) {
@@ -148,6 +230,27 @@ mod tests {
             refused(403, "{\"error\":\"a\\u001b[2Jb\"}"),
             "HTTP 403 Forbidden: a\\u{1b}[2Jb"
         );
+    }
+
+    #[test]
+    fn a_script_can_tell_again_from_never() {
+        let close = |code: u16, reason: &'static str| {
+            kind_of_close(Some(&CloseFrame { code: code.into(), reason: reason.into() }))
+        };
+        assert_eq!(close(1008, "Message sending is not authorized !"), Kind::NotPermitted);
+        assert_eq!(close(1008, "the message does not fit its schema at /a: …"), Kind::Data);
+        assert_eq!(close(1008, "The 'message' property is mandatory !"), Kind::Data);
+        assert_eq!(close(1008, "unknown path"), Kind::Configuration);
+        assert_eq!(close(1013, "slow client"), Kind::Unavailable);
+        assert_eq!(close(1009, ""), Kind::Data);
+        assert_eq!(kind_of_close(None), Kind::Unavailable);
+        let denied = |why| ClientError::denied(why).kind();
+        assert_eq!(denied("The server is busy, try again later"), Kind::Unavailable);
+        assert_eq!(denied("Too many connections"), Kind::Unavailable);
+        assert_eq!(denied("Message sending is not authorized !"), Kind::NotPermitted);
+        let kinds = [401, 403, 404, 400, 503, 429].map(kind_of_status);
+        let (never, here) = (Kind::NotPermitted, Kind::Configuration);
+        assert_eq!(kinds, [never, never, here, here, Kind::Unavailable, Kind::Unavailable]);
     }
 
     #[test]

@@ -7,8 +7,9 @@ use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::access::Access;
-use super::connection::{Connection, Dialect};
-use super::error::{ClientError, close_words, printable};
+use super::connection::{Connection, Dialect, Manner, Reports};
+use super::error::ClientError;
+use super::report;
 use super::url::ServerUrl;
 use crate::types::{TagQuery, Tags};
 
@@ -54,11 +55,53 @@ impl Publisher {
     ///
     /// When there is no server at this URL, or it does not let us in.
     pub fn connect_as(url: &ServerUrl, access: Access) -> Result<Self, ClientError> {
+        Self::open(url, access, Reports::Unwanted)
+    }
+
+    /// As [`Publisher::connect_as`], for [`Publisher::publish_counted`].
+    ///
+    /// # Errors
+    ///
+    /// When there is no server at this URL, or it does not let us in.
+    pub fn connect_counting(url: &ServerUrl, access: Access) -> Result<Self, ClientError> {
+        Self::open(url, access, Reports::Wanted)
+    }
+
+    fn open(url: &ServerUrl, access: Access, reports: Reports) -> Result<Self, ClientError> {
         let uri = url.with(access.members())?;
-        let connection = Connection::open(url, uri, Dialect::Phpws, &access)?;
+        let manner = Manner { dialect: Dialect::Phpws, reports };
+        let connection = Connection::open(url, uri, manner, &access)?;
         let mut publisher = Self { connection, access };
         publisher.await_opcode("ready")?;
         Ok(publisher)
+    }
+
+    /// Publishes one message, waits until the server holds it, and tells how many clients it has
+    /// reached; nothing when the server does not say.
+    ///
+    /// # Errors
+    ///
+    /// When the server did not take it, or says that it gave out no such UUID.
+    pub fn publish_counted(
+        &mut self,
+        to: &To,
+        message: &Value,
+    ) -> Result<Option<u64>, ClientError> {
+        self.publish(to, message)?;
+        let report = report::await_report(&mut self.connection, refusal_in)?;
+        let Some(report) = report else { return Ok(None) };
+        let is_unknown = report.is_of_unknown_uuid() || !report.published;
+        match to {
+            To::Uuid(_) if is_unknown && report.clients == 0 => {
+                let why = "the UUID was not given out by this server (forged, cut short, or of an \
+                           earlier state/uuid.key), and no client has it as an alias";
+                Err(ClientError::Data(why.to_owned()))
+            }
+            To::Ident(_) if !report.published => {
+                Err(ClientError::Data("the ident is longer than 255 bytes".to_owned()))
+            }
+            _ => Ok(Some(report.clients)),
+        }
     }
 
     /// Publishes one message, and waits until the server holds it. A server that finds that we
@@ -94,7 +137,7 @@ impl Publisher {
             match &message {
                 Message::Text(text) => refusal_in(text)?,
                 Message::Close(Some(frame)) if frame.code == CloseCode::Policy => {
-                    return Err(ClientError::Refused(close_words(Some(frame))));
+                    return Err(ClientError::refused_by(Some(frame)));
                 }
                 _ => {}
             }
@@ -112,7 +155,7 @@ impl Publisher {
                     }
                 }
                 Message::Close(frame) => {
-                    return Err(ClientError::Refused(close_words(frame.as_ref())));
+                    return Err(ClientError::refused_by(frame.as_ref()));
                 }
                 _ => {}
             }
@@ -120,8 +163,8 @@ impl Publisher {
     }
 }
 
-/// Publishes one message to everyone who carries all of these tags, and waits until the server
-/// has taken it.
+/// Publishes one message to all clients that carry all of these tags, and waits until the server has
+/// taken it. Tells how many that were; nothing when the server does not say.
 ///
 /// # Errors
 ///
@@ -131,28 +174,32 @@ pub fn publish_to_tags(
     access: &Access,
     tags: &TagQuery,
     message: &Value,
-) -> Result<(), ClientError> {
-    let mut connection = open_with_tags(url, access, &Tags::default())?;
+) -> Result<Option<u64>, ClientError> {
+    let mut connection = open_with_tags(url, access, (&Tags::default(), Reports::Wanted))?;
     let metadata: Map<_, _> =
         access.members().map(|(name, text)| (name.to_owned(), text.into())).collect();
     let request = json!({"message": message, "tags": tags_object(tags), "metadata": metadata});
     connection.send(request.to_string())?;
+    // It denies by a Close alone; a text is what somebody has published.
+    let report = report::await_report(&mut connection, |_| Ok(()))?;
     // This dialect has no acknowledgement. But the server takes what comes in its order, so the
     // answer to a Close that follows the request means that the request was taken before.
     connection.send_close()?;
-    await_answer(&mut connection)
+    await_answer(&mut connection)?;
+    Ok(report.map(|report| report.clients))
 }
 
 /// Opens a connection that carries these tags.
 pub(super) fn open_with_tags(
     url: &ServerUrl,
     access: &Access,
-    tags: &Tags,
+    (tags, reports): (&Tags, Reports),
 ) -> Result<Connection, ClientError> {
     url.check_takes_tags()?;
     let tags = tags_object(tags).to_string();
     let parameters = std::iter::once(("tags", tags.as_str())).chain(access.members());
-    Connection::open(url, url.with(parameters)?, Dialect::Gomoob, access)
+    let manner = Manner { dialect: Dialect::Gomoob, reports };
+    Connection::open(url, url.with(parameters)?, manner, access)
 }
 
 fn tags_object(tags: &Tags) -> Value {
@@ -173,7 +220,7 @@ fn await_answer(connection: &mut Connection) -> Result<(), ClientError> {
                 return Ok(());
             }
             Message::Close(frame) => {
-                return Err(ClientError::Refused(close_words(frame.as_ref())));
+                return Err(ClientError::refused_by(frame.as_ref()));
             }
             // To a client without tags come publications to everyone.
             _ => is_first = false,
@@ -188,8 +235,7 @@ fn has_opcode(text: &str, opcode: &str) -> bool {
 fn refusal_in(text: &str) -> Result<(), ClientError> {
     match serde_json::from_str::<Answer>(text) {
         Ok(answer) if matches!(answer.opcode.as_str(), "close" | "error") => {
-            let why = answer.error.unwrap_or_else(|| "unknown path".to_owned());
-            Err(ClientError::Refused(printable(&why)))
+            Err(ClientError::denied(answer.error.as_deref().unwrap_or("unknown path")))
         }
         _ => Ok(()),
     }

@@ -8,8 +8,8 @@ use serde_json::Value;
 use tungstenite::Message;
 
 use super::access::Access;
-use super::connection::Connection;
-use super::error::{ClientError, close_words, is_obeyed, printable};
+use super::connection::{Connection, Reports};
+use super::error::{ClientError, is_obeyed, printable};
 use super::publisher::open_with_tags;
 use super::url::ServerUrl;
 use crate::types::Tags;
@@ -40,7 +40,7 @@ impl Subscriber {
     ///
     /// When there is no server at this URL, or it does not let us in.
     pub fn connect(url: &ServerUrl, access: &Access, tags: &Tags) -> Result<Self, ClientError> {
-        let connection = open_with_tags(url, access, tags)?;
+        let connection = open_with_tags(url, access, (tags, Reports::Unwanted))?;
         connection.tcp().set_nonblocking(true).map_err(|error| ClientError::from_io(url, error))?;
         Ok(Self { connection, url: url.clone(), stop: None })
     }
@@ -69,7 +69,7 @@ impl Subscriber {
         loop {
             match self.connection.read_if_any()? {
                 Some(Message::Close(frame)) => {
-                    return Err(ClientError::Ended(close_words(frame.as_ref())));
+                    return Err(ClientError::ended_by(frame.as_ref()));
                 }
                 Some(Message::Text(text)) => return Ok(Some(Received(text.as_str().to_owned()))),
                 Some(Message::Binary(bytes)) => {

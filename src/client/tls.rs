@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::error::ClientError;
+use super::tls_failure::TlsFailure;
 use super::url::ServerUrl;
 
 /// A stream inside TLS.
@@ -23,7 +24,12 @@ pub(super) fn handshake(
 ) -> Result<TlsStream, ClientError> {
     let mut connection = connection(url, Arc::new(trusting(ca)?))?;
     while connection.is_handshaking() {
-        connection.complete_io(&mut stream).map_err(|error| ClientError::from_io(url, error))?;
+        connection.complete_io(&mut stream).map_err(|error| {
+            match TlsFailure::of(&error, url.host()) {
+                Some(failure) => ClientError::Tls(url.to_string(), Box::new(failure)),
+                None => ClientError::from_io(url, error),
+            }
+        })?;
     }
     Ok(StreamOwned::new(connection, stream))
 }

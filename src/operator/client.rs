@@ -89,6 +89,15 @@ impl Asking {
     }
 }
 
+impl NotAsked {
+    /// Whether it runs, and belongs to another user.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        let denied = io::ErrorKind::PermissionDenied;
+        matches!(self, Self::Refused { error, .. } if error.kind() == denied)
+    }
+}
+
 impl fmt::Display for NotAsked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,0 +1,54 @@
+//! Why a command got no further, with its exit code: `docs/operations.md` has the table of them.
+
+use std::process::ExitCode;
+
+use super::tell;
+use crate::client::{ClientError, Kind};
+
+/// What was to be sent, or the name of its recipient, is not valid (`EX_DATAERR` of sysexits.h).
+pub(super) const EXIT_DATA: u8 = 65;
+/// The server is not there, or takes nothing at this moment (`EX_UNAVAILABLE`).
+pub(super) const EXIT_UNAVAILABLE: u8 = 69;
+/// The server does not permit it, or belongs to another user (`EX_NOPERM`).
+pub(super) const EXIT_NOT_PERMITTED: u8 = 77;
+/// A configuration, a file or a URL is wrong (`EX_CONFIG`).
+pub(super) const EXIT_CONFIG: u8 = 78;
+
+/// Why a command got no further.
+#[derive(Debug)]
+pub(super) struct Failure {
+    code: u8,
+    pub(super) why: String,
+}
+
+impl Failure {
+    pub(super) fn data(why: impl Into<String>) -> Self {
+        Self { code: EXIT_DATA, why: why.into() }
+    }
+
+    pub(super) fn unavailable(why: impl Into<String>) -> Self {
+        Self { code: EXIT_UNAVAILABLE, why: why.into() }
+    }
+
+    pub(super) fn configuration(why: impl Into<String>) -> Self {
+        Self { code: EXIT_CONFIG, why: why.into() }
+    }
+
+    /// Says it, after what it means for the command, and gives its exit code.
+    pub(super) fn end(&self, meaning: &str) -> ExitCode {
+        tell(&format!("tagcast: {meaning}{}", self.why));
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let code = match error.kind() {
+            Kind::Data => EXIT_DATA,
+            Kind::Unavailable => EXIT_UNAVAILABLE,
+            Kind::NotPermitted => EXIT_NOT_PERMITTED,
+            Kind::Configuration => EXIT_CONFIG,
+        };
+        Self { code, why: error.to_string() }
+    }
+}

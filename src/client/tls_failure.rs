@@ -1,0 +1,209 @@
+//! Why a TLS handshake failed, in words for people: what it was, and what helps.
+
+use std::fmt;
+use std::io::ErrorKind;
+
+use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, CertificateError, Error};
+
+use super::error::Kind;
+
+/// Why a TLS handshake failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFailure {
+    kind: Kind,
+    what: String,
+    /// What helps; empty when nothing does.
+    right: &'static str,
+}
+
+impl TlsFailure {
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// From the error of a socket in its handshake; none when it is about the network alone.
+    pub(super) fn of(error: &std::io::Error, host: &str) -> Option<Self> {
+        if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+            return Some(Self::of_tls(error, host));
+        }
+        let what = "the server ended the connection in the TLS handshake";
+        match error.kind() {
+            ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset => {
+                Some(configure(what.to_owned(), "use ws:// if it does not speak TLS there"))
+            }
+            _ => None,
+        }
+    }
+
+    fn of_tls(error: &Error, host: &str) -> Self {
+        match error {
+            Error::InvalidCertificate(error) => of_certificate(error, host),
+            Error::InvalidMessage(_) => configure(
+                "the server does not speak TLS on this port".to_owned(),
+                "use ws:// instead of wss://",
+            ),
+            Error::AlertReceived(alert) => of_alert(*alert, host),
+            Error::PeerIncompatible(_) => configure(
+                "the server speaks no version of TLS that tagcast does".to_owned(),
+                "let it speak TLS 1.2 or 1.3",
+            ),
+            Error::NoApplicationProtocol => configure(
+                "the server does not speak HTTP/1.1 on this port".to_owned(),
+                "let it offer http/1.1 (ALPN), which a WebSocket is opened by",
+            ),
+            error => Self {
+                kind: Kind::Unavailable,
+                what: format!("the TLS handshake failed: {error}"),
+                right: "",
+            },
+        }
+    }
+}
+
+impl fmt::Display for TlsFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.right {
+            "" => f.write_str(&self.what),
+            right => write!(f, "{}; {right}", self.what),
+        }
+    }
+}
+
+fn configure(what: String, right: &'static str) -> TlsFailure {
+    TlsFailure { kind: Kind::Configuration, what, right }
+}
+
+/// How webpki calls an authority's certificate that a server shows as its own.
+const CA_AS_END_ENTITY: &str = "CaUsedAsEndEntity";
+/// And a certificate of X.509 version 1.
+const OLD_VERSION: &str = "UnsupportedCertVersion";
+
+fn of_certificate(error: &CertificateError, host: &str) -> TlsFailure {
+    use CertificateError as Wrong;
+    let what = |text: &str| format!("the server's certificate {text}");
+    match error {
+        Wrong::UnknownIssuer => configure(
+            what("was signed by an authority that is not trusted"),
+            "name the authority, or the server's own certificate if it signed itself, by --ca FILE",
+        ),
+        Wrong::Expired | Wrong::ExpiredContext { .. } => {
+            configure(what("has expired"), "renew it; or set the clock of this machine right")
+        }
+        Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => {
+            configure(what("is not valid yet"), "set the clock of this machine right")
+        }
+        Wrong::NotValidForName => configure(
+            what(&format!("does not name {host}")),
+            "use a URL with a name that stands in it (subjectAltName)",
+        ),
+        Wrong::NotValidForNameContext { expected, presented } => {
+            of_names(&shown(expected), presented)
+        }
+        Wrong::Revoked => configure(what("was revoked"), "replace it"),
+        Wrong::BadSignature => configure(
+            what("is not signed by the authority that it names"),
+            "look whether --ca names the authority that made it",
+        ),
+        Wrong::Other(other) if other.to_string().contains(CA_AS_END_ENTITY) => configure(
+            what("is that of an authority (CA:TRUE), as `openssl req -x509` makes it"),
+            "name this very certificate by --ca FILE",
+        ),
+        Wrong::Other(other) if other.to_string().contains(OLD_VERSION) => configure(
+            what("is of X.509 version 1"),
+            "make one of version 3: `openssl req -x509 -addext subjectAltName=DNS:…`",
+        ),
+        Wrong::BadEncoding => configure(what("cannot be read"), "make another one"),
+        error => configure(what(&format!("is not accepted: {error}")), ""),
+    }
+}
+
+/// The certificate is for other names.
+pub(super) fn of_names(host: &str, presented: &[String]) -> TlsFailure {
+    let names: Vec<_> = presented.iter().map(|name| readable(name)).collect();
+    let what = match names.as_slice() {
+        [] => format!("the server's certificate names no host, so not {host} either"),
+        names => format!("the server's certificate is for {}, not for {host}", names.join(", ")),
+    };
+    configure(what, "use a URL with a name that stands in it (subjectAltName)")
+}
+
+/// `DnsName("localhost")`, as webpki lists names, without its frame.
+fn readable(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inner.unwrap_or(name).trim_matches('"')
+}
+
+fn shown(name: &ServerName<'_>) -> String {
+    name.to_str().into_owned()
+}
+
+fn of_alert(alert: AlertDescription, host: &str) -> TlsFailure {
+    use AlertDescription as Alert;
+    match alert {
+        Alert::ProtocolVersion => configure(
+            "the server speaks neither TLS 1.2 nor 1.3".to_owned(),
+            "let it speak one of them",
+        ),
+        Alert::UnrecognisedName => configure(
+            format!("the server has no certificate for {host}"),
+            "use a URL with a name that it serves",
+        ),
+        Alert::HandshakeFailure | Alert::InsufficientSecurity => configure(
+            "the server has no cipher or key in common with tagcast".to_owned(),
+            "let it have an ECDSA or RSA certificate and the ciphers of TLS 1.2 or 1.3",
+        ),
+        Alert::CertificateRequired | Alert::BadCertificate | Alert::AccessDenied => TlsFailure {
+            kind: Kind::NotPermitted,
+            what: "the server wants a certificate of its clients".to_owned(),
+            right: "tagcast has none to show",
+        },
+        Alert::NoApplicationProtocol => configure(
+            "the server does not speak HTTP/1.1 on this port".to_owned(),
+            "let it offer http/1.1 (ALPN), which a WebSocket is opened by",
+        ),
+        alert => TlsFailure {
+            kind: Kind::Unavailable,
+            what: format!("the server broke the TLS handshake off ({alert:?})"),
+            right: "its log may say why",
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(error: Error) -> String {
+        let error = std::io::Error::new(ErrorKind::InvalidData, error);
+        TlsFailure::of(&error, "example.org").unwrap().to_string()
+    }
+
+    #[test]
+    fn no_name_of_the_library_reaches_people() {
+        let unknown = said(Error::InvalidCertificate(CertificateError::UnknownIssuer));
+        assert!(unknown.contains("not trusted; name the authority"), "{unknown}");
+        let presented = vec!["DnsName(\"localhost\")".to_owned(), "IpAddress(::1)".to_owned()];
+        let expected = ServerName::try_from("example.org").unwrap();
+        let wrong = CertificateError::NotValidForNameContext { expected, presented };
+        let names = said(Error::InvalidCertificate(wrong));
+        assert!(names.contains("is for localhost, ::1, not for example.org"), "{names}");
+        let plain = said(Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType));
+        assert_eq!(
+            plain,
+            "the server does not speak TLS on this port; use ws:// instead of wss://"
+        );
+        for alert in [40, 42, 70, 80, 112, 116, 120] {
+            let text = said(Error::AlertReceived(AlertDescription::from(alert)));
+            assert!(text.starts_with("the server "), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_concerns_the_network_alone_is_left_to_it() {
+        let of = |kind: ErrorKind| TlsFailure::of(&kind.into(), "a");
+        assert!(of(ErrorKind::ConnectionRefused).is_none());
+        assert!(of(ErrorKind::WouldBlock).is_none());
+        assert!(of(ErrorKind::UnexpectedEof).unwrap().to_string().contains("ws://"));
+    }
+}
