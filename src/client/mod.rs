@@ -3,6 +3,7 @@
 mod access;
 mod connection;
 mod error;
+mod pinned;
 mod publisher;
 mod report;
 mod subscriber;

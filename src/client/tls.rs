@@ -4,12 +4,15 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::error::ClientError;
+use super::pinned::Pinned;
 use super::tls_failure::TlsFailure;
 use super::url::ServerUrl;
 
@@ -47,18 +50,25 @@ pub(crate) fn connection(
 
 /// Trusts the certificates of the file, or the system's authorities.
 pub(crate) fn trusting(ca: Option<&Path>) -> Result<ClientConfig, ClientError> {
-    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+    let provider = Arc::new(default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| ClientError::Trust(error.to_string()))?
-        .with_root_certificates(roots(ca)?)
-        .with_no_client_auth();
+        .map_err(|error| ClientError::Trust(error.to_string()))?;
+    let builder = match ca {
+        None => builder.with_root_certificates(system_roots()?),
+        Some(path) => {
+            let pinned = Arc::new(pinned(path, provider)?);
+            builder.dangerous().with_custom_certificate_verifier(pinned)
+        }
+    };
+    let mut config = builder.with_no_client_auth();
     // A proxy that could speak HTTP/2 must not: a WebSocket is opened by HTTP/1.1.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 
-fn roots(ca: Option<&Path>) -> Result<RootCertStore, ClientError> {
-    let Some(path) = ca else { return system_roots() };
+/// The certificates of a file: authorities, and what a server may show as it stands there.
+fn pinned(path: &Path, provider: Arc<CryptoProvider>) -> Result<Pinned, ClientError> {
     let wrong =
         |why: &dyn std::fmt::Display| ClientError::Trust(format!("{}: {why}", path.display()));
     let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
@@ -68,10 +78,12 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, ClientError> {
         return Err(wrong(&"it has no certificate in PEM"));
     }
     let mut roots = RootCertStore::empty();
-    for certificate in certificates {
-        roots.add(certificate).map_err(|error| wrong(&error))?;
+    for certificate in &certificates {
+        roots.add(certificate.clone()).map_err(|error| wrong(&error))?;
     }
-    Ok(roots)
+    let ordinary = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    let ordinary = ordinary.map_err(|error| wrong(&error))?;
+    Ok(Pinned { certificates, ordinary })
 }
 
 fn system_roots() -> Result<RootCertStore, ClientError> {

@@ -1,0 +1,158 @@
+//! Trust in the certificates of `--ca`: as authorities, and as what a server shows.
+//!
+//! `openssl req -x509` makes a certificate that is an authority of itself (CA:TRUE), which the rules for
+//! authorities forbid a server to show. A file that holds this very certificate names the key itself:
+//! there is nothing left that an authority could say about it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// Certificates of a file, and the ordinary rules for all others.
+#[derive(Debug)]
+pub(super) struct Pinned {
+    pub(super) certificates: Vec<CertificateDer<'static>>,
+    pub(super) ordinary: Arc<WebPkiServerVerifier>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        stapled: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if !self.certificates.iter().any(|pinned| pinned == shown) {
+            return self.ordinary.verify_server_cert(shown, chain, name, stapled, now);
+        }
+        check(shown, name, now)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        shown: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.ordinary.verify_tls12_signature(message, shown, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        shown: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.ordinary.verify_tls13_signature(message, shown, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.ordinary.supported_verify_schemes()
+    }
+}
+
+/// Dates and names; who made it does not matter.
+fn check(
+    shown: &CertificateDer<'_>,
+    name: &ServerName<'_>,
+    now: UnixTime,
+) -> Result<(), CertificateError> {
+    let (_, parsed) =
+        X509Certificate::from_der(shown).map_err(|_| CertificateError::BadEncoding)?;
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    if now > parsed.validity().not_after.timestamp() {
+        return Err(CertificateError::Expired);
+    }
+    if now < parsed.validity().not_before.timestamp() {
+        return Err(CertificateError::NotValidYet);
+    }
+    let names = names(&parsed);
+    if names.is_empty() || names.iter().any(|pattern| is_named(pattern, name)) {
+        return Ok(());
+    }
+    Err(CertificateError::NotValidForNameContext { expected: name.to_owned(), presented: names })
+}
+
+/// The hosts that a certificate names. Without a subjectAltName it is the common name where that can be
+/// one of a host; `openssl req -x509` makes nothing else unless it is told to.
+fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
+    if let Ok(Some(names)) = certificate.subject_alternative_name() {
+        return names.value.general_names.iter().filter_map(name).collect();
+    }
+    let common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
+    let mut names: Vec<_> = common.filter(|name| is_host(name)).map(str::to_owned).collect();
+    // Nothing was said about addresses, and this is where that name leads.
+    if names.iter().any(|name| name == LOCALHOST) {
+        names.extend(["127.0.0.1".to_owned(), "::1".to_owned()]);
+    }
+    names
+}
+
+fn name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => {
+            let of_four = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
+            let of_sixteen = || <[u8; 16]>::try_from(*bytes).map(IpAddr::from);
+            of_four.or_else(|_| of_sixteen()).ok().map(|address| address.to_string())
+        }
+        _ => None,
+    }
+}
+
+/// `example.org`, `10.0.0.1` or `localhost`; `My company` is a title.
+fn is_host(text: &str) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b".-:*".contains(&byte);
+    text.bytes().all(is_word) && (text.contains(['.', ':']) || text == LOCALHOST)
+}
+
+const LOCALHOST: &str = "localhost";
+
+/// A name may begin with a wildcard for one label (RFC 9525 §6.3).
+fn is_named(pattern: &str, name: &ServerName<'_>) -> bool {
+    let text = name.to_str();
+    if pattern.eq_ignore_ascii_case(&text) {
+        return true;
+    }
+    match name {
+        ServerName::IpAddress(_) => false,
+        _ => match (pattern.strip_prefix("*."), text.split_once('.')) {
+            (Some(domain), Some((_, rest))) => domain.eq_ignore_ascii_case(rest),
+            _ => false,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(pattern: &str, name: &str) -> bool {
+        is_named(pattern, &ServerName::try_from(name.to_owned()).unwrap())
+    }
+
+    #[test]
+    fn names_fit_to_the_letter_and_a_wildcard_stands_for_one_label() {
+        assert!(named("example.org", "EXAMPLE.org") && named("*.example.org", "a.example.org"));
+        assert!(
+            !named("*.example.org", "a.b.example.org") && !named("*.example.org", "example.org")
+        );
+        assert!(named("::1", "::1") && named("127.0.0.1", "127.0.0.1"));
+        assert!(!named("127.0.0.1", "127.0.0.2") && !named("*.0.0.1", "127.0.0.1"));
+    }
+
+    #[test]
+    fn a_title_is_no_host() {
+        assert!(is_host("example.org") && is_host("localhost") && is_host("10.0.0.1"));
+        assert!(!is_host("My company") && !is_host("tagcast") && !is_host(""));
+    }
+}
