@@ -184,6 +184,12 @@ pub enum Report {
     Quiet,
     /// A worker's connections have taken in so much that the memory should be looked at.
     Grown,
+    /// A worker: of the memory that its process has, so much is free, though the system did not get it
+    /// back.
+    Reusable {
+        /// How much.
+        bytes: u64,
+    },
     /// This configuration holds from now on, in this process.
     Configured {
         /// Which one.

@@ -176,7 +176,11 @@ impl Crew {
             (Report::Ready, Member::Broker(_)) => self.broker.life = Life::Ready,
             (Report::Quiet, Member::Broker(_))
             | (
-                Report::Configured { .. } | Report::Counts { .. } | Report::Grown | Report::Beat,
+                Report::Configured { .. }
+                | Report::Counts { .. }
+                | Report::Grown
+                | Report::Reusable { .. }
+                | Report::Beat,
                 _,
             ) => {}
         }

@@ -97,6 +97,8 @@ pub const PRESSURE_BUSY: u64 = 97;
 /// Bytes that the connections of a worker take in before it looks at its memory and asks the
 /// supervisor to look too: what can be missed between two looks.
 pub const GROWTH_BYTES: usize = 1024 * 1024;
+/// What a connection takes beside what it holds, roughly (`docs/benchmarks.md`).
+pub const CONNECTION_BYTES: u64 = 512;
 /// A connection that holds less is not closed for memory: it is a client in the middle of something.
 pub const HOLDER_BYTES_MIN: u64 = 1024;
 /// What all those have to hold together before clients are closed that hold no more than one send:

@@ -6,12 +6,14 @@ use std::fs;
 
 use tracing::warn;
 
+use super::clock::Moment;
 use super::connection::{Connection, Phase, SCARCE};
 use super::hub::Hub;
 use crate::http::{Refusal, Status};
 use crate::link::control::Report;
 use crate::types::limits::{
-    GROWTH_BYTES, HOLDER_BYTES_MIN, PAGE_BYTES, SEND_BYTES, SHED_BYTES_MIN,
+    BEAT_EVERY, CONNECTION_BYTES, GROWTH_BYTES, HOLDER_BYTES_MIN, PAGE_BYTES, SEND_BYTES,
+    SHED_BYTES_MIN,
 };
 use crate::types::{Allowance, Pressure, Slot};
 
@@ -19,7 +21,7 @@ const SCARCE_REFUSAL: Refusal =
     Refusal::new(Status::Unavailable, "the server is short of memory: try again later");
 
 /// What a worker knows of the memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Memory {
     /// How scarce it is, and how far the worker may grow.
     allowed: Allowance,
@@ -27,6 +29,16 @@ pub(super) struct Memory {
     held: u64,
     /// What they have taken in since the memory was looked at for it.
     grown: usize,
+    reusable: Reusable,
+    /// When clients were closed last.
+    shed_at: Moment,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        let (allowed, reusable) = (Allowance::default(), Reusable::default());
+        Self { allowed, held: 0, grown: 0, reusable, shed_at: Moment::START }
+    }
 }
 
 impl Memory {
@@ -61,10 +73,31 @@ impl Memory {
 }
 
 impl Hub {
+    /// Looks at the memory of this process, and tells the supervisor how much of it can be used again.
+    pub(super) fn tell_reusable(&mut self) {
+        if self.memory.allowed.resident_max.is_none() {
+            return;
+        }
+        let Some(resident) = resident_bytes() else { return };
+        let connections = self.table.count() as u64 * CONNECTION_BYTES;
+        let memory = &mut self.memory;
+        if let Some(bytes) = memory.reusable.seen(resident, memory.held + connections) {
+            self.report(Report::Reusable { bytes });
+        }
+    }
+
     /// The supervisor has looked at the memory of all processes.
     pub(super) fn feel_pressure(&mut self, allowed: Allowance) {
         self.memory.allowed = allowed;
         self.shed();
+    }
+
+    /// Memory is still scarce, as far as is known: the supervisor looks more often than this comes.
+    pub(super) fn shed_again(&mut self) {
+        self.tell_reusable();
+        if self.memory.shed_at.after(BEAT_EVERY / 2) <= self.now {
+            self.shed();
+        }
     }
 
     /// Looks at the memory when much was taken in since the last look: what the supervisor sees ten
@@ -77,9 +110,11 @@ impl Hub {
         let Some(most) = self.memory.allowed.resident_max else { return };
         self.report(Report::Grown);
         let over = resident_bytes().unwrap_or(0).saturating_sub(most);
+        let over = over.saturating_sub(self.memory.reusable.bytes);
         if over > 0 {
             self.close_largest(self.holders(), over);
         }
+        self.tell_reusable();
     }
 
     /// Closes the clients that hold the most, until half of what all hold is free.
@@ -90,6 +125,8 @@ impl Hub {
         let holders = self.holders();
         let all: u64 = holders.iter().map(|(bytes, _)| *bytes).sum();
         self.close_largest(holders, all.div_ceil(2));
+        self.memory.shed_at = self.now;
+        self.tell_reusable();
     }
 
     /// Who holds how much, the largest first. What one send takes is no backlog, unless there are so
@@ -147,6 +184,35 @@ impl Hub {
     }
 }
 
+/// Memory that the allocator has and nothing is in: it does not give small blocks back to the system,
+/// so what a process has does not fall when clients are closed who held such. It is room for others
+/// all the same. Known only from outside: by how much less the connections hold without the process
+/// having less.
+#[derive(Debug, Default)]
+struct Reusable {
+    bytes: u64,
+    told: u64,
+    resident: u64,
+    held: u64,
+}
+
+impl Reusable {
+    /// Notes what the process has, and what its connections hold. Whenever the process grows, what was
+    /// thought to be free was not, so a wrong guess corrects itself. The bytes, when they are to be
+    /// told.
+    fn seen(&mut self, resident: u64, held: u64) -> Option<u64> {
+        let moved = resident.abs_diff(self.resident);
+        let released = (self.bytes + self.held).saturating_sub(held);
+        self.bytes = released.saturating_sub(moved);
+        (self.resident, self.held) = (resident, held);
+        if self.bytes.abs_diff(self.told) < GROWTH_BYTES as u64 {
+            return None;
+        }
+        self.told = self.bytes;
+        Some(self.bytes)
+    }
+}
+
 impl Connection {
     /// Bytes of memory that it holds of what its peer sent, and of what its peer does not take: all
     /// that can grow. `docs/architecture.md` lists it. Cheap, since it is asked after each piece of
@@ -171,4 +237,30 @@ impl Connection {
 fn resident_bytes() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/statm").ok()?;
     text.split(' ').nth(1)?.parse::<u64>().ok().map(|pages| pages * PAGE_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    #[test]
+    fn what_was_given_up_and_not_given_back_can_be_used_again() {
+        let mut memory = Reusable::default();
+        assert_eq!(memory.seen(10 * MIB, 0), None);
+        assert_eq!(memory.seen(110 * MIB, 100 * MIB), None, "it grew for what it holds");
+        assert_eq!(memory.seen(110 * MIB, 20 * MIB), Some(80 * MIB));
+        assert_eq!(memory.seen(110 * MIB, 50 * MIB), Some(50 * MIB), "some of it is used again");
+        assert_eq!(memory.seen(90 * MIB, 50 * MIB), Some(30 * MIB), "some was given back");
+        assert_eq!(memory.seen(90 * MIB, 50 * MIB), None);
+        assert_eq!(memory.seen(130 * MIB, 50 * MIB), Some(0), "it was not free, or not to be had");
+    }
+
+    #[test]
+    fn large_blocks_go_back_at_once() {
+        let mut memory = Reusable::default();
+        memory.seen(110 * MIB, 100 * MIB);
+        assert_eq!(memory.seen(10 * MIB, 0), None);
+    }
 }

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::frames::{
-    BINARY, FIN, MASK, PONG, TEXT, announces, goes_on, masked, text, text_begins,
+use crate::harness::frames::{BINARY, FIN, TEXT, masked, text};
+use crate::harness::processes::send_signal;
+use crate::harness::{
+    Bystander, Frame, Open, Raw, Server, Setup, broadcast, echo, eventually, feedback_to, pause,
 };
-use crate::harness::processes::{resident_bytes, send_signal};
-use crate::harness::{Bystander, Frame, Open, Raw, Server, Setup, broadcast, eventually, pause};
 use rustix::process::Signal;
 use tagcast::types::Pressure;
 
@@ -28,13 +28,17 @@ fn server() -> Server {
     Setup::new().ini("maxMemory = 200M\n").start()
 }
 
-/// `CLIENTS` clients each send this, while a bystander is served, and a newcomer gets in afterwards.
 fn hold(server: &Server, bytes: &[u8]) -> Vec<Raw> {
+    all_hold(server, CLIENTS, bytes)
+}
+
+/// So many clients each send this, while a bystander is served, and a newcomer gets in afterwards.
+fn all_hold(server: &Server, count: usize, bytes: &[u8]) -> Vec<Raw> {
     let mut bystander = Bystander::beside(server);
-    let mut clients: Vec<Raw> = (0..CLIENTS).map(|_| server.open(&Open::web())).collect();
+    let mut clients: Vec<Raw> = (0..count).map(|_| server.open(&Open::web())).collect();
     thread::scope(|scope| {
         let senders: Vec<_> = clients
-            .chunks_mut(CLIENTS / AT_ONCE)
+            .chunks_mut(count / AT_ONCE)
             .map(|some| {
                 scope.spawn(move || {
                     for client in some {
@@ -68,11 +72,15 @@ fn hold(server: &Server, bytes: &[u8]) -> Vec<Raw> {
 
 /// The most that all processes together were seen to have.
 fn highest_until(server: &Server, is_over: &AtomicBool) -> u64 {
-    let children = server.children().into_iter().map(|(pid, _)| pid);
-    let all: Vec<u32> = children.chain([server.pid()]).collect();
+    // One may die and be replaced meanwhile.
+    let resident = |pid: u32| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+        text.split(' ').nth(1).map_or(0, |pages| pages.parse::<u64>().unwrap() * 4096)
+    };
     let mut highest = 0;
     while !is_over.load(Ordering::Relaxed) {
-        highest = highest.max(all.iter().map(|pid| resident_bytes(*pid)).sum());
+        let children = server.children().into_iter().map(|(pid, _)| pid);
+        highest = highest.max(children.chain([server.pid()]).map(resident).sum());
         pause(Duration::from_millis(1));
     }
     highest
@@ -121,4 +129,63 @@ fn chunks_after_buffer_on() {
     let counts = server.counts();
     assert!(counts.shed > 0 && counts.shed < CLIENTS as u64, "{counts:?}");
     drop(clients);
+}
+
+/// The allocator keeps blocks of this size, so the processes do not become smaller by the closing.
+#[test]
+fn many_small_holders_and_the_room_that_they_leave() {
+    let _quiet = crate::harness::alone();
+    let server = server();
+    let frame = masked(FIN | BINARY, vec![b'x'; 120_000]);
+    let clients = all_hold(&server, 900, &frame[..frame.len() - 1]);
+    let counts = server.counts();
+    assert!(counts.shed > 0, "{counts:?}");
+    eventually("room", || {
+        (server.status().memory.unwrap().pressure == Pressure::None).then_some(())
+    });
+    // Some have not heard yet that they were closed.
+    drop(clients);
+    for _ in 0..20 {
+        server.open(&Open::web());
+    }
+}
+
+/// The window takes eight megabytes; each of the others keeps its message until there is a broker.
+#[test]
+fn messages_that_wait_for_a_stopped_broker() {
+    let _quiet = crate::harness::alone();
+    let server = server();
+    let mut receiver = server.open(&Open::web());
+    let clients: Vec<Raw> = (0..CLIENTS).map(|_| server.open(&Open::web())).collect();
+    let broker = server.broker();
+    let message = text(feedback_to("nobody", &"x".repeat(MUCH)));
+    send_signal(broker, Signal::STOP);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watch = scope.spawn(|| highest_until(&server, &is_over));
+        for client in &clients {
+            client.stream().set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+            let _sent = client.writer().write_all(&message);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        let highest = watch.join().unwrap();
+        assert!(highest < CEILING, "{} MiB of {}", highest / MIB as u64, CEILING / MIB as u64);
+    });
+    let counts = server.counts();
+    assert!(counts.shed > 0, "{counts:?}");
+    drop(clients);
+    // The broker was found hanging, and there is another one.
+    let mut publisher = server.open(&Open::web());
+    eventually("room for a publication", || {
+        publisher.text(broadcast("goes on"));
+        publisher.expect_next();
+        publisher.text(echo("was it denied?"));
+        let denied = publisher.frame().as_text().contains("busy");
+        if denied {
+            publisher.expect_next();
+        }
+        publisher.expect_text(&echo("was it denied?"));
+        (!denied).then_some(())
+    });
+    receiver.expect_text(&broadcast("goes on"));
 }

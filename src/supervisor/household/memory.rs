@@ -24,6 +24,8 @@ pub(super) struct Memory {
     scarce_since: Option<Instant>,
     /// What each worker was allowed last.
     told: BTreeMap<Member, Allowance>,
+    /// What each worker has and can use again.
+    reusable: BTreeMap<Member, u64>,
 }
 
 impl Memory {
@@ -37,10 +39,22 @@ impl Memory {
         self.told.remove(&member);
     }
 
+    /// What all workers have and can use again.
+    fn free(&self) -> u64 {
+        self.reusable.values().sum()
+    }
+
+    /// A worker has so much that nothing is in.
+    pub(super) fn reusable(&mut self, member: Member, bytes: u64) {
+        self.reusable.insert(member, bytes);
+        self.looks_at = self.looks_at.map(|_| now());
+    }
+
     /// The stage that follows from what is used. Where nobody is accepted for long, those who hold
     /// the most have to make room.
     fn stage(&mut self, ceiling: u64, now: Instant) -> Pressure {
-        let stage = self.pressure.at(self.used, ceiling);
+        let free = self.free();
+        let stage = self.pressure.at(self.used.saturating_sub(free), ceiling);
         if stage == Pressure::None {
             self.scarce_since = None;
             return stage;
@@ -72,6 +86,7 @@ impl Household {
         self.memory.looks_at = Some(now + LOOK_EVERY);
         let resident = self.resident();
         self.memory.used = resident.values().sum();
+        self.memory.reusable.retain(|member, _| resident.contains_key(&Some(*member)));
         let stage = self.memory.stage(ceiling, now);
         self.press(stage);
         self.allow(ceiling, &resident);
@@ -115,10 +130,10 @@ impl Household {
         }
         self.memory.pressure = pressure;
         let (used, ceiling) = (self.memory.used, self.memory.ceiling);
-        let what = pressure.text();
+        let (what, reusable) = (pressure.text(), self.memory.free());
         match pressure {
-            Pressure::None => tracing::info!(used, ceiling, what, "memory"),
-            _ => tracing::warn!(used, ceiling, what, "memory becomes scarce"),
+            Pressure::None => tracing::info!(used, reusable, ceiling, what, "memory"),
+            _ => tracing::warn!(used, reusable, ceiling, what, "memory becomes scarce"),
         }
     }
 

@@ -174,6 +174,9 @@ impl Household {
             Event::Reported(member, Report::Configured { number }) => {
                 self.confirmed(member, number);
             }
+            Event::Reported(member, Report::Reusable { bytes }) => {
+                self.memory.reusable(member, bytes);
+            }
             Event::Reported(member, Report::Grown) => self.memory.look_soon(member),
             Event::Reported(member, report) => {
                 self.crew.reported(member, report, now(), effects);
