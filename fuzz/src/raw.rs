@@ -3,7 +3,7 @@
 
 use tagcast::http::{HeadScanner, Mended, RawGreeting, mend, parse, raw_greeting, raw_upgrade};
 use tagcast::types::ClientClass;
-use tagcast::types::limits::HEAD_BYTES_MAX;
+use tagcast::types::limits::OLD_HEAD_BYTES_MAX;
 use tagcast::websocket::{RawEnd, RawReader, Violation};
 
 use super::choices::{Choices, pieces};
@@ -35,7 +35,7 @@ fn greeting(bytes: &[u8]) {
 fn malformed(bytes: &[u8]) {
     match mend(bytes) {
         Ok(Mended::Whole { head, length }) => {
-            assert!(length <= bytes.len().min(HEAD_BYTES_MAX));
+            assert!(length <= bytes.len().min(OLD_HEAD_BYTES_MAX));
             let again = mend(&[&bytes[..length], b"and more"].concat());
             assert_eq!(again, Ok(Mended::Whole { head: head.clone(), length }));
             // It may break a rule yet; what it may not is end somewhere else.
@@ -43,7 +43,7 @@ fn malformed(bytes: &[u8]) {
                 assert_eq!(end, Some(head.len()));
             }
         }
-        Ok(Mended::Incomplete) => assert!(bytes.len() < HEAD_BYTES_MAX),
+        Ok(Mended::Incomplete) => assert!(bytes.len() < OLD_HEAD_BYTES_MAX),
         Ok(Mended::Other) | Err(_) => {}
     }
 }

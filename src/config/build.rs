@@ -16,7 +16,8 @@ use super::settings::{
 use super::value::{self, Bounds, Size, choice, count, duration, is_absent, size, switch};
 use super::{AUTH_FILE, Applications, KEYS, ListenAddress, Secret, state_beside};
 use crate::types::limits::{
-    LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX, MESSAGE_TIMEOUT, OUTBOX_SLACK_BYTES,
+    HEAD_BYTES_MAX, LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX, MESSAGE_TIMEOUT,
+    OUTBOX_SLACK_BYTES,
 };
 use crate::types::{Encryption, IpRange};
 
@@ -30,6 +31,8 @@ const PING: Bounds<Duration> =
     Bounds::or_off(Duration::from_millis(100), Duration::from_secs(3600));
 const MESSAGE_TIME: Bounds<Duration> =
     Bounds::new(Duration::from_millis(100), Duration::from_secs(3600));
+/// What a worker holds of heads is bounded apart from this: see `HEADS_BYTES_MAX`.
+const HEAD: Bounds<Size> = Bounds::new(Size(1024), Size(64 * 1024));
 const MESSAGE: Bounds<Size> = Bounds::new(Size(1024), Size(64 * 1024 * 1024));
 const OUTBOX: Bounds<Size> = Bounds::new(Size(1024), Size(1024 * 1024 * 1024));
 /// An empty server needs more than the smallest.
@@ -248,6 +251,7 @@ fn path(text: &str, folder: &Path) -> Option<PathBuf> {
 fn limits(given: &mut Given<'_>) -> Limits {
     let max_message = given.read(("", "maxMessage"), |text| size(text, &MESSAGE));
     let max_message = max_message.unwrap_or(MESSAGE_BYTES_MAX);
+    let max_head = given.read(("", "maxHead"), |text| size(text, &HEAD));
     let outbox_limit = given.read(("", "outboxLimit"), |text| {
         let limit = size(text, &OUTBOX)?;
         if limit < max_message {
@@ -264,6 +268,7 @@ fn limits(given: &mut Given<'_>) -> Limits {
         message_timeout: time("messageTimeout", &MESSAGE_TIME, MESSAGE_TIMEOUT),
         drain_time: time("drainTime", &DRAIN, Duration::from_secs(5)),
         ping_interval: time("pingInterval", &PING, Duration::from_secs(20)),
+        max_head: max_head.unwrap_or(HEAD_BYTES_MAX),
         max_message,
         max_memory: given.read(("", "maxMemory"), max_memory).unwrap_or(MaxMemory::Auto),
         outbox_limit: outbox_limit.unwrap_or(max_message + OUTBOX_SLACK_BYTES),

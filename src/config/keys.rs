@@ -53,6 +53,7 @@ pub const KEYS: &[Key] = &[
     key("", "pkFile", "none", "path").reloadable(),
     key("", "tlsHandshakeTimeout", "3s", "duration").reloadable(),
     key("", "handshakeTimeout", "10s", "duration").reloadable(),
+    key("", "maxHead", "16K", "size").reloadable(),
     key("", "maxMessage", "5M", "size").reloadable(),
     key("", "messageTimeout", "30s", "duration").reloadable(),
     key("", "outboxLimit", "6M", "size").reloadable(),

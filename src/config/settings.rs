@@ -94,6 +94,8 @@ pub struct Limits {
     pub message_timeout: Duration,
     /// The largest message of a client, in bytes.
     pub max_message: usize,
+    /// Bytes of a request head.
+    pub max_head: usize,
     /// What one client's outbox may hold, in bytes.
     pub outbox_limit: usize,
     /// From SIGTERM to the end.

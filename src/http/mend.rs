@@ -3,7 +3,7 @@
 //! nothing ends the head.
 
 use super::{Refusal, Status};
-use crate::types::limits::{HEAD_BYTES_MAX, HEAD_LINES_MAX};
+use crate::types::limits::{HEAD_LINES_MAX, OLD_HEAD_BYTES_MAX};
 
 /// How it begins; the path is always this one. A head with no lines but the first is of use to
 /// nobody else.
@@ -49,7 +49,7 @@ pub fn mend(bytes: &[u8]) -> Result<Mended, Refusal> {
     let mut length = BEGIN.len();
     for (number, line) in rest.split_inclusive(|byte| *byte == b'\n').enumerate() {
         length += line.len();
-        if length > HEAD_BYTES_MAX || number > 2 * HEAD_LINES_MAX {
+        if length > OLD_HEAD_BYTES_MAX || number > 2 * HEAD_LINES_MAX {
             return Err(TOO_LONG);
         }
         if !line.ends_with(b"\n") {
@@ -67,7 +67,7 @@ pub fn mend(bytes: &[u8]) -> Result<Mended, Refusal> {
             return Ok(Mended::Whole { head, length });
         }
     }
-    if length < HEAD_BYTES_MAX { Ok(Mended::Incomplete) } else { Err(TOO_LONG) }
+    if length < OLD_HEAD_BYTES_MAX { Ok(Mended::Incomplete) } else { Err(TOO_LONG) }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The greeting of phpWebSocketServer's raw TCP clients (2019 to 2021), which is no HTTP.
 
 use super::{Refusal, Status};
-use crate::types::limits::HEAD_BYTES_MAX;
+use crate::types::limits::OLD_HEAD_BYTES_MAX;
 
 /// What they all say first.
 pub const RAW_GREETING: &[u8] = b"php process\n";
@@ -46,7 +46,7 @@ pub fn raw_greeting(bytes: &[u8]) -> Result<RawGreeting, Refusal> {
         return Ok(whole("/", RAW_GREETING.len()));
     }
     let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
-        return if bytes.len() < HEAD_BYTES_MAX {
+        return if bytes.len() < OLD_HEAD_BYTES_MAX {
             Ok(RawGreeting::Incomplete)
         } else {
             Err(TOO_LONG)
@@ -94,7 +94,7 @@ mod tests {
         for other in ["GET / HTTP/1.1\r\n", "php processes\n", "PHP process\n", "\n"] {
             assert_eq!(raw_greeting(other.as_bytes()), Ok(RawGreeting::Other), "{other:?}");
         }
-        let long = format!("php process\nGET /{}", "x".repeat(HEAD_BYTES_MAX));
+        let long = format!("php process\nGET /{}", "x".repeat(OLD_HEAD_BYTES_MAX));
         assert_eq!(raw_greeting(long.as_bytes()), Err(TOO_LONG));
         for bad in ["GET /php\n", "GET /\0 HTTP/1.1\n", "GET \u{1} HTTP/1.1\n"] {
             assert_eq!(raw_greeting(format!("php process\n{bad}").as_bytes()), Err(BAD_LINE));

@@ -4,22 +4,23 @@ use crate::types::limits::{HEAD_BYTES_MAX, HEAD_LINES_MAX};
 
 use super::{Refusal, Status};
 
-const TOO_LONG: Refusal = Refusal::new(Status::HeadTooLarge, "the head may have 8192 bytes");
-const TOO_MANY: Refusal = Refusal::new(Status::HeadTooLarge, "the head may have 64 header lines");
+const TOO_MANY: Refusal = Refusal::new(Status::HeadTooLarge, "the head may have 100 header lines");
 const NUL: Refusal = Refusal::bad("the head contains a NUL byte");
 const LONE_CR: Refusal = Refusal::bad("a CR must be followed by a LF");
 const MIXED: Refusal = Refusal::bad("lines must all end in CR LF, or all in LF");
 
-const _: () = assert!(HEAD_BYTES_MAX == 8192 && HEAD_LINES_MAX == 64, "the texts above say so");
+const _: () = assert!(HEAD_LINES_MAX == 100, "the text above says so");
 
 /// Finds the empty line that ends a head.
 ///
 /// It remembers where it was: each byte is looked at once, however small the pieces are, so a head
 /// that never ends costs no more than its bytes (CVE-2023-43669).
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct HeadScanner {
+    /// Bytes that a head may have.
+    bytes_max: u32,
     /// Bytes that were looked at.
-    seen: u16,
+    seen: u32,
     /// Lines that were ended, the request line among them.
     lines: u16,
     line: Line,
@@ -42,7 +43,20 @@ enum LineEnd {
     CrLf,
 }
 
+impl Default for HeadScanner {
+    fn default() -> Self {
+        Self::new(HEAD_BYTES_MAX)
+    }
+}
+
 impl HeadScanner {
+    /// One for a head of this length at most.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
+        let bytes_max = u32::try_from(bytes_max).unwrap_or(u32::MAX);
+        Self { bytes_max, seen: 0, lines: 0, line: Line::Empty, ends: None }
+    }
+
     /// Looks at what is new in `bytes`, which is everything that has arrived so far, and says how
     /// long the head is, its empty line counted, once that line has come.
     ///
@@ -50,18 +64,19 @@ impl HeadScanner {
     ///
     /// 431 when the head is too long, 400 when a line breaks a rule. It has to be scanned no more.
     pub fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
-        let head = bytes.get(..HEAD_BYTES_MAX).unwrap_or(bytes);
-        let mut rest = head.get(usize::from(self.seen)..).unwrap_or_default();
+        let bytes_max = self.bytes_max as usize;
+        let head = bytes.get(..bytes_max).unwrap_or(bytes);
+        let mut rest = head.get(self.seen as usize..).unwrap_or_default();
         while let Some((byte, behind)) = rest.split_first() {
             let before = self.line;
             self.line = self.admit(*byte)?;
             rest = if matches!(self.line, Line::Text) { behind_plain(behind) } else { behind };
-            self.seen = u16::try_from(head.len() - rest.len()).unwrap_or(u16::MAX);
+            self.seen = u32::try_from(head.len() - rest.len()).unwrap_or(u32::MAX);
             if *byte == b'\n' && matches!(before, Line::Empty | Line::EmptyThenCr) {
-                return Ok(Some(usize::from(self.seen)));
+                return Ok(Some(self.seen as usize));
             }
         }
-        if head.len() == HEAD_BYTES_MAX { Err(TOO_LONG) } else { Ok(None) }
+        if head.len() == bytes_max { Err(too_long(bytes_max)) } else { Ok(None) }
     }
 
     fn admit(&mut self, byte: u8) -> Result<Line, Refusal> {
@@ -91,6 +106,11 @@ impl HeadScanner {
         }
         self.end_head(end)
     }
+}
+
+fn too_long(bytes_max: usize) -> Refusal {
+    let why = format!("the head may have {bytes_max} bytes (maxHead)");
+    Refusal { status: Status::HeadTooLarge, why: why.into() }
 }
 
 /// What follows the bytes that leave a line of text as it is: all but NUL, LF and CR, and a few
@@ -152,16 +172,20 @@ mod tests {
     #[test]
     fn the_limits_are_reached_exactly() {
         for end in ["\r\n", "\n"] {
-            let most = head_of(64, end);
+            let most = head_of(100, end);
             assert_eq!(at_once(&most), Ok(Some(most.len())));
-            assert_eq!(at_once(&head_of(65, end)), Err(TOO_MANY));
+            assert_eq!(at_once(&head_of(101, end)), Err(TOO_MANY));
         }
         let long = |bytes: usize| format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(bytes - 18));
-        assert_eq!(at_once(long(8192).as_bytes()), Ok(Some(8192)));
-        assert_eq!(at_once(long(8193).as_bytes()), Err(TOO_LONG));
-        assert_eq!(at_once(&[b'x'; 8191]), Ok(None));
-        assert_eq!(at_once(&[b'x'; 8192]), Err(TOO_LONG));
-        assert_eq!(byte_by_byte(&[b'x'; 9000]), Err(TOO_LONG));
+        for most in [1024, HEAD_BYTES_MAX, 65_536] {
+            let of = |bytes: &[u8]| HeadScanner::new(most).scan(bytes);
+            assert_eq!(of(long(most).as_bytes()), Ok(Some(most)));
+            assert_eq!(of(long(most + 1).as_bytes()), Err(too_long(most)));
+            assert_eq!(of(&vec![b'x'; most - 1]), Ok(None));
+            assert_eq!(of(&vec![b'x'; most]), Err(too_long(most)));
+        }
+        let many = vec![b'x'; HEAD_BYTES_MAX + 99];
+        assert_eq!(byte_by_byte(&many), Err(too_long(HEAD_BYTES_MAX)));
     }
 
     #[test]

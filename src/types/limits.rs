@@ -11,10 +11,16 @@ pub const TAG_VALUE_BYTES_MAX: usize = 255;
 /// Bytes of an ident: it is a header value and a key of the index, as a tag's value is.
 pub const IDENT_BYTES_MAX: usize = 255;
 
-/// Bytes of a request head: what phpWebSocketServer reads, and what hyper's users are used to.
-pub const HEAD_BYTES_MAX: usize = 8 * 1024;
-/// Lines of a request head, the request line not counted.
-pub const HEAD_LINES_MAX: usize = 64;
+/// Bytes of a request head by default: cookies of single sign-on take ten kilobytes, and Node and
+/// Apache's proxies take as much.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Lines of a request head, the request line not counted: what Apache takes, and hyper.
+pub const HEAD_LINES_MAX: usize = 100;
+/// Bytes of all heads that are under way in a worker, whatever one head may have: where there are so many
+/// handshakes that their share is less, longer heads are told to come later.
+pub const HEADS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of the first words of clients that are older than `Client-Type`: they were never longer.
+pub const OLD_HEAD_BYTES_MAX: usize = 8 * 1024;
 
 /// Levels of lists and mappings in `auth.yml`, which needs three.
 pub const AUTH_FILE_DEPTH_MAX: usize = 32;
@@ -156,6 +162,8 @@ const _: () = assert!(
     "a hung child is noticed within three seconds"
 );
 const _: () = assert!(BEAT_GAP.as_millis() >= 2 * BEAT_EVERY.as_millis(), "a late tick is no gap");
+const _: () =
+    assert!(HEADS_BYTES_MAX / HANDSHAKES_MAX >= HEAD_BYTES_MAX, "heads of the default all fit");
 const _: () = assert!(LINK_MESSAGE_BYTES_MAX > 2 * WINDOW_BYTES, "a window fits a message");
 const _: () = assert!(SEND_BYTES < SEND_BUFFER_BYTES, "one send fits the kernel's buffer");
 const _: () = assert!(OUTBOX_SLACK_BYTES > READ_BYTES, "one read cannot overflow an outbox");

@@ -16,7 +16,7 @@ use super::shaking::Watcher;
 use super::tls::Tls;
 use crate::http::HeadScanner;
 use crate::link::poller::Interest;
-use crate::types::limits::{ACCEPT_PAUSE, DESCRIPTORS_RESERVED, HANDSHAKES_MAX};
+use crate::types::limits::{ACCEPT_PAUSE, DESCRIPTORS_RESERVED, HANDSHAKES_MAX, HEADS_BYTES_MAX};
 use crate::types::{Encryption, Pressure, Slot};
 
 /// Connections that one turn takes in from one listening socket.
@@ -75,6 +75,12 @@ impl Doors {
     /// Notes how full the workers are.
     pub(super) fn weigh(&mut self, own: u32, smallest: u32) {
         (self.own, self.smallest) = (own, smallest);
+    }
+
+    /// Bytes that each of the heads that are under way may have: their memory is bounded, however
+    /// many there are and however long one may be.
+    pub(super) fn share_of_heads(&self) -> usize {
+        HEADS_BYTES_MAX / self.handshakes.max(1)
     }
 
     fn leads(&self) -> bool {
@@ -210,7 +216,7 @@ impl Hub {
         let handshake = self.settings.tls.as_ref().filter(|_| tls.is_some());
         let until = handshake.map_or(self.settings.handshake_timeout, |(_, timeout)| *timeout);
         let until = self.now.after(until);
-        let scanner = HeadScanner::default();
+        let scanner = HeadScanner::new(self.settings.head_bytes_max);
         let heading = Heading { scanner, bytes: Vec::new(), until, peer, speaks_tls: false };
         let mut connection = Box::new(Connection::new(self.last_serial, heading));
         if tls.is_some() {

@@ -31,6 +31,9 @@ use crate::websocket::write;
 const NO_BROKER_REFUSAL: Refusal =
     Refusal::new(Status::Unavailable, "the server is busy: try again later");
 
+const NO_ROOM_FOR_HEADS: Refusal =
+    Refusal::new(Status::Unavailable, "too many long requests come at once: try again later");
+
 /// A whole request head, and what came with it.
 struct Arrived<'a> {
     head: &'a [u8],
@@ -56,6 +59,9 @@ impl Hub {
                 return;
             }
             Ok(Some(length)) => length,
+            Ok(None) if heading.bytes.len() > self.doors.share_of_heads() => {
+                return self.refuse(slot, connection, &NO_ROOM_FOR_HEADS);
+            }
             Ok(None) => return,
             Err(refusal) => return self.refuse(slot, connection, &refusal),
         };

@@ -174,6 +174,7 @@ impl Heading {
     fn restate(&mut self, mut head: Vec<u8>, length: usize) {
         head.extend_from_slice(self.bytes.get(length..).unwrap_or_default());
         self.bytes = head;
+        // It was made of fewer bytes than any head may have.
         self.scanner = http::HeadScanner::default();
     }
 }

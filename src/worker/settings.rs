@@ -29,6 +29,7 @@ pub(super) struct Settings {
     leniency: Leniency,
     pub(super) paths: Paths,
     pub(super) page: Page,
+    pub(super) head_bytes_max: usize,
     pub(super) outbox_bytes_max: usize,
     pub(super) handshake_timeout: Duration,
     /// How often an unfinished message is looked at, which has to have grown.
@@ -115,6 +116,7 @@ impl Settings {
             leniency: ways::leniency(config.phpws.switches),
             paths: paths(config),
             page: if config.page { Page::On } else { Page::Off },
+            head_bytes_max: config.limits.max_head,
             outbox_bytes_max: config.limits.outbox_limit,
             handshake_timeout: config.limits.handshake_timeout,
             message_timeout: config.limits.message_timeout,

@@ -122,7 +122,51 @@ fn fault_2_a_head_without_end_is_refused_at_its_limit() {
         }
         bystander.is_served();
         let grown = resident_of_workers(&server).saturating_sub(before);
-        assert!(grown < 4 * 1024 * 1024, "{grown} bytes for heads of 8 KiB");
+        assert!(grown < 4 * 1024 * 1024, "{grown} bytes for heads of 16 KiB");
+    });
+}
+
+/// Cookies of single sign-on are long.
+#[test]
+fn a_head_may_be_as_long_as_max_head_says() {
+    let cookie = |bytes: usize| Open::web().header("Cookie", &"c".repeat(bytes));
+    let server = Server::start();
+    server.open(&cookie(15_000));
+    cookie(17_000).ask(server.port).expect_refusal(431);
+    let lines = |count: usize| {
+        (0..count).fold(Open::web(), |open, line| open.and_header(&format!("X-{line}"), "y"))
+    };
+    server.open(&lines(93));
+    lines(94).ask(server.port).expect_refusal(431);
+    let large = Setup::new().ini("maxHead = 64K").start();
+    large.open(&cookie(65_000));
+    cookie(66_000).ask(large.port).expect_refusal(431);
+    let small = Setup::new().ini("maxHead = 1K").start();
+    small.open(&Open::web());
+    cookie(1000).ask(small.port).expect_refusal(431);
+}
+
+/// Memory of heads is bounded also where one may be long: the share of each shrinks with their number.
+#[test]
+fn many_long_heads_at_once_take_a_bounded_part_of_the_memory() {
+    let server = Setup::new().ini("maxHead = 64K\nhandshakeTimeout = 60s").start();
+    beside_a_bystander(&server, |bystander| {
+        let before = resident_of_workers(&server);
+        let begun = format!("GET /web HTTP/1.1\r\nX: {}", "a".repeat(60_000));
+        let begin = |from: String| {
+            let mut client = Raw::connect_from(&from, server.port);
+            client.try_send(&begun).ok().map(|()| client)
+        };
+        let clients: Vec<_> = addresses().take(900).filter_map(begin).collect();
+        server.has_read_what_came();
+        let turned_away = clients.iter().filter(|client| is_answered(client)).count();
+        bystander.is_served();
+        let grown = resident_of_workers(&server).saturating_sub(before);
+        // All of them would be 54 MB.
+        assert!(grown < 48 * 1024 * 1024, "{grown} bytes for {} heads", clients.len());
+        assert!(turned_away > 150, "{turned_away}");
+        drop(clients);
+        server.open(&Open::web()).expect_silence();
     });
 }
 
@@ -131,8 +175,8 @@ fn fault_2_a_head_without_end_in_single_bytes_is_refused_at_its_limit() {
     let server = Server::start();
     beside_a_bystander(&server, |_| {
         let mut client = Raw::connect(server.port);
-        let head = format!("GET /web HTTP/1.1\r\nX-Long: {}", "a".repeat(8192));
-        for byte in head.bytes().take(8192) {
+        let head = format!("GET /web HTTP/1.1\r\nX-Long: {}", "a".repeat(16384));
+        for byte in head.bytes().take(16384) {
             client.send([byte]);
         }
         client.expect_refusal(431);
