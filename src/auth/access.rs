@@ -271,7 +271,7 @@ impl Grant {
 impl Known {
     fn new(applications: &Applications) -> Self {
         let entries: Vec<Entry> = applications.list.iter().map(Entry::new).collect();
-        let secrets = applications.list.iter().map(|one| one.secret.expose().len());
+        let secrets = applications.list.iter().map(|one| one.secret.bytes());
         let places = entries.iter().zip(0..).map(|(entry, place)| (entry.key.clone(), place));
         Self {
             by_key: places.collect(),

@@ -23,8 +23,8 @@ pub struct Secret(Form);
 #[derive(Clone)]
 enum Form {
     Text(SecretString),
-    /// The SHA-256 of the text.
-    Digest([u8; DIGEST_BYTES]),
+    /// The SHA-256 of the text, and how many bytes it has.
+    Digest([u8; DIGEST_BYTES], usize),
 }
 
 impl Secret {
@@ -39,7 +39,16 @@ impl Secret {
     pub fn expose(&self) -> &str {
         match &self.0 {
             Form::Text(text) => text.expose_secret(),
-            Form::Digest(_) => "",
+            Form::Digest(..) => "",
+        }
+    }
+
+    /// Bytes of the text, wherever it is.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match &self.0 {
+            Form::Text(text) => text.expose_secret().len(),
+            Form::Digest(_, bytes) => *bytes,
         }
     }
 
@@ -54,14 +63,14 @@ impl Secret {
     pub fn digest(&self) -> [u8; DIGEST_BYTES] {
         match &self.0 {
             Form::Text(text) => Sha256::digest(text.expose_secret().as_bytes()).into(),
-            Form::Digest(digest) => *digest,
+            Form::Digest(digest, _) => *digest,
         }
     }
 
     /// The same without the text.
     #[must_use]
     pub fn to_digest(&self) -> Self {
-        Self(Form::Digest(self.digest()))
+        Self(Form::Digest(self.digest(), self.bytes()))
     }
 }
 
@@ -84,18 +93,21 @@ impl fmt::Debug for Secret {
 
 /// In front of the hexadecimal digits of a text.
 const TEXT: char = 't';
-/// In front of those of a digest.
+/// In front of those of a digest; the number of the text's bytes follows.
 const DIGEST: char = 'd';
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let (kind, bytes) = match &self.0 {
             Form::Text(text) => (TEXT, text.expose_secret().as_bytes()),
-            Form::Digest(digest) => (DIGEST, digest.as_slice()),
+            Form::Digest(digest, _) => (DIGEST, digest.as_slice()),
         };
         let mut written = Zeroizing::new(String::with_capacity(1 + 2 * bytes.len()));
         written.push(kind);
         push_hexadecimal(&mut written, bytes);
+        if let Form::Digest(_, bytes) = &self.0 {
+            written.push_str(&format!(",{bytes}"));
+        }
         to.serialize_str(&written)
     }
 }
@@ -119,9 +131,11 @@ impl Visitor<'_> for Written {
     fn visit_str<E: de::Error>(self, written: &str) -> Result<Secret, E> {
         let wrong = || E::custom("a secret that is not in hexadecimal");
         if let Some(digits) = written.strip_prefix(DIGEST) {
-            let bytes = from_hexadecimal(digits).ok_or_else(wrong)?;
-            let digest = bytes.as_slice().try_into().map_err(|_| wrong())?;
-            return Ok(Secret(Form::Digest(digest)));
+            let (digits, bytes) = digits.split_once(',').ok_or_else(wrong)?;
+            let digest = from_hexadecimal(digits).ok_or_else(wrong)?;
+            let digest = digest.as_slice().try_into().map_err(|_| wrong())?;
+            let bytes = bytes.parse().map_err(|_| wrong())?;
+            return Ok(Secret(Form::Digest(digest, bytes)));
         }
         let digits = written.strip_prefix(TEXT).ok_or_else(wrong)?;
         let bytes = from_hexadecimal(digits).ok_or_else(wrong)?;
@@ -170,6 +184,7 @@ mod tests {
             let read: Secret = serde_json::from_str(&json).unwrap();
             assert_eq!((read.expose(), read.is_text()), ("", false));
             assert_eq!((read.digest(), &read), (secret.digest(), &secret));
+            assert_eq!(read.bytes(), text.len());
         }
         for wrong in ["\"\"", "\"t0\"", "\"tgg\"", "\"d00\"", "\"x00\"", "7", "\"tff\""] {
             assert!(serde_json::from_str::<Secret>(wrong).is_err(), "{wrong}");

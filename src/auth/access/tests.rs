@@ -188,3 +188,24 @@ fn a_message_has_to_fit_the_schema_of_what_it_is_published_by() {
     assert_eq!(of(Some(&shown("chat", None)), Some(&closed)), Some(false), "by what is shown");
     assert_eq!(of(Some(&closed), Some(&open)), None, "by one that has none");
 }
+
+#[test]
+fn digests_let_in_what_the_secrets_let_in() {
+    let mut known = applications(None);
+    let whole = Access::new(Some(&known), AuthorizeOpen::Application);
+    for application in &mut known.list {
+        application.secret = application.secret.to_digest();
+    }
+    let digests = Access::new(Some(&known), AuthorizeOpen::Application);
+    for key in ["open", "closed", "chat", "nobody"] {
+        for secret in [None, Some(""), Some("open's"), Some("closed's"), Some("chat's")] {
+            let shown = shown(key, secret);
+            assert_eq!(
+                open(&digests, Some(&shown)),
+                open(&whole, Some(&shown)),
+                "{key} {secret:?}"
+            );
+        }
+    }
+    assert!(open(&digests, Some(&shown("closed", Some("closed's")))).is_ok());
+}
