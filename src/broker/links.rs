@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, IoSlice};
+use std::ops::ControlFlow::{self, Break, Continue};
 
 use super::member::Member;
 use crate::link::codec::Inbox;
@@ -26,6 +27,30 @@ struct End {
     inbox: Inbox,
     /// The kernel may hold more: edge-triggered events come once.
     is_unread: bool,
+}
+
+impl End {
+    /// Whether there is something to take, in the kernel or here.
+    fn is_busy(&self) -> bool {
+        self.is_unread || self.inbox.has_rest()
+    }
+
+    /// Reads once; false when there was nothing.
+    fn fill(&mut self, scratch: &mut [u8]) -> Result<bool, String> {
+        let read = match self.transport.read(scratch) {
+            Ok(0) => return Err("the other side ended it".to_owned()),
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.is_unread = false;
+                return Ok(false);
+            }
+            Err(error) => return Err(error.to_string()),
+        };
+        // A short read has emptied the link: whatever comes next is a new event.
+        self.is_unread = read == scratch.len();
+        self.inbox.extend(scratch.get(..read).unwrap_or_default());
+        Ok(true)
+    }
 }
 
 impl Default for Links {
@@ -57,40 +82,34 @@ impl Links {
     }
 
     pub(super) fn is_unread(&self, worker: WorkerId) -> bool {
-        self.ends.get(&worker).is_some_and(|end| end.is_unread)
+        self.ends.get(&worker).is_some_and(End::is_busy)
     }
 
     pub(super) fn has_unread(&self) -> bool {
-        self.ends.values().any(|end| end.is_unread)
+        self.ends.values().any(End::is_busy)
     }
 
     pub(super) fn unread(&self) -> Vec<Source> {
-        self.ends.values().filter(|end| end.is_unread).map(|end| end.source).collect()
+        self.ends.values().filter(|end| end.is_busy()).map(|end| end.source).collect()
     }
 
-    /// Reads once and hands over every whole message.
+    /// Hands over the whole messages of one read, until `take` breaks off: the others come before the
+    /// next read.
     pub(super) fn read(
         &mut self,
         source: Source,
-        take: &mut dyn FnMut(ToBroker) -> Result<(), String>,
-    ) -> Result<(), String> {
-        let Some(end) = self.ends.get_mut(&source.worker) else { return Ok(()) };
-        let read = match end.transport.read(&mut self.scratch) {
-            Ok(0) => return Err("the other side ended it".to_owned()),
-            Ok(read) => read,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                end.is_unread = false;
-                return Ok(());
-            }
-            Err(error) => return Err(error.to_string()),
-        };
-        // A short read has emptied the link: whatever comes next is a new event.
-        end.is_unread = read == self.scratch.len();
-        end.inbox.extend(self.scratch.get(..read).unwrap_or_default());
-        while let Some(message) = end.inbox.take().map_err(|malformed| malformed.to_string())? {
-            take(message)?;
+        take: &mut dyn FnMut(ToBroker) -> Result<ControlFlow<()>, String>,
+    ) -> Result<ControlFlow<()>, String> {
+        let Some(end) = self.ends.get_mut(&source.worker) else { return Ok(Continue(())) };
+        if !end.inbox.has_rest() && !end.fill(&mut self.scratch)? {
+            return Ok(Continue(()));
         }
-        Ok(())
+        while let Some(message) = end.inbox.take().map_err(|malformed| malformed.to_string())? {
+            if take(message)?.is_break() {
+                return Ok(Break(()));
+            }
+        }
+        Ok(Continue(()))
     }
 
     /// Writes what the link takes of what a worker is to be told.

@@ -9,7 +9,7 @@ pub mod router;
 pub mod switchboard;
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{error, info};
 
@@ -19,8 +19,8 @@ use crate::config::BrokerConfig;
 use crate::link::control::{Control, Order, Peer, Report, RoleEnd};
 use crate::link::poller::{Interest, Poller, Ready};
 use crate::telemetry::let_go;
-use crate::types::limits::ORDERS_WAIT;
-use crate::types::{Counts, Generation, WorkerId};
+use crate::types::limits::BROKER_TURN;
+use crate::types::{Counts, Generation, TurnBudget, WorkerId};
 
 /// The token of the control link; a worker's link has the worker's number.
 const CONTROL: u64 = u64::MAX;
@@ -60,7 +60,7 @@ impl Broker {
         loop {
             let_go();
             ready.clear();
-            let within = self.board.has_unread().then_some(std::time::Duration::ZERO);
+            let within = self.board.has_unread().then_some(Duration::ZERO);
             self.poller.wait(within, &mut ready)?;
             if ready.iter().any(|event| event.token == CONTROL)
                 && let Next::End(end) = self.obey()?
@@ -73,8 +73,11 @@ impl Broker {
                 }
             }
             let Self { board, control, .. } = self;
-            let until = now() + ORDERS_WAIT;
-            board.turn(&mut |report| tell(control.as_mut(), report), &mut || now() < until);
+            let started = now();
+            let mut budget = TurnBudget::new(Duration::ZERO, BROKER_TURN);
+            board.turn(&mut |report| tell(control.as_mut(), report), &mut || {
+                budget.is_spent_after(0, || started.elapsed())
+            });
             self.announce_readiness();
         }
     }

@@ -4,6 +4,7 @@
 //! rules L3 to L6 can be tested without a process.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::ops::ControlFlow::{self, Break, Continue};
 
 pub use super::breach::Breach;
 use super::census::{Census, Limits};
@@ -80,7 +81,6 @@ impl Router {
     pub fn dead(&mut self, source: Source) {
         self.unlinked(source);
         self.awaited.remove(&source);
-        self.resume();
     }
 
     /// Whether every worker that is awaited has announced its clients.
@@ -149,10 +149,11 @@ impl Router {
                 member.standing = Standing::Announced;
                 self.last_sequence = self.last_sequence.max(sequence.0);
                 self.awaited.remove(&source);
-                self.resume();
                 Ok(())
             }
-            (Standing::Announced, message) if resolving => self.act(source, message),
+            (Standing::Announced, message) if resolving && member.held.is_empty() => {
+                self.act(source, message)
+            }
             (Standing::Announced, message) => {
                 member.held.push_back(message);
                 Ok(())
@@ -174,28 +175,43 @@ impl Router {
         Ok(())
     }
 
-    /// Does what was held back while workers were awaited, once none is.
-    fn resume(&mut self) {
-        if !self.is_resolving() {
-            return;
-        }
-        let sources: Vec<Source> = self.members.values().map(|member| member.source).collect();
-        for source in sources {
-            self.release(source);
-        }
+    /// Whether something was held back that can be done now.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.is_resolving() && self.members.values().any(|member| !member.held.is_empty())
     }
 
-    fn release(&mut self, source: Source) {
-        while let Some(message) =
-            self.members.get_mut(&source.worker).and_then(|member| member.held.pop_front())
+    /// Does what was held back while workers were awaited, once none is, as far as the turn has time.
+    /// What a worker says meanwhile is held back too, so its order stays.
+    pub fn resume(&mut self, is_spent: &mut dyn FnMut() -> bool) -> ControlFlow<()> {
+        if !self.is_behind() {
+            return Continue(());
+        }
+        let sources: Vec<Source> = self.members.values().map(|member| member.source).collect();
+        sources.into_iter().try_for_each(|source| self.release(source, is_spent))
+    }
+
+    /// The same for one worker.
+    pub fn release(
+        &mut self,
+        source: Source,
+        is_spent: &mut dyn FnMut() -> bool,
+    ) -> ControlFlow<()> {
+        while self.is_resolving()
+            && let Some(member) = self.members.get_mut(&source.worker)
+            && let Some(message) = member.held.pop_front()
         {
-            if let Err(breach) = self.act(source, message) {
-                if let Some(member) = self.members.get_mut(&source.worker) {
-                    member.standing = Standing::Broken(breach);
-                }
-                return;
+            if let Err(breach) = self.act(source, message)
+                && let Some(member) = self.members.get_mut(&source.worker)
+            {
+                member.standing = Standing::Broken(breach);
+                member.held.clear();
+            }
+            if is_spent() {
+                return Break(());
             }
         }
+        Continue(())
     }
 
     fn act(&mut self, source: Source, message: ToBroker) -> Result<(), Breach> {

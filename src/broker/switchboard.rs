@@ -1,6 +1,8 @@
 //! The broker but for its epoll and its control link: what a turn reads, resolves, writes, and
 //! acknowledges. The simulator of `tests/simulation.rs` runs it over links of its own.
 
+use std::ops::ControlFlow;
+
 use tracing::{debug, info};
 
 use super::census::Limits;
@@ -59,18 +61,19 @@ impl Switchboard {
         self.links.mark_unread(worker);
     }
 
-    /// Whether a link may hold more, although nothing will say so again.
+    /// Whether there is more to do, although nothing will say so again.
     #[must_use]
     pub fn has_unread(&self) -> bool {
-        self.links.has_unread()
+        self.links.has_unread() || self.router.is_behind()
     }
 
     /// A dead worker's last words are still heard: its link is read to the end first.
     pub fn bury(&mut self, source: Source, report: &mut dyn FnMut(Report)) {
         if self.links.has(source) {
             self.links.mark_unread(source.worker);
+            let _done: ControlFlow<()> = self.router.release(source, &mut || false);
             while self.links.has(source) && self.links.is_unread(source.worker) {
-                self.read(report, &mut || true);
+                let _done: ControlFlow<()> = self.read_link(source, report, &mut || false);
             }
         }
         self.links.remove(source);
@@ -80,33 +83,49 @@ impl Switchboard {
 
     /// One turn: all that workers said, then all that is to be told them (rule L2), then the
     /// acknowledgements that this made possible (rule L5). Lost links are reported at once, so
-    /// that the supervisor knows of them before anything is acknowledged without them. No further link
-    /// is read once `has_time` says no: so the supervisor is answered, whatever is asked of the index.
-    pub fn turn(&mut self, report: &mut dyn FnMut(Report), has_time: &mut dyn FnMut() -> bool) {
-        self.read(report, has_time);
+    /// that the supervisor knows of them before anything is acknowledged without them. `is_spent`
+    /// is asked after each message, and what is left then is taken in the next turn: so the supervisor is
+    /// answered, and what was resolved leaves, whatever workers ask for.
+    pub fn turn(&mut self, report: &mut dyn FnMut(Report), is_spent: &mut dyn FnMut() -> bool) {
+        self.read(report, is_spent);
         self.router.end_turn();
         self.write(report);
         self.router.acknowledge();
         self.write(report);
     }
 
-    /// One read from each link; the next turn begins where this one stopped.
-    fn read(&mut self, report: &mut dyn FnMut(Report), has_time: &mut dyn FnMut() -> bool) {
+    /// What was held back, then one read from each link; the next turn begins with the link after the
+    /// one where this turn stopped.
+    fn read(&mut self, report: &mut dyn FnMut(Report), is_spent: &mut dyn FnMut() -> bool) {
+        if self.router.resume(is_spent).is_break() {
+            return;
+        }
         let mut unread = self.links.unread();
         let served = unread.partition_point(|source| source.worker <= self.read_last);
         unread.rotate_left(served);
         for source in unread {
             self.read_last = source.worker;
-            let outcome = self.links.read(source, &mut |message| {
-                self.router.take(source, message).map_err(|breach| breach.to_string())
-            });
-            if let Err(reason) = outcome {
-                self.lose(source, &reason, report);
-            }
-            if !has_time() {
+            if self.read_link(source, report, is_spent).is_break() {
                 return;
             }
         }
+    }
+
+    fn read_link(
+        &mut self,
+        source: Source,
+        report: &mut dyn FnMut(Report),
+        is_spent: &mut dyn FnMut() -> bool,
+    ) -> ControlFlow<()> {
+        let Self { links, router, .. } = self;
+        let outcome = links.read(source, &mut |message| {
+            router.take(source, message).map_err(|breach| breach.to_string())?;
+            Ok(if is_spent() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        });
+        outcome.unwrap_or_else(|reason| {
+            self.lose(source, &reason, report);
+            ControlFlow::Continue(())
+        })
     }
 
     fn write(&mut self, report: &mut dyn FnMut(Report)) {

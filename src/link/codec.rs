@@ -99,6 +99,13 @@ impl Inbox {
         M::decode(&self.whole, start..self.taken).map(Some)
     }
 
+    /// Whether a whole message was gathered that [`Inbox::take`] has not returned yet: a reader that
+    /// stops early takes it before it reads more.
+    #[must_use]
+    pub fn has_rest(&self) -> bool {
+        self.taken < self.whole.len()
+    }
+
     /// Moves all whole messages over at once, so that their payloads share one allocation.
     fn gather(&mut self) -> Result<(), Malformed> {
         let mut end = 0;

@@ -33,7 +33,7 @@ pub struct Poller {
 
 /// What became ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "two independent directions")]
+#[expect(clippy::struct_excessive_bools, reason = "two independent directions, and the end")]
 pub struct Ready {
     /// What the descriptor was watched as.
     pub token: u64,
@@ -41,6 +41,8 @@ pub struct Ready {
     pub readable: bool,
     /// It can be written.
     pub writable: bool,
+    /// It has broken, or both directions have ended: said whatever it is watched for.
+    pub broken: bool,
 }
 
 impl std::fmt::Debug for Poller {
@@ -104,11 +106,13 @@ impl Poller {
         }
         for event in &self.events {
             let flags = event.flags;
-            let ended = flags.intersects(EventFlags::HUP | EventFlags::ERR | EventFlags::RDHUP);
+            let broken = flags.intersects(EventFlags::HUP | EventFlags::ERR);
+            let ended = broken || flags.contains(EventFlags::RDHUP);
             ready.push(Ready {
                 token: event.data.u64(),
                 readable: ended || flags.contains(EventFlags::IN),
                 writable: flags.contains(EventFlags::OUT),
+                broken,
             });
         }
         Ok(())

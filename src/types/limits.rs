@@ -51,7 +51,7 @@ pub const SEND_BYTES_MAX: usize = 256 * 1024;
 /// the kernel's send buffer, so that a reader that keeps up never has a backlog.
 pub const SEND_BYTES: usize = 48 * 1024;
 /// Clients that one turn of a worker writes a fan-out to: half a millisecond to two, after which
-/// publications to one client, openings and publishers have their turn.
+/// publications to one client, openings and publishers have their turn. [`TURN_PART`] bounds it too.
 pub const FANOUT_SLICE: usize = 256;
 /// Bytes of publications that wait in a worker; what is more stays on the link.
 pub const FANOUT_BYTES_MAX: usize = 1024 * 1024;
@@ -60,6 +60,37 @@ pub const FANOUT_BYTES_MAX: usize = 1024 * 1024;
 pub const OVERTAKE_BATCHES_MAX: usize = 64;
 /// One read from one socket, into a buffer that all connections of a worker share.
 pub const READ_BYTES: usize = 64 * 1024;
+
+/// What one kind of work may take of a worker's turn (the link, the fan-out, sockets, answers of
+/// backends, paused publishers, timers, newcomers …), one unit of it at least. A worker has some ten
+/// kinds, so that its turn ends after some ten milliseconds.
+pub const TURN_PART: Duration = Duration::from_millis(1);
+/// What a broker's turn gives to the messages of its workers.
+pub const BROKER_TURN: Duration = Duration::from_millis(5);
+/// What one connection may take before it waits behind the others: some two hundred small messages. A
+/// backend's batch of 64 publications fits, so that it reaches the broker whole.
+pub const HEAVY_SHARE: Duration = Duration::from_micros(250);
+/// The same for a connection that has taken little so far: a burst of some dozens. Six hundred that
+/// begin to send at the same moment are through this once in some 30 ms.
+pub const LIGHT_SHARE: Duration = Duration::from_micros(50);
+/// A connection that takes more than one part in so many of its worker's time is served after those
+/// that take less: otherwise each of six hundred senders that never pause comes before a client that
+/// speaks once a second.
+pub const HEAVY_PART: u32 = 1000;
+/// What a connection may take at once before it counts as heavy, times [`HEAVY_PART`]: a message and
+/// its answers.
+pub const LIGHT_BURST: Duration = Duration::from_millis(20);
+/// How long a connection counts as heavy at most after it was served.
+pub const HEAVY_MAX: Duration = Duration::from_millis(100);
+/// Connections that wait to be served from which on only [`CROWDED_READ_BYTES`] are read of each: what
+/// is read and not served yet is memory of the worker.
+pub const CROWD: usize = 64;
+/// One read from one socket while a crowd waits.
+pub const CROWDED_READ_BYTES: usize = 8 * 1024;
+/// Bytes of work after which a loop looks at its clock: a look costs as much as some 50 bytes.
+pub const CLOCK_WORK: usize = 4096;
+/// What one unit of work counts for beside its bytes: eight small messages are a look at the clock.
+pub const UNIT_WORK: usize = 512;
 
 /// Control frames (ping, pong, close) that a peer may send in one second.
 pub const CONTROL_FRAMES_PER_SECOND: u32 = 100;
@@ -141,8 +172,7 @@ pub const FIRST_BEATS_UNANSWERED_MAX: u32 = 60;
 /// Between two ticks lies more than this when the supervisor itself was stopped or asleep; what
 /// children left unanswered before is forgotten then.
 pub const BEAT_GAP: Duration = Duration::from_secs(1);
-/// A worker hears its supervisor at least this often while its sockets keep it busy; a broker begins
-/// no further link in a turn that has lasted so long.
+/// A worker hears its supervisor at least this often while its sockets keep it busy.
 pub const ORDERS_WAIT: Duration = Duration::from_millis(100);
 /// How long a child may stay without reaping after its link was lost (rule L1).
 pub const LINK_LOST_WAIT: Duration = Duration::from_secs(1);
@@ -161,6 +191,12 @@ const _: () = assert!(
     BEAT_EVERY.as_millis() * (BEATS_UNANSWERED_MAX as u128 + 1) <= 3000,
     "a hung child is noticed within three seconds"
 );
+const _: () = assert!(
+    BEAT_EVERY.as_millis() > 10 * TURN_PART.as_millis()
+        && BEAT_EVERY.as_millis() > BROKER_TURN.as_millis(),
+    "a question of the supervisor finds many turns"
+);
+const _: () = assert!(HEAVY_MAX.as_millis() > LIGHT_BURST.as_millis(), "it can be heavy");
 const _: () = assert!(BEAT_GAP.as_millis() >= 2 * BEAT_EVERY.as_millis(), "a late tick is no gap");
 const _: () =
     assert!(HEADS_BYTES_MAX / HANDSHAKES_MAX >= HEAD_BYTES_MAX, "heads of the default all fit");

@@ -2,6 +2,7 @@
 
 mod address;
 mod alias;
+mod budget;
 mod client;
 mod close;
 mod counts;
@@ -20,6 +21,7 @@ mod wiped;
 
 pub use address::{Address, Laxity, Named, Recipients};
 pub use alias::{Alias, Claim, GrantNumber, Keeping};
+pub use budget::TurnBudget;
 pub use client::{Client, ClientClass, Ident, IdentError};
 pub use close::{CloseCode, CloseReason};
 pub use counts::{BrokerCounts, Counts, WorkerCounts};

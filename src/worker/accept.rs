@@ -16,8 +16,10 @@ use super::shaking::Watcher;
 use super::tls::Tls;
 use crate::http::HeadScanner;
 use crate::link::poller::Interest;
-use crate::types::limits::{ACCEPT_PAUSE, DESCRIPTORS_RESERVED, HANDSHAKES_MAX, HEADS_BYTES_MAX};
-use crate::types::{Encryption, Pressure, Slot};
+use crate::types::limits::{
+    ACCEPT_PAUSE, DESCRIPTORS_RESERVED, HANDSHAKES_MAX, HEADS_BYTES_MAX, TURN_PART,
+};
+use crate::types::{Encryption, Pressure, Slot, TurnBudget};
 
 /// Connections that one turn takes in from one listening socket.
 const ACCEPTS_MAX: usize = 64;
@@ -122,7 +124,7 @@ impl Hub {
         self.doors.state = State::Shut { until: Moment::NEVER };
         for _ in 0..HANDSHAKES_MAX / ACCEPTS_MAX {
             for place in 0..self.doors.sockets.len() {
-                self.accept_from(place);
+                self.accept_from(place, Duration::MAX);
             }
         }
     }
@@ -162,8 +164,9 @@ impl Hub {
         if self.is_full() {
             return self.pause(&"the descriptors that are left are for the worker itself");
         }
+        let places = u32::try_from(self.doors.sockets.len()).unwrap_or(u32::MAX).max(1);
         for place in 0..self.doors.sockets.len() {
-            self.accept_from(place);
+            self.accept_from(place, TURN_PART / places);
         }
     }
 
@@ -181,13 +184,14 @@ impl Hub {
         self.table.count() as u64 + DESCRIPTORS_RESERVED.min(limit / 4) >= limit
     }
 
-    fn accept_from(&mut self, place: usize) {
+    fn accept_from(&mut self, place: usize, within: Duration) {
         let Some((_, encryption)) = self.doors.sockets.get(place) else { return };
         let encryption = *encryption;
         let accepts_max = match encryption {
             Encryption::Plain => ACCEPTS_MAX,
             Encryption::Tls => TLS_ACCEPTS_MAX,
         };
+        let part = TurnBudget::new(self.clock.time(), within);
         for _ in 0..accepts_max {
             let Some((socket, _)) = self.doors.sockets.get(place) else { return };
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -195,6 +199,10 @@ impl Hub {
                 Ok((socket, peer)) => {
                     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
                     self.admit((socket, encryption), peer);
+                    // Those who wait outside are announced again.
+                    if part.is_spent(self.clock.time()) {
+                        return;
+                    }
                 }
                 Err(Errno::AGAIN) => return,
                 // Who gave up while waiting is no fault of ours.

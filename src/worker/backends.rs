@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tracing::{error, warn};
 
 use super::clock::unix_time;
-use super::connection::{Connection, Phase};
+use super::connection::{Connection, Phase, Stash};
 use super::errands::{Answered, Complaint, Posted, Whose};
 use super::hub::{COURIER, Hub};
 use super::service::Rest;
@@ -73,6 +73,10 @@ impl Hub {
 
     /// Takes what backends have answered, as far as there is room for what they publish (rule L4).
     pub(super) fn take_answers(&mut self) {
+        if self.errands.answers.is_empty() {
+            return;
+        }
+        let part = self.part();
         while self.relay.uplink.has_room(0) {
             let Some(answered) = self.errands.next_answer() else { return };
             let (whose, slot) = (answered.whose, answered.slot);
@@ -83,8 +87,14 @@ impl Hub {
             let Self { errands, dice, .. } = self;
             let is_busy = errands.go_on(whose, || dice.uuid());
             // Whoever has been read no further is read on.
-            if !is_busy && self.table.get(slot).is_some_and(|it| it.stash.is_some()) {
-                self.paused.push(slot);
+            if let Some(connection) = self.table.get(slot)
+                && let Some(Stash { message: Some(_), .. }) = connection.stash.as_deref()
+                && !is_busy
+            {
+                self.paused.push(slot, connection.weight(self.now));
+            }
+            if self.is_over(part) {
+                return;
             }
         }
     }

@@ -35,12 +35,20 @@ impl BrokerLink {
         self.transport.ready()
     }
 
-    /// Reads what has arrived.
+    /// Whether there is something to take that no event will announce again.
+    pub(super) fn is_busy(&self) -> bool {
+        self.is_unread || self.inbox.has_rest()
+    }
+
+    /// Reads what has arrived, once everything that was read before is taken.
     ///
     /// # Errors
     ///
     /// When the link has ended.
     pub(super) fn read(&mut self, scratch: &mut [u8]) -> io::Result<()> {
+        if self.inbox.has_rest() {
+            return Ok(());
+        }
         for _ in 0..READS_MAX {
             if !self.is_unread {
                 return Ok(());

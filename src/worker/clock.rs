@@ -24,9 +24,19 @@ impl Moment {
         Duration::from_micros(self.0.saturating_sub(now.0))
     }
 
+    /// The time from an earlier moment until this one.
+    pub(super) fn since(self, earlier: Self) -> Duration {
+        self.until_then(earlier)
+    }
+
     /// The time since the beginning, in microseconds.
     pub(super) fn micros(self) -> u64 {
         self.0
+    }
+
+    /// The time since the beginning.
+    pub(super) fn time(self) -> Duration {
+        Duration::from_micros(self.0)
     }
 
     /// The second that it lies in.
@@ -48,6 +58,11 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the worker's shell reads the clock, here alone")]
     pub(super) fn start() -> Self {
         Self(Instant::now())
+    }
+
+    /// The time since the beginning, for a [`TurnBudget`](crate::types::TurnBudget).
+    pub(super) fn time(&self) -> Duration {
+        self.0.elapsed()
     }
 
     pub(super) fn now(&self) -> Moment {

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use bytes::Bytes;
 
 use super::clock::Moment;
+use super::fair_queue::{Schedule, Weight};
 use super::outbox::{Line, Outbox};
 use super::pace::Pace;
 use super::shaking::Watcher;
@@ -35,8 +36,10 @@ pub(super) struct Connection {
     /// The socket took less than it was given.
     pub(super) is_full: bool,
     pub(super) watched: Watched,
-    /// What came in while the window was full.
+    /// What came in and could not be served yet.
     pub(super) stash: Option<Box<Stash>>,
+    /// What its turns go by.
+    pub(super) schedule: Schedule,
     /// When it is looked at next; a timer is set for this moment.
     pub(super) wake_at: Moment,
     pub(super) next_beat: Moment,
@@ -49,7 +52,7 @@ pub(super) struct Connection {
 }
 
 // Every connection owns one.
-const _: () = assert!(size_of::<Connection>() <= 120, "a connection has grown");
+const _: () = assert!(size_of::<Connection>() <= 128, "a connection has grown");
 
 /// How far a connection is.
 #[derive(Debug)]
@@ -145,11 +148,12 @@ pub(super) enum Sign {
     KeepAlive,
 }
 
-/// What a publisher sent while the window was full; it is read no further (rule L4).
+/// What a publisher sent while the window was full (rule L4), or beyond its share of a turn; it is read
+/// no further.
 #[derive(Debug)]
 pub(super) struct Stash {
-    /// The message that did not fit.
-    pub(super) message: Kept,
+    /// The message that did not fit into the window; none when only the share was used up.
+    pub(super) message: Option<Kept>,
     /// Bytes behind it.
     pub(super) rest: Vec<u8>,
 }
@@ -173,7 +177,7 @@ impl Joining {
 impl Stash {
     /// Bytes that it keeps.
     pub(super) fn held(&self) -> usize {
-        self.rest.len() + self.message.as_message().bytes().len()
+        self.rest.len() + self.message.as_ref().map_or(0, |it| it.as_message().bytes().len())
     }
 }
 
@@ -191,11 +195,23 @@ impl Connection {
             is_full: false,
             watched: Watched { reads: true, writes: false, by: Watcher::Loop },
             stash: None,
+            schedule: Schedule::default(),
             next_beat: Moment::NEVER,
             sign: Sign::Ping,
             heartbeat: Heartbeat::default(),
             control_frames: Quota::default(),
             holding: Holding::NOTHING,
+        }
+    }
+
+    /// Whether it is served after others: it takes much of the worker's time, or is about to, because
+    /// a message of it has come in part. What is read of a message that is larger than one read costs
+    /// less than the message itself, once it is whole.
+    pub(super) fn weight(&self, now: Moment) -> Weight {
+        let is_in_chunks = matches!(&self.phase, Phase::Open(it) if it.chunks.is_some());
+        match self.reader.is_unfinished() || is_in_chunks {
+            true => Weight::Heavy,
+            false => self.schedule.usage.weight(now),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Writing a turn's publications to the sockets.
 
+use std::ops::ControlFlow;
+
 use smallvec::SmallVec;
 
 use super::fanout::Batch;
@@ -10,34 +12,50 @@ use crate::dialect::Dialect;
 use crate::types::Slot;
 
 impl Hub {
-    /// Writes publications to so many clients, in an order that keeps each publisher's, and gives
-    /// slots free that none of what is left names.
+    /// Writes publications to so many clients, as far as the time of this part of the turn allows, in
+    /// an order that keeps each publisher's, and gives slots free that none of what is left names.
     pub(super) fn flush_fanout(&mut self, most: usize) {
         // Taken out, because a delivery may end a connection.
         let mut fanout = self.relay.take_fanout();
-        fanout.write_some(most, |slot, batch| self.deliver(slot, batch));
+        if !fanout.is_empty() {
+            let mut part = self.part();
+            fanout.write_some(most, |slot, batch| {
+                let bytes = self.deliver(slot, batch);
+                match part.is_spent_after(bytes, || self.clock.time()) {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
+            });
+        }
         self.relay.put_fanout(fanout);
     }
 
     /// Writes to one client, which ends, what waits for it.
     pub(super) fn flush_fanout_for(&mut self, slot: Slot) {
         let mut fanout = self.relay.take_fanout();
-        fanout.write_for(slot, |slot, batch| self.deliver(slot, batch));
+        fanout.write_for(slot, |slot, batch| {
+            self.deliver(slot, batch);
+        });
         self.relay.put_fanout(fanout);
     }
 
-    /// The usual recipient costs one look into the dense array and one send.
-    fn deliver(&mut self, slot: Slot, batch: &mut Batch) {
-        let Some(hot) = self.table.hot.get(slot.0 as usize) else { return };
+    /// The usual recipient costs one look into the dense array and one send. Tells how many bytes were
+    /// to be written.
+    fn deliver(&mut self, slot: Slot, batch: &mut Batch) -> usize {
+        let Some(hot) = self.table.hot.get(slot.0 as usize) else { return 0 };
         let dialect = match hot.lane {
-            Lane::Closed => return self.miss(batch.count_for(slot)),
+            Lane::Closed => {
+                self.miss(batch.count_for(slot));
+                return 0;
+            }
             Lane::Queued(dialect) => return self.deliver_queued(slot, batch, dialect),
             Lane::Direct(dialect) => dialect,
         };
-        let Some(socket) = &hot.socket else { return };
+        let Some(socket) = &hot.socket else { return 0 };
         let frames = batch.frames_for(slot, dialect);
-        if frames.bytes.is_empty() {
-            return;
+        let bytes = frames.bytes.len();
+        if bytes == 0 {
+            return 0;
         }
         let count = frames.count();
         self.books.matched += u64::from(count);
@@ -59,6 +77,7 @@ impl Hub {
                 self.broken.push(slot);
             }
         }
+        bytes
     }
 
     /// Publications for a client that ends, or has ended.
@@ -68,9 +87,10 @@ impl Hub {
     }
 
     /// A recipient whose socket is full, who is paced, or who speaks TLS.
-    fn deliver_queued(&mut self, slot: Slot, batch: &mut Batch, dialect: Dialect) {
-        let Some(mut connection) = self.table.take(slot) else { return };
+    fn deliver_queued(&mut self, slot: Slot, batch: &mut Batch, dialect: Dialect) -> usize {
+        let Some(mut connection) = self.table.take(slot) else { return 0 };
         let frames = batch.frames_for(slot, dialect);
+        let bytes = frames.bytes.len();
         let count = u64::from(frames.count());
         self.books.matched += count;
         let parts: SmallVec<[Part; 1]> = if connection.pace.is_some() {
@@ -91,5 +111,6 @@ impl Hub {
             }
         }
         self.put_back(slot, connection);
+        bytes
     }
 }

@@ -11,6 +11,7 @@
 mod batch;
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::rc::Rc;
 
 use self::batch::Recipients;
@@ -29,15 +30,18 @@ pub struct Fanout {
     batches: VecDeque<Batch>,
     /// Publications to one client that came while a fan-out was being written, each with the number
     /// of the batch that it stands before.
-    urgent: Vec<(u64, Batch)>,
+    urgent: VecDeque<(u64, Batch)>,
     /// Batches that were written, ever: the number of the first that waits.
     written: u64,
     /// Bytes of payload that wait.
     bytes: usize,
     /// The last slice left something.
     is_behind: bool,
-    /// Slots that nobody is in, each with the number of the batch from which on none names it.
-    retired: VecDeque<(u64, Slot)>,
+    /// Publications that were written out of turn, ever.
+    urgent_written: u64,
+    /// Slots that nobody is in, each with the numbers of the batch and of the urgent publication from
+    /// which on none names it.
+    retired: VecDeque<((u64, u64), Slot)>,
 }
 
 /// The broker named a set that it has not told: its link is of no use any more.
@@ -103,11 +107,11 @@ impl Fanout {
         let before = self.end();
         let same = Recipients::One(slot);
         let joins = |(number, last): &(u64, Batch)| *number == before && last.takes_more(&same);
-        if !self.urgent.last().is_some_and(joins) {
-            self.urgent.push((before, Batch::new(same)));
+        if !self.urgent.back().is_some_and(joins) {
+            self.urgent.push_back((before, Batch::new(same)));
         }
         self.bytes += content.payload.len();
-        if let Some((_, last)) = self.urgent.last_mut() {
+        if let Some((_, last)) = self.urgent.back_mut() {
             last.push(content, Cast::One, None);
         }
     }
@@ -117,23 +121,20 @@ impl Fanout {
         self.written + self.batches.len() as u64
     }
 
-    /// Writes to at most so many clients; publications to one client that have come since the last
-    /// slice go first.
-    pub fn write_some(&mut self, most: usize, mut write: impl FnMut(Slot, &mut Batch)) {
-        for (before, mut batch) in std::mem::take(&mut self.urgent) {
-            let Recipients::One(slot) = *batch.recipients() else { continue };
-            let queued = usize::try_from(before - self.written).unwrap_or(usize::MAX);
-            for earlier in self.batches.iter_mut().take(queued) {
-                if earlier.serve(slot) {
-                    write(slot, earlier);
-                }
-            }
-            write(slot, &mut batch);
-            self.bytes -= batch.bytes();
-        }
-        let mut left = most;
-        while let Some(batch) = self.batches.front_mut() {
-            left -= batch.write_some(left, &mut write);
+    /// Writes to at most so many clients, and until `write` breaks off; publications to one client
+    /// that have come since the last slice go first.
+    pub fn write_some(
+        &mut self,
+        most: usize,
+        mut write: impl FnMut(Slot, &mut Batch) -> ControlFlow<()>,
+    ) {
+        let mut left = if self.write_urgent(&mut write).is_break() { 0 } else { most };
+        // What was queued after an urgent publication that still waits is written after it.
+        let end = self.urgent.front().map_or(u64::MAX, |(before, _)| *before);
+        while self.written < end
+            && let Some(batch) = self.batches.front_mut()
+        {
+            left = batch.write_some(left, &mut write);
             if !batch.is_done() {
                 break;
             }
@@ -141,16 +142,46 @@ impl Fanout {
             self.batches.pop_front();
             self.written += 1;
         }
-        self.is_behind = !self.batches.is_empty();
+        self.is_behind = !self.batches.is_empty() || !self.urgent.is_empty();
+    }
+
+    /// Serves clients out of turn, each with all that was queued before its publication. What is begun
+    /// for one of them is done.
+    fn write_urgent(
+        &mut self,
+        write: &mut impl FnMut(Slot, &mut Batch) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        while let Some((before, mut batch)) = self.urgent.pop_front() {
+            let Recipients::One(slot) = *batch.recipients() else { continue };
+            // Batches may have been written since it came.
+            let queued = usize::try_from(before.saturating_sub(self.written)).unwrap_or(usize::MAX);
+            let mut flow = Continue(());
+            for earlier in self.batches.iter_mut().take(queued) {
+                if earlier.serve(slot) && write(slot, earlier).is_break() {
+                    flow = Break(());
+                }
+            }
+            if write(slot, &mut batch).is_break() {
+                flow = Break(());
+            }
+            self.bytes -= batch.bytes();
+            self.urgent_written += 1;
+            flow?;
+        }
+        Continue(())
     }
 
     /// Writes everything that waits for one client, out of turn.
     pub fn write_for(&mut self, slot: Slot, mut write: impl FnMut(Slot, &mut Batch)) {
-        self.write_some(0, &mut write);
+        let mut write = |slot: Slot, batch: &mut Batch| {
+            write(slot, batch);
+            Continue(())
+        };
+        let _all: ControlFlow<()> = self.write_urgent(&mut write);
         for batch in &mut self.batches {
             if batch.serve(slot) {
                 batch.seal();
-                write(slot, batch);
+                let _flow: ControlFlow<()> = write(slot, batch);
             }
         }
     }
@@ -169,13 +200,14 @@ impl Fanout {
     /// A slot that nobody is in, and that the broker names no more. What is queued may still name
     /// it, so it can be given away only when that is written (rule L3).
     pub(super) fn retire(&mut self, slot: Slot) {
-        self.retired.push_back((self.end(), slot));
+        let urgent_end = self.urgent_written + self.urgent.len() as u64;
+        self.retired.push_back(((self.end(), urgent_end), slot));
     }
 
     /// A slot that can be given away.
     pub(super) fn next_retired(&mut self) -> Option<Slot> {
-        let (number, slot) = *self.retired.front()?;
-        if number > self.written {
+        let ((number, urgent), slot) = *self.retired.front()?;
+        if number > self.written || urgent > self.urgent_written {
             return None;
         }
         self.retired.pop_front();

@@ -64,17 +64,23 @@ impl Hub {
         }
     }
 
-    /// Says what was held back, as far as the broker has come.
+    /// Says what was held back, as far as the broker has come and the time of this part of the turn
+    /// allows.
     pub(super) fn release_held(&mut self) {
         let reached = self.relay.uplink.reached();
+        let mut part = None;
         // Who waits again comes behind them.
         for _ in 0..self.held.len() {
             let Some(held) = self.held.pop_front_if(|held| held.mark.is_reached(reached)) else {
                 return;
             };
+            let part = *part.get_or_insert_with(|| self.part());
             let is_it = |it: &Connection| it.serial == held.serial;
             if self.table.get(held.slot).is_some_and(is_it) {
                 self.release(held, reached);
+            }
+            if self.is_over(part) {
+                return;
             }
         }
     }

@@ -11,11 +11,13 @@ use super::accept::Doors;
 use super::clock::{Clock, Moment};
 use super::dice::Dice;
 use super::errands::Errands;
+use super::fair_queue::FairQueue;
 use super::farewell::Farewell;
 use super::holds::Held;
 use super::pressure::Memory;
 use super::pushes::Pushes;
 use super::relay::{Arrival, Lost, Relay};
+use super::serve::Waiter;
 use super::services::Services;
 use super::settings::Settings;
 use super::shaking::Shaking;
@@ -27,9 +29,9 @@ use crate::link::poller::{Poller, Ready};
 use crate::resource::Effects;
 use crate::telemetry::let_go;
 use crate::types::limits::{FANOUT_SLICE, READ_BYTES};
-use crate::types::{Slot, WorkerCounts};
+use crate::types::{Slot, TurnBudget, WorkerCounts};
 
-/// Events that one wait hands out: a turn serves this many sockets at the most.
+/// Events that one wait hands out.
 pub(super) const EVENTS: usize = 512;
 /// The token of the control link. Tokens below are slots.
 pub(super) const CONTROL: u64 = u64::MAX;
@@ -88,8 +90,14 @@ pub(super) struct Hub {
     pub(super) relay: Relay,
     /// Connections that are told something when the broker is so far.
     pub(super) held: VecDeque<Held>,
+    /// Connections that wait to be served.
+    pub(super) waiting: FairQueue<Waiter>,
+    /// What the connection that is being served may take before it waits behind the others.
+    pub(super) share: TurnBudget,
+    /// Something was left for the next turn that nothing will announce.
+    pub(super) is_behind: bool,
     /// Connections that wait for room in the window.
-    pub(super) paused: Vec<Slot>,
+    pub(super) paused: FairQueue<Slot>,
     /// Connections whose socket broke during a fan-out.
     pub(super) broken: Vec<Slot>,
     /// Every read goes here first; an idle connection owns no buffer.
@@ -133,7 +141,10 @@ impl Hub {
             timers: Timers::default(),
             relay: Relay::new(seat.source),
             held: VecDeque::new(),
-            paused: Vec::new(),
+            waiting: FairQueue::default(),
+            share: TurnBudget::default(),
+            is_behind: false,
+            paused: FairQueue::default(),
             broken: Vec::new(),
             scratch: vec![0; READ_BYTES],
             plain: Vec::new(),
@@ -147,14 +158,16 @@ impl Hub {
 
     /// One turn. Its order is worth a third of the speed: what the broker sends is written to the
     /// sockets before publishers are read again, so that publications come in full batches, and
-    /// what they say to the broker leaves last, in one write (rule L2). A large fan-out takes
-    /// several turns, a slice each.
+    /// what they say to the broker leaves last, in one write (rule L2). Each kind of work has its part of
+    /// the turn's time ([`TURN_PART`](crate::types::limits::TURN_PART)) and leaves the rest for the
+    /// next turn, so a large fan-out takes several turns, and so does a crowd of busy senders.
     pub(super) fn turn(&mut self) -> io::Result<Next> {
         let_go();
         let mut ready = std::mem::take(&mut self.ready);
         ready.clear();
         self.poller.wait(self.patience(), &mut ready)?;
         self.now = self.clock.now();
+        self.is_behind = false;
         let is_due = self.orders_due <= self.now && ready.len() >= EVENTS;
         if (is_due || ready.iter().any(|event| event.token == CONTROL))
             && let Next::End(end) = self.listen_to_supervisor()?
@@ -169,9 +182,7 @@ impl Hub {
         }
         self.flush_fanout(FANOUT_SLICE);
         self.release_held();
-        for event in ready.iter().filter(|event| event.token <= SLOTS) {
-            self.serve_socket(*event);
-        }
+        self.serve_sockets(&ready);
         if ready.iter().any(|event| event.token == COURIER) {
             self.errands.collect();
         }
@@ -209,7 +220,7 @@ impl Hub {
 
     /// How long the loop may sleep.
     fn patience(&self) -> Option<Duration> {
-        if self.relay.is_busy() {
+        if self.is_behind || !self.waiting.is_empty() || self.relay.is_busy() {
             return Some(Duration::ZERO);
         }
         let stage = match &self.stage {
@@ -223,22 +234,21 @@ impl Hub {
         moments.into_iter().flatten().min().map(|at| at.until_then(self.clock.now()))
     }
 
-    pub(super) fn serve_socket(&mut self, event: Ready) {
-        let Ok(slot) = u32::try_from(event.token).map(Slot) else { return };
-        if event.writable {
-            self.flush_outbox(slot);
-        }
-        if event.readable {
-            self.read_socket(slot);
-        }
-        self.look_early();
+    /// Takes what the broker said, as far as the time of this part of the turn allows.
+    fn read_link(&mut self) {
+        self.read_link_within(self.part());
     }
 
-    /// Takes what the broker said.
-    pub(super) fn read_link(&mut self) {
+    pub(super) fn read_link_within(&mut self, mut part: TurnBudget) {
         self.relay.read(&mut self.scratch);
-        while let Some(arrival) = self.relay.next() {
+        loop {
+            let Self { relay, clock, .. } = self;
+            let is_spent = &mut || part.is_spent_after(0, || clock.time());
+            let Some(arrival) = relay.next(is_spent) else { return };
             self.take_arrival(arrival);
+            if part.is_spent(self.clock.time()) {
+                return;
+            }
         }
     }
 

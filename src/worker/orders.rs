@@ -13,7 +13,7 @@ use crate::link::control::{Newcomers, Order, Peer, Report, RoleEnd};
 use crate::link::poller::Interest;
 use crate::link::transport::Transport;
 use crate::types::limits::{ORDERS_WAIT, ORPHAN_WAIT};
-use crate::types::{Generation, Slot};
+use crate::types::{Generation, Slot, TurnBudget};
 
 /// The part of the time to close that is kept for the clients' answers: a quarter.
 const CLOSING_PART: u32 = 4;
@@ -121,8 +121,7 @@ impl Hub {
     /// Closes everybody, one after the other. What the broker has already sent is delivered first.
     fn drain(&mut self, within: Duration, end: RoleEnd) {
         self.close_doors();
-        self.relay.mark_unread();
-        self.read_link();
+        self.hear_link_out();
         let spread = match end {
             RoleEnd::Told => within - within / CLOSING_PART,
             RoleEnd::Alone | RoleEnd::Failed(_) => Duration::ZERO,
@@ -137,24 +136,33 @@ impl Hub {
         self.say_farewell();
     }
 
-    /// Closes those whose turn has come. What was acknowledged is on the link already (rule L5):
-    /// they are still told that.
+    /// Closes those whose turn has come, as far as the time of this part of the turn allows. What was
+    /// acknowledged is on the link already (rule L5): they are still told that.
     pub(super) fn say_farewell(&mut self) {
-        let Stage::Draining { farewell, .. } = &mut self.stage else { return };
-        let due = farewell.due(self.now);
-        if due.is_empty() {
-            return;
-        }
-        self.relay.mark_unread();
-        for _ in 0..LAST_READS_MAX {
-            self.read_link();
-            if !self.relay.is_unread() {
-                break;
-            }
-        }
-        for slot in due {
+        let mut part = None;
+        while let Stage::Draining { farewell, .. } = &mut self.stage
+            && let Some(slot) = farewell.due(self.now)
+        {
+            let part = *part.get_or_insert_with(|| {
+                self.hear_link_out();
+                self.part()
+            });
             self.flush_fanout_for(slot);
             self.send_away(slot, Whom::Everybody);
+            if self.is_over(part) {
+                return;
+            }
+        }
+    }
+
+    /// Takes what is on the link by now, however long that takes: a worker that drains is not judged.
+    fn hear_link_out(&mut self) {
+        self.relay.mark_unread();
+        for _ in 0..LAST_READS_MAX {
+            self.read_link_within(TurnBudget::new(self.clock.time(), Duration::MAX));
+            if !self.relay.is_unread() {
+                return;
+            }
         }
     }
 

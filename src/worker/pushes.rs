@@ -80,6 +80,7 @@ impl Hub {
             return self.watch_pushes();
         }
         let mut scratch = std::mem::take(&mut self.scratch);
+        let part = self.part();
         for _ in 0..PUSHES_PER_TURN {
             if !self.relay.uplink.has_room(DATAGRAM_BYTES_MAX) {
                 self.turn_to(State::Paused);
@@ -101,6 +102,10 @@ impl Hub {
             };
             if let Err(NotPushed(why)) = taken {
                 self.drop_push(why);
+            }
+            // What is not read is announced again.
+            if part.is_spent(self.clock.time()) {
+                break;
             }
         }
         self.scratch = scratch;

@@ -12,10 +12,11 @@ use super::connection::{CONTROL_FLOOD, Connection, Kept, Phase, Sign, Stash};
 use super::hub::Hub;
 use super::outbox::Kind;
 use super::service::{Own, Rest};
+use crate::link::poller::Ready;
 use crate::resource::ResourceId;
 use crate::session::{Acknowledge, Message, Session, Then};
-use crate::types::limits::{CONTROL_FRAMES_PER_SECOND, RAW_PAUSE, SEND_BYTES_MAX};
-use crate::types::{CloseCode, CloseReason, Slot, Switch};
+use crate::types::limits::{CONTROL_FRAMES_PER_SECOND, HEAVY_SHARE, RAW_PAUSE, SEND_BYTES_MAX};
+use crate::types::{CloseCode, CloseReason, Slot, Switch, TurnBudget};
 use crate::websocket::{Event, Violation, write};
 
 /// What a step through the input came to, as far as the connection as a whole is concerned.
@@ -36,20 +37,26 @@ enum Step {
 type Heard = (Option<Cow<'static, str>>, Rest);
 
 impl Hub {
-    /// Reads once from a socket.
-    pub(super) fn read_socket(&mut self, slot: Slot) {
+    /// Serves what is left of the last read from a socket, or reads once from it.
+    pub(super) fn read_socket(&mut self, slot: Slot, event: Ready) {
         let Some(mut connection) = self.table.take(slot) else { return };
-        let mut scratch = std::mem::take(&mut self.scratch);
-        self.read_taken(slot, &mut connection, &mut scratch);
-        self.scratch = scratch;
+        if let Some(rest) = connection.stash.take_if(|stash| stash.message.is_none()) {
+            let Stash { mut rest, .. } = *rest;
+            self.on_bytes(slot, &mut connection, &mut rest);
+        } else if connection.watched.reads {
+            let mut scratch = std::mem::take(&mut self.scratch);
+            let most = self.read_bytes().min(scratch.len());
+            if let Some(buffer) = scratch.get_mut(..most) {
+                self.read_taken(slot, &mut connection, buffer);
+            }
+            self.scratch = scratch;
+        } else if event.broken {
+            self.discard(slot, &mut connection, BROKEN);
+        }
         self.put_back(slot, connection);
     }
 
     fn read_taken(&mut self, slot: Slot, connection: &mut Connection, scratch: &mut [u8]) {
-        if !connection.watched.reads {
-            // Nothing is asked of the kernel but whether the socket has broken.
-            return self.discard(slot, connection, BROKEN);
-        }
         let Some(socket) = self.table.socket(slot) else { return };
         let read = match recv(socket, &mut *scratch, RecvFlags::DONTWAIT) {
             Ok((0, _)) => return self.discard(slot, connection, "the client went without a Close"),
@@ -85,10 +92,16 @@ impl Hub {
         let mut replies = BytesMut::new();
         let mut input = input;
         let end = loop {
+            let before = input.len();
             match self.step(slot, connection, &mut input, &mut replies) {
                 Step::On => {}
                 Step::Stop => break None,
                 end => break Some(end),
+            }
+            let Self { share, clock, .. } = self;
+            if !input.is_empty() && share.is_spent_after(before - input.len(), || clock.time()) {
+                self.keep_rest(slot, connection, input);
+                break None;
             }
         };
         self.write(slot, connection, replies.freeze(), Kind::Frames);
@@ -178,10 +191,10 @@ impl Hub {
         }
         let is_busy = self.errands.is_busy(session.uuid);
         if is_busy || !self.relay.uplink.has_room(session.weight(message)) {
-            let message = Kept::from(message);
+            let message = Some(Kept::from(message));
             connection.stash = Some(Box::new(Stash { message, rest: input.to_vec() }));
             if !is_busy {
-                self.paused.push(slot);
+                self.paused.push(slot, connection.weight(self.now));
             }
             return Step::Stop;
         }
@@ -283,37 +296,50 @@ impl Hub {
         }
     }
 
-    /// Reads on where the window was full.
+    /// Reads on where the window was full, for each publisher a share, until it is full again or this
+    /// part of the turn is over.
     pub(super) fn resume_paused(&mut self) {
-        for slot in std::mem::take(&mut self.paused) {
+        if self.paused.is_empty() {
+            return;
+        }
+        let part = self.part();
+        while let Some((slot, weight)) = self.paused.alternate() {
             let Some(mut connection) = self.table.take(slot) else { continue };
-            match connection.stash.take() {
-                Some(stash) if self.has_room_for(&connection, &stash) => {
-                    self.resume(slot, &mut connection, *stash);
-                }
-                Some(stash) => {
-                    connection.stash = Some(stash);
-                    self.paused.push(slot);
-                }
-                None => {}
+            let stash = connection.stash.take();
+            let has_room = stash.as_ref().is_none_or(|it| self.has_room_for(&connection, it));
+            if has_room {
+                self.share = TurnBudget::new(self.clock.time(), HEAVY_SHARE);
+                self.resume(slot, &mut connection, stash);
+            } else {
+                connection.stash = stash;
+                self.paused.put_back(slot, weight);
             }
             self.put_back(slot, connection);
+            if !has_room || self.is_over(part) {
+                return;
+            }
         }
     }
 
     fn has_room_for(&self, connection: &Connection, stash: &Stash) -> bool {
-        let Phase::Open(session) = &connection.phase else { return true };
-        self.relay.uplink.has_room(session.weight(stash.message.as_message()))
+        let (Phase::Open(session), Some(message)) = (&connection.phase, &stash.message) else {
+            return true;
+        };
+        self.relay.uplink.has_room(session.weight(message.as_message()))
     }
 
-    fn resume(&mut self, slot: Slot, connection: &mut Connection, stash: Stash) {
-        let Stash { message, mut rest } = stash;
+    fn resume(&mut self, slot: Slot, connection: &mut Connection, stash: Option<Box<Stash>>) {
+        let Some(stash) = stash else { return };
+        let Stash { message, mut rest } = *stash;
         let Phase::Open(session) = &mut connection.phase else { return };
-        let by = (&mut **session, connection.resource);
-        let heard = self.hear(slot, by, message.as_message());
-        let mut replies = BytesMut::new();
-        let end = self.answer(slot, connection, heard, &mut replies);
-        self.write(slot, connection, replies.freeze(), Kind::Frames);
+        let mut end = None;
+        if let Some(message) = message {
+            let by = (&mut **session, connection.resource);
+            let heard = self.hear(slot, by, message.as_message());
+            let mut replies = BytesMut::new();
+            end = self.answer(slot, connection, heard, &mut replies);
+            self.write(slot, connection, replies.freeze(), Kind::Frames);
+        }
         match end {
             Some(reason) => self.close(slot, connection, &reason),
             None => self.on_bytes(slot, connection, &mut rest),

@@ -120,10 +120,10 @@ impl Relay {
         }
     }
 
-    /// Whether the link may hold more.
+    /// Whether the link may hold more, or what was read of it is not taken.
     #[must_use]
     pub fn is_unread(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| link.is_unread)
+        self.link.as_ref().is_some_and(BrokerLink::is_busy)
     }
 
     /// Whether there is something to do that nothing will announce again.
@@ -148,9 +148,10 @@ impl Relay {
         }
     }
 
-    /// What has come on the link and concerns connections; publications are queued.
-    #[expect(clippy::should_implement_trait, reason = "it goes on when more was read")]
-    pub fn next(&mut self) -> Option<Arrival> {
+    /// What has come on the link and concerns connections; publications are queued. `is_spent` is asked
+    /// after each message that is queued: what is left then is taken in the next turn, before more is
+    /// read.
+    pub fn next(&mut self, is_spent: &mut dyn FnMut() -> bool) -> Option<Arrival> {
         loop {
             let taken = match self.link.as_mut()?.next() {
                 Ok(Some(message)) => self.take(message),
@@ -158,6 +159,7 @@ impl Relay {
                 Err(malformed) => Err(malformed),
             };
             match taken {
+                Ok(None) if is_spent() => return None,
                 Ok(None) => {}
                 Ok(arrival) => return arrival,
                 Err(error) => return self.lose(error),
@@ -168,10 +170,10 @@ impl Relay {
     /// The next thing that a link still has to say whose broker is dead and reaped, to its end.
     pub fn last_word(&mut self, scratch: &mut [u8]) -> Option<Arrival> {
         loop {
-            if let Some(arrival) = self.next() {
+            if let Some(arrival) = self.next(&mut || false) {
                 return Some(arrival);
             }
-            if !self.link.as_ref()?.is_unread {
+            if !self.link.as_ref()?.is_busy() {
                 return None;
             }
             self.read(scratch);

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::hub::{Hub, SHAKING};
 use crate::link::poller::{Interest, Poller};
 use crate::types::limits::SHAKING_TIME;
+use crate::types::{Slot, TurnBudget};
 
 /// The sockets that shake hands.
 #[derive(Debug)]
@@ -40,13 +41,15 @@ impl Shaking {
 impl Hub {
     /// Goes on with TLS handshakes, until their time in this turn is over.
     pub(super) fn shake_hands(&mut self) -> io::Result<()> {
-        let until = self.clock.now().after(SHAKING_TIME);
+        let part = TurnBudget::new(self.clock.time(), SHAKING_TIME);
         let mut ready = Vec::with_capacity(1);
         loop {
             self.shaking.0.wait(Some(Duration::ZERO), &mut ready)?;
             let Some(event) = ready.pop() else { return Ok(()) };
-            self.serve_socket(event);
-            if self.clock.now() >= until {
+            if let Ok(slot) = u32::try_from(event.token).map(Slot) {
+                self.serve_socket(slot, event);
+            }
+            if part.is_spent(self.clock.time()) {
                 return Ok(());
             }
         }

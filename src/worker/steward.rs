@@ -82,8 +82,13 @@ impl Hub {
         if !matches!(self.stage, Stage::Serving) {
             return;
         }
+        let mut part = None;
         while let Some(resource) = self.rounds.due(self.now) {
+            let part = *part.get_or_insert_with(|| self.part());
             self.call_at_desk(resource, |resource, desk| resource.on_tick(desk));
+            if self.is_over(part) {
+                return;
+            }
         }
     }
 

@@ -66,6 +66,11 @@ impl Table {
         self.connections.get(slot.0 as usize)?.as_deref()
     }
 
+    /// The same, to change what is known of it without work on it.
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Connection> {
+        self.connections.get_mut(slot.0 as usize)?.as_deref_mut()
+    }
+
     pub(super) fn put(&mut self, slot: Slot, connection: Box<Connection>) {
         if let Some(place) = self.connections.get_mut(slot.0 as usize) {
             *place = Some(connection);

@@ -88,6 +88,11 @@ impl Hub {
         if !connection.watched.reads {
             return None;
         }
+        if connection.schedule.is_waiting {
+            // What has come is not read yet, because others are served.
+            connection.holding.excuse(self.now);
+            return None;
+        }
         let bytes = connection.unfinished_bytes();
         let within = self.settings.message_timeout;
         let is_stuck = connection.holding.look((self.now, within), bytes) == Look::Stuck;

@@ -100,16 +100,22 @@ impl Hub {
         }
     }
 
-    /// Looks at every connection whose time has come, and at the doors.
+    /// Looks at connections whose time has come, as far as the time of this part of the turn allows,
+    /// and at the doors.
     pub(super) fn wake_due(&mut self) {
         self.reopen();
+        let mut part = None;
         while let Some(slot) = self.timers.due(self.now) {
+            let part = *part.get_or_insert_with(|| self.part());
             let Some(mut connection) = self.table.take(slot) else { continue };
             if connection.wake_at <= self.now {
                 connection.wake_at = Moment::NEVER;
                 self.wake(slot, &mut connection);
             }
             self.put_back(slot, connection);
+            if self.is_over(part) {
+                break;
+            }
         }
         for slot in std::mem::take(&mut self.broken) {
             self.drop_connection(slot);

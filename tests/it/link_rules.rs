@@ -77,6 +77,7 @@ fn feed(source: Source, said: &Bytes, router: &mut Router) {
     inbox.extend(said);
     while let Some(message) = inbox.take().unwrap() {
         router.take(source, message).unwrap();
+        assert!(router.resume(&mut || false).is_continue());
     }
 }
 

@@ -7,6 +7,7 @@ use tagcast::link::control::Report;
 use tagcast::supervisor::crew::Word;
 use tagcast::types::{Generation, Source, WorkerId};
 
+use super::budget::Budget;
 use super::pipe::{Breath, End, Watch};
 
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl Broker {
     }
 
     /// A turn as `broker/mod.rs` has it.
-    pub fn turn(&mut self) -> Vec<Report> {
+    pub fn turn(&mut self, mut budget: Budget) -> Vec<Report> {
         let mut reports = Vec::new();
         let mut is_changed = !self.orders.is_empty() || self.board.has_unread();
         while let Some(order) = self.orders.pop_front() {
@@ -75,7 +76,10 @@ impl Broker {
                 self.board.mark_unread(*worker);
             }
         }
-        self.board.turn(&mut |report| reports.push(report), &mut || true);
+        self.board.turn(&mut |report| reports.push(report), &mut || budget.is_spent());
+        if let Err(fault) = budget.is_kept(0) {
+            self.fault.get_or_insert(fault);
+        }
         if is_changed && let Err(fault) = self.board.router().is_consistent() {
             self.fault.get_or_insert(fault);
         }

@@ -52,7 +52,7 @@ impl World {
     /// Links hold what they are given, and a turn gets much done.
     pub fn widen(&mut self) {
         self.pace.link_bytes_max.store(usize::MAX, Ordering::Relaxed);
-        (self.pace.read_max, self.pace.slice_max) = (10_000, 300);
+        (self.pace.read_max, self.pace.slice_max, self.pace.units_max) = (10_000, 300, 10_000);
     }
 
     pub fn seats(&self) -> Vec<WorkerId> {

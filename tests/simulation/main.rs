@@ -15,6 +15,7 @@
 )]
 
 mod broker;
+mod budget;
 mod check;
 mod dice;
 mod ending;

@@ -1,16 +1,19 @@
 //! A worker's process: the real relay, and connections that are lists of what was heard.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use tagcast::dialect::Dialect;
 use tagcast::link::control::Report;
+use tagcast::types::limits::OVERTAKE_BATCHES_MAX;
 use tagcast::types::{
     Address, Alias, Claim, Client, Form, Generation, Keeping, Named, Slot, Source, Tags,
 };
 use tagcast::worker::fanout::Batch;
 use tagcast::worker::relay::{Arrival, Relay};
 
+use super::budget::Budget;
 use super::dice::Dice;
 use super::ending::{Ending, Stage};
 use super::model::{ClientNo, Model, PublicationNo, To};
@@ -30,6 +33,8 @@ pub struct Pace {
     pub read_max: usize,
     /// Clients that a fan-out is written to in one turn.
     pub slice_max: usize,
+    /// Units of work of one kind in one turn.
+    pub units_max: usize,
 }
 
 #[derive(Debug)]
@@ -124,15 +129,20 @@ impl Worker {
         }
         if self.relay.takes_more() {
             self.relay.read(&mut scratch);
-            while let Some(arrival) = self.relay.next() {
+            let mut budget = Budget::any(dice, pace.units_max);
+            while let Some(arrival) = self.relay.next(&mut || budget.is_spent()) {
                 self.take(arrival, model, &mut reports);
+                if budget.is_spent() {
+                    break;
+                }
             }
+            self.keeps_to(&budget, 0);
         }
         for (slot, connection) in &self.connections {
             let claim = self.relay.uplink.alias(*slot);
             model.is_called(connection.client, claim.map(|claim| &claim.alias));
         }
-        self.fan_out(dice.between(1, pace.slice_max), model);
+        self.fan_out((dice.between(1, pace.slice_max), Budget::any(dice, pace.units_max)), model);
         self.acknowledge(model);
         if self.drains() && dice.once_in(12) {
             self.send_one_away(dice, model, (&mut scratch, &mut reports));
@@ -178,7 +188,7 @@ impl Worker {
         self.relay.mark_unread();
         while self.relay.is_unread() {
             self.relay.read(scratch);
-            while let Some(arrival) = self.relay.next() {
+            while let Some(arrival) = self.relay.next(&mut || false) {
                 self.take(arrival, model, reports);
             }
         }
@@ -225,14 +235,23 @@ impl Worker {
         }
     }
 
-    fn fan_out(&mut self, most: usize, model: &mut Model) {
+    fn fan_out(&mut self, (most, mut budget): (usize, Budget), model: &mut Model) {
         let mut fanout = self.relay.take_fanout();
         fanout.write_some(most, |slot, batch| {
             if let Err(fault) = self.deliver(slot, batch, model) {
                 self.fault.get_or_insert(fault);
             }
+            if budget.is_spent() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         self.relay.put_fanout(fanout);
+        // What stands before a publication to one client is written to that client with it.
+        self.keeps_to(&budget, OVERTAKE_BATCHES_MAX);
+    }
+
+    fn keeps_to(&mut self, budget: &Budget, more: usize) {
+        if let Err(fault) = budget.is_kept(more) {
+            self.fault.get_or_insert(fault);
+        }
     }
 
     fn deliver(&mut self, slot: Slot, batch: &mut Batch, model: &mut Model) -> Result<(), String> {

@@ -10,6 +10,7 @@ use tagcast::supervisor::crew::{Crew, Effect, Member, Word};
 use tagcast::types::{Generation, Source, WorkerId};
 
 use super::broker::{Broker, Order};
+use super::budget::Budget;
 use super::dice::Dice;
 use super::ending::Ending;
 use super::model::{Model, Moment};
@@ -65,6 +66,7 @@ impl World {
             ending,
             read_max: dice.pick(&[50, 500, 5000]).unwrap(),
             slice_max: dice.pick(&[1, 3, 10, 300]).unwrap(),
+            units_max: dice.pick(&[1, 5, 40, 1000]).unwrap(),
         };
         let mut world = Self {
             dice,
@@ -118,7 +120,7 @@ impl World {
             return;
         }
         let Some(broker) = &mut self.broker else { return };
-        let reports = broker.turn();
+        let reports = broker.turn(Budget::any(&mut self.dice, self.pace.units_max));
         self.fault = self.fault.take().or_else(|| broker.fault.take());
         let member = Member::Broker(broker.generation);
         self.report(member, reports);

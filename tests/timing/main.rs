@@ -31,3 +31,4 @@ mod slow_clients;
 mod soak;
 mod tls_pacing;
 mod tls_storm;
+mod turns;

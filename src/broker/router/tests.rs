@@ -50,6 +50,7 @@ fn greet(router: &mut Router, worker: u16) {
 
 fn say(router: &mut Router, worker: u16, message: ToBroker) {
     router.take(source(worker), message).unwrap();
+    assert!(router.resume(&mut || false).is_continue());
 }
 
 fn join(router: &mut Router, worker: u16, slot: u32, byte: u8) {
@@ -197,6 +198,7 @@ fn a_successor_resolves_nothing_before_everyone_has_announced_or_is_dead() {
     say(&mut router, 1, ToBroker::Announced { sequence: Sequence(60) });
     assert!(!router.is_resolving());
     router.dead(source(2));
+    assert!(router.resume(&mut || false).is_continue());
     let first = told(&mut router, 0);
     assert_eq!(deliveries(&first).len(), 1);
     assert_eq!(deliveries(&told(&mut router, 1)).len(), 1);
@@ -264,4 +266,30 @@ fn a_worker_that_breaks_the_rules_loses_its_link() {
     router.linked(source(1));
     let hello = ToBroker::Hello { version: VERSION, source: source(2) };
     assert_eq!(router.take(source(1), hello), Err(Breach::Stranger(source(2))));
+}
+
+#[test]
+fn what_was_held_back_is_done_in_parts_and_before_what_comes_meanwhile() {
+    let mut router = Router::awaiting([source(0), source(1)]);
+    greet(&mut router, 0);
+    say(&mut router, 0, ToBroker::Announced { sequence: Sequence(0) });
+    join(&mut router, 0, 1, 1);
+    (1..=10).for_each(|number| say(&mut router, 0, publish(number, Address::everyone())));
+    assert!(!router.is_behind(), "another worker is awaited");
+    router.dead(source(1));
+    assert!(router.is_resolving() && router.is_behind());
+    let mut done = 0;
+    let mut after_three = || {
+        done += 1;
+        done >= 3
+    };
+    assert!(router.resume(&mut after_three).is_break());
+    router.take(source(0), publish(11, Address::everyone())).unwrap();
+    let numbers = |told: &[ToWorker]| deliveries(told).iter().map(|it| it.0).collect::<Vec<_>>();
+    assert_eq!(numbers(&told(&mut router, 0)), [1, 2]);
+    router.end_turn();
+    assert!(is_acknowledged(&told(&mut router, 0), 2), "what was resolved is acknowledged");
+    assert!(router.resume(&mut || false).is_continue());
+    assert_eq!(numbers(&told(&mut router, 0)), (3..=11).collect::<Vec<_>>());
+    assert!(!router.is_behind());
 }

@@ -1,5 +1,6 @@
 //! Publications in a row that go to the same clients, and how far they have got.
 
+use std::ops::ControlFlow::{self, Continue};
 use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
@@ -111,11 +112,12 @@ impl Batch {
         is_named
     }
 
-    /// Writes to the next recipients, so many at the most; tells how many it were.
+    /// Writes to the next recipients: so many at most, and until `write` breaks off. Tells how many
+    /// may follow in this slice.
     pub(super) fn write_some(
         &mut self,
         most: usize,
-        write: &mut impl FnMut(Slot, &mut Self),
+        write: &mut impl FnMut(Slot, &mut Self) -> ControlFlow<()>,
     ) -> usize {
         if most == 0 {
             return 0;
@@ -123,24 +125,24 @@ impl Batch {
         self.seal();
         match self.recipients.clone() {
             Recipients::One(slot) => {
-                if self.serve(slot) {
-                    write(slot, self);
-                }
+                let flow = if self.serve(slot) { write(slot, self) } else { Continue(()) };
                 self.next = DONE;
-                1
+                if flow.is_break() { 0 } else { most - 1 }
             }
             Recipients::Set(set) => {
                 let mut slots = set.0.iter();
                 slots.advance_to(self.next);
-                let mut count = 0;
+                let mut left = most;
                 for slot in slots.by_ref().take(most) {
-                    if self.served.is_empty() || !self.served.contains(Slot(slot)) {
-                        write(Slot(slot), self);
+                    left -= 1;
+                    let is_served = !self.served.is_empty() && self.served.contains(Slot(slot));
+                    if !is_served && write(Slot(slot), self).is_break() {
+                        left = 0;
+                        break;
                     }
-                    count += 1;
                 }
                 self.next = slots.next().unwrap_or(DONE);
-                count
+                left
             }
         }
     }

@@ -30,11 +30,20 @@ fn named(name: u32, slots: &[u32]) -> ToWorker {
 
 /// What each client hears in one slice, each write by itself.
 fn written(fanout: &mut Fanout, most: usize) -> BTreeMap<u32, Vec<Vec<u8>>> {
+    written_until(fanout, most, usize::MAX)
+}
+
+/// The same with a budget that is spent after so many writes.
+fn written_until(fanout: &mut Fanout, most: usize, spent: usize) -> BTreeMap<u32, Vec<Vec<u8>>> {
     let mut heard: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
+    let mut writes = 0;
     fanout.write_some(most, |slot, batch| {
         let frames = batch.frames_for(slot, Dialect::Phpws);
         let text = frames.each().flat_map(|frame| frame[2..].to_vec()).collect();
         heard.entry(slot.0).or_default().push(text);
+        writes += 1;
+        // What is begun for an urgent publication is done: all that was queued before it.
+        if writes < spent { Continue(()) } else { Break(()) }
     });
     heard
 }
@@ -149,12 +158,35 @@ fn a_slot_is_given_away_when_nothing_that_waits_names_it() {
     assert_eq!(fanout.next_retired(), None);
 }
 
+#[test]
+fn publications_to_one_client_take_no_more_than_the_budget_and_leave_the_order() {
+    let mut fanout = Fanout::default();
+    fanout.take_sets(named(0, &[1, 2, 3, 4])).unwrap();
+    fanout.deliver(deliver(set(0, None), "1")).unwrap();
+    written(&mut fanout, 1);
+    for (slot, text) in [(2, "2"), (3, "3"), (4, "4")] {
+        fanout.deliver(deliver(Target::One(Slot(slot)), text)).unwrap();
+    }
+    fanout.deliver(deliver(set(0, None), "5")).unwrap();
+    fanout.retire(Slot(9));
+    let first = written_until(&mut fanout, 4, 1);
+    assert_eq!(first.into_iter().collect::<Vec<_>>(), [(2, vec![b"1".to_vec(), b"2".to_vec()])]);
+    let second = written_until(&mut fanout, 4, 1);
+    assert_eq!(second.into_iter().collect::<Vec<_>>(), [(3, vec![b"1".to_vec(), b"3".to_vec()])]);
+    assert_eq!(fanout.next_retired(), None, "what waits may name it");
+    let rest = written(&mut fanout, usize::MAX);
+    assert_eq!((rest[&4].concat(), rest[&3].concat()), (b"145".to_vec(), b"5".to_vec()));
+    assert_eq!(fanout.next_retired(), Some(Slot(9)));
+    assert!(fanout.is_empty() && fanout.bytes == 0);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     One(u32),
     /// One of the sets below, and who is left out.
     Many(usize, Option<u32>),
-    Write(usize),
+    /// So many clients at most, and a budget of so many writes.
+    Write(usize, usize),
 }
 
 const SETS: [&[u32]; 3] = [&[0, 1, 2, 3, 4, 5], &[0, 2, 4], &[3, 4, 5]];
@@ -164,7 +196,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (0..6_u32).prop_map(Step::One),
         (0..SETS.len(), proptest::option::of(0..6_u32))
             .prop_map(|(set, except)| Step::Many(set, except)),
-        (0..5_usize).prop_map(Step::Write),
+        (0..5_usize, 1..5_usize).prop_map(|(most, spent)| Step::Write(most, spent)),
     ];
     proptest::collection::vec(step, 1..60)
 }
@@ -178,16 +210,16 @@ proptest! {
         }
         let mut expected: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
         let mut found: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
-        let mut write = |fanout: &mut Fanout, most| {
-            for (slot, texts) in written(fanout, most) {
+        let mut write = |fanout: &mut Fanout, most, spent| {
+            for (slot, texts) in written_until(fanout, most, spent) {
                 found.entry(slot).or_default().extend(texts.concat());
             }
         };
         for (step, number) in steps.into_iter().zip(0_u8..) {
             let text: &'static str = Box::leak(format!("{number:02x}").into_boxed_str());
             let (target, slots, except) = match step {
-                Step::Write(most) => {
-                    write(&mut fanout, most);
+                Step::Write(most, spent) => {
+                    write(&mut fanout, most, spent);
                     continue;
                 }
                 Step::One(slot) => (Target::One(Slot(slot)), vec![slot], None),
@@ -200,7 +232,7 @@ proptest! {
                 expected.entry(slot).or_default().extend(text.as_bytes());
             }
         }
-        write(&mut fanout, usize::MAX);
+        write(&mut fanout, usize::MAX, usize::MAX);
         found.retain(|_, text| !text.is_empty());
         prop_assert_eq!(found, expected);
         prop_assert!(fanout.is_empty());

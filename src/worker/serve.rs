@@ -1,0 +1,123 @@
+//! Sockets in fair turns: each is served for its share, and waits behind the others with what is left.
+
+use super::clock::Moment;
+use super::connection::{Connection, Stash};
+use super::fair_queue::Weight;
+use super::hub::{Hub, SLOTS};
+use crate::link::poller::Ready;
+use crate::types::limits::{
+    CROWD, CROWDED_READ_BYTES, HEAVY_SHARE, LIGHT_SHARE, READ_BYTES, TURN_PART,
+};
+use crate::types::{Slot, TurnBudget};
+
+/// A connection that waits to be served.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiter {
+    event: Ready,
+    /// Which connection: its slot may be another one's by then.
+    serial: u64,
+}
+
+impl Hub {
+    /// The time that the next kind of work may take of this turn.
+    pub(super) fn part(&self) -> TurnBudget {
+        TurnBudget::new(self.clock.time(), TURN_PART)
+    }
+
+    /// Whether that time is over; what is left then is done in the next turn, which comes at once.
+    pub(super) fn is_over(&mut self, part: TurnBudget) -> bool {
+        let is_over = part.is_spent(self.clock.time());
+        self.is_behind |= is_over;
+        is_over
+    }
+
+    /// Serves sockets that the last wait found, and those that were left by earlier turns: first the
+    /// connections that take little of the worker's time, then the others.
+    pub(super) fn serve_sockets(&mut self, ready: &[Ready]) {
+        for event in ready.iter().filter(|event| event.token <= SLOTS) {
+            self.queue_up(*event);
+        }
+        if self.waiting.is_empty() {
+            return;
+        }
+        let now = self.serve_part(Weight::Light, self.clock.now());
+        if self.waiting.has(Weight::Heavy) {
+            // What the others have said does not wait for this.
+            self.write_link();
+            self.serve_part(Weight::Heavy, now);
+        }
+    }
+
+    fn queue_up(&mut self, event: Ready) {
+        let now = self.now;
+        let Some((_, connection)) = self.of_token(event.token) else { return };
+        // The kernel says it again at each wait; it waits once.
+        if !std::mem::replace(&mut connection.schedule.is_waiting, true) {
+            let (weight, serial) = (connection.weight(now), connection.serial);
+            self.waiting.push(Waiter { event, serial }, weight);
+        }
+    }
+
+    fn of_token(&mut self, token: u64) -> Option<(Slot, &mut Connection)> {
+        let slot = u32::try_from(token).map(Slot).ok()?;
+        Some((slot, self.table.get_mut(slot)?))
+    }
+
+    /// Serves connections of one weight for a part of the turn, one at least; tells when it is.
+    fn serve_part(&mut self, weight: Weight, mut now: Moment) -> Moment {
+        let part = TurnBudget::new(now.time(), TURN_PART);
+        let share = match weight {
+            Weight::Light => LIGHT_SHARE,
+            Weight::Heavy => HEAVY_SHARE,
+        };
+        while let Some(waiter) = self.waiting.pop(weight) {
+            self.share = TurnBudget::new(now.time(), share);
+            now = self.serve_waiter(waiter, now);
+            if part.is_spent(now.time()) {
+                break;
+            }
+        }
+        now
+    }
+
+    fn serve_waiter(&mut self, Waiter { event, serial }: Waiter, since: Moment) -> Moment {
+        let Some((slot, connection)) = self.of_token(event.token) else { return since };
+        if connection.serial != serial {
+            return since;
+        }
+        connection.schedule.is_waiting = false;
+        self.serve_socket(slot, event);
+        let now = self.clock.now();
+        if let Some(connection) = self.table.get_mut(slot).filter(|it| it.serial == serial) {
+            connection.schedule.usage.note(now.since(since), now);
+        }
+        now
+    }
+
+    /// Serves one socket.
+    pub(super) fn serve_socket(&mut self, slot: Slot, event: Ready) {
+        if event.writable {
+            self.flush_outbox(slot);
+        }
+        if event.readable {
+            self.read_socket(slot, event);
+        }
+        self.look_early();
+    }
+
+    /// Keeps what is left of one read when the share of its connection is used up. It is not read
+    /// further until that is served.
+    pub(super) fn keep_rest(&mut self, slot: Slot, connection: &mut Connection, rest: &[u8]) {
+        connection.stash = Some(Box::new(Stash { message: None, rest: rest.to_vec() }));
+        if !std::mem::replace(&mut connection.schedule.is_waiting, true) {
+            let token = slot.0.into();
+            let event = Ready { token, readable: true, writable: false, broken: false };
+            self.waiting.push(Waiter { event, serial: connection.serial }, Weight::Heavy);
+        }
+    }
+
+    /// How much is read from one socket now.
+    pub(super) fn read_bytes(&self) -> usize {
+        if self.waiting.len() < CROWD { READ_BYTES } else { CROWDED_READ_BYTES }
+    }
+}
