@@ -54,7 +54,9 @@ impl Kind {
     pub const ALL: [Self; 5] =
         [Self::Phpws, Self::Gomoob, Self::Echo, Self::Silent, Self::Nameless];
 
-    const fn id(self) -> ResourceId {
+    /// The built-in resource of this kind.
+    #[must_use]
+    pub const fn id(self) -> ResourceId {
         match self {
             Self::Phpws => ResourceId(0),
             Self::Gomoob => ResourceId(1),

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::connection::{Sign, UNKNOWN_PATH};
 use super::hub::Hub;
+use super::session_cookie::Gate;
 use super::settings::Settings;
 use crate::auth::{Denied, Grant};
 use crate::config::Refuse;
@@ -14,7 +15,9 @@ use crate::http::{
     ClientType, Refusal, Spoken, Status, Upgrade, Wire, effective_address, has_members,
     has_parameter, parameter,
 };
-use crate::resource::{Asked, Choice, Exactness, Opening, Resource, ResourceId, Target, Unknown};
+use crate::resource::{
+    Asked, Choice, Exactness, Kind, Opening, Resource, ResourceId, Target, Unknown,
+};
 use crate::session::{RefusalClose, Speech};
 use crate::types::{ClientClass, CloseCode, CloseReason, Credentials, Slot, Switch, Tag, Tags};
 
@@ -45,6 +48,8 @@ pub(super) enum TurnedAway {
     Closed { class: ClientClass, word: Option<&'static str>, reason: CloseReason },
 }
 
+/// Headers by which proxies say that they are there.
+const FORWARDING: [&str; 4] = ["X-Forwarded-For", "X-Real-IP", "Forwarded", "Via"];
 const BAD_ORIGIN: &str = "this origin may not connect";
 const NO_ORIGIN: &str = "the header Origin is missing (requireOrigin)";
 const COLON: &str = "the target has a colon (httpErrors)";
@@ -94,7 +99,8 @@ impl Hub {
         })?;
         let class = class(upgrade, speech);
         if let Some(gate) = &settings.session_gate {
-            let admitted = gate.admit(upgrade, (class, grant.ground));
+            let by = settings.gate_of(upgrade, (class, choice.resource), peer.ip());
+            let admitted = gate.admit(upgrade, (by, grant.ground));
             admitted.map_err(|why| refuse(Status::Unauthorized, why))?;
         }
         if upgrade.wire == Wire::Raw && speech != Speech::Phpws {
@@ -218,6 +224,22 @@ impl Settings {
             return Err(unknown_path(upgrade.class(), Unknown::Phpws));
         }
         Ok(())
+    }
+
+    /// Which gate holds where pages need a session. A client chooses its headers, so they alone
+    /// decide nothing: a script comes in by its address, on phpWebSocketServer's own resource alone.
+    /// What has come through a proxy that is not trusted has no address that says anything.
+    fn gate_of(
+        &self,
+        upgrade: &Upgrade<'_>,
+        (class, resource): (ClientClass, ResourceId),
+        peer: IpAddr,
+    ) -> Gate {
+        let is_trusted = || self.trusted_proxies.iter().any(|range| range.contains(peer));
+        let is_forwarded =
+            || FORWARDING.iter().any(|name| upgrade.head.headers(name).next().is_some());
+        let is_script = class == ClientClass::Php && resource == Kind::Phpws.id();
+        if is_script && (!is_forwarded() || is_trusted()) { Gate::Address } else { Gate::Session }
     }
 
     /// Where scripts may come from: by default the machine itself, that is loopback, and the very

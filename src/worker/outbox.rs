@@ -1,6 +1,8 @@
 //! What a socket has not taken yet: shared bytes, bounded, and never more than a full socket's or
 //! a paced client's.
 
+mod held;
+
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
@@ -185,43 +187,6 @@ impl Outbox {
         self.bytes += part.bytes.len();
         self.waiting += u64::from(part.deliveries);
         self.parts.push_back(part);
-    }
-
-    /// What is added from now on leaves when the broker has reached this mark. False where the
-    /// last part says so already.
-    pub(super) fn hold(&mut self, mark: Mark, now: Moment) -> bool {
-        match self.parts.back_mut() {
-            Some(Part { kind: Kind::Hold(last), .. }) if *last == mark => return false,
-            Some(Part { kind: Kind::Hold(last), .. }) => *last = last.and(mark),
-            _ => self.push(Part::of(Bytes::new(), Kind::Hold(mark)), now),
-        }
-        true
-    }
-
-    /// The broker has come so far.
-    pub(super) fn release(&mut self, reached: Mark, now: Moment) {
-        let before = self.parts.len();
-        self.parts
-            .retain(|part| !matches!(part.kind, Kind::Hold(mark) if mark.is_reached(reached)));
-        if self.parts.len() < before {
-            self.moved_at = now;
-        }
-    }
-
-    /// What this mark would set free waits for another one.
-    pub(super) fn hold_longer(&mut self, reached: Mark, mark: Mark) {
-        for part in &mut self.parts {
-            if let Kind::Hold(until) = &mut part.kind
-                && until.is_reached(reached)
-            {
-                *until = mark;
-            }
-        }
-    }
-
-    /// Whether the next part waits for the broker.
-    pub(super) fn is_held(&self) -> bool {
-        matches!(self.next_kind(), Some(Kind::Hold(_)))
     }
 
     /// Keeps only what was begun: the rest would come too late for a client that is thrown out.

@@ -11,7 +11,6 @@ use crate::auth::Ground;
 use crate::auth::php_session::flag;
 use crate::config::{JsAuth, Truth};
 use crate::http::{Upgrade, cookie_value};
-use crate::types::ClientClass;
 
 /// A session above this is no page's flag; what is read for one opening stays bounded.
 const SESSION_BYTES_MAX: u64 = 1024 * 1024;
@@ -20,6 +19,15 @@ const ID_BYTES_MAX: usize = 256;
 
 /// The words never say which part was missing: that would help whoever guesses.
 const NO_SESSION: &str = "no session of this site lets this page in";
+
+/// What an opening has to pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// A session of PHP.
+    Session,
+    /// The addresses of `allowedIP`, which are compared elsewhere: scripts have no cookies.
+    Address,
+}
 
 /// Whether a page comes with a session of PHP, and what the session says.
 #[derive(Debug)]
@@ -36,14 +44,14 @@ impl SessionGate {
         Self { folder: save_path, cookie: cookie_name, key, truth }
     }
 
-    /// Decides about an opening. php-type clients have no cookies, and come from the addresses of
-    /// `allowedIP` only; who has shown an application's secret has proven more than a page can.
+    /// Decides about an opening. A client that has shown an application's secret has proven more
+    /// than a page can.
     pub(super) fn admit(
         &self,
         upgrade: &Upgrade<'_>,
-        (class, ground): (ClientClass, Ground),
+        (gate, ground): (Gate, Ground),
     ) -> Result<(), &'static str> {
-        if class == ClientClass::Php || ground.is_proven() {
+        if gate == Gate::Address || ground.is_proven() {
             return Ok(());
         }
         let id = self.session_id(upgrade.head.headers("Cookie"));

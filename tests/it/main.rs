@@ -47,6 +47,7 @@ mod echo_resource;
 mod examples;
 mod exit_codes;
 mod forwarded;
+mod gates;
 mod gomoob_frames;
 mod gomoob_legacy;
 mod gomoob_messages;

@@ -1,0 +1,102 @@
+//! No header that a client chooses decides which gate it has to pass.
+
+use crate::backend::Backend;
+use crate::backend::chat::{APPLICATIONS, silent};
+use crate::harness::{Folder, Open, Raw, Server, Setup};
+
+/// The folder of PHP's sessions, with one that says yes.
+fn sessions() -> Folder {
+    let folder = Folder::new();
+    folder.write("sess_ok1", "allowconnect|b:1;");
+    folder
+}
+
+/// A server whose pages need a session, with more lines in front of that section.
+fn server(sessions: &Folder, above: &str) -> Server {
+    let folder = sessions.root().display();
+    let gate = format!("[jsauth]\nrequire = true\nssp = {folder}\nkey = allowconnect\n");
+    Setup::new().ini(&format!("{above}\n{gate}")).auth(APPLICATIONS).start()
+}
+
+#[track_caller]
+fn is_refused(server: &Server, open: &Open) {
+    let head = open.ask(server.port).read_head();
+    assert_eq!(head.status(), 401, "{}{}", open.request(), head.text);
+}
+
+/// Resources of all kinds that a path or a subprotocol is bound to.
+fn bound(backend: &Backend) -> String {
+    format!(
+        "unknownPath = echo\n[resource /echo]\nkind = echo\n[resource /all]\n\
+         kind = broadcast\n[resource /hook]\nkind = http\nurl = {}\napplication = chat\n[resource Named]\n\
+         kind = broadcast\n[resource /page]\nkind = gomoob\n\
+         [bloatless]\napplications = chat, status\n",
+        backend.url()
+    )
+}
+
+#[test]
+fn no_header_that_a_client_chooses_opens_a_bound_path() {
+    let sessions = sessions();
+    let backend = silent();
+    let server = server(&sessions, &bound(&backend));
+    let php = Open::php;
+    let ways = [
+        php(),
+        php().header("Ident", "me"),
+        php().header("Client-Type", "PHP"),
+        php().header("Client-Type", "php").header("User-Agent", "websocket-client-php"),
+        php().without("Client-Type"),
+        php().header("X-Forwarded-For", "127.0.0.1"),
+    ];
+    let paths = [
+        "/echo",
+        "/all",
+        "/hook",
+        "/page",
+        "/chat",
+        "/status",
+        "/any?Named",
+        "/all?tags={\"a\":\"b\"}",
+    ];
+    for path in paths {
+        for way in &ways {
+            is_refused(&server, &way.clone().target(path));
+        }
+    }
+    let named = php().target("/any").header("Sec-WebSocket-Protocol", "Named");
+    is_refused(&server, &named);
+    assert_eq!(backend.heard().len(), 0);
+    let mut script = php().target("/all").header("Cookie", "PHPSESSID=ok1").upgrade(server.port);
+    script.expect_ready();
+}
+
+/// Anybody may write to a proxy, and the proxy comes from this machine.
+#[test]
+fn a_script_that_comes_through_a_proxy_needs_a_session_unless_the_proxy_is_trusted() {
+    let sessions = sessions();
+    let forwarded = |name: &str, value: &str| Open::php().header(name, value);
+    let untrusting = server(&sessions, "");
+    for (name, value) in [
+        ("X-Forwarded-For", "203.0.113.9"),
+        ("X-Forwarded-For", "127.0.0.1"),
+        ("Forwarded", "for=127.0.0.1"),
+        ("X-Real-IP", "127.0.0.1"),
+        ("Via", "1.1 proxy"),
+    ] {
+        is_refused(&untrusting, &forwarded(name, value));
+    }
+    untrusting.open(&Open::php());
+    let trusting = server(&sessions, "trustedProxies = 127.0.0.9");
+    let ask = |from: &str, value: &str| {
+        let mut client = Raw::connect_from(from, trusting.port);
+        client.send(forwarded("X-Forwarded-For", value).request());
+        client
+    };
+    let mut local = ask("127.0.0.9", "127.0.0.1");
+    local.expect_upgrade();
+    local.expect_ready();
+    let mut stranger = ask("127.0.0.9", "203.0.113.9");
+    stranger.expect_upgrade();
+    stranger.expect_closed(1008);
+}
