@@ -14,7 +14,7 @@ use tagcast::dialect::{Cast, Dialect, gomoob, phpws, tags};
 use tagcast::http::{HeadScanner, decide, parameter, parse};
 use tagcast::resource::{Gomoob, Handle, Phpws, Resource};
 use tagcast::session::{GomoobRules, Message, PhpwsRules, Rules, Session, Speech};
-use tagcast::types::{Client, ClientClass, ClientUuid, Content, Form, Tags, Tenant};
+use tagcast::types::{Client, ClientClass, ClientUuid, Content, Counted, Form, Tags, Tenant};
 
 const UUID: ClientUuid = ClientUuid([0xA0; 16]);
 
@@ -135,6 +135,7 @@ fn serve(criterion: &mut Criterion) {
         tags: Tags::default(),
         class: ClientClass::Web,
         takes_publications: true,
+        counted: Counted::ByAddress,
         ip,
     };
     let rules = rules();

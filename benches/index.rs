@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use tagcast::index::Index;
 use tagcast::types::{
-    Address, Client, ClientClass, ClientUuid, JoinNumber, Place, Slot, Tag, Tags, Tenant, WorkerId,
+    Address, Client, ClientClass, ClientUuid, Counted, JoinNumber, Place, Slot, Tag, Tags, Tenant,
+    WorkerId,
 };
 
 const CLIENTS: u32 = 1_000_000;
@@ -76,6 +77,7 @@ impl Crowd {
             tags: Tags::new(tags).unwrap(),
             class: ClientClass::Web,
             takes_publications: true,
+            counted: Counted::ByAddress,
             ip: "192.0.2.1".parse().unwrap(),
         }
     }

@@ -12,8 +12,8 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use tagcast::link::codec::{Inbox, Wire, encode_publish};
 use tagcast::link::message::{Deliver, SetName, Target, ToBroker, ToWorker};
 use tagcast::types::{
-    Address, Client, ClientClass, ClientUuid, Content, Form, Generation, Number, Publication,
-    Sequence, Slot, SlotSet, Source, Tag, Tags, Tenant, WorkerId,
+    Address, Client, ClientClass, ClientUuid, Content, Counted, Form, Generation, Number,
+    Publication, Sequence, Slot, SlotSet, Source, Tag, Tags, Tenant, WorkerId,
 };
 
 const UUID: ClientUuid = ClientUuid([0xA0; 16]);
@@ -50,6 +50,7 @@ fn client() -> Client {
         tags: tags(),
         class: ClientClass::Web,
         takes_publications: true,
+        counted: Counted::ByAddress,
         ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
     }
 }

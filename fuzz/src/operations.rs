@@ -13,8 +13,8 @@ use tagcast::dialect::phpws::{self, Command};
 use tagcast::dialect::{Cast, Dialect};
 use tagcast::index::Index;
 use tagcast::types::{
-    Address, Client, ClientClass, ClientUuid, Content, Form, Ident, JoinNumber, Place, Slot, Tag,
-    Tags, Tenant, WorkerId,
+    Address, Client, ClientClass, ClientUuid, Content, Counted, Form, Ident, JoinNumber, Place,
+    Slot, Tag, Tags, Tenant, WorkerId,
 };
 use tagcast::websocket::write::text_frame;
 
@@ -197,6 +197,7 @@ fn any_client(choices: &mut Choices<'_>) -> Client {
         tags: any_tags(choices),
         class: choices.of(&[ClientClass::Web, ClientClass::Web, ClientClass::Php]),
         takes_publications: choices.below(5) > 0,
+        counted: Counted::ByAddress,
         ip: [192, 0, 2, 1].into(),
     }
 }

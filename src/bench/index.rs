@@ -12,7 +12,8 @@ use super::process::Tree;
 use super::report::grouped;
 use crate::index::Index;
 use crate::types::{
-    Address, Client, ClientClass, ClientUuid, JoinNumber, Place, Slot, Tag, Tags, Tenant, WorkerId,
+    Address, Client, ClientClass, ClientUuid, Counted, JoinNumber, Place, Slot, Tag, Tags, Tenant,
+    WorkerId,
 };
 
 /// Clients in the index; a query of three tags finds one in a thousand of them.
@@ -139,6 +140,7 @@ fn client(number: u64) -> Result<Client, BenchError> {
         tags: Tags::new(tags).map_err(|error| BenchError::Plan(error.to_string()))?,
         class: ClientClass::Web,
         takes_publications: true,
+        counted: Counted::ByAddress,
         ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     })
 }

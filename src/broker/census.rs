@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::link::message::Full;
-use crate::types::{Client, ClientClass, Place, WorkerId};
+use crate::types::{Client, Counted, Place, WorkerId};
 
 /// The limits of `websock.ini` that hold over all workers; 0 means none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Joined clients of every kind.
     pub max_clients: u32,
-    /// Web-type clients from one address.
+    /// Clients from one address that count.
     pub max_per_ip: u32,
 }
 
@@ -76,7 +76,7 @@ impl Census {
     }
 
     fn counts(&self, client: &Client) -> bool {
-        self.limits.max_per_ip > 0 && client.class == ClientClass::Web
+        self.limits.max_per_ip > 0 && client.counted == Counted::ByAddress
     }
 }
 
@@ -94,16 +94,17 @@ fn counted_as(ip: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{ClientUuid, Slot, Tags, Tenant};
+    use crate::types::{ClientClass, ClientUuid, Slot, Tags, Tenant};
 
-    fn client(ip: &str, class: ClientClass) -> Client {
+    fn client(ip: &str, counted: Counted) -> Client {
         Client {
             tenant: Tenant::shared(),
             uuid: ClientUuid([0; 16]),
             ident: None,
             tags: Tags::default(),
-            class,
+            class: ClientClass::Web,
             takes_publications: true,
+            counted,
             ip: ip.parse().unwrap(),
         }
     }
@@ -113,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_full_until_one_of_it_leaves_and_php_scripts_do_not_count() {
+    fn an_address_is_full_until_one_of_it_leaves_and_others_do_not_count() {
         let mut census = Census::new(Limits { max_clients: 0, max_per_ip: 2 });
-        let web = client("127.0.0.1", ClientClass::Web);
+        let web = client("127.0.0.1", Counted::ByAddress);
         census.join(place(1), &web);
-        census.join(place(2), &client("::ffff:127.0.0.1", ClientClass::Web));
+        census.join(place(2), &client("::ffff:127.0.0.1", Counted::ByAddress));
         assert_eq!(census.admit(2, &web), Err(Full::Address));
-        assert_eq!(census.admit(2, &client("127.0.0.2", ClientClass::Web)), Ok(()));
-        let php = client("127.0.0.1", ClientClass::Php);
+        assert_eq!(census.admit(2, &client("127.0.0.2", Counted::ByAddress)), Ok(()));
+        let php = client("127.0.0.1", Counted::InAll);
         assert_eq!(census.admit(2, &php), Ok(()));
         census.join(place(3), &php);
         census.leave(place(3));
@@ -135,10 +136,10 @@ mod tests {
     #[test]
     fn an_ipv6_network_counts_as_one_address_and_everyone_counts_in_all() {
         let mut census = Census::new(Limits { max_clients: 3, max_per_ip: 1 });
-        census.join(place(1), &client("2001:db8:0:1::1", ClientClass::Web));
-        let full = census.admit(1, &client("2001:db8:0:1:ffff::2", ClientClass::Web));
+        census.join(place(1), &client("2001:db8:0:1::1", Counted::ByAddress));
+        let full = census.admit(1, &client("2001:db8:0:1:ffff::2", Counted::ByAddress));
         assert_eq!(full, Err(Full::Address));
-        assert_eq!(census.admit(1, &client("2001:db8:0:2::1", ClientClass::Web)), Ok(()));
-        assert_eq!(census.admit(3, &client("::1", ClientClass::Php)), Err(Full::Clients));
+        assert_eq!(census.admit(1, &client("2001:db8:0:2::1", Counted::ByAddress)), Ok(()));
+        assert_eq!(census.admit(3, &client("::1", Counted::InAll)), Err(Full::Clients));
     }
 }

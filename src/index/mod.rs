@@ -53,6 +53,7 @@ use crate::types::{Client, ClientClass, ClientUuid, JoinNumber, Place, Tags, Wor
 ///     tags: room.clone(),
 ///     class: ClientClass::Web,
 ///     takes_publications: true,
+///     counted: tagcast::types::Counted::ByAddress,
 ///     ip: "192.0.2.1".parse()?,
 /// };
 /// let mut index = Index::default();

@@ -4,8 +4,8 @@ mod model;
 
 use super::{Claimed, Index, JoinError, Resolved};
 use crate::types::{
-    Address, Alias, Claim, Client, ClientClass, ClientUuid, GrantNumber, Ident, JoinNumber,
-    Keeping, Named, Place, Slot, SlotSet, Tag, TagQuery, Tags, Tenant, WorkerId,
+    Address, Alias, Claim, Client, ClientClass, ClientUuid, Counted, GrantNumber, Ident,
+    JoinNumber, Keeping, Named, Place, Slot, SlotSet, Tag, TagQuery, Tags, Tenant, WorkerId,
 };
 
 fn place(worker: u16, slot: u32) -> Place {
@@ -30,6 +30,7 @@ fn web(number: u8, own: &str) -> Client {
         tags: tags(own),
         class: ClientClass::Web,
         takes_publications: true,
+        counted: Counted::ByAddress,
         ip: "192.0.2.1".parse().unwrap(),
     }
 }

@@ -5,7 +5,8 @@ use crate::auth::uuid::{Signer, UuidForm};
 use crate::auth::{Access, Grant, Ground, Right};
 use crate::session::{GomoobRules, PhpwsRules, Rules, Session};
 use crate::types::{
-    Address, Alias, Client, ClientClass, ClientUuid, CloseCode, Form, Recipients, Tag, Tags, Tenant,
+    Address, Alias, Client, ClientClass, ClientUuid, CloseCode, Counted, Form, Recipients, Tag,
+    Tags, Tenant,
 };
 
 fn rules(access: Access) -> Rules {
@@ -39,6 +40,7 @@ fn caused(resource: &mut dyn Resource, class: ClientClass, rules: &Rules, text: 
         tags: Tags::default(),
         class,
         takes_publications: true,
+        counted: Counted::ByAddress,
         ip: core::net::Ipv4Addr::LOCALHOST.into(),
     };
     let mut handle = Handle::new(&session, &client, rules);

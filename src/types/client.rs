@@ -49,10 +49,19 @@ impl std::error::Error for IdentError {}
 /// The two classes of clients that phpWebSocketServer tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClientClass {
-    /// Browsers and everyone else: gets broadcasts and tag matches, counts for `maxPerIP`.
+    /// Browsers and everyone else: gets broadcasts and tag matches.
     Web,
     /// PHP scripts (`Client-Type: php`): reached by UUID and ident only, read one frame at a time.
     Php,
+}
+
+/// Whether a client counts towards `maxPerIP`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// It does.
+    ByAddress,
+    /// It does not: it has shown a secret, or its address is one that scripts may come from.
+    InAll,
 }
 
 /// What the index knows about one client.
@@ -70,6 +79,8 @@ pub struct Client {
     pub class: ClientClass,
     /// Whether publications may be sent to it at all (echo clients take none).
     pub takes_publications: bool,
+    /// Whether its address may have only so many like it.
+    pub counted: Counted,
     /// The effective address, after trusted proxies.
     pub ip: IpAddr,
 }

@@ -22,7 +22,7 @@ mod wiped;
 pub use address::{Address, Laxity, Named, Recipients};
 pub use alias::{Alias, Claim, GrantNumber, Keeping};
 pub use budget::TurnBudget;
-pub use client::{Client, ClientClass, Ident, IdentError};
+pub use client::{Client, ClientClass, Counted, Ident, IdentError};
 pub use close::{CloseCode, CloseReason};
 pub use counts::{BrokerCounts, Counts, WorkerCounts};
 pub use credentials::Credentials;

@@ -19,7 +19,9 @@ use crate::resource::{
     Asked, Choice, Exactness, Kind, Opening, Resource, ResourceId, Target, Unknown,
 };
 use crate::session::{RefusalClose, Speech};
-use crate::types::{ClientClass, CloseCode, CloseReason, Credentials, Slot, Switch, Tag, Tags};
+use crate::types::{
+    ClientClass, CloseCode, CloseReason, Counted, Credentials, Slot, Switch, Tag, Tags,
+};
 
 use smallvec::SmallVec;
 
@@ -34,6 +36,7 @@ pub(super) struct Admitted<'a> {
     pub(super) class: ClientClass,
     /// The class that decides what reaches it.
     pub(super) reach: ClientClass,
+    pub(super) counted: Counted,
     pub(super) tags: Tags,
     pub(super) ip: IpAddr,
     pub(super) sign: Sign,
@@ -123,7 +126,8 @@ impl Hub {
             protocol = protocol.or_else(|| settings.protocol_by_path(upgrade.path));
         }
         let reach = settings.reach(upgrade, class);
-        Ok(Admitted { grant, resource, speech, protocol, class, reach, tags, ip, sign })
+        let counted = counted(&grant, (reach, resource));
+        Ok(Admitted { grant, resource, speech, protocol, class, reach, counted, tags, ip, sign })
     }
 }
 
@@ -271,6 +275,13 @@ impl Settings {
             ClientClass::Web => Sign::Ping,
         }
     }
+}
+
+/// Whether a client counts towards `maxPerIP`: not where it has shown a secret, nor where it is a
+/// script, which comes from an address of `allowedIP`.
+fn counted(grant: &Grant, (reach, resource): (ClientClass, ResourceId)) -> Counted {
+    let is_script = reach == ClientClass::Php && resource == Kind::Phpws.id();
+    if grant.ground.is_proven() || is_script { Counted::InAll } else { Counted::ByAddress }
 }
 
 /// A client's own tags, and the one that all clients of its resource carry.

@@ -164,7 +164,8 @@ impl Hub {
             }
         };
         let uuid = self.dice.uuid();
-        let Admitted { grant, resource, speech, protocol, class, reach, tags, ip, sign } = admitted;
+        let Admitted { grant, resource, speech, protocol, class, reach, counted, tags, ip, sign } =
+            admitted;
         let ident = upgrade.ident().as_deref().and_then(|text| Ident::new(text).ok());
         debug!(connection = connection.serial, client = ?uuid,
             path = %shown(upgrade.path), ?class, "joining");
@@ -175,6 +176,7 @@ impl Hub {
             tags,
             class: reach,
             takes_publications: speech.dialect().is_some(),
+            counted,
             ip,
         };
         self.pace(connection, class);

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{
     Open, Raw, Server, Setup, broadcast, echo, eventually, frames, heard_nothing, pause, processes,
+    run_to_end_with,
 };
 use rustix::process::Signal;
 
@@ -195,6 +196,30 @@ fn limits_are_shared_by_tenants() {
     let _shop = server.open(&of("shop"));
     let _desk = server.open(&of("desk"));
     expect_turned_away(&server, &of("shop"), FULL);
+}
+
+#[test]
+fn clients_that_show_a_valid_secret_on_opening_do_not_count_by_address() {
+    let auth = "anonymous: shop\napplications:\n  - key: shop\n    secret: shop-secret-1\n    \
+                authorizeOpen: true\n";
+    let server = Setup::new().ini("maxPerIP = 2").auth(auth).start();
+    let secret = "key=shop&secret=shop-secret-1";
+    let mut backends: Vec<Raw> = ["/web", "/", "/any"]
+        .map(|path| Open::at(&format!("{path}?{secret}")).without("Origin"))
+        .map(|open| open.header("User-Agent", "websocket-client-php").upgrade(server.port))
+        .into();
+    backends.push(server.open(&Open::at(&format!("/web?{secret}"))));
+    let mut page = server.open(&Open::web());
+    let _key_alone = server.open(&Open::at("/web?key=shop"));
+    expect_turned_away(&server, &Open::web(), &full_from("127.0.0.1"));
+    expect_turned_away(&server, &Open::at("/web?key=shop"), &full_from("127.0.0.1"));
+    backends.push(server.open(&Open::at(&format!("/web?{secret}"))));
+    let arguments = ["publish", "--all", "--key", "shop", "--url"];
+    let url = format!("ws://127.0.0.1:{}/", server.port);
+    let arguments: Vec<&str> = arguments.into_iter().chain([&*url, "hello"]).collect();
+    let done = run_to_end_with(&server.folder, &arguments, &[("TAGCAST_SECRET", "shop-secret-1")]);
+    assert_eq!(done.code, Some(0), "{}", done.text);
+    assert!(page.frame().as_text().contains("hello"));
 }
 
 #[test]

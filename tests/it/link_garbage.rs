@@ -16,7 +16,8 @@ use tagcast::link::transport::{Transport, UnixTransport, unix_pair};
 use tagcast::resource::Resources;
 use tagcast::supervisor::Prepared;
 use tagcast::types::{
-    Client, ClientClass, ClientUuid, Generation, Sequence, Slot, Source, Tags, Tenant, WorkerId,
+    Client, ClientClass, ClientUuid, Counted, Generation, Sequence, Slot, Source, Tags, Tenant,
+    WorkerId,
 };
 
 /// A role in a thread, with the supervisor's end of its control link.
@@ -85,6 +86,7 @@ fn joins(slot: u32) -> ToBroker {
         tags: Tags::default(),
         class: ClientClass::Web,
         takes_publications: true,
+        counted: Counted::ByAddress,
         ip: std::net::Ipv4Addr::LOCALHOST.into(),
     };
     ToBroker::Join { slot: Slot(slot), client }

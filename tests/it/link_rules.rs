@@ -8,8 +8,8 @@ use tagcast::broker::router::Router;
 use tagcast::link::codec::Inbox;
 use tagcast::link::message::{Deliver, Found, Target, ToWorker};
 use tagcast::types::{
-    Address, Client, ClientClass, ClientUuid, Form, Generation, Ident, Slot, Source, Tag, Tags,
-    Tenant, WorkerId,
+    Address, Client, ClientClass, ClientUuid, Counted, Form, Generation, Ident, Slot, Source, Tag,
+    Tags, Tenant, WorkerId,
 };
 use tagcast::worker::counted::{Asker, Naming};
 use tagcast::worker::uplink::{Downlink, Uplink};
@@ -128,6 +128,7 @@ fn client(byte: u8) -> Client {
         tags: Tags::default(),
         class: ClientClass::Web,
         takes_publications: true,
+        counted: Counted::ByAddress,
         ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use tagcast::supervisor::crew::Member;
 use tagcast::types::{
-    Alias, Client, ClientClass, ClientUuid, Ident, Slot, Tag, Tags, Tenant, WorkerId,
+    Alias, Client, ClientClass, ClientUuid, Counted, Ident, Slot, Tag, Tags, Tenant, WorkerId,
 };
 
 use super::dice::Dice;
@@ -117,6 +117,7 @@ impl World {
             tags: self.any_tags(),
             class,
             takes_publications: !self.dice.once_in(10),
+            counted: Counted::ByAddress,
             ip: [192, 0, 2, 1].into(),
         };
         let Some(at) = self.workers.get_mut(&worker) else { return };

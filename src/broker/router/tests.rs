@@ -8,7 +8,7 @@ use super::*;
 use crate::link::codec::Inbox;
 use crate::link::message::{SetName, Target, VERSION};
 use crate::types::{
-    Address, ClientClass, ClientUuid, Content, Form, Generation, Ident, Tag, Tags, Tenant,
+    Address, ClientClass, ClientUuid, Content, Counted, Form, Generation, Ident, Tag, Tags, Tenant,
 };
 
 fn source(worker: u16) -> Source {
@@ -23,6 +23,7 @@ fn client(byte: u8) -> Client {
         tags: Tags::new([Tag::new("n", &byte.to_string()).unwrap()]).unwrap(),
         class: ClientClass::Web,
         takes_publications: true,
+        counted: Counted::ByAddress,
         ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
     }
 }

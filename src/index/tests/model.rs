@@ -7,8 +7,8 @@ use proptest::sample::{select, subsequence};
 use super::super::{Claimed, Index, JoinError};
 use super::{place, places};
 use crate::types::{
-    Address, Alias, Claim, Client, ClientClass, ClientUuid, GrantNumber, Ident, JoinNumber,
-    Keeping, Laxity, Named, Place, Recipients, Tag, Tags, Tenant, WorkerId,
+    Address, Alias, Claim, Client, ClientClass, ClientUuid, Counted, GrantNumber, Ident,
+    JoinNumber, Keeping, Laxity, Named, Place, Recipients, Tag, Tags, Tenant, WorkerId,
 };
 
 const WORKERS: [u16; 3] = [0, 1, 40];
@@ -253,7 +253,7 @@ prop_compose! {
         takes_publications in prop::bool::weighted(0.8),
     ) -> Client {
         let ip = "192.0.2.1".parse().unwrap();
-        Client { tenant, uuid, ident, tags, class, takes_publications, ip }
+        Client { tenant, uuid, ident, tags, class, takes_publications, counted: Counted::ByAddress, ip }
     }
 }
 

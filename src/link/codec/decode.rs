@@ -11,9 +11,9 @@ use super::Malformed;
 use crate::link::message::{Deliver, Found, Full, Question, SetName, Target};
 use crate::types::limits::TAGS_MAX;
 use crate::types::{
-    Address, Alias, Claim, Client, ClientClass, ClientUuid, Content, Form, Generation, GrantNumber,
-    Ident, Keeping, Laxity, Named, Number, Publication, Recipients, Sequence, Slot, SlotSet,
-    Source, Tag, Tags, Tenant, WorkerId,
+    Address, Alias, Claim, Client, ClientClass, ClientUuid, Content, Counted, Form, Generation,
+    GrantNumber, Ident, Keeping, Laxity, Named, Number, Publication, Recipients, Sequence, Slot,
+    SlotSet, Source, Tag, Tags, Tenant, WorkerId,
 };
 
 /// The fields of a message, each admitted before it is used.
@@ -165,12 +165,17 @@ impl<'b> Fields<'b> {
                 class => return Err(Malformed::Unknown("class", class)),
             },
             takes_publications: self.flag()?,
-            ip: match self.u8()? {
-                4 => IpAddr::V4(Ipv4Addr::from(self.array::<4>()?)),
-                6 => IpAddr::V6(Ipv6Addr::from(self.array::<16>()?)),
-                family => return Err(Malformed::Unknown("address family", family)),
-            },
+            counted: if self.flag()? { Counted::InAll } else { Counted::ByAddress },
+            ip: self.ip()?,
         })
+    }
+
+    pub(super) fn ip(&mut self) -> Result<IpAddr, Malformed> {
+        match self.u8()? {
+            4 => Ok(IpAddr::V4(Ipv4Addr::from(self.array::<4>()?))),
+            6 => Ok(IpAddr::V6(Ipv6Addr::from(self.array::<16>()?))),
+            family => Err(Malformed::Unknown("address family", family)),
+        }
     }
 
     fn flag(&mut self) -> Result<bool, Malformed> {

@@ -6,8 +6,8 @@ use bytes::{BufMut, BytesMut};
 
 use crate::link::message::{Deliver, Found, Question, Target};
 use crate::types::{
-    Address, Alias, Claim, Client, ClientClass, ClientUuid, Form, GrantNumber, Ident, Keeping,
-    Named, Number, Publication, Recipients, SlotSet, Source, Tags, Tenant,
+    Address, Alias, Claim, Client, ClientClass, ClientUuid, Counted, Form, GrantNumber, Ident,
+    Keeping, Named, Number, Publication, Recipients, SlotSet, Source, Tags, Tenant,
 };
 
 /// Appends the fields of a message. Small ones are gathered first, because an append to a `BytesMut`
@@ -127,7 +127,12 @@ pub(super) fn put_client(out: &mut Record<'_>, client: &Client) {
         ClientClass::Php => 2,
     });
     out.put_u8(u8::from(client.takes_publications));
-    match client.ip {
+    out.put_u8(u8::from(client.counted == Counted::InAll));
+    put_ip(out, client.ip);
+}
+
+pub(super) fn put_ip(out: &mut Record<'_>, ip: IpAddr) {
+    match ip {
         IpAddr::V4(ip) => {
             out.put_u8(4);
             out.put(ip.octets());

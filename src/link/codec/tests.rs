@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::link::message::{Deliver, Found, Full, Question, Target};
 use crate::types::{
-    Address, Alias, Claim, Client, ClientClass, ClientUuid, Content, Form, Generation, GrantNumber,
-    Ident, Keeping, Laxity, Named, Publication, Recipients, Slot, SlotSet, Source, Tag, Tags,
-    Tenant, WorkerId,
+    Address, Alias, Claim, Client, ClientClass, ClientUuid, Content, Counted, Form, Generation,
+    GrantNumber, Ident, Keeping, Laxity, Named, Publication, Recipients, Slot, SlotSet, Source,
+    Tag, Tags, Tenant, WorkerId,
 };
 
 fn source() -> impl Strategy<Value = Source> {
@@ -44,6 +44,7 @@ fn client() -> impl Strategy<Value = Client> {
             tags,
             class: if php { ClientClass::Php } else { ClientClass::Web },
             takes_publications,
+            counted: if php { Counted::InAll } else { Counted::ByAddress },
             ip,
         },
     )

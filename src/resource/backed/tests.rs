@@ -6,7 +6,7 @@ use crate::auth::{Access, Grant, Ground, Right};
 use crate::backend::parse;
 use crate::resource::Effect;
 use crate::session::{Rules, Session};
-use crate::types::{Client, ClientClass, Recipients};
+use crate::types::{Client, ClientClass, Counted, Recipients};
 use serde_json::Value;
 
 const ME: ClientUuid = ClientUuid([9; 16]);
@@ -45,6 +45,7 @@ fn with_client<T>(call: impl FnOnce(&mut Handle<'_>) -> T) -> (T, Vec<Effect>) {
         tags: Tags::new([Tag::new("room", "1").unwrap()]).unwrap(),
         class: ClientClass::Web,
         takes_publications: true,
+        counted: Counted::ByAddress,
         ip: core::net::Ipv4Addr::LOCALHOST.into(),
     };
     let rules = rules();
