@@ -331,52 +331,6 @@ impl Crew {
         effects.extend(sources.into_iter().map(|source| Effect::Link { source, broker }));
     }
 
-    fn end(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        if let Ending::Quieting { drain_at, end_at } = self.ending
-            && (drain_at <= now || self.all_quiet())
-        {
-            self.ending = Ending::Draining { end_at };
-            self.workers.values_mut().for_each(Post::vacate);
-            let within = ending::time_to_close(now, end_at);
-            effects.extend(self.living_workers().map(|one| Effect::Tell(one, Word::Drain(within))));
-        }
-        if let Ending::Draining { end_at } = self.ending
-            && self.living_workers().next().is_none()
-        {
-            self.ending = Ending::Stopping { end_at };
-            self.vacate();
-            effects.extend(self.living_broker().map(|one| Effect::Tell(one, Word::Stop)));
-        }
-        if self.ending.is_overdue(now) {
-            effects.push(Effect::Late);
-            self.kill_all(effects);
-        }
-        if self.ending.is_last() && self.living_broker().is_none() && self.all_dead() {
-            effects.push(Effect::End);
-        }
-    }
-
-    fn kill_all(&mut self, effects: &mut Vec<Effect>) {
-        self.ending = Ending::Killed;
-        self.vacate();
-        effects.extend(self.living_workers().chain(self.living_broker()).map(Effect::Kill));
-    }
-
-    /// Nobody is started any more.
-    fn vacate(&mut self) {
-        self.workers.values_mut().chain([&mut self.broker]).for_each(Post::vacate);
-    }
-
-    fn all_quiet(&self) -> bool {
-        let is_quiet =
-            |post: &Post| matches!(post.life, Life::Quiet | Life::Leaving | Life::Vacant { .. });
-        self.workers.values().all(is_quiet)
-    }
-
-    fn all_dead(&self) -> bool {
-        self.living_sources().next().is_none()
-    }
-
     fn lives(&self, member: Member) -> bool {
         match member {
             Member::Broker(generation) => self.broker.is_held_by(generation),

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::Member;
-use super::post::Replaced;
+use super::post::{Life, Post, Replaced};
+use super::{Crew, Effect, Member, Word};
 
 /// The part of a time that is kept for what comes after it: of the drain time for the broker and
 /// the log, of the time to close for processes that exit.
@@ -77,6 +77,54 @@ impl Ending {
 
     pub(super) fn is_last(self) -> bool {
         matches!(self, Self::Stopping { .. } | Self::Killed)
+    }
+}
+
+impl Crew {
+    pub(super) fn end(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if let Ending::Quieting { drain_at, end_at } = self.ending
+            && (drain_at <= now || self.all_quiet())
+        {
+            self.ending = Ending::Draining { end_at };
+            self.workers.values_mut().for_each(Post::vacate);
+            let within = time_to_close(now, end_at);
+            effects.extend(self.living_workers().map(|one| Effect::Tell(one, Word::Drain(within))));
+        }
+        if let Ending::Draining { end_at } = self.ending
+            && self.living_workers().next().is_none()
+        {
+            self.ending = Ending::Stopping { end_at };
+            self.vacate();
+            effects.extend(self.living_broker().map(|one| Effect::Tell(one, Word::Stop)));
+        }
+        if self.ending.is_overdue(now) {
+            effects.push(Effect::Late);
+            self.kill_all(effects);
+        }
+        if self.ending.is_last() && self.living_broker().is_none() && self.all_dead() {
+            effects.push(Effect::End);
+        }
+    }
+
+    pub(super) fn kill_all(&mut self, effects: &mut Vec<Effect>) {
+        self.ending = Ending::Killed;
+        self.vacate();
+        effects.extend(self.living_workers().chain(self.living_broker()).map(Effect::Kill));
+    }
+
+    /// Nobody is started any more.
+    pub(super) fn vacate(&mut self) {
+        self.workers.values_mut().chain([&mut self.broker]).for_each(Post::vacate);
+    }
+
+    pub(super) fn all_quiet(&self) -> bool {
+        let is_quiet =
+            |post: &Post| matches!(post.life, Life::Quiet | Life::Leaving | Life::Vacant { .. });
+        self.workers.values().all(is_quiet)
+    }
+
+    pub(super) fn all_dead(&self) -> bool {
+        self.living_sources().next().is_none()
     }
 }
 

@@ -1,0 +1,55 @@
+//! The end of a turn, and what may be acknowledged then (rule L5).
+
+use std::collections::BTreeMap;
+
+use super::{Router, Turn};
+
+impl Router {
+    /// Ends a turn: what it resolved is acknowledged when all links have taken it (rule L5).
+    pub fn end_turn(&mut self) {
+        self.resolved.forget();
+        let mut resolved = BTreeMap::new();
+        for member in self.members.values_mut() {
+            member.set_names = 0;
+            if let Some(last) = member.last_publication
+                && member.turn_ended_at.is_none_or(|before| before < last)
+            {
+                member.turn_ended_at = Some(last);
+                resolved.insert(member.source, last);
+            }
+        }
+        if !resolved.is_empty() {
+            let marks = self.members.values().map(|member| (member.source, member.out.appended()));
+            self.turns.push_back(Turn { resolved, marks: marks.collect() });
+        }
+        self.acknowledge();
+    }
+
+    /// Acknowledges what all links have taken. A source's own link needs no waiting for: the word
+    /// stands behind the deliveries in the same stream.
+    pub fn acknowledge(&mut self) {
+        while let Some(turn) = self.turns.front_mut() {
+            let members = &self.members;
+            turn.marks.retain(|(source, mark)| {
+                members
+                    .get(&source.worker)
+                    .is_some_and(|member| member.source == *source && member.out.written() < *mark)
+            });
+            let open = &turn.marks;
+            turn.resolved.retain(|source, up_to| {
+                let waits = open.iter().any(|(waited_for, _)| waited_for != source);
+                if let Some(member) = self.members.get_mut(&source.worker)
+                    && member.source == *source
+                    && !waits
+                {
+                    member.acknowledge(*up_to);
+                }
+                waits
+            });
+            if !turn.resolved.is_empty() {
+                return;
+            }
+            self.turns.pop_front();
+        }
+    }
+}
