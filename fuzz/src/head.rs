@@ -2,8 +2,8 @@
 //! without a panic, and the answer is a head itself.
 
 use tagcast::http::{
-    Head, HeadScanner, Origins, Refusal, Request, Spoken, Upgrade, decide, effective_address,
-    is_same_origin, parse, switching_protocols,
+    Head, HeadScanner, Origins, OtherProtocol, Refusal, Request, Spoken, Upgrade, decide,
+    effective_address, is_same_origin, parse, switching_protocols,
 };
 use tagcast::types::limits::{HEAD_BYTES_MAX, HEAD_LINES_MAX};
 use tagcast::types::{IpRange, OriginPattern};
@@ -13,6 +13,13 @@ pub fn run(data: &[u8]) {
     // Also what no scanner has let through.
     drop(parse(data).map(|head| wanted(&head)));
     let found = HeadScanner::default().scan(data);
+    if let Some(other) = OtherProtocol::of(data) {
+        // None of them is a request that would have been served.
+        answered(&other.refusal());
+        let length = found.as_ref().ok().copied().flatten();
+        let head = length.and_then(|length| parse(&data[..length]).ok());
+        assert!(head.is_none_or(|head| head.method() == "PROXY"));
+    }
     assert_eq!(byte_by_byte(data), found);
     match found {
         Ok(Some(length)) => head(&data[..length]),

@@ -8,7 +8,7 @@ use super::connection::{Connection, Phase};
 use super::hub::Hub;
 use super::outbox::Sent;
 use super::tls::{FirstWords, TOO_OLD};
-use crate::http::{Refusal, Status};
+use crate::http::{OtherProtocol, Refusal, Status};
 use crate::types::Slot;
 
 const PLAIN_TEXT: Refusal =
@@ -23,7 +23,8 @@ impl Hub {
             && !std::mem::replace(&mut heading.speaks_tls, true)
             && let words @ (FirstWords::PlainText | FirstWords::OldTls) = FirstWords::of(arrived)
         {
-            return self.refuse_in_the_clear(slot, connection, words);
+            let proxy = OtherProtocol::of(arrived).filter(|it| *it == OtherProtocol::Proxy);
+            return self.refuse_in_the_clear(slot, connection, (words, proxy));
         }
         let Some(tls) = &mut connection.tls else { return };
         let mut plain = std::mem::take(&mut self.plain);
@@ -50,10 +51,16 @@ impl Hub {
     }
 
     /// Tells a peer that does not speak TLS, or none that is spoken here, in its own way.
-    fn refuse_in_the_clear(&mut self, slot: Slot, connection: &mut Connection, words: FirstWords) {
+    fn refuse_in_the_clear(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        (words, proxy): (FirstWords, Option<OtherProtocol>),
+    ) {
         connection.tls = None;
         if words == FirstWords::PlainText {
-            return self.refuse(slot, connection, &PLAIN_TEXT);
+            let refusal = proxy.map_or(PLAIN_TEXT, OtherProtocol::refusal);
+            return self.refuse(slot, connection, &refusal);
         }
         let reason = "TLS 1.2 or 1.3 is needed";
         info!(connection = connection.serial, status = "protocol_version", reason, "refused");

@@ -6,7 +6,10 @@ use super::connection::{Connection, Heading, Phase};
 use super::hub::Hub;
 use crate::config::{self, LegacyForm, RawMessages};
 use crate::dialect::phpws;
-use crate::http::{self, Head, HixieAnswer, Mended, RAW_GREETING, RawGreeting, Refusal, Request};
+use crate::http::{
+    self, Head, HixieAnswer, Mended, OtherProtocol, RAW_GREETING, RawGreeting, Refusal, Request,
+    Status,
+};
 use crate::types::{CloseCode, CloseReason, Encryption, Slot};
 use crate::websocket::{Foreign, HixieForm, HixieReader, RawEnd, RawReader, Reader};
 
@@ -65,6 +68,14 @@ impl Hub {
     pub(super) fn on_first_words(&mut self, slot: Slot, connection: &mut Connection) -> Words {
         let Phase::Head(heading) = &connection.phase else { return Words::Done };
         let bytes = heading.bytes.as_slice();
+        if let Some(other) = OtherProtocol::of(bytes) {
+            let refusal = match (other, &connection.tls) {
+                (OtherProtocol::Tls, Some(_)) => TLS_TWICE,
+                _ => other.refusal(),
+            };
+            self.refuse(slot, connection, &refusal);
+            return Words::Done;
+        }
         let read = match bytes {
             [b'p', ..] if self.settings.legacy.raw.is_some() => self.on_raw_greeting(connection),
             [b'<', ..] if self.settings.legacy.drafts.is_some() => {
@@ -166,6 +177,11 @@ impl Hub {
         self.turn_away(slot, connection, Bytes::new(), (Some(&word), &REFUSED));
     }
 }
+
+const TLS_TWICE: Refusal = Refusal::new(
+    Status::BadRequest,
+    "this is TLS inside of TLS: let the proxy pass TLS through, or speak plain text inside of it",
+);
 
 const REFUSED: CloseReason = CloseReason::new(CloseCode::POLICY, "refused");
 

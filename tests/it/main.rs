@@ -78,6 +78,7 @@ mod old_scripts;
 mod operator;
 mod order;
 mod origins;
+mod other_protocols;
 mod phpws_alias;
 mod phpws_frames;
 mod phpws_opcodes;

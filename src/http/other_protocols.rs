@@ -1,0 +1,93 @@
+//! Other protocols whose first bytes arrive where a request should: what they are, and what would be
+//! right.
+
+use super::Refusal;
+
+/// A protocol that is not spoken here, by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherProtocol {
+    /// TLS, or SSL.
+    Tls,
+    /// The PROXY protocol of HAProxy, as a line or as bytes.
+    Proxy,
+    /// HTTP/2 that was not asked for.
+    Http2,
+    /// SSH.
+    Ssh,
+}
+
+/// The first byte of every TLS handshake: a record of that type (RFC 8446 §5.1).
+const HANDSHAKE_RECORD: u8 = 0x16;
+/// The type of a ClientHello in SSL 2.0 (RFC 5246 appendix E.2).
+const CLIENT_HELLO: u8 = 1;
+/// What version 2 of the PROXY protocol begins with, as far as no request does.
+const PROXY_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+
+const TLS: Refusal = Refusal::bad(
+    "this is TLS, and plain text is expected here: use ws:// or http://, or serve an address with wss://",
+);
+const PROXY: Refusal = Refusal::bad(
+    "this is the PROXY protocol, which is not spoken here: switch it off in the proxy (send-proxy, \
+     proxy_protocol), have it send X-Forwarded-For, and name it in trustedProxies",
+);
+const HTTP_2: Refusal = Refusal::bad(
+    "this is HTTP/2, which is not spoken here: use HTTP/1.1, with which a WebSocket begins",
+);
+const SSH: Refusal = Refusal::bad("this is SSH, and HTTP is expected here: use another port");
+
+impl OtherProtocol {
+    /// Judges the bytes that have arrived; none are other protocols' for sure while too few are there.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [HANDSHAKE_RECORD, ..] | [0x80..=0xFF, _, CLIENT_HELLO, ..] => Some(Self::Tls),
+            [b'P', b'R', b'O', b'X', b'Y', b' ', ..] => Some(Self::Proxy),
+            [b'\r', b'\n', b'\r', b'\n', 0, ..] => {
+                PROXY_2.iter().zip(bytes).all(|(one, other)| one == other).then_some(Self::Proxy)
+            }
+            [b'P', b'R', b'I', ..] if bytes.starts_with(b"PRI * HTTP/2") => Some(Self::Http2),
+            [b'S', b'S', b'H', b'-', ..] => Some(Self::Ssh),
+            _ => None,
+        }
+    }
+
+    /// What it is told, and the log.
+    #[must_use]
+    pub const fn refusal(self) -> Refusal {
+        match self {
+            Self::Tls => TLS,
+            Self::Proxy => PROXY,
+            Self::Http2 => HTTP_2,
+            Self::Ssh => SSH,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn protocols_are_told_by_their_first_bytes() {
+        for (bytes, known) in [
+            (&b"\x16\x03\x01\x02\0\x01"[..], Some(OtherProtocol::Tls)),
+            (b"\x16", Some(OtherProtocol::Tls)),
+            (b"\x80\x2e\x01\x03\x01", Some(OtherProtocol::Tls)),
+            (b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET", Some(OtherProtocol::Proxy)),
+            (b"PROXY UNKNOWN\r\n", Some(OtherProtocol::Proxy)),
+            (b"\r\n\r\n\0\r\nQUIT\n\x21\x11", Some(OtherProtocol::Proxy)),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Some(OtherProtocol::Http2)),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", Some(OtherProtocol::Ssh)),
+            (b"\r\n\r\n\0other", None),
+            (b"\r\n\r\nGET / HTTP/1.1", None),
+            (b"GET / HTTP/1.1\r\n", None),
+            (b"PROXYING / HTTP/1.1\r\n", None),
+            (b"PRI", None),
+            (b"POST / HTTP/1.1", None),
+            (b"\xC3\xA9", None),
+            (b"", None),
+        ] {
+            assert_eq!(OtherProtocol::of(bytes), known, "{bytes:?}");
+        }
+    }
+}
