@@ -1,10 +1,11 @@
 //! Queries of request targets, and tags as JSON: what is let in is what JSON says, within limits.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use tagcast::dialect::tags::{of_opening, of_request};
-use tagcast::http::{has_parameter, parameter};
+use tagcast::dialect::tags::{json_of, of_opening, of_request};
+use tagcast::http::{Parameter, form_parameter, has_members, has_parameter, parameter};
 use tagcast::types::Tags;
 use tagcast::types::limits::{TAG_NAME_BYTES_MAX, TAG_VALUE_BYTES_MAX, TAGS_MAX};
 
@@ -17,9 +18,22 @@ pub fn run(data: &[u8]) {
         assert!(value.is_none() || has_parameter(text, name));
     }
     tags(text);
+    members(text);
     if let Some(value) = parameter(text, "tags") {
         tags(&value);
     }
+}
+
+/// Tags that come one by one are those that a tree of them says.
+fn members(text: &str) {
+    let found = form_parameter(text, "tags");
+    assert_eq!(found.is_some(), has_parameter(text, "tags") || has_members(text, "tags"));
+    let Some(Parameter::Members(members)) = found else { return };
+    let value = |it: &Option<Cow<'_, str>>| it.as_ref().map_or(Value::Null, |it| (&**it).into());
+    let tree: Map<_, _> = members.iter().map(|(name, it)| (name.clone(), value(it))).collect();
+    let (one, other) =
+        (of_opening(&json_of(&members)), of_opening(&Value::Object(tree).to_string()));
+    assert_eq!(one.as_ref().ok(), other.as_ref().ok());
 }
 
 fn tags(text: &str) {

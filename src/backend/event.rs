@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use crate::http::has_parameter;
+use crate::http::{has_members, has_parameter};
 use crate::json::push_text;
 use crate::types::{Ident, Tags};
 
@@ -148,10 +148,11 @@ impl Guest {
 /// A query without the secret that may stand in it.
 #[must_use]
 pub fn without_secret(query: &str) -> Cow<'_, str> {
-    if !has_parameter(query, "secret") {
+    let is_secret = |text: &str| has_parameter(text, "secret") || has_members(text, "secret");
+    if !is_secret(query) {
         return Cow::Borrowed(query);
     }
-    let pairs = query.split('&').filter(|pair| !has_parameter(pair, "secret"));
+    let pairs = query.split('&').filter(|pair| !is_secret(pair));
     Cow::Owned(pairs.collect::<Vec<_>>().join("&"))
 }
 
@@ -196,7 +197,7 @@ mod tests {
     fn an_event_says_who_its_client_is() {
         let headers =
             [("Host", "h"), ("X-A", "1"), ("x-a", "\"2\""), ("Cookie", "a=b"), ("cookie", "c=d")];
-        let query = "key=k&secret=s&%73ecret=t&x=y";
+        let query = "key=k&secret=s&%73ecret=t&secret[]=u&x=y";
         let mut guest = Guest::new(
             "127.0.0.1:5",
             ("/chat", query),

@@ -29,6 +29,27 @@ pub fn of_opening(text: &str) -> Result<Tags, Cow<'static, str>> {
     }
 }
 
+/// The JSON of tags that came one by one (`?tags[language]=FR`); what is no text becomes a list, which is
+/// no tag either.
+#[must_use]
+pub fn json_of(members: &[(String, Option<Cow<'_, str>>)]) -> String {
+    let mut json = "{".to_owned();
+    for (place, (name, value)) in members.iter().enumerate() {
+        if place > 0 {
+            json.push(',');
+        }
+        // A text always has JSON.
+        json.push_str(&serde_json::to_string(name).unwrap_or_default());
+        json.push(':');
+        match value {
+            Some(value) => json.push_str(&serde_json::to_string(value).unwrap_or_default()),
+            None => json.push_str("[]"),
+        }
+    }
+    json.push('}');
+    json
+}
+
 /// The tags of a request, which its recipients must carry.
 ///
 /// # Errors

@@ -31,7 +31,7 @@ pub use hosts::Hosts;
 pub use mend::{Mended, mend};
 pub use origin::{Origins, is_same_origin};
 pub use other_protocols::OtherProtocol;
-pub use query::{cookie_value, has_members, has_parameter, parameter};
+pub use query::{Parameter, cookie_value, form_parameter, has_members, has_parameter, parameter};
 pub use raw::{RAW_GREETING, RawGreeting, raw_greeting};
 pub use refusal::{Refusal, Status};
 pub use response::{Content, methods_response, page_response, switching_protocols};

@@ -18,13 +18,60 @@ pub fn has_parameter(query: &str, name: &str) -> bool {
     names.into_iter().any(|known| decoded(known).as_deref() == Some(name))
 }
 
+/// A parameter of a query, in one of the forms that PHP reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parameter<'q> {
+    /// `name=value`; none when the value is not UTF-8.
+    Text(Option<Cow<'q, str>>),
+    /// `name[member]=value`, in their order and with repeats. None stands for what is no text: an
+    /// array of its own, or bytes that are not UTF-8.
+    Members(Vec<(String, Option<Cow<'q, str>>)>),
+    /// A bracket is not closed.
+    Broken,
+}
+
+/// A parameter, as PHP reads it: of `name=` and `name[…]=` the later form replaces the other one.
+#[must_use]
+pub fn form_parameter<'q>(query: &'q str, name: &str) -> Option<Parameter<'q>> {
+    let mut found = None;
+    for pair in query.split('&') {
+        let (known, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let known = unescaped(known.as_bytes(), b' ');
+        let Some(rest) = known.strip_prefix(name.as_bytes()) else { continue };
+        match rest {
+            [] => found = Some(Parameter::Text(decoded(value))),
+            [b'[', rest @ ..] => {
+                let Some(end) = rest.iter().position(|byte| *byte == b']') else {
+                    return Some(Parameter::Broken);
+                };
+                let (member, behind) = rest.split_at_checked(end).unwrap_or((rest, b""));
+                let is_text = !behind.starts_with(b"][");
+                let mut members = match found.take() {
+                    Some(Parameter::Members(members)) => members,
+                    _ => Vec::new(),
+                };
+                let member = match member {
+                    b"" => members.len().to_string(),
+                    _ => String::from_utf8_lossy(member).into_owned(),
+                };
+                members.push((member, decoded(value).filter(|_| is_text)));
+                found = Some(Parameter::Members(members));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
 /// Whether PHP would make an array of a parameter: `tags[language]=FR`, `key[]=x`.
 #[must_use]
 pub fn has_members(query: &str, name: &str) -> bool {
     let names = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
-    let is_member =
-        |known: Cow<'_, str>| known.strip_prefix(name).is_some_and(|it| it.starts_with('['));
-    names.into_iter().any(|known| decoded(known).is_some_and(is_member))
+    let is_member = |known: &str| {
+        let known = unescaped(known.as_bytes(), b' ');
+        known.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"["))
+    };
+    names.into_iter().any(is_member)
 }
 
 fn decoded(text: &str) -> Option<Cow<'_, str>> {
@@ -87,6 +134,26 @@ mod tests {
         assert!(!has_parameter("key[]=1", "key"));
         assert!(has_members("a&key%5B%5D=1", "key") && has_members("key[a", "key"));
         assert!(!has_members("keys[]=1&a[key]=2&key=[", "key"));
+    }
+
+    #[test]
+    fn members_are_read_as_php_reads_them() {
+        let members = |query| match form_parameter(query, "tags") {
+            Some(Parameter::Members(members)) => members
+                .into_iter()
+                .map(|(name, value)| format!("{name}={}", value.as_deref().unwrap_or("?")))
+                .collect::<Vec<_>>(),
+            other => vec![format!("{other:?}")],
+        };
+        assert_eq!(members("tags[language]=FR"), ["language=FR"]);
+        assert_eq!(members("a=b&tags%5Bn%5D=x+y&tags[m]=%C3%A9"), ["n=x y", "m=\u{e9}"]);
+        assert_eq!(members("tags[a]=1&tags[a]=2"), ["a=1", "a=2"]);
+        assert_eq!(members("tags[]=x&tags[]"), ["0=x", "1="]);
+        assert_eq!(members("tags[a][b]=x&tags[c]d=y&tags[e]=%ff"), ["a=?", "c=y", "e=?"]);
+        assert_eq!(members("tags={}&tags[a]=1"), ["a=1"]);
+        assert_eq!(members("tags[a]=1&tags={}"), [r#"Some(Text(Some("{}")))"#]);
+        assert_eq!(members("tags[a=1"), ["Some(Broken)"]);
+        assert_eq!(members("tagsy[a]=1&x[tags]=2"), ["None"]);
     }
 
     #[test]

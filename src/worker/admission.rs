@@ -12,8 +12,8 @@ use crate::auth::{Denied, Grant};
 use crate::config::Refuse;
 use crate::dialect::{phpws, tags};
 use crate::http::{
-    ClientType, Refusal, Spoken, Status, Upgrade, Wire, effective_address, has_members,
-    has_parameter, parameter,
+    ClientType, Parameter, Refusal, Spoken, Status, Upgrade, Wire, effective_address,
+    form_parameter, has_members, has_parameter, parameter,
 };
 use crate::resource::{
     Asked, Choice, Exactness, Kind, Opening, Resource, ResourceId, Target, Unknown,
@@ -142,9 +142,11 @@ impl Hub {
 
 /// The tags that a client opens with: its own, and the one that all clients of its resource carry.
 fn tags_of(query: &str, resource: Option<&dyn Resource>) -> Result<Tags, Cow<'static, str>> {
-    let own = match has_parameter(query, "tags") {
-        true => tags::of_opening(&parameter(query, "tags").unwrap_or_default())?,
-        false => Tags::default(),
+    let own = match form_parameter(query, "tags") {
+        None => Tags::default(),
+        Some(Parameter::Text(json)) => tags::of_opening(&json.unwrap_or_default())?,
+        Some(Parameter::Members(members)) => tags::of_opening(&tags::json_of(&members))?,
+        Some(Parameter::Broken) => tags::of_opening("")?,
     };
     match resource.and_then(Resource::common_tag) {
         Some(common) => with_common(&own, common),
@@ -317,7 +319,7 @@ fn credentials(query: &str) -> Option<Credentials<'_>> {
 const GOMOOB_AGENT: &str = "websocket-client-php";
 
 fn asked(upgrade: &Upgrade<'_>, query: &str) -> Asked {
-    let has = |name| has_parameter(query, name);
+    let has = |name| has_parameter(query, name) || has_members(query, name);
     if upgrade.client_type != ClientType::Absent || upgrade.ident().is_some() {
         Asked::Phpws
     } else if upgrade.user_agent() == Some(GOMOOB_AGENT.as_bytes()) && upgrade.origin.is_none() {

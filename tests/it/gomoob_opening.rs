@@ -48,6 +48,39 @@ fn case_95_the_query_is_decoded_as_forms_are() {
     }
 }
 
+/// `http_build_query` of PHP, and `URLSearchParams` of pages, write tags one by one.
+#[test]
+fn tags_may_come_one_by_one() {
+    let server = Server::start();
+    for (query, tags) in [
+        ("tags[language]=FR", r#"{"language":"FR"}"#),
+        ("tags%5Blanguage%5D=FR&tags%5Broom%5D=12", r#"{"language":"FR","room":12}"#),
+        ("x=y&tags[a]=x+y&tags[b]=%C3%A9&z", r#"{"a":"x y","b":"\u00e9"}"#),
+        ("tags[a]=1&tags[a]=2", r#"{"a":"2"}"#),
+        (r#"tags={"a":"b"}&tags[c]=d"#, r#"{"c":"d"}"#),
+        (r#"tags[c]=d&tags={"a":"b"}"#, r#"{"a":"b"}"#),
+    ] {
+        let mut client = Open::at(&format!("/?{query}")).upgrade(server.port);
+        assert!(carries(&mut client, tags), "{query}");
+    }
+    let mut client = Open::at("/?tags[language]=FR").upgrade(server.port);
+    assert!(!carries(&mut client, r#"{"language":"EN"}"#));
+    let no_value = |name: &str| format!("The '{name}' tag is not an integer or a string !");
+    for (query, why) in [
+        ("tags[]=x", "The tag name '0' is not a string !".to_owned()),
+        ("tags[45]=x", "The tag name '45' is not a string !".to_owned()),
+        ("tags[a][b]=x", no_value("a")),
+        ("tags[a]=%ff", no_value("a")),
+        ("tags[a=x", "The 'tags' URL parameter is not a JSON array !".to_owned()),
+        ("tags[@resource]=/chat", "The tag '@resource' is the server's to give !".to_owned()),
+    ] {
+        let mut client = Open::at(&format!("/?{query}")).upgrade(server.port);
+        assert_eq!(&client.expect_closed(1008).payload[2..], why.as_bytes(), "{query}");
+    }
+    // The dialect of a path stays what it is.
+    server.open(&Open::at("/web?tags[language]=FR"));
+}
+
 #[test]
 fn case_96_bad_tags_end_the_connection_and_say_why() {
     let server = Server::start();
