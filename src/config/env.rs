@@ -1,21 +1,28 @@
 //! `.env` beside the file, and the `${NAME}` that take their values from it.
 
+use std::collections::HashMap;
+
 use super::finding::{Fault, visible};
+use crate::types::limits::EXPANDED_BYTES_MAX;
 
 /// The definitions of a `.env`: `KEY=value` lines, `#` comments, quotes around a value stripped.
 /// The first definition of a name wins, as in phpWebSocketServer.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct DotEnv(Vec<(String, String)>);
+pub(crate) struct DotEnv(HashMap<String, String>);
 
 impl DotEnv {
     /// Lines that define nothing are passed over: the file belongs to other programs too.
     pub(crate) fn parse(text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        Self(text.lines().filter_map(definition).collect())
+        let mut all = HashMap::new();
+        for (name, value) in text.lines().filter_map(definition) {
+            all.entry(name).or_insert(value);
+        }
+        Self(all)
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.0.get(name).map(String::as_str)
     }
 }
 
@@ -35,16 +42,17 @@ pub(crate) fn has_variables(text: &str) -> bool {
     text.contains("${")
 }
 
-/// Puts values in the place of each `${NAME}`. What they bring is taken literally.
+/// Puts values in the place of each `${NAME}`. What they bring is taken literally, `room` bytes at most.
 ///
 /// # Errors
-/// A name that nobody defines, or a `${` that is not closed.
+/// A name that is not defined, a `${` that is not closed, or more than there is room for.
 pub(crate) fn substitute<'a>(
     text: &str,
+    room: usize,
     value_of: impl Fn(&str) -> Option<&'a str>,
 ) -> Result<String, Fault> {
     let mut done = String::with_capacity(text.len());
-    let mut rest = text;
+    let (mut rest, mut room) = (text, room);
     while let Some((before, behind)) = rest.split_once("${") {
         let shape = || Fault::new("holds a `${` without a name", "write `${NAME}`");
         let (name, after) = behind.split_once('}').ok_or_else(shape)?;
@@ -52,11 +60,18 @@ pub(crate) fn substitute<'a>(
             return Err(shape());
         }
         done.push_str(before);
-        done.push_str(value_of(name).ok_or_else(|| unknown(name))?);
+        let value = value_of(name).ok_or_else(|| unknown(name))?;
+        room = room.checked_sub(value.len()).ok_or_else(too_long)?;
+        done.push_str(value);
         rest = after;
     }
     done.push_str(rest);
     Ok(done)
+}
+
+fn too_long() -> Fault {
+    let what = "becomes too long when its variables are replaced";
+    Fault::new(what, format!("let variables bring {EXPANDED_BYTES_MAX} bytes at most"))
 }
 
 fn is_name(text: &str) -> bool {
@@ -91,14 +106,15 @@ mod tests {
             "B" => Some("b"),
             _ => None,
         };
-        assert_eq!(substitute("x${B}y$B${A}", value_of).unwrap(), "xby$B${B}");
+        assert_eq!(substitute("x${B}y$B${A}", 9, value_of).unwrap(), "xby$B${B}");
         for (text, words) in [
             ("${C}", "variable C"),
             ("${", "without a name"),
             ("${}", "without a name"),
             ("${a b}", "without a name"),
+            ("${A}${A}${A}", "too long"),
         ] {
-            let fault = substitute(text, value_of).unwrap_err();
+            let fault = substitute(text, 9, value_of).unwrap_err();
             assert!(fault.what.contains(words), "{text}: {fault:?}");
         }
     }
@@ -107,7 +123,7 @@ mod tests {
         #[test]
         fn no_text_panics(text in "(?s)([${}A='\"\\n]|.){0,60}") {
             let env = DotEnv::parse(&text);
-            let done = substitute(&text, |name| env.get(name).or(Some("v")));
+            let done = substitute(&text, 1000, |name| env.get(name).or(Some("v")));
             prop_assert!(has_variables(&text) || done == Ok(text));
         }
     }

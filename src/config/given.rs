@@ -9,6 +9,7 @@ use super::foreign::is_of_a_container;
 use super::ini::{self, Block, Entry, Title};
 use super::keys::{Key, RESERVED_VARIABLES, VARIABLE_PREFIX, find, folded, nearest, nearest_of};
 use super::{KEYS, Source, Values};
+use crate::types::limits::{EXPANDED_BYTES_MAX, EXPANSION_BYTES_MAX};
 
 /// The section that our own keys may stand in, as phpWebSocketServer's HEAD has them.
 const OWN_SECTION: &str = "websocketserver";
@@ -46,12 +47,16 @@ pub(super) struct Given<'a> {
     pub(super) resources: Vec<Bound>,
     findings: Vec<Finding>,
     warnings: Vec<Finding>,
+    /// Bytes that variables may still bring.
+    expansion: usize,
 }
 
 impl<'a> Given<'a> {
     pub(super) fn new(source: &'a Source, dot_env: &'a DotEnv) -> Self {
         let (values, resources) = (BTreeMap::new(), Vec::new());
-        Self { source, dot_env, values, resources, findings: Vec::new(), warnings: Vec::new() }
+        let (findings, warnings) = (Vec::new(), Vec::new());
+        let expansion = EXPANSION_BYTES_MAX;
+        Self { source, dot_env, values, resources, findings, warnings, expansion }
     }
 
     pub(super) fn findings(self) -> (Vec<Finding>, Vec<Finding>) {
@@ -249,15 +254,24 @@ impl<'a> Given<'a> {
         self.find_fault(place, name, Fault::new(what, right));
     }
 
+    /// A variable of the process that is not empty.
+    pub(super) fn variable(&self, name: &str) -> Option<&'a str> {
+        let mut all = self.source.variables.iter().filter(|(_, value)| !value.is_empty());
+        all.find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// A variable of the process, else the first definition in `.env`.
-    fn substituted(&self, text: &str) -> Result<String, Fault> {
+    fn substituted(&mut self, text: &str) -> Result<String, Fault> {
         if !has_variables(text) {
             return Ok(text.to_owned());
         }
         let of_process = |name: &str| self.source.variables.iter().find(|(known, _)| known == name);
-        substitute(text, |name| {
+        let room = self.expansion.min(EXPANDED_BYTES_MAX);
+        let done = substitute(text, room, |name| {
             of_process(name).map(|(_, value)| value.as_str()).or_else(|| self.dot_env.get(name))
-        })
+        })?;
+        self.expansion = self.expansion.saturating_sub(done.len());
+        Ok(done)
     }
 
     fn put(

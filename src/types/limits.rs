@@ -22,6 +22,16 @@ pub const HEADS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of the first words of clients that are older than `Client-Type`: they were never longer.
 pub const OLD_HEAD_BYTES_MAX: usize = 8 * 1024;
 
+/// Bytes of a value of `websock.ini` after its `${NAME}` were replaced: the longest list that makes sense.
+pub const EXPANDED_BYTES_MAX: usize = 64 * 1024;
+/// Bytes that all `${NAME}` of a configuration bring: as many as the file itself may have.
+pub const EXPANSION_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of the shortest secret that is not guessed: 64 bits at the least, if it is random.
+pub const SECRET_BYTES_MIN: usize = 16;
+/// Different characters of a secret that is not a pattern.
+pub const SECRET_CHARACTERS_MIN: usize = 6;
+/// Entries of a folder that are looked at for pages and scripts.
+pub const FOLDER_ENTRIES_MAX: usize = 1000;
 /// Levels of lists and mappings in `auth.yml`, which needs three.
 pub const AUTH_FILE_DEPTH_MAX: usize = 32;
 /// Values in `auth.yml`: twenty thousand applications with all of their members. A file of 1 MiB can
