@@ -1,14 +1,18 @@
-//! `tagcast app add`: an application with a key and a secret of its own.
+//! `tagcast app`: applications with keys and secrets of their own.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use rustix::rand::{GetRandomFlags, getrandom};
+use zeroize::Zeroizing;
 
 use super::settings::source;
 use super::{EXIT_CONFIG, say, tell};
-use crate::config::{self, Findings, NewApplication, NotAdded, Secret, add_application};
+use crate::config::{
+    self, ListenAddress, NewApplication, NotAdded, Secret, Source, add_application,
+    applications_in, make_anonymous, remove_application, rotate_application,
+};
 
 /// What is done with applications.
 #[derive(Debug, Subcommand)]
@@ -16,6 +20,15 @@ pub(super) enum Command {
     /// Make a key and a secret, and add them to auth.yml.
     #[command(after_help = "Example: tagcast app add shop --tenant shop")]
     Add(Arguments),
+    /// Show the applications of auth.yml; secrets are not shown.
+    #[command(after_help = "Example: tagcast app list")]
+    List(Where),
+    /// Remove an application from auth.yml.
+    #[command(after_help = "Example: tagcast app remove shop")]
+    Remove(Named),
+    /// Give an application another secret.
+    #[command(after_help = "Example: tagcast app rotate shop")]
+    Rotate(Named),
 }
 
 /// The application.
@@ -33,6 +46,25 @@ pub(super) struct Arguments {
     /// Opening a connection needs the secret too, not the key alone
     #[arg(long)]
     secret_to_open: bool,
+    /// Connections without a key count as this application
+    #[arg(long, conflicts_with = "secret_to_open")]
+    anonymous: bool,
+    #[command(flatten)]
+    at: Where,
+}
+
+/// One application of a file.
+#[derive(Debug, Args)]
+pub(super) struct Named {
+    /// Its key
+    name: String,
+    #[command(flatten)]
+    at: Where,
+}
+
+/// Which file.
+#[derive(Debug, Args)]
+pub(super) struct Where {
     /// The file [default: the one that the configuration names]
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
@@ -42,74 +74,189 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(command: &Command) -> ExitCode {
-    let Command::Add(arguments) = command;
-    let Some(secret) = random_secret() else {
-        tell("tagcast: the system gives no random numbers");
-        return ExitCode::FAILURE;
+    let done = match command {
+        Command::Add(arguments) => add(arguments),
+        Command::List(at) => list(at),
+        Command::Remove(Named { name, at }) => remove(name, at),
+        Command::Rotate(Named { name, at }) => rotate(name, at),
     };
+    done.err().unwrap_or(ExitCode::SUCCESS)
+}
+
+fn add(arguments: &Arguments) -> Result<(), ExitCode> {
     let new = NewApplication {
         key: arguments.name.clone(),
-        secret,
+        secret: random_secret()?,
         authorize_open: !arguments.secret_to_open,
         client_publish: arguments.client_publish,
         tenant: arguments.tenant.clone(),
     };
-    let file = match auth_file(arguments) {
-        Ok(file) => file,
-        Err(findings) => {
-            tell(&findings.to_string());
-            return ExitCode::from(EXIT_CONFIG);
-        }
-    };
-    match add_application(&file, &new) {
-        Ok(()) => {
-            explain(&file, &new);
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            tell(&format!("tagcast: nothing was added: {error}"));
-            match error {
-                NotAdded::Unwritable { .. } => ExitCode::FAILURE,
-                _ => ExitCode::from(EXIT_CONFIG),
-            }
-        }
+    let file = arguments.at.file()?;
+    // Before anything is written: an application that is added and not what was asked for is worse.
+    if arguments.anonymous && applications_in(&file).is_ok_and(|all| all.anonymous.is_some()) {
+        return Err(refused("nothing was added", &NotAdded::Anonymous { file }));
+    }
+    add_application(&file, &new).map_err(|error| refused("nothing was added", &error))?;
+    if arguments.anonymous {
+        let done = make_anonymous(&file, &new.key);
+        done.map_err(|error| refused("`anonymous` was not set", &error))?;
+    }
+    explain(&arguments.at, &file, &new);
+    Ok(())
+}
+
+fn list(at: &Where) -> Result<(), ExitCode> {
+    let file = at.file()?;
+    let all = applications_in(&file).map_err(|error| refused("nothing can be shown", &error))?;
+    let widest = all.list.iter().map(|it| it.key.chars().count()).max().unwrap_or(0).max(3);
+    say(&format!("{:widest$}  opens with  publishes    tenant", "key"));
+    for (place, it) in all.list.iter().enumerate() {
+        let opens = if it.authorize_open { "key" } else { "secret" };
+        let publishes = if it.client_publish { "its clients" } else { "the secret" };
+        let tenant = it.tenant.as_deref().unwrap_or("-");
+        let anonymous = if all.anonymous == Some(place) { "  (without a key)" } else { "" };
+        let line = format!("{:widest$}  {opens:10}  {publishes:11}  {tenant}{anonymous}", it.key);
+        // A key of the file may hold whatever YAML can write.
+        say(&line.replace(char::is_control, "?"));
+    }
+    Ok(())
+}
+
+fn remove(name: &str, at: &Where) -> Result<(), ExitCode> {
+    let file = at.file()?;
+    remove_application(&file, name).map_err(|error| refused("nothing was removed", &error))?;
+    say(&format!(
+        "Removed `{name}` from {}. `tagcast reload` closes its connections.",
+        file.display()
+    ));
+    Ok(())
+}
+
+fn rotate(name: &str, at: &Where) -> Result<(), ExitCode> {
+    let (file, secret) = (at.file()?, random_secret()?);
+    let done = rotate_application(&file, name, &secret);
+    done.map_err(|error| refused("nothing was changed", &error))?;
+    say(&format!(
+        "key:    {name}\nsecret: {}\n\nChanged in {}. `tagcast reload` makes a running server use it, and \
+         closes the connections that showed the former one.",
+        secret.expose(),
+        file.display()
+    ));
+    Ok(())
+}
+
+fn refused(nothing: &str, error: &NotAdded) -> ExitCode {
+    tell(&format!("tagcast: {nothing}: {error}"));
+    match error {
+        NotAdded::Unwritable { .. } => ExitCode::FAILURE,
+        _ => ExitCode::from(EXIT_CONFIG),
     }
 }
 
-/// The file that the server would read.
-fn auth_file(arguments: &Arguments) -> Result<PathBuf, Findings> {
-    match &arguments.auth_file {
-        Some(file) => Ok(file.clone()),
-        None => config::auth_file(&source(arguments.ini.clone(), Vec::new())),
+impl Where {
+    /// The file that the server would read.
+    fn file(&self) -> Result<PathBuf, ExitCode> {
+        let file = match &self.auth_file {
+            Some(file) => Ok(file.clone()),
+            None => config::auth_file(&self.source()),
+        };
+        file.map_err(|findings| {
+            tell(&findings.to_string());
+            ExitCode::from(EXIT_CONFIG)
+        })
     }
+
+    fn source(&self) -> Source {
+        source(self.ini.clone(), Vec::new())
+    }
+
+    /// Where the server of this configuration is reached from this machine.
+    fn url(&self) -> String {
+        let addresses = config::addresses(&self.source());
+        addresses.first().map_or_else(|| "ws://127.0.0.1:8094".to_owned(), url_of)
+    }
+}
+
+/// An address to connect to, for one to listen on.
+fn url_of(address: &ListenAddress) -> String {
+    let host = match address.host.as_str() {
+        "0.0.0.0" => "127.0.0.1".to_owned(),
+        "::" => "[::1]".to_owned(),
+        host if host.contains(':') => format!("[{host}]"),
+        host => host.to_owned(),
+    };
+    let port = match address.port {
+        0 => "PORT".to_owned(),
+        port => port.to_string(),
+    };
+    format!("{}://{host}:{port}", address.encryption.scheme())
+}
+
+/// How this program was called: a path is repeated, so that the lines work as they are pasted.
+fn program() -> String {
+    let name = std::env::args().next().filter(|name| name.contains('/') && is_plain(name));
+    name.unwrap_or_else(|| "tagcast".to_owned())
+}
+
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte))
 }
 
 /// 32 bytes of the system's, in hexadecimal.
-fn random_secret() -> Option<Secret> {
-    let mut bytes = [0_u8; 32];
-    let got = getrandom(&mut bytes, GetRandomFlags::empty()).ok()?;
-    let text = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    (got == bytes.len()).then(|| Secret::new(text))
+fn random_secret() -> Result<Secret, ExitCode> {
+    let mut bytes = Zeroizing::new([0_u8; 32]);
+    let got = getrandom(bytes.as_mut_slice(), GetRandomFlags::empty());
+    if got != Ok(bytes.len()) {
+        tell("tagcast: the system gives no random numbers");
+        return Err(ExitCode::FAILURE);
+    }
+    Ok(Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
-fn explain(file: &Path, new: &NewApplication) {
-    let (key, secret) = (&new.key, new.secret.expose());
+fn explain(at: &Where, file: &Path, new: &NewApplication) {
+    let (key, secret, url, program) = (&new.key, new.secret.expose(), at.url(), program());
     say(&format!(
         "key:    {key}
 secret: {secret}
 
-Added to {file}. `tagcast reload` makes a running server use it.
-The secret belongs into backends, never into a page; it is shown here only.
+Added to {file}. `{program} reload` makes a running server use it.
+The secret belongs in backends, never in a page; it is shown here only.
 
 Open a connection:
-  ws://127.0.0.1:8094/web?key={key}{open}
+  {url}/web?key={key}{open}
 Publish from the command line:
-  TAGCAST_SECRET={secret} tagcast publish --key {key} --all 'hello'
-Publish from a phpWebSocketServer client: beside opcode and message
+  TAGCAST_SECRET={secret} {program} publish --url {url}/ --key {key} --all 'hello'
+Publish from a phpWebSocketServer client: with opcode and message
   \"key\":\"{key}\",\"secret\":\"…\"
 Publish from a Gomoob client:
   \"metadata\":{{\"key\":\"{key}\",\"secret\":\"…\"}}",
         file = file.display(),
         open = if new.authorize_open { "" } else { "&secret=…" },
     ));
+    if let Some(page) = file.parent().and_then(config::site_in) {
+        tell(&format!(
+            "warning: {} is in a folder with `{page}`: a site would give it to whoever asks for it. Keep \
+             websock.ini, auth.yml and state outside of the document root",
+            file.display()
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Encryption;
+
+    #[test]
+    fn an_address_to_listen_on_is_one_to_connect_to() {
+        for (host, port, encryption, url) in [
+            ("0.0.0.0", 21_600, Encryption::Plain, "ws://127.0.0.1:21600"),
+            ("::", 443, Encryption::Tls, "wss://[::1]:443"),
+            ("2001:db8::1", 80, Encryption::Plain, "ws://[2001:db8::1]:80"),
+            ("localhost", 0, Encryption::Plain, "ws://localhost:PORT"),
+        ] {
+            let (text, host) = (String::new(), host.to_owned());
+            assert_eq!(url_of(&ListenAddress { text, host, port, encryption }), url);
+        }
+    }
 }

@@ -49,6 +49,26 @@ pub enum NotAdded {
         /// The file.
         file: PathBuf,
     },
+    /// No application has the key.
+    Unknown {
+        /// The file.
+        file: PathBuf,
+    },
+    /// It is the last application of the file.
+    Last {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The member `anonymous` names an application already, or the one that is to go.
+    Anonymous {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The application is written in a way that only a person can change.
+    ByHand {
+        /// The file.
+        file: PathBuf,
+    },
     /// The file cannot be read or written.
     Unwritable {
         /// The file.
@@ -68,6 +88,22 @@ impl fmt::Display for NotAdded {
             Self::Taken { file } => {
                 write!(f, "{}: an application has this key already", file.display())
             }
+            Self::Unknown { file } => {
+                write!(f, "{}: no application has this key; tagcast app list", file.display())
+            }
+            Self::Last { file } => write!(
+                f,
+                "{}: it is the only application; with `authFile = none` the server is open",
+                file.display()
+            ),
+            Self::Anonymous { file } => {
+                write!(f, "{}: `anonymous` names an application; change that first", file.display())
+            }
+            Self::ByHand { file } => write!(
+                f,
+                "{}: the application is not written on lines of its own; change it by hand",
+                file.display()
+            ),
             Self::Wrong(findings) => findings.fmt(f),
             Self::NoList { file } => write!(
                 f,
@@ -105,7 +141,7 @@ pub fn add_application(file: &Path, new: &NewApplication) -> Result<(), NotAdded
     if before.list.iter().any(|application| application.key == new.key) {
         return Err(NotAdded::Taken { file: file.to_owned() });
     }
-    let text = with_entry(old.as_deref().unwrap_or(HEAD), new);
+    let text = with_entry(old.as_ref().map_or(HEAD, |text| text.as_str()), new);
     let text = text.ok_or_else(|| NotAdded::NoList { file: file.to_owned() })?;
     let after = checked(file, &text)?;
     let is_one_more = after.list.len() == before.list.len() + 1
@@ -122,7 +158,7 @@ fn is_name(text: &str) -> bool {
     (1..=NAME_CHARACTERS_MAX).contains(&text.len()) && text.bytes().all(is_known)
 }
 
-fn checked(file: &Path, text: &str) -> Result<Applications, NotAdded> {
+pub(super) fn checked(file: &Path, text: &str) -> Result<Applications, NotAdded> {
     let read = check_text(file, text);
     read.applications.ok_or(NotAdded::Wrong(Findings(read.findings)))
 }
@@ -175,7 +211,7 @@ fn entry(new: &NewApplication, indent: usize) -> String {
 }
 
 /// Puts a text into the place of a file in one step; mode and owner stay.
-fn replace(file: &Path, text: &str) -> io::Result<()> {
+pub(super) fn replace(file: &Path, text: &str) -> io::Result<()> {
     let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     let mut draft = target.as_os_str().to_owned();
     draft.push(".new");

@@ -1,0 +1,96 @@
+//! Applications that are listed, removed, or get another secret; not another byte of the file is touched.
+
+use std::io;
+use std::path::Path;
+
+use super::app_add::{NotAdded, checked, replace};
+use super::auth_file::edit;
+use super::{Applications, Secret, read};
+
+/// The applications of a file.
+///
+/// # Errors
+///
+/// When the file cannot be read, or is wrong.
+pub fn applications_in(file: &Path) -> Result<Applications, NotAdded> {
+    checked(file, &text_of(file)?)
+}
+
+/// Removes an application. The last one stays: a list without any is wrong.
+///
+/// # Errors
+///
+/// When nothing was removed.
+pub fn remove_application(file: &Path, key: &str) -> Result<(), NotAdded> {
+    change(file, key, |text, before, at| {
+        if before.list.len() == 1 {
+            return Err(NotAdded::Last { file: file.to_owned() });
+        }
+        if before.anonymous == Some(at) {
+            return Err(NotAdded::Anonymous { file: file.to_owned() });
+        }
+        let mut wanted = before.clone();
+        wanted.list.remove(at);
+        wanted.anonymous = before.anonymous.map(|place| place - usize::from(place > at));
+        Ok((edit::without(text, at), wanted))
+    })
+}
+
+/// Gives an application another secret.
+///
+/// # Errors
+///
+/// When nothing was changed.
+pub fn rotate_application(file: &Path, key: &str, secret: &Secret) -> Result<(), NotAdded> {
+    change(file, key, |text, before, at| {
+        let mut wanted = before.clone();
+        if let Some(application) = wanted.list.get_mut(at) {
+            application.secret = secret.clone();
+        }
+        Ok((edit::with_secret(text, at, secret.expose()), wanted))
+    })
+}
+
+/// Makes an application the one that connections without a key count as.
+///
+/// # Errors
+///
+/// When another one is that already.
+pub fn make_anonymous(file: &Path, key: &str) -> Result<(), NotAdded> {
+    change(file, key, |text, before, at| {
+        if before.anonymous.is_some() {
+            return Err(NotAdded::Anonymous { file: file.to_owned() });
+        }
+        let wanted = Applications { anonymous: Some(at), ..before.clone() };
+        Ok((edit::with_anonymous(text, key), wanted))
+    })
+}
+
+/// A text that comes to what is wanted, or none.
+type Changed = (Option<String>, Applications);
+
+/// Writes a changed text when it comes to exactly what is wanted.
+fn change(
+    file: &Path,
+    key: &str,
+    changed: impl FnOnce(&str, &Applications, usize) -> Result<Changed, NotAdded>,
+) -> Result<(), NotAdded> {
+    let text = text_of(file)?;
+    let before = checked(file, &text)?;
+    let at = before.list.iter().position(|application| application.key == key);
+    let at = at.ok_or_else(|| NotAdded::Unknown { file: file.to_owned() })?;
+    let (text, wanted) = changed(&text, &before, at)?;
+    let by_hand = || NotAdded::ByHand { file: file.to_owned() };
+    let text = text.ok_or_else(by_hand)?;
+    if checked(file, &text).ok().as_ref() != Some(&wanted) {
+        return Err(by_hand());
+    }
+    replace(file, &text).map_err(|error| NotAdded::Unwritable { file: file.to_owned(), error })
+}
+
+fn text_of(file: &Path) -> Result<String, NotAdded> {
+    read(file).map(|text| text.to_string()).map_err(|unread| {
+        let error = io::Error::other(unread.fault().what);
+        NotAdded::Unwritable { file: file.to_owned(), error }
+    })
+}

@@ -1,0 +1,89 @@
+//! Changes of the text of a file that leave every other byte as it is.
+
+use super::tree::{self, Kind, Node, Style};
+
+/// The text without an application, counted from 0; none where it does not have lines of its own.
+pub(in crate::config) fn without(text: &str, at: usize) -> Option<String> {
+    let root = tree::parse(text).ok()??;
+    let node = root.get("applications")?.items()?.get(at)?;
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let is_dash =
+        |line: &usize| lines.get(line - 1).is_some_and(|text| text.trim_start().starts_with('-'));
+    let first = (1..=node.line).rev().find(is_dash)?;
+    let last = last_line(text, node);
+    let others = (1..).zip(&lines).filter(|(number, _)| !(first..=last).contains(number));
+    Some(others.map(|(_, line)| *line).collect())
+}
+
+/// The text with another secret for an application; none where its secret is not on one line.
+pub(in crate::config) fn with_secret(text: &str, at: usize, secret: &str) -> Option<String> {
+    let root = tree::parse(text).ok()??;
+    let node = root.get("applications")?.items()?.get(at)?.get("secret")?;
+    let Kind::Scalar(_, Style::Plain | Style::Quoted) = node.kind else { return None };
+    let byte = |characters: usize| {
+        text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(characters)
+    };
+    let (before, after) = (text.get(..byte(node.span.start)?)?, text.get(byte(node.span.end)?..)?);
+    Some(format!("{before}\"{secret}\"{after}"))
+}
+
+/// The text with a key in the member `anonymous`; none where there is one already, or no list.
+pub(in crate::config) fn with_anonymous(text: &str, key: &str) -> Option<String> {
+    let root = tree::parse(text).ok()??;
+    if root.get("anonymous").is_some() {
+        return None;
+    }
+    let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let list = lines.iter().position(|line| line.starts_with("applications:"))?;
+    let member = format!("anonymous: \"{key}\"\n");
+    lines.insert(list, &member);
+    Some(lines.concat())
+}
+
+/// The last line that belongs to an application. A block ends where the next thing begins, so its last
+/// value says it.
+fn last_line(text: &str, node: &Node) -> usize {
+    let is_flow = text.chars().nth(node.span.start) == Some('{');
+    if is_flow {
+        return node.last_line;
+    }
+    let ends = node.members().iter().map(|member| match &member.value.kind {
+        Kind::Scalar(_, Style::Literal | Style::Folded) => member.value.last_line - 1,
+        _ => member.value.last_line.max(member.name.line),
+    });
+    ends.max().unwrap_or(node.line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "# top\napplications: # all\n  - key: a\n    secret: 'one' # why\n    authorizeOpen: \
+                        true\n\n  # the second\n  -\n    secret: \"two\"\n    key: b\n    authorizeOpen: \
+                        true\n  - {key: \u{e9}, secret: three, authorizeOpen: true}\n# end\n";
+
+    #[test]
+    fn an_application_goes_with_its_lines_and_nothing_else_does() {
+        let one = without(TEXT, 0).unwrap();
+        assert!(one.starts_with("# top\napplications: # all\n\n  # the second\n  -\n"), "{one}");
+        let two = without(TEXT, 1).unwrap();
+        assert!(two.contains("authorizeOpen: true\n\n  # the second\n  - {key"), "{two}");
+        let three = without(TEXT, 2).unwrap();
+        assert!(three.ends_with("    authorizeOpen: true\n# end\n"), "{three}");
+        assert_eq!(without(TEXT, 3), None);
+    }
+
+    #[test]
+    fn a_secret_is_replaced_where_it_is() {
+        assert_eq!(with_secret(TEXT, 0, "x").unwrap(), TEXT.replace("'one'", "\"x\""));
+        assert_eq!(with_secret(TEXT, 1, "x").unwrap(), TEXT.replace("\"two\"", "\"x\""));
+        assert_eq!(with_secret(TEXT, 2, "x").unwrap(), TEXT.replace("three", "\"x\""));
+    }
+
+    #[test]
+    fn anonymous_stands_above_the_list_and_only_once() {
+        let text = with_anonymous(TEXT, "a").unwrap();
+        assert!(text.starts_with("# top\nanonymous: \"a\"\napplications: # all\n"), "{text}");
+        assert_eq!(with_anonymous(&text, "b"), None);
+    }
+}
