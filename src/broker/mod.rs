@@ -18,7 +18,7 @@ use self::switchboard::Switchboard;
 use crate::config::BrokerConfig;
 use crate::link::control::{Control, Order, Peer, Report, RoleEnd};
 use crate::link::poller::{Interest, Poller, Ready};
-use crate::telemetry::let_go;
+use crate::telemetry::{let_go, set_level};
 use crate::types::limits::BROKER_TURN;
 use crate::types::{Counts, Generation, TurnBudget, WorkerId};
 
@@ -111,6 +111,7 @@ impl Broker {
                     let counts = Counts::Broker(self.board.router().counts());
                     self.report(Report::Counts { number, counts });
                 }
+                Order::LogLevel(level) => set_level(level),
                 Order::Beat => self.report(Report::Beat),
                 Order::Listen(_)
                 | Order::PushSocket(_)

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::transport::Transport;
+use crate::telemetry::LevelFilter;
 use crate::types::{Allowance, ConfigNumber, Counts, Encryption, Generation, Source};
 
 pub use memory::{MemoryControl, MemoryDesk, memory_control};
@@ -76,6 +77,8 @@ pub enum Order<L = Box<dyn Transport>> {
     Pressure(Allowance),
     /// To a worker: whether it is the steward from now on.
     Appoint(Duty),
+    /// Log from this level up.
+    LogLevel(LevelFilter),
     /// Report what was counted, with this number.
     Count {
         /// Of the question.
@@ -107,6 +110,7 @@ impl<L> Order<L> {
             }
             Self::Configure { number, json } => Order::Configure { number, json },
             Self::Count { number } => Order::Count { number },
+            Self::LogLevel(level) => Order::LogLevel(level),
             Self::Pressure(pressure) => Order::Pressure(pressure),
             Self::Appoint(duty) => Order::Appoint(duty),
             Self::Listen(sockets) => Order::Listen(sockets),
@@ -129,6 +133,7 @@ impl<L: fmt::Debug> fmt::Debug for Order<L> {
                 write!(f, "Configure({number}, {} bytes)", json.len())
             }
             Self::Count { number } => f.debug_tuple("Count").field(number).finish(),
+            Self::LogLevel(level) => f.debug_tuple("LogLevel").field(level).finish(),
             Self::Pressure(pressure) => f.debug_tuple("Pressure").field(pressure).finish(),
             Self::Appoint(duty) => f.debug_tuple("Appoint").field(duty).finish(),
             Self::Listen(sockets) => f.debug_tuple("Listen").field(sockets).finish(),

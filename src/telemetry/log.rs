@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::{Registry, reload};
 
 use super::line::{Entry, LogFormat};
 
@@ -52,8 +53,21 @@ pub fn log_to(
     level: LevelFilter,
 ) -> io::Result<()> {
     let lines = Lines { outlet, process: process.into(), format, lost: AtomicU64::new(0) };
-    let subscriber = tracing_subscriber::registry().with(level).with(lines);
-    tracing::subscriber::set_global_default(subscriber).map_err(io::Error::other)
+    let (filter, handle) = reload::Layer::new(level);
+    let subscriber = tracing_subscriber::registry().with(filter).with(lines);
+    tracing::subscriber::set_global_default(subscriber).map_err(io::Error::other)?;
+    LEVEL.set(handle).map_err(|_| io::Error::other("the level of this process is set already"))
+}
+
+/// What changes the level of this process.
+static LEVEL: OnceLock<reload::Handle<LevelFilter, Registry>> = OnceLock::new();
+
+/// Sends events from another level up from now on; nothing where [`log_to`] was not called.
+pub fn set_level(level: LevelFilter) {
+    if let Some(handle) = LEVEL.get() {
+        // It fails when the subscriber is gone, and so is the process then.
+        let _gone = handle.reload(level);
+    }
 }
 
 /// Makes a panic one line of the log instead of several beside it.

@@ -7,7 +7,7 @@ mod sink;
 mod utc;
 
 pub use line::{LINE_BYTES_MAX, LogFormat};
-pub use log::{Outlet, Pipe, Taken, let_go, log_panics, log_to};
+pub use log::{Outlet, Pipe, Taken, let_go, log_panics, log_to, set_level};
 pub use rotation::LogFile;
 pub use sink::{Console, LINES_WAITING_MAX, Sink, SinkSettings};
 pub use tracing::level_filters::LevelFilter;

@@ -12,6 +12,7 @@ use crate::http::{Refusal, Status};
 use crate::link::control::{Newcomers, Order, Peer, Report, RoleEnd};
 use crate::link::poller::Interest;
 use crate::link::transport::Transport;
+use crate::telemetry::set_level;
 use crate::types::limits::{ORDERS_WAIT, ORPHAN_WAIT};
 use crate::types::{Generation, Slot, TurnBudget};
 
@@ -60,6 +61,7 @@ impl Hub {
                     let counts = self.counts();
                     self.report(Report::Counts { number, counts });
                 }
+                Order::LogLevel(level) => set_level(level),
                 Order::Beat => self.beat_back(),
                 Order::Appoint(duty) => self.appoint(duty),
                 Order::Pressure(pressure) => self.feel_pressure(pressure),

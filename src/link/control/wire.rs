@@ -49,6 +49,9 @@ enum Head {
     Drain {
         within: Duration,
     },
+    LogLevel {
+        level: String,
+    },
     Count {
         number: u32,
     },
@@ -144,6 +147,7 @@ fn split(order: Order<OwnedFd>) -> (Head, Vec<OwnedFd>) {
     match order {
         Order::Configure { number, .. } => alone(Head::Configure { number }),
         Order::Count { number } => alone(Head::Count { number }),
+        Order::LogLevel(level) => alone(Head::LogLevel { level: level.to_string() }),
         Order::Pressure(pressure) => alone(Head::Pressure(pressure)),
         Order::Appoint(duty) => alone(Head::Appoint(duty)),
         Order::Listen(sockets) => {
@@ -167,6 +171,7 @@ fn join(head: Head, descriptors: &mut VecDeque<OwnedFd>) -> io::Result<Order<Own
     Ok(match head {
         Head::Configure { number } => Order::Configure { number, json: ConfigText::default() },
         Head::Count { number } => Order::Count { number },
+        Head::LogLevel { level } => Order::LogLevel(level.parse().map_err(malformed)?),
         Head::Pressure(pressure) => Order::Pressure(pressure),
         Head::Appoint(duty) => Order::Appoint(duty),
         Head::Listen { sockets } => {

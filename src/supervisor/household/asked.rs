@@ -82,6 +82,7 @@ impl Household {
         match request {
             Request::Status => self.asked_for_status(asker),
             Request::Reload => self.asked_to_reload(Some(asker)),
+            Request::LogLevel { level, seconds } => self.asked_for_level((level, seconds), &asker),
             Request::RestartWorkers => match self.crew.restart_workers(now(), effects) {
                 Ok(()) => {
                     tracing::info!("restarting the workers one after the other");

@@ -1,6 +1,7 @@
 //! `tagcast serve`: the crew as processes.
 
 mod asked;
+mod levels;
 mod memory;
 mod reload;
 
@@ -28,7 +29,7 @@ use super::{
 use crate::config::{self, Loaded, LogSettings};
 use crate::link::control::{Order, Report};
 use crate::link::transport::unix_pair;
-use crate::telemetry::{Console, Sink, SinkSettings, log_panics, log_to};
+use crate::telemetry::{Console, LevelFilter, Sink, SinkSettings, log_panics, log_to};
 use crate::types::{Generation, Pressure, Source};
 
 /// Reports and deaths that wait for the supervisor; children's tasks wait when it is full.
@@ -46,6 +47,9 @@ pub fn serve(loaded: Loaded, source: config::Source) -> Result<(), StartError> {
     let sink = open_log(&loaded.config.log)?;
     keep_memory_private();
     let served = Prepared::from_config(loaded.config.clone()).and_then(|prepared| {
+        if let Err(error) = prepared.state.note(loaded.ini.as_deref()) {
+            tracing::warn!(%error, "the lock does not say which configuration holds it");
+        }
         raise_descriptor_limit();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| StartError::System { what: "the runtime", error })?;
@@ -79,6 +83,8 @@ struct Household {
     reloading: Reloading,
     askers: Askers,
     memory: Memory,
+    /// What an operator wants to be logged for a while.
+    asked_level: Option<levels::Asked>,
     started_at: Instant,
     crew: Crew,
     children: BTreeMap<Member, Handle>,
@@ -114,6 +120,7 @@ impl Household {
             reloading: Reloading::default(),
             askers: Askers::default(),
             memory: Memory::default(),
+            asked_level: None,
             started_at: now(),
             crew,
             children: BTreeMap::new(),
@@ -140,6 +147,7 @@ impl Household {
             household.look_at_counts();
             household.look_at_reload();
             household.look_at_memory();
+            household.look_at_level();
         }
         household.askers.tell_ended();
         control.finish().await;
@@ -154,6 +162,7 @@ impl Household {
             self.askers.wakes_at(),
             self.reloading.wakes_at(),
             self.memory.wakes_at(),
+            self.level_wakes_at(),
         ];
         moments.into_iter().flatten().min()
     }
@@ -240,7 +249,7 @@ impl Household {
     }
 
     fn try_start(&mut self, member: Member) -> io::Result<()> {
-        let arguments = arguments(member, &self.prepared.config.log);
+        let arguments = arguments(member, (self.level(), &self.prepared.config.log));
         let sockets = match member {
             Member::Broker(_) => Vec::new(),
             Member::Worker(_) => self.prepared.sockets()?,
@@ -305,7 +314,7 @@ impl Household {
 }
 
 /// `broker --generation 3 --log info --log-format text`: nothing secret, anybody can read it.
-fn arguments(member: Member, log: &LogSettings) -> Vec<String> {
+fn arguments(member: Member, (level, log): (LevelFilter, &LogSettings)) -> Vec<String> {
     let mut arguments = match member {
         Member::Broker(_) => vec!["broker".to_owned()],
         Member::Worker(source) => vec!["worker".to_owned(), source.worker.to_string()],
@@ -313,7 +322,7 @@ fn arguments(member: Member, log: &LogSettings) -> Vec<String> {
     arguments.push("--generation".to_owned());
     arguments.push(member.generation().to_string());
     arguments.push("--log".to_owned());
-    arguments.push(log_level(log.level).to_string());
+    arguments.push(level.to_string());
     arguments.push("--log-format".to_owned());
     arguments.push(log_format(log.format).to_string());
     arguments

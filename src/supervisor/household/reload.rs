@@ -117,6 +117,7 @@ impl Household {
         let number = self.prepared.reconfigure(loaded.config.clone());
         self.loaded = loaded;
         self.crew.set_drain_time(self.prepared.config.limits.drain_time);
+        self.tell_level();
         self.watch_memory();
         for member in self.children.keys() {
             self.order(*member, Order::Configure { number, json: self.prepared.json_for(*member) });

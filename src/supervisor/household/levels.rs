@@ -1,0 +1,70 @@
+//! How much is logged: as the configuration says, or for a time as an operator says.
+
+use std::time::{Duration, Instant};
+
+use super::{Household, now};
+use crate::link::control::Order;
+use crate::operator::{Answer, Level};
+use crate::supervisor::control_socket::Asker;
+use crate::supervisor::log_level;
+use crate::telemetry::{LevelFilter, set_level};
+
+/// A level that an operator asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    level: LevelFilter,
+    until: Instant,
+}
+
+impl Household {
+    /// Logs another level for a while, in all processes.
+    pub(super) fn asked_for_level(&mut self, (level, seconds): (Level, u64), asker: &Asker) {
+        let level = filter(level);
+        self.asked_level = Some(Asked { level, until: now() + Duration::from_secs(seconds) });
+        self.tell_level();
+        let configured = log_level(self.prepared.config.log.level);
+        tracing::info!(%level, seconds, "another level is logged for a while");
+        asker.answer(Answer::Done(vec![format!(
+            "logs `{level}` for {seconds} s, and `{configured}` after it"
+        )]));
+    }
+
+    /// The level that holds now.
+    pub(super) fn level(&self) -> LevelFilter {
+        let configured = log_level(self.prepared.config.log.level);
+        self.asked_level.map_or(configured, |asked| asked.level)
+    }
+
+    /// When the configured level holds again.
+    pub(super) fn level_wakes_at(&self) -> Option<Instant> {
+        self.asked_level.map(|asked| asked.until)
+    }
+
+    /// Ends what an operator asked for, when its time is over.
+    pub(super) fn look_at_level(&mut self) {
+        if self.asked_level.is_some_and(|asked| asked.until <= now()) {
+            self.asked_level = None;
+            self.tell_level();
+            tracing::info!(level = %self.level(), "the configured level is logged again");
+        }
+    }
+
+    /// Passes the level on that holds now.
+    pub(super) fn tell_level(&self) {
+        let level = self.level();
+        set_level(level);
+        for member in self.children.keys() {
+            self.order(*member, Order::LogLevel(level));
+        }
+    }
+}
+
+fn filter(level: Level) -> LevelFilter {
+    match level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    }
+}
