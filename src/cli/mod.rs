@@ -61,6 +61,9 @@ enum Command {
     /// Replace the worker processes one after the other; nobody is refused meanwhile.
     #[command(after_help = after!("Example: tagcast restart-workers -i /etc/tagcast/websock.ini"))]
     RestartWorkers(operate::Which),
+    /// Log more or less for a while, in all processes.
+    #[command(after_help = "Example: tagcast log-level debug --for 5m -i /etc/tagcast/websock.ini")]
+    LogLevel(operate::LevelArguments),
     /// Publish one message to one client, to tags, or to all.
     #[command(after_help = publish::EXAMPLES)]
     Publish(publish::Arguments),
@@ -104,6 +107,7 @@ fn run_with(arguments: Vec<OsString>, own: &Resources) -> ExitCode {
         Command::Reload(which) => operate::order(&which, Request::Reload),
         Command::Drain(which) => operate::order(&which, Request::Drain),
         Command::RestartWorkers(which) => operate::order(&which, Request::RestartWorkers),
+        Command::LogLevel(arguments) => operate::log_level(&arguments),
         Command::Publish(arguments) => publish::run(&arguments),
         Command::Subscribe(arguments) => subscribe::run(&arguments),
         Command::App(command) => app::run(&command),

@@ -62,7 +62,7 @@ pub fn ask(folder: &Path, request: Request) -> Result<Asking, NotAsked> {
 
 fn send(mut stream: &UnixStream, request: Request) -> io::Result<()> {
     let patience = match request {
-        Request::Status | Request::Reload => Some(PATIENCE),
+        Request::Status | Request::Reload | Request::LogLevel { .. } => Some(PATIENCE),
         // As long as the drain time, which only the server knows.
         Request::Drain | Request::RestartWorkers => None,
     };

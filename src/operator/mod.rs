@@ -5,6 +5,8 @@ mod client;
 mod place;
 mod status;
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 pub use client::{Asking, NotAsked, ask};
@@ -26,6 +28,44 @@ pub enum Request {
     Drain,
     /// Replace the workers, one after the other.
     RestartWorkers,
+    /// Log another level for a while.
+    LogLevel {
+        /// From which level up.
+        level: Level,
+        /// For how long.
+        seconds: u64,
+    },
+}
+
+/// The least important lines that are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// What needs an operator at once.
+    Error,
+    /// What needs an operator today.
+    Warn,
+    /// Lives that begin or end.
+    Info,
+    /// What helps developers.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl FromStr for Level {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "error" => Self::Error,
+            "warn" => Self::Warn,
+            "info" => Self::Info,
+            "debug" => Self::Debug,
+            "trace" => Self::Trace,
+            _ => return Err("use error, warn, info, debug or trace".to_owned()),
+        })
+    }
 }
 
 /// What is answered: any number of [`Answer::Progress`], then one other line.

@@ -31,6 +31,8 @@ pub enum StartError {
     AlreadyRunning {
         /// The lock that it holds.
         path: PathBuf,
+        /// The file that it was started with, if there was one.
+        ini: Option<PathBuf>,
     },
     /// The file with the key of the UUIDs cannot be read or made.
     UuidKeyFile {
@@ -102,8 +104,11 @@ impl fmt::Display for StartError {
             Self::StateFolder { path, error } => {
                 write!(f, "the state folder {} cannot be used: {error}", path.display())
             }
-            Self::AlreadyRunning { path } => {
-                write!(f, "another server is running here: it holds the lock {}", path.display())
+            Self::AlreadyRunning { path, ini } => {
+                write!(f, "another server is running here: it holds the lock {}", path.display())?;
+                let Some(ini) = ini else { return Ok(()) };
+                let ini = ini.display();
+                write!(f, "; it was started with {ini}. A server beside it needs its own stateDir")
             }
             Self::UuidKeyFile { path, error } => {
                 write!(f, "the key file {} cannot be used: {error}", path.display())

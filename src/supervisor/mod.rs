@@ -24,4 +24,4 @@ pub use listeners::Listeners;
 pub use prepared::{Prepared, keep_memory_private, log_format, log_level, raise_descriptor_limit};
 pub use probe::{Probed, probe};
 pub use push_socket::PushSocket;
-pub use state::StateFolder;
+pub use state::{StateFolder, started_with};

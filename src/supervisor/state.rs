@@ -1,7 +1,9 @@
 //! The folder beside the ini that outlives the server: its lock, and the key of its UUIDs.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -17,13 +19,15 @@ use super::probe::takes_files;
 const KEY_BYTES: usize = 32;
 /// What is read of a key file: more than a key with whatever blanks around it.
 const KEY_FILE_BYTES_MAX: u64 = 1024;
+/// What is read of the lock: the longest path (`PATH_MAX` of limits.h).
+const NOTE_BYTES_MAX: u64 = 4096;
 /// The file that is locked for as long as a server runs.
 const LOCK_NAME: &str = "lock";
 
 /// The folder, locked against a second server until this is dropped.
 #[derive(Debug)]
 pub struct StateFolder {
-    _lock: File,
+    lock: File,
 }
 
 impl StateFolder {
@@ -39,11 +43,36 @@ impl StateFolder {
         let lock = open_own(&file, OpenOptions::new().create(true).append(true).mode(0o600));
         let lock = lock.map_err(wrong)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { _lock: lock }),
-            Err(Errno::WOULDBLOCK) => Err(StartError::AlreadyRunning { path: file }),
+            Ok(()) => Ok(Self { lock }),
+            Err(Errno::WOULDBLOCK) => {
+                Err(StartError::AlreadyRunning { path: file, ini: started_with(path) })
+            }
             Err(error) => Err(wrong(error.into())),
         }
     }
+}
+
+impl StateFolder {
+    /// Writes into the lock which file the server was started with.
+    ///
+    /// # Errors
+    ///
+    /// When the disk does not take it.
+    pub fn note(&self, ini: Option<&Path>) -> io::Result<()> {
+        let ini = ini.map(|ini| fs::canonicalize(ini).unwrap_or_else(|_| ini.to_owned()));
+        self.lock.set_len(0)?;
+        let name = ini.as_ref().map_or(&[][..], |ini| ini.as_os_str().as_bytes());
+        (&self.lock).write_all(name)
+    }
+}
+
+/// The file that the server of a state folder was started with, or the last one that ran there.
+#[must_use]
+pub fn started_with(folder: &Path) -> Option<PathBuf> {
+    let lock = open_own(&folder.join(LOCK_NAME), OpenOptions::new().read(true)).ok()?;
+    let mut name = Vec::new();
+    lock.take(NOTE_BYTES_MAX).read_to_end(&mut name).ok()?;
+    (!name.is_empty()).then(|| PathBuf::from(OsString::from_vec(name)))
 }
 
 /// Whether [`StateFolder::open`] would succeed, apart from the lock.
@@ -204,6 +233,13 @@ mod tests {
         let error = StateFolder::open(&folder.0).unwrap_err();
         assert!(matches!(error, StartError::AlreadyRunning { .. }), "{error}");
         assert_eq!(error.exit_code(), 1);
+        first.note(Some(Path::new("/etc/tagcast/websock.ini"))).unwrap();
+        let error = StateFolder::open(&folder.0).unwrap_err().to_string();
+        assert!(error.contains("started with /etc/tagcast/websock.ini"), "{error}");
+        first.note(Some(Path::new("/x.ini"))).unwrap();
+        assert_eq!(started_with(&folder.0).as_deref(), Some(Path::new("/x.ini")));
+        first.note(None).unwrap();
+        assert_eq!(started_with(&folder.0), None);
         drop(first);
         StateFolder::open(&folder.0).unwrap();
     }
