@@ -1,9 +1,12 @@
 //! The applications of auth.yml: who may open, who may send, and in which space.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{MessageSchema, Secret};
+use crate::types::limits::{SECRET_BYTES_MIN, SECRET_CHARACTERS_MIN};
 
 /// Who may use the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,24 @@ pub struct Application {
 }
 
 impl Application {
+    /// Why its secret is guessed soon, if it is.
+    #[must_use]
+    pub fn weakness(&self) -> Option<&'static str> {
+        let secret = self.secret.expose();
+        let characters = secret.chars().collect::<HashSet<char>>().len();
+        if secret.is_empty() || !self.secret.is_text() {
+            None
+        } else if secret.len() < SECRET_BYTES_MIN {
+            Some("has fewer than 16 bytes, and is guessed soon")
+        } else if secret == self.key {
+            Some("is the key itself, which everybody may know")
+        } else if characters < SECRET_CHARACTERS_MIN {
+            Some("repeats a few characters, and is guessed soon")
+        } else {
+            None
+        }
+    }
+
     /// What stands for an entry that is none, so that the others keep their places.
     pub(super) fn nobodys() -> Self {
         Self {

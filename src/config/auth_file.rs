@@ -3,13 +3,13 @@
 //! Error texts begin with Gomoob's where it has one.
 
 mod check;
+pub(super) mod edit;
 mod scalar;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod violation;
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use self::check::{Check, NamedSchema};
@@ -17,6 +17,7 @@ use self::tree::Broken;
 use self::violation::{Severity, Violation};
 use super::applications::Applications;
 use super::finding::{Fault, Finding, Place};
+use super::rights::{self, Keep};
 use super::{MessageSchema, Unread, read};
 
 /// Findings of one file that are shown: more of them help nobody.
@@ -69,19 +70,25 @@ pub(super) fn load(path: &Path, wanted: Wanted) -> Read {
             return alone(what, &fault.right);
         }
     };
-    let (mut read, schemas) = checked(path, &text);
-    take_schemas(&mut read, path, &schemas);
-    if let Some(finding) = writable_by_others(path) {
-        read.warnings.push(finding);
+    let (mut read, named) = checked(path, &text);
+    take_schemas(&mut read, path, &named.schemas);
+    for Violation { line, name, fault, .. } in named.weak {
+        let place = Place::Line(path.to_owned(), line.unwrap_or(1));
+        read.warnings.push(Finding::new(place, &name, fault));
     }
+    // The secrets of the shipped file are known anyway, which is said elsewhere.
+    let is_example =
+        read.applications.as_ref().is_some_and(|all| all.with_public_secret().is_some());
+    let keep = if is_example { Keep::FromWriters } else { Keep::FromReaders };
+    read.warnings.extend(rights::of(path, keep));
     read
 }
 
 /// The files of schemas that a file names, also those that are not there.
 pub(super) fn schema_files(path: &Path) -> Vec<PathBuf> {
     let text = read(path).unwrap_or_default();
-    let (_, schemas) = checked(path, &text);
-    schemas.iter().map(|schema| beside(path, &schema.file)).collect()
+    let (_, named) = checked(path, &text);
+    named.schemas.iter().map(|schema| beside(path, &schema.file)).collect()
 }
 
 /// A relative path starts at the folder of the file that names it.
@@ -114,8 +121,16 @@ pub(super) fn check_text(path: &Path, text: &str) -> Read {
     checked(path, text).0
 }
 
-/// As [`check_text`], with the schemas that it names.
-fn checked(path: &Path, text: &str) -> (Read, Vec<NamedSchema>) {
+/// What else a text says.
+#[derive(Default)]
+struct Named {
+    schemas: Vec<NamedSchema>,
+    /// Secrets that are guessed soon.
+    weak: Vec<Violation>,
+}
+
+/// As [`check_text`], with what else it says.
+fn checked(path: &Path, text: &str) -> (Read, Named) {
     // The parser says the line after the last one where the text ends too early.
     let last = text.lines().count().max(1);
     let place = |line: Option<usize>| match line {
@@ -128,10 +143,11 @@ fn checked(path: &Path, text: &str) -> (Read, Vec<NamedSchema>) {
             let what = format!("Invalid configuration provided in configuration file ! {why}");
             let fault = Fault::new(what.trim_end(), "write it as in the shipped auth.yml");
             let finding = Finding::new(place(Some(line)), "", fault);
-            return (Read { findings: vec![finding], ..Read::default() }, Vec::new());
+            return (Read { findings: vec![finding], ..Read::default() }, Named::default());
         }
     };
-    let Check { applications, mut violations, schemas } = check::check(root.as_ref());
+    let Check { applications, mut violations, schemas, mut weak } = check::check(root.as_ref());
+    weak.truncate(SHOWN_MAX);
     // Errors first: however many oddities there are, none may push an error out.
     violations.sort_by_key(|violation| violation.severity == Severity::Warning);
     let is_error = |violation: &&Violation| violation.severity == Severity::Error;
@@ -155,7 +171,7 @@ fn checked(path: &Path, text: &str) -> (Read, Vec<NamedSchema>) {
     if errors == 0 {
         read.applications = Some(applications);
     }
-    (read, schemas)
+    (read, Named { schemas, weak })
 }
 
 /// The column of the first application, counted from 0, where each stands on lines of its own.
@@ -174,13 +190,4 @@ fn is_indented(line: &str) -> bool {
 pub(super) fn has_list(text: &str) -> bool {
     let root = tree::parse(text).ok().flatten();
     root.is_some_and(|root| root.get("applications").is_some_and(|list| list.items().is_some()))
-}
-
-fn writable_by_others(path: &Path) -> Option<Finding> {
-    let mode = std::fs::metadata(path).ok()?.permissions().mode();
-    let fault = Fault::new(
-        format!("others can write it (mode {:o}): who does, lets himself in", mode & 0o777),
-        format!("chmod go-w {}", path.display()),
-    );
-    (mode & 0o022 != 0).then(|| Finding::new(Place::File(path.to_owned()), "", fault))
 }

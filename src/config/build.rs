@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::auth_file::{self, Wanted};
 use super::certificate;
+use super::env_application;
 use super::finding::{Fault, Place, visible};
 use super::given::Given;
 use super::listen::addresses;
@@ -14,7 +15,7 @@ use super::settings::{
     MaxMemory, Refuse, Tls, TlsMode, UnknownPath, UuidKey,
 };
 use super::value::{self, Bounds, Size, choice, count, duration, is_absent, size, switch};
-use super::{AUTH_FILE, Applications, KEYS, ListenAddress, Secret, state_beside};
+use super::{AUTH_FILE, Application, Applications, KEYS, ListenAddress, Secret, state_beside};
 use crate::types::limits::{
     HEAD_BYTES_MAX, LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX, MESSAGE_TIMEOUT,
     OUTBOX_SLACK_BYTES,
@@ -43,7 +44,7 @@ const OLD_LOGS: Bounds<usize> = Bounds::new(0, 1000);
 /// Every value that is wrong is a finding; its default stands in for it, so that the rest is
 /// checked too.
 pub(super) fn build(given: &mut Given<'_>, folder: &Path) -> Config {
-    let applications = applications(given, folder);
+    let applications = env_application::add_to(applications(given, folder), given, folder);
     let mut listen = listen(given, &Exposure::of(&applications));
     let tls = tls(given, folder, &mut listen);
     let known = applications.as_ref().map(Option::as_ref).map_err(|_| ());
@@ -61,7 +62,7 @@ pub(super) fn build(given: &mut Given<'_>, folder: &Path) -> Config {
         admission: admission(given),
         tls,
         uuid_key: uuid_key(given, folder),
-        state_folder: state_beside(folder),
+        state_folder: state_dir(given, folder),
         default_dialect: given.read(("", "defaultDialect"), choice).unwrap_or(DialectName::Phpws),
         unknown_path: given.read(("", "unknownPath"), choice).unwrap_or(UnknownPath::Phpws),
         page: given.read(("", "page"), switch).unwrap_or(true),
@@ -105,6 +106,15 @@ pub(super) fn auth_path(given: &mut Given<'_>, folder: &Path) -> Option<Option<P
     given.read(("", "authFile"), |text| Ok(path(text, folder)))
 }
 
+/// The folder of a server's state.
+pub(super) fn state_dir(given: &mut Given<'_>, folder: &Path) -> PathBuf {
+    let named = given.read(("", "stateDir"), |text| match path(text, folder) {
+        Some(path) => Ok(path),
+        None => Err(Fault::new("names no folder", "name one, or leave it out")),
+    });
+    named.unwrap_or_else(|| state_beside(folder))
+}
+
 /// Where the server may be reached from.
 pub(super) enum Exposure {
     Anywhere,
@@ -129,7 +139,7 @@ impl Exposure {
                 Self::Loopback { why: why.to_owned(), right }
             }
             Ok(Some(applications)) => match applications.with_public_secret() {
-                None => Self::Anywhere,
+                None => Self::of_weak_secrets(applications),
                 Some(it) => {
                     let why = format!(
                         "the secret of the application `{}` is the one of the example, which the \
@@ -145,12 +155,32 @@ impl Exposure {
         }
     }
 
+    fn of_weak_secrets(applications: &Applications) -> Self {
+        let weak = |it: &Application| Some((visible(&it.key), it.weakness()?));
+        let Some((key, weakness)) = applications.list.iter().find_map(weak) else {
+            return Self::Anywhere;
+        };
+        let why = format!("the secret of the application `{key}` {weakness}");
+        let right = "take a long random secret (tagcast app rotate NAME), or listen on loopback: \
+                     ws://127.0.0.1:port";
+        Self::Loopback { why, right }
+    }
+
     pub(super) fn check(&self, address: &ListenAddress) -> Result<(), Fault> {
         match self {
             Self::Anywhere => Ok(()),
             Self::Loopback { why, right } => address.check_loopback(why, right),
         }
     }
+}
+
+/// The addresses as they are written, wherever they may be reached from.
+pub(super) fn addresses_of(given: &mut Given<'_>) -> Vec<ListenAddress> {
+    let mut all = listen(given, &Exposure::Anywhere);
+    if given.read(("", "tls"), choice).unwrap_or(TlsMode::On) != TlsMode::On {
+        all.iter_mut().for_each(|address| address.encryption = Encryption::Plain);
+    }
+    all
 }
 
 fn listen(given: &mut Given<'_>, exposure: &Exposure) -> Vec<ListenAddress> {
@@ -191,8 +221,8 @@ fn tls(given: &mut Given<'_>, folder: &Path, listen: &mut [ListenAddress]) -> Op
         Ok(chain) => chain,
         Err(fault) => return given.find_fault_of("certFile", fault),
     };
-    if let Some(date) = &chain.ends_soon {
-        given.warn("certFile", Fault::new(format!("ends on {date}"), "renew it soon"));
+    for fault in &chain.odd {
+        given.warn("certFile", fault.clone());
     }
     if others_can_read(&key_file) {
         let right = "make it the owner's alone: chmod 600";
@@ -324,6 +354,8 @@ fn uuid_key(given: &mut Given<'_>, folder: &Path) -> UuidKey {
             UuidKey::Value(key)
         }
         (Some(key), None) => UuidKey::Value(key),
-        (None, file) => UuidKey::File(file.unwrap_or_else(|| folder.join("state/uuid.key"))),
+        (None, file) => {
+            UuidKey::File(file.unwrap_or_else(|| state_dir(given, folder).join("uuid.key")))
+        }
     }
 }

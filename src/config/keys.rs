@@ -36,7 +36,7 @@ pub const KEYS: &[Key] = &[
     key("", "workers", "auto", "processes"),
     key("", "logfile", "none", "path"),
     key("", "console", "on", "switch"),
-    key("", "logLevel", "info", "word"),
+    key("", "logLevel", "info", "word").reloadable(),
     key("", "logFormat", "text", "word"),
     key("", "logMaxSize", "64M", "size"),
     key("", "logFiles", "5", "count"),
@@ -62,6 +62,7 @@ pub const KEYS: &[Key] = &[
     key("", "drainTime", "5s", "duration").reloadable(),
     key("", "uuidKey", "none", "key"),
     key("", "uuidKeyFile", "state/uuid.key", "path"),
+    key("", "stateDir", "state", "path"),
     key("", "defaultDialect", "phpws", "word").reloadable(),
     key("", "unknownPath", "phpws", "word").reloadable(),
     key("", "page", "on", "switch").reloadable(),
@@ -121,6 +122,10 @@ pub(super) const VARIABLE_PREFIX: &str = "TAGCAST_";
 
 /// Variables that begin like keys and are none.
 pub(super) const RESERVED_VARIABLES: &[&str] = &[
+    "TAGCAST_APP_KEY",
+    "TAGCAST_APP_KEY_FILE",
+    "TAGCAST_APP_SECRET",
+    "TAGCAST_APP_SECRET_FILE",
     "TAGCAST_SECRET",
     "TAGCAST_TRACEABLE",
     "TAGCAST_REQUIRE_TOOLS",

@@ -1,12 +1,14 @@
 //! `websock.ini`, variables and flags: read, checked, and told what is wrong all at once.
 
 mod app_add;
+mod app_edit;
 mod applications;
 mod auth_file;
 mod broker;
 mod build;
 mod certificate;
 mod env;
+mod env_application;
 mod finding;
 mod foreign;
 mod given;
@@ -14,6 +16,7 @@ mod ini;
 mod keys;
 mod listen;
 mod reload;
+mod rights;
 mod schema;
 mod secret;
 mod sections;
@@ -22,15 +25,20 @@ mod value;
 mod values;
 
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 pub use app_add::{NewApplication, NotAdded, add_application};
+pub use app_edit::{applications_in, make_anonymous, remove_application, rotate_application};
 pub use applications::{Application, Applications};
 pub use broker::BrokerConfig;
 pub use finding::{Finding, Findings, Place};
 pub use keys::{KEYS, Key};
 pub use listen::ListenAddress;
 pub use reload::{Change, Holds, Reload};
+pub use rights::site_in;
 pub use schema::MessageSchema;
 pub use secret::Secret;
 pub use sections::backend::{BackendBinding, BackendEvent, OpenWhenDown};
@@ -54,11 +62,15 @@ pub use values::Values;
 use self::env::DotEnv;
 use self::finding::Fault;
 use self::given::Given;
+use self::rights::Keep;
 
 /// The file that is read when none is named.
 const INI: &str = "websock.ini";
 /// The applications, when no other file is named.
 const AUTH_FILE: &str = "auth.yml";
+/// `O_NONBLOCK`, as a file is opened.
+#[expect(clippy::cast_possible_wrap, reason = "flags of open(2) are small")]
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits() as i32;
 /// A file above this is none of ours.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -98,6 +110,7 @@ pub fn load(source: &Source) -> Result<Loaded, Findings> {
     let mut given = files.given(source);
     let config = build::build(&mut given, &files.folder);
     let values = given.values();
+    files.look_at_rights(&mut given, &config);
     let (mut findings, warnings) = given.findings();
     // Each file by itself, in the order of its lines.
     findings.sort_by_key(|finding| {
@@ -123,11 +136,21 @@ pub fn auth_file(source: &Source) -> Result<PathBuf, Findings> {
     Ok(named.flatten().unwrap_or_else(|| files.folder.join(AUTH_FILE)))
 }
 
-/// The folder of a server's state: `state` beside the ini. Nothing is read for it, so that a server
-/// is found also when its files are broken.
+/// Where a server of this configuration listens, as far as that is right. Nothing else is checked.
+#[must_use]
+pub fn addresses(source: &Source) -> Vec<ListenAddress> {
+    let files = Files::read(source).ok();
+    files.map(|files| build::addresses_of(&mut files.given(source))).unwrap_or_default()
+}
+
+/// The folder of a server's state: `stateDir`, or `state` beside the ini. Whatever else is wrong with the
+/// files, a server is found.
 #[must_use]
 pub fn state_folder(source: &Source) -> PathBuf {
-    state_beside(source.ini_path().parent().unwrap_or_else(|| Path::new("")))
+    match Files::read(source) {
+        Ok(files) => build::state_dir(&mut files.given(source), &files.folder),
+        Err(_) => state_beside(source.ini_path().parent().unwrap_or_else(|| Path::new(""))),
+    }
 }
 
 fn state_beside(folder: &Path) -> PathBuf {
@@ -151,7 +174,9 @@ pub fn files(source: &Source) -> Vec<PathBuf> {
 }
 
 impl Source {
-    fn ini_path(&self) -> PathBuf {
+    /// The file, also when it is not there.
+    #[must_use]
+    pub fn ini_path(&self) -> PathBuf {
         self.folder.join(self.ini.as_deref().unwrap_or_else(|| Path::new(INI)))
     }
 }
@@ -159,7 +184,7 @@ impl Source {
 /// The files that settings come from.
 struct Files {
     path: PathBuf,
-    text: Option<String>,
+    text: Option<Zeroizing<String>>,
     folder: PathBuf,
     dot_env: DotEnv,
     /// Why `.env` was not read, though it is there.
@@ -186,6 +211,21 @@ impl Files {
             Err(unread) => (DotEnv::default(), Some((env_path, unread.fault()))),
         };
         Ok(Self { path, text, folder, dot_env, unread })
+    }
+
+    /// Warns about files that others can read or change, and about those in the document root of a site.
+    fn look_at_rights(&self, given: &mut Given<'_>, config: &Config) {
+        let mut odd = rights::of(&self.path, Keep::FromWriters);
+        odd.extend(rights::of(&self.folder.join(".env"), Keep::FromWriters));
+        odd.extend(rights::of(&config.state_folder, Keep::FromWriters));
+        if let UuidKey::File(file) = &config.uuid_key {
+            odd.extend(rights::of(file, Keep::FromReaders));
+        }
+        let auth = build::auth_path(given, &self.folder);
+        let auth = auth.unwrap_or_else(|| Some(self.folder.join(AUTH_FILE)));
+        let exposed = auth.as_deref().and_then(rights::in_a_site);
+        odd.extend(exposed.or_else(|| rights::in_a_site(&self.path)));
+        given.take_read(Vec::new(), odd);
     }
 
     /// The values of all sources.
@@ -227,7 +267,9 @@ impl Unread {
     }
 }
 
-fn read(path: &Path) -> Result<String, Unread> {
+/// A file is read without waiting for the other end of a pipe, and its text is wiped: secrets may be in
+/// any of them.
+fn read(path: &Path) -> Result<Zeroizing<String>, Unread> {
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => Unread::Absent,
         _ => Unread::Unreadable(error),
@@ -235,13 +277,25 @@ fn read(path: &Path) -> Result<String, Unread> {
     if !std::fs::metadata(path).map_err(failed)?.is_file() {
         return Err(Unread::NoFile);
     }
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.read(true).custom_flags(NONBLOCK).open(path).map_err(failed)?;
+    let found = file.metadata().map_err(failed)?;
+    if !found.is_file() {
+        return Err(Unread::NoFile);
+    }
+    if found.len() > FILE_BYTES_MAX {
+        return Err(Unread::TooLarge);
+    }
+    // Room for all of it at once, and for what shows that it has grown: a buffer that grows would leave
+    // a copy behind.
+    let room = usize::try_from(found.len()).unwrap_or_default() + 64;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(Unread::TooLarge);
     }
-    String::from_utf8(bytes).map_err(|_| Unread::NotUtf8)
+    let text = str::from_utf8(&bytes).map_err(|_| Unread::NotUtf8)?;
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fmt;
 use super::auth_file::Wrong;
 use super::build::Exposure;
 use super::finding::{Finding, Findings, Place, visible};
-use super::{Applications, Config, KEYS, Key, Loaded, Tls, Values};
+use super::{Applications, Config, KEYS, Key, Loaded, LogSettings, Tls, Values};
 
 /// A reload that may be carried out.
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ fn merged(former: &Config, fresh: Config) -> Config {
     Config {
         listen: former.listen.clone(),
         workers: former.workers,
-        log: former.log.clone(),
+        log: LogSettings { level: fresh.log.level, ..former.log.clone() },
         uuid_key: former.uuid_key.clone(),
         state_folder: former.state_folder.clone(),
         tls: match (&former.tls, fresh.tls) {

@@ -36,7 +36,7 @@ impl MessageSchema {
             }
             unread => about(path, &format!("cannot be used: {}", unread.fault().what)),
         })?;
-        let schema = Self(text);
+        let schema = Self(text.to_string());
         schema.compile().map(|_| ()).map_err(|wrong| about(path, &wrong))?;
         Ok(schema)
     }

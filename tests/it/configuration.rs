@@ -86,6 +86,30 @@ fn several_addresses_can_be_listened_on() {
 /// Port 80 is taken by the test, or forbidden to test and server alike: the server has to give up,
 /// and says what it tried.
 #[test]
+fn both_families_are_listened_on_where_both_are_listed() {
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        return;
+    }
+    let port = free_port();
+    let folder = Folder::new();
+    let ini = format!("adress = ws://0.0.0.0:{port}, ws://[::]:{port}\nworkers = 1\n");
+    folder.write("websock.ini", &ini);
+    let variables = [("TAGCAST_APP_KEY", "a"), ("TAGCAST_APP_SECRET", "0123456789abcdef, long")];
+    let _server = Server::run(folder, &["serve", "-i", "websock.ini"], &variables);
+    let open = Open::at("/web?key=a");
+    let streams = [
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap(),
+        TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap(),
+    ];
+    for stream in streams {
+        let mut client = Raw::over(stream);
+        client.send(open.request());
+        client.expect_upgrade();
+        client.expect_ready();
+    }
+}
+
+#[test]
 fn case_90_without_a_port_it_is_80() {
     let folder = Folder::new();
     folder.write("websock.ini", "adress = ws://127.0.0.1\nworkers = 1\n");

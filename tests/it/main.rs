@@ -19,6 +19,7 @@
     reason = "each test file uses its own part of the harness"
 )]
 
+mod applications;
 mod auth_file;
 mod authorisation;
 mod backend;
@@ -106,4 +107,6 @@ mod tls_abuse;
 mod tls_reload;
 mod tls_resumption;
 mod told_when_done;
+mod two_servers;
+mod weak_files;
 mod worker_crash;

@@ -27,6 +27,8 @@ pub(super) struct Check {
     pub(super) violations: Vec<Violation>,
     /// The schemas that are named.
     pub(super) schemas: Vec<NamedSchema>,
+    /// Warnings about secrets that are guessed soon.
+    pub(super) weak: Vec<Violation>,
 }
 
 /// The file of a schema, as an application names it.
@@ -188,6 +190,12 @@ impl Check {
             tenant: self.text(entry, "tenant", Needed::No),
             schema: None,
         };
+        if let Some(what) = application.weakness() {
+            let line = node.get("secret").map(|value| value.line);
+            let right = "take a long random one: tagcast app rotate";
+            let (name, fault) = (entry.member("secret"), Fault::new(what, right));
+            self.weak.push(Violation { line, name, severity: Severity::Warning, fault });
+        }
         let line = node.get("schema").map_or(node.line, |value| value.line);
         let schema = self.text(entry, "schema", Needed::No);
         self.schemas.extend(schema.map(|file| NamedSchema { at: entry.at, line, file }));

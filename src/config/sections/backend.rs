@@ -10,6 +10,7 @@ use crate::config::applications::Applications;
 use crate::config::finding::{Fault, Place, visible};
 use crate::config::given::Given;
 use crate::config::keys::folded;
+use crate::config::read as read_file;
 use crate::config::secret::Secret;
 use crate::config::value::{self, Bounds, choice, choices, count, duration, is_absent};
 
@@ -238,11 +239,11 @@ fn certificates(text: &str, folder: &Path) -> Result<String, Fault> {
     use rustls::pki_types::pem::PemObject;
 
     let right = "name a file of certificates in PEM";
-    let pem = std::fs::read_to_string(folder.join(text.trim()))
-        .map_err(|error| Fault::new(format!("cannot be read ({error})"), right))?;
+    let pem = read_file(&folder.join(text.trim()))
+        .map_err(|unread| Fault::new(format!("cannot be read ({})", unread.fault().what), right))?;
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     match all {
-        Ok(all) if !all.is_empty() => Ok(pem),
+        Ok(all) if !all.is_empty() => Ok(pem.to_string()),
         _ => Err(Fault::new("holds no certificate in PEM", right)),
     }
 }

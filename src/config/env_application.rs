@@ -1,0 +1,96 @@
+//! An application that variables make, for containers that have no file: `TAGCAST_APP_KEY` and
+//! `TAGCAST_APP_SECRET`, or files that hold them (`…_FILE`).
+
+use std::path::Path;
+
+use super::applications::{Application, Applications};
+use super::auth_file::Wrong;
+use super::finding::{Fault, Place, visible};
+use super::given::Given;
+use super::{Secret, read};
+
+/// The variable with the key, and the one with its secret.
+const KEY: &str = "TAGCAST_APP_KEY";
+const SECRET: &str = "TAGCAST_APP_SECRET";
+/// Behind the name of a variable that names a file.
+const FILE: &str = "_FILE";
+/// Bytes of a key, as in the file.
+const KEY_BYTES_MAX: usize = 255;
+
+/// Adds the application of the variables to those of the file.
+pub(super) fn add_to(
+    read: Result<Option<Applications>, Wrong>,
+    given: &mut Given<'_>,
+    folder: &Path,
+) -> Result<Option<Applications>, Wrong> {
+    let of_variables = application(given, folder);
+    let (applications, of_variables) = (read?, of_variables?);
+    let Some(new) = of_variables else { return Ok(applications) };
+    let mut all = applications.unwrap_or_default();
+    if all.list.iter().any(|application| application.key == new.key) {
+        let what = format!("`{}` is the key of an application in the file too", visible(&new.key));
+        return wrong(given, KEY, Fault::new(what, "give each its own"));
+    }
+    all.list.push(new);
+    Ok(Some(all))
+}
+
+fn application(given: &mut Given<'_>, folder: &Path) -> Result<Option<Application>, Wrong> {
+    let (key, secret) = (value(given, KEY, folder), value(given, SECRET, folder));
+    match (key?, secret?) {
+        (None, None) => Ok(None),
+        (Some(key), Some(secret)) if key.len() <= KEY_BYTES_MAX => Ok(Some(Application {
+            key,
+            secret: Secret::new(secret),
+            authorize_open: true,
+            client_publish: false,
+            tenant: None,
+            schema: None,
+        })),
+        (Some(key), Some(_)) => {
+            let what = format!("has {} bytes", key.len());
+            wrong(given, KEY, Fault::new(what, format!("use {KEY_BYTES_MAX} at most")))
+        }
+        (Some(_), None) => {
+            let what = format!("is set, and {SECRET} is not");
+            wrong(given, KEY, Fault::new(what, "set both, or none"))
+        }
+        (None, Some(_)) => {
+            let what = format!("is set, and {KEY} is not");
+            wrong(given, SECRET, Fault::new(what, "set both, or none"))
+        }
+    }
+}
+
+/// A variable, or what the file has that it names; without one line end.
+fn value(given: &mut Given<'_>, name: &str, folder: &Path) -> Result<Option<String>, Wrong> {
+    let of_file = format!("{name}{FILE}");
+    let (direct, file) = (given.variable(name), given.variable(&of_file));
+    let text = match (direct, file) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => {
+            let what = format!("is set beside {name}");
+            return wrong(given, &of_file, Fault::new(what, "use one of the two"));
+        }
+        (Some(text), None) => text.to_owned(),
+        (None, Some(file)) => match read(&folder.join(file)) {
+            Ok(text) => text.to_string(),
+            Err(unread) => {
+                let what = format!("`{}`: {}", visible(file), unread.fault().what);
+                return wrong(given, &of_file, Fault::new(what, "name a file that can be read"));
+            }
+        },
+    };
+    let text = text
+        .strip_suffix('\n')
+        .map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+    if text.is_empty() {
+        return wrong(given, name, Fault::new("is empty", "give it a value"));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+fn wrong<T>(given: &mut Given<'_>, name: &str, fault: Fault) -> Result<T, Wrong> {
+    given.find_fault(Place::Variable(name.to_owned()), "", fault);
+    Err(Wrong)
+}
