@@ -23,8 +23,30 @@ pub(in crate::config) fn with_secret(text: &str, at: usize, secret: &str) -> Opt
     let byte = |characters: usize| {
         text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(characters)
     };
-    let (before, after) = (text.get(..byte(node.span.start)?)?, text.get(byte(node.span.end)?..)?);
+    let (start, end) = (byte(node.span.start)?, byte(node.span.end)?);
+    // The parser counts a comment on the same line to a text in quotes.
+    let end = start + quoted_bytes(text.get(start..end)?);
+    let (before, after) = (text.get(..start)?, text.get(end..)?);
     Some(format!("{before}\"{secret}\"{after}"))
+}
+
+/// Bytes of a scalar up to its closing quote; all of one without quotes.
+fn quoted_bytes(written: &str) -> usize {
+    let Some(quote) = written.chars().next().filter(|first| matches!(first, '"' | '\'')) else {
+        return written.len();
+    };
+    let mut letters = written.char_indices().skip(1).peekable();
+    while let Some((at, letter)) = letters.next() {
+        let is_double = letter == '\'' && letters.peek().is_some_and(|(_, next)| *next == '\'');
+        if letter == quote && !is_double {
+            return at + 1;
+        }
+        // What stands behind a backslash, and the second of two single quotes, ends nothing.
+        if is_double && quote == '\'' || letter == '\\' && quote == '"' {
+            letters.next();
+        }
+    }
+    written.len()
 }
 
 /// The text with a key in the member `anonymous`; none where there is one already, or no list.
@@ -78,6 +100,12 @@ mod tests {
         assert_eq!(with_secret(TEXT, 0, "x").unwrap(), TEXT.replace("'one'", "\"x\""));
         assert_eq!(with_secret(TEXT, 1, "x").unwrap(), TEXT.replace("\"two\"", "\"x\""));
         assert_eq!(with_secret(TEXT, 2, "x").unwrap(), TEXT.replace("three", "\"x\""));
+        for written in ["'it''s' # it''s", "\"a \\\" b\" # \"", "'a\\' # \\"] {
+            let text = TEXT.replace("'one' # why", written);
+            let comment = written.split(" #").nth(1).unwrap();
+            let expected = TEXT.replace("'one' # why", &format!("\"x\" #{comment}"));
+            assert_eq!(with_secret(&text, 0, "x").unwrap(), expected);
+        }
     }
 
     #[test]
