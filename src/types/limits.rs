@@ -63,6 +63,18 @@ pub const SEND_BYTES: usize = 48 * 1024;
 /// Clients that one turn of a worker writes a fan-out to: half a millisecond to two, after which
 /// publications to one client, openings and publishers have their turn. [`TURN_PART`] bounds it too.
 pub const FANOUT_SLICE: usize = 256;
+/// A link that was silent for so long may have a backlog of the server's own making: half of it would
+/// be nothing unusual on a busy machine, and a window fills in less at full speed.
+pub const LINK_SILENCE: Duration = Duration::from_millis(250);
+/// Nothing of the server stands still for longer than that: it is found hanging.
+pub const LINK_SILENCE_MAX: Duration = Duration::from_secs(3);
+/// How long a worker waits for one client that empties half an outbox while such a backlog is paced:
+/// three megabytes a second keep up, by default.
+pub const DRAIN_WAIT: Duration = Duration::from_secs(1);
+/// A client whose socket takes nothing for this long does not empty its outbox.
+pub const OUTBOX_MOVES: Duration = Duration::from_millis(250);
+/// The longest that a backlog is paced. A worker that catches up is done long before.
+pub const BACKLOG_MAX: Duration = Duration::from_secs(30);
 /// Bytes of publications that wait in a worker; what is more stays on the link.
 pub const FANOUT_BYTES_MAX: usize = 1024 * 1024;
 /// With more batches waiting than this, a publication to one client is not looked for in all of

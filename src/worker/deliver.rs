@@ -65,7 +65,10 @@ impl Hub {
                 let rest = Part::deliveries(frames.bytes.slice(taken..), count);
                 if let Some(mut connection) = self.table.take(slot) {
                     connection.is_full = true;
-                    connection.outbox(self.now).push(rest, self.now);
+                    let outbox = connection.outbox(self.now);
+                    outbox.push(rest, self.now);
+                    let waiting = outbox.bytes();
+                    self.note_outbox(slot, waiting);
                     if self.drops_slow(&connection) {
                         self.drop_slow(slot, &mut connection);
                     }
@@ -110,6 +113,7 @@ impl Hub {
                 self.drop_slow(slot, &mut connection);
             }
         }
+        self.note_outbox(slot, connection.outbox.as_ref().map_or(0, |outbox| outbox.bytes()));
         self.put_back(slot, connection);
         bytes
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tracing::info;
 
 use super::accept::Doors;
+use super::backlog::Backlog;
 use super::clock::{Clock, Moment};
 use super::dice::Dice;
 use super::errands::Errands;
@@ -28,7 +29,7 @@ use crate::link::control::{Control, Newcomers, Report, RoleEnd, Seat};
 use crate::link::poller::{Poller, Ready};
 use crate::resource::Effects;
 use crate::telemetry::let_go;
-use crate::types::limits::{FANOUT_SLICE, READ_BYTES};
+use crate::types::limits::READ_BYTES;
 use crate::types::{Slot, TurnBudget, WorkerCounts};
 
 /// Events that one wait hands out.
@@ -108,6 +109,7 @@ pub(super) struct Hub {
     /// What was counted; the rest of it is filled in when somebody asks.
     pub(super) books: WorkerCounts,
     pub(super) memory: Memory,
+    pub(super) backlog: Backlog,
     /// When the supervisor is heard at the latest, though other events crowd its link out of a wait.
     pub(super) orders_due: Moment,
     /// What the last wait found, to be used again.
@@ -151,6 +153,7 @@ impl Hub {
             last_serial: 0,
             books: WorkerCounts::default(),
             memory: Memory::default(),
+            backlog: Backlog::default(),
             orders_due: Moment::START,
             ready: Vec::with_capacity(EVENTS),
         })
@@ -177,10 +180,7 @@ impl Hub {
         if ready.iter().any(|event| event.token == LINK) {
             self.relay.mark_unread();
         }
-        if self.relay.takes_more() {
-            self.read_link();
-        }
-        self.flush_fanout(FANOUT_SLICE);
+        self.deliver_what_came();
         self.release_held();
         self.serve_sockets(&ready);
         if ready.iter().any(|event| event.token == COURIER) {
@@ -220,7 +220,8 @@ impl Hub {
 
     /// How long the loop may sleep.
     fn patience(&self) -> Option<Duration> {
-        if self.is_behind || !self.waiting.is_empty() || self.relay.is_busy() {
+        let delivers = self.relay.is_busy() && !self.backlog.is_waiting();
+        if self.is_behind || !self.waiting.is_empty() || delivers {
             return Some(Duration::ZERO);
         }
         let stage = match &self.stage {
@@ -230,12 +231,13 @@ impl Hub {
             _ => None,
         };
         let rounds = self.rounds.next().filter(|_| matches!(self.stage, Stage::Serving));
-        let moments = [self.timers.next(), self.doors.opens_at(), rounds, stage];
+        let backlog = self.backlog.looks_at(self.now);
+        let moments = [self.timers.next(), self.doors.opens_at(), rounds, stage, backlog];
         moments.into_iter().flatten().min().map(|at| at.until_then(self.clock.now()))
     }
 
     /// Takes what the broker said, as far as the time of this part of the turn allows.
-    fn read_link(&mut self) {
+    pub(super) fn read_link(&mut self) {
         self.read_link_within(self.part());
     }
 

@@ -5,6 +5,7 @@ mod admission;
 mod aliases;
 mod asking;
 mod backends;
+mod backlog;
 mod bloatless;
 mod books;
 mod broker_link;

@@ -26,6 +26,7 @@ mod hostile_streams;
 mod machine;
 mod memory;
 mod memory_holders;
+mod own_backlog;
 mod silent_clients;
 mod slow_clients;
 mod soak;
