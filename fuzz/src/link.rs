@@ -61,6 +61,7 @@ impl Canonical for ToBroker {
             | Self::Alias { .. }
             | Self::Holds { .. }
             | Self::Sync { .. }
+            | Self::Reserve { .. }
             | Self::Leave { .. } => true,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::link::message::Full;
-use crate::types::{Client, Counted, Place, WorkerId};
+use crate::types::{Client, Counted, Place, WorkerId, counted_as};
 
 /// The limits of `websock.ini` that hold over all workers; 0 means none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,24 +39,48 @@ impl Census {
     }
 
     /// Whether one more may join those that there are.
-    pub(super) fn admit(&self, clients: usize, client: &Client) -> Result<(), Full> {
+    pub(super) fn admit(
+        &self,
+        clients: usize,
+        (place, client): (Place, &Client),
+    ) -> Result<(), Full> {
         let limit = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
         if self.limits.max_clients > 0 && clients >= limit(self.limits.max_clients) {
             return Err(Full::Clients);
         }
-        let from_there = || self.by_address.get(&counted_as(client.ip)).copied().unwrap_or(0);
-        if self.counts(client) && from_there() >= self.limits.max_per_ip {
+        let has_place = || self.addresses.contains_key(&place);
+        if self.counts(client) && !has_place() && self.is_full(client.ip) {
             return Err(Full::Address);
         }
         Ok(())
     }
 
+    /// Counts a client by its address before it joins, because a backend is asked about it.
+    pub(super) fn reserve(&mut self, place: Place, ip: IpAddr) -> Result<(), Full> {
+        if self.limits.max_per_ip > 0 && !self.addresses.contains_key(&place) {
+            if self.is_full(ip) {
+                return Err(Full::Address);
+            }
+            self.count(place, ip);
+        }
+        Ok(())
+    }
+
+    fn is_full(&self, ip: IpAddr) -> bool {
+        self.by_address.get(&counted_as(ip)).is_some_and(|count| *count >= self.limits.max_per_ip)
+    }
+
+    fn count(&mut self, place: Place, ip: IpAddr) {
+        let address = counted_as(ip);
+        if self.addresses.insert(place, address).is_none() {
+            *self.by_address.entry(address).or_default() += 1;
+        }
+    }
+
     /// Counts a client, also one that an earlier broker has let in.
     pub(super) fn join(&mut self, place: Place, client: &Client) {
         if self.counts(client) {
-            let address = counted_as(client.ip);
-            *self.by_address.entry(address).or_default() += 1;
-            self.addresses.insert(place, address);
+            self.count(place, client.ip);
         }
     }
 
@@ -77,17 +101,6 @@ impl Census {
 
     fn counts(&self, client: &Client) -> bool {
         self.limits.max_per_ip > 0 && client.counted == Counted::ByAddress
-    }
-}
-
-/// What stands for an address: with IPv6 one customer has a whole /64.
-fn counted_as(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => {
-            let network = u128::from(ip) >> 64 << 64;
-            IpAddr::V6(network.into())
-        }
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -119,16 +132,16 @@ mod tests {
         let web = client("127.0.0.1", Counted::ByAddress);
         census.join(place(1), &web);
         census.join(place(2), &client("::ffff:127.0.0.1", Counted::ByAddress));
-        assert_eq!(census.admit(2, &web), Err(Full::Address));
-        assert_eq!(census.admit(2, &client("127.0.0.2", Counted::ByAddress)), Ok(()));
+        assert_eq!(census.admit(2, (place(99), &web)), Err(Full::Address));
+        assert_eq!(census.admit(2, (place(99), &client("127.0.0.2", Counted::ByAddress))), Ok(()));
         let php = client("127.0.0.1", Counted::InAll);
-        assert_eq!(census.admit(2, &php), Ok(()));
+        assert_eq!(census.admit(2, (place(99), &php)), Ok(()));
         census.join(place(3), &php);
         census.leave(place(3));
-        assert_eq!(census.admit(2, &web), Err(Full::Address));
+        assert_eq!(census.admit(2, (place(99), &web)), Err(Full::Address));
         census.leave(place(2));
         census.leave(place(2));
-        assert_eq!(census.admit(1, &web), Ok(()));
+        assert_eq!(census.admit(1, (place(99), &web)), Ok(()));
         census.remove_worker(WorkerId(0));
         assert!(census.by_address.is_empty() && census.addresses.is_empty());
     }
@@ -137,9 +150,34 @@ mod tests {
     fn an_ipv6_network_counts_as_one_address_and_everyone_counts_in_all() {
         let mut census = Census::new(Limits { max_clients: 3, max_per_ip: 1 });
         census.join(place(1), &client("2001:db8:0:1::1", Counted::ByAddress));
-        let full = census.admit(1, &client("2001:db8:0:1:ffff::2", Counted::ByAddress));
+        let full =
+            census.admit(1, (place(99), &client("2001:db8:0:1:ffff::2", Counted::ByAddress)));
         assert_eq!(full, Err(Full::Address));
-        assert_eq!(census.admit(1, &client("2001:db8:0:2::1", Counted::ByAddress)), Ok(()));
-        assert_eq!(census.admit(3, &client("::1", Counted::InAll)), Err(Full::Clients));
+        assert_eq!(
+            census.admit(1, (place(99), &client("2001:db8:0:2::1", Counted::ByAddress))),
+            Ok(())
+        );
+        assert_eq!(
+            census.admit(3, (place(99), &client("::1", Counted::InAll))),
+            Err(Full::Clients)
+        );
+    }
+
+    #[test]
+    fn a_client_about_which_a_backend_is_asked_counts_once() {
+        let mut census = Census::new(Limits { max_clients: 0, max_per_ip: 2 });
+        let web = client("192.0.2.1", Counted::ByAddress);
+        assert_eq!(census.reserve(place(1), web.ip), Ok(()));
+        assert_eq!(census.reserve(place(1), web.ip), Ok(()), "a later broker is told again");
+        assert_eq!(census.reserve(place(2), web.ip), Ok(()));
+        assert_eq!(census.reserve(place(3), web.ip), Err(Full::Address));
+        assert_eq!(census.admit(0, (place(3), &web)), Err(Full::Address));
+        assert_eq!(census.admit(0, (place(1), &web)), Ok(()));
+        census.join(place(1), &web);
+        census.leave(place(2));
+        assert_eq!(census.reserve(place(3), web.ip), Ok(()));
+        census.leave(place(1));
+        census.leave(place(3));
+        assert!(census.by_address.is_empty() && census.addresses.is_empty());
     }
 }

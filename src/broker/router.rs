@@ -219,6 +219,15 @@ impl Router {
     fn act(&mut self, source: Source, message: ToBroker) -> Result<(), Breach> {
         match message {
             ToBroker::Join { slot, client } => self.join(source, slot, &client),
+            ToBroker::Reserve { slot, ip } => {
+                let place = Place { worker: source.worker, slot };
+                let answer = match self.census.reserve(place, ip) {
+                    Ok(()) => ToWorker::Reserved { slot },
+                    Err(full) => ToWorker::Refused { slot, full },
+                };
+                self.tell(source.worker, &answer);
+                Ok(())
+            }
             ToBroker::Leave { slot } => {
                 self.leave(source, slot);
                 Ok(())
@@ -262,7 +271,7 @@ impl Router {
     fn join(&mut self, source: Source, slot: Slot, client: &Client) -> Result<(), Breach> {
         let number = JoinNumber(self.last_join + 1);
         let place = Place { worker: source.worker, slot };
-        if let Err(full) = self.census.admit(self.index.clients(), client) {
+        if let Err(full) = self.census.admit(self.index.clients(), (place, client)) {
             self.tell(source.worker, &ToWorker::Refused { slot, full });
             return Ok(());
         }
@@ -293,8 +302,8 @@ impl Router {
     /// A worker may take back a join that was not answered: then there is nobody to remove.
     fn leave(&mut self, source: Source, slot: Slot) {
         let place = Place { worker: source.worker, slot };
+        self.census.leave(place);
         if self.index.leave(place).is_some() {
-            self.census.leave(place);
             self.resolved.forget();
         }
         self.tell(source.worker, &ToWorker::Left { slot });

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{CONTENT_TYPE, USER_AGENT};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::client::legacy::Error;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use super::Outcome;
@@ -16,6 +16,10 @@ use crate::backend::{Admitted, Change, parse};
 
 /// How long to wait before an event is tried again that has not arrived.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// The part of the deadline that a backend must have had, one half, before its silence counts against
+/// it: the time that an event waited for others is none of its own.
+const FAIR_SHARE: u32 = 2;
 
 /// What a backend did.
 enum Heard {
@@ -29,7 +33,7 @@ impl Target {
     /// Hands an event over within the deadline.
     pub(super) async fn hand_over(&self, event: &'static str, id: &str, body: Bytes) -> Outcome {
         let deadline = self.settings.deadline;
-        let mut admitted = Admitted::No;
+        let (mut admitted, mut turn_at) = (Admitted::No, None);
         let handed = timeout(deadline, async {
             // The semaphore is never closed, and gives turns in the order of asking.
             let turn = self.turns.acquire().await.ok()?;
@@ -37,6 +41,7 @@ impl Target {
             if admitted == Admitted::No {
                 return None;
             }
+            turn_at = Some(Instant::now());
             let heard = self.try_until_arrived(event, id, body).await;
             drop(turn);
             Some(heard)
@@ -44,7 +49,15 @@ impl Target {
         let heard = match Box::pin(handed).await {
             Ok(None) => return Outcome::LeftAlone,
             Ok(Some(heard)) => heard,
-            Err(_) => Heard::Nothing(format!("there was no answer within {deadline:?}")),
+            Err(_) => {
+                let why = format!("there was no answer within {deadline:?}");
+                let had = turn_at.map_or(Duration::ZERO, |at| at.elapsed());
+                // A probe decides in any case; nothing else could.
+                if admitted != Admitted::AsProbe && had < deadline / FAIR_SHARE {
+                    return Outcome::Failed(format!("{why}: it waited for its turn"));
+                }
+                Heard::Nothing(why)
+            }
         };
         self.judge(admitted, heard)
     }

@@ -14,8 +14,8 @@ use bytes::{Bytes, BytesMut};
 use self::decode::Fields;
 pub use self::encode::encode_publish;
 use self::encode::{
-    framed, put_claim, put_client, put_deliver, put_found, put_grant, put_length, put_publication,
-    put_question, put_slots, put_source, put_tags,
+    framed, put_claim, put_client, put_deliver, put_found, put_grant, put_ip, put_length,
+    put_publication, put_question, put_slots, put_source, put_tags,
 };
 use super::message::{Full, SetName, ToBroker, ToWorker};
 use crate::types::limits::LINK_MESSAGE_BYTES_MAX;
@@ -183,6 +183,11 @@ impl Wire for ToBroker {
                 put_claim(out, claim);
                 out.put_u64_le(grant.0);
             }
+            Self::Reserve { slot, ip } => {
+                out.put_u8(20);
+                out.put_u32_le(slot.0);
+                put_ip(out, *ip);
+            }
             Self::Sync { number } => {
                 out.put_u8(12);
                 out.put_u64_le(*number);
@@ -218,6 +223,7 @@ impl Wire for ToBroker {
                 grant: GrantNumber(body.u64()?),
             },
             12 => Self::Sync { number: body.u64()? },
+            20 => Self::Reserve { slot: body.slot()?, ip: body.ip()? },
             13 => Self::Count,
             kind => return Err(Malformed::Unknown("kind", kind)),
         };
@@ -272,6 +278,10 @@ impl Wire for ToWorker {
                 out.put_u32_le(slot.0);
                 put_grant(out, *granted);
             }
+            Self::Reserved { slot } => {
+                out.put_u8(20);
+                out.put_u32_le(slot.0);
+            }
             Self::Synced { number } => {
                 out.put_u8(10);
                 out.put_u64_le(*number);
@@ -303,6 +313,7 @@ impl Wire for ToWorker {
             8 => Self::Answer { slot: body.slot()?, number: body.u32()?, found: body.found()? },
             9 => Self::Aliased { slot: body.slot()?, granted: body.grant()? },
             10 => Self::Synced { number: body.u64()? },
+            20 => Self::Reserved { slot: body.slot()? },
             11 => Self::Reached { number: Number(body.u64()?), clients: body.u64()? },
             kind => return Err(Malformed::Unknown("kind", kind)),
         };

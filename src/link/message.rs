@@ -1,12 +1,14 @@
 //! What worker and broker say to each other (rules L1 to L8 of `docs/architecture.md`).
 
+use std::net::IpAddr;
+
 use crate::types::{
     Claim, Client, Content, GrantNumber, JoinNumber, Number, Publication, Sequence, Slot, SlotSet,
     Source, TagQuery, Tags, Tenant,
 };
 
 /// The version of this language; both sides are the same binary, so any other ends the link.
-pub const VERSION: u16 = 5;
+pub const VERSION: u16 = 6;
 
 /// From a worker to the broker. A link begins with `Hello`, announcements, and `Announced`.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +57,14 @@ pub enum ToBroker {
         slot: Slot,
         /// Who it is.
         client: Client,
+    },
+    /// A client about which a backend is to be asked: from here on it counts by its address. Answered
+    /// by `Reserved` or `Refused`; a `Join` or a `Leave` follows.
+    Reserve {
+        /// Its slot.
+        slot: Slot,
+        /// Its address.
+        ip: IpAddr,
     },
     /// A client that is gone; its slot stays taken until `Left` (rule L3).
     Leave {
@@ -124,6 +134,11 @@ pub enum ToWorker {
         own: u32,
         /// Connections of the worker that has the fewest.
         smallest: u32,
+    },
+    /// The client in this slot has a place among those of its address.
+    Reserved {
+        /// Its slot.
+        slot: Slot,
     },
     /// The client in this slot is not let in; the broker does not know it.
     Refused {

@@ -65,6 +65,18 @@ const fn width(ip: IpAddr) -> u8 {
     }
 }
 
+/// What stands for an address: with IPv6 one customer has a whole /64.
+#[must_use]
+pub fn counted_as(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => {
+            let network = u128::from(ip) >> 64 << 64;
+            IpAddr::V6(network.into())
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

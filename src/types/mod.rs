@@ -31,7 +31,7 @@ pub use ids::{
     ClientUuid, ConfigNumber, Generation, JoinNumber, Number, Place, Sequence, Slot, Source,
     Tenant, WorkerId,
 };
-pub use ip_range::IpRange;
+pub use ip_range::{IpRange, counted_as};
 pub use origin::{HostPattern, NoOrigin, Origin, OriginPattern, canonical_host};
 pub use pressure::{Allowance, Pressure};
 pub use publication::{Content, Form, Publication};

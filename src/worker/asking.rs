@@ -10,7 +10,7 @@ use crate::config::Refuse;
 use crate::courier::Outcome;
 use crate::http::{self, Refusal, Status};
 use crate::resource::{Handle, Opening};
-use crate::types::{Client, CloseCode, CloseReason, Slot, Tags};
+use crate::types::{Client, CloseCode, CloseReason, Counted, Slot, Tags};
 
 const DOWN: Refusal = Refusal::new(Status::Unavailable, "try again later");
 const NOT_WANTED: &str = "the backend refuses this connection";
@@ -26,10 +26,33 @@ impl Hub {
         let Some((open, never)) = self.question(connection, (&joining, &client)) else {
             return self.join(slot, connection, (joining, client));
         };
-        let uuid = client.uuid;
-        self.advance(connection, Phase::Asking(Box::new(Asking { joining, client, never })));
-        if self.post((slot, uuid), connection.resource, open) == Posted::Not {
-            self.let_in_or_not(slot, connection);
+        // Who counts by address counts from here on, so no address fills the queue.
+        let counted = (client.counted == Counted::ByAddress)
+            .then(|| Client { tags: Tags::default(), ..client.clone() });
+        let asking = Asking { joining, client, open: Some(open), never };
+        self.advance(connection, Phase::Asking(Box::new(asking)));
+        match counted {
+            Some(client) => self.relay.uplink.reserve(slot, client),
+            None => self.ask(slot, connection),
+        }
+    }
+
+    /// The broker has a place for a client: its backend is asked.
+    pub(super) fn ask_now(&mut self, slot: Slot) {
+        let Some(mut connection) = self.table.take(slot) else { return };
+        self.ask(slot, &mut connection);
+        self.put_back(slot, connection);
+    }
+
+    fn ask(&mut self, slot: Slot, connection: &mut Connection) {
+        let Phase::Asking(asking) = &mut connection.phase else { return };
+        let Some(open) = asking.open.take() else { return };
+        let (uuid, ip) = (asking.client.uuid, asking.client.ip);
+        match self.post_open((slot, uuid), (connection.resource, ip), open) {
+            Posted::Taken => {}
+            // Others of its address wait already: that is no fault of the backend.
+            Posted::TooMany => self.give_up_asking(slot, connection),
+            Posted::Not => self.let_in_or_not(slot, connection),
         }
     }
 
@@ -99,7 +122,7 @@ impl Hub {
             }
         }
         let Phase::Asking(asking) = self.advance(connection, Phase::Gone) else { return };
-        let Asking { mut joining, client, never } = *asking;
+        let Asking { mut joining, client, never, .. } = *asking;
         if let Some(asked) = &mut joining.asked {
             (asked.commands, asked.never) = (rest, never);
         }

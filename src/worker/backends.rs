@@ -1,5 +1,6 @@
 //! HTTP resources: events for their backends, and what the answers cause.
 
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing::{error, warn};
@@ -55,6 +56,30 @@ impl Hub {
         let posted = self.errands.post((Whose::Client(client), slot), resource, (id, post));
         if posted == Posted::Not {
             self.complain((resource, event), Complaint::Failed, "too many events wait");
+        }
+        posted
+    }
+
+    /// Takes over the question about a client that opens a connection.
+    pub(super) fn post_open(
+        &mut self,
+        (slot, client): (Slot, ClientUuid),
+        (resource, ip): (ResourceId, IpAddr),
+        post: Post,
+    ) -> Posted {
+        let event = post.event;
+        let id = self.dice.uuid();
+        let whose = (Whose::Client(client), slot);
+        let posted = self.errands.post_open(whose, (resource, ip), (id, post));
+        match posted {
+            Posted::Taken => {}
+            Posted::TooMany => {
+                let why = "too many openings of one address wait";
+                self.complain((resource, event), Complaint::Failed, why);
+            }
+            Posted::Not => {
+                self.complain((resource, event), Complaint::Failed, "too many events wait");
+            }
         }
         posted
     }

@@ -101,6 +101,8 @@ pub(super) struct Asking {
     pub(super) joining: Box<Joining>,
     /// Whom the broker is to be asked to take in then.
     pub(super) client: Client,
+    /// What it is to be asked, until it is.
+    pub(super) open: Option<Post>,
     /// What the backend hears if it says yes and the client goes before it is open.
     pub(super) never: Option<Post>,
 }

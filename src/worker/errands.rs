@@ -1,14 +1,15 @@
 //! Events on their way to backends: one at a time for each client, in order, and within bounds.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::clock::Moment;
 use crate::backend::Post;
 use crate::courier::{Answer, Courier, Outcome, Target};
 use crate::resource::ResourceId;
-use crate::types::limits::{ERRANDS_BYTES_MAX, ERRANDS_MAX};
-use crate::types::{ClientUuid, Slot};
+use crate::types::limits::{ERRANDS_BYTES_MAX, ERRANDS_MAX, OPENINGS_ASKED_MAX};
+use crate::types::{ClientUuid, Slot, counted_as};
 
 /// Who an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +27,8 @@ pub(super) struct Errands {
     routes: HashMap<u16, Route>,
     lines: HashMap<Whose, Line>,
     under_way: HashMap<u64, UnderWay>,
+    /// Openings that each backend is asked about, by address.
+    asked: HashMap<(u16, IpAddr), usize>,
     pub(super) answers: VecDeque<Answer>,
     last: u64,
 }
@@ -55,6 +58,8 @@ struct UnderWay {
     whose: Whose,
     event: &'static str,
     bytes: usize,
+    /// Of the client that opens a connection.
+    address: Option<IpAddr>,
 }
 
 /// An event that was answered.
@@ -72,6 +77,8 @@ pub(super) struct Answered {
 pub(super) enum Posted {
     /// It is under way, or waits behind another one of the same client.
     Taken,
+    /// It is an opening, and too many of its address wait.
+    TooMany,
     /// There are too many, or there is no way.
     Not,
 }
@@ -159,12 +166,46 @@ impl Errands {
         Posted::Taken
     }
 
+    /// The same for the question about a client that opens a connection. Those of one address take
+    /// only so much of the queue.
+    pub(super) fn post_open(
+        &mut self,
+        (whose, slot): (Whose, Slot),
+        (resource, ip): (ResourceId, IpAddr),
+        event: (ClientUuid, Post),
+    ) -> Posted {
+        let address = counted_as(ip);
+        let key = (resource.key(), address);
+        if self.asked.get(&key).is_some_and(|count| *count >= OPENINGS_ASKED_MAX) {
+            return Posted::TooMany;
+        }
+        let posted = self.post((whose, slot), resource, event);
+        if posted == Posted::Taken
+            && let Some(under_way) = self.under_way.get_mut(&self.last)
+        {
+            under_way.address = Some(address);
+            *self.asked.entry(key).or_default() += 1;
+        }
+        posted
+    }
+
+    fn answered_opening(&mut self, resource: ResourceId, address: IpAddr) {
+        let key = (resource.key(), address);
+        if let Some(count) = self.asked.get_mut(&key) {
+            *count -= 1;
+            if *count == 0 {
+                self.asked.remove(&key);
+            }
+        }
+    }
+
     fn send(&mut self, whose: Whose, resource: ResourceId, (id, post): (ClientUuid, Post)) {
         let (Some(courier), Some(route)) = (&self.courier, self.routes.get(&resource.key())) else {
             return;
         };
         self.last += 1;
-        let under_way = UnderWay { whose, event: post.event, bytes: post.body.len() };
+        let under_way =
+            UnderWay { whose, event: post.event, bytes: post.body.len(), address: None };
         self.under_way.insert(self.last, under_way);
         courier.take(self.last, &route.target, (id.text(), post));
     }
@@ -181,12 +222,14 @@ impl Errands {
     pub(super) fn next_answer(&mut self) -> Option<Answered> {
         loop {
             let Answer { number, outcome } = self.answers.pop_front()?;
-            let Some(UnderWay { whose, event, bytes }) = self.under_way.remove(&number) else {
-                continue;
-            };
+            let Some(done) = self.under_way.remove(&number) else { continue };
+            let UnderWay { whose, event, bytes, address } = done;
             let Some(line) = self.lines.get_mut(&whose) else { continue };
             line.bytes = line.bytes.saturating_sub(bytes);
             let (resource, slot) = (line.resource, line.slot);
+            if let Some(address) = address {
+                self.answered_opening(resource, address);
+            }
             if let Some(route) = self.routes.get_mut(&resource.key()) {
                 route.events -= 1;
                 route.bytes -= bytes;

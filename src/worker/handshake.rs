@@ -370,7 +370,11 @@ impl Hub {
         (word, reason): (&str, &CloseReason),
         refusal: &Refusal,
     ) {
-        let Phase::Joining(joining) = &connection.phase else { return };
+        let joining = match &connection.phase {
+            Phase::Joining(joining) => joining,
+            Phase::Asking(asking) => &asking.joining,
+            _ => return,
+        };
         if joining.session.speech == Speech::Phpws {
             let answer = joining.answer.clone();
             self.turn_away(slot, connection, answer, (Some(word), reason));

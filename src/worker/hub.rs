@@ -260,6 +260,7 @@ impl Hub {
                 self.doors.weigh(own, smallest);
                 self.open(slot);
             }
+            Arrival::Reserved(slot) => self.ask_now(slot),
             Arrival::Refused { slot, full, client } => self.turn_full_away(slot, full, &client),
             Arrival::Answer { slot, question, found } => self.tell_who(slot, question, found),
             Arrival::Reached { asker, clients } => self.report_reached(asker, clients),

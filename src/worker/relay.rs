@@ -40,6 +40,8 @@ pub enum Arrival {
         /// Connections of the worker that has the fewest.
         smallest: u32,
     },
+    /// The client in this slot has a place among those of its address.
+    Reserved(Slot),
     /// The client in this slot is not let in.
     Refused {
         /// Its slot.
@@ -185,6 +187,7 @@ impl Relay {
             Downlink::Joined { slot, own, smallest } => {
                 return Ok(Some(Arrival::Joined { slot, own, smallest }));
             }
+            Downlink::Reserved(slot) => return Ok(Some(Arrival::Reserved(slot))),
             Downlink::Refused { slot, full, client } => {
                 return Ok(Some(Arrival::Refused { slot, full, client }));
             }

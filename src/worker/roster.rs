@@ -10,6 +10,8 @@ pub(super) struct Roster(Vec<Seat>);
 enum Seat {
     #[default]
     Empty,
+    /// A backend is to be asked about it; whether it has a place by its address is asked, or known.
+    Reserving(Box<Client>, Place),
     /// Asked, not answered.
     Joining(Box<Client>),
     /// Answered with yes.
@@ -18,10 +20,37 @@ enum Seat {
     Leaving,
 }
 
+/// Whether the broker has said yes to a client about which a backend is to be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Asked,
+    Had,
+}
+
 impl Roster {
-    pub(super) fn join(&mut self, slot: Slot, client: Client) {
+    pub(super) fn reserve(&mut self, slot: Slot, client: Client) {
         let seat = self.seat(slot);
         debug_assert!(matches!(seat, Seat::Empty), "a slot is given away once (rule L3)");
+        *seat = Seat::Reserving(Box::new(client), Place::Asked);
+    }
+
+    /// Notes the broker's yes; false when that was known, or the client has left meanwhile.
+    pub(super) fn reserved(&mut self, slot: Slot) -> bool {
+        let Seat::Reserving(_, place) = self.seat(slot) else { return false };
+        std::mem::replace(place, Place::Had) == Place::Asked
+    }
+
+    pub(super) fn reserving(&self) -> impl Iterator<Item = (Slot, &Client)> {
+        (0..).map(Slot).zip(&self.0).filter_map(|(slot, seat)| match seat {
+            Seat::Reserving(client, _) => Some((slot, &**client)),
+            _ => None,
+        })
+    }
+
+    pub(super) fn join(&mut self, slot: Slot, client: Client) {
+        let seat = self.seat(slot);
+        let is_its_own = matches!(seat, Seat::Empty | Seat::Reserving(..));
+        debug_assert!(is_its_own, "a slot is given away once (rule L3)");
         *seat = Seat::Joining(Box::new(client));
     }
 
@@ -44,7 +73,7 @@ impl Roster {
     pub(super) fn client(&self, slot: Slot) -> Option<&Client> {
         match usize::try_from(slot.0).ok().and_then(|at| self.0.get(at))? {
             Seat::Joining(client) | Seat::Joined(client, _) => Some(client),
-            Seat::Empty | Seat::Leaving => None,
+            Seat::Empty | Seat::Reserving(..) | Seat::Leaving => None,
         }
     }
 
@@ -61,7 +90,7 @@ impl Roster {
     pub(super) fn refused(&mut self, slot: Slot) -> Option<Box<Client>> {
         let seat = self.seat(slot);
         match std::mem::take(seat) {
-            Seat::Joining(client) => Some(client),
+            Seat::Joining(client) | Seat::Reserving(client, _) => Some(client),
             other => {
                 *seat = other;
                 None

@@ -2,11 +2,13 @@
 //!
 //! No I/O and no clock: bytes for the broker come out, messages of the broker go in.
 
+mod progress;
+
 use bytes::{Bytes, BytesMut};
 
 use super::aliases::Aliases;
 use super::counted::{Asker, Counted};
-use super::marks::{Mark, Syncs};
+use super::marks::Syncs;
 use super::questions::Questions;
 use super::roster::Roster;
 use super::seen::Seen;
@@ -43,6 +45,8 @@ pub enum Downlink {
         /// Connections of the worker that has the fewest.
         smallest: u32,
     },
+    /// The client in this slot has a place among those of its address: its backend can be asked.
+    Reserved(Slot),
     /// The client in this slot is not let in.
     Refused {
         /// Its slot.
@@ -99,6 +103,15 @@ impl Uplink {
         }
     }
 
+    /// Asks the broker for a place among the clients of an address; [`Downlink::Reserved`] answers.
+    /// It is kept until [`Uplink::join`] or [`Uplink::leave`].
+    pub fn reserve(&mut self, slot: Slot, client: Client) {
+        if self.is_linked {
+            ToBroker::Reserve { slot, ip: client.ip }.encode(&mut self.out);
+        }
+        self.roster.reserve(slot, client);
+    }
+
     /// Asks the broker to take a client in; [`Downlink::Joined`] answers, from this broker or from
     /// a later one.
     pub fn join(&mut self, slot: Slot, client: Client) {
@@ -145,30 +158,6 @@ impl Uplink {
         if self.roster.retag(slot, &tags) && self.is_linked {
             ToBroker::Retag { slot, tags }.encode(&mut self.out);
         }
-    }
-
-    /// What is reached when the broker, this one or a later one, has done all that was said so far.
-    pub fn mark(&mut self) -> Mark {
-        Mark { synced: self.syncs.want(), acknowledged: 0 }
-    }
-
-    /// What is reached when every link has taken all that was published so far (rule L5).
-    #[must_use]
-    pub fn mark_of_publications(&self) -> Mark {
-        Mark { synced: 0, acknowledged: self.published() }
-    }
-
-    /// How far the broker is.
-    #[must_use]
-    pub fn reached(&self) -> Mark {
-        let acknowledged = self.published() - self.unacknowledged();
-        Mark { synced: self.syncs.answered(), acknowledged }
-    }
-
-    /// Whether a client wants an alias that no broker has decided about.
-    #[must_use]
-    pub fn awaits_alias(&self, slot: Slot) -> bool {
-        self.aliases.is_asking(slot)
     }
 
     /// Asks for an alias in place of the one that a client may have. Whether it gets it the broker
@@ -314,6 +303,9 @@ impl Uplink {
         }
         ToBroker::Announced { sequence: self.last_sequence }.encode(out);
         self.window.repeat(out);
+        for (slot, client) in self.roster.reserving() {
+            ToBroker::Reserve { slot, ip: client.ip }.encode(out);
+        }
         for (slot, client) in self.roster.joining() {
             ToBroker::Join { slot, client: client.clone() }.encode(out);
         }
@@ -339,6 +331,10 @@ impl Uplink {
                     Downlink::Nothing
                 }
             }
+            ToWorker::Reserved { slot } => match self.roster.reserved(slot) {
+                true => Downlink::Reserved(slot),
+                false => Downlink::Nothing,
+            },
             ToWorker::Refused { slot, full } => match self.roster.refused(slot) {
                 Some(client) => Downlink::Refused { slot, full, client },
                 None => Downlink::Nothing,

@@ -56,7 +56,7 @@ impl Worker {
             Downlink::Refused { slot, .. } => self.refused.push(slot),
             Downlink::Answer { found, .. } => self.answers.push(found),
             Downlink::Reached { clients, .. } => self.reached.push(clients),
-            Downlink::Room | Downlink::Nothing | Downlink::Sets(_) => {}
+            Downlink::Reserved(_) | Downlink::Room | Downlink::Nothing | Downlink::Sets(_) => {}
         }
     }
 

@@ -20,6 +20,7 @@
 )]
 
 mod applications;
+mod asked_openings;
 mod auth_file;
 mod authorisation;
 mod backend;

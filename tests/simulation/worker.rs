@@ -231,7 +231,10 @@ impl Worker {
             Arrival::Lost(lost) => {
                 reports.push(Report::LinkLost { peer: self.source, broker: lost.broker });
             }
-            Arrival::Refused { .. } | Arrival::Answer { .. } | Arrival::Reached { .. } => {}
+            Arrival::Reserved(_)
+            | Arrival::Refused { .. }
+            | Arrival::Answer { .. }
+            | Arrival::Reached { .. } => {}
         }
     }
 
