@@ -36,6 +36,7 @@ pub mod link;
 pub mod operator;
 pub mod page;
 pub mod resource;
+pub mod schema;
 pub mod server;
 pub mod session;
 pub mod supervisor;

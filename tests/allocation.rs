@@ -17,6 +17,7 @@ use tagcast::dialect::bloatless::{self, push};
 use tagcast::dialect::gomoob::{self, Messages, typed};
 use tagcast::dialect::php::{Objects, reencoded};
 use tagcast::dialect::{Cast, Dialect, phpws, tags};
+use tagcast::schema::Schema;
 use tagcast::types::{Content, Form};
 
 #[global_allocator]
@@ -194,6 +195,83 @@ fn others() -> Vec<Case> {
     ]
 }
 
+fn held(schema: &str, message: &str) {
+    let schema = Schema::read(schema).unwrap();
+    let _fits = black_box(schema.check(message));
+}
+
+/// Messages that are held against a schema: what would take too long is denied in the middle.
+fn checked() -> Vec<Case> {
+    let list = |item: &'static str| filled("[", same(item), "]");
+    let names = || filled("{", |it| format!("\"{it:x}\":0"), "}");
+    let texts = || escapes("\"", "ab", "\"");
+    vec![
+        case("multipleOf", list("9e99"), |text| held(r#"{"items":{"multipleOf":0.01}}"#, text), 6),
+        case(
+            "multipleOf, long numbers",
+            list("1.000000000000000000000000000000000000001e308"),
+            |text| held(r#"{"items":{"multipleOf":1e-17,"minimum":1}}"#, text),
+            6,
+        ),
+        case(
+            "multipleOf, one long number",
+            "9".repeat(BYTES),
+            |text| held(r#"{"multipleOf":7}"#, text),
+            6,
+        ),
+        case("uniqueItems", list("[]"), |text| held(r#"{"uniqueItems":true}"#, text), 12),
+        case(
+            "uniqueItems, distinct",
+            filled("[", |it| it.to_string(), "]"),
+            |text| held(r#"{"uniqueItems":true}"#, text),
+            12,
+        ),
+        case(
+            "enum of lists",
+            list("[[1]]"),
+            |text| held(r#"{"items":{"enum":[[[2]],[[3]],{"a":1}]}}"#, text),
+            6,
+        ),
+        case(
+            "contains and anyOf",
+            list("1"),
+            |text| {
+                held(
+                    r#"{"contains":{"type":"null"},"items":{"anyOf":[{"type":"null"},{"minimum":2}]}}"#,
+                    text,
+                );
+            },
+            6,
+        ),
+        case("pattern", texts(), |text| held(r#"{"pattern":"^(a|b|ab)*c(a{20}){5}$"}"#, text), 2),
+        case("simple pattern", texts(), |text| held(r#"{"pattern":"x$"}"#, text), 2),
+        case(
+            "patterns of names",
+            names(),
+            |text| held(r#"{"patternProperties":{"^[a-f]*x":false,"y{3}":false}}"#, text),
+            10,
+        ),
+        case(
+            "names that are required",
+            names(),
+            |text| {
+                held(
+                    r#"{"required":["a","b"],"properties":{"a":true},"dependentSchemas":{"a":{"maxProperties":1}}}"#,
+                    text,
+                );
+            },
+            10,
+        ),
+        case(
+            "equal names",
+            filled("{", same(r#""":0"#), "}"),
+            |text| held(r#"{"additionalProperties":{"type":"number"}}"#, text),
+            10,
+        ),
+        case("deep", deep("[", "]"), |text| held(r#"{"uniqueItems":true}"#, text), 4),
+    ]
+}
+
 fn timed(run: impl FnOnce()) -> f64 {
     let began = Instant::now();
     run();
@@ -204,7 +282,7 @@ fn timed(run: impl FnOnce()) -> f64 {
 fn no_message_costs_more_than_a_small_multiple_of_itself() {
     let mut findings: Vec<Cow<'static, str>> = Vec::new();
     for Case { name, text, look, memory_max } in
-        [packets(), requests(), written_by_php(), others()].into_iter().flatten()
+        [packets(), requests(), written_by_php(), others(), checked()].into_iter().flatten()
     {
         let unit = timed(|| {
             black_box(plain_look(black_box(&text)));

@@ -1,25 +1,14 @@
 //! Whether a message fits the schema of its application, and what its publisher is told when not.
 
-use std::fmt::{self, Write};
-
-use jsonschema::{ValidationError, Validator};
-use serde_json::Value;
-
 use crate::config::MessageSchema;
+use crate::schema::Schema;
 
-/// What a Close frame holds beside its code (RFC 6455 §5.5).
-const TEXT_BYTES_MAX: usize = 123;
-/// How much of a message is repeated to who sent it.
-const VALUE_BYTES_MAX: usize = 24;
-/// How much of a place is told.
-const PLACE_BYTES_MAX: usize = 50;
-
-const NO_JSON: &str = "the message cannot be held against its schema: it is nested too deeply";
 const UNUSABLE: &str = "the schema of this application cannot be used";
+const NO_TEXT: &str = "the message cannot be held against its schema: it is no UTF-8";
 
 /// What every message of an application has to fit.
 #[derive(Debug)]
-pub struct MessageCheck(Option<Validator>);
+pub struct MessageCheck(Option<Schema>);
 
 impl MessageCheck {
     /// From a schema that was compiled before; one that cannot be used is fitted by nothing.
@@ -34,75 +23,18 @@ impl MessageCheck {
     ///
     /// The place of the first violation and what is wrong there, in 123 bytes at the most.
     pub fn check(&self, message: &[u8]) -> Result<(), String> {
-        let validator = self.0.as_ref().ok_or(UNUSABLE)?;
-        let message: Value = serde_json::from_slice(message).map_err(|_| NO_JSON)?;
-        validator.validate(&message).map_err(|violation| told(&violation))
-    }
-}
-
-fn told(violation: &ValidationError<'_>) -> String {
-    let mut text = Bounded::of(TEXT_BYTES_MAX);
-    let place = Bounded::with(PLACE_BYTES_MAX, violation.instance_path().as_str());
-    let value = Bounded::with(VALUE_BYTES_MAX, violation.instance());
-    let at = if place.text.is_empty() { "" } else { " at " };
-    // What does not fit is left out.
-    let _full = match value.room {
-        Room::Left(_) => {
-            write!(text, "the message does not fit its schema{at}{}: {violation}", place.text)
-        }
-        Room::None => {
-            let violation = violation.masked_with("the value");
-            write!(text, "the message does not fit its schema{at}{}: {violation}", place.text)
-        }
-    };
-    text.text
-}
-
-/// A text that takes so many bytes, and ends in `…` when that was not enough.
-struct Bounded {
-    text: String,
-    room: Room,
-}
-
-/// What a text still takes.
-enum Room {
-    Left(usize),
-    None,
-}
-
-impl Bounded {
-    const fn of(bytes: usize) -> Self {
-        Self { text: String::new(), room: Room::Left(bytes) }
-    }
-
-    fn with(bytes: usize, content: impl fmt::Display) -> Self {
-        let mut bounded = Self::of(bytes);
-        let _full = write!(bounded, "{content}");
-        bounded
-    }
-}
-
-impl Write for Bounded {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let Room::Left(left) = self.room else { return Err(fmt::Error) };
-        if text.len() <= left {
-            self.text.push_str(text);
-            self.room = Room::Left(left - text.len());
-            return Ok(());
-        }
-        let whole = self.text.len() + left;
-        self.text.push_str(text.get(..text.floor_char_boundary(left)).unwrap_or_default());
-        let cut = self.text.floor_char_boundary(whole.saturating_sub('…'.len_utf8()));
-        self.text.truncate(cut);
-        self.text.push('…');
-        self.room = Room::None;
-        Err(fmt::Error)
+        let schema = self.0.as_ref().ok_or(UNUSABLE)?;
+        schema.check(str::from_utf8(message).map_err(|_| NO_TEXT)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a Close frame holds beside its code (RFC 6455 §5.5).
+    const TEXT_BYTES_MAX: usize = 123;
+    const NO_JSON: &str = "the message cannot be held against its schema: it is nested too deeply";
 
     const SCHEMA: &str = r#"{"type":"object","required":["price"],"additionalProperties":false,
         "properties":{"price":{"type":"number"},"note":{"type":"string","maxLength":5},

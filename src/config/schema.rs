@@ -1,24 +1,16 @@
 //! The JSON Schema that an application's messages have to fit: read and tried once, by the supervisor.
 
-mod refs;
-
 use std::path::Path;
 
-use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::finding::{Fault, visible};
 use super::{Unread, read};
+use crate::schema::Schema;
 
 /// A JSON Schema as text. It travels to the workers, which compile it once for each configuration.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageSchema(String);
-
-/// What a compiled regular expression may take.
-const PATTERN_BYTES_MAX: usize = 1024 * 1024;
-/// How much of what a schema's author wrote a finding repeats.
-const SHOWN_CHARS_MAX: usize = 200;
 
 const RIGHT: &str = "write a JSON Schema that stands for itself, in one file";
 
@@ -42,18 +34,13 @@ impl MessageSchema {
     }
 
     /// What checks messages. Nothing is fetched from anywhere for it: what it refers to has to stand
-    /// in it. Regular expressions take a time that grows with the text and no faster.
+    /// in it. What a check of a message can take is bounded.
     ///
     /// # Errors
     ///
     /// What is wrong with it, and where.
-    pub fn compile(&self) -> Result<Validator, String> {
-        let schema: Value =
-            serde_json::from_str(&self.0).map_err(|error| format!("is no JSON: {error}"))?;
-        refs::check(&schema)?;
-        let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES_MAX);
-        let options = jsonschema::options().offline().with_pattern_options(patterns);
-        options.build(&schema).map_err(|error| shown(&error))
+    pub fn compile(&self) -> Result<Schema, String> {
+        Schema::read(&self.0)
     }
 
     #[cfg(test)]
@@ -71,13 +58,6 @@ impl std::fmt::Debug for MessageSchema {
 
 fn about(path: &Path, wrong: &str) -> Fault {
     Fault::new(format!("the schema `{}` {wrong}", visible(&path.to_string_lossy())), RIGHT)
-}
-
-fn shown(error: &ValidationError<'_>) -> String {
-    let place = error.instance_path().as_str();
-    let place = if place.is_empty() { "its top" } else { place };
-    let text: String = error.to_string().chars().take(SHOWN_CHARS_MAX).collect();
-    format!("is wrong at {place}: {text}")
 }
 
 #[cfg(test)]

@@ -17,6 +17,17 @@ pub enum Token<'a> {
     Word(&'a str),
 }
 
+impl Token<'_> {
+    /// How many bytes it has.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Text(raw) | Self::Word(raw) => raw.len(),
+            Self::Open(_) | Self::Close(_) | Self::Comma | Self::Colon => 1,
+        }
+    }
+}
+
 /// The pieces of a text that is valid JSON. Of any other text it gives some pieces, and an end.
 #[derive(Clone, Debug)]
 pub struct Tokens<'a> {
@@ -29,6 +40,12 @@ impl<'a> Tokens<'a> {
     #[must_use]
     pub fn of(text: &'a str) -> Self {
         Self { text, at: 0 }
+    }
+
+    /// Where the last piece ended.
+    #[must_use]
+    pub fn place(&self) -> usize {
+        self.at
     }
 
     fn byte(&self, at: usize) -> Option<u8> {

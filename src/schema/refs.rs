@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::config::finding::visible;
+use super::read::visible;
 
 /// References in one schema.
 const REFERENCES_MAX: usize = 1000;

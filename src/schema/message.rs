@@ -1,0 +1,271 @@
+//! A message that is held against a schema: where its values stand, in eight bytes for each.
+
+use std::borrow::Cow;
+use std::hash::{BuildHasher, RandomState};
+
+use crate::json::{Token, Tokens, is_json, text};
+use crate::types::limits::SCHEMA_DEPTH_MAX;
+
+/// The values of a message in the order in which they were written: a list is followed by its items,
+/// an object by its names, each followed by its value.
+#[derive(Debug)]
+pub(super) struct Message<'a> {
+    json: &'a str,
+    nodes: Vec<Node>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    /// Where it is written; with [`REPLACED`] a name that comes again later.
+    start: u32,
+    /// The node that follows all of it; that of a name follows the value.
+    after: u32,
+}
+
+/// Of one name given twice the last holds.
+const REPLACED: u32 = 1 << 31;
+
+/// A value, or a name, of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Value(u32);
+
+impl Value {
+    pub(super) const ROOT: Self = Self(0);
+}
+
+/// Why a message cannot be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    NotJson,
+    TooDeep,
+    TooLong,
+}
+
+impl<'a> Message<'a> {
+    pub(super) fn read(json: &'a str) -> Result<Self, Unread> {
+        if !is_json(json) {
+            return Err(Unread::NotJson);
+        }
+        if json.len() >= REPLACED as usize {
+            return Err(Unread::TooLong);
+        }
+        let is_node =
+            |token: &Token<'_>| matches!(token, Token::Open(_) | Token::Text(_) | Token::Word(_));
+        let count = Tokens::of(json).filter(is_node).count();
+        let mut reading = Reading {
+            json,
+            nodes: Vec::with_capacity(count),
+            open: Vec::new(),
+            names: Vec::new(),
+            expects: Expects::Value,
+            state: RandomState::new(),
+        };
+        let mut tokens = Tokens::of(json);
+        while let Some(token) = tokens.next() {
+            reading.take(token, tokens.place() - token.bytes())?;
+        }
+        Ok(Self { json, nodes: reading.nodes })
+    }
+
+    fn node(&self, Value(place): Value) -> Node {
+        let none = Node { start: 0, after: u32::MAX };
+        self.nodes.get(place as usize).copied().unwrap_or(none)
+    }
+
+    /// How many values and names there are.
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether one value is the other, or stands in it.
+    pub(super) fn is_within(&self, inner: Value, outer: Value) -> bool {
+        (outer.0..self.node(outer).after).contains(&inner.0)
+    }
+
+    /// The first byte of a value, which says what kind it is of.
+    pub(super) fn first_byte(&self, value: Value) -> u8 {
+        let start = (self.node(value).start & !REPLACED) as usize;
+        self.json.as_bytes().get(start).copied().unwrap_or(b'n')
+    }
+
+    /// A text, a number or a word as it was written.
+    pub(super) fn raw(&self, value: Value) -> &'a str {
+        let start = (self.node(value).start & !REPLACED) as usize;
+        match Tokens::of(self.json.get(start..).unwrap_or_default()).next() {
+            Some(Token::Text(raw) | Token::Word(raw)) => raw,
+            _ => "",
+        }
+    }
+
+    /// Any value as it was written, if that takes so many bytes at the most.
+    pub(super) fn short(&self, value: Value, bytes_max: usize) -> Option<&'a str> {
+        let start = (self.node(value).start & !REPLACED) as usize;
+        let rest = self.json.get(start..)?;
+        let (mut depth, mut tokens) = (0_usize, Tokens::of(rest));
+        loop {
+            match tokens.next()? {
+                Token::Open(_) => depth += 1,
+                Token::Close(_) => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if tokens.place() > bytes_max {
+                return None;
+            }
+            if depth == 0 {
+                return rest.get(..tokens.place());
+            }
+        }
+    }
+
+    /// The items of a list.
+    pub(super) fn items(&self, list: Value) -> impl Iterator<Item = Value> + use<'_, 'a> {
+        let end = self.node(list).after;
+        let mut next = list.0 + 1;
+        std::iter::from_fn(move || {
+            let item = Value(next);
+            (next < end).then(|| {
+                next = self.node(item).after;
+                item
+            })
+        })
+    }
+
+    /// The names and values of an object, each name once.
+    pub(super) fn members(
+        &self,
+        object: Value,
+    ) -> impl Iterator<Item = (Value, Value)> + use<'_, 'a> {
+        let is_last = |name: &Value| self.node(*name).start & REPLACED == 0;
+        self.items(object).filter(is_last).map(|name| (name, Value(name.0 + 1)))
+    }
+}
+
+/// What a text will be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expects {
+    Name,
+    Value,
+}
+
+struct Reading<'a> {
+    json: &'a str,
+    nodes: Vec<Node>,
+    open: Vec<Open>,
+    /// The names of all objects that are open: a part of their hashes, and their nodes.
+    names: Vec<(u32, u32)>,
+    expects: Expects,
+    /// Nobody outside can choose names whose hashes are the same.
+    state: RandomState,
+}
+
+/// A list or an object that has begun.
+struct Open {
+    node: usize,
+    kind: u8,
+    /// Where its names begin.
+    names: usize,
+}
+
+impl Reading<'_> {
+    fn take(&mut self, token: Token<'_>, start: usize) -> Result<(), Unread> {
+        let start = u32::try_from(start).map_err(|_| Unread::TooLong)?;
+        match token {
+            Token::Open(kind) => {
+                if self.open.len() >= SCHEMA_DEPTH_MAX {
+                    return Err(Unread::TooDeep);
+                }
+                self.open.push(Open { node: self.nodes.len(), kind, names: self.names.len() });
+                self.push(start);
+                self.expects = if kind == b'{' { Expects::Name } else { Expects::Value };
+            }
+            Token::Text(raw) if self.expects == Expects::Name => {
+                let [a, b, c, d, ..] = self.state.hash_one(text(raw)).to_ne_bytes();
+                self.names.push((u32::from_ne_bytes([a, b, c, d]), self.next()));
+                self.push(start);
+                self.expects = Expects::Value;
+            }
+            Token::Text(_) | Token::Word(_) => {
+                self.push(start);
+                self.end_value();
+            }
+            Token::Close(_) => self.close(),
+            Token::Comma => {
+                let is_object = self.open.last().is_some_and(|open| open.kind == b'{');
+                self.expects = if is_object { Expects::Name } else { Expects::Value };
+            }
+            Token::Colon => {}
+        }
+        Ok(())
+    }
+
+    fn next(&self) -> u32 {
+        u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)
+    }
+
+    fn push(&mut self, start: u32) {
+        let after = self.next().saturating_add(1);
+        self.nodes.push(Node { start, after });
+    }
+
+    /// A value ends: the name in front of it ends with it.
+    fn end_value(&mut self) {
+        let next = self.next();
+        let Some(open) = self.open.last().filter(|open| open.kind == b'{') else { return };
+        let name = self.names.get(open.names..).and_then(<[_]>::last);
+        if let Some(node) = name.and_then(|(_, node)| self.nodes.get_mut(*node as usize)) {
+            node.after = next;
+        }
+    }
+
+    fn close(&mut self) {
+        let next = self.next();
+        let Some(Open { node, names, .. }) = self.open.pop() else { return };
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.after = next;
+        }
+        self.replace(names);
+        self.names.truncate(names);
+        self.end_value();
+    }
+
+    /// Marks the names of an object that come again.
+    fn replace(&mut self, first: usize) {
+        let Self { json, nodes, names, .. } = self;
+        let names = names.get_mut(first..).unwrap_or_default();
+        if names.len() > 1 {
+            names.sort_unstable();
+            let alike = names.chunk_by(|one, next| one.0 == next.0);
+            alike.for_each(|alike| mark(json, nodes, alike));
+        }
+    }
+}
+
+/// Of names whose hashes are the same marks those that come again; nearly always all are one name.
+fn mark(json: &str, nodes: &mut [Node], alike: &[(u32, u32)]) {
+    let Some(((_, last), others)) = alike.split_last().filter(|(_, others)| !others.is_empty())
+    else {
+        return;
+    };
+    let name = |nodes: &[Node], place: u32| {
+        let start = nodes.get(place as usize).map_or(0, |node| node.start as usize);
+        match Tokens::of(json.get(start..).unwrap_or_default()).next() {
+            Some(Token::Text(raw)) => text(raw),
+            _ => Cow::Borrowed(""),
+        }
+    };
+    let kept = name(nodes, *last);
+    let mut different = Vec::new();
+    for (hash, place) in others {
+        if name(nodes, *place) != kept {
+            different.push((*hash, *place));
+        } else if let Some(node) = nodes.get_mut(*place as usize) {
+            node.start |= REPLACED;
+        }
+    }
+    mark(json, nodes, &different);
+}
+
+/// What a text or a name says.
+pub(super) fn said<'a>(message: &Message<'a>, value: Value) -> Cow<'a, str> {
+    text(message.raw(value))
+}
