@@ -76,6 +76,7 @@ const FUZZED: &[&str] = &[
     "phpws",
     "gomoob",
     "bloatless",
+    "schema",
     "frames",
     "hixie",
     "raw",

@@ -20,5 +20,6 @@ pub mod php_session;
 pub mod phpws;
 pub mod query;
 pub mod raw;
+pub mod schema;
 mod scratch;
 pub mod uuid;

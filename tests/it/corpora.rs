@@ -42,5 +42,5 @@ macro_rules! replayed {
 
 replayed! {
     answer auth_file bloatless control frames gomoob head hixie ini link operations php_session
-    phpws query raw uuid
+    phpws query raw schema uuid
 }

@@ -1,0 +1,71 @@
+//! Message schemas: what fits is what a JSON tree says, whatever the message is, and a schema that anybody
+//! writes is read or refused.
+
+use serde_json::Value;
+use tagcast::schema::Schema;
+
+/// A schema, and the same by way of a tree.
+type Naive = (&'static str, fn(&Value) -> bool);
+
+/// The text is a message, and a schema.
+pub fn run(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match Schema::read(text) {
+        Ok(schema) => {
+            for message in ["null", "[1,1.0]", r#"{"a":"b","a":1}"#, r#""text""#] {
+                let _fits = schema.check(message);
+            }
+            let _fits = schema.check(text);
+        }
+        Err(why) => assert!(!why.is_empty() && !why.contains(char::is_control)),
+    }
+    let Ok(json) = serde_json::from_str::<Value>(text) else { return };
+    // A float stands for many numbers, and a schema tells them apart.
+    if has_float(&json) {
+        return;
+    }
+    let naive: [Naive; 4] = [
+        (r#"{"uniqueItems":true}"#, is_unique),
+        (r#"{"required":["a"],"properties":{"a":{"type":"string"}}}"#, has_text),
+        (r#"{"additionalProperties":false,"patternProperties":{"^a":{"maxLength":2}}}"#, is_short),
+        (r#"{"items":{"enum":["a",null,[1,{"b":2}]]}}"#, is_listed),
+    ];
+    for (schema, fits) in naive {
+        let said = Schema::read(schema).expect("a schema").check(text);
+        assert_eq!(said.is_ok(), fits(&json), "{schema} {text}: {said:?}");
+        assert!(said.err().is_none_or(|why| why.len() <= 123));
+    }
+}
+
+fn is_unique(json: &Value) -> bool {
+    let is_first =
+        |list: &[Value]| list.iter().enumerate().all(|(at, one)| !list[..at].contains(one));
+    json.as_array().is_none_or(|list| is_first(list))
+}
+
+fn has_text(json: &Value) -> bool {
+    json.as_object().is_none_or(|members| members.get("a").is_some_and(Value::is_string))
+}
+
+fn is_short(json: &Value) -> bool {
+    let fits = |(name, value): (&String, &Value)| {
+        name.starts_with('a') && value.as_str().is_none_or(|text| text.chars().count() <= 2)
+    };
+    json.as_object().is_none_or(|members| members.iter().all(fits))
+}
+
+fn is_listed(json: &Value) -> bool {
+    let choices = serde_json::json!(["a", null, [1, { "b": 2 }]]);
+    let known = choices.as_array().expect("a list");
+    let is_known = |item: &Value| known.contains(item);
+    json.as_array().is_none_or(|list| list.iter().all(is_known))
+}
+
+fn has_float(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_f64(),
+        Value::Array(list) => list.iter().any(has_float),
+        Value::Object(members) => members.values().any(has_float),
+        _ => false,
+    }
+}
