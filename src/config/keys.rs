@@ -76,6 +76,7 @@ pub const KEYS: &[Key] = &[
     key("phpws", "phpKeepalive", "0", "duration").reloadable(),
     key("phpws", "rawMessages", "json", "word").reloadable(),
     key("phpws", "aliases", "first", "word").reloadable(),
+    key("phpws", "broadcastTags", "ignore", "word").reloadable(),
     key("phpws", "abruptClose", "off", "switch").reloadable(),
     key("phpws", "exactTarget", "off", "switch").reloadable(),
     key("phpws", "requireOrigin", "off", "switch").reloadable(),

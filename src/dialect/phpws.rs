@@ -93,6 +93,8 @@ pub struct Packet<'a> {
     pub discretion: Discretion,
     /// The JSON of its message, as it was written.
     message: Option<&'a str>,
+    /// The JSON of its `tags`, as it was written: a broadcast may be for those who carry them.
+    pub tags: Option<&'a str>,
     /// The JSON of its `uuid` and its `ident`.
     names: [Option<&'a str>; 2],
 }
@@ -124,7 +126,7 @@ pub fn parse(text: &str) -> Result<Packet<'_>, NotJson> {
         Shape::Object(members) => members.named,
         _ => [None; MEMBERS.len()],
     };
-    let [opcode, uuid, ident, key, secret, message] = members;
+    let [opcode, uuid, ident, key, secret, message, tags] = members;
     let command = match text_of(opcode).unwrap_or_default().as_ref() {
         "broadcast" => Command::Broadcast,
         "feedback" => Command::Feedback { uuid: text_of(uuid), ident: name_of(ident) },
@@ -141,7 +143,7 @@ pub fn parse(text: &str) -> Result<Packet<'_>, NotJson> {
         key: name_of(Some(key)).unwrap_or_default(),
         secret: name_of(Some(secret)),
     });
-    Ok(Packet { command, credentials, discretion, message, names: [uuid, ident] })
+    Ok(Packet { command, credentials, discretion, message, tags, names: [uuid, ident] })
 }
 
 fn text_of(raw: Option<&str>) -> Option<Cow<'_, str>> {
@@ -153,7 +155,7 @@ fn name_of(raw: Option<&str>) -> Option<Cow<'_, str>> {
 }
 
 /// The members that the server looks at; of one name given twice the last holds, as in PHP.
-const MEMBERS: [&str; 6] = ["opcode", "uuid", "ident", "key", "secret", "message"];
+const MEMBERS: [&str; 7] = ["opcode", "uuid", "ident", "key", "secret", "message", "tags"];
 
 /// A packet without its `key` and `secret`; all other members as they came.
 #[must_use]

@@ -44,6 +44,8 @@ pub enum Effect {
         /// What it said.
         said: String,
     },
+    /// A line for the operator: the tags of its packets select nobody.
+    IgnoredTags,
     /// A question about who is connected.
     Ask {
         /// What they carry.

@@ -202,6 +202,13 @@ impl<'c> Handle<'c> {
         self.effects.push(Effect::Register { claim, said: said.to_owned() });
     }
 
+    /// Tells the operator that the tags of a packet select nobody, once for each connection.
+    pub(super) fn note_ignored_tags(&mut self) {
+        if !self.session.has_noted_tags {
+            self.effects.push(Effect::IgnoredTags);
+        }
+    }
+
     /// How phpWebSocketServer's and Gomoob's ways are set.
     pub(super) fn rules(&self) -> &'c Rules {
         self.rules

@@ -6,6 +6,7 @@ use super::{Handle, Resource};
 use crate::dialect::php::{NotForPhp, Objects, reencoded};
 use crate::dialect::phpws::old::LooseName;
 use crate::dialect::phpws::{Command, Discretion, Packet, parse, without_credentials};
+use crate::dialect::tags;
 use crate::session::{Encoding, Message, PhpwsRules, Speech};
 use crate::types::{Address, Alias, CloseCode, CloseReason, Form, Ident, Laxity, Named, Switch};
 
@@ -50,10 +51,10 @@ impl Resource for Phpws {
                 }
             }
             Command::Echo => client.reply_as_it_came(Message::Text(text)),
-            Command::Broadcast => {
-                let address = Address::everyone_but(client.id());
-                publish(client, &packet, text, (Some(address), Encoding::AsItCame));
-            }
+            Command::Broadcast => match audience(client, &packet) {
+                Ok(address) => publish(client, &packet, text, (Some(address), Encoding::AsItCame)),
+                Err(why) => client.deny(why),
+            },
             Command::Feedback { uuid, ident } => {
                 let address = recipient(client, &packet, (uuid.as_deref(), ident.as_deref()));
                 let encoding = match rules.switches.has(Switch::PhpReencode) {
@@ -64,6 +65,16 @@ impl Resource for Phpws {
             }
         }
     }
+}
+
+/// Whom a broadcast is for: its `tags` say so where that is wanted.
+fn audience(client: &mut Handle<'_>, packet: &Packet<'_>) -> Result<Address, Cow<'static, str>> {
+    let Some(tags) = packet.tags else { return Ok(Address::everyone_but(client.id())) };
+    if client.rules().phpws.switches.has(Switch::BroadcastByTags) {
+        return Ok(Address::matching(tags::of_request(tags)?).but(client.id()));
+    }
+    client.note_ignored_tags();
+    Ok(Address::everyone_but(client.id()))
 }
 
 /// Whom a feedback is for.

@@ -76,6 +76,8 @@ pub struct Session {
     pub class: ClientClass,
     /// How it speaks.
     pub speech: Speech,
+    /// Whether the log says already that the tags of its packets select nobody.
+    pub has_noted_tags: bool,
     /// A message in chunks that has begun.
     pub chunks: Option<Box<Chunks>>,
     /// What its acknowledgements say beyond the usual: for most connections nothing, so it takes
@@ -163,7 +165,8 @@ impl Session {
     #[must_use]
     pub fn new(uuid: ClientUuid, grant: Grant, (class, speech): (ClientClass, Speech)) -> Self {
         let Grant { tenant, right, ground } = grant;
-        Self { uuid, tenant, right, ground, class, speech, chunks: None, words: None }
+        let (has_noted_tags, chunks, words) = (false, None, None);
+        Self { uuid, tenant, right, ground, class, speech, has_noted_tags, chunks, words }
     }
 
     /// How many bytes a message could publish at the most: asked before it is taken, because a

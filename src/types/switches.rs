@@ -43,6 +43,8 @@ pub enum Switch {
     LegacyTypos,
     /// `broadcastWithoutOpcode`: JSON without a known opcode is broadcast.
     BroadcastWithoutOpcode,
+    /// `broadcastTags = select`: the `tags` of a broadcast say who gets it.
+    BroadcastByTags,
 }
 
 /// Which switches are on.

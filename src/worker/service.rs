@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::BytesMut;
 use smallvec::SmallVec;
-use tracing::error;
+use tracing::{error, info};
 
 use super::connection::{Connection, FAULT, Phase};
 use super::errands::Posted;
@@ -48,6 +48,8 @@ pub(super) enum Own {
     Fyi(String),
     /// What it calls itself.
     Registered(String),
+    /// The tags of its packets select nobody.
+    IgnoredTags,
     Close(CloseReason),
 }
 
@@ -214,6 +216,10 @@ impl Hub {
                     rest.push(Own::Fyi(fyi));
                     continue;
                 }
+                Effect::IgnoredTags => {
+                    rest.push(Own::IgnoredTags);
+                    continue;
+                }
                 Effect::Close(reason) => {
                     rest.push(Own::Close(reason));
                     continue;
@@ -277,11 +283,22 @@ impl Hub {
                         session.words.get_or_insert_default().uuid = Some(uuid);
                     }
                 }
+                Own::IgnoredTags => note_ignored_tags(connection),
                 Own::Close(reason) => return Some(reason),
             }
         }
         None
     }
+}
+
+/// A newcomer takes `tags` for a selection; the old pages may have such a member for themselves.
+fn note_ignored_tags(connection: &mut Connection) {
+    let Phase::Open(session) = &mut connection.phase else { return };
+    session.has_noted_tags = true;
+    info!(
+        connection = connection.serial,
+        "tags of a broadcast are ignored; `[phpws] broadcastTags = select` lets them select"
+    );
 }
 
 /// What one call says to the broker, and to the client of it.

@@ -152,6 +152,7 @@ impl Hub {
                 | Effect::Retag(_)
                 | Effect::Fyi(_)
                 | Effect::Register { .. }
+                | Effect::IgnoredTags
                 | Effect::Ask { .. }
                 | Effect::Close(_) => {}
             }

@@ -88,6 +88,7 @@ mod phpws_opening;
 mod phpws_routing;
 mod phpws_switches;
 mod phpws_switches_opening;
+mod phpws_tags;
 mod plain_requests;
 mod protocol_examples;
 mod publish_place;

@@ -6,7 +6,7 @@ use crate::config::value::{choice, choices, switch};
 use crate::types::{Switch, Switches};
 
 /// The keys that are on or off, what each turns on, and how it says so.
-const KEYS: [(&str, Switch, Says); 16] = [
+const KEYS: [(&str, Switch, Says); 17] = [
     ("abruptClose", Switch::AbruptClose, Says::On),
     ("exactTarget", Switch::ExactTarget, Says::On),
     ("requireOrigin", Switch::RequireOrigin, Says::On),
@@ -23,6 +23,7 @@ const KEYS: [(&str, Switch, Says); 16] = [
     ("lenientFrames", Switch::LenientFrames, Says::On),
     ("dropSlow", Switch::DropSlow, Says::On),
     ("legacyTypos", Switch::LegacyTypos, Says::On),
+    ("broadcastTags", Switch::BroadcastByTags, Says::Word("ignore", "select")),
 ];
 
 /// How a key says that the old way is wanted.

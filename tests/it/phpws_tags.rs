@@ -1,0 +1,74 @@
+//! The member `tags` of a phpWebSocketServer broadcast: by default a word of the page's own, and a
+//! selection where the operator wants that.
+
+use crate::harness::{Open, Server, Setup, eventually};
+
+const TAGGED: &str = r#"{"opcode":"broadcast","message":"Bonjour","tags":{"language":"FR"}}"#;
+const ALL: &str = r#"{"opcode":"broadcast","message":"all"}"#;
+
+fn tagged(language: &str) -> Open {
+    Open::at(&format!(r#"/web?tags={{"language":"{language}"}}"#))
+}
+
+fn notes(server: &Server) -> usize {
+    server.output().matches("tags of a broadcast are ignored").count()
+}
+
+#[test]
+fn by_default_everybody_gets_the_packet_and_the_log_says_so_once_for_each_connection() {
+    let server = Setup::new().start();
+    let mut english = server.open(&tagged("EN"));
+    let (mut one, mut other) = server.open_apart(&Open::web(), &Open::web());
+    for _ in 0..3 {
+        one.text(TAGGED);
+        one.expect_next();
+        english.expect_text(TAGGED);
+        other.expect_text(TAGGED);
+    }
+    eventually("the note", || (notes(&server) == 1).then_some(()));
+    other.text(TAGGED);
+    other.expect_next();
+    english.expect_text(TAGGED);
+    eventually("another note", || (notes(&server) == 2).then_some(()));
+    other.text(ALL);
+    other.expect_next();
+    english.expect_text(ALL);
+    assert_eq!(notes(&server), 2);
+}
+
+#[test]
+fn with_select_only_those_who_carry_all_the_tags_get_it_and_never_the_sender() {
+    let server = Setup::new().ini("[phpws]\nbroadcastTags = select").start();
+    let mut french = server.open(&tagged("FR"));
+    let mut english = server.open(&tagged("EN"));
+    let mut sender = server.open(&tagged("FR"));
+    sender.text(TAGGED);
+    sender.expect_next();
+    french.expect_text(TAGGED);
+    for tags in ["{}", "[]"] {
+        let everybody = format!(r#"{{"opcode":"broadcast","message":"m","tags":{tags}}}"#);
+        sender.text(&everybody);
+        sender.expect_next();
+        french.expect_text(&everybody);
+        english.expect_text(&everybody);
+    }
+    for (tags, why) in [
+        ("5", "The 'tags' property is not an array !"),
+        ("null", "The 'tags' property is not an array !"),
+        (r#"["FR"]"#, "The tag name '0' is not a string !"),
+        (
+            r#"{"language":1e400}"#,
+            "The tag named 'language' has a value which is not an integer or a string !",
+        ),
+    ] {
+        sender.text(format!(r#"{{"opcode":"broadcast","message":"m","tags":{tags}}}"#));
+        sender.expect_next();
+        sender.expect_text(&format!(r#"{{"opcode":"error","error":"{why}"}}"#));
+    }
+    // Nobody heard any of those, and a packet without tags is for all.
+    sender.text(ALL);
+    sender.expect_next();
+    french.expect_text(ALL);
+    english.expect_text(ALL);
+    assert_eq!(notes(&server), 0);
+}
