@@ -132,7 +132,7 @@ fn what_the_command_publishes_is_checked_too() {
         )
     };
     let denied = publish(BAD);
-    assert_eq!(denied.code, Some(69), "{}", denied.text);
+    assert_eq!(denied.code, Some(65), "{}", denied.text);
     assert!(denied.text.contains("does not fit its schema at /price"), "{}", denied.text);
     let published = publish(r#"{"price":3}"#);
     assert_eq!(published.code, Some(0), "{}", published.text);
