@@ -6,7 +6,6 @@
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-use std::ops::ControlFlow::{self, Break, Continue};
 
 pub use super::breach::Breach;
 use super::census::{Census, Limits};
@@ -177,45 +176,6 @@ impl Router {
         Ok(())
     }
 
-    /// Whether something was held back that can be done now.
-    #[must_use]
-    pub fn is_behind(&self) -> bool {
-        self.is_resolving() && self.members.values().any(|member| !member.held.is_empty())
-    }
-
-    /// Does what was held back while workers were awaited, once none is, as far as the turn has time.
-    /// What a worker says meanwhile is held back too, so its order stays.
-    pub fn resume(&mut self, is_spent: &mut dyn FnMut() -> bool) -> ControlFlow<()> {
-        if !self.is_behind() {
-            return Continue(());
-        }
-        let sources: Vec<Source> = self.members.values().map(|member| member.source).collect();
-        sources.into_iter().try_for_each(|source| self.release(source, is_spent))
-    }
-
-    /// The same for one worker.
-    pub fn release(
-        &mut self,
-        source: Source,
-        is_spent: &mut dyn FnMut() -> bool,
-    ) -> ControlFlow<()> {
-        while self.is_resolving()
-            && let Some(member) = self.members.get_mut(&source.worker)
-            && let Some(message) = member.held.pop_front()
-        {
-            if let Err(breach) = self.act(source, message)
-                && let Some(member) = self.members.get_mut(&source.worker)
-            {
-                member.standing = Standing::Broken(breach);
-                member.held.clear();
-            }
-            if is_spent() {
-                return Break(());
-            }
-        }
-        Continue(())
-    }
-
     fn act(&mut self, source: Source, message: ToBroker) -> Result<(), Breach> {
         match message {
             ToBroker::Join { slot, client } => self.join(source, slot, &client),
@@ -367,5 +327,6 @@ impl Router {
     }
 }
 
+mod held;
 #[cfg(test)]
 mod tests;
