@@ -13,6 +13,8 @@ use crate::types::{Claim, GrantNumber, Ident, JoinNumber, Keeping, Place};
 #[derive(Debug, Default)]
 pub(super) struct Aliases {
     pub(super) order: Idents,
+    /// Those of web-type clients alone: who asks for one of these does not look through the others.
+    pub(super) web: Idents,
     held: HashMap<Place, Held>,
 }
 
@@ -20,6 +22,8 @@ pub(super) struct Aliases {
 #[derive(Clone, Copy, Debug)]
 struct Held {
     id: NameId,
+    /// The same among web-type clients, if it is one.
+    web: Option<NameId>,
     keeping: Keeping,
     grant: GrantNumber,
 }
@@ -46,6 +50,9 @@ impl Aliases {
         }
         if let Some(held) = self.held.remove(&place) {
             self.order.remove(held.id, number, place);
+            if let Some(web) = held.web {
+                self.web.remove(web, number, place);
+            }
         }
     }
 
@@ -116,10 +123,12 @@ impl Index {
 
     fn hold(&mut self, place: Place, claim: &Claim, grant: GrantNumber) {
         self.release_alias(place);
-        let Some(Entry { tenant, number, .. }) = self.places.get(place) else { return };
-        let (number, keeping) = (*number, claim.keeping);
-        let id = self.aliases.order.add(*tenant, claim.alias.as_ident(), number, place);
-        self.aliases.put((place, number), id, Held { id, keeping, grant });
+        let Some(Entry { tenant, number, reach, .. }) = self.places.get(place) else { return };
+        let (number, keeping, alias) = (*number, claim.keeping, claim.alias.as_ident());
+        let id = self.aliases.order.add(*tenant, alias, number, place);
+        let is_web = *reach == Reach::Tags;
+        let web = is_web.then(|| self.aliases.web.add(*tenant, alias, number, place));
+        self.aliases.put((place, number), id, Held { id, web, keeping, grant });
     }
 
     fn release_alias(&mut self, place: Place) {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Index;
+use super::loose::Loose;
 use super::names::NameId;
 use super::places::{Entry, Reach};
 use crate::types::Place;
@@ -29,6 +30,11 @@ impl Index {
         equal("clients and their count", &clients, &self.clients())?;
         equal("clients with idents", &named, &self.idents.order().len())?;
         self.aliases_are_consistent()?;
+        if let Some(loose) = self.loose.get()
+            && *loose != Loose::of(&self.places, &self.idents)
+        {
+            return Err("loose comparisons look through other clients than there are".into());
+        }
         let rows: u64 = self.rows.iter().map(|(_, _, members)| members.len()).sum();
         equal("rows of clients and members of rows", &memberships, &rows)?;
         let counted = self.tenants.iter().map(|(id, _, space)| (id, space.clients)).collect();
@@ -73,7 +79,9 @@ impl Index {
                 return Err(format!("{place:?}: its alias is out of order"));
             }
         }
-        Ok(())
+        let is_web = |place| self.places.get(place).is_some_and(|it| it.reach == Reach::Tags);
+        let web = self.aliases.iter().filter(|(place, _)| is_web(*place)).count();
+        equal("aliases of web-type clients", &web, &self.aliases.web.order().len())
     }
 
     fn nothing_is_left_over(&self) -> Result<(), String> {

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use roaring::RoaringBitmap;
 
 use super::Index;
-use super::members::Members;
-use super::names::{Name, NameId};
+use super::names::NameId;
 use crate::types::{SlotSet, Tag, WorkerId};
 
 impl Index {
@@ -30,9 +29,5 @@ impl Index {
             }
         }
         found.into_iter().map(|(worker, slots)| (worker, SlotSet(slots))).collect()
-    }
-
-    fn row(&self, tenant: NameId, tag: &Tag) -> Option<&Members> {
-        self.rows.get(self.rows.find(Name::tag(tenant, tag))?)
     }
 }

@@ -4,6 +4,7 @@ mod aliases;
 mod consistency;
 mod idents;
 mod lists;
+mod loose;
 mod loosely;
 mod members;
 mod named;
@@ -17,12 +18,14 @@ mod tests;
 mod text;
 mod uuids;
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::hint::black_box;
 
 use self::aliases::Aliases;
 pub use self::aliases::Claimed;
 use self::idents::Idents;
+use self::loose::Loose;
 use self::members::Members;
 use self::names::{Name, NameId, Names};
 use self::places::{Entry, Places, Reach};
@@ -74,6 +77,8 @@ pub struct Index {
     aliases: Aliases,
     uuids: Uuids,
     places: Places,
+    /// Made when the first loose comparison asks for it.
+    loose: OnceCell<Loose>,
 }
 
 /// What is common to all clients of a tenant.
@@ -130,6 +135,9 @@ impl Index {
             .map(|ident| self.idents.add(tenant, ident, number, place));
         self.uuids.add(client.uuid, place);
         let entry = Entry { uuid: client.uuid, number, tenant, ident, rows, reach };
+        if let Some(loose) = self.loose.get_mut() {
+            loose.add(place, &entry, &self.idents);
+        }
         self.places.put(place, entry);
     }
 
@@ -164,6 +172,9 @@ impl Index {
             black_box(self.rows.get(*row).is_some_and(Members::is_empty));
         }
         self.uuids.remove(entry.uuid, place);
+        if let Some(loose) = self.loose.get_mut() {
+            loose.remove(place, &entry, &self.idents);
+        }
         if let Some(ident) = entry.ident {
             self.idents.remove(ident, entry.number, place);
         }

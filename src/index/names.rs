@@ -49,6 +49,11 @@ impl<'a> Name<'a> {
         (self.name == name.as_bytes()).then_some(self.value)
     }
 
+    /// Its name, if it is a tag.
+    pub(super) fn tag_name(self) -> &'a [u8] {
+        self.name
+    }
+
     /// The tenant it is in.
     pub(super) fn tenant_id(self) -> NameId {
         self.tenant

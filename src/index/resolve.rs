@@ -4,8 +4,10 @@ use super::Index;
 use super::members::{Members, intersection};
 use super::names::{Name, NameId};
 use super::places::Reach;
+use crate::types::limits::ANSWER_LOOKS_MAX;
 use crate::types::{
-    Address, ClientUuid, Ident, JoinNumber, Place, Recipients, SlotSet, TagQuery, Tenant, WorkerId,
+    Address, ClientUuid, Ident, JoinNumber, Place, Recipients, SlotSet, Tag, TagQuery, Tenant,
+    WorkerId,
 };
 
 /// Who is to get a publication, by worker.
@@ -103,25 +105,50 @@ impl Index {
     }
 
     /// How many clients a tag query matches, and what another tag of theirs says: one value for each
-    /// client that carries it, in no order, as many as are wanted at the most.
+    /// client that carries it, in no order, as many as are wanted at most, and of the first
+    /// [`ANSWER_LOOKS_MAX`] clients alone. Without a name of that tag the number alone is counted.
     ///
-    /// The cost follows the number of clients that match.
+    /// The cost is that of the answer: the number of one tag's clients is known, and a value is found
+    /// by a search in the tags of its client, which are sorted.
     #[must_use]
     pub fn values(&self, tenant: &Tenant, query: &TagQuery, tag: &str, wanted: usize) -> Carried {
         let Some(tenant) = self.tenants.find(Name::tenant(tenant)) else {
             return Carried::default();
         };
+        if tag.is_empty()
+            && let Some(clients) = self.count(tenant, query)
+        {
+            return Carried { clients, values: Vec::new() };
+        }
         let sets = self.matching(tenant, query);
         let clients = sets.iter().map(|(_, slots)| slots.0.len()).sum();
+        if tag.is_empty() {
+            return Carried { clients, values: Vec::new() };
+        }
         let places =
             sets.iter().flat_map(|(w, slots)| slots.iter().map(|slot| Place { worker: *w, slot }));
-        let values = places.filter_map(|place| self.value_of(place, tag));
+        let values = places.take(ANSWER_LOOKS_MAX).filter_map(|place| self.value_of(place, tag));
         Carried { clients, values: values.take(wanted).collect() }
     }
 
+    /// How many clients a query of no more than one tag matches, without a look at them.
+    fn count(&self, tenant: NameId, query: &TagQuery) -> Option<u64> {
+        match query.len() {
+            0 => Some(self.tenants.get(tenant)?.everyone.len()),
+            1 => {
+                let row = query.iter().next().and_then(|tag| self.row(tenant, tag));
+                Some(row.map_or(0, Members::len))
+            }
+            _ => None,
+        }
+    }
+
+    /// Rows stand in the order of their tags, and tags in the order of their names.
     fn value_of(&self, place: Place, tag: &str) -> Option<Box<str>> {
         let rows = &self.places.get(place)?.rows;
-        let value = rows.iter().find_map(|row| self.rows.name_of(*row)?.value_of_tag(tag))?;
+        let name = |row: &NameId| self.rows.name_of(*row).map(Name::tag_name);
+        let at = rows.partition_point(|row| name(row).is_some_and(|it| it < tag.as_bytes()));
+        let value = self.rows.name_of(*rows.get(at)?)?.value_of_tag(tag)?;
         str::from_utf8(value).ok().map(Box::from)
     }
 
@@ -147,10 +174,13 @@ impl Index {
         if query.is_empty() {
             return self.tenants.get(tenant).map_or_else(Vec::new, |space| space.everyone.sets());
         }
-        let row = |tag| self.rows.get(self.rows.find(Name::tag(tenant, tag))?);
         // a tag without a row is one that nobody carries
-        let rows: Option<Vec<&Members>> = query.iter().map(row).collect();
+        let rows: Option<Vec<&Members>> = query.iter().map(|tag| self.row(tenant, tag)).collect();
         rows.map_or_else(Vec::new, intersection)
+    }
+
+    pub(super) fn row(&self, tenant: NameId, tag: &Tag) -> Option<&Members> {
+        self.rows.get(self.rows.find(Name::tag(tenant, tag))?)
     }
 }
 

@@ -5,7 +5,8 @@ mod model;
 use super::{Claimed, Index, JoinError, Resolved};
 use crate::types::{
     Address, Alias, Claim, Client, ClientClass, ClientUuid, Counted, GrantNumber, Ident,
-    JoinNumber, Keeping, Named, Place, Slot, SlotSet, Tag, TagQuery, Tags, Tenant, WorkerId,
+    JoinNumber, Keeping, Laxity, Named, Place, Slot, SlotSet, Tag, TagQuery, Tags, Tenant,
+    WorkerId,
 };
 
 fn place(worker: u16, slot: u32) -> Place {
@@ -318,4 +319,62 @@ fn a_shared_alias_is_that_of_the_oldest_and_then_of_the_next() {
     assert_eq!(index.claim(place(0, 1), &alone, GrantNumber(2)), Claimed::Refused);
     index.leave(place(0, 0));
     assert_eq!(called(&index, "u1"), Some(Slot(1)));
+}
+
+/// Asked before and after each change: what is found is kept up to date.
+#[test]
+fn a_loose_comparison_finds_who_joined_first_of_those_that_are_left() {
+    let mut index = index(&[
+        echo(1, "5"),
+        php(2, "5.0"),
+        web(3, ""),
+        named(4, " 5"),
+        named(5, "five"),
+        named(6, "5e0"),
+    ]);
+    let found = |index: &Index, laxity, ident: &str| {
+        let named = Named { ident: Ident::new(ident).ok(), laxity, ..Named::default() };
+        let one = index.resolve_one(&Tenant::shared(), &Address::named(named));
+        index.is_consistent().unwrap();
+        one.map(|place| place.slot.0)
+    };
+    assert_eq!(found(&index, Laxity::SAME_NUMBER, "+5"), Some(1));
+    assert_eq!(found(&index, Laxity::ANY_WEB, "none"), Some(2));
+    assert_eq!(found(&index, Laxity::ANY_IDENT, "none"), Some(1));
+    index.leave(place(0, 1));
+    assert_eq!(found(&index, Laxity::SAME_NUMBER, "5"), Some(3));
+    assert_eq!(found(&index, Laxity::ANY_IDENT, "none"), Some(3));
+    index.leave(place(0, 2));
+    assert_eq!(found(&index, Laxity::ANY_WEB, "none"), Some(3));
+    // A worker announces a client that joined before all others.
+    index.join(place(7, 0), JoinNumber(1), &named(9, "0005")).unwrap();
+    assert_eq!(found(&index, Laxity::SAME_NUMBER, "5"), Some(0));
+    assert_eq!(found(&index, Laxity::SAME_NUMBER, "6"), None);
+    let other = Client { tenant: Tenant("b".into()), ..named(10, "6") };
+    index.join(place(7, 1), JoinNumber(2), &other).unwrap();
+    assert_eq!(found(&index, Laxity::SAME_NUMBER, "6"), None, "nothing crosses between tenants");
+    index.remove_worker(WorkerId(7));
+    index.remove_worker(WorkerId(0));
+    assert_eq!(found(&index, Laxity::ANY_WEB.and(Laxity::ANY_IDENT), "5"), None);
+    assert_empty(&index);
+}
+
+#[test]
+fn a_number_of_clients_is_known_and_a_value_is_found_among_many_tags() {
+    let many = |number: u8| (0..120).map(move |tag| format!("{tag:03}={number}"));
+    let own = |number: u8| many(number).chain([format!("@peer={number}"), "z=1".to_owned()]);
+    let text = |number: u8| own(number).collect::<Vec<_>>().join(" ");
+    let index = index(&[web(1, &text(1)), web(2, &text(2)), web(3, "z=1"), php(4, "x")]);
+    let values = |query: &str, tag: &str| {
+        let mut carried = index.values(&Tenant::shared(), &tags(query), tag, 9);
+        carried.values.sort();
+        (carried.clients, carried.values.join(" "))
+    };
+    assert_eq!(values("z=1", "@peer"), (3, "1 2".to_owned()));
+    assert_eq!(values("z=1", "119"), (3, "1 2".to_owned()));
+    assert_eq!(values("z=1", "zz"), (3, String::new()));
+    assert_eq!(values("z=1", ""), (3, String::new()));
+    assert_eq!(values("z=1 000=2", ""), (1, String::new()));
+    assert_eq!(values("", ""), (3, String::new()));
+    assert_eq!(values("none=1", ""), (0, String::new()));
 }

@@ -154,6 +154,9 @@ pub const WINDOW_PUBLICATIONS: u64 = 4096;
 pub const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 /// Values in an answer about who is connected: a page that lists more needs another way.
 pub const ANSWER_VALUES_MAX: usize = 1000;
+/// Clients that are looked at for the values of an answer: where few carry the tag that is asked for, the
+/// answer has fewer values, and the broker spends no more than some milliseconds.
+pub const ANSWER_LOOKS_MAX: usize = 4000;
 /// The largest message on a link: a publication of the largest size with its address, or a set of
 /// slots. What is larger ends the link (rule L1).
 pub const LINK_MESSAGE_BYTES_MAX: usize = 256 * 1024 * 1024;

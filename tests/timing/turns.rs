@@ -5,6 +5,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use tagcast::index::Index;
+use tagcast::types::{
+    Address, Alias, Claim, Client, ClientClass, ClientUuid, Counted, GrantNumber, Ident,
+    JoinNumber, Keeping, Laxity, Named, Place, Slot, Tag, TagQuery, Tags, Tenant, WorkerId,
+};
+
 use crate::harness::{Bystander, Open, Raw, Server, Setup, feedback_to, frames};
 
 /// One worker: whoever is served is served next to the crowd.
@@ -147,4 +153,78 @@ fn fault_43_a_crowd_that_never_pauses_is_served_in_turns_and_after_who_says_litt
 fn fault_43_three_senders_that_never_pause_have_their_turns_too() {
     let _quiet = crate::harness::alone();
     crowd_of_small_messages(3, 20_000);
+}
+
+/// An index with so many clients: each has an ident and an alias, both shared, and all tags that it may
+/// have; the php-type ones come first.
+fn crowded(clients: u32) -> Index {
+    let mut index = Index::default();
+    let tags = (0..127).map(|number| Tag::new(&format!("0{number:03}"), "x").unwrap());
+    let family = Tag::new("@family", "y").unwrap();
+    let tags = Tags::new(tags.chain([family])).unwrap();
+    for number in 0..clients {
+        let mut uuid = [0; 16];
+        uuid[..4].copy_from_slice(&number.to_le_bytes());
+        let place = Place { worker: WorkerId(1), slot: Slot(number) };
+        let class = if number < clients / 2 { ClientClass::Php } else { ClientClass::Web };
+        let client = Client {
+            tenant: Tenant::shared(),
+            uuid: ClientUuid(uuid),
+            ident: Ident::new(&format!("{number}.0")).ok(),
+            tags: tags.clone(),
+            class,
+            takes_publications: true,
+            counted: Counted::InAll,
+            ip: [192, 0, 2, 1].into(),
+        };
+        index.join(place, JoinNumber(number.into()), &client).unwrap();
+        let claim = Claim { alias: Alias::new("all").unwrap(), keeping: Keeping::Shared };
+        index.claim(place, &claim, GrantNumber(number.into()));
+    }
+    index
+}
+
+/// The time that a thousand questions take.
+fn thousand(index: &Index, ask: impl Fn(&Index)) -> Duration {
+    ask(index);
+    let begun = Instant::now();
+    (0..1000).for_each(|_| ask(index));
+    begun.elapsed()
+}
+
+/// What is asked for costs about the same among a thousand clients and among thirty times as many.
+#[track_caller]
+fn costs_the_same(what: &str, indexes: [&Index; 2], ask: impl Fn(&Index)) {
+    let [few, many] = indexes.map(|index| thousand(index, &ask));
+    println!("{what}: {few:?} of few, {many:?} of many");
+    assert!(many < 6 * few + Duration::from_millis(5), "{what}: {few:?} and {many:?}");
+}
+
+#[test]
+fn fault_44_a_publication_and_a_question_cost_no_walk_over_all_clients() {
+    let _quiet = crate::harness::alone();
+    let (few, many) = (crowded(1000), crowded(30_000));
+    let named = |laxity: &[Laxity], named: Named| {
+        let laxity = laxity.iter().fold(Laxity::default(), |all, one| all.and(*one));
+        Address::named(Named { laxity, ..named })
+    };
+    let number = Named { ident: Ident::new("7").ok(), ..Named::default() };
+    let alias = Named { alias: Alias::new("all").ok(), ..Named::default() };
+    for (what, address) in [
+        ("any web-type client", named(&[Laxity::ANY_WEB], Named::default())),
+        ("any ident", named(&[Laxity::ANY_IDENT], Named::default())),
+        ("an ident of this number", named(&[Laxity::SAME_NUMBER], number)),
+        ("a shared alias", named(&[], alias.clone())),
+        ("a shared alias of web-type clients", named(&[Laxity::WEB_ONLY], alias)),
+    ] {
+        costs_the_same(what, [&few, &many], |index| {
+            std::hint::black_box(index.resolve_one(&Tenant::shared(), &address));
+        });
+    }
+    let family = TagQuery::new([Tag::new("@family", "y").unwrap()]).unwrap();
+    for (what, query) in [("a number of all", TagQuery::default()), ("a number", family)] {
+        costs_the_same(what, [&few, &many], |index| {
+            std::hint::black_box(index.values(&Tenant::shared(), &query, "", 1000));
+        });
+    }
 }

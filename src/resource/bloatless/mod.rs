@@ -36,8 +36,8 @@ pub use self::time::Time;
 const PEER_TAG: &str = "@peer";
 /// The tag that clients of all applications carry.
 const FAMILY_TAG: (&str, &str) = ("@family", "bloatless");
-/// A tag that nobody carries: who asks for its values wants the number of clients alone.
-const NO_TAG: &str = "@";
+/// No tag: who asks so wants the number of clients alone.
+const NO_TAG: &str = "";
 
 /// What holds for all applications of a worker; a reload changes it.
 #[derive(Debug, Default)]
