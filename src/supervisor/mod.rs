@@ -16,6 +16,7 @@ mod notify;
 mod prepared;
 mod probe;
 mod push_socket;
+mod runtime;
 mod state;
 
 pub use error::StartError;

@@ -1,11 +1,13 @@
 //! What the server says about itself: log lines, on a way that nobody ever waits for.
 
+mod file_limit;
 mod line;
 mod log;
 mod rotation;
 mod sink;
 mod utc;
 
+pub use file_limit::survive_file_limit;
 pub use line::{LINE_BYTES_MAX, LogFormat};
 pub use log::{Outlet, Pipe, Taken, let_go, log_panics, log_to, set_level};
 pub use rotation::LogFile;

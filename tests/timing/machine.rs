@@ -254,6 +254,43 @@ fn a_full_disk_ends_nothing_and_the_lost_lines_are_counted_when_there_is_room() 
     pair.is_served();
 }
 
+/// `ulimit -f`: the signal that comes with it ends nobody, neither the supervisor nor a child.
+#[test]
+fn a_limit_on_the_size_of_files_ends_nothing_and_the_lost_lines_are_counted() {
+    let _quiet = crate::harness::alone();
+    let folder = Folder::new();
+    folder.write(
+        "websock.ini",
+        "adress = ws://127.0.0.1:0\nworkers = 1\nlogfile = server.log\nlogLevel = debug\n",
+    );
+    let binary = binary();
+    let arguments = ["-c", "ulimit -S -f 64 && exec \"$0\" serve", binary.to_str().unwrap()];
+    let server = Server::run_program(Path::new("sh"), folder, (&arguments, &[]));
+    let before = server.children();
+    let log = server.folder.path("server.log");
+    let mut pair = Pair::on(server.port);
+    let full = || std::fs::metadata(&log).unwrap().len();
+    // The limit counts in blocks of 512 bytes or of 1,024, as the shell has it.
+    eventually("a file that is as large as it may be", || {
+        make_lines(server.port, 50);
+        let length = full();
+        pair.is_served();
+        (length >= 32 * 1024 && length == full() && length % 512 == 0).then_some(())
+    });
+    make_lines(server.port, 50);
+    for (pid, _) in before.iter().chain([&(server.pid(), String::new())]) {
+        let arguments = [format!("--pid={pid}"), "--fsize=unlimited:".to_owned()];
+        assert!(Command::new("prlimit").args(arguments).status().unwrap().success());
+    }
+    make_lines(server.port, 5);
+    eventually("the count of the lost lines", || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        let (_, rest) = text.split_once("log lines lost lost_lines=")?;
+        rest.lines().next()?.parse::<u64>().is_ok_and(|lost| lost > 50).then_some(())
+    });
+    assert_eq!(server.children(), before, "nobody has died");
+}
+
 fn can_mount(folder: &Path, mount: &str) -> bool {
     let tried = Command::new("unshare")
         .args(["-m", "sh", "-c", mount])

@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal as SignalEvents, SignalKind, signal};
 use tokio::time::sleep;
 
 use crate::link::control::Terminator;
+use crate::telemetry::survive_file_limit;
 use crate::types::limits::ORPHAN_WAIT;
 
 /// Begins to watch. SIGTERM comes from an operator, or from the kernel when the supervisor died.
@@ -20,6 +21,7 @@ pub(super) fn start(terminator: Terminator) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     let (asked, ignored) = {
         let _inside = runtime.enter();
+        survive_file_limit()?;
         // The kernel sends SIGHUP to stopped processes whose parent died, and an operator may send it
         // to all that are called tagcast: it is meant for the supervisor.
         (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)

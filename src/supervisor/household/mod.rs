@@ -22,6 +22,7 @@ use super::control_socket::ControlSocket;
 use super::crew::{Crew, Effect, Member};
 use super::log_reader::read_log;
 use super::prepared::log_file;
+use super::runtime::runtime;
 use super::{
     Prepared, StartError, keep_memory_private, log_format, log_level, notify,
     raise_descriptor_limit,
@@ -44,6 +45,7 @@ const LAST_LINES_WAIT: Duration = Duration::from_millis(200);
 ///
 /// When it cannot start; afterwards it ends only by SIGTERM or SIGINT.
 pub fn serve(loaded: Loaded, source: config::Source) -> Result<(), StartError> {
+    let runtime = runtime()?;
     let sink = open_log(&loaded.config.log)?;
     keep_memory_private();
     let served = Prepared::from_config(loaded.config.clone()).and_then(|prepared| {
@@ -51,8 +53,6 @@ pub fn serve(loaded: Loaded, source: config::Source) -> Result<(), StartError> {
             tracing::warn!(%error, "the lock does not say which configuration holds it");
         }
         raise_descriptor_limit();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| StartError::System { what: "the runtime", error })?;
         let from = (loaded, source);
         let kept = runtime.block_on(Household::keep(prepared, from, sink.clone()));
         // A file that cannot be read to its end (a dead network drive) does not keep the server.
