@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use super::{Refusal, Upgrade};
+use super::{Head, Refusal, Upgrade};
 use crate::types::IpRange;
 
 const UNREADABLE: Refusal = Refusal::bad(
@@ -23,12 +23,25 @@ pub fn effective_address(
     upgrade: &Upgrade<'_>,
     trusted: &[IpRange],
 ) -> Result<IpAddr, Refusal> {
+    effective_address_of(peer, upgrade.head, trusted)
+}
+
+/// The same for whatever a request wants.
+///
+/// # Errors
+///
+/// As [`effective_address`].
+pub fn effective_address_of(
+    peer: IpAddr,
+    head: &Head<'_>,
+    trusted: &[IpRange],
+) -> Result<IpAddr, Refusal> {
     let is_trusted = |ip: IpAddr| trusted.iter().any(|range| range.contains(ip));
     let mut effective = peer.to_canonical();
     if !is_trusted(effective) {
         return Ok(effective);
     }
-    for entry in upgrade.forwarded_for().rev() {
+    for entry in head.list("X-Forwarded-For").rev() {
         effective = address(entry).ok_or(UNREADABLE)?;
         if !is_trusted(effective) {
             break;

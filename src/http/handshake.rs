@@ -362,8 +362,7 @@ impl<'a> Upgrade<'a> {
     /// The addresses in `X-Forwarded-For`, in the order that proxies appended them; to be believed
     /// only when a trusted proxy sent them.
     pub fn forwarded_for(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> {
-        let lines = self.head.headers("X-Forwarded-For");
-        lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+        self.head.list("X-Forwarded-For")
     }
 
     /// Whether it is a PHP script or everyone else, as phpWebSocketServer tells them apart: its

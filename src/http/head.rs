@@ -230,6 +230,13 @@ impl<'a> Head<'a> {
             .filter(|token| !token.is_empty())
     }
 
+    /// The same with empty parts, for lists in which each place counts.
+    pub fn list(&self, name: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
+        self.headers(name)
+            .flat_map(|value| value.split(|byte| *byte == b','))
+            .map(<[u8]>::trim_ascii)
+    }
+
     /// All headers with their names, in the case they were sent.
     pub fn all_headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
         self.headers.iter().copied()

@@ -21,7 +21,7 @@ mod response;
 mod scan;
 
 pub use bare::{Year, bare};
-pub use forwarded::effective_address;
+pub use forwarded::{effective_address, effective_address_of};
 pub use handshake::{
     ClientType, Request, Spoken, Upgrade, Wanted, Wire, decide, decide_leniently, raw_upgrade,
 };

@@ -190,6 +190,9 @@ pub const PAGE_BYTES: u64 = 4096;
 /// How far below its beginning a stage ends, in percent of the ceiling.
 pub const PRESSURE_EASE: u64 = 3;
 
+/// Lines of the log in one second and worker about openings that are refused, and as many about TLS
+/// handshakes that fail: a person reads no more, and a flood of strangers fills no disk.
+pub const STRANGERS_LINES_PER_SECOND: u32 = 100;
 /// Handshakes in flight in one worker; past it the worker does not accept.
 pub const HANDSHAKES_MAX: usize = 1024;
 /// What a turn gives to TLS handshakes, one at the least: a delivery waits for them no longer than

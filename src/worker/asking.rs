@@ -136,6 +136,7 @@ impl Hub {
             (Refuse::AfterUpgrade, Phase::Asking(asking)) => {
                 let answer = asking.joining.answer.clone();
                 let reason = CloseReason { code: CloseCode::POLICY, text: refusal.why };
+                self.log_closed(connection, b"", &reason);
                 self.turn_away(slot, connection, answer, (None, &reason));
             }
             _ => self.refuse(slot, connection, &refusal),

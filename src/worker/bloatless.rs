@@ -131,6 +131,7 @@ impl Hub {
         if joining.session.speech != Speech::Bloatless || !is_legacy {
             return Answered::No;
         }
+        self.log_refused(connection, b"", (Status::Unavailable.line(), "too many connections"));
         let mut frame = BytesMut::new();
         write::close(&mut frame, Some(bloatless::CLOSED.code), &bloatless::CLOSED.text);
         self.answer_and_end(slot, connection, frame.freeze());

@@ -178,14 +178,19 @@ impl Hub {
             Ended::Abruptly => ("server", None),
             Ended::ByClient => ("client", None),
         };
-        info!(
-            connection = connection.serial,
-            client,
-            by,
-            code = reason.code.0,
-            reason = shown(reason),
-            "connection closed"
-        );
+        let hint = self.hint_of_offer(connection).filter(|_| matches!(ended, Ended::ByClient));
+        // What is refused before it is open has a line of its own.
+        if connection.is_open() {
+            info!(
+                connection = connection.serial,
+                client,
+                by,
+                code = reason.code.0,
+                reason = shown(reason),
+                hint,
+                "connection closed"
+            );
+        }
         let mut frame = BytesMut::new();
         if !matches!(ended, Ended::Abruptly) && !self.ends_abruptly(connection) {
             write::close(&mut frame, Some(reason.code), &reason.text);
@@ -281,8 +286,9 @@ impl Hub {
 
     /// Ends a connection without a word; [`Hub::put_back`] closes its socket.
     pub(super) fn discard(&mut self, slot: Slot, connection: &mut Connection, why: &'static str) {
+        let hint = self.hint_of_offer(connection);
         if let Some(client) = connection.uuid() {
-            info!(connection = connection.serial, ?client, reason = why, "connection lost");
+            info!(connection = connection.serial, ?client, reason = why, hint, "connection lost");
         }
         let lost = CloseReason::new(CloseCode::LOST, why);
         self.tell_end(slot, connection, (&lost, (why == BROKEN).then_some(&lost)));

@@ -8,6 +8,7 @@ use super::clock::Moment;
 use super::fair_queue::{Schedule, Weight};
 use super::outbox::{Line, Outbox};
 use super::pace::Pace;
+use super::refusals::Caller;
 use super::shaking::Watcher;
 use super::tls::Tls;
 use super::unfinished::Holding;
@@ -111,6 +112,8 @@ pub(super) struct Asking {
 #[derive(Debug)]
 pub(super) struct Joining {
     pub(super) session: Box<Session>,
+    /// Whom the log names if it is refused.
+    pub(super) caller: Box<Caller>,
     /// The 101.
     pub(super) answer: Bytes,
     /// What its resource wants to know.

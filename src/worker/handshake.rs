@@ -14,12 +14,13 @@ use super::hub::Hub;
 use super::legacy::Words;
 use super::outbox::Kind;
 use super::pace::Pace;
+use super::refusals::Caller;
 use super::report;
 use super::service::{Own, Rest};
 use super::settings::Page;
 use crate::config::EchoHandshake;
 use crate::dialect::phpws;
-use crate::http::{self, Refusal, Request, Status, Upgrade, Wanted, Year};
+use crate::http::{self, Refusal, Request, Status, Upgrade, Wanted};
 use crate::link::message::Full;
 use crate::page;
 use crate::resource::{Limit, Opening};
@@ -89,31 +90,6 @@ impl Hub {
         }
     }
 
-    /// Answers a request that becomes no WebSocket, and ends.
-    pub(super) fn refuse(&mut self, slot: Slot, connection: &mut Connection, refusal: &Refusal) {
-        self.refuse_head(slot, connection, refusal, b"");
-    }
-
-    /// As [`Hub::refuse`], for what its head says.
-    fn refuse_head(
-        &mut self,
-        slot: Slot,
-        connection: &mut Connection,
-        refusal: &Refusal,
-        head: &[u8],
-    ) {
-        info!(connection = connection.serial, status = refusal.status.line(), reason = %refusal.why, "refused");
-        if connection.reader.is_raw() {
-            return self.refuse_raw(slot, connection, refusal);
-        }
-        let bare = self.settings.has(Switch::BareErrors).then(|| {
-            let of_2021 = self.settings.has(Switch::ErrorsOf2021);
-            http::bare(refusal, head, if of_2021 { Year::Of2021 } else { Year::Of2026 })
-        });
-        let answer = bare.flatten().unwrap_or_else(|| refusal.response());
-        self.answer_and_end(slot, connection, answer.into());
-    }
-
     fn serve_page(
         &mut self,
         slot: Slot,
@@ -153,11 +129,12 @@ impl Hub {
                 let Some(bytes) = self.settings.bare_refusal(upgrade.path, &refusal) else {
                     return Err(refusal);
                 };
-                info!(connection = connection.serial, reason = %refusal.why, "refused");
+                self.log_refused(connection, head, (refusal.status.line(), &refusal.why));
                 self.answer_and_end(slot, connection, bytes);
                 return Ok(());
             }
             Err(TurnedAway::Closed { class, word, reason }) => {
+                self.log_closed(connection, head, &reason);
                 self.pace(connection, class);
                 self.turn_away(slot, connection, plain(None), (word, &reason));
                 return Ok(());
@@ -181,6 +158,9 @@ impl Hub {
         };
         self.pace(connection, class);
         (connection.resource, connection.sign) = (resource, sign);
+        if protocol.is_none() && upgrade.protocols().next().is_some() {
+            self.unmet_offers.insert(connection.serial);
+        }
         let token = report::granted(upgrade, speech, (&self.settings.rules.access, &grant));
         let mut session = Box::new(Session::new(uuid, grant, (class, speech)));
         session.words = token.and_then(report::words);
@@ -204,7 +184,8 @@ impl Hub {
                 Some(token) => report::in_answer(upgrade.answer(protocol), token).into(),
             },
         };
-        let joining = Joining { session, answer, asked, early, until };
+        let caller = Box::new(Caller::of(peer, upgrade.head, &self.settings.trusted_proxies));
+        let joining = Joining { session, caller, answer, asked, early, until };
         self.ask_or_join(slot, connection, (Box::new(joining), client));
         Ok(())
     }
@@ -377,6 +358,7 @@ impl Hub {
         };
         if joining.session.speech == Speech::Phpws {
             let answer = joining.answer.clone();
+            self.log_refused(connection, b"", (refusal.status.line(), &refusal.why));
             self.turn_away(slot, connection, answer, (Some(word), reason));
         } else {
             self.refuse(slot, connection, refusal);

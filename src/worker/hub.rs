@@ -1,6 +1,6 @@
 //! The worker's loop and what it owns.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use super::errands::Errands;
 use super::fair_queue::FairQueue;
 use super::farewell::Farewell;
 use super::holds::Held;
+use super::log_throttle::LogThrottle;
 use super::pressure::Memory;
 use super::pushes::Pushes;
 use super::relay::{Arrival, Lost, Relay};
@@ -106,6 +107,10 @@ pub(super) struct Hub {
     /// What was inside TLS in one read.
     pub(super) plain: Vec<u8>,
     pub(super) last_serial: u64,
+    /// Connections that offered subprotocols of which none was agreed, by their numbers.
+    pub(super) unmet_offers: HashSet<u64>,
+    pub(super) refusals_logged: LogThrottle,
+    pub(super) tls_failures_logged: LogThrottle,
     /// What was counted; the rest of it is filled in when somebody asks.
     pub(super) books: WorkerCounts,
     pub(super) memory: Memory,
@@ -151,6 +156,9 @@ impl Hub {
             scratch: vec![0; READ_BYTES],
             plain: Vec::new(),
             last_serial: 0,
+            unmet_offers: HashSet::new(),
+            refusals_logged: LogThrottle::default(),
+            tls_failures_logged: LogThrottle::default(),
             books: WorkerCounts::default(),
             memory: Memory::default(),
             backlog: Backlog::default(),

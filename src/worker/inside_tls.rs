@@ -1,7 +1,7 @@
 //! Bytes of a connection that speaks TLS, and what TLS itself has to say.
 
 use bytes::Bytes;
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::close::BROKEN;
 use super::connection::{Connection, Phase};
@@ -43,7 +43,10 @@ impl Hub {
                 }
             }
             Err(error) => {
-                debug!(connection = connection.serial, %error, "TLS ended");
+                match was_shaking_hands {
+                    true => self.log_tls_error(connection, &error),
+                    false => debug!(connection = connection.serial, %error, "TLS ended"),
+                }
                 self.discard(slot, connection, "it does not keep to TLS");
             }
         }
@@ -63,7 +66,7 @@ impl Hub {
             return self.refuse(slot, connection, &refusal);
         }
         let reason = "TLS 1.2 or 1.3 is needed";
-        info!(connection = connection.serial, status = "protocol_version", reason, "refused");
+        self.log_refused(connection, b"", ("protocol_version", reason));
         self.answer_and_end(slot, connection, Bytes::from_static(TOO_OLD));
     }
 

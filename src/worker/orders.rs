@@ -75,6 +75,7 @@ impl Hub {
     /// and that one may have stopped or died before it came to accept.
     fn beat_back(&mut self) {
         self.report(Report::Beat);
+        self.log_unshown();
         self.shed_again();
         if matches!(self.stage, Stage::Serving) {
             self.accept();

@@ -59,10 +59,16 @@ impl Hub {
     fn read_taken(&mut self, slot: Slot, connection: &mut Connection, scratch: &mut [u8]) {
         let Some(socket) = self.table.socket(slot) else { return };
         let read = match recv(socket, &mut *scratch, RecvFlags::DONTWAIT) {
-            Ok((0, _)) => return self.discard(slot, connection, "the client went without a Close"),
+            Ok((0, _)) => {
+                self.log_lost_handshake(connection);
+                return self.discard(slot, connection, "the client went without a Close");
+            }
             Ok((read, _)) => read,
             Err(Errno::AGAIN | Errno::INTR) => return,
-            Err(_) => return self.discard(slot, connection, BROKEN),
+            Err(_) => {
+                self.log_lost_handshake(connection);
+                return self.discard(slot, connection, BROKEN);
+            }
         };
         let Some(input) = scratch.get_mut(..read) else { return };
         if connection.tls.is_some() {

@@ -95,6 +95,7 @@ mod publish_place;
 mod publish_subscribe;
 mod raw_clients;
 mod reached;
+mod refusal_log;
 mod reload;
 mod resources;
 mod schemas;
