@@ -10,7 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use client::{Asking, NotAsked, ask};
-pub use place::{SOCKET_NAME, bind, is_running};
+pub use place::{SOCKET_NAME, bind, is_running, probe};
 pub use status::{Configuration, Memory, Process, Stage, Status};
 
 /// A request may have so many bytes, with the end of its line.

@@ -1,16 +1,23 @@
 //! Where the control socket stands, and how it is reached however long its path is.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, fchmod};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind as socket_bind, listen,
+    socket_with,
+};
 
 /// The name of the socket in the state folder.
 pub const SOCKET_NAME: &str = "control.sock";
 /// The owner alone may connect.
-const MODE: u32 = 0o600;
+const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
+/// Conversations that wait in the kernel.
+const BACKLOG: i32 = 128;
 
 /// Listens in a state folder, which the caller has locked: a socket that is there is a dead
 /// server's.
@@ -24,10 +31,27 @@ pub fn bind(folder: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(short.path())?;
-    // The folder is the owner's alone, so nobody was faster.
-    fs::set_permissions(short.path(), Permissions::from_mode(MODE))?;
-    Ok(listener)
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    // The name gets the rights of the socket. To set them by the name would be to follow a link that
+    // was put there meanwhile.
+    fchmod(&socket, MODE)?;
+    socket_bind(&socket, &SocketAddrUnix::new(short.path())?)?;
+    listen(&socket, BACKLOG)?;
+    Ok(UnixListener::from(socket))
+}
+
+/// Whether [`bind`] would succeed in a folder that takes files.
+///
+/// # Errors
+///
+/// When something is there that gives no way.
+pub fn probe(folder: &Path) -> io::Result<()> {
+    let there = fs::symlink_metadata(folder.join(SOCKET_NAME));
+    if there.is_ok_and(|there| there.is_dir()) {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok(())
 }
 
 /// Whether a server answers in a state folder.
@@ -57,6 +81,7 @@ impl Short {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_folder_with_a_long_path_has_a_socket_for_its_owner_alone() {

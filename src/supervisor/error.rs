@@ -81,6 +81,10 @@ impl StartError {
         }
     }
 
+    pub(super) fn control_socket(error: io::Error) -> Self {
+        Self::System { what: "the control socket", error }
+    }
+
     pub(super) fn listen(address: SocketAddr, error: impl Into<io::Error>) -> Self {
         Self::Listen { address: address.to_string(), error: error.into() }
     }

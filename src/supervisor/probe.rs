@@ -34,6 +34,8 @@ pub fn probe(config: &Config) -> Probed {
     if let UuidKey::File(path) = &config.uuid_key {
         errors.extend(probe_key(path, &config.state_folder).err());
     }
+    let control = operator::probe(&config.state_folder);
+    errors.extend(control.map_err(StartError::control_socket).err());
     let is_running = operator::is_running(&config.state_folder);
     if !is_running {
         errors.extend(Listeners::probe(&config.listen).err());

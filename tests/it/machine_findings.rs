@@ -59,6 +59,17 @@ fn a_state_folder_that_cannot_be_used_is_found() {
 }
 
 #[test]
+fn a_folder_where_the_control_socket_belongs_is_found() {
+    let folder = folder("");
+    std::fs::create_dir_all(folder.path("state/control.sock")).unwrap();
+    for (command, code) in [("serve", 1), ("check", WRONG_CONFIGURATION)] {
+        let Finished { code: is, text } = run_to_end(&folder, &[command]);
+        assert_eq!(is, Some(code), "{command}: {text}");
+        assert!(text.contains("the control socket: "), "{command}: {text}");
+    }
+}
+
+#[test]
 fn a_key_file_that_cannot_be_used_is_found() {
     for rubbish in ["", "rubbish", &"g".repeat(64)] {
         let folder = folder("");
