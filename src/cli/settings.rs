@@ -45,10 +45,14 @@ pub(super) struct Settings {
 impl Settings {
     /// Reads the configuration; what is wrong or odd is printed, all of it.
     pub(super) fn load(&self) -> Result<Loaded, ExitCode> {
-        self.load_with_source().map(|(loaded, _)| loaded)
+        let (loaded, _) = self.load_with_source()?;
+        for warning in &loaded.warnings {
+            tell(&format!("warning: {warning}"));
+        }
+        Ok(loaded)
     }
 
-    /// As [`Settings::load`], with what is needed to read it all again.
+    /// As [`Settings::load`], with what is needed to read it all again. What is odd is left to the log.
     pub(super) fn load_with_source(&self) -> Result<(Loaded, Source), ExitCode> {
         let source = source(self.ini.clone(), self.flags()?);
         let loaded = config::load(&source).map_err(|findings| {
@@ -60,9 +64,6 @@ impl Settings {
             ));
             ExitCode::from(EXIT_CONFIG)
         })?;
-        for warning in &loaded.warnings {
-            tell(&format!("warning: {warning}"));
-        }
         Ok((loaded, source))
     }
 

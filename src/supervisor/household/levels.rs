@@ -1,13 +1,26 @@
-//! How much is logged: as the configuration says, or for a time as an operator says.
+//! The log: opened at the start; how much is written, as the configuration says or for a time as an
+//! operator says.
 
 use std::time::{Duration, Instant};
 
 use super::{Household, now};
+use crate::config::LogSettings;
 use crate::link::control::Order;
 use crate::operator::{Answer, Level};
 use crate::supervisor::control_socket::Asker;
-use crate::supervisor::log_level;
-use crate::telemetry::{LevelFilter, set_level};
+use crate::supervisor::prepared::log_file;
+use crate::supervisor::{StartError, log_format, log_level};
+use crate::telemetry::{Console, LevelFilter, Sink, SinkSettings, log_panics, log_to, set_level};
+
+pub(super) fn open_log(log: &LogSettings) -> Result<Sink, StartError> {
+    let console = if log.console { Console::On } else { Console::Off };
+    let settings = SinkSettings { file: log_file(log), console };
+    let sink = Sink::open(&settings).map_err(StartError::Log)?;
+    log_to(sink.clone(), "supervisor", log_format(log.format), log_level(log.level))
+        .map_err(StartError::Log)?;
+    log_panics();
+    Ok(sink)
+}
 
 /// A level that an operator asked for.
 #[derive(Clone, Copy, Debug)]

@@ -15,22 +15,21 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use self::asked::Askers;
+use self::levels::open_log;
 use self::memory::Memory;
 use self::reload::Reloading;
 use super::child::{self, Death, Event, Handle};
 use super::control_socket::ControlSocket;
 use super::crew::{Crew, Effect, Member};
 use super::log_reader::read_log;
-use super::prepared::log_file;
 use super::runtime::runtime;
 use super::{
-    Prepared, StartError, keep_memory_private, log_format, log_level, notify,
-    raise_descriptor_limit,
+    Prepared, StartError, keep_memory_private, log_format, notify, raise_descriptor_limit,
 };
 use crate::config::{self, Loaded, LogSettings};
 use crate::link::control::{Order, Report};
 use crate::link::transport::unix_pair;
-use crate::telemetry::{Console, LevelFilter, Sink, SinkSettings, log_panics, log_to};
+use crate::telemetry::{LevelFilter, Sink};
 use crate::types::{Generation, Pressure, Source};
 
 /// Reports and deaths that wait for the supervisor; children's tasks wait when it is full.
@@ -48,6 +47,9 @@ pub fn serve(loaded: Loaded, source: config::Source) -> Result<(), StartError> {
     let runtime = runtime()?;
     let sink = open_log(&loaded.config.log)?;
     keep_memory_private();
+    for warning in &loaded.warnings {
+        tracing::warn!(%warning, "the configuration is odd");
+    }
     let served = Prepared::from_config(loaded.config.clone()).and_then(|prepared| {
         if let Err(error) = prepared.state.note(loaded.ini.as_deref()) {
             tracing::warn!(%error, "the lock does not say which configuration holds it");
@@ -61,16 +63,6 @@ pub fn serve(loaded: Loaded, source: config::Source) -> Result<(), StartError> {
     });
     sink.finish();
     served
-}
-
-fn open_log(log: &LogSettings) -> Result<Sink, StartError> {
-    let console = if log.console { Console::On } else { Console::Off };
-    let settings = SinkSettings { file: log_file(log), console };
-    let sink = Sink::open(&settings).map_err(StartError::Log)?;
-    log_to(sink.clone(), "supervisor", log_format(log.format), log_level(log.level))
-        .map_err(StartError::Log)?;
-    log_panics();
-    Ok(sink)
 }
 
 /// All processes of one server.
@@ -110,7 +102,7 @@ impl Household {
         let mut signals =
             Signals::watch().map_err(|error| StartError::System { what: "the signals", error })?;
         let mut control = ControlSocket::open(&prepared.config.state_folder)
-            .map_err(|error| StartError::System { what: "the control socket", error })?;
+            .map_err(StartError::control_socket)?;
         let (events, mut happened) = mpsc::channel(EVENTS_MAX);
         let crew = Crew::new(prepared.config.workers, prepared.config.limits.drain_time);
         let mut household = Self {
