@@ -118,6 +118,7 @@ impl Broker {
                 | Order::Link { .. }
                 | Order::Quiesce(_)
                 | Order::Pressure(_)
+                | Order::Accept(_)
                 | Order::Appoint(_) => {}
             }
         }

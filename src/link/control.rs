@@ -79,6 +79,8 @@ pub enum Order<L = Box<dyn Transport>> {
     Appoint(Duty),
     /// Log from this level up.
     LogLevel(LevelFilter),
+    /// To a worker: whether it accepts connections; those that it has it serves in any case.
+    Accept(Accepting),
     /// Report what was counted, with this number.
     Count {
         /// Of the question.
@@ -113,6 +115,7 @@ impl<L> Order<L> {
             Self::LogLevel(level) => Order::LogLevel(level),
             Self::Pressure(pressure) => Order::Pressure(pressure),
             Self::Appoint(duty) => Order::Appoint(duty),
+            Self::Accept(accepting) => Order::Accept(accepting),
             Self::Listen(sockets) => Order::Listen(sockets),
             Self::PushSocket(socket) => Order::PushSocket(socket),
             Self::Roster { sources } => Order::Roster { sources },
@@ -136,6 +139,7 @@ impl<L: fmt::Debug> fmt::Debug for Order<L> {
             Self::LogLevel(level) => f.debug_tuple("LogLevel").field(level).finish(),
             Self::Pressure(pressure) => f.debug_tuple("Pressure").field(pressure).finish(),
             Self::Appoint(duty) => f.debug_tuple("Appoint").field(duty).finish(),
+            Self::Accept(accepting) => f.debug_tuple("Accept").field(accepting).finish(),
             Self::Listen(sockets) => f.debug_tuple("Listen").field(sockets).finish(),
             Self::PushSocket(socket) => f.debug_tuple("PushSocket").field(socket).finish(),
             Self::Link { broker, transport } => {
@@ -161,6 +165,15 @@ pub enum Newcomers {
     Finish,
     /// They are refused: the server ends.
     Refuse,
+}
+
+/// Whether a worker accepts connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Accepting {
+    /// It does.
+    Yes,
+    /// It leaves them to others: its clients will be closed soon, and a newcomer would be one of them.
+    No,
 }
 
 /// Who does what is to be done once and not by every worker: ticks of resources, for one.

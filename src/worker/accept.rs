@@ -15,6 +15,7 @@ use super::hub::{DOORS, Hub, Stage};
 use super::shaking::Watcher;
 use super::tls::Tls;
 use crate::http::HeadScanner;
+use crate::link::control::Accepting;
 use crate::link::poller::Interest;
 use crate::types::limits::{
     ACCEPT_PAUSE, DESCRIPTORS_RESERVED, HANDSHAKES_MAX, HEADS_BYTES_MAX, TURN_PART,
@@ -54,6 +55,8 @@ enum State {
     Open,
     /// Nobody is accepted before this moment.
     Shut { until: Moment },
+    /// Other workers accept, until this one is told to.
+    Left,
     /// Nobody is accepted any more.
     Closed,
 }
@@ -105,6 +108,9 @@ impl Hub {
     }
 
     fn shut(&mut self, pause: Duration) {
+        if matches!(self.doors.state, State::Left | State::Closed) {
+            return;
+        }
         self.forget_doors();
         self.doors.state = State::Shut { until: self.now.after(pause) };
     }
@@ -120,12 +126,36 @@ impl Hub {
     /// Takes in whom the kernel woke this worker for and nobody else: once it no longer waits at the
     /// doors, nobody would come for them.
     pub(super) fn accept_the_last(&mut self) {
+        if matches!(self.doors.state, State::Left | State::Closed) {
+            return;
+        }
         self.forget_doors();
-        self.doors.state = State::Shut { until: Moment::NEVER };
+        self.doors.state = State::Left;
         for _ in 0..HANDSHAKES_MAX / ACCEPTS_MAX {
             for place in 0..self.doors.sockets.len() {
                 self.accept_from(place, Duration::MAX);
             }
+        }
+    }
+
+    /// Leaves newcomers to other workers, or takes part again.
+    pub(super) fn accept_or_not(&mut self, accepting: Accepting) {
+        match accepting {
+            Accepting::No => self.accept_the_last(),
+            Accepting::Yes if self.doors.state == State::Left => {
+                self.open_doors();
+                // Nobody is woken for those who wait already.
+                self.accept();
+            }
+            Accepting::Yes => {}
+        }
+    }
+
+    fn open_doors(&mut self) {
+        self.doors.state = State::Open;
+        if let Err(error) = self.watch_doors() {
+            warn!(%error, "the listening sockets cannot be watched");
+            self.shut(ACCEPT_PAUSE);
         }
     }
 
@@ -139,11 +169,7 @@ impl Hub {
     /// Opens the doors again whose time has come.
     pub(super) fn reopen(&mut self) {
         if self.doors.opens_at().is_some_and(|at| at <= self.now) {
-            self.doors.state = State::Open;
-            if let Err(error) = self.watch_doors() {
-                warn!(%error, "the listening sockets cannot be watched");
-                self.shut(ACCEPT_PAUSE);
-            }
+            self.open_doors();
         }
     }
 

@@ -64,6 +64,7 @@ impl Hub {
                 Order::LogLevel(level) => set_level(level),
                 Order::Beat => self.beat_back(),
                 Order::Appoint(duty) => self.appoint(duty),
+                Order::Accept(accepting) => self.accept_or_not(accepting),
                 Order::Pressure(pressure) => self.feel_pressure(pressure),
                 Order::Roster { .. } | Order::WorkerLink { .. } | Order::WorkerDead { .. } => {}
             }

@@ -98,6 +98,7 @@ mod reached;
 mod refusal_log;
 mod reload;
 mod resources;
+mod rolling;
 mod schemas;
 mod secrets;
 mod secrets_in_memory;

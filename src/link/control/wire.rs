@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{ConfigText, Duty, Newcomers, Order};
+use super::{Accepting, ConfigText, Duty, Newcomers, Order};
 use crate::types::{Allowance, ConfigNumber, Encryption, Generation, Source, WipedBytes};
 
 /// The largest message: a configuration with thousands of applications stays far below it.
@@ -57,6 +57,7 @@ enum Head {
     },
     Pressure(Allowance),
     Appoint(Duty),
+    Accept(Accepting),
     Stop,
     Beat,
 }
@@ -150,6 +151,7 @@ fn split(order: Order<OwnedFd>) -> (Head, Vec<OwnedFd>) {
         Order::LogLevel(level) => alone(Head::LogLevel { level: level.to_string() }),
         Order::Pressure(pressure) => alone(Head::Pressure(pressure)),
         Order::Appoint(duty) => alone(Head::Appoint(duty)),
+        Order::Accept(accepting) => alone(Head::Accept(accepting)),
         Order::Listen(sockets) => {
             let (descriptors, sockets) = sockets.into_iter().unzip();
             (Head::Listen { sockets }, descriptors)
@@ -174,6 +176,7 @@ fn join(head: Head, descriptors: &mut VecDeque<OwnedFd>) -> io::Result<Order<Own
         Head::LogLevel { level } => Order::LogLevel(level.parse().map_err(malformed)?),
         Head::Pressure(pressure) => Order::Pressure(pressure),
         Head::Appoint(duty) => Order::Appoint(duty),
+        Head::Accept(accepting) => Order::Accept(accepting),
         Head::Listen { sockets } => {
             let with_socket = |encryption| Ok((next()?, encryption));
             Order::Listen(sockets.into_iter().map(with_socket).collect::<io::Result<_>>()?)

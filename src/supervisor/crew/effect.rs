@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::link::control::{Duty, Newcomers, Order};
+use crate::link::control::{Accepting, Duty, Newcomers, Order};
 use crate::types::{Generation, Source, WorkerId};
 
 /// One life of one role.
@@ -69,6 +69,8 @@ pub enum Word {
     Quiesce(Newcomers),
     /// To a worker: close everybody and end within this time.
     Drain(Duration),
+    /// To a worker: whether it accepts connections.
+    Accept(Accepting),
     /// To a worker: whether it is the steward.
     Appoint(Duty),
     /// To a broker: end.
@@ -85,6 +87,7 @@ impl<L> From<Word> for Order<L> {
             Word::Quiesce(newcomers) => Self::Quiesce(newcomers),
             Word::Drain(within) => Self::Drain { within },
             Word::Appoint(duty) => Self::Appoint(duty),
+            Word::Accept(accepting) => Self::Accept(accepting),
             Word::Stop => Self::Stop,
             Word::Beat => Self::Beat,
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::ending::time_to_close;
 use super::post::{Life, Replaced};
 use super::{Crew, Effect, Member, Word};
-use crate::link::control::Newcomers;
+use crate::link::control::{Accepting, Newcomers};
 use crate::types::{Source, WorkerId};
 
 /// A round of replacements.
@@ -16,6 +16,8 @@ pub(super) struct Rolling {
     /// Those whose turn is still to come.
     queue: VecDeque<Source>,
     step: Step,
+    /// Whether those whose turn is still to come accept connections.
+    accepting: Accepting,
 }
 
 /// How far the replacement of one worker is.
@@ -51,7 +53,7 @@ impl std::fmt::Display for NotNow {
 
 impl Rolling {
     fn of(workers: impl Iterator<Item = Source>) -> Self {
-        Self { queue: workers.collect(), step: Step::Next }
+        Self { queue: workers.collect(), step: Step::Next, accepting: Accepting::Yes }
     }
 
     fn old(&self) -> Option<Source> {
@@ -61,6 +63,15 @@ impl Rolling {
             | Step::Quieting { old, .. }
             | Step::Leaving { old, .. } => Some(old),
         }
+    }
+
+    /// Those that are still to be told to go.
+    fn waiting(&self) -> impl Iterator<Item = Source> {
+        let succeeding = match self.step {
+            Step::Succeeding { old, .. } => Some(old),
+            Step::Next | Step::Quieting { .. } | Step::Leaving { .. } => None,
+        };
+        succeeding.into_iter().chain(self.queue.iter().copied())
     }
 
     /// Whoever is being replaced gets no other successor when it dies.
@@ -116,7 +127,10 @@ impl Crew {
             rolling.step = match before {
                 Step::Next => match self.next_step(&mut rolling.queue, effects) {
                     Some(step) => step,
-                    None => return effects.push(Effect::Restarted),
+                    None => {
+                        self.tell_waiting(&mut rolling, Accepting::Yes, effects);
+                        return effects.push(Effect::Restarted);
+                    }
                 },
                 Step::Succeeding { old, successor } => {
                     self.when_ready((old, successor), now, effects)
@@ -130,7 +144,30 @@ impl Crew {
                 break;
             }
         }
+        let accepting = if self.has_new(&rolling) { Accepting::No } else { Accepting::Yes };
+        self.tell_waiting(&mut rolling, accepting, effects);
         self.rolling = Some(rolling);
+    }
+
+    /// Whether a worker is ready that will not be replaced in this round.
+    fn has_new(&self, rolling: &Rolling) -> bool {
+        let is_old = |source| rolling.old() == Some(source) || rolling.queue.contains(&source);
+        let ready = self.workers.iter().filter(|(_, post)| post.life == Life::Ready);
+        let mut sources = ready.filter_map(|(worker, post)| {
+            Some(Source { worker: *worker, generation: post.holder()? })
+        });
+        sources.any(|source| !is_old(source))
+    }
+
+    /// As soon as a new worker accepts, the old ones leave newcomers to it: the clients that one of
+    /// them closes would come to the next one, and be closed again. Where none accepts they go on.
+    fn tell_waiting(&self, rolling: &mut Rolling, accepting: Accepting, effects: &mut Vec<Effect>) {
+        if rolling.accepting == accepting {
+            return;
+        }
+        rolling.accepting = accepting;
+        let waiting = rolling.waiting().map(Member::Worker).filter(|it| self.lives(*it));
+        effects.extend(waiting.map(|it| Effect::Tell(it, Word::Accept(accepting))));
     }
 
     /// Who died meanwhile has a successor already.

@@ -4,7 +4,7 @@ mod ending;
 mod steward;
 
 use super::*;
-use crate::link::control::Duty;
+use crate::link::control::{Accepting, Duty};
 use crate::types::limits::{RESTART_PAUSE_MIN, RESTARTS_FREE};
 
 const DRAIN: Duration = Duration::from_secs(10);
@@ -232,7 +232,8 @@ fn a_worker_is_told_to_go_when_its_successor_is_ready() {
         ]
     );
     let quiesce = Effect::Tell(worker(0, 0), Word::Quiesce(Newcomers::Finish));
-    assert_eq!(play.reports(worker(2, 0), Report::Ready), [quiesce]);
+    let stand_back = Effect::Tell(worker(1, 0), Word::Accept(Accepting::No));
+    assert_eq!(play.reports(worker(2, 0), Report::Ready), [quiesce, stand_back]);
     let effects = play.reports(worker(0, 0), Report::Quiet);
     assert!(matches!(effects[..], [Effect::Tell(it, Word::Drain(_))] if it == worker(0, 0)));
     let effects = play.dies(worker(0, 0));
@@ -262,7 +263,23 @@ fn a_successor_that_dies_is_replaced_and_the_old_worker_serves_until_one_is_read
     assert!(effects.contains(&Effect::Start(worker(2, 1))), "{effects:?}");
     assert!(!effects.iter().any(|it| matches!(it, Effect::Tell(_, Word::Quiesce(_)))));
     let effects = play.reports(worker(2, 1), Report::Ready);
-    assert_eq!(effects, [Effect::Tell(worker(0, 0), Word::Quiesce(Newcomers::Finish))]);
+    let quiesce = Effect::Tell(worker(0, 0), Word::Quiesce(Newcomers::Finish));
+    assert_eq!(effects, [quiesce, Effect::Tell(worker(1, 0), Word::Accept(Accepting::No))]);
+}
+
+#[test]
+fn old_workers_accept_again_while_no_new_one_is_ready() {
+    let (mut play, _) = restarting();
+    play.reports(worker(2, 0), Report::Ready);
+    let tell = |accepting| Effect::Tell(worker(1, 0), Word::Accept(accepting));
+    assert!(play.dies(worker(2, 0)).contains(&tell(Accepting::Yes)));
+    assert_eq!(play.reports(worker(2, 1), Report::Ready), [tell(Accepting::No)]);
+    play.reports(worker(0, 0), Report::Quiet);
+    play.dies(worker(0, 0));
+    // The last old one waits for its successor, and leaves newcomers to the first new one.
+    assert!(play.dies(worker(2, 1)).contains(&tell(Accepting::Yes)));
+    let effects = play.reports(worker(2, 2), Report::Ready);
+    assert_eq!(effects, [tell(Accepting::No)]);
 }
 
 #[test]
