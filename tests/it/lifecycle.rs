@@ -124,9 +124,7 @@ fn a_killed_worker_takes_only_its_own_connections_with_it() {
     send_signal(doomed, Signal::KILL);
     here.expect_end();
 
-    let started = Instant::now();
     let mut newcomers: Vec<_> = (0..10).map(|_| server.open(&Open::web())).collect();
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     newcomers.iter_mut().for_each(Raw::expect_silence);
 
     let packet = feedback_to(&beside.uuid, "still here");
@@ -174,13 +172,11 @@ fn a_killed_supervisor_leaves_no_process() {
     let (mut one, mut other) = server.open_apart(&Open::web(), &Open::web());
     let children = pids(&server);
     assert_eq!(children.len(), 3);
-    let started = Instant::now();
     server.signal(Signal::KILL);
     for client in [&mut one, &mut other] {
         client.expect_closed_somehow(1001);
     }
     expect_gone(&children);
-    assert!(started.elapsed() < Duration::from_secs(2) + SLACK, "{:?}", started.elapsed());
 }
 
 #[test]

@@ -20,6 +20,7 @@
 #[path = "../it/harness/mod.rs"]
 mod harness;
 
+mod drain;
 mod heartbeat;
 mod hostile_floods;
 mod hostile_streams;

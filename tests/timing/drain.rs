@@ -1,0 +1,53 @@
+//! How long ends and replacements take, and how a drain is spread over its time.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::processes::{is_alive, send_signal};
+use crate::harness::{Open, Raw, Server, Setup, eventually};
+use rustix::process::Signal;
+
+#[test]
+fn a_drain_closes_one_after_the_other_over_the_drain_time() {
+    let _quiet = crate::harness::alone();
+    let server = Setup::new().workers(1).ini("drainTime = 4s").start();
+    let mut clients: Vec<Raw> = (0..30).map(|_| server.open(&Open::web())).collect();
+    let began = Instant::now();
+    server.term();
+    let mut ended_at: Vec<Duration> = Vec::new();
+    for client in &mut clients {
+        client.expect_closed(1001);
+        ended_at.push(began.elapsed());
+    }
+    assert_eq!(server.wait_exit(Duration::from_secs(4)).code(), Some(0));
+    // Not about speed: what is promised is that they do not go at once.
+    let late = ended_at.iter().filter(|at| **at > Duration::from_secs(1)).count();
+    assert!((5..30).contains(&late), "{ended_at:?}");
+    assert!(ended_at[0] < Duration::from_secs(1), "{ended_at:?}");
+}
+
+#[test]
+fn newcomers_do_not_wait_for_the_successor_of_a_killed_worker() {
+    let _quiet = crate::harness::alone();
+    let server = Server::start();
+    send_signal(server.workers(2)[0], Signal::KILL);
+    let began = Instant::now();
+    let _newcomers: Vec<Raw> = (0..10).map(|_| server.open(&Open::web())).collect();
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[test]
+fn the_processes_of_a_killed_supervisor_are_gone_within_the_time_for_orphans() {
+    let _quiet = crate::harness::alone();
+    let server = Server::start();
+    let (mut one, mut other) = server.open_apart(&Open::web(), &Open::web());
+    let children: Vec<u32> = server.children().into_iter().map(|(pid, _)| pid).collect();
+    let began = Instant::now();
+    server.signal(Signal::KILL);
+    for client in [&mut one, &mut other] {
+        client.expect_closed_somehow(1001);
+    }
+    for pid in children {
+        eventually("the end of every process", || (!is_alive(pid)).then_some(()));
+    }
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
