@@ -67,9 +67,11 @@ impl fmt::Display for NotForPhp {
 /// assert_eq!(text.as_deref(), Ok(r#"{"n":2,"u":"\u00e9","s":"a\/b"}"#));
 /// ```
 pub fn reencoded(text: &str, objects: Objects) -> Result<String, NotForPhp> {
-    if !is_json(text) {
-        return Err(NotForPhp::NotJson);
-    }
+    if is_json(text) { rewritten(text, objects) } else { Err(NotForPhp::NotJson) }
+}
+
+/// The same of a text that is known to be JSON.
+pub(super) fn rewritten(text: &str, objects: Objects) -> Result<String, NotForPhp> {
     Writer::new(objects, text.len() + text.bytes().map(grows).sum::<usize>()).written(text)
 }
 

@@ -1,7 +1,7 @@
 //! Messages with a type, as the parser of Gomoob's documentation reads them and writes them again.
 
 use super::NoRequest;
-use crate::dialect::php::{Objects, reencoded};
+use crate::dialect::php::{Objects, rewritten};
 use crate::json::{self, Scalar, Shape, is_empty_inside, pick};
 
 /// The text that goes on for a message that is an object: its `type` and its `metadata`, written
@@ -71,7 +71,7 @@ fn invalid(why: &str) -> NoRequest {
 }
 
 fn written(raw: &str) -> Result<String, NoRequest> {
-    reencoded(raw, Objects::Arrays).map_err(|why| invalid(&why.to_string()))
+    rewritten(raw, Objects::Arrays).map_err(|why| invalid(&why.to_string()))
 }
 
 /// Whether PHP takes a value for true.

@@ -28,7 +28,8 @@ pub(super) struct Numbers {
 impl Numbers {
     /// Writes a number: an integer of 64 bits as it came, any other as the float that it is to PHP.
     pub(super) fn write(&mut self, raw: &str, out: &mut Vec<u8>) -> Result<(), NotForPhp> {
-        if raw != "-0" && raw.parse::<i64>().is_ok() {
+        let is_short = raw.len() <= DIGITS_EXACT && raw.bytes().all(|byte| byte.is_ascii_digit());
+        if is_short || (raw != "-0" && raw.parse::<i64>().is_ok()) {
             out.extend_from_slice(raw.as_bytes());
             return Ok(());
         }

@@ -122,7 +122,7 @@ impl Writer {
         if self.objects == Objects::Objects && name.starts_with(b"\"\\u0000") {
             return Err(NotForPhp::Name);
         }
-        self.names.push(&self.out, start);
+        self.names.push(start);
         Ok(())
     }
 }
@@ -130,6 +130,10 @@ impl Writer {
 /// Everything beyond ASCII as `\u` with four digits in lower case, and the slash behind a
 /// backslash.
 fn write_text(raw: &str, out: &mut Vec<u8>) {
+    let inside = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
+    if inside.bytes().all(|byte| is_plain(byte.into())) {
+        return out.extend_from_slice(raw.as_bytes());
+    }
     out.push(b'"');
     let said = text(raw);
     let mut rest = said.as_ref();
