@@ -106,15 +106,16 @@ struct Member<'a> {
 /// anything else.
 fn read(text: &str) -> Option<Found<'_>> {
     let mut found = Found::default();
-    match json::pick(text, []).ok()? {
-        json::Shape::Object(json::Members { other: None, .. }) | json::Shape::Empty => {}
-        json::Shape::Object(_) => {
-            let mut json = serde_json::Deserializer::from_str(text);
-            // It is JSON, so it is left early for a limit alone.
-            let _left = json.deserialize_map(Reading(&mut found));
-        }
+    if text.trim_ascii_start().starts_with('{') {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let whole = json.deserialize_map(Reading(&mut found)).and_then(|()| json.end());
+        // What is left early for a limit is refused, whatever follows.
+        return (whole.is_ok() || found.end == End::Limit).then_some(found);
+    }
+    match json::pick::<0>(text, []).ok()? {
+        json::Shape::Empty => {}
         json::Shape::List => found.keep(Cow::Borrowed("0"), "null"),
-        json::Shape::Scalar | json::Shape::Null => return None,
+        _ => return None,
     }
     Some(found)
 }
