@@ -178,9 +178,8 @@ impl Reading<'_> {
                 self.push(start);
                 self.expects = if kind == b'{' { Expects::Name } else { Expects::Value };
             }
-            Token::Text(raw) if self.expects == Expects::Name => {
-                let [a, b, c, d, ..] = self.state.hash_one(text(raw)).to_ne_bytes();
-                self.names.push((u32::from_ne_bytes([a, b, c, d]), self.next()));
+            Token::Text(_) if self.expects == Expects::Name => {
+                self.names.push((0, self.next()));
                 self.push(start);
                 self.expects = Expects::Value;
             }
@@ -230,13 +229,30 @@ impl Reading<'_> {
 
     /// Marks the names of an object that come again.
     fn replace(&mut self, first: usize) {
-        let Self { json, nodes, names, .. } = self;
+        let Self { json, nodes, names, state, .. } = self;
         let names = names.get_mut(first..).unwrap_or_default();
-        if names.len() > 1 {
+        if names.len() > FEW {
+            for (hash, place) in &mut *names {
+                let [a, b, c, d, ..] = state.hash_one(name_at(json, nodes, *place)).to_ne_bytes();
+                *hash = u32::from_ne_bytes([a, b, c, d]);
+            }
             names.sort_unstable();
+        }
+        if names.len() > 1 {
             let alike = names.chunk_by(|one, next| one.0 == next.0);
             alike.for_each(|alike| mark(json, nodes, alike));
         }
+    }
+}
+
+/// Members whose names are compared each with each: fewer steps than hashing them.
+const FEW: usize = 8;
+
+fn name_at<'a>(json: &'a str, nodes: &[Node], place: u32) -> Cow<'a, str> {
+    let start = nodes.get(place as usize).map_or(0, |node| node.start as usize);
+    match Tokens::of(json.get(start..).unwrap_or_default()).next() {
+        Some(Token::Text(raw)) => text(raw),
+        _ => Cow::Borrowed(""),
     }
 }
 
@@ -246,17 +262,10 @@ fn mark(json: &str, nodes: &mut [Node], alike: &[(u32, u32)]) {
     else {
         return;
     };
-    let name = |nodes: &[Node], place: u32| {
-        let start = nodes.get(place as usize).map_or(0, |node| node.start as usize);
-        match Tokens::of(json.get(start..).unwrap_or_default()).next() {
-            Some(Token::Text(raw)) => text(raw),
-            _ => Cow::Borrowed(""),
-        }
-    };
-    let kept = name(nodes, *last);
+    let kept = name_at(json, nodes, *last);
     let mut different = Vec::new();
     for (hash, place) in others {
-        if name(nodes, *place) != kept {
+        if name_at(json, nodes, *place) != kept {
             different.push((*hash, *place));
         } else if let Some(node) = nodes.get_mut(*place as usize) {
             node.start |= REPLACED;

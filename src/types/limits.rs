@@ -9,12 +9,12 @@ pub const TAG_NAME_BYTES_MAX: usize = 255;
 /// Bytes of a tag's value.
 pub const TAG_VALUE_BYTES_MAX: usize = 255;
 /// Steps, of some ten nanoseconds each, that a check of one message against a schema may take.
-pub const SCHEMA_STEPS_MAX: u64 = 4_000_000;
+pub const SCHEMA_STEPS_MAX: u64 = 2_000_000;
 /// Bytes of a text or a number that one step of such a check pays for.
 pub const SCHEMA_STEP_BYTES: usize = 16;
 /// Steps for each byte of a message that a schema may take at the worst: a message of a thousand bytes
 /// can always be checked.
-pub const SCHEMA_WEIGHT_MAX: u64 = 4_000;
+pub const SCHEMA_WEIGHT_MAX: u64 = 2_000;
 /// How deep a message may be nested that is held against a schema: a comparison of its values calls
 /// itself as deep.
 pub const SCHEMA_DEPTH_MAX: usize = 127;
