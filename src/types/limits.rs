@@ -200,6 +200,9 @@ pub const HANDSHAKES_MAX: usize = 1024;
 pub const SHAKING_TIME: Duration = Duration::from_micros(500);
 /// Descriptors that a worker keeps free for itself (links, logs, files).
 pub const DESCRIPTORS_RESERVED: u64 = 256;
+/// Descriptors beyond those that a worker has when it begins to accept: a link to a new broker while
+/// the old one is read to its end, a file that is looked into.
+pub const DESCRIPTORS_SPARE: u64 = 8;
 /// Pause after an accept that failed for want of a resource: without it, half a million failures a
 /// second at 99 % CPU.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -18,7 +18,8 @@ use crate::http::HeadScanner;
 use crate::link::control::Accepting;
 use crate::link::poller::Interest;
 use crate::types::limits::{
-    ACCEPT_PAUSE, DESCRIPTORS_RESERVED, HANDSHAKES_MAX, HEADS_BYTES_MAX, TURN_PART,
+    ACCEPT_PAUSE, DESCRIPTORS_RESERVED, DESCRIPTORS_SPARE, HANDSHAKES_MAX, HEADS_BYTES_MAX,
+    TURN_PART,
 };
 use crate::types::{Encryption, Pressure, Slot, TurnBudget};
 
@@ -43,6 +44,8 @@ pub(super) struct Doors {
     own: u32,
     smallest: u32,
     stood_back: u8,
+    /// Descriptors that the worker itself had when it began to accept.
+    own_descriptors: u64,
     /// Somebody waits outside for want of a resource; said once.
     want: Want,
     /// Handshakes that are not answered yet.
@@ -97,6 +100,8 @@ impl Hub {
     /// Begins to accept.
     pub(super) fn listen(&mut self, sockets: Vec<(OwnedFd, Encryption)>) -> std::io::Result<()> {
         self.doors.sockets = sockets;
+        self.doors.own_descriptors =
+            std::fs::read_dir("/proc/self/fd").map_or(0, |all| all.count() as u64);
         self.watch_doors()
     }
 
@@ -204,10 +209,12 @@ impl Hub {
         self.shut(ACCEPT_PAUSE);
     }
 
-    /// Whether the descriptors that are left are for the worker itself.
+    /// Whether the descriptors that are left are for the worker itself: those that it has, and those
+    /// that it needs when a broker dies, since without one for the new link it would have to die too.
     fn is_full(&self) -> bool {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        self.table.count() as u64 + DESCRIPTORS_RESERVED.min(limit / 4) >= limit
+        let needed = self.doors.own_descriptors + DESCRIPTORS_SPARE;
+        self.table.count() as u64 + needed.max(DESCRIPTORS_RESERVED.min(limit / 4)) >= limit
     }
 
     fn accept_from(&mut self, place: usize, within: Duration) {

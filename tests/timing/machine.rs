@@ -64,6 +64,41 @@ pub fn without_descriptors_newcomers_wait_outside_at_no_cost_and_come_in_when_th
     assert_eq!(server.workers(1), [worker]);
 }
 
+/// Both workers have taken in whom they may, and then the broker dies: each needs one descriptor more for
+/// a moment.
+#[test]
+fn a_broker_that_dies_when_no_place_is_left_costs_no_connection() {
+    let _quiet = crate::harness::alone();
+    let folder = Folder::new();
+    folder.write("websock.ini", "adress = ws://127.0.0.1:0\nworkers = 2\n");
+    let binary = binary();
+    let arguments = ["-c", "ulimit -n 48 && exec \"$0\" serve", binary.to_str().unwrap()];
+    let server = Server::run_program(Path::new("sh"), folder, (&arguments, &[]));
+    let workers = server.workers(2);
+    let mut crowd: Vec<_> = (0..100).map(|_| Open::web().ask(server.port)).collect();
+    eventually("both workers to be full", || {
+        (server.output().matches("accepting pauses").count() == 2).then_some(())
+    });
+    let open = server.counts().open;
+    for round in 1..=3 {
+        let before = server.kill_broker();
+        eventually("another broker", || (server.broker() != before).then_some(()));
+        eventually("a link of each worker to it", || {
+            let linked = server.output().matches("linked to the broker").count();
+            (linked == 2 * (round + 1)).then_some(())
+        });
+    }
+    assert_eq!(server.workers(2), workers);
+    let counts = server.counts();
+    assert_eq!((counts.open, counts.closed), (open, 0));
+    // Those inside are served, and those outside come in as the others go.
+    while !crowd.is_empty() {
+        let mut client = crowd.remove(0);
+        client.expect_upgrade();
+        client.expect_ready();
+    }
+}
+
 /// Each way in which accepting fails without a fault of anybody's, twelve times in a row.
 pub fn accepting_that_fails_for_a_while_goes_on_alone() {
     let _quiet = crate::harness::alone();
