@@ -258,7 +258,14 @@ impl Hub {
         let until = handshake.map_or(self.settings.handshake_timeout, |(_, timeout)| *timeout);
         let until = self.now.after(until);
         let scanner = HeadScanner::new(self.settings.head_bytes_max);
-        let heading = Heading { scanner, bytes: Vec::new(), until, peer, speaks_tls: false };
+        let heading = Heading {
+            scanner,
+            bytes: Vec::new(),
+            until,
+            peer,
+            speaks_tls: false,
+            server_name: None,
+        };
         let mut connection = Box::new(Connection::new(self.last_serial, heading));
         if tls.is_some() {
             connection.watched.by = Watcher::Shaking;

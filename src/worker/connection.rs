@@ -94,6 +94,8 @@ pub(super) struct Heading {
     pub(super) peer: std::net::SocketAddr,
     /// It has begun to speak TLS.
     pub(super) speaks_tls: bool,
+    /// The host that it asked for by TLS.
+    pub(super) server_name: Option<Box<str>>,
 }
 
 /// A handshake that waits for a backend.

@@ -7,6 +7,7 @@ use super::close::BROKEN;
 use super::connection::{Connection, Phase};
 use super::hub::Hub;
 use super::outbox::Sent;
+use super::server_name::server_name;
 use super::tls::{FirstWords, TOO_OLD};
 use crate::http::{OtherProtocol, Refusal, Status};
 use crate::types::Slot;
@@ -21,10 +22,13 @@ impl Hub {
         if let Phase::Head(heading) = &mut connection.phase
             && was_shaking_hands
             && !std::mem::replace(&mut heading.speaks_tls, true)
-            && let words @ (FirstWords::PlainText | FirstWords::OldTls) = FirstWords::of(arrived)
         {
-            let proxy = OtherProtocol::of(arrived).filter(|it| *it == OtherProtocol::Proxy);
-            return self.refuse_in_the_clear(slot, connection, (words, proxy));
+            heading.server_name = server_name(arrived).map(Into::into);
+            let words = FirstWords::of(arrived);
+            if words != FirstWords::Tls {
+                let proxy = OtherProtocol::of(arrived).filter(|it| *it == OtherProtocol::Proxy);
+                return self.refuse_in_the_clear(slot, connection, (words, proxy));
+            }
         }
         let Some(tls) = &mut connection.tls else { return };
         let mut plain = std::mem::take(&mut self.plain);

@@ -40,6 +40,7 @@ mod report;
 mod roster;
 mod seen;
 mod serve;
+mod server_name;
 mod service;
 mod services;
 mod session_cookie;

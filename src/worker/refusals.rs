@@ -145,7 +145,8 @@ impl Hub {
         let Phase::Head(heading) = &connection.phase else { return };
         let (connection, peer) = (connection.serial, heading.peer);
         let reason = cut(why, REASON_CHARACTERS_MAX);
-        info!(connection, %peer, reason, "TLS handshake failed");
+        let server_name = heading.server_name.as_deref();
+        info!(connection, %peer, server_name, reason, "TLS handshake failed");
     }
 
     /// The same, for what the library or the socket says.

@@ -164,7 +164,14 @@ fn a_failed_tls_handshake_is_one_line_with_the_reason() {
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth();
     fail(&server, distrusting);
-    line_with(&server, &["TLS handshake failed", "it does not trust who signed the certificate"]);
+    let distrust =
+        ["TLS handshake failed", "server_name=localhost", "it does not trust who signed"];
+    line_with(&server, &distrust);
+    let name = "other.example".try_into().unwrap();
+    let mut other = rustls::ClientConnection::new(Arc::new(good()), name).unwrap();
+    let mut socket = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    while other.is_handshaking() && other.complete_io(&mut socket).is_ok() {}
+    line_with(&server, &["server_name=other.example", "does it name the host that was asked for"]);
     // A hello of TLS 1.2 with ciphers that nobody speaks any more, and one of TLS 1.0.
     let hello = |minor: u8, cipher: [u8; 2]| {
         let body = [&[3, minor][..], &[7; 32], &[0, 0, 2], &cipher, &[1, 0]].concat();
