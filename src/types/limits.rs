@@ -223,6 +223,9 @@ pub const BEAT_GAP: Duration = Duration::from_secs(1);
 pub const ORDERS_WAIT: Duration = Duration::from_millis(100);
 /// How long a child may stay without reaping after its link was lost (rule L1).
 pub const LINK_LOST_WAIT: Duration = Duration::from_secs(1);
+/// Signals to end that come within this time after one are the same Ctrl-C, passed on by whatever
+/// started the server.
+pub const SIGNAL_ECHO: Duration = Duration::from_secs(1);
 /// First pause before a dead child is replaced a second time in a row.
 pub const RESTART_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// Longest pause before a dead child is replaced.

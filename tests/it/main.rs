@@ -102,6 +102,7 @@ mod rolling;
 mod schemas;
 mod secrets;
 mod secrets_in_memory;
+mod signals;
 mod slow_and_silent;
 mod subscribe;
 mod supervisor_crash;

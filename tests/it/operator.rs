@@ -116,8 +116,7 @@ fn a_second_signal_ends_at_once() {
     let mut clients: Vec<Raw> = (0..20).map(|_| server.open(&Open::web())).collect();
     server.term();
     clients[0].expect_closed(1001);
-    server.term();
-    server.wait_exit(Duration::from_secs(5));
+    server.term_until_end(Duration::from_secs(5));
     for client in clients.iter_mut().skip(1) {
         client.wait_for_end();
     }

@@ -90,8 +90,7 @@ fn a_second_signal_means_now() {
     send_signal(hung, Signal::STOP);
     server.term();
     server.wait_for_output("asked to end");
-    server.term();
-    let status = server.wait_exit(DEADLINE);
+    let status = server.term_until_end(DEADLINE);
     assert_eq!(status.code(), Some(0));
     for client in &mut silent {
         client.wait_for_end();

@@ -22,9 +22,11 @@ pub(super) fn start(terminator: Terminator) -> io::Result<()> {
     let (asked, ignored) = {
         let _inside = runtime.enter();
         survive_file_limit()?;
-        // The kernel sends SIGHUP to stopped processes whose parent died, and an operator may send it
-        // to all that are called tagcast: it is meant for the supervisor.
-        (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
+        // The kernel sends SIGHUP to stopped processes whose parent died, and an operator may send it,
+        // or SIGINT, to all that are called tagcast: both are meant for the supervisor, which ends its
+        // children in order.
+        let ignored = (signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?);
+        (signal(SignalKind::terminate())?, ignored)
     };
     let watch = move || {
         // Each thread may ask for a signal of its own. A process that is stopped when its parent

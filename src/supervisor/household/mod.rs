@@ -4,13 +4,13 @@ mod asked;
 mod levels;
 mod memory;
 mod reload;
+mod signals;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -18,6 +18,7 @@ use self::asked::Askers;
 use self::levels::open_log;
 use self::memory::Memory;
 use self::reload::Reloading;
+use self::signals::{AskedBySignal, Signals};
 use super::child::{self, Death, Event, Handle};
 use super::control_socket::ControlSocket;
 use super::crew::{Crew, Effect, Member};
@@ -327,37 +328,6 @@ fn tell_death(member: Member, death: &Death) {
             tracing::info!(role = %member, generation, "child ended");
         }
         _ => tracing::error!(role = %member, generation, how = %death, "child died"),
-    }
-}
-
-/// The signals that a server hears.
-#[derive(Debug)]
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-/// What a signal asks for.
-#[derive(Clone, Copy, Debug)]
-enum AskedBySignal {
-    End(&'static str),
-    Reload,
-}
-
-impl Signals {
-    fn watch() -> io::Result<Self> {
-        let terminate = signal(SignalKind::terminate())?;
-        let interrupt = signal(SignalKind::interrupt())?;
-        Ok(Self { terminate, interrupt, hang_up: signal(SignalKind::hangup())? })
-    }
-
-    async fn next(&mut self) -> AskedBySignal {
-        tokio::select! {
-            _ = self.terminate.recv() => AskedBySignal::End("SIGTERM"),
-            _ = self.interrupt.recv() => AskedBySignal::End("SIGINT"),
-            _ = self.hang_up.recv() => AskedBySignal::Reload,
-        }
     }
 }
 

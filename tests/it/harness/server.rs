@@ -259,6 +259,20 @@ impl Server {
         self.signal(Signal::TERM);
     }
 
+    /// SIGTERM again and again until it ends: the second one counts when it comes a second later.
+    #[track_caller]
+    pub fn term_until_end(&self, within: Duration) -> ExitStatus {
+        let deadline = Instant::now() + within;
+        loop {
+            self.term();
+            let status = exit_within(&mut self.child.lock().unwrap(), Duration::from_millis(200));
+            if let Some(status) = status {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "runs after {within:?}:\n{}", self.output());
+        }
+    }
+
     /// Waits for the supervisor's end.
     #[track_caller]
     pub fn wait_exit(&self, within: Duration) -> ExitStatus {
