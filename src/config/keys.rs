@@ -98,6 +98,7 @@ pub const KEYS: &[Key] = &[
     key("gomoob", "tagMatch", "strict", "word").reloadable(),
     key("gomoob", "closeCode", "policy", "word").reloadable(),
     key("gomoob", "phpReencode", "off", "switch").reloadable(),
+    key("gomoob", "openTags", "on", "switch").reloadable(),
     key("echo", "applications", "Foo, Bar", "list of names").reloadable(),
     key("echo", "barSilent", "off", "switch").reloadable(),
     key("echo", "protocols", "negotiated", "word").reloadable(),

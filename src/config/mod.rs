@@ -47,7 +47,7 @@ pub use sections::bloatless::{
     PushSocketSettings,
 };
 pub use sections::echo::{EchoHandshake, EchoSettings, Protocols};
-pub use sections::gomoob::{CloseForm, GomoobMessages, GomoobSettings, TagMatching};
+pub use sections::gomoob::{CloseForm, GomoobMessages, GomoobSettings, OpenTags, TagMatching};
 pub use sections::jsauth::{JsAuth, Truth};
 pub use sections::legacy::{LegacyForm, LegacySettings, RawMessages};
 pub use sections::old_ways::HttpErrors;

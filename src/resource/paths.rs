@@ -244,6 +244,12 @@ impl Paths {
         }
     }
 
+    /// Whether the configuration or an embedding program says what this path is served by.
+    #[must_use]
+    pub fn is_spoken_for(&self, path: &str) -> bool {
+        self.bound.contains_key(path)
+    }
+
     /// Whether a plain GET of this path asks for something that speaks WebSocket only.
     #[must_use]
     pub fn is_bound(&self, path: &str) -> bool {

@@ -9,7 +9,7 @@ use super::hub::Hub;
 use super::session_cookie::Gate;
 use super::settings::Settings;
 use crate::auth::{Denied, Grant};
-use crate::config::Refuse;
+use crate::config::{OpenTags, Refuse};
 use crate::dialect::{phpws, tags};
 use crate::http::{
     ClientType, Parameter, Refusal, Spoken, Status, Upgrade, Wire, effective_address,
@@ -56,6 +56,7 @@ const FORWARDING: [&str; 4] = ["X-Forwarded-For", "X-Real-IP", "Forwarded", "Via
 const BAD_ORIGIN: &str = "this origin may not connect";
 const NO_ORIGIN: &str = "the header Origin is missing (requireOrigin)";
 const COLON: &str = "the target has a colon (httpErrors)";
+const TAGS_CLOSED: &str = "tags in the query are not taken here (openTags)";
 const NOT_FROM_HERE: CloseReason =
     CloseReason::new(CloseCode::POLICY, "php-type clients may not connect from this address");
 
@@ -110,7 +111,15 @@ impl Hub {
             return Err(unknown_path(class, Unknown::Phpws));
         }
         let resource = self.services.get(choice.resource);
-        let tags = tags_of(query, resource).map_err(|why| closed(class, form.reason(why)))?;
+        // A name of the echo or of a room decides about no tags.
+        let by_name = choice.protocol.is_some() && !choice.resource.is_built_in();
+        let open_tags = match by_name || settings.lets_choose_tags(upgrade.path, &grant) {
+            true => OpenTags::On,
+            false => OpenTags::Off,
+        };
+        let tags = tags_of(query, resource)
+            .and_then(|tags| permitted_tags(tags, open_tags))
+            .map_err(|why| closed(class, form.reason(why)))?;
         let ip = effective_address(peer.ip(), upgrade, &settings.trusted_proxies)
             .map_err(TurnedAway::Refused)?;
         let peer = SocketAddr::new(ip, peer.port());
@@ -141,7 +150,11 @@ impl Hub {
 }
 
 /// The tags that a client opens with: its own, and the one that all clients of its resource carry.
-fn tags_of(query: &str, resource: Option<&dyn Resource>) -> Result<Tags, Cow<'static, str>> {
+/// Both by themselves and together.
+fn tags_of(
+    query: &str,
+    resource: Option<&dyn Resource>,
+) -> Result<(Tags, Tags), Cow<'static, str>> {
     let own = match form_parameter(query, "tags") {
         None => Tags::default(),
         Some(Parameter::Text(json)) => tags::of_opening(&json.unwrap_or_default())?,
@@ -149,8 +162,19 @@ fn tags_of(query: &str, resource: Option<&dyn Resource>) -> Result<Tags, Cow<'st
         Some(Parameter::Broken) => tags::of_opening("")?,
     };
     match resource.and_then(Resource::common_tag) {
-        Some(common) => with_common(&own, common),
-        None => Ok(own),
+        Some(common) => with_common(&own, common).map(|all| (own, all)),
+        None => Ok((own.clone(), own)),
+    }
+}
+
+/// All tags of a client, where it may choose its own or has none.
+fn permitted_tags(
+    (own, all): (Tags, Tags),
+    open_tags: OpenTags,
+) -> Result<Tags, Cow<'static, str>> {
+    match open_tags {
+        OpenTags::Off if !own.is_empty() => Err(TAGS_CLOSED.into()),
+        OpenTags::On | OpenTags::Off => Ok(all),
     }
 }
 
@@ -262,6 +286,12 @@ impl Settings {
         ip == Ipv4Addr::LOCALHOST
             || ip == Ipv6Addr::LOCALHOST
             || local().is_some_and(|local| local.to_canonical() == ip)
+    }
+
+    /// Whether a client may say itself which tags it carries: where a resource decides about it, or where
+    /// it has proven that it may hear all of its space.
+    fn lets_choose_tags(&self, path: &str, grant: &Grant) -> bool {
+        self.open_tags == OpenTags::On || self.paths.is_spoken_for(path) || grant.ground.is_proven()
     }
 
     /// php-type clients and Gomoob's PHP client take a ping for an answer.

@@ -13,7 +13,8 @@ use super::ways;
 use crate::auth::Access;
 use crate::auth::uuid::{Signer, UuidForm};
 use crate::config::{
-    self, BloatlessSettings, Config, DialectName, EchoHandshake, Protocols, Refuse, UnknownPath,
+    self, BloatlessSettings, Config, DialectName, EchoHandshake, OpenTags, Protocols, Refuse,
+    UnknownPath,
 };
 use crate::http::Origins;
 use crate::resource::{Kind, Offers, Paths, Unknown};
@@ -29,6 +30,8 @@ pub(super) struct Settings {
     leniency: Leniency,
     pub(super) paths: Paths,
     pub(super) page: Page,
+    /// Whether clients choose their tags where nothing else decides about them.
+    pub(super) open_tags: OpenTags,
     pub(super) head_bytes_max: usize,
     pub(super) outbox_bytes_max: usize,
     pub(super) handshake_timeout: Duration,
@@ -115,6 +118,7 @@ impl Settings {
             messages: MessageLimits { message_bytes_max, ..MessageLimits::default() },
             leniency: ways::leniency(config.phpws.switches),
             paths: paths(config),
+            open_tags: config.gomoob.open_tags,
             page: if config.page { Page::On } else { Page::Off },
             head_bytes_max: config.limits.max_head,
             outbox_bytes_max: config.limits.outbox_limit,

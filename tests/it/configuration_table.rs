@@ -31,6 +31,33 @@ fn the_table_has_every_key_with_its_default_unit_and_variable() {
     assert!(documented.is_empty(), "in docs/configuration.md only: {documented:?}");
 }
 
+/// The keys that are described, by section.
+fn described() -> Vec<(String, String)> {
+    let text = std::fs::read_to_string("docs/configuration.md").unwrap();
+    let (_, after) = text.split_once("## What each key does\n").unwrap();
+    let part = after.split("\n## ").next().unwrap();
+    let mut described = Vec::new();
+    for section in part.split("\n### ").skip(1) {
+        let title = section.lines().next().unwrap().trim_matches(['`', '[', ']']);
+        let name = if title.starts_with("websocketserver") { "" } else { title };
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+        let keys = rows.filter_map(|row| row.split('`').next());
+        described.extend(keys.map(|key| (name.to_owned(), key.to_owned())));
+    }
+    described
+}
+
+#[test]
+fn every_key_has_a_sentence_that_says_what_it_does() {
+    let mut described = described();
+    for key in KEYS {
+        let at = described.iter().position(|it| *it == (key.section.into(), key.name.into()));
+        let at = at.unwrap_or_else(|| panic!("{} has no description", key.flag()));
+        described.remove(at);
+    }
+    assert!(described.is_empty(), "in docs/configuration.md only: {described:?}");
+}
+
 #[test]
 fn the_shipped_file_has_every_key_with_its_default() {
     let text = std::fs::read_to_string("websock.ini").unwrap();

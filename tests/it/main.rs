@@ -19,6 +19,7 @@
     reason = "each test file uses its own part of the harness"
 )]
 
+mod answers;
 mod applications;
 mod asked_openings;
 mod auth_file;
@@ -77,6 +78,7 @@ mod log_rotation;
 mod machine_findings;
 mod notify;
 mod old_scripts;
+mod open_tags;
 mod operator;
 mod order;
 mod origins;

@@ -16,6 +16,17 @@ pub struct GomoobSettings {
     pub close_code: CloseForm,
     /// Whether messages are written anew as PHP writes JSON.
     pub php_reencode: bool,
+    /// Whether clients choose their tags where nothing else decides about them.
+    pub open_tags: OpenTags,
+}
+
+/// Whether clients choose their tags on paths that nothing is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OpenTags {
+    /// They do.
+    On,
+    /// Only those that show key and secret.
+    Off,
 }
 
 choices! {
@@ -54,10 +65,12 @@ pub(in crate::config) fn read(given: &mut Given<'_>) -> GomoobSettings {
     let messages = given.read(("gomoob", "messages"), choice);
     let tag_match = given.read(("gomoob", "tagMatch"), choice);
     let close_code = given.read(("gomoob", "closeCode"), choice);
+    let open_tags = given.read(("gomoob", "openTags"), switch).unwrap_or(true);
     GomoobSettings {
         messages: messages.unwrap_or(GomoobMessages::Any),
         tag_match: tag_match.unwrap_or(TagMatching::Strict),
         close_code: close_code.unwrap_or(CloseForm::Policy),
+        open_tags: if open_tags { OpenTags::On } else { OpenTags::Off },
         php_reencode: given.or_default(("gomoob", "phpReencode"), switch),
     }
 }
