@@ -99,6 +99,12 @@ fn trials() -> Vec<Trial> {
         page::what_the_server_refuses_is_said_in_words needs CHROMIUM;
         page::the_command_for_a_group_is_one_command_whatever_its_tags_hold needs CHROMIUM;
         page::pages_inside_tls_hear_each_other needs CHROMIUM;
+        page::tabs_are_chosen_by_keys_too needs CHROMIUM;
+        page::the_javascript_of_the_page_reaches_it_from_another_page needs CHROMIUM;
+        page::the_line_of_the_page_works_as_pasted_and_its_message_arrives_next_to_it needs CHROMIUM;
+        page::the_page_finds_its_server_below_the_path_of_a_proxy needs CHROMIUM;
+        page::the_php_of_the_page_reaches_it_with_nothing_but_php needs CHROMIUM, PHP;
+        page::what_looks_like_a_greeting_changes_no_line_of_the_page needs CHROMIUM;
         proxies::nginx_ends_tls_and_passes_websockets_on needs NGINX;
         proxies::haproxy_ends_tls_and_passes_websockets_on needs HAPROXY;
         proxies::haproxy_passes_tls_through_unread needs HAPROXY;

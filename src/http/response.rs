@@ -28,9 +28,11 @@ pub fn switching_protocols(accept: &str, protocol: Option<&str>) -> Vec<u8> {
 }
 
 /// A 200 that is not to be stored, after which the connection ends.
+///
+/// `headers` are more lines of the head, each with its end.
 #[must_use]
-pub fn page_response(content_type: &str, content: Content<'_>) -> Vec<u8> {
-    response("200 OK", &format!("Content-Type: {content_type}\r\n"), content)
+pub fn page_response(content_type: &str, headers: &str, content: Content<'_>) -> Vec<u8> {
+    response("200 OK", &format!("Content-Type: {content_type}\r\n{headers}"), content)
 }
 
 /// The answer to OPTIONS, which load balancers send to see whether anybody is there.
@@ -76,8 +78,8 @@ mod tests {
 
     #[test]
     fn a_head_request_gets_the_length_and_no_body() {
-        let whole = page_response("text/html", Content::Whole(b"<p>"));
-        let head = page_response("text/html", Content::LengthOf(b"<p>"));
+        let whole = page_response("text/html", "", Content::Whole(b"<p>"));
+        let head = page_response("text/html", "", Content::LengthOf(b"<p>"));
         assert_eq!(whole, [&head[..], b"<p>"].concat());
         assert!(String::from_utf8(head).unwrap().contains("\r\nContent-Length: 3\r\n"));
     }

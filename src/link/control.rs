@@ -224,6 +224,9 @@ pub enum Report {
     Beat,
 }
 
+/// The variable by which a worker knows how its supervisor was started: the page names the program so.
+pub const PROGRAM_VARIABLE: &str = "TAGCAST_PROGRAM";
+
 /// What a worker is told when it begins; everything else comes as an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seat {

@@ -1,4 +1,100 @@
-//! The page that a plain GET of `/` answers with; it is part of the binary and needs nothing else.
+//! The page that a plain GET of `/` answers with, and the documents that it links to; all of it is part
+//! of the binary and needs nothing else.
 
-/// The whole page.
-pub const HTML: &[u8] = include_bytes!("index.html");
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+/// The whole page, but for what [`html`] fills in.
+const HTML: &str = include_str!("index.html");
+/// Where the name of the program stands in it, within the quotes of an attribute.
+const PROGRAM: &str = "{{program}}";
+/// What the program is called where nothing else is known.
+pub const PROGRAM_NAME: &str = "tagcast";
+
+/// Documents by their path.
+const DOCUMENTS: [(&str, &str); 8] = [
+    ("/README.md", include_str!("../../README.md")),
+    ("/SECURITY.md", include_str!("../../SECURITY.md")),
+    ("/docs/answers.md", include_str!("../../docs/answers.md")),
+    ("/docs/architecture.md", include_str!("../../docs/architecture.md")),
+    ("/docs/configuration.md", include_str!("../../docs/configuration.md")),
+    ("/docs/operations.md", include_str!("../../docs/operations.md")),
+    ("/docs/protocol.md", include_str!("../../docs/protocol.md")),
+    ("/docs/scaling.md", include_str!("../../docs/scaling.md")),
+];
+
+/// The page for somebody who calls the program so on a command line.
+#[must_use]
+pub fn html(program: &str) -> String {
+    let escaped = program.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
+    HTML.replacen(PROGRAM, &escaped, 1)
+}
+
+/// The document at this path.
+#[must_use]
+pub fn document(path: &str) -> Option<&'static str> {
+    DOCUMENTS.iter().find(|(known, _)| *known == path).map(|(_, text)| *text)
+}
+
+/// The headers of the page: nothing runs in it but its own script, nothing is fetched for it, and no
+/// other site shows it in a frame. Its WebSocket leads to wherever it was loaded from; not every browser
+/// takes `'self'` for that.
+#[must_use]
+pub fn headers() -> &'static str {
+    static HEADERS: LazyLock<String> = LazyLock::new(|| {
+        let (script, style) = (hash_of("script"), hash_of("style"));
+        format!(
+            "Content-Security-Policy: default-src 'none'; script-src {script}; style-src {style}; \
+             connect-src 'self' ws: wss:; img-src data:; base-uri 'none'; form-action 'none'; \
+             frame-ancestors 'none'\r\n\
+             X-Frame-Options: DENY\r\n\
+             Referrer-Policy: no-referrer\r\n"
+        )
+    });
+    &HEADERS
+}
+
+/// The hash of what stands in the one element of this name, as a source of the policy.
+fn hash_of(element: &str) -> String {
+    let (open, close) = (format!("<{element}>"), format!("</{element}>"));
+    let inside = HTML.split_once(&open).and_then(|(_, rest)| rest.split_once(&close));
+    let text = inside.map_or("", |(inside, _)| inside);
+    format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_the_program_cannot_leave_its_attribute() {
+        let page = html("/opt/a\"><script>alert(1)</script>&/tagcast");
+        let named = "data-program=\"/opt/a&quot;>&lt;script>alert(1)&lt;/script>&amp;/tagcast\"";
+        assert!(page.contains(named), "{}", &page[..200]);
+        assert!(!page.contains(PROGRAM));
+    }
+
+    #[test]
+    fn the_policy_names_the_one_script_and_the_one_style_that_are_there() {
+        for element in ["script", "style"] {
+            assert_eq!(HTML.matches(&format!("<{element}")).count(), 1);
+            assert!(headers().contains(&hash_of(element)), "{}", headers());
+        }
+        assert!(!headers().contains("unsafe") && !HTML.contains(" style=\""));
+        assert!(headers().lines().all(|line| !line.is_empty()));
+    }
+
+    #[test]
+    fn every_link_of_the_page_leads_to_a_document_and_nowhere_else() {
+        let links: Vec<_> =
+            HTML.split("href=\"").skip(1).filter_map(|it| it.split('"').next()).collect();
+        assert!(links.len() > 3);
+        for link in links.iter().filter(|link| !link.starts_with("data:")) {
+            assert!(document(&format!("/{link}")).is_some(), "{link}");
+        }
+        assert!(!HTML.contains("src=") && !HTML.contains("@import"));
+    }
+}

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,7 +17,7 @@ use tokio::sync::{Notify, mpsc};
 use super::crew::Member;
 use super::prepared::TRACEABLE;
 use crate::config::{Findings, Loaded};
-use crate::link::control::{Desk, Order, Peer, Report, SocketDesk, control_pair};
+use crate::link::control::{Desk, Order, PROGRAM_VARIABLE, Peer, Report, SocketDesk, control_pair};
 
 /// Orders on their way to the task of one child; who leaves so many unsent hangs.
 const ORDERS_MAX: usize = 1024;
@@ -115,12 +116,21 @@ fn spawn(arguments: &[String], control: OwnedFd, log: OwnedFd) -> io::Result<Chi
         .env_clear()
         .envs(kept)
         .envs(ALLOCATOR)
+        .envs(program().map(|program| (PROGRAM_VARIABLE, program)))
         .stdin(Stdio::from(control))
         .stdout(Stdio::from(log.try_clone()?))
         .stderr(Stdio::from(log))
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
+}
+
+/// How this program was started, so that it can be started in the same way from anywhere: a name that
+/// the shell finds, or a whole path.
+fn program() -> Option<PathBuf> {
+    let name = PathBuf::from(std::env::args_os().next()?);
+    let is_found_by_shell = name.components().count() == 1;
+    if is_found_by_shell { Some(name) } else { std::path::absolute(name).ok() }
 }
 
 /// Serves one child.

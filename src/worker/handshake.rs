@@ -14,15 +14,14 @@ use super::hub::Hub;
 use super::legacy::Words;
 use super::outbox::Kind;
 use super::pace::Pace;
+use super::pages::{PageAsked, program_for};
 use super::refusals::Caller;
 use super::report;
 use super::service::{Own, Rest};
-use super::settings::Page;
 use crate::config::EchoHandshake;
 use crate::dialect::phpws;
-use crate::http::{self, Refusal, Request, Status, Upgrade, Wanted};
+use crate::http::{self, Refusal, Request, Status, Upgrade};
 use crate::link::message::Full;
-use crate::page;
 use crate::resource::{Limit, Opening};
 use crate::session::{Session, Speech};
 use crate::types::limits::RAW_PAUSE;
@@ -76,7 +75,8 @@ impl Hub {
             };
             match request {
                 Request::Page { path, wanted } => {
-                    self.serve_page(slot, connection, path, wanted)?;
+                    let asked = PageAsked { path, wanted, program: program_for(peer, &head) };
+                    self.serve_page(slot, connection, asked)?;
                 }
                 Request::Upgrade(upgrade) => {
                     let arrived = Arrived { head: &bytes, early, peer, until };
@@ -88,30 +88,6 @@ impl Hub {
         if let Err(refusal) = answered {
             self.refuse_head(slot, connection, &refusal, &bytes);
         }
-    }
-
-    fn serve_page(
-        &mut self,
-        slot: Slot,
-        connection: &mut Connection,
-        path: &str,
-        wanted: Wanted,
-    ) -> Result<(), Refusal> {
-        if wanted == Wanted::Methods && (path == "/" || self.settings.paths.is_bound(path)) {
-            self.answer_and_end(slot, connection, http::methods_response().into());
-            return Ok(());
-        }
-        if path != "/" || self.settings.page == Page::Off {
-            let is_websocket = path != "/" && self.settings.paths.is_bound(path);
-            return Err(if is_websocket { Refusal::WEBSOCKET_ONLY } else { Refusal::NOT_FOUND });
-        }
-        let content = match wanted {
-            Wanted::Whole => http::Content::Whole(page::HTML),
-            Wanted::Head | Wanted::Methods => http::Content::LengthOf(page::HTML),
-        };
-        let response = http::page_response("text/html; charset=utf-8", content);
-        self.answer_and_end(slot, connection, response.into());
-        Ok(())
     }
 
     /// Chooses who serves the connection, and asks the broker to let it in (rule L8).

@@ -29,6 +29,7 @@ pub mod marks;
 mod orders;
 pub mod outbox;
 mod pace;
+mod pages;
 mod pressure;
 mod pushes;
 mod questions;

@@ -83,6 +83,7 @@ mod operator;
 mod order;
 mod origins;
 mod other_protocols;
+mod page_http;
 mod phpws_alias;
 mod phpws_frames;
 mod phpws_opcodes;

@@ -63,7 +63,7 @@ pub fn what_is_published_to_a_group_appears_in_its_pages_only() {
     let before = uuid_of(&mut english);
     english.value("document.querySelector('[data-tag=\"language=EN\"]').click()");
     english.value("document.getElementById('reconnect').click()");
-    english.wait_for(&shows("connected with language=EN"));
+    english.wait_for(&shows("with language=EN"));
     assert_ne!(uuid_of(&mut english), before);
 
     publish_to(&mut english, "language=FR", "Bonjour");
@@ -132,10 +132,9 @@ pub fn the_command_for_a_group_is_one_command_whatever_its_tags_hold() {
     uuid_of(&mut page);
     let of_group = "document.getElementById('group-command').textContent";
     let command = page.value(of_group).as_str().unwrap().to_owned();
-    let arguments = command.strip_prefix("tagcast ").unwrap();
     let folder = Folder::new();
     let status = std::process::Command::new("sh")
-        .args(["-c", &format!("'{}' {arguments}", env!("CARGO_BIN_EXE_tagcast"))])
+        .args(["-c", &command])
         .current_dir(folder.root())
         .status()
         .unwrap();
@@ -165,6 +164,190 @@ pub fn pages_inside_tls_hear_each_other() {
     two.wait_for(&shows("broadcastinside TLS"));
     publish_to(&mut two, "", "to all");
     one.wait_for(&shows("broadcastto all"));
+}
+
+/// What the tab of this name shows, once it is clicked.
+fn sample(page: &mut Page, id: &str) -> String {
+    page.value(&format!("document.getElementById('tab-{id}').click()"));
+    page.value("document.getElementById('code').textContent").as_str().unwrap().to_owned()
+}
+
+pub fn the_line_of_the_page_works_as_pasted_and_its_message_arrives_next_to_it() {
+    let server = Server::start();
+    let browser = Browser::start();
+    let mut page = browser.open(&format!("http://127.0.0.1:{}/", server.port));
+    uuid_of(&mut page);
+    let command = sample(&mut page, "cli");
+    let elsewhere = Folder::new();
+    let output = std::process::Command::new("sh")
+        .args(["-c", &command])
+        .current_dir(elsewhere.root())
+        .env("PATH", "/usr/bin:/bin")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("reached 1 client"), "{said}");
+    page.wait_for(&shows("feedbackhalf done"));
+    // Next to the line: in the same row of the page where it is wide, right below where it is not.
+    let boxes = "(() => { const a = document.getElementById('code').getBoundingClientRect(), \
+                 b = document.getElementById('messages').getBoundingClientRect(); return ";
+    page.set_size(1280, 900);
+    page.wait_for(&format!(
+        "{boxes} b.left >= a.right && b.top < a.bottom && b.bottom < 900 }})()"
+    ));
+    keep(&page.screenshot(), "page-1280.png.base64");
+    page.set_size(375, 812);
+    page.wait_for(&format!("{boxes} b.top >= a.bottom && b.top < 812 }})()"));
+    page.wait_for("document.documentElement.scrollWidth <= 375");
+    keep(&page.screenshot(), "page-375.png.base64");
+    page.set_dark();
+    keep(&page.screenshot(), "page-375-dark.png.base64");
+    page.set_size(1280, 900);
+    keep(&page.screenshot(), "page-1280-dark.png.base64");
+}
+
+pub fn the_php_of_the_page_reaches_it_with_nothing_but_php() {
+    for ini in ["", "[phpws]\nuuid = plain"] {
+        let server = Setup::new().ini(ini).start();
+        let browser = Browser::start();
+        let mut page = browser.open(&format!("http://127.0.0.1:{}/", server.port));
+        uuid_of(&mut page);
+        let folder = Folder::new();
+        folder.write("sample.php", &sample(&mut page, "php"));
+        let mut php = std::process::Command::new("php");
+        let output = php.arg("sample.php").current_dir(folder.root()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        page.wait_for(&shows("feedbackhalf done"));
+    }
+}
+
+pub fn the_javascript_of_the_page_reaches_it_from_another_page() {
+    let server = Server::start();
+    let browser = Browser::start();
+    let url = format!("http://127.0.0.1:{}/", server.port);
+    let (mut page, mut other) = (browser.open(&url), browser.open(&url));
+    uuid_of(&mut page);
+    uuid_of(&mut other);
+    let code = sample(&mut page, "js");
+    other.value(&format!("(() => {{ {code} }})()"));
+    page.wait_for(&shows("feedbackhalf done"));
+}
+
+pub fn tabs_are_chosen_by_keys_too() {
+    let server = Server::start();
+    let browser = Browser::start();
+    let mut page = browser.open(&format!("http://127.0.0.1:{}/", server.port));
+    uuid_of(&mut page);
+    let selected = "[...document.querySelectorAll('[role=tab][aria-selected=true]')]\
+                    .map(tab => tab.textContent).join()";
+    let mut press = |key: &str| {
+        page.value(&format!(
+            "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', \
+             {{ key: '{key}', bubbles: true, cancelable: true }}))"
+        ));
+        page.value(selected).as_str().unwrap().to_owned()
+    };
+    assert_eq!(press("Escape"), "Command line");
+    page.value("document.getElementById('tab-cli').focus()");
+    let mut press = |key: &str| {
+        page.value(&format!(
+            "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', \
+             {{ key: '{key}', bubbles: true, cancelable: true }}))"
+        ));
+        let focused = page.value("document.activeElement.textContent");
+        assert_eq!(focused, page.value(selected), "the focus goes with the choice");
+        focused.as_str().unwrap().to_owned()
+    };
+    for (key, chosen) in [
+        ("ArrowRight", "JavaScript"),
+        ("ArrowRight", "PHP"),
+        ("End", "Python"),
+        ("ArrowRight", "Command line"),
+        ("ArrowLeft", "Python"),
+        ("Home", "Command line"),
+    ] {
+        assert_eq!(press(key), chosen);
+    }
+    let reachable =
+        "[...document.querySelectorAll('[role=tab]')].filter(tab => tab.tabIndex === 0).length";
+    assert_eq!(page.value(reachable), 1);
+    let panel = "document.getElementById('sample').getAttribute('aria-labelledby')";
+    assert_eq!(page.value(panel), "tab-cli");
+}
+
+pub fn what_looks_like_a_greeting_changes_no_line_of_the_page() {
+    let server = Setup::new().ini("[phpws]\nbroadcastWithoutOpcode = on").start();
+    let browser = Browser::start();
+    let mut page = browser.open(&format!("http://127.0.0.1:{}/", server.port));
+    let uuid = uuid_of(&mut page);
+    let before = sample(&mut page, "cli");
+    let mut hostile = server.open(&crate::harness::Open::web());
+    let other = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11";
+    for forged in ["x; id #", "$(id)", "'; id; '", other] {
+        hostile.text(serde_json::json!({"opcode": "ready", "uuid": forged}).to_string());
+        hostile.expect_next();
+    }
+    hostile.text(crate::harness::broadcast("the last one"));
+    page.wait_for(&shows("the last one"));
+    assert_eq!(sample(&mut page, "cli"), before);
+    assert_eq!(page.value("document.getElementById('uuid').textContent"), uuid);
+    // Markup of others is text here, and the policy lets nothing else run.
+    hostile.text(crate::harness::broadcast("<img src=x onerror=document.title=1>"));
+    page.wait_for(&shows("<img src=x"));
+    assert_eq!(page.value("document.querySelectorAll('#messages img').length"), 0);
+}
+
+pub fn the_page_finds_its_server_below_the_path_of_a_proxy() {
+    let server = Server::start();
+    let (port, browser) = (proxy(server.port, "/live"), Browser::start());
+    for path in ["/live/", "/live"] {
+        let mut page = browser.open(&format!("http://127.0.0.1:{port}{path}"));
+        uuid_of(&mut page);
+        let command = sample(&mut page, "cli");
+        assert!(command.contains(&format!("ws://127.0.0.1:{port}/live/web")), "{command}");
+        // Whoever comes through a proxy is not at this machine.
+        assert!(command.starts_with("tagcast publish "), "{command}");
+        publish_to(&mut page, "", "through the proxy");
+        page.wait_for(&shows("broadcastthrough the proxy"));
+    }
+}
+
+/// A proxy as nginx with `location /live/ { proxy_pass http://…/; }`: takes the prefix off the target.
+fn proxy(server: u16, prefix: &'static str) -> u16 {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let (mut client, mut head) = (client, Vec::new());
+                while !head.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    match client.read(&mut byte) {
+                        Ok(1) => head.push(byte[0]),
+                        _ => return,
+                    }
+                }
+                let head = String::from_utf8(head).unwrap();
+                let head = head.replacen(&format!(" {prefix}/"), " /", 1);
+                let head = head.replacen(&format!(" {prefix} "), " / ", 1);
+                let head = head.replacen("\r\n", "\r\nX-Forwarded-For: 192.0.2.7\r\n", 1);
+                let mut upstream = TcpStream::connect(("127.0.0.1", server)).unwrap();
+                upstream.write_all(head.as_bytes()).unwrap();
+                let (mut from, mut to) =
+                    (upstream.try_clone().unwrap(), client.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    let _ended = std::io::copy(&mut from, &mut to);
+                    let _gone = to.shutdown(std::net::Shutdown::Write);
+                });
+                let _ended = std::io::copy(&mut client, &mut upstream);
+                let _gone = upstream.shutdown(std::net::Shutdown::Write);
+            });
+        }
+    });
+    port
 }
 
 /// Leaves a picture for people to look at.

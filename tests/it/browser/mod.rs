@@ -147,6 +147,19 @@ impl Page {
         self.call("Page.captureScreenshot", &json!({}))["data"].as_str().unwrap().to_owned()
     }
 
+    /// Gives the page another size, as a window or a phone has it.
+    pub fn set_size(&mut self, width: u32, height: u32) {
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.call("Emulation.setDeviceMetricsOverride", &size);
+    }
+
+    /// Shows it to somebody who prefers dark colours.
+    pub fn set_dark(&mut self) {
+        let dark = json!([{ "name": "prefers-color-scheme", "value": "dark" }]);
+        self.call("Emulation.setEmulatedMedia", &json!({ "features": dark }));
+    }
+
     fn call(&mut self, method: &str, parameters: &Value) -> Value {
         self.last += 1;
         let request = json!({ "id": self.last, "method": method, "params": parameters });
