@@ -139,45 +139,6 @@ fn a_message_in_pieces_or_chunks_that_does_not_grow_is_closed_1008_whatever_come
     });
 }
 
-#[test]
-fn a_slow_upload_in_one_frame_in_pieces_or_in_chunks_is_heard() {
-    let server = impatient();
-    beside_a_bystander(&server, |bystander| {
-        let long = "x".repeat(30_000);
-        let message = echo(&long);
-        let mut frame = server.open(&Open::web());
-        let mut pieces = server.open(&Open::web());
-        let mut chunks = server.open(&Open::web());
-        chunks.text("bufferON");
-        chunks.expect_next();
-        pieces.send(text_begins(""));
-        let whole = text(&message);
-        // 3 KB a second and more, for three times as long as nothing may happen.
-        let (most, rest) = whole.split_at(30_000);
-        for (part, bytes) in message.as_bytes().chunks(1001).zip(most.chunks(1000)) {
-            frame.send(bytes);
-            pieces.send(goes_on(part));
-            chunks.text(part);
-            chunks.expect_next();
-            bystander.is_served();
-            pause(Duration::from_millis(100));
-        }
-        frame.send(rest);
-        pieces.send(ends(""));
-        chunks.text("bufferOFF");
-        for client in [&mut frame, &mut pieces, &mut chunks] {
-            client.expect_next();
-            client.expect_text(&message);
-        }
-        // The next one has all its time.
-        frame.send(&whole[..1000]);
-        pause(Duration::from_millis(300));
-        frame.send(&whole[1000..]);
-        frame.expect_next();
-        frame.expect_text(&message);
-    });
-}
-
 /// A script is not pinged, so nothing else would end it.
 #[test]
 fn half_a_record_of_tls_has_a_deadline_too() {

@@ -30,6 +30,7 @@ mod memory_holders;
 mod own_backlog;
 mod silent_clients;
 mod slow_clients;
+mod slow_uploads;
 mod soak;
 mod tls_pacing;
 mod tls_storm;

@@ -1,0 +1,51 @@
+//! Uploads that are slow, and fast enough.
+
+use std::time::Duration;
+
+use crate::harness::frames::{ends, goes_on, text, text_begins};
+use crate::harness::{Open, Server, Setup, beside_a_bystander, echo, pause};
+
+/// With the shortest deadline that a test can wait for; the bystander has nothing unfinished.
+fn impatient() -> Server {
+    Setup::new().ini("pingInterval = 0\nmessageTimeout = 1s\n").start()
+}
+
+#[test]
+fn a_slow_upload_in_one_frame_in_pieces_or_in_chunks_is_heard() {
+    let _quiet = crate::harness::alone();
+    let server = impatient();
+    beside_a_bystander(&server, |bystander| {
+        let long = "x".repeat(30_000);
+        let message = echo(&long);
+        let mut frame = server.open(&Open::web());
+        let mut pieces = server.open(&Open::web());
+        let mut chunks = server.open(&Open::web());
+        chunks.text("bufferON");
+        chunks.expect_next();
+        pieces.send(text_begins(""));
+        let whole = text(&message);
+        // 3 KB a second and more, for three times as long as nothing may happen.
+        let (most, rest) = whole.split_at(30_000);
+        for (part, bytes) in message.as_bytes().chunks(1001).zip(most.chunks(1000)) {
+            frame.send(bytes);
+            pieces.send(goes_on(part));
+            chunks.text(part);
+            chunks.expect_next();
+            bystander.is_served();
+            pause(Duration::from_millis(100));
+        }
+        frame.send(rest);
+        pieces.send(ends(""));
+        chunks.text("bufferOFF");
+        for client in [&mut frame, &mut pieces, &mut chunks] {
+            client.expect_next();
+            client.expect_text(&message);
+        }
+        // The next one has all its time.
+        frame.send(&whole[..1000]);
+        pause(Duration::from_millis(300));
+        frame.send(&whole[1000..]);
+        frame.expect_next();
+        frame.expect_text(&message);
+    });
+}
