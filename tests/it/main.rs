@@ -43,6 +43,7 @@ mod configuration;
 mod configuration_table;
 mod conformance;
 mod corpora;
+mod decoded_values;
 mod dialects;
 mod drain;
 mod echo_family;
