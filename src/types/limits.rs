@@ -184,7 +184,7 @@ pub const HOLDER_BYTES_MIN: u64 = 1024;
 pub const SHED_BYTES_MIN: u64 = 4 * 1024 * 1024;
 /// How long nobody may be accepted before clients are closed although the stage for that is not
 /// reached: else some who hold much would keep all others out.
-pub const PRESSURE_FULL_WAIT: Duration = Duration::from_secs(10);
+pub const PRESSURE_FULL_WAIT: Duration = Duration::from_secs(2);
 /// Bytes of a page of memory, as `/proc` counts.
 pub const PAGE_BYTES: u64 = 4096;
 /// How far below its beginning a stage ends, in percent of the ceiling.

@@ -189,3 +189,25 @@ fn messages_that_wait_for_a_stopped_broker() {
     });
     receiver.expect_text(&broadcast("goes on"));
 }
+
+/// They stay below the stage in which clients are closed, and above the one in which nobody is
+/// accepted.
+#[test]
+fn holders_who_stay_just_below_the_stage_of_closing_keep_nobody_out_for_long() {
+    let _quiet = crate::harness::alone();
+    let server = server();
+    let used = || server.status().memory.unwrap().used_bytes;
+    let piece = masked(BINARY, vec![b'x'; MUCH]);
+    let mut clients = Vec::new();
+    while used() < CEILING * 85 / 100 {
+        let mut client = server.open(&Open::web());
+        client.send(&piece);
+        // Looked at ten times a second.
+        pause(Duration::from_millis(120));
+        clients.push(client);
+    }
+    let mut newcomer = Open::web().ask(server.port);
+    newcomer.expect_upgrade();
+    newcomer.expect_ready();
+    assert!(server.counts().shed > 0);
+}
