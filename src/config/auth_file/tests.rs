@@ -317,3 +317,17 @@ fn a_text_is_on_one_line() {
         assert_eq!(read(&with_members(&format!("tenant: {value}"))).warnings.len(), 1, "{value}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_panics_and_every_finding_has_a_line_that_is_there(
+        text in "(applications:|anonymous:|key:|secret:|tenant:|<<:|- |\\? |: |\\[|\\]|\\{|\\}|,|&a|\\*a|!!str |!|\\||>|\"|'|#|%|---|\\.\\.\\.|\n|\n  |\n    |\t|a|1|\u{feff}|\u{e9}|\\\\|`|@|~|\r|\0|\u{85}|\u{2028}){0,40}",
+    ) {
+        let Read { findings, warnings, applications, .. } = read(&text);
+        let last = text.lines().count().max(1);
+        for finding in findings.iter().chain(&warnings) {
+            proptest::prop_assert!(finding.place.line() <= last, "{}", finding);
+        }
+        proptest::prop_assert_eq!(findings.is_empty(), applications.is_some());
+    }
+}
