@@ -115,6 +115,9 @@ pub const LIGHT_SHARE: Duration = Duration::from_micros(50);
 /// that take less: otherwise each of six hundred senders that never pause comes before a client that
 /// speaks once a second.
 pub const HEAVY_PART: u32 = 1000;
+/// What a byte of work is taken to cost: a small message, which counts for [`UNIT_WORK`] bytes, two
+/// microseconds.
+pub const WORK_TIME: Duration = Duration::from_nanos(4);
 /// What a connection may take at once before it counts as heavy, times [`HEAVY_PART`]: a message and
 /// its answers.
 pub const LIGHT_BURST: Duration = Duration::from_millis(20);

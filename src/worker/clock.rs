@@ -24,11 +24,6 @@ impl Moment {
         Duration::from_micros(self.0.saturating_sub(now.0))
     }
 
-    /// The time from an earlier moment until this one.
-    pub(super) fn since(self, earlier: Self) -> Duration {
-        self.until_then(earlier)
-    }
-
     /// The time since the beginning, in microseconds.
     pub(super) fn micros(self) -> u64 {
         self.0

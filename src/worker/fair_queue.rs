@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::clock::Moment;
-use crate::types::limits::{HEAVY_MAX, HEAVY_PART, LIGHT_BURST};
+use crate::types::limits::{HEAVY_MAX, HEAVY_PART, LIGHT_BURST, WORK_TIME};
 
 /// How much of its worker's time a connection takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +23,10 @@ pub(super) enum Weight {
 pub(super) struct Usage(u32);
 
 impl Usage {
-    /// Notes what it has taken by now.
-    pub(super) fn note(&mut self, taken: Duration, now: Moment) {
+    /// Notes what was done for it by now: work and not time, because a clock also counts what other
+    /// processes take of the processor meanwhile.
+    pub(super) fn note(&mut self, work: usize, now: Moment) {
+        let taken = WORK_TIME.saturating_mul(u32::try_from(work).unwrap_or(u32::MAX));
         let debt = now.after(self.debt(now).saturating_add(taken.saturating_mul(HEAVY_PART)));
         self.0 = millis(debt.min(now.after(HEAVY_MAX)));
     }
@@ -137,12 +139,12 @@ mod tests {
         for second in 1..100 {
             let now = at(1000 * second);
             assert_eq!(usage.weight(now), Weight::Light);
-            usage.note(Duration::from_micros(300), now);
+            usage.note(75_000, now);
             assert_eq!(usage.weight(now), Weight::Heavy, "for a moment");
         }
         let mut usage = Usage::default();
         for millis in 1..1000 {
-            usage.note(Duration::from_micros(30), at(millis));
+            usage.note(7_500, at(millis));
         }
         assert_eq!(usage.weight(at(1000)), Weight::Heavy);
         assert_eq!(usage.weight(at(1100)), Weight::Light, "and is not for long");
@@ -151,7 +153,7 @@ mod tests {
     #[test]
     fn what_one_serving_costs_is_forgotten_within_a_tenth_of_a_second() {
         let mut usage = Usage::default();
-        usage.note(Duration::from_secs(5), at(5000));
+        usage.note(usize::MAX, at(5000));
         assert_eq!(usage.weight(at(5000)), Weight::Heavy);
         assert_eq!(usage.weight(at(5000).after(HEAVY_MAX)), Weight::Light);
     }

@@ -96,6 +96,8 @@ pub(super) struct Hub {
     pub(super) waiting: FairQueue<Waiter>,
     /// What the connection that is being served may take before it waits behind the others.
     pub(super) share: TurnBudget,
+    /// What was done for it so far, in bytes; each message counts for [`UNIT_WORK`](crate::types::limits::UNIT_WORK) more.
+    pub(super) work: usize,
     /// Something was left for the next turn that nothing will announce.
     pub(super) is_behind: bool,
     /// Connections that wait for room in the window.
@@ -150,6 +152,7 @@ impl Hub {
             held: VecDeque::new(),
             waiting: FairQueue::default(),
             share: TurnBudget::default(),
+            work: 0,
             is_behind: false,
             paused: FairQueue::default(),
             broken: Vec::new(),

@@ -15,7 +15,9 @@ use super::service::{Own, Rest};
 use crate::link::poller::Ready;
 use crate::resource::ResourceId;
 use crate::session::{Acknowledge, Message, Session, Then};
-use crate::types::limits::{CONTROL_FRAMES_PER_SECOND, HEAVY_SHARE, RAW_PAUSE, SEND_BYTES_MAX};
+use crate::types::limits::{
+    CONTROL_FRAMES_PER_SECOND, HEAVY_SHARE, RAW_PAUSE, SEND_BYTES_MAX, UNIT_WORK,
+};
 use crate::types::{CloseCode, CloseReason, Slot, Switch, TurnBudget};
 use crate::websocket::{Event, Violation, write};
 
@@ -104,8 +106,10 @@ impl Hub {
                 Step::Stop => break None,
                 end => break Some(end),
             }
+            let bytes = before - input.len();
+            self.work += bytes + UNIT_WORK;
             let Self { share, clock, .. } = self;
-            if !input.is_empty() && share.is_spent_after(before - input.len(), || clock.time()) {
+            if !input.is_empty() && share.is_spent_after(bytes, || clock.time()) {
                 self.keep_rest(slot, connection, input);
                 break None;
             }

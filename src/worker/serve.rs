@@ -86,10 +86,11 @@ impl Hub {
             return since;
         }
         connection.schedule.is_waiting = false;
+        self.work = 0;
         self.serve_socket(slot, event);
         let now = self.clock.now();
         if let Some(connection) = self.table.get_mut(slot).filter(|it| it.serial == serial) {
-            connection.schedule.usage.note(now.since(since), now);
+            connection.schedule.usage.note(self.work, now);
         }
         now
     }
