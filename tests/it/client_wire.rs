@@ -119,19 +119,18 @@ fn key_and_secret_stand_in_the_query_and_in_the_request() {
 
 #[test]
 fn any_other_close_is_the_refusal() {
-    for (code, reason, told) in [
-        (1008, "sending is not authorized", "the server refused: Close 1008, sending is not"),
-        (1000, "", "the server refused: Close 1000, no"),
-        (1013, "a\u{1b}[2Jb", "Close 1013, a\\u{1b}[2Jb"),
+    for (code, reason, exit, told) in [
+        (1008, "sending is not authorized", 77, "the server refused: Close 1008, sending is not"),
+        (1000, "no", 69, "the server refused: Close 1000, no"),
+        (1013, "a\u{1b}[2Jb", 69, "Close 1013, a\\u{1b}[2Jb"),
     ] {
-        let reason = if code == 1000 { "no" } else { reason };
         let guest = OneGuest::new(move |stream| {
             let (mut socket, ..) = accept(stream);
             read_json(&mut socket);
             socket.close(close(code, reason)).unwrap();
             read_to_end(&mut socket);
         });
-        expect_end(&run(&guest.url(), "publish --tag a=b x"), 69, told);
+        expect_end(&run(&guest.url(), "publish --tag a=b x"), exit, told);
         guest.served();
     }
 }
@@ -143,7 +142,7 @@ fn a_path_that_speaks_the_other_dialect_is_told() {
         socket.send(Message::text(r#"{"opcode":"ready","uuid":"x"}"#)).unwrap();
         read_to_end(&mut socket);
     });
-    expect_end(&run(&guest.url(), "publish --tag a=b x"), 69, "phpWebSocketServer's dialect");
+    expect_end(&run(&guest.url(), "publish --tag a=b x"), 78, "phpWebSocketServer's dialect");
     guest.served();
 }
 
@@ -184,7 +183,7 @@ fn a_refusal_behind_the_acknowledgement_is_heard() {
     let guest = phpws(Some(r#"{"opcode":"error","error":"you may not publish"}"#));
     expect_end(
         &run(&guest.url(), "publish --all x"),
-        69,
+        77,
         "the server refused: you may not publish",
     );
     guest.served();
@@ -192,11 +191,15 @@ fn a_refusal_behind_the_acknowledgement_is_heard() {
 
 #[test]
 fn a_refusal_by_http_is_told_with_its_reason() {
-    for (answer, told) in [
-        ("401 Unauthorized|{\"error\":\"wrong key\"}", "HTTP 401 Unauthorized: wrong key"),
-        ("403 Forbidden|{\"error\":\"wrong origin\"}", "HTTP 403 Forbidden: wrong origin"),
-        ("429 Too Many Requests|429 Too Many Requests: wait\n", "HTTP 429 Too Many Requests: wait"),
-        ("503 Service Unavailable|", "HTTP 503 Service Unavailable"),
+    for (answer, exit, told) in [
+        ("401 Unauthorized|{\"error\":\"wrong key\"}", 77, "HTTP 401 Unauthorized: wrong key"),
+        ("403 Forbidden|{\"error\":\"wrong origin\"}", 77, "HTTP 403 Forbidden: wrong origin"),
+        (
+            "429 Too Many Requests|429 Too Many Requests: wait\n",
+            69,
+            "HTTP 429 Too Many Requests: wait",
+        ),
+        ("503 Service Unavailable|", 69, "HTTP 503 Service Unavailable"),
     ] {
         for command in ["publish --all x", "publish --tag a=b x", "subscribe"] {
             let (status, body) = answer.split_once('|').unwrap();
@@ -211,7 +214,7 @@ fn a_refusal_by_http_is_told_with_its_reason() {
                 }
                 stream.write_all(response.as_bytes()).unwrap();
             });
-            expect_end(&run(&guest.url(), command), 69, told);
+            expect_end(&run(&guest.url(), command), exit, told);
             guest.served();
         }
     }
@@ -378,8 +381,8 @@ fn wss_trusts_the_certificates_of_the_file_and_no_others() {
     expect_end(&finished, 0, "");
     assert_eq!(served.unwrap().0, TAGS_NONE);
     let (finished, served) = publish("other.pem");
-    expect_end(&finished, 69, "invalid peer certificate");
+    expect_end(&finished, 78, "not signed by the authority");
     assert_eq!(served, None);
-    expect_end(&publish("none.pem").0, 69, "none.pem: it has no certificate in PEM");
-    expect_end(&publish("missing.pem").0, 69, "missing.pem");
+    expect_end(&publish("none.pem").0, 78, "none.pem: it has no certificate in PEM");
+    expect_end(&publish("missing.pem").0, 78, "missing.pem");
 }
