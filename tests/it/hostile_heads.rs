@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::harness::processes::send_signal;
 use crate::harness::watch::{cpu_time_of_workers, resident_of_workers};
 use crate::harness::{
-    DEADLINE, KEY, Open, Raw, Server, Setup, beside_a_bystander, echo, frames, pause,
+    DEADLINE, KEY, Open, Raw, Server, Setup, beside_a_bystander, echo, eventually, frames, pause,
 };
 use rustix::net::sockopt;
 use rustix::process::Signal;
@@ -158,13 +158,15 @@ fn many_long_heads_at_once_take_a_bounded_part_of_the_memory() {
             client.try_send(&begun).ok().map(|()| client)
         };
         let clients: Vec<_> = addresses().take(900).filter_map(begin).collect();
-        server.has_read_what_came();
-        let turned_away = clients.iter().filter(|client| is_answered(client)).count();
+        // A turn has a budget, so newcomers are served before all of these are read.
+        eventually("heads above their share are refused", || {
+            let refused = clients.iter().filter(|client| is_answered(client)).count();
+            (refused > 150).then_some(())
+        });
         bystander.is_served();
         let grown = resident_of_workers(&server).saturating_sub(before);
         // All of them would be 54 MB.
         assert!(grown < 48 * 1024 * 1024, "{grown} bytes for {} heads", clients.len());
-        assert!(turned_away > 150, "{turned_away}");
         drop(clients);
         server.open(&Open::web()).expect_silence();
     });
