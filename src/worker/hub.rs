@@ -193,12 +193,13 @@ impl Hub {
         }
         self.deliver_what_came();
         self.release_held();
-        self.serve_sockets(&ready);
+        self.serve_light(&ready);
         if ready.iter().any(|event| event.token == COURIER) {
             self.errands.collect();
         }
         self.take_answers();
         self.resume_paused();
+        self.serve_heavy();
         self.resume_pushes();
         self.wake_due();
         self.make_rounds();

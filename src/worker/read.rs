@@ -319,7 +319,9 @@ impl Hub {
             let has_room = stash.as_ref().is_none_or(|it| self.has_room_for(&connection, it));
             if has_room {
                 self.share = TurnBudget::new(self.clock.time(), HEAVY_SHARE);
+                self.work = 0;
                 self.resume(slot, &mut connection, stash);
+                connection.schedule.usage.note(self.work, self.now);
             } else {
                 connection.stash = stash;
                 self.paused.put_back(slot, weight);
@@ -345,6 +347,7 @@ impl Hub {
         let mut end = None;
         if let Some(message) = message {
             let by = (&mut **session, connection.resource);
+            self.work += message.as_message().bytes().len() + UNIT_WORK;
             let heard = self.hear(slot, by, message.as_message());
             let mut replies = BytesMut::new();
             end = self.answer(slot, connection, heard, &mut replies);

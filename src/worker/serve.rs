@@ -31,20 +31,24 @@ impl Hub {
         is_over
     }
 
-    /// Serves sockets that the last wait found, and those that were left by earlier turns: first the
-    /// connections that take little of the worker's time, then the others.
-    pub(super) fn serve_sockets(&mut self, ready: &[Ready]) {
+    /// Takes up what the last wait found, and serves the connections that take little of the worker's
+    /// time.
+    pub(super) fn serve_light(&mut self, ready: &[Ready]) {
         for event in ready.iter().filter(|event| event.token <= SLOTS) {
             self.queue_up(*event);
         }
-        if self.waiting.is_empty() {
-            return;
+        if self.waiting.has(Weight::Light) {
+            self.serve_part(Weight::Light);
         }
-        let now = self.serve_part(Weight::Light, self.clock.now());
+    }
+
+    /// Serves the others. Publishers that wait for the window had their turn before: otherwise what
+    /// room there is would be taken by senders that never pause.
+    pub(super) fn serve_heavy(&mut self) {
         if self.waiting.has(Weight::Heavy) {
-            // What the others have said does not wait for this.
+            // What the light ones have said does not wait for this.
             self.write_link();
-            self.serve_part(Weight::Heavy, now);
+            self.serve_part(Weight::Heavy);
         }
     }
 
@@ -63,8 +67,9 @@ impl Hub {
         Some((slot, self.table.get_mut(slot)?))
     }
 
-    /// Serves connections of one weight for a part of the turn, one at least; tells when it is.
-    fn serve_part(&mut self, weight: Weight, mut now: Moment) -> Moment {
+    /// Serves connections of one weight for a part of the turn, one at least.
+    fn serve_part(&mut self, weight: Weight) {
+        let mut now = self.clock.now();
         let part = TurnBudget::new(now.time(), TURN_PART);
         let share = match weight {
             Weight::Light => LIGHT_SHARE,
@@ -74,10 +79,9 @@ impl Hub {
             self.share = TurnBudget::new(now.time(), share);
             now = self.serve_waiter(waiter, now);
             if part.is_spent(now.time()) {
-                break;
+                return;
             }
         }
-        now
     }
 
     fn serve_waiter(&mut self, Waiter { event, serial }: Waiter, since: Moment) -> Moment {
