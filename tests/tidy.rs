@@ -4,8 +4,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
+
+use regex_lite::Regex;
 
 /// Which room may name which. A room absent from a row must not be named in it.
 const ROOMS: &[(&str, &[&str])] = &[
@@ -92,6 +95,9 @@ const FUZZED: &[&str] = &[
 
 const LINES_MAX: usize = 400;
 
+/// The pages outside of `docs/`.
+const ROOT_PAGES: &[&str] = &["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+
 struct Source {
     path: PathBuf,
     room: String,
@@ -128,6 +134,46 @@ fn every_file_with_tests_is_a_module_of_its_binary() {
             assert!(declared || !has_tests, "{}: not in {folder}/main.rs", path.display());
         }
     }
+}
+
+/// What code, tests or pages cite by a label is defined in `docs/`: promises and rules (`P1`, `L3`, `R2`) in
+/// the first cells of promises.md, decisions by a file of their number.
+#[test]
+fn every_label_that_is_cited_is_defined() {
+    let promises = std::fs::read_to_string("docs/promises.md").unwrap();
+    let rows = promises.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |"));
+    let defined: BTreeSet<&str> = rows.map(|(label, _)| label).collect();
+    let label = Regex::new(r"\b[PLR][1-9][0-9]?\b").unwrap();
+    let decision = Regex::new(r"decisions?[/ ](00[0-9]{2})").unwrap();
+    let decisions: Vec<String> = files(Path::new("docs/decisions"), "md")
+        .into_iter()
+        .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    let mut findings = Vec::new();
+    for path in texts() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (number, line) in (1..).zip(text.lines()) {
+            for cited in label.find_iter(line).filter(|cited| !defined.contains(cited.as_str())) {
+                findings.push(format!("{}:{number}: {}", path.display(), cited.as_str()));
+            }
+            for cited in decision.captures_iter(line) {
+                if !decisions.iter().any(|name| name.starts_with(&cited[1])) {
+                    findings.push(format!("{}:{number}: {}", path.display(), &cited[0]));
+                }
+            }
+        }
+    }
+    assert!(findings.is_empty(), "cited and not defined:\n{}\n", findings.join("\n"));
+}
+
+/// Everything that people read: code, tests and pages.
+fn texts() -> Vec<PathBuf> {
+    let code = ["src", "tests", "benches", "examples", "fuzz/src", "fuzz/fuzz_targets"];
+    let mut all: Vec<PathBuf> =
+        code.iter().flat_map(|folder| files(Path::new(folder), "rs")).collect();
+    all.extend(files(Path::new("docs"), "md"));
+    all.extend(ROOT_PAGES.iter().map(PathBuf::from));
+    all
 }
 
 fn size(source: &Source, findings: &mut Vec<String>) {
@@ -204,15 +250,20 @@ impl Source {
 }
 
 fn sources(folder: &Path) -> Vec<Source> {
+    files(folder, "rs").into_iter().map(Source::read).collect()
+}
+
+/// The files of a folder and those below it, by their extension.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            all.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            all.push(Source::read(path));
+            all.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|it| it == extension) {
+            all.push(path);
         }
     }
-    all.sort_by(|a, b| a.path.cmp(&b.path));
+    all.sort();
     all
 }

@@ -6,7 +6,7 @@ use super::clock::Moment;
 use super::outbox::Kind;
 
 /// When a php-type client may get its next frame: it reads one frame with each read and throws
-/// away whatever came with it (rules R1 and R2 of `docs/protocol.md`).
+/// away whatever came with it (rules R1 and R2).
 #[derive(Debug)]
 pub(super) struct Pace {
     /// Between the 101 and `ready`.

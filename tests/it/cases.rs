@@ -1,6 +1,8 @@
-//! The cases of `docs/cases.md`: all of them, each with a test where the table says it is.
+//! The tables of `docs/` that name tests: cases, faults, promises and rules. Each row has its tests where it
+//! says they are.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 const CASES: u32 = 152;
 
@@ -58,4 +60,80 @@ fn every_case_has_its_tests_where_the_table_says() {
         }
     }
     assert_eq!(listed, (1..=CASES).collect(), "the cases of the table");
+}
+
+/// The rows of the tables of a page, by their first cell, with the words in backquotes of the last one.
+fn rows(page: &str) -> Vec<(String, Vec<String>)> {
+    let text = std::fs::read_to_string(page).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    rows.filter_map(|row| {
+        let cells: Vec<&str> = row.strip_prefix("| ")?.split(" | ").collect();
+        let (label, last) = (*cells.first()?, cells.last()?);
+        let is_heading = label.starts_with(['|', '-']) && label.len() > 1;
+        let tests = last.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        (!is_heading).then(|| (label.to_owned(), tests))
+    })
+    .collect()
+}
+
+/// The sources of the tests that a word names: a module, a folder, or a beginning with `*`.
+fn sources_of(word: &str) -> String {
+    if word.contains('/') {
+        return if Path::new(word).exists() { read_all(Path::new(word)) } else { String::new() };
+    }
+    let folders = ["tests/it", "tests/timing", "tests", "src", "fuzz/fuzz_targets"];
+    let mut found = String::new();
+    for entry in folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let is_meant = word.strip_suffix('*').map_or(name == word, |start| name.starts_with(start));
+        if is_meant {
+            found.push_str(&read_all(&path));
+        }
+    }
+    found
+}
+
+fn read_all(path: &Path) -> String {
+    if path.is_file() {
+        return std::fs::read_to_string(path).unwrap();
+    }
+    let entries = std::fs::read_dir(path).unwrap();
+    entries.map(|entry| read_all(&entry.unwrap().path())).collect()
+}
+
+#[test]
+fn every_fault_names_tests_that_exist() {
+    let rows = rows("docs/faults.md");
+    assert!(rows.len() > 40, "{} rows", rows.len());
+    for (label, tests) in rows {
+        assert!(!tests.is_empty() || label.contains(','), "fault {label} has no test");
+        let mut source = String::new();
+        for word in tests {
+            match word.strip_suffix('…') {
+                Some(start) => assert!(source.contains(&format!("fn {start}")), "no test {word}"),
+                None => source = sources_of(&word),
+            }
+            assert!(!source.is_empty(), "fault {label}: there is no {word}");
+        }
+    }
+}
+
+#[test]
+fn every_promise_and_every_rule_names_tests_that_exist() {
+    let rows = rows("docs/promises.md");
+    let labels: Vec<&str> = rows.iter().map(|(label, _)| label.as_str()).collect();
+    let numbered = |letter, last| (1..=last).map(move |number| format!("{letter}{number}"));
+    let expected: Vec<_> =
+        numbered('P', 10).chain(numbered('L', 9)).chain(numbered('R', 10)).collect();
+    assert_eq!(labels, expected);
+    for (label, tests) in &rows {
+        assert!(!tests.is_empty(), "{label} has no test");
+        for word in tests {
+            let (module, test) = word.split_once("::").unwrap_or((word, ""));
+            let source = sources_of(module);
+            assert!(source.contains("#[test]") || source.contains("mod "), "{label}: no {module}");
+            assert!(source.contains(&format!("fn {test}")), "{label}: no test {word}");
+        }
+    }
 }

@@ -215,7 +215,7 @@ fn raw_clients_are_refused_in_their_own_way() {
     greet(&server, "php process\nGET /php?key=a&secret=s HTTP/1.1\n").expect_raw_ready();
 }
 
-/// What `socketPhpClient` of 2021-05-20 sends (P01): its file had other line ends than was seen.
+/// What `socketPhpClient` of 2021-05-20 sends: its file had other line ends than was seen.
 const MALFORMED: &str = "GET /php HTTP/1.1\r\n\r\n        Host: 127.0.0.1\r\n\r\n        \
     Upgrade: websocket\r\n\r\n        Connection: Upgrade\r\n\r\n        \
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n        Origin: \r\n     \r\n        \

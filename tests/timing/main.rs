@@ -27,6 +27,7 @@ mod hostile_streams;
 mod machine;
 mod memory;
 mod memory_holders;
+mod openings;
 mod own_backlog;
 mod silent_clients;
 mod slow_clients;
