@@ -15,13 +15,17 @@ const PROGRAM: &str = "{{program}}";
 pub const PROGRAM_NAME: &str = "tagcast";
 
 /// Documents by their path.
-const DOCUMENTS: [(&str, &str); 8] = [
+const DOCUMENTS: [(&str, &str); 12] = [
     ("/README.md", include_str!("../../README.md")),
     ("/SECURITY.md", include_str!("../../SECURITY.md")),
     ("/docs/answers.md", include_str!("../../docs/answers.md")),
     ("/docs/architecture.md", include_str!("../../docs/architecture.md")),
+    ("/docs/concepts.md", include_str!("../../docs/concepts.md")),
     ("/docs/configuration.md", include_str!("../../docs/configuration.md")),
+    ("/docs/errors.md", include_str!("../../docs/errors.md")),
+    ("/docs/limits.md", include_str!("../../docs/limits.md")),
     ("/docs/operations.md", include_str!("../../docs/operations.md")),
+    ("/docs/promises.md", include_str!("../../docs/promises.md")),
     ("/docs/protocol.md", include_str!("../../docs/protocol.md")),
     ("/docs/scaling.md", include_str!("../../docs/scaling.md")),
 ];

@@ -1,6 +1,9 @@
-//! `docs/answers.md` against the code: whoever searches for the reason of a Close finds it there.
+//! `docs/errors.md` against the code: the reason of every Close and of every refusal by HTTP can be found there.
+//! And the links between all documents.
 
 use std::path::{Path, PathBuf};
+
+use regex_lite::Regex;
 
 /// What never travels: the reasons that backends and logs are told for connections without a Close.
 const NEVER_SENT: [&str; 2] = ["it was never opened", "told to the client, or by it"];
@@ -16,34 +19,62 @@ fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
-/// The texts that stand in `CloseReason::new(code, "text")`.
-fn reasons(source: &str) -> Vec<String> {
+/// The first texts after a call such as `CloseReason::new(`: fixed reasons, without those that are put together.
+fn reasons(source: &str, call: &str) -> Vec<String> {
     let body = source.split("#[cfg(test)]").next().unwrap();
-    let calls = body.split("CloseReason::new(").skip(1);
+    let joined = Regex::new(r"\\\n\s*").unwrap().replace_all(body, "").into_owned();
+    let calls = joined.split(call).skip(1);
     let texts = calls.filter_map(|rest| {
-        let arguments = rest.split(')').next()?;
-        let text = arguments.split('"').nth(1)?;
-        Some(text.to_owned())
+        let arguments = rest.split(';').next()?.split("format!").next()?;
+        Some(arguments.split('"').nth(1)?.to_owned())
     });
     texts.filter(|text| !text.is_empty()).collect()
 }
 
 #[test]
-fn every_reason_of_a_close_stands_in_the_table() {
-    let answers = std::fs::read_to_string("docs/answers.md").unwrap();
+fn every_reason_of_a_close_or_a_refusal_stands_in_the_page() {
+    let page = std::fs::read_to_string("docs/errors.md").unwrap();
     let (mut all, mut found) = (Vec::new(), 0);
     sources(Path::new("src"), &mut all);
     for path in all {
-        for reason in reasons(&std::fs::read_to_string(&path).unwrap()) {
-            found += 1;
-            let is_there = answers.contains(&reason) || NEVER_SENT.contains(&reason.as_str());
-            assert!(is_there, "{reason:?} of {} is not in docs/answers.md", path.display());
+        let source = std::fs::read_to_string(&path).unwrap();
+        for call in ["CloseReason::new(", "Refusal::bad(", "Refusal::new(Status::"] {
+            for reason in reasons(&source, call) {
+                found += 1;
+                let is_there = page.contains(&reason) || NEVER_SENT.contains(&reason.as_str());
+                assert!(is_there, "{reason:?} of {} is not in docs/errors.md", path.display());
+            }
         }
     }
-    assert!(found > 15, "{found} reasons: the search has lost them");
+    assert!(found > 60, "{found} reasons: the search has lost them");
     for code in ["1000", "1001", "1002", "1003", "1006", "1007", "1008", "1009", "1011", "1013"] {
-        assert!(answers.contains(&format!("\n| {code} | ")), "{code}");
+        assert!(page.contains(&format!("\n| {code} | ")), "{code}");
     }
+}
+
+/// RFC 9110 names each status by its code and phrase: those of refusals stand in one function.
+#[test]
+fn every_status_of_a_refusal_stands_in_the_page() {
+    let page = std::fs::read_to_string("docs/errors.md").unwrap();
+    let source = std::fs::read_to_string("src/http/refusal.rs").unwrap();
+    let status = Regex::new(r#"=> "([0-9]{3}) [A-Z]"#).unwrap();
+    let all: Vec<String> = status.captures_iter(&source).map(|it| it[1].to_owned()).collect();
+    assert!(all.len() > 8, "{all:?}");
+    for status in all {
+        assert!(page.contains(&format!("\n| {status} | ")), "{status}");
+    }
+}
+
+/// The pages that people read: at the root, in `docs/` and next to the examples.
+fn documents() -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> =
+        ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).into();
+    for folder in ["docs", "examples"] {
+        let mut files = Vec::new();
+        sources(Path::new(folder), &mut files);
+        all.extend(files.into_iter().filter(|path| path.extension().is_some_and(|it| it == "md")));
+    }
+    all
 }
 
 #[test]
@@ -53,11 +84,13 @@ fn no_link_between_the_documents_leads_nowhere() {
         let kept = kept.chars().filter(|c| c.is_alphanumeric() || *c == ' ' || *c == '-');
         kept.map(|c| if c == ' ' { '-' } else { c }).collect()
     };
-    for document in ["docs/answers.md", "docs/operations.md", "docs/configuration.md", "README.md"]
-    {
+    let documents = documents();
+    assert!(documents.len() > 20, "{documents:?}");
+    for path in documents {
+        let document = path.to_str().unwrap();
         let text = std::fs::read_to_string(document).unwrap();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-        for link in links.filter(|link| !link.contains("://") && !link.contains(' ')) {
+        for link in links.filter(|link| !link.contains("://") && !link.contains([' ', '`', '"'])) {
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
             let folder = Path::new(document).parent().unwrap();
             let path = if file.is_empty() { document.into() } else { folder.join(file) };

@@ -72,6 +72,7 @@ mod http_resources;
 mod jsauth;
 mod lifecycle;
 mod limits;
+mod limits_page;
 mod link_garbage;
 mod link_rules;
 mod log_format;
