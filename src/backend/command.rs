@@ -8,7 +8,7 @@ use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::dialect::tags;
-use crate::json::{Raw, Scalar};
+use crate::json::Scalar;
 use crate::types::limits::TAGS_MAX;
 use crate::types::{CloseCode, CloseReason, Ident, TagQuery, Tags};
 
@@ -214,7 +214,7 @@ struct Text<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        let Raw(raw) = Raw::deserialize(json)?;
+        let raw = <&RawValue>::deserialize(json)?.get();
         let text = Scalar::of(raw).text().map(Self);
         text.ok_or_else(|| D::Error::custom("a string is expected"))
     }

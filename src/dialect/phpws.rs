@@ -3,13 +3,10 @@
 pub mod old;
 
 use std::borrow::Cow;
-use std::fmt;
-
-use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::Cast;
 pub use crate::json::NotJson;
-use crate::json::{Raw, Scalar, Shape, is_name, pick, write_text};
+use crate::json::{Scalar, Shape, members, pick, write_text};
 use crate::types::{Content, Credentials, Form};
 
 /// What acknowledges a message, as long as no application has set a `fyi`.
@@ -122,11 +119,11 @@ pub enum Discretion {
 ///
 /// When the text is no JSON: clients of this family are closed for it.
 pub fn parse(text: &str) -> Result<Packet<'_>, NotJson> {
-    let members = match pick(text, MEMBERS)? {
+    let named = match pick(text, MEMBERS)? {
         Shape::Object(members) => members.named,
         _ => [None; MEMBERS.len()],
     };
-    let [opcode, uuid, ident, key, secret, message, tags] = members;
+    let [opcode, uuid, ident, key, secret, message, tags] = named;
     let command = match text_of(opcode).unwrap_or_default().as_ref() {
         "broadcast" => Command::Broadcast,
         "feedback" => Command::Feedback { uuid: text_of(uuid), ident: name_of(ident) },
@@ -161,36 +158,21 @@ const MEMBERS: [&str; 7] = ["opcode", "uuid", "ident", "key", "secret", "message
 #[must_use]
 pub fn without_credentials(packet: &str) -> String {
     let mut stripped = String::with_capacity(packet.len());
-    let mut json = serde_json::Deserializer::from_str(packet);
-    if json.deserialize_map(Strip(&mut stripped)).is_err() || stripped.is_empty() {
+    // Copies all members but those that prove something.
+    let read = members(packet, |name, value| {
+        if !name.is("key") && !name.is("secret") {
+            stripped.push(if stripped.is_empty() { '{' } else { ',' });
+            stripped.push_str(name.raw);
+            stripped.push(':');
+            stripped.push_str(value);
+        }
+        Ok(())
+    });
+    if read.is_err() || stripped.is_empty() {
         return "{}".to_owned();
     }
     stripped.push('}');
     stripped
-}
-
-/// Copies all members but those that prove something.
-struct Strip<'s>(&'s mut String);
-
-impl<'de> Visitor<'de> for Strip<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some((Raw(name), Raw(value))) = map.next_entry::<Raw<'de>, Raw<'de>>()? {
-            if is_name(name, "key") || is_name(name, "secret") {
-                continue;
-            }
-            self.0.push(if self.0.is_empty() { '{' } else { ',' });
-            self.0.push_str(name);
-            self.0.push(':');
-            self.0.push_str(value);
-        }
-        Ok(())
-    }
 }
 
 /// A publication in this language. A packet goes on as it came; a bare message is wrapped.

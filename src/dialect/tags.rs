@@ -3,11 +3,8 @@
 //! The error texts are those that Gomoob's users know.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
-
-use crate::json::{self, Raw, Scalar};
+use crate::json::{self, NotJson, Scalar};
 use crate::types::limits::{TAG_NAME_BYTES_MAX, TAGS_MAX};
 use crate::types::{Tag, TagError, Tags};
 
@@ -107,8 +104,14 @@ struct Member<'a> {
 fn read(text: &str) -> Option<Found<'_>> {
     let mut found = Found::default();
     if text.trim_ascii_start().starts_with('{') {
-        let mut json = serde_json::Deserializer::from_str(text);
-        let whole = json.deserialize_map(Reading(&mut found)).and_then(|()| json.end());
+        let whole = json::members(text, |name, value| {
+            found.keep(json::text(name.raw), value);
+            if found.is_enough() {
+                found.end = End::Limit;
+                return Err(NotJson);
+            }
+            Ok(())
+        });
         // What is left early for a limit is refused, whatever follows.
         return (whole.is_ok() || found.end == End::Limit).then_some(found);
     }
@@ -177,27 +180,6 @@ impl<'a> Member<'a> {
 fn is_integer(name: &str) -> bool {
     name.starts_with(|first: char| first == '-' || first.is_ascii_digit())
         && name.parse::<i64>().is_ok_and(|number| number.to_string() == name)
-}
-
-struct Reading<'f, 'a>(&'f mut Found<'a>);
-
-impl<'de> Visitor<'de> for Reading<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of tags")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some((Raw(name), Raw(value))) = map.next_entry::<Raw<'de>, Raw<'de>>()? {
-            self.0.keep(json::text(name), value);
-            if self.0.is_enough() {
-                self.0.end = End::Limit;
-                return Err(Error::custom("enough"));
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! JSON that is known to be valid, piece by piece.
 
+use super::reader::plain_bytes;
+
 /// A piece of JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token<'a> {
@@ -32,45 +34,24 @@ impl Token<'_> {
 #[derive(Clone, Debug)]
 pub struct Tokens<'a> {
     text: &'a str,
-    at: usize,
+    rest: &'a [u8],
 }
 
 impl<'a> Tokens<'a> {
     /// The pieces of this text.
     #[must_use]
     pub fn of(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self { text, rest: text.as_bytes() }
     }
 
     /// Where the last piece ended.
     #[must_use]
     pub fn place(&self) -> usize {
-        self.at
+        self.text.len() - self.rest.len()
     }
 
-    fn byte(&self, at: usize) -> Option<u8> {
-        self.text.as_bytes().get(at).copied()
-    }
-
-    /// The place after the closing quote of a string that starts here.
-    fn end_of_text(&self, start: usize) -> usize {
-        let bytes = self.text.as_bytes();
-        let mut at = start + 1;
-        loop {
-            let rest = bytes.get(at..).unwrap_or_default();
-            match rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
-                None => return bytes.len(),
-                Some(found) if rest.get(found) == Some(&b'"') => return at + found + 1,
-                // Whatever stands after a backslash is no end.
-                Some(found) => at = (at + found + 2).min(bytes.len()),
-            }
-        }
-    }
-
-    fn end_of_word(&self, start: usize) -> usize {
-        let bytes = self.text.as_bytes().get(start..).unwrap_or_default();
-        let is_end = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b']' | b'}');
-        start + bytes.iter().position(is_end).unwrap_or(bytes.len())
+    fn since(&self, start: usize) -> &'a str {
+        self.text.get(start..self.place()).unwrap_or_default()
     }
 }
 
@@ -78,26 +59,47 @@ impl<'a> Iterator for Tokens<'a> {
     type Item = Token<'a>;
 
     fn next(&mut self) -> Option<Token<'a>> {
-        while matches!(self.byte(self.at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
+        while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = self.rest {
+            self.rest = rest;
         }
-        let start = self.at;
-        let first = self.byte(start)?;
-        self.at = match first {
-            b'"' => self.end_of_text(start),
-            b'{' | b'[' | b'}' | b']' | b',' | b':' => start + 1,
-            _ => self.end_of_word(start).max(start + 1),
+        let start = self.place();
+        let (first, behind) = self.rest.split_first()?;
+        self.rest = match first {
+            b'"' => behind_text(behind),
+            b'{' | b'[' | b'}' | b']' | b',' | b':' => behind,
+            _ => behind_word(behind),
         };
-        let piece = self.text.get(start..self.at).unwrap_or_default();
         Some(match first {
-            b'{' | b'[' => Token::Open(first),
-            b'}' | b']' => Token::Close(first),
+            b'{' | b'[' => Token::Open(*first),
+            b'}' | b']' => Token::Close(*first),
             b',' => Token::Comma,
             b':' => Token::Colon,
-            b'"' => Token::Text(piece),
-            _ => Token::Word(piece),
+            b'"' => Token::Text(self.since(start)),
+            _ => Token::Word(self.since(start)),
         })
     }
+}
+
+/// What follows the closing quote of a string, which begins behind the opening one.
+fn behind_text(mut rest: &[u8]) -> &[u8] {
+    loop {
+        rest = rest.get(plain_bytes(rest)..).unwrap_or_default();
+        rest = loop {
+            match rest {
+                [b'"', behind @ ..] => return behind,
+                // Whatever stands after a backslash is no end.
+                [b'\\', _, behind @ ..] => break behind,
+                [b'\\'] | [] => return &[],
+                [_, behind @ ..] => rest = behind,
+            }
+        };
+    }
+}
+
+fn behind_word(rest: &[u8]) -> &[u8] {
+    let is_end = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b']' | b'}');
+    let end = rest.iter().position(is_end).unwrap_or(rest.len());
+    rest.get(end..).unwrap_or_default()
 }
 
 #[cfg(test)]

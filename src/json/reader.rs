@@ -1,0 +1,449 @@
+//! One look at a JSON text, without a tree and without a copy.
+
+use smallvec::SmallVec;
+
+use super::text;
+
+/// A text that is no JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotJson;
+
+/// The name of a member, as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name<'a> {
+    /// With its quotes.
+    pub raw: &'a str,
+    /// Whether it says what stands between the quotes.
+    is_plain: bool,
+}
+
+/// The longest way to write one byte of a text: `\u0041`.
+const ESCAPE_BYTES: usize = 6;
+
+impl Name<'_> {
+    /// Whether this is the name.
+    #[inline]
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        if self.is_plain {
+            let inside = self.raw.as_bytes().get(1..self.raw.len() - 1).unwrap_or_default();
+            return inside == name.as_bytes();
+        }
+        // What is longer is not decoded.
+        self.raw.len() <= name.len() * ESCAPE_BYTES + 2 && text(self.raw) == name
+    }
+}
+
+/// Gives the members of the object that a text is, in their order, names and values as they were
+/// written, until one is refused. What stands in front of a fault was given already.
+///
+/// # Errors
+///
+/// When the text is no JSON or no object, or a member is refused.
+///
+/// ```
+/// let mut seen = Vec::new();
+/// let read = tagcast::json::members(r#"{"a":1.50, "b":[{}]}"#, |name, value| {
+///     seen.push((name.raw, value));
+///     Ok(())
+/// });
+/// assert_eq!((read, seen), (Ok(()), vec![("\"a\"", "1.50"), ("\"b\"", "[{}]")]));
+/// ```
+pub fn members<'a>(
+    text: &'a str,
+    mut each: impl FnMut(Name<'a>, &'a str) -> Result<(), NotJson>,
+) -> Result<(), NotJson> {
+    let mut reader = Reader::of(text);
+    reader.white();
+    reader.expect(b'{')?;
+    reader.white();
+    if !reader.takes(b'}') {
+        loop {
+            let (name, value) = reader.member()?;
+            each(name, value)?;
+            reader.white();
+            if !reader.takes(b',') {
+                break;
+            }
+            reader.white();
+        }
+        reader.expect(b'}')?;
+    }
+    reader.end()
+}
+
+/// The value that a text is, as it was written, without the white space around it.
+///
+/// # Errors
+///
+/// When the text is no JSON.
+pub(super) fn value(text: &str) -> Result<&str, NotJson> {
+    let mut reader = Reader::of(text);
+    reader.white();
+    let value = reader.raw_value()?;
+    reader.end()?;
+    Ok(value)
+}
+
+/// How many values and names of members there are in a JSON text.
+///
+/// # Errors
+///
+/// When the text is no JSON.
+pub fn count_values(text: &str) -> Result<usize, NotJson> {
+    let mut reader = Reader::of(text);
+    reader.white();
+    reader.raw_value()?;
+    reader.end()?;
+    Ok(reader.inner + 1)
+}
+
+/// Where a look at a text has come to. A slice that gets shorter needs no sums, which would be checked.
+struct Reader<'a> {
+    text: &'a str,
+    rest: &'a [u8],
+    /// Values and names that were read within other values.
+    inner: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn of(text: &'a str) -> Self {
+        Self { text, rest: text.as_bytes(), inner: 0 }
+    }
+
+    #[inline]
+    fn place(&self) -> usize {
+        self.text.len() - self.rest.len()
+    }
+
+    #[inline]
+    fn since(&self, start: usize) -> &'a str {
+        self.text.get(start..self.place()).unwrap_or_default()
+    }
+
+    /// RFC 8259 §2.
+    #[inline]
+    fn white(&mut self) {
+        while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = self.rest {
+            self.rest = rest;
+        }
+    }
+
+    #[inline]
+    fn takes(&mut self, byte: u8) -> bool {
+        match self.rest {
+            [first, rest @ ..] if *first == byte => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    #[inline]
+    fn expect(&mut self, byte: u8) -> Result<(), NotJson> {
+        if self.takes(byte) { Ok(()) } else { Err(NotJson) }
+    }
+
+    fn end(&mut self) -> Result<(), NotJson> {
+        self.white();
+        if self.rest.is_empty() { Ok(()) } else { Err(NotJson) }
+    }
+
+    #[inline]
+    fn member(&mut self) -> Result<(Name<'a>, &'a str), NotJson> {
+        let start = self.place();
+        self.expect(b'"')?;
+        let is_plain = self.string()?;
+        let name = Name { raw: self.since(start), is_plain };
+        self.colon()?;
+        Ok((name, self.raw_value()?))
+    }
+
+    /// A colon and the white space around it.
+    #[inline]
+    fn colon(&mut self) -> Result<(), NotJson> {
+        self.white();
+        self.expect(b':')?;
+        self.white();
+        Ok(())
+    }
+
+    #[inline]
+    fn raw_value(&mut self) -> Result<&'a str, NotJson> {
+        let start = self.place();
+        match self.rest {
+            [b'"', rest @ ..] => {
+                self.rest = rest;
+                self.string()?;
+            }
+            [open @ (b'{' | b'['), rest @ ..] => {
+                self.rest = rest;
+                self.nested(*open)?;
+            }
+            _ => self.word()?,
+        }
+        Ok(self.since(start))
+    }
+
+    /// What follows an opening quote, with the closing one; whether there are no escapes in it.
+    #[inline]
+    fn string(&mut self) -> Result<bool, NotJson> {
+        let mut is_plain = true;
+        loop {
+            let mut rest = self.rest.get(plain_bytes(self.rest)..).unwrap_or_default();
+            rest = loop {
+                match rest {
+                    [b'"', rest @ ..] => {
+                        self.rest = rest;
+                        return Ok(is_plain);
+                    }
+                    [b'\\', rest @ ..] => break escape(rest)?,
+                    [0..b' ', ..] | [] => return Err(NotJson),
+                    [_, behind @ ..] => rest = behind,
+                }
+            };
+            self.rest = rest;
+            is_plain = false;
+        }
+    }
+
+    /// What follows an opening bracket, with the closing one: as deep as it may be, since it waits in
+    /// a list and not on the stack.
+    fn nested(&mut self, open: u8) -> Result<(), NotJson> {
+        let mut around = SmallVec::<[u8; 32]>::new();
+        let mut inside = open;
+        let mut is_first = true;
+        loop {
+            self.white();
+            if self.takes(if inside == b'{' { b'}' } else { b']' }) {
+                let Some(outside) = around.pop() else { return Ok(()) };
+                inside = outside;
+                is_first = false;
+                continue;
+            }
+            if !is_first {
+                self.expect(b',')?;
+                self.white();
+            }
+            is_first = false;
+            if inside == b'{' {
+                self.expect(b'"')?;
+                self.string()?;
+                self.colon()?;
+                self.inner += 1;
+            }
+            self.inner += 1;
+            match self.rest {
+                [b'"', rest @ ..] => {
+                    self.rest = rest;
+                    self.string()?;
+                }
+                [open @ (b'{' | b'['), rest @ ..] => {
+                    self.rest = rest;
+                    around.push(inside);
+                    inside = *open;
+                    is_first = true;
+                }
+                _ => self.word()?,
+            }
+        }
+    }
+
+    /// A number, `true`, `false` or `null`.
+    fn word(&mut self) -> Result<(), NotJson> {
+        let rest = match self.rest {
+            [b't', b'r', b'u', b'e', rest @ ..]
+            | [b'n', b'u', b'l', b'l', rest @ ..]
+            | [b'f', b'a', b'l', b's', b'e', rest @ ..] => rest,
+            [b'-', rest @ ..] | rest => number(rest)?,
+        };
+        self.rest = rest;
+        Ok(())
+    }
+}
+
+/// How many bytes at the start neither end a string nor begin an escape nor are control characters, as
+/// far as eight bytes can be looked at together.
+#[inline]
+pub(super) fn plain_bytes(rest: &[u8]) -> usize {
+    let mut count = 0;
+    for word in rest.as_chunks().0 {
+        let found = special(u64::from_le_bytes(*word));
+        if found != 0 {
+            return count + (found.trailing_zeros() / u8::BITS) as usize;
+        }
+        count += size_of::<u64>();
+    }
+    count
+}
+
+/// The highest bit of the lowest byte that is `"`, `\` or below a space; those of higher bytes mean
+/// nothing then.
+const fn special(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 0xFF;
+    let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
+    let escape = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    let control = word.wrapping_sub(ONES * b' ' as u64);
+    (quote | escape | control) & !word & (ONES << 7)
+}
+
+/// What follows an escape, which begins behind its backslash.
+fn escape(rest: &[u8]) -> Result<&[u8], NotJson> {
+    match rest {
+        [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', rest @ ..] => Ok(rest),
+        [b'u', a, b, c, d, rest @ ..] if [a, b, c, d].iter().all(|it| it.is_ascii_hexdigit()) => {
+            Ok(rest)
+        }
+        _ => Err(NotJson),
+    }
+}
+
+/// What follows a number, which begins behind its sign.
+fn number(rest: &[u8]) -> Result<&[u8], NotJson> {
+    let mut rest = match rest {
+        [b'0', rest @ ..] => rest,
+        rest => digits(rest)?,
+    };
+    if let [b'.', fraction @ ..] = rest {
+        rest = digits(fraction)?;
+    }
+    match rest {
+        [b'e' | b'E', b'+' | b'-', exponent @ ..] | [b'e' | b'E', exponent @ ..] => {
+            digits(exponent)
+        }
+        rest => Ok(rest),
+    }
+}
+
+/// What follows one digit or more.
+fn digits(rest: &[u8]) -> Result<&[u8], NotJson> {
+    let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    match rest.split_at_checked(count) {
+        Some((digits, behind)) if !digits.is_empty() => Ok(behind),
+        _ => Err(NotJson),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde::de::IgnoredAny;
+
+    #[test]
+    fn names_are_compared_as_what_they_say() {
+        let is = |raw: &str, name: &str| {
+            let mut is = None;
+            let read = |it: Name<'_>, _: &str| {
+                is = Some(it.is(name));
+                Ok(())
+            };
+            members(&format!("{{{raw}:0}}"), read).unwrap();
+            is.unwrap()
+        };
+        for raw in [r#""ab""#, r#""a\u0062""#, r#""\u0061\u0062""#] {
+            assert!(is(raw, "ab"), "{raw}");
+        }
+        for raw in [r#""abc""#, r#""a\u0063""#, r#""""#, r#""\\u0061\u0062""#] {
+            assert!(!is(raw, "ab"), "{raw}");
+        }
+        assert!(is(r#""\\""#, "\\") && !is(r#""\"""#, "\\\""));
+        assert!(is(r#""\u00e9""#, "é") && is(r#""\ud83d\ude00""#, "\u{1f600}"));
+    }
+
+    #[test]
+    fn only_an_object_has_members() {
+        for text in
+            ["", "1", "[]", "{", "{}}", "{\"a\":1,}", "{\"a\" 1}", "{\"a\":1 \"b\":2}", "{,}"]
+        {
+            assert_eq!(members(text, |_, _| Ok(())), Err(NotJson), "{text}");
+        }
+        let mut values = Vec::new();
+        let read = members(" { \"a\" : { } , \"b\":-0.5e+1} \n", |_, value| {
+            values.push(value);
+            Ok(())
+        });
+        assert_eq!((read, values), (Ok(()), vec!["{ }", "-0.5e+1"]));
+        let mut count = 0;
+        let read = members("{\"a\":1,\"b\":2,\"c\":3}", |name, _| {
+            count += 1;
+            if name.is("b") { Err(NotJson) } else { Ok(()) }
+        });
+        assert_eq!((read, count), (Err(NotJson), 2), "nothing follows one that is refused");
+    }
+
+    #[test]
+    fn a_fault_in_any_place_of_a_long_text_is_found() {
+        for length in 0..70 {
+            for place in 0..length {
+                for (bad, is_json) in [("\u{1f}", false), ("\\", false), ("\\n", true), ("é", true)]
+                {
+                    let text =
+                        format!("\"{}{bad}é{}\"", "a".repeat(place), "b".repeat(length - place));
+                    let raw = value(&text);
+                    assert_eq!(raw, if is_json { Ok(&*text) } else { Err(NotJson) }, "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_and_values_are_counted_wherever_they_stand() {
+        for (text, count) in
+            [("1", 1), ("[]", 1), ("[1,[2,\"a\"]]", 5), (r#"{"a":{"b":[{}]},"c":0}"#, 8), ("[", 0)]
+        {
+            assert_eq!(count_values(text).unwrap_or(0), count, "{text}");
+        }
+    }
+
+    proptest! {
+        /// What it takes for JSON is what another reader takes for it, and its members are the same.
+        #[test]
+        fn it_agrees_with_another_reader(
+            text in r#"(?s)( |[\[\]{}]|,|:|"[a-c]{0,3}"|"a":|\{"b":|"[^"]{0,20}"|\\|\\u00e9|-|0|1|\.5|e[+-]?|true|null|fals|e|.){0,12}"#,
+        ) {
+            let known = serde_json::from_str::<IgnoredAny>(&text).is_ok();
+            prop_assert_eq!(value(&text).is_ok(), known, "{}", text);
+            let mut last = Vec::new();
+            let read = members(&text, |name, value| {
+                last.push((super::text(name.raw).into_owned(), value));
+                Ok(())
+            });
+            prop_assert_eq!(read.is_ok(), known && text.trim_start().starts_with('{'));
+            if read.is_ok() && let Ok(tree) = serde_json::from_str::<serde_json::Map<_, _>>(&text) {
+                for (name, tree) in &tree {
+                    let found = last.iter().rev().find(|it| it.0 == *name).unwrap();
+                    prop_assert_eq!(&serde_json::from_str::<serde_json::Value>(found.1).unwrap(), tree);
+                }
+            }
+        }
+
+        #[test]
+        fn valid_json_is_read(tree in json(), indent in any::<bool>()) {
+            let text = if indent { format!("{tree:#}") } else { tree.to_string() };
+            prop_assert_eq!(value(&text), Ok(&*text));
+            // Whatever is cut off, it is missed, but for digits.
+            let cut = text.floor_char_boundary(text.len() - 1);
+            let part = text.get(..cut).unwrap();
+            prop_assert_eq!(value(part).is_ok(), serde_json::from_str::<IgnoredAny>(part).is_ok());
+        }
+    }
+
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<f64>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            "(?s).{0,40}".prop_map(Into::into),
+        ];
+        leaf.prop_recursive(4, 30, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Into::into),
+                prop::collection::vec(("(?s).{0,20}", inner), 0..5)
+                    .prop_map(|it| serde_json::Value::Object(it.into_iter().collect())),
+            ]
+        })
+    }
+}
