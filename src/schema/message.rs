@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 
-use crate::json::{Token, Tokens, is_json, text};
+use crate::json::{Hashed, Token, Tokens, count_values, text};
 use crate::types::limits::SCHEMA_DEPTH_MAX;
 
 /// The values of a message in the order in which they were written: a list is followed by its items,
@@ -43,15 +43,10 @@ pub(super) enum Unread {
 
 impl<'a> Message<'a> {
     pub(super) fn read(json: &'a str) -> Result<Self, Unread> {
-        if !is_json(json) {
-            return Err(Unread::NotJson);
-        }
+        let count = count_values(json).map_err(|_| Unread::NotJson)?;
         if json.len() >= REPLACED as usize {
             return Err(Unread::TooLong);
         }
-        let is_node =
-            |token: &Token<'_>| matches!(token, Token::Open(_) | Token::Text(_) | Token::Word(_));
-        let count = Tokens::of(json).filter(is_node).count();
         let mut reading = Reading {
             json,
             nodes: Vec::with_capacity(count),
@@ -151,8 +146,8 @@ struct Reading<'a> {
     json: &'a str,
     nodes: Vec<Node>,
     open: Vec<Open>,
-    /// The names of all objects that are open: a part of their hashes, and their nodes.
-    names: Vec<(u32, u32)>,
+    /// The names of all objects that are open, by their nodes.
+    names: Vec<Hashed>,
     expects: Expects,
     /// Nobody outside can choose names whose hashes are the same.
     state: RandomState,
@@ -179,7 +174,7 @@ impl Reading<'_> {
                 self.expects = if kind == b'{' { Expects::Name } else { Expects::Value };
             }
             Token::Text(_) if self.expects == Expects::Name => {
-                self.names.push((0, self.next()));
+                self.names.push(Hashed::new(0, self.next()));
                 self.push(start);
                 self.expects = Expects::Value;
             }
@@ -211,7 +206,7 @@ impl Reading<'_> {
         let next = self.next();
         let Some(open) = self.open.last().filter(|open| open.kind == b'{') else { return };
         let name = self.names.get(open.names..).and_then(<[_]>::last);
-        if let Some(node) = name.and_then(|(_, node)| self.nodes.get_mut(*node as usize)) {
+        if let Some(node) = name.and_then(|name| self.nodes.get_mut(name.place() as usize)) {
             node.after = next;
         }
     }
@@ -232,14 +227,13 @@ impl Reading<'_> {
         let Self { json, nodes, names, state, .. } = self;
         let names = names.get_mut(first..).unwrap_or_default();
         if names.len() > FEW {
-            for (hash, place) in &mut *names {
-                let [a, b, c, d, ..] = state.hash_one(name_at(json, nodes, *place)).to_ne_bytes();
-                *hash = u32::from_ne_bytes([a, b, c, d]);
+            for name in &mut *names {
+                *name = name.with(state.hash_one(name_at(json, nodes, name.place())));
             }
             names.sort_unstable();
         }
         if names.len() > 1 {
-            let alike = names.chunk_by(|one, next| one.0 == next.0);
+            let alike = names.chunk_by(Hashed::is_like);
             alike.for_each(|alike| mark(json, nodes, alike));
         }
     }
@@ -257,17 +251,16 @@ fn name_at<'a>(json: &'a str, nodes: &[Node], place: u32) -> Cow<'a, str> {
 }
 
 /// Of names whose hashes are the same marks those that come again; nearly always all are one name.
-fn mark(json: &str, nodes: &mut [Node], alike: &[(u32, u32)]) {
-    let Some(((_, last), others)) = alike.split_last().filter(|(_, others)| !others.is_empty())
-    else {
+fn mark(json: &str, nodes: &mut [Node], alike: &[Hashed]) {
+    let Some((last, others)) = alike.split_last().filter(|(_, others)| !others.is_empty()) else {
         return;
     };
-    let kept = name_at(json, nodes, *last);
+    let kept = name_at(json, nodes, last.place());
     let mut different = Vec::new();
-    for (hash, place) in others {
-        if name_at(json, nodes, *place) != kept {
-            different.push((*hash, *place));
-        } else if let Some(node) = nodes.get_mut(*place as usize) {
+    for name in others {
+        if name_at(json, nodes, name.place()) != kept {
+            different.push(*name);
+        } else if let Some(node) = nodes.get_mut(name.place() as usize) {
             node.start |= REPLACED;
         }
     }

@@ -4,14 +4,15 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
 use super::edits::Edits;
+use crate::json::Hashed;
 
 /// The members of all objects that are open, those of the inner ones last.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     /// Where each member was written, name first. Four bytes, because an object may have a million.
     starts: Vec<u32>,
-    /// Members of one object: a part of the hash of each name, and its number.
-    sorted: Vec<(u32, u32)>,
+    /// Members of one object, by their numbers.
+    sorted: Vec<Hashed>,
     /// The numbers of members whose names came before.
     repeated: Vec<u32>,
     /// Nobody outside can choose names whose hashes are the same.
@@ -50,15 +51,11 @@ impl Names {
             return;
         }
         let is_few = object.starts.len() <= FEW;
-        let hash = |number: u32| {
-            let [a, b, c, d, ..] = self.state.hash_one(object.name(number)).to_ne_bytes();
-            u32::from_ne_bytes([a, b, c, d])
-        };
+        let hash = |number| if is_few { 0 } else { self.state.hash_one(object.name(number)) };
         self.sorted.clear();
-        self.sorted
-            .extend(object.numbers().map(|number| (if is_few { 0 } else { hash(number) }, number)));
+        self.sorted.extend(object.numbers().map(|number| Hashed::new(hash(number), number)));
         self.sorted.sort_unstable();
-        for alike in self.sorted.chunk_by(|one, next| one.0 == next.0) {
+        for alike in self.sorted.chunk_by(Hashed::is_like) {
             object.join(alike, (edits, &mut self.repeated));
         }
         self.repeated.sort_unstable();
@@ -101,22 +98,23 @@ struct Object<'o> {
 
 impl<'o> Object<'o> {
     /// Joins members whose names have the same hash; nearly always they are the same name.
-    fn join(&self, alike: &[(u32, u32)], (edits, repeated): (&mut Edits, &mut Vec<u32>)) {
-        let Some(((_, first), rest)) = alike.split_first().filter(|(_, rest)| !rest.is_empty())
-        else {
+    fn join(&self, alike: &[Hashed], (edits, repeated): (&mut Edits, &mut Vec<u32>)) {
+        let Some((first, rest)) = alike.split_first().filter(|(_, rest)| !rest.is_empty()) else {
             return;
         };
-        let (name, mut last, mut others) = (self.name(*first), None, Vec::new());
-        for (hash, number) in rest {
-            if self.name(*number) == name {
-                repeated.push(*number);
-                last = Some(*number);
+        let first = first.place();
+        let (name, mut last, mut others) = (self.name(first), None, Vec::new());
+        for other in rest {
+            let number = other.place();
+            if self.name(number) == name {
+                repeated.push(number);
+                last = Some(number);
             } else {
-                others.push((*hash, *number));
+                others.push(*other);
             }
         }
         if let Some(last) = last {
-            edits.replace(self.value(*first), self.value(last));
+            edits.replace(self.value(first), self.value(last));
         }
         self.join(&others, (edits, repeated));
     }
