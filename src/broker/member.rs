@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use bytes::{Buf, BytesMut};
 
 use super::router::Breach;
-use crate::link::codec::Wire;
-use crate::link::message::{SetName, ToBroker, ToWorker, VERSION};
+use crate::link::codec::{Wire, encode_deliver};
+use crate::link::message::{Deliver, SetName, ToBroker, ToWorker, VERSION};
 use crate::types::{Number, SlotSet, Source};
 
 /// A worker with a link to this broker.
@@ -128,8 +128,16 @@ pub struct Outgoing {
 
 impl Outgoing {
     pub(super) fn tell(&mut self, message: &ToWorker) {
+        self.append(|buffer| message.encode(buffer));
+    }
+
+    pub(super) fn deliver(&mut self, deliver: &Deliver) {
+        self.append(|buffer| encode_deliver(buffer, deliver));
+    }
+
+    fn append(&mut self, write: impl FnOnce(&mut BytesMut)) {
         let before = self.buffer.len();
-        message.encode(&mut self.buffer);
+        write(&mut self.buffer);
         self.appended += (self.buffer.len() - before) as u64;
     }
 

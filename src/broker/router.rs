@@ -219,7 +219,7 @@ impl Router {
                 }
                 Ok(())
             }
-            ToBroker::Publish { number, publication } => self.publish(source, number, &publication),
+            ToBroker::Publish { number, publication } => self.publish(source, number, publication),
             ToBroker::Hello { .. }
             | ToBroker::Announce { .. }
             | ToBroker::Holds { .. }
@@ -273,7 +273,7 @@ impl Router {
         &mut self,
         source: Source,
         number: Number,
-        publication: &Publication,
+        publication: Publication,
     ) -> Result<(), Breach> {
         let Some(member) = self.members.get_mut(&source.worker) else { return Ok(()) };
         if member.last_publication.is_some_and(|last| number <= last) {
@@ -299,14 +299,16 @@ impl Router {
         &mut self,
         (source, number): (Source, Number),
         sequence: Sequence,
-        publication: &Publication,
+        publication: Publication,
     ) {
-        let Publication { tenant, address, content } = publication;
-        let to = self.resolved.resolve(&self.index, tenant, address, &mut self.members);
+        let Publication { tenant, address, mut content } = publication;
+        let to = self.resolved.resolve(&self.index, &tenant, &address, &mut self.members);
         for (worker, target) in to {
-            let content = content.clone();
             let deliver = Deliver { source, number, sequence, target, content };
-            self.tell(worker, &ToWorker::Deliver(deliver));
+            if let Some(member) = self.members.get_mut(&worker) {
+                member.out.deliver(&deliver);
+            }
+            content = deliver.content;
         }
     }
 

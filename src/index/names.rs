@@ -74,6 +74,9 @@ fn widen(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
+/// So many names are compared one by one.
+const FEW: usize = 4;
+
 /// Names, and what each stands for.
 ///
 /// Clients choose the names, so the hash is keyed.
@@ -153,8 +156,13 @@ impl<V: Default> Names<V> {
 }
 
 impl<V> Names<V> {
-    /// The id of a name, if it has one.
+    /// The id of a name, if it has one. Most servers have a handful of tenants, and each publication
+    /// asks for its own: among so few it is found before it would be hashed.
     pub(super) fn find(&self, name: Name<'_>) -> Option<NameId> {
+        if self.records.len() <= FEW {
+            let is_it = |it: &Option<Record<V>>| it.as_ref().is_some_and(|it| it.name() == name);
+            return self.records.iter().position(is_it).map(next_id);
+        }
         let hash = half(self.hasher.hash_one(name));
         let same = |it: &Known| it.hash == hash && is(&self.records, it.id, name);
         self.ids.find(spread(hash), same).map(|it| it.id)

@@ -12,7 +12,7 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 
 use self::decode::Fields;
-pub use self::encode::encode_publish;
+pub use self::encode::{encode_deliver, encode_publish};
 use self::encode::{
     framed, put_claim, put_client, put_deliver, put_found, put_grant, put_ip, put_length,
     put_publication, put_question, put_slots, put_source, put_tags,
@@ -241,10 +241,7 @@ impl Wire for ToWorker {
                 out.put_u32_le(name.0);
                 put_slots(out, slots);
             }
-            Self::Deliver(deliver) => {
-                out.put_u8(3);
-                put_deliver(out, deliver);
-            }
+            Self::Deliver(deliver) => put_deliver(out, deliver),
             Self::Joined { slot, number, own, smallest } => {
                 out.put_u8(4);
                 out.put_u32_le(slot.0);

@@ -37,6 +37,11 @@ pub fn encode_publish(
     });
 }
 
+/// Appends a `Deliver` without an owner for its payload.
+pub fn encode_deliver(out: &mut BytesMut, deliver: &Deliver) {
+    framed(out, |out| put_deliver(out, deliver));
+}
+
 pub(super) fn framed(out: &mut BytesMut, write: impl FnOnce(&mut Record<'_>)) {
     let start = out.len();
     let mut record = Record { out, small: [0; SMALL_BYTES], gathered: 0 };
@@ -238,6 +243,7 @@ pub(super) fn put_slots(out: &mut Record<'_>, slots: &SlotSet) {
 }
 
 pub(super) fn put_deliver(out: &mut Record<'_>, deliver: &Deliver) {
+    out.put_u8(3);
     put_source(out, deliver.source);
     out.put_u64_le(deliver.number.0);
     out.put_u64_le(deliver.sequence.0);
