@@ -11,7 +11,7 @@ use super::connection::{Connection, Phase};
 use super::counted::{Asker, Naming};
 use super::hub::Hub;
 use super::outbox::Kind;
-use super::service::{Own, Rest};
+use super::service::Own;
 use crate::auth::{Access, Grant};
 use crate::http::{Upgrade, Wire};
 use crate::resource::Effect;
@@ -57,14 +57,15 @@ pub(super) fn asker(slot: Slot, session: &Session, address: &Address) -> Option<
 }
 
 /// The report of a message that publishes nothing: it names no client at all.
-pub(super) fn of_nothing(session: &Session, effects: &[Effect], rest: &mut Rest) {
-    let Some(token) = token_of(session) else { return };
-    if !effects.iter().any(|effect| matches!(effect, Effect::Publish { .. })) {
-        let report = json!({"opcode": "report", "token": token, "published": false});
-        let mut frame = BytesMut::new();
-        write::text(&mut frame, report.to_string().as_bytes());
-        rest.push(Own::Frame(frame));
+pub(super) fn of_nothing(session: &Session, effects: &[Effect]) -> Option<Own> {
+    let token = token_of(session)?;
+    if effects.iter().any(|effect| matches!(effect, Effect::Publish { .. })) {
+        return None;
     }
+    let report = json!({"opcode": "report", "token": token, "published": false});
+    let mut frame = BytesMut::new();
+    write::text(&mut frame, report.to_string().as_bytes());
+    Some(Own::Frame(frame))
 }
 
 fn token_of(session: &Session) -> Option<&str> {

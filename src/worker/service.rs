@@ -64,10 +64,11 @@ impl Hub {
         let effects = self.call(slot, (session, resource), |resource, handle| {
             resource.on_message(handle, message);
         });
-        let mut nothing = Rest::new();
-        report::of_nothing(session, &effects, &mut nothing);
+        let nothing = report::of_nothing(session, &effects);
         let mut rest = self.carry_out(slot, (session, resource), (effects, message.bytes()));
-        rest.extend(nothing);
+        if let Some(report) = nothing {
+            rest.push(report);
+        }
         rest
     }
 
