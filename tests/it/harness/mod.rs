@@ -32,6 +32,7 @@ pub mod raw_php;
 mod response;
 mod running;
 mod server;
+mod sockets;
 pub mod tls;
 mod tools;
 mod wait;

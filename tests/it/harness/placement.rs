@@ -1,9 +1,9 @@
 //! On which worker a connection lives, and how to get one where a test wants it.
 
 use super::opening::Open;
-use super::processes::holder_of_connection;
 use super::raw::Raw;
 use super::server::Server;
+use super::sockets::holder_of_connection;
 use super::wait::eventually;
 
 /// Accepts are balanced, so a worker has its turn long before.
@@ -15,7 +15,7 @@ impl Server {
     pub fn worker_of(&self, client: &Raw) -> u32 {
         eventually("a worker that holds the connection", || {
             let candidates: Vec<_> = self.children().into_iter().map(|(pid, _)| pid).collect();
-            holder_of_connection(self.port, client.port(), &candidates)
+            holder_of_connection(client.ends(), &candidates)
         })
     }
 

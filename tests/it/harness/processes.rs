@@ -1,4 +1,4 @@
-//! What `/proc` says about the server's processes and sockets.
+//! What `/proc` says about the server's processes.
 
 use std::fs;
 use std::path::Path;
@@ -7,9 +7,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// The living children of a process, each with its command line (`… worker 1`, `… broker`).
 pub fn children_of(parent: u32) -> Vec<(u32, String)> {
-    let mut children: Vec<_> = fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok())
+    let pids = listed_children(parent).unwrap_or_else(|| every_pid().collect());
+    let mut children: Vec<_> = pids
+        .into_iter()
         .filter(|pid| stat(*pid).is_some_and(|stat| stat.parent == parent && stat.state != 'Z'))
         .map(|pid| (pid, command_line(pid)))
         .collect();
@@ -17,12 +17,27 @@ pub fn children_of(parent: u32) -> Vec<(u32, String)> {
     children
 }
 
+/// As the kernel lists them, for each thread that started some; none where it keeps no such list, or
+/// the process is gone.
+fn listed_children(parent: u32) -> Option<Vec<u32>> {
+    let mut pids = Vec::new();
+    for task in fs::read_dir(format!("/proc/{parent}/task")).ok()? {
+        let list = fs::read_to_string(task.ok()?.path().join("children")).ok()?;
+        pids.extend(list.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+    }
+    Some(pids)
+}
+
+/// Every process of the machine.
+fn every_pid() -> impl Iterator<Item = u32> {
+    let all = fs::read_dir("/proc").unwrap();
+    all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
 /// The living processes that run in a folder: those of one server, whoever is their parent.
 pub fn processes_in(folder: &Path) -> Vec<(u32, String)> {
     let here = |pid: u32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder);
-    fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+    every_pid()
         .filter(|pid| here(*pid) && is_alive(*pid))
         .map(|pid| (pid, command_line(pid)))
         .collect()
@@ -69,33 +84,6 @@ pub fn processor_ticks(pid: u32) -> u64 {
 pub fn command_line(pid: u32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&bytes).replace('\0', " ").trim_end().to_owned()
-}
-
-/// Which of `candidates` holds the server's end of the connection whose two ports these are.
-pub fn holder_of_connection(server: u16, client: u16, candidates: &[u32]) -> Option<u32> {
-    let inode = inode_of_connection(server, client)?;
-    let wanted = format!("socket:[{inode}]");
-    candidates.iter().copied().find(|pid| holds(*pid, &wanted))
-}
-
-/// A line of `/proc/net/tcp` has the local address, the remote one, seven things, the inode.
-fn inode_of_connection(local: u16, remote: u16) -> Option<u64> {
-    let table = fs::read_to_string("/proc/net/tcp").unwrap();
-    let (local, remote) = (format!(":{local:04X}"), format!(":{remote:04X}"));
-    let line = table.lines().find(|line| {
-        let mut fields = line.split_whitespace().skip(1);
-        fields.next().is_some_and(|field| field.ends_with(&local))
-            && fields.next().is_some_and(|field| field.ends_with(&remote))
-    })?;
-    let inode = line.split_whitespace().nth(9)?.parse().ok()?;
-    (inode != 0).then_some(inode)
-}
-
-fn holds(pid: u32, wanted: &str) -> bool {
-    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-    descriptors
-        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
-        .any(|target| target.to_str() == Some(wanted))
 }
 
 /// What is of interest in `/proc/<pid>/stat`.

@@ -10,6 +10,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_
 use super::frames::{self, BINARY, CLOSE, FIN, PING, PONG, TEXT};
 use super::packets::NEXT;
 use super::response::Head;
+use super::sockets::Ends;
 use super::tls::Stream;
 use super::wait::DEADLINE;
 
@@ -105,7 +106,13 @@ impl Raw {
 
     /// The port on this side.
     pub fn port(&self) -> u16 {
-        self.stream.socket().local_addr().unwrap().port()
+        self.ends().remote.port()
+    }
+
+    /// Both ends of the connection, as the server sees them.
+    pub fn ends(&self) -> Ends {
+        let socket = self.stream.socket();
+        Ends { local: socket.peer_addr().unwrap(), remote: socket.local_addr().unwrap() }
     }
 
     // ------------------------------------------------------------------ sending
