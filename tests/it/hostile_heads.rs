@@ -1,16 +1,13 @@
-//! What the server answers to heads that are wrong or mean it badly: faults 1 to 5 of
+//! What the server answers to heads that are wrong or mean it badly: faults 1 to 4 of
 //! `docs/faults.md`. Beside each of them a bystander is served as if nothing were, and nothing is left.
 
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use crate::harness::processes::send_signal;
 use crate::harness::watch::{cpu_time_of_workers, resident_of_workers};
 use crate::harness::{
-    DEADLINE, KEY, Open, Raw, Server, Setup, beside_a_bystander, echo, eventually, frames, pause,
+    DEADLINE, KEY, Open, Raw, Server, Setup, beside_a_bystander, eventually, pause,
 };
-use rustix::net::sockopt;
-use rustix::process::Signal;
 
 /// Sends a head that is to be refused before the upgrade.
 #[track_caller]
@@ -327,88 +324,4 @@ fn fault_4_what_is_refused_is_not_repeated_in_the_answer() {
     let length = head.header("Content-Length").map_or(0, |value| value.parse().unwrap_or(0));
     let body = client.read_exactly(length);
     assert!(!head.text.contains("mark") && !String::from_utf8_lossy(&body).contains("mark"));
-}
-
-#[test]
-fn fault_5_frames_before_the_upgrade_wait_and_are_served_in_order() {
-    let server = Server::start();
-    beside_a_bystander(&server, |_| {
-        let packets: Vec<_> = (0..20).map(|number| echo(&format!("early {number}"))).collect();
-        let early: Vec<u8> = packets.iter().flat_map(frames::text).collect();
-        let mut client = Raw::connect(server.port);
-        client.send([Open::web().request().as_bytes(), &early].concat());
-        client.expect_upgrade();
-        client.expect_ready();
-        let mut echoed = Vec::new();
-        while echoed.len() < packets.len() {
-            let frame = client.frame();
-            if frame.as_text() != crate::harness::NEXT {
-                echoed.push(frame.as_text().to_owned());
-            }
-        }
-        assert_eq!(echoed, packets);
-    });
-}
-
-/// Nobody is let in without the broker: what comes meanwhile is not read beyond a bound.
-#[test]
-fn fault_5_frames_without_end_before_the_upgrade_are_not_read() {
-    let server = Server::start();
-    let watch = crate::harness::Watch::over(&server);
-    // So small that what the kernels hold tells nothing from what the worker holds.
-    let mut client = Raw::connect(server.port);
-    sockopt::set_socket_send_buffer_size(client.stream(), 64 * 1024).unwrap();
-    let packet = echo(&"early ".repeat(1000));
-    let frame = frames::text(&packet);
-    let broker = server.broker();
-    let before = resident_of_workers(&server);
-    send_signal(broker, Signal::STOP);
-    client.send(Open::web().request());
-    client.stream().set_nonblocking(true).unwrap();
-    let sent = send_until_stuck(&mut client.writer(), &frame);
-    let grown = resident_of_workers(&server).saturating_sub(before);
-    send_signal(broker, Signal::CONT);
-    client.stream().set_nonblocking(false).unwrap();
-    assert!(sent < 32 * 1024 * 1024, "it is read without end");
-    assert!(grown < 2 * 1024 * 1024, "{grown} bytes are held of one that waits");
-    client.expect_upgrade();
-    client.expect_ready();
-    // The last one may be cut.
-    for _ in 0..sent / frame.len() {
-        client.expect_next();
-        client.expect_text(&packet);
-    }
-    drop(client);
-    watch.nothing_is_left();
-}
-
-/// Sends the same bytes again and again until nothing more is taken; tells how many were.
-fn send_until_stuck(writer: &mut impl Write, bytes: &[u8]) -> usize {
-    let (mut sent, mut refusals) = (0, 0);
-    while sent < 32 * 1024 * 1024 && refusals < 20 {
-        match writer.write(&bytes[sent % bytes.len()..]) {
-            Ok(count) => (sent, refusals) = (sent + count, 0),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                refusals += 1;
-                pause(Duration::from_millis(5));
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-    sent
-}
-
-#[test]
-fn fault_5_a_second_request_is_no_frame() {
-    let server = Server::start();
-    beside_a_bystander(&server, |_| {
-        let mut client = server.open(&Open::web());
-        client.send(Open::web().request());
-        client.expect_closed_somehow(1002);
-        let mut client = Raw::connect(server.port);
-        client.send(Open::web().request().repeat(2));
-        client.expect_upgrade();
-        client.expect_ready();
-        client.expect_closed_somehow(1002);
-    });
 }

@@ -62,6 +62,7 @@ mod harness;
 mod header_bytes;
 mod hixie;
 mod hostile_credentials;
+mod hostile_early;
 mod hostile_files;
 mod hostile_frames;
 mod hostile_heads;
