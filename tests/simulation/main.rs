@@ -17,6 +17,7 @@
 mod broker;
 mod budget;
 mod check;
+mod connection;
 mod dice;
 mod ending;
 mod faults;

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use tagcast::dialect::Dialect;
 use tagcast::link::control::Report;
 use tagcast::types::limits::OVERTAKE_BATCHES_MAX;
 use tagcast::types::{
@@ -14,13 +13,12 @@ use tagcast::worker::fanout::Batch;
 use tagcast::worker::relay::{Arrival, Relay};
 
 use super::budget::Budget;
+use super::connection::Connection;
+pub use super::connection::{Phase, Reader};
 use super::dice::Dice;
 use super::ending::{Ending, Stage};
 use super::model::{ClientNo, Model, PublicationNo, To};
 use super::pipe::{Breath, End, Kernel, Shared, Watch};
-
-/// Publications that a client may leave unread before it is closed as slow.
-const OUTBOX_MAX: usize = 12;
 
 /// How much gets done in one turn.
 #[derive(Debug)]
@@ -62,30 +60,6 @@ pub enum Order {
     Quiesce,
     /// To be at its end at this time.
     Drain(Duration),
-}
-
-#[derive(Debug)]
-struct Connection {
-    client: ClientNo,
-    phase: Phase,
-    reader: Reader,
-    unread: VecDeque<PublicationNo>,
-}
-
-/// How far a connection is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Phase {
-    Joining,
-    Open,
-    /// It says goodbye for so many turns: the broker was told already.
-    Closing(u64),
-}
-
-/// Whether a client reads what it is sent.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Reader {
-    Reads,
-    Stalls,
 }
 
 impl Worker {
@@ -262,13 +236,11 @@ impl Worker {
         if connection.phase != Phase::Open {
             return Ok(());
         }
-        for frame in batch.frames_for(slot, Dialect::Gomoob).each() {
-            connection.unread.push_back(publication_in(&frame)?);
-        }
+        connection.is_sent(slot, batch)?;
         if connection.reader == Reader::Reads {
             return connection.reads(model);
         }
-        if connection.unread.len() > OUTBOX_MAX {
+        if connection.is_slow() {
             self.close(slot, 3, model);
         }
         Ok(())
@@ -304,9 +276,7 @@ impl Worker {
     pub fn accept(&mut self, client: Client, model: &mut Model) -> (Slot, ClientNo) {
         let slot = self.relay.take_slot();
         let no = model.asks(client.clone(), self.source);
-        let (phase, unread) = (Phase::Joining, VecDeque::new());
-        let connection = Connection { client: no, phase, reader: Reader::Reads, unread };
-        if self.connections.insert(slot, connection).is_some() {
+        if self.connections.insert(slot, Connection::new(no)).is_some() {
             let fault = || format!("{no} is put into slot {slot}, which is taken (L3)");
             self.fault.get_or_insert_with(fault);
         }
@@ -392,17 +362,4 @@ impl Worker {
         model.dies(self.source);
         self.connections.values().for_each(|connection| model.ends(connection.client));
     }
-}
-
-impl Connection {
-    fn reads(&mut self, model: &mut Model) -> Result<(), String> {
-        self.unread.drain(..).try_for_each(|no| model.hears(self.client, no))
-    }
-}
-
-/// The number in a frame; none is longer than 65,535 bytes.
-fn publication_in(frame: &[u8]) -> Result<PublicationNo, String> {
-    let start = if frame[1] < 126 { 2 } else { 4 };
-    let text = str::from_utf8(&frame[start..]).map_err(|error| error.to_string())?;
-    text.trim().parse().map_err(|_| format!("a client hears {text:?}"))
 }
