@@ -1,14 +1,10 @@
 //! `examples/groups.html` in a real browser, opened as a file.
 
 use crate::browser::{Browser, Page};
-use crate::harness::{Folder, Server, run_to_end};
+use crate::harness::Server;
 
 fn publish(server: &Server, language: &str, message: &str) {
-    let url = format!("ws://127.0.0.1:{}/", server.port);
-    let tag = format!("language={language}");
-    let arguments = ["publish", "--url", &url, "--tag", &tag, message];
-    let finished = run_to_end(&Folder::new(), &arguments);
-    assert_eq!(finished.code, Some(0), "{}", finished.text);
+    server.publish_well(&["--tag", &format!("language={language}"), message]);
 }
 
 fn connected(page: &mut Page) {

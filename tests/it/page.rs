@@ -1,7 +1,7 @@
 //! The page in a real browser: what is published to one page appears in that one only.
 
 use crate::browser::{Browser, Page};
-use crate::harness::{Folder, Server, Setup, run_to_end};
+use crate::harness::{Folder, Server, Setup};
 
 fn shows(text: &str) -> String {
     format!("document.getElementById('messages').textContent.includes('{text}')")
@@ -20,16 +20,11 @@ pub fn what_is_published_to_one_page_appears_in_that_one_only() {
     let (first, second) = (uuid_of(&mut one), uuid_of(&mut two));
     assert_ne!(first, second);
 
-    let server_url = format!("ws://127.0.0.1:{}/web", server.port);
-    let publish = ["publish", "--url", &server_url];
-    let private = [&publish[..], &["--to-uuid", &first, "only for one"]].concat();
-    let finished = run_to_end(&Folder::new(), &private);
-    assert_eq!(finished.code, Some(0), "{}", finished.text);
+    server.publish_well(&["--to-uuid", &first, "only for one"]);
     one.wait_for(&shows("only for one"));
 
     // A later message that both show proves that the earlier one is not merely late.
-    let public = [&publish[..], &["--all", "for everyone"]].concat();
-    assert_eq!(run_to_end(&Folder::new(), &public).code, Some(0));
+    server.publish_well(&["--all", "for everyone"]);
     one.wait_for(&shows("for everyone"));
     two.wait_for(&shows("for everyone"));
     assert_eq!(two.value(&shows("only for one")), false);

@@ -3,7 +3,7 @@
 
 use crate::harness::processes::send_signal;
 use crate::harness::{
-    Finished, Folder, Open, Server, Setup, broadcast, eventually, run_to_end, run_to_end_with,
+    Finished, Folder, Open, Server, Setup, broadcast, eventually, run_to_end_with,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -20,12 +20,6 @@ applications:
     clientPublish: true
     tenant: other
 ";
-
-#[track_caller]
-fn publish(server: &Server, arguments: &[&str]) -> Finished {
-    let url = format!("ws://127.0.0.1:{}/", server.port);
-    run_to_end(&Folder::new(), &[&["publish", "--url", url.as_str()], arguments].concat())
-}
 
 #[track_caller]
 fn expect(finished: &Finished, code: i32, text: &str) {
@@ -45,15 +39,15 @@ fn a_publication_says_how_many_clients_it_reached() {
     let _pages: Vec<_> = (0..5).map(|_| server.open(&Open::web())).collect();
     let _french = Open::tags(r#"{"language":"FR"}"#).upgrade(server.port);
     let _lyon = Open::tags(r#"{"language":"FR","town":"Lyon"}"#).upgrade(server.port);
-    expect(&publish(&server, &["--all", "x"]), 0, "published to all clients: reached 7 clients");
-    let finished = publish(&server, &["--tag", "language=FR", "x"]);
+    expect(&server.publish(&["--all", "x"]), 0, "published to all clients: reached 7 clients");
+    let finished = server.publish(&["--tag", "language=FR", "x"]);
     expect(&finished, 0, "published to all clients with language=FR: reached 2 clients");
-    let finished = publish(&server, &["--tag", "language=FR", "--tag", "town=Lyon", "x"]);
+    let finished = server.publish(&["--tag", "language=FR", "--tag", "town=Lyon", "x"]);
     expect(&finished, 0, "language=FR, town=Lyon: reached 1 client");
     // A success all the same: the server took it, and no client was meant to hear it.
-    expect(&publish(&server, &["--tag", "language=DE", "x"]), 0, "reached 0 clients");
-    expect(&publish(&server, &["--ident", "nobody", "x"]), 0, "called nobody: reached 0 clients");
-    let finished = publish(&server, &["--quiet", "--all", "x"]);
+    expect(&server.publish(&["--tag", "language=DE", "x"]), 0, "reached 0 clients");
+    expect(&server.publish(&["--ident", "nobody", "x"]), 0, "called nobody: reached 0 clients");
+    let finished = server.publish(&["--quiet", "--all", "x"]);
     assert_eq!((finished.code, finished.text.as_str()), (Some(0), ""));
 }
 
@@ -62,10 +56,10 @@ fn a_page_that_has_gone_is_told_from_a_forged_uuid() {
     let server = Server::start();
     let mut page = server.open(&Open::web());
     let uuid = page.uuid.clone();
-    expect(&publish(&server, &["--to-uuid", &uuid, "x"]), 0, "reached 1 client");
+    expect(&server.publish(&["--to-uuid", &uuid, "x"]), 0, "reached 1 client");
     page.frame();
     drop(page);
-    let gone = |text: &str| publish(&server, &["--to-uuid", text, "x"]);
+    let gone = |text: &str| server.publish(&["--to-uuid", text, "x"]);
     let finished = eventually("a page that has gone", || {
         let finished = gone(&uuid);
         finished.text.contains("reached 0 clients").then_some(finished)
@@ -81,7 +75,7 @@ fn a_page_that_has_gone_is_told_from_a_forged_uuid() {
 fn a_forged_uuid_is_told_too_where_there_are_no_aliases() {
     let server = Setup::new().ini("[phpws]\naliases = off").start();
     let uuid = server.open(&Open::web()).uuid;
-    let finished = publish(&server, &["--to-uuid", &uuid[..99], "x"]);
+    let finished = server.publish(&["--to-uuid", &uuid[..99], "x"]);
     expect(&finished, 65, "was not given out by this server");
 }
 
@@ -91,8 +85,8 @@ fn an_alias_is_a_name_as_good_as_a_uuid() {
     let mut page = server.open(&Open::web());
     page.text(json!({"opcode": "uuid", "message": "u1"}).to_string());
     page.frame();
-    expect(&publish(&server, &["--to-uuid", "u1", "x"]), 0, "reached 1 client");
-    expect(&publish(&server, &["--to-uuid", "u2", "x"]), 65, "has it as an alias");
+    expect(&server.publish(&["--to-uuid", "u1", "x"]), 0, "reached 1 client");
+    expect(&server.publish(&["--to-uuid", "u2", "x"]), 65, "has it as an alias");
 }
 
 #[test]
@@ -122,9 +116,9 @@ fn counts_tell_of_no_other_tenant() {
 fn no_count_is_told_without_a_secret() {
     let server = Setup::new().auth(APPLICATIONS).start();
     let _page = server.open(&Open::web());
-    let finished = publish(&server, &["--all", "x"]);
+    let finished = server.publish(&["--all", "x"]);
     expect(&finished, 0, "published to all clients; the server tells");
-    let finished = publish(&server, &["--tag", "a=b", "x"]);
+    let finished = server.publish(&["--tag", "a=b", "x"]);
     expect(&finished, 0, "only if a secret is shown");
     assert_eq!(granted(&server, "t"), None);
 }

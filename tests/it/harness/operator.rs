@@ -3,6 +3,7 @@
 use tagcast::operator::{Answer, Request, Status, ask};
 use tagcast::types::WorkerCounts;
 
+use super::folder::Folder;
 use super::server::{Finished, Server, run_to_end};
 use super::wait::eventually;
 
@@ -13,6 +14,20 @@ impl Server {
         let mut all = arguments.to_vec();
         all.extend(["-i", "websock.ini"]);
         run_to_end(&self.folder, &all)
+    }
+
+    /// Runs `tagcast publish` at this server, from a folder that knows nothing of it.
+    #[track_caller]
+    pub fn publish(&self, arguments: &[&str]) -> Finished {
+        let url = format!("ws://127.0.0.1:{}/", self.port);
+        run_to_end(&Folder::new(), &[&["publish", "--url", url.as_str()], arguments].concat())
+    }
+
+    /// As [`Server::publish`], and it succeeds.
+    #[track_caller]
+    pub fn publish_well(&self, arguments: &[&str]) {
+        let finished = self.publish(arguments);
+        assert_eq!(finished.code, Some(0), "{}", finished.text);
     }
 
     /// What runs.
