@@ -40,7 +40,7 @@ mod harness;
 mod hostile_waits;
 #[path = "it/jsauth.rs"]
 mod jsauth;
-#[path = "timing/machine.rs"]
+#[path = "it/machine.rs"]
 mod machine;
 #[path = "it/page.rs"]
 mod page;

@@ -1,6 +1,7 @@
 //! Clients that do not read, and clients that say nothing: they are closed, and nobody else notices.
 
-use crate::harness::{Open, Setup, broadcast, frames};
+use crate::harness::{Open, Raw, Setup, broadcast, frames, heard_nothing};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 const PING: &[u8] = br#"{"opcode":"PING"}"#;
 
@@ -21,13 +22,36 @@ fn a_reader_that_stops_is_closed_as_slow_and_its_neighbours_hear_everything() {
     witness.expect_silence();
 }
 
+/// Fewer bytes than the outbox holds: no byte taken for ten seconds.
+#[test]
+fn a_client_that_takes_no_byte_for_ten_seconds_is_closed_though_its_outbox_has_room() {
+    let server = Setup::new().ini("pingInterval = 0\n").start();
+    let mut stopped = Raw::connect(server.port);
+    // Its kernel holds little, and no more because it is on the same machine.
+    set_socket_recv_buffer_size(stopped.stream(), 4096).unwrap();
+    stopped = Open::web().upgrade_over(stopped);
+    stopped.expect_ready();
+    let (mut publisher, mut witness) = server.open_apart(&Open::web(), &Open::web());
+    let packet = broadcast(&"x".repeat(64 * 1024));
+    for _ in 0..32 {
+        publisher.text(&packet);
+        publisher.expect_next();
+        witness.expect_text(&packet);
+    }
+    assert!(!server.output().contains("slow client"), "within the limit of bytes");
+    let said = server.wait_for_output("slow client");
+    assert!(said.contains("WARN") && said.contains("bytes="), "{said}");
+    stopped.wait_for_end();
+    heard_nothing(&mut publisher, &mut witness);
+}
+
 #[test]
 fn a_client_that_answers_no_ping_is_closed_1001_and_one_that_answers_stays() {
-    let server = Setup::new().ini("pingInterval = 100ms\n").start();
+    let server = Setup::new().ini("pingInterval = 300ms\n").start();
     let mut silent = server.open(&Open::web());
     let mut php = server.open(&Open::php());
     let mut alive = server.open(&Open::web());
-    for _ in 0..6 {
+    for _ in 0..4 {
         let ping = alive.frame();
         assert_eq!((ping.first & 0x0f, ping.payload.as_slice()), (frames::PING, PING));
         alive.send(frames::masked(frames::FIN | frames::PONG, PING));

@@ -21,10 +21,8 @@
 mod harness;
 
 mod drain;
-mod heartbeat;
 mod hostile_floods;
 mod hostile_streams;
-mod machine;
 mod memory;
 mod memory_holders;
 mod openings;

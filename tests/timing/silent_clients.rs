@@ -29,7 +29,7 @@ fn answer_pings(client: &mut Raw) -> String {
 /// among all clients is free again.
 #[test]
 fn a_silent_client_is_gone_from_the_index() {
-    let _quiet = crate::harness::alone();
+    let _quiet = crate::harness::among_idle();
     let server = Setup::new().ini("pingInterval = 300ms\nmaxClients = 4\n").start();
     let mut silent = server.open(&Open::web().ident("role"));
     // These are exempt from pings.
@@ -80,7 +80,7 @@ fn expect_heir(publisher: &mut Raw, heir: &mut Raw) {
 
 #[test]
 fn gomoobs_php_client_gets_no_pings_and_stays() {
-    let _quiet = crate::harness::alone();
+    let _quiet = crate::harness::among_idle();
     let server = Setup::new().ini("pingInterval = 100ms\n").start();
     let script = Open::at("/").without("Origin").header("User-Agent", "websocket-client-php");
     let mut script = script.upgrade(server.port);
@@ -98,7 +98,7 @@ fn gomoobs_php_client_gets_no_pings_and_stays() {
 /// happens afterwards is a ping and not an end.
 #[test]
 fn stopping_the_whole_tree_for_many_intervals_closes_nobody_who_answers() {
-    let _quiet = crate::harness::alone();
+    let _quiet = crate::harness::among_idle();
     const CLIENTS: usize = 40;
     let server = Setup::new().ini("pingInterval = 500ms\n").start();
     let mut publisher = server.open(&Open::php());
@@ -181,7 +181,7 @@ const AUTH: &str = "applications:\n  - key: page\n    secret: of-this-test-alone
 
 /// Nothing says that the other side is gone: no FIN, no reset.
 pub fn a_client_whose_cable_is_pulled_is_gone_from_the_index() {
-    let _quiet = crate::harness::alone();
+    let _quiet = crate::harness::among_idle();
     let cable = Cable::lay();
     let server = half_open_server();
     let mut gone = Open::web().ident("role").upgrade_over(cable.connect(server.port));

@@ -13,6 +13,7 @@
     reason = "a test may stop at the first surprise"
 )]
 #![allow(clippy::disallowed_methods, reason = "tests look at the server with a real clock")]
+#![allow(clippy::disallowed_types, reason = "tests run on threads that wait for each other")]
 
 mod bystander;
 mod expect;
@@ -49,5 +50,5 @@ pub use response::Head;
 pub use running::Running;
 pub use server::{Finished, Server, Setup, binary, run_to_end, run_to_end_with};
 pub use tools::{Need, example, wstest};
-pub use wait::{DEADLINE, alone, eventually, pause};
+pub use wait::{DEADLINE, alone, among_idle, eventually, pause};
 pub use watch::{Watch, beside_a_bystander};

@@ -1,6 +1,6 @@
 //! Waiting: for facts, always with a deadline.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 /// How long any single fact may take; far more than a right server needs on a busy machine.
@@ -27,10 +27,17 @@ pub fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// Until the guard is dropped, no other test of this binary that asks for the same runs.
+static QUIET: RwLock<()> = RwLock::new(());
+
+/// Until the guard is dropped, no other test of this binary runs that asks for quiet.
 ///
 /// Tests that measure begin with it: they compare times, processor shares or memory.
-pub fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+pub fn alone() -> RwLockWriteGuard<'static, ()> {
+    QUIET.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As [`alone`], but others that begin with the same may run at the same time: tests that mostly let time
+/// pass, and burden nothing meanwhile.
+pub fn among_idle() -> RwLockReadGuard<'static, ()> {
+    QUIET.read().unwrap_or_else(PoisonError::into_inner)
 }

@@ -38,7 +38,6 @@ fn limit_descriptors(pid: u32, count: u32) {
 }
 
 pub fn without_descriptors_newcomers_wait_outside_at_no_cost_and_come_in_when_there_are_some() {
-    let _quiet = crate::harness::alone();
     let server = Setup::new().workers(1).start();
     let worker = server.workers(1)[0];
     let mut pair = Pair::on(server.port);
@@ -68,7 +67,6 @@ pub fn without_descriptors_newcomers_wait_outside_at_no_cost_and_come_in_when_th
 /// a moment.
 #[test]
 fn a_broker_that_dies_when_no_place_is_left_costs_no_connection() {
-    let _quiet = crate::harness::alone();
     let folder = Folder::new();
     folder.write("websock.ini", "adress = ws://127.0.0.1:0\nworkers = 2\n");
     let binary = binary();
@@ -101,7 +99,6 @@ fn a_broker_that_dies_when_no_place_is_left_costs_no_connection() {
 
 /// Each way in which accepting fails without a fault of anybody's, twelve times in a row.
 pub fn accepting_that_fails_for_a_while_goes_on_alone() {
-    let _quiet = crate::harness::alone();
     for error in ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED"] {
         let server = Setup::new().workers(1).start();
         let worker = server.workers(1)[0];
@@ -211,20 +208,19 @@ fn make_lines(port: u16, count: usize) {
 
 #[test]
 fn a_closed_console_ends_nothing() {
-    let _quiet = crate::harness::alone();
     let server = Mute::start(">&- 2>&-");
     let mut pair = Pair::on(server.port);
     make_lines(server.port, 200);
     pair.is_served();
     let worker = children_of(server.child.id());
     assert_eq!(worker.len(), 2, "{worker:?}");
+    drop(pair);
     server.end();
 }
 
 /// Nobody waits for the console, and the file has every line.
 #[test]
 fn a_console_that_nobody_reads_holds_up_nobody() {
-    let _quiet = crate::harness::alone();
     let folder = Folder::new();
     let fifo = folder.path("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
@@ -238,24 +234,24 @@ fn a_console_that_nobody_reads_holds_up_nobody() {
         let text = std::fs::read_to_string(server.log()).unwrap();
         (opened(&text) == 602 && text.len() > 64 * 1024).then_some(())
     });
+    drop(pair);
     server.end();
 }
 
 #[test]
 fn a_log_file_that_is_removed_ends_nothing() {
-    let _quiet = crate::harness::alone();
     let server = Mute::start("2>/dev/null");
     let mut pair = Pair::on(server.port);
     std::fs::remove_file(server.log()).unwrap();
     make_lines(server.port, 100);
     pair.is_served();
+    drop(pair);
     server.end();
 }
 
 /// The log lies on a disk of 64 KiB in a mount namespace of the server's own.
 #[test]
 fn a_full_disk_ends_nothing_and_the_lost_lines_are_counted_when_there_is_room() {
-    let _quiet = crate::harness::alone();
     let folder = Folder::new();
     folder.write(
         "websock.ini",
@@ -292,7 +288,6 @@ fn a_full_disk_ends_nothing_and_the_lost_lines_are_counted_when_there_is_room() 
 /// `ulimit -f`: the signal that comes with it ends nobody, neither the supervisor nor a child.
 #[test]
 fn a_limit_on_the_size_of_files_ends_nothing_and_the_lost_lines_are_counted() {
-    let _quiet = crate::harness::alone();
     let folder = Folder::new();
     folder.write(
         "websock.ini",

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use crate::harness::processes::{is_alive, send_signal};
 use crate::harness::{
-    Bystander, Open, Raw, Server, broadcast, echo, eventually, heard_nothing, pause,
+    Bystander, Open, Raw, Server, Setup, broadcast, echo, eventually, heard_nothing, pause,
 };
 use rustix::process::Signal;
 
 #[test]
 fn a_hung_worker_is_replaced_and_takes_only_its_own_connections_with_it() {
-    let _quiet = crate::harness::alone();
     let server = Server::start();
     let (mut here, mut there) = server.open_apart(&Open::web(), &Open::web());
     let (doomed, survivor) = (server.worker_of(&here), server.worker_of(&there));
@@ -36,7 +35,6 @@ fn a_hung_worker_is_replaced_and_takes_only_its_own_connections_with_it() {
 
 #[test]
 fn a_hung_broker_is_replaced_and_what_was_published_meanwhile_comes_once_and_in_order() {
-    let _quiet = crate::harness::alone();
     let server = Server::start();
     let (mut publisher, mut receiver) = server.open_apart(&Open::web(), &Open::web());
     let workers = server.workers(2);
@@ -64,7 +62,6 @@ fn a_hung_broker_is_replaced_and_what_was_published_meanwhile_comes_once_and_in_
 /// is held against nobody.
 #[test]
 fn stopping_the_whole_tree_for_five_seconds_throws_nobody_out_and_kills_no_child() {
-    let _quiet = crate::harness::alone();
     let server = Server::start();
     let mut bystander = Bystander::beside(&server);
     let mut php = server.open(&Open::php());
@@ -92,29 +89,9 @@ fn stopping_the_whole_tree_for_five_seconds_throws_nobody_out_and_kills_no_child
     assert!(!said.contains("child hangs") && !said.contains("child died"), "{said}");
 }
 
-/// A stopped child cannot handle the signal that says that its parent died; it is continued.
-#[test]
-fn a_killed_supervisor_leaves_no_process_though_its_children_were_stopped() {
-    let _quiet = crate::harness::alone();
-    // Whoever inherits the children is of their session: so the kernel, which continues stopped
-    // processes that nobody of their session looks after, does not do it here.
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
-    let server = Server::start();
-    let mut client = server.open(&Open::web());
-    let children: Vec<_> = server.children().into_iter().map(|(pid, _)| pid).collect();
-    assert_eq!(children.len(), 3);
-    children.iter().for_each(|pid| send_signal(*pid, Signal::STOP));
-    server.signal(Signal::KILL);
-    client.expect_closed_somehow(1001);
-    for pid in children {
-        eventually("the end of every process", || (!is_alive(pid)).then_some(()));
-    }
-}
-
 /// `pkill -HUP tagcast` means the supervisor.
 #[test]
 fn a_hangup_signal_ends_no_child() {
-    let _quiet = crate::harness::alone();
     let server = Server::start();
     let mut bystander = Bystander::beside(&server);
     let before = server.children();
@@ -126,19 +103,18 @@ fn a_hangup_signal_ends_no_child() {
 /// The one that hangs while the server ends is killed with the drain time.
 #[test]
 fn a_hung_worker_or_broker_holds_up_the_end_only_for_the_drain_time() {
-    let _quiet = crate::harness::alone();
     ends_in_time(|server, client| server.worker_of(client));
     ends_in_time(|server, _| server.broker());
 }
 
 fn ends_in_time(choose: impl FnOnce(&Server, &Raw) -> u32) {
-    let server = Server::start();
+    let server = Setup::new().ini("drainTime = 2s").start();
     let (mut here, there) = server.open_apart(&Open::web(), &Open::web());
     let hung = choose(&server, &there);
     send_signal(hung, Signal::STOP);
     here.text(broadcast("before the end"));
     here.expect_next();
     server.term();
-    assert_eq!(server.wait_exit(Duration::from_secs(7)).code(), Some(0));
+    assert_eq!(server.wait_exit(Duration::from_secs(5)).code(), Some(0));
     eventually("the end of the hung one", || (!is_alive(hung)).then_some(()));
 }
