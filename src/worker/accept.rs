@@ -192,9 +192,6 @@ impl Hub {
         if self.doors.handshakes >= HANDSHAKES_MAX || is_scarce {
             return self.shut(ACCEPT_PAUSE);
         }
-        if self.is_full() {
-            return self.pause(&"the descriptors that are left are for the worker itself");
-        }
         let places = u32::try_from(self.doors.sockets.len()).unwrap_or(u32::MAX).max(1);
         for place in 0..self.doors.sockets.len() {
             self.accept_from(place, TURN_PART / places);
@@ -226,6 +223,10 @@ impl Hub {
         };
         let part = TurnBudget::new(self.clock.time(), within);
         for _ in 0..accepts_max {
+            // Before each of them: a burst would take what the worker needs, too.
+            if self.is_full() {
+                return self.pause(&"the descriptors that are left are for the worker itself");
+            }
             let Some((socket, _)) = self.doors.sockets.get(place) else { return };
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
             match acceptfrom_with(socket, flags) {

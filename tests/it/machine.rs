@@ -73,7 +73,10 @@ fn a_broker_that_dies_when_no_place_is_left_costs_no_connection() {
     let arguments = ["-c", "ulimit -n 48 && exec \"$0\" serve", binary.to_str().unwrap()];
     let server = Server::run_program(Path::new("sh"), folder, (&arguments, &[]));
     let workers = server.workers(2);
+    // They come in one burst.
+    workers.iter().for_each(|worker| send_signal(*worker, Signal::STOP));
     let mut crowd: Vec<_> = (0..100).map(|_| Open::web().ask(server.port)).collect();
+    workers.iter().for_each(|worker| send_signal(*worker, Signal::CONT));
     eventually("both workers to be full", || {
         (server.output().matches("accepting pauses").count() == 2).then_some(())
     });
