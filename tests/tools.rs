@@ -78,7 +78,9 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Browsers are heavy, and some of these measure.
     arguments.test_threads.get_or_insert(2);
-    libtest_mimic::run(&arguments, trials()).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials());
+    browser::quit();
+    conclusion.exit_code()
 }
 
 #[rustfmt::skip]

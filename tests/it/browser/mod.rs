@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -14,20 +14,19 @@ use tungstenite::{Message, WebSocket};
 /// How long anything in the browser may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A browser with a profile of its own; it ends with the test.
-pub struct Browser {
-    process: Child,
+/// The one Chromium of all tests: to start another one takes longer than most of them.
+static CHROMIUM: OnceLock<Chromium> = OnceLock::new();
+
+/// The program, with a profile of its own.
+struct Chromium {
+    process: Mutex<Child>,
     profile: PathBuf,
     port: u16,
 }
 
-impl Browser {
-    /// Starts it.
-    pub fn start() -> Self {
-        static STARTED: AtomicU32 = AtomicU32::new(0);
-        let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let name = format!("tagcast-chromium-{}-{number}", std::process::id());
-        let profile = std::env::temp_dir().join(name);
+impl Chromium {
+    fn start() -> Self {
+        let profile = std::env::temp_dir().join(format!("tagcast-chromium-{}", std::process::id()));
         let mut process = Command::new("chromium")
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
             .args(["--no-first-run", "--disable-background-networking", "--disable-sync"])
@@ -58,29 +57,16 @@ impl Browser {
         let port = said.expect("chromium says where it listens");
         // Whatever else it says must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { process, profile, port }
+        Self { process: Mutex::new(process), profile, port }
     }
 
-    /// Opens a page.
-    pub fn open(&self, url: &str) -> Page {
-        let target = self.http("PUT", &format!("/json/new?{url}"));
-        let address = target["webSocketDebuggerUrl"].as_str().unwrap().to_owned();
-        let (socket, _) = tungstenite::connect(address).unwrap();
-        if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        }
-        Page { socket, last: 0 }
-    }
-
-    fn http(&self, method: &str, path: &str) -> Value {
+    /// The address of the whole browser, which no page stands for.
+    fn address(&self) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n",
-            self.port
-        )
-        .unwrap();
+        let host = format!("Host: 127.0.0.1:{}", self.port);
+        write!(stream, "GET /json/version HTTP/1.1\r\n{host}\r\nConnection: close\r\n\r\n")
+            .unwrap();
         // Chromium keeps the connection open, so the length decides.
         let mut answer = BufReader::new(stream);
         let mut length = 0;
@@ -97,15 +83,44 @@ impl Browser {
         }
         let mut body = vec![0; length];
         answer.read_exact(&mut body).unwrap();
-        serde_json::from_slice(&body).unwrap()
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        body["webSocketDebuggerUrl"].as_str().unwrap().to_owned()
     }
 }
 
-impl Drop for Browser {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-        std::fs::remove_dir_all(&self.profile).ok();
+/// Ends Chromium, if a test has started it.
+pub fn quit() {
+    if let Some(chromium) = CHROMIUM.get() {
+        let mut process = chromium.process.lock().unwrap();
+        process.kill().ok();
+        process.wait().ok();
+        std::fs::remove_dir_all(&chromium.profile).ok();
+    }
+}
+
+/// A browser as a test sees it: cookies and storage are its own. Its pages end with it.
+pub struct Browser {
+    chromium: &'static Chromium,
+    control: Mutex<Page>,
+    context: String,
+}
+
+impl Browser {
+    /// Begins with nothing stored.
+    pub fn start() -> Self {
+        let chromium = CHROMIUM.get_or_init(Chromium::start);
+        let mut control = Page::at(&chromium.address());
+        let made = control.call("Target.createBrowserContext", &json!({ "disposeOnDetach": true }));
+        let context = made["browserContextId"].as_str().unwrap().to_owned();
+        Self { chromium, control: Mutex::new(control), context }
+    }
+
+    /// Opens a page.
+    pub fn open(&self, url: &str) -> Page {
+        let target = json!({ "url": url, "browserContextId": self.context });
+        let made = self.control.lock().unwrap().call("Target.createTarget", &target);
+        let id = made["targetId"].as_str().unwrap();
+        Page::at(&format!("ws://127.0.0.1:{}/devtools/page/{id}", self.chromium.port))
     }
 }
 
@@ -116,6 +131,14 @@ pub struct Page {
 }
 
 impl Page {
+    fn at(address: &str) -> Self {
+        let (socket, _) = tungstenite::connect(address).unwrap();
+        if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        }
+        Self { socket, last: 0 }
+    }
+
     /// The value of an expression.
     pub fn value(&mut self, expression: &str) -> Value {
         let answer = self

@@ -61,8 +61,7 @@ pub fn server(url: &str) -> Server {
 
 fn page(browser: &Browser, (server, port): (&Server, u16), name: &str) -> Page {
     let address = format!("127.0.0.1:{}", server.port);
-    // The browser itself takes what stands behind a bare &.
-    browser.open(&format!("http://127.0.0.1:{port}/?name={name}%26server={address}"))
+    browser.open(&format!("http://127.0.0.1:{port}/?name={name}&server={address}"))
 }
 
 fn state(word: &str) -> String {
