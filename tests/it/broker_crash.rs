@@ -12,12 +12,12 @@ use crate::harness::{
 use rustix::process::Signal;
 
 const PUBLISHERS: usize = 2;
-const RECEIVERS: usize = 30;
-const MESSAGES_EACH: usize = 1500;
+const RECEIVERS: usize = 20;
+const MESSAGES_EACH: usize = 600;
 /// Publications of one publisher that not everybody has got yet.
 const IN_FLIGHT: usize = 64;
 /// When the broker is killed: that many deliveries at the slowest receiver.
-const KILL_AT: [usize; 3] = [600, 1400, 2200];
+const KILL_AT: [usize; 3] = [240, 560, 880];
 /// Three restarts on a busy machine.
 const WHOLE_TEST: Duration = Duration::from_secs(60);
 

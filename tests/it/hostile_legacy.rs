@@ -115,17 +115,18 @@ fn half_a_value_is_ended_by_a_pause_and_an_endless_line_by_the_limit() {
     });
 }
 
-/// Thirty seconds for each text, as for each frame of newer clients.
+/// So long for each text, as for each frame of newer clients.
 #[test]
 fn a_text_that_dribbles_has_a_deadline() {
-    let server = serving("pingInterval = 0");
+    let server = serving("pingInterval = 0\nmessageTimeout = 3s");
     beside_a_bystander(&server, |bystander| {
         let mut old = browser(&server);
         old.send(b"\0");
         for _ in 0..50 {
-            old.send("1");
+            // On a busy machine it may be closed by then.
+            old.try_send("1").ok();
             bystander.is_served();
-            pause(Duration::from_millis(500));
+            pause(Duration::from_millis(50));
         }
         assert_eq!(old.read_exactly(2), b"\xff\0");
         old.expect_end();

@@ -11,22 +11,22 @@ use crate::harness::{
     Folder, Open, Raw, Server, Setup, beside_a_bystander, echo, eventually, pause,
 };
 
-/// Thirty seconds for each frame, whether its bytes come now and then or not at all.
+/// So long for each frame, whether its bytes come now and then or not at all.
 #[test]
 fn fault_18_half_a_frame_is_closed_1008_after_its_time() {
     // No pings come in between.
-    let server = Setup::new().ini("pingInterval = 0").start();
+    let server = Setup::new().ini("pingInterval = 0\nmessageTimeout = 3s").start();
     beside_a_bystander(&server, |bystander| {
         let mut silent = server.open(&Open::web());
         let mut dribbles = server.open(&Open::web());
         for client in [&mut silent, &mut dribbles] {
             client.send(announces(FIN | BINARY, 1_000_000));
         }
-        // Its first 25 seconds.
+        // Nearly all of them; on a busy machine it may be closed by then.
         for _ in 0..50 {
-            dribbles.send([0]);
+            dribbles.try_send([0]).ok();
             bystander.is_served();
-            pause(Duration::from_millis(500));
+            pause(Duration::from_millis(50));
         }
         for mut client in [silent, dribbles] {
             // The pings of the heartbeat: who is in the middle of a frame cannot answer.

@@ -97,8 +97,8 @@ fn the_socket_is_its_owners_alone_and_rubbish_on_it_hurts_nobody() {
 
 #[test]
 fn clients_are_served_until_their_turn_to_be_closed_comes() {
-    let server = Setup::new().ini("drainTime = 12s").start();
-    // On one worker, so that they are closed in their order and the last one has six seconds left.
+    let server = Setup::new().ini("drainTime = 6s").start();
+    // On one worker, so that they are closed in their order and the last one has three seconds left.
     let worker = server.workers(2)[0];
     let mut clients: Vec<Raw> = (0..6).map(|_| server.open_on(worker, &Open::web())).collect();
     server.term();

@@ -74,7 +74,7 @@ fn case_8_with_http_errors_2021_the_header_is_misspelt() {
 
 #[test]
 fn case_13_with_http_errors_legacy_a_head_that_is_too_long_gets_no_answer() {
-    let server = server("[phpws]\nhttpErrors = legacy");
+    let server = server("handshakeTimeout = 1s\n[phpws]\nhttpErrors = legacy");
     let mut client = Raw::connect(server.port);
     client.try_send(format!("GET /web HTTP/1.1\r\nX: {}", "x".repeat(9000))).ok();
     assert_eq!(answer(client), "");

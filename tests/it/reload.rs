@@ -226,7 +226,7 @@ fn limits_of_all_workers_are_reloaded_and_put_nobody_out() {
 
 #[test]
 fn a_reload_while_the_server_ends_is_denied() {
-    let server = Setup::new().ini("drainTime = 4s").start();
+    let server = Setup::new().ini("drainTime = 2s").start();
     let mut clients: Vec<Raw> = (0..4).map(|_| server.open(&Open::web())).collect();
     server.term();
     server.wait_for_output("asked to end");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::harness::{Open, Raw, Server, Setup, pause};
 
 const CLIENTS: u64 = 25;
-const RESTARTS: usize = 4;
+const RESTARTS: usize = 3;
 
 /// Comes back after each Close, after 50 to 250 ms; how often it was closed. Whatever refuses it
 /// panics here.
@@ -51,7 +51,7 @@ fn a_restart_closes_each_client_once() {
 /// Nobody is left outside when the worker that took over dies.
 #[test]
 fn newcomers_are_served_though_the_new_worker_dies_in_the_middle_of_a_restart() {
-    let server = Setup::new().workers(2).ini("drainTime = 4s").start();
+    let server = Setup::new().workers(2).ini("drainTime = 2s").start();
     let old = server.workers(2);
     let _clients: Vec<Raw> = (0..10).map(|_| server.open(&Open::web())).collect();
     std::thread::scope(|scope| {
