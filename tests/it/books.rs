@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::harness::operator::imbalances;
-use crate::harness::{Open, Raw, Server, Setup, broadcast, eventually, feedback_to};
+use crate::harness::{Open, Raw, Server, Setup, Watch, broadcast, eventually, feedback_to};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 /// Descriptors of each process, by its role.
@@ -15,6 +15,8 @@ fn descriptors(server: &Server) -> BTreeMap<String, u64> {
 #[test]
 fn when_everybody_has_gone_nothing_is_left() {
     let server = Setup::new().ini("[resource /echo]\nkind = echo").start();
+    // All links stand, and have their descriptors.
+    Watch::over(&server);
     let before = descriptors(&server);
     for round in 0..3 {
         let openings = [
@@ -39,6 +41,10 @@ fn when_everybody_has_gone_nothing_is_left() {
         let half = Raw::connect(server.port);
         drop(half);
     }
+    // One that said nothing may be accepted after all others have gone.
+    eventually("every connection in the books", || {
+        (server.counts().accepted == 3 * 51).then_some(())
+    });
     let status = server.wait_until_empty();
     assert_eq!(imbalances(&status), Vec::<String>::new());
     let counts = server.counts();
@@ -48,7 +54,7 @@ fn when_everybody_has_gone_nothing_is_left() {
     assert_eq!(counts.messages, 3 * 2);
     assert_eq!(counts.published, 3 * 2);
     assert_eq!(counts.waiting, 0);
-    assert_eq!(descriptors(&server), before);
+    eventually("every descriptor back", || (descriptors(&server) == before).then_some(()));
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn case_119_gomoobs_requests_come_over_draft_76() {
 
 #[test]
 fn phpws_speaks_over_both_drafts_and_reaches_everyone() {
-    let server = legacy("pingInterval = 100ms");
+    let server = legacy("pingInterval = 300ms");
     let requests = [hixie::draft_76("/web", ""), hixie::draft_75("/php", "")];
     for (request, digest) in requests.into_iter().zip([16, 0]) {
         let mut old = Raw::connect(server.port);

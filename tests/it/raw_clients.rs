@@ -152,7 +152,7 @@ fn case_85_what_is_no_json_ends_it_after_a_pause() {
 
 #[test]
 fn case_86_no_broadcast_and_no_ping_reaches_a_raw_client() {
-    let server = serving("pingInterval = 100ms");
+    let server = serving("pingInterval = 300ms");
     let mut client = ready(&server);
     let mut silent = server.open(&Open::web());
     while !silent.frame().is_close() {}
