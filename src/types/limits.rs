@@ -240,6 +240,10 @@ pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
 /// How long children live on when the supervisor is gone.
 pub const ORPHAN_WAIT: Duration = Duration::from_secs(2);
 
+/// After so long a broker that hung has a successor, which has heard what its workers hold. Workers that
+/// end wait so long for it if that leaves a fifth of their time to close their clients.
+pub const HUNG_BROKER_REPLACED: Duration = Duration::from_secs(4);
+
 const _: () = assert!(
     BEAT_EVERY.as_millis() * (BEATS_UNANSWERED_MAX as u128 + 1) <= 3000,
     "a hung child is noticed within three seconds"

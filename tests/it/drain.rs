@@ -119,6 +119,27 @@ fn clients_that_publish_after_the_death_of_the_broker_in_a_drain_are_heard() {
     assert!(heard >= Some(CLIENTS / 2), "{heard:?} messages at most reached one client");
 }
 
+/// The first to be closed would have been gone before its successor had heard of anything.
+#[test]
+fn what_was_acknowledged_while_the_broker_hung_at_the_signal_is_heard() {
+    let server = Setup::new().ini("drainTime = 5s").start();
+    let mut clients = clients_of(&server);
+    send_signal(server.broker(), Signal::STOP);
+    for (client, raw) in clients.iter_mut().enumerate() {
+        speak(raw.stream(), client, 0..10, Duration::ZERO);
+        (0..10).for_each(|_| drop(raw.expect_next()));
+    }
+    let stories = std::thread::scope(|scope| {
+        let listening = begin(scope, clients);
+        server.term();
+        stories(listening)
+    });
+    assert_eq!(server.wait_exit(DEADLINE).code(), Some(0));
+    for (client, story) in stories.iter().enumerate() {
+        assert_eq!(story.heard.len(), (CLIENTS - 1) * 10, "by {client}");
+    }
+}
+
 /// One drain under load, in which the broker dies so long after the signal: it may be before all is
 /// quiet, while clients are closed, and more than once.
 fn dies_under_load(deaths: &[Duration]) {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::post::{Life, Post, Replaced};
 use super::{Crew, Effect, Member, Word};
+use crate::types::limits::HUNG_BROKER_REPLACED;
 
 /// The part of a time that is kept for what comes after it: of the drain time for the broker and
 /// the log, of the time to close for processes that exit.
@@ -12,7 +13,7 @@ const MARGIN: u32 = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     NotAsked,
-    /// Workers finish what they took from publishers; half the drain time at most.
+    /// Workers finish what they took from publishers, up to [`quiet_by`].
     Quieting {
         drain_at: Instant,
         end_at: Instant,
@@ -32,7 +33,7 @@ pub(super) enum Ending {
 impl Ending {
     pub(super) fn quieting(now: Instant, drain_time: Duration) -> Self {
         let end_at = now + (drain_time - drain_time / MARGIN);
-        Self::Quieting { drain_at: now + drain_time / 2, end_at }
+        Self::Quieting { drain_at: quiet_by(now, drain_time), end_at }
     }
 
     /// Workers need a broker to their last client: until then they serve. A new worker would serve
@@ -126,6 +127,13 @@ impl Crew {
     pub(super) fn all_dead(&self) -> bool {
         self.living_sources().next().is_none()
     }
+}
+
+/// Until when workers that end may wait for the broker to acknowledge what they took: half the drain
+/// time, and longer if only so a broker that hangs is replaced before the first client is closed.
+pub(super) fn quiet_by(now: Instant, drain_time: Duration) -> Instant {
+    let half = drain_time / 2;
+    now + HUNG_BROKER_REPLACED.clamp(half, (drain_time * 4 / 5).max(half))
 }
 
 /// What workers are told: a little less than what they have before they are killed.

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::ending::time_to_close;
+use super::ending::{quiet_by, time_to_close};
 use super::post::{Life, Replaced};
 use super::{Crew, Effect, Member, Word};
 use crate::link::control::{Accepting, Newcomers};
@@ -202,7 +202,7 @@ impl Crew {
             return Step::Succeeding { old, successor };
         }
         effects.push(Effect::Tell(Member::Worker(old), Word::Quiesce(Newcomers::Finish)));
-        let (drain_at, end_at) = (now + self.drain_time / 2, now + self.drain_time);
+        let (drain_at, end_at) = (quiet_by(now, self.drain_time), now + self.drain_time);
         Step::Quieting { old, drain_at, end_at }
     }
 

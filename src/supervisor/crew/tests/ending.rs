@@ -1,6 +1,8 @@
 //! An orderly end: who is told what, who is replaced, and who is killed.
 
+use super::super::ending::quiet_by;
 use super::*;
+use crate::types::limits::HUNG_BROKER_REPLACED;
 
 #[test]
 fn an_orderly_end_is_quiet_then_drained_then_stopped() {
@@ -78,6 +80,20 @@ fn a_broker_that_hangs_while_clients_are_closed_is_killed() {
     assert_eq!(effects, [Effect::Hangs(broker(0)), Effect::Kill(broker(0))]);
 }
 
+/// The default drain time leaves a hung broker its three seconds, a successor one more, and the clients
+/// the rest.
+#[test]
+fn workers_wait_until_a_hung_broker_is_replaced_where_the_time_allows_it() {
+    let now = start_of_time();
+    let waits = |drain_time| quiet_by(now, drain_time) - now;
+    let seconds = Duration::from_secs;
+    assert_eq!(waits(seconds(5)), HUNG_BROKER_REPLACED);
+    assert_eq!(waits(seconds(6)), HUNG_BROKER_REPLACED);
+    assert_eq!(waits(seconds(60)), seconds(30));
+    assert_eq!(waits(seconds(1)), Duration::from_millis(800));
+    assert_eq!(waits(Duration::ZERO), Duration::ZERO);
+}
+
 #[test]
 fn who_is_not_done_in_time_is_drained_and_then_killed() {
     let mut play = Play::running();
@@ -85,7 +101,7 @@ fn who_is_not_done_in_time_is_drained_and_then_killed() {
     play.signal();
     play.reports(worker(0, 0), Report::Quiet);
     assert!(matches!(play.wakes()[..], [Effect::Tell(_, Word::Drain(_)), Effect::Tell(..)]));
-    assert_eq!(play.now, begun + DRAIN / 2);
+    assert_eq!(play.now, quiet_by(begun, DRAIN));
     play.dies(worker(0, 0));
     assert_eq!(play.wakes(), [Effect::Late, Effect::Kill(worker(1, 0)), Effect::Kill(broker(0))]);
     assert!(play.now < begun + DRAIN);
