@@ -1,6 +1,6 @@
 //! What a client may hear, and what it must have heard when all is calm: P1 to P4, L3 and L6.
 
-use tagcast::types::{Alias, ClientClass, Tags};
+use tagcast::types::{Alias, ClientClass, Source, Tags};
 
 use super::model::{ClientNo, Life, Model, Moment, PublicationNo, Published, To};
 
@@ -134,9 +134,11 @@ impl Model {
 
     /// The server has ended in order: what was acknowledged has reached every client for which it
     /// was, up to the moment in which that was closed (P3). What was published through a worker that
-    /// died is not promised.
+    /// died is not promised. A worker whose link was cut shortly before the end is to die, and ends in order
+    /// where that comes first: for it the same holds.
     pub fn is_complete_at_the_end(&self) -> Result<(), String> {
-        let promised = |it: &&Published| it.is_promised && !self.dead.contains(&it.source);
+        let died = |source: &Source| self.dead.contains(source) || self.cut.contains(source);
+        let promised = |it: &&Published| it.is_promised && !died(&it.source);
         for (no, it) in self.published.iter().enumerate().filter(|(_, it)| promised(it)) {
             let Some(settled_at) = it.settled_at else {
                 return Err(format!("{no} was acknowledged and is lost (P3)"));
@@ -144,7 +146,7 @@ impl Model {
             let missed = self.lives.iter().enumerate().find(|(client, life)| {
                 life.is_sent_away
                     && matches!(it.to, To::Matching(_) | To::MatchingButSelf(_) | To::Uuid(_))
-                    && !self.dead.contains(&life.worker)
+                    && !died(&life.worker)
                     && life.opened_at.is_some_and(|opened_at| opened_at <= it.at)
                     && life.ended_at.is_some_and(|ended_at| ended_at > settled_at)
                     && life.client.tenant == it.tenant
