@@ -166,6 +166,67 @@ fn every_label_that_is_cited_is_defined() {
     assert!(findings.is_empty(), "cited and not defined:\n{}\n", findings.join("\n"));
 }
 
+/// Words and turns of phrase that a reader of English stumbles over, and what to write instead.
+const UNCLEAR: &[(&str, &str)] = &[
+    (r"(?i)\banew\b", "again"),
+    (r"(?i)\bat the (most|least)\b", "at most, at least"),
+    (r"(?i)\bbelongs? into\b", "belongs in"),
+    (r"(?i)\bmend(s|ed|ing)?\b", "fix"),
+    (
+        r"(?i)\b(nobody|somebody|everybody|whoever)\b",
+        "no client, a client, all clients, a client that",
+    ),
+    (r"(?i)\bnewcomers?\b", "new connections"),
+    (r"\b(it|that|which|one|who) (is|are) none\b", "is not valid, is invalid"),
+    (r"\b(it|that|which|this|what|they) (is|are) no [a-z]+\b", "is not a"),
+    (r"\b(it|they|that|which) (hear|tell|say)s? (of|who|whom)\b", "receives, reports, names"),
+    (r"(^|[.;:] )Who [^?]*$", "a noun: a client that, a process that"),
+    (r"(?i)\bput aside\b", "rotate"),
+    (r"(?i)\bstands (in|on|there|below|above|beside)\b", "is in, is below, is next to"),
+    (r"(?i)\bbeside\b", "next to, in addition to, during"),
+    (
+        r"(?i)\b(household|crew|steward|courier|census|roster|errands|farewell|dice)\b",
+        "the field's own word",
+    ),
+];
+
+/// Lines that may contain such a word: a part of the line, and the reason.
+const UNCLEAR_ALLOWED: &[(&str, &str, &str)] = &[
+    ("CONTRIBUTING.md", "| ", "its tables name the words that are not to be used"),
+    ("docs/benchmarks.md", "| T4 | feedback beside", "written by `tagcast bench targets`"),
+    ("docs/cases.md", "| ", "what the clients of old servers do and get, as it was found"),
+    ("CHANGELOG.md", "", "what was said of earlier versions stays"),
+];
+
+#[test]
+fn documents_are_in_plain_english() {
+    let unclear: Vec<(Regex, &str)> =
+        UNCLEAR.iter().map(|(word, better)| (Regex::new(word).unwrap(), *better)).collect();
+    let code = Regex::new(r"`[^`]*`|\]\([^)]*\)|\*[^*]+\*").unwrap();
+    let mut findings = Vec::new();
+    for path in texts().into_iter().filter(|path| path.extension().is_some_and(|it| it == "md")) {
+        let name = path.to_string_lossy().into_owned();
+        let mut is_block = false;
+        for (number, line) in (1..).zip(std::fs::read_to_string(&path).unwrap().lines()) {
+            is_block ^= line.trim_start().starts_with("```");
+            let is_allowed = UNCLEAR_ALLOWED
+                .iter()
+                .any(|(page, start, _)| *page == name && line.starts_with(start));
+            if is_block || is_allowed || line.starts_with("    ") {
+                continue;
+            }
+            let prose = code.replace_all(line, "");
+            for (word, better) in &unclear {
+                if let Some(found) = word.find(&prose) {
+                    findings
+                        .push(format!("{name}:{number}: `{}`; write: {better}", found.as_str()));
+                }
+            }
+        }
+    }
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
+}
+
 /// Everything that people read: code, tests and pages.
 fn texts() -> Vec<PathBuf> {
     let code = ["src", "tests", "benches", "examples", "fuzz/src", "fuzz/fuzz_targets"];
