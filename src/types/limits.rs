@@ -111,18 +111,16 @@ pub const HEAVY_SHARE: Duration = Duration::from_micros(250);
 /// The same for a connection that has taken little so far: a burst of some dozens. Six hundred that
 /// begin to send at the same moment are through this once in some 30 ms.
 pub const LIGHT_SHARE: Duration = Duration::from_micros(50);
-/// A connection that takes more than one part in so many of its worker's time is served after those
-/// that take less: otherwise each of six hundred senders that never pause comes before a client that
-/// speaks once a second.
-pub const HEAVY_PART: u32 = 1000;
-/// What a byte of work is taken to cost: a small message, which counts for [`UNIT_WORK`] bytes, two
-/// microseconds.
-pub const WORK_TIME: Duration = Duration::from_nanos(4);
-/// What a connection may take at once before it counts as heavy, times [`HEAVY_PART`]: a message and
-/// its answers.
-pub const LIGHT_BURST: Duration = Duration::from_millis(20);
-/// How long a connection counts as heavy at most after it was served.
-pub const HEAVY_MAX: Duration = Duration::from_millis(100);
+/// Bytes of work that a connection may be ahead of the others before it is served after those that are
+/// not: some two dozen small messages, each of which counts for [`UNIT_WORK`] more than it has. A byte of
+/// work costs some four nanoseconds.
+pub const LIGHT_BURST: u64 = 16 * 1024;
+/// Bytes of work that a connection is ahead of the others at most, whatever it has sent: what is done in
+/// twice its [`HEAVY_SHARE`], so that it waits for one or two rounds of the others. A multiple of 64.
+pub const WORK_AHEAD_MAX: u64 = 128 * 1024;
+/// Bytes of work that are forgotten in each millisecond in which nobody waits: all of it in a tenth of a
+/// second.
+pub const WORK_FORGOTTEN: u64 = 1310;
 /// Connections that wait to be served from which on only [`CROWDED_READ_BYTES`] are read of each: what
 /// is read and not served yet is memory of the worker.
 pub const CROWD: usize = 64;
@@ -253,7 +251,8 @@ const _: () = assert!(
         && BEAT_EVERY.as_millis() > BROKER_TURN.as_millis(),
     "a question of the supervisor finds many turns"
 );
-const _: () = assert!(HEAVY_MAX.as_millis() > LIGHT_BURST.as_millis(), "it can be heavy");
+const _: () = assert!(WORK_AHEAD_MAX > LIGHT_BURST, "it can be heavy");
+const _: () = assert!(WORK_AHEAD_MAX.is_multiple_of(64), "it is kept in units of 64");
 const _: () = assert!(BEAT_GAP.as_millis() >= 2 * BEAT_EVERY.as_millis(), "a late tick is no gap");
 const _: () =
     assert!(HEADS_BYTES_MAX / HANDSHAKES_MAX >= HEAD_BYTES_MAX, "heads of the default all fit");

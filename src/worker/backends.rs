@@ -116,7 +116,10 @@ impl Hub {
                 && let Some(Stash { message: Some(_), .. }) = connection.stash.as_deref()
                 && !is_busy
             {
-                self.paused.push(slot, connection.weight(self.now));
+                let usage = connection.schedule.usage;
+                let start = usage.start(self.work_clock);
+                let weight = connection.weight(self.work_clock);
+                self.paused.push(slot, (start, weight), self.work_clock);
             }
             if self.is_over(part) {
                 return;

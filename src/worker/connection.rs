@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use bytes::Bytes;
 
 use super::clock::Moment;
-use super::fair_queue::{Schedule, Weight};
+use super::fair_queue::{Schedule, Weight, WorkClock};
 use super::outbox::{Line, Outbox};
 use super::pace::Pace;
 use super::refusals::Caller;
@@ -214,11 +214,11 @@ impl Connection {
     /// Whether it is served after others: it takes much of the worker's time, or is about to, because
     /// a message of it has come in part. What is read of a message that is larger than one read costs
     /// less than the message itself, once it is whole.
-    pub(super) fn weight(&self, now: Moment) -> Weight {
+    pub(super) fn weight(&self, clock: WorkClock) -> Weight {
         let is_in_chunks = matches!(&self.phase, Phase::Open(it) if it.chunks.is_some());
         match self.reader.is_unfinished() || is_in_chunks {
             true => Weight::Heavy,
-            false => self.schedule.usage.weight(now),
+            false => self.schedule.usage.weight(clock),
         }
     }
 

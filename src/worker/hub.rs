@@ -12,7 +12,7 @@ use super::backlog::Backlog;
 use super::clock::{Clock, Moment};
 use super::dice::Dice;
 use super::errands::Errands;
-use super::fair_queue::FairQueue;
+use super::fair_queue::{FairQueue, WorkClock};
 use super::farewell::Farewell;
 use super::holds::Held;
 use super::log_throttle::LogThrottle;
@@ -92,10 +92,14 @@ pub(super) struct Hub {
     pub(super) relay: Relay,
     /// Connections that are told something when the broker is so far.
     pub(super) held: VecDeque<Held>,
+    /// How far the work for connections has come.
+    pub(super) work_clock: WorkClock,
     /// Connections that wait to be served.
     pub(super) waiting: FairQueue<Waiter>,
     /// What the connection that is being served may take before it waits behind the others.
     pub(super) share: TurnBudget,
+    /// Where its work began, in the time of the work clock.
+    pub(super) begun: u64,
     /// What was done for it so far, in bytes; each message counts for [`UNIT_WORK`](crate::types::limits::UNIT_WORK) more.
     pub(super) work: usize,
     /// Something was left for the next turn that nothing will announce.
@@ -150,8 +154,10 @@ impl Hub {
             timers: Timers::default(),
             relay: Relay::new(seat.source),
             held: VecDeque::new(),
+            work_clock: WorkClock::default(),
             waiting: FairQueue::default(),
             share: TurnBudget::default(),
+            begun: 0,
             work: 0,
             is_behind: false,
             paused: FairQueue::default(),
@@ -182,6 +188,7 @@ impl Hub {
         self.poller.wait(self.patience(), &mut ready)?;
         self.now = self.clock.now();
         self.is_behind = false;
+        self.work_clock.turn(self.now, self.waiting.len() + self.paused.len());
         let is_due = self.orders_due <= self.now && ready.len() >= EVENTS;
         if (is_due || ready.iter().any(|event| event.token == CONTROL))
             && let Next::End(end) = self.listen_to_supervisor()?

@@ -204,7 +204,9 @@ impl Hub {
             let message = Some(Kept::from(message));
             connection.stash = Some(Box::new(Stash { message, rest: input.to_vec() }));
             if !is_busy {
-                self.paused.push(slot, connection.weight(self.now));
+                let start = self.start_of_rest();
+                let weight = connection.weight(self.work_clock);
+                self.paused.push(slot, (start, weight), self.work_clock);
             }
             return Step::Stop;
         }
@@ -313,18 +315,20 @@ impl Hub {
             return;
         }
         let part = self.part();
-        while let Some((slot, weight)) = self.paused.alternate() {
+        while let Some((slot, standing)) = self.paused.pop_first() {
             let Some(mut connection) = self.table.take(slot) else { continue };
             let stash = connection.stash.take();
             let has_room = stash.as_ref().is_none_or(|it| self.has_room_for(&connection, it));
             if has_room {
                 self.share = TurnBudget::new(self.clock.time(), HEAVY_SHARE);
+                self.begun = standing.start;
                 self.work = 0;
                 self.resume(slot, &mut connection, stash);
-                connection.schedule.usage.note(self.work, self.now);
+                self.advance_work(standing.start);
+                connection.schedule.usage.note(standing.start, self.work, &mut self.work_clock);
             } else {
                 connection.stash = stash;
-                self.paused.put_back(slot, weight);
+                self.paused.put_back(slot, standing);
             }
             self.put_back(slot, connection);
             if !has_room || self.is_over(part) {

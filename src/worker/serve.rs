@@ -53,12 +53,13 @@ impl Hub {
     }
 
     fn queue_up(&mut self, event: Ready) {
-        let now = self.now;
+        let clock = self.work_clock;
         let Some((_, connection)) = self.of_token(event.token) else { return };
         // The kernel says it again at each wait; it waits once.
         if !std::mem::replace(&mut connection.schedule.is_waiting, true) {
-            let (weight, serial) = (connection.weight(now), connection.serial);
-            self.waiting.push(Waiter { event, serial }, weight);
+            let (weight, serial) = (connection.weight(clock), connection.serial);
+            let start = connection.schedule.usage.start(clock);
+            self.waiting.push(Waiter { event, serial }, (start, weight), clock);
         }
     }
 
@@ -75,7 +76,9 @@ impl Hub {
             Weight::Light => LIGHT_SHARE,
             Weight::Heavy => HEAVY_SHARE,
         };
-        while let Some(waiter) = self.waiting.pop(weight) {
+        while let Some((waiter, start)) = self.waiting.pop(weight) {
+            self.advance_work(start);
+            self.begun = start;
             self.share = TurnBudget::new(now.time(), share);
             now = self.serve_waiter(waiter, now);
             if part.is_spent(now.time()) {
@@ -94,7 +97,7 @@ impl Hub {
         self.serve_socket(slot, event);
         let now = self.clock.now();
         if let Some(connection) = self.table.get_mut(slot).filter(|it| it.serial == serial) {
-            connection.schedule.usage.note(self.work, now);
+            connection.schedule.usage.note(self.begun, self.work, &mut self.work_clock);
         }
         now
     }
@@ -117,8 +120,21 @@ impl Hub {
         if !std::mem::replace(&mut connection.schedule.is_waiting, true) {
             let token = slot.0.into();
             let event = Ready { token, readable: true, writable: false, broken: false };
-            self.waiting.push(Waiter { event, serial: connection.serial }, Weight::Heavy);
+            let waiter = Waiter { event, serial: connection.serial };
+            self.waiting.push(waiter, (self.start_of_rest(), Weight::Heavy), self.work_clock);
         }
+    }
+
+    /// One is served whose work begins here.
+    pub(super) fn advance_work(&mut self, start: u64) {
+        let waiting = self.waiting.next_start().min(self.paused.next_start());
+        self.work_clock.advance_to(start.min(waiting));
+    }
+
+    /// Where the work begins that is left of the connection which is being served.
+    pub(super) fn start_of_rest(&self) -> u64 {
+        let work = u64::try_from(self.work).unwrap_or(u64::MAX);
+        self.begun.saturating_add(work).min(self.work_clock.most())
     }
 
     /// How much is read from one socket now.
