@@ -201,8 +201,6 @@ const UNCLEAR: &[(&str, &str, &str)] = &[
 const UNCLEAR_ALLOWED: &[(&str, &str, &str)] = &[
     ("CONTRIBUTING.md", "| ", "its tables name the words that are not to be used"),
     ("docs/benchmarks.md", "| T4 | feedback beside", "written by `tagcast bench targets`"),
-    ("docs/cases.md", "| ", "what the clients of old servers do and get, as it was found"),
-    ("CHANGELOG.md", "", "what was said of earlier versions stays"),
 ];
 
 #[test]
