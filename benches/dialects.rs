@@ -8,13 +8,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use criterion::Criterion;
-use tagcast::auth::Access;
+use tagcast::auth::Permissions;
 use tagcast::auth::uuid::{Signer, UuidForm};
-use tagcast::dialect::{Cast, Dialect, gomoob, phpws, tags};
 use tagcast::http::{HeadScanner, decide, parameter, parse};
-use tagcast::resource::{Gomoob, Handle, Phpws, Resource};
-use tagcast::session::{GomoobRules, Message, PhpwsRules, Rules, Session, Speech};
-use tagcast::types::{Client, ClientClass, ClientUuid, Content, Counted, Form, Tags, Tenant};
+use tagcast::protocol::{Cast, Dialect, gomoob, phpws, tags};
+use tagcast::resource::{ClientHandle, Gomoob, Phpws, Resource};
+use tagcast::session::{GomoobRules, Message, PhpwsRules, Session, SessionRules, Speech};
+use tagcast::types::{
+    AddressLimit, Client, ClientClass, ClientUuid, Content, PayloadForm, Tags, Tenant,
+};
 
 const UUID: ClientUuid = ClientUuid([0xA0; 16]);
 
@@ -36,10 +38,10 @@ fn text() -> String {
     "The quick brown fox jumps over the lazy dog, twice or so. Again!".repeat(2)
 }
 
-fn rules() -> Rules {
-    Rules {
+fn rules() -> SessionRules {
+    SessionRules {
         signer: Signer::new(&[1; 32], UuidForm::Signed),
-        access: Access::everything(),
+        access: Permissions::everything(),
         message_bytes_max: 5 * 1024 * 1024,
         chunks_max: 0,
         phpws: PhpwsRules::default(),
@@ -107,8 +109,9 @@ fn parse_gomoob(criterion: &mut Criterion) {
 fn render(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("render");
     let [(_, packet), ..] = packets();
-    let packet = Content { form: Form::PhpwsPacket, payload: packet.into() };
-    let message = Content { form: Form::Message, payload: format!(r#""{}""#, text()).into() };
+    let packet = Content { form: PayloadForm::PhpwsPacket, payload: packet.into() };
+    let message =
+        Content { form: PayloadForm::Message, payload: format!(r#""{}""#, text()).into() };
     for (name, dialect, content) in [
         ("phpws, a packet", Dialect::Phpws, &packet),
         ("phpws, a message", Dialect::Phpws, &message),
@@ -135,7 +138,7 @@ fn serve(criterion: &mut Criterion) {
         tags: Tags::default(),
         class: ClientClass::Web,
         takes_publications: true,
-        counted: Counted::ByAddress,
+        counted: AddressLimit::ByAddress,
         ip,
     };
     let rules = rules();
@@ -151,7 +154,7 @@ fn serve(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let message = Message::Text(black_box(text));
                 black_box(session.on_message(message, &rules));
-                let mut handle = Handle::new(&session, &client, &rules);
+                let mut handle = ClientHandle::new(&session, &client, &rules);
                 resource.on_message(&mut handle, message);
                 handle.into_effects()
             });
@@ -161,7 +164,7 @@ fn serve(criterion: &mut Criterion) {
 }
 
 fn session(speech: Speech) -> Session {
-    let grant = Access::everything().open(None).unwrap();
+    let grant = Permissions::everything().open(None).unwrap();
     Session::new(UUID, grant, (ClientClass::Web, speech))
 }
 

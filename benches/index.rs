@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use tagcast::index::Index;
 use tagcast::types::{
-    Address, Client, ClientClass, ClientUuid, Counted, JoinNumber, Place, Slot, Tag, Tags, Tenant,
-    WorkerId,
+    Address, AddressLimit, Client, ClientClass, ClientUuid, ConnectionRef, JoinNumber, Slot, Tag,
+    Tags, Tenant, WorkerId,
 };
 
 const CLIENTS: u32 = 1_000_000;
@@ -77,7 +77,7 @@ impl Crowd {
             tags: Tags::new(tags).unwrap(),
             class: ClientClass::Web,
             takes_publications: true,
-            counted: Counted::ByAddress,
+            counted: AddressLimit::ByAddress,
             ip: "192.0.2.1".parse().unwrap(),
         }
     }
@@ -85,7 +85,7 @@ impl Crowd {
     /// Lets clients leave; how long that took.
     fn leave(&mut self, clients: u64) -> Duration {
         let numbers = next(&self.order, &mut self.leaves, clients);
-        let places: Vec<Place> = numbers.iter().map(|number| place(*number)).collect();
+        let places: Vec<ConnectionRef> = numbers.iter().map(|number| place(*number)).collect();
         timed(|| {
             for place in places {
                 black_box(self.index.leave(place)).unwrap();
@@ -99,7 +99,7 @@ impl Crowd {
         for number in &numbers {
             self.uuids[usize::try_from(*number).unwrap()] = self.chance.uuid();
         }
-        let joining: Vec<(Place, Client)> =
+        let joining: Vec<(ConnectionRef, Client)> =
             numbers.iter().map(|number| (place(*number), self.client(*number))).collect();
         timed(|| {
             for (place, client) in &joining {
@@ -117,9 +117,9 @@ fn next(order: &[u32], done: &mut usize, count: u64) -> Vec<u32> {
     numbers
 }
 
-fn place(number: u32) -> Place {
+fn place(number: u32) -> ConnectionRef {
     let worker = WorkerId(u16::try_from(number % WORKERS).unwrap());
-    Place { worker, slot: Slot(number / WORKERS) }
+    ConnectionRef { worker, slot: Slot(number / WORKERS) }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]

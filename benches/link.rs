@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
-use tagcast::link::codec::{Inbox, Wire, encode_publish};
-use tagcast::link::message::{Deliver, SetName, Target, ToBroker, ToWorker};
+use tagcast::link::codec::{MessageDecoder, WireMessage, encode_publish};
+use tagcast::link::message::{Deliver, DeliverTo, SetName, ToBroker, ToWorker};
 use tagcast::types::{
-    Address, Client, ClientClass, ClientUuid, Content, Counted, Form, Generation, Number,
-    Publication, Sequence, Slot, SlotSet, Source, Tag, Tags, Tenant, WorkerId,
+    Address, AddressLimit, Client, ClientClass, ClientUuid, Content, Generation, Number,
+    PayloadForm, Publication, Sequence, Slot, SlotSet, Tag, Tags, Tenant, WorkerId,
+    WorkerIncarnation,
 };
 
 const UUID: ClientUuid = ClientUuid([0xA0; 16]);
@@ -28,8 +29,8 @@ fn main() {
     let mut group = criterion.benchmark_group("link");
     publish(&mut group);
     bench(&mut group, "Join", &ToBroker::Join { slot: Slot(7), client: client() });
-    bench(&mut group, "Deliver to one", &deliver(Target::One(Slot(7))));
-    let target = Target::Set { name: SetName(0), except: Some(Slot(7)) };
+    bench(&mut group, "Deliver to one", &deliver(DeliverTo::One(Slot(7))));
+    let target = DeliverTo::Set { name: SetName(0), except: Some(Slot(7)) };
     bench(&mut group, "Deliver to a set", &deliver(target));
     let slots: SlotSet = (0..1_000).map(Slot).collect();
     bench(&mut group, "Set of 1,000", &ToWorker::Set { name: SetName(0), slots });
@@ -50,18 +51,18 @@ fn client() -> Client {
         tags: tags(),
         class: ClientClass::Web,
         takes_publications: true,
-        counted: Counted::ByAddress,
+        counted: AddressLimit::ByAddress,
         ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
     }
 }
 
 fn content() -> Content {
-    Content { form: Form::PhpwsPacket, payload: Bytes::from_static(PAYLOAD) }
+    Content { form: PayloadForm::PhpwsPacket, payload: Bytes::from_static(PAYLOAD) }
 }
 
-fn deliver(target: Target) -> ToWorker {
+fn deliver(target: DeliverTo) -> ToWorker {
     ToWorker::Deliver(Deliver {
-        source: Source { worker: WorkerId(1), generation: Generation(1) },
+        source: WorkerIncarnation { worker: WorkerId(1), generation: Generation(1) },
         number: Number(1_000_000),
         sequence: Sequence(2_000_000),
         target,
@@ -80,7 +81,12 @@ fn publish(group: &mut BenchmarkGroup<'_, WallTime>) {
         let tenant = Tenant::shared();
         let to = (&tenant, &address);
         encode(group, name, |out| {
-            encode_publish(out, Number(1_000_000), black_box(to), (Form::PhpwsPacket, PAYLOAD));
+            encode_publish(
+                out,
+                Number(1_000_000),
+                black_box(to),
+                (PayloadForm::PhpwsPacket, PAYLOAD),
+            );
         });
         let publication =
             Publication { tenant: tenant.clone(), address: address.clone(), content: content() };
@@ -88,7 +94,7 @@ fn publish(group: &mut BenchmarkGroup<'_, WallTime>) {
     }
 }
 
-fn bench<M: Wire>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, message: &M) {
+fn bench<M: WireMessage>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, message: &M) {
     encode(group, name, |out| black_box(message).encode(out));
     decode(group, name, message);
 }
@@ -113,13 +119,13 @@ fn encode(
 }
 
 /// Reading counts from bytes in the buffer of a read to messages: the inbox's copy is in it.
-fn decode<M: Wire>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, message: &M) {
+fn decode<M: WireMessage>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, message: &M) {
     for batch in BATCHES {
         let mut bytes = BytesMut::new();
         for _ in 0..batch {
             message.encode(&mut bytes);
         }
-        let mut inbox = Inbox::default();
+        let mut inbox = MessageDecoder::default();
         group.throughput(Throughput::Elements(batch as u64));
         group.bench_function(format!("read {batch} {name}"), |bencher| {
             bencher.iter(|| {

@@ -7,7 +7,7 @@
 use std::process::ExitCode;
 
 use serde_json::json;
-use tagcast::client::{PublishError, Publisher, To};
+use tagcast::client::{Destination, PublishError, Publisher};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
 /// Ten steps, each acknowledged before the next one begins.
 fn report(uuid: String, url: &str) -> Result<(), PublishError> {
     let mut publisher = Publisher::connect(url)?;
-    let page = To::Uuid(uuid);
+    let page = Destination::Uuid(uuid);
     for step in 1..=10 {
         work();
         publisher.publish(&page, &json!({ "percent": step * 10 }))?;

@@ -15,7 +15,9 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use serde_json::json;
-use tagcast::{Address, Builder, Handle, Message, Opening, Resource, Tag, TagQuery, Who};
+use tagcast::{
+    Address, Builder, ClientHandle, ConnectRequest, Message, Presence, Resource, Tag, TagQuery,
+};
 
 /// Room and nickname are tags of the client, so there is nothing to keep here.
 struct Chat;
@@ -23,7 +25,7 @@ struct Chat;
 type Done = Result<(), Box<dyn Error>>;
 
 impl Resource for Chat {
-    fn on_open(&mut self, client: &mut Handle<'_>, opening: &Opening<'_>) {
+    fn on_open(&mut self, client: &mut ClientHandle<'_>, opening: &ConnectRequest<'_>) {
         let guest = format!("guest-{}", client.id().short());
         let nick = opening.parameter("nick").unwrap_or_else(|| guest.into());
         let room = opening.parameter("room").unwrap_or_else(|| "lobby".into());
@@ -32,7 +34,7 @@ impl Resource for Chat {
         complain(client, entered);
     }
 
-    fn on_message(&mut self, client: &mut Handle<'_>, message: Message<'_>) {
+    fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
         let Some(text) = message.text() else { return };
         let done = match text.split_once(' ').unwrap_or((text, "")) {
             ("/nick", nick) => rename(client, nick),
@@ -43,47 +45,47 @@ impl Resource for Chat {
         complain(client, done);
     }
 
-    fn on_who(&mut self, client: &mut Handle<'_>, who: &Who) {
+    fn on_who(&mut self, client: &mut ClientHandle<'_>, who: &Presence) {
         let mut here = who.values.clone();
         here.sort();
         client.reply(&json!({ "here": here })).ok();
     }
 
-    fn on_close(&mut self, client: &mut Handle<'_>) {
+    fn on_close(&mut self, client: &mut ClientHandle<'_>) {
         // Nobody is left to complain to.
         say(client, &json!({ "left": client.tag("nick") })).ok();
     }
 }
 
-fn enter(client: &mut Handle<'_>, room: &str) -> Done {
+fn enter(client: &mut ClientHandle<'_>, room: &str) -> Done {
     client.set_tag("room", room)?;
     say(client, &json!({ "entered": client.tag("nick"), "room": room }))
 }
 
-fn leave_for(client: &mut Handle<'_>, room: &str) -> Done {
+fn leave_for(client: &mut ClientHandle<'_>, room: &str) -> Done {
     Tag::new("room", room)?;
     say(client, &json!({ "left": client.tag("nick") }))?;
     enter(client, room)
 }
 
-fn rename(client: &mut Handle<'_>, nick: &str) -> Done {
+fn rename(client: &mut ClientHandle<'_>, nick: &str) -> Done {
     let before = client.tag("nick").map(str::to_owned);
     client.set_tag("nick", nick)?;
     say(client, &json!({ "renamed": before, "to": nick }))
 }
 
 /// Everyone in the client's room hears it, the client too.
-fn say(client: &mut Handle<'_>, what: &serde_json::Value) -> Done {
+fn say(client: &mut ClientHandle<'_>, what: &serde_json::Value) -> Done {
     let room = room_of(client)?;
     Ok(client.publish(Address::matching(room), what)?)
 }
 
-fn room_of(client: &Handle<'_>) -> Result<TagQuery, Box<dyn Error>> {
+fn room_of(client: &ClientHandle<'_>) -> Result<TagQuery, Box<dyn Error>> {
     let room = client.tag("room").ok_or("you are in no room: /join one")?;
     Ok(TagQuery::new([Tag::new("room", room)?])?)
 }
 
-fn complain(client: &mut Handle<'_>, done: Done) {
+fn complain(client: &mut ClientHandle<'_>, done: Done) {
     if let Err(error) = done {
         client.reply(&json!({ "error": error.to_string() })).ok();
     }

@@ -20,33 +20,34 @@
 //! }
 //! ```
 
+pub mod admin;
 pub mod auth;
-pub mod backend;
 pub mod bench;
 pub mod broker;
+pub mod broker_client;
 pub mod cli;
 pub mod client;
 pub mod config;
-pub mod courier;
-pub mod dialect;
+pub mod demo_page;
 pub mod http;
 pub mod index;
 pub mod json;
+pub mod json_schema;
 pub mod link;
-pub mod operator;
-pub mod page;
+pub mod protocol;
+pub mod reactor;
 pub mod resource;
-pub mod schema;
 pub mod server;
 pub mod session;
 pub mod supervisor;
 pub mod telemetry;
 pub mod types;
+pub mod webhook;
 pub mod websocket;
 pub mod worker;
 
 // What an embedding program needs.
-pub use resource::{Handle, Opening, Resource, Who};
+pub use resource::{ClientHandle, ConnectRequest, Presence, Resource};
 pub use server::Builder;
 pub use session::{Message, Speech};
 pub use types::{Address, CloseCode, CloseReason, Tag, TagError, TagQuery, Tags};

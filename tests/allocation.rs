@@ -11,13 +11,15 @@ use std::borrow::Cow;
 use std::hint::black_box;
 
 use peak_alloc::PeakAlloc;
-use tagcast::backend::parse;
-use tagcast::dialect::bloatless::{self, push};
-use tagcast::dialect::gomoob::{self, Messages, typed};
-use tagcast::dialect::php::{Objects, reencoded};
-use tagcast::dialect::{Cast, Dialect, phpws, tags};
-use tagcast::schema::Schema;
-use tagcast::types::{Content, Form};
+use tagcast::json_schema::Schema;
+use tagcast::protocol::bloatless;
+use tagcast::protocol::bloatless::push;
+use tagcast::protocol::gomoob;
+use tagcast::protocol::gomoob::{Messages, typed};
+use tagcast::protocol::php_json::{Objects, reencoded};
+use tagcast::protocol::{Cast, Dialect, phpws, tags};
+use tagcast::types::{Content, PayloadForm};
+use tagcast::webhook::parse;
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -105,7 +107,7 @@ fn bloatless_packet(text: &str) {
     let _pushed = black_box(push::parse(text.as_bytes()));
 }
 
-fn rendered(form: Form, text: &str) {
+fn rendered(form: PayloadForm, text: &str) {
     let content = Content { form, payload: text.to_owned().into() };
     for dialect in [Dialect::Phpws, Dialect::Gomoob, Dialect::Plain, Dialect::Bloatless] {
         black_box(dialect.render(&content, Cast::Many));
@@ -192,9 +194,14 @@ fn others() -> Vec<Case> {
         case("answer with many commands", filled("[", same("0"), "]"), answer, 1),
         case("answer with many names", names, answer, 1),
         case("answer with many members", filled("{", same(r#""command":"fyi""#), "}"), answer, 2),
-        case("rendered packet", many_objects(), |text| rendered(Form::PhpwsPacket, text), 4),
-        case("rendered text", escapes("", "\u{1}", ""), |text| rendered(Form::Text, text), 8),
-        case("rendered message", halves, |text| rendered(Form::Message, text), 4),
+        case("rendered packet", many_objects(), |text| rendered(PayloadForm::PhpwsPacket, text), 4),
+        case(
+            "rendered text",
+            escapes("", "\u{1}", ""),
+            |text| rendered(PayloadForm::Text, text),
+            8,
+        ),
+        case("rendered message", halves, |text| rendered(PayloadForm::Message, text), 4),
     ]
 }
 

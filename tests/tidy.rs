@@ -13,21 +13,24 @@ use regex_lite::Regex;
 /// Which room may name which. A room absent from a row must not be named in it.
 const ROOMS: &[(&str, &[&str])] = &[
     ("types", &[]),
+    ("json", &[]),
+    ("reactor", &[]),
+    ("demo_page", &[]),
     ("telemetry", &["types"]),
     ("http", &["types"]),
     ("websocket", &["types"]),
     ("index", &["types"]),
-    ("json", &[]),
-    ("schema", &["types", "json"]),
-    ("config", &["types", "schema"]),
-    ("auth", &["types", "schema", "config"]),
-    ("dialect", &["types", "json"]),
-    ("session", &["types", "http", "dialect", "auth"]),
-    ("backend", &["types", "json", "http", "dialect"]),
-    ("resource", &["types", "json", "http", "dialect", "auth", "session", "backend"]),
-    ("link", &["types", "telemetry"]),
-    ("courier", &["types", "link", "backend"]),
-    ("broker", &["types", "telemetry", "config", "index", "link"]),
+    ("json_schema", &["types", "json"]),
+    ("protocol", &["types", "json"]),
+    ("config", &["types", "json_schema"]),
+    ("auth", &["types", "json_schema", "config"]),
+    ("session", &["types", "http", "protocol", "auth"]),
+    ("webhook", &["types", "json", "http", "protocol"]),
+    ("webhook/client", &["types", "reactor", "webhook"]),
+    ("resource", &["types", "json", "http", "protocol", "auth", "session", "webhook"]),
+    ("link", &["types", "telemetry", "reactor"]),
+    ("broker", &["types", "telemetry", "config", "index", "reactor", "link"]),
+    ("broker_client", &["types", "protocol", "websocket", "link"]),
     (
         "worker",
         &[
@@ -36,21 +39,21 @@ const ROOMS: &[(&str, &[&str])] = &[
             "config",
             "http",
             "websocket",
-            "dialect",
+            "protocol",
             "auth",
             "session",
             "resource",
-            "backend",
-            "courier",
+            "webhook",
+            "reactor",
             "link",
-            "page",
+            "broker_client",
+            "demo_page",
         ],
     ),
-    ("operator", &["types"]),
-    ("supervisor", &["types", "telemetry", "config", "link", "operator"]),
-    ("client", &["types", "http", "websocket", "dialect"]),
-    ("page", &[]),
-    ("bench", &["types", "telemetry", "index", "websocket", "link", "client"]),
+    ("admin", &["types"]),
+    ("supervisor", &["types", "telemetry", "config", "link", "admin"]),
+    ("client", &["types", "http", "websocket", "protocol"]),
+    ("bench", &["types", "telemetry", "index", "websocket", "reactor", "link", "client"]),
 ];
 
 /// Rooms that decide and never do: no socket, no file, no clock, no dice.
@@ -60,10 +63,11 @@ const PURE: &[&str] = &[
     "http",
     "websocket",
     "index",
+    "json_schema",
     "auth",
-    "dialect",
+    "protocol",
     "session",
-    "backend",
+    "webhook",
     "resource",
 ];
 const IMPURE: &[&str] =
@@ -115,6 +119,7 @@ fn tidy() {
         imports(&source, &mut findings);
         purity(&source, &mut findings);
         leftovers(&source, &mut findings);
+        module_style(&source, &mut findings);
     }
     fuzz_targets(&mut findings);
     assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
@@ -289,6 +294,14 @@ fn leftovers(source: &Source, findings: &mut Vec<String>) {
     }
 }
 
+/// A module with a folder of its own stands in that folder, as `mod.rs`.
+fn module_style(source: &Source, findings: &mut Vec<String>) {
+    let folder = source.path.with_extension("");
+    if folder.is_dir() {
+        found(findings, source, 1, format!("belongs in {}/mod.rs", folder.display()));
+    }
+}
+
 fn fuzz_targets(findings: &mut Vec<String>) {
     for name in FUZZED {
         let path = Path::new("fuzz/fuzz_targets").join(name).with_extension("rs");
@@ -307,7 +320,10 @@ impl Source {
         let text = std::fs::read_to_string(&path).unwrap();
         let inside = path.strip_prefix("src").unwrap();
         let first = inside.components().next().unwrap().as_os_str().to_string_lossy();
-        let room = first.trim_end_matches(".rs").to_owned();
+        let room = match inside.starts_with("webhook/client") {
+            true => "webhook/client".to_owned(),
+            false => first.trim_end_matches(".rs").to_owned(),
+        };
         let body_lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
         Self { path, room, text, body_lines }
     }

@@ -1,7 +1,7 @@
 //! Answers of backends: what is let in is bounded, and is what JSON says.
 
 use serde_json::Value;
-use tagcast::backend::{COMMANDS_MAX, Command, USER_BYTES_MAX, parse};
+use tagcast::webhook::{COMMANDS_MAX, USER_BYTES_MAX, WebhookCommand, parse};
 
 /// The bytes are an answer.
 pub fn run(data: &[u8]) {
@@ -19,20 +19,20 @@ pub fn run(data: &[u8]) {
     }
 }
 
-fn bounded(command: &Command) {
+fn bounded(command: &WebhookCommand) {
     match command {
-        Command::Accept { user: Some(user), tags } => {
+        WebhookCommand::Accept { user: Some(user), tags } => {
             assert!(user.len() <= USER_BYTES_MAX);
             assert!(tags.iter().all(|tag| !tag.is_servers_own()));
         }
-        Command::Tag { set, remove } => {
+        WebhookCommand::Tag { set, remove } => {
             assert!(set.iter().all(|tag| !tag.is_servers_own()));
             assert!(remove.iter().all(|name| !name.starts_with('@')));
         }
-        Command::Close(reason) => {
+        WebhookCommand::Close(reason) => {
             assert!(matches!(reason.code.0, 1000 | 3000..=4999) && reason.text.len() <= 123);
         }
-        Command::Refuse(reason) => assert!(reason.len() <= 123),
+        WebhookCommand::Refuse(reason) => assert!(reason.len() <= 123),
         _ => {}
     }
 }

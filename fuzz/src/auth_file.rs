@@ -1,9 +1,9 @@
 //! `auth.yml`: applications that let in who proves to be one and nobody else, or findings that say
 //! where and what and repeat no secret.
 
-use tagcast::auth::Access;
+use tagcast::auth::Permissions;
 use tagcast::config::{
-    Applications, AuthorizeOpen, Finding, Findings, NewApplication, Secret, Source,
+    Applications, AuthorizeOpen, ConfigSources, Diagnostic, Diagnostics, NewApplication, Secret,
     add_application, load,
 };
 use tagcast::types::{Credentials, Tenant};
@@ -15,9 +15,9 @@ use super::scratch::Scratch;
 pub fn run(data: &[u8]) {
     let scratch = Scratch::new("auth");
     let files = [Written::new(scratch.write("auth.yml", data), data)];
-    let source = Source { folder: scratch.folder().to_owned(), ..Source::default() };
+    let source = ConfigSources { folder: scratch.folder().to_owned(), ..ConfigSources::default() };
     let text = String::from_utf8_lossy(data);
-    let well_formed = |finding: &Finding| {
+    let well_formed = |finding: &Diagnostic| {
         is_well_formed(finding, &files);
         let shown = finding.to_string();
         for secret in secrets(&text) {
@@ -31,7 +31,7 @@ pub fn run(data: &[u8]) {
             are_right(&applications);
             one_more(&source, &applications);
         }
-        Err(Findings(findings)) => {
+        Err(Diagnostics(findings)) => {
             assert!(!findings.is_empty() && findings.len() < 100);
             findings.iter().for_each(well_formed);
         }
@@ -54,7 +54,7 @@ fn secrets(text: &str) -> Vec<&str> {
 fn are_right(applications: &Applications) {
     let Applications { list, anonymous } = applications;
     assert!(!list.is_empty() && anonymous.is_none_or(|at| at < list.len()));
-    let access = Access::new(Some(applications), AuthorizeOpen::Application);
+    let access = Permissions::new(Some(applications), AuthorizeOpen::Application);
     for (at, one) in list.iter().enumerate() {
         assert!(!one.key.is_empty() && one.key.len() <= 255 && !one.secret.expose().is_empty());
         assert!(list.iter().skip(at + 1).all(|other| other.key != one.key));
@@ -80,7 +80,7 @@ fn are_right(applications: &Applications) {
 }
 
 /// `app add` adds one and leaves the others, or says why not and leaves the file.
-fn one_more(source: &Source, before: &Applications) {
+fn one_more(source: &ConfigSources, before: &Applications) {
     let file = source.folder.join("auth.yml");
     let text = std::fs::read(&file).expect("the file");
     let new = NewApplication {

@@ -2,10 +2,11 @@
 //! on byte for byte.
 
 use serde_json::Value;
-use tagcast::dialect::Cast;
-use tagcast::dialect::bloatless::push::{self, Pushed};
-use tagcast::dialect::bloatless::{as_text, parse, render};
-use tagcast::types::{Content, Form};
+use tagcast::protocol::Cast;
+use tagcast::protocol::bloatless::push;
+use tagcast::protocol::bloatless::push::Pushed;
+use tagcast::protocol::bloatless::{as_text, parse, render};
+use tagcast::types::{Content, PayloadForm};
 
 /// The bytes are a datagram, and a packet.
 pub fn run(data: &[u8]) {
@@ -26,13 +27,13 @@ pub fn run(data: &[u8]) {
     }
     if let Some(packet) = packet {
         delivered(packet.data);
-        let content = Content { form: Form::Text, payload: data.to_vec().into() };
+        let content = Content { form: PayloadForm::Text, payload: data.to_vec().into() };
         assert_eq!(*render(&content, Cast::Many), *data, "a packet goes as it is");
     }
 }
 
 fn delivered(data: &str) {
-    let content = Content { form: Form::Message, payload: data.to_owned().into() };
+    let content = Content { form: PayloadForm::Message, payload: data.to_owned().into() };
     let rendered = render(&content, Cast::Many).into_owned();
     let text = String::from_utf8(rendered).expect("UTF-8");
     let again = parse(&text).expect("a packet");

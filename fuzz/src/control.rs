@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::net::{SendFlags, send};
 use tagcast::link::control::{
-    Control, Desk, Order, Peer, Report, SocketControl, SocketDesk, control_pair,
+    ChildEvent, Control, ControlPeer, SocketControl, SocketSupervisorEnd, SupervisorCommand,
+    SupervisorEnd, control_pair,
 };
 
 use super::choices::{Choices, pieces};
@@ -29,21 +30,25 @@ pub fn run(data: &[u8]) {
     }
 }
 
-fn pair() -> (SocketDesk, OwnedFd) {
+fn pair() -> (SocketSupervisorEnd, OwnedFd) {
     control_pair().expect("two descriptors")
 }
 
 /// The orders that a child makes of some bytes, in words, and what it thinks of its supervisor.
-fn ordered(segments: &[&[u8]]) -> (Vec<String>, Option<Peer>) {
+fn ordered(segments: &[&[u8]]) -> (Vec<String>, Option<ControlPeer>) {
     let (desk, child) = pair();
     let mut control = SocketControl::new(child).expect("three descriptors");
-    let (mut orders, mut words): (Vec<Order>, Vec<String>) = Default::default();
+    let (mut orders, mut words): (Vec<SupervisorCommand>, Vec<String>) = Default::default();
     for segment in segments {
         say(&desk, segment);
         let peer = control.orders(&mut orders).ok();
         words.extend(orders.drain(..).map(|order| format!("{order:?}")));
         if peer.is_none() {
-            assert_eq!(control.orders(&mut orders).ok(), Some(Peer::Gone), "the end is the end");
+            assert_eq!(
+                control.orders(&mut orders).ok(),
+                Some(ControlPeer::Gone),
+                "the end is the end"
+            );
             return (words, None);
         }
     }
@@ -51,7 +56,7 @@ fn ordered(segments: &[&[u8]]) -> (Vec<String>, Option<Peer>) {
     (words, control.orders(&mut orders).ok())
 }
 
-fn reported(segments: &[&[u8]]) -> (Vec<Report>, Option<Peer>) {
+fn reported(segments: &[&[u8]]) -> (Vec<ChildEvent>, Option<ControlPeer>) {
     let (mut desk, child) = pair();
     let mut reports = Vec::new();
     for segment in segments {
@@ -66,7 +71,7 @@ fn reported(segments: &[&[u8]]) -> (Vec<Report>, Option<Peer>) {
 }
 
 /// The same reports as a child makes them.
-fn repeated(reports: &[Report]) -> Vec<Report> {
+fn repeated(reports: &[ChildEvent]) -> Vec<ChildEvent> {
     let (mut desk, child) = pair();
     let mut control = SocketControl::new(child).expect("three descriptors");
     let mut heard = Vec::new();

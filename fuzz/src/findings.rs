@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tagcast::config::{Finding, Place};
+use tagcast::config::{Diagnostic, ValueLocation};
 
 /// A file that was read, and how many lines it has.
 pub struct Written {
@@ -17,11 +17,11 @@ impl Written {
 }
 
 /// A finding names a place that is there, and is one line that a terminal shows as it is.
-pub fn is_well_formed(finding: &Finding, files: &[Written]) {
+pub fn is_well_formed(finding: &Diagnostic, files: &[Written]) {
     let shown = finding.to_string();
     assert!(!shown.contains(char::is_control), "{shown:?}");
     assert!(!finding.what.is_empty(), "{shown}");
-    let Place::Line(path, line) = &finding.place else { return };
+    let ValueLocation::Line(path, line) = &finding.place else { return };
     let file = files.iter().find(|file| file.path == *path).expect("a file that was read");
     assert!((1..=file.lines).contains(line), "{shown}: the file has {} lines", file.lines);
 }

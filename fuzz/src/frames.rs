@@ -4,8 +4,8 @@
 use tagcast::types::CloseCode;
 use tagcast::types::limits::{BYTES_PER_PIECE, PIECES_MIN};
 use tagcast::websocket::{
-    Event, Fin, FrameReader, Leniency, LoneContinuation, MessageLimits, Opcode, Peer, Violation,
-    write,
+    Fin, FrameEvent, FrameReader, Leniency, LoneContinuation, MessageLimits, Opcode, PeerRole,
+    Violation, write,
 };
 
 use super::choices::{Choices, pieces};
@@ -35,7 +35,7 @@ pub fn run(data: &[u8]) {
         },
         leniency: Leniency::STRICT,
     };
-    let from = if kind & 8 == 0 { Peer::Client } else { Peer::Server };
+    let from = if kind & 8 == 0 { PeerRole::Client } else { PeerRole::Server };
     let stream = choices.0;
     let at_once = read(from, &limits, &[stream]);
     assert_eq!(read(from, &limits, &pieces(stream)), at_once);
@@ -56,10 +56,10 @@ pub fn run(data: &[u8]) {
     }
 }
 
-fn read(from: Peer, limits: &MessageLimits, segments: &[&[u8]]) -> Verdict {
+fn read(from: PeerRole, limits: &MessageLimits, segments: &[&[u8]]) -> Verdict {
     let mut reader = match from {
-        Peer::Server => FrameReader::of_server_frames(),
-        Peer::Client => FrameReader::default(),
+        PeerRole::Server => FrameReader::of_server_frames(),
+        PeerRole::Client => FrameReader::default(),
     };
     let mut said = Vec::new();
     for segment in segments {
@@ -112,7 +112,7 @@ fn repeat(said: &[Said], limits: MessageLimits) {
         }
         expected.push(said.clone());
     }
-    assert_eq!(read(Peer::Client, &limits, &[&stream]), (expected, Ok(false)));
+    assert_eq!(read(PeerRole::Client, &limits, &[&stream]), (expected, Ok(false)));
 }
 
 impl Said {
@@ -130,14 +130,16 @@ impl Said {
     }
 }
 
-impl From<Event<'_>> for Said {
-    fn from(event: Event<'_>) -> Self {
+impl From<FrameEvent<'_>> for Said {
+    fn from(event: FrameEvent<'_>) -> Self {
         match event {
-            Event::Text(text) => Self::Text(text.to_owned()),
-            Event::Binary(bytes) => Self::Binary(bytes.to_vec()),
-            Event::Ping(bytes) => Self::Ping(bytes.to_vec()),
-            Event::Pong(bytes) => Self::Pong(bytes.to_vec()),
-            Event::Close(code, reason) => Self::Close(code.map(|code| code.0), reason.to_owned()),
+            FrameEvent::Text(text) => Self::Text(text.to_owned()),
+            FrameEvent::Binary(bytes) => Self::Binary(bytes.to_vec()),
+            FrameEvent::Ping(bytes) => Self::Ping(bytes.to_vec()),
+            FrameEvent::Pong(bytes) => Self::Pong(bytes.to_vec()),
+            FrameEvent::Close(code, reason) => {
+                Self::Close(code.map(|code| code.0), reason.to_owned())
+            }
         }
     }
 }

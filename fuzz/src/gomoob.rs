@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use tagcast::dialect::gomoob::{Messages, Request, parse, parse_with, render, typed};
-use tagcast::dialect::{Cast, Dialect};
-use tagcast::types::{Content, Form};
+use tagcast::protocol::gomoob::{GomoobRequest, Messages, parse, parse_with, render, typed};
+use tagcast::protocol::{Cast, Dialect};
+use tagcast::types::{Content, PayloadForm};
 
 use super::query::naive_tags;
 
@@ -50,7 +50,7 @@ fn old_ways(text: &str) {
     }
 }
 
-fn means(text: &str, request: &Request<'_>, members: &Map<String, Value>) {
+fn means(text: &str, request: &GomoobRequest<'_>, members: &Map<String, Value>) {
     assert!(is_good(members), "{text}");
     let message: Value = serde_json::from_str(&text[request.message.clone()]).expect("JSON");
     assert_eq!(message, members["message"]);
@@ -80,12 +80,12 @@ fn is_good(members: &Map<String, Value>) -> bool {
 fn delivered(message: &str) {
     assert!(serde_json::from_str::<&RawValue>(message).is_ok(), "{message}");
     let payload = Bytes::copy_from_slice(message.as_bytes());
-    let content = Content { form: Form::Message, payload };
+    let content = Content { form: PayloadForm::Message, payload };
     assert_eq!(*render(&content, Cast::Many), *message.as_bytes());
     for (cast, opcode) in [(Cast::One, "feedback"), (Cast::Many, "broadcast")] {
         let packet = Dialect::Phpws.render(&content, cast);
         assert!(serde_json::from_slice::<&RawValue>(&packet).is_ok(), "{message}");
-        let forwarded = Content { form: Form::PhpwsPacket, payload: packet.to_vec().into() };
+        let forwarded = Content { form: PayloadForm::PhpwsPacket, payload: packet.to_vec().into() };
         assert_eq!(*render(&forwarded, cast), *message.as_bytes(), "there and back");
         if let Ok(packet) = serde_json::from_slice::<Value>(&packet) {
             assert_eq!(packet["opcode"], opcode);

@@ -1,9 +1,9 @@
-//! Request heads: where one ends does not depend on how it was cut; what it wants is decided
+//! RequestKind heads: where one ends does not depend on how it was cut; what it wants is decided
 //! without a panic, and the answer is a head itself.
 
 use tagcast::http::{
-    Head, HeadScanner, Origins, OtherProtocol, Refusal, Request, Spoken, Upgrade, decide,
-    effective_address, is_same_origin, parse, switching_protocols,
+    HeadScanner, Origins, OtherProtocol, Refusal, RequestHead, RequestKind, Spoken, Upgrade,
+    decide, effective_address, is_same_origin, parse, switching_protocols,
 };
 use tagcast::types::limits::{HEAD_BYTES_MAX, HEAD_LINES_MAX};
 use tagcast::types::{IpRange, OriginPattern};
@@ -43,7 +43,7 @@ fn head(bytes: &[u8]) {
     }
 }
 
-fn wanted(head: &Head<'_>) {
+fn wanted(head: &RequestHead<'_>) {
     let has_control = |text: &str| text.contains(|letter: char| letter.is_ascii_control());
     assert!(!has_control(head.target()) && !has_control(head.path()));
     assert!(!head.path().contains('?'));
@@ -55,8 +55,8 @@ fn wanted(head: &Head<'_>) {
         assert!(head.tokens(name).all(|token| !token.is_empty()));
     }
     match decide(head) {
-        Ok(Request::Upgrade(upgrade)) => upgraded(&upgrade),
-        Ok(Request::Page { path, .. }) => assert!(path.starts_with('/')),
+        Ok(RequestKind::Upgrade(upgrade)) => upgraded(&upgrade),
+        Ok(RequestKind::Page { path, .. }) => assert!(path.starts_with('/')),
         Err(refusal) => answered(&refusal),
     }
 }

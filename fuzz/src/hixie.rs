@@ -2,10 +2,12 @@
 //! refused; their frames say the same however they were cut; what is said to them is read back.
 
 use bytes::BytesMut;
-use tagcast::http::{HeadScanner, HixieAnswer, KEY3_BYTES, bytes_behind, hixie, parse};
+use tagcast::http::hixie;
+use tagcast::http::{HeadScanner, HixieAnswer, KEY3_BYTES, bytes_behind, parse};
 use tagcast::types::{ClientClass, Encryption};
 use tagcast::websocket::{
-    Event, Foreign, HixieForm, HixieReader, MessageLimits, Reader, Violation, write,
+    FrameEvent, HixieForm, HixieReader, LegacyFraming, MessageLimits, MessageReader, Violation,
+    write,
 };
 
 use super::choices::{Choices, pieces};
@@ -53,14 +55,14 @@ fn frames(stream: &[u8], bytes_max: usize) {
         write::text(&mut newer, text.as_bytes());
         write::ping(&mut newer, b"not heard");
     }
-    let older = Foreign::Hixie(HixieReader::new(HixieForm::Draft)).reframed(&newer);
+    let older = LegacyFraming::Hixie(HixieReader::new(HixieForm::Draft)).reframed(&newer);
     assert_eq!(read(&[&older], bytes_max), (at_once.0, Ok(false)));
     // What is no frame of ours must not do harm either.
-    drop(Foreign::Hixie(HixieReader::new(HixieForm::Original)).reframed(stream));
+    drop(LegacyFraming::Hixie(HixieReader::new(HixieForm::Original)).reframed(stream));
 }
 
 fn read(segments: &[&[u8]], bytes_max: usize) -> (Vec<String>, Result<bool, Violation>) {
-    let mut reader = Reader::from(Foreign::Hixie(HixieReader::new(HixieForm::Draft)));
+    let mut reader = MessageReader::from(LegacyFraming::Hixie(HixieReader::new(HixieForm::Draft)));
     let limits = MessageLimits { message_bytes_max: bytes_max, ..MessageLimits::default() };
     let mut texts = Vec::new();
     for segment in segments {
@@ -68,7 +70,7 @@ fn read(segments: &[&[u8]], bytes_max: usize) -> (Vec<String>, Result<bool, Viol
         let mut input = &mut segment[..];
         loop {
             match reader.next(&mut input, &limits) {
-                Ok(Some(Event::Text(text))) => texts.push(text.to_owned()),
+                Ok(Some(FrameEvent::Text(text))) => texts.push(text.to_owned()),
                 Ok(Some(_)) => return (texts, Ok(true)),
                 Ok(None) => break,
                 Err(violation) => return (texts, Err(violation)),

@@ -1,7 +1,7 @@
 //! `websock.ini` with `.env` beside it: a configuration that keeps its own limits and travels to
 //! the children as it is, or findings that say where and what.
 
-use tagcast::config::{Config, Findings, Loaded, Source, load};
+use tagcast::config::{Config, ConfigSources, Diagnostics, Loaded, load};
 
 use super::findings::{Written, is_well_formed};
 use super::scratch::Scratch;
@@ -13,10 +13,10 @@ pub fn run(data: &[u8]) {
     let (text, variables) = cut.map_or((data, &[][..]), |at| (&data[..at], &data[at + 1..]));
     let files = [("websock.ini", text), (".env", variables)]
         .map(|(name, text)| Written::new(scratch.write(name, text), text));
-    let source = Source { folder: scratch.folder().to_owned(), ..Source::default() };
+    let source = ConfigSources { folder: scratch.folder().to_owned(), ..ConfigSources::default() };
     match load(&source) {
         Ok(loaded) => holds(&loaded, &files),
-        Err(Findings(findings)) => {
+        Err(Diagnostics(findings)) => {
             assert!(!findings.is_empty());
             findings.iter().for_each(|finding| is_well_formed(finding, &files));
         }

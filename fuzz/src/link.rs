@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 
 use bytes::{Bytes, BytesMut};
-use tagcast::link::codec::{Inbox, Malformed, Wire, encode_publish};
+use tagcast::link::codec::{Malformed, MessageDecoder, WireMessage, encode_publish};
 use tagcast::link::message::{ToBroker, ToWorker};
 use tagcast::types::Recipients;
 
@@ -52,7 +52,9 @@ impl Canonical for ToBroker {
             Self::Ask { question, .. } => question.query.is_empty(),
             Self::Publish { publication, .. } => match &publication.address.recipients {
                 Recipients::Matching(query) => query.is_empty(),
-                Recipients::First { .. } | Recipients::Named(_) | Recipients::Loosely(_) => true,
+                Recipients::First { .. } | Recipients::Named(_) | Recipients::GomoobQuery(_) => {
+                    true
+                }
             },
             Self::Count
             | Self::Hello { .. }
@@ -67,7 +69,7 @@ impl Canonical for ToBroker {
     }
 }
 
-fn stream<M: Wire + PartialEq + Debug>(bytes: &[u8]) {
+fn stream<M: WireMessage + PartialEq + Debug>(bytes: &[u8]) {
     let at_once = read::<M>(&[bytes]);
     assert_eq!(read::<M>(&pieces(bytes)), at_once);
     let mut again = BytesMut::new();
@@ -76,8 +78,8 @@ fn stream<M: Wire + PartialEq + Debug>(bytes: &[u8]) {
 }
 
 /// The messages of a stream, up to the first that is none.
-fn read<M: Wire>(segments: &[&[u8]]) -> (Vec<M>, Result<(), Malformed>) {
-    let mut inbox = Inbox::default();
+fn read<M: WireMessage>(segments: &[&[u8]]) -> (Vec<M>, Result<(), Malformed>) {
+    let mut inbox = MessageDecoder::default();
     let mut messages = Vec::new();
     for segment in segments {
         inbox.extend(segment);
@@ -92,7 +94,7 @@ fn read<M: Wire>(segments: &[&[u8]]) -> (Vec<M>, Result<(), Malformed>) {
     (messages, Ok(()))
 }
 
-fn body<M: Wire + Canonical + PartialEq + Debug>(bytes: &[u8]) -> Option<M> {
+fn body<M: WireMessage + Canonical + PartialEq + Debug>(bytes: &[u8]) -> Option<M> {
     let shared = Bytes::copy_from_slice(bytes);
     let beyond = M::decode(&shared, 0..bytes.len() + 1);
     assert_eq!(beyond, Err(Malformed::Short));

@@ -9,12 +9,13 @@ mod speaker;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use tagcast::dialect::phpws::{self, Command};
-use tagcast::dialect::{Cast, Dialect};
 use tagcast::index::Index;
+use tagcast::protocol::phpws;
+use tagcast::protocol::phpws::PhpwsCommand;
+use tagcast::protocol::{Cast, Dialect};
 use tagcast::types::{
-    Address, Client, ClientClass, ClientUuid, Content, Counted, Form, Ident, JoinNumber, Place,
-    Slot, Tag, Tags, Tenant, WorkerId,
+    Address, AddressLimit, Client, ClientClass, ClientUuid, ConnectionRef, Content, Ident,
+    JoinNumber, PayloadForm, Slot, Tag, Tags, Tenant, WorkerId,
 };
 use tagcast::websocket::write::text_frame;
 
@@ -53,7 +54,7 @@ pub fn run(data: &[u8]) {
 struct World {
     index: Index,
     audience: Audience,
-    mailboxes: BTreeMap<Place, Mailbox>,
+    mailboxes: BTreeMap<ConnectionRef, Mailbox>,
     speaker: Speaker,
 }
 
@@ -70,7 +71,7 @@ impl World {
             8 | 9 => {
                 let (tenant, address) = (any_tenant(choices), any_address(choices));
                 let text = vec![b'x'; choices.of(&[1, 100, 3000, 12_000])];
-                let content = Content { form: Form::Message, payload: text.into() };
+                let content = Content { form: PayloadForm::Message, payload: text.into() };
                 self.publish(&tenant, &address, &content);
             }
             10..=12 => {
@@ -92,7 +93,7 @@ impl World {
         self.admit(place, number, &any_client(choices));
     }
 
-    fn admit(&mut self, place: Place, number: JoinNumber, client: &Client) {
+    fn admit(&mut self, place: ConnectionRef, number: JoinNumber, client: &Client) {
         let joined = self.index.join(place, number, client);
         assert_eq!(joined, self.audience.join(place, number, client));
         if joined.is_ok() && place.slot.0 < WITH_OUTBOX {
@@ -111,7 +112,7 @@ impl World {
         }
     }
 
-    fn leave(&mut self, place: Place) {
+    fn leave(&mut self, place: ConnectionRef) {
         assert_eq!(self.index.leave(place), self.audience.leave(place));
         self.mailboxes.remove(&place).into_iter().for_each(Mailbox::end);
     }
@@ -124,7 +125,7 @@ impl World {
     fn remove_worker(&mut self, worker: WorkerId) {
         let removed = self.index.remove_worker(worker);
         assert_eq!(removed, self.audience.remove_worker(worker));
-        let places: Vec<Place> = self.mailboxes.keys().copied().collect();
+        let places: Vec<ConnectionRef> = self.mailboxes.keys().copied().collect();
         for place in places.into_iter().filter(|place| place.worker == worker) {
             self.mailboxes.remove(&place).into_iter().for_each(Mailbox::end);
         }
@@ -134,14 +135,18 @@ impl World {
     fn obey(&mut self, packet: &str) {
         let Ok(asked) = phpws::parse(packet) else { return };
         let address = match &asked.command {
-            Command::Broadcast => Address::everyone_but(self.speaker.uuid()),
-            Command::Feedback { ident, .. } => {
+            PhpwsCommand::Broadcast => Address::everyone_but(self.speaker.uuid()),
+            PhpwsCommand::Feedback { ident, .. } => {
                 Address::first(None, ident.as_ref().and_then(|ident| Ident::new(ident).ok()))
             }
             _ => return,
         };
         let payload = Bytes::copy_from_slice(packet.as_bytes());
-        self.publish(&Tenant::shared(), &address, &Content { form: Form::PhpwsPacket, payload });
+        self.publish(
+            &Tenant::shared(),
+            &address,
+            &Content { form: PayloadForm::PhpwsPacket, payload },
+        );
     }
 
     /// To everyone whom the list names, into each outbox that there is.
@@ -165,8 +170,8 @@ impl World {
     }
 }
 
-fn any_place(choices: &mut Choices<'_>) -> Place {
-    Place { worker: WorkerId(choices.of(&WORKERS)), slot: Slot(choices.of(&SLOTS)) }
+fn any_place(choices: &mut Choices<'_>) -> ConnectionRef {
+    ConnectionRef { worker: WorkerId(choices.of(&WORKERS)), slot: Slot(choices.of(&SLOTS)) }
 }
 
 fn any_tenant(choices: &mut Choices<'_>) -> Tenant {
@@ -197,7 +202,7 @@ fn any_client(choices: &mut Choices<'_>) -> Client {
         tags: any_tags(choices),
         class: choices.of(&[ClientClass::Web, ClientClass::Web, ClientClass::Php]),
         takes_publications: choices.below(5) > 0,
-        counted: Counted::ByAddress,
+        counted: AddressLimit::ByAddress,
         ip: [192, 0, 2, 1].into(),
     }
 }

@@ -6,14 +6,14 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use tagcast::dialect::php::{Objects, reencoded};
-use tagcast::dialect::phpws::old::LooseName;
-use tagcast::dialect::phpws::{
-    Command, Discretion, Packet, close_because, error, next_with, parse, ready, render,
+use tagcast::protocol::php_json::{Objects, reencoded};
+use tagcast::protocol::phpws::old::LooseName;
+use tagcast::protocol::phpws::{
+    Discretion, PhpwsCommand, PhpwsPacket, close_because, error, next_with, parse, ready, render,
     without_credentials,
 };
-use tagcast::dialect::{Cast, Dialect};
-use tagcast::types::{Content, Form};
+use tagcast::protocol::{Cast, Dialect};
+use tagcast::types::{Content, PayloadForm};
 
 /// The text is a packet, and the words of an application.
 pub fn run(data: &[u8]) {
@@ -36,7 +36,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-fn means(packet: &Packet<'_>, json: &Value) {
+fn means(packet: &PhpwsPacket<'_>, json: &Value) {
     let of = |name| json.as_object().and_then(|members| members.get(name));
     let text = |name| of(name).and_then(Value::as_str);
     let name = |name| match of(name) {
@@ -44,15 +44,15 @@ fn means(packet: &Packet<'_>, json: &Value) {
         other => other.and_then(Value::as_str).map(Cow::Borrowed),
     };
     let expected = match text("opcode") {
-        Some("broadcast") => Command::Broadcast,
+        Some("broadcast") => PhpwsCommand::Broadcast,
         Some("feedback") => {
-            Command::Feedback { uuid: text("uuid").map(Cow::Borrowed), ident: name("ident") }
+            PhpwsCommand::Feedback { uuid: text("uuid").map(Cow::Borrowed), ident: name("ident") }
         }
-        Some("echo") => Command::Echo,
-        Some("quit") => Command::Quit,
-        Some("uuid") => Command::Register,
-        Some("jsonerror") => Command::JsonError,
-        _ => Command::Nothing,
+        Some("echo") => PhpwsCommand::Echo,
+        Some("quit") => PhpwsCommand::Quit,
+        Some("uuid") => PhpwsCommand::Register,
+        Some("jsonerror") => PhpwsCommand::JsonError,
+        _ => PhpwsCommand::Nothing,
     };
     assert_eq!(packet.command, expected, "{json}");
     assert_eq!(packet.discretion == Discretion::Stripped, of("secret").is_some(), "{json}");
@@ -66,7 +66,7 @@ fn means(packet: &Packet<'_>, json: &Value) {
 
 /// What PHP writes is ASCII and says the same, and says it again the same way; names are those of
 /// the packet.
-fn old_ways((text, packet): (&str, &Packet<'_>), json: &Value) {
+fn old_ways((text, packet): (&str, &PhpwsPacket<'_>), json: &Value) {
     for objects in [Objects::Objects, Objects::Arrays] {
         let Ok(written) = reencoded(text, objects) else { continue };
         assert!(written.bytes().all(|byte| (b' '..=0x7F).contains(&byte)), "{written}");
@@ -98,7 +98,7 @@ fn is_same(one: &Value, other: &Value) -> bool {
 
 /// A packet reaches this family as it came, and the other one as a part of it.
 fn forwarded(data: &[u8]) {
-    let packet = Content { form: Form::PhpwsPacket, payload: Bytes::copy_from_slice(data) };
+    let packet = Content { form: PayloadForm::PhpwsPacket, payload: Bytes::copy_from_slice(data) };
     for cast in [Cast::One, Cast::Many] {
         assert_eq!(*render(&packet, cast), *data);
         let message = Dialect::Gomoob.render(&packet, cast);

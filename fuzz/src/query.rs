@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use tagcast::dialect::tags::{json_of, of_opening, of_request};
 use tagcast::http::{Parameter, form_parameter, has_members, has_parameter, parameter};
+use tagcast::protocol::tags::{json_of, of_opening, of_request};
 use tagcast::types::Tags;
 use tagcast::types::limits::{TAG_NAME_BYTES_MAX, TAG_VALUE_BYTES_MAX, TAGS_MAX};
 

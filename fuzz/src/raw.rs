@@ -1,7 +1,8 @@
 //! Raw TCP clients and the malformed head of 2021: greetings become heads that parse, and a stream of
 //! JSON values is cut where the values end, however it came.
 
-use tagcast::http::{HeadScanner, Mended, RawGreeting, mend, parse, raw_greeting, raw_upgrade};
+use tagcast::http::mend;
+use tagcast::http::{HeadScanner, Mended, RawGreeting, parse, raw_greeting, raw_upgrade};
 use tagcast::types::ClientClass;
 use tagcast::types::limits::OLD_HEAD_BYTES_MAX;
 use tagcast::websocket::{RawEnd, RawReader, Violation};

@@ -2,7 +2,7 @@
 //! writes is read or refused.
 
 use serde_json::Value;
-use tagcast::schema::Schema;
+use tagcast::json_schema::Schema;
 
 /// A schema, and the same by way of a tree.
 type Naive = (&'static str, fn(&Value) -> bool);

@@ -6,6 +6,6 @@ pub mod php_session;
 mod schema;
 pub mod uuid;
 
-pub use access::{Access, Denied, Grant, Permit, Right};
-pub use ground::Ground;
+pub use access::{Denied, Grant, Permissions, Permit, Right};
+pub use ground::AuthBasis;
 pub use schema::MessageCheck;

@@ -1,7 +1,7 @@
 //! Whether a message fits the schema of its application, and what its publisher is told when not.
 
 use crate::config::MessageSchema;
-use crate::schema::Schema;
+use crate::json_schema::Schema;
 
 const UNUSABLE: &str = "the schema of this application cannot be used";
 const NO_TEXT: &str = "the message cannot be held against its schema: it is no UTF-8";

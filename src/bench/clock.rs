@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 /// Counts from the start of a run, in nanoseconds: a word, where an `Instant` is two.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clock(Instant);
+pub(super) struct RunClock(Instant);
 
-impl Clock {
+impl RunClock {
     #[expect(clippy::disallowed_methods, reason = "this is where the generator reads the clock")]
     pub(super) fn start() -> Self {
         Self(Instant::now())

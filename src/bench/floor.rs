@@ -14,8 +14,8 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use tungstenite::handshake::derive_accept_key;
 
-use crate::link::poller::{Interest, Poller, Ready};
-use crate::websocket::{Event, FrameReader, MessageLimits, write};
+use crate::reactor::poller::{Interest, Poller, Ready};
+use crate::websocket::{FrameEvent, FrameReader, MessageLimits, write};
 
 /// How the floor writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ struct Floor {
     listener: TcpListener,
     writes: Writes,
     poller: Poller,
-    clients: Vec<Option<Client>>,
+    clients: Vec<Option<FloorClient>>,
     free: Vec<usize>,
     /// Who is in which group; everybody who listens is in `*` too.
     groups: BTreeMap<String, Vec<usize>>,
@@ -77,7 +77,7 @@ struct Floor {
     scratch: Vec<u8>,
 }
 
-struct Client {
+struct FloorClient {
     stream: TcpStream,
     reader: FrameReader,
     groups: Option<Vec<String>>,
@@ -91,7 +91,7 @@ impl Floor {
             if set.is_err() || self.poller.watch(&stream, at as u64, Interest::Read).is_err() {
                 continue;
             }
-            let client = Some(Client { stream, reader: FrameReader::default(), groups: None });
+            let client = Some(FloorClient { stream, reader: FrameReader::default(), groups: None });
             match self.clients.get_mut(at) {
                 Some(place) => *place = client,
                 None => self.clients.push(client),
@@ -114,7 +114,7 @@ impl Floor {
             return self.open(at, read);
         }
         while let Ok(Some(event)) = client.reader.next(&mut input, &MessageLimits::default()) {
-            if let Event::Text(text) = event
+            if let FrameEvent::Text(text) = event
                 && let Some((group, message)) = text.split_once(' ')
             {
                 let mut frame = Vec::with_capacity(message.len() + 10);

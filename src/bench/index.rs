@@ -6,14 +6,14 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-use super::clock::Clock;
+use super::clock::RunClock;
 use super::error::{At, BenchError};
 use super::process::Tree;
 use super::report::grouped;
 use crate::index::Index;
 use crate::types::{
-    Address, Client, ClientClass, ClientUuid, Counted, JoinNumber, Place, Slot, Tag, Tags, Tenant,
-    WorkerId,
+    Address, AddressLimit, Client, ClientClass, ClientUuid, ConnectionRef, JoinNumber, Slot, Tag,
+    Tags, Tenant, WorkerId,
 };
 
 /// Clients in the index; a query of three tags finds one in a thousand of them.
@@ -49,7 +49,7 @@ pub struct IndexReport {
 ///
 /// Never, as long as the index keeps to its rules.
 pub fn index() -> Result<IndexReport, BenchError> {
-    let clock = Clock::start();
+    let clock = RunClock::start();
     let before = Tree::own().resident();
     let mut index = Index::default();
     for batch in 0..CLIENTS / BATCH {
@@ -76,7 +76,7 @@ pub fn index_apart() -> Result<IndexReport, BenchError> {
         .map_err(|error| BenchError::Plan(format!("the index was not measured: {error}")))
 }
 
-fn churn(index: &mut Index, clock: Clock) -> Result<(f64, f64), BenchError> {
+fn churn(index: &mut Index, clock: RunClock) -> Result<(f64, f64), BenchError> {
     let (mut leaving, mut joining) = (0, 0);
     for batch in 0..MOVED / BATCH {
         let mut numbers: Vec<u64> =
@@ -100,7 +100,7 @@ fn churn(index: &mut Index, clock: Clock) -> Result<(f64, f64), BenchError> {
     Ok((each(leaving), each(joining)))
 }
 
-fn query(index: &Index, clock: Clock) -> Result<(f64, u64), BenchError> {
+fn query(index: &Index, clock: RunClock) -> Result<(f64, u64), BenchError> {
     let tags = Tags::new([tag("a", 1)?, tag("b", 1)?, tag("c", 1)?]);
     let address = Address::matching(tags.map_err(|error| BenchError::Plan(error.to_string()))?);
     let tenant = Tenant::shared();
@@ -118,9 +118,9 @@ fn join(index: &mut Index, number: u64, client: &Client) -> Result<(), BenchErro
     joined.map_err(|_| BenchError::Plan("a place of the index is taken".to_owned()))
 }
 
-fn place(number: u64) -> Place {
+fn place(number: u64) -> ConnectionRef {
     let worker = WorkerId(u16::try_from(number % WORKERS).unwrap_or(0));
-    Place { worker, slot: Slot(u32::try_from(number / WORKERS).unwrap_or(0)) }
+    ConnectionRef { worker, slot: Slot(u32::try_from(number / WORKERS).unwrap_or(0)) }
 }
 
 /// Five tags: three of ten values each, one of a thousand, one of fifty.
@@ -140,7 +140,7 @@ fn client(number: u64) -> Result<Client, BenchError> {
         tags: Tags::new(tags).map_err(|error| BenchError::Plan(error.to_string()))?,
         class: ClientClass::Web,
         takes_publications: true,
-        counted: Counted::ByAddress,
+        counted: AddressLimit::ByAddress,
         ip: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     })
 }

@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-use super::clock::{Clock, nanos};
+use super::clock::{RunClock, nanos};
+use super::connect::{BenchClient, Opener, WantedClient, close_words};
+use super::delivery_tracker::{DeliveryTracker, PublishedStream, RunCounts, Timed};
 use super::error::{At, BenchError};
-use super::ledger::{Counts, Ledger, Stream, Timed};
-use super::opening::{Client, Opener, Wanted, close_words};
-use super::plan::{Audience, Load, Pace, Until};
+use super::load_sources::Sources;
+use super::plan::{Audience, Load, PublishPace, Until};
 use super::process::Tree;
 use super::progress::Progress;
-use super::publisher::Publisher;
+use super::publisher::BenchPublisher;
 use super::report::LoadReport;
-use super::socket::{Buffers, Taken};
-use super::sources::Sources;
-use super::splitter::Frame;
+use super::socket::{Buffers, ReadResult};
+use super::splitter::ServerFrame;
 use super::stamp::Stamp;
-use super::target::{Target, Wire, pong};
-use crate::link::poller::{Interest, Poller, Ready};
+use super::target::{BenchProtocol, BenchTarget, pong};
+use crate::reactor::poller::{Interest, Poller, Ready};
 
 /// Handshakes at the same time before the run.
 const AT_ONCE: usize = 64;
@@ -34,14 +34,14 @@ const SPIN: u64 = 2_000_000;
 /// Carries out a run against a server whose processes are known, or not.
 pub(super) fn run(
     load: &Load,
-    target: &Target,
+    target: &BenchTarget,
     server: Option<u32>,
 ) -> Result<LoadReport, BenchError> {
     let sources = Sources::towards(target.address).at("choosing source addresses")?;
     let mut opener = Opener::new(target, &sources)?;
     let tree = server.map(Tree::of);
     let before = tree.as_ref().map_or(0, Tree::resident);
-    let wanted = (0..load.clients).map(|at| Wanted {
+    let wanted = (0..load.clients).map(|at| WantedClient {
         wire: target.wire,
         group: load.group_of(at, target.wire),
         tags: if load.tags > 0 { load.tags + 1 } else { 0 },
@@ -59,23 +59,28 @@ pub(super) fn run(
 
 fn publishers(
     load: &Load,
-    target: &Target,
+    target: &BenchTarget,
     opener: &mut Opener<'_>,
-    clients: &[Client],
-) -> Result<Vec<Publisher>, BenchError> {
+    clients: &[BenchClient],
+) -> Result<Vec<BenchPublisher>, BenchError> {
     // The client in the middle: no list begins or ends with it.
     let chosen = load.chosen();
     let uuid: Box<str> = clients.get(chosen).map(|client| client.uuid.clone()).unwrap_or_default();
     let mut publishers = Vec::new();
     let pace = load.pace.shared_by(load.publishers);
     for _ in 0..load.publishers {
-        publishers.push(Publisher::new(load.audience, pace, (uuid.clone(), chosen)));
+        publishers.push(BenchPublisher::new(load.audience, pace, (uuid.clone(), chosen)));
     }
     if let Some(rate) = load.beside {
-        publishers.push(Publisher::new(Audience::All, Pace::PerSecond(rate), (uuid, chosen)));
+        publishers.push(BenchPublisher::new(
+            Audience::All,
+            PublishPace::PerSecond(rate),
+            (uuid, chosen),
+        ));
     }
     let wires: Vec<_> = publishers.iter().map(|one| target.wire_to(&one.to(0))).collect();
-    let wanted = wires.iter().map(|wire| Wanted { wire: *wire, group: None, tags: 0, own: None });
+    let wanted =
+        wires.iter().map(|wire| WantedClient { wire: *wire, group: None, tags: 0, own: None });
     for ((one, client), wire) in publishers.iter_mut().zip(opener.open(wanted, 1)?).zip(&wires) {
         one.connect(client, target.clone(), *wire);
     }
@@ -84,14 +89,14 @@ fn publishers(
 
 struct Run<'a> {
     load: &'a Load,
-    clients: Vec<Client>,
-    publishers: Vec<Publisher>,
-    ledger: Ledger,
+    clients: Vec<BenchClient>,
+    publishers: Vec<BenchPublisher>,
+    ledger: DeliveryTracker,
     poller: Poller,
     /// The client that gets what goes to one, and all publishers: they are not to wait for thousands
     /// of others that a fan-out has just reached, as those would be other machines.
     express: Poller,
-    clock: Clock,
+    clock: RunClock,
     buffers: Buffers,
     /// Where a stamp stood last.
     hint: usize,
@@ -101,9 +106,9 @@ struct Run<'a> {
 
 /// The books at one moment.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Mark {
+pub(super) struct LoadSnapshot {
     pub(super) at: u64,
-    pub(super) counts: Counts,
+    pub(super) counts: RunCounts,
     pub(super) server: Duration,
     pub(super) generator: Duration,
 }
@@ -111,11 +116,11 @@ pub(super) struct Mark {
 /// Since when nothing has arrived.
 struct Silence {
     since: u64,
-    counts: Counts,
+    counts: RunCounts,
 }
 
 impl Silence {
-    fn is_too_long(&mut self, now: u64, counts: Counts) -> bool {
+    fn is_too_long(&mut self, now: u64, counts: RunCounts) -> bool {
         if self.counts != counts {
             *self = Self { since: now, counts };
         }
@@ -126,13 +131,13 @@ impl Silence {
 impl<'a> Run<'a> {
     fn new(
         load: &'a Load,
-        clients: Vec<Client>,
-        publishers: Vec<Publisher>,
+        clients: Vec<BenchClient>,
+        publishers: Vec<BenchPublisher>,
     ) -> Result<Self, BenchError> {
         let poller = Poller::new(EVENTS).at("making an epoll")?;
         let express = Poller::new(EVENTS).at("making an epoll")?;
         poller.watch(&express, EXPRESS, Interest::Read).at("watching an epoll")?;
-        let sockets = clients.iter().chain(publishers.iter().flat_map(Publisher::client));
+        let sockets = clients.iter().chain(publishers.iter().flat_map(BenchPublisher::client));
         for (at, client) in sockets.enumerate() {
             let is_chosen = load.audience == Audience::One && at == load.chosen();
             let goes_first = is_chosen || at >= clients.len();
@@ -146,10 +151,10 @@ impl<'a> Run<'a> {
             load,
             clients,
             publishers,
-            ledger: Ledger::new(streams),
+            ledger: DeliveryTracker::new(streams),
             poller,
             express,
-            clock: Clock::start(),
+            clock: RunClock::start(),
             buffers: Buffers::new(),
             hint: 0,
             progress: Progress::default(),
@@ -158,7 +163,7 @@ impl<'a> Run<'a> {
     }
 
     /// Warms up, counts, and waits for the last deliveries; the books at begin and end.
-    fn carry_out(&mut self, tree: Option<&Tree>) -> Result<[Mark; 2], BenchError> {
+    fn carry_out(&mut self, tree: Option<&Tree>) -> Result<[LoadSnapshot; 2], BenchError> {
         let mut silence = Silence { since: self.clock.nanos(), counts: self.ledger.counts };
         self.publish_until(Until::Time(self.load.warmup), &mut silence)?;
         self.ledger.latencies.clear();
@@ -174,8 +179,8 @@ impl<'a> Run<'a> {
         Ok([begin, end])
     }
 
-    fn mark(&self, tree: Option<&Tree>) -> Mark {
-        Mark {
+    fn mark(&self, tree: Option<&Tree>) -> LoadSnapshot {
+        LoadSnapshot {
             at: self.clock.nanos(),
             counts: self.ledger.counts,
             server: tree.map(Tree::cpu).unwrap_or_default(),
@@ -262,16 +267,16 @@ impl<'a> Run<'a> {
     fn read_client(&mut self, at: usize) -> Result<(), BenchError> {
         let Some(client) = self.clients.get_mut(at) else { return Ok(()) };
         let bytes = match client.socket.read(&mut self.buffers).at("reading")? {
-            Taken::Bytes(bytes) => bytes,
-            Taken::Nothing => return Ok(()),
-            Taken::End => return Err(BenchError::Closed("without a word".to_owned())),
+            ReadResult::Bytes(bytes) => bytes,
+            ReadResult::Nothing => return Ok(()),
+            ReadResult::End => return Err(BenchError::Closed("without a word".to_owned())),
         };
         let now = self.clock.nanos();
         let (ledger, hint) = (&mut self.ledger, &mut self.hint);
         let timed = self.load.publishers;
         let (mut pongs, mut closed) = (Vec::new(), None);
         client.splitter.split(bytes, |frame| match frame {
-            Frame::Message(text) => match Stamp::find(text, hint) {
+            ServerFrame::Message(text) => match Stamp::find(text, hint) {
                 Some(stamp) => {
                     let counted =
                         if usize::from(stamp.stream) < timed { Timed::Yes } else { Timed::No };
@@ -279,9 +284,9 @@ impl<'a> Run<'a> {
                 }
                 None => ledger.counts.foreign += 1,
             },
-            Frame::Ping(payload) => pongs.extend(pong(payload)),
-            Frame::Close(reason) => closed = Some(close_words(reason)),
-            Frame::Pong => {}
+            ServerFrame::Ping(payload) => pongs.extend(pong(payload)),
+            ServerFrame::Close(reason) => closed = Some(close_words(reason)),
+            ServerFrame::Pong => {}
         });
         if let Some(said) = closed {
             return Err(BenchError::Closed(said));
@@ -294,7 +299,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn report(&self, marks: &[Mark; 2], bytes_per_connection: Option<u64>) -> LoadReport {
+    fn report(&self, marks: &[LoadSnapshot; 2], bytes_per_connection: Option<u64>) -> LoadReport {
         LoadReport::new(self.load, marks, &self.ledger, bytes_per_connection)
     }
 }
@@ -306,27 +311,29 @@ impl Load {
     }
 
     /// The group that a client opens with.
-    fn group_of(&self, client: usize, wire: Wire) -> Option<usize> {
+    fn group_of(&self, client: usize, wire: BenchProtocol) -> Option<usize> {
         match self.audience {
             // The floor knows by the group who listens.
-            Audience::All => (wire == Wire::Floor).then_some(0),
+            Audience::All => (wire == BenchProtocol::Floor).then_some(0),
             Audience::Groups(groups) => Some(client % groups),
             // phpWebSocketServer's clients have UUIDs.
-            Audience::One => (wire != Wire::Phpws).then_some(client),
+            Audience::One => (wire != BenchProtocol::Phpws).then_some(client),
         }
     }
 
     /// The books of one publisher.
-    fn stream(&self, audience: Audience) -> Stream {
+    fn stream(&self, audience: Audience) -> PublishedStream {
         let clients = self.clients;
         match audience {
-            Audience::All => Stream::new(1, clients, (0..clients).map(|_| Some(0))),
-            Audience::Groups(groups) => {
-                Stream::new(groups, clients / groups, (0..clients).map(|at| Some(at % groups)))
-            }
+            Audience::All => PublishedStream::new(1, clients, (0..clients).map(|_| Some(0))),
+            Audience::Groups(groups) => PublishedStream::new(
+                groups,
+                clients / groups,
+                (0..clients).map(|at| Some(at % groups)),
+            ),
             Audience::One => {
                 let chosen = self.chosen();
-                Stream::new(1, 1, (0..clients).map(|at| (at == chosen).then_some(0)))
+                PublishedStream::new(1, 1, (0..clients).map(|at| (at == chosen).then_some(0)))
             }
         }
     }

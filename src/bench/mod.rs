@@ -6,15 +6,16 @@
 //! all, from the same epoll, and is pinned to cores that the server does not use.
 
 mod clock;
+mod connect;
 mod cores;
-mod crowd;
+mod delivery_tracker;
 mod error;
 mod floor;
+mod idle_connections;
 mod index;
 mod latency;
-mod ledger;
 mod load;
-mod opening;
+mod load_sources;
 mod plan;
 mod process;
 mod progress;
@@ -22,11 +23,10 @@ mod publisher;
 mod report;
 mod server;
 mod socket;
-mod sources;
 mod splitter;
 mod stamp;
+mod suite;
 mod target;
-mod targets;
 
 use std::fmt::{self, Display, Formatter};
 
@@ -37,28 +37,28 @@ pub use self::error::BenchError;
 pub use self::floor::{Writes, serve as serve_floor};
 pub use self::index::{IndexReport, index, index_apart};
 pub use self::latency::Percentiles;
-pub use self::plan::{Audience, Crowd, Load, Pace, Until};
+pub use self::plan::{Audience, IdleConnections, Load, PublishPace, Until};
 pub use self::progress::done;
-pub use self::report::{CrowdReport, LoadReport, Named};
-pub use self::server::{Kind, Tls};
-pub use self::target::Wire;
-pub use self::targets::{Row, measure as measure_targets, table, write_table};
+pub use self::report::{IdleReport, LoadReport, NamedReport};
+pub use self::server::{ServerKind, TlsMode};
+pub use self::suite::{Row, measure as measure_targets, table, write_table};
+pub use self::target::BenchProtocol;
 
-use self::server::Own;
-use self::target::Target;
-use crate::client::{Access, ServerUrl};
+use self::server::OwnServer;
+use self::target::BenchTarget;
+use crate::client::{ClientCredentials, ServerUrl};
 
 /// The server that is measured.
 #[derive(Clone, Debug)]
-pub enum Server {
+pub enum MeasuredServer {
     /// One that the run starts for itself, and how the machine is shared.
-    Own(Kind, Shares),
+    Own(ServerKind, Shares),
     /// One that runs already.
     At {
         /// Where.
         url: ServerUrl,
         /// What is shown to it.
-        access: Access,
+        access: ClientCredentials,
         /// Its first process, when that is on this machine: it tells what the server costs.
         pid: Option<u32>,
     },
@@ -68,9 +68,9 @@ pub enum Server {
 #[derive(Clone, Debug, Serialize)]
 pub struct Compared {
     /// The floor just before and just after.
-    pub floors: [Named<LoadReport>; 2],
+    pub floors: [NamedReport<LoadReport>; 2],
     /// The server.
-    pub server: Named<LoadReport>,
+    pub server: NamedReport<LoadReport>,
     /// Deliveries per CPU second, to the mean of both floors.
     pub ratio: Option<f64>,
 }
@@ -84,21 +84,21 @@ pub struct Compared {
 pub fn load(
     name: &str,
     load: &Load,
-    wire: Wire,
-    server: &Server,
-) -> Result<Named<LoadReport>, BenchError> {
+    wire: BenchProtocol,
+    server: &MeasuredServer,
+) -> Result<NamedReport<LoadReport>, BenchError> {
     load.check()?;
     let report = match server {
-        Server::Own(kind, shares) => {
-            let own = Own::start(*kind, wire, shares)?;
+        MeasuredServer::Own(kind, shares) => {
+            let own = OwnServer::start(*kind, wire, shares)?;
             load::run(load, &own.target, Some(own.pid()))?
         }
-        Server::At { url, access, pid } => {
-            let target = Target::new(wire, url.clone(), access.clone())?;
+        MeasuredServer::At { url, access, pid } => {
+            let target = BenchTarget::new(wire, url.clone(), access.clone())?;
             load::run(load, &target, *pid)?
         }
     };
-    Ok(Named { scenario: name.to_owned(), server: server.name(), report })
+    Ok(NamedReport { scenario: name.to_owned(), server: server.name(), report })
 }
 
 /// As [`load`](load()), between two runs of a floor.
@@ -109,18 +109,20 @@ pub fn load(
 pub fn compared(
     name: &str,
     plan: &Load,
-    wire: Wire,
-    server: &Server,
+    wire: BenchProtocol,
+    server: &MeasuredServer,
     shares: &Shares,
 ) -> Result<Compared, BenchError> {
     let writes = match plan.pace {
-        Pace::InFlight(count) if count > 1 && plan.audience == Audience::All => Writes::Joined,
+        PublishPace::InFlight(count) if count > 1 && plan.audience == Audience::All => {
+            Writes::Joined
+        }
         _ => Writes::Direct,
     };
-    let floor = Server::Own(Kind::Floor(writes), shares.clone());
-    let before = load(name, plan, Wire::Floor, &floor)?;
+    let floor = MeasuredServer::Own(ServerKind::Floor(writes), shares.clone());
+    let before = load(name, plan, BenchProtocol::Floor, &floor)?;
     let server = load(name, plan, wire, server)?;
-    let after = load(name, plan, Wire::Floor, &floor)?;
+    let after = load(name, plan, BenchProtocol::Floor, &floor)?;
     let per = |report: &LoadReport| report.deliveries_per_cpu_second;
     let ratio = per(&server.report).zip(per(&before.report)).zip(per(&after.report));
     let ratio = ratio.map(|((server, before), after)| 2.0 * server / (before + after));
@@ -134,21 +136,21 @@ pub fn compared(
 /// As [`load`](load()).
 pub fn crowd(
     name: &str,
-    crowd: Crowd,
-    wire: Wire,
-    server: &Server,
-) -> Result<Named<CrowdReport>, BenchError> {
+    crowd: IdleConnections,
+    wire: BenchProtocol,
+    server: &MeasuredServer,
+) -> Result<NamedReport<IdleReport>, BenchError> {
     let report = match server {
-        Server::Own(kind, shares) => {
-            let own = Own::start(*kind, wire, shares)?;
-            crowd::run(crowd, &own.target, Some(own.pid()))?
+        MeasuredServer::Own(kind, shares) => {
+            let own = OwnServer::start(*kind, wire, shares)?;
+            idle_connections::run(crowd, &own.target, Some(own.pid()))?
         }
-        Server::At { url, access, pid } => {
-            let target = Target::new(wire, url.clone(), access.clone())?;
-            crowd::run(crowd, &target, *pid)?
+        MeasuredServer::At { url, access, pid } => {
+            let target = BenchTarget::new(wire, url.clone(), access.clone())?;
+            idle_connections::run(crowd, &target, *pid)?
         }
     };
-    Ok(Named { scenario: name.to_owned(), server: server.name(), report })
+    Ok(NamedReport { scenario: name.to_owned(), server: server.name(), report })
 }
 
 /// Opens connections, says `open` on standard output, and holds them until standard input ends.
@@ -156,20 +158,25 @@ pub fn crowd(
 /// # Errors
 ///
 /// As [`load`](load()).
-pub fn hold(crowd: Crowd, wire: Wire, url: ServerUrl, access: Access) -> Result<(), BenchError> {
-    crowd::hold(crowd, &Target::new(wire, url, access)?)
+pub fn hold(
+    crowd: IdleConnections,
+    wire: BenchProtocol,
+    url: ServerUrl,
+    access: ClientCredentials,
+) -> Result<(), BenchError> {
+    idle_connections::hold(crowd, &BenchTarget::new(wire, url, access)?)
 }
 
-impl Server {
+impl MeasuredServer {
     fn name(&self) -> String {
         match self {
-            Self::Own(Kind::Tagcast { workers, tls }, _) => {
-                let tls = if *tls == Tls::On { ", TLS" } else { "" };
+            Self::Own(ServerKind::Tagcast { workers, tls }, _) => {
+                let tls = if *tls == TlsMode::On { ", TLS" } else { "" };
                 let s = if *workers == 1 { "" } else { "s" };
                 format!("tagcast, {workers} worker{s}{tls}")
             }
-            Self::Own(Kind::Floor(Writes::Direct), _) => "floor, one by one".to_owned(),
-            Self::Own(Kind::Floor(Writes::Joined), _) => "floor, joined".to_owned(),
+            Self::Own(ServerKind::Floor(Writes::Direct), _) => "floor, one by one".to_owned(),
+            Self::Own(ServerKind::Floor(Writes::Joined), _) => "floor, joined".to_owned(),
             Self::At { url, .. } => url.to_string(),
         }
     }

@@ -15,7 +15,7 @@ pub enum Audience {
 
 /// How publications follow one another.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Pace {
+pub enum PublishPace {
     /// So many are on their way: the next one leaves when one has arrived everywhere.
     InFlight(usize),
     /// So many a second, each due at its time: one that leaves late counts from when it was due.
@@ -41,7 +41,7 @@ pub struct Load {
     /// Who gets what.
     pub audience: Audience,
     /// How publications follow one another, all publishers together.
-    pub pace: Pace,
+    pub pace: PublishPace,
     /// Connections that publish.
     pub publishers: usize,
     /// Bytes of a message, without what the dialect puts around it.
@@ -56,7 +56,7 @@ pub struct Load {
 
 /// A run with connections only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Crowd {
+pub struct IdleConnections {
     /// Connections.
     pub clients: usize,
     /// Tags of each.

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write, stderr};
 
-use super::ledger::Ledger;
+use super::delivery_tracker::DeliveryTracker;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -15,7 +15,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Says once a second how it goes; on a terminal the line is written over.
-    pub(super) fn tell(&mut self, now: u64, ledger: &Ledger) {
+    pub(super) fn tell(&mut self, now: u64, ledger: &DeliveryTracker) {
         if now < self.at + SECOND {
             return;
         }

@@ -1,27 +1,27 @@
 //! One connection that publishes.
 
+use super::connect::{BenchClient, close_words};
+use super::delivery_tracker::{DeliveryTracker, PublishedStream};
 use super::error::{At, BenchError};
-use super::ledger::{Ledger, Stream};
-use super::opening::{Client, close_words};
-use super::plan::{Audience, Pace};
-use super::socket::{Buffers, Taken};
-use super::splitter::Frame;
+use super::plan::{Audience, PublishPace};
+use super::socket::{Buffers, ReadResult};
+use super::splitter::ServerFrame;
 use super::stamp::{STAMP_BYTES, Stamp};
-use super::target::{Target, To, Wire, pong, put_text};
-use crate::link::poller::{Interest, Poller};
+use super::target::{BenchDestination, BenchProtocol, BenchTarget, pong, put_text};
+use crate::reactor::poller::{Interest, Poller};
 
 const SECOND: f64 = 1e9;
 
 /// A publisher, and where its publications go.
 #[derive(Debug)]
-pub(super) struct Publisher {
+pub(super) struct BenchPublisher {
     audience: Audience,
-    pace: Pace,
+    pace: PublishPace,
     /// UUID and group of the client that gets what goes to one.
     one: (Box<str>, usize),
     /// When the rate began to count, and how much was due since.
     begun: (u64, u64),
-    line: Option<Line>,
+    line: Option<PublisherSocket>,
     /// What it publishes, one for each group.
     templates: Vec<Template>,
     frame: Vec<u8>,
@@ -35,14 +35,14 @@ struct Template {
 }
 
 #[derive(Debug)]
-struct Line {
-    client: Client,
-    target: Target,
-    wire: Wire,
+struct PublisherSocket {
+    client: BenchClient,
+    target: BenchTarget,
+    wire: BenchProtocol,
     is_full: bool,
 }
 
-impl Pace {
+impl PublishPace {
     /// What each of several publishers does of it.
     pub(super) fn shared_by(self, publishers: usize) -> Self {
         match self {
@@ -52,8 +52,8 @@ impl Pace {
     }
 }
 
-impl Publisher {
-    pub(super) fn new(audience: Audience, pace: Pace, one: (Box<str>, usize)) -> Self {
+impl BenchPublisher {
+    pub(super) fn new(audience: Audience, pace: PublishPace, one: (Box<str>, usize)) -> Self {
         Self {
             audience,
             pace,
@@ -65,26 +65,31 @@ impl Publisher {
         }
     }
 
-    pub(super) fn connect(&mut self, client: Client, target: Target, wire: Wire) {
-        self.line = Some(Line { client, target, wire, is_full: false });
+    pub(super) fn connect(
+        &mut self,
+        client: BenchClient,
+        target: BenchTarget,
+        wire: BenchProtocol,
+    ) {
+        self.line = Some(PublisherSocket { client, target, wire, is_full: false });
     }
 
     pub(super) fn audience(&self) -> Audience {
         self.audience
     }
 
-    pub(super) fn client(&self) -> Option<&Client> {
+    pub(super) fn client(&self) -> Option<&BenchClient> {
         self.line.as_ref().map(|line| &line.client)
     }
 
     /// Where the publication with this number goes.
-    pub(super) fn to(&self, number: u64) -> To<'_> {
+    pub(super) fn to(&self, number: u64) -> BenchDestination<'_> {
         match self.audience {
-            Audience::All => To::All,
+            Audience::All => BenchDestination::All,
             Audience::Groups(groups) => {
-                To::Group(usize::try_from(number % groups as u64).unwrap_or(0))
+                BenchDestination::Group(usize::try_from(number % groups as u64).unwrap_or(0))
             }
-            Audience::One => To::One(&self.one.0, self.one.1),
+            Audience::One => BenchDestination::One(&self.one.0, self.one.1),
         }
     }
 
@@ -99,16 +104,16 @@ impl Publisher {
         stream: usize,
         now: u64,
         payload: usize,
-        ledger: &mut Ledger,
+        ledger: &mut DeliveryTracker,
     ) -> Result<u64, BenchError> {
         match self.pace {
-            Pace::InFlight(most) => {
+            PublishPace::InFlight(most) => {
                 while ledger.streams.get(stream).is_some_and(|books| books.in_flight() < most) {
                     self.say(stream, now, payload, ledger)?;
                 }
                 Ok(u64::MAX)
             }
-            Pace::PerSecond(rate) => loop {
+            PublishPace::PerSecond(rate) => loop {
                 let (begun, count) = self.begun;
                 let due = begun + to_nanos(count as f64 * SECOND / rate);
                 if due > now {
@@ -125,9 +130,9 @@ impl Publisher {
         stream: usize,
         due: u64,
         payload: usize,
-        ledger: &mut Ledger,
+        ledger: &mut DeliveryTracker,
     ) -> Result<(), BenchError> {
-        let number = ledger.streams.get(stream).map_or(0, Stream::next_number);
+        let number = ledger.streams.get(stream).map_or(0, PublishedStream::next_number);
         let stamp = Stamp { stream: u8::try_from(stream).unwrap_or(u8::MAX), number };
         if self.templates.is_empty() {
             self.templates = self.make_templates(stamp, payload);
@@ -164,18 +169,18 @@ impl Publisher {
     pub(super) fn hear(&mut self, buffers: &mut Buffers) -> Result<(), BenchError> {
         let Some(line) = &mut self.line else { return Ok(()) };
         let bytes = match line.client.socket.read(buffers).at("reading acknowledgements")? {
-            Taken::Bytes(bytes) => bytes,
-            Taken::Nothing => return Ok(()),
-            Taken::End => return Err(BenchError::Closed("without a word".to_owned())),
+            ReadResult::Bytes(bytes) => bytes,
+            ReadResult::Nothing => return Ok(()),
+            ReadResult::End => return Err(BenchError::Closed("without a word".to_owned())),
         };
         let (mut pongs, mut closed, mut refused) = (Vec::new(), None, None);
         line.client.splitter.split(bytes, |frame| match frame {
-            Frame::Ping(payload) => pongs.extend(pong(payload)),
-            Frame::Close(reason) => closed = Some(close_words(reason)),
-            Frame::Message(text) if is_refusal(text) => {
+            ServerFrame::Ping(payload) => pongs.extend(pong(payload)),
+            ServerFrame::Close(reason) => closed = Some(close_words(reason)),
+            ServerFrame::Message(text) if is_refusal(text) => {
                 refused = Some(String::from_utf8_lossy(text).into_owned());
             }
-            Frame::Message(_) | Frame::Pong => {}
+            ServerFrame::Message(_) | ServerFrame::Pong => {}
         });
         if let Some(said) = refused {
             return Err(BenchError::Refused(said));

@@ -4,10 +4,10 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
+use super::delivery_tracker::DeliveryTracker;
 use super::latency::Percentiles;
-use super::ledger::Ledger;
-use super::load::Mark;
-use super::plan::{Audience, Load, Pace};
+use super::load::LoadSnapshot;
+use super::plan::{Audience, Load, PublishPace};
 
 /// What a run with publications came to.
 #[derive(Clone, Debug, Serialize)]
@@ -55,8 +55,8 @@ pub struct LoadReport {
 impl LoadReport {
     pub(super) fn new(
         load: &Load,
-        [begin, end]: &[Mark; 2],
-        ledger: &Ledger,
+        [begin, end]: &[LoadSnapshot; 2],
+        ledger: &DeliveryTracker,
         bytes_per_connection: Option<u64>,
     ) -> Self {
         let seconds = (end.at - begin.at) as f64 / 1e9;
@@ -64,8 +64,8 @@ impl LoadReport {
         let cpu = (end.server - begin.server).as_secs_f64();
         let is_known = bytes_per_connection.is_some();
         let (in_flight, rate) = match load.pace {
-            Pace::InFlight(count) => (Some(count), None),
-            Pace::PerSecond(rate) => (None, Some(rate)),
+            PublishPace::InFlight(count) => (Some(count), None),
+            PublishPace::PerSecond(rate) => (None, Some(rate)),
         };
         Self {
             clients: load.clients,
@@ -99,7 +99,7 @@ impl LoadReport {
 
 /// What a run with connections only came to.
 #[derive(Clone, Debug, Serialize)]
-pub struct CrowdReport {
+pub struct IdleReport {
     /// Connections, all open at the same time.
     pub clients: usize,
     /// Tags of each.
@@ -118,7 +118,7 @@ pub struct CrowdReport {
 
 /// A report, and what it is about.
 #[derive(Clone, Debug, Serialize)]
-pub struct Named<R> {
+pub struct NamedReport<R> {
     /// The scenario.
     pub scenario: String,
     /// The server that was measured.
@@ -128,7 +128,7 @@ pub struct Named<R> {
     pub report: R,
 }
 
-impl<R: Display> Display for Named<R> {
+impl<R: Display> Display for NamedReport<R> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{} · {}\n{}", self.scenario, self.server, self.report)
     }
@@ -168,7 +168,7 @@ impl Display for LoadReport {
     }
 }
 
-impl Display for CrowdReport {
+impl Display for IdleReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         row(f, "load", format_args!("{} clients with {} tags", self.clients, self.tags))?;
         row(f, "openings", format_args!("{:.2} s in all, each {}", self.seconds, self.opening_us))?;

@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::clock::{Clock, nanos};
+use super::clock::{RunClock, nanos};
+use super::connect::{Opener, WantedClient};
 use super::cores::Shares;
 use super::error::{At, BenchError};
 use super::floor::Writes;
-use super::opening::{Opener, Wanted};
+use super::load_sources::Sources;
 use super::process::Tree;
-use super::sources::Sources;
-use super::target::{Target, Wire};
-use crate::client::{Access, ClientError, ServerUrl};
+use super::target::{BenchProtocol, BenchTarget};
+use crate::client::{ClientCredentials, ClientError, ServerUrl};
 
 /// How long a server may take to let the first client in.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,13 +27,13 @@ const KEY: &str = "bench";
 
 /// What is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ServerKind {
     /// Tagcast itself.
     Tagcast {
         /// Worker processes.
         workers: usize,
         /// Whether it speaks TLS.
-        tls: Tls,
+        tls: TlsMode,
     },
     /// A floor.
     Floor(Writes),
@@ -41,7 +41,7 @@ pub enum Kind {
 
 /// Whether TLS is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tls {
+pub enum TlsMode {
     /// `wss://`
     On,
     /// `ws://`
@@ -50,22 +50,26 @@ pub enum Tls {
 
 /// A server that lives as long as this value.
 #[derive(Debug)]
-pub(super) struct Own {
+pub(super) struct OwnServer {
     child: Child,
     folder: Option<PathBuf>,
-    pub(super) target: Target,
+    pub(super) target: BenchTarget,
     /// From the start of its process to the first client that was let in.
     pub(super) started_in: Duration,
 }
 
-impl Own {
+impl OwnServer {
     /// Starts a server on its share of the cores, and waits until it lets clients in.
-    pub(super) fn start(kind: Kind, wire: Wire, shares: &Shares) -> Result<Self, BenchError> {
+    pub(super) fn start(
+        kind: ServerKind,
+        wire: BenchProtocol,
+        shares: &Shares,
+    ) -> Result<Self, BenchError> {
         shares.server.take()?;
-        let clock = Clock::start();
+        let clock = RunClock::start();
         let started = match kind {
-            Kind::Tagcast { workers, tls } => start_tagcast(workers, tls, wire),
-            Kind::Floor(writes) => start_floor(writes),
+            ServerKind::Tagcast { workers, tls } => start_tagcast(workers, tls, wire),
+            ServerKind::Floor(writes) => start_floor(writes),
         };
         shares.generator.take()?;
         let mut own = started?;
@@ -79,11 +83,11 @@ impl Own {
     }
 
     #[expect(clippy::disallowed_methods, reason = "a short-lived command waits for a process")]
-    fn await_first_client(&mut self, clock: &Clock) -> Result<(), BenchError> {
+    fn await_first_client(&mut self, clock: &RunClock) -> Result<(), BenchError> {
         let sources = Sources::towards(self.target.address).at("choosing source addresses")?;
         loop {
             let mut opener = Opener::new(&self.target, &sources)?;
-            let wanted = Wanted { wire: self.target.wire, group: None, tags: 0, own: None };
+            let wanted = WantedClient { wire: self.target.wire, group: None, tags: 0, own: None };
             let Err(last) = opener.open(std::iter::once(wanted), 1) else {
                 self.started_in = Duration::from_nanos(clock.nanos());
                 return Ok(());
@@ -107,7 +111,7 @@ impl Own {
     }
 }
 
-impl Drop for Own {
+impl Drop for OwnServer {
     /// Ends all its processes, and waits until they have closed their thousands of sockets: the next
     /// run is not to share a core with that.
     #[expect(clippy::disallowed_methods, reason = "a short-lived command waits for processes")]
@@ -115,7 +119,7 @@ impl Drop for Own {
         let tree = Tree::of(self.pid());
         tree.kill();
         let _reaped = self.child.wait();
-        let clock = Clock::start();
+        let clock = RunClock::start();
         while !tree.is_gone() && clock.nanos() < nanos(PATIENCE) {
             std::thread::sleep(ATTEMPT);
         }
@@ -129,7 +133,11 @@ fn command() -> Result<Command, BenchError> {
     Ok(Command::new(std::env::current_exe().at("finding this program")?))
 }
 
-fn start_tagcast(workers: usize, tls: Tls, wire: Wire) -> Result<Own, BenchError> {
+fn start_tagcast(
+    workers: usize,
+    tls: TlsMode,
+    wire: BenchProtocol,
+) -> Result<OwnServer, BenchError> {
     let address = free_address().at("finding a free port")?;
     let folder = folder().at("making a folder for the server")?;
     let secret = uuid::Uuid::new_v4().to_string();
@@ -142,14 +150,15 @@ fn start_tagcast(workers: usize, tls: Tls, wire: Wire) -> Result<Own, BenchError
         command.env_remove(name);
     }
     let child = command.spawn().at("starting the server")?;
-    let scheme = if tls == Tls::On { "wss" } else { "ws" };
-    let ca = (tls == Tls::On).then(|| folder.join("certificate.pem"));
+    let scheme = if tls == TlsMode::On { "wss" } else { "ws" };
+    let ca = (tls == TlsMode::On).then(|| folder.join("certificate.pem"));
     // Clients show nothing, as a page does; the server counts them as the application's.
-    let target = Target::new(wire, url(scheme, address)?, Access { credentials: None, ca })?;
-    Ok(Own { child, folder: Some(folder), target, started_in: Duration::ZERO })
+    let target =
+        BenchTarget::new(wire, url(scheme, address)?, ClientCredentials { credentials: None, ca })?;
+    Ok(OwnServer { child, folder: Some(folder), target, started_in: Duration::ZERO })
 }
 
-fn start_floor(writes: Writes) -> Result<Own, BenchError> {
+fn start_floor(writes: Writes) -> Result<OwnServer, BenchError> {
     let mut command = command()?;
     command.args(["bench", "floor-server"]).stdout(Stdio::piped());
     if writes == Writes::Joined {
@@ -162,8 +171,9 @@ fn start_floor(writes: Writes) -> Result<Own, BenchError> {
     }
     let address = line.trim().parse();
     let address = address.map_err(|_| BenchError::NotStarted("no port".to_owned()))?;
-    let target = Target::new(Wire::Floor, url("ws", address)?, Access::default())?;
-    Ok(Own { child, folder: None, target, started_in: Duration::ZERO })
+    let target =
+        BenchTarget::new(BenchProtocol::Floor, url("ws", address)?, ClientCredentials::default())?;
+    Ok(OwnServer { child, folder: None, target, started_in: Duration::ZERO })
 }
 
 fn url(scheme: &str, address: SocketAddr) -> Result<ServerUrl, ClientError> {
@@ -183,14 +193,14 @@ fn folder() -> std::io::Result<PathBuf> {
 fn configure(
     folder: &Path,
     address: SocketAddr,
-    (workers, tls): (usize, Tls),
+    (workers, tls): (usize, TlsMode),
     secret: &str,
 ) -> std::io::Result<()> {
     let mut ini = format!(
         "[websocketserver]\nworkers = {workers}\nconsole = on\nlogLevel = warn\n\
          authFile = auth.yml\nmaxClients = 1000000\nmaxPerIP = 20000\n"
     );
-    if tls == Tls::On {
+    if tls == TlsMode::On {
         ini +=
             &format!("address = wss://{address}\ncertFile = certificate.pem\npkFile = key.pem\n");
         certify(folder)?;

@@ -30,7 +30,7 @@ pub(super) struct Buffers {
 
 /// What a read came to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Taken<'a> {
+pub(super) enum ReadResult<'a> {
     /// These bytes of the server, none if only TLS said something.
     Bytes(&'a [u8]),
     /// There is nothing now.
@@ -110,27 +110,27 @@ impl Socket {
     }
 
     /// Reads once.
-    pub(super) fn read<'a>(&mut self, buffers: &'a mut Buffers) -> io::Result<Taken<'a>> {
+    pub(super) fn read<'a>(&mut self, buffers: &'a mut Buffers) -> io::Result<ReadResult<'a>> {
         let read = match self.stream.read(&mut buffers.arrived) {
-            Ok(0) => return Ok(Taken::End),
+            Ok(0) => return Ok(ReadResult::End),
             Ok(read) => read,
             Err(error)
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
             {
-                return Ok(Taken::Nothing);
+                return Ok(ReadResult::Nothing);
             }
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(Taken::End),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(ReadResult::End),
             Err(error) => return Err(error),
         };
         let arrived = buffers.arrived.get(..read).unwrap_or_default();
         if self.tls.is_none() {
-            return Ok(Taken::Bytes(arrived));
+            return Ok(ReadResult::Bytes(arrived));
         }
         buffers.opened.clear();
         self.open(arrived, &mut buffers.opened)?;
         // What TLS itself has to answer.
         self.flush()?;
-        Ok(Taken::Bytes(&buffers.opened))
+        Ok(ReadResult::Bytes(&buffers.opened))
     }
 
     fn open(&mut self, mut arrived: &[u8], opened: &mut Vec<u8>) -> io::Result<()> {

@@ -5,7 +5,7 @@
 
 /// A frame of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Frame<'a> {
+pub(super) enum ServerFrame<'a> {
     /// A text or binary message.
     Message(&'a [u8]),
     /// To be answered.
@@ -27,7 +27,7 @@ const CARRY_KEPT: usize = 4096;
 
 impl Splitter {
     /// Hands out the frames that are complete.
-    pub(super) fn split(&mut self, input: &[u8], mut each: impl FnMut(Frame<'_>)) {
+    pub(super) fn split(&mut self, input: &[u8], mut each: impl FnMut(ServerFrame<'_>)) {
         if self.carry.is_empty() {
             let taken = frames(input, &mut each);
             self.carry.extend_from_slice(input.get(taken..).unwrap_or_default());
@@ -43,14 +43,14 @@ impl Splitter {
 }
 
 /// How many bytes the complete frames have.
-fn frames(input: &[u8], each: &mut impl FnMut(Frame<'_>)) -> usize {
+fn frames(input: &[u8], each: &mut impl FnMut(ServerFrame<'_>)) -> usize {
     let mut rest = input;
     while let Some((first, payload, behind)) = next(rest) {
         each(match first & 0x0F {
-            0x8 => Frame::Close(payload),
-            0x9 => Frame::Ping(payload),
-            0xA => Frame::Pong,
-            _ => Frame::Message(payload),
+            0x8 => ServerFrame::Close(payload),
+            0x9 => ServerFrame::Ping(payload),
+            0xA => ServerFrame::Pong,
+            _ => ServerFrame::Message(payload),
         });
         rest = behind;
     }
@@ -94,10 +94,10 @@ mod tests {
             for piece in stream.chunks(step) {
                 splitter.split(piece, |frame| {
                     seen.push(match frame {
-                        Frame::Message(payload) => ('m', payload.len()),
-                        Frame::Ping(payload) => ('p', payload.len()),
-                        Frame::Close(_) => ('c', 0),
-                        Frame::Pong => ('o', 0),
+                        ServerFrame::Message(payload) => ('m', payload.len()),
+                        ServerFrame::Ping(payload) => ('p', payload.len()),
+                        ServerFrame::Close(_) => ('c', 0),
+                        ServerFrame::Pong => ('o', 0),
                     });
                 });
             }

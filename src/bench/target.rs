@@ -7,14 +7,14 @@ use rustls::{ClientConfig, ClientConnection};
 use serde_json::{Map, Value, json};
 use tungstenite::http::Uri;
 
+use super::connect::WantedClient;
 use super::error::{At, BenchError};
-use super::opening::Wanted;
-use crate::client::{Access, ServerUrl, tls};
+use crate::client::{ClientCredentials, ServerUrl, tls};
 use crate::websocket::{Fin, Opcode, write};
 
 /// What is spoken with the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wire {
+pub enum BenchProtocol {
     /// phpWebSocketServer's packets.
     Phpws,
     /// Gomoob's requests.
@@ -25,7 +25,7 @@ pub enum Wire {
 
 /// To whom a publication goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum To<'a> {
+pub(super) enum BenchDestination<'a> {
     /// Everyone.
     All,
     /// Everyone in a group.
@@ -36,11 +36,11 @@ pub(super) enum To<'a> {
 
 /// The server that is measured.
 #[derive(Clone, Debug)]
-pub(super) struct Target {
-    pub(super) wire: Wire,
+pub(super) struct BenchTarget {
+    pub(super) wire: BenchProtocol,
     pub(super) address: SocketAddr,
     url: ServerUrl,
-    access: Access,
+    access: ClientCredentials,
     tls: Option<Arc<ClientConfig>>,
 }
 
@@ -49,8 +49,12 @@ const GROUP: &str = "group";
 /// A client counts its own masks; the server is not to find all frames masked with zeros.
 const MASK: [u8; 4] = [0x5A, 0xA5, 0x3C, 0xC3];
 
-impl Target {
-    pub(super) fn new(wire: Wire, url: ServerUrl, access: Access) -> Result<Self, BenchError> {
+impl BenchTarget {
+    pub(super) fn new(
+        wire: BenchProtocol,
+        url: ServerUrl,
+        access: ClientCredentials,
+    ) -> Result<Self, BenchError> {
         let mut addresses = (url.host(), url.port()).to_socket_addrs().at("finding the server")?;
         let address = addresses
             .next()
@@ -71,7 +75,7 @@ impl Target {
     /// The arguments with which another process of this program reaches the server; the secret is
     /// none of them.
     pub(super) fn arguments(&self) -> Vec<String> {
-        let wire = if self.wire == Wire::Gomoob { "gomoob" } else { "phpws" };
+        let wire = if self.wire == BenchProtocol::Gomoob { "gomoob" } else { "phpws" };
         let mut arguments =
             ["--url", &self.url.to_text(), "--dialect", wire].map(str::to_owned).to_vec();
         if let Some(credentials) = &self.access.credentials {
@@ -89,19 +93,19 @@ impl Target {
     }
 
     /// In which language a publication is sent: phpWebSocketServer's has no groups.
-    pub(super) fn wire_to(&self, to: &To<'_>) -> Wire {
+    pub(super) fn wire_to(&self, to: &BenchDestination<'_>) -> BenchProtocol {
         match (self.wire, to) {
-            (Wire::Phpws, To::Group(_)) => Wire::Gomoob,
+            (BenchProtocol::Phpws, BenchDestination::Group(_)) => BenchProtocol::Gomoob,
             (wire, _) => wire,
         }
     }
 
     /// The request that opens a connection of a client.
-    pub(super) fn opening(&self, wanted: &Wanted) -> Result<Vec<u8>, BenchError> {
-        let Wanted { wire, group, tags, own } = *wanted;
+    pub(super) fn opening(&self, wanted: &WantedClient) -> Result<Vec<u8>, BenchError> {
+        let WantedClient { wire, group, tags, own } = *wanted;
         let mut shown: Vec<(&'static str, String)> =
             self.access.members().map(|(name, text)| (name, text.to_owned())).collect();
-        if wire == Wire::Floor {
+        if wire == BenchProtocol::Floor {
             shown.extend(group.map(|group| (GROUP, group.to_string())));
             return Ok(request(&self.with(&shown)?, wire));
         }
@@ -115,7 +119,7 @@ impl Target {
             .map(|(name, value)| (name, value.into()))
             .collect();
         // Gomoob's language is chosen by the parameter, even where it is empty.
-        if !tags.is_empty() || wire == Wire::Gomoob {
+        if !tags.is_empty() || wire == BenchProtocol::Gomoob {
             shown.push(("tags", Value::Object(tags).to_string()));
         }
         Ok(request(&self.with(&shown)?, wire))
@@ -126,18 +130,29 @@ impl Target {
     }
 
     /// A publication as the text of a frame.
-    pub(super) fn publication(&self, wire: Wire, to: &To<'_>, message: &str) -> String {
+    pub(super) fn publication(
+        &self,
+        wire: BenchProtocol,
+        to: &BenchDestination<'_>,
+        message: &str,
+    ) -> String {
         match (wire, to) {
-            (Wire::Floor, To::All) => format!("* {message}"),
-            (Wire::Floor, To::Group(group) | To::One(_, group)) => format!("{group} {message}"),
-            (Wire::Phpws, To::One(uuid, _)) => {
+            (BenchProtocol::Floor, BenchDestination::All) => format!("* {message}"),
+            (
+                BenchProtocol::Floor,
+                BenchDestination::Group(group) | BenchDestination::One(_, group),
+            ) => format!("{group} {message}"),
+            (BenchProtocol::Phpws, BenchDestination::One(uuid, _)) => {
                 self.packet(json!({"opcode": "feedback", "uuid": uuid, "message": message}))
             }
-            (Wire::Phpws, _) => self.packet(json!({"opcode": "broadcast", "message": message})),
-            (Wire::Gomoob, To::All) => self.tagged(message, &json!({})),
-            (Wire::Gomoob, To::Group(group) | To::One(_, group)) => {
-                self.tagged(message, &json!({GROUP: group.to_string()}))
+            (BenchProtocol::Phpws, _) => {
+                self.packet(json!({"opcode": "broadcast", "message": message}))
             }
+            (BenchProtocol::Gomoob, BenchDestination::All) => self.tagged(message, &json!({})),
+            (
+                BenchProtocol::Gomoob,
+                BenchDestination::Group(group) | BenchDestination::One(_, group),
+            ) => self.tagged(message, &json!({GROUP: group.to_string()})),
         }
     }
 
@@ -159,11 +174,11 @@ impl Target {
     }
 }
 
-fn request(uri: &Uri, wire: Wire) -> Vec<u8> {
+fn request(uri: &Uri, wire: BenchProtocol) -> Vec<u8> {
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let host = uri.authority().map(ToString::to_string).unwrap_or_default();
     // Any value but `php` chooses the dialect on every path, and nothing else.
-    let client_type = if wire == Wire::Phpws { "Client-Type: web\r\n" } else { "" };
+    let client_type = if wire == BenchProtocol::Phpws { "Client-Type: web\r\n" } else { "" };
     format!(
         "GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tagcast-bench\r\n\
          Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{ErrorKind, IoSlice};
 use std::ops::ControlFlow::{self, Break, Continue};
 
-use super::member::Member;
-use crate::link::codec::Inbox;
+use super::worker_state::WorkerState;
+use crate::link::codec::MessageDecoder;
 use crate::link::message::ToBroker;
 use crate::link::transport::Transport;
-use crate::types::{Source, WorkerId};
+use crate::types::{WorkerId, WorkerIncarnation};
 
 /// One read; a turn takes one from each link, so that no worker keeps the others waiting.
 const READ_BYTES: usize = 256 * 1024;
@@ -16,20 +16,20 @@ const READ_BYTES: usize = 256 * 1024;
 /// The links to all workers.
 #[derive(Debug)]
 pub(super) struct Links {
-    ends: BTreeMap<WorkerId, End>,
+    ends: BTreeMap<WorkerId, WorkerLink>,
     scratch: Box<[u8]>,
 }
 
 #[derive(Debug)]
-struct End {
-    source: Source,
+struct WorkerLink {
+    source: WorkerIncarnation,
     transport: Box<dyn Transport>,
-    inbox: Inbox,
+    inbox: MessageDecoder,
     /// The kernel may hold more: edge-triggered events come once.
     is_unread: bool,
 }
 
-impl End {
+impl WorkerLink {
     /// Whether there is something to take, in the kernel or here.
     fn is_busy(&self) -> bool {
         self.is_unread || self.inbox.has_rest()
@@ -60,16 +60,17 @@ impl Default for Links {
 }
 
 impl Links {
-    pub(super) fn add(&mut self, source: Source, transport: Box<dyn Transport>) {
-        let end = End { source, transport, inbox: Inbox::default(), is_unread: true };
+    pub(super) fn add(&mut self, source: WorkerIncarnation, transport: Box<dyn Transport>) {
+        let end =
+            WorkerLink { source, transport, inbox: MessageDecoder::default(), is_unread: true };
         self.ends.insert(source.worker, end);
     }
 
-    pub(super) fn has(&self, source: Source) -> bool {
+    pub(super) fn has(&self, source: WorkerIncarnation) -> bool {
         self.ends.get(&source.worker).is_some_and(|end| end.source == source)
     }
 
-    pub(super) fn remove(&mut self, source: Source) {
+    pub(super) fn remove(&mut self, source: WorkerIncarnation) {
         if self.has(source) {
             self.ends.remove(&source.worker);
         }
@@ -82,14 +83,14 @@ impl Links {
     }
 
     pub(super) fn is_unread(&self, worker: WorkerId) -> bool {
-        self.ends.get(&worker).is_some_and(End::is_busy)
+        self.ends.get(&worker).is_some_and(WorkerLink::is_busy)
     }
 
     pub(super) fn has_unread(&self) -> bool {
-        self.ends.values().any(End::is_busy)
+        self.ends.values().any(WorkerLink::is_busy)
     }
 
-    pub(super) fn unread(&self) -> Vec<Source> {
+    pub(super) fn unread(&self) -> Vec<WorkerIncarnation> {
         self.ends.values().filter(|end| end.is_busy()).map(|end| end.source).collect()
     }
 
@@ -97,7 +98,7 @@ impl Links {
     /// next read.
     pub(super) fn read(
         &mut self,
-        source: Source,
+        source: WorkerIncarnation,
         take: &mut dyn FnMut(ToBroker) -> Result<ControlFlow<()>, String>,
     ) -> Result<ControlFlow<()>, String> {
         let Some(end) = self.ends.get_mut(&source.worker) else { return Ok(Continue(())) };
@@ -113,7 +114,7 @@ impl Links {
     }
 
     /// Writes what the link takes of what a worker is to be told.
-    pub(super) fn write(&mut self, member: &mut Member) -> Result<(), String> {
+    pub(super) fn write(&mut self, member: &mut WorkerState) -> Result<(), String> {
         let Some(end) = self.ends.get_mut(&member.source.worker) else { return Ok(()) };
         while !member.out.pending().is_empty() {
             match end.transport.write(&[IoSlice::new(member.out.pending())]) {

@@ -1,26 +1,26 @@
 //! The broker: one loop around the index and the router. It speaks to workers only.
 
-mod breach;
-mod census;
+mod connection_limits;
+pub mod core;
 mod links;
-pub mod member;
-mod resolved;
+mod protocol_error;
+mod resolve_cache;
 pub mod router;
-pub mod switchboard;
+pub mod worker_state;
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use tracing::{error, info};
 
-pub use self::census::Limits;
-use self::switchboard::Switchboard;
+pub use self::connection_limits::MaxConnections;
+use self::core::BrokerCore;
 use crate::config::BrokerConfig;
-use crate::link::control::{Control, Order, Peer, Report, RoleEnd};
-use crate::link::poller::{Interest, Poller, Ready};
+use crate::link::control::{ChildEvent, Control, ControlPeer, ExitReason, SupervisorCommand};
+use crate::reactor::poller::{Interest, Poller, Ready};
 use crate::telemetry::{let_go, set_level};
 use crate::types::limits::BROKER_TURN;
-use crate::types::{Counts, Generation, TurnBudget, WorkerId};
+use crate::types::{Generation, ProcessCounts, TurnBudget, WorkerId};
 
 /// The token of the control link; a worker's link has the worker's number.
 const CONTROL: u64 = u64::MAX;
@@ -29,33 +29,33 @@ const EVENTS: usize = 64;
 
 /// Runs the broker on this thread until it is told to stop or its supervisor is gone.
 #[must_use]
-pub fn run(generation: Generation, control: Box<dyn Control>) -> RoleEnd {
-    serve(generation, control).unwrap_or_else(RoleEnd::Failed)
+pub fn run(generation: Generation, control: Box<dyn Control>) -> ExitReason {
+    serve(generation, control).unwrap_or_else(ExitReason::Failed)
 }
 
-fn serve(generation: Generation, control: Box<dyn Control>) -> io::Result<RoleEnd> {
+fn serve(generation: Generation, control: Box<dyn Control>) -> io::Result<ExitReason> {
     let poller = Poller::new(EVENTS)?;
     poller.watch(control.ready(), CONTROL, Interest::Read)?;
-    let board = Switchboard::new(generation);
+    let board = BrokerCore::new(generation);
     Broker { control, poller, board, is_ready: false }.serve()
 }
 
 struct Broker {
     control: Box<dyn Control>,
     poller: Poller,
-    board: Switchboard,
+    board: BrokerCore,
     is_ready: bool,
 }
 
 /// Whether the loop goes on.
-enum Next {
+enum BrokerLoop {
     Turn,
-    End(RoleEnd),
+    End(ExitReason),
 }
 
 impl Broker {
     /// One turn after the other: orders, then what there is between the workers.
-    fn serve(&mut self) -> io::Result<RoleEnd> {
+    fn serve(&mut self) -> io::Result<ExitReason> {
         let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
         loop {
             let_go();
@@ -63,7 +63,7 @@ impl Broker {
             let within = self.board.has_unread().then_some(Duration::ZERO);
             self.poller.wait(within, &mut ready)?;
             if ready.iter().any(|event| event.token == CONTROL)
-                && let Next::End(end) = self.obey()?
+                && let BrokerLoop::End(end) = self.obey()?
             {
                 return Ok(end);
             }
@@ -82,50 +82,56 @@ impl Broker {
         }
     }
 
-    fn obey(&mut self) -> io::Result<Next> {
+    fn obey(&mut self) -> io::Result<BrokerLoop> {
         let mut orders = Vec::new();
         let peer = match self.control.orders(&mut orders) {
             Ok(peer) => peer,
             Err(error) => {
                 error!(%error, "the control link broke");
-                Peer::Gone
+                ControlPeer::Gone
             }
         };
         for order in orders {
             match order {
-                Order::Roster { sources } => self.board.await_workers(sources),
-                Order::WorkerLink { source, transport } => {
+                SupervisorCommand::LiveWorkers { sources } => self.board.await_workers(sources),
+                SupervisorCommand::WorkerLink { source, transport } => {
                     self.poller.watch(transport.ready(), source.worker.0.into(), Interest::Edge)?;
                     self.board.link(source, transport);
                 }
-                Order::WorkerDead { source } => {
+                SupervisorCommand::WorkerDead { source } => {
                     let Self { board, control, .. } = self;
                     board.bury(source, &mut |report| tell(control.as_mut(), report));
                 }
-                Order::Stop | Order::Drain { .. } => return Ok(Next::End(RoleEnd::Told)),
-                Order::Configure { number, json } => {
+                SupervisorCommand::Stop | SupervisorCommand::Drain { .. } => {
+                    return Ok(BrokerLoop::End(ExitReason::Requested));
+                }
+                SupervisorCommand::Configure { number, json } => {
                     self.board.limit(limits(&json)?);
-                    self.report(Report::Configured { number });
+                    self.report(ChildEvent::Configured { number });
                 }
-                Order::Count { number } => {
-                    let counts = Counts::Broker(self.board.router().counts());
-                    self.report(Report::Counts { number, counts });
+                SupervisorCommand::Count { number } => {
+                    let counts = ProcessCounts::Broker(self.board.router().counts());
+                    self.report(ChildEvent::Counts { number, counts });
                 }
-                Order::LogLevel(level) => set_level(level),
-                Order::Beat => self.report(Report::Beat),
-                Order::Listen(_)
-                | Order::PushSocket(_)
-                | Order::Link { .. }
-                | Order::Quiesce(_)
-                | Order::Pressure(_)
-                | Order::Accept(_)
-                | Order::Appoint(_) => {}
+                SupervisorCommand::LogLevel(level) => set_level(level),
+                SupervisorCommand::Heartbeat => self.report(ChildEvent::Heartbeat),
+                SupervisorCommand::Listen(_)
+                | SupervisorCommand::PushSocket(_)
+                | SupervisorCommand::Link { .. }
+                | SupervisorCommand::Quiesce(_)
+                | SupervisorCommand::Pressure(_)
+                | SupervisorCommand::Accept(_)
+                | SupervisorCommand::SetRole(_) => {}
             }
         }
-        Ok(if peer == Peer::Gone { Next::End(RoleEnd::Alone) } else { Next::Turn })
+        Ok(if peer == ControlPeer::Gone {
+            BrokerLoop::End(ExitReason::SupervisorLost)
+        } else {
+            BrokerLoop::Turn
+        })
     }
 
-    fn report(&mut self, report: Report) {
+    fn report(&mut self, report: ChildEvent) {
         tell(self.control.as_mut(), report);
     }
 
@@ -135,11 +141,11 @@ impl Broker {
         }
         self.is_ready = true;
         info!(clients = self.board.router().clients(), "resolving");
-        self.report(Report::Ready);
+        self.report(ChildEvent::Ready);
     }
 }
 
-fn tell(control: &mut dyn Control, report: Report) {
+fn tell(control: &mut dyn Control, report: ChildEvent) {
     if let Err(error) = control.report(report) {
         error!(%error, "the supervisor cannot be told");
     }
@@ -150,9 +156,9 @@ fn now() -> Instant {
     Instant::now()
 }
 
-fn limits(json: &str) -> io::Result<Limits> {
+fn limits(json: &str) -> io::Result<MaxConnections> {
     let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
     let BrokerConfig { max_clients, max_per_ip } =
         BrokerConfig::from_json(json).map_err(invalid)?;
-    Ok(Limits { max_clients, max_per_ip })
+    Ok(MaxConnections { max_clients, max_per_ip })
 }

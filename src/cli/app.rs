@@ -7,34 +7,34 @@ use clap::{Args, Subcommand};
 use rustix::rand::{GetRandomFlags, getrandom};
 use zeroize::Zeroizing;
 
-use super::settings::source;
+use super::config_args::source;
 use super::{EXIT_CONFIG, say, tell};
 use crate::config::{
-    self, ListenAddress, NewApplication, NotAdded, Secret, Source, add_application,
+    self, ConfigSources, ListenAddress, NewApplication, NotAdded, Secret, add_application,
     applications_in, make_anonymous, remove_application, rotate_application,
 };
 
 /// What is done with applications.
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(super) enum AppCommand {
     /// Make a key and a secret, and add them to auth.yml.
     #[command(after_help = "Example: tagcast app add shop --tenant shop")]
-    Add(Arguments),
+    Add(AppArguments),
     /// Show the applications of auth.yml; secrets are not shown.
     #[command(after_help = "Example: tagcast app list")]
     List(Where),
     /// Remove an application from auth.yml.
     #[command(after_help = "Example: tagcast app remove shop")]
-    Remove(Named),
+    Remove(NamedApplication),
     /// Give an application another secret.
     #[command(after_help = "Example: tagcast app rotate shop")]
-    Rotate(Named),
+    Rotate(NamedApplication),
 }
 
 /// The application.
 #[expect(clippy::struct_excessive_bools, reason = "switches of the command line")]
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct AppArguments {
     /// Its key: letters, digits, dots, dashes and underscores
     name: String,
     /// The space of its clients; without it they share one with other applications
@@ -55,7 +55,7 @@ pub(super) struct Arguments {
 
 /// One application of a file.
 #[derive(Debug, Args)]
-pub(super) struct Named {
+pub(super) struct NamedApplication {
     /// Its key
     name: String,
     #[command(flatten)]
@@ -73,17 +73,17 @@ pub(super) struct Where {
     ini: Option<PathBuf>,
 }
 
-pub(super) fn run(command: &Command) -> ExitCode {
+pub(super) fn run(command: &AppCommand) -> ExitCode {
     let done = match command {
-        Command::Add(arguments) => add(arguments),
-        Command::List(at) => list(at),
-        Command::Remove(Named { name, at }) => remove(name, at),
-        Command::Rotate(Named { name, at }) => rotate(name, at),
+        AppCommand::Add(arguments) => add(arguments),
+        AppCommand::List(at) => list(at),
+        AppCommand::Remove(NamedApplication { name, at }) => remove(name, at),
+        AppCommand::Rotate(NamedApplication { name, at }) => rotate(name, at),
     };
     done.err().unwrap_or(ExitCode::SUCCESS)
 }
 
-fn add(arguments: &Arguments) -> Result<(), ExitCode> {
+fn add(arguments: &AppArguments) -> Result<(), ExitCode> {
     let new = NewApplication {
         key: arguments.name.clone(),
         secret: random_secret()?,
@@ -166,7 +166,7 @@ impl Where {
         })
     }
 
-    fn source(&self) -> Source {
+    fn source(&self) -> ConfigSources {
         source(self.ini.clone(), Vec::new())
     }
 

@@ -9,11 +9,11 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
-use super::server::Shown;
+use super::connect_args::CredentialArguments;
 use super::{EXIT_UNAVAILABLE, say, tell};
 use crate::bench::{
-    self, Audience, BenchError, Cores, Crowd, Kind, Load, LoadReport, Named, Pace, Server, Shares,
-    Tls, Until, Wire, Writes,
+    self, Audience, BenchError, BenchProtocol, Cores, IdleConnections, Load, LoadReport,
+    MeasuredServer, NamedReport, PublishPace, ServerKind, Shares, TlsMode, Until, Writes,
 };
 use crate::client::ServerUrl;
 
@@ -31,7 +31,7 @@ Exit code 1 says that something was lost, doubled or out of order.";
 
 /// What is measured.
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(super) enum BenchCommand {
     /// Every publication goes to everyone.
     Fanout(LoadArguments),
     /// Publications go to one tag after the other.
@@ -51,9 +51,9 @@ pub(super) enum Command {
         load: LoadArguments,
     },
     /// Connections that do nothing: their memory.
-    Idle(CrowdArguments),
+    Idle(IdleArguments),
     /// Openings: what a handshake costs.
-    Connect(CrowdArguments),
+    Connect(IdleArguments),
     /// The index alone, with a million clients.
     Index(Output),
     /// The floors: servers that write ready frames and do nothing else.
@@ -81,7 +81,7 @@ pub(super) enum Command {
     },
     /// Connections for another generator.
     #[command(hide = true)]
-    Hold(CrowdArguments),
+    Hold(IdleArguments),
 }
 
 /// A run with publications.
@@ -118,12 +118,12 @@ pub(super) struct LoadArguments {
     #[arg(long)]
     floor: bool,
     #[command(flatten)]
-    place: Place,
+    place: BenchPlacement,
 }
 
 /// A run with connections only.
 #[derive(Debug, Args)]
-pub(super) struct CrowdArguments {
+pub(super) struct IdleArguments {
     /// Connections
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     clients: usize,
@@ -134,23 +134,23 @@ pub(super) struct CrowdArguments {
     #[arg(long, default_value_t = 64, value_name = "N")]
     at_once: usize,
     #[command(flatten)]
-    place: Place,
+    place: BenchPlacement,
 }
 
 /// Which server, on which cores.
 #[derive(Debug, Args)]
-struct Place {
+struct BenchPlacement {
     /// A server that runs already, ws:// or wss://
     #[arg(long, value_name = "URL")]
     url: Option<ServerUrl>,
     #[command(flatten)]
-    shown: Shown,
+    shown: CredentialArguments,
     /// The first process of the server at that URL: its CPU and memory are measured
     #[arg(long, value_name = "PID", requires = "url")]
     pid: Option<u32>,
     /// What the clients speak
-    #[arg(long, value_enum, default_value_t = Dialect::Phpws)]
-    dialect: Dialect,
+    #[arg(long, value_enum, default_value_t = DialectArgument::Phpws)]
+    dialect: DialectArgument,
     /// Worker processes of the server that is started [default: one for each of its cores]
     #[arg(long, value_name = "N", conflicts_with = "url")]
     workers: Option<usize>,
@@ -176,13 +176,13 @@ pub(super) struct Output {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Dialect {
+enum DialectArgument {
     Phpws,
     Gomoob,
 }
 
 /// Runs what was asked for.
-pub(super) fn run(command: &Command) -> ExitCode {
+pub(super) fn run(command: &BenchCommand) -> ExitCode {
     match carry_out(command) {
         Ok(code) => code,
         Err(error) => {
@@ -193,28 +193,30 @@ pub(super) fn run(command: &Command) -> ExitCode {
     }
 }
 
-fn carry_out(command: &Command) -> Result<ExitCode, BenchError> {
+fn carry_out(command: &BenchCommand) -> Result<ExitCode, BenchError> {
     match command {
-        Command::Fanout(load) => load.run("fanout", Audience::All, None),
-        Command::Groups { groups, load } => load.run("groups", Audience::Groups(*groups), None),
-        Command::Feedback { fanout_rate, load } => {
+        BenchCommand::Fanout(load) => load.run("fanout", Audience::All, None),
+        BenchCommand::Groups { groups, load } => {
+            load.run("groups", Audience::Groups(*groups), None)
+        }
+        BenchCommand::Feedback { fanout_rate, load } => {
             load.run("feedback", Audience::One, *fanout_rate)
         }
-        Command::Idle(crowd) => crowd.run("idle"),
-        Command::Connect(crowd) => crowd.run("connect"),
-        Command::Index(output) => {
+        BenchCommand::Idle(crowd) => crowd.run("idle"),
+        BenchCommand::Connect(crowd) => crowd.run("connect"),
+        BenchCommand::Index(output) => {
             let report = bench::index()?;
             let server = "the index alone".to_owned();
-            output.show(&Named { scenario: "index".to_owned(), server, report });
+            output.show(&NamedReport { scenario: "index".to_owned(), server, report });
             Ok(ExitCode::SUCCESS)
         }
-        Command::Floor(load) => load.run_floors(),
-        Command::Targets { only, rounds, write, output } => {
+        BenchCommand::Floor(load) => load.run_floors(),
+        BenchCommand::Targets { only, rounds, write, output } => {
             targets(only, *rounds, write.as_ref(), *output)
         }
-        Command::FloorServer { joined: true } => floor_server(Writes::Joined),
-        Command::FloorServer { joined: false } => floor_server(Writes::Direct),
-        Command::Hold(crowd) => crowd.hold(),
+        BenchCommand::FloorServer { joined: true } => floor_server(Writes::Joined),
+        BenchCommand::FloorServer { joined: false } => floor_server(Writes::Direct),
+        BenchCommand::Hold(crowd) => crowd.hold(),
     }
 }
 
@@ -271,8 +273,8 @@ impl LoadArguments {
         let plan = self.plan(Audience::All, None)?;
         let mut reports = Vec::new();
         for writes in [Writes::Direct, Writes::Joined] {
-            let server = Server::Own(Kind::Floor(writes), self.place.shares()?);
-            reports.push(bench::load("fanout", &plan, Wire::Floor, &server)?);
+            let server = MeasuredServer::Own(ServerKind::Floor(writes), self.place.shares()?);
+            reports.push(bench::load("fanout", &plan, BenchProtocol::Floor, &server)?);
         }
         bench::done();
         if self.place.output.json {
@@ -289,8 +291,8 @@ impl LoadArguments {
                 .map_err(|_| BenchError::Plan(format!("--{name} is no number of seconds")))
         };
         let pace = match self.rate {
-            Some(rate) => Pace::PerSecond(rate),
-            None => Pace::InFlight(self.in_flight.unwrap_or(64)),
+            Some(rate) => PublishPace::PerSecond(rate),
+            None => PublishPace::InFlight(self.in_flight.unwrap_or(64)),
         };
         let until = match self.count {
             Some(count) => Until::Deliveries(count),
@@ -310,7 +312,7 @@ impl LoadArguments {
     }
 }
 
-impl CrowdArguments {
+impl IdleArguments {
     fn run(&self, name: &str) -> Result<ExitCode, BenchError> {
         self.place.take_cores()?;
         let report = bench::crowd(name, self.crowd(), self.place.wire(), &self.place.server()?)?;
@@ -328,28 +330,28 @@ impl CrowdArguments {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn crowd(&self) -> Crowd {
-        Crowd { clients: self.clients, tags: self.tags, at_once: self.at_once }
+    fn crowd(&self) -> IdleConnections {
+        IdleConnections { clients: self.clients, tags: self.tags, at_once: self.at_once }
     }
 }
 
-impl Place {
-    fn wire(&self) -> Wire {
+impl BenchPlacement {
+    fn wire(&self) -> BenchProtocol {
         match self.dialect {
-            Dialect::Phpws => Wire::Phpws,
-            Dialect::Gomoob => Wire::Gomoob,
+            DialectArgument::Phpws => BenchProtocol::Phpws,
+            DialectArgument::Gomoob => BenchProtocol::Gomoob,
         }
     }
 
-    fn server(&self) -> Result<Server, BenchError> {
+    fn server(&self) -> Result<MeasuredServer, BenchError> {
         if let Some(url) = &self.url {
             let access = self.shown.access().map_err(BenchError::Plan)?;
-            return Ok(Server::At { url: url.clone(), access, pid: self.pid });
+            return Ok(MeasuredServer::At { url: url.clone(), access, pid: self.pid });
         }
         let shares = self.shares()?;
         let workers = self.workers.unwrap_or(shares.server.0.len());
-        let tls = if self.tls { Tls::On } else { Tls::Off };
-        Ok(Server::Own(Kind::Tagcast { workers, tls }, shares))
+        let tls = if self.tls { TlsMode::On } else { TlsMode::Off };
+        Ok(MeasuredServer::Own(ServerKind::Tagcast { workers, tls }, shares))
     }
 
     fn shares(&self) -> Result<Shares, BenchError> {
@@ -381,6 +383,6 @@ impl Output {
 }
 
 /// 1 when anything was lost, doubled or out of order.
-fn code(report: &Named<LoadReport>) -> ExitCode {
+fn code(report: &NamedReport<LoadReport>) -> ExitCode {
     if report.report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use super::settings::Settings;
+use super::config_args::ConfigArguments;
 use super::{EXIT_CONFIG, say, serve, tell};
 use crate::config::{Applications, AuthorizeOpen, Config};
 use crate::supervisor::{Probed, probe};
 
-pub(super) fn run(settings: &Settings) -> ExitCode {
+pub(super) fn run(settings: &ConfigArguments) -> ExitCode {
     let loaded = match settings.load() {
         Ok(loaded) => loaded,
         Err(code) => return code,

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::tell;
-use crate::client::{ClientError, Kind};
+use crate::client::{ClientError, ClientErrorKind};
 
 /// What was to be sent, or the name of its recipient, is not valid (`EX_DATAERR` of sysexits.h).
 pub(super) const EXIT_DATA: u8 = 65;
@@ -44,10 +44,10 @@ impl Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let code = match error.kind() {
-            Kind::Data => EXIT_DATA,
-            Kind::Unavailable => EXIT_UNAVAILABLE,
-            Kind::NotPermitted => EXIT_NOT_PERMITTED,
-            Kind::Configuration => EXIT_CONFIG,
+            ClientErrorKind::Data => EXIT_DATA,
+            ClientErrorKind::Unavailable => EXIT_UNAVAILABLE,
+            ClientErrorKind::NotPermitted => EXIT_NOT_PERMITTED,
+            ClientErrorKind::Configuration => EXIT_CONFIG,
         };
         Self { code, why: error.to_string() }
     }

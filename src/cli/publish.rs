@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::connect_args;
+use super::connect_args::{ConnectArguments, ResolvedServer};
 use super::failure::Failure;
 use super::say;
-use super::server::{self, Found, Server};
-use crate::client::{self, Publisher, To};
+use crate::client::{self, Destination, Publisher};
 use crate::types::Tag;
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -24,7 +25,7 @@ Exit codes: docs/operations.md#exit-codes";
 /// To whom, what, and where.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "two independent flags")]
-pub(super) struct Arguments {
+pub(super) struct PublishArguments {
     #[command(flatten)]
     to: Recipient,
     /// The message; without it, standard input is read
@@ -36,7 +37,7 @@ pub(super) struct Arguments {
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
-    server: Server,
+    server: ConnectArguments,
 }
 
 #[derive(Debug, Args)]
@@ -49,14 +50,14 @@ struct Recipient {
     #[arg(long, value_name = "NAME")]
     ident: Option<String>,
     /// To clients with this tag; repeat it to require several tags
-    #[arg(long, value_name = "NAME=VALUE", value_parser = server::tag)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = connect_args::tag)]
     tag: Vec<Tag>,
     /// To everyone
     #[arg(long)]
     all: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> ExitCode {
+pub(super) fn run(arguments: &PublishArguments) -> ExitCode {
     match publish(arguments) {
         Ok(reached) => {
             if !arguments.quiet {
@@ -69,11 +70,11 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// How many clients it has reached, where the server says so.
-fn publish(arguments: &Arguments) -> Result<Option<u64>, Failure> {
+fn publish(arguments: &PublishArguments) -> Result<Option<u64>, Failure> {
     check(&arguments.to)?;
-    let tags = server::tags(&arguments.to.tag).map_err(Failure::data)?;
+    let tags = connect_args::tags(&arguments.to.tag).map_err(Failure::data)?;
     let message = message(arguments)?;
-    let Found { url, access } = arguments.server.find()?;
+    let ResolvedServer { url, access } = arguments.server.find()?;
     if !tags.is_empty() {
         return Ok(client::publish_to_tags(&url, &access, &tags, &message)?);
     }
@@ -119,15 +120,15 @@ fn told(recipient: &Recipient, reached: Option<u64>) -> String {
 const UNTOLD: &str = "the server tells how many clients that reached only if a secret is shown \
                       (--key with --secret-file or TAGCAST_SECRET)";
 
-fn to(recipient: &Recipient) -> To {
+fn to(recipient: &Recipient) -> Destination {
     match (&recipient.to_uuid, &recipient.ident) {
-        (Some(uuid), _) => To::Uuid(uuid.clone()),
-        (None, Some(ident)) => To::Ident(ident.clone()),
-        (None, None) => To::All,
+        (Some(uuid), _) => Destination::Uuid(uuid.clone()),
+        (None, Some(ident)) => Destination::Ident(ident.clone()),
+        (None, None) => Destination::All,
     }
 }
 
-fn message(arguments: &Arguments) -> Result<serde_json::Value, Failure> {
+fn message(arguments: &PublishArguments) -> Result<serde_json::Value, Failure> {
     let text = match &arguments.message {
         Some(text) => text.clone(),
         None => {

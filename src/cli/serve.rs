@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use super::settings::Settings;
+use super::config_args::ConfigArguments;
 use super::tell;
 use crate::config::Config;
 use crate::supervisor;
 
-pub(super) fn run(settings: &Settings) -> ExitCode {
+pub(super) fn run(settings: &ConfigArguments) -> ExitCode {
     let (loaded, source) = match settings.load_with_source() {
         Ok(both) => both,
         Err(code) => return code,

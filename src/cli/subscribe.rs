@@ -7,10 +7,11 @@ use std::thread;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::connect_args;
+use super::connect_args::{ConnectArguments, ResolvedServer};
 use super::failure::Failure;
-use super::server::{self, Found, Server};
 use super::tell;
-use crate::client::{Stop, Subscriber};
+use crate::client::{StopHandle, Subscriber};
 use crate::types::Tag;
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -23,9 +24,9 @@ Exit codes: docs/operations.md#exit-codes";
 
 /// What to listen to, and where.
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct SubscribeArguments {
     /// A tag to carry; may be given several times
-    #[arg(long, value_name = "NAME=VALUE", value_parser = server::tag)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = connect_args::tag)]
     tag: Vec<Tag>,
     /// Print each message as JSON, also when it is a text
     #[arg(long)]
@@ -34,19 +35,19 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     #[command(flatten)]
-    server: Server,
+    server: ConnectArguments,
 }
 
-pub(super) fn run(arguments: &Arguments) -> ExitCode {
+pub(super) fn run(arguments: &SubscribeArguments) -> ExitCode {
     match subscribe(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.end(""),
     }
 }
 
-fn subscribe(arguments: &Arguments) -> Result<(), Failure> {
-    let tags = server::tags(&arguments.tag).map_err(Failure::data)?;
-    let Found { url, access } = arguments.server.find()?;
+fn subscribe(arguments: &SubscribeArguments) -> Result<(), Failure> {
+    let tags = connect_args::tags(&arguments.tag).map_err(Failure::data)?;
+    let ResolvedServer { url, access } = arguments.server.find()?;
     let mut subscriber = Subscriber::connect(&url, &access, &tags)?;
     let broken = |error: io::Error| Failure::unavailable(format!("the signals: {error}"));
     let stop = subscriber.stop().map_err(broken)?;
@@ -60,7 +61,10 @@ fn subscribe(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Until enough have come, a signal comes, or nobody reads what is printed.
-fn print_messages(subscriber: &mut Subscriber, arguments: &Arguments) -> Result<(), Failure> {
+fn print_messages(
+    subscriber: &mut Subscriber,
+    arguments: &SubscribeArguments,
+) -> Result<(), Failure> {
     let mut left = arguments.count.unwrap_or(u64::MAX);
     while left > 0 {
         let received = subscriber.receive()?;
@@ -84,7 +88,7 @@ fn print(line: &str) -> io::Result<()> {
 }
 
 /// Ctrl-C and SIGTERM stop it, from a thread of their own.
-fn stop_on_signal(stop: Stop) -> io::Result<()> {
+fn stop_on_signal(stop: StopHandle) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let (mut interrupt, mut terminate) = {
         let _context = runtime.enter();

@@ -13,7 +13,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Message, WebSocket};
 use uuid::Uuid;
 
-use super::access::Access;
+use super::credentials::ClientCredentials;
 use super::error::ClientError;
 use super::tls::{self, TlsStream};
 use super::url::{Scheme, ServerUrl};
@@ -27,7 +27,7 @@ const PROBE_AFTER: Duration = Duration::from_secs(60);
 
 /// What the client wants to be served by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
+pub(super) enum ClientDialect {
     /// phpWebSocketServer's packets.
     Phpws,
     /// Gomoob's requests.
@@ -36,14 +36,14 @@ pub(super) enum Dialect {
 
 /// An open WebSocket, and what its server is called.
 #[derive(Debug)]
-pub(super) struct Connection {
-    socket: WebSocket<Stream>,
+pub(super) struct ClientConnection {
+    socket: WebSocket<TransportStream>,
     url: ServerUrl,
-    reports: Option<Token>,
+    reports: Option<ReportToken>,
 }
 
 /// What the reports of this connection begin with; no other client knows it.
-type Token = String;
+type ReportToken = String;
 
 /// Asks a server to report how many clients each publication reaches; it grants by the same header.
 const REPORT_HEADER: &str = "Tagcast-Report";
@@ -58,23 +58,23 @@ pub(super) enum Reports {
 /// How a connection is opened.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Manner {
-    pub(super) dialect: Dialect,
+    pub(super) dialect: ClientDialect,
     pub(super) reports: Reports,
 }
 
-impl Connection {
+impl ClientConnection {
     /// Dials and shakes hands; `uri` is the URL with its parameters.
     pub(super) fn open(
         url: &ServerUrl,
         uri: Uri,
         manner: Manner,
-        access: &Access,
+        access: &ClientCredentials,
     ) -> Result<Self, ClientError> {
         let mut request =
             uri.into_client_request().map_err(|error| ClientError::Url(error.to_string()))?;
         let agent = HeaderValue::from_static(concat!("tagcast/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().insert("User-Agent", agent);
-        if manner.dialect == Dialect::Phpws {
+        if manner.dialect == ClientDialect::Phpws {
             // Any value but `php` chooses the dialect on every path, and nothing else.
             request.headers_mut().insert("Client-Type", HeaderValue::from_static("web"));
         }
@@ -86,8 +86,10 @@ impl Connection {
         }
         let tcp = dial(url.host(), url.port()).map_err(|error| ClientError::from_io(url, error))?;
         let stream = match url.scheme() {
-            Scheme::Ws => Stream::Plain(tcp),
-            Scheme::Wss => Stream::Tls(Box::new(tls::handshake(url, tcp, access.ca.as_deref())?)),
+            Scheme::Ws => TransportStream::Plain(tcp),
+            Scheme::Wss => {
+                TransportStream::Tls(Box::new(tls::handshake(url, tcp, access.ca.as_deref())?))
+            }
         };
         match tungstenite::client::client(request, stream) {
             Ok((socket, answer)) => {
@@ -108,8 +110,8 @@ impl Connection {
     /// The socket, for its options and for waiting.
     pub(super) fn tcp(&self) -> &TcpStream {
         match self.socket.get_ref() {
-            Stream::Plain(tcp) => tcp,
-            Stream::Tls(tls) => &tls.sock,
+            TransportStream::Plain(tcp) => tcp,
+            TransportStream::Tls(tls) => &tls.sock,
         }
     }
 
@@ -181,12 +183,12 @@ fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
 
 /// Plain or inside TLS.
 #[derive(Debug)]
-enum Stream {
+enum TransportStream {
     Plain(TcpStream),
     Tls(Box<TlsStream>),
 }
 
-impl Read for Stream {
+impl Read for TransportStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.read(buffer),
@@ -195,7 +197,7 @@ impl Read for Stream {
     }
 }
 
-impl Write for Stream {
+impl Write for TransportStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.write(bytes),

@@ -26,9 +26,9 @@ pub enum ClientError {
     /// The server cannot be reached, or the connection broke.
     Connection(String, Box<tungstenite::Error>),
     /// The server did not let us in, or did not take what we sent.
-    Refused(Kind, String),
+    Refused(ClientErrorKind, String),
     /// The server ended the connection.
-    Ended(Kind, String),
+    Ended(ClientErrorKind, String),
     /// No answer came in time.
     Silent(String),
     /// What was to be published, or the name of its recipient, is not valid.
@@ -37,7 +37,7 @@ pub enum ClientError {
 
 /// What somebody has to do about an error: each kind has an exit code of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ClientErrorKind {
     /// Send something else.
     Data,
     /// Try again later.
@@ -70,13 +70,13 @@ impl std::error::Error for ClientError {}
 impl ClientError {
     /// What has to be done about it.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ClientErrorKind {
         match self {
-            Self::Url(_) | Self::Trust(_) => Kind::Configuration,
+            Self::Url(_) | Self::Trust(_) => ClientErrorKind::Configuration,
             Self::Tls(_, failure) => failure.kind(),
-            Self::Connection(..) | Self::Silent(_) => Kind::Unavailable,
+            Self::Connection(..) | Self::Silent(_) => ClientErrorKind::Unavailable,
             Self::Refused(kind, _) | Self::Ended(kind, _) => *kind,
-            Self::Data(_) => Kind::Data,
+            Self::Data(_) => ClientErrorKind::Data,
         }
     }
 
@@ -118,35 +118,35 @@ fn is_late(error: &std::io::Error) -> bool {
 }
 
 /// What the server's words for a denial ask for; without any it does not know the path.
-fn kind_of_words(why: &str) -> Kind {
+fn kind_of_words(why: &str) -> ClientErrorKind {
     let has = |words: &[&str]| words.iter().any(|word| why.contains(word));
     if has(&["busy", "try again", "Try again", "Too many connections", "To many connections"]) {
-        Kind::Unavailable
+        ClientErrorKind::Unavailable
     } else if has(&["schema", "JSON", "'message'", "'tags'", "property", "UTF-8"]) {
-        Kind::Data
+        ClientErrorKind::Data
     } else if why.is_empty() || has(&["unknown path"]) {
-        Kind::Configuration
+        ClientErrorKind::Configuration
     } else {
-        Kind::NotPermitted
+        ClientErrorKind::NotPermitted
     }
 }
 
 /// The same for a Close frame (RFC 6455 §7.4.1).
-fn kind_of_close(frame: Option<&CloseFrame>) -> Kind {
+fn kind_of_close(frame: Option<&CloseFrame>) -> ClientErrorKind {
     match frame.map(|frame| (u16::from(frame.code), frame.reason.as_str())) {
-        Some((1002 | 1003 | 1007 | 1009, _)) => Kind::Data,
+        Some((1002 | 1003 | 1007 | 1009, _)) => ClientErrorKind::Data,
         Some((1008, reason)) => kind_of_words(reason),
-        _ => Kind::Unavailable,
+        _ => ClientErrorKind::Unavailable,
     }
 }
 
 /// The same for the status of an HTTP answer.
-fn kind_of_status(status: u16) -> Kind {
+fn kind_of_status(status: u16) -> ClientErrorKind {
     match status {
-        401 | 403 | 407 => Kind::NotPermitted,
-        413 | 431 => Kind::Data,
-        408 | 425 | 429 | 500..=599 => Kind::Unavailable,
-        _ => Kind::Configuration,
+        401 | 403 | 407 => ClientErrorKind::NotPermitted,
+        413 | 431 => ClientErrorKind::Data,
+        408 | 425 | 429 | 500..=599 => ClientErrorKind::Unavailable,
+        _ => ClientErrorKind::Configuration,
     }
 }
 
@@ -237,20 +237,29 @@ mod tests {
         let close = |code: u16, reason: &'static str| {
             kind_of_close(Some(&CloseFrame { code: code.into(), reason: reason.into() }))
         };
-        assert_eq!(close(1008, "Message sending is not authorized !"), Kind::NotPermitted);
-        assert_eq!(close(1008, "the message does not fit its schema at /a: …"), Kind::Data);
-        assert_eq!(close(1008, "The 'message' property is mandatory !"), Kind::Data);
-        assert_eq!(close(1008, "unknown path"), Kind::Configuration);
-        assert_eq!(close(1013, "slow client"), Kind::Unavailable);
-        assert_eq!(close(1009, ""), Kind::Data);
-        assert_eq!(kind_of_close(None), Kind::Unavailable);
+        assert_eq!(
+            close(1008, "Message sending is not authorized !"),
+            ClientErrorKind::NotPermitted
+        );
+        assert_eq!(
+            close(1008, "the message does not fit its schema at /a: …"),
+            ClientErrorKind::Data
+        );
+        assert_eq!(close(1008, "The 'message' property is mandatory !"), ClientErrorKind::Data);
+        assert_eq!(close(1008, "unknown path"), ClientErrorKind::Configuration);
+        assert_eq!(close(1013, "slow client"), ClientErrorKind::Unavailable);
+        assert_eq!(close(1009, ""), ClientErrorKind::Data);
+        assert_eq!(kind_of_close(None), ClientErrorKind::Unavailable);
         let denied = |why| ClientError::denied(why).kind();
-        assert_eq!(denied("The server is busy, try again later"), Kind::Unavailable);
-        assert_eq!(denied("Too many connections"), Kind::Unavailable);
-        assert_eq!(denied("Message sending is not authorized !"), Kind::NotPermitted);
+        assert_eq!(denied("The server is busy, try again later"), ClientErrorKind::Unavailable);
+        assert_eq!(denied("Too many connections"), ClientErrorKind::Unavailable);
+        assert_eq!(denied("Message sending is not authorized !"), ClientErrorKind::NotPermitted);
         let kinds = [401, 403, 404, 400, 503, 429].map(kind_of_status);
-        let (never, here) = (Kind::NotPermitted, Kind::Configuration);
-        assert_eq!(kinds, [never, never, here, here, Kind::Unavailable, Kind::Unavailable]);
+        let (never, here) = (ClientErrorKind::NotPermitted, ClientErrorKind::Configuration);
+        assert_eq!(
+            kinds,
+            [never, never, here, here, ClientErrorKind::Unavailable, ClientErrorKind::Unavailable]
+        );
     }
 
     #[test]

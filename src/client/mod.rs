@@ -1,7 +1,7 @@
 //! What programs speak to a server: the command line, and whoever embeds this crate.
 
-mod access;
 mod connection;
+mod credentials;
 mod error;
 mod pinned;
 mod publisher;
@@ -11,11 +11,11 @@ pub(crate) mod tls;
 mod tls_failure;
 mod url;
 
-pub use access::{Access, Credentials};
+pub use self::credentials::{ApplicationKey, ClientCredentials};
 pub(crate) use error::printable;
-pub use error::{ClientError, Kind};
-pub use publisher::{Publisher, To, publish_to_tags};
-pub use subscriber::{Received, Stop, Subscriber};
+pub use error::{ClientError, ClientErrorKind};
+pub use publisher::{Destination, Publisher, publish_to_tags};
+pub use subscriber::{Received, StopHandle, Subscriber};
 pub use tls_failure::TlsFailure;
 pub use url::ServerUrl;
 

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use super::access::Access;
-use super::connection::{Connection, Dialect, Manner, Reports};
+use super::connection::{ClientConnection, ClientDialect, Manner, Reports};
+use super::credentials::ClientCredentials;
 use super::error::ClientError;
 use super::report;
 use super::url::ServerUrl;
@@ -15,7 +15,7 @@ use crate::types::{TagQuery, Tags};
 
 /// To whom a message goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum To {
+pub enum Destination {
     /// The client with this UUID, as the server gave it out.
     Uuid(String),
     /// The first client with this ident.
@@ -27,13 +27,13 @@ pub enum To {
 /// An open connection to publish through: it waits for the `next` of each message.
 #[derive(Debug)]
 pub struct Publisher {
-    connection: Connection,
-    access: Access,
+    connection: ClientConnection,
+    access: ClientCredentials,
 }
 
 /// What the server says, as far as a publisher cares.
 #[derive(Deserialize)]
-struct Answer {
+struct PublishAnswer {
     #[serde(default)]
     opcode: String,
     error: Option<String>,
@@ -46,7 +46,7 @@ impl Publisher {
     ///
     /// When there is no server at this URL, or it does not let us in.
     pub fn connect(url: &str) -> Result<Self, ClientError> {
-        Self::connect_as(&url.parse()?, Access::default())
+        Self::connect_as(&url.parse()?, ClientCredentials::default())
     }
 
     /// Connects, and waits until the server is ready.
@@ -54,7 +54,7 @@ impl Publisher {
     /// # Errors
     ///
     /// When there is no server at this URL, or it does not let us in.
-    pub fn connect_as(url: &ServerUrl, access: Access) -> Result<Self, ClientError> {
+    pub fn connect_as(url: &ServerUrl, access: ClientCredentials) -> Result<Self, ClientError> {
         Self::open(url, access, Reports::Unwanted)
     }
 
@@ -63,14 +63,21 @@ impl Publisher {
     /// # Errors
     ///
     /// When there is no server at this URL, or it does not let us in.
-    pub fn connect_counting(url: &ServerUrl, access: Access) -> Result<Self, ClientError> {
+    pub fn connect_counting(
+        url: &ServerUrl,
+        access: ClientCredentials,
+    ) -> Result<Self, ClientError> {
         Self::open(url, access, Reports::Wanted)
     }
 
-    fn open(url: &ServerUrl, access: Access, reports: Reports) -> Result<Self, ClientError> {
+    fn open(
+        url: &ServerUrl,
+        access: ClientCredentials,
+        reports: Reports,
+    ) -> Result<Self, ClientError> {
         let uri = url.with(access.members())?;
-        let manner = Manner { dialect: Dialect::Phpws, reports };
-        let connection = Connection::open(url, uri, manner, &access)?;
+        let manner = Manner { dialect: ClientDialect::Phpws, reports };
+        let connection = ClientConnection::open(url, uri, manner, &access)?;
         let mut publisher = Self { connection, access };
         publisher.await_opcode("ready")?;
         Ok(publisher)
@@ -84,7 +91,7 @@ impl Publisher {
     /// When the server did not take it, or says that it gave out no such UUID.
     pub fn publish_counted(
         &mut self,
-        to: &To,
+        to: &Destination,
         message: &Value,
     ) -> Result<Option<u64>, ClientError> {
         self.publish(to, message)?;
@@ -92,12 +99,12 @@ impl Publisher {
         let Some(report) = report else { return Ok(None) };
         let is_unknown = report.is_of_unknown_uuid() || !report.published;
         match to {
-            To::Uuid(_) if is_unknown && report.clients == 0 => {
+            Destination::Uuid(_) if is_unknown && report.clients == 0 => {
                 let why = "the UUID was not given out by this server (forged, cut short, or of an \
                            earlier state/uuid.key), and no client has it as an alias";
                 Err(ClientError::Data(why.to_owned()))
             }
-            To::Ident(_) if !report.published => {
+            Destination::Ident(_) if !report.published => {
                 Err(ClientError::Data("the ident is longer than 255 bytes".to_owned()))
             }
             _ => Ok(Some(report.clients)),
@@ -110,11 +117,15 @@ impl Publisher {
     /// # Errors
     ///
     /// When the server did not take it, or refused the one before.
-    pub fn publish(&mut self, to: &To, message: &Value) -> Result<(), ClientError> {
+    pub fn publish(&mut self, to: &Destination, message: &Value) -> Result<(), ClientError> {
         let mut packet = match to {
-            To::Uuid(uuid) => json!({"opcode": "feedback", "message": message, "uuid": uuid}),
-            To::Ident(ident) => json!({"opcode": "feedback", "message": message, "ident": ident}),
-            To::All => json!({"opcode": "broadcast", "message": message}),
+            Destination::Uuid(uuid) => {
+                json!({"opcode": "feedback", "message": message, "uuid": uuid})
+            }
+            Destination::Ident(ident) => {
+                json!({"opcode": "feedback", "message": message, "ident": ident})
+            }
+            Destination::All => json!({"opcode": "broadcast", "message": message}),
         };
         if let Some(members) = packet.as_object_mut() {
             members.extend(self.access.members().map(|(name, text)| (name.into(), text.into())));
@@ -171,7 +182,7 @@ impl Publisher {
 /// When there is no server at this URL, or it did not take the message.
 pub fn publish_to_tags(
     url: &ServerUrl,
-    access: &Access,
+    access: &ClientCredentials,
     tags: &TagQuery,
     message: &Value,
 ) -> Result<Option<u64>, ClientError> {
@@ -192,21 +203,21 @@ pub fn publish_to_tags(
 /// Opens a connection that carries these tags.
 pub(super) fn open_with_tags(
     url: &ServerUrl,
-    access: &Access,
+    access: &ClientCredentials,
     (tags, reports): (&Tags, Reports),
-) -> Result<Connection, ClientError> {
+) -> Result<ClientConnection, ClientError> {
     url.check_takes_tags()?;
     let tags = tags_object(tags).to_string();
     let parameters = std::iter::once(("tags", tags.as_str())).chain(access.members());
-    let manner = Manner { dialect: Dialect::Gomoob, reports };
-    Connection::open(url, url.with(parameters)?, manner, access)
+    let manner = Manner { dialect: ClientDialect::Gomoob, reports };
+    ClientConnection::open(url, url.with(parameters)?, manner, access)
 }
 
 fn tags_object(tags: &Tags) -> Value {
     tags.iter().map(|tag| (tag.name(), tag.value())).collect()
 }
 
-fn await_answer(connection: &mut Connection) -> Result<(), ClientError> {
+fn await_answer(connection: &mut ClientConnection) -> Result<(), ClientError> {
     let mut is_first = true;
     loop {
         match connection.read()? {
@@ -229,11 +240,11 @@ fn await_answer(connection: &mut Connection) -> Result<(), ClientError> {
 }
 
 fn has_opcode(text: &str, opcode: &str) -> bool {
-    serde_json::from_str::<Answer>(text).is_ok_and(|answer| answer.opcode == opcode)
+    serde_json::from_str::<PublishAnswer>(text).is_ok_and(|answer| answer.opcode == opcode)
 }
 
 fn refusal_in(text: &str) -> Result<(), ClientError> {
-    match serde_json::from_str::<Answer>(text) {
+    match serde_json::from_str::<PublishAnswer>(text) {
         Ok(answer) if matches!(answer.opcode.as_str(), "close" | "error") => {
             Err(ClientError::denied(answer.error.as_deref().unwrap_or("unknown path")))
         }

@@ -5,12 +5,12 @@ use std::time::Instant;
 use serde::Deserialize;
 use tungstenite::Message;
 
-use super::connection::{Connection, PATIENCE};
+use super::connection::{ClientConnection, PATIENCE};
 use super::error::ClientError;
 
 /// What the server says about one publication.
 #[derive(Debug, PartialEq, Deserialize)]
-pub(super) struct Report {
+pub(super) struct PublishReport {
     opcode: String,
     token: String,
     /// Whether the message named anybody at all.
@@ -21,7 +21,7 @@ pub(super) struct Report {
     uuid: Option<String>,
 }
 
-impl Report {
+impl PublishReport {
     /// Whether the recipient was named by a UUID that the server has not given out.
     pub(super) fn is_of_unknown_uuid(&self) -> bool {
         self.uuid.as_deref() == Some("unknown")
@@ -32,14 +32,14 @@ impl Report {
 /// it may wait for its broker, and holds the publication meanwhile. `denial` knows the texts that deny.
 #[expect(clippy::disallowed_methods, reason = "whatever others publish, this has an end")]
 pub(super) fn await_report(
-    connection: &mut Connection,
+    connection: &mut ClientConnection,
     denial: fn(&str) -> Result<(), ClientError>,
-) -> Result<Option<Report>, ClientError> {
+) -> Result<Option<PublishReport>, ClientError> {
     let Some(token) = connection.reports().map(str::to_owned) else { return Ok(None) };
     let until = Instant::now() + PATIENCE;
     while Instant::now() < until {
         match connection.read() {
-            Ok(Message::Text(text)) => match serde_json::from_str::<Report>(&text) {
+            Ok(Message::Text(text)) => match serde_json::from_str::<PublishReport>(&text) {
                 Ok(report) if report.opcode == "report" && report.token == token => {
                     return Ok(Some(report));
                 }

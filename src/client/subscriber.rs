@@ -7,8 +7,8 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use tungstenite::Message;
 
-use super::access::Access;
-use super::connection::{Connection, Reports};
+use super::connection::{ClientConnection, Reports};
+use super::credentials::ClientCredentials;
 use super::error::{ClientError, is_obeyed, printable};
 use super::publisher::open_with_tags;
 use super::url::ServerUrl;
@@ -20,14 +20,14 @@ const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 /// A connection that gets what is published to everyone, and to tags that it carries.
 #[derive(Debug)]
 pub struct Subscriber {
-    connection: Connection,
+    connection: ClientConnection,
     url: ServerUrl,
     stop: Option<PipeReader>,
 }
 
 /// Ends [`Subscriber::receive`] from elsewhere when it is dropped.
 #[derive(Debug)]
-pub struct Stop(#[expect(dead_code, reason = "what counts is that it is there")] PipeWriter);
+pub struct StopHandle(#[expect(dead_code, reason = "what counts is that it is there")] PipeWriter);
 
 /// One message as the server sent it: JSON, unless the server is another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,11 @@ impl Subscriber {
     /// # Errors
     ///
     /// When there is no server at this URL, or it does not let us in.
-    pub fn connect(url: &ServerUrl, access: &Access, tags: &Tags) -> Result<Self, ClientError> {
+    pub fn connect(
+        url: &ServerUrl,
+        access: &ClientCredentials,
+        tags: &Tags,
+    ) -> Result<Self, ClientError> {
         let connection = open_with_tags(url, access, (tags, Reports::Unwanted))?;
         connection.tcp().set_nonblocking(true).map_err(|error| ClientError::from_io(url, error))?;
         Ok(Self { connection, url: url.clone(), stop: None })
@@ -50,10 +54,10 @@ impl Subscriber {
     /// # Errors
     ///
     /// When this process has no descriptors left.
-    pub fn stop(&mut self) -> io::Result<Stop> {
+    pub fn stop(&mut self) -> io::Result<StopHandle> {
         let (reader, writer) = io::pipe()?;
         self.stop = Some(reader);
-        Ok(Stop(writer))
+        Ok(StopHandle(writer))
     }
 
     /// Waits for the next message; none when it was stopped. Answers pings.

@@ -6,19 +6,19 @@ use std::io::ErrorKind;
 use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, CertificateError, Error};
 
-use super::error::Kind;
+use super::error::ClientErrorKind;
 
 /// Why a TLS handshake failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFailure {
-    kind: Kind,
+    kind: ClientErrorKind,
     what: String,
     /// What helps; empty when nothing does.
     right: &'static str,
 }
 
 impl TlsFailure {
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> ClientErrorKind {
         self.kind
     }
 
@@ -53,7 +53,7 @@ impl TlsFailure {
                 "let it offer http/1.1 (ALPN), which a WebSocket is opened by",
             ),
             error => Self {
-                kind: Kind::Unavailable,
+                kind: ClientErrorKind::Unavailable,
                 what: format!("the TLS handshake failed: {error}"),
                 right: "",
             },
@@ -71,7 +71,7 @@ impl fmt::Display for TlsFailure {
 }
 
 fn configure(what: String, right: &'static str) -> TlsFailure {
-    TlsFailure { kind: Kind::Configuration, what, right }
+    TlsFailure { kind: ClientErrorKind::Configuration, what, right }
 }
 
 /// How webpki calls an authority's certificate that a server shows as its own.
@@ -154,7 +154,7 @@ fn of_alert(alert: AlertDescription, host: &str) -> TlsFailure {
             "let it have an ECDSA or RSA certificate and the ciphers of TLS 1.2 or 1.3",
         ),
         Alert::CertificateRequired | Alert::BadCertificate | Alert::AccessDenied => TlsFailure {
-            kind: Kind::NotPermitted,
+            kind: ClientErrorKind::NotPermitted,
             what: "the server wants a certificate of its clients".to_owned(),
             right: "tagcast has none to show",
         },
@@ -163,7 +163,7 @@ fn of_alert(alert: AlertDescription, host: &str) -> TlsFailure {
             "let it offer http/1.1 (ALPN), which a WebSocket is opened by",
         ),
         alert => TlsFailure {
-            kind: Kind::Unavailable,
+            kind: ClientErrorKind::Unavailable,
             what: format!("the server broke the TLS handshake off ({alert:?})"),
             right: "its log may say why",
         },

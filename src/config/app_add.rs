@@ -7,8 +7,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::auth_file::{check_text, first_application, has_list};
-use super::finding::Findings;
-use super::{Applications, Secret, Unread, read};
+use super::diagnostic::Diagnostics;
+use super::{Applications, Secret, UnreadFile, read};
 
 /// Characters of a new key: it stands in URLs.
 const NAME_CHARACTERS_MAX: usize = 64;
@@ -43,7 +43,7 @@ pub enum NotAdded {
         file: PathBuf,
     },
     /// The file is wrong already.
-    Wrong(Findings),
+    Wrong(Diagnostics),
     /// The list is written in a way that cannot be added to.
     NoList {
         /// The file.
@@ -131,7 +131,7 @@ pub fn add_application(file: &Path, new: &NewApplication) -> Result<(), NotAdded
     let unwritable = |error| NotAdded::Unwritable { file: file.to_owned(), error };
     let old = match read(file) {
         Ok(text) => Some(text),
-        Err(Unread::Absent) => None,
+        Err(UnreadFile::Absent) => None,
         Err(unread) => return Err(unwritable(io::Error::other(unread.fault().what))),
     };
     let before = match &old {
@@ -160,7 +160,7 @@ fn is_name(text: &str) -> bool {
 
 pub(super) fn checked(file: &Path, text: &str) -> Result<Applications, NotAdded> {
     let read = check_text(file, text);
-    read.applications.ok_or(NotAdded::Wrong(Findings(read.findings)))
+    read.applications.ok_or(NotAdded::Wrong(Diagnostics(read.findings)))
 }
 
 /// The text with an entry behind the last line of the list; none where there is no such place.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::finding::{Fault, visible};
+use super::diagnostic::{Problem, visible};
 use crate::types::limits::EXPANDED_BYTES_MAX;
 
 /// The definitions of a `.env`: `KEY=value` lines, `#` comments, quotes around a value stripped.
@@ -50,11 +50,11 @@ pub(crate) fn substitute<'a>(
     text: &str,
     room: usize,
     value_of: impl Fn(&str) -> Option<&'a str>,
-) -> Result<String, Fault> {
+) -> Result<String, Problem> {
     let mut done = String::with_capacity(text.len());
     let (mut rest, mut room) = (text, room);
     while let Some((before, behind)) = rest.split_once("${") {
-        let shape = || Fault::new("holds a `${` without a name", "write `${NAME}`");
+        let shape = || Problem::new("holds a `${` without a name", "write `${NAME}`");
         let (name, after) = behind.split_once('}').ok_or_else(shape)?;
         if !is_name(name) {
             return Err(shape());
@@ -69,18 +69,18 @@ pub(crate) fn substitute<'a>(
     Ok(done)
 }
 
-fn too_long() -> Fault {
+fn too_long() -> Problem {
     let what = "becomes too long when its variables are replaced";
-    Fault::new(what, format!("let variables bring {EXPANDED_BYTES_MAX} bytes at most"))
+    Problem::new(what, format!("let variables bring {EXPANDED_BYTES_MAX} bytes at most"))
 }
 
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-fn unknown(name: &str) -> Fault {
+fn unknown(name: &str) -> Problem {
     let name = visible(name);
-    Fault::new(
+    Problem::new(
         format!("names the variable {name}, which is not set"),
         format!("set {name}, or define it in the .env beside this file"),
     )

@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use super::applications::{Application, Applications};
-use super::auth_file::Wrong;
-use super::finding::{Fault, Place, visible};
-use super::given::Given;
+use super::auth_file::InvalidAuthFile;
+use super::diagnostic::{Problem, ValueLocation, visible};
+use super::layers::ConfigLayers;
 use super::{Secret, read};
 
 /// The variable with the key, and the one with its secret.
@@ -19,23 +19,26 @@ const KEY_BYTES_MAX: usize = 255;
 
 /// Adds the application of the variables to those of the file.
 pub(super) fn add_to(
-    read: Result<Option<Applications>, Wrong>,
-    given: &mut Given<'_>,
+    read: Result<Option<Applications>, InvalidAuthFile>,
+    given: &mut ConfigLayers<'_>,
     folder: &Path,
-) -> Result<Option<Applications>, Wrong> {
+) -> Result<Option<Applications>, InvalidAuthFile> {
     let of_variables = application(given, folder);
     let (applications, of_variables) = (read?, of_variables?);
     let Some(new) = of_variables else { return Ok(applications) };
     let mut all = applications.unwrap_or_default();
     if all.list.iter().any(|application| application.key == new.key) {
         let what = format!("`{}` is the key of an application in the file too", visible(&new.key));
-        return wrong(given, KEY, Fault::new(what, "give each its own"));
+        return wrong(given, KEY, Problem::new(what, "give each its own"));
     }
     all.list.push(new);
     Ok(Some(all))
 }
 
-fn application(given: &mut Given<'_>, folder: &Path) -> Result<Option<Application>, Wrong> {
+fn application(
+    given: &mut ConfigLayers<'_>,
+    folder: &Path,
+) -> Result<Option<Application>, InvalidAuthFile> {
     let (key, secret) = (value(given, KEY, folder), value(given, SECRET, folder));
     match (key?, secret?) {
         (None, None) => Ok(None),
@@ -49,35 +52,39 @@ fn application(given: &mut Given<'_>, folder: &Path) -> Result<Option<Applicatio
         })),
         (Some(key), Some(_)) => {
             let what = format!("has {} bytes", key.len());
-            wrong(given, KEY, Fault::new(what, format!("use {KEY_BYTES_MAX} at most")))
+            wrong(given, KEY, Problem::new(what, format!("use {KEY_BYTES_MAX} at most")))
         }
         (Some(_), None) => {
             let what = format!("is set, and {SECRET} is not");
-            wrong(given, KEY, Fault::new(what, "set both, or none"))
+            wrong(given, KEY, Problem::new(what, "set both, or none"))
         }
         (None, Some(_)) => {
             let what = format!("is set, and {KEY} is not");
-            wrong(given, SECRET, Fault::new(what, "set both, or none"))
+            wrong(given, SECRET, Problem::new(what, "set both, or none"))
         }
     }
 }
 
 /// A variable, or what the file has that it names; without one line end.
-fn value(given: &mut Given<'_>, name: &str, folder: &Path) -> Result<Option<String>, Wrong> {
+fn value(
+    given: &mut ConfigLayers<'_>,
+    name: &str,
+    folder: &Path,
+) -> Result<Option<String>, InvalidAuthFile> {
     let of_file = format!("{name}{FILE}");
     let (direct, file) = (given.variable(name), given.variable(&of_file));
     let text = match (direct, file) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => {
             let what = format!("is set beside {name}");
-            return wrong(given, &of_file, Fault::new(what, "use one of the two"));
+            return wrong(given, &of_file, Problem::new(what, "use one of the two"));
         }
         (Some(text), None) => text.to_owned(),
         (None, Some(file)) => match read(&folder.join(file)) {
             Ok(text) => text.to_string(),
             Err(unread) => {
                 let what = format!("`{}`: {}", visible(file), unread.fault().what);
-                return wrong(given, &of_file, Fault::new(what, "name a file that can be read"));
+                return wrong(given, &of_file, Problem::new(what, "name a file that can be read"));
             }
         },
     };
@@ -85,12 +92,16 @@ fn value(given: &mut Given<'_>, name: &str, folder: &Path) -> Result<Option<Stri
         .strip_suffix('\n')
         .map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
     if text.is_empty() {
-        return wrong(given, name, Fault::new("is empty", "give it a value"));
+        return wrong(given, name, Problem::new("is empty", "give it a value"));
     }
     Ok(Some(text.to_owned()))
 }
 
-fn wrong<T>(given: &mut Given<'_>, name: &str, fault: Fault) -> Result<T, Wrong> {
-    given.find_fault(Place::Variable(name.to_owned()), "", fault);
-    Err(Wrong)
+fn wrong<T>(
+    given: &mut ConfigLayers<'_>,
+    name: &str,
+    fault: Problem,
+) -> Result<T, InvalidAuthFile> {
+    given.find_fault(ValueLocation::Variable(name.to_owned()), "", fault);
+    Err(InvalidAuthFile)
 }

@@ -4,22 +4,22 @@
 //! sections, `;` and `#` at the start of a line, `;` after a blank, values in either quotes, a
 //! byte order mark, CRLF.
 
-use super::finding::Fault;
+use super::diagnostic::Problem;
 
 /// What an INI file says, and where it cannot be read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ini {
-    pub(crate) blocks: Vec<Block>,
-    pub(crate) faults: Vec<(usize, Fault)>,
+    pub(crate) blocks: Vec<IniSection>,
+    pub(crate) faults: Vec<(usize, Problem)>,
 }
 
 /// The entries beneath one heading.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Block {
+pub(crate) struct IniSection {
     /// The heading's line, counted from 1.
     pub(crate) line: usize,
     pub(crate) title: Title,
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Vec<IniEntry>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -32,14 +32,14 @@ pub(crate) enum Title {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct IniEntry {
     pub(crate) line: usize,
     pub(crate) key: String,
     /// Without quotes and comment.
     pub(crate) value: String,
 }
 
-enum Line {
+enum IniLine {
     Nothing,
     Heading(String),
     Entry(String, String),
@@ -49,13 +49,13 @@ enum Line {
 pub(crate) fn parse(text: &str) -> Ini {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut ini = Ini::default();
-    let mut block = Block { line: 1, title: Title::Top, entries: Vec::new() };
+    let mut block = IniSection { line: 1, title: Title::Top, entries: Vec::new() };
     for (line, text) in (1..).zip(text.lines()) {
         let text = text.trim();
         match read_line(text) {
-            Ok(Line::Nothing) => {}
-            Ok(Line::Heading(name)) => open(&mut ini, &mut block, line, Title::Named(name)),
-            Ok(Line::Entry(key, value)) => block.entries.push(Entry { line, key, value }),
+            Ok(IniLine::Nothing) => {}
+            Ok(IniLine::Heading(name)) => open(&mut ini, &mut block, line, Title::Named(name)),
+            Ok(IniLine::Entry(key, value)) => block.entries.push(IniEntry { line, key, value }),
             Err(fault) => {
                 ini.faults.push((line, fault));
                 if text.starts_with('[') {
@@ -68,50 +68,50 @@ pub(crate) fn parse(text: &str) -> Ini {
     ini
 }
 
-fn open(ini: &mut Ini, block: &mut Block, line: usize, title: Title) {
-    let next = Block { line, title, entries: Vec::new() };
+fn open(ini: &mut Ini, block: &mut IniSection, line: usize, title: Title) {
+    let next = IniSection { line, title, entries: Vec::new() };
     ini.blocks.push(std::mem::replace(block, next));
 }
 
-fn read_line(text: &str) -> Result<Line, Fault> {
+fn read_line(text: &str) -> Result<IniLine, Problem> {
     if text.is_empty() || text.starts_with([';', '#']) {
-        return Ok(Line::Nothing);
+        return Ok(IniLine::Nothing);
     }
     if text.contains(|letter: char| letter.is_control() && letter != '\t') {
-        return Err(Fault::new("a control character in the line", "remove it"));
+        return Err(Problem::new("a control character in the line", "remove it"));
     }
     if let Some(rest) = text.strip_prefix('[') {
         return heading(rest);
     }
-    let shape = || Fault::new("neither a section, nor a key with a value", "write `key = value`");
+    let shape = || Problem::new("neither a section, nor a key with a value", "write `key = value`");
     let (key, value) = text.split_once('=').ok_or_else(shape)?;
     if key.trim().is_empty() {
         return Err(shape());
     }
-    Ok(Line::Entry(key.trim().to_owned(), read_value(value.trim())?))
+    Ok(IniLine::Entry(key.trim().to_owned(), read_value(value.trim())?))
 }
 
-fn heading(rest: &str) -> Result<Line, Fault> {
-    let fault = || Fault::new("a section's heading that is not closed", "write `[name]`");
+fn heading(rest: &str) -> Result<IniLine, Problem> {
+    let fault = || Problem::new("a section's heading that is not closed", "write `[name]`");
     let (name, behind) = rest.split_once(']').ok_or_else(fault)?;
     if name.trim().is_empty() || !is_comment(behind) {
         return Err(fault());
     }
-    Ok(Line::Heading(name.trim().to_owned()))
+    Ok(IniLine::Heading(name.trim().to_owned()))
 }
 
-fn read_value(text: &str) -> Result<String, Fault> {
+fn read_value(text: &str) -> Result<String, Problem> {
     let Some(quote) = text.chars().next().filter(|first| matches!(first, '"' | '\'')) else {
         return Ok(before_comment(text).to_owned());
     };
     let Some((value, behind)) = text.get(1..).and_then(|inside| inside.split_once(quote)) else {
-        return Err(Fault::new(
+        return Err(Problem::new(
             "a quote that is not closed",
             format!("end the value with {quote}"),
         ));
     };
     if !is_comment(behind) {
-        return Err(Fault::new("text behind the closing quote", "quote the whole value once"));
+        return Err(Problem::new("text behind the closing quote", "quote the whole value once"));
     }
     Ok(value.to_owned())
 }

@@ -1,8 +1,8 @@
 //! Where the server listens: `[scheme://]host[:port]`, as phpWebSocketServer writes it.
 
-use super::finding::{Fault, visible};
-use super::keys::nearest_of;
-use super::value;
+use super::diagnostic::{Problem, visible};
+use super::parse;
+use super::schema::nearest_of;
 use crate::types::Encryption;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -32,7 +32,7 @@ pub struct ListenAddress {
 
 impl ListenAddress {
     /// Reads one address.
-    pub(crate) fn parse(text: &str) -> Result<Self, Fault> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) => (Some(scheme), rest),
             None => (None, text),
@@ -40,14 +40,14 @@ impl ListenAddress {
         let encryption = scheme.map_or(Ok(Encryption::Plain), encryption)?;
         if rest.contains(['/', '?', '#']) {
             let what = "has a path, which a listening address cannot have";
-            return Err(Fault::new(what, "use `ws://host:port`"));
+            return Err(Problem::new(what, "use `ws://host:port`"));
         }
         let (host, port) = split(rest)?;
         let port = match (port, scheme) {
             (Some(port), _) => read_port(port)?,
             (None, Some(_)) if encryption == Encryption::Tls => TLS_PORT,
             (None, Some(_)) => PLAIN_PORT,
-            (None, None) => return Err(Fault::new("has no port", "use `ws://host:port`")),
+            (None, None) => return Err(Problem::new("has no port", "use `ws://host:port`")),
         };
         Ok(Self { text: text.to_owned(), host: read_host(host)?, port, encryption })
     }
@@ -69,14 +69,14 @@ impl ListenAddress {
     }
 
     /// Whether only this machine can reach it; `why` says what forbids anything else.
-    pub(crate) fn check_loopback(&self, why: &str, right: &str) -> Result<(), Fault> {
-        let unknown = |error| Fault::new(format!("cannot be resolved: {error}"), HERE);
+    pub(crate) fn check_loopback(&self, why: &str, right: &str) -> Result<(), Problem> {
+        let unknown = |error| Problem::new(format!("cannot be resolved: {error}"), HERE);
         let all = self.resolve().map_err(unknown)?;
         let Some(outside) = all.iter().find(|address| !is_loopback(address.ip())) else {
             return Ok(());
         };
         let what = format!("is {}, which others can reach, but {why}", outside.ip());
-        Err(Fault::new(what, right))
+        Err(Problem::new(what, right))
     }
 }
 
@@ -90,25 +90,26 @@ fn is_loopback(address: IpAddr) -> bool {
 ///
 /// # Errors
 /// The first item that is no address, or that stands there twice.
-pub(crate) fn addresses(text: &str) -> Result<Vec<ListenAddress>, Fault> {
+pub(crate) fn addresses(text: &str) -> Result<Vec<ListenAddress>, Problem> {
     let mut all: Vec<ListenAddress> = Vec::new();
-    for (number, item) in (1..).zip(value::list(text)) {
-        let at = |fault: Fault| Fault { what: format!("(item {number}) {}", fault.what), ..fault };
+    for (number, item) in (1..).zip(parse::list(text)) {
+        let at =
+            |fault: Problem| Problem { what: format!("(item {number}) {}", fault.what), ..fault };
         let address = ListenAddress::parse(item).map_err(at)?;
         let same =
             |other: &ListenAddress| (&other.host, other.port) == (&address.host, address.port);
         if address.port != 0 && all.iter().any(same) {
-            return Err(at(Fault::new("is in the list already", "name each address once")));
+            return Err(at(Problem::new("is in the list already", "name each address once")));
         }
         all.push(address);
     }
     if all.is_empty() {
-        return Err(Fault::new("is no address", "use `ws://127.0.0.1:8094`"));
+        return Err(Problem::new("is no address", "use `ws://127.0.0.1:8094`"));
     }
     Ok(all)
 }
 
-fn encryption(scheme: &str) -> Result<Encryption, Fault> {
+fn encryption(scheme: &str) -> Result<Encryption, Problem> {
     let lower = scheme.to_ascii_lowercase();
     match lower.as_str() {
         "wss" | "ssl" => return Ok(Encryption::Tls),
@@ -120,14 +121,14 @@ fn encryption(scheme: &str) -> Result<Encryption, Fault> {
         Some(meant) => format!("did you mean `{meant}://`?"),
         None => "use `ws://host:port`, or `wss://host:port` for TLS".to_owned(),
     };
-    Err(Fault::new(format!("has the unknown scheme `{}`", visible(scheme)), right))
+    Err(Problem::new(format!("has the unknown scheme `{}`", visible(scheme)), right))
 }
 
 /// Host and port; an IPv6 address stands in brackets, which are kept here.
-fn split(rest: &str) -> Result<(&str, Option<&str>), Fault> {
+fn split(rest: &str) -> Result<(&str, Option<&str>), Problem> {
     let Some((host, behind)) = rest.rsplit_once(']') else {
         return match rest.split_once(':') {
-            Some((_, port)) if port.contains(':') => Err(Fault::new(
+            Some((_, port)) if port.contains(':') => Err(Problem::new(
                 "has more than one colon",
                 "write IPv6 in brackets: `ws://[::1]:8094`",
             )),
@@ -138,24 +139,25 @@ fn split(rest: &str) -> Result<(&str, Option<&str>), Fault> {
     match behind.strip_prefix(':') {
         Some(port) => Ok((host, Some(port))),
         None if behind.is_empty() => Ok((host, None)),
-        None => Err(Fault::new("has text behind the bracket", "use `ws://[::1]:8094`")),
+        None => Err(Problem::new("has text behind the bracket", "use `ws://[::1]:8094`")),
     }
 }
 
-fn read_port(text: &str) -> Result<u16, Fault> {
+fn read_port(text: &str) -> Result<u16, Problem> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let port = text.parse().ok().filter(|_| digits);
-    port.ok_or_else(|| Fault::new("has a port that is not one", "use 0 to 65535"))
+    port.ok_or_else(|| Problem::new("has a port that is not one", "use 0 to 65535"))
 }
 
-fn read_host(text: &str) -> Result<String, Fault> {
+fn read_host(text: &str) -> Result<String, Problem> {
     if let Some(address) = text.strip_prefix('[') {
-        let fault = |_| Fault::new("has no IPv6 address in its brackets", "use `ws://[::1]:8094`");
+        let fault =
+            |_| Problem::new("has no IPv6 address in its brackets", "use `ws://[::1]:8094`");
         return address.parse().map(|address: Ipv6Addr| address.to_string()).map_err(fault);
     }
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     if text.is_empty() || !text.bytes().all(known) {
-        return Err(Fault::new("has no host name or IP address", "use `ws://127.0.0.1:8094`"));
+        return Err(Problem::new("has no host name or IP address", "use `ws://127.0.0.1:8094`"));
     }
     Ok(text.to_owned())
 }

@@ -5,24 +5,24 @@ mod app_edit;
 mod applications;
 mod auth_file;
 mod broker;
-mod build;
 mod certificate;
+mod diagnostic;
+mod effective;
 mod env;
 mod env_application;
-mod finding;
-mod foreign;
-mod given;
+mod file_permissions;
+mod foreign_variables;
 mod ini;
-mod keys;
+mod layers;
 mod listen;
+mod message_schema;
+mod parse;
 mod reload;
-mod rights;
+mod resolve;
 mod schema;
 mod secret;
 mod sections;
 mod settings;
-mod value;
-mod values;
 
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
@@ -30,16 +30,18 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+pub use self::diagnostic::{Diagnostic, Diagnostics, ValueLocation};
+pub use self::effective::EffectiveValues;
+pub use self::file_permissions::site_in;
+pub use self::message_schema::MessageSchema;
+pub use self::schema::{ConfigKey, KEYS};
+pub use self::sections::compat::HttpErrors;
 pub use app_add::{NewApplication, NotAdded, add_application};
 pub use app_edit::{applications_in, make_anonymous, remove_application, rotate_application};
 pub use applications::{Application, Applications};
 pub use broker::BrokerConfig;
-pub use finding::{Finding, Findings, Place};
-pub use keys::{KEYS, Key};
 pub use listen::ListenAddress;
-pub use reload::{Change, Holds, Reload};
-pub use rights::site_in;
-pub use schema::MessageSchema;
+pub use reload::{ConfigChange, Holds, Reload};
 pub use secret::Secret;
 pub use sections::backend::{BackendBinding, BackendEvent, OpenWhenDown};
 pub use sections::bloatless::{
@@ -50,19 +52,17 @@ pub use sections::echo::{EchoHandshake, EchoSettings, Protocols};
 pub use sections::gomoob::{CloseForm, GomoobMessages, GomoobSettings, OpenTags, TagMatching};
 pub use sections::jsauth::{JsAuth, Truth};
 pub use sections::legacy::{LegacyForm, LegacySettings, RawMessages};
-pub use sections::old_ways::HttpErrors;
 pub use sections::phpws::{AliasRule, PhpwsSettings, UuidForm};
 pub use sections::resource::{ResourceBinding, ResourceKind};
 pub use settings::{
-    Admission, AuthorizeOpen, Config, DialectName, Limits, LogFormat, LogLevel, LogSettings,
-    MaxMemory, Refuse, Tls, TlsMode, UnknownPath, UuidKey,
+    Admission, AuthorizeOpen, Config, DialectName, LimitSettings, LogFormat, LogLevel, LogSettings,
+    MaxMemory, Refuse, TlsMode, TlsSettings, UnknownPath, UuidKey,
 };
-pub use values::Values;
 
+use self::diagnostic::Problem;
 use self::env::DotEnv;
-use self::finding::Fault;
-use self::given::Given;
-use self::rights::Keep;
+use self::file_permissions::Keep;
+use self::layers::ConfigLayers;
 
 /// The file that is read when none is named.
 const INI: &str = "websock.ini";
@@ -76,7 +76,7 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Where settings come from; a later field wins over an earlier one.
 #[derive(Clone, Debug, Default)]
-pub struct Source {
+pub struct ConfigSources {
     /// The file; by default `websock.ini` in `folder`, which may be absent.
     pub ini: Option<PathBuf>,
     /// The process's variables.
@@ -93,11 +93,11 @@ pub struct Loaded {
     /// What holds.
     pub config: Config,
     /// What is odd but does no harm.
-    pub warnings: Vec<Finding>,
+    pub warnings: Vec<Diagnostic>,
     /// The file that was read.
     pub ini: Option<PathBuf>,
     /// The values as they were written.
-    pub values: Values,
+    pub values: EffectiveValues,
 }
 
 /// Reads and checks everything.
@@ -105,22 +105,22 @@ pub struct Loaded {
 /// # Errors
 ///
 /// All that is wrong, in the order of the file, then variables, then flags.
-pub fn load(source: &Source) -> Result<Loaded, Findings> {
+pub fn load(source: &ConfigSources) -> Result<Loaded, Diagnostics> {
     let files = Files::read(source)?;
     let mut given = files.given(source);
-    let config = build::build(&mut given, &files.folder);
+    let config = resolve::build(&mut given, &files.folder);
     let values = given.values();
     files.look_at_rights(&mut given, &config);
     let (mut findings, warnings) = given.findings();
     // Each file by itself, in the order of its lines.
     findings.sort_by_key(|finding| {
-        let Finding { place, .. } = finding;
+        let Diagnostic { place, .. } = finding;
         (place.rank(), place.file() != Some(files.path.as_path()), place.line())
     });
     if findings.is_empty() {
         Ok(Loaded { config, warnings, ini: files.text.map(|_| files.path), values })
     } else {
-        Err(Findings(findings))
+        Err(Diagnostics(findings))
     }
 }
 
@@ -130,25 +130,25 @@ pub fn load(source: &Source) -> Result<Loaded, Findings> {
 /// # Errors
 ///
 /// When the ini or `.env` cannot be read.
-pub fn auth_file(source: &Source) -> Result<PathBuf, Findings> {
+pub fn auth_file(source: &ConfigSources) -> Result<PathBuf, Diagnostics> {
     let files = Files::read(source)?;
-    let named = build::auth_path(&mut files.given(source), &files.folder);
+    let named = resolve::auth_path(&mut files.given(source), &files.folder);
     Ok(named.flatten().unwrap_or_else(|| files.folder.join(AUTH_FILE)))
 }
 
 /// Where a server of this configuration listens, as far as that is right. Nothing else is checked.
 #[must_use]
-pub fn addresses(source: &Source) -> Vec<ListenAddress> {
+pub fn addresses(source: &ConfigSources) -> Vec<ListenAddress> {
     let files = Files::read(source).ok();
-    files.map(|files| build::addresses_of(&mut files.given(source))).unwrap_or_default()
+    files.map(|files| resolve::addresses_of(&mut files.given(source))).unwrap_or_default()
 }
 
 /// The folder of a server's state: `stateDir`, or `state` beside the ini. Whatever else is wrong with the
 /// files, a server is found.
 #[must_use]
-pub fn state_folder(source: &Source) -> PathBuf {
+pub fn state_folder(source: &ConfigSources) -> PathBuf {
     match Files::read(source) {
-        Ok(files) => build::state_dir(&mut files.given(source), &files.folder),
+        Ok(files) => resolve::state_dir(&mut files.given(source), &files.folder),
         Err(_) => state_beside(source.ini_path().parent().unwrap_or_else(|| Path::new(""))),
     }
 }
@@ -159,21 +159,21 @@ fn state_beside(folder: &Path) -> PathBuf {
 
 /// The files that a configuration is read from, also those that are not there.
 #[must_use]
-pub fn files(source: &Source) -> Vec<PathBuf> {
+pub fn files(source: &ConfigSources) -> Vec<PathBuf> {
     let mut all = vec![source.ini_path()];
     if let Ok(files) = Files::read(source) {
         let mut given = files.given(source);
         all.push(files.folder.join(".env"));
-        let named = build::auth_path(&mut given, &files.folder);
+        let named = resolve::auth_path(&mut given, &files.folder);
         let named = named.unwrap_or_else(|| Some(files.folder.join(AUTH_FILE)));
         all.extend(named.iter().flat_map(|path| auth_file::schema_files(path)));
         all.extend(named);
-        all.extend(build::tls_files(&mut given, &files.folder).into_iter().flatten());
+        all.extend(resolve::tls_files(&mut given, &files.folder).into_iter().flatten());
     }
     all
 }
 
-impl Source {
+impl ConfigSources {
     /// The file, also when it is not there.
     #[must_use]
     pub fn ini_path(&self) -> PathBuf {
@@ -188,51 +188,51 @@ struct Files {
     folder: PathBuf,
     dot_env: DotEnv,
     /// Why `.env` was not read, though it is there.
-    unread: Option<(PathBuf, Fault)>,
+    unread: Option<(PathBuf, Problem)>,
 }
 
 impl Files {
-    fn read(source: &Source) -> Result<Self, Findings> {
+    fn read(source: &ConfigSources) -> Result<Self, Diagnostics> {
         let named = source.ini.as_ref().map(|ini| source.folder.join(ini));
         let path = named.clone().unwrap_or_else(|| source.folder.join(INI));
         let text = match read(&path) {
             Ok(text) => Some(text),
-            Err(Unread::Absent) if named.is_none() => None,
+            Err(UnreadFile::Absent) if named.is_none() => None,
             Err(unread) => {
-                let place = Place::File(path);
-                return Err(Findings(vec![Finding::new(place, "", unread.fault())]));
+                let place = ValueLocation::File(path);
+                return Err(Diagnostics(vec![Diagnostic::new(place, "", unread.fault())]));
             }
         };
         let folder = path.parent().map(Path::to_owned).unwrap_or_default();
         let env_path = folder.join(".env");
         let (dot_env, unread) = match read(&env_path) {
             Ok(text) => (DotEnv::parse(&text), None),
-            Err(Unread::Absent) => (DotEnv::default(), None),
+            Err(UnreadFile::Absent) => (DotEnv::default(), None),
             Err(unread) => (DotEnv::default(), Some((env_path, unread.fault()))),
         };
         Ok(Self { path, text, folder, dot_env, unread })
     }
 
     /// Warns about files that others can read or change, and about those in the document root of a site.
-    fn look_at_rights(&self, given: &mut Given<'_>, config: &Config) {
-        let mut odd = rights::of(&self.path, Keep::FromWriters);
-        odd.extend(rights::of(&self.folder.join(".env"), Keep::FromWriters));
-        odd.extend(rights::of(&config.state_folder, Keep::FromWriters));
+    fn look_at_rights(&self, given: &mut ConfigLayers<'_>, config: &Config) {
+        let mut odd = file_permissions::of(&self.path, Keep::FromWriters);
+        odd.extend(file_permissions::of(&self.folder.join(".env"), Keep::FromWriters));
+        odd.extend(file_permissions::of(&config.state_folder, Keep::FromWriters));
         if let UuidKey::File(file) = &config.uuid_key {
-            odd.extend(rights::of(file, Keep::FromReaders));
+            odd.extend(file_permissions::of(file, Keep::FromReaders));
         }
-        let auth = build::auth_path(given, &self.folder);
+        let auth = resolve::auth_path(given, &self.folder);
         let auth = auth.unwrap_or_else(|| Some(self.folder.join(AUTH_FILE)));
-        let exposed = auth.as_deref().and_then(rights::in_a_site);
-        odd.extend(exposed.or_else(|| rights::in_a_site(&self.path)));
+        let exposed = auth.as_deref().and_then(file_permissions::in_a_site);
+        odd.extend(exposed.or_else(|| file_permissions::in_a_site(&self.path)));
         given.take_read(Vec::new(), odd);
     }
 
     /// The values of all sources.
-    fn given<'a>(&'a self, source: &'a Source) -> Given<'a> {
-        let mut given = Given::new(source, &self.dot_env);
+    fn given<'a>(&'a self, source: &'a ConfigSources) -> ConfigLayers<'a> {
+        let mut given = ConfigLayers::new(source, &self.dot_env);
         if let Some((path, fault)) = &self.unread {
-            given.find_fault(Place::File(path.clone()), "", fault.clone());
+            given.find_fault(ValueLocation::File(path.clone()), "", fault.clone());
         }
         if let Some(text) = &self.text {
             given.take_file(&self.path, text);
@@ -244,7 +244,7 @@ impl Files {
 }
 
 /// Why a file was not read.
-enum Unread {
+enum UnreadFile {
     Absent,
     /// A pipe or a device, which may have no end.
     NoFile,
@@ -253,15 +253,15 @@ enum Unread {
     Unreadable(std::io::Error),
 }
 
-impl Unread {
-    fn fault(&self) -> Fault {
+impl UnreadFile {
+    fn fault(&self) -> Problem {
         match self {
-            Self::Absent => Fault::new("there is no such file", "name one that exists"),
-            Self::NoFile => Fault::new("it is no regular file", "name a file"),
-            Self::TooLarge => Fault::new("the file is larger than 1 MiB", "use a smaller file"),
-            Self::NotUtf8 => Fault::new("the file is not UTF-8", "save it as UTF-8"),
+            Self::Absent => Problem::new("there is no such file", "name one that exists"),
+            Self::NoFile => Problem::new("it is no regular file", "name a file"),
+            Self::TooLarge => Problem::new("the file is larger than 1 MiB", "use a smaller file"),
+            Self::NotUtf8 => Problem::new("the file is not UTF-8", "save it as UTF-8"),
             Self::Unreadable(error) => {
-                Fault::new(format!("the file cannot be read: {error}"), "mend its permissions")
+                Problem::new(format!("the file cannot be read: {error}"), "mend its permissions")
             }
         }
     }
@@ -269,22 +269,22 @@ impl Unread {
 
 /// A file is read without waiting for the other end of a pipe, and its text is wiped: secrets may be in
 /// any of them.
-fn read(path: &Path) -> Result<Zeroizing<String>, Unread> {
+fn read(path: &Path) -> Result<Zeroizing<String>, UnreadFile> {
     let failed = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => Unread::Absent,
-        _ => Unread::Unreadable(error),
+        std::io::ErrorKind::NotFound => UnreadFile::Absent,
+        _ => UnreadFile::Unreadable(error),
     };
     if !std::fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(Unread::NoFile);
+        return Err(UnreadFile::NoFile);
     }
     let mut options = std::fs::OpenOptions::new();
     let file = options.read(true).custom_flags(NONBLOCK).open(path).map_err(failed)?;
     let found = file.metadata().map_err(failed)?;
     if !found.is_file() {
-        return Err(Unread::NoFile);
+        return Err(UnreadFile::NoFile);
     }
     if found.len() > FILE_BYTES_MAX {
-        return Err(Unread::TooLarge);
+        return Err(UnreadFile::TooLarge);
     }
     // Room for all of it at once, and for what shows that it has grown: a buffer that grows would leave
     // a copy behind.
@@ -292,9 +292,9 @@ fn read(path: &Path) -> Result<Zeroizing<String>, Unread> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(Unread::TooLarge);
+        return Err(UnreadFile::TooLarge);
     }
-    let text = str::from_utf8(&bytes).map_err(|_| Unread::NotUtf8)?;
+    let text = str::from_utf8(&bytes).map_err(|_| UnreadFile::NotUtf8)?;
     Ok(Zeroizing::new(text.to_owned()))
 }
 

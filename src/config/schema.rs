@@ -1,106 +1,236 @@
-//! The JSON Schema that an application's messages have to fit: read and tried once, by the supervisor.
+//! The table of all keys: a new key is one entry here and one line in `build.rs`.
 
-use std::path::Path;
+/// One key of `websock.ini`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfigKey {
+    /// The section it stands in; empty for `[websocketserver]` or none.
+    pub section: &'static str,
+    /// Its name, compared without case and underscores.
+    pub name: &'static str,
+    /// What holds when nobody says anything, as it would be written.
+    pub default: &'static str,
+    /// What a value is.
+    pub unit: &'static str,
+    /// Whether a reload changes it.
+    pub reloadable: bool,
+}
 
-use serde::{Deserialize, Serialize};
+const fn key(
+    section: &'static str,
+    name: &'static str,
+    default: &'static str,
+    unit: &'static str,
+) -> ConfigKey {
+    ConfigKey { section, name, default, unit, reloadable: false }
+}
 
-use super::finding::{Fault, visible};
-use super::{Unread, read};
-use crate::schema::Schema;
+impl ConfigKey {
+    const fn reloadable(self) -> Self {
+        Self { reloadable: true, ..self }
+    }
+}
 
-/// A JSON Schema as text. It travels to the workers, which compile it once for each configuration.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MessageSchema(String);
+/// All of them, in the order of the documentation.
+pub const KEYS: &[ConfigKey] = &[
+    key("", "address", "ws://127.0.0.1:8094", "list of addresses"),
+    key("", "workers", "auto", "processes"),
+    key("", "logfile", "none", "path"),
+    key("", "console", "on", "switch"),
+    key("", "logLevel", "info", "word").reloadable(),
+    key("", "logFormat", "text", "word"),
+    key("", "logMaxSize", "64M", "size"),
+    key("", "logFiles", "5", "count"),
+    key("", "authFile", "auth.yml", "path").reloadable(),
+    key("", "authorizeOpen", "application", "word").reloadable(),
+    key("", "refuse", "http", "word").reloadable(),
+    key("", "allowedOrigins", "none", "list of origins").reloadable(),
+    key("", "allowedIP", "none", "list of addresses").reloadable(),
+    key("", "trustedProxies", "none", "list of addresses").reloadable(),
+    key("", "maxClients", "0", "count").reloadable(),
+    key("", "maxPerIP", "0", "count").reloadable(),
+    key("", "tls", "on", "word"),
+    key("", "certFile", "none", "path").reloadable(),
+    key("", "pkFile", "none", "path").reloadable(),
+    key("", "tlsHandshakeTimeout", "3s", "duration").reloadable(),
+    key("", "handshakeTimeout", "10s", "duration").reloadable(),
+    key("", "maxHead", "16K", "size").reloadable(),
+    key("", "maxMessage", "5M", "size").reloadable(),
+    key("", "messageTimeout", "30s", "duration").reloadable(),
+    key("", "outboxLimit", "6M", "size").reloadable(),
+    key("", "maxMemory", "auto", "size").reloadable(),
+    key("", "pingInterval", "20s", "duration").reloadable(),
+    key("", "drainTime", "5s", "duration").reloadable(),
+    key("", "uuidKey", "none", "key"),
+    key("", "uuidKeyFile", "state/uuid.key", "path"),
+    key("", "stateDir", "state", "path"),
+    key("", "defaultDialect", "phpws", "word").reloadable(),
+    key("", "unknownPath", "phpws", "word").reloadable(),
+    key("", "page", "on", "switch").reloadable(),
+    key("", "legacy", "off", "switch").reloadable(),
+    key("", "legacyForm", "draft", "word").reloadable(),
+    key("", "rawClients", "off", "switch").reloadable(),
+    key("phpws", "uuid", "signed", "word"),
+    key("phpws", "readyGap", "20ms", "duration").reloadable(),
+    key("phpws", "frameGap", "5ms", "duration").reloadable(),
+    key("phpws", "maxChunks", "1000", "count").reloadable(),
+    key("phpws", "phpKeepalive", "0", "duration").reloadable(),
+    key("phpws", "rawMessages", "json", "word").reloadable(),
+    key("phpws", "aliases", "first", "word").reloadable(),
+    key("phpws", "broadcastTags", "ignore", "word").reloadable(),
+    key("phpws", "abruptClose", "off", "switch").reloadable(),
+    key("phpws", "exactTarget", "off", "switch").reloadable(),
+    key("phpws", "requireOrigin", "off", "switch").reloadable(),
+    key("phpws", "httpErrors", "http", "word").reloadable(),
+    key("phpws", "ackOrder", "before", "word").reloadable(),
+    key("phpws", "phpReencode", "off", "switch").reloadable(),
+    key("phpws", "closeOnJsonError", "off", "switch").reloadable(),
+    key("phpws", "broadcastToOldScripts", "off", "switch").reloadable(),
+    key("phpws", "broadcastWithoutOpcode", "off", "switch").reloadable(),
+    key("phpws", "uuidReachesPhp", "on", "switch").reloadable(),
+    key("phpws", "looseCompare", "off", "switch").reloadable(),
+    key("phpws", "chunkOverflow", "close", "word").reloadable(),
+    key("phpws", "fragments", "whole", "word").reloadable(),
+    key("phpws", "acceptUnmasked", "off", "switch").reloadable(),
+    key("phpws", "lenientFrames", "off", "switch").reloadable(),
+    key("phpws", "dropSlow", "off", "switch").reloadable(),
+    key("phpws", "legacyTypos", "off", "switch").reloadable(),
+    key("gomoob", "messages", "any", "word").reloadable(),
+    key("gomoob", "tagMatch", "strict", "word").reloadable(),
+    key("gomoob", "closeCode", "policy", "word").reloadable(),
+    key("gomoob", "phpReencode", "off", "switch").reloadable(),
+    key("gomoob", "openTags", "on", "switch").reloadable(),
+    key("echo", "applications", "Foo, Bar", "list of names").reloadable(),
+    key("echo", "barSilent", "off", "switch").reloadable(),
+    key("echo", "protocols", "negotiated", "word").reloadable(),
+    key("echo", "handshake", "rfc", "word").reloadable(),
+    key("jsauth", "require", "off", "switch").reloadable(),
+    key("jsauth", "ssp", "none", "path").reloadable(),
+    key("jsauth", "cookieName", "PHPSESSID", "name").reloadable(),
+    key("jsauth", "key", "none", "name").reloadable(),
+    key("jsauth", "truth", "php", "word").reloadable(),
+    key("bloatless", "applications", "none", "list of words").reloadable(),
+    key("bloatless", "checkOrigin", "off", "switch").reloadable(),
+    key("bloatless", "allowedOrigins", "none", "list of hosts").reloadable(),
+    key("bloatless", "maxRequestsPerMinute", "0", "count").reloadable(),
+    key("bloatless", "status", "v3", "word").reloadable(),
+    key("bloatless", "closeText", "given", "word").reloadable(),
+    key("bloatless", "answers", "http", "word").reloadable(),
+    key("bloatless", "pushSocket", "none", "path"),
+    key("bloatless", "pushSocketMode", "0660", "file mode"),
+];
 
-const RIGHT: &str = "write a JSON Schema that stands for itself, in one file";
+/// What our variables begin with.
+pub(super) const VARIABLE_PREFIX: &str = "TAGCAST_";
 
-impl MessageSchema {
-    /// Reads a file of 1 MiB at the most, and compiles it.
-    pub(super) fn load(path: &Path) -> Result<Self, Fault> {
-        let text = read(path).map_err(|unread| match unread {
-            Unread::Absent => {
-                let what =
-                    format!("the file `{}` does not exist", visible(&path.to_string_lossy()));
-                Fault::new(
-                    what,
-                    "name one that exists; a relative path starts at this file's folder",
-                )
+/// Variables that begin like keys and are none.
+pub(super) const RESERVED_VARIABLES: &[&str] = &[
+    "TAGCAST_APP_KEY",
+    "TAGCAST_APP_KEY_FILE",
+    "TAGCAST_APP_SECRET",
+    "TAGCAST_APP_SECRET_FILE",
+    "TAGCAST_SECRET",
+    "TAGCAST_TRACEABLE",
+    "TAGCAST_REQUIRE_TOOLS",
+    "TAGCAST_BIN",
+    "TAGCAST_AUTOBAHN",
+];
+
+impl ConfigKey {
+    /// The variable that sets it: `maxMessage` is `TAGCAST_MAX_MESSAGE`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        let mut variable = String::from(VARIABLE_PREFIX);
+        if !self.section.is_empty() {
+            variable.push_str(&self.section.to_ascii_uppercase());
+            variable.push('_');
+        }
+        let mut was_capital = true;
+        for letter in self.name.chars() {
+            // A run of capitals is one word: `maxPerIP` is `MAX_PER_IP`.
+            if letter.is_ascii_uppercase() && !was_capital {
+                variable.push('_');
             }
-            unread => about(path, &format!("cannot be used: {}", unread.fault().what)),
-        })?;
-        let schema = Self(text.to_string());
-        schema.compile().map(|_| ()).map_err(|wrong| about(path, &wrong))?;
-        Ok(schema)
+            was_capital = letter.is_ascii_uppercase();
+            variable.push(letter.to_ascii_uppercase());
+        }
+        variable
     }
 
-    /// What checks messages. Nothing is fetched from anywhere for it: what it refers to has to stand
-    /// in it. What a check of a message can take is bounded.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it, and where.
-    pub fn compile(&self) -> Result<Schema, String> {
-        Schema::read(&self.0)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn new(text: &str) -> Self {
-        Self(text.to_owned())
+    /// The key as a flag names it: `frameGap` of `[phpws]` is `phpws.frameGap`.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        if self.section.is_empty() {
+            self.name.to_owned()
+        } else {
+            format!("{}.{}", self.section, self.name)
+        }
     }
 }
 
-/// Without the text, which may be long.
-impl std::fmt::Debug for MessageSchema {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "MessageSchema({} bytes)", self.0.len())
-    }
+/// A name as keys are compared: without case and underscores; `adress` is what phpWebSocketServer
+/// writes.
+pub(super) fn folded(name: &str) -> String {
+    let folded: String = name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect();
+    if folded == "adress" { "address".to_owned() } else { folded }
 }
 
-fn about(path: &Path, wrong: &str) -> Fault {
-    Fault::new(format!("the schema `{}` {wrong}", visible(&path.to_string_lossy())), RIGHT)
+/// The key of a section by its name.
+pub(super) fn find(section: &str, name: &str) -> Option<&'static ConfigKey> {
+    let folded_name = folded(name);
+    KEYS.iter().find(|key| key.section == section && folded(key.name) == folded_name)
+}
+
+/// The known key that a misspelt one resembles most, in whatever section.
+pub(super) fn nearest(name: &str) -> Option<&'static ConfigKey> {
+    let name = folded(name);
+    let distance = |key: &&ConfigKey| edits(&name, &folded(key.name));
+    KEYS.iter().min_by_key(distance).filter(|key| distance(key) <= 1 + name.len() / 3)
+}
+
+/// The name of a list that a misspelt one resembles most.
+pub(super) fn nearest_of<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
+    let name = folded(name);
+    let distance = |known: &&&str| edits(&name, &folded(known));
+    let nearest = names.iter().min_by_key(distance)?;
+    (edits(&name, &folded(nearest)) <= 1 + name.chars().count() / 3).then_some(*nearest)
+}
+
+/// Letters to change, add or leave out.
+pub(super) fn edits(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (line, letter) in one.chars().enumerate() {
+        let mut before = line;
+        let mut left = line + 1;
+        let mut next = vec![left];
+        for (cell, candidate) in row.iter().skip(1).zip(&other) {
+            let cost = usize::from(letter != *candidate);
+            left = (before + cost).min(*cell + 1).min(left + 1);
+            before = *cell;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn wrong(schema: &str) -> String {
-        MessageSchema::new(schema).compile().err().unwrap_or_default()
+    #[test]
+    fn a_misspelt_key_finds_its_nearest_and_rubbish_finds_none() {
+        assert_eq!(nearest("maxMesage").map(|key| key.name), Some("maxMessage"));
+        assert_eq!(nearest("readygap").map(|key| key.section), Some("phpws"));
+        assert_eq!(nearest("zzzzzzzz"), None);
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_place() {
-        for (schema, expected) in [
-            ("{", "is no JSON"),
-            ("5", "is wrong at its top: 5 is not of types"),
-            (r#"{"type":"nubmer"}"#, "is wrong at /type: \"nubmer\""),
-            (r#"{"properties":{"a":{"minimum":"x"}}}"#, "is wrong at /properties/a/minimum: \"x\""),
-            (r#"{"$schema":"https://a.example/own"}"#, "Unknown meta-schema"),
-            (r#"{"pattern":"(a)\\1"}"#, "is wrong at /pattern"),
-            (r#"{"pattern":"(?=a)"}"#, "is wrong at /pattern"),
-            (r#"{"pattern":"((a{100}){100}){100}"}"#, "is wrong at /pattern"),
-            (r#"{"$ref":"https://a.example/x"}"#, "stands in the same file"),
-        ] {
-            assert!(wrong(schema).contains(expected), "{schema}: {}", wrong(schema));
-        }
-        for right in [r#"{"type":"object","properties":{"price":{"type":"number"}}}"#, "false"] {
-            assert_eq!(wrong(right), "");
-        }
-    }
-
-    #[test]
-    fn a_file_is_bounded_and_named() {
-        let folder = std::env::temp_dir().join(format!("tagcast-schema-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let file = folder.join("a.json");
-        let load = || MessageSchema::load(&file).unwrap_err();
-        assert!(load().what.contains("a.json` does not exist"), "{}", load().what);
-        std::fs::write(&file, " ".repeat(1024 * 1024 + 1)).unwrap();
-        assert!(load().what.contains("larger than 1 MiB"), "{}", load().what);
-        std::fs::write(&file, "{\"type\":5}").unwrap();
-        assert!(load().what.contains("a.json` is wrong at /type"), "{}", load().what);
-        std::fs::write(&file, "{}").unwrap();
-        assert!(MessageSchema::load(&file).is_ok());
-        std::fs::remove_dir_all(&folder).unwrap();
+    fn variables_are_spelt_with_underscores() {
+        let variable = |section, name| find(section, name).map(ConfigKey::variable);
+        assert_eq!(variable("", "max_message").as_deref(), Some("TAGCAST_MAX_MESSAGE"));
+        assert_eq!(variable("phpws", "frameGap").as_deref(), Some("TAGCAST_PHPWS_FRAME_GAP"));
+        assert_eq!(variable("", "ADRESS").as_deref(), Some("TAGCAST_ADDRESS"));
+        assert_eq!(variable("", "maxperip").as_deref(), Some("TAGCAST_MAX_PER_IP"));
     }
 }

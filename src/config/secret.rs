@@ -18,10 +18,10 @@ const DIGEST_BYTES: usize = 32;
 /// that is what it can be serialised for. It does so in hexadecimal, so that no reader of JSON has to
 /// copy it in order to unescape it.
 #[derive(Clone)]
-pub struct Secret(Form);
+pub struct Secret(SecretForm);
 
 #[derive(Clone)]
-enum Form {
+enum SecretForm {
     Text(SecretString),
     /// The SHA-256 of the text, and how many bytes it has.
     Digest([u8; DIGEST_BYTES], usize),
@@ -31,15 +31,15 @@ impl Secret {
     /// Wraps it.
     #[must_use]
     pub fn new(text: String) -> Self {
-        Self(Form::Text(text.into()))
+        Self(SecretForm::Text(text.into()))
     }
 
     /// The text itself, for what compares or passes it on; empty where there is a digest alone.
     #[must_use]
     pub fn expose(&self) -> &str {
         match &self.0 {
-            Form::Text(text) => text.expose_secret(),
-            Form::Digest(..) => "",
+            SecretForm::Text(text) => text.expose_secret(),
+            SecretForm::Digest(..) => "",
         }
     }
 
@@ -47,37 +47,39 @@ impl Secret {
     #[must_use]
     pub fn bytes(&self) -> usize {
         match &self.0 {
-            Form::Text(text) => text.expose_secret().len(),
-            Form::Digest(_, bytes) => *bytes,
+            SecretForm::Text(text) => text.expose_secret().len(),
+            SecretForm::Digest(_, bytes) => *bytes,
         }
     }
 
     /// Whether the text itself is here.
     #[must_use]
     pub const fn is_text(&self) -> bool {
-        matches!(self.0, Form::Text(_))
+        matches!(self.0, SecretForm::Text(_))
     }
 
     /// The SHA-256 of the text.
     #[must_use]
     pub fn digest(&self) -> [u8; DIGEST_BYTES] {
         match &self.0 {
-            Form::Text(text) => Sha256::digest(text.expose_secret().as_bytes()).into(),
-            Form::Digest(digest, _) => *digest,
+            SecretForm::Text(text) => Sha256::digest(text.expose_secret().as_bytes()).into(),
+            SecretForm::Digest(digest, _) => *digest,
         }
     }
 
     /// The same without the text.
     #[must_use]
     pub fn to_digest(&self) -> Self {
-        Self(Form::Digest(self.digest(), self.bytes()))
+        Self(SecretForm::Digest(self.digest(), self.bytes()))
     }
 }
 
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
-            (Form::Text(one), Form::Text(other)) => one.expose_secret() == other.expose_secret(),
+            (SecretForm::Text(one), SecretForm::Text(other)) => {
+                one.expose_secret() == other.expose_secret()
+            }
             _ => self.digest() == other.digest(),
         }
     }
@@ -99,13 +101,13 @@ const DIGEST: char = 'd';
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let (kind, bytes) = match &self.0 {
-            Form::Text(text) => (TEXT, text.expose_secret().as_bytes()),
-            Form::Digest(digest, _) => (DIGEST, digest.as_slice()),
+            SecretForm::Text(text) => (TEXT, text.expose_secret().as_bytes()),
+            SecretForm::Digest(digest, _) => (DIGEST, digest.as_slice()),
         };
         let mut written = Zeroizing::new(String::with_capacity(1 + 2 * bytes.len()));
         written.push(kind);
         push_hexadecimal(&mut written, bytes);
-        if let Form::Digest(_, bytes) = &self.0 {
+        if let SecretForm::Digest(_, bytes) = &self.0 {
             written.push_str(&format!(",{bytes}"));
         }
         to.serialize_str(&written)
@@ -114,14 +116,14 @@ impl Serialize for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_str(Written)
+        from.deserialize_str(SecretVisitor)
     }
 }
 
 /// Reads what was serialised, from where it is.
-struct Written;
+struct SecretVisitor;
 
-impl Visitor<'_> for Written {
+impl Visitor<'_> for SecretVisitor {
     type Value = Secret;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -135,7 +137,7 @@ impl Visitor<'_> for Written {
             let digest = from_hexadecimal(digits).ok_or_else(wrong)?;
             let digest = digest.as_slice().try_into().map_err(|_| wrong())?;
             let bytes = bytes.parse().map_err(|_| wrong())?;
-            return Ok(Secret(Form::Digest(digest, bytes)));
+            return Ok(Secret(SecretForm::Digest(digest, bytes)));
         }
         let digits = written.strip_prefix(TEXT).ok_or_else(wrong)?;
         let bytes = from_hexadecimal(digits).ok_or_else(wrong)?;

@@ -9,6 +9,8 @@ use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::parse;
+use super::parse::choices;
 use super::secret::{from_hexadecimal, push_hexadecimal};
 use super::sections::bloatless::BloatlessSettings;
 use super::sections::echo::EchoSettings;
@@ -17,7 +19,6 @@ use super::sections::jsauth::JsAuth;
 use super::sections::legacy::LegacySettings;
 use super::sections::phpws::PhpwsSettings;
 use super::sections::resource::ResourceBinding;
-use super::value::{self, choices};
 use super::{Applications, ListenAddress, Secret};
 use crate::types::{IpRange, WipedBytes};
 
@@ -31,7 +32,7 @@ pub struct Config {
     /// What is logged, and where to.
     pub log: LogSettings,
     /// Bounds and deadlines.
-    pub limits: Limits,
+    pub limits: LimitSettings,
     /// Who may use the server; without them it is open to everyone.
     pub applications: Option<Applications>,
     /// Who may open a connection.
@@ -41,7 +42,7 @@ pub struct Config {
     /// Where connections may come from, and how many.
     pub admission: Admission,
     /// The certificate, where an address asks for TLS.
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsSettings>,
     /// The key that signs the UUIDs of clients, or where it stands.
     pub uuid_key: UuidKey,
     /// Where the server keeps what it must not forget; `state` beside the ini.
@@ -87,7 +88,7 @@ pub struct LogSettings {
 
 /// Bounds and deadlines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Limits {
+pub struct LimitSettings {
     /// From the accept to the answered handshake.
     pub handshake_timeout: Duration,
     /// How often an unfinished message is looked at, which has to have grown since.
@@ -134,7 +135,7 @@ pub struct Admission {
 
 /// What is needed to speak TLS: read and checked, so that a worker needs no file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tls {
+pub struct TlsSettings {
     /// The certificate and the chain that leads to it, as PEM.
     pub chain: String,
     /// Its private key: DER in hexadecimal, see [`Tls::key_from_pem`]. Readers of PEM leave copies.
@@ -225,11 +226,11 @@ pub enum UuidKey {
     Value(Secret),
 }
 
-impl Tls {
+impl TlsSettings {
     /// The 32 bytes of the secret of session tickets, once it was made.
     #[must_use]
     pub fn ticket_secret(&self) -> Option<Zeroizing<[u8; 32]>> {
-        value::key(self.ticket_secret.as_ref()?.expose()).ok().map(Zeroizing::new)
+        parse::key(self.ticket_secret.as_ref()?.expose()).ok().map(Zeroizing::new)
     }
 
     /// The first private key of a text in PEM.
@@ -255,7 +256,7 @@ impl UuidKey {
     pub fn bytes(&self) -> Option<Zeroizing<[u8; 32]>> {
         match self {
             Self::File(_) => None,
-            Self::Value(secret) => value::key(secret.expose()).ok().map(Zeroizing::new),
+            Self::Value(secret) => parse::key(secret.expose()).ok().map(Zeroizing::new),
         }
     }
 }

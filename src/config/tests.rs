@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::types::{Switch, Switches};
+use crate::types::{CompatFlag, CompatFlags};
 
 /// A folder of its own that goes away with the test.
 struct Folder(PathBuf);
@@ -19,11 +19,11 @@ impl Folder {
         Self(path)
     }
 
-    fn source(&self) -> Source {
-        Source { folder: self.0.clone(), ..Source::default() }
+    fn source(&self) -> ConfigSources {
+        ConfigSources { folder: self.0.clone(), ..ConfigSources::default() }
     }
 
-    fn load(&self) -> Result<Loaded, Findings> {
+    fn load(&self) -> Result<Loaded, Diagnostics> {
         load(&self.source())
     }
 }
@@ -40,9 +40,9 @@ fn config(name: &str, text: &str) -> Config {
 
 /// Line and key of each finding.
 fn findings(name: &str, text: &str) -> Vec<(usize, String)> {
-    let Findings(all) = Folder::new(name, &[(INI, text)]).load().unwrap_err();
-    let line = |finding: &Finding| match finding.place {
-        Place::Line(_, line) => line,
+    let Diagnostics(all) = Folder::new(name, &[(INI, text)]).load().unwrap_err();
+    let line = |finding: &Diagnostic| match finding.place {
+        ValueLocation::Line(_, line) => line,
         _ => 0,
     };
     all.iter().map(|finding| (line(finding), finding.key.clone())).collect()
@@ -63,8 +63,8 @@ fn defaults_hold_where_there_is_no_file() {
 #[test]
 fn a_file_that_was_named_must_be_there() {
     let folder = Folder::new("named", &[]);
-    let source = Source { ini: Some("x.ini".into()), ..folder.source() };
-    let Findings(all) = load(&source).unwrap_err();
+    let source = ConfigSources { ini: Some("x.ini".into()), ..folder.source() };
+    let Diagnostics(all) = load(&source).unwrap_err();
     assert_eq!(all.len(), 1);
     assert!(all[0].to_string().contains("x.ini"), "{}", all[0]);
 }
@@ -102,27 +102,28 @@ fn each_old_way_has_its_key_and_its_words() {
     assert!(config("new ways", "").phpws.switches.is_empty());
     let on = |lines: &str| config("old ways", &format!("[phpws]\n{lines}")).phpws.switches;
     for (line, switch) in [
-        ("abruptClose = on", Switch::AbruptClose),
-        ("exact_target = yes", Switch::ExactTarget),
-        ("requireOrigin = true", Switch::RequireOrigin),
-        ("httpErrors = legacy", Switch::BareErrors),
-        ("ackOrder = AFTER", Switch::AckAfter),
-        ("phpReencode = 1", Switch::PhpReencode),
-        ("closeOnJsonError = on", Switch::CloseOnJsonError),
-        ("broadcastToOldScripts = on", Switch::BroadcastToOldScripts),
-        ("broadcastWithoutOpcode = on", Switch::BroadcastWithoutOpcode),
-        ("uuidReachesPhp = off", Switch::UuidMissesPhp),
-        ("looseCompare = on", Switch::LooseCompare),
-        ("chunkOverflow = drop", Switch::DropChunks),
-        ("fragments = refuse", Switch::RefuseFragments),
-        ("acceptUnmasked = on", Switch::AcceptUnmasked),
-        ("lenientFrames = on", Switch::LenientFrames),
-        ("dropSlow = on", Switch::DropSlow),
-        ("legacyTypos = on", Switch::LegacyTypos),
+        ("abruptClose = on", CompatFlag::AbruptClose),
+        ("exact_target = yes", CompatFlag::ExactTarget),
+        ("requireOrigin = true", CompatFlag::RequireOrigin),
+        ("httpErrors = legacy", CompatFlag::BareErrors),
+        ("ackOrder = AFTER", CompatFlag::AckAfter),
+        ("phpReencode = 1", CompatFlag::PhpReencode),
+        ("closeOnJsonError = on", CompatFlag::CloseOnJsonError),
+        ("broadcastToOldScripts = on", CompatFlag::BroadcastToOldScripts),
+        ("broadcastWithoutOpcode = on", CompatFlag::BroadcastWithoutOpcode),
+        ("uuidReachesPhp = off", CompatFlag::UuidMissesPhp),
+        ("looseCompare = on", CompatFlag::LooseCompare),
+        ("chunkOverflow = drop", CompatFlag::DropChunks),
+        ("fragments = refuse", CompatFlag::RefuseFragments),
+        ("acceptUnmasked = on", CompatFlag::AcceptUnmasked),
+        ("lenientFrames = on", CompatFlag::LenientFrames),
+        ("dropSlow = on", CompatFlag::DropSlow),
+        ("legacyTypos = on", CompatFlag::LegacyTypos),
     ] {
-        assert_eq!(on(line), Switches::default().with(switch), "{line}");
+        assert_eq!(on(line), CompatFlags::default().with(switch), "{line}");
     }
-    let of_2021 = Switches::default().with(Switch::BareErrors).with(Switch::ErrorsOf2021);
+    let of_2021 =
+        CompatFlags::default().with(CompatFlag::BareErrors).with(CompatFlag::ErrorsOf2021);
     assert_eq!(on("httpErrors = 2021"), of_2021);
     let default = "ackOrder = before\nuuidReachesPhp = on\nfragments = whole\nhttpErrors = http";
     assert!(on(default).is_empty());
@@ -199,7 +200,7 @@ fn a_lock_without_a_key_is_refused_and_a_whole_one_is_taken() {
 fn a_flag_wins_over_a_variable_and_a_variable_over_the_file() {
     let folder = Folder::new("order", &[(INI, "workers = 2\nmaxMessage = 64K\npage = off\n")]);
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let source = Source {
+    let source = ConfigSources {
         variables: vec![
             pair("TAGCAST_WORKERS", "3"),
             pair("TAGCAST_MAX_MESSAGE", "128K"),
@@ -228,8 +229,8 @@ fn a_variable_that_is_not_known_is_warned_about_and_one_of_a_container_is_not() 
         pair("TAGCAST_SERVICE_HOST", "10.3.104.46"),
         pair("TAGCAST_ENV_HOME", "/root"),
     ];
-    let warnings = load(&Source { variables, ..folder.source() }).unwrap().warnings;
-    let shown: Vec<String> = warnings.iter().map(Finding::to_string).collect();
+    let warnings = load(&ConfigSources { variables, ..folder.source() }).unwrap().warnings;
+    let shown: Vec<String> = warnings.iter().map(Diagnostic::to_string).collect();
     assert_eq!(
         shown,
         [
@@ -248,7 +249,7 @@ fn dot_env_fills_in_and_its_first_definition_wins() {
     let folder = Folder::new("env", &files);
     assert_eq!(folder.load().unwrap().config.log.file, Some(folder.0.join("a.log")));
     let variables = vec![("LOG_FILE".to_owned(), "/c.log".to_owned())];
-    let source = Source { variables, ..folder.source() };
+    let source = ConfigSources { variables, ..folder.source() };
     assert_eq!(load(&source).unwrap().config.log.file, Some(PathBuf::from("/c.log")));
 }
 
@@ -273,7 +274,7 @@ fn a_secret_from_the_environment_is_not_shown_in_a_finding() {
 fn the_key_of_the_uuids_is_no_flag() {
     let folder = Folder::new("flag", &[]);
     let flags = vec![("uuidKey".to_owned(), "b".repeat(64))];
-    let text = load(&Source { flags, ..folder.source() }).unwrap_err().to_string();
+    let text = load(&ConfigSources { flags, ..folder.source() }).unwrap_err().to_string();
     assert!(!text.contains("bbb"), "{text}");
 }
 

@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use super::{Head, Refusal, Upgrade};
+use super::{Refusal, RequestHead, Upgrade};
 use crate::types::IpRange;
 
 const UNREADABLE: Refusal = Refusal::bad(
@@ -33,7 +33,7 @@ pub fn effective_address(
 /// As [`effective_address`].
 pub fn effective_address_of(
     peer: IpAddr,
-    head: &Head<'_>,
+    head: &RequestHead<'_>,
     trusted: &[IpRange],
 ) -> Result<IpAddr, Refusal> {
     let is_trusted = |ip: IpAddr| trusted.iter().any(|range| range.contains(ip));
@@ -69,7 +69,7 @@ fn address(entry: &[u8]) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{Request, decide, parse};
+    use crate::http::{RequestKind, decide, parse};
 
     fn effective(peer: &str, forwarded: &str, trusted: &[&str]) -> String {
         let ip = of_bytes(peer, forwarded.as_bytes(), trusted);
@@ -81,7 +81,7 @@ mod tests {
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
         let head = [head.as_bytes(), forwarded, b"\r\n"].concat();
         let head = parse(&head).unwrap();
-        let Request::Upgrade(upgrade) = decide(&head).unwrap() else { panic!("no upgrade") };
+        let RequestKind::Upgrade(upgrade) = decide(&head).unwrap() else { panic!("no upgrade") };
         let trusted: Vec<IpRange> =
             trusted.iter().map(|range| IpRange::parse(range).unwrap()).collect();
         effective_address(peer.parse().unwrap(), &upgrade, &trusted)

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::response::{Content, response};
+use super::response::{ResponseBody, response};
 
 /// The status of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Status {
+pub enum RefusalStatus {
     /// 400: the request breaks a rule of HTTP or RFC 6455.
     BadRequest,
     /// 400: no version of WebSocket that is spoken here, as Gomoob's server says it.
@@ -32,7 +32,7 @@ pub enum Status {
     Unavailable,
 }
 
-impl Status {
+impl RefusalStatus {
     /// Code and phrase, as in the status line.
     #[must_use]
     pub const fn line(self) -> &'static str {
@@ -66,46 +66,47 @@ impl Status {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The status of the answer.
-    pub status: Status,
+    pub status: RefusalStatus,
     /// What was wrong and what would be right, for the body and the log; never what was sent.
     pub why: Cow<'static, str>,
 }
 
 impl Refusal {
     /// For a plain GET of a path that nothing is served on.
-    pub const NOT_FOUND: Self = Self::new(Status::NotFound, "there is no such page");
+    pub const NOT_FOUND: Self = Self::new(RefusalStatus::NotFound, "there is no such page");
     /// For a plain GET of a path that is served over WebSocket.
     pub const WEBSOCKET_ONLY: Self =
-        Self::new(Status::BadRequest, "this path speaks WebSocket: send Upgrade: websocket");
+        Self::new(RefusalStatus::BadRequest, "this path speaks WebSocket: send Upgrade: websocket");
     /// For an unknown path, and subprotocols that name nothing either.
     pub const UNKNOWN_PROTOCOL: Self = Self::new(
-        Status::BadRequest,
+        RefusalStatus::BadRequest,
         "there is nothing on this path, and none of the subprotocols is known here",
     );
     /// For a head that did not come in time.
-    pub const TOO_SLOW: Self = Self::new(Status::Timeout, "the request did not come in time");
+    pub const TOO_SLOW: Self =
+        Self::new(RefusalStatus::Timeout, "the request did not come in time");
 
     /// A refusal with fixed words.
     #[must_use]
-    pub const fn new(status: Status, why: &'static str) -> Self {
+    pub const fn new(status: RefusalStatus, why: &'static str) -> Self {
         Self { status, why: Cow::Borrowed(why) }
     }
 
     pub(super) const fn bad(why: &'static str) -> Self {
-        Self::new(Status::BadRequest, why)
+        Self::new(RefusalStatus::BadRequest, why)
     }
 
     /// The complete response; 401 and 403 are JSON, as their readers are programs.
     #[must_use]
     pub fn response(&self) -> Vec<u8> {
         let (content_type, body) = match self.status {
-            Status::Unauthorized | Status::Forbidden => {
+            RefusalStatus::Unauthorized | RefusalStatus::Forbidden => {
                 ("application/json", serde_json::json!({ "error": self.why }).to_string())
             }
             _ => ("text/plain; charset=utf-8", format!("{self}\n")),
         };
         let head = format!("{}Content-Type: {content_type}\r\n", self.status.header());
-        response(self.status.line(), &head, Content::Whole(body.as_bytes()))
+        response(self.status.line(), &head, ResponseBody::Whole(body.as_bytes()))
     }
 }
 
@@ -139,10 +140,13 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_would_be_right() {
-        let version = text(&Refusal::new(Status::UpgradeRequired, "x"));
+        let version = text(&Refusal::new(RefusalStatus::UpgradeRequired, "x"));
         assert!(version.contains("\r\nSec-WebSocket-Version: 13\r\n"));
-        assert!(text(&Refusal::new(Status::MethodNotAllowed, "x")).contains("\r\nAllow: GET\r\n"));
-        let key = text(&Refusal::new(Status::Unauthorized, "no \"such\" key"));
+        assert!(
+            text(&Refusal::new(RefusalStatus::MethodNotAllowed, "x"))
+                .contains("\r\nAllow: GET\r\n")
+        );
+        let key = text(&Refusal::new(RefusalStatus::Unauthorized, "no \"such\" key"));
         assert!(key.ends_with("\r\n\r\n{\"error\":\"no \\\"such\\\" key\"}"));
     }
 }

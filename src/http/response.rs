@@ -2,7 +2,7 @@
 
 /// The body of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content<'a> {
+pub enum ResponseBody<'a> {
     /// These bytes.
     Whole(&'a [u8]),
     /// Their length only: the answer to a HEAD.
@@ -31,7 +31,7 @@ pub fn switching_protocols(accept: &str, protocol: Option<&str>) -> Vec<u8> {
 ///
 /// `headers` are more lines of the head, each with its end.
 #[must_use]
-pub fn page_response(content_type: &str, headers: &str, content: Content<'_>) -> Vec<u8> {
+pub fn page_response(content_type: &str, headers: &str, content: ResponseBody<'_>) -> Vec<u8> {
     response("200 OK", &format!("Content-Type: {content_type}\r\n{headers}"), content)
 }
 
@@ -44,10 +44,10 @@ pub fn methods_response() -> Vec<u8> {
         .to_vec()
 }
 
-pub(super) fn response(status: &str, headers: &str, content: Content<'_>) -> Vec<u8> {
+pub(super) fn response(status: &str, headers: &str, content: ResponseBody<'_>) -> Vec<u8> {
     let (length, body) = match content {
-        Content::Whole(body) => (body.len(), body),
-        Content::LengthOf(body) => (body.len(), &[][..]),
+        ResponseBody::Whole(body) => (body.len(), body),
+        ResponseBody::LengthOf(body) => (body.len(), &[][..]),
     };
     let head = format!(
         "HTTP/1.1 {status}\r\n\
@@ -78,8 +78,8 @@ mod tests {
 
     #[test]
     fn a_head_request_gets_the_length_and_no_body() {
-        let whole = page_response("text/html", "", Content::Whole(b"<p>"));
-        let head = page_response("text/html", "", Content::LengthOf(b"<p>"));
+        let whole = page_response("text/html", "", ResponseBody::Whole(b"<p>"));
+        let head = page_response("text/html", "", ResponseBody::LengthOf(b"<p>"));
         assert_eq!(whole, [&head[..], b"<p>"].concat());
         assert!(String::from_utf8(head).unwrap().contains("\r\nContent-Length: 3\r\n"));
     }

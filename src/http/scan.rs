@@ -2,9 +2,10 @@
 
 use crate::types::limits::{HEAD_BYTES_MAX, HEAD_LINES_MAX};
 
-use super::{Refusal, Status};
+use super::{Refusal, RefusalStatus};
 
-const TOO_MANY: Refusal = Refusal::new(Status::HeadTooLarge, "the head may have 100 header lines");
+const TOO_MANY: Refusal =
+    Refusal::new(RefusalStatus::HeadTooLarge, "the head may have 100 header lines");
 const NUL: Refusal = Refusal::bad("the head contains a NUL byte");
 const LONE_CR: Refusal = Refusal::bad("a CR must be followed by a LF");
 const MIXED: Refusal = Refusal::bad("lines must all end in CR LF, or all in LF");
@@ -23,13 +24,13 @@ pub struct HeadScanner {
     seen: u32,
     /// Lines that were ended, the request line among them.
     lines: u16,
-    line: Line,
+    line: LineState,
     ends: Option<LineEnd>,
 }
 
 /// What the line under way has so far.
 #[derive(Clone, Copy, Debug, Default)]
-enum Line {
+enum LineState {
     #[default]
     Empty,
     EmptyThenCr,
@@ -54,7 +55,7 @@ impl HeadScanner {
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
         let bytes_max = u32::try_from(bytes_max).unwrap_or(u32::MAX);
-        Self { bytes_max, seen: 0, lines: 0, line: Line::Empty, ends: None }
+        Self { bytes_max, seen: 0, lines: 0, line: LineState::Empty, ends: None }
     }
 
     /// Looks at what is new in `bytes`, which is everything that has arrived so far, and says how
@@ -70,36 +71,36 @@ impl HeadScanner {
         while let Some((byte, behind)) = rest.split_first() {
             let before = self.line;
             self.line = self.admit(*byte)?;
-            rest = if matches!(self.line, Line::Text) { behind_plain(behind) } else { behind };
+            rest = if matches!(self.line, LineState::Text) { behind_plain(behind) } else { behind };
             self.seen = u32::try_from(head.len() - rest.len()).unwrap_or(u32::MAX);
-            if *byte == b'\n' && matches!(before, Line::Empty | Line::EmptyThenCr) {
+            if *byte == b'\n' && matches!(before, LineState::Empty | LineState::EmptyThenCr) {
                 return Ok(Some(self.seen as usize));
             }
         }
         if head.len() == bytes_max { Err(too_long(bytes_max)) } else { Ok(None) }
     }
 
-    fn admit(&mut self, byte: u8) -> Result<Line, Refusal> {
+    fn admit(&mut self, byte: u8) -> Result<LineState, Refusal> {
         match (byte, self.line) {
-            (b'\n', Line::Empty) => self.end_head(LineEnd::Lf),
-            (b'\n', Line::EmptyThenCr) => self.end_head(LineEnd::CrLf),
-            (b'\n', Line::Text) => self.end_line(LineEnd::Lf),
-            (b'\n', Line::TextThenCr) => self.end_line(LineEnd::CrLf),
-            (_, Line::EmptyThenCr | Line::TextThenCr) => Err(LONE_CR),
+            (b'\n', LineState::Empty) => self.end_head(LineEnd::Lf),
+            (b'\n', LineState::EmptyThenCr) => self.end_head(LineEnd::CrLf),
+            (b'\n', LineState::Text) => self.end_line(LineEnd::Lf),
+            (b'\n', LineState::TextThenCr) => self.end_line(LineEnd::CrLf),
+            (_, LineState::EmptyThenCr | LineState::TextThenCr) => Err(LONE_CR),
             (0, _) => Err(NUL),
-            (b'\r', Line::Empty) => Ok(Line::EmptyThenCr),
-            (b'\r', Line::Text) => Ok(Line::TextThenCr),
-            _ => Ok(Line::Text),
+            (b'\r', LineState::Empty) => Ok(LineState::EmptyThenCr),
+            (b'\r', LineState::Text) => Ok(LineState::TextThenCr),
+            _ => Ok(LineState::Text),
         }
     }
 
     /// RFC 9112 §2.2 allows a bare LF. Two readers that disagree about where a line ends are how
     /// requests are smuggled, so a head has to keep to one kind.
-    fn end_head(&mut self, end: LineEnd) -> Result<Line, Refusal> {
-        if *self.ends.get_or_insert(end) == end { Ok(Line::Empty) } else { Err(MIXED) }
+    fn end_head(&mut self, end: LineEnd) -> Result<LineState, Refusal> {
+        if *self.ends.get_or_insert(end) == end { Ok(LineState::Empty) } else { Err(MIXED) }
     }
 
-    fn end_line(&mut self, end: LineEnd) -> Result<Line, Refusal> {
+    fn end_line(&mut self, end: LineEnd) -> Result<LineState, Refusal> {
         self.lines += 1;
         if usize::from(self.lines) > 1 + HEAD_LINES_MAX {
             return Err(TOO_MANY);
@@ -110,7 +111,7 @@ impl HeadScanner {
 
 fn too_long(bytes_max: usize) -> Refusal {
     let why = format!("the head may have {bytes_max} bytes (maxHead)");
-    Refusal { status: Status::HeadTooLarge, why: why.into() }
+    Refusal { status: RefusalStatus::HeadTooLarge, why: why.into() }
 }
 
 /// What follows the bytes that leave a line of text as it is: all but NUL, LF and CR, and a few

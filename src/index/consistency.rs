@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Index;
-use super::loose::Loose;
-use super::names::NameId;
-use super::places::{Entry, Reach};
-use crate::types::Place;
+use super::directory::{IndexEntry, Reach};
+use super::interner::NameId;
+use super::match_groups::LooseGroups;
+use crate::types::ConnectionRef;
 
 impl Index {
     /// Sweeps through everything; for tests and debug builds, as it costs what the index holds.
@@ -31,7 +31,7 @@ impl Index {
         equal("clients with idents", &named, &self.idents.order().len())?;
         self.aliases_are_consistent()?;
         if let Some(loose) = self.loose.get()
-            && *loose != Loose::of(&self.places, &self.idents)
+            && *loose != LooseGroups::of(&self.places, &self.idents)
         {
             return Err("loose comparisons look through other clients than there are".into());
         }
@@ -45,7 +45,7 @@ impl Index {
     }
 
     /// What one entry says is found again from the other side.
-    fn entry_is_consistent(&self, place: Place, entry: &Entry) -> Result<(), String> {
+    fn entry_is_consistent(&self, place: ConnectionRef, entry: &IndexEntry) -> Result<(), String> {
         let by_uuid = self.uuids.find(entry.tenant, entry.uuid, &self.places);
         equal("its UUID leads to", &Some(place), &by_uuid)?;
         let space = self.tenants.get(entry.tenant).ok_or("no tenant")?;

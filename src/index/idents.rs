@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::names::{Name, NameId, Names};
-use crate::types::{Ident, JoinNumber, Place, Slot, WorkerId};
+use super::interner::{Interner, Name, NameId};
+use crate::types::{ConnectionRef, Ident, JoinNumber, Slot, WorkerId};
 
 /// The clients that named themselves.
 ///
@@ -11,8 +11,8 @@ use crate::types::{Ident, JoinNumber, Place, Slot, WorkerId};
 /// thousand has a price of its own.
 #[derive(Debug, Default)]
 pub(super) struct Idents {
-    names: Names<()>,
-    order: BTreeSet<(NameId, JoinNumber, Place)>,
+    names: Interner<()>,
+    order: BTreeSet<(NameId, JoinNumber, ConnectionRef)>,
 }
 
 impl Idents {
@@ -22,7 +22,7 @@ impl Idents {
         tenant: NameId,
         ident: &Ident,
         number: JoinNumber,
-        place: Place,
+        place: ConnectionRef,
     ) -> NameId {
         let id = self.names.intern(Name::ident(tenant, ident));
         self.order.insert((id, number, place));
@@ -30,7 +30,7 @@ impl Idents {
     }
 
     /// Removes a client, and the ident with its last one.
-    pub(super) fn remove(&mut self, id: NameId, number: JoinNumber, place: Place) {
+    pub(super) fn remove(&mut self, id: NameId, number: JoinNumber, place: ConnectionRef) {
         self.order.remove(&(id, number, place));
         if self.first_of(id).is_none() {
             self.names.remove(id);
@@ -38,7 +38,7 @@ impl Idents {
     }
 
     /// The client of an ident that joined first.
-    pub(super) fn first(&self, tenant: NameId, ident: &Ident) -> Option<Place> {
+    pub(super) fn first(&self, tenant: NameId, ident: &Ident) -> Option<ConnectionRef> {
         self.first_of(self.names.find(Name::ident(tenant, ident))?)
     }
 
@@ -47,7 +47,7 @@ impl Idents {
         &self,
         tenant: NameId,
         ident: &Ident,
-    ) -> impl Iterator<Item = Place> + use<'_> {
+    ) -> impl Iterator<Item = ConnectionRef> + use<'_> {
         let id = self.names.find(Name::ident(tenant, ident));
         id.into_iter().flat_map(|id| self.from(id).take_while(move |it| it.0 == id)).map(|it| it.2)
     }
@@ -57,12 +57,12 @@ impl Idents {
         self.names.name_of(id)?.value_of_tag("")
     }
 
-    fn from(&self, id: NameId) -> impl Iterator<Item = &(NameId, JoinNumber, Place)> {
-        let least = (id, JoinNumber(0), Place { worker: WorkerId(0), slot: Slot(0) });
+    fn from(&self, id: NameId) -> impl Iterator<Item = &(NameId, JoinNumber, ConnectionRef)> {
+        let least = (id, JoinNumber(0), ConnectionRef { worker: WorkerId(0), slot: Slot(0) });
         self.order.range(least..)
     }
 
-    fn first_of(&self, id: NameId) -> Option<Place> {
+    fn first_of(&self, id: NameId) -> Option<ConnectionRef> {
         self.from(id).next().filter(|first| first.0 == id).map(|first| first.2)
     }
 
@@ -72,7 +72,7 @@ impl Idents {
     }
 
     /// Every ident with each of its clients.
-    pub(super) fn order(&self) -> &BTreeSet<(NameId, JoinNumber, Place)> {
+    pub(super) fn order(&self) -> &BTreeSet<(NameId, JoinNumber, ConnectionRef)> {
         &self.order
     }
 }

@@ -1,21 +1,21 @@
 //! Who is connected, over all workers: tags, UUIDs, idents, and whom an address reaches.
 
 mod aliases;
+mod bitmap_builder;
 mod consistency;
+mod directory;
+mod gomoob_match;
 mod idents;
-mod lists;
-mod loose;
-mod loosely;
-mod members;
-mod named;
-mod names;
-mod places;
+mod inline_str;
+mod interner;
+mod lookup;
+mod match_groups;
+mod posting_list;
 mod resolve;
-mod rows;
-mod slots;
+mod slot_bitmap;
+mod tag_ids;
 #[cfg(test)]
 mod tests;
-mod text;
 mod uuids;
 
 use std::cell::OnceCell;
@@ -24,15 +24,15 @@ use std::hint::black_box;
 
 use self::aliases::Aliases;
 pub use self::aliases::Claimed;
+use self::directory::{Directory, IndexEntry, Reach};
 use self::idents::Idents;
-use self::loose::Loose;
-use self::members::Members;
-use self::names::{Name, NameId, Names};
-use self::places::{Entry, Places, Reach};
+use self::interner::{Interner, Name, NameId};
+use self::match_groups::LooseGroups;
+use self::posting_list::PostingList;
 pub use self::resolve::{Carried, Resolved};
-use self::rows::Rows;
+use self::tag_ids::TagIds;
 use self::uuids::Uuids;
-use crate::types::{Client, ClientClass, ClientUuid, JoinNumber, Place, Tags, WorkerId};
+use crate::types::{Client, ClientClass, ClientUuid, ConnectionRef, JoinNumber, Tags, WorkerId};
 
 /// Who is connected, over all workers.
 ///
@@ -70,15 +70,15 @@ use crate::types::{Client, ClientClass, ClientUuid, JoinNumber, Place, Tags, Wor
 /// ```
 #[derive(Default)]
 pub struct Index {
-    tenants: Names<Space>,
+    tenants: Interner<Space>,
     /// A row for each tag.
-    rows: Names<Members>,
+    rows: Interner<PostingList>,
     idents: Idents,
     aliases: Aliases,
     uuids: Uuids,
-    places: Places,
+    places: Directory,
     /// Made when the first loose comparison asks for it.
-    loose: OnceCell<Loose>,
+    loose: OnceCell<LooseGroups>,
 }
 
 /// What is common to all clients of a tenant.
@@ -86,7 +86,7 @@ pub struct Index {
 struct Space {
     clients: usize,
     /// Those whom tags reach: the answer to the query without tags.
-    everyone: Members,
+    everyone: PostingList,
 }
 
 impl Index {
@@ -100,7 +100,7 @@ impl Index {
     /// When its place is taken or its UUID is known in its tenant; then nothing has changed.
     pub fn join(
         &mut self,
-        place: Place,
+        place: ConnectionRef,
         number: JoinNumber,
         client: &Client,
     ) -> Result<(), JoinError> {
@@ -116,7 +116,7 @@ impl Index {
         Ok(())
     }
 
-    fn admit(&mut self, place: Place, number: JoinNumber, client: &Client, tenant: NameId) {
+    fn admit(&mut self, place: ConnectionRef, number: JoinNumber, client: &Client, tenant: NameId) {
         let reach = reach(client);
         if let Some(space) = self.tenants.get_mut(tenant) {
             space.clients += 1;
@@ -126,7 +126,7 @@ impl Index {
         }
         let rows = match reach {
             Reach::Tags => self.enter_rows(place, tenant, &client.tags),
-            Reach::Name | Reach::Nothing => Rows::default(),
+            Reach::Name | Reach::Nothing => TagIds::default(),
         };
         let ident = client
             .ident
@@ -134,7 +134,7 @@ impl Index {
             .filter(|_| reach != Reach::Nothing)
             .map(|ident| self.idents.add(tenant, ident, number, place));
         self.uuids.add(client.uuid, place);
-        let entry = Entry { uuid: client.uuid, number, tenant, ident, rows, reach };
+        let entry = IndexEntry { uuid: client.uuid, number, tenant, ident, rows, reach };
         if let Some(loose) = self.loose.get_mut() {
             loose.add(place, &entry, &self.idents);
         }
@@ -142,9 +142,9 @@ impl Index {
     }
 
     /// Enters a client into the rows of its tags; tells which ones.
-    fn enter_rows(&mut self, place: Place, tenant: NameId, tags: &Tags) -> Rows {
+    fn enter_rows(&mut self, place: ConnectionRef, tenant: NameId, tags: &Tags) -> TagIds {
         let names = tags.iter().map(|tag| Name::tag(tenant, tag));
-        let rows: Rows = names.map(|name| self.rows.intern(name)).collect();
+        let rows: TagIds = names.map(|name| self.rows.intern(name)).collect();
         // in a loop of its own: short enough for the processor to wait for all rows at once
         for row in &*rows {
             if let Some(members) = self.rows.get_mut(*row) {
@@ -154,7 +154,7 @@ impl Index {
         rows
     }
 
-    fn leave_rows(&mut self, place: Place, rows: &[NameId]) {
+    fn leave_rows(&mut self, place: ConnectionRef, rows: &[NameId]) {
         for row in rows {
             let Some(members) = self.rows.get_mut(*row) else { continue };
             members.remove(place);
@@ -165,11 +165,11 @@ impl Index {
     }
 
     /// Removes the client of a place; `None` when nobody is there.
-    pub fn leave(&mut self, place: Place) -> Option<JoinNumber> {
+    pub fn leave(&mut self, place: ConnectionRef) -> Option<JoinNumber> {
         let entry = self.places.take(place)?;
         // all rows are asked for before the first is waited for: worth a twelfth of a leave
         for row in &*entry.rows {
-            black_box(self.rows.get(*row).is_some_and(Members::is_empty));
+            black_box(self.rows.get(*row).is_some_and(PostingList::is_empty));
         }
         self.uuids.remove(entry.uuid, place);
         if let Some(loose) = self.loose.get_mut() {
@@ -184,7 +184,7 @@ impl Index {
         Some(entry.number)
     }
 
-    fn leave_tenant(&mut self, place: Place, entry: &Entry) {
+    fn leave_tenant(&mut self, place: ConnectionRef, entry: &IndexEntry) {
         let Some(space) = self.tenants.get_mut(entry.tenant) else { return };
         space.clients -= 1;
         if entry.reach == Reach::Tags {
@@ -198,7 +198,7 @@ impl Index {
     /// Gives the client of a place other tags; `false` when nobody is there.
     ///
     /// A client that tags do not reach has none in here, so nothing changes for it.
-    pub fn retag(&mut self, place: Place, tags: &Tags) -> bool {
+    pub fn retag(&mut self, place: ConnectionRef, tags: &Tags) -> bool {
         let Some(entry) = self.places.get(place) else { return false };
         if entry.reach != Reach::Tags {
             return true;
@@ -207,7 +207,7 @@ impl Index {
         let new = self.enter_rows(place, entry.tenant, tags);
         let Some(entry) = self.places.get_mut(place) else { return false };
         let old = std::mem::replace(&mut entry.rows, new.clone());
-        let left: Rows = old.iter().copied().filter(|row| !new.contains(row)).collect();
+        let left: TagIds = old.iter().copied().filter(|row| !new.contains(row)).collect();
         self.leave_rows(place, &left);
         true
     }
@@ -276,7 +276,7 @@ pub enum JoinError {
     /// The place has a client that has not left (rule L3).
     PlaceTaken {
         /// The place.
-        place: Place,
+        place: ConnectionRef,
     },
     /// A client with this UUID is connected in this tenant.
     UuidKnown {
@@ -288,7 +288,7 @@ pub enum JoinError {
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::PlaceTaken { place: Place { worker, slot } } => {
+            Self::PlaceTaken { place: ConnectionRef { worker, slot } } => {
                 write!(f, "slot {slot} of worker {worker} has a client that has not left")
             }
             Self::UuidKnown { uuid } => {

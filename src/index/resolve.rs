@@ -1,13 +1,13 @@
 //! From an address to the places of its recipients.
 
 use super::Index;
-use super::members::{Members, intersection};
-use super::names::{Name, NameId};
-use super::places::Reach;
+use super::directory::Reach;
+use super::interner::{Name, NameId};
+use super::posting_list::{PostingList, intersection};
 use crate::types::limits::ANSWER_LOOKS_MAX;
 use crate::types::{
-    Address, ClientUuid, Ident, JoinNumber, Place, Recipients, SlotSet, Tag, TagQuery, Tenant,
-    WorkerId,
+    Address, ClientUuid, ConnectionRef, Ident, JoinNumber, Recipients, SlotSet, Tag, TagQuery,
+    Tenant, WorkerId,
 };
 
 /// Who is to get a publication, by worker.
@@ -25,7 +25,7 @@ pub struct Resolved {
     pub sets: Vec<(WorkerId, SlotSet)>,
     /// The one place in the sets that is left out. The sets still contain it, so that they are
     /// equal for several publishers who leave out one client each.
-    pub except: Option<Place>,
+    pub except: Option<ConnectionRef>,
     /// Whether the address names at most one client (rule L6: a repeat must not reach another).
     pub single: bool,
 }
@@ -57,17 +57,17 @@ impl Index {
     pub fn resolve(&self, tenant: &Tenant, address: &Address) -> Resolved {
         match &address.recipients {
             Recipients::First { .. } | Recipients::Named(_) => {
-                let one = |place: Place| (place.worker, SlotSet::one(place.slot));
+                let one = |place: ConnectionRef| (place.worker, SlotSet::one(place.slot));
                 let sets = self.resolve_one(tenant, address).map(one).into_iter().collect();
                 Resolved { sets, except: None, single: true }
             }
-            Recipients::Matching(_) | Recipients::Loosely(_) => {
+            Recipients::Matching(_) | Recipients::GomoobQuery(_) => {
                 let Some(tenant) = self.tenants.find(Name::tenant(tenant)) else {
                     return Resolved::default();
                 };
                 let sets = match &address.recipients {
                     Recipients::Matching(query) => self.matching(tenant, query),
-                    Recipients::Loosely(tags) => self.loosely(tenant, tags),
+                    Recipients::GomoobQuery(tags) => self.loosely(tenant, tags),
                     Recipients::First { .. } | Recipients::Named(_) => Vec::new(),
                 };
                 let except = address
@@ -83,7 +83,7 @@ impl Index {
     ///
     /// It is what [`Index::resolve`] finds, without a set around it.
     #[must_use]
-    pub fn resolve_one(&self, tenant: &Tenant, address: &Address) -> Option<Place> {
+    pub fn resolve_one(&self, tenant: &Tenant, address: &Address) -> Option<ConnectionRef> {
         if !address.recipients.is_single() {
             return None;
         }
@@ -91,7 +91,7 @@ impl Index {
         let (_, place, uuid) = match &address.recipients {
             Recipients::First { uuid, ident } => self.first(tenant, *uuid, ident.as_ref()),
             Recipients::Named(named) => self.first_named(tenant, named),
-            Recipients::Matching(_) | Recipients::Loosely(_) => None,
+            Recipients::Matching(_) | Recipients::GomoobQuery(_) => None,
         }?;
         // nobody else comes in the place of one who is left out
         (Some(uuid) != address.except).then_some(place)
@@ -99,7 +99,7 @@ impl Index {
 
     /// Where the client with this UUID is, whatever reaches it.
     #[must_use]
-    pub fn place_of(&self, tenant: &Tenant, uuid: ClientUuid) -> Option<Place> {
+    pub fn place_of(&self, tenant: &Tenant, uuid: ClientUuid) -> Option<ConnectionRef> {
         let tenant = self.tenants.find(Name::tenant(tenant))?;
         self.uuids.find(tenant, uuid, &self.places)
     }
@@ -125,8 +125,9 @@ impl Index {
         if tag.is_empty() {
             return Carried { clients, values: Vec::new() };
         }
-        let places =
-            sets.iter().flat_map(|(w, slots)| slots.iter().map(|slot| Place { worker: *w, slot }));
+        let places = sets
+            .iter()
+            .flat_map(|(w, slots)| slots.iter().map(|slot| ConnectionRef { worker: *w, slot }));
         let values = places.take(ANSWER_LOOKS_MAX).filter_map(|place| self.value_of(place, tag));
         Carried { clients, values: values.take(wanted).collect() }
     }
@@ -137,14 +138,14 @@ impl Index {
             0 => Some(self.tenants.get(tenant)?.everyone.len()),
             1 => {
                 let row = query.iter().next().and_then(|tag| self.row(tenant, tag));
-                Some(row.map_or(0, Members::len))
+                Some(row.map_or(0, PostingList::len))
             }
             _ => None,
         }
     }
 
     /// Rows stand in the order of their tags, and tags in the order of their names.
-    fn value_of(&self, place: Place, tag: &str) -> Option<Box<str>> {
+    fn value_of(&self, place: ConnectionRef, tag: &str) -> Option<Box<str>> {
         let rows = &self.places.get(place)?.rows;
         let name = |row: &NameId| self.rows.name_of(*row).map(Name::tag_name);
         let at = rows.partition_point(|row| name(row).is_some_and(|it| it < tag.as_bytes()));
@@ -158,7 +159,7 @@ impl Index {
         tenant: NameId,
         uuid: Option<ClientUuid>,
         ident: Option<&Ident>,
-    ) -> Option<(JoinNumber, Place, ClientUuid)> {
+    ) -> Option<(JoinNumber, ConnectionRef, ClientUuid)> {
         let by_uuid = uuid.and_then(|uuid| self.uuids.find(tenant, uuid, &self.places));
         let by_ident = ident.and_then(|ident| self.idents.first(tenant, ident));
         [by_uuid, by_ident]
@@ -175,16 +176,17 @@ impl Index {
             return self.tenants.get(tenant).map_or_else(Vec::new, |space| space.everyone.sets());
         }
         // a tag without a row is one that nobody carries
-        let rows: Option<Vec<&Members>> = query.iter().map(|tag| self.row(tenant, tag)).collect();
+        let rows: Option<Vec<&PostingList>> =
+            query.iter().map(|tag| self.row(tenant, tag)).collect();
         rows.map_or_else(Vec::new, intersection)
     }
 
-    pub(super) fn row(&self, tenant: NameId, tag: &Tag) -> Option<&Members> {
+    pub(super) fn row(&self, tenant: NameId, tag: &Tag) -> Option<&PostingList> {
         self.rows.get(self.rows.find(Name::tag(tenant, tag))?)
     }
 }
 
-fn contains(sets: &[(WorkerId, SlotSet)], place: Place) -> bool {
+fn contains(sets: &[(WorkerId, SlotSet)], place: ConnectionRef) -> bool {
     let set = sets.binary_search_by_key(&place.worker, |(worker, _)| *worker);
     set.ok().and_then(|at| sets.get(at)).is_some_and(|(_, slots)| slots.contains(place.slot))
 }

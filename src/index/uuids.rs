@@ -2,9 +2,9 @@
 
 use hashbrown::HashTable;
 
-use super::names::{NameId, spread};
-use super::places::Places;
-use crate::types::{ClientUuid, Place};
+use super::directory::Directory;
+use super::interner::{NameId, spread};
+use crate::types::{ClientUuid, ConnectionRef};
 
 /// Where the client with a UUID stands.
 ///
@@ -12,20 +12,25 @@ use crate::types::{ClientUuid, Place};
 /// random, so these bits are their own hash, and nobody can choose them to collide.
 #[derive(Debug, Default)]
 pub(super) struct Uuids {
-    known: HashTable<Known>,
+    known: HashTable<KnownUuid>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct KnownUuid {
     fold: u32,
-    place: Place,
+    place: ConnectionRef,
 }
 
 impl Uuids {
     /// The place of the client with this UUID in a tenant.
-    pub(super) fn find(&self, tenant: NameId, uuid: ClientUuid, places: &Places) -> Option<Place> {
+    pub(super) fn find(
+        &self,
+        tenant: NameId,
+        uuid: ClientUuid,
+        places: &Directory,
+    ) -> Option<ConnectionRef> {
         let fold = fold(uuid);
-        let same = |known: &Known| {
+        let same = |known: &KnownUuid| {
             known.fold == fold
                 && places
                     .get(known.place)
@@ -35,13 +40,13 @@ impl Uuids {
     }
 
     /// Adds a client, whose UUID must be new in its tenant: see [`Self::find`].
-    pub(super) fn add(&mut self, uuid: ClientUuid, place: Place) {
+    pub(super) fn add(&mut self, uuid: ClientUuid, place: ConnectionRef) {
         let fold = fold(uuid);
-        self.known.insert_unique(spread(fold), Known { fold, place }, |it| spread(it.fold));
+        self.known.insert_unique(spread(fold), KnownUuid { fold, place }, |it| spread(it.fold));
     }
 
     /// Removes a client.
-    pub(super) fn remove(&mut self, uuid: ClientUuid, place: Place) {
+    pub(super) fn remove(&mut self, uuid: ClientUuid, place: ConnectionRef) {
         let hash = spread(fold(uuid));
         if let Ok(entry) = self.known.find_entry(hash, |known| known.place == place) {
             entry.remove();

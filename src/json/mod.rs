@@ -17,13 +17,13 @@ pub use self::decimal::Decimal;
 pub use self::hashed::Hashed;
 pub use self::reader::{Name, NotJson, count_values, members};
 pub use self::text::{push_text, text, write_text};
-pub use self::tokens::{Token, Tokens};
+pub use self::tokens::{JsonToken, Tokens};
 
 /// What a JSON text is, with those of its members that were asked for.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Shape<'a, const N: usize> {
+pub enum JsonShape<'a, const N: usize> {
     /// An object.
-    Object(Members<'a, N>),
+    Object(JsonMembers<'a, N>),
     /// A list without items.
     Empty,
     /// A list with items.
@@ -36,7 +36,7 @@ pub enum Shape<'a, const N: usize> {
 
 /// Members of an object as they were written; of one name given twice the last holds, as in PHP.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Members<'a, const N: usize> {
+pub struct JsonMembers<'a, const N: usize> {
     /// The values, in the order in which they were asked for.
     pub named: [Option<&'a str>; N],
     /// The first name that was not asked for, with its quotes.
@@ -56,24 +56,27 @@ pub struct Members<'a, const N: usize> {
 /// assert_eq!(members.named, [Some("1.50"), None]);
 /// assert_eq!(members.other, Some("\"x\""));
 /// ```
-pub fn pick<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Result<Shape<'a, N>, NotJson> {
+pub fn pick<'a, const N: usize>(
+    text: &'a str,
+    names: [&str; N],
+) -> Result<JsonShape<'a, N>, NotJson> {
     if text.trim_ascii_start().starts_with('{') {
-        return pick_members(text, names).map(Shape::Object);
+        return pick_members(text, names).map(JsonShape::Object);
     }
     let value = reader::value(text)?;
     Ok(match value.as_bytes() {
-        [b'[', ..] if is_empty_inside(value) => Shape::Empty,
-        [b'[', ..] => Shape::List,
-        [b'n', ..] => Shape::Null,
-        _ => Shape::Scalar,
+        [b'[', ..] if is_empty_inside(value) => JsonShape::Empty,
+        [b'[', ..] => JsonShape::List,
+        [b'n', ..] => JsonShape::Null,
+        _ => JsonShape::Scalar,
     })
 }
 
 fn pick_members<'a, const N: usize>(
     text: &'a str,
     names: [&str; N],
-) -> Result<Members<'a, N>, NotJson> {
-    let mut picked = Members::default();
+) -> Result<JsonMembers<'a, N>, NotJson> {
+    let mut picked = JsonMembers::default();
     members(text, |name, value| {
         let wanted = names.iter().zip(&mut picked.named).find(|(wanted, _)| name.is(wanted));
         match wanted {
@@ -101,7 +104,7 @@ pub fn is_empty_inside(raw: &str) -> bool {
 /// RFC 8259 §2.
 const WHITE: [char; 4] = [' ', '\t', '\n', '\r'];
 
-impl<const N: usize> Default for Members<'_, N> {
+impl<const N: usize> Default for JsonMembers<'_, N> {
     fn default() -> Self {
         Self { named: [None; N], other: None }
     }
@@ -166,7 +169,7 @@ mod tests {
     #[test]
     fn members_are_picked_as_they_were_written_and_the_last_of_a_name_holds() {
         let of = |text| match pick(text, ["a", "é"]) {
-            Ok(Shape::Object(members)) => Some((members.named, members.other)),
+            Ok(JsonShape::Object(members)) => Some((members.named, members.other)),
             _ => None,
         };
         let text = r#" {"a":1,"\u0061": [ 1 ] ,"b":{},"\u00e9":"\ud800"} "#;
@@ -174,11 +177,11 @@ mod tests {
         assert_eq!(of(r#"{"a\ud800":1e999}"#), Some(([None, None], Some(r#""a\ud800""#))));
         assert_eq!(of("{}"), Some(([None, None], None)));
         for (text, shape) in [
-            ("[ ]", Ok(Shape::Empty)),
-            ("[[]]", Ok(Shape::List)),
-            ("null", Ok(Shape::Null)),
-            ("1e999", Ok(Shape::Scalar)),
-            ("\"\\udc00\"", Ok(Shape::Scalar)),
+            ("[ ]", Ok(JsonShape::Empty)),
+            ("[[]]", Ok(JsonShape::List)),
+            ("null", Ok(JsonShape::Null)),
+            ("1e999", Ok(JsonShape::Scalar)),
+            ("\"\\udc00\"", Ok(JsonShape::Scalar)),
             ("", Err(NotJson)),
             ("{} x", Err(NotJson)),
             ("{\"a\":01}", Err(NotJson)),

@@ -71,9 +71,9 @@ pub fn write_text(text: &str, out: &mut Vec<u8>) {
 
 /// The same at the end of a text.
 pub fn push_text(text: &str, out: &mut String) {
-    struct End<'s>(&'s mut String);
+    struct TextEnd<'s>(&'s mut String);
 
-    impl io::Write for End<'_> {
+    impl io::Write for TextEnd<'_> {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.push_str(str::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData)?);
             Ok(bytes.len())
@@ -85,7 +85,7 @@ pub fn push_text(text: &str, out: &mut String) {
     }
 
     out.reserve(text.len() + text.bytes().map(grows).sum::<usize>() + 2);
-    let _written = serde_json::to_writer(End(out), text);
+    let _written = serde_json::to_writer(TextEnd(out), text);
 }
 
 /// How many bytes more a byte of a text takes in JSON.

@@ -4,7 +4,7 @@ use super::reader::plain_bytes;
 
 /// A piece of JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Token<'a> {
+pub enum JsonToken<'a> {
     /// `{` or `[`.
     Open(u8),
     /// `}` or `]`.
@@ -19,7 +19,7 @@ pub enum Token<'a> {
     Word(&'a str),
 }
 
-impl Token<'_> {
+impl JsonToken<'_> {
     /// How many bytes it has.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -56,9 +56,9 @@ impl<'a> Tokens<'a> {
 }
 
 impl<'a> Iterator for Tokens<'a> {
-    type Item = Token<'a>;
+    type Item = JsonToken<'a>;
 
-    fn next(&mut self) -> Option<Token<'a>> {
+    fn next(&mut self) -> Option<JsonToken<'a>> {
         while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = self.rest {
             self.rest = rest;
         }
@@ -70,12 +70,12 @@ impl<'a> Iterator for Tokens<'a> {
             _ => behind_word(behind),
         };
         Some(match first {
-            b'{' | b'[' => Token::Open(*first),
-            b'}' | b']' => Token::Close(*first),
-            b',' => Token::Comma,
-            b':' => Token::Colon,
-            b'"' => Token::Text(self.since(start)),
-            _ => Token::Word(self.since(start)),
+            b'{' | b'[' => JsonToken::Open(*first),
+            b'}' | b']' => JsonToken::Close(*first),
+            b',' => JsonToken::Comma,
+            b':' => JsonToken::Colon,
+            b'"' => JsonToken::Text(self.since(start)),
+            _ => JsonToken::Word(self.since(start)),
         })
     }
 }
@@ -111,17 +111,17 @@ mod tests {
     fn the_pieces_are_what_stands_there() {
         let tokens: Vec<_> = Tokens::of(" {\"a\\\"}\" : [1.5e3,true ,\"é\"]}\n").collect();
         let expected = [
-            Token::Open(b'{'),
-            Token::Text("\"a\\\"}\""),
-            Token::Colon,
-            Token::Open(b'['),
-            Token::Word("1.5e3"),
-            Token::Comma,
-            Token::Word("true"),
-            Token::Comma,
-            Token::Text("\"é\""),
-            Token::Close(b']'),
-            Token::Close(b'}'),
+            JsonToken::Open(b'{'),
+            JsonToken::Text("\"a\\\"}\""),
+            JsonToken::Colon,
+            JsonToken::Open(b'['),
+            JsonToken::Word("1.5e3"),
+            JsonToken::Comma,
+            JsonToken::Word("true"),
+            JsonToken::Comma,
+            JsonToken::Text("\"é\""),
+            JsonToken::Close(b']'),
+            JsonToken::Close(b'}'),
         ];
         assert_eq!(tokens, expected);
     }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::types::{
     Claim, Client, Content, GrantNumber, JoinNumber, Number, Publication, Sequence, Slot, SlotSet,
-    Source, TagQuery, Tags, Tenant,
+    TagQuery, Tags, Tenant, WorkerIncarnation,
 };
 
 /// The version of this language; both sides are the same binary, so any other ends the link.
@@ -18,7 +18,7 @@ pub enum ToBroker {
         /// Must be [`VERSION`].
         version: u16,
         /// The worker and its generation.
-        source: Source,
+        source: WorkerIncarnation,
     },
     /// A client that an earlier broker has said yes to (rule L6).
     Announce {
@@ -42,7 +42,7 @@ pub enum ToBroker {
     /// may not reach a second client.
     Seen {
         /// Whose publications.
-        source: Source,
+        source: WorkerIncarnation,
         /// Their numbers.
         numbers: Vec<Number>,
     },
@@ -90,7 +90,7 @@ pub enum ToBroker {
         /// Its slot.
         slot: Slot,
         /// What it asks.
-        question: Question,
+        question: PresenceQuery,
     },
     /// Answered by `Synced` when everything that came before it on this link is done, so that a
     /// client is told of it no earlier.
@@ -161,7 +161,7 @@ pub enum ToWorker {
         /// The number of the question.
         number: u32,
         /// Who was found.
-        found: Found,
+        found: PresenceResult,
     },
     /// The answer to a [`ToBroker::Count`]: comes right before the publication's acknowledgement, so
     /// every link has taken what it says.
@@ -199,7 +199,7 @@ pub enum Full {
 
 /// Who carries some tags, and what another tag of theirs says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
+pub struct PresenceQuery {
     /// Counts the questions of a worker.
     pub number: u32,
     /// The space that is searched.
@@ -212,7 +212,7 @@ pub struct Question {
 
 /// What the index knows about a [`Question`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct PresenceResult {
     /// Clients that match.
     pub clients: u64,
     /// The values of the wanted tag, one for each client that has it, in no order; at most
@@ -224,20 +224,20 @@ pub struct Found {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deliver {
     /// The worker that it was published through.
-    pub source: Source,
+    pub source: WorkerIncarnation,
     /// Its number there.
     pub number: Number,
     /// Its place in the line of the broker.
     pub sequence: Sequence,
     /// Which of this worker's clients get it.
-    pub target: Target,
+    pub target: DeliverTo,
     /// What they get.
     pub content: Content,
 }
 
 /// Which of a worker's clients get a publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum DeliverTo {
     /// One client, addressed by UUID or ident.
     One(Slot),
     /// The clients of a set, but for one that the address excepts.

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::backend::Post;
-use crate::session::Rules;
-use crate::types::{Address, Claim, CloseReason, Form, TagQuery, Tags, Tenant};
+use crate::session::SessionRules;
+use crate::types::{Address, Claim, CloseReason, PayloadForm, TagQuery, Tags, Tenant};
+use crate::webhook::WebhookRequest;
 
 /// What a call of a resource causes. A list on the heap that is used again: effects are large, and
 /// would be copied from function to function.
@@ -29,7 +29,7 @@ pub enum Effect {
         /// To whom.
         address: Address,
         /// How the payload is meant.
-        form: Form,
+        form: PayloadForm,
         /// What.
         payload: Payload,
     },
@@ -65,7 +65,7 @@ pub enum Effect {
         tag: Box<str>,
     },
     /// An event for the backend of the resource.
-    Post(Post),
+    Post(WebhookRequest),
     /// The end of the connection.
     Close(CloseReason),
 }
@@ -116,7 +116,7 @@ impl std::error::Error for NotPublished {}
 /// A message that may be sent.
 pub(super) fn json_of(
     message: &(impl Serialize + ?Sized),
-    rules: &Rules,
+    rules: &SessionRules,
 ) -> Result<String, NotPublished> {
     let json = serde_json::to_string(message).map_err(NotPublished::NotJson)?;
     if json.len() > rules.message_bytes_max {

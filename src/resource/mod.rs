@@ -1,19 +1,16 @@
 //! What a path is served by: the trait for it, and the resources that are built in.
 
-mod backed;
 pub mod bloatless;
-mod broadcast;
-mod desk;
-mod echo;
+pub(crate) mod builtin;
+mod client_handle;
+mod connect_request;
+mod context;
 mod effect;
-mod gomoob;
-mod handle;
-mod opening;
-mod own;
-mod paths;
-mod phpws;
+mod factories;
+mod routes;
 #[cfg(test)]
 mod tests;
+mod webhook;
 
 use std::time::Duration;
 
@@ -22,19 +19,20 @@ use crate::http::Refusal;
 use crate::session::{Message, Speech};
 use crate::types::{Client, CloseReason, Tag, TagQuery, Tenant};
 
-pub use backed::{Backed, Question, Terms};
-pub use broadcast::{Broadcast, RESOURCE_TAG};
-pub use desk::Desk;
-pub use echo::{Echo, Nameless, Silent};
-pub use effect::{Effect, Effects, NotPublished, Payload};
-pub use gomoob::Gomoob;
-pub use handle::Handle;
-pub use opening::Opening;
-pub use own::Resources;
-pub use paths::{
-    Asked, Binding, Choice, Exactness, Kind, Offers, Paths, ResourceId, Target, Unknown,
+pub use self::builtin::broadcast::{Broadcast, RESOURCE_TAG};
+pub use self::builtin::echo::{Echo, Nameless, Silent};
+pub use self::builtin::gomoob::Gomoob;
+pub use self::builtin::phpws::Phpws;
+pub use self::client_handle::ClientHandle;
+pub use self::connect_request::ConnectRequest;
+pub use self::context::ResourceContext;
+pub use self::factories::ResourceFactories;
+pub use self::routes::{
+    Binding, BuiltinKind, Exactness, Offers, RequestedProtocol, ResourceId, Route, RouteRequest,
+    Routes, Unknown,
 };
-pub use phpws::Phpws;
+pub use self::webhook::{AuthorizeRequest, WebhookOptions, WebhookResource};
+pub use effect::{Effect, Effects, NotPublished, Payload};
 
 /// What is done with the connections of a path.
 ///
@@ -86,7 +84,7 @@ pub trait Resource {
     /// # Errors
     ///
     /// The answer that it gets instead.
-    fn admit(&self, opening: &Opening<'_>) -> Result<(), Refusal> {
+    fn admit(&self, opening: &ConnectRequest<'_>) -> Result<(), Refusal> {
         let _ = opening;
         Ok(())
     }
@@ -98,25 +96,25 @@ pub trait Resource {
 
     /// The resource whose logic is a backend, for the worker that hands its events over; no other
     /// resource is one.
-    fn backed(&mut self) -> Option<&mut Backed> {
+    fn backed(&mut self) -> Option<&mut WebhookResource> {
         None
     }
 
     /// A connection was opened: it can be addressed, and the handshake is answered.
-    fn on_open(&mut self, client: &mut Handle<'_>, opening: &Opening<'_>) {
+    fn on_open(&mut self, client: &mut ClientHandle<'_>, opening: &ConnectRequest<'_>) {
         let (_, _) = (client, opening);
     }
 
     /// A whole message came.
-    fn on_message(&mut self, client: &mut Handle<'_>, message: Message<'_>);
+    fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>);
 
     /// The answer to [`Handle::ask_who`].
-    fn on_who(&mut self, client: &mut Handle<'_>, who: &Who) {
+    fn on_who(&mut self, client: &mut ClientHandle<'_>, who: &Presence) {
         let (_, _) = (client, who);
     }
 
     /// The answer to [`Handle::inquire`] or [`Desk::inquire`]; `about` is what was given to it.
-    fn on_findings(&mut self, desk: &mut Desk<'_>, about: u64, who: &Who) {
+    fn on_findings(&mut self, desk: &mut ResourceContext<'_>, about: u64, who: &Presence) {
         let (_, _, _) = (desk, about, who);
     }
 
@@ -128,12 +126,12 @@ pub trait Resource {
     /// Time has passed: called at once when the server begins, then at the interval. Of all workers
     /// one is called, the steward; when it ends, another one goes on, so that an interval may be
     /// longer or shorter then.
-    fn on_tick(&mut self, desk: &mut Desk<'_>) {
+    fn on_tick(&mut self, desk: &mut ResourceContext<'_>) {
         let _ = desk;
     }
 
     /// A client was not let in, because a limit is reached.
-    fn on_full(&mut self, desk: &mut Desk<'_>, client: &Client, limit: Limit) {
+    fn on_full(&mut self, desk: &mut ResourceContext<'_>, client: &Client, limit: Limit) {
         let (_, _, _) = (desk, client, limit);
     }
 
@@ -144,7 +142,7 @@ pub trait Resource {
     /// Why it is not taken, for the log.
     fn on_push(
         &mut self,
-        desk: &mut Desk<'_>,
+        desk: &mut ResourceContext<'_>,
         tenant: &Tenant,
         message: &str,
     ) -> Result<(), &'static str> {
@@ -154,19 +152,19 @@ pub trait Resource {
 
     /// The connection ends, whoever ended it; always the last call for it. Its tags can still be
     /// read, replies reach it no more, publications reach others.
-    fn on_close(&mut self, client: &mut Handle<'_>) {
+    fn on_close(&mut self, client: &mut ClientHandle<'_>) {
         let _ = client;
     }
 
     /// As [`Resource::on_close`], with why it ends: the code and the words of whoever ended it.
-    fn on_end(&mut self, client: &mut Handle<'_>, why: &CloseReason) {
+    fn on_end(&mut self, client: &mut ClientHandle<'_>, why: &CloseReason) {
         let _ = why;
         self.on_close(client);
     }
 
     /// The connection ends because of a fault: the client broke the protocol, was too slow or
     /// silent, or its socket broke. [`Resource::on_close`] follows.
-    fn on_error(&mut self, client: &mut Handle<'_>, fault: &CloseReason) {
+    fn on_error(&mut self, client: &mut ClientHandle<'_>, fault: &CloseReason) {
         let (_, _) = (client, fault);
     }
 }
@@ -182,7 +180,7 @@ pub enum Limit {
 
 /// Who carries some tags, over all workers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Who {
+pub struct Presence {
     /// What was asked for.
     pub query: TagQuery,
     /// The name of the tag whose values were wanted.

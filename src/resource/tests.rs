@@ -2,15 +2,15 @@
 
 use super::*;
 use crate::auth::uuid::{Signer, UuidForm};
-use crate::auth::{Access, Grant, Ground, Right};
-use crate::session::{GomoobRules, PhpwsRules, Rules, Session};
+use crate::auth::{AuthBasis, Grant, Permissions, Right};
+use crate::session::{GomoobRules, PhpwsRules, Session, SessionRules};
 use crate::types::{
-    Address, Alias, Client, ClientClass, ClientUuid, CloseCode, Counted, Form, Recipients, Tag,
-    Tags, Tenant,
+    Address, AddressLimit, Alias, Client, ClientClass, ClientUuid, CloseCode, PayloadForm,
+    Recipients, Tag, Tags, Tenant,
 };
 
-fn rules(access: Access) -> Rules {
-    Rules {
+fn rules(access: Permissions) -> SessionRules {
+    SessionRules {
         signer: Signer::new(&[1; 32], UuidForm::Signed),
         access,
         message_bytes_max: 100,
@@ -20,18 +20,24 @@ fn rules(access: Access) -> Rules {
     }
 }
 
-fn open_server() -> Rules {
-    rules(Access::everything())
+fn open_server() -> SessionRules {
+    rules(Permissions::everything())
 }
 
 /// A server where only who knows the secret may publish.
-fn locked_server() -> Rules {
-    rules(Access::of_one("k", "s"))
+fn locked_server() -> SessionRules {
+    rules(Permissions::of_one("k", "s"))
 }
 
 /// What a client that may only listen causes by a message.
-fn caused(resource: &mut dyn Resource, class: ClientClass, rules: &Rules, text: &str) -> Effects {
-    let grant = Grant { tenant: Tenant::shared(), right: Right::Listen, ground: Ground::NOTHING };
+fn caused(
+    resource: &mut dyn Resource,
+    class: ClientClass,
+    rules: &SessionRules,
+    text: &str,
+) -> Effects {
+    let grant =
+        Grant { tenant: Tenant::shared(), right: Right::Listen, ground: AuthBasis::NOTHING };
     let session = Session::new(ClientUuid([9; 16]), grant, (class, resource.speech()));
     let client = Client {
         tenant: Tenant::shared(),
@@ -40,10 +46,10 @@ fn caused(resource: &mut dyn Resource, class: ClientClass, rules: &Rules, text: 
         tags: Tags::default(),
         class,
         takes_publications: true,
-        counted: Counted::ByAddress,
+        counted: AddressLimit::ByAddress,
         ip: core::net::Ipv4Addr::LOCALHOST.into(),
     };
-    let mut handle = Handle::new(&session, &client, rules);
+    let mut handle = ClientHandle::new(&session, &client, rules);
     resource.on_message(&mut handle, Message::Text(text));
     handle.into_effects()
 }
@@ -67,7 +73,10 @@ fn a_broadcast_goes_to_everyone_but_its_sender_as_it_came() {
         panic!("{effects:?}");
     };
     assert_eq!(*address, Address::everyone_but(ClientUuid([9; 16])));
-    assert_eq!((*form, payload.bytes(text.as_bytes())), (Form::PhpwsPacket, text.as_bytes()));
+    assert_eq!(
+        (*form, payload.bytes(text.as_bytes())),
+        (PayloadForm::PhpwsPacket, text.as_bytes())
+    );
 }
 
 #[test]
@@ -76,8 +85,10 @@ fn feedback_to_a_forged_uuid_addresses_nobody() {
     let effects = phpws(&format!(r#"{{"opcode":"feedback","uuid":"{genuine}"}}"#));
     assert!(matches!(effects.as_slice(), [Effect::Publish { .. }]));
     let forged = format!(r#"{{"opcode":"feedback","uuid":"{}"}}"#, &genuine[..36]);
-    let no_aliases =
-        Rules { phpws: PhpwsRules { aliases: None, ..PhpwsRules::default() }, ..open_server() };
+    let no_aliases = SessionRules {
+        phpws: PhpwsRules { aliases: None, ..PhpwsRules::default() },
+        ..open_server()
+    };
     assert!(caused(&mut Phpws, ClientClass::Web, &no_aliases, &forged).is_empty());
     // It may be somebody's alias, and is nobody's UUID.
     let effects = phpws(&forged);
@@ -129,7 +140,7 @@ fn a_request_publishes_its_message_to_its_tags() {
     };
     let query = Tags::new([Tag::new("n", "12").unwrap()]).unwrap();
     assert_eq!(*address, Address::matching(query));
-    assert_eq!((*form, payload.bytes(text.as_bytes())), (Form::Message, &br#"{"a":1}"#[..]));
+    assert_eq!((*form, payload.bytes(text.as_bytes())), (PayloadForm::Message, &br#"{"a":1}"#[..]));
     let locked = |text| caused(&mut Gomoob, ClientClass::Web, &locked_server(), text);
     assert_eq!(code(&locked(r#"{"message":1}"#)), Some(CloseCode::POLICY));
     assert_eq!(code(&locked("hello")), Some(CloseCode::POLICY));
@@ -142,7 +153,7 @@ fn tags_set_in_a_call_are_seen_in_it_and_told_once() {
     struct Tagger;
 
     impl Resource for Tagger {
-        fn on_message(&mut self, client: &mut Handle<'_>, _: Message<'_>) {
+        fn on_message(&mut self, client: &mut ClientHandle<'_>, _: Message<'_>) {
             client.set_tag("room", "1").unwrap();
             client.set_tag("room", "2").unwrap();
             client.set_tag("nick", "anna").unwrap();

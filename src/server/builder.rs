@@ -2,7 +2,7 @@
 
 use super::InProcess;
 use crate::config::Config;
-use crate::resource::{Resource, Resources};
+use crate::resource::{Resource, ResourceFactories};
 use crate::supervisor::StartError;
 
 /// A server with resources of your own, in the same processes as everything else. `run`, which
@@ -28,7 +28,7 @@ use crate::supervisor::StartError;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
-    resources: Resources,
+    resources: ResourceFactories,
 }
 
 impl Builder {
@@ -60,7 +60,7 @@ impl Builder {
     }
 
     /// The resources.
-    pub(crate) const fn resources(&self) -> &Resources {
+    pub(crate) const fn resources(&self) -> &ResourceFactories {
         &self.resources
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Every phpWebSocketServer client up to 2021-08-22 sends long messages this way.
 
-use super::Rules;
-use crate::types::Switch;
+use super::SessionRules;
+use crate::types::CompatFlag;
 
 /// The chunks so far.
 #[derive(Debug, Default)]
@@ -18,9 +18,9 @@ pub(super) struct Overflow;
 
 impl Chunks {
     /// Adds one, if it fits.
-    pub(super) fn push(&mut self, chunk: &str, rules: &Rules) -> Result<(), Overflow> {
+    pub(super) fn push(&mut self, chunk: &str, rules: &SessionRules) -> Result<(), Overflow> {
         let too_many = rules.chunks_max > 0 && self.count >= rules.chunks_max;
-        if too_many && rules.phpws.switches.has(Switch::DropChunks) {
+        if too_many && rules.phpws.switches.has(CompatFlag::DropChunks) {
             return Ok(());
         }
         if too_many || self.text.len() + chunk.len() > rules.message_bytes_max {

@@ -4,23 +4,24 @@
 
 mod chunks;
 mod heartbeat;
-mod quota;
+mod rate_limit;
 mod rules;
 
 use std::borrow::Cow;
 
-use crate::auth::{Grant, Ground, Right};
-use crate::dialect::phpws::{self, BUFFER_OFF, BUFFER_ON};
-use crate::dialect::{Dialect, bloatless};
+use crate::auth::{AuthBasis, Grant, Right};
 use crate::http::Spoken;
+use crate::protocol::phpws;
+use crate::protocol::phpws::{BUFFER_OFF, BUFFER_ON};
+use crate::protocol::{Dialect, bloatless};
 use crate::types::{ClientClass, ClientUuid, CloseCode, CloseReason, Tenant};
 
 use self::chunks::Overflow;
 
 pub use self::chunks::Chunks;
 pub use self::heartbeat::{Beat, Heartbeat};
-pub use self::quota::Quota;
-pub use self::rules::{Encoding, GomoobRules, PhpwsRules, RefusalClose, Rules, TagMatch};
+pub use self::rate_limit::RateLimiter;
+pub use self::rules::{Encoding, GomoobRules, PhpwsRules, RefusalClose, SessionRules, TagMatch};
 
 /// How a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +72,7 @@ pub struct Session {
     /// Whether it may publish by itself.
     pub right: Right,
     /// What it was let in for.
-    pub ground: Ground,
+    pub ground: AuthBasis,
     /// Web or php.
     pub class: ClientClass,
     /// How it speaks.
@@ -82,12 +83,12 @@ pub struct Session {
     pub chunks: Option<Box<Chunks>>,
     /// What its acknowledgements say beyond the usual: for most connections nothing, so it takes
     /// the room of one pointer.
-    pub words: Option<Box<Words>>,
+    pub words: Option<Box<AckExtras>>,
 }
 
 /// What one client is told beyond the usual.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Words {
+pub struct AckExtras {
     /// What a resource has set.
     pub fyi: String,
     /// What the client registered last with the opcode `uuid`, whether or not it was granted: a
@@ -131,11 +132,11 @@ impl<'a> Message<'a> {
 
 /// What a message comes to in the dialect of its connection.
 #[derive(Debug, PartialEq)]
-pub struct Heard<'a> {
+pub struct Incoming<'a> {
     /// Whether it is acknowledged, before anything else that it causes.
     pub acknowledge: Acknowledge,
     /// What follows.
-    pub then: Then<'a>,
+    pub then: NextStep<'a>,
 }
 
 /// Whether a message is acknowledged by a `next`.
@@ -149,7 +150,7 @@ pub enum Acknowledge {
 
 /// What follows a message.
 #[derive(Debug, PartialEq)]
-pub enum Then<'a> {
+pub enum NextStep<'a> {
     /// Nothing: it was a part of one.
     Nothing,
     /// Its resource gets this text.
@@ -183,26 +184,27 @@ impl Session {
     /// say.
     #[must_use]
     pub fn held(&self) -> usize {
-        let words = |words: &Words| words.fyi.len() + words.uuid.as_ref().map_or(0, String::len);
+        let words =
+            |words: &AckExtras| words.fyi.len() + words.uuid.as_ref().map_or(0, String::len);
         self.chunks.as_ref().map_or(0, |chunks| chunks.bytes())
             + self.words.as_deref().map_or(0, words)
     }
 
     /// Decides what a message comes to.
-    pub fn on_message<'a>(&mut self, message: Message<'a>, rules: &Rules) -> Heard<'a> {
+    pub fn on_message<'a>(&mut self, message: Message<'a>, rules: &SessionRules) -> Incoming<'a> {
         let then = match (self.speech, message) {
             (Speech::Phpws, message) => {
                 // Binary frames are treated like text by this family.
                 let then = match message.text() {
                     Some(text) => in_chunks(&mut self.chunks, text, rules),
-                    None => Then::Close(NOT_UTF8),
+                    None => NextStep::Close(NOT_UTF8),
                 };
-                return Heard { acknowledge: Acknowledge::Yes, then };
+                return Incoming { acknowledge: Acknowledge::Yes, then };
             }
-            (_, Message::Text(text)) => Then::Text(Cow::Borrowed(text)),
-            (_, Message::Binary(bytes)) => Then::Binary(bytes),
+            (_, Message::Text(text)) => NextStep::Text(Cow::Borrowed(text)),
+            (_, Message::Binary(bytes)) => NextStep::Binary(bytes),
         };
-        Heard { acknowledge: Acknowledge::No, then }
+        Incoming { acknowledge: Acknowledge::No, then }
     }
 
     /// The acknowledgement of a message.
@@ -237,22 +239,26 @@ impl Session {
     }
 }
 
-fn in_chunks<'a>(chunks: &mut Option<Box<Chunks>>, text: &'a str, rules: &Rules) -> Then<'a> {
+fn in_chunks<'a>(
+    chunks: &mut Option<Box<Chunks>>,
+    text: &'a str,
+    rules: &SessionRules,
+) -> NextStep<'a> {
     match (chunks.as_mut(), text) {
         (_, BUFFER_ON) => {
             *chunks = Some(Box::default());
-            Then::Nothing
+            NextStep::Nothing
         }
         (Some(_), BUFFER_OFF) => {
             let whole = chunks.take().map(|chunks| chunks.whole());
-            Then::Text(Cow::Owned(whole.unwrap_or_default()))
+            NextStep::Text(Cow::Owned(whole.unwrap_or_default()))
         }
-        (None, BUFFER_OFF) => Then::Nothing,
+        (None, BUFFER_OFF) => NextStep::Nothing,
         (Some(chunks), text) => match chunks.push(text, rules) {
-            Ok(()) => Then::Nothing,
-            Err(Overflow) => Then::Close(TOO_BIG_IN_CHUNKS),
+            Ok(()) => NextStep::Nothing,
+            Err(Overflow) => NextStep::Close(TOO_BIG_IN_CHUNKS),
         },
-        (None, text) => Then::Text(Cow::Borrowed(text)),
+        (None, text) => NextStep::Text(Cow::Borrowed(text)),
     }
 }
 

@@ -2,18 +2,18 @@
 
 use std::borrow::Cow;
 
-use crate::auth::Access;
+use crate::auth::Permissions;
 use crate::auth::uuid::Signer;
-use crate::dialect::gomoob::Messages;
-use crate::types::{CloseCode, CloseReason, Keeping, Switches};
+use crate::protocol::gomoob::Messages;
+use crate::types::{CloseCode, CloseReason, CompatFlags, Exclusivity};
 
 /// What is the same for all sessions of a worker.
 #[derive(Debug)]
-pub struct Rules {
+pub struct SessionRules {
     /// Reads the UUIDs that publishers name.
     pub signer: Signer,
     /// Who may open and who may publish.
-    pub access: Access,
+    pub access: Permissions,
     /// The largest message in bytes, also when it came in chunks.
     pub message_bytes_max: usize,
     /// Chunks between `bufferON` and `bufferOFF`; 0 means as many as fit.
@@ -28,14 +28,14 @@ pub struct Rules {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PhpwsRules {
     /// Whether clients may give themselves an alias, and whether several may have one.
-    pub aliases: Option<Keeping>,
+    pub aliases: Option<Exclusivity>,
     /// Ways of the original.
-    pub switches: Switches,
+    pub switches: CompatFlags,
 }
 
 impl Default for PhpwsRules {
     fn default() -> Self {
-        Self { aliases: Some(Keeping::Alone), switches: Switches::default() }
+        Self { aliases: Some(Exclusivity::Alone), switches: CompatFlags::default() }
     }
 }
 

@@ -14,10 +14,13 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::sync::{Notify, mpsc};
 
-use super::crew::Member;
-use super::prepared::TRACEABLE;
-use crate::config::{Findings, Loaded};
-use crate::link::control::{Desk, Order, PROGRAM_VARIABLE, Peer, Report, SocketDesk, control_pair};
+use super::bootstrap::TRACEABLE;
+use super::lifecycle::ChildId;
+use crate::config::{Diagnostics, Loaded};
+use crate::link::control::{
+    ChildEvent, ControlPeer, PROGRAM_VARIABLE, SocketSupervisorEnd, SupervisorCommand,
+    SupervisorEnd, control_pair,
+};
 
 /// Orders on their way to the task of one child; who leaves so many unsent hangs.
 const ORDERS_MAX: usize = 1024;
@@ -32,13 +35,13 @@ const ALLOCATOR: [(&str, &str); 1] = [("MALLOC_MMAP_THRESHOLD_", "131072")];
 
 /// What a child did.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(super) enum ProcessEvent {
     /// It said something.
-    Reported(Member, Report),
+    Reported(ChildId, ChildEvent),
     /// It is reaped, and nothing of it is held here any more.
-    Died(Member, Death),
+    Died(ChildId, Death),
     /// The configuration was read again.
-    Reread(Box<Result<Loaded, Findings>>),
+    Reread(Box<Result<Loaded, Diagnostics>>),
 }
 
 /// How it ended.
@@ -51,14 +54,14 @@ pub(super) enum Death {
 
 /// The parent's handle of a child that lives.
 #[derive(Debug)]
-pub(super) struct Handle {
-    orders: mpsc::Sender<Order<OwnedFd>>,
+pub(super) struct ChildHandle {
+    orders: mpsc::Sender<SupervisorCommand<OwnedFd>>,
     kill: Arc<Notify>,
     pid: Option<u32>,
     started_at: Instant,
 }
 
-impl Handle {
+impl ChildHandle {
     /// Its process.
     pub(super) fn pid(&self) -> Option<u32> {
         self.pid
@@ -70,7 +73,7 @@ impl Handle {
     }
 
     /// Passes an order on; a child that hangs so long that it cannot be is killed.
-    pub(super) fn order(&self, order: Order<OwnedFd>) {
+    pub(super) fn order(&self, order: SupervisorCommand<OwnedFd>) {
         if self.orders.try_send(order).is_err() {
             self.kill();
         }
@@ -84,10 +87,10 @@ impl Handle {
 
 /// Starts a child; its log comes out of the second value.
 pub(super) fn start(
-    (member, now): (Member, Instant),
+    (member, now): (ChildId, Instant),
     arguments: &[String],
-    events: mpsc::Sender<Event>,
-) -> io::Result<(Handle, OwnedFd)> {
+    events: mpsc::Sender<ProcessEvent>,
+) -> io::Result<(ChildHandle, OwnedFd)> {
     let (desk, control) = control_pair()?;
     let (log, log_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let child = spawn(arguments, control, log_end)?;
@@ -100,10 +103,10 @@ pub(super) fn start(
     );
     let (orders, inbox) = mpsc::channel(ORDERS_MAX);
     let kill = Arc::new(Notify::new());
-    let line = Line::new(desk)?;
-    let attendant = Attendant { member, child, inbox, kill: Arc::clone(&kill), events };
+    let line = ControlChannel::new(desk)?;
+    let attendant = Monitor { member, child, inbox, kill: Arc::clone(&kill), events };
     tokio::spawn(attendant.attend(line));
-    Ok((Handle { orders, kill, pid, started_at: now }, log))
+    Ok((ChildHandle { orders, kill, pid, started_at: now }, log))
 }
 
 /// Visible as `tagcast worker 0`; in a process group of its own, so that Ctrl-C reaches the
@@ -135,28 +138,28 @@ fn program() -> Option<PathBuf> {
 
 /// Serves one child.
 #[derive(Debug)]
-struct Attendant {
-    member: Member,
+struct Monitor {
+    member: ChildId,
     child: Child,
-    inbox: mpsc::Receiver<Order<OwnedFd>>,
+    inbox: mpsc::Receiver<SupervisorCommand<OwnedFd>>,
     kill: Arc<Notify>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<ProcessEvent>,
 }
 
-impl Attendant {
-    async fn attend(mut self, line: Line) {
+impl Monitor {
+    async fn attend(mut self, line: ControlChannel) {
         let ended = self.converse(line).await;
         // Before the death is told: whoever hears of it may rely on no end of its links being here.
         self.inbox.close();
         while self.inbox.try_recv().is_ok() {}
         let death = ended.map_or_else(Death::NotStarted, Death::Ended);
         // The household is gone only when the whole server is.
-        let _told = self.events.send(Event::Died(self.member, death)).await;
+        let _told = self.events.send(ProcessEvent::Died(self.member, death)).await;
     }
 
     /// Carries orders and reports until the child is reaped.
-    async fn converse(&mut self, mut line: Line) -> io::Result<ExitStatus> {
-        let mut link = Peer::Alive;
+    async fn converse(&mut self, mut line: ControlChannel) -> io::Result<ExitStatus> {
+        let mut link = ControlPeer::Alive;
         let mut reports = Vec::new();
         loop {
             tokio::select! {
@@ -170,10 +173,10 @@ impl Attendant {
                         self.child.start_kill()?;
                     }
                 }
-                ready = line.ready(), if link == Peer::Alive => {
+                ready = line.ready(), if link == ControlPeer::Alive => {
                     ready?;
                     link = line.exchange(&mut reports);
-                    if link == Peer::Gone {
+                    if link == ControlPeer::Gone {
                         // A child without a control link cannot be ended in order.
                         self.child.start_kill()?;
                     }
@@ -184,9 +187,9 @@ impl Attendant {
         }
     }
 
-    async fn pass_on(&self, reports: &mut Vec<Report>) {
+    async fn pass_on(&self, reports: &mut Vec<ChildEvent>) {
         for report in reports.drain(..) {
-            let _told = self.events.send(Event::Reported(self.member, report)).await;
+            let _told = self.events.send(ProcessEvent::Reported(self.member, report)).await;
         }
     }
 }
@@ -194,14 +197,14 @@ impl Attendant {
 /// A control link with what tokio needs to wait for it: its `AsyncFd` cannot be had without
 /// `unsafe`, a socket of its own kind can.
 #[derive(Debug)]
-struct Line {
-    desk: SocketDesk,
+struct ControlChannel {
+    desk: SocketSupervisorEnd,
     /// The same socket once more.
     waiter: UnixStream,
 }
 
-impl Line {
-    fn new(desk: SocketDesk) -> io::Result<Self> {
+impl ControlChannel {
+    fn new(desk: SocketSupervisorEnd) -> io::Result<Self> {
         let waiter = StdUnixStream::from(desk.as_fd().try_clone_to_owned()?);
         Ok(Self { desk, waiter: UnixStream::from_std(waiter)? })
     }
@@ -218,17 +221,17 @@ impl Line {
     /// Reads and writes what can be, to the last byte: so the readiness may be forgotten, save
     /// what came meanwhile (tokio sees to that). One direction after the other, since `try_io`
     /// does nothing at all when it is asked for both.
-    fn exchange(&mut self, reports: &mut Vec<Report>) -> Peer {
-        let (mut peer, mut flushed) = (Peer::Alive, Ok(()));
+    fn exchange(&mut self, reports: &mut Vec<ChildEvent>) -> ControlPeer {
+        let (mut peer, mut flushed) = (ControlPeer::Alive, Ok(()));
         let _forgotten: io::Result<()> = self.waiter.try_io(Interest::READABLE, || {
-            peer = self.desk.reports(reports).unwrap_or(Peer::Gone);
+            peer = self.desk.reports(reports).unwrap_or(ControlPeer::Gone);
             Err(io::ErrorKind::WouldBlock.into())
         });
         let _forgotten: io::Result<()> = self.waiter.try_io(Interest::WRITABLE, || {
             flushed = self.desk.flush();
             Err(io::ErrorKind::WouldBlock.into())
         });
-        if flushed.is_ok() { peer } else { Peer::Gone }
+        if flushed.is_ok() { peer } else { ControlPeer::Gone }
     }
 }
 
@@ -248,34 +251,34 @@ impl std::fmt::Display for Death {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::control::{Control, Newcomers, SocketControl};
+    use crate::link::control::{Control, PendingHandshakes, SocketControl};
     use crate::types::ConfigNumber;
 
     #[tokio::test]
     async fn orders_that_a_slow_child_did_not_take_follow_when_it_reads() {
         let (desk, theirs) = control_pair().unwrap();
         let mut control = SocketControl::new(theirs).unwrap();
-        let mut line = Line::new(desk).unwrap();
+        let mut line = ControlChannel::new(desk).unwrap();
         let json = Arc::new("x".repeat(4_000_000).into());
-        line.desk.order(Order::Configure { number: ConfigNumber(1), json }).unwrap();
-        line.desk.order(Order::Quiesce(Newcomers::Refuse)).unwrap();
+        line.desk.order(SupervisorCommand::Configure { number: ConfigNumber(1), json }).unwrap();
+        line.desk.order(SupervisorCommand::Quiesce(PendingHandshakes::Refuse)).unwrap();
         assert!(line.desk.holds_orders());
         let (mut orders, mut reports) = (Vec::new(), Vec::new());
         while orders.len() < 2 {
-            assert_eq!(control.orders(&mut orders).unwrap(), Peer::Alive);
+            assert_eq!(control.orders(&mut orders).unwrap(), ControlPeer::Alive);
             if line.desk.holds_orders() {
                 line.ready().await.unwrap();
-                assert_eq!(line.exchange(&mut reports), Peer::Alive);
+                assert_eq!(line.exchange(&mut reports), ControlPeer::Alive);
             }
         }
-        control.report(Report::Quiet).unwrap();
+        control.report(ChildEvent::Quiesced).unwrap();
         line.ready().await.unwrap();
         assert_eq!(
             (line.exchange(&mut reports), &reports[..]),
-            (Peer::Alive, &[Report::Quiet][..])
+            (ControlPeer::Alive, &[ChildEvent::Quiesced][..])
         );
         drop(control);
         line.ready().await.unwrap();
-        assert_eq!(line.exchange(&mut reports), Peer::Gone);
+        assert_eq!(line.exchange(&mut reports), ControlPeer::Gone);
     }
 }

@@ -10,7 +10,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 
-use crate::operator::{Answer, REQUEST_BYTES_MAX, Request, bind};
+use crate::admin::{AdminRequest, AdminResponse, REQUEST_BYTES_MAX, bind};
 use crate::types::limits::ACCEPT_PAUSE;
 
 /// Conversations at a time; who comes then waits outside.
@@ -24,17 +24,17 @@ const LAST_ANSWERS_WAIT: Duration = Duration::from_millis(200);
 
 /// Somebody asks.
 #[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) request: Request,
-    pub(super) asker: Asker,
+pub(super) struct PendingRequest {
+    pub(super) request: AdminRequest,
+    pub(super) asker: AdminConnection,
 }
 
 /// Who asked. One that does not listen misses answers and delays nobody.
 #[derive(Clone, Debug)]
-pub(super) struct Asker(mpsc::Sender<Answer>);
+pub(super) struct AdminConnection(mpsc::Sender<AdminResponse>);
 
-impl Asker {
-    pub(super) fn answer(&self, answer: Answer) {
+impl AdminConnection {
+    pub(super) fn answer(&self, answer: AdminResponse) {
         let _gone_or_slow = self.0.try_send(answer);
     }
 }
@@ -42,7 +42,7 @@ impl Asker {
 /// The socket.
 #[derive(Debug)]
 pub(super) struct ControlSocket {
-    asked: mpsc::Receiver<Asked>,
+    asked: mpsc::Receiver<PendingRequest>,
     seats: Arc<Semaphore>,
 }
 
@@ -59,7 +59,7 @@ impl ControlSocket {
     }
 
     /// The next question.
-    pub(super) async fn next(&mut self) -> Option<Asked> {
+    pub(super) async fn next(&mut self) -> Option<PendingRequest> {
         self.asked.recv().await
     }
 
@@ -70,7 +70,11 @@ impl ControlSocket {
     }
 }
 
-async fn listen(listener: UnixListener, questions: mpsc::Sender<Asked>, seats: Arc<Semaphore>) {
+async fn listen(
+    listener: UnixListener,
+    questions: mpsc::Sender<PendingRequest>,
+    seats: Arc<Semaphore>,
+) {
     loop {
         let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
         match listener.accept().await {
@@ -85,19 +89,23 @@ async fn listen(listener: UnixListener, questions: mpsc::Sender<Asked>, seats: A
     }
 }
 
-async fn converse(stream: UnixStream, questions: mpsc::Sender<Asked>, _seat: OwnedSemaphorePermit) {
+async fn converse(
+    stream: UnixStream,
+    questions: mpsc::Sender<PendingRequest>,
+    _seat: OwnedSemaphorePermit,
+) {
     let mut stream = BufReader::new(stream);
     let request = match timeout(PATIENCE, read_request(&mut stream)).await {
         Ok(Ok(request)) => request,
         Ok(Err(error)) => {
-            let failed = Answer::Failed(vec![format!("this is no request: {error}")]);
+            let failed = AdminResponse::Failed(vec![format!("this is no request: {error}")]);
             let _gone = say(&mut stream, &failed).await;
             return;
         }
         Err(_) => return,
     };
     let (asker, mut answers) = mpsc::channel(ANSWERS_MAX);
-    if questions.send(Asked { request, asker: Asker(asker) }).await.is_err() {
+    if questions.send(PendingRequest { request, asker: AdminConnection(asker) }).await.is_err() {
         return;
     }
     drop(questions);
@@ -108,13 +116,13 @@ async fn converse(stream: UnixStream, questions: mpsc::Sender<Asked>, _seat: Own
     }
 }
 
-async fn read_request(stream: &mut BufReader<UnixStream>) -> io::Result<Request> {
+async fn read_request(stream: &mut BufReader<UnixStream>) -> io::Result<AdminRequest> {
     let mut line = Vec::new();
     stream.take(REQUEST_BYTES_MAX as u64).read_until(b'\n', &mut line).await?;
     serde_json::from_slice(&line).map_err(io::Error::from)
 }
 
-async fn say(stream: &mut BufReader<UnixStream>, answer: &Answer) -> io::Result<()> {
+async fn say(stream: &mut BufReader<UnixStream>, answer: &AdminResponse) -> io::Result<()> {
     let mut line = serde_json::to_vec(answer)?;
     line.push(b'\n');
     timeout(PATIENCE, stream.write_all(&line)).await.map_err(|_| io::ErrorKind::TimedOut)?

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 
-use crate::telemetry::{LINE_BYTES_MAX, Outlet, Sink};
+use crate::telemetry::{LINE_BYTES_MAX, LogOutput, Sink};
 
 /// Bytes that the pipe holds while the supervisor is busy; less where the system allows less.
 const PIPE_BYTES: usize = 256 * 1024;
@@ -24,7 +24,7 @@ pub(super) async fn read_log(pipe: OwnedFd, sink: Sink) -> io::Result<()> {
     let _as_it_was = rustix::pipe::fcntl_setpipe_size(&pipe, PIPE_BYTES);
     let mut pipe = Receiver::from_owned_fd(pipe)?;
     let mut bytes = vec![0; READ_BYTES];
-    let mut lines = Lines::default();
+    let mut lines = LineSplitter::default();
     loop {
         let count = pipe.read(&mut bytes).await?;
         lines.add(bytes.get(..count).unwrap_or_default(), |line| {
@@ -39,12 +39,12 @@ pub(super) async fn read_log(pipe: OwnedFd, sink: Sink) -> io::Result<()> {
 
 /// Cuts a stream of bytes into lines of bounded length.
 #[derive(Debug, Default)]
-struct Lines {
+struct LineSplitter {
     /// The beginning of a line whose end has not come.
     begun: Vec<u8>,
 }
 
-impl Lines {
+impl LineSplitter {
     /// Gives out every line that is whole, too long, or (without more bytes) the last.
     fn add(&mut self, bytes: &[u8], mut give: impl FnMut(&str)) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn lines_are_put_together_cut_and_mended() {
-        let mut lines = Lines::default();
+        let mut lines = LineSplitter::default();
         let mut seen = Vec::new();
         let long = "x".repeat(LINE_BYTES_MAX);
         for bytes in [&b"o"[..], b"ne\ntwo\nth", b"ree\xff\n", long.as_bytes(), b"end", b""] {

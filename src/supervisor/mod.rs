@@ -3,26 +3,27 @@
 //! [`crew`] decides (who is started, told, killed, and when), `household` does it with processes;
 //! `server::InProcess` does the same with threads.
 
-pub mod backoff;
-mod ceiling;
+mod bootstrap;
 mod child;
 mod control_socket;
-pub mod crew;
 mod error;
-mod household;
+pub mod lifecycle;
 mod listeners;
 mod log_reader;
+mod memory_limit;
 mod notify;
-mod prepared;
 mod probe;
 mod push_socket;
+mod run;
 mod runtime;
-mod state;
+mod state_dir;
 
+pub use self::bootstrap::{
+    Bootstrap, keep_memory_private, log_format, log_level, raise_descriptor_limit,
+};
+pub use self::run::serve;
+pub use self::state_dir::{StateDir, started_with};
 pub use error::StartError;
-pub use household::serve;
 pub use listeners::Listeners;
-pub use prepared::{Prepared, keep_memory_private, log_format, log_level, raise_descriptor_limit};
 pub use probe::{Probed, probe};
 pub use push_socket::PushSocket;
-pub use state::{StateFolder, started_with};

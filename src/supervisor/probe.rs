@@ -7,12 +7,12 @@ use std::path::Path;
 use rustix::fs::{Access, access};
 
 use super::StartError;
+use super::bootstrap::log_file;
 use super::listeners::Listeners;
-use super::prepared::log_file;
 use super::push_socket::PushSocket;
-use super::state::{probe_folder, probe_key};
+use super::state_dir::{probe_folder, probe_key};
+use crate::admin;
 use crate::config::{Config, UuidKey};
-use crate::operator;
 
 /// What a look at the machine came to.
 #[derive(Debug)]
@@ -34,9 +34,9 @@ pub fn probe(config: &Config) -> Probed {
     if let UuidKey::File(path) = &config.uuid_key {
         errors.extend(probe_key(path, &config.state_folder).err());
     }
-    let control = operator::probe(&config.state_folder);
+    let control = admin::probe(&config.state_folder);
     errors.extend(control.map_err(StartError::control_socket).err());
-    let is_running = operator::is_running(&config.state_folder);
+    let is_running = admin::is_running(&config.state_folder);
     if !is_running {
         errors.extend(Listeners::probe(&config.listen).err());
         errors.extend(

@@ -92,29 +92,29 @@ fn datagram_socket() -> io::Result<OwnedFd> {
 /// Removes a socket that nobody reads from any more, and nothing else.
 fn make_room(path: &Path, address: &SocketAddrUnix) -> io::Result<()> {
     match look(path, address)? {
-        Found::Nothing => Ok(()),
-        Found::LeftBehind => fs::remove_file(path),
+        ExistingFile::Nothing => Ok(()),
+        ExistingFile::LeftBehind => fs::remove_file(path),
     }
 }
 
 /// What is there, of what does not end the start.
-enum Found {
+enum ExistingFile {
     Nothing,
     /// A socket that nobody reads from.
     LeftBehind,
 }
 
-fn look(path: &Path, address: &SocketAddrUnix) -> io::Result<Found> {
+fn look(path: &Path, address: &SocketAddrUnix) -> io::Result<ExistingFile> {
     let there = match fs::symlink_metadata(path) {
         Ok(there) => there,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ExistingFile::Nothing),
         Err(error) => return Err(error),
     };
     if !there.file_type().is_socket() {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "what is there is no socket"));
     }
     match connect(datagram_socket()?, address) {
-        Err(Errno::CONNREFUSED) => Ok(Found::LeftBehind),
+        Err(Errno::CONNREFUSED) => Ok(ExistingFile::LeftBehind),
         // A socket of another type is somebody's too.
         Ok(()) | Err(Errno::PROTOTYPE) => Err(io::ErrorKind::AddrInUse.into()),
         Err(error) => Err(error.into()),
@@ -126,9 +126,9 @@ mod tests {
     use super::*;
     use std::os::unix::net::{UnixDatagram, UnixListener};
 
-    struct Place(PathBuf);
+    struct SocketFile(PathBuf);
 
-    impl Place {
+    impl SocketFile {
         fn new(name: &str) -> Self {
             let folder = format!("tagcast-push-{name}-{}", std::process::id());
             let folder = std::env::temp_dir().join(folder);
@@ -141,13 +141,13 @@ mod tests {
         }
     }
 
-    impl Place {
+    impl SocketFile {
         fn probe(&self) -> Result<(), StartError> {
             PushSocket::probe(&PushSocketSettings { path: self.0.clone(), mode: 0o620 })
         }
     }
 
-    impl Drop for Place {
+    impl Drop for SocketFile {
         fn drop(&mut self) {
             let _gone = fs::remove_dir_all(self.0.parent().unwrap());
         }
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn it_stands_there_with_its_mode_as_long_as_it_lives() {
-        let place = Place::new("mode");
+        let place = SocketFile::new("mode");
         let socket = place.bind().unwrap();
         assert_eq!(fs::metadata(&place.0).unwrap().permissions().mode() & 0o777, 0o620);
         drop(socket);
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_socket_that_was_left_behind_gives_way_and_one_in_use_does_not() {
-        let place = Place::new("stale");
+        let place = SocketFile::new("stale");
         drop(UnixDatagram::bind(&place.0).unwrap());
         place.probe().unwrap();
         assert!(place.0.exists());
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_is_no_socket_is_never_removed() {
-        let place = Place::new("file");
+        let place = SocketFile::new("file");
         fs::write(&place.0, "precious").unwrap();
         let error = place.bind().unwrap_err().to_string();
         assert!(error.contains("no socket") && error.contains("/s"), "{error}");
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_another_one_has_put_there_stays() {
-        let place = Place::new("other");
+        let place = SocketFile::new("other");
         let socket = place.bind().unwrap();
         fs::remove_file(&place.0).unwrap();
         fs::write(&place.0, "precious").unwrap();

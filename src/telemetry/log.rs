@@ -12,15 +12,15 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::{Registry, reload};
 
-use super::line::{Entry, LogFormat};
+use super::line::{LogEntry, LogFormat};
 
 /// Where whole lines go.
-pub trait Outlet: Send + Sync + fmt::Debug + 'static {
+pub trait LogOutput: Send + Sync + fmt::Debug + 'static {
     /// Takes the line, or not; never waits.
-    fn offer(&self, line: &str) -> Taken;
+    fn offer(&self, line: &str) -> OfferResult;
 
-    /// As [`Outlet::offer`], for a line that may stay here until [`let_go`] is called.
-    fn hold(&self, line: &str) -> Taken {
+    /// As [`LogOutput::offer`], for a line that may stay here until [`let_go`] is called.
+    fn hold(&self, line: &str) -> OfferResult {
         self.offer(line)
     }
 
@@ -33,7 +33,7 @@ pub trait Outlet: Send + Sync + fmt::Debug + 'static {
 /// What became of a line.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum OfferResult {
     /// It is on its way.
     Whole,
     /// There was no room: it is lost, and counted.
@@ -47,12 +47,12 @@ pub enum Taken {
 ///
 /// When something else in this process already takes the events.
 pub fn log_to(
-    outlet: impl Outlet,
+    outlet: impl LogOutput,
     process: impl Into<String>,
     format: LogFormat,
     level: LevelFilter,
 ) -> io::Result<()> {
-    let lines = Lines { outlet, process: process.into(), format, lost: AtomicU64::new(0) };
+    let lines = LogLayer { outlet, process: process.into(), format, lost: AtomicU64::new(0) };
     let (filter, handle) = reload::Layer::new(level);
     let subscriber = tracing_subscriber::registry().with(filter).with(lines);
     tracing::subscriber::set_global_default(subscriber).map_err(io::Error::other)?;
@@ -89,12 +89,12 @@ pub struct Pipe(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     pipe: OwnedFd,
-    held: Mutex<Held>,
+    held: Mutex<BufferedLines>,
 }
 
 /// Whole lines that wait for the end of the turn.
 #[derive(Debug, Default)]
-struct Held {
+struct BufferedLines {
     lines: String,
     /// Held lines that were lost and not told yet.
     lost: u64,
@@ -135,28 +135,28 @@ impl Pipe {
         self.write_held(&mut self.0.held.lock());
     }
 
-    fn write_held(&self, held: &mut Held) {
-        if !held.lines.is_empty() && self.write(&held.lines) == Taken::Lost {
+    fn write_held(&self, held: &mut BufferedLines) {
+        if !held.lines.is_empty() && self.write(&held.lines) == OfferResult::Lost {
             held.lost += held.lines.lines().count() as u64;
         }
         held.lines.clear();
     }
 
-    fn write(&self, lines: &str) -> Taken {
+    fn write(&self, lines: &str) -> OfferResult {
         match rustix::io::retry_on_intr(|| rustix::io::write(&self.0.pipe, lines.as_bytes())) {
-            Ok(count) if count == lines.len() => Taken::Whole,
-            _ => Taken::Lost,
+            Ok(count) if count == lines.len() => OfferResult::Whole,
+            _ => OfferResult::Lost,
         }
     }
 }
 
-impl Outlet for Pipe {
-    fn offer(&self, line: &str) -> Taken {
+impl LogOutput for Pipe {
+    fn offer(&self, line: &str) -> OfferResult {
         self.let_go();
         self.write(line)
     }
 
-    fn hold(&self, line: &str) -> Taken {
+    fn hold(&self, line: &str) -> OfferResult {
         let mut held = self.0.held.lock();
         if held.lines.len() + line.len() > BLOCK_BYTES {
             self.write_held(&mut held);
@@ -165,7 +165,7 @@ impl Outlet for Pipe {
             return self.write(line);
         }
         held.lines.push_str(line);
-        Taken::Whole
+        OfferResult::Whole
     }
 
     fn take_lost(&self) -> u64 {
@@ -174,7 +174,7 @@ impl Outlet for Pipe {
 }
 
 #[derive(Debug)]
-struct Lines<O> {
+struct LogLayer<O> {
     outlet: O,
     process: String,
     format: LogFormat,
@@ -182,13 +182,13 @@ struct Lines<O> {
     lost: AtomicU64,
 }
 
-impl<O: Outlet, S: Subscriber> Layer<S> for Lines<O> {
+impl<O: LogOutput, S: Subscriber> Layer<S> for LogLayer<O> {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let lost = self.lost.swap(0, Ordering::Relaxed) + self.outlet.take_lost();
-        let line = Entry::of(event).line(&self.process, self.format, lost);
+        let line = LogEntry::of(event).line(&self.process, self.format, lost);
         let is_urgent = *event.metadata().level() <= Level::WARN;
         let taken = if is_urgent { self.outlet.offer(&line) } else { self.outlet.hold(&line) };
-        if taken == Taken::Lost {
+        if taken == OfferResult::Lost {
             self.lost.fetch_add(lost + 1, Ordering::Relaxed);
         }
     }
@@ -202,15 +202,15 @@ mod tests {
     #[derive(Clone, Debug, Default)]
     struct Narrow(Arc<Mutex<(usize, Vec<String>)>>);
 
-    impl Outlet for Narrow {
-        fn offer(&self, line: &str) -> Taken {
+    impl LogOutput for Narrow {
+        fn offer(&self, line: &str) -> OfferResult {
             let (room, lines) = &mut *self.0.lock();
             if *room == 0 {
-                return Taken::Lost;
+                return OfferResult::Lost;
             }
             *room -= 1;
             lines.push(line.to_owned());
-            Taken::Whole
+            OfferResult::Whole
         }
     }
 
@@ -218,7 +218,8 @@ mod tests {
     fn lost_lines_are_counted_in_the_next_one_that_gets_through() {
         let narrow = Narrow::default();
         let (outlet, format) = (narrow.clone(), LogFormat::Text);
-        let lines = Lines { outlet, process: "test".to_owned(), format, lost: AtomicU64::new(0) };
+        let lines =
+            LogLayer { outlet, process: "test".to_owned(), format, lost: AtomicU64::new(0) };
         let subscriber = tracing_subscriber::registry().with(LevelFilter::INFO).with(lines);
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!("one");
@@ -237,8 +238,8 @@ mod tests {
         let (mut reader, writer) = io::pipe().unwrap();
         let pipe = Pipe::over(writer.into()).unwrap();
         let line = format!("{}\n", "x".repeat(1000));
-        assert_eq!(pipe.hold(&line), Taken::Whole);
-        let whole = 1 + (0..1000).take_while(|_| pipe.offer(&line) == Taken::Whole).count();
+        assert_eq!(pipe.hold(&line), OfferResult::Whole);
+        let whole = 1 + (0..1000).take_while(|_| pipe.offer(&line) == OfferResult::Whole).count();
         assert!((1..1000).contains(&whole), "{whole}");
         drop(pipe);
         let mut text = String::new();
@@ -252,16 +253,25 @@ mod tests {
         rustix::io::ioctl_fionbio(&reader, true).unwrap();
         let pipe = Pipe::over(writer.into()).unwrap();
         let mut bytes = [0; 64];
-        assert_eq!((pipe.hold("one\n"), pipe.hold("two\n")), (Taken::Whole, Taken::Whole));
+        assert_eq!(
+            (pipe.hold("one\n"), pipe.hold("two\n")),
+            (OfferResult::Whole, OfferResult::Whole)
+        );
         assert_eq!(reader.read(&mut bytes).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         pipe.let_go();
         let count = reader.read(&mut bytes).unwrap();
         assert_eq!(&bytes[..count], b"one\ntwo\n");
-        assert_eq!((pipe.hold("three\n"), pipe.offer("four\n")), (Taken::Whole, Taken::Whole));
+        assert_eq!(
+            (pipe.hold("three\n"), pipe.offer("four\n")),
+            (OfferResult::Whole, OfferResult::Whole)
+        );
         let count = reader.read(&mut bytes).unwrap();
         assert_eq!(&bytes[..count], b"three\nfour\n");
         drop(reader);
-        assert_eq!((pipe.hold("five\n"), pipe.hold("six\n")), (Taken::Whole, Taken::Whole));
+        assert_eq!(
+            (pipe.hold("five\n"), pipe.hold("six\n")),
+            (OfferResult::Whole, OfferResult::Whole)
+        );
         pipe.let_go();
         assert_eq!((pipe.take_lost(), pipe.take_lost()), (2, 0));
     }

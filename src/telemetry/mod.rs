@@ -9,7 +9,7 @@ mod utc;
 
 pub use file_limit::survive_file_limit;
 pub use line::{LINE_BYTES_MAX, LogFormat};
-pub use log::{Outlet, Pipe, Taken, let_go, log_panics, log_to, set_level};
+pub use log::{LogOutput, OfferResult, Pipe, let_go, log_panics, log_to, set_level};
 pub use rotation::LogFile;
 pub use sink::{Console, LINES_WAITING_MAX, Sink, SinkSettings};
 pub use tracing::level_filters::LevelFilter;

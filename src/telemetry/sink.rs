@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::log::{Outlet, Taken};
+use super::log::{LogOutput, OfferResult};
 use super::rotation::{LogFile, RotatingFile};
 use super::utc::Utc;
 
@@ -43,11 +43,11 @@ pub enum Console {
 
 /// Takes lines and never waits. Clones write to the same places.
 #[derive(Clone, Debug)]
-pub struct Sink(Arc<[Place]>);
+pub struct Sink(Arc<[LogDestination]>);
 
 /// One place with its thread.
 #[derive(Debug)]
-struct Place {
+struct LogDestination {
     /// Taken away to end the thread.
     lines: Mutex<Option<SyncSender<String>>>,
     lost: Arc<AtomicU64>,
@@ -63,10 +63,10 @@ impl Sink {
     pub fn open(settings: &SinkSettings) -> io::Result<Self> {
         let mut places = Vec::new();
         if settings.console == Console::On {
-            places.push(Place::start("log console", io::stderr())?);
+            places.push(LogDestination::start("log console", io::stderr())?);
         }
         if let Some(file) = &settings.file {
-            places.push(Place::start("log file", RotatingFile::open(file)?)?);
+            places.push(LogDestination::start("log file", RotatingFile::open(file)?)?);
         }
         Ok(Self(places.into()))
     }
@@ -83,22 +83,22 @@ impl Sink {
     }
 }
 
-impl Outlet for Sink {
+impl LogOutput for Sink {
     /// Lost means lost for every place; each counts for itself what it alone did not take.
-    fn offer(&self, line: &str) -> Taken {
+    fn offer(&self, line: &str) -> OfferResult {
         for place in self.0.iter() {
             place.offer(line);
         }
-        Taken::Whole
+        OfferResult::Whole
     }
 }
 
-impl Place {
+impl LogDestination {
     fn start(name: &str, target: impl Write + Send + 'static) -> io::Result<Self> {
         let (lines, waiting) = mpsc::sync_channel::<String>(LINES_WAITING_MAX);
         let (end, finished) = mpsc::sync_channel(1);
         let lost = Arc::new(AtomicU64::new(0));
-        let mut scribe = Scribe { target, lost: Arc::clone(&lost), cut: Cut::No };
+        let mut scribe = LogWriter { target, lost: Arc::clone(&lost), cut: Cut::No };
         thread::Builder::new().name(name.to_owned()).spawn(move || {
             while let Ok(mut lines) = waiting.recv() {
                 // What came meanwhile leaves in the same write.
@@ -125,7 +125,7 @@ impl Place {
 
 /// Writes lines to a place that may be full or gone.
 #[derive(Debug)]
-struct Scribe<W> {
+struct LogWriter<W> {
     target: W,
     lost: Arc<AtomicU64>,
     cut: Cut,
@@ -138,7 +138,7 @@ enum Cut {
     Yes,
 }
 
-impl<W: Write> Scribe<W> {
+impl<W: Write> LogWriter<W> {
     fn write(&mut self, lines: &str) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
         let mut block = String::new();
@@ -207,7 +207,7 @@ mod tests {
     fn a_disk_that_was_full_gets_the_count_of_what_it_missed() {
         let room = Arc::new(Mutex::new(7));
         let target = Disk { room: Arc::clone(&room), written: Vec::new() };
-        let mut scribe = Scribe { target, lost: Arc::default(), cut: Cut::No };
+        let mut scribe = LogWriter { target, lost: Arc::default(), cut: Cut::No };
         scribe.write("one\n");
         scribe.write("two, cut\n");
         scribe.write("three\n");
@@ -223,11 +223,11 @@ mod tests {
     #[test]
     fn a_place_that_takes_nothing_keeps_nobody_waiting() {
         let (mut reader, writer) = io::pipe().unwrap();
-        let blocked = Place::start("blocked", writer).unwrap();
+        let blocked = LogDestination::start("blocked", writer).unwrap();
         let sink = Sink(Arc::from([blocked]));
         let line = format!("{}\n", "x".repeat(999));
         for _ in 0..2 * LINES_WAITING_MAX {
-            assert_eq!(sink.offer(&line), Taken::Whole);
+            assert_eq!(sink.offer(&line), OfferResult::Whole);
         }
         sink.finish();
         let lost = Arc::clone(&sink.0[0].lost);
@@ -258,7 +258,7 @@ mod tests {
         let settings = SinkSettings { file, console: Console::Off };
         for text in ["one\n", "two\n"] {
             let sink = Sink::open(&settings).unwrap();
-            assert_eq!(sink.offer(text), Taken::Whole);
+            assert_eq!(sink.offer(text), OfferResult::Whole);
             sink.finish();
         }
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntwo\n");

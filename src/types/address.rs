@@ -24,11 +24,11 @@ pub enum Recipients {
     /// Every web-type client that carries all these tags; an empty query means everyone.
     Matching(TagQuery),
     /// One client, named in a way that only old clients or old servers have.
-    Named(Box<Named>),
+    Named(Box<NamedClient>),
     /// Web-type clients as Gomoob's server finds them: the tags are gone through in this order, one
     /// that nobody carries is skipped, and what is left when a set has become empty begins anew.
     /// None means everyone.
-    Loosely(Box<[Tag]>),
+    GomoobQuery(Box<[Tag]>),
 }
 
 impl Recipients {
@@ -41,7 +41,7 @@ impl Recipients {
 
 /// The rarer ways to name one client: the first one in connection order that any of them fits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Named {
+pub struct NamedClient {
     /// The UUID, when one was given and is genuine.
     pub uuid: Option<ClientUuid>,
     /// What may be an alias.
@@ -49,14 +49,14 @@ pub struct Named {
     /// The ident, when one was given.
     pub ident: Option<Ident>,
     /// How much more fits than what is equal.
-    pub laxity: Laxity,
+    pub laxity: MatchOptions,
 }
 
 /// What else fits a [`Named`]: how phpWebSocketServer compares, by its switches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Laxity(u8);
+pub struct MatchOptions(u8);
 
-impl Laxity {
+impl MatchOptions {
     /// Any web-type client: PHP finds `true` equal to every UUID.
     pub const ANY_WEB: Self = Self(1);
     /// Any client with an ident: PHP finds `true` equal to every one.
@@ -119,14 +119,14 @@ impl Address {
 
     /// The one client that this names.
     #[must_use]
-    pub fn named(named: Named) -> Self {
+    pub fn named(named: NamedClient) -> Self {
         Self { recipients: Recipients::Named(Box::new(named)), except: None }
     }
 
     /// Whom Gomoob's server finds by these tags.
     #[must_use]
     pub fn loosely(tags: Box<[Tag]>) -> Self {
-        Self { recipients: Recipients::Loosely(tags), except: None }
+        Self { recipients: Recipients::GomoobQuery(tags), except: None }
     }
 
     /// The same without one client.

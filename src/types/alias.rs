@@ -42,12 +42,12 @@ pub struct Claim {
     /// The alias.
     pub alias: Alias,
     /// Whether others may have it too.
-    pub keeping: Keeping,
+    pub keeping: Exclusivity,
 }
 
 /// Whether an alias is for one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keeping {
+pub enum Exclusivity {
     /// It is refused while another client has it.
     Alone,
     /// As in the original: several may have it, and whoever joined first is reached.

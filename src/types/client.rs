@@ -57,7 +57,7 @@ pub enum ClientClass {
 
 /// Whether a client counts towards `maxPerIP`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counted {
+pub enum AddressLimit {
     /// It does.
     ByAddress,
     /// It does not: it has shown a secret, or its address is one that scripts may come from.
@@ -80,7 +80,7 @@ pub struct Client {
     /// Whether publications may be sent to it at all (echo clients take none).
     pub takes_publications: bool,
     /// Whether its address may have only so many like it.
-    pub counted: Counted,
+    pub counted: AddressLimit,
     /// The effective address, after trusted proxies.
     pub ip: IpAddr,
 }

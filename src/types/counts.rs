@@ -60,7 +60,7 @@ pub struct BrokerCounts {
 /// What one process has counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Counts {
+pub enum ProcessCounts {
     /// A worker.
     Worker(WorkerCounts),
     /// A broker.

@@ -15,7 +15,7 @@ pub struct Generation(pub u32);
 
 /// One life of one worker: what publication numbers are counted in (rule L4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Source {
+pub struct WorkerIncarnation {
     /// The seat.
     pub worker: WorkerId,
     /// Which process on that seat.
@@ -33,7 +33,7 @@ impl Slot {
 
 /// Where a client is to be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
+pub struct ConnectionRef {
     /// The worker that owns the socket.
     pub worker: WorkerId,
     /// The connection within that worker.

@@ -5,6 +5,7 @@ mod alias;
 mod budget;
 mod client;
 mod close;
+mod compat_flags;
 mod counts;
 mod credentials;
 mod encryption;
@@ -15,27 +16,26 @@ mod origin;
 mod pressure;
 mod publication;
 mod slots;
-mod switches;
 mod tag;
 mod wiped;
 
-pub use address::{Address, Laxity, Named, Recipients};
-pub use alias::{Alias, Claim, GrantNumber, Keeping};
+pub use self::compat_flags::{CompatFlag, CompatFlags};
+pub use address::{Address, MatchOptions, NamedClient, Recipients};
+pub use alias::{Alias, Claim, Exclusivity, GrantNumber};
 pub use budget::TurnBudget;
-pub use client::{Client, ClientClass, Counted, Ident, IdentError};
+pub use client::{AddressLimit, Client, ClientClass, Ident, IdentError};
 pub use close::{CloseCode, CloseReason};
-pub use counts::{BrokerCounts, Counts, WorkerCounts};
+pub use counts::{BrokerCounts, ProcessCounts, WorkerCounts};
 pub use credentials::Credentials;
 pub use encryption::Encryption;
 pub use ids::{
-    ClientUuid, ConfigNumber, Generation, JoinNumber, Number, Place, Sequence, Slot, Source,
-    Tenant, WorkerId,
+    ClientUuid, ConfigNumber, ConnectionRef, Generation, JoinNumber, Number, Sequence, Slot,
+    Tenant, WorkerId, WorkerIncarnation,
 };
 pub use ip_range::{IpRange, counted_as};
 pub use origin::{HostPattern, NoOrigin, Origin, OriginPattern, canonical_host};
 pub use pressure::{Allowance, Pressure};
-pub use publication::{Content, Form, Publication};
+pub use publication::{Content, PayloadForm, Publication};
 pub use slots::SlotSet;
-pub use switches::{Switch, Switches};
 pub use tag::{Tag, TagError, TagQuery, Tags};
 pub use wiped::{WipedBytes, scrub_stack};

@@ -27,10 +27,10 @@ pub enum Origin {
 
 /// An entry of `allowedOrigins`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OriginPattern(Pattern);
+pub struct OriginPattern(OriginForm);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Pattern {
+enum OriginForm {
     Opaque,
     Of { scheme: String, host: HostPattern, port: PortPattern },
 }
@@ -112,7 +112,7 @@ impl OriginPattern {
     /// Why no page can have such an origin.
     pub fn parse(text: &str) -> Result<Self, NoOrigin> {
         if text.eq_ignore_ascii_case("null") {
-            return Ok(Self(Pattern::Opaque));
+            return Ok(Self(OriginForm::Opaque));
         }
         let (scheme, rest) = text.split_once("://").ok_or(NoOrigin::NoScheme)?;
         let scheme = scheme.to_ascii_lowercase();
@@ -122,7 +122,7 @@ impl OriginPattern {
             let is_bare = matches!(rest, "" | "/");
             let port = PortPattern::Is(None);
             return if is_bare {
-                Ok(Self(Pattern::Of { scheme, host, port }))
+                Ok(Self(OriginForm::Of { scheme, host, port }))
             } else {
                 Err(NoOrigin::NoHost)
             };
@@ -137,16 +137,16 @@ impl OriginPattern {
             None => PortPattern::Is(None),
         };
         let host = HostPattern::of_scheme(host, &scheme)?;
-        Ok(Self(Pattern::Of { scheme, host, port }))
+        Ok(Self(OriginForm::Of { scheme, host, port }))
     }
 
     /// Whether it names this origin.
     #[must_use]
     pub fn matches(&self, origin: &Origin) -> bool {
         match (&self.0, origin) {
-            (Pattern::Opaque, Origin::Opaque) => true,
+            (OriginForm::Opaque, Origin::Opaque) => true,
             (
-                Pattern::Of { scheme, host, port },
+                OriginForm::Of { scheme, host, port },
                 Origin::Of { scheme: its, host: name, port: at },
             ) => {
                 scheme == its

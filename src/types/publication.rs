@@ -19,14 +19,14 @@ pub struct Publication {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
     /// How the payload is to be understood by the dialects.
-    pub form: Form,
+    pub form: PayloadForm,
     /// UTF-8 text.
     pub payload: Bytes,
 }
 
 /// How a payload is to be understood when a dialect renders it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Form {
+pub enum PayloadForm {
     /// A whole phpWebSocketServer packet, forwarded byte for byte to clients of that dialect.
     PhpwsPacket,
     /// The JSON text of a message alone; each dialect wraps it in its own way.

@@ -2,7 +2,7 @@
 
 use crate::types::limits::{BYTES_PER_PIECE, MESSAGE_BYTES_MAX, PIECES_MIN};
 
-use super::mask::Key;
+use super::mask::MaskKey;
 use super::{Fin, Opcode, Violation};
 
 /// Two bytes, eight of length, four of mask.
@@ -75,7 +75,7 @@ impl Default for MessageLimits {
 
 /// Who is at the other end: a client masks its frames, a server does not (RFC 6455 §5.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Peer {
+pub enum PeerRole {
     /// We are the server.
     #[default]
     Client,
@@ -91,25 +91,25 @@ pub(super) struct Header {
     /// Bytes of payload; within the limits.
     pub(super) length: usize,
     /// All zero when the frame is not masked.
-    pub(super) key: Key,
+    pub(super) key: MaskKey,
 }
 
 /// What has arrived of a message whose last piece is still to come.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Begun {
+pub(super) struct PartialMessage {
     pub(super) bytes: usize,
     pub(super) pieces: usize,
 }
 
 /// What the next header is judged by.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rules {
-    pub(super) peer: Peer,
+pub(super) struct HeaderRules {
+    pub(super) peer: PeerRole,
     pub(super) limits: MessageLimits,
-    pub(super) begun: Option<Begun>,
+    pub(super) begun: Option<PartialMessage>,
 }
 
-impl Rules {
+impl HeaderRules {
     /// Reads a header and says how many bytes it has; `None` while some of them are missing.
     ///
     /// Each rule is applied as soon as its bytes are there, so how they were cut does not matter.
@@ -134,11 +134,11 @@ impl Rules {
             opcode => opcode?,
         };
         match self.peer {
-            Peer::Client if second & MASK_BIT == 0 && !leniency.has(Leniency::UNMASKED) => {
+            PeerRole::Client if second & MASK_BIT == 0 && !leniency.has(Leniency::UNMASKED) => {
                 return Err(Violation::Unmasked);
             }
-            Peer::Server if second & MASK_BIT != 0 => return Err(Violation::Masked),
-            Peer::Client | Peer::Server => {}
+            PeerRole::Server if second & MASK_BIT != 0 => return Err(Violation::Masked),
+            PeerRole::Client | PeerRole::Server => {}
         }
         if opcode.is_control() {
             return admit_control(opcode, first, second);
@@ -166,7 +166,7 @@ impl Rules {
         if opcode.is_control() {
             return Ok(length);
         }
-        let begun = self.begun.unwrap_or(Begun { bytes: 0, pieces: 0 });
+        let begun = self.begun.unwrap_or(PartialMessage { bytes: 0, pieces: 0 });
         let bytes = begun.bytes.saturating_add(length);
         if bytes > max {
             return Err(Violation::TooBig { max });
@@ -178,11 +178,11 @@ impl Rules {
         Ok(length)
     }
 
-    fn read_key<'a>(&self, second: u8, rest: &'a [u8]) -> Option<(Key, &'a [u8])> {
+    fn read_key<'a>(&self, second: u8, rest: &'a [u8]) -> Option<(MaskKey, &'a [u8])> {
         match self.peer {
-            Peer::Client if second & MASK_BIT == 0 => Some((Key::default(), rest)),
-            Peer::Client => rest.split_first_chunk().map(|(key, rest)| (*key, rest)),
-            Peer::Server => Some((Key::default(), rest)),
+            PeerRole::Client if second & MASK_BIT == 0 => Some((MaskKey::default(), rest)),
+            PeerRole::Client => rest.split_first_chunk().map(|(key, rest)| (*key, rest)),
+            PeerRole::Server => Some((MaskKey::default(), rest)),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Masking, which is its own inverse (RFC 6455 §5.3).
 
 /// Four bytes chosen by the client for each frame.
-pub(super) type Key = [u8; 4];
+pub(super) type MaskKey = [u8; 4];
 
 /// Masks or unmasks in place; the first byte meets the first byte of the key.
 ///
 /// Eight bytes at a time in a loop that the compiler turns into vector instructions.
-pub(super) fn apply(payload: &mut [u8], key: Key) {
+pub(super) fn apply(payload: &mut [u8], key: MaskKey) {
     let [a, b, c, d] = key;
     let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
     let (words, tail) = payload.as_chunks_mut::<8>();
@@ -19,7 +19,7 @@ pub(super) fn apply(payload: &mut [u8], key: Key) {
 }
 
 /// The key for what follows after `bytes` of the payload have been unmasked.
-pub(super) fn key_after(mut key: Key, bytes: usize) -> Key {
+pub(super) fn key_after(mut key: MaskKey, bytes: usize) -> MaskKey {
     let turn = bytes % key.len();
     key.rotate_left(turn);
     key

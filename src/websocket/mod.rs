@@ -4,22 +4,20 @@
 //! owns memory only while a message is incomplete; the functions of [`write`] append frames.
 
 mod assembly;
-mod foreign;
 mod header;
-mod hixie;
+mod legacy;
 mod mask;
 mod opcode;
-mod raw;
 mod reader;
 mod violation;
 pub mod write;
 
-pub use foreign::{Foreign, Reader};
-pub use header::{Leniency, LoneContinuation, MessageLimits, Peer};
-pub use hixie::{HixieForm, HixieReader};
+pub use self::legacy::hixie::{HixieForm, HixieReader};
+pub use self::legacy::raw::{RawEnd, RawReader};
+pub use self::legacy::{LegacyFraming, MessageReader};
+pub use header::{Leniency, LoneContinuation, MessageLimits, PeerRole};
 pub use opcode::{Fin, Opcode};
-pub use raw::{RawEnd, RawReader};
-pub use reader::{Event, FrameReader};
+pub use reader::{FrameEvent, FrameReader};
 pub use violation::Violation;
 
 use reader::take;

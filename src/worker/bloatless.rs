@@ -7,13 +7,14 @@ use std::rc::Rc;
 use bytes::{Bytes, BytesMut};
 
 use super::connection::{Connection, Phase};
-use super::hub::Hub;
-use super::settings::Settings;
+use super::event_loop::EventLoop;
+use super::settings::WorkerSettings;
 use crate::config::{BloatlessAnswers, BloatlessApplication, BloatlessStatus, CloseText, Config};
-use crate::dialect::bloatless;
-use crate::http::{Hosts, Refusal, Status};
+use crate::http::{HostAllowlist, Refusal, RefusalStatus};
+use crate::protocol::bloatless;
 use crate::resource::bloatless::{
-    Application, Chat, Clients, Demo, Echo, Manners, Query, StatusPage, Time, Watch,
+    BloatlessOptions, BloatlessResource, ChatApp, Clients, DemoApp, EchoApp, Query, StatusPage,
+    TimeApp, Watch,
 };
 use crate::resource::{Resource, ResourceId};
 use crate::session::Speech;
@@ -23,7 +24,7 @@ use crate::websocket::write;
 /// The applications that were ever bound, and what holds for all of them.
 #[derive(Debug, Default)]
 pub(super) struct Bloatless {
-    manners: Rc<RefCell<Manners>>,
+    manners: Rc<RefCell<BloatlessOptions>>,
     made: Vec<(BloatlessApplication, ResourceId)>,
 }
 
@@ -32,7 +33,7 @@ impl Bloatless {
     pub(super) fn behave(&self, config: &Config) {
         let settings = &config.bloatless;
         let is_watched = settings.applications.contains(&BloatlessApplication::Status);
-        self.manners.replace(Manners {
+        self.manners.replace(BloatlessOptions {
             watch: if is_watched { Watch::On } else { Watch::Off },
             clients: match settings.status {
                 BloatlessStatus::V3 => Clients::V3,
@@ -41,7 +42,7 @@ impl Bloatless {
             max_clients: config.admission.max_clients,
             max_per_ip: config.admission.max_per_ip,
             requests_per_minute: settings.max_requests_per_minute,
-            origins: settings.origins.as_ref().map(|hosts| Hosts::new(hosts)),
+            origins: settings.origins.as_ref().map(|hosts| HostAllowlist::new(hosts)),
             query: match settings.answers {
                 BloatlessAnswers::Http => Query::Apart,
                 BloatlessAnswers::Legacy => Query::InName,
@@ -63,11 +64,11 @@ impl Bloatless {
     pub(super) fn make(&self, application: BloatlessApplication) -> Option<Box<dyn Resource>> {
         let manners = &self.manners;
         let made = match application {
-            BloatlessApplication::Chat => Application::new(Chat, manners),
-            BloatlessApplication::Status => Application::new(StatusPage, manners),
-            BloatlessApplication::Demo => Application::new(Demo, manners),
-            BloatlessApplication::Echo => Application::new(Echo, manners),
-            BloatlessApplication::Time => Application::new(Time, manners),
+            BloatlessApplication::Chat => BloatlessResource::new(ChatApp, manners),
+            BloatlessApplication::Status => BloatlessResource::new(StatusPage, manners),
+            BloatlessApplication::Demo => BloatlessResource::new(DemoApp, manners),
+            BloatlessApplication::Echo => BloatlessResource::new(EchoApp, manners),
+            BloatlessApplication::Time => BloatlessResource::new(TimeApp, manners),
         };
         Some(Box::new(made.ok()?))
     }
@@ -84,7 +85,7 @@ pub(super) fn path(application: BloatlessApplication) -> &'static str {
     }
 }
 
-impl Settings {
+impl WorkerSettings {
     /// Whether openings of this path are answered in the original's bytes.
     pub(super) fn answers_in_bytes(&self, wanted: &str) -> bool {
         let is_one = || self.bloatless.applications.iter().any(|one| path(*one) == wanted);
@@ -99,19 +100,19 @@ impl Settings {
     /// How a refusal is told where the original's bytes are wanted: a status line and no more.
     pub(super) fn bare_refusal(&self, wanted: &str, refusal: &Refusal) -> Option<Bytes> {
         let is_legacy = self.bloatless.answers == BloatlessAnswers::Legacy;
-        let is_unknown = refusal.status == Status::NotFound && is_legacy;
+        let is_unknown = refusal.status == RefusalStatus::NotFound && is_legacy;
         if !is_unknown && !self.answers_in_bytes(wanted) {
             return None;
         }
         let line = match refusal.status {
-            Status::UpgradeRequired => "501 Not Implemented",
+            RefusalStatus::UpgradeRequired => "501 Not Implemented",
             status => status.line(),
         };
         Some(format!("HTTP/1.1 {line}\r\n").into())
     }
 }
 
-impl Hub {
+impl EventLoop {
     /// Whether every Close of this client is answered in the same words.
     pub(super) fn closes_in_its_words(&self, connection: &Connection) -> bool {
         let Phase::Open(session) = &connection.phase else { return false };
@@ -131,7 +132,11 @@ impl Hub {
         if joining.session.speech != Speech::Bloatless || !is_legacy {
             return Answered::No;
         }
-        self.log_refused(connection, b"", (Status::Unavailable.line(), "too many connections"));
+        self.log_refused(
+            connection,
+            b"",
+            (RefusalStatus::Unavailable.line(), "too many connections"),
+        );
         let mut frame = BytesMut::new();
         write::close(&mut frame, Some(bloatless::CLOSED.code), &bloatless::CLOSED.text);
         self.answer_and_end(slot, connection, frame.freeze());

@@ -1,119 +1,75 @@
 //! A worker: one thread, one loop, its own connections; it shares nothing.
 
 mod accept;
-mod admission;
-mod aliases;
-mod asking;
-mod backends;
-mod backlog;
 mod bloatless;
-mod books;
-mod broker_link;
 mod clock;
-mod close;
-mod connection;
-pub mod counted;
-mod deliver;
-mod dice;
-mod errands;
-mod fair_queue;
-pub mod fanout;
-mod farewell;
+mod compat_options;
+pub mod connection;
+mod control;
+mod dispatch;
+mod event_loop;
 mod handshake;
-mod holds;
-mod hub;
-mod inside_tls;
-mod legacy;
 mod log_throttle;
-pub mod marks;
-mod orders;
-pub mod outbox;
-mod pace;
-mod pages;
-mod pressure;
-mod pushes;
-mod questions;
-mod read;
-mod refusals;
-pub mod relay;
-mod reload;
-mod report;
-mod roster;
-mod seen;
-mod serve;
-mod server_name;
-mod service;
-mod services;
-mod session_cookie;
+mod push_socket;
+mod rng;
 mod settings;
-mod shaking;
-mod slots;
-mod steward;
-mod table;
-mod tickets;
-mod timers;
-mod tls;
-mod tls_failure;
-mod unfinished;
-pub mod uplink;
-mod wake;
-mod ways;
-mod window;
+mod stats;
+mod webhook;
 
 use std::io;
 
 pub use self::clock::Moment;
-use self::hub::{Hub, Next};
-use self::services::Services;
-use self::settings::Settings;
+use self::dispatch::resource_registry::ResourceRegistry;
+use self::event_loop::{EventLoop, LoopState};
+use self::settings::WorkerSettings;
 use crate::config::Config;
-use crate::link::control::{Control, Order, Peer, RoleEnd, Seat};
-use crate::link::poller::{Interest, Poller};
-use crate::resource::Resources;
+use crate::link::control::{Control, ControlPeer, ExitReason, SupervisorCommand, WorkerIdentity};
+use crate::reactor::poller::{Interest, Poller};
+use crate::resource::ResourceFactories;
 use crate::types::scrub_stack;
 
 /// Runs a worker on this thread, with the resources of the embedding program, until it is told to stop or its supervisor is gone.
 #[must_use]
-pub fn run(seat: Seat, control: Box<dyn Control>, own: &Resources) -> RoleEnd {
+pub fn run(seat: WorkerIdentity, control: Box<dyn Control>, own: &ResourceFactories) -> ExitReason {
     match begin(seat, control, own).and_then(|begun| begun.map(serve).transpose()) {
         Ok(Some(end)) => end,
-        Ok(None) => RoleEnd::Told,
-        Err(error) => RoleEnd::Failed(error),
+        Ok(None) => ExitReason::Requested,
+        Err(error) => ExitReason::Failed(error),
     }
 }
 
 /// Waits for the configuration, which comes before any other order.
 fn begin(
-    seat: Seat,
+    seat: WorkerIdentity,
     mut control: Box<dyn Control>,
-    own: &Resources,
-) -> io::Result<Option<(Hub, Vec<Order>)>> {
-    let mut poller = Poller::new(hub::EVENTS)?;
-    poller.watch(control.ready(), hub::CONTROL, Interest::Read)?;
+    own: &ResourceFactories,
+) -> io::Result<Option<(EventLoop, Vec<SupervisorCommand>)>> {
+    let mut poller = Poller::new(event_loop::EVENTS)?;
+    poller.watch(control.ready(), event_loop::CONTROL, Interest::Read)?;
     let mut orders = Vec::new();
     while orders.is_empty() {
         poller.wait(None, &mut Vec::new())?;
-        if control.orders(&mut orders)? == Peer::Gone {
+        if control.orders(&mut orders)? == ControlPeer::Gone {
             return Ok(None);
         }
     }
     let rest = orders.split_off(1);
-    let Some(Order::Configure { json, .. }) = orders.pop() else { return Ok(None) };
+    let Some(SupervisorCommand::Configure { json, .. }) = orders.pop() else { return Ok(None) };
     let config = Config::from_json(&json)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    let settings = Settings::of(&config)?;
+    let settings = WorkerSettings::of(&config)?;
     scrub_stack();
-    let mut hub = Hub::new(seat, (control, poller), (settings, Services::new(own)))?;
+    let mut hub = EventLoop::new(seat, (control, poller), (settings, ResourceRegistry::new(own)))?;
     hub.bind(&config);
     Ok(Some((hub, rest)))
 }
 
-fn serve((mut hub, orders): (Hub, Vec<Order>)) -> io::Result<RoleEnd> {
+fn serve((mut hub, orders): (EventLoop, Vec<SupervisorCommand>)) -> io::Result<ExitReason> {
     let mut next = hub.obey(orders)?;
     loop {
         match next {
-            Next::Turn => next = hub.turn()?,
-            Next::End(end) => return Ok(end),
+            LoopState::Turn => next = hub.turn()?,
+            LoopState::End(end) => return Ok(end),
         }
     }
 }

@@ -6,30 +6,30 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 
-use super::legacy::Legacy;
-use super::session_cookie::SessionGate;
-use super::tls::acceptor;
-use super::ways;
-use crate::auth::Access;
+use super::compat_options;
+use super::connection::tls::acceptor;
+use super::handshake::legacy::Legacy;
+use super::handshake::session_cookie::SessionGate;
+use crate::auth::Permissions;
 use crate::auth::uuid::{Signer, UuidForm};
 use crate::config::{
     self, BloatlessSettings, Config, DialectName, EchoHandshake, OpenTags, Protocols, Refuse,
     UnknownPath,
 };
 use crate::http::Origins;
-use crate::resource::{Kind, Offers, Paths, Unknown};
-use crate::session::{Rules, Session, Speech};
-use crate::types::{ClientClass, IpRange, Switch};
+use crate::resource::{BuiltinKind, Offers, Routes, Unknown};
+use crate::session::{Session, SessionRules, Speech};
+use crate::types::{ClientClass, CompatFlag, IpRange};
 use crate::websocket::{Leniency, LoneContinuation, MessageLimits};
 
 /// The settings of one worker.
 #[derive(Debug)]
-pub(super) struct Settings {
-    pub(super) rules: Rules,
+pub(super) struct WorkerSettings {
+    pub(super) rules: SessionRules,
     messages: MessageLimits,
     leniency: Leniency,
-    pub(super) paths: Paths,
-    pub(super) page: Page,
+    pub(super) paths: Routes,
+    pub(super) page: DemoPage,
     /// Whether clients choose their tags where nothing else decides about them.
     pub(super) open_tags: OpenTags,
     pub(super) head_bytes_max: usize,
@@ -60,14 +60,14 @@ pub(super) struct Settings {
 
 /// Whether a plain GET of `/` is answered by the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Page {
+pub(super) enum DemoPage {
     /// It is.
     On,
     /// It is not.
     Off,
 }
 
-impl Settings {
+impl WorkerSettings {
     /// When clients hear from us though nobody publishes.
     pub(super) fn beats(&self) -> (Duration, Duration) {
         (self.ping_every, self.php_keepalive)
@@ -87,7 +87,7 @@ impl Settings {
     }
 
     /// Whether clients of phpWebSocketServer are served as it served them.
-    pub(super) fn has(&self, switch: Switch) -> bool {
+    pub(super) fn has(&self, switch: CompatFlag) -> bool {
         self.rules.phpws.switches.has(switch)
     }
 
@@ -107,19 +107,19 @@ impl Settings {
         };
         let message_bytes_max = config.limits.max_message;
         Ok(Self {
-            rules: Rules {
+            rules: SessionRules {
                 signer: Signer::new(&key, form),
-                access: Access::new(config.applications.as_ref(), config.authorize_open),
+                access: Permissions::new(config.applications.as_ref(), config.authorize_open),
                 message_bytes_max,
                 chunks_max: config.phpws.max_chunks,
-                phpws: ways::phpws(config),
-                gomoob: ways::gomoob(config),
+                phpws: compat_options::phpws(config),
+                gomoob: compat_options::gomoob(config),
             },
             messages: MessageLimits { message_bytes_max, ..MessageLimits::default() },
-            leniency: ways::leniency(config.phpws.switches),
+            leniency: compat_options::leniency(config.phpws.switches),
             paths: paths(config),
             open_tags: config.gomoob.open_tags,
-            page: if config.page { Page::On } else { Page::Off },
+            page: if config.page { DemoPage::On } else { DemoPage::Off },
             head_bytes_max: config.limits.max_head,
             outbox_bytes_max: config.limits.outbox_limit,
             handshake_timeout: config.limits.handshake_timeout,
@@ -144,23 +144,23 @@ impl Settings {
     }
 }
 
-/// Paths without what is bound; `Services::bind` adds that.
-fn paths(config: &Config) -> Paths {
+/// Paths without what is bound; `ResourceRegistry::bind` adds that.
+fn paths(config: &Config) -> Routes {
     let default = match config.default_dialect {
-        DialectName::Phpws => Some(Kind::Phpws),
-        DialectName::Gomoob => Some(Kind::Gomoob),
-        DialectName::Echo => Some(Kind::Echo),
+        DialectName::Phpws => Some(BuiltinKind::Phpws),
+        DialectName::Gomoob => Some(BuiltinKind::Gomoob),
+        DialectName::Echo => Some(BuiltinKind::Echo),
         DialectName::None => None,
     };
     let unknown = match config.unknown_path {
         UnknownPath::Phpws => Unknown::Phpws,
         UnknownPath::NotFound => Unknown::NotFound,
-        UnknownPath::Echo => Unknown::Served(Kind::Echo),
-        UnknownPath::Gomoob => Unknown::Served(Kind::Gomoob),
+        UnknownPath::Echo => Unknown::Served(BuiltinKind::Echo),
+        UnknownPath::Gomoob => Unknown::Served(BuiltinKind::Gomoob),
     };
     let offers = match config.echo.protocols {
         Protocols::Negotiated => Offers::Negotiated,
         Protocols::Legacy => Offers::OneName,
     };
-    Paths::new(default, unknown).taking(offers)
+    Routes::new(default, unknown).taking(offers)
 }

@@ -7,7 +7,7 @@ use std::thread;
 use crate::harness::frames::unmasked;
 use crate::harness::{Finished, Folder, Raw, Setup, run_to_end, run_to_end_with};
 use serde_json::Value;
-use tagcast::websocket::{Event, FrameReader, MessageLimits};
+use tagcast::websocket::{FrameEvent, FrameReader, MessageLimits};
 
 const SHORT: &[&str] = &["--warmup", "0.1", "--duration", "0.3"];
 
@@ -126,7 +126,7 @@ fn faulty(lost: u64, doubled: u64) -> u16 {
         let (mut bytes, mut number) = ([0; 4096], 0);
         while let Ok(read @ 1..) = publisher.stream().read(&mut bytes) {
             let mut input = &mut bytes[..read];
-            while let Ok(Some(Event::Text(text))) = reader.next(&mut input, &limits) {
+            while let Ok(Some(FrameEvent::Text(text))) = reader.next(&mut input, &limits) {
                 let packet: Value = serde_json::from_str(text).unwrap();
                 let message = unmasked(0x81, packet["message"].to_string());
                 let times = if number == lost { 0 } else { 1 + usize::from(number == doubled) };

@@ -121,7 +121,7 @@ fn fault_27_ten_thousand_guesses_open_nothing_publish_nothing_and_are_not_logged
     });
 }
 
-/// Secrets are compared as digests in constant time (`auth/access.rs`). From outside one sees no more
+/// Secrets are compared as digests in constant time (`auth/access/mod.rs`). From outside one sees no more
 /// than that no kind of guess is clearly cheaper than another.
 #[test]
 fn fault_27_a_nearly_right_guess_costs_what_a_wrong_one_costs() {

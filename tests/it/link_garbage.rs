@@ -9,33 +9,36 @@ use std::thread::JoinHandle;
 use crate::harness::{DEADLINE, Folder, eventually};
 use bytes::BytesMut;
 use tagcast::config::{self, Config};
-use tagcast::link::codec::{Inbox, Wire};
-use tagcast::link::control::{Desk, MemoryDesk, Order, Report, RoleEnd, Seat, memory_control};
+use tagcast::link::codec::{MessageDecoder, WireMessage};
+use tagcast::link::control::{
+    ChildEvent, ExitReason, MemorySupervisorEnd, SupervisorCommand, SupervisorEnd, WorkerIdentity,
+    memory_control,
+};
 use tagcast::link::message::{ToBroker, ToWorker, VERSION};
 use tagcast::link::transport::{Transport, UnixTransport, unix_pair};
-use tagcast::resource::Resources;
-use tagcast::supervisor::Prepared;
+use tagcast::resource::ResourceFactories;
+use tagcast::supervisor::Bootstrap;
 use tagcast::types::{
-    Client, ClientClass, ClientUuid, Counted, Generation, Sequence, Slot, Source, Tags, Tenant,
-    WorkerId,
+    AddressLimit, Client, ClientClass, ClientUuid, Generation, Sequence, Slot, Tags, Tenant,
+    WorkerId, WorkerIncarnation,
 };
 
 /// A role in a thread, with the supervisor's end of its control link.
 struct Role {
-    desk: MemoryDesk,
-    thread: JoinHandle<RoleEnd>,
-    reports: Vec<Report>,
+    desk: MemorySupervisorEnd,
+    thread: JoinHandle<ExitReason>,
+    reports: Vec<ChildEvent>,
 }
 
 impl Role {
     fn ends(mut self) {
-        self.desk.order(Order::Stop).unwrap();
-        assert!(matches!(self.thread.join().unwrap(), RoleEnd::Told));
+        self.desk.order(SupervisorCommand::Stop).unwrap();
+        assert!(matches!(self.thread.join().unwrap(), ExitReason::Requested));
     }
 
     /// Waits for a report.
     #[track_caller]
-    fn expect(&mut self, report: Report) {
+    fn expect(&mut self, report: ChildEvent) {
         eventually("a report", || {
             self.desk.reports(&mut self.reports).unwrap();
             self.reports.contains(&report).then_some(())
@@ -45,13 +48,13 @@ impl Role {
 
 fn broker() -> Role {
     let (mut desk, control) = memory_control().unwrap();
-    desk.order(Order::Roster { sources: Vec::new() }).unwrap();
+    desk.order(SupervisorCommand::LiveWorkers { sources: Vec::new() }).unwrap();
     let thread = std::thread::spawn(|| tagcast::broker::run(Generation(0), Box::new(control)));
     Role { desk, thread, reports: Vec::new() }
 }
 
-fn source(worker: u16, generation: u32) -> Source {
-    Source { worker: WorkerId(worker), generation: Generation(generation) }
+fn source(worker: u16, generation: u32) -> WorkerIncarnation {
+    WorkerIncarnation { worker: WorkerId(worker), generation: Generation(generation) }
 }
 
 /// A link: one end for a role, the other one for the test.
@@ -73,7 +76,7 @@ fn bytes(messages: &[ToBroker]) -> Vec<u8> {
     bytes.to_vec()
 }
 
-fn hello(source: Source) -> [ToBroker; 2] {
+fn hello(source: WorkerIncarnation) -> [ToBroker; 2] {
     let announced = ToBroker::Announced { sequence: Sequence(0) };
     [ToBroker::Hello { version: VERSION, source }, announced]
 }
@@ -86,14 +89,14 @@ fn joins(slot: u32) -> ToBroker {
         tags: Tags::default(),
         class: ClientClass::Web,
         takes_publications: true,
-        counted: Counted::ByAddress,
+        counted: AddressLimit::ByAddress,
         ip: std::net::Ipv4Addr::LOCALHOST.into(),
     };
     ToBroker::Join { slot: Slot(slot), client }
 }
 
 /// The next message of a broker.
-fn next(stream: &mut UnixStream, inbox: &mut Inbox) -> ToWorker {
+fn next(stream: &mut UnixStream, inbox: &mut MessageDecoder) -> ToWorker {
     loop {
         if let Some(message) = inbox.take().unwrap() {
             return message;
@@ -111,11 +114,11 @@ const CUT: &str = "a message cut in the middle";
 const KINDS: u32 = 10;
 
 /// What nobody may say, each with what comes before it.
-fn garbage(source: Source) -> Vec<(&'static str, Vec<u8>)> {
+fn garbage(source: WorkerIncarnation) -> Vec<(&'static str, Vec<u8>)> {
     let begun = bytes(&hello(source));
     let after = |rest: &[u8]| [&begun[..], rest].concat();
     let version = ToBroker::Hello { version: VERSION + 1, source };
-    let old = Source { generation: Generation(source.generation.0 + 1), ..source };
+    let old = WorkerIncarnation { generation: Generation(source.generation.0 + 1), ..source };
     let noise = (0..64_u32).map(|n| u8::try_from(n * 37 % 251).unwrap());
     let noise: Vec<u8> = [64, 0, 0, 0].into_iter().chain(noise).collect();
     vec![
@@ -137,24 +140,24 @@ fn what_no_worker_says_ends_its_link_and_no_other() {
     let mut broker = broker();
     let good = source(0, 1);
     let (end, mut ours) = link();
-    broker.desk.order(Order::WorkerLink { source: good, transport: end }).unwrap();
+    broker.desk.order(SupervisorCommand::WorkerLink { source: good, transport: end }).unwrap();
     ours.write_all(&bytes(&hello(good))).unwrap();
-    let mut inbox = Inbox::default();
+    let mut inbox = MessageDecoder::default();
     assert_eq!(garbage(good).len(), KINDS as usize);
     for generation in 0..KINDS {
         // The same place, the next process.
         let bad = source(1, generation);
         let (what, said) = garbage(bad).swap_remove(generation as usize);
         let (end, mut theirs) = link();
-        broker.desk.order(Order::WorkerLink { source: bad, transport: end }).unwrap();
+        broker.desk.order(SupervisorCommand::WorkerLink { source: bad, transport: end }).unwrap();
         // It may be gone before all is written.
         theirs.write_all(&said).ok();
         if what == CUT {
             theirs.shutdown(std::net::Shutdown::Write).unwrap();
         }
-        let lost = Report::LinkLost { peer: bad, broker: Generation(0) };
+        let lost = ChildEvent::LinkLost { peer: bad, broker: Generation(0) };
         broker.expect(lost);
-        broker.desk.order(Order::WorkerDead { source: bad }).unwrap();
+        broker.desk.order(SupervisorCommand::WorkerDead { source: bad }).unwrap();
         let slot = generation + 10;
         ours.write_all(&bytes(&[joins(slot)])).unwrap();
         let answer = next(&mut ours, &mut inbox);
@@ -170,7 +173,7 @@ fn config(folder: &Folder) -> Config {
     let flags = [("address", "ws://127.0.0.1:0"), ("workers", "1"), ("console", "off")];
     let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
     let root = folder.root().to_owned();
-    config::load(&config::Source { flags, folder: root, ..config::Source::default() })
+    config::load(&config::ConfigSources { flags, folder: root, ..config::ConfigSources::default() })
         .unwrap()
         .config
 }
@@ -178,24 +181,36 @@ fn config(folder: &Folder) -> Config {
 #[test]
 fn what_no_broker_says_ends_the_link_and_the_worker_greets_the_next_one() {
     let folder = Folder::new();
-    let prepared = Prepared::from_config(config(&folder)).unwrap();
+    let prepared = Bootstrap::from_config(config(&folder)).unwrap();
     let me = source(0, 3);
     let (mut desk, control) = memory_control().unwrap();
-    desk.order(Order::Configure { number: prepared.number, json: prepared.json.clone() }).unwrap();
-    desk.order(Order::Listen(prepared.listeners.hand_out().unwrap())).unwrap();
-    let run =
-        move || tagcast::worker::run(Seat { source: me }, Box::new(control), &Resources::default());
+    desk.order(SupervisorCommand::Configure {
+        number: prepared.number,
+        json: prepared.json.clone(),
+    })
+    .unwrap();
+    desk.order(SupervisorCommand::Listen(prepared.listeners.hand_out().unwrap())).unwrap();
+    let run = move || {
+        tagcast::worker::run(
+            WorkerIdentity { source: me },
+            Box::new(control),
+            &ResourceFactories::default(),
+        )
+    };
     let mut worker = Role { desk, thread: std::thread::spawn(run), reports: Vec::new() };
     let greeting = bytes(&hello(me));
     let unknown_set = [1, 0, 0, 0, 0xee];
     for (broker, said) in (0..).zip([&[0xff; 8][..], &unknown_set, &[0, 0, 0, 0], b"GET / HTTP"]) {
         let (end, mut ours) = link();
-        worker.desk.order(Order::Link { broker: Generation(broker), transport: end }).unwrap();
+        worker
+            .desk
+            .order(SupervisorCommand::Link { broker: Generation(broker), transport: end })
+            .unwrap();
         let mut greeted = vec![0; greeting.len()];
         ours.read_exact(&mut greeted).unwrap();
         assert_eq!(greeted, greeting, "to broker {broker}");
         ours.write_all(said).unwrap();
-        worker.expect(Report::LinkLost { peer: me, broker: Generation(broker) });
+        worker.expect(ChildEvent::LinkLost { peer: me, broker: Generation(broker) });
     }
     worker.ends();
 }

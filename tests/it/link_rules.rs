@@ -3,32 +3,32 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
-use tagcast::broker::Limits;
+use tagcast::broker::MaxConnections;
 use tagcast::broker::router::Router;
-use tagcast::link::codec::Inbox;
-use tagcast::link::message::{Deliver, Found, Target, ToWorker};
+use tagcast::broker_client::report_requests::{RecipientForm, ReportRequester};
+use tagcast::broker_client::uplink::{Downlink, Uplink};
+use tagcast::link::codec::MessageDecoder;
+use tagcast::link::message::{Deliver, DeliverTo, PresenceResult, ToWorker};
 use tagcast::types::{
-    Address, Client, ClientClass, ClientUuid, Counted, Form, Generation, Ident, Slot, Source, Tag,
-    Tags, Tenant, WorkerId,
+    Address, AddressLimit, Client, ClientClass, ClientUuid, Generation, Ident, PayloadForm, Slot,
+    Tag, Tags, Tenant, WorkerId, WorkerIncarnation,
 };
-use tagcast::worker::counted::{Asker, Naming};
-use tagcast::worker::uplink::{Downlink, Uplink};
 
 /// A worker's brain with what its connections would have heard.
 struct Worker {
-    source: Source,
+    source: WorkerIncarnation,
     uplink: Uplink,
     joined: Vec<Slot>,
     free: Vec<Slot>,
     refused: Vec<Slot>,
-    answers: Vec<Found>,
+    answers: Vec<PresenceResult>,
     heard: Vec<(u64, Vec<u8>)>,
     reached: Vec<u64>,
 }
 
 impl Worker {
     fn new(seat: u16) -> Self {
-        let source = Source { worker: WorkerId(seat), generation: Generation(1) };
+        let source = WorkerIncarnation { worker: WorkerId(seat), generation: Generation(1) };
         Self {
             source,
             uplink: Uplink::new(source),
@@ -43,7 +43,7 @@ impl Worker {
 
     fn publish(&mut self, address: &Address, text: &str) {
         assert!(self.uplink.has_room(text.len()));
-        self.uplink.publish((&Tenant::shared(), address), (Form::Message, text.as_bytes()));
+        self.uplink.publish((&Tenant::shared(), address), (PayloadForm::Message, text.as_bytes()));
     }
 
     fn take(&mut self, message: ToWorker) {
@@ -72,8 +72,8 @@ fn upward(worker: &mut Worker, router: &mut Router) {
     }
 }
 
-fn feed(source: Source, said: &Bytes, router: &mut Router) {
-    let mut inbox = Inbox::default();
+fn feed(source: WorkerIncarnation, said: &Bytes, router: &mut Router) {
+    let mut inbox = MessageDecoder::default();
     inbox.extend(said);
     while let Some(message) = inbox.take().unwrap() {
         router.take(source, message).unwrap();
@@ -84,7 +84,7 @@ fn feed(source: Source, said: &Bytes, router: &mut Router) {
 /// What the broker would write to a worker's link now; the link takes all of it.
 fn written(worker: &Worker, router: &mut Router) -> Vec<ToWorker> {
     let member = router.member_mut(worker.source.worker).unwrap();
-    let mut inbox = Inbox::default();
+    let mut inbox = MessageDecoder::default();
     inbox.extend(member.out.pending());
     let bytes = member.out.pending().len();
     member.out.took(bytes);
@@ -128,7 +128,7 @@ fn client(byte: u8) -> Client {
         tags: Tags::default(),
         class: ClientClass::Web,
         takes_publications: true,
-        counted: Counted::ByAddress,
+        counted: AddressLimit::ByAddress,
         ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
     }
 }
@@ -176,9 +176,9 @@ fn after_a_lost_acknowledgement_the_repeat_is_delivered_to_nobody_twice() {
 fn a_count_that_was_asked_for_comes_once_from_the_broker_that_acknowledges() {
     let (mut one, mut two, mut router) = two_workers_with_a_client_each();
     let everyone = Address::everyone();
-    let asker = Asker { slot: Slot(0), naming: Naming::of(&everyone) };
+    let asker = ReportRequester { slot: Slot(0), naming: RecipientForm::of(&everyone) };
     let publication = (&Tenant::shared(), &everyone);
-    one.uplink.publish_counted(asker, publication, (Form::Message, b"a"));
+    one.uplink.publish_counted(asker, publication, (PayloadForm::Message, b"a"));
     one.publish(&everyone, "not counted");
     upward(&mut one, &mut router);
     router.end_turn();
@@ -188,7 +188,7 @@ fn a_count_that_was_asked_for_comes_once_from_the_broker_that_acknowledges() {
     turn(&mut [&mut one, &mut two], &mut router);
     assert_eq!(one.reached, [2]);
     assert!(one.uplink.is_quiet());
-    one.uplink.publish_counted(asker, publication, (Form::Message, b"b"));
+    one.uplink.publish_counted(asker, publication, (PayloadForm::Message, b"b"));
     one.uplink.leave(Slot(0));
     turn(&mut [&mut one, &mut two], &mut router);
     assert_eq!(one.reached, [2], "its client has left");
@@ -309,7 +309,7 @@ fn a_delivery_to_one_names_its_slot() {
     upward(&mut one, &mut router);
     let told = written(&two, &mut router);
     assert!(told.iter().any(|message| {
-        matches!(message, ToWorker::Deliver(Deliver { target: Target::One(Slot(0)), .. }))
+        matches!(message, ToWorker::Deliver(Deliver { target: DeliverTo::One(Slot(0)), .. }))
     }));
     turn(&mut [&mut one, &mut two], &mut router);
 }
@@ -342,7 +342,7 @@ fn l6_tags_that_changed_hold_for_the_next_broker_also() {
 #[test]
 fn l8_who_is_one_too_many_is_refused_and_its_slot_is_free_at_once() {
     let mut router = Router::awaiting([]);
-    router.limit(Limits { max_clients: 2, max_per_ip: 0 });
+    router.limit(MaxConnections { max_clients: 2, max_per_ip: 0 });
     let mut one = Worker::new(1);
     link(&mut [&mut one], &mut router);
     for slot in 0..3 {
@@ -365,7 +365,7 @@ fn who_is_connected_is_answered_by_the_next_broker_when_the_first_one_dies() {
     one.uplink.ask(Slot(0), (Tenant::shared(), Tags::default(), "room".into()));
     let mut router = successor(&mut [&mut one, &mut two]);
     turn(&mut [&mut one, &mut two], &mut router);
-    let found = Found { clients: 2, values: vec!["1".into()] };
+    let found = PresenceResult { clients: 2, values: vec!["1".into()] };
     assert_eq!(one.answers, [found]);
     one.uplink.ask(Slot(0), (Tenant::shared(), Tags::default(), "room".into()));
     one.uplink.leave(Slot(0));

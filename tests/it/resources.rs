@@ -6,8 +6,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use crate::harness::{DEADLINE, Folder, Open, Raw, frames};
-use tagcast::config::{self, Source};
-use tagcast::resource::{Desk, Handle, Opening, Resource, Who};
+use tagcast::config::{self, ConfigSources};
+use tagcast::resource::{ClientHandle, ConnectRequest, Presence, Resource, ResourceContext};
 use tagcast::server::{Builder, InProcess};
 use tagcast::session::{Message, Speech};
 use tagcast::types::{Address, CloseCode, CloseReason, Tag, Tags, Tenant};
@@ -39,7 +39,7 @@ impl Own {
         let flags = [("address", "ws://127.0.0.1:0"), ("workers", "1"), ("console", "off")];
         let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
         let root = folder.root().to_owned();
-        let source = Source { flags, folder: root, ..Source::default() };
+        let source = ConfigSources { flags, folder: root, ..ConfigSources::default() };
         let config = config::load(&source).unwrap().config;
         let (tell, told) = channel();
         let make = move || {
@@ -96,16 +96,16 @@ impl Resource for Probe {
     }
 
     /// Tells all clients how many they are, as the broker says.
-    fn on_tick(&mut self, desk: &mut Desk<'_>) {
+    fn on_tick(&mut self, desk: &mut ResourceContext<'_>) {
         desk.inquire(7, (Tenant::shared(), Tags::default()), "@kind");
     }
 
-    fn on_findings(&mut self, desk: &mut Desk<'_>, about: u64, who: &Who) {
+    fn on_findings(&mut self, desk: &mut ResourceContext<'_>, about: u64, who: &Presence) {
         let text = format!("{about}: {} clients, {:?}", who.clients, who.values);
         desk.publish_text((Tenant::shared(), Address::everyone()), text).unwrap();
     }
 
-    fn on_open(&mut self, client: &mut Handle<'_>, opening: &Opening<'_>) {
+    fn on_open(&mut self, client: &mut ClientHandle<'_>, opening: &ConnectRequest<'_>) {
         self.tell(format!("open {} {:?}", opening.path(), opening.parameter("who")));
         if let Some(cookie) = opening.header("cookie") {
             let count = opening.headers().count();
@@ -116,7 +116,7 @@ impl Resource for Probe {
         }
     }
 
-    fn on_message(&mut self, client: &mut Handle<'_>, message: Message<'_>) {
+    fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
         self.count += 1;
         match message.text().unwrap_or("binary") {
             "busy" => client.set_fyi("busy"),
@@ -144,12 +144,12 @@ impl Resource for Probe {
         }
     }
 
-    fn on_close(&mut self, client: &mut Handle<'_>) {
+    fn on_close(&mut self, client: &mut ClientHandle<'_>) {
         self.tell("close");
         client.reply_text("nobody hears this");
     }
 
-    fn on_error(&mut self, _: &mut Handle<'_>, fault: &CloseReason) {
+    fn on_error(&mut self, _: &mut ClientHandle<'_>, fault: &CloseReason) {
         self.tell(format!("error {} {}", fault.code.0, fault.text));
     }
 }

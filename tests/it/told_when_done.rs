@@ -10,8 +10,8 @@ use crate::harness::processes::send_signal;
 use crate::harness::{Folder, NEXT, Open, Raw, Server, feedback_to};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tagcast::config::{self, Source};
-use tagcast::resource::{Handle, Resource};
+use tagcast::config::{self, ConfigSources};
+use tagcast::resource::{ClientHandle, Resource};
 use tagcast::server::Builder;
 use tagcast::session::{Message, Speech};
 
@@ -195,7 +195,7 @@ impl Resource for Mover {
         Speech::Gomoob
     }
 
-    fn on_message(&mut self, client: &mut Handle<'_>, message: Message<'_>) {
+    fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
         client.set_tag("room", message.text().unwrap()).unwrap();
         client.reply_text("moved");
     }
@@ -206,7 +206,8 @@ fn a_resource_of_a_program_says_what_it_has_done_when_it_is_done() {
     let folder = Folder::new();
     let flags = [("address", "ws://127.0.0.1:0"), ("workers", "2"), ("console", "off")];
     let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
-    let source = Source { flags, folder: folder.root().to_owned(), ..Source::default() };
+    let source =
+        ConfigSources { flags, folder: folder.root().to_owned(), ..ConfigSources::default() };
     let config = config::load(&source).unwrap().config;
     let server = Builder::new().resource("/own", || Mover).start_in_process(config).unwrap();
     let port = server.addresses()[0].port();

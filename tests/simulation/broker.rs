@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use tagcast::broker::switchboard::Switchboard;
-use tagcast::link::control::Report;
-use tagcast::supervisor::crew::Word;
-use tagcast::types::{Generation, Source, WorkerId};
+use tagcast::broker::core::BrokerCore;
+use tagcast::link::control::ChildEvent;
+use tagcast::supervisor::lifecycle::ChildCommand;
+use tagcast::types::{Generation, WorkerId, WorkerIncarnation};
 
 use super::budget::Budget;
 use super::pipe::{Breath, End, Watch};
@@ -14,7 +14,7 @@ use super::pipe::{Breath, End, Watch};
 pub struct Broker {
     pub generation: Generation,
     pub breath: Breath,
-    pub board: Switchboard,
+    pub board: BrokerCore,
     /// What the supervisor has sent and the process has not looked at.
     pub orders: VecDeque<Order>,
     watches: BTreeMap<WorkerId, Watch>,
@@ -33,8 +33,8 @@ pub enum Life {
 
 #[derive(Debug)]
 pub enum Order {
-    Word(Word),
-    Link(Source, End),
+    Word(ChildCommand),
+    Link(WorkerIncarnation, End),
 }
 
 impl Broker {
@@ -42,7 +42,7 @@ impl Broker {
         Self {
             generation,
             breath,
-            board: Switchboard::new(generation),
+            board: BrokerCore::new(generation),
             orders: VecDeque::new(),
             watches: BTreeMap::new(),
             is_ready: false,
@@ -52,17 +52,17 @@ impl Broker {
     }
 
     /// A turn as `broker/mod.rs` has it.
-    pub fn turn(&mut self, mut budget: Budget) -> Vec<Report> {
+    pub fn turn(&mut self, mut budget: Budget) -> Vec<ChildEvent> {
         let mut reports = Vec::new();
         let mut is_changed = !self.orders.is_empty() || self.board.has_unread();
         while let Some(order) = self.orders.pop_front() {
             match order {
-                Order::Word(Word::Roster(sources)) => self.board.await_workers(sources),
-                Order::Word(Word::WorkerDead(source)) => {
+                Order::Word(ChildCommand::Roster(sources)) => self.board.await_workers(sources),
+                Order::Word(ChildCommand::WorkerDead(source)) => {
                     self.board.bury(source, &mut |report| reports.push(report));
                 }
-                Order::Word(Word::Stop) => self.life = Life::Stopped,
-                Order::Word(Word::Beat) => reports.push(Report::Beat),
+                Order::Word(ChildCommand::Stop) => self.life = Life::Stopped,
+                Order::Word(ChildCommand::Beat) => reports.push(ChildEvent::Heartbeat),
                 Order::Word(_) => {}
                 Order::Link(source, end) => {
                     self.watches.insert(source.worker, end.watch());
@@ -84,7 +84,7 @@ impl Broker {
             self.fault.get_or_insert(fault);
         }
         if self.board.router().is_resolving() && !std::mem::replace(&mut self.is_ready, true) {
-            reports.push(Report::Ready);
+            reports.push(ChildEvent::Ready);
         }
         reports
     }

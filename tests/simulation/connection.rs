@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use tagcast::dialect::Dialect;
+use tagcast::broker_client::fanout::Batch;
+use tagcast::protocol::Dialect;
 use tagcast::types::Slot;
-use tagcast::worker::fanout::Batch;
 
 use super::model::{ClientNo, Model, PublicationNo};
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tagcast::supervisor::crew::Member;
+use tagcast::supervisor::lifecycle::ChildId;
 use tagcast::types::{Slot, WorkerId};
 
 use super::broker::Life;
@@ -87,9 +87,9 @@ impl World {
             worker.turn_joiners_away(&mut self.model);
         }
         let done = self.workers.values().filter(|worker| worker.is_done(self.time));
-        let done: Vec<Member> = done.map(|worker| Member::Worker(worker.source)).collect();
+        let done: Vec<ChildId> = done.map(|worker| ChildId::Worker(worker.source)).collect();
         let broker = self.broker.as_ref().filter(|broker| broker.life == Life::Stopped);
-        let stopped = broker.map(|broker| Member::Broker(broker.generation));
+        let stopped = broker.map(|broker| ChildId::Broker(broker.generation));
         done.into_iter().chain(stopped).for_each(|member| self.ends(member));
     }
 

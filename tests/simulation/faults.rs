@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use tagcast::supervisor::crew::Member;
+use tagcast::supervisor::lifecycle::ChildId;
 use tagcast::types::{
-    Alias, Client, ClientClass, ClientUuid, Counted, Ident, Slot, Tag, Tags, Tenant, WorkerId,
+    AddressLimit, Alias, Client, ClientClass, ClientUuid, Ident, Slot, Tag, Tags, Tenant, WorkerId,
 };
 
 use super::dice::Dice;
@@ -117,7 +117,7 @@ impl World {
             tags: self.any_tags(),
             class,
             takes_publications: !self.dice.once_in(10),
-            counted: Counted::ByAddress,
+            counted: AddressLimit::ByAddress,
             ip: [192, 0, 2, 1].into(),
         };
         let Some(at) = self.workers.get_mut(&worker) else { return };
@@ -216,7 +216,7 @@ impl World {
     /// Between two turns, or within one after any byte that it writes.
     pub fn broker_dies(&mut self) {
         let Some(broker) = &self.broker else { return };
-        let (member, breath) = (Member::Broker(broker.generation), broker.breath.clone());
+        let (member, breath) = (ChildId::Broker(broker.generation), broker.breath.clone());
         if self.dice.once_in(2) {
             self.last_breath(&breath);
             self.broker_turn();
@@ -227,7 +227,7 @@ impl World {
     fn worker_dies(&mut self) {
         let Some(seat) = self.any_worker() else { return };
         let worker = &self.workers[&seat];
-        let (member, breath) = (Member::Worker(worker.source), worker.breath.clone());
+        let (member, breath) = (ChildId::Worker(worker.source), worker.breath.clone());
         if self.dice.once_in(2) {
             self.last_breath(&breath);
             self.worker_turn(seat);

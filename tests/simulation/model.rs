@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tagcast::types::{Alias, Client, ClientUuid, Ident, Source, Tags, Tenant};
+use tagcast::types::{Alias, Client, ClientUuid, Ident, Tags, Tenant, WorkerIncarnation};
 
 pub type Moment = u64;
 /// A connection, by the order in which it asked to join.
@@ -17,7 +17,7 @@ pub type PublicationNo = usize;
 #[derive(Debug)]
 pub struct Life {
     pub client: Client,
-    pub worker: Source,
+    pub worker: WorkerIncarnation,
     pub asked_at: Moment,
     pub opened_at: Option<Moment>,
     pub ended_at: Option<Moment>,
@@ -55,7 +55,7 @@ pub enum To {
 #[derive(Debug)]
 pub struct Published {
     pub by: ClientNo,
-    pub source: Source,
+    pub source: WorkerIncarnation,
     pub tenant: Tenant,
     pub to: To,
     pub at: Moment,
@@ -71,9 +71,9 @@ pub struct Model {
     pub now: Moment,
     pub lives: Vec<Life>,
     pub published: Vec<Published>,
-    pub dead: BTreeSet<Source>,
+    pub dead: BTreeSet<WorkerIncarnation>,
     /// Workers whose link was cut: they end, and the broker may know it before their clients do.
-    pub cut: BTreeSet<Source>,
+    pub cut: BTreeSet<WorkerIncarnation>,
 }
 
 impl Life {
@@ -83,7 +83,7 @@ impl Life {
 }
 
 impl Model {
-    pub fn asks(&mut self, client: Client, worker: Source) -> ClientNo {
+    pub fn asks(&mut self, client: Client, worker: WorkerIncarnation) -> ClientNo {
         let tags = Carried { tags: client.tags.clone(), since: self.now, known_at: None };
         self.lives.push(Life {
             client,
@@ -161,7 +161,7 @@ impl Model {
 
     /// Everything that a worker has published is acknowledged, so the broker also knows what was
     /// said before the last of it.
-    pub fn settles(&mut self, source: Source) {
+    pub fn settles(&mut self, source: WorkerIncarnation) {
         let now = self.now;
         let of_it = self.published.iter_mut().rev().filter(|it| it.source == source);
         let settled = of_it.take_while(|it| it.settled_at.is_none());
@@ -178,7 +178,7 @@ impl Model {
         }
     }
 
-    pub fn dies(&mut self, source: Source) {
+    pub fn dies(&mut self, source: WorkerIncarnation) {
         self.dead.insert(source);
     }
 }

@@ -1,6 +1,6 @@
 //! What a client may hear, and what it must have heard when all is calm: P1 to P4, L3 and L6.
 
-use tagcast::types::{Alias, ClientClass, Source, Tags};
+use tagcast::types::{Alias, ClientClass, Tags, WorkerIncarnation};
 
 use super::model::{ClientNo, Life, Model, Moment, PublicationNo, Published, To};
 
@@ -137,7 +137,8 @@ impl Model {
     /// died is not promised. A worker whose link was cut shortly before the end is to die, and ends in order
     /// where that comes first: for it the same holds.
     pub fn is_complete_at_the_end(&self) -> Result<(), String> {
-        let died = |source: &Source| self.dead.contains(source) || self.cut.contains(source);
+        let died =
+            |source: &WorkerIncarnation| self.dead.contains(source) || self.cut.contains(source);
         let promised = |it: &&Published| it.is_promised && !died(&it.source);
         for (no, it) in self.published.iter().enumerate().filter(|(_, it)| promised(it)) {
             let Some(settled_at) = it.settled_at else {

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use tagcast::link::control::Report;
+use tagcast::broker_client::fanout::Batch;
+use tagcast::broker_client::{BrokerClient, BrokerEvent};
+use tagcast::link::control::ChildEvent;
 use tagcast::types::limits::OVERTAKE_BATCHES_MAX;
 use tagcast::types::{
-    Address, Alias, Claim, Client, Form, Generation, Keeping, Named, Slot, Source, Tags,
+    Address, Alias, Claim, Client, Exclusivity, Generation, NamedClient, PayloadForm, Slot, Tags,
+    WorkerIncarnation,
 };
-use tagcast::worker::fanout::Batch;
-use tagcast::worker::relay::{Arrival, Relay};
 
 use super::budget::Budget;
 use super::connection::Connection;
@@ -37,9 +38,9 @@ pub struct Pace {
 
 #[derive(Debug)]
 pub struct Worker {
-    pub source: Source,
+    pub source: WorkerIncarnation,
     pub breath: Breath,
-    pub relay: Relay,
+    pub relay: BrokerClient,
     /// What the supervisor has sent and the process has not looked at.
     pub orders: VecDeque<Order>,
     pub stage: Stage,
@@ -63,11 +64,11 @@ pub enum Order {
 }
 
 impl Worker {
-    pub fn new(source: Source, breath: Breath) -> Self {
+    pub fn new(source: WorkerIncarnation, breath: Breath) -> Self {
         Self {
             source,
             breath,
-            relay: Relay::new(source),
+            relay: BrokerClient::new(source),
             orders: VecDeque::new(),
             stage: Stage::Serving,
             owed: VecDeque::new(),
@@ -79,14 +80,14 @@ impl Worker {
         }
     }
 
-    /// A turn as `worker/hub.rs` has it: orders, the link, the fan-out, sockets, the link again.
-    pub fn turn(&mut self, model: &mut Model, dice: &mut Dice, pace: &Pace) -> Vec<Report> {
+    /// A turn as `worker/event_loop.rs` has it: orders, the link, the fan-out, sockets, the link again.
+    pub fn turn(&mut self, model: &mut Model, dice: &mut Dice, pace: &Pace) -> Vec<ChildEvent> {
         let mut reports = Vec::new();
         if !std::mem::replace(&mut self.is_begun, true) {
-            reports.push(Report::Ready);
+            reports.push(ChildEvent::Ready);
         }
         if std::mem::take(&mut self.questions) > 0 {
-            reports.push(Report::Beat);
+            reports.push(ChildEvent::Heartbeat);
         }
         let mut scratch = vec![0; dice.between(1, pace.read_max)];
         while let Some(order) = self.orders.pop_front() {
@@ -127,7 +128,7 @@ impl Worker {
             model.settles(self.source);
             if self.stage == (Stage::Quiescing { is_reported: false }) {
                 self.stage = Stage::Quiescing { is_reported: true };
-                reports.push(Report::Quiet);
+                reports.push(ChildEvent::Quiesced);
             }
         }
         reports
@@ -156,7 +157,7 @@ impl Worker {
         &mut self,
         dice: &mut Dice,
         model: &mut Model,
-        (scratch, reports): (&mut [u8], &mut Vec<Report>),
+        (scratch, reports): (&mut [u8], &mut Vec<ChildEvent>),
     ) {
         let Some(slot) = dice.pick(&self.slots(Phase::Open)) else { return };
         self.relay.mark_unread();
@@ -183,7 +184,7 @@ impl Worker {
         &mut self,
         (broker, end): (Generation, End),
         model: &mut Model,
-        (scratch, reports): (&mut [u8], &mut Vec<Report>),
+        (scratch, reports): (&mut [u8], &mut Vec<ChildEvent>),
     ) {
         self.relay.mark_unread();
         while let Some(arrival) = self.relay.last_word(scratch) {
@@ -193,22 +194,22 @@ impl Worker {
         self.relay.connect(broker, Box::new(end));
     }
 
-    fn take(&mut self, arrival: Arrival, model: &mut Model, reports: &mut Vec<Report>) {
+    fn take(&mut self, arrival: BrokerEvent, model: &mut Model, reports: &mut Vec<ChildEvent>) {
         match arrival {
-            Arrival::Joined { slot, .. } => {
+            BrokerEvent::Joined { slot, .. } => {
                 let Some(connection) = self.connections.get_mut(&slot) else { return };
                 if connection.phase == Phase::Joining {
                     connection.phase = Phase::Open;
                     model.opens(connection.client);
                 }
             }
-            Arrival::Lost(lost) => {
-                reports.push(Report::LinkLost { peer: self.source, broker: lost.broker });
+            BrokerEvent::Lost(lost) => {
+                reports.push(ChildEvent::LinkLost { peer: self.source, broker: lost.broker });
             }
-            Arrival::Reserved(_)
-            | Arrival::Refused { .. }
-            | Arrival::Answer { .. }
-            | Arrival::Reached { .. } => {}
+            BrokerEvent::Reserved(_)
+            | BrokerEvent::Refused { .. }
+            | BrokerEvent::Answer { .. }
+            | BrokerEvent::Reached { .. } => {}
         }
     }
 
@@ -307,7 +308,7 @@ impl Worker {
             To::Uuid(uuid) => Address::first(Some(*uuid), None),
             To::Ident(ident) => Address::first(None, Some(ident.clone())),
             To::Alias(alias) => {
-                Address::named(Named { alias: Some(alias.clone()), ..Named::default() })
+                Address::named(NamedClient { alias: Some(alias.clone()), ..NamedClient::default() })
             }
         };
         let text = format!("{:>width$}", model.published.len(), width = 1 + client % 9 * 20);
@@ -315,7 +316,7 @@ impl Worker {
         if !is_read || !self.relay.uplink.has_room(text.len()) {
             return None;
         }
-        self.relay.uplink.publish((&tenant, &address), (Form::Message, text.as_bytes()));
+        self.relay.uplink.publish((&tenant, &address), (PayloadForm::Message, text.as_bytes()));
         let no = model.publishes(client, to.clone());
         self.owed.push_back((self.relay.uplink.published(), no));
         if !self.drains() || ending == Ending::WithoutBroker {
@@ -335,7 +336,7 @@ impl Worker {
     pub fn wants_alias(&mut self, slot: Slot, alias: Alias, model: &mut Model) {
         if let Some(connection) = self.connections.get(&slot) {
             model.wishes(connection.client, alias.clone());
-            self.relay.uplink.want_alias(slot, Claim { alias, keeping: Keeping::Alone });
+            self.relay.uplink.want_alias(slot, Claim { alias, keeping: Exclusivity::Alone });
         }
     }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-use tagcast::link::control::Report;
-use tagcast::supervisor::crew::{Crew, Effect, Member, Word};
-use tagcast::types::{Generation, Source, WorkerId};
+use tagcast::link::control::ChildEvent;
+use tagcast::supervisor::lifecycle::{Action, ChildCommand, ChildId, ProcessTable};
+use tagcast::types::{Generation, WorkerId, WorkerIncarnation};
 
 use super::broker::{Broker, Order};
 use super::budget::Budget;
@@ -26,12 +26,12 @@ pub struct World {
     pub model: Model,
     pub time: Duration,
     pub begun_at: Instant,
-    pub crew: Crew,
+    pub crew: ProcessTable,
     pub broker: Option<Broker>,
     pub workers: BTreeMap<WorkerId, Worker>,
     /// What the supervisor has not heard yet, of each child in its order.
-    heard: BTreeMap<Member, VecDeque<Event>>,
-    pub effects: Vec<Effect>,
+    heard: BTreeMap<ChildId, VecDeque<Event>>,
+    pub effects: Vec<Action>,
     /// All processes have ended in order.
     pub is_ended: bool,
     pub pace: Pace,
@@ -45,7 +45,7 @@ pub struct World {
 
 #[derive(Debug)]
 enum Event {
-    Reported(Report),
+    Reported(ChildEvent),
     Died,
 }
 
@@ -73,7 +73,7 @@ impl World {
             model: Model::default(),
             time: Duration::ZERO,
             begun_at: any_moment(),
-            crew: Crew::new(workers, Duration::from_secs(5)),
+            crew: ProcessTable::new(workers, Duration::from_secs(5)),
             broker: None,
             workers: BTreeMap::new(),
             heard: BTreeMap::new(),
@@ -111,7 +111,7 @@ impl World {
         let Some(worker) = self.workers.get_mut(&worker) else { return };
         let reports = worker.turn(&mut self.model, &mut self.dice, &self.pace);
         self.fault = self.fault.take().or_else(|| worker.fault.take());
-        let member = Member::Worker(worker.source);
+        let member = ChildId::Worker(worker.source);
         self.report(member, reports);
     }
 
@@ -122,11 +122,11 @@ impl World {
         let Some(broker) = &mut self.broker else { return };
         let reports = broker.turn(Budget::any(&mut self.dice, self.pace.units_max));
         self.fault = self.fault.take().or_else(|| broker.fault.take());
-        let member = Member::Broker(broker.generation);
+        let member = ChildId::Broker(broker.generation);
         self.report(member, reports);
     }
 
-    fn report(&mut self, member: Member, reports: Vec<Report>) {
+    fn report(&mut self, member: ChildId, reports: Vec<ChildEvent>) {
         for report in reports {
             self.note(|| format!("{member:?} reports {report:?}"));
             self.heard.entry(member).or_default().push_back(Event::Reported(report));
@@ -137,7 +137,7 @@ impl World {
     /// nothing left to hear.
     pub fn supervisor_turn(&mut self) -> bool {
         let now = self.begun_at + self.time;
-        let members: Vec<Member> = self.heard.keys().copied().collect();
+        let members: Vec<ChildId> = self.heard.keys().copied().collect();
         let member = self.dice.pick(&members);
         if let Some(member) = member {
             let events = self.heard.get_mut(&member).unwrap();
@@ -163,49 +163,49 @@ impl World {
         for effect in std::mem::take(&mut self.effects) {
             self.note(|| format!("supervisor: {effect:?}"));
             match effect {
-                Effect::Start(Member::Broker(_)) if self.starts_no_broker() => {}
-                Effect::Start(Member::Broker(generation)) => {
+                Action::Start(ChildId::Broker(_)) if self.starts_no_broker() => {}
+                Action::Start(ChildId::Broker(generation)) => {
                     self.broker = Some(Broker::new(generation, long_breath()));
                 }
-                Effect::Start(Member::Worker(source)) => {
+                Action::Start(ChildId::Worker(source)) => {
                     self.workers.insert(source.worker, Worker::new(source, long_breath()));
                 }
-                Effect::Link { source, broker } => self.link(source, broker),
-                Effect::Tell(Member::Broker(generation), word) => self.tell(generation, word),
-                Effect::Tell(Member::Worker(source), Word::Beat) => {
+                Action::Link { source, broker } => self.link(source, broker),
+                Action::Tell(ChildId::Broker(generation), word) => self.tell(generation, word),
+                Action::Tell(ChildId::Worker(source), ChildCommand::Beat) => {
                     let worker = self.workers.get_mut(&source.worker);
                     if let Some(worker) = worker.filter(|worker| worker.source == source) {
                         worker.questions += 1;
                     }
                 }
-                Effect::Tell(Member::Worker(source), Word::Quiesce(_)) => {
+                Action::Tell(ChildId::Worker(source), ChildCommand::Quiesce(_)) => {
                     self.order(source, worker::Order::Quiesce);
                 }
-                Effect::Tell(Member::Worker(source), Word::Drain(within)) => {
+                Action::Tell(ChildId::Worker(source), ChildCommand::Drain(within)) => {
                     self.order(source, worker::Order::Drain(self.time + within));
                 }
-                Effect::Kill(member) => self.kill(member),
-                Effect::End => self.is_ended = true,
+                Action::Kill(member) => self.kill(member),
+                Action::End => self.is_ended = true,
                 _ => {}
             }
         }
     }
 
-    fn order(&mut self, source: Source, order: worker::Order) {
+    fn order(&mut self, source: WorkerIncarnation, order: worker::Order) {
         let worker = self.workers.get_mut(&source.worker).filter(|it| it.source == source);
         if let Some(worker) = worker {
             worker.orders.push_back(order);
         }
     }
 
-    fn tell(&mut self, generation: Generation, word: Word) {
+    fn tell(&mut self, generation: Generation, word: ChildCommand) {
         if let Some(broker) = self.broker.as_mut().filter(|it| it.generation == generation) {
             broker.orders.push_back(Order::Word(word));
         }
     }
 
     /// An end for somebody who is dead is closed with its control link.
-    fn link(&mut self, source: Source, broker: Generation) {
+    fn link(&mut self, source: WorkerIncarnation, broker: Generation) {
         let worker = self.workers.get_mut(&source.worker).filter(|it| it.source == source);
         let board = self.broker.as_mut().filter(|it| it.generation == broker);
         let breath = worker.as_ref().map_or_else(long_breath, |it| it.breath.clone());
@@ -221,24 +221,24 @@ impl World {
     }
 
     /// A process ends by itself; the supervisor hears of it later.
-    pub fn ends(&mut self, member: Member) {
+    pub fn ends(&mut self, member: ChildId) {
         match member {
-            Member::Broker(_) => self.broker = None,
-            Member::Worker(source) => drop(self.workers.remove(&source.worker)),
+            ChildId::Broker(_) => self.broker = None,
+            ChildId::Worker(source) => drop(self.workers.remove(&source.worker)),
         }
         self.note(|| format!("{member:?} ends"));
         self.heard.entry(member).or_default().push_back(Event::Died);
     }
 
     /// The process is gone; the supervisor hears of it later.
-    pub fn kill(&mut self, member: Member) {
+    pub fn kill(&mut self, member: ChildId) {
         match member {
-            Member::Broker(generation) => {
+            ChildId::Broker(generation) => {
                 if self.broker.take_if(|it| it.generation == generation).is_none() {
                     return;
                 }
             }
-            Member::Worker(source) => {
+            ChildId::Worker(source) => {
                 if self.workers.get(&source.worker).is_none_or(|it| it.source != source) {
                     return;
                 }

@@ -12,7 +12,7 @@ use crate::harness::operator::imbalances;
 use crate::harness::processes::send_signal;
 use crate::harness::{Open, Raw, Server, Setup, broadcast, eventually, pause};
 use rustix::process::Signal;
-use tagcast::operator::Status;
+use tagcast::admin::ServerStatus;
 
 /// How often something is killed or reloaded.
 const FAULT_EVERY: Duration = Duration::from_millis(2500);
@@ -144,7 +144,7 @@ fn number_in(text: &str) -> Option<u64> {
 }
 
 /// Memory of each process that lived all the time, and of the supervisor.
-fn sample(status: &Status, into: &mut BTreeMap<String, Vec<u64>>) {
+fn sample(status: &ServerStatus, into: &mut BTreeMap<String, Vec<u64>>) {
     let supervisor = crate::harness::processes::resident_bytes(status.pid);
     into.entry("supervisor".to_owned()).or_default().push(supervisor);
     for process in &status.processes {

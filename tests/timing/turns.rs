@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use tagcast::index::Index;
 use tagcast::types::{
-    Address, Alias, Claim, Client, ClientClass, ClientUuid, Counted, GrantNumber, Ident,
-    JoinNumber, Keeping, Laxity, Named, Place, Slot, Tag, TagQuery, Tags, Tenant, WorkerId,
+    Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, ConnectionRef,
+    Exclusivity, GrantNumber, Ident, JoinNumber, MatchOptions, NamedClient, Slot, Tag, TagQuery,
+    Tags, Tenant, WorkerId,
 };
 
 use crate::harness::{Bystander, Open, Raw, Server, Setup, feedback_to, frames};
@@ -165,7 +166,7 @@ fn crowded(clients: u32) -> Index {
     for number in 0..clients {
         let mut uuid = [0; 16];
         uuid[..4].copy_from_slice(&number.to_le_bytes());
-        let place = Place { worker: WorkerId(1), slot: Slot(number) };
+        let place = ConnectionRef { worker: WorkerId(1), slot: Slot(number) };
         let class = if number < clients / 2 { ClientClass::Php } else { ClientClass::Web };
         let client = Client {
             tenant: Tenant::shared(),
@@ -174,11 +175,11 @@ fn crowded(clients: u32) -> Index {
             tags: tags.clone(),
             class,
             takes_publications: true,
-            counted: Counted::InAll,
+            counted: AddressLimit::InAll,
             ip: [192, 0, 2, 1].into(),
         };
         index.join(place, JoinNumber(number.into()), &client).unwrap();
-        let claim = Claim { alias: Alias::new("all").unwrap(), keeping: Keeping::Shared };
+        let claim = Claim { alias: Alias::new("all").unwrap(), keeping: Exclusivity::Shared };
         index.claim(place, &claim, GrantNumber(number.into()));
     }
     index
@@ -204,18 +205,18 @@ fn costs_the_same(what: &str, indexes: [&Index; 2], ask: impl Fn(&Index)) {
 fn fault_44_a_publication_and_a_question_cost_no_walk_over_all_clients() {
     let _quiet = crate::harness::alone();
     let (few, many) = (crowded(1000), crowded(30_000));
-    let named = |laxity: &[Laxity], named: Named| {
-        let laxity = laxity.iter().fold(Laxity::default(), |all, one| all.and(*one));
-        Address::named(Named { laxity, ..named })
+    let named = |laxity: &[MatchOptions], named: NamedClient| {
+        let laxity = laxity.iter().fold(MatchOptions::default(), |all, one| all.and(*one));
+        Address::named(NamedClient { laxity, ..named })
     };
-    let number = Named { ident: Ident::new("7").ok(), ..Named::default() };
-    let alias = Named { alias: Alias::new("all").ok(), ..Named::default() };
+    let number = NamedClient { ident: Ident::new("7").ok(), ..NamedClient::default() };
+    let alias = NamedClient { alias: Alias::new("all").ok(), ..NamedClient::default() };
     for (what, address) in [
-        ("any web-type client", named(&[Laxity::ANY_WEB], Named::default())),
-        ("any ident", named(&[Laxity::ANY_IDENT], Named::default())),
-        ("an ident of this number", named(&[Laxity::SAME_NUMBER], number)),
+        ("any web-type client", named(&[MatchOptions::ANY_WEB], NamedClient::default())),
+        ("any ident", named(&[MatchOptions::ANY_IDENT], NamedClient::default())),
+        ("an ident of this number", named(&[MatchOptions::SAME_NUMBER], number)),
         ("a shared alias", named(&[], alias.clone())),
-        ("a shared alias of web-type clients", named(&[Laxity::WEB_ONLY], alias)),
+        ("a shared alias of web-type clients", named(&[MatchOptions::WEB_ONLY], alias)),
     ] {
         costs_the_same(what, [&few, &many], |index| {
             std::hint::black_box(index.resolve_one(&Tenant::shared(), &address));

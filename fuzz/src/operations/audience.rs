@@ -2,18 +2,19 @@
 
 use tagcast::index::{Index, JoinError};
 use tagcast::types::{
-    Address, Client, ClientClass, JoinNumber, Place, Recipients, Slot, Tags, Tenant, WorkerId,
+    Address, Client, ClientClass, ConnectionRef, JoinNumber, Recipients, Slot, Tags, Tenant,
+    WorkerId,
 };
 
 /// Every client with its place and join number.
 #[derive(Default)]
-pub struct Audience(Vec<(Place, JoinNumber, Client)>);
+pub struct Audience(Vec<(ConnectionRef, JoinNumber, Client)>);
 
 /// With so many clients more would take time, and show nothing new.
 const CROWD: usize = 60;
 
-pub fn place(worker: u16, slot: u32) -> Place {
-    Place { worker: WorkerId(worker), slot: Slot(slot) }
+pub fn place(worker: u16, slot: u32) -> ConnectionRef {
+    ConnectionRef { worker: WorkerId(worker), slot: Slot(slot) }
 }
 
 impl Audience {
@@ -23,7 +24,7 @@ impl Audience {
 
     pub fn join(
         &mut self,
-        place: Place,
+        place: ConnectionRef,
         number: JoinNumber,
         client: &Client,
     ) -> Result<(), JoinError> {
@@ -38,12 +39,12 @@ impl Audience {
         Ok(())
     }
 
-    pub fn leave(&mut self, place: Place) -> Option<JoinNumber> {
+    pub fn leave(&mut self, place: ConnectionRef) -> Option<JoinNumber> {
         let at = self.0.iter().position(|(taken, ..)| *taken == place)?;
         Some(self.0.remove(at).1)
     }
 
-    pub fn retag(&mut self, place: Place, tags: &Tags) -> bool {
+    pub fn retag(&mut self, place: ConnectionRef, tags: &Tags) -> bool {
         let found = self.0.iter_mut().find(|(taken, ..)| *taken == place);
         found.map(|(_, _, client)| client.tags = tags.clone()).is_some()
     }
@@ -55,10 +56,10 @@ impl Audience {
     }
 
     /// Whom an address names in ascending order, the one that is left out not taken away.
-    fn named(&self, tenant: &Tenant, address: &Address) -> Vec<Place> {
+    fn named(&self, tenant: &Tenant, address: &Address) -> Vec<ConnectionRef> {
         let inside =
             self.0.iter().filter(|(_, _, it)| it.tenant == *tenant && it.takes_publications);
-        let mut named: Vec<Place> = match &address.recipients {
+        let mut named: Vec<ConnectionRef> = match &address.recipients {
             Recipients::First { uuid, ident } => inside
                 .filter(|(_, _, it)| {
                     Some(it.uuid) == *uuid || (ident.is_some() && it.ident == *ident)
@@ -73,14 +74,14 @@ impl Audience {
                 .filter(|(_, _, it)| query.iter().all(|tag| it.tags.iter().any(|own| own == tag)))
                 .map(|(place, ..)| *place)
                 .collect(),
-            Recipients::Named(_) | Recipients::Loosely(_) => panic!("nobody says that here"),
+            Recipients::Named(_) | Recipients::GomoobQuery(_) => panic!("nobody says that here"),
         };
         named.sort_unstable();
         named
     }
 
     /// Where the client is that an address leaves out.
-    fn left_out(&self, tenant: &Tenant, address: &Address) -> Option<Place> {
+    fn left_out(&self, tenant: &Tenant, address: &Address) -> Option<ConnectionRef> {
         let is_it = |it: &Client| it.tenant == *tenant && Some(it.uuid) == address.except;
         self.0.iter().find(|(_, _, it)| is_it(it)).map(|(place, ..)| *place)
     }
@@ -102,12 +103,12 @@ pub fn compare_one(
     audience: &Audience,
     tenant: &Tenant,
     address: &Address,
-) -> Vec<Place> {
+) -> Vec<ConnectionRef> {
     let resolved = index.resolve(tenant, address);
     let of = |(worker, slots): &(WorkerId, tagcast::types::SlotSet)| {
         slots.iter().map(|slot| place(worker.0, slot.0)).collect::<Vec<_>>()
     };
-    let mut places: Vec<Place> = resolved.sets.iter().flat_map(of).collect();
+    let mut places: Vec<ConnectionRef> = resolved.sets.iter().flat_map(of).collect();
     assert_eq!(places, audience.named(tenant, address), "{address:?}");
     assert!(resolved.sets.iter().all(|(_, slots)| !slots.is_empty()));
     let left_out = audience.left_out(tenant, address).filter(|place| places.contains(place));
@@ -123,7 +124,7 @@ pub fn compare_one(
             assert_eq!(carried.clients, places.len() as u64);
             assert!(carried.values.len() <= places.len());
         }
-        Recipients::Named(_) | Recipients::Loosely(_) => panic!("nobody says that here"),
+        Recipients::Named(_) | Recipients::GomoobQuery(_) => panic!("nobody says that here"),
     }
     places.retain(|place| Some(*place) != resolved.except);
     places

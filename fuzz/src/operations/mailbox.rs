@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socke
 use tagcast::types::CloseCode;
 use tagcast::websocket::write;
 use tagcast::worker::Moment;
-use tagcast::worker::outbox::{Flushed, Kind, Outbox, Part};
+use tagcast::worker::connection::outbox::{Flushed, Outbox, OutboxPart, PartKind};
 
 use super::Choices;
 
@@ -21,7 +21,7 @@ pub struct Mailbox {
     socket: OwnedFd,
     reader: OwnedFd,
     /// What the outbox should hold.
-    waiting: VecDeque<(Vec<u8>, Kind)>,
+    waiting: VecDeque<(Vec<u8>, PartKind)>,
     /// What the socket has taken and the reader has not read.
     taken: VecDeque<u8>,
     is_closed: bool,
@@ -47,7 +47,7 @@ impl Mailbox {
     }
 
     pub fn push(&mut self, frame: Bytes) {
-        self.add(frame, Kind::Frames);
+        self.add(frame, PartKind::Frames);
     }
 
     pub fn step(&mut self, choices: &mut Choices<'_>) {
@@ -64,9 +64,9 @@ impl Mailbox {
                 0 => {
                     let mut frame = Vec::new();
                     write::close(&mut frame, Some(CloseCode::AWAY), "the end");
-                    self.add(frame.into(), Kind::Close);
+                    self.add(frame.into(), PartKind::Close);
                 }
-                _ => self.add(Bytes::from_static(b"\x81\x04next"), Kind::Step),
+                _ => self.add(Bytes::from_static(b"\x81\x04next"), PartKind::Step),
             },
         }
         self.agree();
@@ -93,10 +93,10 @@ impl Mailbox {
     }
 
     /// Nothing is added behind a Close that has left.
-    fn add(&mut self, bytes: Bytes, kind: Kind) {
+    fn add(&mut self, bytes: Bytes, kind: PartKind) {
         if !self.is_closed {
             self.waiting.push_back((bytes.to_vec(), kind));
-            self.outbox.push(Part::of(bytes, kind), self.now);
+            self.outbox.push(OutboxPart::of(bytes, kind), self.now);
             self.agree();
         }
     }
@@ -124,7 +124,7 @@ impl Mailbox {
         let front = self.waiting.front().map(|(_, kind)| *kind);
         match self.outbox.flush_one_plain(&self.socket, self.now) {
             (Flushed::Closed, kind) => {
-                assert_eq!(kind, Some(Kind::Close));
+                assert_eq!(kind, Some(PartKind::Close));
                 self.close();
             }
             (flushed, kind) => {
@@ -143,7 +143,7 @@ impl Mailbox {
         self.is_closed = true;
         while let Some((bytes, kind)) = self.waiting.pop_front() {
             self.taken.extend(bytes);
-            if kind == Kind::Close {
+            if kind == PartKind::Close {
                 return;
             }
         }

@@ -3,11 +3,11 @@
 
 use std::borrow::Cow;
 
-use tagcast::auth::Access;
+use tagcast::auth::Permissions;
 use tagcast::auth::uuid::{Signer, UuidForm};
 use tagcast::session::{
-    Acknowledge, Beat, GomoobRules, Heartbeat, Message, PhpwsRules, Quota, Rules, Session, Speech,
-    Then,
+    Acknowledge, Beat, GomoobRules, Heartbeat, Message, NextStep, PhpwsRules, RateLimiter, Session,
+    SessionRules, Speech,
 };
 use tagcast::types::{ClientClass, ClientUuid, CloseCode};
 
@@ -28,12 +28,12 @@ const SAID: [&str; 8] = [
 ];
 
 pub struct Speaker {
-    rules: Rules,
+    rules: SessionRules,
     session: Session,
     chunks: Option<(String, usize)>,
     heartbeat: Heartbeat,
     unanswered: usize,
-    quota: Quota,
+    quota: RateLimiter,
     second: u32,
     this_second: u32,
 }
@@ -41,9 +41,9 @@ pub struct Speaker {
 impl Default for Speaker {
     fn default() -> Self {
         Self {
-            rules: Rules {
+            rules: SessionRules {
                 signer: Signer::new(&[1; 32], UuidForm::Signed),
-                access: Access::everything(),
+                access: Permissions::everything(),
                 message_bytes_max: BYTES_MAX,
                 chunks_max: CHUNKS_MAX,
                 phpws: PhpwsRules::default(),
@@ -53,7 +53,7 @@ impl Default for Speaker {
             chunks: None,
             heartbeat: Heartbeat::default(),
             unanswered: 0,
-            quota: Quota::default(),
+            quota: RateLimiter::default(),
             second: 0,
             this_second: 0,
         }
@@ -61,7 +61,7 @@ impl Default for Speaker {
 }
 
 fn session(speech: Speech) -> Session {
-    let grant = Access::everything().open(None).unwrap();
+    let grant = Permissions::everything().open(None).unwrap();
     Session::new(ClientUuid([1; 16]), grant, (ClientClass::Web, speech))
 }
 
@@ -90,13 +90,13 @@ impl Speaker {
         assert_eq!(heard.acknowledge, Acknowledge::Yes);
         let expected = expected(&mut self.chunks, message.text());
         match (heard.then, expected) {
-            (Then::Nothing, Expected::Nothing) => None,
-            (Then::Text(text), Expected::Text(expected)) => {
+            (NextStep::Nothing, Expected::Nothing) => None,
+            (NextStep::Text(text), Expected::Text(expected)) => {
                 assert_eq!(text, expected);
                 assert!(text.len() <= weight, "a message weighs what it may publish");
                 Some(text.into_owned())
             }
-            (Then::Close(reason), Expected::Close(code)) => {
+            (NextStep::Close(reason), Expected::Close(code)) => {
                 assert_eq!(reason.code, code);
                 // The connection is over; somebody else comes.
                 (self.session, self.chunks) = (session(Speech::Phpws), None);
@@ -111,8 +111,8 @@ impl Speaker {
         for speech in [Speech::Gomoob, Speech::Echo] {
             let heard = session(speech).on_message(message, &self.rules);
             let expected = match message {
-                Message::Text(text) => Then::Text(Cow::Borrowed(text)),
-                Message::Binary(bytes) => Then::Binary(bytes),
+                Message::Text(text) => NextStep::Text(Cow::Borrowed(text)),
+                Message::Binary(bytes) => NextStep::Binary(bytes),
             };
             assert_eq!((heard.acknowledge, heard.then), (Acknowledge::No, expected));
         }

@@ -23,8 +23,8 @@ fn applications(anonymous: Option<usize>) -> Applications {
     Applications { list, anonymous }
 }
 
-fn access(anonymous: Option<usize>, open: AuthorizeOpen) -> Access {
-    Access::new(Some(&applications(anonymous)), open)
+fn access(anonymous: Option<usize>, open: AuthorizeOpen) -> Permissions {
+    Permissions::new(Some(&applications(anonymous)), open)
 }
 
 fn shown<'a>(key: &'a str, secret: Option<&'a str>) -> Credentials<'a> {
@@ -35,22 +35,22 @@ fn grant(tenant: &str, right: Right) -> (Tenant, Right) {
     (Tenant(Arc::from(tenant)), right)
 }
 
-fn open(access: &Access, shown: Option<&Credentials<'_>>) -> Result<(Tenant, Right), Denied> {
+fn open(access: &Permissions, shown: Option<&Credentials<'_>>) -> Result<(Tenant, Right), Denied> {
     access.open(shown).map(|grant| (grant.tenant, grant.right))
 }
 
 /// The space in which a message is published.
 fn space(
-    access: &Access,
+    access: &Permissions,
     (tenant, right): (&Tenant, Right),
     shown: Option<&Credentials<'_>>,
 ) -> Result<Tenant, Denied> {
-    access.send((tenant, right, Ground::NOTHING), shown).map(|permit| permit.tenant)
+    access.send((tenant, right, AuthBasis::NOTHING), shown).map(|permit| permit.tenant)
 }
 
 #[test]
 fn without_applications_everything_is_allowed() {
-    let access = Access::new(None, AuthorizeOpen::Application);
+    let access = Permissions::new(None, AuthorizeOpen::Application);
     let granted = access.open(None).unwrap();
     assert_eq!(granted, Grant::everything());
     assert_eq!(
@@ -115,7 +115,7 @@ fn renewed(
     let grant = former.open(shown).unwrap();
     let mut changed = applications(Some(2));
     change(&mut changed);
-    let access = Access::new(Some(&changed), AuthorizeOpen::Application);
+    let access = Permissions::new(Some(&changed), AuthorizeOpen::Application);
     access.renew(&former, &grant.tenant, grant.ground).map(|grant| grant.right)
 }
 
@@ -153,13 +153,13 @@ fn a_grant_lasts_as_long_as_what_it_rests_on() {
 
 #[test]
 fn who_came_when_the_server_was_open_counts_as_who_shows_nothing() {
-    let open_to_all = Access::everything();
+    let open_to_all = Permissions::everything();
     let grant = open_to_all.open(None).unwrap();
-    let renew = |access: Access| access.renew(&open_to_all, &grant.tenant, grant.ground);
+    let renew = |access: Permissions| access.renew(&open_to_all, &grant.tenant, grant.ground);
     assert!(renew(access(None, AuthorizeOpen::Application)).is_err());
     assert_eq!(renew(access(Some(0), AuthorizeOpen::Application)).unwrap().right, Right::Listen);
     assert_eq!(renew(access(None, AuthorizeOpen::All)).unwrap().right, Right::Listen);
-    assert_eq!(renew(Access::everything()).unwrap().right, Right::Publish);
+    assert_eq!(renew(Permissions::everything()).unwrap().right, Right::Publish);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_message_has_to_fit_the_schema_of_what_it_is_published_by() {
     list[1].schema = Some(MessageSchema::new(r#"{"type":"string"}"#));
     list[2].schema = Some(MessageSchema::new(r#"{"type":"number"}"#));
     let applications = Applications { list, anonymous: Some(2) };
-    let access = Access::new(Some(&applications), AuthorizeOpen::Application);
+    let access = Permissions::new(Some(&applications), AuthorizeOpen::Application);
     let of = |shown: Option<&Credentials<'_>>, with: Option<&Credentials<'_>>| {
         let grant = access.open(shown).unwrap();
         let permit = access.send((&grant.tenant, grant.right, grant.ground), with).unwrap();
@@ -192,11 +192,11 @@ fn a_message_has_to_fit_the_schema_of_what_it_is_published_by() {
 #[test]
 fn digests_let_in_what_the_secrets_let_in() {
     let mut known = applications(None);
-    let whole = Access::new(Some(&known), AuthorizeOpen::Application);
+    let whole = Permissions::new(Some(&known), AuthorizeOpen::Application);
     for application in &mut known.list {
         application.secret = application.secret.to_digest();
     }
-    let digests = Access::new(Some(&known), AuthorizeOpen::Application);
+    let digests = Permissions::new(Some(&known), AuthorizeOpen::Application);
     for key in ["open", "closed", "chat", "nobody"] {
         for secret in [None, Some(""), Some("open's"), Some("closed's"), Some("chat's")] {
             let shown = shown(key, secret);

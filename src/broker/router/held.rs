@@ -3,7 +3,7 @@
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use super::{Router, Standing};
-use crate::types::Source;
+use crate::types::WorkerIncarnation;
 
 impl Router {
     /// Whether something was held back that can be done now.
@@ -18,14 +18,15 @@ impl Router {
         if !self.is_behind() {
             return Continue(());
         }
-        let sources: Vec<Source> = self.members.values().map(|member| member.source).collect();
+        let sources: Vec<WorkerIncarnation> =
+            self.members.values().map(|member| member.source).collect();
         sources.into_iter().try_for_each(|source| self.release(source, is_spent))
     }
 
     /// The same for one worker.
     pub fn release(
         &mut self,
-        source: Source,
+        source: WorkerIncarnation,
         is_spent: &mut dyn FnMut() -> bool,
     ) -> ControlFlow<()> {
         while self.is_resolving()

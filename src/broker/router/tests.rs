@@ -5,14 +5,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use bytes::Bytes;
 
 use super::*;
-use crate::link::codec::Inbox;
-use crate::link::message::{SetName, Target, VERSION};
+use crate::link::codec::MessageDecoder;
+use crate::link::message::{DeliverTo, SetName, VERSION};
 use crate::types::{
-    Address, ClientClass, ClientUuid, Content, Counted, Form, Generation, Ident, Tag, Tags, Tenant,
+    Address, AddressLimit, ClientClass, ClientUuid, Content, Generation, Ident, PayloadForm, Tag,
+    Tags, Tenant,
 };
 
-fn source(worker: u16) -> Source {
-    Source { worker: WorkerId(worker), generation: Generation(1) }
+fn source(worker: u16) -> WorkerIncarnation {
+    WorkerIncarnation { worker: WorkerId(worker), generation: Generation(1) }
 }
 
 fn client(byte: u8) -> Client {
@@ -23,13 +24,13 @@ fn client(byte: u8) -> Client {
         tags: Tags::new([Tag::new("n", &byte.to_string()).unwrap()]).unwrap(),
         class: ClientClass::Web,
         takes_publications: true,
-        counted: Counted::ByAddress,
+        counted: AddressLimit::ByAddress,
         ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
     }
 }
 
 fn publish(number: u64, address: Address) -> ToBroker {
-    let content = Content { form: Form::Message, payload: Bytes::from_static(b"1") };
+    let content = Content { form: PayloadForm::Message, payload: Bytes::from_static(b"1") };
     let publication = Publication { tenant: Tenant::shared(), address, content };
     ToBroker::Publish { number: Number(number), publication }
 }
@@ -61,14 +62,14 @@ fn join(router: &mut Router, worker: u16, slot: u32, byte: u8) {
 /// What a worker's link would take now, and takes.
 fn told(router: &mut Router, worker: u16) -> Vec<ToWorker> {
     let member = router.member_mut(WorkerId(worker)).unwrap();
-    let mut inbox = Inbox::default();
+    let mut inbox = MessageDecoder::default();
     inbox.extend(member.out.pending());
     let bytes = member.out.pending().len();
     member.out.took(bytes);
     std::iter::from_fn(|| inbox.take().unwrap()).collect()
 }
 
-fn deliveries(told: &[ToWorker]) -> Vec<(u64, Target)> {
+fn deliveries(told: &[ToWorker]) -> Vec<(u64, DeliverTo)> {
     let each = told.iter().filter_map(|message| match message {
         ToWorker::Deliver(deliver) => Some((deliver.number.0, deliver.target)),
         _ => None,
@@ -175,7 +176,7 @@ fn a_set_is_named_again_in_each_turn_and_after_each_join() {
     say(&mut router, 0, publish(3, Address::everyone()));
     let after_join = told(&mut router, 0);
     assert_eq!(sets(&after_join), 1);
-    let target = Target::Set { name: SetName(1), except: None };
+    let target = DeliverTo::Set { name: SetName(1), except: None };
     assert_eq!(deliveries(&after_join), [(3, target)]);
     router.end_turn();
     say(&mut router, 0, publish(4, Address::everyone()));
@@ -234,7 +235,7 @@ fn a_repeat_of_a_single_delivery_reaches_no_second_client() {
     say(&mut router, 0, publish(8, to_name));
     router.end_turn();
     let told = told(&mut router, 0);
-    assert_eq!(deliveries(&told), [(8, Target::One(Slot(1)))]);
+    assert_eq!(deliveries(&told), [(8, DeliverTo::One(Slot(1)))]);
     assert!(is_acknowledged(&told, 8));
 }
 
@@ -258,15 +259,15 @@ fn a_worker_that_breaks_the_rules_loses_its_link() {
     let mut router = router(1);
     join(&mut router, 0, 0, 1);
     let again = ToBroker::Join { slot: Slot(0), client: client(2) };
-    assert_eq!(router.take(source(0), again), Err(Breach::Taken(Slot(0))));
+    assert_eq!(router.take(source(0), again), Err(ProtocolError::Taken(Slot(0))));
     say(&mut router, 0, publish(5, Address::everyone()));
     let repeat = publish(5, Address::everyone());
-    assert_eq!(router.take(source(0), repeat), Err(Breach::Disorder(Number(5))));
+    assert_eq!(router.take(source(0), repeat), Err(ProtocolError::Disorder(Number(5))));
     let late = ToBroker::Announced { sequence: Sequence(0) };
     assert!(router.take(source(0), late).is_err());
     router.linked(source(1));
     let hello = ToBroker::Hello { version: VERSION, source: source(2) };
-    assert_eq!(router.take(source(1), hello), Err(Breach::Stranger(source(2))));
+    assert_eq!(router.take(source(1), hello), Err(ProtocolError::Stranger(source(2))));
 }
 
 #[test]

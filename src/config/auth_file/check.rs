@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use super::scalar::{Meaning, meaning};
-use super::tree::{Construct, Kind, Member, Node, Style};
-use super::violation::{Severity, Violation};
+use super::tree::{Construct, NodeKind, Style, YamlMember, YamlNode};
+use super::violation::{AuthFileViolation, Severity};
 use crate::config::Secret;
 use crate::config::applications::{Application, Applications};
-use crate::config::finding::{Fault, visible};
-use crate::config::keys::nearest_of;
+use crate::config::diagnostic::{Problem, visible};
+use crate::config::schema::nearest_of;
 
 /// Bytes of a key, and of a tenant's name: they are keys of tables.
 const NAME_BYTES_MAX: usize = 255;
@@ -21,14 +21,14 @@ const MERGE: &str = "<<";
 
 /// What a file comes to.
 #[derive(Default)]
-pub(super) struct Check {
+pub(super) struct CheckedFile {
     /// Complete only when no violation is an error.
     pub(super) applications: Applications,
-    pub(super) violations: Vec<Violation>,
+    pub(super) violations: Vec<AuthFileViolation>,
     /// The schemas that are named.
     pub(super) schemas: Vec<NamedSchema>,
     /// Warnings about secrets that are guessed soon.
-    pub(super) weak: Vec<Violation>,
+    pub(super) weak: Vec<AuthFileViolation>,
 }
 
 /// The file of a schema, as an application names it.
@@ -49,12 +49,12 @@ enum Needed {
 
 /// Where an application is, and how its members are named in findings.
 #[derive(Clone, Copy)]
-struct Entry<'t> {
+struct ApplicationEntry<'t> {
     at: usize,
-    node: &'t Node,
+    node: &'t YamlNode,
 }
 
-impl Entry<'_> {
+impl ApplicationEntry<'_> {
     fn name(self) -> String {
         format!("application {}", self.at + 1)
     }
@@ -65,9 +65,9 @@ impl Entry<'_> {
 }
 
 /// Checks a parsed file, in the order in which it is written.
-pub(super) fn check(file: Option<&Node>) -> Check {
-    let mut check = Check::default();
-    let Some(top) = file.filter(|file| matches!(file.kind, Kind::Mapping(_))) else {
+pub(super) fn check(file: Option<&YamlNode>) -> CheckedFile {
+    let mut check = CheckedFile::default();
+    let Some(top) = file.filter(|file| matches!(file.kind, NodeKind::Mapping(_))) else {
         let what = "Invalid configuration provided in configuration file !";
         check.error((None, ""), what, "begin with `applications:`");
         return check;
@@ -88,14 +88,14 @@ pub(super) fn check(file: Option<&Node>) -> Check {
     check
 }
 
-impl Check {
+impl CheckedFile {
     fn error(
         &mut self,
         about: (impl Into<Option<usize>>, &str),
         what: impl Into<String>,
         right: impl Into<String>,
     ) {
-        self.find(about, Severity::Error, Fault::new(what, right));
+        self.find(about, Severity::Error, Problem::new(what, right));
     }
 
     fn warn(
@@ -104,22 +104,22 @@ impl Check {
         what: impl Into<String>,
         right: impl Into<String>,
     ) {
-        self.find(about, Severity::Warning, Fault::new(what, right));
+        self.find(about, Severity::Warning, Problem::new(what, right));
     }
 
     fn find(
         &mut self,
         (line, name): (impl Into<Option<usize>>, &str),
         severity: Severity,
-        fault: Fault,
+        fault: Problem,
     ) {
         let (line, name) = (line.into(), name.to_owned());
-        self.violations.push(Violation { line, name, severity, fault });
+        self.violations.push(AuthFileViolation { line, name, severity, fault });
     }
 
     /// Other programs may have members of their own at the top; what looks like one of ours there
     /// is a slip, and would be missing where it belongs.
-    fn top_member(&mut self, member: &Member) {
+    fn top_member(&mut self, member: &YamlMember) {
         let name = member.name.scalar().unwrap_or_default();
         if TOP.contains(&name) {
             return self.constructs(&member.name, name);
@@ -140,12 +140,12 @@ impl Check {
         self.warn(about, "is not known here", "remove it, if it was meant for this server");
     }
 
-    fn list(&mut self, list: &Node) {
+    fn list(&mut self, list: &YamlNode) {
         self.constructs(list, "applications");
         match list.items() {
             Some(items) if !items.is_empty() => {
                 for (at, node) in items.iter().enumerate() {
-                    self.application(Entry { at, node });
+                    self.application(ApplicationEntry { at, node });
                 }
             }
             _ => self.error(
@@ -158,7 +158,7 @@ impl Check {
 
     /// The marks of YAML that would be carried out in another way, or not at all, by this server or
     /// by symfony/yaml. Only the node itself: members are looked at one by one.
-    fn constructs(&mut self, node: &Node, name: &str) {
+    fn constructs(&mut self, node: &YamlNode, name: &str) {
         let what = match node.construct {
             None => return,
             Some(Construct::Anchor) => "has an anchor (`&…`), which this file does not use",
@@ -168,10 +168,10 @@ impl Check {
         self.error((node.line, name), what, "write the value out");
     }
 
-    fn application(&mut self, entry: Entry<'_>) {
-        let Entry { node, .. } = entry;
+    fn application(&mut self, entry: ApplicationEntry<'_>) {
+        let ApplicationEntry { node, .. } = entry;
         self.constructs(node, &entry.name());
-        if !matches!(node.kind, Kind::Mapping(_)) {
+        if !matches!(node.kind, NodeKind::Mapping(_)) {
             if node.construct != Some(Construct::Alias) {
                 let right = "write key, secret and authorizeOpen";
                 self.error((node.line, &entry.name()), "is no application", right);
@@ -193,8 +193,8 @@ impl Check {
         if let Some(what) = application.weakness() {
             let line = node.get("secret").map(|value| value.line);
             let right = "take a long random one: tagcast app rotate";
-            let (name, fault) = (entry.member("secret"), Fault::new(what, right));
-            self.weak.push(Violation { line, name, severity: Severity::Warning, fault });
+            let (name, fault) = (entry.member("secret"), Problem::new(what, right));
+            self.weak.push(AuthFileViolation { line, name, severity: Severity::Warning, fault });
         }
         let line = node.get("schema").map_or(node.line, |value| value.line);
         let schema = self.text(entry, "schema", Needed::No);
@@ -203,7 +203,7 @@ impl Check {
     }
 
     /// A member that is not understood may be the one that was to keep clients apart.
-    fn member(&mut self, entry: Entry<'_>, Member { name: node, .. }: &Member) {
+    fn member(&mut self, entry: ApplicationEntry<'_>, YamlMember { name: node, .. }: &YamlMember) {
         let Some(name) = node.scalar() else {
             let right = "write the name of a member and a colon";
             return self.error((node.line, &entry.name()), "has a name that is not a text", right);
@@ -227,9 +227,9 @@ impl Check {
         self.error(about, "is not known here", right);
     }
 
-    fn duplicate_members(&mut self, node: &Node, before: &str) {
+    fn duplicate_members(&mut self, node: &YamlNode, before: &str) {
         let mut seen = HashSet::new();
-        for Member { name, .. } in node.members() {
+        for YamlMember { name, .. } in node.members() {
             let Some(text) = name.scalar() else { continue };
             if seen.insert(text) {
                 continue;
@@ -244,7 +244,12 @@ impl Check {
 
     /// A member that is a text; a whole number is taken as it is written, with a warning, since PHP
     /// compares it as a number.
-    fn text(&mut self, entry: Entry<'_>, name: &'static str, needed: Needed) -> Option<String> {
+    fn text(
+        &mut self,
+        entry: ApplicationEntry<'_>,
+        name: &'static str,
+        needed: Needed,
+    ) -> Option<String> {
         let Some(node) = entry.node.get(name) else {
             self.missing(entry, name, needed);
             return None;
@@ -277,12 +282,12 @@ impl Check {
 
     /// The text of a scalar that every reader of YAML takes alike: none inside when there is none,
     /// none at all when it is wrong.
-    fn readable(&mut self, node: &Node, about: (usize, &str)) -> Option<Option<String>> {
+    fn readable(&mut self, node: &YamlNode, about: (usize, &str)) -> Option<Option<String>> {
         if node.construct.is_some() {
             self.constructs(node, about.1);
             return None;
         }
-        let Kind::Scalar(text, style) = &node.kind else {
+        let NodeKind::Scalar(text, style) = &node.kind else {
             self.error(about, "is no text", "put it into quotes");
             return None;
         };
@@ -312,7 +317,7 @@ impl Check {
 
     /// A member that is true or false. Gomoob takes the texts `no` and `"false"` for true, which
     /// their writer did not mean, so they have to be written again.
-    fn switch(&mut self, entry: Entry<'_>, name: &'static str, needed: Needed) -> bool {
+    fn switch(&mut self, entry: ApplicationEntry<'_>, name: &'static str, needed: Needed) -> bool {
         let Some(node) = entry.node.get(name) else {
             self.missing(entry, name, needed);
             return false;
@@ -323,7 +328,7 @@ impl Check {
             return false;
         }
         let is = match &node.kind {
-            Kind::Scalar(text, style) => plain(text, *style),
+            NodeKind::Scalar(text, style) => plain(text, *style),
             _ => Meaning::Text,
         };
         match is {
@@ -341,7 +346,7 @@ impl Check {
         false
     }
 
-    fn missing(&mut self, entry: Entry<'_>, name: &'static str, needed: Needed) {
+    fn missing(&mut self, entry: ApplicationEntry<'_>, name: &'static str, needed: Needed) {
         if needed == Needed::Yes {
             let what = format!(
                 "No '{name}' property found in application '{}' declared in the configuration \
@@ -352,8 +357,8 @@ impl Check {
         }
     }
 
-    fn duplicates(&mut self, list: Option<&Node>) {
-        let items = list.and_then(Node::items).unwrap_or_default();
+    fn duplicates(&mut self, list: Option<&YamlNode>) {
+        let items = list.and_then(YamlNode::items).unwrap_or_default();
         let mut first: HashMap<String, usize> = HashMap::new();
         let keys: Vec<String> = self.applications.list.iter().map(|it| it.key.clone()).collect();
         let keys = keys.into_iter().zip(items).enumerate();
@@ -361,16 +366,16 @@ impl Check {
             let Some(before) = first.insert(key.clone(), at) else { continue };
             first.insert(key, before);
             let what = format!("is the key of application {} too", before + 1);
-            let entry = Entry { at, node };
+            let entry = ApplicationEntry { at, node };
             let line = node.get("key").map_or(node.line, |value| value.line);
             self.error((line, &entry.member("key")), what, "give each its own");
         }
     }
 
-    fn anonymous(&mut self, node: Option<&Node>) {
+    fn anonymous(&mut self, node: Option<&YamlNode>) {
         let Some(node) = node else { return };
         let about = (node.line, "anonymous");
-        let is_text = matches!(node.kind, Kind::Scalar(..) | Kind::Alias);
+        let is_text = matches!(node.kind, NodeKind::Scalar(..) | NodeKind::Alias);
         if !is_text {
             return self.error(about, "is no key", "name the key of an application");
         }

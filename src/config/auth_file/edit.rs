@@ -1,6 +1,6 @@
 //! Changes of the text of a file that leave every other byte as it is.
 
-use super::tree::{self, Kind, Node, Style};
+use super::tree::{self, NodeKind, Style, YamlNode};
 
 /// The text without an application, counted from 0; none where it does not have lines of its own.
 pub(in crate::config) fn without(text: &str, at: usize) -> Option<String> {
@@ -19,7 +19,7 @@ pub(in crate::config) fn without(text: &str, at: usize) -> Option<String> {
 pub(in crate::config) fn with_secret(text: &str, at: usize, secret: &str) -> Option<String> {
     let root = tree::parse(text).ok()??;
     let node = root.get("applications")?.items()?.get(at)?.get("secret")?;
-    let Kind::Scalar(_, Style::Plain | Style::Quoted) = node.kind else { return None };
+    let NodeKind::Scalar(_, Style::Plain | Style::Quoted) = node.kind else { return None };
     let byte = |characters: usize| {
         text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(characters)
     };
@@ -64,13 +64,13 @@ pub(in crate::config) fn with_anonymous(text: &str, key: &str) -> Option<String>
 
 /// The last line that belongs to an application. A block ends where the next thing begins, so its last
 /// value says it.
-fn last_line(text: &str, node: &Node) -> usize {
+fn last_line(text: &str, node: &YamlNode) -> usize {
     let is_flow = text.chars().nth(node.span.start) == Some('{');
     if is_flow {
         return node.last_line;
     }
     let ends = node.members().iter().map(|member| match &member.value.kind {
-        Kind::Scalar(_, Style::Literal | Style::Folded) => member.value.last_line - 1,
+        NodeKind::Scalar(_, Style::Literal | Style::Folded) => member.value.last_line - 1,
         _ => member.value.last_line.max(member.name.line),
     });
     ends.max().unwrap_or(node.line)

@@ -8,8 +8,8 @@ fn read(text: &str) -> Read {
     check_text(&PathBuf::from("auth.yml"), text)
 }
 
-fn shown(findings: &[Finding]) -> Vec<String> {
-    findings.iter().map(Finding::to_string).collect()
+fn shown(findings: &[Diagnostic]) -> Vec<String> {
+    findings.iter().map(Diagnostic::to_string).collect()
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn however_many_oddities_there_are_no_error_gets_lost() {
     (0..100).for_each(|_| text.push_str("- {key: a}\n"));
     let wrong = read(&text);
     assert!(wrong.applications.is_none() && wrong.findings.len() == SHOWN_MAX + 1);
-    let more = |finding: &Finding| finding.to_string().contains("269 more");
+    let more = |finding: &Diagnostic| finding.to_string().contains("269 more");
     assert!(wrong.findings.iter().any(more), "{:?}", wrong.findings);
 }
 

@@ -15,7 +15,7 @@ const TOO_DEEP: &str = "It is nested too deeply";
 
 /// One value of the file.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(super) struct YamlNode {
     /// Where it begins, counted from 1.
     pub(super) line: usize,
     /// Where it ends, as the parser says: for a list or mapping in block form that is the next thing.
@@ -24,23 +24,23 @@ pub(super) struct Node {
     pub(super) span: Range<usize>,
     /// What this file does not use, if the value is written with it.
     pub(super) construct: Option<Construct>,
-    pub(super) kind: Kind,
+    pub(super) kind: NodeKind,
 }
 
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(super) enum NodeKind {
     Scalar(Zeroizing<String>, Style),
-    List(Vec<Node>),
-    Mapping(Vec<Member>),
+    List(Vec<YamlNode>),
+    Mapping(Vec<YamlMember>),
     /// Stands for another value of the file.
     Alias,
 }
 
 /// A name with its value.
 #[derive(Debug)]
-pub(super) struct Member {
-    pub(super) name: Node,
-    pub(super) value: Node,
+pub(super) struct YamlMember {
+    pub(super) name: YamlNode,
+    pub(super) value: YamlNode,
 }
 
 /// How a scalar was written.
@@ -72,25 +72,25 @@ pub(super) struct Broken {
     pub(super) why: String,
 }
 
-impl Node {
+impl YamlNode {
     /// The members of a mapping; none of anything else.
-    pub(super) fn members(&self) -> &[Member] {
+    pub(super) fn members(&self) -> &[YamlMember] {
         match &self.kind {
-            Kind::Mapping(members) => members,
+            NodeKind::Mapping(members) => members,
             _ => &[],
         }
     }
 
     /// The value of a member of a mapping.
     pub(super) fn get(&self, name: &str) -> Option<&Self> {
-        let is_it = |member: &&Member| member.name.scalar() == Some(name);
+        let is_it = |member: &&YamlMember| member.name.scalar() == Some(name);
         self.members().iter().find(is_it).map(|member| &member.value)
     }
 
     /// The text of a scalar.
     pub(super) fn scalar(&self) -> Option<&str> {
         match &self.kind {
-            Kind::Scalar(text, _) => Some(text),
+            NodeKind::Scalar(text, _) => Some(text),
             _ => None,
         }
     }
@@ -98,7 +98,7 @@ impl Node {
     /// The items of a list.
     pub(super) fn items(&self) -> Option<&[Self]> {
         match &self.kind {
-            Kind::List(items) => Some(items),
+            NodeKind::List(items) => Some(items),
             _ => None,
         }
     }
@@ -109,9 +109,9 @@ impl Node {
 /// # Errors
 ///
 /// When it is not YAML, too deep, too long, or more than one document.
-pub(super) fn parse(text: &str) -> Result<Option<Node>, Broken> {
+pub(super) fn parse(text: &str) -> Result<Option<YamlNode>, Broken> {
     let mut parser = Parser::new_from_str(text);
-    let mut builder = Builder { open: Vec::new(), root: None, documents: 0, nodes: 0 };
+    let mut builder = TreeBuilder { open: Vec::new(), root: None, documents: 0, nodes: 0 };
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| broken(&error))?;
         builder.take(event, span)?;
@@ -131,20 +131,20 @@ fn broken(error: &ScanError) -> Broken {
 }
 
 /// A list or mapping that has not ended yet.
-struct Open {
-    node: Node,
+struct OpenNode {
+    node: YamlNode,
     /// The name that waits for its value, in a mapping.
-    name: Option<Node>,
+    name: Option<YamlNode>,
 }
 
-struct Builder {
-    open: Vec<Open>,
-    root: Option<Node>,
+struct TreeBuilder {
+    open: Vec<OpenNode>,
+    root: Option<YamlNode>,
     documents: usize,
     nodes: usize,
 }
 
-impl Builder {
+impl TreeBuilder {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Broken> {
         let anchored = |anchor: usize, is_tagged: bool| match (anchor, is_tagged) {
             (_, true) => Some(Construct::Tag),
@@ -153,18 +153,18 @@ impl Builder {
         };
         match event {
             Event::DocumentStart(_) => self.begin(span),
-            Event::Alias(_) => self.keep(node(Kind::Alias, span, Some(Construct::Alias))),
+            Event::Alias(_) => self.keep(node(NodeKind::Alias, span, Some(Construct::Alias))),
             Event::Scalar(text, style, anchor, tag) => {
-                let kind = Kind::Scalar(Zeroizing::new(text.into_owned()), style_of(style));
+                let kind = NodeKind::Scalar(Zeroizing::new(text.into_owned()), style_of(style));
                 self.keep(node(kind, span, anchored(anchor, tag.is_some())))
             }
             Event::SequenceStart(anchor, tag) => {
                 let construct = anchored(anchor, tag.is_some());
-                self.open(node(Kind::List(Vec::new()), span, construct))
+                self.open(node(NodeKind::List(Vec::new()), span, construct))
             }
             Event::MappingStart(anchor, tag) => {
                 let construct = anchored(anchor, tag.is_some());
-                self.open(node(Kind::Mapping(Vec::new()), span, construct))
+                self.open(node(NodeKind::Mapping(Vec::new()), span, construct))
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
@@ -179,42 +179,44 @@ impl Builder {
         Err(Broken { line: span.start.line(), why: "a second document begins here".to_owned() })
     }
 
-    fn open(&mut self, node: Node) -> Result<(), Broken> {
+    fn open(&mut self, node: YamlNode) -> Result<(), Broken> {
         let line = node.line;
-        self.open.push(Open { node, name: None });
+        self.open.push(OpenNode { node, name: None });
         let is_too_deep = self.open.len() > AUTH_FILE_DEPTH_MAX;
         if is_too_deep { Err(Broken { line, why: TOO_DEEP.to_owned() }) } else { Ok(()) }
     }
 
     fn close(&mut self, span: Span) -> Result<(), Broken> {
-        let Some(Open { mut node, .. }) = self.open.pop() else { return Ok(()) };
+        let Some(OpenNode { mut node, .. }) = self.open.pop() else { return Ok(()) };
         node.span.end = span.end.index();
         node.last_line = span.end.line();
         self.keep(node)
     }
 
     /// Puts a value where it belongs.
-    fn keep(&mut self, node: Node) -> Result<(), Broken> {
+    fn keep(&mut self, node: YamlNode) -> Result<(), Broken> {
         self.nodes += 1;
         if self.nodes > AUTH_FILE_NODES_MAX {
             let why = format!("it holds more than {AUTH_FILE_NODES_MAX} values");
             return Err(Broken { line: node.line, why });
         }
-        let Some(Open { node: parent, name }) = self.open.last_mut() else {
+        let Some(OpenNode { node: parent, name }) = self.open.last_mut() else {
             self.root = Some(node);
             return Ok(());
         };
         match (&mut parent.kind, name.take()) {
-            (Kind::List(items), _) => items.push(node),
-            (Kind::Mapping(members), Some(name)) => members.push(Member { name, value: node }),
+            (NodeKind::List(items), _) => items.push(node),
+            (NodeKind::Mapping(members), Some(name)) => {
+                members.push(YamlMember { name, value: node });
+            }
             (_, _) => *name = Some(node),
         }
         Ok(())
     }
 }
 
-fn node(kind: Kind, span: Span, construct: Option<Construct>) -> Node {
-    Node {
+fn node(kind: NodeKind, span: Span, construct: Option<Construct>) -> YamlNode {
+    YamlNode {
         line: span.start.line(),
         last_line: span.end.line(),
         span: span.start.index()..span.end.index(),

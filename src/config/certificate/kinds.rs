@@ -4,7 +4,7 @@ use x509_parser::oid_registry::Oid;
 use x509_parser::prelude::X509Certificate;
 use x509_parser::public_key::PublicKey;
 
-use crate::config::finding::Fault;
+use crate::config::diagnostic::Problem;
 
 /// What is right for every key.
 pub(super) const RIGHT_KEY: &str = "use an RSA key of 2048 to 8192 bits, an ECDSA key (P-256, P-384 or \
@@ -23,81 +23,81 @@ const OLD_SIGNATURES: [(&str, &str); 3] = [
 ];
 
 /// Whether TLS takes a certificate, apart from its dates.
-pub(super) fn check(certificate: &X509Certificate<'_>) -> Result<(), Fault> {
+pub(super) fn check(certificate: &X509Certificate<'_>) -> Result<(), Problem> {
     let version = certificate.version().0 + 1;
     if version != 3 {
         let what = format!("holds a certificate of X.509 version {version}");
         let right = "make one of version 3, which TLS needs: openssl req -x509 -addext \
                      subjectAltName=DNS:NAME makes one";
-        return Err(Fault::new(what, right));
+        return Err(Problem::new(what, right));
     }
     let key = certificate.public_key();
     match key.parsed() {
         Ok(PublicKey::RSA(rsa)) if !RSA_BITS.contains(&rsa.key_size()) => {
             let what = format!("holds a certificate with an RSA key of {} bits", rsa.key_size());
-            Err(Fault::new(what, RIGHT_KEY))
+            Err(Problem::new(what, RIGHT_KEY))
         }
         Ok(PublicKey::RSA(_)) => Ok(()),
         Ok(PublicKey::EC(_)) => {
             let curve = key.algorithm.parameters.as_ref().and_then(|curve| curve.as_oid().ok());
             let is_known = curve.is_some_and(|curve| is_of(&curve, &CURVES));
             let what = "holds a certificate with an ECDSA key of a curve that TLS does not take";
-            if is_known { Ok(()) } else { Err(Fault::new(what, RIGHT_KEY)) }
+            if is_known { Ok(()) } else { Err(Problem::new(what, RIGHT_KEY)) }
         }
         _ if is_of(&key.algorithm.algorithm, &[ED25519]) => Ok(()),
         _ => {
             let what = "holds a certificate with a key of a kind that TLS does not take";
-            Err(Fault::new(what, RIGHT_KEY))
+            Err(Problem::new(what, RIGHT_KEY))
         }
     }
 }
 
 /// What browsers dislike about a certificate that TLS takes.
-pub(super) fn odd(certificate: &X509Certificate<'_>) -> Vec<Fault> {
+pub(super) fn odd(certificate: &X509Certificate<'_>) -> Vec<Problem> {
     let mut odd = Vec::new();
     let signature = certificate.signature_algorithm.algorithm.to_id_string();
     if let Some((_, hash)) = OLD_SIGNATURES.iter().find(|(oid, _)| *oid == signature) {
         let what = format!("is signed with {hash}, which browsers refuse");
-        odd.push(Fault::new(what, "renew it"));
+        odd.push(Problem::new(what, "renew it"));
     }
     if !matches!(certificate.subject_alternative_name(), Ok(Some(_))) {
         let what = "names no host as subjectAltName, so browsers refuse it";
-        odd.push(Fault::new(what, "make it with the names that clients use"));
+        odd.push(Problem::new(what, "make it with the names that clients use"));
     }
     odd
 }
 
 /// Why a file in PEM has no certificate.
-pub(super) fn no_certificate(pem: &str, right: &str) -> Fault {
+pub(super) fn no_certificate(pem: &str, right: &str) -> Problem {
     if pem.contains("CERTIFICATE REQUEST-----") {
         let right = "name the certificate that the authority made of it";
-        return Fault::new("holds a request for a certificate", right);
+        return Problem::new("holds a request for a certificate", right);
     }
     if pem.contains("-----BEGIN TRUSTED CERTIFICATE-----") {
-        return Fault::new("holds a certificate in a form of openssl", "openssl x509 -in FILE");
+        return Problem::new("holds a certificate in a form of openssl", "openssl x509 -in FILE");
     }
     if pem.contains("-----BEGIN PKCS7-----") {
-        return Fault::new("holds PKCS#7", "convert it: openssl pkcs7 -print_certs -in FILE");
+        return Problem::new("holds PKCS#7", "convert it: openssl pkcs7 -print_certs -in FILE");
     }
-    Fault::new("holds no certificate", right)
+    Problem::new("holds no certificate", right)
 }
 
 /// Why the key in a file cannot be read, where its kind shows that.
-pub(super) fn unusable_key(pem: &str) -> Option<Fault> {
+pub(super) fn unusable_key(pem: &str) -> Option<Problem> {
     let is_encrypted = ["-----BEGIN ENCRYPTED PRIVATE KEY-----", "Proc-Type: 4,ENCRYPTED"];
     if is_encrypted.iter().any(|mark| pem.contains(mark)) {
         let right = "decrypt it into a file of the owner's alone: openssl pkey -in FILE -out PLAIN";
-        return Some(Fault::new("holds an encrypted key, which needs a password", right));
+        return Some(Problem::new("holds an encrypted key, which needs a password", right));
     }
     if pem.contains("-----BEGIN OPENSSH PRIVATE KEY-----") {
-        return Some(Fault::new("holds a key in the form of OpenSSH", RIGHT_KEY));
+        return Some(Problem::new("holds a key in the form of OpenSSH", RIGHT_KEY));
     }
     if pem.contains("-----BEGIN DSA PRIVATE KEY-----") {
-        return Some(Fault::new("holds a DSA key", RIGHT_KEY));
+        return Some(Problem::new("holds a DSA key", RIGHT_KEY));
     }
     let has_private = pem.contains("PRIVATE KEY-----");
     if !has_private && pem.contains("PUBLIC KEY-----") {
-        return Some(Fault::new("holds a public key", "name the file with the private one"));
+        return Some(Problem::new("holds a public key", "name the file with the private one"));
     }
     None
 }

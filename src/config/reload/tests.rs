@@ -1,12 +1,12 @@
 //! What a reload comes to, without a server.
 
 use super::*;
-use crate::config::{Application, Secret, Source, load};
+use crate::config::{Application, ConfigSources, Secret, load};
 
 fn loaded(flags: &[(&str, &str)]) -> Loaded {
     let flags = flags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     let folder = std::env::temp_dir().join("tagcast-no-such-folder");
-    load(&Source { flags: flags.collect(), folder, ..Source::default() }).unwrap()
+    load(&ConfigSources { flags: flags.collect(), folder, ..ConfigSources::default() }).unwrap()
 }
 
 fn said(former: &Loaded, fresh: Loaded) -> Vec<String> {
@@ -77,7 +77,7 @@ fn a_secret_of_the_configuration_is_never_shown() {
     let with = |key: String| {
         let variables = vec![("TAGCAST_UUID_KEY".to_owned(), key)];
         let folder = std::env::temp_dir().join("tagcast-no-such-folder");
-        load(&Source { variables, folder, ..Source::default() }).unwrap()
+        load(&ConfigSources { variables, folder, ..ConfigSources::default() }).unwrap()
     };
     let (former, fresh) = (with(key("a")), with(key("b")));
     assert!(!format!("{:?}", former.values).contains("aaaa"));

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::config::applications::Applications;
-use crate::config::finding::{Fault, Place, visible};
-use crate::config::given::Given;
-use crate::config::keys::folded;
+use crate::config::diagnostic::{Problem, ValueLocation, visible};
+use crate::config::layers::ConfigLayers;
+use crate::config::parse;
+use crate::config::parse::{Bounds, choice, choices, count, duration, is_absent};
 use crate::config::read as read_file;
+use crate::config::schema::folded;
 use crate::config::secret::Secret;
-use crate::config::value::{self, Bounds, choice, choices, count, duration, is_absent};
 
 /// A backend, as the file binds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,17 +101,17 @@ pub(super) const KEYS: &[&str] = &[
 /// The entries of a section, each taken once.
 pub(super) struct Entries<'e> {
     /// Place, key and value of what is not taken yet.
-    pub(super) all: Vec<(Place, String, String)>,
+    pub(super) all: Vec<(ValueLocation, String, String)>,
     /// Where the section begins, and its heading.
-    pub(super) section: (Place, &'e str),
+    pub(super) section: (ValueLocation, &'e str),
 }
 
 impl Entries<'_> {
     pub(super) fn take<T>(
         &mut self,
-        given: &mut Given<'_>,
+        given: &mut ConfigLayers<'_>,
         name: &str,
-        parse: impl Fn(&str) -> Result<T, Fault>,
+        parse: impl Fn(&str) -> Result<T, Problem>,
     ) -> Option<T> {
         let at = self.all.iter().position(|(_, key, _)| folded(key) == folded(name))?;
         let (place, key, written) = self.all.remove(at);
@@ -130,13 +131,13 @@ impl Entries<'_> {
     /// As [`Entries::take`], for a key that must be there.
     fn need<T>(
         &mut self,
-        given: &mut Given<'_>,
+        given: &mut ConfigLayers<'_>,
         (name, right): (&str, &str),
-        parse: impl Fn(&str) -> Result<T, Fault>,
+        parse: impl Fn(&str) -> Result<T, Problem>,
     ) -> Option<T> {
         if !self.has(name) {
             let (place, title) = self.section.clone();
-            let fault = Fault::new(format!("has no `{name}`"), right);
+            let fault = Problem::new(format!("has no `{name}`"), right);
             given.find_fault(place, title, fault);
         }
         self.take(given, name, parse)
@@ -145,7 +146,7 @@ impl Entries<'_> {
 
 /// Reads the keys of a backend; none when something that is needed is wrong.
 pub(super) fn read(
-    given: &mut Given<'_>,
+    given: &mut ConfigLayers<'_>,
     entries: &mut Entries<'_>,
     (applications, folder): (Result<Option<&Applications>, ()>, &Path),
 ) -> Option<BackendBinding> {
@@ -183,9 +184,9 @@ pub(super) fn read(
 }
 
 /// The fault does not repeat it: a token may stand in it.
-fn url(text: &str) -> Result<String, Fault> {
+fn url(text: &str) -> Result<String, Problem> {
     let right = "use http:// or https://, a host, and a path";
-    let wrong = |what: &str| Fault::new(what, right);
+    let wrong = |what: &str| Problem::new(what, right);
     let is_clean = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
     let uri: hyper::Uri = text.parse().map_err(|_| wrong("is no address of a backend"))?;
     let authority = uri.authority().ok_or_else(|| wrong("is no address of a backend"))?;
@@ -204,46 +205,48 @@ fn url(text: &str) -> Result<String, Fault> {
 fn application(
     key: &str,
     applications: Result<Option<&Applications>, ()>,
-) -> Result<(String, Secret, Option<String>), Fault> {
+) -> Result<(String, Secret, Option<String>), Problem> {
     // What is wrong with auth.yml is said already.
     let Ok(applications) = applications else {
         return Ok((key.to_owned(), Secret::new(String::new()), None));
     };
     let right = "name one of auth.yml, or make one: tagcast app add NAME";
     let known = applications.and_then(|all| all.list.iter().find(|it| it.key == key));
-    let unknown = || Fault::new(format!("`{}` is no application of auth.yml", visible(key)), right);
+    let unknown =
+        || Problem::new(format!("`{}` is no application of auth.yml", visible(key)), right);
     let known = known.ok_or_else(unknown)?;
     Ok((key.to_owned(), known.secret.clone(), known.tenant.clone()))
 }
 
-fn events(text: &str) -> Result<Vec<BackendEvent>, Fault> {
+fn events(text: &str) -> Result<Vec<BackendEvent>, Problem> {
     if is_absent(text) {
         return Ok(Vec::new());
     }
-    value::list(text).map(choice).collect()
+    parse::list(text).map(choice).collect()
 }
 
-fn json(text: &str) -> Result<String, Fault> {
+fn json(text: &str) -> Result<String, Problem> {
     let right = r#"use JSON, as {"error":"try again later"}"#;
     if text.len() > WHEN_DOWN_BYTES_MAX {
-        return Err(Fault::new(format!("has more than {WHEN_DOWN_BYTES_MAX} bytes"), right));
+        return Err(Problem::new(format!("has more than {WHEN_DOWN_BYTES_MAX} bytes"), right));
     }
     match serde_json::from_str::<&RawValue>(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(Fault::new(format!("is no JSON ({error})"), right)),
+        Err(error) => Err(Problem::new(format!("is no JSON ({error})"), right)),
     }
 }
 
-fn certificates(text: &str, folder: &Path) -> Result<String, Fault> {
+fn certificates(text: &str, folder: &Path) -> Result<String, Problem> {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
 
     let right = "name a file of certificates in PEM";
-    let pem = read_file(&folder.join(text.trim()))
-        .map_err(|unread| Fault::new(format!("cannot be read ({})", unread.fault().what), right))?;
+    let pem = read_file(&folder.join(text.trim())).map_err(|unread| {
+        Problem::new(format!("cannot be read ({})", unread.fault().what), right)
+    })?;
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     match all {
         Ok(all) if !all.is_empty() => Ok(pem.to_string()),
-        _ => Err(Fault::new("holds no certificate in PEM", right)),
+        _ => Err(Problem::new("holds no certificate in PEM", right)),
     }
 }

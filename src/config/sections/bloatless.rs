@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::finding::{Fault, visible};
-use crate::config::given::Given;
-use crate::config::value::{Bounds, choice, choices, count, is_absent, list, switch};
+use crate::config::diagnostic::{Problem, visible};
+use crate::config::layers::ConfigLayers;
+use crate::config::parse::{Bounds, choice, choices, count, is_absent, list, switch};
 use crate::types::{NoOrigin, OriginPattern};
 
 /// The applications of bloatless/php-websocket, and its switches.
@@ -78,7 +78,7 @@ const REQUESTS: Bounds<usize> = Bounds::or_off(1, 1_000_000);
 /// What fits into an address of the kernel, with the byte behind it.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
-pub(in crate::config) fn read(given: &mut Given<'_>, folder: &Path) -> BloatlessSettings {
+pub(in crate::config) fn read(given: &mut ConfigLayers<'_>, folder: &Path) -> BloatlessSettings {
     let requests =
         given.or_default(("bloatless", "maxRequestsPerMinute"), |text| count(text, &REQUESTS));
     BloatlessSettings {
@@ -92,7 +92,7 @@ pub(in crate::config) fn read(given: &mut Given<'_>, folder: &Path) -> Bloatless
     }
 }
 
-fn applications(text: &str) -> Result<Vec<BloatlessApplication>, Fault> {
+fn applications(text: &str) -> Result<Vec<BloatlessApplication>, Problem> {
     if is_absent(text) {
         return Ok(Vec::new());
     }
@@ -101,23 +101,23 @@ fn applications(text: &str) -> Result<Vec<BloatlessApplication>, Fault> {
         let application = choice(item)?;
         if all.contains(&application) {
             let what = format!("names `{}` twice", visible(item));
-            return Err(Fault::new(what, "name it once"));
+            return Err(Problem::new(what, "name it once"));
         }
         all.push(application);
     }
     Ok(all)
 }
 
-fn origins(given: &mut Given<'_>) -> Option<Vec<String>> {
+fn origins(given: &mut ConfigLayers<'_>) -> Option<Vec<String>> {
     let checks = given.or_default(("bloatless", "checkOrigin"), switch);
     let hosts = |text: &str| {
         let all = list(if is_absent(text) { "" } else { text });
-        all.map(host).collect::<Result<Vec<String>, Fault>>()
+        all.map(host).collect::<Result<Vec<String>, Problem>>()
     };
     let allowed = given.or_default(("bloatless", "allowedOrigins"), hosts);
     if checks && allowed.is_empty() {
         let place = given.place("bloatless", "checkOrigin")?;
-        let fault = Fault::new(
+        let fault = Problem::new(
             "lets nobody in, as no host is named",
             "name hosts in allowedOrigins of [bloatless], or set `checkOrigin = off`",
         );
@@ -127,19 +127,19 @@ fn origins(given: &mut Given<'_>) -> Option<Vec<String>> {
 }
 
 /// A host, as an origin names it; scheme, `www.` and a path do not count.
-fn host(item: &str) -> Result<String, Fault> {
+fn host(item: &str) -> Result<String, Problem> {
     let lower = item.to_lowercase();
     let bare = lower.strip_prefix("http://").or_else(|| lower.strip_prefix("https://"));
     let bare = bare.unwrap_or(&lower).split('/').next().unwrap_or_default();
     let wrong = |why: NoOrigin| {
         let what = format!("holds `{}`, which {}", visible(item), why.text());
-        Fault::new(what, "use hosts like example.org, *.example.org or localhost:*, with commas")
+        Problem::new(what, "use hosts like example.org, *.example.org or localhost:*, with commas")
     };
     OriginPattern::parse(&format!("http://{bare}")).map_err(wrong)?;
     Ok(item.to_owned())
 }
 
-fn push_socket(given: &mut Given<'_>, folder: &Path) -> Option<PushSocketSettings> {
+fn push_socket(given: &mut ConfigLayers<'_>, folder: &Path) -> Option<PushSocketSettings> {
     let mode = given.or_default(("bloatless", "pushSocketMode"), mode);
     let path = |text: &str| {
         if is_absent(text) {
@@ -148,7 +148,7 @@ fn push_socket(given: &mut Given<'_>, folder: &Path) -> Option<PushSocketSetting
         let path = folder.join(text.trim());
         if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
             let what = format!("is longer than {SOCKET_PATH_BYTES_MAX} bytes");
-            return Err(Fault::new(what, "use a shorter path"));
+            return Err(Problem::new(what, "use a shorter path"));
         }
         Ok(Some(path))
     };
@@ -157,9 +157,9 @@ fn push_socket(given: &mut Given<'_>, folder: &Path) -> Option<PushSocketSetting
 }
 
 /// A file mode in octal digits, without anything but permissions.
-fn mode(text: &str) -> Result<u32, Fault> {
+fn mode(text: &str) -> Result<u32, Problem> {
     let mode = u32::from_str_radix(text.trim(), 8).ok().filter(|mode| *mode <= 0o777);
-    mode.ok_or_else(|| Fault::new("is no file mode", "use octal digits up to 0777, like 0660"))
+    mode.ok_or_else(|| Problem::new("is no file mode", "use octal digits up to 0777, like 0660"))
 }
 
 #[cfg(test)]

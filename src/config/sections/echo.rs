@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::resource::is_name;
-use crate::config::finding::{Fault, visible};
-use crate::config::given::Given;
-use crate::config::value::{choice, choices, is_absent, list, switch};
+use crate::config::diagnostic::{Problem, visible};
+use crate::config::layers::ConfigLayers;
+use crate::config::parse::{choice, choices, is_absent, list, switch};
 
 /// The switches for who comes from PHP-WebSockets-Server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ choices! {
     }
 }
 
-pub(in crate::config) fn read(given: &mut Given<'_>) -> EchoSettings {
+pub(in crate::config) fn read(given: &mut ConfigLayers<'_>) -> EchoSettings {
     EchoSettings {
         applications: given.or_default(("echo", "applications"), names),
         bar_silent: given.or_default(("echo", "barSilent"), switch),
@@ -47,10 +47,10 @@ pub(in crate::config) fn read(given: &mut Given<'_>) -> EchoSettings {
     }
 }
 
-fn names(text: &str) -> Result<Vec<String>, Fault> {
+fn names(text: &str) -> Result<Vec<String>, Problem> {
     let right = "use names of subprotocols like Foo, Bar, with commas, or none";
     let name = |item: &str| {
-        let what = || Fault::new(format!("holds `{}`, which is no name", visible(item)), right);
+        let what = || Problem::new(format!("holds `{}`, which is no name", visible(item)), right);
         let is_right = is_name(item) && !item.starts_with('/');
         is_right.then(|| item.to_owned()).ok_or_else(what)
     };

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::given::Given;
-use crate::config::value::{choice, choices, switch};
+use crate::config::layers::ConfigLayers;
+use crate::config::parse::{choice, choices, switch};
 
 /// The switches of Gomoob's dialect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ choices! {
     }
 }
 
-pub(in crate::config) fn read(given: &mut Given<'_>) -> GomoobSettings {
+pub(in crate::config) fn read(given: &mut ConfigLayers<'_>) -> GomoobSettings {
     let messages = given.read(("gomoob", "messages"), choice);
     let tag_match = given.read(("gomoob", "tagMatch"), choice);
     let close_code = given.read(("gomoob", "closeCode"), choice);

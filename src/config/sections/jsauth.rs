@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::finding::{Fault, Finding, Place, visible};
-use crate::config::given::Given;
-use crate::config::value::{choice, choices, is_absent, switch};
+use crate::config::diagnostic::{Diagnostic, Problem, ValueLocation, visible};
+use crate::config::layers::ConfigLayers;
+use crate::config::parse::{choice, choices, is_absent, switch};
 
 /// The session that a page has to come with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ choices! {
 const SECTION: &str = "jsauth";
 
 /// None where no session is asked for.
-pub(in crate::config) fn read(given: &mut Given<'_>, folder: &Path) -> Option<JsAuth> {
+pub(in crate::config) fn read(given: &mut ConfigLayers<'_>, folder: &Path) -> Option<JsAuth> {
     let is_required = given.or_default((SECTION, "require"), switch);
     let truth = given.read((SECTION, "truth"), choice).unwrap_or(Truth::Php);
     let cookie_name = given.or_default((SECTION, "cookieName"), cookie_name);
@@ -58,25 +58,25 @@ pub(in crate::config) fn read(given: &mut Given<'_>, folder: &Path) -> Option<Js
         let what = format!("asks for sessions without {missing}, so nobody could get in");
         let right = "set `ssp` to the folder of PHP's sessions (session_save_path()) and `key` to \
                      the entry of the session that lets a page in, or `require = off`";
-        let place = given.place(SECTION, "require").unwrap_or(Place::Default);
-        given.find_fault(place, "require", Fault::new(what, right));
+        let place = given.place(SECTION, "require").unwrap_or(ValueLocation::Default);
+        given.find_fault(place, "require", Problem::new(what, right));
     }
     None
 }
 
 /// A browser sends the cookie with whatever page opens the connection.
-fn warn_of_other_sites(given: &mut Given<'_>) {
+fn warn_of_other_sites(given: &mut ConfigLayers<'_>) {
     if given.place("", "allowedOrigins").is_some() {
         return;
     }
     let what = "is on, and pages of every other site may connect with the visitor's session";
-    let fault = Fault::new(what, "name the site's own pages in allowedOrigins");
-    let place = given.place(SECTION, "require").unwrap_or(Place::Default);
-    given.take_read(Vec::new(), vec![Finding::new(place, "require", fault)]);
+    let fault = Problem::new(what, "name the site's own pages in allowedOrigins");
+    let place = given.place(SECTION, "require").unwrap_or(ValueLocation::Default);
+    given.take_read(Vec::new(), vec![Diagnostic::new(place, "require", fault)]);
 }
 
 /// The folder, which has to be there: a lock that no key fits is a mistake.
-fn save_path(text: &str, folder: &Path) -> Result<Option<PathBuf>, Fault> {
+fn save_path(text: &str, folder: &Path) -> Result<Option<PathBuf>, Problem> {
     let right = "name the folder that session_save_path() says in the site's PHP";
     if is_absent(text) {
         return Ok(None);
@@ -85,12 +85,12 @@ fn save_path(text: &str, folder: &Path) -> Result<Option<PathBuf>, Fault> {
     let path = folder.join(text.trim());
     match std::fs::metadata(&path) {
         Ok(found) if found.is_dir() => Ok(Some(path)),
-        Ok(_) => Err(Fault::new("is no folder", right)),
-        Err(error) => Err(Fault::new(format!("cannot be looked at: {error}"), right)),
+        Ok(_) => Err(Problem::new("is no folder", right)),
+        Err(error) => Err(Problem::new(format!("cannot be looked at: {error}"), right)),
     }
 }
 
-fn key(text: &str) -> Result<Option<String>, Fault> {
+fn key(text: &str) -> Result<Option<String>, Problem> {
     if is_absent(text) {
         return Ok(None);
     }
@@ -98,30 +98,30 @@ fn key(text: &str) -> Result<Option<String>, Fault> {
     filled_in(text, right)?;
     let key = text.trim();
     if key.contains('|') {
-        return Err(Fault::new("has a |, which no entry of a session has", right));
+        return Err(Problem::new("has a |, which no entry of a session has", right));
     }
     Ok(Some(key.to_owned()))
 }
 
 /// phpWebSocketServer's installer puts values in the place of words like `__SESSIONSAVEPATH__`.
-fn filled_in(text: &str, right: &str) -> Result<(), Fault> {
+fn filled_in(text: &str, right: &str) -> Result<(), Problem> {
     let is_placeholder = text
         .trim()
         .strip_prefix("__")
         .and_then(|rest| rest.split_once("__"))
         .is_some_and(|(name, _)| !name.is_empty());
     if is_placeholder {
-        return Err(Fault::new("is a placeholder that nobody has filled in", right));
+        return Err(Problem::new("is a placeholder that nobody has filled in", right));
     }
     Ok(())
 }
 
-fn cookie_name(text: &str) -> Result<String, Fault> {
+fn cookie_name(text: &str) -> Result<String, Problem> {
     let name = text.trim();
     let is_letter = |byte: u8| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?={}".contains(&byte);
     if !name.is_empty() && name.bytes().all(is_letter) {
         return Ok(name.to_owned());
     }
     let what = format!("`{}` cannot be the name of a cookie", visible(name));
-    Err(Fault::new(what, "use the one that session_name() says in the site's PHP"))
+    Err(Problem::new(what, "use the one that session_name() says in the site's PHP"))
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::given::Given;
-use crate::config::value::{choice, choices, switch};
+use crate::config::layers::ConfigLayers;
+use crate::config::parse::{choice, choices, switch};
 
 /// Who is served beside those that speak RFC 6455.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ choices! {
     }
 }
 
-pub(in crate::config) fn read(given: &mut Given<'_>) -> LegacySettings {
+pub(in crate::config) fn read(given: &mut ConfigLayers<'_>) -> LegacySettings {
     let form = given.read(("", "legacyForm"), choice).unwrap_or(LegacyForm::Draft);
     let messages = given.read(("phpws", "rawMessages"), choice).unwrap_or(RawMessages::Json);
     LegacySettings {

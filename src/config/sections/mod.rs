@@ -3,10 +3,10 @@
 
 pub(super) mod backend;
 pub(super) mod bloatless;
+pub(super) mod compat;
 pub(super) mod echo;
 pub(super) mod gomoob;
 pub(super) mod jsauth;
 pub(super) mod legacy;
-pub(super) mod old_ways;
 pub(super) mod phpws;
 pub(super) mod resource;

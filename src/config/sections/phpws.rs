@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::old_ways;
-use crate::config::given::Given;
-use crate::config::value::{Bounds, choice, choices, count, duration};
-use crate::types::Switches;
+use super::compat;
+use crate::config::layers::ConfigLayers;
+use crate::config::parse::{Bounds, choice, choices, count, duration};
+use crate::types::CompatFlags;
 
 /// The switches of phpWebSocketServer's dialect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub struct PhpwsSettings {
     /// Whether clients may call themselves something, and whether several may have one name.
     pub aliases: AliasRule,
     /// Which of the original's ways are wanted.
-    pub switches: Switches,
+    pub switches: CompatFlags,
 }
 
 choices! {
@@ -55,7 +55,7 @@ const CHUNKS: Bounds<usize> = Bounds::or_off(1, 1_000_000);
 const KEEPALIVE: Bounds<Duration> =
     Bounds::or_off(Duration::from_millis(100), Duration::from_secs(3600));
 
-pub(in crate::config) fn read(given: &mut Given<'_>) -> PhpwsSettings {
+pub(in crate::config) fn read(given: &mut ConfigLayers<'_>) -> PhpwsSettings {
     let gap = |text: &str| duration(text, &GAP);
     PhpwsSettings {
         ready_gap: given.or_default(("phpws", "readyGap"), gap),
@@ -65,6 +65,6 @@ pub(in crate::config) fn read(given: &mut Given<'_>) -> PhpwsSettings {
             .or_default(("phpws", "phpKeepalive"), |text| duration(text, &KEEPALIVE)),
         uuid: given.read(("phpws", "uuid"), choice).unwrap_or(UuidForm::Signed),
         aliases: given.read(("phpws", "aliases"), choice).unwrap_or(AliasRule::First),
-        switches: old_ways::read(given),
+        switches: compat::read(given),
     }
 }

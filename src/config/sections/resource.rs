@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::backend::{self, BackendBinding, Entries};
 use crate::config::applications::Applications;
-use crate::config::finding::{Fault, Place};
-use crate::config::given::{Bound, Given};
-use crate::config::keys::folded;
-use crate::config::value::{self, choice, choices};
+use crate::config::diagnostic::{Problem, ValueLocation};
+use crate::config::layers::{ConfigLayers, ResourceSection};
+use crate::config::parse;
+use crate::config::parse::{choice, choices};
+use crate::config::schema::folded;
 use crate::types::limits::TAG_VALUE_BYTES_MAX;
 
 /// A path, or a name, and what it is served by.
@@ -41,19 +42,19 @@ choices! {
 }
 
 pub(in crate::config) fn read(
-    given: &mut Given<'_>,
+    given: &mut ConfigLayers<'_>,
     around: (Result<Option<&Applications>, ()>, &Path),
 ) -> Vec<ResourceBinding> {
     let mut bound: Vec<ResourceBinding> = Vec::new();
-    for Bound { place, name, entries } in std::mem::take(&mut given.resources) {
+    for ResourceSection { place, name, entries } in std::mem::take(&mut given.resources) {
         let title = format!("[resource {name}]");
         if !is_name(&name) {
             let right = "use `[resource /path]`, or `[resource Name]` for a subprotocol, with 255 \
                          bytes at the most";
-            let fault = Fault::new("names neither a path nor a subprotocol", right);
+            let fault = Problem::new("names neither a path nor a subprotocol", right);
             given.find_fault(place.clone(), &title, fault);
         } else if bound.iter().any(|other| other.name == name) {
-            let fault = Fault::new("binds a name that is bound already", "bind it once");
+            let fault = Problem::new("binds a name that is bound already", "bind it once");
             given.find_fault(place.clone(), &title, fault);
         }
         let mut entries = Entries { all: once_each(given, entries), section: (place, &title) };
@@ -70,7 +71,7 @@ pub(in crate::config) fn read(
                 None => "use `kind`".to_owned(),
                 Some(_) => "use `kind`; `kind = http` has more keys".to_owned(),
             };
-            given.find_fault(place, &key, Fault::new("is no key of this resource", right));
+            given.find_fault(place, &key, Problem::new("is no key of this resource", right));
         }
         if let Some(kind) = kind {
             bound.push(ResourceBinding { name, kind, backend: backend.map(Box::new) });
@@ -81,13 +82,13 @@ pub(in crate::config) fn read(
 
 /// The entries of a section, without those that stand there a second time.
 fn once_each(
-    given: &mut Given<'_>,
-    entries: Vec<(Place, String, String)>,
-) -> Vec<(Place, String, String)> {
-    let mut all: Vec<(Place, String, String)> = Vec::new();
+    given: &mut ConfigLayers<'_>,
+    entries: Vec<(ValueLocation, String, String)>,
+) -> Vec<(ValueLocation, String, String)> {
+    let mut all: Vec<(ValueLocation, String, String)> = Vec::new();
     for (place, key, value) in entries {
         if all.iter().any(|(_, known, _)| folded(known) == folded(&key)) {
-            given.find_fault(place, &key, Fault::new("was given before", "give it once"));
+            given.find_fault(place, &key, Problem::new("was given before", "give it once"));
         } else {
             all.push((place, key, value));
         }
@@ -105,11 +106,11 @@ pub(in crate::config) fn is_name(name: &str) -> bool {
     is_right && name.len() <= TAG_VALUE_BYTES_MAX
 }
 
-fn resource_kind(given: &mut Given<'_>, entries: &mut Entries<'_>) -> Option<ResourceKind> {
-    let right = format!("add `kind = …`: {}", value::words::<ResourceKind>());
+fn resource_kind(given: &mut ConfigLayers<'_>, entries: &mut Entries<'_>) -> Option<ResourceKind> {
+    let right = format!("add `kind = …`: {}", parse::words::<ResourceKind>());
     if !entries.has("kind") {
         let (place, title) = entries.section.clone();
-        given.find_fault(place, title, Fault::new("does not say what serves it", right));
+        given.find_fault(place, title, Problem::new("does not say what serves it", right));
     }
     entries.take(given, "kind", choice)
 }

@@ -12,11 +12,11 @@ const GOOD: &str = "GET /web HTTP/1.1\r\nHost: h:8094\r\nUpgrade: websocket\r\n\
 fn outcome(request: &str) -> String {
     let Ok(head) = parse(request.as_bytes()) else { return "not a head".to_owned() };
     match decide(&head) {
-        Ok(Request::Upgrade(upgrade)) => match upgrade.check_version(Spoken::Rfc6455) {
+        Ok(RequestKind::Upgrade(upgrade)) => match upgrade.check_version(Spoken::Rfc6455) {
             Ok(()) => format!("upgrade {} {}", upgrade.path, upgrade.accept),
             Err(refusal) => refusal.to_string(),
         },
-        Ok(Request::Page { path, wanted }) => format!("page {path} {wanted:?}"),
+        Ok(RequestKind::Page { path, wanted }) => format!("page {path} {wanted:?}"),
         Err(refusal) => refusal.to_string(),
     }
 }
@@ -29,7 +29,7 @@ fn changed(from: &str, to: &str) -> String {
 
 fn with<T>(request: &str, look: impl FnOnce(&Upgrade<'_>) -> T) -> T {
     let head = parse(request.as_bytes()).unwrap();
-    let Ok(Request::Upgrade(upgrade)) = decide(&head) else { panic!("no upgrade: {request}") };
+    let Ok(RequestKind::Upgrade(upgrade)) = decide(&head) else { panic!("no upgrade: {request}") };
     look(&upgrade)
 }
 
@@ -128,7 +128,7 @@ fn an_origin_that_is_no_text_is_not_taken_for_none() {
     let bytes = changed("http://h:8094\r\nUser", "?\r\nUser").replace('?', "\u{E9}");
     let latin1: Vec<u8> = bytes.chars().map(|character| character as u8).collect();
     let head = parse(&latin1).unwrap();
-    let Ok(Request::Upgrade(upgrade)) = decide(&head) else { panic!("refused") };
+    let Ok(RequestKind::Upgrade(upgrade)) = decide(&head) else { panic!("refused") };
     assert_eq!(upgrade.origin.as_deref(), Some("\u{FFFD}"));
 }
 
@@ -171,7 +171,7 @@ fn gomoobs_clients_may_speak_the_last_draft_and_hear_which_versions_there_are() 
         assert_eq!(check(good), Ok(()));
     }
     for bad in ["Sec-WebSocket-Version: 99", "X-Version: 13"] {
-        assert_eq!(check(bad), Err(Status::BadVersion));
+        assert_eq!(check(bad), Err(RefusalStatus::BadVersion));
     }
     let draft = changed("Origin:", "Sec-WebSocket-Origin:");
     assert!(with(&draft, |upgrade| upgrade.origin.as_deref() == Some("http://h:8094")));

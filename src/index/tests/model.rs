@@ -7,8 +7,9 @@ use proptest::sample::{select, subsequence};
 use super::super::{Claimed, Index, JoinError};
 use super::{place, places};
 use crate::types::{
-    Address, Alias, Claim, Client, ClientClass, ClientUuid, Counted, GrantNumber, Ident,
-    JoinNumber, Keeping, Laxity, Named, Place, Recipients, Tag, Tags, Tenant, WorkerId,
+    Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, ConnectionRef,
+    Exclusivity, GrantNumber, Ident, JoinNumber, MatchOptions, NamedClient, Recipients, Tag, Tags,
+    Tenant, WorkerId,
 };
 
 const WORKERS: [u16; 3] = [0, 1, 40];
@@ -17,10 +18,15 @@ const SLOTS: [u32; 12] = [0, 1, 2, 3, 4, 5, 254, 255, 256, 65_535, 65_536, u32::
 
 /// Every client with its place and join number, and every alias with its place and grant.
 #[derive(Default)]
-struct Model(Vec<(Place, JoinNumber, Client)>, Vec<(Place, Claim, GrantNumber)>);
+struct Model(Vec<(ConnectionRef, JoinNumber, Client)>, Vec<(ConnectionRef, Claim, GrantNumber)>);
 
 impl Model {
-    fn join(&mut self, place: Place, number: JoinNumber, client: &Client) -> Result<(), JoinError> {
+    fn join(
+        &mut self,
+        place: ConnectionRef,
+        number: JoinNumber,
+        client: &Client,
+    ) -> Result<(), JoinError> {
         if self.0.iter().any(|(taken, _, _)| *taken == place) {
             return Err(JoinError::PlaceTaken { place });
         }
@@ -32,13 +38,13 @@ impl Model {
         Ok(())
     }
 
-    fn leave(&mut self, place: Place) -> Option<JoinNumber> {
+    fn leave(&mut self, place: ConnectionRef) -> Option<JoinNumber> {
         let at = self.0.iter().position(|(taken, _, _)| *taken == place)?;
         self.1.retain(|(holder, _, _)| *holder != place);
         Some(self.0.remove(at).1)
     }
 
-    fn retag(&mut self, place: Place, tags: &Tags) -> bool {
+    fn retag(&mut self, place: ConnectionRef, tags: &Tags) -> bool {
         let Some(found) = self.0.iter_mut().find(|(taken, _, _)| *taken == place) else {
             return false;
         };
@@ -53,12 +59,12 @@ impl Model {
         before - self.0.len()
     }
 
-    fn client(&self, place: Place) -> Option<&Client> {
+    fn client(&self, place: ConnectionRef) -> Option<&Client> {
         self.0.iter().find(|(taken, _, _)| *taken == place).map(|(_, _, client)| client)
     }
 
     /// Others of the same tenant who have this alias.
-    fn others(&self, place: Place, alias: &Alias) -> Vec<Place> {
+    fn others(&self, place: ConnectionRef, alias: &Alias) -> Vec<ConnectionRef> {
         let tenant = self.client(place).map(|it| &it.tenant);
         let holders = self.1.iter().filter(|(holder, claim, _)| {
             *holder != place
@@ -68,7 +74,7 @@ impl Model {
         holders.map(|(holder, _, _)| *holder).collect()
     }
 
-    fn claim(&mut self, place: Place, claim: &Claim, grant: GrantNumber) -> Claimed {
+    fn claim(&mut self, place: ConnectionRef, claim: &Claim, grant: GrantNumber) -> Claimed {
         let Some(client) = self.client(place) else { return Claimed::Refused };
         let is_anothers = claim.alias.as_uuid().is_some_and(|uuid| {
             self.0.iter().any(|(other, _, it)| {
@@ -76,7 +82,7 @@ impl Model {
             })
         });
         let is_taken =
-            claim.keeping == Keeping::Alone && !self.others(place, &claim.alias).is_empty();
+            claim.keeping == Exclusivity::Alone && !self.others(place, &claim.alias).is_empty();
         if !client.takes_publications || is_anothers || is_taken {
             return Claimed::Refused;
         }
@@ -85,14 +91,14 @@ impl Model {
         Claimed::Granted
     }
 
-    fn restore(&mut self, place: Place, claim: &Claim, grant: GrantNumber) {
+    fn restore(&mut self, place: ConnectionRef, claim: &Claim, grant: GrantNumber) {
         if !self.client(place).is_some_and(|it| it.takes_publications) {
             return;
         }
-        if claim.keeping == Keeping::Alone {
+        if claim.keeping == Exclusivity::Alone {
             let rivals = self.others(place, &claim.alias);
-            let of_rivals = |(holder, claim, _): &&(Place, Claim, GrantNumber)| {
-                rivals.contains(holder) && claim.keeping == Keeping::Alone
+            let of_rivals = |(holder, claim, _): &&(ConnectionRef, Claim, GrantNumber)| {
+                rivals.contains(holder) && claim.keeping == Exclusivity::Alone
             };
             if self.1.iter().filter(of_rivals).any(|(_, _, later)| *later > grant) {
                 return;
@@ -104,28 +110,28 @@ impl Model {
     }
 
     /// Who a [`Named`] fits, by a look at everybody.
-    fn fits(&self, place: Place, client: &Client, named: &Named) -> bool {
-        let Named { uuid, alias, ident, laxity } = named;
+    fn fits(&self, place: ConnectionRef, client: &Client, named: &NamedClient) -> bool {
+        let NamedClient { uuid, alias, ident, laxity } = named;
         let is_web = client.class == ClientClass::Web;
         let has_alias = |alias: &Alias| {
             self.1.iter().any(|(holder, claim, _)| *holder == place && claim.alias == *alias)
         };
         let by_id = Some(client.uuid) == *uuid || alias.as_ref().is_some_and(has_alias);
-        (by_id && (is_web || !laxity.has(Laxity::WEB_ONLY)))
+        (by_id && (is_web || !laxity.has(MatchOptions::WEB_ONLY)))
             || (ident.is_some() && client.ident == *ident)
-            || (laxity.has(Laxity::ANY_WEB) && is_web)
-            || (laxity.has(Laxity::ANY_IDENT) && client.ident.is_some())
+            || (laxity.has(MatchOptions::ANY_WEB) && is_web)
+            || (laxity.has(MatchOptions::ANY_IDENT) && client.ident.is_some())
     }
 
     /// As Gomoob's server finds clients by tags.
-    fn loosely(&self, inside: &[(Place, &Client)], tags: &[Tag]) -> Vec<Place> {
+    fn loosely(&self, inside: &[(ConnectionRef, &Client)], tags: &[Tag]) -> Vec<ConnectionRef> {
         if tags.is_empty() {
             return inside.iter().map(|(place, _)| *place).collect();
         }
-        let mut found: Vec<Place> = Vec::new();
+        let mut found: Vec<ConnectionRef> = Vec::new();
         for tag in tags {
             let carry = inside.iter().filter(|(_, it)| it.tags.iter().any(|own| own == tag));
-            let carry: Vec<Place> = carry.map(|(place, _)| *place).collect();
+            let carry: Vec<ConnectionRef> = carry.map(|(place, _)| *place).collect();
             if carry.is_empty() {
                 continue;
             }
@@ -139,7 +145,11 @@ impl Model {
     }
 
     /// The places named, the excepted one not taken out, and the excepted one among them.
-    fn resolve(&self, tenant: &Tenant, address: &Address) -> (Vec<Place>, Option<Place>) {
+    fn resolve(
+        &self,
+        tenant: &Tenant,
+        address: &Address,
+    ) -> (Vec<ConnectionRef>, Option<ConnectionRef>) {
         let inside =
             self.0.iter().filter(|(_, _, it)| it.tenant == *tenant && it.takes_publications);
         let excepted = |client: &Client| Some(client.uuid) == address.except;
@@ -160,7 +170,7 @@ impl Model {
                     .filter(|(_, _, client)| !excepted(client));
                 (first.iter().map(|(place, _, _)| *place).collect(), None)
             }
-            Recipients::Loosely(tags) => {
+            Recipients::GomoobQuery(tags) => {
                 let web = inside.filter(|(_, _, it)| it.class == ClientClass::Web);
                 let web: Vec<_> = web.map(|(place, _, it)| (*place, it)).collect();
                 let mut all = self.loosely(&web, tags);
@@ -185,17 +195,17 @@ impl Model {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Join(Place, JoinNumber, Client),
-    Leave(Place),
-    Retag(Place, Tags),
+    Join(ConnectionRef, JoinNumber, Client),
+    Leave(ConnectionRef),
+    Retag(ConnectionRef, Tags),
     RemoveWorker(WorkerId),
-    Claim(Place, Claim, GrantNumber),
-    Restore(Place, Claim, GrantNumber),
+    Claim(ConnectionRef, Claim, GrantNumber),
+    Restore(ConnectionRef, Claim, GrantNumber),
     /// Sixty clients at once: rows grow from lists to bitmaps.
     Crowd(WorkerId, Client),
 }
 
-fn any_place() -> impl Strategy<Value = Place> {
+fn any_place() -> impl Strategy<Value = ConnectionRef> {
     (select(&WORKERS[..]), select(&SLOTS[..])).prop_map(|(worker, slot)| place(worker, slot))
 }
 
@@ -227,15 +237,16 @@ fn any_alias() -> impl Strategy<Value = Alias> {
 }
 
 fn any_claim() -> impl Strategy<Value = Claim> {
-    let keeping = select(&[Keeping::Alone, Keeping::Alone, Keeping::Shared][..]);
+    let keeping = select(&[Exclusivity::Alone, Exclusivity::Alone, Exclusivity::Shared][..]);
     (any_alias(), keeping).prop_map(|(alias, keeping)| Claim { alias, keeping })
 }
 
-fn any_named() -> impl Strategy<Value = Named> {
-    let laxity =
-        (0..16_u8).prop_map(|bits| Laxity::from_bits(bits & !Laxity::SAME_NUMBER.bits()).unwrap());
+fn any_named() -> impl Strategy<Value = NamedClient> {
+    let laxity = (0..16_u8).prop_map(|bits| {
+        MatchOptions::from_bits(bits & !MatchOptions::SAME_NUMBER.bits()).unwrap()
+    });
     (prop::option::of(any_uuid()), prop::option::of(any_alias()), any_ident(), laxity)
-        .prop_map(|(uuid, alias, ident, laxity)| Named { uuid, alias, ident, laxity })
+        .prop_map(|(uuid, alias, ident, laxity)| NamedClient { uuid, alias, ident, laxity })
 }
 
 fn any_order_of_tags() -> impl Strategy<Value = Box<[Tag]>> {
@@ -253,7 +264,7 @@ prop_compose! {
         takes_publications in prop::bool::weighted(0.8),
     ) -> Client {
         let ip = "192.0.2.1".parse().unwrap();
-        Client { tenant, uuid, ident, tags, class, takes_publications, counted: Counted::ByAddress, ip }
+        Client { tenant, uuid, ident, tags, class, takes_publications, counted: AddressLimit::ByAddress, ip }
     }
 }
 
@@ -279,7 +290,7 @@ fn any_address() -> impl Strategy<Value = Address> {
             .prop_map(|(uuid, ident)| Recipients::First { uuid, ident }),
         any_tags().prop_map(Recipients::Matching),
         any_named().prop_map(|named| Recipients::Named(Box::new(named))),
-        any_order_of_tags().prop_map(Recipients::Loosely),
+        any_order_of_tags().prop_map(Recipients::GomoobQuery),
     ];
     (recipients, prop::option::of(any_uuid()))
         .prop_map(|(recipients, except)| Address { recipients, except })
@@ -327,7 +338,7 @@ fn compare(index: &Index, model: &Model, addresses: &[(Tenant, Address)]) {
     let names = ["", "other"].into_iter().flat_map(|tenant| ALIASES.map(|alias| (tenant, alias)));
     for (tenant, alias) in names {
         let (tenant, alias) = (Tenant(tenant.into()), Alias::new(alias).ok());
-        let address = Address::named(Named { alias, ..Named::default() });
+        let address = Address::named(NamedClient { alias, ..NamedClient::default() });
         assert_eq!(places(&index.resolve(&tenant, &address)), model.resolve(&tenant, &address).0);
     }
     for (tenant, address) in addresses {

@@ -8,19 +8,19 @@ use bytes::Bytes;
 use roaring::RoaringBitmap;
 
 use super::Malformed;
-use crate::link::message::{Deliver, Found, Full, Question, SetName, Target};
+use crate::link::message::{Deliver, DeliverTo, Full, PresenceQuery, PresenceResult, SetName};
 use crate::types::limits::TAGS_MAX;
 use crate::types::{
-    Address, Alias, Claim, Client, ClientClass, ClientUuid, Content, Counted, Form, Generation,
-    GrantNumber, Ident, Keeping, Laxity, Named, Number, Publication, Recipients, Sequence, Slot,
-    SlotSet, Source, Tag, Tags, Tenant, WorkerId,
+    Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Content, Exclusivity,
+    Generation, GrantNumber, Ident, MatchOptions, NamedClient, Number, PayloadForm, Publication,
+    Recipients, Sequence, Slot, SlotSet, Tag, Tags, Tenant, WorkerId, WorkerIncarnation,
 };
 
 /// The fields of a message, each admitted before it is used.
 ///
 /// They are read out of a plain slice: only a payload, which is kept, shares the allocation and
 /// counts as one more owner of it.
-pub(super) struct Fields<'b> {
+pub(super) struct FieldReader<'b> {
     /// What the message lies in.
     shared: &'b Bytes,
     /// Where it ends there.
@@ -29,7 +29,7 @@ pub(super) struct Fields<'b> {
     rest: &'b [u8],
 }
 
-impl<'b> Fields<'b> {
+impl<'b> FieldReader<'b> {
     pub(super) fn new(shared: &'b Bytes, place: Range<usize>) -> Result<Self, Malformed> {
         let end = place.end;
         let rest = shared.get(place).ok_or(Malformed::Short)?;
@@ -69,8 +69,8 @@ impl<'b> Fields<'b> {
         self.u32().map(Slot)
     }
 
-    pub(super) fn source(&mut self) -> Result<Source, Malformed> {
-        Ok(Source { worker: WorkerId(self.u16()?), generation: Generation(self.u32()?) })
+    pub(super) fn source(&mut self) -> Result<WorkerIncarnation, Malformed> {
+        Ok(WorkerIncarnation { worker: WorkerId(self.u16()?), generation: Generation(self.u32()?) })
     }
 
     pub(super) fn numbers(&mut self) -> Result<Vec<Number>, Malformed> {
@@ -115,12 +115,12 @@ impl<'b> Fields<'b> {
         }
     }
 
-    fn named(&mut self) -> Result<Named, Malformed> {
-        Ok(Named {
+    fn named(&mut self) -> Result<NamedClient, Malformed> {
+        Ok(NamedClient {
             uuid: self.uuid()?,
             alias: self.alias()?,
             ident: self.ident()?,
-            laxity: Laxity::from_bits(self.u8()?).ok_or(Malformed::Invalid("laxity"))?,
+            laxity: MatchOptions::from_bits(self.u8()?).ok_or(Malformed::Invalid("laxity"))?,
         })
     }
 
@@ -128,8 +128,8 @@ impl<'b> Fields<'b> {
         Ok(Claim {
             alias: self.alias()?.ok_or(Malformed::Invalid("alias"))?,
             keeping: match self.u8()? {
-                1 => Keeping::Alone,
-                2 => Keeping::Shared,
+                1 => Exclusivity::Alone,
+                2 => Exclusivity::Shared,
                 keeping => return Err(Malformed::Unknown("keeping", keeping)),
             },
         })
@@ -165,7 +165,7 @@ impl<'b> Fields<'b> {
                 class => return Err(Malformed::Unknown("class", class)),
             },
             takes_publications: self.flag()?,
-            counted: if self.flag()? { Counted::InAll } else { Counted::ByAddress },
+            counted: if self.flag()? { AddressLimit::InAll } else { AddressLimit::ByAddress },
             ip: self.ip()?,
         })
     }
@@ -195,7 +195,7 @@ impl<'b> Fields<'b> {
             1 => Recipients::First { uuid: self.uuid()?, ident: self.ident()? },
             2 => Recipients::Matching(self.tags()?),
             3 => Recipients::Named(Box::new(self.named()?)),
-            4 => Recipients::Loosely(self.list_of_tags()?.into()),
+            4 => Recipients::GomoobQuery(self.list_of_tags()?.into()),
             kind => return Err(Malformed::Unknown("address", kind)),
         };
         Ok(Address { recipients, except: self.uuid()? })
@@ -205,9 +205,9 @@ impl<'b> Fields<'b> {
     #[inline]
     fn content(&mut self) -> Result<Content, Malformed> {
         let form = match self.u8()? {
-            1 => Form::PhpwsPacket,
-            2 => Form::Message,
-            3 => Form::Text,
+            1 => PayloadForm::PhpwsPacket,
+            2 => PayloadForm::Message,
+            3 => PayloadForm::Text,
             form => return Err(Malformed::Unknown("form", form)),
         };
         let payload = std::mem::take(&mut self.rest).len();
@@ -222,8 +222,8 @@ impl<'b> Fields<'b> {
         })
     }
 
-    pub(super) fn question(&mut self) -> Result<Question, Malformed> {
-        Ok(Question {
+    pub(super) fn question(&mut self) -> Result<PresenceQuery, Malformed> {
+        Ok(PresenceQuery {
             number: self.u32()?,
             tenant: self.tenant()?,
             query: self.tags()?,
@@ -239,10 +239,10 @@ impl<'b> Fields<'b> {
         }
     }
 
-    pub(super) fn found(&mut self) -> Result<Found, Malformed> {
+    pub(super) fn found(&mut self) -> Result<PresenceResult, Malformed> {
         let (clients, count) = (self.u64()?, self.u32()?);
         let values = (0..count).map(|_| Ok(self.text()?.into()));
-        Ok(Found { clients, values: values.collect::<Result<_, Malformed>>()? })
+        Ok(PresenceResult { clients, values: values.collect::<Result<_, Malformed>>()? })
     }
 
     pub(super) fn slots(&mut self) -> Result<SlotSet, Malformed> {
@@ -258,9 +258,9 @@ impl<'b> Fields<'b> {
             number: Number(self.u64()?),
             sequence: Sequence(self.u64()?),
             target: match self.u8()? {
-                1 => Target::One(self.slot()?),
-                2 => Target::Set { name: SetName(self.u32()?), except: None },
-                3 => Target::Set { name: SetName(self.u32()?), except: Some(self.slot()?) },
+                1 => DeliverTo::One(self.slot()?),
+                2 => DeliverTo::Set { name: SetName(self.u32()?), except: None },
+                3 => DeliverTo::Set { name: SetName(self.u32()?), except: Some(self.slot()?) },
                 target => return Err(Malformed::Unknown("target", target)),
             },
             content: self.content()?,

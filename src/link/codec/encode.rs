@@ -4,15 +4,16 @@ use std::net::IpAddr;
 
 use bytes::{BufMut, BytesMut};
 
-use crate::link::message::{Deliver, Found, Question, Target};
+use crate::link::message::{Deliver, DeliverTo, PresenceQuery, PresenceResult};
 use crate::types::{
-    Address, Alias, Claim, Client, ClientClass, ClientUuid, Counted, Form, GrantNumber, Ident,
-    Keeping, Named, Number, Publication, Recipients, SlotSet, Source, Tags, Tenant,
+    Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Exclusivity, GrantNumber,
+    Ident, NamedClient, Number, PayloadForm, Publication, Recipients, SlotSet, Tags, Tenant,
+    WorkerIncarnation,
 };
 
 /// Appends the fields of a message. Small ones are gathered first, because an append to a `BytesMut`
 /// is a call that the compiler does not look into: 6 ns for each.
-pub(super) struct Record<'o> {
+pub(super) struct FieldWriter<'o> {
     out: &'o mut BytesMut,
     small: [u8; SMALL_BYTES],
     gathered: usize,
@@ -26,7 +27,7 @@ pub fn encode_publish(
     out: &mut BytesMut,
     number: Number,
     (tenant, address): (&Tenant, &Address),
-    (form, payload): (Form, &[u8]),
+    (form, payload): (PayloadForm, &[u8]),
 ) {
     framed(out, |out| {
         out.put_u8(7);
@@ -42,9 +43,9 @@ pub fn encode_deliver(out: &mut BytesMut, deliver: &Deliver) {
     framed(out, |out| put_deliver(out, deliver));
 }
 
-pub(super) fn framed(out: &mut BytesMut, write: impl FnOnce(&mut Record<'_>)) {
+pub(super) fn framed(out: &mut BytesMut, write: impl FnOnce(&mut FieldWriter<'_>)) {
     let start = out.len();
-    let mut record = Record { out, small: [0; SMALL_BYTES], gathered: 0 };
+    let mut record = FieldWriter { out, small: [0; SMALL_BYTES], gathered: 0 };
     record.put_u32_le(0);
     write(&mut record);
     record.flush();
@@ -54,7 +55,7 @@ pub(super) fn framed(out: &mut BytesMut, write: impl FnOnce(&mut Record<'_>)) {
     }
 }
 
-impl Record<'_> {
+impl FieldWriter<'_> {
     pub(super) fn put_u8(&mut self, field: u8) {
         self.put([field]);
     }
@@ -100,21 +101,21 @@ impl Record<'_> {
     }
 }
 
-pub(super) fn put_length(out: &mut Record<'_>, length: usize) {
+pub(super) fn put_length(out: &mut FieldWriter<'_>, length: usize) {
     out.put_u32_le(u32::try_from(length).unwrap_or(u32::MAX));
 }
 
-fn put_text(out: &mut Record<'_>, text: &str) {
+fn put_text(out: &mut FieldWriter<'_>, text: &str) {
     put_length(out, text.len());
     out.put_slice(text.as_bytes());
 }
 
-pub(super) fn put_source(out: &mut Record<'_>, source: Source) {
+pub(super) fn put_source(out: &mut FieldWriter<'_>, source: WorkerIncarnation) {
     out.put_u16_le(source.worker.0);
     out.put_u32_le(source.generation.0);
 }
 
-pub(super) fn put_tags(out: &mut Record<'_>, tags: &Tags) {
+pub(super) fn put_tags(out: &mut FieldWriter<'_>, tags: &Tags) {
     put_length(out, tags.len());
     for tag in tags {
         put_text(out, tag.name());
@@ -122,7 +123,7 @@ pub(super) fn put_tags(out: &mut Record<'_>, tags: &Tags) {
     }
 }
 
-pub(super) fn put_client(out: &mut Record<'_>, client: &Client) {
+pub(super) fn put_client(out: &mut FieldWriter<'_>, client: &Client) {
     put_text(out, &client.tenant.0);
     out.put(client.uuid.0);
     put_text(out, client.ident.as_ref().map_or("", Ident::as_str));
@@ -132,11 +133,11 @@ pub(super) fn put_client(out: &mut Record<'_>, client: &Client) {
         ClientClass::Php => 2,
     });
     out.put_u8(u8::from(client.takes_publications));
-    out.put_u8(u8::from(client.counted == Counted::InAll));
+    out.put_u8(u8::from(client.counted == AddressLimit::InAll));
     put_ip(out, client.ip);
 }
 
-pub(super) fn put_ip(out: &mut Record<'_>, ip: IpAddr) {
+pub(super) fn put_ip(out: &mut FieldWriter<'_>, ip: IpAddr) {
     match ip {
         IpAddr::V4(ip) => {
             out.put_u8(4);
@@ -149,27 +150,27 @@ pub(super) fn put_ip(out: &mut Record<'_>, ip: IpAddr) {
     }
 }
 
-pub(super) fn put_question(out: &mut Record<'_>, question: &Question) {
+pub(super) fn put_question(out: &mut FieldWriter<'_>, question: &PresenceQuery) {
     out.put_u32_le(question.number);
     put_text(out, &question.tenant.0);
     put_tags(out, &question.query);
     put_text(out, &question.tag);
 }
 
-pub(super) fn put_found(out: &mut Record<'_>, found: &Found) {
+pub(super) fn put_found(out: &mut FieldWriter<'_>, found: &PresenceResult) {
     out.put_u64_le(found.clients);
     put_length(out, found.values.len());
     found.values.iter().for_each(|value| put_text(out, value));
 }
 
-fn put_uuid(out: &mut Record<'_>, uuid: Option<ClientUuid>) {
+fn put_uuid(out: &mut FieldWriter<'_>, uuid: Option<ClientUuid>) {
     out.put_u8(u8::from(uuid.is_some()));
     if let Some(uuid) = uuid {
         out.put(uuid.0);
     }
 }
 
-fn put_address(out: &mut Record<'_>, address: &Address) {
+fn put_address(out: &mut FieldWriter<'_>, address: &Address) {
     match &address.recipients {
         Recipients::First { uuid, ident } => {
             out.put_u8(1);
@@ -184,7 +185,7 @@ fn put_address(out: &mut Record<'_>, address: &Address) {
             out.put_u8(3);
             put_named(out, named);
         }
-        Recipients::Loosely(tags) => {
+        Recipients::GomoobQuery(tags) => {
             out.put_u8(4);
             put_length(out, tags.len());
             for tag in tags {
@@ -196,45 +197,45 @@ fn put_address(out: &mut Record<'_>, address: &Address) {
     put_uuid(out, address.except);
 }
 
-fn put_named(out: &mut Record<'_>, named: &Named) {
+fn put_named(out: &mut FieldWriter<'_>, named: &NamedClient) {
     put_uuid(out, named.uuid);
     put_text(out, named.alias.as_ref().map_or("", Alias::as_str));
     put_text(out, named.ident.as_ref().map_or("", Ident::as_str));
     out.put_u8(named.laxity.bits());
 }
 
-pub(super) fn put_claim(out: &mut Record<'_>, claim: &Claim) {
+pub(super) fn put_claim(out: &mut FieldWriter<'_>, claim: &Claim) {
     put_text(out, claim.alias.as_str());
     out.put_u8(match claim.keeping {
-        Keeping::Alone => 1,
-        Keeping::Shared => 2,
+        Exclusivity::Alone => 1,
+        Exclusivity::Shared => 2,
     });
 }
 
-pub(super) fn put_grant(out: &mut Record<'_>, granted: Option<GrantNumber>) {
+pub(super) fn put_grant(out: &mut FieldWriter<'_>, granted: Option<GrantNumber>) {
     out.put_u8(u8::from(granted.is_some()));
     if let Some(grant) = granted {
         out.put_u64_le(grant.0);
     }
 }
 
-fn put_content(out: &mut Record<'_>, (form, payload): (Form, &[u8])) {
+fn put_content(out: &mut FieldWriter<'_>, (form, payload): (PayloadForm, &[u8])) {
     out.put_u8(match form {
-        Form::PhpwsPacket => 1,
-        Form::Message => 2,
-        Form::Text => 3,
+        PayloadForm::PhpwsPacket => 1,
+        PayloadForm::Message => 2,
+        PayloadForm::Text => 3,
     });
     out.put_slice(payload);
 }
 
-pub(super) fn put_publication(out: &mut Record<'_>, publication: &Publication) {
+pub(super) fn put_publication(out: &mut FieldWriter<'_>, publication: &Publication) {
     let Publication { tenant, address, content } = publication;
     put_text(out, &tenant.0);
     put_address(out, address);
     put_content(out, (content.form, &content.payload));
 }
 
-pub(super) fn put_slots(out: &mut Record<'_>, slots: &SlotSet) {
+pub(super) fn put_slots(out: &mut FieldWriter<'_>, slots: &SlotSet) {
     out.flush();
     out.out.reserve(slots.0.serialized_size());
     // Writing into memory has no way to fail.
@@ -242,21 +243,21 @@ pub(super) fn put_slots(out: &mut Record<'_>, slots: &SlotSet) {
     debug_assert!(written.is_ok());
 }
 
-pub(super) fn put_deliver(out: &mut Record<'_>, deliver: &Deliver) {
+pub(super) fn put_deliver(out: &mut FieldWriter<'_>, deliver: &Deliver) {
     out.put_u8(3);
     put_source(out, deliver.source);
     out.put_u64_le(deliver.number.0);
     out.put_u64_le(deliver.sequence.0);
     match deliver.target {
-        Target::One(slot) => {
+        DeliverTo::One(slot) => {
             out.put_u8(1);
             out.put_u32_le(slot.0);
         }
-        Target::Set { name, except: None } => {
+        DeliverTo::Set { name, except: None } => {
             out.put_u8(2);
             out.put_u32_le(name.0);
         }
-        Target::Set { name, except: Some(slot) } => {
+        DeliverTo::Set { name, except: Some(slot) } => {
             out.put_u8(3);
             out.put_u32_le(name.0);
             out.put_u32_le(slot.0);

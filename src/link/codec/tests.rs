@@ -6,16 +6,16 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
 use super::*;
-use crate::link::message::{Deliver, Found, Full, Question, Target};
+use crate::link::message::{Deliver, DeliverTo, Full, PresenceQuery, PresenceResult};
 use crate::types::{
-    Address, Alias, Claim, Client, ClientClass, ClientUuid, Content, Counted, Form, Generation,
-    GrantNumber, Ident, Keeping, Laxity, Named, Publication, Recipients, Slot, SlotSet, Source,
-    Tag, Tags, Tenant, WorkerId,
+    Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Content, Exclusivity,
+    Generation, GrantNumber, Ident, MatchOptions, NamedClient, PayloadForm, Publication,
+    Recipients, Slot, SlotSet, Tag, Tags, Tenant, WorkerId, WorkerIncarnation,
 };
 
-fn source() -> impl Strategy<Value = Source> {
+fn source() -> impl Strategy<Value = WorkerIncarnation> {
     (any::<u16>(), any::<u32>())
-        .prop_map(|(w, g)| Source { worker: WorkerId(w), generation: Generation(g) })
+        .prop_map(|(w, g)| WorkerIncarnation { worker: WorkerId(w), generation: Generation(g) })
 }
 
 fn tags() -> impl Strategy<Value = Tags> {
@@ -44,7 +44,7 @@ fn client() -> impl Strategy<Value = Client> {
             tags,
             class: if php { ClientClass::Php } else { ClientClass::Web },
             takes_publications,
-            counted: if php { Counted::InAll } else { Counted::ByAddress },
+            counted: if php { AddressLimit::InAll } else { AddressLimit::ByAddress },
             ip,
         },
     )
@@ -57,13 +57,13 @@ fn alias() -> impl Strategy<Value = Alias> {
 fn claim() -> impl Strategy<Value = Claim> {
     (alias(), any::<bool>()).prop_map(|(alias, alone)| Claim {
         alias,
-        keeping: if alone { Keeping::Alone } else { Keeping::Shared },
+        keeping: if alone { Exclusivity::Alone } else { Exclusivity::Shared },
     })
 }
 
 fn content() -> impl Strategy<Value = Content> {
     (any::<bool>(), any::<Vec<u8>>()).prop_map(|(packet, payload)| Content {
-        form: if packet { Form::PhpwsPacket } else { Form::Text },
+        form: if packet { PayloadForm::PhpwsPacket } else { PayloadForm::Text },
         payload: Bytes::from(payload),
     })
 }
@@ -73,12 +73,13 @@ fn address() -> impl Strategy<Value = Address> {
         .prop_map(|(uuid, ident)| Recipients::First { uuid, ident });
     let named = (prop::option::of(uuid()), prop::option::of(alias()), ident(), 0..16_u8).prop_map(
         |(uuid, alias, ident, bits)| {
-            let laxity = Laxity::from_bits(bits).unwrap();
-            Recipients::Named(Box::new(Named { uuid, alias, ident, laxity }))
+            let laxity = MatchOptions::from_bits(bits).unwrap();
+            Recipients::Named(Box::new(NamedClient { uuid, alias, ident, laxity }))
         },
     );
     let tag = ("[a-zé]{1,9}", ".{0,9}").prop_map(|(n, v)| Tag::new(&n, &v).unwrap());
-    let loosely = prop::collection::vec(tag, 0..5).prop_map(|all| Recipients::Loosely(all.into()));
+    let loosely =
+        prop::collection::vec(tag, 0..5).prop_map(|all| Recipients::GomoobQuery(all.into()));
     let recipients = prop_oneof![first, tags().prop_map(Recipients::Matching), named, loosely];
     (recipients, prop::option::of(uuid()))
         .prop_map(|(recipients, except)| Address { recipients, except })
@@ -116,16 +117,16 @@ fn to_broker() -> impl Strategy<Value = ToBroker> {
         (any::<(u32, u32)>(), tenant(), tags(), "[a-z]{0,5}").prop_map(
             |((slot, number), tenant, query, tag)| ToBroker::Ask {
                 slot: Slot(slot),
-                question: Question { number, tenant, query, tag: tag.into() }
+                question: PresenceQuery { number, tenant, query, tag: tag.into() }
             }
         ),
     ]
 }
 
-fn target() -> impl Strategy<Value = Target> {
+fn target() -> impl Strategy<Value = DeliverTo> {
     prop_oneof![
-        any::<u32>().prop_map(|slot| Target::One(Slot(slot))),
-        (any::<u32>(), any::<Option<u32>>()).prop_map(|(name, except)| Target::Set {
+        any::<u32>().prop_map(|slot| DeliverTo::One(Slot(slot))),
+        (any::<u32>(), any::<Option<u32>>()).prop_map(|(name, except)| DeliverTo::Set {
             name: SetName(name),
             except: except.map(Slot)
         }),
@@ -170,17 +171,20 @@ fn to_worker() -> impl Strategy<Value = ToWorker> {
             |((slot, number, clients), values)| ToWorker::Answer {
                 slot: Slot(slot),
                 number,
-                found: Found { clients, values: values.into_iter().map(Into::into).collect() }
+                found: PresenceResult {
+                    clients,
+                    values: values.into_iter().map(Into::into).collect()
+                }
             }
         ),
     ]
 }
 
 /// Encodes all, feeds them in pieces of the given size, and takes them out again.
-fn through_the_wire<M: Wire>(messages: &[M], piece: usize) -> Result<Vec<M>, Malformed> {
+fn through_the_wire<M: WireMessage>(messages: &[M], piece: usize) -> Result<Vec<M>, Malformed> {
     let mut bytes = BytesMut::new();
     messages.iter().for_each(|message| message.encode(&mut bytes));
-    let mut inbox = Inbox::default();
+    let mut inbox = MessageDecoder::default();
     let mut taken = Vec::new();
     for part in bytes.chunks(piece) {
         inbox.extend(part);
@@ -225,7 +229,7 @@ proptest! {
 
 #[test]
 fn a_length_above_the_limit_is_refused_at_once() {
-    let mut inbox = Inbox::default();
+    let mut inbox = MessageDecoder::default();
     inbox.extend(&[0xff; 4]);
     assert_eq!(inbox.take::<ToBroker>(), Err(Malformed::Oversized(0xffff_ffff)));
 }
@@ -236,7 +240,7 @@ fn what_came_before_a_length_above_the_limit_counts_although_both_came_at_once()
     let left = ToWorker::Left { slot: Slot(3) };
     left.encode(&mut bytes);
     bytes.extend_from_slice(&[0xff; 4]);
-    let mut inbox = Inbox::default();
+    let mut inbox = MessageDecoder::default();
     inbox.extend(&bytes);
     assert_eq!(inbox.take(), Ok(Some(left)));
     assert_eq!(inbox.take::<ToWorker>(), Err(Malformed::Oversized(0xffff_ffff)));
@@ -247,7 +251,7 @@ fn the_short_way_to_write_a_publication_says_the_same() {
     let publication = Publication {
         tenant: Tenant::shared(),
         address: Address::everyone_but(ClientUuid([7; 16])),
-        content: Content { form: Form::PhpwsPacket, payload: Bytes::from_static(b"{}") },
+        content: Content { form: PayloadForm::PhpwsPacket, payload: Bytes::from_static(b"{}") },
     };
     let (mut long, mut short) = (BytesMut::new(), BytesMut::new());
     let number = Number(9);
@@ -255,7 +259,7 @@ fn the_short_way_to_write_a_publication_says_the_same() {
         &mut short,
         number,
         (&publication.tenant, &publication.address),
-        (Form::PhpwsPacket, b"{}"),
+        (PayloadForm::PhpwsPacket, b"{}"),
     );
     ToBroker::Publish { number, publication }.encode(&mut long);
     assert_eq!(long, short);

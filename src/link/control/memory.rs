@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Control, Desk, Order, Peer, Report};
-use crate::link::bell::Bell;
+use super::{ChildEvent, Control, ControlPeer, SupervisorCommand, SupervisorEnd};
 use crate::link::transport::Transport;
+use crate::reactor::waker::Waker;
 
 /// Messages of one direction: who leaves so many unread hangs.
 const MESSAGES_MAX: usize = 1024;
@@ -19,18 +19,18 @@ const MESSAGES_MAX: usize = 1024;
 /// # Errors
 ///
 /// When the process has no descriptor left.
-pub fn memory_control() -> io::Result<(MemoryDesk, MemoryControl)> {
+pub fn memory_control() -> io::Result<(MemorySupervisorEnd, MemoryControl)> {
     let shared = Arc::new(Shared {
         queues: Mutex::new(Queues::default()),
-        ordered: Bell::new()?,
-        reported: Bell::new()?,
+        ordered: Waker::new()?,
+        reported: Waker::new()?,
     });
-    Ok((MemoryDesk(Arc::clone(&shared)), MemoryControl(shared)))
+    Ok((MemorySupervisorEnd(Arc::clone(&shared)), MemoryControl(shared)))
 }
 
 /// The supervising thread's end.
 #[derive(Debug)]
-pub struct MemoryDesk(Arc<Shared>);
+pub struct MemorySupervisorEnd(Arc<Shared>);
 
 /// The role's end.
 #[derive(Debug)]
@@ -39,25 +39,25 @@ pub struct MemoryControl(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     queues: Mutex<Queues>,
-    ordered: Bell,
-    reported: Bell,
+    ordered: Waker,
+    reported: Waker,
 }
 
 #[derive(Debug, Default)]
 struct Queues {
-    orders: VecDeque<Order>,
-    reports: VecDeque<Report>,
-    ends: Ends,
+    orders: VecDeque<SupervisorCommand>,
+    reports: VecDeque<ChildEvent>,
+    ends: OpenEnds,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Ends {
+enum OpenEnds {
     #[default]
     Both,
     One,
 }
 
-impl MemoryDesk {
+impl MemorySupervisorEnd {
     /// Readable when [`Desk::reports`] has something to say.
     #[must_use]
     pub fn ready(&self) -> BorrowedFd<'_> {
@@ -65,10 +65,10 @@ impl MemoryDesk {
     }
 }
 
-impl Desk for MemoryDesk {
+impl SupervisorEnd for MemorySupervisorEnd {
     type LinkEnd = Box<dyn Transport>;
 
-    fn order(&mut self, order: Order) -> io::Result<()> {
+    fn order(&mut self, order: SupervisorCommand) -> io::Result<()> {
         let mut queues = self.0.queues.lock();
         queues.peer().and_then(|()| offer(&mut queues.orders, order))?;
         self.0.ordered.ring();
@@ -79,7 +79,7 @@ impl Desk for MemoryDesk {
         self.0.queues.lock().peer()
     }
 
-    fn reports(&mut self, into: &mut Vec<Report>) -> io::Result<Peer> {
+    fn reports(&mut self, into: &mut Vec<ChildEvent>) -> io::Result<ControlPeer> {
         let mut queues = self.0.queues.lock();
         into.extend(queues.reports.drain(..));
         Ok(queues.ends.silence(&self.0.reported))
@@ -87,13 +87,13 @@ impl Desk for MemoryDesk {
 }
 
 impl Control for MemoryControl {
-    fn orders(&mut self, into: &mut Vec<Order>) -> io::Result<Peer> {
+    fn orders(&mut self, into: &mut Vec<SupervisorCommand>) -> io::Result<ControlPeer> {
         let mut queues = self.0.queues.lock();
         into.extend(queues.orders.drain(..));
         Ok(queues.ends.silence(&self.0.ordered))
     }
 
-    fn report(&mut self, report: Report) -> io::Result<()> {
+    fn report(&mut self, report: ChildEvent) -> io::Result<()> {
         let mut queues = self.0.queues.lock();
         queues.peer().and_then(|()| offer(&mut queues.reports, report))?;
         self.0.reported.ring();
@@ -105,9 +105,9 @@ impl Control for MemoryControl {
     }
 }
 
-impl Drop for MemoryDesk {
+impl Drop for MemorySupervisorEnd {
     fn drop(&mut self) {
-        self.0.queues.lock().ends = Ends::One;
+        self.0.queues.lock().ends = OpenEnds::One;
         self.0.ordered.ring();
     }
 }
@@ -115,7 +115,7 @@ impl Drop for MemoryDesk {
 impl Drop for MemoryControl {
     fn drop(&mut self) {
         let mut queues = self.0.queues.lock();
-        queues.ends = Ends::One;
+        queues.ends = OpenEnds::One;
         // Nobody will take them; a link end among them must be seen to end.
         let unread = std::mem::take(&mut queues.orders);
         drop(queues);
@@ -127,17 +127,17 @@ impl Drop for MemoryControl {
 impl Queues {
     fn peer(&self) -> io::Result<()> {
         match self.ends {
-            Ends::Both => Ok(()),
-            Ends::One => Err(io::ErrorKind::BrokenPipe.into()),
+            OpenEnds::Both => Ok(()),
+            OpenEnds::One => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
 }
 
-impl Ends {
+impl OpenEnds {
     /// Under the lock, so that nothing that is queued goes unheard.
-    fn silence(self, bell: &Bell) -> Peer {
+    fn silence(self, bell: &Waker) -> ControlPeer {
         bell.silence();
-        if self == Self::Both { Peer::Alive } else { Peer::Gone }
+        if self == Self::Both { ControlPeer::Alive } else { ControlPeer::Gone }
     }
 }
 
@@ -153,7 +153,7 @@ fn offer<T>(queue: &mut VecDeque<T>, message: T) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::control::Newcomers;
+    use crate::link::control::PendingHandshakes;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
     fn rings(bell: BorrowedFd<'_>) -> bool {
@@ -166,40 +166,41 @@ mod tests {
         let (mut desk, mut control) = memory_control().unwrap();
         let (mut orders, mut reports) = (Vec::new(), Vec::new());
         assert!(!rings(control.ready()) && !rings(desk.ready()));
-        desk.order(Order::Quiesce(Newcomers::Refuse)).unwrap();
+        desk.order(SupervisorCommand::Quiesce(PendingHandshakes::Refuse)).unwrap();
         assert!(rings(control.ready()));
-        assert_eq!(control.orders(&mut orders).unwrap(), Peer::Alive);
+        assert_eq!(control.orders(&mut orders).unwrap(), ControlPeer::Alive);
         assert!(
-            matches!(orders[..], [Order::Quiesce(Newcomers::Refuse)]) && !rings(control.ready())
+            matches!(orders[..], [SupervisorCommand::Quiesce(PendingHandshakes::Refuse)])
+                && !rings(control.ready())
         );
-        control.report(Report::Quiet).unwrap();
+        control.report(ChildEvent::Quiesced).unwrap();
         assert!(rings(desk.ready()));
-        assert_eq!(desk.reports(&mut reports).unwrap(), Peer::Alive);
-        assert!(reports == [Report::Quiet] && !rings(desk.ready()));
+        assert_eq!(desk.reports(&mut reports).unwrap(), ControlPeer::Alive);
+        assert!(reports == [ChildEvent::Quiesced] && !rings(desk.ready()));
     }
 
     #[test]
     fn who_remains_hears_that_the_other_is_gone_after_its_last_words() {
         let (mut desk, mut control) = memory_control().unwrap();
-        desk.order(Order::Stop).unwrap();
+        desk.order(SupervisorCommand::Stop).unwrap();
         drop(desk);
         let mut orders = Vec::new();
         assert!(rings(control.ready()));
-        assert_eq!(control.orders(&mut orders).unwrap(), Peer::Gone);
-        assert!(matches!(orders[..], [Order::Stop]));
-        assert!(control.report(Report::Ready).is_err());
+        assert_eq!(control.orders(&mut orders).unwrap(), ControlPeer::Gone);
+        assert!(matches!(orders[..], [SupervisorCommand::Stop]));
+        assert!(control.report(ChildEvent::Ready).is_err());
         let (mut desk, control) = memory_control().unwrap();
         drop(control);
         assert!(rings(desk.ready()));
-        assert_eq!(desk.reports(&mut Vec::new()).unwrap(), Peer::Gone);
-        assert!(desk.order(Order::Stop).is_err());
+        assert_eq!(desk.reports(&mut Vec::new()).unwrap(), ControlPeer::Gone);
+        assert!(desk.order(SupervisorCommand::Stop).is_err());
     }
 
     #[test]
     fn a_queue_has_a_bound() {
         let (mut desk, _control) = memory_control().unwrap();
         let refused = (0..=MESSAGES_MAX)
-            .find_map(|_| desk.order(Order::Quiesce(Newcomers::Refuse)).err())
+            .find_map(|_| desk.order(SupervisorCommand::Quiesce(PendingHandshakes::Refuse)).err())
             .unwrap();
         assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
     }

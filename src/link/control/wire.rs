@@ -11,8 +11,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Accepting, ConfigText, Duty, Newcomers, Order};
-use crate::types::{Allowance, ConfigNumber, Encryption, Generation, Source, WipedBytes};
+use super::{Accepting, ConfigText, PendingHandshakes, SupervisorCommand, WorkerRole};
+use crate::types::{
+    Allowance, ConfigNumber, Encryption, Generation, WipedBytes, WorkerIncarnation,
+};
 
 /// The largest message: a configuration with thousands of applications stays far below it.
 pub const CONTROL_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -24,7 +26,7 @@ const PREFIX_BYTES: usize = 4;
 
 /// An order without its descriptors: those follow from it.
 #[derive(Serialize, Deserialize)]
-enum Head {
+enum CommandHead {
     /// The configuration follows as it is.
     Configure {
         number: ConfigNumber,
@@ -37,15 +39,15 @@ enum Head {
         broker: Generation,
     },
     Roster {
-        sources: Vec<Source>,
+        sources: Vec<WorkerIncarnation>,
     },
     WorkerLink {
-        source: Source,
+        source: WorkerIncarnation,
     },
     WorkerDead {
-        source: Source,
+        source: WorkerIncarnation,
     },
-    Quiesce(Newcomers),
+    Quiesce(PendingHandshakes),
     Drain {
         within: Duration,
     },
@@ -56,16 +58,18 @@ enum Head {
         number: u32,
     },
     Pressure(Allowance),
-    Appoint(Duty),
+    Appoint(WorkerRole),
     Accept(Accepting),
     Stop,
     Beat,
 }
 
 /// An order as it travels.
-pub(super) fn encode_order(order: Order<OwnedFd>) -> io::Result<(WipedBytes, Vec<OwnedFd>)> {
+pub(super) fn encode_order(
+    order: SupervisorCommand<OwnedFd>,
+) -> io::Result<(WipedBytes, Vec<OwnedFd>)> {
     let body = match &order {
-        Order::Configure { json, .. } => Arc::clone(json),
+        SupervisorCommand::Configure { json, .. } => Arc::clone(json),
         _ => ConfigText::default(),
     };
     let (head, descriptors) = split(order);
@@ -98,14 +102,16 @@ fn encode_with(message: &impl Serialize, body: &[u8]) -> io::Result<WipedBytes> 
 pub(super) fn decode_order(
     bytes: &mut WipedBytes,
     descriptors: &mut VecDeque<OwnedFd>,
-) -> io::Result<Option<Order<OwnedFd>>> {
+) -> io::Result<Option<SupervisorCommand<OwnedFd>>> {
     let Some(message) = front(bytes)? else { return Ok(None) };
     let length = message.len();
     let mut heads = serde_json::Deserializer::from_slice(message).into_iter();
     let head = heads.next().ok_or_else(|| malformed("it is empty"))??;
     let body = message.get(heads.byte_offset()..).unwrap_or_default();
     let order = match head {
-        Head::Configure { number } => Order::Configure { number, json: text(body)? },
+        CommandHead::Configure { number } => {
+            SupervisorCommand::Configure { number, json: text(body)? }
+        }
         _ if !body.trim_ascii().is_empty() => return Err(malformed("it goes on after its head")),
         head => join(head, descriptors)?,
     };
@@ -143,52 +149,69 @@ pub(super) fn malformed(what: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("a message on the control link: {what}"))
 }
 
-fn split(order: Order<OwnedFd>) -> (Head, Vec<OwnedFd>) {
+fn split(order: SupervisorCommand<OwnedFd>) -> (CommandHead, Vec<OwnedFd>) {
     let alone = |head| (head, Vec::new());
     match order {
-        Order::Configure { number, .. } => alone(Head::Configure { number }),
-        Order::Count { number } => alone(Head::Count { number }),
-        Order::LogLevel(level) => alone(Head::LogLevel { level: level.to_string() }),
-        Order::Pressure(pressure) => alone(Head::Pressure(pressure)),
-        Order::Appoint(duty) => alone(Head::Appoint(duty)),
-        Order::Accept(accepting) => alone(Head::Accept(accepting)),
-        Order::Listen(sockets) => {
-            let (descriptors, sockets) = sockets.into_iter().unzip();
-            (Head::Listen { sockets }, descriptors)
+        SupervisorCommand::Configure { number, .. } => alone(CommandHead::Configure { number }),
+        SupervisorCommand::Count { number } => alone(CommandHead::Count { number }),
+        SupervisorCommand::LogLevel(level) => {
+            alone(CommandHead::LogLevel { level: level.to_string() })
         }
-        Order::PushSocket(socket) => (Head::PushSocket, vec![socket]),
-        Order::Link { broker, transport } => (Head::Link { broker }, vec![transport]),
-        Order::Roster { sources } => alone(Head::Roster { sources }),
-        Order::WorkerLink { source, transport } => (Head::WorkerLink { source }, vec![transport]),
-        Order::WorkerDead { source } => alone(Head::WorkerDead { source }),
-        Order::Quiesce(newcomers) => alone(Head::Quiesce(newcomers)),
-        Order::Drain { within } => alone(Head::Drain { within }),
-        Order::Stop => alone(Head::Stop),
-        Order::Beat => alone(Head::Beat),
+        SupervisorCommand::Pressure(pressure) => alone(CommandHead::Pressure(pressure)),
+        SupervisorCommand::SetRole(duty) => alone(CommandHead::Appoint(duty)),
+        SupervisorCommand::Accept(accepting) => alone(CommandHead::Accept(accepting)),
+        SupervisorCommand::Listen(sockets) => {
+            let (descriptors, sockets) = sockets.into_iter().unzip();
+            (CommandHead::Listen { sockets }, descriptors)
+        }
+        SupervisorCommand::PushSocket(socket) => (CommandHead::PushSocket, vec![socket]),
+        SupervisorCommand::Link { broker, transport } => {
+            (CommandHead::Link { broker }, vec![transport])
+        }
+        SupervisorCommand::LiveWorkers { sources } => alone(CommandHead::Roster { sources }),
+        SupervisorCommand::WorkerLink { source, transport } => {
+            (CommandHead::WorkerLink { source }, vec![transport])
+        }
+        SupervisorCommand::WorkerDead { source } => alone(CommandHead::WorkerDead { source }),
+        SupervisorCommand::Quiesce(newcomers) => alone(CommandHead::Quiesce(newcomers)),
+        SupervisorCommand::Drain { within } => alone(CommandHead::Drain { within }),
+        SupervisorCommand::Stop => alone(CommandHead::Stop),
+        SupervisorCommand::Heartbeat => alone(CommandHead::Beat),
     }
 }
 
-fn join(head: Head, descriptors: &mut VecDeque<OwnedFd>) -> io::Result<Order<OwnedFd>> {
+fn join(
+    head: CommandHead,
+    descriptors: &mut VecDeque<OwnedFd>,
+) -> io::Result<SupervisorCommand<OwnedFd>> {
     let mut next = || descriptors.pop_front().ok_or_else(|| malformed("a descriptor is missing"));
     Ok(match head {
-        Head::Configure { number } => Order::Configure { number, json: ConfigText::default() },
-        Head::Count { number } => Order::Count { number },
-        Head::LogLevel { level } => Order::LogLevel(level.parse().map_err(malformed)?),
-        Head::Pressure(pressure) => Order::Pressure(pressure),
-        Head::Appoint(duty) => Order::Appoint(duty),
-        Head::Accept(accepting) => Order::Accept(accepting),
-        Head::Listen { sockets } => {
-            let with_socket = |encryption| Ok((next()?, encryption));
-            Order::Listen(sockets.into_iter().map(with_socket).collect::<io::Result<_>>()?)
+        CommandHead::Configure { number } => {
+            SupervisorCommand::Configure { number, json: ConfigText::default() }
         }
-        Head::PushSocket => Order::PushSocket(next()?),
-        Head::Link { broker } => Order::Link { broker, transport: next()? },
-        Head::Roster { sources } => Order::Roster { sources },
-        Head::WorkerLink { source } => Order::WorkerLink { source, transport: next()? },
-        Head::WorkerDead { source } => Order::WorkerDead { source },
-        Head::Quiesce(newcomers) => Order::Quiesce(newcomers),
-        Head::Drain { within } => Order::Drain { within },
-        Head::Stop => Order::Stop,
-        Head::Beat => Order::Beat,
+        CommandHead::Count { number } => SupervisorCommand::Count { number },
+        CommandHead::LogLevel { level } => {
+            SupervisorCommand::LogLevel(level.parse().map_err(malformed)?)
+        }
+        CommandHead::Pressure(pressure) => SupervisorCommand::Pressure(pressure),
+        CommandHead::Appoint(duty) => SupervisorCommand::SetRole(duty),
+        CommandHead::Accept(accepting) => SupervisorCommand::Accept(accepting),
+        CommandHead::Listen { sockets } => {
+            let with_socket = |encryption| Ok((next()?, encryption));
+            SupervisorCommand::Listen(
+                sockets.into_iter().map(with_socket).collect::<io::Result<_>>()?,
+            )
+        }
+        CommandHead::PushSocket => SupervisorCommand::PushSocket(next()?),
+        CommandHead::Link { broker } => SupervisorCommand::Link { broker, transport: next()? },
+        CommandHead::Roster { sources } => SupervisorCommand::LiveWorkers { sources },
+        CommandHead::WorkerLink { source } => {
+            SupervisorCommand::WorkerLink { source, transport: next()? }
+        }
+        CommandHead::WorkerDead { source } => SupervisorCommand::WorkerDead { source },
+        CommandHead::Quiesce(newcomers) => SupervisorCommand::Quiesce(newcomers),
+        CommandHead::Drain { within } => SupervisorCommand::Drain { within },
+        CommandHead::Stop => SupervisorCommand::Stop,
+        CommandHead::Beat => SupervisorCommand::Heartbeat,
     })
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::Transport;
-use crate::link::bell::Bell;
+use crate::reactor::waker::Waker;
 
 /// Bytes that one direction holds before a write would block: roomier than a socket, since here
 /// they are held once and not in two buffers.
@@ -17,36 +17,36 @@ pub const MEMORY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// One end of a link in memory.
 #[derive(Debug)]
 pub struct MemoryTransport {
-    side: Side,
-    ends: Arc<Mutex<Ends>>,
-    own: Arc<Bell>,
-    other: Arc<Bell>,
+    side: PairSide,
+    ends: Arc<Mutex<PairEnds>>,
+    own: Arc<Waker>,
+    other: Arc<Waker>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Side {
+enum PairSide {
     Left,
     Right,
 }
 
 #[derive(Debug, Default)]
-struct Ends {
-    left: End,
-    right: End,
+struct PairEnds {
+    left: EndState,
+    right: EndState,
 }
 
 /// What the lock guards of one end.
 #[derive(Debug, Default)]
-struct End {
+struct EndState {
     /// What the other end wrote and this one has not read.
     inbound: VecDeque<u8>,
-    room: Room,
+    room: SpaceNotice,
     presence: Presence,
 }
 
 /// Whether this end has to hear that the other one made room.
 #[derive(Debug, Default, PartialEq, Eq)]
-enum Room {
+enum SpaceNotice {
     /// It has not met the bound since it last wrote.
     #[default]
     Free,
@@ -69,15 +69,15 @@ enum Presence {
 ///
 /// When the process has no descriptor left.
 pub fn memory_pair() -> io::Result<(MemoryTransport, MemoryTransport)> {
-    let ends = Arc::new(Mutex::new(Ends::default()));
-    let (left, right) = (Arc::new(Bell::new()?), Arc::new(Bell::new()?));
+    let ends = Arc::new(Mutex::new(PairEnds::default()));
+    let (left, right) = (Arc::new(Waker::new()?), Arc::new(Waker::new()?));
     let one = MemoryTransport {
-        side: Side::Left,
+        side: PairSide::Left,
         ends: Arc::clone(&ends),
         own: Arc::clone(&left),
         other: Arc::clone(&right),
     };
-    Ok((one, MemoryTransport { side: Side::Right, ends, own: right, other: left }))
+    Ok((one, MemoryTransport { side: PairSide::Right, ends, own: right, other: left }))
 }
 
 impl Transport for MemoryTransport {
@@ -86,8 +86,8 @@ impl Transport for MemoryTransport {
         let (own, other) = ends.seen_from(self.side);
         let taken = take(&mut own.inbound, into)?;
         if taken > 0 {
-            if other.room == Room::Wanted {
-                other.room = Room::Returned;
+            if other.room == SpaceNotice::Wanted {
+                other.room = SpaceNotice::Returned;
                 self.other.ring();
             }
             return Ok(taken);
@@ -96,7 +96,7 @@ impl Transport for MemoryTransport {
             return Ok(0);
         }
         // Under the lock, so that no byte goes unheard between the look and the silence.
-        if own.room != Room::Returned {
+        if own.room != SpaceNotice::Returned {
             self.own.silence();
         }
         Err(io::ErrorKind::WouldBlock.into())
@@ -110,7 +110,7 @@ impl Transport for MemoryTransport {
         }
         let was_empty = other.inbound.is_empty();
         let (given, complete) = put(&mut other.inbound, parts);
-        own.room = if complete { Room::Free } else { Room::Wanted };
+        own.room = if complete { SpaceNotice::Free } else { SpaceNotice::Wanted };
         if given > 0 && was_empty {
             self.other.ring();
         }
@@ -132,12 +132,12 @@ impl Drop for MemoryTransport {
     }
 }
 
-impl Ends {
+impl PairEnds {
     /// The asking end, and the one opposite.
-    fn seen_from(&mut self, side: Side) -> (&mut End, &mut End) {
+    fn seen_from(&mut self, side: PairSide) -> (&mut EndState, &mut EndState) {
         match side {
-            Side::Left => (&mut self.left, &mut self.right),
-            Side::Right => (&mut self.right, &mut self.left),
+            PairSide::Left => (&mut self.left, &mut self.right),
+            PairSide::Right => (&mut self.right, &mut self.left),
         }
     }
 }

@@ -1,41 +1,46 @@
 //! `/chat`: what a client says to all of them, with a name that it is given.
 
-use super::{Room, Talk};
-use crate::dialect::bloatless::{self, NO_BINARY};
+use super::{BloatlessApp, Room};
 use crate::json::push_text;
-use crate::resource::{Desk, Handle};
+use crate::protocol::bloatless;
+use crate::protocol::bloatless::NO_BINARY;
+use crate::resource::{ClientHandle, ResourceContext};
 use crate::session::Message;
-use crate::types::{ClientUuid, Form, Tenant};
+use crate::types::{ClientUuid, PayloadForm, Tenant};
 
 /// The application `chat`.
 #[derive(Clone, Copy, Debug)]
-pub struct Chat;
+pub struct ChatApp;
 
-impl Talk for Chat {
+impl BloatlessApp for ChatApp {
     fn name(&self) -> &'static str {
         "chat"
     }
 
-    fn hear(&self, room: &Room, client: &mut Handle<'_>, message: Message<'_>) {
+    fn hear(&self, room: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {
         let Message::Text(text) = message else { return client.close(NO_BINARY) };
         if let Some(packet) = bloatless::parse(text)
             && packet.action == "echo"
         {
             let name = format!("Guest{}", guest(client.id()));
-            room.say(client, (Form::Message, line(&name, packet.data)));
+            room.say(client, (PayloadForm::Message, line(&name, packet.data)));
         }
     }
 
     fn pushed(
         &self,
-        (room, desk): (&Room, &mut Desk<'_>),
+        (room, desk): (&Room, &mut ResourceContext<'_>),
         tenant: &Tenant,
         data: &str,
     ) -> Result<(), &'static str> {
         let packet = bloatless::parse(data).ok_or("its data has no action, or no data inside")?;
         // The names of methods have no case in PHP.
         if packet.action.eq_ignore_ascii_case("echo") {
-            room.announce(desk, tenant, (Form::Message, line("System Message", packet.data)));
+            room.announce(
+                desk,
+                tenant,
+                (PayloadForm::Message, line("System Message", packet.data)),
+            );
         }
         Ok(())
     }

@@ -1,21 +1,21 @@
 //! `/demo`: what a client says to all of them.
 
-use super::{Room, Talk};
-use crate::dialect::bloatless;
-use crate::resource::Handle;
+use super::{BloatlessApp, Room};
+use crate::protocol::bloatless;
+use crate::resource::ClientHandle;
 use crate::session::Message;
-use crate::types::Form;
+use crate::types::PayloadForm;
 
 /// The application `demo`.
 #[derive(Clone, Copy, Debug)]
-pub struct Demo;
+pub struct DemoApp;
 
-impl Talk for Demo {
+impl BloatlessApp for DemoApp {
     fn name(&self) -> &'static str {
         "demo"
     }
 
-    fn hear(&self, room: &Room, client: &mut Handle<'_>, message: Message<'_>) {
+    fn hear(&self, room: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {
         let Message::Text(text) = message else {
             // The original stores files; here nobody may write any.
             return client.reply_text(bloatless::packet("echo", &"Error receiving file."));
@@ -23,7 +23,7 @@ impl Talk for Demo {
         if let Some(packet) = bloatless::parse(text)
             && matches!(packet.action.as_ref(), "echo" | "Echo")
         {
-            room.say(client, (Form::Message, packet.data.to_owned()));
+            room.say(client, (PayloadForm::Message, packet.data.to_owned()));
         }
     }
 }

@@ -1,16 +1,16 @@
 //! `/echo`: bare texts to all of its clients.
 
-use super::{Room, Talk};
-use crate::dialect::bloatless::NO_BINARY;
-use crate::resource::Handle;
+use super::{BloatlessApp, Room};
+use crate::protocol::bloatless::NO_BINARY;
+use crate::resource::ClientHandle;
 use crate::session::{Message, Speech};
-use crate::types::Form;
+use crate::types::PayloadForm;
 
 /// The application `echo`.
 #[derive(Clone, Copy, Debug)]
-pub struct Echo;
+pub struct EchoApp;
 
-impl Talk for Echo {
+impl BloatlessApp for EchoApp {
     fn name(&self) -> &'static str {
         "echo"
     }
@@ -19,9 +19,9 @@ impl Talk for Echo {
         Speech::Plain
     }
 
-    fn hear(&self, room: &Room, client: &mut Handle<'_>, message: Message<'_>) {
+    fn hear(&self, room: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {
         match message {
-            Message::Text(text) => room.say(client, (Form::Text, text.to_owned())),
+            Message::Text(text) => room.say(client, (PayloadForm::Text, text.to_owned())),
             Message::Binary(_) => client.close(NO_BINARY),
         }
     }

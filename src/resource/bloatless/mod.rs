@@ -3,10 +3,10 @@
 mod chat;
 mod demo;
 mod echo;
-mod news;
-mod quota;
+mod rate_limit;
 mod room;
 mod status;
+mod status_updates;
 mod time;
 
 use core::net::SocketAddr;
@@ -15,22 +15,22 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use self::news::{Event, News};
-use self::quota::Quotas;
-use super::{Desk, Handle, Limit, Opening, Resource, Who};
+use self::rate_limit::RequestLimiter;
+use self::status_updates::{ConnectionNews, StatusUpdates};
+use super::{ClientHandle, ConnectRequest, Limit, Presence, Resource, ResourceContext};
 use crate::auth::Right;
-use crate::dialect::bloatless;
-use crate::http::{Hosts, Refusal, Status};
+use crate::http::{HostAllowlist, Refusal, RefusalStatus};
+use crate::protocol::bloatless;
 use crate::session::{Message, Speech};
 use crate::types::{Client, CloseCode, CloseReason, Tag, TagError, TagQuery, Tenant};
 
-pub use self::chat::Chat;
-pub use self::demo::Demo;
-pub use self::echo::Echo;
+pub use self::chat::ChatApp;
+pub use self::demo::DemoApp;
+pub use self::echo::EchoApp;
 pub use self::room::Room;
 pub use self::status::Clients;
-pub use self::status::Status as StatusPage;
-pub use self::time::Time;
+pub use self::status::StatusApp as StatusPage;
+pub use self::time::TimeApp;
 
 /// The tag with the address of a client, for who lists them.
 const PEER_TAG: &str = "@peer";
@@ -41,7 +41,7 @@ const NO_TAG: &str = "";
 
 /// What holds for all applications of a worker; a reload changes it.
 #[derive(Debug, Default)]
-pub struct Manners {
+pub struct BloatlessOptions {
     /// Whether `status` is served.
     pub watch: Watch,
     /// Which clients `status` writes for.
@@ -53,7 +53,7 @@ pub struct Manners {
     /// Messages of a connection within a minute, beside its handshake; 0 means no limit.
     pub requests_per_minute: u32,
     /// Hosts whose pages may connect; none when nobody checks.
-    pub origins: Option<Hosts>,
+    pub origins: Option<HostAllowlist>,
     /// What a query means.
     pub query: Query,
 }
@@ -79,7 +79,7 @@ pub enum Query {
 }
 
 /// What tells one application from another.
-pub trait Talk: fmt::Debug {
+pub trait BloatlessApp: fmt::Debug {
     /// Its name; with a slash in front its path.
     fn name(&self) -> &'static str;
 
@@ -99,7 +99,7 @@ pub trait Talk: fmt::Debug {
     }
 
     /// A client has said something.
-    fn hear(&self, room: &Room, client: &mut Handle<'_>, message: Message<'_>);
+    fn hear(&self, room: &Room, client: &mut ClientHandle<'_>, message: Message<'_>);
 
     /// A script has pushed something.
     ///
@@ -108,7 +108,7 @@ pub trait Talk: fmt::Debug {
     /// Why it is not taken.
     fn pushed(
         &self,
-        at: (&Room, &mut Desk<'_>),
+        at: (&Room, &mut ResourceContext<'_>),
         tenant: &Tenant,
         data: &str,
     ) -> Result<(), &'static str> {
@@ -122,7 +122,7 @@ pub trait Talk: fmt::Debug {
     }
 
     /// It may say something by itself.
-    fn tick(&self, room: &Room, desk: &mut Desk<'_>) {
+    fn tick(&self, room: &Room, desk: &mut ResourceContext<'_>) {
         let (_, _) = (room, desk);
     }
 }
@@ -138,24 +138,24 @@ pub enum Greeting {
 
 /// One application.
 #[derive(Debug)]
-pub struct Application {
-    talk: Box<dyn Talk>,
+pub struct BloatlessResource {
+    talk: Box<dyn BloatlessApp>,
     room: Room,
-    manners: Rc<RefCell<Manners>>,
+    manners: Rc<RefCell<BloatlessOptions>>,
     family: TagQuery,
-    quotas: Quotas,
-    news: News,
+    quotas: RequestLimiter,
+    news: StatusUpdates,
 }
 
-impl Application {
+impl BloatlessResource {
     /// An application, with what holds for all of them.
     ///
     /// # Errors
     ///
     /// Never with the names that there are.
     pub fn new(
-        talk: impl Talk + 'static,
-        manners: &Rc<RefCell<Manners>>,
+        talk: impl BloatlessApp + 'static,
+        manners: &Rc<RefCell<BloatlessOptions>>,
     ) -> Result<Self, TagError> {
         let (name, value) = FAMILY_TAG;
         Ok(Self {
@@ -163,8 +163,8 @@ impl Application {
             talk: Box::new(talk),
             manners: Rc::clone(manners),
             family: TagQuery::new([Tag::new(name, value)?])?,
-            quotas: Quotas::default(),
-            news: News::new()?,
+            quotas: RequestLimiter::default(),
+            news: StatusUpdates::new()?,
         })
     }
 
@@ -173,7 +173,11 @@ impl Application {
     }
 
     /// Tells those who look on, once the number of clients is known.
-    fn tell(&mut self, client: &mut Handle<'_>, event: impl FnOnce(SocketAddr) -> Event) {
+    fn tell(
+        &mut self,
+        client: &mut ClientHandle<'_>,
+        event: impl FnOnce(SocketAddr) -> ConnectionNews,
+    ) {
         let peer = client.tag(PEER_TAG).and_then(|peer| peer.parse().ok());
         if let Some(peer) = peer
             && self.is_watched()
@@ -184,7 +188,7 @@ impl Application {
     }
 }
 
-impl Resource for Application {
+impl Resource for BloatlessResource {
     fn speech(&self) -> Speech {
         self.talk.speech()
     }
@@ -197,7 +201,7 @@ impl Resource for Application {
         self.talk.needs()
     }
 
-    fn admit(&self, opening: &Opening<'_>) -> Result<(), Refusal> {
+    fn admit(&self, opening: &ConnectRequest<'_>) -> Result<(), Refusal> {
         let manners = self.manners.borrow();
         if manners.query == Query::InName && !opening.query().is_empty() {
             return Err(Refusal::NOT_FOUND);
@@ -210,7 +214,7 @@ impl Resource for Application {
         }
     }
 
-    fn on_open(&mut self, client: &mut Handle<'_>, opening: &Opening<'_>) {
+    fn on_open(&mut self, client: &mut ClientHandle<'_>, opening: &ConnectRequest<'_>) {
         let (name, value) = FAMILY_TAG;
         let tagged = client
             .set_tag(PEER_TAG, &opening.peer().to_string())
@@ -223,18 +227,18 @@ impl Resource for Application {
             self.quotas.begin(client.id(), client.uptime());
         }
         match self.talk.greeting() {
-            Greeting::Nothing => self.tell(client, Event::Connected),
+            Greeting::Nothing => self.tell(client, ConnectionNews::Connected),
             Greeting::ServerInfo => client.ask_who(self.family.clone(), PEER_TAG),
         }
     }
 
-    fn on_who(&mut self, client: &mut Handle<'_>, who: &Who) {
+    fn on_who(&mut self, client: &mut ClientHandle<'_>, who: &Presence) {
         let own = client.tag(PEER_TAG).unwrap_or_default().to_owned();
         client.reply_text(status::server_info(&self.manners.borrow(), who, &own));
-        self.tell(client, Event::Connected);
+        self.tell(client, ConnectionNews::Connected);
     }
 
-    fn on_message(&mut self, client: &mut Handle<'_>, message: Message<'_>) {
+    fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
         let limit = self.manners.borrow().requests_per_minute;
         if limit > 0 && !self.quotas.admit((client.id(), client.uptime()), limit) {
             return client.close(bloatless::CLOSED);
@@ -248,7 +252,7 @@ impl Resource for Application {
         self.talk.hear(&self.room, client, message);
     }
 
-    fn on_findings(&mut self, desk: &mut Desk<'_>, about: u64, who: &Who) {
+    fn on_findings(&mut self, desk: &mut ResourceContext<'_>, about: u64, who: &Presence) {
         if let Some((tenant, event)) = self.news.take(about) {
             for text in status::story(&event, who.clients, desk.unix_time()) {
                 self.news.publish(desk, &tenant, text);
@@ -260,11 +264,11 @@ impl Resource for Application {
         self.talk.every()
     }
 
-    fn on_tick(&mut self, desk: &mut Desk<'_>) {
+    fn on_tick(&mut self, desk: &mut ResourceContext<'_>) {
         self.talk.tick(&self.room, desk);
     }
 
-    fn on_full(&mut self, desk: &mut Desk<'_>, client: &Client, limit: Limit) {
+    fn on_full(&mut self, desk: &mut ResourceContext<'_>, client: &Client, limit: Limit) {
         if self.is_watched() {
             let text = status::warning(limit, client.ip, desk.unix_time());
             self.news.publish(desk, &client.tenant, text);
@@ -273,17 +277,18 @@ impl Resource for Application {
 
     fn on_push(
         &mut self,
-        desk: &mut Desk<'_>,
+        desk: &mut ResourceContext<'_>,
         tenant: &Tenant,
         data: &str,
     ) -> Result<(), &'static str> {
         self.talk.pushed((&self.room, desk), tenant, data)
     }
 
-    fn on_close(&mut self, client: &mut Handle<'_>) {
+    fn on_close(&mut self, client: &mut ClientHandle<'_>) {
         self.quotas.end(client.id());
-        self.tell(client, Event::Disconnected);
+        self.tell(client, ConnectionNews::Disconnected);
     }
 }
 
-const BAD_ORIGIN: Refusal = Refusal::new(Status::Unauthorized, "this origin may not connect");
+const BAD_ORIGIN: Refusal =
+    Refusal::new(RefusalStatus::Unauthorized, "this origin may not connect");

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::Talk;
-use crate::dialect::{Cast, gomoob};
-use crate::resource::{Desk, Handle, RESOURCE_TAG};
-use crate::types::{Address, Content, Form, Tag, TagError, TagQuery, Tenant};
+use super::BloatlessApp;
+use crate::protocol::{Cast, gomoob};
+use crate::resource::{ClientHandle, RESOURCE_TAG, ResourceContext};
+use crate::types::{Address, Content, PayloadForm, Tag, TagError, TagQuery, Tenant};
 
 /// All clients of one application.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct Room {
 }
 
 impl Room {
-    pub(super) fn of(talk: &impl Talk) -> Result<Self, TagError> {
+    pub(super) fn of(talk: &impl BloatlessApp) -> Result<Self, TagError> {
         Self::at(talk.name())
     }
 
@@ -34,7 +34,7 @@ impl Room {
     }
 
     /// Publishes to all what one of them says, itself included, if it may.
-    pub(super) fn say(&self, client: &mut Handle<'_>, what: (Form, String)) {
+    pub(super) fn say(&self, client: &mut ClientHandle<'_>, what: (PayloadForm, String)) {
         let (form, text) = what;
         let json = || {
             let content = Content { form, payload: text.clone().into() };
@@ -47,9 +47,9 @@ impl Room {
     /// Publishes to all of them in one space what nobody of them says.
     pub(super) fn announce(
         &self,
-        desk: &mut Desk<'_>,
+        desk: &mut ResourceContext<'_>,
         tenant: &Tenant,
-        (form, text): (Form, String),
+        (form, text): (PayloadForm, String),
     ) {
         desk.forward((tenant.clone(), self.everyone()), (form, text));
     }

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::news::Event;
-use super::{Greeting, Manners, Room, Talk};
+use super::status_updates::ConnectionNews;
+use super::{BloatlessApp, BloatlessOptions, Greeting, Room};
 use crate::auth::Right;
-use crate::dialect::bloatless::{NO_BINARY, packet};
-use crate::resource::{Handle, Limit, Who};
+use crate::protocol::bloatless::{NO_BINARY, packet};
+use crate::resource::{ClientHandle, Limit, Presence};
 use crate::session::Message;
 
 pub(super) const NAME: &str = "status";
 
 /// The application `status`. It tells addresses, so that who may only listen is not let in.
 #[derive(Clone, Copy, Debug)]
-pub struct Status;
+pub struct StatusApp;
 
 /// Which clients it writes for, where two kinds cannot both be content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Clients {
     V1,
 }
 
-impl Talk for Status {
+impl BloatlessApp for StatusApp {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -41,7 +41,7 @@ impl Talk for Status {
         Greeting::ServerInfo
     }
 
-    fn hear(&self, _: &Room, client: &mut Handle<'_>, message: Message<'_>) {
+    fn hear(&self, _: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {
         if let Message::Binary(_) = message {
             client.close(NO_BINARY);
         }
@@ -49,7 +49,7 @@ impl Talk for Status {
 }
 
 /// The first message: the limits, and who is connected beside the client itself.
-pub(super) fn server_info(manners: &Manners, who: &Who, own: &str) -> String {
+pub(super) fn server_info(manners: &BloatlessOptions, who: &Presence, own: &str) -> String {
     let others = who.values.iter().filter(|peer| ***peer != *own);
     let clients: Map<String, Value> = match manners.clients {
         Clients::V3 => others.map(|peer| (peer.to_string(), Value::Bool(true))).collect(),
@@ -62,7 +62,7 @@ pub(super) fn server_info(manners: &Manners, who: &Who, own: &str) -> String {
     let clients = if clients.is_empty() { json!([]) } else { Value::Object(clients) };
     packet(
         "serverInfo",
-        &Written(&[
+        &OrderedMembers(&[
             ("maxClients", manners.max_clients.into()),
             ("maxConnectionsPerIp", manners.max_per_ip.into()),
             // Version 2 spells it so.
@@ -74,16 +74,16 @@ pub(super) fn server_info(manners: &Manners, who: &Who, own: &str) -> String {
 }
 
 /// What is told about a client that came or went, with the number of clients after that.
-pub(super) fn story(event: &Event, count: u64, unix_time: Duration) -> [String; 2] {
+pub(super) fn story(event: &ConnectionNews, count: u64, unix_time: Duration) -> [String; 2] {
     let (peer, word, action) = match event {
-        Event::Connected(peer) => (peer, "connected", "clientConnected"),
-        Event::Disconnected(peer) => (peer, "disconnected", "clientDisconnected"),
+        ConnectionNews::Connected(peer) => (peer, "connected", "clientConnected"),
+        ConnectionNews::Disconnected(peer) => (peer, "disconnected", "clientDisconnected"),
     };
     [
         message("info", &format!("Client {word}: {peer}"), unix_time),
         packet(
             action,
-            &Written(&[
+            &OrderedMembers(&[
                 ("client", peer.to_string().into()),
                 ("ip", peer.ip().to_string().into()),
                 ("port", peer.port().into()),
@@ -105,7 +105,7 @@ pub(super) fn warning(limit: Limit, ip: IpAddr, unix_time: Duration) -> String {
 /// A line for people.
 fn message(kind: &str, text: &str, unix_time: Duration) -> String {
     let text = format!("[{}] {text}", minute(unix_time));
-    packet("statusMsg", &Written(&[("type", kind.into()), ("text", text.into())]))
+    packet("statusMsg", &OrderedMembers(&[("type", kind.into()), ("text", text.into())]))
 }
 
 /// What is told about a client that said something.
@@ -117,9 +117,9 @@ pub(super) fn activity(clients: Clients, peer: SocketAddr) -> String {
 }
 
 /// Members in the order in which they are written.
-struct Written<'a>(&'a [(&'a str, Value)]);
+struct OrderedMembers<'a>(&'a [(&'a str, Value)]);
 
-impl serde::Serialize for Written<'_> {
+impl serde::Serialize for OrderedMembers<'_> {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
@@ -160,8 +160,8 @@ mod tests {
     use super::*;
     use crate::types::TagQuery;
 
-    fn who(peers: &[&str]) -> Who {
-        Who {
+    fn who(peers: &[&str]) -> Presence {
+        Presence {
             query: TagQuery::default(),
             tag: "@peer".into(),
             clients: u64::try_from(peers.len()).unwrap(),
@@ -186,7 +186,8 @@ mod tests {
 
     #[test]
     fn the_first_message_leaves_the_client_itself_out() {
-        let mut manners = Manners { max_clients: 30, max_per_ip: 5, ..Manners::default() };
+        let mut manners =
+            BloatlessOptions { max_clients: 30, max_per_ip: 5, ..BloatlessOptions::default() };
         let own = "127.0.0.1:1";
         let head = r#"{"action":"serverInfo","data":{"maxClients":30,"maxConnectionsPerIp":5,"#;
         let alone = server_info(&manners, &who(&[own]), own);

@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use super::{Room, Talk};
-use crate::dialect::bloatless::NO_BINARY;
-use crate::resource::{Desk, Handle};
+use super::{BloatlessApp, Room};
+use crate::protocol::bloatless::NO_BINARY;
+use crate::resource::{ClientHandle, ResourceContext};
 use crate::session::{Message, Speech};
-use crate::types::Form;
+use crate::types::PayloadForm;
 
 /// The application `time`.
 #[derive(Clone, Copy, Debug)]
-pub struct Time;
+pub struct TimeApp;
 
 /// As often as the original.
 const EVERY: Duration = Duration::from_secs(4);
 
-impl Talk for Time {
+impl BloatlessApp for TimeApp {
     fn name(&self) -> &'static str {
         "time"
     }
@@ -24,7 +24,7 @@ impl Talk for Time {
         Speech::Plain
     }
 
-    fn hear(&self, _: &Room, client: &mut Handle<'_>, message: Message<'_>) {
+    fn hear(&self, _: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {
         if let Message::Binary(_) = message {
             client.close(NO_BINARY);
         }
@@ -34,10 +34,10 @@ impl Talk for Time {
         Some(EVERY)
     }
 
-    fn tick(&self, room: &Room, desk: &mut Desk<'_>) {
+    fn tick(&self, room: &Room, desk: &mut ResourceContext<'_>) {
         let text = text(desk.unix_time());
         for tenant in desk.tenants() {
-            room.announce(desk, &tenant, (Form::Text, text.clone()));
+            room.announce(desk, &tenant, (PayloadForm::Text, text.clone()));
         }
     }
 }

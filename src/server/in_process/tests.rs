@@ -4,13 +4,15 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use super::*;
-use crate::client::{Publisher, To};
-use crate::config::{self, Source};
+use crate::client::{Destination, Publisher};
+use crate::config::{self, ConfigSources};
 
 fn config(folder: &std::path::Path) -> Config {
     let flags = [("address", "ws://127.0.0.1:0"), ("workers", "2"), ("console", "off")];
     let flags = flags.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
-    config::load(&Source { flags, folder: folder.to_owned(), ..Source::default() }).unwrap().config
+    config::load(&ConfigSources { flags, folder: folder.to_owned(), ..ConfigSources::default() })
+        .unwrap()
+        .config
 }
 
 #[test]
@@ -26,10 +28,10 @@ fn it_serves_and_stops_and_a_second_one_in_the_same_folder_is_refused() {
     page.read_to_string(&mut text).unwrap();
     assert!(text.starts_with("HTTP/1.1 200 OK"), "{text}");
     let mut publisher = Publisher::connect(&format!("ws://{address}/web")).unwrap();
-    publisher.publish(&To::All, &"hello".into()).unwrap();
+    publisher.publish(&Destination::All, &"hello".into()).unwrap();
     assert!(matches!(InProcess::start(config.clone()), Err(StartError::AlreadyRunning { .. })));
     server.stop();
-    assert!(publisher.publish(&To::All, &"too late".into()).is_err());
+    assert!(publisher.publish(&Destination::All, &"too late".into()).is_err());
     assert!(TcpStream::connect(address).is_err());
     InProcess::start(config).unwrap().stop();
     std::fs::remove_dir_all(folder).unwrap();

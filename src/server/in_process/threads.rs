@@ -10,43 +10,44 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::broker;
 use crate::link::control::{
-    Control, Desk, MemoryDesk, Order, Peer, Report, RoleEnd, Seat, memory_control,
+    ChildEvent, Control, ControlPeer, ExitReason, MemorySupervisorEnd, SupervisorCommand,
+    SupervisorEnd, WorkerIdentity, memory_control,
 };
 use crate::link::transport::{Transport, memory_pair};
-use crate::resource::Resources;
-use crate::supervisor::Prepared;
-use crate::supervisor::crew::{Crew, Effect, Member};
-use crate::types::{ConfigNumber, Generation, Source};
+use crate::resource::ResourceFactories;
+use crate::supervisor::Bootstrap;
+use crate::supervisor::lifecycle::{Action, ChildId, ProcessTable};
+use crate::types::{ConfigNumber, Generation, WorkerIncarnation};
 use crate::worker;
 
 /// What the supervising thread holds.
 #[derive(Debug)]
 pub(super) struct Threads {
-    prepared: Prepared,
-    own: Resources,
-    crew: Crew,
-    roles: BTreeMap<Member, Running>,
+    prepared: Bootstrap,
+    own: ResourceFactories,
+    crew: ProcessTable,
+    roles: BTreeMap<ChildId, Running>,
     /// At its end when the server is to end.
     asked: Option<PipeReader>,
-    effects: Vec<Effect>,
+    effects: Vec<Action>,
 }
 
 #[derive(Debug)]
 struct Running {
-    desk: MemoryDesk,
-    thread: JoinHandle<RoleEnd>,
+    desk: MemorySupervisorEnd,
+    thread: JoinHandle<ExitReason>,
 }
 
 /// Whether the server goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Course {
+enum ThreadsState {
     On,
     Ended,
 }
 
 impl Threads {
-    pub(super) fn new((prepared, own): (Prepared, Resources), asked: PipeReader) -> Self {
-        let crew = Crew::new(prepared.config.workers, prepared.config.limits.drain_time);
+    pub(super) fn new((prepared, own): (Bootstrap, ResourceFactories), asked: PipeReader) -> Self {
+        let crew = ProcessTable::new(prepared.config.workers, prepared.config.limits.drain_time);
         let (roles, effects) = (BTreeMap::new(), Vec::new());
         Self { prepared, own, crew, roles, asked: Some(asked), effects }
     }
@@ -54,7 +55,7 @@ impl Threads {
     /// Runs until the end was asked for and everybody has ended.
     pub(super) fn keep(mut self) {
         self.crew.start(now(), &mut self.effects);
-        while self.carry_out() == Course::On {
+        while self.carry_out() == ThreadsState::On {
             if self.wait() == Asked::Yes {
                 self.asked = None;
                 self.crew.asked_to_end(now(), &mut self.effects);
@@ -64,30 +65,30 @@ impl Threads {
         }
     }
 
-    fn carry_out(&mut self) -> Course {
-        let mut course = Course::On;
+    fn carry_out(&mut self) -> ThreadsState {
+        let mut course = ThreadsState::On;
         while !self.effects.is_empty() {
             for effect in std::mem::take(&mut self.effects) {
                 match effect {
-                    Effect::Start(member) => self.start(member),
-                    Effect::Link { source, broker } => self.link(source, broker),
-                    Effect::Tell(member, word) => self.order(member, word.into()),
-                    Effect::Hangs(member) => tracing::error!(role = %member, "thread hangs"),
-                    Effect::Kill(member) => self.abandon(member),
-                    Effect::Wait { member, .. } => {
+                    Action::Start(member) => self.start(member),
+                    Action::Link { source, broker } => self.link(source, broker),
+                    Action::Tell(member, word) => self.order(member, word.into()),
+                    Action::Hangs(member) => tracing::error!(role = %member, "thread hangs"),
+                    Action::Kill(member) => self.abandon(member),
+                    Action::Wait { member, .. } => {
                         tracing::error!(role = %member, "thread ends again and again");
                     }
-                    Effect::Announce => tracing::info!("server ready"),
-                    Effect::Restarting { .. } | Effect::Restarted => {}
-                    Effect::Late => tracing::warn!("drain time is over"),
-                    Effect::End => course = Course::Ended,
+                    Action::Announce => tracing::info!("server ready"),
+                    Action::Restarting { .. } | Action::Restarted => {}
+                    Action::Late => tracing::warn!("drain time is over"),
+                    Action::End => course = ThreadsState::Ended,
                 }
             }
         }
         course
     }
 
-    fn start(&mut self, member: Member) {
+    fn start(&mut self, member: ChildId) {
         match self.try_start(member) {
             Ok(running) => {
                 self.roles.insert(member, running);
@@ -99,13 +100,13 @@ impl Threads {
         }
     }
 
-    fn try_start(&self, member: Member) -> io::Result<Running> {
+    fn try_start(&self, member: ChildId) -> io::Result<Running> {
         let (mut desk, control) = memory_control()?;
-        desk.order(Order::Configure {
+        desk.order(SupervisorCommand::Configure {
             number: ConfigNumber(1),
             json: self.prepared.json_for(member),
         })?;
-        if let Member::Worker(_) = member {
+        if let ChildId::Worker(_) = member {
             for order in self.prepared.sockets()? {
                 desk.order(order)?;
             }
@@ -116,21 +117,27 @@ impl Threads {
         Ok(Running { desk, thread })
     }
 
-    fn link(&mut self, source: Source, broker: Generation) {
+    fn link(&mut self, source: WorkerIncarnation, broker: Generation) {
         let (worker_side, broker_side): (Box<dyn Transport>, Box<dyn Transport>) =
             match memory_pair() {
                 Ok((one, other)) => (Box::new(one), Box::new(other)),
                 Err(error) => {
                     tracing::error!(%error, "no link could be made");
-                    return self.abandon(Member::Worker(source));
+                    return self.abandon(ChildId::Worker(source));
                 }
             };
-        self.order(Member::Broker(broker), Order::WorkerLink { source, transport: broker_side });
-        self.order(Member::Worker(source), Order::Link { broker, transport: worker_side });
+        self.order(
+            ChildId::Broker(broker),
+            SupervisorCommand::WorkerLink { source, transport: broker_side },
+        );
+        self.order(
+            ChildId::Worker(source),
+            SupervisorCommand::Link { broker, transport: worker_side },
+        );
     }
 
     /// Who is not there any more is heard of by its end.
-    fn order(&mut self, member: Member, order: Order) {
+    fn order(&mut self, member: ChildId, order: SupervisorCommand) {
         let Some(role) = self.roles.get_mut(&member) else { return };
         let hangs = |error: &io::Error| error.kind() != io::ErrorKind::BrokenPipe;
         if role.desk.order(order).is_err_and(|error| hangs(&error)) {
@@ -139,7 +146,7 @@ impl Threads {
     }
 
     /// A thread cannot be killed: it finds itself alone, and is no longer waited for.
-    fn abandon(&mut self, member: Member) {
+    fn abandon(&mut self, member: ChildId) {
         if self.roles.remove(&member).is_some() {
             tracing::error!(role = %member, "thread is left alone");
             self.crew.died(member, now(), &mut self.effects);
@@ -162,29 +169,31 @@ impl Threads {
     }
 
     fn hear(&mut self) {
-        let mut heard: Vec<(Member, Vec<Report>, Peer)> = Vec::new();
+        let mut heard: Vec<(ChildId, Vec<ChildEvent>, ControlPeer)> = Vec::new();
         for (member, role) in &mut self.roles {
             let mut reports = Vec::new();
-            let peer = role.desk.reports(&mut reports).unwrap_or(Peer::Gone);
+            let peer = role.desk.reports(&mut reports).unwrap_or(ControlPeer::Gone);
             heard.push((*member, reports, peer));
         }
         for (member, reports, peer) in heard {
             for report in reports {
                 self.crew.reported(member, report, now(), &mut self.effects);
             }
-            if peer == Peer::Gone {
+            if peer == ControlPeer::Gone {
                 self.bury(member);
             }
         }
     }
 
     /// Its control link is gone, so its role has returned or is about to.
-    fn bury(&mut self, member: Member) {
+    fn bury(&mut self, member: ChildId) {
         let Some(Running { desk, thread }) = self.roles.remove(&member) else { return };
         drop(desk);
         match thread.join() {
-            Ok(RoleEnd::Told | RoleEnd::Alone) => tracing::info!(role = %member, "role ended"),
-            Ok(RoleEnd::Failed(error)) => {
+            Ok(ExitReason::Requested | ExitReason::SupervisorLost) => {
+                tracing::info!(role = %member, "role ended");
+            }
+            Ok(ExitReason::Failed(error)) => {
                 tracing::error!(role = %member, %error, "role failed");
             }
             Err(_) => tracing::error!(role = %member, "role panicked"),
@@ -199,10 +208,10 @@ enum Asked {
     No,
 }
 
-fn play(member: Member, control: Box<dyn Control>, own: &Resources) -> RoleEnd {
+fn play(member: ChildId, control: Box<dyn Control>, own: &ResourceFactories) -> ExitReason {
     match member {
-        Member::Broker(generation) => broker::run(generation, control),
-        Member::Worker(source) => worker::run(Seat { source }, control, own),
+        ChildId::Broker(generation) => broker::run(generation, control),
+        ChildId::Worker(source) => worker::run(WorkerIdentity { source }, control, own),
     }
 }
 

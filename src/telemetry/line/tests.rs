@@ -2,20 +2,20 @@
 
 use super::*;
 
-fn entry(message: &str, fields: Vec<(&'static str, Value)>) -> Entry {
-    Entry { level: Level::INFO, message: message.to_owned(), fields }
+fn entry(message: &str, fields: Vec<(&'static str, FieldValue)>) -> LogEntry {
+    LogEntry { level: Level::INFO, message: message.to_owned(), fields }
 }
 
-fn words(text: &str) -> Value {
-    Value::Words(text.to_owned())
+fn words(text: &str) -> FieldValue {
+    FieldValue::Words(text.to_owned())
 }
 
 /// What follows the time.
-fn text(entry: &Entry, lost: u64) -> String {
+fn text(entry: &LogEntry, lost: u64) -> String {
     entry.line("worker 1", LogFormat::Text, lost).split_off(25)
 }
 
-fn json(entry: &Entry, lost: u64) -> serde_json::Value {
+fn json(entry: &LogEntry, lost: u64) -> serde_json::Value {
     let line = entry.line("worker 1", LogFormat::Json, lost);
     assert!(line.ends_with('\n') && line.lines().count() == 1);
     serde_json::from_str(&line).unwrap()
@@ -25,7 +25,7 @@ fn json(entry: &Entry, lost: u64) -> serde_json::Value {
 fn a_line_has_level_process_sentence_and_fields() {
     let opened = entry(
         "connection opened",
-        vec![("connection", Value::Bare("12".to_owned())), ("client", words("ab12…"))],
+        vec![("connection", FieldValue::Bare("12".to_owned())), ("client", words("ab12…"))],
     );
     assert_eq!(text(&opened, 0), "INFO  worker 1: connection opened connection=12 client=ab12…\n");
     let object = json(&opened, 3);
@@ -69,7 +69,7 @@ fn a_line_is_never_longer_than_a_pipe_takes_whole() {
 
 #[test]
 fn a_value_is_cut_at_a_character() {
-    let mut bounded = Bounded(String::new());
+    let mut bounded = BoundedWriter(String::new());
     assert!(write!(bounded, "x{}", "é".repeat(VALUE_BYTES_MAX)).is_err());
     assert!(bounded.0.len() <= VALUE_BYTES_MAX + '…'.len_utf8());
     assert!(bounded.0.ends_with("é…"));

@@ -1,6 +1,6 @@
 //! Asking a running server as an operator does, and looking into its books.
 
-use tagcast::operator::{Answer, Request, Status, ask};
+use tagcast::admin::{AdminRequest, AdminResponse, ServerStatus, ask};
 use tagcast::types::WorkerCounts;
 
 use super::folder::Folder;
@@ -32,15 +32,15 @@ impl Server {
 
     /// What runs.
     #[track_caller]
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> ServerStatus {
         self.try_status().expect("an answer on the control socket")
     }
 
     /// What runs, if somebody answers.
-    pub fn try_status(&self) -> Option<Status> {
-        let mut asking = ask(&self.folder.path("state"), Request::Status).ok()?;
+    pub fn try_status(&self) -> Option<ServerStatus> {
+        let mut asking = ask(&self.folder.path("state"), AdminRequest::Status).ok()?;
         match asking.next_answer() {
-            Ok(Some(Answer::Status(status))) => Some(*status),
+            Ok(Some(AdminResponse::Status(status))) => Some(*status),
             _ => None,
         }
     }
@@ -71,7 +71,7 @@ impl Server {
 
     /// Waits until no connection, no client and no row is left, and nothing is unacknowledged.
     #[track_caller]
-    pub fn wait_until_empty(&self) -> Status {
+    pub fn wait_until_empty(&self) -> ServerStatus {
         eventually("an empty server", || {
             let status = self.try_status()?;
             let broker = status.broker()?;
@@ -83,7 +83,7 @@ impl Server {
 }
 
 /// What does not balance in the books of the workers that answered.
-pub fn imbalances(status: &Status) -> Vec<String> {
+pub fn imbalances(status: &ServerStatus) -> Vec<String> {
     let wrong = |counts: &WorkerCounts| {
         counts.accepted != counts.open + counts.closed
             || counts.matched != counts.delivered + counts.missed + counts.waiting

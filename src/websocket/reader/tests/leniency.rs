@@ -32,7 +32,7 @@ fn a_lone_final_continuation_is_a_text_for_those_who_know_no_better() {
     let mut reader = FrameReader::default();
     let mut bytes = frame(Opcode::Continuation, Fin::Last, b"{}");
     let mut input = &mut bytes[..];
-    assert_eq!(reader.next(&mut input, &lenient), Ok(Some(Event::Text("{}"))));
+    assert_eq!(reader.next(&mut input, &lenient), Ok(Some(FrameEvent::Text("{}"))));
     let mut bytes = frame(Opcode::Continuation, Fin::More, b"{}");
     let mut input = &mut bytes[..];
     assert_eq!(reader.next(&mut input, &lenient), Err(Violation::LoneContinuation));

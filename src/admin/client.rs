@@ -1,0 +1,122 @@
+//! Asking a running server.
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::socket_path::connect;
+use super::{AdminRequest, AdminResponse};
+
+/// How long a server may take for a status or a reload.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Answers as they come.
+#[derive(Debug)]
+pub struct AdminCall {
+    lines: BufReader<UnixStream>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum AdminError {
+    /// No server runs with this state folder.
+    NobodyThere {
+        /// Where its socket would be.
+        folder: PathBuf,
+    },
+    /// The socket cannot be used.
+    Refused {
+        /// Where it is.
+        folder: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The answer broke off, or is none.
+    NoAnswer(io::Error),
+}
+
+/// Asks the server of a state folder.
+///
+/// # Errors
+///
+/// When no server runs there, or it is somebody else's.
+pub fn ask(folder: &Path, request: AdminRequest) -> Result<AdminCall, AdminError> {
+    let folder = folder.to_owned();
+    let stream = match connect(&folder) {
+        Ok(stream) => stream,
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ) =>
+        {
+            return Err(AdminError::NobodyThere { folder });
+        }
+        Err(error) => return Err(AdminError::Refused { folder, error }),
+    };
+    send(&stream, request).map_err(|error| AdminError::Refused { folder, error })?;
+    Ok(AdminCall { lines: BufReader::new(stream) })
+}
+
+fn send(mut stream: &UnixStream, request: AdminRequest) -> io::Result<()> {
+    let patience = match request {
+        AdminRequest::Status | AdminRequest::Reload | AdminRequest::LogLevel { .. } => {
+            Some(PATIENCE)
+        }
+        // As long as the drain time, which only the server knows.
+        AdminRequest::Drain | AdminRequest::RestartWorkers => None,
+    };
+    stream.set_read_timeout(patience)?;
+    let mut line = serde_json::to_vec(&request)?;
+    line.push(b'\n');
+    stream.write_all(&line)
+}
+
+impl AdminCall {
+    /// The next answer; none when the server has ended the conversation.
+    ///
+    /// # Errors
+    ///
+    /// When it breaks off in the middle, or says something else.
+    pub fn next_answer(&mut self) -> Result<Option<AdminResponse>, AdminError> {
+        let mut line = String::new();
+        match self.lines.read_line(&mut line).map_err(AdminError::NoAnswer)? {
+            0 => Ok(None),
+            _ => serde_json::from_str(&line)
+                .map(Some)
+                .map_err(|error| AdminError::NoAnswer(error.into())),
+        }
+    }
+}
+
+impl AdminError {
+    /// Whether it runs, and belongs to another user.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        let denied = io::ErrorKind::PermissionDenied;
+        matches!(self, Self::Refused { error, .. } if error.kind() == denied)
+    }
+}
+
+impl fmt::Display for AdminError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NobodyThere { folder } => write!(
+                f,
+                "no server is running with the state folder {}; -i FILE names the configuration \
+                 of another one",
+                folder.display()
+            ),
+            Self::Refused { folder, error } => write!(
+                f,
+                "the server of the state folder {} cannot be asked: {error}; its owner can",
+                folder.display()
+            ),
+            Self::NoAnswer(error) => write!(f, "the server did not answer: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for AdminError {}

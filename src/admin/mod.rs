@@ -1,0 +1,91 @@
+//! What an operator asks a running server, and what it answers: lines of JSON over the control
+//! socket in the state folder.
+
+mod client;
+mod socket_path;
+mod status;
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::client::{AdminCall, AdminError, ask};
+pub use self::socket_path::{SOCKET_NAME, bind, is_running, probe};
+pub use self::status::{Configuration, MemoryStatus, ProcessStatus, ServerStage, ServerStatus};
+
+/// A request may have so many bytes, with the end of its line.
+pub const REQUEST_BYTES_MAX: usize = 4096;
+
+/// What is asked: one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AdminRequest {
+    /// What runs, and how.
+    Status,
+    /// Read the configuration again.
+    Reload,
+    /// End in order; as SIGTERM.
+    Drain,
+    /// Replace the workers, one after the other.
+    RestartWorkers,
+    /// Log another level for a while.
+    LogLevel {
+        /// From which level up.
+        level: LogLevel,
+        /// For how long.
+        seconds: u64,
+    },
+}
+
+/// The least important lines that are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// What needs an operator at once.
+    Error,
+    /// What needs an operator today.
+    Warn,
+    /// Lives that begin or end.
+    Info,
+    /// What helps developers.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl FromStr for LogLevel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(match text {
+            "error" => Self::Error,
+            "warn" => Self::Warn,
+            "info" => Self::Info,
+            "debug" => Self::Debug,
+            "trace" => Self::Trace,
+            _ => return Err("use error, warn, info, debug or trace".to_owned()),
+        })
+    }
+}
+
+/// What is answered: any number of [`Answer::Progress`], then one other line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AdminResponse {
+    /// What runs, and how.
+    Status(Box<ServerStatus>),
+    /// How far it is.
+    Progress(String),
+    /// It is done: a line for each thing that there is to say.
+    Done(Vec<String>),
+    /// It is not done, and nothing has changed: a line for each reason.
+    Failed(Vec<String>),
+}
+
+impl AdminResponse {
+    /// Whether more answers follow.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        !matches!(self, Self::Progress(_))
+    }
+}

@@ -1,0 +1,372 @@
+//! The auth manager: who may open a connection, who may publish, and in which space.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::MessageCheck;
+use super::ground::{AuthBasis, ShownCredentials};
+use crate::config::{Application, Applications, AuthorizeOpen};
+use crate::types::{Credentials, Tenant};
+
+/// What the applications of auth.yml allow. Secrets are kept as digests: nothing in here can be
+/// printed or read back.
+#[derive(Debug)]
+pub struct Permissions {
+    rules: AccessRules,
+    open: AuthorizeOpen,
+}
+
+#[derive(Debug)]
+enum AccessRules {
+    /// There are no applications: everything is allowed.
+    Everything,
+    Applications(KnownKey),
+}
+
+#[derive(Debug)]
+struct KnownKey {
+    /// In the order of the file.
+    entries: Vec<ApplicationRules>,
+    by_key: HashMap<Box<str>, u32>,
+    /// The place of the application that a connection without a key counts as.
+    anonymous: Option<u32>,
+    /// The longest secret of all.
+    secret_bytes_max: usize,
+}
+
+struct ApplicationRules {
+    key: Box<str>,
+    secret: SecretDigest,
+    tenant: Tenant,
+    opens: Opens,
+    clients: Right,
+    check: Option<Box<MessageCheck>>,
+}
+
+/// What a client has to show to open a connection for an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opens {
+    WithKey,
+    WithSecret,
+}
+
+impl fmt::Debug for ApplicationRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("tenant", &self.tenant).finish_non_exhaustive()
+    }
+}
+
+/// What a connection may do, decided when it opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The space that it lives in.
+    pub tenant: Tenant,
+    /// Whether it may publish by itself.
+    pub right: Right,
+    /// What it was granted for.
+    pub ground: AuthBasis,
+}
+
+/// That a message may be published.
+#[derive(Debug)]
+pub struct Permit<'a> {
+    /// In which space.
+    pub tenant: Tenant,
+    /// What it has to fit, if its application says so.
+    pub check: Option<&'a MessageCheck>,
+}
+
+/// Whether somebody may publish without proving anything with each message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// It may.
+    Publish,
+    /// It may not.
+    Listen,
+}
+
+impl Right {
+    /// Whether it is enough where this is needed.
+    #[must_use]
+    pub fn covers(self, needed: Self) -> bool {
+        self == Self::Publish || needed == Self::Listen
+    }
+}
+
+/// An opening or a message that is not allowed. It never says which part was wrong: that would help
+/// whoever guesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// The opening.
+    Open,
+    /// The message.
+    Send,
+}
+
+impl Denied {
+    /// The words for the client, as Gomoob's users know them.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Open => "Connection opening is not authorized !",
+            Self::Send => "Message sending is not authorized !",
+        }
+    }
+}
+
+impl Permissions {
+    /// What these applications allow; none allow everything.
+    #[must_use]
+    pub fn new(applications: Option<&Applications>, open: AuthorizeOpen) -> Self {
+        let rules = match applications {
+            None => AccessRules::Everything,
+            Some(applications) => AccessRules::Applications(KnownKey::new(applications)),
+        };
+        Self { rules, open }
+    }
+
+    /// What a server without applications allows: everything.
+    #[must_use]
+    pub const fn everything() -> Self {
+        Self { rules: AccessRules::Everything, open: AuthorizeOpen::All }
+    }
+
+    /// One application whose key opens, and whose secret publishes.
+    #[cfg(test)]
+    pub(crate) fn of_one(key: &str, secret: &str) -> Self {
+        let application = Application {
+            key: key.to_owned(),
+            secret: crate::config::Secret::new(secret.to_owned()),
+            authorize_open: true,
+            client_publish: false,
+            tenant: None,
+            schema: None,
+        };
+        let applications = Applications { list: vec![application], anonymous: Some(0) };
+        Self::new(Some(&applications), AuthorizeOpen::Application)
+    }
+
+    /// Decides about an opening.
+    ///
+    /// # Errors
+    ///
+    /// When no application lets it in.
+    pub fn open(&self, shown: Option<&Credentials<'_>>) -> Result<Grant, Denied> {
+        let AccessRules::Applications(known) = &self.rules else { return Ok(Grant::everything()) };
+        let granted = match shown {
+            Some(credentials) => known.open(credentials),
+            None => known.open_anonymously(),
+        };
+        match (granted, self.open) {
+            (Some(grant), _) => Ok(grant),
+            // Let in by nobody in particular, it may listen where applications without a tenant
+            // are, and nothing else.
+            (None, AuthorizeOpen::All) => {
+                let (tenant, right) = (Tenant::shared(), Right::Listen);
+                Ok(Grant { tenant, right, ground: AuthBasis::NOTHING })
+            }
+            (None, AuthorizeOpen::Application) => Err(Denied::Open),
+        }
+    }
+
+    /// Decides about a message of a connection. The space in which it is published, and the schema
+    /// that it has to fit, are those of what was shown with it, else those of the connection.
+    ///
+    /// # Errors
+    ///
+    /// When what was shown is wrong, or nothing was shown and the connection may not publish.
+    pub fn send(
+        &self,
+        (tenant, right, ground): (&Tenant, Right, AuthBasis),
+        shown: Option<&Credentials<'_>>,
+    ) -> Result<Permit<'_>, Denied> {
+        match (&self.rules, shown) {
+            (AccessRules::Applications(known), Some(credentials)) => {
+                let (_, entry) = known.proven(credentials).ok_or(Denied::Send)?;
+                Ok(Permit { tenant: entry.tenant.clone(), check: entry.check.as_deref() })
+            }
+            (AccessRules::Everything, _) => Ok(Permit { tenant: tenant.clone(), check: None }),
+            (_, None) if right == Right::Publish => {
+                let holder = self.holder(ground);
+                let check = holder.and_then(|(entry, _)| entry.check.as_deref());
+                Ok(Permit { tenant: tenant.clone(), check })
+            }
+            (_, None) => Err(Denied::Send),
+        }
+    }
+}
+
+impl Permissions {
+    /// Whether a publisher may be told how many clients its publications reach: it proved a secret, or
+    /// there is none to prove. Otherwise a page that may publish could find out who is connected.
+    #[must_use]
+    pub fn tells_counts(&self, ground: AuthBasis) -> bool {
+        matches!(self.rules, AccessRules::Everything) || ground.is_proven()
+    }
+
+    /// All spaces that clients may live in, each once.
+    #[must_use]
+    pub fn tenants(&self) -> Vec<Tenant> {
+        let mut all = vec![Tenant::shared()];
+        if let AccessRules::Applications(known) = &self.rules {
+            for entry in &known.entries {
+                if !all.contains(&entry.tenant) {
+                    all.push(entry.tenant.clone());
+                }
+            }
+        }
+        all
+    }
+
+    /// The space of a connection without a key.
+    #[must_use]
+    pub fn anonymous_tenant(&self) -> Tenant {
+        let AccessRules::Applications(known) = &self.rules else { return Tenant::shared() };
+        let entry = known.anonymous.and_then(|place| known.entries.get(place as usize));
+        entry.map_or_else(Tenant::shared, |entry| entry.tenant.clone())
+    }
+
+    /// What is left of a grant that `former` gave, now that this holds: the same application has to
+    /// be there, with the same secret where it was shown, in the same space.
+    ///
+    /// # Errors
+    ///
+    /// When nothing is left of it: its connection ends.
+    pub fn renew(
+        &self,
+        former: &Self,
+        tenant: &Tenant,
+        ground: AuthBasis,
+    ) -> Result<Grant, Denied> {
+        let granted = match (&self.rules, former.holder(ground)) {
+            (AccessRules::Everything, _) => Ok(Grant::everything()),
+            (AccessRules::Applications(known), Some((entry, ShownCredentials::Secret))) => {
+                known.proven_before(entry).ok_or(Denied::Open)
+            }
+            (AccessRules::Applications(_), Some((entry, ShownCredentials::Key))) => {
+                self.open(Some(&Credentials { key: (&*entry.key).into(), secret: None }))
+            }
+            (AccessRules::Applications(_), _) => self.open(None),
+        }?;
+        if granted.tenant == *tenant { Ok(granted) } else { Err(Denied::Open) }
+    }
+
+    /// Which application a grant of this rests on, and what was shown for it.
+    fn holder(&self, ground: AuthBasis) -> Option<(&ApplicationRules, ShownCredentials)> {
+        match &self.rules {
+            AccessRules::Applications(known) if ground.shown() != ShownCredentials::Nothing => {
+                known.entries.get(ground.place()).map(|entry| (entry, ground.shown()))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Grant {
+    /// What everybody has where there are no applications.
+    fn everything() -> Self {
+        Self { tenant: Tenant::shared(), right: Right::Publish, ground: AuthBasis::NOTHING }
+    }
+}
+
+impl KnownKey {
+    fn new(applications: &Applications) -> Self {
+        let entries: Vec<ApplicationRules> =
+            applications.list.iter().map(ApplicationRules::new).collect();
+        let secrets = applications.list.iter().map(|one| one.secret.bytes());
+        let places = entries.iter().zip(0..).map(|(entry, place)| (entry.key.clone(), place));
+        Self {
+            by_key: places.collect(),
+            entries,
+            anonymous: applications.anonymous.and_then(|place| u32::try_from(place).ok()),
+            secret_bytes_max: secrets.max().unwrap_or_default(),
+        }
+    }
+
+    fn open(&self, shown: &Credentials<'_>) -> Option<Grant> {
+        if let Some((place, entry)) = self.proven(shown) {
+            return Some(entry.proven(place));
+        }
+        let place = *self.by_key.get(shown.key.as_ref())?;
+        self.entries
+            .get(place as usize)?
+            .open_with_key(AuthBasis::new(place, ShownCredentials::Key))
+    }
+
+    fn open_anonymously(&self) -> Option<Grant> {
+        let place = self.anonymous?;
+        self.entries
+            .get(place as usize)?
+            .open_with_key(AuthBasis::new(place, ShownCredentials::NoKey))
+    }
+
+    /// The same application with the same secret.
+    fn proven_before(&self, former: &ApplicationRules) -> Option<Grant> {
+        let place = *self.by_key.get(&former.key)?;
+        let entry = self.entries.get(place as usize)?;
+        entry.secret.is(former.secret).then(|| entry.proven(place))
+    }
+
+    /// The application whose key and secret were shown. An unknown key takes as long as a wrong
+    /// secret.
+    fn proven(&self, shown: &Credentials<'_>) -> Option<(u32, &ApplicationRules)> {
+        let place = self.by_key.get(shown.key.as_ref());
+        let entry = place.and_then(|place| Some((*place, self.entries.get(*place as usize)?)));
+        // No application has an empty secret; if one had, nobody should get in by it.
+        // One that is longer than any of them is not worked on: it may be as long as a message.
+        let may_be = |secret: &&str| (1..=self.secret_bytes_max).contains(&secret.len());
+        let shown_secret = shown.secret.as_deref().filter(may_be);
+        let secret = shown_secret.map(SecretDigest::new);
+        let expected = entry.map_or(SecretDigest::NOBODYS, |(_, entry)| entry.secret);
+        let is_it = secret.unwrap_or(SecretDigest::NOBODYS).is(expected);
+        entry.filter(|_| is_it && secret.is_some())
+    }
+}
+
+impl ApplicationRules {
+    fn new(application: &Application) -> Self {
+        let tenant = application.tenant.as_deref().map(|name| Tenant(Arc::from(name)));
+        Self {
+            key: application.key.as_str().into(),
+            secret: SecretDigest(application.secret.digest()),
+            tenant: tenant.unwrap_or_else(Tenant::shared),
+            opens: if application.authorize_open { Opens::WithKey } else { Opens::WithSecret },
+            clients: if application.client_publish { Right::Publish } else { Right::Listen },
+            check: application.schema.as_ref().map(|it| Box::new(MessageCheck::new(it))),
+        }
+    }
+
+    fn open_with_key(&self, ground: AuthBasis) -> Option<Grant> {
+        let grant = || Grant { tenant: self.tenant.clone(), right: self.clients, ground };
+        (self.opens == Opens::WithKey).then(grant)
+    }
+
+    fn proven(&self, place: u32) -> Grant {
+        let ground = AuthBasis::new(place, ShownCredentials::Secret);
+        Grant { tenant: self.tenant.clone(), right: Right::Publish, ground }
+    }
+}
+
+/// A secret as its SHA-256: of one length, so that comparing takes the same time for all.
+#[derive(Clone, Copy)]
+struct SecretDigest([u8; 32]);
+
+impl SecretDigest {
+    /// The digest of no text.
+    const NOBODYS: Self = Self([0; 32]);
+
+    fn new(secret: &str) -> Self {
+        Self(Sha256::digest(secret.as_bytes()).into())
+    }
+
+    fn is(self, other: Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,302 @@
+//! PHP's session files: what one entry says. Values are read past, never made.
+//!
+//! The format is that of `session.serialize_handler = php`: a name, `|`, a value as PHP's
+//! `serialize()` writes it, and the next name. A session that cannot be read to its end counts up to
+//! the first entry that is wrong, as in PHP.
+
+use crate::config::Truth;
+
+/// How deep arrays and objects may lie in each other; what is deeper is wrong.
+const DEPTH_MAX: usize = 128;
+
+/// What an entry says, as far as it can let somebody in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flag {
+    /// `true`.
+    True,
+    /// Something that PHP takes for true.
+    Truthy,
+    /// Something that PHP takes for false.
+    Falsy,
+}
+
+impl Flag {
+    /// Whether it is a yes.
+    #[must_use]
+    pub fn is_yes(self, truth: Truth) -> bool {
+        match truth {
+            Truth::Php => self != Self::Falsy,
+            Truth::Strict => self == Self::True,
+        }
+    }
+}
+
+/// What an entry of a session says; nothing when it is not there. Of several entries of one name
+/// the last holds, as in PHP.
+///
+/// ```
+/// use tagcast::auth::php_session::{Flag, flag};
+///
+/// let session = br#"user|s:3:"bob";allowconnect|b:1;"#;
+/// assert_eq!(flag(session, "allowconnect"), Some(Flag::True));
+/// assert_eq!(flag(session, "other"), None);
+/// ```
+#[must_use]
+pub fn flag(session: &[u8], name: &str) -> Option<Flag> {
+    let mut reader = SessionReader { rest: session, values: SessionValues::default() };
+    let mut found = None;
+    while let Some((entry, value)) = reader.entry() {
+        if entry == name.as_bytes() {
+            found = Some(value);
+        }
+    }
+    found
+}
+
+/// What is left of a session, and what was in front of it.
+struct SessionReader<'a> {
+    rest: &'a [u8],
+    values: SessionValues,
+}
+
+/// The values so far, in PHP's order: a reference names one by its number, which begins at 1.
+#[derive(Default)]
+struct SessionValues {
+    flags: Vec<Flag>,
+    numbers: Numbering,
+}
+
+/// Whether the numbers of values are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Numbering {
+    #[default]
+    Known,
+    /// A class has written itself in its own way: nobody else knows how many values it holds.
+    Lost,
+}
+
+impl SessionValues {
+    fn of(&self, number: usize) -> Option<Flag> {
+        match self.numbers {
+            Numbering::Known => self.flags.get(number.checked_sub(1)?).copied(),
+            // It may be a no, so it is one.
+            Numbering::Lost => Some(Flag::Falsy),
+        }
+    }
+}
+
+impl<'a> SessionReader<'a> {
+    /// The next entry; none at the end, and where something is wrong.
+    fn entry(&mut self) -> Option<(&'a [u8], Flag)> {
+        let name = self.until(b'|')?;
+        let value = self.value(DEPTH_MAX)?;
+        Some((name, value))
+    }
+
+    fn value(&mut self, depth: usize) -> Option<Flag> {
+        let kind = self.byte()?;
+        match kind {
+            b'N' => return self.one_of(b";").map(|_| self.numbered(Flag::Falsy)),
+            b'R' | b'r' => return self.reference(kind),
+            _ => self.expect(b':')?,
+        }
+        let flag = match kind {
+            b'b' => match self.one_of(b"01")? {
+                b'1' => Flag::True,
+                _ => Flag::Falsy,
+            },
+            b'i' => number_flag(self.integer()?),
+            b'd' => return self.double(),
+            b's' => self.text()?,
+            b'S' => self.escaped_text()?,
+            b'E' => self.text().map(|_| Flag::Truthy)?,
+            b'a' => return self.array(depth),
+            b'O' => return self.object(depth),
+            b'C' => return self.custom(),
+            _ => return None,
+        };
+        self.expect(b';')?;
+        Some(self.numbered(flag))
+    }
+
+    fn numbered(&mut self, flag: Flag) -> Flag {
+        self.values.flags.push(flag);
+        flag
+    }
+
+    /// `R:1;` is the value itself and has no number of its own, `r:1;` is the same object once more.
+    fn reference(&mut self, kind: u8) -> Option<Flag> {
+        self.expect(b':')?;
+        let number = self.count()?;
+        self.expect(b';')?;
+        let flag = self.values.of(number)?;
+        Some(if kind == b'r' { self.numbered(flag) } else { flag })
+    }
+
+    fn double(&mut self) -> Option<Flag> {
+        let text = std::str::from_utf8(self.until(b';')?).ok()?;
+        let is_number = text.bytes().all(|byte| b"0123456789+-.eE".contains(&byte));
+        let value = match text {
+            "NAN" | "INF" | "-INF" => f64::INFINITY,
+            text if is_number => text.parse().ok()?,
+            _ => return None,
+        };
+        let flag = number_flag(value);
+        Some(self.numbered(flag))
+    }
+
+    /// `3:"yes"`: what is in it may contain anything, also quotes.
+    fn text(&mut self) -> Option<Flag> {
+        let length = self.count()?;
+        self.expect(b':')?;
+        self.quoted(length).map(text_flag)
+    }
+
+    /// `3:"\79es"`: the length is that of the text, not of how it is written.
+    fn escaped_text(&mut self) -> Option<Flag> {
+        let length = self.count()?;
+        self.expect(b':')?;
+        self.expect(b'"')?;
+        let mut last = 0;
+        for _ in 0..length {
+            last = match self.byte()? {
+                b'\\' => self.hex_digit()? << 4 | self.hex_digit()?,
+                byte => byte,
+            };
+        }
+        self.expect(b'"')?;
+        Some(match length {
+            0 => Flag::Falsy,
+            1 if last == b'0' => Flag::Falsy,
+            _ => Flag::Truthy,
+        })
+    }
+
+    fn array(&mut self, depth: usize) -> Option<Flag> {
+        let count = self.count()?;
+        self.expect(b':')?;
+        let flag = self.numbered(number_flag(count));
+        self.members(count, depth)?;
+        Some(flag)
+    }
+
+    /// `8:"stdClass":1:{…}`.
+    fn object(&mut self, depth: usize) -> Option<Flag> {
+        self.text()?;
+        self.expect(b':')?;
+        let count = self.count()?;
+        self.expect(b':')?;
+        let flag = self.numbered(Flag::Truthy);
+        self.members(count, depth)?;
+        Some(flag)
+    }
+
+    /// `5:"Class":4:{…}`: bytes that only the class understands.
+    fn custom(&mut self) -> Option<Flag> {
+        self.text()?;
+        self.expect(b':')?;
+        let length = self.count()?;
+        self.expect(b':')?;
+        self.expect(b'{')?;
+        self.take(length)?;
+        self.expect(b'}')?;
+        self.values.numbers = Numbering::Lost;
+        Some(Flag::Truthy)
+    }
+
+    /// Names and values within braces. A name has no number.
+    fn members(&mut self, count: usize, depth: usize) -> Option<()> {
+        let depth = depth.checked_sub(1)?;
+        self.expect(b'{')?;
+        for _ in 0..count {
+            let kind = self.byte()?;
+            self.expect(b':')?;
+            match kind {
+                b'i' => drop(self.integer()?),
+                b's' => drop(self.text()?),
+                b'S' => drop(self.escaped_text()?),
+                _ => return None,
+            }
+            self.expect(b';')?;
+            self.value(depth)?;
+        }
+        self.expect(b'}')
+    }
+
+    // ------------------------------------------------------------------ bytes
+
+    fn quoted(&mut self, length: usize) -> Option<&'a [u8]> {
+        self.expect(b'"')?;
+        let text = self.take(length)?;
+        self.expect(b'"')?;
+        Some(text)
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(taken)
+    }
+
+    /// What stands in front of a byte, which is taken too.
+    fn until(&mut self, end: u8) -> Option<&'a [u8]> {
+        let length = self.rest.iter().position(|byte| *byte == end)?;
+        let taken = self.take(length)?;
+        self.expect(end)?;
+        Some(taken)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*first)
+    }
+
+    fn expect(&mut self, wanted: u8) -> Option<()> {
+        (self.byte()? == wanted).then_some(())
+    }
+
+    fn one_of(&mut self, wanted: &[u8]) -> Option<u8> {
+        self.byte().filter(|byte| wanted.contains(byte))
+    }
+
+    fn hex_digit(&mut self) -> Option<u8> {
+        let digit = char::from(self.byte()?).to_digit(16)?;
+        u8::try_from(digit).ok()
+    }
+
+    fn count(&mut self) -> Option<usize> {
+        std::str::from_utf8(self.digits()?).ok()?.parse().ok()
+    }
+
+    fn integer(&mut self) -> Option<i64> {
+        let is_negative = match self.rest.first()? {
+            b'-' => self.byte().is_some(),
+            b'+' => self.byte().is_none(),
+            _ => false,
+        };
+        let digits: i128 = std::str::from_utf8(self.digits()?).ok()?.parse().ok()?;
+        i64::try_from(if is_negative { -digits } else { digits }).ok()
+    }
+
+    fn digits(&mut self) -> Option<&'a [u8]> {
+        let length = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.take(length)
+    }
+}
+
+/// PHP takes zero for false, and so a list without members.
+fn number_flag<T: Copy + PartialEq + Default>(number: T) -> Flag {
+    if number == T::default() { Flag::Falsy } else { Flag::Truthy }
+}
+
+/// PHP takes two texts for false: the empty one, and `0`.
+const fn text_flag(text: &[u8]) -> Flag {
+    match text {
+        b"" | b"0" => Flag::Falsy,
+        _ => Flag::Truthy,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! A run with connections only: what opening them costs, and what they cost while nothing happens.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::clock::RunClock;
+use super::connect::{BenchClient, Opener, WantedClient};
+use super::error::{At, BenchError};
+use super::load_sources::Sources;
+use super::plan::IdleConnections;
+use super::process::Tree;
+use super::report::IdleReport;
+use super::target::BenchTarget;
+
+/// Connections of one generator process: descriptors are limited to 20,000 on many machines.
+const CLIENTS_PER_PROCESS: usize = 15_000;
+/// How another generator learns the secret: arguments can be read by everybody.
+const SECRET_VARIABLE: &str = "TAGCAST_SECRET";
+/// What a server may still have to do when the last one is connected.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// Opens all connections, says what they cost, and closes them.
+///
+/// What one process cannot hold is opened by others of this program.
+pub(super) fn run(
+    crowd: IdleConnections,
+    target: &BenchTarget,
+    server: Option<u32>,
+) -> Result<IdleReport, BenchError> {
+    let tree = server.map(Tree::of);
+    let (before, cpu) = (tree.as_ref().map(Tree::resident), tree.as_ref().map(Tree::cpu));
+    let clock = RunClock::start();
+    let own = crowd.clients.min(CLIENTS_PER_PROCESS);
+    let mut helpers: Vec<Child> = Vec::new();
+    let mut left = crowd.clients - own;
+    while left > 0 {
+        let part = left.min(CLIENTS_PER_PROCESS);
+        helpers.push(start_helper(IdleConnections { clients: part, ..crowd }, target)?);
+        left -= part;
+    }
+    let sources = Sources::towards(target.address).at("choosing source addresses")?;
+    let mut opener = Opener::new(target, &sources)?;
+    let clients =
+        opener.open(wanted(IdleConnections { clients: own, ..crowd }, target), crowd.at_once)?;
+    for helper in &mut helpers {
+        await_helper(helper)?;
+    }
+    let seconds = clock.nanos() as f64 / 1e9;
+    let cpu = tree.as_ref().map(Tree::cpu).zip(cpu).map(|(now, then)| (now - then).as_secs_f64());
+    settle();
+    let after = tree.as_ref().map(Tree::resident);
+    let report = IdleReport {
+        clients: crowd.clients,
+        tags: crowd.tags,
+        seconds,
+        handshakes_per_cpu_second: cpu.map(|cpu| crowd.clients as f64 / cpu),
+        opening_us: opener.took(),
+        bytes_per_connection: after
+            .zip(before)
+            .map(|(after, before)| after.saturating_sub(before) / crowd.clients.max(1) as u64),
+        bytes_before: before,
+    };
+    drop(clients);
+    for mut helper in helpers {
+        // Its standard input ends with this, and so does it.
+        drop(helper.stdin.take());
+        helper.wait().at("waiting for a generator")?;
+    }
+    Ok(report)
+}
+
+/// Opens connections, says so, and holds them until standard input ends.
+pub(super) fn hold(crowd: IdleConnections, target: &BenchTarget) -> Result<(), BenchError> {
+    let sources = Sources::towards(target.address).at("choosing source addresses")?;
+    let mut opener = Opener::new(target, &sources)?;
+    let clients: Vec<BenchClient> = opener.open(wanted(crowd, target), crowd.at_once)?;
+    let mut out = std::io::stdout();
+    writeln!(out, "open").and_then(|()| out.flush()).at("telling that all are open")?;
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).at("waiting for the end")?;
+    drop(clients);
+    Ok(())
+}
+
+fn wanted(
+    crowd: IdleConnections,
+    target: &BenchTarget,
+) -> impl ExactSizeIterator<Item = WantedClient> {
+    let wire = target.wire;
+    (0..crowd.clients).map(move |_| WantedClient { wire, group: None, tags: crowd.tags, own: None })
+}
+
+fn start_helper(crowd: IdleConnections, target: &BenchTarget) -> Result<Child, BenchError> {
+    let mut command = Command::new(std::env::current_exe().at("finding this program")?);
+    command.args(["bench", "hold"]).args(target.arguments());
+    command.envs(target.secret().map(|secret| (SECRET_VARIABLE, secret)));
+    command.args(["--clients", &crowd.clients.to_string(), "--tags", &crowd.tags.to_string()]);
+    command.args(["--at-once", &crowd.at_once.to_string()]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.spawn().at("starting another generator")
+}
+
+fn await_helper(helper: &mut Child) -> Result<(), BenchError> {
+    let mut line = String::new();
+    if let Some(out) = &mut helper.stdout {
+        BufReader::new(out).read_line(&mut line).at("waiting for a generator")?;
+    }
+    match line.trim() {
+        "open" => Ok(()),
+        _ => Err(BenchError::Plan("another generator could not open its connections".to_owned())),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a measurement waits for memory to settle")]
+fn settle() {
+    std::thread::sleep(SETTLE);
+}

@@ -1,0 +1,237 @@
+//! All targets in one run: what is to be reached, what was, and the table of `docs/benchmarks.md`.
+
+mod rows;
+mod table;
+
+use std::cell::OnceCell;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use self::rows::TARGETS;
+pub use self::table::{table, write_table};
+
+use super::cores::Shares;
+use super::error::BenchError;
+use super::index::IndexReport;
+use super::plan::{Audience, IdleConnections, Load, PublishPace, Until};
+use super::report::{IdleReport, LoadReport};
+use super::server::{OwnServer, ServerKind, TlsMode};
+use super::target::BenchProtocol;
+use super::{MeasuredServer, Writes, progress};
+
+/// What came out for one target.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Which target.
+    pub target: String,
+    /// What is measured.
+    pub what: String,
+    /// What is to be reached.
+    pub limit: String,
+    /// What was reached: the median of all rounds, and their range.
+    pub figure: String,
+    /// How much of the limit that is: 1 and more has reached it.
+    pub ratio_to_limit: f64,
+    /// The command that shows the figure.
+    pub command: String,
+    /// The day, as year, month and day.
+    pub date: String,
+    /// Whether nothing was lost, doubled or out of order.
+    pub is_clean: bool,
+}
+
+/// Carries out all targets, or those that are named.
+///
+/// # Errors
+///
+/// When a name is none of a target, or a run came to no result.
+pub fn measure(only: &[String], rounds: usize, shares: &Shares) -> Result<Vec<Row>, BenchError> {
+    if let Some(unknown) = only.iter().find(|name| !TARGETS.iter().any(|(id, _)| id == name)) {
+        let known: Vec<&str> = TARGETS.iter().map(|(id, _)| *id).collect();
+        return Err(BenchError::Plan(format!("no target {unknown}: {}", known.join(", "))));
+    }
+    let bench = Bench { rounds: rounds.max(1), shares, index: OnceCell::new() };
+    let mut rows = Vec::new();
+    for (id, measure) in TARGETS {
+        if only.is_empty() || only.iter().any(|name| name == id) {
+            progress::say(&format!("{id} …"));
+            rows.extend(measure(&bench)?.into_iter().map(|row| row.named(id)));
+        }
+    }
+    Ok(rows)
+}
+
+/// How targets are measured.
+#[derive(Debug)]
+pub(super) struct Bench<'a> {
+    rounds: usize,
+    shares: &'a Shares,
+    index: OnceCell<Vec<IndexReport>>,
+}
+
+/// A figure of each round.
+#[derive(Clone, Debug)]
+struct RoundFigures {
+    figures: Vec<f64>,
+    is_clean: bool,
+}
+
+/// Deliveries per CPU second, and the ratio to the floor of the same round.
+struct Beside {
+    ours: RoundFigures,
+    floor: RoundFigures,
+    ratio: RoundFigures,
+}
+
+const WARMUP: Duration = Duration::from_millis(700);
+const COUNTED: Duration = Duration::from_millis(1600);
+
+impl Bench<'_> {
+    fn plan(clients: usize, audience: Audience, pace: PublishPace) -> Load {
+        Load {
+            clients,
+            tags: 0,
+            audience,
+            pace,
+            publishers: 1,
+            payload: 128,
+            beside: None,
+            warmup: WARMUP,
+            until: Until::Time(COUNTED),
+        }
+    }
+
+    fn tagcast(&self, workers: usize, tls: TlsMode) -> MeasuredServer {
+        MeasuredServer::Own(ServerKind::Tagcast { workers, tls }, self.shares.clone())
+    }
+
+    /// One worker for each core of the server, which is what `workers = auto` makes.
+    fn workers(&self) -> usize {
+        self.shares.server.0.len()
+    }
+
+    fn load(
+        &self,
+        plan: &Load,
+        wire: BenchProtocol,
+        server: &MeasuredServer,
+    ) -> Result<LoadReport, BenchError> {
+        Ok(super::load("target", plan, wire, server)?.report)
+    }
+
+    fn ours(&self, plan: &Load, tls: TlsMode) -> Result<LoadReport, BenchError> {
+        self.load(plan, BenchProtocol::Phpws, &self.tagcast(self.workers(), tls))
+    }
+
+    fn floor(&self, plan: &Load, writes: Writes) -> Result<LoadReport, BenchError> {
+        let server = MeasuredServer::Own(ServerKind::Floor(writes), self.shares.clone());
+        self.load(plan, BenchProtocol::Floor, &server)
+    }
+
+    /// Floor, server, floor in each round; the figure is what is read from each report.
+    fn beside(
+        &self,
+        plan: &Load,
+        writes: Writes,
+        read: impl Fn(&LoadReport) -> f64,
+    ) -> Result<Beside, BenchError> {
+        let none = || RoundFigures { figures: Vec::new(), is_clean: true };
+        let mut all = Beside { ours: none(), floor: none(), ratio: none() };
+        for _ in 0..self.rounds {
+            let before = self.floor(plan, writes)?;
+            let ours = self.ours(plan, TlsMode::Off)?;
+            let after = self.floor(plan, writes)?;
+            let floor = f64::midpoint(read(&before), read(&after));
+            all.floor.figures.push(floor);
+            all.ours.figures.push(read(&ours));
+            all.ratio.figures.push(read(&ours) / floor);
+            all.ratio.is_clean &= ours.is_clean();
+        }
+        Ok(all)
+    }
+
+    fn crowd(
+        &self,
+        crowd: IdleConnections,
+        server: &MeasuredServer,
+    ) -> Result<IdleReport, BenchError> {
+        Ok(super::crowd("target", crowd, BenchProtocol::Phpws, server)?.report)
+    }
+
+    fn rounds(
+        &self,
+        mut measure: impl FnMut() -> Result<f64, BenchError>,
+    ) -> Result<RoundFigures, BenchError> {
+        let figures = (0..self.rounds).map(|_| measure()).collect::<Result<_, _>>()?;
+        Ok(RoundFigures { figures, is_clean: true })
+    }
+
+    /// A figure of the index alone, measured for two targets at once.
+    fn index(&self, read: impl Fn(&IndexReport) -> f64) -> Result<RoundFigures, BenchError> {
+        let reports = match self.index.get() {
+            Some(reports) => reports,
+            None => {
+                // In processes of their own: what this one gave back to its allocator would not
+                // be counted.
+                let rounds = (0..self.rounds).map(|_| super::index_apart());
+                let reports = rounds.collect::<Result<_, _>>()?;
+                self.index.get_or_init(|| reports)
+            }
+        };
+        Ok(RoundFigures { figures: reports.iter().map(read).collect(), is_clean: true })
+    }
+
+    fn start(&self) -> Result<Duration, BenchError> {
+        let kind = ServerKind::Tagcast { workers: self.workers(), tls: TlsMode::Off };
+        Ok(OwnServer::start(kind, BenchProtocol::Phpws, self.shares)?.started_in)
+    }
+}
+
+impl RoundFigures {
+    fn median(&self) -> f64 {
+        let mut sorted = self.figures.clone();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        let upper = sorted.get(middle).copied().unwrap_or(f64::NAN);
+        match sorted.len().is_multiple_of(2) {
+            true => f64::midpoint(upper, sorted.get(middle - 1).copied().unwrap_or(f64::NAN)),
+            false => upper,
+        }
+    }
+
+    /// The median, and the range when there are several.
+    fn told(&self, tell: impl Fn(f64) -> String) -> String {
+        let least = self.figures.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = self.figures.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        match self.figures.len() {
+            0 | 1 => tell(self.median()),
+            _ => format!("{} ({} to {})", tell(self.median()), tell(least), tell(most)),
+        }
+    }
+}
+
+fn per_cpu_second(report: &LoadReport) -> f64 {
+    report.deliveries_per_cpu_second.unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_the_rounds_counts() {
+        let rounds = |figures: &[f64]| RoundFigures { figures: figures.to_vec(), is_clean: true };
+        assert!((rounds(&[3.0, 1.0, 2.0]).median() - 2.0).abs() < 1e-9);
+        assert!((rounds(&[4.0, 1.0, 2.0, 3.0]).median() - 2.5).abs() < 1e-9);
+        let told = rounds(&[3.0, 1.0, 2.0]).told(|figure| format!("{figure:.0}"));
+        assert_eq!(told, "2 (1 to 3)");
+    }
+
+    #[test]
+    fn an_unknown_target_is_told_with_those_there_are() {
+        let shares = Shares::halves().unwrap();
+        let error = measure(&["T99".to_owned()], 1, &shares).unwrap_err().to_string();
+        assert!(error.contains("T99") && error.contains("T12"), "{error}");
+    }
+}

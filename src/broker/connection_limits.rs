@@ -1,0 +1,186 @@
+//! How many clients there are, in all and from each address: what joins are measured against.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use crate::link::message::Full;
+use crate::types::{AddressLimit, Client, ConnectionRef, WorkerId, counted_as};
+
+/// The limits of `websock.ini` that hold over all workers; 0 means none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MaxConnections {
+    /// Joined clients of every kind.
+    pub max_clients: u32,
+    /// Clients from one address that count.
+    pub max_per_ip: u32,
+}
+
+/// Counts joined clients. Addresses are kept only while a limit asks for them.
+#[derive(Debug, Default)]
+pub(super) struct ConnectionLimits {
+    limits: MaxConnections,
+    by_address: HashMap<IpAddr, u32>,
+    addresses: HashMap<ConnectionRef, IpAddr>,
+}
+
+impl ConnectionLimits {
+    #[cfg(test)]
+    fn new(limits: MaxConnections) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// Other limits from now on. Those who joined while none asked for their addresses are not
+    /// counted by address.
+    pub(super) fn limit(&mut self, limits: MaxConnections) {
+        self.limits = limits;
+        if limits.max_per_ip == 0 {
+            (self.by_address, self.addresses) = Default::default();
+        }
+    }
+
+    /// Whether one more may join those that there are.
+    pub(super) fn admit(
+        &self,
+        clients: usize,
+        (place, client): (ConnectionRef, &Client),
+    ) -> Result<(), Full> {
+        let limit = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+        if self.limits.max_clients > 0 && clients >= limit(self.limits.max_clients) {
+            return Err(Full::Clients);
+        }
+        let has_place = || self.addresses.contains_key(&place);
+        if self.counts(client) && !has_place() && self.is_full(client.ip) {
+            return Err(Full::Address);
+        }
+        Ok(())
+    }
+
+    /// Counts a client by its address before it joins, because a backend is asked about it.
+    pub(super) fn reserve(&mut self, place: ConnectionRef, ip: IpAddr) -> Result<(), Full> {
+        if self.limits.max_per_ip > 0 && !self.addresses.contains_key(&place) {
+            if self.is_full(ip) {
+                return Err(Full::Address);
+            }
+            self.count(place, ip);
+        }
+        Ok(())
+    }
+
+    fn is_full(&self, ip: IpAddr) -> bool {
+        self.by_address.get(&counted_as(ip)).is_some_and(|count| *count >= self.limits.max_per_ip)
+    }
+
+    fn count(&mut self, place: ConnectionRef, ip: IpAddr) {
+        let address = counted_as(ip);
+        if self.addresses.insert(place, address).is_none() {
+            *self.by_address.entry(address).or_default() += 1;
+        }
+    }
+
+    /// Counts a client, also one that an earlier broker has let in.
+    pub(super) fn join(&mut self, place: ConnectionRef, client: &Client) {
+        if self.counts(client) {
+            self.count(place, client.ip);
+        }
+    }
+
+    pub(super) fn leave(&mut self, place: ConnectionRef) {
+        let Some(address) = self.addresses.remove(&place) else { return };
+        let Some(count) = self.by_address.get_mut(&address) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.by_address.remove(&address);
+        }
+    }
+
+    pub(super) fn remove_worker(&mut self, worker: WorkerId) {
+        let gone: Vec<ConnectionRef> =
+            self.addresses.keys().filter(|place| place.worker == worker).copied().collect();
+        gone.into_iter().for_each(|place| self.leave(place));
+    }
+
+    fn counts(&self, client: &Client) -> bool {
+        self.limits.max_per_ip > 0 && client.counted == AddressLimit::ByAddress
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{ClientClass, ClientUuid, Slot, Tags, Tenant};
+
+    fn client(ip: &str, counted: AddressLimit) -> Client {
+        Client {
+            tenant: Tenant::shared(),
+            uuid: ClientUuid([0; 16]),
+            ident: None,
+            tags: Tags::default(),
+            class: ClientClass::Web,
+            takes_publications: true,
+            counted,
+            ip: ip.parse().unwrap(),
+        }
+    }
+
+    fn place(slot: u32) -> ConnectionRef {
+        ConnectionRef { worker: WorkerId(0), slot: Slot(slot) }
+    }
+
+    #[test]
+    fn an_address_is_full_until_one_of_it_leaves_and_others_do_not_count() {
+        let mut census = ConnectionLimits::new(MaxConnections { max_clients: 0, max_per_ip: 2 });
+        let web = client("127.0.0.1", AddressLimit::ByAddress);
+        census.join(place(1), &web);
+        census.join(place(2), &client("::ffff:127.0.0.1", AddressLimit::ByAddress));
+        assert_eq!(census.admit(2, (place(99), &web)), Err(Full::Address));
+        assert_eq!(
+            census.admit(2, (place(99), &client("127.0.0.2", AddressLimit::ByAddress))),
+            Ok(())
+        );
+        let php = client("127.0.0.1", AddressLimit::InAll);
+        assert_eq!(census.admit(2, (place(99), &php)), Ok(()));
+        census.join(place(3), &php);
+        census.leave(place(3));
+        assert_eq!(census.admit(2, (place(99), &web)), Err(Full::Address));
+        census.leave(place(2));
+        census.leave(place(2));
+        assert_eq!(census.admit(1, (place(99), &web)), Ok(()));
+        census.remove_worker(WorkerId(0));
+        assert!(census.by_address.is_empty() && census.addresses.is_empty());
+    }
+
+    #[test]
+    fn an_ipv6_network_counts_as_one_address_and_everyone_counts_in_all() {
+        let mut census = ConnectionLimits::new(MaxConnections { max_clients: 3, max_per_ip: 1 });
+        census.join(place(1), &client("2001:db8:0:1::1", AddressLimit::ByAddress));
+        let full =
+            census.admit(1, (place(99), &client("2001:db8:0:1:ffff::2", AddressLimit::ByAddress)));
+        assert_eq!(full, Err(Full::Address));
+        assert_eq!(
+            census.admit(1, (place(99), &client("2001:db8:0:2::1", AddressLimit::ByAddress))),
+            Ok(())
+        );
+        assert_eq!(
+            census.admit(3, (place(99), &client("::1", AddressLimit::InAll))),
+            Err(Full::Clients)
+        );
+    }
+
+    #[test]
+    fn a_client_about_which_a_backend_is_asked_counts_once() {
+        let mut census = ConnectionLimits::new(MaxConnections { max_clients: 0, max_per_ip: 2 });
+        let web = client("192.0.2.1", AddressLimit::ByAddress);
+        assert_eq!(census.reserve(place(1), web.ip), Ok(()));
+        assert_eq!(census.reserve(place(1), web.ip), Ok(()), "a later broker is told again");
+        assert_eq!(census.reserve(place(2), web.ip), Ok(()));
+        assert_eq!(census.reserve(place(3), web.ip), Err(Full::Address));
+        assert_eq!(census.admit(0, (place(3), &web)), Err(Full::Address));
+        assert_eq!(census.admit(0, (place(1), &web)), Ok(()));
+        census.join(place(1), &web);
+        census.leave(place(2));
+        assert_eq!(census.reserve(place(3), web.ip), Ok(()));
+        census.leave(place(1));
+        census.leave(place(3));
+        assert!(census.by_address.is_empty() && census.addresses.is_empty());
+    }
+}

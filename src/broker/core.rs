@@ -1,0 +1,158 @@
+//! The broker but for its epoll and its control link: what a turn reads, resolves, writes, and
+//! acknowledges. The simulator of `tests/simulation.rs` runs it over links of its own.
+
+use std::ops::ControlFlow;
+
+use tracing::{debug, info};
+
+use super::connection_limits::MaxConnections;
+use super::links::Links;
+use super::router::Router;
+use crate::link::control::ChildEvent;
+use crate::link::transport::Transport;
+use crate::types::{Generation, WorkerId, WorkerIncarnation};
+
+/// The router and the links to its workers.
+#[derive(Debug)]
+pub struct BrokerCore {
+    generation: Generation,
+    router: Router,
+    links: Links,
+    limits: MaxConnections,
+    /// Whose link was read last.
+    read_last: WorkerId,
+}
+
+impl BrokerCore {
+    /// A broker that knows nobody yet.
+    #[must_use]
+    pub fn new(generation: Generation) -> Self {
+        let (router, links, limits) =
+            (Router::default(), Links::default(), MaxConnections::default());
+        Self { generation, router, links, limits, read_last: WorkerId(0) }
+    }
+
+    /// What the broker knows.
+    #[must_use]
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
+    /// The workers that must be heard out before anything is resolved; comes before any link.
+    pub fn await_workers(&mut self, sources: Vec<WorkerIncarnation>) {
+        debug!(workers = sources.len(), "awaiting announcements");
+        self.router = Router::awaiting(sources);
+        self.router.limit(self.limits);
+    }
+
+    /// What joins are measured against.
+    pub fn limit(&mut self, limits: MaxConnections) {
+        self.limits = limits;
+        self.router.limit(limits);
+    }
+
+    /// A link to a worker was made.
+    pub fn link(&mut self, source: WorkerIncarnation, transport: Box<dyn Transport>) {
+        self.router.linked(source);
+        self.links.add(source, transport);
+    }
+
+    /// Something came on a worker's link, or it came to its end.
+    pub fn mark_unread(&mut self, worker: WorkerId) {
+        self.links.mark_unread(worker);
+    }
+
+    /// Whether there is more to do, although nothing will say so again.
+    #[must_use]
+    pub fn has_unread(&self) -> bool {
+        self.links.has_unread() || self.router.is_behind()
+    }
+
+    /// A dead worker's last words are still heard: its link is read to the end first.
+    pub fn bury(&mut self, source: WorkerIncarnation, report: &mut dyn FnMut(ChildEvent)) {
+        if self.links.has(source) {
+            self.links.mark_unread(source.worker);
+            let _done: ControlFlow<()> = self.router.release(source, &mut || false);
+            while self.links.has(source) && self.links.is_unread(source.worker) {
+                let _done: ControlFlow<()> = self.read_link(source, report, &mut || false);
+            }
+        }
+        self.links.remove(source);
+        self.router.dead(source);
+        info!(worker = source.worker.0, generation = source.generation.0, "worker forgotten");
+    }
+
+    /// One turn: all that workers said, then all that is to be told them (rule L2), then the
+    /// acknowledgements that this made possible (rule L5). Lost links are reported at once, so
+    /// that the supervisor knows of them before anything is acknowledged without them. `is_spent`
+    /// is asked after each message, and what is left then is taken in the next turn: so the supervisor is
+    /// answered, and what was resolved leaves, whatever workers ask for.
+    pub fn turn(&mut self, report: &mut dyn FnMut(ChildEvent), is_spent: &mut dyn FnMut() -> bool) {
+        self.read(report, is_spent);
+        self.router.end_turn();
+        self.write(report);
+        self.router.acknowledge();
+        self.write(report);
+    }
+
+    /// What was held back, then one read from each link; the next turn begins with the link after the
+    /// one where this turn stopped.
+    fn read(&mut self, report: &mut dyn FnMut(ChildEvent), is_spent: &mut dyn FnMut() -> bool) {
+        if self.router.resume(is_spent).is_break() {
+            return;
+        }
+        let mut unread = self.links.unread();
+        let served = unread.partition_point(|source| source.worker <= self.read_last);
+        unread.rotate_left(served);
+        for source in unread {
+            self.read_last = source.worker;
+            if self.read_link(source, report, is_spent).is_break() {
+                return;
+            }
+        }
+    }
+
+    fn read_link(
+        &mut self,
+        source: WorkerIncarnation,
+        report: &mut dyn FnMut(ChildEvent),
+        is_spent: &mut dyn FnMut() -> bool,
+    ) -> ControlFlow<()> {
+        let Self { links, router, .. } = self;
+        let outcome = links.read(source, &mut |message| {
+            router.take(source, message).map_err(|breach| breach.to_string())?;
+            Ok(if is_spent() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        });
+        outcome.unwrap_or_else(|reason| {
+            self.lose(source, &reason, report);
+            ControlFlow::Continue(())
+        })
+    }
+
+    fn write(&mut self, report: &mut dyn FnMut(ChildEvent)) {
+        let mut lost: Vec<(WorkerIncarnation, String)> = Vec::new();
+        for member in self.router.members_mut() {
+            if let Some(breach) = member.breach() {
+                lost.push((member.source, breach.to_string()));
+            } else if let Err(reason) = self.links.write(member) {
+                lost.push((member.source, reason));
+            }
+        }
+        for (source, reason) in lost {
+            self.lose(source, &reason, report);
+        }
+    }
+
+    /// A link that ends without a death ends that worker: the supervisor is told (rule L1).
+    fn lose(
+        &mut self,
+        source: WorkerIncarnation,
+        reason: &str,
+        report: &mut dyn FnMut(ChildEvent),
+    ) {
+        info!(worker = source.worker.0, generation = source.generation.0, reason, "link lost");
+        self.links.remove(source);
+        self.router.unlinked(source);
+        report(ChildEvent::LinkLost { peer: source, broker: self.generation });
+    }
+}

@@ -1,0 +1,343 @@
+//! The broker's decisions: who is connected, who gets what, what may be acknowledged.
+//!
+//! No I/O and no clock: messages of workers go in, bytes for their links come out, so that the
+//! rules L3 to L6 can be tested without a process.
+
+mod turns;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+
+use super::connection_limits::{ConnectionLimits, MaxConnections};
+pub use super::protocol_error::ProtocolError;
+use super::resolve_cache::ResolveCache;
+use super::worker_state::{Standing, WorkerState};
+use crate::index::{Claimed, Index};
+use crate::link::message::{Deliver, PresenceQuery, PresenceResult, ToBroker, ToWorker};
+use crate::types::limits::ANSWER_VALUES_MAX;
+use crate::types::{
+    BrokerCounts, Claim, Client, ConnectionRef, GrantNumber, JoinNumber, Number, Publication,
+    Sequence, Slot, WorkerId, WorkerIncarnation,
+};
+
+/// The broker without its sockets.
+#[derive(Debug, Default)]
+pub struct Router {
+    index: Index,
+    census: ConnectionLimits,
+    members: BTreeMap<WorkerId, WorkerState>,
+    /// Workers that lived when this broker started and have not announced their clients yet: while
+    /// there is one, nothing is resolved (rule L6).
+    awaited: BTreeSet<WorkerIncarnation>,
+    /// Publications to one recipient that were delivered before this broker started.
+    delivered: HashSet<(WorkerIncarnation, Number)>,
+    resolved: ResolveCache,
+    /// What was resolved, turn by turn, and is not acknowledged yet (rule L5).
+    turns: VecDeque<Turn>,
+    last_join: u64,
+    last_grant: u64,
+    last_sequence: u64,
+    /// How many were resolved.
+    publications: u64,
+}
+
+/// What one turn resolved: to be acknowledged once every link has taken what it was given by then.
+#[derive(Debug)]
+struct Turn {
+    /// The last publication of each source.
+    resolved: BTreeMap<WorkerIncarnation, Number>,
+    /// How many bytes each link must have taken.
+    marks: Vec<(WorkerIncarnation, u64)>,
+}
+
+impl Router {
+    /// A broker that must hear these workers out before it resolves anything.
+    #[must_use]
+    pub fn awaiting(sources: impl IntoIterator<Item = WorkerIncarnation>) -> Self {
+        Self { awaited: sources.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Sets what joins are measured against from now on. Nobody who has joined is put out.
+    pub fn limit(&mut self, limits: MaxConnections) {
+        self.census.limit(limits);
+    }
+
+    /// A link to a worker was made.
+    pub fn linked(&mut self, source: WorkerIncarnation) {
+        let former = self.members.insert(source.worker, WorkerState::new(source));
+        debug_assert!(former.is_none(), "a worker's link is made once for each broker");
+    }
+
+    /// A link ended: its clients are gone, and nothing waits for what it was given.
+    pub fn unlinked(&mut self, source: WorkerIncarnation) {
+        if self.members.get(&source.worker).is_none_or(|member| member.source != source) {
+            return;
+        }
+        self.members.remove(&source.worker);
+        self.resolved.forget();
+        self.index.remove_worker(source.worker);
+        self.census.remove_worker(source.worker);
+    }
+
+    /// A worker's process has ended: it is not awaited any more.
+    pub fn dead(&mut self, source: WorkerIncarnation) {
+        self.unlinked(source);
+        self.awaited.remove(&source);
+    }
+
+    /// Whether every worker that is awaited has announced its clients.
+    #[must_use]
+    pub fn is_resolving(&self) -> bool {
+        self.awaited.is_empty()
+    }
+
+    /// Clients of all workers.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.index.clients()
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counts(&self) -> BrokerCounts {
+        BrokerCounts {
+            workers: self.members.len() as u64,
+            clients: self.index.clients() as u64,
+            rows: self.index.rows() as u64,
+            publications: self.publications,
+        }
+    }
+
+    /// Whether the index agrees with itself, and knows clients of linked workers only; for tests.
+    ///
+    /// # Errors
+    ///
+    /// The first disagreement, in words.
+    pub fn is_consistent(&self) -> Result<(), String> {
+        let linked: usize = self.members.keys().map(|worker| self.index.clients_of(*worker)).sum();
+        if linked != self.index.clients() {
+            return Err(format!("{} clients, {linked} of linked workers", self.index.clients()));
+        }
+        self.index.is_consistent()
+    }
+
+    /// Takes one message of a worker.
+    ///
+    /// # Errors
+    ///
+    /// When the worker does not keep to the rules; the caller ends its link.
+    pub fn take(
+        &mut self,
+        source: WorkerIncarnation,
+        message: ToBroker,
+    ) -> Result<(), ProtocolError> {
+        let resolving = self.is_resolving();
+        let Some(member) = self.members.get_mut(&source.worker) else {
+            return Err(ProtocolError::Stranger(source));
+        };
+        match (member.standing, message) {
+            (Standing::Linked, ToBroker::Hello { version, source: says }) => {
+                member.greeted(version, says)
+            }
+            (Standing::Announcing, ToBroker::Announce { slot, number, client }) => {
+                self.announce(source, slot, (number, client))
+            }
+            (Standing::Announcing, ToBroker::Holds { slot, claim, grant }) => {
+                self.last_grant = self.last_grant.max(grant.0);
+                self.index.restore(ConnectionRef { worker: source.worker, slot }, &claim, grant);
+                Ok(())
+            }
+            (Standing::Announcing, ToBroker::Seen { source, numbers }) => {
+                self.delivered.extend(numbers.into_iter().map(|number| (source, number)));
+                Ok(())
+            }
+            (Standing::Announcing, ToBroker::Announced { sequence }) => {
+                member.standing = Standing::Announced;
+                self.last_sequence = self.last_sequence.max(sequence.0);
+                self.awaited.remove(&source);
+                Ok(())
+            }
+            (Standing::Announced, message) if resolving && member.held.is_empty() => {
+                self.act(source, message)
+            }
+            (Standing::Announced, message) => {
+                member.held.push_back(message);
+                Ok(())
+            }
+            _ => Err(ProtocolError::OutOfPlace("a message")),
+        }
+    }
+
+    fn announce(
+        &mut self,
+        source: WorkerIncarnation,
+        slot: Slot,
+        (number, client): (JoinNumber, Client),
+    ) -> Result<(), ProtocolError> {
+        self.last_join = self.last_join.max(number.0);
+        let place = ConnectionRef { worker: source.worker, slot };
+        self.index.join(place, number, &client).map_err(|_| ProtocolError::Taken(slot))?;
+        self.census.join(place, &client);
+        Ok(())
+    }
+
+    fn act(&mut self, source: WorkerIncarnation, message: ToBroker) -> Result<(), ProtocolError> {
+        match message {
+            ToBroker::Join { slot, client } => self.join(source, slot, &client),
+            ToBroker::Reserve { slot, ip } => {
+                let place = ConnectionRef { worker: source.worker, slot };
+                let answer = match self.census.reserve(place, ip) {
+                    Ok(()) => ToWorker::Reserved { slot },
+                    Err(full) => ToWorker::Refused { slot, full },
+                };
+                self.tell(source.worker, &answer);
+                Ok(())
+            }
+            ToBroker::Leave { slot } => {
+                self.leave(source, slot);
+                Ok(())
+            }
+            ToBroker::Retag { slot, tags } => {
+                if self.index.retag(ConnectionRef { worker: source.worker, slot }, &tags) {
+                    self.resolved.forget();
+                }
+                Ok(())
+            }
+            ToBroker::Alias { slot, claim } => {
+                self.alias(source, slot, &claim);
+                Ok(())
+            }
+            ToBroker::Ask { slot, question } => {
+                let PresenceQuery { number, tenant, query, tag } = question;
+                let found = self.index.values(&tenant, &query, &tag, ANSWER_VALUES_MAX);
+                let found = PresenceResult { clients: found.clients, values: found.values };
+                self.tell(source.worker, &ToWorker::Answer { slot, number, found });
+                Ok(())
+            }
+            ToBroker::Sync { number } => {
+                self.tell(source.worker, &ToWorker::Synced { number });
+                Ok(())
+            }
+            ToBroker::Count => {
+                if let Some(member) = self.members.get_mut(&source.worker) {
+                    member.count_next();
+                }
+                Ok(())
+            }
+            ToBroker::Publish { number, publication } => self.publish(source, number, publication),
+            ToBroker::Hello { .. }
+            | ToBroker::Announce { .. }
+            | ToBroker::Holds { .. }
+            | ToBroker::Seen { .. }
+            | ToBroker::Announced { .. } => Err(ProtocolError::OutOfPlace("an announcement")),
+        }
+    }
+
+    fn join(
+        &mut self,
+        source: WorkerIncarnation,
+        slot: Slot,
+        client: &Client,
+    ) -> Result<(), ProtocolError> {
+        let number = JoinNumber(self.last_join + 1);
+        let place = ConnectionRef { worker: source.worker, slot };
+        if let Err(full) = self.census.admit(self.index.clients(), (place, client)) {
+            self.tell(source.worker, &ToWorker::Refused { slot, full });
+            return Ok(());
+        }
+        self.index.join(place, number, client).map_err(|_| ProtocolError::Taken(slot))?;
+        self.census.join(place, client);
+        self.last_join = number.0;
+        self.resolved.forget();
+        let own = self.connections(source.worker);
+        let smallest = self.members.keys().map(|worker| self.connections(*worker)).min();
+        let joined = ToWorker::Joined { slot, number, own, smallest: smallest.unwrap_or(own) };
+        self.tell(source.worker, &joined);
+        Ok(())
+    }
+
+    /// Only now, with all announcements heard, is it known who has which alias.
+    fn alias(&mut self, source: WorkerIncarnation, slot: Slot, claim: &Claim) {
+        let grant = GrantNumber(self.last_grant + 1);
+        let claimed = self.index.claim(ConnectionRef { worker: source.worker, slot }, claim, grant);
+        let granted = (claimed == Claimed::Granted).then_some(grant);
+        self.last_grant = granted.map_or(self.last_grant, |grant| grant.0);
+        self.tell(source.worker, &ToWorker::Aliased { slot, granted });
+    }
+
+    fn connections(&self, worker: WorkerId) -> u32 {
+        u32::try_from(self.index.clients_of(worker)).unwrap_or(u32::MAX)
+    }
+
+    /// A worker may take back a join that was not answered: then there is nobody to remove.
+    fn leave(&mut self, source: WorkerIncarnation, slot: Slot) {
+        let place = ConnectionRef { worker: source.worker, slot };
+        self.census.leave(place);
+        if self.index.leave(place).is_some() {
+            self.resolved.forget();
+        }
+        self.tell(source.worker, &ToWorker::Left { slot });
+    }
+
+    fn publish(
+        &mut self,
+        source: WorkerIncarnation,
+        number: Number,
+        publication: Publication,
+    ) -> Result<(), ProtocolError> {
+        let Some(member) = self.members.get_mut(&source.worker) else { return Ok(()) };
+        if member.last_publication.is_some_and(|last| number <= last) {
+            return Err(ProtocolError::Disorder(number));
+        }
+        member.last_publication = Some(number);
+        let is_single = publication.address.recipients.is_single();
+        let is_repeated = is_single && self.delivered.contains(&(source, number));
+        if member.takes_count() {
+            let resolved = || self.index.resolve(&publication.tenant, &publication.address);
+            member.counted(number, if is_repeated { 1 } else { resolved().clients() });
+        }
+        if is_repeated {
+            return Ok(());
+        }
+        self.last_sequence += 1;
+        self.publications += 1;
+        self.deliver((source, number), Sequence(self.last_sequence), publication);
+        Ok(())
+    }
+
+    fn deliver(
+        &mut self,
+        (source, number): (WorkerIncarnation, Number),
+        sequence: Sequence,
+        publication: Publication,
+    ) {
+        let Publication { tenant, address, mut content } = publication;
+        let to = self.resolved.resolve(&self.index, &tenant, &address, &mut self.members);
+        for (worker, target) in to {
+            let deliver = Deliver { source, number, sequence, target, content };
+            if let Some(member) = self.members.get_mut(&worker) {
+                member.out.deliver(&deliver);
+            }
+            content = deliver.content;
+        }
+    }
+
+    fn tell(&mut self, worker: WorkerId, message: &ToWorker) {
+        if let Some(member) = self.members.get_mut(&worker) {
+            member.out.tell(message);
+        }
+    }
+
+    /// The members whose links have something to take, or that must end.
+    pub fn members_mut(&mut self) -> impl Iterator<Item = &mut WorkerState> {
+        self.members.values_mut()
+    }
+
+    /// The member on a seat.
+    pub fn member_mut(&mut self, worker: WorkerId) -> Option<&mut WorkerState> {
+        self.members.get_mut(&worker)
+    }
+}
+
+mod held;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! Which publications reached this worker: none is delivered a second time (rule L6).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::link::message::DeliverTo;
+use crate::types::limits::WINDOW_PUBLICATIONS;
+use crate::types::{Number, WorkerId, WorkerIncarnation};
+
+/// The publications seen here, by the worker they came through.
+#[derive(Debug, Default)]
+pub(crate) struct Deduplicator(BTreeMap<WorkerId, SourceHistory>);
+
+#[derive(Debug)]
+struct SourceHistory {
+    source: WorkerIncarnation,
+    /// The highest number; all before it were seen or not meant for this worker.
+    last: Number,
+    /// Those to one recipient, as far back as their source could still repeat them.
+    singles: VecDeque<Number>,
+}
+
+impl Deduplicator {
+    /// Whether a publication is seen for the first time.
+    pub(crate) fn is_new(
+        &mut self,
+        source: WorkerIncarnation,
+        number: Number,
+        target: &DeliverTo,
+    ) -> bool {
+        let line = self.0.entry(source.worker).or_insert_with(|| SourceHistory::new(source));
+        if line.source != source {
+            // The worker was replaced: its former life is dead and repeats nothing.
+            *line = SourceHistory::new(source);
+        }
+        if number <= line.last {
+            return false;
+        }
+        line.last = number;
+        if matches!(target, DeliverTo::One(_)) {
+            line.note_single(number);
+        }
+        true
+    }
+
+    /// The publications to one recipient that were delivered here.
+    pub(crate) fn singles(&self) -> impl Iterator<Item = (WorkerIncarnation, Vec<Number>)> + '_ {
+        let lines = self.0.values().filter(|line| !line.singles.is_empty());
+        lines.map(|line| (line.source, line.singles.iter().copied().collect()))
+    }
+}
+
+impl SourceHistory {
+    fn new(source: WorkerIncarnation) -> Self {
+        Self { source, last: Number(0), singles: VecDeque::new() }
+    }
+
+    fn note_single(&mut self, number: Number) {
+        let oldest = number.0.saturating_sub(WINDOW_PUBLICATIONS);
+        while self.singles.front().is_some_and(|single| single.0 <= oldest) {
+            self.singles.pop_front();
+        }
+        self.singles.push_back(number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Generation, Slot};
+
+    const ONE: DeliverTo = DeliverTo::One(Slot(1));
+
+    fn source(generation: u32) -> WorkerIncarnation {
+        WorkerIncarnation { worker: WorkerId(3), generation: Generation(generation) }
+    }
+
+    #[test]
+    fn a_number_is_new_once_in_each_life_of_its_worker() {
+        let mut seen = Deduplicator::default();
+        assert!(seen.is_new(source(1), Number(1), &ONE));
+        assert!(!seen.is_new(source(1), Number(1), &ONE));
+        assert!(seen.is_new(source(1), Number(5), &ONE));
+        assert!(!seen.is_new(source(1), Number(4), &ONE));
+        assert!(seen.is_new(source(2), Number(1), &ONE));
+    }
+
+    #[test]
+    fn singles_are_listed_as_far_back_as_a_window_reaches() {
+        let mut seen = Deduplicator::default();
+        for number in 1..=WINDOW_PUBLICATIONS + 10 {
+            seen.is_new(source(1), Number(number), &ONE);
+        }
+        let (_, numbers) = seen.singles().next().unwrap();
+        assert_eq!(numbers.first(), Some(&Number(11)));
+        assert_eq!(numbers.len() as u64, WINDOW_PUBLICATIONS);
+    }
+}

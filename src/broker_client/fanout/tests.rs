@@ -1,0 +1,246 @@
+//! What is joined, and who is left out.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::protocol::Dialect;
+use crate::types::{
+    Content, Generation, Number, PayloadForm, Sequence, WorkerId, WorkerIncarnation,
+};
+
+fn deliver(target: DeliverTo, text: &'static str) -> Deliver {
+    Deliver {
+        source: WorkerIncarnation { worker: WorkerId(0), generation: Generation(1) },
+        number: Number(1),
+        sequence: Sequence(1),
+        target,
+        content: Content {
+            form: PayloadForm::PhpwsPacket,
+            payload: Bytes::from_static(text.as_bytes()),
+        },
+    }
+}
+
+fn set(name: u32, except: Option<u32>) -> DeliverTo {
+    DeliverTo::Set { name: SetName(name), except: except.map(Slot) }
+}
+
+fn named(name: u32, slots: &[u32]) -> ToWorker {
+    let slots = slots.iter().copied().map(Slot).collect();
+    ToWorker::Set { name: SetName(name), slots }
+}
+
+/// What each client hears in one slice, each write by itself.
+fn written(fanout: &mut Fanout, most: usize) -> BTreeMap<u32, Vec<Vec<u8>>> {
+    written_until(fanout, most, usize::MAX)
+}
+
+/// The same with a budget that is spent after so many writes.
+fn written_until(fanout: &mut Fanout, most: usize, spent: usize) -> BTreeMap<u32, Vec<Vec<u8>>> {
+    let mut heard: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
+    let mut writes = 0;
+    fanout.write_some(most, |slot, batch| {
+        let frames = batch.frames_for(slot, Dialect::Phpws);
+        let text = frames.each().flat_map(|frame| frame[2..].to_vec()).collect();
+        heard.entry(slot.0).or_default().push(text);
+        writes += 1;
+        // What is begun for an urgent publication is done: all that was queued before it.
+        if writes < spent { Continue(()) } else { Break(()) }
+    });
+    heard
+}
+
+fn heard(fanout: &mut Fanout, slot: u32) -> Vec<Vec<u8>> {
+    written(fanout, usize::MAX).remove(&slot).unwrap_or_default()
+}
+
+#[test]
+fn neighbours_for_the_same_clients_are_joined_and_each_sender_is_left_out_of_its_own() {
+    let mut fanout = Fanout::default();
+    fanout.take_sets(ToWorker::Batch).unwrap();
+    fanout.take_sets(named(0, &[1, 2, 3])).unwrap();
+    for (except, text) in [(Some(1), "a"), (Some(2), "b"), (None, "c"), (Some(1), "d")] {
+        fanout.deliver(deliver(set(0, except), text)).unwrap();
+    }
+    let all: Vec<Vec<Vec<u8>>> = written(&mut fanout, usize::MAX).into_values().collect();
+    assert_eq!(all, [[b"bc".to_vec()], [b"acd".to_vec()], [b"abcd".to_vec()]]);
+}
+
+#[test]
+fn who_is_served_out_of_turn_hears_all_of_it_once_and_in_order() {
+    let mut fanout = Fanout::default();
+    fanout.take_sets(ToWorker::Batch).unwrap();
+    fanout.take_sets(named(0, &[1, 2, 3])).unwrap();
+    fanout.deliver(deliver(set(0, None), "a")).unwrap();
+    fanout.deliver(deliver(DeliverTo::One(Slot(3)), "b")).unwrap();
+    fanout.deliver(deliver(set(0, Some(3)), "c")).unwrap();
+    fanout.deliver(deliver(set(0, None), "d")).unwrap();
+    assert_eq!(written(&mut fanout, 1), BTreeMap::from([(1, vec![b"a".to_vec()])]));
+    fanout.deliver(deliver(DeliverTo::One(Slot(3)), "e")).unwrap();
+    let mut heard = Vec::new();
+    fanout.write_for(Slot(3), |slot, batch| {
+        assert_eq!(slot, Slot(3));
+        let frames = batch.frames_for(slot, Dialect::Phpws);
+        heard.extend(frames.each().flat_map(|frame| frame[2..].to_vec()));
+    });
+    assert_eq!(String::from_utf8(heard).unwrap(), "abde");
+    fanout.write_for(Slot(3), |_, _| panic!("nothing is left for it"));
+    let rest = written(&mut fanout, usize::MAX);
+    assert_eq!(rest.keys().copied().collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(rest[&1].concat(), b"cd");
+    assert_eq!(rest[&2].concat(), b"acd");
+}
+
+#[test]
+fn a_mixture_of_addresses_in_one_turn_reaches_each_client_in_order() {
+    let mut fanout = Fanout::default();
+    fanout.take_sets(named(0, &[1, 2])).unwrap();
+    fanout.take_sets(named(1, &[2, 3])).unwrap();
+    for (target, text) in [
+        (DeliverTo::One(Slot(2)), "1"),
+        (set(0, None), "2"),
+        (set(1, None), "3"),
+        (DeliverTo::One(Slot(2)), "4"),
+        (set(0, None), "5"),
+    ] {
+        fanout.deliver(deliver(target, text)).unwrap();
+    }
+    assert_eq!(heard(&mut fanout, 2).concat(), b"12345");
+}
+
+#[test]
+fn the_same_clients_in_the_next_batch_are_the_same_set() {
+    let mut fanout = Fanout::default();
+    fanout.take_sets(named(0, &[1, 2])).unwrap();
+    fanout.deliver(deliver(set(0, None), "1")).unwrap();
+    fanout.take_sets(ToWorker::Batch).unwrap();
+    fanout.take_sets(named(0, &[1, 2])).unwrap();
+    fanout.deliver(deliver(set(0, None), "2")).unwrap();
+    assert_eq!(heard(&mut fanout, 1), [b"12".to_vec()]);
+}
+
+#[test]
+fn a_set_that_was_not_named_in_this_batch_is_unknown() {
+    let mut fanout = Fanout::default();
+    fanout.take_sets(named(0, &[1])).unwrap();
+    fanout.take_sets(ToWorker::Batch).unwrap();
+    assert_eq!(fanout.deliver(deliver(set(0, None), "x")), Err(UnknownSet(SetName(0))));
+    assert_eq!(fanout.take_sets(named(5, &[1])), Err(UnknownSet(SetName(5))));
+}
+
+#[test]
+fn one_client_does_not_wait_for_the_rest_of_a_fan_out() {
+    let mut fanout = Fanout::default();
+    fanout.take_sets(named(0, &[1, 2, 3, 4])).unwrap();
+    fanout.deliver(deliver(set(0, None), "1")).unwrap();
+    assert_eq!(written(&mut fanout, 2).into_keys().collect::<Vec<_>>(), [1, 2]);
+    fanout.deliver(deliver(set(0, None), "2")).unwrap();
+    fanout.deliver(deliver(DeliverTo::One(Slot(4)), "3")).unwrap();
+    fanout.deliver(deliver(set(0, None), "4")).unwrap();
+    assert_eq!(written(&mut fanout, 0).remove(&4).unwrap().concat(), b"123");
+    let rest = written(&mut fanout, usize::MAX);
+    assert_eq!(rest[&4].concat(), b"4", "and gets nothing twice");
+    assert_eq!(rest[&3].concat(), b"124");
+    assert!(fanout.is_empty() && fanout.bytes == 0);
+}
+
+#[test]
+fn a_slot_is_given_away_when_nothing_that_waits_names_it() {
+    let mut fanout = Fanout::default();
+    fanout.retire(Slot(9));
+    assert_eq!(fanout.next_retired(), Some(Slot(9)), "nothing waits");
+    fanout.take_sets(named(0, &[1, 2, 3])).unwrap();
+    fanout.deliver(deliver(set(0, None), "1")).unwrap();
+    written(&mut fanout, 1);
+    fanout.retire(Slot(3));
+    assert_eq!(fanout.next_retired(), None);
+    fanout.deliver(deliver(DeliverTo::One(Slot(2)), "2")).unwrap();
+    written(&mut fanout, 2);
+    assert_eq!(fanout.next_retired(), Some(Slot(3)));
+    assert_eq!(fanout.next_retired(), None);
+}
+
+#[test]
+fn publications_to_one_client_take_no_more_than_the_budget_and_leave_the_order() {
+    let mut fanout = Fanout::default();
+    fanout.take_sets(named(0, &[1, 2, 3, 4])).unwrap();
+    fanout.deliver(deliver(set(0, None), "1")).unwrap();
+    written(&mut fanout, 1);
+    for (slot, text) in [(2, "2"), (3, "3"), (4, "4")] {
+        fanout.deliver(deliver(DeliverTo::One(Slot(slot)), text)).unwrap();
+    }
+    fanout.deliver(deliver(set(0, None), "5")).unwrap();
+    fanout.retire(Slot(9));
+    let first = written_until(&mut fanout, 4, 1);
+    assert_eq!(first.into_iter().collect::<Vec<_>>(), [(2, vec![b"1".to_vec(), b"2".to_vec()])]);
+    let second = written_until(&mut fanout, 4, 1);
+    assert_eq!(second.into_iter().collect::<Vec<_>>(), [(3, vec![b"1".to_vec(), b"3".to_vec()])]);
+    assert_eq!(fanout.next_retired(), None, "what waits may name it");
+    let rest = written(&mut fanout, usize::MAX);
+    assert_eq!((rest[&4].concat(), rest[&3].concat()), (b"145".to_vec(), b"5".to_vec()));
+    assert_eq!(fanout.next_retired(), Some(Slot(9)));
+    assert!(fanout.is_empty() && fanout.bytes == 0);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    One(u32),
+    /// One of the sets below, and who is left out.
+    Many(usize, Option<u32>),
+    /// So many clients at most, and a budget of so many writes.
+    Write(usize, usize),
+}
+
+const SETS: [&[u32]; 3] = [&[0, 1, 2, 3, 4, 5], &[0, 2, 4], &[3, 4, 5]];
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        (0..6_u32).prop_map(Step::One),
+        (0..SETS.len(), proptest::option::of(0..6_u32))
+            .prop_map(|(set, except)| Step::Many(set, except)),
+        (0..5_usize, 1..5_usize).prop_map(|(most, spent)| Step::Write(most, spent)),
+    ];
+    proptest::collection::vec(step, 1..60)
+}
+
+proptest! {
+    #[test]
+    fn however_it_is_sliced_every_client_hears_what_it_is_named_for_in_order(steps in steps()) {
+        let mut fanout = Fanout::default();
+        for (name, slots) in (0..).zip(SETS) {
+            fanout.take_sets(named(name, slots)).unwrap();
+        }
+        let mut expected: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+        let mut found: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
+        let mut write = |fanout: &mut Fanout, most, spent| {
+            for (slot, texts) in written_until(fanout, most, spent) {
+                found.entry(slot).or_default().extend(texts.concat());
+            }
+        };
+        for (step, number) in steps.into_iter().zip(0_u8..) {
+            let text: &'static str = Box::leak(format!("{number:02x}").into_boxed_str());
+            let (target, slots, except) = match step {
+                Step::Write(most, spent) => {
+                    write(&mut fanout, most, spent);
+                    continue;
+                }
+                Step::One(slot) => (DeliverTo::One(Slot(slot)), vec![slot], None),
+                Step::Many(name, except) => {
+                    (set(u32::try_from(name).unwrap(), except), SETS[name].to_vec(), except)
+                }
+            };
+            fanout.deliver(deliver(target, text)).unwrap();
+            for slot in slots.into_iter().filter(|slot| Some(*slot) != except) {
+                expected.entry(slot).or_default().extend(text.as_bytes());
+            }
+        }
+        write(&mut fanout, usize::MAX, usize::MAX);
+        found.retain(|_, text| !text.is_empty());
+        prop_assert_eq!(found, expected);
+        prop_assert!(fanout.is_empty());
+        prop_assert_eq!(fanout.bytes, 0);
+    }
+}

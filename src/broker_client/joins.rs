@@ -1,0 +1,155 @@
+//! Which client holds which slot, as far as the broker was told.
+
+use crate::types::{Client, JoinNumber, Slot, Tags};
+
+/// The slots of one worker that the broker knows, or is to know.
+#[derive(Debug, Default)]
+pub(crate) struct JoinTracker(Vec<JoinState>);
+
+#[derive(Debug, Default)]
+enum JoinState {
+    #[default]
+    Empty,
+    /// A backend is to be asked about it; whether it has a place by its address is asked, or known.
+    Reserving(Box<Client>, JoinApproval),
+    /// Asked, not answered.
+    Joining(Box<Client>),
+    /// Answered with yes.
+    Joined(Box<Client>, JoinNumber),
+    /// Gone; deliveries that name the slot may be under way (rule L3).
+    Leaving,
+}
+
+/// Whether the broker has said yes to a client about which a backend is to be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum JoinApproval {
+    Asked,
+    Had,
+}
+
+impl JoinTracker {
+    pub(crate) fn reserve(&mut self, slot: Slot, client: Client) {
+        let seat = self.seat(slot);
+        debug_assert!(matches!(seat, JoinState::Empty), "a slot is given away once (rule L3)");
+        *seat = JoinState::Reserving(Box::new(client), JoinApproval::Asked);
+    }
+
+    /// Notes the broker's yes; false when that was known, or the client has left meanwhile.
+    pub(crate) fn reserved(&mut self, slot: Slot) -> bool {
+        let JoinState::Reserving(_, place) = self.seat(slot) else { return false };
+        std::mem::replace(place, JoinApproval::Had) == JoinApproval::Asked
+    }
+
+    pub(crate) fn reserving(&self) -> impl Iterator<Item = (Slot, &Client)> {
+        (0..).map(Slot).zip(&self.0).filter_map(|(slot, seat)| match seat {
+            JoinState::Reserving(client, _) => Some((slot, &**client)),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn join(&mut self, slot: Slot, client: Client) {
+        let seat = self.seat(slot);
+        let is_its_own = matches!(seat, JoinState::Empty | JoinState::Reserving(..));
+        debug_assert!(is_its_own, "a slot is given away once (rule L3)");
+        *seat = JoinState::Joining(Box::new(client));
+    }
+
+    /// Notes the broker's yes; false when the client has left meanwhile.
+    pub(crate) fn joined_as(&mut self, slot: Slot, number: JoinNumber) -> bool {
+        let seat = self.seat(slot);
+        match std::mem::take(seat) {
+            JoinState::Joining(client) => {
+                *seat = JoinState::Joined(client, number);
+                true
+            }
+            other => {
+                *seat = other;
+                false
+            }
+        }
+    }
+
+    /// A client that waits or is in; none that has left.
+    pub(crate) fn client(&self, slot: Slot) -> Option<&Client> {
+        match usize::try_from(slot.0).ok().and_then(|at| self.0.get(at))? {
+            JoinState::Joining(client) | JoinState::Joined(client, _) => Some(client),
+            JoinState::Empty | JoinState::Reserving(..) | JoinState::Leaving => None,
+        }
+    }
+
+    /// Gives a client other tags; false when there is none.
+    pub(crate) fn retag(&mut self, slot: Slot, tags: &Tags) -> bool {
+        let (JoinState::Joining(client) | JoinState::Joined(client, _)) = self.seat(slot) else {
+            return false;
+        };
+        client.tags = tags.clone();
+        true
+    }
+
+    /// Notes the broker's no; the client that was refused.
+    pub(crate) fn refused(&mut self, slot: Slot) -> Option<Box<Client>> {
+        let seat = self.seat(slot);
+        match std::mem::take(seat) {
+            JoinState::Joining(client) | JoinState::Reserving(client, _) => Some(client),
+            other => {
+                *seat = other;
+                None
+            }
+        }
+    }
+
+    /// Notes that a client left; a second word about it changes nothing.
+    pub(crate) fn leave(&mut self, slot: Slot) {
+        *self.seat(slot) = JoinState::Leaving;
+    }
+
+    pub(crate) fn free(&mut self, slot: Slot) {
+        *self.seat(slot) = JoinState::Empty;
+    }
+
+    /// Whether a client left and the broker has not said so.
+    pub(crate) fn is_leaving(&self, slot: Slot) -> bool {
+        let seat = usize::try_from(slot.0).ok().and_then(|at| self.0.get(at));
+        seat.is_some_and(|seat| matches!(seat, JoinState::Leaving))
+    }
+
+    pub(crate) fn holds(&self, slot: Slot) -> bool {
+        let seat = usize::try_from(slot.0).ok().and_then(|at| self.0.get(at));
+        seat.is_some_and(|seat| !matches!(seat, JoinState::Empty))
+    }
+
+    /// Empties the seats of those who left: an announcement acknowledges all leaves.
+    pub(crate) fn forget_leaving(&mut self) -> Vec<Slot> {
+        let leaving = |(slot, seat): (Slot, &mut JoinState)| {
+            matches!(seat, JoinState::Leaving).then(|| {
+                *seat = JoinState::Empty;
+                slot
+            })
+        };
+        (0..).map(Slot).zip(&mut self.0).filter_map(leaving).collect()
+    }
+
+    pub(crate) fn joined(&self) -> impl Iterator<Item = (Slot, JoinNumber, &Client)> {
+        (0..).map(Slot).zip(&self.0).filter_map(|(slot, seat)| match seat {
+            JoinState::Joined(client, number) => Some((slot, *number, &**client)),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn joining(&self) -> impl Iterator<Item = (Slot, &Client)> {
+        (0..).map(Slot).zip(&self.0).filter_map(|(slot, seat)| match seat {
+            JoinState::Joining(client) => Some((slot, &**client)),
+            _ => None,
+        })
+    }
+
+    fn seat(&mut self, slot: Slot) -> &mut JoinState {
+        let at = slot.0 as usize;
+        if at >= self.0.len() {
+            self.0.resize_with(at + 1, JoinState::default);
+        }
+        // The line above has made room for it.
+        #[expect(clippy::indexing_slicing, reason = "the line above made room")]
+        &mut self.0[at]
+    }
+}

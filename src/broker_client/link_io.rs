@@ -1,0 +1,117 @@
+//! The worker's end of the link to one broker.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+
+use bytes::{Buf, Bytes};
+
+use crate::link::codec::MessageDecoder;
+use crate::link::message::ToWorker;
+use crate::link::transport::Transport;
+use crate::types::Generation;
+
+/// Parts that one write takes.
+const PARTS_MAX: usize = 64;
+/// Reads of one turn: what is left is read in the next one, so that sockets are not starved.
+const READS_MAX: usize = 16;
+
+/// A link to a broker.
+#[derive(Debug)]
+pub(crate) struct BrokerLink {
+    pub(crate) broker: Generation,
+    transport: Box<dyn Transport>,
+    inbox: MessageDecoder,
+    out: VecDeque<Bytes>,
+    /// The kernel may hold more: edge-triggered events come once.
+    pub(crate) is_unread: bool,
+}
+
+impl BrokerLink {
+    pub(crate) fn new(broker: Generation, transport: Box<dyn Transport>) -> Self {
+        Self {
+            broker,
+            transport,
+            inbox: MessageDecoder::default(),
+            out: VecDeque::new(),
+            is_unread: true,
+        }
+    }
+
+    pub(crate) fn ready(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.transport.ready()
+    }
+
+    /// Whether there is something to take that no event will announce again.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.is_unread || self.inbox.has_rest()
+    }
+
+    /// Reads what has arrived, once everything that was read before is taken.
+    ///
+    /// # Errors
+    ///
+    /// When the link has ended.
+    pub(crate) fn read(&mut self, scratch: &mut [u8]) -> io::Result<()> {
+        if self.inbox.has_rest() {
+            return Ok(());
+        }
+        for _ in 0..READS_MAX {
+            if !self.is_unread {
+                return Ok(());
+            }
+            match self.transport.read(scratch) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(read) => {
+                    // A short read has emptied the link: what comes next is a new event.
+                    self.is_unread = read == scratch.len();
+                    self.inbox.extend(scratch.get(..read).unwrap_or_default());
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.is_unread = false,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next message that has arrived whole.
+    ///
+    /// # Errors
+    ///
+    /// When it is none (rule L1).
+    pub(crate) fn next(&mut self) -> io::Result<Option<ToWorker>> {
+        self.inbox.take().map_err(|malformed| io::Error::new(ErrorKind::InvalidData, malformed))
+    }
+
+    pub(crate) fn say(&mut self, bytes: Bytes) {
+        self.out.push_back(bytes);
+    }
+
+    /// Writes what the link takes.
+    ///
+    /// # Errors
+    ///
+    /// When the link has ended. Its last words are still to be read.
+    pub(crate) fn write(&mut self) -> io::Result<()> {
+        while !self.out.is_empty() {
+            let parts: Vec<IoSlice<'_>> =
+                self.out.iter().take(PARTS_MAX).map(|part| IoSlice::new(part)).collect();
+            match self.transport.write(&parts) {
+                Ok(taken) => self.took(taken),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn took(&mut self, mut taken: usize) {
+        while let Some(front) = self.out.front_mut() {
+            if taken < front.len() {
+                front.advance(taken);
+                return;
+            }
+            taken -= front.len();
+            self.out.pop_front();
+        }
+    }
+}

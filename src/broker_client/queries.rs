@@ -1,0 +1,91 @@
+//! What clients have asked the broker and not heard yet; a later broker is asked again.
+
+use std::collections::VecDeque;
+
+use crate::link::message::PresenceQuery;
+use crate::types::{Slot, TagQuery, Tenant};
+
+/// Open questions of one client: one more is not asked, so that a client that asks without end
+/// costs no memory.
+const OPEN_MAX: usize = 16;
+/// The same for all that resources ask for themselves.
+const OPEN_OF_RESOURCES_MAX: usize = 1000;
+
+/// All open questions of a worker, in the order in which they were asked.
+#[derive(Debug, Default)]
+pub(crate) struct PresenceQueries {
+    open: VecDeque<(Slot, PresenceQuery)>,
+    last: u32,
+}
+
+impl PresenceQueries {
+    /// Notes a question; none when the client has too many open.
+    pub(crate) fn open(
+        &mut self,
+        slot: Slot,
+        (tenant, query, tag): (Tenant, TagQuery, Box<str>),
+    ) -> Option<PresenceQuery> {
+        let most = if slot == Slot::NOBODY { OPEN_OF_RESOURCES_MAX } else { OPEN_MAX };
+        if self.open.iter().filter(|(known, _)| *known == slot).count() >= most {
+            return None;
+        }
+        self.last = self.last.wrapping_add(1);
+        let question = PresenceQuery { number: self.last, tenant, query, tag };
+        self.open.push_back((slot, question.clone()));
+        Some(question)
+    }
+
+    /// Takes back the question that is answered; none when its client has left.
+    pub(crate) fn answered(&mut self, slot: Slot, number: u32) -> Option<PresenceQuery> {
+        let is_it =
+            |(known, question): &(Slot, PresenceQuery)| *known == slot && question.number == number;
+        let at = self.open.iter().position(is_it)?;
+        self.open.remove(at).map(|(_, question)| question)
+    }
+
+    /// Bytes of memory that the questions of a client take.
+    pub(crate) fn held(&self, slot: Slot) -> usize {
+        let of_client = self.open.iter().filter(|(known, _)| *known == slot);
+        of_client.map(|(_, question)| question.query.held() + question.tag.len()).sum()
+    }
+
+    /// Forgets what a client has asked that is gone: its slot may be another one's soon.
+    pub(crate) fn forget(&mut self, slot: Slot) {
+        if !self.open.is_empty() {
+            self.open.retain(|(known, _)| *known != slot);
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Slot, &PresenceQuery)> {
+        self.open.iter().map(|(slot, question)| (*slot, question))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(questions: &mut PresenceQueries, slot: u32) -> Option<u32> {
+        let what = (Tenant::shared(), TagQuery::default(), "nick".into());
+        questions.open(Slot(slot), what).map(|question| question.number)
+    }
+
+    #[test]
+    fn an_answer_reaches_who_asked_and_nobody_that_came_later() {
+        let mut questions = PresenceQueries::default();
+        let (first, second) = (ask(&mut questions, 1).unwrap(), ask(&mut questions, 2).unwrap());
+        assert!(questions.answered(Slot(2), first).is_none());
+        assert!(questions.answered(Slot(1), first).is_some());
+        assert!(questions.answered(Slot(1), first).is_none());
+        questions.forget(Slot(2));
+        assert!(questions.answered(Slot(2), second).is_none());
+    }
+
+    #[test]
+    fn one_client_has_so_many_open_questions_and_no_more() {
+        let mut questions = PresenceQueries::default();
+        let asked = (0..2 * OPEN_MAX).filter_map(|_| ask(&mut questions, 1)).count();
+        assert_eq!(asked, OPEN_MAX);
+        assert!(ask(&mut questions, 2).is_some());
+    }
+}

@@ -1,0 +1,109 @@
+//! How far the broker is: what a client is told about an effect leaves when the broker has carried
+//! it out.
+
+/// How far the broker must be before something is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SyncMark {
+    /// The [`Sync`](crate::link::message::ToBroker::Sync) that it must have answered.
+    pub synced: u64,
+    /// How many publications it must have acknowledged (rule L5).
+    pub acknowledged: u64,
+}
+
+impl SyncMark {
+    /// Whether a broker that is so far has reached it.
+    #[must_use]
+    pub fn is_reached(self, reached: Self) -> bool {
+        self.synced <= reached.synced && self.acknowledged <= reached.acknowledged
+    }
+
+    /// What is reached when both are.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            synced: self.synced.max(other.synced),
+            acknowledged: self.acknowledged.max(other.acknowledged),
+        }
+    }
+}
+
+/// The questions of a worker whether all that it said before them is done: one for each turn that
+/// needs the answer. A later one answers those before it.
+#[derive(Debug, Default)]
+pub(crate) struct Syncs {
+    asked: u64,
+    answered: u64,
+    /// This turn asks.
+    wanted: bool,
+}
+
+impl Syncs {
+    /// The number of the question that follows what this turn says.
+    pub(crate) fn want(&mut self) -> u64 {
+        self.wanted = true;
+        self.asked + 1
+    }
+
+    /// The question of this turn, once all else is said.
+    pub(crate) fn ask(&mut self) -> Option<u64> {
+        std::mem::take(&mut self.wanted).then(|| {
+            self.asked += 1;
+            self.asked
+        })
+    }
+
+    /// What a new broker is asked, once it has heard everything (rule L6).
+    pub(crate) fn ask_again(&mut self) -> Option<u64> {
+        self.asked += u64::from(std::mem::take(&mut self.wanted));
+        (self.answered < self.asked).then_some(self.asked)
+    }
+
+    pub(crate) fn answer(&mut self, number: u64) {
+        self.answered = self.answered.max(number);
+    }
+
+    pub(crate) fn answered(&self) -> u64 {
+        self.answered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_asks_once_and_what_comes_later_asks_again() {
+        let mut syncs = Syncs::default();
+        assert_eq!(syncs.ask(), None, "nothing waits for an answer");
+        assert_eq!((syncs.want(), syncs.want()), (1, 1));
+        assert_eq!(syncs.ask(), Some(1));
+        assert_eq!(syncs.ask(), None);
+        assert_eq!(syncs.want(), 2);
+        syncs.answer(1);
+        assert_eq!(syncs.answered(), 1);
+        assert_eq!(syncs.ask(), Some(2));
+    }
+
+    #[test]
+    fn a_new_broker_is_asked_the_last_question_and_those_of_the_time_without_one() {
+        let mut syncs = Syncs::default();
+        assert_eq!(syncs.ask_again(), None);
+        syncs.want();
+        syncs.ask();
+        assert_eq!(syncs.ask_again(), Some(1), "nobody answers what the dead one was asked");
+        assert_eq!((syncs.want(), syncs.want()), (2, 2));
+        assert_eq!(syncs.ask_again(), Some(2));
+        syncs.answer(2);
+        assert_eq!(syncs.ask_again(), None);
+    }
+
+    #[test]
+    fn a_mark_is_reached_when_both_parts_of_it_are() {
+        let mark = |synced, acknowledged| SyncMark { synced, acknowledged };
+        assert!(SyncMark::default().is_reached(SyncMark::default()));
+        let both = mark(2, 0).and(mark(1, 7));
+        assert_eq!(both, mark(2, 7));
+        assert!(both.is_reached(mark(2, 7)) && both.is_reached(mark(3, 9)));
+        assert!(!both.is_reached(mark(1, 7)) && !both.is_reached(mark(2, 6)));
+    }
+}

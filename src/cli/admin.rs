@@ -1,0 +1,131 @@
+//! `tagcast status`, `reload`, `drain` and `restart-workers`: asking the server that runs.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::config_args::source;
+use super::{EXIT_NOT_PERMITTED, EXIT_UNAVAILABLE, say, tell};
+use crate::admin::{
+    AdminCall, AdminError, AdminRequest, AdminResponse, LogLevel, ServerStatus, ask, is_running,
+};
+use crate::config::state_folder;
+use crate::supervisor::started_with;
+
+/// A day: what is wanted for longer belongs in the configuration.
+const LEVEL_SECONDS_MAX: u64 = 24 * 60 * 60;
+
+/// Which server is meant.
+#[derive(Debug, Args)]
+pub(super) struct Which {
+    /// Its configuration file: the server with the `state` folder beside it [default: websock.ini]
+    #[arg(short = 'i', long = "ini", value_name = "FILE")]
+    ini: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArguments {
+    #[command(flatten)]
+    which: Which,
+    /// One JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn status(arguments: &StatusArguments) -> ExitCode {
+    let form = if arguments.json { json } else { ServerStatus::to_string };
+    carry_on(&arguments.which, AdminRequest::Status, form)
+}
+
+/// Another level for a while.
+#[derive(Debug, Args)]
+pub(super) struct LevelArguments {
+    /// error, warn, info, debug or trace
+    level: LogLevel,
+    /// For how long: 30s, 5m, 2h
+    #[arg(long = "for", value_name = "TIME", default_value = "5m", value_parser = seconds)]
+    span: u64,
+    #[command(flatten)]
+    which: Which,
+}
+
+pub(super) fn log_level(arguments: &LevelArguments) -> ExitCode {
+    let request = AdminRequest::LogLevel { level: arguments.level, seconds: arguments.span };
+    order(&arguments.which, request)
+}
+
+/// A span of time up to a day.
+fn seconds(text: &str) -> Result<u64, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3600)];
+    let unit = units.iter().find_map(|(unit, times)| Some((text.strip_suffix(unit)?, times)));
+    let (digits, times) = unit.unwrap_or((text, &1));
+    let count: Option<u64> = digits.parse().ok();
+    let seconds = count.and_then(|count| count.checked_mul(*times));
+    let seconds = seconds.filter(|seconds| (1..=LEVEL_SECONDS_MAX).contains(seconds));
+    seconds.ok_or_else(|| "use 1s to 24h, for example 30s, 5m or 2h".to_owned())
+}
+
+pub(super) fn order(which: &Which, request: AdminRequest) -> ExitCode {
+    carry_on(which, request, ServerStatus::to_string)
+}
+
+fn carry_on(which: &Which, request: AdminRequest, form: fn(&ServerStatus) -> String) -> ExitCode {
+    let source = source(which.ini.clone(), Vec::new());
+    let folder = state_folder(&source);
+    if let Some(other) = other_configuration(&folder, which, &source.ini_path()) {
+        tell(&format!("tagcast: {other}"));
+        return ExitCode::from(EXIT_UNAVAILABLE);
+    }
+    match ask(&folder, request).and_then(|asking| hear(asking, form)) {
+        Ok(code) => code,
+        Err(error) => {
+            tell(&format!("tagcast: {error}"));
+            ExitCode::from(if error.is_forbidden() { EXIT_NOT_PERMITTED } else { EXIT_UNAVAILABLE })
+        }
+    }
+}
+
+/// Two configurations in one folder have one state folder, unless they say otherwise: a command for one of
+/// them must not reach the server of the other.
+fn other_configuration(folder: &Path, which: &Which, asked: &Path) -> Option<String> {
+    let is_meant = which.ini.is_some() || asked.exists();
+    let ini = started_with(folder).filter(|_| is_meant && is_running(folder))?;
+    let same = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    (same(&ini) != same(asked)).then(|| {
+        format!(
+            "the server with the state folder {} was started with {}, not with {}: it was asked \
+             nothing. A second server in a folder needs a stateDir of its own",
+            folder.display(),
+            ini.display(),
+            asked.display()
+        )
+    })
+}
+
+fn hear(mut asking: AdminCall, form: fn(&ServerStatus) -> String) -> Result<ExitCode, AdminError> {
+    while let Some(answer) = asking.next_answer()? {
+        match answer {
+            AdminResponse::Status(status) => {
+                say(form(&status).trim_end());
+                return Ok(ExitCode::SUCCESS);
+            }
+            AdminResponse::Progress(text) => say(&text),
+            AdminResponse::Done(lines) => {
+                lines.iter().for_each(|line| say(line));
+                return Ok(ExitCode::SUCCESS);
+            }
+            AdminResponse::Failed(lines) => {
+                lines.iter().for_each(|line| tell(line));
+                tell("tagcast: nothing was changed");
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+    }
+    Err(AdminError::NoAnswer(std::io::ErrorKind::UnexpectedEof.into()))
+}
+
+fn json(status: &ServerStatus) -> String {
+    // Its maps have text for keys, so there is JSON for it.
+    serde_json::to_string_pretty(status).unwrap_or_default()
+}

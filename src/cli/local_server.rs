@@ -1,0 +1,99 @@
+//! Which server `publish` and `subscribe` mean: a URL, else the one that the ini of the folder makes.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+
+use super::config_args::source;
+use super::failure::Failure;
+use crate::admin::{AdminRequest, AdminResponse, ask};
+use crate::client::ServerUrl;
+use crate::config;
+use crate::config::{Config, ConfigSources, ListenAddress, Loaded};
+use crate::types::Encryption;
+
+/// The server that an ini makes, when it can be read.
+pub(super) struct LocalServer {
+    config: Config,
+    ini: PathBuf,
+}
+
+impl LocalServer {
+    /// Reads the ini that is named, or the one of this folder.
+    pub(super) fn read(ini: Option<&Path>) -> Result<Self, Failure> {
+        let source: ConfigSources = source(ini.map(Path::to_owned), Vec::new());
+        let Loaded { config, ini, .. } = config::load(&source).map_err(|findings| {
+            let hint = "--url names a server whatever its configuration says";
+            Failure::configuration(format!("the configuration has findings; {hint}\n{findings}"))
+        })?;
+        Ok(Self { config, ini: ini.unwrap_or_else(|| PathBuf::from("websock.ini")) })
+    }
+
+    /// Where it is reached from this machine: the first address without TLS, else the first one.
+    pub(super) fn url(&self) -> Result<ServerUrl, Failure> {
+        let listen = &self.config.listen;
+        let plain = listen.iter().find(|address| address.encryption == Encryption::Plain);
+        let address = plain.or_else(|| listen.first()).ok_or_else(|| {
+            Failure::configuration(format!("{} has no address", self.ini.display()))
+        })?;
+        if address.port == 0 {
+            return self.url_of_running();
+        }
+        url(address)
+    }
+
+    /// The system has chosen the port, so only the server knows it.
+    fn url_of_running(&self) -> Result<ServerUrl, Failure> {
+        let mut asking = ask(&self.config.state_folder, AdminRequest::Status)
+            .map_err(|error| Failure::unavailable(error.to_string()))?;
+        let answer =
+            asking.next_answer().map_err(|error| Failure::unavailable(error.to_string()))?;
+        let Some(AdminResponse::Status(status)) = answer else {
+            return Err(Failure::unavailable("the server does not say where it listens"));
+        };
+        let listens = status.listen.iter().filter_map(|text| ListenAddress::parse(text).ok());
+        let all: Vec<_> = listens.collect();
+        let plain = all.iter().find(|address| address.encryption == Encryption::Plain);
+        let address = plain.or_else(|| all.first());
+        let nowhere = || Err(Failure::unavailable("the server listens nowhere"));
+        address.map_or_else(nowhere, url)
+    }
+
+    /// Whether a URL leads to this server, and to no other machine.
+    pub(super) fn is_at(&self, url: &ServerUrl) -> bool {
+        let is_it = |address: &ListenAddress| {
+            address.port == url.port() && reachable(&address.host) == reachable(url.host())
+        };
+        self.config.listen.iter().any(is_it)
+    }
+
+    /// The secret of an application, for whoever may read it; without a key that of `anonymous`.
+    pub(super) fn secret(&self, key: Option<&str>) -> Option<(String, String)> {
+        let applications = self.config.applications.as_ref()?;
+        let application = match key {
+            Some(key) => applications.list.iter().find(|application| application.key == key),
+            None => applications.anonymous.and_then(|place| applications.list.get(place)),
+        }?;
+        Some((application.key.clone(), application.secret.expose().to_owned()))
+    }
+}
+
+fn url(address: &ListenAddress) -> Result<ServerUrl, Failure> {
+    let scheme = match address.encryption {
+        Encryption::Plain => "ws",
+        Encryption::Tls => "wss",
+    };
+    let host = reachable(&address.host);
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    Ok(format!("{scheme}://{host}:{}/", address.port).parse()?)
+}
+
+/// The address by which this machine reaches itself, where the server listens on all of them.
+fn reachable(host: &str) -> String {
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) if address.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
+        Ok(IpAddr::V6(address)) if address.is_unspecified() => Ipv6Addr::LOCALHOST.to_string(),
+        Ok(address) => address.to_string(),
+        Err(_) if host.eq_ignore_ascii_case("localhost") => Ipv4Addr::LOCALHOST.to_string(),
+        Err(_) => host.to_ascii_lowercase(),
+    }
+}

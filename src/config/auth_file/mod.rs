@@ -1,0 +1,199 @@
+//! `auth.yml`: Gomoob's file of applications, with optional members of our own.
+//!
+//! Error texts begin with Gomoob's where it has one.
+
+mod check;
+pub(super) mod edit;
+mod scalar;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod violation;
+
+use std::path::{Path, PathBuf};
+
+use self::check::{CheckedFile, NamedSchema};
+use self::tree::Broken;
+use self::violation::{AuthFileViolation, Severity};
+use super::applications::Applications;
+use super::diagnostic::{Diagnostic, Problem, ValueLocation};
+use super::file_permissions;
+use super::file_permissions::Keep;
+use super::{MessageSchema, UnreadFile, read};
+
+/// Findings of one file that are shown: more of them help nobody.
+const SHOWN_MAX: usize = 30;
+
+/// What a file came to.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    /// The applications, when nothing is wrong with them.
+    pub(super) applications: Option<Applications>,
+    pub(super) findings: Vec<Diagnostic>,
+    pub(super) warnings: Vec<Diagnostic>,
+    /// The file itself is the finding: it is not there, or cannot be read.
+    pub(super) is_unread: bool,
+}
+
+/// Whether somebody asked for this file, or it is looked for because it usually is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FileNeed {
+    Named,
+    IfThere,
+}
+
+/// The file is wrong; its findings say why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct InvalidAuthFile;
+
+/// Reads and checks the file at a path.
+pub(super) fn load(path: &Path, wanted: FileNeed) -> Read {
+    let shown = path.display();
+    let alone = |what: String, right: &str| {
+        let fault = Problem::new(what, right);
+        let finding = Diagnostic::new(ValueLocation::File(path.to_owned()), "", fault);
+        Read { findings: vec![finding], is_unread: true, ..Read::default() }
+    };
+    if path.is_dir() {
+        let what = format!("The configuration file '{shown}' is not a valid file !");
+        return alone(what, "name a file");
+    }
+    let text = match read(path) {
+        Ok(text) => text,
+        Err(UnreadFile::Absent) if wanted == FileNeed::IfThere => return Read::default(),
+        Err(UnreadFile::Absent) => {
+            let what = format!("The configuration file '{shown}' does not exist !");
+            return alone(what, "name one that exists, or `authFile = none` for an open server");
+        }
+        Err(unread) => {
+            let fault = unread.fault();
+            let what = format!("Failed to open configuration file '{shown}' ! {}", fault.what);
+            return alone(what, &fault.right);
+        }
+    };
+    let (mut read, named) = checked(path, &text);
+    take_schemas(&mut read, path, &named.schemas);
+    for AuthFileViolation { line, name, fault, .. } in named.weak {
+        let place = ValueLocation::Line(path.to_owned(), line.unwrap_or(1));
+        read.warnings.push(Diagnostic::new(place, &name, fault));
+    }
+    // The secrets of the shipped file are known anyway, which is said elsewhere.
+    let is_example =
+        read.applications.as_ref().is_some_and(|all| all.with_public_secret().is_some());
+    let keep = if is_example { Keep::FromWriters } else { Keep::FromReaders };
+    read.warnings.extend(file_permissions::of(path, keep));
+    read
+}
+
+/// The files of schemas that a file names, also those that are not there.
+pub(super) fn schema_files(path: &Path) -> Vec<PathBuf> {
+    let text = read(path).unwrap_or_default();
+    let (_, named) = checked(path, &text);
+    named.schemas.iter().map(|schema| beside(path, &schema.file)).collect()
+}
+
+/// A relative path starts at the folder of the file that names it.
+fn beside(path: &Path, file: &str) -> PathBuf {
+    path.parent().unwrap_or_else(|| Path::new("")).join(file)
+}
+
+/// Reads the schemas that the applications name.
+fn take_schemas(read: &mut Read, path: &Path, schemas: &[NamedSchema]) {
+    for NamedSchema { at, line, file } in schemas {
+        match MessageSchema::load(&beside(path, file)) {
+            Ok(schema) => {
+                let list = read.applications.iter_mut().flat_map(|all| &mut all.list);
+                list.skip(*at).take(1).for_each(|it| it.schema = Some(schema.clone()));
+            }
+            Err(fault) => {
+                let place = ValueLocation::Line(path.to_owned(), *line);
+                let about = format!("application {}: schema", at + 1);
+                read.findings.push(Diagnostic::new(place, &about, fault));
+            }
+        }
+    }
+    if !read.findings.is_empty() {
+        read.applications = None;
+    }
+}
+
+/// Checks the text of a file, without the files that it names.
+pub(super) fn check_text(path: &Path, text: &str) -> Read {
+    checked(path, text).0
+}
+
+/// What else a text says.
+#[derive(Default)]
+struct OtherNames {
+    schemas: Vec<NamedSchema>,
+    /// Secrets that are guessed soon.
+    weak: Vec<AuthFileViolation>,
+}
+
+/// As [`check_text`], with what else it says.
+fn checked(path: &Path, text: &str) -> (Read, OtherNames) {
+    // The parser says the line after the last one where the text ends too early.
+    let last = text.lines().count().max(1);
+    let place = |line: Option<usize>| match line {
+        Some(line) => ValueLocation::Line(path.to_owned(), line.min(last)),
+        None => ValueLocation::File(path.to_owned()),
+    };
+    let root = match tree::parse(text) {
+        Ok(root) => root,
+        Err(Broken { line, why }) => {
+            let what = format!("Invalid configuration provided in configuration file ! {why}");
+            let fault = Problem::new(what.trim_end(), "write it as in the shipped auth.yml");
+            let finding = Diagnostic::new(place(Some(line)), "", fault);
+            return (Read { findings: vec![finding], ..Read::default() }, OtherNames::default());
+        }
+    };
+    let CheckedFile { applications, mut violations, schemas, mut weak } =
+        check::check(root.as_ref());
+    weak.truncate(SHOWN_MAX);
+    // Errors first: however many oddities there are, none may push an error out.
+    violations.sort_by_key(|violation| violation.severity == Severity::Warning);
+    let is_error = |violation: &&AuthFileViolation| violation.severity == Severity::Error;
+    let errors = violations.iter().filter(is_error).count();
+    violations.truncate(SHOWN_MAX);
+    let mut read = Read::default();
+    for AuthFileViolation { line, name, severity, fault } in violations {
+        let finding = Diagnostic::new(place(line), &name, fault);
+        match severity {
+            Severity::Error => read.findings.push(finding),
+            Severity::Warning => read.warnings.push(finding),
+        }
+    }
+    for found in [&mut read.findings, &mut read.warnings] {
+        found.sort_by_key(|finding| finding.place.line());
+    }
+    if errors > SHOWN_MAX {
+        let what = format!("{} more findings are not shown", errors - SHOWN_MAX);
+        read.findings.push(Diagnostic::new(
+            place(None),
+            "",
+            Problem::new(what, "mend these first"),
+        ));
+    }
+    if errors == 0 {
+        read.applications = Some(applications);
+    }
+    (read, OtherNames { schemas, weak })
+}
+
+/// The column of the first application, counted from 0, where each stands on lines of its own.
+pub(super) fn first_application(text: &str) -> Option<usize> {
+    let is_item = |line: &&str| line.trim_start().starts_with("- ") || line.trim() == "-";
+    let list = text.lines().skip_while(|line| !line.starts_with("applications:")).skip(1);
+    let first = list.take_while(|line| is_indented(line)).find(is_item)?;
+    Some(first.len() - first.trim_start().len())
+}
+
+fn is_indented(line: &str) -> bool {
+    line.is_empty() || line.starts_with([' ', '\t', '-', '#'])
+}
+
+/// Whether a file has a list of applications at all, however it is written.
+pub(super) fn has_list(text: &str) -> bool {
+    let root = tree::parse(text).ok().flatten();
+    root.is_some_and(|root| root.get("applications").is_some_and(|list| list.items().is_some()))
+}

@@ -1,0 +1,106 @@
+//! The JSON Schema that an application's messages have to fit: read and tried once, by the supervisor.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::diagnostic::{Problem, visible};
+use super::{UnreadFile, read};
+use crate::json_schema::Schema;
+
+/// A JSON Schema as text. It travels to the workers, which compile it once for each configuration.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageSchema(String);
+
+const RIGHT: &str = "write a JSON Schema that stands for itself, in one file";
+
+impl MessageSchema {
+    /// Reads a file of 1 MiB at the most, and compiles it.
+    pub(super) fn load(path: &Path) -> Result<Self, Problem> {
+        let text = read(path).map_err(|unread| match unread {
+            UnreadFile::Absent => {
+                let what =
+                    format!("the file `{}` does not exist", visible(&path.to_string_lossy()));
+                Problem::new(
+                    what,
+                    "name one that exists; a relative path starts at this file's folder",
+                )
+            }
+            unread => about(path, &format!("cannot be used: {}", unread.fault().what)),
+        })?;
+        let schema = Self(text.to_string());
+        schema.compile().map(|_| ()).map_err(|wrong| about(path, &wrong))?;
+        Ok(schema)
+    }
+
+    /// What checks messages. Nothing is fetched from anywhere for it: what it refers to has to stand
+    /// in it. What a check of a message can take is bounded.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, and where.
+    pub fn compile(&self) -> Result<Schema, String> {
+        Schema::read(&self.0)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// Without the text, which may be long.
+impl std::fmt::Debug for MessageSchema {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MessageSchema({} bytes)", self.0.len())
+    }
+}
+
+fn about(path: &Path, wrong: &str) -> Problem {
+    Problem::new(format!("the schema `{}` {wrong}", visible(&path.to_string_lossy())), RIGHT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(schema: &str) -> String {
+        MessageSchema::new(schema).compile().err().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        for (schema, expected) in [
+            ("{", "is no JSON"),
+            ("5", "is wrong at its top: 5 is not of types"),
+            (r#"{"type":"nubmer"}"#, "is wrong at /type: \"nubmer\""),
+            (r#"{"properties":{"a":{"minimum":"x"}}}"#, "is wrong at /properties/a/minimum: \"x\""),
+            (r#"{"$schema":"https://a.example/own"}"#, "Unknown meta-schema"),
+            (r#"{"pattern":"(a)\\1"}"#, "is wrong at /pattern"),
+            (r#"{"pattern":"(?=a)"}"#, "is wrong at /pattern"),
+            (r#"{"pattern":"((a{100}){100}){100}"}"#, "is wrong at /pattern"),
+            (r#"{"$ref":"https://a.example/x"}"#, "stands in the same file"),
+        ] {
+            assert!(wrong(schema).contains(expected), "{schema}: {}", wrong(schema));
+        }
+        for right in [r#"{"type":"object","properties":{"price":{"type":"number"}}}"#, "false"] {
+            assert_eq!(wrong(right), "");
+        }
+    }
+
+    #[test]
+    fn a_file_is_bounded_and_named() {
+        let folder = std::env::temp_dir().join(format!("tagcast-schema-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("a.json");
+        let load = || MessageSchema::load(&file).unwrap_err();
+        assert!(load().what.contains("a.json` does not exist"), "{}", load().what);
+        std::fs::write(&file, " ".repeat(1024 * 1024 + 1)).unwrap();
+        assert!(load().what.contains("larger than 1 MiB"), "{}", load().what);
+        std::fs::write(&file, "{\"type\":5}").unwrap();
+        assert!(load().what.contains("a.json` is wrong at /type"), "{}", load().what);
+        std::fs::write(&file, "{}").unwrap();
+        assert!(MessageSchema::load(&file).is_ok());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,199 @@
+//! What a reload comes to: what changes at once, what waits for a restart.
+
+use std::fmt;
+
+use super::auth_file::InvalidAuthFile;
+use super::diagnostic::{Diagnostic, Diagnostics, ValueLocation, visible};
+use super::resolve::Exposure;
+use super::{
+    Applications, Config, ConfigKey, EffectiveValues, KEYS, Loaded, LogSettings, TlsSettings,
+};
+
+/// A reload that may be carried out.
+#[derive(Clone, Debug)]
+pub struct Reload {
+    /// What holds from now on, and the values that it came from.
+    pub loaded: Loaded,
+    /// What differs from before, in the order of the documentation.
+    pub changes: Vec<ConfigChange>,
+}
+
+/// One difference between two configurations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigChange {
+    /// `maxMessage: 5M -> 1M`; never a secret.
+    pub what: String,
+    /// From when on it holds.
+    pub holds: Holds,
+}
+
+/// From when on a change holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// From the reload on.
+    Now,
+    /// After a restart of the server; until then the former value holds.
+    AfterRestart,
+}
+
+impl fmt::Display for ConfigChange {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.holds {
+            Holds::Now => write!(to, "changed: {}", self.what),
+            Holds::AfterRestart => write!(to, "needs a restart: {}", self.what),
+        }
+    }
+}
+
+impl Loaded {
+    /// What `fresh`, read from the same sources again, would change in a server that runs with
+    /// this.
+    ///
+    /// # Errors
+    ///
+    /// When the server, which keeps its addresses, must not listen there with the new applications.
+    pub fn reload(&self, fresh: Self) -> Result<Reload, Diagnostics> {
+        let exposure = Exposure::of(&Ok::<_, InvalidAuthFile>(fresh.config.applications.clone()));
+        for address in &self.config.listen {
+            if let Err(mut fault) = exposure.check(address) {
+                fault.right.push_str(" (a new address needs a restart)");
+                return Err(Diagnostics(vec![Diagnostic::of_value(
+                    ValueLocation::Running,
+                    "address",
+                    &address.text,
+                    fault,
+                )]));
+            }
+        }
+        let changes = changes(self, &fresh);
+        let values = self.values.renewed(&fresh.values);
+        let config = merged(&self.config, fresh.config);
+        Ok(Reload { loaded: Self { config, values, ..fresh }, changes })
+    }
+}
+
+/// The new configuration with what only a restart can change as it was.
+fn merged(former: &Config, fresh: Config) -> Config {
+    let mut phpws = fresh.phpws;
+    phpws.uuid = former.phpws.uuid;
+    let mut bloatless = fresh.bloatless;
+    bloatless.push_socket.clone_from(&former.bloatless.push_socket);
+    Config {
+        listen: former.listen.clone(),
+        workers: former.workers,
+        log: LogSettings { level: fresh.log.level, ..former.log.clone() },
+        uuid_key: former.uuid_key.clone(),
+        state_folder: former.state_folder.clone(),
+        tls: match (&former.tls, fresh.tls) {
+            (Some(before), Some(tls)) => {
+                Some(TlsSettings { ticket_secret: before.ticket_secret.clone(), ..tls })
+            }
+            // Whether there is TLS at all goes with the addresses.
+            (before, _) => before.clone(),
+        },
+        phpws,
+        bloatless,
+        ..fresh
+    }
+}
+
+fn changes(former: &Loaded, fresh: &Loaded) -> Vec<ConfigChange> {
+    let mut changes = Vec::new();
+    for key in KEYS {
+        changes.extend(former.values.change(&fresh.values, key));
+    }
+    let mut now = |what| changes.push(ConfigChange { what, holds: Holds::Now });
+    let (before, after) = (&former.config, &fresh.config);
+    if let (Some(old), Some(new)) = (&before.tls, &after.tls)
+        && (old.chain != new.chain || old.key != new.key)
+    {
+        now("certFile, pkFile: another certificate or key".to_owned());
+    }
+    for binding in &after.resources {
+        match before.resources.iter().find(|old| old.name == binding.name) {
+            None => now(format!("[resource {}]: added", visible(&binding.name))),
+            Some(old) if old.kind != binding.kind => {
+                now(format!("[resource {}]: another kind", visible(&binding.name)));
+            }
+            Some(old) if old.backend != binding.backend => {
+                now(format!("[resource {}]: another backend", visible(&binding.name)));
+            }
+            Some(_) => {}
+        }
+    }
+    for old in &before.resources {
+        if !after.resources.iter().any(|binding| binding.name == old.name) {
+            now(format!("[resource {}]: removed", visible(&old.name)));
+        }
+    }
+    applications(before.applications.as_ref(), after.applications.as_ref(), &mut now);
+    changes
+}
+
+/// Keys stand in it, secrets do not.
+fn applications(
+    before: Option<&Applications>,
+    after: Option<&Applications>,
+    tell: &mut impl FnMut(String),
+) {
+    let (before, after) = match (before, after) {
+        (None, None) => return,
+        (Some(_), None) => {
+            return tell("applications: none any more, the server is open".to_owned());
+        }
+        (None, Some(after)) => {
+            return tell(format!("applications: {}, the server was open", after.list.len()));
+        }
+        (Some(before), Some(after)) => (before, after),
+    };
+    for application in &after.list {
+        let key = visible(&application.key);
+        match before.list.iter().find(|old| old.key == application.key) {
+            None => tell(format!("application `{key}`: added")),
+            Some(old) if old != application => tell(format!(
+                "application `{key}`: {}",
+                differences(&[
+                    ("secret", old.secret != application.secret),
+                    ("authorizeOpen", old.authorize_open != application.authorize_open),
+                    ("clientPublish", old.client_publish != application.client_publish),
+                    ("tenant", old.tenant != application.tenant),
+                    ("schema", old.schema != application.schema),
+                ])
+            )),
+            Some(_) => {}
+        }
+    }
+    for old in &before.list {
+        if !after.list.iter().any(|application| application.key == old.key) {
+            tell(format!("application `{}`: removed", visible(&old.key)));
+        }
+    }
+    let anonymous = |of: &Applications| {
+        let application = of.anonymous.and_then(|place| of.list.get(place));
+        application.map_or_else(|| "nobody".to_owned(), |it| format!("`{}`", visible(&it.key)))
+    };
+    let (old, new) = (anonymous(before), anonymous(after));
+    if old != new {
+        tell(format!("anonymous: {old} -> {new}"));
+    }
+}
+
+fn differences(members: &[(&str, bool)]) -> String {
+    let changed: Vec<&str> =
+        members.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
+    format!("another {}", changed.join(", "))
+}
+
+impl EffectiveValues {
+    fn change(&self, fresh: &Self, key: &ConfigKey) -> Option<ConfigChange> {
+        if self.is_same(fresh, key) {
+            return None;
+        }
+        let (before, after) = (self.shown(key), fresh.shown(key));
+        let holds = if key.reloadable { Holds::Now } else { Holds::AfterRestart };
+        Some(ConfigChange { what: format!("{}: {before} -> {after}", key.flag()), holds })
+    }
+}
+
+#[cfg(test)]
+mod tests;

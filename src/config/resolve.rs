@@ -1,0 +1,370 @@
+//! From the values that were given to the configuration that holds.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::auth_file;
+use super::auth_file::FileNeed;
+use super::certificate;
+use super::diagnostic::{Problem, ValueLocation, visible};
+use super::env_application;
+use super::layers::ConfigLayers;
+use super::listen::addresses;
+use super::parse;
+use super::parse::{Bounds, Size, choice, count, duration, is_absent, size, switch};
+use super::sections::{bloatless, echo, gomoob, jsauth, legacy, phpws, resource};
+use super::settings::{
+    Admission, AuthorizeOpen, Config, DialectName, LimitSettings, LogFormat, LogLevel, LogSettings,
+    MaxMemory, Refuse, TlsMode, TlsSettings, UnknownPath, UuidKey,
+};
+use super::{AUTH_FILE, Application, Applications, KEYS, ListenAddress, Secret, state_beside};
+use crate::types::limits::{
+    HEAD_BYTES_MAX, LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX, MESSAGE_TIMEOUT,
+    OUTBOX_SLACK_BYTES,
+};
+use crate::types::{Encryption, IpRange};
+
+const WORKERS: Bounds<usize> = Bounds::new(1, 256);
+const HANDSHAKE: Bounds<Duration> =
+    Bounds::new(Duration::from_millis(100), Duration::from_secs(300));
+/// phpWebSocketServer's limit.
+const TLS_HANDSHAKE: Duration = Duration::from_secs(3);
+const DRAIN: Bounds<Duration> = Bounds::new(Duration::from_millis(100), Duration::from_secs(3600));
+const PING: Bounds<Duration> =
+    Bounds::or_off(Duration::from_millis(100), Duration::from_secs(3600));
+const MESSAGE_TIME: Bounds<Duration> =
+    Bounds::new(Duration::from_millis(100), Duration::from_secs(3600));
+/// What a worker holds of heads is bounded apart from this: see `HEADS_BYTES_MAX`.
+const HEAD: Bounds<Size> = Bounds::new(Size(1024), Size(64 * 1024));
+const MESSAGE: Bounds<Size> = Bounds::new(Size(1024), Size(64 * 1024 * 1024));
+const OUTBOX: Bounds<Size> = Bounds::new(Size(1024), Size(1024 * 1024 * 1024));
+/// An empty server needs more than the smallest.
+const MEMORY: Bounds<Size> = Bounds::new(Size(4 * 1024 * 1024), Size(1 << 50));
+const CLIENTS: Bounds<usize> = Bounds::or_off(1, 1_000_000_000);
+const LOG_FILE: Bounds<Size> = Bounds::or_off(Size(64 * 1024), Size(1024 * 1024 * 1024));
+const OLD_LOGS: Bounds<usize> = Bounds::new(0, 1000);
+/// Every value that is wrong is a finding; its default stands in for it, so that the rest is
+/// checked too.
+pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
+    let applications = env_application::add_to(applications(given, folder), given, folder);
+    let mut listen = listen(given, &Exposure::of(&applications));
+    let tls = tls(given, folder, &mut listen);
+    let known = applications.as_ref().map(Option::as_ref).map_err(|_| ());
+    let resources = resource::read(given, (known, folder));
+    Config {
+        listen,
+        workers: workers(given),
+        log: log(given, folder),
+        limits: limits(given),
+        applications: applications.ok().flatten(),
+        authorize_open: given
+            .read(("", "authorizeOpen"), choice)
+            .unwrap_or(AuthorizeOpen::Application),
+        refuse: given.read(("", "refuse"), choice).unwrap_or(Refuse::Http),
+        admission: admission(given),
+        tls,
+        uuid_key: uuid_key(given, folder),
+        state_folder: state_dir(given, folder),
+        default_dialect: given.read(("", "defaultDialect"), choice).unwrap_or(DialectName::Phpws),
+        unknown_path: given.read(("", "unknownPath"), choice).unwrap_or(UnknownPath::Phpws),
+        page: given.read(("", "page"), switch).unwrap_or(true),
+        jsauth: jsauth::read(given, folder),
+        phpws: phpws::read(given),
+        echo: echo::read(given),
+        legacy: legacy::read(given),
+        bloatless: bloatless::read(given, folder),
+        gomoob: gomoob::read(given),
+        resources,
+    }
+}
+
+/// The applications of auth.yml; none make the server open. An error when the file is wrong.
+fn applications(
+    given: &mut ConfigLayers<'_>,
+    folder: &Path,
+) -> Result<Option<Applications>, auth_file::InvalidAuthFile> {
+    let (file, wanted) = match auth_path(given, folder) {
+        Some(None) => return Ok(None),
+        Some(Some(file)) => (file, FileNeed::Named),
+        None => (folder.join(AUTH_FILE), FileNeed::IfThere),
+    };
+    let mut read = auth_file::load(&file, wanted);
+    if read.is_unread
+        && let Some(place) = given.place("", "authFile")
+    {
+        // A file that cannot be read is the fault of who named it.
+        for finding in &mut read.findings {
+            (finding.place, finding.key) = (place.clone(), "authFile".to_owned());
+        }
+    }
+    let is_right = read.findings.is_empty();
+    given.take_read(read.findings, read.warnings);
+    if is_right { Ok(read.applications) } else { Err(auth_file::InvalidAuthFile) }
+}
+
+/// The file of the applications: none when nobody names one, and none inside when there is to be
+/// none.
+pub(super) fn auth_path(given: &mut ConfigLayers<'_>, folder: &Path) -> Option<Option<PathBuf>> {
+    given.read(("", "authFile"), |text| Ok(path(text, folder)))
+}
+
+/// The folder of a server's state.
+pub(super) fn state_dir(given: &mut ConfigLayers<'_>, folder: &Path) -> PathBuf {
+    let named = given.read(("", "stateDir"), |text| match path(text, folder) {
+        Some(path) => Ok(path),
+        None => Err(Problem::new("names no folder", "name one, or leave it out")),
+    });
+    named.unwrap_or_else(|| state_beside(folder))
+}
+
+/// Where the server may be reached from.
+pub(super) enum Exposure {
+    Anywhere,
+    /// From this machine only, for this reason.
+    Loopback {
+        why: String,
+        right: &'static str,
+    },
+}
+
+impl Exposure {
+    /// Nothing listens to strangers while everybody may do everything, or while a secret is used
+    /// that everybody knows.
+    pub(super) fn of(
+        applications: &Result<Option<Applications>, auth_file::InvalidAuthFile>,
+    ) -> Self {
+        let right = "make an application of your own (tagcast app add NAME), or listen on \
+                     loopback: ws://127.0.0.1:port";
+        match applications {
+            // What is wrong is said already.
+            Err(auth_file::InvalidAuthFile) => Self::Anywhere,
+            Ok(None) => {
+                let why = "there are no applications (no auth.yml), so everybody may do everything";
+                Self::Loopback { why: why.to_owned(), right }
+            }
+            Ok(Some(applications)) => match applications.with_public_secret() {
+                None => Self::of_weak_secrets(applications),
+                Some(it) => {
+                    let why = format!(
+                        "the secret of the application `{}` is the one of the example, which the \
+                         whole world knows",
+                        visible(&it.key)
+                    );
+                    let right = "make an application of your own (tagcast app add NAME) and remove \
+                                 the examples from auth.yml, or listen on loopback: \
+                                 ws://127.0.0.1:port";
+                    Self::Loopback { why, right }
+                }
+            },
+        }
+    }
+
+    fn of_weak_secrets(applications: &Applications) -> Self {
+        let weak = |it: &Application| Some((visible(&it.key), it.weakness()?));
+        let Some((key, weakness)) = applications.list.iter().find_map(weak) else {
+            return Self::Anywhere;
+        };
+        let why = format!("the secret of the application `{key}` {weakness}");
+        let right = "take a long random secret (tagcast app rotate NAME), or listen on loopback: \
+                     ws://127.0.0.1:port";
+        Self::Loopback { why, right }
+    }
+
+    pub(super) fn check(&self, address: &ListenAddress) -> Result<(), Problem> {
+        match self {
+            Self::Anywhere => Ok(()),
+            Self::Loopback { why, right } => address.check_loopback(why, right),
+        }
+    }
+}
+
+/// The addresses as they are written, wherever they may be reached from.
+pub(super) fn addresses_of(given: &mut ConfigLayers<'_>) -> Vec<ListenAddress> {
+    let mut all = listen(given, &Exposure::Anywhere);
+    if given.read(("", "tls"), choice).unwrap_or(TlsMode::On) != TlsMode::On {
+        all.iter_mut().for_each(|address| address.encryption = Encryption::Plain);
+    }
+    all
+}
+
+fn listen(given: &mut ConfigLayers<'_>, exposure: &Exposure) -> Vec<ListenAddress> {
+    let checked = |text: &str| {
+        let all = addresses(text)?;
+        all.iter().try_for_each(|address| exposure.check(address))?;
+        Ok(all)
+    };
+    let default = KEYS.iter().find(|key| key.name == "address").map_or("", |key| key.default);
+    let default = || addresses(default).unwrap_or_default();
+    given.read(("", "address"), checked).unwrap_or_else(default)
+}
+
+/// The certificate, where an address speaks TLS; such addresses become plain where they are not to.
+fn tls(
+    given: &mut ConfigLayers<'_>,
+    folder: &Path,
+    listen: &mut [ListenAddress],
+) -> Option<TlsSettings> {
+    let mode = given.read(("", "tls"), choice).unwrap_or(TlsMode::On);
+    let handshake = given.read(("", "tlsHandshakeTimeout"), |text| duration(text, &HANDSHAKE));
+    let [chain_file, key_file] = tls_files(given, folder);
+    if mode != TlsMode::On {
+        listen.iter_mut().for_each(|address| address.encryption = Encryption::Plain);
+    }
+    let Some(address) = listen.iter().find(|address| address.encryption == Encryption::Tls) else {
+        if chain_file.is_some() && mode == TlsMode::On {
+            let right = "use wss:// in address, or remove it";
+            given.warn("certFile", Problem::new("is not used: no address speaks TLS", right));
+        }
+        return None;
+    };
+    let text = address.text.clone();
+    let (Some(chain_file), Some(key_file)) = (chain_file, key_file) else {
+        let place = given.place("", "address").unwrap_or(ValueLocation::Default);
+        let what = format!("`{}` speaks TLS, but certFile or pkFile is missing", visible(&text));
+        let right = "name both, or set `tls = proxy` when a proxy speaks TLS for the server";
+        given.find_fault(place, "address", Problem::new(what, right));
+        return None;
+    };
+    let chain = match certificate::chain(&chain_file, SystemTime::now()) {
+        Ok(chain) => chain,
+        Err(fault) => return given.find_fault_of("certFile", fault),
+    };
+    for fault in &chain.odd {
+        given.warn("certFile", fault.clone());
+    }
+    if others_can_read(&key_file) {
+        let right = "make it the owner's alone: chmod 600";
+        given.warn("pkFile", Problem::new("can be read by everybody on this machine", right));
+    }
+    let key = match certificate::key(&key_file, &chain) {
+        Ok(key) => key,
+        Err(fault) => return given.find_fault_of("pkFile", fault),
+    };
+    let handshake_timeout = handshake.unwrap_or(TLS_HANDSHAKE);
+    Some(TlsSettings { chain: chain.pem, key, ticket_secret: None, handshake_timeout })
+}
+
+/// The files of the certificate and of its key.
+pub(super) fn tls_files(given: &mut ConfigLayers<'_>, folder: &Path) -> [Option<PathBuf>; 2] {
+    let file = |name| given.read(("", name), |text| Ok(path(text, folder))).flatten();
+    ["certFile", "pkFile"].map(file)
+}
+
+fn others_can_read(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
+}
+
+fn workers(given: &mut ConfigLayers<'_>) -> u16 {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let parse = |text: &str| match text.trim() {
+        text if text.eq_ignore_ascii_case("auto") => Ok(cores().min(256)),
+        text => count(text, &WORKERS)
+            .map_err(|fault| Problem { right: format!("{}, or auto", fault.right), ..fault }),
+    };
+    let workers = given.read(("", "workers"), parse).unwrap_or_else(cores);
+    u16::try_from(workers).unwrap_or(u16::MAX)
+}
+
+fn log(given: &mut ConfigLayers<'_>, folder: &Path) -> LogSettings {
+    LogSettings {
+        file: given.read(("", "logfile"), |text| Ok(path(text, folder))).flatten(),
+        console: given.read(("", "console"), switch).unwrap_or(true),
+        level: given.read(("", "logLevel"), choice).unwrap_or(LogLevel::Info),
+        format: given.read(("", "logFormat"), choice).unwrap_or(LogFormat::Text),
+        bytes_max: given
+            .read(("", "logMaxSize"), |text| size(text, &LOG_FILE))
+            .unwrap_or(LOG_BYTES_MAX),
+        old_files: given
+            .read(("", "logFiles"), |text| count(text, &OLD_LOGS))
+            .unwrap_or(LOG_FILES_KEPT),
+    }
+}
+
+/// A relative path starts at the folder of the file.
+fn path(text: &str, folder: &Path) -> Option<PathBuf> {
+    (!is_absent(text)).then(|| folder.join(text.trim()))
+}
+
+fn limits(given: &mut ConfigLayers<'_>) -> LimitSettings {
+    let max_message = given.read(("", "maxMessage"), |text| size(text, &MESSAGE));
+    let max_message = max_message.unwrap_or(MESSAGE_BYTES_MAX);
+    let max_head = given.read(("", "maxHead"), |text| size(text, &HEAD));
+    let outbox_limit = given.read(("", "outboxLimit"), |text| {
+        let limit = size(text, &OUTBOX)?;
+        if limit < max_message {
+            let what = format!("is below maxMessage ({max_message} bytes): no such message fits");
+            return Err(Problem::new(what, format!("use {max_message} or more")));
+        }
+        Ok(limit)
+    });
+    let mut time = |name, bounds: &Bounds<Duration>, default| {
+        given.read(("", name), |text| duration(text, bounds)).unwrap_or(default)
+    };
+    LimitSettings {
+        handshake_timeout: time("handshakeTimeout", &HANDSHAKE, Duration::from_secs(10)),
+        message_timeout: time("messageTimeout", &MESSAGE_TIME, MESSAGE_TIMEOUT),
+        drain_time: time("drainTime", &DRAIN, Duration::from_secs(5)),
+        ping_interval: time("pingInterval", &PING, Duration::from_secs(20)),
+        max_head: max_head.unwrap_or(HEAD_BYTES_MAX),
+        max_message,
+        max_memory: given.read(("", "maxMemory"), max_memory).unwrap_or(MaxMemory::Auto),
+        outbox_limit: outbox_limit.unwrap_or(max_message + OUTBOX_SLACK_BYTES),
+    }
+}
+
+fn max_memory(text: &str) -> Result<MaxMemory, Problem> {
+    match text.trim() {
+        text if text.eq_ignore_ascii_case("auto") => Ok(MaxMemory::Auto),
+        text if is_absent(text) => Ok(MaxMemory::Unlimited),
+        text => size(text, &MEMORY).map(|bytes| MaxMemory::Bytes(bytes as u64)).map_err(|fault| {
+            Problem { right: format!("{}, or auto, or none", fault.right), ..fault }
+        }),
+    }
+}
+
+fn admission(given: &mut ConfigLayers<'_>) -> Admission {
+    let mut limit = |name| {
+        let limit = given.read(("", name), |text| count(text, &CLIENTS));
+        limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(0)
+    };
+    let (max_clients, max_per_ip) = (limit("maxClients"), limit("maxPerIP"));
+    Admission {
+        max_clients,
+        max_per_ip,
+        allowed_origins: given.read(("", "allowedOrigins"), parse::origins).unwrap_or_default(),
+        allowed_ip: given.read(("", "allowedIP"), ranges).unwrap_or_default(),
+        trusted_proxies: given.read(("", "trustedProxies"), ranges).unwrap_or_default(),
+    }
+}
+
+fn ranges(text: &str) -> Result<Vec<IpRange>, Problem> {
+    let right = "use addresses like 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32, with commas";
+    let range = |item: &str| {
+        let what =
+            || Problem::new(format!("holds `{}`, which is no address", visible(item)), right);
+        IpRange::parse(item).ok_or_else(what)
+    };
+    if is_absent(text) { Ok(Vec::new()) } else { parse::list(text).map(range).collect() }
+}
+
+fn uuid_key(given: &mut ConfigLayers<'_>, folder: &Path) -> UuidKey {
+    let value = |text: &str| match is_absent(text) {
+        true => Ok(None),
+        false => parse::key(text).map(|_| Some(Secret::new(text.trim().to_owned()))),
+    };
+    let key = given.read(("", "uuidKey"), value).flatten();
+    let file = given.read(("", "uuidKeyFile"), |text| Ok(path(text, folder))).flatten();
+    match (key, file) {
+        (Some(key), Some(_)) => {
+            let place = given.place("", "uuidKeyFile").unwrap_or(ValueLocation::Default);
+            let fault = Problem::new("stands beside uuidKey", "use one of the two");
+            given.find_fault(place, "uuidKeyFile", fault);
+            UuidKey::Value(key)
+        }
+        (Some(key), None) => UuidKey::Value(key),
+        (None, file) => {
+            UuidKey::File(file.unwrap_or_else(|| state_dir(given, folder).join("uuid.key")))
+        }
+    }
+}

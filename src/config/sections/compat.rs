@@ -1,0 +1,77 @@
+//! Keys of `[phpws]` that bring back what phpWebSocketServer did.
+
+use crate::config::diagnostic::Problem;
+use crate::config::layers::ConfigLayers;
+use crate::config::parse::{choice, choices, switch};
+use crate::types::{CompatFlag, CompatFlags};
+
+/// The keys that are on or off, what each turns on, and how it says so.
+const KEYS: [(&str, CompatFlag, Says); 17] = [
+    ("abruptClose", CompatFlag::AbruptClose, Says::On),
+    ("exactTarget", CompatFlag::ExactTarget, Says::On),
+    ("requireOrigin", CompatFlag::RequireOrigin, Says::On),
+    ("ackOrder", CompatFlag::AckAfter, Says::Word("before", "after")),
+    ("phpReencode", CompatFlag::PhpReencode, Says::On),
+    ("closeOnJsonError", CompatFlag::CloseOnJsonError, Says::On),
+    ("broadcastToOldScripts", CompatFlag::BroadcastToOldScripts, Says::On),
+    ("broadcastWithoutOpcode", CompatFlag::BroadcastWithoutOpcode, Says::On),
+    ("uuidReachesPhp", CompatFlag::UuidMissesPhp, Says::Off),
+    ("looseCompare", CompatFlag::LooseCompare, Says::On),
+    ("chunkOverflow", CompatFlag::DropChunks, Says::Word("close", "drop")),
+    ("fragments", CompatFlag::RefuseFragments, Says::Word("whole", "refuse")),
+    ("acceptUnmasked", CompatFlag::AcceptUnmasked, Says::On),
+    ("lenientFrames", CompatFlag::LenientFrames, Says::On),
+    ("dropSlow", CompatFlag::DropSlow, Says::On),
+    ("legacyTypos", CompatFlag::LegacyTypos, Says::On),
+    ("broadcastTags", CompatFlag::BroadcastByTags, Says::Word("ignore", "select")),
+];
+
+/// How a key says that the old way is wanted.
+#[derive(Clone, Copy)]
+enum Says {
+    /// It is on.
+    On,
+    /// It is off: the key names what is better.
+    Off,
+    /// It has the second of these words.
+    Word(&'static str, &'static str),
+}
+
+impl Says {
+    fn is_wanted(self, text: &str) -> Result<bool, Problem> {
+        match self {
+            Self::On => switch(text),
+            Self::Off => switch(text).map(|better| !better),
+            Self::Word(default, _) if text.trim().eq_ignore_ascii_case(default) => Ok(false),
+            Self::Word(_, old) if text.trim().eq_ignore_ascii_case(old) => Ok(true),
+            Self::Word(default, old) => {
+                Err(Problem::new("is not known", format!("use {default} or {old}")))
+            }
+        }
+    }
+}
+
+choices! {
+    /// How a request that is no good is answered.
+    HttpErrors {
+        /// By a whole HTTP response.
+        Http = "http",
+        /// By the bare status line that phpWebSocketServer sends.
+        Legacy = "legacy",
+        /// By that of 2021, which misspells a header.
+        Of2021 = "2021",
+    }
+}
+
+pub(super) fn read(given: &mut ConfigLayers<'_>) -> CompatFlags {
+    let is_on = |(name, what, says): &(&'static str, CompatFlag, Says)| {
+        let is_wanted = given.read(("phpws", name), |text| says.is_wanted(text));
+        is_wanted.unwrap_or(false).then_some(*what)
+    };
+    let on: CompatFlags = KEYS.iter().filter_map(is_on).collect();
+    match given.read(("phpws", "httpErrors"), choice).unwrap_or(HttpErrors::Http) {
+        HttpErrors::Http => on,
+        HttpErrors::Legacy => on.with(CompatFlag::BareErrors),
+        HttpErrors::Of2021 => on.with(CompatFlag::BareErrors).with(CompatFlag::ErrorsOf2021),
+    }
+}

@@ -1,0 +1,172 @@
+//! The handshakes of the drafts 75 and 76 (hixie), which browsers of 2010 send: no
+//! `Sec-WebSocket-Version`, and in draft 76 a sum over two headers and eight bytes behind the head.
+
+use md5::{Digest, Md5};
+
+use crate::types::Encryption;
+
+use crate::http::handshake;
+use crate::http::handshake::Upgrade;
+use crate::http::{Refusal, RequestHead};
+
+/// What stands behind the head of draft 76.
+pub const KEY3_BYTES: usize = 8;
+
+const BAD_KEYS: Refusal = Refusal::bad(
+    "Sec-WebSocket-Key1 and -Key2 each hold a number that is a multiple of its blanks",
+);
+const NO_CONNECTION: Refusal = Refusal::bad("the header Connection: Upgrade is missing");
+
+/// Whose answer a handshake gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HixieAnswer {
+    /// The drafts'.
+    Draft,
+    /// That of PHP-WebSockets-Server: it does not wait for what stands behind the head, and answers
+    /// draft 75 with names of draft 76, a name of its own as protocol, and an empty line too many.
+    Original,
+}
+
+/// What is particular in the answer to a handshake of these drafts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hixie {
+    draft: HixieDraft,
+    answer: HixieAnswer,
+    /// The address that the client asked for, as it is to stand in the answer.
+    location: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HixieDraft {
+    Draft75,
+    /// With the answer to its challenge.
+    Draft76([u8; 16]),
+}
+
+/// Which of the two drafts a head keeps to, if any: what tells them from RFC 6455 is that there is
+/// no version.
+fn which<'a>(head: &RequestHead<'a>) -> Option<Keys<'a>> {
+    let upgrade = head.header("Upgrade")?;
+    if head.header("Sec-WebSocket-Version").is_some() {
+        return None;
+    }
+    match (head.header("Sec-WebSocket-Key1"), head.header("Sec-WebSocket-Key2")) {
+        (Some(one), Some(two)) if upgrade.eq_ignore_ascii_case(b"websocket") => {
+            Some(Some((one, two)))
+        }
+        (None, None) if upgrade == b"WebSocket" && head.header("Sec-WebSocket-Key").is_none() => {
+            Some(None)
+        }
+        _ => None,
+    }
+}
+
+/// The two keys of draft 76; draft 75 has none.
+type Keys<'a> = Option<(&'a [u8], &'a [u8])>;
+
+/// How many bytes behind its head belong to a handshake of these drafts; the answer needs them.
+#[must_use]
+pub fn bytes_behind(head: &RequestHead<'_>) -> usize {
+    if which(head).flatten().is_some() { KEY3_BYTES } else { 0 }
+}
+
+/// The handshake of a client that speaks one of the two drafts; `None` is for everybody else, and for
+/// a head of draft 76 behind which bytes are missing. `behind` stands behind the head.
+///
+/// # Errors
+///
+/// 400 or 405 with what would be right.
+pub fn hixie<'a>(
+    head: &'a RequestHead<'a>,
+    behind: &[u8],
+    (encryption, answer): (Encryption, HixieAnswer),
+) -> Result<Option<Upgrade<'a>>, Refusal> {
+    let Some(keys) = which(head) else { return Ok(None) };
+    if !head.tokens("Connection").any(|token| token.eq_ignore_ascii_case(b"upgrade")) {
+        return Err(NO_CONNECTION);
+    }
+    let draft = match keys {
+        None => HixieDraft::Draft75,
+        Some((one, two)) => {
+            let key3 = behind.get(..KEY3_BYTES).unwrap_or(behind);
+            HixieDraft::Draft76(challenge((number(one)?, number(two)?), key3))
+        }
+    };
+    let host = String::from_utf8_lossy(handshake::host(head)?.unwrap_or_default());
+    let scheme = match encryption {
+        Encryption::Plain => "ws",
+        Encryption::Tls => "wss",
+    };
+    let location = format!("{scheme}://{host}{}", head.target());
+    handshake::older(head, Hixie { draft, answer, location }).map(Some)
+}
+
+/// Draft 76 §5.2: the digits as one number, divided by the number of blanks. Only whole results that
+/// fit 32 bits come from a client that keeps to the draft.
+fn number(key: &[u8]) -> Result<u32, Refusal> {
+    let blanks = key.iter().filter(|byte| **byte == b' ').count() as u64;
+    let mut digits = key.iter().filter(|byte| byte.is_ascii_digit());
+    let number = digits
+        .try_fold(0_u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
+        .ok_or(BAD_KEYS)?;
+    let whole = number.checked_rem(blanks).is_some_and(|rest| rest == 0);
+    let quotient = number.checked_div(blanks).filter(|_| whole).ok_or(BAD_KEYS)?;
+    u32::try_from(quotient).map_err(|_| BAD_KEYS)
+}
+
+fn challenge((one, two): (u32, u32), key3: &[u8]) -> [u8; 16] {
+    let mut md5 = Md5::new();
+    md5.update(one.to_be_bytes());
+    md5.update(two.to_be_bytes());
+    md5.update(key3);
+    md5.finalize().into()
+}
+
+impl Hixie {
+    /// Under which name subprotocols are offered.
+    pub(in crate::http) const fn protocol_header(&self) -> &'static str {
+        match self.draft {
+            HixieDraft::Draft75 => "WebSocket-Protocol",
+            HixieDraft::Draft76(_) => "Sec-WebSocket-Protocol",
+        }
+    }
+
+    /// The 101 for a page of this origin.
+    pub(in crate::http) fn switching_protocols(
+        &self,
+        origin: Option<&str>,
+        protocol: Option<&str>,
+    ) -> Vec<u8> {
+        let location = &self.location;
+        let line = |name, value: Option<&str>| match value {
+            Some(value) => format!("{name}: {value}\r\n"),
+            None => String::new(),
+        };
+        let upgrade = "Upgrade: WebSocket\r\nConnection: Upgrade\r\n";
+        match (self.draft, self.answer) {
+            (HixieDraft::Draft75, HixieAnswer::Draft) => format!(
+                "HTTP/1.1 101 Web Socket Protocol Handshake\r\n{upgrade}{}\
+                 WebSocket-Location: {location}\r\n{}\r\n",
+                line("WebSocket-Origin", origin),
+                line("WebSocket-Protocol", protocol),
+            )
+            .into_bytes(),
+            (draft, _) => {
+                let (nameless, digest) = match &draft {
+                    HixieDraft::Draft75 => (Some("_ECHO_"), &b"\r\n"[..]),
+                    HixieDraft::Draft76(digest) => (None, &digest[..]),
+                };
+                let head = format!(
+                    "HTTP/1.1 101 WebSocket Protocol Handshake\r\n{upgrade}{}{}\
+                     Sec-WebSocket-Location: {location}\r\n\r\n",
+                    line("Sec-WebSocket-Protocol", protocol.or(nameless)),
+                    line("Sec-WebSocket-Origin", origin),
+                );
+                [head.as_bytes(), digest].concat()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! The malformed request head of phpWebSocketServer's PHP clients of May to July 2021: their file had
+//! other line ends than its authors saw, so each line follows an empty one and eight blanks, and
+//! nothing ends the head.
+
+use crate::http::{Refusal, RefusalStatus};
+use crate::types::limits::{HEAD_LINES_MAX, OLD_HEAD_BYTES_MAX};
+
+/// How it begins; the path is always this one. A head with no lines but the first is of use to
+/// nobody else.
+const BEGIN: &[u8] = b"GET /php HTTP/1.1\r\n\r\n";
+/// What follows.
+const SECOND: &[u8] = b"        Host:";
+/// The name of the last line.
+const LAST: &str = "sec-websocket-version:";
+
+const TOO_LONG: Refusal = Refusal::new(RefusalStatus::HeadTooLarge, "the head may have 8192 bytes");
+
+/// What a malformed head comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mended {
+    /// It is no such head.
+    Other,
+    /// It may be one, or is one: more has to come.
+    Incomplete,
+    /// What it means, and how many bytes it had.
+    Whole {
+        /// The head as it should have been.
+        head: Vec<u8>,
+        /// Its bytes as they were sent.
+        length: usize,
+    },
+}
+
+/// Looks at what has come first.
+///
+/// Two readers that disagree about where a head ends are how requests are smuggled: only who may be
+/// such a script is to be read in this way.
+///
+/// # Errors
+///
+/// 431 when it does not end.
+pub fn mend(bytes: &[u8]) -> Result<Mended, Refusal> {
+    let Some(rest) = bytes.strip_prefix(BEGIN) else { return Ok(Mended::Other) };
+    if !rest.starts_with(SECOND) {
+        let may_be = SECOND.starts_with(rest);
+        return Ok(if may_be { Mended::Incomplete } else { Mended::Other });
+    }
+    let mut head = b"GET /php HTTP/1.1\r\n".to_vec();
+    let mut length = BEGIN.len();
+    for (number, line) in rest.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        length += line.len();
+        if length > OLD_HEAD_BYTES_MAX || number > 2 * HEAD_LINES_MAX {
+            return Err(TOO_LONG);
+        }
+        if !line.ends_with(b"\n") {
+            break;
+        }
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            continue;
+        }
+        head.extend_from_slice(line);
+        head.extend_from_slice(b"\r\n");
+        let name = line.get(..LAST.len()).unwrap_or_default();
+        if name.eq_ignore_ascii_case(LAST.as_bytes()) {
+            head.extend_from_slice(b"\r\n");
+            return Ok(Mended::Whole { head, length });
+        }
+    }
+    if length < OLD_HEAD_BYTES_MAX { Ok(Mended::Incomplete) } else { Err(TOO_LONG) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SENT: &str = "GET /php HTTP/1.1\r\n\r\n        Host: h\r\n\r\n        Upgrade: websocket\
+        \r\n\r\n        Connection: Upgrade\r\n\r\n        Sec-WebSocket-Key: k\r\n\r\n        \
+        Origin: \r\n     \r\n        Sec-WebSocket-Version: 13\r\n";
+
+    #[test]
+    fn it_is_read_as_it_was_meant_once_its_last_line_is_there() {
+        let meant = "GET /php HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Key: k\r\nOrigin:\r\nSec-WebSocket-Version: 13\r\n\r\n";
+        let whole = Mended::Whole { head: meant.into(), length: SENT.len() };
+        assert_eq!(mend(SENT.as_bytes()), Ok(whole.clone()));
+        assert_eq!(mend(format!("{SENT}\u{81}").as_bytes()), Ok(whole));
+        for end in BEGIN.len()..SENT.len() {
+            assert_eq!(mend(&SENT.as_bytes()[..end]), Ok(Mended::Incomplete), "{end}");
+        }
+    }
+
+    #[test]
+    fn other_heads_are_left_alone_and_endless_ones_refused() {
+        for other in [
+            "GET /php HTTP/1.1\r\nHost: h\r\n\r\n",
+            "GET /web HTTP/1.1\r\n\r\n        Host: h\r\n",
+            "GET /php HTTP/1.1\r\n\r\nGET /php HTTP/1.1\r\n",
+            "GET /php HTTP/1.1\r\n\r\n        Hose: h\r\n",
+        ] {
+            assert_eq!(mend(other.as_bytes()), Ok(Mended::Other), "{other:?}");
+        }
+        let begun = &SENT[..40];
+        assert_eq!(mend(format!("{begun}{}", "x".repeat(9000)).as_bytes()), Err(TOO_LONG));
+        assert_eq!(mend(format!("{begun}{}", "\r\n".repeat(200)).as_bytes()), Err(TOO_LONG));
+    }
+}

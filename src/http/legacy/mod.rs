@@ -1,0 +1,7 @@
+//! What clients and servers before RFC 6455 expect of HTTP.
+
+pub(crate) mod hixie;
+pub(crate) mod legacy_errors;
+pub(crate) mod malformed_2021;
+pub(crate) mod old_scripts;
+pub(crate) mod raw;

@@ -1,0 +1,274 @@
+//! Interned names: the text stands once, everyone else holds its id of four bytes.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use super::inline_str::InlineStr;
+use crate::types::{Ident, Tag, Tenant};
+
+/// The id of a name within one [`Names`]; used again after the name was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct NameId(pub(super) u32);
+
+impl NameId {
+    fn at(self) -> usize {
+        // lossless: the crate is built for targets of 32 bits and more
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+/// What is looked up: a name and a value within a space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Name<'a> {
+    tenant: NameId,
+    name: &'a [u8],
+    value: &'a [u8],
+}
+
+impl<'a> Name<'a> {
+    /// A tenant; tenants stand in a [`Names`] of their own.
+    pub(super) fn tenant(tenant: &'a Tenant) -> Self {
+        Self { tenant: NameId(0), name: b"", value: tenant.0.as_bytes() }
+    }
+
+    /// An ident; idents stand in a [`Names`] of their own.
+    pub(super) fn ident(tenant: NameId, ident: &'a Ident) -> Self {
+        Self { tenant, name: b"", value: ident.as_str().as_bytes() }
+    }
+
+    /// A tag.
+    pub(super) fn tag(tenant: NameId, tag: &'a Tag) -> Self {
+        Self { tenant, name: tag.name().as_bytes(), value: tag.value().as_bytes() }
+    }
+
+    /// Its value, if it is a tag of this name.
+    pub(super) fn value_of_tag(self, name: &str) -> Option<&'a [u8]> {
+        (self.name == name.as_bytes()).then_some(self.value)
+    }
+
+    /// Its name, if it is a tag.
+    pub(super) fn tag_name(self) -> &'a [u8] {
+        self.name
+    }
+
+    /// The tenant it is in.
+    pub(super) fn tenant_id(self) -> NameId {
+        self.tenant
+    }
+}
+
+/// Three writes in place of the derived five: every tag of every join is hashed.
+impl Hash for Name<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.name);
+        state.write(self.value);
+        // the length keeps name and value apart, as nothing stands between them
+        state.write_u64(u64::from(self.tenant.0) << 32 ^ widen(self.name.len()));
+    }
+}
+
+fn widen(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+/// So many names are compared one by one.
+const FEW: usize = 4;
+
+/// Names, and what each stands for.
+///
+/// Clients choose the names, so the hash is keyed.
+#[derive(Debug)]
+pub(super) struct Interner<V> {
+    hasher: RandomState,
+    ids: HashTable<KnownName>,
+    records: Vec<Option<NameRecord<V>>>,
+    free: Vec<NameId>,
+}
+
+/// A name in the table of ids, with half of its hash: a table that grows reads nothing else.
+#[derive(Debug)]
+struct KnownName {
+    hash: u32,
+    id: NameId,
+}
+
+/// One name as it is kept.
+#[derive(Debug)]
+struct NameRecord<V> {
+    tenant: NameId,
+    split: u32,
+    text: InlineStr,
+    value: V,
+}
+
+impl<V> NameRecord<V> {
+    fn new(name: Name<'_>, value: V) -> Self {
+        Self {
+            tenant: name.tenant,
+            // a tag's name has 255 bytes at most, other names none
+            split: u32::try_from(name.name.len()).unwrap_or(u32::MAX),
+            text: InlineStr::new(name.name, name.value),
+            value,
+        }
+    }
+
+    fn name(&self) -> Name<'_> {
+        let text = self.text.bytes();
+        let split = usize::try_from(self.split).unwrap_or(usize::MAX);
+        let (name, value) = text.split_at_checked(split).unwrap_or((text, b""));
+        Name { tenant: self.tenant, name, value }
+    }
+}
+
+impl<V> Default for Interner<V> {
+    fn default() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            ids: HashTable::new(),
+            records: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+}
+
+impl<V: Default> Interner<V> {
+    /// The id of a name, which gets one if it had none.
+    pub(super) fn intern(&mut self, name: Name<'_>) -> NameId {
+        let hash = half(self.hasher.hash_one(name));
+        let Self { ids, records, free, .. } = self;
+        let same = |it: &KnownName| it.hash == hash && is(records, it.id, name);
+        let vacant = match ids.entry(spread(hash), same, |it| spread(it.hash)) {
+            Entry::Occupied(entry) => return entry.get().id,
+            Entry::Vacant(vacant) => vacant,
+        };
+        let id = free.pop().unwrap_or_else(|| next_id(records.len()));
+        vacant.insert(KnownName { hash, id });
+        let record = Some(NameRecord::new(name, V::default()));
+        match records.get_mut(id.at()) {
+            Some(place) => *place = record,
+            None => records.push(record),
+        }
+        id
+    }
+}
+
+impl<V> Interner<V> {
+    /// The id of a name, if it has one. Most servers have a handful of tenants, and each publication
+    /// asks for its own: among so few it is found before it would be hashed.
+    pub(super) fn find(&self, name: Name<'_>) -> Option<NameId> {
+        if self.records.len() <= FEW {
+            let is_it =
+                |it: &Option<NameRecord<V>>| it.as_ref().is_some_and(|it| it.name() == name);
+            return self.records.iter().position(is_it).map(next_id);
+        }
+        let hash = half(self.hasher.hash_one(name));
+        let same = |it: &KnownName| it.hash == hash && is(&self.records, it.id, name);
+        self.ids.find(spread(hash), same).map(|it| it.id)
+    }
+
+    /// What a name stands for.
+    pub(super) fn get(&self, id: NameId) -> Option<&V> {
+        known(&self.records, id).map(|record| &record.value)
+    }
+
+    /// The name that has an id.
+    pub(super) fn name_of(&self, id: NameId) -> Option<Name<'_>> {
+        known(&self.records, id).map(NameRecord::name)
+    }
+
+    /// What a name stands for, to change it.
+    pub(super) fn get_mut(&mut self, id: NameId) -> Option<&mut V> {
+        self.records.get_mut(id.at())?.as_mut().map(|record| &mut record.value)
+    }
+
+    /// Forgets a name; its id may be given to another one.
+    pub(super) fn remove(&mut self, id: NameId) {
+        let Some(record) = self.records.get_mut(id.at()).and_then(Option::take) else { return };
+        let hash = half(self.hasher.hash_one(record.name()));
+        if let Ok(entry) = self.ids.find_entry(spread(hash), |known| known.id == id) {
+            entry.remove();
+        }
+        self.free.push(id);
+    }
+
+    /// How many names there are.
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Every name with its id and what it stands for.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (NameId, Name<'_>, &V)> {
+        self.ids.iter().filter_map(|KnownName { id, .. }| {
+            known(&self.records, *id).map(|record| (*id, record.name(), &record.value))
+        })
+    }
+}
+
+fn known<V>(records: &[Option<NameRecord<V>>], id: NameId) -> Option<&NameRecord<V>> {
+    records.get(id.at())?.as_ref()
+}
+
+fn is<V>(records: &[Option<NameRecord<V>>], id: NameId, name: Name<'_>) -> bool {
+    known(records, id).is_some_and(|record| record.name() == name)
+}
+
+fn half(hash: u64) -> u32 {
+    u32::try_from(hash >> 32).unwrap_or(u32::MAX)
+}
+
+/// A hash for a table from the 32 bits that are kept: the table takes its place from the low bits
+/// and its check from the high ones.
+pub(super) fn spread(half: u32) -> u64 {
+    u64::from(half) << 32 | u64::from(half)
+}
+
+#[expect(clippy::expect_used, reason = "four thousand million names need 200 GB first")]
+fn next_id(names: usize) -> NameId {
+    NameId(u32::try_from(names).expect("fewer names than 2^32"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(name: &str, value: &str) -> Tag {
+        Tag::new(name, value).unwrap()
+    }
+
+    #[test]
+    fn where_a_name_ends_and_its_value_begins_matters() {
+        let mut names: Interner<u8> = Interner::default();
+        let tenant = NameId(0);
+        let first = names.intern(Name::tag(tenant, &tag("ab", "c")));
+        assert_ne!(first, names.intern(Name::tag(tenant, &tag("a", "bc"))));
+        assert_ne!(first, names.intern(Name::tag(NameId(1), &tag("ab", "c"))));
+        assert_eq!(first, names.intern(Name::tag(tenant, &tag("ab", "c"))));
+        assert_eq!(names.len(), 3);
+    }
+
+    #[test]
+    fn a_removed_name_is_forgotten_and_its_id_used_again() {
+        let mut names: Interner<u8> = Interner::default();
+        let (old, new) = (tag("a", "1"), tag("a", "2"));
+        let id = names.intern(Name::tag(NameId(0), &old));
+        *names.get_mut(id).unwrap() = 7;
+        names.remove(id);
+        names.remove(id);
+        assert_eq!((names.find(Name::tag(NameId(0), &old)), names.get(id)), (None, None));
+        assert_eq!(names.intern(Name::tag(NameId(0), &new)), id);
+        assert_eq!((names.get(id), names.len()), (Some(&0), 1));
+    }
+
+    #[test]
+    fn thousands_of_names_are_all_found_again() {
+        let mut names: Interner<u8> = Interner::default();
+        let tags: Vec<Tag> = (0..5_000).map(|n| tag("n", &n.to_string())).collect();
+        let ids: Vec<_> = tags.iter().map(|tag| names.intern(Name::tag(NameId(3), tag))).collect();
+        for (tag, id) in tags.iter().zip(ids) {
+            assert_eq!(names.find(Name::tag(NameId(3), tag)), Some(id));
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The members of one row: which clients carry one tag.
+
+use smallvec::SmallVec;
+
+use super::slot_bitmap::{SlotBitmap, common};
+use crate::types::{ConnectionRef, SlotSet, WorkerId};
+
+/// Members kept as a plain list. So few are spread thin over workers and slots, where each bitmap
+/// owns more than a list of them all, and a change has further to go through it. Tests and fuzz
+/// targets change forms earlier, to be short.
+const FEW_MAX: usize = if cfg!(any(test, fuzzing)) { 32 } else { 256 };
+
+/// The clients of one row.
+///
+/// Most rows of a tag like `user=…` have one member: they own no memory, and no bitmap.
+#[derive(Debug)]
+pub(super) enum PostingList {
+    /// Places in ascending order, at most [`FEW_MAX`].
+    Few(SmallVec<[ConnectionRef; 2]>),
+    /// Bitmaps in ascending order of their workers, none of them empty.
+    Many(Vec<(WorkerId, SlotBitmap)>),
+}
+
+impl Default for PostingList {
+    fn default() -> Self {
+        Self::Few(SmallVec::new())
+    }
+}
+
+impl PostingList {
+    /// Adds a client; one that is in it already stays.
+    pub(super) fn insert(&mut self, place: ConnectionRef) {
+        match self {
+            Self::Few(places) => {
+                let Err(at) = places.binary_search(&place) else { return };
+                if places.len() < FEW_MAX {
+                    places.insert(at, place);
+                    return;
+                }
+                *self = Self::many(places);
+                self.insert(place);
+            }
+            Self::Many(sets) => {
+                let at = find(sets, place.worker).unwrap_or_else(|at| {
+                    sets.insert(at, (place.worker, SlotBitmap::new()));
+                    at
+                });
+                if let Some((_, slots)) = sets.get_mut(at) {
+                    slots.insert(place.slot);
+                }
+            }
+        }
+    }
+
+    fn many(places: &[ConnectionRef]) -> Self {
+        let mut many = Self::Many(Vec::new());
+        places.iter().for_each(|place| many.insert(*place));
+        many
+    }
+
+    /// Removes a client, if it is in it.
+    pub(super) fn remove(&mut self, place: ConnectionRef) {
+        match self {
+            Self::Few(places) => {
+                if let Ok(at) = places.binary_search(&place) {
+                    places.remove(at);
+                }
+            }
+            Self::Many(sets) => {
+                let Ok(at) = find(sets, place.worker) else { return };
+                let Some((_, slots)) = sets.get_mut(at) else { return };
+                slots.remove(place.slot);
+                if slots.len() == 0 {
+                    sets.remove(at);
+                }
+            }
+        }
+    }
+
+    /// Whether a client is in it.
+    pub(super) fn contains(&self, place: ConnectionRef) -> bool {
+        match self {
+            Self::Few(places) => places.binary_search(&place).is_ok(),
+            Self::Many(_) => {
+                self.slots(place.worker).is_some_and(|slots| slots.contains(place.slot))
+            }
+        }
+    }
+
+    /// Whether nobody is in it.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Few(places) => places.is_empty(),
+            Self::Many(sets) => sets.is_empty(),
+        }
+    }
+
+    /// How many clients are in it.
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::Few(places) => u64::try_from(places.len()).unwrap_or(u64::MAX),
+            Self::Many(sets) => sets.iter().map(|(_, slots)| slots.len()).sum(),
+        }
+    }
+
+    /// The bitmap of one worker, where there are bitmaps.
+    fn slots(&self, worker: WorkerId) -> Option<&SlotBitmap> {
+        let Self::Many(sets) = self else { return None };
+        sets.get(find(sets, worker).ok()?).map(|(_, slots)| slots)
+    }
+
+    /// Every client of it, by worker.
+    pub(super) fn sets(&self) -> Vec<(WorkerId, SlotSet)> {
+        match self {
+            Self::Few(places) => grouped(places).collect(),
+            Self::Many(sets) => sets.iter().map(|(w, slots)| (*w, slots.to_set())).collect(),
+        }
+    }
+}
+
+/// The clients that are in every one of these rows.
+///
+/// The cost follows the smallest row: a list is looked up in the others, a bitmap is intersected
+/// from the smallest on.
+pub(super) fn intersection(mut rows: Vec<&PostingList>) -> Vec<(WorkerId, SlotSet)> {
+    rows.sort_by_key(|row| (matches!(row, PostingList::Many(_)), row.len()));
+    let Some((smallest, others)) = rows.split_first() else { return Vec::new() };
+    match smallest {
+        PostingList::Few(places) => {
+            let inside = |place: &ConnectionRef| others.iter().all(|row| row.contains(*place));
+            let places: Vec<ConnectionRef> = places.iter().copied().filter(inside).collect();
+            grouped(&places).collect()
+        }
+        PostingList::Many(sets) => sets
+            .iter()
+            .filter_map(|(worker, slots)| Some((*worker, within(*worker, slots, others)?)))
+            .collect(),
+    }
+}
+
+/// What of one worker's slots is in all of these rows; `None` when there is nothing.
+fn within(worker: WorkerId, slots: &SlotBitmap, rows: &[&PostingList]) -> Option<SlotSet> {
+    let others = rows.iter().map(|row| row.slots(worker));
+    let sets: Vec<&SlotBitmap> =
+        std::iter::once(Some(slots)).chain(others).collect::<Option<_>>()?;
+    let common = common(&sets);
+    (!common.is_empty()).then_some(common)
+}
+
+/// Places in ascending order, by worker.
+fn grouped(places: &[ConnectionRef]) -> impl Iterator<Item = (WorkerId, SlotSet)> + '_ {
+    places.chunk_by(|a, b| a.worker == b.worker).filter_map(|group| {
+        let worker = group.first()?.worker;
+        Some((worker, group.iter().map(|place| place.slot).collect()))
+    })
+}
+
+fn find(sets: &[(WorkerId, SlotBitmap)], worker: WorkerId) -> Result<usize, usize> {
+    sets.binary_search_by_key(&worker, |(worker, _)| *worker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Slot;
+
+    fn place(worker: u16, slot: u32) -> ConnectionRef {
+        ConnectionRef { worker: WorkerId(worker), slot: Slot(slot) }
+    }
+
+    fn row(places: impl IntoIterator<Item = ConnectionRef>) -> PostingList {
+        let mut row = PostingList::default();
+        places.into_iter().for_each(|place| row.insert(place));
+        row
+    }
+
+    fn flat(sets: Vec<(WorkerId, SlotSet)>) -> Vec<ConnectionRef> {
+        let places = |(worker, slots): (WorkerId, SlotSet)| {
+            slots.iter().map(|slot| ConnectionRef { worker, slot }).collect::<Vec<_>>()
+        };
+        sets.into_iter().flat_map(places).collect()
+    }
+
+    #[test]
+    fn a_row_that_grows_and_shrinks_past_the_list_keeps_everyone() {
+        let all: Vec<ConnectionRef> =
+            (0..100).map(|n| place(n % 3, u32::from(n) * 7_000)).collect();
+        let mut row = row(all.iter().rev().copied());
+        assert!(matches!(row, PostingList::Many(_)));
+        for (gone, place) in all.iter().enumerate() {
+            assert!(row.contains(*place));
+            assert_eq!(row.len(), 100 - u64::try_from(gone).unwrap());
+            row.remove(*place);
+            assert!(!row.contains(*place));
+            assert!(row.sets().iter().all(|(_, slots)| !slots.is_empty()));
+        }
+        assert!(row.is_empty());
+    }
+
+    #[test]
+    fn who_joins_twice_is_in_it_once_and_who_is_absent_can_be_removed() {
+        for size in [3, 100] {
+            let mut row = row((0..size).map(|slot| place(1, slot)));
+            row.insert(place(1, 2));
+            row.remove(place(0, 2));
+            row.remove(place(1, size));
+            assert_eq!(row.len(), u64::from(size));
+        }
+    }
+
+    #[test]
+    fn lists_and_bitmaps_intersect_alike() {
+        let multiples = |of: usize, up_to: u32| {
+            row((0..up_to).step_by(of).flat_map(|slot| [place(0, slot), place(9, slot)]))
+        };
+        for (of, up_to) in [(1, 10), (1, 400), (5, 400), (3, 60_000)] {
+            let (two, three, own) = (multiples(2, 400), multiples(3, 300), multiples(of, up_to));
+            let expected: Vec<ConnectionRef> = flat(own.sets())
+                .into_iter()
+                .filter(|p| two.contains(*p) && three.contains(*p))
+                .collect();
+            assert_eq!(flat(intersection(vec![&two, &own, &three])), expected);
+        }
+    }
+
+    #[test]
+    fn a_worker_without_a_match_is_not_named() {
+        let (low, high) = (row((0..50).map(|n| place(n % 2, u32::from(n)))), row([place(0, 0)]));
+        assert_eq!(flat(intersection(vec![&low, &high])), [place(0, 0)]);
+        let even: PostingList = row((0..50).map(|n| place(0, n)));
+        let odd = row((0..50).map(|n| place(1, n)).chain([place(0, 99)]));
+        assert_eq!(intersection(vec![&even, &odd]), []);
+    }
+}

@@ -1,0 +1,112 @@
+//! Keywords that are no rules, and those that are slips.
+
+use super::parse::{SchemaDraft, wrong};
+
+/// Keywords that say nothing about what fits.
+const WORDS: [&str; 18] = [
+    "$schema",
+    "$id",
+    "id",
+    "$comment",
+    "$anchor",
+    "$vocabulary",
+    "$dynamicAnchor",
+    "$recursiveAnchor",
+    "title",
+    "description",
+    "default",
+    "examples",
+    "readOnly",
+    "writeOnly",
+    "deprecated",
+    "then",
+    "else",
+    "example",
+];
+
+/// Keywords that say something about what fits.
+const RULES: [&str; 35] = [
+    "type",
+    "enum",
+    "const",
+    "maximum",
+    "exclusiveMaximum",
+    "minimum",
+    "exclusiveMinimum",
+    "multipleOf",
+    "maxLength",
+    "minLength",
+    "pattern",
+    "items",
+    "prefixItems",
+    "additionalItems",
+    "contains",
+    "maxItems",
+    "minItems",
+    "uniqueItems",
+    "minContains",
+    "maxContains",
+    "properties",
+    "patternProperties",
+    "additionalProperties",
+    "propertyNames",
+    "required",
+    "maxProperties",
+    "minProperties",
+    "dependencies",
+    "dependentRequired",
+    "dependentSchemas",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "not",
+    "$ref",
+];
+
+/// Looks at a keyword that is none of the rules.
+///
+/// # Errors
+///
+/// When something is meant by it that is not carried out here.
+pub(super) fn other(draft: SchemaDraft, (name, at): (&str, &str)) -> Result<(), String> {
+    match name {
+        "unevaluatedItems" | "unevaluatedProperties" => {
+            Err(wrong(at, "it is not carried out here; use `additionalProperties`, or `items`"))
+        }
+        // From 2019-09 on they describe a text and check nothing.
+        "format" | "contentEncoding" | "contentMediaType" if draft < SchemaDraft::Of2019 => {
+            Err(wrong(
+                at,
+                "it is not checked here; use `pattern`, or a `$schema` of 2019-09 or later, where it \
+             describes and does not check",
+            ))
+        }
+        name if WORDS.contains(&name) => Ok(()),
+        // Any other name is a word of the author's own; a slip is none.
+        name => match RULES.iter().find(|rule| is_a_slip(name, rule)) {
+            Some(rule) => Err(wrong(at, &format!("it is unknown; did you mean `{rule}`?"))),
+            None => Ok(()),
+        },
+    }
+}
+
+/// Whether one name is the other but for its case, or for one letter that is missing, too much,
+/// another one, or in the place of its neighbour.
+fn is_a_slip(name: &str, right: &str) -> bool {
+    let (name, right) = (name.to_ascii_lowercase(), right.to_ascii_lowercase());
+    let front = name.bytes().zip(right.bytes()).take_while(|(one, other)| one == other).count();
+    let rest = |text: &str| text.bytes().skip(front).collect::<Vec<u8>>();
+    let behind = |rest: &[u8], skip: usize| rest.get(skip..).map(<[u8]>::to_vec);
+    match (rest(&name), rest(&right)) {
+        (one, other) if one == other => true,
+        (one, other) if right.len() > 3 => {
+            behind(&one, 1) == behind(&other, 1)
+                || behind(&one, 1).as_deref() == Some(&other)
+                || behind(&other, 1).as_deref() == Some(&one)
+                || (behind(&one, 2) == behind(&other, 2)
+                    && one.first() == other.get(1)
+                    && one.get(1) == other.first())
+        }
+        _ => false,
+    }
+}

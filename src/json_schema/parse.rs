@@ -1,0 +1,146 @@
+//! A schema from its JSON: everything in it is looked at once, and what is wrong is told with its place.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use super::{PartId, Schema, SchemaPart, ValueRules, cost, keywords, refs};
+use crate::types::limits::SCHEMA_NESTING_MAX;
+
+/// How much of what a schema's author wrote an error repeats.
+const SHOWN_CHARS_MAX: usize = 200;
+
+pub(super) fn schema(text: &str) -> Result<Schema, String> {
+    let schema: Value =
+        serde_json::from_str(text).map_err(|error| format!("is no JSON: {error}"))?;
+    let draft = SchemaDraft::of(&schema)?;
+    refs::check(&schema)?;
+    let mut reading = SchemaParser {
+        whole: &schema,
+        draft,
+        parts: Vec::new(),
+        places: Vec::new(),
+        known: HashMap::new(),
+        depth: 0,
+    };
+    let root = reading.part("", &schema)?;
+    cost::check(&reading.parts, &reading.places)?;
+    Ok(Schema { parts: reading.parts, root })
+}
+
+/// The draft that a schema is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SchemaDraft {
+    Four,
+    Six,
+    Seven,
+    Of2019,
+    Of2020,
+}
+
+impl SchemaDraft {
+    fn of(schema: &Value) -> Result<Self, String> {
+        let Some(named) = schema.get("$schema") else { return Ok(Self::Of2020) };
+        let name = named.as_str().unwrap_or_default().trim_end_matches('#');
+        let name = name.trim_start_matches("https://").trim_start_matches("http://");
+        match name {
+            "json-schema.org/draft-04/schema" => Ok(Self::Four),
+            "json-schema.org/draft-06/schema" => Ok(Self::Six),
+            "json-schema.org/draft-07/schema" => Ok(Self::Seven),
+            "json-schema.org/draft/2019-09/schema" => Ok(Self::Of2019),
+            "json-schema.org/draft/2020-12/schema" => Ok(Self::Of2020),
+            _ => Err(wrong(
+                "/$schema",
+                &format!("Unknown meta-schema {}; drafts 4 to 2020-12 are known", shown(named)),
+            )),
+        }
+    }
+}
+
+/// A schema on its way into parts. What a part is made of stands in front of it.
+pub(super) struct SchemaParser<'v> {
+    whole: &'v Value,
+    pub(super) draft: SchemaDraft,
+    parts: Vec<SchemaPart>,
+    /// Where each part is written, as a JSON pointer.
+    places: Vec<String>,
+    known: HashMap<String, PartId>,
+    depth: usize,
+}
+
+impl SchemaParser<'_> {
+    /// Reads the part that is written at a place.
+    pub(super) fn part(&mut self, at: &str, value: &Value) -> Result<PartId, String> {
+        if let Some(place) = self.known.get(at) {
+            return Ok(*place);
+        }
+        let part = match value {
+            Value::Bool(fits) => SchemaPart::Always(*fits),
+            Value::Object(members) => {
+                if self.depth >= SCHEMA_NESTING_MAX {
+                    let why = format!("it is nested more than {SCHEMA_NESTING_MAX} deep");
+                    return Err(wrong(at, &why));
+                }
+                self.depth += 1;
+                let rules = self.rules(at, members)?;
+                self.depth -= 1;
+                SchemaPart::Rules(Box::new(rules))
+            }
+            other => return Err(is_not(at, other, "of types \"boolean\", \"object\"")),
+        };
+        let place = self.parts.len();
+        self.parts.push(part);
+        self.places.push(at.to_owned());
+        self.known.insert(at.to_owned(), place);
+        Ok(place)
+    }
+
+    /// The part that a reference names; that it is there was looked at before.
+    pub(super) fn referred(&mut self, to: &str) -> Result<PartId, String> {
+        let pointer = to.strip_prefix('#').unwrap_or(to);
+        match self.whole.pointer(pointer) {
+            Some(value) => self.part(pointer, value),
+            None => Err(wrong(pointer, "it is not there")),
+        }
+    }
+
+    fn rules(&mut self, at: &str, members: &Map<String, Value>) -> Result<ValueRules, String> {
+        let mut rules = ValueRules { steps: 1, ..ValueRules::default() };
+        // Up to draft 7 a reference stands for all that is written beside it.
+        if self.draft <= SchemaDraft::Seven
+            && let Some(Value::String(to)) = members.get("$ref")
+        {
+            rules.reference = Some(self.referred(to)?);
+            return Ok(rules);
+        }
+        for (name, value) in members {
+            let member = under(at, name);
+            keywords::read(self, (&mut rules, members), (name, &member, value))?;
+            rules.steps += 1;
+        }
+        Ok(rules)
+    }
+}
+
+/// The pointer to a member of what stands at a place.
+pub(super) fn under(at: &str, name: &str) -> String {
+    format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+pub(super) fn wrong(at: &str, why: &str) -> String {
+    format!("is wrong at {}: {why}", if at.is_empty() { "its top".to_owned() } else { visible(at) })
+}
+
+pub(super) fn is_not(at: &str, value: &Value, right: &str) -> String {
+    wrong(at, &format!("{} is not {right}", shown(value)))
+}
+
+pub(super) fn shown(value: &Value) -> String {
+    visible(&value.to_string())
+}
+
+/// A text that may have any characters and any length, for a line of a terminal.
+pub(super) fn visible(text: &str) -> String {
+    let letters = text.chars().take(SHOWN_CHARS_MAX);
+    letters.map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}

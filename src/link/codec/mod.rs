@@ -1,0 +1,323 @@
+//! Messages as bytes: a length of four bytes, a kind, then the fields in order, little endian.
+//!
+//! Written by hand because a payload is taken out without a copy, and because every length is
+//! compared with what is there before it is used.
+
+mod decode;
+mod encode;
+
+use std::fmt;
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
+use self::decode::FieldReader;
+pub use self::encode::{encode_deliver, encode_publish};
+use self::encode::{
+    framed, put_claim, put_client, put_deliver, put_found, put_grant, put_ip, put_length,
+    put_publication, put_question, put_slots, put_source, put_tags,
+};
+use super::message::{Full, SetName, ToBroker, ToWorker};
+use crate::types::limits::LINK_MESSAGE_BYTES_MAX;
+use crate::types::{GrantNumber, JoinNumber, Number, Sequence};
+
+/// A kind of message that travels on a link.
+pub trait WireMessage: Sized {
+    /// Appends the message, with its length in front.
+    fn encode(&self, out: &mut BytesMut);
+    /// Reads the message in this place of some bytes; a payload goes on to share them.
+    ///
+    /// # Errors
+    ///
+    /// When it is not a message of this language.
+    fn decode(bytes: &Bytes, place: Range<usize>) -> Result<Self, Malformed>;
+}
+
+/// Bytes that are no message; they end the link, never the process (rule L1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// The message is cut short.
+    Short,
+    /// The message has bytes behind its end.
+    Long,
+    /// A length above the largest message.
+    Oversized(usize),
+    /// A kind, form or class that is not known.
+    Unknown(&'static str, u8),
+    /// A text or a field that is not admitted.
+    Invalid(&'static str),
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Short => write!(f, "a message that is cut short"),
+            Self::Long => write!(f, "a message with bytes behind its end"),
+            Self::Oversized(bytes) => {
+                write!(f, "a message of {bytes} bytes, {LINK_MESSAGE_BYTES_MAX} at most")
+            }
+            Self::Unknown(what, value) => write!(f, "an unknown {what}: {value}"),
+            Self::Invalid(what) => write!(f, "an invalid {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+/// Takes whole messages out of what arrived.
+#[derive(Debug, Default)]
+pub struct MessageDecoder {
+    arrived: BytesMut,
+    whole: Bytes,
+    /// How much of `whole` was taken.
+    taken: usize,
+}
+
+impl MessageDecoder {
+    /// Adds bytes that arrived.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.arrived.extend_from_slice(bytes);
+    }
+
+    /// The next whole message, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are no message; the link is of no use afterwards.
+    pub fn take<M: WireMessage>(&mut self) -> Result<Option<M>, Malformed> {
+        if self.taken == self.whole.len() {
+            // Whoever keeps a payload owns the bytes alone now, and room for what arrives is had
+            // without a new allocation once nobody does.
+            self.whole = Bytes::new();
+            self.taken = 0;
+            self.gather()?;
+        }
+        let rest = self.whole.get(self.taken..).unwrap_or_default();
+        let Some(head) = rest.first_chunk::<4>() else { return Ok(None) };
+        let start = self.taken + 4;
+        self.taken = start + u32::from_le_bytes(*head) as usize;
+        M::decode(&self.whole, start..self.taken).map(Some)
+    }
+
+    /// Whether a whole message was gathered that [`Inbox::take`] has not returned yet: a reader that
+    /// stops early takes it before it reads more.
+    #[must_use]
+    pub fn has_rest(&self) -> bool {
+        self.taken < self.whole.len()
+    }
+
+    /// Moves all whole messages over at once, so that their payloads share one allocation.
+    fn gather(&mut self) -> Result<(), Malformed> {
+        let mut end = 0;
+        while let Some(head) = self.arrived.get(end..).and_then(<[u8]>::first_chunk::<4>) {
+            let length = u32::from_le_bytes(*head) as usize;
+            let is_oversized = length > LINK_MESSAGE_BYTES_MAX;
+            if is_oversized && end == 0 {
+                return Err(Malformed::Oversized(length));
+            }
+            // What came before the one that ends the link counts, also when both came at once.
+            if is_oversized || self.arrived.len() < end + 4 + length {
+                break;
+            }
+            end += 4 + length;
+        }
+        if end > 0 {
+            self.whole = self.arrived.split_to(end).freeze();
+        }
+        Ok(())
+    }
+}
+
+impl WireMessage for ToBroker {
+    fn encode(&self, out: &mut BytesMut) {
+        framed(out, |out| match self {
+            Self::Hello { version, source } => {
+                out.put_u8(1);
+                out.put_u16_le(*version);
+                put_source(out, *source);
+            }
+            Self::Announce { slot, number, client } => {
+                out.put_u8(2);
+                out.put_u32_le(slot.0);
+                out.put_u64_le(number.0);
+                put_client(out, client);
+            }
+            Self::Seen { source, numbers } => {
+                out.put_u8(3);
+                put_source(out, *source);
+                put_length(out, numbers.len());
+                numbers.iter().for_each(|number| out.put_u64_le(number.0));
+            }
+            Self::Announced { sequence } => {
+                out.put_u8(4);
+                out.put_u64_le(sequence.0);
+            }
+            Self::Join { slot, client } => {
+                out.put_u8(5);
+                out.put_u32_le(slot.0);
+                put_client(out, client);
+            }
+            Self::Leave { slot } => {
+                out.put_u8(6);
+                out.put_u32_le(slot.0);
+            }
+            Self::Count => out.put_u8(13),
+            Self::Publish { number, publication } => {
+                out.put_u8(7);
+                out.put_u64_le(number.0);
+                put_publication(out, publication);
+            }
+            Self::Retag { slot, tags } => {
+                out.put_u8(8);
+                out.put_u32_le(slot.0);
+                put_tags(out, tags);
+            }
+            Self::Alias { slot, claim } => {
+                out.put_u8(10);
+                out.put_u32_le(slot.0);
+                put_claim(out, claim);
+            }
+            Self::Holds { slot, claim, grant } => {
+                out.put_u8(11);
+                out.put_u32_le(slot.0);
+                put_claim(out, claim);
+                out.put_u64_le(grant.0);
+            }
+            Self::Reserve { slot, ip } => {
+                out.put_u8(20);
+                out.put_u32_le(slot.0);
+                put_ip(out, *ip);
+            }
+            Self::Sync { number } => {
+                out.put_u8(12);
+                out.put_u64_le(*number);
+            }
+            Self::Ask { slot, question } => {
+                out.put_u8(9);
+                out.put_u32_le(slot.0);
+                put_question(out, question);
+            }
+        });
+    }
+
+    fn decode(bytes: &Bytes, place: Range<usize>) -> Result<Self, Malformed> {
+        let mut body = FieldReader::new(bytes, place)?;
+        let message = match body.u8()? {
+            1 => Self::Hello { version: body.u16()?, source: body.source()? },
+            2 => Self::Announce {
+                slot: body.slot()?,
+                number: JoinNumber(body.u64()?),
+                client: body.client()?,
+            },
+            3 => Self::Seen { source: body.source()?, numbers: body.numbers()? },
+            4 => Self::Announced { sequence: Sequence(body.u64()?) },
+            5 => Self::Join { slot: body.slot()?, client: body.client()? },
+            6 => Self::Leave { slot: body.slot()? },
+            7 => Self::Publish { number: Number(body.u64()?), publication: body.publication()? },
+            8 => Self::Retag { slot: body.slot()?, tags: body.tags()? },
+            9 => Self::Ask { slot: body.slot()?, question: body.question()? },
+            10 => Self::Alias { slot: body.slot()?, claim: body.claim()? },
+            11 => Self::Holds {
+                slot: body.slot()?,
+                claim: body.claim()?,
+                grant: GrantNumber(body.u64()?),
+            },
+            12 => Self::Sync { number: body.u64()? },
+            20 => Self::Reserve { slot: body.slot()?, ip: body.ip()? },
+            13 => Self::Count,
+            kind => return Err(Malformed::Unknown("kind", kind)),
+        };
+        body.end()?;
+        Ok(message)
+    }
+}
+
+impl WireMessage for ToWorker {
+    fn encode(&self, out: &mut BytesMut) {
+        framed(out, |out| match self {
+            Self::Batch => out.put_u8(1),
+            Self::Set { name, slots } => {
+                out.put_u8(2);
+                out.put_u32_le(name.0);
+                put_slots(out, slots);
+            }
+            Self::Deliver(deliver) => put_deliver(out, deliver),
+            Self::Joined { slot, number, own, smallest } => {
+                out.put_u8(4);
+                out.put_u32_le(slot.0);
+                out.put_u64_le(number.0);
+                out.put_u32_le(*own);
+                out.put_u32_le(*smallest);
+            }
+            Self::Left { slot } => {
+                out.put_u8(5);
+                out.put_u32_le(slot.0);
+            }
+            Self::Reached { number, clients } => {
+                out.put_u8(11);
+                out.put_u64_le(number.0);
+                out.put_u64_le(*clients);
+            }
+            Self::Acknowledged { up_to } => {
+                out.put_u8(6);
+                out.put_u64_le(up_to.0);
+            }
+            Self::Refused { slot, full } => {
+                out.put_u8(7);
+                out.put_u32_le(slot.0);
+                out.put_u8(match full {
+                    Full::Clients => 1,
+                    Full::Address => 2,
+                });
+            }
+            Self::Aliased { slot, granted } => {
+                out.put_u8(9);
+                out.put_u32_le(slot.0);
+                put_grant(out, *granted);
+            }
+            Self::Reserved { slot } => {
+                out.put_u8(20);
+                out.put_u32_le(slot.0);
+            }
+            Self::Synced { number } => {
+                out.put_u8(10);
+                out.put_u64_le(*number);
+            }
+            Self::Answer { slot, number, found } => {
+                out.put_u8(8);
+                out.put_u32_le(slot.0);
+                out.put_u32_le(*number);
+                put_found(out, found);
+            }
+        });
+    }
+
+    fn decode(bytes: &Bytes, place: Range<usize>) -> Result<Self, Malformed> {
+        let mut body = FieldReader::new(bytes, place)?;
+        let message = match body.u8()? {
+            1 => Self::Batch,
+            2 => Self::Set { name: SetName(body.u32()?), slots: body.slots()? },
+            3 => Self::Deliver(body.deliver()?),
+            4 => Self::Joined {
+                slot: body.slot()?,
+                number: JoinNumber(body.u64()?),
+                own: body.u32()?,
+                smallest: body.u32()?,
+            },
+            5 => Self::Left { slot: body.slot()? },
+            6 => Self::Acknowledged { up_to: Number(body.u64()?) },
+            7 => Self::Refused { slot: body.slot()?, full: body.full()? },
+            8 => Self::Answer { slot: body.slot()?, number: body.u32()?, found: body.found()? },
+            9 => Self::Aliased { slot: body.slot()?, granted: body.grant()? },
+            10 => Self::Synced { number: body.u64()? },
+            20 => Self::Reserved { slot: body.slot()? },
+            11 => Self::Reached { number: Number(body.u64()?), clients: body.u64()? },
+            kind => return Err(Malformed::Unknown("kind", kind)),
+        };
+        body.end()?;
+        Ok(message)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! Bytes and descriptors on their way through the socket of a control link.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+use zeroize::Zeroizing;
+
+use crate::link::control::wire::malformed;
+use crate::link::control::{ControlPeer, DESCRIPTORS_MAX};
+use crate::types::WipedBytes;
+
+/// Messages that wait for the other end to read: one that leaves so many unread hangs.
+const PARCELS_MAX: usize = 1024;
+/// What one call takes from the socket.
+const RECEIVE_BYTES: usize = 16 * 1024;
+
+/// What waits to be sent.
+#[derive(Debug, Default)]
+pub(super) struct FdSender(VecDeque<FdMessage>);
+
+struct FdMessage {
+    bytes: WipedBytes,
+    sent: usize,
+    /// They leave with the first byte, and are closed here at once.
+    descriptors: Vec<OwnedFd>,
+}
+
+impl FdSender {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn add(&mut self, bytes: WipedBytes, descriptors: Vec<OwnedFd>) -> io::Result<()> {
+        if self.0.len() >= PARCELS_MAX {
+            let text = format!("{PARCELS_MAX} messages on the control link were not read");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        }
+        self.0.push_back(FdMessage { bytes, sent: 0, descriptors });
+        Ok(())
+    }
+
+    /// Sends until the socket takes no more.
+    pub(super) fn flush(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        while let Some(parcel) = self.0.front_mut() {
+            match parcel.send(socket) {
+                Ok(()) if parcel.sent == parcel.bytes.len() => drop(self.0.pop_front()),
+                Ok(()) | Err(Errno::INTR) => {}
+                // Want of buffers passes as a full socket does: what is kept leaves with the next call.
+                Err(Errno::AGAIN | Errno::NOBUFS) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FdMessage {
+    fn send(&mut self, socket: BorrowedFd<'_>) -> rustix::io::Result<()> {
+        let lent: Vec<_> = self.descriptors.iter().map(AsFd::as_fd).collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+        let mut beside = SendAncillaryBuffer::new(&mut space);
+        if !lent.is_empty() && !beside.push(SendAncillaryMessage::ScmRights(&lent)) {
+            return Err(Errno::TOOBIG);
+        }
+        let rest = self.bytes.get(self.sent..).unwrap_or_default();
+        self.sent += sendmsg(socket, &[IoSlice::new(rest)], &mut beside, SendFlags::NOSIGNAL)?;
+        self.descriptors.clear();
+        Ok(())
+    }
+}
+
+/// What has arrived and makes no whole message yet.
+#[derive(Default)]
+pub(super) struct FdReceiver {
+    pub(super) bytes: WipedBytes,
+    pub(super) descriptors: VecDeque<OwnedFd>,
+    ended: bool,
+}
+
+/// What one look at the socket brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FdRead {
+    Some,
+    Nothing,
+}
+
+/// Without the bytes, as below.
+impl fmt::Debug for FdReceiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes, {} descriptors", self.bytes.len(), self.descriptors.len())
+    }
+}
+
+/// Without the bytes, since the secrets of a configuration may be among them.
+impl fmt::Debug for FdMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes of {} sent", self.sent, self.bytes.len())
+    }
+}
+
+impl FdReceiver {
+    pub(super) fn peer(&self) -> ControlPeer {
+        if self.ended { ControlPeer::Gone } else { ControlPeer::Alive }
+    }
+
+    pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<FdRead> {
+        let mut chunk = Zeroizing::new([0; RECEIVE_BYTES]);
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+        let mut beside = RecvAncillaryBuffer::new(&mut space);
+        let mut slices = [IoSliceMut::new(chunk.as_mut_slice())];
+        let received = match recvmsg(socket, &mut slices, &mut beside, RecvFlags::CMSG_CLOEXEC) {
+            Ok(received) => received,
+            Err(Errno::AGAIN) => return Ok(FdRead::Nothing),
+            Err(Errno::INTR) => return Ok(FdRead::Some),
+            Err(Errno::CONNRESET) => return Ok(self.end()),
+            Err(error) => return Err(error.into()),
+        };
+        for message in beside.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                self.descriptors.extend(descriptors);
+            }
+        }
+        if received.flags.contains(ReturnFlags::CTRUNC) {
+            return Err(malformed("descriptors were lost (does the process have too many open?)"));
+        }
+        if self.descriptors.len() > DESCRIPTORS_MAX {
+            return Err(malformed("more descriptors than its messages name"));
+        }
+        if received.bytes == 0 {
+            return Ok(self.end());
+        }
+        self.bytes.extend_from_slice(chunk.get(..received.bytes).unwrap_or_default());
+        Ok(FdRead::Some)
+    }
+
+    fn end(&mut self) -> FdRead {
+        self.ended = true;
+        FdRead::Nothing
+    }
+}

@@ -1,0 +1,209 @@
+//! The control link over a Unix socket, which is a child's standard input.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::event::epoll;
+
+use self::fd_passing::{FdRead, FdReceiver, FdSender};
+use super::wire::{decode, decode_order, encode, encode_order};
+use super::{ChildEvent, Control, ControlPeer, SupervisorCommand, SupervisorEnd};
+use crate::link::transport::{Transport, UnixTransport, unix_pair};
+use crate::reactor::waker::Waker;
+use crate::types::limits::ORPHAN_WAIT;
+
+/// The supervisor's end, and what becomes the standard input of a child.
+///
+/// # Errors
+///
+/// When the process has no descriptor left.
+pub fn control_pair() -> io::Result<(SocketSupervisorEnd, OwnedFd)> {
+    let (ours, theirs) = unix_pair()?;
+    Ok((
+        SocketSupervisorEnd {
+            socket: ours,
+            outgoing: FdSender::default(),
+            inbox: FdReceiver::default(),
+        },
+        theirs,
+    ))
+}
+
+/// The supervisor's end of a control link to another process.
+#[derive(Debug)]
+pub struct SocketSupervisorEnd {
+    socket: OwnedFd,
+    outgoing: FdSender,
+    inbox: FdReceiver,
+}
+
+impl SocketSupervisorEnd {
+    /// Whether orders wait for the socket to become writable, for [`Desk::flush`].
+    #[must_use]
+    pub fn holds_orders(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+}
+
+impl SupervisorEnd for SocketSupervisorEnd {
+    type LinkEnd = OwnedFd;
+
+    fn order(&mut self, order: SupervisorCommand<OwnedFd>) -> io::Result<()> {
+        let (bytes, descriptors) = encode_order(order)?;
+        self.outgoing.add(bytes, descriptors)?;
+        self.flush()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.outgoing.flush(self.socket.as_fd())
+    }
+
+    fn reports(&mut self, into: &mut Vec<ChildEvent>) -> io::Result<ControlPeer> {
+        while let FdRead::Some = self.inbox.receive(self.socket.as_fd())? {
+            while let Some(report) = decode(&mut self.inbox.bytes)? {
+                into.push(report);
+            }
+            // No child has a reason to send any.
+            self.inbox.descriptors.clear();
+        }
+        Ok(self.inbox.peer())
+    }
+}
+
+/// To wait on; [`Desk::reports`] and [`Desk::flush`] are what to do then.
+impl AsFd for SocketSupervisorEnd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// A child's end of the control link to its supervisor.
+#[derive(Debug)]
+pub struct SocketControl {
+    socket: OwnedFd,
+    /// Holds the socket and the bell, so that there is one thing to wait on.
+    either: OwnedFd,
+    termination: Arc<Termination>,
+    outgoing: FdSender,
+    inbox: FdReceiver,
+    phase: ControlPhase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ControlPhase {
+    Linked,
+    /// The supervisor is gone; its socket is no longer waited on, since it would be ready for ever.
+    Alone,
+}
+
+#[derive(Debug)]
+struct Termination {
+    asked: AtomicBool,
+    bell: Waker,
+}
+
+/// Lets another thread (the one that waits for signals) end a role as an order would.
+#[derive(Clone, Debug)]
+pub struct Terminator(Arc<Termination>);
+
+impl Terminator {
+    /// The role finds [`SupervisorCommand::Drain`] among its next orders.
+    pub fn terminate(&self) {
+        self.0.asked.store(true, Ordering::Release);
+        self.0.bell.ring();
+    }
+}
+
+impl SocketControl {
+    /// Takes the end that came from [`control_pair`].
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptor left, or this is no socket.
+    pub fn new(socket: OwnedFd) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        let bell = Waker::new()?;
+        let either = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        for watched in [socket.as_fd(), bell.as_fd()] {
+            epoll::add(&either, watched, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
+        }
+        Ok(Self {
+            socket,
+            either,
+            termination: Arc::new(Termination { asked: AtomicBool::new(false), bell }),
+            outgoing: FdSender::default(),
+            inbox: FdReceiver::default(),
+            phase: ControlPhase::Linked,
+        })
+    }
+
+    /// The supervisor's link of this process: its standard input.
+    ///
+    /// # Errors
+    ///
+    /// As [`SocketControl::new`].
+    pub fn from_standard_input() -> io::Result<Self> {
+        Self::new(io::stdin().as_fd().try_clone_to_owned()?)
+    }
+
+    /// What makes this role drain from outside its thread.
+    #[must_use]
+    pub fn terminator(&self) -> Terminator {
+        Terminator(Arc::clone(&self.termination))
+    }
+
+    fn receive(&mut self, into: &mut Vec<SupervisorCommand>) -> io::Result<()> {
+        while let FdRead::Some = self.inbox.receive(self.socket.as_fd())? {
+            let FdReceiver { bytes, descriptors, .. } = &mut self.inbox;
+            while let Some(order) = decode_order(bytes, descriptors)? {
+                into.push(order.try_map_link(|end| {
+                    Ok::<_, io::Error>(Box::new(UnixTransport::new(end)) as Box<dyn Transport>)
+                })?);
+            }
+        }
+        Ok(())
+    }
+
+    fn part(&mut self) -> io::Result<()> {
+        if self.phase == ControlPhase::Linked {
+            self.phase = ControlPhase::Alone;
+            epoll::delete(&self.either, &self.socket)?;
+        }
+        Ok(())
+    }
+}
+
+impl Control for SocketControl {
+    fn orders(&mut self, into: &mut Vec<SupervisorCommand>) -> io::Result<ControlPeer> {
+        self.termination.bell.silence();
+        if self.termination.asked.swap(false, Ordering::AcqRel) {
+            into.push(SupervisorCommand::Drain { within: ORPHAN_WAIT });
+        }
+        if self.phase == ControlPhase::Alone {
+            return Ok(ControlPeer::Gone);
+        }
+        let received = self.receive(into);
+        if received.is_err() || self.inbox.peer() == ControlPeer::Gone {
+            self.part()?;
+            return received.map(|()| ControlPeer::Gone);
+        }
+        // A supervisor that is gone shows itself when it is read from.
+        let _gone = self.outgoing.flush(self.socket.as_fd());
+        Ok(ControlPeer::Alive)
+    }
+
+    fn report(&mut self, report: ChildEvent) -> io::Result<()> {
+        self.outgoing.add(encode(&report)?, Vec::new())?;
+        self.outgoing.flush(self.socket.as_fd())
+    }
+
+    fn ready(&self) -> BorrowedFd<'_> {
+        self.either.as_fd()
+    }
+}
+
+mod fd_passing;
+#[cfg(test)]
+mod tests;

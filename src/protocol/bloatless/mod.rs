@@ -1,0 +1,161 @@
+//! bloatless/php-websocket's language: an action and its data, both ways.
+
+pub mod push;
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use super::{Cast, gomoob};
+use crate::json::{Scalar, JsonShape, pick, write_text};
+use crate::types::{CloseCode, CloseReason, Content, PayloadForm};
+
+/// What its server says when it closes, whatever the reason is.
+pub const CLOSED: CloseReason = CloseReason::new(CloseCode::NORMAL, "normal closure");
+/// What it says about binary messages.
+pub const NO_BINARY: CloseReason =
+    CloseReason::new(CloseCode::UNSUPPORTED, "unknown data (opcode)");
+
+/// An action and its data.
+#[derive(Debug)]
+pub struct BloatlessPacket<'a> {
+    /// What is to be done.
+    pub action: Cow<'a, str>,
+    /// With what: JSON that PHP does not call empty, as it came.
+    pub data: &'a str,
+}
+
+/// Reads a packet; none when a member is missing, empty or of another kind, as its applications
+/// ignore that.
+#[must_use]
+pub fn parse(text: &str) -> Option<BloatlessPacket<'_>> {
+    let Ok(JsonShape::Object(members)) = pick(text, ["action", "data"]) else { return None };
+    let [action, data] = members.named;
+    let action = Scalar::of(action?).text()?;
+    let data = data?;
+    (!action.is_empty() && !is_empty(data)).then_some(BloatlessPacket { action, data })
+}
+
+/// A packet as text.
+#[must_use]
+pub fn packet(action: &str, data: &impl Serialize) -> String {
+    #[derive(Serialize)]
+    struct RenderedText<'a, T> {
+        action: &'a str,
+        data: &'a T,
+    }
+    // Only maps with other keys than text have no JSON.
+    serde_json::to_string(&RenderedText { action, data }).unwrap_or_default()
+}
+
+/// A publication in this language. A text that is a packet goes as it is; everything else is what
+/// somebody said, the data of an `echo`.
+#[must_use]
+pub fn render(content: &Content, cast: Cast) -> Cow<'_, [u8]> {
+    if content.form == PayloadForm::Text && str::from_utf8(&content.payload).ok().and_then(parse).is_some()
+    {
+        return Cow::Borrowed(&content.payload);
+    }
+    if content.form != PayloadForm::Text {
+        return Cow::Owned([ECHO, &gomoob::render(content, cast), b"}"].concat());
+    }
+    let mut packet = ECHO.to_vec();
+    write_text(&String::from_utf8_lossy(&content.payload), &mut packet);
+    packet.push(b'}');
+    Cow::Owned(packet)
+}
+
+const ECHO: &[u8] = br#"{"action":"echo","data":"#;
+
+/// Data as PHP puts it into a text; of what has no text, its JSON.
+#[must_use]
+pub fn as_text(data: &str) -> Cow<'_, str> {
+    match Scalar::of(data) {
+        Scalar::Text(text) => text,
+        Scalar::True => Cow::Borrowed("1"),
+        _ => Cow::Borrowed(data),
+    }
+}
+
+/// The reason of an end in the words of its server.
+#[must_use]
+pub fn worded(reason: CloseReason) -> CloseReason {
+    let text = match reason.code {
+        CloseCode::PROTOCOL => "protocol error",
+        CloseCode::DATA => "utf8 expected",
+        CloseCode::TOO_BIG => "frame too large",
+        _ => return reason,
+    };
+    CloseReason::new(reason.code, text)
+}
+
+/// What PHP calls empty, but for zero: its chat takes that.
+fn is_empty(json: &str) -> bool {
+    let inside = |open, close| json.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+    matches!(json, "null" | "false" | r#""""#)
+        || inside('[', ']').or_else(|| inside('{', '}')).is_some_and(|rest| rest.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Option<(String, &str)> {
+        parse(text).map(|packet| (packet.action.into_owned(), packet.data))
+    }
+
+    #[test]
+    fn a_packet_has_an_action_and_data_that_are_not_empty() {
+        assert_eq!(parsed(r#"{"action":"a\u0062","data":1.50}"#), Some(("ab".into(), "1.50")));
+        assert_eq!(parsed(r#"{"data":0,"x":[1],"action":"a"}"#), Some(("a".into(), "0")));
+        assert_eq!(
+            parsed(r#"{"action":"x","action":"y","data":"0"}"#),
+            Some(("y".into(), "\"0\""))
+        );
+        for data in ["null", "\"\"", "[]", "[ ]", "{}", "{ }", "false"] {
+            assert_eq!(parsed(&format!(r#"{{"action":"a","data":{data}}}"#)), None, "{data}");
+        }
+        for text in ["", "[]", "5", "hello", r#"["a","b"]"#, r#"{"action":"a"}"#, r#"{"data":1}"#] {
+            assert_eq!(parsed(text), None, "{text}");
+        }
+        assert_eq!(parsed(r#"{"action":5,"data":1}"#), None);
+        assert_eq!(parsed(r#"{"action":"","data":1}"#), None);
+        assert_eq!(parsed(r#"{"action":"a","data":1} x"#), None);
+    }
+
+    #[test]
+    fn what_others_publish_is_the_data_of_an_echo() {
+        for (form, payload, text) in [
+            (PayloadForm::Message, r#"{"a":1.50}"#, r#"{"action":"echo","data":{"a":1.50}}"#),
+            (PayloadForm::PhpwsPacket, r#"{"message":"x"}"#, r#"{"action":"echo","data":"x"}"#),
+            (PayloadForm::PhpwsPacket, "{}", r#"{"action":"echo","data":null}"#),
+            (PayloadForm::Text, "a \"b\"", r#"{"action":"echo","data":"a \"b\""}"#),
+            (PayloadForm::Text, r#"{"action":"x","data":1}"#, r#"{"action":"x","data":1}"#),
+            (
+                PayloadForm::Message,
+                r#"{"action":"x","data":1}"#,
+                r#"{"action":"echo","data":{"action":"x","data":1}}"#,
+            ),
+        ] {
+            let content = Content { form, payload: payload.into() };
+            assert_eq!(String::from_utf8_lossy(&render(&content, Cast::Many)), text);
+        }
+    }
+
+    #[test]
+    fn data_becomes_text_as_in_php() {
+        for (data, text) in
+            [
+            ("5", "5"),
+            ("\"h\\u00e9\"", "h\u{e9}"),
+            ("0", "0"),
+            ("true", "1"),
+            ("[1]", "[1]"),
+            ("\"cut \\ud83d\"", "cut \u{fffd}"),
+            ("1e400", "1e400"),
+        ] {
+            assert_eq!(as_text(data), text);
+        }
+        assert_eq!(packet("a", &"b\"c"), r#"{"action":"a","data":"b\"c"}"#);
+    }
+}

@@ -1,0 +1,160 @@
+//! The names of the objects that are being written: which of them came before.
+
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
+
+use super::edits::Edits;
+use crate::json::Hashed;
+
+/// The members of all objects that are open, those of the inner ones last.
+#[derive(Debug, Default)]
+pub(super) struct ObjectNames {
+    /// Where each member was written, name first. Four bytes, because an object may have a million.
+    starts: Vec<u32>,
+    /// Members of one object, by their numbers.
+    sorted: Vec<Hashed>,
+    /// The numbers of members whose names came before.
+    repeated: Vec<u32>,
+    /// Nobody outside can choose names whose hashes are the same.
+    state: RandomState,
+}
+
+/// Where the members of an object begin.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NameMark(usize);
+
+/// Whether the members of an object are numbered 0, 1, …
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Numbered {
+    Yes,
+    No,
+}
+
+/// Members whose names are compared each with each: fewer steps than hashing them.
+const FEW: usize = 8;
+
+impl ObjectNames {
+    pub(super) fn mark(&self) -> NameMark {
+        NameMark(self.starts.len())
+    }
+
+    /// A name was written here.
+    pub(super) fn push(&mut self, start: u32) {
+        self.starts.push(start);
+    }
+
+    /// An object ends: of each name the last value stands at the first place.
+    pub(super) fn close(&mut self, mark: NameMark, out: &[u8], edits: &mut Edits) {
+        let object = Object { starts: self.starts.get(mark.0..).unwrap_or_default(), out };
+        self.repeated.clear();
+        if object.starts.len() < 2 {
+            return;
+        }
+        let is_few = object.starts.len() <= FEW;
+        let hash = |number| if is_few { 0 } else { self.state.hash_one(object.name(number)) };
+        self.sorted.clear();
+        self.sorted.extend(object.numbers().map(|number| Hashed::new(hash(number), number)));
+        self.sorted.sort_unstable();
+        for alike in self.sorted.chunk_by(Hashed::is_like) {
+            object.join(alike, (edits, &mut self.repeated));
+        }
+        self.repeated.sort_unstable();
+        for number in &self.repeated {
+            // The comma in front of it goes with it.
+            edits.remove(object.start(*number).saturating_sub(1)..object.end(*number));
+        }
+    }
+
+    /// Whether the object that ended last is a list to PHP; its names are left out then.
+    pub(super) fn number(&self, mark: NameMark, out: &[u8], edits: &mut Edits) -> Numbered {
+        let object = Object { starts: self.starts.get(mark.0..).unwrap_or_default(), out };
+        let stay = || {
+            let stays = |number: &u32| self.repeated.binary_search(number).is_err();
+            object.numbers().filter(stays)
+        };
+        let is_place = |(place, number): (usize, u32)| {
+            let name = object.name(number);
+            let digits = name.get(1..name.len().saturating_sub(1)).unwrap_or_default();
+            digits.first().is_some_and(u8::is_ascii_digit) && digits == place.to_string().as_bytes()
+        };
+        if !stay().enumerate().all(is_place) {
+            return Numbered::No;
+        }
+        stay().for_each(|number| edits.remove(object.start(number)..object.value(number).start));
+        Numbered::Yes
+    }
+
+    /// Forgets the members of an object that ended.
+    pub(super) fn forget(&mut self, mark: NameMark) {
+        self.starts.truncate(mark.0);
+    }
+}
+
+/// One object that ends where `out` does.
+struct Object<'o> {
+    starts: &'o [u32],
+    out: &'o [u8],
+}
+
+impl<'o> Object<'o> {
+    /// Joins members whose names have the same hash; nearly always they are the same name.
+    fn join(&self, alike: &[Hashed], (edits, repeated): (&mut Edits, &mut Vec<u32>)) {
+        let Some((first, rest)) = alike.split_first().filter(|(_, rest)| !rest.is_empty()) else {
+            return;
+        };
+        let first = first.place();
+        let (name, mut last, mut others) = (self.name(first), None, Vec::new());
+        for other in rest {
+            let number = other.place();
+            if self.name(number) == name {
+                repeated.push(number);
+                last = Some(number);
+            } else {
+                others.push(*other);
+            }
+        }
+        if let Some(last) = last {
+            edits.replace(self.value(first), self.value(last));
+        }
+        self.join(&others, (edits, repeated));
+    }
+
+    fn numbers(&self) -> Range<u32> {
+        0..u32::try_from(self.starts.len()).unwrap_or(u32::MAX)
+    }
+
+    fn start(&self, number: u32) -> u32 {
+        self.starts.get(number as usize).copied().unwrap_or_default()
+    }
+
+    /// Where the value of a member ends.
+    fn end(&self, number: u32) -> u32 {
+        match self.starts.get(number as usize + 1) {
+            Some(next) => next.saturating_sub(1),
+            None => length(self.out),
+        }
+    }
+
+    /// A name as it was written, with its quotes.
+    fn name(&self, number: u32) -> &'o [u8] {
+        let rest = self.out.get(self.start(number) as usize..).unwrap_or_default();
+        let mut length = 1;
+        while let Some(byte) = rest.get(length) {
+            match byte {
+                b'"' => break,
+                b'\\' => length += 2,
+                _ => length += 1,
+            }
+        }
+        rest.get(..=length).unwrap_or_default()
+    }
+
+    fn value(&self, number: u32) -> Range<u32> {
+        let name = length(self.name(number));
+        self.start(number).saturating_add(name).saturating_add(1)..self.end(number)
+    }
+}
+
+fn length(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,98 @@
+//! Numbers as PHP writes them.
+
+use super::NotForPhp;
+use crate::json::Decimal;
+
+/// Digits of which a float keeps every one: such a number is written as it was read.
+const DIGITS_EXACT: usize = 15;
+/// Powers of ten within which that is so.
+const POWERS_EXACT: i64 = 290;
+/// Digits that are read in a time that is always the same.
+pub(super) const DIGITS_MAX: usize = 19;
+/// Numbers of one message that may have more: each can take two microseconds.
+pub(super) const LONG_NUMBERS_MAX: usize = 4096;
+/// How much of a number an error repeats.
+const SHOWN_BYTES_MAX: usize = 24;
+
+/// The largest and the smallest place of the decimal point that PHP writes without an exponent.
+const POINT_MAX: i64 = 17;
+const POINT_MIN: i64 = -3;
+
+/// Writes numbers, and counts those that take long.
+#[derive(Debug, Default)]
+pub(super) struct NumberWriter {
+    long: usize,
+    float: Vec<u8>,
+}
+
+impl NumberWriter {
+    /// Writes a number: an integer of 64 bits as it came, any other as the float that it is to PHP.
+    pub(super) fn write(&mut self, raw: &str, out: &mut Vec<u8>) -> Result<(), NotForPhp> {
+        let is_short = raw.len() <= DIGITS_EXACT && raw.bytes().all(|byte| byte.is_ascii_digit());
+        if is_short || (raw != "-0" && raw.parse::<i64>().is_ok()) {
+            out.extend_from_slice(raw.as_bytes());
+            return Ok(());
+        }
+        let decimal = Decimal::of(raw);
+        if decimal.len() <= DIGITS_EXACT && decimal.point().abs() < POWERS_EXACT {
+            write_decimal(&decimal, out);
+            return Ok(());
+        }
+        let float = self.float(raw, decimal.len())?;
+        self.float.clear();
+        // A finite float always has JSON: the shortest digits that read as the same number.
+        let _written = serde_json::to_writer(&mut self.float, &float);
+        write_decimal(&Decimal::of(str::from_utf8(&self.float).unwrap_or_default()), out);
+        Ok(())
+    }
+
+    fn float(&mut self, raw: &str, digits: usize) -> Result<f64, NotForPhp> {
+        let float = if digits <= DIGITS_MAX {
+            raw.parse::<f64>().ok()
+        } else {
+            self.long += 1;
+            if self.long > LONG_NUMBERS_MAX {
+                return Err(NotForPhp::LongNumbers);
+            }
+            serde_json::from_str(raw).ok()
+        };
+        float.filter(|float| float.is_finite()).ok_or_else(|| NotForPhp::Number(shown(raw)))
+    }
+}
+
+fn shown(raw: &str) -> Box<str> {
+    match raw.get(..SHOWN_BYTES_MAX) {
+        Some(start) if start.len() < raw.len() => format!("{start}…").into(),
+        _ => raw.into(),
+    }
+}
+
+/// A whole number has no fraction.
+fn write_decimal(number: &Decimal<'_>, out: &mut Vec<u8>) {
+    let mut digits = number.digits().map(|digit| digit + b'0');
+    if number.is_negative() {
+        out.push(b'-');
+    }
+    let point = number.point();
+    if number.is_empty() {
+        out.push(b'0');
+    } else if !(POINT_MIN..=POINT_MAX).contains(&point) {
+        let exponent = point - 1;
+        out.extend(digits.next());
+        out.push(b'.');
+        out.push(digits.next().unwrap_or(b'0'));
+        out.extend(digits);
+        out.extend_from_slice(if exponent < 0 { b"e-" } else { b"e+" });
+        out.extend_from_slice(exponent.unsigned_abs().to_string().as_bytes());
+    } else if point > 0 {
+        out.extend((0..point).map(|_| digits.next().unwrap_or(b'0')));
+        if let Some(first) = digits.next() {
+            out.extend([b'.', first]);
+            out.extend(digits);
+        }
+    } else {
+        out.extend_from_slice(b"0.");
+        out.extend((point..0).map(|_| b'0'));
+        out.extend(digits);
+    }
+}

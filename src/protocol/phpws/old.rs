@@ -1,0 +1,93 @@
+//! What only old clients say, and what old servers made of it.
+
+use std::borrow::Cow;
+
+use super::PhpwsPacket;
+use crate::json::{Decimal, Scalar};
+
+impl<'a> PhpwsPacket<'a> {
+    /// What a packet with the opcode `uuid` registers: its `message`, a text or an integer.
+    #[must_use]
+    pub fn registered(&self) -> Option<Cow<'a, str>> {
+        Scalar::of(self.message?).decimal_or_text()
+    }
+
+    /// `uuid` and `ident` of a feedback, as PHP compares them.
+    #[must_use]
+    pub fn loose_names(&self) -> (LooseName, LooseName) {
+        let [uuid, ident] = self.names;
+        (LooseName::of(uuid), LooseName::of(ident))
+    }
+}
+
+/// A name in a feedback, as PHP compares it: `==`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LooseName {
+    /// None, or one that equals no name.
+    Nobody,
+    /// `true`, which equals every text that is not empty.
+    Anybody,
+    /// A text, or a number by its digits.
+    Text(String),
+}
+
+impl LooseName {
+    fn of(raw: Option<&str>) -> Self {
+        match raw.map(Scalar::of) {
+            Some(Scalar::True) => Self::Anybody,
+            Some(Scalar::Text(text)) if !text.is_empty() => Self::Text(text.into_owned()),
+            Some(Scalar::Integer(digits)) if digits != "0" => Self::Text(digits.to_owned()),
+            Some(Scalar::Number(digits)) => Self::of_number(digits),
+            _ => Self::Nobody,
+        }
+    }
+
+    /// A float as PHP has it; one that no float can hold names nobody.
+    fn of_number(digits: &str) -> Self {
+        match serde_json::from_str::<f64>(digits) {
+            Ok(number) if number != 0.0 && !Decimal::of(digits).is_empty() => {
+                Self::Text(serde_json::Value::from(number).to_string())
+            }
+            _ => Self::Nobody,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::protocol::phpws::parse;
+    use super::*;
+
+    fn registered(packet: &str) -> Option<String> {
+        parse(packet).unwrap().registered().map(Cow::into_owned)
+    }
+
+    #[test]
+    fn a_text_or_an_integer_is_registered() {
+        let of = |message: &str| registered(&format!(r#"{{"opcode":"uuid","message":{message}}}"#));
+        assert_eq!(of(r#""u1""#).as_deref(), Some("u1"));
+        assert_eq!(of(r#""u\ud83d""#).as_deref(), Some("u\u{fffd}"));
+        assert_eq!(of("5").as_deref(), Some("5"));
+        assert_eq!(of(r#""u1","message":"u2""#).as_deref(), Some("u2"));
+        for none in ["1.5", "null", "true", "[]", "{}", "1e400"] {
+            assert_eq!(of(none), None, "{none}");
+        }
+        assert_eq!(registered(r#"{"opcode":"uuid"}"#), None);
+        assert_eq!(registered("[1]"), None);
+    }
+
+    #[test]
+    fn names_are_read_as_php_compares_them() {
+        let of = |uuid, ident| {
+            let packet = format!(r#"{{"uuid":{uuid},"ident":{ident}}}"#);
+            parse(&packet).unwrap().loose_names()
+        };
+        let text = |text: &str| LooseName::Text(text.to_owned());
+        assert_eq!(of("true", "false"), (LooseName::Anybody, LooseName::Nobody));
+        assert_eq!(of("5", "5.5"), (text("5"), text("5.5")));
+        assert_eq!(of("0", r#""""#), (LooseName::Nobody, LooseName::Nobody));
+        assert_eq!(of("null", r#""5.0""#), (LooseName::Nobody, text("5.0")));
+        assert_eq!(of("1e400", "-0.0"), (LooseName::Nobody, LooseName::Nobody));
+        assert_eq!(of("5e1", r#""\ud83d""#), (text("50.0"), text("\u{fffd}")));
+    }
+}

@@ -1,0 +1,123 @@
+//! Packets in and out.
+
+use bytes::Bytes;
+
+use super::*;
+
+fn command_of(text: &str) -> Result<PhpwsCommand<'_>, NotJson> {
+    parse(text).map(|packet| packet.command)
+}
+
+fn feedback(uuid: Option<&'static str>, ident: Option<&'static str>) -> PhpwsCommand<'static> {
+    PhpwsCommand::Feedback { uuid: uuid.map(Cow::Borrowed), ident: ident.map(Cow::Borrowed) }
+}
+
+#[test]
+fn opcodes_are_told_apart_exactly() {
+    for (text, command) in [
+        (r#"{ "opcode":"broadcast" , "message":"hé/llo" }"#, PhpwsCommand::Broadcast),
+        (r#"{"opcode":"echo"}"#, PhpwsCommand::Echo),
+        (r#" {"opcode":"echo","message":"ws"}"#, PhpwsCommand::Echo),
+        ("{\"\\u006fpcode\":\"ec\\u0068o\"}\n", PhpwsCommand::Echo),
+        (r#"{"opcode":"quit"}"#, PhpwsCommand::Quit),
+        (r#"{"opcode":"Echo"}"#, PhpwsCommand::Nothing),
+        (r#"{"opcode":"jsonerror"}"#, PhpwsCommand::JsonError),
+        (r#"{"opcode":"uuid","message":"u1"}"#, PhpwsCommand::Register),
+        (r#"{"opcode":"whatever"}"#, PhpwsCommand::Nothing),
+        (r#"{"opcode":["echo"]}"#, PhpwsCommand::Nothing),
+        (r#"{"opcode":"quit","opcode":"echo"}"#, PhpwsCommand::Echo),
+        (r#"{"opcode":"echo","opcode":5}"#, PhpwsCommand::Nothing),
+    ] {
+        assert_eq!(command_of(text), Ok(command), "{text}");
+    }
+}
+
+#[test]
+fn json_that_is_no_packet_asks_for_nothing() {
+    for text in
+        [r#"{"message":"x"}"#, "{}", "[]", "[1]", "5", "-1", "1.5", r#""str""#, "null", "true"]
+    {
+        assert_eq!(command_of(text), Ok(PhpwsCommand::Nothing), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_json_is_said_to_be_none() {
+    for text in ["", " ", "not json", "bufferON ", "{", r#"{"a":1}}"#, r#"{"a":1,}"#, "[1,]", "01"]
+    {
+        assert_eq!(command_of(text), Err(NotJson), "{text}");
+    }
+}
+
+#[test]
+fn feedback_names_clients_by_text_and_idents_by_decimal_text_too() {
+    for (text, command) in [
+        (r#"{"opcode":"feedback","uuid":"u","ident":"i"}"#, feedback(Some("u"), Some("i"))),
+        (r#"{"opcode":"feedback"}"#, feedback(None, None)),
+        (r#"{"opcode":"feedback","uuid":true,"ident":true}"#, feedback(None, None)),
+        (r#"{"opcode":"feedback","uuid":5,"ident":5}"#, feedback(None, Some("5"))),
+        (r#"{"opcode":"feedback","uuid":null,"ident":5.0}"#, feedback(None, None)),
+        (r#"{"opcode":"feedback","uuid":["u"],"ident":{"a":"b"}}"#, feedback(None, None)),
+    ] {
+        assert_eq!(command_of(text), Ok(command), "{text}");
+    }
+}
+
+#[test]
+fn a_bare_message_is_wrapped_and_a_packet_goes_on_as_it_came() {
+    let content =
+        |form, text: &'static str| Content { form, payload: Bytes::from_static(text.as_bytes()) };
+    let packet = content(PayloadForm::PhpwsPacket, r#"{ "opcode":"broadcast"}"#);
+    assert_eq!(&*render(&packet, Cast::One), br#"{ "opcode":"broadcast"}"#);
+    let message = content(PayloadForm::Message, "[1]");
+    assert_eq!(&*render(&message, Cast::Many), br#"{"opcode":"broadcast","message":[1]}"#);
+    assert_eq!(&*render(&message, Cast::One), br#"{"opcode":"feedback","message":[1]}"#);
+}
+
+#[test]
+fn deep_nesting_neither_overflows_nor_is_an_error_by_itself() {
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    assert_eq!(command_of(&deep), Ok(PhpwsCommand::Nothing));
+    let inside = format!(r#"{{"opcode":"echo","message":{deep}}}"#);
+    assert_eq!(command_of(&inside), Ok(PhpwsCommand::Echo));
+}
+
+#[test]
+fn key_and_secret_prove_something_together_and_are_never_forwarded() {
+    let text =
+        r#"{"opcode":"broadcast", "key":"k","message":{"secret": 1.0},"secret":"s","n":"é"}"#;
+    let packet = parse(text).unwrap();
+    let credentials = packet.credentials.unwrap();
+    assert_eq!((credentials.key.as_ref(), credentials.secret.as_deref()), ("k", Some("s")));
+    assert_eq!(packet.discretion, Discretion::Stripped);
+    let stripped = r#"{"opcode":"broadcast","message":{"secret": 1.0},"n":"é"}"#;
+    assert_eq!(without_credentials(text), stripped);
+    assert_eq!(without_credentials(r#"{"secret":"s"}"#), "{}");
+    let escaped = "{\"s\\u0065cret\":\"s\",\"key\":5,\"opcode\":\"echo\"}";
+    assert_eq!(parse(escaped).unwrap().credentials.unwrap().key, "5");
+    assert_eq!(without_credentials(escaped), r#"{"opcode":"echo"}"#);
+}
+
+#[test]
+fn a_key_alone_is_a_word_of_the_application() {
+    let packet = parse(r#"{"opcode":"broadcast","key":"F5"}"#).unwrap();
+    assert_eq!((packet.credentials, packet.discretion), (None, Discretion::AsItCame));
+}
+
+#[test]
+fn what_the_server_says_is_json_whatever_it_says() {
+    assert_eq!(next_with("busy", None), r#"{"opcode":"next","fyi":"busy"}"#);
+    assert_eq!(next_with("", None), NEXT);
+    assert_eq!(error("a\"b"), r#"{"opcode":"error","error":"a\"b"}"#);
+}
+
+#[test]
+fn what_no_text_and_no_number_can_hold_is_no_reason_to_close() {
+    for (text, command) in [
+        (r#"{"opcode":"feedback","uuid":"u\ud83d","ident":1e400}"#, feedback(Some("u\u{fffd}"), None)),
+        (r#"{"opcode":"echo","n\udc00":-1e999}"#, PhpwsCommand::Echo),
+        ("1e999", PhpwsCommand::Nothing),
+    ] {
+        assert_eq!(command_of(text), Ok(command), "{text}");
+    }
+}

@@ -1,0 +1,53 @@
+//! No language at all: texts as they are, for clients that expect nothing around them.
+
+use std::borrow::Cow;
+
+use super::{Cast, gomoob};
+use crate::json;
+use crate::types::{Content, PayloadForm};
+
+/// A publication as a bare text: of a message that is a JSON string what is inside it, of any other
+/// its JSON.
+#[must_use]
+pub fn render(content: &Content, cast: Cast) -> Cow<'_, [u8]> {
+    if content.form == PayloadForm::Text {
+        return Cow::Borrowed(&content.payload);
+    }
+    let json = gomoob::render(content, cast);
+    match str::from_utf8(&json) {
+        Ok(string) if string.starts_with('"') => {
+            Cow::Owned(json::text(string).into_owned().into_bytes())
+        }
+        _ => json,
+    }
+}
+
+/// A text as JSON, for dialects that know nothing else.
+#[must_use]
+pub fn as_json(text: &[u8]) -> Vec<u8> {
+    let mut json = Vec::new();
+    json::write_text(&String::from_utf8_lossy(text), &mut json);
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_string_loses_its_quotes_and_everything_else_stays() {
+        for (form, payload, text) in [
+            (PayloadForm::Text, "\"as it is\"", "\"as it is\""),
+            (PayloadForm::Message, "\"h\\u00e9\"", "h\u{e9}"),
+            (PayloadForm::Message, "\"cut \\ud83d\"", "cut \u{fffd}"),
+            (PayloadForm::Message, "{\"a\":1.50}", "{\"a\":1.50}"),
+            (PayloadForm::Message, "1e400", "1e400"),
+            (PayloadForm::PhpwsPacket, "{\"opcode\":\"broadcast\",\"message\":\"x\"}", "x"),
+            (PayloadForm::PhpwsPacket, "{\"message\":\"\\udc00x\"}", "\u{fffd}x"),
+        ] {
+            let content = Content { form, payload: payload.into() };
+            assert_eq!(render(&content, Cast::Many).as_ref(), text.as_bytes());
+        }
+        assert_eq!(as_json("a \"b\"".as_bytes()), br#""a \"b\"""#);
+    }
+}

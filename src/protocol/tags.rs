@@ -1,0 +1,270 @@
+//! Tags as JSON: the parameter `?tags=` of an opening, and the member `tags` of Gomoob's requests.
+//!
+//! The error texts are those that Gomoob's users know.
+
+use std::borrow::Cow;
+
+use crate::json;
+use crate::json::{NotJson, Scalar};
+use crate::types::limits::{TAG_NAME_BYTES_MAX, TAGS_MAX};
+use crate::types::{Tag, TagError, Tags};
+
+/// Members that are read in search of tags, those of one name counted each time: no writer of JSON
+/// repeats a name, and a client that does so a million times is told that there are too many.
+const MEMBERS_MAX: usize = 8 * TAGS_MAX;
+
+/// The tags that a client opens with: the value of `?tags=`, decoded. `{}` and `[]` are none.
+///
+/// # Errors
+///
+/// What is wrong, for the Close frame.
+pub fn of_opening(text: &str) -> Result<Tags, Cow<'static, str>> {
+    let found = read(text).ok_or("The 'tags' URL parameter is not a JSON array !")?;
+    let tags = found.tags(|name| format!("The '{name}' tag is not an integer or a string !"))?;
+    match tags.iter().find(|tag| tag.is_servers_own()) {
+        Some(tag) => Err(Cow::Owned(format!("The tag '{}' is the server's to give !", tag.name()))),
+        None => Ok(tags),
+    }
+}
+
+/// The JSON of tags that came one by one (`?tags[language]=FR`); what is no text becomes a list, which is
+/// no tag either.
+#[must_use]
+pub fn json_of(members: &[(String, Option<Cow<'_, str>>)]) -> String {
+    let mut json = "{".to_owned();
+    for (place, (name, value)) in members.iter().enumerate() {
+        if place > 0 {
+            json.push(',');
+        }
+        // A text always has JSON.
+        json.push_str(&serde_json::to_string(name).unwrap_or_default());
+        json.push(':');
+        match value {
+            Some(value) => json.push_str(&serde_json::to_string(value).unwrap_or_default()),
+            None => json.push_str("[]"),
+        }
+    }
+    json.push('}');
+    json
+}
+
+/// The tags of a request, which its recipients must carry.
+///
+/// # Errors
+///
+/// What is wrong, for the Close frame.
+pub fn of_request(text: &str) -> Result<Tags, Cow<'static, str>> {
+    let found = read(text).ok_or("The 'tags' property is not an array !")?;
+    found.tags(|name| {
+        format!("The tag named '{name}' has a value which is not an integer or a string !")
+    })
+}
+
+/// The tags of a request that [`of_request`] has admitted, in their order: of one name given twice
+/// the last value stands at the first place.
+#[must_use]
+pub fn in_order(text: &str) -> Box<[Tag]> {
+    let found = read(text).unwrap_or_default();
+    found
+        .members
+        .iter()
+        .filter_map(|member| Tag::new(&member.name, &member.value()?).ok())
+        .collect()
+}
+
+/// What may become tags.
+#[derive(Default)]
+struct FoundTags<'a> {
+    /// In the order in which their names came, each name once.
+    members: Vec<TagMember<'a>>,
+    count: usize,
+    end: TagsEnd,
+}
+
+/// How the reading ended.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum TagsEnd {
+    /// With the text.
+    #[default]
+    Text,
+    /// Before it: there is more than anybody may have.
+    Limit,
+}
+
+/// A member that may become a tag.
+struct TagMember<'a> {
+    name: Cow<'a, str>,
+    /// The JSON of the last value of this name.
+    raw: &'a str,
+    /// Where that stands among all members.
+    last: usize,
+}
+
+/// The members of an object; those of a list have numbers for names, as in PHP. `None` for
+/// anything else.
+fn read(text: &str) -> Option<FoundTags<'_>> {
+    let mut found = FoundTags::default();
+    if text.trim_ascii_start().starts_with('{') {
+        let whole = json::members(text, |name, value| {
+            found.keep(json::text(name.raw), value);
+            if found.is_enough() {
+                found.end = TagsEnd::Limit;
+                return Err(NotJson);
+            }
+            Ok(())
+        });
+        // What is left early for a limit is refused, whatever follows.
+        return (whole.is_ok() || found.end == TagsEnd::Limit).then_some(found);
+    }
+    match json::pick::<0>(text, []).ok()? {
+        json::JsonShape::Empty => {}
+        json::JsonShape::List => found.keep(Cow::Borrowed("0"), "null"),
+        _ => return None,
+    }
+    Some(found)
+}
+
+impl<'a> FoundTags<'a> {
+    /// The members that PHP would see: of those with one name it has the last alone, so that what is
+    /// wrong with another one is not wrong. The first that is wrong is told.
+    fn tags(mut self, wrong: impl Fn(&str) -> String) -> Result<Tags, Cow<'static, str>> {
+        self.members.sort_unstable_by_key(|member| member.last);
+        let tags = self.members.iter().map(|member| member.tag(&wrong));
+        let tags = tags.collect::<Result<Vec<_>, _>>()?;
+        let tags = match self.end {
+            TagsEnd::Text => Tags::new(tags),
+            TagsEnd::Limit => Err(TagError::TooMany),
+        };
+        tags.map_err(|error| Cow::Owned(error.to_string()))
+    }
+
+    fn keep(&mut self, name: Cow<'a, str>, raw: &'a str) {
+        let last = self.count;
+        self.count += 1;
+        match self.members.iter_mut().find(|known| known.name == name) {
+            Some(known) => (known.raw, known.last) = (raw, last),
+            None => self.members.push(TagMember { name, raw, last }),
+        }
+    }
+
+    /// Whether one more need not be looked at, because what there is will be refused.
+    fn is_enough(&self) -> bool {
+        let is_too_long = |member: &TagMember<'_>| member.name.len() > TAG_NAME_BYTES_MAX;
+        self.count > MEMBERS_MAX
+            || self.members.len() > TAGS_MAX
+            || self.members.last().is_some_and(is_too_long)
+    }
+}
+
+impl<'a> TagMember<'a> {
+    fn tag(&self, wrong: impl Fn(&str) -> String) -> Result<Tag, Cow<'static, str>> {
+        let Self { name, .. } = self;
+        if is_integer(name) {
+            return Err(Cow::Owned(format!("The tag name '{name}' is not a string !")));
+        }
+        let value = self.value().ok_or_else(|| wrong(name))?;
+        Tag::new(name, &value).map_err(|error| Cow::Owned(error.to_string()))
+    }
+
+    /// A text, or an integer by its digits. PHP makes a float of what is beyond 63 bits, and a float
+    /// is no tag.
+    fn value(&self) -> Option<Cow<'a, str>> {
+        match Scalar::of(self.raw) {
+            Scalar::Text(text) => Some(text),
+            Scalar::Integer(digits) if digits.parse::<i64>().is_ok() => Some(digits.into()),
+            _ => None,
+        }
+    }
+}
+
+/// Whether PHP would make an integer of this array key.
+fn is_integer(name: &str) -> bool {
+    name.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+        && name.parse::<i64>().is_ok_and(|number| number.to_string() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pairs(tags: &Tags) -> Vec<(&str, &str)> {
+        tags.iter().map(|tag| (tag.name(), tag.value())).collect()
+    }
+
+    #[test]
+    fn integers_and_their_texts_are_one_value() {
+        let tags = of_opening(r#"{"b":12,"a":"x","c":"012","b":-3}"#).unwrap();
+        assert_eq!(pairs(&tags), [("a", "x"), ("b", "-3"), ("c", "012")]);
+        let tags = of_opening(r#"{"a":[1],"b":1,"a":"x"}"#).unwrap();
+        assert_eq!(pairs(&tags), [("a", "x"), ("b", "1")]);
+        assert!(of_opening(r#"{"a":"x","a":[1]}"#).is_err());
+        assert!(of_opening("{}").unwrap().is_empty() && of_opening(" [] ").unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_order_of_tags_is_that_of_a_php_array() {
+        let tags = in_order(r#"{"b":1,"a":"x","b":2}"#);
+        let pairs: Vec<_> = tags.iter().map(|tag| (tag.name(), tag.value())).collect();
+        assert_eq!(pairs, [("b", "2"), ("a", "x")]);
+        assert!(in_order("[]").is_empty() && in_order("rubbish").is_empty());
+    }
+
+    #[test]
+    fn what_is_no_tag_is_said_in_gomoobs_words() {
+        let not_an_array = "The 'tags' URL parameter is not a JSON array !";
+        for text in ["abcde", "null", "5", "\"s\"", "", "true", "{} x", "{\"a\""] {
+            assert_eq!(of_opening(text).unwrap_err(), not_an_array, "{text}");
+        }
+        let not_a_name = "The tag name '45' is not a string !";
+        assert_eq!(of_opening(r#"{"45":"x"}"#).unwrap_err(), not_a_name);
+        assert_eq!(of_opening(r#"["a"]"#).unwrap_err(), "The tag name '0' is not a string !");
+        for value in ["[1]", "{}", "true", "1.5", "null", "18446744073709551615", "1e3"] {
+            let text = format!(r#"{{"p":{value}}}"#);
+            let (opening, request) = (of_opening(&text), of_request(&text));
+            assert_eq!(opening.unwrap_err(), "The 'p' tag is not an integer or a string !");
+            assert_eq!(
+                request.unwrap_err(),
+                "The tag named 'p' has a value which is not an integer or a string !"
+            );
+        }
+        assert_eq!(of_request("\"str\"").unwrap_err(), "The 'tags' property is not an array !");
+        let own = "The tag '@resource' is the server's to give !";
+        assert_eq!(of_opening(r#"{"@resource":"/room"}"#).unwrap_err(), own);
+        assert!(of_request(r#"{"@resource":"/room"}"#).is_ok());
+        assert!(of_opening(&format!(r#"{{"n":"{}"}}"#, "v".repeat(256))).is_err());
+    }
+
+    #[test]
+    fn what_no_text_and_no_number_can_hold_is_told_for_the_tag() {
+        let cut = of_opening(r#"{"a\ud83d":"\udc00x"}"#).unwrap();
+        assert_eq!(pairs(&cut), [("a\u{fffd}", "\u{fffd}x")]);
+        let why = of_opening(r#"{"p":1e400}"#).unwrap_err();
+        assert_eq!(why, "The 'p' tag is not an integer or a string !");
+        assert_eq!(pairs(&of_opening(r#"{"p":1e400,"p":5}"#).unwrap()), [("p", "5")]);
+    }
+
+    #[test]
+    fn more_than_there_may_be_is_read_no_further() {
+        let many = |count: usize, name: &dyn Fn(usize) -> String| {
+            let members: Vec<_> = (0..count).map(|it| format!(r#""{}":1"#, name(it))).collect();
+            of_request(&format!("{{{}}}", members.join(",")))
+        };
+        let each = |it: usize| format!("n{it}");
+        assert_eq!(many(TAGS_MAX, &each).unwrap().len(), TAGS_MAX);
+        assert_eq!(many(TAGS_MAX + 1, &each).unwrap_err(), "more than 128 tags");
+        let same = |_: usize| "n".to_owned();
+        assert_eq!(many(MEMBERS_MAX, &same).unwrap().len(), 1);
+        assert_eq!(many(100_000, &same).unwrap_err(), "more than 128 tags");
+        let long = format!(r#"{{"{}":1}}"#, "n".repeat(300));
+        assert_eq!(of_request(&long).unwrap_err(), "a tag name of 300 bytes, 255 at most");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "(?s)([\\{\\}\\[\\]:,\"a1-]|.){0,30}") {
+            drop(of_opening(&text));
+            drop(of_request(&text));
+        }
+    }
+}

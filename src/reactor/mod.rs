@@ -1,0 +1,4 @@
+//! Readiness of sockets: epoll, and a waker for other threads.
+
+pub mod poller;
+pub(crate) mod waker;

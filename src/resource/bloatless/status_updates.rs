@@ -1,0 +1,81 @@
+//! What those who look on are told, once the number of clients is known.
+
+use core::net::SocketAddr;
+use std::collections::VecDeque;
+
+use super::room::Room;
+use super::status;
+use crate::resource::{ClientHandle, ResourceContext};
+use crate::types::{PayloadForm, TagError, Tenant};
+
+/// As many questions as a worker has open at the most: of more nobody would hear an answer.
+const KEPT_MAX: usize = 1000;
+
+/// Who came or went.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ConnectionNews {
+    /// A client came.
+    Connected(SocketAddr),
+    /// A client went.
+    Disconnected(SocketAddr),
+}
+
+/// Events whose number of clients is asked for.
+#[derive(Debug)]
+pub(super) struct StatusUpdates {
+    room: Room,
+    kept: VecDeque<(u64, Tenant, ConnectionNews)>,
+    last: u64,
+}
+
+impl StatusUpdates {
+    pub(super) fn new() -> Result<Self, TagError> {
+        Ok(Self { room: Room::at(status::NAME)?, kept: VecDeque::new(), last: 0 })
+    }
+
+    /// Keeps an event until its question is answered; gives its number.
+    pub(super) fn keep(&mut self, tenant: Tenant, event: ConnectionNews) -> u64 {
+        if self.kept.len() >= KEPT_MAX {
+            self.kept.pop_front();
+        }
+        self.last += 1;
+        self.kept.push_back((self.last, tenant, event));
+        self.last
+    }
+
+    /// The event of a question that is answered.
+    pub(super) fn take(&mut self, number: u64) -> Option<(Tenant, ConnectionNews)> {
+        let at = self.kept.iter().position(|(kept, _, _)| *kept == number)?;
+        self.kept.remove(at).map(|(_, tenant, event)| (tenant, event))
+    }
+
+    /// Tells those who look on in one space.
+    pub(super) fn publish(&self, desk: &mut ResourceContext<'_>, tenant: &Tenant, text: String) {
+        self.room.announce(desk, tenant, (PayloadForm::Text, text));
+    }
+
+    /// The same, in the space of a client.
+    pub(super) fn publish_of(&self, client: &mut ClientHandle<'_>, text: String) {
+        let to = (client.tenant().clone(), self.room.everyone());
+        client.forward_changed(to, (PayloadForm::Text, text));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_told_once_and_the_oldest_give_way() {
+        let mut news = StatusUpdates::new().unwrap();
+        let peer = "127.0.0.1:1".parse().unwrap();
+        let first = news.keep(Tenant::shared(), ConnectionNews::Connected(peer));
+        assert_eq!(news.take(first).map(|(_, event)| event), Some(ConnectionNews::Connected(peer)));
+        assert_eq!(news.take(first), None);
+        let next = news.keep(Tenant::shared(), ConnectionNews::Disconnected(peer));
+        for _ in 0..KEPT_MAX {
+            news.keep(Tenant::shared(), ConnectionNews::Disconnected(peer));
+        }
+        assert_eq!((news.take(next), news.kept.len()), (None, KEPT_MAX));
+    }
+}

@@ -1,0 +1,62 @@
+//! Gomoob's requests: a message for everyone who carries all its tags.
+
+use std::borrow::Cow;
+
+use crate::protocol::gomoob::{InvalidRequest, Messages, parse_with, typed};
+use crate::protocol::php_json::{Objects, reencoded};
+use crate::resource::{ClientHandle, Resource};
+use crate::session::{Encoding, GomoobRules, Message, Speech, TagMatch};
+use crate::types::{Address, CloseCode, CloseReason, PayloadForm};
+
+/// The resource `gomoob`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gomoob;
+
+impl Resource for Gomoob {
+    fn speech(&self) -> Speech {
+        Speech::Gomoob
+    }
+
+    fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
+        let Some(text) = message.text() else {
+            return client.close(NOT_UTF8);
+        };
+        let rules = client.rules().gomoob;
+        let request = match parse_with(text, rules.messages) {
+            Ok(request) => request,
+            Err(InvalidRequest(why)) => return client.close(rules.close.reason(why)),
+        };
+        let json =
+            || Cow::Borrowed(text.as_bytes().get(request.message.clone()).unwrap_or_default());
+        let shown = request.credentials.as_ref();
+        let Some(tenant) = client.permitted(shown, json) else { return };
+        let address = match rules.matching {
+            TagMatch::Strict => Address::matching(request.query),
+            TagMatch::Legacy => Address::loosely(request.tags_in_order()),
+        };
+        let message = text.get(request.message.clone()).unwrap_or_default();
+        match made_of(message, rules) {
+            None => client.forward((tenant, address), (PayloadForm::Message, request.message)),
+            Some(Ok(made)) => {
+                client.forward_changed((tenant, address), (PayloadForm::Message, made));
+            }
+            Some(Err(InvalidRequest(why))) => client.close(rules.close.reason(why)),
+        }
+    }
+}
+
+/// What goes on in place of a message that does not go on as it came.
+fn made_of(message: &str, rules: GomoobRules) -> Option<Result<String, InvalidRequest>> {
+    if rules.messages == Messages::Typed && !message.starts_with('"') {
+        return Some(typed::rebuilt(message));
+    }
+    match rules.encoding {
+        Encoding::AsItCame => None,
+        Encoding::Php => {
+            let made = reencoded(message, Objects::Arrays);
+            Some(made.map_err(|why| why.to_string().into()))
+        }
+    }
+}
+
+const NOT_UTF8: CloseReason = CloseReason::new(CloseCode::DATA, "the message is no UTF-8");

@@ -1,0 +1,6 @@
+//! The built-in resources.
+
+pub(crate) mod broadcast;
+pub(crate) mod echo;
+pub(crate) mod gomoob;
+pub(crate) mod phpws;

@@ -1,0 +1,170 @@
+//! phpWebSocketServer's packets: broadcast, feedback, echo, quit.
+
+use std::borrow::Cow;
+
+use crate::protocol::php_json::{NotForPhp, Objects, reencoded};
+use crate::protocol::phpws::old::LooseName;
+use crate::protocol::phpws::{Discretion, PhpwsCommand, PhpwsPacket, parse, without_credentials};
+use crate::protocol::tags;
+use crate::resource::{ClientHandle, Resource};
+use crate::session::{Encoding, Message, PhpwsRules, Speech};
+use crate::types::{
+    Address, Alias, CloseCode, CloseReason, CompatFlag, Ident, MatchOptions, NamedClient,
+    PayloadForm,
+};
+
+/// The resource `phpws`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Phpws;
+
+impl Resource for Phpws {
+    fn speech(&self) -> Speech {
+        Speech::Phpws
+    }
+
+    fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
+        let Some(text) = message.text().filter(|text| !text.is_empty()) else {
+            return client.close(EMPTY);
+        };
+        let Ok(packet) = parse(text) else { return client.close(NOT_JSON) };
+        let rules = client.rules().phpws;
+        match &packet.command {
+            PhpwsCommand::JsonError if rules.switches.has(CompatFlag::CloseOnJsonError) => {
+                client.close(NOT_JSON);
+            }
+            PhpwsCommand::Nothing | PhpwsCommand::JsonError => {
+                if rules.switches.has(CompatFlag::BroadcastWithoutOpcode) {
+                    let address = Address::everyone_but(client.id());
+                    publish(client, &packet, text, (Some(address), Encoding::AsItCame));
+                }
+            }
+            PhpwsCommand::Register => {
+                // Where there are no aliases, nothing of it is looked at.
+                if rules.aliases.is_some()
+                    && let Some(name) = packet.registered()
+                {
+                    client.register(&name);
+                }
+            }
+            PhpwsCommand::Quit => client.close(QUIT),
+            PhpwsCommand::Echo if rules.switches.has(CompatFlag::PhpReencode) => {
+                match reencoded(text, Objects::Objects) {
+                    Ok(text) => client.reply_text(text),
+                    Err(why) => client.close(not_for_php(&why)),
+                }
+            }
+            PhpwsCommand::Echo => client.reply_as_it_came(Message::Text(text)),
+            PhpwsCommand::Broadcast => match audience(client, &packet) {
+                Ok(address) => publish(client, &packet, text, (Some(address), Encoding::AsItCame)),
+                Err(why) => client.deny(why),
+            },
+            PhpwsCommand::Feedback { uuid, ident } => {
+                let address = recipient(client, &packet, (uuid.as_deref(), ident.as_deref()));
+                let encoding = match rules.switches.has(CompatFlag::PhpReencode) {
+                    false => Encoding::AsItCame,
+                    true => Encoding::Php,
+                };
+                publish(client, &packet, text, (address, encoding));
+            }
+        }
+    }
+}
+
+/// Whom a broadcast is for: its `tags` say so where that is wanted.
+fn audience(
+    client: &mut ClientHandle<'_>,
+    packet: &PhpwsPacket<'_>,
+) -> Result<Address, Cow<'static, str>> {
+    let Some(tags) = packet.tags else { return Ok(Address::everyone_but(client.id())) };
+    if client.rules().phpws.switches.has(CompatFlag::BroadcastByTags) {
+        return Ok(Address::matching(tags::of_request(tags)?).but(client.id()));
+    }
+    client.note_ignored_tags();
+    Ok(Address::everyone_but(client.id()))
+}
+
+/// Whom a feedback is for.
+fn recipient(
+    client: &ClientHandle<'_>,
+    packet: &PhpwsPacket<'_>,
+    (uuid, ident): (Option<&str>, Option<&str>),
+) -> Option<Address> {
+    let PhpwsRules { aliases, switches } = client.rules().phpws;
+    let genuine = uuid.and_then(|text| client.verified(text));
+    // A UUID without a signature may be the alias of somebody who made it.
+    let may_be_alias =
+        aliases.is_some() && (genuine.is_none() || !client.rules().signer.is_signed());
+    let alias = uuid.filter(|_| may_be_alias).and_then(|text| Alias::new(text).ok());
+    let ident = ident.and_then(|text| Ident::new(text).ok());
+    let mut laxity = MatchOptions::default();
+    if switches.has(CompatFlag::UuidMissesPhp) {
+        laxity = laxity.and(MatchOptions::WEB_ONLY);
+    }
+    let named = NamedClient { uuid: genuine, alias, ident, laxity };
+    let named = if switches.has(CompatFlag::LooseCompare) { loosely(packet, named) } else { named };
+    match named {
+        NamedClient { uuid: None, alias: None, ident: None, laxity }
+            if !laxity.names_somebody() =>
+        {
+            None
+        }
+        NamedClient { uuid, alias: None, ident, laxity } if laxity == MatchOptions::default() => {
+            Some(Address::first(uuid, ident))
+        }
+        named => Some(Address::named(named)),
+    }
+}
+
+/// Names as PHP compares them.
+fn loosely(packet: &PhpwsPacket<'_>, named: NamedClient) -> NamedClient {
+    let (uuid, ident) = packet.loose_names();
+    let mut named = named;
+    match uuid {
+        LooseName::Anybody => named.laxity = named.laxity.and(MatchOptions::ANY_WEB),
+        LooseName::Text(text) if named.uuid.is_none() => named.alias = Alias::new(&text).ok(),
+        LooseName::Text(_) | LooseName::Nobody => {}
+    }
+    match ident {
+        LooseName::Anybody => named.laxity = named.laxity.and(MatchOptions::ANY_IDENT),
+        LooseName::Text(text) => {
+            named.ident = Ident::new(&text).ok();
+            named.laxity = named.laxity.and(MatchOptions::SAME_NUMBER);
+        }
+        LooseName::Nobody => {}
+    }
+    named
+}
+
+/// Publishes a packet, if it is allowed and addresses somebody.
+fn publish(
+    client: &mut ClientHandle<'_>,
+    packet: &PhpwsPacket<'_>,
+    text: &str,
+    (address, encoding): (Option<Address>, Encoding),
+) {
+    let message = || Cow::Borrowed(packet.message().as_bytes());
+    let Some(tenant) = client.permitted(packet.credentials.as_ref(), message) else { return };
+    let Some(address) = address else { return };
+    let text = match (packet.discretion, encoding) {
+        (Discretion::AsItCame, Encoding::AsItCame) => {
+            return client.forward((tenant, address), (PayloadForm::PhpwsPacket, 0..text.len()));
+        }
+        (Discretion::Stripped, Encoding::AsItCame) => Ok(without_credentials(text)),
+        (Discretion::AsItCame, Encoding::Php) => reencoded(text, Objects::Objects),
+        (Discretion::Stripped, Encoding::Php) => {
+            reencoded(&without_credentials(text), Objects::Objects)
+        }
+    };
+    match text {
+        Ok(text) => client.forward_changed((tenant, address), (PayloadForm::PhpwsPacket, text)),
+        Err(why) => client.close(not_for_php(&why)),
+    }
+}
+
+fn not_for_php(why: &NotForPhp) -> CloseReason {
+    CloseReason { code: CloseCode::DATA, text: why.to_string().into() }
+}
+
+const QUIT: CloseReason = CloseReason::new(CloseCode::NORMAL, "quit");
+const EMPTY: CloseReason = CloseReason::new(CloseCode::DATA, "an empty message is no JSON");
+const NOT_JSON: CloseReason = CloseReason::new(CloseCode::DATA, "the message is no JSON");

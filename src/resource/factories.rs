@@ -1,0 +1,39 @@
+//! The resources that a program brings which embeds the server.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::Resource;
+
+type Make = Arc<dyn Fn() -> Box<dyn Resource> + Send + Sync>;
+
+/// Paths and how to make what serves them: every worker makes its own.
+#[derive(Clone, Default)]
+pub struct ResourceFactories(Vec<(Box<str>, Make)>);
+
+impl ResourceFactories {
+    /// Serves a path, compared to the letter, by what `make` makes.
+    pub fn add<R: Resource + 'static>(
+        &mut self,
+        path: &str,
+        make: impl Fn() -> R + Send + Sync + 'static,
+    ) {
+        self.0.push((path.into(), Arc::new(move || Box::new(make()))));
+    }
+
+    /// The paths, in the order in which they were added.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(path, _)| path.as_ref())
+    }
+
+    /// Makes one of each.
+    pub fn make(&self) -> impl Iterator<Item = Box<dyn Resource>> {
+        self.0.iter().map(|(_, make)| make())
+    }
+}
+
+impl fmt::Debug for ResourceFactories {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(path, _)| path)).finish()
+    }
+}

@@ -1,0 +1,321 @@
+//! A resource whose logic is a backend in any language: it makes events of what happens, and carries
+//! out the commands of the answers.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::builtin::broadcast::RESOURCE_TAG;
+use super::{ClientHandle, ConnectRequest, Presence, Resource, ResourceContext};
+use crate::session::{Message, Speech};
+use crate::types::{
+    Address, ClientUuid, CloseCode, CloseReason, PayloadForm, Tag, TagError, TagQuery, Tags, Tenant,
+};
+use crate::webhook::{
+    Guest, InvalidAnswer, PublishTo, Saying, WebhookCommand, WebhookEvent, WebhookRequest,
+};
+
+/// How a resource deals with its backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookOptions {
+    /// The path or name that it is bound to.
+    pub name: String,
+    /// The space of the application that it belongs to, and the only one that it serves.
+    pub tenant: Tenant,
+    /// The events that the backend wants.
+    pub events: Vec<&'static str>,
+    /// How often it wants a tick.
+    pub every: Option<Duration>,
+    /// What a client is told whose message could not be handed over, as JSON.
+    pub when_down: String,
+    /// Whether who opens is let in when the backend cannot be asked.
+    pub opens_when_down: bool,
+}
+
+/// A resource with a backend. The worker hands over the events that it posts, one at a time for each
+/// client, and brings the answers back.
+#[derive(Debug)]
+pub struct WebhookResource {
+    terms: WebhookOptions,
+    tag: Tag,
+    everyone: TagQuery,
+    guests: HashMap<ClientUuid, Guest>,
+}
+
+/// What is posted about somebody who wants to open a connection.
+#[derive(Debug)]
+pub struct AuthorizeRequest {
+    /// Whether it may.
+    pub open: WebhookRequest,
+    /// For the case that it was let in and went before it was open.
+    pub never: Option<WebhookRequest>,
+}
+
+const NEVER: CloseReason = CloseReason::new(CloseCode::LOST, "it was never opened");
+
+impl WebhookResource {
+    /// A resource without clients.
+    ///
+    /// # Errors
+    ///
+    /// When its name is longer than a tag's value may be.
+    pub fn new(terms: WebhookOptions) -> Result<Self, TagError> {
+        let tag = Tag::new(RESOURCE_TAG, &terms.name)?;
+        Ok(Self { everyone: Tags::new([tag.clone()])?, tag, terms, guests: HashMap::new() })
+    }
+
+    /// What a client is told whose message could not be handed over.
+    #[must_use]
+    pub fn when_down(&self) -> &str {
+        &self.terms.when_down
+    }
+
+    /// The path or name that it is bound to.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.terms.name
+    }
+
+    /// Whether who opens is let in when the backend cannot be asked.
+    #[must_use]
+    pub fn accepts_when_down(&self) -> bool {
+        self.terms.opens_when_down
+    }
+
+    /// Tells a client that its message could not be handed over.
+    pub fn tell_down(&self, client: &mut ClientHandle<'_>) {
+        client.reply_json(self.terms.when_down.clone());
+    }
+
+    /// What to ask about a client that wants to open a connection; nothing when the backend does not
+    /// want to be asked.
+    #[must_use]
+    pub fn ask(
+        &self,
+        client: &ClientHandle<'_>,
+        opening: &ConnectRequest<'_>,
+    ) -> Option<AuthorizeRequest> {
+        if !self.wants("open") {
+            return None;
+        }
+        let guest = guest(opening);
+        let open = self.event("open", client, &guest).post();
+        let never = || ending(self.event("close", client, &guest), &NEVER);
+        Some(AuthorizeRequest { open, never: self.wants("close").then(never) })
+    }
+
+    /// Carries out what the backend wants for a client. After an error nothing of it is to be done.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the commands.
+    pub fn carry_out(
+        &self,
+        client: &mut ClientHandle<'_>,
+        commands: Vec<WebhookCommand>,
+    ) -> Result<(), InvalidAnswer> {
+        for command in commands {
+            match command {
+                WebhookCommand::Reply(Saying::Message(json)) => client.reply_json(json),
+                WebhookCommand::Reply(Saying::Text(text)) => client.reply_text(text),
+                WebhookCommand::Publish(to, saying) => {
+                    let sender = client.id();
+                    let address = self.address(to, Some(sender), |uuid| client.verified(uuid))?;
+                    client.forward_changed((client.tenant().clone(), address), said(saying));
+                }
+                WebhookCommand::Tag { set, remove } => {
+                    for name in remove {
+                        client.remove_tag(&name);
+                    }
+                    for tag in &set {
+                        client.set_tag(tag.name(), tag.value()).map_err(wrong_tags)?;
+                    }
+                }
+                WebhookCommand::Close(reason) => client.close(reason),
+                WebhookCommand::Who { tags, tag } => client.ask_who(tags, &tag),
+                WebhookCommand::Fyi(text) => client.set_fyi(text),
+                WebhookCommand::Accept { .. } | WebhookCommand::Refuse(_) => {
+                    return Err(InvalidAnswer(
+                        "accept and refuse answer the event `open` only".to_owned(),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out what the backend wants and what concerns no client: after a tick, or when the
+    /// client has gone meanwhile, for which everything that would have been its own is left out.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the commands.
+    pub fn carry_out_alone(
+        &self,
+        desk: &mut ResourceContext<'_>,
+        (gone, commands): (Option<ClientUuid>, Vec<WebhookCommand>),
+    ) -> Result<(), InvalidAnswer> {
+        for command in commands {
+            match command {
+                WebhookCommand::Publish(to, saying) => {
+                    let address = self.address(to, gone, |uuid| desk.verified(uuid))?;
+                    desk.push((self.terms.tenant.clone(), address), said(saying));
+                }
+                WebhookCommand::Who { tags, tag } => {
+                    desk.inquire(0, (self.terms.tenant.clone(), tags), &tag);
+                }
+                _ if gone.is_some() => {}
+                _ => {
+                    let right = "a tick has no client; use publish or who";
+                    return Err(InvalidAnswer(right.to_owned()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn address(
+        &self,
+        to: PublishTo,
+        sender: Option<ClientUuid>,
+        verified: impl Fn(&str) -> Option<ClientUuid>,
+    ) -> Result<Address, InvalidAnswer> {
+        Ok(match to {
+            PublishTo::All => Address::everyone(),
+            PublishTo::Others => match sender {
+                Some(sender) => Address::everyone_but(sender),
+                None => {
+                    let right = "a tick has no client, so there are no others; use \"all\"";
+                    return Err(InvalidAnswer(right.to_owned()));
+                }
+            },
+            PublishTo::Resource => Address::matching(self.everyone.clone()),
+            PublishTo::Uuid(uuid) => {
+                let forged =
+                    || InvalidAnswer("`uuid` is none that this server gave out".to_owned());
+                Address::first(Some(verified(&uuid).ok_or_else(forged)?), None)
+            }
+            PublishTo::Ident(ident) => Address::first(None, Some(ident)),
+            PublishTo::Tags(tags) => Address::matching(tags),
+        })
+    }
+
+    fn wants(&self, event: &str) -> bool {
+        self.terms.events.contains(&event)
+    }
+
+    fn event(&self, name: &'static str, client: &ClientHandle<'_>, guest: &Guest) -> WebhookEvent {
+        let mut event = WebhookEvent::new(name, &self.terms.name);
+        event.client((&client.uuid(), client.ident()), client.tags(), guest);
+        event
+    }
+
+    fn about(&self, name: &'static str, client: &ClientHandle<'_>) -> WebhookEvent {
+        match self.guests.get(&client.id()) {
+            Some(guest) => self.event(name, client, guest),
+            None => self.event(name, client, &Guest::default()),
+        }
+    }
+}
+
+impl Resource for WebhookResource {
+    fn speech(&self) -> Speech {
+        Speech::Plain
+    }
+
+    fn common_tag(&self) -> Option<&Tag> {
+        Some(&self.tag)
+    }
+
+    fn tenant(&self) -> Option<&Tenant> {
+        Some(&self.terms.tenant)
+    }
+
+    fn backed(&mut self) -> Option<&mut WebhookResource> {
+        Some(self)
+    }
+
+    fn on_open(&mut self, client: &mut ClientHandle<'_>, opening: &ConnectRequest<'_>) {
+        self.guests.insert(client.id(), guest(opening));
+    }
+
+    fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
+        if !self.wants("message") {
+            return;
+        }
+        let mut event = self.about("message", client);
+        match message {
+            Message::Text(text) => event.text("text", text),
+            Message::Binary(bytes) => event.text("binary", &STANDARD.encode(bytes)),
+        }
+        client.post(event.post());
+    }
+
+    fn on_who(&mut self, client: &mut ClientHandle<'_>, who: &Presence) {
+        client.post(found(self.about("who", client), who));
+    }
+
+    fn on_findings(&mut self, desk: &mut ResourceContext<'_>, _: u64, who: &Presence) {
+        desk.post(found(WebhookEvent::new("who", &self.terms.name), who));
+    }
+
+    fn every(&self) -> Option<Duration> {
+        self.terms.every
+    }
+
+    fn on_tick(&mut self, desk: &mut ResourceContext<'_>) {
+        desk.post(WebhookEvent::new("tick", &self.terms.name).post());
+    }
+
+    fn on_end(&mut self, client: &mut ClientHandle<'_>, why: &CloseReason) {
+        if self.wants("close") {
+            client.post(ending(self.about("close", client), why));
+        }
+        self.guests.remove(&client.id());
+    }
+
+    fn on_error(&mut self, client: &mut ClientHandle<'_>, fault: &CloseReason) {
+        if self.wants("error") {
+            client.post(ending(self.about("error", client), fault));
+        }
+    }
+}
+
+fn guest(opening: &ConnectRequest<'_>) -> Guest {
+    let peer = opening.peer().to_string();
+    let target = (opening.path(), opening.query());
+    let mut guest = Guest::new(&peer, target, opening.headers(), opening.protocol());
+    guest.user = opening.user().map(Into::into);
+    guest
+}
+
+fn ending(mut event: WebhookEvent, why: &CloseReason) -> WebhookRequest {
+    event.number("code", why.code.0.into());
+    event.text("reason", &why.text);
+    event.post()
+}
+
+fn found(mut event: WebhookEvent, who: &Presence) -> WebhookRequest {
+    // The client's own tags are a member already.
+    event.number("clients", who.clients);
+    event.texts("values", who.values.iter().map(AsRef::as_ref));
+    event.asked(&who.query, &who.tag);
+    event.post()
+}
+
+fn said(saying: Saying) -> (PayloadForm, String) {
+    match saying {
+        Saying::Message(json) => (PayloadForm::Message, json),
+        Saying::Text(text) => (PayloadForm::Text, text),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is mapped over")]
+fn wrong_tags(error: TagError) -> InvalidAnswer {
+    InvalidAnswer(error.to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! What a child process is: its role from its arguments, its log, its signals, its end.
+
+mod watchdog;
+
+use std::ffi::OsString;
+use std::io;
+use std::process::ExitCode;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, set_parent_process_death_signal};
+
+use crate::broker;
+use crate::link::control::{ExitReason, SocketControl, WorkerIdentity};
+use crate::resource::ResourceFactories;
+use crate::supervisor::keep_memory_private;
+use crate::telemetry::{LevelFilter, LogFormat, Pipe, let_go, log_panics, log_to};
+use crate::types::{Generation, WorkerId, WorkerIncarnation};
+use crate::worker;
+
+/// A role that the supervisor started this process for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Role {
+    kind: RoleKind,
+    generation: Generation,
+    level: LevelFilter,
+    format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RoleKind {
+    Broker,
+    Worker(WorkerId),
+}
+
+impl Role {
+    /// Reads what the supervisor wrote: `tagcast worker 1 --generation 3 --log info --log-format
+    /// text`. Anything else is none of ours, and belongs to the command line.
+    pub fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Option<Self> {
+        let mut arguments = arguments.into_iter().skip(1).map_while(|text| text.into_string().ok());
+        let kind = match arguments.next()?.as_str() {
+            "broker" => RoleKind::Broker,
+            "worker" => RoleKind::Worker(WorkerId(arguments.next()?.parse().ok()?)),
+            _ => return None,
+        };
+        let mut value_of = |name: &str| {
+            arguments.next().filter(|word| word == name).and_then(|_| arguments.next())
+        };
+        let generation = Generation(value_of("--generation")?.parse().ok()?);
+        let level = value_of("--log")?.parse().ok()?;
+        let format = value_of("--log-format")?.parse().ok()?;
+        Some(Self { kind, generation, level, format })
+    }
+
+    /// Plays the role until it ends. Blocks the calling thread, which should be the first one.
+    #[must_use]
+    pub fn run(self, own: &ResourceFactories) -> ExitCode {
+        let end = self.play(own);
+        let_go();
+        match end {
+            Ok(ExitReason::Requested | ExitReason::SupervisorLost) => ExitCode::SUCCESS,
+            Ok(ExitReason::Failed(error)) | Err(error) => {
+                tracing::error!(%error, "role failed");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn play(self, own: &ResourceFactories) -> io::Result<ExitReason> {
+        log_to(Pipe::standard_error()?, self.name(), self.format, self.level)?;
+        log_panics();
+        show_name();
+        keep_memory_private();
+        set_parent_process_death_signal(Some(Signal::TERM))?;
+        let control = SocketControl::from_standard_input()?;
+        watchdog::start(control.terminator())?;
+        // The supervisor may have died before the signal was asked for.
+        if is_orphan()? {
+            return Ok(ExitReason::SupervisorLost);
+        }
+        let control = Box::new(control);
+        Ok(match self.kind {
+            RoleKind::Broker => broker::run(self.generation, control),
+            RoleKind::Worker(worker) => worker::run(
+                WorkerIdentity {
+                    source: WorkerIncarnation { worker, generation: self.generation },
+                },
+                control,
+                own,
+            ),
+        })
+    }
+
+    fn name(self) -> String {
+        match self.kind {
+            RoleKind::Broker => "broker".to_owned(),
+            RoleKind::Worker(worker) => format!("worker {worker}"),
+        }
+    }
+}
+
+/// The short name in lists of processes, which would be `exe` since that is what was started.
+fn show_name() {
+    // Nobody but people depends on it.
+    let _as_it_was = std::fs::write("/proc/self/comm", "tagcast");
+}
+
+/// Whether the other end of the control link is closed already.
+fn is_orphan() -> io::Result<bool> {
+    let input = io::stdin();
+    let mut watched = [PollFd::new(&input, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut watched, Some(&at_once))?;
+    Ok(watched.iter().any(|one| one.revents().contains(PollFlags::HUP)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn role(line: &str) -> Option<Role> {
+        Role::from_arguments(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn roles_are_read_and_commands_are_not() {
+        let role_of_worker = role("tagcast worker 1 --generation 3 --log debug --log-format json");
+        let expected = Role {
+            kind: RoleKind::Worker(WorkerId(1)),
+            generation: Generation(3),
+            level: LevelFilter::DEBUG,
+            format: LogFormat::Json,
+        };
+        assert_eq!(role_of_worker, Some(expected));
+        let broker = role("tagcast broker --generation 0 --log info --log-format text").unwrap();
+        assert_eq!((broker.kind, broker.name()), (RoleKind::Broker, "broker".to_owned()));
+        for line in [
+            "tagcast",
+            "tagcast serve",
+            "tagcast worker",
+            "tagcast worker x --generation 3 --log info --log-format text",
+            "tagcast broker --generation -1 --log info --log-format text",
+            "tagcast broker --generation 1 --log info",
+        ] {
+            assert_eq!(role(line), None, "{line}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Which worker does what is to be done once.
+
+use super::child_state::ChildState;
+use super::{Action, ChildCommand, ChildId, ProcessTable};
+use crate::link::control::WorkerRole;
+use crate::types::WorkerIncarnation;
+
+impl ProcessTable {
+    /// Keeps the steward as long as it serves, then chooses another one that does.
+    pub(super) fn appoint(&mut self, effects: &mut Vec<Action>) {
+        if self.steward.is_some_and(|steward| self.serves(steward)) {
+            return;
+        }
+        if let Some(former) = self.steward.take()
+            && self.lives(ChildId::Worker(former))
+        {
+            effects.push(Action::Tell(
+                ChildId::Worker(former),
+                ChildCommand::Appoint(WorkerRole::Follower),
+            ));
+        }
+        let next = self.living_sources().find(|source| self.serves(*source));
+        self.steward = next;
+        if let Some(steward) = self.steward {
+            effects.push(Action::Tell(
+                ChildId::Worker(steward),
+                ChildCommand::Appoint(WorkerRole::Leader),
+            ));
+        }
+    }
+
+    fn serves(&self, source: WorkerIncarnation) -> bool {
+        self.workers.get(&source.worker).is_some_and(|post| {
+            post.life == ChildState::Ready && post.is_held_by(source.generation)
+        })
+    }
+}

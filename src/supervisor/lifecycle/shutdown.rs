@@ -1,0 +1,146 @@
+//! The steps of an orderly end: quiet, drained, stopped.
+
+use std::time::{Duration, Instant};
+
+use super::child_state::{ChildSlot, ChildState, Replaced};
+use super::{Action, ChildCommand, ChildId, ProcessTable};
+use crate::types::limits::HUNG_BROKER_REPLACED;
+
+/// The part of a time that is kept for what comes after it: of the drain time for the broker and
+/// the log, of the time to close for processes that exit.
+const MARGIN: u32 = 10;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shutdown {
+    NotAsked,
+    /// Workers finish what they took from publishers, up to [`quiet_by`].
+    Quieting {
+        drain_at: Instant,
+        end_at: Instant,
+    },
+    /// Workers close their clients.
+    Draining {
+        end_at: Instant,
+    },
+    /// The workers have ended; the broker is left.
+    Stopping {
+        end_at: Instant,
+    },
+    /// Everybody was killed.
+    Killed,
+}
+
+impl Shutdown {
+    pub(super) fn quieting(now: Instant, drain_time: Duration) -> Self {
+        let end_at = now + (drain_time - drain_time / MARGIN);
+        Self::Quieting { drain_at: quiet_by(now, drain_time), end_at }
+    }
+
+    /// Workers need a broker to their last client: until then they serve. A new worker would serve
+    /// no client.
+    pub(super) fn replaces(self, member: ChildId) -> Replaced {
+        match (self, member) {
+            (Self::NotAsked, _)
+            | (Self::Quieting { .. } | Self::Draining { .. }, ChildId::Broker(_)) => Replaced::Yes,
+            _ => Replaced::No,
+        }
+    }
+
+    /// A worker that closes its clients has a deadline already, and may be busy with them for long.
+    /// The broker is needed up to the end of the last one.
+    pub(super) fn expects_answer_of(self, member: ChildId) -> bool {
+        match self {
+            Self::NotAsked | Self::Quieting { .. } => true,
+            Self::Draining { .. } => matches!(member, ChildId::Broker(_)),
+            Self::Stopping { .. } | Self::Killed => false,
+        }
+    }
+
+    /// Whether anything is expected to answer.
+    pub(super) fn expects_answers(self) -> bool {
+        matches!(self, Self::NotAsked | Self::Quieting { .. } | Self::Draining { .. })
+    }
+
+    pub(super) fn wakes_at(self) -> Option<Instant> {
+        match self {
+            Self::NotAsked | Self::Killed => None,
+            Self::Quieting { drain_at, .. } => Some(drain_at),
+            Self::Draining { end_at } | Self::Stopping { end_at } => Some(end_at),
+        }
+    }
+
+    pub(super) fn is_overdue(self, now: Instant) -> bool {
+        match self {
+            Self::Draining { end_at } | Self::Stopping { end_at } => end_at <= now,
+            _ => false,
+        }
+    }
+
+    pub(super) fn is_last(self) -> bool {
+        matches!(self, Self::Stopping { .. } | Self::Killed)
+    }
+}
+
+impl ProcessTable {
+    pub(super) fn end(&mut self, now: Instant, effects: &mut Vec<Action>) {
+        if let Shutdown::Quieting { drain_at, end_at } = self.ending
+            && (drain_at <= now || self.all_quiet())
+        {
+            self.ending = Shutdown::Draining { end_at };
+            self.workers.values_mut().for_each(ChildSlot::vacate);
+            let within = time_to_close(now, end_at);
+            effects.extend(
+                self.living_workers().map(|one| Action::Tell(one, ChildCommand::Drain(within))),
+            );
+        }
+        if let Shutdown::Draining { end_at } = self.ending
+            && self.living_workers().next().is_none()
+        {
+            self.ending = Shutdown::Stopping { end_at };
+            self.vacate();
+            effects.extend(self.living_broker().map(|one| Action::Tell(one, ChildCommand::Stop)));
+        }
+        if self.ending.is_overdue(now) {
+            effects.push(Action::Late);
+            self.kill_all(effects);
+        }
+        if self.ending.is_last() && self.living_broker().is_none() && self.all_dead() {
+            effects.push(Action::End);
+        }
+    }
+
+    pub(super) fn kill_all(&mut self, effects: &mut Vec<Action>) {
+        self.ending = Shutdown::Killed;
+        self.vacate();
+        effects.extend(self.living_workers().chain(self.living_broker()).map(Action::Kill));
+    }
+
+    /// Nobody is started any more.
+    pub(super) fn vacate(&mut self) {
+        self.workers.values_mut().chain([&mut self.broker]).for_each(ChildSlot::vacate);
+    }
+
+    pub(super) fn all_quiet(&self) -> bool {
+        let is_quiet = |post: &ChildSlot| {
+            matches!(post.life, ChildState::Quiet | ChildState::Leaving | ChildState::Vacant { .. })
+        };
+        self.workers.values().all(is_quiet)
+    }
+
+    pub(super) fn all_dead(&self) -> bool {
+        self.living_sources().next().is_none()
+    }
+}
+
+/// Until when workers that end may wait for the broker to acknowledge what they took: half the drain
+/// time, and longer if only so a broker that hangs is replaced before the first client is closed.
+pub(super) fn quiet_by(now: Instant, drain_time: Duration) -> Instant {
+    let half = drain_time / 2;
+    now + HUNG_BROKER_REPLACED.clamp(half, (drain_time * 4 / 5).max(half))
+}
+
+/// What workers are told: a little less than what they have before they are killed.
+pub(super) fn time_to_close(now: Instant, end_at: Instant) -> Duration {
+    let left = end_at.saturating_duration_since(now);
+    left - left / MARGIN
+}

@@ -1,0 +1,352 @@
+//! Deaths, lost links and endings, without one process.
+
+mod leader;
+mod shutdown;
+
+use super::*;
+use crate::link::control::{Accepting, WorkerRole};
+use crate::types::limits::{RESTART_PAUSE_MIN, RESTARTS_FREE};
+
+const DRAIN: Duration = Duration::from_secs(10);
+
+#[expect(clippy::disallowed_methods, reason = "a test needs a moment to count from")]
+fn start_of_time() -> Instant {
+    Instant::now()
+}
+
+fn source(worker: u16, generation: u32) -> WorkerIncarnation {
+    WorkerIncarnation { worker: WorkerId(worker), generation: Generation(generation) }
+}
+
+fn worker(seat: u16, generation: u32) -> ChildId {
+    ChildId::Worker(source(seat, generation))
+}
+
+fn broker(generation: u32) -> ChildId {
+    ChildId::Broker(Generation(generation))
+}
+
+fn link(seat: u16, generation: u32, broker: u32) -> Action {
+    Action::Link { source: source(seat, generation), broker: Generation(broker) }
+}
+
+/// A crew of two that runs, with its clock.
+struct Play {
+    crew: ProcessTable,
+    now: Instant,
+    /// What workers were told about who is the steward.
+    appointed: Vec<(ChildId, WorkerRole)>,
+}
+
+impl Play {
+    fn running() -> Self {
+        let mut play =
+            Self { crew: ProcessTable::new(2, DRAIN), now: start_of_time(), appointed: Vec::new() };
+        play.did(ProcessTable::start);
+        for seat in [0, 1] {
+            play.reports(worker(seat, 0), ChildEvent::Ready);
+        }
+        play
+    }
+
+    fn did(
+        &mut self,
+        act: impl FnOnce(&mut ProcessTable, Instant, &mut Vec<Action>),
+    ) -> Vec<Action> {
+        let mut effects = Vec::new();
+        act(&mut self.crew, self.now, &mut effects);
+        effects.retain(|effect| match effect {
+            Action::Tell(member, ChildCommand::Appoint(duty)) => {
+                self.appointed.push((*member, *duty));
+                false
+            }
+            _ => true,
+        });
+        effects
+    }
+
+    fn dies(&mut self, member: ChildId) -> Vec<Action> {
+        self.did(|crew, now, effects| crew.died(member, now, effects))
+    }
+
+    fn reports(&mut self, member: ChildId, report: ChildEvent) -> Vec<Action> {
+        self.did(|crew, now, effects| crew.reported(member, report, now, effects))
+    }
+
+    fn signal(&mut self) -> Vec<Action> {
+        self.did(ProcessTable::asked_to_end)
+    }
+
+    /// Lets time pass up to what the crew waits for.
+    fn wakes(&mut self) -> Vec<Action> {
+        self.now = self.crew.settles_at().unwrap();
+        self.did(ProcessTable::settle)
+    }
+
+    fn lost(seat: u16, generation: u32, broker: u32) -> ChildEvent {
+        ChildEvent::LinkLost { peer: source(seat, generation), broker: Generation(broker) }
+    }
+}
+
+#[test]
+fn everybody_is_started_linked_and_announced_once() {
+    let mut play =
+        Play { crew: ProcessTable::new(2, DRAIN), now: start_of_time(), appointed: Vec::new() };
+    let effects = play.did(ProcessTable::start);
+    assert_eq!(
+        effects,
+        [
+            Action::Start(broker(0)),
+            Action::Tell(broker(0), ChildCommand::Roster(vec![])),
+            Action::Start(worker(0, 0)),
+            link(0, 0, 0),
+            Action::Start(worker(1, 0)),
+            link(1, 0, 0),
+        ]
+    );
+    assert_eq!(play.reports(worker(1, 0), ChildEvent::Ready), []);
+    assert_eq!(play.reports(worker(0, 0), ChildEvent::Ready), [Action::Announce]);
+    assert_eq!(play.reports(worker(0, 0), ChildEvent::Ready), []);
+    play.dies(worker(0, 0));
+    assert_eq!(play.reports(worker(0, 1), ChildEvent::Ready), []);
+}
+
+#[test]
+fn a_dead_worker_is_told_to_the_broker_and_replaced_at_once() {
+    let mut play = Play::running();
+    let effects = play.dies(worker(1, 0));
+    let dead = Action::Tell(broker(0), ChildCommand::WorkerDead(source(1, 0)));
+    assert_eq!(effects, [dead, Action::Start(worker(1, 1)), link(1, 1, 0)]);
+    assert_eq!(play.dies(worker(1, 0)), [], "nobody dies twice");
+}
+
+#[test]
+fn the_successor_of_a_broker_hears_who_lives_before_it_gets_a_link() {
+    let mut play = Play::running();
+    play.dies(worker(0, 0));
+    let effects = play.dies(broker(0));
+    let roster = ChildCommand::Roster(vec![source(0, 1), source(1, 0)]);
+    assert_eq!(
+        effects,
+        [Action::Start(broker(1)), Action::Tell(broker(1), roster), link(0, 1, 1), link(1, 0, 1),]
+    );
+}
+
+#[test]
+fn a_worker_that_starts_while_the_broker_is_away_is_linked_by_the_successor() {
+    let mut play = Play::running();
+    for generation in 0..5 {
+        play.dies(broker(generation));
+    }
+    let pause = RESTART_PAUSE_MIN;
+    assert_eq!(play.dies(broker(5)), [Action::Wait { member: broker(5), pause }]);
+    assert_eq!(play.dies(worker(0, 0)), [Action::Start(worker(0, 1))]);
+    let effects = play.wakes();
+    let roster = ChildCommand::Roster(vec![source(0, 1), source(1, 0)]);
+    assert_eq!(effects[..2], [Action::Start(broker(6)), Action::Tell(broker(6), roster)]);
+    assert_eq!(effects[2..], [link(0, 1, 6), link(1, 0, 6)]);
+}
+
+#[test]
+fn a_worker_that_keeps_dying_waits_and_then_comes_back() {
+    let mut play = Play::running();
+    for generation in 0..u32::try_from(RESTARTS_FREE).unwrap() {
+        assert!(
+            play.dies(worker(0, generation)).contains(&Action::Start(worker(0, generation + 1)))
+        );
+    }
+    let (member, pause) = (worker(0, 5), RESTART_PAUSE_MIN);
+    assert_eq!(play.dies(member)[0], Action::Wait { member, pause });
+    assert_eq!(play.wakes(), [Action::Start(worker(0, 6)), link(0, 6, 0)]);
+}
+
+#[test]
+fn a_link_lost_without_a_death_costs_its_worker_its_life() {
+    let mut play = Play::running();
+    assert_eq!(play.reports(broker(0), Play::lost(1, 0, 0)), []);
+    assert_eq!(play.reports(worker(1, 0), Play::lost(1, 0, 0)), []);
+    let begun = play.now;
+    assert_eq!(play.wakes(), [Action::Kill(worker(1, 0))]);
+    assert_eq!(play.now, begun + LINK_LOST_WAIT);
+    assert_eq!(play.crew.settles_at(), None);
+}
+
+#[test]
+fn a_link_lost_by_a_death_costs_nobody_anything() {
+    for dead in [worker(1, 0), broker(0)] {
+        let mut play = Play::running();
+        play.reports(worker(1, 0), Play::lost(1, 0, 0));
+        play.dies(dead);
+        play.reports(broker(0), Play::lost(1, 0, 0));
+        assert_eq!(play.crew.settles_at(), None, "{dead:?}");
+    }
+}
+
+#[test]
+fn a_worker_whose_link_the_broker_had_lost_dies_with_that_broker_because_it_missed_something() {
+    for told_before in [false, true] {
+        let mut play = Play::running();
+        if told_before {
+            play.reports(worker(1, 0), Play::lost(1, 0, 0));
+        }
+        play.reports(broker(0), Play::lost(1, 0, 0));
+        let effects = play.dies(broker(0));
+        assert_eq!(effects.first(), Some(&Action::Kill(worker(1, 0))));
+        assert!(effects.contains(&Action::Start(broker(1))));
+        play.dies(worker(1, 0));
+        assert_eq!(play.crew.settles_at(), None);
+    }
+}
+
+#[test]
+fn who_does_not_answer_is_said_to_hang_and_killed_and_who_answers_is_not() {
+    let mut play = Play::running();
+    let mut effects = Vec::new();
+    while effects.is_empty() {
+        play.now = play.crew.wakes_at().unwrap();
+        effects = play.did(ProcessTable::proceed);
+        effects.retain(|effect| !matches!(effect, Action::Tell(_, ChildCommand::Beat)));
+        for member in [worker(1, 0), broker(0)] {
+            play.reports(member, ChildEvent::Heartbeat);
+        }
+    }
+    assert_eq!(effects, [Action::Hangs(worker(0, 0)), Action::Kill(worker(0, 0))]);
+    let dead = Action::Tell(broker(0), ChildCommand::WorkerDead(source(0, 0)));
+    assert_eq!(play.dies(worker(0, 0)), [dead, Action::Start(worker(0, 1)), link(0, 1, 0)]);
+}
+
+/// Lets every worker of a running crew be restarted up to the point where the first old one is
+/// told to go.
+fn restarting() -> (Play, Vec<Action>) {
+    let mut play = Play::running();
+    let effects = play.did(|crew, now, effects| crew.restart_workers(now, effects).unwrap());
+    (play, effects)
+}
+
+#[test]
+fn a_worker_is_told_to_go_when_its_successor_is_ready() {
+    let (mut play, effects) = restarting();
+    let old = source(0, 0);
+    assert_eq!(
+        effects,
+        [
+            Action::Start(worker(2, 0)),
+            link(2, 0, 0),
+            Action::Restarting { old, successor: WorkerId(2) }
+        ]
+    );
+    let quiesce = Action::Tell(worker(0, 0), ChildCommand::Quiesce(PendingHandshakes::Finish));
+    let stand_back = Action::Tell(worker(1, 0), ChildCommand::Accept(Accepting::No));
+    assert_eq!(play.reports(worker(2, 0), ChildEvent::Ready), [quiesce, stand_back]);
+    let effects = play.reports(worker(0, 0), ChildEvent::Quiesced);
+    assert!(
+        matches!(effects[..], [Action::Tell(it, ChildCommand::Drain(_))] if it == worker(0, 0))
+    );
+    let effects = play.dies(worker(0, 0));
+    let next = Action::Restarting { old: source(1, 0), successor: WorkerId(0) };
+    assert_eq!(
+        effects,
+        [
+            Action::Tell(broker(0), ChildCommand::WorkerDead(old)),
+            Action::Start(worker(0, 1)),
+            link(0, 1, 0),
+            next
+        ]
+    );
+    play.reports(worker(0, 1), ChildEvent::Ready);
+    play.reports(worker(1, 0), ChildEvent::Quiesced);
+    let effects = play.dies(worker(1, 0));
+    assert_eq!(effects.last(), Some(&Action::Restarted));
+    assert!(!play.crew.is_restarting());
+    let living: Vec<_> = play.crew.members().map(|(member, _)| member).collect();
+    assert_eq!(living, [broker(0), worker(0, 1), worker(2, 0)]);
+}
+
+#[test]
+fn a_successor_that_dies_is_replaced_and_the_old_worker_serves_until_one_is_ready() {
+    let (mut play, _) = restarting();
+    let effects = play.dies(worker(2, 0));
+    assert!(effects.contains(&Action::Start(worker(2, 1))), "{effects:?}");
+    assert!(!effects.iter().any(|it| matches!(it, Action::Tell(_, ChildCommand::Quiesce(_)))));
+    let effects = play.reports(worker(2, 1), ChildEvent::Ready);
+    let quiesce = Action::Tell(worker(0, 0), ChildCommand::Quiesce(PendingHandshakes::Finish));
+    assert_eq!(effects, [quiesce, Action::Tell(worker(1, 0), ChildCommand::Accept(Accepting::No))]);
+}
+
+#[test]
+fn old_workers_accept_again_while_no_new_one_is_ready() {
+    let (mut play, _) = restarting();
+    play.reports(worker(2, 0), ChildEvent::Ready);
+    let tell = |accepting| Action::Tell(worker(1, 0), ChildCommand::Accept(accepting));
+    assert!(play.dies(worker(2, 0)).contains(&tell(Accepting::Yes)));
+    assert_eq!(play.reports(worker(2, 1), ChildEvent::Ready), [tell(Accepting::No)]);
+    play.reports(worker(0, 0), ChildEvent::Quiesced);
+    play.dies(worker(0, 0));
+    // The last old one waits for its successor, and leaves newcomers to the first new one.
+    assert!(play.dies(worker(2, 1)).contains(&tell(Accepting::Yes)));
+    let effects = play.reports(worker(2, 2), ChildEvent::Ready);
+    assert_eq!(effects, [tell(Accepting::No)]);
+}
+
+#[test]
+fn who_dies_while_it_is_replaced_gets_no_second_successor() {
+    let (mut play, _) = restarting();
+    play.dies(worker(0, 0));
+    let workers = |play: &Play| {
+        play.crew.members().filter(|(member, _)| matches!(member, ChildId::Worker(_))).count()
+    };
+    // Worker 2 is there for it, and worker 0 is the next one's successor.
+    assert_eq!(workers(&play), 3);
+    for _ in 0..4 {
+        for seat in 0..3 {
+            for generation in 0..3 {
+                play.reports(worker(seat, generation), ChildEvent::Ready);
+                play.reports(worker(seat, generation), ChildEvent::Quiesced);
+            }
+        }
+        play.dies(worker(1, 0));
+    }
+    assert_eq!(workers(&play), 2);
+}
+
+#[test]
+fn a_worker_that_does_not_go_in_time_is_killed() {
+    let (mut play, _) = restarting();
+    play.reports(worker(2, 0), ChildEvent::Ready);
+    let (mut told, mut killed) = (0, 0);
+    for _ in 0..200 {
+        play.reports(worker(0, 0), ChildEvent::Heartbeat);
+        for effect in play.wakes() {
+            told += usize::from(
+                matches!(effect, Action::Tell(it, ChildCommand::Drain(_)) if it == worker(0, 0)),
+            );
+            killed += usize::from(effect == Action::Kill(worker(0, 0)));
+            if let Action::Tell(member, ChildCommand::Beat) = effect {
+                play.reports(member, ChildEvent::Heartbeat);
+            }
+        }
+        if killed > 0 {
+            break;
+        }
+    }
+    assert_eq!((told, killed), (1, 1));
+}
+
+#[test]
+fn nothing_is_restarted_twice_at_a_time_or_at_the_end() {
+    let (mut play, _) = restarting();
+    let again = play.crew.restart_workers(play.now, &mut Vec::new());
+    assert_eq!(again, Err(RestartInProgress::Restarting));
+    let effects = play.signal();
+    let told: Vec<_> = effects
+        .iter()
+        .filter(|it| {
+            matches!(it, Action::Tell(_, ChildCommand::Quiesce(PendingHandshakes::Refuse)))
+        })
+        .collect();
+    assert_eq!(told.len(), 3, "{effects:?}");
+    assert_eq!(
+        play.crew.restart_workers(play.now, &mut Vec::new()),
+        Err(RestartInProgress::Ending)
+    );
+}

@@ -1,0 +1,152 @@
+//! An orderly end: who is told what, who is replaced, and who is killed.
+
+use super::*;
+use crate::supervisor::lifecycle::shutdown::quiet_by;
+use crate::types::limits::HUNG_BROKER_REPLACED;
+
+#[test]
+fn an_orderly_end_is_quiet_then_drained_then_stopped() {
+    let mut play = Play::running();
+    let quiesce =
+        |seat| Action::Tell(worker(seat, 0), ChildCommand::Quiesce(PendingHandshakes::Refuse));
+    assert_eq!(play.signal(), [quiesce(0), quiesce(1)]);
+    assert_eq!(play.reports(worker(0, 0), ChildEvent::Quiesced), []);
+    let drains = play.reports(worker(1, 0), ChildEvent::Quiesced);
+    let within = Duration::from_millis(8100);
+    let drain = |seat| Action::Tell(worker(seat, 0), ChildCommand::Drain(within));
+    assert_eq!(drains, [drain(0), drain(1)]);
+    play.dies(worker(0, 0));
+    let stops = play.dies(worker(1, 0));
+    assert_eq!(stops.last(), Some(&Action::Tell(broker(0), ChildCommand::Stop)));
+    assert_eq!(play.dies(broker(0)), [Action::End]);
+}
+
+#[test]
+fn a_broker_that_dies_while_workers_wait_for_it_is_replaced() {
+    let mut play = Play::running();
+    play.signal();
+    assert_eq!(play.dies(broker(0))[0], Action::Start(broker(1)));
+    let dead = Action::Tell(broker(1), ChildCommand::WorkerDead(source(0, 0)));
+    assert_eq!(play.dies(worker(0, 0)), [dead], "nobody needs a new worker now");
+}
+
+/// A crew of two that closes its clients.
+fn draining() -> Play {
+    let mut play = Play::running();
+    play.signal();
+    for seat in [0, 1] {
+        play.reports(worker(seat, 0), ChildEvent::Quiesced);
+    }
+    play
+}
+
+#[test]
+fn a_broker_that_dies_while_clients_are_closed_is_replaced_up_to_the_end_of_the_last_worker() {
+    let mut play = draining();
+    let effects = play.dies(broker(0));
+    let roster =
+        |seats: &[u16]| ChildCommand::Roster(seats.iter().map(|seat| source(*seat, 0)).collect());
+    let told = Action::Tell(broker(1), roster(&[0, 1]));
+    assert_eq!(effects, [Action::Start(broker(1)), told, link(0, 0, 1), link(1, 0, 1)]);
+    let dead = Action::Tell(broker(1), ChildCommand::WorkerDead(source(0, 0)));
+    assert_eq!(play.dies(worker(0, 0)), [dead], "no client needs a new worker now");
+    let told = Action::Tell(broker(2), roster(&[1]));
+    assert_eq!(play.dies(broker(1)), [Action::Start(broker(2)), told, link(1, 0, 2)]);
+    let stops = play.dies(worker(1, 0));
+    assert_eq!(stops.last(), Some(&Action::Tell(broker(2), ChildCommand::Stop)));
+    assert_eq!(play.dies(broker(2)), [Action::End]);
+}
+
+#[test]
+fn a_broker_that_waits_for_its_place_is_not_waited_for_when_the_last_worker_has_gone() {
+    let mut play = draining();
+    for generation in 0..u32::try_from(RESTARTS_FREE).unwrap() {
+        play.dies(broker(generation));
+    }
+    let pause = RESTART_PAUSE_MIN;
+    assert_eq!(play.dies(broker(5)), [Action::Wait { member: broker(5), pause }]);
+    assert_eq!(play.dies(worker(0, 0)), []);
+    assert_eq!(play.dies(worker(1, 0)), [Action::End]);
+}
+
+#[test]
+fn a_broker_that_hangs_while_clients_are_closed_is_killed() {
+    let mut play = draining();
+    play.reports(broker(0), ChildEvent::Heartbeat);
+    let mut effects = Vec::new();
+    while effects.is_empty() {
+        play.now = play.crew.wakes_at().unwrap();
+        effects = play.did(ProcessTable::proceed);
+        effects.retain(|effect| !matches!(effect, Action::Tell(_, ChildCommand::Beat)));
+    }
+    assert_eq!(effects, [Action::Hangs(broker(0)), Action::Kill(broker(0))]);
+}
+
+/// The default drain time leaves a hung broker its three seconds, a successor one more, and the clients
+/// the rest.
+#[test]
+fn workers_wait_until_a_hung_broker_is_replaced_where_the_time_allows_it() {
+    let now = start_of_time();
+    let waits = |drain_time| quiet_by(now, drain_time) - now;
+    let seconds = Duration::from_secs;
+    assert_eq!(waits(seconds(5)), HUNG_BROKER_REPLACED);
+    assert_eq!(waits(seconds(6)), HUNG_BROKER_REPLACED);
+    assert_eq!(waits(seconds(60)), seconds(30));
+    assert_eq!(waits(seconds(1)), Duration::from_millis(800));
+    assert_eq!(waits(Duration::ZERO), Duration::ZERO);
+}
+
+#[test]
+fn who_is_not_done_in_time_is_drained_and_then_killed() {
+    let mut play = Play::running();
+    let begun = play.now;
+    play.signal();
+    play.reports(worker(0, 0), ChildEvent::Quiesced);
+    assert!(matches!(
+        play.wakes()[..],
+        [Action::Tell(_, ChildCommand::Drain(_)), Action::Tell(..)]
+    ));
+    assert_eq!(play.now, quiet_by(begun, DRAIN));
+    play.dies(worker(0, 0));
+    assert_eq!(play.wakes(), [Action::Late, Action::Kill(worker(1, 0)), Action::Kill(broker(0))]);
+    assert!(play.now < begun + DRAIN);
+    play.dies(broker(0));
+    assert_eq!(play.dies(worker(1, 0)), [Action::End]);
+}
+
+#[test]
+fn a_second_signal_means_now() {
+    let mut play = Play::running();
+    play.signal();
+    let kills = [worker(0, 0), worker(1, 0), broker(0)].map(Action::Kill);
+    assert_eq!(play.signal(), kills);
+    for member in [worker(0, 0), broker(0)] {
+        play.dies(member);
+    }
+    assert_eq!(play.dies(worker(1, 0)), [Action::End]);
+}
+
+#[test]
+fn a_signal_while_nobody_lives_ends_at_once() {
+    let mut play =
+        Play { crew: ProcessTable::new(1, DRAIN), now: start_of_time(), appointed: Vec::new() };
+    assert_eq!(play.signal(), [Action::End]);
+}
+
+#[test]
+fn who_closes_its_clients_is_asked_nothing() {
+    let mut play = Play::running();
+    play.signal();
+    assert!(play.crew.wakes_at() < play.crew.settles_at(), "what is under way needs a broker");
+    for seat in [0, 1] {
+        play.reports(worker(seat, 0), ChildEvent::Quiesced);
+    }
+    let mut asked = Vec::new();
+    for _ in 0..3 {
+        play.now = play.crew.wakes_at().unwrap();
+        asked.extend(play.did(ProcessTable::proceed));
+        play.reports(broker(0), ChildEvent::Heartbeat);
+    }
+    let ask = Action::Tell(broker(0), ChildCommand::Beat);
+    assert_eq!(asked, [ask.clone(), ask.clone(), ask], "clients publish to the last");
+}

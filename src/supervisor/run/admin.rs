@@ -1,0 +1,204 @@
+//! What operators ask of a running server.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use super::{Supervisor, now};
+use crate::admin::{
+    AdminRequest, AdminResponse, Configuration, MemoryStatus, ProcessStatus, ServerStage,
+    ServerStatus,
+};
+use crate::link::control::SupervisorCommand;
+use crate::supervisor::child::ChildHandle;
+use crate::supervisor::control_socket::{AdminConnection, PendingRequest};
+use crate::supervisor::lifecycle::{Action, ChildId};
+use crate::supervisor::memory_limit::resident_bytes;
+use crate::types::{ProcessCounts, WorkerId, WorkerIncarnation};
+
+/// How long a process may take to say what it has counted.
+const COUNT_WAIT: Duration = Duration::from_secs(1);
+
+/// Who is to be answered when.
+#[derive(Debug, Default)]
+pub(super) struct WaitingAdmins {
+    counting: Option<Counting>,
+    last_count: u32,
+    restarting: Vec<AdminConnection>,
+    ending: Vec<AdminConnection>,
+}
+
+/// Counts that are being collected for a status.
+#[derive(Debug)]
+struct Counting {
+    number: u32,
+    askers: Vec<AdminConnection>,
+    waits: BTreeSet<ChildId>,
+    counts: BTreeMap<ChildId, ProcessCounts>,
+    until: Instant,
+}
+
+impl WaitingAdmins {
+    pub(super) fn wakes_at(&self) -> Option<Instant> {
+        self.counting.as_ref().map(|counting| counting.until)
+    }
+
+    pub(super) fn counted(&mut self, member: ChildId, of: u32, counts: ProcessCounts) {
+        if let Some(counting) = &mut self.counting
+            && counting.number == of
+            && counting.waits.remove(&member)
+        {
+            counting.counts.insert(member, counts);
+        }
+    }
+
+    pub(super) fn counts_no_more(&mut self, member: ChildId) {
+        if let Some(counting) = &mut self.counting {
+            counting.waits.remove(&member);
+        }
+    }
+
+    /// A worker is being replaced.
+    pub(super) fn tell_restart(&self, old: WorkerIncarnation, successor: WorkerId) {
+        let text = format!("worker {} is replaced by worker {successor}", old.worker);
+        self.restarting
+            .iter()
+            .for_each(|asker| asker.answer(AdminResponse::Progress(text.clone())));
+    }
+
+    pub(super) fn tell_restarted(&mut self) {
+        let done = AdminResponse::Done(vec!["all workers were replaced".to_owned()]);
+        self.restarting.drain(..).for_each(|asker| asker.answer(done.clone()));
+    }
+
+    /// The server ends: who waited for a restart hears that it does not happen.
+    pub(super) fn tell_ending(&mut self) {
+        let failed = AdminResponse::Failed(vec!["the server is ending".to_owned()]);
+        self.restarting.drain(..).for_each(|asker| asker.answer(failed.clone()));
+    }
+
+    pub(super) fn tell_ended(&mut self) {
+        let done = AdminResponse::Done(vec!["the server has ended".to_owned()]);
+        self.ending.drain(..).for_each(|asker| asker.answer(done.clone()));
+    }
+}
+
+impl Supervisor {
+    pub(super) fn asked(
+        &mut self,
+        PendingRequest { request, asker }: PendingRequest,
+        effects: &mut Vec<Action>,
+    ) {
+        match request {
+            AdminRequest::Status => self.asked_for_status(asker),
+            AdminRequest::Reload => self.asked_to_reload(Some(asker)),
+            AdminRequest::LogLevel { level, seconds } => {
+                self.asked_for_level((level, seconds), &asker);
+            }
+            AdminRequest::RestartWorkers => match self.crew.restart_workers(now(), effects) {
+                Ok(()) => {
+                    tracing::info!("restarting the workers one after the other");
+                    self.askers.restarting.push(asker);
+                }
+                Err(not_now) => asker.answer(AdminResponse::Failed(vec![not_now.to_string()])),
+            },
+            AdminRequest::Drain => {
+                let within = self.prepared.config.limits.drain_time;
+                let text = format!("closing all connections within {} s", within.as_secs_f32());
+                asker.answer(AdminResponse::Progress(text));
+                self.askers.ending.push(asker);
+                if !self.crew.is_ending() {
+                    self.asked_to_end("tagcast drain", effects);
+                }
+            }
+        }
+    }
+
+    fn asked_for_status(&mut self, asker: AdminConnection) {
+        if let Some(counting) = &mut self.askers.counting {
+            return counting.askers.push(asker);
+        }
+        self.askers.last_count = self.askers.last_count.wrapping_add(1);
+        let number = self.askers.last_count;
+        for member in self.children.keys() {
+            self.order(*member, SupervisorCommand::Count { number });
+        }
+        self.askers.counting = Some(Counting {
+            number,
+            askers: vec![asker],
+            waits: self.children.keys().copied().collect(),
+            counts: BTreeMap::new(),
+            until: now() + COUNT_WAIT,
+        });
+    }
+
+    /// Answers with the status once all counts are there, or it takes too long.
+    pub(super) fn look_at_counts(&mut self) {
+        let is_over = |it: &mut Counting| it.waits.is_empty() || it.until <= now();
+        let Some(counting) = self.askers.counting.take_if(is_over) else { return };
+        let status = Box::new(self.status(&counting.counts));
+        for asker in counting.askers {
+            asker.answer(AdminResponse::Status(status.clone()));
+        }
+    }
+
+    fn status(&self, counts: &BTreeMap<ChildId, ProcessCounts>) -> ServerStatus {
+        let process = |(member, state): (ChildId, &str)| {
+            let handle = self.children.get(&member);
+            let pid = handle.and_then(ChildHandle::pid);
+            ProcessStatus {
+                role: member.to_string(),
+                pid,
+                generation: member.generation().0,
+                state: state.to_owned(),
+                uptime_s: handle.map_or(0, |it| seconds_since(it.started_at())),
+                resident_bytes: pid.and_then(resident_bytes),
+                descriptors: pid.and_then(descriptors),
+                counts: counts.get(&member).copied(),
+            }
+        };
+        ServerStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            stage: self.stage(),
+            uptime_s: seconds_since(self.started_at),
+            memory: self.memory.ceiling.map(|ceiling| MemoryStatus {
+                used_bytes: self.memory.used,
+                ceiling_bytes: ceiling,
+                pressure: self.memory.pressure,
+            }),
+            listen: self.prepared.listeners.urls().map(|url| url.to_string()).collect(),
+            configuration: Configuration {
+                number: self.prepared.number.0,
+                file: self.loaded.ini.as_ref().map(|path| path.display().to_string()),
+                last_reload: self.reloading.last.clone(),
+                waits_for_restart: self.reloading.waits_for_restart.clone(),
+            },
+            processes: self.crew.members().map(process).collect(),
+        }
+    }
+
+    fn stage(&self) -> ServerStage {
+        if self.crew.is_ending() {
+            ServerStage::Draining
+        } else if self.crew.is_restarting() {
+            ServerStage::RestartingWorkers
+        } else if self.crew.is_announced() {
+            ServerStage::Serving
+        } else {
+            ServerStage::Starting
+        }
+    }
+}
+
+fn seconds_since(moment: Instant) -> u64 {
+    now().saturating_duration_since(moment).as_secs()
+}
+
+/// Since Linux 6.2 the folder's size says it; before, its entries are counted.
+fn descriptors(pid: u32) -> Option<u64> {
+    let folder = format!("/proc/{pid}/fd");
+    match std::fs::metadata(&folder).ok()?.len() {
+        0 => std::fs::read_dir(&folder).ok().map(|entries| entries.count() as u64),
+        count => Some(count),
+    }
+}

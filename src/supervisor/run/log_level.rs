@@ -1,0 +1,87 @@
+//! The log: opened at the start; how much is written, as the configuration says or for a time as an
+//! operator says.
+
+use std::time::{Duration, Instant};
+
+use super::{Supervisor, now};
+use crate::admin::{AdminResponse, LogLevel};
+use crate::config::LogSettings;
+use crate::link::control::SupervisorCommand;
+use crate::supervisor::bootstrap::log_file;
+use crate::supervisor::control_socket::AdminConnection;
+use crate::supervisor::{StartError, log_format, log_level};
+use crate::telemetry::{Console, LevelFilter, Sink, SinkSettings, log_panics, log_to, set_level};
+
+pub(super) fn open_log(log: &LogSettings) -> Result<Sink, StartError> {
+    let console = if log.console { Console::On } else { Console::Off };
+    let settings = SinkSettings { file: log_file(log), console };
+    let sink = Sink::open(&settings).map_err(StartError::Log)?;
+    log_to(sink.clone(), "supervisor", log_format(log.format), log_level(log.level))
+        .map_err(StartError::Log)?;
+    log_panics();
+    Ok(sink)
+}
+
+/// A level that an operator asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LevelChange {
+    level: LevelFilter,
+    until: Instant,
+}
+
+impl Supervisor {
+    /// Logs another level for a while, in all processes.
+    pub(super) fn asked_for_level(
+        &mut self,
+        (level, seconds): (LogLevel, u64),
+        asker: &AdminConnection,
+    ) {
+        let level = filter(level);
+        self.asked_level = Some(LevelChange { level, until: now() + Duration::from_secs(seconds) });
+        self.tell_level();
+        let configured = log_level(self.prepared.config.log.level);
+        tracing::info!(%level, seconds, "another level is logged for a while");
+        asker.answer(AdminResponse::Done(vec![format!(
+            "logs `{level}` for {seconds} s, and `{configured}` after it"
+        )]));
+    }
+
+    /// The level that holds now.
+    pub(super) fn level(&self) -> LevelFilter {
+        let configured = log_level(self.prepared.config.log.level);
+        self.asked_level.map_or(configured, |asked| asked.level)
+    }
+
+    /// When the configured level holds again.
+    pub(super) fn level_wakes_at(&self) -> Option<Instant> {
+        self.asked_level.map(|asked| asked.until)
+    }
+
+    /// Ends what an operator asked for, when its time is over.
+    pub(super) fn look_at_level(&mut self) {
+        if self.asked_level.is_some_and(|asked| asked.until <= now()) {
+            self.asked_level = None;
+            self.tell_level();
+            tracing::info!(level = %self.level(), "the configured level is logged again");
+        }
+    }
+
+    /// Passes the level on that holds now.
+    pub(super) fn tell_level(&self) {
+        let level = self.level();
+        set_level(level);
+        for member in self.children.keys() {
+            self.order(*member, SupervisorCommand::LogLevel(level));
+        }
+    }
+}
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}

@@ -1,0 +1,363 @@
+//! `tagcast serve`: the crew as processes.
+
+mod admin;
+mod log_level;
+mod overload;
+mod reload;
+mod signals;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use self::admin::WaitingAdmins;
+use self::log_level::open_log;
+use self::overload::MemoryMonitor;
+use self::reload::PendingReload;
+use self::signals::{AskedBySignal, Signals};
+use super::child;
+use super::child::{ChildHandle, Death, ProcessEvent};
+use super::control_socket::ControlSocket;
+use super::lifecycle::{Action, ChildId, ProcessTable};
+use super::log_reader::read_log;
+use super::runtime::runtime;
+use super::{
+    Bootstrap, StartError, keep_memory_private, log_format, notify, raise_descriptor_limit,
+};
+use crate::config;
+use crate::config::{Loaded, LogSettings};
+use crate::link::control::{ChildEvent, SupervisorCommand};
+use crate::link::transport::unix_pair;
+use crate::telemetry::{LevelFilter, Sink};
+use crate::types::{Generation, Pressure, WorkerIncarnation};
+
+/// Reports and deaths that wait for the supervisor; children's tasks wait when it is full.
+const EVENTS_MAX: usize = 1024;
+/// How long the end waits for the last lines of children that have ended.
+const LAST_LINES_WAIT: Duration = Duration::from_millis(200);
+
+/// Runs the server until a signal ends it. Takes over the log, the signals and the children of
+/// this process. A reload reads the `source` again that `loaded` came from.
+///
+/// # Errors
+///
+/// When it cannot start; afterwards it ends only by SIGTERM or SIGINT.
+pub fn serve(loaded: Loaded, source: config::ConfigSources) -> Result<(), StartError> {
+    let runtime = runtime()?;
+    let sink = open_log(&loaded.config.log)?;
+    keep_memory_private();
+    for warning in &loaded.warnings {
+        tracing::warn!(%warning, "the configuration is odd");
+    }
+    let served = Bootstrap::from_config(loaded.config.clone()).and_then(|prepared| {
+        if let Err(error) = prepared.state.note(loaded.ini.as_deref()) {
+            tracing::warn!(%error, "the lock does not say which configuration holds it");
+        }
+        raise_descriptor_limit();
+        let from = (loaded, source);
+        let kept = runtime.block_on(Supervisor::keep(prepared, from, sink.clone()));
+        // A file that cannot be read to its end (a dead network drive) does not keep the server.
+        runtime.shutdown_background();
+        kept
+    });
+    sink.finish();
+    served
+}
+
+/// All processes of one server.
+#[derive(Debug)]
+struct Supervisor {
+    prepared: Bootstrap,
+    /// What holds, as it was read.
+    loaded: Loaded,
+    source: config::ConfigSources,
+    reloading: PendingReload,
+    askers: WaitingAdmins,
+    memory: MemoryMonitor,
+    /// What an operator wants to be logged for a while.
+    asked_level: Option<log_level::LevelChange>,
+    started_at: Instant,
+    crew: ProcessTable,
+    children: BTreeMap<ChildId, ChildHandle>,
+    events: mpsc::Sender<ProcessEvent>,
+    logs: JoinSet<io::Result<()>>,
+    sink: Sink,
+}
+
+/// Whether the server goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RunState {
+    On,
+    Ended,
+}
+
+impl Supervisor {
+    async fn keep(
+        prepared: Bootstrap,
+        (loaded, source): (Loaded, config::ConfigSources),
+        sink: Sink,
+    ) -> Result<(), StartError> {
+        // Before the first child, so that no signal finds children and nobody to end them.
+        let mut signals =
+            Signals::watch().map_err(|error| StartError::System { what: "the signals", error })?;
+        let mut control = ControlSocket::open(&prepared.config.state_folder)
+            .map_err(StartError::control_socket)?;
+        let (events, mut happened) = mpsc::channel(EVENTS_MAX);
+        let crew = ProcessTable::new(prepared.config.workers, prepared.config.limits.drain_time);
+        let mut household = Self {
+            prepared,
+            loaded,
+            source,
+            reloading: PendingReload::default(),
+            askers: WaitingAdmins::default(),
+            memory: MemoryMonitor::default(),
+            asked_level: None,
+            started_at: now(),
+            crew,
+            children: BTreeMap::new(),
+            events,
+            logs: JoinSet::new(),
+            sink,
+        };
+        let mut effects = Vec::new();
+        let mut alive = Alive::new();
+        household.watch_memory();
+        household.crew.start(now(), &mut effects);
+        while household.carry_out(&mut effects) == RunState::On {
+            let wake = household.wakes_at();
+            tokio::select! {
+                Some(event) = happened.recv() => household.take(event, &mut effects),
+                asked = signals.next() => match asked {
+                    AskedBySignal::End(name) => household.asked_to_end(name, &mut effects),
+                    AskedBySignal::Reload => household.asked_to_reload(None),
+                },
+                Some(asked) = control.next() => household.asked(asked, &mut effects),
+                () = alive.next() => notify::alive(),
+                () = sleep_until(wake) => household.crew.proceed(now(), &mut effects),
+            }
+            household.look_at_counts();
+            household.look_at_reload();
+            household.look_at_memory();
+            household.look_at_level();
+        }
+        household.askers.tell_ended();
+        control.finish().await;
+        household.last_lines().await;
+        tracing::info!("server ended");
+        Ok(())
+    }
+
+    fn wakes_at(&self) -> Option<Instant> {
+        let moments = [
+            self.crew.wakes_at(),
+            self.askers.wakes_at(),
+            self.reloading.wakes_at(),
+            self.memory.wakes_at(),
+            self.level_wakes_at(),
+        ];
+        moments.into_iter().flatten().min()
+    }
+
+    fn asked_to_end(&mut self, by: &str, effects: &mut Vec<Action>) {
+        tracing::info!(by, "asked to end");
+        notify::stopping(self.prepared.config.limits.drain_time);
+        self.askers.tell_ending();
+        self.prepared.close_doors();
+        self.crew.asked_to_end(now(), effects);
+    }
+
+    fn take(&mut self, event: ProcessEvent, effects: &mut Vec<Action>) {
+        match event {
+            ProcessEvent::Reported(member, ChildEvent::Counts { number, counts }) => {
+                self.askers.counted(member, number, counts);
+            }
+            ProcessEvent::Reported(member, ChildEvent::Configured { number }) => {
+                self.confirmed(member, number);
+            }
+            ProcessEvent::Reported(member, ChildEvent::Reusable { bytes }) => {
+                self.memory.reusable(member, bytes);
+            }
+            ProcessEvent::Reported(member, ChildEvent::Grown) => self.memory.look_soon(member),
+            ProcessEvent::Reported(member, report) => {
+                self.crew.reported(member, report, now(), effects);
+            }
+            ProcessEvent::Died(member, death) => {
+                self.children.remove(&member);
+                self.askers.counts_no_more(member);
+                self.confirms_no_more(member);
+                tell_death(member, &death);
+                self.crew.died(member, now(), effects);
+            }
+            ProcessEvent::Reread(read) => self.reread(*read),
+        }
+    }
+
+    fn carry_out(&mut self, effects: &mut Vec<Action>) -> RunState {
+        let mut course = RunState::On;
+        // What fails is one more thing to decide about, hence the queue and not a loop over a list.
+        while !effects.is_empty() {
+            for effect in std::mem::take(effects) {
+                match effect {
+                    Action::Start(member) => self.start(member),
+                    Action::Link { source, broker } => self.link(source, broker),
+                    Action::Tell(member, word) => self.order(member, word.into()),
+                    Action::Hangs(member) => tracing::error!(role = %member, "child hangs"),
+                    Action::Kill(member) => self.kill(member),
+                    Action::Wait { member, pause } => tracing::error!(
+                        role = %member,
+                        pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+                        "child dies again and again, its successor waits"
+                    ),
+                    Action::Announce => self.announce(),
+                    Action::Restarting { old, successor } => {
+                        tracing::info!(
+                            worker = old.worker.0,
+                            successor = successor.0,
+                            "worker is replaced"
+                        );
+                        self.askers.tell_restart(old, successor);
+                    }
+                    Action::Restarted => {
+                        tracing::info!("all workers were replaced");
+                        self.askers.tell_restarted();
+                    }
+                    Action::Late => tracing::warn!("drain time is over, the rest is killed"),
+                    Action::End => course = RunState::Ended,
+                }
+            }
+        }
+        course
+    }
+
+    fn start(&mut self, member: ChildId) {
+        if let Err(error) = self.try_start(member) {
+            let died = ProcessEvent::Died(member, Death::NotStarted(error));
+            let events = self.events.clone();
+            tokio::spawn(async move {
+                let _told = events.send(died).await;
+            });
+        }
+    }
+
+    fn try_start(&mut self, member: ChildId) -> io::Result<()> {
+        let arguments = arguments(member, (self.level(), &self.prepared.config.log));
+        let sockets = match member {
+            ChildId::Broker(_) => Vec::new(),
+            ChildId::Worker(_) => self.prepared.sockets()?,
+        };
+        let (handle, log) = child::start((member, now()), &arguments, self.events.clone())?;
+        self.logs.spawn(read_log(log, self.sink.clone()));
+        handle.order(SupervisorCommand::Configure {
+            number: self.prepared.number,
+            json: self.prepared.json_for(member),
+        });
+        for order in sockets {
+            handle.order(order);
+        }
+        self.children.insert(member, handle);
+        if self.memory.pressure != Pressure::None {
+            self.tell_pressure(member);
+        }
+        while self.logs.try_join_next().is_some() {}
+        Ok(())
+    }
+
+    fn link(&self, source: WorkerIncarnation, broker: Generation) {
+        let members = (ChildId::Worker(source), ChildId::Broker(broker));
+        let (worker_side, broker_side) = match unix_pair() {
+            Ok(ends) => ends,
+            Err(error) => {
+                tracing::error!(role = %members.0, %error, "no link could be made");
+                return self.kill(members.0);
+            }
+        };
+        // The broker first: it knows its worker before anything of it arrives.
+        self.order(members.1, SupervisorCommand::WorkerLink { source, transport: broker_side });
+        self.order(members.0, SupervisorCommand::Link { broker, transport: worker_side });
+    }
+
+    /// Who is not there has died, and the crew hears of it.
+    fn order(&self, member: ChildId, order: SupervisorCommand<OwnedFd>) {
+        if let Some(handle) = self.children.get(&member) {
+            handle.order(order);
+        }
+    }
+
+    fn kill(&self, member: ChildId) {
+        if let Some(handle) = self.children.get(&member) {
+            tracing::warn!(role = %member, "child is killed");
+            handle.kill();
+        }
+    }
+
+    fn announce(&self) {
+        for url in self.prepared.listeners.urls() {
+            tracing::info!("listening on {url}");
+        }
+        notify::ready();
+    }
+
+    /// Everybody has ended; what they said last may still be in their pipes.
+    async fn last_lines(&mut self) {
+        let all = async { while self.logs.join_next().await.is_some() {} };
+        let _in_time = tokio::time::timeout(LAST_LINES_WAIT, all).await;
+    }
+}
+
+/// `broker --generation 3 --log info --log-format text`: nothing secret, anybody can read it.
+fn arguments(member: ChildId, (level, log): (LevelFilter, &LogSettings)) -> Vec<String> {
+    let mut arguments = match member {
+        ChildId::Broker(_) => vec!["broker".to_owned()],
+        ChildId::Worker(source) => vec!["worker".to_owned(), source.worker.to_string()],
+    };
+    arguments.push("--generation".to_owned());
+    arguments.push(member.generation().to_string());
+    arguments.push("--log".to_owned());
+    arguments.push(level.to_string());
+    arguments.push("--log-format".to_owned());
+    arguments.push(log_format(log.format).to_string());
+    arguments
+}
+
+fn tell_death(member: ChildId, death: &Death) {
+    let generation = member.generation().0;
+    match death {
+        Death::Ended(status) if status.success() => {
+            tracing::info!(role = %member, generation, "child ended");
+        }
+        _ => tracing::error!(role = %member, generation, how = %death, "child died"),
+    }
+}
+
+/// The ticks of systemd's watchdog, where it has one.
+#[derive(Debug)]
+struct Alive(Option<tokio::time::Interval>);
+
+impl Alive {
+    fn new() -> Self {
+        Self(notify::alive_every().map(tokio::time::interval))
+    }
+
+    async fn next(&mut self) {
+        match &mut self.0 {
+            Some(interval) => drop(interval.tick().await),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the shell that gives the crew its time")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,147 @@
+//! Looking at the memory of all processes, and telling the workers when there is little left.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::{Supervisor, now};
+use crate::link::control::SupervisorCommand;
+use crate::supervisor::lifecycle::ChildId;
+use crate::supervisor::memory_limit::{ceiling, resident_bytes};
+use crate::types::limits::PRESSURE_FULL_WAIT;
+use crate::types::{Allowance, Pressure};
+
+/// How often memory is looked at, where it has a ceiling.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What is known of the memory.
+#[derive(Debug, Default)]
+pub(super) struct MemoryMonitor {
+    pub(super) ceiling: Option<u64>,
+    pub(super) used: u64,
+    pub(super) pressure: Pressure,
+    looks_at: Option<Instant>,
+    /// Since when there is some pressure.
+    scarce_since: Option<Instant>,
+    /// What each worker was allowed last.
+    told: BTreeMap<ChildId, Allowance>,
+    /// What each worker has and can use again.
+    reusable: BTreeMap<ChildId, u64>,
+}
+
+impl MemoryMonitor {
+    pub(super) fn wakes_at(&self) -> Option<Instant> {
+        self.looks_at
+    }
+
+    /// There is a reason to look: this worker has grown.
+    pub(super) fn look_soon(&mut self, member: ChildId) {
+        self.looks_at = self.looks_at.map(|_| now());
+        self.told.remove(&member);
+    }
+
+    /// What all workers have and can use again.
+    fn free(&self) -> u64 {
+        self.reusable.values().sum()
+    }
+
+    /// A worker has so much that nothing is in.
+    pub(super) fn reusable(&mut self, member: ChildId, bytes: u64) {
+        self.reusable.insert(member, bytes);
+        self.looks_at = self.looks_at.map(|_| now());
+    }
+
+    /// The stage that follows from what is used. Where nobody is accepted for long, those who hold
+    /// the most have to make room.
+    fn stage(&mut self, ceiling: u64, now: Instant) -> Pressure {
+        let free = self.free();
+        let stage = self.pressure.at(self.used.saturating_sub(free), ceiling);
+        if stage == Pressure::None {
+            self.scarce_since = None;
+            return stage;
+        }
+        let since = *self.scarce_since.get_or_insert(now);
+        let is_long = now.duration_since(since) >= PRESSURE_FULL_WAIT;
+        if is_long { stage.max(Pressure::Shedding) } else { stage }
+    }
+}
+
+impl Supervisor {
+    /// Begins to look, or ends it, as the configuration has it.
+    pub(super) fn watch_memory(&mut self) {
+        self.memory.ceiling = ceiling(self.prepared.config.limits.max_memory);
+        self.memory.looks_at = self.memory.ceiling.map(|_| now());
+        if self.memory.ceiling.is_none() {
+            self.press(Pressure::None);
+            self.memory.told.clear();
+            self.children.keys().for_each(|member| self.tell_pressure(*member));
+        }
+    }
+
+    pub(super) fn look_at_memory(&mut self) {
+        let now = now();
+        let Some(ceiling) = self.memory.ceiling else { return };
+        if self.memory.looks_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.memory.looks_at = Some(now + LOOK_EVERY);
+        let resident = self.resident();
+        self.memory.used = resident.values().sum();
+        self.memory.reusable.retain(|member, _| resident.contains_key(&Some(*member)));
+        let stage = self.memory.stage(ceiling, now);
+        self.press(stage);
+        self.allow(ceiling, &resident);
+    }
+
+    /// What each process has; the supervisor stands under no name. Pages that several processes share
+    /// count for each of them: a little too much is safe.
+    fn resident(&self) -> BTreeMap<Option<ChildId>, u64> {
+        let children = self.children.iter().filter_map(|(member, child)| {
+            let bytes = resident_bytes(child.pid()?)?;
+            Some((Some(*member), bytes))
+        });
+        let own = resident_bytes(std::process::id()).map(|bytes| (None, bytes));
+        children.chain(own).collect()
+    }
+
+    /// Tells each worker how far it may grow: what is left until clients are closed is shared out
+    /// evenly, and again with each look.
+    fn allow(&mut self, ceiling: u64, resident: &BTreeMap<Option<ChildId>, u64>) {
+        let left = Pressure::sheds_from(ceiling).saturating_sub(self.memory.used);
+        let workers: Vec<_> = resident
+            .iter()
+            .filter_map(|(member, bytes)| Some(((*member)?, *bytes)))
+            .filter(|(member, _)| matches!(member, ChildId::Worker(_)))
+            .collect();
+        let share = left / (workers.len() as u64).max(1);
+        for (member, bytes) in workers {
+            let allowed =
+                Allowance { pressure: self.memory.pressure, resident_max: Some(bytes + share) };
+            if self.memory.told.get(&member).is_none_or(|told| told.differs(&allowed, share)) {
+                self.memory.told.insert(member, allowed);
+                self.order(member, SupervisorCommand::Pressure(allowed));
+            }
+        }
+        self.memory.told.retain(|member, _| self.children.contains_key(member));
+    }
+
+    fn press(&mut self, pressure: Pressure) {
+        if self.memory.pressure == pressure {
+            return;
+        }
+        self.memory.pressure = pressure;
+        let (used, ceiling) = (self.memory.used, self.memory.ceiling);
+        let (what, reusable) = (pressure.text(), self.memory.free());
+        match pressure {
+            Pressure::None => tracing::info!(used, reusable, ceiling, what, "memory"),
+            _ => tracing::warn!(used, reusable, ceiling, what, "memory becomes scarce"),
+        }
+    }
+
+    /// Tells a worker that begins how it stands; a broker holds nothing that could be given up.
+    pub(super) fn tell_pressure(&self, member: ChildId) {
+        if let ChildId::Worker(_) = member {
+            let allowed = Allowance { pressure: self.memory.pressure, resident_max: None };
+            self.order(member, SupervisorCommand::Pressure(allowed));
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Reading the configuration again while the server runs: all or nothing, the last request wins.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::mpsc;
+
+use super::{Supervisor, now};
+use crate::admin::AdminResponse;
+use crate::config;
+use crate::config::{ConfigChange, ConfigSources, Diagnostics, Holds, Loaded, Reload};
+use crate::link::control::SupervisorCommand;
+use crate::supervisor::child::ProcessEvent;
+use crate::supervisor::control_socket::AdminConnection;
+use crate::supervisor::lifecycle::ChildId;
+use crate::supervisor::notify;
+use crate::types::ConfigNumber;
+
+/// How long the processes may take to confirm a configuration; one that hangs is replaced anyway,
+/// and its successor has the new one.
+const CONFIRM_WAIT: Duration = Duration::from_secs(5);
+/// A file that was written less than this ago may be half a file.
+const SETTLED: Duration = Duration::from_millis(50);
+/// How often a file that keeps changing is waited for.
+const LOOKS_MAX: usize = 40;
+
+/// How far a reload is.
+#[derive(Debug, Default)]
+pub(super) struct PendingReload {
+    stage: ReloadStage,
+    /// Who asked while it was under way: it is done once more for them.
+    next: Option<Vec<AdminConnection>>,
+    /// What became of the last one, for the status.
+    pub(super) last: Option<String>,
+    /// What only a restart will change, for the status.
+    pub(super) waits_for_restart: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+enum ReloadStage {
+    #[default]
+    Idle,
+    /// The files are being read.
+    Reading { askers: Vec<AdminConnection> },
+    /// The processes are told.
+    Confirming {
+        askers: Vec<AdminConnection>,
+        number: ConfigNumber,
+        waits: BTreeSet<ChildId>,
+        lines: Vec<String>,
+        until: Instant,
+    },
+}
+
+impl PendingReload {
+    pub(super) fn wakes_at(&self) -> Option<Instant> {
+        match &self.stage {
+            ReloadStage::Confirming { until, .. } => Some(*until),
+            _ => None,
+        }
+    }
+}
+
+impl Supervisor {
+    /// Somebody wants the configuration to be read again: by a command, or (without an asker) by
+    /// SIGHUP.
+    pub(super) fn asked_to_reload(&mut self, asker: Option<AdminConnection>) {
+        if self.crew.is_ending() {
+            return asker.into_iter().for_each(|asker| asker.answer(is_ending()));
+        }
+        match &self.reloading.stage {
+            ReloadStage::Idle => self.begin_reload(asker.into_iter().collect()),
+            _ => self.reloading.next.get_or_insert_default().extend(asker),
+        }
+    }
+
+    fn begin_reload(&mut self, askers: Vec<AdminConnection>) {
+        tracing::info!("reading the configuration again");
+        notify::reloading();
+        self.reloading.stage = ReloadStage::Reading { askers };
+        let (source, events) = (self.source.clone(), self.events.clone());
+        tokio::task::spawn_blocking(move || read(&source, &events));
+    }
+
+    /// The files were read.
+    pub(super) fn reread(&mut self, read: Result<Loaded, Diagnostics>) {
+        let ReloadStage::Reading { askers } = std::mem::take(&mut self.reloading.stage) else {
+            return;
+        };
+        match read.and_then(|fresh| self.loaded.reload(fresh)) {
+            Ok(reload) => self.apply(askers, reload),
+            Err(findings) => {
+                let lines: Vec<String> = findings.0.iter().map(ToString::to_string).collect();
+                for line in &lines {
+                    tracing::error!(finding = line, "the new configuration is wrong");
+                }
+                tracing::error!(findings = lines.len(), "nothing was reloaded, the former holds");
+                self.reloading.last = Some(format!("failed, {} findings", lines.len()));
+                self.finish_reload(&askers, &AdminResponse::Failed(lines));
+            }
+        }
+    }
+
+    fn apply(&mut self, askers: Vec<AdminConnection>, reload: Reload) {
+        let Reload { loaded, changes } = reload;
+        let mut lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        for line in &lines {
+            tracing::info!(change = line, "configuration");
+        }
+        let of_restart = |change: &&ConfigChange| change.holds == Holds::AfterRestart;
+        self.reloading.waits_for_restart =
+            changes.iter().filter(of_restart).map(|change| change.what.clone()).collect();
+        lines.extend(loaded.warnings.iter().map(|warning| format!("warning: {warning}")));
+        if changes.iter().all(|change| change.holds == Holds::AfterRestart) {
+            lines.insert(0, "nothing has changed".to_owned());
+            self.reloading.last = Some("nothing has changed".to_owned());
+            return self.finish_reload(&askers, &AdminResponse::Done(lines));
+        }
+        let number = self.prepared.reconfigure(loaded.config.clone());
+        self.loaded = loaded;
+        self.crew.set_drain_time(self.prepared.config.limits.drain_time);
+        self.tell_level();
+        self.watch_memory();
+        for member in self.children.keys() {
+            self.order(
+                *member,
+                SupervisorCommand::Configure { number, json: self.prepared.json_for(*member) },
+            );
+        }
+        let waits = self.children.keys().copied().collect();
+        let until = now() + CONFIRM_WAIT;
+        self.reloading.stage = ReloadStage::Confirming { askers, number, waits, lines, until };
+    }
+
+    /// A process has taken a configuration over.
+    pub(super) fn confirmed(&mut self, member: ChildId, of: ConfigNumber) {
+        if let ReloadStage::Confirming { number, waits, .. } = &mut self.reloading.stage
+            && *number == of
+        {
+            waits.remove(&member);
+        }
+    }
+
+    /// Whoever died needs not confirm: its successor begins with the new configuration.
+    pub(super) fn confirms_no_more(&mut self, member: ChildId) {
+        if let ReloadStage::Confirming { waits, .. } = &mut self.reloading.stage {
+            waits.remove(&member);
+        }
+    }
+
+    /// Ends a reload that everybody has confirmed, or that took too long.
+    pub(super) fn look_at_reload(&mut self) {
+        let ReloadStage::Confirming { waits, until, .. } = &self.reloading.stage else { return };
+        if !waits.is_empty() && *until > now() {
+            return;
+        }
+        let stage = std::mem::take(&mut self.reloading.stage);
+        let ReloadStage::Confirming { askers, number, waits, mut lines, .. } = stage else {
+            return;
+        };
+        for member in waits {
+            tracing::error!(role = %member, "does not confirm the new configuration");
+            lines.push(format!("warning: {member} has not confirmed it yet"));
+        }
+        tracing::info!(number = number.0, "configuration reloaded");
+        self.reloading.last = Some(format!("configuration {number}"));
+        lines.insert(0, format!("configuration {number} holds"));
+        self.finish_reload(&askers, &AdminResponse::Done(lines));
+    }
+
+    fn finish_reload(&mut self, askers: &[AdminConnection], answer: &AdminResponse) {
+        askers.iter().for_each(|asker| asker.answer(answer.clone()));
+        let next = self.reloading.next.take();
+        if self.crew.is_ending() {
+            // The last word was that it ends: ready it will never be again.
+            next.into_iter().flatten().for_each(|asker| asker.answer(is_ending()));
+            return;
+        }
+        notify::ready();
+        if let Some(askers) = next {
+            self.begin_reload(askers);
+        }
+    }
+}
+
+fn is_ending() -> AdminResponse {
+    AdminResponse::Failed(vec!["the server is ending".to_owned()])
+}
+
+/// Reads the files once nobody writes them any more.
+fn read(source: &ConfigSources, events: &mpsc::Sender<ProcessEvent>) {
+    let mut looks = 0;
+    let read = loop {
+        let files = config::files(source);
+        let before = stamps(&files);
+        let read = config::load(source);
+        looks += 1;
+        if looks == LOOKS_MAX || (is_settled(&before) && stamps(&files) == before) {
+            break read;
+        }
+        pause();
+    };
+    let _ended = events.blocking_send(ProcessEvent::Reread(Box::new(read)));
+}
+
+/// When and how large each file was written last.
+fn stamps(files: &[PathBuf]) -> Vec<Option<(SystemTime, u64)>> {
+    let stamp = |file: &PathBuf| {
+        let metadata = std::fs::metadata(file).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    };
+    files.iter().map(stamp).collect()
+}
+
+fn is_settled(stamps: &[Option<(SystemTime, u64)>]) -> bool {
+    let settled = |(written, _): &(SystemTime, u64)| {
+        // A file of the future was not written just now.
+        written.elapsed().map_or(true, |ago| ago >= SETTLED)
+    };
+    stamps.iter().flatten().all(settled)
+}
+
+#[expect(clippy::disallowed_methods, reason = "on a thread of its own, for a file to be written")]
+fn pause() {
+    std::thread::sleep(SETTLED);
+}

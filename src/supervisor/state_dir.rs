@@ -1,0 +1,348 @@
+//! The folder beside the ini that outlives the server: its lock, and the key of its UUIDs.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
+use rustix::rand::{GetRandomFlags, getrandom};
+use zeroize::Zeroizing;
+
+use super::StartError;
+use super::probe::takes_files;
+
+/// Bytes of the key: as many as HMAC-SHA256 gives out (RFC 2104 §3).
+const KEY_BYTES: usize = 32;
+/// What is read of a key file: more than a key with whatever blanks around it.
+const KEY_FILE_BYTES_MAX: u64 = 1024;
+/// What is read of the lock: the longest path (`PATH_MAX` of limits.h).
+const NOTE_BYTES_MAX: u64 = 4096;
+/// The file that is locked for as long as a server runs.
+const LOCK_NAME: &str = "lock";
+
+/// The folder, locked against a second server until this is dropped.
+#[derive(Debug)]
+pub struct StateDir {
+    lock: File,
+}
+
+impl StateDir {
+    /// Makes the folder (mode 0700) where it is missing, and locks it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made, or another server holds the lock.
+    pub fn open(path: &Path) -> Result<Self, StartError> {
+        let wrong = |error| StartError::StateFolder { path: path.to_owned(), error };
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(wrong)?;
+        let file = path.join(LOCK_NAME);
+        let lock = open_own(&file, OpenOptions::new().create(true).append(true).mode(0o600));
+        let lock = lock.map_err(wrong)?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { lock }),
+            Err(Errno::WOULDBLOCK) => {
+                Err(StartError::AlreadyRunning { path: file, ini: started_with(path) })
+            }
+            Err(error) => Err(wrong(error.into())),
+        }
+    }
+}
+
+impl StateDir {
+    /// Writes into the lock which file the server was started with.
+    ///
+    /// # Errors
+    ///
+    /// When the disk does not take it.
+    pub fn note(&self, ini: Option<&Path>) -> io::Result<()> {
+        let ini = ini.map(|ini| fs::canonicalize(ini).unwrap_or_else(|_| ini.to_owned()));
+        self.lock.set_len(0)?;
+        let name = ini.as_ref().map_or(&[][..], |ini| ini.as_os_str().as_bytes());
+        (&self.lock).write_all(name)
+    }
+}
+
+/// The file that the server of a state folder was started with, or the last one that ran there.
+#[must_use]
+pub fn started_with(folder: &Path) -> Option<PathBuf> {
+    let lock = open_own(&folder.join(LOCK_NAME), OpenOptions::new().read(true)).ok()?;
+    let mut name = Vec::new();
+    lock.take(NOTE_BYTES_MAX).read_to_end(&mut name).ok()?;
+    (!name.is_empty()).then(|| PathBuf::from(OsString::from_vec(name)))
+}
+
+/// Whether [`StateFolder::open`] would succeed, apart from the lock.
+pub(super) fn probe_folder(path: &Path) -> Result<(), StartError> {
+    let wrong = |error| StartError::StateFolder { path: path.to_owned(), error };
+    match fs::metadata(path) {
+        Ok(found) if !found.is_dir() => Err(wrong(Errno::EXIST.into())),
+        Ok(_) => takes_files(path).and_then(|()| probe_lock(path)).map_err(wrong),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let made_in = path.ancestors().skip(1).find(|folder| folder.exists());
+            takes_files(made_in.unwrap_or_else(|| Path::new(""))).map_err(wrong)
+        }
+        Err(error) => Err(wrong(error)),
+    }
+}
+
+fn probe_lock(folder: &Path) -> io::Result<()> {
+    match open_own(&folder.join(LOCK_NAME), OpenOptions::new().append(true)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Opens a file of the state folder. A link is not followed, since it may lead to what another user
+/// wants to have changed, and nothing waits for the other end of a pipe.
+fn open_own(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
+    if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+        return Err(io::Error::other(format!("{} is a symbolic link", path.display())));
+    }
+    regular(path, options.custom_flags(flags).open(path)?)
+}
+
+fn regular(path: &Path, file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::other(format!("{} is no regular file", path.display())))
+}
+
+/// Reads the key of the UUIDs, or makes one: 64 hexadecimal digits, readable by the owner only.
+///
+/// # Errors
+///
+/// When the file cannot be read or made, or holds something else.
+pub(super) fn uuid_key(path: &Path, state: &Path) -> Result<String, StartError> {
+    let wrong = |error| StartError::UuidKeyFile { path: path.to_owned(), error };
+    match read_key(path, state)? {
+        Some(key) => Ok(key),
+        None => make_key(path).map_err(wrong),
+    }
+}
+
+/// Whether [`uuid_key`] would succeed.
+pub(super) fn probe_key(path: &Path, state: &Path) -> Result<(), StartError> {
+    if read_key(path, state)?.is_some() {
+        return Ok(());
+    }
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    // The state folder is made before the key.
+    if folder == state {
+        return Ok(());
+    }
+    let wrong = |error| StartError::UuidKeyFile { path: path.to_owned(), error };
+    takes_files(folder).map_err(wrong)
+}
+
+/// The key in a file; none where there is no file.
+fn read_key(path: &Path, state: &Path) -> Result<Option<String>, StartError> {
+    let wrong = |error| StartError::UuidKeyFile { path: path.to_owned(), error };
+    let file = match open_key(path, state) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(wrong(error)),
+    };
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * KEY_BYTES));
+    file.take(KEY_FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(wrong)?;
+    let text = bytes.trim_ascii();
+    if text.len() != 2 * KEY_BYTES || !text.iter().all(u8::is_ascii_hexdigit) {
+        return Err(StartError::UuidKeyWrong { path: path.to_owned() });
+    }
+    Ok(Some(text.iter().map(|digit| char::from(*digit).to_ascii_lowercase()).collect()))
+}
+
+/// Elsewhere than in the state folder the file is somebody's who may have put a link there: that is
+/// how Kubernetes mounts secrets.
+fn open_key(path: &Path, state: &Path) -> io::Result<File> {
+    if path.parent() == Some(state) {
+        return open_own(path, OpenOptions::new().read(true));
+    }
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
+    regular(path, OpenOptions::new().read(true).custom_flags(flags).open(path)?)
+}
+
+/// A new key, as 64 hexadecimal digits.
+pub(super) fn random_key() -> io::Result<String> {
+    let mut key = Zeroizing::new([0_u8; KEY_BYTES]);
+    let filled = getrandom(key.as_mut_slice(), GetRandomFlags::empty())?;
+    if filled != KEY_BYTES {
+        return Err(io::Error::other("the system gave too few random bytes"));
+    }
+    Ok(key.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn make_key(path: &Path) -> io::Result<String> {
+    let text = random_key()?;
+    // Under another name first: a crash in between leaves no half a key. What is left of such a crash,
+    // or was put there by another user, is removed and not written to.
+    let draft = draft_of(path);
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft)?;
+    writeln!(file, "{text}")?;
+    file.sync_all()?;
+    fs::rename(&draft, path)?;
+    Ok(text)
+}
+
+fn draft_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A folder of this test's own, removed at its end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let name = format!("tagcast-{name}-{}", std::process::id());
+            Self(std::env::temp_dir().join(name).join("state"))
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _gone = fs::remove_dir_all(self.0.parent().unwrap());
+        }
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_second_server_is_refused_until_the_first_is_gone() {
+        let folder = Folder::new("lock");
+        let first = StateDir::open(&folder.0).unwrap();
+        assert_eq!(mode(&folder.0), 0o700);
+        let error = StateDir::open(&folder.0).unwrap_err();
+        assert!(matches!(error, StartError::AlreadyRunning { .. }), "{error}");
+        assert_eq!(error.exit_code(), 1);
+        first.note(Some(Path::new("/etc/tagcast/websock.ini"))).unwrap();
+        let error = StateDir::open(&folder.0).unwrap_err().to_string();
+        assert!(error.contains("started with /etc/tagcast/websock.ini"), "{error}");
+        first.note(Some(Path::new("/x.ini"))).unwrap();
+        assert_eq!(started_with(&folder.0).as_deref(), Some(Path::new("/x.ini")));
+        first.note(None).unwrap();
+        assert_eq!(started_with(&folder.0), None);
+        drop(first);
+        StateDir::open(&folder.0).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let folder = Folder::new("nofolder");
+        fs::create_dir_all(folder.0.parent().unwrap()).unwrap();
+        fs::write(&folder.0, "a file").unwrap();
+        let text = StateDir::open(&folder.0).unwrap_err().to_string();
+        assert!(text.contains(&folder.0.display().to_string()), "{text}");
+    }
+
+    #[test]
+    fn the_key_is_made_once_and_for_the_owner_only() {
+        let folder = Folder::new("key");
+        fs::create_dir_all(&folder.0).unwrap();
+        let path = folder.0.join("uuid.key");
+        let key = uuid_key(&path, &folder.0).unwrap();
+        assert_eq!((key.len(), mode(&path)), (64, 0o600));
+        assert_eq!(uuid_key(&path, &folder.0).unwrap(), key);
+        fs::write(&path, key.to_uppercase()).unwrap();
+        assert_eq!(uuid_key(&path, &folder.0).unwrap(), key);
+        assert_ne!(uuid_key(&folder.0.join("other.key"), &folder.0).unwrap(), key);
+    }
+
+    #[test]
+    fn a_wrong_key_file_is_named_and_left_alone() {
+        let folder = Folder::new("wrongkey");
+        fs::create_dir_all(&folder.0).unwrap();
+        let path = folder.0.join("uuid.key");
+        for wrong in [&b""[..], b"abc", &[b'g'; 64], &[b'a'; 63], &[0xff; 64]] {
+            fs::write(&path, wrong).unwrap();
+            let error = uuid_key(&path, &folder.0).unwrap_err();
+            assert!(matches!(error, StartError::UuidKeyWrong { .. }), "{error}");
+            assert_eq!((error.exit_code(), fs::read(&path).unwrap()), (78, wrong.to_vec()));
+        }
+    }
+
+    #[test]
+    fn a_link_in_the_folder_is_never_followed() {
+        let folder = Folder::new("links");
+        let (state, outside) = (&folder.0, folder.0.parent().unwrap().join("precious"));
+        fs::create_dir_all(state).unwrap();
+        fs::write(&outside, "precious").unwrap();
+        for name in ["lock", "uuid.key"] {
+            let link = state.join(name);
+            std::os::unix::fs::symlink(&outside, &link).unwrap();
+            let open = || StateDir::open(state).map(|_| ());
+            let key = || uuid_key(&link, state).map(|_| ());
+            let opened = if name == "lock" { open() } else { key() };
+            let probed = if name == "lock" { probe_folder(state) } else { probe_key(&link, state) };
+            let (opened, probed) =
+                (opened.unwrap_err().to_string(), probed.unwrap_err().to_string());
+            assert!(opened.contains("is a symbolic link"), "{opened}");
+            assert_eq!(opened, probed);
+            fs::remove_file(&link).unwrap();
+        }
+        let draft = draft_of(&state.join("uuid.key"));
+        std::os::unix::fs::symlink(&outside, &draft).unwrap();
+        let key = uuid_key(&state.join("uuid.key"), state).unwrap();
+        assert_eq!(uuid_key(&state.join("uuid.key"), state).unwrap(), key);
+        assert!(fs::symlink_metadata(&draft).is_err());
+        assert_eq!(fs::read(&outside).unwrap(), b"precious");
+        assert_eq!(mode(&state.join("uuid.key")), 0o600);
+    }
+
+    #[test]
+    fn a_key_file_elsewhere_may_be_a_link_and_is_a_regular_file() {
+        let folder = Folder::new("mounted");
+        let root = folder.0.parent().unwrap();
+        fs::create_dir_all(&folder.0).unwrap();
+        let (file, link) = (root.join("data"), root.join("mounted.key"));
+        fs::write(&file, "a".repeat(64)).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert_eq!(uuid_key(&link, &folder.0).unwrap(), "a".repeat(64));
+        for wrong in [root.to_owned(), "/dev/zero".into()] {
+            let text = uuid_key(&wrong, &folder.0).unwrap_err().to_string();
+            assert!(text.contains("no regular file"), "{text}");
+            assert_eq!(probe_key(&wrong, &folder.0).unwrap_err().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_look_says_what_opening_would_say_and_makes_nothing() {
+        let folder = Folder::new("probe");
+        let root = folder.0.parent().unwrap().to_owned();
+        fs::create_dir_all(&root).unwrap();
+        probe_folder(&folder.0).unwrap();
+        probe_key(&folder.0.join("uuid.key"), &folder.0).unwrap();
+        assert!(!folder.0.exists());
+        fs::write(&folder.0, "a file").unwrap();
+        for path in [folder.0.clone(), folder.0.join("below")] {
+            let said = StateDir::open(&path).unwrap_err().to_string();
+            assert_eq!(probe_folder(&path).unwrap_err().to_string(), said);
+        }
+        for path in [root.join("no").join("uuid.key"), folder.0.join("uuid.key")] {
+            let said = uuid_key(&path, &root.join("state2")).unwrap_err().to_string();
+            assert_eq!(probe_key(&path, &root.join("state2")).unwrap_err().to_string(), said);
+        }
+        let rubbish = root.join("rubbish.key");
+        fs::write(&rubbish, "rubbish").unwrap();
+        let said = uuid_key(&rubbish, &folder.0).unwrap_err().to_string();
+        assert_eq!(probe_key(&rubbish, &folder.0).unwrap_err().to_string(), said);
+    }
+}

@@ -1,0 +1,252 @@
+//! One event as one line: text for people, JSON for machines, or as phpWebSocketServer has it; never
+//! longer than a pipe takes whole.
+
+use std::fmt::{self, Write};
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level};
+
+use super::utc::Utc;
+
+/// What a pipe takes in one piece (`PIPE_BUF` of Linux): lines of several processes never mix.
+pub const LINE_BYTES_MAX: usize = 4096;
+
+/// What one value may take of a line.
+const VALUE_BYTES_MAX: usize = 1024;
+/// What the sentence may take: it is ours, and short, save where a library logs.
+const MESSAGE_BYTES_MAX: usize = 384;
+/// Left for what follows the last field: the mark of a cut, the count of lost lines, the end.
+const TAIL_BYTES: usize = 64;
+
+/// How a line is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `2026-11-21T01:02:03.456Z INFO  worker 1: connection opened connection=12`
+    Text,
+    /// One JSON object: `time`, `level`, `process`, `message`, and the fields beside them.
+    Json,
+    /// As phpWebSocketServer writes it, with CRLF:
+    /// `Sat, 21 Nov 2026 01:02:03 +0000;connection opened connection=12`
+    Phpws,
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Phpws => "phpws",
+        })
+    }
+}
+
+impl std::str::FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            "phpws" => Ok(Self::Phpws),
+            other => Err(format!("a log is written as text, json or phpws, not as {other}")),
+        }
+    }
+}
+
+/// What happened, taken from an event of tracing.
+#[derive(Debug)]
+pub(super) struct LogEntry {
+    level: Level,
+    message: String,
+    fields: Vec<(&'static str, FieldValue)>,
+}
+
+#[derive(Debug)]
+enum FieldValue {
+    /// A number or a boolean: its text is valid JSON.
+    Bare(String),
+    Words(String),
+}
+
+impl LogEntry {
+    pub(super) fn of(event: &Event<'_>) -> Self {
+        let level = *event.metadata().level();
+        let mut entry = Self { level, message: String::new(), fields: Vec::new() };
+        event.record(&mut entry);
+        entry
+    }
+
+    /// The line with its line break; `lost` lines before it were not written.
+    pub(super) fn line(&self, process: &str, format: LogFormat, lost: u64) -> String {
+        let now = Utc::now();
+        match format {
+            LogFormat::Text => self.text(now, process, lost),
+            LogFormat::Json => self.json(now, process, lost),
+            LogFormat::Phpws => self.phpws(now, lost),
+        }
+    }
+
+    fn text(&self, now: Utc, process: &str, lost: u64) -> String {
+        let mut line = format!("{now} {:<5} {process}: ", self.level.as_str());
+        self.add_words(&mut line, lost);
+        line.push('\n');
+        line
+    }
+
+    /// Neither level nor process: whoever reads these lines by a program knows the date and a text.
+    fn phpws(&self, now: Utc, lost: u64) -> String {
+        let mut line = format!("{};", now.rfc_2822());
+        self.add_words(&mut line, lost);
+        line.push_str("\r\n");
+        line
+    }
+
+    /// The sentence and its fields, for people.
+    fn add_words(&self, line: &mut String, lost: u64) {
+        escape(line, &self.message);
+        self.add_fields(line, " …", |line, name, value| {
+            let _infallible = write!(line, " {name}=");
+            match value {
+                FieldValue::Bare(text) => line.push_str(text),
+                FieldValue::Words(text) if is_one_word(text) => line.push_str(text),
+                FieldValue::Words(text) => line.push_str(&json_text(text)),
+            }
+        });
+        if lost > 0 {
+            let _infallible = write!(line, " lost_lines={lost}");
+        }
+    }
+
+    fn json(&self, now: Utc, process: &str, lost: u64) -> String {
+        let (level, process) = (self.level.as_str().to_ascii_lowercase(), json_text(process));
+        let mut line = format!(
+            r#"{{"time":"{now}","level":"{level}","process":{process},"message":{}"#,
+            json_text(&self.message)
+        );
+        self.add_fields(&mut line, r#","cut":true"#, |line, name, value| {
+            let _infallible = write!(line, ",{}:", json_text(name));
+            match value {
+                FieldValue::Bare(text) => line.push_str(text),
+                FieldValue::Words(text) => line.push_str(&json_text(text)),
+            }
+        });
+        if lost > 0 {
+            let _infallible = write!(line, r#","lost_lines":{lost}"#);
+        }
+        line.push_str("}\n");
+        line
+    }
+
+    /// Adds the fields that fit, each whole; `cut` stands for those that do not.
+    fn add_fields(
+        &self,
+        line: &mut String,
+        cut: &str,
+        add: impl Fn(&mut String, &str, &FieldValue),
+    ) {
+        for (name, value) in &self.fields {
+            let before = line.len();
+            add(line, name, value);
+            if line.len() > LINE_BYTES_MAX - TAIL_BYTES {
+                line.truncate(before);
+                line.push_str(cut);
+                return;
+            }
+        }
+    }
+
+    fn keep(&mut self, field: &Field, value: FieldValue) {
+        match (field.name(), value) {
+            ("message", FieldValue::Bare(mut text) | FieldValue::Words(mut text)) => {
+                text.truncate(text.floor_char_boundary(MESSAGE_BYTES_MAX));
+                self.message = text;
+            }
+            (name, value) => self.fields.push((name, value)),
+        }
+    }
+}
+
+impl Visit for LogEntry {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let mut text = BoundedWriter(String::new());
+        // An error here says that the bound was met, and the text up to it is what we want.
+        let _full = write!(text, "{value:?}");
+        self.keep(field, FieldValue::Words(text.0));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let mut text = BoundedWriter(String::new());
+        let _full = text.write_str(value);
+        self.keep(field, FieldValue::Words(text.0));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.keep(field, FieldValue::Bare(value.to_string()));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.keep(field, FieldValue::Bare(value.to_string()));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.keep(field, FieldValue::Bare(value.to_string()));
+    }
+}
+
+/// A text that takes so much and then refuses, so that nobody formats megabytes for a log line.
+struct BoundedWriter(String);
+
+impl Write for BoundedWriter {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = VALUE_BYTES_MAX - self.0.len().min(VALUE_BYTES_MAX);
+        if text.len() <= room {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        let end = text.floor_char_boundary(room);
+        self.0.push_str(text.get(..end).unwrap_or_default());
+        self.0.push('…');
+        Err(fmt::Error)
+    }
+}
+
+fn is_one_word(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| !c.is_whitespace() && !is_unsafe(c) && c != '"')
+}
+
+/// Characters that could forge a line, or steer the terminal of who reads it.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn escape(line: &mut String, text: &str) {
+    for c in text.chars() {
+        if is_unsafe(c) {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+}
+
+/// As a JSON string, with everything unsafe escaped, also what JSON would let through.
+fn json_text(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            c if is_unsafe(c) => {
+                let _infallible = write!(quoted, "\\u{:04x}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! When a backend that does not answer is left alone for a while. No clock: the caller says what time
+//! it is.
+
+use std::time::Duration;
+
+/// Failures in a row that open a breaker.
+const FAILURES_MAX: u32 = 5;
+/// How long it stays open at first; twice as long after each probe that failed.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+/// How long it stays open at the most.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// The breaker of one backend.
+#[derive(Debug, Default)]
+pub struct CircuitBreaker(BreakerState);
+
+#[derive(Debug)]
+enum BreakerState {
+    /// Events are sent; so many failed in a row.
+    Closed { failures: u32 },
+    /// Nothing is sent until then.
+    Open { until: Duration, pause: Duration },
+    /// One event is under way, and its fate decides.
+    Probing { pause: Duration },
+}
+
+impl Default for BreakerState {
+    fn default() -> Self {
+        Self::Closed { failures: 0 }
+    }
+}
+
+/// Whether an event may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerDecision {
+    /// It may.
+    Yes,
+    /// It may, and decides whether others may.
+    AsProbe,
+    /// It may not: the backend is left alone.
+    No,
+}
+
+/// What an outcome changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerTransition {
+    /// Nothing.
+    None,
+    /// The backend is left alone for so long.
+    Opened(Duration),
+    /// The backend answers again.
+    Closed,
+}
+
+impl CircuitBreaker {
+    /// Asks whether an event may be sent.
+    pub fn admit(&mut self, now: Duration) -> BreakerDecision {
+        match self.0 {
+            BreakerState::Closed { .. } => BreakerDecision::Yes,
+            BreakerState::Open { until, pause } if until <= now => {
+                self.0 = BreakerState::Probing { pause };
+                BreakerDecision::AsProbe
+            }
+            BreakerState::Open { .. } | BreakerState::Probing { .. } => BreakerDecision::No,
+        }
+    }
+
+    /// The backend answered.
+    pub fn answered(&mut self) -> BreakerTransition {
+        let before = std::mem::take(&mut self.0);
+        if matches!(before, BreakerState::Closed { .. }) {
+            BreakerTransition::None
+        } else {
+            BreakerTransition::Closed
+        }
+    }
+
+    /// It did not. What was sent before the breaker opened says nothing new then.
+    pub fn failed(&mut self, admitted: BreakerDecision, now: Duration) -> BreakerTransition {
+        let pause = match (&mut self.0, admitted) {
+            (BreakerState::Closed { failures }, _) => {
+                *failures += 1;
+                if *failures < FAILURES_MAX {
+                    return BreakerTransition::None;
+                }
+                PAUSE_MIN
+            }
+            (BreakerState::Probing { pause }, BreakerDecision::AsProbe) => {
+                (*pause * 2).min(PAUSE_MAX)
+            }
+            (BreakerState::Probing { .. } | BreakerState::Open { .. }, _) => {
+                return BreakerTransition::None;
+            }
+        };
+        self.0 = BreakerState::Open { until: now + pause, pause };
+        BreakerTransition::Opened(pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: fn(u64) -> Duration = Duration::from_secs;
+
+    fn opened() -> CircuitBreaker {
+        let mut breaker = CircuitBreaker::default();
+        for _ in 1..FAILURES_MAX {
+            assert_eq!(breaker.failed(BreakerDecision::Yes, AT(10)), BreakerTransition::None);
+        }
+        assert_eq!(breaker.failed(BreakerDecision::Yes, AT(10)), BreakerTransition::Opened(AT(1)));
+        breaker
+    }
+
+    #[test]
+    fn failures_in_a_row_open_it_and_an_answer_between_them_does_not() {
+        let mut breaker = CircuitBreaker::default();
+        for _ in 0..3 {
+            for _ in 1..FAILURES_MAX {
+                assert_eq!(breaker.failed(BreakerDecision::Yes, AT(1)), BreakerTransition::None);
+            }
+            assert_eq!(breaker.answered(), BreakerTransition::None);
+        }
+        assert_eq!(opened().admit(AT(10)), BreakerDecision::No);
+    }
+
+    #[test]
+    fn one_probe_decides_and_the_pause_doubles_up_to_half_a_minute() {
+        let mut breaker = opened();
+        let mut now = AT(10);
+        for pause in [1, 2, 4, 8, 16, 30, 30] {
+            assert_eq!(
+                breaker.admit(now + AT(pause) - Duration::from_millis(1)),
+                BreakerDecision::No
+            );
+            now += AT(pause);
+            assert_eq!(breaker.admit(now), BreakerDecision::AsProbe);
+            assert_eq!(breaker.admit(now), BreakerDecision::No, "a second probe");
+            assert_eq!(
+                breaker.failed(BreakerDecision::Yes, now),
+                BreakerTransition::None,
+                "an old event"
+            );
+            assert_eq!(
+                breaker.failed(BreakerDecision::AsProbe, now),
+                BreakerTransition::Opened(AT((2 * pause).min(30)))
+            );
+        }
+        now += AT(30);
+        assert_eq!(breaker.admit(now), BreakerDecision::AsProbe);
+        assert_eq!(breaker.answered(), BreakerTransition::Closed);
+        assert_eq!(breaker.admit(now), BreakerDecision::Yes);
+        assert_eq!(breaker.failed(BreakerDecision::Yes, now), BreakerTransition::None);
+    }
+}

@@ -1,0 +1,183 @@
+//! Handing one event over: its turn, its deadline, what is tried again and what is not.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::{CONTENT_TYPE, USER_AGENT};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::client::legacy::Error;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{info, warn};
+
+use super::WebhookOutcome;
+use super::target::WebhookTarget;
+use crate::webhook::{BreakerDecision, BreakerTransition, parse};
+
+/// How long to wait before an event is tried again that has not arrived.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// The part of the deadline that a backend must have had, one half, before its silence counts against
+/// it: the time that an event waited for others is none of its own.
+const FAIR_SHARE: u32 = 2;
+
+/// What a backend did.
+enum BackendResponse {
+    /// It answered: it lives, whatever it said.
+    Answer(WebhookOutcome),
+    /// It is not there, or not able to answer.
+    Nothing(String),
+}
+
+impl WebhookTarget {
+    /// Hands an event over within the deadline.
+    pub(super) async fn hand_over(
+        &self,
+        event: &'static str,
+        id: &str,
+        body: Bytes,
+    ) -> WebhookOutcome {
+        let deadline = self.settings.deadline;
+        let (mut admitted, mut turn_at) = (BreakerDecision::No, None);
+        let handed = timeout(deadline, async {
+            // The semaphore is never closed, and gives turns in the order of asking.
+            let turn = self.turns.acquire().await.ok()?;
+            admitted = self.breaker.lock().admit(self.began.elapsed());
+            if admitted == BreakerDecision::No {
+                return None;
+            }
+            turn_at = Some(Instant::now());
+            let heard = self.try_until_arrived(event, id, body).await;
+            drop(turn);
+            Some(heard)
+        });
+        let heard = match Box::pin(handed).await {
+            Ok(None) => return WebhookOutcome::LeftAlone,
+            Ok(Some(heard)) => heard,
+            Err(_) => {
+                let why = format!("there was no answer within {deadline:?}");
+                let had = turn_at.map_or(Duration::ZERO, |at| at.elapsed());
+                // A probe decides in any case; nothing else could.
+                if admitted != BreakerDecision::AsProbe && had < deadline / FAIR_SHARE {
+                    return WebhookOutcome::Failed(format!("{why}: it waited for its turn"));
+                }
+                BackendResponse::Nothing(why)
+            }
+        };
+        self.judge(admitted, heard)
+    }
+
+    /// Tells the breaker.
+    fn judge(&self, admitted: BreakerDecision, heard: BackendResponse) -> WebhookOutcome {
+        let resource = self.settings.resource.as_str();
+        match heard {
+            BackendResponse::Answer(outcome) => {
+                if self.breaker.lock().answered() == BreakerTransition::Closed {
+                    info!(resource, "the backend answers again");
+                }
+                outcome
+            }
+            BackendResponse::Nothing(why) => {
+                let change = self.breaker.lock().failed(admitted, self.began.elapsed());
+                if let BreakerTransition::Opened(pause) = change {
+                    warn!(resource, ?pause, why, "the backend is left alone");
+                }
+                WebhookOutcome::Failed(why)
+            }
+        }
+    }
+
+    /// Tries again as long as it is known that the event has not arrived.
+    async fn try_until_arrived(
+        &self,
+        event: &'static str,
+        id: &str,
+        body: Bytes,
+    ) -> BackendResponse {
+        loop {
+            let request = match self.request(event, id, body.clone()) {
+                Ok(request) => request,
+                Err(error) => return BackendResponse::Nothing(error.to_string()),
+            };
+            match self.client.request(request).await {
+                Ok(response) => return self.read(response).await,
+                Err(error) if has_not_arrived(&error) => sleep(RETRY_PAUSE).await,
+                Err(error) => {
+                    return BackendResponse::Nothing(format!(
+                        "the connection broke: {}",
+                        causes(&error)
+                    ));
+                }
+            }
+        }
+    }
+
+    fn request(
+        &self,
+        event: &'static str,
+        id: &str,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+        let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let signature = self.signing.lock().sign(timestamp, &body);
+        Request::post(self.url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header(USER_AGENT, concat!("tagcast/", env!("CARGO_PKG_VERSION")))
+            .header("x-tagcast-event", event)
+            .header("x-tagcast-event-id", id)
+            .header("x-tagcast-timestamp", timestamp)
+            .header("x-tagcast-signature", signature)
+            .body(Full::new(body))
+    }
+
+    async fn read(&self, response: Response<hyper::body::Incoming>) -> BackendResponse {
+        let status = response.status();
+        let most = self.settings.answer_bytes_max;
+        let body = match Limited::new(response.into_body(), most).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+                let why = format!("the answer has more than maxMessage ({most} bytes)");
+                return BackendResponse::Answer(WebhookOutcome::Failed(why));
+            }
+            Err(error) => {
+                return BackendResponse::Nothing(format!("the answer broke off: {error}"));
+            }
+        };
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                BackendResponse::Answer(WebhookOutcome::Refused(parse(&body).unwrap_or_default()))
+            }
+            StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => BackendResponse::Nothing(answered(status)),
+            _ if status.is_success() => BackendResponse::Answer(
+                parse(&body).map_or_else(WebhookOutcome::Wrong, WebhookOutcome::Done),
+            ),
+            _ => BackendResponse::Answer(WebhookOutcome::Failed(answered(status))),
+        }
+    }
+}
+
+fn answered(status: StatusCode) -> String {
+    format!("it answered with status {}", status.as_u16())
+}
+
+/// Whether nothing of the request was written: there was no connection, or the one that was kept had
+/// ended before.
+fn has_not_arrived(error: &Error) -> bool {
+    let cause = std::error::Error::source(error);
+    let canceled = cause.and_then(|cause| cause.downcast_ref::<hyper::Error>());
+    error.is_connect() || canceled.is_some_and(hyper::Error::is_canceled)
+}
+
+/// An error with what caused it; none of them repeats the address.
+fn causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,163 @@
+//! Where the events of one resource go, and in what condition that backend is.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use parking_lot::Mutex;
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::webhook::{CircuitBreaker, Signing};
+
+/// How long a connection is kept that is not used: less than the common servers keep theirs, so that
+/// an event is rarely written into a connection that the other side is just closing.
+const IDLE_KEPT: Duration = Duration::from_millis(1500);
+
+/// A backend, as the configuration has it.
+#[derive(Clone, Debug)]
+pub struct TargetSettings {
+    /// The path or name that the resource is bound to, for the log.
+    pub resource: String,
+    /// Where events are posted to.
+    pub url: String,
+    /// Certificates in PEM to trust in place of the system's authorities.
+    pub ca: Option<String>,
+    /// How long an event may take, from its arrival at the worker.
+    pub deadline: Duration,
+    /// Events that are with the backend at the same time.
+    pub concurrent_max: usize,
+    /// The largest answer in bytes.
+    pub answer_bytes_max: usize,
+}
+
+/// The backend of one resource, as one worker sees it.
+pub struct WebhookTarget {
+    pub(super) settings: TargetSettings,
+    pub(super) url: Uri,
+    pub(super) client: HttpClient,
+    pub(super) signing: Mutex<Signing>,
+    pub(super) turns: Semaphore,
+    pub(super) breaker: Mutex<CircuitBreaker>,
+    /// What the breaker counts its time from.
+    pub(super) began: Instant,
+}
+
+pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// Why there is no way to a backend.
+#[derive(Debug)]
+pub struct InvalidTarget(String);
+
+impl InvalidTarget {
+    /// Because of this.
+    pub fn new(why: &dyn fmt::Display) -> Self {
+        Self(why.to_string())
+    }
+}
+
+impl fmt::Display for InvalidTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InvalidTarget {}
+
+/// Without the address: a token may stand in it.
+impl fmt::Debug for WebhookTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("resource", &self.settings.resource)
+            .field("breaker", &self.breaker)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WebhookTarget {
+    /// A backend that nothing is known of yet.
+    ///
+    /// # Errors
+    ///
+    /// When its address is none, or its certificates or the system's cannot be used.
+    pub fn new(settings: TargetSettings, signing: Signing) -> Result<Arc<Self>, InvalidTarget> {
+        let url: Uri = settings.url.parse().map_err(no_target)?;
+        let mut http = HttpConnector::new();
+        http.set_nodelay(true);
+        http.enforce_http(false);
+        http.set_connect_timeout(Some(settings.deadline));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls(&url, settings.ca.as_deref())?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE_KEPT)
+            .pool_timer(TokioTimer::new())
+            .pool_max_idle_per_host(settings.concurrent_max)
+            .build(connector);
+        Ok(Arc::new(Self {
+            turns: Semaphore::new(settings.concurrent_max),
+            settings,
+            url,
+            client,
+            signing: Mutex::new(signing),
+            breaker: Mutex::default(),
+            began: Instant::now(),
+        }))
+    }
+
+    /// Signs with another secret from now on.
+    pub fn sign_with(&self, signing: Signing) {
+        *self.signing.lock() = signing;
+    }
+}
+
+fn no_target(error: impl fmt::Display) -> InvalidTarget {
+    InvalidTarget(error.to_string())
+}
+
+fn tls(url: &Uri, ca: Option<&str>) -> Result<ClientConfig, InvalidTarget> {
+    let roots = match (url.scheme_str(), ca) {
+        (Some("https"), Some(pem)) => of_file(pem)?,
+        (Some("https"), None) => of_system()?,
+        _ => RootCertStore::empty(),
+    };
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(no_target)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
+}
+
+fn of_file(pem: &str) -> Result<RootCertStore, InvalidTarget> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        roots.add(certificate.map_err(no_target)?).map_err(no_target)?;
+    }
+    Ok(roots)
+}
+
+fn of_system() -> Result<RootCertStore, InvalidTarget> {
+    let mut roots = RootCertStore::empty();
+    // A system's store may well hold certificates that nobody can read any more.
+    let (added, _unreadable) =
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if added == 0 {
+        let why = "the system has no certificate authorities; name a file of them with `ca`";
+        return Err(InvalidTarget(why.to_owned()));
+    }
+    Ok(roots)
+}

@@ -1,0 +1,362 @@
+//! What a backend wants done: its answer, read once and whole, or not at all.
+
+mod values;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use self::values::{ListItems, LossyText};
+use crate::json::Scalar;
+use crate::protocol::tags;
+use crate::types::limits::TAGS_MAX;
+use crate::types::{CloseCode, CloseReason, Ident, TagQuery, Tags};
+
+/// Commands of one answer: a publication more than these would not fit into what a worker holds.
+pub const COMMANDS_MAX: usize = 256;
+/// What is kept with a connection of who its user is.
+pub const USER_BYTES_MAX: usize = 4096;
+/// How much of what a backend wrote an error repeats.
+const SHOWN_CHARS_MAX: usize = 24;
+/// What fits into a Close frame (RFC 6455 §5.5).
+const REASON_BYTES_MAX: usize = 123;
+
+/// One thing that a backend wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WebhookCommand {
+    /// Something for the client that the event is about.
+    Reply(Saying),
+    /// Something for others.
+    Publish(PublishTo, Saying),
+    /// Other tags for the client.
+    Tag {
+        /// Tags that it gets.
+        set: Tags,
+        /// Names of tags that it loses.
+        remove: Vec<Box<str>>,
+    },
+    /// The client is let in.
+    Accept {
+        /// Who it is, as JSON: sent along with its later events.
+        user: Option<Box<str>>,
+        /// Tags that it carries from its first moment.
+        tags: Tags,
+    },
+    /// The client is not let in.
+    Refuse(Box<str>),
+    /// The connection ends.
+    Close(CloseReason),
+    /// A question about who is connected.
+    Who {
+        /// What they carry.
+        tags: TagQuery,
+        /// The tag whose values are wanted.
+        tag: Box<str>,
+    },
+    /// What acknowledgements say from now on.
+    Fyi(String),
+}
+
+/// Whom a publication is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublishTo {
+    /// Everyone in the space.
+    All,
+    /// Everyone but the client that the event is about.
+    Others,
+    /// Everyone who is served by the same resource.
+    Resource,
+    /// The client that was given this UUID.
+    Uuid(Box<str>),
+    /// The client of this name.
+    Ident(Ident),
+    /// Everyone who carries all of these.
+    Tags(TagQuery),
+}
+
+/// What is said to somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Saying {
+    /// A message, as JSON: each dialect words it in its way.
+    Message(String),
+    /// A text as it is.
+    Text(String),
+}
+
+/// What is wrong with an answer, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidAnswer(pub String);
+
+impl fmt::Display for InvalidAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InvalidAnswer {}
+
+/// Reads an answer: nothing, a command, a list of them, or an object that holds such a list.
+///
+/// # Errors
+///
+/// What is wrong with it. Then none of its commands is to be carried out.
+pub fn parse(answer: &[u8]) -> Result<Vec<WebhookCommand>, InvalidAnswer> {
+    let text =
+        str::from_utf8(answer).map_err(|_| InvalidAnswer("it is no UTF-8".to_owned()))?.trim();
+    if text.is_empty() || text == "null" {
+        return Ok(Vec::new());
+    }
+    let ListItems { first: written, count } = written(text)?;
+    if count > COMMANDS_MAX {
+        return Err(InvalidAnswer(format!("it has {count} commands, {COMMANDS_MAX} at the most")));
+    }
+    let read = |(place, json): (usize, &&RawValue)| {
+        command(json.get())
+            .map_err(|InvalidAnswer(why)| InvalidAnswer(format!("command {}: {why}", place + 1)))
+    };
+    written.iter().enumerate().map(read).collect()
+}
+
+fn written(text: &str) -> Result<ListItems<'_, COMMANDS_MAX>, InvalidAnswer> {
+    #[derive(Deserialize)]
+    struct AnswerShape<'a> {
+        #[serde(borrow)]
+        commands: Option<ListItems<'a, COMMANDS_MAX>>,
+    }
+
+    let no_json = |error| InvalidAnswer(format!("it is no JSON of commands ({error})"));
+    match text.chars().next() {
+        Some('[') => serde_json::from_str(text).map_err(no_json),
+        Some('{') => match serde_json::from_str::<AnswerShape<'_>>(text).map_err(no_json)?.commands
+        {
+            Some(commands) => Ok(commands),
+            None => {
+                let first = vec![serde_json::from_str(text).map_err(no_json)?];
+                Ok(ListItems { first, count: 1 })
+            }
+        },
+        _ => Err(InvalidAnswer(
+            "it is neither empty nor a JSON list or object of commands".to_owned(),
+        )),
+    }
+}
+
+fn command(json: &str) -> Result<WebhookCommand, InvalidAnswer> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        command: Cow<'a, str>,
+    }
+
+    let Named { command } = serde_json::from_str(json).map_err(wrong)?;
+    match command.as_ref() {
+        "reply" => {
+            let Reply { message, text, .. } = serde_json::from_str(json).map_err(wrong)?;
+            saying(message, text).map(WebhookCommand::Reply)
+        }
+        "publish" => publish(json),
+        "tag" => tag(json),
+        "accept" => accept(json),
+        "refuse" => {
+            let Refuse { reason, .. } = serde_json::from_str(json).map_err(wrong)?;
+            Ok(WebhookCommand::Refuse(reason_of(reason)?.into()))
+        }
+        "close" => close(json),
+        "who" => {
+            let Who { tags, tag, .. } = serde_json::from_str(json).map_err(wrong)?;
+            Ok(WebhookCommand::Who { tags: query(tags)?, tag: tag.0.into() })
+        }
+        "fyi" => {
+            let Fyi { text, .. } = serde_json::from_str(json).map_err(wrong)?;
+            Ok(WebhookCommand::Fyi(text.0.into_owned()))
+        }
+        _ => Err(InvalidAnswer(
+            "is unknown; use reply, publish, tag, accept, refuse, close, who or fyi".to_owned(),
+        )),
+    }
+}
+
+/// The members of each command; `command` itself was read before.
+macro_rules! members {
+    ($($name:ident { $($member:ident: $kind:ty),* $(,)? })+) => {
+        $(
+            #[derive(Deserialize)]
+            #[serde(deny_unknown_fields)]
+            struct $name<'a> {
+                #[serde(rename = "command")]
+                _command: IgnoredAny,
+                $(#[serde(default, borrow)] $member: $kind,)*
+                #[serde(skip)]
+                _a: std::marker::PhantomData<&'a ()>,
+            }
+        )+
+    };
+}
+
+members! {
+    Publish { to: Option<&'a RawValue>, message: Option<&'a RawValue>, text: Option<LossyText<'a>> }
+    Tag { set: Option<&'a RawValue>, remove: ListItems<'a, TAGS_MAX> }
+    Accept { user: Option<&'a RawValue>, tags: Option<&'a RawValue> }
+    Reply { message: Option<&'a RawValue>, text: Option<LossyText<'a>> }
+    Refuse { reason: Option<LossyText<'a>> }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Close<'a> {
+    #[serde(rename = "command")]
+    _command: IgnoredAny,
+    #[serde(borrow)]
+    code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reason: Option<LossyText<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Who<'a> {
+    #[serde(rename = "command")]
+    _command: IgnoredAny,
+    #[serde(borrow)]
+    tags: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tag: LossyText<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fyi<'a> {
+    #[serde(rename = "command")]
+    _command: IgnoredAny,
+    #[serde(borrow)]
+    text: LossyText<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named<'a> {
+    #[serde(borrow)]
+    uuid: Option<LossyText<'a>>,
+    #[serde(borrow)]
+    ident: Option<LossyText<'a>>,
+    #[serde(borrow)]
+    tags: Option<&'a RawValue>,
+}
+
+fn saying(
+    message: Option<&RawValue>,
+    text: Option<LossyText<'_>>,
+) -> Result<Saying, InvalidAnswer> {
+    match (message, text) {
+        (Some(message), None) => Ok(Saying::Message(message.get().to_owned())),
+        (None, Some(text)) => Ok(Saying::Text(text.0.into_owned())),
+        _ => Err(InvalidAnswer("needs either `message` or `text`".to_owned())),
+    }
+}
+
+fn publish(json: &str) -> Result<WebhookCommand, InvalidAnswer> {
+    const RIGHT: &str = "`to` is \"all\", \"others\", \"resource\", or an object with one of \
+                         `uuid`, `ident` and `tags`";
+    let right = || InvalidAnswer(RIGHT.to_owned());
+    let Publish { to, message, text, .. } = serde_json::from_str(json).map_err(wrong)?;
+    let what = saying(message, text)?;
+    let to = to.ok_or_else(right)?.get();
+    if let Scalar::Text(word) = Scalar::of(to) {
+        let to = match word.as_ref() {
+            "all" => PublishTo::All,
+            "others" => PublishTo::Others,
+            "resource" => PublishTo::Resource,
+            _ => return Err(right()),
+        };
+        return Ok(WebhookCommand::Publish(to, what));
+    }
+    let to = match serde_json::from_str(to).map_err(|_| right())? {
+        Named { uuid: Some(uuid), ident: None, tags: None } => PublishTo::Uuid(uuid.0.into()),
+        Named { uuid: None, ident: Some(ident), tags: None } => PublishTo::Ident(
+            Ident::new(&ident.0).map_err(|error| InvalidAnswer(format!("`ident`: {error}")))?,
+        ),
+        Named { uuid: None, ident: None, tags: tags @ Some(_) } => PublishTo::Tags(query(tags)?),
+        _ => return Err(right()),
+    };
+    Ok(WebhookCommand::Publish(to, what))
+}
+
+fn tag(json: &str) -> Result<WebhookCommand, InvalidAnswer> {
+    let Tag { set, remove, .. } = serde_json::from_str(json).map_err(wrong)?;
+    if remove.count > TAGS_MAX {
+        return Err(InvalidAnswer(format!(
+            "`remove` has {} names, {TAGS_MAX} at the most",
+            remove.count
+        )));
+    }
+    let name = |raw: &&RawValue| Scalar::of(raw.get()).text().map(Into::into);
+    let names = remove.first.iter().map(name).collect::<Option<Vec<Box<str>>>>();
+    let remove = names.ok_or_else(|| InvalidAnswer("`remove` is a list of names".to_owned()))?;
+    if remove.iter().any(|name| name.starts_with('@')) {
+        return Err(InvalidAnswer("`remove`: tags that begin with @ are the server's".to_owned()));
+    }
+    Ok(WebhookCommand::Tag { set: own_tags("set", set)?, remove })
+}
+
+fn accept(json: &str) -> Result<WebhookCommand, InvalidAnswer> {
+    let Accept { user, tags, .. } = serde_json::from_str(json).map_err(wrong)?;
+    let user = user.map(RawValue::get).filter(|user| *user != "null");
+    if let Some(user) = user.filter(|user| user.len() > USER_BYTES_MAX) {
+        let bytes = user.len();
+        return Err(InvalidAnswer(format!(
+            "`user` has {bytes} bytes, {USER_BYTES_MAX} at the most"
+        )));
+    }
+    Ok(WebhookCommand::Accept { user: user.map(Into::into), tags: own_tags("tags", tags)? })
+}
+
+fn close(json: &str) -> Result<WebhookCommand, InvalidAnswer> {
+    let Close { code, reason, .. } = serde_json::from_str(json).map_err(wrong)?;
+    let code = match code.map(RawValue::get) {
+        Some(raw) if raw != "null" => number(raw)?,
+        _ => CloseCode::NORMAL.0,
+    };
+    if !matches!(code, 1000 | 3000..=4999) {
+        return Err(InvalidAnswer("`code` is 1000 or 3000 to 4999".to_owned()));
+    }
+    let text = Cow::Owned(reason_of(reason)?);
+    Ok(WebhookCommand::Close(CloseReason { code: CloseCode(code), text }))
+}
+
+fn number(raw: &str) -> Result<u16, InvalidAnswer> {
+    raw.parse().map_err(|_| {
+        let shown: String = raw.chars().take(SHOWN_CHARS_MAX).collect();
+        InvalidAnswer(format!("`code` is 1000 or 3000 to 4999 (u16), and not `{shown}`"))
+    })
+}
+
+fn reason_of(reason: Option<LossyText<'_>>) -> Result<String, InvalidAnswer> {
+    let reason = reason.map(|reason| reason.0.into_owned()).unwrap_or_default();
+    if reason.len() > REASON_BYTES_MAX || reason.contains(char::is_control) {
+        let right = format!("`reason` has {REASON_BYTES_MAX} bytes at the most, and one line");
+        return Err(InvalidAnswer(right));
+    }
+    Ok(reason)
+}
+
+/// Tags of a client; PHP writes an empty list for an object without members.
+fn own_tags(member: &str, json: Option<&RawValue>) -> Result<Tags, InvalidAnswer> {
+    let Some(json) = json else { return Ok(Tags::default()) };
+    tags::of_opening(json.get()).map_err(|why| InvalidAnswer(format!("`{member}`: {why}")))
+}
+
+fn query(json: Option<&RawValue>) -> Result<TagQuery, InvalidAnswer> {
+    let Some(json) = json else { return Ok(TagQuery::default()) };
+    tags::of_request(json.get()).map_err(|why| InvalidAnswer(format!("`tags`: {why}")))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is mapped over")]
+fn wrong(error: serde_json::Error) -> InvalidAnswer {
+    InvalidAnswer(error.to_string())
+}
+
+#[cfg(test)]
+mod tests;

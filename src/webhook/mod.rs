@@ -1,0 +1,15 @@
+//! What is said between a worker and the backend of an HTTP resource: events as JSON, the commands of
+//! an answer, the signature, and when a backend is left alone for a while.
+
+mod circuit_breaker;
+pub mod client;
+mod command;
+mod event;
+mod signature;
+
+pub use self::circuit_breaker::{BreakerDecision, BreakerTransition, CircuitBreaker};
+pub use self::command::{
+    COMMANDS_MAX, InvalidAnswer, PublishTo, Saying, USER_BYTES_MAX, WebhookCommand, parse,
+};
+pub use self::event::{Guest, WebhookEvent, WebhookRequest, headers_json, without_secret};
+pub use self::signature::Signing;

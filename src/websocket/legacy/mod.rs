@@ -1,0 +1,244 @@
+//! Connections that do not speak frames of RFC 6455: what they say, and what is said to them.
+
+pub(crate) mod hixie;
+pub(crate) mod raw;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{
+    FrameEvent, FrameReader, HixieForm, HixieReader, MessageLimits, Opcode, RawReader, Violation,
+};
+
+/// Reads what a connection says, in whatever form.
+#[derive(Debug)]
+pub enum MessageReader {
+    /// RFC 6455.
+    Rfc(FrameReader),
+    /// Something older.
+    Foreign(Box<LegacyFraming>),
+}
+
+// Every connection owns one: the older forms are not to cost the others a byte.
+const _: () = assert!(size_of::<MessageReader>() == size_of::<FrameReader>(), "a reader has grown");
+
+/// A form older than RFC 6455.
+#[derive(Debug)]
+pub enum LegacyFraming {
+    /// The drafts 75 and 76.
+    Hixie(HixieReader),
+    /// JSON without frames.
+    Raw(RawReader),
+}
+
+impl Default for MessageReader {
+    fn default() -> Self {
+        Self::Rfc(FrameReader::default())
+    }
+}
+
+impl MessageReader {
+    /// Takes the next event out of `input`: see [`FrameReader::next`].
+    ///
+    /// # Errors
+    ///
+    /// The first rule that the peer broke.
+    pub fn next<'r, 'i: 'r>(
+        &'r mut self,
+        input: &mut &'i mut [u8],
+        limits: &MessageLimits,
+    ) -> Result<Option<FrameEvent<'r>>, Violation> {
+        match self {
+            Self::Rfc(reader) => reader.next(input, limits),
+            Self::Foreign(foreign) => foreign.next(input, limits.message_bytes_max),
+        }
+    }
+
+    /// Whether something has begun and not ended: it has a deadline.
+    #[must_use]
+    pub fn is_mid_frame(&self) -> bool {
+        match self {
+            Self::Rfc(reader) => reader.is_mid_frame(),
+            Self::Foreign(foreign) => match &**foreign {
+                LegacyFraming::Hixie(reader) => reader.is_mid_frame(),
+                LegacyFraming::Raw(reader) => reader.is_mid_message(),
+            },
+        }
+    }
+
+    /// Whether a message or a frame has begun and not ended.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        match self {
+            Self::Rfc(reader) => reader.is_unfinished(),
+            Self::Foreign(_) => self.is_mid_frame(),
+        }
+    }
+
+    /// Bytes of memory that it holds for what has not ended, and for the last message.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        match self {
+            Self::Rfc(reader) => reader.held(),
+            Self::Foreign(foreign) => match &**foreign {
+                LegacyFraming::Hixie(reader) => reader.held(),
+                LegacyFraming::Raw(reader) => reader.held(),
+            },
+        }
+    }
+
+    /// Gives back the memory of the last message, which is done with.
+    pub fn give_back(&mut self) {
+        match self {
+            Self::Rfc(reader) => reader.give_back(),
+            Self::Foreign(foreign) => match &mut **foreign {
+                LegacyFraming::Hixie(reader) => reader.give_back(),
+                LegacyFraming::Raw(reader) => reader.give_back(),
+            },
+        }
+    }
+
+    /// Gives up all that it holds, because its connection ends: no more is read. What is still said
+    /// to the connection is said in the same form.
+    pub fn forget(&mut self) {
+        match self {
+            Self::Rfc(reader) => reader.forget(),
+            Self::Foreign(foreign) => match &mut **foreign {
+                LegacyFraming::Hixie(reader) => reader.forget(),
+                LegacyFraming::Raw(reader) => reader.forget(),
+            },
+        }
+    }
+
+    /// The form, when it is an older one.
+    #[must_use]
+    pub fn foreign(&self) -> Option<&LegacyFraming> {
+        match self {
+            Self::Rfc(_) => None,
+            Self::Foreign(foreign) => Some(foreign),
+        }
+    }
+
+    /// Whether there are no frames at all.
+    #[must_use]
+    pub fn is_raw(&self) -> bool {
+        matches!(self.foreign(), Some(LegacyFraming::Raw(_)))
+    }
+
+    /// Nothing has come for a while, which ends a message that nothing else ends.
+    pub fn pause(&mut self) {
+        if let Self::Foreign(foreign) = self
+            && let LegacyFraming::Raw(reader) = &mut **foreign
+        {
+            reader.pause();
+        }
+    }
+}
+
+impl From<LegacyFraming> for MessageReader {
+    fn from(foreign: LegacyFraming) -> Self {
+        Self::Foreign(Box::new(foreign))
+    }
+}
+
+impl LegacyFraming {
+    fn next<'r>(
+        &'r mut self,
+        input: &mut &mut [u8],
+        bytes_max: usize,
+    ) -> Result<Option<FrameEvent<'r>>, Violation> {
+        match self {
+            Self::Hixie(reader) => reader.next(input, bytes_max),
+            Self::Raw(reader) => Ok(reader.next(input, bytes_max)?.map(FrameEvent::Text)),
+        }
+    }
+
+    /// Whole frames as [`write`](super::write) makes them, in this form. Pings and pongs have no
+    /// counterpart, nor has what is no text.
+    #[must_use]
+    pub fn reframed(&self, frames: &[u8]) -> Bytes {
+        let mut out = BytesMut::with_capacity(frames.len());
+        let mut rest = frames;
+        while let Some((opcode, payload, behind)) = first_frame(rest) {
+            rest = behind;
+            match (self, opcode) {
+                (Self::Hixie(reader), Opcode::Close) if reader.form() == HixieForm::Draft => {
+                    out.put_slice(&[0xFF, 0]);
+                }
+                (_, Opcode::Text | Opcode::Binary) if std::str::from_utf8(payload).is_ok() => {
+                    self.put_text(&mut out, payload);
+                }
+                _ => {}
+            }
+        }
+        out.freeze()
+    }
+
+    /// UTF-8 has no byte `ff`, so nothing in a text ends its frame.
+    fn put_text(&self, out: &mut BytesMut, text: &[u8]) {
+        match self {
+            Self::Hixie(_) => {
+                out.put_u8(0);
+                out.put_slice(text);
+                out.put_u8(0xFF);
+            }
+            Self::Raw(_) => out.put_slice(text),
+        }
+    }
+}
+
+/// The first frame of a server: its opcode and payload, and what stands behind it.
+fn first_frame(bytes: &[u8]) -> Option<(Opcode, &[u8], &[u8])> {
+    let (first, rest) = bytes.split_first()?;
+    let (second, rest) = rest.split_first()?;
+    let (length, rest) = match second {
+        126 => {
+            rest.split_first_chunk().map(|(it, rest)| (u64::from(u16::from_be_bytes(*it)), rest))
+        }
+        127 => rest.split_first_chunk().map(|(it, rest)| (u64::from_be_bytes(*it), rest)),
+        short => Some((u64::from(*short), rest)),
+    }?;
+    let (payload, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    Some((Opcode::from_first_byte(*first).ok()?, payload, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::CloseCode;
+    use crate::websocket::{RawEnd, write};
+
+    fn said() -> BytesMut {
+        let mut frames = BytesMut::new();
+        write::text(&mut frames, "é".as_bytes());
+        write::ping(&mut frames, b"ping");
+        write::binary(&mut frames, b"b");
+        write::binary(&mut frames, b"\xff\0");
+        write::pong(&mut frames, b"");
+        write::text(&mut frames, &[b'x'; 200]);
+        write::text(&mut frames, &[b'y'; 70_000]);
+        write::close(&mut frames, Some(CloseCode::AWAY), "bye");
+        frames
+    }
+
+    #[test]
+    fn texts_and_the_end_are_said_in_the_older_form_and_nothing_else() {
+        let (x, y) = ([b'x'; 200], [b'y'; 70_000]);
+        let hixie = LegacyFraming::Hixie(HixieReader::new(HixieForm::Draft));
+        let expected = [b"\0\xc3\xa9\xff\0b\xff\0", &x[..], b"\xff\0", &y, b"\xff\xff\0"].concat();
+        assert!(hixie.reframed(&said()) == expected);
+        let original = LegacyFraming::Hixie(HixieReader::new(HixieForm::Original));
+        assert!(original.reframed(&said()) == expected[..expected.len() - 2]);
+        let raw = LegacyFraming::Raw(RawReader::new(RawEnd::Value));
+        assert!(raw.reframed(&said()) == ["éb".as_bytes(), &x, &y].concat());
+    }
+
+    #[test]
+    fn rubbish_is_no_frame() {
+        let raw = LegacyFraming::Raw(RawReader::new(RawEnd::Value));
+        for bytes in
+            [&b""[..], b"\x81", b"\x81\x05abc", b"\x81\x7f\xff\xff\xff\xff\xff\xff\xff\xff"]
+        {
+            assert!(raw.reframed(bytes).is_empty());
+        }
+    }
+}

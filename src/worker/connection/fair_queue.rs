@@ -1,0 +1,376 @@
+//! Who is served next, of those that wait: the connection for which the least was done. A connection
+//! that says little never waits for those that never pause.
+//!
+//! This is start-time fair queueing. Work is counted in a virtual time, which stands where the work of
+//! the connection began that was served last. The work of one that comes begins there, or where its
+//! earlier work ends if that is later, and then it is ahead of the others. So all busy senders advance
+//! alike, and a connection that takes less than half its even part, however little that is, waits for one
+//! that is being served and not for their number.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+
+use crate::types::limits::{LIGHT_BURST, WORK_AHEAD_MAX, WORK_FORGOTTEN};
+use crate::worker::clock::Moment;
+
+/// A point in virtual time, in bytes of work.
+type Virtual = u64;
+
+/// How much of its worker's time a connection takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::worker) enum Weight {
+    /// Less than others.
+    Light,
+    /// Its even part, or about to take much.
+    Heavy,
+}
+
+/// The virtual time of a worker.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::worker) struct WorkClock {
+    now: Virtual,
+    /// Where the work of all that were served ends.
+    end: Virtual,
+    /// When time was looked at last.
+    seen: u64,
+}
+
+impl WorkClock {
+    /// The least that is served or waits begins here. What waits counts in both queues: a client that
+    /// comes would else begin behind all publishers that wait for the window.
+    pub(in crate::worker) fn advance_to(&mut self, start: Virtual) {
+        self.now = self.now.max(start);
+    }
+
+    /// Where the next work of a connection begins at the latest.
+    pub(in crate::worker) fn most(self) -> Virtual {
+        self.now.saturating_add(WORK_AHEAD_MAX)
+    }
+
+    /// A turn begins. What was done is forgotten while nobody waits, and not while somebody does: a
+    /// worker that gets little of the processor would otherwise take all for equal that wait for long.
+    pub(in crate::worker) fn turn(&mut self, now: Moment, waiting: usize) {
+        let millis = now.micros() / 1000;
+        if waiting == 0 {
+            let forgotten = millis.saturating_sub(self.seen).saturating_mul(WORK_FORGOTTEN);
+            self.now = self.now.saturating_add(forgotten).min(self.end).max(self.now);
+        }
+        self.seen = millis;
+    }
+}
+
+/// Where the work that was done for a connection ends. Four bytes, since every connection has it: the
+/// low ones of the virtual time, in units of 64 bytes, which begin again after 256 GiB of work.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::worker) struct Usage(u32);
+
+const UNIT_BITS: u32 = 6;
+
+fn units(work: Virtual) -> u32 {
+    u32::try_from((work >> UNIT_BITS) & u64::from(u32::MAX)).unwrap_or(u32::MAX)
+}
+
+impl Usage {
+    /// Notes what was done for it from this point on: work and not time, because a clock also counts
+    /// what other processes take of the processor meanwhile.
+    pub(in crate::worker) fn note(&mut self, start: Virtual, work: usize, clock: &mut WorkClock) {
+        let work = u64::try_from(work).unwrap_or(u64::MAX);
+        let end = start.saturating_add(work).min(clock.most());
+        clock.end = clock.end.max(end);
+        self.0 = units(end);
+    }
+
+    /// Where its next work begins.
+    pub(in crate::worker) fn start(self, clock: WorkClock) -> Virtual {
+        clock.now.saturating_add(self.ahead(clock))
+    }
+
+    /// How heavy it is now.
+    pub(in crate::worker) fn weight(self, clock: WorkClock) -> Weight {
+        if self.ahead(clock) <= LIGHT_BURST { Weight::Light } else { Weight::Heavy }
+    }
+
+    /// How far it is ahead of the others.
+    fn ahead(self, clock: WorkClock) -> u64 {
+        let ahead = u64::from(self.0.wrapping_sub(units(clock.now))) << UNIT_BITS;
+        // What is further ahead than it can be lies behind.
+        if ahead > WORK_AHEAD_MAX { 0 } else { ahead }
+    }
+}
+
+/// What is known of a connection for its turns.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::worker) struct Schedule {
+    pub(in crate::worker) usage: Usage,
+    /// It waits to be served, once, however often the kernel reports it.
+    pub(in crate::worker) is_waiting: bool,
+}
+
+/// Where something stands in a line; the least is the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::worker) struct Standing {
+    /// Where its work begins, and as far again as that is ahead: as much as was done for it last time
+    /// is expected to be done again. So it stands behind those that are not ahead, however many begin
+    /// where it begins.
+    end: Virtual,
+    /// Of those that begin at the same point, the one that came first.
+    number: u64,
+    weight: Weight,
+    pub(in crate::worker) start: Virtual,
+}
+
+/// Something that waits, compared by its place alone.
+#[derive(Debug)]
+struct Entry<T> {
+    standing: Reverse<Standing>,
+    waiter: T,
+}
+
+impl<T> Ord for Entry<T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.standing.cmp(&other.standing)
+    }
+}
+
+impl<T> PartialOrd for Entry<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> PartialEq for Entry<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.standing == other.standing
+    }
+}
+
+impl<T> Eq for Entry<T> {}
+
+/// Those that wait, in two lines.
+#[derive(Debug)]
+pub(in crate::worker) struct FairQueue<T> {
+    light: BinaryHeap<Entry<T>>,
+    heavy: BinaryHeap<Entry<T>>,
+    last_number: u64,
+}
+
+impl<T> Default for FairQueue<T> {
+    fn default() -> Self {
+        Self { light: BinaryHeap::new(), heavy: BinaryHeap::new(), last_number: 0 }
+    }
+}
+
+impl<T> FairQueue<T> {
+    fn line(&mut self, weight: Weight) -> &mut BinaryHeap<Entry<T>> {
+        match weight {
+            Weight::Light => &mut self.light,
+            Weight::Heavy => &mut self.heavy,
+        }
+    }
+
+    pub(in crate::worker) fn push(
+        &mut self,
+        waiter: T,
+        (start, weight): (Virtual, Weight),
+        clock: WorkClock,
+    ) {
+        self.last_number += 1;
+        let ahead = match weight {
+            Weight::Light => start.saturating_sub(clock.now),
+            Weight::Heavy => start.saturating_sub(clock.now).max(LIGHT_BURST),
+        };
+        let end = start.saturating_add(ahead);
+        self.put_back(waiter, Standing { end, number: self.last_number, weight, start });
+    }
+
+    /// The next of one line, and where it begins.
+    pub(in crate::worker) fn pop(&mut self, weight: Weight) -> Option<(T, Virtual)> {
+        let Entry { standing, waiter } = self.line(weight).pop()?;
+        Some((waiter, standing.0.start))
+    }
+
+    /// The next of both lines, with its place.
+    pub(in crate::worker) fn pop_first(&mut self) -> Option<(T, Standing)> {
+        let first = |line: &BinaryHeap<Entry<T>>| line.peek().map(|entry| entry.standing.0);
+        let weight = match (first(&self.light), first(&self.heavy)) {
+            (Some(light), Some(heavy)) if heavy < light => Weight::Heavy,
+            (Some(_), _) => Weight::Light,
+            (None, _) => Weight::Heavy,
+        };
+        let Entry { standing, waiter } = self.line(weight).pop()?;
+        Some((waiter, standing.0))
+    }
+
+    /// Where the work of the next one begins; far away when none waits.
+    pub(in crate::worker) fn next_start(&self) -> Virtual {
+        let next = [self.light.peek(), self.heavy.peek()].into_iter().flatten();
+        next.map(|entry| entry.standing.0.start).min().unwrap_or(Virtual::MAX)
+    }
+
+    /// Puts one that was taken back into its place.
+    pub(in crate::worker) fn put_back(&mut self, waiter: T, standing: Standing) {
+        self.line(standing.weight).push(Entry { standing: Reverse(standing), waiter });
+    }
+
+    pub(in crate::worker) fn has(&self, weight: Weight) -> bool {
+        match weight {
+            Weight::Light => !self.light.is_empty(),
+            Weight::Heavy => !self.heavy.is_empty(),
+        }
+    }
+
+    pub(in crate::worker) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(in crate::worker) fn len(&self) -> usize {
+        self.light.len() + self.heavy.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    /// What a small message counts for.
+    const MESSAGE: usize = 600;
+
+    fn at(millis: u64) -> Moment {
+        Moment::START.after(Duration::from_millis(millis))
+    }
+
+    /// A worker that is always busy: `flooders` that never pause, each served for `share` messages, and
+    /// one client that says something now and then.
+    struct Busy {
+        clock: WorkClock,
+        queue: FairQueue<usize>,
+        usage: Vec<Usage>,
+    }
+
+    impl Busy {
+        fn new(flooders: usize) -> Self {
+            let usage = vec![Usage::default(); flooders + 1];
+            let mut busy = Self { clock: WorkClock::default(), queue: FairQueue::default(), usage };
+            (1..=flooders).for_each(|who| busy.push(who));
+            busy
+        }
+
+        fn push(&mut self, who: usize) {
+            let usage = self.usage[who];
+            let at = (usage.start(self.clock), usage.weight(self.clock));
+            self.queue.push(who, at, self.clock);
+        }
+
+        fn serve(&mut self, messages: usize) -> usize {
+            self.serve_each(|_| messages)
+        }
+
+        fn serve_each(&mut self, messages: impl Fn(usize) -> usize) -> usize {
+            let (who, standing) = self.queue.pop_first().unwrap();
+            self.clock.advance_to(standing.start);
+            let work = messages(who) * MESSAGE;
+            self.usage[who].note(standing.start, work, &mut self.clock);
+            who
+        }
+    }
+
+    #[test]
+    fn a_client_that_says_little_is_served_next_however_long_it_waited_and_however_many_never_pause()
+     {
+        let mut busy = Busy::new(600);
+        for _ in 0..600 {
+            let who = busy.serve(100);
+            busy.push(who);
+        }
+        for round in 0..200 {
+            for _ in 0..90 + round {
+                let who = busy.serve(100);
+                assert_ne!(who, 0);
+                busy.push(who);
+            }
+            // What it said while it waited comes at once.
+            busy.push(0);
+            assert_eq!(busy.usage[0].weight(busy.clock), Weight::Light, "in round {round}");
+            assert_eq!(busy.serve(8), 0, "in round {round}");
+        }
+    }
+
+    proptest! {
+        /// Whatever each is served for, all that never pause advance alike.
+        #[test]
+        fn connections_that_never_pause_get_even_parts(
+            shares in prop::collection::vec(1_usize..150, 2..20),
+        ) {
+            let mut busy = Busy::new(shares.len());
+            let mut done = vec![0; shares.len() + 1];
+            for _ in 0..shares.len() * 400 {
+                let who = busy.serve_each(|who| shares[who - 1]);
+                done[who] += shares[who - 1];
+                busy.push(who);
+            }
+            let most = done.iter().skip(1).max().unwrap();
+            let least = done.iter().skip(1).min().unwrap();
+            // A share ahead or behind, and what the units of 64 bytes leave out.
+            prop_assert!(most - least <= 4 * 150, "{done:?}");
+        }
+    }
+
+    #[test]
+    fn one_large_message_costs_a_round_and_no_more() {
+        let mut busy = Busy::new(10);
+        busy.push(0);
+        while busy.serve(100) != 0 {}
+        busy.usage[0].note(busy.clock.now, usize::MAX, &mut busy.clock);
+        busy.push(0);
+        let ahead = busy.usage[0].start(busy.clock) - busy.clock.now;
+        assert_eq!(ahead, WORK_AHEAD_MAX);
+    }
+
+    #[test]
+    fn what_was_done_is_forgotten_while_nobody_waits_and_not_before() {
+        let mut clock = WorkClock::default();
+        let mut usage = Usage::default();
+        clock.turn(at(1000), 0);
+        usage.note(clock.now, usize::MAX, &mut clock);
+        clock.turn(at(5000), 1);
+        assert_eq!(usage.weight(clock), Weight::Heavy, "others waited all the time");
+        clock.turn(at(5010), 0);
+        assert_eq!(usage.weight(clock), Weight::Heavy);
+        clock.turn(at(5110), 0);
+        assert_eq!(usage.weight(clock), Weight::Light);
+        clock.turn(at(900_000), 0);
+        assert_eq!(clock.now, clock.end, "and there is no more to forget");
+    }
+
+    #[test]
+    fn a_client_that_comes_begins_with_the_least_of_all_that_wait() {
+        let (clock, mut queue) = (WorkClock::default(), FairQueue::default());
+        assert_eq!(queue.next_start(), u64::MAX);
+        queue.push(1, (9_000, Weight::Light), clock);
+        queue.push(2, (50_000, Weight::Heavy), clock);
+        assert_eq!(queue.next_start(), 9_000);
+        assert_eq!(queue.pop(Weight::Light), Some((1, 9_000)));
+        assert_eq!(queue.next_start(), 50_000);
+    }
+
+    #[test]
+    fn those_that_begin_at_the_same_point_are_served_as_they_came_and_a_place_is_kept() {
+        let (clock, mut queue) = (WorkClock::default(), FairQueue::default());
+        for number in 0..3 {
+            queue.push(number, (5, Weight::Light), clock);
+            queue.push(10 + number, (7, Weight::Heavy), clock);
+        }
+        queue.push(20, (3, Weight::Heavy), clock);
+        let (first, standing) = queue.pop_first().unwrap();
+        queue.put_back(first, standing);
+        assert_eq!(queue.len(), 7);
+        let all: Vec<i32> = std::iter::from_fn(|| queue.pop_first()).map(|it| it.0).collect();
+        assert_eq!(all, [0, 1, 2, 20, 10, 11, 12]);
+        queue.push(7, (1, Weight::Heavy), clock);
+        assert_eq!((queue.pop(Weight::Light), queue.pop(Weight::Heavy)), (None, Some((7, 1))));
+        assert!(queue.is_empty());
+    }
+}

@@ -1,0 +1,68 @@
+//! Who is closed when, while a worker drains: evenly over the time, so that clients which come back
+//! do not come all at once.
+
+use std::time::Duration;
+
+use crate::types::Slot;
+use crate::worker::clock::Moment;
+
+/// The connections that are still to be closed.
+#[derive(Debug)]
+pub(in crate::worker) struct DrainSchedule {
+    /// The next one is the last.
+    waiting: Vec<Slot>,
+    all: usize,
+    begun_at: Moment,
+    spread: Duration,
+}
+
+impl DrainSchedule {
+    /// Closes these slots within a time that begins now: the first at once, the others at equal
+    /// distances.
+    pub(in crate::worker) fn new(
+        mut slots: Vec<Slot>,
+        (begun_at, spread): (Moment, Duration),
+    ) -> Self {
+        slots.reverse();
+        Self { all: slots.len(), waiting: slots, begun_at, spread }
+    }
+
+    /// When the next one is due.
+    pub(in crate::worker) fn next(&self) -> Option<Moment> {
+        let closed = u32::try_from(self.all - self.waiting.len()).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.all).unwrap_or(u32::MAX);
+        let pause = || self.begun_at.after(self.spread.mul_f64(f64::from(closed) / f64::from(all)));
+        (!self.waiting.is_empty()).then(pause)
+    }
+
+    /// One whose time has come.
+    pub(in crate::worker) fn due(&mut self, now: Moment) -> Option<Slot> {
+        self.next().filter(|at| *at <= now)?;
+        self.waiting.pop()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_is_closed_once_and_evenly() {
+        let at = |millis| Moment::START.after(Duration::from_millis(millis));
+        let slots = (0..10).map(Slot).collect();
+        let mut farewell = DrainSchedule::new(slots, (at(1000), Duration::from_secs(3)));
+        let mut due = |now| std::iter::from_fn(|| farewell.due(now)).collect::<Vec<_>>();
+        assert_eq!(due(at(1000)), [Slot(0)]);
+        assert_eq!(due(at(1299)), []);
+        assert_eq!(due(at(1900)), [Slot(1), Slot(2), Slot(3)]);
+        assert_eq!(due(at(9999)).len(), 6);
+        assert_eq!(farewell.next(), None);
+    }
+
+    #[test]
+    fn without_a_spread_everybody_is_closed_at_once() {
+        let mut farewell =
+            DrainSchedule::new((0..3).map(Slot).collect(), (Moment::START, Duration::ZERO));
+        assert_eq!(std::iter::from_fn(|| farewell.due(Moment::START)).count(), 3);
+    }
+}

@@ -1,0 +1,219 @@
+//! The resources of a worker, and which path or name each of them serves.
+
+use std::fmt;
+use std::time::Duration;
+
+use tracing::error;
+
+use crate::config::{
+    BackendBinding, BloatlessApplication, Config, OpenWhenDown, ResourceBinding, ResourceKind,
+};
+use crate::resource::{
+    Binding, Broadcast, BuiltinKind, Echo, Gomoob, Nameless, Phpws, Resource, ResourceFactories,
+    ResourceId, Routes, Silent, WebhookOptions, WebhookResource,
+};
+use crate::types::Tenant;
+use crate::webhook::Signing;
+use crate::webhook::client::TargetSettings;
+use crate::worker::bloatless;
+use crate::worker::bloatless::Bloatless;
+
+/// The resources of a worker: the built-in ones in the order of `Kind::ALL`, then those of the
+/// embedding program, then those that the file makes.
+pub(in crate::worker) struct ResourceRegistry {
+    all: Vec<Box<dyn Resource>>,
+    own: ResourceFactories,
+    /// What each of those was made from that the file makes, so that a reload that leaves it as it is
+    /// keeps it, with whatever it knows.
+    made: Vec<(ResourceBinding, ResourceId)>,
+    bloatless: Bloatless,
+    /// The ways to backends that this binding wants known.
+    routes: Vec<BackendRoute>,
+}
+
+/// The way from a resource to its backend.
+#[derive(Debug)]
+pub(in crate::worker) struct BackendRoute {
+    pub(in crate::worker) resource: ResourceId,
+    pub(in crate::worker) settings: TargetSettings,
+    pub(in crate::worker) signing: Signing,
+}
+
+impl ResourceRegistry {
+    pub(in crate::worker) fn new(own: &ResourceFactories) -> Self {
+        let built_in: [Box<dyn Resource>; 5] = [
+            Box::new(Phpws),
+            Box::new(Gomoob),
+            Box::new(Echo),
+            Box::new(Silent),
+            Box::new(Nameless),
+        ];
+        let all = built_in.into_iter().chain(own.make()).collect();
+        let bloatless = Bloatless::default();
+        Self { all, own: own.clone(), made: Vec::new(), bloatless, routes: Vec::new() }
+    }
+
+    pub(in crate::worker) fn get(&self, id: ResourceId) -> Option<&dyn Resource> {
+        self.all.get(id.place()).map(AsRef::as_ref)
+    }
+
+    pub(in crate::worker) fn get_mut(&mut self, id: ResourceId) -> Option<&mut Box<dyn Resource>> {
+        self.all.get_mut(id.place())
+    }
+
+    /// Binds the names of `[echo]`, then what the program brings, then the applications of
+    /// bloatless/php-websocket, then what the file says by itself, which wins. Connections keep what they
+    /// are served by, also when nothing is bound to it any more.
+    pub(in crate::worker) fn bind(&mut self, config: &Config, paths: &mut Routes) {
+        for name in &config.echo.applications {
+            let is_silent = config.echo.bar_silent && name == "Bar";
+            let kind = if is_silent { BuiltinKind::Silent } else { BuiltinKind::Echo };
+            paths.bind(name, Binding::Kind(kind));
+        }
+        for (place, path) in self.own.paths().enumerate() {
+            paths.bind(path, Binding::Beyond(ResourceId::beyond(place)));
+        }
+        self.bloatless.behave(config);
+        for application in &config.bloatless.applications {
+            match self.application(*application) {
+                Some(id) => paths.bind(bloatless::path(*application), Binding::Beyond(id)),
+                None => error!(?application, "the application cannot be made"),
+            }
+        }
+        for binding in &config.resources {
+            match self.binding(binding) {
+                Some(bound) => paths.bind(&binding.name, bound),
+                None => error!(name = binding.name, "the resource cannot be made"),
+            }
+        }
+        self.routes = self.made.iter().filter_map(|made| route(made, config)).collect();
+    }
+
+    /// The ways to backends, with the secrets that hold now; once after each binding.
+    pub(in crate::worker) fn take_routes(&mut self) -> Vec<BackendRoute> {
+        std::mem::take(&mut self.routes)
+    }
+
+    /// The resources that want to be called from time to time, of those that are bound now.
+    pub(in crate::worker) fn ticking(&self, config: &Config) -> Vec<(ResourceId, Duration)> {
+        let own = (0..self.own.paths().count()).map(ResourceId::beyond);
+        let is_bound = |made: &&(ResourceBinding, ResourceId)| {
+            config.resources.iter().any(|binding| is_same(binding, &made.0))
+        };
+        let made = self.made.iter().filter(is_bound).map(|(_, id)| *id);
+        let made = made.chain(self.applications(config));
+        let every = |id| Some((id, self.get(id)?.every()?));
+        own.chain(made).filter_map(every).collect()
+    }
+
+    fn binding(&mut self, binding: &ResourceBinding) -> Option<Binding> {
+        Some(match binding.kind {
+            ResourceKind::Phpws => Binding::Kind(BuiltinKind::Phpws),
+            ResourceKind::Gomoob => Binding::Kind(BuiltinKind::Gomoob),
+            ResourceKind::Echo => Binding::Kind(BuiltinKind::Echo),
+            ResourceKind::Broadcast | ResourceKind::Http => {
+                Binding::Beyond(self.made_from(binding)?)
+            }
+        })
+    }
+
+    /// The application of a name, if it is bound now.
+    pub(in crate::worker) fn application_named(
+        &self,
+        name: &str,
+        bound: &[BloatlessApplication],
+    ) -> Option<ResourceId> {
+        let is_it =
+            |one: &&BloatlessApplication| bloatless::path(**one).strip_prefix('/') == Some(name);
+        self.bloatless.get(*bound.iter().find(is_it)?)
+    }
+
+    fn application(&mut self, application: BloatlessApplication) -> Option<ResourceId> {
+        if let Some(id) = self.bloatless.get(application) {
+            return Some(id);
+        }
+        let made = self.bloatless.make(application)?;
+        let id = self.add(made);
+        self.bloatless.keep(application, id);
+        Some(id)
+    }
+
+    fn applications(&self, config: &Config) -> impl Iterator<Item = ResourceId> {
+        let bound = config.bloatless.applications.iter();
+        bound.filter_map(|application| self.bloatless.get(*application))
+    }
+
+    fn add(&mut self, resource: Box<dyn Resource>) -> ResourceId {
+        self.all.push(resource);
+        ResourceId::beyond(self.all.len() - 1 - BuiltinKind::ALL.len())
+    }
+
+    fn made_from(&mut self, binding: &ResourceBinding) -> Option<ResourceId> {
+        if let Some((_, id)) = self.made.iter().find(|(known, _)| is_same(known, binding)) {
+            return Some(*id);
+        }
+        let id = self.add(make(binding)?);
+        self.made.push((binding.clone(), id));
+        Some(id)
+    }
+}
+
+/// Makes what the file asks for.
+fn make(binding: &ResourceBinding) -> Option<Box<dyn Resource>> {
+    match binding.kind {
+        // The checked configuration has no name that is too long.
+        ResourceKind::Broadcast => Some(Box::new(Broadcast::new(&binding.name).ok()?)),
+        ResourceKind::Http => {
+            let backend = binding.backend.as_ref()?;
+            Some(Box::new(WebhookResource::new(terms(&binding.name, backend)).ok()?))
+        }
+        ResourceKind::Phpws | ResourceKind::Gomoob | ResourceKind::Echo => None,
+    }
+}
+
+/// Whether a resource that was made from one binding serves the other as well. Another secret alone
+/// makes no other resource: those who are connected to it have their events signed with it.
+fn is_same(made: &ResourceBinding, binding: &ResourceBinding) -> bool {
+    let (Some(one), Some(other)) = (&made.backend, &binding.backend) else {
+        return made == binding;
+    };
+    let one = BackendBinding { secret: other.secret.clone(), ..(**one).clone() };
+    made.name == binding.name && one == **other
+}
+
+fn terms(name: &str, backend: &BackendBinding) -> WebhookOptions {
+    let tenant = backend.tenant.as_deref().map(|name| Tenant(name.into()));
+    WebhookOptions {
+        name: name.to_owned(),
+        tenant: tenant.unwrap_or_else(Tenant::shared),
+        events: backend.events.iter().map(|event| event.word()).collect(),
+        every: backend.every,
+        when_down: backend.when_down.clone(),
+        opens_when_down: backend.open_when_down == OpenWhenDown::Accept,
+    }
+}
+
+/// The way to the backend of a resource, also of one that is bound no more but has clients: with the
+/// secret of its application as it is now, if there still is one.
+fn route((made, id): &(ResourceBinding, ResourceId), config: &Config) -> Option<BackendRoute> {
+    let backend = made.backend.as_ref()?;
+    let applications = config.applications.iter().flat_map(|all| &all.list);
+    let known = applications.into_iter().find(|it| it.key == backend.application);
+    let known = known.map(|it| &it.secret).filter(|secret| secret.is_text());
+    let secret = known.unwrap_or(&backend.secret);
+    let settings = TargetSettings {
+        resource: made.name.clone(),
+        url: backend.url.expose().to_owned(),
+        ca: backend.ca.clone(),
+        deadline: backend.deadline,
+        concurrent_max: backend.max_concurrent,
+        answer_bytes_max: config.limits.max_message,
+    };
+    Some(BackendRoute { resource: *id, settings, signing: Signing::new(secret.expose()) })
+}
+
+impl fmt::Debug for ResourceRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} resources", self.all.len())
+    }
+}

@@ -1,0 +1,84 @@
+//! The page and its documents: what a plain GET gets.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::demo_page;
+use crate::http;
+use crate::http::{PlainAnswer, Refusal, RequestHead};
+use crate::link::control::PROGRAM_VARIABLE;
+use crate::types::Slot;
+use crate::worker::connection::Connection;
+use crate::worker::event_loop::EventLoop;
+use crate::worker::settings::DemoPage;
+
+/// A plain GET or HEAD.
+pub(in crate::worker) struct PageAsked<'a> {
+    pub(in crate::worker) path: &'a str,
+    pub(in crate::worker) wanted: PlainAnswer,
+    /// What whoever asks calls the program on a command line.
+    pub(in crate::worker) program: String,
+}
+
+impl EventLoop {
+    pub(in crate::worker) fn serve_page(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        asked: PageAsked<'_>,
+    ) -> Result<(), Refusal> {
+        let PageAsked { path, wanted, program } = asked;
+        let is_on = self.settings.page == DemoPage::On;
+        let is_bound = self.settings.paths.is_bound(path);
+        if wanted == PlainAnswer::Methods && (path == "/" || is_bound) {
+            self.answer_and_end(slot, connection, http::methods_response().into());
+            return Ok(());
+        }
+        let document = demo_page::document(path).filter(|_| is_on && !is_bound);
+        let response = match document {
+            Some(text) => {
+                let content = content(wanted, text);
+                http::page_response("text/plain; charset=utf-8", "", content)
+            }
+            None if is_on && path == "/" => {
+                let html = demo_page::html(&program);
+                let content = content(wanted, &html);
+                http::page_response("text/html; charset=utf-8", demo_page::headers(), content)
+            }
+            None if is_bound && path != "/" => return Err(Refusal::WEBSOCKET_ONLY),
+            None => return Err(Refusal::NOT_FOUND),
+        };
+        self.answer_and_end(slot, connection, response.into());
+        Ok(())
+    }
+}
+
+fn content(wanted: PlainAnswer, text: &str) -> http::ResponseBody<'_> {
+    match wanted {
+        PlainAnswer::Whole => http::ResponseBody::Whole(text.as_bytes()),
+        PlainAnswer::Head | PlainAnswer::Methods => http::ResponseBody::LengthOf(text.as_bytes()),
+    }
+}
+
+/// Headers of proxies: whoever is behind one is somewhere else.
+const OF_PROXIES: [&str; 5] =
+    ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP"];
+
+/// What whoever asks calls the program: as it was started, at the machine of the server; elsewhere by
+/// its name, since a path of this machine means nothing there and is not theirs to know.
+pub(in crate::worker) fn program_for(peer: SocketAddr, head: &RequestHead<'_>) -> String {
+    let is_proxied = OF_PROXIES.iter().any(|name| head.header(name).is_some());
+    let is_here = peer.ip().to_canonical().is_loopback() && names_loopback(head);
+    let started_as = (is_here && !is_proxied).then(|| std::env::var(PROGRAM_VARIABLE).ok());
+    started_as.flatten().unwrap_or_else(|| demo_page::PROGRAM_NAME.to_owned())
+}
+
+/// Whether `Host` is this machine's name for itself.
+fn names_loopback(head: &RequestHead<'_>) -> bool {
+    let host = head.header("Host").and_then(|host| str::from_utf8(host).ok()).unwrap_or_default();
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}

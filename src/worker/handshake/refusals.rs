@@ -1,0 +1,198 @@
+//! Openings that are refused: the answer, and the one line of the log that says who asked for what.
+
+use std::net::{IpAddr, SocketAddr};
+
+use tracing::info;
+
+use crate::http;
+use crate::http::{
+    Refusal, RequestHead, Year, effective_address_of, has_members, has_parameter, parameter,
+};
+use crate::types::{CloseReason, CompatFlag, IpRange, Slot};
+use crate::worker::connection::tls_failure;
+use crate::worker::connection::{Connection, Phase};
+use crate::worker::event_loop::EventLoop;
+
+/// Characters of a path or an origin that a line shows: both come from outside.
+const TEXT_CHARACTERS_MAX: usize = 128;
+/// Characters of a reason, which a backend may have given.
+const REASON_CHARACTERS_MAX: usize = 256;
+
+/// Who asked for what, as far as a log may say it: no query, no secret, no cookie.
+#[derive(Debug)]
+pub(in crate::worker) struct Caller {
+    /// Who connected.
+    peer: SocketAddr,
+    /// Who speaks, after trusted proxies; none when that cannot be read.
+    address: Option<IpAddr>,
+    path: Option<Box<str>>,
+    origin: Option<Box<str>>,
+    key: Option<Box<str>>,
+}
+
+impl Caller {
+    /// Somebody who has asked for nothing yet.
+    pub(in crate::worker) fn silent(peer: SocketAddr) -> Self {
+        let address = Some(peer.ip().to_canonical());
+        Self { peer, address, path: None, origin: None, key: None }
+    }
+
+    /// Who sent a request.
+    pub(in crate::worker) fn of(
+        peer: SocketAddr,
+        head: &RequestHead<'_>,
+        trusted: &[IpRange],
+    ) -> Self {
+        let query = head.query().unwrap_or_default();
+        let is_named = has_parameter(query, "key") || has_members(query, "key");
+        let key = || parameter(query, "key").map_or_else(|| "?".into(), |key| shown(&key));
+        Self {
+            peer,
+            address: effective_address_of(peer.ip(), head, trusted).ok(),
+            path: Some(shown(head.path())),
+            origin: head.text("Origin").map(|origin| shown(&origin)),
+            key: is_named.then(key),
+        }
+    }
+}
+
+fn shown(text: &str) -> Box<str> {
+    cut(text, TEXT_CHARACTERS_MAX).into()
+}
+
+fn cut(text: &str, characters_max: usize) -> &str {
+    let end = text.char_indices().nth(characters_max).map_or(text.len(), |(end, _)| end);
+    text.get(..end).unwrap_or_default()
+}
+
+impl EventLoop {
+    /// Answers a request that becomes no WebSocket, and ends.
+    pub(in crate::worker) fn refuse(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        refusal: &Refusal,
+    ) {
+        self.refuse_head(slot, connection, refusal, b"");
+    }
+
+    /// As [`EventLoop::refuse`], for what its head says.
+    pub(in crate::worker) fn refuse_head(
+        &mut self,
+        slot: Slot,
+        connection: &mut Connection,
+        refusal: &Refusal,
+        head: &[u8],
+    ) {
+        if connection.is_shaking_hands() {
+            self.log_tls_failure(connection, "it was not done in time");
+        } else {
+            self.log_refused(connection, head, (refusal.status.line(), &refusal.why));
+        }
+        if connection.reader.is_raw() {
+            return self.refuse_raw(slot, connection, refusal);
+        }
+        let bare = self.settings.has(CompatFlag::BareErrors).then(|| {
+            let of_2021 = self.settings.has(CompatFlag::ErrorsOf2021);
+            http::bare(refusal, head, if of_2021 { Year::Of2021 } else { Year::Of2026 })
+        });
+        let answer = bare.flatten().unwrap_or_else(|| refusal.response());
+        self.answer_and_end(slot, connection, answer.into());
+    }
+
+    /// One line about an opening that is refused by a Close.
+    pub(in crate::worker) fn log_closed(
+        &mut self,
+        connection: &Connection,
+        head: &[u8],
+        reason: &CloseReason,
+    ) {
+        let status = format!("Close {}", reason.code.0);
+        self.log_refused(connection, head, (&status, &reason.text));
+    }
+
+    /// One line about an opening that is refused. `head` is its head, while it is under way.
+    pub(in crate::worker) fn log_refused(
+        &mut self,
+        connection: &Connection,
+        head: &[u8],
+        (status, why): (&str, &str),
+    ) {
+        if !self.refusals_logged.admits(self.now) {
+            return;
+        }
+        let trusted = &self.settings.trusted_proxies;
+        let made = match (&connection.phase, http::parse(head)) {
+            (Phase::Head(heading), Ok(head)) => Some(Caller::of(heading.peer, &head, trusted)),
+            (Phase::Head(heading), Err(_)) => Some(Caller::silent(heading.peer)),
+            _ => None,
+        };
+        let kept = match &connection.phase {
+            Phase::Joining(joining) => Some(&*joining.caller),
+            Phase::Authorizing(asking) => Some(&*asking.joining.caller),
+            _ => None,
+        };
+        let caller = made.as_ref().or(kept);
+        info!(
+            connection = connection.serial,
+            status,
+            reason = cut(why, REASON_CHARACTERS_MAX),
+            peer = caller.map(|it| tracing::field::display(it.peer)),
+            address =
+                caller.map(|it| it.address.map_or_else(|| "?".to_owned(), |ip| ip.to_string())),
+            path = caller.and_then(|it| it.path.as_deref()),
+            origin = caller.and_then(|it| it.origin.as_deref()),
+            key = caller.and_then(|it| it.key.as_deref()),
+            "refused"
+        );
+    }
+
+    /// One line about a TLS handshake that has failed.
+    pub(in crate::worker) fn log_tls_failure(&mut self, connection: &Connection, why: &str) {
+        if !self.tls_failures_logged.admits(self.now) {
+            return;
+        }
+        let Phase::Head(heading) = &connection.phase else { return };
+        let (connection, peer) = (connection.serial, heading.peer);
+        let reason = cut(why, REASON_CHARACTERS_MAX);
+        let server_name = heading.server_name.as_deref();
+        info!(connection, %peer, server_name, reason, "TLS handshake failed");
+    }
+
+    /// The same, for what the library or the socket says.
+    pub(in crate::worker) fn log_tls_error(
+        &mut self,
+        connection: &Connection,
+        error: &std::io::Error,
+    ) {
+        self.log_tls_failure(connection, &tls_failure::reason(error));
+    }
+
+    /// The client has gone. Who had not said a word of TLS was only looking whether somebody is there.
+    pub(in crate::worker) fn log_lost_handshake(&mut self, connection: &Connection) {
+        let has_begun = matches!(&connection.phase, Phase::Head(heading) if heading.speaks_tls);
+        if has_begun && connection.is_shaking_hands() {
+            self.log_tls_failure(connection, "the client went in the middle of it");
+        }
+    }
+
+    /// What the line about the end of a connection adds, where none of the subprotocols that its client
+    /// offered was agreed; said once.
+    pub(in crate::worker) fn hint_of_offer(
+        &mut self,
+        connection: &Connection,
+    ) -> Option<&'static str> {
+        let why = "it offered subprotocols, and none is served on this path: browsers end it then";
+        self.unmet_offers.remove(&connection.serial).then_some(why)
+    }
+
+    /// Says how many lines were left out; asked a few times a second.
+    pub(in crate::worker) fn log_unshown(&mut self) {
+        if let Some(unshown) = self.refusals_logged.unshown(self.now) {
+            info!(unshown, "more openings were refused");
+        }
+        if let Some(unshown) = self.tls_failures_logged.unshown(self.now) {
+            info!(unshown, "more TLS handshakes failed");
+        }
+    }
+}

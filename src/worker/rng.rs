@@ -1,0 +1,63 @@
+//! Where the worker's chance comes from.
+
+use std::fmt;
+
+use crate::types::ClientUuid;
+
+/// Random bytes for this many UUIDs are fetched at once: asking the kernel for each was a fiftieth
+/// of a handshake.
+const UUIDS: usize = 64;
+const UUID_BYTES: usize = 16;
+
+/// Random bytes of the kernel, fetched ahead.
+#[derive(Default)]
+pub(super) struct Rng(Vec<[u8; UUID_BYTES]>);
+
+impl Rng {
+    /// A random version 4 UUID.
+    pub(super) fn uuid(&mut self) -> ClientUuid {
+        let bytes = self.0.pop().unwrap_or_else(|| self.refill());
+        ClientUuid(uuid::Builder::from_random_bytes(bytes).into_uuid().into_bytes())
+    }
+
+    fn refill(&mut self) -> [u8; UUID_BYTES] {
+        let mut bytes = [0; UUIDS * UUID_BYTES];
+        let Ok(()) = fill(&mut bytes) else {
+            // Rather one by one from wherever that crate finds chance than none.
+            return uuid::Uuid::new_v4().into_bytes();
+        };
+        self.0.extend(bytes.as_chunks().0);
+        self.0.pop().unwrap_or_default()
+    }
+}
+
+fn fill(mut bytes: &mut [u8]) -> rustix::io::Result<()> {
+    while !bytes.is_empty() {
+        let filled = rustix::rand::getrandom(&mut *bytes, rustix::rand::GetRandomFlags::empty())?;
+        bytes = bytes.get_mut(filled..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// What is to come is nobody's business.
+impl fmt::Debug for Rng {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dice").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_throw_is_another_uuid_of_version_4() {
+        let mut dice = Rng::default();
+        let thrown: HashSet<ClientUuid> = (0..3 * UUIDS).map(|_| dice.uuid()).collect();
+        assert_eq!(thrown.len(), 3 * UUIDS);
+        let versions = thrown.iter().map(|uuid| uuid::Uuid::from_bytes(uuid.0).get_version_num());
+        assert!(versions.into_iter().all(|version| version == 4));
+    }
+}

@@ -1,0 +1,286 @@
+//! Events on their way to backends: one at a time for each client, in order, and within bounds.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::resource::ResourceId;
+use crate::types::limits::{ERRANDS_BYTES_MAX, ERRANDS_MAX, OPENINGS_ASKED_MAX};
+use crate::types::{ClientUuid, Slot, counted_as};
+use crate::webhook::WebhookRequest;
+use crate::webhook::client::{WebhookClient, WebhookOutcome, WebhookReply, WebhookTarget};
+use crate::worker::clock::Moment;
+
+/// Who an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::worker) enum Subject {
+    /// A client, which may have gone meanwhile.
+    Client(ClientUuid),
+    /// The resource itself: a tick, and what follows from it.
+    Resource(ResourceId),
+}
+
+/// What a worker has given to its courier, and what waits for that.
+#[derive(Debug, Default)]
+pub(in crate::worker) struct WebhookQueue {
+    pub(in crate::worker) courier: Option<WebhookClient>,
+    routes: HashMap<u16, TargetQueue>,
+    lines: HashMap<Subject, EventQueue>,
+    under_way: HashMap<u64, UnderWay>,
+    /// Openings that each backend is asked about, by address.
+    asked: HashMap<(u16, IpAddr), usize>,
+    pub(in crate::worker) answers: VecDeque<WebhookReply>,
+    last: u64,
+}
+
+/// The way to one backend.
+#[derive(Debug)]
+struct TargetQueue {
+    target: Arc<WebhookTarget>,
+    events: usize,
+    bytes: usize,
+    complaints: [WarningThrottle; 2],
+}
+
+/// The events of one client, or of a resource.
+#[derive(Debug)]
+struct EventQueue {
+    resource: ResourceId,
+    /// Where the client was when it posted last; the slot may be another's by now.
+    slot: Slot,
+    waiting: VecDeque<WebhookRequest>,
+    /// Of all of them, with the one that is under way.
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    whose: Subject,
+    event: &'static str,
+    bytes: usize,
+    /// Of the client that opens a connection.
+    address: Option<IpAddr>,
+}
+
+/// An event that was answered.
+#[derive(Debug)]
+pub(in crate::worker) struct WebhookResult {
+    pub(in crate::worker) whose: Subject,
+    pub(in crate::worker) event: &'static str,
+    pub(in crate::worker) resource: ResourceId,
+    pub(in crate::worker) slot: Slot,
+    pub(in crate::worker) outcome: WebhookOutcome,
+}
+
+/// Whether an event is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::worker) enum Posted {
+    /// It is under way, or waits behind another one of the same client.
+    Taken,
+    /// It is an opening, and too many of its address wait.
+    TooMany,
+    /// There are too many, or there is no way.
+    Not,
+}
+
+/// What is wrong with a backend, as far as lines of the log are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::worker) enum Warning {
+    /// It cannot be reached, or does not answer as it should.
+    Failed,
+    /// It answers what cannot be understood or done.
+    Wrong,
+}
+
+/// One line a minute, which tells how many it stands for.
+#[derive(Clone, Copy, Debug, Default)]
+struct WarningThrottle {
+    minute: Option<u32>,
+    untold: u64,
+}
+
+impl WebhookQueue {
+    /// Knows the way to a backend from now on.
+    pub(in crate::worker) fn add_route(
+        &mut self,
+        resource: ResourceId,
+        target: Arc<WebhookTarget>,
+    ) {
+        let complaints = Default::default();
+        self.routes.insert(resource.key(), TargetQueue { target, events: 0, bytes: 0, complaints });
+    }
+
+    /// The backend of a resource.
+    pub(in crate::worker) fn target(&self, resource: ResourceId) -> Option<&WebhookTarget> {
+        self.routes.get(&resource.key()).map(|route| &*route.target)
+    }
+
+    /// Whether no event is under way; asked with each message of everybody.
+    pub(in crate::worker) fn is_idle(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Whether an event of this client is under way, so that it is read no further.
+    pub(in crate::worker) fn is_busy(&self, client: ClientUuid) -> bool {
+        !self.is_idle() && self.lines.contains_key(&Subject::Client(client))
+    }
+
+    /// Bytes of the events of this client.
+    pub(in crate::worker) fn held(&self, client: ClientUuid) -> usize {
+        self.lines.get(&Subject::Client(client)).map_or(0, |line| line.bytes)
+    }
+
+    /// Whether an event of this resource itself is under way.
+    pub(in crate::worker) fn is_ticking(&self, resource: ResourceId) -> bool {
+        self.lines.contains_key(&Subject::Resource(resource))
+    }
+
+    /// Whether a backend is being asked about somebody who opens a connection.
+    pub(in crate::worker) fn is_asking(&self) -> bool {
+        self.under_way.values().any(|it| it.event == "open")
+    }
+
+    /// How many events are with backends or wait.
+    pub(in crate::worker) fn count(&self) -> usize {
+        self.routes.values().map(|route| route.events).sum()
+    }
+
+    /// Takes an event over, behind those of the same client. `id` is what the backend knows it by.
+    pub(in crate::worker) fn post(
+        &mut self,
+        (whose, slot): (Subject, Slot),
+        resource: ResourceId,
+        (id, post): (ClientUuid, WebhookRequest),
+    ) -> Posted {
+        let Some(route) = self.routes.get_mut(&resource.key()) else { return Posted::Not };
+        let bytes = post.body.len();
+        let is_full = route.events >= ERRANDS_MAX || route.bytes + bytes > ERRANDS_BYTES_MAX;
+        if is_full && route.events > 0 {
+            return Posted::Not;
+        }
+        route.events += 1;
+        route.bytes += bytes;
+        if let Some(line) = self.lines.get_mut(&whose) {
+            line.bytes += bytes;
+            line.waiting.push_back(post);
+            return Posted::Taken;
+        }
+        self.lines.insert(whose, EventQueue { resource, slot, waiting: VecDeque::new(), bytes });
+        self.send(whose, resource, (id, post));
+        Posted::Taken
+    }
+
+    /// The same for the question about a client that opens a connection. Those of one address take
+    /// only so much of the queue.
+    pub(in crate::worker) fn post_open(
+        &mut self,
+        (whose, slot): (Subject, Slot),
+        (resource, ip): (ResourceId, IpAddr),
+        event: (ClientUuid, WebhookRequest),
+    ) -> Posted {
+        let address = counted_as(ip);
+        let key = (resource.key(), address);
+        if self.asked.get(&key).is_some_and(|count| *count >= OPENINGS_ASKED_MAX) {
+            return Posted::TooMany;
+        }
+        let posted = self.post((whose, slot), resource, event);
+        if posted == Posted::Taken
+            && let Some(under_way) = self.under_way.get_mut(&self.last)
+        {
+            under_way.address = Some(address);
+            *self.asked.entry(key).or_default() += 1;
+        }
+        posted
+    }
+
+    fn answered_opening(&mut self, resource: ResourceId, address: IpAddr) {
+        let key = (resource.key(), address);
+        if let Some(count) = self.asked.get_mut(&key) {
+            *count -= 1;
+            if *count == 0 {
+                self.asked.remove(&key);
+            }
+        }
+    }
+
+    fn send(
+        &mut self,
+        whose: Subject,
+        resource: ResourceId,
+        (id, post): (ClientUuid, WebhookRequest),
+    ) {
+        let (Some(courier), Some(route)) = (&self.courier, self.routes.get(&resource.key())) else {
+            return;
+        };
+        self.last += 1;
+        let under_way =
+            UnderWay { whose, event: post.event, bytes: post.body.len(), address: None };
+        self.under_way.insert(self.last, under_way);
+        courier.take(self.last, &route.target, (id.text(), post));
+    }
+
+    /// Takes over what the courier brings.
+    pub(in crate::worker) fn collect(&mut self) {
+        if let Some(courier) = &self.courier {
+            self.answers.extend(courier.answers());
+        }
+    }
+
+    /// What the next answer is about. The line of its client stays busy until
+    /// [`WebhookQueue::go_on`] is called.
+    pub(in crate::worker) fn next_answer(&mut self) -> Option<WebhookResult> {
+        loop {
+            let WebhookReply { number, outcome } = self.answers.pop_front()?;
+            let Some(done) = self.under_way.remove(&number) else { continue };
+            let UnderWay { whose, event, bytes, address } = done;
+            let Some(line) = self.lines.get_mut(&whose) else { continue };
+            line.bytes = line.bytes.saturating_sub(bytes);
+            let (resource, slot) = (line.resource, line.slot);
+            if let Some(address) = address {
+                self.answered_opening(resource, address);
+            }
+            if let Some(route) = self.routes.get_mut(&resource.key()) {
+                route.events -= 1;
+                route.bytes -= bytes;
+            }
+            return Some(WebhookResult { whose, event, resource, slot, outcome });
+        }
+    }
+
+    /// Sends the next event of a line; false when there is none and the line is free.
+    pub(in crate::worker) fn go_on(
+        &mut self,
+        whose: Subject,
+        id: impl FnOnce() -> ClientUuid,
+    ) -> bool {
+        let Some(line) = self.lines.get_mut(&whose) else { return false };
+        let resource = line.resource;
+        match line.waiting.pop_front() {
+            Some(post) => {
+                self.send(whose, resource, (id(), post));
+                true
+            }
+            None => {
+                self.lines.remove(&whose);
+                false
+            }
+        }
+    }
+
+    /// Whether a complaint is told now; then of how many it speaks.
+    pub(in crate::worker) fn complain(
+        &mut self,
+        resource: ResourceId,
+        complaint: Warning,
+        now: Moment,
+    ) -> Option<u64> {
+        let minute = now.second() / 60;
+        let [failed, wrong] = &mut self.routes.get_mut(&resource.key())?.complaints;
+        let complaints = if complaint == Warning::Failed { failed } else { wrong };
+        complaints.untold += 1;
+        if complaints.minute.replace(minute) == Some(minute) {
+            return None;
+        }
+        Some(std::mem::take(&mut complaints.untold))
+    }
+}
