@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod shape;
+
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -56,7 +58,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("bench", &["types", "telemetry", "index", "websocket", "reactor", "link", "client"]),
 ];
 
-/// Rooms that decide and never do: no socket, no file, no clock, no dice.
+/// Modules that do no I/O and take time and randomness as arguments.
 const PURE: &[&str] = &[
     "types",
     "json",
