@@ -79,7 +79,12 @@ impl BrokerCore {
         }
         self.links.remove(source);
         self.router.dead(source);
-        info!(worker = source.worker.0, generation = source.generation.0, "worker forgotten");
+        info!(
+            event = "worker_removed",
+            worker = source.worker.0,
+            generation = source.generation.0,
+            "worker removed"
+        );
     }
 
     /// One turn: all that workers said, then all that is to be told them (rule L2), then the
@@ -150,7 +155,13 @@ impl BrokerCore {
         reason: &str,
         report: &mut dyn FnMut(ChildEvent),
     ) {
-        info!(worker = source.worker.0, generation = source.generation.0, reason, "link lost");
+        info!(
+            event = "worker_link_lost",
+            worker = source.worker.0,
+            generation = source.generation.0,
+            reason,
+            "link to a worker lost"
+        );
         self.links.remove(source);
         self.router.unlinked(source);
         report(ChildEvent::LinkLost { peer: source, broker: self.generation });

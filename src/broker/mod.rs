@@ -87,7 +87,7 @@ impl Broker {
         let peer = match self.control.orders(&mut orders) {
             Ok(peer) => peer,
             Err(error) => {
-                error!(%error, "the control link broke");
+                error!(event = "control_link_failed", %error, "control link failed");
                 ControlPeer::Gone
             }
         };
@@ -140,14 +140,14 @@ impl Broker {
             return;
         }
         self.is_ready = true;
-        info!(clients = self.board.router().clients(), "resolving");
+        info!(event = "broker_ready", clients = self.board.router().clients(), "broker ready");
         self.report(ChildEvent::Ready);
     }
 }
 
 fn tell(control: &mut dyn Control, report: ChildEvent) {
     if let Err(error) = control.report(report) {
-        error!(%error, "the supervisor cannot be told");
+        error!(event = "supervisor_send_failed", %error, "failed to send to supervisor");
     }
 }
 

@@ -128,7 +128,11 @@ impl Bootstrap {
 pub fn raise_descriptor_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::warn!(%error, "the limit of descriptors stays as it was");
+        tracing::warn!(
+            event = "descriptor_limit_unchanged",
+            %error,
+            "failed to raise RLIMIT_NOFILE"
+        );
     }
 }
 
@@ -147,7 +151,11 @@ pub fn keep_memory_private() {
     let limited = setrlimit(Resource::Core, none);
     let hidden = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     if let Err(error) = limited.and(hidden) {
-        tracing::warn!(%error, "the memory of this process can be read by others of its user");
+        tracing::warn!(
+            event = "memory_unprotected",
+            %error,
+            "failed to protect the memory of this process from others of its user"
+        );
     }
 }
 

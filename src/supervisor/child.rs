@@ -96,6 +96,7 @@ pub(super) fn start(
     let child = spawn(arguments, control, log_end)?;
     let pid = child.id();
     tracing::info!(
+        event = "child_started",
         role = %member,
         generation = member.generation().0,
         pid,

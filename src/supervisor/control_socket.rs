@@ -82,7 +82,11 @@ async fn listen(
                 tokio::spawn(converse(stream, questions.clone(), seat));
             }
             Err(error) => {
-                tracing::warn!(%error, "the control socket pauses");
+                tracing::warn!(
+                    event = "admin_accept_paused",
+                    %error,
+                    "accept on the admin socket paused"
+                );
                 sleep(ACCEPT_PAUSE).await;
             }
         }

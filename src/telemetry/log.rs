@@ -75,7 +75,7 @@ pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let text = panic.payload_as_str().unwrap_or("without a text");
         let at = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(at, text, "panic");
+        tracing::error!(event = "panic", at, text, "panic");
     }));
 }
 

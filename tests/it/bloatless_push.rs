@@ -102,7 +102,7 @@ fn a_death_of_any_worker_loses_nothing_that_is_pushed_afterwards() {
     for worker in 0..2 {
         send_signal(server.workers(2)[worker], rustix::process::Signal::KILL);
         push(&server, &line("while one is dead"));
-        server.wait_for_output("child died");
+        server.wait_for_output("event=child_died");
         server.workers(2);
         let (mut one, mut other) = server.upgrade_apart(&Open::at("/chat"), &Open::at("/chat"));
         push(&server, &line("after a death"));

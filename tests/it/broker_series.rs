@@ -161,7 +161,7 @@ fn killed_aborted_and_crashed_brokers_lose_nothing_and_double_nothing_at_full_sp
         }
     });
     assert_eq!(server.workers(2), workers, "the workers outlive their broker");
-    assert_eq!(server.output().matches("child died role=broker").count(), 3);
+    assert_eq!(server.output().matches("event=child_died role=broker").count(), 3);
 }
 
 /// One worker takes nothing while the broker dies, so what the other one has got already comes to it
@@ -201,7 +201,7 @@ fn a_broker_that_is_stopped_under_load_is_replaced_and_nothing_is_lost_or_double
     Plan::of(&server).carry_out(|heard, all| {
         wait_for(heard, all / 3);
         send_signal(server.broker(), Signal::STOP);
-        server.wait_for_output("child hangs");
+        server.wait_for_output("event=child_unresponsive");
     });
     assert_eq!(server.workers(2), workers, "the workers outlive their broker");
 }
@@ -217,7 +217,7 @@ fn a_broker_that_keeps_dying_is_brought_back_with_pauses_and_loses_nothing() {
             let broker = server.kill_broker();
             eventually("its end", || (!is_alive(broker)).then_some(()));
         }
-        server.wait_for_output("child dies again and again");
+        server.wait_for_output("event=child_restart_delayed");
     });
     assert_eq!(server.workers(2), workers, "the workers outlive their broker");
 }

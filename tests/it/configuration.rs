@@ -176,7 +176,7 @@ fn expect_log_in(server: &Server, name: &str) {
     let path = server.folder.path(name);
     eventually("a log file that says where the server listens", || {
         let text = std::fs::read_to_string(&path).ok()?;
-        text.contains("listening on").then_some(())
+        text.contains("event=listening").then_some(())
     });
 }
 
@@ -341,7 +341,7 @@ fn check_accepts_a_right_file_and_starts_nothing() {
     folder.write("websock.ini", ini);
     let finished = run_to_end(&folder, &["check", "-i", "websock.ini"]);
     assert_eq!(finished.code, Some(0), "{}", finished.text);
-    assert!(!finished.text.contains("listening on"), "{}", finished.text);
+    assert!(!finished.text.contains("event=listening"), "{}", finished.text);
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn a_hung_worker_is_replaced_and_takes_only_its_own_connections_with_it() {
         there.expect_next();
         beside.expect_text(&packet);
     }
-    let said = server.wait_for_output("child hangs");
+    let said = server.wait_for_output("event=child_unresponsive");
     assert!(said.contains("ERROR") && said.contains("worker"), "{said}");
     here.wait_for_end();
     eventually("the end of the hung worker", || (!is_alive(doomed)).then_some(()));
@@ -46,7 +46,7 @@ fn a_hung_broker_is_replaced_and_what_was_published_meanwhile_comes_once_and_in_
         publisher.expect_next();
     }
     let mut newcomer = Open::web().ask(server.port);
-    let said = server.wait_for_output("child hangs");
+    let said = server.wait_for_output("event=child_unresponsive");
     assert!(said.contains("ERROR") && said.contains("broker"), "{said}");
     for packet in &packets {
         receiver.expect_text(packet);
@@ -86,7 +86,10 @@ fn stopping_the_whole_tree_for_five_seconds_throws_nobody_out_and_kills_no_child
     php.expect_text(&echo("still here"));
     assert_eq!((server.workers(2), server.broker()), (workers, broker));
     let said = server.output();
-    assert!(!said.contains("child hangs") && !said.contains("child died"), "{said}");
+    assert!(
+        !said.contains("event=child_unresponsive") && !said.contains("event=child_died"),
+        "{said}"
+    );
 }
 
 /// `pkill -HUP tagcast` means the supervisor.

@@ -29,7 +29,10 @@ fn refused(folder: &Folder, expected: &[&str]) -> String {
         for words in expected {
             assert!(text.contains(words), "{command}: no {words:?} in\n{text}");
         }
-        assert!(!text.contains("listening on") && !text.contains("child started"), "{text}");
+        assert!(
+            !text.contains("event=listening") && !text.contains("event=child_started"),
+            "{text}"
+        );
         assert!(!text.contains("panicked"), "{text}");
         assert!(text.len() < 20_000, "{} bytes of findings", text.len());
         last = text;
@@ -233,6 +236,6 @@ fn fault_30_a_port_in_use_and_an_address_that_is_not_ours_are_named() {
         for words in [&address, word] {
             assert!(finished.text.contains(words), "no {words:?} in {}", finished.text);
         }
-        assert!(!finished.text.contains("listening on"), "{}", finished.text);
+        assert!(!finished.text.contains("event=listening"), "{}", finished.text);
     }
 }

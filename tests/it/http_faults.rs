@@ -92,14 +92,14 @@ fn a_dead_backend_is_left_alone_and_asked_again_after_a_while() {
         client.text("x");
         client.expect_text(r#"{"error":"try again later"}"#);
     }
-    server.wait_for_output("the backend is left alone");
+    server.wait_for_output("event=circuit_opened");
     assert_eq!(backend.events("message").len(), 5);
     backend.script(echo);
     crate::harness::eventually("an answer of the backend", || {
         client.text("y");
         (client.frame().as_text() == "re: y").then_some(())
     });
-    server.wait_for_output("the backend answers again");
+    server.wait_for_output("event=circuit_closed");
 }
 
 #[test]

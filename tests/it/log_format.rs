@@ -73,7 +73,7 @@ fn case_93_the_console_ends_its_lines_with_crlf_too() {
         .spawn()
         .unwrap();
     let read = || std::fs::read_to_string(folder.path("console")).unwrap();
-    eventually("the end of the start", || read().contains("listening on").then_some(()));
+    eventually("the end of the start", || read().contains("event=listening").then_some(()));
     crate::harness::processes::send_signal(server.id(), rustix::process::Signal::TERM);
     server.wait().unwrap();
     assert!(!texts(&read()).is_empty());

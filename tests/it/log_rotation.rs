@@ -94,6 +94,6 @@ fn a_file_that_cannot_be_put_aside_is_told_once_and_takes_all_lines() {
     let text = read(&server.folder.path("server.log"));
     assert!(text.len() > 2 * FILE_BYTES, "{}", text.len());
     assert_eq!(connections(&text), (1..=600).collect::<Vec<_>>());
-    assert_eq!(text.matches("log file cannot be put aside").count(), 1);
-    assert_eq!(server.output().matches("log file cannot be put aside").count(), 1);
+    assert_eq!(text.matches("event=log_rotation_failed").count(), 1);
+    assert_eq!(server.output().matches("event=log_rotation_failed").count(), 1);
 }

@@ -175,7 +175,7 @@ impl Mute {
         let port = eventually("the port in the log", || {
             let text = std::fs::read_to_string(&log).ok()?;
             let (_, rest) = text.split_once("listening on ws://127.0.0.1:")?;
-            rest.lines().next()?.parse().ok()
+            rest.split_whitespace().next()?.parse().ok()
         });
         Self { child, folder, port }
     }

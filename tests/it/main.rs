@@ -77,6 +77,7 @@ mod limits;
 mod limits_page;
 mod link_garbage;
 mod link_rules;
+mod log_events;
 mod log_format;
 mod log_rotation;
 mod machine;

@@ -186,7 +186,7 @@ fn a_restart_while_one_is_under_way_is_denied() {
     let _clients: Vec<Raw> = (0..10).map(|_| server.open(&Open::web())).collect();
     std::thread::scope(|scope| {
         let first = scope.spawn(|| server.command(&["restart-workers"]));
-        server.wait_for_output("worker is replaced");
+        server.wait_for_output("event=worker_replaced");
         let second = server.command(&["restart-workers"]);
         assert_eq!(second.code, Some(1), "{}", second.text);
         assert!(second.text.contains("already"), "{}", second.text);

@@ -103,7 +103,7 @@ fn a_broken_file_changes_nothing_and_whoever_asked_hears_every_finding() {
     client.expect_next();
     assert_eq!(server.status().configuration.number, 1);
     assert!(server.status().configuration.last_reload.unwrap().contains("failed"));
-    server.wait_for_output("nothing was reloaded");
+    server.wait_for_output("event=reload_failed");
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn a_reload_while_the_server_ends_is_denied() {
     let server = Setup::new().ini("drainTime = 2s").start();
     let mut clients: Vec<Raw> = (0..4).map(|_| server.open(&Open::web())).collect();
     server.term();
-    server.wait_for_output("asked to end");
+    server.wait_for_output("event=shutdown_requested");
     let finished = server.command(&["reload"]);
     assert_eq!(finished.code, Some(FAILURE), "{}", finished.text);
     assert!(finished.text.contains("ending"), "{}", finished.text);

@@ -13,7 +13,7 @@ fn expect_orderly_end(server: &Server, clients: &mut [Raw]) {
     }
     assert_eq!(server.wait_exit(DEADLINE).code(), Some(0));
     let output = server.output();
-    assert!(!output.contains("child died"), "{output}");
+    assert!(!output.contains("event=child_died"), "{output}");
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn sigint_to_a_child_alone_does_nothing() {
     client.text("{}");
     client.expect_next();
     assert_eq!(server.children(), children);
-    assert!(!server.output().contains("child died"));
+    assert!(!server.output().contains("event=child_died"));
 }
 
 #[test]
@@ -49,9 +49,9 @@ fn a_signal_that_is_passed_on_twice_ends_nobody_at_once() {
         let server = Setup::new().ini("drainTime = 2s").start();
         let mut clients: Vec<Raw> = (0..6).map(|_| server.open(&Open::web())).collect();
         server.signal(Signal::INT);
-        server.wait_for_output("asked to end");
+        server.wait_for_output("event=shutdown_requested");
         server.signal(again);
-        server.wait_for_output("signal ignored");
+        server.wait_for_output("event=signal_ignored");
         expect_orderly_end(&server, &mut clients);
     }
 }

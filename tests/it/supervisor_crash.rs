@@ -89,7 +89,7 @@ fn a_second_signal_means_now() {
     let hung = server.worker_of(&silent[0]);
     send_signal(hung, Signal::STOP);
     server.term();
-    server.wait_for_output("asked to end");
+    server.wait_for_output("event=shutdown_requested");
     let status = server.term_until_end(DEADLINE);
     assert_eq!(status.code(), Some(0));
     for client in &mut silent {

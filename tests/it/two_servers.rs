@@ -86,7 +86,7 @@ fn the_level_of_the_log_changes_with_a_reload_and_for_a_while() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("logs `debug` for 2 s, and `info` after it"), "{text}");
     eventually("lines at debug", || logs_debug(&server).then_some(()));
-    server.wait_for_output("the configured level is logged again");
+    server.wait_for_output("event=log_level_restored");
     eventually("no lines at debug", || (!logs_debug(&server)).then_some(()));
     for wrong in [&["log-level", "loud"][..], &["log-level", "debug", "--for", "0"]] {
         assert_eq!(run_to_end(&server.folder, wrong).code, Some(2));

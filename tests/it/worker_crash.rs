@@ -163,8 +163,8 @@ fn a_worker_that_keeps_dying_waits_and_an_error_says_so_while_the_rest_serves() 
         end(doomed, Signal::KILL);
         is_served();
     }
-    let said = server.wait_for_output("child dies again and again");
-    assert!(said.contains("ERROR") && said.contains("pause_ms=100"), "{said}");
+    let said = server.wait_for_output("event=child_restart_delayed");
+    assert!(said.contains("ERROR") && said.contains("backoff_ms=100"), "{said}");
     is_served();
     // Meanwhile nobody is refused, and in the end both are there.
     for _ in 0..20 {
@@ -198,5 +198,5 @@ fn everybody_returns_when_one_worker_of_two_is_killed_under_a_crowd() {
         client.expect_text(&broadcast("everybody is back"));
     }
     let said = server.output();
-    assert_eq!(said.matches("child died").count(), 1, "{said}");
+    assert_eq!(said.matches("event=child_died").count(), 1, "{said}");
 }

@@ -60,7 +60,7 @@ fn largest_outboxes_are_closed_before_the_ceiling_is_reached() {
             break 'filling;
         }
     }
-    server.wait_for_output("memory becomes scarce");
+    server.wait_for_output("event=memory_scarce");
     let highest = highest(&server);
     assert!(server.counts().slow > 0, "nobody was closed: {highest} of {ceiling}");
     assert!(highest < ceiling, "{highest} of {ceiling}");

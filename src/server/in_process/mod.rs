@@ -58,7 +58,7 @@ impl InProcess {
     pub fn stop(self) {
         drop(self.ask);
         if self.thread.join().is_err() {
-            tracing::error!("the thread of the server panicked");
+            tracing::error!(event = "server_thread_panicked", "server thread panicked");
         }
     }
 }

@@ -73,14 +73,27 @@ impl Threads {
                     Action::Start(member) => self.start(member),
                     Action::Link { source, broker } => self.link(source, broker),
                     Action::Tell(member, word) => self.order(member, word.into()),
-                    Action::Hangs(member) => tracing::error!(role = %member, "thread hangs"),
+                    Action::Hangs(member) => {
+                        tracing::error!(
+                            event = "thread_unresponsive",
+                            role = %member,
+                            "thread unresponsive, replacing it"
+                        );
+                    }
                     Action::Kill(member) => self.abandon(member),
                     Action::Wait { member, .. } => {
-                        tracing::error!(role = %member, "thread ends again and again");
+                        tracing::error!(
+                            event = "thread_restart_delayed",
+                            role = %member,
+                            "thread keeps failing, restart delayed"
+                        );
                     }
-                    Action::Announce => tracing::info!("server ready"),
+                    Action::Announce => tracing::info!(event = "server_ready", "server ready"),
                     Action::Restarting { .. } | Action::Restarted => {}
-                    Action::Late => tracing::warn!("drain time is over"),
+                    Action::Late => tracing::warn!(
+                        event = "drain_timed_out",
+                        "drain timed out, closing the remaining connections"
+                    ),
                     Action::End => course = ThreadsState::Ended,
                 }
             }
@@ -94,7 +107,12 @@ impl Threads {
                 self.roles.insert(member, running);
             }
             Err(error) => {
-                tracing::error!(role = %member, %error, "thread could not be started");
+                tracing::error!(
+                    event = "thread_start_failed",
+                    role = %member,
+                    %error,
+                    "failed to start thread"
+                );
                 self.crew.died(member, now(), &mut self.effects);
             }
         }
@@ -122,7 +140,7 @@ impl Threads {
             match memory_pair() {
                 Ok((one, other)) => (Box::new(one), Box::new(other)),
                 Err(error) => {
-                    tracing::error!(%error, "no link could be made");
+                    tracing::error!(event = "link_create_failed", %error, "failed to create link");
                     return self.abandon(ChildId::Worker(source));
                 }
             };
@@ -148,7 +166,11 @@ impl Threads {
     /// A thread cannot be killed: it finds itself alone, and is no longer waited for.
     fn abandon(&mut self, member: ChildId) {
         if self.roles.remove(&member).is_some() {
-            tracing::error!(role = %member, "thread is left alone");
+            tracing::error!(
+                event = "thread_abandoned",
+                role = %member,
+                "thread did not stop, abandoning it"
+            );
             self.crew.died(member, now(), &mut self.effects);
         }
     }
@@ -191,12 +213,12 @@ impl Threads {
         drop(desk);
         match thread.join() {
             Ok(ExitReason::Requested | ExitReason::SupervisorLost) => {
-                tracing::info!(role = %member, "role ended");
+                tracing::info!(event = "thread_exited", role = %member, "thread exited");
             }
             Ok(ExitReason::Failed(error)) => {
-                tracing::error!(role = %member, %error, "role failed");
+                tracing::error!(event = "thread_failed", role = %member, %error, "thread failed");
             }
-            Err(_) => tracing::error!(role = %member, "role panicked"),
+            Err(_) => tracing::error!(event = "thread_panicked", role = %member, "thread panicked"),
         }
         self.crew.died(member, now(), &mut self.effects);
     }

@@ -59,7 +59,7 @@ impl Role {
         match end {
             Ok(ExitReason::Requested | ExitReason::SupervisorLost) => ExitCode::SUCCESS,
             Ok(ExitReason::Failed(error)) | Err(error) => {
-                tracing::error!(%error, "role failed");
+                tracing::error!(event = "process_failed", %error, "process failed");
                 ExitCode::FAILURE
             }
         }

@@ -44,7 +44,7 @@ async fn watch(mut asked: SignalEvents, terminator: Terminator) {
     asked.recv().await;
     terminator.terminate();
     sleep(ORPHAN_WAIT).await;
-    tracing::error!("role did not end in time, the process does");
+    tracing::error!(event = "shutdown_timed_out", "shutdown timed out, exiting");
     // The one way to end that waits for nobody, no matter what hangs.
     let _last_act = kill_process(getpid(), Signal::KILL);
 }

@@ -96,7 +96,10 @@ impl Supervisor {
             }
             AdminRequest::RestartWorkers => match self.crew.restart_workers(now(), effects) {
                 Ok(()) => {
-                    tracing::info!("restarting the workers one after the other");
+                    tracing::info!(
+                        event = "rolling_restart_started",
+                        "restarting the workers one by one"
+                    );
                     self.askers.restarting.push(asker);
                 }
                 Err(not_now) => asker.answer(AdminResponse::Failed(vec![not_now.to_string()])),

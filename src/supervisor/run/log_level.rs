@@ -40,7 +40,12 @@ impl Supervisor {
         self.asked_level = Some(LevelChange { level, until: now() + Duration::from_secs(seconds) });
         self.tell_level();
         let configured = log_level(self.prepared.config.log.level);
-        tracing::info!(%level, seconds, "another level is logged for a while");
+        tracing::info!(
+            event = "log_level_changed",
+            log_level = %level,
+            seconds,
+            "log level changed for a limited time"
+        );
         asker.answer(AdminResponse::Done(vec![format!(
             "logs `{level}` for {seconds} s, and `{configured}` after it"
         )]));
@@ -62,7 +67,11 @@ impl Supervisor {
         if self.asked_level.is_some_and(|asked| asked.until <= now()) {
             self.asked_level = None;
             self.tell_level();
-            tracing::info!(level = %self.level(), "the configured level is logged again");
+            tracing::info!(
+                event = "log_level_restored",
+                log_level = %self.level(),
+                "configured log level restored"
+            );
         }
     }
 

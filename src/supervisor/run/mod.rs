@@ -51,11 +51,15 @@ pub fn serve(loaded: Loaded, source: config::ConfigSources) -> Result<(), StartE
     let sink = open_log(&loaded.config.log)?;
     keep_memory_private();
     for warning in &loaded.warnings {
-        tracing::warn!(%warning, "the configuration is odd");
+        tracing::warn!(event = "config_warning", %warning, "warning about the configuration");
     }
     let served = Bootstrap::from_config(loaded.config.clone()).and_then(|prepared| {
         if let Err(error) = prepared.state.note(loaded.ini.as_deref()) {
-            tracing::warn!(%error, "the lock does not say which configuration holds it");
+            tracing::warn!(
+                event = "lock_note_failed",
+                %error,
+                "failed to write the path of the configuration into the lock file"
+            );
         }
         raise_descriptor_limit();
         let from = (loaded, source);
@@ -147,7 +151,7 @@ impl Supervisor {
         household.askers.tell_ended();
         control.finish().await;
         household.last_lines().await;
-        tracing::info!("server ended");
+        tracing::info!(event = "server_stopped", "server stopped");
         Ok(())
     }
 
@@ -163,7 +167,7 @@ impl Supervisor {
     }
 
     fn asked_to_end(&mut self, by: &str, effects: &mut Vec<Action>) {
-        tracing::info!(by, "asked to end");
+        tracing::info!(event = "shutdown_requested", by, "shutdown requested");
         notify::stopping(self.prepared.config.limits.drain_time);
         self.askers.tell_ending();
         self.prepared.close_doors();
@@ -205,27 +209,38 @@ impl Supervisor {
                     Action::Start(member) => self.start(member),
                     Action::Link { source, broker } => self.link(source, broker),
                     Action::Tell(member, word) => self.order(member, word.into()),
-                    Action::Hangs(member) => tracing::error!(role = %member, "child hangs"),
+                    Action::Hangs(member) => {
+                        tracing::error!(
+                            event = "child_unresponsive",
+                            role = %member,
+                            "child unresponsive, killing it"
+                        );
+                    }
                     Action::Kill(member) => self.kill(member),
                     Action::Wait { member, pause } => tracing::error!(
+                        event = "child_restart_delayed",
                         role = %member,
-                        pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
-                        "child dies again and again, its successor waits"
+                        backoff_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+                        "child keeps crashing, restart delayed"
                     ),
                     Action::Announce => self.announce(),
                     Action::Restarting { old, successor } => {
                         tracing::info!(
+                            event = "worker_replaced",
                             worker = old.worker.0,
                             successor = successor.0,
-                            "worker is replaced"
+                            "replacing worker"
                         );
                         self.askers.tell_restart(old, successor);
                     }
                     Action::Restarted => {
-                        tracing::info!("all workers were replaced");
+                        tracing::info!(event = "rolling_restart_done", "all workers were replaced");
                         self.askers.tell_restarted();
                     }
-                    Action::Late => tracing::warn!("drain time is over, the rest is killed"),
+                    Action::Late => tracing::warn!(
+                        event = "drain_timed_out",
+                        "drain timed out, killing the remaining processes"
+                    ),
                     Action::End => course = RunState::Ended,
                 }
             }
@@ -271,7 +286,12 @@ impl Supervisor {
         let (worker_side, broker_side) = match unix_pair() {
             Ok(ends) => ends,
             Err(error) => {
-                tracing::error!(role = %members.0, %error, "no link could be made");
+                tracing::error!(
+                    event = "link_create_failed",
+                    role = %members.0,
+                    %error,
+                    "failed to create link"
+                );
                 return self.kill(members.0);
             }
         };
@@ -289,14 +309,14 @@ impl Supervisor {
 
     fn kill(&self, member: ChildId) {
         if let Some(handle) = self.children.get(&member) {
-            tracing::warn!(role = %member, "child is killed");
+            tracing::warn!(event = "child_killed", role = %member, "child killed");
             handle.kill();
         }
     }
 
     fn announce(&self) {
         for url in self.prepared.listeners.urls() {
-            tracing::info!("listening on {url}");
+            tracing::info!(event = "listening", "listening on {url}");
         }
         notify::ready();
     }
@@ -327,9 +347,17 @@ fn tell_death(member: ChildId, death: &Death) {
     let generation = member.generation().0;
     match death {
         Death::Ended(status) if status.success() => {
-            tracing::info!(role = %member, generation, "child ended");
+            tracing::info!(event = "child_exited", role = %member, generation, "child exited");
         }
-        _ => tracing::error!(role = %member, generation, how = %death, "child died"),
+        _ => {
+            tracing::error!(
+                event = "child_died",
+                role = %member,
+                generation,
+                how = %death,
+                "child died"
+            );
+        }
     }
 }
 

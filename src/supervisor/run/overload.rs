@@ -132,8 +132,22 @@ impl Supervisor {
         let (used, ceiling) = (self.memory.used, self.memory.ceiling);
         let (what, reusable) = (pressure.text(), self.memory.free());
         match pressure {
-            Pressure::None => tracing::info!(used, reusable, ceiling, what, "memory"),
-            _ => tracing::warn!(used, reusable, ceiling, what, "memory becomes scarce"),
+            Pressure::None => tracing::info!(
+                event = "memory_recovered",
+                used,
+                reusable,
+                ceiling,
+                what,
+                "memory is no longer scarce"
+            ),
+            _ => tracing::warn!(
+                event = "memory_scarce",
+                used,
+                reusable,
+                ceiling,
+                what,
+                "memory is scarce"
+            ),
         }
     }
 

@@ -76,7 +76,7 @@ impl Supervisor {
     }
 
     fn begin_reload(&mut self, askers: Vec<AdminConnection>) {
-        tracing::info!("reading the configuration again");
+        tracing::info!(event = "reload_started", "reloading the configuration");
         notify::reloading();
         self.reloading.stage = ReloadStage::Reading { askers };
         let (source, events) = (self.source.clone(), self.events.clone());
@@ -93,9 +93,17 @@ impl Supervisor {
             Err(findings) => {
                 let lines: Vec<String> = findings.0.iter().map(ToString::to_string).collect();
                 for line in &lines {
-                    tracing::error!(finding = line, "the new configuration is wrong");
+                    tracing::error!(
+                        event = "config_error",
+                        finding = line,
+                        "error in the new configuration"
+                    );
                 }
-                tracing::error!(findings = lines.len(), "nothing was reloaded, the former holds");
+                tracing::error!(
+                    event = "reload_failed",
+                    findings = lines.len(),
+                    "reload failed, keeping the previous configuration"
+                );
                 self.reloading.last = Some(format!("failed, {} findings", lines.len()));
                 self.finish_reload(&askers, &AdminResponse::Failed(lines));
             }
@@ -106,7 +114,7 @@ impl Supervisor {
         let Reload { loaded, changes } = reload;
         let mut lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
         for line in &lines {
-            tracing::info!(change = line, "configuration");
+            tracing::info!(event = "config_change", change = line, "change of the configuration");
         }
         let of_restart = |change: &&ConfigChange| change.holds == Holds::AfterRestart;
         self.reloading.waits_for_restart =
@@ -160,10 +168,14 @@ impl Supervisor {
             return;
         };
         for member in waits {
-            tracing::error!(role = %member, "does not confirm the new configuration");
+            tracing::error!(
+                event = "reload_unacknowledged",
+                role = %member,
+                "child did not acknowledge the new configuration"
+            );
             lines.push(format!("warning: {member} has not confirmed it yet"));
         }
-        tracing::info!(number = number.0, "configuration reloaded");
+        tracing::info!(event = "reload_done", number = number.0, "configuration reloaded");
         self.reloading.last = Some(format!("configuration {number}"));
         lines.insert(0, format!("configuration {number} holds"));
         self.finish_reload(&askers, &AdminResponse::Done(lines));

@@ -40,7 +40,11 @@ impl Signals {
             };
             match asked {
                 AskedBySignal::End(by) if self.echo.is_one(now()) => {
-                    tracing::info!(by, "signal ignored: it came with the one before");
+                    tracing::info!(
+                        event = "signal_ignored",
+                        by,
+                        "signal ignored: it repeats the one before"
+                    );
                 }
                 asked => return asked,
             }

@@ -118,7 +118,12 @@ impl RotatingFile {
                     // Through the log as everything else: neither this file's queue nor the
                     // console's makes anybody wait.
                     let file = self.settings.path.display();
-                    tracing::warn!(%file, %error, "log file cannot be put aside, it grows on");
+                    tracing::warn!(
+                        event = "log_rotation_failed",
+                        %file,
+                        %error,
+                        "log rotation failed, continuing in the same file"
+                    );
                 }
             }
         }

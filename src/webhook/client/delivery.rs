@@ -73,14 +73,23 @@ impl WebhookTarget {
         match heard {
             BackendResponse::Answer(outcome) => {
                 if self.breaker.lock().answered() == BreakerTransition::Closed {
-                    info!(resource, "the backend answers again");
+                    info!(
+                        event = "circuit_closed",
+                        resource, "circuit breaker closed, the webhook answers again"
+                    );
                 }
                 outcome
             }
             BackendResponse::Nothing(why) => {
                 let change = self.breaker.lock().failed(admitted, self.began.elapsed());
                 if let BreakerTransition::Opened(pause) = change {
-                    warn!(resource, ?pause, why, "the backend is left alone");
+                    warn!(
+                        event = "circuit_opened",
+                        resource,
+                        ?pause,
+                        why,
+                        "circuit breaker open, calls of the webhook paused"
+                    );
                 }
                 WebhookOutcome::Failed(why)
             }

@@ -326,7 +326,7 @@ impl Drop for Server {
 /// `… listening on ws://127.0.0.1:40123`
 fn port_in(line: &str) -> Option<u16> {
     let (_, rest) = line.split_once("listening on ws")?;
-    let address = rest.split_whitespace().next()?;
+    let address = rest.split(|end: char| end.is_whitespace() || end == '"').next()?;
     let (_, port) = address.rsplit_once(':')?;
     port.trim_end_matches(|end: char| !end.is_ascii_digit()).parse().ok()
 }

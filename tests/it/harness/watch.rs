@@ -47,7 +47,7 @@ impl<'s> Watch<'s> {
     /// Notes processes and descriptors, once all links stand. No client should be connected.
     #[track_caller]
     pub fn over(server: &'s Server) -> Self {
-        server.wait_for_output("resolving");
+        server.wait_for_output("event=broker_ready");
         let workers = server.children().len() - 1;
         eventually("a line about the link of each worker", || {
             (server.output().matches("linked to the broker").count() >= workers).then_some(())
