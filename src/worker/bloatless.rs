@@ -7,7 +7,6 @@ use std::rc::Rc;
 use bytes::{Bytes, BytesMut};
 
 use super::connection::{Connection, Phase};
-use super::event_loop::EventLoop;
 use super::settings::WorkerSettings;
 use crate::config::{BloatlessAnswers, BloatlessApplication, BloatlessStatus, CloseText, Config};
 use crate::http::{HostAllowlist, Refusal, RefusalStatus};
@@ -18,8 +17,10 @@ use crate::resource::bloatless::{
 };
 use crate::resource::{Resource, ResourceId};
 use crate::session::Speech;
-use crate::types::Slot;
 use crate::websocket::write;
+use crate::worker::connection::close;
+use crate::worker::context::Context;
+use crate::worker::handshake::refusals;
 
 /// The applications that were ever bound, and what holds for all of them.
 #[derive(Debug, Default)]
@@ -112,43 +113,33 @@ impl WorkerSettings {
     }
 }
 
-impl EventLoop {
-    /// Whether every Close of this client is answered in the same words.
-    pub(super) fn closes_in_its_words(&self, connection: &Connection) -> bool {
-        let Phase::Open(session) = &connection.phase else { return false };
-        session.speech == Speech::Bloatless
-            && self.settings.bloatless.close_text == CloseText::Normal
-    }
-
-    /// Turns a client away in the original's bytes, where they are wanted: a Close frame in place of
-    /// an answer of HTTP.
-    pub(super) fn turn_away_in_bytes(
-        &mut self,
-        slot: Slot,
-        connection: &mut Connection,
-    ) -> Answered {
-        let Phase::Joining(joining) = &connection.phase else { return Answered::No };
-        let is_legacy = self.settings.bloatless.answers == BloatlessAnswers::Legacy;
-        if joining.session.speech != Speech::Bloatless || !is_legacy {
-            return Answered::No;
-        }
-        self.log_refused(
-            connection,
-            b"",
-            (RefusalStatus::Unavailable.line(), "too many connections"),
-        );
-        let mut frame = BytesMut::new();
-        write::close(&mut frame, Some(bloatless::CLOSED.code), &bloatless::CLOSED.text);
-        self.answer_and_end(slot, connection, frame.freeze());
-        Answered::Yes
-    }
+/// Whether every Close of this client is answered in the same words.
+pub(in crate::worker) fn has_own_close_text(context: &Context, connection: &Connection) -> bool {
+    let Phase::Open(session) = &connection.phase else { return false };
+    session.speech == Speech::Bloatless
+        && context.settings.bloatless.close_text == CloseText::Normal
 }
 
-/// Whether somebody was answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answered {
-    /// It is done.
-    Yes,
-    /// It is still to be done.
-    No,
+/// Turns a client away in the original's bytes, where they are wanted: a Close frame in place of
+/// an answer of HTTP.
+pub(in crate::worker) fn reject_in_legacy_bytes(
+    context: &mut Context,
+    connection: &mut Connection,
+) -> bool {
+    let Phase::Joining(joining) = &connection.phase else { return false };
+    let is_legacy = context.settings.bloatless.answers == BloatlessAnswers::Legacy;
+    if joining.session.speech != Speech::Bloatless || !is_legacy {
+        return false;
+    }
+    refusals::log_refused(
+        context,
+        connection,
+        b"",
+        RefusalStatus::Unavailable.line(),
+        "too many connections",
+    );
+    let mut frame = BytesMut::new();
+    write::close(&mut frame, Some(bloatless::CLOSED.code), &bloatless::CLOSED.text);
+    close::answer_and_end(context, connection, frame.freeze());
+    true
 }

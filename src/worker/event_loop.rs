@@ -1,304 +1,311 @@
-//! The worker's loop and what it owns.
+//! The loop of a worker: it waits, and hands what became ready to the component that it concerns.
 
-use std::collections::{HashSet, VecDeque};
 use std::io;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tracing::info;
 
-use super::accept::Listeners;
-use super::accept::tls_handshakes::TlsHandshakes;
-use super::clock::{Clock, Moment};
-use super::connection::backlog::BacklogPacing;
-use super::connection::deferred_replies::DeferredReply;
-use super::connection::fair_queue::{FairQueue, WorkClock};
-use super::connection::serve::Waiter;
-use super::connection::table::ConnectionTable;
+use super::accept::{Listeners, tls_handshakes};
+use super::clock::TurnClock;
+use super::connection::backlog::{self, BacklogPacing};
+use super::connection::deadlines;
+use super::connection::deferred_replies::{self, DeferredReplies};
+use super::connection::deliver::Delivery;
+use super::connection::read::{self, ReadBuffers};
+use super::connection::serve::{self, ServeQueue};
+use super::connection::table::{ConnectionTable, SocketTable};
 use super::connection::timers::Timers;
-use super::control::drain::DrainSchedule;
-use super::control::overload::MemoryAccount;
+use super::context::Context;
+use super::control::drain::Stage;
+use super::control::overload::{self, MemoryAccount};
+use super::control::reload;
+use super::control::supervisor_link::SupervisorLink;
+use super::dispatch;
+use super::dispatch::delivery_report;
 use super::dispatch::resource_registry::ResourceRegistry;
 use super::dispatch::ticks::TickScheduler;
-use super::log_throttle::LogThrottle;
+use super::dispatch::without_client::ResourceQueries;
+use super::handshake;
+use super::handshake::authorize;
+use super::handshake::count::HandshakeCount;
+use super::handshake::refusals::RefusalLog;
 use super::push_socket::PushSocketReader;
 use super::rng::Rng;
 use super::settings::WorkerSettings;
+use super::tokens::Token;
+use super::webhook;
 use super::webhook::queue::WebhookQueue;
 use crate::broker_client::{BrokerClient, BrokerEvent, LinkLoss};
-use crate::link::control::{ChildEvent, Control, ExitReason, PendingHandshakes, WorkerIdentity};
+use crate::config::Config;
+use crate::link::control::{ChildEvent, ExitReason, WorkerIdentity};
 use crate::reactor::poller::{Poller, Ready};
-use crate::resource::Effects;
 use crate::telemetry::let_go;
-use crate::types::limits::READ_BYTES;
-use crate::types::{Slot, TurnBudget, WorkerCounts};
+use crate::types::limits::FANOUT_SLICE;
+use crate::types::{TurnBudget, WorkerCounts};
 
 /// Events that one wait hands out.
 pub(super) const EVENTS: usize = 512;
-/// The token of the control link. Tokens below are slots.
-pub(super) const CONTROL: u64 = u64::MAX;
-/// The token of the link to the broker.
-pub(super) const LINK: u64 = u64::MAX - 1;
-/// The token of the courier's answers.
-pub(super) const COURIER: u64 = u64::MAX - 2;
-/// The token of the sockets that shake hands.
-pub(super) const SHAKING: u64 = u64::MAX - 3;
-/// The token of the push socket.
-pub(super) const PUSHES: u64 = u64::MAX - 4;
-/// Tokens of the listening sockets, from here downwards.
-pub(super) const DOORS: u64 = u64::MAX - 5;
-/// Everything above is no slot.
-pub(super) const SLOTS: u64 = u32::MAX as u64;
-
-/// Whether the loop goes on.
-#[derive(Debug)]
-pub(super) enum LoopState {
-    Turn,
-    End(ExitReason),
-}
-
-/// What a worker is about.
-#[derive(Debug)]
-pub(super) enum WorkerStage {
-    /// It serves.
-    Serving,
-    /// It accepts nobody and reads no publisher, until all it took over is acknowledged.
-    Quiescing { newcomers: PendingHandshakes, is_reported: bool },
-    /// Everybody is being closed, one after the other.
-    Draining { until: Moment, end: ExitReason, farewell: DrainSchedule },
-}
 
 /// A worker.
 #[derive(Debug)]
 pub(super) struct EventLoop {
-    pub(super) seat: WorkerIdentity,
-    pub(super) control: Box<dyn Control>,
-    pub(super) poller: Poller,
-    pub(super) settings: WorkerSettings,
-    pub(super) services: ResourceRegistry,
-    pub(super) rounds: TickScheduler,
-    pub(super) pushes: PushSocketReader,
-    pub(super) errands: WebhookQueue,
-    /// The list of effects of the last call, to be used again.
-    pub(super) effects: Effects,
-    pub(super) clock: Clock,
-    pub(super) now: Moment,
-    pub(super) dice: Rng,
-    pub(super) stage: WorkerStage,
-    pub(super) doors: Listeners,
-    pub(super) shaking: TlsHandshakes,
-    pub(super) table: ConnectionTable,
-    pub(super) timers: Timers,
-    pub(super) relay: BrokerClient,
-    /// Connections that are told something when the broker is so far.
-    pub(super) held: VecDeque<DeferredReply>,
-    /// How far the work for connections has come.
-    pub(super) work_clock: WorkClock,
-    /// Connections that wait to be served.
-    pub(super) waiting: FairQueue<Waiter>,
-    /// What the connection that is being served may take before it waits behind the others.
-    pub(super) share: TurnBudget,
-    /// Where its work began, in the time of the work clock.
-    pub(super) begun: u64,
-    /// What was done for it so far, in bytes; each message counts for [`UNIT_WORK`](crate::types::limits::UNIT_WORK) more.
-    pub(super) work: usize,
-    /// Something was left for the next turn that nothing will announce.
-    pub(super) is_behind: bool,
-    /// Connections that wait for room in the window.
-    pub(super) paused: FairQueue<Slot>,
-    /// Connections whose socket broke during a fan-out.
-    pub(super) broken: Vec<Slot>,
-    /// Every read goes here first; an idle connection owns no buffer.
-    pub(super) scratch: Vec<u8>,
-    /// What was inside TLS in one read.
-    pub(super) plain: Vec<u8>,
-    pub(super) last_serial: u64,
-    /// Connections that offered subprotocols of which none was agreed, by their numbers.
-    pub(super) unmet_offers: HashSet<u64>,
-    pub(super) refusals_logged: LogThrottle,
-    pub(super) tls_failures_logged: LogThrottle,
-    /// What was counted; the rest of it is filled in when somebody asks.
-    pub(super) books: WorkerCounts,
-    pub(super) memory: MemoryAccount,
-    pub(super) backlog: BacklogPacing,
-    /// When the supervisor is heard at the latest, though other events crowd its link out of a wait.
-    pub(super) orders_due: Moment,
+    identity: WorkerIdentity,
+    pub(super) context: Context,
+    pub(super) connections: ConnectionTable,
+    pub(super) listeners: Listeners,
+    pub(super) ticks: TickScheduler,
+    pub(super) push_socket: PushSocketReader,
+    backlog: BacklogPacing,
     /// What the last wait found, to be used again.
     ready: Vec<Ready>,
 }
 
 impl EventLoop {
+    /// A worker without connections. `poller` watches the link to the supervisor already.
     pub(super) fn new(
-        seat: WorkerIdentity,
-        (control, poller): (Box<dyn Control>, Poller),
-        (settings, services): (WorkerSettings, ResourceRegistry),
+        identity: WorkerIdentity,
+        supervisor: SupervisorLink,
+        poller: Poller,
+        settings: WorkerSettings,
+        resources: ResourceRegistry,
     ) -> io::Result<Self> {
-        let clock = Clock::start();
-        Ok(Self {
-            shaking: TlsHandshakes::new(&poller)?,
-            now: clock.now(),
-            seat,
-            control,
-            poller,
+        let context = Context {
             settings,
-            services,
-            rounds: TickScheduler::default(),
-            pushes: PushSocketReader::default(),
-            errands: WebhookQueue::default(),
-            effects: Effects::new(),
-            clock,
-            dice: Rng::default(),
-            stage: WorkerStage::Serving,
-            doors: Listeners::default(),
-            table: ConnectionTable::default(),
-            timers: Timers::default(),
-            relay: BrokerClient::new(seat.source),
-            held: VecDeque::new(),
-            work_clock: WorkClock::default(),
-            waiting: FairQueue::default(),
-            share: TurnBudget::default(),
-            begun: 0,
-            work: 0,
-            is_behind: false,
-            paused: FairQueue::default(),
-            broken: Vec::new(),
-            scratch: vec![0; READ_BYTES],
-            plain: Vec::new(),
-            last_serial: 0,
-            unmet_offers: HashSet::new(),
-            refusals_logged: LogThrottle::default(),
-            tls_failures_logged: LogThrottle::default(),
-            books: WorkerCounts::default(),
+            clock: TurnClock::start(),
+            rng: Rng::default(),
+            stats: WorkerCounts::default(),
             memory: MemoryAccount::default(),
+            supervisor,
+            stage: Stage::Serving,
+            tls_handshakes: tls_handshakes::TlsHandshakes::new(&poller)?,
+            poller,
+            sockets: SocketTable::default(),
+            timers: Timers::default(),
+            buffers: ReadBuffers::default(),
+            serving: ServeQueue::default(),
+            handshakes: HandshakeCount::default(),
+            refusal_log: RefusalLog::default(),
+            broker: BrokerClient::new(identity.source),
+            deferred_replies: DeferredReplies::default(),
+            resources,
+            resource_queries: ResourceQueries::default(),
+            webhooks: WebhookQueue::default(),
+        };
+        Ok(Self {
+            identity,
+            context,
+            connections: ConnectionTable::default(),
+            listeners: Listeners::default(),
+            ticks: TickScheduler::default(),
+            push_socket: PushSocketReader::default(),
             backlog: BacklogPacing::default(),
-            orders_due: Moment::START,
             ready: Vec::with_capacity(EVENTS),
         })
     }
 
-    /// One turn. Its order is worth a third of the speed: what the broker sends is written to the
+    /// Binds paths and names to the resources that serve them.
+    pub(super) fn bind(&mut self, config: &Config) {
+        reload::bind(&mut self.context, &mut self.ticks, config);
+    }
+
+    /// One turn; returns why the worker is to exit, if it is.
+    ///
+    /// Its order is worth a third of the speed: what the broker sends is written to the
     /// sockets before publishers are read again, so that publications come in full batches, and
-    /// what they say to the broker leaves last, in one write (rule L2). Each kind of work has its part of
-    /// the turn's time ([`TURN_PART`](crate::types::limits::TURN_PART)) and leaves the rest for the
+    /// what they have for the broker leaves last, in one write (rule L2). Each kind of work has its part
+    /// of the turn's time ([`TURN_PART`](crate::types::limits::TURN_PART)) and leaves the rest for the
     /// next turn, so a large fan-out takes several turns, and so does a crowd of busy senders.
-    pub(super) fn turn(&mut self) -> io::Result<LoopState> {
+    pub(super) fn turn(&mut self) -> io::Result<Option<ExitReason>> {
         let_go();
         let mut ready = std::mem::take(&mut self.ready);
         ready.clear();
-        self.poller.wait(self.patience(), &mut ready)?;
-        self.now = self.clock.now();
-        self.is_behind = false;
-        self.work_clock.turn(self.now, self.waiting.len() + self.paused.len());
-        let is_due = self.orders_due <= self.now && ready.len() >= EVENTS;
-        if (is_due || ready.iter().any(|event| event.token == CONTROL))
-            && let LoopState::End(end) = self.listen_to_supervisor()?
-        {
-            return Ok(LoopState::End(end));
-        }
-        if ready.iter().any(|event| event.token == LINK) {
-            self.relay.mark_unread();
-        }
-        self.deliver_what_came();
-        self.release_held();
-        self.serve_light(&ready);
-        if ready.iter().any(|event| event.token == COURIER) {
-            self.errands.collect();
-        }
-        self.take_answers();
-        self.resume_paused();
-        self.serve_heavy();
-        self.resume_pushes();
-        self.wake_due();
-        self.make_rounds();
-        self.say_farewell();
-        self.write_link();
-        self.look_early();
-        self.meet_newcomers(&ready)?;
+        self.context.poller.wait(self.wait_time(), &mut ready)?;
+        let Context { clock, serving, .. } = &mut self.context;
+        clock.begin_turn();
+        serving.begin_turn(clock.now());
+        let exit = self.handle(&ready)?;
         self.ready = ready;
-        Ok(self.stage_over())
+        Ok(exit.or_else(|| self.finish_stage()))
     }
 
-    /// Newcomers come last, and in small numbers: nothing that is under way waits for them.
-    fn meet_newcomers(&mut self, ready: &[Ready]) -> io::Result<()> {
-        let any = |tokens: RangeInclusive<u64>| ready.iter().any(|it| tokens.contains(&it.token));
-        if !any(SLOTS + 1..=SHAKING) {
+    fn handle(&mut self, ready: &[Ready]) -> io::Result<Option<ExitReason>> {
+        let is_due =
+            ready.len() >= EVENTS && self.context.supervisor.is_due(self.context.clock.now());
+        if (is_due || has(ready, Token::Control))
+            && let Some(exit) = self.read_commands()?
+        {
+            return Ok(Some(exit));
+        }
+        if has(ready, Token::Link) {
+            self.context.broker.mark_unread();
+        }
+        self.deliver();
+        let Self { context, connections, .. } = self;
+        deferred_replies::release_due(context, connections);
+        serve::serve_light(context, connections, ready);
+        if has(ready, Token::Webhooks) {
+            context.webhooks.collect();
+        }
+        webhook::apply_answers(context, connections);
+        read::resume_paused(context, connections);
+        serve::serve_heavy(context, connections);
+        if is_push_reader(&self.ticks, context) {
+            self.push_socket.resume(context);
+        }
+        self.listeners.resume_when_due(context);
+        deadlines::wake_due(context, connections);
+        self.ticks.run_due(context);
+        self.close_due();
+        self.context.broker.write();
+        overload::look_early(&mut self.context, &mut self.connections);
+        self.accept_and_push(ready)?;
+        Ok(None)
+    }
+
+    /// New connections come last, and in small numbers: nothing that is under way waits for them.
+    fn accept_and_push(&mut self, ready: &[Ready]) -> io::Result<()> {
+        let is_listener = |it: &Ready| matches!(Token::of(it.token), Some(Token::Listener(_)));
+        let listeners = ready.iter().any(is_listener);
+        let [tls, push] = [Token::TlsHandshakes, Token::PushSocket].map(|it| has(ready, it));
+        if !(listeners || tls || push) {
             return Ok(());
         }
-        if any(SLOTS + 1..=DOORS) {
-            self.accept();
+        let Self { context, connections, .. } = self;
+        if listeners {
+            self.listeners.accept_pending(context, connections);
         }
-        if any(SHAKING..=SHAKING) {
-            self.shake_hands()?;
+        if tls {
+            tls_handshakes::continue_handshakes(context, connections)?;
         }
-        if any(PUSHES..=PUSHES) {
-            self.read_pushes();
+        if push {
+            match is_push_reader(&self.ticks, context) {
+                true => self.push_socket.read(context),
+                false => self.push_socket.leave(&context.poller),
+            }
         }
-        self.write_link();
+        context.broker.write();
         Ok(())
     }
 
     /// How long the loop may sleep.
-    fn patience(&self) -> Option<Duration> {
-        let delivers = self.relay.is_busy() && !self.backlog.is_waiting();
-        if self.is_behind || !self.waiting.is_empty() || delivers {
+    fn wait_time(&self) -> Option<Duration> {
+        let Self { context, backlog, .. } = self;
+        let delivers = context.broker.is_busy() && !backlog.is_waiting();
+        if context.clock.has_more() || context.serving.has_waiting() || delivers {
             return Some(Duration::ZERO);
         }
-        let stage = match &self.stage {
-            WorkerStage::Draining { until, farewell, .. } => {
-                Some(farewell.next().map_or(*until, |next| next.min(*until)))
-            }
-            _ => None,
-        };
-        let rounds = self.rounds.next().filter(|_| matches!(self.stage, WorkerStage::Serving));
-        let backlog = self.backlog.looks_at(self.now);
-        let moments = [self.timers.next(), self.doors.opens_at(), rounds, stage, backlog];
-        moments.into_iter().flatten().min().map(|at| at.until_then(self.clock.now()))
+        let moments = [
+            context.timers.next(),
+            self.listeners.resumes_at(),
+            self.ticks.next().filter(|_| context.stage.is_serving()),
+            context.stage.next(),
+            backlog.looks_at(context.clock.now()),
+        ];
+        let next = moments.into_iter().flatten().min();
+        next.map(|at| at.until_then(context.clock.read()))
     }
 
-    /// Takes what the broker said, as far as the time of this part of the turn allows.
-    pub(super) fn read_link(&mut self) {
-        self.read_link_within(self.part());
+    /// Waits for the push socket as long as this worker is the leader.
+    pub(super) fn watch_push_socket(&mut self) {
+        match is_push_reader(&self.ticks, &self.context) {
+            true => self.push_socket.watch(&self.context.poller),
+            false => self.push_socket.leave(&self.context.poller),
+        }
+    }
+
+    /// Takes what the broker sent, and writes it to the sockets: a slice of it, or less while a
+    /// backlog is paced.
+    fn deliver(&mut self) {
+        let now = self.context.clock.now();
+        if self.context.broker.is_unread() {
+            self.backlog.on_input(now);
+        }
+        if !self.backlog.is_paced() {
+            if self.context.broker.takes_more() {
+                self.read_link();
+            }
+            return self.delivery().flush(FANOUT_SLICE);
+        }
+        let bytes_max = self.context.settings.outbox_bytes_max;
+        self.backlog.look_at_outboxes(&self.connections, bytes_max, now);
+        if !self.backlog.is_waiting() && self.context.broker.takes_more() {
+            self.read_link();
+        }
+        // Small steps: a slice may be many messages for each of a few.
+        for _ in 0..FANOUT_SLICE / backlog::STEP {
+            if self.backlog.is_waiting() {
+                break;
+            }
+            self.delivery().flush(backlog::STEP);
+        }
+        self.backlog.end_when_due(&self.context.broker, now);
+    }
+
+    pub(super) fn delivery(&mut self) -> Delivery<'_> {
+        let Self { context, connections, backlog, .. } = self;
+        Delivery { context, connections, backlog }
+    }
+
+    /// Takes what the broker sent, as far as the time of this part of the turn allows.
+    fn read_link(&mut self) {
+        self.read_link_within(self.context.clock.part());
     }
 
     pub(super) fn read_link_within(&mut self, mut part: TurnBudget) {
-        self.relay.read(&mut self.scratch);
+        let Context { broker, buffers, .. } = &mut self.context;
+        broker.read(&mut buffers.scratch);
         loop {
-            let Self { relay, clock, .. } = self;
-            let is_spent = &mut || part.is_spent_after(0, || clock.time());
-            let Some(arrival) = relay.next(is_spent) else { return };
-            self.take_arrival(arrival);
-            if part.is_spent(self.clock.time()) {
+            let Context { broker, clock, .. } = &mut self.context;
+            let Some(event) = broker.next(&mut || part.is_spent_after(0, || clock.time())) else {
+                return;
+            };
+            self.on_broker_event(event);
+            if part.is_spent(self.context.clock.time()) {
                 return;
             }
         }
     }
 
-    pub(super) fn take_arrival(&mut self, arrival: BrokerEvent) {
-        match arrival {
+    /// Gives what came from the broker to what it concerns.
+    pub(super) fn on_broker_event(&mut self, event: BrokerEvent) {
+        let Self { context, connections, .. } = self;
+        match event {
             BrokerEvent::Joined { slot, own, smallest } => {
-                self.doors.weigh(own, smallest);
-                self.open(slot);
+                self.listeners.set_load(own, smallest);
+                handshake::on_joined(context, connections, slot);
             }
-            BrokerEvent::Reserved(slot) => self.ask_now(slot),
-            BrokerEvent::Refused { slot, full, client } => self.turn_full_away(slot, full, &client),
-            BrokerEvent::Answer { slot, question, found } => self.tell_who(slot, question, found),
-            BrokerEvent::Reached { asker, clients } => self.report_reached(asker, clients),
-            BrokerEvent::Lost(lost) => self.report_lost(&lost),
+            BrokerEvent::Reserved(slot) => authorize::on_reserved(context, connections, slot),
+            BrokerEvent::Refused { slot, full, client } => {
+                handshake::on_limit_reached(context, connections, slot, full, &client);
+            }
+            BrokerEvent::Answer { slot, question, found } => {
+                dispatch::on_presence(context, connections, slot, question, found);
+            }
+            BrokerEvent::Reached { asker, clients } => {
+                delivery_report::report_reached(context, connections, asker, clients);
+            }
+            BrokerEvent::Lost(lost) => self.report_link_lost(&lost),
         }
     }
 
     /// Whether the broker is dead is the supervisor's to say (rule L1).
-    fn report_lost(&mut self, lost: &LinkLoss) {
+    fn report_link_lost(&mut self, lost: &LinkLoss) {
         info!(broker = lost.broker.0, error = %lost.error, "link to the broker lost");
-        drop(self.poller.forget(lost.link.ready()));
-        let report = ChildEvent::LinkLost { peer: self.seat.source, broker: lost.broker };
-        if let Err(error) = self.control.report(report) {
+        drop(self.context.poller.forget(lost.link.ready()));
+        let event = ChildEvent::LinkLost { peer: self.identity.source, broker: lost.broker };
+        if let Err(error) = self.context.supervisor.try_report(event) {
             info!(%error, "the supervisor cannot be told");
         }
     }
+}
 
-    /// Says to the broker what this turn came to.
-    pub(super) fn write_link(&mut self) {
-        self.relay.write();
-    }
+/// Whether this worker reads the push socket: the leader does, while it serves.
+fn is_push_reader(ticks: &TickScheduler, context: &Context) -> bool {
+    ticks.is_leader() && context.stage.is_serving()
+}
+
+/// Whether a descriptor is among those that became ready.
+fn has(ready: &[Ready], token: Token) -> bool {
+    let token = u64::from(token);
+    ready.iter().any(|event| event.token == token)
 }

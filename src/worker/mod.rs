@@ -5,6 +5,7 @@ mod bloatless;
 mod clock;
 mod compat_options;
 pub mod connection;
+mod context;
 mod control;
 mod dispatch;
 mod event_loop;
@@ -14,14 +15,17 @@ mod push_socket;
 mod rng;
 mod settings;
 mod stats;
+mod tokens;
 mod webhook;
 
 use std::io;
 
 pub use self::clock::Moment;
+use self::control::supervisor_link::SupervisorLink;
 use self::dispatch::resource_registry::ResourceRegistry;
-use self::event_loop::{EventLoop, LoopState};
+use self::event_loop::EventLoop;
 use self::settings::WorkerSettings;
+use self::tokens::Token;
 use crate::config::Config;
 use crate::link::control::{Control, ControlPeer, ExitReason, SupervisorCommand, WorkerIdentity};
 use crate::reactor::poller::{Interest, Poller};
@@ -30,46 +34,58 @@ use crate::types::scrub_stack;
 
 /// Runs a worker on this thread, with the resources of the embedding program, until it is told to stop or its supervisor is gone.
 #[must_use]
-pub fn run(seat: WorkerIdentity, control: Box<dyn Control>, own: &ResourceFactories) -> ExitReason {
-    match begin(seat, control, own).and_then(|begun| begun.map(serve).transpose()) {
-        Ok(Some(end)) => end,
-        Ok(None) => ExitReason::Requested,
+pub fn run(
+    identity: WorkerIdentity,
+    control: Box<dyn Control>,
+    own: &ResourceFactories,
+) -> ExitReason {
+    match start(identity, control, own).and_then(|worker| worker.map(run_to_end).transpose()) {
+        Ok(exit) => exit.unwrap_or(ExitReason::Requested),
         Err(error) => ExitReason::Failed(error),
     }
 }
 
-/// Waits for the configuration, which comes before any other order.
-fn begin(
-    seat: WorkerIdentity,
+/// A worker with its configuration, and the commands that came with that.
+struct StartedWorker {
+    event_loop: EventLoop,
+    commands: Vec<SupervisorCommand>,
+}
+
+/// Waits for the configuration, which comes before any other command. No copy of it is left when this
+/// returns: it has secrets.
+fn start(
+    identity: WorkerIdentity,
     mut control: Box<dyn Control>,
     own: &ResourceFactories,
-) -> io::Result<Option<(EventLoop, Vec<SupervisorCommand>)>> {
+) -> io::Result<Option<StartedWorker>> {
     let mut poller = Poller::new(event_loop::EVENTS)?;
-    poller.watch(control.ready(), event_loop::CONTROL, Interest::Read)?;
-    let mut orders = Vec::new();
-    while orders.is_empty() {
+    poller.watch(control.ready(), Token::Control.into(), Interest::Read)?;
+    let mut commands = Vec::new();
+    while commands.is_empty() {
         poller.wait(None, &mut Vec::new())?;
-        if control.orders(&mut orders)? == ControlPeer::Gone {
+        if control.orders(&mut commands)? == ControlPeer::Gone {
             return Ok(None);
         }
     }
-    let rest = orders.split_off(1);
-    let Some(SupervisorCommand::Configure { json, .. }) = orders.pop() else { return Ok(None) };
+    let rest = commands.split_off(1);
+    let Some(SupervisorCommand::Configure { json, .. }) = commands.pop() else { return Ok(None) };
     let config = Config::from_json(&json)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     let settings = WorkerSettings::of(&config)?;
     scrub_stack();
-    let mut hub = EventLoop::new(seat, (control, poller), (settings, ResourceRegistry::new(own)))?;
-    hub.bind(&config);
-    Ok(Some((hub, rest)))
+    let supervisor = SupervisorLink::new(control);
+    let resources = ResourceRegistry::new(own);
+    let mut event_loop = EventLoop::new(identity, supervisor, poller, settings, resources)?;
+    event_loop.bind(&config);
+    Ok(Some(StartedWorker { event_loop, commands: rest }))
 }
 
-fn serve((mut hub, orders): (EventLoop, Vec<SupervisorCommand>)) -> io::Result<ExitReason> {
-    let mut next = hub.obey(orders)?;
+fn run_to_end(StartedWorker { mut event_loop, commands }: StartedWorker) -> io::Result<ExitReason> {
+    let mut exit = event_loop.apply_commands(commands)?;
     loop {
-        match next {
-            LoopState::Turn => next = hub.turn()?,
-            LoopState::End(end) => return Ok(end),
+        match exit {
+            Some(reason) => return Ok(reason),
+            None => exit = event_loop.turn()?,
         }
     }
 }

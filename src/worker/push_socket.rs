@@ -6,18 +6,21 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use tracing::{debug, warn};
 
-use super::event_loop::{EventLoop, PUSHES};
+use super::clock::Moment;
+use super::context::Context;
+use super::dispatch::without_client;
+use super::tokens::Token;
 use crate::protocol::bloatless::push::{NotPushed, Pushed, parse};
-use crate::reactor::poller::Interest;
+use crate::reactor::poller::{Interest, Poller};
 use crate::session::RateLimiter;
 use crate::types::limits::READ_BYTES;
 
 /// The largest datagram: as the original reads.
 const DATAGRAM_BYTES_MAX: usize = 64 * 1024;
 /// Datagrams that one turn reads; the others wait in the kernel.
-const PUSHES_PER_TURN: usize = 32;
+const DATAGRAMS_PER_TURN: usize = 32;
 /// Lines of the log about datagrams that are dropped, in a minute.
-const COMPLAINTS_PER_MINUTE: u32 = 10;
+const WARNINGS_PER_MINUTE: u32 = 10;
 
 const _: () = assert!(READ_BYTES >= DATAGRAM_BYTES_MAX, "a datagram fits into one read");
 
@@ -26,7 +29,7 @@ const _: () = assert!(READ_BYTES >= DATAGRAM_BYTES_MAX, "a datagram fits into on
 pub(super) struct PushSocketReader {
     socket: Option<OwnedFd>,
     state: PushState,
-    complaints: RateLimiter,
+    warnings: RateLimiter,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,95 +43,97 @@ enum PushState {
     Paused,
 }
 
-impl EventLoop {
+impl PushSocketReader {
     /// The supervisor hands the socket over.
-    pub(super) fn take_push_socket(&mut self, socket: OwnedFd) {
-        self.pushes.socket = Some(socket);
-        self.watch_pushes();
+    pub(super) fn set_socket(&mut self, socket: OwnedFd) {
+        self.socket = Some(socket);
     }
 
-    /// Waits for the socket as long as this worker is the steward.
-    pub(super) fn watch_pushes(&mut self) {
-        let wanted = if self.is_steward() { PushState::Watched } else { PushState::Idle };
-        self.turn_to(wanted);
+    /// This worker is to read the socket: the loop waits for it.
+    pub(super) fn watch(&mut self, poller: &Poller) {
+        self.set_state(PushState::Watched, poller);
     }
 
-    fn turn_to(&mut self, wanted: PushState) {
-        let Some(socket) = &self.pushes.socket else { return };
-        let was_watched = self.pushes.state == PushState::Watched;
+    /// Another worker is to read the socket.
+    pub(super) fn leave(&mut self, poller: &Poller) {
+        self.set_state(PushState::Idle, poller);
+    }
+
+    fn set_state(&mut self, wanted: PushState, poller: &Poller) {
+        let Some(socket) = &self.socket else { return };
+        let was_watched = self.state == PushState::Watched;
         let changed = match (was_watched, wanted == PushState::Watched) {
-            (false, true) => self.poller.watch(socket, PUSHES, Interest::Read),
-            (true, false) => self.poller.forget(socket),
+            (false, true) => poller.watch(socket, Token::PushSocket.into(), Interest::Read),
+            (true, false) => poller.forget(socket),
             _ => Ok(()),
         };
         match changed {
-            Ok(()) => self.pushes.state = wanted,
+            Ok(()) => self.state = wanted,
             Err(error) => warn!(%error, "the push socket cannot be watched"),
         }
     }
 
-    /// Goes on where the window was full.
-    pub(super) fn resume_pushes(&mut self) {
-        if self.pushes.state == PushState::Paused && self.relay.uplink.has_room(DATAGRAM_BYTES_MAX)
-        {
-            self.watch_pushes();
+    /// Continues where the window was full.
+    pub(super) fn resume(&mut self, context: &Context) {
+        if self.state == PushState::Paused && context.broker.uplink.has_room(DATAGRAM_BYTES_MAX) {
+            self.watch(&context.poller);
         }
     }
 
-    /// Takes what scripts have pushed.
-    pub(super) fn read_pushes(&mut self) {
-        if !self.is_steward() {
-            return self.watch_pushes();
-        }
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let part = self.part();
-        for _ in 0..PUSHES_PER_TURN {
-            if !self.relay.uplink.has_room(DATAGRAM_BYTES_MAX) {
-                self.turn_to(PushState::Paused);
+    /// Reads what scripts have pushed, as far as the time of this part of the turn allows.
+    pub(super) fn read(&mut self, context: &mut Context) {
+        let mut scratch = std::mem::take(&mut context.buffers.scratch);
+        let part = context.clock.part();
+        for _ in 0..DATAGRAMS_PER_TURN {
+            if !context.broker.uplink.has_room(DATAGRAM_BYTES_MAX) {
+                self.set_state(PushState::Paused, &context.poller);
                 break;
             }
-            let Some(socket) = &self.pushes.socket else { break };
+            let Some(socket) = &self.socket else { break };
             let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
             let taken = match recv(socket, &mut *scratch, flags) {
                 Ok((_, length)) if length > DATAGRAM_BYTES_MAX => {
                     Err(NotPushed("it is larger than 65,536 bytes"))
                 }
-                Ok((_, length)) => self.take_push(scratch.get(..length).unwrap_or_default()),
+                Ok((_, length)) => on_datagram(context, scratch.get(..length).unwrap_or_default()),
                 Err(Errno::AGAIN | Errno::INTR) => break,
                 Err(error) => {
                     warn!(%error, "the push socket cannot be read");
-                    self.turn_to(PushState::Idle);
+                    self.set_state(PushState::Idle, &context.poller);
                     break;
                 }
             };
             if let Err(NotPushed(why)) = taken {
-                self.drop_push(why);
+                self.log_dropped(why, context.clock.now());
             }
             // What is not read is announced again.
-            if part.is_spent(self.clock.time()) {
+            if part.is_spent(context.clock.time()) {
                 break;
             }
         }
-        self.scratch = scratch;
+        context.buffers.scratch = scratch;
     }
 
-    fn take_push(&mut self, datagram: &[u8]) -> Result<(), NotPushed> {
-        let Pushed::Data { application, data } = parse(datagram)? else { return Ok(()) };
-        let bound = &self.settings.bloatless.applications;
-        let id = self.services.application_named(&application, bound);
-        let id = id.ok_or(NotPushed("there is no application of this name"))?;
-        let tenant = self.settings.rules.access.anonymous_tenant();
-        let mut taken = Ok(());
-        self.call_at_desk(id, |resource, desk| taken = resource.on_push(desk, &tenant, data));
-        taken.map_err(NotPushed)
-    }
-
-    /// Nothing of it stands in the log: it came from outside.
-    fn drop_push(&mut self, why: &'static str) {
-        if self.pushes.complaints.admits(self.now.second() / 60, COMPLAINTS_PER_MINUTE) {
+    /// Nothing of the datagram is logged: it came from outside.
+    fn log_dropped(&mut self, why: &'static str, now: Moment) {
+        if self.warnings.admits(now.second() / 60, WARNINGS_PER_MINUTE) {
             warn!(why, "a pushed datagram was dropped");
         } else {
             debug!(why, "a pushed datagram was dropped");
         }
     }
+}
+
+/// Gives a datagram to the application that it names.
+fn on_datagram(context: &mut Context, datagram: &[u8]) -> Result<(), NotPushed> {
+    let Pushed::Data { application, data } = parse(datagram)? else { return Ok(()) };
+    let bound = &context.settings.bloatless.applications;
+    let id = context.resources.application_named(&application, bound);
+    let id = id.ok_or(NotPushed("there is no application of this name"))?;
+    let tenant = context.settings.rules.access.anonymous_tenant();
+    let mut taken = Ok(());
+    without_client::call_without_client(context, id, |resource, call| {
+        taken = resource.on_push(call, &tenant, data);
+    });
+    taken.map_err(NotPushed)
 }

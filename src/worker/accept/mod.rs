@@ -2,6 +2,8 @@
 
 pub(crate) mod tls_handshakes;
 
+use std::fmt::Display;
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -13,17 +15,19 @@ use tracing::{debug, info, warn};
 
 use self::tls_handshakes::Watcher;
 use super::clock::Moment;
+use super::connection::table::ConnectionTable;
 use super::connection::tls::TlsSession;
-use super::connection::{Connection, PartialHead};
-use super::event_loop::{DOORS, EventLoop, WorkerStage};
+use super::connection::{Connection, PartialHead, close, readiness};
+use super::context::Context;
+use super::settings::WorkerSettings;
+use super::tokens::Token;
 use crate::http::HeadScanner;
 use crate::link::control::Accepting;
-use crate::reactor::poller::Interest;
+use crate::reactor::poller::{Interest, Poller};
 use crate::types::limits::{
-    ACCEPT_PAUSE, DESCRIPTORS_RESERVED, DESCRIPTORS_SPARE, HANDSHAKES_MAX, HEADS_BYTES_MAX,
-    TURN_PART,
+    ACCEPT_PAUSE, DESCRIPTORS_RESERVED, DESCRIPTORS_SPARE, HANDSHAKES_MAX, TURN_PART,
 };
-use crate::types::{Encryption, Pressure, Slot, TurnBudget};
+use crate::types::{Encryption, Pressure, TurnBudget};
 
 /// Connections that one turn takes in from one listening socket.
 const ACCEPTS_MAX: usize = 64;
@@ -32,15 +36,15 @@ const ACCEPTS_MAX: usize = 64;
 const TLS_ACCEPTS_MAX: usize = 8;
 /// How long a worker stands back that has clearly more connections than another one.
 const STAND_BACK: Duration = Duration::from_millis(1);
-/// How often in a row: whoever waits outside must not wait for balance.
+/// How often in a row: a client that waits outside must not wait for balance.
 const STAND_BACKS_MAX: u8 = 5;
 /// Connections that a worker may have beyond the emptiest one before it stands back.
 const LEAD: u32 = 16;
 
-/// The listening sockets.
+/// The listening sockets, and whether connections are accepted from them.
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
-    sockets: Vec<(OwnedFd, Encryption)>,
+    sockets: Vec<Listener>,
     state: AcceptState,
     /// Connections of this worker and of the emptiest one, as the broker said last.
     own: u32,
@@ -48,268 +52,288 @@ pub(super) struct Listeners {
     stood_back: u8,
     /// Descriptors that the worker itself had when it began to accept.
     own_descriptors: u64,
-    /// Somebody waits outside for want of a resource; said once.
-    want: Want,
-    /// Handshakes that are not answered yet.
-    pub(super) handshakes: usize,
+    /// Clients wait outside for want of a resource; logged once.
+    is_short: bool,
+    /// Connections that were accepted so far: the number of the last one.
+    last_serial: u64,
+}
+
+#[derive(Debug)]
+struct Listener {
+    socket: OwnedFd,
+    encryption: Encryption,
 }
 
 #[derive(Debug, Default, PartialEq)]
 enum AcceptState {
     #[default]
     Open,
-    /// Nobody is accepted before this moment.
-    Shut { until: Moment },
+    /// No connection is accepted before this moment.
+    Paused { until: Moment },
     /// Other workers accept, until this one is told to.
-    Left,
-    /// Nobody is accepted any more.
+    LeftToOthers,
+    /// No connection is accepted any more.
     Closed,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Want {
-    #[default]
-    Nothing,
-    Something,
-}
-
 impl Listeners {
-    /// When they open again.
-    pub(super) fn opens_at(&self) -> Option<Moment> {
+    /// Begins to accept.
+    pub(super) fn listen(
+        &mut self,
+        sockets: Vec<(OwnedFd, Encryption)>,
+        poller: &Poller,
+    ) -> io::Result<()> {
+        let listener = |(socket, encryption)| Listener { socket, encryption };
+        self.sockets = sockets.into_iter().map(listener).collect();
+        self.own_descriptors =
+            std::fs::read_dir("/proc/self/fd").map_or(0, |all| all.count() as u64);
+        self.watch(poller)
+    }
+
+    /// When a pause ends.
+    pub(super) fn resumes_at(&self) -> Option<Moment> {
         match self.state {
-            AcceptState::Shut { until } => Some(until),
+            AcceptState::Paused { until } => Some(until),
             _ => None,
         }
     }
 
     /// Notes how full the workers are.
-    pub(super) fn weigh(&mut self, own: u32, smallest: u32) {
+    pub(super) fn set_load(&mut self, own: u32, smallest: u32) {
         (self.own, self.smallest) = (own, smallest);
     }
 
-    /// Bytes that each of the heads that are under way may have: their memory is bounded, however
-    /// many there are and however long one may be.
-    pub(super) fn share_of_heads(&self) -> usize {
-        HEADS_BYTES_MAX / self.handshakes.max(1)
+    /// Accepts no connection any more.
+    pub(super) fn close(&mut self, poller: &Poller) {
+        self.unwatch(poller);
+        self.state = AcceptState::Closed;
+        self.sockets.clear();
     }
 
-    fn leads(&self) -> bool {
-        self.own > self.smallest + LEAD + self.smallest / 32
-    }
-}
-
-impl EventLoop {
-    /// Begins to accept.
-    pub(super) fn listen(&mut self, sockets: Vec<(OwnedFd, Encryption)>) -> std::io::Result<()> {
-        self.doors.sockets = sockets;
-        self.doors.own_descriptors =
-            std::fs::read_dir("/proc/self/fd").map_or(0, |all| all.count() as u64);
-        self.watch_doors()
-    }
-
-    fn watch_doors(&self) -> std::io::Result<()> {
-        for ((socket, _), token) in self.doors.sockets.iter().zip((0..=DOORS).rev()) {
-            self.poller.watch(socket, token, Interest::Accept)?;
-        }
-        Ok(())
-    }
-
-    fn shut(&mut self, pause: Duration) {
-        if matches!(self.doors.state, AcceptState::Left | AcceptState::Closed) {
-            return;
-        }
-        self.forget_doors();
-        self.doors.state = AcceptState::Shut { until: self.now.after(pause) };
-    }
-
-    fn forget_doors(&self) {
-        if self.doors.state == AcceptState::Open {
-            for (socket, _) in &self.doors.sockets {
-                drop(self.poller.forget(socket));
-            }
+    /// Accepts again when a pause is over.
+    pub(super) fn resume_when_due(&mut self, context: &Context) {
+        if self.resumes_at().is_some_and(|at| at <= context.clock.now()) {
+            self.open(context);
         }
     }
 
-    /// Takes in whom the kernel woke this worker for and nobody else: once it no longer waits at the
-    /// doors, nobody would come for them.
-    pub(super) fn accept_the_last(&mut self) {
-        if matches!(self.doors.state, AcceptState::Left | AcceptState::Closed) {
-            return;
-        }
-        self.forget_doors();
-        self.doors.state = AcceptState::Left;
-        for _ in 0..HANDSHAKES_MAX / ACCEPTS_MAX {
-            for place in 0..self.doors.sockets.len() {
-                self.accept_from(place, Duration::MAX);
-            }
-        }
-    }
-
-    /// Leaves newcomers to other workers, or takes part again.
-    pub(super) fn accept_or_not(&mut self, accepting: Accepting) {
+    /// Leaves new connections to other workers, or takes part again.
+    pub(super) fn set_accepting(
+        &mut self,
+        accepting: Accepting,
+        context: &mut Context,
+        connections: &mut ConnectionTable,
+    ) {
         match accepting {
-            Accepting::No => self.accept_the_last(),
-            Accepting::Yes if self.doors.state == AcceptState::Left => {
-                self.open_doors();
-                // Nobody is woken for those who wait already.
-                self.accept();
+            Accepting::No => self.accept_last(context, connections),
+            Accepting::Yes if self.state == AcceptState::LeftToOthers => {
+                self.open(context);
+                // No worker is woken for those that wait already.
+                self.accept_pending(context, connections);
             }
             Accepting::Yes => {}
         }
     }
 
-    fn open_doors(&mut self) {
-        self.doors.state = AcceptState::Open;
-        if let Err(error) = self.watch_doors() {
-            warn!(%error, "the listening sockets cannot be watched");
-            self.shut(ACCEPT_PAUSE);
-        }
-    }
-
-    /// Accepts nobody any more.
-    pub(super) fn close_doors(&mut self) {
-        self.forget_doors();
-        self.doors.state = AcceptState::Closed;
-        self.doors.sockets.clear();
-    }
-
-    /// Opens the doors again whose time has come.
-    pub(super) fn reopen(&mut self) {
-        if self.doors.opens_at().is_some_and(|at| at <= self.now) {
-            self.open_doors();
-        }
-    }
-
-    /// Takes in who waits outside.
-    pub(super) fn accept(&mut self) {
-        if self.doors.state != AcceptState::Open || !matches!(self.stage, WorkerStage::Serving) {
+    /// Accepts the connections for which the kernel woke this worker and no other one: once it no
+    /// longer waits, no worker would come for them.
+    pub(super) fn accept_last(&mut self, context: &mut Context, connections: &mut ConnectionTable) {
+        if matches!(self.state, AcceptState::LeftToOthers | AcceptState::Closed) {
             return;
         }
-        if self.doors.leads() && self.doors.stood_back < STAND_BACKS_MAX {
-            self.doors.stood_back += 1;
-            return self.shut(STAND_BACK);
-        }
-        self.doors.stood_back = 0;
-        let is_scarce = self.memory.pressure() >= Pressure::Full;
-        if self.doors.handshakes >= HANDSHAKES_MAX || is_scarce {
-            return self.shut(ACCEPT_PAUSE);
-        }
-        let places = u32::try_from(self.doors.sockets.len()).unwrap_or(u32::MAX).max(1);
-        for place in 0..self.doors.sockets.len() {
-            self.accept_from(place, TURN_PART / places);
+        self.unwatch(&context.poller);
+        self.state = AcceptState::LeftToOthers;
+        for _ in 0..HANDSHAKES_MAX / ACCEPTS_MAX {
+            for place in 0..self.sockets.len() {
+                self.accept_from(place, Duration::MAX, context, connections);
+            }
         }
     }
 
-    fn pause(&mut self, reason: &dyn std::fmt::Display) {
-        if self.doors.want == Want::Nothing {
-            self.doors.want = Want::Something;
-            warn!(%reason, connections = self.table.count(), "accepting pauses");
+    /// Accepts connections that wait outside.
+    pub(super) fn accept_pending(
+        &mut self,
+        context: &mut Context,
+        connections: &mut ConnectionTable,
+    ) {
+        if self.state != AcceptState::Open || !context.stage.is_serving() {
+            return;
         }
-        self.shut(ACCEPT_PAUSE);
+        if self.leads() && self.stood_back < STAND_BACKS_MAX {
+            self.stood_back += 1;
+            return self.pause(STAND_BACK, context);
+        }
+        self.stood_back = 0;
+        let is_scarce = context.memory.pressure() >= Pressure::Full;
+        if context.handshakes.is_full() || is_scarce {
+            return self.pause(ACCEPT_PAUSE, context);
+        }
+        let places = u32::try_from(self.sockets.len()).unwrap_or(u32::MAX).max(1);
+        for place in 0..self.sockets.len() {
+            self.accept_from(place, TURN_PART / places, context, connections);
+        }
     }
 
-    /// Whether the descriptors that are left are for the worker itself: those that it has, and those
-    /// that it needs when a broker dies, since without one for the new link it would have to die too.
-    fn is_full(&self) -> bool {
-        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        let needed = self.doors.own_descriptors + DESCRIPTORS_SPARE;
-        self.table.count() as u64 + needed.max(DESCRIPTORS_RESERVED.min(limit / 4)) >= limit
-    }
-
-    fn accept_from(&mut self, place: usize, within: Duration) {
-        let Some((_, encryption)) = self.doors.sockets.get(place) else { return };
+    fn accept_from(
+        &mut self,
+        place: usize,
+        within: Duration,
+        context: &mut Context,
+        connections: &mut ConnectionTable,
+    ) {
+        let Some(Listener { encryption, .. }) = self.sockets.get(place) else { return };
         let encryption = *encryption;
         let accepts_max = match encryption {
             Encryption::Plain => ACCEPTS_MAX,
             Encryption::Tls => TLS_ACCEPTS_MAX,
         };
-        let part = TurnBudget::new(self.clock.time(), within);
+        let part = TurnBudget::new(context.clock.time(), within);
         for _ in 0..accepts_max {
             // Before each of them: a burst would take what the worker needs, too.
-            if self.is_full() {
-                return self.pause(&"the descriptors that are left are for the worker itself");
+            if self.is_out_of_descriptors(connections.count()) {
+                let why = "the descriptors that are left are for the worker itself";
+                return self.pause_for_want(&why, context, connections);
             }
-            let Some((socket, _)) = self.doors.sockets.get(place) else { return };
+            let Some(Listener { socket, .. }) = self.sockets.get(place) else { return };
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
             match acceptfrom_with(socket, flags) {
                 Ok((socket, peer)) => {
-                    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-                    self.admit((socket, encryption), peer);
-                    // Those who wait outside are announced again.
-                    if part.is_spent(self.clock.time()) {
+                    if std::mem::take(&mut self.is_short) {
+                        info!(connections = connections.count(), "accepting goes on");
+                    }
+                    if let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) {
+                        let arrived = ArrivedSocket { socket, encryption, peer };
+                        self.add_connection(arrived, context, connections);
+                    }
+                    // Those that wait outside are announced again.
+                    if part.is_spent(context.clock.time()) {
                         return;
                     }
                 }
                 Err(Errno::AGAIN) => return,
-                // Who gave up while waiting is no fault of ours.
+                // A client that gave up while it waited is no fault of ours.
                 Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO) => {}
-                Err(error) => {
-                    return self.pause(&error);
-                }
+                Err(error) => return self.pause_for_want(&error, context, connections),
             }
         }
     }
 
-    fn admit(&mut self, (socket, encryption): (OwnedFd, Encryption), peer: Option<SocketAddr>) {
-        if std::mem::take(&mut self.doors.want) == Want::Something {
-            info!(connections = self.table.count(), "accepting goes on");
-        }
-        let Some(peer) = peer else { return };
-        let Ok(tls) = self.begin_tls(encryption) else { return };
+    fn add_connection(
+        &mut self,
+        ArrivedSocket { socket, encryption, peer }: ArrivedSocket,
+        context: &mut Context,
+        connections: &mut ConnectionTable,
+    ) {
+        let Ok(tls) = begin_tls(&context.settings, encryption) else { return };
         self.last_serial += 1;
-        let handshake = self.settings.tls.as_ref().filter(|_| tls.is_some());
-        let until = handshake.map_or(self.settings.handshake_timeout, |(_, timeout)| *timeout);
-        let until = self.now.after(until);
-        let scanner = HeadScanner::new(self.settings.head_bytes_max);
-        let heading = PartialHead {
-            scanner,
+        let handshake = context.settings.tls.as_ref().filter(|_| tls.is_some());
+        let within = handshake.map_or(context.settings.handshake_timeout, |(_, timeout)| *timeout);
+        let head = PartialHead {
+            scanner: HeadScanner::new(context.settings.head_bytes_max),
             bytes: Vec::new(),
-            until,
+            until: context.clock.now().after(within),
             peer,
             speaks_tls: false,
             server_name: None,
         };
-        let mut connection = Box::new(Connection::new(self.last_serial, heading));
+        let slot = context.broker.take_slot();
+        let mut connection = Box::new(Connection::new(slot, self.last_serial, head));
         if tls.is_some() {
-            connection.watched.by = Watcher::Shaking;
+            connection.watched.by = Watcher::TlsHandshakes;
         }
-        let by = connection.watched.by;
         connection.tls = tls;
-        let slot = self.relay.take_slot();
-        self.table.add(slot, socket, connection);
-        self.doors.handshakes += 1;
-        self.books.accepted += 1;
+        context.handshakes.begin();
+        context.stats.accepted += 1;
         debug!(connection = self.last_serial, peer = %peer.ip(), "accepted");
-        if let Err(error) = self.watch(slot, by) {
+        let poller = context.watcher(connection.watched.by);
+        let watched = poller.watch(&socket, Token::Slot(slot).into(), Interest::Read);
+        context.sockets.add(slot, socket);
+        readiness::set_timer(context, &mut connection);
+        connections.add(connection);
+        if let Err(error) = watched {
             warn!(%error, "a connection cannot be watched");
-            return self.drop_connection(slot);
-        }
-        if let Some(mut connection) = self.table.take(slot) {
-            self.set_timer(slot, &mut connection);
-            self.table.put(slot, connection);
+            close::drop_connection(context, connections, slot);
         }
     }
 
-    /// TLS for a connection that needs it. There is a certificate wherever a socket speaks TLS: the
-    /// configuration sees to that; if not, nobody is served in the clear by mistake.
-    fn begin_tls(&self, encryption: Encryption) -> Result<Option<Box<TlsSession>>, ()> {
-        if encryption == Encryption::Plain {
-            return Ok(None);
+    fn leads(&self) -> bool {
+        self.own > self.smallest + LEAD + self.smallest / 32
+    }
+
+    /// Whether the descriptors that are left are for the worker itself: those that it has, and those
+    /// that it needs when a broker dies, since without one for the new link it would have to die too.
+    fn is_out_of_descriptors(&self, connections: usize) -> bool {
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let needed = self.own_descriptors + DESCRIPTORS_SPARE;
+        connections as u64 + needed.max(DESCRIPTORS_RESERVED.min(limit / 4)) >= limit
+    }
+
+    fn open(&mut self, context: &Context) {
+        self.state = AcceptState::Open;
+        if let Err(error) = self.watch(&context.poller) {
+            warn!(%error, "the listening sockets cannot be watched");
+            self.pause(ACCEPT_PAUSE, context);
         }
-        let (acceptor, _) = self.settings.tls.as_ref().ok_or(())?;
-        match TlsSession::new(acceptor) {
-            Ok(tls) => Ok(Some(Box::new(tls))),
-            Err(error) => {
-                warn!(%error, "TLS cannot be begun");
-                Err(())
+    }
+
+    fn pause(&mut self, pause: Duration, context: &Context) {
+        if matches!(self.state, AcceptState::LeftToOthers | AcceptState::Closed) {
+            return;
+        }
+        self.unwatch(&context.poller);
+        self.state = AcceptState::Paused { until: context.clock.now().after(pause) };
+    }
+
+    fn pause_for_want(
+        &mut self,
+        reason: &dyn Display,
+        context: &Context,
+        connections: &ConnectionTable,
+    ) {
+        if !std::mem::replace(&mut self.is_short, true) {
+            warn!(%reason, connections = connections.count(), "accepting pauses");
+        }
+        self.pause(ACCEPT_PAUSE, context);
+    }
+
+    fn watch(&self, poller: &Poller) -> io::Result<()> {
+        for (Listener { socket, .. }, place) in self.sockets.iter().zip(0..) {
+            poller.watch(socket, Token::Listener(place).into(), Interest::Accept)?;
+        }
+        Ok(())
+    }
+
+    fn unwatch(&self, poller: &Poller) {
+        if self.state == AcceptState::Open {
+            for Listener { socket, .. } in &self.sockets {
+                drop(poller.forget(socket));
             }
         }
     }
+}
 
-    fn watch(&self, slot: Slot, by: Watcher) -> std::io::Result<()> {
-        match self.table.socket(slot) {
-            Some(socket) => self.watcher(by).watch(socket, slot.0.into(), Interest::Read),
-            None => Ok(()),
+/// A socket that was accepted.
+struct ArrivedSocket {
+    socket: OwnedFd,
+    encryption: Encryption,
+    peer: SocketAddr,
+}
+
+/// TLS for a connection that needs it. There is a certificate wherever a socket speaks TLS: the
+/// configuration sees to that; if not, no client is served in the clear by mistake.
+fn begin_tls(
+    settings: &WorkerSettings,
+    encryption: Encryption,
+) -> Result<Option<Box<TlsSession>>, ()> {
+    if encryption == Encryption::Plain {
+        return Ok(None);
+    }
+    let (acceptor, _) = settings.tls.as_ref().ok_or(())?;
+    match TlsSession::new(acceptor) {
+        Ok(tls) => Ok(Some(Box::new(tls))),
+        Err(error) => {
+            warn!(%error, "TLS cannot be begun");
+            Err(())
         }
     }
 }

@@ -8,17 +8,16 @@
 //! ever (L7): nobody can hold up the others for more than [`DRAIN_WAIT`] at a time, nor for longer than
 //! [`BACKLOG_MAX`] in all.
 
+use super::table::ConnectionTable;
+use crate::broker_client::BrokerClient;
 use crate::types::Slot;
-use crate::types::limits::{
-    BACKLOG_MAX, DRAIN_WAIT, FANOUT_SLICE, LINK_SILENCE, LINK_SILENCE_MAX, OUTBOX_MOVES,
-};
+use crate::types::limits::{BACKLOG_MAX, DRAIN_WAIT, LINK_SILENCE, LINK_SILENCE_MAX, OUTBOX_MOVES};
 use crate::worker::clock::Moment;
-use crate::worker::event_loop::EventLoop;
 
 /// How much longer than the silence it takes until all is as ever.
 const CATCHING_UP: u32 = 4;
-/// Recipients that are written to before somebody may be waited for.
-const STEP: usize = 16;
+/// Recipients that are written to before a client may be waited for.
+pub(in crate::worker) const STEP: usize = 16;
 
 /// What is known of a backlog.
 #[derive(Debug)]
@@ -44,7 +43,7 @@ impl BacklogPacing {
     /// Something comes on the link. After a silence it may be the first of much, which does not come
     /// without a pause: the broker needs time for it too. The worker cannot know whether nobody had
     /// anything to say; then it paces for nothing, which costs nobody anything that reads.
-    fn heard(&mut self, now: Moment) {
+    pub(in crate::worker) fn on_input(&mut self, now: Moment) {
         let silence = now.until_then(self.heard_at).min(LINK_SILENCE_MAX);
         if silence >= LINK_SILENCE {
             self.lasts = Some((now.after(silence * CATCHING_UP), now.after(BACKLOG_MAX)));
@@ -68,76 +67,61 @@ impl BacklogPacing {
     pub(in crate::worker) fn looks_at(&self, now: Moment) -> Option<Moment> {
         self.is_waiting().then(|| now.after(OUTBOX_MOVES / 16))
     }
-}
 
-impl EventLoop {
-    /// Takes what the broker sent, and writes it to the sockets: a slice of it, or less while a
-    /// backlog is paced.
-    pub(in crate::worker) fn deliver_what_came(&mut self) {
-        if self.relay.is_unread() {
-            self.backlog.heard(self.now);
-        }
-        match self.backlog.lasts {
-            None => self.deliver_slice(),
-            Some((calm_at, end)) => {
-                self.deliver_paced();
-                let is_done = !self.backlog.is_waiting() && !self.relay.is_busy();
-                if end <= self.now || (is_done && calm_at <= self.now) {
-                    self.backlog.end();
-                }
-            }
-        }
+    /// Whether one lasts, so that what comes is paced.
+    pub(in crate::worker) fn is_paced(&self) -> bool {
+        self.lasts.is_some()
     }
 
-    fn deliver_slice(&mut self) {
-        if self.relay.takes_more() {
-            self.read_link();
-        }
-        self.flush_fanout(FANOUT_SLICE);
-    }
-
-    fn deliver_paced(&mut self) {
-        self.look_at_outboxes();
-        if !self.backlog.is_waiting() && self.relay.takes_more() {
-            self.read_link();
-        }
-        // Small steps: a slice may be many messages for each of a few.
-        for _ in 0..FANOUT_SLICE / STEP {
-            if self.backlog.is_waiting() {
-                break;
-            }
-            self.flush_fanout(STEP);
+    /// Ends the pacing when its time is over, or when all is written and it may be over.
+    pub(in crate::worker) fn end_when_due(&mut self, broker: &BrokerClient, now: Moment) {
+        let Some((calm_at, end_at)) = self.lasts else { return };
+        if end_at <= now || (!broker.is_busy() && !self.is_waiting() && calm_at <= now) {
+            self.end();
         }
     }
 
     /// Something was put into the outbox of a client. While a backlog is paced, the client is waited
     /// for when that is half full.
-    pub(in crate::worker) fn note_outbox(&mut self, slot: Slot, bytes: usize) {
-        let BacklogPacing { lasts: Some(_), waits, slow, .. } = &mut self.backlog else { return };
-        let is_known = slow.contains(&slot) || waits.iter().any(|(known, _)| *known == slot);
-        if bytes > self.settings.outbox_bytes_max / 2 && !is_known {
-            waits.push((slot, self.now));
+    pub(in crate::worker) fn note_outbox(
+        &mut self,
+        slot: Slot,
+        bytes: usize,
+        bytes_max: usize,
+        now: Moment,
+    ) {
+        if self.lasts.is_none() || bytes <= bytes_max / 2 {
+            return;
+        }
+        let is_known =
+            self.slow.contains(&slot) || self.waits.iter().any(|(known, _)| *known == slot);
+        if !is_known {
+            self.waits.push((slot, now));
         }
     }
 
-    /// Who has emptied enough, or does not, is waited for no more.
-    fn look_at_outboxes(&mut self) {
-        let mut waits = std::mem::take(&mut self.backlog.waits);
+    /// A client that has emptied enough, or does not, is waited for no more.
+    pub(in crate::worker) fn look_at_outboxes(
+        &mut self,
+        connections: &ConnectionTable,
+        bytes_max: usize,
+        now: Moment,
+    ) {
+        let Self { waits, slow, .. } = self;
         waits.retain(|(slot, since)| {
-            let Some(outbox) = self.table.get(*slot).and_then(|it| it.outbox.as_ref()) else {
+            let Some(outbox) = connections.get(*slot).and_then(|it| it.outbox.as_ref()) else {
                 return false;
             };
-            if outbox.bytes() <= self.settings.outbox_bytes_max / 4 {
+            if outbox.bytes() <= bytes_max / 4 {
                 return false;
             }
-            let is_slow = since.after(DRAIN_WAIT) <= self.now
-                || outbox.moved_at().max(*since).after(OUTBOX_MOVES) <= self.now;
+            let is_slow = since.after(DRAIN_WAIT) <= now
+                || outbox.moved_at().max(*since).after(OUTBOX_MOVES) <= now;
             if is_slow {
-                self.backlog.slow.push(*slot);
+                slow.push(*slot);
             }
             !is_slow
         });
-        self.backlog.waits = waits;
     }
 }
 
@@ -153,14 +137,14 @@ mod tests {
     #[test]
     fn only_what_comes_after_a_silence_is_paced_and_for_longer_after_a_longer_one() {
         let mut backlog = BacklogPacing::default();
-        (1..100).for_each(|turn| backlog.heard(at(turn * 100)));
+        (1..100).for_each(|turn| backlog.on_input(at(turn * 100)));
         assert_eq!(backlog.lasts, None, "the link is in use");
-        backlog.heard(at(11_900));
+        backlog.on_input(at(11_900));
         assert_eq!(backlog.lasts, Some((at(19_900), at(41_900))));
-        backlog.heard(at(11_910));
+        backlog.on_input(at(11_910));
         assert_eq!(backlog.lasts, Some((at(19_900), at(41_900))), "more of the same");
         backlog.end();
-        backlog.heard(at(3_600_000));
+        backlog.on_input(at(3_600_000));
         assert_eq!(backlog.lasts, Some((at(3_612_000), at(3_630_000))));
     }
 }

@@ -1,106 +1,118 @@
 //! What a client is told about an effect leaves when the broker has carried it out: a client that
 //! has read the answer to a command finds the command done.
 
+use std::collections::VecDeque;
+
 use bytes::BytesMut;
 
 use super::Connection;
 use super::outbox::PartKind;
 use crate::broker_client::sync::SyncMark;
 use crate::types::Slot;
-use crate::worker::event_loop::{EventLoop, WorkerStage};
+use crate::worker::connection::table::ConnectionTable;
+use crate::worker::connection::{readiness, write};
+use crate::worker::context::Context;
 
-/// A connection that is told something when the broker is so far.
+/// Connections with something in their outbox that waits for the broker, in the order in which it will
+/// be done.
+#[derive(Debug, Default)]
+pub(in crate::worker) struct DeferredReplies(VecDeque<DeferredReply>);
+
 #[derive(Clone, Copy, Debug)]
-pub(in crate::worker) struct DeferredReply {
+struct DeferredReply {
     mark: SyncMark,
     slot: Slot,
     /// The slot may be another's by then.
     serial: u64,
 }
 
-impl EventLoop {
-    /// What is said to a client from here on leaves when the broker has done what it was told so
-    /// far; what was said before leaves now.
-    pub(in crate::worker) fn hold_until_done(
-        &mut self,
-        slot: Slot,
-        connection: &mut Connection,
-        replies: &mut BytesMut,
-    ) {
-        let mut mark = self.relay.uplink.mark();
-        if matches!(self.stage, WorkerStage::Draining { .. }) {
-            mark = mark.and(self.relay.uplink.mark_of_publications());
-        }
-        self.hold(slot, connection, replies, mark);
+impl DeferredReplies {
+    fn push(&mut self, connection: &Connection, mark: SyncMark) {
+        self.0.push_back(DeferredReply { mark, slot: connection.slot, serial: connection.serial });
     }
 
-    /// Nothing is acknowledged in a drain that could still be lost: the process may end before the
-    /// broker has it.
-    pub(in crate::worker) fn hold_while_draining(
-        &mut self,
-        slot: Slot,
-        connection: &mut Connection,
-        replies: &mut BytesMut,
-    ) {
-        if matches!(self.stage, WorkerStage::Draining { .. }) && !self.relay.uplink.is_quiet() {
-            let mark = self.relay.uplink.mark_of_publications();
-            self.hold(slot, connection, replies, mark);
-        }
+    fn next_released(&mut self, reached: SyncMark) -> Option<DeferredReply> {
+        self.0.pop_front_if(|reply| reply.mark.is_reached(reached))
     }
+}
 
-    fn hold(
-        &mut self,
-        slot: Slot,
-        connection: &mut Connection,
-        replies: &mut BytesMut,
-        mark: SyncMark,
-    ) {
-        self.write(slot, connection, replies.split().freeze(), PartKind::Frames);
-        if !connection.is_open() {
+/// What is said to a client from here on leaves when the broker has done what it was told so
+/// far; what was said before leaves now.
+pub(in crate::worker) fn defer_until_done(
+    context: &mut Context,
+    connection: &mut Connection,
+    replies: &mut BytesMut,
+) {
+    let mut mark = context.broker.uplink.mark();
+    if context.stage.is_draining() {
+        mark = mark.and(context.broker.uplink.mark_of_publications());
+    }
+    defer(context, connection, replies, mark);
+}
+
+/// Nothing is acknowledged in a drain that could still be lost: the process may end before the
+/// broker has it.
+pub(in crate::worker) fn defer_while_draining(
+    context: &mut Context,
+    connection: &mut Connection,
+    replies: &mut BytesMut,
+) {
+    if context.stage.is_draining() && !context.broker.uplink.is_quiet() {
+        let mark = context.broker.uplink.mark_of_publications();
+        defer(context, connection, replies, mark);
+    }
+}
+
+fn defer(
+    context: &mut Context,
+    connection: &mut Connection,
+    replies: &mut BytesMut,
+    mark: SyncMark,
+) {
+    write::write(context, connection, replies.split().freeze(), PartKind::Frames);
+    if !connection.is_open() {
+        return;
+    }
+    let now = context.clock.now();
+    if connection.outbox(now).hold(mark, now) {
+        context.deferred_replies.push(connection, mark);
+    }
+}
+
+/// Writes what was deferred, as far as the broker has come and the time of this part of the turn
+/// allows.
+pub(in crate::worker) fn release_due(context: &mut Context, connections: &mut ConnectionTable) {
+    let reached = context.broker.uplink.reached();
+    let mut part = None;
+    // A connection that waits again comes after them.
+    for _ in 0..context.deferred_replies.0.len() {
+        let Some(reply) = context.deferred_replies.next_released(reached) else { return };
+        let part = *part.get_or_insert_with(|| context.clock.part());
+        let is_it = |it: &Connection| it.serial == reply.serial;
+        if connections.get(reply.slot).is_some_and(is_it)
+            && let Some(mut connection) = connections.take(reply.slot)
+        {
+            release(context, &mut connection, reached);
+            readiness::rearm(context, connections, connection);
+        }
+        if context.clock.is_over(part) {
             return;
         }
-        if connection.outbox(self.now).hold(mark, self.now) {
-            self.held.push_back(DeferredReply { mark, slot, serial: connection.serial });
-        }
     }
+}
 
-    /// Says what was held back, as far as the broker has come and the time of this part of the turn
-    /// allows.
-    pub(in crate::worker) fn release_held(&mut self) {
-        let reached = self.relay.uplink.reached();
-        let mut part = None;
-        // Who waits again comes behind them.
-        for _ in 0..self.held.len() {
-            let Some(held) = self.held.pop_front_if(|held| held.mark.is_reached(reached)) else {
-                return;
-            };
-            let part = *part.get_or_insert_with(|| self.part());
-            let is_it = |it: &Connection| it.serial == held.serial;
-            if self.table.get(held.slot).is_some_and(is_it) {
-                self.release(held, reached);
-            }
-            if self.is_over(part) {
-                return;
-            }
+fn release(context: &mut Context, connection: &mut Connection, reached: SyncMark) {
+    if context.broker.uplink.awaits_alias(connection.slot) {
+        // It was asked for when another request was under way, and has only now been passed on.
+        let mark = context.broker.uplink.mark();
+        if let Some(outbox) = &mut connection.outbox {
+            outbox.hold_longer(reached, mark);
         }
+        context.deferred_replies.push(connection, mark);
+        return;
     }
-
-    fn release(&mut self, held: DeferredReply, reached: SyncMark) {
-        let slot = held.slot;
-        let Some(mut connection) = self.table.take(slot) else { return };
-        if self.relay.uplink.awaits_alias(slot) {
-            // It was asked for when another wish was under way, and has only now been passed on.
-            let mark = self.relay.uplink.mark();
-            if let Some(outbox) = &mut connection.outbox {
-                outbox.hold_longer(reached, mark);
-            }
-            self.held.push_back(DeferredReply { mark, ..held });
-        } else {
-            if let Some(outbox) = &mut connection.outbox {
-                outbox.release(reached, self.now);
-            }
-            self.flush(slot, &mut connection);
-        }
-        self.put_back(slot, connection);
+    if let Some(outbox) = &mut connection.outbox {
+        outbox.release(reached, context.clock.now());
     }
+    write::flush(context, connection);
 }

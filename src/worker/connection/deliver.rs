@@ -4,98 +4,109 @@ use std::ops::ControlFlow;
 
 use smallvec::SmallVec;
 
+use super::backlog::BacklogPacing;
 use super::outbox::{OutboxPart, Sent, send_now};
-use super::table::DeliveryPath;
+use super::table::{ConnectionTable, DeliveryPath};
+use super::{close, readiness, write};
 use crate::broker_client::fanout::Batch;
 use crate::protocol::Dialect;
 use crate::types::Slot;
-use crate::worker::event_loop::EventLoop;
+use crate::worker::context::Context;
 
-impl EventLoop {
+/// What a delivery touches.
+pub(in crate::worker) struct Delivery<'a> {
+    pub(in crate::worker) context: &'a mut Context,
+    pub(in crate::worker) connections: &'a mut ConnectionTable,
+    pub(in crate::worker) backlog: &'a mut BacklogPacing,
+}
+
+impl Delivery<'_> {
     /// Writes publications to so many clients, as far as the time of this part of the turn allows, in
     /// an order that keeps each publisher's, and gives slots free that none of what is left names.
-    pub(in crate::worker) fn flush_fanout(&mut self, most: usize) {
+    pub(in crate::worker) fn flush(&mut self, clients_max: usize) {
         // Taken out, because a delivery may end a connection.
-        let mut fanout = self.relay.take_fanout();
+        let mut fanout = self.context.broker.take_fanout();
         if !fanout.is_empty() {
-            let mut part = self.part();
-            fanout.write_some(most, |slot, batch| {
+            let mut part = self.context.clock.part();
+            fanout.write_some(clients_max, |slot, batch| {
                 let bytes = self.deliver(slot, batch);
-                match part.is_spent_after(bytes, || self.clock.time()) {
+                match part.is_spent_after(bytes, || self.context.clock.time()) {
                     true => ControlFlow::Break(()),
                     false => ControlFlow::Continue(()),
                 }
             });
         }
-        self.relay.put_fanout(fanout);
+        self.context.broker.put_fanout(fanout);
     }
 
     /// Writes to one client, which ends, what waits for it.
-    pub(in crate::worker) fn flush_fanout_for(&mut self, slot: Slot) {
-        let mut fanout = self.relay.take_fanout();
+    pub(in crate::worker) fn flush_for(&mut self, slot: Slot) {
+        let mut fanout = self.context.broker.take_fanout();
         fanout.write_for(slot, |slot, batch| {
             self.deliver(slot, batch);
         });
-        self.relay.put_fanout(fanout);
+        self.context.broker.put_fanout(fanout);
     }
 
-    /// The usual recipient costs one look into the dense array and one send. Tells how many bytes were
-    /// to be written.
+    /// The usual recipient costs one look into the dense array and one send. Returns how many bytes
+    /// were to be written.
     fn deliver(&mut self, slot: Slot, batch: &mut Batch) -> usize {
-        let Some(hot) = self.table.hot.get(slot.0 as usize) else { return 0 };
-        let dialect = match hot.lane {
+        let stats = &mut self.context.stats;
+        let Some(entry) = self.context.sockets.entry(slot) else { return 0 };
+        let dialect = match entry.path {
             DeliveryPath::Closed => {
-                self.miss(batch.count_for(slot));
+                let count = batch.count_for(slot);
+                stats.matched += count;
+                stats.missed += count;
                 return 0;
             }
             DeliveryPath::Queued(dialect) => return self.deliver_queued(slot, batch, dialect),
             DeliveryPath::Direct(dialect) => dialect,
         };
-        let Some(socket) = &hot.socket else { return 0 };
+        let Some(socket) = &entry.socket else { return 0 };
         let frames = batch.frames_for(slot, dialect);
         let bytes = frames.bytes.len();
         if bytes == 0 {
             return 0;
         }
         let count = frames.count();
-        self.books.matched += u64::from(count);
+        stats.matched += u64::from(count);
         match send_now(socket, &frames.bytes) {
-            Sent::All => self.books.delivered += u64::from(count),
+            Sent::All => stats.delivered += u64::from(count),
             Sent::Some(taken) => {
-                let rest = OutboxPart::deliveries(frames.bytes.slice(taken..), count);
-                if let Some(mut connection) = self.table.take(slot) {
-                    connection.is_full = true;
-                    let outbox = connection.outbox(self.now);
-                    outbox.push(rest, self.now);
-                    let waiting = outbox.bytes();
-                    self.note_outbox(slot, waiting);
-                    if self.drops_slow(&connection) {
-                        self.drop_slow(slot, &mut connection);
-                    }
-                    self.put_back(slot, connection);
-                }
+                self.keep(slot, OutboxPart::deliveries(frames.bytes.slice(taken..), count));
             }
             Sent::Broken => {
-                self.books.missed += u64::from(count);
-                self.broken.push(slot);
+                stats.missed += u64::from(count);
+                self.context.sockets.note_broken(slot);
             }
         }
         bytes
     }
 
-    /// Publications for a client that ends, or has ended.
-    fn miss(&mut self, count: u64) {
-        self.books.matched += count;
-        self.books.missed += count;
+    /// Keeps what a full socket has not taken.
+    fn keep(&mut self, slot: Slot, rest: OutboxPart) {
+        let Some(mut connection) = self.connections.take(slot) else { return };
+        let now = self.context.clock.now();
+        connection.is_full = true;
+        let outbox = connection.outbox(now);
+        outbox.push(rest, now);
+        let bytes = outbox.bytes();
+        self.note_outbox(slot, bytes);
+        if close::drops_slow(self.context, &connection) {
+            close::drop_slow(self.context, &mut connection);
+        }
+        readiness::rearm(self.context, self.connections, connection);
     }
 
-    /// A recipient whose socket is full, who is paced, or who speaks TLS.
+    /// A recipient whose socket is full, that is paced, or that speaks TLS.
     fn deliver_queued(&mut self, slot: Slot, batch: &mut Batch, dialect: Dialect) -> usize {
-        let Some(mut connection) = self.table.take(slot) else { return 0 };
+        let Some(mut connection) = self.connections.take(slot) else { return 0 };
+        let context = &mut *self.context;
         let frames = batch.frames_for(slot, dialect);
         let bytes = frames.bytes.len();
         let count = u64::from(frames.count());
-        self.books.matched += count;
+        context.stats.matched += count;
         let parts: SmallVec<[OutboxPart; 1]> = if connection.pace.is_some() {
             frames.each().map(|frame| OutboxPart::deliveries(frame, 1)).collect()
         } else {
@@ -103,19 +114,24 @@ impl EventLoop {
                 (count > 0).then(|| OutboxPart::deliveries(frames.bytes.clone(), frames.count()));
             all.into_iter().collect()
         };
-        let waited = connection.outbox.as_ref().map_or(0, |outbox| outbox.waiting());
-        if !parts.into_iter().all(|part| self.push(&mut connection, part)) {
-            let waits = connection.outbox.as_ref().map_or(0, |outbox| outbox.waiting());
-            self.books.missed += count - (waits - waited);
-            self.throw_out(slot, &mut connection);
+        let waited = connection.waiting();
+        if !parts.into_iter().all(|part| write::push(context, &mut connection, part)) {
+            context.stats.missed += count - (connection.waiting() - waited);
+            close::close_slow(context, &mut connection);
         } else if connection.pace.is_some() || (!connection.is_full && !connection.is_plain()) {
-            self.flush(slot, &mut connection);
-            if connection.is_full && self.drops_slow(&connection) {
-                self.drop_slow(slot, &mut connection);
+            write::flush(context, &mut connection);
+            if connection.is_full && close::drops_slow(context, &connection) {
+                close::drop_slow(context, &mut connection);
             }
         }
-        self.note_outbox(slot, connection.outbox.as_ref().map_or(0, |outbox| outbox.bytes()));
-        self.put_back(slot, connection);
+        let waiting = connection.outbox.as_ref().map_or(0, |outbox| outbox.bytes());
+        self.note_outbox(slot, waiting);
+        readiness::rearm(self.context, self.connections, connection);
         bytes
+    }
+
+    fn note_outbox(&mut self, slot: Slot, bytes: usize) {
+        let bytes_max = self.context.settings.outbox_bytes_max;
+        self.backlog.note_outbox(slot, bytes, bytes_max, self.context.clock.now());
     }
 }

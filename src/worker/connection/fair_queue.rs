@@ -1,7 +1,7 @@
-//! Who is served next, of those that wait: the connection for which the least was done. A connection
-//! that says little never waits for those that never pause.
+//! The order in which connections are served: the one for which the least was done comes first. A
+//! connection that sends little never waits for those that never pause.
 //!
-//! This is start-time fair queueing. Work is counted in a virtual time, which stands where the work of
+//! This is start-time fair queueing. Work is counted in a virtual time, which is where the work of
 //! the connection began that was served last. The work of one that comes begins there, or where its
 //! earlier work ends if that is later, and then it is ahead of the others. So all busy senders advance
 //! alike, and a connection that takes less than half its even part, however little that is, waits for one
@@ -37,7 +37,7 @@ pub(in crate::worker) struct WorkClock {
 
 impl WorkClock {
     /// The least that is served or waits begins here. What waits counts in both queues: a client that
-    /// comes would else begin behind all publishers that wait for the window.
+    /// comes would otherwise begin after all publishers that wait for the window.
     pub(in crate::worker) fn advance_to(&mut self, start: Virtual) {
         self.now = self.now.max(start);
     }
@@ -47,8 +47,8 @@ impl WorkClock {
         self.now.saturating_add(WORK_AHEAD_MAX)
     }
 
-    /// A turn begins. What was done is forgotten while nobody waits, and not while somebody does: a
-    /// worker that gets little of the processor would otherwise take all for equal that wait for long.
+    /// A turn begins. What was done is forgotten while no connection waits, and not while one does: a
+    /// worker that gets little of the processor would otherwise take all that wait for long as equal.
     pub(in crate::worker) fn turn(&mut self, now: Moment, waiting: usize) {
         let millis = now.micros() / 1000;
         if waiting == 0 {
@@ -93,24 +93,16 @@ impl Usage {
     /// How far it is ahead of the others.
     fn ahead(self, clock: WorkClock) -> u64 {
         let ahead = u64::from(self.0.wrapping_sub(units(clock.now))) << UNIT_BITS;
-        // What is further ahead than it can be lies behind.
+        // A point that is further ahead than it can be has passed.
         if ahead > WORK_AHEAD_MAX { 0 } else { ahead }
     }
 }
 
-/// What is known of a connection for its turns.
-#[derive(Clone, Copy, Debug, Default)]
-pub(in crate::worker) struct Schedule {
-    pub(in crate::worker) usage: Usage,
-    /// It waits to be served, once, however often the kernel reports it.
-    pub(in crate::worker) is_waiting: bool,
-}
-
-/// Where something stands in a line; the least is the next.
+/// The place of something in a queue; the least is the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::worker) struct Standing {
     /// Where its work begins, and as far again as that is ahead: as much as was done for it last time
-    /// is expected to be done again. So it stands behind those that are not ahead, however many begin
+    /// is expected to be done again. So it comes after those that are not ahead, however many begin
     /// where it begins.
     end: Virtual,
     /// Of those that begin at the same point, the one that came first.
@@ -146,7 +138,7 @@ impl<T> PartialEq for Entry<T> {
 
 impl<T> Eq for Entry<T> {}
 
-/// Those that wait, in two lines.
+/// Connections that wait, in two queues.
 #[derive(Debug)]
 pub(in crate::worker) struct FairQueue<T> {
     light: BinaryHeap<Entry<T>>,
@@ -161,7 +153,7 @@ impl<T> Default for FairQueue<T> {
 }
 
 impl<T> FairQueue<T> {
-    fn line(&mut self, weight: Weight) -> &mut BinaryHeap<Entry<T>> {
+    fn queue(&mut self, weight: Weight) -> &mut BinaryHeap<Entry<T>> {
         match weight {
             Weight::Light => &mut self.light,
             Weight::Heavy => &mut self.heavy,
@@ -171,7 +163,8 @@ impl<T> FairQueue<T> {
     pub(in crate::worker) fn push(
         &mut self,
         waiter: T,
-        (start, weight): (Virtual, Weight),
+        start: Virtual,
+        weight: Weight,
         clock: WorkClock,
     ) {
         self.last_number += 1;
@@ -183,13 +176,13 @@ impl<T> FairQueue<T> {
         self.put_back(waiter, Standing { end, number: self.last_number, weight, start });
     }
 
-    /// The next of one line, and where it begins.
+    /// The next of one queue, and where it begins.
     pub(in crate::worker) fn pop(&mut self, weight: Weight) -> Option<(T, Virtual)> {
-        let Entry { standing, waiter } = self.line(weight).pop()?;
+        let Entry { standing, waiter } = self.queue(weight).pop()?;
         Some((waiter, standing.0.start))
     }
 
-    /// The next of both lines, with its place.
+    /// The next of both queues, with its place.
     pub(in crate::worker) fn pop_first(&mut self) -> Option<(T, Standing)> {
         let first = |line: &BinaryHeap<Entry<T>>| line.peek().map(|entry| entry.standing.0);
         let weight = match (first(&self.light), first(&self.heavy)) {
@@ -197,7 +190,7 @@ impl<T> FairQueue<T> {
             (Some(_), _) => Weight::Light,
             (None, _) => Weight::Heavy,
         };
-        let Entry { standing, waiter } = self.line(weight).pop()?;
+        let Entry { standing, waiter } = self.queue(weight).pop()?;
         Some((waiter, standing.0))
     }
 
@@ -209,7 +202,7 @@ impl<T> FairQueue<T> {
 
     /// Puts one that was taken back into its place.
     pub(in crate::worker) fn put_back(&mut self, waiter: T, standing: Standing) {
-        self.line(standing.weight).push(Entry { standing: Reverse(standing), waiter });
+        self.queue(standing.weight).push(Entry { standing: Reverse(standing), waiter });
     }
 
     pub(in crate::worker) fn has(&self, weight: Weight) -> bool {
@@ -260,8 +253,8 @@ mod tests {
 
         fn push(&mut self, who: usize) {
             let usage = self.usage[who];
-            let at = (usage.start(self.clock), usage.weight(self.clock));
-            self.queue.push(who, at, self.clock);
+            let (start, weight) = (usage.start(self.clock), usage.weight(self.clock));
+            self.queue.push(who, start, weight, self.clock);
         }
 
         fn serve(&mut self, messages: usize) -> usize {
@@ -349,8 +342,8 @@ mod tests {
     fn a_client_that_comes_begins_with_the_least_of_all_that_wait() {
         let (clock, mut queue) = (WorkClock::default(), FairQueue::default());
         assert_eq!(queue.next_start(), u64::MAX);
-        queue.push(1, (9_000, Weight::Light), clock);
-        queue.push(2, (50_000, Weight::Heavy), clock);
+        queue.push(1, 9_000, Weight::Light, clock);
+        queue.push(2, 50_000, Weight::Heavy, clock);
         assert_eq!(queue.next_start(), 9_000);
         assert_eq!(queue.pop(Weight::Light), Some((1, 9_000)));
         assert_eq!(queue.next_start(), 50_000);
@@ -360,16 +353,16 @@ mod tests {
     fn those_that_begin_at_the_same_point_are_served_as_they_came_and_a_place_is_kept() {
         let (clock, mut queue) = (WorkClock::default(), FairQueue::default());
         for number in 0..3 {
-            queue.push(number, (5, Weight::Light), clock);
-            queue.push(10 + number, (7, Weight::Heavy), clock);
+            queue.push(number, 5, Weight::Light, clock);
+            queue.push(10 + number, 7, Weight::Heavy, clock);
         }
-        queue.push(20, (3, Weight::Heavy), clock);
+        queue.push(20, 3, Weight::Heavy, clock);
         let (first, standing) = queue.pop_first().unwrap();
         queue.put_back(first, standing);
         assert_eq!(queue.len(), 7);
         let all: Vec<i32> = std::iter::from_fn(|| queue.pop_first()).map(|it| it.0).collect();
         assert_eq!(all, [0, 1, 2, 20, 10, 11, 12]);
-        queue.push(7, (1, Weight::Heavy), clock);
+        queue.push(7, 1, Weight::Heavy, clock);
         assert_eq!((queue.pop(Weight::Light), queue.pop(Weight::Heavy)), (None, Some((7, 1))));
         assert!(queue.is_empty());
     }

@@ -12,7 +12,7 @@ use super::{Connection, HALF_A_FRAME, HALF_A_MESSAGE, Phase};
 use crate::types::CloseReason;
 use crate::types::limits::MESSAGE_RATE_MIN;
 use crate::worker::clock::Moment;
-use crate::worker::event_loop::EventLoop;
+use crate::worker::context::Context;
 
 /// What a connection holds, and when what of it has not ended was looked at last. One structure for
 /// both, since every connection has it and two would cost it sixteen bytes.
@@ -63,7 +63,7 @@ impl Holding {
         self.looked_at.after(within)
     }
 
-    fn look(&mut self, (now, within): (Moment, Duration), bytes: u32) -> Look {
+    fn look(&mut self, now: Moment, within: Duration, bytes: u32) -> Look {
         if self.due(within) > now {
             return Look::Later;
         }
@@ -74,34 +74,35 @@ impl Holding {
     }
 }
 
-impl EventLoop {
-    /// Notes whether something has begun and not ended, after bytes were taken.
-    pub(in crate::worker) fn note_unfinished(&self, connection: &mut Connection) {
-        if connection.is_unfinished() {
-            connection.holding.begin(self.now);
-        } else {
-            connection.holding.end();
-        }
+/// Notes whether something has begun and not ended, after bytes were taken.
+pub(in crate::worker) fn note_incomplete(context: &Context, connection: &mut Connection) {
+    if connection.is_unfinished() {
+        connection.holding.begin(context.clock.now());
+    } else {
+        connection.holding.end();
     }
+}
 
-    /// Why a connection ends whose message does not come to its end, if it is time for that.
-    pub(in crate::worker) fn stuck(&self, connection: &mut Connection) -> Option<CloseReason> {
-        if !connection.watched.reads {
-            return None;
-        }
-        if connection.schedule.is_waiting {
-            // What has come is not read yet, because others are served.
-            connection.holding.excuse(self.now);
-            return None;
-        }
-        let bytes = connection.unfinished_bytes();
-        let within = self.settings.message_timeout;
-        let is_stuck = connection.holding.look((self.now, within), bytes) == Look::Stuck;
-        is_stuck.then(|| match connection.reader.is_mid_frame() {
-            true => HALF_A_FRAME,
-            false => HALF_A_MESSAGE,
-        })
+/// Why a connection ends whose message does not come to its end, if it is time for that.
+pub(in crate::worker) fn find_stuck(
+    context: &Context,
+    connection: &mut Connection,
+) -> Option<CloseReason> {
+    if !connection.watched.reads() {
+        return None;
     }
+    if connection.is_waiting {
+        // What has come is not read yet, because others are served.
+        connection.holding.excuse(context.clock.now());
+        return None;
+    }
+    let bytes = connection.unfinished_bytes();
+    let within = context.settings.message_timeout;
+    let is_stuck = connection.holding.look(context.clock.now(), within, bytes) == Look::Stuck;
+    is_stuck.then(|| match connection.reader.is_mid_frame() {
+        true => HALF_A_FRAME,
+        false => HALF_A_MESSAGE,
+    })
 }
 
 impl Connection {
@@ -136,13 +137,13 @@ mod tests {
     #[test]
     fn what_grows_has_time_and_what_does_not_is_ended() {
         let mut message = Holding::NOTHING;
-        assert_eq!(message.look((at(99), WITHIN), 0), Look::Later);
+        assert_eq!(message.look(at(99), WITHIN, 0), Look::Later);
         message.begin(at(100));
         message.begin(at(105));
-        assert_eq!(message.look((at(109), WITHIN), 0), Look::Later);
-        assert_eq!(message.look((at(110), WITHIN), ENOUGH), Look::Grown);
-        assert_eq!(message.look((at(119), WITHIN), ENOUGH), Look::Later);
-        assert_eq!(message.look((at(120), WITHIN), 2 * ENOUGH - 1), Look::Stuck);
+        assert_eq!(message.look(at(109), WITHIN, 0), Look::Later);
+        assert_eq!(message.look(at(110), WITHIN, ENOUGH), Look::Grown);
+        assert_eq!(message.look(at(119), WITHIN, ENOUGH), Look::Later);
+        assert_eq!(message.look(at(120), WITHIN, 2 * ENOUGH - 1), Look::Stuck);
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 pub(crate) mod backlog;
 pub(crate) mod close;
+pub(crate) mod deadlines;
 pub(crate) mod deferred_replies;
 pub(crate) mod deliver;
 pub(crate) mod fair_queue;
+pub(crate) mod heartbeat;
 pub(crate) mod incomplete_input;
 pub mod outbox;
 pub(crate) mod pacing;
@@ -17,12 +19,13 @@ pub(crate) mod tls;
 pub(crate) mod tls_failure;
 pub(crate) mod tls_io;
 pub(crate) mod tls_session_tickets;
+pub(crate) mod write;
 
 use std::os::fd::OwnedFd;
 
 use bytes::Bytes;
 
-use self::fair_queue::{Schedule, Weight, WorkClock};
+use self::fair_queue::{Usage, Weight, WorkClock};
 use self::incomplete_input::Holding;
 use self::outbox::{Outbox, PeerStream};
 use self::pacing::Pacer;
@@ -31,16 +34,20 @@ use super::accept::tls_handshakes::Watcher;
 use super::clock::Moment;
 use super::handshake::refusals::Caller;
 use crate::http::HeadScanner;
+use crate::reactor::poller::Interest;
 use crate::resource::ResourceId;
 use crate::session::{Heartbeat, RateLimiter, Session};
-use crate::types::{Client, ClientUuid, CloseCode, CloseReason};
+use crate::types::{Client, ClientUuid, CloseCode, CloseReason, Slot};
 use crate::webhook::{WebhookCommand, WebhookRequest};
 use crate::websocket::MessageReader;
 
 /// Everything about a connection but its descriptor, which stands in the dense array of the
 /// fan-out.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, one byte each")]
 pub(super) struct Connection {
+    /// Its place in the tables of this worker and of the broker.
+    pub(super) slot: Slot,
     /// Counts the connections of this worker; the name of this one in the log.
     pub(super) serial: u64,
     pub(super) phase: Phase,
@@ -57,8 +64,10 @@ pub(super) struct Connection {
     pub(super) watched: Watched,
     /// What came in and could not be served yet.
     pub(super) stash: Option<Box<PendingInput>>,
-    /// What its turns go by.
-    pub(super) schedule: Schedule,
+    /// What it takes of the worker's time, which decides about its turns.
+    pub(super) usage: Usage,
+    /// It waits to be served, once, however often the kernel reports it.
+    pub(super) is_waiting: bool,
     /// When it is looked at next; a timer is set for this moment.
     pub(super) wake_at: Moment,
     pub(super) next_beat: Moment,
@@ -96,11 +105,16 @@ pub(super) enum Phase {
 
 /// What the kernel was asked to report about a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "two independent directions")]
 pub(super) struct Watched {
-    pub(super) reads: bool,
-    pub(super) writes: bool,
+    pub(super) interest: Interest,
     pub(super) by: Watcher,
+}
+
+impl Watched {
+    /// Whether the socket is read.
+    pub(super) fn reads(self) -> bool {
+        matches!(self.interest, Interest::Read | Interest::ReadWrite)
+    }
 }
 
 /// The head so far.
@@ -207,8 +221,9 @@ impl PendingInput {
 }
 
 impl Connection {
-    pub(super) fn new(serial: u64, heading: PartialHead) -> Self {
+    pub(super) fn new(slot: Slot, serial: u64, heading: PartialHead) -> Self {
         Self {
+            slot,
             serial,
             wake_at: Moment::NEVER,
             phase: Phase::Head(Box::new(heading)),
@@ -218,9 +233,10 @@ impl Connection {
             pace: None,
             tls: None,
             is_full: false,
-            watched: Watched { reads: true, writes: false, by: Watcher::Loop },
+            watched: Watched { interest: Interest::Read, by: Watcher::Loop },
             stash: None,
-            schedule: Schedule::default(),
+            usage: Usage::default(),
+            is_waiting: false,
             next_beat: Moment::NEVER,
             sign: KeepaliveMode::Ping,
             heartbeat: Heartbeat::default(),
@@ -236,7 +252,7 @@ impl Connection {
         let is_in_chunks = matches!(&self.phase, Phase::Open(it) if it.chunks.is_some());
         match self.reader.is_unfinished() || is_in_chunks {
             true => Weight::Heavy,
-            false => self.schedule.usage.weight(clock),
+            false => self.usage.weight(clock),
         }
     }
 
@@ -275,6 +291,29 @@ impl Connection {
             None => PeerStream::Plain(socket),
             Some(tls) => PeerStream::Tls(socket, tls),
         }
+    }
+
+    /// Bytes of memory that it holds of what its peer sent, and of what its peer does not take: all
+    /// that can grow. `docs/architecture.md` lists it. Cheap, since it is asked after each piece of
+    /// work.
+    pub(super) fn held(&self) -> usize {
+        let phase = match &self.phase {
+            Phase::Open(session) => session.held(),
+            Phase::Head(heading) => heading.bytes.len(),
+            Phase::Authorizing(asking) => asking.joining.held(),
+            Phase::Joining(joining) => joining.held(),
+            _ => 0,
+        };
+        phase
+            + self.reader.held()
+            + self.outbox.as_ref().map_or(0, |outbox| outbox.held())
+            + self.tls.as_ref().map_or(0, |tls| tls.held())
+            + self.stash.as_ref().map_or(0, |stash| stash.held())
+    }
+
+    /// Deliveries in its outbox.
+    pub(super) fn waiting(&self) -> u64 {
+        self.outbox.as_ref().map_or(0, |outbox| outbox.waiting())
     }
 
     pub(super) fn outbox(&mut self, now: Moment) -> &mut Outbox {

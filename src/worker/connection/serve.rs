@@ -1,149 +1,222 @@
-//! Sockets in fair turns: each is served for its share, and waits behind the others with what is left.
+//! Sockets in fair turns: each is served for its share, and waits after the others with what is left.
 
-use super::fair_queue::Weight;
-use super::{Connection, PendingInput};
+use super::fair_queue::{FairQueue, Standing, Weight, WorkClock};
+use super::table::ConnectionTable;
+use super::{Connection, PendingInput, read, write};
 use crate::reactor::poller::Ready;
 use crate::types::limits::{
-    CROWD, CROWDED_READ_BYTES, HEAVY_SHARE, LIGHT_SHARE, READ_BYTES, TURN_PART,
+    CROWD, CROWDED_READ_BYTES, HEAVY_SHARE, LIGHT_SHARE, READ_BYTES, TURN_PART, UNIT_WORK,
 };
 use crate::types::{Slot, TurnBudget};
-use crate::worker::clock::Moment;
-use crate::worker::event_loop::{EventLoop, SLOTS};
+use crate::worker::clock::{Moment, TurnClock};
+use crate::worker::context::Context;
+use crate::worker::control::overload;
+use crate::worker::tokens::Token;
+
+/// The connections that wait for their turn, and what the one that is served has taken of it.
+#[derive(Debug, Default)]
+pub(in crate::worker) struct ServeQueue {
+    /// How far the work for connections has come.
+    work_clock: WorkClock,
+    waiting: FairQueue<Waiter>,
+    /// Connections that wait for room in the window (rule L4).
+    paused: FairQueue<Slot>,
+    /// What the connection that is served may take before it waits after the others.
+    share: TurnBudget,
+    /// Where its work began, in the time of the work clock.
+    start: u64,
+    /// What was done for it so far, in bytes; each message counts for [`UNIT_WORK`] more.
+    work: usize,
+}
 
 /// A connection that waits to be served.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::worker) struct Waiter {
+struct Waiter {
+    slot: Slot,
     event: Ready,
     /// Which connection: its slot may be another one's by then.
     serial: u64,
 }
 
-impl EventLoop {
-    /// The time that the next kind of work may take of this turn.
-    pub(in crate::worker) fn part(&self) -> TurnBudget {
-        TurnBudget::new(self.clock.time(), TURN_PART)
+impl ServeQueue {
+    /// Whether a connection waits to be served.
+    pub(in crate::worker) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
-    /// Whether that time is over; what is left then is done in the next turn, which comes at once.
-    pub(in crate::worker) fn is_over(&mut self, part: TurnBudget) -> bool {
-        let is_over = part.is_spent(self.clock.time());
-        self.is_behind |= is_over;
-        is_over
+    /// A turn begins.
+    pub(in crate::worker) fn begin_turn(&mut self, now: Moment) {
+        self.work_clock.turn(now, self.waiting.len() + self.paused.len());
     }
 
-    /// Takes up what the last wait found, and serves the connections that take little of the worker's
-    /// time.
-    pub(in crate::worker) fn serve_light(&mut self, ready: &[Ready]) {
-        for event in ready.iter().filter(|event| event.token <= SLOTS) {
-            self.queue_up(*event);
+    /// Notes that a socket is ready. The kernel reports it at each wait; it waits once.
+    fn push(&mut self, connection: &mut Connection, event: Ready) {
+        if !std::mem::replace(&mut connection.is_waiting, true) {
+            let waiter = Waiter { slot: connection.slot, event, serial: connection.serial };
+            let (start, weight) = self.place(connection);
+            self.waiting.push(waiter, start, weight, self.work_clock);
         }
-        if self.waiting.has(Weight::Light) {
-            self.serve_part(Weight::Light);
-        }
-    }
-
-    /// Serves the others. Publishers that wait for the window had their turn before: otherwise what
-    /// room there is would be taken by senders that never pause.
-    pub(in crate::worker) fn serve_heavy(&mut self) {
-        if self.waiting.has(Weight::Heavy) {
-            // What the light ones have said does not wait for this.
-            self.write_link();
-            self.serve_part(Weight::Heavy);
-        }
-    }
-
-    fn queue_up(&mut self, event: Ready) {
-        let clock = self.work_clock;
-        let Some((_, connection)) = self.of_token(event.token) else { return };
-        // The kernel says it again at each wait; it waits once.
-        if !std::mem::replace(&mut connection.schedule.is_waiting, true) {
-            let (weight, serial) = (connection.weight(clock), connection.serial);
-            let start = connection.schedule.usage.start(clock);
-            self.waiting.push(Waiter { event, serial }, (start, weight), clock);
-        }
-    }
-
-    fn of_token(&mut self, token: u64) -> Option<(Slot, &mut Connection)> {
-        let slot = u32::try_from(token).map(Slot).ok()?;
-        Some((slot, self.table.get_mut(slot)?))
-    }
-
-    /// Serves connections of one weight for a part of the turn, one at least.
-    fn serve_part(&mut self, weight: Weight) {
-        let mut now = self.clock.now();
-        let part = TurnBudget::new(now.time(), TURN_PART);
-        let share = match weight {
-            Weight::Light => LIGHT_SHARE,
-            Weight::Heavy => HEAVY_SHARE,
-        };
-        while let Some((waiter, start)) = self.waiting.pop(weight) {
-            self.advance_work(start);
-            self.begun = start;
-            self.share = TurnBudget::new(now.time(), share);
-            now = self.serve_waiter(waiter, now);
-            if part.is_spent(now.time()) {
-                return;
-            }
-        }
-    }
-
-    fn serve_waiter(&mut self, Waiter { event, serial }: Waiter, since: Moment) -> Moment {
-        let Some((slot, connection)) = self.of_token(event.token) else { return since };
-        if connection.serial != serial {
-            return since;
-        }
-        connection.schedule.is_waiting = false;
-        self.work = 0;
-        self.serve_socket(slot, event);
-        let now = self.clock.now();
-        if let Some(connection) = self.table.get_mut(slot).filter(|it| it.serial == serial) {
-            connection.schedule.usage.note(self.begun, self.work, &mut self.work_clock);
-        }
-        now
-    }
-
-    /// Serves one socket.
-    pub(in crate::worker) fn serve_socket(&mut self, slot: Slot, event: Ready) {
-        if event.writable {
-            self.flush_outbox(slot);
-        }
-        if event.readable {
-            self.read_socket(slot, event);
-        }
-        self.look_early();
     }
 
     /// Keeps what is left of one read when the share of its connection is used up. It is not read
     /// further until that is served.
-    pub(in crate::worker) fn keep_rest(
-        &mut self,
-        slot: Slot,
-        connection: &mut Connection,
-        rest: &[u8],
-    ) {
+    pub(in crate::worker) fn keep_rest(&mut self, connection: &mut Connection, rest: &[u8]) {
         connection.stash = Some(Box::new(PendingInput { message: None, rest: rest.to_vec() }));
-        if !std::mem::replace(&mut connection.schedule.is_waiting, true) {
-            let token = slot.0.into();
+        if !std::mem::replace(&mut connection.is_waiting, true) {
+            let (slot, serial) = (connection.slot, connection.serial);
+            let token = Token::Slot(slot).into();
             let event = Ready { token, readable: true, writable: false, broken: false };
-            let waiter = Waiter { event, serial: connection.serial };
-            self.waiting.push(waiter, (self.start_of_rest(), Weight::Heavy), self.work_clock);
+            let (waiter, start) = (Waiter { slot, event, serial }, self.start_of_rest());
+            self.waiting.push(waiter, start, Weight::Heavy, self.work_clock);
         }
     }
 
-    /// One is served whose work begins here.
-    pub(in crate::worker) fn advance_work(&mut self, start: u64) {
-        let waiting = self.waiting.next_start().min(self.paused.next_start());
-        self.work_clock.advance_to(start.min(waiting));
+    /// A connection waits until its message can be taken.
+    pub(in crate::worker) fn pause(&mut self, connection: &Connection) {
+        let (start, weight) = self.place(connection);
+        self.paused.push(connection.slot, start, weight, self.work_clock);
     }
 
-    /// Where the work begins that is left of the connection which is being served.
-    pub(in crate::worker) fn start_of_rest(&self) -> u64 {
+    /// The same for the connection that is served.
+    pub(in crate::worker) fn pause_served(&mut self, connection: &Connection) {
+        let (start, weight) = (self.start_of_rest(), connection.weight(self.work_clock));
+        self.paused.push(connection.slot, start, weight, self.work_clock);
+    }
+
+    /// Where the next work of a connection begins, and how heavy it is.
+    fn place(&self, connection: &Connection) -> (u64, Weight) {
+        (connection.usage.start(self.work_clock), connection.weight(self.work_clock))
+    }
+
+    /// Where the work begins that is left of the connection which is served.
+    fn start_of_rest(&self) -> u64 {
         let work = u64::try_from(self.work).unwrap_or(u64::MAX);
-        self.begun.saturating_add(work).min(self.work_clock.most())
+        self.start.saturating_add(work).min(self.work_clock.most())
+    }
+
+    pub(in crate::worker) fn has_paused(&self) -> bool {
+        !self.paused.is_empty()
+    }
+
+    /// The next paused connection, with its place in the queue.
+    pub(in crate::worker) fn next_paused(&mut self) -> Option<(Slot, Standing)> {
+        self.paused.pop_first()
+    }
+
+    /// There was no room for this one after all: it keeps its place.
+    pub(in crate::worker) fn pause_again(&mut self, slot: Slot, standing: Standing) {
+        self.paused.put_back(slot, standing);
+    }
+
+    /// A connection whose work starts here has its share from now on.
+    pub(in crate::worker) fn begin_share(&mut self, start: u64, share: TurnBudget) {
+        (self.start, self.share, self.work) = (start, share, 0);
+    }
+
+    /// The virtual time advances to the work that was begun.
+    pub(in crate::worker) fn advance(&mut self) {
+        let waiting = self.waiting.next_start().min(self.paused.next_start());
+        self.work_clock.advance_to(self.start.min(waiting));
+    }
+
+    /// Notes what was done for the connection that was served.
+    pub(in crate::worker) fn note_served(&mut self, connection: &mut Connection) {
+        connection.usage.note(self.start, self.work, &mut self.work_clock);
+    }
+
+    /// Notes one message, or one frame, of so many bytes.
+    pub(in crate::worker) fn note_work(&mut self, bytes: usize) {
+        self.work += bytes + UNIT_WORK;
+    }
+
+    /// Whether the share is used up after so many more bytes.
+    pub(in crate::worker) fn is_share_spent(&mut self, bytes: usize, clock: &TurnClock) -> bool {
+        self.share.is_spent_after(bytes, || clock.time())
     }
 
     /// How much is read from one socket now.
     pub(in crate::worker) fn read_bytes(&self) -> usize {
         if self.waiting.len() < CROWD { READ_BYTES } else { CROWDED_READ_BYTES }
     }
+}
+
+/// Takes up what the last wait found, and serves the connections that take little of the worker's
+/// time.
+pub(in crate::worker) fn serve_light(
+    context: &mut Context,
+    connections: &mut ConnectionTable,
+    ready: &[Ready],
+) {
+    for event in ready {
+        if let Some(Token::Slot(slot)) = Token::of(event.token)
+            && let Some(connection) = connections.get_mut(slot)
+        {
+            context.serving.push(connection, *event);
+        }
+    }
+    if context.serving.waiting.has(Weight::Light) {
+        serve_part(context, connections, Weight::Light);
+    }
+}
+
+/// Serves the others. Publishers that wait for the window had their turn before: otherwise what
+/// room there is would be taken by senders that never pause.
+pub(in crate::worker) fn serve_heavy(context: &mut Context, connections: &mut ConnectionTable) {
+    if context.serving.waiting.has(Weight::Heavy) {
+        // What the light ones have published does not wait for this.
+        context.broker.write();
+        serve_part(context, connections, Weight::Heavy);
+    }
+}
+
+/// Serves connections of one weight for a part of the turn, one at least.
+fn serve_part(context: &mut Context, connections: &mut ConnectionTable, weight: Weight) {
+    let mut now = context.clock.read();
+    let part = TurnBudget::new(now.time(), TURN_PART);
+    let share = match weight {
+        Weight::Light => LIGHT_SHARE,
+        Weight::Heavy => HEAVY_SHARE,
+    };
+    while let Some((waiter, start)) = context.serving.waiting.pop(weight) {
+        context.serving.begin_share(start, TurnBudget::new(now.time(), share));
+        context.serving.advance();
+        now = serve_waiter(context, connections, waiter, now);
+        if part.is_spent(now.time()) {
+            return;
+        }
+    }
+}
+
+fn serve_waiter(
+    context: &mut Context,
+    connections: &mut ConnectionTable,
+    Waiter { slot, event, serial }: Waiter,
+    since: Moment,
+) -> Moment {
+    let Some(connection) = connections.get_mut(slot).filter(|it| it.serial == serial) else {
+        return since;
+    };
+    connection.is_waiting = false;
+    serve_socket(context, connections, slot, event);
+    let now = context.clock.read();
+    if let Some(connection) = connections.get_mut(slot).filter(|it| it.serial == serial) {
+        context.serving.note_served(connection);
+    }
+    now
+}
+
+/// Serves one socket.
+pub(in crate::worker) fn serve_socket(
+    context: &mut Context,
+    connections: &mut ConnectionTable,
+    slot: Slot,
+    event: Ready,
+) {
+    if event.writable {
+        write::flush_outbox(context, connections, slot);
+    }
+    if event.readable {
+        read::read_socket(context, connections, slot, event);
+    }
+    overload::look_early(context, connections);
 }

@@ -9,11 +9,11 @@ use crate::types::Slot;
 /// What a delivery touches: eight bytes for each connection, in order, so that a fan-out runs
 /// through memory instead of jumping about in it.
 #[derive(Debug, Default)]
-pub(in crate::worker) struct Hot {
-    /// The socket; gone at the same moment as the connection, because the kernel gives the
-    /// number away at once.
+pub(in crate::worker) struct SocketEntry {
+    /// Closed at the same moment as the connection ends, because the kernel gives the number away
+    /// at once.
     pub(in crate::worker) socket: Option<OwnedFd>,
-    pub(in crate::worker) lane: DeliveryPath,
+    pub(in crate::worker) path: DeliveryPath,
 }
 
 /// How a delivery reaches a connection.
@@ -24,14 +24,62 @@ pub(in crate::worker) enum DeliveryPath {
     Closed,
     /// Straight to the socket.
     Direct(Dialect),
-    /// Behind what waits in its outbox.
+    /// After what waits in its outbox.
     Queued(Dialect),
+}
+
+/// The sockets of all connections. They stay here while a connection is out of its table.
+#[derive(Debug, Default)]
+pub(in crate::worker) struct SocketTable {
+    entries: Vec<SocketEntry>,
+    /// Connections whose socket broke during a fan-out.
+    broken: Vec<Slot>,
+}
+
+impl SocketTable {
+    pub(in crate::worker) fn add(&mut self, slot: Slot, socket: OwnedFd) {
+        let place = slot.0 as usize;
+        if place >= self.entries.len() {
+            self.entries.resize_with(place + 1, SocketEntry::default);
+        }
+        if let Some(entry) = self.entries.get_mut(place) {
+            *entry = SocketEntry { socket: Some(socket), path: DeliveryPath::Closed };
+        }
+    }
+
+    pub(in crate::worker) fn get(&self, slot: Slot) -> Option<&OwnedFd> {
+        self.entry(slot)?.socket.as_ref()
+    }
+
+    pub(in crate::worker) fn entry(&self, slot: Slot) -> Option<&SocketEntry> {
+        self.entries.get(slot.0 as usize)
+    }
+
+    pub(in crate::worker) fn set_path(&mut self, slot: Slot, path: DeliveryPath) {
+        if let Some(entry) = self.entries.get_mut(slot.0 as usize) {
+            entry.path = path;
+        }
+    }
+
+    pub(in crate::worker) fn close(&mut self, slot: Slot) {
+        if let Some(entry) = self.entries.get_mut(slot.0 as usize) {
+            *entry = SocketEntry::default();
+        }
+    }
+
+    /// Notes that a socket broke; its connection ends later in the turn.
+    pub(in crate::worker) fn note_broken(&mut self, slot: Slot) {
+        self.broken.push(slot);
+    }
+
+    pub(in crate::worker) fn take_broken(&mut self) -> Vec<Slot> {
+        std::mem::take(&mut self.broken)
+    }
 }
 
 /// All connections.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct ConnectionTable {
-    pub(in crate::worker) hot: Vec<Hot>,
     connections: Vec<Option<Box<Connection>>>,
     count: usize,
 }
@@ -42,22 +90,13 @@ impl ConnectionTable {
         self.count
     }
 
-    /// Puts a new connection into a free slot.
-    pub(in crate::worker) fn add(
-        &mut self,
-        slot: Slot,
-        socket: OwnedFd,
-        connection: Box<Connection>,
-    ) {
-        let place = slot.0 as usize;
+    /// Puts a new connection into its slot, which is free.
+    pub(in crate::worker) fn add(&mut self, connection: Box<Connection>) {
+        let place = connection.slot.0 as usize;
         if place >= self.connections.len() {
             self.connections.resize_with(place + 1, || None);
-            self.hot.resize_with(place + 1, Hot::default);
         }
-        if let Some(hot) = self.hot.get_mut(place) {
-            *hot = Hot { socket: Some(socket), lane: DeliveryPath::Closed };
-        }
-        self.put(slot, connection);
+        self.put(connection);
         self.count += 1;
     }
 
@@ -66,7 +105,7 @@ impl ConnectionTable {
         self.connections.get_mut(slot.0 as usize)?.take()
     }
 
-    /// Looks at a connection that is in its place.
+    /// A connection that is in its place.
     pub(in crate::worker) fn get(&self, slot: Slot) -> Option<&Connection> {
         self.connections.get(slot.0 as usize)?.as_deref()
     }
@@ -76,26 +115,16 @@ impl ConnectionTable {
         self.connections.get_mut(slot.0 as usize)?.as_deref_mut()
     }
 
-    pub(in crate::worker) fn put(&mut self, slot: Slot, connection: Box<Connection>) {
-        if let Some(place) = self.connections.get_mut(slot.0 as usize) {
+    pub(in crate::worker) fn put(&mut self, connection: Box<Connection>) {
+        if let Some(place) = self.connections.get_mut(connection.slot.0 as usize) {
             *place = Some(connection);
         }
     }
 
-    /// Closes the socket of a connection that was taken out and does not come back.
-    pub(in crate::worker) fn end(&mut self, slot: Slot) {
-        if let Some(hot) = self.hot.get_mut(slot.0 as usize) {
-            *hot = Hot::default();
-            self.count -= 1;
-        }
-    }
-
-    pub(in crate::worker) fn hot_mut(&mut self, slot: Slot) -> Option<&mut Hot> {
-        self.hot.get_mut(slot.0 as usize)
-    }
-
-    pub(in crate::worker) fn socket(&self, slot: Slot) -> Option<&OwnedFd> {
-        self.hot.get(slot.0 as usize)?.socket.as_ref()
+    /// A connection that was taken out has ended.
+    pub(in crate::worker) fn end(&mut self, connection: Box<Connection>) {
+        drop(connection);
+        self.count -= 1;
     }
 
     /// All connections that are in their places.

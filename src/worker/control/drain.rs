@@ -1,10 +1,68 @@
-//! Who is closed when, while a worker drains: evenly over the time, so that clients which come back
-//! do not come all at once.
+//! What a worker is about: it serves, it comes to rest, or it closes its connections.
+//!
+//! A drain closes connections evenly over its time, so that clients which come back do not come all at
+//! once.
 
 use std::time::Duration;
 
+use crate::link::control::{ExitReason, PendingHandshakes};
 use crate::types::Slot;
 use crate::worker::clock::Moment;
+
+/// What a worker is about.
+#[derive(Debug)]
+pub(in crate::worker) enum Stage {
+    Serving,
+    /// No connection is accepted and no publisher is read, until all that was taken over is
+    /// acknowledged.
+    Quiescing {
+        handshakes: PendingHandshakes,
+        is_reported: bool,
+    },
+    /// All connections are being closed, one after the other.
+    Draining {
+        until: Moment,
+        end: ExitReason,
+        schedule: DrainSchedule,
+    },
+}
+
+impl Stage {
+    pub(in crate::worker) fn is_serving(&self) -> bool {
+        matches!(self, Self::Serving)
+    }
+
+    pub(in crate::worker) fn is_quiescing(&self) -> bool {
+        matches!(self, Self::Quiescing { .. })
+    }
+
+    pub(in crate::worker) fn is_draining(&self) -> bool {
+        matches!(self, Self::Draining { .. })
+    }
+
+    /// Whether the connections are closed because the supervisor is gone.
+    pub(in crate::worker) fn has_lost_supervisor(&self) -> bool {
+        matches!(self, Self::Draining { end: ExitReason::SupervisorLost, .. })
+    }
+
+    /// When it has something to do.
+    pub(in crate::worker) fn next(&self) -> Option<Moment> {
+        match self {
+            Self::Draining { until, schedule, .. } => {
+                Some(schedule.next().map_or(*until, |next| next.min(*until)))
+            }
+            Self::Serving | Self::Quiescing { .. } => None,
+        }
+    }
+
+    /// One connection whose time to be closed has come.
+    pub(in crate::worker) fn next_to_close(&mut self, now: Moment) -> Option<Slot> {
+        match self {
+            Self::Draining { schedule, .. } => schedule.due(now),
+            Self::Serving | Self::Quiescing { .. } => None,
+        }
+    }
+}
 
 /// The connections that are still to be closed.
 #[derive(Debug)]
@@ -19,10 +77,7 @@ pub(in crate::worker) struct DrainSchedule {
 impl DrainSchedule {
     /// Closes these slots within a time that begins now: the first at once, the others at equal
     /// distances.
-    pub(in crate::worker) fn new(
-        mut slots: Vec<Slot>,
-        (begun_at, spread): (Moment, Duration),
-    ) -> Self {
+    pub(in crate::worker) fn new(mut slots: Vec<Slot>, begun_at: Moment, spread: Duration) -> Self {
         slots.reverse();
         Self { all: slots.len(), waiting: slots, begun_at, spread }
     }
@@ -50,7 +105,7 @@ mod tests {
     fn everybody_is_closed_once_and_evenly() {
         let at = |millis| Moment::START.after(Duration::from_millis(millis));
         let slots = (0..10).map(Slot).collect();
-        let mut farewell = DrainSchedule::new(slots, (at(1000), Duration::from_secs(3)));
+        let mut farewell = DrainSchedule::new(slots, at(1000), Duration::from_secs(3));
         let mut due = |now| std::iter::from_fn(|| farewell.due(now)).collect::<Vec<_>>();
         assert_eq!(due(at(1000)), [Slot(0)]);
         assert_eq!(due(at(1299)), []);
@@ -62,7 +117,7 @@ mod tests {
     #[test]
     fn without_a_spread_everybody_is_closed_at_once() {
         let mut farewell =
-            DrainSchedule::new((0..3).map(Slot).collect(), (Moment::START, Duration::ZERO));
+            DrainSchedule::new((0..3).map(Slot).collect(), Moment::START, Duration::ZERO);
         assert_eq!(std::iter::from_fn(|| farewell.due(Moment::START)).count(), 3);
     }
 }

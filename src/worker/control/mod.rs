@@ -1,17 +1,22 @@
-//! What the supervisor orders, and the stages that follow from it.
+//! Commands of the supervisor, and the stages that follow from them.
 
 pub(crate) mod drain;
 pub(crate) mod overload;
 pub(crate) mod reload;
+pub(crate) mod supervisor_link;
 
 use std::io;
 use std::time::Duration;
 
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
-use self::drain::DrainSchedule;
-use super::connection::{AWAY, Phase};
-use super::event_loop::{EventLoop, LINK, LoopState, WorkerStage};
+use self::drain::{DrainSchedule, Stage};
+use super::connection::{AWAY, Connection, Phase, close, readiness};
+use super::context::Context;
+use super::event_loop::EventLoop;
+use super::handshake::refusals;
+use super::stats;
+use super::tokens::Token;
 use crate::http::{Refusal, RefusalStatus};
 use crate::link::control::{
     ChildEvent, ControlPeer, ExitReason, PendingHandshakes, SupervisorCommand,
@@ -19,8 +24,8 @@ use crate::link::control::{
 use crate::link::transport::Transport;
 use crate::reactor::poller::Interest;
 use crate::telemetry::set_level;
-use crate::types::limits::{ORDERS_WAIT, ORPHAN_WAIT};
-use crate::types::{Generation, Slot, TurnBudget};
+use crate::types::limits::ORPHAN_WAIT;
+use crate::types::{ConfigNumber, Generation, TurnBudget};
 
 /// The part of the time to close that is kept for the clients' answers: a quarter.
 const CLOSING_PART: u32 = 4;
@@ -30,210 +35,222 @@ const LAST_READS_MAX: usize = 8;
 const DRAINING: Refusal = Refusal::new(RefusalStatus::Unavailable, "the server goes away");
 
 impl EventLoop {
-    /// Hears what the supervisor has to say, or that it is gone.
-    pub(super) fn listen_to_supervisor(&mut self) -> io::Result<LoopState> {
-        self.orders_due = self.now.after(ORDERS_WAIT);
-        let mut orders = Vec::new();
-        let peer = self.control.orders(&mut orders).unwrap_or_else(|error| {
-            error!(%error, "the control link broke");
-            ControlPeer::Gone
-        });
-        let next = self.obey(orders)?;
-        if peer == ControlPeer::Gone
-            && !matches!(self.stage, WorkerStage::Draining { end: ExitReason::SupervisorLost, .. })
-        {
+    /// Applies the commands that have come, or notices that the supervisor is gone. Returns why the
+    /// worker is to exit, if it is.
+    pub(super) fn read_commands(&mut self) -> io::Result<Option<ExitReason>> {
+        let mut commands = Vec::new();
+        let now = self.context.clock.now();
+        let peer = self.context.supervisor.recv(&mut commands, now);
+        let exit = self.apply_commands(commands)?;
+        if peer == ControlPeer::Gone && !self.context.stage.has_lost_supervisor() {
             info!("the supervisor is gone");
             // Its end of the control link would wake the loop for ever.
-            drop(self.poller.forget(self.control.ready()));
+            drop(self.context.poller.forget(self.context.supervisor.ready()));
             self.drain(ORPHAN_WAIT, ExitReason::SupervisorLost);
         }
-        Ok(next)
+        Ok(exit)
     }
 
-    /// Does what was ordered.
-    pub(super) fn obey(&mut self, orders: Vec<SupervisorCommand>) -> io::Result<LoopState> {
-        for order in orders {
-            match order {
+    /// Applies commands, in their order.
+    pub(super) fn apply_commands(
+        &mut self,
+        commands: Vec<SupervisorCommand>,
+    ) -> io::Result<Option<ExitReason>> {
+        for command in commands {
+            let Self { context, connections, listeners, ticks, push_socket, .. } = self;
+            match command {
                 SupervisorCommand::Listen(sockets) => {
-                    self.listen(sockets)?;
-                    self.report(ChildEvent::Ready);
+                    listeners.listen(sockets, &context.poller)?;
+                    context.supervisor.report(ChildEvent::Ready);
                 }
-                SupervisorCommand::PushSocket(socket) => self.take_push_socket(socket),
+                SupervisorCommand::PushSocket(socket) => {
+                    push_socket.set_socket(socket);
+                    self.watch_push_socket();
+                }
                 SupervisorCommand::Link { broker, transport } => self.connect(broker, transport)?,
-                SupervisorCommand::Quiesce(newcomers) => self.quiesce(newcomers),
+                SupervisorCommand::Quiesce(handshakes) => self.quiesce(handshakes),
                 SupervisorCommand::Drain { within } => self.drain(within, ExitReason::Requested),
-                SupervisorCommand::Stop => return Ok(LoopState::End(ExitReason::Requested)),
+                SupervisorCommand::Stop => return Ok(Some(ExitReason::Requested)),
                 SupervisorCommand::Configure { number, json } => self.reconfigure(number, &json),
                 SupervisorCommand::Count { number } => {
-                    let counts = self.counts();
-                    self.report(ChildEvent::Counts { number, counts });
+                    let counts = stats::counts(context, connections);
+                    context.supervisor.report(ChildEvent::Counts { number, counts });
                 }
                 SupervisorCommand::LogLevel(level) => set_level(level),
-                SupervisorCommand::Heartbeat => self.beat_back(),
-                SupervisorCommand::SetRole(duty) => self.appoint(duty),
-                SupervisorCommand::Accept(accepting) => self.accept_or_not(accepting),
-                SupervisorCommand::Pressure(pressure) => self.feel_pressure(pressure),
+                SupervisorCommand::Heartbeat => self.answer_heartbeat(),
+                SupervisorCommand::SetRole(role) => {
+                    info!(duty = ?role, "appointed");
+                    ticks.set_role(role, context.clock.now());
+                    self.watch_push_socket();
+                }
+                SupervisorCommand::Accept(accepting) => {
+                    listeners.set_accepting(accepting, context, connections);
+                }
+                SupervisorCommand::Pressure(allowed) => {
+                    overload::on_pressure(context, connections, allowed);
+                }
                 SupervisorCommand::LiveWorkers { .. }
                 | SupervisorCommand::WorkerLink { .. }
                 | SupervisorCommand::WorkerDead { .. } => {}
             }
         }
-        Ok(LoopState::Turn)
+        Ok(None)
     }
 
-    /// Says that this loop turns, and looks at the doors: the kernel wakes one worker for a newcomer,
-    /// and that one may have stopped or died before it came to accept.
-    fn beat_back(&mut self) {
-        self.report(ChildEvent::Heartbeat);
-        self.log_unshown();
-        self.shed_again();
-        if matches!(self.stage, WorkerStage::Serving) {
-            self.accept();
+    /// Reports that this loop turns, and looks at the listening sockets: the kernel wakes one worker
+    /// for a new connection, and that one may have stopped or died before it came to accept.
+    fn answer_heartbeat(&mut self) {
+        let Self { context, connections, listeners, .. } = self;
+        context.supervisor.report(ChildEvent::Heartbeat);
+        refusals::log_unshown(context);
+        overload::shed_again(context, connections);
+        if context.stage.is_serving() {
+            listeners.accept_pending(context, connections);
         }
     }
 
-    pub(super) fn report(&mut self, report: ChildEvent) {
-        if let Err(error) = self.control.report(report) {
-            error!(%error, "the supervisor cannot be told");
-        }
+    /// Takes over a new configuration, whole or not at all.
+    fn reconfigure(&mut self, number: ConfigNumber, json: &str) {
+        let Self { context, connections, ticks, .. } = self;
+        let Some((settings, config)) = reload::read_config(number, json) else { return };
+        let former = std::mem::replace(&mut context.settings, settings);
+        reload::bind(context, ticks, &config);
+        let revoked = reload::review_all(context, connections, &former);
+        info!(number = number.0, revoked, "configuration taken over");
+        context.supervisor.report(ChildEvent::Configured { number });
     }
 
-    /// A new broker: the old link is read to its end, then the new one hears everything that the
+    /// A new broker: the old link is read to its end, then the new one gets everything that the
     /// old one knew (rule L6). What was read is written in slices as ever: slots that become free
     /// now wait for it (rule L3).
     fn connect(&mut self, broker: Generation, transport: Box<dyn Transport>) -> io::Result<()> {
-        self.relay.mark_unread();
-        let mut scratch = std::mem::take(&mut self.scratch);
-        while let Some(arrival) = self.relay.last_word(&mut scratch) {
-            self.take_arrival(arrival);
+        self.context.broker.mark_unread();
+        let mut scratch = std::mem::take(&mut self.context.buffers.scratch);
+        while let Some(event) = self.context.broker.last_word(&mut scratch) {
+            self.on_broker_event(event);
         }
-        self.scratch = scratch;
-        self.relay.connect(broker, transport);
-        if let Some(ready) = self.relay.link_ready() {
-            self.poller.watch(ready, LINK, Interest::Edge)?;
+        let Context { buffers, broker: client, poller, .. } = &mut self.context;
+        buffers.scratch = scratch;
+        client.connect(broker, transport);
+        if let Some(ready) = client.link_ready() {
+            poller.watch(ready, Token::Link.into(), Interest::Edge)?;
         }
-        info!(broker = broker.0, connections = self.table.count(), "linked to the broker");
+        info!(broker = broker.0, connections = self.connections.count(), "linked to the broker");
         Ok(())
     }
 
     /// Stops accepting and reading, so that what is under way can end.
-    fn quiesce(&mut self, newcomers: PendingHandshakes) {
-        if newcomers == PendingHandshakes::Finish {
-            self.accept_the_last();
+    fn quiesce(&mut self, handshakes: PendingHandshakes) {
+        let Self { context, connections, listeners, .. } = self;
+        if handshakes == PendingHandshakes::Finish {
+            listeners.accept_last(context, connections);
         }
-        self.close_doors();
-        if !matches!(self.stage, WorkerStage::Serving) {
+        listeners.close(&context.poller);
+        if !context.stage.is_serving() {
             return;
         }
-        self.stage = WorkerStage::Quiescing { newcomers, is_reported: false };
-        for slot in self.table.slots() {
-            self.rewatch(slot);
+        context.stage = Stage::Quiescing { handshakes, is_reported: false };
+        for slot in connections.slots() {
+            readiness::rewatch(context, connections, slot);
         }
     }
 
-    /// Closes everybody, one after the other. What the broker has already sent is delivered first.
+    /// Closes all connections, one after the other. What the broker has already sent is delivered first.
     fn drain(&mut self, within: Duration, end: ExitReason) {
-        self.close_doors();
-        self.hear_link_out();
+        self.listeners.close(&self.context.poller);
+        self.read_link_to_end();
+        let Self { context, connections, .. } = self;
         let spread = match end {
             ExitReason::Requested => within - within / CLOSING_PART,
             ExitReason::SupervisorLost | ExitReason::Failed(_) => Duration::ZERO,
         };
-        let farewell = DrainSchedule::new(self.table.slots(), (self.now, spread));
-        self.stage = WorkerStage::Draining { until: self.now.after(within), end, farewell };
-        info!(connections = self.table.count(), "closing all connections");
-        for slot in self.table.slots() {
-            // Whoever is open is served until its turn comes.
-            self.send_away(slot, CloseSelection::NotOpenYet);
+        let now = context.clock.now();
+        let schedule = DrainSchedule::new(connections.slots(), now, spread);
+        context.stage = Stage::Draining { until: now.after(within), end, schedule };
+        info!(connections = connections.count(), "closing all connections");
+        for slot in connections.slots() {
+            let Some(mut connection) = connections.take(slot) else { continue };
+            // A connection that is open is served until its turn comes.
+            if !connection.is_open() {
+                send_away(context, &mut connection);
+            }
+            readiness::rearm(context, connections, connection);
         }
-        self.say_farewell();
+        self.close_due();
     }
 
     /// Closes those whose turn has come, as far as the time of this part of the turn allows. What was
-    /// acknowledged is on the link already (rule L5): they are still told that.
-    pub(super) fn say_farewell(&mut self) {
+    /// acknowledged is on the link already (rule L5): it is delivered first.
+    pub(super) fn close_due(&mut self) {
         let mut part = None;
-        while let WorkerStage::Draining { farewell, .. } = &mut self.stage
-            && let Some(slot) = farewell.due(self.now)
-        {
+        while let Some(slot) = self.context.stage.next_to_close(self.context.clock.now()) {
             let part = *part.get_or_insert_with(|| {
-                self.hear_link_out();
-                self.part()
+                self.read_link_to_end();
+                self.context.clock.part()
             });
-            self.flush_fanout_for(slot);
-            self.send_away(slot, CloseSelection::Everybody);
-            if self.is_over(part) {
+            self.delivery().flush_for(slot);
+            let Self { context, connections, .. } = self;
+            if let Some(mut connection) = connections.take(slot) {
+                send_away(context, &mut connection);
+                readiness::rearm(context, connections, connection);
+            }
+            if context.clock.is_over(part) {
                 return;
             }
         }
     }
 
     /// Takes what is on the link by now, however long that takes: a worker that drains is not judged.
-    fn hear_link_out(&mut self) {
-        self.relay.mark_unread();
+    fn read_link_to_end(&mut self) {
+        self.context.broker.mark_unread();
         for _ in 0..LAST_READS_MAX {
-            self.read_link_within(TurnBudget::new(self.clock.time(), Duration::MAX));
-            if !self.relay.is_unread() {
+            self.read_link_within(TurnBudget::new(self.context.clock.time(), Duration::MAX));
+            if !self.context.broker.is_unread() {
                 return;
             }
         }
     }
 
-    fn send_away(&mut self, slot: Slot, whom: CloseSelection) {
-        let Some(mut connection) = self.table.take(slot) else { return };
-        match &connection.phase {
-            Phase::Head(_) | Phase::Authorizing(_) | Phase::Joining(_) => {
-                self.refuse(slot, &mut connection, &DRAINING);
-            }
-            Phase::Open(_) if whom == CloseSelection::Everybody => {
-                self.close(slot, &mut connection, &AWAY);
-            }
-            Phase::Open(_)
-            | Phase::Closing { .. }
-            | Phase::Answering { .. }
-            | Phase::Ending { .. }
-            | Phase::Gone => {}
-        }
-        self.put_back(slot, connection);
-    }
-
-    /// Whether the stage has come to its end.
-    pub(super) fn stage_over(&mut self) -> LoopState {
-        match &mut self.stage {
-            WorkerStage::Quiescing { newcomers, is_reported }
+    /// Reports that the worker has come to rest, or returns why it is to exit, when its stage has come
+    /// to its end.
+    pub(super) fn finish_stage(&mut self) -> Option<ExitReason> {
+        let Self { context, connections, .. } = self;
+        let Context { stage, broker, webhooks, supervisor, handshakes: pending, .. } = context;
+        match stage {
+            Stage::Quiescing { handshakes, is_reported }
                 if !*is_reported
-                    && self.relay.uplink.is_quiet()
-                    && (*newcomers == PendingHandshakes::Refuse
-                        || (self.doors.handshakes == 0 && !self.errands.is_asking())) =>
+                    && broker.uplink.is_quiet()
+                    && (*handshakes == PendingHandshakes::Refuse
+                        || (pending.is_empty() && !webhooks.is_asking())) =>
             {
                 *is_reported = true;
-                self.report(ChildEvent::Quiesced);
-                LoopState::Turn
+                supervisor.report(ChildEvent::Quiesced);
+                None
             }
-            WorkerStage::Draining { until, end, .. }
-                if (self.table.count() == 0
-                    && self.relay.uplink.is_quiet()
-                    && self.errands.is_idle())
-                    || *until <= self.now =>
+            Stage::Draining { until, end, .. }
+                if (connections.count() == 0 && broker.uplink.is_quiet() && webhooks.is_idle())
+                    || *until <= context.clock.now() =>
             {
-                if !self.errands.is_idle() {
-                    warn!(events = self.errands.count(), "ended before backends had answered");
+                if !webhooks.is_idle() {
+                    warn!(events = webhooks.count(), "ended before backends had answered");
                 }
-                if self.table.count() > 0 {
-                    info!(connections = self.table.count(), "ended with connections open");
+                if connections.count() > 0 {
+                    info!(connections = connections.count(), "ended with connections open");
                 }
-                LoopState::End(std::mem::replace(end, ExitReason::Requested))
+                Some(std::mem::replace(end, ExitReason::Requested))
             }
-            _ => LoopState::Turn,
+            _ => None,
         }
     }
 }
 
-/// Who is sent away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum CloseSelection {
-    /// Those whose handshake is not answered yet.
-    NotOpenYet,
-    /// Those and everybody whose WebSocket is open.
-    Everybody,
+/// Closes a connection because the server goes away.
+fn send_away(context: &mut Context, connection: &mut Connection) {
+    match &connection.phase {
+        Phase::Head(_) | Phase::Authorizing(_) | Phase::Joining(_) => {
+            refusals::refuse(context, connection, &DRAINING);
+        }
+        Phase::Open(_) => close::close(context, connection, &AWAY),
+        Phase::Closing { .. } | Phase::Answering { .. } | Phase::Ending { .. } | Phase::Gone => {}
+    }
 }

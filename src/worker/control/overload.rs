@@ -1,4 +1,4 @@
-//! What a worker does when memory becomes scarce: it accepts nobody, closes the clients that hold
+//! What a worker does when memory becomes scarce: it accepts no connection, closes the clients that hold
 //! the most, and denies publications.
 
 use std::cmp::Reverse;
@@ -14,8 +14,11 @@ use crate::types::limits::{
 };
 use crate::types::{Allowance, Pressure, Slot};
 use crate::worker::clock::Moment;
-use crate::worker::connection::{Connection, Phase, SCARCE};
-use crate::worker::event_loop::EventLoop;
+use crate::worker::connection::table::ConnectionTable;
+use crate::worker::connection::{Connection, Phase, SCARCE, close, readiness};
+use crate::worker::context::Context;
+use crate::worker::handshake;
+use crate::worker::handshake::refusals;
 
 const SCARCE_REFUSAL: Refusal =
     Refusal::new(RefusalStatus::Unavailable, "the server is short of memory: try again later");
@@ -70,119 +73,135 @@ impl MemoryAccount {
     pub(in crate::worker) fn release(&mut self, connection: &Connection) {
         self.held -= u64::from(connection.holding.held);
     }
+
+    /// Bytes of this process that can be used again, when the supervisor is to hear of them.
+    fn reusable_bytes(&mut self, connections: usize) -> Option<u64> {
+        self.allowed.resident_max?;
+        let resident = resident_bytes()?;
+        self.reusable.on_look(resident, self.held + connections as u64 * CONNECTION_BYTES)
+    }
 }
 
-impl EventLoop {
-    /// Looks at the memory of this process, and tells the supervisor how much of it can be used again.
-    pub(in crate::worker) fn tell_reusable(&mut self) {
-        if self.memory.allowed.resident_max.is_none() {
+/// Looks at the memory of this process, and reports to the supervisor how much of it can be used again.
+fn report_reusable(context: &mut Context, connections: &ConnectionTable) {
+    if let Some(bytes) = context.memory.reusable_bytes(connections.count()) {
+        context.supervisor.report(ChildEvent::Reusable { bytes });
+    }
+}
+
+/// The supervisor has looked at the memory of all processes.
+pub(in crate::worker) fn on_pressure(
+    context: &mut Context,
+    connections: &mut ConnectionTable,
+    allowed: Allowance,
+) {
+    context.memory.allowed = allowed;
+    shed(context, connections);
+}
+
+/// Memory is still scarce, as far as is known: the supervisor looks more often than this comes.
+pub(in crate::worker) fn shed_again(context: &mut Context, connections: &mut ConnectionTable) {
+    report_reusable(context, connections);
+    if context.memory.shed_at.after(BEAT_EVERY / 2) <= context.clock.now() {
+        shed(context, connections);
+    }
+}
+
+/// Looks at the memory when much was taken in since the last look: what the supervisor sees ten
+/// times a second may be too late. Costs one comparison where nothing has grown.
+pub(in crate::worker) fn look_early(context: &mut Context, connections: &mut ConnectionTable) {
+    if context.memory.grown < GROWTH_BYTES {
+        return;
+    }
+    context.memory.grown = 0;
+    let Some(most) = context.memory.allowed.resident_max else { return };
+    context.supervisor.report(ChildEvent::Grown);
+    let over = resident_bytes().unwrap_or(0).saturating_sub(most);
+    let over = over.saturating_sub(context.memory.reusable.bytes);
+    if over > 0 {
+        let holders = holders(context, connections);
+        close_largest(context, connections, holders, over);
+    }
+    report_reusable(context, connections);
+}
+
+/// Closes the clients that hold the most, until half of what all hold is free.
+fn shed(context: &mut Context, connections: &mut ConnectionTable) {
+    if context.memory.pressure() < Pressure::Shedding {
+        return;
+    }
+    let holders = holders(context, connections);
+    let all: u64 = holders.iter().map(|holder| holder.bytes).sum();
+    close_largest(context, connections, holders, all.div_ceil(2));
+    context.memory.shed_at = context.clock.now();
+    report_reusable(context, connections);
+}
+
+/// A client, and the bytes that it holds.
+#[derive(Clone, Copy, Debug)]
+struct Holder {
+    slot: Slot,
+    bytes: u64,
+}
+
+/// The clients that hold something, the largest first. What one send takes is no backlog, unless there
+/// are so many of those that together they matter.
+fn holders(context: &Context, connections: &ConnectionTable) -> Vec<Holder> {
+    let holder =
+        |it: &Connection| Holder { slot: it.slot, bytes: held_by_client(context, it) as u64 };
+    let mut all: Vec<_> = connections.connections().map(holder).collect();
+    all.retain(|holder| holder.bytes > HOLDER_BYTES_MIN);
+    if all.iter().map(|holder| holder.bytes).sum::<u64>() < SHED_BYTES_MIN {
+        all.retain(|holder| holder.bytes > SEND_BYTES as u64);
+    }
+    all.sort_unstable_by_key(|holder| Reverse(holder.bytes));
+    all
+}
+
+/// Bytes that one client holds: those of its connection, its tags and aliases, and its events
+/// for a backend.
+fn held_by_client(context: &Context, connection: &Connection) -> usize {
+    let events = match connection.uuid() {
+        Some(client) if !context.webhooks.is_idle() => context.webhooks.held(client),
+        _ => 0,
+    };
+    connection.held() + context.broker.uplink.held(connection.slot) + events
+}
+
+fn close_largest(
+    context: &mut Context,
+    connections: &mut ConnectionTable,
+    holders: Vec<Holder>,
+    mut left: u64,
+) {
+    for Holder { slot, bytes } in holders {
+        if left == 0 {
             return;
         }
-        let Some(resident) = resident_bytes() else { return };
-        let connections = self.table.count() as u64 * CONNECTION_BYTES;
-        let memory = &mut self.memory;
-        if let Some(bytes) = memory.reusable.seen(resident, memory.held + connections) {
-            self.report(ChildEvent::Reusable { bytes });
+        left = left.saturating_sub(bytes);
+        if let Some(mut connection) = connections.take(slot) {
+            close_holder(context, &mut connection, bytes);
+            readiness::rearm(context, connections, connection);
         }
     }
+}
 
-    /// The supervisor has looked at the memory of all processes.
-    pub(in crate::worker) fn feel_pressure(&mut self, allowed: Allowance) {
-        self.memory.allowed = allowed;
-        self.shed();
-    }
-
-    /// Memory is still scarce, as far as is known: the supervisor looks more often than this comes.
-    pub(in crate::worker) fn shed_again(&mut self) {
-        self.tell_reusable();
-        if self.memory.shed_at.after(BEAT_EVERY / 2) <= self.now {
-            self.shed();
+fn close_holder(context: &mut Context, connection: &mut Connection, bytes: u64) {
+    let client = connection.uuid().map(tracing::field::debug);
+    let outbox = connection.outbox.as_ref().map_or(0, |outbox| outbox.held());
+    warn!(connection = connection.serial, client, bytes, outbox, "closed for memory");
+    context.stats.shed += 1;
+    match &connection.phase {
+        Phase::Open(_) if outbox as u64 > bytes / 2 => close::close_slow(context, connection),
+        Phase::Open(_) => close::close(context, connection, &SCARCE),
+        Phase::Joining(_) => handshake::give_up_joining(context, connection),
+        Phase::Head(_) | Phase::Authorizing(_) => {
+            refusals::refuse(context, connection, &SCARCE_REFUSAL);
         }
-    }
-
-    /// Looks at the memory when much was taken in since the last look: what the supervisor sees ten
-    /// times a second may be too late. Costs one comparison where nothing has grown.
-    pub(in crate::worker) fn look_early(&mut self) {
-        if self.memory.grown < GROWTH_BYTES {
-            return;
+        Phase::Closing { .. } | Phase::Answering { .. } | Phase::Ending { .. } => {
+            close::discard(context, connection, "the server is short of memory");
         }
-        self.memory.grown = 0;
-        let Some(most) = self.memory.allowed.resident_max else { return };
-        self.report(ChildEvent::Grown);
-        let over = resident_bytes().unwrap_or(0).saturating_sub(most);
-        let over = over.saturating_sub(self.memory.reusable.bytes);
-        if over > 0 {
-            self.close_largest(self.holders(), over);
-        }
-        self.tell_reusable();
-    }
-
-    /// Closes the clients that hold the most, until half of what all hold is free.
-    pub(in crate::worker) fn shed(&mut self) {
-        if self.memory.pressure() < Pressure::Shedding {
-            return;
-        }
-        let holders = self.holders();
-        let all: u64 = holders.iter().map(|(bytes, _)| *bytes).sum();
-        self.close_largest(holders, all.div_ceil(2));
-        self.memory.shed_at = self.now;
-        self.tell_reusable();
-    }
-
-    /// Who holds how much, the largest first. What one send takes is no backlog, unless there are so
-    /// many of those that together they matter.
-    fn holders(&self) -> Vec<(u64, Slot)> {
-        let holds = |slot: Slot| Some((self.held_by(slot)?, slot));
-        let mut all: Vec<_> = self.table.slots().into_iter().filter_map(holds).collect();
-        all.retain(|(bytes, _)| *bytes > HOLDER_BYTES_MIN);
-        if all.iter().map(|(bytes, _)| *bytes).sum::<u64>() < SHED_BYTES_MIN {
-            all.retain(|(bytes, _)| *bytes > SEND_BYTES as u64);
-        }
-        all.sort_unstable_by_key(|(bytes, _)| Reverse(*bytes));
-        all
-    }
-
-    /// Bytes that one client holds: those of its connection, its tags and aliases, and its events
-    /// for a backend.
-    fn held_by(&self, slot: Slot) -> Option<u64> {
-        let connection = self.table.get(slot)?;
-        let events = match connection.uuid() {
-            Some(client) if !self.errands.is_idle() => self.errands.held(client),
-            _ => 0,
-        };
-        Some((connection.held() + self.relay.uplink.held(slot) + events) as u64)
-    }
-
-    fn close_largest(&mut self, holders: Vec<(u64, Slot)>, mut left: u64) {
-        for (bytes, slot) in holders {
-            if left == 0 {
-                return;
-            }
-            left = left.saturating_sub(bytes);
-            if let Some(mut connection) = self.table.take(slot) {
-                self.close_holder((slot, bytes), &mut connection);
-                self.put_back(slot, connection);
-            }
-        }
-    }
-
-    fn close_holder(&mut self, (slot, bytes): (Slot, u64), connection: &mut Connection) {
-        let client = connection.uuid().map(tracing::field::debug);
-        let outbox = connection.outbox.as_ref().map_or(0, |outbox| outbox.held());
-        warn!(connection = connection.serial, client, bytes, outbox, "closed for memory");
-        self.books.shed += 1;
-        match &connection.phase {
-            Phase::Open(_) if outbox as u64 > bytes / 2 => self.throw_out(slot, connection),
-            Phase::Open(_) => self.close(slot, connection, &SCARCE),
-            Phase::Joining(_) => self.give_up_joining(slot, connection),
-            Phase::Head(_) | Phase::Authorizing(_) => {
-                self.refuse(slot, connection, &SCARCE_REFUSAL);
-            }
-            Phase::Closing { .. } | Phase::Answering { .. } | Phase::Ending { .. } => {
-                self.discard(slot, connection, "the server is short of memory");
-            }
-            Phase::Gone => {}
-        }
+        Phase::Gone => {}
     }
 }
 
@@ -202,7 +221,7 @@ impl Reusable {
     /// Notes what the process has, and what its connections hold. Whenever the process grows, what was
     /// thought to be free was not, so a wrong guess corrects itself. The bytes, when they are to be
     /// told.
-    fn seen(&mut self, resident: u64, held: u64) -> Option<u64> {
+    fn on_look(&mut self, resident: u64, held: u64) -> Option<u64> {
         let moved = resident.abs_diff(self.resident);
         let released = (self.bytes + self.held).saturating_sub(held);
         self.bytes = released.saturating_sub(moved);
@@ -212,26 +231,6 @@ impl Reusable {
         }
         self.told = self.bytes;
         Some(self.bytes)
-    }
-}
-
-impl Connection {
-    /// Bytes of memory that it holds of what its peer sent, and of what its peer does not take: all
-    /// that can grow. `docs/architecture.md` lists it. Cheap, since it is asked after each piece of
-    /// work.
-    pub(in crate::worker) fn held(&self) -> usize {
-        let phase = match &self.phase {
-            Phase::Open(session) => session.held(),
-            Phase::Head(heading) => heading.bytes.len(),
-            Phase::Authorizing(asking) => asking.joining.held(),
-            Phase::Joining(joining) => joining.held(),
-            _ => 0,
-        };
-        phase
-            + self.reader.held()
-            + self.outbox.as_ref().map_or(0, |outbox| outbox.held())
-            + self.tls.as_ref().map_or(0, |tls| tls.held())
-            + self.stash.as_ref().map_or(0, |stash| stash.held())
     }
 }
 
@@ -250,19 +249,23 @@ mod tests {
     #[test]
     fn what_was_given_up_and_not_given_back_can_be_used_again() {
         let mut memory = Reusable::default();
-        assert_eq!(memory.seen(10 * MIB, 0), None);
-        assert_eq!(memory.seen(110 * MIB, 100 * MIB), None, "it grew for what it holds");
-        assert_eq!(memory.seen(110 * MIB, 20 * MIB), Some(80 * MIB));
-        assert_eq!(memory.seen(110 * MIB, 50 * MIB), Some(50 * MIB), "some of it is used again");
-        assert_eq!(memory.seen(90 * MIB, 50 * MIB), Some(30 * MIB), "some was given back");
-        assert_eq!(memory.seen(90 * MIB, 50 * MIB), None);
-        assert_eq!(memory.seen(130 * MIB, 50 * MIB), Some(0), "it was not free, or not to be had");
+        assert_eq!(memory.on_look(10 * MIB, 0), None);
+        assert_eq!(memory.on_look(110 * MIB, 100 * MIB), None, "it grew for what it holds");
+        assert_eq!(memory.on_look(110 * MIB, 20 * MIB), Some(80 * MIB));
+        assert_eq!(memory.on_look(110 * MIB, 50 * MIB), Some(50 * MIB), "some of it is used again");
+        assert_eq!(memory.on_look(90 * MIB, 50 * MIB), Some(30 * MIB), "some was given back");
+        assert_eq!(memory.on_look(90 * MIB, 50 * MIB), None);
+        assert_eq!(
+            memory.on_look(130 * MIB, 50 * MIB),
+            Some(0),
+            "it was not free, or not to be had"
+        );
     }
 
     #[test]
     fn large_blocks_go_back_at_once() {
         let mut memory = Reusable::default();
-        memory.seen(110 * MIB, 100 * MIB);
-        assert_eq!(memory.seen(10 * MIB, 0), None);
+        memory.on_look(110 * MIB, 100 * MIB);
+        assert_eq!(memory.on_look(10 * MIB, 0), None);
     }
 }

@@ -15,10 +15,12 @@ use crate::resource::Effect;
 use crate::session::{AckExtras, Session, Speech};
 use crate::types::limits::REPORT_TOKEN_BYTES_MAX;
 use crate::types::{Address, Slot};
-use crate::websocket::write;
+use crate::websocket::write as frames;
 use crate::worker::connection::outbox::PartKind;
+use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{Connection, Phase};
-use crate::worker::event_loop::EventLoop;
+use crate::worker::connection::{readiness, write};
+use crate::worker::context::Context;
 
 /// Asks for reports in a handshake, and grants them in its answer.
 const HEADER: &str = "Tagcast-Report";
@@ -28,7 +30,8 @@ const HEADER: &str = "Tagcast-Report";
 pub(in crate::worker) fn granted<'a>(
     upgrade: &Upgrade<'a>,
     speech: Speech,
-    (access, grant): (&Permissions, &Grant),
+    access: &Permissions,
+    grant: &Grant,
 ) -> Option<&'a str> {
     let token = str::from_utf8(upgrade.head.header(HEADER)?).ok()?;
     let is_token = (1..=REPORT_TOKEN_BYTES_MAX).contains(&token.len())
@@ -71,7 +74,7 @@ pub(in crate::worker) fn of_nothing(
     }
     let report = json!({"opcode": "report", "token": token, "published": false});
     let mut frame = BytesMut::new();
-    write::text(&mut frame, report.to_string().as_bytes());
+    frames::text(&mut frame, report.to_string().as_bytes());
     Some(ConnectionEffect::Frame(frame))
 }
 
@@ -79,16 +82,19 @@ fn token_of(session: &Session) -> Option<&str> {
     session.words.as_ref()?.report.as_deref()
 }
 
-impl EventLoop {
-    /// Tells a publisher how many clients a publication of its has reached.
-    pub(in crate::worker) fn report_reached(&mut self, asker: ReportRequester, clients: u64) {
-        let Some(mut connection) = self.table.take(asker.slot) else { return };
-        if let Some(report) = report_for(&connection, asker.naming, clients) {
-            let frame = write::text_frame(report.as_bytes());
-            self.write(asker.slot, &mut connection, frame, PartKind::Frames);
-        }
-        self.put_back(asker.slot, connection);
+/// Tells a publisher how many clients a publication of its has reached.
+pub(in crate::worker) fn report_reached(
+    context: &mut Context,
+    connections: &mut ConnectionTable,
+    asker: ReportRequester,
+    clients: u64,
+) {
+    let Some(mut connection) = connections.take(asker.slot) else { return };
+    if let Some(report) = report_for(&connection, asker.naming, clients) {
+        let frame = frames::text_frame(report.as_bytes());
+        write::write(context, &mut connection, frame, PartKind::Frames);
     }
+    readiness::rearm(context, connections, connection);
 }
 
 fn report_for(connection: &Connection, naming: RecipientForm, clients: u64) -> Option<String> {

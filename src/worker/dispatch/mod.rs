@@ -3,6 +3,7 @@
 pub(crate) mod delivery_report;
 pub(crate) mod resource_registry;
 pub(crate) mod ticks;
+pub(crate) mod without_client;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -10,9 +11,9 @@ use bytes::BytesMut;
 use smallvec::SmallVec;
 use tracing::{error, info};
 
+use self::without_client::PresenceQuestion;
 use super::connection::outbox::PartKind;
 use super::connection::{Connection, FAULT, Phase};
-use super::event_loop::EventLoop;
 use super::webhook::queue::Posted;
 use crate::link::message::{PresenceQuery, PresenceResult};
 use crate::protocol::{Cast, phpws};
@@ -20,14 +21,19 @@ use crate::resource::{ClientHandle, Effect, Effects, Presence, Resource, Resourc
 use crate::session::{Message, Session, Speech};
 use crate::types::{ClientClass, CloseCode, CloseReason, Content, PayloadForm, Pressure, Slot};
 use crate::webhook::WebhookRequest;
-use crate::websocket::write;
+use crate::websocket::write as frames;
+use crate::worker::connection::table::ConnectionTable;
+use crate::worker::connection::{close, deferred_replies, read, readiness, write};
+use crate::worker::context::Context;
+use crate::worker::handshake::authorize;
+use crate::worker::webhook;
 
 /// What a publisher is told when there is no memory for its publication.
 fn busy(session: &Session) -> ConnectionEffect {
     match (session.speech, session.class) {
         (Speech::Phpws, ClientClass::Web) => {
             let mut frame = BytesMut::new();
-            write::text(&mut frame, phpws::error(BUSY_TEXT).as_bytes());
+            frames::text(&mut frame, phpws::error(BUSY_TEXT).as_bytes());
             ConnectionEffect::Frame(frame)
         }
         _ => ConnectionEffect::Close(BUSY),
@@ -36,9 +42,6 @@ fn busy(session: &Session) -> ConnectionEffect {
 
 const BUSY_TEXT: &str = "The server is busy, try again later";
 const BUSY: CloseReason = CloseReason::new(CloseCode::LATER, BUSY_TEXT);
-
-/// Room for effects that is kept from one call to the next.
-const EFFECTS_KEPT: usize = 64;
 
 /// What is left of effects for the connection itself, once the broker's part is done.
 pub(super) type Rest = SmallVec<[ConnectionEffect; 1]>;
@@ -56,245 +59,259 @@ pub(super) enum ConnectionEffect {
     Close(CloseReason),
 }
 
-impl EventLoop {
-    /// Gives a message to the resource that it is for.
-    pub(super) fn serve(
-        &mut self,
-        slot: Slot,
-        (session, resource): (&Session, ResourceId),
-        message: Message<'_>,
-    ) -> Rest {
-        let effects = self.call(slot, (session, resource), |resource, handle| {
-            resource.on_message(handle, message);
-        });
-        let nothing = delivery_report::of_nothing(session, &effects);
-        let mut rest = self.carry_out(slot, (session, resource), (effects, message.bytes()));
-        if let Some(report) = nothing {
-            rest.push(report);
+/// The client for which a resource is called.
+#[derive(Clone, Copy)]
+pub(super) struct Caller<'a> {
+    pub(super) slot: Slot,
+    pub(super) session: &'a Session,
+    pub(super) resource: ResourceId,
+}
+
+/// Gives a message to the resource that it is for.
+pub(in crate::worker) fn on_message(
+    context: &mut Context,
+    caller: Caller<'_>,
+    message: Message<'_>,
+) -> Rest {
+    let effects = call(context, caller, |resource, handle| {
+        resource.on_message(handle, message);
+    });
+    let nothing = delivery_report::of_nothing(caller.session, &effects);
+    let mut rest = apply_effects(context, caller, effects, message.bytes());
+    if let Some(report) = nothing {
+        rest.push(report);
+    }
+    rest
+}
+
+/// Tells a resource who is connected, as it asked.
+pub(in crate::worker) fn on_presence(
+    context: &mut Context,
+    connections: &mut ConnectionTable,
+    slot: Slot,
+    question: PresenceQuery,
+    found: PresenceResult,
+) {
+    let number = question.number;
+    let who = Presence {
+        query: question.query,
+        tag: question.tag,
+        clients: found.clients,
+        values: found.values,
+    };
+    if slot == Slot::NOBODY {
+        return without_client::on_findings(context, number, &who);
+    }
+    let Some(mut connection) = connections.take(slot) else { return };
+    call_and_apply(context, &mut connection, |resource, handle| resource.on_who(handle, &who));
+    readiness::rearm(context, connections, connection);
+}
+
+/// Tells a resource that a connection ends, and the broker that its client left: in this order,
+/// so that the resource still sees its tags, and what it publishes then follows the leave.
+pub(in crate::worker) fn on_end(
+    context: &mut Context,
+    connection: &mut Connection,
+    why: &CloseReason,
+    fault: Option<&CloseReason>,
+) {
+    authorize::post_never_opened(context, connection);
+    let Phase::Open(session) = &connection.phase else {
+        return context.broker.uplink.leave(connection.slot);
+    };
+    let caller = Caller { slot: connection.slot, session, resource: connection.resource };
+    let effects = call(context, caller, |resource, handle| {
+        if let Some(fault) = fault {
+            resource.on_error(handle, fault);
         }
-        rest
-    }
+        resource.on_end(handle, why);
+    });
+    context.broker.uplink.leave(connection.slot);
+    apply_effects(context, caller, effects, b"");
+}
 
-    /// Tells a resource who is connected, as it asked.
-    pub(super) fn tell_who(&mut self, slot: Slot, question: PresenceQuery, found: PresenceResult) {
-        let number = question.number;
-        let who = Presence {
-            query: question.query,
-            tag: question.tag,
-            clients: found.clients,
-            values: found.values,
-        };
-        if slot == Slot::NOBODY {
-            return self.tell_findings(number, &who);
-        }
-        let Some(mut connection) = self.table.take(slot) else { return };
-        self.tell(slot, &mut connection, |resource, handle| resource.on_who(handle, &who));
-        self.put_back(slot, connection);
-    }
+pub(in crate::worker) fn call_and_apply(
+    context: &mut Context,
+    connection: &mut Connection,
+    on_client: impl FnOnce(&mut dyn Resource, &mut ClientHandle<'_>),
+) {
+    let rest = call_for_rest(context, connection, on_client);
+    apply_rest(context, connection, rest);
+}
 
-    /// Tells a resource that a connection ends, and the broker that its client left: in this order,
-    /// so that the resource still sees its tags, and what it publishes then follows the leave.
-    pub(super) fn tell_end(
-        &mut self,
-        slot: Slot,
-        connection: &mut Connection,
-        (why, fault): (&CloseReason, Option<&CloseReason>),
-    ) {
-        self.tell_never_opened(slot, connection);
-        let Phase::Open(session) = &connection.phase else { return self.relay.uplink.leave(slot) };
-        let id = connection.resource;
-        let effects = self.call(slot, (session, id), |resource, handle| {
-            if let Some(fault) = fault {
-                resource.on_error(handle, fault);
-            }
-            resource.on_end(handle, why);
-        });
-        self.relay.uplink.leave(slot);
-        self.carry_out(slot, (session, id), (effects, b""));
-    }
+/// Calls the resource of a connection; what is left to do on the connection itself.
+pub(in crate::worker) fn call_for_rest(
+    context: &mut Context,
+    connection: &Connection,
+    on_client: impl FnOnce(&mut dyn Resource, &mut ClientHandle<'_>),
+) -> Rest {
+    let Phase::Open(session) = &connection.phase else { return Rest::new() };
+    let caller = Caller { slot: connection.slot, session, resource: connection.resource };
+    let effects = call(context, caller, on_client);
+    apply_effects(context, caller, effects, b"")
+}
 
-    pub(super) fn tell(
-        &mut self,
-        slot: Slot,
-        connection: &mut Connection,
-        call: impl FnOnce(&mut dyn Resource, &mut ClientHandle<'_>),
-    ) {
-        let rest = self.told(slot, connection, call);
-        self.say(slot, connection, rest);
+/// Does what is left to do on the connection itself.
+pub(in crate::worker) fn apply_rest(
+    context: &mut Context,
+    connection: &mut Connection,
+    rest: Rest,
+) {
+    let mut replies = BytesMut::new();
+    let end = apply_to_connection(context, connection, rest, &mut replies);
+    write::write(context, connection, replies.freeze(), PartKind::Frames);
+    if let Some(reason) = end {
+        close::close(context, connection, &reason);
     }
+}
 
-    /// Calls the resource of a connection; what is left to do on the connection itself.
-    pub(super) fn told(
-        &mut self,
-        slot: Slot,
-        connection: &Connection,
-        call: impl FnOnce(&mut dyn Resource, &mut ClientHandle<'_>),
-    ) -> Rest {
-        let Phase::Open(session) = &connection.phase else { return Rest::new() };
-        let by = (&**session, connection.resource);
-        let effects = self.call(slot, by, call);
-        self.carry_out(slot, by, (effects, b""))
-    }
+/// Calls a resource. A panic is the end of this connection only: the worker's own tables are
+/// not touched by the call.
+pub(in crate::worker) fn call(
+    context: &mut Context,
+    Caller { slot, session, resource: id }: Caller<'_>,
+    on_client: impl FnOnce(&mut dyn Resource, &mut ClientHandle<'_>),
+) -> Effects {
+    let Context { resources, broker, settings, clock, .. } = context;
+    let effects = resources.take_effects();
+    let Some(resource) = resources.get_mut(id) else { return Effects::new() };
+    let Some(client) = broker.uplink.client(slot) else { return Effects::new() };
+    let handle = ClientHandle::new(session, client, &settings.rules).at(clock.now().micros());
+    let mut handle = handle.reusing(effects);
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        on_client(resource.as_mut(), &mut handle);
+        handle.into_effects()
+    }));
+    outcome.unwrap_or_else(|_| {
+        error!(client = ?session.uuid, "a resource panicked; its connection is closed");
+        vec![Effect::Close(FAULT)]
+    })
+}
 
-    /// Does what is left to do on the connection itself.
-    pub(super) fn say(&mut self, slot: Slot, connection: &mut Connection, rest: Rest) {
-        let mut replies = BytesMut::new();
-        let end = self.finish(slot, connection, rest, &mut replies);
-        self.write(slot, connection, replies.freeze(), PartKind::Frames);
-        if let Some(reason) = end {
-            self.close(slot, connection, &reason);
-        }
-    }
-
-    /// Calls a resource. A panic is the end of this connection only: the worker's own tables are
-    /// not touched by the call.
-    pub(super) fn call(
-        &mut self,
-        slot: Slot,
-        (session, id): (&Session, ResourceId),
-        call: impl FnOnce(&mut dyn Resource, &mut ClientHandle<'_>),
-    ) -> Effects {
-        let Self { services, relay, settings, effects, now, .. } = self;
-        let Some(resource) = services.get_mut(id) else { return Effects::new() };
-        let Some(client) = relay.uplink.client(slot) else { return Effects::new() };
-        let effects = std::mem::take(effects);
-        let handle = ClientHandle::new(session, client, &settings.rules).at(now.micros());
-        let mut handle = handle.reusing(effects);
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            call(resource.as_mut(), &mut handle);
-            handle.into_effects()
-        }));
-        outcome.unwrap_or_else(|_| {
-            error!(client = ?session.uuid, "a resource panicked; its connection is closed");
-            vec![Effect::Close(FAULT)]
-        })
-    }
-
-    /// Does what concerns the broker; a publication is held from here on (rule L4), and leaves at
-    /// the end of the turn.
-    fn carry_out(
-        &mut self,
-        slot: Slot,
-        (session, id): (&Session, ResourceId),
-        (mut effects, received): (Effects, &[u8]),
-    ) -> Rest {
-        let (mut rest, mut said) = (Rest::new(), CallOutput::Nothing);
-        for effect in effects.drain(..) {
-            said = said.and(&effect);
-            let mut frame = BytesMut::new();
-            match effect {
-                Effect::Publish { .. } if self.memory.pressure() == Pressure::Busy => {
-                    rest.push(busy(session));
-                    continue;
-                }
-                Effect::Publish { tenant, address, form, payload } => {
-                    let (to, content) = ((&tenant, &address), (form, payload.bytes(received)));
-                    match delivery_report::asker(slot, session, &address) {
-                        None => self.relay.uplink.publish(to, content),
-                        Some(asker) => self.relay.uplink.publish_counted(asker, to, content),
-                    }
-                    continue;
-                }
-                Effect::Retag(tags) => {
-                    self.memory.grow(tags.held());
-                    self.relay.uplink.retag(slot, tags);
-                    continue;
-                }
-                Effect::Ask { query, tag } => {
-                    let tenant = session.tenant.clone();
-                    self.relay.uplink.ask(slot, (tenant, query, tag));
-                    continue;
-                }
-                Effect::Inquire { about, tenant, query, tag } => {
-                    self.inquire((id, about), (tenant, query, tag));
-                    continue;
-                }
-                Effect::Register { claim, said } => {
-                    if let Some(claim) = claim {
-                        self.relay.uplink.want_alias(slot, claim);
-                    }
-                    rest.push(ConnectionEffect::Registered(said));
-                    continue;
-                }
-                Effect::Fyi(fyi) => {
-                    rest.push(ConnectionEffect::Fyi(fyi));
-                    continue;
-                }
-                Effect::IgnoredTags => {
-                    rest.push(ConnectionEffect::IgnoredTags);
-                    continue;
-                }
-                Effect::Close(reason) => {
-                    rest.push(ConnectionEffect::Close(reason));
-                    continue;
-                }
-                Effect::Post(post) => {
-                    rest.extend(self.post_or_tell(slot, (session, id), post));
-                    continue;
-                }
-                Effect::ReplyText(payload) => write::text(&mut frame, payload.bytes(received)),
-                Effect::ReplyBinary(payload) => write::binary(&mut frame, payload.bytes(received)),
-                Effect::Reply(json) => write::text(&mut frame, &worded(session, json)),
-            }
-            rest.push(ConnectionEffect::Frame(frame));
-        }
-        if effects.capacity() <= EFFECTS_KEPT {
-            self.effects = effects;
-        }
-        if said == CallOutput::OfIt {
-            rest.insert(0, ConnectionEffect::Settle);
-        }
-        rest
-    }
-
-    /// Takes over an event for a backend; a client whose message is not taken is told so.
-    fn post_or_tell(
-        &mut self,
-        slot: Slot,
-        (session, id): (&Session, ResourceId),
-        post: WebhookRequest,
-    ) -> Option<ConnectionEffect> {
-        let is_message = post.event == "message";
-        let posted = self.post((slot, session.uuid), id, post);
-        if posted == Posted::Taken || !is_message {
-            return None;
-        }
-        let json = self.services.get_mut(id)?.backed()?.when_down().to_owned();
+/// Does what concerns the broker; a publication is held from here on (rule L4), and leaves at
+/// the end of the turn.
+fn apply_effects(
+    context: &mut Context,
+    caller: Caller<'_>,
+    mut effects: Effects,
+    received: &[u8],
+) -> Rest {
+    let Caller { slot, session, resource: id } = caller;
+    let (mut rest, mut said) = (Rest::new(), CallOutput::Nothing);
+    for effect in effects.drain(..) {
+        said = said.and(&effect);
         let mut frame = BytesMut::new();
-        write::text(&mut frame, &worded(session, json));
-        Some(ConnectionEffect::Frame(frame))
-    }
-
-    /// Does what concerns the connection itself; tells whether that ends it.
-    pub(super) fn finish(
-        &mut self,
-        slot: Slot,
-        connection: &mut Connection,
-        rest: Rest,
-        replies: &mut BytesMut,
-    ) -> Option<CloseReason> {
-        for own in rest {
-            match own {
-                ConnectionEffect::Settle => self.hold_until_done(slot, connection, replies),
-                ConnectionEffect::Frame(frame) => {
-                    self.reply(slot, connection, replies, (frame, PartKind::Frames));
-                }
-                ConnectionEffect::Fyi(fyi) => {
-                    if let Phase::Open(session) = &mut connection.phase {
-                        session.words.get_or_insert_default().fyi = fyi;
-                    }
-                }
-                ConnectionEffect::Registered(uuid) => {
-                    if let Phase::Open(session) = &mut connection.phase {
-                        session.words.get_or_insert_default().uuid = Some(uuid);
-                    }
-                }
-                ConnectionEffect::IgnoredTags => note_ignored_tags(connection),
-                ConnectionEffect::Close(reason) => return Some(reason),
+        match effect {
+            Effect::Publish { .. } if context.memory.pressure() == Pressure::Busy => {
+                rest.push(busy(session));
+                continue;
             }
+            Effect::Publish { tenant, address, form, payload } => {
+                let (to, content) = ((&tenant, &address), (form, payload.bytes(received)));
+                match delivery_report::asker(slot, session, &address) {
+                    None => context.broker.uplink.publish(to, content),
+                    Some(asker) => context.broker.uplink.publish_counted(asker, to, content),
+                }
+                continue;
+            }
+            Effect::Retag(tags) => {
+                context.memory.grow(tags.held());
+                context.broker.uplink.retag(slot, tags);
+                continue;
+            }
+            Effect::Ask { query, tag } => {
+                let tenant = session.tenant.clone();
+                context.broker.uplink.ask(slot, (tenant, query, tag));
+                continue;
+            }
+            Effect::Inquire { about, tenant, query, tag } => {
+                let question = PresenceQuestion { tenant, query, tag };
+                without_client::query_presence(context, id, about, question);
+                continue;
+            }
+            Effect::Register { claim, said } => {
+                if let Some(claim) = claim {
+                    context.broker.uplink.want_alias(slot, claim);
+                }
+                rest.push(ConnectionEffect::Registered(said));
+                continue;
+            }
+            Effect::Fyi(fyi) => {
+                rest.push(ConnectionEffect::Fyi(fyi));
+                continue;
+            }
+            Effect::IgnoredTags => {
+                rest.push(ConnectionEffect::IgnoredTags);
+                continue;
+            }
+            Effect::Close(reason) => {
+                rest.push(ConnectionEffect::Close(reason));
+                continue;
+            }
+            Effect::Post(post) => {
+                rest.extend(post_or_report(context, caller, post));
+                continue;
+            }
+            Effect::ReplyText(payload) => frames::text(&mut frame, payload.bytes(received)),
+            Effect::ReplyBinary(payload) => frames::binary(&mut frame, payload.bytes(received)),
+            Effect::Reply(json) => frames::text(&mut frame, &worded(session, json)),
         }
-        None
+        rest.push(ConnectionEffect::Frame(frame));
     }
+    context.resources.keep_effects(effects);
+    if said == CallOutput::OfIt {
+        rest.insert(0, ConnectionEffect::Settle);
+    }
+    rest
+}
+
+/// Takes over an event for a backend; a client whose message is not taken is told so.
+fn post_or_report(
+    context: &mut Context,
+    Caller { slot, session, resource: id }: Caller<'_>,
+    post: WebhookRequest,
+) -> Option<ConnectionEffect> {
+    let is_message = post.event == "message";
+    let posted = webhook::post(context, slot, session.uuid, id, post);
+    if posted == Posted::Taken || !is_message {
+        return None;
+    }
+    let json = context.resources.get_mut(id)?.backed()?.when_down().to_owned();
+    let mut frame = BytesMut::new();
+    frames::text(&mut frame, &worded(session, json));
+    Some(ConnectionEffect::Frame(frame))
+}
+
+/// Does what concerns the connection itself; tells whether that ends it.
+pub(in crate::worker) fn apply_to_connection(
+    context: &mut Context,
+    connection: &mut Connection,
+    rest: Rest,
+    replies: &mut BytesMut,
+) -> Option<CloseReason> {
+    for own in rest {
+        match own {
+            ConnectionEffect::Settle => {
+                deferred_replies::defer_until_done(context, connection, replies);
+            }
+            ConnectionEffect::Frame(frame) => {
+                read::reply(context, connection, replies, frame, PartKind::Frames);
+            }
+            ConnectionEffect::Fyi(fyi) => {
+                if let Phase::Open(session) = &mut connection.phase {
+                    session.words.get_or_insert_default().fyi = fyi;
+                }
+            }
+            ConnectionEffect::Registered(uuid) => {
+                if let Phase::Open(session) = &mut connection.phase {
+                    session.words.get_or_insert_default().uuid = Some(uuid);
+                }
+            }
+            ConnectionEffect::IgnoredTags => note_ignored_tags(connection),
+            ConnectionEffect::Close(reason) => return Some(reason),
+        }
+    }
+    None
 }
 
 /// A newcomer takes `tags` for a selection; the old pages may have such a member for themselves.

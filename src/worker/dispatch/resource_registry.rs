@@ -9,8 +9,8 @@ use crate::config::{
     BackendBinding, BloatlessApplication, Config, OpenWhenDown, ResourceBinding, ResourceKind,
 };
 use crate::resource::{
-    Binding, Broadcast, BuiltinKind, Echo, Gomoob, Nameless, Phpws, Resource, ResourceFactories,
-    ResourceId, Routes, Silent, WebhookOptions, WebhookResource,
+    Binding, Broadcast, BuiltinKind, Echo, Effects, Gomoob, Nameless, Phpws, Resource,
+    ResourceFactories, ResourceId, Routes, Silent, WebhookOptions, WebhookResource,
 };
 use crate::types::Tenant;
 use crate::webhook::Signing;
@@ -29,7 +29,12 @@ pub(in crate::worker) struct ResourceRegistry {
     bloatless: Bloatless,
     /// The ways to backends that this binding wants known.
     routes: Vec<BackendRoute>,
+    /// The list of effects of the last call, to be used again.
+    effects: Effects,
 }
+
+/// Room for effects that is kept from one call to the next.
+const EFFECTS_KEPT: usize = 64;
 
 /// The way from a resource to its backend.
 #[derive(Debug)]
@@ -50,7 +55,26 @@ impl ResourceRegistry {
         ];
         let all = built_in.into_iter().chain(own.make()).collect();
         let bloatless = Bloatless::default();
-        Self { all, own: own.clone(), made: Vec::new(), bloatless, routes: Vec::new() }
+        Self {
+            all,
+            own: own.clone(),
+            made: Vec::new(),
+            bloatless,
+            routes: Vec::new(),
+            effects: Effects::new(),
+        }
+    }
+
+    /// An empty list for the effects of a call.
+    pub(in crate::worker) fn take_effects(&mut self) -> Effects {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Keeps the list, which is empty again, for the next call.
+    pub(in crate::worker) fn keep_effects(&mut self, effects: Effects) {
+        if effects.capacity() <= EFFECTS_KEPT {
+            self.effects = effects;
+        }
     }
 
     pub(in crate::worker) fn get(&self, id: ResourceId) -> Option<&dyn Resource> {

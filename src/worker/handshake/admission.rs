@@ -21,7 +21,8 @@ use crate::types::{
     AddressLimit, ClientClass, CloseCode, CloseReason, CompatFlag, Credentials, Slot, Tag, Tags,
 };
 use crate::worker::connection::{KeepaliveMode, UNKNOWN_PATH};
-use crate::worker::event_loop::EventLoop;
+use crate::worker::context::Context;
+use crate::worker::handshake;
 use crate::worker::settings::WorkerSettings;
 
 use smallvec::SmallVec;
@@ -61,114 +62,109 @@ const TAGS_CLOSED: &str = "tags in the query are not taken here (openTags)";
 const NOT_FROM_HERE: CloseReason =
     CloseReason::new(CloseCode::POLICY, "php-type clients may not connect from this address");
 
-impl EventLoop {
-    /// Decides about a request. `peer` is who connected, in `slot`.
-    #[expect(clippy::too_many_lines, reason = "the steps of a decision, in their order")]
-    pub(in crate::worker) fn admit_upgrade<'a>(
-        &self,
-        upgrade: &Upgrade<'a>,
-        (peer, slot): (SocketAddr, Slot),
-    ) -> Result<AdmittedClient<'a>, Rejection> {
-        let settings = &self.settings;
-        let query = upgrade.query.unwrap_or_default();
-        let asked = asked(upgrade, query);
-        let protocols: SmallVec<[&str; 4]> = upgrade.protocols().collect();
-        let offered = (!protocols.is_empty()).then(|| upgrade.offered_as_it_came()).flatten();
-        let target =
-            RouteRequest { path: upgrade.path, query, asked, protocols: &protocols, offered };
-        let choice = self.choose(&target);
-        let spoken = choice.as_ref().map_or(Spoken::Rfc6455, |(speech, _)| speech.spoken());
-        upgrade.check_version(spoken).map_err(Rejection::Refused)?;
-        settings.check_exactness(upgrade, choice.as_ref().ok()).map_err(Rejection::Refused)?;
-        let is_phpws = matches!(choice, Ok((Speech::Phpws, _)) | Err(Unknown::Phpws));
-        if is_phpws && !settings.rules.phpws.switches.is_empty() {
-            settings.admit_as_before(upgrade)?;
-        }
-        let form = match choice {
-            Ok((Speech::Gomoob, _)) => settings.rules.gomoob.close,
-            _ => RefusalClose::Policy,
-        };
-        let refuse = |status, why| settings.turn_away(upgrade, (status, form), why);
-        if !settings.origins.admit(upgrade.origin.as_deref(), &upgrade.host) {
-            return Err(refuse(RefusalStatus::Forbidden, BAD_ORIGIN));
-        }
-        let grant = settings
-            .rules
-            .access
-            .open(credentials(query).as_ref())
-            .map_err(|denied| refuse(RefusalStatus::Unauthorized, denied.text()))?;
-        let (speech, choice) = choice.map_err(|unknown| match (unknown, asked) {
-            // Who offers subprotocols is no client of phpWebSocketServer, which shows the 101.
-            (Unknown::Phpws, RequestedProtocol::Nothing) if !protocols.is_empty() => {
-                Rejection::Refused(Refusal::UNKNOWN_PROTOCOL)
-            }
-            _ => unknown_path(upgrade.class(), unknown),
-        })?;
-        let class = class(upgrade, speech);
-        if let Some(gate) = &settings.session_gate {
-            let by = settings.gate_of(upgrade, (class, choice.resource), peer.ip());
-            let admitted = gate.admit(upgrade, (by, grant.ground));
-            admitted.map_err(|why| refuse(RefusalStatus::Unauthorized, why))?;
-        }
-        if upgrade.wire == WireFormat::Raw && speech != Speech::Phpws {
-            return Err(unknown_path(class, Unknown::Phpws));
-        }
-        let resource = self.services.get(choice.resource);
-        // A name of the echo or of a room decides about no tags.
-        let by_name = choice.protocol.is_some() && !choice.resource.is_built_in();
-        let open_tags = match by_name || settings.lets_choose_tags(upgrade.path, &grant) {
-            true => OpenTags::On,
-            false => OpenTags::Off,
-        };
-        let tags = tags_of(query, resource)
-            .and_then(|tags| permitted_tags(tags, open_tags))
-            .map_err(|why| closed(class, form.reason(why)))?;
-        let ip = effective_address(peer.ip(), upgrade, &settings.trusted_proxies)
-            .map_err(Rejection::Refused)?;
-        let peer = SocketAddr::new(ip, peer.port());
-        let opening = ConnectRequest::new(upgrade.head, peer, choice.protocol);
-        admitted_by(resource, &opening, &grant)
-            .map_err(|refusal| settings.refuse(upgrade, (refusal, form)))?;
-        if class == ClientClass::Php && !settings.php_may_come_from(ip, || self.local_ip(slot)) {
-            return Err(Rejection::Closed { class, word: None, reason: NOT_FROM_HERE });
-        }
-        let sign = settings.sign(upgrade, class, asked);
-        let Route { resource, mut protocol, .. } = choice;
-        if !protocols.is_empty() {
-            protocol = protocol.or_else(|| settings.protocol_by_path(upgrade.path));
-        }
-        let reach = settings.reach(upgrade, class);
-        let counted = counted(&grant, (reach, resource));
-        Ok(AdmittedClient {
-            grant,
-            resource,
-            speech,
-            protocol,
-            class,
-            reach,
-            counted,
-            tags,
-            ip,
-            sign,
-        })
+/// Decides about a request. `peer` is who connected, in `slot`.
+pub(in crate::worker) fn admit_upgrade<'a>(
+    context: &Context,
+    upgrade: &Upgrade<'a>,
+    peer: SocketAddr,
+    slot: Slot,
+) -> Result<AdmittedClient<'a>, Rejection> {
+    let settings = &context.settings;
+    let query = upgrade.query.unwrap_or_default();
+    let asked = asked(upgrade, query);
+    let protocols: SmallVec<[&str; 4]> = upgrade.protocols().collect();
+    let offered = (!protocols.is_empty()).then(|| upgrade.offered_as_it_came()).flatten();
+    let target = RouteRequest { path: upgrade.path, query, asked, protocols: &protocols, offered };
+    let choice = choose_resource(context, &target);
+    let spoken = choice.as_ref().map_or(Spoken::Rfc6455, |(speech, _)| speech.spoken());
+    upgrade.check_version(spoken).map_err(Rejection::Refused)?;
+    check_exactness(settings, upgrade, choice.as_ref().ok()).map_err(Rejection::Refused)?;
+    let is_phpws = matches!(choice, Ok((Speech::Phpws, _)) | Err(Unknown::Phpws));
+    if is_phpws && !settings.rules.phpws.switches.is_empty() {
+        check_legacy(settings, upgrade)?;
     }
+    let form = match choice {
+        Ok((Speech::Gomoob, _)) => settings.rules.gomoob.close,
+        _ => RefusalClose::Policy,
+    };
+    let refuse = |status, why| rejection_for(settings, upgrade, status, form, why);
+    if !settings.origins.admit(upgrade.origin.as_deref(), &upgrade.host) {
+        return Err(refuse(RefusalStatus::Forbidden, BAD_ORIGIN));
+    }
+    let grant = settings
+        .rules
+        .access
+        .open(credentials(query).as_ref())
+        .map_err(|denied| refuse(RefusalStatus::Unauthorized, denied.text()))?;
+    let (speech, choice) = choice.map_err(|unknown| match (unknown, asked) {
+        // Who offers subprotocols is no client of phpWebSocketServer, which shows the 101.
+        (Unknown::Phpws, RequestedProtocol::Nothing) if !protocols.is_empty() => {
+            Rejection::Refused(Refusal::UNKNOWN_PROTOCOL)
+        }
+        _ => unknown_path(upgrade.class(), unknown),
+    })?;
+    let class = class(upgrade, speech);
+    if let Some(gate) = &settings.session_gate {
+        let by = gate_of(settings, upgrade, class, choice.resource, peer.ip());
+        let admitted = gate.admit(upgrade, by, grant.ground);
+        admitted.map_err(|why| refuse(RefusalStatus::Unauthorized, why))?;
+    }
+    if upgrade.wire == WireFormat::Raw && speech != Speech::Phpws {
+        return Err(unknown_path(class, Unknown::Phpws));
+    }
+    let resource = context.resources.get(choice.resource);
+    // A name of the echo or of a room decides about no tags.
+    let by_name = choice.protocol.is_some() && !choice.resource.is_built_in();
+    let open_tags = match by_name || lets_choose_tags(settings, upgrade.path, &grant) {
+        true => OpenTags::On,
+        false => OpenTags::Off,
+    };
+    let tags = tags_of(query, resource)
+        .and_then(|tags| permitted_tags(tags, open_tags))
+        .map_err(|why| closed(class, form.reason(why)))?;
+    let ip = effective_address(peer.ip(), upgrade, &settings.trusted_proxies)
+        .map_err(Rejection::Refused)?;
+    let peer = SocketAddr::new(ip, peer.port());
+    let opening = ConnectRequest::new(upgrade.head, peer, choice.protocol);
+    admitted_by(resource, &opening, &grant)
+        .map_err(|refusal| rejection(settings, upgrade, refusal, form))?;
+    if class == ClientClass::Php
+        && !php_may_come_from(settings, ip, || handshake::local_ip(context, slot))
+    {
+        return Err(Rejection::Closed { class, word: None, reason: NOT_FROM_HERE });
+    }
+    let sign = sign(settings, upgrade, class, asked);
+    let Route { resource, mut protocol, .. } = choice;
+    if !protocols.is_empty() {
+        protocol = protocol.or_else(|| settings.protocol_by_path(upgrade.path));
+    }
+    let reach = reach(settings, upgrade, class);
+    let counted = counted(&grant, reach, resource);
+    Ok(AdmittedClient { grant, resource, speech, protocol, class, reach, counted, tags, ip, sign })
 }
 
-impl EventLoop {
-    /// Who serves a request, and how its connection speaks.
-    fn choose<'a>(&self, target: &RouteRequest<'_, 'a>) -> Result<(Speech, Route<'a>), Unknown> {
-        let choice = self.settings.paths.choose(target)?;
-        let said = self.services.get(choice.resource).map(Resource::speech);
-        Ok((choice.speech.or(said).unwrap_or(Speech::Echo), choice))
-    }
+/// Who serves a request, and how its connection speaks.
+fn choose_resource<'a>(
+    context: &Context,
+    target: &RouteRequest<'_, 'a>,
+) -> Result<(Speech, Route<'a>), Unknown> {
+    let choice = context.settings.paths.choose(target)?;
+    let said = context.resources.get(choice.resource).map(Resource::speech);
+    Ok((choice.speech.or(said).unwrap_or(Speech::Echo), choice))
 }
 
-/// The tags that a client opens with: its own, and the one that all clients of its resource carry.
-/// Both by themselves and together.
+/// The tags that a client opens with.
+struct RequestedTags {
+    /// Those of its own choice.
+    own: Tags,
+    /// These and the one that all clients of its resource carry.
+    all: Tags,
+}
+
 fn tags_of(
     query: &str,
     resource: Option<&dyn Resource>,
-) -> Result<(Tags, Tags), Cow<'static, str>> {
+) -> Result<RequestedTags, Cow<'static, str>> {
     let own = match form_parameter(query, "tags") {
         None => Tags::default(),
         Some(Parameter::Text(json)) => tags::of_opening(&json.unwrap_or_default())?,
@@ -176,14 +172,14 @@ fn tags_of(
         Some(Parameter::Broken) => tags::of_opening("")?,
     };
     match resource.and_then(Resource::common_tag) {
-        Some(common) => with_common(&own, common).map(|all| (own, all)),
-        None => Ok((own.clone(), own)),
+        Some(common) => with_common(&own, common).map(|all| RequestedTags { own, all }),
+        None => Ok(RequestedTags { all: own.clone(), own }),
     }
 }
 
 /// All tags of a client, where it may choose its own or has none.
 fn permitted_tags(
-    (own, all): (Tags, Tags),
+    RequestedTags { own, all }: RequestedTags,
     open_tags: OpenTags,
 ) -> Result<Tags, Cow<'static, str>> {
     match open_tags {
@@ -208,132 +204,138 @@ fn admitted_by(
     }
 }
 
-impl WorkerSettings {
-    /// Whether a handshake is as exact as clients of what serves it send them.
-    fn check_exactness(
-        &self,
-        upgrade: &Upgrade<'_>,
-        choice: Option<&(Speech, Route<'_>)>,
-    ) -> Result<(), Refusal> {
-        let exactness = match choice {
-            Some((Speech::Bloatless, _)) => Exactness::AnyKey,
-            Some((_, choice)) => self.paths.exactness(upgrade.path, choice.resource),
-            None => Exactness::Rfc6455,
-        };
-        match exactness {
-            Exactness::AnyKey => Ok(()),
-            Exactness::AnyLength => upgrade.check_key(),
-            Exactness::Rfc6455 => upgrade.check_key().and_then(|()| upgrade.check_body()),
-        }
+/// Whether a handshake is as exact as clients of what serves it send them.
+fn check_exactness(
+    settings: &WorkerSettings,
+    upgrade: &Upgrade<'_>,
+    choice: Option<&(Speech, Route<'_>)>,
+) -> Result<(), Refusal> {
+    let exactness = match choice {
+        Some((Speech::Bloatless, _)) => Exactness::AnyKey,
+        Some((_, choice)) => settings.paths.exactness(upgrade.path, choice.resource),
+        None => Exactness::Rfc6455,
+    };
+    match exactness {
+        Exactness::AnyKey => Ok(()),
+        Exactness::AnyLength => upgrade.check_key(),
+        Exactness::Rfc6455 => upgrade.check_key().and_then(|()| upgrade.check_body()),
     }
+}
 
-    /// The class that decides what reaches a client.
-    fn reach(&self, upgrade: &Upgrade<'_>, class: ClientClass) -> ClientClass {
-        let says_php = upgrade.client_type == ClientType::Php;
-        if !says_php && self.has(CompatFlag::BroadcastToOldScripts) {
-            ClientClass::Web
-        } else {
-            class
-        }
+/// The class that decides what reaches a client.
+fn reach(settings: &WorkerSettings, upgrade: &Upgrade<'_>, class: ClientClass) -> ClientClass {
+    let says_php = upgrade.client_type == ClientType::Php;
+    if !says_php && settings.has(CompatFlag::BroadcastToOldScripts) {
+        ClientClass::Web
+    } else {
+        class
     }
+}
 
-    fn turn_away(
-        &self,
-        upgrade: &Upgrade<'_>,
-        (status, form): (RefusalStatus, RefusalClose),
-        why: &'static str,
-    ) -> Rejection {
-        self.refuse(upgrade, (Refusal::new(status, why), form))
-    }
+fn rejection_for(
+    settings: &WorkerSettings,
+    upgrade: &Upgrade<'_>,
+    status: RefusalStatus,
+    form: RefusalClose,
+    why: &'static str,
+) -> Rejection {
+    rejection(settings, upgrade, Refusal::new(status, why), form)
+}
 
-    fn refuse(&self, upgrade: &Upgrade<'_>, (refusal, form): (Refusal, RefusalClose)) -> Rejection {
-        let is_about_rights =
-            matches!(refusal.status, RefusalStatus::Unauthorized | RefusalStatus::Forbidden);
-        match self.refuse {
-            Refuse::AfterUpgrade if is_about_rights => {
-                closed(upgrade.class(), form.reason(refusal.why))
-            }
-            Refuse::Http | Refuse::AfterUpgrade => Rejection::Refused(refusal),
+fn rejection(
+    settings: &WorkerSettings,
+    upgrade: &Upgrade<'_>,
+    refusal: Refusal,
+    form: RefusalClose,
+) -> Rejection {
+    let is_about_rights =
+        matches!(refusal.status, RefusalStatus::Unauthorized | RefusalStatus::Forbidden);
+    match settings.refuse {
+        Refuse::AfterUpgrade if is_about_rights => {
+            closed(upgrade.class(), form.reason(refusal.why))
         }
+        Refuse::Http | Refuse::AfterUpgrade => Rejection::Refused(refusal),
     }
+}
 
-    /// What phpWebSocketServer refused, where that is wanted.
-    fn admit_as_before(&self, upgrade: &Upgrade<'_>) -> Result<(), Rejection> {
-        if self.has(CompatFlag::RequireOrigin) && upgrade.head.header("Origin").is_none() {
-            return Err(Rejection::Refused(Refusal::new(RefusalStatus::BadRequest, NO_ORIGIN)));
-        }
-        if self.has(CompatFlag::BareErrors) && upgrade.head.target().contains(':') {
-            return Err(Rejection::Refused(Refusal::new(RefusalStatus::MethodNotAllowed, COLON)));
-        }
-        if self.has(CompatFlag::ExactTarget) && upgrade.head.target() != upgrade.path {
-            return Err(unknown_path(upgrade.class(), Unknown::Phpws));
-        }
-        Ok(())
+/// What phpWebSocketServer refused, where that is wanted.
+fn check_legacy(settings: &WorkerSettings, upgrade: &Upgrade<'_>) -> Result<(), Rejection> {
+    if settings.has(CompatFlag::RequireOrigin) && upgrade.head.header("Origin").is_none() {
+        return Err(Rejection::Refused(Refusal::new(RefusalStatus::BadRequest, NO_ORIGIN)));
     }
-
-    /// Which gate holds where pages need a session. A client chooses its headers, so they alone
-    /// decide nothing: a script comes in by its address, on phpWebSocketServer's own resource alone.
-    /// What has come through a proxy that is not trusted has no address that says anything.
-    fn gate_of(
-        &self,
-        upgrade: &Upgrade<'_>,
-        (class, resource): (ClientClass, ResourceId),
-        peer: IpAddr,
-    ) -> Gate {
-        let is_trusted = || self.trusted_proxies.iter().any(|range| range.contains(peer));
-        let is_forwarded =
-            || FORWARDING.iter().any(|name| upgrade.head.headers(name).next().is_some());
-        let is_script = class == ClientClass::Php && resource == BuiltinKind::Phpws.id();
-        if is_script && (!is_forwarded() || is_trusted()) { Gate::Address } else { Gate::Session }
+    if settings.has(CompatFlag::BareErrors) && upgrade.head.target().contains(':') {
+        return Err(Rejection::Refused(Refusal::new(RefusalStatus::MethodNotAllowed, COLON)));
     }
+    if settings.has(CompatFlag::ExactTarget) && upgrade.head.target() != upgrade.path {
+        return Err(unknown_path(upgrade.class(), Unknown::Phpws));
+    }
+    Ok(())
+}
 
-    /// Where scripts may come from: by default the machine itself, that is loopback, and the very
-    /// address that they connected to, since only the machine has that one.
-    pub(in crate::worker) fn php_may_come_from(
-        &self,
-        ip: IpAddr,
-        local: impl FnOnce() -> Option<IpAddr>,
-    ) -> bool {
-        if !self.allowed_ip.is_empty() {
-            return self.allowed_ip.iter().any(|range| range.contains(ip));
+/// Which gate holds where pages need a session. A client chooses its headers, so they alone
+/// decide nothing: a script comes in by its address, on phpWebSocketServer's own resource alone.
+/// What has come through a proxy that is not trusted has no address that says anything.
+fn gate_of(
+    settings: &WorkerSettings,
+    upgrade: &Upgrade<'_>,
+    class: ClientClass,
+    resource: ResourceId,
+    peer: IpAddr,
+) -> Gate {
+    let is_trusted = || settings.trusted_proxies.iter().any(|range| range.contains(peer));
+    let is_forwarded = || FORWARDING.iter().any(|name| upgrade.head.headers(name).next().is_some());
+    let is_script = class == ClientClass::Php && resource == BuiltinKind::Phpws.id();
+    if is_script && (!is_forwarded() || is_trusted()) { Gate::Address } else { Gate::Session }
+}
+
+/// Where scripts may come from: by default the machine itself, that is loopback, and the very
+/// address that they connected to, since only the machine has that one.
+pub(in crate::worker) fn php_may_come_from(
+    settings: &WorkerSettings,
+    ip: IpAddr,
+    local: impl FnOnce() -> Option<IpAddr>,
+) -> bool {
+    if !settings.allowed_ip.is_empty() {
+        return settings.allowed_ip.iter().any(|range| range.contains(ip));
+    }
+    let ip = ip.to_canonical();
+    ip == Ipv4Addr::LOCALHOST
+        || ip == Ipv6Addr::LOCALHOST
+        || local().is_some_and(|local| local.to_canonical() == ip)
+}
+
+/// Whether a client may say itself which tags it carries: where a resource decides about it, or where
+/// it has proven that it may hear all of its space.
+fn lets_choose_tags(settings: &WorkerSettings, path: &str, grant: &Grant) -> bool {
+    settings.open_tags == OpenTags::On
+        || settings.paths.is_spoken_for(path)
+        || grant.ground.is_proven()
+}
+
+/// php-type clients and Gomoob's PHP client take a ping for an answer.
+fn sign(
+    settings: &WorkerSettings,
+    upgrade: &Upgrade<'_>,
+    class: ClientClass,
+    asked: RequestedProtocol,
+) -> KeepaliveMode {
+    let has_ident = upgrade.ident().as_deref().is_some_and(|ident| !ident.is_empty());
+    match class {
+        // Both would take a ping for something else, or know none.
+        _ if upgrade.wire == WireFormat::Raw => KeepaliveMode::Pause,
+        _ if upgrade.wire != WireFormat::Rfc6455 => KeepaliveMode::Kernel,
+        ClientClass::Php if has_ident && !settings.php_keepalive.is_zero() => {
+            KeepaliveMode::KeepAlive
         }
-        let ip = ip.to_canonical();
-        ip == Ipv4Addr::LOCALHOST
-            || ip == Ipv6Addr::LOCALHOST
-            || local().is_some_and(|local| local.to_canonical() == ip)
-    }
-
-    /// Whether a client may say itself which tags it carries: where a resource decides about it, or where
-    /// it has proven that it may hear all of its space.
-    fn lets_choose_tags(&self, path: &str, grant: &Grant) -> bool {
-        self.open_tags == OpenTags::On || self.paths.is_spoken_for(path) || grant.ground.is_proven()
-    }
-
-    /// php-type clients and Gomoob's PHP client take a ping for an answer.
-    fn sign(
-        &self,
-        upgrade: &Upgrade<'_>,
-        class: ClientClass,
-        asked: RequestedProtocol,
-    ) -> KeepaliveMode {
-        let has_ident = upgrade.ident().as_deref().is_some_and(|ident| !ident.is_empty());
-        match class {
-            // Both would take a ping for something else, or know none.
-            _ if upgrade.wire == WireFormat::Raw => KeepaliveMode::Pause,
-            _ if upgrade.wire != WireFormat::Rfc6455 => KeepaliveMode::Kernel,
-            ClientClass::Php if has_ident && !self.php_keepalive.is_zero() => {
-                KeepaliveMode::KeepAlive
-            }
-            ClientClass::Php => KeepaliveMode::Kernel,
-            ClientClass::Web if asked == RequestedProtocol::GomoobPhp => KeepaliveMode::Kernel,
-            ClientClass::Web => KeepaliveMode::Ping,
-        }
+        ClientClass::Php => KeepaliveMode::Kernel,
+        ClientClass::Web if asked == RequestedProtocol::GomoobPhp => KeepaliveMode::Kernel,
+        ClientClass::Web => KeepaliveMode::Ping,
     }
 }
 
 /// Whether a client counts towards `maxPerIP`: not where it has shown a secret, nor where it is a
 /// script, which comes from an address of `allowedIP`.
-fn counted(grant: &Grant, (reach, resource): (ClientClass, ResourceId)) -> AddressLimit {
+fn counted(grant: &Grant, reach: ClientClass, resource: ResourceId) -> AddressLimit {
     let is_script = reach == ClientClass::Php && resource == BuiltinKind::Phpws.id();
     if grant.ground.is_proven() || is_script {
         AddressLimit::InAll

@@ -10,10 +10,13 @@ use crate::http::{
     RequestHead, RequestKind,
 };
 use crate::protocol::phpws;
-use crate::types::{CloseCode, CloseReason, Encryption, Slot};
+use crate::types::{CloseCode, CloseReason, Encryption};
 use crate::websocket::{HixieForm, HixieReader, LegacyFraming, MessageReader, RawEnd, RawReader};
+use crate::worker::connection::close;
 use crate::worker::connection::{Connection, PartialHead, Phase};
-use crate::worker::event_loop::EventLoop;
+use crate::worker::context::Context;
+use crate::worker::handshake;
+use crate::worker::handshake::{admission, refusals};
 
 /// What the Flash plug-in asks on a connection of its own before it opens another one.
 const POLICY_REQUEST: &[u8] = b"<policy-file-request/>";
@@ -65,127 +68,126 @@ pub(in crate::worker) enum FirstBytes {
     Done,
 }
 
-impl EventLoop {
-    /// Looks at what came first. What is no request head and means one is replaced by it.
-    pub(in crate::worker) fn on_first_words(
-        &mut self,
-        slot: Slot,
-        connection: &mut Connection,
-    ) -> FirstBytes {
-        let Phase::Head(heading) = &connection.phase else { return FirstBytes::Done };
-        let bytes = heading.bytes.as_slice();
-        if let Some(other) = OtherProtocol::of(bytes) {
-            let refusal = match (other, &connection.tls) {
-                (OtherProtocol::Tls, Some(_)) => TLS_TWICE,
-                _ => other.refusal(),
-            };
-            self.refuse(slot, connection, &refusal);
-            return FirstBytes::Done;
-        }
-        let read = match bytes {
-            [b'p', ..] if self.settings.legacy.raw.is_some() => self.on_raw_greeting(connection),
-            [b'<', ..] if self.settings.legacy.drafts.is_some() => {
-                return self.on_policy_request(slot, connection);
-            }
-            [b'G', b'E', b'T', ..] => self.on_malformed_head(slot, connection),
-            _ => return FirstBytes::Http,
+/// Looks at what came first. What is no request head and means one is replaced by it.
+pub(in crate::worker) fn on_first_bytes(
+    context: &mut Context,
+    connection: &mut Connection,
+) -> FirstBytes {
+    let Phase::Head(heading) = &connection.phase else { return FirstBytes::Done };
+    let bytes = heading.bytes.as_slice();
+    if let Some(other) = OtherProtocol::of(bytes) {
+        let refusal = match (other, &connection.tls) {
+            (OtherProtocol::Tls, Some(_)) => TLS_TWICE,
+            _ => other.refusal(),
         };
-        read.unwrap_or_else(|refusal| {
-            self.refuse(slot, connection, &refusal);
-            FirstBytes::Done
+        refusals::refuse(context, connection, &refusal);
+        return FirstBytes::Done;
+    }
+    let read = match bytes {
+        [b'p', ..] if context.settings.legacy.raw.is_some() => on_raw_greeting(context, connection),
+        [b'<', ..] if context.settings.legacy.drafts.is_some() => {
+            return on_policy_request(context, connection);
+        }
+        [b'G', b'E', b'T', ..] => on_malformed_head(context, connection),
+        _ => return FirstBytes::Http,
+    };
+    read.unwrap_or_else(|refusal| {
+        refusals::refuse(context, connection, &refusal);
+        FirstBytes::Done
+    })
+}
+
+fn on_raw_greeting(context: &Context, connection: &mut Connection) -> Result<FirstBytes, Refusal> {
+    let (Some(end), Phase::Head(heading)) = (context.settings.legacy.raw, &mut connection.phase)
+    else {
+        return Ok(FirstBytes::Http);
+    };
+    if heading.bytes.starts_with(RAW_GREETING) && !connection.reader.is_raw() {
+        // From here on it is told everything without HTTP.
+        connection.reader = MessageReader::from(LegacyFraming::Raw(RawReader::new(end)));
+    }
+    match http::raw_greeting(&heading.bytes)? {
+        RawGreeting::Other => Ok(FirstBytes::Http),
+        RawGreeting::Incomplete => Ok(FirstBytes::Done),
+        RawGreeting::Whole { head, length } => {
+            heading.restate(head, length);
+            Ok(FirstBytes::Http)
+        }
+    }
+}
+
+fn on_policy_request(context: &mut Context, connection: &mut Connection) -> FirstBytes {
+    let Phase::Head(heading) = &connection.phase else { return FirstBytes::Done };
+    if heading.bytes.starts_with(POLICY_REQUEST) {
+        close::answer_and_end(context, connection, Bytes::from_static(POLICY));
+        return FirstBytes::Done;
+    }
+    let may_be = POLICY_REQUEST.starts_with(&heading.bytes);
+    if may_be { FirstBytes::Done } else { FirstBytes::Http }
+}
+
+/// Only who may be a script of 2021 is read in its own way: for everybody else a head ends where
+/// RFC 9112 says.
+fn on_malformed_head(
+    context: &Context,
+    connection: &mut Connection,
+) -> Result<FirstBytes, Refusal> {
+    let Phase::Head(heading) = &mut connection.phase else { return Ok(FirstBytes::Done) };
+    let mended = http::mend(&heading.bytes);
+    if mended == Ok(Mended::Other) {
+        return Ok(FirstBytes::Http);
+    }
+    let ip = heading.peer.ip();
+    let is_proxy = context.settings.trusted_proxies.iter().any(|range| range.contains(ip));
+    if is_proxy
+        || !admission::php_may_come_from(&context.settings, ip, || {
+            handshake::local_ip(context, connection.slot)
         })
+    {
+        return Ok(FirstBytes::Http);
     }
+    match mended? {
+        Mended::Other => Ok(FirstBytes::Http),
+        Mended::Incomplete => Ok(FirstBytes::Done),
+        Mended::Whole { head, length } => {
+            heading.restate(head, length);
+            Ok(FirstBytes::Http)
+        }
+    }
+}
 
-    fn on_raw_greeting(&self, connection: &mut Connection) -> Result<FirstBytes, Refusal> {
-        let (Some(end), Phase::Head(heading)) = (self.settings.legacy.raw, &mut connection.phase)
-        else {
-            return Ok(FirstBytes::Http);
-        };
-        if heading.bytes.starts_with(RAW_GREETING) && !connection.reader.is_raw() {
-            // From here on it is told everything without HTTP.
-            connection.reader = MessageReader::from(LegacyFraming::Raw(RawReader::new(end)));
-        }
-        match http::raw_greeting(&heading.bytes)? {
-            RawGreeting::Other => Ok(FirstBytes::Http),
-            RawGreeting::Incomplete => Ok(FirstBytes::Done),
-            RawGreeting::Whole { head, length } => {
-                heading.restate(head, length);
-                Ok(FirstBytes::Http)
-            }
-        }
+/// What a request wants, in whatever age it was made. Bytes that belong to the handshake are
+/// taken from what came behind its head.
+pub(in crate::worker) fn decide<'a>(
+    context: &Context,
+    connection: &mut Connection,
+    head: &'a RequestHead<'a>,
+    early: &mut Vec<u8>,
+) -> Result<RequestKind<'a>, Refusal> {
+    if connection.reader.is_raw() {
+        return http::raw_upgrade(head).map(RequestKind::Upgrade);
     }
+    let Some((answer, form)) = context.settings.legacy.drafts else { return http::decide(head) };
+    let encryption = match connection.tls {
+        None => Encryption::Plain,
+        Some(_) => Encryption::Tls,
+    };
+    let Some(upgrade) = http::hixie(head, early, (encryption, answer))? else {
+        return http::decide(head);
+    };
+    drop(early.drain(..http::bytes_behind(head).min(early.len())));
+    connection.reader = MessageReader::from(LegacyFraming::Hixie(HixieReader::new(form)));
+    Ok(RequestKind::Upgrade(upgrade))
+}
 
-    fn on_policy_request(&mut self, slot: Slot, connection: &mut Connection) -> FirstBytes {
-        let Phase::Head(heading) = &connection.phase else { return FirstBytes::Done };
-        if heading.bytes.starts_with(POLICY_REQUEST) {
-            self.answer_and_end(slot, connection, Bytes::from_static(POLICY));
-            return FirstBytes::Done;
-        }
-        let may_be = POLICY_REQUEST.starts_with(&heading.bytes);
-        if may_be { FirstBytes::Done } else { FirstBytes::Http }
-    }
-
-    /// Only who may be a script of 2021 is read in its own way: for everybody else a head ends where
-    /// RFC 9112 says.
-    fn on_malformed_head(
-        &self,
-        slot: Slot,
-        connection: &mut Connection,
-    ) -> Result<FirstBytes, Refusal> {
-        let Phase::Head(heading) = &mut connection.phase else { return Ok(FirstBytes::Done) };
-        let mended = http::mend(&heading.bytes);
-        if mended == Ok(Mended::Other) {
-            return Ok(FirstBytes::Http);
-        }
-        let ip = heading.peer.ip();
-        let is_proxy = self.settings.trusted_proxies.iter().any(|range| range.contains(ip));
-        if is_proxy || !self.settings.php_may_come_from(ip, || self.local_ip(slot)) {
-            return Ok(FirstBytes::Http);
-        }
-        match mended? {
-            Mended::Other => Ok(FirstBytes::Http),
-            Mended::Incomplete => Ok(FirstBytes::Done),
-            Mended::Whole { head, length } => {
-                heading.restate(head, length);
-                Ok(FirstBytes::Http)
-            }
-        }
-    }
-
-    /// What a request wants, in whatever age it was made. Bytes that belong to the handshake are
-    /// taken from what came behind its head.
-    pub(in crate::worker) fn decide<'a>(
-        &self,
-        connection: &mut Connection,
-        head: &'a RequestHead<'a>,
-        early: &mut Vec<u8>,
-    ) -> Result<RequestKind<'a>, Refusal> {
-        if connection.reader.is_raw() {
-            return http::raw_upgrade(head).map(RequestKind::Upgrade);
-        }
-        let Some((answer, form)) = self.settings.legacy.drafts else { return http::decide(head) };
-        let encryption = match connection.tls {
-            None => Encryption::Plain,
-            Some(_) => Encryption::Tls,
-        };
-        let Some(upgrade) = http::hixie(head, early, (encryption, answer))? else {
-            return http::decide(head);
-        };
-        drop(early.drain(..http::bytes_behind(head).min(early.len())));
-        connection.reader = MessageReader::from(LegacyFraming::Hixie(HixieReader::new(form)));
-        Ok(RequestKind::Upgrade(upgrade))
-    }
-
-    /// Refuses a client that knows no HTTP.
-    pub(in crate::worker) fn refuse_raw(
-        &mut self,
-        slot: Slot,
-        connection: &mut Connection,
-        refusal: &Refusal,
-    ) {
-        let word = phpws::close_because(&refusal.why);
-        self.turn_away(slot, connection, Bytes::new(), (Some(&word), &REFUSED));
-    }
+/// Refuses a client that knows no HTTP.
+pub(in crate::worker) fn refuse_raw(
+    context: &mut Context,
+    connection: &mut Connection,
+    refusal: &Refusal,
+) {
+    let word = phpws::close_because(&refusal.why);
+    handshake::reject(context, connection, Bytes::new(), Some(&word), &REFUSED);
 }
 
 const TLS_TWICE: Refusal = Refusal::new(

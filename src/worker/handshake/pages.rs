@@ -6,9 +6,9 @@ use crate::demo_page;
 use crate::http;
 use crate::http::{PlainAnswer, Refusal, RequestHead};
 use crate::link::control::PROGRAM_VARIABLE;
-use crate::types::Slot;
 use crate::worker::connection::Connection;
-use crate::worker::event_loop::EventLoop;
+use crate::worker::connection::close;
+use crate::worker::context::Context;
 use crate::worker::settings::DemoPage;
 
 /// A plain GET or HEAD.
@@ -19,37 +19,34 @@ pub(in crate::worker) struct PageAsked<'a> {
     pub(in crate::worker) program: String,
 }
 
-impl EventLoop {
-    pub(in crate::worker) fn serve_page(
-        &mut self,
-        slot: Slot,
-        connection: &mut Connection,
-        asked: PageAsked<'_>,
-    ) -> Result<(), Refusal> {
-        let PageAsked { path, wanted, program } = asked;
-        let is_on = self.settings.page == DemoPage::On;
-        let is_bound = self.settings.paths.is_bound(path);
-        if wanted == PlainAnswer::Methods && (path == "/" || is_bound) {
-            self.answer_and_end(slot, connection, http::methods_response().into());
-            return Ok(());
-        }
-        let document = demo_page::document(path).filter(|_| is_on && !is_bound);
-        let response = match document {
-            Some(text) => {
-                let content = content(wanted, text);
-                http::page_response("text/plain; charset=utf-8", "", content)
-            }
-            None if is_on && path == "/" => {
-                let html = demo_page::html(&program);
-                let content = content(wanted, &html);
-                http::page_response("text/html; charset=utf-8", demo_page::headers(), content)
-            }
-            None if is_bound && path != "/" => return Err(Refusal::WEBSOCKET_ONLY),
-            None => return Err(Refusal::NOT_FOUND),
-        };
-        self.answer_and_end(slot, connection, response.into());
-        Ok(())
+pub(in crate::worker) fn serve_page(
+    context: &mut Context,
+    connection: &mut Connection,
+    asked: PageAsked<'_>,
+) -> Result<(), Refusal> {
+    let PageAsked { path, wanted, program } = asked;
+    let is_on = context.settings.page == DemoPage::On;
+    let is_bound = context.settings.paths.is_bound(path);
+    if wanted == PlainAnswer::Methods && (path == "/" || is_bound) {
+        close::answer_and_end(context, connection, http::methods_response().into());
+        return Ok(());
     }
+    let document = demo_page::document(path).filter(|_| is_on && !is_bound);
+    let response = match document {
+        Some(text) => {
+            let content = content(wanted, text);
+            http::page_response("text/plain; charset=utf-8", "", content)
+        }
+        None if is_on && path == "/" => {
+            let html = demo_page::html(&program);
+            let content = content(wanted, &html);
+            http::page_response("text/html; charset=utf-8", demo_page::headers(), content)
+        }
+        None if is_bound && path != "/" => return Err(Refusal::WEBSOCKET_ONLY),
+        None => return Err(Refusal::NOT_FOUND),
+    };
+    close::answer_and_end(context, connection, response.into());
+    Ok(())
 }
 
 fn content(wanted: PlainAnswer, text: &str) -> http::ResponseBody<'_> {

@@ -1,5 +1,6 @@
 //! Openings that are refused: the answer, and the one line of the log that says who asked for what.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
 use tracing::info;
@@ -8,10 +9,13 @@ use crate::http;
 use crate::http::{
     Refusal, RequestHead, Year, effective_address_of, has_members, has_parameter, parameter,
 };
-use crate::types::{CloseReason, CompatFlag, IpRange, Slot};
+use crate::types::{CloseReason, CompatFlag, IpRange};
+use crate::worker::connection::close;
 use crate::worker::connection::tls_failure;
 use crate::worker::connection::{Connection, Phase};
-use crate::worker::event_loop::EventLoop;
+use crate::worker::context::Context;
+use crate::worker::handshake::legacy;
+use crate::worker::log_throttle::LogThrottle;
 
 /// Characters of a path or an origin that a line shows: both come from outside.
 const TEXT_CHARACTERS_MAX: usize = 128;
@@ -56,6 +60,22 @@ impl Caller {
     }
 }
 
+/// What keeps the log short although strangers write it: so many lines a second of each kind.
+#[derive(Debug, Default)]
+pub(in crate::worker) struct RefusalLog {
+    refusals: LogThrottle,
+    tls_failures: LogThrottle,
+    /// Connections that offered subprotocols of which none was agreed, by their numbers.
+    unmet_offers: HashSet<u64>,
+}
+
+impl RefusalLog {
+    /// None of the subprotocols that a client offered was agreed.
+    pub(in crate::worker) fn note_unmet_offer(&mut self, connection: &Connection) {
+        self.unmet_offers.insert(connection.serial);
+    }
+}
+
 fn shown(text: &str) -> Box<str> {
     cut(text, TEXT_CHARACTERS_MAX).into()
 }
@@ -65,134 +85,134 @@ fn cut(text: &str, characters_max: usize) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
-impl EventLoop {
-    /// Answers a request that becomes no WebSocket, and ends.
-    pub(in crate::worker) fn refuse(
-        &mut self,
-        slot: Slot,
-        connection: &mut Connection,
-        refusal: &Refusal,
-    ) {
-        self.refuse_head(slot, connection, refusal, b"");
-    }
+/// Answers a request that becomes no WebSocket, and ends.
+pub(in crate::worker) fn refuse(
+    context: &mut Context,
+    connection: &mut Connection,
+    refusal: &Refusal,
+) {
+    refuse_head(context, connection, refusal, b"");
+}
 
-    /// As [`EventLoop::refuse`], for what its head says.
-    pub(in crate::worker) fn refuse_head(
-        &mut self,
-        slot: Slot,
-        connection: &mut Connection,
-        refusal: &Refusal,
-        head: &[u8],
-    ) {
-        if connection.is_shaking_hands() {
-            self.log_tls_failure(connection, "it was not done in time");
-        } else {
-            self.log_refused(connection, head, (refusal.status.line(), &refusal.why));
-        }
-        if connection.reader.is_raw() {
-            return self.refuse_raw(slot, connection, refusal);
-        }
-        let bare = self.settings.has(CompatFlag::BareErrors).then(|| {
-            let of_2021 = self.settings.has(CompatFlag::ErrorsOf2021);
-            http::bare(refusal, head, if of_2021 { Year::Of2021 } else { Year::Of2026 })
-        });
-        let answer = bare.flatten().unwrap_or_else(|| refusal.response());
-        self.answer_and_end(slot, connection, answer.into());
+/// As [`EventLoop::refuse`], for what its head says.
+pub(in crate::worker) fn refuse_head(
+    context: &mut Context,
+    connection: &mut Connection,
+    refusal: &Refusal,
+    head: &[u8],
+) {
+    if connection.is_shaking_hands() {
+        log_tls_failure(context, connection, "it was not done in time");
+    } else {
+        log_refused(context, connection, head, refusal.status.line(), &refusal.why);
     }
-
-    /// One line about an opening that is refused by a Close.
-    pub(in crate::worker) fn log_closed(
-        &mut self,
-        connection: &Connection,
-        head: &[u8],
-        reason: &CloseReason,
-    ) {
-        let status = format!("Close {}", reason.code.0);
-        self.log_refused(connection, head, (&status, &reason.text));
+    if connection.reader.is_raw() {
+        return legacy::refuse_raw(context, connection, refusal);
     }
+    let bare = context.settings.has(CompatFlag::BareErrors).then(|| {
+        let of_2021 = context.settings.has(CompatFlag::ErrorsOf2021);
+        http::bare(refusal, head, if of_2021 { Year::Of2021 } else { Year::Of2026 })
+    });
+    let answer = bare.flatten().unwrap_or_else(|| refusal.response());
+    close::answer_and_end(context, connection, answer.into());
+}
 
-    /// One line about an opening that is refused. `head` is its head, while it is under way.
-    pub(in crate::worker) fn log_refused(
-        &mut self,
-        connection: &Connection,
-        head: &[u8],
-        (status, why): (&str, &str),
-    ) {
-        if !self.refusals_logged.admits(self.now) {
-            return;
-        }
-        let trusted = &self.settings.trusted_proxies;
-        let made = match (&connection.phase, http::parse(head)) {
-            (Phase::Head(heading), Ok(head)) => Some(Caller::of(heading.peer, &head, trusted)),
-            (Phase::Head(heading), Err(_)) => Some(Caller::silent(heading.peer)),
-            _ => None,
-        };
-        let kept = match &connection.phase {
-            Phase::Joining(joining) => Some(&*joining.caller),
-            Phase::Authorizing(asking) => Some(&*asking.joining.caller),
-            _ => None,
-        };
-        let caller = made.as_ref().or(kept);
-        info!(
-            connection = connection.serial,
-            status,
-            reason = cut(why, REASON_CHARACTERS_MAX),
-            peer = caller.map(|it| tracing::field::display(it.peer)),
-            address =
-                caller.map(|it| it.address.map_or_else(|| "?".to_owned(), |ip| ip.to_string())),
-            path = caller.and_then(|it| it.path.as_deref()),
-            origin = caller.and_then(|it| it.origin.as_deref()),
-            key = caller.and_then(|it| it.key.as_deref()),
-            "refused"
-        );
+/// One line about an opening that is refused by a Close.
+pub(in crate::worker) fn log_closed(
+    context: &mut Context,
+    connection: &Connection,
+    head: &[u8],
+    reason: &CloseReason,
+) {
+    let status = format!("Close {}", reason.code.0);
+    log_refused(context, connection, head, &status, &reason.text);
+}
+
+/// One line about an opening that is refused. `head` is its head, while it is under way.
+pub(in crate::worker) fn log_refused(
+    context: &mut Context,
+    connection: &Connection,
+    head: &[u8],
+    status: &str,
+    why: &str,
+) {
+    if !context.refusal_log.refusals.admits(context.clock.now()) {
+        return;
     }
+    let trusted = &context.settings.trusted_proxies;
+    let made = match (&connection.phase, http::parse(head)) {
+        (Phase::Head(heading), Ok(head)) => Some(Caller::of(heading.peer, &head, trusted)),
+        (Phase::Head(heading), Err(_)) => Some(Caller::silent(heading.peer)),
+        _ => None,
+    };
+    let kept = match &connection.phase {
+        Phase::Joining(joining) => Some(&*joining.caller),
+        Phase::Authorizing(asking) => Some(&*asking.joining.caller),
+        _ => None,
+    };
+    let caller = made.as_ref().or(kept);
+    info!(
+        connection = connection.serial,
+        status,
+        reason = cut(why, REASON_CHARACTERS_MAX),
+        peer = caller.map(|it| tracing::field::display(it.peer)),
+        address = caller.map(|it| it.address.map_or_else(|| "?".to_owned(), |ip| ip.to_string())),
+        path = caller.and_then(|it| it.path.as_deref()),
+        origin = caller.and_then(|it| it.origin.as_deref()),
+        key = caller.and_then(|it| it.key.as_deref()),
+        "refused"
+    );
+}
 
-    /// One line about a TLS handshake that has failed.
-    pub(in crate::worker) fn log_tls_failure(&mut self, connection: &Connection, why: &str) {
-        if !self.tls_failures_logged.admits(self.now) {
-            return;
-        }
-        let Phase::Head(heading) = &connection.phase else { return };
-        let (connection, peer) = (connection.serial, heading.peer);
-        let reason = cut(why, REASON_CHARACTERS_MAX);
-        let server_name = heading.server_name.as_deref();
-        info!(connection, %peer, server_name, reason, "TLS handshake failed");
+/// One line about a TLS handshake that has failed.
+pub(in crate::worker) fn log_tls_failure(
+    context: &mut Context,
+    connection: &Connection,
+    why: &str,
+) {
+    if !context.refusal_log.tls_failures.admits(context.clock.now()) {
+        return;
     }
+    let Phase::Head(heading) = &connection.phase else { return };
+    let (connection, peer) = (connection.serial, heading.peer);
+    let reason = cut(why, REASON_CHARACTERS_MAX);
+    let server_name = heading.server_name.as_deref();
+    info!(connection, %peer, server_name, reason, "TLS handshake failed");
+}
 
-    /// The same, for what the library or the socket says.
-    pub(in crate::worker) fn log_tls_error(
-        &mut self,
-        connection: &Connection,
-        error: &std::io::Error,
-    ) {
-        self.log_tls_failure(connection, &tls_failure::reason(error));
+/// The same, for what the library or the socket says.
+pub(in crate::worker) fn log_tls_error(
+    context: &mut Context,
+    connection: &Connection,
+    error: &std::io::Error,
+) {
+    log_tls_failure(context, connection, &tls_failure::reason(error));
+}
+
+/// The client has gone. Who had not said a word of TLS was only looking whether somebody is there.
+pub(in crate::worker) fn log_lost_handshake(context: &mut Context, connection: &Connection) {
+    let has_begun = matches!(&connection.phase, Phase::Head(heading) if heading.speaks_tls);
+    if has_begun && connection.is_shaking_hands() {
+        log_tls_failure(context, connection, "the client went in the middle of it");
     }
+}
 
-    /// The client has gone. Who had not said a word of TLS was only looking whether somebody is there.
-    pub(in crate::worker) fn log_lost_handshake(&mut self, connection: &Connection) {
-        let has_begun = matches!(&connection.phase, Phase::Head(heading) if heading.speaks_tls);
-        if has_begun && connection.is_shaking_hands() {
-            self.log_tls_failure(connection, "the client went in the middle of it");
-        }
+/// What the line about the end of a connection adds, where none of the subprotocols that its client
+/// offered was agreed; said once.
+pub(in crate::worker) fn take_unmet_offer(
+    context: &mut Context,
+    connection: &Connection,
+) -> Option<&'static str> {
+    let why = "it offered subprotocols, and none is served on this path: browsers end it then";
+    context.refusal_log.unmet_offers.remove(&connection.serial).then_some(why)
+}
+
+/// Says how many lines were left out; asked a few times a second.
+pub(in crate::worker) fn log_unshown(context: &mut Context) {
+    if let Some(unshown) = context.refusal_log.refusals.unshown(context.clock.now()) {
+        info!(unshown, "more openings were refused");
     }
-
-    /// What the line about the end of a connection adds, where none of the subprotocols that its client
-    /// offered was agreed; said once.
-    pub(in crate::worker) fn hint_of_offer(
-        &mut self,
-        connection: &Connection,
-    ) -> Option<&'static str> {
-        let why = "it offered subprotocols, and none is served on this path: browsers end it then";
-        self.unmet_offers.remove(&connection.serial).then_some(why)
-    }
-
-    /// Says how many lines were left out; asked a few times a second.
-    pub(in crate::worker) fn log_unshown(&mut self) {
-        if let Some(unshown) = self.refusals_logged.unshown(self.now) {
-            info!(unshown, "more openings were refused");
-        }
-        if let Some(unshown) = self.tls_failures_logged.unshown(self.now) {
-            info!(unshown, "more TLS handshakes failed");
-        }
+    if let Some(unshown) = context.refusal_log.tls_failures.unshown(context.clock.now()) {
+        info!(unshown, "more TLS handshakes failed");
     }
 }

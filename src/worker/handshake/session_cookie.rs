@@ -49,7 +49,8 @@ impl SessionGate {
     pub(in crate::worker) fn admit(
         &self,
         upgrade: &Upgrade<'_>,
-        (gate, ground): (Gate, AuthBasis),
+        gate: Gate,
+        ground: AuthBasis,
     ) -> Result<(), &'static str> {
         if gate == Gate::Address || ground.is_proven() {
             return Ok(());

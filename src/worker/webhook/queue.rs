@@ -1,15 +1,18 @@
 //! Events on their way to backends: one at a time for each client, in order, and within bounds.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::reactor::poller::{Interest, Poller};
 use crate::resource::ResourceId;
 use crate::types::limits::{ERRANDS_BYTES_MAX, ERRANDS_MAX, OPENINGS_ASKED_MAX};
 use crate::types::{ClientUuid, Slot, counted_as};
 use crate::webhook::WebhookRequest;
 use crate::webhook::client::{WebhookClient, WebhookOutcome, WebhookReply, WebhookTarget};
 use crate::worker::clock::Moment;
+use crate::worker::tokens::Token;
 
 /// Who an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,13 +26,13 @@ pub(in crate::worker) enum Subject {
 /// What a worker has given to its courier, and what waits for that.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct WebhookQueue {
-    pub(in crate::worker) courier: Option<WebhookClient>,
+    client: Option<WebhookClient>,
     routes: HashMap<u16, TargetQueue>,
     lines: HashMap<Subject, EventQueue>,
     under_way: HashMap<u64, UnderWay>,
     /// Openings that each backend is asked about, by address.
     asked: HashMap<(u16, IpAddr), usize>,
-    pub(in crate::worker) answers: VecDeque<WebhookReply>,
+    answers: VecDeque<WebhookReply>,
     last: u64,
 }
 
@@ -39,7 +42,7 @@ struct TargetQueue {
     target: Arc<WebhookTarget>,
     events: usize,
     bytes: usize,
-    complaints: [WarningThrottle; 2],
+    warnings: [WarningThrottle; 2],
 }
 
 /// The events of one client, or of a resource.
@@ -55,17 +58,25 @@ struct EventQueue {
 
 #[derive(Debug)]
 struct UnderWay {
-    whose: Subject,
+    subject: Subject,
     event: &'static str,
     bytes: usize,
     /// Of the client that opens a connection.
     address: Option<IpAddr>,
 }
 
+/// What an event is about, where its client was, and which resource's backend gets it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::worker) struct EventOrigin {
+    pub(in crate::worker) subject: Subject,
+    pub(in crate::worker) slot: Slot,
+    pub(in crate::worker) resource: ResourceId,
+}
+
 /// An event that was answered.
 #[derive(Debug)]
 pub(in crate::worker) struct WebhookResult {
-    pub(in crate::worker) whose: Subject,
+    pub(in crate::worker) subject: Subject,
     pub(in crate::worker) event: &'static str,
     pub(in crate::worker) resource: ResourceId,
     pub(in crate::worker) slot: Slot,
@@ -100,14 +111,33 @@ struct WarningThrottle {
 }
 
 impl WebhookQueue {
+    /// Starts the thread of the client for backends, if it does not run yet.
+    ///
+    /// # Errors
+    ///
+    /// When there is no thread or no descriptor for it.
+    pub(in crate::worker) fn start_client(&mut self, poller: &Poller) -> io::Result<()> {
+        if self.client.is_none() {
+            let client = WebhookClient::start()?;
+            poller.watch(&client, Token::Webhooks.into(), Interest::Read)?;
+            self.client = Some(client);
+        }
+        Ok(())
+    }
+
+    /// Whether answers of backends wait to be applied.
+    pub(in crate::worker) fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
     /// Knows the way to a backend from now on.
     pub(in crate::worker) fn add_route(
         &mut self,
         resource: ResourceId,
         target: Arc<WebhookTarget>,
     ) {
-        let complaints = Default::default();
-        self.routes.insert(resource.key(), TargetQueue { target, events: 0, bytes: 0, complaints });
+        let warnings = Default::default();
+        self.routes.insert(resource.key(), TargetQueue { target, events: 0, bytes: 0, warnings });
     }
 
     /// The backend of a resource.
@@ -148,9 +178,9 @@ impl WebhookQueue {
     /// Takes an event over, behind those of the same client. `id` is what the backend knows it by.
     pub(in crate::worker) fn post(
         &mut self,
-        (whose, slot): (Subject, Slot),
-        resource: ResourceId,
-        (id, post): (ClientUuid, WebhookRequest),
+        EventOrigin { subject, slot, resource }: EventOrigin,
+        id: ClientUuid,
+        post: WebhookRequest,
     ) -> Posted {
         let Some(route) = self.routes.get_mut(&resource.key()) else { return Posted::Not };
         let bytes = post.body.len();
@@ -160,13 +190,13 @@ impl WebhookQueue {
         }
         route.events += 1;
         route.bytes += bytes;
-        if let Some(line) = self.lines.get_mut(&whose) {
+        if let Some(line) = self.lines.get_mut(&subject) {
             line.bytes += bytes;
             line.waiting.push_back(post);
             return Posted::Taken;
         }
-        self.lines.insert(whose, EventQueue { resource, slot, waiting: VecDeque::new(), bytes });
-        self.send(whose, resource, (id, post));
+        self.lines.insert(subject, EventQueue { resource, slot, waiting: VecDeque::new(), bytes });
+        self.send(subject, resource, id, post);
         Posted::Taken
     }
 
@@ -174,16 +204,17 @@ impl WebhookQueue {
     /// only so much of the queue.
     pub(in crate::worker) fn post_open(
         &mut self,
-        (whose, slot): (Subject, Slot),
-        (resource, ip): (ResourceId, IpAddr),
-        event: (ClientUuid, WebhookRequest),
+        origin: EventOrigin,
+        ip: IpAddr,
+        id: ClientUuid,
+        post: WebhookRequest,
     ) -> Posted {
         let address = counted_as(ip);
-        let key = (resource.key(), address);
+        let key = (origin.resource.key(), address);
         if self.asked.get(&key).is_some_and(|count| *count >= OPENINGS_ASKED_MAX) {
             return Posted::TooMany;
         }
-        let posted = self.post((whose, slot), resource, event);
+        let posted = self.post(origin, id, post);
         if posted == Posted::Taken
             && let Some(under_way) = self.under_way.get_mut(&self.last)
         {
@@ -205,35 +236,36 @@ impl WebhookQueue {
 
     fn send(
         &mut self,
-        whose: Subject,
+        subject: Subject,
         resource: ResourceId,
-        (id, post): (ClientUuid, WebhookRequest),
+        id: ClientUuid,
+        post: WebhookRequest,
     ) {
-        let (Some(courier), Some(route)) = (&self.courier, self.routes.get(&resource.key())) else {
+        let (Some(client), Some(route)) = (&self.client, self.routes.get(&resource.key())) else {
             return;
         };
         self.last += 1;
         let under_way =
-            UnderWay { whose, event: post.event, bytes: post.body.len(), address: None };
+            UnderWay { subject, event: post.event, bytes: post.body.len(), address: None };
         self.under_way.insert(self.last, under_way);
-        courier.take(self.last, &route.target, (id.text(), post));
+        client.take(self.last, &route.target, (id.text(), post));
     }
 
     /// Takes over what the courier brings.
     pub(in crate::worker) fn collect(&mut self) {
-        if let Some(courier) = &self.courier {
-            self.answers.extend(courier.answers());
+        if let Some(client) = &self.client {
+            self.answers.extend(client.answers());
         }
     }
 
     /// What the next answer is about. The line of its client stays busy until
-    /// [`WebhookQueue::go_on`] is called.
+    /// [`WebhookQueue::send_next`] is called.
     pub(in crate::worker) fn next_answer(&mut self) -> Option<WebhookResult> {
         loop {
             let WebhookReply { number, outcome } = self.answers.pop_front()?;
             let Some(done) = self.under_way.remove(&number) else { continue };
-            let UnderWay { whose, event, bytes, address } = done;
-            let Some(line) = self.lines.get_mut(&whose) else { continue };
+            let UnderWay { subject, event, bytes, address } = done;
+            let Some(line) = self.lines.get_mut(&subject) else { continue };
             line.bytes = line.bytes.saturating_sub(bytes);
             let (resource, slot) = (line.resource, line.slot);
             if let Some(address) = address {
@@ -243,44 +275,44 @@ impl WebhookQueue {
                 route.events -= 1;
                 route.bytes -= bytes;
             }
-            return Some(WebhookResult { whose, event, resource, slot, outcome });
+            return Some(WebhookResult { subject, event, resource, slot, outcome });
         }
     }
 
     /// Sends the next event of a line; false when there is none and the line is free.
-    pub(in crate::worker) fn go_on(
+    pub(in crate::worker) fn send_next(
         &mut self,
-        whose: Subject,
+        subject: Subject,
         id: impl FnOnce() -> ClientUuid,
     ) -> bool {
-        let Some(line) = self.lines.get_mut(&whose) else { return false };
+        let Some(line) = self.lines.get_mut(&subject) else { return false };
         let resource = line.resource;
         match line.waiting.pop_front() {
             Some(post) => {
-                self.send(whose, resource, (id(), post));
+                self.send(subject, resource, id(), post);
                 true
             }
             None => {
-                self.lines.remove(&whose);
+                self.lines.remove(&subject);
                 false
             }
         }
     }
 
-    /// Whether a complaint is told now; then of how many it speaks.
-    pub(in crate::worker) fn complain(
+    /// Whether a warning is told now; then of how many it speaks.
+    pub(in crate::worker) fn note_warning(
         &mut self,
         resource: ResourceId,
-        complaint: Warning,
+        warning: Warning,
         now: Moment,
     ) -> Option<u64> {
         let minute = now.second() / 60;
-        let [failed, wrong] = &mut self.routes.get_mut(&resource.key())?.complaints;
-        let complaints = if complaint == Warning::Failed { failed } else { wrong };
-        complaints.untold += 1;
-        if complaints.minute.replace(minute) == Some(minute) {
+        let [failed, wrong] = &mut self.routes.get_mut(&resource.key())?.warnings;
+        let warnings = if warning == Warning::Failed { failed } else { wrong };
+        warnings.untold += 1;
+        if warnings.minute.replace(minute) == Some(minute) {
             return None;
         }
-        Some(std::mem::take(&mut complaints.untold))
+        Some(std::mem::take(&mut warnings.untold))
     }
 }

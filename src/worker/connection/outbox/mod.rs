@@ -206,7 +206,7 @@ impl Outbox {
         match line {
             PeerStream::Plain(socket) => self.flush_plain(socket, now),
             PeerStream::Tls(socket, tls) => loop {
-                match self.flush_sealed((socket, tls), now) {
+                match self.flush_sealed(socket, tls, now) {
                     (Flushed::Empty, Some(_)) => {}
                     (flushed, _) => return flushed,
                 }
@@ -248,7 +248,7 @@ impl Outbox {
     ) -> (Flushed, Option<PartKind>) {
         match line {
             PeerStream::Plain(socket) => self.flush_one_plain(socket, now),
-            PeerStream::Tls(socket, tls) => self.flush_sealed((socket, tls), now),
+            PeerStream::Tls(socket, tls) => self.flush_sealed(socket, tls, now),
         }
     }
 
@@ -256,7 +256,8 @@ impl Outbox {
     /// it. Nothing is left to write when there is no kind.
     fn flush_sealed(
         &mut self,
-        (socket, tls): (&OwnedFd, &mut TlsSession),
+        socket: &OwnedFd,
+        tls: &mut TlsSession,
         now: Moment,
     ) -> (Flushed, Option<PartKind>) {
         loop {

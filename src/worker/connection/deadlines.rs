@@ -1,0 +1,94 @@
+//! Deadlines of connections: each phase has one, and a timer stands for the next.
+
+use std::time::Duration;
+
+use super::{Connection, Phase};
+use crate::http::Refusal;
+use crate::types::limits::OUTBOX_STALL;
+use crate::worker::clock::Moment;
+use crate::worker::connection::table::ConnectionTable;
+use crate::worker::connection::{close, heartbeat, incomplete_input, readiness, write};
+use crate::worker::context::Context;
+use crate::worker::handshake;
+use crate::worker::handshake::{authorize, refusals};
+
+/// Looks at connections whose time has come, as far as the time of this part of the turn allows, and
+/// ends those whose socket broke.
+pub(in crate::worker) fn wake_due(context: &mut Context, connections: &mut ConnectionTable) {
+    let mut part = None;
+    while let Some(slot) = context.timers.due(context.clock.now()) {
+        let part = *part.get_or_insert_with(|| context.clock.part());
+        let Some(mut connection) = connections.take(slot) else { continue };
+        if connection.wake_at <= context.clock.now() {
+            connection.wake_at = Moment::NEVER;
+            wake(context, &mut connection);
+        }
+        readiness::rearm(context, connections, connection);
+        if context.clock.is_over(part) {
+            break;
+        }
+    }
+    for slot in context.sockets.take_broken() {
+        close::drop_connection(context, connections, slot);
+    }
+}
+
+fn wake(context: &mut Context, connection: &mut Connection) {
+    match &connection.phase {
+        Phase::Head(heading) if heading.until <= context.clock.now() => {
+            refusals::refuse(context, connection, &Refusal::TOO_SLOW);
+        }
+        Phase::Authorizing(asking) if asking.joining.until <= context.clock.now() => {
+            authorize::give_up(context, connection);
+        }
+        Phase::Joining(joining) if joining.until <= context.clock.now() => {
+            handshake::give_up_joining(context, connection);
+        }
+        Phase::Answering { until } | Phase::Ending { until } | Phase::Closing { until }
+            if *until <= context.clock.now() =>
+        {
+            close::discard(context, connection, "no end came from the client");
+        }
+        Phase::Open(_) => wake_open(context, connection),
+        _ => write::flush(context, connection),
+    }
+}
+
+fn wake_open(context: &mut Context, connection: &mut Connection) {
+    write::flush(context, connection);
+    if connection.is_full
+        && let Some(outbox) = &connection.outbox
+        && outbox.moved_at().after(OUTBOX_STALL) <= context.clock.now()
+    {
+        return close::close_slow(context, connection);
+    }
+    if let Some(reason) = incomplete_input::find_stuck(context, connection) {
+        return close::fail(context, connection, &reason);
+    }
+    if connection.next_beat <= context.clock.now() {
+        heartbeat::beat(context, connection);
+    }
+}
+
+/// The next moment at which something about a connection may be due.
+pub(in crate::worker) fn next(connection: &Connection, message_timeout: Duration) -> Moment {
+    let phase = match &connection.phase {
+        Phase::Head(heading) => heading.until,
+        Phase::Authorizing(asking) => asking.joining.until,
+        Phase::Joining(joining) => joining.until,
+        Phase::Closing { until } | Phase::Answering { until } | Phase::Ending { until } => *until,
+        // While nothing is read, nothing can come to its end.
+        Phase::Open(_) if !connection.watched.reads() => connection.next_beat,
+        Phase::Open(_) => connection.next_beat.min(connection.holding.due(message_timeout)),
+        Phase::Gone => Moment::NEVER,
+    };
+    // What waits for the broker is looked at when the broker is so far.
+    let Some(outbox) = connection.outbox.as_ref().filter(|it| !it.is_held()) else { return phase };
+    let written = match (&connection.pace, outbox.next_kind()) {
+        (Some(pace), Some(next)) if !connection.is_full => pace.free_at(next),
+        _ if matches!(connection.phase, Phase::Open(_)) => outbox.moved_at().after(OUTBOX_STALL),
+        // Who is being closed has its deadline; that it took nothing was the reason for it.
+        _ => return phase,
+    };
+    phase.min(written)
+}

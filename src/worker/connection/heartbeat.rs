@@ -1,0 +1,66 @@
+//! Pings, and what else shows that a silent client lives.
+
+use bytes::BytesMut;
+
+use super::outbox::PartKind;
+use super::{Connection, KeepaliveMode, SILENT};
+use crate::protocol::phpws;
+use crate::session::Beat;
+use crate::types::limits::RAW_PAUSE;
+use crate::websocket::write as frames;
+use crate::worker::clock::Moment;
+use crate::worker::connection::{close, read, write};
+use crate::worker::context::Context;
+
+pub(in crate::worker) fn first_beat(context: &Context, sign: KeepaliveMode) -> Moment {
+    match sign {
+        KeepaliveMode::Ping if !context.settings.ping_every.is_zero() => {
+            context.clock.now().after(context.settings.ping_every)
+        }
+        KeepaliveMode::KeepAlive if !context.settings.php_keepalive.is_zero() => {
+            context.clock.now().after(context.settings.php_keepalive)
+        }
+        // There may be the beginning of a message.
+        KeepaliveMode::Pause => context.clock.now().after(RAW_PAUSE),
+        KeepaliveMode::Ping | KeepaliveMode::KeepAlive | KeepaliveMode::Kernel => Moment::NEVER,
+    }
+}
+
+pub(in crate::worker) fn beat(context: &mut Context, connection: &mut Connection) {
+    match connection.sign {
+        KeepaliveMode::KeepAlive => return keep_alive(context, connection),
+        KeepaliveMode::Pause => return read::on_pause(context, connection),
+        KeepaliveMode::Ping | KeepaliveMode::Kernel => {}
+    }
+    connection.next_beat = context.clock.now().after(context.settings.ping_every);
+    if connection.stash.is_some() {
+        // It may have answered: we did not listen.
+        connection.heartbeat.heard();
+    }
+    match connection.heartbeat.beat() {
+        Beat::Silent => {
+            context.stats.silent += 1;
+            close::fail(context, connection, &SILENT);
+        }
+        Beat::Ping => ping(context, connection),
+    }
+}
+
+fn ping(context: &mut Context, connection: &mut Connection) {
+    let mut frame = BytesMut::new();
+    frames::ping(&mut frame, phpws::PING);
+    write::write(context, connection, frame.freeze(), PartKind::Frames);
+}
+
+/// A script that waits with a deadline of its own hears from us, when nothing else is said.
+fn keep_alive(context: &mut Context, connection: &mut Connection) {
+    let quiet = context.settings.php_keepalive;
+    let active_at =
+        connection.pace.as_ref().map_or_else(|| context.clock.now(), |pace| pace.active_at());
+    if active_at.after(quiet) <= context.clock.now() {
+        ping(context, connection);
+        connection.next_beat = context.clock.now().after(quiet);
+    } else {
+        connection.next_beat = active_at.after(quiet);
+    }
+}

@@ -1,0 +1,132 @@
+//! Writing to one connection: straight to the socket, or through its outbox.
+
+use bytes::Bytes;
+
+use super::close::BROKEN;
+use super::outbox::{Flushed, OutboxPart, PartKind, Sent, send_now};
+use super::{Connection, Phase};
+use crate::types::Slot;
+use crate::worker::connection::table::ConnectionTable;
+use crate::worker::connection::{close, readiness};
+use crate::worker::context::Context;
+
+/// Writes to a connection: straight to the socket, or behind what waits already.
+pub(in crate::worker) fn write(
+    context: &mut Context,
+    connection: &mut Connection,
+    bytes: Bytes,
+    kind: PartKind,
+) {
+    // An empty Close is none: the connection just ends there.
+    let says_nothing = bytes.is_empty() && kind != PartKind::Close;
+    if says_nothing || matches!(connection.phase, Phase::Ending { .. } | Phase::Gone) {
+        return;
+    }
+    let waits = connection.outbox.as_ref().is_some_and(|outbox| !outbox.is_empty());
+    if connection.is_plain() && !waits && kind != PartKind::Close {
+        return write_directly(context, connection, bytes);
+    }
+    if !push(context, connection, OutboxPart::of(bytes, kind)) {
+        return close::close_slow(context, connection);
+    }
+    if connection.pace.is_some() || !waits {
+        flush(context, connection);
+        if connection.is_full && close::drops_slow(context, connection) {
+            close::drop_slow(context, connection);
+        }
+    }
+}
+
+fn write_directly(context: &mut Context, connection: &mut Connection, mut bytes: Bytes) {
+    let Some(socket) = context.sockets.get(connection.slot) else { return };
+    match send_now(socket, &bytes) {
+        Sent::All => {}
+        Sent::Some(_) if close::drops_slow(context, connection) => {
+            close::drop_slow(context, connection);
+        }
+        Sent::Some(taken) => {
+            connection.is_full = true;
+            let rest = OutboxPart::of(bytes.split_off(taken), PartKind::Frames);
+            connection.outbox(context.clock.now()).push(rest, context.clock.now());
+        }
+        Sent::Broken => close::discard(context, connection, BROKEN),
+    }
+}
+
+/// Puts bytes into the outbox; false when it was over its limit before (rule L7): the message
+/// that crosses the limit is still taken.
+#[must_use]
+pub(in crate::worker) fn push(
+    context: &mut Context,
+    connection: &mut Connection,
+    part: OutboxPart,
+) -> bool {
+    let part = match connection.reader.foreign() {
+        None => part,
+        Some(foreign) => match part.reframed(foreign) {
+            Some(part) => part,
+            None => return true,
+        },
+    };
+    let outbox = connection.outbox(context.clock.now());
+    if outbox.bytes() > context.settings.outbox_bytes_max && part.kind() != PartKind::Close {
+        return false;
+    }
+    outbox.push(part, context.clock.now());
+    true
+}
+
+/// Writes what the outbox holds, as far as socket and pace allow.
+pub(in crate::worker) fn flush(context: &mut Context, connection: &mut Connection) {
+    let Some(socket) = context.sockets.get(connection.slot) else { return };
+    let Some(mut outbox) = connection.outbox.take() else { return };
+    let waited = outbox.waiting();
+    let mut pace = connection.pace.take();
+    let flushed = match &mut pace {
+        None => outbox.flush(connection.line(socket), context.clock.now()),
+        Some(pace) => loop {
+            let Some(next) = outbox.next_kind() else { break Flushed::Empty };
+            if outbox.is_held() {
+                break Flushed::Held;
+            }
+            // A turn may be long: the gap counts from the write, not from the turn's start.
+            let now = context.clock.read();
+            let free_at = pace.free_at(next);
+            if free_at > now {
+                break Flushed::Until(free_at);
+            }
+            let (flushed, left) = outbox.flush_one(connection.line(socket), now);
+            if let Some(kind) = left {
+                pace.left(kind, context.clock.read());
+            }
+            if flushed != Flushed::Empty {
+                break flushed;
+            }
+        },
+    };
+    connection.pace = pace;
+    connection.is_full = flushed == Flushed::Full;
+    context.stats.delivered += waited - outbox.waiting();
+    // Where it is kept its connection is open; where that ends, what waits comes too late.
+    connection.outbox = Some(outbox);
+    match flushed {
+        Flushed::Empty => connection.outbox = None,
+        Flushed::Full | Flushed::Until(_) | Flushed::Held => {}
+        Flushed::Closed => close::shut_write_side(context, connection),
+        Flushed::Broken => close::discard(context, connection, BROKEN),
+    }
+    if flushed == Flushed::Empty && matches!(connection.phase, Phase::Answering { .. }) {
+        close::shut_write_side(context, connection);
+    }
+}
+
+/// The socket takes bytes again.
+pub(in crate::worker) fn flush_outbox(
+    context: &mut Context,
+    connections: &mut ConnectionTable,
+    slot: Slot,
+) {
+    let Some(mut connection) = connections.take(slot) else { return };
+    flush(context, &mut connection);
+    readiness::rearm(context, connections, connection);
+}

@@ -1,0 +1,59 @@
+//! What work on a connection needs besides the connection itself.
+
+use super::accept::tls_handshakes::{TlsHandshakes, Watcher};
+use super::clock::TurnClock;
+use super::connection::deferred_replies::DeferredReplies;
+use super::connection::read::ReadBuffers;
+use super::connection::serve::ServeQueue;
+use super::connection::table::SocketTable;
+use super::connection::timers::Timers;
+use super::control::drain::Stage;
+use super::control::overload::MemoryAccount;
+use super::control::supervisor_link::SupervisorLink;
+use super::dispatch::resource_registry::ResourceRegistry;
+use super::dispatch::without_client::ResourceQueries;
+use super::handshake::count::HandshakeCount;
+use super::handshake::refusals::RefusalLog;
+use super::rng::Rng;
+use super::settings::WorkerSettings;
+use super::webhook::queue::WebhookQueue;
+use crate::broker_client::BrokerClient;
+use crate::reactor::poller::Poller;
+use crate::types::WorkerCounts;
+
+/// The parts of a worker that its connections share. Each part keeps its state to itself; a function
+/// that works on one connection takes this and the [`Connection`](super::connection::Connection),
+/// which is out of its table meanwhile.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) settings: WorkerSettings,
+    pub(super) clock: TurnClock,
+    pub(super) rng: Rng,
+    pub(super) stats: WorkerCounts,
+    pub(super) memory: MemoryAccount,
+    pub(super) supervisor: SupervisorLink,
+    pub(super) stage: Stage,
+    pub(super) poller: Poller,
+    pub(super) tls_handshakes: TlsHandshakes,
+    pub(super) sockets: SocketTable,
+    pub(super) timers: Timers,
+    pub(super) buffers: ReadBuffers,
+    pub(super) serving: ServeQueue,
+    pub(super) handshakes: HandshakeCount,
+    pub(super) refusal_log: RefusalLog,
+    pub(super) broker: BrokerClient,
+    pub(super) deferred_replies: DeferredReplies,
+    pub(super) resources: ResourceRegistry,
+    pub(super) resource_queries: ResourceQueries,
+    pub(super) webhooks: WebhookQueue,
+}
+
+impl Context {
+    /// The epoll that watches a socket.
+    pub(super) fn watcher(&self, watcher: Watcher) -> &Poller {
+        match watcher {
+            Watcher::Loop => &self.poller,
+            Watcher::TlsHandshakes => self.tls_handshakes.poller(),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What resources do without a client: ticks, datagrams of the push socket, answers to what they asked
+//! for themselves.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tracing::error;
+
+use crate::resource::{Effect, Effects, Presence, Resource, ResourceContext, ResourceId};
+use crate::types::{Pressure, TagQuery, Tenant};
+use crate::worker::clock::unix_time;
+use crate::worker::context::Context;
+use crate::worker::webhook;
+
+/// What resources have asked the broker for themselves.
+#[derive(Debug, Default)]
+pub(in crate::worker) struct ResourceQueries(Vec<ResourceQuery>);
+
+#[derive(Debug)]
+struct ResourceQuery {
+    number: u32,
+    resource: ResourceId,
+    /// What the resource knows the query by.
+    about: u64,
+}
+
+impl ResourceQueries {
+    fn take(&mut self, number: u32) -> Option<ResourceQuery> {
+        let at = self.0.iter().position(|query| query.number == number)?;
+        Some(self.0.swap_remove(at))
+    }
+}
+
+/// What a resource asks: how many clients match a query, and what a tag of theirs says.
+pub(in crate::worker) struct PresenceQuestion {
+    pub(in crate::worker) tenant: Tenant,
+    pub(in crate::worker) query: TagQuery,
+    pub(in crate::worker) tag: Box<str>,
+}
+
+/// Asks the broker something for a resource itself.
+pub(in crate::worker) fn query_presence(
+    context: &mut Context,
+    resource: ResourceId,
+    about: u64,
+    PresenceQuestion { tenant, query, tag }: PresenceQuestion,
+) {
+    if let Some(number) = context.broker.uplink.inquire((tenant, query, tag)) {
+        context.resource_queries.0.push(ResourceQuery { number, resource, about });
+    }
+}
+
+/// Gives the broker's answer to the resource that asked.
+pub(in crate::worker) fn on_findings(context: &mut Context, number: u32, presence: &Presence) {
+    let Some(ResourceQuery { resource, about, .. }) = context.resource_queries.take(number) else {
+        return;
+    };
+    call_without_client(context, resource, |resource, call| {
+        resource.on_findings(call, about, presence);
+    });
+}
+
+/// Calls a resource for no client. Of a panic nothing is left but a line in the log.
+pub(in crate::worker) fn call_without_client(
+    context: &mut Context,
+    id: ResourceId,
+    call: impl FnOnce(&mut dyn Resource, &mut ResourceContext<'_>),
+) {
+    let Context { resources, settings, .. } = context;
+    let Some(resource) = resources.get_mut(id) else { return };
+    let mut of_call = ResourceContext::new(&settings.rules, unix_time());
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        call(resource.as_mut(), &mut of_call);
+        of_call.into_effects()
+    }));
+    match outcome {
+        Ok(effects) => apply_without_client(context, id, effects),
+        Err(_) => error!("a resource panicked when it was called for no client"),
+    }
+}
+
+/// Applies what such a call returned.
+pub(in crate::worker) fn apply_without_client(
+    context: &mut Context,
+    id: ResourceId,
+    effects: Effects,
+) {
+    for effect in effects {
+        match effect {
+            // No client waits for it; a client that publishes is told instead.
+            Effect::Publish { .. } if context.memory.pressure() == Pressure::Busy => {}
+            Effect::Publish { tenant, address, form, payload } => {
+                let uplink = &mut context.broker.uplink;
+                uplink.publish((&tenant, &address), (form, payload.bytes(b"")));
+            }
+            Effect::Inquire { about, tenant, query, tag } => {
+                query_presence(context, id, about, PresenceQuestion { tenant, query, tag });
+            }
+            Effect::Post(post) => webhook::post_for_resource(context, id, post),
+            // There is no client to reply to.
+            Effect::ReplyText(_)
+            | Effect::ReplyBinary(_)
+            | Effect::Reply(_)
+            | Effect::Retag(_)
+            | Effect::Fyi(_)
+            | Effect::Register { .. }
+            | Effect::IgnoredTags
+            | Effect::Ask { .. }
+            | Effect::Close(_) => {}
+        }
+    }
+}
