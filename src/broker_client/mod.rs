@@ -9,7 +9,7 @@ pub(crate) mod dedup;
 pub mod fanout;
 pub(crate) mod joins;
 pub(crate) mod link_io;
-pub(crate) mod queries;
+pub mod queries;
 pub mod report_requests;
 pub(crate) mod send_window;
 pub(crate) mod slot_allocator;
@@ -23,7 +23,7 @@ use self::fanout::{Fanout, UnknownSet};
 use self::link_io::BrokerLink;
 use self::report_requests::ReportRequester;
 use self::slot_allocator::SlotAllocator;
-use self::uplink::{Downlink, Uplink};
+use self::uplink::Uplink;
 use crate::link::message::{Full, PresenceQuery, PresenceResult, ToWorker};
 use crate::link::transport::Transport;
 use crate::types::{Client, Generation, Slot, WorkerIncarnation};
@@ -168,7 +168,7 @@ impl BrokerClient {
     pub fn next(&mut self, is_spent: &mut dyn FnMut() -> bool) -> Option<BrokerEvent> {
         loop {
             let taken = match self.link.as_mut()?.next() {
-                Ok(Some(message)) => self.take(message),
+                Ok(Some(message)) => self.on_message(message),
                 Ok(None) => Err(self.ended.take()?),
                 Err(malformed) => Err(malformed),
             };
@@ -194,30 +194,21 @@ impl BrokerClient {
         }
     }
 
-    fn take(&mut self, message: ToWorker) -> io::Result<Option<BrokerEvent>> {
-        let unknown = match self.uplink.take(message) {
-            Downlink::Joined { slot, own, smallest } => {
-                return Ok(Some(BrokerEvent::Joined { slot, own, smallest }));
+    /// Applies a message; returns what it means for a connection.
+    fn on_message(&mut self, message: ToWorker) -> io::Result<Option<BrokerEvent>> {
+        let queued = match message {
+            ToWorker::Deliver(deliver) if self.uplink.is_new(&deliver) => {
+                self.fanout.deliver(deliver)
             }
-            Downlink::Reserved(slot) => return Ok(Some(BrokerEvent::Reserved(slot))),
-            Downlink::Refused { slot, full, client } => {
-                return Ok(Some(BrokerEvent::Refused { slot, full, client }));
-            }
-            Downlink::Answer { slot, question, found } => {
-                return Ok(Some(BrokerEvent::Answer { slot, question, found }));
-            }
-            Downlink::Reached { asker, clients } => {
-                return Ok(Some(BrokerEvent::Reached { asker, clients }));
-            }
-            Downlink::Free(slot) => {
+            ToWorker::Batch | ToWorker::Set { .. } => self.fanout.take_sets(message),
+            ToWorker::Left { slot } => {
+                self.uplink.on_left(slot);
                 self.slots.vacate(slot);
                 Ok(())
             }
-            Downlink::Deliver(deliver) => self.fanout.deliver(deliver),
-            Downlink::Sets(message) => self.fanout.take_sets(message),
-            Downlink::Room | Downlink::Nothing => Ok(()),
+            message => return Ok(self.uplink.on_message(message)),
         };
-        unknown.map_err(|UnknownSet(name)| {
+        queued.map_err(|UnknownSet(name)| {
             let text = format!("set {} was not named in this batch", name.0);
             io::Error::new(ErrorKind::InvalidData, text)
         })?;

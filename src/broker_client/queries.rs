@@ -11,6 +11,17 @@ const OPEN_MAX: usize = 16;
 /// The same for all that resources ask for themselves.
 const OPEN_OF_RESOURCES_MAX: usize = 1000;
 
+/// What is asked about clients: how many match a query, and what a tag of theirs says.
+#[derive(Clone, Debug)]
+pub struct PresenceQuestion {
+    /// The space whose clients are meant.
+    pub tenant: Tenant,
+    /// Which of them.
+    pub query: TagQuery,
+    /// The name of the tag whose values are told.
+    pub tag: Box<str>,
+}
+
 /// All open questions of a worker, in the order in which they were asked.
 #[derive(Debug, Default)]
 pub(crate) struct PresenceQueries {
@@ -23,7 +34,7 @@ impl PresenceQueries {
     pub(crate) fn open(
         &mut self,
         slot: Slot,
-        (tenant, query, tag): (Tenant, TagQuery, Box<str>),
+        PresenceQuestion { tenant, query, tag }: PresenceQuestion,
     ) -> Option<PresenceQuery> {
         let most = if slot == Slot::NOBODY { OPEN_OF_RESOURCES_MAX } else { OPEN_MAX };
         if self.open.iter().filter(|(known, _)| *known == slot).count() >= most {
@@ -66,8 +77,9 @@ mod tests {
     use super::*;
 
     fn ask(questions: &mut PresenceQueries, slot: u32) -> Option<u32> {
-        let what = (Tenant::shared(), TagQuery::default(), "nick".into());
-        questions.open(Slot(slot), what).map(|question| question.number)
+        let (tenant, query) = (Tenant::shared(), TagQuery::default());
+        let question = PresenceQuestion { tenant, query, tag: "nick".into() };
+        questions.open(Slot(slot), question).map(|question| question.number)
     }
 
     #[test]

@@ -30,19 +30,19 @@ impl SlotAllocator {
             self.lives.push(SlotState::Free);
             Slot(u32::try_from(self.lives.len() - 1).unwrap_or(u32::MAX))
         });
-        self.change(slot, (SlotState::Free, SlotState::Taken));
+        self.change(slot, SlotState::Free, SlotState::Taken);
         slot
     }
 
     /// The connection of a slot is gone.
     pub(crate) fn end(&mut self, slot: Slot) {
-        self.change(slot, (SlotState::Taken, SlotState::Gone));
+        self.change(slot, SlotState::Taken, SlotState::Gone);
     }
 
     /// The broker names a slot no more, which changes nothing while its connection says goodbye.
     pub(crate) fn vacate(&mut self, slot: Slot) {
         if self.lives.get(slot.0 as usize) == Some(&SlotState::Gone) {
-            self.change(slot, (SlotState::Gone, SlotState::Vacant));
+            self.change(slot, SlotState::Gone, SlotState::Vacant);
             self.vacant.push(slot);
         }
     }
@@ -54,7 +54,7 @@ impl SlotAllocator {
 
     /// Gives a slot free: nothing that waits names it either.
     pub(crate) fn release(&mut self, slot: Slot) {
-        self.change(slot, (SlotState::Vacant, SlotState::Free));
+        self.change(slot, SlotState::Vacant, SlotState::Free);
         self.free.push(slot);
     }
 
@@ -63,7 +63,7 @@ impl SlotAllocator {
         self.lives.iter().filter(|life| matches!(life, SlotState::Gone | SlotState::Vacant)).count()
     }
 
-    fn change(&mut self, slot: Slot, (from, to): (SlotState, SlotState)) {
+    fn change(&mut self, slot: Slot, from: SlotState, to: SlotState) {
         if let Some(life) = self.lives.get_mut(slot.0 as usize) {
             debug_assert_eq!(*life, from, "a slot goes from one life to the next (rule L3)");
             *life = to;

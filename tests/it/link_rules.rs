@@ -1,12 +1,15 @@
 //! Rules L3 to L8 of the link: the brains of workers and brokers, without sockets between them.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use tagcast::broker::MaxConnections;
 use tagcast::broker::router::Router;
+use tagcast::broker_client::BrokerEvent;
+use tagcast::broker_client::queries::PresenceQuestion;
 use tagcast::broker_client::report_requests::{RecipientForm, ReportRequester};
-use tagcast::broker_client::uplink::{Downlink, Uplink};
+use tagcast::broker_client::uplink::{NewPublication, Uplink};
 use tagcast::link::codec::MessageDecoder;
 use tagcast::link::message::{Deliver, DeliverTo, PresenceResult, ToWorker};
 use tagcast::types::{
@@ -43,26 +46,43 @@ impl Worker {
 
     fn publish(&mut self, address: &Address, text: &str) {
         assert!(self.uplink.has_room(text.len()));
-        self.uplink.publish((&Tenant::shared(), address), (PayloadForm::Message, text.as_bytes()));
+        self.uplink.publish(publication(address, text.as_bytes()));
     }
 
     fn take(&mut self, message: ToWorker) {
-        match self.uplink.take(message) {
-            Downlink::Joined { slot, .. } => self.joined.push(slot),
-            Downlink::Free(slot) => self.free.push(slot),
-            Downlink::Deliver(Deliver { number, content, .. }) => {
-                self.heard.push((number.0, content.payload.to_vec()));
+        match message {
+            ToWorker::Left { slot } => {
+                self.uplink.on_left(slot);
+                return self.free.push(slot);
             }
-            Downlink::Refused { slot, .. } => self.refused.push(slot),
-            Downlink::Answer { found, .. } => self.answers.push(found),
-            Downlink::Reached { clients, .. } => self.reached.push(clients),
-            Downlink::Reserved(_) | Downlink::Room | Downlink::Nothing | Downlink::Sets(_) => {}
+            ToWorker::Deliver(deliver) if self.uplink.is_new(&deliver) => {
+                let Deliver { number, content, .. } = deliver;
+                return self.heard.push((number.0, content.payload.to_vec()));
+            }
+            _ => {}
+        }
+        match self.uplink.on_message(message) {
+            Some(BrokerEvent::Joined { slot, .. }) => self.joined.push(slot),
+            Some(BrokerEvent::Refused { slot, .. }) => self.refused.push(slot),
+            Some(BrokerEvent::Answer { found, .. }) => self.answers.push(found),
+            Some(BrokerEvent::Reached { clients, .. }) => self.reached.push(clients),
+            Some(BrokerEvent::Reserved(_) | BrokerEvent::Lost(_)) | None => {}
         }
     }
 
     fn texts(&self) -> Vec<&str> {
         self.heard.iter().map(|(_, text)| str::from_utf8(text).unwrap()).collect()
     }
+}
+
+fn publication<'a>(address: &'a Address, payload: &'a [u8]) -> NewPublication<'a> {
+    static SHARED: LazyLock<Tenant> = LazyLock::new(Tenant::shared);
+    NewPublication { tenant: &SHARED, address, form: PayloadForm::Message, payload }
+}
+
+fn question() -> PresenceQuestion {
+    let (tenant, query) = (Tenant::shared(), Tags::default());
+    PresenceQuestion { tenant, query, tag: "room".into() }
 }
 
 /// Everything that a worker has to say, as the broker's side takes it.
@@ -177,8 +197,7 @@ fn a_count_that_was_asked_for_comes_once_from_the_broker_that_acknowledges() {
     let (mut one, mut two, mut router) = two_workers_with_a_client_each();
     let everyone = Address::everyone();
     let asker = ReportRequester { slot: Slot(0), naming: RecipientForm::of(&everyone) };
-    let publication = (&Tenant::shared(), &everyone);
-    one.uplink.publish_counted(asker, publication, (PayloadForm::Message, b"a"));
+    one.uplink.publish_counted(asker, publication(&everyone, b"a"));
     one.publish(&everyone, "not counted");
     upward(&mut one, &mut router);
     router.end_turn();
@@ -188,7 +207,7 @@ fn a_count_that_was_asked_for_comes_once_from_the_broker_that_acknowledges() {
     turn(&mut [&mut one, &mut two], &mut router);
     assert_eq!(one.reached, [2]);
     assert!(one.uplink.is_quiet());
-    one.uplink.publish_counted(asker, publication, (PayloadForm::Message, b"b"));
+    one.uplink.publish_counted(asker, publication(&everyone, b"b"));
     one.uplink.leave(Slot(0));
     turn(&mut [&mut one, &mut two], &mut router);
     assert_eq!(one.reached, [2], "its client has left");
@@ -362,12 +381,12 @@ fn who_is_connected_is_answered_by_the_next_broker_when_the_first_one_dies() {
     let (mut one, mut two, mut router) = two_workers_with_a_client_each();
     two.uplink.retag(Slot(0), room("1"));
     turn(&mut [&mut one, &mut two], &mut router);
-    one.uplink.ask(Slot(0), (Tenant::shared(), Tags::default(), "room".into()));
+    one.uplink.query_presence(Slot(0), question());
     let mut router = successor(&mut [&mut one, &mut two]);
     turn(&mut [&mut one, &mut two], &mut router);
     let found = PresenceResult { clients: 2, values: vec!["1".into()] };
     assert_eq!(one.answers, [found]);
-    one.uplink.ask(Slot(0), (Tenant::shared(), Tags::default(), "room".into()));
+    one.uplink.query_presence(Slot(0), question());
     one.uplink.leave(Slot(0));
     turn(&mut [&mut one, &mut two], &mut router);
     assert_eq!(one.answers.len(), 1, "an answer to somebody who is gone is nobody's");

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use tagcast::broker_client::fanout::Batch;
+use tagcast::broker_client::uplink::NewPublication;
 use tagcast::broker_client::{BrokerClient, BrokerEvent};
 use tagcast::link::control::ChildEvent;
 use tagcast::types::limits::OVERTAKE_BATCHES_MAX;
@@ -316,7 +317,13 @@ impl Worker {
         if !is_read || !self.relay.uplink.has_room(text.len()) {
             return None;
         }
-        self.relay.uplink.publish((&tenant, &address), (PayloadForm::Message, text.as_bytes()));
+        let publication = NewPublication {
+            tenant: &tenant,
+            address: &address,
+            form: PayloadForm::Message,
+            payload: text.as_bytes(),
+        };
+        self.relay.uplink.publish(publication);
         let no = model.publishes(client, to.clone());
         self.owed.push_back((self.relay.uplink.published(), no));
         if !self.drains() || ending == Ending::WithoutBroker {

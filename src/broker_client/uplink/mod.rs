@@ -6,19 +6,18 @@ mod progress;
 
 use bytes::{Bytes, BytesMut};
 
+use super::BrokerEvent;
 use super::alias_requests::AliasRequests;
 use super::dedup::Deduplicator;
 use super::joins::JoinTracker;
-use super::queries::PresenceQueries;
+use super::queries::{PresenceQueries, PresenceQuestion};
 use super::report_requests::{ReportRequester, ReportRequests};
 use super::send_window::SendWindow;
 use super::sync::Syncs;
 use crate::link::codec::{WireMessage, encode_publish};
-use crate::link::message::{
-    Deliver, Full, PresenceQuery, PresenceResult, ToBroker, ToWorker, VERSION,
-};
+use crate::link::message::{Deliver, ToBroker, ToWorker, VERSION};
 use crate::types::{
-    Address, Claim, Client, PayloadForm, Sequence, Slot, TagQuery, Tags, Tenant, WorkerIncarnation,
+    Address, Claim, Client, PayloadForm, Sequence, Slot, Tags, Tenant, WorkerIncarnation,
 };
 
 /// What a worker knows about its link to the broker, whichever broker that is.
@@ -26,66 +25,28 @@ use crate::types::{
 pub struct Uplink {
     source: WorkerIncarnation,
     is_linked: bool,
-    roster: JoinTracker,
+    joins: JoinTracker,
     window: SendWindow,
-    seen: Deduplicator,
-    questions: PresenceQueries,
+    deduplicator: Deduplicator,
+    queries: PresenceQueries,
     aliases: AliasRequests,
     syncs: Syncs,
-    counted: ReportRequests,
+    report_requests: ReportRequests,
     last_sequence: Sequence,
     out: BytesMut,
 }
 
-/// What a message of the broker means for the connections.
-#[derive(Debug, PartialEq)]
-pub enum Downlink {
-    /// The client in this slot is addressable: its handshake can be answered (rule L8).
-    Joined {
-        /// Its slot.
-        slot: Slot,
-        /// Connections of this worker.
-        own: u32,
-        /// Connections of the worker that has the fewest.
-        smallest: u32,
-    },
-    /// The client in this slot has a place among those of its address: its backend can be asked.
-    Reserved(Slot),
-    /// The client in this slot is not let in.
-    Refused {
-        /// Its slot.
-        slot: Slot,
-        /// Which limit is reached.
-        full: Full,
-        /// Who it is.
-        client: Box<Client>,
-    },
-    /// The answer to what the client in this slot asked.
-    Answer {
-        /// Its slot.
-        slot: Slot,
-        /// What it asked.
-        question: PresenceQuery,
-        /// What was found.
-        found: PresenceResult,
-    },
-    /// How many clients a publication has reached whose publisher asked for it.
-    Reached {
-        /// The client, and by what it named the recipients.
-        asker: ReportRequester,
-        /// How many.
-        clients: u64,
-    },
-    /// The slot may be given to a new connection (rule L3).
-    Free(Slot),
-    /// A publication that was not seen before.
-    Deliver(Deliver),
-    /// Room in the window: publishers may be read again.
-    Room,
-    /// What concerns sets goes to who keeps them.
-    Sets(ToWorker),
-    /// Nothing to do.
-    Nothing,
+/// What a client publishes.
+#[derive(Clone, Copy, Debug)]
+pub struct NewPublication<'a> {
+    /// The space in which it is addressed.
+    pub tenant: &'a Tenant,
+    /// Its recipients.
+    pub address: &'a Address,
+    /// Whether the payload is a message or a whole packet.
+    pub form: PayloadForm,
+    /// Its content.
+    pub payload: &'a [u8],
 }
 
 impl Uplink {
@@ -95,71 +56,71 @@ impl Uplink {
         Self {
             source,
             is_linked: false,
-            roster: JoinTracker::default(),
+            joins: JoinTracker::default(),
             window: SendWindow::default(),
-            seen: Deduplicator::default(),
-            questions: PresenceQueries::default(),
+            deduplicator: Deduplicator::default(),
+            queries: PresenceQueries::default(),
             aliases: AliasRequests::default(),
             syncs: Syncs::default(),
-            counted: ReportRequests::default(),
+            report_requests: ReportRequests::default(),
             last_sequence: Sequence(0),
             out: BytesMut::new(),
         }
     }
 
-    /// Asks the broker for a place among the clients of an address; [`Downlink::Reserved`] answers.
+    /// Asks the broker for a place among the clients of an address; [`BrokerEvent::Reserved`] answers.
     /// It is kept until [`Uplink::join`] or [`Uplink::leave`].
     pub fn reserve(&mut self, slot: Slot, client: Client) {
         if self.is_linked {
             ToBroker::Reserve { slot, ip: client.ip }.encode(&mut self.out);
         }
-        self.roster.reserve(slot, client);
+        self.joins.reserve(slot, client);
     }
 
-    /// Asks the broker to take a client in; [`Downlink::Joined`] answers, from this broker or from
+    /// Asks the broker to take a client in; [`BrokerEvent::Joined`] answers, from this broker or from
     /// a later one.
     pub fn join(&mut self, slot: Slot, client: Client) {
         if self.is_linked {
             ToBroker::Join { slot, client: client.clone() }.encode(&mut self.out);
         }
-        self.roster.join(slot, client);
+        self.joins.join(slot, client);
     }
 
-    /// Tells that a client is gone. Its slot is held until [`Downlink::Free`] says otherwise
+    /// Tells that a client is gone. Its slot is held until [`ToWorker::Left`] says otherwise
     /// (rule L3), but for the time without a link: no broker knows it then, because the dead
     /// one's deliveries were read to the end and the next one hears of living clients only.
     pub fn leave(&mut self, slot: Slot) {
-        if !self.roster.holds(slot) || self.roster.is_leaving(slot) {
+        if !self.joins.holds(slot) || self.joins.is_leaving(slot) {
             return;
         }
-        self.questions.forget(slot);
+        self.queries.forget(slot);
         self.aliases.forget(slot);
-        self.counted.forget(slot);
+        self.report_requests.forget(slot);
         if self.is_linked {
-            self.roster.leave(slot);
+            self.joins.leave(slot);
             ToBroker::Leave { slot }.encode(&mut self.out);
         } else {
-            self.roster.free(slot);
+            self.joins.free(slot);
         }
     }
 
     /// Who is in a slot, until it leaves.
     #[must_use]
     pub fn client(&self, slot: Slot) -> Option<&Client> {
-        self.roster.client(slot)
+        self.joins.client(slot)
     }
 
     /// Bytes of memory that are held for who is in a slot: tags, wishes for an alias, questions.
     #[must_use]
     pub fn held(&self, slot: Slot) -> usize {
-        let tags = self.roster.client(slot).map_or(0, |client| client.tags.held());
-        tags + self.aliases.held(slot) + self.questions.held(slot)
+        let tags = self.joins.client(slot).map_or(0, |client| client.tags.held());
+        tags + self.aliases.held(slot) + self.queries.held(slot)
     }
 
     /// Gives a client other tags; publications that follow go by these, also when the broker dies
     /// in between (rule L6: a worker announces what its clients hold now).
     pub fn retag(&mut self, slot: Slot, tags: Tags) {
-        if self.roster.retag(slot, &tags) && self.is_linked {
+        if self.joins.retag(slot, &tags) && self.is_linked {
             ToBroker::Retag { slot, tags }.encode(&mut self.out);
         }
     }
@@ -167,7 +128,7 @@ impl Uplink {
     /// Asks for an alias in place of the one that a client may have. Whether it gets it the broker
     /// says, this one or a later one; what was granted is announced to later ones (rule L6).
     pub fn want_alias(&mut self, slot: Slot, claim: Claim) {
-        if self.roster.client(slot).is_none() {
+        if self.joins.client(slot).is_none() {
             return;
         }
         let asked = self.aliases.want(slot, claim);
@@ -183,23 +144,22 @@ impl Uplink {
         self.aliases.settled(slot)
     }
 
-    /// Asks who carries some tags; [`Downlink::Answer`] answers, from this broker or a later one.
+    /// Asks who carries some tags; [`BrokerEvent::Answer`] answers, from this broker or a later one.
     /// A client that has too many open questions asks in vain.
-    pub fn ask(&mut self, slot: Slot, (tenant, query, tag): (Tenant, TagQuery, Box<str>)) {
-        if self.roster.client(slot).is_none() {
-            return;
+    pub fn query_presence(&mut self, slot: Slot, question: PresenceQuestion) {
+        if self.joins.client(slot).is_some() {
+            self.add_query(slot, question);
         }
-        self.put_question(slot, (tenant, query, tag));
     }
 
     /// The same for the worker itself: the number of the question, unless too many are open. The
     /// answer is for [`Slot::NOBODY`].
-    pub fn inquire(&mut self, what: (Tenant, TagQuery, Box<str>)) -> Option<u32> {
-        self.put_question(Slot::NOBODY, what)
+    pub fn query_presence_for_worker(&mut self, question: PresenceQuestion) -> Option<u32> {
+        self.add_query(Slot::NOBODY, question)
     }
 
-    fn put_question(&mut self, slot: Slot, what: (Tenant, TagQuery, Box<str>)) -> Option<u32> {
-        let question = self.questions.open(slot, what)?;
+    fn add_query(&mut self, slot: Slot, question: PresenceQuestion) -> Option<u32> {
+        let question = self.queries.open(slot, question)?;
         let number = question.number;
         if self.is_linked {
             ToBroker::Ask { slot, question }.encode(&mut self.out);
@@ -210,7 +170,7 @@ impl Uplink {
     /// Whether a slot may still be named by a delivery, or belongs to a client that lives.
     #[must_use]
     pub fn holds(&self, slot: Slot) -> bool {
-        self.roster.holds(slot)
+        self.joins.holds(slot)
     }
 
     /// Whether a publication of so many bytes may be taken now (rule L4).
@@ -241,8 +201,7 @@ impl Uplink {
     /// asked [`Uplink::has_room`].
     pub fn publish(
         &mut self,
-        (tenant, address): (&Tenant, &Address),
-        (form, payload): (PayloadForm, &[u8]),
+        NewPublication { tenant, address, form, payload }: NewPublication<'_>,
     ) {
         let start = self.out.len();
         let number = self.window.next_number();
@@ -250,21 +209,20 @@ impl Uplink {
         self.window.push(start..self.out.len());
     }
 
-    /// As [`Uplink::publish`]; [`Downlink::Reached`] says how many clients it has reached, from this
+    /// As [`Uplink::publish`]; [`BrokerEvent::Reached`] says how many clients it has reached, from this
     /// broker or a later one.
     pub fn publish_counted(
         &mut self,
         asker: ReportRequester,
-        to: (&Tenant, &Address),
-        (form, payload): (PayloadForm, &[u8]),
+        NewPublication { tenant, address, form, payload }: NewPublication<'_>,
     ) {
         let start = self.out.len();
         let number = self.window.next_number();
         ToBroker::Count.encode(&mut self.out);
-        encode_publish(&mut self.out, number, to, (form, payload));
+        encode_publish(&mut self.out, number, (tenant, address), (form, payload));
         // Both together, so that a later broker is asked again with the publication.
         self.window.push(start..self.out.len());
-        self.counted.ask(number, asker);
+        self.report_requests.ask(number, asker);
     }
 
     /// What this turn has to say to the broker; nothing while there is none.
@@ -290,33 +248,33 @@ impl Uplink {
     /// A link to a new broker: says who is connected, what was seen, and again what no broker has
     /// acknowledged (rule L6). Returns the slots that nobody can name any more.
     pub fn linked(&mut self) -> Vec<Slot> {
-        // What was said since the last turn goes into the window or follows from the roster.
+        // What was said since the last turn goes into the window or follows from the clients that joined.
         drop(self.take_out());
         self.is_linked = true;
-        let free = self.roster.forget_leaving();
+        let free = self.joins.forget_leaving();
         let out = &mut self.out;
         ToBroker::Hello { version: VERSION, source: self.source }.encode(out);
-        for (slot, number, client) in self.roster.joined() {
+        for (slot, number, client) in self.joins.joined() {
             ToBroker::Announce { slot, number, client: client.clone() }.encode(out);
         }
         for (slot, claim, grant) in self.aliases.granted() {
             ToBroker::Holds { slot, claim: claim.clone(), grant }.encode(out);
         }
-        for (source, numbers) in self.seen.singles() {
+        for (source, numbers) in self.deduplicator.singles() {
             ToBroker::Seen { source, numbers }.encode(out);
         }
         ToBroker::Announced { sequence: self.last_sequence }.encode(out);
         self.window.repeat(out);
-        for (slot, client) in self.roster.reserving() {
+        for (slot, client) in self.joins.reserving() {
             ToBroker::Reserve { slot, ip: client.ip }.encode(out);
         }
-        for (slot, client) in self.roster.joining() {
+        for (slot, client) in self.joins.joining() {
             ToBroker::Join { slot, client: client.clone() }.encode(out);
         }
         for (slot, claim) in self.aliases.ask_again() {
             ToBroker::Alias { slot, claim: claim.clone() }.encode(out);
         }
-        for (slot, question) in self.questions.iter() {
+        for (slot, question) in self.queries.iter() {
             ToBroker::Ask { slot, question: question.clone() }.encode(out);
         }
         if let Some(number) = self.syncs.ask_again() {
@@ -325,61 +283,58 @@ impl Uplink {
         free
     }
 
-    /// Takes one message of the broker.
-    pub fn take(&mut self, message: ToWorker) -> Downlink {
+    /// Applies a message of the broker; returns what it means for a connection. Deliveries, sets and
+    /// slots that are free again are not among these messages: [`BrokerClient`](super::BrokerClient)
+    /// takes them.
+    pub fn on_message(&mut self, message: ToWorker) -> Option<BrokerEvent> {
         match message {
-            ToWorker::Joined { slot, number, own, smallest } => {
-                if self.roster.joined_as(slot, number) {
-                    Downlink::Joined { slot, own, smallest }
-                } else {
-                    Downlink::Nothing
-                }
+            ToWorker::Joined { slot, number, own, smallest } => self
+                .joins
+                .joined_as(slot, number)
+                .then_some(BrokerEvent::Joined { slot, own, smallest }),
+            ToWorker::Reserved { slot } => {
+                self.joins.reserved(slot).then_some(BrokerEvent::Reserved(slot))
             }
-            ToWorker::Reserved { slot } => match self.roster.reserved(slot) {
-                true => Downlink::Reserved(slot),
-                false => Downlink::Nothing,
-            },
-            ToWorker::Refused { slot, full } => match self.roster.refused(slot) {
-                Some(client) => Downlink::Refused { slot, full, client },
-                None => Downlink::Nothing,
-            },
+            ToWorker::Refused { slot, full } => {
+                let client = self.joins.refused(slot)?;
+                Some(BrokerEvent::Refused { slot, full, client })
+            }
             ToWorker::Aliased { slot, granted } => {
-                if let Some(claim) = self.aliases.answered(slot, granted) {
-                    ToBroker::Alias { slot, claim: claim.clone() }.encode(&mut self.out);
-                }
-                Downlink::Nothing
+                let claim = self.aliases.answered(slot, granted)?;
+                ToBroker::Alias { slot, claim: claim.clone() }.encode(&mut self.out);
+                None
             }
             ToWorker::Answer { slot, number, found } => {
-                match self.questions.answered(slot, number) {
-                    Some(question) => Downlink::Answer { slot, question, found },
-                    None => Downlink::Nothing,
-                }
+                let question = self.queries.answered(slot, number)?;
+                Some(BrokerEvent::Answer { slot, question, found })
             }
-            ToWorker::Reached { number, clients } => match self.counted.answered(number) {
-                Some(asker) => Downlink::Reached { asker, clients },
-                None => Downlink::Nothing,
-            },
-            ToWorker::Left { slot } => {
-                self.roster.free(slot);
-                Downlink::Free(slot)
-            }
-            ToWorker::Deliver(deliver) => {
-                self.last_sequence = self.last_sequence.max(deliver.sequence);
-                if self.seen.is_new(deliver.source, deliver.number, &deliver.target) {
-                    Downlink::Deliver(deliver)
-                } else {
-                    Downlink::Nothing
-                }
+            ToWorker::Reached { number, clients } => {
+                let asker = self.report_requests.answered(number)?;
+                Some(BrokerEvent::Reached { asker, clients })
             }
             ToWorker::Acknowledged { up_to } => {
                 self.window.acknowledge(up_to);
-                Downlink::Room
+                None
             }
             ToWorker::Synced { number } => {
                 self.syncs.answer(number);
-                Downlink::Nothing
+                None
             }
-            ToWorker::Batch | ToWorker::Set { .. } => Downlink::Sets(message),
+            ToWorker::Left { .. }
+            | ToWorker::Deliver(_)
+            | ToWorker::Batch
+            | ToWorker::Set { .. } => None,
         }
+    }
+
+    /// Whether a publication was not seen before (rule L6); it is seen from here on.
+    pub fn is_new(&mut self, deliver: &Deliver) -> bool {
+        self.last_sequence = self.last_sequence.max(deliver.sequence);
+        self.deduplicator.is_new(deliver.source, deliver.number, &deliver.target)
+    }
+
+    /// The broker names a slot no more: it may be given to a new connection (rule L3).
+    pub fn on_left(&mut self, slot: Slot) {
+        self.joins.free(slot);
     }
 }

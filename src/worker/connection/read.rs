@@ -23,7 +23,7 @@ use crate::worker::connection::{
     close, deferred_replies, incomplete_input, readiness, tls_io, write,
 };
 use crate::worker::context::Context;
-use crate::worker::dispatch::{Caller, ConnectionEffect, Rest};
+use crate::worker::dispatch::{ClientRef, ConnectionEffect, Rest};
 use crate::worker::handshake::refusals;
 use crate::worker::{dispatch, handshake};
 
@@ -293,7 +293,7 @@ fn on_message(
 ) -> MessageOutcome {
     context.stats.messages += 1;
     let heard = session.on_message(message, &context.settings.rules);
-    let client = Caller { slot, session: &*session, resource };
+    let client = ClientRef { slot, session: &*session, resource };
     let rest = match heard.then {
         NextStep::Nothing => Rest::new(),
         NextStep::Text(text) => dispatch::on_message(context, client, Message::Text(&text)),

@@ -11,10 +11,11 @@ use bytes::BytesMut;
 use smallvec::SmallVec;
 use tracing::{error, info};
 
-use self::without_client::PresenceQuestion;
 use super::connection::outbox::PartKind;
 use super::connection::{Connection, FAULT, Phase};
 use super::webhook::queue::Posted;
+use crate::broker_client::queries::PresenceQuestion;
+use crate::broker_client::uplink::NewPublication;
 use crate::link::message::{PresenceQuery, PresenceResult};
 use crate::protocol::{Cast, phpws};
 use crate::resource::{ClientHandle, Effect, Effects, Presence, Resource, ResourceId};
@@ -61,7 +62,7 @@ pub(super) enum ConnectionEffect {
 
 /// The client for which a resource is called.
 #[derive(Clone, Copy)]
-pub(super) struct Caller<'a> {
+pub(super) struct ClientRef<'a> {
     pub(super) slot: Slot,
     pub(super) session: &'a Session,
     pub(super) resource: ResourceId,
@@ -70,14 +71,14 @@ pub(super) struct Caller<'a> {
 /// Gives a message to the resource that it is for.
 pub(in crate::worker) fn on_message(
     context: &mut Context,
-    caller: Caller<'_>,
+    client: ClientRef<'_>,
     message: Message<'_>,
 ) -> Rest {
-    let effects = call(context, caller, |resource, handle| {
+    let effects = call(context, client, |resource, handle| {
         resource.on_message(handle, message);
     });
-    let nothing = delivery_report::of_nothing(caller.session, &effects);
-    let mut rest = apply_effects(context, caller, effects, message.bytes());
+    let nothing = delivery_report::of_nothing(client.session, &effects);
+    let mut rest = apply_effects(context, client, effects, message.bytes());
     if let Some(report) = nothing {
         rest.push(report);
     }
@@ -119,15 +120,15 @@ pub(in crate::worker) fn on_end(
     let Phase::Open(session) = &connection.phase else {
         return context.broker.uplink.leave(connection.slot);
     };
-    let caller = Caller { slot: connection.slot, session, resource: connection.resource };
-    let effects = call(context, caller, |resource, handle| {
+    let client = ClientRef { slot: connection.slot, session, resource: connection.resource };
+    let effects = call(context, client, |resource, handle| {
         if let Some(fault) = fault {
             resource.on_error(handle, fault);
         }
         resource.on_end(handle, why);
     });
     context.broker.uplink.leave(connection.slot);
-    apply_effects(context, caller, effects, b"");
+    apply_effects(context, client, effects, b"");
 }
 
 pub(in crate::worker) fn call_and_apply(
@@ -146,9 +147,9 @@ pub(in crate::worker) fn call_for_rest(
     on_client: impl FnOnce(&mut dyn Resource, &mut ClientHandle<'_>),
 ) -> Rest {
     let Phase::Open(session) = &connection.phase else { return Rest::new() };
-    let caller = Caller { slot: connection.slot, session, resource: connection.resource };
-    let effects = call(context, caller, on_client);
-    apply_effects(context, caller, effects, b"")
+    let client = ClientRef { slot: connection.slot, session, resource: connection.resource };
+    let effects = call(context, client, on_client);
+    apply_effects(context, client, effects, b"")
 }
 
 /// Does what is left to do on the connection itself.
@@ -169,7 +170,7 @@ pub(in crate::worker) fn apply_rest(
 /// not touched by the call.
 pub(in crate::worker) fn call(
     context: &mut Context,
-    Caller { slot, session, resource: id }: Caller<'_>,
+    ClientRef { slot, session, resource: id }: ClientRef<'_>,
     on_client: impl FnOnce(&mut dyn Resource, &mut ClientHandle<'_>),
 ) -> Effects {
     let Context { resources, broker, settings, clock, .. } = context;
@@ -192,11 +193,11 @@ pub(in crate::worker) fn call(
 /// the end of the turn.
 fn apply_effects(
     context: &mut Context,
-    caller: Caller<'_>,
+    client: ClientRef<'_>,
     mut effects: Effects,
     received: &[u8],
 ) -> Rest {
-    let Caller { slot, session, resource: id } = caller;
+    let ClientRef { slot, session, resource: id } = client;
     let (mut rest, mut said) = (Rest::new(), CallOutput::Nothing);
     for effect in effects.drain(..) {
         said = said.and(&effect);
@@ -207,10 +208,12 @@ fn apply_effects(
                 continue;
             }
             Effect::Publish { tenant, address, form, payload } => {
-                let (to, content) = ((&tenant, &address), (form, payload.bytes(received)));
-                match delivery_report::asker(slot, session, &address) {
-                    None => context.broker.uplink.publish(to, content),
-                    Some(asker) => context.broker.uplink.publish_counted(asker, to, content),
+                let (tenant, address, payload) = (&tenant, &address, payload.bytes(received));
+                let publication = NewPublication { tenant, address, form, payload };
+                let uplink = &mut context.broker.uplink;
+                match delivery_report::asker(slot, session, address) {
+                    None => uplink.publish(publication),
+                    Some(asker) => uplink.publish_counted(asker, publication),
                 }
                 continue;
             }
@@ -221,7 +224,8 @@ fn apply_effects(
             }
             Effect::Ask { query, tag } => {
                 let tenant = session.tenant.clone();
-                context.broker.uplink.ask(slot, (tenant, query, tag));
+                let question = PresenceQuestion { tenant, query, tag };
+                context.broker.uplink.query_presence(slot, question);
                 continue;
             }
             Effect::Inquire { about, tenant, query, tag } => {
@@ -249,7 +253,7 @@ fn apply_effects(
                 continue;
             }
             Effect::Post(post) => {
-                rest.extend(post_or_report(context, caller, post));
+                rest.extend(post_or_report(context, client, post));
                 continue;
             }
             Effect::ReplyText(payload) => frames::text(&mut frame, payload.bytes(received)),
@@ -268,7 +272,7 @@ fn apply_effects(
 /// Takes over an event for a backend; a client whose message is not taken is told so.
 fn post_or_report(
     context: &mut Context,
-    Caller { slot, session, resource: id }: Caller<'_>,
+    ClientRef { slot, session, resource: id }: ClientRef<'_>,
     post: WebhookRequest,
 ) -> Option<ConnectionEffect> {
     let is_message = post.event == "message";

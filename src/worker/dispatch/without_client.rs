@@ -5,8 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing::error;
 
+use crate::broker_client::queries::PresenceQuestion;
+use crate::broker_client::uplink::NewPublication;
 use crate::resource::{Effect, Effects, Presence, Resource, ResourceContext, ResourceId};
-use crate::types::{Pressure, TagQuery, Tenant};
+use crate::types::Pressure;
 use crate::worker::clock::unix_time;
 use crate::worker::context::Context;
 use crate::worker::webhook;
@@ -30,21 +32,14 @@ impl ResourceQueries {
     }
 }
 
-/// What a resource asks: how many clients match a query, and what a tag of theirs says.
-pub(in crate::worker) struct PresenceQuestion {
-    pub(in crate::worker) tenant: Tenant,
-    pub(in crate::worker) query: TagQuery,
-    pub(in crate::worker) tag: Box<str>,
-}
-
 /// Asks the broker something for a resource itself.
 pub(in crate::worker) fn query_presence(
     context: &mut Context,
     resource: ResourceId,
     about: u64,
-    PresenceQuestion { tenant, query, tag }: PresenceQuestion,
+    question: PresenceQuestion,
 ) {
-    if let Some(number) = context.broker.uplink.inquire((tenant, query, tag)) {
+    if let Some(number) = context.broker.uplink.query_presence_for_worker(question) {
         context.resource_queries.0.push(ResourceQuery { number, resource, about });
     }
 }
@@ -89,8 +84,9 @@ pub(in crate::worker) fn apply_without_client(
             // No client waits for it; a client that publishes is told instead.
             Effect::Publish { .. } if context.memory.pressure() == Pressure::Busy => {}
             Effect::Publish { tenant, address, form, payload } => {
-                let uplink = &mut context.broker.uplink;
-                uplink.publish((&tenant, &address), (form, payload.bytes(b"")));
+                let payload = payload.bytes(b"");
+                let (tenant, address) = (&tenant, &address);
+                context.broker.uplink.publish(NewPublication { tenant, address, form, payload });
             }
             Effect::Inquire { about, tenant, query, tag } => {
                 query_presence(context, id, about, PresenceQuestion { tenant, query, tag });
