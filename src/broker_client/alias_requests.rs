@@ -8,7 +8,7 @@ use crate::types::{Claim, GrantNumber, Slot};
 #[derive(Debug, Default)]
 pub(crate) struct AliasRequests(BTreeMap<Slot, PendingAliasRequests>);
 
-/// One client's. At most one wish is under way, so a client that changes its mind without end
+/// One client's. At most one request is under way, so a client that changes its mind without end
 /// costs the link no more than one that does not.
 #[derive(Debug, Default)]
 struct PendingAliasRequests {
@@ -20,7 +20,7 @@ struct PendingAliasRequests {
 }
 
 impl AliasRequests {
-    /// Notes what a client wants; tells what is to be asked now.
+    /// Notes what a client wants; returns what is to be asked now.
     pub(crate) fn want(&mut self, slot: Slot, claim: Claim) -> Option<&Claim> {
         let wishes = self.0.entry(slot).or_default();
         if wishes.asked.is_some() {
@@ -30,7 +30,7 @@ impl AliasRequests {
         Some(wishes.asked.insert(claim))
     }
 
-    /// Notes an answer; tells what is to be asked next.
+    /// Notes an answer; returns what is to be asked next.
     pub(crate) fn answered(&mut self, slot: Slot, granted: Option<GrantNumber>) -> Option<&Claim> {
         let wishes = self.0.get_mut(&slot)?;
         let claim = wishes.asked.take()?;
@@ -51,7 +51,7 @@ impl AliasRequests {
         })
     }
 
-    /// Whether a wish of a client is not decided yet.
+    /// Whether a request of a client is not decided yet.
     pub(crate) fn is_asking(&self, slot: Slot) -> bool {
         self.0.get(&slot).is_some_and(|wishes| wishes.asked.is_some())
     }
@@ -76,7 +76,7 @@ impl AliasRequests {
         })
     }
 
-    /// What a new broker is to be asked; nobody answers what an earlier one was asked.
+    /// What a new broker is to be asked; what an earlier one was asked is not answered.
     pub(crate) fn ask_again(&mut self) -> impl Iterator<Item = (Slot, &Claim)> {
         self.0.iter_mut().filter_map(|(slot, wishes)| {
             if let Some(next) = wishes.next.take() {

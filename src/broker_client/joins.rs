@@ -1,4 +1,4 @@
-//! Which client holds which slot, as far as the broker was told.
+//! Which client holds which slot, as far as the broker was informed.
 
 use crate::types::{Client, JoinNumber, Slot, Tags};
 
@@ -20,7 +20,7 @@ enum JoinState {
     Leaving,
 }
 
-/// Whether the broker has said yes to a client about which a backend is to be asked.
+/// Whether the broker has let in a client about which a backend is to be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum JoinApproval {
     Asked,
@@ -107,7 +107,7 @@ impl JoinTracker {
         *self.seat(slot) = JoinState::Empty;
     }
 
-    /// Whether a client left and the broker has not said so.
+    /// Whether a client left and the broker has not confirmed it.
     pub(crate) fn is_leaving(&self, slot: Slot) -> bool {
         let seat = usize::try_from(slot.0).ok().and_then(|at| self.0.get(at));
         seat.is_some_and(|seat| matches!(seat, JoinState::Leaving))
@@ -118,7 +118,7 @@ impl JoinTracker {
         seat.is_some_and(|seat| !matches!(seat, JoinState::Empty))
     }
 
-    /// Empties the seats of those who left: an announcement acknowledges all leaves.
+    /// Empties the slots of the clients that left: an announcement acknowledges all leaves.
     pub(crate) fn forget_leaving(&mut self) -> Vec<Slot> {
         let leaving = |(slot, seat): (Slot, &mut JoinState)| {
             matches!(seat, JoinState::Leaving).then(|| {

@@ -31,7 +31,7 @@ use crate::types::{Client, Generation, Slot, WorkerIncarnation};
 /// A worker but for its connections.
 #[derive(Debug)]
 pub struct BrokerClient {
-    /// What is said to the broker.
+    /// What is sent to the broker.
     pub uplink: Uplink,
     link: Option<BrokerLink>,
     /// Why the link can be read no further; what has arrived is taken first.
@@ -60,7 +60,7 @@ pub enum BrokerEvent {
         slot: Slot,
         /// Which limit is reached.
         full: Full,
-        /// Who it is.
+        /// The client.
         client: Box<Client>,
     },
     /// The answer to what the client in this slot asked.
@@ -116,7 +116,7 @@ impl BrokerClient {
         }
     }
 
-    /// How many slots nobody is in and nobody may have yet; none, once all is quiet.
+    /// How many slots are without a connection and may not be given to one yet; none, once all is quiet.
     #[must_use]
     pub fn slots_withheld(&self) -> usize {
         self.slots.withheld()
@@ -153,7 +153,7 @@ impl BrokerClient {
         self.fanout.has_room()
     }
 
-    /// Reads what has come on the link; [`BrokerClient::next`] says what it was.
+    /// Reads what has come on the link; [`BrokerClient::next`] returns what it was.
     pub fn read(&mut self, scratch: &mut [u8]) {
         if let Some(link) = &mut self.link
             && let Err(error) = link.read(scratch)
@@ -181,7 +181,7 @@ impl BrokerClient {
         }
     }
 
-    /// The next thing that a link still has to say whose broker is dead and reaped, to its end.
+    /// The next event of a link whose broker is dead and reaped, to its end.
     pub fn last_word(&mut self, scratch: &mut [u8]) -> Option<BrokerEvent> {
         loop {
             if let Some(arrival) = self.next(&mut || false) {
@@ -227,8 +227,8 @@ impl BrokerClient {
         self.uplink.unlinked();
     }
 
-    /// A link to a new broker, which hears everything that the old one knew (rule L6). The old link
-    /// was heard to its [last word](Relay::last_word).
+    /// A link to a new broker, which is sent everything that the old one knew (rule L6). The old link
+    /// was read to its [end](BrokerClient::last_word).
     pub fn connect(&mut self, broker: Generation, transport: Box<dyn Transport>) {
         if let Some(old) = self.link.take() {
             debug_assert!(!old.is_unread, "the dead link is read to its end");
@@ -241,7 +241,7 @@ impl BrokerClient {
         }
     }
 
-    /// Says to the broker what this turn came to.
+    /// Sends the broker what this turn came to.
     pub fn write(&mut self) {
         let said = self.uplink.take_out();
         let Some(link) = &mut self.link else { return };

@@ -1,4 +1,4 @@
-//! What clients have asked the broker and not heard yet; a later broker is asked again.
+//! Queries of clients that the broker has not answered; a later broker is asked again.
 
 use std::collections::VecDeque;
 
@@ -11,14 +11,14 @@ const OPEN_MAX: usize = 16;
 /// The same for all that resources ask for themselves.
 const OPEN_OF_RESOURCES_MAX: usize = 1000;
 
-/// What is asked about clients: how many match a query, and what a tag of theirs says.
+/// A question about clients: how many match a query, and which values a tag of theirs has.
 #[derive(Clone, Debug)]
 pub struct PresenceQuestion {
     /// The space whose clients are meant.
     pub tenant: Tenant,
     /// Which of them.
     pub query: TagQuery,
-    /// The name of the tag whose values are told.
+    /// The name of the tag whose values are wanted.
     pub tag: Box<str>,
 }
 

@@ -1,4 +1,4 @@
-//! Which publications are counted, until the broker has said how many clients they reached.
+//! Which publications are counted, until the broker has reported how many clients they reached.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use crate::types::{Address, Number, Recipients, Slot};
 #[derive(Debug, Default)]
 pub(crate) struct ReportRequests(VecDeque<(Number, ReportRequester)>);
 
-/// The client that is told the count.
+/// The client that gets the count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportRequester {
     /// Its slot.
@@ -20,7 +20,7 @@ pub struct ReportRequester {
 /// By what the recipients of a publication are named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecipientForm {
-    /// By a text in the place of a UUID that this server did not give out: at best an alias.
+    /// By a text in the place of a UUID that this server did not issue: at best an alias.
     AliasOnly,
     /// By anything else.
     Usual,
@@ -46,7 +46,7 @@ impl ReportRequests {
         self.0.push_back((number, asker));
     }
 
-    /// The client to be told about this publication; none when it has left.
+    /// The client that gets the count of this publication; none when it has left.
     pub(crate) fn answered(&mut self, number: Number) -> Option<ReportRequester> {
         let is_past = |(asked, _): &mut (Number, ReportRequester)| *asked <= number;
         let mut found = None;

@@ -12,7 +12,7 @@ use crate::types::limits::{WINDOW_BYTES, WINDOW_PUBLICATIONS};
 #[derive(Debug, Default)]
 pub(crate) struct SendWindow {
     kept: VecDeque<Bytes>,
-    /// Where this turn's publications stand in what the turn says to the broker.
+    /// Where this turn's publications are in what the turn sends to the broker.
     fresh: Vec<Range<usize>>,
     bytes: usize,
     /// Every number up to this one is acknowledged.
@@ -39,7 +39,7 @@ impl SendWindow {
         Number(self.acknowledged + self.len() + 1)
     }
 
-    /// Takes a publication that stands at this place of what the turn says.
+    /// Takes a publication that is at this place of what the turn sends.
     pub(crate) fn push(&mut self, place: Range<usize>) {
         self.bytes += place.len();
         self.fresh.push(place);
@@ -58,7 +58,7 @@ impl SendWindow {
         }
     }
 
-    /// Says everything again, in order.
+    /// Sends everything again, in order.
     pub(crate) fn repeat(&self, out: &mut BytesMut) {
         self.kept.iter().for_each(|publication| out.extend_from_slice(publication));
     }

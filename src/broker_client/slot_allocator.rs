@@ -7,7 +7,7 @@ use crate::types::Slot;
 pub(crate) struct SlotAllocator {
     lives: Vec<SlotState>,
     free: Vec<Slot>,
-    /// Slots that nobody is in, and that may still be named by what waits to be delivered.
+    /// Slots without a connection that may still be named by what waits to be delivered.
     vacant: Vec<Slot>,
 }
 
@@ -39,7 +39,7 @@ impl SlotAllocator {
         self.change(slot, SlotState::Taken, SlotState::Gone);
     }
 
-    /// The broker names a slot no more, which changes nothing while its connection says goodbye.
+    /// The broker names a slot no more, which changes nothing while its connection is being closed.
     pub(crate) fn vacate(&mut self, slot: Slot) {
         if self.lives.get(slot.0 as usize) == Some(&SlotState::Gone) {
             self.change(slot, SlotState::Gone, SlotState::Vacant);
@@ -58,7 +58,7 @@ impl SlotAllocator {
         self.free.push(slot);
     }
 
-    /// How many slots nobody is in and nobody may have yet.
+    /// How many slots are without a connection and may not be given to one yet.
     pub(crate) fn withheld(&self) -> usize {
         self.lives.iter().filter(|life| matches!(life, SlotState::Gone | SlotState::Vacant)).count()
     }

@@ -1,7 +1,7 @@
-//! How far the broker is: what a client is told about an effect leaves when the broker has carried
+//! How far the broker is: what is written to a client about an effect leaves when the broker has carried
 //! it out.
 
-/// How far the broker must be before something is said.
+/// How far the broker must be before something is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SyncMark {
     /// The [`Sync`](crate::link::message::ToBroker::Sync) that it must have answered.
@@ -27,7 +27,7 @@ impl SyncMark {
     }
 }
 
-/// The questions of a worker whether all that it said before them is done: one for each turn that
+/// The questions of a worker whether all that it sent before them is done: one for each turn that
 /// needs the answer. A later one answers those before it.
 #[derive(Debug, Default)]
 pub(crate) struct Syncs {
@@ -38,13 +38,13 @@ pub(crate) struct Syncs {
 }
 
 impl Syncs {
-    /// The number of the question that follows what this turn says.
+    /// The number of the question that follows what this turn sends.
     pub(crate) fn want(&mut self) -> u64 {
         self.wanted = true;
         self.asked + 1
     }
 
-    /// The question of this turn, once all else is said.
+    /// The question of this turn, once all else is sent.
     pub(crate) fn ask(&mut self) -> Option<u64> {
         std::mem::take(&mut self.wanted).then(|| {
             self.asked += 1;
@@ -52,7 +52,7 @@ impl Syncs {
         })
     }
 
-    /// What a new broker is asked, once it has heard everything (rule L6).
+    /// What a new broker is asked, once it has received everything (rule L6).
     pub(crate) fn ask_again(&mut self) -> Option<u64> {
         self.asked += u64::from(std::mem::take(&mut self.wanted));
         (self.answered < self.asked).then_some(self.asked)

@@ -98,7 +98,7 @@ impl WorkerSettings {
         wanted.strip_prefix('/').filter(|_| self.answers_in_bytes(wanted))
     }
 
-    /// How a refusal is told where the original's bytes are wanted: a status line and no more.
+    /// A refusal where the original's bytes are wanted: a status line and no more.
     pub(super) fn bare_refusal(&self, wanted: &str, refusal: &Refusal) -> Option<Bytes> {
         let is_legacy = self.bloatless.answers == BloatlessAnswers::Legacy;
         let is_unknown = refusal.status == RefusalStatus::NotFound && is_legacy;

@@ -43,7 +43,7 @@ impl Moment {
     }
 }
 
-/// The time since 1970, as calendars count it; a clock that stands before it counts as 1970.
+/// The time since 1970, as calendars count it; zero for a clock that is set to an earlier time.
 pub(super) fn unix_time() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

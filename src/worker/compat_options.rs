@@ -1,4 +1,4 @@
-//! What `[phpws]` and `[gomoob]` say, in the form in which sessions use it.
+//! The settings of `[phpws]` and `[gomoob]`, in the form in which sessions use them.
 
 use crate::config::{AliasRule, CloseForm, Config, GomoobMessages, TagMatching};
 use crate::protocol::gomoob::Messages;

@@ -39,7 +39,7 @@ fn fill(mut bytes: &mut [u8]) -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// What is to come is nobody's business.
+/// Random bytes are not shown.
 impl fmt::Debug for Rng {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dice").finish_non_exhaustive()

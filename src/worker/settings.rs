@@ -68,7 +68,7 @@ pub(super) enum DemoPage {
 }
 
 impl WorkerSettings {
-    /// When clients hear from us though nobody publishes.
+    /// When clients are pinged though nothing is published.
     pub(super) fn beats(&self) -> (Duration, Duration) {
         (self.ping_every, self.php_keepalive)
     }

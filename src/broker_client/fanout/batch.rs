@@ -24,7 +24,7 @@ pub struct Batch {
     /// Recipients from there on that have it: they were served out of turn.
     served: SlotSet,
     is_sealed: bool,
-    /// Who is left out of which publication; the set stays whole so that the publications of
+    /// Which slot is left out of which publication; the set stays whole so that the publications of
     /// several publishers, each without its sender, are still joined.
     excepts: Vec<(Slot, usize)>,
     /// The clients in `excepts`, each once: what a recipient is compared with.
@@ -34,7 +34,7 @@ pub struct Batch {
     gathered: Joined,
 }
 
-/// Who gets a batch.
+/// The recipients of a batch.
 #[derive(Clone, Debug)]
 pub(crate) enum BatchRecipients {
     /// One client.
@@ -83,7 +83,7 @@ impl Batch {
     }
 
     /// Whether publications to these recipients can be joined to it: that keeps each publisher's
-    /// order only for the last batch, and as long as nobody has got it.
+    /// order only for the last batch, and as long as no client has got it.
     pub(super) fn takes_more(&self, recipients: &BatchRecipients) -> bool {
         !self.is_sealed && self.bytes < SEND_BYTES && self.recipients.is_same(recipients)
     }
@@ -112,7 +112,7 @@ impl Batch {
         is_named
     }
 
-    /// Writes to the next recipients: so many at most, and until `write` breaks off. Tells how many
+    /// Writes to the next recipients: so many at most, and until `write` breaks off. Returns how many
     /// may follow in this slice.
     pub(super) fn write_some(
         &mut self,

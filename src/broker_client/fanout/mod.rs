@@ -6,7 +6,7 @@
 //!
 //! A fan-out to ten thousand takes thirty milliseconds, so it is written in slices, a slice a turn.
 //! What comes for one client in between does not wait for the rest of it: that client is served out
-//! of turn with all that stands before, so every client still hears everything in its order.
+//! of turn with all that is queued before, so every client still receives everything in its order.
 
 mod batch;
 
@@ -29,7 +29,7 @@ pub struct Fanout {
     /// In the order of the link.
     batches: VecDeque<Batch>,
     /// Publications to one client that came while a fan-out was being written, each with the number
-    /// of the batch that it stands before.
+    /// of the batch that it comes before.
     urgent: VecDeque<(u64, Batch)>,
     /// Batches that were written, ever: the number of the first that waits.
     written: u64,
@@ -39,17 +39,17 @@ pub struct Fanout {
     is_behind: bool,
     /// Publications that were written out of turn, ever.
     urgent_written: u64,
-    /// Slots that nobody is in, each with the numbers of the batch and of the urgent publication from
+    /// Slots without a connection, each with the numbers of the batch and of the urgent publication from
     /// which on none names it.
     retired: VecDeque<((u64, u64), Slot)>,
 }
 
-/// The broker named a set that it has not told: its link is of no use any more.
+/// The broker named a set that it has not sent: its link is of no use any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UnknownSet(pub(crate) SetName);
 
 impl Fanout {
-    /// Takes what the broker says about sets.
+    /// Takes the sets that the broker sends.
     pub(crate) fn take_sets(&mut self, message: ToWorker) -> Result<(), UnknownSet> {
         match message {
             ToWorker::Set { name, slots } if name.0 as usize == self.sets.len() => {
@@ -100,7 +100,7 @@ impl Fanout {
         Ok(())
     }
 
-    /// Takes a publication to a client that is served out of turn. What is queued by now stands
+    /// Takes a publication to a client that is served out of turn. What is queued by now comes
     /// before it, so nothing may be joined to that any more.
     fn deliver_urgently(&mut self, slot: Slot, content: Content) {
         if let Some(last) = self.batches.back_mut() {
@@ -147,7 +147,7 @@ impl Fanout {
         self.is_behind = !self.batches.is_empty() || !self.urgent.is_empty();
     }
 
-    /// Serves clients out of turn, each with all that was queued before its publication. What is begun
+    /// Serves clients out of turn, each with all that was queued before its publication. What is started
     /// for one of them is done.
     fn write_urgent(
         &mut self,
@@ -199,7 +199,7 @@ impl Fanout {
         self.bytes < FANOUT_BYTES_MAX
     }
 
-    /// A slot that nobody is in, and that the broker names no more. What is queued may still name
+    /// A slot without a connection that the broker names no more. What is queued may still name
     /// it, so it can be given away only when that is written (rule L3).
     pub(crate) fn retire(&mut self, slot: Slot) {
         let urgent_end = self.urgent_written + self.urgent.len() as u64;

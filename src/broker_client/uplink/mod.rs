@@ -86,9 +86,9 @@ impl Uplink {
         self.joins.join(slot, client);
     }
 
-    /// Tells that a client is gone. Its slot is held until [`ToWorker::Left`] says otherwise
+    /// Reports that a client is gone. Its slot is held until [`ToWorker::Left`] comes
     /// (rule L3), but for the time without a link: no broker knows it then, because the dead
-    /// one's deliveries were read to the end and the next one hears of living clients only.
+    /// one's deliveries were read to the end and the next one is informed of living clients only.
     pub fn leave(&mut self, slot: Slot) {
         if !self.joins.holds(slot) || self.joins.is_leaving(slot) {
             return;
@@ -104,13 +104,13 @@ impl Uplink {
         }
     }
 
-    /// Who is in a slot, until it leaves.
+    /// The client in a slot, until it leaves.
     #[must_use]
     pub fn client(&self, slot: Slot) -> Option<&Client> {
         self.joins.client(slot)
     }
 
-    /// Bytes of memory that are held for who is in a slot: tags, wishes for an alias, questions.
+    /// Bytes of memory that are held for the client in a slot: tags, requests for an alias, queries.
     #[must_use]
     pub fn held(&self, slot: Slot) -> usize {
         let tags = self.joins.client(slot).map_or(0, |client| client.tags.held());
@@ -144,7 +144,7 @@ impl Uplink {
         self.aliases.settled(slot)
     }
 
-    /// Asks who carries some tags; [`BrokerEvent::Answer`] answers, from this broker or a later one.
+    /// Asks which clients carry some tags; [`BrokerEvent::Answer`] answers, from this broker or a later one.
     /// A client that has too many open questions asks in vain.
     pub fn query_presence(&mut self, slot: Slot, question: PresenceQuestion) {
         if self.joins.client(slot).is_some() {
@@ -209,7 +209,7 @@ impl Uplink {
         self.window.push(start..self.out.len());
     }
 
-    /// As [`Uplink::publish`]; [`BrokerEvent::Reached`] says how many clients it has reached, from this
+    /// As [`Uplink::publish`]; [`BrokerEvent::Reached`] counts the clients that it has reached, from this
     /// broker or a later one.
     pub fn publish_counted(
         &mut self,
@@ -225,7 +225,7 @@ impl Uplink {
         self.report_requests.ask(number, asker);
     }
 
-    /// What this turn has to say to the broker; nothing while there is none.
+    /// What this turn has for the broker; nothing while there is none.
     pub fn take_out(&mut self) -> Option<Bytes> {
         if self.is_linked
             && let Some(number) = self.syncs.ask()
@@ -245,10 +245,10 @@ impl Uplink {
         self.is_linked = false;
     }
 
-    /// A link to a new broker: says who is connected, what was seen, and again what no broker has
-    /// acknowledged (rule L6). Returns the slots that nobody can name any more.
+    /// A link to a new broker: sends which clients are connected, what was seen, and again what no broker has
+    /// acknowledged (rule L6). Returns the slots that are named no more.
     pub fn linked(&mut self) -> Vec<Slot> {
-        // What was said since the last turn goes into the window or follows from the clients that joined.
+        // What was sent since the last turn goes into the window or follows from the clients that joined.
         drop(self.take_out());
         self.is_linked = true;
         let free = self.joins.forget_leaving();

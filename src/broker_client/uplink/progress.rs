@@ -1,11 +1,11 @@
-//! How far the broker is with what it was told.
+//! How far the broker is with what it was sent.
 
 use super::Uplink;
 use crate::broker_client::sync::SyncMark;
 use crate::types::Slot;
 
 impl Uplink {
-    /// What is reached when the broker, this one or a later one, has done all that was said so far.
+    /// What is reached when the broker, this one or a later one, has done all that was sent so far.
     pub fn mark(&mut self) -> SyncMark {
         SyncMark { synced: self.syncs.want(), acknowledged: 0 }
     }

@@ -70,7 +70,7 @@ enum AcceptState {
     Open,
     /// No connection is accepted before this moment.
     Paused { until: Moment },
-    /// Other workers accept, until this one is told to.
+    /// Other workers accept, until the supervisor commands this one to.
     LeftToOthers,
     /// No connection is accepted any more.
     Closed,

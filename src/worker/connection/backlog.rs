@@ -1,11 +1,11 @@
 //! A backlog of the server's own making: a broker or a worker stood still, or another broker repeats
 //! what the last one had not acknowledged, and the windows of all workers come at once. That is more
-//! than one client may have waiting, so it is paced and not charged to those who keep up.
+//! than one client may have waiting, so it is paced and not charged to the clients that keep up.
 //!
-//! While such a backlog lasts, nothing more is taken from the link and written as long as somebody has
+//! While such a backlog lasts, nothing more is taken from the link and written as long as a client has
 //! half an outbox full and empties it. What waits then waits at the broker, and in the end at the
-//! publishers (L4). Whoever does not empty it quickly is waited for no longer, and is closed as slow as
-//! ever (L7): nobody can hold up the others for more than [`DRAIN_WAIT`] at a time, nor for longer than
+//! publishers (L4). A client that does not empty it quickly is waited for no longer, and is closed as slow
+//! (L7): no client can hold up the others for more than [`DRAIN_WAIT`] at a time, nor for longer than
 //! [`BACKLOG_MAX`] in all.
 
 use super::table::ConnectionTable;
@@ -14,7 +14,7 @@ use crate::types::Slot;
 use crate::types::limits::{BACKLOG_MAX, DRAIN_WAIT, LINK_SILENCE, LINK_SILENCE_MAX, OUTBOX_MOVES};
 use crate::worker::clock::Moment;
 
-/// How much longer than the silence it takes until all is as ever.
+/// How many times the silence it takes until the backlog is written.
 const CATCHING_UP: u32 = 4;
 /// Recipients that are written to before a client may be waited for.
 pub(in crate::worker) const STEP: usize = 16;
@@ -26,9 +26,9 @@ pub(in crate::worker) struct BacklogPacing {
     heard_at: Moment,
     /// While there is one: when it may be over, and when it is over in any case.
     lasts: Option<(Moment, Moment)>,
-    /// Who empties an outbox, and since when that is waited for.
+    /// Clients that empty an outbox, and since when that is waited for.
     waits: Vec<(Slot, Moment)>,
-    /// Who was waited for in vain.
+    /// Clients that were waited for in vain.
     slow: Vec<Slot>,
 }
 
@@ -41,8 +41,8 @@ impl Default for BacklogPacing {
 
 impl BacklogPacing {
     /// Something comes on the link. After a silence it may be the first of much, which does not come
-    /// without a pause: the broker needs time for it too. The worker cannot know whether nobody had
-    /// anything to say; then it paces for nothing, which costs nobody anything that reads.
+    /// without a pause: the broker needs time for it too. The worker cannot know whether no client had
+    /// anything to publish; then it paces for nothing, which costs nothing to a client that reads.
     pub(in crate::worker) fn on_input(&mut self, now: Moment) {
         let silence = now.until_then(self.heard_at).min(LINK_SILENCE_MAX);
         if silence >= LINK_SILENCE {
@@ -58,12 +58,12 @@ impl BacklogPacing {
         self.slow.clear();
     }
 
-    /// Whether somebody is waited for.
+    /// Whether a client is waited for.
     pub(in crate::worker) fn is_waiting(&self) -> bool {
         !self.waits.is_empty()
     }
 
-    /// When those who are waited for are looked at again.
+    /// When the clients that are waited for are looked at again.
     pub(in crate::worker) fn looks_at(&self, now: Moment) -> Option<Moment> {
         self.is_waiting().then(|| now.after(OUTBOX_MOVES / 16))
     }

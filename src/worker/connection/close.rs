@@ -19,7 +19,7 @@ use crate::worker::context::Context;
 use crate::worker::handshake::{authorize, refusals};
 use crate::worker::{bloatless, dispatch};
 
-/// Ends a WebSocket with a Close frame; nothing is said to it afterwards.
+/// Ends a WebSocket with a Close frame; nothing is written to it afterwards.
 pub(in crate::worker) fn close(
     context: &mut Context,
     connection: &mut Connection,
@@ -28,7 +28,7 @@ pub(in crate::worker) fn close(
     close_with(context, connection, reason, &CloseOutcome::ByServer(None));
 }
 
-/// Ends a WebSocket without a Close frame, behind what it is told.
+/// Ends a WebSocket without a Close frame, after what was written to it.
 pub(in crate::worker) fn close_abruptly(
     context: &mut Context,
     connection: &mut Connection,
@@ -37,7 +37,7 @@ pub(in crate::worker) fn close_abruptly(
     close_with(context, connection, reason, &CloseOutcome::Abruptly);
 }
 
-/// Ends a WebSocket for a fault of its client; its resource is told which.
+/// Ends a WebSocket for a fault of its client, of which its resource is informed.
 pub(in crate::worker) fn fail(
     context: &mut Context,
     connection: &mut Connection,
@@ -119,7 +119,7 @@ fn ends_abruptly(context: &Context, connection: &Connection) -> bool {
         }
 }
 
-/// A client that does not read: what is begun is ended, then Close, then a reset (rule L7).
+/// Closes a client that does not read: the frame under way is completed, then Close, then a reset (rule L7).
 pub(in crate::worker) fn close_slow(context: &mut Context, connection: &mut Connection) {
     let held = connection.outbox.as_ref().map_or(0, |outbox| outbox.bytes());
     let client = connection.uuid().map(tracing::field::debug);
@@ -142,7 +142,7 @@ pub(in crate::worker) fn drops_slow(context: &Context, connection: &Connection) 
         && matches!(&connection.phase, Phase::Open(session) if is_phpws(session))
 }
 
-/// Ends a connection in the middle of a frame: nothing can be said there.
+/// Ends a connection in the middle of a frame, where no Close can be written.
 pub(in crate::worker) fn drop_slow(context: &mut Context, connection: &mut Connection) {
     warn!(connection = connection.serial, "slow client");
     context.stats.slow += 1;
@@ -171,7 +171,7 @@ pub(in crate::worker) fn answer_and_end(
     write::flush(context, connection);
 }
 
-/// All is said: the peer sees the end, and we wait for its own.
+/// All is written: the peer sees the end, and we wait for its own.
 pub(in crate::worker) fn shut_write_side(context: &mut Context, connection: &mut Connection) {
     if let (Some(tls), Some(socket)) = (&mut connection.tls, context.sockets.get(connection.slot)) {
         tls.seal_end();
@@ -221,10 +221,10 @@ pub(in crate::worker) fn drop_connection(
     readiness::rearm(context, connections, connection);
 }
 
-/// What is said about a socket that takes or gives nothing any more.
+/// The reason of a socket that takes or gives nothing any more.
 pub(in crate::worker) const BROKEN: &str = "the socket is broken";
 
-/// Who ended a WebSocket.
+/// How a WebSocket was ended.
 enum CloseOutcome<'a> {
     /// We did; maybe for a fault of the client's.
     ByServer(Option<&'a CloseReason>),

@@ -1,4 +1,4 @@
-//! Deadlines of connections: each phase has one, and a timer stands for the next.
+//! Deadlines of connections: each phase has one, and a timer is set for the next.
 
 use std::time::Duration;
 
@@ -87,7 +87,7 @@ pub(in crate::worker) fn next(connection: &Connection, message_timeout: Duration
     let written = match (&connection.pace, outbox.next_kind()) {
         (Some(pace), Some(next)) if !connection.is_full => pace.free_at(next),
         _ if matches!(connection.phase, Phase::Open(_)) => outbox.moved_at().after(OUTBOX_STALL),
-        // Who is being closed has its deadline; that it took nothing was the reason for it.
+        // A connection that is being closed has its deadline; that it took nothing was the reason for it.
         _ => return phase,
     };
     phase.min(written)

@@ -36,8 +36,8 @@ impl DeferredReplies {
     }
 }
 
-/// What is said to a client from here on leaves when the broker has done what it was told so
-/// far; what was said before leaves now.
+/// What is written to a client from here on leaves when the broker has done what it was sent so
+/// far; what was written before leaves now.
 pub(in crate::worker) fn defer_until_done(
     context: &mut Context,
     connection: &mut Connection,

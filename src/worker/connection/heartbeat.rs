@@ -52,7 +52,7 @@ fn ping(context: &mut Context, connection: &mut Connection) {
     write::write(context, connection, frame.freeze(), PartKind::Frames);
 }
 
-/// A script that waits with a deadline of its own hears from us, when nothing else is said.
+/// A script that waits with a deadline of its own is pinged, when nothing else is sent.
 fn keep_alive(context: &mut Context, connection: &mut Connection) {
     let quiet = context.settings.php_keepalive;
     let active_at =

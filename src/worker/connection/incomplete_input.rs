@@ -1,7 +1,7 @@
-//! What a peer has begun and not ended (a frame, a message in pieces or chunks, a record of TLS): it
+//! What a peer has sent in part (a frame, a message in pieces or chunks, a record of TLS): it
 //! has to grow, and the time in which it does not is bounded.
 //!
-//! A deadline for the whole would hit whoever uploads much over a slow line; one that each byte puts
+//! A deadline for the whole would hit a client that uploads much over a slow line; one that each byte puts
 //! off would let a peer hold megabytes for hours. So it is looked at once in `messageTimeout`, and has
 //! to have grown by [`MESSAGE_RATE_MIN`] since the last look. Time in which the server did not read
 //! does not count.
@@ -37,11 +37,11 @@ enum Look {
 }
 
 impl Holding {
-    /// Of who has just come.
+    /// Of a connection that was just accepted.
     pub(in crate::worker) const NOTHING: Self =
         Self { looked_at: Moment::NEVER, looked_bytes: 0, held: 0 };
 
-    /// What had begun is ended.
+    /// What had come in part is complete.
     pub(in crate::worker) fn end(&mut self) {
         (self.looked_at, self.looked_bytes) = (Moment::NEVER, 0);
     }
@@ -74,7 +74,7 @@ impl Holding {
     }
 }
 
-/// Notes whether something has begun and not ended, after bytes were taken.
+/// Notes whether something is incomplete, after bytes were taken.
 pub(in crate::worker) fn note_incomplete(context: &Context, connection: &mut Connection) {
     if connection.is_unfinished() {
         connection.holding.begin(context.clock.now());
@@ -106,7 +106,7 @@ pub(in crate::worker) fn find_stuck(
 }
 
 impl Connection {
-    /// Whether the peer has begun something and not ended it.
+    /// Whether the peer has sent something in part.
     fn is_unfinished(&self) -> bool {
         self.reader.is_unfinished()
             || matches!(&self.phase, Phase::Open(session) if session.chunks.is_some())

@@ -41,7 +41,7 @@ use crate::types::{Client, ClientUuid, CloseCode, CloseReason, Slot};
 use crate::webhook::{WebhookCommand, WebhookRequest};
 use crate::websocket::MessageReader;
 
-/// Everything about a connection but its descriptor, which stands in the dense array of the
+/// Everything about a connection but its descriptor, which is in the dense array of the
 /// fan-out.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, one byte each")]
@@ -51,7 +51,7 @@ pub(super) struct Connection {
     /// Counts the connections of this worker; the name of this one in the log.
     pub(super) serial: u64,
     pub(super) phase: Phase,
-    /// Who serves it, once that is known.
+    /// The resource that serves it, once that is known.
     pub(super) resource: ResourceId,
     pub(super) reader: MessageReader,
     /// Present while the socket is full, and always for a client that is paced.
@@ -74,7 +74,7 @@ pub(super) struct Connection {
     pub(super) sign: KeepaliveMode,
     pub(super) heartbeat: Heartbeat,
     pub(super) control_frames: RateLimiter,
-    /// What it holds, and what has begun and not ended: a frame, a message in pieces or chunks, a
+    /// What it holds, and what is incomplete: a frame, a message in pieces or chunks, a
     /// record of TLS.
     pub(super) holding: Holding,
 }
@@ -87,15 +87,15 @@ const _: () = assert!(size_of::<Connection>() <= 128, "a connection has grown");
 pub(super) enum Phase {
     /// Its request head is incomplete.
     Head(Box<PartialHead>),
-    /// The backend of its resource has not said yes yet.
+    /// The backend of its resource has not let it in yet.
     Authorizing(Box<PendingAuthorization>),
-    /// The broker has not said yes yet (rule L8).
+    /// The broker has not let it in yet (rule L8).
     Joining(Box<PendingJoin>),
     /// A WebSocket.
     Open(Box<Session>),
-    /// Our Close waits in the outbox; nothing else is said.
+    /// Our Close waits in the outbox; nothing else is written.
     Closing { until: Moment },
-    /// An HTTP answer waits in the outbox; nothing else is said.
+    /// An HTTP answer waits in the outbox; nothing else is written.
     Answering { until: Moment },
     /// All is written and the write side shut; the peer's end is awaited.
     Ending { until: Moment },
@@ -124,7 +124,7 @@ pub(super) struct PartialHead {
     pub(super) bytes: Vec<u8>,
     pub(super) until: Moment,
     pub(super) peer: std::net::SocketAddr,
-    /// It has begun to speak TLS.
+    /// The first bytes of a TLS handshake have come.
     pub(super) speaks_tls: bool,
     /// The host that it asked for by TLS.
     pub(super) server_name: Option<Box<str>>,
@@ -134,11 +134,11 @@ pub(super) struct PartialHead {
 #[derive(Debug)]
 pub(super) struct PendingAuthorization {
     pub(super) joining: Box<PendingJoin>,
-    /// Whom the broker is to be asked to take in then.
+    /// The client that the broker is to take in then.
     pub(super) client: Client,
     /// What it is to be asked, until it is.
     pub(super) open: Option<WebhookRequest>,
-    /// What the backend hears if it says yes and the client goes before it is open.
+    /// The event for the backend if it lets the client in and the client goes before it is open.
     pub(super) never: Option<WebhookRequest>,
 }
 
@@ -146,13 +146,13 @@ pub(super) struct PendingAuthorization {
 #[derive(Debug)]
 pub(super) struct PendingJoin {
     pub(super) session: Box<Session>,
-    /// Whom the log names if it is refused.
+    /// The client and its request, for the log if it is refused.
     pub(super) caller: Box<Caller>,
     /// The 101.
     pub(super) answer: Bytes,
     /// What its resource wants to know.
     pub(super) asked: Option<Box<JoinRequest>>,
-    /// What came behind the head.
+    /// What came after the head.
     pub(super) early: Vec<u8>,
     pub(super) until: Moment,
 }
@@ -166,24 +166,24 @@ pub(super) struct JoinRequest {
     pub(super) peer: std::net::SocketAddr,
     /// The subprotocol that was agreed.
     pub(super) protocol: Option<String>,
-    /// Who the backend of its resource says that it is, as JSON.
+    /// The user that the backend of its resource has named, as JSON.
     pub(super) user: Option<Box<str>>,
     /// What that backend wants done once it is open.
     pub(super) commands: Vec<WebhookCommand>,
-    /// What that backend hears if it goes before it is open.
+    /// The event for that backend if it goes before it is open.
     pub(super) never: Option<WebhookRequest>,
 }
 
-/// How it is found out that a client lives which says nothing.
+/// How the worker finds out that a silent client lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeepaliveMode {
     /// It is pinged, and closed when it does not answer.
     Ping,
     /// It would take a ping for an answer: its kernel has to acknowledge what it is sent.
     Kernel,
-    /// As [`KeepaliveMode::Kernel`], and a pause in what it says ends a message.
+    /// As [`KeepaliveMode::Kernel`], and a pause in what it sends ends a message.
     Pause,
-    /// It is pinged when nothing was said for `phpKeepalive`, so that it does not give up itself.
+    /// It is pinged when nothing was sent for `phpKeepalive`, so that it does not give up itself.
     KeepAlive,
 }
 
@@ -193,7 +193,7 @@ pub(super) enum KeepaliveMode {
 pub(super) struct PendingInput {
     /// The message that did not fit into the window; none when only the share was used up.
     pub(super) message: Option<PendingMessage>,
-    /// Bytes behind it.
+    /// Bytes after it.
     pub(super) rest: Vec<u8>,
 }
 
@@ -285,7 +285,7 @@ impl Connection {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
-    /// The way to its peer.
+    /// The stream to its peer.
     pub(super) fn line<'a>(&'a mut self, socket: &'a OwnedFd) -> PeerStream<'a> {
         match &mut self.tls {
             None => PeerStream::Plain(socket),

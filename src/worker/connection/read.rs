@@ -33,7 +33,7 @@ enum InputStep {
     On,
     /// The input is used up, or is not to be read now.
     Stop,
-    /// The connection ends, as somebody wished.
+    /// The connection ends as the client, its resource or its backend asked.
     Close(CloseReason),
     /// The connection ends, because the client did what it may not.
     Fault(CloseReason),
@@ -174,7 +174,7 @@ fn note_incomplete_message(context: &Context, connection: &mut Connection) {
     }
 }
 
-/// A raw client has said nothing for a moment: what it has said is a message.
+/// A raw client has sent nothing for a moment: what it has sent is a message.
 pub(in crate::worker) fn on_pause(context: &mut Context, connection: &mut Connection) {
     connection.next_beat = Moment::NEVER;
     // Where nothing is read now, nothing is over.
@@ -229,7 +229,7 @@ fn step(
         FrameEvent::Text(text) => Message::Text(text),
         FrameEvent::Binary(bytes) => Message::Binary(bytes),
     };
-    // A raw client may say more with one write than it waits for answers to.
+    // A raw client may send more with one write than it waits for answers to.
     if let Some(pace) = pace
         && *sign != KeepaliveMode::Pause
     {
@@ -324,7 +324,7 @@ fn acknowledge(
     reply(context, connection, replies, frame, PartKind::Step);
 }
 
-/// A paced client gets each frame by itself; everyone else gets those of one read together.
+/// A paced client gets each frame by itself; all others get those of one read together.
 pub(in crate::worker) fn reply(
     context: &mut Context,
     connection: &mut Connection,

@@ -18,7 +18,7 @@ use crate::worker::tokens::Token;
 const NEXT_MOMENT: Duration = Duration::from_micros(1);
 
 /// Puts a connection back after work on it: deliveries take the right way to it, the kernel
-/// reports what it waits for, and a timer stands for its next deadline. One that is gone is
+/// reports what it waits for, and a timer is set for its next deadline. One that is gone is
 /// closed here.
 pub(in crate::worker) fn rearm(
     context: &mut Context,
@@ -56,7 +56,7 @@ pub(in crate::worker) fn rewatch(
 fn update_watch(context: &Context, connection: &mut Connection) {
     let reads = match &connection.phase {
         Phase::Open(_) => connection.stash.is_none() && !context.stage.is_quiescing(),
-        // Who waits for the 101 says nothing: not to watch it would cost two system calls of
+        // A client that waits for the 101 sends nothing: not to watch it would cost two system calls of
         // each handshake, and hide that it has gone.
         Phase::Authorizing(asking) => asking.joining.early.len() < READ_BYTES,
         Phase::Joining(joining) => joining.early.len() < READ_BYTES,
@@ -93,8 +93,8 @@ fn update_watch(context: &Context, connection: &mut Connection) {
     }
 }
 
-/// Sets a timer for the next deadline, unless one stands for an earlier moment. Never for this
-/// moment: who is woken would be woken again in the same turn, and that for ever.
+/// Sets a timer for the next deadline, unless one is set for an earlier moment. Never for this
+/// moment: the connection would be looked at again in the same turn, and that for ever.
 pub(in crate::worker) fn set_timer(context: &mut Context, connection: &mut Connection) {
     let at = deadlines::next(connection, context.settings.message_timeout)
         .max(context.clock.now().after(NEXT_MOMENT));

@@ -1,4 +1,4 @@
-//! The connections of a worker by slot: a dense array with what a delivery needs, and the rest.
+//! The connections of a worker by slot, and next to them a dense array with what a delivery needs.
 
 use std::os::fd::OwnedFd;
 

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use crate::types::Slot;
 use crate::worker::clock::Moment;
 
-/// One entry for each time that a connection was promised a look. Entries are not taken back: who
+/// One entry for each timer that was set. Entries are not taken back: a connection that
 /// is woken compares with what it waits for now.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct Timers(BinaryHeap<Reverse<(Moment, u32)>>);
@@ -16,7 +16,7 @@ impl Timers {
         self.0.push(Reverse((at, slot.0)));
     }
 
-    /// The next moment at which somebody is to be looked at.
+    /// The next moment at which a connection is to be looked at.
     pub(in crate::worker) fn next(&self) -> Option<Moment> {
         self.0.peek().map(|Reverse((at, _))| *at)
     }

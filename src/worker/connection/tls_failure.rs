@@ -5,7 +5,7 @@ use std::io;
 
 use rustls::{AlertDescription, Error, PeerIncompatible};
 
-/// Why a handshake failed, as far as the library says it.
+/// Why a handshake failed, as far as the library reports it.
 pub(in crate::worker) fn reason(error: &io::Error) -> Cow<'static, str> {
     let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match of_tls {
@@ -40,7 +40,7 @@ fn incompatible(what: &PeerIncompatible) -> &'static str {
     }
 }
 
-/// What a client says when it is the one that ends the handshake.
+/// The alert of a client that ends the handshake.
 fn of_alert(alert: AlertDescription) -> String {
     let meaning = match alert {
         AlertDescription::UnknownCA => "it does not trust who signed the certificate",

@@ -1,4 +1,4 @@
-//! Bytes of a connection that speaks TLS, and what TLS itself has to say.
+//! Bytes of a connection that speaks TLS, and records of TLS itself.
 
 use bytes::Bytes;
 use tracing::debug;
@@ -61,7 +61,7 @@ pub(in crate::worker) fn read_tls(
     context.buffers.plain = plain;
 }
 
-/// Tells a peer that does not speak TLS, or none that is spoken here, in its own way.
+/// Refuses a peer that does not speak TLS, or an old version of it, in its own protocol.
 fn refuse_in_the_clear(
     context: &mut Context,
     connection: &mut Connection,
@@ -78,7 +78,7 @@ fn refuse_in_the_clear(
     close::answer_and_end(context, connection, Bytes::from_static(TOO_OLD));
 }
 
-/// Writes what TLS itself has to say.
+/// Writes the records of TLS itself.
 fn send_handshake(context: &mut Context, connection: &mut Connection) {
     let Some(tls) = connection.tls.as_mut().filter(|tls| tls.has_sealed()) else { return };
     let Some(socket) = context.sockets.get(connection.slot) else { return };

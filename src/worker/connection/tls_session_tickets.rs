@@ -1,4 +1,4 @@
-//! Session tickets: whoever comes back has a shorter TLS handshake, whichever worker it meets.
+//! Session tickets: a client that comes back has a shorter TLS handshake, whichever worker it meets.
 //!
 //! A ticket is the session itself, encrypted, in the client's keeping: the server stores none. All
 //! workers derive the same keys from one secret that the supervisor made at its start, a key for

@@ -10,7 +10,7 @@ use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{close, readiness};
 use crate::worker::context::Context;
 
-/// Writes to a connection: straight to the socket, or behind what waits already.
+/// Writes to a connection: straight to the socket, or after what waits already.
 pub(in crate::worker) fn write(
     context: &mut Context,
     connection: &mut Connection,

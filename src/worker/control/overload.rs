@@ -74,7 +74,7 @@ impl MemoryAccount {
         self.held -= u64::from(connection.holding.held);
     }
 
-    /// Bytes of this process that can be used again, when the supervisor is to hear of them.
+    /// Bytes of this process that can be used again, when they are to be reported.
     fn reusable_bytes(&mut self, connections: usize) -> Option<u64> {
         self.allowed.resident_max?;
         let resident = resident_bytes()?;
@@ -206,7 +206,7 @@ fn close_holder(context: &mut Context, connection: &mut Connection, bytes: u64) 
 }
 
 /// Memory that the allocator has and nothing is in: it does not give small blocks back to the system,
-/// so what a process has does not fall when clients are closed who held such. It is room for others
+/// so what a process has does not fall when clients are closed that held such blocks. It is room for others
 /// all the same. Known only from outside: by how much less the connections hold without the process
 /// having less.
 #[derive(Debug, Default)]

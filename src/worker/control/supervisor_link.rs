@@ -27,7 +27,7 @@ impl SupervisorLink {
         self.due_at <= now
     }
 
-    /// Reads the commands that have come; says whether the supervisor is still there.
+    /// Reads the commands that have come, and whether the supervisor is still there.
     pub(in crate::worker) fn recv(
         &mut self,
         commands: &mut Vec<SupervisorCommand>,

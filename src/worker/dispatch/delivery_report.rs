@@ -26,7 +26,7 @@ use crate::worker::context::Context;
 const HEADER: &str = "Tagcast-Report";
 
 /// The token of a publisher that may have reports: it asked, it proved a secret (or there is none to
-/// prove), and its dialect has room for a text that is no publication.
+/// prove), and its dialect has room for a text that is not a publication.
 pub(in crate::worker) fn granted<'a>(
     upgrade: &Upgrade<'a>,
     speech: Speech,
@@ -54,7 +54,7 @@ pub(in crate::worker) fn words(token: &str) -> Option<Box<AckExtras>> {
     Some(Box::new(AckExtras { report: Some(token.into()), ..AckExtras::default() }))
 }
 
-/// The client that is told the count of a publication of this session, if it may be told.
+/// The client that gets the count of a publication of this session, if it may have it.
 pub(in crate::worker) fn asker(
     slot: Slot,
     session: &Session,
@@ -82,7 +82,7 @@ fn token_of(session: &Session) -> Option<&str> {
     session.words.as_ref()?.report.as_deref()
 }
 
-/// Tells a publisher how many clients a publication of its has reached.
+/// Reports to a publisher how many clients its publication has reached.
 pub(in crate::worker) fn report_reached(
     context: &mut Context,
     connections: &mut ConnectionTable,

@@ -1,4 +1,4 @@
-//! Calling resources, and doing what they ask for.
+//! Calling resources, and applying the effects that they return.
 
 pub(crate) mod delivery_report;
 pub(crate) mod resource_registry;
@@ -29,7 +29,7 @@ use crate::worker::context::Context;
 use crate::worker::handshake::authorize;
 use crate::worker::webhook;
 
-/// What a publisher is told when there is no memory for its publication.
+/// The answer to a publisher when there is no memory for its publication.
 fn busy(session: &Session) -> ConnectionEffect {
     match (session.speech, session.class) {
         (Speech::Phpws, ClientClass::Web) => {
@@ -55,7 +55,7 @@ pub(super) enum ConnectionEffect {
     Fyi(String),
     /// What it calls itself.
     Registered(String),
-    /// The tags of its packets select nobody.
+    /// The tags of its packets select no client.
     IgnoredTags,
     Close(CloseReason),
 }
@@ -85,7 +85,7 @@ pub(in crate::worker) fn on_message(
     rest
 }
 
-/// Tells a resource who is connected, as it asked.
+/// Gives a resource the answer to its query about connected clients.
 pub(in crate::worker) fn on_presence(
     context: &mut Context,
     connections: &mut ConnectionTable,
@@ -108,8 +108,8 @@ pub(in crate::worker) fn on_presence(
     readiness::rearm(context, connections, connection);
 }
 
-/// Tells a resource that a connection ends, and the broker that its client left: in this order,
-/// so that the resource still sees its tags, and what it publishes then follows the leave.
+/// Calls the resource because a connection ends, then reports to the broker that the client left: in this
+/// order, so that the resource still sees its tags, and what it publishes then follows the leave.
 pub(in crate::worker) fn on_end(
     context: &mut Context,
     connection: &mut Connection,
@@ -152,7 +152,7 @@ pub(in crate::worker) fn call_for_rest(
     apply_effects(context, client, effects, b"")
 }
 
-/// Does what is left to do on the connection itself.
+/// Applies what is left to do on the connection itself.
 pub(in crate::worker) fn apply_rest(
     context: &mut Context,
     connection: &mut Connection,
@@ -189,7 +189,7 @@ pub(in crate::worker) fn call(
     })
 }
 
-/// Does what concerns the broker; a publication is held from here on (rule L4), and leaves at
+/// Applies what concerns the broker; a publication is held from here on (rule L4), and leaves at
 /// the end of the turn.
 fn apply_effects(
     context: &mut Context,
@@ -269,7 +269,7 @@ fn apply_effects(
     rest
 }
 
-/// Takes over an event for a backend; a client whose message is not taken is told so.
+/// Takes over an event for a backend; a client whose message is not taken gets a text instead.
 fn post_or_report(
     context: &mut Context,
     ClientRef { slot, session, resource: id }: ClientRef<'_>,
@@ -286,7 +286,7 @@ fn post_or_report(
     Some(ConnectionEffect::Frame(frame))
 }
 
-/// Does what concerns the connection itself; tells whether that ends it.
+/// Applies what concerns the connection itself; returns the reason if that ends it.
 pub(in crate::worker) fn apply_to_connection(
     context: &mut Context,
     connection: &mut Connection,
@@ -318,7 +318,7 @@ pub(in crate::worker) fn apply_to_connection(
     None
 }
 
-/// A newcomer takes `tags` for a selection; the old pages may have such a member for themselves.
+/// A new user takes `tags` for a selection; the old pages may have such a member for themselves.
 fn note_ignored_tags(connection: &mut Connection) {
     let Phase::Open(session) = &mut connection.phase else { return };
     session.has_noted_tags = true;
@@ -328,12 +328,12 @@ fn note_ignored_tags(connection: &mut Connection) {
     );
 }
 
-/// What one call says to the broker, and to the client of it.
+/// What one call has sent to the broker, and what its client is told about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CallOutput {
     /// Nothing that anybody could speak of.
     Nothing,
-    /// A publication, of which the client was told nothing.
+    /// A publication, and nothing about it to the client.
     Publication,
     /// The client is told something that is true once the broker has done its part; where it is
     /// reached in another way from now on, whatever it is told next may speak of that.

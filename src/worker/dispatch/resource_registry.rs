@@ -196,7 +196,7 @@ fn make(binding: &ResourceBinding) -> Option<Box<dyn Resource>> {
 }
 
 /// Whether a resource that was made from one binding serves the other as well. Another secret alone
-/// makes no other resource: those who are connected to it have their events signed with it.
+/// makes no other resource: events of the clients that are connected to it are signed with it.
 fn is_same(made: &ResourceBinding, binding: &ResourceBinding) -> bool {
     let (Some(one), Some(other)) = (&made.backend, &binding.backend) else {
         return made == binding;

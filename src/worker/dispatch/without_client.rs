@@ -81,7 +81,7 @@ pub(in crate::worker) fn apply_without_client(
 ) {
     for effect in effects {
         match effect {
-            // No client waits for it; a client that publishes is told instead.
+            // No client waits for it; a client that publishes gets an answer instead.
             Effect::Publish { .. } if context.memory.pressure() == Pressure::Busy => {}
             Effect::Publish { tenant, address, form, payload } => {
                 let payload = payload.bytes(b"");

@@ -49,11 +49,11 @@ pub(in crate::worker) struct AdmittedClient<'a> {
 pub(in crate::worker) enum Rejection {
     /// By HTTP.
     Refused(Refusal),
-    /// By a Close frame behind the 101, maybe with a word in front of it.
+    /// By a Close frame after the 101, maybe with a text frame in front of it.
     Closed { class: ClientClass, word: Option<&'static str>, reason: CloseReason },
 }
 
-/// Headers by which proxies say that they are there.
+/// Headers that proxies add.
 const FORWARDING: [&str; 4] = ["X-Forwarded-For", "X-Real-IP", "Forwarded", "Via"];
 const BAD_ORIGIN: &str = "this origin may not connect";
 const NO_ORIGIN: &str = "the header Origin is missing (requireOrigin)";
@@ -62,7 +62,7 @@ const TAGS_CLOSED: &str = "tags in the query are not taken here (openTags)";
 const NOT_FROM_HERE: CloseReason =
     CloseReason::new(CloseCode::POLICY, "php-type clients may not connect from this address");
 
-/// Decides about a request. `peer` is who connected, in `slot`.
+/// Decides about a request of the connection in `slot`. `peer` is the address of its socket.
 pub(in crate::worker) fn admit_upgrade<'a>(
     context: &Context,
     upgrade: &Upgrade<'a>,
@@ -97,7 +97,7 @@ pub(in crate::worker) fn admit_upgrade<'a>(
         .open(credentials(query).as_ref())
         .map_err(|denied| refuse(RefusalStatus::Unauthorized, denied.text()))?;
     let (speech, choice) = choice.map_err(|unknown| match (unknown, asked) {
-        // Who offers subprotocols is no client of phpWebSocketServer, which shows the 101.
+        // A client that offers subprotocols is not one of phpWebSocketServer, which shows the 101.
         (Unknown::Phpws, RequestedProtocol::Nothing) if !protocols.is_empty() => {
             Rejection::Refused(Refusal::UNKNOWN_PROTOCOL)
         }
@@ -143,7 +143,7 @@ pub(in crate::worker) fn admit_upgrade<'a>(
     Ok(AdmittedClient { grant, resource, speech, protocol, class, reach, counted, tags, ip, sign })
 }
 
-/// Who serves a request, and how its connection speaks.
+/// The resource that serves a request, and the protocol of its connection.
 fn choose_resource<'a>(
     context: &Context,
     target: &RouteRequest<'_, 'a>,
@@ -274,7 +274,7 @@ fn check_legacy(settings: &WorkerSettings, upgrade: &Upgrade<'_>) -> Result<(), 
 
 /// Which gate holds where pages need a session. A client chooses its headers, so they alone
 /// decide nothing: a script comes in by its address, on phpWebSocketServer's own resource alone.
-/// What has come through a proxy that is not trusted has no address that says anything.
+/// What has come through a proxy that is not trusted has no address that proves anything.
 fn gate_of(
     settings: &WorkerSettings,
     upgrade: &Upgrade<'_>,
@@ -304,8 +304,8 @@ pub(in crate::worker) fn php_may_come_from(
         || local().is_some_and(|local| local.to_canonical() == ip)
 }
 
-/// Whether a client may say itself which tags it carries: where a resource decides about it, or where
-/// it has proven that it may hear all of its space.
+/// Whether a client may choose its tags itself: where a resource decides about it, or where
+/// it has proven that it may receive all of its space.
 fn lets_choose_tags(settings: &WorkerSettings, path: &str, grant: &Grant) -> bool {
     settings.open_tags == OpenTags::On
         || settings.paths.is_spoken_for(path)
@@ -364,7 +364,7 @@ fn unknown_path(class: ClientClass, unknown: Unknown) -> Rejection {
 }
 
 /// `?key=` and `?secret=`. A key that cannot be read names no application: taken for none, it would be
-/// let in as whoever shows none.
+/// let in like a client that shows none.
 fn credentials(query: &str) -> Option<Credentials<'_>> {
     if has_members(query, "key") {
         return Some(Credentials { key: Cow::Borrowed(""), secret: None });

@@ -30,7 +30,7 @@ pub(in crate::worker) fn authorize_or_join(
     let Some((open, never)) = question(context, connection, &joining, &client) else {
         return join(context, connection, joining, client);
     };
-    // Who counts by address counts from here on, so no address fills the queue.
+    // A client that counts by address counts from here on, so no address fills the queue.
     let counted = (client.counted == AddressLimit::ByAddress)
         .then(|| Client { tags: Tags::default(), ..client.clone() });
     let asking = PendingAuthorization { joining, client, open: Some(open), never };
@@ -171,12 +171,12 @@ fn on_backend_down(context: &mut Context, connection: &mut Connection) {
     give_up(context, connection);
 }
 
-/// Nobody has said yes in time.
+/// The backend has not answered in time, or could not be asked.
 pub(in crate::worker) fn give_up(context: &mut Context, connection: &mut Connection) {
     refusals::refuse(context, connection, &DOWN);
 }
 
-/// A client that its backend has let in ends before it is open: the backend hears of that.
+/// A client that its backend has let in ends before it is open: the backend gets an event.
 pub(in crate::worker) fn post_never_opened(context: &mut Context, connection: &mut Connection) {
     let Phase::Joining(joining) = &mut connection.phase else { return };
     let uuid = joining.session.uuid;

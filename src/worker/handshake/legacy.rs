@@ -20,7 +20,7 @@ use crate::worker::handshake::{admission, refusals};
 
 /// What the Flash plug-in asks on a connection of its own before it opens another one.
 const POLICY_REQUEST: &[u8] = b"<policy-file-request/>";
-/// The answer of php-websocket's first version, and the NUL that Flash wants behind it: pages from
+/// The answer of php-websocket's first version, and the NUL that Flash wants after it: pages from
 /// everywhere may connect to every port. Origins are checked with the handshake.
 const POLICY: &[u8] = b"<?xml version=\"1.0\"?>\n\
     <!DOCTYPE cross-domain-policy SYSTEM \
@@ -29,7 +29,7 @@ const POLICY: &[u8] = b"<?xml version=\"1.0\"?>\n\
     <allow-access-from domain=\"*\" to-ports=\"*\"/>\n\
     </cross-domain-policy>\n\0";
 
-/// Who is served beside those that speak RFC 6455.
+/// The older clients that are served along with those that speak RFC 6455.
 #[derive(Debug)]
 pub(in crate::worker) struct Legacy {
     drafts: Option<(HixieAnswer, HixieForm)>,
@@ -50,7 +50,7 @@ impl Legacy {
         }
     }
 
-    /// Whether bytes are still to come that belong to a handshake, behind its head.
+    /// Whether bytes are still to come that belong to a handshake, after its head.
     pub(in crate::worker) fn waits_behind(&self, heading: &PartialHead, length: usize) -> bool {
         let Some((HixieAnswer::Draft, _)) = self.drafts else { return false };
         let Some((head, behind)) = heading.bytes.split_at_checked(length) else { return false };
@@ -64,11 +64,11 @@ impl Legacy {
 pub(in crate::worker) enum FirstBytes {
     /// A request head, or what is to become one.
     Http,
-    /// Nothing yet, or all that there was to say.
+    /// Nothing yet, or the connection was answered.
     Done,
 }
 
-/// Looks at what came first. What is no request head and means one is replaced by it.
+/// Looks at the first bytes. Bytes that mean a request head, and are not one, are replaced by it.
 pub(in crate::worker) fn on_first_bytes(
     context: &mut Context,
     connection: &mut Connection,
@@ -103,7 +103,7 @@ fn on_raw_greeting(context: &Context, connection: &mut Connection) -> Result<Fir
         return Ok(FirstBytes::Http);
     };
     if heading.bytes.starts_with(RAW_GREETING) && !connection.reader.is_raw() {
-        // From here on it is told everything without HTTP.
+        // From here on it is answered without HTTP.
         connection.reader = MessageReader::from(LegacyFraming::Raw(RawReader::new(end)));
     }
     match http::raw_greeting(&heading.bytes)? {
@@ -126,7 +126,7 @@ fn on_policy_request(context: &mut Context, connection: &mut Connection) -> Firs
     if may_be { FirstBytes::Done } else { FirstBytes::Http }
 }
 
-/// Only who may be a script of 2021 is read in its own way: for everybody else a head ends where
+/// Only a client that may be a script of 2021 is read in this way: for all others a head ends where
 /// RFC 9112 says.
 fn on_malformed_head(
     context: &Context,
@@ -157,7 +157,7 @@ fn on_malformed_head(
 }
 
 /// What a request wants, in whatever age it was made. Bytes that belong to the handshake are
-/// taken from what came behind its head.
+/// taken from what came after its head.
 pub(in crate::worker) fn decide<'a>(
     context: &Context,
     connection: &mut Connection,

@@ -50,7 +50,7 @@ const NO_ROOM_FOR_HEADS: Refusal = Refusal::new(
 /// A whole request head, and what came with it.
 struct ReceivedHead<'a> {
     head: &'a [u8],
-    /// What came behind the head.
+    /// What came after the head.
     early: Vec<u8>,
     peer: SocketAddr,
     until: Moment,
@@ -102,7 +102,7 @@ pub(in crate::worker) fn on_head(context: &mut Context, connection: &mut Connect
     }
 }
 
-/// Chooses who serves the connection, and asks the broker to let it in (rule L8).
+/// Chooses the resource of the connection, and asks the broker to let it in (rule L8).
 fn begin_joining(
     context: &mut Context,
     connection: &mut Connection,
@@ -220,7 +220,7 @@ fn open_taken(context: &mut Context, connection: &mut Connection) {
     let mut rest = asked.map_or_else(Rest::new, |asked| tell_open(context, connection, *asked));
     if matches!(rest.first(), Some(ConnectionEffect::Settle)) {
         rest.remove(0);
-        // Whoever sees it open finds what its resource has done with it (rule L8).
+        // A client that sees it open finds what its resource has done with it (rule L8).
         deferred_replies::defer_until_done(context, connection, &mut BytesMut::new());
     }
     greet(context, connection, answer, greeting.as_deref());
@@ -230,7 +230,7 @@ fn open_taken(context: &mut Context, connection: &mut Connection) {
     }
 }
 
-/// Tells the resource that a connection was opened, and does what its backend said when it was
+/// Calls the resource because a connection was opened, and applies the commands of its backend when it was
 /// asked; what is left to do on the connection itself.
 fn tell_open(context: &mut Context, connection: &Connection, asked: JoinRequest) -> Rest {
     let Ok(head) = http::parse(&asked.head) else { return Rest::new() };
@@ -272,7 +272,7 @@ fn greet(
     write::write(context, connection, both.freeze(), PartKind::Frames);
 }
 
-/// Completes a handshake only to say why it ends: browsers hide an HTTP error from the page,
+/// Completes a handshake only to send the reason why it ends: browsers hide an HTTP error from the page,
 /// and PHP clients print it.
 pub(in crate::worker) fn reject(
     context: &mut Context,
@@ -290,7 +290,7 @@ pub(in crate::worker) fn reject(
     }
 }
 
-/// Nobody let the client in before its deadline.
+/// The client was not let in before its deadline.
 pub(in crate::worker) fn give_up_joining(context: &mut Context, connection: &mut Connection) {
     let refusal = NO_BROKER_REFUSAL;
     reject_join(context, connection, phpws::TRY_AGAIN, &NO_BROKER, &refusal);

@@ -15,7 +15,7 @@ use crate::worker::settings::DemoPage;
 pub(in crate::worker) struct PageAsked<'a> {
     pub(in crate::worker) path: &'a str,
     pub(in crate::worker) wanted: PlainAnswer,
-    /// What whoever asks calls the program on a command line.
+    /// The name of the program on a command line of the client.
     pub(in crate::worker) program: String,
 }
 
@@ -56,11 +56,11 @@ fn content(wanted: PlainAnswer, text: &str) -> http::ResponseBody<'_> {
     }
 }
 
-/// Headers of proxies: whoever is behind one is somewhere else.
+/// Headers of proxies: a client that uses one is on another machine.
 const OF_PROXIES: [&str; 5] =
     ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP"];
 
-/// What whoever asks calls the program: as it was started, at the machine of the server; elsewhere by
+/// The name of the program for a client: as it was started, at the machine of the server; elsewhere
 /// its name, since a path of this machine means nothing there and is not theirs to know.
 pub(in crate::worker) fn program_for(peer: SocketAddr, head: &RequestHead<'_>) -> String {
     let is_proxied = OF_PROXIES.iter().any(|name| head.header(name).is_some());

@@ -1,4 +1,4 @@
-//! Openings that are refused: the answer, and the one line of the log that says who asked for what.
+//! Openings that are refused: the answer, and the one line of the log with the client and its request.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -22,12 +22,12 @@ const TEXT_CHARACTERS_MAX: usize = 128;
 /// Characters of a reason, which a backend may have given.
 const REASON_CHARACTERS_MAX: usize = 256;
 
-/// Who asked for what, as far as a log may say it: no query, no secret, no cookie.
+/// The client of a request, and the request, as far as a log may show it: no query, no secret, no cookie.
 #[derive(Debug)]
 pub(in crate::worker) struct Caller {
-    /// Who connected.
+    /// The address of the socket.
     peer: SocketAddr,
-    /// Who speaks, after trusted proxies; none when that cannot be read.
+    /// The client's address, after trusted proxies; none when that cannot be read.
     address: Option<IpAddr>,
     path: Option<Box<str>>,
     origin: Option<Box<str>>,
@@ -35,13 +35,13 @@ pub(in crate::worker) struct Caller {
 }
 
 impl Caller {
-    /// Somebody who has asked for nothing yet.
+    /// A client that has sent no request yet.
     pub(in crate::worker) fn silent(peer: SocketAddr) -> Self {
         let address = Some(peer.ip().to_canonical());
         Self { peer, address, path: None, origin: None, key: None }
     }
 
-    /// Who sent a request.
+    /// The client of a request.
     pub(in crate::worker) fn of(
         peer: SocketAddr,
         head: &RequestHead<'_>,
@@ -94,7 +94,7 @@ pub(in crate::worker) fn refuse(
     refuse_head(context, connection, refusal, b"");
 }
 
-/// As [`EventLoop::refuse`], for what its head says.
+/// The same, with the head of the request for the log.
 pub(in crate::worker) fn refuse_head(
     context: &mut Context,
     connection: &mut Connection,
@@ -180,7 +180,7 @@ pub(in crate::worker) fn log_tls_failure(
     info!(connection, %peer, server_name, reason, "TLS handshake failed");
 }
 
-/// The same, for what the library or the socket says.
+/// The same, for an error of the library or of the socket.
 pub(in crate::worker) fn log_tls_error(
     context: &mut Context,
     connection: &Connection,
@@ -189,7 +189,7 @@ pub(in crate::worker) fn log_tls_error(
     log_tls_failure(context, connection, &tls_failure::reason(error));
 }
 
-/// The client has gone. Who had not said a word of TLS was only looking whether somebody is there.
+/// The client has gone. One that had sent no byte of TLS only looked whether a server is there.
 pub(in crate::worker) fn log_lost_handshake(context: &mut Context, connection: &Connection) {
     let has_begun = matches!(&connection.phase, Phase::Head(heading) if heading.speaks_tls);
     if has_begun && connection.is_shaking_hands() {
@@ -198,7 +198,7 @@ pub(in crate::worker) fn log_lost_handshake(context: &mut Context, connection: &
 }
 
 /// What the line about the end of a connection adds, where none of the subprotocols that its client
-/// offered was agreed; said once.
+/// offered was agreed; given once.
 pub(in crate::worker) fn take_unmet_offer(
     context: &mut Context,
     connection: &Connection,
@@ -207,7 +207,7 @@ pub(in crate::worker) fn take_unmet_offer(
     context.refusal_log.unmet_offers.remove(&connection.serial).then_some(why)
 }
 
-/// Says how many lines were left out; asked a few times a second.
+/// Logs how many lines were left out; called a few times a second.
 pub(in crate::worker) fn log_unshown(context: &mut Context) {
     if let Some(unshown) = context.refusal_log.refusals.unshown(context.clock.now()) {
         info!(unshown, "more openings were refused");

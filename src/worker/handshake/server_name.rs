@@ -1,5 +1,5 @@
 //! The name that a client asks for in its ClientHello (RFC 6066 §3), for the log: the library does not
-//! say it about handshakes that fail.
+//! report it about handshakes that fail.
 
 /// Bytes in front of the first field of variable length: the record's header, the message's header, the
 /// version and 32 random bytes.
@@ -16,7 +16,7 @@ pub(in crate::worker) fn server_name(hello: &[u8]) -> Option<&str> {
     let _session = vector(&mut rest, 1)?;
     let _ciphers = vector(&mut rest, 2)?;
     let _compressions = vector(&mut rest, 1)?;
-    // The list of extensions may go on in a record that has not come yet.
+    // The list of extensions may continue in a record that has not come yet.
     let mut extensions = rest.get(2..)?;
     loop {
         let kind = take(&mut extensions, SERVER_NAME.len())?;

@@ -12,12 +12,12 @@ use crate::auth::php_session::flag;
 use crate::config::{JsAuth, Truth};
 use crate::http::{Upgrade, cookie_value};
 
-/// A session above this is no page's flag; what is read for one opening stays bounded.
+/// The largest file of a session: what is read for one opening stays bounded.
 const SESSION_BYTES_MAX: u64 = 1024 * 1024;
 /// The longest id that PHP makes.
 const ID_BYTES_MAX: usize = 256;
 
-/// The words never say which part was missing: that would help whoever guesses.
+/// The text never names the part that was missing: that would help a client that guesses.
 const NO_SESSION: &str = "no session of this site lets this page in";
 
 /// What an opening has to pass.
@@ -29,7 +29,7 @@ pub(in crate::worker) enum Gate {
     Address,
 }
 
-/// Whether a page comes with a session of PHP, and what the session says.
+/// Checks whether a page comes with a session of PHP, and whether its flag is set.
 #[derive(Debug)]
 pub(in crate::worker) struct SessionGate {
     folder: PathBuf,

@@ -22,7 +22,7 @@ use crate::worker::dispatch;
 use crate::worker::dispatch::without_client;
 use crate::worker::handshake::authorize;
 
-/// Finds the ways to the backends that the file names; the first one starts the courier.
+/// Adds the backends that the file names; the first one starts the thread of the client for them.
 pub(in crate::worker) fn add_targets(context: &mut Context) {
     for route in context.resources.take_routes() {
         let resource = route.resource;
@@ -156,7 +156,7 @@ fn on_answer_for_client(
     readiness::rearm(context, connections, connection);
 }
 
-/// Who asked has gone: what it would have got is left out, what others get is not.
+/// The client of the event has gone: what it would have got is left out, what others get is not.
 fn on_answer_for_gone(
     context: &mut Context,
     client: ClientUuid,
@@ -177,7 +177,7 @@ fn on_answer_for_resource(context: &mut Context, answered: WebhookResult) {
     apply_commands_without_client(context, resource, event, None, commands);
 }
 
-/// What a backend wants done; nothing when it did not say so, which is told to the log.
+/// The commands of a backend; none, with a line in the log, when its answer has none.
 pub(in crate::worker) fn commands_of(
     context: &mut Context,
     resource: ResourceId,
@@ -194,7 +194,7 @@ pub(in crate::worker) fn commands_of(
             log_warning(context, resource, event, Warning::Wrong, &why);
         }
         WebhookOutcome::Failed(why) => log_warning(context, resource, event, Warning::Failed, &why),
-        // That was said when it began.
+        // It was logged when the pause began.
         WebhookOutcome::LeftAlone => {}
     }
     None
@@ -261,7 +261,7 @@ fn apply_commands_without_client(
     }
 }
 
-/// Tells a client that its message has not been handed over.
+/// Sends a client the text for a message that was not handed over.
 fn report_down(context: &mut Context, connection: &mut Connection) {
     dispatch::call_and_apply(context, connection, |service, handle| {
         if let Some(backed) = service.backed() {

@@ -14,7 +14,7 @@ use crate::webhook::client::{WebhookClient, WebhookOutcome, WebhookReply, Webhoo
 use crate::worker::clock::Moment;
 use crate::worker::tokens::Token;
 
-/// Who an event is about.
+/// The client or the resource that an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::worker) enum Subject {
     /// A client, which may have gone meanwhile.
@@ -23,7 +23,7 @@ pub(in crate::worker) enum Subject {
     Resource(ResourceId),
 }
 
-/// What a worker has given to its courier, and what waits for that.
+/// Events that were given to the client for backends, and those that wait for that.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct WebhookQueue {
     client: Option<WebhookClient>,
@@ -86,11 +86,11 @@ pub(in crate::worker) struct WebhookResult {
 /// Whether an event is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::worker) enum Posted {
-    /// It is under way, or waits behind another one of the same client.
+    /// It is under way, or waits after another one of the same client.
     Taken,
     /// It is an opening, and too many of its address wait.
     TooMany,
-    /// There are too many, or there is no way.
+    /// There are too many, or the resource has no backend.
     Not,
 }
 
@@ -103,7 +103,7 @@ pub(in crate::worker) enum Warning {
     Wrong,
 }
 
-/// One line a minute, which tells how many it stands for.
+/// One line a minute, with the number of warnings that it stands for.
 #[derive(Clone, Copy, Debug, Default)]
 struct WarningThrottle {
     minute: Option<u32>,
@@ -145,7 +145,7 @@ impl WebhookQueue {
         self.routes.get(&resource.key()).map(|route| &*route.target)
     }
 
-    /// Whether no event is under way; asked with each message of everybody.
+    /// Whether no event is under way; asked with each message of each client.
     pub(in crate::worker) fn is_idle(&self) -> bool {
         self.lines.is_empty()
     }
@@ -165,7 +165,7 @@ impl WebhookQueue {
         self.lines.contains_key(&Subject::Resource(resource))
     }
 
-    /// Whether a backend is being asked about somebody who opens a connection.
+    /// Whether a backend is being asked about a client that opens a connection.
     pub(in crate::worker) fn is_asking(&self) -> bool {
         self.under_way.values().any(|it| it.event == "open")
     }
@@ -175,7 +175,7 @@ impl WebhookQueue {
         self.routes.values().map(|route| route.events).sum()
     }
 
-    /// Takes an event over, behind those of the same client. `id` is what the backend knows it by.
+    /// Takes an event over, after those of the same client. `id` is what the backend knows it by.
     pub(in crate::worker) fn post(
         &mut self,
         EventOrigin { subject, slot, resource }: EventOrigin,
@@ -251,7 +251,7 @@ impl WebhookQueue {
         client.take(self.last, &route.target, (id.text(), post));
     }
 
-    /// Takes over what the courier brings.
+    /// Takes over the answers that have come.
     pub(in crate::worker) fn collect(&mut self) {
         if let Some(client) = &self.client {
             self.answers.extend(client.answers());
@@ -299,7 +299,7 @@ impl WebhookQueue {
         }
     }
 
-    /// Whether a warning is told now; then of how many it speaks.
+    /// How many warnings the line of the log stands for, if one is written now.
     pub(in crate::worker) fn note_warning(
         &mut self,
         resource: ResourceId,

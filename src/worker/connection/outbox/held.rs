@@ -8,7 +8,7 @@ use crate::worker::clock::Moment;
 
 impl Outbox {
     /// What is added from now on leaves when the broker has reached this mark. False where the
-    /// last part says so already.
+    /// last part has this mark already.
     pub(in crate::worker) fn hold(&mut self, mark: SyncMark, now: Moment) -> bool {
         match self.parts.back_mut() {
             Some(OutboxPart { kind: PartKind::Hold(last), .. }) if *last == mark => return false,

@@ -19,8 +19,8 @@ use crate::worker::clock::Moment;
 /// Parts that one write takes.
 const PARTS_MAX: usize = 64;
 
-/// What a part costs beside its bytes: its place in the line, and a block of its own with a count of
-/// those who share it.
+/// What a part costs in addition to its bytes: its place in the queue, and a block with a count of
+/// the outboxes that share it.
 const PART_BYTES: usize = size_of::<OutboxPart>() + 64;
 
 /// What waits to be written to one socket.
@@ -118,7 +118,7 @@ pub(in crate::worker) fn send_now(socket: &OwnedFd, bytes: &[u8]) -> Sent {
     }
 }
 
-/// The way to a peer.
+/// The stream to a peer.
 pub(in crate::worker) enum PeerStream<'a> {
     /// Straight to the socket.
     Plain(&'a OwnedFd),
@@ -189,8 +189,8 @@ impl Outbox {
         self.parts.push_back(part);
     }
 
-    /// Keeps only what was begun: the rest would come too late for a client that is thrown out.
-    /// Tells how many deliveries that were.
+    /// Keeps only the part that was written in part: the rest would come too late for a client that is closed
+    /// as slow. Returns how many deliveries that were.
     pub fn truncate(&mut self) -> u64 {
         let before = self.waiting;
         let begun = usize::from(!self.parts.is_empty() && !self.is_held());
@@ -252,7 +252,7 @@ impl Outbox {
         }
     }
 
-    /// Writes the front part through TLS, whole; tells its kind once the socket has taken all of
+    /// Writes the front part through TLS, whole; returns its kind once the socket has taken all of
     /// it. Nothing is left to write when there is no kind.
     fn flush_sealed(
         &mut self,
@@ -293,7 +293,7 @@ impl Outbox {
         }
     }
 
-    /// Writes the front part alone to a plain socket; tells its kind once all of it was taken.
+    /// Writes the front part alone to a plain socket; returns its kind once all of it was taken.
     pub fn flush_one_plain(
         &mut self,
         socket: &OwnedFd,
@@ -353,7 +353,7 @@ impl Outbox {
         self.waiting -= self.took(taken);
     }
 
-    /// Takes bytes from the front; tells how many deliveries ended in the parts that are gone.
+    /// Takes bytes from the front; returns how many deliveries ended in the parts that are gone.
     fn took(&mut self, mut taken: usize) -> u64 {
         self.bytes -= taken;
         let mut deliveries = 0;

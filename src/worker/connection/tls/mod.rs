@@ -28,22 +28,22 @@ use crate::config;
 const SEALED_BYTES_MAX: usize = 64 * 1024;
 /// Plaintext in one record (RFC 8446 §5.1).
 const RECORD_BYTES_MAX: usize = 16 * 1024;
-/// What sealing adds to a record: header, nonce and tag are 29 bytes at the most.
+/// What sealing adds to a record: header, nonce and tag are at most 29 bytes.
 const RECORD_EXTRA_BYTES: usize = 32;
 /// Bytes of an unfinished record or handshake message: as many as rustls's own buffers would take.
 const UNREAD_BYTES_MAX: usize = 64 * 1024;
-/// Tickets of one TLS 1.3 handshake: who uses one up gets the next.
+/// Tickets of one TLS 1.3 handshake: a client that uses one gets the next.
 const TICKETS: usize = 1;
 /// The first byte of every TLS handshake: a record of that type (RFC 8446 §5.1).
 const HANDSHAKE_RECORD: u8 = 0x16;
 /// The type of a ClientHello, in TLS (RFC 8446 §4) and in SSL 2.0 (RFC 5246 appendix E.2).
 const CLIENT_HELLO: u8 = 1;
-/// What a ClientHello has to call its version at the least: 3.3 is TLS 1.2, and what TLS 1.3 says too.
+/// The lowest version of a ClientHello: 3.3 is TLS 1.2, and TLS 1.3 sends it too.
 const MINOR_VERSION_MIN: u8 = 3;
 /// A fatal alert, `protocol_version`, in a record that every old version can read.
 pub(in crate::worker) const TOO_OLD: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];
 
-/// The certificate and the versions: TLS 1.2 and 1.3, and nobody is asked for a certificate.
+/// The certificate and the versions: TLS 1.2 and 1.3, and clients are not asked for a certificate.
 ///
 /// # Errors
 ///
@@ -63,14 +63,14 @@ pub(in crate::worker) fn acceptor(tls: &config::TlsSettings) -> io::Result<Arc<S
         .map_err(io::Error::other)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(certified));
-    // A WebSocket is opened by HTTP/1.1; who offers nothing is served too.
+    // A WebSocket is opened by HTTP/1.1; a client that offers nothing is served too.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let secret = tls
         .ticket_secret()
         .ok_or_else(|| io::Error::other("the secret of the session tickets was not passed on"))?;
     config.ticketer = Arc::new(SessionTickets::new(&secret));
     config.send_tls13_tickets = TICKETS;
-    // Whoever keeps no ticket has a full handshake: a session kept here would be unknown to the
+    // A client that keeps no ticket has a full handshake: a session kept here would be unknown to the
     // other workers.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Arc::new(config))
@@ -89,14 +89,14 @@ pub(in crate::worker) struct TlsSession {
     stage: TlsStage,
 }
 
-/// Who may still speak.
+/// Which sides may still send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TlsStage {
     /// Both sides.
     Open,
-    /// We alone: the peer has said that nothing follows.
+    /// We alone: the peer has announced that nothing follows.
     PeerEnded,
-    /// Nobody: the peer does not keep to TLS.
+    /// Neither: the peer does not keep to TLS.
     Broken,
 }
 
@@ -106,12 +106,12 @@ impl fmt::Debug for TlsSession {
     }
 }
 
-/// What the first bytes of a connection show about who speaks.
+/// What the first bytes of a connection show about its peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::worker) enum FirstWords {
     /// TLS, or nothing that is known: rustls answers, if only by an alert.
     Tls,
-    /// SSL, TLS 1.0 or 1.1. rustls would say `handshake_failure` to most of these, since their
+    /// SSL, TLS 1.0 or 1.1. rustls would send `handshake_failure` to most of these, since their
     /// ClientHello lacks more than the version.
     OldTls,
     /// Text: a browser on `http://` or `ws://`.
@@ -151,7 +151,7 @@ impl TlsSession {
         self.connection.is_handshaking()
     }
 
-    /// Whether a record has begun and not ended: it has a deadline.
+    /// Whether a record has come in part: it has a deadline.
     pub(in crate::worker) fn is_mid_record(&self) -> bool {
         !self.unread.is_empty()
     }
@@ -193,7 +193,7 @@ impl TlsSession {
         Ok(())
     }
 
-    /// Works through records, and tells how many bytes of them are used up.
+    /// Processes records; returns how many bytes of them are used up.
     fn process(&mut self, bytes: &mut [u8], plain: &mut Vec<u8>) -> io::Result<usize> {
         let mut used = 0;
         loop {
@@ -208,7 +208,7 @@ impl TlsSession {
                     }
                 }
                 Ok(ConnectionState::EncodeTlsData(mut said)) => encode(&mut said, &mut self.unsent),
-                // It stands in `unsent`, before anything that is said later.
+                // It is in `unsent`, before anything that is sent later.
                 Ok(ConnectionState::TransmitTlsData(said)) => said.done(),
                 Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => {
                     self.stage = TlsStage::PeerEnded;
@@ -224,7 +224,7 @@ impl TlsSession {
         }
     }
 
-    /// Keeps the alert that tells the peer of its fault. Asked a second time, rustls would look at
+    /// Keeps the alert for the peer. Asked a second time, rustls would look at
     /// the same bytes again.
     fn break_off(&mut self, bytes: &mut [u8]) {
         self.stage = TlsStage::Broken;
@@ -235,7 +235,7 @@ impl TlsSession {
         }
     }
 
-    /// Encrypts as much as may be held; tells how many bytes that were.
+    /// Encrypts as much as may be held; returns how many bytes that were.
     pub(in crate::worker) fn seal(&mut self, plain: &[u8]) -> usize {
         if self.has_sealed() {
             return 0;
@@ -247,7 +247,7 @@ impl TlsSession {
         if is_sealed { part.len() } else { 0 }
     }
 
-    /// Says that nothing follows.
+    /// Announces that nothing follows.
     #[expect(
         clippy::redundant_closure_for_method_calls,
         reason = "the method itself has one lifetime, and any is asked for"
@@ -256,7 +256,7 @@ impl TlsSession {
         let _broken = self.append(0, |traffic, into| traffic.queue_close_notify(into));
     }
 
-    /// Appends something sealed, for which there has to be room; tells whether that was possible.
+    /// Appends something sealed, for which there has to be room; returns whether that was possible.
     fn append(
         &mut self,
         room: usize,
@@ -284,7 +284,7 @@ impl TlsSession {
         !self.unsent.is_empty()
     }
 
-    /// Writes what is sealed. [`Sent::Some`] tells ciphertext bytes: that the socket took some.
+    /// Writes what is sealed. [`Sent::Some`] counts bytes of ciphertext.
     pub(in crate::worker) fn send(&mut self, socket: &OwnedFd) -> Sent {
         let Some(unsent) = self.unsent.get(self.sent..).filter(|unsent| !unsent.is_empty()) else {
             return Sent::All;
@@ -299,10 +299,10 @@ impl TlsSession {
     }
 }
 
-/// Appends what TLS itself has to say.
+/// Appends records of TLS itself.
 fn encode(said: &mut EncodeTlsData<'_, ServerConnectionData>, into: &mut Vec<u8>) {
     let start = into.len();
-    // Asked without room it tells how much it needs.
+    // Called without room it returns how much it needs.
     if let Err(EncodeError::InsufficientSize(need)) = said.encode(&mut []) {
         into.resize(start + need.required_size, 0);
         let written = said.encode(into.get_mut(start..).unwrap_or_default());
