@@ -29,41 +29,41 @@ enum JoinApproval {
 
 impl JoinTracker {
     pub(crate) fn reserve(&mut self, slot: Slot, client: Client) {
-        let seat = self.seat(slot);
-        debug_assert!(matches!(seat, JoinState::Empty), "a slot is given away once (rule L3)");
-        *seat = JoinState::Reserving(Box::new(client), JoinApproval::Asked);
+        let state = self.state(slot);
+        debug_assert!(matches!(state, JoinState::Empty), "a slot is given away once (rule L3)");
+        *state = JoinState::Reserving(Box::new(client), JoinApproval::Asked);
     }
 
     /// Notes the broker's yes; false when that was known, or the client has left meanwhile.
     pub(crate) fn reserved(&mut self, slot: Slot) -> bool {
-        let JoinState::Reserving(_, place) = self.seat(slot) else { return false };
+        let JoinState::Reserving(_, place) = self.state(slot) else { return false };
         std::mem::replace(place, JoinApproval::Had) == JoinApproval::Asked
     }
 
     pub(crate) fn reserving(&self) -> impl Iterator<Item = (Slot, &Client)> {
-        (0..).map(Slot).zip(&self.0).filter_map(|(slot, seat)| match seat {
+        (0..).map(Slot).zip(&self.0).filter_map(|(slot, state)| match state {
             JoinState::Reserving(client, _) => Some((slot, &**client)),
             _ => None,
         })
     }
 
     pub(crate) fn join(&mut self, slot: Slot, client: Client) {
-        let seat = self.seat(slot);
-        let is_its_own = matches!(seat, JoinState::Empty | JoinState::Reserving(..));
+        let state = self.state(slot);
+        let is_its_own = matches!(state, JoinState::Empty | JoinState::Reserving(..));
         debug_assert!(is_its_own, "a slot is given away once (rule L3)");
-        *seat = JoinState::Joining(Box::new(client));
+        *state = JoinState::Joining(Box::new(client));
     }
 
     /// Notes the broker's yes; false when the client has left meanwhile.
     pub(crate) fn joined_as(&mut self, slot: Slot, number: JoinNumber) -> bool {
-        let seat = self.seat(slot);
-        match std::mem::take(seat) {
+        let state = self.state(slot);
+        match std::mem::take(state) {
             JoinState::Joining(client) => {
-                *seat = JoinState::Joined(client, number);
+                *state = JoinState::Joined(client, number);
                 true
             }
             other => {
-                *seat = other;
+                *state = other;
                 false
             }
         }
@@ -79,7 +79,7 @@ impl JoinTracker {
 
     /// Gives a client other tags; false when there is none.
     pub(crate) fn retag(&mut self, slot: Slot, tags: &Tags) -> bool {
-        let (JoinState::Joining(client) | JoinState::Joined(client, _)) = self.seat(slot) else {
+        let (JoinState::Joining(client) | JoinState::Joined(client, _)) = self.state(slot) else {
             return false;
         };
         client.tags = tags.clone();
@@ -88,11 +88,11 @@ impl JoinTracker {
 
     /// Notes the broker's no; the client that was refused.
     pub(crate) fn refused(&mut self, slot: Slot) -> Option<Box<Client>> {
-        let seat = self.seat(slot);
-        match std::mem::take(seat) {
+        let state = self.state(slot);
+        match std::mem::take(state) {
             JoinState::Joining(client) | JoinState::Reserving(client, _) => Some(client),
             other => {
-                *seat = other;
+                *state = other;
                 None
             }
         }
@@ -100,29 +100,29 @@ impl JoinTracker {
 
     /// Notes that a client left; a second word about it changes nothing.
     pub(crate) fn leave(&mut self, slot: Slot) {
-        *self.seat(slot) = JoinState::Leaving;
+        *self.state(slot) = JoinState::Leaving;
     }
 
     pub(crate) fn free(&mut self, slot: Slot) {
-        *self.seat(slot) = JoinState::Empty;
+        *self.state(slot) = JoinState::Empty;
     }
 
     /// Whether a client left and the broker has not confirmed it.
     pub(crate) fn is_leaving(&self, slot: Slot) -> bool {
-        let seat = usize::try_from(slot.0).ok().and_then(|at| self.0.get(at));
-        seat.is_some_and(|seat| matches!(seat, JoinState::Leaving))
+        let state = usize::try_from(slot.0).ok().and_then(|at| self.0.get(at));
+        state.is_some_and(|state| matches!(state, JoinState::Leaving))
     }
 
     pub(crate) fn holds(&self, slot: Slot) -> bool {
-        let seat = usize::try_from(slot.0).ok().and_then(|at| self.0.get(at));
-        seat.is_some_and(|seat| !matches!(seat, JoinState::Empty))
+        let state = usize::try_from(slot.0).ok().and_then(|at| self.0.get(at));
+        state.is_some_and(|state| !matches!(state, JoinState::Empty))
     }
 
     /// Empties the slots of the clients that left: an announcement acknowledges all leaves.
     pub(crate) fn forget_leaving(&mut self) -> Vec<Slot> {
-        let leaving = |(slot, seat): (Slot, &mut JoinState)| {
-            matches!(seat, JoinState::Leaving).then(|| {
-                *seat = JoinState::Empty;
+        let leaving = |(slot, state): (Slot, &mut JoinState)| {
+            matches!(state, JoinState::Leaving).then(|| {
+                *state = JoinState::Empty;
                 slot
             })
         };
@@ -130,20 +130,20 @@ impl JoinTracker {
     }
 
     pub(crate) fn joined(&self) -> impl Iterator<Item = (Slot, JoinNumber, &Client)> {
-        (0..).map(Slot).zip(&self.0).filter_map(|(slot, seat)| match seat {
+        (0..).map(Slot).zip(&self.0).filter_map(|(slot, state)| match state {
             JoinState::Joined(client, number) => Some((slot, *number, &**client)),
             _ => None,
         })
     }
 
     pub(crate) fn joining(&self) -> impl Iterator<Item = (Slot, &Client)> {
-        (0..).map(Slot).zip(&self.0).filter_map(|(slot, seat)| match seat {
+        (0..).map(Slot).zip(&self.0).filter_map(|(slot, state)| match state {
             JoinState::Joining(client) => Some((slot, &**client)),
             _ => None,
         })
     }
 
-    fn seat(&mut self, slot: Slot) -> &mut JoinState {
+    fn state(&mut self, slot: Slot) -> &mut JoinState {
         let at = slot.0 as usize;
         if at >= self.0.len() {
             self.0.resize_with(at + 1, JoinState::default);

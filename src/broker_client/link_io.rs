@@ -82,7 +82,7 @@ impl BrokerLink {
         self.inbox.take().map_err(|malformed| io::Error::new(ErrorKind::InvalidData, malformed))
     }
 
-    pub(crate) fn say(&mut self, bytes: Bytes) {
+    pub(crate) fn push(&mut self, bytes: Bytes) {
         self.out.push_back(bytes);
     }
 
@@ -96,7 +96,7 @@ impl BrokerLink {
             let parts: Vec<IoSlice<'_>> =
                 self.out.iter().take(PARTS_MAX).map(|part| IoSlice::new(part)).collect();
             match self.transport.write(&parts) {
-                Ok(taken) => self.took(taken),
+                Ok(taken) => self.on_written(taken),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
@@ -104,7 +104,7 @@ impl BrokerLink {
         Ok(())
     }
 
-    fn took(&mut self, mut taken: usize) {
+    fn on_written(&mut self, mut taken: usize) {
         while let Some(front) = self.out.front_mut() {
             if taken < front.len() {
                 front.advance(taken);

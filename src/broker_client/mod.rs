@@ -103,7 +103,7 @@ impl BrokerClient {
     }
 
     /// A slot for a new connection.
-    pub fn take_slot(&mut self) -> Slot {
+    pub fn allocate_slot(&mut self) -> Slot {
         self.slots.take()
     }
 
@@ -176,13 +176,13 @@ impl BrokerClient {
                 Ok(None) if is_spent() => return None,
                 Ok(None) => {}
                 Ok(arrival) => return arrival,
-                Err(error) => return self.lose(error),
+                Err(error) => return self.on_link_lost(error),
             }
         }
     }
 
     /// The next event of a link whose broker is dead and reaped, to its end.
-    pub fn last_word(&mut self, scratch: &mut [u8]) -> Option<BrokerEvent> {
+    pub fn next_until_end(&mut self, scratch: &mut [u8]) -> Option<BrokerEvent> {
         loop {
             if let Some(arrival) = self.next(&mut || false) {
                 return Some(arrival);
@@ -215,16 +215,16 @@ impl BrokerClient {
         Ok(None)
     }
 
-    fn lose(&mut self, error: io::Error) -> Option<BrokerEvent> {
+    fn on_link_lost(&mut self, error: io::Error) -> Option<BrokerEvent> {
         let link = self.link.take()?;
-        self.unlinked();
+        self.forget_link();
         Some(BrokerEvent::Lost(LinkLoss { broker: link.broker, error, link }))
     }
 
-    fn unlinked(&mut self) {
+    fn forget_link(&mut self) {
         self.ended = None;
         self.fanout.forget_sets();
-        self.uplink.unlinked();
+        self.uplink.on_unlinked();
     }
 
     /// A link to a new broker, which is sent everything that the old one knew (rule L6). The old link
@@ -233,20 +233,20 @@ impl BrokerClient {
         if let Some(old) = self.link.take() {
             debug_assert!(!old.is_unread, "the dead link is read to its end");
             // The supervisor has reaped its broker, so nothing more can come.
-            self.unlinked();
+            self.forget_link();
         }
         self.link = Some(BrokerLink::new(broker, transport));
-        for slot in self.uplink.linked() {
+        for slot in self.uplink.on_linked() {
             self.slots.vacate(slot);
         }
     }
 
     /// Sends the broker what this turn came to.
     pub fn write(&mut self) {
-        let said = self.uplink.take_out();
+        let said = self.uplink.take_output();
         let Some(link) = &mut self.link else { return };
         if let Some(said) = said {
-            link.say(said);
+            link.push(said);
         }
         if link.write().is_err() {
             // The end is found by reading, after its last words.

@@ -25,16 +25,16 @@ use crate::worker::handshake::refusals;
 /// The applications that were ever bound, and what holds for all of them.
 #[derive(Debug, Default)]
 pub(super) struct Bloatless {
-    manners: Rc<RefCell<BloatlessOptions>>,
+    options: Rc<RefCell<BloatlessOptions>>,
     made: Vec<(BloatlessApplication, ResourceId)>,
 }
 
 impl Bloatless {
     /// Takes over what holds from now on, also for connections that are open.
-    pub(super) fn behave(&self, config: &Config) {
+    pub(super) fn set_options(&self, config: &Config) {
         let settings = &config.bloatless;
         let is_watched = settings.applications.contains(&BloatlessApplication::Status);
-        self.manners.replace(BloatlessOptions {
+        self.options.replace(BloatlessOptions {
             watch: if is_watched { Watch::On } else { Watch::Off },
             clients: match settings.status {
                 BloatlessStatus::V3 => Clients::V3,
@@ -57,19 +57,19 @@ impl Bloatless {
     }
 
     /// Notes the place of an application.
-    pub(super) fn keep(&mut self, application: BloatlessApplication, id: ResourceId) {
+    pub(super) fn add(&mut self, application: BloatlessApplication, id: ResourceId) {
         self.made.push((application, id));
     }
 
     /// Makes an application.
     pub(super) fn make(&self, application: BloatlessApplication) -> Option<Box<dyn Resource>> {
-        let manners = &self.manners;
+        let options = &self.options;
         let made = match application {
-            BloatlessApplication::Chat => BloatlessResource::new(ChatApp, manners),
-            BloatlessApplication::Status => BloatlessResource::new(StatusPage, manners),
-            BloatlessApplication::Demo => BloatlessResource::new(DemoApp, manners),
-            BloatlessApplication::Echo => BloatlessResource::new(EchoApp, manners),
-            BloatlessApplication::Time => BloatlessResource::new(TimeApp, manners),
+            BloatlessApplication::Chat => BloatlessResource::new(ChatApp, options),
+            BloatlessApplication::Status => BloatlessResource::new(StatusPage, options),
+            BloatlessApplication::Demo => BloatlessResource::new(DemoApp, options),
+            BloatlessApplication::Echo => BloatlessResource::new(EchoApp, options),
+            BloatlessApplication::Time => BloatlessResource::new(TimeApp, options),
         };
         Some(Box::new(made.ok()?))
     }
@@ -88,21 +88,21 @@ pub(super) fn path(application: BloatlessApplication) -> &'static str {
 
 impl WorkerSettings {
     /// Whether openings of this path are answered in the original's bytes.
-    pub(super) fn answers_in_bytes(&self, wanted: &str) -> bool {
+    pub(super) fn answers_in_legacy_bytes(&self, wanted: &str) -> bool {
         let is_one = || self.bloatless.applications.iter().any(|one| path(*one) == wanted);
         self.bloatless.answers == BloatlessAnswers::Legacy && is_one()
     }
 
     /// The subprotocol that the original names, asked for or not: the application.
     pub(super) fn protocol_by_path<'a>(&self, wanted: &'a str) -> Option<&'a str> {
-        wanted.strip_prefix('/').filter(|_| self.answers_in_bytes(wanted))
+        wanted.strip_prefix('/').filter(|_| self.answers_in_legacy_bytes(wanted))
     }
 
     /// A refusal where the original's bytes are wanted: a status line and no more.
     pub(super) fn bare_refusal(&self, wanted: &str, refusal: &Refusal) -> Option<Bytes> {
         let is_legacy = self.bloatless.answers == BloatlessAnswers::Legacy;
         let is_unknown = refusal.status == RefusalStatus::NotFound && is_legacy;
-        if !is_unknown && !self.answers_in_bytes(wanted) {
+        if !is_unknown && !self.answers_in_legacy_bytes(wanted) {
             return None;
         }
         let line = match refusal.status {

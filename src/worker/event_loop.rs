@@ -144,7 +144,7 @@ impl EventLoop {
         deferred_replies::release_due(context, connections);
         serve::serve_light(context, connections, ready);
         if has(ready, Token::Webhooks) {
-            context.webhooks.collect();
+            context.webhooks.collect_answers();
         }
         webhook::apply_answers(context, connections);
         read::resume_paused(context, connections);

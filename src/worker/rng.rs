@@ -42,7 +42,7 @@ fn fill(mut bytes: &mut [u8]) -> rustix::io::Result<()> {
 /// Random bytes are not shown.
 impl fmt::Debug for Rng {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dice").finish_non_exhaustive()
+        f.debug_struct("Rng").finish_non_exhaustive()
     }
 }
 
@@ -53,9 +53,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_throw_is_another_uuid_of_version_4() {
-        let mut dice = Rng::default();
-        let thrown: HashSet<ClientUuid> = (0..3 * UUIDS).map(|_| dice.uuid()).collect();
+    fn every_uuid_is_another_one_of_version_4() {
+        let mut rng = Rng::default();
+        let thrown: HashSet<ClientUuid> = (0..3 * UUIDS).map(|_| rng.uuid()).collect();
         assert_eq!(thrown.len(), 3 * UUIDS);
         let versions = thrown.iter().map(|uuid| uuid::Uuid::from_bytes(uuid.0).get_version_num());
         assert!(versions.into_iter().all(|version| version == 4));

@@ -69,12 +69,12 @@ pub(super) enum DemoPage {
 
 impl WorkerSettings {
     /// When clients are pinged though nothing is published.
-    pub(super) fn beats(&self) -> (Duration, Duration) {
+    pub(super) fn ping_intervals(&self) -> (Duration, Duration) {
         (self.ping_every, self.php_keepalive)
     }
 
     /// What a client may send.
-    pub(super) fn messages(&self, session: &Session) -> MessageLimits {
+    pub(super) fn message_limits(&self, session: &Session) -> MessageLimits {
         let lone_continuation = match session.class {
             ClientClass::Web => LoneContinuation::Refused,
             ClientClass::Php => LoneContinuation::IsText,

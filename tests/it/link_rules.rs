@@ -87,7 +87,7 @@ fn question() -> PresenceQuestion {
 
 /// Everything that a worker has to say, as the broker's side takes it.
 fn upward(worker: &mut Worker, router: &mut Router) {
-    if let Some(said) = worker.uplink.take_out() {
+    if let Some(said) = worker.uplink.take_output() {
         feed(worker.source, &said, router);
     }
 }
@@ -120,7 +120,7 @@ fn downward(worker: &mut Worker, router: &mut Router) {
 fn link(workers: &mut [&mut Worker], router: &mut Router) {
     for worker in workers {
         router.linked(worker.source);
-        worker.free.extend(worker.uplink.linked());
+        worker.free.extend(worker.uplink.on_linked());
         upward(worker, router);
     }
 }
@@ -165,7 +165,7 @@ fn two_workers_with_a_client_each() -> (Worker, Worker, Router) {
 
 fn successor(workers: &mut [&mut Worker]) -> Router {
     for worker in workers.iter_mut() {
-        worker.uplink.unlinked();
+        worker.uplink.on_unlinked();
     }
     let mut router = Router::awaiting(workers.iter().map(|worker| worker.source));
     link(workers, &mut router);
@@ -259,7 +259,7 @@ fn a_single_delivery_is_not_repeated_to_a_second_client_of_the_same_name() {
     }
     assert_eq!(one.texts(), ["for the first"]);
     // The first client leaves, so a fresh look at the address would find the second one.
-    one.uplink.unlinked();
+    one.uplink.on_unlinked();
     one.uplink.leave(Slot(0));
     let mut router = successor(&mut [&mut one, &mut two]);
     turn(&mut [&mut one, &mut two], &mut router);
@@ -300,7 +300,7 @@ fn an_announcement_acknowledges_all_leaves() {
 fn a_client_that_joins_while_the_broker_is_away_is_taken_in_by_the_successor() {
     let (mut one, mut two, router) = two_workers_with_a_client_each();
     drop(router);
-    one.uplink.unlinked();
+    one.uplink.on_unlinked();
     one.uplink.join(Slot(1), client(3));
     two.publish(&Address::everyone(), "a");
     let mut router = successor(&mut [&mut one, &mut two]);
@@ -346,8 +346,8 @@ fn l6_tags_that_changed_hold_for_the_next_broker_also() {
     turn(&mut [&mut one, &mut two], &mut router);
     // The change below is made while there is no broker: only the announcement can carry it.
     let mut router = {
-        one.uplink.unlinked();
-        two.uplink.unlinked();
+        one.uplink.on_unlinked();
+        two.uplink.on_unlinked();
         two.uplink.retag(Slot(0), room("2"));
         successor(&mut [&mut one, &mut two])
     };

@@ -188,7 +188,7 @@ impl Worker {
         (scratch, reports): (&mut [u8], &mut Vec<ChildEvent>),
     ) {
         self.relay.mark_unread();
-        while let Some(arrival) = self.relay.last_word(scratch) {
+        while let Some(arrival) = self.relay.next_until_end(scratch) {
             self.take(arrival, model, reports);
         }
         self.watch = Some(end.watch());
@@ -276,7 +276,7 @@ impl Worker {
 
     /// A client comes and asks to join.
     pub fn accept(&mut self, client: Client, model: &mut Model) -> (Slot, ClientNo) {
-        let slot = self.relay.take_slot();
+        let slot = self.relay.allocate_slot();
         let no = model.asks(client.clone(), self.source);
         if self.connections.insert(slot, Connection::new(no)).is_some() {
             let fault = || format!("{no} is put into slot {slot}, which is taken (L3)");
@@ -343,7 +343,7 @@ impl Worker {
     pub fn wants_alias(&mut self, slot: Slot, alias: Alias, model: &mut Model) {
         if let Some(connection) = self.connections.get(&slot) {
             model.wishes(connection.client, alias.clone());
-            self.relay.uplink.want_alias(slot, Claim { alias, keeping: Exclusivity::Alone });
+            self.relay.uplink.request_alias(slot, Claim { alias, keeping: Exclusivity::Alone });
         }
     }
 

@@ -127,11 +127,11 @@ impl Uplink {
 
     /// Asks for an alias in place of the one that a client may have. Whether it gets it the broker
     /// says, this one or a later one; what was granted is announced to later ones (rule L6).
-    pub fn want_alias(&mut self, slot: Slot, claim: Claim) {
+    pub fn request_alias(&mut self, slot: Slot, claim: Claim) {
         if self.joins.client(slot).is_none() {
             return;
         }
-        let asked = self.aliases.want(slot, claim);
+        let asked = self.aliases.request(slot, claim);
         if let Some(claim) = asked.filter(|_| self.is_linked) {
             ToBroker::Alias { slot, claim: claim.clone() }.encode(&mut self.out);
         }
@@ -226,7 +226,7 @@ impl Uplink {
     }
 
     /// What this turn has for the broker; nothing while there is none.
-    pub fn take_out(&mut self) -> Option<Bytes> {
+    pub fn take_output(&mut self) -> Option<Bytes> {
         if self.is_linked
             && let Some(number) = self.syncs.ask()
         {
@@ -241,15 +241,15 @@ impl Uplink {
     }
 
     /// The link has ended. The caller has taken every message that arrived on it.
-    pub fn unlinked(&mut self) {
+    pub fn on_unlinked(&mut self) {
         self.is_linked = false;
     }
 
     /// A link to a new broker: sends which clients are connected, what was seen, and again what no broker has
     /// acknowledged (rule L6). Returns the slots that are named no more.
-    pub fn linked(&mut self) -> Vec<Slot> {
+    pub fn on_linked(&mut self) -> Vec<Slot> {
         // What was sent since the last turn goes into the window or follows from the clients that joined.
-        drop(self.take_out());
+        drop(self.take_output());
         self.is_linked = true;
         let free = self.joins.forget_leaving();
         let out = &mut self.out;

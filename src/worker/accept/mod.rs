@@ -236,7 +236,7 @@ impl Listeners {
             speaks_tls: false,
             server_name: None,
         };
-        let slot = context.broker.take_slot();
+        let slot = context.broker.allocate_slot();
         let mut connection = Box::new(Connection::new(slot, self.last_serial, head));
         if tls.is_some() {
             connection.watched.by = Watcher::TlsHandshakes;

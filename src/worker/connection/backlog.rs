@@ -23,11 +23,11 @@ pub(in crate::worker) const STEP: usize = 16;
 #[derive(Debug)]
 pub(in crate::worker) struct BacklogPacing {
     /// When something came on the link last.
-    heard_at: Moment,
+    last_input_at: Moment,
     /// While there is one: when it may be over, and when it is over in any case.
     lasts: Option<(Moment, Moment)>,
     /// Clients that empty an outbox, and since when that is waited for.
-    waits: Vec<(Slot, Moment)>,
+    waited_for: Vec<(Slot, Moment)>,
     /// Clients that were waited for in vain.
     slow: Vec<Slot>,
 }
@@ -35,7 +35,7 @@ pub(in crate::worker) struct BacklogPacing {
 impl Default for BacklogPacing {
     fn default() -> Self {
         let (waits, slow) = (Vec::new(), Vec::new());
-        Self { heard_at: Moment::START, lasts: None, waits, slow }
+        Self { last_input_at: Moment::START, lasts: None, waited_for: waits, slow }
     }
 }
 
@@ -44,23 +44,23 @@ impl BacklogPacing {
     /// without a pause: the broker needs time for it too. The worker cannot know whether no client had
     /// anything to publish; then it paces for nothing, which costs nothing to a client that reads.
     pub(in crate::worker) fn on_input(&mut self, now: Moment) {
-        let silence = now.until_then(self.heard_at).min(LINK_SILENCE_MAX);
+        let silence = now.until_then(self.last_input_at).min(LINK_SILENCE_MAX);
         if silence >= LINK_SILENCE {
             self.lasts = Some((now.after(silence * CATCHING_UP), now.after(BACKLOG_MAX)));
         }
-        self.heard_at = now;
+        self.last_input_at = now;
     }
 
     /// All of it is written.
     fn end(&mut self) {
         self.lasts = None;
-        self.waits.clear();
+        self.waited_for.clear();
         self.slow.clear();
     }
 
     /// Whether a client is waited for.
     pub(in crate::worker) fn is_waiting(&self) -> bool {
-        !self.waits.is_empty()
+        !self.waited_for.is_empty()
     }
 
     /// When the clients that are waited for are looked at again.
@@ -94,9 +94,9 @@ impl BacklogPacing {
             return;
         }
         let is_known =
-            self.slow.contains(&slot) || self.waits.iter().any(|(known, _)| *known == slot);
+            self.slow.contains(&slot) || self.waited_for.iter().any(|(known, _)| *known == slot);
         if !is_known {
-            self.waits.push((slot, now));
+            self.waited_for.push((slot, now));
         }
     }
 
@@ -107,7 +107,7 @@ impl BacklogPacing {
         bytes_max: usize,
         now: Moment,
     ) {
-        let Self { waits, slow, .. } = self;
+        let Self { waited_for: waits, slow, .. } = self;
         waits.retain(|(slot, since)| {
             let Some(outbox) = connections.get(*slot).and_then(|it| it.outbox.as_ref()) else {
                 return false;

@@ -102,7 +102,7 @@ fn close_with(
     context
         .handshakes
         .advance(connection, Phase::Closing { until: context.clock.now().after(CLOSE_WAIT) });
-    connection.stash = None;
+    connection.pending_input = None;
     connection.reader.forget();
     write::write(context, connection, frame.freeze(), PartKind::Close);
 }
@@ -114,7 +114,7 @@ fn ends_abruptly(context: &Context, connection: &Connection) -> bool {
             Phase::Open(session) => session.speech == Speech::Phpws,
             Phase::Joining(joining) => joining.session.speech == Speech::Phpws,
             // It was turned away, and is paced as only those clients are.
-            Phase::Head(_) => connection.pace.is_some(),
+            Phase::Head(_) => connection.pacer.is_some(),
             _ => false,
         }
 }
@@ -164,7 +164,7 @@ pub(in crate::worker) fn answer_and_end(
     context
         .handshakes
         .advance(connection, Phase::Answering { until: context.clock.now().after(CLOSE_WAIT) });
-    connection.pace = None;
+    connection.pacer = None;
     connection
         .outbox(context.clock.now())
         .push(OutboxPart::of(answer, PartKind::Frames), context.clock.now());

@@ -35,10 +35,10 @@ pub(in crate::worker) fn wake_due(context: &mut Context, connections: &mut Conne
 
 fn wake(context: &mut Context, connection: &mut Connection) {
     match &connection.phase {
-        Phase::Head(heading) if heading.until <= context.clock.now() => {
+        Phase::Head(partial) if partial.until <= context.clock.now() => {
             refusals::refuse(context, connection, &Refusal::TOO_SLOW);
         }
-        Phase::Authorizing(asking) if asking.joining.until <= context.clock.now() => {
+        Phase::Authorizing(pending) if pending.joining.until <= context.clock.now() => {
             authorize::give_up(context, connection);
         }
         Phase::Joining(joining) if joining.until <= context.clock.now() => {
@@ -73,18 +73,18 @@ fn wake_open(context: &mut Context, connection: &mut Connection) {
 /// The next moment at which something about a connection may be due.
 pub(in crate::worker) fn next(connection: &Connection, message_timeout: Duration) -> Moment {
     let phase = match &connection.phase {
-        Phase::Head(heading) => heading.until,
-        Phase::Authorizing(asking) => asking.joining.until,
+        Phase::Head(partial) => partial.until,
+        Phase::Authorizing(pending) => pending.joining.until,
         Phase::Joining(joining) => joining.until,
         Phase::Closing { until } | Phase::Answering { until } | Phase::Ending { until } => *until,
         // While nothing is read, nothing can come to its end.
         Phase::Open(_) if !connection.watched.reads() => connection.next_beat,
-        Phase::Open(_) => connection.next_beat.min(connection.holding.due(message_timeout)),
+        Phase::Open(_) => connection.next_beat.min(connection.incomplete.due(message_timeout)),
         Phase::Gone => Moment::NEVER,
     };
     // What waits for the broker is looked at when the broker is so far.
     let Some(outbox) = connection.outbox.as_ref().filter(|it| !it.is_held()) else { return phase };
-    let written = match (&connection.pace, outbox.next_kind()) {
+    let written = match (&connection.pacer, outbox.next_kind()) {
         (Some(pace), Some(next)) if !connection.is_full => pace.free_at(next),
         _ if matches!(connection.phase, Phase::Open(_)) => outbox.moved_at().after(OUTBOX_STALL),
         // A connection that is being closed has its deadline; that it took nothing was the reason for it.

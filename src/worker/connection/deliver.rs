@@ -107,7 +107,7 @@ impl Delivery<'_> {
         let bytes = frames.bytes.len();
         let count = u64::from(frames.count());
         context.stats.matched += count;
-        let parts: SmallVec<[OutboxPart; 1]> = if connection.pace.is_some() {
+        let parts: SmallVec<[OutboxPart; 1]> = if connection.pacer.is_some() {
             frames.each().map(|frame| OutboxPart::deliveries(frame, 1)).collect()
         } else {
             let all =
@@ -118,7 +118,7 @@ impl Delivery<'_> {
         if !parts.into_iter().all(|part| write::push(context, &mut connection, part)) {
             context.stats.missed += count - (connection.waiting() - waited);
             close::close_slow(context, &mut connection);
-        } else if connection.pace.is_some() || (!connection.is_full && !connection.is_plain()) {
+        } else if connection.pacer.is_some() || (!connection.is_full && !connection.is_plain()) {
             write::flush(context, &mut connection);
             if connection.is_full && close::drops_slow(context, &connection) {
                 close::drop_slow(context, &mut connection);

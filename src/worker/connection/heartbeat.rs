@@ -27,13 +27,13 @@ pub(in crate::worker) fn first_beat(context: &Context, sign: KeepaliveMode) -> M
 }
 
 pub(in crate::worker) fn beat(context: &mut Context, connection: &mut Connection) {
-    match connection.sign {
+    match connection.keepalive {
         KeepaliveMode::KeepAlive => return keep_alive(context, connection),
         KeepaliveMode::Pause => return read::on_pause(context, connection),
         KeepaliveMode::Ping | KeepaliveMode::Kernel => {}
     }
     connection.next_beat = context.clock.now().after(context.settings.ping_every);
-    if connection.stash.is_some() {
+    if connection.pending_input.is_some() {
         // It may have answered: we did not listen.
         connection.heartbeat.heard();
     }
@@ -56,7 +56,7 @@ fn ping(context: &mut Context, connection: &mut Connection) {
 fn keep_alive(context: &mut Context, connection: &mut Connection) {
     let quiet = context.settings.php_keepalive;
     let active_at =
-        connection.pace.as_ref().map_or_else(|| context.clock.now(), |pace| pace.active_at());
+        connection.pacer.as_ref().map_or_else(|| context.clock.now(), |pace| pace.active_at());
     if active_at.after(quiet) <= context.clock.now() {
         ping(context, connection);
         connection.next_beat = context.clock.now().after(quiet);

@@ -17,7 +17,7 @@ use crate::worker::context::Context;
 /// What a connection holds, and when what of it has not ended was looked at last. One structure for
 /// both, since every connection has it and two would cost it sixteen bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::worker) struct Holding {
+pub(in crate::worker) struct IncompleteInput {
     looked_at: Moment,
     /// How much there was that had not ended.
     looked_bytes: u32,
@@ -27,7 +27,7 @@ pub(in crate::worker) struct Holding {
 
 /// What a look comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
+enum Growth {
     /// It is not time yet, or there is nothing.
     Later,
     /// It has grown, and has all its time again.
@@ -36,7 +36,7 @@ enum Look {
     Stuck,
 }
 
-impl Holding {
+impl IncompleteInput {
     /// Of a connection that was just accepted.
     pub(in crate::worker) const NOTHING: Self =
         Self { looked_at: Moment::NEVER, looked_bytes: 0, held: 0 };
@@ -52,7 +52,7 @@ impl Holding {
     }
 
     /// The time begins once more: the server had not read.
-    pub(in crate::worker) fn excuse(&mut self, now: Moment) {
+    pub(in crate::worker) fn restart(&mut self, now: Moment) {
         if self.looked_at != Moment::NEVER {
             self.looked_at = now;
         }
@@ -63,23 +63,23 @@ impl Holding {
         self.looked_at.after(within)
     }
 
-    fn look(&mut self, now: Moment, within: Duration, bytes: u32) -> Look {
+    fn check_growth(&mut self, now: Moment, within: Duration, bytes: u32) -> Growth {
         if self.due(within) > now {
-            return Look::Later;
+            return Growth::Later;
         }
         let enough = within.as_secs_f64() * f64::from(MESSAGE_RATE_MIN);
         let grown = f64::from(bytes.saturating_sub(self.looked_bytes));
         (self.looked_at, self.looked_bytes) = (now, bytes);
-        if grown >= enough { Look::Grown } else { Look::Stuck }
+        if grown >= enough { Growth::Grown } else { Growth::Stuck }
     }
 }
 
 /// Notes whether something is incomplete, after bytes were taken.
 pub(in crate::worker) fn note_incomplete(context: &Context, connection: &mut Connection) {
     if connection.is_unfinished() {
-        connection.holding.begin(context.clock.now());
+        connection.incomplete.begin(context.clock.now());
     } else {
-        connection.holding.end();
+        connection.incomplete.end();
     }
 }
 
@@ -93,12 +93,13 @@ pub(in crate::worker) fn find_stuck(
     }
     if connection.is_waiting {
         // What has come is not read yet, because others are served.
-        connection.holding.excuse(context.clock.now());
+        connection.incomplete.restart(context.clock.now());
         return None;
     }
     let bytes = connection.unfinished_bytes();
     let within = context.settings.message_timeout;
-    let is_stuck = connection.holding.look(context.clock.now(), within, bytes) == Look::Stuck;
+    let is_stuck =
+        connection.incomplete.check_growth(context.clock.now(), within, bytes) == Growth::Stuck;
     is_stuck.then(|| match connection.reader.is_mid_frame() {
         true => HALF_A_FRAME,
         false => HALF_A_MESSAGE,
@@ -136,23 +137,23 @@ mod tests {
 
     #[test]
     fn what_grows_has_time_and_what_does_not_is_ended() {
-        let mut message = Holding::NOTHING;
-        assert_eq!(message.look(at(99), WITHIN, 0), Look::Later);
+        let mut message = IncompleteInput::NOTHING;
+        assert_eq!(message.check_growth(at(99), WITHIN, 0), Growth::Later);
         message.begin(at(100));
         message.begin(at(105));
-        assert_eq!(message.look(at(109), WITHIN, 0), Look::Later);
-        assert_eq!(message.look(at(110), WITHIN, ENOUGH), Look::Grown);
-        assert_eq!(message.look(at(119), WITHIN, ENOUGH), Look::Later);
-        assert_eq!(message.look(at(120), WITHIN, 2 * ENOUGH - 1), Look::Stuck);
+        assert_eq!(message.check_growth(at(109), WITHIN, 0), Growth::Later);
+        assert_eq!(message.check_growth(at(110), WITHIN, ENOUGH), Growth::Grown);
+        assert_eq!(message.check_growth(at(119), WITHIN, ENOUGH), Growth::Later);
+        assert_eq!(message.check_growth(at(120), WITHIN, 2 * ENOUGH - 1), Growth::Stuck);
     }
 
     #[test]
     fn time_in_which_nothing_was_read_does_not_count() {
-        let mut message = Holding::NOTHING;
-        message.excuse(at(1));
-        assert_eq!(message, Holding::NOTHING, "nothing has begun");
+        let mut message = IncompleteInput::NOTHING;
+        message.restart(at(1));
+        assert_eq!(message, IncompleteInput::NOTHING, "nothing has begun");
         message.begin(at(1));
-        message.excuse(at(9));
+        message.restart(at(9));
         assert_eq!(message.due(WITHIN), at(19));
     }
 }

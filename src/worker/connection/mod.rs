@@ -26,7 +26,7 @@ use std::os::fd::OwnedFd;
 use bytes::Bytes;
 
 use self::fair_queue::{Usage, Weight, WorkClock};
-use self::incomplete_input::Holding;
+use self::incomplete_input::IncompleteInput;
 use self::outbox::{Outbox, PeerStream};
 use self::pacing::Pacer;
 use self::tls::TlsSession;
@@ -56,14 +56,14 @@ pub(super) struct Connection {
     pub(super) reader: MessageReader,
     /// Present while the socket is full, and always for a client that is paced.
     pub(super) outbox: Option<Box<Outbox>>,
-    pub(super) pace: Option<Box<Pacer>>,
+    pub(super) pacer: Option<Box<Pacer>>,
     /// Present where it speaks TLS.
     pub(super) tls: Option<Box<TlsSession>>,
     /// The socket took less than it was given.
     pub(super) is_full: bool,
     pub(super) watched: Watched,
     /// What came in and could not be served yet.
-    pub(super) stash: Option<Box<PendingInput>>,
+    pub(super) pending_input: Option<Box<PendingInput>>,
     /// What it takes of the worker's time, which decides about its turns.
     pub(super) usage: Usage,
     /// It waits to be served, once, however often the kernel reports it.
@@ -71,12 +71,12 @@ pub(super) struct Connection {
     /// When it is looked at next; a timer is set for this moment.
     pub(super) wake_at: Moment,
     pub(super) next_beat: Moment,
-    pub(super) sign: KeepaliveMode,
+    pub(super) keepalive: KeepaliveMode,
     pub(super) heartbeat: Heartbeat,
     pub(super) control_frames: RateLimiter,
     /// What it holds, and what is incomplete: a frame, a message in pieces or chunks, a
     /// record of TLS.
-    pub(super) holding: Holding,
+    pub(super) incomplete: IncompleteInput,
 }
 
 // Every connection owns one.
@@ -139,7 +139,7 @@ pub(super) struct PendingAuthorization {
     /// What it is to be asked, until it is.
     pub(super) open: Option<WebhookRequest>,
     /// The event for the backend if it lets the client in and the client goes before it is open.
-    pub(super) never: Option<WebhookRequest>,
+    pub(super) never_opened: Option<WebhookRequest>,
 }
 
 /// A handshake that waits for the broker.
@@ -151,7 +151,7 @@ pub(super) struct PendingJoin {
     /// The 101.
     pub(super) answer: Bytes,
     /// What its resource wants to know.
-    pub(super) asked: Option<Box<JoinRequest>>,
+    pub(super) request: Option<Box<JoinRequest>>,
     /// What came after the head.
     pub(super) early: Vec<u8>,
     pub(super) until: Moment,
@@ -171,7 +171,7 @@ pub(super) struct JoinRequest {
     /// What that backend wants done once it is open.
     pub(super) commands: Vec<WebhookCommand>,
     /// The event for that backend if it goes before it is open.
-    pub(super) never: Option<WebhookRequest>,
+    pub(super) never_opened: Option<WebhookRequest>,
 }
 
 /// How the worker finds out that a silent client lives.
@@ -206,10 +206,23 @@ pub(super) enum PendingMessage {
     Binary(Vec<u8>),
 }
 
+impl JoinRequest {
+    pub(super) fn new(head: &[u8], peer: std::net::SocketAddr, protocol: Option<&str>) -> Self {
+        Self {
+            head: head.to_owned(),
+            peer,
+            protocol: protocol.map(str::to_owned),
+            user: None,
+            commands: Vec::new(),
+            never_opened: None,
+        }
+    }
+}
+
 impl PendingJoin {
     /// Bytes that it keeps of what the client sent.
     pub(super) fn held(&self) -> usize {
-        self.early.len() + self.asked.as_ref().map_or(0, |asked| asked.head.len())
+        self.early.len() + self.request.as_ref().map_or(0, |asked| asked.head.len())
     }
 }
 
@@ -221,27 +234,27 @@ impl PendingInput {
 }
 
 impl Connection {
-    pub(super) fn new(slot: Slot, serial: u64, heading: PartialHead) -> Self {
+    pub(super) fn new(slot: Slot, serial: u64, partial: PartialHead) -> Self {
         Self {
             slot,
             serial,
             wake_at: Moment::NEVER,
-            phase: Phase::Head(Box::new(heading)),
+            phase: Phase::Head(Box::new(partial)),
             resource: ResourceId::default(),
             reader: MessageReader::default(),
             outbox: None,
-            pace: None,
+            pacer: None,
             tls: None,
             is_full: false,
             watched: Watched { interest: Interest::Read, by: Watcher::Loop },
-            stash: None,
+            pending_input: None,
             usage: Usage::default(),
             is_waiting: false,
             next_beat: Moment::NEVER,
-            sign: KeepaliveMode::Ping,
+            keepalive: KeepaliveMode::Ping,
             heartbeat: Heartbeat::default(),
             control_frames: RateLimiter::default(),
-            holding: Holding::NOTHING,
+            incomplete: IncompleteInput::NOTHING,
         }
     }
 
@@ -259,7 +272,7 @@ impl Connection {
     /// The client's identity, once it has one and as long as it is open.
     pub(super) fn uuid(&self) -> Option<ClientUuid> {
         match &self.phase {
-            Phase::Authorizing(asking) => Some(asking.joining.session.uuid),
+            Phase::Authorizing(pending) => Some(pending.joining.session.uuid),
             Phase::Joining(joining) => Some(joining.session.uuid),
             Phase::Open(session) => Some(session.uuid),
             _ => None,
@@ -268,7 +281,7 @@ impl Connection {
 
     /// Whether frames reach it as they are made: nothing paces, encrypts or rewrites them.
     pub(super) fn is_plain(&self) -> bool {
-        self.pace.is_none() && self.tls.is_none() && self.reader.foreign().is_none()
+        self.pacer.is_none() && self.tls.is_none() && self.reader.foreign().is_none()
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -286,7 +299,7 @@ impl Connection {
     }
 
     /// The stream to its peer.
-    pub(super) fn line<'a>(&'a mut self, socket: &'a OwnedFd) -> PeerStream<'a> {
+    pub(super) fn stream<'a>(&'a mut self, socket: &'a OwnedFd) -> PeerStream<'a> {
         match &mut self.tls {
             None => PeerStream::Plain(socket),
             Some(tls) => PeerStream::Tls(socket, tls),
@@ -299,16 +312,16 @@ impl Connection {
     pub(super) fn held(&self) -> usize {
         let phase = match &self.phase {
             Phase::Open(session) => session.held(),
-            Phase::Head(heading) => heading.bytes.len(),
-            Phase::Authorizing(asking) => asking.joining.held(),
+            Phase::Head(partial) => partial.bytes.len(),
+            Phase::Authorizing(pending) => pending.joining.held(),
             Phase::Joining(joining) => joining.held(),
             _ => 0,
         };
         phase
             + self.reader.held()
-            + self.outbox.as_ref().map_or(0, |outbox| outbox.held())
+            + self.outbox.as_ref().map_or(0, |outbox| outbox.held_bytes())
             + self.tls.as_ref().map_or(0, |tls| tls.held())
-            + self.stash.as_ref().map_or(0, |stash| stash.held())
+            + self.pending_input.as_ref().map_or(0, |stash| stash.held())
     }
 
     /// Deliveries in its outbox.

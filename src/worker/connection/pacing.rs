@@ -15,30 +15,30 @@ pub(in crate::worker) struct Pacer {
     pub(in crate::worker) frame_gap: Duration,
     left_at: Option<(Moment, PartKind)>,
     /// It has sent something since the last frame left for it.
-    heard: bool,
+    has_answered: bool,
     /// When something last went in either direction.
     active_at: Moment,
 }
 
 impl Pacer {
     pub(in crate::worker) fn new(ready_gap: Duration, frame_gap: Duration) -> Self {
-        Self { ready_gap, frame_gap, left_at: None, heard: false, active_at: Moment::START }
+        Self { ready_gap, frame_gap, left_at: None, has_answered: false, active_at: Moment::START }
     }
 
     /// A data frame of the client came.
-    pub(in crate::worker) fn heard(&mut self) {
-        self.heard = true;
+    pub(in crate::worker) fn on_message(&mut self) {
+        self.has_answered = true;
     }
 
     /// A part left.
-    pub(in crate::worker) fn left(&mut self, kind: PartKind, now: Moment) {
+    pub(in crate::worker) fn on_sent(&mut self, kind: PartKind, now: Moment) {
         self.left_at = Some((now, kind));
-        self.heard = false;
+        self.has_answered = false;
         self.active_at = now;
     }
 
     /// Something came from it.
-    pub(in crate::worker) fn active(&mut self, now: Moment) {
+    pub(in crate::worker) fn on_activity(&mut self, now: Moment) {
         self.active_at = now;
     }
 
@@ -53,7 +53,9 @@ impl Pacer {
         match self.left_at {
             None => Moment::START,
             Some((at, PartKind::Head)) => at.after(self.ready_gap),
-            Some((_, PartKind::Step)) if self.heard && next != PartKind::Close => Moment::START,
+            Some((_, PartKind::Step)) if self.has_answered && next != PartKind::Close => {
+                Moment::START
+            }
             Some((at, _)) => at.after(self.frame_gap),
         }
     }
@@ -73,15 +75,15 @@ mod tests {
     fn the_gap_is_waived_in_lock_step_only() {
         let mut pace = Pacer::new(4 * GAP, GAP);
         assert_eq!(pace.free_at(PartKind::Head), at(0));
-        pace.left(PartKind::Head, at(100));
+        pace.on_sent(PartKind::Head, at(100));
         assert_eq!(pace.free_at(PartKind::Step), at(120));
-        pace.left(PartKind::Step, at(120));
+        pace.on_sent(PartKind::Step, at(120));
         assert_eq!(pace.free_at(PartKind::Frames), at(125), "it has sent nothing since");
-        pace.heard();
+        pace.on_message();
         assert_eq!(pace.free_at(PartKind::Step), at(0));
         assert_eq!(pace.free_at(PartKind::Close), at(125));
-        pace.left(PartKind::Frames, at(130));
-        pace.heard();
+        pace.on_sent(PartKind::Frames, at(130));
+        pace.on_message();
         assert_eq!(pace.free_at(PartKind::Step), at(135), "after a delivery the gap always holds");
     }
 }

@@ -23,7 +23,7 @@ use crate::worker::connection::{
     close, deferred_replies, incomplete_input, readiness, tls_io, write,
 };
 use crate::worker::context::Context;
-use crate::worker::dispatch::{ClientRef, ConnectionEffect, Rest};
+use crate::worker::dispatch::{ClientRef, ConnectionEffect, ConnectionEffects};
 use crate::worker::handshake::refusals;
 use crate::worker::{dispatch, handshake};
 
@@ -46,7 +46,7 @@ struct MessageOutcome {
     /// The text that acknowledges it.
     acknowledgement: Option<Cow<'static, str>>,
     /// What is left to do on the connection.
-    rest: Rest,
+    rest: ConnectionEffects,
 }
 
 /// Every read goes here first; an idle connection owns no buffer.
@@ -71,7 +71,7 @@ pub(in crate::worker) fn read_socket(
     event: Ready,
 ) {
     let Some(mut connection) = connections.take(slot) else { return };
-    if let Some(rest) = connection.stash.take_if(|stash| stash.message.is_none()) {
+    if let Some(rest) = connection.pending_input.take_if(|stash| stash.message.is_none()) {
         let PendingInput { mut rest, .. } = *rest;
         on_bytes(context, &mut connection, &mut rest);
     } else if connection.watched.reads() {
@@ -117,7 +117,7 @@ pub(in crate::worker) fn on_input(
     match &mut connection.phase {
         Phase::Head(_) => handshake::on_head(context, connection, input),
         Phase::Open(_) => on_bytes(context, connection, input),
-        Phase::Authorizing(asking) => asking.joining.early.extend_from_slice(input),
+        Phase::Authorizing(pending) => pending.joining.early.extend_from_slice(input),
         Phase::Joining(joining) => joining.early.extend_from_slice(input),
         // What comes after an end is ignored.
         _ => {}
@@ -131,8 +131,8 @@ pub(in crate::worker) fn on_bytes(
     input: &mut [u8],
 ) {
     connection.heartbeat.heard();
-    if let Some(pace) = &mut connection.pace {
-        pace.active(context.clock.now());
+    if let Some(pace) = &mut connection.pacer {
+        pace.on_activity(context.clock.now());
     }
     let mut replies = BytesMut::new();
     let mut input = input;
@@ -166,7 +166,7 @@ fn note_incomplete_message(context: &Context, connection: &mut Connection) {
     // A message that was kept is a copy of it.
     connection.reader.give_back();
     incomplete_input::note_incomplete(context, connection);
-    if connection.sign == KeepaliveMode::Pause {
+    if connection.keepalive == KeepaliveMode::Pause {
         connection.next_beat = match connection.reader.is_mid_frame() {
             true => context.clock.now().after(RAW_PAUSE),
             false => Moment::NEVER,
@@ -190,14 +190,22 @@ fn step(
     input: &mut &mut [u8],
     replies: &mut BytesMut,
 ) -> InputStep {
-    let Connection { reader, phase, resource, pace, control_frames, holding, sign, .. } =
-        connection;
+    let Connection {
+        reader,
+        phase,
+        resource,
+        pacer: pace,
+        control_frames,
+        incomplete: holding,
+        keepalive: sign,
+        ..
+    } = connection;
     let Phase::Open(session) = phase else { return InputStep::Stop };
     if !reader.is_unfinished() && session.chunks.is_none() {
         // What came before is complete: what begins now has all its time.
         holding.end();
     }
-    let event = match reader.next(input, &context.settings.messages(session)) {
+    let event = match reader.next(input, &context.settings.message_limits(session)) {
         Ok(Some(event)) => event,
         Ok(None) => return InputStep::Stop,
         Err(violation) => {
@@ -233,12 +241,12 @@ fn step(
     if let Some(pace) = pace
         && *sign != KeepaliveMode::Pause
     {
-        pace.heard();
+        pace.on_message();
     }
     let is_busy = context.webhooks.is_busy(session.uuid);
     if is_busy || !context.broker.uplink.has_room(session.weight(message)) {
         let message = Some(PendingMessage::from(message));
-        connection.stash = Some(Box::new(PendingInput { message, rest: input.to_vec() }));
+        connection.pending_input = Some(Box::new(PendingInput { message, rest: input.to_vec() }));
         if !is_busy {
             context.serving.pause_served(connection);
         }
@@ -260,7 +268,7 @@ fn answer(
     replies: &mut BytesMut,
 ) -> Option<CloseReason> {
     // The acknowledgement speaks of it too.
-    if matches!(rest.first(), Some(ConnectionEffect::Settle)) {
+    if matches!(rest.first(), Some(ConnectionEffect::AwaitBroker)) {
         rest.remove(0);
         deferred_replies::defer_until_done(context, connection, replies);
     }
@@ -292,16 +300,16 @@ fn on_message(
     message: Message<'_>,
 ) -> MessageOutcome {
     context.stats.messages += 1;
-    let heard = session.on_message(message, &context.settings.rules);
+    let incoming = session.on_message(message, &context.settings.rules);
     let client = ClientRef { slot, session: &*session, resource };
-    let rest = match heard.then {
-        NextStep::Nothing => Rest::new(),
+    let rest = match incoming.then {
+        NextStep::Nothing => ConnectionEffects::new(),
         NextStep::Text(text) => dispatch::on_message(context, client, Message::Text(&text)),
         NextStep::Binary(bytes) => dispatch::on_message(context, client, Message::Binary(bytes)),
         NextStep::Close(reason) => [ConnectionEffect::Close(reason)].into_iter().collect(),
     };
     let registers = rest.iter().any(|own| matches!(own, ConnectionEffect::Registered(_)));
-    let acknowledgement = (heard.acknowledge == Acknowledge::Yes).then(|| match registers {
+    let acknowledgement = (incoming.acknowledge == Acknowledge::Yes).then(|| match registers {
         true => session.next_to_registration(),
         false => session.next(),
     });
@@ -315,7 +323,7 @@ fn acknowledge(
     next: &str,
 ) {
     deferred_replies::defer_while_draining(context, connection, replies);
-    if connection.pace.is_none() && replies.len() < SEND_BYTES_MAX {
+    if connection.pacer.is_none() && replies.len() < SEND_BYTES_MAX {
         // The usual case: no buffer of its own.
         return frames::text(replies, next.as_bytes());
     }
@@ -332,7 +340,7 @@ pub(in crate::worker) fn reply(
     frame: BytesMut,
     kind: PartKind,
 ) {
-    if connection.pace.is_some() {
+    if connection.pacer.is_some() {
         write::write(context, connection, frame.freeze(), kind);
     } else {
         replies.unsplit(frame);
@@ -352,7 +360,7 @@ pub(in crate::worker) fn resume_paused(context: &mut Context, connections: &mut 
     let part = context.clock.part();
     while let Some((slot, standing)) = context.serving.next_paused() {
         let Some(mut connection) = connections.take(slot) else { continue };
-        let stash = connection.stash.take();
+        let stash = connection.pending_input.take();
         let has_room = stash.as_ref().is_none_or(|it| has_room_for(context, &connection, it));
         if has_room {
             let share = TurnBudget::new(context.clock.time(), HEAVY_SHARE);
@@ -361,7 +369,7 @@ pub(in crate::worker) fn resume_paused(context: &mut Context, connections: &mut 
             context.serving.advance();
             context.serving.note_served(&mut connection);
         } else {
-            connection.stash = stash;
+            connection.pending_input = stash;
             context.serving.pause_again(slot, standing);
         }
         readiness::rearm(context, connections, connection);

@@ -55,10 +55,10 @@ pub(in crate::worker) fn rewatch(
 
 fn update_watch(context: &Context, connection: &mut Connection) {
     let reads = match &connection.phase {
-        Phase::Open(_) => connection.stash.is_none() && !context.stage.is_quiescing(),
+        Phase::Open(_) => connection.pending_input.is_none() && !context.stage.is_quiescing(),
         // A client that waits for the 101 sends nothing: not to watch it would cost two system calls of
         // each handshake, and hide that it has gone.
-        Phase::Authorizing(asking) => asking.joining.early.len() < READ_BYTES,
+        Phase::Authorizing(pending) => pending.joining.early.len() < READ_BYTES,
         Phase::Joining(joining) => joining.early.len() < READ_BYTES,
         Phase::Gone => false,
         Phase::Head(_) | Phase::Closing { .. } | Phase::Answering { .. } | Phase::Ending { .. } => {
@@ -78,7 +78,7 @@ fn update_watch(context: &Context, connection: &mut Connection) {
     }
     let before = std::mem::replace(&mut connection.watched, watched);
     if reads && !before.reads() {
-        connection.holding.excuse(context.clock.now());
+        connection.incomplete.restart(context.clock.now());
     }
     if let Some(socket) = context.sockets.get(connection.slot) {
         let token = Token::Slot(connection.slot).into();

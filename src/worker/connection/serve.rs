@@ -61,7 +61,8 @@ impl ServeQueue {
     /// Keeps what is left of one read when the share of its connection is used up. It is not read
     /// further until that is served.
     pub(in crate::worker) fn keep_rest(&mut self, connection: &mut Connection, rest: &[u8]) {
-        connection.stash = Some(Box::new(PendingInput { message: None, rest: rest.to_vec() }));
+        connection.pending_input =
+            Some(Box::new(PendingInput { message: None, rest: rest.to_vec() }));
         if !std::mem::replace(&mut connection.is_waiting, true) {
             let (slot, serial) = (connection.slot, connection.serial);
             let token = Token::Slot(slot).into();

@@ -23,11 +23,11 @@ pub(in crate::worker) fn read_tls(
     arrived: &mut [u8],
 ) {
     let was_shaking_hands = connection.is_shaking_hands();
-    if let Phase::Head(heading) = &mut connection.phase
+    if let Phase::Head(partial) = &mut connection.phase
         && was_shaking_hands
-        && !std::mem::replace(&mut heading.speaks_tls, true)
+        && !std::mem::replace(&mut partial.speaks_tls, true)
     {
-        heading.server_name = server_name(arrived).map(Into::into);
+        partial.server_name = server_name(arrived).map(Into::into);
         let words = FirstWords::of(arrived);
         if words != FirstWords::Tls {
             let proxy = OtherProtocol::of(arrived).filter(|it| *it == OtherProtocol::Proxy);
@@ -96,7 +96,7 @@ fn send_handshake(context: &mut Context, connection: &mut Connection) {
 /// The TLS handshake is done: the time for the request begins.
 fn begin_head(context: &Context, connection: &mut Connection) {
     let until = context.clock.now().after(context.settings.handshake_timeout);
-    if let Phase::Head(heading) = &mut connection.phase {
-        heading.until = until;
+    if let Phase::Head(partial) = &mut connection.phase {
+        partial.until = until;
     }
 }

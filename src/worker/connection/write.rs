@@ -29,7 +29,7 @@ pub(in crate::worker) fn write(
     if !push(context, connection, OutboxPart::of(bytes, kind)) {
         return close::close_slow(context, connection);
     }
-    if connection.pace.is_some() || !waits {
+    if connection.pacer.is_some() || !waits {
         flush(context, connection);
         if connection.is_full && close::drops_slow(context, connection) {
             close::drop_slow(context, connection);
@@ -81,9 +81,9 @@ pub(in crate::worker) fn flush(context: &mut Context, connection: &mut Connectio
     let Some(socket) = context.sockets.get(connection.slot) else { return };
     let Some(mut outbox) = connection.outbox.take() else { return };
     let waited = outbox.waiting();
-    let mut pace = connection.pace.take();
+    let mut pace = connection.pacer.take();
     let flushed = match &mut pace {
-        None => outbox.flush(connection.line(socket), context.clock.now()),
+        None => outbox.flush(connection.stream(socket), context.clock.now()),
         Some(pace) => loop {
             let Some(next) = outbox.next_kind() else { break Flushed::Empty };
             if outbox.is_held() {
@@ -95,16 +95,16 @@ pub(in crate::worker) fn flush(context: &mut Context, connection: &mut Connectio
             if free_at > now {
                 break Flushed::Until(free_at);
             }
-            let (flushed, left) = outbox.flush_one(connection.line(socket), now);
+            let (flushed, left) = outbox.flush_one(connection.stream(socket), now);
             if let Some(kind) = left {
-                pace.left(kind, context.clock.read());
+                pace.on_sent(kind, context.clock.read());
             }
             if flushed != Flushed::Empty {
                 break flushed;
             }
         },
     };
-    connection.pace = pace;
+    connection.pacer = pace;
     connection.is_full = flushed == Flushed::Full;
     context.stats.delivered += waited - outbox.waiting();
     // Where it is kept its connection is open; where that ends, what waits comes too late.

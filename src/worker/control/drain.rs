@@ -102,22 +102,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everybody_is_closed_once_and_evenly() {
+    fn every_connection_is_closed_once_and_evenly() {
         let at = |millis| Moment::START.after(Duration::from_millis(millis));
         let slots = (0..10).map(Slot).collect();
-        let mut farewell = DrainSchedule::new(slots, at(1000), Duration::from_secs(3));
-        let mut due = |now| std::iter::from_fn(|| farewell.due(now)).collect::<Vec<_>>();
+        let mut schedule = DrainSchedule::new(slots, at(1000), Duration::from_secs(3));
+        let mut due = |now| std::iter::from_fn(|| schedule.due(now)).collect::<Vec<_>>();
         assert_eq!(due(at(1000)), [Slot(0)]);
         assert_eq!(due(at(1299)), []);
         assert_eq!(due(at(1900)), [Slot(1), Slot(2), Slot(3)]);
         assert_eq!(due(at(9999)).len(), 6);
-        assert_eq!(farewell.next(), None);
+        assert_eq!(schedule.next(), None);
     }
 
     #[test]
-    fn without_a_spread_everybody_is_closed_at_once() {
-        let mut farewell =
+    fn without_a_spread_every_connection_is_closed_at_once() {
+        let mut schedule =
             DrainSchedule::new((0..3).map(Slot).collect(), Moment::START, Duration::ZERO);
-        assert_eq!(std::iter::from_fn(|| farewell.due(Moment::START)).count(), 3);
+        assert_eq!(std::iter::from_fn(|| schedule.due(Moment::START)).count(), 3);
     }
 }

@@ -126,7 +126,7 @@ impl EventLoop {
     fn connect(&mut self, broker: Generation, transport: Box<dyn Transport>) -> io::Result<()> {
         self.context.broker.mark_unread();
         let mut scratch = std::mem::take(&mut self.context.buffers.scratch);
-        while let Some(event) = self.context.broker.last_word(&mut scratch) {
+        while let Some(event) = self.context.broker.next_until_end(&mut scratch) {
             self.on_broker_event(event);
         }
         let Context { buffers, broker: client, poller, .. } = &mut self.context;
@@ -221,7 +221,7 @@ impl EventLoop {
                 if !*is_reported
                     && broker.uplink.is_quiet()
                     && (*handshakes == PendingHandshakes::Refuse
-                        || (pending.is_empty() && !webhooks.is_asking())) =>
+                        || (pending.is_empty() && !webhooks.has_openings())) =>
             {
                 *is_reported = true;
                 supervisor.report(ChildEvent::Quiesced);

@@ -57,7 +57,7 @@ impl MemoryAccount {
     /// Notes what a connection holds after work on it.
     pub(in crate::worker) fn note(&mut self, connection: &mut Connection) {
         let held = u32::try_from(connection.held()).unwrap_or(u32::MAX);
-        let before = std::mem::replace(&mut connection.holding.held, held);
+        let before = std::mem::replace(&mut connection.incomplete.held, held);
         if held != before {
             self.grow(held.saturating_sub(before) as usize);
             self.held = self.held + u64::from(held) - u64::from(before);
@@ -71,7 +71,7 @@ impl MemoryAccount {
 
     /// Notes the end of a connection.
     pub(in crate::worker) fn release(&mut self, connection: &Connection) {
-        self.held -= u64::from(connection.holding.held);
+        self.held -= u64::from(connection.incomplete.held);
     }
 
     /// Bytes of this process that can be used again, when they are to be reported.
@@ -188,7 +188,7 @@ fn close_largest(
 
 fn close_holder(context: &mut Context, connection: &mut Connection, bytes: u64) {
     let client = connection.uuid().map(tracing::field::debug);
-    let outbox = connection.outbox.as_ref().map_or(0, |outbox| outbox.held());
+    let outbox = connection.outbox.as_ref().map_or(0, |outbox| outbox.held_bytes());
     warn!(connection = connection.serial, client, bytes, outbox, "closed for memory");
     context.stats.shed += 1;
     match &connection.phase {

@@ -76,8 +76,9 @@ fn review(context: &mut Context, connection: &mut Connection, former: &WorkerSet
             if !access.tells_counts(session.ground) {
                 session.words.iter_mut().for_each(|words| words.report = None);
             }
-            if former.beats() != context.settings.beats() && connection.is_open() {
-                connection.next_beat = heartbeat::first_beat(context, connection.sign);
+            if former.ping_intervals() != context.settings.ping_intervals() && connection.is_open()
+            {
+                connection.next_beat = heartbeat::first_beat(context, connection.keepalive);
             }
             return true;
         }

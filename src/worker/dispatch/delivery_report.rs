@@ -50,12 +50,12 @@ pub(in crate::worker) fn in_answer(mut answer: Vec<u8>, token: &str) -> Vec<u8> 
 }
 
 /// What is known of a session that has reports.
-pub(in crate::worker) fn words(token: &str) -> Option<Box<AckExtras>> {
+pub(in crate::worker) fn ack_extras(token: &str) -> Option<Box<AckExtras>> {
     Some(Box::new(AckExtras { report: Some(token.into()), ..AckExtras::default() }))
 }
 
 /// The client that gets the count of a publication of this session, if it may have it.
-pub(in crate::worker) fn asker(
+pub(in crate::worker) fn requester(
     slot: Slot,
     session: &Session,
     address: &Address,
@@ -64,7 +64,7 @@ pub(in crate::worker) fn asker(
 }
 
 /// The report of a message that publishes nothing: it names no client at all.
-pub(in crate::worker) fn of_nothing(
+pub(in crate::worker) fn report_nothing(
     session: &Session,
     effects: &[Effect],
 ) -> Option<ConnectionEffect> {

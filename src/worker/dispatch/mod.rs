@@ -13,7 +13,7 @@ use tracing::{error, info};
 
 use super::connection::outbox::PartKind;
 use super::connection::{Connection, FAULT, Phase};
-use super::webhook::queue::Posted;
+use super::webhook::queue::PostOutcome;
 use crate::broker_client::queries::PresenceQuestion;
 use crate::broker_client::uplink::NewPublication;
 use crate::link::message::{PresenceQuery, PresenceResult};
@@ -30,7 +30,7 @@ use crate::worker::handshake::authorize;
 use crate::worker::webhook;
 
 /// The answer to a publisher when there is no memory for its publication.
-fn busy(session: &Session) -> ConnectionEffect {
+fn busy_answer(session: &Session) -> ConnectionEffect {
     match (session.speech, session.class) {
         (Speech::Phpws, ClientClass::Web) => {
             let mut frame = BytesMut::new();
@@ -45,12 +45,12 @@ const BUSY_TEXT: &str = "The server is busy, try again later";
 const BUSY: CloseReason = CloseReason::new(CloseCode::LATER, BUSY_TEXT);
 
 /// What is left of effects for the connection itself, once the broker's part is done.
-pub(super) type Rest = SmallVec<[ConnectionEffect; 1]>;
+pub(super) type ConnectionEffects = SmallVec<[ConnectionEffect; 1]>;
 
 /// An effect on the connection itself.
 pub(super) enum ConnectionEffect {
     /// What follows leaves when the broker has done what comes before it.
-    Settle,
+    AwaitBroker,
     Frame(BytesMut),
     Fyi(String),
     /// What it calls itself.
@@ -73,11 +73,11 @@ pub(in crate::worker) fn on_message(
     context: &mut Context,
     client: ClientRef<'_>,
     message: Message<'_>,
-) -> Rest {
+) -> ConnectionEffects {
     let effects = call(context, client, |resource, handle| {
         resource.on_message(handle, message);
     });
-    let nothing = delivery_report::of_nothing(client.session, &effects);
+    let nothing = delivery_report::report_nothing(client.session, &effects);
     let mut rest = apply_effects(context, client, effects, message.bytes());
     if let Some(report) = nothing {
         rest.push(report);
@@ -94,17 +94,17 @@ pub(in crate::worker) fn on_presence(
     found: PresenceResult,
 ) {
     let number = question.number;
-    let who = Presence {
+    let presence = Presence {
         query: question.query,
         tag: question.tag,
         clients: found.clients,
         values: found.values,
     };
     if slot == Slot::NOBODY {
-        return without_client::on_findings(context, number, &who);
+        return without_client::on_findings(context, number, &presence);
     }
     let Some(mut connection) = connections.take(slot) else { return };
-    call_and_apply(context, &mut connection, |resource, handle| resource.on_who(handle, &who));
+    call_and_apply(context, &mut connection, |resource, handle| resource.on_who(handle, &presence));
     readiness::rearm(context, connections, connection);
 }
 
@@ -145,8 +145,8 @@ pub(in crate::worker) fn call_for_rest(
     context: &mut Context,
     connection: &Connection,
     on_client: impl FnOnce(&mut dyn Resource, &mut ClientHandle<'_>),
-) -> Rest {
-    let Phase::Open(session) = &connection.phase else { return Rest::new() };
+) -> ConnectionEffects {
+    let Phase::Open(session) = &connection.phase else { return ConnectionEffects::new() };
     let client = ClientRef { slot: connection.slot, session, resource: connection.resource };
     let effects = call(context, client, on_client);
     apply_effects(context, client, effects, b"")
@@ -156,7 +156,7 @@ pub(in crate::worker) fn call_for_rest(
 pub(in crate::worker) fn apply_rest(
     context: &mut Context,
     connection: &mut Connection,
-    rest: Rest,
+    rest: ConnectionEffects,
 ) {
     let mut replies = BytesMut::new();
     let end = apply_to_connection(context, connection, rest, &mut replies);
@@ -196,22 +196,22 @@ fn apply_effects(
     client: ClientRef<'_>,
     mut effects: Effects,
     received: &[u8],
-) -> Rest {
+) -> ConnectionEffects {
     let ClientRef { slot, session, resource: id } = client;
-    let (mut rest, mut said) = (Rest::new(), CallOutput::Nothing);
+    let (mut rest, mut output) = (ConnectionEffects::new(), CallOutput::Nothing);
     for effect in effects.drain(..) {
-        said = said.and(&effect);
+        output = output.and(&effect);
         let mut frame = BytesMut::new();
         match effect {
             Effect::Publish { .. } if context.memory.pressure() == Pressure::Busy => {
-                rest.push(busy(session));
+                rest.push(busy_answer(session));
                 continue;
             }
             Effect::Publish { tenant, address, form, payload } => {
                 let (tenant, address, payload) = (&tenant, &address, payload.bytes(received));
                 let publication = NewPublication { tenant, address, form, payload };
                 let uplink = &mut context.broker.uplink;
-                match delivery_report::asker(slot, session, address) {
+                match delivery_report::requester(slot, session, address) {
                     None => uplink.publish(publication),
                     Some(asker) => uplink.publish_counted(asker, publication),
                 }
@@ -235,7 +235,7 @@ fn apply_effects(
             }
             Effect::Register { claim, said } => {
                 if let Some(claim) = claim {
-                    context.broker.uplink.want_alias(slot, claim);
+                    context.broker.uplink.request_alias(slot, claim);
                 }
                 rest.push(ConnectionEffect::Registered(said));
                 continue;
@@ -258,13 +258,13 @@ fn apply_effects(
             }
             Effect::ReplyText(payload) => frames::text(&mut frame, payload.bytes(received)),
             Effect::ReplyBinary(payload) => frames::binary(&mut frame, payload.bytes(received)),
-            Effect::Reply(json) => frames::text(&mut frame, &worded(session, json)),
+            Effect::Reply(json) => frames::text(&mut frame, &rendered(session, json)),
         }
         rest.push(ConnectionEffect::Frame(frame));
     }
     context.resources.keep_effects(effects);
-    if said == CallOutput::OfIt {
-        rest.insert(0, ConnectionEffect::Settle);
+    if output == CallOutput::AboutIt {
+        rest.insert(0, ConnectionEffect::AwaitBroker);
     }
     rest
 }
@@ -277,12 +277,12 @@ fn post_or_report(
 ) -> Option<ConnectionEffect> {
     let is_message = post.event == "message";
     let posted = webhook::post(context, slot, session.uuid, id, post);
-    if posted == Posted::Taken || !is_message {
+    if posted == PostOutcome::Taken || !is_message {
         return None;
     }
     let json = context.resources.get_mut(id)?.backed()?.when_down().to_owned();
     let mut frame = BytesMut::new();
-    frames::text(&mut frame, &worded(session, json));
+    frames::text(&mut frame, &rendered(session, json));
     Some(ConnectionEffect::Frame(frame))
 }
 
@@ -290,12 +290,12 @@ fn post_or_report(
 pub(in crate::worker) fn apply_to_connection(
     context: &mut Context,
     connection: &mut Connection,
-    rest: Rest,
+    rest: ConnectionEffects,
     replies: &mut BytesMut,
 ) -> Option<CloseReason> {
     for own in rest {
         match own {
-            ConnectionEffect::Settle => {
+            ConnectionEffect::AwaitBroker => {
                 deferred_replies::defer_until_done(context, connection, replies);
             }
             ConnectionEffect::Frame(frame) => {
@@ -337,7 +337,7 @@ enum CallOutput {
     Publication,
     /// The client is told something that is true once the broker has done its part; where it is
     /// reached in another way from now on, whatever it is told next may speak of that.
-    OfIt,
+    AboutIt,
 }
 
 impl CallOutput {
@@ -348,14 +348,14 @@ impl CallOutput {
             | (
                 Self::Publication,
                 Effect::ReplyText(_) | Effect::ReplyBinary(_) | Effect::Reply(_) | Effect::Close(_),
-            ) => Self::OfIt,
-            (said, _) => said,
+            ) => Self::AboutIt,
+            (output, _) => output,
         }
     }
 }
 
 /// A message to one client in its dialect.
-fn worded(session: &Session, json: String) -> Vec<u8> {
+fn rendered(session: &Session, json: String) -> Vec<u8> {
     let content = Content { form: PayloadForm::Message, payload: json.into() };
     match session.speech.dialect() {
         Some(dialect) => dialect.render(&content, Cast::One).into_owned(),

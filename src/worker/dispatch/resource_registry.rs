@@ -97,7 +97,7 @@ impl ResourceRegistry {
         for (place, path) in self.own.paths().enumerate() {
             paths.bind(path, Binding::Beyond(ResourceId::beyond(place)));
         }
-        self.bloatless.behave(config);
+        self.bloatless.set_options(config);
         for application in &config.bloatless.applications {
             match self.application(*application) {
                 Some(id) => paths.bind(bloatless::path(*application), Binding::Beyond(id)),
@@ -158,7 +158,7 @@ impl ResourceRegistry {
         }
         let made = self.bloatless.make(application)?;
         let id = self.add(made);
-        self.bloatless.keep(application, id);
+        self.bloatless.add(application, id);
         Some(id)
     }
 

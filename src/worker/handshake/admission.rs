@@ -32,7 +32,7 @@ use smallvec::SmallVec;
 pub(in crate::worker) struct AdmittedClient<'a> {
     pub(in crate::worker) grant: Grant,
     pub(in crate::worker) resource: ResourceId,
-    pub(in crate::worker) speech: Speech,
+    pub(in crate::worker) protocol_family: Speech,
     /// The subprotocol that chose the resource.
     pub(in crate::worker) protocol: Option<&'a str>,
     pub(in crate::worker) class: ClientClass,
@@ -41,7 +41,7 @@ pub(in crate::worker) struct AdmittedClient<'a> {
     pub(in crate::worker) counted: AddressLimit,
     pub(in crate::worker) tags: Tags,
     pub(in crate::worker) ip: IpAddr,
-    pub(in crate::worker) sign: KeepaliveMode,
+    pub(in crate::worker) keepalive: KeepaliveMode,
 }
 
 /// A client that may not.
@@ -71,7 +71,7 @@ pub(in crate::worker) fn admit_upgrade<'a>(
 ) -> Result<AdmittedClient<'a>, Rejection> {
     let settings = &context.settings;
     let query = upgrade.query.unwrap_or_default();
-    let asked = asked(upgrade, query);
+    let asked = requested_protocol(upgrade, query);
     let protocols: SmallVec<[&str; 4]> = upgrade.protocols().collect();
     let offered = (!protocols.is_empty()).then(|| upgrade.offered_as_it_came()).flatten();
     let target = RouteRequest { path: upgrade.path, query, asked, protocols: &protocols, offered };
@@ -96,29 +96,18 @@ pub(in crate::worker) fn admit_upgrade<'a>(
         .access
         .open(credentials(query).as_ref())
         .map_err(|denied| refuse(RefusalStatus::Unauthorized, denied.text()))?;
-    let (speech, choice) = choice.map_err(|unknown| match (unknown, asked) {
-        // A client that offers subprotocols is not one of phpWebSocketServer, which shows the 101.
-        (Unknown::Phpws, RequestedProtocol::Nothing) if !protocols.is_empty() => {
-            Rejection::Refused(Refusal::UNKNOWN_PROTOCOL)
-        }
-        _ => unknown_path(upgrade.class(), unknown),
-    })?;
+    let (speech, choice) = choice.map_err(|unknown| unknown_route(upgrade, unknown, asked))?;
     let class = class(upgrade, speech);
     if let Some(gate) = &settings.session_gate {
         let by = gate_of(settings, upgrade, class, choice.resource, peer.ip());
-        let admitted = gate.admit(upgrade, by, grant.ground);
-        admitted.map_err(|why| refuse(RefusalStatus::Unauthorized, why))?;
+        gate.admit(upgrade, by, grant.ground)
+            .map_err(|why| refuse(RefusalStatus::Unauthorized, why))?;
     }
     if upgrade.wire == WireFormat::Raw && speech != Speech::Phpws {
         return Err(unknown_path(class, Unknown::Phpws));
     }
     let resource = context.resources.get(choice.resource);
-    // A name of the echo or of a room decides about no tags.
-    let by_name = choice.protocol.is_some() && !choice.resource.is_built_in();
-    let open_tags = match by_name || lets_choose_tags(settings, upgrade.path, &grant) {
-        true => OpenTags::On,
-        false => OpenTags::Off,
-    };
+    let open_tags = open_tags(settings, upgrade, &choice, &grant);
     let tags = tags_of(query, resource)
         .and_then(|tags| permitted_tags(tags, open_tags))
         .map_err(|why| closed(class, form.reason(why)))?;
@@ -133,14 +122,50 @@ pub(in crate::worker) fn admit_upgrade<'a>(
     {
         return Err(Rejection::Closed { class, word: None, reason: NOT_FROM_HERE });
     }
-    let sign = sign(settings, upgrade, class, asked);
+    let keepalive = keepalive(settings, upgrade, class, asked);
     let Route { resource, mut protocol, .. } = choice;
     if !protocols.is_empty() {
         protocol = protocol.or_else(|| settings.protocol_by_path(upgrade.path));
     }
     let reach = reach(settings, upgrade, class);
-    let counted = counted(&grant, reach, resource);
-    Ok(AdmittedClient { grant, resource, speech, protocol, class, reach, counted, tags, ip, sign })
+    Ok(AdmittedClient {
+        counted: counted(&grant, reach, resource),
+        grant,
+        resource,
+        protocol_family: speech,
+        protocol,
+        class,
+        reach,
+        tags,
+        ip,
+        keepalive,
+    })
+}
+
+/// The rejection of a request that no resource serves.
+fn unknown_route(upgrade: &Upgrade<'_>, unknown: Unknown, asked: RequestedProtocol) -> Rejection {
+    match (unknown, asked) {
+        // A client that offers subprotocols is not one of phpWebSocketServer, which shows the 101.
+        (Unknown::Phpws, RequestedProtocol::Nothing) if upgrade.protocols().next().is_some() => {
+            Rejection::Refused(Refusal::UNKNOWN_PROTOCOL)
+        }
+        _ => unknown_path(upgrade.class(), unknown),
+    }
+}
+
+/// Whether a client may choose the tags that it opens with.
+fn open_tags(
+    settings: &WorkerSettings,
+    upgrade: &Upgrade<'_>,
+    route: &Route<'_>,
+    grant: &Grant,
+) -> OpenTags {
+    // A name of the echo or of a room decides about no tags.
+    let by_name = route.protocol.is_some() && !route.resource.is_built_in();
+    match by_name || lets_choose_tags(settings, upgrade.path, grant) {
+        true => OpenTags::On,
+        false => OpenTags::Off,
+    }
 }
 
 /// The resource that serves a request, and the protocol of its connection.
@@ -149,8 +174,8 @@ fn choose_resource<'a>(
     target: &RouteRequest<'_, 'a>,
 ) -> Result<(Speech, Route<'a>), Unknown> {
     let choice = context.settings.paths.choose(target)?;
-    let said = context.resources.get(choice.resource).map(Resource::speech);
-    Ok((choice.speech.or(said).unwrap_or(Speech::Echo), choice))
+    let own = context.resources.get(choice.resource).map(Resource::speech);
+    Ok((choice.speech.or(own).unwrap_or(Speech::Echo), choice))
 }
 
 /// The tags that a client opens with.
@@ -313,7 +338,7 @@ fn lets_choose_tags(settings: &WorkerSettings, path: &str, grant: &Grant) -> boo
 }
 
 /// php-type clients and Gomoob's PHP client take a ping for an answer.
-fn sign(
+fn keepalive(
     settings: &WorkerSettings,
     upgrade: &Upgrade<'_>,
     class: ClientClass,
@@ -376,7 +401,7 @@ fn credentials(query: &str) -> Option<Credentials<'_>> {
 /// Textalk's client, which Gomoob's PHP client is built on.
 const GOMOOB_AGENT: &str = "websocket-client-php";
 
-fn asked(upgrade: &Upgrade<'_>, query: &str) -> RequestedProtocol {
+fn requested_protocol(upgrade: &Upgrade<'_>, query: &str) -> RequestedProtocol {
     let has = |name| has_parameter(query, name) || has_members(query, name);
     if upgrade.client_type != ClientType::Absent || upgrade.ident().is_some() {
         RequestedProtocol::Phpws

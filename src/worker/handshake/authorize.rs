@@ -14,7 +14,7 @@ use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{Connection, PendingAuthorization, PendingJoin, Phase};
 use crate::worker::context::Context;
 use crate::worker::handshake::refusals;
-use crate::worker::webhook::queue::{Posted, Warning};
+use crate::worker::webhook::queue::{PostOutcome, Warning};
 use crate::worker::{handshake, webhook};
 
 const DOWN: Refusal = Refusal::new(RefusalStatus::Unavailable, "try again later");
@@ -27,14 +27,14 @@ pub(in crate::worker) fn authorize_or_join(
     joining: Box<PendingJoin>,
     client: Client,
 ) {
-    let Some((open, never)) = question(context, connection, &joining, &client) else {
+    let Some((open, never)) = questions_for(context, connection, &joining, &client) else {
         return join(context, connection, joining, client);
     };
     // A client that counts by address counts from here on, so no address fills the queue.
     let counted = (client.counted == AddressLimit::ByAddress)
         .then(|| Client { tags: Tags::default(), ..client.clone() });
-    let asking = PendingAuthorization { joining, client, open: Some(open), never };
-    context.handshakes.advance(connection, Phase::Authorizing(Box::new(asking)));
+    let pending = PendingAuthorization { joining, client, open: Some(open), never_opened: never };
+    context.handshakes.advance(connection, Phase::Authorizing(Box::new(pending)));
     match counted {
         Some(client) => context.broker.uplink.reserve(connection.slot, client),
         None => post_question(context, connection),
@@ -53,13 +53,13 @@ pub(in crate::worker) fn on_reserved(
 }
 
 fn post_question(context: &mut Context, connection: &mut Connection) {
-    let Phase::Authorizing(asking) = &mut connection.phase else { return };
-    let Some(open) = asking.open.take() else { return };
-    match webhook::post_open(context, connection.slot, &asking.client, connection.resource, open) {
-        Posted::Taken => {}
+    let Phase::Authorizing(pending) = &mut connection.phase else { return };
+    let Some(open) = pending.open.take() else { return };
+    match webhook::post_open(context, connection.slot, &pending.client, connection.resource, open) {
+        PostOutcome::Taken => {}
         // Others of its address wait already: that is no fault of the backend.
-        Posted::TooMany => give_up(context, connection),
-        Posted::Not => on_backend_down(context, connection),
+        PostOutcome::TooMany => give_up(context, connection),
+        PostOutcome::Rejected => on_backend_down(context, connection),
     }
 }
 
@@ -75,13 +75,13 @@ fn join(
 }
 
 /// What to ask, if its resource has a backend that wants to be asked.
-fn question(
+fn questions_for(
     context: &mut Context,
     connection: &Connection,
     joining: &PendingJoin,
     client: &Client,
 ) -> Option<(WebhookRequest, Option<WebhookRequest>)> {
-    let asked = joining.asked.as_ref()?;
+    let asked = joining.request.as_ref()?;
     let backed = context.resources.get_mut(connection.resource)?.backed()?;
     let head = http::parse(&asked.head).ok()?;
     let opening = ConnectRequest::new(&head, asked.peer, asked.protocol.as_deref());
@@ -117,32 +117,32 @@ fn accept_client(
     connection: &mut Connection,
     commands: Vec<WebhookCommand>,
 ) {
-    let Phase::Authorizing(asking) = &mut connection.phase else { return };
+    let Phase::Authorizing(pending) = &mut connection.phase else { return };
     let mut rest = Vec::new();
     for command in commands {
         let WebhookCommand::Accept { user, tags } = command else {
             rest.push(command);
             continue;
         };
-        let all = asking.client.tags.iter().chain(&tags).cloned();
+        let all = pending.client.tags.iter().chain(&tags).cloned();
         match Tags::new(all) {
-            Ok(all) => asking.client.tags = all,
+            Ok(all) => pending.client.tags = all,
             Err(error) => {
                 let resource = connection.resource;
                 webhook::log_warning(context, resource, "open", Warning::Wrong, &error.to_string());
                 return give_up(context, connection);
             }
         }
-        if let Some(asked) = &mut asking.joining.asked {
+        if let Some(asked) = &mut pending.joining.request {
             asked.user = user;
         }
     }
-    let Phase::Authorizing(asking) = context.handshakes.advance(connection, Phase::Gone) else {
+    let Phase::Authorizing(pending) = context.handshakes.advance(connection, Phase::Gone) else {
         return;
     };
-    let PendingAuthorization { mut joining, client, never, .. } = *asking;
-    if let Some(asked) = &mut joining.asked {
-        (asked.commands, asked.never) = (rest, never);
+    let PendingAuthorization { mut joining, client, never_opened: never, .. } = *pending;
+    if let Some(asked) = &mut joining.request {
+        (asked.commands, asked.never_opened) = (rest, never);
     }
     join(context, connection, joining, client);
 }
@@ -151,8 +151,8 @@ fn accept_client(
 fn refuse_client(context: &mut Context, connection: &mut Connection, why: String) {
     let refusal = Refusal { status: RefusalStatus::Forbidden, why: why.into() };
     match (context.settings.refuse, &connection.phase) {
-        (Refuse::AfterUpgrade, Phase::Authorizing(asking)) => {
-            let answer = asking.joining.answer.clone();
+        (Refuse::AfterUpgrade, Phase::Authorizing(pending)) => {
+            let answer = pending.joining.answer.clone();
             let reason = CloseReason { code: CloseCode::POLICY, text: refusal.why };
             refusals::log_closed(context, connection, b"", &reason);
             handshake::reject(context, connection, answer, None, &reason);
@@ -180,7 +180,7 @@ pub(in crate::worker) fn give_up(context: &mut Context, connection: &mut Connect
 pub(in crate::worker) fn post_never_opened(context: &mut Context, connection: &mut Connection) {
     let Phase::Joining(joining) = &mut connection.phase else { return };
     let uuid = joining.session.uuid;
-    let Some(never) = joining.asked.as_mut().and_then(|asked| asked.never.take()) else {
+    let Some(never) = joining.request.as_mut().and_then(|asked| asked.never_opened.take()) else {
         return;
     };
     let _posted = webhook::post(context, connection.slot, uuid, connection.resource, never);

@@ -51,9 +51,9 @@ impl Legacy {
     }
 
     /// Whether bytes are still to come that belong to a handshake, after its head.
-    pub(in crate::worker) fn waits_behind(&self, heading: &PartialHead, length: usize) -> bool {
+    pub(in crate::worker) fn waits_for_body(&self, partial: &PartialHead, length: usize) -> bool {
         let Some((HixieAnswer::Draft, _)) = self.drafts else { return false };
-        let Some((head, behind)) = heading.bytes.split_at_checked(length) else { return false };
+        let Some((head, behind)) = partial.bytes.split_at_checked(length) else { return false };
         behind.len() < http::KEY3_BYTES
             && http::parse(head).is_ok_and(|head| http::bytes_behind(&head) > behind.len())
     }
@@ -73,8 +73,8 @@ pub(in crate::worker) fn on_first_bytes(
     context: &mut Context,
     connection: &mut Connection,
 ) -> FirstBytes {
-    let Phase::Head(heading) = &connection.phase else { return FirstBytes::Done };
-    let bytes = heading.bytes.as_slice();
+    let Phase::Head(partial) = &connection.phase else { return FirstBytes::Done };
+    let bytes = partial.bytes.as_slice();
     if let Some(other) = OtherProtocol::of(bytes) {
         let refusal = match (other, &connection.tls) {
             (OtherProtocol::Tls, Some(_)) => TLS_TWICE,
@@ -98,31 +98,31 @@ pub(in crate::worker) fn on_first_bytes(
 }
 
 fn on_raw_greeting(context: &Context, connection: &mut Connection) -> Result<FirstBytes, Refusal> {
-    let (Some(end), Phase::Head(heading)) = (context.settings.legacy.raw, &mut connection.phase)
+    let (Some(end), Phase::Head(partial)) = (context.settings.legacy.raw, &mut connection.phase)
     else {
         return Ok(FirstBytes::Http);
     };
-    if heading.bytes.starts_with(RAW_GREETING) && !connection.reader.is_raw() {
+    if partial.bytes.starts_with(RAW_GREETING) && !connection.reader.is_raw() {
         // From here on it is answered without HTTP.
         connection.reader = MessageReader::from(LegacyFraming::Raw(RawReader::new(end)));
     }
-    match http::raw_greeting(&heading.bytes)? {
+    match http::raw_greeting(&partial.bytes)? {
         RawGreeting::Other => Ok(FirstBytes::Http),
         RawGreeting::Incomplete => Ok(FirstBytes::Done),
         RawGreeting::Whole { head, length } => {
-            heading.restate(head, length);
+            partial.restate(head, length);
             Ok(FirstBytes::Http)
         }
     }
 }
 
 fn on_policy_request(context: &mut Context, connection: &mut Connection) -> FirstBytes {
-    let Phase::Head(heading) = &connection.phase else { return FirstBytes::Done };
-    if heading.bytes.starts_with(POLICY_REQUEST) {
+    let Phase::Head(partial) = &connection.phase else { return FirstBytes::Done };
+    if partial.bytes.starts_with(POLICY_REQUEST) {
         close::answer_and_end(context, connection, Bytes::from_static(POLICY));
         return FirstBytes::Done;
     }
-    let may_be = POLICY_REQUEST.starts_with(&heading.bytes);
+    let may_be = POLICY_REQUEST.starts_with(&partial.bytes);
     if may_be { FirstBytes::Done } else { FirstBytes::Http }
 }
 
@@ -132,12 +132,12 @@ fn on_malformed_head(
     context: &Context,
     connection: &mut Connection,
 ) -> Result<FirstBytes, Refusal> {
-    let Phase::Head(heading) = &mut connection.phase else { return Ok(FirstBytes::Done) };
-    let mended = http::mend(&heading.bytes);
+    let Phase::Head(partial) = &mut connection.phase else { return Ok(FirstBytes::Done) };
+    let mended = http::mend(&partial.bytes);
     if mended == Ok(Mended::Other) {
         return Ok(FirstBytes::Http);
     }
-    let ip = heading.peer.ip();
+    let ip = partial.peer.ip();
     let is_proxy = context.settings.trusted_proxies.iter().any(|range| range.contains(ip));
     if is_proxy
         || !admission::php_may_come_from(&context.settings, ip, || {
@@ -150,7 +150,7 @@ fn on_malformed_head(
         Mended::Other => Ok(FirstBytes::Http),
         Mended::Incomplete => Ok(FirstBytes::Done),
         Mended::Whole { head, length } => {
-            heading.restate(head, length);
+            partial.restate(head, length);
             Ok(FirstBytes::Http)
         }
     }

@@ -24,7 +24,7 @@ use super::connection::outbox::PartKind;
 use super::connection::pacing::Pacer;
 use super::connection::{Connection, FULL, JoinRequest, NO_BROKER, PendingJoin, Phase};
 use super::dispatch::delivery_report;
-use super::dispatch::{ConnectionEffect, Rest};
+use super::dispatch::{ConnectionEffect, ConnectionEffects};
 use crate::config::EchoHandshake;
 use crate::http::{self, Refusal, RefusalStatus, RequestKind, Upgrade};
 use crate::link::message::Full;
@@ -58,30 +58,30 @@ struct ReceivedHead<'a> {
 
 /// Takes bytes of a request head.
 pub(in crate::worker) fn on_head(context: &mut Context, connection: &mut Connection, input: &[u8]) {
-    let Phase::Head(heading) = &mut connection.phase else { return };
-    heading.bytes.extend_from_slice(input);
+    let Phase::Head(partial) = &mut connection.phase else { return };
+    partial.bytes.extend_from_slice(input);
     if legacy::on_first_bytes(context, connection) == FirstBytes::Done {
         return;
     }
-    let Phase::Head(heading) = &mut connection.phase else { return };
-    let scanner = heading.scanner;
-    let length = match heading.scanner.scan(&heading.bytes) {
-        Ok(Some(length)) if context.settings.legacy.waits_behind(heading, length) => {
-            heading.scanner = scanner;
+    let Phase::Head(partial) = &mut connection.phase else { return };
+    let scanner = partial.scanner;
+    let length = match partial.scanner.scan(&partial.bytes) {
+        Ok(Some(length)) if context.settings.legacy.waits_for_body(partial, length) => {
+            partial.scanner = scanner;
             return;
         }
         Ok(Some(length)) => length,
-        Ok(None) if heading.bytes.len() > context.handshakes.bytes_for_each() => {
+        Ok(None) if partial.bytes.len() > context.handshakes.bytes_for_each() => {
             return refusals::refuse(context, connection, &NO_ROOM_FOR_HEADS);
         }
         Ok(None) => return,
         Err(refusal) => return refusals::refuse(context, connection, &refusal),
     };
-    let mut bytes = std::mem::take(&mut heading.bytes);
-    let (peer, until) = (heading.peer, heading.until);
+    let mut bytes = std::mem::take(&mut partial.bytes);
+    let (peer, until) = (partial.peer, partial.until);
     let mut early = bytes.split_off(length);
     let answered = http::parse(&bytes).and_then(|head| {
-        let request = match context.settings.answers_in_bytes(head.path()) {
+        let request = match context.settings.answers_in_legacy_bytes(head.path()) {
             true => http::decide_leniently(&head)?,
             false => legacy::decide(context, connection, &head, &mut early)?,
         };
@@ -109,7 +109,6 @@ fn begin_joining(
     upgrade: &Upgrade<'_>,
     ReceivedHead { head, early, peer, until }: ReceivedHead<'_>,
 ) -> Result<(), Refusal> {
-    let plain = |protocol| Bytes::from(upgrade.answer(protocol));
     let admitted = match admission::admit_upgrade(context, upgrade, peer, connection.slot) {
         Ok(admitted) => admitted,
         Err(Rejection::Refused(refusal)) => {
@@ -123,13 +122,23 @@ fn begin_joining(
         Err(Rejection::Closed { class, word, reason }) => {
             refusals::log_closed(context, connection, head, &reason);
             set_pacing(context, connection, class);
-            reject(context, connection, plain(None), word, &reason);
+            reject(context, connection, upgrade.answer(None).into(), word, &reason);
             return Ok(());
         }
     };
     let uuid = context.rng.uuid();
-    let AdmittedClient { grant, resource, speech, protocol, class, reach, counted, tags, ip, sign } =
-        admitted;
+    let AdmittedClient {
+        grant,
+        resource,
+        protocol_family: speech,
+        protocol,
+        class,
+        reach,
+        counted,
+        tags,
+        ip,
+        keepalive,
+    } = admitted;
     let ident = upgrade.ident().as_deref().and_then(|text| Ident::new(text).ok());
     debug!(connection = connection.serial, client = ?uuid,
         path = %shown(upgrade.path), ?class, "joining");
@@ -144,35 +153,26 @@ fn begin_joining(
         ip,
     };
     set_pacing(context, connection, class);
-    (connection.resource, connection.sign) = (resource, sign);
+    (connection.resource, connection.keepalive) = (resource, keepalive);
     if protocol.is_none() && upgrade.protocols().next().is_some() {
         context.refusal_log.note_unmet_offer(connection);
     }
     let token = delivery_report::granted(upgrade, speech, &context.settings.rules.access, &grant);
     let mut session = Box::new(Session::new(uuid, grant, (class, speech)));
-    session.words = token.and_then(delivery_report::words);
-    let asked = || JoinRequest {
-        head: head.to_owned(),
-        peer: SocketAddr::new(ip, peer.port()),
-        protocol: protocol.map(str::to_owned),
-        user: None,
-        commands: Vec::new(),
-        never: None,
-    };
-    let asked = (!resource.is_built_in()).then(|| Box::new(asked()));
-    let answer = match (context.settings.echo_handshake, speech) {
-        (EchoHandshake::Legacy, Speech::Echo | Speech::Plain)
-            if upgrade.wire == http::WireFormat::Rfc6455 =>
-        {
-            upgrade.switching_protocols_of_2011(protocol).into()
-        }
-        _ => match token {
-            None => plain(protocol),
-            Some(token) => delivery_report::in_answer(upgrade.answer(protocol), token).into(),
-        },
+    session.words = token.and_then(delivery_report::ack_extras);
+    let peer_address = SocketAddr::new(ip, peer.port());
+    let request =
+        (!resource.is_built_in()).then(|| Box::new(JoinRequest::new(head, peer_address, protocol)));
+    let is_of_2011 = context.settings.echo_handshake == EchoHandshake::Legacy
+        && matches!(speech, Speech::Echo | Speech::Plain)
+        && upgrade.wire == http::WireFormat::Rfc6455;
+    let answer = match token {
+        _ if is_of_2011 => upgrade.switching_protocols_of_2011(protocol).into(),
+        None => upgrade.answer(protocol).into(),
+        Some(token) => delivery_report::in_answer(upgrade.answer(protocol), token).into(),
     };
     let caller = Box::new(Caller::of(peer, upgrade.head, &context.settings.trusted_proxies));
-    let joining = PendingJoin { session, caller, answer, asked, early, until };
+    let joining = PendingJoin { session, caller, answer, request, early, until };
     authorize::authorize_or_join(context, connection, Box::new(joining), client);
     Ok(())
 }
@@ -186,7 +186,7 @@ pub(in crate::worker) fn local_ip(context: &Context, slot: Slot) -> Option<IpAdd
 fn set_pacing(context: &Context, connection: &mut Connection, class: ClientClass) {
     if class == ClientClass::Php {
         let pace = Pacer::new(context.settings.ready_gap, context.settings.frame_gap);
-        connection.pace = Some(Box::new(pace));
+        connection.pacer = Some(Box::new(pace));
     }
 }
 
@@ -198,16 +198,16 @@ pub(in crate::worker) fn on_joined(
 ) {
     let Some(mut connection) = connections.take(slot) else { return };
     if matches!(connection.phase, Phase::Joining(_)) {
-        open_taken(context, &mut connection);
+        open(context, &mut connection);
     }
     readiness::rearm(context, connections, connection);
 }
 
-fn open_taken(context: &mut Context, connection: &mut Connection) {
+fn open(context: &mut Context, connection: &mut Connection) {
     let Phase::Joining(joining) = context.handshakes.advance(connection, Phase::Gone) else {
         return;
     };
-    let PendingJoin { session, answer, asked, mut early, .. } = *joining;
+    let PendingJoin { session, answer, request: asked, mut early, .. } = *joining;
     let greeting = (session.speech == Speech::Phpws)
         .then(|| phpws::ready(&context.settings.rules.signer.text(session.uuid)));
     // One line for the beginning of a life: with two the log was two fifths of a handshake.
@@ -216,14 +216,15 @@ fn open_taken(context: &mut Context, connection: &mut Connection) {
         peer = peer.map(tracing::field::display), class = ?session.class, "connection opened");
     context.stats.opened += 1;
     connection.phase = Phase::Open(session);
-    connection.next_beat = heartbeat::first_beat(context, connection.sign);
-    let mut rest = asked.map_or_else(Rest::new, |asked| tell_open(context, connection, *asked));
-    if matches!(rest.first(), Some(ConnectionEffect::Settle)) {
+    connection.next_beat = heartbeat::first_beat(context, connection.keepalive);
+    let mut rest = asked
+        .map_or_else(ConnectionEffects::new, |asked| call_on_open(context, connection, *asked));
+    if matches!(rest.first(), Some(ConnectionEffect::AwaitBroker)) {
         rest.remove(0);
         // A client that sees it open finds what its resource has done with it (rule L8).
         deferred_replies::defer_until_done(context, connection, &mut BytesMut::new());
     }
-    greet(context, connection, answer, greeting.as_deref());
+    send_greeting(context, connection, answer, greeting.as_deref());
     dispatch::apply_rest(context, connection, rest);
     if !early.is_empty() && connection.is_open() {
         read::on_bytes(context, connection, &mut early);
@@ -232,8 +233,12 @@ fn open_taken(context: &mut Context, connection: &mut Connection) {
 
 /// Calls the resource because a connection was opened, and applies the commands of its backend when it was
 /// asked; what is left to do on the connection itself.
-fn tell_open(context: &mut Context, connection: &Connection, asked: JoinRequest) -> Rest {
-    let Ok(head) = http::parse(&asked.head) else { return Rest::new() };
+fn call_on_open(
+    context: &mut Context,
+    connection: &Connection,
+    asked: JoinRequest,
+) -> ConnectionEffects {
+    let Ok(head) = http::parse(&asked.head) else { return ConnectionEffects::new() };
     let opening = ConnectRequest::new(&head, asked.peer, asked.protocol.as_deref());
     let opening = opening.with_user(asked.user.as_deref());
     let mut rest = dispatch::call_for_rest(context, connection, |resource, handle| {
@@ -244,23 +249,23 @@ fn tell_open(context: &mut Context, connection: &Connection, asked: JoinRequest)
             webhook::apply_commands_for_rest(context, connection, "open", asked.commands);
         rest.extend(commanded);
     }
-    let is_settle = |own: &ConnectionEffect| matches!(own, ConnectionEffect::Settle);
+    let is_settle = |own: &ConnectionEffect| matches!(own, ConnectionEffect::AwaitBroker);
     if rest.iter().any(is_settle) {
         rest.retain(|own| !is_settle(own));
-        rest.insert(0, ConnectionEffect::Settle);
+        rest.insert(0, ConnectionEffect::AwaitBroker);
     }
     rest
 }
 
 /// The 101 and the first frame: together, or for a client that is paced one after the other.
-fn greet(
+fn send_greeting(
     context: &mut Context,
     connection: &mut Connection,
     answer: Bytes,
     greeting: Option<&str>,
 ) {
     let frame = greeting.map(|text| frames::text_frame(text.as_bytes()));
-    if connection.pace.is_some() || connection.reader.foreign().is_some() {
+    if connection.pacer.is_some() || connection.reader.foreign().is_some() {
         write::write(context, connection, answer, PartKind::Head);
         if let Some(frame) = frame {
             write::write(context, connection, frame, PartKind::Step);
@@ -281,7 +286,7 @@ pub(in crate::worker) fn reject(
     word: Option<&str>,
     reason: &CloseReason,
 ) {
-    greet(context, connection, answer, word);
+    send_greeting(context, connection, answer, word);
     match word {
         Some(_) if context.settings.has(CompatFlag::AbruptClose) => {
             close::close_abruptly(context, connection, reason);
@@ -314,8 +319,8 @@ pub(in crate::worker) fn on_limit_reached(
             (why, RefusalStatus::TooManyRequests, Limit::Address)
         }
     };
-    without_client::call_without_client(context, connection.resource, |it, desk| {
-        it.on_full(desk, client, limit);
+    without_client::call_without_client(context, connection.resource, |resource, call| {
+        resource.on_full(call, client, limit);
     });
     if bloatless::reject_in_legacy_bytes(context, &mut connection) {
         return readiness::rearm(context, connections, connection);
@@ -339,7 +344,7 @@ fn reject_join(
 ) {
     let joining = match &connection.phase {
         Phase::Joining(joining) => joining,
-        Phase::Authorizing(asking) => &asking.joining,
+        Phase::Authorizing(pending) => &pending.joining,
         _ => return,
     };
     if joining.session.speech == Speech::Phpws {

@@ -141,13 +141,13 @@ pub(in crate::worker) fn log_refused(
     }
     let trusted = &context.settings.trusted_proxies;
     let made = match (&connection.phase, http::parse(head)) {
-        (Phase::Head(heading), Ok(head)) => Some(Caller::of(heading.peer, &head, trusted)),
-        (Phase::Head(heading), Err(_)) => Some(Caller::silent(heading.peer)),
+        (Phase::Head(partial), Ok(head)) => Some(Caller::of(partial.peer, &head, trusted)),
+        (Phase::Head(partial), Err(_)) => Some(Caller::silent(partial.peer)),
         _ => None,
     };
     let kept = match &connection.phase {
         Phase::Joining(joining) => Some(&*joining.caller),
-        Phase::Authorizing(asking) => Some(&*asking.joining.caller),
+        Phase::Authorizing(pending) => Some(&*pending.joining.caller),
         _ => None,
     };
     let caller = made.as_ref().or(kept);
@@ -173,10 +173,10 @@ pub(in crate::worker) fn log_tls_failure(
     if !context.refusal_log.tls_failures.admits(context.clock.now()) {
         return;
     }
-    let Phase::Head(heading) = &connection.phase else { return };
-    let (connection, peer) = (connection.serial, heading.peer);
+    let Phase::Head(partial) = &connection.phase else { return };
+    let (connection, peer) = (connection.serial, partial.peer);
     let reason = cut(why, REASON_CHARACTERS_MAX);
-    let server_name = heading.server_name.as_deref();
+    let server_name = partial.server_name.as_deref();
     info!(connection, %peer, server_name, reason, "TLS handshake failed");
 }
 
@@ -191,7 +191,7 @@ pub(in crate::worker) fn log_tls_error(
 
 /// The client has gone. One that had sent no byte of TLS only looked whether a server is there.
 pub(in crate::worker) fn log_lost_handshake(context: &mut Context, connection: &Connection) {
-    let has_begun = matches!(&connection.phase, Phase::Head(heading) if heading.speaks_tls);
+    let has_begun = matches!(&connection.phase, Phase::Head(partial) if partial.speaks_tls);
     if has_begun && connection.is_shaking_hands() {
         log_tls_failure(context, connection, "the client went in the middle of it");
     }

@@ -6,10 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing::{error, warn};
 
-use self::queue::{EventOrigin, Posted, Subject, Warning, WebhookResult};
+use self::queue::{EventOrigin, PostOutcome, Subject, Warning, WebhookResult};
 use super::clock::unix_time;
 use super::connection::{Connection, PendingInput, Phase};
-use super::dispatch::Rest;
+use super::dispatch::ConnectionEffects;
 use super::dispatch::resource_registry::BackendRoute;
 use crate::resource::{ResourceContext, ResourceId};
 use crate::types::{Client, ClientUuid, Slot};
@@ -37,7 +37,7 @@ pub(in crate::worker) fn add_targets(context: &mut Context) {
 fn add_target(context: &mut Context, route: BackendRoute) -> Result<(), InvalidTarget> {
     let target = WebhookTarget::new(route.settings, route.signing)?;
     context.webhooks.start_client(&context.poller).map_err(|error| InvalidTarget::new(&error))?;
-    context.webhooks.add_route(route.resource, target);
+    context.webhooks.add_target(route.resource, target);
     Ok(())
 }
 
@@ -48,7 +48,7 @@ pub(in crate::worker) fn post(
     client: ClientUuid,
     resource: ResourceId,
     post: WebhookRequest,
-) -> Posted {
+) -> PostOutcome {
     let event = post.event;
     let id = context.rng.uuid();
     context.memory.grow(post.body.len());
@@ -57,7 +57,7 @@ pub(in crate::worker) fn post(
         id,
         post,
     );
-    if posted == Posted::Not {
+    if posted == PostOutcome::Rejected {
         log_warning(context, resource, event, Warning::Failed, "too many events wait");
     }
     posted
@@ -70,18 +70,18 @@ pub(in crate::worker) fn post_open(
     client: &Client,
     resource: ResourceId,
     post: WebhookRequest,
-) -> Posted {
+) -> PostOutcome {
     let event = post.event;
     let id = context.rng.uuid();
     let origin = EventOrigin { subject: Subject::Client(client.uuid), slot, resource };
     let posted = context.webhooks.post_open(origin, client.ip, id, post);
     match posted {
-        Posted::Taken => {}
-        Posted::TooMany => {
+        PostOutcome::Taken => {}
+        PostOutcome::TooMany => {
             let why = "too many openings of one address wait";
             log_warning(context, resource, event, Warning::Failed, why);
         }
-        Posted::Not => {
+        PostOutcome::Rejected => {
             log_warning(context, resource, event, Warning::Failed, "too many events wait");
         }
     }
@@ -100,7 +100,7 @@ pub(in crate::worker) fn post_for_resource(
     let (id, event) = (context.rng.uuid(), post.event);
     let subject = Subject::Resource(resource);
     let origin = EventOrigin { subject, slot: Slot::NOBODY, resource };
-    if context.webhooks.post(origin, id, post) == Posted::Not {
+    if context.webhooks.post(origin, id, post) == PostOutcome::Rejected {
         log_warning(context, resource, event, Warning::Failed, "too many events wait");
     }
 }
@@ -122,7 +122,7 @@ pub(in crate::worker) fn apply_answers(context: &mut Context, connections: &mut 
         let is_busy = webhooks.send_next(subject, || rng.uuid());
         // A client that has been read no further is read again.
         if let Some(connection) = connections.get(slot)
-            && let Some(PendingInput { message: Some(_), .. }) = connection.stash.as_deref()
+            && let Some(PendingInput { message: Some(_), .. }) = connection.pending_input.as_deref()
             && !is_busy
         {
             context.serving.pause(connection);
@@ -220,9 +220,9 @@ pub(in crate::worker) fn apply_commands_for_rest(
     connection: &Connection,
     event: &'static str,
     commands: Vec<WebhookCommand>,
-) -> (Rest, Result<(), ()>) {
+) -> (ConnectionEffects, Result<(), ()>) {
     if commands.is_empty() {
-        return (Rest::new(), Ok(()));
+        return (ConnectionEffects::new(), Ok(()));
     }
     let resource = connection.resource;
     let mut outcome = Ok(());

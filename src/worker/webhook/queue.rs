@@ -27,11 +27,11 @@ pub(in crate::worker) enum Subject {
 #[derive(Debug, Default)]
 pub(in crate::worker) struct WebhookQueue {
     client: Option<WebhookClient>,
-    routes: HashMap<u16, TargetQueue>,
-    lines: HashMap<Subject, EventQueue>,
+    targets: HashMap<u16, TargetQueue>,
+    queues: HashMap<Subject, EventQueue>,
     under_way: HashMap<u64, UnderWay>,
     /// Openings that each backend is asked about, by address.
-    asked: HashMap<(u16, IpAddr), usize>,
+    openings: HashMap<(u16, IpAddr), usize>,
     answers: VecDeque<WebhookReply>,
     last: u64,
 }
@@ -85,13 +85,13 @@ pub(in crate::worker) struct WebhookResult {
 
 /// Whether an event is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::worker) enum Posted {
+pub(in crate::worker) enum PostOutcome {
     /// It is under way, or waits after another one of the same client.
     Taken,
     /// It is an opening, and too many of its address wait.
     TooMany,
     /// There are too many, or the resource has no backend.
-    Not,
+    Rejected,
 }
 
 /// What is wrong with a backend, as far as lines of the log are concerned.
@@ -107,7 +107,7 @@ pub(in crate::worker) enum Warning {
 #[derive(Clone, Copy, Debug, Default)]
 struct WarningThrottle {
     minute: Option<u32>,
-    untold: u64,
+    unlogged: u64,
 }
 
 impl WebhookQueue {
@@ -131,48 +131,48 @@ impl WebhookQueue {
     }
 
     /// Knows the way to a backend from now on.
-    pub(in crate::worker) fn add_route(
+    pub(in crate::worker) fn add_target(
         &mut self,
         resource: ResourceId,
         target: Arc<WebhookTarget>,
     ) {
         let warnings = Default::default();
-        self.routes.insert(resource.key(), TargetQueue { target, events: 0, bytes: 0, warnings });
+        self.targets.insert(resource.key(), TargetQueue { target, events: 0, bytes: 0, warnings });
     }
 
     /// The backend of a resource.
     pub(in crate::worker) fn target(&self, resource: ResourceId) -> Option<&WebhookTarget> {
-        self.routes.get(&resource.key()).map(|route| &*route.target)
+        self.targets.get(&resource.key()).map(|route| &*route.target)
     }
 
     /// Whether no event is under way; asked with each message of each client.
     pub(in crate::worker) fn is_idle(&self) -> bool {
-        self.lines.is_empty()
+        self.queues.is_empty()
     }
 
     /// Whether an event of this client is under way, so that it is read no further.
     pub(in crate::worker) fn is_busy(&self, client: ClientUuid) -> bool {
-        !self.is_idle() && self.lines.contains_key(&Subject::Client(client))
+        !self.is_idle() && self.queues.contains_key(&Subject::Client(client))
     }
 
     /// Bytes of the events of this client.
     pub(in crate::worker) fn held(&self, client: ClientUuid) -> usize {
-        self.lines.get(&Subject::Client(client)).map_or(0, |line| line.bytes)
+        self.queues.get(&Subject::Client(client)).map_or(0, |queue| queue.bytes)
     }
 
     /// Whether an event of this resource itself is under way.
     pub(in crate::worker) fn is_ticking(&self, resource: ResourceId) -> bool {
-        self.lines.contains_key(&Subject::Resource(resource))
+        self.queues.contains_key(&Subject::Resource(resource))
     }
 
     /// Whether a backend is being asked about a client that opens a connection.
-    pub(in crate::worker) fn is_asking(&self) -> bool {
+    pub(in crate::worker) fn has_openings(&self) -> bool {
         self.under_way.values().any(|it| it.event == "open")
     }
 
     /// How many events are with backends or wait.
     pub(in crate::worker) fn count(&self) -> usize {
-        self.routes.values().map(|route| route.events).sum()
+        self.targets.values().map(|route| route.events).sum()
     }
 
     /// Takes an event over, after those of the same client. `id` is what the backend knows it by.
@@ -181,23 +181,25 @@ impl WebhookQueue {
         EventOrigin { subject, slot, resource }: EventOrigin,
         id: ClientUuid,
         post: WebhookRequest,
-    ) -> Posted {
-        let Some(route) = self.routes.get_mut(&resource.key()) else { return Posted::Not };
+    ) -> PostOutcome {
+        let Some(route) = self.targets.get_mut(&resource.key()) else {
+            return PostOutcome::Rejected;
+        };
         let bytes = post.body.len();
         let is_full = route.events >= ERRANDS_MAX || route.bytes + bytes > ERRANDS_BYTES_MAX;
         if is_full && route.events > 0 {
-            return Posted::Not;
+            return PostOutcome::Rejected;
         }
         route.events += 1;
         route.bytes += bytes;
-        if let Some(line) = self.lines.get_mut(&subject) {
-            line.bytes += bytes;
-            line.waiting.push_back(post);
-            return Posted::Taken;
+        if let Some(queue) = self.queues.get_mut(&subject) {
+            queue.bytes += bytes;
+            queue.waiting.push_back(post);
+            return PostOutcome::Taken;
         }
-        self.lines.insert(subject, EventQueue { resource, slot, waiting: VecDeque::new(), bytes });
+        self.queues.insert(subject, EventQueue { resource, slot, waiting: VecDeque::new(), bytes });
         self.send(subject, resource, id, post);
-        Posted::Taken
+        PostOutcome::Taken
     }
 
     /// The same for the question about a client that opens a connection. Those of one address take
@@ -208,28 +210,28 @@ impl WebhookQueue {
         ip: IpAddr,
         id: ClientUuid,
         post: WebhookRequest,
-    ) -> Posted {
+    ) -> PostOutcome {
         let address = counted_as(ip);
         let key = (origin.resource.key(), address);
-        if self.asked.get(&key).is_some_and(|count| *count >= OPENINGS_ASKED_MAX) {
-            return Posted::TooMany;
+        if self.openings.get(&key).is_some_and(|count| *count >= OPENINGS_ASKED_MAX) {
+            return PostOutcome::TooMany;
         }
         let posted = self.post(origin, id, post);
-        if posted == Posted::Taken
+        if posted == PostOutcome::Taken
             && let Some(under_way) = self.under_way.get_mut(&self.last)
         {
             under_way.address = Some(address);
-            *self.asked.entry(key).or_default() += 1;
+            *self.openings.entry(key).or_default() += 1;
         }
         posted
     }
 
     fn answered_opening(&mut self, resource: ResourceId, address: IpAddr) {
         let key = (resource.key(), address);
-        if let Some(count) = self.asked.get_mut(&key) {
+        if let Some(count) = self.openings.get_mut(&key) {
             *count -= 1;
             if *count == 0 {
-                self.asked.remove(&key);
+                self.openings.remove(&key);
             }
         }
     }
@@ -241,7 +243,7 @@ impl WebhookQueue {
         id: ClientUuid,
         post: WebhookRequest,
     ) {
-        let (Some(client), Some(route)) = (&self.client, self.routes.get(&resource.key())) else {
+        let (Some(client), Some(route)) = (&self.client, self.targets.get(&resource.key())) else {
             return;
         };
         self.last += 1;
@@ -252,26 +254,26 @@ impl WebhookQueue {
     }
 
     /// Takes over the answers that have come.
-    pub(in crate::worker) fn collect(&mut self) {
+    pub(in crate::worker) fn collect_answers(&mut self) {
         if let Some(client) = &self.client {
             self.answers.extend(client.answers());
         }
     }
 
-    /// What the next answer is about. The line of its client stays busy until
+    /// What the next answer is about. The queue of its client stays busy until
     /// [`WebhookQueue::send_next`] is called.
     pub(in crate::worker) fn next_answer(&mut self) -> Option<WebhookResult> {
         loop {
             let WebhookReply { number, outcome } = self.answers.pop_front()?;
             let Some(done) = self.under_way.remove(&number) else { continue };
             let UnderWay { subject, event, bytes, address } = done;
-            let Some(line) = self.lines.get_mut(&subject) else { continue };
-            line.bytes = line.bytes.saturating_sub(bytes);
-            let (resource, slot) = (line.resource, line.slot);
+            let Some(queue) = self.queues.get_mut(&subject) else { continue };
+            queue.bytes = queue.bytes.saturating_sub(bytes);
+            let (resource, slot) = (queue.resource, queue.slot);
             if let Some(address) = address {
                 self.answered_opening(resource, address);
             }
-            if let Some(route) = self.routes.get_mut(&resource.key()) {
+            if let Some(route) = self.targets.get_mut(&resource.key()) {
                 route.events -= 1;
                 route.bytes -= bytes;
             }
@@ -279,21 +281,21 @@ impl WebhookQueue {
         }
     }
 
-    /// Sends the next event of a line; false when there is none and the line is free.
+    /// Sends the next event of a queue; false when there is none and the queue is free.
     pub(in crate::worker) fn send_next(
         &mut self,
         subject: Subject,
         id: impl FnOnce() -> ClientUuid,
     ) -> bool {
-        let Some(line) = self.lines.get_mut(&subject) else { return false };
-        let resource = line.resource;
-        match line.waiting.pop_front() {
+        let Some(queue) = self.queues.get_mut(&subject) else { return false };
+        let resource = queue.resource;
+        match queue.waiting.pop_front() {
             Some(post) => {
                 self.send(subject, resource, id(), post);
                 true
             }
             None => {
-                self.lines.remove(&subject);
+                self.queues.remove(&subject);
                 false
             }
         }
@@ -307,12 +309,12 @@ impl WebhookQueue {
         now: Moment,
     ) -> Option<u64> {
         let minute = now.second() / 60;
-        let [failed, wrong] = &mut self.routes.get_mut(&resource.key())?.warnings;
+        let [failed, wrong] = &mut self.targets.get_mut(&resource.key())?.warnings;
         let warnings = if warning == Warning::Failed { failed } else { wrong };
-        warnings.untold += 1;
+        warnings.unlogged += 1;
         if warnings.minute.replace(minute) == Some(minute) {
             return None;
         }
-        Some(std::mem::take(&mut warnings.untold))
+        Some(std::mem::take(&mut warnings.unlogged))
     }
 }

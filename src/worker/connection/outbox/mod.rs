@@ -158,7 +158,7 @@ impl Outbox {
 
     /// Bytes of memory that it holds: bytes that several outboxes share count for each of them, and
     /// many small parts cost more than their bytes.
-    pub(in crate::worker) fn held(&self) -> usize {
+    pub(in crate::worker) fn held_bytes(&self) -> usize {
         self.bytes + self.parts.len() * PART_BYTES
     }
 
@@ -231,7 +231,7 @@ impl Outbox {
                 Sent::All => self.took_some(now),
                 Sent::Some(0) => return Flushed::Full,
                 Sent::Some(taken) => {
-                    self.left(taken);
+                    self.on_taken(taken);
                     self.moved_at = now;
                 }
                 Sent::Broken => return Flushed::Broken,
@@ -283,7 +283,7 @@ impl Outbox {
             }
             let (kind, length) = (front.kind, front.bytes.len());
             let taken = tls.seal(&front.bytes);
-            let deliveries = self.took(taken);
+            let deliveries = self.take_bytes(taken);
             if taken == length {
                 self.sealed = Some(Sealed { kind, deliveries });
             } else if taken == 0 && !tls.has_sealed() {
@@ -311,7 +311,7 @@ impl Outbox {
                 (Flushed::Empty, Some(kind))
             }
             Sent::Some(taken) => {
-                self.left(taken);
+                self.on_taken(taken);
                 if taken > 0 {
                     self.moved_at = now;
                 }
@@ -344,17 +344,17 @@ impl Outbox {
 
     fn took_some(&mut self, now: Moment) {
         let taken = self.parts.front().map_or(0, |part| part.bytes.len());
-        self.left(taken);
+        self.on_taken(taken);
         self.moved_at = now;
     }
 
     /// The kernel has taken this much.
-    fn left(&mut self, taken: usize) {
-        self.waiting -= self.took(taken);
+    fn on_taken(&mut self, taken: usize) {
+        self.waiting -= self.take_bytes(taken);
     }
 
     /// Takes bytes from the front; returns how many deliveries ended in the parts that are gone.
-    fn took(&mut self, mut taken: usize) -> u64 {
+    fn take_bytes(&mut self, mut taken: usize) -> u64 {
         self.bytes -= taken;
         let mut deliveries = 0;
         while let Some(front) = self.parts.front_mut() {

@@ -207,9 +207,11 @@ impl TlsSession {
                         plain.extend_from_slice(record.payload);
                     }
                 }
-                Ok(ConnectionState::EncodeTlsData(mut said)) => encode(&mut said, &mut self.unsent),
+                Ok(ConnectionState::EncodeTlsData(mut records)) => {
+                    encode(&mut records, &mut self.unsent);
+                }
                 // It is in `unsent`, before anything that is sent later.
-                Ok(ConnectionState::TransmitTlsData(said)) => said.done(),
+                Ok(ConnectionState::TransmitTlsData(records)) => records.done(),
                 Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => {
                     self.stage = TlsStage::PeerEnded;
                     return Ok(bytes.len());
@@ -228,10 +230,10 @@ impl TlsSession {
     /// the same bytes again.
     fn break_off(&mut self, bytes: &mut [u8]) {
         self.stage = TlsStage::Broken;
-        if let Ok(ConnectionState::EncodeTlsData(mut said)) =
+        if let Ok(ConnectionState::EncodeTlsData(mut records)) =
             self.connection.process_tls_records(bytes).state
         {
-            encode(&mut said, &mut self.unsent);
+            encode(&mut records, &mut self.unsent);
         }
     }
 
@@ -269,8 +271,8 @@ impl TlsSession {
         loop {
             // All of `unread` was looked at when it came: nothing of it is used up here.
             match connection.process_tls_records(unread).state {
-                Ok(ConnectionState::EncodeTlsData(mut said)) => encode(&mut said, unsent),
-                Ok(ConnectionState::TransmitTlsData(said)) => said.done(),
+                Ok(ConnectionState::EncodeTlsData(mut records)) => encode(&mut records, unsent),
+                Ok(ConnectionState::TransmitTlsData(records)) => records.done(),
                 Ok(ConnectionState::WriteTraffic(mut traffic)) => {
                     return append(unsent, room, |into| seal(&mut traffic, into));
                 }
@@ -300,12 +302,12 @@ impl TlsSession {
 }
 
 /// Appends records of TLS itself.
-fn encode(said: &mut EncodeTlsData<'_, ServerConnectionData>, into: &mut Vec<u8>) {
+fn encode(records: &mut EncodeTlsData<'_, ServerConnectionData>, into: &mut Vec<u8>) {
     let start = into.len();
     // Called without room it returns how much it needs.
-    if let Err(EncodeError::InsufficientSize(need)) = said.encode(&mut []) {
+    if let Err(EncodeError::InsufficientSize(need)) = records.encode(&mut []) {
         into.resize(start + need.required_size, 0);
-        let written = said.encode(into.get_mut(start..).unwrap_or_default());
+        let written = records.encode(into.get_mut(start..).unwrap_or_default());
         into.truncate(start + written.unwrap_or_default());
     }
 }
