@@ -10,8 +10,8 @@ pub(crate) struct JoinTracker(Vec<JoinState>);
 enum JoinState {
     #[default]
     Empty,
-    /// A backend is to be asked about it; whether it has a place by its address is asked, or known.
-    Reserving(Box<Client>, JoinApproval),
+    /// A backend is to be asked about it, once the broker has a place for it by its address.
+    Reserving { client: Box<Client>, is_reserved: bool },
     /// Asked, not answered.
     Joining(Box<Client>),
     /// Answered with yes.
@@ -20,36 +20,29 @@ enum JoinState {
     Leaving,
 }
 
-/// Whether the broker has let in a client about which a backend is to be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum JoinApproval {
-    Asked,
-    Had,
-}
-
 impl JoinTracker {
     pub(crate) fn reserve(&mut self, slot: Slot, client: Client) {
         let state = self.state(slot);
         debug_assert!(matches!(state, JoinState::Empty), "a slot is given away once (rule L3)");
-        *state = JoinState::Reserving(Box::new(client), JoinApproval::Asked);
+        *state = JoinState::Reserving { client: Box::new(client), is_reserved: false };
     }
 
     /// Notes the broker's yes; false when that was known, or the client has left meanwhile.
     pub(crate) fn reserved(&mut self, slot: Slot) -> bool {
-        let JoinState::Reserving(_, place) = self.state(slot) else { return false };
-        std::mem::replace(place, JoinApproval::Had) == JoinApproval::Asked
+        let JoinState::Reserving { is_reserved, .. } = self.state(slot) else { return false };
+        !std::mem::replace(is_reserved, true)
     }
 
     pub(crate) fn reserving(&self) -> impl Iterator<Item = (Slot, &Client)> {
         (0..).map(Slot).zip(&self.0).filter_map(|(slot, state)| match state {
-            JoinState::Reserving(client, _) => Some((slot, &**client)),
+            JoinState::Reserving { client, .. } => Some((slot, &**client)),
             _ => None,
         })
     }
 
     pub(crate) fn join(&mut self, slot: Slot, client: Client) {
         let state = self.state(slot);
-        let is_its_own = matches!(state, JoinState::Empty | JoinState::Reserving(..));
+        let is_its_own = matches!(state, JoinState::Empty | JoinState::Reserving { .. });
         debug_assert!(is_its_own, "a slot is given away once (rule L3)");
         *state = JoinState::Joining(Box::new(client));
     }
@@ -73,7 +66,7 @@ impl JoinTracker {
     pub(crate) fn client(&self, slot: Slot) -> Option<&Client> {
         match usize::try_from(slot.0).ok().and_then(|at| self.0.get(at))? {
             JoinState::Joining(client) | JoinState::Joined(client, _) => Some(client),
-            JoinState::Empty | JoinState::Reserving(..) | JoinState::Leaving => None,
+            JoinState::Empty | JoinState::Reserving { .. } | JoinState::Leaving => None,
         }
     }
 
@@ -90,7 +83,7 @@ impl JoinTracker {
     pub(crate) fn refused(&mut self, slot: Slot) -> Option<Box<Client>> {
         let state = self.state(slot);
         match std::mem::take(state) {
-            JoinState::Joining(client) | JoinState::Reserving(client, _) => Some(client),
+            JoinState::Joining(client) | JoinState::Reserving { client, .. } => Some(client),
             other => {
                 *state = other;
                 None

@@ -29,7 +29,8 @@ pub(super) struct WorkerSettings {
     messages: MessageLimits,
     leniency: Leniency,
     pub(super) paths: Routes,
-    pub(super) page: DemoPage,
+    /// Whether a plain GET of `/` is answered by the page.
+    pub(super) has_demo_page: bool,
     /// Whether clients choose their tags where nothing else decides about them.
     pub(super) open_tags: OpenTags,
     pub(super) head_bytes_max: usize,
@@ -56,15 +57,6 @@ pub(super) struct WorkerSettings {
     pub(super) bloatless: BloatlessSettings,
     /// For sockets that speak TLS: how, and how long the handshake may take.
     pub(super) tls: Option<(Arc<ServerConfig>, Duration)>,
-}
-
-/// Whether a plain GET of `/` is answered by the page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DemoPage {
-    /// It is.
-    On,
-    /// It is not.
-    Off,
 }
 
 impl WorkerSettings {
@@ -119,7 +111,7 @@ impl WorkerSettings {
             leniency: compat_options::leniency(config.phpws.switches),
             paths: paths(config),
             open_tags: config.gomoob.open_tags,
-            page: if config.page { DemoPage::On } else { DemoPage::Off },
+            has_demo_page: config.page,
             head_bytes_max: config.limits.max_head,
             outbox_bytes_max: config.limits.outbox_limit,
             handshake_timeout: config.limits.handshake_timeout,

@@ -21,13 +21,11 @@ pub(crate) mod tls_io;
 pub(crate) mod tls_session_tickets;
 pub(crate) mod write;
 
-use std::os::fd::OwnedFd;
-
 use bytes::Bytes;
 
 use self::fair_queue::{Usage, Weight, WorkClock};
 use self::incomplete_input::IncompleteInput;
-use self::outbox::{Outbox, PeerStream};
+use self::outbox::Outbox;
 use self::pacing::Pacer;
 use self::tls::TlsSession;
 use super::accept::tls_handshakes::Watcher;
@@ -296,14 +294,6 @@ impl Connection {
     /// Whether its TLS handshake is still to be done.
     pub(super) fn is_shaking_hands(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
-    }
-
-    /// The stream to its peer.
-    pub(super) fn stream<'a>(&'a mut self, socket: &'a OwnedFd) -> PeerStream<'a> {
-        match &mut self.tls {
-            None => PeerStream::Plain(socket),
-            Some(tls) => PeerStream::Tls(socket, tls),
-        }
     }
 
     /// Bytes of memory that it holds of what its peer sent, and of what its peer does not take: all

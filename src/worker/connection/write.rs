@@ -1,11 +1,14 @@
 //! Writing to one connection: straight to the socket, or through its outbox.
 
+use std::os::fd::OwnedFd;
+
 use bytes::Bytes;
 
 use super::close::BROKEN;
-use super::outbox::{Flushed, OutboxPart, PartKind, Sent, send_now};
+use super::outbox::{Flushed, OutboxPart, PartKind, PeerStream, Sent, send_now};
 use super::{Connection, Phase};
 use crate::types::Slot;
+use crate::worker::clock::TurnClock;
 use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{close, readiness};
 use crate::worker::context::Context;
@@ -76,47 +79,57 @@ pub(in crate::worker) fn push(
     true
 }
 
-/// Writes what the outbox holds, as far as socket and pace allow.
+/// Writes what the outbox holds, as far as socket and pace allow, and ends the connection where that
+/// is the end.
 pub(in crate::worker) fn flush(context: &mut Context, connection: &mut Connection) {
     let Some(socket) = context.sockets.get(connection.slot) else { return };
-    let Some(mut outbox) = connection.outbox.take() else { return };
-    let waited = outbox.waiting();
-    let mut pace = connection.pacer.take();
-    let flushed = match &mut pace {
-        None => outbox.flush(connection.stream(socket), context.clock.now()),
-        Some(pace) => loop {
-            let Some(next) = outbox.next_kind() else { break Flushed::Empty };
-            if outbox.is_held() {
-                break Flushed::Held;
-            }
-            // A turn may be long: the gap counts from the write, not from the turn's start.
-            let now = context.clock.read();
-            let free_at = pace.free_at(next);
-            if free_at > now {
-                break Flushed::Until(free_at);
-            }
-            let (flushed, left) = outbox.flush_one(connection.stream(socket), now);
-            if let Some(kind) = left {
-                pace.on_sent(kind, context.clock.read());
-            }
-            if flushed != Flushed::Empty {
-                break flushed;
-            }
-        },
-    };
-    connection.pacer = pace;
+    if connection.outbox.is_none() {
+        return;
+    }
+    let waited = connection.waiting();
+    let flushed = connection.flush(socket, &context.clock);
+    context.stats.delivered += waited - connection.waiting();
     connection.is_full = flushed == Flushed::Full;
-    context.stats.delivered += waited - outbox.waiting();
-    // Where it is kept its connection is open; where that ends, what waits comes too late.
-    connection.outbox = Some(outbox);
     match flushed {
-        Flushed::Empty => connection.outbox = None,
+        Flushed::Empty => {
+            connection.outbox = None;
+            if matches!(connection.phase, Phase::Answering { .. }) {
+                close::shut_write_side(context, connection);
+            }
+        }
         Flushed::Full | Flushed::Until(_) | Flushed::Held => {}
         Flushed::Closed => close::shut_write_side(context, connection),
         Flushed::Broken => close::discard(context, connection, BROKEN),
     }
-    if flushed == Flushed::Empty && matches!(connection.phase, Phase::Answering { .. }) {
-        close::shut_write_side(context, connection);
+}
+
+impl Connection {
+    fn flush(&mut self, socket: &OwnedFd, clock: &TurnClock) -> Flushed {
+        let Self { outbox, pacer, tls, .. } = self;
+        let Some(outbox) = outbox else { return Flushed::Empty };
+        let Some(pacer) = pacer else {
+            return outbox.flush(PeerStream::new(socket, tls.as_deref_mut()), clock.now());
+        };
+        while let Some(next) = outbox.next_kind() {
+            if outbox.is_held() {
+                return Flushed::Held;
+            }
+            // A turn may be long: the gap counts from the write, not from the turn's start.
+            let now = clock.read();
+            let free_at = pacer.free_at(next);
+            if free_at > now {
+                return Flushed::Until(free_at);
+            }
+            let stream = PeerStream::new(socket, tls.as_deref_mut());
+            let (flushed, sent) = outbox.flush_one(stream, now);
+            if let Some(kind) = sent {
+                pacer.on_sent(kind, clock.read());
+            }
+            if flushed != Flushed::Empty {
+                return flushed;
+            }
+        }
+        Flushed::Empty
     }
 }
 

@@ -9,7 +9,6 @@ use crate::link::control::PROGRAM_VARIABLE;
 use crate::worker::connection::Connection;
 use crate::worker::connection::close;
 use crate::worker::context::Context;
-use crate::worker::settings::DemoPage;
 
 /// A plain GET or HEAD.
 pub(in crate::worker) struct PageAsked<'a> {
@@ -25,7 +24,7 @@ pub(in crate::worker) fn serve_page(
     asked: PageAsked<'_>,
 ) -> Result<(), Refusal> {
     let PageAsked { path, wanted, program } = asked;
-    let is_on = context.settings.page == DemoPage::On;
+    let is_on = context.settings.has_demo_page;
     let is_bound = context.settings.paths.is_bound(path);
     if wanted == PlainAnswer::Methods && (path == "/" || is_bound) {
         close::answer_and_end(context, connection, http::methods_response().into());

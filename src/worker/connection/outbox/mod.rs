@@ -126,6 +126,15 @@ pub(in crate::worker) enum PeerStream<'a> {
     Tls(&'a OwnedFd, &'a mut TlsSession),
 }
 
+impl<'a> PeerStream<'a> {
+    pub(in crate::worker) fn new(socket: &'a OwnedFd, tls: Option<&'a mut TlsSession>) -> Self {
+        match tls {
+            None => Self::Plain(socket),
+            Some(tls) => Self::Tls(socket, tls),
+        }
+    }
+}
+
 /// What flushing came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flushed {
