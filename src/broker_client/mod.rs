@@ -80,7 +80,7 @@ pub enum BrokerEvent {
         clients: u64,
     },
     /// The link has ended, and everything that arrived on it was taken (rule L6). Whether the
-    /// broker is dead is the supervisor's to say (rule L1).
+    /// broker is dead is decided by the supervisor (rule L1).
     Lost(LinkLoss),
 }
 

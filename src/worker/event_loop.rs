@@ -288,7 +288,7 @@ impl EventLoop {
         }
     }
 
-    /// Whether the broker is dead is the supervisor's to say (rule L1).
+    /// Whether the broker is dead is decided by the supervisor (rule L1).
     fn report_link_lost(&mut self, lost: &LinkLoss) {
         info!(broker = lost.broker.0, error = %lost.error, "link to the broker lost");
         drop(self.context.poller.forget(lost.link.ready()));

@@ -46,7 +46,7 @@ const LEAD: u32 = 16;
 pub(super) struct Listeners {
     sockets: Vec<Listener>,
     state: AcceptState,
-    /// Connections of this worker and of the emptiest one, as the broker said last.
+    /// Connections of this worker and of the emptiest one, as the broker last reported.
     own: u32,
     smallest: u32,
     stood_back: u8,

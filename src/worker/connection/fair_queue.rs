@@ -236,7 +236,7 @@ mod tests {
     }
 
     /// A worker that is always busy: `flooders` that never pause, each served for `share` messages, and
-    /// one client that says something now and then.
+    /// one client that sends something now and then.
     struct Busy {
         clock: WorkClock,
         queue: FairQueue<usize>,
@@ -284,7 +284,7 @@ mod tests {
                 assert_ne!(who, 0);
                 busy.push(who);
             }
-            // What it said while it waited comes at once.
+            // What it sent while it waited comes at once.
             busy.push(0);
             assert_eq!(busy.usage[0].weight(busy.clock), Weight::Light, "in round {round}");
             assert_eq!(busy.serve(8), 0, "in round {round}");

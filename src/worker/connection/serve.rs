@@ -114,7 +114,7 @@ impl ServeQueue {
         (self.start, self.share, self.work) = (start, share, 0);
     }
 
-    /// The virtual time advances to the work that was begun.
+    /// The virtual time advances to the work that is served now.
     pub(in crate::worker) fn advance(&mut self) {
         let waiting = self.waiting.next_start().min(self.paused.next_start());
         self.work_clock.advance_to(self.start.min(waiting));

@@ -121,7 +121,7 @@ impl EventLoop {
     }
 
     /// A new broker: the old link is read to its end, then the new one gets everything that the
-    /// old one knew (rule L6). What was read is written in slices as ever: slots that become free
+    /// old one knew (rule L6). What was read is written in slices as always: slots that become free
     /// now wait for it (rule L3).
     fn connect(&mut self, broker: Generation, transport: Box<dyn Transport>) -> io::Result<()> {
         self.context.broker.mark_unread();

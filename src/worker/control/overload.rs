@@ -144,7 +144,7 @@ struct Holder {
     bytes: u64,
 }
 
-/// The clients that hold something, the largest first. What one send takes is no backlog, unless there
+/// The clients that hold something, the largest first. What one send takes is not a backlog, unless there
 /// are so many of those that together they matter.
 fn holders(context: &Context, connections: &ConnectionTable) -> Vec<Holder> {
     let holder =

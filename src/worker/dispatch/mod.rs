@@ -331,7 +331,7 @@ fn note_ignored_tags(connection: &mut Connection) {
 /// What one call has sent to the broker, and what its client is told about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CallOutput {
-    /// Nothing that anybody could speak of.
+    /// Nothing that the client could be told about.
     Nothing,
     /// A publication, and nothing about it to the client.
     Publication,

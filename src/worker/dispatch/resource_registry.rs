@@ -86,7 +86,7 @@ impl ResourceRegistry {
     }
 
     /// Binds the names of `[echo]`, then what the program brings, then the applications of
-    /// bloatless/php-websocket, then what the file says by itself, which wins. Connections keep what they
+    /// bloatless/php-websocket, then the resources of the file, which win. Connections keep what they
     /// are served by, also when nothing is bound to it any more.
     pub(in crate::worker) fn bind(&mut self, config: &Config, paths: &mut Routes) {
         for name in &config.echo.applications {

@@ -1,4 +1,4 @@
-//! Asking a backend whether a client may open a connection, before anybody knows of the client.
+//! Asking a backend whether a client may open a connection, before the broker knows of the client.
 
 use tracing::info;
 
