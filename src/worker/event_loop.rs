@@ -8,13 +8,13 @@ use tracing::info;
 use super::accept::{Listeners, tls_handshakes};
 use super::clock::TurnClock;
 use super::connection::backlog::{self, BacklogPacing};
-use super::connection::deadlines;
 use super::connection::deferred_replies::{self, DeferredReplies};
 use super::connection::deliver::Delivery;
-use super::connection::read::{self, ReadBuffers};
+use super::connection::read::ReadBuffers;
 use super::connection::serve::{self, ServeQueue};
 use super::connection::table::{ConnectionTable, SocketTable};
 use super::connection::timers::Timers;
+use super::connection::{deadlines, paused};
 use super::context::Context;
 use super::control::drain::Stage;
 use super::control::overload::{self, MemoryAccount};
@@ -147,7 +147,7 @@ impl EventLoop {
             context.webhooks.collect_answers();
         }
         webhook::apply_answers(context, connections);
-        read::resume_paused(context, connections);
+        paused::resume_paused(context, connections);
         serve::serve_heavy(context, connections);
         if is_push_reader(&self.ticks, context) {
             self.push_socket.resume(context);

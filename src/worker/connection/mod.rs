@@ -10,6 +10,7 @@ pub(crate) mod heartbeat;
 pub(crate) mod incomplete_input;
 pub mod outbox;
 pub(crate) mod pacing;
+pub(crate) mod paused;
 pub(crate) mod read;
 pub(crate) mod readiness;
 pub(crate) mod serve;

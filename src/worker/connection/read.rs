@@ -12,10 +12,8 @@ use super::{CONTROL_FLOOD, Connection, KeepaliveMode, PendingInput, PendingMessa
 use crate::reactor::poller::Ready;
 use crate::resource::ResourceId;
 use crate::session::{Acknowledge, Message, NextStep, Session};
-use crate::types::limits::{
-    CONTROL_FRAMES_PER_SECOND, HEAVY_SHARE, RAW_PAUSE, READ_BYTES, SEND_BYTES_MAX,
-};
-use crate::types::{CloseCode, CloseReason, CompatFlag, Slot, TurnBudget};
+use crate::types::limits::{CONTROL_FRAMES_PER_SECOND, RAW_PAUSE, READ_BYTES, SEND_BYTES_MAX};
+use crate::types::{CloseCode, CloseReason, CompatFlag, Slot};
 use crate::websocket::{FrameEvent, Violation, write as frames};
 use crate::worker::clock::Moment;
 use crate::worker::connection::table::ConnectionTable;
@@ -42,7 +40,7 @@ enum InputStep {
 }
 
 /// What a message came to.
-struct MessageOutcome {
+pub(in crate::worker) struct MessageOutcome {
     /// The text that acknowledges it.
     acknowledgement: Option<Cow<'static, str>>,
     /// What is left to do on the connection.
@@ -261,7 +259,7 @@ fn step(
 
 /// Acknowledges a message and does what it asks of the connection itself, in the order that is
 /// set.
-fn answer(
+pub(in crate::worker) fn answer(
     context: &mut Context,
     connection: &mut Connection,
     MessageOutcome { acknowledgement, mut rest }: MessageOutcome,
@@ -292,7 +290,7 @@ fn acknowledges_first(context: &Context) -> bool {
 
 /// Takes a message: what acknowledges it, and what is left to do on the connection. What it
 /// publishes is held already (rule L4) and leaves for the broker at the end of the turn.
-fn on_message(
+pub(in crate::worker) fn on_message(
     context: &mut Context,
     slot: Slot,
     session: &mut Session,
@@ -347,78 +345,6 @@ pub(in crate::worker) fn reply(
         if replies.len() > SEND_BYTES_MAX {
             let together: Bytes = replies.split().freeze();
             write::write(context, connection, together, PartKind::Frames);
-        }
-    }
-}
-
-/// Reads on where the window was full, for each publisher a share, until it is full again or this
-/// part of the turn is over.
-pub(in crate::worker) fn resume_paused(context: &mut Context, connections: &mut ConnectionTable) {
-    if !context.serving.has_paused() {
-        return;
-    }
-    let part = context.clock.part();
-    while let Some((slot, standing)) = context.serving.next_paused() {
-        let Some(mut connection) = connections.take(slot) else { continue };
-        let stash = connection.pending_input.take();
-        let has_room = stash.as_ref().is_none_or(|it| has_room_for(context, &connection, it));
-        if has_room {
-            let share = TurnBudget::new(context.clock.time(), HEAVY_SHARE);
-            context.serving.begin_share(standing.start, share);
-            resume(context, &mut connection, stash);
-            context.serving.advance();
-            context.serving.note_served(&mut connection);
-        } else {
-            connection.pending_input = stash;
-            context.serving.pause_again(slot, standing);
-        }
-        readiness::rearm(context, connections, connection);
-        if !has_room || context.clock.is_over(part) {
-            return;
-        }
-    }
-}
-
-fn has_room_for(context: &Context, connection: &Connection, stash: &PendingInput) -> bool {
-    let (Phase::Open(session), Some(message)) = (&connection.phase, &stash.message) else {
-        return true;
-    };
-    context.broker.uplink.has_room(session.weight(message.as_message()))
-}
-
-fn resume(context: &mut Context, connection: &mut Connection, stash: Option<Box<PendingInput>>) {
-    let Some(stash) = stash else { return };
-    let PendingInput { message, mut rest } = *stash;
-    let Phase::Open(session) = &mut connection.phase else { return };
-    let mut end = None;
-    if let Some(message) = message {
-        let (slot, resource) = (connection.slot, connection.resource);
-        context.serving.note_work(message.as_message().bytes().len());
-        let outcome = on_message(context, slot, session, resource, message.as_message());
-        let mut replies = BytesMut::new();
-        end = answer(context, connection, outcome, &mut replies);
-        write::write(context, connection, replies.freeze(), PartKind::Frames);
-    }
-    match end {
-        Some(reason) => close::close(context, connection, &reason),
-        None => on_bytes(context, connection, &mut rest),
-    }
-}
-
-impl From<Message<'_>> for PendingMessage {
-    fn from(message: Message<'_>) -> Self {
-        match message {
-            Message::Text(text) => Self::Text(text.to_owned()),
-            Message::Binary(bytes) => Self::Binary(bytes.to_owned()),
-        }
-    }
-}
-
-impl PendingMessage {
-    pub(in crate::worker) fn as_message(&self) -> Message<'_> {
-        match self {
-            Self::Text(text) => Message::Text(text),
-            Self::Binary(bytes) => Message::Binary(bytes),
         }
     }
 }

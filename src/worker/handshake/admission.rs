@@ -4,21 +4,22 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::opening_tags;
 use super::session_cookie::Gate;
 use crate::auth::{Denied, Grant};
-use crate::config::{OpenTags, Refuse};
+use crate::config::Refuse;
 use crate::http::{
-    ClientType, Parameter, Refusal, RefusalStatus, Spoken, Upgrade, WireFormat, effective_address,
-    form_parameter, has_members, has_parameter, parameter,
+    ClientType, Refusal, RefusalStatus, Spoken, Upgrade, WireFormat, effective_address,
+    has_members, has_parameter, parameter,
 };
-use crate::protocol::{phpws, tags};
+use crate::protocol::phpws;
 use crate::resource::{
     BuiltinKind, ConnectRequest, Exactness, RequestedProtocol, Resource, ResourceId, Route,
     RouteRequest, Unknown,
 };
 use crate::session::{RefusalClose, Speech};
 use crate::types::{
-    AddressLimit, ClientClass, CloseCode, CloseReason, CompatFlag, Credentials, Slot, Tag, Tags,
+    AddressLimit, ClientClass, CloseCode, CloseReason, CompatFlag, Credentials, Slot, Tags,
 };
 use crate::worker::connection::{KeepaliveMode, UNKNOWN_PATH};
 use crate::worker::context::Context;
@@ -58,7 +59,6 @@ const FORWARDING: [&str; 4] = ["X-Forwarded-For", "X-Real-IP", "Forwarded", "Via
 const BAD_ORIGIN: &str = "this origin may not connect";
 const NO_ORIGIN: &str = "the header Origin is missing (requireOrigin)";
 const COLON: &str = "the target has a colon (httpErrors)";
-const TAGS_CLOSED: &str = "tags in the query are not taken here (openTags)";
 const NOT_FROM_HERE: CloseReason =
     CloseReason::new(CloseCode::POLICY, "php-type clients may not connect from this address");
 
@@ -107,9 +107,7 @@ pub(in crate::worker) fn admit_upgrade<'a>(
         return Err(unknown_path(class, Unknown::Phpws));
     }
     let resource = context.resources.get(choice.resource);
-    let open_tags = open_tags(settings, upgrade, &choice, &grant);
-    let tags = tags_of(query, resource)
-        .and_then(|tags| permitted_tags(tags, open_tags))
+    let tags = opening_tags::of_client(settings, upgrade, &choice, resource, &grant)
         .map_err(|why| closed(class, form.reason(why)))?;
     let ip = effective_address(peer.ip(), upgrade, &settings.trusted_proxies)
         .map_err(Rejection::Refused)?;
@@ -153,21 +151,6 @@ fn unknown_route(upgrade: &Upgrade<'_>, unknown: Unknown, asked: RequestedProtoc
     }
 }
 
-/// Whether a client may choose the tags that it opens with.
-fn open_tags(
-    settings: &WorkerSettings,
-    upgrade: &Upgrade<'_>,
-    route: &Route<'_>,
-    grant: &Grant,
-) -> OpenTags {
-    // A name of the echo or of a room decides about no tags.
-    let by_name = route.protocol.is_some() && !route.resource.is_built_in();
-    match by_name || lets_choose_tags(settings, upgrade.path, grant) {
-        true => OpenTags::On,
-        false => OpenTags::Off,
-    }
-}
-
 /// The resource that serves a request, and the protocol of its connection.
 fn choose_resource<'a>(
     context: &Context,
@@ -176,41 +159,6 @@ fn choose_resource<'a>(
     let choice = context.settings.paths.choose(target)?;
     let own = context.resources.get(choice.resource).map(Resource::speech);
     Ok((choice.speech.or(own).unwrap_or(Speech::Echo), choice))
-}
-
-/// The tags that a client opens with.
-struct RequestedTags {
-    /// Those of its own choice.
-    own: Tags,
-    /// These and the one that all clients of its resource carry.
-    all: Tags,
-}
-
-fn tags_of(
-    query: &str,
-    resource: Option<&dyn Resource>,
-) -> Result<RequestedTags, Cow<'static, str>> {
-    let own = match form_parameter(query, "tags") {
-        None => Tags::default(),
-        Some(Parameter::Text(json)) => tags::of_opening(&json.unwrap_or_default())?,
-        Some(Parameter::Members(members)) => tags::of_opening(&tags::json_of(&members))?,
-        Some(Parameter::Broken) => tags::of_opening("")?,
-    };
-    match resource.and_then(Resource::common_tag) {
-        Some(common) => with_common(&own, common).map(|all| RequestedTags { own, all }),
-        None => Ok(RequestedTags { all: own.clone(), own }),
-    }
-}
-
-/// All tags of a client, where it may choose its own or has none.
-fn permitted_tags(
-    RequestedTags { own, all }: RequestedTags,
-    open_tags: OpenTags,
-) -> Result<Tags, Cow<'static, str>> {
-    match open_tags {
-        OpenTags::Off if !own.is_empty() => Err(TAGS_CLOSED.into()),
-        OpenTags::On | OpenTags::Off => Ok(all),
-    }
 }
 
 /// Whether the resource itself lets a client in that was granted this.
@@ -329,14 +277,6 @@ pub(in crate::worker) fn php_may_come_from(
         || local().is_some_and(|local| local.to_canonical() == ip)
 }
 
-/// Whether a client may choose its tags itself: where a resource decides about it, or where
-/// it has proven that it may receive all of its space.
-fn lets_choose_tags(settings: &WorkerSettings, path: &str, grant: &Grant) -> bool {
-    settings.open_tags == OpenTags::On
-        || settings.paths.is_spoken_for(path)
-        || grant.ground.is_proven()
-}
-
 /// php-type clients and Gomoob's PHP client take a ping for an answer.
 fn keepalive(
     settings: &WorkerSettings,
@@ -367,12 +307,6 @@ fn counted(grant: &Grant, reach: ClientClass, resource: ResourceId) -> AddressLi
     } else {
         AddressLimit::ByAddress
     }
-}
-
-/// A client's own tags, and the one that all clients of its resource carry.
-fn with_common(tags: &Tags, common: &Tag) -> Result<Tags, Cow<'static, str>> {
-    let all = tags.iter().chain([common]).cloned();
-    Tags::new(all).map_err(|error| Cow::Owned(error.to_string()))
 }
 
 fn closed(class: ClientClass, reason: CloseReason) -> Rejection {

@@ -4,6 +4,7 @@ pub(crate) mod admission;
 pub(crate) mod authorize;
 pub(crate) mod count;
 pub(crate) mod legacy;
+pub(crate) mod opening_tags;
 pub(crate) mod pages;
 pub(crate) mod refusals;
 pub(crate) mod server_name;
