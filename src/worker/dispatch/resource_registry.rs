@@ -25,7 +25,7 @@ pub(in crate::worker) struct ResourceRegistry {
     own: ResourceFactories,
     /// What each of those was made from that the file makes, so that a reload that leaves it as it is
     /// keeps it, with whatever it knows.
-    made: Vec<(ResourceBinding, ResourceId)>,
+    made: Vec<MadeResource>,
     bloatless: Bloatless,
     /// The ways to backends that this binding wants known.
     routes: Vec<BackendRoute>,
@@ -35,6 +35,13 @@ pub(in crate::worker) struct ResourceRegistry {
 
 /// Room for effects that is kept from one call to the next.
 const EFFECTS_KEPT: usize = 64;
+
+/// A resource that was made from the file.
+#[derive(Debug)]
+struct MadeResource {
+    binding: ResourceBinding,
+    id: ResourceId,
+}
 
 /// The way from a resource to its backend.
 #[derive(Debug)]
@@ -121,10 +128,10 @@ impl ResourceRegistry {
     /// The resources that want to be called from time to time, of those that are bound now.
     pub(in crate::worker) fn ticking(&self, config: &Config) -> Vec<(ResourceId, Duration)> {
         let own = (0..self.own.paths().count()).map(ResourceId::beyond);
-        let is_bound = |made: &&(ResourceBinding, ResourceId)| {
-            config.resources.iter().any(|binding| is_same(binding, &made.0))
+        let is_bound = |made: &&MadeResource| {
+            config.resources.iter().any(|binding| is_same(binding, &made.binding))
         };
-        let made = self.made.iter().filter(is_bound).map(|(_, id)| *id);
+        let made = self.made.iter().filter(is_bound).map(|made| made.id);
         let made = made.chain(self.applications(config));
         let every = |id| Some((id, self.get(id)?.every()?));
         own.chain(made).filter_map(every).collect()
@@ -173,11 +180,11 @@ impl ResourceRegistry {
     }
 
     fn made_from(&mut self, binding: &ResourceBinding) -> Option<ResourceId> {
-        if let Some((_, id)) = self.made.iter().find(|(known, _)| is_same(known, binding)) {
-            return Some(*id);
+        if let Some(known) = self.made.iter().find(|made| is_same(&made.binding, binding)) {
+            return Some(known.id);
         }
         let id = self.add(make(binding)?);
-        self.made.push((binding.clone(), id));
+        self.made.push(MadeResource { binding: binding.clone(), id });
         Some(id)
     }
 }
@@ -219,21 +226,21 @@ fn terms(name: &str, backend: &BackendBinding) -> WebhookOptions {
 
 /// The way to the backend of a resource, also of one that is bound no more but has clients: with the
 /// secret of its application as it is now, if there still is one.
-fn route((made, id): &(ResourceBinding, ResourceId), config: &Config) -> Option<BackendRoute> {
-    let backend = made.backend.as_ref()?;
+fn route(made: &MadeResource, config: &Config) -> Option<BackendRoute> {
+    let backend = made.binding.backend.as_ref()?;
     let applications = config.applications.iter().flat_map(|all| &all.list);
     let known = applications.into_iter().find(|it| it.key == backend.application);
     let known = known.map(|it| &it.secret).filter(|secret| secret.is_text());
     let secret = known.unwrap_or(&backend.secret);
     let settings = TargetSettings {
-        resource: made.name.clone(),
+        resource: made.binding.name.clone(),
         url: backend.url.expose().to_owned(),
         ca: backend.ca.clone(),
         deadline: backend.deadline,
         concurrent_max: backend.max_concurrent,
         answer_bytes_max: config.limits.max_message,
     };
-    Some(BackendRoute { resource: *id, settings, signing: Signing::new(secret.expose()) })
+    Some(BackendRoute { resource: made.id, settings, signing: Signing::new(secret.expose()) })
 }
 
 impl fmt::Debug for ResourceRegistry {
