@@ -109,11 +109,14 @@ impl fmt::Display for AdminError {
                  of another one",
                 folder.display()
             ),
-            Self::Refused { folder, error } => write!(
+            Self::Refused { folder, .. } if self.is_forbidden() => write!(
                 f,
-                "the server of the state folder {} cannot be asked: {error}; its owner can",
+                "permission denied on the admin socket in {}; run as its owner",
                 folder.display()
             ),
+            Self::Refused { folder, error } => {
+                write!(f, "failed to use the admin socket in {}: {error}", folder.display())
+            }
             Self::NoAnswer(error) => write!(f, "the server did not answer: {error}"),
         }
     }

@@ -1,4 +1,4 @@
-//! `tagcast status`, `reload`, `drain` and `restart-workers`: asking the server that runs.
+//! `tagcast status`, `reload`, `drain`, `restart-workers` and `log-level`: requests to a running server.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,13 +13,12 @@ use crate::admin::{
 use crate::config::state_folder;
 use crate::supervisor::started_with;
 
-/// A day: what is wanted for longer belongs in the configuration.
+/// A day. A longer change belongs in the configuration.
 const LEVEL_SECONDS_MAX: u64 = 24 * 60 * 60;
 
-/// Which server is meant.
 #[derive(Debug, Args)]
 pub(super) struct Which {
-    /// Its configuration file: the server with the `state` folder beside it [default: websock.ini]
+    /// Configuration file of the server [default: websock.ini]
     #[arg(short = 'i', long = "ini", value_name = "FILE")]
     ini: Option<PathBuf>,
 }
@@ -28,7 +27,7 @@ pub(super) struct Which {
 pub(super) struct StatusArguments {
     #[command(flatten)]
     which: Which,
-    /// One JSON object instead of a table
+    /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
 }
@@ -38,12 +37,11 @@ pub(super) fn status(arguments: &StatusArguments) -> ExitCode {
     carry_on(&arguments.which, AdminRequest::Status, form)
 }
 
-/// Another level for a while.
 #[derive(Debug, Args)]
 pub(super) struct LevelArguments {
-    /// error, warn, info, debug or trace
+    /// New level: error, warn, info, debug or trace
     level: LogLevel,
-    /// For how long: 30s, 5m, 2h
+    /// Time until the configured level returns: 30s, 5m, 2h
     #[arg(long = "for", value_name = "TIME", default_value = "5m", value_parser = seconds)]
     span: u64,
     #[command(flatten)]
@@ -55,7 +53,7 @@ pub(super) fn log_level(arguments: &LevelArguments) -> ExitCode {
     order(&arguments.which, request)
 }
 
-/// A span of time up to a day.
+/// Parses a time of up to a day.
 fn seconds(text: &str) -> Result<u64, String> {
     let units = [("s", 1), ("m", 60), ("h", 3600)];
     let unit = units.iter().find_map(|(unit, times)| Some((text.strip_suffix(unit)?, times)));
@@ -86,7 +84,7 @@ fn carry_on(which: &Which, request: AdminRequest, form: fn(&ServerStatus) -> Str
     }
 }
 
-/// Two configurations in one folder have one state folder, unless they say otherwise: a command for one of
+/// Two configurations in one folder share a state folder, unless they set `stateDir`. A command for one of
 /// them must not reach the server of the other.
 fn other_configuration(folder: &Path, which: &Which, asked: &Path) -> Option<String> {
     let is_meant = which.ini.is_some() || asked.exists();
@@ -94,8 +92,8 @@ fn other_configuration(folder: &Path, which: &Which, asked: &Path) -> Option<Str
     let same = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     (same(&ini) != same(asked)).then(|| {
         format!(
-            "the server with the state folder {} was started with {}, not with {}: it was asked \
-             nothing. A second server in a folder needs a stateDir of its own",
+            "the server with the state folder {} was started with {}, not with {}; no request was \
+             sent. A second server in a folder needs its own stateDir",
             folder.display(),
             ini.display(),
             asked.display()
@@ -126,6 +124,6 @@ fn hear(mut asking: AdminCall, form: fn(&ServerStatus) -> String) -> Result<Exit
 }
 
 fn json(status: &ServerStatus) -> String {
-    // Its maps have text for keys, so there is JSON for it.
+    // All map keys are strings, so this cannot fail.
     serde_json::to_string_pretty(status).unwrap_or_default()
 }

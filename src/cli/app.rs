@@ -8,67 +8,63 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use zeroize::Zeroizing;
 
 use super::config_args::source;
-use super::{EXIT_CONFIG, say, tell};
+use super::{EXIT_CONFIG, after, say, tell};
 use crate::config::{
     self, ConfigSources, ListenAddress, NewApplication, NotAdded, Secret, add_application,
     applications_in, make_anonymous, remove_application, rotate_application,
 };
 
-/// What is done with applications.
 #[derive(Debug, Subcommand)]
 pub(super) enum AppCommand {
-    /// Make a key and a secret, and add them to auth.yml.
-    #[command(after_help = "Example: tagcast app add shop --tenant shop")]
+    /// Create an application and add it to auth.yml.
+    #[command(after_help = after!("Example: tagcast app add shop --tenant shop"))]
     Add(AppArguments),
-    /// Show the applications of auth.yml; secrets are not shown.
-    #[command(after_help = "Example: tagcast app list")]
+    /// List the applications in auth.yml, without secrets.
+    #[command(after_help = after!("Example: tagcast app list"))]
     List(Where),
     /// Remove an application from auth.yml.
-    #[command(after_help = "Example: tagcast app remove shop")]
+    #[command(after_help = after!("Example: tagcast app remove shop"))]
     Remove(NamedApplication),
-    /// Give an application another secret.
-    #[command(after_help = "Example: tagcast app rotate shop")]
+    /// Replace the secret of an application.
+    #[command(after_help = after!("Example: tagcast app rotate shop"))]
     Rotate(NamedApplication),
 }
 
-/// The application.
 #[expect(clippy::struct_excessive_bools, reason = "switches of the command line")]
 #[derive(Debug, Args)]
 pub(super) struct AppArguments {
-    /// Its key: letters, digits, dots, dashes and underscores
+    /// Key of the new application: letters, digits, `.`, `-`, `_`
     name: String,
-    /// The space of its clients; without it they share one with other applications
+    /// Separate its clients from those of other tenants
     #[arg(long, value_name = "NAME")]
     tenant: Option<String>,
-    /// Its clients may publish without the secret
+    /// Let its clients publish without the secret
     #[arg(long)]
     client_publish: bool,
-    /// Opening a connection needs the secret too, not the key alone
+    /// Require the secret for opening a connection, not only the key
     #[arg(long)]
     secret_to_open: bool,
-    /// Connections without a key count as this application
+    /// Use this application for connections without a key
     #[arg(long, conflicts_with = "secret_to_open")]
     anonymous: bool,
     #[command(flatten)]
     at: Where,
 }
 
-/// One application of a file.
 #[derive(Debug, Args)]
 pub(super) struct NamedApplication {
-    /// Its key
+    /// Key of the application
     name: String,
     #[command(flatten)]
     at: Where,
 }
 
-/// Which file.
 #[derive(Debug, Args)]
 pub(super) struct Where {
-    /// The file [default: the one that the configuration names]
+    /// File with the applications [default: from the configuration]
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
-    /// The configuration file [default: websock.ini, if there is one]
+    /// Configuration file [default: websock.ini, if it exists]
     #[arg(short = 'i', long = "ini", value_name = "FILE")]
     ini: Option<PathBuf>,
 }
@@ -92,7 +88,7 @@ fn add(arguments: &AppArguments) -> Result<(), ExitCode> {
         tenant: arguments.tenant.clone(),
     };
     let file = arguments.at.file()?;
-    // Before anything is written: an application that is added and not what was asked for is worse.
+    // Before anything is written: an application without `--anonymous` is not what was requested.
     if arguments.anonymous && applications_in(&file).is_ok_and(|all| all.anonymous.is_some()) {
         return Err(refused("nothing was added", &NotAdded::Anonymous { file }));
     }
@@ -116,7 +112,7 @@ fn list(at: &Where) -> Result<(), ExitCode> {
         let tenant = it.tenant.as_deref().unwrap_or("-");
         let anonymous = if all.anonymous == Some(place) { "  (without a key)" } else { "" };
         let line = format!("{:widest$}  {opens:10}  {publishes:11}  {tenant}{anonymous}", it.key);
-        // A key of the file may hold whatever YAML can write.
+        // A key in the file can contain any character.
         say(&line.replace(char::is_control, "?"));
     }
     Ok(())
@@ -138,7 +134,7 @@ fn rotate(name: &str, at: &Where) -> Result<(), ExitCode> {
     done.map_err(|error| refused("nothing was changed", &error))?;
     say(&format!(
         "key:    {name}\nsecret: {}\n\nChanged in {}. `tagcast reload` makes a running server use it, and \
-         closes the connections that showed the former one.",
+         closes the connections that used the previous one.",
         secret.expose(),
         file.display()
     ));
@@ -154,7 +150,7 @@ fn refused(nothing: &str, error: &NotAdded) -> ExitCode {
 }
 
 impl Where {
-    /// The file that the server would read.
+    /// The `auth.yml` that the server would read.
     fn file(&self) -> Result<PathBuf, ExitCode> {
         let file = match &self.auth_file {
             Some(file) => Ok(file.clone()),
@@ -170,14 +166,14 @@ impl Where {
         source(self.ini.clone(), Vec::new())
     }
 
-    /// Where the server of this configuration is reached from this machine.
+    /// The URL of the server with this configuration, from this machine.
     fn url(&self) -> String {
         let addresses = config::addresses(&self.source());
         addresses.first().map_or_else(|| "ws://127.0.0.1:8094".to_owned(), url_of)
     }
 }
 
-/// An address to connect to, for one to listen on.
+/// The URL to connect to a listening address.
 fn url_of(address: &ListenAddress) -> String {
     let host = match address.host.as_str() {
         "0.0.0.0" => "127.0.0.1".to_owned(),
@@ -192,7 +188,7 @@ fn url_of(address: &ListenAddress) -> String {
     format!("{}://{host}:{port}", address.encryption.scheme())
 }
 
-/// How this program was called: a path is repeated, so that the lines work as they are pasted.
+/// The path of this program if it was called by one, so that printed commands work when they are pasted.
 fn program() -> String {
     let name = std::env::args().next().filter(|name| name.contains('/') && is_plain(name));
     name.unwrap_or_else(|| "tagcast".to_owned())
@@ -202,12 +198,12 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte))
 }
 
-/// 32 bytes of the system's, in hexadecimal.
+/// 32 random bytes in hexadecimal.
 fn random_secret() -> Result<Secret, ExitCode> {
     let mut bytes = Zeroizing::new([0_u8; 32]);
     let got = getrandom(bytes.as_mut_slice(), GetRandomFlags::empty());
     if got != Ok(bytes.len()) {
-        tell("tagcast: the system gives no random numbers");
+        tell("tagcast: failed to get random numbers from the system");
         return Err(ExitCode::FAILURE);
     }
     Ok(Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
@@ -220,7 +216,7 @@ fn explain(at: &Where, file: &Path, new: &NewApplication) {
 secret: {secret}
 
 Added to {file}. `{program} reload` makes a running server use it.
-The secret belongs in backends, never in a page; it is shown here only.
+Keep the secret in backends, never in a page. It is not shown again.
 
 Open a connection:
   {url}/web?key={key}{open}
@@ -235,7 +231,7 @@ Publish from a Gomoob client:
     ));
     if let Some(page) = file.parent().and_then(config::site_in) {
         tell(&format!(
-            "warning: {} is in a folder with `{page}`: a site would give it to whoever asks for it. Keep \
+            "warning: {} is in a folder with `{page}`: a web server may serve it to anyone. Keep \
              websock.ini, auth.yml and state outside of the document root",
             file.display()
         ));

@@ -26,44 +26,51 @@ Examples:
   tagcast bench fanout --url ws://10.0.0.5:8094/ --key shop --pid 4711
   tagcast bench targets --write docs/benchmarks.md
 
-Without --url a server is started, with applications and limits, on half of the cores.
-Exit code 1 says that something was lost, doubled or out of order.";
+Without --url it starts a server with applications and limits, on half of the cores.
+Exits 1 if a message was lost, duplicated or out of order.";
 
-/// What is measured.
 #[derive(Debug, Subcommand)]
 pub(super) enum BenchCommand {
-    /// Every publication goes to everyone.
+    /// Measure publications to all clients.
+    #[command(after_help = "Example: tagcast bench fanout --clients 1000 --floor")]
     Fanout(LoadArguments),
-    /// Publications go to one tag after the other.
+    /// Measure publications by tag, to one group after the other.
+    #[command(after_help = "Example: tagcast bench groups --clients 10000 --groups 100")]
     Groups {
-        /// Groups of clients, each with a tag of its own
+        /// Number of groups, each with its own tag
         #[arg(long, default_value_t = 100, value_name = "N")]
         groups: usize,
         #[command(flatten)]
         load: LoadArguments,
     },
-    /// Every publication goes to one client.
+    /// Measure publications to one client each.
+    #[command(after_help = "Example: tagcast bench feedback --rate 5000 --clients 9500")]
     Feedback {
-        /// Publications to everyone beside them, a second
+        /// Also publish N messages per second to all clients
         #[arg(long, value_name = "N")]
         fanout_rate: Option<f64>,
         #[command(flatten)]
         load: LoadArguments,
     },
-    /// Connections that do nothing: their memory.
+    /// Measure the memory of idle connections.
+    #[command(after_help = "Example: tagcast bench idle --clients 10000 --tls")]
     Idle(IdleArguments),
-    /// Openings: what a handshake costs.
+    /// Measure the cost of handshakes.
+    #[command(after_help = "Example: tagcast bench connect --clients 10000 --at-once 64")]
     Connect(IdleArguments),
-    /// The index alone, with a million clients.
+    /// Measure the index alone, with a million clients.
+    #[command(after_help = "Example: tagcast bench index")]
     Index(Output),
-    /// The floors: servers that write ready frames and do nothing else.
+    /// Measure the baseline servers, which only write prebuilt frames.
+    #[command(after_help = "Example: tagcast bench floor --clients 1000")]
     Floor(LoadArguments),
-    /// All targets of docs/benchmarks.md, and their table.
+    /// Measure all targets of docs/benchmarks.md and print their table.
+    #[command(after_help = "Example: tagcast bench targets --only T1,T5 --rounds 1")]
     Targets {
-        /// Only these, for example T1,T5
+        /// Measure only these, for example T1,T5
         #[arg(long, value_name = "LIST", value_delimiter = ',')]
         only: Vec<String>,
-        /// Rounds of each; the median counts
+        /// Rounds of each target; the median is reported
         #[arg(long, default_value_t = 3, value_name = "N")]
         rounds: usize,
         /// Replace the table in this file
@@ -72,102 +79,98 @@ pub(super) enum BenchCommand {
         #[command(flatten)]
         output: Output,
     },
-    /// A floor, for other load generators; it says its address.
+    /// Run a baseline server for other load generators, and print its address.
     #[command(hide = true)]
     FloorServer {
-        /// Join all messages of a turn
+        /// Write all messages of a turn at once
         #[arg(long)]
         joined: bool,
     },
-    /// Connections for another generator.
+    /// Hold connections for another load generator.
     #[command(hide = true)]
     Hold(IdleArguments),
 }
 
-/// A run with publications.
 #[derive(Debug, Args)]
 pub(super) struct LoadArguments {
-    /// Connections that receive
+    /// Number of connections that receive
     #[arg(long, default_value_t = 1000, value_name = "N")]
     clients: usize,
-    /// Tags of each of them that nobody else carries
+    /// Number of unique tags of each connection
     #[arg(long, default_value_t = 0, value_name = "N")]
     tags: usize,
-    /// Connections that publish
+    /// Number of connections that publish
     #[arg(long, default_value_t = 1, value_name = "N")]
     publishers: usize,
-    /// Publications on their way at the same time [default: 64]
+    /// Publications in flight at the same time [default: 64]
     #[arg(long, value_name = "N", conflicts_with = "rate")]
     in_flight: Option<usize>,
-    /// Publications a second instead, each due at its time
+    /// Publish at a fixed rate of N messages per second
     #[arg(long, value_name = "N")]
     rate: Option<f64>,
-    /// Bytes of a message, at least 16
+    /// Size of a message in bytes, at least 16
     #[arg(long, default_value_t = 128, value_name = "N")]
     payload: usize,
-    /// Seconds before anything is counted
+    /// Warm-up time before measuring, in seconds
     #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
     warmup: f64,
-    /// Seconds that are counted
+    /// Time to measure, in seconds
     #[arg(long, default_value_t = 3.0, value_name = "SECONDS")]
     duration: f64,
-    /// Deliveries that are counted, instead of a time
+    /// Measure N deliveries in place of a time
     #[arg(long, value_name = "N", conflicts_with = "duration")]
     count: Option<u64>,
-    /// Run the floor before and after, and say the ratio
+    /// Also run the baseline server before and after and print the ratio
     #[arg(long)]
     floor: bool,
     #[command(flatten)]
     place: BenchPlacement,
 }
 
-/// A run with connections only.
 #[derive(Debug, Args)]
 pub(super) struct IdleArguments {
-    /// Connections
+    /// Number of connections
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     clients: usize,
-    /// Tags of each
+    /// Number of tags of each connection
     #[arg(long, default_value_t = 1, value_name = "N")]
     tags: usize,
-    /// Handshakes at the same time
+    /// Number of handshakes at the same time
     #[arg(long, default_value_t = 64, value_name = "N")]
     at_once: usize,
     #[command(flatten)]
     place: BenchPlacement,
 }
 
-/// Which server, on which cores.
 #[derive(Debug, Args)]
 struct BenchPlacement {
-    /// A server that runs already, ws:// or wss://
+    /// URL of a running server, ws:// or wss://
     #[arg(long, value_name = "URL")]
     url: Option<ServerUrl>,
     #[command(flatten)]
     shown: CredentialArguments,
-    /// The first process of the server at that URL: its CPU and memory are measured
+    /// Supervisor process at that URL, to measure CPU and memory
     #[arg(long, value_name = "PID", requires = "url")]
     pid: Option<u32>,
-    /// What the clients speak
+    /// Dialect of the clients
     #[arg(long, value_enum, default_value_t = DialectArgument::Phpws)]
     dialect: DialectArgument,
-    /// Worker processes of the server that is started [default: one for each of its cores]
+    /// Number of workers of the started server [default: one per core]
     #[arg(long, value_name = "N", conflicts_with = "url")]
     workers: Option<usize>,
-    /// The server that is started speaks TLS
+    /// Use TLS for the started server
     #[arg(long, conflicts_with = "url")]
     tls: bool,
-    /// Cores of the server that is started, for example 0,2-3 [default: the first half]
+    /// Cores of the started server, for example 0,2-3 [default: first half]
     #[arg(long, value_name = "LIST", conflicts_with = "url")]
     server_cores: Option<Cores>,
-    /// Cores of the load generator [default: the other half]
+    /// Cores of the load generator [default: other half]
     #[arg(long, value_name = "LIST")]
     cores: Option<Cores>,
     #[command(flatten)]
     output: Output,
 }
 
-/// How the result is printed.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Output {
     /// Print JSON
@@ -181,7 +184,6 @@ enum DialectArgument {
     Gomoob,
 }
 
-/// Runs what was asked for.
 pub(super) fn run(command: &BenchCommand) -> ExitCode {
     match carry_out(command) {
         Ok(code) => code,
@@ -288,7 +290,7 @@ impl LoadArguments {
     fn plan(&self, audience: Audience, beside: Option<f64>) -> Result<Load, BenchError> {
         let seconds = |name: &str, value: f64| {
             Duration::try_from_secs_f64(value)
-                .map_err(|_| BenchError::Plan(format!("--{name} is no number of seconds")))
+                .map_err(|_| BenchError::Plan(format!("--{name} is not a number of seconds")))
         };
         let pace = match self.rate {
             Some(rate) => PublishPace::PerSecond(rate),
@@ -362,7 +364,7 @@ impl BenchPlacement {
         })
     }
 
-    /// Beside a server that runs already the generator goes where it was told to.
+    /// With a running server, the generator uses `--cores` if it is given.
     fn take_cores(&self) -> Result<(), BenchError> {
         match (&self.url, &self.cores) {
             (Some(_), Some(cores)) => cores.take(),
@@ -382,7 +384,7 @@ impl Output {
     }
 }
 
-/// 1 when anything was lost, doubled or out of order.
+/// 1 if a message was lost, duplicated or out of order.
 fn code(report: &NamedReport<LoadReport>) -> ExitCode {
     if report.report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,4 +1,4 @@
-//! `tagcast check`: says everything that is wrong with the configuration, or what it comes to.
+//! `tagcast check`: reports all errors of the configuration, or summarizes it.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -18,21 +18,21 @@ pub(super) fn run(settings: &ConfigArguments) -> ExitCode {
         errors.iter().for_each(|error| tell(&format!("tagcast: {error}")));
         let count = errors.len();
         let ending = if count == 1 { "" } else { "s" };
-        tell(&format!("tagcast: {count} finding{ending}: `tagcast serve` would not start here"));
+        tell(&format!("tagcast: {count} error{ending}: `tagcast serve` would not start here"));
         return ExitCode::from(EXIT_CONFIG);
     }
     let file = match &loaded.ini {
         Some(path) => path.display().to_string(),
         None => "no file, defaults".to_owned(),
     };
-    say(&format!("the configuration is good: {file}"));
+    say(&format!("the configuration is valid: {file}"));
     let config = &loaded.config;
     let listen: Vec<&str> = config.listen.iter().map(|address| address.text.as_str()).collect();
     say(&format!("listens on: {}", listen.join(", ")));
     say(&format!("workers: {}", config.workers));
     say(&format!("applications: {}", applications(config)));
     if is_running {
-        say("a server runs with this state folder: its addresses were not tried");
+        say("a server is running with this state folder; its addresses were not tested");
     }
     if let Some(warning) = serve::warning(config) {
         tell(&format!("tagcast: {warning}"));
@@ -49,5 +49,5 @@ fn applications(config: &Config) -> String {
         (None, AuthorizeOpen::All) => "may listen".to_owned(),
         (None, AuthorizeOpen::Application) => "is refused".to_owned(),
     };
-    format!("{}; tenants: {}; who shows no key {without_key}", list.len(), tenants.len())
+    format!("{}; tenants: {}; a client without a key {without_key}", list.len(), tenants.len())
 }

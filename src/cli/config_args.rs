@@ -1,4 +1,4 @@
-//! The flags that `serve` and `check` share, and the configuration they come to.
+//! The flags that `serve` and `check` share, and the configuration that results.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use super::{EXIT_CONFIG, tell};
 use crate::config;
 use crate::config::{ConfigSources, Loaded};
 
-/// The file, this process's variables and the flags.
+/// The file, the variables of this process, and the flags.
 pub(super) fn source(ini: Option<PathBuf>, flags: Vec<(String, String)>) -> ConfigSources {
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
@@ -17,34 +17,33 @@ pub(super) fn source(ini: Option<PathBuf>, flags: Vec<(String, String)>) -> Conf
     ConfigSources { ini, variables: variables.collect(), flags, folder }
 }
 
-/// Where the configuration comes from, and what the command line changes in it.
 #[derive(Debug, Args)]
 pub(super) struct ConfigArguments {
-    /// The configuration file [default: websock.ini, if there is one]
+    /// Configuration file [default: websock.ini, if it exists]
     #[arg(short = 'i', long = "ini", value_name = "FILE")]
     ini: Option<PathBuf>,
-    /// Where to listen, for example ws://127.0.0.1:8094
+    /// Addresses to listen on, for example ws://127.0.0.1:8094
     #[arg(long, alias = "adress", value_name = "LIST")]
     address: Option<String>,
-    /// Worker processes, or auto for one a core
+    /// Number of workers, or `auto` (one per core)
     #[arg(long, value_name = "N")]
     workers: Option<String>,
-    /// Log to the console too
+    /// Also log to the console: on or off
     #[arg(long, value_name = "SWITCH", num_args = 0..=1, default_missing_value = "on")]
     console: Option<String>,
-    /// A file to log to
+    /// File to log to
     #[arg(long, value_name = "FILE")]
     logfile: Option<String>,
-    /// The file with the applications, or none
+    /// File with the applications, or `none`
     #[arg(long, value_name = "FILE")]
     auth_file: Option<String>,
-    /// Any key of the configuration file, for example --set maxMessage=1M
+    /// Set any configuration key, for example --set maxMessage=1M
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
 
 impl ConfigArguments {
-    /// Reads the configuration; what is wrong or odd is printed, all of it.
+    /// Reads the configuration and prints all errors and warnings.
     pub(super) fn load(&self) -> Result<Loaded, ExitCode> {
         let (loaded, _) = self.load_with_source()?;
         for warning in &loaded.warnings {
@@ -53,14 +52,14 @@ impl ConfigArguments {
         Ok(loaded)
     }
 
-    /// As [`Settings::load`], with what is needed to read it all again. What is odd is left to the log.
+    /// Like [`ConfigArguments::load`], with the sources for a reload. Warnings are left to the log.
     pub(super) fn load_with_source(&self) -> Result<(Loaded, ConfigSources), ExitCode> {
         let source = source(self.ini.clone(), self.flags()?);
         let loaded = config::load(&source).map_err(|findings| {
             tell(&findings.to_string());
             let count = findings.0.len();
             tell(&format!(
-                "tagcast: {count} finding{} in the configuration",
+                "tagcast: {count} error{} in the configuration",
                 if count == 1 { "" } else { "s" }
             ));
             ExitCode::from(EXIT_CONFIG)

@@ -1,4 +1,4 @@
-//! The flags that `publish`, `subscribe` and `bench` share: which server, and who we are to it.
+//! The flags that `publish`, `subscribe` and `bench` share: the server, and the credentials for it.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,27 +13,25 @@ use super::tell;
 use crate::client::{ApplicationKey, ClientCredentials, ServerUrl};
 use crate::types::{Tag, Tags};
 
-/// The variable that holds the secret; a flag would show it to everyone in the list of processes.
+/// The variable that holds the secret. A flag would show it in the list of processes.
 const SECRET_VARIABLE: &str = "TAGCAST_SECRET";
-/// What a file with a secret may have, in bytes: more is another file.
+/// The largest file with a secret, in bytes; a larger one is the wrong file.
 const SECRET_BYTES_MAX: u64 = 4096;
-/// The permission of everybody to read.
+/// The permission bit that lets all users read.
 const READABLE_BY_OTHERS: u32 = 0o004;
 
-/// Which server, and who we are to it.
 #[derive(Debug, Args)]
 pub(super) struct ConnectArguments {
-    /// The server, ws:// or wss:// [default: the one of the configuration file]
+    /// URL of the server, ws:// or wss:// [default: from the configuration]
     #[arg(long, value_name = "URL")]
     url: Option<ServerUrl>,
-    /// The configuration file of the server [default: websock.ini, if there is one]
+    /// Configuration file of the server [default: websock.ini, if it exists]
     #[arg(short = 'i', long = "ini", value_name = "FILE")]
     ini: Option<PathBuf>,
     #[command(flatten)]
     shown: CredentialArguments,
 }
 
-/// A server, and who we are to it.
 #[derive(Debug)]
 pub(super) struct ResolvedServer {
     pub(super) url: ServerUrl,
@@ -41,8 +39,8 @@ pub(super) struct ResolvedServer {
 }
 
 impl ConnectArguments {
-    /// The URL that is named, else the address of the ini. At that address the secret of its auth.yml
-    /// is shown, where no other one is given and this user may read it.
+    /// The URL of `--url`, otherwise the address in the ini. For that address, the secret in its `auth.yml`
+    /// is used if no other one is given and this user may read the file.
     pub(super) fn find(&self) -> Result<ResolvedServer, Failure> {
         let mut access = self.shown.access().map_err(Failure::configuration)?;
         let home = LocalServer::read(self.ini.as_deref());
@@ -62,22 +60,21 @@ impl ConnectArguments {
     }
 }
 
-/// Who we are to a server, and whom we trust.
 #[derive(Debug, Args)]
 pub(super) struct CredentialArguments {
-    /// The key of an application in the server's auth.yml
+    /// Key of an application in the server's auth.yml
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// A file with the application's secret; without it, the variable TAGCAST_SECRET is taken
+    /// File with the secret of the application [default: $TAGCAST_SECRET]
     #[arg(long, value_name = "FILE", requires = "key")]
     secret_file: Option<PathBuf>,
-    /// PEM certificates to trust for wss:// instead of the system's authorities
+    /// PEM certificates to trust for wss://, in place of the system's
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
 }
 
 impl CredentialArguments {
-    /// What is shown to the server; reads the secret.
+    /// The credentials to connect with. Reads the secret.
     pub(super) fn access(&self) -> Result<ClientCredentials, String> {
         let credentials = match &self.key {
             Some(key) => Some(ApplicationKey::new(key.clone(), self.secret()?)),
@@ -91,7 +88,7 @@ impl CredentialArguments {
             return read_secret(path).map(Some);
         }
         match std::env::var(SECRET_VARIABLE) {
-            // As of a file: `$(cat file)` and unit files may leave the end of a line.
+            // `$(cat file)` and unit files may leave a line break, like a file does.
             Ok(secret) => {
                 let secret = secret.trim_end_matches(['\r', '\n']);
                 Ok((!secret.is_empty()).then(|| secret.to_owned()))
@@ -104,7 +101,7 @@ impl CredentialArguments {
     }
 }
 
-/// The content of the file without the end of its line.
+/// The content of the file without its last line break.
 fn read_secret(path: &Path) -> Result<String, String> {
     let wrong = |why: &dyn std::fmt::Display| {
         format!("the file with the secret, {}: {why}", path.display())
@@ -123,12 +120,12 @@ fn read_secret(path: &Path) -> Result<String, String> {
     }
     if mode & READABLE_BY_OTHERS != 0 {
         let path = path.display();
-        tell(&format!("warning: everybody can read the secret in {path}; chmod 600 ends that"));
+        tell(&format!("warning: all users can read the secret in {path}; use chmod 600"));
     }
     Ok(text)
 }
 
-/// `NAME=VALUE` of a flag `--tag`.
+/// Parses the `NAME=VALUE` of a flag `--tag`.
 pub(super) fn tag(text: &str) -> Result<Tag, String> {
     let Some((name, value)) = text.split_once('=') else {
         return Err("write it as NAME=VALUE, for example language=FR".to_owned());
@@ -136,7 +133,7 @@ pub(super) fn tag(text: &str) -> Result<Tag, String> {
     Tag::new(name, value).map_err(|error| error.to_string())
 }
 
-/// All flags `--tag` together.
+/// Joins all flags `--tag`.
 pub(super) fn tags(all: &[Tag]) -> Result<Tags, String> {
     let tags = Tags::new(all.iter().cloned()).map_err(|error| error.to_string())?;
     if tags.len() < all.len() {

@@ -1,20 +1,19 @@
-//! Why a command got no further, with its exit code: `docs/operations.md` has the table of them.
+//! Why a command failed, with its exit code. `docs/operations.md` has the table.
 
 use std::process::ExitCode;
 
 use super::tell;
 use crate::client::{ClientError, ClientErrorKind};
 
-/// What was to be sent, or the name of its recipient, is not valid (`EX_DATAERR` of sysexits.h).
+/// The message or its recipient is not valid (`EX_DATAERR` of sysexits.h).
 pub(super) const EXIT_DATA: u8 = 65;
-/// The server is not there, or takes nothing at this moment (`EX_UNAVAILABLE`).
+/// The server is not running, or accepts nothing at this moment (`EX_UNAVAILABLE`).
 pub(super) const EXIT_UNAVAILABLE: u8 = 69;
 /// The server does not permit it, or belongs to another user (`EX_NOPERM`).
 pub(super) const EXIT_NOT_PERMITTED: u8 = 77;
 /// A configuration, a file or a URL is wrong (`EX_CONFIG`).
 pub(super) const EXIT_CONFIG: u8 = 78;
 
-/// Why a command got no further.
 #[derive(Debug)]
 pub(super) struct Failure {
     code: u8,
@@ -34,7 +33,7 @@ impl Failure {
         Self { code: EXIT_CONFIG, why: why.into() }
     }
 
-    /// Says it, after what it means for the command, and gives its exit code.
+    /// Prints the reason after `meaning`, and returns the exit code.
     pub(super) fn end(&self, meaning: &str) -> ExitCode {
         tell(&format!("tagcast: {meaning}{}", self.why));
         ExitCode::from(self.code)

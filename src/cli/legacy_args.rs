@@ -1,8 +1,8 @@
-//! The spellings that phpWebSocketServer's operators have in their fingers and unit files.
+//! The spellings of phpWebSocketServer's command line, as in existing unit files.
 
 use std::ffi::OsString;
 
-/// Rewrites single-dash options, and puts `serve` in front of options that have no command.
+/// Rewrites single-dash options, and adds `serve` if there is no command.
 pub(super) fn modern(arguments: Vec<OsString>) -> Vec<OsString> {
     let mut modern: Vec<OsString> = arguments.into_iter().map(respelt).collect();
     let first = modern.get(1).and_then(|first| first.to_str()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Which server `publish` and `subscribe` mean: a URL, else the one that the ini of the folder makes.
+//! The default server of `publish` and `subscribe`: the one that the ini of the folder configures.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -11,24 +11,24 @@ use crate::config;
 use crate::config::{Config, ConfigSources, ListenAddress, Loaded};
 use crate::types::Encryption;
 
-/// The server that an ini makes, when it can be read.
+/// The server that an ini configures.
 pub(super) struct LocalServer {
     config: Config,
     ini: PathBuf,
 }
 
 impl LocalServer {
-    /// Reads the ini that is named, or the one of this folder.
+    /// Reads the given ini, or the one of the current folder.
     pub(super) fn read(ini: Option<&Path>) -> Result<Self, Failure> {
         let source: ConfigSources = source(ini.map(Path::to_owned), Vec::new());
         let Loaded { config, ini, .. } = config::load(&source).map_err(|findings| {
-            let hint = "--url names a server whatever its configuration says";
-            Failure::configuration(format!("the configuration has findings; {hint}\n{findings}"))
+            let hint = "use --url to name the server";
+            Failure::configuration(format!("the configuration has errors; {hint}\n{findings}"))
         })?;
         Ok(Self { config, ini: ini.unwrap_or_else(|| PathBuf::from("websock.ini")) })
     }
 
-    /// Where it is reached from this machine: the first address without TLS, else the first one.
+    /// Its URL from this machine: the first address without TLS, otherwise the first address.
     pub(super) fn url(&self) -> Result<ServerUrl, Failure> {
         let listen = &self.config.listen;
         let plain = listen.iter().find(|address| address.encryption == Encryption::Plain);
@@ -41,24 +41,24 @@ impl LocalServer {
         url(address)
     }
 
-    /// The system has chosen the port, so only the server knows it.
+    /// Asks the server: with port 0 the system chose the port.
     fn url_of_running(&self) -> Result<ServerUrl, Failure> {
         let mut asking = ask(&self.config.state_folder, AdminRequest::Status)
             .map_err(|error| Failure::unavailable(error.to_string()))?;
         let answer =
             asking.next_answer().map_err(|error| Failure::unavailable(error.to_string()))?;
         let Some(AdminResponse::Status(status)) = answer else {
-            return Err(Failure::unavailable("the server does not say where it listens"));
+            return Err(Failure::unavailable("the server did not report its addresses"));
         };
         let listens = status.listen.iter().filter_map(|text| ListenAddress::parse(text).ok());
         let all: Vec<_> = listens.collect();
         let plain = all.iter().find(|address| address.encryption == Encryption::Plain);
         let address = plain.or_else(|| all.first());
-        let nowhere = || Err(Failure::unavailable("the server listens nowhere"));
+        let nowhere = || Err(Failure::unavailable("the server has no listening address"));
         address.map_or_else(nowhere, url)
     }
 
-    /// Whether a URL leads to this server, and to no other machine.
+    /// Whether a URL is an address of this server on this machine.
     pub(super) fn is_at(&self, url: &ServerUrl) -> bool {
         let is_it = |address: &ListenAddress| {
             address.port == url.port() && reachable(&address.host) == reachable(url.host())
@@ -66,7 +66,7 @@ impl LocalServer {
         self.config.listen.iter().any(is_it)
     }
 
-    /// The secret of an application, for whoever may read it; without a key that of `anonymous`.
+    /// Key and secret of an application; without a key, of `anonymous`.
     pub(super) fn secret(&self, key: Option<&str>) -> Option<(String, String)> {
         let applications = self.config.applications.as_ref()?;
         let application = match key {
@@ -87,7 +87,7 @@ fn url(address: &ListenAddress) -> Result<ServerUrl, Failure> {
     Ok(format!("{scheme}://{host}:{}/", address.port).parse()?)
 }
 
-/// The address by which this machine reaches itself, where the server listens on all of them.
+/// The loopback address for an unspecified one.
 fn reachable(host: &str) -> String {
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V4(address)) if address.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),

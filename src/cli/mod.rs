@@ -26,16 +26,17 @@ use crate::admin::AdminRequest;
 use crate::resource::ResourceFactories;
 use crate::server::Role;
 
-/// A help text's last lines: examples, and where people find what exit codes mean.
+/// The last lines of a help text: examples, and where to find the exit codes.
 macro_rules! after {
     ($text:literal) => {
         concat!($text, "\n\nExit codes: docs/operations.md#exit-codes")
     };
 }
+use after;
 
-/// Self-hosted real-time messages over WebSockets: to one client, to tags, to all.
+/// Deliver messages to WebSocket clients: to one, by tags, or to all.
 #[derive(Debug, Parser)]
-#[command(name = "tagcast", version, about, after_help = after!("Begin with: tagcast serve"))]
+#[command(name = "tagcast", version, after_help = after!("Example: tagcast serve"))]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -43,37 +44,37 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve clients until SIGTERM or Ctrl-C.
+    /// Run the server until SIGTERM or Ctrl-C.
     #[command(after_help = after!("Example: tagcast serve -i /etc/tagcast/websock.ini --workers 4"))]
     Serve(ConfigArguments),
-    /// Check the configuration and say everything that is wrong with it.
+    /// Check the configuration and report all errors.
     #[command(after_help = after!("Example: tagcast check -i websock.ini"))]
     Check(ConfigArguments),
-    /// Say what runs: processes, connections, memory, configuration.
+    /// Show processes, connections, memory and configuration.
     #[command(after_help = after!("Example: tagcast status --json -i /etc/tagcast/websock.ini"))]
     Status(admin::StatusArguments),
-    /// Read websock.ini, auth.yml and certificates again; as SIGHUP.
+    /// Reload websock.ini, auth.yml and certificates, like SIGHUP.
     #[command(after_help = after!("Example: tagcast reload -i /etc/tagcast/websock.ini"))]
     Reload(admin::Which),
-    /// Close all connections, spread over the drain time, and end; as SIGTERM.
+    /// Close all connections over the drain time and exit, like SIGTERM.
     #[command(after_help = after!("Example: tagcast drain -i /etc/tagcast/websock.ini"))]
     Drain(admin::Which),
-    /// Replace the worker processes one after the other; nobody is refused meanwhile.
+    /// Replace the workers one by one, without refusing a connection.
     #[command(after_help = after!("Example: tagcast restart-workers -i /etc/tagcast/websock.ini"))]
     RestartWorkers(admin::Which),
-    /// Log more or less for a while, in all processes.
-    #[command(after_help = "Example: tagcast log-level debug --for 5m -i /etc/tagcast/websock.ini")]
+    /// Change the log level of all processes for a limited time.
+    #[command(after_help = after!("Example: tagcast log-level debug --for 5m"))]
     LogLevel(admin::LevelArguments),
-    /// Publish one message to one client, to tags, or to all.
+    /// Publish a message to one client, by tags, or to all clients.
     #[command(after_help = publish::EXAMPLES)]
     Publish(publish::PublishArguments),
-    /// Print what is published, a line for each message.
+    /// Print published messages, one line each.
     #[command(after_help = subscribe::EXAMPLES)]
     Subscribe(subscribe::SubscribeArguments),
-    /// Applications: who may use the server.
-    #[command(subcommand)]
+    /// Manage the applications that may use the server.
+    #[command(subcommand, after_help = after!("Example: tagcast app add shop"))]
     App(app::AppCommand),
-    /// Measure a server: deliveries, latency, memory, and whether anything is lost.
+    /// Measure deliveries, latency and memory of a server.
     #[command(subcommand, after_help = bench::EXAMPLES)]
     Bench(bench::BenchCommand),
     /// Print the version.
@@ -81,7 +82,7 @@ enum Command {
     Version,
 }
 
-/// Runs the command that the arguments name; a child of the supervisor plays its role.
+/// Runs the command that the arguments name, or the role of a child of the supervisor.
 #[must_use]
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
     run_with(arguments, &ResourceFactories::default())
@@ -95,7 +96,7 @@ fn run_with(arguments: Vec<OsString>, own: &ResourceFactories) -> ExitCode {
         Ok(line) => line,
         Err(error) => {
             let code = if error.use_stderr() { 2 } else { 0 };
-            // Nobody to tell when the terminal is gone.
+            // The terminal may be gone.
             let _gone = error.print();
             return ExitCode::from(code);
         }
@@ -119,13 +120,13 @@ fn run_with(arguments: Vec<OsString>, own: &ResourceFactories) -> ExitCode {
     }
 }
 
-/// Prints a line of a command's result.
+/// Prints a line to standard output.
 #[expect(clippy::print_stdout, reason = "this is what standard output is for")]
 fn say(text: &str) {
     println!("{text}");
 }
 
-/// Prints a line for the person at the terminal, who may be gone.
+/// Prints a line to standard error; a closed terminal is ignored.
 fn tell(text: &str) {
     let _gone = writeln!(std::io::stderr(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! `tagcast publish`: one message to one client, to tags, or to all.
+//! `tagcast publish`: sends a message to one client, by tags, or to all.
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -17,23 +17,22 @@ pub(super) const EXAMPLES: &str = "Examples:
   echo '{\"percent\":50}' | tagcast publish --ident dashboard --json
   tagcast publish --tag language=FR --tag town=Lyon 'bonjour'
   tagcast publish --all --key blog --secret-file blog.secret 'good morning'
-  TAGCAST_SECRET=… tagcast publish --all --key blog --url wss://example.org/ 'good morning'
+  TAGCAST_SECRET=… tagcast publish --all --key blog --url wss://example.org/ hi
 
-Prints how many clients it reached; 0 clients is a success too.
+Prints how many clients it reached. Reaching 0 clients is not an error.
 Exit codes: docs/operations.md#exit-codes";
 
-/// To whom, what, and where.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "two independent flags")]
 pub(super) struct PublishArguments {
     #[command(flatten)]
     to: Recipient,
-    /// The message; without it, standard input is read
+    /// Message to publish [default: read from standard input]
     message: Option<String>,
-    /// The message is JSON, not a text
+    /// Treat the message as JSON, not as text
     #[arg(long)]
     json: bool,
-    /// Do not print how many clients it reached
+    /// Print nothing on success
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
@@ -43,16 +42,16 @@ pub(super) struct PublishArguments {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Recipient {
-    /// To the client with this UUID
+    /// Send to the client with this UUID
     #[arg(long, value_name = "UUID")]
     to_uuid: Option<String>,
-    /// To the first client with this ident
+    /// Send to the longest connected client with this ident
     #[arg(long, value_name = "NAME")]
     ident: Option<String>,
-    /// To clients with this tag; repeat it to require several tags
+    /// Send to clients with this tag; repeat to require several tags
     #[arg(long, value_name = "NAME=VALUE", value_parser = connect_args::tag)]
     tag: Vec<Tag>,
-    /// To everyone
+    /// Send to all clients
     #[arg(long)]
     all: bool,
 }
@@ -69,7 +68,7 @@ pub(super) fn run(arguments: &PublishArguments) -> ExitCode {
     }
 }
 
-/// How many clients it has reached, where the server says so.
+/// How many clients it reached, if the server reports it.
 fn publish(arguments: &PublishArguments) -> Result<Option<u64>, Failure> {
     check(&arguments.to)?;
     let tags = connect_args::tags(&arguments.to.tag).map_err(Failure::data)?;
@@ -84,7 +83,7 @@ fn publish(arguments: &PublishArguments) -> Result<Option<u64>, Failure> {
     Ok(reached)
 }
 
-/// A name that is no name would reach no client and look like success: a variable was empty.
+/// An empty name, as from an empty variable, would reach no client and look like success.
 fn check(recipient: &Recipient) -> Result<(), Failure> {
     let is_blank = |name: &Option<String>| name.as_ref().is_some_and(|it| it.trim().is_empty());
     if is_blank(&recipient.to_uuid) {
@@ -96,10 +95,10 @@ fn check(recipient: &Recipient) -> Result<(), Failure> {
     Ok(())
 }
 
-/// One line: to which clients, and how many that were.
+/// One line with the recipients and their number.
 fn told(recipient: &Recipient, reached: Option<u64>) -> String {
     let to = match (&recipient.to_uuid, &recipient.ident) {
-        // The signature after it says nothing to people.
+        // The signature after it is of no use to a reader.
         (Some(uuid), _) => format!("the client {}", uuid.split('.').next().unwrap_or_default()),
         (None, Some(ident)) => format!("the client called {ident}"),
         (None, None) if recipient.tag.is_empty() => "all clients".to_owned(),
@@ -116,8 +115,8 @@ fn told(recipient: &Recipient, reached: Option<u64>) -> String {
     }
 }
 
-/// Why there is no number.
-const UNTOLD: &str = "the server tells how many clients that reached only if a secret is shown \
+/// Printed in place of the number.
+const UNTOLD: &str = "the server reports how many clients it reached only to those with a secret \
                       (--key with --secret-file or TAGCAST_SECRET)";
 
 fn to(recipient: &Recipient) -> Destination {

@@ -1,4 +1,4 @@
-//! `tagcast serve`: becomes the supervisor.
+//! `tagcast serve`: runs the supervisor in this process.
 
 use std::process::ExitCode;
 
@@ -24,21 +24,20 @@ pub(super) fn run(settings: &ConfigArguments) -> ExitCode {
     }
 }
 
-/// What whoever starts the server must know about who can do what.
+/// A warning if anyone could use the server.
 pub(super) fn warning(config: &Config) -> Option<String> {
     let Some(applications) = &config.applications else {
         return Some(
-            "THE SERVER IS OPEN: there is no auth.yml, so whoever reaches it may connect, publish \
-             to everyone, and hear everything. It listens on loopback only. `tagcast app add NAME` \
-             makes a first application."
+            "THE SERVER IS OPEN: there is no auth.yml, so any client may connect, publish to all \
+             clients and receive everything. It listens on loopback only. `tagcast app add NAME` \
+             creates the first application."
                 .to_owned(),
         );
     };
     let example = applications.with_public_secret()?;
     Some(format!(
-        "for trying out only: the secret of the application `{}` is the one of the example, which \
-         everybody knows. The server listens on loopback only. `tagcast app add NAME` makes an \
-         application of your own.",
+        "for testing only: the application `{}` has the secret of the example, which is public. The \
+         server listens on loopback only. `tagcast app add NAME` creates an application of your own.",
         example.key
     ))
 }

@@ -1,4 +1,4 @@
-//! `tagcast subscribe`: a line on standard output for each message.
+//! `tagcast subscribe`: prints a line for each message.
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -17,21 +17,21 @@ use crate::types::Tag;
 pub(super) const EXAMPLES: &str = "Examples:
   tagcast subscribe --tag language=FR
   tagcast subscribe --json | jq .percent
-  tagcast subscribe --tag room=lobby --count 1 --url wss://example.org/ --key chat
+  tagcast subscribe --tag room=1 --count 1 --url wss://example.org/ --key chat
 
-Messages to everyone come too. Exits 0 on Ctrl-C, 69 if the server ends the connection.
+Messages to all clients are printed too.
+Exits 0 on Ctrl-C and 69 if the server closes the connection.
 Exit codes: docs/operations.md#exit-codes";
 
-/// What to listen to, and where.
 #[derive(Debug, Args)]
 pub(super) struct SubscribeArguments {
-    /// A tag to carry; may be given several times
+    /// Receive messages to this tag; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = connect_args::tag)]
     tag: Vec<Tag>,
-    /// Print each message as JSON, also when it is a text
+    /// Print each message as JSON, even if it is text
     #[arg(long)]
     json: bool,
-    /// End after so many messages
+    /// Exit after N messages
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     #[command(flatten)]
@@ -60,7 +60,7 @@ fn subscribe(arguments: &SubscribeArguments) -> Result<(), Failure> {
     ended
 }
 
-/// Until enough have come, a signal comes, or nobody reads what is printed.
+/// Returns after `--count` messages, at a signal, or when standard output is closed.
 fn print_messages(
     subscriber: &mut Subscriber,
     arguments: &SubscribeArguments,
@@ -80,14 +80,14 @@ fn print_messages(
     Ok(())
 }
 
-/// Prints the line now: whoever reads it does not wait for more of them.
+/// Prints the line and flushes it, so that a pipe gets it at once.
 fn print(line: &str) -> io::Result<()> {
     let mut output = io::stdout().lock();
     writeln!(output, "{line}")?;
     output.flush()
 }
 
-/// Ctrl-C and SIGTERM stop it, from a thread of their own.
+/// Stops at Ctrl-C and SIGTERM, from a thread of its own.
 fn stop_on_signal(stop: StopHandle) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let (mut interrupt, mut terminate) = {

@@ -69,7 +69,7 @@ impl Bootstrap {
             config.uuid_key = UuidKey::Value(Secret::new(key));
         }
         if let Some(tls) = &mut config.tls {
-            let what = "there is no secret for session tickets";
+            let what = "failed to create the secret for session tickets";
             let secret = random_key().map_err(|error| StartError::System { what, error })?;
             tls.ticket_secret = Some(Secret::new(secret));
         }

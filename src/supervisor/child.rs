@@ -239,7 +239,7 @@ impl ControlChannel {
 impl std::fmt::Display for Death {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NotStarted(error) => write!(f, "could not be started: {error}"),
+            Self::NotStarted(error) => write!(f, "failed to start: {error}"),
             Self::Ended(status) => match (status.code(), status.signal()) {
                 (Some(code), _) => write!(f, "exit code {code}"),
                 (None, Some(signal)) => write!(f, "signal {signal}"),

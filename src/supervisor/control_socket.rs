@@ -102,7 +102,7 @@ async fn converse(
     let request = match timeout(PATIENCE, read_request(&mut stream)).await {
         Ok(Ok(request)) => request,
         Ok(Err(error)) => {
-            let failed = AdminResponse::Failed(vec![format!("this is no request: {error}")]);
+            let failed = AdminResponse::Failed(vec![format!("malformed request: {error}")]);
             let _gone = say(&mut stream, &failed).await;
             return;
         }

@@ -101,9 +101,9 @@ impl fmt::Display for StartError {
                 write!(f, "another program reads from the push socket {}", path.display())
             }
             Self::PushSocket { path, error } => {
-                write!(f, "the push socket {} cannot be made: {error}", path.display())
+                write!(f, "failed to create the push socket {}: {error}", path.display())
             }
-            Self::AddressCount { count: 0 } => write!(f, "there is no address to listen on"),
+            Self::AddressCount { count: 0 } => write!(f, "no address to listen on is configured"),
             Self::AddressCount { count } => write!(f, "{count} addresses are too many"),
             Self::StateFolder { path, error } => {
                 write!(f, "the state folder {} cannot be used: {error}", path.display())
@@ -112,7 +112,7 @@ impl fmt::Display for StartError {
                 write!(f, "another server is running here: it holds the lock {}", path.display())?;
                 let Some(ini) = ini else { return Ok(()) };
                 let ini = ini.display();
-                write!(f, "; it was started with {ini}. A server beside it needs its own stateDir")
+                write!(f, "; it was started with {ini}. A second server needs its own stateDir")
             }
             Self::UuidKeyFile { path, error } => {
                 write!(f, "the key file {} cannot be used: {error}", path.display())
@@ -120,7 +120,7 @@ impl fmt::Display for StartError {
             Self::UuidKeyWrong { path } => write!(
                 f,
                 "the key file {} must hold 64 hexadecimal digits (32 bytes); remove it to get a \
-                 new key, which ends the validity of all UUIDs given out",
+                 new key, which makes all existing UUIDs invalid",
                 path.display()
             ),
             Self::Log(error) => write!(f, "the log cannot be written: {error}"),

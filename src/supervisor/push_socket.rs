@@ -111,7 +111,7 @@ fn look(path: &Path, address: &SocketAddrUnix) -> io::Result<ExistingFile> {
         Err(error) => return Err(error),
     };
     if !there.file_type().is_socket() {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "what is there is no socket"));
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file there is not a socket"));
     }
     match connect(datagram_socket()?, address) {
         Err(Errno::CONNREFUSED) => Ok(ExistingFile::LeftBehind),

@@ -111,7 +111,7 @@ fn regular(path: &Path, file: File) -> io::Result<File> {
     if file.metadata()?.is_file() {
         return Ok(file);
     }
-    Err(io::Error::other(format!("{} is no regular file", path.display())))
+    Err(io::Error::other(format!("{} is not a regular file", path.display())))
 }
 
 /// Reads the key of the UUIDs, or makes one: 64 hexadecimal digits, readable by the owner only.

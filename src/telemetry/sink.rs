@@ -166,13 +166,16 @@ fn notice(next: &str, lost: u64) -> String {
     let now = Utc::now();
     if next.starts_with('{') {
         return format!(
-            r#"{{"time":"{now}","level":"warn","process":"log","message":"log lines lost","lost_lines":{lost}}}"#
+            r#"{{"time":"{now}","level":"warn","process":"log","message":"log lines lost","event":"log_lines_lost","lost_lines":{lost}}}"#
         ) + "\n";
     }
     if next.ends_with("\r\n") {
-        return format!("{};log lines lost lost_lines={lost}\r\n", now.rfc_2822());
+        return format!(
+            "{};log lines lost event=log_lines_lost lost_lines={lost}\r\n",
+            now.rfc_2822()
+        );
     }
-    format!("{now} WARN  log: log lines lost lost_lines={lost}\n")
+    format!("{now} WARN  log: log lines lost event=log_lines_lost lost_lines={lost}\n")
 }
 
 #[cfg(test)]
@@ -217,7 +220,7 @@ mod tests {
         let text = String::from_utf8(scribe.target.written).unwrap();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!((lines[0], lines[1], lines[3], lines[4]), ("one", "two", "four", "five"));
-        assert!(lines[2].ends_with("log lines lost lost_lines=2"), "{text}");
+        assert!(lines[2].ends_with("log lines lost event=log_lines_lost lost_lines=2"), "{text}");
     }
 
     #[test]

@@ -69,7 +69,7 @@ fn the_application_without_a_key_is_not_removed_by_the_way() {
         text(&folder)
     );
     assert!(said.contains("key:    guests"), "{said}");
-    assert!(done(&folder, &["check"]).contains("who shows no key counts as `guests`"));
+    assert!(done(&folder, &["check"]).contains("a client without a key counts as `guests`"));
     assert!(done(&folder, &["app", "list"]).contains("(without a key)"));
     refused(&folder, &["app", "remove", "guests"], "`anonymous` names an application");
     refused(&folder, &["app", "add", "more", "--anonymous"], "`anonymous` names an application");

@@ -27,7 +27,7 @@ fn expect_findings(ini: &str, auth: Option<&str>, expected: &[&str]) {
         for words in expected {
             assert!(text.contains(words), "{command}: no {words:?} in\n{text}");
         }
-        let count = format!("tagcast: {} finding", expected.len());
+        let count = format!("tagcast: {} error", expected.len());
         assert!(text.contains(&count), "{command}: not {count:?} but\n{text}");
         assert!(!text.contains("hunter2"), "{text}");
     }
@@ -154,7 +154,7 @@ fn with_a_secret_of_ones_own_the_server_may_listen_anywhere() {
 fn the_shipped_file_lets_pages_and_scripts_try_things_out() {
     let folder = folder(INI, Some(SHIPPED));
     let server = Server::run(folder, &["serve", "-i", "websock.ini"], &[]);
-    assert!(server.output().contains("for trying out only"), "{}", server.output());
+    assert!(server.output().contains("for testing only"), "{}", server.output());
     let (mut page, mut script) = (server.open(&Open::web()), server.open(&Open::php()));
     script.text(broadcast("from the script"));
     script.expect_next();

@@ -51,6 +51,8 @@ fn in_manual() -> BTreeMap<String, BTreeSet<String>> {
 fn every_log_line_has_an_event_and_the_manual_lists_all_of_them() {
     let (mut events, mut bare) = (BTreeMap::new(), Vec::new());
     in_code(Path::new("src"), &mut events, &mut bare);
+    // The log writes this line about itself, without a macro.
+    events.insert("log_lines_lost".to_owned(), ["warn".to_owned()].into());
     assert!(bare.is_empty(), "without an event:\n{}", bare.join("\n"));
     assert_eq!(events, in_manual());
 }

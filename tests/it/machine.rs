@@ -285,7 +285,7 @@ fn a_full_disk_ends_nothing_and_the_lost_lines_are_counted_when_there_is_room() 
     make_lines(server.port, 5);
     eventually("the count of the lost lines", || {
         let text = std::fs::read_to_string(disk("server.log")).unwrap();
-        let (_, rest) = text.split_once("log lines lost lost_lines=")?;
+        let (_, rest) = text.split_once("event=log_lines_lost lost_lines=")?;
         rest.lines().next()?.parse::<u64>().is_ok_and(|lost| lost > 100).then_some(())
     });
     pair.is_served();
@@ -321,7 +321,7 @@ fn a_limit_on_the_size_of_files_ends_nothing_and_the_lost_lines_are_counted() {
     make_lines(server.port, 5);
     eventually("the count of the lost lines", || {
         let text = std::fs::read_to_string(&log).unwrap();
-        let (_, rest) = text.split_once("log lines lost lost_lines=")?;
+        let (_, rest) = text.split_once("event=log_lines_lost lost_lines=")?;
         rest.lines().next()?.parse::<u64>().is_ok_and(|lost| lost > 50).then_some(())
     });
     assert_eq!(server.children(), before, "nobody has died");

@@ -34,10 +34,10 @@ fn a_log_that_cannot_be_written_is_found() {
     expect_refusal(&folder("logfile = ."), "Is a directory");
     let piped = folder("logfile = pipe");
     assert!(Command::new("mkfifo").arg(piped.path("pipe")).status().unwrap().success());
-    expect_refusal(&piped, "pipe: it is no regular file");
+    expect_refusal(&piped, "pipe: it is not a regular file");
     let socket = folder("logfile = socket");
     let _socket = UnixDatagram::bind(socket.path("socket")).unwrap();
-    expect_refusal(&socket, "socket: it is no regular file");
+    expect_refusal(&socket, "socket: it is not a regular file");
     let file = folder("logfile = file/x.log");
     file.write("file", "");
     expect_refusal(&file, "Not a directory");
@@ -79,8 +79,8 @@ fn a_key_file_that_cannot_be_used_is_found() {
         assert_eq!(std::fs::read_to_string(folder.path("state/uuid.key")).unwrap(), rubbish);
     }
     expect_refusal(&folder("uuidKeyFile = no/uuid.key"), "no/uuid.key cannot be used");
-    expect_refusal(&folder("uuidKeyFile = ."), "no regular file");
-    expect_refusal(&folder("uuidKeyFile = /dev/zero"), "no regular file");
+    expect_refusal(&folder("uuidKeyFile = ."), "regular file");
+    expect_refusal(&folder("uuidKeyFile = /dev/zero"), "regular file");
     let linked = folder("");
     std::fs::create_dir(linked.path("state")).unwrap();
     linked.write("precious", &"a".repeat(64));
@@ -127,7 +127,7 @@ fn an_address_that_is_taken_is_found_and_one_of_the_own_server_is_not() {
     let check =
         Command::new(crate::harness::binary()).arg("check").current_dir(root).output().unwrap();
     let said = String::from_utf8_lossy(&check.stdout).into_owned();
-    assert!(check.status.success() && said.contains("its addresses were not tried"), "{said}");
+    assert!(check.status.success() && said.contains("its addresses were not tested"), "{said}");
     server.open(&Open::web()).expect_silence();
 }
 
@@ -136,9 +136,9 @@ fn a_push_socket_that_cannot_be_made_is_found() {
     let push = "[bloatless]\napplications = chat\npushSocket = ";
     let file = folder(&format!("{push}file"));
     file.write("file", "precious");
-    expect_refusal(&file, "what is there is no socket");
+    expect_refusal(&file, "the file there is not a socket");
     assert_eq!(std::fs::read_to_string(file.path("file")).unwrap(), "precious");
-    expect_refusal(&folder(&format!("{push}no/push.sock")), "cannot be made: No such file");
+    expect_refusal(&folder(&format!("{push}no/push.sock")), "no/push.sock: No such file");
     let used = folder(&format!("{push}used.sock"));
     let _reader = UnixDatagram::bind(used.path("used.sock")).unwrap();
     expect_refusal(&used, "another program reads from the push socket");
@@ -155,7 +155,7 @@ fn all_that_does_not_fit_is_said_at_once_and_a_look_makes_nothing() {
     bad.write("state", "a file");
     let Finished { code, text } = run_to_end(&bad, &["check"]);
     assert_eq!(code, Some(WRONG_CONFIGURATION), "{text}");
-    assert!(text.contains("tagcast: 3 findings"), "{text}");
+    assert!(text.contains("tagcast: 3 errors"), "{text}");
     let good = folder("logfile = x.log\n[bloatless]\npushSocket = push.sock");
     let Finished { code, text } = run_to_end(&good, &["check"]);
     assert_eq!(code, Some(0), "{text}");

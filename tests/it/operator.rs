@@ -127,7 +127,7 @@ fn the_command_drain_waits_for_the_end() {
     let mut client = server.open(&Open::web());
     let finished = server.command(&["drain"]);
     assert_eq!(finished.code, Some(0), "{}", finished.text);
-    assert!(finished.text.contains("the server has ended"), "{}", finished.text);
+    assert!(finished.text.contains("the server has stopped"), "{}", finished.text);
     client.expect_closed_somehow(1001);
     assert_eq!(server.wait_exit(DEADLINE).code(), Some(0));
 }

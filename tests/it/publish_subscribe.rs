@@ -63,7 +63,7 @@ fn key_and_secret_may_be_given_and_are_not_printed() {
     assert_eq!(finished.text, "published to all clients: reached 1 client");
     assert!(page.frame().as_text().contains(r#""message":"by file""#));
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    expect_code(&publish(&server, &by_file), 0, "everybody can read the secret in secret");
+    expect_code(&publish(&server, &by_file), 0, "all users can read the secret in secret");
     assert!(!server.output().contains(SECRET), "the server's log has no secret");
 }
 

@@ -232,7 +232,7 @@ fn a_reload_while_the_server_ends_is_denied() {
     server.wait_for_output("event=shutdown_requested");
     let finished = server.command(&["reload"]);
     assert_eq!(finished.code, Some(FAILURE), "{}", finished.text);
-    assert!(finished.text.contains("ending"), "{}", finished.text);
+    assert!(finished.text.contains("shutting down"), "{}", finished.text);
     clients.iter_mut().for_each(|client| drop(client.expect_closed(1001)));
     assert_eq!(server.wait_exit(DEADLINE).code(), Some(0));
 }

@@ -173,7 +173,7 @@ fn a_certificate_that_cannot_be_used_is_told_before_the_start() {
         for command in ["check", "serve"] {
             let finished = run_to_end(folder, &[command, "-i", "websock.ini"]);
             assert_eq!(finished.code, Some(WRONG_CONFIGURATION), "{}", finished.text);
-            let place = ["websock.ini:", "tagcast: 1 finding"];
+            let place = ["websock.ini:", "tagcast: 1 error"];
             for words in words.iter().chain(&place) {
                 assert!(finished.text.contains(words), "no {words:?} in {}", finished.text);
             }

@@ -84,7 +84,7 @@ fn the_level_of_the_log_changes_with_a_reload_and_for_a_while() {
     let Finished { code, text } =
         run_to_end(&server.folder, &["log-level", "debug", "--for", "2s"]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("logs `debug` for 2 s, and `info` after it"), "{text}");
+    assert!(text.contains("log level `debug` for 2 s, then `info`"), "{text}");
     eventually("lines at debug", || logs_debug(&server).then_some(()));
     server.wait_for_output("event=log_level_restored");
     eventually("no lines at debug", || (!logs_debug(&server)).then_some(()));

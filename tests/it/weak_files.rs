@@ -54,7 +54,7 @@ fn a_weak_secret_is_refused_where_others_reach_the_server_and_warned_about_elsew
         let server = Server::run(near, &["serve", "-i", "websock.ini"], &[]);
         server.wait_for_output(why);
     }
-    let text = expect(&folder("0.0.0.0", LONG), 0, "the configuration is good");
+    let text = expect(&folder("0.0.0.0", LONG), 0, "the configuration is valid");
     assert!(!text.contains("warning"), "{text}");
 }
 
@@ -79,7 +79,7 @@ fn a_file_that_others_can_read_or_write_is_warned_about() {
         expect(&folder, 0, words);
     }
     chmod(&folder, "auth.yml", 0o640);
-    assert!(!expect(&folder, 0, "good").contains("warning"));
+    assert!(!expect(&folder, 0, "is valid").contains("warning"));
     fs::create_dir(folder.path("state")).unwrap();
     chmod(&folder, "state", 0o777);
     expect(&folder, 0, "state: others can write it (mode 777)");
@@ -96,7 +96,7 @@ fn a_file_that_others_can_read_or_write_is_warned_about() {
 fn a_configuration_in_the_document_root_of_a_site_is_warned_about() {
     for page in ["index.html", "index.php", "chat.php"] {
         let folder = folder("127.0.0.1", LONG);
-        assert!(!expect(&folder, 0, "good").contains("site"));
+        assert!(!expect(&folder, 0, "is valid").contains("site"));
         folder.write(page, "");
         expect(&folder, 0, &format!("auth.yml: is in a folder with `{page}`"));
         let added = run_to_end(&folder, &["app", "add", "blog"]);
@@ -125,18 +125,18 @@ fn no_file_that_is_named_is_waited_for() {
         pipe(&folder);
         let address = if lines.contains("address") { "" } else { "address = ws://127.0.0.1:0\n" };
         folder.write("websock.ini", &format!("{address}{lines}\n{section}\n"));
-        expect(&folder, WRONG_CONFIGURATION, "no regular file");
+        expect(&folder, WRONG_CONFIGURATION, "regular file");
     }
     let schema = folder("127.0.0.1", LONG);
     pipe(&schema);
     schema.write("auth.yml", &format!("{}  schema: pipe\n", auth(LONG)));
-    expect(&schema, WRONG_CONFIGURATION, "no regular file");
+    expect(&schema, WRONG_CONFIGURATION, "regular file");
     let env = folder("127.0.0.1", LONG);
     assert!(Command::new("mkfifo").arg(env.path(".env")).status().unwrap().success());
-    expect(&env, WRONG_CONFIGURATION, "no regular file");
+    expect(&env, WRONG_CONFIGURATION, "regular file");
     let ini = Folder::new();
     assert!(Command::new("mkfifo").arg(ini.path("websock.ini")).status().unwrap().success());
-    expect(&ini, WRONG_CONFIGURATION, "no regular file");
+    expect(&ini, WRONG_CONFIGURATION, "regular file");
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl std::fmt::Display for RestartInProgress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Restarting => "the workers are being restarted already",
-            Self::Ending => "the server is ending",
+            Self::Ending => "the server is shutting down",
         })
     }
 }

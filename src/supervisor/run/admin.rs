@@ -72,12 +72,12 @@ impl WaitingAdmins {
 
     /// The server ends: who waited for a restart hears that it does not happen.
     pub(super) fn tell_ending(&mut self) {
-        let failed = AdminResponse::Failed(vec!["the server is ending".to_owned()]);
+        let failed = AdminResponse::Failed(vec!["the server is shutting down".to_owned()]);
         self.restarting.drain(..).for_each(|asker| asker.answer(failed.clone()));
     }
 
     pub(super) fn tell_ended(&mut self) {
-        let done = AdminResponse::Done(vec!["the server has ended".to_owned()]);
+        let done = AdminResponse::Done(vec!["the server has stopped".to_owned()]);
         self.ending.drain(..).for_each(|asker| asker.answer(done.clone()));
     }
 }

@@ -47,7 +47,7 @@ impl Supervisor {
             "log level changed for a limited time"
         );
         asker.answer(AdminResponse::Done(vec![format!(
-            "logs `{level}` for {seconds} s, and `{configured}` after it"
+            "log level `{level}` for {seconds} s, then `{configured}`"
         )]));
     }
 

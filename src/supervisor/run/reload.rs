@@ -104,7 +104,7 @@ impl Supervisor {
                     findings = lines.len(),
                     "reload failed, keeping the previous configuration"
                 );
-                self.reloading.last = Some(format!("failed, {} findings", lines.len()));
+                self.reloading.last = Some(format!("failed, {} errors", lines.len()));
                 self.finish_reload(&askers, &AdminResponse::Failed(lines));
             }
         }
@@ -173,11 +173,11 @@ impl Supervisor {
                 role = %member,
                 "child did not acknowledge the new configuration"
             );
-            lines.push(format!("warning: {member} has not confirmed it yet"));
+            lines.push(format!("warning: {member} has not acknowledged it yet"));
         }
         tracing::info!(event = "reload_done", number = number.0, "configuration reloaded");
         self.reloading.last = Some(format!("configuration {number}"));
-        lines.insert(0, format!("configuration {number} holds"));
+        lines.insert(0, format!("configuration {number} is active"));
         self.finish_reload(&askers, &AdminResponse::Done(lines));
     }
 
@@ -197,7 +197,7 @@ impl Supervisor {
 }
 
 fn is_ending() -> AdminResponse {
-    AdminResponse::Failed(vec!["the server is ending".to_owned()])
+    AdminResponse::Failed(vec!["the server is shutting down".to_owned()])
 }
 
 /// Reads the files once nobody writes them any more.

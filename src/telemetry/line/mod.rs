@@ -48,7 +48,7 @@ impl std::str::FromStr for LogFormat {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
             "phpws" => Ok(Self::Phpws),
-            other => Err(format!("a log is written as text, json or phpws, not as {other}")),
+            other => Err(format!("the log format is text, json or phpws, not {other}")),
         }
     }
 }

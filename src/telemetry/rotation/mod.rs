@@ -213,7 +213,7 @@ fn begin(path: &Path) -> io::Result<File> {
 /// /dev/null have no other end that could be missing.
 fn append_to(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let is_fit = |kind: FileType| kind.is_file() || kind.is_char_device();
-    let unfit = || io::Error::other("it is no regular file");
+    let unfit = || io::Error::other("it is not a regular file");
     if fs::metadata(path).is_ok_and(|found| !found.is_dir() && !is_fit(found.file_type())) {
         return Err(unfit());
     }
