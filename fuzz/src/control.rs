@@ -3,7 +3,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::net::{SendFlags, send};
+use rustix::net::{SendFlags, Shutdown, send, shutdown};
 use tagcast::link::control::{
     ChildEvent, Control, ControlPeer, SocketControl, SocketSupervisorEnd, SupervisorCommand,
     SupervisorEnd, control_pair,
@@ -52,7 +52,7 @@ fn ordered(segments: &[&[u8]]) -> (Vec<String>, Option<ControlPeer>) {
             return (words, None);
         }
     }
-    drop(desk);
+    end(desk);
     (words, control.orders(&mut orders).ok())
 }
 
@@ -65,7 +65,7 @@ fn reported(segments: &[&[u8]]) -> (Vec<ChildEvent>, Option<ControlPeer>) {
             return (reports, None);
         }
     }
-    drop(child);
+    end(child);
     let peer = desk.reports(&mut reports).ok();
     (reports, peer)
 }
@@ -80,6 +80,12 @@ fn repeated(reports: &[ChildEvent]) -> Vec<ChildEvent> {
         desk.reports(&mut heard).expect("a report");
     }
     heard
+}
+
+/// The end of a socket, also for a process that another thread is just starting: that one has all
+/// descriptors until it runs its program.
+fn end(socket: impl AsFd) {
+    shutdown(&socket, Shutdown::Both).expect("a socket");
 }
 
 fn say(socket: &impl AsFd, bytes: &[u8]) {
