@@ -57,6 +57,25 @@ fn about_to_say(server: &Server, message: &[u8]) -> Raw {
     client
 }
 
+/// How often something is measured that a busy machine may spoil.
+const TRIES: usize = 3;
+
+/// One of a few measurements keeps its bound. A machine that is busy with other things keeps the bystander
+/// from its processor now and then; a worker without turns is beyond the bound each time.
+#[track_caller]
+fn keeps_in_one_of_a_few(measure: impl Fn() -> Result<(), String>) {
+    let mut faults = Vec::new();
+    while let Err(fault) = measure() {
+        faults.push(fault);
+        assert!(faults.len() < TRIES, "{faults:?}");
+    }
+}
+
+/// The longest that the bystander waited, compared with its bound.
+fn within(longest: Duration, bound: Duration) -> Result<(), String> {
+    if longest < bound { Ok(()) } else { Err(format!("{longest:?}, and {bound:?} at most")) }
+}
+
 /// The last bytes at once; all answers.
 fn say_at_once(clients: &mut [Raw], message: &[u8]) {
     let last = &message[message.len() - 1..];
@@ -64,7 +83,7 @@ fn say_at_once(clients: &mut [Raw], message: &[u8]) {
     clients.iter_mut().for_each(|client| drop(client.frame_or_end()));
 }
 
-fn costly_messages_at_once(message: &[u8], clients: usize) {
+fn costly_messages_at_once(message: &[u8], clients: usize) -> Result<(), String> {
     let (server, worker) = server();
     let mut bystander = bystander(&server);
     let mut alone = [about_to_say(&server, message)];
@@ -80,21 +99,24 @@ fn costly_messages_at_once(message: &[u8], clients: usize) {
     println!(
         "one {one:?}, {clients} {all:?}; {rounds} rounds of the bystander, longest {longest:?}"
     );
-    // A round is four ways through the worker, each of which waits for one message at most.
-    let bound = all / 2;
-    assert!(longest < bound, "{longest:?} where {clients} messages take {all:?}");
     assert_eq!(server.workers(1), [worker], "the worker lives");
+    // A round is four ways through the worker, each of which waits for one message at most.
+    within(longest, all / 2)
 }
 
 #[test]
 fn fault_43_costly_messages_that_are_completed_at_once_are_served_one_in_a_turn() {
     let _quiet = crate::harness::alone();
-    costly_messages_at_once(&costly(60_000), 20);
+    keeps_in_one_of_a_few(|| costly_messages_at_once(&costly(60_000), 20));
 }
 
 #[test]
 fn fault_43_requests_with_many_tags_at_once_are_served_one_in_a_turn() {
     let _quiet = crate::harness::alone();
+    keeps_in_one_of_a_few(requests_with_many_tags_at_once);
+}
+
+fn requests_with_many_tags_at_once() -> Result<(), String> {
     let (server, worker) = server();
     let mut bystander = bystander(&server);
     let tags = vec![r#""same":1"#; 30_000].join(",");
@@ -118,13 +140,13 @@ fn fault_43_requests_with_many_tags_at_once_are_served_one_in_a_turn() {
     });
     let all = begun.elapsed();
     println!("20 {all:?}; {rounds} rounds of the bystander, longest {longest:?}");
-    assert!(longest < all / 2, "{longest:?} where all messages take {all:?}");
     assert_eq!(server.workers(1), [worker], "the worker lives");
+    within(longest, all / 2)
 }
 
 /// Each of the crowd has said everything before the first of it is served, so that all their sockets
 /// are always ready. Nothing that is said is lost.
-fn crowd_of_small_messages(clients: usize, messages: usize) {
+fn crowd_of_small_messages(clients: usize, messages: usize) -> Result<(), String> {
     let (server, worker) = server();
     let mut bystander = bystander(&server);
     let mut crowd: Vec<Raw> = (0..clients).map(|_| server.open(&Open::web())).collect();
@@ -139,21 +161,21 @@ fn crowd_of_small_messages(clients: usize, messages: usize) {
     });
     let all = begun.elapsed();
     println!("all {all:?}; {rounds} rounds of the bystander, longest {longest:?}");
-    assert!(longest < all / 4, "{longest:?} where the crowd takes {all:?}");
     assert_eq!(server.workers(1), [worker], "the worker lives");
     bystander.is_served();
+    within(longest, all / 4)
 }
 
 #[test]
 fn fault_43_a_crowd_that_never_pauses_is_served_in_turns_and_after_who_says_little() {
     let _quiet = crate::harness::alone();
-    crowd_of_small_messages(100, 600);
+    keeps_in_one_of_a_few(|| crowd_of_small_messages(100, 600));
 }
 
 #[test]
 fn fault_43_three_senders_that_never_pause_have_their_turns_too() {
     let _quiet = crate::harness::alone();
-    crowd_of_small_messages(3, 20_000);
+    keeps_in_one_of_a_few(|| crowd_of_small_messages(3, 20_000));
 }
 
 /// An index with so many clients: each has an ident and an alias, both shared, and all tags that it may
@@ -185,12 +207,16 @@ fn crowded(clients: u32) -> Index {
     index
 }
 
-/// The time that a thousand questions take.
+/// The time that a thousand questions take, by the quickest of twenty times fifty: a busy machine
+/// makes some longer, and none shorter.
 fn thousand(index: &Index, ask: impl Fn(&Index)) -> Duration {
     ask(index);
-    let begun = Instant::now();
-    (0..1000).for_each(|_| ask(index));
-    begun.elapsed()
+    let fifty = |_| {
+        let begun = Instant::now();
+        (0..50).for_each(|_| ask(index));
+        begun.elapsed()
+    };
+    (0..20).map(fifty).min().unwrap() * 20
 }
 
 /// What is asked for costs about the same among a thousand clients and among thirty times as many.
