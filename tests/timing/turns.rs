@@ -12,6 +12,7 @@ use tagcast::types::{
     Tags, Tenant, WorkerId,
 };
 
+use crate::harness::wait::in_one_of_a_few;
 use crate::harness::{Bystander, Open, Raw, Server, Setup, feedback_to, frames};
 
 /// One worker: whoever is served is served next to the crowd.
@@ -57,20 +58,6 @@ fn about_to_say(server: &Server, message: &[u8]) -> Raw {
     client
 }
 
-/// How often something is measured that a busy machine may spoil.
-const TRIES: usize = 3;
-
-/// One of a few measurements keeps its bound. A machine that is busy with other things keeps the bystander
-/// from its processor now and then; a worker without turns is beyond the bound each time.
-#[track_caller]
-fn keeps_in_one_of_a_few(measure: impl Fn() -> Result<(), String>) {
-    let mut faults = Vec::new();
-    while let Err(fault) = measure() {
-        faults.push(fault);
-        assert!(faults.len() < TRIES, "{faults:?}");
-    }
-}
-
 /// The longest that the bystander waited, compared with its bound.
 fn within(longest: Duration, bound: Duration) -> Result<(), String> {
     if longest < bound { Ok(()) } else { Err(format!("{longest:?}, and {bound:?} at most")) }
@@ -107,13 +94,13 @@ fn costly_messages_at_once(message: &[u8], clients: usize) -> Result<(), String>
 #[test]
 fn fault_43_costly_messages_that_are_completed_at_once_are_served_one_in_a_turn() {
     let _quiet = crate::harness::alone();
-    keeps_in_one_of_a_few(|| costly_messages_at_once(&costly(60_000), 20));
+    in_one_of_a_few(|| costly_messages_at_once(&costly(60_000), 20));
 }
 
 #[test]
 fn fault_43_requests_with_many_tags_at_once_are_served_one_in_a_turn() {
     let _quiet = crate::harness::alone();
-    keeps_in_one_of_a_few(requests_with_many_tags_at_once);
+    in_one_of_a_few(requests_with_many_tags_at_once);
 }
 
 fn requests_with_many_tags_at_once() -> Result<(), String> {
@@ -169,13 +156,13 @@ fn crowd_of_small_messages(clients: usize, messages: usize) -> Result<(), String
 #[test]
 fn fault_43_a_crowd_that_never_pauses_is_served_in_turns_and_after_who_says_little() {
     let _quiet = crate::harness::alone();
-    keeps_in_one_of_a_few(|| crowd_of_small_messages(100, 600));
+    in_one_of_a_few(|| crowd_of_small_messages(100, 600));
 }
 
 #[test]
 fn fault_43_three_senders_that_never_pause_have_their_turns_too() {
     let _quiet = crate::harness::alone();
-    keeps_in_one_of_a_few(|| crowd_of_small_messages(3, 20_000));
+    in_one_of_a_few(|| crowd_of_small_messages(3, 20_000));
 }
 
 /// An index with so many clients: each has an ident and an alias, both shared, and all tags that it may

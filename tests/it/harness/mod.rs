@@ -36,7 +36,7 @@ mod server;
 mod sockets;
 pub mod tls;
 mod tools;
-mod wait;
+pub mod wait;
 pub mod watch;
 
 pub use bystander::Bystander;

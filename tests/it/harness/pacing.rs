@@ -20,10 +20,17 @@ pub fn gap(first: &Frame, second: &Frame) -> Duration {
     if apart { second.arrived.duration_since(first.arrived) } else { Duration::ZERO }
 }
 
+/// How often.
+const TRIES: usize = 3;
+
 /// The middle one of several measurements: a receiver that a busy machine woke up late sees one
-/// gap shortened, a server without gaps shows none at all.
+/// gap shortened, a server without gaps shows none at all. The largest of a few such: a machine may be so
+/// busy that most gaps of one are shortened.
 pub fn typical_gap(mut measure: impl FnMut() -> Duration) -> Duration {
-    let mut gaps: Vec<_> = (0..ROUNDS).map(|_| measure()).collect();
-    gaps.sort_unstable();
-    gaps[ROUNDS / 2]
+    let mut middle = || {
+        let mut gaps: Vec<_> = (0..ROUNDS).map(|_| measure()).collect();
+        gaps.sort_unstable();
+        gaps[ROUNDS / 2]
+    };
+    (0..TRIES).map(|_| middle()).max().unwrap_or_default()
 }

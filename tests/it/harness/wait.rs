@@ -9,6 +9,9 @@ pub const DEADLINE: Duration = Duration::from_secs(15);
 /// How often a fact is looked for that nobody announces (a process in `/proc`, say).
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
+/// How often something is tried that a busy machine may spoil.
+const TRIES: usize = 3;
+
 /// Looks until the fact is there; panics with `what` when it does not come.
 #[track_caller]
 pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -19,6 +22,17 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         }
         assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
         std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// One of a few tries succeeds. For what a busy machine spoils now and then, because it keeps the test from
+/// its processor for too long, and what a wrong server fails each time.
+#[track_caller]
+pub fn in_one_of_a_few(attempt: impl Fn() -> Result<(), String>) {
+    let mut faults = Vec::new();
+    while let Err(fault) = attempt() {
+        faults.push(fault);
+        assert!(faults.len() < TRIES, "{faults:?}");
     }
 }
 
