@@ -292,7 +292,7 @@ fn case_60_a_slow_receiver_gets_a_5_mb_broadcast_later_and_a_fast_one_at_once() 
 fn case_70_a_php_client_gets_its_close_frame_after_a_gap_and_alone() {
     let server = Server::start();
     for (text, code) in [(r#"{"opcode":"quit"}"#, 1000), ("not json", 1007)] {
-        let gap = typical_gap(|| {
+        let gap = typical_gap(FRAME_GAP, || {
             let mut client = server.open(&Open::php());
             client.text(text);
             let next = client.expect_next();
@@ -300,7 +300,7 @@ fn case_70_a_php_client_gets_its_close_frame_after_a_gap_and_alone() {
         });
         assert!(gap >= FRAME_GAP, "{gap:?} between next and Close after {text}");
     }
-    let gap = typical_gap(|| {
+    let gap = typical_gap(FRAME_GAP, || {
         let open = Open::at("/nope").header("Client-Type", "php");
         let mut client = open.upgrade(server.port);
         let said = client.expect_text(r#"{"opcode":"close"}"#);

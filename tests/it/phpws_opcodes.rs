@@ -45,7 +45,7 @@ fn case_20_echo_is_acknowledged_and_comes_back() {
 fn case_21_a_php_client_gets_its_frames_apart() {
     let server = Server::start();
     let mut client = server.open(&Open::php());
-    let gap = typical_gap(|| {
+    let gap = typical_gap(FRAME_GAP, || {
         client.text(echo("hi"));
         let next = client.expect_next();
         gap(&next, &client.expect_text(&echo("hi")))

@@ -60,7 +60,7 @@ fn case_2_a_php_client_gets_ready_after_a_gap_and_alone() {
     let server = Server::start();
     let silent = Open::at("/php").without("User-Agent");
     for open in [Open::php(), Open::web().header("Client-Type", "PHP"), silent] {
-        let gap = typical_gap(|| {
+        let gap = typical_gap(READY_GAP, || {
             let mut client = open.ask(server.port);
             let head_at = client.read_segment(crate::harness::DEADLINE).unwrap().at;
             client.expect_upgrade();

@@ -266,7 +266,7 @@ fn case_46_three_feedbacks_at_once_reach_a_php_client_apart() {
     let server = Server::start();
     let (mut publisher, mut receiver) = server.open_apart(&Open::web(), &Open::php());
     let packets = ["one", "two", "three"].map(|text| feedback_to(&receiver.uuid, text));
-    let both = typical_gap(|| {
+    let both = typical_gap(2 * FRAME_GAP, || {
         publisher.send(packets.each_ref().map(frames::text).concat());
         packets.iter().for_each(|_| drop(publisher.expect_next()));
         let [one, two, three] = packets.each_ref().map(|packet| receiver.expect_text(packet));

@@ -94,7 +94,7 @@ fn case_82_legacy_half_a_value_is_no_json() {
 fn case_83_two_values_in_one_segment_get_two_answers_apart() {
     let server = serving("");
     let (mut web, mut client) = (server.open(&Open::web()), ready(&server));
-    let gap = pacing::typical_gap(|| {
+    let gap = pacing::typical_gap(pacing::FRAME_GAP, || {
         client.send(broadcast("one") + &broadcast("two"));
         let first = client.read_segment(crate::harness::DEADLINE).unwrap();
         let answers = client.take_all();

@@ -21,7 +21,7 @@ fn a_script_inside_tls_gets_one_frame_at_a_time() {
     let (mut script, mut sender) = (open(&Open::php()), open(&Open::web()));
     let uuid = script.uuid.clone();
     let packets = ["one", "two"].map(|message| feedback_to(&uuid, message));
-    let gap = pacing::typical_gap(|| {
+    let gap = pacing::typical_gap(pacing::FRAME_GAP, || {
         packets.iter().for_each(|packet| sender.text(packet));
         let frames = packets.each_ref().map(|packet| script.expect_text(packet));
         packets.iter().for_each(|_| drop(sender.expect_next()));
