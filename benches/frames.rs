@@ -45,7 +45,7 @@ fn read_masked(criterion: &mut Criterion) {
     for (name, frames, bytes) in cases {
         let mut buffer = Vec::new();
         for _ in 0..frames {
-            write::masked(&mut buffer, (Opcode::Text, Fin::Last), &vec![b'x'; bytes], MASK);
+            write::masked(&mut buffer, Opcode::Text, Fin::Last, &vec![b'x'; bytes], MASK);
         }
         let (mut reader, limits) = (FrameReader::default(), MessageLimits::default());
         group.throughput(Throughput::Bytes((frames * bytes) as u64));

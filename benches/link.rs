@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use tagcast::link::codec::{MessageDecoder, WireMessage, encode_publish};
-use tagcast::link::message::{Deliver, DeliverTo, SetName, ToBroker, ToWorker};
+use tagcast::link::message::{Deliver, DeliverTo, PublicationRef, SetName, ToBroker, ToWorker};
 use tagcast::types::{
     Address, AddressLimit, Client, ClientClass, ClientUuid, Content, Generation, Number,
     PayloadForm, Publication, Sequence, Slot, SlotSet, Tag, Tags, Tenant, WorkerId,
@@ -79,13 +79,16 @@ fn publish(group: &mut BenchmarkGroup<'_, WallTime>) {
     ];
     for (name, address) in cases {
         let tenant = Tenant::shared();
-        let to = (&tenant, &address);
         encode(group, name, |out| {
             encode_publish(
                 out,
                 Number(1_000_000),
-                black_box(to),
-                (PayloadForm::PhpwsPacket, PAYLOAD),
+                PublicationRef {
+                    tenant: black_box(&tenant),
+                    address: black_box(&address),
+                    form: PayloadForm::PhpwsPacket,
+                    payload: PAYLOAD,
+                },
             );
         });
         let publication =

@@ -1,15 +1,15 @@
 //! Tagcast: a multi-process WebSocket server with a tag-based fan-out broker.
 //!
-//! A program that brings resources of its own is a whole `tagcast` with them:
+//! A program with resources of its own is a complete `tagcast` that also serves them:
 //!
 //! ```no_run
-//! use tagcast::{Address, Builder, Handle, Message, Resource};
+//! use tagcast::{Address, Builder, ClientHandle, Message, Resource};
 //!
-//! /// Whatever a client says, everyone hears.
+//! /// Sends what a client says to all clients, in capitals.
 //! struct Shout;
 //!
 //! impl Resource for Shout {
-//!     fn on_message(&mut self, client: &mut Handle<'_>, message: Message<'_>) {
+//!     fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
 //!         let text = message.text().unwrap_or_default().to_uppercase();
 //!         client.publish(Address::everyone(), &text).ok();
 //!     }

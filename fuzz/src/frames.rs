@@ -96,7 +96,7 @@ fn repeat(said: &[Said], limits: MessageLimits) {
     for (at, said) in said.iter().enumerate() {
         let key = (at as u32).wrapping_mul(0x9E37_79B1).to_le_bytes();
         let mut frame = |opcode, fin, payload: &[u8]| {
-            write::masked(&mut stream, (opcode, fin), payload, key);
+            write::masked(&mut stream, opcode, fin, payload, key);
         };
         let (opcode, payload) = said.frame();
         if matches!(opcode, Opcode::Text | Opcode::Binary) {

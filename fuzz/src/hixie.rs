@@ -29,7 +29,7 @@ fn handshake(bytes: &[u8], how: (Encryption, HixieAnswer)) {
     let Ok(Some(length)) = HeadScanner::default().scan(bytes) else { return };
     let (head, behind) = bytes.split_at(length);
     let Ok(head) = parse(head) else { return };
-    let Ok(Some(upgrade)) = hixie(&head, behind, how) else { return };
+    let Ok(Some(upgrade)) = hixie(&head, behind, how.0, how.1) else { return };
     assert_eq!(upgrade.class(), ClientClass::Web);
     assert!(upgrade.path.starts_with('/'));
     let sum = if bytes_behind(&head) == KEY3_BYTES { 16 } else { 0 };

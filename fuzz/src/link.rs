@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use bytes::{Bytes, BytesMut};
 use tagcast::link::codec::{Malformed, MessageDecoder, WireMessage, encode_publish};
-use tagcast::link::message::{ToBroker, ToWorker};
+use tagcast::link::message::{PublicationRef, ToBroker, ToWorker};
 use tagcast::types::Recipients;
 
 use super::choices::{Choices, pieces};
@@ -20,9 +20,13 @@ pub fn run(data: &[u8]) {
         2 => {
             if let Some(ToBroker::Publish { number, publication }) = body(choices.0) {
                 let (mut short, mut long) = (BytesMut::new(), BytesMut::new());
-                let to = (&publication.tenant, &publication.address);
-                let content = (publication.content.form, &*publication.content.payload);
-                encode_publish(&mut short, number, to, content);
+                let borrowed = PublicationRef {
+                    tenant: &publication.tenant,
+                    address: &publication.address,
+                    form: publication.content.form,
+                    payload: &publication.content.payload,
+                };
+                encode_publish(&mut short, number, borrowed);
                 let publication = publication.clone();
                 ToBroker::Publish { number, publication }.encode(&mut long);
                 assert_eq!(short, long);

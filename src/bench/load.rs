@@ -69,13 +69,14 @@ fn publishers(
     let mut publishers = Vec::new();
     let pace = load.pace.shared_by(load.publishers);
     for _ in 0..load.publishers {
-        publishers.push(BenchPublisher::new(load.audience, pace, (uuid.clone(), chosen)));
+        publishers.push(BenchPublisher::new(load.audience, pace, uuid.clone(), chosen));
     }
     if let Some(rate) = load.beside {
         publishers.push(BenchPublisher::new(
             Audience::All,
             PublishPace::PerSecond(rate),
-            (uuid, chosen),
+            uuid,
+            chosen,
         ));
     }
     let wires: Vec<_> = publishers.iter().map(|one| target.wire_to(&one.to(0))).collect();

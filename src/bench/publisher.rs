@@ -17,8 +17,9 @@ const SECOND: f64 = 1e9;
 pub(super) struct BenchPublisher {
     audience: Audience,
     pace: PublishPace,
-    /// UUID and group of the client that gets what goes to one.
-    one: (Box<str>, usize),
+    /// The client that gets what goes to one.
+    one_uuid: Box<str>,
+    one_group: usize,
     /// When the rate began to count, and how much was due since.
     begun: (u64, u64),
     line: Option<PublisherSocket>,
@@ -53,11 +54,17 @@ impl PublishPace {
 }
 
 impl BenchPublisher {
-    pub(super) fn new(audience: Audience, pace: PublishPace, one: (Box<str>, usize)) -> Self {
+    pub(super) fn new(
+        audience: Audience,
+        pace: PublishPace,
+        one_uuid: Box<str>,
+        one_group: usize,
+    ) -> Self {
         Self {
             audience,
             pace,
-            one,
+            one_uuid,
+            one_group,
             begun: (0, 0),
             line: None,
             templates: Vec::new(),
@@ -89,7 +96,7 @@ impl BenchPublisher {
             Audience::Groups(groups) => {
                 BenchDestination::Group(usize::try_from(number % groups as u64).unwrap_or(0))
             }
-            Audience::One => BenchDestination::One(&self.one.0, self.one.1),
+            Audience::One => BenchDestination::One(&self.one_uuid, self.one_group),
         }
     }
 

@@ -141,7 +141,7 @@ fn start_tagcast(
     let address = free_address().at("finding a free port")?;
     let folder = folder().at("making a folder for the server")?;
     let secret = uuid::Uuid::new_v4().to_string();
-    configure(&folder, address, (workers, tls), &secret).at("writing its configuration")?;
+    configure(&folder, address, workers, tls, &secret).at("writing its configuration")?;
     let mut command = command()?;
     command.arg("serve").arg("-i").arg(folder.join("websock.ini")).stderr(Stdio::piped());
     // A variable of ours must not change what is measured.
@@ -193,7 +193,8 @@ fn folder() -> std::io::Result<PathBuf> {
 fn configure(
     folder: &Path,
     address: SocketAddr,
-    (workers, tls): (usize, TlsMode),
+    workers: usize,
+    tls: TlsMode,
     secret: &str,
 ) -> std::io::Result<()> {
     let mut ini = format!(

@@ -189,12 +189,12 @@ fn request(uri: &Uri, wire: BenchProtocol) -> Vec<u8> {
 
 /// Appends a text frame of a client.
 pub(super) fn put_text(frames: &mut Vec<u8>, text: &[u8]) {
-    write::masked(frames, (Opcode::Text, Fin::Last), text, MASK);
+    write::masked(frames, Opcode::Text, Fin::Last, text, MASK);
 }
 
 /// A pong to a ping.
 pub(super) fn pong(payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
-    write::masked(&mut frame, (Opcode::Pong, Fin::Last), payload, MASK);
+    write::masked(&mut frame, Opcode::Pong, Fin::Last, payload, MASK);
     frame
 }

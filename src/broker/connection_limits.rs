@@ -42,7 +42,8 @@ impl ConnectionLimits {
     pub(super) fn admit(
         &self,
         clients: usize,
-        (place, client): (ConnectionRef, &Client),
+        place: ConnectionRef,
+        client: &Client,
     ) -> Result<(), Full> {
         let limit = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
         if self.limits.max_clients > 0 && clients >= limit(self.limits.max_clients) {
@@ -132,19 +133,19 @@ mod tests {
         let web = client("127.0.0.1", AddressLimit::ByAddress);
         census.join(place(1), &web);
         census.join(place(2), &client("::ffff:127.0.0.1", AddressLimit::ByAddress));
-        assert_eq!(census.admit(2, (place(99), &web)), Err(Full::Address));
+        assert_eq!(census.admit(2, place(99), &web), Err(Full::Address));
         assert_eq!(
-            census.admit(2, (place(99), &client("127.0.0.2", AddressLimit::ByAddress))),
+            census.admit(2, place(99), &client("127.0.0.2", AddressLimit::ByAddress)),
             Ok(())
         );
         let php = client("127.0.0.1", AddressLimit::InAll);
-        assert_eq!(census.admit(2, (place(99), &php)), Ok(()));
+        assert_eq!(census.admit(2, place(99), &php), Ok(()));
         census.join(place(3), &php);
         census.leave(place(3));
-        assert_eq!(census.admit(2, (place(99), &web)), Err(Full::Address));
+        assert_eq!(census.admit(2, place(99), &web), Err(Full::Address));
         census.leave(place(2));
         census.leave(place(2));
-        assert_eq!(census.admit(1, (place(99), &web)), Ok(()));
+        assert_eq!(census.admit(1, place(99), &web), Ok(()));
         census.remove_worker(WorkerId(0));
         assert!(census.by_address.is_empty() && census.addresses.is_empty());
     }
@@ -154,14 +155,14 @@ mod tests {
         let mut census = ConnectionLimits::new(MaxConnections { max_clients: 3, max_per_ip: 1 });
         census.join(place(1), &client("2001:db8:0:1::1", AddressLimit::ByAddress));
         let full =
-            census.admit(1, (place(99), &client("2001:db8:0:1:ffff::2", AddressLimit::ByAddress)));
+            census.admit(1, place(99), &client("2001:db8:0:1:ffff::2", AddressLimit::ByAddress));
         assert_eq!(full, Err(Full::Address));
         assert_eq!(
-            census.admit(1, (place(99), &client("2001:db8:0:2::1", AddressLimit::ByAddress))),
+            census.admit(1, place(99), &client("2001:db8:0:2::1", AddressLimit::ByAddress)),
             Ok(())
         );
         assert_eq!(
-            census.admit(3, (place(99), &client("::1", AddressLimit::InAll))),
+            census.admit(3, place(99), &client("::1", AddressLimit::InAll)),
             Err(Full::Clients)
         );
     }
@@ -174,8 +175,8 @@ mod tests {
         assert_eq!(census.reserve(place(1), web.ip), Ok(()), "a later broker is told again");
         assert_eq!(census.reserve(place(2), web.ip), Ok(()));
         assert_eq!(census.reserve(place(3), web.ip), Err(Full::Address));
-        assert_eq!(census.admit(0, (place(3), &web)), Err(Full::Address));
-        assert_eq!(census.admit(0, (place(1), &web)), Ok(()));
+        assert_eq!(census.admit(0, place(3), &web), Err(Full::Address));
+        assert_eq!(census.admit(0, place(1), &web), Ok(()));
         census.join(place(1), &web);
         census.leave(place(2));
         assert_eq!(census.reserve(place(3), web.ip), Ok(()));

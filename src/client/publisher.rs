@@ -186,7 +186,7 @@ pub fn publish_to_tags(
     tags: &TagQuery,
     message: &Value,
 ) -> Result<Option<u64>, ClientError> {
-    let mut connection = open_with_tags(url, access, (&Tags::default(), Reports::Wanted))?;
+    let mut connection = open_with_tags(url, access, &Tags::default(), Reports::Wanted)?;
     let metadata: Map<_, _> =
         access.members().map(|(name, text)| (name.to_owned(), text.into())).collect();
     let request = json!({"message": message, "tags": tags_object(tags), "metadata": metadata});
@@ -204,7 +204,8 @@ pub fn publish_to_tags(
 pub(super) fn open_with_tags(
     url: &ServerUrl,
     access: &ClientCredentials,
-    (tags, reports): (&Tags, Reports),
+    tags: &Tags,
+    reports: Reports,
 ) -> Result<ClientConnection, ClientError> {
     url.check_takes_tags()?;
     let tags = tags_object(tags).to_string();

@@ -44,7 +44,7 @@ impl Subscriber {
         access: &ClientCredentials,
         tags: &Tags,
     ) -> Result<Self, ClientError> {
-        let connection = open_with_tags(url, access, (tags, Reports::Unwanted))?;
+        let connection = open_with_tags(url, access, tags, Reports::Unwanted)?;
         connection.tcp().set_nonblocking(true).map_err(|error| ClientError::from_io(url, error))?;
         Ok(Self { connection, url: url.clone(), stop: None })
     }

@@ -38,7 +38,7 @@ pub enum Claimed {
 }
 
 impl Aliases {
-    fn put(&mut self, (place, number): (ConnectionRef, JoinNumber), id: NameId, held: HeldAlias) {
+    fn put(&mut self, place: ConnectionRef, number: JoinNumber, id: NameId, held: HeldAlias) {
         self.held.insert(place, held);
         debug_assert!(self.order.order().contains(&(id, number, place)), "both or none");
     }
@@ -128,7 +128,7 @@ impl Index {
         let id = self.aliases.order.add(*tenant, alias, number, place);
         let is_web = *reach == Reach::Tags;
         let web = is_web.then(|| self.aliases.web.add(*tenant, alias, number, place));
-        self.aliases.put((place, number), id, HeldAlias { id, web, keeping, grant });
+        self.aliases.put(place, number, id, HeldAlias { id, web, keeping, grant });
     }
 
     fn release_alias(&mut self, place: ConnectionRef) {

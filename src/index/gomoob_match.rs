@@ -1,33 +1,29 @@
-//! Whom Gomoob's server finds by tags, where it is asked to find them its way.
+//! Which clients a query of Gomoob's server matches.
 
 use std::collections::BTreeMap;
 
 use roaring::RoaringBitmap;
 
-use super::Index;
-use super::interner::NameId;
-use crate::types::{SlotSet, Tag, WorkerId};
+use super::posting_list::PostingList;
+use crate::types::{SlotSet, WorkerId};
 
-impl Index {
-    /// The tags are gone through in their order: one that nobody carries is skipped; while nobody
-    /// is found the next one begins; otherwise those stay who carry it too.
-    pub(super) fn loosely(&self, tenant: NameId, tags: &[Tag]) -> Vec<(WorkerId, SlotSet)> {
-        if tags.is_empty() {
-            return self.tenants.get(tenant).map_or_else(Vec::new, |space| space.everyone.sets());
+/// The clients of these tags, which are in the order of the query. While no client is found, the next
+/// tag begins the search; from then on it narrows it.
+pub(super) fn gomoob_match<'r>(
+    rows: impl Iterator<Item = &'r PostingList>,
+) -> Vec<(WorkerId, SlotSet)> {
+    let mut found: BTreeMap<WorkerId, RoaringBitmap> = BTreeMap::new();
+    for row in rows {
+        let carry = row.sets().into_iter().map(|(worker, slots)| (worker, slots.0));
+        if found.is_empty() {
+            found = carry.collect();
+        } else {
+            let carry: BTreeMap<_, _> = carry.collect();
+            found.retain(|worker, slots| {
+                *slots &= carry.get(worker).cloned().unwrap_or_default();
+                !slots.is_empty()
+            });
         }
-        let mut found: BTreeMap<WorkerId, RoaringBitmap> = BTreeMap::new();
-        for row in tags.iter().filter_map(|tag| self.row(tenant, tag)) {
-            let carry = row.sets().into_iter().map(|(worker, slots)| (worker, slots.0));
-            if found.is_empty() {
-                found = carry.collect();
-            } else {
-                let carry: BTreeMap<_, _> = carry.collect();
-                found.retain(|worker, slots| {
-                    *slots &= carry.get(worker).cloned().unwrap_or_default();
-                    !slots.is_empty()
-                });
-            }
-        }
-        found.into_iter().map(|(worker, slots)| (worker, SlotSet(slots))).collect()
     }
+    found.into_iter().map(|(worker, slots)| (worker, SlotSet(slots))).collect()
 }

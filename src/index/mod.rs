@@ -8,7 +8,6 @@ mod gomoob_match;
 mod idents;
 mod inline_str;
 mod interner;
-mod lookup;
 mod match_groups;
 mod posting_list;
 mod resolve;
@@ -43,11 +42,11 @@ use crate::types::{Client, ClientClass, ClientUuid, ConnectionRef, JoinNumber, T
 /// ```
 /// use tagcast::index::Index;
 /// use tagcast::types::{
-///     Address, Client, ClientClass, ClientUuid, JoinNumber, Place, Slot, SlotSet, Tag, Tags, Tenant, WorkerId,
+///     Address, Client, ClientClass, ClientUuid, ConnectionRef, JoinNumber, Slot, SlotSet, Tag, Tags, Tenant, WorkerId,
 /// };
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let place = Place { worker: WorkerId(1), slot: Slot(7) };
+/// let place = ConnectionRef { worker: WorkerId(1), slot: Slot(7) };
 /// let room = Tags::new([Tag::new("room", "12")?])?;
 /// let client = Client {
 ///     tenant: Tenant::shared(),
@@ -56,7 +55,7 @@ use crate::types::{Client, ClientClass, ClientUuid, ConnectionRef, JoinNumber, T
 ///     tags: room.clone(),
 ///     class: ClientClass::Web,
 ///     takes_publications: true,
-///     counted: tagcast::types::Counted::ByAddress,
+///     counted: tagcast::types::AddressLimit::ByAddress,
 ///     ip: "192.0.2.1".parse()?,
 /// };
 /// let mut index = Index::default();
@@ -224,6 +223,15 @@ impl Index {
         clients
     }
 
+    /// Whether each fact that is stored twice is the same in both places; for tests, as it reads everything.
+    ///
+    /// # Errors
+    ///
+    /// The first disagreement, in words.
+    pub fn is_consistent(&self) -> Result<(), String> {
+        consistency::check(self)
+    }
+
     /// How many clients there are.
     #[must_use]
     pub fn clients(&self) -> usize {
@@ -266,9 +274,9 @@ fn reach(client: &Client) -> Reach {
 ///
 /// ```
 /// use tagcast::index::JoinError;
-/// use tagcast::types::{Place, Slot, WorkerId};
+/// use tagcast::types::{ConnectionRef, Slot, WorkerId};
 ///
-/// let taken = JoinError::PlaceTaken { place: Place { worker: WorkerId(1), slot: Slot(7) } };
+/// let taken = JoinError::PlaceTaken { place: ConnectionRef { worker: WorkerId(1), slot: Slot(7) } };
 /// assert_eq!(taken.to_string(), "slot 7 of worker 1 has a client that has not left");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,13 +1,15 @@
 //! From an address to the places of its recipients.
 
 use super::Index;
-use super::directory::Reach;
+use super::directory::{IndexEntry, Reach};
+use super::gomoob_match::gomoob_match;
 use super::interner::{Name, NameId};
+use super::match_groups::LooseGroups;
 use super::posting_list::{PostingList, intersection};
 use crate::types::limits::ANSWER_LOOKS_MAX;
 use crate::types::{
-    Address, ClientUuid, ConnectionRef, Ident, JoinNumber, Recipients, SlotSet, Tag, TagQuery,
-    Tenant, WorkerId,
+    Address, ClientUuid, ConnectionRef, Ident, JoinNumber, MatchOptions, NamedClient, Recipients,
+    SlotSet, Tag, TagQuery, Tenant, WorkerId,
 };
 
 /// Who is to get a publication, by worker.
@@ -48,6 +50,9 @@ pub struct Carried {
     pub values: Vec<Box<str>>,
 }
 
+/// A client among those that match: the least of them is addressed.
+type FirstMatch = (JoinNumber, ConnectionRef, ClientUuid);
+
 impl Index {
     /// Finds out whom an address reaches at this moment; nobody outside of the tenant.
     ///
@@ -67,7 +72,7 @@ impl Index {
                 };
                 let sets = match &address.recipients {
                     Recipients::Matching(query) => self.matching(tenant, query),
-                    Recipients::GomoobQuery(tags) => self.loosely(tenant, tags),
+                    Recipients::GomoobQuery(tags) => self.gomoob_query(tenant, tags),
                     Recipients::First { .. } | Recipients::Named(_) => Vec::new(),
                 };
                 let except = address
@@ -159,7 +164,7 @@ impl Index {
         tenant: NameId,
         uuid: Option<ClientUuid>,
         ident: Option<&Ident>,
-    ) -> Option<(JoinNumber, ConnectionRef, ClientUuid)> {
+    ) -> Option<FirstMatch> {
         let by_uuid = uuid.and_then(|uuid| self.uuids.find(tenant, uuid, &self.places));
         let by_ident = ident.and_then(|ident| self.idents.first(tenant, ident));
         [by_uuid, by_ident]
@@ -167,8 +172,47 @@ impl Index {
             .flatten()
             .filter_map(|place| Some((place, self.places.get(place)?)))
             .filter(|(_, entry)| entry.reach != Reach::Nothing)
-            .map(|(place, entry)| (entry.number, place, entry.uuid))
+            .map(|(place, entry)| number(place, entry))
             .min_by_key(|(number, place, _)| (*number, *place))
+    }
+
+    /// The client that joined first of those that fit. The cost is that of a few looks, however many
+    /// clients there are and share a name; the first loose comparison of a broker's life orders all.
+    fn first_named(&self, tenant: NameId, named: &NamedClient) -> Option<FirstMatch> {
+        let NamedClient { uuid, alias, ident, laxity } = named;
+        let by_uuid = uuid.and_then(|uuid| self.uuids.find(tenant, uuid, &self.places));
+        let aliases = match laxity.has(MatchOptions::WEB_ONLY) {
+            true => &self.aliases.web,
+            false => &self.aliases.order,
+        };
+        let by_alias = alias.as_ref().and_then(|alias| aliases.first(tenant, alias.as_ident()));
+        let by_ident = ident.as_ref().and_then(|ident| self.idents.first(tenant, ident));
+        let found = |place: ConnectionRef| Some((place, self.places.get(place)?));
+        let by_id = by_uuid
+            .into_iter()
+            .chain(by_alias)
+            .filter_map(found)
+            .filter(|(_, it)| it.reach == Reach::Tags || !laxity.has(MatchOptions::WEB_ONLY))
+            .filter(|(_, it)| it.reach != Reach::Nothing)
+            .map(|(place, entry)| number(place, entry))
+            .min();
+        let by_ident = by_ident
+            .and_then(found)
+            .filter(|(_, it)| it.reach != Reach::Nothing)
+            .map(|(place, entry)| number(place, entry));
+        by_id.into_iter().chain(by_ident).chain(self.first_loosely(tenant, named)).min()
+    }
+
+    fn first_loosely(&self, tenant: NameId, named: &NamedClient) -> Option<FirstMatch> {
+        let laxity = named.laxity;
+        let is_lax = [MatchOptions::ANY_WEB, MatchOptions::ANY_IDENT, MatchOptions::SAME_NUMBER];
+        if !is_lax.iter().any(|lax| laxity.has(*lax)) {
+            return None;
+        }
+        let ident = named.ident.as_ref().map(|ident| ident.as_str().as_bytes());
+        let loose = self.loose.get_or_init(|| LooseGroups::of(&self.places, &self.idents));
+        let place = loose.first(tenant, laxity, ident)?;
+        Some(number(place, self.places.get(place)?))
     }
 
     fn matching(&self, tenant: NameId, query: &TagQuery) -> Vec<(WorkerId, SlotSet)> {
@@ -181,9 +225,20 @@ impl Index {
         rows.map_or_else(Vec::new, intersection)
     }
 
-    pub(super) fn row(&self, tenant: NameId, tag: &Tag) -> Option<&PostingList> {
+    fn gomoob_query(&self, tenant: NameId, tags: &[Tag]) -> Vec<(WorkerId, SlotSet)> {
+        if tags.is_empty() {
+            return self.matching(tenant, &TagQuery::default());
+        }
+        gomoob_match(tags.iter().filter_map(|tag| self.row(tenant, tag)))
+    }
+
+    fn row(&self, tenant: NameId, tag: &Tag) -> Option<&PostingList> {
         self.rows.get(self.rows.find(Name::tag(tenant, tag))?)
     }
+}
+
+fn number(place: ConnectionRef, entry: &IndexEntry) -> FirstMatch {
+    (entry.number, place, entry.uuid)
 }
 
 fn contains(sets: &[(WorkerId, SlotSet)], place: ConnectionRef) -> bool {

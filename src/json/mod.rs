@@ -50,9 +50,9 @@ pub struct JsonMembers<'a, const N: usize> {
 /// When it is no JSON.
 ///
 /// ```
-/// use tagcast::json::{Shape, pick};
+/// use tagcast::json::{JsonShape, pick};
 ///
-/// let Ok(Shape::Object(members)) = pick(r#"{"x":[{}],"a":1.50}"#, ["a", "b"]) else { panic!() };
+/// let Ok(JsonShape::Object(members)) = pick(r#"{"x":[{}],"a":1.50}"#, ["a", "b"]) else { panic!() };
 /// assert_eq!(members.named, [Some("1.50"), None]);
 /// assert_eq!(members.other, Some("\"x\""));
 /// ```

@@ -40,13 +40,14 @@ pub(super) fn told(message: &MessageValues<'_>, stop: EarlyEnd<'_>) -> String {
     let before = if place.is_empty() { "" } else { " at " };
     // What does not fit is left out.
     let _full = write!(text, "the message does not fit its schema{before}{place}: ")
-        .and_then(|()| write_why(&mut text, (message, shown), why));
+        .and_then(|()| write_why(&mut text, message, shown, why));
     text.text
 }
 
 fn write_why(
     out: &mut BoundedText,
-    (message, shown): (&MessageValues<'_>, &str),
+    message: &MessageValues<'_>,
+    shown: &str,
     why: Why<'_>,
 ) -> fmt::Result {
     let plural = |count: u64| if count == 1 { "" } else { "s" };

@@ -12,8 +12,16 @@ use super::{
 };
 use crate::json::Decimal;
 
-/// A keyword: its name, where it is written, and what it says.
-type Keyword<'k> = (&'k str, &'k str, &'k Value);
+/// A keyword of a schema.
+#[derive(Clone, Copy)]
+pub(super) struct Keyword<'k> {
+    pub(super) name: &'k str,
+    /// Where it is written, as a JSON pointer.
+    pub(super) at: &'k str,
+    pub(super) value: &'k Value,
+    /// All keywords of the same schema.
+    pub(super) siblings: &'k Map<String, Value>,
+}
 
 /// Reads a keyword into the rules of its schema.
 ///
@@ -22,22 +30,22 @@ type Keyword<'k> = (&'k str, &'k str, &'k Value);
 /// What is wrong with it, or that it is not understood.
 pub(super) fn read(
     reading: &mut SchemaParser<'_>,
-    (rules, beside): (&mut ValueRules, &Map<String, Value>),
+    rules: &mut ValueRules,
     keyword: Keyword<'_>,
 ) -> Result<(), String> {
-    let (name, at, value) = keyword;
+    let Keyword { name, at, value, siblings } = keyword;
     match name {
         "type" => rules.types = Some(types(at, value)?),
         "enum" | "const" => choices(rules, keyword)?,
         "maximum" | "exclusiveMaximum" | "minimum" | "exclusiveMinimum" | "multipleOf" => {
-            rules.numbers.extend(number(reading.draft, beside, keyword)?);
+            rules.numbers.extend(number(reading.draft, keyword)?);
         }
         "maxLength" | "minLength" | "pattern" => {
             text(rules.text.get_or_insert_default(), keyword)?;
         }
         "items" | "prefixItems" | "additionalItems" | "contains" | "maxItems" | "minItems"
         | "uniqueItems" | "minContains" | "maxContains" => {
-            list(reading, (rules.list.get_or_insert_default(), beside), keyword)?;
+            list(reading, rules.list.get_or_insert_default(), keyword)?;
         }
         "properties"
         | "patternProperties"
@@ -55,14 +63,14 @@ pub(super) fn read(
         "anyOf" => rules.any = several(reading, at, value)?,
         "oneOf" => rules.one = several(reading, at, value)?,
         "not" => rules.not = Some(reading.part(at, value)?),
-        "if" => rules.condition = condition(reading, at, beside)?,
+        "if" => rules.condition = condition(reading, at, siblings)?,
         "$ref" => rules.reference = Some(reading.referred(value.as_str().unwrap_or_default())?),
         "$defs" | "definitions" => {
             for (name, part) in members(at, value)? {
                 reading.part(&under(at, name), part)?;
             }
         }
-        _ => misspelled::other(reading.draft, (name, at))?,
+        _ => misspelled::other(reading.draft, name, at)?,
     }
     Ok(())
 }
@@ -106,7 +114,8 @@ fn types(at: &str, value: &Value) -> Result<Types, String> {
 /// Values that an error names one by one.
 const SHOWN_MAX: usize = 3;
 
-fn choices(rules: &mut ValueRules, (name, at, value): Keyword<'_>) -> Result<(), String> {
+fn choices(rules: &mut ValueRules, keyword: Keyword<'_>) -> Result<(), String> {
+    let Keyword { name, at, value, .. } = keyword;
     let is_const = name == "const";
     if rules.choices.is_some() {
         return Err(wrong(at, "use either `enum` or `const`"));
@@ -140,13 +149,10 @@ fn choices(rules: &mut ValueRules, (name, at, value): Keyword<'_>) -> Result<(),
     Ok(())
 }
 
-fn number(
-    draft: SchemaDraft,
-    beside: &Map<String, Value>,
-    (name, at, value): Keyword<'_>,
-) -> Result<Option<NumberRule>, String> {
+fn number(draft: SchemaDraft, keyword: Keyword<'_>) -> Result<Option<NumberRule>, String> {
+    let Keyword { name, at, value, siblings } = keyword;
     let is_strict =
-        |name| draft == SchemaDraft::Four && beside.get(name) == Some(&Value::Bool(true));
+        |name| draft == SchemaDraft::Four && siblings.get(name) == Some(&Value::Bool(true));
     let kind = match name {
         // In draft 4 they say whether the other one is meant strictly.
         "exclusiveMaximum" | "exclusiveMinimum"
@@ -177,7 +183,8 @@ fn number(
     Ok(Some(NumberRule { kind, limit }))
 }
 
-fn text(rules: &mut TextRules, (name, at, value): Keyword<'_>) -> Result<(), String> {
+fn text(rules: &mut TextRules, keyword: Keyword<'_>) -> Result<(), String> {
+    let Keyword { name, at, value, .. } = keyword;
     match name {
         "maxLength" => rules.length.max = Some(count(at, value)?),
         "minLength" => rules.length.min = Some(count(at, value)?),
@@ -191,10 +198,11 @@ fn text(rules: &mut TextRules, (name, at, value): Keyword<'_>) -> Result<(), Str
 
 fn list(
     reading: &mut SchemaParser<'_>,
-    (rules, beside): (&mut ListRules, &Map<String, Value>),
-    (name, at, value): Keyword<'_>,
+    rules: &mut ListRules,
+    keyword: Keyword<'_>,
 ) -> Result<(), String> {
-    let has_first = beside.get("items").is_some_and(Value::is_array);
+    let Keyword { name, at, value, siblings } = keyword;
+    let has_first = siblings.get("items").is_some_and(Value::is_array);
     match (name, value) {
         ("items", Value::Array(_)) if reading.draft == SchemaDraft::Of2020 => {
             return Err(wrong(at, "in draft 2020-12 a list of schemas is `prefixItems`"));
@@ -217,7 +225,7 @@ fn list(
             rules.rest = if has_first { Some(part) } else { rules.rest };
         }
         ("contains", _) => {
-            let bound = |name: &str| match beside.get(name) {
+            let bound = |name: &str| match siblings.get(name) {
                 Some(value) if reading.draft >= SchemaDraft::Of2019 => count(at, value).map(Some),
                 _ => Ok(None),
             };
@@ -236,8 +244,9 @@ fn list(
 fn object(
     reading: &mut SchemaParser<'_>,
     rules: &mut ObjectRules,
-    (name, at, value): Keyword<'_>,
+    keyword: Keyword<'_>,
 ) -> Result<(), String> {
+    let Keyword { name, at, value, .. } = keyword;
     match name {
         "properties" => {
             for (name, part) in members(at, value)? {
@@ -283,10 +292,10 @@ fn object(
 fn condition(
     reading: &mut SchemaParser<'_>,
     at: &str,
-    beside: &Map<String, Value>,
+    siblings: &Map<String, Value>,
 ) -> Result<Option<Condition>, String> {
     let parent = at.strip_suffix("/if").unwrap_or(at);
-    let mut part = |name: &str| match beside.get(name) {
+    let mut part = |name: &str| match siblings.get(name) {
         Some(value) => reading.part(&under(parent, name), value).map(Some),
         None => Ok(None),
     };

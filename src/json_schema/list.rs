@@ -1,7 +1,7 @@
 //! Lists against the rules for lists.
 
 use super::ListRules;
-use super::literal::{hash, is_equal};
+use super::literal::{ValueOf, hash, is_equal};
 use super::message::MessageValue;
 use super::validate::{EarlyEnd, Fits, Validator, Why};
 
@@ -60,7 +60,8 @@ impl<'s> Validator<'s, '_> {
         for alike in hashes.chunk_by(|one, next| one.0 == next.0) {
             for (place, (_, one)) in alike.iter().enumerate() {
                 for (_, other) in alike.iter().skip(place + 1) {
-                    if is_equal((message, *one), (message, *other), &mut self.budget)? {
+                    if is_equal(ValueOf(message, *one), ValueOf(message, *other), &mut self.budget)?
+                    {
                         return Err(EarlyEnd::Misfit(list, Why::NotUnique));
                     }
                 }

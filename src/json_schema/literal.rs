@@ -45,18 +45,23 @@ impl Literal {
                 budget.spend(self.steps)?;
                 // It was read before, so it can be read.
                 let Ok(own) = MessageValues::read(&self.json) else { return Ok(false) };
-                is_equal((&own, MessageValue::ROOT), (message, value), budget)
+                is_equal(ValueOf(&own, MessageValue::ROOT), ValueOf(message, value), budget)
             }
         }
     }
 }
 
+/// A value, and the message that it is in.
+#[derive(Clone, Copy)]
+pub(super) struct ValueOf<'m>(pub(super) &'m MessageValues<'m>, pub(super) MessageValue);
+
 /// Whether two values are equal, as JSON Schema has it: numbers by what they say, objects in any order.
 pub(super) fn is_equal(
-    (one, a): (&MessageValues<'_>, MessageValue),
-    (other, b): (&MessageValues<'_>, MessageValue),
+    left: ValueOf<'_>,
+    right: ValueOf<'_>,
     budget: &mut CheckBudget,
 ) -> Result<bool, Spent> {
+    let (ValueOf(one, a), ValueOf(other, b)) = (left, right);
     budget.spend(1)?;
     let kind = ValueKind::of(one.first_byte(a));
     if kind != ValueKind::of(other.first_byte(b)) {
@@ -74,24 +79,26 @@ pub(super) fn is_equal(
             Ok(said(one, a) == said(other, b))
         }
         ValueKind::List => {
-            let (mut left, mut right) = (one.items(a), other.items(b));
+            let (mut left_items, mut right_items) = (one.items(a), other.items(b));
             loop {
-                match (left.next(), right.next()) {
+                match (left_items.next(), right_items.next()) {
                     (None, None) => return Ok(true),
-                    (Some(a), Some(b)) if is_equal((one, a), (other, b), budget)? => {}
+                    (Some(a), Some(b)) if is_equal(ValueOf(one, a), ValueOf(other, b), budget)? => {
+                    }
                     _ => return Ok(false),
                 }
             }
         }
-        ValueKind::Object => is_equal_object((one, a), (other, b), budget),
+        ValueKind::Object => is_equal_object(left, right, budget),
     }
 }
 
 fn is_equal_object(
-    (one, a): (&MessageValues<'_>, MessageValue),
-    (other, b): (&MessageValues<'_>, MessageValue),
+    left: ValueOf<'_>,
+    right: ValueOf<'_>,
     budget: &mut CheckBudget,
 ) -> Result<bool, Spent> {
+    let (ValueOf(one, a), ValueOf(other, b)) = (left, right);
     let mut count = 0;
     for (name, value) in one.members(a) {
         count += 1;
@@ -105,7 +112,7 @@ fn is_equal_object(
             }
         }
         match same {
-            Some(found) if is_equal((one, value), (other, found), budget)? => {}
+            Some(found) if is_equal(ValueOf(one, value), ValueOf(other, found), budget)? => {}
             _ => return Ok(false),
         }
     }

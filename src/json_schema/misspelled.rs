@@ -68,7 +68,7 @@ const RULES: [&str; 35] = [
 /// # Errors
 ///
 /// When something is meant by it that is not carried out here.
-pub(super) fn other(draft: SchemaDraft, (name, at): (&str, &str)) -> Result<(), String> {
+pub(super) fn other(draft: SchemaDraft, name: &str, at: &str) -> Result<(), String> {
     match name {
         "unevaluatedItems" | "unevaluatedProperties" => {
             Err(wrong(at, "it is not carried out here; use `additionalProperties`, or `items`"))

@@ -36,7 +36,7 @@ impl<'s> Validator<'s, '_> {
         let (mut count, message) = (0, self.message);
         for (name, value) in message.members(object) {
             count += 1;
-            self.member(rules, (name, value), &mut seen)?;
+            self.member(rules, name, value, &mut seen)?;
         }
         let misfit = |why| Err(EarlyEnd::Misfit(object, why));
         if let Some(name) = rules.required.iter().find(|name| !seen.has(rules, name)) {
@@ -65,7 +65,8 @@ impl<'s> Validator<'s, '_> {
     fn member(
         &mut self,
         rules: &'s ObjectRules,
-        (name, value): (MessageValue, MessageValue),
+        name: MessageValue,
+        value: MessageValue,
         seen: &mut SeenNames,
     ) -> Fits<'s> {
         self.budget.spend(2)?;

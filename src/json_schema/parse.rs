@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::keywords::Keyword;
 use super::{PartId, Schema, SchemaPart, ValueRules, cost, keywords, refs};
 use crate::types::limits::SCHEMA_NESTING_MAX;
 
@@ -114,8 +115,8 @@ impl SchemaParser<'_> {
             return Ok(rules);
         }
         for (name, value) in members {
-            let member = under(at, name);
-            keywords::read(self, (&mut rules, members), (name, &member, value))?;
+            let at = &under(at, name);
+            keywords::read(self, &mut rules, Keyword { name, at, value, siblings: members })?;
             rules.steps += 1;
         }
         Ok(rules)

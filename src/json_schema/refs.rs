@@ -29,7 +29,7 @@ pub(super) fn check(schema: &Value) -> Result<(), String> {
     let version = schema.get("$schema").and_then(Value::as_str).unwrap_or_default();
     let id = if version.contains("draft-04") { "id" } else { "$id" };
     let mut references = Vec::new();
-    collect((schema, id), &mut String::new(), &mut references)?;
+    collect(schema, id, &mut String::new(), &mut references)?;
     if references.len() > REFERENCES_MAX {
         return Err(format!("has {} references, {REFERENCES_MAX} at the most", references.len()));
     }
@@ -43,7 +43,8 @@ pub(super) fn check(schema: &Value) -> Result<(), String> {
 
 /// All references beneath a place, which is written as a JSON pointer.
 fn collect(
-    (value, id): (&Value, &str),
+    value: &Value,
+    id: &str,
     at: &mut String,
     found: &mut Vec<Reference>,
 ) -> Result<(), String> {
@@ -52,18 +53,18 @@ fn collect(
         Value::Array(items) => {
             for (place, item) in items.iter().enumerate() {
                 at.push_str(&format!("/{place}"));
-                collect((item, id), at, found)?;
+                collect(item, id, at, found)?;
                 at.truncate(length);
             }
         }
         Value::Object(members) => {
             for (name, member) in members {
                 if let Some(text) = member.as_str() {
-                    found.extend(reference((name, id), text, at)?);
+                    found.extend(reference(name, id, text, at)?);
                 }
                 at.push('/');
                 at.push_str(&name.replace('~', "~0").replace('/', "~1"));
-                collect((member, id), at, found)?;
+                collect(member, id, at, found)?;
                 at.truncate(length);
             }
         }
@@ -73,7 +74,7 @@ fn collect(
 }
 
 /// The reference that a member is, if it is one.
-fn reference((name, id): (&str, &str), text: &str, at: &str) -> Result<Option<Reference>, String> {
+fn reference(name: &str, id: &str, text: &str, at: &str) -> Result<Option<Reference>, String> {
     let wrong = |why: &str| {
         Err(format!("is wrong at {}: `{name}` is `{}`: {why}", shown(at), visible(text)))
     };

@@ -3,12 +3,25 @@
 use std::net::IpAddr;
 
 use crate::types::{
-    Claim, Client, Content, GrantNumber, JoinNumber, Number, Publication, Sequence, Slot, SlotSet,
-    TagQuery, Tags, Tenant, WorkerIncarnation,
+    Address, Claim, Client, Content, GrantNumber, JoinNumber, Number, PayloadForm, Publication,
+    Sequence, Slot, SlotSet, TagQuery, Tags, Tenant, WorkerIncarnation,
 };
 
 /// The version of this language; both sides are the same binary, so any other ends the link.
 pub const VERSION: u16 = 6;
+
+/// A publication that its caller keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct PublicationRef<'p> {
+    /// Whose clients may get it.
+    pub tenant: &'p Tenant,
+    /// Which of them do.
+    pub address: &'p Address,
+    /// What the payload is.
+    pub form: PayloadForm,
+    /// Its content.
+    pub payload: &'p [u8],
+}
 
 /// From a worker to the broker. A link begins with `Hello`, announcements, and `Announced`.
 #[derive(Clone, Debug, PartialEq)]

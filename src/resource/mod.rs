@@ -46,15 +46,15 @@ pub use effect::{Effect, Effects, NotPublished, Payload};
 /// connections, and replaced.
 ///
 /// ```
-/// use tagcast::resource::{Handle, Resource};
+/// use tagcast::resource::{ClientHandle, Resource};
 /// use tagcast::session::Message;
 /// use tagcast::types::Address;
 ///
-/// /// Whatever a client says, everyone hears.
+/// /// Sends what a client says to all clients, in capitals.
 /// struct Shout;
 ///
 /// impl Resource for Shout {
-///     fn on_message(&mut self, client: &mut Handle<'_>, message: Message<'_>) {
+///     fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
 ///         if let Some(text) = message.text() {
 ///             client.publish(Address::everyone(), &text.to_uppercase()).ok();
 ///         }

@@ -10,15 +10,15 @@ use crate::supervisor::StartError;
 /// configuration, its supervisor, broker and workers.
 ///
 /// ```no_run
-/// use tagcast::resource::{Handle, Resource};
+/// use tagcast::resource::{ClientHandle, Resource};
 /// use tagcast::session::Message;
 ///
 /// #[derive(Default)]
 /// struct Greeter;
 ///
 /// impl Resource for Greeter {
-///     fn on_message(&mut self, client: &mut Handle<'_>, message: Message<'_>) {
-///         client.reply_text(format!("hello, {}", message.text().unwrap_or("whoever you are")));
+///     fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
+///         client.reply_text(format!("hello, {}", message.text().unwrap_or("stranger")));
 ///     }
 /// }
 ///

@@ -92,7 +92,7 @@ impl WebhookEvent {
     }
 
     /// Who the client is that the event is about.
-    pub fn client(&mut self, (uuid, ident): (&str, Option<&Ident>), tags: &Tags, guest: &Guest) {
+    pub fn client(&mut self, uuid: &str, ident: Option<&Ident>, tags: &Tags, guest: &Guest) {
         self.text("uuid", uuid);
         match ident {
             Some(ident) => self.text("ident", ident.as_str()),
@@ -127,7 +127,8 @@ impl Guest {
     #[must_use]
     pub fn new<'t>(
         peer: &str,
-        (path, query): (&str, &str),
+        path: &str,
+        query: &str,
         headers: impl Iterator<Item = (&'t str, Cow<'t, str>)>,
         protocol: Option<&str>,
     ) -> Self {
@@ -200,14 +201,15 @@ mod tests {
         let query = "key=k&secret=s&%73ecret=t&secret[]=u&x=y";
         let mut guest = Guest::new(
             "127.0.0.1:5",
-            ("/chat", query),
+            "/chat",
+            query,
             headers.into_iter().map(|(name, value)| (name, value.into())),
             Some("Chat"),
         );
         guest.user = Some(r#"{"id":7}"#.into());
         let tags = Tags::new([Tag::new("room", "h\u{e9}").unwrap()]).unwrap();
         let mut event = WebhookEvent::new("message", "/chat");
-        event.client(("u-1", None), &tags, &guest);
+        event.client("u-1", None, &tags, &guest);
         event.text("text", "say \"hi\"\n");
         let post = event.post();
         assert_eq!(post.event, "message");
@@ -229,7 +231,7 @@ mod tests {
         let expected = r#"{"event":"who","resource":"/chat","clients":2,"values":["a","b"]}"#;
         assert_eq!(event.post().body, expected);
         let mut event = WebhookEvent::new("close", "/chat");
-        event.client(("u", Ident::new("me").ok().as_ref()), &Tags::default(), &Guest::default());
+        event.client("u", Ident::new("me").ok().as_ref(), &Tags::default(), &Guest::default());
         assert!(serde_json::from_str::<Value>(&event.post().body).is_ok());
     }
 }

@@ -55,7 +55,7 @@ pub fn close(out: &mut impl BufMut, code: Option<CloseCode>, reason: &str) {
 }
 
 /// Appends a client's frame, masked with `key`; RFC 6455 §5.3 wants a fresh random one each time.
-pub fn masked(out: &mut Vec<u8>, (opcode, fin): (Opcode, Fin), payload: &[u8], key: [u8; 4]) {
+pub fn masked(out: &mut Vec<u8>, opcode: Opcode, fin: Fin, payload: &[u8], key: [u8; 4]) {
     header(out, opcode.bits() | fin.bit(), MASK_BIT, payload.len());
     out.put_slice(&key);
     let begin = out.len();
@@ -136,8 +136,8 @@ mod tests {
 
     #[test]
     fn the_masked_example_of_the_rfc() {
-        let head = (Opcode::Text, Fin::Last);
-        let frame = written(|out| masked(out, head, b"Hello", [0x37, 0xFA, 0x21, 0x3D]));
+        let key = [0x37, 0xFA, 0x21, 0x3D];
+        let frame = written(|out| masked(out, Opcode::Text, Fin::Last, b"Hello", key));
         assert_eq!(frame, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
     }
 }

@@ -54,12 +54,13 @@ fn many_in_flight(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
         let millions = found.ours.told(|figure| format!("{:.2} million", figure / MILLION));
         let ratio = found.ratio.told(|ratio| format!("{ratio:.2}"));
         rows.push(Row::new(
-            (
-                format!("fan-out, W={in_flight}, {clients} clients, deliveries per CPU second"),
-                format!("{limit} million"),
-            ),
+            format!("fan-out, W={in_flight}, {clients} clients, deliveries per CPU second"),
+            format!("{limit} million"),
             format!("{millions}; {ratio} of the joined floor"),
-            (found.ours.median() / MILLION / limit, found.ratio.is_clean),
+            RowOutcome {
+                ratio_to_limit: found.ours.median() / MILLION / limit,
+                is_clean: found.ratio.is_clean,
+            },
             &format!("fanout --clients {clients} --in-flight {in_flight} --floor"),
         ));
     }
@@ -80,14 +81,15 @@ fn feedback_paced(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     let found = bench.beside(&alone, Writes::Direct, p99)?;
     let told = |rounds: &RoundFigures| rounds.told(|micros| format!("{micros:.0} µs"));
     let mut row = Row::new(
-        ("feedback to one UUID, 5,000 a second, p99".to_owned(), "1.8 times the floor".to_owned()),
+        "feedback to one UUID, 5,000 a second, p99".to_owned(),
+        "1.8 times the floor".to_owned(),
         format!(
             "{}; floor {}; {} times",
             told(&found.ours),
             told(&found.floor),
             found.ratio.told(|ratio| format!("{ratio:.2}"))
         ),
-        (1.8 / found.ratio.median(), found.ratio.is_clean),
+        RowOutcome { ratio_to_limit: 1.8 / found.ratio.median(), is_clean: found.ratio.is_clean },
         "feedback --clients 100 --rate 5000 --floor",
     );
     row.is_clean = found.ratio.is_clean;
@@ -100,12 +102,10 @@ fn feedback_paced(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
         Ok(report.latency_us.p99 / 1000.0)
     })?;
     let crowded = Row::new(
-        (
-            format!("feedback beside 10 fan-outs a second to {CROWD} clients, p99"),
-            "40 ms".to_owned(),
-        ),
+        format!("feedback beside 10 fan-outs a second to {CROWD} clients, p99"),
+        "40 ms".to_owned(),
         rounds.told(|millis| format!("{millis:.1} ms")),
-        (40.0 / rounds.median(), is_clean),
+        RowOutcome { ratio_to_limit: 40.0 / rounds.median(), is_clean },
         &format!("feedback --clients {CROWD} --rate 500 --fanout-rate 10"),
     );
     Ok(vec![row, crowded])
@@ -117,9 +117,13 @@ fn feedback_at_full_speed(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     let told =
         |rounds: &RoundFigures| rounds.told(|figure| format!("{:.2} million", figure / MILLION));
     Ok(vec![Row::new(
-        ("feedback to one UUID, W=256, messages per CPU second".to_owned(), "1 million".to_owned()),
+        "feedback to one UUID, W=256, messages per CPU second".to_owned(),
+        "1 million".to_owned(),
         format!("{}; joined floor {}", told(&found.ours), told(&found.floor)),
-        (found.ours.median() / MILLION, found.ratio.is_clean),
+        RowOutcome {
+            ratio_to_limit: found.ours.median() / MILLION,
+            is_clean: found.ratio.is_clean,
+        },
         "feedback --clients 100 --in-flight 256 --floor",
     )])
 }
@@ -141,12 +145,10 @@ fn memory(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
         let (inside, flag) =
             if tls == TlsMode::On { (" inside TLS 1.3", " --tls") } else { ("", "") };
         rows.push(Row::new(
-            (
-                format!("{clients} idle connections with a tag{inside}, {workers} workers, each"),
-                format!("{limit} KiB"),
-            ),
+            format!("{clients} idle connections with a tag{inside}, {workers} workers, each"),
+            format!("{limit} KiB"),
             rounds.told(|bytes| format!("{:.2} KiB", bytes / KIB)),
-            (limit * KIB / rounds.median(), true),
+            RowOutcome { ratio_to_limit: limit * KIB / rounds.median(), is_clean: true },
             &format!("idle --clients {clients} --workers {workers}{flag}"),
         ));
     }
@@ -164,9 +166,10 @@ fn handshakes(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
         let (inside, flag) =
             if tls == TlsMode::On { (" inside TLS 1.3", " --tls") } else { ("", "") };
         rows.push(Row::new(
-            (format!("handshakes{inside} with their joins, per CPU second"), grouped(limit)),
+            format!("handshakes{inside} with their joins, per CPU second"),
+            grouped(limit),
             rounds.told(grouped),
-            (rounds.median() / limit, true),
+            RowOutcome { ratio_to_limit: rounds.median() / limit, is_clean: true },
             &format!("connect --clients {clients} --tags 0{flag}"),
         ));
     }
@@ -178,9 +181,10 @@ fn query(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     let matching = bench.index(|report| report.matching as f64)?.median();
     let micros = found.told(|micros| format!("{micros:.1} µs"));
     Ok(vec![Row::new(
-        ("a query of three tags over 1,000,000 clients".to_owned(), "50 µs".to_owned()),
+        "a query of three tags over 1,000,000 clients".to_owned(),
+        "50 µs".to_owned(),
         format!("{micros}, {matching} matching"),
-        (50.0 / found.median(), true),
+        RowOutcome { ratio_to_limit: 50.0 / found.median(), is_clean: true },
         "index",
     )])
 }
@@ -188,17 +192,19 @@ fn query(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
 fn joins(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     let of = |what: &str, found: &RoundFigures| {
         Row::new(
-            (format!("{what} with 1,000,000 clients of five tags"), "2 µs".to_owned()),
+            format!("{what} with 1,000,000 clients of five tags"),
+            "2 µs".to_owned(),
             found.told(|micros| format!("{micros:.2} µs")),
-            (2.0 / found.median(), true),
+            RowOutcome { ratio_to_limit: 2.0 / found.median(), is_clean: true },
             "index",
         )
     };
     let bytes = bench.index(|report| report.bytes_per_client as f64)?;
     let memory = Row::new(
-        ("memory of a client with five tags in the index".to_owned(), "300 bytes".to_owned()),
+        "memory of a client with five tags in the index".to_owned(),
+        "300 bytes".to_owned(),
         bytes.told(|bytes| format!("{bytes} bytes")),
-        (300.0 / bytes.median(), true),
+        RowOutcome { ratio_to_limit: 300.0 / bytes.median(), is_clean: true },
         "index",
     );
     let joining = bench.index(|report| report.join_us)?;
@@ -215,12 +221,13 @@ fn growth(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     let ours = many.ours.median() / few.ours.median();
     let floor = many.floor.median() / few.floor.median();
     Ok(vec![Row::new(
-        (
-            "from 1,000 to 19,000 clients, W=1, what is left of the deliveries".to_owned(),
-            "no less than of the floor's".to_owned(),
-        ),
+        "from 1,000 to 19,000 clients, W=1, what is left of the deliveries".to_owned(),
+        "no less than of the floor's".to_owned(),
         format!("{ours:.2}; floor {floor:.2}"),
-        (ours / floor, few.ratio.is_clean && many.ratio.is_clean),
+        RowOutcome {
+            ratio_to_limit: ours / floor,
+            is_clean: few.ratio.is_clean && many.ratio.is_clean,
+        },
         "fanout --clients 19000 --in-flight 1 --floor",
     )])
 }
@@ -228,9 +235,10 @@ fn growth(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
 fn start(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     let rounds = bench.rounds(|| Ok(bench.start()?.as_secs_f64() * 1000.0))?;
     Ok(vec![Row::new(
-        ("from the start to the first client that is let in".to_owned(), "100 ms".to_owned()),
+        "from the start to the first client that is let in".to_owned(),
+        "100 ms".to_owned(),
         rounds.told(|millis| format!("{millis:.0} ms")),
-        (100.0 / rounds.median(), true),
+        RowOutcome { ratio_to_limit: 100.0 / rounds.median(), is_clean: true },
         "targets --only T11",
     )])
 }
@@ -251,30 +259,37 @@ fn tls(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
         })?;
         let inside = RoundFigures { figures: inside, is_clean };
         rows.push(Row::new(
-            (
-                format!("fan-out inside TLS 1.3, W={in_flight}, 1000 clients, to plain"),
-                format!("{limit}"),
-            ),
+            format!("fan-out inside TLS 1.3, W={in_flight}, 1000 clients, to plain"),
+            format!("{limit}"),
             format!(
                 "{}; {} per CPU second",
                 ratio.told(|ratio| format!("{ratio:.2}")),
                 inside.told(grouped)
             ),
-            (ratio.median() / limit, is_clean),
+            RowOutcome { ratio_to_limit: ratio.median() / limit, is_clean },
             &format!("fanout --clients 1000 --in-flight {in_flight} --tls"),
         ));
     }
     Ok(rows)
 }
 
+/// How a figure compares with its limit: 1 or more is good.
+#[derive(Clone, Copy)]
+struct RowOutcome {
+    ratio_to_limit: f64,
+    is_clean: bool,
+}
+
 impl Row {
     fn new(
-        (what, limit): (String, String),
+        what: String,
+        limit: String,
         figure: String,
-        (ratio_to_limit, is_clean): (f64, bool),
+        outcome: RowOutcome,
         command: &str,
     ) -> Self {
         let (target, command) = (String::new(), format!("tagcast bench {command}"));
+        let RowOutcome { ratio_to_limit, is_clean } = outcome;
         Self { target, what, limit, figure, ratio_to_limit, command, date: today(), is_clean }
     }
 
@@ -283,9 +298,13 @@ impl Row {
         let thousands = |rounds: &RoundFigures| grouped(rounds.median() / 1000.0);
         let ratio = found.ratio.told(|ratio| format!("{ratio:.2}"));
         Self::new(
-            (what.to_owned(), format!("{limit} of the floor")),
+            what.to_owned(),
+            format!("{limit} of the floor"),
             format!("{ratio}; {}k to {}k", thousands(&found.ours), thousands(&found.floor)),
-            (found.ratio.median() / limit, found.ratio.is_clean),
+            RowOutcome {
+                ratio_to_limit: found.ratio.median() / limit,
+                is_clean: found.ratio.is_clean,
+            },
             command,
         )
     }

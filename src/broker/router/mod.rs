@@ -139,7 +139,7 @@ impl Router {
                 member.greeted(version, says)
             }
             (Standing::Announcing, ToBroker::Announce { slot, number, client }) => {
-                self.announce(source, slot, (number, client))
+                self.announce(source, slot, number, &client)
             }
             (Standing::Announcing, ToBroker::Holds { slot, claim, grant }) => {
                 self.last_grant = self.last_grant.max(grant.0);
@@ -171,12 +171,13 @@ impl Router {
         &mut self,
         source: WorkerIncarnation,
         slot: Slot,
-        (number, client): (JoinNumber, Client),
+        number: JoinNumber,
+        client: &Client,
     ) -> Result<(), ProtocolError> {
         self.last_join = self.last_join.max(number.0);
         let place = ConnectionRef { worker: source.worker, slot };
-        self.index.join(place, number, &client).map_err(|_| ProtocolError::Taken(slot))?;
-        self.census.join(place, &client);
+        self.index.join(place, number, client).map_err(|_| ProtocolError::Taken(slot))?;
+        self.census.join(place, client);
         Ok(())
     }
 
@@ -240,7 +241,7 @@ impl Router {
     ) -> Result<(), ProtocolError> {
         let number = JoinNumber(self.last_join + 1);
         let place = ConnectionRef { worker: source.worker, slot };
-        if let Err(full) = self.census.admit(self.index.clients(), (place, client)) {
+        if let Err(full) = self.census.admit(self.index.clients(), place, client) {
             self.tell(source.worker, &ToWorker::Refused { slot, full });
             return Ok(());
         }
@@ -300,13 +301,14 @@ impl Router {
         }
         self.last_sequence += 1;
         self.publications += 1;
-        self.deliver((source, number), Sequence(self.last_sequence), publication);
+        self.deliver(source, number, Sequence(self.last_sequence), publication);
         Ok(())
     }
 
     fn deliver(
         &mut self,
-        (source, number): (WorkerIncarnation, Number),
+        source: WorkerIncarnation,
+        number: Number,
         sequence: Sequence,
         publication: Publication,
     ) {

@@ -15,7 +15,7 @@ use super::report_requests::{ReportRequester, ReportRequests};
 use super::send_window::SendWindow;
 use super::sync::Syncs;
 use crate::link::codec::{WireMessage, encode_publish};
-use crate::link::message::{Deliver, ToBroker, ToWorker, VERSION};
+use crate::link::message::{Deliver, PublicationRef, ToBroker, ToWorker, VERSION};
 use crate::types::{
     Address, Claim, Client, PayloadForm, Sequence, Slot, Tags, Tenant, WorkerIncarnation,
 };
@@ -205,7 +205,8 @@ impl Uplink {
     ) {
         let start = self.out.len();
         let number = self.window.next_number();
-        encode_publish(&mut self.out, number, (tenant, address), (form, payload));
+        let publication = PublicationRef { tenant, address, form, payload };
+        encode_publish(&mut self.out, number, publication);
         self.window.push(start..self.out.len());
     }
 
@@ -219,7 +220,8 @@ impl Uplink {
         let start = self.out.len();
         let number = self.window.next_number();
         ToBroker::Count.encode(&mut self.out);
-        encode_publish(&mut self.out, number, (tenant, address), (form, payload));
+        let publication = PublicationRef { tenant, address, form, payload };
+        encode_publish(&mut self.out, number, publication);
         // Both together, so that a later broker is asked again with the publication.
         self.window.push(start..self.out.len());
         self.report_requests.ask(number, asker);

@@ -195,7 +195,7 @@ fn upgrade<'a>(head: &'a RequestHead<'a>, demands: Demands) -> Result<Upgrade<'a
     // Drafts before the RFC have it under this name.
     let origin = origin.or_else(|| head.text("Sec-WebSocket-Origin"));
     let accept = derive_accept_key(key);
-    Ok(Upgrade { accept, origin, version, ..common(head, (host, WireFormat::Rfc6455))? })
+    Ok(Upgrade { accept, origin, version, ..common(head, host, WireFormat::Rfc6455)? })
 }
 
 fn origin<'a>(head: &RequestHead<'a>) -> Result<Option<Cow<'a, str>>, Refusal> {
@@ -206,7 +206,8 @@ fn origin<'a>(head: &RequestHead<'a>) -> Result<Option<Cow<'a, str>>, Refusal> {
 /// What all handshakes have.
 fn common<'a>(
     head: &'a RequestHead<'a>,
-    (host, wire): (&'a [u8], WireFormat),
+    host: &'a [u8],
+    wire: WireFormat,
 ) -> Result<Upgrade<'a>, Refusal> {
     Ok(Upgrade {
         path: path(head)?,
@@ -228,7 +229,7 @@ pub(super) fn older<'a>(head: &'a RequestHead<'a>, hixie: Hixie) -> Result<Upgra
     }
     old_scripts::check_length(head)?;
     let host = host(head)?.ok_or(NO_HOST)?;
-    Ok(Upgrade { origin: origin(head)?, ..common(head, (host, WireFormat::Hixie(hixie)))? })
+    Ok(Upgrade { origin: origin(head)?, ..common(head, host, WireFormat::Hixie(hixie))? })
 }
 
 /// What a raw client asks for with the head that [`raw_greeting`](super::raw_greeting) made.
@@ -237,7 +238,7 @@ pub(super) fn older<'a>(head: &'a RequestHead<'a>, hixie: Hixie) -> Result<Upgra
 ///
 /// 400 when it names no path.
 pub fn raw_upgrade<'a>(head: &'a RequestHead<'a>) -> Result<Upgrade<'a>, Refusal> {
-    common(head, (b"", WireFormat::Raw))
+    common(head, b"", WireFormat::Raw)
 }
 
 /// RFC 9112 §3.2: exactly one in HTTP/1.1, at most one in HTTP/1.0.

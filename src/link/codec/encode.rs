@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use bytes::{BufMut, BytesMut};
 
-use crate::link::message::{Deliver, DeliverTo, PresenceQuery, PresenceResult};
+use crate::link::message::{Deliver, DeliverTo, PresenceQuery, PresenceResult, PublicationRef};
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Exclusivity, GrantNumber,
-    Ident, NamedClient, Number, PayloadForm, Publication, Recipients, SlotSet, Tags, Tenant,
+    Ident, NamedClient, Number, PayloadForm, Publication, Recipients, SlotSet, Tags,
     WorkerIncarnation,
 };
 
@@ -23,18 +23,14 @@ pub(super) struct FieldWriter<'o> {
 const SMALL_BYTES: usize = 96;
 
 /// Appends a `Publish` without first building the message: the payload is copied once.
-pub fn encode_publish(
-    out: &mut BytesMut,
-    number: Number,
-    (tenant, address): (&Tenant, &Address),
-    (form, payload): (PayloadForm, &[u8]),
-) {
+pub fn encode_publish(out: &mut BytesMut, number: Number, publication: PublicationRef<'_>) {
+    let PublicationRef { tenant, address, form, payload } = publication;
     framed(out, |out| {
         out.put_u8(7);
         out.put_u64_le(number.0);
         put_text(out, &tenant.0);
         put_address(out, address);
-        put_content(out, (form, payload));
+        put_content(out, form, payload);
     });
 }
 
@@ -219,7 +215,7 @@ pub(super) fn put_grant(out: &mut FieldWriter<'_>, granted: Option<GrantNumber>)
     }
 }
 
-fn put_content(out: &mut FieldWriter<'_>, (form, payload): (PayloadForm, &[u8])) {
+fn put_content(out: &mut FieldWriter<'_>, form: PayloadForm, payload: &[u8]) {
     out.put_u8(match form {
         PayloadForm::PhpwsPacket => 1,
         PayloadForm::Message => 2,
@@ -232,7 +228,7 @@ pub(super) fn put_publication(out: &mut FieldWriter<'_>, publication: &Publicati
     let Publication { tenant, address, content } = publication;
     put_text(out, &tenant.0);
     put_address(out, address);
-    put_content(out, (content.form, &content.payload));
+    put_content(out, content.form, &content.payload);
 }
 
 pub(super) fn put_slots(out: &mut FieldWriter<'_>, slots: &SlotSet) {
@@ -263,5 +259,5 @@ pub(super) fn put_deliver(out: &mut FieldWriter<'_>, deliver: &Deliver) {
             out.put_u32_le(slot.0);
         }
     }
-    put_content(out, (deliver.content.form, &deliver.content.payload));
+    put_content(out, deliver.content.form, &deliver.content.payload);
 }

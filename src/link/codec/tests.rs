@@ -6,7 +6,9 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 
 use super::*;
-use crate::link::message::{Deliver, DeliverTo, Full, PresenceQuery, PresenceResult};
+use crate::link::message::{
+    Deliver, DeliverTo, Full, PresenceQuery, PresenceResult, PublicationRef,
+};
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Content, Exclusivity,
     Generation, GrantNumber, Ident, MatchOptions, NamedClient, PayloadForm, Publication,
@@ -258,8 +260,12 @@ fn the_short_way_to_write_a_publication_says_the_same() {
     encode_publish(
         &mut short,
         number,
-        (&publication.tenant, &publication.address),
-        (PayloadForm::PhpwsPacket, b"{}"),
+        PublicationRef {
+            tenant: &publication.tenant,
+            address: &publication.address,
+            form: PayloadForm::PhpwsPacket,
+            payload: b"{}",
+        },
     );
     ToBroker::Publish { number, publication }.encode(&mut long);
     assert_eq!(long, short);

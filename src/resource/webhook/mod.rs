@@ -208,7 +208,7 @@ impl WebhookResource {
 
     fn event(&self, name: &'static str, client: &ClientHandle<'_>, guest: &Guest) -> WebhookEvent {
         let mut event = WebhookEvent::new(name, &self.terms.name);
-        event.client((&client.uuid(), client.ident()), client.tags(), guest);
+        event.client(&client.uuid(), client.ident(), client.tags(), guest);
         event
     }
 
@@ -285,8 +285,8 @@ impl Resource for WebhookResource {
 
 fn guest(opening: &ConnectRequest<'_>) -> Guest {
     let peer = opening.peer().to_string();
-    let target = (opening.path(), opening.query());
-    let mut guest = Guest::new(&peer, target, opening.headers(), opening.protocol());
+    let (path, query) = (opening.path(), opening.query());
+    let mut guest = Guest::new(&peer, path, query, opening.headers(), opening.protocol());
     guest.user = opening.user().map(Into::into);
     guest
 }

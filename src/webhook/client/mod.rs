@@ -80,19 +80,20 @@ impl WebhookClient {
         Ok(Self { jobs, inbox: Arc::new(ReplyInbox::new()?) })
     }
 
-    /// Hands an event over, some time. An answer with this number follows, whatever happens.
-    pub fn take(
+    /// Queues a request. A reply with this number always follows, at the latest when the request fails.
+    pub fn submit(
         &self,
         number: u64,
         target: &Arc<WebhookTarget>,
-        (id, post): (String, WebhookRequest),
+        id: String,
+        request: WebhookRequest,
     ) {
         let job = Job {
             ticket: ReplyGuard::new(number, &self.inbox),
             target: Arc::clone(target),
-            event: post.event,
+            event: request.event,
             id,
-            body: Bytes::from(post.body),
+            body: Bytes::from(request.body),
         };
         // What is not taken is dropped here, and its ticket answers for it.
         drop(self.jobs.try_send(job));

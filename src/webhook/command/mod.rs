@@ -146,12 +146,12 @@ fn written(text: &str) -> Result<ListItems<'_, COMMANDS_MAX>, InvalidAnswer> {
 
 fn command(json: &str) -> Result<WebhookCommand, InvalidAnswer> {
     #[derive(Deserialize)]
-    struct Named<'a> {
+    struct CommandName<'a> {
         #[serde(borrow)]
         command: Cow<'a, str>,
     }
 
-    let Named { command } = serde_json::from_str(json).map_err(wrong)?;
+    let CommandName { command } = serde_json::from_str(json).map_err(wrong)?;
     match command.as_ref() {
         "reply" => {
             let Reply { message, text, .. } = serde_json::from_str(json).map_err(wrong)?;

@@ -20,11 +20,11 @@ pub enum HixieForm {
 /// Reads the frames of one connection; between messages it owns no memory.
 ///
 /// ```
-/// use tagcast::websocket::{Event, HixieForm, HixieReader};
+/// use tagcast::websocket::{FrameEvent, HixieForm, HixieReader};
 /// let mut bytes = *b"\0hi\xff\xff\0";
 /// let (mut reader, mut input) = (HixieReader::new(HixieForm::Draft), &mut bytes[..]);
-/// assert_eq!(reader.next(&mut input, 100), Ok(Some(Event::Text("hi"))));
-/// assert_eq!(reader.next(&mut input, 100), Ok(Some(Event::Close(None, ""))));
+/// assert_eq!(reader.next(&mut input, 100), Ok(Some(FrameEvent::Text("hi"))));
+/// assert_eq!(reader.next(&mut input, 100), Ok(Some(FrameEvent::Close(None, ""))));
 /// ```
 #[derive(Debug)]
 pub struct HixieReader {

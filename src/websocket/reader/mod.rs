@@ -27,12 +27,12 @@ pub enum FrameEvent<'a> {
 /// Reads the frames of one connection; between messages it owns no memory.
 ///
 /// ```
-/// use tagcast::websocket::{Event, FrameReader, MessageLimits};
+/// use tagcast::websocket::{FrameEvent, FrameReader, MessageLimits};
 /// let mut bytes = *b"\x81\x82\0\0\0\0hi\x89\x80\0\0\0\0";
 /// let (mut reader, mut input) = (FrameReader::default(), &mut bytes[..]);
 /// let limits = MessageLimits::default();
-/// assert_eq!(reader.next(&mut input, &limits), Ok(Some(Event::Text("hi"))));
-/// assert_eq!(reader.next(&mut input, &limits), Ok(Some(Event::Ping(b""))));
+/// assert_eq!(reader.next(&mut input, &limits), Ok(Some(FrameEvent::Text("hi"))));
+/// assert_eq!(reader.next(&mut input, &limits), Ok(Some(FrameEvent::Ping(b""))));
 /// assert_eq!(reader.next(&mut input, &limits), Ok(None));
 /// ```
 #[derive(Debug, Default)]

@@ -172,7 +172,7 @@ pub(in crate::worker) fn decide<'a>(
         None => Encryption::Plain,
         Some(_) => Encryption::Tls,
     };
-    let Some(upgrade) = http::hixie(head, early, (encryption, answer))? else {
+    let Some(upgrade) = http::hixie(head, early, encryption, answer)? else {
         return http::decide(head);
     };
     drop(early.drain(..http::bytes_behind(head).min(early.len())));

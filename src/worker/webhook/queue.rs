@@ -250,7 +250,7 @@ impl WebhookQueue {
         let under_way =
             UnderWay { subject, event: post.event, bytes: post.body.len(), address: None };
         self.under_way.insert(self.last, under_way);
-        client.take(self.last, &route.target, (id.text(), post));
+        client.submit(self.last, &route.target, id.text(), post);
     }
 
     /// Takes over the answers that have come.

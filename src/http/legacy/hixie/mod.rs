@@ -79,7 +79,8 @@ pub fn bytes_behind(head: &RequestHead<'_>) -> usize {
 pub fn hixie<'a>(
     head: &'a RequestHead<'a>,
     behind: &[u8],
-    (encryption, answer): (Encryption, HixieAnswer),
+    encryption: Encryption,
+    answer: HixieAnswer,
 ) -> Result<Option<Upgrade<'a>>, Refusal> {
     let Some(keys) = which(head) else { return Ok(None) };
     if !head.tokens("Connection").any(|token| token.eq_ignore_ascii_case(b"upgrade")) {
@@ -89,7 +90,7 @@ pub fn hixie<'a>(
         None => HixieDraft::Draft75,
         Some((one, two)) => {
             let key3 = behind.get(..KEY3_BYTES).unwrap_or(behind);
-            HixieDraft::Draft76(challenge((number(one)?, number(two)?), key3))
+            HixieDraft::Draft76(challenge(number(one)?, number(two)?, key3))
         }
     };
     let host = String::from_utf8_lossy(handshake::host(head)?.unwrap_or_default());
@@ -114,7 +115,7 @@ fn number(key: &[u8]) -> Result<u32, Refusal> {
     u32::try_from(quotient).map_err(|_| BAD_KEYS)
 }
 
-fn challenge((one, two): (u32, u32), key3: &[u8]) -> [u8; 16] {
+fn challenge(one: u32, two: u32, key3: &[u8]) -> [u8; 16] {
     let mut md5 = Md5::new();
     md5.update(one.to_be_bytes());
     md5.update(two.to_be_bytes());

@@ -24,7 +24,7 @@ fn answered(
 ) -> Result<Option<String>, Refusal> {
     let head = head(lines);
     let head = parse(head.as_bytes()).unwrap();
-    let upgrade = hixie(&head, behind, how)?;
+    let upgrade = hixie(&head, behind, how.0, how.1)?;
     Ok(upgrade.map(|it| String::from_utf8_lossy(&it.answer(protocol)).into_owned()))
 }
 
@@ -67,7 +67,7 @@ fn the_original_does_not_wait_for_what_stands_behind_the_head() {
     let head = head(KEYS);
     let head = parse(head.as_bytes()).unwrap();
     assert_eq!(bytes_behind(&head), KEY3_BYTES);
-    let answer = hixie(&head, b"", ORIGINAL).unwrap().unwrap().answer(None);
+    let answer = hixie(&head, b"", ORIGINAL.0, ORIGINAL.1).unwrap().unwrap().answer(None);
     assert!(answer.ends_with(b"\x84\xf7(\xbf]#\x8a\x8d\xfa\x8e\x96\xfe\xa1z2%"));
 }
 
@@ -79,7 +79,7 @@ fn whoever_names_a_version_or_a_key_speaks_rfc_6455() {
         assert_eq!(answered(lines, b"", DRAFT, None), Ok(None), "{lines}");
     }
     let modern = head("").replace("Upgrade: WebSocket", "Upgrade: websocket");
-    assert!(hixie(&parse(modern.as_bytes()).unwrap(), b"", DRAFT).unwrap().is_none());
+    assert!(hixie(&parse(modern.as_bytes()).unwrap(), b"", DRAFT.0, DRAFT.1).unwrap().is_none());
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn bytewise(stream: &[u8]) -> Vec<Vec<u8>> {
 
 fn frame(opcode: Opcode, fin: Fin, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    write::masked(&mut out, (opcode, fin), payload, KEY);
+    write::masked(&mut out, opcode, fin, payload, KEY);
     out
 }
 
