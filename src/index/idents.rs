@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::interner::{Interner, Name, NameId};
+use super::interner::{InternedName, Interner, NameId};
 use crate::types::{ConnectionRef, Ident, JoinNumber, Slot, WorkerId};
 
 /// The clients that named themselves.
@@ -24,7 +24,7 @@ impl Idents {
         number: JoinNumber,
         place: ConnectionRef,
     ) -> NameId {
-        let id = self.names.intern(Name::ident(tenant, ident));
+        let id = self.names.intern(InternedName::ident(tenant, ident));
         self.order.insert((id, number, place));
         id
     }
@@ -39,7 +39,7 @@ impl Idents {
 
     /// The client of an ident that joined first.
     pub(super) fn first(&self, tenant: NameId, ident: &Ident) -> Option<ConnectionRef> {
-        self.first_of(self.names.find(Name::ident(tenant, ident))?)
+        self.first_of(self.names.find(InternedName::ident(tenant, ident))?)
     }
 
     /// The clients of an ident in the order in which they joined.
@@ -48,7 +48,7 @@ impl Idents {
         tenant: NameId,
         ident: &Ident,
     ) -> impl Iterator<Item = ConnectionRef> + use<'_> {
-        let id = self.names.find(Name::ident(tenant, ident));
+        let id = self.names.find(InternedName::ident(tenant, ident));
         id.into_iter().flat_map(|id| self.from(id).take_while(move |it| it.0 == id)).map(|it| it.2)
     }
 

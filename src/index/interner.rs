@@ -22,13 +22,13 @@ impl NameId {
 
 /// What is looked up: a name and a value within a space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Name<'a> {
+pub(super) struct InternedName<'a> {
     tenant: NameId,
     name: &'a [u8],
     value: &'a [u8],
 }
 
-impl<'a> Name<'a> {
+impl<'a> InternedName<'a> {
     /// A tenant; tenants stand in a [`Names`] of their own.
     pub(super) fn tenant(tenant: &'a Tenant) -> Self {
         Self { tenant: NameId(0), name: b"", value: tenant.0.as_bytes() }
@@ -61,7 +61,7 @@ impl<'a> Name<'a> {
 }
 
 /// Three writes in place of the derived five: every tag of every join is hashed.
-impl Hash for Name<'_> {
+impl Hash for InternedName<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(self.name);
         state.write(self.value);
@@ -105,7 +105,7 @@ struct NameRecord<V> {
 }
 
 impl<V> NameRecord<V> {
-    fn new(name: Name<'_>, value: V) -> Self {
+    fn new(name: InternedName<'_>, value: V) -> Self {
         Self {
             tenant: name.tenant,
             // a tag's name has 255 bytes at most, other names none
@@ -115,11 +115,11 @@ impl<V> NameRecord<V> {
         }
     }
 
-    fn name(&self) -> Name<'_> {
+    fn name(&self) -> InternedName<'_> {
         let text = self.text.bytes();
         let split = usize::try_from(self.split).unwrap_or(usize::MAX);
         let (name, value) = text.split_at_checked(split).unwrap_or((text, b""));
-        Name { tenant: self.tenant, name, value }
+        InternedName { tenant: self.tenant, name, value }
     }
 }
 
@@ -136,7 +136,7 @@ impl<V> Default for Interner<V> {
 
 impl<V: Default> Interner<V> {
     /// The id of a name, which gets one if it had none.
-    pub(super) fn intern(&mut self, name: Name<'_>) -> NameId {
+    pub(super) fn intern(&mut self, name: InternedName<'_>) -> NameId {
         let hash = half(self.hasher.hash_one(name));
         let Self { ids, records, free, .. } = self;
         let same = |it: &KnownName| it.hash == hash && is(records, it.id, name);
@@ -158,7 +158,7 @@ impl<V: Default> Interner<V> {
 impl<V> Interner<V> {
     /// The id of a name, if it has one. Most servers have a handful of tenants, and each publication
     /// asks for its own: among so few it is found before it would be hashed.
-    pub(super) fn find(&self, name: Name<'_>) -> Option<NameId> {
+    pub(super) fn find(&self, name: InternedName<'_>) -> Option<NameId> {
         if self.records.len() <= FEW {
             let is_it =
                 |it: &Option<NameRecord<V>>| it.as_ref().is_some_and(|it| it.name() == name);
@@ -175,7 +175,7 @@ impl<V> Interner<V> {
     }
 
     /// The name that has an id.
-    pub(super) fn name_of(&self, id: NameId) -> Option<Name<'_>> {
+    pub(super) fn name_of(&self, id: NameId) -> Option<InternedName<'_>> {
         known(&self.records, id).map(NameRecord::name)
     }
 
@@ -200,7 +200,7 @@ impl<V> Interner<V> {
     }
 
     /// Every name with its id and what it stands for.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (NameId, Name<'_>, &V)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (NameId, InternedName<'_>, &V)> {
         self.ids.iter().filter_map(|KnownName { id, .. }| {
             known(&self.records, *id).map(|record| (*id, record.name(), &record.value))
         })
@@ -211,7 +211,7 @@ fn known<V>(records: &[Option<NameRecord<V>>], id: NameId) -> Option<&NameRecord
     records.get(id.at())?.as_ref()
 }
 
-fn is<V>(records: &[Option<NameRecord<V>>], id: NameId, name: Name<'_>) -> bool {
+fn is<V>(records: &[Option<NameRecord<V>>], id: NameId, name: InternedName<'_>) -> bool {
     known(records, id).is_some_and(|record| record.name() == name)
 }
 
@@ -242,10 +242,10 @@ mod tests {
     fn where_a_name_ends_and_its_value_begins_matters() {
         let mut names: Interner<u8> = Interner::default();
         let tenant = NameId(0);
-        let first = names.intern(Name::tag(tenant, &tag("ab", "c")));
-        assert_ne!(first, names.intern(Name::tag(tenant, &tag("a", "bc"))));
-        assert_ne!(first, names.intern(Name::tag(NameId(1), &tag("ab", "c"))));
-        assert_eq!(first, names.intern(Name::tag(tenant, &tag("ab", "c"))));
+        let first = names.intern(InternedName::tag(tenant, &tag("ab", "c")));
+        assert_ne!(first, names.intern(InternedName::tag(tenant, &tag("a", "bc"))));
+        assert_ne!(first, names.intern(InternedName::tag(NameId(1), &tag("ab", "c"))));
+        assert_eq!(first, names.intern(InternedName::tag(tenant, &tag("ab", "c"))));
         assert_eq!(names.len(), 3);
     }
 
@@ -253,12 +253,12 @@ mod tests {
     fn a_removed_name_is_forgotten_and_its_id_used_again() {
         let mut names: Interner<u8> = Interner::default();
         let (old, new) = (tag("a", "1"), tag("a", "2"));
-        let id = names.intern(Name::tag(NameId(0), &old));
+        let id = names.intern(InternedName::tag(NameId(0), &old));
         *names.get_mut(id).unwrap() = 7;
         names.remove(id);
         names.remove(id);
-        assert_eq!((names.find(Name::tag(NameId(0), &old)), names.get(id)), (None, None));
-        assert_eq!(names.intern(Name::tag(NameId(0), &new)), id);
+        assert_eq!((names.find(InternedName::tag(NameId(0), &old)), names.get(id)), (None, None));
+        assert_eq!(names.intern(InternedName::tag(NameId(0), &new)), id);
         assert_eq!((names.get(id), names.len()), (Some(&0), 1));
     }
 
@@ -266,9 +266,10 @@ mod tests {
     fn thousands_of_names_are_all_found_again() {
         let mut names: Interner<u8> = Interner::default();
         let tags: Vec<Tag> = (0..5_000).map(|n| tag("n", &n.to_string())).collect();
-        let ids: Vec<_> = tags.iter().map(|tag| names.intern(Name::tag(NameId(3), tag))).collect();
+        let ids: Vec<_> =
+            tags.iter().map(|tag| names.intern(InternedName::tag(NameId(3), tag))).collect();
         for (tag, id) in tags.iter().zip(ids) {
-            assert_eq!(names.find(Name::tag(NameId(3), tag)), Some(id));
+            assert_eq!(names.find(InternedName::tag(NameId(3), tag)), Some(id));
         }
     }
 }

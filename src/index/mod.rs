@@ -25,7 +25,7 @@ use self::aliases::Aliases;
 pub use self::aliases::Claimed;
 use self::directory::{Directory, IndexEntry, Reach};
 use self::idents::Idents;
-use self::interner::{Interner, Name, NameId};
+use self::interner::{InternedName, Interner, NameId};
 use self::match_groups::LooseGroups;
 use self::posting_list::PostingList;
 pub use self::resolve::{Carried, Resolved};
@@ -106,11 +106,12 @@ impl Index {
         if self.places.get(place).is_some() {
             return Err(JoinError::PlaceTaken { place });
         }
-        let tenant = self.tenants.find(Name::tenant(&client.tenant));
+        let tenant = self.tenants.find(InternedName::tenant(&client.tenant));
         if tenant.is_some_and(|it| self.uuids.find(it, client.uuid, &self.places).is_some()) {
             return Err(JoinError::UuidKnown { uuid: client.uuid });
         }
-        let tenant = tenant.unwrap_or_else(|| self.tenants.intern(Name::tenant(&client.tenant)));
+        let tenant =
+            tenant.unwrap_or_else(|| self.tenants.intern(InternedName::tenant(&client.tenant)));
         self.admit(place, number, client, tenant);
         Ok(())
     }
@@ -142,7 +143,7 @@ impl Index {
 
     /// Enters a client into the rows of its tags; tells which ones.
     fn enter_rows(&mut self, place: ConnectionRef, tenant: NameId, tags: &Tags) -> TagIds {
-        let names = tags.iter().map(|tag| Name::tag(tenant, tag));
+        let names = tags.iter().map(|tag| InternedName::tag(tenant, tag));
         let rows: TagIds = names.map(|name| self.rows.intern(name)).collect();
         // in a loop of its own: short enough for the processor to wait for all rows at once
         for row in &*rows {

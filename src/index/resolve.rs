@@ -3,7 +3,7 @@
 use super::Index;
 use super::directory::{IndexEntry, Reach};
 use super::gomoob_match::gomoob_match;
-use super::interner::{Name, NameId};
+use super::interner::{InternedName, NameId};
 use super::match_groups::LooseGroups;
 use super::posting_list::{PostingList, intersection};
 use crate::types::limits::ANSWER_LOOKS_MAX;
@@ -67,7 +67,7 @@ impl Index {
                 Resolved { sets, except: None, single: true }
             }
             Recipients::Matching(_) | Recipients::GomoobQuery(_) => {
-                let Some(tenant) = self.tenants.find(Name::tenant(tenant)) else {
+                let Some(tenant) = self.tenants.find(InternedName::tenant(tenant)) else {
                     return Resolved::default();
                 };
                 let sets = match &address.recipients {
@@ -92,7 +92,7 @@ impl Index {
         if !address.recipients.is_single() {
             return None;
         }
-        let tenant = self.tenants.find(Name::tenant(tenant))?;
+        let tenant = self.tenants.find(InternedName::tenant(tenant))?;
         let (_, place, uuid) = match &address.recipients {
             Recipients::First { uuid, ident } => self.first(tenant, *uuid, ident.as_ref()),
             Recipients::Named(named) => self.first_named(tenant, named),
@@ -105,7 +105,7 @@ impl Index {
     /// Where the client with this UUID is, whatever reaches it.
     #[must_use]
     pub fn place_of(&self, tenant: &Tenant, uuid: ClientUuid) -> Option<ConnectionRef> {
-        let tenant = self.tenants.find(Name::tenant(tenant))?;
+        let tenant = self.tenants.find(InternedName::tenant(tenant))?;
         self.uuids.find(tenant, uuid, &self.places)
     }
 
@@ -117,7 +117,7 @@ impl Index {
     /// by a search in the tags of its client, which are sorted.
     #[must_use]
     pub fn values(&self, tenant: &Tenant, query: &TagQuery, tag: &str, wanted: usize) -> Carried {
-        let Some(tenant) = self.tenants.find(Name::tenant(tenant)) else {
+        let Some(tenant) = self.tenants.find(InternedName::tenant(tenant)) else {
             return Carried::default();
         };
         if tag.is_empty()
@@ -152,7 +152,7 @@ impl Index {
     /// Rows stand in the order of their tags, and tags in the order of their names.
     fn value_of(&self, place: ConnectionRef, tag: &str) -> Option<Box<str>> {
         let rows = &self.places.get(place)?.rows;
-        let name = |row: &NameId| self.rows.name_of(*row).map(Name::tag_name);
+        let name = |row: &NameId| self.rows.name_of(*row).map(InternedName::tag_name);
         let at = rows.partition_point(|row| name(row).is_some_and(|it| it < tag.as_bytes()));
         let value = self.rows.name_of(*rows.get(at)?)?.value_of_tag(tag)?;
         str::from_utf8(value).ok().map(Box::from)
@@ -233,7 +233,7 @@ impl Index {
     }
 
     fn row(&self, tenant: NameId, tag: &Tag) -> Option<&PostingList> {
-        self.rows.get(self.rows.find(Name::tag(tenant, tag))?)
+        self.rows.get(self.rows.find(InternedName::tag(tenant, tag))?)
     }
 }
 

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 
 pub use self::decimal::Decimal;
 pub use self::hashed::Hashed;
-pub use self::reader::{Name, NotJson, count_values, members};
+pub use self::reader::{MemberName, NotJson, count_values, members};
 pub use self::text::{push_text, text, write_text};
 pub use self::tokens::{JsonToken, Tokens};
 

@@ -10,7 +10,7 @@ pub struct NotJson;
 
 /// The name of a member, as it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Name<'a> {
+pub struct MemberName<'a> {
     /// With its quotes.
     pub raw: &'a str,
     /// Whether it says what stands between the quotes.
@@ -20,7 +20,7 @@ pub struct Name<'a> {
 /// The longest way to write one byte of a text: `\u0041`.
 const ESCAPE_BYTES: usize = 6;
 
-impl Name<'_> {
+impl MemberName<'_> {
     /// Whether this is the name.
     #[inline]
     #[must_use]
@@ -51,7 +51,7 @@ impl Name<'_> {
 /// ```
 pub fn members<'a>(
     text: &'a str,
-    mut each: impl FnMut(Name<'a>, &'a str) -> Result<(), NotJson>,
+    mut each: impl FnMut(MemberName<'a>, &'a str) -> Result<(), NotJson>,
 ) -> Result<(), NotJson> {
     let mut reader = Reader::of(text);
     reader.white();
@@ -151,11 +151,11 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn member(&mut self) -> Result<(Name<'a>, &'a str), NotJson> {
+    fn member(&mut self) -> Result<(MemberName<'a>, &'a str), NotJson> {
         let start = self.place();
         self.expect(b'"')?;
         let is_plain = self.string()?;
-        let name = Name { raw: self.since(start), is_plain };
+        let name = MemberName { raw: self.since(start), is_plain };
         self.colon()?;
         Ok((name, self.raw_value()?))
     }
@@ -335,7 +335,7 @@ mod tests {
     fn names_are_compared_as_what_they_say() {
         let is = |raw: &str, name: &str| {
             let mut is = None;
-            let read = |it: Name<'_>, _: &str| {
+            let read = |it: MemberName<'_>, _: &str| {
                 is = Some(it.is(name));
                 Ok(())
             };
