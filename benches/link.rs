@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use tagcast::link::codec::{MessageDecoder, WireMessage, encode_publish};
-use tagcast::link::message::{Deliver, DeliverTo, PublicationRef, SetName, ToBroker, ToWorker};
+use tagcast::link::message::{Deliver, DeliverTo, NewPublication, SetName, ToBroker, ToWorker};
 use tagcast::types::{
     Address, AddressLimit, Client, ClientClass, ClientUuid, Content, Generation, Number,
     PayloadForm, Publication, Sequence, Slot, SlotSet, Tag, Tags, Tenant, WorkerId,
@@ -83,7 +83,7 @@ fn publish(group: &mut BenchmarkGroup<'_, WallTime>) {
             encode_publish(
                 out,
                 Number(1_000_000),
-                PublicationRef {
+                NewPublication {
                     tenant: black_box(&tenant),
                     address: black_box(&address),
                     form: PayloadForm::PhpwsPacket,

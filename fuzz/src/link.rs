@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use bytes::{Bytes, BytesMut};
 use tagcast::link::codec::{Malformed, MessageDecoder, WireMessage, encode_publish};
-use tagcast::link::message::{PublicationRef, ToBroker, ToWorker};
+use tagcast::link::message::{NewPublication, ToBroker, ToWorker};
 use tagcast::types::Recipients;
 
 use super::choices::{Choices, pieces};
@@ -20,7 +20,7 @@ pub fn run(data: &[u8]) {
         2 => {
             if let Some(ToBroker::Publish { number, publication }) = body(choices.0) {
                 let (mut short, mut long) = (BytesMut::new(), BytesMut::new());
-                let borrowed = PublicationRef {
+                let borrowed = NewPublication {
                     tenant: &publication.tenant,
                     address: &publication.address,
                     form: publication.content.form,

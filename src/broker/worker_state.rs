@@ -16,7 +16,7 @@ pub struct WorkerState {
     pub source: WorkerIncarnation,
     /// What its link waits to be told next.
     pub out: LinkOutbox,
-    pub(super) standing: Standing,
+    pub(super) standing: LinkState,
     /// What it said while others were still awaited; its window bounds it (rule L4).
     pub(super) held: VecDeque<ToBroker>,
     pub(super) last_publication: Option<Number>,
@@ -36,7 +36,7 @@ struct PublishCounts {
 
 /// How far a link is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum LinkState {
     /// Nothing was said yet.
     Linked,
     /// It says which clients it has.
@@ -52,7 +52,7 @@ impl WorkerState {
         Self {
             source,
             out: LinkOutbox::default(),
-            standing: Standing::Linked,
+            standing: LinkState::Linked,
             held: VecDeque::new(),
             last_publication: None,
             turn_ended_at: None,
@@ -97,7 +97,7 @@ impl WorkerState {
         if says != self.source {
             return Err(ProtocolError::Stranger(says));
         }
-        self.standing = Standing::Announcing;
+        self.standing = LinkState::Announcing;
         Ok(())
     }
 
@@ -105,7 +105,7 @@ impl WorkerState {
     #[must_use]
     pub fn breach(&self) -> Option<ProtocolError> {
         match self.standing {
-            Standing::Broken(breach) => Some(breach),
+            LinkState::Broken(breach) => Some(breach),
             _ => None,
         }
     }

@@ -10,17 +10,17 @@ use crate::types::{
 /// The version of this language; both sides are the same binary, so any other ends the link.
 pub const VERSION: u16 = 6;
 
-/// A publication that its caller keeps.
+/// What a client publishes.
 #[derive(Clone, Copy, Debug)]
-pub struct PublicationRef<'p> {
-    /// Whose clients may get it.
-    pub tenant: &'p Tenant,
-    /// Which of them do.
-    pub address: &'p Address,
-    /// What the payload is.
+pub struct NewPublication<'a> {
+    /// The space in which it is addressed.
+    pub tenant: &'a Tenant,
+    /// Its recipients.
+    pub address: &'a Address,
+    /// Whether the payload is a message or a whole packet.
     pub form: PayloadForm,
     /// Its content.
-    pub payload: &'p [u8],
+    pub payload: &'a [u8],
 }
 
 /// From a worker to the broker. A link begins with `Hello`, announcements, and `Announced`.

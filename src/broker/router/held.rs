@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
-use super::{Router, Standing};
+use super::{LinkState, Router};
 use crate::types::WorkerIncarnation;
 
 impl Router {
@@ -36,7 +36,7 @@ impl Router {
             if let Err(breach) = self.act(source, message)
                 && let Some(member) = self.members.get_mut(&source.worker)
             {
-                member.standing = Standing::Broken(breach);
+                member.standing = LinkState::Broken(breach);
                 member.held.clear();
             }
             if is_spent() {

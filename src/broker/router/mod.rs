@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use super::connection_limits::{ConnectionLimits, MaxConnections};
 pub use super::protocol_error::ProtocolError;
 use super::resolve_cache::ResolveCache;
-use super::worker_state::{Standing, WorkerState};
+use super::worker_state::{LinkState, WorkerState};
 use crate::index::{Claimed, Index};
 use crate::link::message::{Deliver, PresenceQuery, PresenceResult, ToBroker, ToWorker};
 use crate::types::limits::ANSWER_VALUES_MAX;
@@ -135,31 +135,31 @@ impl Router {
             return Err(ProtocolError::Stranger(source));
         };
         match (member.standing, message) {
-            (Standing::Linked, ToBroker::Hello { version, source: says }) => {
+            (LinkState::Linked, ToBroker::Hello { version, source: says }) => {
                 member.greeted(version, says)
             }
-            (Standing::Announcing, ToBroker::Announce { slot, number, client }) => {
+            (LinkState::Announcing, ToBroker::Announce { slot, number, client }) => {
                 self.announce(source, slot, number, &client)
             }
-            (Standing::Announcing, ToBroker::Holds { slot, claim, grant }) => {
+            (LinkState::Announcing, ToBroker::Holds { slot, claim, grant }) => {
                 self.last_grant = self.last_grant.max(grant.0);
                 self.index.restore(ConnectionRef { worker: source.worker, slot }, &claim, grant);
                 Ok(())
             }
-            (Standing::Announcing, ToBroker::Seen { source, numbers }) => {
+            (LinkState::Announcing, ToBroker::Seen { source, numbers }) => {
                 self.delivered.extend(numbers.into_iter().map(|number| (source, number)));
                 Ok(())
             }
-            (Standing::Announcing, ToBroker::Announced { sequence }) => {
-                member.standing = Standing::Announced;
+            (LinkState::Announcing, ToBroker::Announced { sequence }) => {
+                member.standing = LinkState::Announced;
                 self.last_sequence = self.last_sequence.max(sequence.0);
                 self.awaited.remove(&source);
                 Ok(())
             }
-            (Standing::Announced, message) if resolving && member.held.is_empty() => {
+            (LinkState::Announced, message) if resolving && member.held.is_empty() => {
                 self.act(source, message)
             }
-            (Standing::Announced, message) => {
+            (LinkState::Announced, message) => {
                 member.held.push_back(message);
                 Ok(())
             }

@@ -15,10 +15,9 @@ use super::report_requests::{ReportRequester, ReportRequests};
 use super::send_window::SendWindow;
 use super::sync::Syncs;
 use crate::link::codec::{WireMessage, encode_publish};
-use crate::link::message::{Deliver, PublicationRef, ToBroker, ToWorker, VERSION};
-use crate::types::{
-    Address, Claim, Client, PayloadForm, Sequence, Slot, Tags, Tenant, WorkerIncarnation,
-};
+pub use crate::link::message::NewPublication;
+use crate::link::message::{Deliver, ToBroker, ToWorker, VERSION};
+use crate::types::{Claim, Client, Sequence, Slot, Tags, WorkerIncarnation};
 
 /// What a worker knows about its link to the broker, whichever broker that is.
 #[derive(Debug)]
@@ -34,19 +33,6 @@ pub struct Uplink {
     report_requests: ReportRequests,
     last_sequence: Sequence,
     out: BytesMut,
-}
-
-/// What a client publishes.
-#[derive(Clone, Copy, Debug)]
-pub struct NewPublication<'a> {
-    /// The space in which it is addressed.
-    pub tenant: &'a Tenant,
-    /// Its recipients.
-    pub address: &'a Address,
-    /// Whether the payload is a message or a whole packet.
-    pub form: PayloadForm,
-    /// Its content.
-    pub payload: &'a [u8],
 }
 
 impl Uplink {
@@ -199,28 +185,19 @@ impl Uplink {
 
     /// Takes a publication over: from here on it survives the broker (rule L4). The caller has
     /// asked [`Uplink::has_room`].
-    pub fn publish(
-        &mut self,
-        NewPublication { tenant, address, form, payload }: NewPublication<'_>,
-    ) {
+    pub fn publish(&mut self, publication: NewPublication<'_>) {
         let start = self.out.len();
         let number = self.window.next_number();
-        let publication = PublicationRef { tenant, address, form, payload };
         encode_publish(&mut self.out, number, publication);
         self.window.push(start..self.out.len());
     }
 
     /// As [`Uplink::publish`]; [`BrokerEvent::Reached`] counts the clients that it has reached, from this
     /// broker or a later one.
-    pub fn publish_counted(
-        &mut self,
-        asker: ReportRequester,
-        NewPublication { tenant, address, form, payload }: NewPublication<'_>,
-    ) {
+    pub fn publish_counted(&mut self, asker: ReportRequester, publication: NewPublication<'_>) {
         let start = self.out.len();
         let number = self.window.next_number();
         ToBroker::Count.encode(&mut self.out);
-        let publication = PublicationRef { tenant, address, form, payload };
         encode_publish(&mut self.out, number, publication);
         // Both together, so that a later broker is asked again with the publication.
         self.window.push(start..self.out.len());

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use bytes::{BufMut, BytesMut};
 
-use crate::link::message::{Deliver, DeliverTo, PresenceQuery, PresenceResult, PublicationRef};
+use crate::link::message::{Deliver, DeliverTo, NewPublication, PresenceQuery, PresenceResult};
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Exclusivity, GrantNumber,
     Ident, NamedClient, Number, PayloadForm, Publication, Recipients, SlotSet, Tags,
@@ -23,8 +23,8 @@ pub(super) struct FieldWriter<'o> {
 const SMALL_BYTES: usize = 96;
 
 /// Appends a `Publish` without first building the message: the payload is copied once.
-pub fn encode_publish(out: &mut BytesMut, number: Number, publication: PublicationRef<'_>) {
-    let PublicationRef { tenant, address, form, payload } = publication;
+pub fn encode_publish(out: &mut BytesMut, number: Number, publication: NewPublication<'_>) {
+    let NewPublication { tenant, address, form, payload } = publication;
     framed(out, |out| {
         out.put_u8(7);
         out.put_u64_le(number.0);

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::link::message::{
-    Deliver, DeliverTo, Full, PresenceQuery, PresenceResult, PublicationRef,
+    Deliver, DeliverTo, Full, NewPublication, PresenceQuery, PresenceResult,
 };
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Content, Exclusivity,
@@ -260,7 +260,7 @@ fn the_short_way_to_write_a_publication_says_the_same() {
     encode_publish(
         &mut short,
         number,
-        PublicationRef {
+        NewPublication {
             tenant: &publication.tenant,
             address: &publication.address,
             form: PayloadForm::PhpwsPacket,
