@@ -81,7 +81,7 @@ impl World {
 
     /// No slot is lost to those who left.
     fn slots_are_back(&self) -> Result<(), String> {
-        let withheld = |worker: &Worker| worker.relay.slots_withheld();
+        let withheld = |worker: &Worker| worker.broker_client.slots_withheld();
         match self.workers.values().map(withheld).sum() {
             0 => Ok(()),
             slots => Err(format!("{slots} slots are withheld (L3)")),

@@ -1,6 +1,6 @@
 //! A seeded simulator over supervisor, broker, links, workers and clients, with a clock of its own.
 //!
-//! The crew, the switchboard, the relay and all below them are the product's; processes, sockets
+//! The life cycle of processes, the broker, its clients in the workers and all below them are the product's; processes, sockets
 //! and time are simulated. Messages are checked against `model.rs` as they are heard.
 //! More seeds: `TAGCAST_SIM_FROM=1000 TAGCAST_SIM_SEEDS=100000 cargo test --release --test simulation`.
 //! One seed is run with its steps printed.

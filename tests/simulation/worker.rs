@@ -1,4 +1,4 @@
-//! A worker's process: the real relay, and connections that are lists of what was heard.
+//! A worker's process: the real client of the broker, and connections that are lists of what was received.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
@@ -41,7 +41,7 @@ pub struct Pace {
 pub struct Worker {
     pub source: WorkerIncarnation,
     pub breath: Breath,
-    pub relay: BrokerClient,
+    pub broker_client: BrokerClient,
     /// What the supervisor has sent and the process has not looked at.
     pub orders: VecDeque<Order>,
     pub stage: Stage,
@@ -69,7 +69,7 @@ impl Worker {
         Self {
             source,
             breath,
-            relay: BrokerClient::new(source),
+            broker_client: BrokerClient::new(source),
             orders: VecDeque::new(),
             stage: Stage::Serving,
             owed: VecDeque::new(),
@@ -101,12 +101,12 @@ impl Worker {
             }
         }
         if self.watch.as_ref().is_some_and(Watch::take_rung) {
-            self.relay.mark_unread();
+            self.broker_client.mark_unread();
         }
-        if self.relay.takes_more() {
-            self.relay.read(&mut scratch);
+        if self.broker_client.takes_more() {
+            self.broker_client.read(&mut scratch);
             let mut budget = Budget::any(dice, pace.units_max);
-            while let Some(arrival) = self.relay.next(&mut || budget.is_spent()) {
+            while let Some(arrival) = self.broker_client.next(&mut || budget.is_spent()) {
                 self.take(arrival, model, &mut reports);
                 if budget.is_spent() {
                     break;
@@ -115,7 +115,7 @@ impl Worker {
             self.keeps_to(&budget, 0);
         }
         for (slot, connection) in &self.connections {
-            let claim = self.relay.uplink.alias(*slot);
+            let claim = self.broker_client.uplink.alias(*slot);
             model.is_called(connection.client, claim.map(|claim| &claim.alias));
         }
         self.fan_out((dice.between(1, pace.slice_max), Budget::any(dice, pace.units_max)), model);
@@ -124,8 +124,8 @@ impl Worker {
             self.send_one_away(dice, model, (&mut scratch, &mut reports));
         }
         self.say_goodbye();
-        self.relay.write();
-        if self.relay.uplink.is_quiet() {
+        self.broker_client.write();
+        if self.broker_client.uplink.is_quiet() {
             model.settles(self.source);
             if self.stage == (Stage::Quiescing { is_reported: false }) {
                 self.stage = Stage::Quiescing { is_reported: true };
@@ -138,7 +138,7 @@ impl Worker {
     /// Whether a worker that drains has nothing left to do.
     pub fn is_done(&self, now: Duration) -> bool {
         let Stage::Draining { until } = self.stage else { return false };
-        until <= now || (self.connections.is_empty() && self.relay.uplink.is_quiet())
+        until <= now || (self.connections.is_empty() && self.broker_client.uplink.is_quiet())
     }
 
     pub fn drains(&self) -> bool {
@@ -147,7 +147,7 @@ impl Worker {
 
     /// What the broker has acknowledged is settled.
     fn acknowledge(&mut self, model: &mut Model) {
-        let reached = self.relay.uplink.reached().acknowledged;
+        let reached = self.broker_client.uplink.reached().acknowledged;
         while let Some((_, no)) = self.owed.pop_front_if(|(number, _)| *number <= reached) {
             model.acknowledges(no);
         }
@@ -161,20 +161,20 @@ impl Worker {
         (scratch, reports): (&mut [u8], &mut Vec<ChildEvent>),
     ) {
         let Some(slot) = dice.pick(&self.slots(Phase::Open)) else { return };
-        self.relay.mark_unread();
-        while self.relay.is_unread() {
-            self.relay.read(scratch);
-            while let Some(arrival) = self.relay.next(&mut || false) {
+        self.broker_client.mark_unread();
+        while self.broker_client.is_unread() {
+            self.broker_client.read(scratch);
+            while let Some(arrival) = self.broker_client.next(&mut || false) {
                 self.take(arrival, model, reports);
             }
         }
-        let mut fanout = self.relay.take_fanout();
+        let mut fanout = self.broker_client.take_fanout();
         fanout.write_for(slot, |slot, batch| {
             if let Err(fault) = self.deliver(slot, batch, model) {
                 self.fault.get_or_insert(fault);
             }
         });
-        self.relay.put_fanout(fanout);
+        self.broker_client.put_fanout(fanout);
         if let Some(connection) = self.connections.get(&slot) {
             model.sent_away(connection.client);
         }
@@ -187,12 +187,12 @@ impl Worker {
         model: &mut Model,
         (scratch, reports): (&mut [u8], &mut Vec<ChildEvent>),
     ) {
-        self.relay.mark_unread();
-        while let Some(arrival) = self.relay.next_until_end(scratch) {
+        self.broker_client.mark_unread();
+        while let Some(arrival) = self.broker_client.next_until_end(scratch) {
             self.take(arrival, model, reports);
         }
         self.watch = Some(end.watch());
-        self.relay.connect(broker, Box::new(end));
+        self.broker_client.connect(broker, Box::new(end));
     }
 
     fn take(&mut self, arrival: BrokerEvent, model: &mut Model, reports: &mut Vec<ChildEvent>) {
@@ -215,14 +215,14 @@ impl Worker {
     }
 
     fn fan_out(&mut self, (most, mut budget): (usize, Budget), model: &mut Model) {
-        let mut fanout = self.relay.take_fanout();
+        let mut fanout = self.broker_client.take_fanout();
         fanout.write_some(most, |slot, batch| {
             if let Err(fault) = self.deliver(slot, batch, model) {
                 self.fault.get_or_insert(fault);
             }
             if budget.is_spent() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        self.relay.put_fanout(fanout);
+        self.broker_client.put_fanout(fanout);
         // What stands before a publication to one client is written to that client with it.
         self.keeps_to(&budget, OVERTAKE_BATCHES_MAX);
     }
@@ -256,14 +256,14 @@ impl Worker {
         }
         connection.phase = Phase::Closing(turns);
         model.ends(connection.client);
-        self.relay.uplink.leave(slot);
+        self.broker_client.uplink.leave(slot);
     }
 
     fn say_goodbye(&mut self) {
-        let relay = &mut self.relay;
+        let broker_client = &mut self.broker_client;
         self.connections.retain(|slot, connection| match &mut connection.phase {
             Phase::Closing(0) => {
-                relay.end_connection(*slot);
+                broker_client.end_connection(*slot);
                 false
             }
             Phase::Closing(turns) => {
@@ -276,13 +276,13 @@ impl Worker {
 
     /// A client comes and asks to join.
     pub fn accept(&mut self, client: Client, model: &mut Model) -> (Slot, ClientNo) {
-        let slot = self.relay.allocate_slot();
+        let slot = self.broker_client.allocate_slot();
         let no = model.asks(client.clone(), self.source);
         if self.connections.insert(slot, Connection::new(no)).is_some() {
             let fault = || format!("{no} is put into slot {slot}, which is taken (L3)");
             self.fault.get_or_insert_with(fault);
         }
-        self.relay.uplink.join(slot, client);
+        self.broker_client.uplink.join(slot, client);
         (slot, no)
     }
 
@@ -314,7 +314,7 @@ impl Worker {
         };
         let text = format!("{:>width$}", model.published.len(), width = 1 + client % 9 * 20);
         let is_read = !matches!(self.stage, Stage::Quiescing { .. });
-        if !is_read || !self.relay.uplink.has_room(text.len()) {
+        if !is_read || !self.broker_client.uplink.has_room(text.len()) {
             return None;
         }
         let publication = NewPublication {
@@ -323,9 +323,9 @@ impl Worker {
             form: PayloadForm::Message,
             payload: text.as_bytes(),
         };
-        self.relay.uplink.publish(publication);
+        self.broker_client.uplink.publish(publication);
         let no = model.publishes(client, to.clone());
-        self.owed.push_back((self.relay.uplink.published(), no));
+        self.owed.push_back((self.broker_client.uplink.published(), no));
         if !self.drains() || ending == Ending::WithoutBroker {
             model.promises(no);
         }
@@ -335,7 +335,7 @@ impl Worker {
     pub fn retag(&mut self, slot: Slot, tags: Tags, model: &mut Model) {
         if let Some(connection) = self.connections.get(&slot) {
             model.retags(connection.client, tags.clone());
-            self.relay.uplink.retag(slot, tags);
+            self.broker_client.uplink.retag(slot, tags);
         }
     }
 
@@ -343,7 +343,9 @@ impl Worker {
     pub fn wants_alias(&mut self, slot: Slot, alias: Alias, model: &mut Model) {
         if let Some(connection) = self.connections.get(&slot) {
             model.wishes(connection.client, alias.clone());
-            self.relay.uplink.request_alias(slot, Claim { alias, keeping: Exclusivity::Alone });
+            self.broker_client
+                .uplink
+                .request_alias(slot, Claim { alias, keeping: Exclusivity::Alone });
         }
     }
 
