@@ -184,7 +184,7 @@ mod tests {
         let place = SocketFile::new("file");
         fs::write(&place.0, "precious").unwrap();
         let error = place.bind().unwrap_err().to_string();
-        assert!(error.contains("no socket") && error.contains("/s"), "{error}");
+        assert!(error.contains("not a socket") && error.contains("/s"), "{error}");
         assert_eq!(place.probe().unwrap_err().to_string(), error);
         assert_eq!(fs::read(&place.0).unwrap(), b"precious");
         fs::remove_file(&place.0).unwrap();

@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(uuid_key(&link, &folder.0).unwrap(), "a".repeat(64));
         for wrong in [root.to_owned(), "/dev/zero".into()] {
             let text = uuid_key(&wrong, &folder.0).unwrap_err().to_string();
-            assert!(text.contains("no regular file"), "{text}");
+            assert!(text.contains("not a regular file"), "{text}");
             assert_eq!(probe_key(&wrong, &folder.0).unwrap_err().to_string(), text);
         }
     }

@@ -290,11 +290,16 @@ impl EventLoop {
 
     /// Whether the broker is dead is decided by the supervisor (rule L1).
     fn report_link_lost(&mut self, lost: &LinkLoss) {
-        info!(broker = lost.broker.0, error = %lost.error, "link to the broker lost");
+        info!(
+            event = "broker_link_lost",
+            broker = lost.broker.0,
+            error = %lost.error,
+            "link to the broker lost"
+        );
         drop(self.context.poller.forget(lost.link.ready()));
         let event = ChildEvent::LinkLost { peer: self.identity.source, broker: lost.broker };
         if let Err(error) = self.context.supervisor.try_report(event) {
-            info!(%error, "the supervisor cannot be told");
+            info!(event = "supervisor_send_failed", %error, "failed to send to supervisor");
         }
     }
 }

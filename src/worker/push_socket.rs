@@ -69,7 +69,11 @@ impl PushSocketReader {
         };
         match changed {
             Ok(()) => self.state = wanted,
-            Err(error) => warn!(%error, "the push socket cannot be watched"),
+            Err(error) => warn!(
+                event = "push_socket_watch_failed",
+                %error,
+                "failed to watch the push socket"
+            ),
         }
     }
 
@@ -98,7 +102,11 @@ impl PushSocketReader {
                 Ok((_, length)) => on_datagram(context, scratch.get(..length).unwrap_or_default()),
                 Err(Errno::AGAIN | Errno::INTR) => break,
                 Err(error) => {
-                    warn!(%error, "the push socket cannot be read");
+                    warn!(
+                        event = "push_socket_read_failed",
+                        %error,
+                        "failed to read from the push socket"
+                    );
                     self.set_state(PushState::Idle, &context.poller);
                     break;
                 }
@@ -117,7 +125,7 @@ impl PushSocketReader {
     /// Nothing of the datagram is logged: it came from outside.
     fn log_dropped(&mut self, why: &'static str, now: Moment) {
         if self.warnings.admits(now.second() / 60, WARNINGS_PER_MINUTE) {
-            warn!(why, "a pushed datagram was dropped");
+            warn!(event = "push_datagram_dropped", why, "pushed datagram dropped");
         } else {
             debug!(why, "a pushed datagram was dropped");
         }

@@ -47,7 +47,7 @@ fn a_pushed_line_reaches_the_whole_chat_once() {
         }
         client.expect_silence();
     }
-    assert!(!server.output().contains("datagram was dropped"));
+    assert!(!server.output().contains("event=push_datagram_dropped"));
 }
 
 /// Case 141: the original dies of each of these.
@@ -91,7 +91,7 @@ fn complaints_are_few_however_many_datagrams_are_wrong() {
     }
     push(&server, &line("last"));
     client.expect_text(&message("last"));
-    let complaints = server.output().matches("datagram was dropped").count();
+    let complaints = server.output().matches("event=push_datagram_dropped").count();
     assert!((1..=20).contains(&complaints), "{complaints}");
 }
 
@@ -183,7 +183,11 @@ fn what_is_no_socket_stays_and_the_server_does_not_start() {
     folder.write("push.sock", "precious");
     let start = run_to_end(&folder, &["serve"]);
     assert_eq!(start.code, Some(78), "{}", start.text);
-    assert!(start.text.contains("push.sock") && start.text.contains("no socket"), "{}", start.text);
+    assert!(
+        start.text.contains("push.sock") && start.text.contains("not a socket"),
+        "{}",
+        start.text
+    );
     assert_eq!(std::fs::read_to_string(folder.root().join("push.sock")).unwrap(), "precious");
 }
 

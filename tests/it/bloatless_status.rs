@@ -157,7 +157,7 @@ fn a_reload_binds_and_unbinds_applications_and_keeps_who_is_connected() {
                [bloatless]\napplications = status\n";
     server.folder.write("websock.ini", ini);
     server.signal(rustix::process::Signal::HUP);
-    server.wait_for_output("configuration taken over");
+    server.wait_for_output("event=config_applied");
     Open::at("/chat").ask(server.port).expect_refusal(404);
     let mut status = Open::at("/status").upgrade(server.port);
     let info = status.frame();

@@ -113,10 +113,10 @@ fn fault_27_ten_thousand_guesses_open_nothing_publish_nothing_and_are_not_logged
     // The guesses themselves are: some line by line, the others counted once their second is over.
     eventually("a line or a count of each guess", || {
         let log = std::fs::read_to_string(server.folder.root().join("all.log")).unwrap();
-        let counts = log.split("more openings were refused unshown=").skip(1);
+        let counts = log.split("event=more_handshakes_refused unshown=").skip(1);
         let unshown =
             counts.filter_map(|rest| rest.split_whitespace().next()?.parse::<usize>().ok());
-        let told = log.matches(": refused ").count() + unshown.sum::<usize>();
+        let told = log.matches(" event=handshake_refused ").count() + unshown.sum::<usize>();
         (told >= GUESSES).then_some(())
     });
 }

@@ -167,7 +167,7 @@ fn an_old_client_that_reads_nothing_is_thrown_out_and_nobody_waits_for_it() {
             assert!(hixie::read_text(&mut hears) == packet);
             bystander.hears(&packet);
         }
-        server.wait_for_output("slow client");
+        server.wait_for_output("event=slow_client");
         bystander.is_served();
     });
 }

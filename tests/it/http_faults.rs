@@ -43,7 +43,7 @@ fn faults_of_the_backend_are_told_to_the_client_and_the_event_is_not_repeated() 
         let count = backend.events("message").iter().filter(|it| it["text"] == fault).count();
         assert_eq!(count, 1, "{fault}");
     }
-    server.wait_for_output("an event was not handed over");
+    server.wait_for_output("event=webhook_event_failed");
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn an_orderly_end_waits_for_events_under_way() {
     assert!(server.wait_exit(crate::harness::DEADLINE).success());
     let close = &backend.wait_for("close", 1)[0];
     assert_eq!(close["code"], 1001);
-    assert!(!server.output().contains("ended before backends"), "{}", server.output());
+    assert!(!server.output().contains("event=exit_with_webhooks"), "{}", server.output());
 }
 
 #[test]

@@ -273,8 +273,8 @@ fn an_answer_with_one_wrong_command_does_nothing_and_is_told_once() {
         client.expect_text(r#"{"error":"try again later"}"#);
     }
     client.expect_text("right");
-    let line = server.wait_for_output("was not obeyed");
+    let line = server.wait_for_output("event=webhook_response_invalid");
     assert!(line.contains("event `open` only") && line.contains("/chat"), "{line}");
-    let lines = server.output().matches("was not obeyed").count();
+    let lines = server.output().matches("event=webhook_response_invalid").count();
     assert!(lines <= 2, "{}", server.output());
 }

@@ -11,9 +11,6 @@ fn in_code(folder: &Path, events: &mut BTreeMap<String, BTreeSet<String>>, bare:
         Regex::new(r#"\b(info|warn|error)!\(\s*(?:event = "([a-z]+(?:_[a-z]+)*)",)?"#).unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.ends_with("src/worker") {
-            continue;
-        }
         if path.is_dir() {
             in_code(&path, events, bare);
             continue;

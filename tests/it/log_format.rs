@@ -44,9 +44,11 @@ fn case_93_each_event_is_a_date_a_semicolon_a_text_and_crlf() {
     assert!(server.wait_exit(DEADLINE).success());
     let log = std::fs::read_to_string(&file).unwrap();
     let texts = texts(&log);
-    for event in
-        ["listening on ws://127.0.0.1:", "connection opened connection=", "connection closed"]
-    {
+    for event in [
+        "listening on ws://127.0.0.1:",
+        "connection opened event=connection_opened connection=",
+        "connection closed",
+    ] {
         assert!(texts.iter().any(|text| text.starts_with(event)), "{event}: {texts:#?}");
     }
     // The console has the same lines: those that were collected, by their texts.

@@ -43,7 +43,7 @@ pub fn without_descriptors_newcomers_wait_outside_at_no_cost_and_come_in_when_th
     let mut pair = Pair::on(server.port);
     limit_descriptors(worker, 40);
     let mut crowd: Vec<_> = (0..60).map(|_| Open::web().ask(server.port)).collect();
-    server.wait_for_output("accepting pauses");
+    server.wait_for_output("event=accept_paused");
     let before = processor_ticks(worker);
     pause(Duration::from_secs(1));
     let busy = processor_ticks(worker) - before;
@@ -78,7 +78,7 @@ fn a_broker_that_dies_when_no_place_is_left_costs_no_connection() {
     let mut crowd: Vec<_> = (0..100).map(|_| Open::web().ask(server.port)).collect();
     workers.iter().for_each(|worker| send_signal(*worker, Signal::CONT));
     eventually("both workers to be full", || {
-        (server.output().matches("accepting pauses").count() == 2).then_some(())
+        (server.output().matches("event=accept_paused").count() == 2).then_some(())
     });
     // They have stopped at what they need themselves, and not at the limit.
     assert!(!server.output().contains("Too many open files"), "{}", server.output());
@@ -87,7 +87,7 @@ fn a_broker_that_dies_when_no_place_is_left_costs_no_connection() {
         let before = server.kill_broker();
         eventually("another broker", || (server.broker() != before).then_some(()));
         eventually("a link of each worker to it", || {
-            let linked = server.output().matches("linked to the broker").count();
+            let linked = server.output().matches("event=broker_linked").count();
             (linked == 2 * (round + 1)).then_some(())
         });
     }
@@ -118,9 +118,9 @@ pub fn accepting_that_fails_for_a_while_goes_on_alone() {
         // Who gave up while waiting is no reason to pause; else it is said once, not twelve times.
         let expected = usize::from(error != "ECONNABORTED");
         if expected == 1 {
-            server.wait_for_output("accepting goes on");
+            server.wait_for_output("event=accept_resumed");
         }
-        for said in ["accepting pauses", "accepting goes on"] {
+        for said in ["event=accept_paused", "event=accept_resumed"] {
             assert_eq!(server.output().matches(said).count(), expected, "{error}: {said}");
         }
     }
@@ -237,7 +237,7 @@ fn a_console_that_nobody_reads_holds_up_nobody() {
     let mut pair = Pair::on(server.port);
     make_lines(server.port, 600);
     pair.is_served();
-    let opened = |text: &str| text.matches("connection opened").count();
+    let opened = |text: &str| text.matches("event=connection_opened").count();
     eventually("every line in the file", || {
         let text = std::fs::read_to_string(server.log()).unwrap();
         (opened(&text) == 602 && text.len() > 64 * 1024).then_some(())

@@ -11,7 +11,7 @@ fn tagged(language: &str) -> Open {
 }
 
 fn notes(server: &Server) -> usize {
-    server.output().matches("tags of a broadcast are ignored").count()
+    server.output().matches("event=broadcast_tags_ignored").count()
 }
 
 #[test]

@@ -117,9 +117,9 @@ fn no_count_is_told_without_a_secret() {
     let server = Setup::new().auth(APPLICATIONS).start();
     let _page = server.open(&Open::web());
     let finished = server.publish(&["--all", "x"]);
-    expect(&finished, 0, "published to all clients; the server tells");
+    expect(&finished, 0, "published to all clients; the server reports");
     let finished = server.publish(&["--tag", "a=b", "x"]);
-    expect(&finished, 0, "only if a secret is shown");
+    expect(&finished, 0, "only to those with a secret");
     assert_eq!(granted(&server, "t"), None);
 }
 

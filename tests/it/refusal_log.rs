@@ -38,7 +38,11 @@ fn a_refused_opening_is_one_line_with_who_asked_for_what() {
     let mut client = Raw::connect_from("127.0.0.7", server.port);
     client.send(open.request());
     client.expect_refusal(403);
-    let words = ["refused ", "status=\"403 Forbidden\"", "reason=\"this origin may not connect\""];
+    let words = [
+        "event=handshake_refused ",
+        "status=\"403 Forbidden\"",
+        "reason=\"this origin may not connect\"",
+    ];
     let line = line_with(&server, &words);
     for part in [
         " INFO ",
@@ -53,10 +57,13 @@ fn a_refused_opening_is_one_line_with_who_asked_for_what() {
     }
     let unknown = Open::at("/?key=shopp&secret=gue55ed-secret");
     unknown.header("Origin", "http://ok.example").ask(server.port).expect_refusal(401);
-    line_with(&server, &["refused ", "key=shopp", "origin=http://ok.example", "401 Unauthorized"]);
+    line_with(
+        &server,
+        &["event=handshake_refused ", "key=shopp", "origin=http://ok.example", "401 Unauthorized"],
+    );
     // Before a head is whole nothing is known but who is there.
     Raw::connect(server.port).send("\r\n");
-    let line = line_with(&server, &["refused ", "GET /path HTTP/1.1"]);
+    let line = line_with(&server, &["event=handshake_refused ", "GET /path HTTP/1.1"]);
     assert!(line.contains("peer=127.0.0.1:") && !line.contains("path="), "{line}");
     let log = server.output();
     for secret in ["gue55ed-secret", "t0ken", "c00kie"] {
@@ -70,22 +77,39 @@ fn refusals_by_a_close_by_a_limit_and_by_a_backend_have_their_line_too() {
         Backend::start(|_| Act::Say(r#"{"command":"refuse","reason":"the room is full"}"#));
     let server = start(&backend, "");
     Open::at("/chat?key=chat").ask(server.port).expect_refusal(403);
-    let words = ["refused ", "path=/chat", "key=chat", "address=127.0.0.1", "the room is full"];
+    let words = [
+        "event=handshake_refused ",
+        "path=/chat",
+        "key=chat",
+        "address=127.0.0.1",
+        "the room is full",
+    ];
     line_with(&server, &words);
     Open::at("/nope?key=chat").upgrade(server.port).expect_text(r#"{"opcode":"close"}"#);
-    line_with(&server, &["refused ", "path=/nope", "status=\"Close 1008\"", "unknown path"]);
-    assert!(!server.output().contains("connection closed"), "one line for each");
+    line_with(
+        &server,
+        &["event=handshake_refused ", "path=/nope", "status=\"Close 1008\"", "unknown path"],
+    );
+    assert!(!server.output().contains("event=connection_closed"), "one line for each");
     let limited = Setup::new().ini("maxPerIP = 1").start();
     let first = limited.open(&Open::web());
     let mut second = Open::web().upgrade(limited.port);
     second.expect_text(r#"{"opcode":"close","error":"Too many connections from: 127.0.0.1"}"#);
     second.expect_closed(1013);
-    let words = ["refused ", "path=/web", "origin=http://127.0.0.1", "Too many connections from"];
+    let words = [
+        "event=handshake_refused ",
+        "path=/web",
+        "origin=http://127.0.0.1",
+        "Too many connections from",
+    ];
     line_with(&limited, &words);
     drop(first);
     let mut script = Open::php().upgrade_over(Raw::connect_from("127.0.0.5", limited.port));
     script.expect_closed(1008);
-    line_with(&limited, &["refused ", "peer=127.0.0.5:", "path=/php", "may not connect from this"]);
+    line_with(
+        &limited,
+        &["event=handshake_refused ", "peer=127.0.0.5:", "path=/php", "may not connect from this"],
+    );
 }
 
 #[test]
@@ -95,11 +119,11 @@ fn what_comes_from_outside_is_escaped_and_bounded() {
     let mut client = Raw::connect(server.port);
     client.send(latin1(&Open::web().header("Origin", forged)));
     client.expect_refusal(403);
-    let line = line_with(&server, &["refused ", "forged"]);
+    let line = line_with(&server, &["event=handshake_refused ", "forged"]);
     assert!(line.contains("origin=\"http://x\\\" reason=forged"), "{line}");
     let long = format!("/{}?key={}", "p".repeat(5000), "k".repeat(5000));
     Open::at(&long).header("Origin", &"o".repeat(5000)).ask(server.port).expect_refusal(403);
-    let line = line_with(&server, &["refused ", "path=/ppp"]);
+    let line = line_with(&server, &["event=handshake_refused ", "path=/ppp"]);
     assert!(line.len() < 1000, "{} bytes: {line}", line.len());
     assert!(line.contains("kkkk") && line.contains("oooo"), "{line}");
 }
@@ -116,14 +140,14 @@ fn a_flood_of_refusals_does_not_flood_the_log_and_is_counted() {
         client.expect_refusal(401);
     }
     let seconds = begun.elapsed().as_secs() + 2;
-    let log = server.wait_for_output("more openings were refused");
+    let log = server.wait_for_output("event=more_handshakes_refused");
     let told = |log: &str| {
-        let lines = log.matches(": refused ").count() as u64;
-        let counts = log.split("more openings were refused unshown=").skip(1);
+        let lines = log.matches(" event=handshake_refused ").count() as u64;
+        let counts = log.split("event=more_handshakes_refused unshown=").skip(1);
         let unshown = counts.filter_map(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
         lines + unshown.sum::<u64>()
     };
-    let lines = log.matches(": refused ").count() as u64;
+    let lines = log.matches(" event=handshake_refused ").count() as u64;
     assert!(lines <= 100 * seconds, "{lines} lines in {seconds} s");
     crate::harness::eventually("a count of all", || {
         (told(&server.output()) == FLOOD).then_some(())
@@ -156,7 +180,7 @@ fn a_failed_tls_handshake_is_one_line_with_the_reason() {
     let mut h2 = good();
     h2.alpn_protocols = vec![b"h2".to_vec()];
     fail(&server, h2);
-    line_with(&server, &["TLS handshake failed", "peer=127.0.0.1:", "(ALPN): http/1.1 is"]);
+    line_with(&server, &["event=tls_handshake_failed", "peer=127.0.0.1:", "(ALPN): http/1.1 is"]);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let distrusting = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -165,7 +189,7 @@ fn a_failed_tls_handshake_is_one_line_with_the_reason() {
         .with_no_client_auth();
     fail(&server, distrusting);
     let distrust =
-        ["TLS handshake failed", "server_name=localhost", "it does not trust who signed"];
+        ["event=tls_handshake_failed", "server_name=localhost", "it does not trust who signed"];
     line_with(&server, &distrust);
     let name = "other.example".try_into().unwrap();
     let mut other = rustls::ClientConnection::new(Arc::new(good()), name).unwrap();
@@ -182,7 +206,7 @@ fn a_failed_tls_handshake_is_one_line_with_the_reason() {
     for (bytes, why) in [
         (hello(3, [0, 5]), "in common"),
         (hello(1, [0, 5]), "TLS 1.2 or 1.3 is needed"),
-        (b"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00".to_vec(), "TLS handshake failed"),
+        (b"\x16\x03\x01\x00\x05\x02\x00\x00\x01\x00".to_vec(), "event=tls_handshake_failed"),
     ] {
         let before = server.output().matches(why).count();
         let mut client = Raw::connect(server.port);
@@ -197,10 +221,10 @@ fn a_failed_tls_handshake_is_one_line_with_the_reason() {
     drop(gone);
     server.wait_for_output("the client went in the middle of it");
     // Who only looks whether somebody is there has not failed.
-    let lines = server.output().matches("TLS handshake failed").count();
+    let lines = server.output().matches("event=tls_handshake_failed").count();
     drop(Raw::connect(server.port));
     Raw::connect_tls(server.port, &server.folder, ALL_VERSIONS);
-    assert_eq!(server.output().matches("TLS handshake failed").count(), lines);
+    assert_eq!(server.output().matches("event=tls_handshake_failed").count(), lines);
     Raw::connect(server.port).wait_for_end();
     server.wait_for_output("it was not done in time");
 }
@@ -216,7 +240,7 @@ fn a_flood_of_failed_tls_handshakes_does_not_flood_the_log() {
     }
     let seconds = begun.elapsed().as_secs() + 2;
     crate::harness::pause(Duration::from_millis(1));
-    let lines = server.output().matches("TLS handshake failed").count() as u64;
+    let lines = server.output().matches("event=tls_handshake_failed").count() as u64;
     assert!(lines > 0 && lines <= 100 * seconds, "{lines} lines in {seconds} s");
 }
 
@@ -228,10 +252,10 @@ fn the_end_of_a_client_whose_subprotocols_are_not_served_says_so() {
     let mut browser = server.open(&offering);
     browser.send(frames::close(1002, ""));
     browser.expect_close(1002);
-    let line = line_with(&server, &["connection closed", HINT]);
+    let line = line_with(&server, &["event=connection_closed", HINT]);
     assert!(line.contains("by=client"), "{line}");
     drop(server.open(&offering));
-    line_with(&server, &["connection lost", HINT]);
+    line_with(&server, &["event=connection_lost", HINT]);
     let mut other = server.open(&Open::web());
     other.send(frames::close(1001, ""));
     other.expect_close(1001);

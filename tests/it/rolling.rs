@@ -56,7 +56,7 @@ fn newcomers_are_served_though_the_new_worker_dies_in_the_middle_of_a_restart() 
     let _clients: Vec<Raw> = (0..10).map(|_| server.open(&Open::web())).collect();
     std::thread::scope(|scope| {
         let restart = scope.spawn(|| server.command(&["restart-workers"]));
-        server.wait_for_output("closing all connections");
+        server.wait_for_output("event=drain_started");
         let new = server.workers(3).into_iter().find(|pid| !old.contains(pid)).unwrap();
         crate::harness::processes::send_signal(new, rustix::process::Signal::KILL);
         for _ in 0..20 {

@@ -17,7 +17,7 @@ fn a_reader_that_stops_is_closed_as_slow_and_its_neighbours_hear_everything() {
         publisher.expect_next();
         witness.expect_text(&packet);
     }
-    server.wait_for_output("slow client");
+    server.wait_for_output("event=slow_client");
     stopped.wait_for_end();
     witness.expect_silence();
 }
@@ -38,8 +38,8 @@ fn a_client_that_takes_no_byte_for_ten_seconds_is_closed_though_its_outbox_has_r
         publisher.expect_next();
         witness.expect_text(&packet);
     }
-    assert!(!server.output().contains("slow client"), "within the limit of bytes");
-    let said = server.wait_for_output("slow client");
+    assert!(!server.output().contains("event=slow_client"), "within the limit of bytes");
+    let said = server.wait_for_output("event=slow_client");
     assert!(said.contains("WARN") && said.contains("bytes="), "{said}");
     stopped.wait_for_end();
     heard_nothing(&mut publisher, &mut witness);

@@ -135,7 +135,7 @@ fn a_reader_that_never_reads_is_closed_and_its_neighbours_hear_everything() {
         publisher.expect_next();
         neighbour.expect_text(&packet);
     }
-    server.wait_for_output("slow client");
+    server.wait_for_output("event=slow_client");
 }
 
 #[test]

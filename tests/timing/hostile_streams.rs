@@ -26,11 +26,11 @@ fn fault_15_a_peer_that_goes_without_a_word_harms_nobody_and_counts_as_lost() {
             bystander.is_served();
         }
         crate::harness::eventually("a line about each of them", || {
-            let lost = server.output().matches(": connection lost ").count();
+            let lost = server.output().matches(" event=connection_lost ").count();
             // Twenty times three.
             (lost >= 60).then_some(())
         });
-        assert!(!server.output().contains(": connection closed "), "nobody has said goodbye");
+        assert!(!server.output().contains(" event=connection_closed "), "nobody has said goodbye");
     });
 }
 

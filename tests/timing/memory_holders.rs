@@ -97,7 +97,7 @@ fn some_were_closed(server: &Server, clients: Vec<Raw>) {
     let counts = counts_with_closed(server);
     assert!(counts.shed < CLIENTS as u64, "{counts:?}");
     assert_eq!(counts.slow, 0, "they read what they get");
-    server.wait_for_output("closed for memory");
+    server.wait_for_output("event=closed_for_memory");
     let told = clients.into_iter().filter_map(|mut client| {
         let frame = client.frame_or_end().ok().filter(Frame::is_close)?;
         Some((frame.close_code(), String::from_utf8_lossy(&frame.payload[2..]).into_owned()))

@@ -144,7 +144,7 @@ fn who_does_not_read_is_closed_as_slow_though_the_backlog_is_our_own() {
         pause(Duration::from_millis(1500));
         send_signal(broker, Signal::CONT);
     });
-    server.wait_for_output("slow client");
+    server.wait_for_output("event=slow_client");
     stopped.wait_for_end();
     eventually("all to be acknowledged", || (server.counts().unacknowledged == 0).then_some(()));
 }

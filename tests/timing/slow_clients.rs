@@ -52,7 +52,7 @@ fn memory_stays_within_its_bound_while_one_client_reads_nothing_and_90_mb_pass_b
             assert!(frame.payload == packet.as_bytes(), "{number}: {}", frame.shown());
         }
     });
-    server.wait_for_output("slow client");
+    server.wait_for_output("event=slow_client");
     for ((pid, role), before) in processes(&server).iter().zip(before) {
         let growth = resident_bytes_max(*pid) - before;
         assert!(growth < GROWTH_MAX, "{role} grew by {} MiB", growth / MIB);
@@ -76,7 +76,7 @@ fn publish_until_slow(server: &Server, publisher: &mut Raw, packet: &str) {
     for _ in 0..4000 {
         publisher.send(&frame);
         publisher.expect_next();
-        if server.output().contains("slow client") {
+        if server.output().contains("event=slow_client") {
             return;
         }
     }
@@ -121,7 +121,7 @@ fn twenty_readers_that_stop_are_closed_one_by_one_and_twenty_others_hear_everyth
         client.wait_for_end();
     }
     assert_eq!(
-        server.output().matches("slow client").count(),
+        server.output().matches("event=slow_client").count(),
         2 * 20,
         "a warning and a close each"
     );

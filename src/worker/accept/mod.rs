@@ -199,7 +199,11 @@ impl Listeners {
             match acceptfrom_with(socket, flags) {
                 Ok((socket, peer)) => {
                     if std::mem::take(&mut self.is_short) {
-                        info!(connections = connections.count(), "accepting goes on");
+                        info!(
+                            event = "accept_resumed",
+                            connections = connections.count(),
+                            "accept resumed"
+                        );
                     }
                     if let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) {
                         let arrived = ArrivedSocket { socket, encryption, peer };
@@ -251,7 +255,7 @@ impl Listeners {
         readiness::set_timer(context, &mut connection);
         connections.add(connection);
         if let Err(error) = watched {
-            warn!(%error, "a connection cannot be watched");
+            warn!(event = "connection_watch_failed", %error, "failed to watch a connection");
             close::drop_connection(context, connections, slot);
         }
     }
@@ -271,7 +275,7 @@ impl Listeners {
     fn open(&mut self, context: &Context) {
         self.state = AcceptState::Open;
         if let Err(error) = self.watch(&context.poller) {
-            warn!(%error, "the listening sockets cannot be watched");
+            warn!(event = "listener_watch_failed", %error, "failed to watch the listening sockets");
             self.pause(ACCEPT_PAUSE, context);
         }
     }
@@ -291,7 +295,12 @@ impl Listeners {
         connections: &ConnectionTable,
     ) {
         if !std::mem::replace(&mut self.is_short, true) {
-            warn!(%reason, connections = connections.count(), "accepting pauses");
+            warn!(
+                event = "accept_paused",
+                %reason,
+                connections = connections.count(),
+                "accept paused"
+            );
         }
         self.pause(ACCEPT_PAUSE, context);
     }
@@ -332,7 +341,7 @@ fn begin_tls(
     match TlsSession::new(acceptor) {
         Ok(tls) => Ok(Some(Box::new(tls))),
         Err(error) => {
-            warn!(%error, "TLS cannot be begun");
+            warn!(event = "tls_start_failed", %error, "failed to start TLS session");
             Err(())
         }
     }

@@ -85,6 +85,7 @@ fn close_with(
     // What is refused before it is open has a line of its own.
     if connection.is_open() {
         info!(
+            event = "connection_closed",
             connection = connection.serial,
             client,
             by,
@@ -123,7 +124,13 @@ fn ends_abruptly(context: &Context, connection: &Connection) -> bool {
 pub(in crate::worker) fn close_slow(context: &mut Context, connection: &mut Connection) {
     let held = connection.outbox.as_ref().map_or(0, |outbox| outbox.bytes());
     let client = connection.uuid().map(tracing::field::debug);
-    warn!(connection = connection.serial, client, bytes = held, "slow client");
+    warn!(
+        event = "slow_client",
+        connection = connection.serial,
+        client,
+        bytes = held,
+        "slow client"
+    );
     context.stats.slow += 1;
     if let Some(outbox) = &mut connection.outbox {
         context.stats.missed += outbox.truncate();
@@ -144,7 +151,7 @@ pub(in crate::worker) fn drops_slow(context: &Context, connection: &Connection) 
 
 /// Ends a connection in the middle of a frame, where no Close can be written.
 pub(in crate::worker) fn drop_slow(context: &mut Context, connection: &mut Connection) {
-    warn!(connection = connection.serial, "slow client");
+    warn!(event = "slow_client", connection = connection.serial, "slow client");
     context.stats.slow += 1;
     forget_outbox(context, connection);
     discard(context, connection, "its socket was full");
@@ -202,7 +209,14 @@ pub(in crate::worker) fn discard(
 ) {
     let hint = refusals::take_unmet_offer(context, connection);
     if let Some(client) = connection.uuid() {
-        info!(connection = connection.serial, ?client, reason = why, hint, "connection lost");
+        info!(
+            event = "connection_lost",
+            connection = connection.serial,
+            ?client,
+            reason = why,
+            hint,
+            "connection lost"
+        );
     }
     let lost = CloseReason::new(CloseCode::LOST, why);
     let fault = (why == BROKEN).then_some(&lost);

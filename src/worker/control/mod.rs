@@ -43,7 +43,7 @@ impl EventLoop {
         let peer = self.context.supervisor.recv(&mut commands, now);
         let exit = self.apply_commands(commands)?;
         if peer == ControlPeer::Gone && !self.context.stage.has_lost_supervisor() {
-            info!("the supervisor is gone");
+            info!(event = "supervisor_lost", "supervisor lost");
             // Its end of the control link would wake the loop for ever.
             drop(self.context.poller.forget(self.context.supervisor.ready()));
             self.drain(ORPHAN_WAIT, ExitReason::SupervisorLost);
@@ -79,7 +79,7 @@ impl EventLoop {
                 SupervisorCommand::LogLevel(level) => set_level(level),
                 SupervisorCommand::Heartbeat => self.answer_heartbeat(),
                 SupervisorCommand::SetRole(role) => {
-                    info!(duty = ?role, "appointed");
+                    info!(event = "role_assigned", duty = ?role, "role assigned");
                     ticks.set_role(role, context.clock.now());
                     self.watch_push_socket();
                 }
@@ -116,7 +116,7 @@ impl EventLoop {
         let former = std::mem::replace(&mut context.settings, settings);
         reload::bind(context, ticks, &config);
         let revoked = reload::review_all(context, connections, &former);
-        info!(number = number.0, revoked, "configuration taken over");
+        info!(event = "config_applied", number = number.0, revoked, "configuration applied");
         context.supervisor.report(ChildEvent::Configured { number });
     }
 
@@ -135,7 +135,12 @@ impl EventLoop {
         if let Some(ready) = client.link_ready() {
             poller.watch(ready, Token::Link.into(), Interest::Edge)?;
         }
-        info!(broker = broker.0, connections = self.connections.count(), "linked to the broker");
+        info!(
+            event = "broker_linked",
+            broker = broker.0,
+            connections = self.connections.count(),
+            "linked to the broker"
+        );
         Ok(())
     }
 
@@ -167,7 +172,11 @@ impl EventLoop {
         let now = context.clock.now();
         let schedule = DrainSchedule::new(connections.slots(), now, spread);
         context.stage = Stage::Draining { until: now.after(within), end, schedule };
-        info!(connections = connections.count(), "closing all connections");
+        info!(
+            event = "drain_started",
+            connections = connections.count(),
+            "closing all connections"
+        );
         for slot in connections.slots() {
             let Some(mut connection) = connections.take(slot) else { continue };
             // A connection that is open is served until its turn comes.
@@ -232,10 +241,18 @@ impl EventLoop {
                     || *until <= context.clock.now() =>
             {
                 if !webhooks.is_idle() {
-                    warn!(events = webhooks.count(), "ended before backends had answered");
+                    warn!(
+                        event = "exit_with_webhooks",
+                        events = webhooks.count(),
+                        "exiting before all webhooks were answered"
+                    );
                 }
                 if connections.count() > 0 {
-                    info!(connections = connections.count(), "ended with connections open");
+                    info!(
+                        event = "exit_with_connections",
+                        connections = connections.count(),
+                        "exiting with open connections"
+                    );
                 }
                 Some(std::mem::replace(end, ExitReason::Requested))
             }

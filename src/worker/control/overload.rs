@@ -189,7 +189,14 @@ fn close_largest(
 fn close_holder(context: &mut Context, connection: &mut Connection, bytes: u64) {
     let client = connection.uuid().map(tracing::field::debug);
     let outbox = connection.outbox.as_ref().map_or(0, |outbox| outbox.held_bytes());
-    warn!(connection = connection.serial, client, bytes, outbox, "closed for memory");
+    warn!(
+        event = "closed_for_memory",
+        connection = connection.serial,
+        client,
+        bytes,
+        outbox,
+        "closing a connection because memory is scarce"
+    );
     context.stats.shed += 1;
     match &connection.phase {
         Phase::Open(_) if outbox as u64 > bytes / 2 => close::close_slow(context, connection),

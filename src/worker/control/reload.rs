@@ -31,9 +31,14 @@ pub(in crate::worker) fn read_config(
     let read = config.and_then(|config| Ok((WorkerSettings::of(&config)?, config)));
     scrub_stack();
     // The supervisor has checked it; what asked for the reload sees that no report comes.
-    read.inspect_err(
-        |error| error!(%error, number = number.0, "the new configuration cannot be used"),
-    )
+    read.inspect_err(|error| {
+        error!(
+            event = "config_apply_failed",
+            %error,
+            number = number.0,
+            "failed to apply the new configuration"
+        );
+    })
     .ok()
 }
 

@@ -35,7 +35,7 @@ impl SupervisorLink {
     ) -> ControlPeer {
         self.due_at = now.after(ORDERS_WAIT);
         self.control.orders(commands).unwrap_or_else(|error| {
-            error!(%error, "the control link broke");
+            error!(event = "control_link_failed", %error, "control link failed");
             ControlPeer::Gone
         })
     }
@@ -43,7 +43,7 @@ impl SupervisorLink {
     /// Reports something to the supervisor.
     pub(in crate::worker) fn report(&mut self, event: ChildEvent) {
         if let Err(error) = self.try_report(event) {
-            error!(%error, "the supervisor cannot be told");
+            error!(event = "supervisor_send_failed", %error, "failed to send to supervisor");
         }
     }
 

@@ -184,7 +184,11 @@ pub(in crate::worker) fn call(
         handle.into_effects()
     }));
     outcome.unwrap_or_else(|_| {
-        error!(client = ?session.uuid, "a resource panicked; its connection is closed");
+        error!(
+            event = "resource_panicked",
+            client = ?session.uuid,
+            "resource panicked, closing connection"
+        );
         vec![Effect::Close(FAULT)]
     })
 }
@@ -323,8 +327,9 @@ fn note_ignored_tags(connection: &mut Connection) {
     let Phase::Open(session) = &mut connection.phase else { return };
     session.has_noted_tags = true;
     info!(
+        event = "broadcast_tags_ignored",
         connection = connection.serial,
-        "tags of a broadcast are ignored; `[phpws] broadcastTags = select` lets them select"
+        "tags of a broadcast are ignored; `[phpws] broadcastTags = select` enables them"
     );
 }
 

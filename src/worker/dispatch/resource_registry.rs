@@ -108,13 +108,21 @@ impl ResourceRegistry {
         for application in &config.bloatless.applications {
             match self.application(*application) {
                 Some(id) => paths.bind(bloatless::path(*application), Binding::Beyond(id)),
-                None => error!(?application, "the application cannot be made"),
+                None => error!(
+                    event = "application_create_failed",
+                    ?application,
+                    "failed to create application"
+                ),
             }
         }
         for binding in &config.resources {
             match self.binding(binding) {
                 Some(bound) => paths.bind(&binding.name, bound),
-                None => error!(name = binding.name, "the resource cannot be made"),
+                None => error!(
+                    event = "resource_create_failed",
+                    name = binding.name,
+                    "failed to create resource"
+                ),
             }
         }
         self.routes = self.made.iter().filter_map(|made| route(made, config)).collect();

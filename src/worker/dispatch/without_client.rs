@@ -69,7 +69,9 @@ pub(in crate::worker) fn call_without_client(
     }));
     match outcome {
         Ok(effects) => apply_without_client(context, id, effects),
-        Err(_) => error!("a resource panicked when it was called for no client"),
+        Err(_) => {
+            error!(event = "resource_panicked", "resource panicked in a call without a client");
+        }
     }
 }
 

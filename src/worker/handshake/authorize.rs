@@ -1,6 +1,6 @@
 //! Asking a backend whether a client may open a connection, before the broker knows of the client.
 
-use tracing::info;
+use tracing::warn;
 
 use crate::config::Refuse;
 use crate::http;
@@ -165,7 +165,11 @@ fn refuse_client(context: &mut Context, connection: &mut Connection, why: String
 fn on_backend_down(context: &mut Context, connection: &mut Connection) {
     let backed = context.resources.get_mut(connection.resource).and_then(|it| it.backed());
     if backed.is_some_and(|backed| backed.accepts_when_down()) {
-        info!(connection = connection.serial, "let in without the backend");
+        warn!(
+            event = "authorization_skipped",
+            connection = connection.serial,
+            "authorization webhook unavailable, connection allowed"
+        );
         return accept_client(context, connection, Vec::new());
     }
     give_up(context, connection);

@@ -213,8 +213,14 @@ fn open(context: &mut Context, connection: &mut Connection) {
         .then(|| phpws::ready(&context.settings.rules.signer.text(session.uuid)));
     // One line for the beginning of a life: with two the log was two fifths of a handshake.
     let peer = context.broker.uplink.client(connection.slot).map(|client| client.ip);
-    info!(connection = connection.serial, client = ?session.uuid,
-        peer = peer.map(tracing::field::display), class = ?session.class, "connection opened");
+    info!(
+        event = "connection_opened",
+        connection = connection.serial,
+        client = ?session.uuid,
+        peer = peer.map(tracing::field::display),
+        class = ?session.class,
+        "connection opened"
+    );
     context.stats.opened += 1;
     connection.phase = Phase::Open(session);
     connection.next_beat = heartbeat::first_beat(context, connection.keepalive);

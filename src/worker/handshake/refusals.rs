@@ -152,6 +152,7 @@ pub(in crate::worker) fn log_refused(
     };
     let caller = made.as_ref().or(kept);
     info!(
+        event = "handshake_refused",
         connection = connection.serial,
         status,
         reason = cut(why, REASON_CHARACTERS_MAX),
@@ -160,7 +161,7 @@ pub(in crate::worker) fn log_refused(
         path = caller.and_then(|it| it.path.as_deref()),
         origin = caller.and_then(|it| it.origin.as_deref()),
         key = caller.and_then(|it| it.key.as_deref()),
-        "refused"
+        "handshake refused"
     );
 }
 
@@ -177,7 +178,14 @@ pub(in crate::worker) fn log_tls_failure(
     let (connection, peer) = (connection.serial, partial.peer);
     let reason = cut(why, REASON_CHARACTERS_MAX);
     let server_name = partial.server_name.as_deref();
-    info!(connection, %peer, server_name, reason, "TLS handshake failed");
+    info!(
+        event = "tls_handshake_failed",
+        connection,
+        %peer,
+        server_name,
+        reason,
+        "TLS handshake failed"
+    );
 }
 
 /// The same, for an error of the library or of the socket.
@@ -210,9 +218,9 @@ pub(in crate::worker) fn take_unmet_offer(
 /// Logs how many lines were left out; called a few times a second.
 pub(in crate::worker) fn log_unshown(context: &mut Context) {
     if let Some(unshown) = context.refusal_log.refusals.unshown(context.clock.now()) {
-        info!(unshown, "more openings were refused");
+        info!(event = "more_handshakes_refused", unshown, "more handshakes were refused");
     }
     if let Some(unshown) = context.refusal_log.tls_failures.unshown(context.clock.now()) {
-        info!(unshown, "more TLS handshakes failed");
+        info!(event = "more_tls_handshakes_failed", unshown, "more TLS handshakes failed");
     }
 }

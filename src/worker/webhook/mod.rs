@@ -29,7 +29,12 @@ pub(in crate::worker) fn add_targets(context: &mut Context) {
         if let Some(target) = context.webhooks.target(resource) {
             target.sign_with(route.signing);
         } else if let Err(error) = add_target(context, route) {
-            error!(resource = resource.place(), %error, "there is no way to the backend");
+            error!(
+                event = "webhook_start_failed",
+                resource = resource.place(),
+                %error,
+                "failed to start the webhook client"
+            );
         }
     }
 }
@@ -257,7 +262,9 @@ fn apply_commands_without_client(
     match done {
         Ok(Ok(effects)) => without_client::apply_without_client(context, resource, effects),
         Ok(Err(InvalidAnswer(why))) => log_warning(context, resource, event, Warning::Wrong, &why),
-        Err(_) => error!("a resource panicked when its backend had answered"),
+        Err(_) => {
+            error!(event = "resource_panicked", "resource panicked on the response of its webhook");
+        }
     }
 }
 
@@ -286,10 +293,24 @@ pub(in crate::worker) fn log_warning(
     let name = name.unwrap_or_default();
     match warning {
         Warning::Failed => {
-            warn!(resource = name, event, why, count, "an event was not handed over");
+            warn!(
+                event = "webhook_event_failed",
+                resource = name,
+                webhook = event,
+                why,
+                count,
+                "webhook event not delivered"
+            );
         }
         Warning::Wrong => {
-            warn!(resource = name, event, why, count, "an answer of the backend was not obeyed");
+            warn!(
+                event = "webhook_response_invalid",
+                resource = name,
+                webhook = event,
+                why,
+                count,
+                "invalid webhook response ignored"
+            );
         }
     }
 }

@@ -50,7 +50,7 @@ impl<'s> Watch<'s> {
         server.wait_for_output("event=broker_ready");
         let workers = server.children().len() - 1;
         eventually("a line about the link of each worker", || {
-            (server.output().matches("linked to the broker").count() >= workers).then_some(())
+            (server.output().matches("event=broker_linked").count() >= workers).then_some(())
         });
         let watch = Self { server, before: BTreeMap::new() };
         Self { before: watch.now(), ..watch }
@@ -102,8 +102,9 @@ impl<'s> Watch<'s> {
     fn every_opening_has_one_end(&self) {
         eventually("a line about the end of each connection", || {
             let log = self.server.output();
-            let opened = connections(&log, &[": connection opened "]);
-            let ended = connections(&log, &[": connection closed ", ": connection lost "]);
+            let opened = connections(&log, &[" event=connection_opened "]);
+            let ended =
+                connections(&log, &[" event=connection_closed ", " event=connection_lost "]);
             let all: BTreeSet<_> = ended.iter().collect();
             assert_eq!(all.len(), ended.len(), "a connection has ended twice in\n{log}");
             let is_whole = !log.contains("lost_lines=");
@@ -116,7 +117,7 @@ impl<'s> Watch<'s> {
 fn connections(log: &str, words: &[&str]) -> Vec<(String, String)> {
     let named = |line: &str| {
         let (before, after) = words.iter().find_map(|word| line.split_once(word))?;
-        let process = before.split("  ").last()?.to_owned();
+        let process = before.split("  ").last()?.split(':').next()?.to_owned();
         let number = after.split(' ').find_map(|field| field.strip_prefix("connection="))?;
         Some((process, number.to_owned()))
     };
