@@ -1,8 +1,8 @@
 //! Raw TCP clients and the malformed head of 2021: greetings become heads that parse, and a stream of
 //! JSON values is cut where the values end, however it came.
 
-use tagcast::http::mend;
-use tagcast::http::{HeadScanner, Mended, RawGreeting, parse, raw_greeting, raw_upgrade};
+use tagcast::http::repair;
+use tagcast::http::{HeadScanner, RawGreeting, RepairedHead, parse, raw_greeting, raw_upgrade};
 use tagcast::types::ClientClass;
 use tagcast::types::limits::OLD_HEAD_BYTES_MAX;
 use tagcast::websocket::{RawEnd, RawReader, Violation};
@@ -34,18 +34,18 @@ fn greeting(bytes: &[u8]) {
 }
 
 fn malformed(bytes: &[u8]) {
-    match mend(bytes) {
-        Ok(Mended::Whole { head, length }) => {
+    match repair(bytes) {
+        Ok(RepairedHead::Whole { head, length }) => {
             assert!(length <= bytes.len().min(OLD_HEAD_BYTES_MAX));
-            let again = mend(&[&bytes[..length], b"and more"].concat());
-            assert_eq!(again, Ok(Mended::Whole { head: head.clone(), length }));
+            let again = repair(&[&bytes[..length], b"and more"].concat());
+            assert_eq!(again, Ok(RepairedHead::Whole { head: head.clone(), length }));
             // It may break a rule yet; what it may not is end somewhere else.
             if let Ok(end) = HeadScanner::default().scan(&head) {
                 assert_eq!(end, Some(head.len()));
             }
         }
-        Ok(Mended::Incomplete) => assert!(bytes.len() < OLD_HEAD_BYTES_MAX),
-        Ok(Mended::Other) | Err(_) => {}
+        Ok(RepairedHead::Incomplete) => assert!(bytes.len() < OLD_HEAD_BYTES_MAX),
+        Ok(RepairedHead::Other) | Err(_) => {}
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) struct WantedClient {
     pub(super) group: Option<usize>,
     /// How many tags it carries, the group's among them.
     pub(super) tags: usize,
-    /// Whether the others are its own: then this is their value, which nobody else carries.
+    /// Whether the others are its own: then this is their value, which no other client carries.
     pub(super) own: Option<usize>,
 }
 
@@ -99,7 +99,7 @@ impl<'a> Opener<'a> {
             for event in &ready {
                 let at = usize::try_from(event.token).unwrap_or(usize::MAX);
                 let Some(one) = begun.get_mut(at).and_then(Option::take) else { continue };
-                match self.go_on(one, *event, &mut buffers)? {
+                match self.continue_opening(one, *event, &mut buffers)? {
                     OpenStep::Waits(one) => *begun.get_mut(at).expect_place()? = Some(one),
                     OpenStep::Open(client) => {
                         *open.get_mut(at).expect_place()? = Some(client);
@@ -113,7 +113,7 @@ impl<'a> Opener<'a> {
     }
 
     /// How long the openings took, each from its first packet to its last.
-    pub(super) fn took(&self) -> Percentiles {
+    pub(super) fn latencies(&self) -> Percentiles {
         self.latencies.percentiles()
     }
 
@@ -122,7 +122,7 @@ impl<'a> Opener<'a> {
         self.made += 1;
         let tls = self.target.tls()?;
         let mut socket = Socket::dial(self.target.address, from, tls).at("connecting")?;
-        socket.say(&self.target.opening(&wanted)?).at("speaking TLS")?;
+        socket.queue(&self.target.opening(&wanted)?).at("speaking TLS")?;
         self.poller.watch(socket.fd(), at as u64, Interest::ReadWrite).at("watching a socket")?;
         Ok(PendingClient {
             socket,
@@ -135,7 +135,7 @@ impl<'a> Opener<'a> {
         })
     }
 
-    fn go_on(
+    fn continue_opening(
         &mut self,
         mut one: PendingClient,
         event: Ready,
@@ -143,7 +143,7 @@ impl<'a> Opener<'a> {
     ) -> Result<OpenStep, BenchError> {
         if event.readable {
             match one.socket.read(buffers).at("connecting to the server")? {
-                ReadResult::Bytes(bytes) => one.take(bytes)?,
+                ReadResult::Bytes(bytes) => one.on_bytes(bytes)?,
                 ReadResult::Nothing => {}
                 ReadResult::End => return Err(one.refusal()),
             }
@@ -172,7 +172,7 @@ enum OpenStep {
 }
 
 impl PendingClient {
-    fn take(&mut self, bytes: &[u8]) -> Result<(), BenchError> {
+    fn on_bytes(&mut self, bytes: &[u8]) -> Result<(), BenchError> {
         if self.has_switched {
             return self.take_frames(bytes);
         }

@@ -1,4 +1,4 @@
-//! The books of a run: what was published, what has arrived, and whether anything was lost,
+//! The deliveries of a run: what was published, what has arrived, and whether anything was lost,
 //! doubled or overtaken.
 
 use std::collections::VecDeque;
@@ -35,11 +35,11 @@ pub(super) struct RunCounts {
     pub(super) delivered: u64,
     /// Deliveries that came after a later one, or twice.
     pub(super) disordered: u64,
-    /// Messages that nobody sent.
+    /// Messages that no publisher sent.
     pub(super) foreign: u64,
 }
 
-/// The books.
+/// What was published and what has arrived.
 #[derive(Debug)]
 pub(super) struct DeliveryTracker {
     pub(super) streams: Vec<PublishedStream>,

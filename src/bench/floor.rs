@@ -31,7 +31,7 @@ const EVENTS: usize = 1024;
 const READ_BYTES: usize = 256 * 1024;
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
-/// Serves until somebody kills it.
+/// Serves until it is killed.
 ///
 /// # Errors
 ///
@@ -70,7 +70,7 @@ struct Floor {
     poller: Poller,
     clients: Vec<Option<FloorClient>>,
     free: Vec<usize>,
-    /// Who is in which group; everybody who listens is in `*` too.
+    /// The clients of each group; all listening clients are in `*` too.
     groups: BTreeMap<String, Vec<usize>>,
     /// Messages of this turn as frames, with where they go.
     turn: Vec<(String, Vec<u8>)>,
@@ -108,7 +108,7 @@ impl Floor {
         };
         let mut input = self.scratch.get_mut(..read).unwrap_or_default();
         if input.is_empty() {
-            return self.forget(at);
+            return self.remove_client(at);
         }
         if client.groups.is_none() {
             return self.open(at, read);
@@ -130,7 +130,7 @@ impl Floor {
         let head = String::from_utf8_lossy(head);
         let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
         let (Some(key), true) = (key, head.as_bytes().ends_with(END_OF_HEAD)) else {
-            return self.forget(at);
+            return self.remove_client(at);
         };
         let accept = derive_accept_key(key.as_bytes());
         let answer = format!(
@@ -148,7 +148,7 @@ impl Floor {
         send_all(&client.stream, answer.as_bytes());
     }
 
-    fn forget(&mut self, at: usize) {
+    fn remove_client(&mut self, at: usize) {
         let Some(client) = self.clients.get_mut(at).and_then(Option::take) else { return };
         for group in client.groups.iter().flatten() {
             if let Some(members) = self.groups.get_mut(group) {

@@ -15,7 +15,7 @@ use super::target::BenchTarget;
 
 /// Connections of one generator process: descriptors are limited to 20,000 on many machines.
 const CLIENTS_PER_PROCESS: usize = 15_000;
-/// How another generator learns the secret: arguments can be read by everybody.
+/// How another generator learns the secret: arguments can be read by every process.
 const SECRET_VARIABLE: &str = "TAGCAST_SECRET";
 /// What a server may still have to do when the last one is connected.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -55,7 +55,7 @@ pub(super) fn run(
         tags: crowd.tags,
         seconds,
         handshakes_per_cpu_second: cpu.map(|cpu| crowd.clients as f64 / cpu),
-        opening_us: opener.took(),
+        opening_us: opener.latencies(),
         bytes_per_connection: after
             .zip(before)
             .map(|(after, before)| after.saturating_sub(before) / crowd.clients.max(1) as u64),

@@ -28,7 +28,7 @@ const BETWEEN: usize = 32;
 const EXPRESS: u64 = u64::MAX;
 /// When nothing has come for so long, what has not come is lost.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A wait that is to end so soon is none: an epoll sleeps for whole milliseconds.
+/// A shorter wait is left out: an epoll sleeps for whole milliseconds.
 const SPIN: u64 = 2_000_000;
 
 /// Carries out a run against a server whose processes are known, or not.
@@ -51,7 +51,7 @@ pub(super) fn run(
     let connected = tree.as_ref().map_or(0, Tree::resident);
     let publishers = publishers(load, target, &mut opener, &clients)?;
     let mut run = Run::new(load, clients, publishers)?;
-    let marks = run.carry_out(tree.as_ref())?;
+    let marks = run.run_plan(tree.as_ref())?;
     let bytes = (server.is_some() && load.clients > 0)
         .then(|| connected.saturating_sub(before) / load.clients as u64);
     Ok(run.report(&marks, bytes))
@@ -105,7 +105,7 @@ struct Run<'a> {
     is_publishing: bool,
 }
 
-/// The books at one moment.
+/// The counters at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LoadSnapshot {
     pub(super) at: u64,
@@ -163,8 +163,8 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Warms up, counts, and waits for the last deliveries; the books at begin and end.
-    fn carry_out(&mut self, tree: Option<&Tree>) -> Result<[LoadSnapshot; 2], BenchError> {
+    /// Warms up, counts, and waits for the last deliveries; the counters at begin and end.
+    fn run_plan(&mut self, tree: Option<&Tree>) -> Result<[LoadSnapshot; 2], BenchError> {
         let mut silence = Silence { since: self.clock.nanos(), counts: self.ledger.counts };
         self.publish_until(Until::Time(self.load.warmup), &mut silence)?;
         self.ledger.latencies.clear();
@@ -203,7 +203,7 @@ impl<'a> Run<'a> {
             if is_over || silence.is_too_long(now, self.ledger.counts) {
                 return Ok(());
             }
-            self.progress.tell(now, &self.ledger);
+            self.progress.report(now, &self.ledger);
             let next = self.publish(now)?;
             self.turn(next.min(now + nanos(PATIENCE) / 100))?;
         }
@@ -231,36 +231,36 @@ impl<'a> Run<'a> {
         self.poller.wait(Some(patience), &mut ready).at("waiting")?;
         let ready = ready.into_iter().filter(|event| event.token != EXPRESS);
         let mut first = Vec::with_capacity(EVENTS);
-        self.take_express(&mut first)?;
+        self.read_publishers_first(&mut first)?;
         for (event, count) in ready.zip(1_usize..) {
-            self.take(event)?;
+            self.on_readable(event)?;
             if count.is_multiple_of(BETWEEN) {
                 self.publish(self.clock.nanos())?;
-                self.take_express(&mut first)?;
+                self.read_publishers_first(&mut first)?;
             }
         }
         Ok(())
     }
 
-    fn take_express(&mut self, ready: &mut Vec<Ready>) -> Result<(), BenchError> {
+    fn read_publishers_first(&mut self, ready: &mut Vec<Ready>) -> Result<(), BenchError> {
         ready.clear();
         self.express.wait(Some(Duration::ZERO), ready).at("waiting")?;
-        ready.iter().try_for_each(|event| self.take(*event))
+        ready.iter().try_for_each(|event| self.on_readable(*event))
     }
 
-    fn take(&mut self, event: Ready) -> Result<(), BenchError> {
+    fn on_readable(&mut self, event: Ready) -> Result<(), BenchError> {
         let at = usize::try_from(event.token).unwrap_or(usize::MAX);
         match at.checked_sub(self.clients.len()) {
-            Some(publisher) => self.hear_publisher(publisher, event),
+            Some(publisher) => self.on_publisher_readable(publisher, event),
             None if event.readable => self.read_client(at),
             None => Ok(()),
         }
     }
 
-    fn hear_publisher(&mut self, at: usize, event: Ready) -> Result<(), BenchError> {
+    fn on_publisher_readable(&mut self, at: usize, event: Ready) -> Result<(), BenchError> {
         let Some(publisher) = self.publishers.get_mut(at) else { return Ok(()) };
         if event.readable {
-            publisher.hear(&mut self.buffers)?;
+            publisher.on_readable(&mut self.buffers)?;
         }
         publisher.flush(&self.express, event.token)
     }
@@ -293,7 +293,7 @@ impl<'a> Run<'a> {
             return Err(BenchError::Closed(said));
         }
         if !pongs.is_empty() {
-            client.socket.say(&pongs).at("answering a ping")?;
+            client.socket.queue(&pongs).at("answering a ping")?;
             // A pong is a few bytes: a socket that has no room for it has not been read for long.
             client.socket.flush().at("answering a ping")?;
         }
@@ -322,7 +322,7 @@ impl Load {
         }
     }
 
-    /// The books of one publisher.
+    /// The counters of one publisher.
     fn stream(&self, audience: Audience) -> PublishedStream {
         let clients = self.clients;
         match audience {

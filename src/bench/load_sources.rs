@@ -12,7 +12,7 @@ const CONNECTIONS_PER_ADDRESS: usize = 200;
 const ADDRESSES: usize = 250 * 250;
 /// Blocks are second numbers of addresses; the first ones belong to people.
 const BLOCKS: std::ops::RangeInclusive<u8> = 64..=250;
-/// Whoever listens on this port of the last address of a block has the block.
+/// The process that listens on this port of the last address of a block has the block.
 const LOCK_PORT: u16 = 49_159;
 const LOCK_HOST: u8 = 254;
 

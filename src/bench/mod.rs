@@ -64,7 +64,7 @@ pub enum MeasuredServer {
     },
 }
 
-/// A run beside its floor.
+/// A run and its floor.
 #[derive(Clone, Debug, Serialize)]
 pub struct Compared {
     /// The floor just before and just after.

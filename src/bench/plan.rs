@@ -36,7 +36,7 @@ pub enum Until {
 pub struct Load {
     /// Connections that receive.
     pub clients: usize,
-    /// Tags of each that nobody else carries.
+    /// Tags of each that no other client carries.
     pub tags: usize,
     /// Who gets what.
     pub audience: Audience,
@@ -46,7 +46,7 @@ pub struct Load {
     pub publishers: usize,
     /// Bytes of a message, without what the dialect puts around it.
     pub payload: usize,
-    /// Publications to everyone beside them, a second; their latencies are not counted.
+    /// Publications to all clients at the same time, per second; their latencies are not counted.
     pub beside: Option<f64>,
     /// What passes before anything is counted.
     pub warmup: Duration,

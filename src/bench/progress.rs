@@ -15,7 +15,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Says once a second how it goes; on a terminal the line is written over.
-    pub(super) fn tell(&mut self, now: u64, ledger: &DeliveryTracker) {
+    pub(super) fn report(&mut self, now: u64, ledger: &DeliveryTracker) {
         if now < self.at + SECOND {
             return;
         }
@@ -27,15 +27,15 @@ impl Progress {
             delivered,
             ledger.in_flight()
         );
-        say(&line);
+        print_line(&line);
         (self.at, self.delivered) = (now, delivered);
     }
 }
 
 /// Says what is being done.
-pub(super) fn say(line: &str) {
+pub(super) fn print_line(line: &str) {
     let mut out = stderr();
-    // Nobody to tell when the terminal is gone.
+    // There is no way to report that the terminal is gone.
     let _gone = if out.is_terminal() {
         write!(out, "\r\x1b[K{line}").and_then(|()| out.flush())
     } else {

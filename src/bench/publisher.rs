@@ -21,8 +21,8 @@ pub(super) struct BenchPublisher {
     one_uuid: Box<str>,
     one_group: usize,
     /// When the rate began to count, and how much was due since.
-    begun: (u64, u64),
-    line: Option<PublisherSocket>,
+    rate_start: (u64, u64),
+    connection: Option<PublisherSocket>,
     /// What it publishes, one for each group.
     templates: Vec<Template>,
     frame: Vec<u8>,
@@ -65,8 +65,8 @@ impl BenchPublisher {
             pace,
             one_uuid,
             one_group,
-            begun: (0, 0),
-            line: None,
+            rate_start: (0, 0),
+            connection: None,
             templates: Vec::new(),
             frame: Vec::new(),
         }
@@ -78,7 +78,7 @@ impl BenchPublisher {
         target: BenchTarget,
         wire: BenchProtocol,
     ) {
-        self.line = Some(PublisherSocket { client, target, wire, is_full: false });
+        self.connection = Some(PublisherSocket { client, target, wire, is_full: false });
     }
 
     pub(super) fn audience(&self) -> Audience {
@@ -86,7 +86,7 @@ impl BenchPublisher {
     }
 
     pub(super) fn client(&self) -> Option<&BenchClient> {
-        self.line.as_ref().map(|line| &line.client)
+        self.connection.as_ref().map(|line| &line.client)
     }
 
     /// Where the publication with this number goes.
@@ -102,7 +102,7 @@ impl BenchPublisher {
 
     /// The rate counts from now on.
     pub(super) fn begin(&mut self, now: u64) {
-        self.begun = (now, 0);
+        self.rate_start = (now, 0);
     }
 
     /// Publishes what may leave now; when the next one is due.
@@ -116,23 +116,23 @@ impl BenchPublisher {
         match self.pace {
             PublishPace::InFlight(most) => {
                 while ledger.streams.get(stream).is_some_and(|books| books.in_flight() < most) {
-                    self.say(stream, now, payload, ledger)?;
+                    self.send(stream, now, payload, ledger)?;
                 }
                 Ok(u64::MAX)
             }
             PublishPace::PerSecond(rate) => loop {
-                let (begun, count) = self.begun;
+                let (begun, count) = self.rate_start;
                 let due = begun + to_nanos(count as f64 * SECOND / rate);
                 if due > now {
                     return Ok(due);
                 }
-                self.begun.1 += 1;
-                self.say(stream, due, payload, ledger)?;
+                self.rate_start.1 += 1;
+                self.send(stream, due, payload, ledger)?;
             },
         }
     }
 
-    fn say(
+    fn send(
         &mut self,
         stream: usize,
         due: u64,
@@ -144,7 +144,7 @@ impl BenchPublisher {
         if self.templates.is_empty() {
             self.templates = self.make_templates(stamp, payload);
         }
-        let (Some(line), count) = (&mut self.line, self.templates.len() as u64) else {
+        let (Some(line), count) = (&mut self.connection, self.templates.len() as u64) else {
             return Ok(());
         };
         let at = usize::try_from(number % count.max(1)).unwrap_or(0);
@@ -155,13 +155,13 @@ impl BenchPublisher {
         self.frame.clear();
         put_text(&mut self.frame, text);
         ledger.publish(stream, due);
-        line.client.socket.say(&self.frame).at("publishing")
+        line.client.socket.queue(&self.frame).at("publishing")
     }
 
-    /// What is published is the same each time but for its stamp: to build it anew would cost more
+    /// What is published is the same each time but for its stamp: to build it again would cost more
     /// than the server has with it.
     fn make_templates(&self, stamp: Stamp, payload: usize) -> Vec<Template> {
-        let Some(line) = &self.line else { return Vec::new() };
+        let Some(line) = &self.connection else { return Vec::new() };
         let groups = if let Audience::Groups(groups) = self.audience { groups as u64 } else { 1 };
         let message = stamp.message(payload);
         let template = |number| {
@@ -172,9 +172,9 @@ impl BenchPublisher {
         (0..groups).map(template).collect()
     }
 
-    /// Takes what the server answers: acknowledgements, and publications that it hears itself.
-    pub(super) fn hear(&mut self, buffers: &mut Buffers) -> Result<(), BenchError> {
-        let Some(line) = &mut self.line else { return Ok(()) };
+    /// Reads what the server sends: acknowledgements, and publications that reach the publisher itself.
+    pub(super) fn on_readable(&mut self, buffers: &mut Buffers) -> Result<(), BenchError> {
+        let Some(line) = &mut self.connection else { return Ok(()) };
         let bytes = match line.client.socket.read(buffers).at("reading acknowledgements")? {
             ReadResult::Bytes(bytes) => bytes,
             ReadResult::Nothing => return Ok(()),
@@ -195,12 +195,12 @@ impl BenchPublisher {
         if let Some(said) = closed {
             return Err(BenchError::Closed(said));
         }
-        line.client.socket.say(&pongs).at("answering a ping")
+        line.client.socket.queue(&pongs).at("answering a ping")
     }
 
     /// Sends what the kernel takes, and is told when it takes more.
     pub(super) fn flush(&mut self, poller: &Poller, token: u64) -> Result<(), BenchError> {
-        let Some(line) = &mut self.line else { return Ok(()) };
+        let Some(line) = &mut self.connection else { return Ok(()) };
         let is_full = line.client.socket.flush().at("publishing")?;
         if is_full != line.is_full {
             line.is_full = is_full;

@@ -14,7 +14,7 @@ use super::plan::{Audience, Load, PublishPace};
 pub struct LoadReport {
     /// Connections that received.
     pub clients: usize,
-    /// Tags of each that nobody else carries.
+    /// Tags of each that no other client carries.
     pub tags: usize,
     /// Groups that publications went to in turn; 1 where they went to everyone.
     pub groups: usize,
@@ -112,7 +112,7 @@ pub struct IdleReport {
     pub opening_us: Percentiles,
     /// Resident bytes of all processes of the server for each connection.
     pub bytes_per_connection: Option<u64>,
-    /// Resident bytes of all of them with nobody connected.
+    /// Resident bytes of all of them with no client connected.
     pub bytes_before: Option<u64>,
 }
 

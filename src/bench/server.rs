@@ -93,7 +93,7 @@ impl OwnServer {
                 return Ok(());
             };
             if let Some(status) = self.child.try_wait().at("asking for the server")? {
-                return Err(BenchError::NotStarted(format!("{status} {}", self.last_words())));
+                return Err(BenchError::NotStarted(format!("{status} {}", self.log_tail())));
             }
             if clock.nanos() > nanos(PATIENCE) {
                 return Err(last);
@@ -102,7 +102,7 @@ impl OwnServer {
         }
     }
 
-    fn last_words(&mut self) -> String {
+    fn log_tail(&mut self) -> String {
         let mut text = String::new();
         if let Some(out) = &mut self.child.stderr {
             let _unread = out.read_to_string(&mut text);

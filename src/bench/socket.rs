@@ -77,7 +77,7 @@ impl Socket {
     }
 
     /// Takes bytes to be sent; [`Socket::flush`] sends them.
-    pub(super) fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn queue(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.tls {
             None => self.pending.extend_from_slice(bytes),
             Some(tls) => tls.writer().write_all(bytes)?,

@@ -1,6 +1,6 @@
 //! Cuts what a server sent into frames, at less cost than the server had with them.
 //!
-//! Only what the load generator has to know is looked at: it is no judge of RFC 6455, and a
+//! Only what the load generator needs is looked at: it does not check RFC 6455, and a
 //! generator that costs more than the server measures itself.
 
 /// A frame of a server.

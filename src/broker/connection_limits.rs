@@ -129,59 +129,65 @@ mod tests {
 
     #[test]
     fn an_address_is_full_until_one_of_it_leaves_and_others_do_not_count() {
-        let mut census = ConnectionLimits::new(MaxConnections { max_clients: 0, max_per_ip: 2 });
+        let mut connections =
+            ConnectionLimits::new(MaxConnections { max_clients: 0, max_per_ip: 2 });
         let web = client("127.0.0.1", AddressLimit::ByAddress);
-        census.join(place(1), &web);
-        census.join(place(2), &client("::ffff:127.0.0.1", AddressLimit::ByAddress));
-        assert_eq!(census.admit(2, place(99), &web), Err(Full::Address));
+        connections.join(place(1), &web);
+        connections.join(place(2), &client("::ffff:127.0.0.1", AddressLimit::ByAddress));
+        assert_eq!(connections.admit(2, place(99), &web), Err(Full::Address));
         assert_eq!(
-            census.admit(2, place(99), &client("127.0.0.2", AddressLimit::ByAddress)),
+            connections.admit(2, place(99), &client("127.0.0.2", AddressLimit::ByAddress)),
             Ok(())
         );
         let php = client("127.0.0.1", AddressLimit::InAll);
-        assert_eq!(census.admit(2, place(99), &php), Ok(()));
-        census.join(place(3), &php);
-        census.leave(place(3));
-        assert_eq!(census.admit(2, place(99), &web), Err(Full::Address));
-        census.leave(place(2));
-        census.leave(place(2));
-        assert_eq!(census.admit(1, place(99), &web), Ok(()));
-        census.remove_worker(WorkerId(0));
-        assert!(census.by_address.is_empty() && census.addresses.is_empty());
+        assert_eq!(connections.admit(2, place(99), &php), Ok(()));
+        connections.join(place(3), &php);
+        connections.leave(place(3));
+        assert_eq!(connections.admit(2, place(99), &web), Err(Full::Address));
+        connections.leave(place(2));
+        connections.leave(place(2));
+        assert_eq!(connections.admit(1, place(99), &web), Ok(()));
+        connections.remove_worker(WorkerId(0));
+        assert!(connections.by_address.is_empty() && connections.addresses.is_empty());
     }
 
     #[test]
     fn an_ipv6_network_counts_as_one_address_and_everyone_counts_in_all() {
-        let mut census = ConnectionLimits::new(MaxConnections { max_clients: 3, max_per_ip: 1 });
-        census.join(place(1), &client("2001:db8:0:1::1", AddressLimit::ByAddress));
-        let full =
-            census.admit(1, place(99), &client("2001:db8:0:1:ffff::2", AddressLimit::ByAddress));
+        let mut connections =
+            ConnectionLimits::new(MaxConnections { max_clients: 3, max_per_ip: 1 });
+        connections.join(place(1), &client("2001:db8:0:1::1", AddressLimit::ByAddress));
+        let full = connections.admit(
+            1,
+            place(99),
+            &client("2001:db8:0:1:ffff::2", AddressLimit::ByAddress),
+        );
         assert_eq!(full, Err(Full::Address));
         assert_eq!(
-            census.admit(1, place(99), &client("2001:db8:0:2::1", AddressLimit::ByAddress)),
+            connections.admit(1, place(99), &client("2001:db8:0:2::1", AddressLimit::ByAddress)),
             Ok(())
         );
         assert_eq!(
-            census.admit(3, place(99), &client("::1", AddressLimit::InAll)),
+            connections.admit(3, place(99), &client("::1", AddressLimit::InAll)),
             Err(Full::Clients)
         );
     }
 
     #[test]
     fn a_client_about_which_a_backend_is_asked_counts_once() {
-        let mut census = ConnectionLimits::new(MaxConnections { max_clients: 0, max_per_ip: 2 });
+        let mut connections =
+            ConnectionLimits::new(MaxConnections { max_clients: 0, max_per_ip: 2 });
         let web = client("192.0.2.1", AddressLimit::ByAddress);
-        assert_eq!(census.reserve(place(1), web.ip), Ok(()));
-        assert_eq!(census.reserve(place(1), web.ip), Ok(()), "a later broker is told again");
-        assert_eq!(census.reserve(place(2), web.ip), Ok(()));
-        assert_eq!(census.reserve(place(3), web.ip), Err(Full::Address));
-        assert_eq!(census.admit(0, place(3), &web), Err(Full::Address));
-        assert_eq!(census.admit(0, place(1), &web), Ok(()));
-        census.join(place(1), &web);
-        census.leave(place(2));
-        assert_eq!(census.reserve(place(3), web.ip), Ok(()));
-        census.leave(place(1));
-        census.leave(place(3));
-        assert!(census.by_address.is_empty() && census.addresses.is_empty());
+        assert_eq!(connections.reserve(place(1), web.ip), Ok(()));
+        assert_eq!(connections.reserve(place(1), web.ip), Ok(()), "a later broker is told again");
+        assert_eq!(connections.reserve(place(2), web.ip), Ok(()));
+        assert_eq!(connections.reserve(place(3), web.ip), Err(Full::Address));
+        assert_eq!(connections.admit(0, place(3), &web), Err(Full::Address));
+        assert_eq!(connections.admit(0, place(1), &web), Ok(()));
+        connections.join(place(1), &web);
+        connections.leave(place(2));
+        assert_eq!(connections.reserve(place(3), web.ip), Ok(()));
+        connections.leave(place(1));
+        connections.leave(place(3));
+        assert!(connections.by_address.is_empty() && connections.addresses.is_empty());
     }
 }

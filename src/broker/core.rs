@@ -24,7 +24,7 @@ pub struct BrokerCore {
 }
 
 impl BrokerCore {
-    /// A broker that knows nobody yet.
+    /// A broker without clients.
     #[must_use]
     pub fn new(generation: Generation) -> Self {
         let (router, links, limits) =
@@ -68,8 +68,8 @@ impl BrokerCore {
         self.links.has_unread() || self.router.is_behind()
     }
 
-    /// A dead worker's last words are still heard: its link is read to the end first.
-    pub fn bury(&mut self, source: WorkerIncarnation, report: &mut dyn FnMut(ChildEvent)) {
+    /// Removes a dead worker. Its link is read to the end first, so that its last messages count.
+    pub fn remove_worker(&mut self, source: WorkerIncarnation, report: &mut dyn FnMut(ChildEvent)) {
         if self.links.has(source) {
             self.links.mark_unread(source.worker);
             let _done: ControlFlow<()> = self.router.release(source, &mut || false);
@@ -78,7 +78,7 @@ impl BrokerCore {
             }
         }
         self.links.remove(source);
-        self.router.dead(source);
+        self.router.remove_worker(source);
         info!(
             event = "worker_removed",
             worker = source.worker.0,
@@ -90,9 +90,13 @@ impl BrokerCore {
     /// One turn: all that workers said, then all that is to be told them (rule L2), then the
     /// acknowledgements that this made possible (rule L5). Lost links are reported at once, so
     /// that the supervisor knows of them before anything is acknowledged without them. `is_spent`
-    /// is asked after each message, and what is left then is taken in the next turn: so the supervisor is
+    /// is asked after each message, and what is left then is taken in the next turn: thus the supervisor is
     /// answered, and what was resolved leaves, whatever workers ask for.
-    pub fn turn(&mut self, report: &mut dyn FnMut(ChildEvent), is_spent: &mut dyn FnMut() -> bool) {
+    pub fn run_turn(
+        &mut self,
+        report: &mut dyn FnMut(ChildEvent),
+        is_spent: &mut dyn FnMut() -> bool,
+    ) {
         self.read(report, is_spent);
         self.router.end_turn();
         self.write(report);
@@ -125,31 +129,31 @@ impl BrokerCore {
     ) -> ControlFlow<()> {
         let Self { links, router, .. } = self;
         let outcome = links.read(source, &mut |message| {
-            router.take(source, message).map_err(|breach| breach.to_string())?;
+            router.on_message(source, message).map_err(|breach| breach.to_string())?;
             Ok(if is_spent() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         });
         outcome.unwrap_or_else(|reason| {
-            self.lose(source, &reason, report);
+            self.on_link_error(source, &reason, report);
             ControlFlow::Continue(())
         })
     }
 
     fn write(&mut self, report: &mut dyn FnMut(ChildEvent)) {
         let mut lost: Vec<(WorkerIncarnation, String)> = Vec::new();
-        for member in self.router.members_mut() {
-            if let Some(breach) = member.breach() {
+        for member in self.router.workers_mut() {
+            if let Some(breach) = member.protocol_error() {
                 lost.push((member.source, breach.to_string()));
             } else if let Err(reason) = self.links.write(member) {
                 lost.push((member.source, reason));
             }
         }
         for (source, reason) in lost {
-            self.lose(source, &reason, report);
+            self.on_link_error(source, &reason, report);
         }
     }
 
-    /// A link that ends without a death ends that worker: the supervisor is told (rule L1).
-    fn lose(
+    /// A link that ends before its process does ends that worker: the supervisor gets a report (rule L1).
+    fn on_link_error(
         &mut self,
         source: WorkerIncarnation,
         reason: &str,

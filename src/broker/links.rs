@@ -118,7 +118,7 @@ impl Links {
         let Some(end) = self.ends.get_mut(&member.source.worker) else { return Ok(()) };
         while !member.out.pending().is_empty() {
             match end.transport.write(&[IoSlice::new(member.out.pending())]) {
-                Ok(taken) => member.out.took(taken),
+                Ok(taken) => member.out.advance(taken),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 // Its last words are still to be read; reading them comes to the end of the link.
                 // Until that is reported nothing is acknowledged that this worker misses.

@@ -36,14 +36,14 @@ pub fn run(generation: Generation, control: Box<dyn Control>) -> ExitReason {
 fn serve(generation: Generation, control: Box<dyn Control>) -> io::Result<ExitReason> {
     let poller = Poller::new(EVENTS)?;
     poller.watch(control.ready(), CONTROL, Interest::Read)?;
-    let board = BrokerCore::new(generation);
-    Broker { control, poller, board, is_ready: false }.serve()
+    let core = BrokerCore::new(generation);
+    Broker { control, poller, core, is_ready: false }.serve()
 }
 
 struct Broker {
     control: Box<dyn Control>,
     poller: Poller,
-    board: BrokerCore,
+    core: BrokerCore,
     is_ready: bool,
 }
 
@@ -60,29 +60,29 @@ impl Broker {
         loop {
             let_go();
             ready.clear();
-            let within = self.board.has_unread().then_some(Duration::ZERO);
+            let within = self.core.has_unread().then_some(Duration::ZERO);
             self.poller.wait(within, &mut ready)?;
             if ready.iter().any(|event| event.token == CONTROL)
-                && let BrokerLoop::End(end) = self.obey()?
+                && let BrokerLoop::End(end) = self.apply_commands()?
             {
                 return Ok(end);
             }
             for event in ready.iter().filter(|event| event.token != CONTROL && event.readable) {
                 if let Ok(worker) = u16::try_from(event.token) {
-                    self.board.mark_unread(WorkerId(worker));
+                    self.core.mark_unread(WorkerId(worker));
                 }
             }
-            let Self { board, control, .. } = self;
+            let Self { core, control, .. } = self;
             let started = now();
             let mut budget = TurnBudget::new(Duration::ZERO, BROKER_TURN);
-            board.turn(&mut |report| tell(control.as_mut(), report), &mut || {
+            core.run_turn(&mut |report| send_report(control.as_mut(), report), &mut || {
                 budget.is_spent_after(0, || started.elapsed())
             });
             self.announce_readiness();
         }
     }
 
-    fn obey(&mut self) -> io::Result<BrokerLoop> {
+    fn apply_commands(&mut self) -> io::Result<BrokerLoop> {
         let mut orders = Vec::new();
         let peer = match self.control.orders(&mut orders) {
             Ok(peer) => peer,
@@ -93,24 +93,24 @@ impl Broker {
         };
         for order in orders {
             match order {
-                SupervisorCommand::LiveWorkers { sources } => self.board.await_workers(sources),
+                SupervisorCommand::LiveWorkers { sources } => self.core.await_workers(sources),
                 SupervisorCommand::WorkerLink { source, transport } => {
                     self.poller.watch(transport.ready(), source.worker.0.into(), Interest::Edge)?;
-                    self.board.link(source, transport);
+                    self.core.link(source, transport);
                 }
                 SupervisorCommand::WorkerDead { source } => {
-                    let Self { board, control, .. } = self;
-                    board.bury(source, &mut |report| tell(control.as_mut(), report));
+                    let Self { core, control, .. } = self;
+                    core.remove_worker(source, &mut |report| send_report(control.as_mut(), report));
                 }
                 SupervisorCommand::Stop | SupervisorCommand::Drain { .. } => {
                     return Ok(BrokerLoop::End(ExitReason::Requested));
                 }
                 SupervisorCommand::Configure { number, json } => {
-                    self.board.limit(limits(&json)?);
+                    self.core.limit(limits(&json)?);
                     self.report(ChildEvent::Configured { number });
                 }
                 SupervisorCommand::Count { number } => {
-                    let counts = ProcessCounts::Broker(self.board.router().counts());
+                    let counts = ProcessCounts::Broker(self.core.router().counts());
                     self.report(ChildEvent::Counts { number, counts });
                 }
                 SupervisorCommand::LogLevel(level) => set_level(level),
@@ -132,20 +132,20 @@ impl Broker {
     }
 
     fn report(&mut self, report: ChildEvent) {
-        tell(self.control.as_mut(), report);
+        send_report(self.control.as_mut(), report);
     }
 
     fn announce_readiness(&mut self) {
-        if self.is_ready || !self.board.router().is_resolving() {
+        if self.is_ready || !self.core.router().is_resolving() {
             return;
         }
         self.is_ready = true;
-        info!(event = "broker_ready", clients = self.board.router().clients(), "broker ready");
+        info!(event = "broker_ready", clients = self.core.router().clients(), "broker ready");
         self.report(ChildEvent::Ready);
     }
 }
 
-fn tell(control: &mut dyn Control, report: ChildEvent) {
+fn send_report(control: &mut dyn Control, report: ChildEvent) {
     if let Err(error) = control.report(report) {
         error!(event = "supervisor_send_failed", %error, "failed to send to supervisor");
     }

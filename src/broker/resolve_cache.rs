@@ -34,7 +34,7 @@ impl ResolveCache {
     ) -> SmallVec<[(WorkerId, DeliverTo); 4]> {
         let query = match &address.recipients {
             Recipients::Matching(query) => Some(query),
-            // Only a switch has it, so it is found anew each time.
+            // Only a compatibility flag uses it, so it is not cached.
             Recipients::GomoobQuery(_) => None,
             Recipients::First { .. } | Recipients::Named(_) => {
                 let one = index.resolve_one(tenant, address);

@@ -16,7 +16,7 @@ pub struct WorkerState {
     pub source: WorkerIncarnation,
     /// What its link waits to be told next.
     pub out: LinkOutbox,
-    pub(super) standing: LinkState,
+    pub(super) link_state: LinkState,
     /// What it said while others were still awaited; its window bounds it (rule L4).
     pub(super) held: VecDeque<ToBroker>,
     pub(super) last_publication: Option<Number>,
@@ -52,7 +52,7 @@ impl WorkerState {
         Self {
             source,
             out: LinkOutbox::default(),
-            standing: LinkState::Linked,
+            link_state: LinkState::Linked,
             held: VecDeque::new(),
             last_publication: None,
             turn_ended_at: None,
@@ -67,7 +67,7 @@ impl WorkerState {
     }
 
     /// Whether this publication is to be counted; asked once for each.
-    pub(super) fn takes_count(&mut self) -> bool {
+    pub(super) fn take_is_counted(&mut self) -> bool {
         std::mem::take(&mut self.counts.is_next)
     }
 
@@ -81,12 +81,12 @@ impl WorkerState {
         while let Some((number, clients)) =
             self.counts.found.pop_front_if(|(number, _)| *number <= up_to)
         {
-            self.out.tell(&ToWorker::Reached { number, clients });
+            self.out.send(&ToWorker::Reached { number, clients });
         }
-        self.out.tell(&ToWorker::Acknowledged { up_to });
+        self.out.send(&ToWorker::Acknowledged { up_to });
     }
 
-    pub(super) fn greeted(
+    pub(super) fn on_hello(
         &mut self,
         version: u16,
         says: WorkerIncarnation,
@@ -97,14 +97,14 @@ impl WorkerState {
         if says != self.source {
             return Err(ProtocolError::Stranger(says));
         }
-        self.standing = LinkState::Announcing;
+        self.link_state = LinkState::Announcing;
         Ok(())
     }
 
-    /// The rule that it broke while nobody listened, if it did.
+    /// The rule that it broke while its messages were held back, if it did.
     #[must_use]
-    pub fn breach(&self) -> Option<ProtocolError> {
-        match self.standing {
+    pub fn protocol_error(&self) -> Option<ProtocolError> {
+        match self.link_state {
             LinkState::Broken(breach) => Some(breach),
             _ => None,
         }
@@ -114,11 +114,11 @@ impl WorkerState {
     /// name of an earlier turn can be meant by mistake.
     pub(super) fn name_set(&mut self, slots: SlotSet) -> SetName {
         if self.set_names == 0 {
-            self.out.tell(&ToWorker::Batch);
+            self.out.send(&ToWorker::Batch);
         }
         let name = SetName(self.set_names);
         self.set_names += 1;
-        self.out.tell(&ToWorker::Set { name, slots });
+        self.out.send(&ToWorker::Set { name, slots });
         name
     }
 }
@@ -131,7 +131,7 @@ pub struct LinkOutbox {
 }
 
 impl LinkOutbox {
-    pub(super) fn tell(&mut self, message: &ToWorker) {
+    pub(super) fn send(&mut self, message: &ToWorker) {
         self.append(|buffer| message.encode(buffer));
     }
 
@@ -164,7 +164,7 @@ impl LinkOutbox {
     }
 
     /// The link took the first of the pending bytes.
-    pub fn took(&mut self, bytes: usize) {
+    pub fn advance(&mut self, bytes: usize) {
         self.buffer.advance(bytes);
     }
 }

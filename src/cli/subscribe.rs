@@ -69,7 +69,7 @@ fn print_messages(
     while left > 0 {
         let received = subscriber.receive()?;
         let Some(message) = received else { return Ok(()) };
-        let line = if arguments.json { message.json_line() } else { message.line() };
+        let line = if arguments.json { message.json_line() } else { message.print_line() };
         match print(&line) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
             printed => printed

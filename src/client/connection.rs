@@ -146,7 +146,7 @@ impl ClientConnection {
         }
     }
 
-    /// Says goodbye and waits a little for the answer; what fails now matters to nobody.
+    /// Sends a Close and waits a little for the answer; errors no longer matter.
     #[expect(clippy::disallowed_methods, reason = "whatever the server sends, this has an end")]
     pub(super) fn goodbye(mut self) {
         let tcp = self.tcp();

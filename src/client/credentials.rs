@@ -3,11 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// How a server is reached beside its URL. The default shows nothing and trusts the system's
+/// What a connection needs in addition to its URL. The default shows nothing and trusts the system's
 /// certificate authorities.
 #[derive(Clone, Debug, Default)]
 pub struct ClientCredentials {
-    /// For servers that do not let everybody in.
+    /// For servers that require credentials.
     pub credentials: Option<ApplicationKey>,
     /// PEM certificates to trust instead of the system's authorities.
     pub ca: Option<PathBuf>,
@@ -29,7 +29,7 @@ impl ApplicationKey {
         Self { key, secret }
     }
 
-    /// The secret, to be shown to nobody but the server.
+    /// The secret, for the server alone.
     pub(crate) fn secret(&self) -> Option<&str> {
         self.secret.as_deref()
     }

@@ -35,7 +35,7 @@ pub enum ClientError {
     Data(String),
 }
 
-/// What somebody has to do about an error: each kind has an exit code of its own.
+/// What has to be done about an error: each kind has an exit code of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientErrorKind {
     /// Send something else.

@@ -1,4 +1,4 @@
-//! What programs speak to a server: the command line, and whoever embeds this crate.
+//! The client side: for the command line, and for programs that embed this crate.
 
 mod connection;
 mod credentials;

@@ -40,7 +40,7 @@ struct PublishAnswer {
 }
 
 impl Publisher {
-    /// Connects to a server that everybody may use, and waits until it is ready.
+    /// Connects to a server that needs no credentials, and waits until it is ready.
     ///
     /// # Errors
     ///
@@ -191,7 +191,7 @@ pub fn publish_to_tags(
         access.members().map(|(name, text)| (name.to_owned(), text.into())).collect();
     let request = json!({"message": message, "tags": tags_object(tags), "metadata": metadata});
     connection.send(request.to_string())?;
-    // It denies by a Close alone; a text is what somebody has published.
+    // It denies by a Close alone; a text is a publication.
     let report = report::await_report(&mut connection, |_| Ok(()))?;
     // This dialect has no acknowledgement. But the server takes what comes in its order, so the
     // answer to a Close that follows the request means that the request was taken before.

@@ -114,7 +114,7 @@ impl Received {
     /// One line for people: a text as it is, anything else as JSON; what a terminal would obey
     /// is escaped.
     #[must_use]
-    pub fn line(&self) -> String {
+    pub fn print_line(&self) -> String {
         match serde_json::from_str::<String>(&self.0) {
             Ok(text) => printable(&text),
             Err(_) if self.is_json() => self.json_line(),
@@ -158,7 +158,7 @@ mod tests {
 
     fn lines(text: &str) -> (String, String) {
         let received = Received(text.to_owned());
-        (received.line(), received.json_line())
+        (received.print_line(), received.json_line())
     }
 
     #[test]

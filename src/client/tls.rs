@@ -89,7 +89,7 @@ fn pinned(path: &Path, provider: Arc<CryptoProvider>) -> Result<Pinned, ClientEr
 fn system_roots() -> Result<RootCertStore, ClientError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
-    // A system's store may well hold certificates that nobody can read any more.
+    // A system's store may contain certificates that are no longer readable.
     let (added, _unreadable) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
         let why = found.errors.first().map(ToString::to_string).unwrap_or_default();

@@ -11,8 +11,8 @@ const UNREADABLE: Refusal = Refusal::bad(
 );
 
 /// The address that limits and rules look at: the peer's, or where the peer is a trusted proxy the
-/// last one in `X-Forwarded-For` that is none. Everything in front of that one was written by
-/// whoever wanted to.
+/// last one in `X-Forwarded-For` that is not a trusted proxy. Everything in front of that one may have been
+/// written by anyone.
 ///
 /// # Errors
 ///

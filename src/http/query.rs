@@ -23,7 +23,7 @@ pub fn has_parameter(query: &str, name: &str) -> bool {
 pub enum Parameter<'q> {
     /// `name=value`; none when the value is not UTF-8.
     Text(Option<Cow<'q, str>>),
-    /// `name[member]=value`, in their order and with repeats. None stands for what is no text: an
+    /// `name[member]=value`, in their order and with repeats. `None` stands for what is not text: an
     /// array of its own, or bytes that are not UTF-8.
     Members(Vec<(String, Option<Cow<'q, str>>)>),
     /// A bracket is not closed.

@@ -50,7 +50,7 @@ impl RefusalStatus {
         }
     }
 
-    /// What a client needs beside the status to do it right next time.
+    /// What a client needs next to the status to do it right next time.
     const fn header(self) -> &'static str {
         match self {
             Self::MethodNotAllowed => "Allow: GET\r\n",

@@ -1,4 +1,4 @@
-//! Aliases: who has which, and who is the oldest of those.
+//! Aliases: which clients have one, and which of them joined first.
 
 use std::collections::HashMap;
 
@@ -9,11 +9,11 @@ use super::idents::Idents;
 use super::interner::NameId;
 use crate::types::{Claim, ConnectionRef, Exclusivity, GrantNumber, Ident, JoinNumber};
 
-/// The aliases of all clients. Few have one, so they stand beside the entries.
+/// The aliases of all clients. Few have one, so they are stored apart from the entries.
 #[derive(Debug, Default)]
 pub(super) struct Aliases {
     pub(super) order: Idents,
-    /// Those of web-type clients alone: who asks for one of these does not look through the others.
+    /// Those of web-type clients alone, so that a search for these does not look through the others.
     pub(super) web: Idents,
     held: HashMap<ConnectionRef, HeldAlias>,
 }
@@ -56,7 +56,7 @@ impl Aliases {
         }
     }
 
-    /// Everybody else who has an alias.
+    /// All other clients with this alias.
     fn others(
         &self,
         tenant: NameId,

@@ -137,7 +137,7 @@ impl<V> Default for Interner<V> {
 impl<V: Default> Interner<V> {
     /// The id of a name, which gets one if it had none.
     pub(super) fn intern(&mut self, name: InternedName<'_>) -> NameId {
-        let hash = half(self.hasher.hash_one(name));
+        let hash = high_bits(self.hasher.hash_one(name));
         let Self { ids, records, free, .. } = self;
         let same = |it: &KnownName| it.hash == hash && is(records, it.id, name);
         let vacant = match ids.entry(spread(hash), same, |it| spread(it.hash)) {
@@ -164,7 +164,7 @@ impl<V> Interner<V> {
                 |it: &Option<NameRecord<V>>| it.as_ref().is_some_and(|it| it.name() == name);
             return self.records.iter().position(is_it).map(next_id);
         }
-        let hash = half(self.hasher.hash_one(name));
+        let hash = high_bits(self.hasher.hash_one(name));
         let same = |it: &KnownName| it.hash == hash && is(&self.records, it.id, name);
         self.ids.find(spread(hash), same).map(|it| it.id)
     }
@@ -187,7 +187,7 @@ impl<V> Interner<V> {
     /// Forgets a name; its id may be given to another one.
     pub(super) fn remove(&mut self, id: NameId) {
         let Some(record) = self.records.get_mut(id.at()).and_then(Option::take) else { return };
-        let hash = half(self.hasher.hash_one(record.name()));
+        let hash = high_bits(self.hasher.hash_one(record.name()));
         if let Ok(entry) = self.ids.find_entry(spread(hash), |known| known.id == id) {
             entry.remove();
         }
@@ -215,7 +215,7 @@ fn is<V>(records: &[Option<NameRecord<V>>], id: NameId, name: InternedName<'_>) 
     known(records, id).is_some_and(|record| record.name() == name)
 }
 
-fn half(hash: u64) -> u32 {
+fn high_bits(hash: u64) -> u32 {
     u32::try_from(hash >> 32).unwrap_or(u32::MAX)
 }
 

@@ -93,7 +93,7 @@ fn number_in(text: &[u8]) -> Option<f64> {
     let text =
         std::str::from_utf8(text).ok()?.trim_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']);
     let is_of_a_number = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
-    // Rust reads `inf` and `nan` too, which are no numbers in PHP.
+    // Rust reads `inf` and `nan` too, which are not numbers in PHP.
     text.bytes().all(is_of_a_number).then(|| text.parse().ok()).flatten()
 }
 

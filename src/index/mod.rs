@@ -1,4 +1,4 @@
-//! Who is connected, over all workers: tags, UUIDs, idents, and whom an address reaches.
+//! The clients of all workers: their tags, UUIDs and idents, and which of them an address reaches.
 
 mod aliases;
 mod bitmap_builder;
@@ -33,10 +33,10 @@ use self::tag_ids::TagIds;
 use self::uuids::Uuids;
 use crate::types::{Client, ClientClass, ClientUuid, ConnectionRef, JoinNumber, Tags, WorkerId};
 
-/// Who is connected, over all workers.
+/// The clients of all workers.
 ///
-/// Each tag of a tenant has a row with the places of those who carry it, and so has each tenant.
-/// Only those are in rows whom tags reach: web-type clients that take publications.
+/// Each tag of a tenant has a row with the places of the clients that carry it, and so has each tenant.
+/// Rows contain only clients that tags reach: web-type clients that take publications.
 /// What is no longer used (a row, an ident, a tenant) is removed with its last client.
 ///
 /// ```
@@ -164,7 +164,7 @@ impl Index {
         }
     }
 
-    /// Removes the client of a place; `None` when nobody is there.
+    /// Removes the client of a place; `None` when there is none.
     pub fn leave(&mut self, place: ConnectionRef) -> Option<JoinNumber> {
         let entry = self.places.take(place)?;
         // all rows are asked for before the first is waited for: worth a twelfth of a leave
@@ -195,7 +195,7 @@ impl Index {
         }
     }
 
-    /// Gives the client of a place other tags; `false` when nobody is there.
+    /// Gives the client of a place other tags; `false` when there is none.
     ///
     /// A client that tags do not reach has none in here, so nothing changes for it.
     pub fn retag(&mut self, place: ConnectionRef, tags: &Tags) -> bool {
@@ -239,7 +239,7 @@ impl Index {
         self.places.clients()
     }
 
-    /// How many different tags somebody carries, tenant by tenant.
+    /// How many different tags clients carry, tenant by tenant.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows.len()

@@ -87,7 +87,7 @@ impl PostingList {
         }
     }
 
-    /// Whether nobody is in it.
+    /// Whether no client is in it.
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Few(places) => places.is_empty(),

@@ -18,8 +18,8 @@ use crate::types::{
 /// use tagcast::index::{Index, Resolved};
 /// use tagcast::types::{Address, Tenant};
 ///
-/// let nobody = Index::default().resolve(&Tenant::shared(), &Address::everyone());
-/// assert_eq!(nobody, Resolved::default());
+/// let found = Index::default().resolve(&Tenant::shared(), &Address::everyone());
+/// assert_eq!(found, Resolved::default());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resolved {
@@ -54,7 +54,7 @@ pub struct Carried {
 type FirstMatch = (JoinNumber, ConnectionRef, ClientUuid);
 
 impl Index {
-    /// Finds out whom an address reaches at this moment; nobody outside of the tenant.
+    /// The clients that an address reaches at this moment, all of them of the tenant.
     ///
     /// The cost of a tag query follows the smallest of its tags, that of everyone the bitmap of
     /// all clients, that of a UUID or ident is constant or logarithmic.
@@ -98,7 +98,7 @@ impl Index {
             Recipients::Named(named) => self.first_named(tenant, named),
             Recipients::Matching(_) | Recipients::GomoobQuery(_) => None,
         }?;
-        // nobody else comes in the place of one who is left out
+        // a client that is left out is not replaced by another one
         (Some(uuid) != address.except).then_some(place)
     }
 
@@ -219,7 +219,7 @@ impl Index {
         if query.is_empty() {
             return self.tenants.get(tenant).map_or_else(Vec::new, |space| space.everyone.sets());
         }
-        // a tag without a row is one that nobody carries
+        // a tag without a row is one that no client carries
         let rows: Option<Vec<&PostingList>> =
             query.iter().map(|tag| self.row(tenant, tag)).collect();
         rows.map_or_else(Vec::new, intersection)

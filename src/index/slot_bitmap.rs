@@ -78,11 +78,11 @@ impl SlotBitmap {
         };
         self.len += u64::from(new);
         if new && self.len.is_multiple_of(LOOK_EVERY) {
-            self.look_for_dense();
+            self.make_dense();
         }
     }
 
-    fn look_for_dense(&mut self) {
+    fn make_dense(&mut self) {
         let BitmapForm::Sparse(slots) = &self.form else { return };
         let Some(last) = slots.max() else { return };
         if self.len < DENSE_MIN || u64::from(last) >= self.len * DENSE_SLOTS_EACH {

@@ -9,7 +9,7 @@ use crate::types::{ClientUuid, ConnectionRef};
 /// Where the client with a UUID stands.
 ///
 /// The UUID itself stands in its entry only; here are 32 bits of it. The server makes UUIDs at
-/// random, so these bits are their own hash, and nobody can choose them to collide.
+/// random, so these bits are their own hash, and no client can choose them to collide.
 #[derive(Debug, Default)]
 pub(super) struct Uuids {
     known: HashTable<KnownUuid>,

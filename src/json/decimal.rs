@@ -45,7 +45,7 @@ impl<'a> Decimal<'a> {
         Self { is_negative, whole: whole.as_bytes(), fraction: fraction.as_bytes(), point }
     }
 
-    /// The digits, the first and the last of which are no zeros; zero has none.
+    /// The digits, without zeros at the beginning and the end; zero has none.
     pub fn digits(&self) -> impl Iterator<Item = u8> + Clone {
         self.whole.iter().chain(self.fraction).map(|digit| digit.wrapping_sub(b'0'))
     }

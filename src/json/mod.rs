@@ -47,7 +47,7 @@ pub struct JsonMembers<'a, const N: usize> {
 ///
 /// # Errors
 ///
-/// When it is no JSON.
+/// When it is not JSON.
 ///
 /// ```
 /// use tagcast::json::{JsonShape, pick};

@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::text;
 
-/// A text that is no JSON.
+/// A text that is not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotJson;
 

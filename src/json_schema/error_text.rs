@@ -1,20 +1,20 @@
-//! What a publisher is told of a message that does not fit.
+//! The close reason for a message that does not match its schema.
 
 use std::fmt::{self, Display, Write};
 
-use super::message::{MessageValue, MessageValues, UnreadableMessage, said};
+use super::message::{MessageValue, MessageValues, UnreadableMessage, text_of};
 use super::validate::{EarlyEnd, Why};
 use super::{NumberBound, Types};
 use crate::types::limits::SCHEMA_STEPS_MAX;
 
-/// What a Close frame holds beside its code (RFC 6455 §5.5).
+/// What fits into a Close frame after its code (RFC 6455 §5.5).
 const TEXT_BYTES_MAX: usize = 123;
-/// How much of a message is repeated to who sent it.
+/// How much of a message is repeated to its sender.
 const VALUE_BYTES_MAX: usize = 24;
-/// How much of a place is told.
+/// How much of a place is named.
 const PLACE_BYTES_MAX: usize = 50;
 
-pub(super) fn unread(why: UnreadableMessage) -> String {
+pub(super) fn unreadable_text(why: UnreadableMessage) -> String {
     let why = match why {
         UnreadableMessage::NotJson => "it is no JSON",
         UnreadableMessage::TooDeep => "it is nested too deeply",
@@ -23,7 +23,7 @@ pub(super) fn unread(why: UnreadableMessage) -> String {
     format!("the message cannot be held against its schema: {why}")
 }
 
-pub(super) fn told(message: &MessageValues<'_>, stop: EarlyEnd<'_>) -> String {
+pub(super) fn misfit_text(message: &MessageValues<'_>, stop: EarlyEnd<'_>) -> String {
     let (value, why) = match stop {
         EarlyEnd::Misfit(value, why) => (value, why),
         EarlyEnd::Spent => {
@@ -63,7 +63,7 @@ fn write_why(
         Why::MoreItems(max) => write!(out, "{shown} has more than {max} item{}", plural(max)),
         Why::FewerItems(min) => write!(out, "{shown} has less than {min} item{}", plural(min)),
         Why::Unexpected(name) => {
-            let name = said(message, name);
+            let name = text_of(message, name);
             write!(out, "Additional properties are not allowed ('{name}' was unexpected)")
         }
         Why::UnexpectedItems => write!(out, "Additional items are not allowed"),
@@ -121,7 +121,7 @@ fn place(message: &MessageValues<'_>, value: MessageValue) -> String {
         let written = match step {
             PathStep::Item(number) => write!(text, "/{number}"),
             PathStep::Member(name) => {
-                let name = said(message, name);
+                let name = text_of(message, name);
                 write!(text, "/{}", name.replace('~', "~0").replace('/', "~1"))
             }
         };

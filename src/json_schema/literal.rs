@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::message::{MessageValue, MessageValues, UnreadableMessage, said};
+use super::message::{MessageValue, MessageValues, UnreadableMessage, text_of};
 use super::validate::{CheckBudget, Spent, steps_of};
 use crate::json::Decimal;
 
@@ -12,7 +12,7 @@ use crate::json::Decimal;
 #[derive(Debug)]
 pub(super) struct Literal {
     json: Box<str>,
-    /// Steps that a comparison takes at the most: what is larger differs after so many.
+    /// Steps that a comparison takes at most: a larger value differs after so many.
     pub(super) steps: u64,
 }
 
@@ -23,7 +23,7 @@ impl Literal {
         Ok(Self { steps: steps.saturating_add(steps_of(json.len())), json: json.into() })
     }
 
-    pub(super) fn is(
+    pub(super) fn equals(
         &self,
         message: &MessageValues<'_>,
         value: MessageValue,
@@ -76,7 +76,7 @@ pub(super) fn is_equal(
         }
         ValueKind::Text => {
             budget.spend_bytes(one.raw(a).len().min(other.raw(b).len()))?;
-            Ok(said(one, a) == said(other, b))
+            Ok(text_of(one, a) == text_of(other, b))
         }
         ValueKind::List => {
             let (mut left_items, mut right_items) = (one.items(a), other.items(b));
@@ -102,11 +102,11 @@ fn is_equal_object(
     let mut count = 0;
     for (name, value) in one.members(a) {
         count += 1;
-        let name = said(one, name);
+        let name = text_of(one, name);
         let mut same = None;
         for (candidate, found) in other.members(b) {
             budget.spend(1)?;
-            if said(other, candidate) == name {
+            if text_of(other, candidate) == name {
                 same = Some(found);
                 break;
             }
@@ -141,7 +141,7 @@ pub(super) fn hash(
         }
         ValueKind::Text => {
             budget.spend_bytes(message.raw(value).len())?;
-            said(message, value).hash(&mut hasher);
+            text_of(message, value).hash(&mut hasher);
         }
         ValueKind::List => {
             for item in message.items(value) {
@@ -153,7 +153,7 @@ pub(super) fn hash(
             for (name, value) in message.members(value) {
                 let mut member = DefaultHasher::new();
                 budget.spend_bytes(message.raw(name).len())?;
-                said(message, name).hash(&mut member);
+                text_of(message, name).hash(&mut member);
                 hash(message, value, budget)?.hash(&mut member);
                 // The order of members means nothing.
                 sum = sum.wrapping_add(member.finish());

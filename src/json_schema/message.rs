@@ -92,7 +92,7 @@ impl<'a> MessageValues<'a> {
         }
     }
 
-    /// Any value as it was written, if that takes so many bytes at the most.
+    /// Any value as it was written, if that takes at most so many bytes.
     pub(super) fn short(&self, value: MessageValue, bytes_max: usize) -> Option<&'a str> {
         let start = (self.node(value).start & !REPLACED) as usize;
         let rest = self.json.get(start..)?;
@@ -152,7 +152,7 @@ struct MessageParser<'a> {
     /// The names of all objects that are open, by their nodes.
     names: Vec<Hashed>,
     expects: Expects,
-    /// Nobody outside can choose names whose hashes are the same.
+    /// No client can choose names whose hashes are the same.
     state: RandomState,
 }
 
@@ -271,6 +271,6 @@ fn mark(json: &str, nodes: &mut [ValueNode], alike: &[Hashed]) {
 }
 
 /// What a text or a name says.
-pub(super) fn said<'a>(message: &MessageValues<'a>, value: MessageValue) -> Cow<'a, str> {
+pub(super) fn text_of<'a>(message: &MessageValues<'a>, value: MessageValue) -> Cow<'a, str> {
     text(message.raw(value))
 }

@@ -1,4 +1,4 @@
-//! Keywords that are no rules, and those that are slips.
+//! Keywords that are not rules, and misspelled ones.
 
 use super::parse::{SchemaDraft, wrong};
 
@@ -63,11 +63,11 @@ const RULES: [&str; 35] = [
     "$ref",
 ];
 
-/// Looks at a keyword that is none of the rules.
+/// Looks at a keyword that is not one of the rules.
 ///
 /// # Errors
 ///
-/// When something is meant by it that is not carried out here.
+/// When it means something that is not supported here.
 pub(super) fn other(draft: SchemaDraft, name: &str, at: &str) -> Result<(), String> {
     match name {
         "unevaluatedItems" | "unevaluatedProperties" => {
@@ -82,7 +82,7 @@ pub(super) fn other(draft: SchemaDraft, name: &str, at: &str) -> Result<(), Stri
             ))
         }
         name if WORDS.contains(&name) => Ok(()),
-        // Any other name is a word of the author's own; a slip is none.
+        // Any other name is the author's own, unless it is a misspelled keyword.
         name => match RULES.iter().find(|rule| is_a_slip(name, rule)) {
             Some(rule) => Err(wrong(at, &format!("it is unknown; did you mean `{rule}`?"))),
             None => Ok(()),

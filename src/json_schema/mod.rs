@@ -62,7 +62,7 @@ struct ValueRules {
     not: Option<PartId>,
     condition: Option<Condition>,
     reference: Option<PartId>,
-    /// Steps that looking at a value takes, beside what depends on the value.
+    /// Steps for looking at a value, without those that depend on the value.
     steps: u64,
 }
 
@@ -167,10 +167,12 @@ impl Schema {
     ///
     /// # Errors
     ///
-    /// The place of the first violation and what is wrong there, in 123 bytes at the most.
+    /// The place of the first violation and what is wrong there, in at most 123 bytes.
     pub fn check(&self, json: &str) -> Result<(), String> {
-        let message = MessageValues::read(json).map_err(error_text::unread)?;
-        Validator::new(self, &message).whole().map_err(|stop| error_text::told(&message, stop))
+        let message = MessageValues::read(json).map_err(error_text::unreadable_text)?;
+        Validator::new(self, &message)
+            .whole()
+            .map_err(|stop| error_text::misfit_text(&message, stop))
     }
 
     fn part(&self, place: PartId) -> &SchemaPart {

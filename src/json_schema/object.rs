@@ -1,7 +1,7 @@
 //! Objects against the rules for objects.
 
 use super::ObjectRules;
-use super::message::{MessageValue, said};
+use super::message::{MessageValue, text_of};
 use super::validate::{EarlyEnd, Fits, Validator, Why};
 
 /// Which of the known names an object has.
@@ -71,7 +71,7 @@ impl<'s> Validator<'s, '_> {
     ) -> Fits<'s> {
         self.budget.spend(2)?;
         self.budget.spend_bytes(self.message.raw(name).len())?;
-        let text = said(self.message, name);
+        let text = text_of(self.message, name);
         if let Some(part) = rules.of_names {
             self.value(part, name)?;
         }

@@ -107,7 +107,7 @@ impl SchemaParser<'_> {
 
     fn rules(&mut self, at: &str, members: &Map<String, Value>) -> Result<ValueRules, String> {
         let mut rules = ValueRules { steps: 1, ..ValueRules::default() };
-        // Up to draft 7 a reference stands for all that is written beside it.
+        // Up to draft 7 a reference stands for all keywords next to it.
         if self.draft <= SchemaDraft::Seven
             && let Some(Value::String(to)) = members.get("$ref")
         {

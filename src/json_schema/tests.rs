@@ -1,4 +1,4 @@
-//! What fits and what does not, what it may cost, and what is no schema here.
+//! What fits and what does not, what it may cost, and which schemas are refused.
 
 use super::*;
 use crate::types::limits::{SCHEMA_DEPTH_MAX, SCHEMA_STEPS_MAX};

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::literal::ValueKind;
-use super::message::{MessageValue, MessageValues, said};
+use super::message::{MessageValue, MessageValues, text_of};
 use super::{
     Choices, Condition, NumberBound, NumberRule, PartId, Schema, SchemaPart, TextRules, Types,
     ValueRules,
@@ -156,12 +156,12 @@ impl<'s, 'm> Validator<'s, 'm> {
     fn choices(&mut self, choices: &'s Choices, kind: ValueKind, value: MessageValue) -> Fits<'s> {
         if kind == ValueKind::Text {
             self.budget.spend_bytes(self.message.raw(value).len())?;
-            if choices.strings.contains(said(self.message, value).as_ref()) {
+            if choices.strings.contains(text_of(self.message, value).as_ref()) {
                 return Ok(());
             }
         } else {
             for literal in &choices.others {
-                if literal.is(self.message, value, &mut self.budget)? {
+                if literal.equals(self.message, value, &mut self.budget)? {
                     return Ok(());
                 }
             }
@@ -199,7 +199,7 @@ impl<'s, 'm> Validator<'s, 'm> {
     fn text(&mut self, rules: Option<&'s TextRules>, value: MessageValue) -> Fits<'s> {
         let Some(rules) = rules else { return Ok(()) };
         self.budget.spend_bytes(self.message.raw(value).len())?;
-        let text = said(self.message, value);
+        let text = text_of(self.message, value);
         let misfit = |why| Err(EarlyEnd::Misfit(value, why));
         if rules.length.min.is_some() || rules.length.max.is_some() {
             let count = u64::try_from(text.chars().count()).unwrap_or(u64::MAX);

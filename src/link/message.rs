@@ -1,4 +1,4 @@
-//! What worker and broker say to each other (rules L1 to L8 of `docs/architecture.md`).
+//! The messages between worker and broker (rules L1 to L8 of `docs/architecture.md`).
 
 use std::net::IpAddr;
 

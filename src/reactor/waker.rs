@@ -19,15 +19,15 @@ impl Waker {
         Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
-    /// Wakes whoever waits. An edge-triggered waiter is woken by every ring.
-    pub(crate) fn ring(&self) {
+    /// Wakes the thread that waits. An edge-triggered poll is woken by every call.
+    pub(crate) fn wake(&self) {
         // The one failure is a counter that is full, and a full counter is readable as well.
         let _full = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 
-    /// Makes it silent until the next ring.
-    pub(crate) fn silence(&self) {
-        // The one failure is a bell that was silent already.
+    /// Is no longer readable until the next [`Waker::wake`].
+    pub(crate) fn reset(&self) {
+        // The one failure is a waker that was not readable.
         let _silent = rustix::io::read(&self.0, &mut [0_u8; 8]);
     }
 }

@@ -26,13 +26,13 @@ pub enum Recipients {
     /// One client, named in a way that only old clients or old servers have.
     Named(Box<NamedClient>),
     /// Web-type clients as Gomoob's server finds them: the tags are gone through in this order, one
-    /// that nobody carries is skipped, and what is left when a set has become empty begins anew.
+    /// that no client carries is skipped, and when a set has become empty the rest begins again.
     /// None means everyone.
     GomoobQuery(Box<[Tag]>),
 }
 
 impl Recipients {
-    /// Whether they are one client at the most.
+    /// Whether they are at most one client.
     #[must_use]
     pub fn is_single(&self) -> bool {
         matches!(self, Self::First { .. } | Self::Named(_))
@@ -79,9 +79,9 @@ impl MatchOptions {
         self.0 & other.0 == other.0
     }
 
-    /// Whether it finds somebody by itself.
+    /// Whether it finds a client without a name.
     #[must_use]
-    pub const fn names_somebody(self) -> bool {
+    pub const fn selects_alone(self) -> bool {
         self.0 & (Self::ANY_WEB.0 | Self::ANY_IDENT.0) != 0
     }
 

@@ -1,4 +1,4 @@
-//! Names that clients of 2019 give themselves beside the UUID that the server made.
+//! Names that clients of 2019 give themselves in addition to the UUID that the server made.
 
 use super::{ClientUuid, Ident, IdentError};
 
@@ -29,7 +29,7 @@ impl Alias {
         &self.0
     }
 
-    /// The UUID that it is spelled like, which may be somebody else's.
+    /// The UUID that it is spelled like, which may be another client's.
     #[must_use]
     pub fn as_uuid(&self) -> Option<ClientUuid> {
         uuid::Uuid::try_parse(self.as_str()).ok().map(|uuid| ClientUuid(uuid.into_bytes()))
@@ -50,7 +50,7 @@ pub struct Claim {
 pub enum Exclusivity {
     /// It is refused while another client has it.
     Alone,
-    /// As in the original: several may have it, and whoever joined first is reached.
+    /// As in the original: several may have it, and the one that joined first is reached.
     Shared,
 }
 

@@ -19,7 +19,7 @@ pub enum CompatFlag {
     ErrorsOf2021,
     /// `ackOrder = after`: `next` follows what a message causes.
     AckAfter,
-    /// `phpReencode`: `echo` and `feedback` are written anew as PHP writes JSON.
+    /// `phpReencode`: `echo` and `feedback` are written again as PHP writes JSON.
     PhpReencode,
     /// `closeOnJsonError`: the opcode `jsonerror` ends the connection.
     CloseOnJsonError,

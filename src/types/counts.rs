@@ -1,4 +1,4 @@
-//! What processes count: the books of a server, which balance at any moment.
+//! The counters of a process, which balance at any moment.
 
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +51,7 @@ pub struct BrokerCounts {
     pub workers: u64,
     /// Clients of all workers.
     pub clients: u64,
-    /// Rows of the index: different tags that somebody carries.
+    /// Rows of the index: different tags that clients carry.
     pub rows: u64,
     /// Publications that were resolved.
     pub publications: u64,

@@ -72,7 +72,7 @@ impl ClientUuid {
     }
 }
 
-/// Shortened, so that no log can contain a UUID that somebody could publish to.
+/// Shortened, so that no log contains a UUID that a reader could publish to.
 impl fmt::Debug for ClientUuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}…", self.short())

@@ -42,7 +42,7 @@ pub const OLD_HEAD_BYTES_MAX: usize = 8 * 1024;
 pub const EXPANDED_BYTES_MAX: usize = 64 * 1024;
 /// Bytes that all `${NAME}` of a configuration bring: as many as the file itself may have.
 pub const EXPANSION_BYTES_MAX: usize = 1024 * 1024;
-/// Bytes of the shortest secret that is not guessed: 64 bits at the least, if it is random.
+/// Bytes of the shortest secret that is not guessed: at least 64 bits, if it is random.
 pub const SECRET_BYTES_MIN: usize = 16;
 /// Different characters of a secret that is not a pattern.
 pub const SECRET_CHARACTERS_MIN: usize = 6;
@@ -118,7 +118,7 @@ pub const LIGHT_BURST: u64 = 16 * 1024;
 /// Bytes of work that a connection is ahead of the others at most, whatever it has sent: what is done in
 /// twice its [`HEAVY_SHARE`], so that it waits for one or two rounds of the others. A multiple of 64.
 pub const WORK_AHEAD_MAX: u64 = 128 * 1024;
-/// Bytes of work that are forgotten in each millisecond in which nobody waits: all of it in a tenth of a
+/// Bytes of work that are forgotten in each millisecond in which no connection waits: all of it in a tenth of a
 /// second.
 pub const WORK_FORGOTTEN: u64 = 1310;
 /// Connections that wait to be served from which on only [`CROWDED_READ_BYTES`] are read of each: what
@@ -128,7 +128,7 @@ pub const CROWD: usize = 64;
 pub const CROWDED_READ_BYTES: usize = 8 * 1024;
 /// Bytes of work after which a loop looks at its clock: a look costs as much as some 50 bytes.
 pub const CLOCK_WORK: usize = 4096;
-/// What one unit of work counts for beside its bytes: eight small messages are a look at the clock.
+/// What one unit of work counts for in addition to its bytes: eight small messages are a look at the clock.
 pub const UNIT_WORK: usize = 512;
 
 /// Control frames (ping, pong, close) that a peer may send in one second.
@@ -167,7 +167,7 @@ pub const LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Old log files that are kept.
 pub const LOG_FILES_KEPT: usize = 5;
 
-/// Percent of the ceiling of memory from which on nobody is accepted (Envoy begins at 92).
+/// Percent of the memory limit from which on no connection is accepted (Envoy begins at 92).
 pub const PRESSURE_FULL: u64 = 85;
 /// From which on the clients that hold the most are closed.
 pub const PRESSURE_SHEDDING: u64 = 92;
@@ -176,14 +176,14 @@ pub const PRESSURE_BUSY: u64 = 97;
 /// Bytes that the connections of a worker take in before it looks at its memory and asks the
 /// supervisor to look too: what can be missed between two looks.
 pub const GROWTH_BYTES: usize = 1024 * 1024;
-/// What a connection takes beside what it holds, roughly (`docs/benchmarks.md`).
+/// What a connection takes in addition to what it holds, roughly (`docs/benchmarks.md`).
 pub const CONNECTION_BYTES: u64 = 512;
 /// A connection that holds less is not closed for memory: it is a client in the middle of something.
 pub const HOLDER_BYTES_MIN: u64 = 1024;
 /// What all those have to hold together before clients are closed that hold no more than one send:
 /// closing them would free nothing that matters.
 pub const SHED_BYTES_MIN: u64 = 4 * 1024 * 1024;
-/// How long nobody may be accepted before clients are closed although the stage for that is not
+/// How long no connection may be accepted before clients are closed although the stage for that is not
 /// reached: else some who hold much would keep all others out.
 pub const PRESSURE_FULL_WAIT: Duration = Duration::from_secs(2);
 /// Bytes of a page of memory, as `/proc` counts.
@@ -196,7 +196,7 @@ pub const PRESSURE_EASE: u64 = 3;
 pub const STRANGERS_LINES_PER_SECOND: u32 = 100;
 /// Handshakes in flight in one worker; past it the worker does not accept.
 pub const HANDSHAKES_MAX: usize = 1024;
-/// What a turn gives to TLS handshakes, one at the least: a delivery waits for them no longer than
+/// What a turn gives to TLS handshakes, at least one: a delivery waits for them no longer than
 /// that.
 pub const SHAKING_TIME: Duration = Duration::from_micros(500);
 /// Descriptors that a worker keeps free for itself (links, logs, files).

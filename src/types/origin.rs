@@ -57,7 +57,7 @@ pub enum NoOrigin {
     BadScheme,
     /// There is more than a host and a port.
     Tail,
-    /// There is no host, or one where there is none.
+    /// There is no host, or one where none may be.
     NoHost,
     /// It is not a name and not an address.
     BadHost,

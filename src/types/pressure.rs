@@ -11,7 +11,7 @@ pub enum Pressure {
     /// There is room.
     #[default]
     None,
-    /// Nobody is accepted: newcomers wait outside.
+    /// No connection is accepted: new ones wait in the backlog of the socket.
     Full,
     /// The clients that hold the most are closed.
     Shedding,

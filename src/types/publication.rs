@@ -1,10 +1,10 @@
-//! One message on its way from a publisher to whoever its address names.
+//! One message on its way from a publisher to the clients that its address names.
 
 use bytes::Bytes;
 
 use super::{Address, Tenant};
 
-/// One message with its tenant and address; its source and number stand beside it on the link.
+/// One message with its tenant and address; its source and number are separate fields on the link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
     /// The space in which it is published.

@@ -7,7 +7,7 @@ use std::time::Duration;
 const FAILURES_MAX: u32 = 5;
 /// How long it stays open at first; twice as long after each probe that failed.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// How long it stays open at the most.
+/// How long it stays open at most.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// The breaker of one backend.
@@ -66,7 +66,7 @@ impl CircuitBreaker {
     }
 
     /// The backend answered.
-    pub fn answered(&mut self) -> BreakerTransition {
+    pub fn record_success(&mut self) -> BreakerTransition {
         let before = std::mem::take(&mut self.0);
         if matches!(before, BreakerState::Closed { .. }) {
             BreakerTransition::None
@@ -76,7 +76,11 @@ impl CircuitBreaker {
     }
 
     /// It did not. What was sent before the breaker opened says nothing new then.
-    pub fn failed(&mut self, admitted: BreakerDecision, now: Duration) -> BreakerTransition {
+    pub fn record_failure(
+        &mut self,
+        admitted: BreakerDecision,
+        now: Duration,
+    ) -> BreakerTransition {
         let pause = match (&mut self.0, admitted) {
             (BreakerState::Closed { failures }, _) => {
                 *failures += 1;
@@ -106,9 +110,15 @@ mod tests {
     fn opened() -> CircuitBreaker {
         let mut breaker = CircuitBreaker::default();
         for _ in 1..FAILURES_MAX {
-            assert_eq!(breaker.failed(BreakerDecision::Yes, AT(10)), BreakerTransition::None);
+            assert_eq!(
+                breaker.record_failure(BreakerDecision::Yes, AT(10)),
+                BreakerTransition::None
+            );
         }
-        assert_eq!(breaker.failed(BreakerDecision::Yes, AT(10)), BreakerTransition::Opened(AT(1)));
+        assert_eq!(
+            breaker.record_failure(BreakerDecision::Yes, AT(10)),
+            BreakerTransition::Opened(AT(1))
+        );
         breaker
     }
 
@@ -117,9 +127,12 @@ mod tests {
         let mut breaker = CircuitBreaker::default();
         for _ in 0..3 {
             for _ in 1..FAILURES_MAX {
-                assert_eq!(breaker.failed(BreakerDecision::Yes, AT(1)), BreakerTransition::None);
+                assert_eq!(
+                    breaker.record_failure(BreakerDecision::Yes, AT(1)),
+                    BreakerTransition::None
+                );
             }
-            assert_eq!(breaker.answered(), BreakerTransition::None);
+            assert_eq!(breaker.record_success(), BreakerTransition::None);
         }
         assert_eq!(opened().admit(AT(10)), BreakerDecision::No);
     }
@@ -137,19 +150,19 @@ mod tests {
             assert_eq!(breaker.admit(now), BreakerDecision::AsProbe);
             assert_eq!(breaker.admit(now), BreakerDecision::No, "a second probe");
             assert_eq!(
-                breaker.failed(BreakerDecision::Yes, now),
+                breaker.record_failure(BreakerDecision::Yes, now),
                 BreakerTransition::None,
                 "an old event"
             );
             assert_eq!(
-                breaker.failed(BreakerDecision::AsProbe, now),
+                breaker.record_failure(BreakerDecision::AsProbe, now),
                 BreakerTransition::Opened(AT((2 * pause).min(30)))
             );
         }
         now += AT(30);
         assert_eq!(breaker.admit(now), BreakerDecision::AsProbe);
-        assert_eq!(breaker.answered(), BreakerTransition::Closed);
+        assert_eq!(breaker.record_success(), BreakerTransition::Closed);
         assert_eq!(breaker.admit(now), BreakerDecision::Yes);
-        assert_eq!(breaker.failed(BreakerDecision::Yes, now), BreakerTransition::None);
+        assert_eq!(breaker.record_failure(BreakerDecision::Yes, now), BreakerTransition::None);
     }
 }

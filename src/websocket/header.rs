@@ -129,7 +129,7 @@ impl HeaderRules {
             return Err(Violation::ReservedBits);
         }
         let opcode = match Opcode::from_first_byte(first) {
-            // Nobody waits for a pong that it has not asked for: it is ignored.
+            // A pong without a ping has no meaning (RFC 6455 §5.5.3): it is ignored.
             Err(Violation::ReservedOpcode(_)) if leniency.has(Leniency::RESERVED) => Opcode::Pong,
             opcode => opcode?,
         };

@@ -96,18 +96,18 @@ fn feed(source: WorkerIncarnation, said: &Bytes, router: &mut Router) {
     let mut inbox = MessageDecoder::default();
     inbox.extend(said);
     while let Some(message) = inbox.take().unwrap() {
-        router.take(source, message).unwrap();
+        router.on_message(source, message).unwrap();
         assert!(router.resume(&mut || false).is_continue());
     }
 }
 
 /// What the broker would write to a worker's link now; the link takes all of it.
 fn written(worker: &Worker, router: &mut Router) -> Vec<ToWorker> {
-    let member = router.member_mut(worker.source.worker).unwrap();
+    let member = router.worker_mut(worker.source.worker).unwrap();
     let mut inbox = MessageDecoder::default();
     inbox.extend(member.out.pending());
     let bytes = member.out.pending().len();
-    member.out.took(bytes);
+    member.out.advance(bytes);
     std::iter::from_fn(|| inbox.take().unwrap()).collect()
 }
 

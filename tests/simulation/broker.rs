@@ -59,7 +59,7 @@ impl Broker {
             match order {
                 Order::Word(ChildCommand::Roster(sources)) => self.board.await_workers(sources),
                 Order::Word(ChildCommand::WorkerDead(source)) => {
-                    self.board.bury(source, &mut |report| reports.push(report));
+                    self.board.remove_worker(source, &mut |report| reports.push(report));
                 }
                 Order::Word(ChildCommand::Stop) => self.life = Life::Stopped,
                 Order::Word(ChildCommand::Beat) => reports.push(ChildEvent::Heartbeat),
@@ -76,7 +76,7 @@ impl Broker {
                 self.board.mark_unread(*worker);
             }
         }
-        self.board.turn(&mut |report| reports.push(report), &mut || budget.is_spent());
+        self.board.run_turn(&mut |report| reports.push(report), &mut || budget.is_spent());
         if let Err(fault) = budget.is_kept(0) {
             self.fault.get_or_insert(fault);
         }

@@ -45,7 +45,7 @@ pub struct Row {
 ///
 /// # Errors
 ///
-/// When a name is none of a target, or a run came to no result.
+/// When a name is not that of a target, or a run had no result.
 pub fn measure(only: &[String], rounds: usize, shares: &Shares) -> Result<Vec<Row>, BenchError> {
     if let Some(unknown) = only.iter().find(|name| !TARGETS.iter().any(|(id, _)| id == name)) {
         let known: Vec<&str> = TARGETS.iter().map(|(id, _)| *id).collect();
@@ -55,7 +55,7 @@ pub fn measure(only: &[String], rounds: usize, shares: &Shares) -> Result<Vec<Ro
     let mut rows = Vec::new();
     for (id, measure) in TARGETS {
         if only.is_empty() || only.iter().any(|name| name == id) {
-            progress::say(&format!("{id} …"));
+            progress::print_line(&format!("{id} …"));
             rows.extend(measure(&bench)?.into_iter().map(|row| row.named(id)));
         }
     }
@@ -201,7 +201,7 @@ impl RoundFigures {
     }
 
     /// The median, and the range when there are several.
-    fn told(&self, tell: impl Fn(f64) -> String) -> String {
+    fn spread_text(&self, tell: impl Fn(f64) -> String) -> String {
         let least = self.figures.iter().copied().fold(f64::INFINITY, f64::min);
         let most = self.figures.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         match self.figures.len() {
@@ -224,7 +224,7 @@ mod tests {
         let rounds = |figures: &[f64]| RoundFigures { figures: figures.to_vec(), is_clean: true };
         assert!((rounds(&[3.0, 1.0, 2.0]).median() - 2.0).abs() < 1e-9);
         assert!((rounds(&[4.0, 1.0, 2.0, 3.0]).median() - 2.5).abs() < 1e-9);
-        let told = rounds(&[3.0, 1.0, 2.0]).told(|figure| format!("{figure:.0}"));
+        let told = rounds(&[3.0, 1.0, 2.0]).spread_text(|figure| format!("{figure:.0}"));
         assert_eq!(told, "2 (1 to 3)");
     }
 

@@ -29,7 +29,7 @@ pub(super) const TARGETS: &[(&str, Measure)] = &[
 
 const MILLION: f64 = 1e6;
 const KIB: f64 = 1024.0;
-/// The subscribers of fan-outs beside a feedback.
+/// The subscribers of fan-outs during a feedback.
 const CROWD: usize = 9_500;
 
 fn one_in_flight(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
@@ -51,8 +51,8 @@ fn many_in_flight(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     {
         let plan = Bench::plan(clients, Audience::All, PublishPace::InFlight(in_flight));
         let found = bench.beside(&plan, Writes::Joined, per_cpu_second)?;
-        let millions = found.ours.told(|figure| format!("{:.2} million", figure / MILLION));
-        let ratio = found.ratio.told(|ratio| format!("{ratio:.2}"));
+        let millions = found.ours.spread_text(|figure| format!("{:.2} million", figure / MILLION));
+        let ratio = found.ratio.spread_text(|ratio| format!("{ratio:.2}"));
         rows.push(Row::new(
             format!("fan-out, W={in_flight}, {clients} clients, deliveries per CPU second"),
             format!("{limit} million"),
@@ -79,7 +79,7 @@ fn feedback_paced(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     let p99 = |report: &LoadReport| report.latency_us.p99;
     let alone = Bench::plan(100, Audience::One, PublishPace::PerSecond(5_000.0));
     let found = bench.beside(&alone, Writes::Direct, p99)?;
-    let told = |rounds: &RoundFigures| rounds.told(|micros| format!("{micros:.0} µs"));
+    let told = |rounds: &RoundFigures| rounds.spread_text(|micros| format!("{micros:.0} µs"));
     let mut row = Row::new(
         "feedback to one UUID, 5,000 a second, p99".to_owned(),
         "1.8 times the floor".to_owned(),
@@ -87,7 +87,7 @@ fn feedback_paced(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
             "{}; floor {}; {} times",
             told(&found.ours),
             told(&found.floor),
-            found.ratio.told(|ratio| format!("{ratio:.2}"))
+            found.ratio.spread_text(|ratio| format!("{ratio:.2}"))
         ),
         RowOutcome { ratio_to_limit: 1.8 / found.ratio.median(), is_clean: found.ratio.is_clean },
         "feedback --clients 100 --rate 5000 --floor",
@@ -104,7 +104,7 @@ fn feedback_paced(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     let crowded = Row::new(
         format!("feedback beside 10 fan-outs a second to {CROWD} clients, p99"),
         "40 ms".to_owned(),
-        rounds.told(|millis| format!("{millis:.1} ms")),
+        rounds.spread_text(|millis| format!("{millis:.1} ms")),
         RowOutcome { ratio_to_limit: 40.0 / rounds.median(), is_clean },
         &format!("feedback --clients {CROWD} --rate 500 --fanout-rate 10"),
     );
@@ -114,8 +114,9 @@ fn feedback_paced(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
 fn feedback_at_full_speed(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     let plan = Bench::plan(100, Audience::One, PublishPace::InFlight(256));
     let found = bench.beside(&plan, Writes::Joined, per_cpu_second)?;
-    let told =
-        |rounds: &RoundFigures| rounds.told(|figure| format!("{:.2} million", figure / MILLION));
+    let told = |rounds: &RoundFigures| {
+        rounds.spread_text(|figure| format!("{:.2} million", figure / MILLION))
+    };
     Ok(vec![Row::new(
         "feedback to one UUID, W=256, messages per CPU second".to_owned(),
         "1 million".to_owned(),
@@ -147,7 +148,7 @@ fn memory(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
         rows.push(Row::new(
             format!("{clients} idle connections with a tag{inside}, {workers} workers, each"),
             format!("{limit} KiB"),
-            rounds.told(|bytes| format!("{:.2} KiB", bytes / KIB)),
+            rounds.spread_text(|bytes| format!("{:.2} KiB", bytes / KIB)),
             RowOutcome { ratio_to_limit: limit * KIB / rounds.median(), is_clean: true },
             &format!("idle --clients {clients} --workers {workers}{flag}"),
         ));
@@ -168,7 +169,7 @@ fn handshakes(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
         rows.push(Row::new(
             format!("handshakes{inside} with their joins, per CPU second"),
             grouped(limit),
-            rounds.told(grouped),
+            rounds.spread_text(grouped),
             RowOutcome { ratio_to_limit: rounds.median() / limit, is_clean: true },
             &format!("connect --clients {clients} --tags 0{flag}"),
         ));
@@ -179,7 +180,7 @@ fn handshakes(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
 fn query(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     let found = bench.index(|report| report.query_us)?;
     let matching = bench.index(|report| report.matching as f64)?.median();
-    let micros = found.told(|micros| format!("{micros:.1} µs"));
+    let micros = found.spread_text(|micros| format!("{micros:.1} µs"));
     Ok(vec![Row::new(
         "a query of three tags over 1,000,000 clients".to_owned(),
         "50 µs".to_owned(),
@@ -194,7 +195,7 @@ fn joins(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
         Row::new(
             format!("{what} with 1,000,000 clients of five tags"),
             "2 µs".to_owned(),
-            found.told(|micros| format!("{micros:.2} µs")),
+            found.spread_text(|micros| format!("{micros:.2} µs")),
             RowOutcome { ratio_to_limit: 2.0 / found.median(), is_clean: true },
             "index",
         )
@@ -203,7 +204,7 @@ fn joins(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     let memory = Row::new(
         "memory of a client with five tags in the index".to_owned(),
         "300 bytes".to_owned(),
-        bytes.told(|bytes| format!("{bytes} bytes")),
+        bytes.spread_text(|bytes| format!("{bytes} bytes")),
         RowOutcome { ratio_to_limit: 300.0 / bytes.median(), is_clean: true },
         "index",
     );
@@ -237,7 +238,7 @@ fn start(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     Ok(vec![Row::new(
         "from the start to the first client that is let in".to_owned(),
         "100 ms".to_owned(),
-        rounds.told(|millis| format!("{millis:.0} ms")),
+        rounds.spread_text(|millis| format!("{millis:.0} ms")),
         RowOutcome { ratio_to_limit: 100.0 / rounds.median(), is_clean: true },
         "targets --only T11",
     )])
@@ -263,8 +264,8 @@ fn tls(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
             format!("{limit}"),
             format!(
                 "{}; {} per CPU second",
-                ratio.told(|ratio| format!("{ratio:.2}")),
-                inside.told(grouped)
+                ratio.spread_text(|ratio| format!("{ratio:.2}")),
+                inside.spread_text(grouped)
             ),
             RowOutcome { ratio_to_limit: ratio.median() / limit, is_clean },
             &format!("fanout --clients 1000 --in-flight {in_flight} --tls"),
@@ -296,7 +297,7 @@ impl Row {
     /// A figure that is to be this much of the floor's.
     fn of_floor(what: &str, limit: f64, found: &Beside, command: &str) -> Self {
         let thousands = |rounds: &RoundFigures| grouped(rounds.median() / 1000.0);
-        let ratio = found.ratio.told(|ratio| format!("{ratio:.2}"));
+        let ratio = found.ratio.spread_text(|ratio| format!("{ratio:.2}"));
         Self::new(
             what.to_owned(),
             format!("{limit} of the floor"),

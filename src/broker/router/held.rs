@@ -9,7 +9,7 @@ impl Router {
     /// Whether something was held back that can be done now.
     #[must_use]
     pub fn is_behind(&self) -> bool {
-        self.is_resolving() && self.members.values().any(|member| !member.held.is_empty())
+        self.is_resolving() && self.workers.values().any(|member| !member.held.is_empty())
     }
 
     /// Does what was held back while workers were awaited, once none is, as far as the turn has time.
@@ -19,7 +19,7 @@ impl Router {
             return Continue(());
         }
         let sources: Vec<WorkerIncarnation> =
-            self.members.values().map(|member| member.source).collect();
+            self.workers.values().map(|member| member.source).collect();
         sources.into_iter().try_for_each(|source| self.release(source, is_spent))
     }
 
@@ -30,13 +30,13 @@ impl Router {
         is_spent: &mut dyn FnMut() -> bool,
     ) -> ControlFlow<()> {
         while self.is_resolving()
-            && let Some(member) = self.members.get_mut(&source.worker)
+            && let Some(member) = self.workers.get_mut(&source.worker)
             && let Some(message) = member.held.pop_front()
         {
-            if let Err(breach) = self.act(source, message)
-                && let Some(member) = self.members.get_mut(&source.worker)
+            if let Err(breach) = self.apply(source, message)
+                && let Some(member) = self.workers.get_mut(&source.worker)
             {
-                member.standing = LinkState::Broken(breach);
+                member.link_state = LinkState::Broken(breach);
                 member.held.clear();
             }
             if is_spent() {

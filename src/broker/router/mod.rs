@@ -23,14 +23,14 @@ use crate::types::{
 #[derive(Debug, Default)]
 pub struct Router {
     index: Index,
-    census: ConnectionLimits,
-    members: BTreeMap<WorkerId, WorkerState>,
+    connection_limits: ConnectionLimits,
+    workers: BTreeMap<WorkerId, WorkerState>,
     /// Workers that lived when this broker started and have not announced their clients yet: while
     /// there is one, nothing is resolved (rule L6).
     awaited: BTreeSet<WorkerIncarnation>,
     /// Publications to one recipient that were delivered before this broker started.
     delivered: HashSet<(WorkerIncarnation, Number)>,
-    resolved: ResolveCache,
+    resolve_cache: ResolveCache,
     /// What was resolved, turn by turn, and is not acknowledged yet (rule L5).
     turns: VecDeque<Turn>,
     last_join: u64,
@@ -56,30 +56,30 @@ impl Router {
         Self { awaited: sources.into_iter().collect(), ..Self::default() }
     }
 
-    /// Sets what joins are measured against from now on. Nobody who has joined is put out.
+    /// Sets the limits of new joins. Clients that have joined stay.
     pub fn limit(&mut self, limits: MaxConnections) {
-        self.census.limit(limits);
+        self.connection_limits.limit(limits);
     }
 
     /// A link to a worker was made.
     pub fn linked(&mut self, source: WorkerIncarnation) {
-        let former = self.members.insert(source.worker, WorkerState::new(source));
+        let former = self.workers.insert(source.worker, WorkerState::new(source));
         debug_assert!(former.is_none(), "a worker's link is made once for each broker");
     }
 
     /// A link ended: its clients are gone, and nothing waits for what it was given.
     pub fn unlinked(&mut self, source: WorkerIncarnation) {
-        if self.members.get(&source.worker).is_none_or(|member| member.source != source) {
+        if self.workers.get(&source.worker).is_none_or(|member| member.source != source) {
             return;
         }
-        self.members.remove(&source.worker);
-        self.resolved.forget();
+        self.workers.remove(&source.worker);
+        self.resolve_cache.forget();
         self.index.remove_worker(source.worker);
-        self.census.remove_worker(source.worker);
+        self.connection_limits.remove_worker(source.worker);
     }
 
     /// A worker's process has ended: it is not awaited any more.
-    pub fn dead(&mut self, source: WorkerIncarnation) {
+    pub fn remove_worker(&mut self, source: WorkerIncarnation) {
         self.unlinked(source);
         self.awaited.remove(&source);
     }
@@ -100,7 +100,7 @@ impl Router {
     #[must_use]
     pub fn counts(&self) -> BrokerCounts {
         BrokerCounts {
-            workers: self.members.len() as u64,
+            workers: self.workers.len() as u64,
             clients: self.index.clients() as u64,
             rows: self.index.rows() as u64,
             publications: self.publications,
@@ -113,7 +113,7 @@ impl Router {
     ///
     /// The first disagreement, in words.
     pub fn is_consistent(&self) -> Result<(), String> {
-        let linked: usize = self.members.keys().map(|worker| self.index.clients_of(*worker)).sum();
+        let linked: usize = self.workers.keys().map(|worker| self.index.clients_of(*worker)).sum();
         if linked != self.index.clients() {
             return Err(format!("{} clients, {linked} of linked workers", self.index.clients()));
         }
@@ -125,18 +125,18 @@ impl Router {
     /// # Errors
     ///
     /// When the worker does not keep to the rules; the caller ends its link.
-    pub fn take(
+    pub fn on_message(
         &mut self,
         source: WorkerIncarnation,
         message: ToBroker,
     ) -> Result<(), ProtocolError> {
         let resolving = self.is_resolving();
-        let Some(member) = self.members.get_mut(&source.worker) else {
+        let Some(member) = self.workers.get_mut(&source.worker) else {
             return Err(ProtocolError::Stranger(source));
         };
-        match (member.standing, message) {
+        match (member.link_state, message) {
             (LinkState::Linked, ToBroker::Hello { version, source: says }) => {
-                member.greeted(version, says)
+                member.on_hello(version, says)
             }
             (LinkState::Announcing, ToBroker::Announce { slot, number, client }) => {
                 self.announce(source, slot, number, &client)
@@ -151,13 +151,13 @@ impl Router {
                 Ok(())
             }
             (LinkState::Announcing, ToBroker::Announced { sequence }) => {
-                member.standing = LinkState::Announced;
+                member.link_state = LinkState::Announced;
                 self.last_sequence = self.last_sequence.max(sequence.0);
                 self.awaited.remove(&source);
                 Ok(())
             }
             (LinkState::Announced, message) if resolving && member.held.is_empty() => {
-                self.act(source, message)
+                self.apply(source, message)
             }
             (LinkState::Announced, message) => {
                 member.held.push_back(message);
@@ -177,20 +177,20 @@ impl Router {
         self.last_join = self.last_join.max(number.0);
         let place = ConnectionRef { worker: source.worker, slot };
         self.index.join(place, number, client).map_err(|_| ProtocolError::Taken(slot))?;
-        self.census.join(place, client);
+        self.connection_limits.join(place, client);
         Ok(())
     }
 
-    fn act(&mut self, source: WorkerIncarnation, message: ToBroker) -> Result<(), ProtocolError> {
+    fn apply(&mut self, source: WorkerIncarnation, message: ToBroker) -> Result<(), ProtocolError> {
         match message {
             ToBroker::Join { slot, client } => self.join(source, slot, &client),
             ToBroker::Reserve { slot, ip } => {
                 let place = ConnectionRef { worker: source.worker, slot };
-                let answer = match self.census.reserve(place, ip) {
+                let answer = match self.connection_limits.reserve(place, ip) {
                     Ok(()) => ToWorker::Reserved { slot },
                     Err(full) => ToWorker::Refused { slot, full },
                 };
-                self.tell(source.worker, &answer);
+                self.send(source.worker, &answer);
                 Ok(())
             }
             ToBroker::Leave { slot } => {
@@ -199,7 +199,7 @@ impl Router {
             }
             ToBroker::Retag { slot, tags } => {
                 if self.index.retag(ConnectionRef { worker: source.worker, slot }, &tags) {
-                    self.resolved.forget();
+                    self.resolve_cache.forget();
                 }
                 Ok(())
             }
@@ -211,15 +211,15 @@ impl Router {
                 let PresenceQuery { number, tenant, query, tag } = question;
                 let found = self.index.values(&tenant, &query, &tag, ANSWER_VALUES_MAX);
                 let found = PresenceResult { clients: found.clients, values: found.values };
-                self.tell(source.worker, &ToWorker::Answer { slot, number, found });
+                self.send(source.worker, &ToWorker::Answer { slot, number, found });
                 Ok(())
             }
             ToBroker::Sync { number } => {
-                self.tell(source.worker, &ToWorker::Synced { number });
+                self.send(source.worker, &ToWorker::Synced { number });
                 Ok(())
             }
             ToBroker::Count => {
-                if let Some(member) = self.members.get_mut(&source.worker) {
+                if let Some(member) = self.workers.get_mut(&source.worker) {
                     member.count_next();
                 }
                 Ok(())
@@ -241,18 +241,18 @@ impl Router {
     ) -> Result<(), ProtocolError> {
         let number = JoinNumber(self.last_join + 1);
         let place = ConnectionRef { worker: source.worker, slot };
-        if let Err(full) = self.census.admit(self.index.clients(), place, client) {
-            self.tell(source.worker, &ToWorker::Refused { slot, full });
+        if let Err(full) = self.connection_limits.admit(self.index.clients(), place, client) {
+            self.send(source.worker, &ToWorker::Refused { slot, full });
             return Ok(());
         }
         self.index.join(place, number, client).map_err(|_| ProtocolError::Taken(slot))?;
-        self.census.join(place, client);
+        self.connection_limits.join(place, client);
         self.last_join = number.0;
-        self.resolved.forget();
+        self.resolve_cache.forget();
         let own = self.connections(source.worker);
-        let smallest = self.members.keys().map(|worker| self.connections(*worker)).min();
+        let smallest = self.workers.keys().map(|worker| self.connections(*worker)).min();
         let joined = ToWorker::Joined { slot, number, own, smallest: smallest.unwrap_or(own) };
-        self.tell(source.worker, &joined);
+        self.send(source.worker, &joined);
         Ok(())
     }
 
@@ -262,21 +262,21 @@ impl Router {
         let claimed = self.index.claim(ConnectionRef { worker: source.worker, slot }, claim, grant);
         let granted = (claimed == Claimed::Granted).then_some(grant);
         self.last_grant = granted.map_or(self.last_grant, |grant| grant.0);
-        self.tell(source.worker, &ToWorker::Aliased { slot, granted });
+        self.send(source.worker, &ToWorker::Aliased { slot, granted });
     }
 
     fn connections(&self, worker: WorkerId) -> u32 {
         u32::try_from(self.index.clients_of(worker)).unwrap_or(u32::MAX)
     }
 
-    /// A worker may take back a join that was not answered: then there is nobody to remove.
+    /// A worker may take back a join that was not answered: then there is no client to remove.
     fn leave(&mut self, source: WorkerIncarnation, slot: Slot) {
         let place = ConnectionRef { worker: source.worker, slot };
-        self.census.leave(place);
+        self.connection_limits.leave(place);
         if self.index.leave(place).is_some() {
-            self.resolved.forget();
+            self.resolve_cache.forget();
         }
-        self.tell(source.worker, &ToWorker::Left { slot });
+        self.send(source.worker, &ToWorker::Left { slot });
     }
 
     fn publish(
@@ -285,14 +285,14 @@ impl Router {
         number: Number,
         publication: Publication,
     ) -> Result<(), ProtocolError> {
-        let Some(member) = self.members.get_mut(&source.worker) else { return Ok(()) };
+        let Some(member) = self.workers.get_mut(&source.worker) else { return Ok(()) };
         if member.last_publication.is_some_and(|last| number <= last) {
             return Err(ProtocolError::Disorder(number));
         }
         member.last_publication = Some(number);
         let is_single = publication.address.recipients.is_single();
         let is_repeated = is_single && self.delivered.contains(&(source, number));
-        if member.takes_count() {
+        if member.take_is_counted() {
             let resolved = || self.index.resolve(&publication.tenant, &publication.address);
             member.counted(number, if is_repeated { 1 } else { resolved().clients() });
         }
@@ -313,30 +313,30 @@ impl Router {
         publication: Publication,
     ) {
         let Publication { tenant, address, mut content } = publication;
-        let to = self.resolved.resolve(&self.index, &tenant, &address, &mut self.members);
+        let to = self.resolve_cache.resolve(&self.index, &tenant, &address, &mut self.workers);
         for (worker, target) in to {
             let deliver = Deliver { source, number, sequence, target, content };
-            if let Some(member) = self.members.get_mut(&worker) {
+            if let Some(member) = self.workers.get_mut(&worker) {
                 member.out.deliver(&deliver);
             }
             content = deliver.content;
         }
     }
 
-    fn tell(&mut self, worker: WorkerId, message: &ToWorker) {
-        if let Some(member) = self.members.get_mut(&worker) {
-            member.out.tell(message);
+    fn send(&mut self, worker: WorkerId, message: &ToWorker) {
+        if let Some(member) = self.workers.get_mut(&worker) {
+            member.out.send(message);
         }
     }
 
     /// The members whose links have something to take, or that must end.
-    pub fn members_mut(&mut self) -> impl Iterator<Item = &mut WorkerState> {
-        self.members.values_mut()
+    pub fn workers_mut(&mut self) -> impl Iterator<Item = &mut WorkerState> {
+        self.workers.values_mut()
     }
 
     /// The member on a seat.
-    pub fn member_mut(&mut self, worker: WorkerId) -> Option<&mut WorkerState> {
-        self.members.get_mut(&worker)
+    pub fn worker_mut(&mut self, worker: WorkerId) -> Option<&mut WorkerState> {
+        self.workers.get_mut(&worker)
     }
 }
 

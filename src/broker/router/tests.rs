@@ -35,7 +35,7 @@ fn publish(number: u64, address: Address) -> ToBroker {
     ToBroker::Publish { number: Number(number), publication }
 }
 
-/// A broker with these workers, all of which have announced nobody.
+/// A broker with these workers, all of which have announced no client.
 fn router(workers: u16) -> Router {
     let mut router = Router::awaiting([]);
     for worker in 0..workers {
@@ -51,7 +51,7 @@ fn greet(router: &mut Router, worker: u16) {
 }
 
 fn say(router: &mut Router, worker: u16, message: ToBroker) {
-    router.take(source(worker), message).unwrap();
+    router.on_message(source(worker), message).unwrap();
     assert!(router.resume(&mut || false).is_continue());
 }
 
@@ -61,11 +61,11 @@ fn join(router: &mut Router, worker: u16, slot: u32, byte: u8) {
 
 /// What a worker's link would take now, and takes.
 fn told(router: &mut Router, worker: u16) -> Vec<ToWorker> {
-    let member = router.member_mut(WorkerId(worker)).unwrap();
+    let member = router.worker_mut(WorkerId(worker)).unwrap();
     let mut inbox = MessageDecoder::default();
     inbox.extend(member.out.pending());
     let bytes = member.out.pending().len();
-    member.out.took(bytes);
+    member.out.advance(bytes);
     std::iter::from_fn(|| inbox.take().unwrap()).collect()
 }
 
@@ -157,7 +157,7 @@ fn a_dead_worker_holds_up_no_acknowledgement() {
     join(&mut router, 1, 0, 2);
     say(&mut router, 0, publish(1, Address::everyone()));
     router.end_turn();
-    router.dead(source(1));
+    router.remove_worker(source(1));
     router.acknowledge();
     assert!(is_acknowledged(&told(&mut router, 0), 1));
 }
@@ -199,7 +199,7 @@ fn a_successor_resolves_nothing_before_everyone_has_announced_or_is_dead() {
     say(&mut router, 1, ToBroker::Announce { slot, number: JoinNumber(3), client: client(2) });
     say(&mut router, 1, ToBroker::Announced { sequence: Sequence(60) });
     assert!(!router.is_resolving());
-    router.dead(source(2));
+    router.remove_worker(source(2));
     assert!(router.resume(&mut || false).is_continue());
     let first = told(&mut router, 0);
     assert_eq!(deliveries(&first).len(), 1);
@@ -259,15 +259,15 @@ fn a_worker_that_breaks_the_rules_loses_its_link() {
     let mut router = router(1);
     join(&mut router, 0, 0, 1);
     let again = ToBroker::Join { slot: Slot(0), client: client(2) };
-    assert_eq!(router.take(source(0), again), Err(ProtocolError::Taken(Slot(0))));
+    assert_eq!(router.on_message(source(0), again), Err(ProtocolError::Taken(Slot(0))));
     say(&mut router, 0, publish(5, Address::everyone()));
     let repeat = publish(5, Address::everyone());
-    assert_eq!(router.take(source(0), repeat), Err(ProtocolError::Disorder(Number(5))));
+    assert_eq!(router.on_message(source(0), repeat), Err(ProtocolError::Disorder(Number(5))));
     let late = ToBroker::Announced { sequence: Sequence(0) };
-    assert!(router.take(source(0), late).is_err());
+    assert!(router.on_message(source(0), late).is_err());
     router.linked(source(1));
     let hello = ToBroker::Hello { version: VERSION, source: source(2) };
-    assert_eq!(router.take(source(1), hello), Err(ProtocolError::Stranger(source(2))));
+    assert_eq!(router.on_message(source(1), hello), Err(ProtocolError::Stranger(source(2))));
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn what_was_held_back_is_done_in_parts_and_before_what_comes_meanwhile() {
     join(&mut router, 0, 1, 1);
     (1..=10).for_each(|number| say(&mut router, 0, publish(number, Address::everyone())));
     assert!(!router.is_behind(), "another worker is awaited");
-    router.dead(source(1));
+    router.remove_worker(source(1));
     assert!(router.is_resolving() && router.is_behind());
     let mut done = 0;
     let mut after_three = || {
@@ -286,7 +286,7 @@ fn what_was_held_back_is_done_in_parts_and_before_what_comes_meanwhile() {
         done >= 3
     };
     assert!(router.resume(&mut after_three).is_break());
-    router.take(source(0), publish(11, Address::everyone())).unwrap();
+    router.on_message(source(0), publish(11, Address::everyone())).unwrap();
     let numbers = |told: &[ToWorker]| deliveries(told).iter().map(|it| it.0).collect::<Vec<_>>();
     assert_eq!(numbers(&told(&mut router, 0)), [1, 2]);
     router.end_turn();

@@ -7,9 +7,9 @@ use super::{Router, Turn};
 impl Router {
     /// Ends a turn: what it resolved is acknowledged when all links have taken it (rule L5).
     pub fn end_turn(&mut self) {
-        self.resolved.forget();
+        self.resolve_cache.forget();
         let mut resolved = BTreeMap::new();
-        for member in self.members.values_mut() {
+        for member in self.workers.values_mut() {
             member.set_names = 0;
             if let Some(last) = member.last_publication
                 && member.turn_ended_at.is_none_or(|before| before < last)
@@ -19,7 +19,7 @@ impl Router {
             }
         }
         if !resolved.is_empty() {
-            let marks = self.members.values().map(|member| (member.source, member.out.appended()));
+            let marks = self.workers.values().map(|member| (member.source, member.out.appended()));
             self.turns.push_back(Turn { resolved, marks: marks.collect() });
         }
         self.acknowledge();
@@ -29,7 +29,7 @@ impl Router {
     /// stands behind the deliveries in the same stream.
     pub fn acknowledge(&mut self) {
         while let Some(turn) = self.turns.front_mut() {
-            let members = &self.members;
+            let members = &self.workers;
             turn.marks.retain(|(source, mark)| {
                 members
                     .get(&source.worker)
@@ -38,7 +38,7 @@ impl Router {
             let open = &turn.marks;
             turn.resolved.retain(|source, up_to| {
                 let waits = open.iter().any(|(waited_for, _)| waited_for != source);
-                if let Some(member) = self.members.get_mut(&source.worker)
+                if let Some(member) = self.workers.get_mut(&source.worker)
                     && member.source == *source
                     && !waits
                 {

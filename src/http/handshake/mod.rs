@@ -144,7 +144,7 @@ pub fn decide<'a>(head: &'a RequestHead<'a>) -> Result<RequestKind<'a>, Refusal>
 }
 
 /// Decides about a request for what speaks WebSocket only, as lenient as bloatless/php-websocket is:
-/// whoever asks wants one, with or without `Upgrade`, `Connection` and a key.
+/// a client that asks wants one, with or without `Upgrade`, `Connection` and a key.
 ///
 /// # Errors
 ///
@@ -351,7 +351,7 @@ impl<'a> Upgrade<'a> {
         offered.map(|name| str::from_utf8(name).unwrap_or("\u{FFFD}"))
     }
 
-    /// The same as one text, as it came. One that no 101 should hold is none.
+    /// The same as one text, as it came. One that must not be in a 101 is left out.
     #[must_use]
     pub fn offered_as_it_came(&self) -> Option<&'a str> {
         let offered = self.head.header("Sec-WebSocket-Protocol");

@@ -17,8 +17,8 @@ const TOO_LONG: Refusal = Refusal::new(RefusalStatus::HeadTooLarge, "the head ma
 
 /// What a malformed head comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mended {
-    /// It is no such head.
+pub enum RepairedHead {
+    /// It is another head.
     Other,
     /// It may be one, or is one: more has to come.
     Incomplete,
@@ -39,11 +39,11 @@ pub enum Mended {
 /// # Errors
 ///
 /// 431 when it does not end.
-pub fn mend(bytes: &[u8]) -> Result<Mended, Refusal> {
-    let Some(rest) = bytes.strip_prefix(BEGIN) else { return Ok(Mended::Other) };
+pub fn repair(bytes: &[u8]) -> Result<RepairedHead, Refusal> {
+    let Some(rest) = bytes.strip_prefix(BEGIN) else { return Ok(RepairedHead::Other) };
     if !rest.starts_with(SECOND) {
         let may_be = SECOND.starts_with(rest);
-        return Ok(if may_be { Mended::Incomplete } else { Mended::Other });
+        return Ok(if may_be { RepairedHead::Incomplete } else { RepairedHead::Other });
     }
     let mut head = b"GET /php HTTP/1.1\r\n".to_vec();
     let mut length = BEGIN.len();
@@ -64,10 +64,10 @@ pub fn mend(bytes: &[u8]) -> Result<Mended, Refusal> {
         let name = line.get(..LAST.len()).unwrap_or_default();
         if name.eq_ignore_ascii_case(LAST.as_bytes()) {
             head.extend_from_slice(b"\r\n");
-            return Ok(Mended::Whole { head, length });
+            return Ok(RepairedHead::Whole { head, length });
         }
     }
-    if length < OLD_HEAD_BYTES_MAX { Ok(Mended::Incomplete) } else { Err(TOO_LONG) }
+    if length < OLD_HEAD_BYTES_MAX { Ok(RepairedHead::Incomplete) } else { Err(TOO_LONG) }
 }
 
 #[cfg(test)]
@@ -82,11 +82,11 @@ mod tests {
     fn it_is_read_as_it_was_meant_once_its_last_line_is_there() {
         let meant = "GET /php HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
             Sec-WebSocket-Key: k\r\nOrigin:\r\nSec-WebSocket-Version: 13\r\n\r\n";
-        let whole = Mended::Whole { head: meant.into(), length: SENT.len() };
-        assert_eq!(mend(SENT.as_bytes()), Ok(whole.clone()));
-        assert_eq!(mend(format!("{SENT}\u{81}").as_bytes()), Ok(whole));
+        let whole = RepairedHead::Whole { head: meant.into(), length: SENT.len() };
+        assert_eq!(repair(SENT.as_bytes()), Ok(whole.clone()));
+        assert_eq!(repair(format!("{SENT}\u{81}").as_bytes()), Ok(whole));
         for end in BEGIN.len()..SENT.len() {
-            assert_eq!(mend(&SENT.as_bytes()[..end]), Ok(Mended::Incomplete), "{end}");
+            assert_eq!(repair(&SENT.as_bytes()[..end]), Ok(RepairedHead::Incomplete), "{end}");
         }
     }
 
@@ -98,10 +98,10 @@ mod tests {
             "GET /php HTTP/1.1\r\n\r\nGET /php HTTP/1.1\r\n",
             "GET /php HTTP/1.1\r\n\r\n        Hose: h\r\n",
         ] {
-            assert_eq!(mend(other.as_bytes()), Ok(Mended::Other), "{other:?}");
+            assert_eq!(repair(other.as_bytes()), Ok(RepairedHead::Other), "{other:?}");
         }
         let begun = &SENT[..40];
-        assert_eq!(mend(format!("{begun}{}", "x".repeat(9000)).as_bytes()), Err(TOO_LONG));
-        assert_eq!(mend(format!("{begun}{}", "\r\n".repeat(200)).as_bytes()), Err(TOO_LONG));
+        assert_eq!(repair(format!("{begun}{}", "x".repeat(9000)).as_bytes()), Err(TOO_LONG));
+        assert_eq!(repair(format!("{begun}{}", "\r\n".repeat(200)).as_bytes()), Err(TOO_LONG));
     }
 }

@@ -1,4 +1,4 @@
-//! The greeting of phpWebSocketServer's raw TCP clients (2019 to 2021), which is no HTTP.
+//! The greeting of phpWebSocketServer's raw TCP clients (2019 to 2021), which is not HTTP.
 
 use crate::http::{Refusal, RefusalStatus};
 use crate::types::limits::OLD_HEAD_BYTES_MAX;
@@ -13,7 +13,7 @@ const TOO_LONG: Refusal =
 /// The bytes that a raw client has said first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RawGreeting {
-    /// It is no such client.
+    /// It is another client.
     Other,
     /// It may be one: more has to come.
     Incomplete,

@@ -77,7 +77,7 @@ fn by_ident(ident: &str) -> Address {
     Address::first(None, Some(Ident::new(ident).unwrap()))
 }
 
-/// The books are balanced: nothing is left of anyone.
+/// The counters are balanced: nothing is left of any client.
 fn assert_empty(index: &Index) {
     index.is_consistent().unwrap();
     let left = (index.clients(), index.tenants.len(), index.rows.len());
@@ -292,7 +292,7 @@ fn called(index: &Index, text: &str) -> Option<Slot> {
     index.resolve_one(&Tenant::shared(), &Address::named(named)).map(|place| place.slot)
 }
 
-/// Whoever announces first: it had moved on who has the earlier grant.
+/// The later grant wins, whichever worker announces first.
 #[test]
 fn of_two_who_announce_an_alias_the_later_grant_has_it() {
     for order in [[(0, 5), (1, 7)], [(1, 7), (0, 5)]] {

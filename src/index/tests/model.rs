@@ -109,7 +109,7 @@ impl Model {
         self.1.push((place, claim.clone(), grant));
     }
 
-    /// Who a [`Named`] fits, by a look at everybody.
+    /// The client that a [`NamedClient`] matches, by a look at all of them.
     fn fits(&self, place: ConnectionRef, client: &Client, named: &NamedClient) -> bool {
         let NamedClient { uuid, alias, ident, laxity } = named;
         let is_web = client.class == ClientClass::Web;

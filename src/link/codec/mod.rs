@@ -33,7 +33,7 @@ pub trait WireMessage: Sized {
     fn decode(bytes: &Bytes, place: Range<usize>) -> Result<Self, Malformed>;
 }
 
-/// Bytes that are no message; they end the link, never the process (rule L1).
+/// Bytes that are not a message; they end the link, never the process (rule L1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
     /// The message is cut short.
@@ -86,8 +86,8 @@ impl MessageDecoder {
     /// When the bytes are no message; the link is of no use afterwards.
     pub fn take<M: WireMessage>(&mut self) -> Result<Option<M>, Malformed> {
         if self.taken == self.whole.len() {
-            // Whoever keeps a payload owns the bytes alone now, and room for what arrives is had
-            // without a new allocation once nobody does.
+            // The holder of a payload is the only owner of its bytes now, so there is room for what arrives
+            // without a new allocation once it is dropped.
             self.whole = Bytes::new();
             self.taken = 0;
             self.gather()?;

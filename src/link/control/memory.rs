@@ -71,7 +71,7 @@ impl SupervisorEnd for MemorySupervisorEnd {
     fn order(&mut self, order: SupervisorCommand) -> io::Result<()> {
         let mut queues = self.0.queues.lock();
         queues.peer().and_then(|()| offer(&mut queues.orders, order))?;
-        self.0.ordered.ring();
+        self.0.ordered.wake();
         Ok(())
     }
 
@@ -96,7 +96,7 @@ impl Control for MemoryControl {
     fn report(&mut self, report: ChildEvent) -> io::Result<()> {
         let mut queues = self.0.queues.lock();
         queues.peer().and_then(|()| offer(&mut queues.reports, report))?;
-        self.0.reported.ring();
+        self.0.reported.wake();
         Ok(())
     }
 
@@ -108,7 +108,7 @@ impl Control for MemoryControl {
 impl Drop for MemorySupervisorEnd {
     fn drop(&mut self) {
         self.0.queues.lock().ends = OpenEnds::One;
-        self.0.ordered.ring();
+        self.0.ordered.wake();
     }
 }
 
@@ -120,7 +120,7 @@ impl Drop for MemoryControl {
         let unread = std::mem::take(&mut queues.orders);
         drop(queues);
         drop(unread);
-        self.0.reported.ring();
+        self.0.reported.wake();
     }
 }
 
@@ -136,7 +136,7 @@ impl Queues {
 impl OpenEnds {
     /// Under the lock, so that nothing that is queued goes unheard.
     fn silence(self, bell: &Waker) -> ControlPeer {
-        bell.silence();
+        bell.reset();
         if self == Self::Both { ControlPeer::Alive } else { ControlPeer::Gone }
     }
 }

@@ -88,7 +88,7 @@ impl Transport for MemoryTransport {
         if taken > 0 {
             if other.room == SpaceNotice::Wanted {
                 other.room = SpaceNotice::Returned;
-                self.other.ring();
+                self.other.wake();
             }
             return Ok(taken);
         }
@@ -97,7 +97,7 @@ impl Transport for MemoryTransport {
         }
         // Under the lock, so that no byte goes unheard between the look and the silence.
         if own.room != SpaceNotice::Returned {
-            self.own.silence();
+            self.own.reset();
         }
         Err(io::ErrorKind::WouldBlock.into())
     }
@@ -112,7 +112,7 @@ impl Transport for MemoryTransport {
         let (given, complete) = put(&mut other.inbound, parts);
         own.room = if complete { SpaceNotice::Free } else { SpaceNotice::Wanted };
         if given > 0 && was_empty {
-            self.other.ring();
+            self.other.wake();
         }
         if given == 0 && !complete {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -128,7 +128,7 @@ impl Transport for MemoryTransport {
 impl Drop for MemoryTransport {
     fn drop(&mut self) {
         self.ends.lock().seen_from(self.side).0.presence = Presence::Gone;
-        self.other.ring();
+        self.other.wake();
     }
 }
 

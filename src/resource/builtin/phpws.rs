@@ -103,9 +103,7 @@ fn recipient(
     let named = NamedClient { uuid: genuine, alias, ident, laxity };
     let named = if switches.has(CompatFlag::LooseCompare) { loosely(packet, named) } else { named };
     match named {
-        NamedClient { uuid: None, alias: None, ident: None, laxity }
-            if !laxity.names_somebody() =>
-        {
+        NamedClient { uuid: None, alias: None, ident: None, laxity } if !laxity.selects_alone() => {
             None
         }
         NamedClient { uuid, alias: None, ident, laxity } if laxity == MatchOptions::default() => {

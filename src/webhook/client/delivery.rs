@@ -18,7 +18,7 @@ use crate::webhook::{BreakerDecision, BreakerTransition, parse};
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// The part of the deadline that a backend must have had, one half, before its silence counts against
-/// it: the time that an event waited for others is none of its own.
+/// it: the time that an event waited for others does not count.
 const FAIR_SHARE: u32 = 2;
 
 /// What a backend did.
@@ -30,13 +30,8 @@ enum BackendResponse {
 }
 
 impl WebhookTarget {
-    /// Hands an event over within the deadline.
-    pub(super) async fn hand_over(
-        &self,
-        event: &'static str,
-        id: &str,
-        body: Bytes,
-    ) -> WebhookOutcome {
+    /// Sends an event within the deadline.
+    pub(super) async fn send(&self, event: &'static str, id: &str, body: Bytes) -> WebhookOutcome {
         let deadline = self.settings.deadline;
         let (mut admitted, mut turn_at) = (BreakerDecision::No, None);
         let handed = timeout(deadline, async {
@@ -64,15 +59,15 @@ impl WebhookTarget {
                 BackendResponse::Nothing(why)
             }
         };
-        self.judge(admitted, heard)
+        self.record_outcome(admitted, heard)
     }
 
-    /// Tells the breaker.
-    fn judge(&self, admitted: BreakerDecision, heard: BackendResponse) -> WebhookOutcome {
+    /// Reports the response to the circuit breaker.
+    fn record_outcome(&self, admitted: BreakerDecision, heard: BackendResponse) -> WebhookOutcome {
         let resource = self.settings.resource.as_str();
         match heard {
             BackendResponse::Answer(outcome) => {
-                if self.breaker.lock().answered() == BreakerTransition::Closed {
+                if self.breaker.lock().record_success() == BreakerTransition::Closed {
                     info!(
                         event = "circuit_closed",
                         resource, "circuit breaker closed, the webhook answers again"
@@ -81,7 +76,7 @@ impl WebhookTarget {
                 outcome
             }
             BackendResponse::Nothing(why) => {
-                let change = self.breaker.lock().failed(admitted, self.began.elapsed());
+                let change = self.breaker.lock().record_failure(admitted, self.began.elapsed());
                 if let BreakerTransition::Opened(pause) = change {
                     warn!(
                         event = "circuit_opened",

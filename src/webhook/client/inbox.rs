@@ -13,33 +13,33 @@ use crate::reactor::waker::Waker;
 #[derive(Debug)]
 pub(super) struct ReplyInbox {
     answers: Mutex<Vec<WebhookReply>>,
-    bell: Waker,
+    waker: Waker,
 }
 
 impl ReplyInbox {
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { answers: Mutex::default(), bell: Waker::new()? })
+        Ok(Self { answers: Mutex::default(), waker: Waker::new()? })
     }
 
-    fn put(&self, answer: WebhookReply) {
+    fn push(&self, answer: WebhookReply) {
         self.answers.lock().push(answer);
-        self.bell.ring();
+        self.waker.wake();
     }
 
-    pub(super) fn take(&self) -> Vec<WebhookReply> {
-        // First silent, then empty: what comes between the two rings again.
-        self.bell.silence();
+    pub(super) fn drain(&self) -> Vec<WebhookReply> {
+        // Reset first, then drain: what comes between the two wakes again.
+        self.waker.reset();
         std::mem::take(&mut *self.answers.lock())
     }
 }
 
 impl AsFd for ReplyInbox {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+        self.waker.as_fd()
     }
 }
 
-/// The promise of an answer. Where it is dropped without one (a panic, the end of the courier), it
+/// Sends one reply. If it is dropped without one (a panic, the end of the webhook client), it
 /// answers that the event failed, so that no client waits for ever.
 #[derive(Debug)]
 pub(super) struct ReplyGuard {
@@ -53,7 +53,7 @@ impl ReplyGuard {
         Self { number, inbox: Arc::clone(inbox), outcome: None }
     }
 
-    pub(super) fn answer(mut self, outcome: WebhookOutcome) {
+    pub(super) fn complete(mut self, outcome: WebhookOutcome) {
         self.outcome = Some(outcome);
     }
 }
@@ -62,6 +62,6 @@ impl Drop for ReplyGuard {
     fn drop(&mut self) {
         let lost = || WebhookOutcome::Failed("the courier did not take it".to_owned());
         let outcome = self.outcome.take().unwrap_or_else(lost);
-        self.inbox.put(WebhookReply { number: self.number, outcome });
+        self.inbox.push(WebhookReply { number: self.number, outcome });
     }
 }

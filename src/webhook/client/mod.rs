@@ -1,4 +1,4 @@
-//! The courier: a thread of a worker that hands events over to backends by HTTP, so that the worker
+//! The webhook client: a thread of a worker that sends events to backends by HTTP, so that the worker
 //! itself waits for nothing.
 
 mod delivery;
@@ -18,11 +18,11 @@ use super::{InvalidAnswer, WebhookCommand, WebhookRequest};
 
 pub use self::target::{InvalidTarget, TargetSettings, WebhookTarget};
 
-/// Events of all resources that the courier has been given and has not begun with: each resource has
+/// Events of all resources that are queued and not yet sent: each resource has
 /// a bound of its own, this one is above a few of them together.
 const WAITING_MAX: usize = 32 * 1024;
 
-/// The way to the courier of a worker. When it is dropped, the courier ends.
+/// The handle of a worker's webhook client. The thread ends when it is dropped.
 #[derive(Debug)]
 pub struct WebhookClient {
     jobs: Sender<Job>,
@@ -31,7 +31,7 @@ pub struct WebhookClient {
 
 /// One event to be handed over.
 struct Job {
-    ticket: ReplyGuard,
+    reply: ReplyGuard,
     target: Arc<WebhookTarget>,
     event: &'static str,
     /// What the backend knows the event by, also when it is repeated.
@@ -57,7 +57,7 @@ pub enum WebhookOutcome {
     Refused(Vec<WebhookCommand>),
     /// The backend answered what cannot be understood.
     Wrong(InvalidAnswer),
-    /// The event did not arrive, or nobody knows whether it did.
+    /// The event did not arrive, or it is unknown whether it did.
     Failed(String),
     /// It was not sent: the backend is left alone for a while.
     LeftAlone,
@@ -74,7 +74,7 @@ impl WebhookClient {
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         thread::Builder::new().name("courier".to_owned()).spawn(move || {
             runtime.block_on(run(waiting));
-            // Whoever still looks up a name is not waited for.
+            // A thread that still looks up a name is not waited for.
             runtime.shutdown_background();
         })?;
         Ok(Self { jobs, inbox: Arc::new(ReplyInbox::new()?) })
@@ -89,7 +89,7 @@ impl WebhookClient {
         request: WebhookRequest,
     ) {
         let job = Job {
-            ticket: ReplyGuard::new(number, &self.inbox),
+            reply: ReplyGuard::new(number, &self.inbox),
             target: Arc::clone(target),
             event: request.event,
             id,
@@ -101,7 +101,7 @@ impl WebhookClient {
 
     /// What has been answered since the last call.
     pub fn answers(&self) -> Vec<WebhookReply> {
-        self.inbox.take()
+        self.inbox.drain()
     }
 }
 
@@ -115,9 +115,9 @@ impl AsFd for WebhookClient {
 async fn run(mut waiting: Receiver<Job>) {
     while let Some(job) = waiting.recv().await {
         tokio::spawn(async move {
-            let Job { ticket, target, event, id, body } = job;
-            let outcome = target.hand_over(event, &id, body).await;
-            ticket.answer(outcome);
+            let Job { reply: ticket, target, event, id, body } = job;
+            let outcome = target.send(event, &id, body).await;
+            ticket.complete(outcome);
         });
     }
 }

@@ -90,7 +90,7 @@ impl WebhookTarget {
     ///
     /// # Errors
     ///
-    /// When its address is none, or its certificates or the system's cannot be used.
+    /// When its address is not valid, or its certificates or the system's cannot be used.
     pub fn new(settings: TargetSettings, signing: Signing) -> Result<Arc<Self>, InvalidTarget> {
         let url: Uri = settings.url.parse().map_err(no_target)?;
         let mut http = HttpConnector::new();
@@ -152,7 +152,7 @@ fn of_file(pem: &str) -> Result<RootCertStore, InvalidTarget> {
 
 fn of_system() -> Result<RootCertStore, InvalidTarget> {
     let mut roots = RootCertStore::empty();
-    // A system's store may well hold certificates that nobody can read any more.
+    // A system's store may contain certificates that are no longer readable.
     let (added, _unreadable) =
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if added == 0 {

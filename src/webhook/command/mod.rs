@@ -77,7 +77,7 @@ pub enum PublishTo {
     Tags(TagQuery),
 }
 
-/// What is said to somebody.
+/// A text or a message for clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Saying {
     /// A message, as JSON: each dialect words it in its way.

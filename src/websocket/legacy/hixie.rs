@@ -61,7 +61,7 @@ impl HixieReader {
     ///
     /// # Errors
     ///
-    /// A frame of another kind, a message above `bytes_max` bytes, or one that is no UTF-8.
+    /// A frame of another kind, a message above `bytes_max` bytes, or one that is not UTF-8.
     pub fn next<'r>(
         &'r mut self,
         input: &mut &mut [u8],

@@ -78,7 +78,7 @@ impl MessageReader {
     #[must_use]
     pub fn held(&self) -> usize {
         match self {
-            Self::Rfc(reader) => reader.held(),
+            Self::Rfc(reader) => reader.bytes_held(),
             Self::Foreign(foreign) => match &**foreign {
                 LegacyFraming::Hixie(reader) => reader.held(),
                 LegacyFraming::Raw(reader) => reader.held(),
@@ -89,7 +89,7 @@ impl MessageReader {
     /// Gives back the memory of the last message, which is done with.
     pub fn give_back(&mut self) {
         match self {
-            Self::Rfc(reader) => reader.give_back(),
+            Self::Rfc(reader) => reader.release_message(),
             Self::Foreign(foreign) => match &mut **foreign {
                 LegacyFraming::Hixie(reader) => reader.give_back(),
                 LegacyFraming::Raw(reader) => reader.give_back(),
@@ -101,7 +101,7 @@ impl MessageReader {
     /// to the connection is said in the same form.
     pub fn forget(&mut self) {
         match self {
-            Self::Rfc(reader) => reader.forget(),
+            Self::Rfc(reader) => reader.release(),
             Self::Foreign(foreign) => match &mut **foreign {
                 LegacyFraming::Hixie(reader) => reader.forget(),
                 LegacyFraming::Raw(reader) => reader.forget(),
@@ -153,7 +153,7 @@ impl LegacyFraming {
     }
 
     /// Whole frames as [`write`](super::write) makes them, in this form. Pings and pongs have no
-    /// counterpart, nor has what is no text.
+    /// counterpart, nor has what is not text.
     #[must_use]
     pub fn reframed(&self, frames: &[u8]) -> Bytes {
         let mut out = BytesMut::with_capacity(frames.len());

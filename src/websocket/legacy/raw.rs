@@ -86,7 +86,7 @@ impl RawReader {
     ///
     /// # Errors
     ///
-    /// A message above `bytes_max` bytes, or one that is no UTF-8.
+    /// A message above `bytes_max` bytes, or one that is not UTF-8.
     pub fn next<'r>(
         &'r mut self,
         input: &mut &mut [u8],

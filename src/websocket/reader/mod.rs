@@ -96,7 +96,7 @@ impl FrameReader {
         input: &mut &'i mut [u8],
         limits: &MessageLimits,
     ) -> Result<Option<FrameEvent<'r>>, Violation> {
-        self.give_back();
+        self.release_message();
         loop {
             match self.step(input, *limits)? {
                 ReaderStep::Starved => return Ok(None),
@@ -132,17 +132,17 @@ impl FrameReader {
     }
 
     /// Bytes of memory that it holds for what has not ended, and for the last message.
-    pub(super) fn held(&self) -> usize {
+    pub(super) fn bytes_held(&self) -> usize {
         self.partial.as_deref().map_or(0, Partial::held)
     }
 
     /// Gives up what it holds. It has lost its place then: no more is read.
-    pub(super) fn forget(&mut self) {
+    pub(super) fn release(&mut self) {
         self.partial = None;
     }
 
     /// Gives back the memory of the last message.
-    pub(super) fn give_back(&mut self) {
+    pub(super) fn release_message(&mut self) {
         if let Some(partial) = &mut self.partial {
             partial.lent = None;
             if !partial.is_mid_frame() && partial.message.is_none() {

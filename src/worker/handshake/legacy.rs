@@ -6,7 +6,7 @@ use crate::config;
 use crate::config::{LegacyForm, RawMessages};
 use crate::http;
 use crate::http::{
-    HixieAnswer, Mended, OtherProtocol, RAW_GREETING, RawGreeting, Refusal, RefusalStatus,
+    HixieAnswer, OtherProtocol, RAW_GREETING, RawGreeting, Refusal, RefusalStatus, RepairedHead,
     RequestHead, RequestKind,
 };
 use crate::protocol::phpws;
@@ -133,8 +133,8 @@ fn on_malformed_head(
     connection: &mut Connection,
 ) -> Result<FirstBytes, Refusal> {
     let Phase::Head(partial) = &mut connection.phase else { return Ok(FirstBytes::Done) };
-    let mended = http::mend(&partial.bytes);
-    if mended == Ok(Mended::Other) {
+    let mended = http::repair(&partial.bytes);
+    if mended == Ok(RepairedHead::Other) {
         return Ok(FirstBytes::Http);
     }
     let ip = partial.peer.ip();
@@ -147,9 +147,9 @@ fn on_malformed_head(
         return Ok(FirstBytes::Http);
     }
     match mended? {
-        Mended::Other => Ok(FirstBytes::Http),
-        Mended::Incomplete => Ok(FirstBytes::Done),
-        Mended::Whole { head, length } => {
+        RepairedHead::Other => Ok(FirstBytes::Http),
+        RepairedHead::Incomplete => Ok(FirstBytes::Done),
+        RepairedHead::Whole { head, length } => {
             partial.restate(head, length);
             Ok(FirstBytes::Http)
         }

@@ -70,8 +70,8 @@ pub fn bytes_behind(head: &RequestHead<'_>) -> usize {
     if which(head).flatten().is_some() { KEY3_BYTES } else { 0 }
 }
 
-/// The handshake of a client that speaks one of the two drafts; `None` is for everybody else, and for
-/// a head of draft 76 behind which bytes are missing. `behind` stands behind the head.
+/// The handshake of a client that speaks one of the two drafts; `None` for all other clients, and for
+/// a head of draft 76 whose last bytes are missing. `behind` is what follows the head.
 ///
 /// # Errors
 ///

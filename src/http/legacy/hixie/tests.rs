@@ -15,7 +15,7 @@ fn head(lines: &str) -> String {
     )
 }
 
-/// The 101 for a head with these lines, or the refusal; `None` when it is no such head.
+/// The 101 for a head with these lines, or the refusal; `None` when it is not such a head.
 fn answered(
     lines: &str,
     behind: &[u8],

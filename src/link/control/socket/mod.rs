@@ -112,7 +112,7 @@ impl Terminator {
     /// The role finds [`SupervisorCommand::Drain`] among its next orders.
     pub fn terminate(&self) {
         self.0.asked.store(true, Ordering::Release);
-        self.0.bell.ring();
+        self.0.bell.wake();
     }
 }
 
@@ -177,7 +177,7 @@ impl SocketControl {
 
 impl Control for SocketControl {
     fn orders(&mut self, into: &mut Vec<SupervisorCommand>) -> io::Result<ControlPeer> {
-        self.termination.bell.silence();
+        self.termination.bell.reset();
         if self.termination.asked.swap(false, Ordering::AcqRel) {
             into.push(SupervisorCommand::Drain { within: ORPHAN_WAIT });
         }
