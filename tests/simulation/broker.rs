@@ -1,4 +1,4 @@
-//! The broker's process: the real switchboard.
+//! The broker's process: the real `BrokerCore`.
 
 use std::collections::{BTreeMap, VecDeque};
 

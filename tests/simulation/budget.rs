@@ -5,7 +5,7 @@ use std::time::Duration;
 use tagcast::types::TurnBudget;
 use tagcast::types::limits::CLOCK_WORK;
 
-use super::dice::Dice;
+use super::rng::Rng;
 
 /// What one unit of work takes.
 const UNIT: Duration = Duration::from_micros(1);
@@ -24,9 +24,9 @@ pub struct Budget {
 
 impl Budget {
     /// A budget for up to so many units.
-    pub fn any(dice: &mut Dice, units_max: usize) -> Self {
-        let units = u32::try_from(dice.between(1, units_max)).unwrap();
-        let bytes = dice.pick(&[CLOCK_WORK, CLOCK_WORK, CLOCK_WORK / 4]).unwrap();
+    pub fn any(rng: &mut Rng, units_max: usize) -> Self {
+        let units = u32::try_from(rng.between(1, units_max)).unwrap();
+        let bytes = rng.pick(&[CLOCK_WORK, CLOCK_WORK, CLOCK_WORK / 4]).unwrap();
         let budget = TurnBudget::new(Duration::ZERO, UNIT * units);
         Self { budget, now: Duration::ZERO, bytes, is_spent: false, beyond: 0 }
     }

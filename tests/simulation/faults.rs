@@ -1,4 +1,4 @@
-//! What happens next, as the dice will have it: turns, clients, faults.
+//! What happens next, as the seed decides: turns, clients, faults.
 
 use std::sync::atomic::Ordering;
 
@@ -7,9 +7,9 @@ use tagcast::types::{
     AddressLimit, Alias, Client, ClientClass, ClientUuid, Ident, Slot, Tag, Tags, Tenant, WorkerId,
 };
 
-use super::dice::Dice;
 use super::model::To;
 use super::pipe::Breath;
+use super::rng::Rng;
 use super::worker::{Phase, Reader};
 use super::world::World;
 
@@ -22,13 +22,13 @@ pub struct Mixture([u64; 14]);
 
 impl Mixture {
     /// Some runs have no faults of one kind, and some a great many.
-    pub fn new(dice: &mut Dice) -> Self {
-        let mut often = |usual: u64| dice.pick(&[0, usual, usual, usual * 4]).unwrap();
+    pub fn new(rng: &mut Rng) -> Self {
+        let mut often = |usual: u64| rng.pick(&[0, usual, usual, usual * 4]).unwrap();
         let (kill_broker, kill_worker, cut) = (often(2), often(1), often(1));
         let hang = often(3);
         let (retag, stall, jump) = (often(5), often(3), often(1));
         let rename = often(5);
-        let round = dice.pick(&[10, 30, 80]).unwrap();
+        let round = rng.pick(&[10, 30, 80]).unwrap();
         Self([
             30,
             15,
@@ -52,7 +52,7 @@ impl World {
     /// One thing happens.
     pub fn step(&mut self, mixture: &Mixture) {
         self.pass_time();
-        match self.dice.weighted(&mixture.0) {
+        match self.rng.weighted(&mixture.0) {
             0 => {
                 if let Some(worker) = self.any_worker() {
                     self.worker_turn(worker);
@@ -66,12 +66,12 @@ impl World {
             6 => self.someone_changes_tags(),
             7 => self.someone_stops_or_goes_on(),
             8 => self.broker_dies(),
-            9 if self.dice.once_in(2) => self.worker_dies(),
+            9 if self.rng.once_in(2) => self.worker_dies(),
             9 => self.link_is_cut(),
             10 => self.everybody_takes_a_turn(),
             11 => self.somebody_hangs(),
             13 => self.someone_wants_a_name(),
-            _ => self.time += std::time::Duration::from_millis(self.dice.below(1500)),
+            _ => self.time += std::time::Duration::from_millis(self.rng.below(1500)),
         }
     }
 
@@ -83,13 +83,13 @@ impl World {
 
     pub fn any_worker(&mut self) -> Option<WorkerId> {
         let living: Vec<WorkerId> = self.workers.keys().copied().collect();
-        self.dice.pick(&living)
+        self.rng.pick(&living)
     }
 
     fn anyone(&mut self) -> Option<(WorkerId, Slot)> {
         let worker = self.any_worker()?;
         let slots = self.workers[&worker].slots(Phase::Open);
-        Some((worker, self.dice.pick(&slots)?))
+        Some((worker, self.rng.pick(&slots)?))
     }
 
     fn someone_comes(&mut self) {
@@ -101,22 +101,22 @@ impl World {
     }
 
     fn any_tenant(&mut self) -> Tenant {
-        if self.dice.once_in(4) { Tenant("other".into()) } else { Tenant::shared() }
+        if self.rng.once_in(4) { Tenant("other".into()) } else { Tenant::shared() }
     }
 
     pub fn comes(&mut self, worker: WorkerId, tenant: Tenant) {
         let no = self.model.lives.len();
         let mut uuid = [0; 16];
         uuid[..8].copy_from_slice(&(no as u64).to_le_bytes());
-        let class = if self.dice.once_in(8) { ClientClass::Php } else { ClientClass::Web };
-        let name = self.dice.pick(&["anna", "bert"]).filter(|_| self.dice.once_in(3));
+        let class = if self.rng.once_in(8) { ClientClass::Php } else { ClientClass::Web };
+        let name = self.rng.pick(&["anna", "bert"]).filter(|_| self.rng.once_in(3));
         let client = Client {
             tenant,
             uuid: ClientUuid(uuid),
             ident: name.and_then(|name| Ident::new(name).ok()),
             tags: self.any_tags(),
             class,
-            takes_publications: !self.dice.once_in(10),
+            takes_publications: !self.rng.once_in(10),
             counted: AddressLimit::ByAddress,
             ip: [192, 0, 2, 1].into(),
         };
@@ -129,20 +129,20 @@ impl World {
     fn any_tags(&mut self) -> Tags {
         let mut tags = Vec::new();
         for (name, values) in [("room", ["1", "2"]), ("team", ["a", "b"])] {
-            if !self.dice.once_in(3) {
-                tags.push(Tag::new(name, self.dice.pick(&values).unwrap()).unwrap());
+            if !self.rng.once_in(3) {
+                tags.push(Tag::new(name, self.rng.pick(&values).unwrap()).unwrap());
             }
         }
         Tags::new(tags).unwrap()
     }
 
     fn any_query(&mut self) -> Tags {
-        if self.dice.once_in(2) { Tags::default() } else { self.any_tags() }
+        if self.rng.once_in(2) { Tags::default() } else { self.any_tags() }
     }
 
     pub fn someone_publishes(&mut self) {
         let Some((worker, slot)) = self.anyone() else { return };
-        for _ in 0..self.dice.pick(&[1, 1, 2, 3, 12]).unwrap() {
+        for _ in 0..self.rng.pick(&[1, 1, 2, 3, 12]).unwrap() {
             let to = self.any_address();
             self.publishes((worker, slot), &to);
         }
@@ -150,7 +150,7 @@ impl World {
 
     pub fn publishes(&mut self, (worker, slot): (WorkerId, Slot), to: &To) {
         let Some(at) = self.workers.get_mut(&worker) else { return };
-        let made = at.publish(slot, to, (&mut self.model, self.pace.ending));
+        let made = at.publish(slot, to, (&mut self.model, self.pace.shutdown));
         if let Some(no) = made {
             let by = self.model.published[no].by;
             self.note(|| format!("{by} publishes {no} to {to:?}"));
@@ -158,14 +158,14 @@ impl World {
     }
 
     fn any_address(&mut self) -> To {
-        match self.dice.below(10) {
+        match self.rng.below(10) {
             0..3 => To::Matching(self.any_query()),
             3..5 => To::MatchingButSelf(self.any_query()),
             8.. => To::Alias(self.any_alias()),
-            5 => To::Ident(Ident::new(self.dice.pick(&["anna", "bert"]).unwrap()).unwrap()),
+            5 => To::Ident(Ident::new(self.rng.pick(&["anna", "bert"]).unwrap()).unwrap()),
             _ => {
                 // One of the last that came: it may be about to go, and its slot to be used again.
-                let back = self.dice.place(self.model.lives.len().min(12));
+                let back = self.rng.place(self.model.lives.len().min(12));
                 To::Uuid(self.model.lives[self.model.lives.len() - 1 - back].client.uuid)
             }
         }
@@ -173,10 +173,10 @@ impl World {
 
     fn someone_leaves(&mut self) {
         let Some(worker) = self.any_worker() else { return };
-        let phase = self.dice.pick(&[Phase::Open, Phase::Open, Phase::Joining]).unwrap();
+        let phase = self.rng.pick(&[Phase::Open, Phase::Open, Phase::Joining]).unwrap();
         let slots = self.workers[&worker].slots(phase);
-        let Some(slot) = self.dice.pick(&slots) else { return };
-        let turns = self.dice.pick(&[0, 0, 1, 5]).unwrap();
+        let Some(slot) = self.rng.pick(&slots) else { return };
+        let turns = self.rng.pick(&[0, 0, 1, 5]).unwrap();
         let Some(at) = self.workers.get_mut(&worker) else { return };
         at.close(slot, turns, &mut self.model);
         self.note(|| format!("whoever has slot {slot} of worker {worker} leaves"));
@@ -192,7 +192,7 @@ impl World {
 
     fn someone_wants_a_name(&mut self) {
         let Some((worker, slot)) = self.anyone() else { return };
-        for _ in 0..self.dice.pick(&[1, 1, 1, 3]).unwrap() {
+        for _ in 0..self.rng.pick(&[1, 1, 1, 3]).unwrap() {
             let alias = self.any_alias();
             self.note(|| format!("whoever has slot {slot} of worker {worker} wants {alias:?}"));
             let Some(at) = self.workers.get_mut(&worker) else { return };
@@ -201,12 +201,12 @@ impl World {
     }
 
     fn any_alias(&mut self) -> Alias {
-        Alias::new(self.dice.pick(&["u1", "u2", "u3"]).unwrap()).unwrap()
+        Alias::new(self.rng.pick(&["u1", "u2", "u3"]).unwrap()).unwrap()
     }
 
     fn someone_stops_or_goes_on(&mut self) {
         let Some((worker, slot)) = self.anyone() else { return };
-        let reader = self.dice.pick(&[Reader::Reads, Reader::Stalls]).unwrap();
+        let reader = self.rng.pick(&[Reader::Reads, Reader::Stalls]).unwrap();
         let Some(at) = self.workers.get_mut(&worker) else { return };
         at.turn_reader(slot, reader, &mut self.model);
         self.fault = self.fault.take().or_else(|| at.fault.take());
@@ -217,7 +217,7 @@ impl World {
     pub fn broker_dies(&mut self) {
         let Some(broker) = &self.broker else { return };
         let (member, breath) = (ChildId::Broker(broker.generation), broker.breath.clone());
-        if self.dice.once_in(2) {
+        if self.rng.once_in(2) {
             self.last_breath(&breath);
             self.broker_turn();
         }
@@ -228,7 +228,7 @@ impl World {
         let Some(seat) = self.any_worker() else { return };
         let worker = &self.workers[&seat];
         let (member, breath) = (ChildId::Worker(worker.source), worker.breath.clone());
-        if self.dice.once_in(2) {
+        if self.rng.once_in(2) {
             self.last_breath(&breath);
             self.worker_turn(seat);
         }
@@ -236,21 +236,21 @@ impl World {
     }
 
     fn last_breath(&mut self, breath: &Breath) {
-        breath.store(self.dice.place(400), Ordering::Relaxed);
+        breath.store(self.rng.place(400), Ordering::Relaxed);
         self.note(|| "the last turn of somebody".to_owned());
     }
 
     /// A worker, or the broker, takes no turn for a while.
     fn somebody_hangs(&mut self) {
-        let who = self.any_worker().filter(|_| !self.dice.once_in(4));
-        let until = self.model.now + self.dice.below(60);
+        let who = self.any_worker().filter(|_| !self.rng.once_in(4));
+        let until = self.model.now + self.rng.below(60);
         self.hung.insert(who, until);
         self.note(|| format!("{who:?} hangs until step {until}"));
     }
 
     fn link_is_cut(&mut self) {
         let Some(worker) = self.any_worker() else { return };
-        let bytes = if self.dice.once_in(2) { 0 } else { self.dice.place(300) };
+        let bytes = if self.rng.once_in(2) { 0 } else { self.rng.place(300) };
         let Some(watch) = self.broker.as_ref().and_then(|broker| broker.watch(worker)) else {
             return;
         };

@@ -18,12 +18,12 @@ mod broker;
 mod budget;
 mod check;
 mod connection;
-mod dice;
-mod ending;
 mod faults;
 mod model;
 mod pipe;
 mod promises;
+mod rng;
+mod shutdown;
 mod worker;
 mod world;
 
@@ -31,9 +31,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use ending::Ending;
 use faults::Mixture;
 use pipe::Kernel;
+use shutdown::Shutdown;
 use world::World;
 
 const STEPS: u64 = 400;
@@ -51,19 +51,19 @@ fn run(seed: u64, how: How, trace: Option<Vec<String>>) -> (Vec<String>, Result<
 }
 
 fn play(world: &mut World) -> Result<(), String> {
-    let mixture = Mixture::new(&mut world.dice);
+    let mixture = Mixture::new(&mut world.rng);
     for _ in 0..STEPS {
         world.step(&mixture);
         world.fault.take().map_or(Ok(()), Err)?;
     }
-    if world.dice.once_in(3) { world.end_in_order() } else { world.calm_down() }
+    if world.rng.once_in(3) { world.end_in_order() } else { world.calm_down() }
 }
 
 /// What the kernel does with the words of the dead, and the supervisor with a broker that dies late.
-type How = (Kernel, Ending);
+type How = (Kernel, Shutdown);
 
 /// As it is.
-const AS_IT_IS: How = (Kernel::Keeps, Ending::Kept);
+const AS_IT_IS: How = (Kernel::Keeps, Shutdown::Kept);
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
@@ -109,14 +109,14 @@ fn whatever_dies_or_breaks_every_client_hears_what_it_must_and_nothing_else() {
 
 #[test]
 fn a_kernel_that_forgets_what_the_dead_wrote_is_found_out() {
-    let found = search(0, 200, (Kernel::Forgets, Ending::Kept));
+    let found = search(0, 200, (Kernel::Forgets, Shutdown::Kept));
     let (seed, fault) = found.unwrap_or_default();
     assert!(fault.contains("(P3)"), "seed {seed}: {fault}");
 }
 
 #[test]
 fn an_ending_that_replaces_no_broker_and_acknowledges_at_once_is_found_out() {
-    let found = search(0, 200, (Kernel::Keeps, Ending::WithoutBroker));
+    let found = search(0, 200, (Kernel::Keeps, Shutdown::WithoutBroker));
     let (seed, fault) = found.unwrap_or_default();
     assert!(fault.contains("acknowledged and is lost (P3)"), "seed {seed}: {fault}");
 }

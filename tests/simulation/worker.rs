@@ -17,10 +17,10 @@ use tagcast::types::{
 use super::budget::Budget;
 use super::connection::Connection;
 pub use super::connection::{Phase, Reader};
-use super::dice::Dice;
-use super::ending::{Ending, Stage};
 use super::model::{ClientNo, Model, PublicationNo, To};
 use super::pipe::{Breath, End, Kernel, Shared, Watch};
+use super::rng::Rng;
+use super::shutdown::{Shutdown, Stage};
 
 /// How much gets done in one turn.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Pace {
     /// Bytes that a link holds.
     pub link_bytes_max: Shared,
     pub kernel: Kernel,
-    pub ending: Ending,
+    pub shutdown: Shutdown,
     /// Bytes of one read.
     pub read_max: usize,
     /// Clients that a fan-out is written to in one turn.
@@ -82,7 +82,7 @@ impl Worker {
     }
 
     /// A turn as `worker/event_loop.rs` has it: orders, the link, the fan-out, sockets, the link again.
-    pub fn turn(&mut self, model: &mut Model, dice: &mut Dice, pace: &Pace) -> Vec<ChildEvent> {
+    pub fn turn(&mut self, model: &mut Model, rng: &mut Rng, pace: &Pace) -> Vec<ChildEvent> {
         let mut reports = Vec::new();
         if !std::mem::replace(&mut self.is_begun, true) {
             reports.push(ChildEvent::Ready);
@@ -90,7 +90,7 @@ impl Worker {
         if std::mem::take(&mut self.questions) > 0 {
             reports.push(ChildEvent::Heartbeat);
         }
-        let mut scratch = vec![0; dice.between(1, pace.read_max)];
+        let mut scratch = vec![0; rng.between(1, pace.read_max)];
         while let Some(order) = self.orders.pop_front() {
             match order {
                 Order::Link(broker, end) => {
@@ -105,7 +105,7 @@ impl Worker {
         }
         if self.broker_client.takes_more() {
             self.broker_client.read(&mut scratch);
-            let mut budget = Budget::any(dice, pace.units_max);
+            let mut budget = Budget::any(rng, pace.units_max);
             while let Some(arrival) = self.broker_client.next(&mut || budget.is_spent()) {
                 self.take(arrival, model, &mut reports);
                 if budget.is_spent() {
@@ -118,10 +118,10 @@ impl Worker {
             let claim = self.broker_client.uplink.alias(*slot);
             model.is_called(connection.client, claim.map(|claim| &claim.alias));
         }
-        self.fan_out((dice.between(1, pace.slice_max), Budget::any(dice, pace.units_max)), model);
+        self.fan_out((rng.between(1, pace.slice_max), Budget::any(rng, pace.units_max)), model);
         self.acknowledge(model);
-        if self.drains() && dice.once_in(12) {
-            self.send_one_away(dice, model, (&mut scratch, &mut reports));
+        if self.drains() && rng.once_in(12) {
+            self.send_one_away(rng, model, (&mut scratch, &mut reports));
         }
         self.say_goodbye();
         self.broker_client.write();
@@ -156,11 +156,11 @@ impl Worker {
     /// The turn of a client to be closed has come; what is on the link it is still told.
     fn send_one_away(
         &mut self,
-        dice: &mut Dice,
+        rng: &mut Rng,
         model: &mut Model,
         (scratch, reports): (&mut [u8], &mut Vec<ChildEvent>),
     ) {
-        let Some(slot) = dice.pick(&self.slots(Phase::Open)) else { return };
+        let Some(slot) = rng.pick(&self.slots(Phase::Open)) else { return };
         self.broker_client.mark_unread();
         while self.broker_client.is_unread() {
             self.broker_client.read(scratch);
@@ -297,7 +297,7 @@ impl Worker {
         &mut self,
         slot: Slot,
         to: &To,
-        (model, ending): (&mut Model, Ending),
+        (model, shutdown): (&mut Model, Shutdown),
     ) -> Option<PublicationNo> {
         let client = self.connections.get(&slot)?.client;
         let tenant = model.lives[client].client.tenant.clone();
@@ -326,7 +326,7 @@ impl Worker {
         self.broker_client.uplink.publish(publication);
         let no = model.publishes(client, to.clone());
         self.owed.push_back((self.broker_client.uplink.published(), no));
-        if !self.drains() || ending == Ending::WithoutBroker {
+        if !self.drains() || shutdown == Shutdown::WithoutBroker {
             model.promises(no);
         }
         Some(no)

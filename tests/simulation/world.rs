@@ -11,10 +11,10 @@ use tagcast::types::{Generation, WorkerId, WorkerIncarnation};
 
 use super::broker::{Broker, Order};
 use super::budget::Budget;
-use super::dice::Dice;
-use super::ending::Ending;
 use super::model::{Model, Moment};
 use super::pipe::{Kernel, long_breath, pipe};
+use super::rng::Rng;
+use super::shutdown::Shutdown;
 use super::worker::{self, Pace, Worker};
 
 /// Longest time that a step takes.
@@ -22,7 +22,7 @@ const STEP_MICROS_MAX: u64 = 10_000;
 
 #[derive(Debug)]
 pub struct World {
-    pub dice: Dice,
+    pub rng: Rng,
     pub model: Model,
     pub time: Duration,
     pub begun_at: Instant,
@@ -55,21 +55,23 @@ fn any_moment() -> Instant {
 }
 
 impl World {
-    pub fn new(seed: u64, (kernel, ending): (Kernel, Ending), trace: Option<Vec<String>>) -> Self {
-        let mut dice = Dice::new(seed);
-        let workers = u16::try_from(dice.between(1, 4)).unwrap();
+    pub fn new(
+        seed: u64,
+        (kernel, shutdown): (Kernel, Shutdown),
+        trace: Option<Vec<String>>,
+    ) -> Self {
+        let mut rng = Rng::new(seed);
+        let workers = u16::try_from(rng.between(1, 4)).unwrap();
         let pace = Pace {
-            link_bytes_max: Arc::new(AtomicUsize::new(
-                dice.pick(&[60, 300, 3000, 99_999]).unwrap(),
-            )),
+            link_bytes_max: Arc::new(AtomicUsize::new(rng.pick(&[60, 300, 3000, 99_999]).unwrap())),
             kernel,
-            ending,
-            read_max: dice.pick(&[50, 500, 5000]).unwrap(),
-            slice_max: dice.pick(&[1, 3, 10, 300]).unwrap(),
-            units_max: dice.pick(&[1, 5, 40, 1000]).unwrap(),
+            shutdown,
+            read_max: rng.pick(&[50, 500, 5000]).unwrap(),
+            slice_max: rng.pick(&[1, 3, 10, 300]).unwrap(),
+            units_max: rng.pick(&[1, 5, 40, 1000]).unwrap(),
         };
         let mut world = Self {
-            dice,
+            rng,
             model: Model::default(),
             time: Duration::ZERO,
             begun_at: any_moment(),
@@ -97,7 +99,7 @@ impl World {
 
     pub fn pass_time(&mut self) {
         self.model.now += 1;
-        self.time += Duration::from_micros(self.dice.below(STEP_MICROS_MAX));
+        self.time += Duration::from_micros(self.rng.below(STEP_MICROS_MAX));
     }
 
     fn hangs(&self, who: Option<WorkerId>) -> bool {
@@ -109,7 +111,7 @@ impl World {
             return;
         }
         let Some(worker) = self.workers.get_mut(&worker) else { return };
-        let reports = worker.turn(&mut self.model, &mut self.dice, &self.pace);
+        let reports = worker.turn(&mut self.model, &mut self.rng, &self.pace);
         self.fault = self.fault.take().or_else(|| worker.fault.take());
         let member = ChildId::Worker(worker.source);
         self.report(member, reports);
@@ -120,7 +122,7 @@ impl World {
             return;
         }
         let Some(broker) = &mut self.broker else { return };
-        let reports = broker.turn(Budget::any(&mut self.dice, self.pace.units_max));
+        let reports = broker.turn(Budget::any(&mut self.rng, self.pace.units_max));
         self.fault = self.fault.take().or_else(|| broker.fault.take());
         let member = ChildId::Broker(broker.generation);
         self.report(member, reports);
@@ -138,7 +140,7 @@ impl World {
     pub fn supervisor_turn(&mut self) -> bool {
         let now = self.begun_at + self.time;
         let members: Vec<ChildId> = self.heard.keys().copied().collect();
-        let member = self.dice.pick(&members);
+        let member = self.rng.pick(&members);
         if let Some(member) = member {
             let events = self.heard.get_mut(&member).unwrap();
             match events.pop_front() {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::harness::operator::imbalances;
+use crate::harness::admin::imbalances;
 use crate::harness::processes::send_signal;
 use crate::harness::{Open, Raw, Server, Setup, broadcast, eventually, pause};
 use rustix::process::Signal;

@@ -60,7 +60,7 @@ impl ReplyGuard {
 
 impl Drop for ReplyGuard {
     fn drop(&mut self) {
-        let lost = || WebhookOutcome::Failed("the courier did not take it".to_owned());
+        let lost = || WebhookOutcome::Failed("the webhook client did not answer".to_owned());
         let outcome = self.outcome.take().unwrap_or_else(lost);
         self.inbox.push(WebhookReply { number: self.number, outcome });
     }

@@ -15,6 +15,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests look at the server with a real clock")]
 #![allow(clippy::disallowed_types, reason = "tests run on threads that wait for each other")]
 
+pub mod admin;
 mod bystander;
 mod expect;
 mod folder;
@@ -23,7 +24,6 @@ mod gomoob;
 pub mod hixie;
 mod log;
 mod opening;
-pub mod operator;
 pub mod pacing;
 mod packets;
 mod placement;

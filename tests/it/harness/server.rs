@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use super::admin::imbalances;
 use super::folder::Folder;
 use super::log::Log;
 use super::opening::Open;
-use super::operator::imbalances;
 use super::processes::{children_of, command_line, is_alive, send_signal};
 use super::raw::Raw;
 use super::wait::{DEADLINE, eventually};

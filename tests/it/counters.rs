@@ -1,8 +1,8 @@
-//! The books of a server: what it counted is what its clients saw, and nothing is left behind.
+//! The counters of a server: what it counted is what its clients saw, and nothing is left behind.
 
 use std::collections::BTreeMap;
 
-use crate::harness::operator::imbalances;
+use crate::harness::admin::imbalances;
 use crate::harness::{Open, Raw, Server, Setup, Watch, broadcast, eventually, feedback_to};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 

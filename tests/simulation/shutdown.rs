@@ -15,7 +15,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// How the server ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum Shutdown {
     /// A broker that dies is replaced up to the end of the last worker, and nothing is acknowledged
     /// before the broker has it.
     Kept,
@@ -57,7 +57,7 @@ impl World {
     }
 
     fn step_of_the_end(&mut self, last_death: Duration) {
-        match self.dice.below(40) {
+        match self.rng.below(40) {
             0..12 => {
                 if let Some(worker) = self.any_worker() {
                     self.worker_turn(worker);
@@ -76,7 +76,7 @@ impl World {
     /// Rarely before clients are closed, so that this is not all that is ever tried.
     fn broker_may_die(&mut self) {
         let drains = self.workers.values().any(super::worker::Worker::drains);
-        if drains || self.dice.once_in(10) {
+        if drains || self.rng.once_in(10) {
             self.broker_dies();
         }
     }
@@ -101,9 +101,9 @@ impl World {
         self.workers.iter().flat_map(of).collect()
     }
 
-    /// The rule that must not be: see [`Ending::WithoutBroker`].
+    /// The rule that must not be: see [`Shutdown::WithoutBroker`].
     pub fn starts_no_broker(&self) -> bool {
-        self.pace.ending == Ending::WithoutBroker
+        self.pace.shutdown == Shutdown::WithoutBroker
             && self.workers.values().any(super::worker::Worker::drains)
     }
 }

@@ -1,4 +1,4 @@
-//! Asking a running server as an operator does, and looking into its books.
+//! Sends admin requests to a running server, and reading its counters.
 
 use tagcast::admin::{AdminRequest, AdminResponse, ServerStatus, ask};
 use tagcast::types::WorkerCounts;
