@@ -1,12 +1,12 @@
 //! Messages between supervisor and children: whatever arrives at either end of the socket is an
-//! order or a report, or the end of the link; how it was cut does not matter.
+//! command or an event, or the end of the link; how it was cut does not matter.
 
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::net::{SendFlags, Shutdown, send, shutdown};
 use tagcast::link::control::{
-    ChildEvent, Control, ControlPeer, SocketControl, SocketSupervisorEnd, SupervisorCommand,
-    SupervisorEnd, control_pair,
+    BrokerCommand, ChildEvent, Control, ControlPeer, RoleCommand, SocketControl,
+    SocketSupervisorEnd, SupervisorEnd, WorkerCommand, control_pair,
 };
 
 use super::choices::{Choices, pieces};
@@ -20,9 +20,8 @@ pub fn run(data: &[u8]) {
     let to_child = choices.byte() & 1 == 0;
     let bytes = &choices.0[..choices.0.len().min(BYTES_MAX)];
     if to_child {
-        let (at_once, peer) = ordered(&[bytes]);
-        assert_eq!(ordered(&pieces(bytes)), (at_once.clone(), peer));
-        at_once.iter().for_each(|order| assert!(!order.is_empty()));
+        commands_however_cut::<WorkerCommand>(bytes);
+        commands_however_cut::<BrokerCommand>(bytes);
     } else {
         let (at_once, peer) = reported(&[bytes]);
         assert_eq!(reported(&pieces(bytes)), (at_once.clone(), peer));
@@ -30,22 +29,28 @@ pub fn run(data: &[u8]) {
     }
 }
 
+fn commands_however_cut<C: RoleCommand>(bytes: &[u8]) {
+    let (at_once, peer) = ordered::<C>(&[bytes]);
+    assert_eq!(ordered::<C>(&pieces(bytes)), (at_once.clone(), peer));
+    at_once.iter().for_each(|command| assert!(!command.is_empty()));
+}
+
 fn pair() -> (SocketSupervisorEnd, OwnedFd) {
     control_pair().expect("two descriptors")
 }
 
-/// The orders that a child makes of some bytes, in words, and what it thinks of its supervisor.
-fn ordered(segments: &[&[u8]]) -> (Vec<String>, Option<ControlPeer>) {
+/// The commands that a child makes of some bytes, in words, and what it thinks of its supervisor.
+fn ordered<C: RoleCommand>(segments: &[&[u8]]) -> (Vec<String>, Option<ControlPeer>) {
     let (desk, child) = pair();
-    let mut control = SocketControl::new(child).expect("three descriptors");
-    let (mut orders, mut words): (Vec<SupervisorCommand>, Vec<String>) = Default::default();
+    let mut control = SocketControl::<C>::new(child).expect("three descriptors");
+    let (mut messages, mut words) = (Vec::new(), Vec::new());
     for segment in segments {
         say(&desk, segment);
-        let peer = control.orders(&mut orders).ok();
-        words.extend(orders.drain(..).map(|order| format!("{order:?}")));
+        let peer = control.commands(&mut messages).ok();
+        words.extend(messages.drain(..).map(|message| format!("{message:?}")));
         if peer.is_none() {
             assert_eq!(
-                control.orders(&mut orders).ok(),
+                control.commands(&mut messages).ok(),
                 Some(ControlPeer::Gone),
                 "the end is the end"
             );
@@ -53,7 +58,7 @@ fn ordered(segments: &[&[u8]]) -> (Vec<String>, Option<ControlPeer>) {
         }
     }
     end(desk);
-    (words, control.orders(&mut orders).ok())
+    (words, control.commands(&mut messages).ok())
 }
 
 fn reported(segments: &[&[u8]]) -> (Vec<ChildEvent>, Option<ControlPeer>) {
@@ -61,23 +66,23 @@ fn reported(segments: &[&[u8]]) -> (Vec<ChildEvent>, Option<ControlPeer>) {
     let mut reports = Vec::new();
     for segment in segments {
         say(&child, segment);
-        if desk.reports(&mut reports).is_err() {
+        if desk.events(&mut reports).is_err() {
             return (reports, None);
         }
     }
     end(child);
-    let peer = desk.reports(&mut reports).ok();
+    let peer = desk.events(&mut reports).ok();
     (reports, peer)
 }
 
 /// The same reports as a child makes them.
 fn repeated(reports: &[ChildEvent]) -> Vec<ChildEvent> {
     let (mut desk, child) = pair();
-    let mut control = SocketControl::new(child).expect("three descriptors");
+    let mut control = SocketControl::<WorkerCommand>::new(child).expect("three descriptors");
     let mut heard = Vec::new();
     for report in reports {
         control.report(*report).expect("room for one report");
-        desk.reports(&mut heard).expect("a report");
+        desk.events(&mut heard).expect("a report");
     }
     heard
 }

@@ -16,11 +16,13 @@ use tracing::{error, info};
 pub use self::connection_limits::MaxConnections;
 use self::core::BrokerCore;
 use crate::config::BrokerConfig;
-use crate::link::control::{ChildEvent, Control, ControlPeer, ExitReason, SupervisorCommand};
+use crate::link::control::{
+    Attachment, BrokerCommand, ChildEvent, CommonCommand, Control, ControlPeer, ExitReason,
+};
 use crate::reactor::poller::{Interest, Poller, Ready};
 use crate::telemetry::{let_go, set_level};
 use crate::types::limits::BROKER_TURN;
-use crate::types::{Generation, ProcessCounts, TurnBudget, WorkerId};
+use crate::types::{Generation, ProcessCounts, TurnBudget, WorkerId, WorkerIncarnation};
 
 /// The token of the control link; a worker's link has the worker's number.
 const CONTROL: u64 = u64::MAX;
@@ -29,11 +31,14 @@ const EVENTS: usize = 64;
 
 /// Runs the broker on this thread until it is told to stop or its supervisor is gone.
 #[must_use]
-pub fn run(generation: Generation, control: Box<dyn Control>) -> ExitReason {
+pub fn run(generation: Generation, control: Box<dyn Control<BrokerCommand>>) -> ExitReason {
     serve(generation, control).unwrap_or_else(ExitReason::Failed)
 }
 
-fn serve(generation: Generation, control: Box<dyn Control>) -> io::Result<ExitReason> {
+fn serve(
+    generation: Generation,
+    control: Box<dyn Control<BrokerCommand>>,
+) -> io::Result<ExitReason> {
     let poller = Poller::new(EVENTS)?;
     poller.watch(control.ready(), CONTROL, Interest::Read)?;
     let core = BrokerCore::new(generation);
@@ -41,7 +46,7 @@ fn serve(generation: Generation, control: Box<dyn Control>) -> io::Result<ExitRe
 }
 
 struct Broker {
-    control: Box<dyn Control>,
+    control: Box<dyn Control<BrokerCommand>>,
     poller: Poller,
     core: BrokerCore,
     is_ready: bool,
@@ -83,45 +88,23 @@ impl Broker {
     }
 
     fn apply_commands(&mut self) -> io::Result<BrokerLoop> {
-        let mut orders = Vec::new();
-        let peer = match self.control.orders(&mut orders) {
-            Ok(peer) => peer,
-            Err(error) => {
-                error!(event = "control_link_failed", %error, "control link failed");
-                ControlPeer::Gone
-            }
-        };
-        for order in orders {
-            match order {
-                SupervisorCommand::LiveWorkers { sources } => self.core.await_workers(sources),
-                SupervisorCommand::WorkerLink { source, transport } => {
-                    self.poller.watch(transport.ready(), source.worker.0.into(), Interest::Edge)?;
-                    self.core.link(source, transport);
-                }
-                SupervisorCommand::WorkerDead { source } => {
+        let mut messages = Vec::new();
+        let peer = self.control.commands(&mut messages).unwrap_or_else(|error| {
+            error!(event = "control_link_failed", %error, "control link failed");
+            ControlPeer::Gone
+        });
+        for message in messages {
+            match message.command {
+                BrokerCommand::LiveWorkers { sources } => self.core.await_workers(sources),
+                BrokerCommand::WorkerLink { source } => self.link(source, message.attachment)?,
+                BrokerCommand::WorkerDead { source } => {
                     let Self { core, control, .. } = self;
                     core.remove_worker(source, &mut |report| send_report(control.as_mut(), report));
                 }
-                SupervisorCommand::Stop | SupervisorCommand::Drain { .. } => {
-                    return Ok(BrokerLoop::End(ExitReason::Requested));
+                BrokerCommand::Stop => return Ok(BrokerLoop::End(ExitReason::Requested)),
+                BrokerCommand::Common(command) => {
+                    self.apply_common(command, &message.attachment)?;
                 }
-                SupervisorCommand::Configure { number, json } => {
-                    self.core.limit(limits(&json)?);
-                    self.report(ChildEvent::Configured { number });
-                }
-                SupervisorCommand::Count { number } => {
-                    let counts = ProcessCounts::Broker(self.core.router().counts());
-                    self.report(ChildEvent::Counts { number, counts });
-                }
-                SupervisorCommand::LogLevel(level) => set_level(level),
-                SupervisorCommand::Heartbeat => self.report(ChildEvent::Heartbeat),
-                SupervisorCommand::Listen(_)
-                | SupervisorCommand::PushSocket(_)
-                | SupervisorCommand::Link { .. }
-                | SupervisorCommand::Quiesce(_)
-                | SupervisorCommand::Pressure(_)
-                | SupervisorCommand::Accept(_)
-                | SupervisorCommand::SetRole(_) => {}
             }
         }
         Ok(if peer == ControlPeer::Gone {
@@ -129,6 +112,31 @@ impl Broker {
         } else {
             BrokerLoop::Turn
         })
+    }
+
+    fn link(&mut self, source: WorkerIncarnation, attachment: Attachment) -> io::Result<()> {
+        let Attachment::Link(transport) = attachment else { return Ok(()) };
+        self.poller.watch(transport.ready(), source.worker.0.into(), Interest::Edge)?;
+        self.core.link(source, transport);
+        Ok(())
+    }
+
+    fn apply_common(&mut self, command: CommonCommand, attachment: &Attachment) -> io::Result<()> {
+        match command {
+            CommonCommand::Configure { number } => {
+                if let Attachment::Config(json) = attachment {
+                    self.core.limit(limits(json)?);
+                }
+                self.report(ChildEvent::Configured { number });
+            }
+            CommonCommand::Count { number } => {
+                let counts = ProcessCounts::Broker(self.core.router().counts());
+                self.report(ChildEvent::Counts { number, counts });
+            }
+            CommonCommand::LogLevel { level } => set_level(level),
+            CommonCommand::Heartbeat => self.report(ChildEvent::Heartbeat),
+        }
+        Ok(())
     }
 
     fn report(&mut self, report: ChildEvent) {
@@ -145,7 +153,7 @@ impl Broker {
     }
 }
 
-fn send_report(control: &mut dyn Control, report: ChildEvent) {
+fn send_report(control: &mut dyn Control<BrokerCommand>, report: ChildEvent) {
     if let Err(error) = control.report(report) {
         error!(event = "supervisor_send_failed", %error, "failed to send to supervisor");
     }

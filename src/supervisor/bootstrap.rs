@@ -14,7 +14,7 @@ use super::push_socket::PushSocket;
 use super::state_dir::{random_key, uuid_key};
 use super::{Listeners, StartError, StateDir};
 use crate::config::{Config, LogFormat as ConfigFormat, LogLevel, LogSettings, Secret, UuidKey};
-use crate::link::control::{ConfigText, SupervisorCommand};
+use crate::link::control::{Attachment, ChildCommand, ConfigText, ControlMessage, WorkerCommand};
 use crate::telemetry::{LevelFilter, LogFile, LogFormat};
 use crate::types::ConfigNumber;
 
@@ -91,17 +91,20 @@ impl Bootstrap {
         self.broker_json = Arc::new(self.config.for_broker().to_json().into());
     }
 
-    /// What a worker gets beside its configuration: the sockets.
+    /// The commands that bring a worker its sockets.
     ///
     /// # Errors
     ///
     /// When the process has no descriptor left.
-    pub fn sockets<L>(&self) -> io::Result<Vec<SupervisorCommand<L>>> {
-        let mut orders = vec![SupervisorCommand::Listen(self.listeners.hand_out()?)];
+    pub fn sockets<L>(&self) -> io::Result<Vec<ControlMessage<ChildCommand, L>>> {
+        let (listening, sockets) = self.listeners.hand_out()?.into_iter().unzip();
+        let listen = WorkerCommand::Listen { sockets };
+        let mut messages = vec![ControlMessage::with(listen, Attachment::Sockets(listening))];
         if let Some(socket) = &self.push_socket {
-            orders.push(SupervisorCommand::PushSocket(socket.hand_out()?));
+            let socket = Attachment::Sockets(vec![socket.hand_out()?]);
+            messages.push(ControlMessage::with(WorkerCommand::PushSocket, socket));
         }
-        Ok(orders)
+        Ok(messages)
     }
 
     /// Gives the sockets up: once the workers have too, nobody can come any more.

@@ -18,12 +18,12 @@ use super::bootstrap::TRACEABLE;
 use super::lifecycle::ChildId;
 use crate::config::{Diagnostics, Loaded};
 use crate::link::control::{
-    ChildEvent, ControlPeer, PROGRAM_VARIABLE, SocketSupervisorEnd, SupervisorCommand,
+    ChildCommand, ChildEvent, ControlMessage, ControlPeer, PROGRAM_VARIABLE, SocketSupervisorEnd,
     SupervisorEnd, control_pair,
 };
 
-/// Orders on their way to the task of one child; who leaves so many unsent hangs.
-const ORDERS_MAX: usize = 1024;
+/// Commands on their way to the task of one child; a child that leaves so many unsent hangs.
+const COMMANDS_MAX: usize = 1024;
 /// What a child keeps of our environment: there may be secrets in the rest.
 const ENVIRONMENT: [&str; 7] =
     ["PATH", "HOME", "TZ", "LANG", "TMPDIR", "RUST_BACKTRACE", TRACEABLE];
@@ -55,7 +55,7 @@ pub(super) enum Death {
 /// The parent's handle of a child that lives.
 #[derive(Debug)]
 pub(super) struct ChildHandle {
-    orders: mpsc::Sender<SupervisorCommand<OwnedFd>>,
+    commands: mpsc::Sender<ControlMessage<ChildCommand, OwnedFd>>,
     kill: Arc<Notify>,
     pid: Option<u32>,
     started_at: Instant,
@@ -72,9 +72,9 @@ impl ChildHandle {
         self.started_at
     }
 
-    /// Passes an order on; a child that hangs so long that it cannot be is killed.
-    pub(super) fn order(&self, order: SupervisorCommand<OwnedFd>) {
-        if self.orders.try_send(order).is_err() {
+    /// Sends a command; a child that has hung so long that this is not possible is killed.
+    pub(super) fn send(&self, message: ControlMessage<ChildCommand, OwnedFd>) {
+        if self.commands.try_send(message).is_err() {
             self.kill();
         }
     }
@@ -102,12 +102,12 @@ pub(super) fn start(
         pid,
         "child started"
     );
-    let (orders, inbox) = mpsc::channel(ORDERS_MAX);
+    let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
     let kill = Arc::new(Notify::new());
     let line = ControlChannel::new(desk)?;
     let attendant = Monitor { member, child, inbox, kill: Arc::clone(&kill), events };
     tokio::spawn(attendant.attend(line));
-    Ok((ChildHandle { orders, kill, pid, started_at: now }, log))
+    Ok((ChildHandle { commands, kill, pid, started_at: now }, log))
 }
 
 /// Visible as `tagcast worker 0`; in a process group of its own, so that Ctrl-C reaches the
@@ -142,7 +142,7 @@ fn program() -> Option<PathBuf> {
 struct Monitor {
     member: ChildId,
     child: Child,
-    inbox: mpsc::Receiver<SupervisorCommand<OwnedFd>>,
+    inbox: mpsc::Receiver<ControlMessage<ChildCommand, OwnedFd>>,
     kill: Arc<Notify>,
     events: mpsc::Sender<ProcessEvent>,
 }
@@ -158,19 +158,19 @@ impl Monitor {
         let _told = self.events.send(ProcessEvent::Died(self.member, death)).await;
     }
 
-    /// Carries orders and reports until the child is reaped.
+    /// Carries commands and events until the child is reaped.
     async fn converse(&mut self, mut line: ControlChannel) -> io::Result<ExitStatus> {
         let mut link = ControlPeer::Alive;
         let mut reports = Vec::new();
         loop {
             tokio::select! {
                 status = self.child.wait() => {
-                    let _last_words = line.desk.reports(&mut reports);
+                    let _last_words = line.desk.events(&mut reports);
                     self.pass_on(&mut reports).await;
                     return status;
                 }
-                Some(order) = self.inbox.recv() => {
-                    if line.desk.order(order).is_err() {
+                Some(message) = self.inbox.recv() => {
+                    if line.desk.send(message).is_err() {
                         self.child.start_kill()?;
                     }
                 }
@@ -211,7 +211,7 @@ impl ControlChannel {
     }
 
     async fn ready(&self) -> io::Result<()> {
-        let interest = if self.desk.holds_orders() {
+        let interest = if self.desk.holds_commands() {
             Interest::READABLE | Interest::WRITABLE
         } else {
             Interest::READABLE
@@ -225,7 +225,7 @@ impl ControlChannel {
     fn exchange(&mut self, reports: &mut Vec<ChildEvent>) -> ControlPeer {
         let (mut peer, mut flushed) = (ControlPeer::Alive, Ok(()));
         let _forgotten: io::Result<()> = self.waiter.try_io(Interest::READABLE, || {
-            peer = self.desk.reports(reports).unwrap_or(ControlPeer::Gone);
+            peer = self.desk.events(reports).unwrap_or(ControlPeer::Gone);
             Err(io::ErrorKind::WouldBlock.into())
         });
         let _forgotten: io::Result<()> = self.waiter.try_io(Interest::WRITABLE, || {
@@ -252,22 +252,23 @@ impl std::fmt::Display for Death {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::control::{Control, PendingHandshakes, SocketControl};
+    use crate::link::control::{Control, PendingHandshakes, SocketControl, WorkerCommand};
     use crate::types::ConfigNumber;
 
     #[tokio::test]
-    async fn orders_that_a_slow_child_did_not_take_follow_when_it_reads() {
+    async fn commands_that_a_slow_child_did_not_take_follow_when_it_reads() {
         let (desk, theirs) = control_pair().unwrap();
-        let mut control = SocketControl::new(theirs).unwrap();
+        let mut control = SocketControl::<WorkerCommand>::new(theirs).unwrap();
         let mut line = ControlChannel::new(desk).unwrap();
         let json = Arc::new("x".repeat(4_000_000).into());
-        line.desk.order(SupervisorCommand::Configure { number: ConfigNumber(1), json }).unwrap();
-        line.desk.order(SupervisorCommand::Quiesce(PendingHandshakes::Refuse)).unwrap();
-        assert!(line.desk.holds_orders());
-        let (mut orders, mut reports) = (Vec::new(), Vec::new());
-        while orders.len() < 2 {
-            assert_eq!(control.orders(&mut orders).unwrap(), ControlPeer::Alive);
-            if line.desk.holds_orders() {
+        line.desk.send(ControlMessage::configure(ConfigNumber(1), json)).unwrap();
+        let quiesce = WorkerCommand::Quiesce(PendingHandshakes::Refuse);
+        line.desk.send(ControlMessage::plain(quiesce)).unwrap();
+        assert!(line.desk.holds_commands());
+        let (mut commands, mut reports) = (Vec::new(), Vec::new());
+        while commands.len() < 2 {
+            assert_eq!(control.commands(&mut commands).unwrap(), ControlPeer::Alive);
+            if line.desk.holds_commands() {
                 line.ready().await.unwrap();
                 assert_eq!(line.exchange(&mut reports), ControlPeer::Alive);
             }

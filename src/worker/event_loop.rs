@@ -131,10 +131,8 @@ impl EventLoop {
     fn handle(&mut self, ready: &[Ready]) -> io::Result<Option<ExitReason>> {
         let is_due =
             ready.len() >= EVENTS && self.context.supervisor.is_due(self.context.clock.now());
-        if (is_due || has(ready, Token::Control))
-            && let Some(exit) = self.read_commands()?
-        {
-            return Ok(Some(exit));
+        if is_due || has(ready, Token::Control) {
+            self.read_commands()?;
         }
         if has(ready, Token::Link) {
             self.context.broker.mark_unread();

@@ -27,7 +27,9 @@ use self::event_loop::EventLoop;
 use self::settings::WorkerSettings;
 use self::tokens::Token;
 use crate::config::Config;
-use crate::link::control::{Control, ControlPeer, ExitReason, SupervisorCommand, WorkerIdentity};
+use crate::link::control::{
+    Attachment, Control, ControlMessage, ControlPeer, ExitReason, WorkerCommand, WorkerIdentity,
+};
 use crate::reactor::poller::{Interest, Poller};
 use crate::resource::ResourceFactories;
 use crate::types::scrub_stack;
@@ -36,7 +38,7 @@ use crate::types::scrub_stack;
 #[must_use]
 pub fn run(
     identity: WorkerIdentity,
-    control: Box<dyn Control>,
+    control: Box<dyn Control<WorkerCommand>>,
     own: &ResourceFactories,
 ) -> ExitReason {
     match start(identity, control, own).and_then(|worker| worker.map(run_to_end).transpose()) {
@@ -48,14 +50,14 @@ pub fn run(
 /// A worker with its configuration, and the commands that came with that.
 struct StartedWorker {
     event_loop: EventLoop,
-    commands: Vec<SupervisorCommand>,
+    commands: Vec<ControlMessage<WorkerCommand>>,
 }
 
 /// Waits for the configuration, which comes before any other command. No copy of it is left when this
 /// returns: it has secrets.
 fn start(
     identity: WorkerIdentity,
-    mut control: Box<dyn Control>,
+    mut control: Box<dyn Control<WorkerCommand>>,
     own: &ResourceFactories,
 ) -> io::Result<Option<StartedWorker>> {
     let mut poller = Poller::new(event_loop::EVENTS)?;
@@ -63,12 +65,13 @@ fn start(
     let mut commands = Vec::new();
     while commands.is_empty() {
         poller.wait(None, &mut Vec::new())?;
-        if control.orders(&mut commands)? == ControlPeer::Gone {
+        if control.commands(&mut commands)? == ControlPeer::Gone {
             return Ok(None);
         }
     }
     let rest = commands.split_off(1);
-    let Some(SupervisorCommand::Configure { json, .. }) = commands.pop() else { return Ok(None) };
+    let first = commands.pop().map(|message| message.attachment);
+    let Some(Attachment::Config(json)) = first else { return Ok(None) };
     let config = Config::from_json(&json)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     let settings = WorkerSettings::of(&config)?;
@@ -81,11 +84,10 @@ fn start(
 }
 
 fn run_to_end(StartedWorker { mut event_loop, commands }: StartedWorker) -> io::Result<ExitReason> {
-    let mut exit = event_loop.apply_commands(commands)?;
+    event_loop.apply_commands(commands)?;
     loop {
-        match exit {
-            Some(reason) => return Ok(reason),
-            None => exit = event_loop.turn()?,
+        if let Some(reason) = event_loop.turn()? {
+            return Ok(reason);
         }
     }
 }

@@ -11,8 +11,8 @@ use bytes::BytesMut;
 use tagcast::config::{self, Config};
 use tagcast::link::codec::{MessageDecoder, WireMessage};
 use tagcast::link::control::{
-    ChildEvent, ExitReason, MemorySupervisorEnd, SupervisorCommand, SupervisorEnd, WorkerIdentity,
-    memory_control,
+    Attachment, BrokerCommand, ChildCommand, ChildEvent, ControlMessage, ExitReason,
+    MemorySupervisorEnd, RoleCommand, SupervisorEnd, WorkerCommand, WorkerIdentity, memory_control,
 };
 use tagcast::link::message::{ToBroker, ToWorker, VERSION};
 use tagcast::link::transport::{Transport, UnixTransport, unix_pair};
@@ -31,8 +31,17 @@ struct Role {
 }
 
 impl Role {
-    fn ends(mut self) {
-        self.desk.order(SupervisorCommand::Stop).unwrap();
+    /// Sends a command that has no attachment.
+    fn send(&mut self, command: impl Into<ChildCommand>) {
+        self.desk.send(ControlMessage::plain(command)).unwrap();
+    }
+
+    fn send_link(&mut self, command: impl Into<ChildCommand>, end: Box<dyn Transport>) {
+        self.desk.send(ControlMessage::with(command, Attachment::Link(end))).unwrap();
+    }
+
+    fn ends<C: RoleCommand + Into<ChildCommand>>(mut self) {
+        self.send(C::terminate());
         assert!(matches!(self.thread.join().unwrap(), ExitReason::Requested));
     }
 
@@ -40,7 +49,7 @@ impl Role {
     #[track_caller]
     fn expect(&mut self, report: ChildEvent) {
         eventually("a report", || {
-            self.desk.reports(&mut self.reports).unwrap();
+            self.desk.events(&mut self.reports).unwrap();
             self.reports.contains(&report).then_some(())
         });
     }
@@ -48,7 +57,8 @@ impl Role {
 
 fn broker() -> Role {
     let (mut desk, control) = memory_control().unwrap();
-    desk.order(SupervisorCommand::LiveWorkers { sources: Vec::new() }).unwrap();
+    let nobody = BrokerCommand::LiveWorkers { sources: Vec::new() };
+    desk.send(ControlMessage::plain(nobody)).unwrap();
     let thread = std::thread::spawn(|| tagcast::broker::run(Generation(0), Box::new(control)));
     Role { desk, thread, reports: Vec::new() }
 }
@@ -140,7 +150,7 @@ fn what_no_worker_says_ends_its_link_and_no_other() {
     let mut broker = broker();
     let good = source(0, 1);
     let (end, mut ours) = link();
-    broker.desk.order(SupervisorCommand::WorkerLink { source: good, transport: end }).unwrap();
+    broker.send_link(BrokerCommand::WorkerLink { source: good }, end);
     ours.write_all(&bytes(&hello(good))).unwrap();
     let mut inbox = MessageDecoder::default();
     assert_eq!(garbage(good).len(), KINDS as usize);
@@ -149,7 +159,7 @@ fn what_no_worker_says_ends_its_link_and_no_other() {
         let bad = source(1, generation);
         let (what, said) = garbage(bad).swap_remove(generation as usize);
         let (end, mut theirs) = link();
-        broker.desk.order(SupervisorCommand::WorkerLink { source: bad, transport: end }).unwrap();
+        broker.send_link(BrokerCommand::WorkerLink { source: bad }, end);
         // It may be gone before all is written.
         theirs.write_all(&said).ok();
         if what == CUT {
@@ -157,7 +167,7 @@ fn what_no_worker_says_ends_its_link_and_no_other() {
         }
         let lost = ChildEvent::LinkLost { peer: bad, broker: Generation(0) };
         broker.expect(lost);
-        broker.desk.order(SupervisorCommand::WorkerDead { source: bad }).unwrap();
+        broker.send(BrokerCommand::WorkerDead { source: bad });
         let slot = generation + 10;
         ours.write_all(&bytes(&[joins(slot)])).unwrap();
         let answer = next(&mut ours, &mut inbox);
@@ -166,7 +176,7 @@ fn what_no_worker_says_ends_its_link_and_no_other() {
             "after {what}: {answer:?}"
         );
     }
-    broker.ends();
+    broker.ends::<BrokerCommand>();
 }
 
 fn config(folder: &Folder) -> Config {
@@ -184,12 +194,10 @@ fn what_no_broker_says_ends_the_link_and_the_worker_greets_the_next_one() {
     let prepared = Bootstrap::from_config(config(&folder)).unwrap();
     let me = source(0, 3);
     let (mut desk, control) = memory_control().unwrap();
-    desk.order(SupervisorCommand::Configure {
-        number: prepared.number,
-        json: prepared.json.clone(),
-    })
-    .unwrap();
-    desk.order(SupervisorCommand::Listen(prepared.listeners.hand_out().unwrap())).unwrap();
+    desk.send(ControlMessage::configure(prepared.number, prepared.json.clone())).unwrap();
+    for message in prepared.sockets().unwrap() {
+        desk.send(message).unwrap();
+    }
     let run = move || {
         tagcast::worker::run(
             WorkerIdentity { source: me },
@@ -202,15 +210,12 @@ fn what_no_broker_says_ends_the_link_and_the_worker_greets_the_next_one() {
     let unknown_set = [1, 0, 0, 0, 0xee];
     for (broker, said) in (0..).zip([&[0xff; 8][..], &unknown_set, &[0, 0, 0, 0], b"GET / HTTP"]) {
         let (end, mut ours) = link();
-        worker
-            .desk
-            .order(SupervisorCommand::Link { broker: Generation(broker), transport: end })
-            .unwrap();
+        worker.send_link(WorkerCommand::Link { broker: Generation(broker) }, end);
         let mut greeted = vec![0; greeting.len()];
         ours.read_exact(&mut greeted).unwrap();
         assert_eq!(greeted, greeting, "to broker {broker}");
         ours.write_all(said).unwrap();
         worker.expect(ChildEvent::LinkLost { peer: me, broker: Generation(broker) });
     }
-    worker.ends();
+    worker.ends::<WorkerCommand>();
 }

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use tagcast::broker::core::BrokerCore;
-use tagcast::link::control::ChildEvent;
-use tagcast::supervisor::lifecycle::ChildCommand;
+use tagcast::link::control::{BrokerCommand, ChildCommand, ChildEvent, CommonCommand};
 use tagcast::types::{Generation, WorkerId, WorkerIncarnation};
 
 use super::budget::Budget;
@@ -57,12 +56,16 @@ impl Broker {
         let mut is_changed = !self.orders.is_empty() || self.board.has_unread();
         while let Some(order) = self.orders.pop_front() {
             match order {
-                Order::Word(ChildCommand::Roster(sources)) => self.board.await_workers(sources),
-                Order::Word(ChildCommand::WorkerDead(source)) => {
+                Order::Word(ChildCommand::Broker(BrokerCommand::LiveWorkers { sources })) => {
+                    self.board.await_workers(sources);
+                }
+                Order::Word(ChildCommand::Broker(BrokerCommand::WorkerDead { source })) => {
                     self.board.remove_worker(source, &mut |report| reports.push(report));
                 }
-                Order::Word(ChildCommand::Stop) => self.life = Life::Stopped,
-                Order::Word(ChildCommand::Beat) => reports.push(ChildEvent::Heartbeat),
+                Order::Word(ChildCommand::Broker(BrokerCommand::Stop)) => self.life = Life::Stopped,
+                Order::Word(ChildCommand::Common(CommonCommand::Heartbeat)) => {
+                    reports.push(ChildEvent::Heartbeat);
+                }
                 Order::Word(_) => {}
                 Order::Link(source, end) => {
                     self.watches.insert(source.worker, end.watch());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-use tagcast::link::control::ChildEvent;
-use tagcast::supervisor::lifecycle::{Action, ChildCommand, ChildId, ProcessTable};
+use tagcast::link::control::{ChildCommand, ChildEvent, CommonCommand, WorkerCommand};
+use tagcast::supervisor::lifecycle::{Action, ChildId, ProcessTable};
 use tagcast::types::{Generation, WorkerId, WorkerIncarnation};
 
 use super::broker::{Broker, Order};
@@ -173,23 +173,32 @@ impl World {
                     self.workers.insert(source.worker, Worker::new(source, long_breath()));
                 }
                 Action::Link { source, broker } => self.link(source, broker),
-                Action::Tell(ChildId::Broker(generation), word) => self.tell(generation, word),
-                Action::Tell(ChildId::Worker(source), ChildCommand::Beat) => {
-                    let worker = self.workers.get_mut(&source.worker);
-                    if let Some(worker) = worker.filter(|worker| worker.source == source) {
-                        worker.questions += 1;
-                    }
-                }
-                Action::Tell(ChildId::Worker(source), ChildCommand::Quiesce(_)) => {
-                    self.order(source, worker::Order::Quiesce);
-                }
-                Action::Tell(ChildId::Worker(source), ChildCommand::Drain(within)) => {
-                    self.order(source, worker::Order::Drain(self.time + within));
+                Action::Send(ChildId::Broker(generation), word) => self.tell(generation, word),
+                Action::Send(ChildId::Worker(source), command) => {
+                    self.command_worker(source, &command);
                 }
                 Action::Kill(member) => self.kill(member),
                 Action::End => self.is_ended = true,
                 _ => {}
             }
+        }
+    }
+
+    fn command_worker(&mut self, source: WorkerIncarnation, command: &ChildCommand) {
+        match command {
+            ChildCommand::Common(CommonCommand::Heartbeat) => {
+                let worker = self.workers.get_mut(&source.worker);
+                if let Some(worker) = worker.filter(|worker| worker.source == source) {
+                    worker.questions += 1;
+                }
+            }
+            ChildCommand::Worker(WorkerCommand::Quiesce(_)) => {
+                self.order(source, worker::Order::Quiesce);
+            }
+            ChildCommand::Worker(WorkerCommand::Drain { within }) => {
+                self.order(source, worker::Order::Drain(self.time + *within));
+            }
+            _ => {}
         }
     }
 

@@ -1,13 +1,17 @@
-//! The control link within one process: two bounded queues and a bell.
+//! The control link within one process: two bounded queues and two wakers.
 
 use std::collections::VecDeque;
 use std::io;
+use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{ChildEvent, Control, ControlPeer, SupervisorCommand, SupervisorEnd};
+use super::wire::malformed;
+use super::{
+    ChildCommand, ChildEvent, Control, ControlMessage, ControlPeer, RoleCommand, SupervisorEnd,
+};
 use crate::link::transport::Transport;
 use crate::reactor::waker::Waker;
 
@@ -19,13 +23,14 @@ const MESSAGES_MAX: usize = 1024;
 /// # Errors
 ///
 /// When the process has no descriptor left.
-pub fn memory_control() -> io::Result<(MemorySupervisorEnd, MemoryControl)> {
+pub fn memory_control<C: RoleCommand>() -> io::Result<(MemorySupervisorEnd, MemoryControl<C>)> {
     let shared = Arc::new(Shared {
         queues: Mutex::new(Queues::default()),
-        ordered: Waker::new()?,
+        commanded: Waker::new()?,
         reported: Waker::new()?,
     });
-    Ok((MemorySupervisorEnd(Arc::clone(&shared)), MemoryControl(shared)))
+    let end = MemorySupervisorEnd(Arc::clone(&shared));
+    Ok((end, MemoryControl { shared, commands: PhantomData }))
 }
 
 /// The supervising thread's end.
@@ -34,19 +39,22 @@ pub struct MemorySupervisorEnd(Arc<Shared>);
 
 /// The role's end.
 #[derive(Debug)]
-pub struct MemoryControl(Arc<Shared>);
+pub struct MemoryControl<C> {
+    shared: Arc<Shared>,
+    commands: PhantomData<C>,
+}
 
 #[derive(Debug)]
 struct Shared {
     queues: Mutex<Queues>,
-    ordered: Waker,
+    commanded: Waker,
     reported: Waker,
 }
 
 #[derive(Debug, Default)]
 struct Queues {
-    orders: VecDeque<SupervisorCommand>,
-    reports: VecDeque<ChildEvent>,
+    commands: VecDeque<ControlMessage<ChildCommand>>,
+    events: VecDeque<ChildEvent>,
     ends: OpenEnds,
 }
 
@@ -58,7 +66,7 @@ enum OpenEnds {
 }
 
 impl MemorySupervisorEnd {
-    /// Readable when [`Desk::reports`] has something to say.
+    /// Readable when [`SupervisorEnd::events`] has something to add.
     #[must_use]
     pub fn ready(&self) -> BorrowedFd<'_> {
         self.0.reported.as_fd()
@@ -68,10 +76,10 @@ impl MemorySupervisorEnd {
 impl SupervisorEnd for MemorySupervisorEnd {
     type LinkEnd = Box<dyn Transport>;
 
-    fn order(&mut self, order: SupervisorCommand) -> io::Result<()> {
+    fn send(&mut self, message: ControlMessage<ChildCommand>) -> io::Result<()> {
         let mut queues = self.0.queues.lock();
-        queues.peer().and_then(|()| offer(&mut queues.orders, order))?;
-        self.0.ordered.wake();
+        queues.peer().and_then(|()| offer(&mut queues.commands, message))?;
+        self.0.commanded.wake();
         Ok(())
     }
 
@@ -79,48 +87,52 @@ impl SupervisorEnd for MemorySupervisorEnd {
         self.0.queues.lock().peer()
     }
 
-    fn reports(&mut self, into: &mut Vec<ChildEvent>) -> io::Result<ControlPeer> {
+    fn events(&mut self, into: &mut Vec<ChildEvent>) -> io::Result<ControlPeer> {
         let mut queues = self.0.queues.lock();
-        into.extend(queues.reports.drain(..));
+        into.extend(queues.events.drain(..));
         Ok(queues.ends.silence(&self.0.reported))
     }
 }
 
-impl Control for MemoryControl {
-    fn orders(&mut self, into: &mut Vec<SupervisorCommand>) -> io::Result<ControlPeer> {
-        let mut queues = self.0.queues.lock();
-        into.extend(queues.orders.drain(..));
-        Ok(queues.ends.silence(&self.0.ordered))
+impl<C: RoleCommand> Control<C> for MemoryControl<C> {
+    fn commands(&mut self, into: &mut Vec<ControlMessage<C>>) -> io::Result<ControlPeer> {
+        let mut queues = self.shared.queues.lock();
+        for ControlMessage { command, attachment } in queues.commands.drain(..) {
+            let command = C::try_from(command)
+                .map_err(|_| malformed("this command is for a child of another role"))?;
+            into.push(ControlMessage { command, attachment });
+        }
+        Ok(queues.ends.silence(&self.shared.commanded))
     }
 
-    fn report(&mut self, report: ChildEvent) -> io::Result<()> {
-        let mut queues = self.0.queues.lock();
-        queues.peer().and_then(|()| offer(&mut queues.reports, report))?;
-        self.0.reported.wake();
+    fn report(&mut self, event: ChildEvent) -> io::Result<()> {
+        let mut queues = self.shared.queues.lock();
+        queues.peer().and_then(|()| offer(&mut queues.events, event))?;
+        self.shared.reported.wake();
         Ok(())
     }
 
     fn ready(&self) -> BorrowedFd<'_> {
-        self.0.ordered.as_fd()
+        self.shared.commanded.as_fd()
     }
 }
 
 impl Drop for MemorySupervisorEnd {
     fn drop(&mut self) {
         self.0.queues.lock().ends = OpenEnds::One;
-        self.0.ordered.wake();
+        self.0.commanded.wake();
     }
 }
 
-impl Drop for MemoryControl {
+impl<C> Drop for MemoryControl<C> {
     fn drop(&mut self) {
-        let mut queues = self.0.queues.lock();
+        let mut queues = self.shared.queues.lock();
         queues.ends = OpenEnds::One;
-        // Nobody will take them; a link end among them must be seen to end.
-        let unread = std::mem::take(&mut queues.orders);
+        // No role will take them; a link end among them must be seen to end.
+        let unread = std::mem::take(&mut queues.commands);
         drop(queues);
         drop(unread);
-        self.0.reported.wake();
+        self.shared.reported.wake();
     }
 }
 
@@ -153,7 +165,7 @@ fn offer<T>(queue: &mut VecDeque<T>, message: T) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::control::PendingHandshakes;
+    use crate::link::control::{BrokerCommand, CommonCommand, PendingHandshakes, WorkerCommand};
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
     fn rings(bell: BorrowedFd<'_>) -> bool {
@@ -161,47 +173,64 @@ mod tests {
         poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 1
     }
 
-    #[test]
-    fn orders_and_reports_pass_and_wake() {
-        let (mut desk, mut control) = memory_control().unwrap();
-        let (mut orders, mut reports) = (Vec::new(), Vec::new());
-        assert!(!rings(control.ready()) && !rings(desk.ready()));
-        desk.order(SupervisorCommand::Quiesce(PendingHandshakes::Refuse)).unwrap();
-        assert!(rings(control.ready()));
-        assert_eq!(control.orders(&mut orders).unwrap(), ControlPeer::Alive);
-        assert!(
-            matches!(orders[..], [SupervisorCommand::Quiesce(PendingHandshakes::Refuse)])
-                && !rings(control.ready())
-        );
-        control.report(ChildEvent::Quiesced).unwrap();
-        assert!(rings(desk.ready()));
-        assert_eq!(desk.reports(&mut reports).unwrap(), ControlPeer::Alive);
-        assert!(reports == [ChildEvent::Quiesced] && !rings(desk.ready()));
+    fn linked() -> (MemorySupervisorEnd, MemoryControl<WorkerCommand>) {
+        memory_control().unwrap()
+    }
+
+    fn quiesce() -> ControlMessage<ChildCommand> {
+        ControlMessage::plain(WorkerCommand::Quiesce(PendingHandshakes::Refuse))
+    }
+
+    fn heartbeat() -> ControlMessage<ChildCommand> {
+        ControlMessage::plain(CommonCommand::Heartbeat)
     }
 
     #[test]
-    fn who_remains_hears_that_the_other_is_gone_after_its_last_words() {
-        let (mut desk, mut control) = memory_control().unwrap();
-        desk.order(SupervisorCommand::Stop).unwrap();
-        drop(desk);
-        let mut orders = Vec::new();
+    fn commands_and_events_pass_and_wake() {
+        let (mut end, mut control) = linked();
+        let (mut commands, mut events) = (Vec::new(), Vec::new());
+        assert!(!rings(control.ready()) && !rings(end.ready()));
+        end.send(quiesce()).unwrap();
         assert!(rings(control.ready()));
-        assert_eq!(control.orders(&mut orders).unwrap(), ControlPeer::Gone);
-        assert!(matches!(orders[..], [SupervisorCommand::Stop]));
-        assert!(control.report(ChildEvent::Ready).is_err());
-        let (mut desk, control) = memory_control().unwrap();
+        assert_eq!(control.commands(&mut commands).unwrap(), ControlPeer::Alive);
+        let command = commands.pop().unwrap().command;
+        assert_eq!(command, WorkerCommand::Quiesce(PendingHandshakes::Refuse));
+        assert!(commands.is_empty() && !rings(control.ready()));
+        control.report(ChildEvent::Quiesced).unwrap();
+        assert!(rings(end.ready()));
+        assert_eq!(end.events(&mut events).unwrap(), ControlPeer::Alive);
+        assert!(events == [ChildEvent::Quiesced] && !rings(end.ready()));
+    }
+
+    #[test]
+    fn the_other_end_is_seen_to_go_after_its_last_message() {
+        let (mut end, mut control) = linked();
+        end.send(heartbeat()).unwrap();
+        drop(end);
+        let mut commands = Vec::new();
+        assert!(rings(control.ready()));
+        assert_eq!(control.commands(&mut commands).unwrap(), ControlPeer::Gone);
+        let command = commands.pop().unwrap().command;
+        assert_eq!(command, WorkerCommand::Common(CommonCommand::Heartbeat));
+        assert!(commands.is_empty() && control.report(ChildEvent::Ready).is_err());
+        let (mut end, control) = linked();
         drop(control);
-        assert!(rings(desk.ready()));
-        assert_eq!(desk.reports(&mut Vec::new()).unwrap(), ControlPeer::Gone);
-        assert!(desk.order(SupervisorCommand::Stop).is_err());
+        assert!(rings(end.ready()));
+        assert_eq!(end.events(&mut Vec::new()).unwrap(), ControlPeer::Gone);
+        assert!(end.send(heartbeat()).is_err());
+    }
+
+    #[test]
+    fn a_command_for_another_role_is_an_error() {
+        let (mut end, mut control) = linked();
+        end.send(ControlMessage::plain(BrokerCommand::Stop)).unwrap();
+        assert!(control.commands(&mut Vec::new()).is_err());
     }
 
     #[test]
     fn a_queue_has_a_bound() {
-        let (mut desk, _control) = memory_control().unwrap();
-        let refused = (0..=MESSAGES_MAX)
-            .find_map(|_| desk.order(SupervisorCommand::Quiesce(PendingHandshakes::Refuse)).err())
-            .unwrap();
+        let (mut end, _control) = linked();
+        let refused = (0..=MESSAGES_MAX).find_map(|_| end.send(quiesce()).err()).unwrap();
         assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
     }
 }

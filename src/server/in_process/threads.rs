@@ -10,8 +10,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::broker;
 use crate::link::control::{
-    ChildEvent, Control, ControlPeer, ExitReason, MemorySupervisorEnd, SupervisorCommand,
-    SupervisorEnd, WorkerIdentity, memory_control,
+    Attachment, BrokerCommand, ChildCommand, ChildEvent, ControlMessage, ControlPeer, ExitReason,
+    MemorySupervisorEnd, SupervisorEnd, WorkerCommand, WorkerIdentity, memory_control,
 };
 use crate::link::transport::{Transport, memory_pair};
 use crate::resource::ResourceFactories;
@@ -72,7 +72,9 @@ impl Threads {
                 match effect {
                     Action::Start(member) => self.start(member),
                     Action::Link { source, broker } => self.link(source, broker),
-                    Action::Tell(member, word) => self.order(member, word.into()),
+                    Action::Send(member, command) => {
+                        self.send(member, ControlMessage::plain(command));
+                    }
                     Action::Hangs(member) => {
                         tracing::error!(
                             event = "thread_unresponsive",
@@ -119,20 +121,27 @@ impl Threads {
     }
 
     fn try_start(&self, member: ChildId) -> io::Result<Running> {
-        let (mut desk, control) = memory_control()?;
-        desk.order(SupervisorCommand::Configure {
-            number: ConfigNumber(1),
-            json: self.prepared.json_for(member),
-        })?;
-        if let ChildId::Worker(_) = member {
-            for order in self.prepared.sockets()? {
-                desk.order(order)?;
+        let builder = thread::Builder::new().name(member.to_string());
+        let configure = ControlMessage::configure(ConfigNumber(1), self.prepared.json_for(member));
+        match member {
+            ChildId::Broker(generation) => {
+                let (mut desk, control) = memory_control()?;
+                desk.send(configure)?;
+                let run = move || broker::run(generation, Box::new(control));
+                Ok(Running { desk, thread: builder.spawn(run)? })
+            }
+            ChildId::Worker(source) => {
+                let (mut desk, control) = memory_control()?;
+                desk.send(configure)?;
+                for message in self.prepared.sockets()? {
+                    desk.send(message)?;
+                }
+                let own = self.own.clone();
+                let seat = WorkerIdentity { source };
+                let run = move || worker::run(seat, Box::new(control), &own);
+                Ok(Running { desk, thread: builder.spawn(run)? })
             }
         }
-        let builder = thread::Builder::new().name(member.to_string());
-        let own = self.own.clone();
-        let thread = builder.spawn(move || play(member, Box::new(control), &own))?;
-        Ok(Running { desk, thread })
     }
 
     fn link(&mut self, source: WorkerIncarnation, broker: Generation) {
@@ -144,21 +153,19 @@ impl Threads {
                     return self.abandon(ChildId::Worker(source));
                 }
             };
-        self.order(
-            ChildId::Broker(broker),
-            SupervisorCommand::WorkerLink { source, transport: broker_side },
-        );
-        self.order(
-            ChildId::Worker(source),
-            SupervisorCommand::Link { broker, transport: worker_side },
-        );
+        let end = Attachment::Link(broker_side);
+        let message = ControlMessage::with(BrokerCommand::WorkerLink { source }, end);
+        self.send(ChildId::Broker(broker), message);
+        let end = Attachment::Link(worker_side);
+        let message = ControlMessage::with(WorkerCommand::Link { broker }, end);
+        self.send(ChildId::Worker(source), message);
     }
 
     /// Who is not there any more is heard of by its end.
-    fn order(&mut self, member: ChildId, order: SupervisorCommand) {
+    fn send(&mut self, member: ChildId, message: ControlMessage<ChildCommand>) {
         let Some(role) = self.roles.get_mut(&member) else { return };
         let hangs = |error: &io::Error| error.kind() != io::ErrorKind::BrokenPipe;
-        if role.desk.order(order).is_err_and(|error| hangs(&error)) {
+        if role.desk.send(message).is_err_and(|error| hangs(&error)) {
             self.abandon(member);
         }
     }
@@ -194,7 +201,7 @@ impl Threads {
         let mut heard: Vec<(ChildId, Vec<ChildEvent>, ControlPeer)> = Vec::new();
         for (member, role) in &mut self.roles {
             let mut reports = Vec::new();
-            let peer = role.desk.reports(&mut reports).unwrap_or(ControlPeer::Gone);
+            let peer = role.desk.events(&mut reports).unwrap_or(ControlPeer::Gone);
             heard.push((*member, reports, peer));
         }
         for (member, reports, peer) in heard {
@@ -228,13 +235,6 @@ impl Threads {
 enum Asked {
     Yes,
     No,
-}
-
-fn play(member: ChildId, control: Box<dyn Control>, own: &ResourceFactories) -> ExitReason {
-    match member {
-        ChildId::Broker(generation) => broker::run(generation, control),
-        ChildId::Worker(source) => worker::run(WorkerIdentity { source }, control, own),
-    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the shell that gives the crew its time")]

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::broker;
-use crate::link::control::{ExitReason, SocketControl, WorkerIdentity};
+use crate::link::control::{ExitReason, RoleCommand, SocketControl, WorkerIdentity};
 use crate::resource::ResourceFactories;
 use crate::supervisor::keep_memory_private;
 use crate::telemetry::{LevelFilter, LogFormat, Pipe, let_go, log_panics, log_to};
@@ -71,23 +71,14 @@ impl Role {
         show_name();
         keep_memory_private();
         set_parent_process_death_signal(Some(Signal::TERM))?;
-        let control = SocketControl::from_standard_input()?;
-        watchdog::start(control.terminator())?;
-        // The supervisor may have died before the signal was asked for.
-        if is_orphan()? {
-            return Ok(ExitReason::SupervisorLost);
+        match self.kind {
+            RoleKind::Broker => with_control(|control| broker::run(self.generation, control)),
+            RoleKind::Worker(worker) => {
+                let source = WorkerIncarnation { worker, generation: self.generation };
+                let identity = WorkerIdentity { source };
+                with_control(|control| worker::run(identity, control, own))
+            }
         }
-        let control = Box::new(control);
-        Ok(match self.kind {
-            RoleKind::Broker => broker::run(self.generation, control),
-            RoleKind::Worker(worker) => worker::run(
-                WorkerIdentity {
-                    source: WorkerIncarnation { worker, generation: self.generation },
-                },
-                control,
-                own,
-            ),
-        })
     }
 
     fn name(self) -> String {
@@ -96,6 +87,19 @@ impl Role {
             RoleKind::Worker(worker) => format!("worker {worker}"),
         }
     }
+}
+
+/// Runs a role with its end of the control link, which is the standard input.
+fn with_control<C: RoleCommand>(
+    role: impl FnOnce(Box<SocketControl<C>>) -> ExitReason,
+) -> io::Result<ExitReason> {
+    let control = SocketControl::from_standard_input()?;
+    watchdog::start(control.terminator())?;
+    // The supervisor may have died before the signal was asked for.
+    if is_orphan()? {
+        return Ok(ExitReason::SupervisorLost);
+    }
+    Ok(role(Box::new(control)))
 }
 
 /// The short name in lists of processes, which would be `exe` since that is what was started.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::link::control::{Accepting, PendingHandshakes, SupervisorCommand, WorkerRole};
+use crate::link::control::ChildCommand;
 use crate::types::{Generation, WorkerId, WorkerIncarnation};
 
 /// One life of one role.
@@ -28,8 +28,8 @@ pub enum Action {
         /// The broker.
         broker: Generation,
     },
-    /// Pass it on.
-    Tell(ChildId, ChildCommand),
+    /// Send it. It has no attachment; links have an action of their own.
+    Send(ChildId, ChildCommand),
     /// Say that this one does not answer any more; its end follows.
     Hangs(ChildId),
     /// End it at once; its death is reported as any other.
@@ -56,42 +56,6 @@ pub enum Action {
     Late,
     /// Nobody lives and nobody is to be started.
     End,
-}
-
-/// What a member is told; links have an effect of their own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChildCommand {
-    /// To a broker: the workers that live.
-    Roster(Vec<WorkerIncarnation>),
-    /// To a broker: this worker is dead.
-    WorkerDead(WorkerIncarnation),
-    /// To a worker: no more publications.
-    Quiesce(PendingHandshakes),
-    /// To a worker: close everybody and end within this time.
-    Drain(Duration),
-    /// To a worker: whether it accepts connections.
-    Accept(Accepting),
-    /// To a worker: whether it is the steward.
-    Appoint(WorkerRole),
-    /// To a broker: end.
-    Stop,
-    /// To anybody: answer.
-    Beat,
-}
-
-impl<L> From<ChildCommand> for SupervisorCommand<L> {
-    fn from(word: ChildCommand) -> Self {
-        match word {
-            ChildCommand::Roster(sources) => Self::LiveWorkers { sources },
-            ChildCommand::WorkerDead(source) => Self::WorkerDead { source },
-            ChildCommand::Quiesce(newcomers) => Self::Quiesce(newcomers),
-            ChildCommand::Drain(within) => Self::Drain { within },
-            ChildCommand::Appoint(duty) => Self::SetRole(duty),
-            ChildCommand::Accept(accepting) => Self::Accept(accepting),
-            ChildCommand::Stop => Self::Stop,
-            ChildCommand::Beat => Self::Heartbeat,
-        }
-    }
 }
 
 /// As in the list of processes and in the log.

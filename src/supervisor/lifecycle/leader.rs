@@ -1,8 +1,8 @@
 //! Which worker does what is to be done once.
 
 use super::child_state::ChildState;
-use super::{Action, ChildCommand, ChildId, ProcessTable};
-use crate::link::control::WorkerRole;
+use super::{Action, ChildId, ProcessTable};
+use crate::link::control::{WorkerCommand, WorkerRole};
 use crate::types::WorkerIncarnation;
 
 impl ProcessTable {
@@ -14,17 +14,17 @@ impl ProcessTable {
         if let Some(former) = self.steward.take()
             && self.lives(ChildId::Worker(former))
         {
-            effects.push(Action::Tell(
+            effects.push(Action::Send(
                 ChildId::Worker(former),
-                ChildCommand::Appoint(WorkerRole::Follower),
+                WorkerCommand::SetRole(WorkerRole::Follower).into(),
             ));
         }
         let next = self.living_sources().find(|source| self.serves(*source));
         self.steward = next;
         if let Some(steward) = self.steward {
-            effects.push(Action::Tell(
+            effects.push(Action::Send(
                 ChildId::Worker(steward),
-                ChildCommand::Appoint(WorkerRole::Leader),
+                WorkerCommand::SetRole(WorkerRole::Leader).into(),
             ));
         }
     }

@@ -6,13 +6,15 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-pub use self::action::{Action, ChildCommand, ChildId};
+pub use self::action::{Action, ChildId};
 use self::child_state::{ChildSlot, ChildState, Replaced};
 use self::liveness::{Liveness, LivenessVerdict};
 pub use self::rolling_restart::RestartInProgress;
 use self::rolling_restart::RollingRestart;
 use self::shutdown::Shutdown;
-use crate::link::control::{ChildEvent, PendingHandshakes};
+use crate::link::control::{
+    BrokerCommand, ChildEvent, CommonCommand, PendingHandshakes, WorkerCommand,
+};
 use crate::types::limits::{LINK_LOST_WAIT, RESTART_PAUSE_MIN};
 use crate::types::{Generation, WorkerId, WorkerIncarnation};
 
@@ -141,7 +143,7 @@ impl ProcessTable {
         self.explain_lost(member, now);
         self.pulses.forget(member);
         if let (ChildId::Worker(source), Some(broker)) = (member, self.living_broker()) {
-            effects.push(Action::Tell(broker, ChildCommand::WorkerDead(source)));
+            effects.push(Action::Send(broker, BrokerCommand::WorkerDead { source }.into()));
         }
         self.settle(now, effects);
     }
@@ -189,8 +191,9 @@ impl ProcessTable {
             self.rolling = None;
             self.workers.values_mut().for_each(ChildSlot::vacate);
             self.broker.hasten(now + RESTART_PAUSE_MIN);
-            let word = ChildCommand::Quiesce(PendingHandshakes::Refuse);
-            effects.extend(self.living_workers().map(|one| Action::Tell(one, word.clone())));
+            let quiesce = WorkerCommand::Quiesce(PendingHandshakes::Refuse);
+            let quiesce = |one| Action::Send(one, quiesce.clone().into());
+            effects.extend(self.living_workers().map(quiesce));
         } else {
             self.kill_all(effects);
         }
@@ -290,7 +293,7 @@ impl ProcessTable {
         for finding in self.pulses.tick(now, living.into_iter()) {
             match finding {
                 LivenessVerdict::Ask(member) => {
-                    effects.push(Action::Tell(member, ChildCommand::Beat));
+                    effects.push(Action::Send(member, CommonCommand::Heartbeat.into()));
                 }
                 LivenessVerdict::Hangs(member) => {
                     effects.extend([Action::Hangs(member), Action::Kill(member)]);
@@ -330,7 +333,8 @@ impl ProcessTable {
         let member = ChildId::Broker(broker);
         let sources: Vec<_> = self.living_sources().collect();
         effects.push(Action::Start(member));
-        effects.push(Action::Tell(member, ChildCommand::Roster(sources.clone())));
+        let living = BrokerCommand::LiveWorkers { sources: sources.clone() };
+        effects.push(Action::Send(member, living.into()));
         effects.extend(sources.into_iter().map(|source| Action::Link { source, broker }));
     }
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::child_state::{ChildState, Replaced};
 use super::shutdown::{quiet_by, time_to_close};
-use super::{Action, ChildCommand, ChildId, ProcessTable};
-use crate::link::control::{Accepting, PendingHandshakes};
+use super::{Action, ChildId, ProcessTable};
+use crate::link::control::{Accepting, PendingHandshakes, WorkerCommand};
 use crate::types::{WorkerId, WorkerIncarnation};
 
 /// A round of replacements.
@@ -172,7 +172,8 @@ impl ProcessTable {
         }
         rolling.accepting = accepting;
         let waiting = rolling.waiting().map(ChildId::Worker).filter(|it| self.lives(*it));
-        effects.extend(waiting.map(|it| Action::Tell(it, ChildCommand::Accept(accepting))));
+        let command = |it| Action::Send(it, WorkerCommand::Accept(accepting).into());
+        effects.extend(waiting.map(command));
     }
 
     /// Who died meanwhile has a successor already.
@@ -206,9 +207,9 @@ impl ProcessTable {
         if self.workers.get(&successor).is_none_or(|post| post.life != ChildState::Ready) {
             return RestartStep::Succeeding { old, successor };
         }
-        effects.push(Action::Tell(
+        effects.push(Action::Send(
             ChildId::Worker(old),
-            ChildCommand::Quiesce(PendingHandshakes::Finish),
+            WorkerCommand::Quiesce(PendingHandshakes::Finish).into(),
         ));
         let (drain_at, end_at) = (quiet_by(now, self.drain_time), now + self.drain_time);
         RestartStep::Quieting { old, drain_at, end_at }
@@ -228,7 +229,8 @@ impl ProcessTable {
             return RestartStep::Quieting { old, drain_at, end_at };
         }
         let within: Duration = time_to_close(now, end_at);
-        effects.push(Action::Tell(ChildId::Worker(old), ChildCommand::Drain(within)));
+        let drain = WorkerCommand::Drain { within };
+        effects.push(Action::Send(ChildId::Worker(old), drain.into()));
         if let Some(post) = self.workers.get_mut(&old.worker) {
             post.life = ChildState::Leaving;
         }

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::child_state::{ChildSlot, ChildState, Replaced};
-use super::{Action, ChildCommand, ChildId, ProcessTable};
+use super::{Action, ChildId, ProcessTable};
+use crate::link::control::{BrokerCommand, WorkerCommand};
 use crate::types::limits::HUNG_BROKER_REPLACED;
 
 /// The part of a time that is kept for what comes after it: of the drain time for the broker and
@@ -89,16 +90,16 @@ impl ProcessTable {
             self.ending = Shutdown::Draining { end_at };
             self.workers.values_mut().for_each(ChildSlot::vacate);
             let within = time_to_close(now, end_at);
-            effects.extend(
-                self.living_workers().map(|one| Action::Tell(one, ChildCommand::Drain(within))),
-            );
+            let drain = |one| Action::Send(one, WorkerCommand::Drain { within }.into());
+            effects.extend(self.living_workers().map(drain));
         }
         if let Shutdown::Draining { end_at } = self.ending
             && self.living_workers().next().is_none()
         {
             self.ending = Shutdown::Stopping { end_at };
             self.vacate();
-            effects.extend(self.living_broker().map(|one| Action::Tell(one, ChildCommand::Stop)));
+            let stop = |one| Action::Send(one, BrokerCommand::Stop.into());
+            effects.extend(self.living_broker().map(stop));
         }
         if self.ending.is_overdue(now) {
             effects.push(Action::Late);

@@ -8,7 +8,7 @@ use crate::admin::{
     AdminRequest, AdminResponse, Configuration, MemoryStatus, ProcessStatus, ServerStage,
     ServerStatus,
 };
-use crate::link::control::SupervisorCommand;
+use crate::link::control::CommonCommand;
 use crate::supervisor::child::ChildHandle;
 use crate::supervisor::control_socket::{AdminConnection, PendingRequest};
 use crate::supervisor::lifecycle::{Action, ChildId};
@@ -123,7 +123,7 @@ impl Supervisor {
         self.askers.last_count = self.askers.last_count.wrapping_add(1);
         let number = self.askers.last_count;
         for member in self.children.keys() {
-            self.order(*member, SupervisorCommand::Count { number });
+            self.send(*member, CommonCommand::Count { number });
         }
         self.askers.counting = Some(Counting {
             number,

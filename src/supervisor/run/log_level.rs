@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Supervisor, now};
 use crate::admin::{AdminResponse, LogLevel};
 use crate::config::LogSettings;
-use crate::link::control::SupervisorCommand;
+use crate::link::control::CommonCommand;
 use crate::supervisor::bootstrap::log_file;
 use crate::supervisor::control_socket::AdminConnection;
 use crate::supervisor::{StartError, log_format, log_level};
@@ -80,7 +80,7 @@ impl Supervisor {
         let level = self.level();
         set_level(level);
         for member in self.children.keys() {
-            self.order(*member, SupervisorCommand::LogLevel(level));
+            self.send(*member, CommonCommand::LogLevel { level });
         }
     }
 }

@@ -30,7 +30,9 @@ use super::{
 };
 use crate::config;
 use crate::config::{Loaded, LogSettings};
-use crate::link::control::{ChildEvent, SupervisorCommand};
+use crate::link::control::{
+    Attachment, BrokerCommand, ChildCommand, ChildEvent, ControlMessage, WorkerCommand,
+};
 use crate::link::transport::unix_pair;
 use crate::telemetry::{LevelFilter, Sink};
 use crate::types::{Generation, Pressure, WorkerIncarnation};
@@ -208,7 +210,7 @@ impl Supervisor {
                 match effect {
                     Action::Start(member) => self.start(member),
                     Action::Link { source, broker } => self.link(source, broker),
-                    Action::Tell(member, word) => self.order(member, word.into()),
+                    Action::Send(member, command) => self.send(member, command),
                     Action::Hangs(member) => {
                         tracing::error!(
                             event = "child_unresponsive",
@@ -266,12 +268,10 @@ impl Supervisor {
         };
         let (handle, log) = child::start((member, now()), &arguments, self.events.clone())?;
         self.logs.spawn(read_log(log, self.sink.clone()));
-        handle.order(SupervisorCommand::Configure {
-            number: self.prepared.number,
-            json: self.prepared.json_for(member),
-        });
-        for order in sockets {
-            handle.order(order);
+        let json = self.prepared.json_for(member);
+        handle.send(ControlMessage::configure(self.prepared.number, json));
+        for message in sockets {
+            handle.send(message);
         }
         self.children.insert(member, handle);
         if self.memory.pressure != Pressure::None {
@@ -282,28 +282,36 @@ impl Supervisor {
     }
 
     fn link(&self, source: WorkerIncarnation, broker: Generation) {
-        let members = (ChildId::Worker(source), ChildId::Broker(broker));
+        let worker = ChildId::Worker(source);
         let (worker_side, broker_side) = match unix_pair() {
             Ok(ends) => ends,
             Err(error) => {
                 tracing::error!(
                     event = "link_create_failed",
-                    role = %members.0,
+                    role = %worker,
                     %error,
                     "failed to create link"
                 );
-                return self.kill(members.0);
+                return self.kill(worker);
             }
         };
         // The broker first: it knows its worker before anything of it arrives.
-        self.order(members.1, SupervisorCommand::WorkerLink { source, transport: broker_side });
-        self.order(members.0, SupervisorCommand::Link { broker, transport: worker_side });
+        let end = Attachment::Link(broker_side);
+        let message = ControlMessage::with(BrokerCommand::WorkerLink { source }, end);
+        self.send_message(ChildId::Broker(broker), message);
+        let end = Attachment::Link(worker_side);
+        self.send_message(worker, ControlMessage::with(WorkerCommand::Link { broker }, end));
     }
 
-    /// Who is not there has died, and the crew hears of it.
-    fn order(&self, member: ChildId, order: SupervisorCommand<OwnedFd>) {
+    /// Sends a command that has no attachment.
+    fn send(&self, member: ChildId, command: impl Into<ChildCommand>) {
+        self.send_message(member, ControlMessage::plain(command));
+    }
+
+    /// A child that is not there has died, and its death is reported.
+    fn send_message(&self, member: ChildId, message: ControlMessage<ChildCommand, OwnedFd>) {
         if let Some(handle) = self.children.get(&member) {
-            handle.order(order);
+            handle.send(message);
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::{Supervisor, now};
-use crate::link::control::SupervisorCommand;
+use crate::link::control::WorkerCommand;
 use crate::supervisor::lifecycle::ChildId;
 use crate::supervisor::memory_limit::{ceiling, resident_bytes};
 use crate::types::limits::PRESSURE_FULL_WAIT;
@@ -118,7 +118,7 @@ impl Supervisor {
                 Allowance { pressure: self.memory.pressure, resident_max: Some(bytes + share) };
             if self.memory.told.get(&member).is_none_or(|told| told.differs(&allowed, share)) {
                 self.memory.told.insert(member, allowed);
-                self.order(member, SupervisorCommand::Pressure(allowed));
+                self.send(member, WorkerCommand::Pressure(allowed));
             }
         }
         self.memory.told.retain(|member, _| self.children.contains_key(member));
@@ -155,7 +155,7 @@ impl Supervisor {
     pub(super) fn tell_pressure(&self, member: ChildId) {
         if let ChildId::Worker(_) = member {
             let allowed = Allowance { pressure: self.memory.pressure, resident_max: None };
-            self.order(member, SupervisorCommand::Pressure(allowed));
+            self.send(member, WorkerCommand::Pressure(allowed));
         }
     }
 }

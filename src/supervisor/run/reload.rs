@@ -10,7 +10,7 @@ use super::{Supervisor, now};
 use crate::admin::AdminResponse;
 use crate::config;
 use crate::config::{ConfigChange, ConfigSources, Diagnostics, Holds, Loaded, Reload};
-use crate::link::control::SupervisorCommand;
+use crate::link::control::ControlMessage;
 use crate::supervisor::child::ProcessEvent;
 use crate::supervisor::control_socket::AdminConnection;
 use crate::supervisor::lifecycle::ChildId;
@@ -131,10 +131,8 @@ impl Supervisor {
         self.tell_level();
         self.watch_memory();
         for member in self.children.keys() {
-            self.order(
-                *member,
-                SupervisorCommand::Configure { number, json: self.prepared.json_for(*member) },
-            );
+            let json = self.prepared.json_for(*member);
+            self.send_message(*member, ControlMessage::configure(number, json));
         }
         let waits = self.children.keys().copied().collect();
         let until = now() + CONFIRM_WAIT;

@@ -19,7 +19,8 @@ use super::stats;
 use super::tokens::Token;
 use crate::http::{Refusal, RefusalStatus};
 use crate::link::control::{
-    ChildEvent, ControlPeer, ExitReason, PendingHandshakes, SupervisorCommand,
+    Attachment, ChildEvent, CommonCommand, ControlMessage, ControlPeer, ExitReason,
+    PendingHandshakes, WorkerCommand,
 };
 use crate::link::transport::Transport;
 use crate::reactor::poller::Interest;
@@ -35,66 +36,82 @@ const LAST_READS_MAX: usize = 8;
 const DRAINING: Refusal = Refusal::new(RefusalStatus::Unavailable, "the server goes away");
 
 impl EventLoop {
-    /// Applies the commands that have come, or notices that the supervisor is gone. Returns why the
-    /// worker is to exit, if it is.
-    pub(super) fn read_commands(&mut self) -> io::Result<Option<ExitReason>> {
+    /// Applies the commands that have come, or notices that the supervisor is gone.
+    pub(super) fn read_commands(&mut self) -> io::Result<()> {
         let mut commands = Vec::new();
         let now = self.context.clock.now();
         let peer = self.context.supervisor.recv(&mut commands, now);
-        let exit = self.apply_commands(commands)?;
+        self.apply_commands(commands)?;
         if peer == ControlPeer::Gone && !self.context.stage.has_lost_supervisor() {
             info!(event = "supervisor_lost", "supervisor lost");
             // Its end of the control link would wake the loop for ever.
             drop(self.context.poller.forget(self.context.supervisor.ready()));
             self.drain(ORPHAN_WAIT, ExitReason::SupervisorLost);
         }
-        Ok(exit)
+        Ok(())
     }
 
     /// Applies commands, in their order.
     pub(super) fn apply_commands(
         &mut self,
-        commands: Vec<SupervisorCommand>,
-    ) -> io::Result<Option<ExitReason>> {
-        for command in commands {
+        commands: Vec<ControlMessage<WorkerCommand>>,
+    ) -> io::Result<()> {
+        for ControlMessage { command, attachment } in commands {
             let Self { context, connections, listeners, ticks, push_socket, .. } = self;
-            match command {
-                SupervisorCommand::Listen(sockets) => {
+            match (command, attachment) {
+                (WorkerCommand::Listen { sockets }, Attachment::Sockets(listening)) => {
+                    let sockets = listening.into_iter().zip(sockets).collect();
                     listeners.listen(sockets, &context.poller)?;
                     context.supervisor.report(ChildEvent::Ready);
                 }
-                SupervisorCommand::PushSocket(socket) => {
-                    push_socket.set_socket(socket);
+                (WorkerCommand::PushSocket, Attachment::Sockets(sockets)) => {
+                    sockets.into_iter().for_each(|socket| push_socket.set_socket(socket));
                     self.watch_push_socket();
                 }
-                SupervisorCommand::Link { broker, transport } => self.connect(broker, transport)?,
-                SupervisorCommand::Quiesce(handshakes) => self.quiesce(handshakes),
-                SupervisorCommand::Drain { within } => self.drain(within, ExitReason::Requested),
-                SupervisorCommand::Stop => return Ok(Some(ExitReason::Requested)),
-                SupervisorCommand::Configure { number, json } => self.reconfigure(number, &json),
-                SupervisorCommand::Count { number } => {
-                    let counts = stats::counts(context, connections);
-                    context.supervisor.report(ChildEvent::Counts { number, counts });
+                (WorkerCommand::Link { broker }, Attachment::Link(transport)) => {
+                    self.connect(broker, transport)?;
                 }
-                SupervisorCommand::LogLevel(level) => set_level(level),
-                SupervisorCommand::Heartbeat => self.answer_heartbeat(),
-                SupervisorCommand::SetRole(role) => {
+                (
+                    WorkerCommand::Listen { .. }
+                    | WorkerCommand::PushSocket
+                    | WorkerCommand::Link { .. },
+                    _,
+                ) => {}
+                (WorkerCommand::Quiesce(handshakes), _) => self.quiesce(handshakes),
+                (WorkerCommand::Drain { within }, _) => self.drain(within, ExitReason::Requested),
+                (WorkerCommand::SetRole(role), _) => {
                     info!(event = "role_assigned", duty = ?role, "role assigned");
                     ticks.set_role(role, context.clock.now());
                     self.watch_push_socket();
                 }
-                SupervisorCommand::Accept(accepting) => {
+                (WorkerCommand::Accept(accepting), _) => {
                     listeners.set_accepting(accepting, context, connections);
                 }
-                SupervisorCommand::Pressure(allowed) => {
+                (WorkerCommand::Pressure(allowed), _) => {
                     overload::on_pressure(context, connections, allowed);
                 }
-                SupervisorCommand::LiveWorkers { .. }
-                | SupervisorCommand::WorkerLink { .. }
-                | SupervisorCommand::WorkerDead { .. } => {}
+                (WorkerCommand::Common(command), attachment) => {
+                    self.apply_common(command, &attachment);
+                }
             }
         }
-        Ok(None)
+        Ok(())
+    }
+
+    fn apply_common(&mut self, command: CommonCommand, attachment: &Attachment) {
+        let Self { context, connections, .. } = self;
+        match (command, attachment) {
+            (CommonCommand::Configure { number }, Attachment::Config(json)) => {
+                self.reconfigure(number, json);
+            }
+            (CommonCommand::Configure { .. }, _) => {}
+            (CommonCommand::Count { number }, _) => {
+                let counts = stats::counts(context, connections);
+                context.supervisor.report(ChildEvent::Counts { number, counts });
+            }
+            (CommonCommand::LogLevel { level }, _) => set_level(level),
+            (CommonCommand::Heartbeat, _) => self.answer_heartbeat(),
+        }
     }
 
     /// Reports that this loop turns, and looks at the listening sockets: the kernel wakes one worker

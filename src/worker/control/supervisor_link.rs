@@ -5,20 +5,20 @@ use std::os::fd::AsFd;
 
 use tracing::error;
 
-use crate::link::control::{ChildEvent, Control, ControlPeer, SupervisorCommand};
+use crate::link::control::{ChildEvent, Control, ControlMessage, ControlPeer, WorkerCommand};
 use crate::types::limits::ORDERS_WAIT;
 use crate::worker::clock::Moment;
 
 /// The link to the supervisor.
 #[derive(Debug)]
 pub(in crate::worker) struct SupervisorLink {
-    control: Box<dyn Control>,
+    control: Box<dyn Control<WorkerCommand>>,
     /// When it is read at the latest, though other events crowd it out of a wait.
     due_at: Moment,
 }
 
 impl SupervisorLink {
-    pub(in crate::worker) fn new(control: Box<dyn Control>) -> Self {
+    pub(in crate::worker) fn new(control: Box<dyn Control<WorkerCommand>>) -> Self {
         Self { control, due_at: Moment::START }
     }
 
@@ -30,11 +30,11 @@ impl SupervisorLink {
     /// Reads the commands that have come, and whether the supervisor is still there.
     pub(in crate::worker) fn recv(
         &mut self,
-        commands: &mut Vec<SupervisorCommand>,
+        commands: &mut Vec<ControlMessage<WorkerCommand>>,
         now: Moment,
     ) -> ControlPeer {
         self.due_at = now.after(ORDERS_WAIT);
-        self.control.orders(commands).unwrap_or_else(|error| {
+        self.control.commands(commands).unwrap_or_else(|error| {
             error!(event = "control_link_failed", %error, "control link failed");
             ControlPeer::Gone
         })

@@ -1,6 +1,7 @@
 //! The control link over a Unix socket, which is a child's standard input.
 
 use std::io;
+use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,11 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::event::epoll;
 
 use self::fd_passing::{FdRead, FdReceiver, FdSender};
-use super::wire::{decode, decode_order, encode, encode_order};
-use super::{ChildEvent, Control, ControlPeer, SupervisorCommand, SupervisorEnd};
-use crate::link::transport::{Transport, UnixTransport, unix_pair};
+use super::wire::{decode, decode_command, encode, encode_command};
+use super::{
+    Attachment, ChildCommand, ChildEvent, Control, ControlMessage, ControlPeer, RoleCommand,
+    SupervisorEnd,
+};
+use crate::link::transport::{UnixTransport, unix_pair};
 use crate::reactor::waker::Waker;
-use crate::types::limits::ORPHAN_WAIT;
 
 /// The supervisor's end, and what becomes the standard input of a child.
 ///
@@ -40,9 +43,9 @@ pub struct SocketSupervisorEnd {
 }
 
 impl SocketSupervisorEnd {
-    /// Whether orders wait for the socket to become writable, for [`Desk::flush`].
+    /// Whether commands wait for the socket to become writable, for [`SupervisorEnd::flush`].
     #[must_use]
-    pub fn holds_orders(&self) -> bool {
+    pub fn holds_commands(&self) -> bool {
         !self.outgoing.is_empty()
     }
 }
@@ -50,8 +53,8 @@ impl SocketSupervisorEnd {
 impl SupervisorEnd for SocketSupervisorEnd {
     type LinkEnd = OwnedFd;
 
-    fn order(&mut self, order: SupervisorCommand<OwnedFd>) -> io::Result<()> {
-        let (bytes, descriptors) = encode_order(order)?;
+    fn send(&mut self, message: ControlMessage<ChildCommand, OwnedFd>) -> io::Result<()> {
+        let (bytes, descriptors) = encode_command(message)?;
         self.outgoing.add(bytes, descriptors)?;
         self.flush()
     }
@@ -60,10 +63,10 @@ impl SupervisorEnd for SocketSupervisorEnd {
         self.outgoing.flush(self.socket.as_fd())
     }
 
-    fn reports(&mut self, into: &mut Vec<ChildEvent>) -> io::Result<ControlPeer> {
+    fn events(&mut self, into: &mut Vec<ChildEvent>) -> io::Result<ControlPeer> {
         while let FdRead::Some = self.inbox.receive(self.socket.as_fd())? {
-            while let Some(report) = decode(&mut self.inbox.bytes)? {
-                into.push(report);
+            while let Some(event) = decode(&mut self.inbox.bytes)? {
+                into.push(event);
             }
             // No child has a reason to send any.
             self.inbox.descriptors.clear();
@@ -72,7 +75,7 @@ impl SupervisorEnd for SocketSupervisorEnd {
     }
 }
 
-/// To wait on; [`Desk::reports`] and [`Desk::flush`] are what to do then.
+/// To wait on; [`SupervisorEnd::events`] and [`SupervisorEnd::flush`] are what to do then.
 impl AsFd for SocketSupervisorEnd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
@@ -81,7 +84,7 @@ impl AsFd for SocketSupervisorEnd {
 
 /// A child's end of the control link to its supervisor.
 #[derive(Debug)]
-pub struct SocketControl {
+pub struct SocketControl<C> {
     socket: OwnedFd,
     /// Holds the socket and the bell, so that there is one thing to wait on.
     either: OwnedFd,
@@ -89,6 +92,7 @@ pub struct SocketControl {
     outgoing: FdSender,
     inbox: FdReceiver,
     phase: ControlPhase,
+    commands: PhantomData<C>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,19 +108,19 @@ struct Termination {
     bell: Waker,
 }
 
-/// Lets another thread (the one that waits for signals) end a role as an order would.
+/// Lets another thread (the one that waits for signals) end a role as a command would.
 #[derive(Clone, Debug)]
 pub struct Terminator(Arc<Termination>);
 
 impl Terminator {
-    /// The role finds [`SupervisorCommand::Drain`] among its next orders.
+    /// The role finds [`RoleCommand::terminate`] among its next commands.
     pub fn terminate(&self) {
         self.0.asked.store(true, Ordering::Release);
         self.0.bell.wake();
     }
 }
 
-impl SocketControl {
+impl<C: RoleCommand> SocketControl<C> {
     /// Takes the end that came from [`control_pair`].
     ///
     /// # Errors
@@ -136,6 +140,7 @@ impl SocketControl {
             outgoing: FdSender::default(),
             inbox: FdReceiver::default(),
             phase: ControlPhase::Linked,
+            commands: PhantomData,
         })
     }
 
@@ -154,13 +159,11 @@ impl SocketControl {
         Terminator(Arc::clone(&self.termination))
     }
 
-    fn receive(&mut self, into: &mut Vec<SupervisorCommand>) -> io::Result<()> {
+    fn receive(&mut self, into: &mut Vec<ControlMessage<C>>) -> io::Result<()> {
         while let FdRead::Some = self.inbox.receive(self.socket.as_fd())? {
             let FdReceiver { bytes, descriptors, .. } = &mut self.inbox;
-            while let Some(order) = decode_order(bytes, descriptors)? {
-                into.push(order.try_map_link(|end| {
-                    Ok::<_, io::Error>(Box::new(UnixTransport::new(end)) as Box<dyn Transport>)
-                })?);
+            while let Some(message) = decode_command(bytes, descriptors)? {
+                into.push(usable(message));
             }
         }
         Ok(())
@@ -175,11 +178,11 @@ impl SocketControl {
     }
 }
 
-impl Control for SocketControl {
-    fn orders(&mut self, into: &mut Vec<SupervisorCommand>) -> io::Result<ControlPeer> {
+impl<C: RoleCommand> Control<C> for SocketControl<C> {
+    fn commands(&mut self, into: &mut Vec<ControlMessage<C>>) -> io::Result<ControlPeer> {
         self.termination.bell.reset();
         if self.termination.asked.swap(false, Ordering::AcqRel) {
-            into.push(SupervisorCommand::Drain { within: ORPHAN_WAIT });
+            into.push(ControlMessage { command: C::terminate(), attachment: Attachment::None });
         }
         if self.phase == ControlPhase::Alone {
             return Ok(ControlPeer::Gone);
@@ -194,14 +197,26 @@ impl Control for SocketControl {
         Ok(ControlPeer::Alive)
     }
 
-    fn report(&mut self, report: ChildEvent) -> io::Result<()> {
-        self.outgoing.add(encode(&report)?, Vec::new())?;
+    fn report(&mut self, event: ChildEvent) -> io::Result<()> {
+        self.outgoing.add(encode(&event)?, Vec::new())?;
         self.outgoing.flush(self.socket.as_fd())
     }
 
     fn ready(&self) -> BorrowedFd<'_> {
         self.either.as_fd()
     }
+}
+
+/// The same command with an end of a link that can be read and written.
+fn usable<C>(message: ControlMessage<C, OwnedFd>) -> ControlMessage<C> {
+    let ControlMessage { command, attachment } = message;
+    let attachment = match attachment {
+        Attachment::Link(end) => Attachment::Link(Box::new(UnixTransport::new(end)) as Box<_>),
+        Attachment::None => Attachment::None,
+        Attachment::Config(text) => Attachment::Config(text),
+        Attachment::Sockets(sockets) => Attachment::Sockets(sockets),
+    };
+    ControlMessage { command, attachment }
 }
 
 mod fd_passing;

@@ -1,83 +1,131 @@
 //! The control link with real descriptors over a real pair of sockets.
 
 use super::*;
-use crate::link::control::ConfigText;
-use crate::link::control::PendingHandshakes;
+use crate::link::control::{
+    BrokerCommand, CommonCommand, ConfigText, PendingHandshakes, WorkerCommand,
+};
+use crate::link::transport::Transport;
 use std::io::{IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use crate::types::limits::ORPHAN_WAIT;
 use crate::types::{ConfigNumber, Encryption, Generation, WorkerId, WorkerIncarnation};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-fn linked() -> (SocketSupervisorEnd, SocketControl) {
-    let (desk, theirs) = control_pair().unwrap();
-    (desk, SocketControl::new(theirs).unwrap())
+type Message = ControlMessage<ChildCommand, OwnedFd>;
+
+fn linked<C: RoleCommand>() -> (SocketSupervisorEnd, SocketControl<C>) {
+    let (end, theirs) = control_pair().unwrap();
+    (end, SocketControl::new(theirs).unwrap())
+}
+
+fn worker_linked() -> (SocketSupervisorEnd, SocketControl<WorkerCommand>) {
+    linked()
 }
 
 fn source(worker: u16) -> WorkerIncarnation {
     WorkerIncarnation { worker: WorkerId(worker), generation: Generation(7) }
 }
 
-fn rings(control: &SocketControl) -> bool {
+fn rings<C: RoleCommand>(control: &SocketControl<C>) -> bool {
     let ready = control.ready();
     let mut watched = [PollFd::new(&ready, PollFlags::IN)];
     poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 1
 }
 
-fn orders(control: &mut SocketControl) -> Vec<SupervisorCommand> {
-    let mut orders = Vec::new();
-    assert_eq!(control.orders(&mut orders).unwrap(), ControlPeer::Alive);
-    orders
+fn received<C: RoleCommand>(control: &mut SocketControl<C>) -> Vec<ControlMessage<C>> {
+    let mut messages = Vec::new();
+    assert_eq!(control.commands(&mut messages).unwrap(), ControlPeer::Alive);
+    messages
+}
+
+fn quiesce() -> Message {
+    ControlMessage::plain(WorkerCommand::Quiesce(PendingHandshakes::Refuse))
+}
+
+fn link(end: OwnedFd) -> Message {
+    let command = WorkerCommand::Link { broker: Generation(3) };
+    ControlMessage::with(command, Attachment::Link(end))
 }
 
 fn text(json: &str) -> ConfigText {
     Arc::new(json.to_owned().into())
 }
 
-#[test]
-fn every_order_arrives_as_it_was_given() {
-    let (mut desk, mut control) = linked();
+/// Sends all of them and compares what arrives, in words.
+fn arrive<C: RoleCommand>(messages: Vec<Message>) {
+    let (mut end, mut control) = linked::<C>();
     assert!(!rings(&control));
-    let (one, _other) = unix_pair().unwrap();
-    let (two, _other) = unix_pair().unwrap();
-    let given = [
-        SupervisorCommand::Configure { number: ConfigNumber(1), json: text("{\"workers\":2}") },
-        SupervisorCommand::Listen(Vec::new()),
-        SupervisorCommand::Link { broker: Generation(3), transport: one },
-        SupervisorCommand::LiveWorkers { sources: vec![source(0), source(1)] },
-        SupervisorCommand::WorkerLink { source: source(1), transport: two },
-        SupervisorCommand::WorkerDead { source: source(0) },
-        SupervisorCommand::Quiesce(PendingHandshakes::Refuse),
-        SupervisorCommand::Drain { within: Duration::from_millis(1500) },
-        SupervisorCommand::Stop,
-        SupervisorCommand::Heartbeat,
-    ];
-    let names: Vec<_> = given.iter().map(without_link_end).collect();
-    for order in given {
-        desk.order(order).unwrap();
+    let own = |command: &ChildCommand| C::try_from(command.clone()).unwrap();
+    let in_words =
+        |message: &Message| format!("{:?} {:?}", own(&message.command), message.attachment);
+    let sent: Vec<_> = messages.iter().map(in_words).collect();
+    for message in messages {
+        end.send(message).unwrap();
     }
     assert!(rings(&control));
-    let seen: Vec<_> = orders(&mut control).iter().map(without_link_end).collect();
-    assert_eq!(seen, names);
-    assert!(!rings(&control) && orders(&mut control).is_empty());
+    let seen: Vec<_> = received(&mut control)
+        .iter()
+        .map(|message| format!("{:?} {:?}", message.command, message.attachment))
+        .collect();
+    assert_eq!(seen, sent);
+    assert!(!rings(&control) && received(&mut control).is_empty());
 }
 
-/// The text of an order, up to its transport (which differs by nature).
-fn without_link_end<L: std::fmt::Debug>(order: &SupervisorCommand<L>) -> String {
-    let text = format!("{order:?}");
-    if text.contains("Link(") { text.split(", ").next().unwrap().to_owned() } else { text }
+#[test]
+fn every_command_arrives_with_its_attachment() {
+    let (one, _other) = unix_pair().unwrap();
+    let (two, _other) = unix_pair().unwrap();
+    let number = ConfigNumber(1);
+    let level = crate::telemetry::LevelFilter::DEBUG;
+    let common = || {
+        [
+            ControlMessage::configure(number, text("{\"workers\":2}")),
+            ControlMessage::plain(CommonCommand::LogLevel { level }),
+            ControlMessage::plain(CommonCommand::Count { number: 7 }),
+            ControlMessage::plain(CommonCommand::Heartbeat),
+        ]
+    };
+    let listen = WorkerCommand::Listen { sockets: Vec::new() };
+    let within = Duration::from_millis(1500);
+    let to_worker = [
+        ControlMessage::with(listen, Attachment::Sockets(Vec::new())),
+        link(one),
+        quiesce(),
+        ControlMessage::plain(WorkerCommand::Drain { within }),
+    ];
+    arrive::<WorkerCommand>(common().into_iter().chain(to_worker).collect());
+    let sources = vec![source(0), source(1)];
+    let worker_link = BrokerCommand::WorkerLink { source: source(1) };
+    let to_broker = [
+        ControlMessage::plain(BrokerCommand::LiveWorkers { sources }),
+        ControlMessage::with(worker_link, Attachment::Link(two)),
+        ControlMessage::plain(BrokerCommand::WorkerDead { source: source(0) }),
+        ControlMessage::plain(BrokerCommand::Stop),
+    ];
+    arrive::<BrokerCommand>(common().into_iter().chain(to_broker).collect());
+}
+
+#[test]
+fn a_command_for_another_role_ends_the_link() {
+    let (mut end, mut control) = worker_linked();
+    end.send(ControlMessage::plain(BrokerCommand::Stop)).unwrap();
+    assert!(control.commands(&mut Vec::new()).is_err());
+    assert_eq!(control.commands(&mut Vec::new()).unwrap(), ControlPeer::Gone);
 }
 
 #[test]
 fn a_listening_socket_arrives_and_accepts() {
-    let (mut desk, mut control) = linked();
+    let (mut end, mut control) = worker_linked();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    desk.order(SupervisorCommand::Listen(vec![(listener.into(), Encryption::Tls)])).unwrap();
-    let Some(SupervisorCommand::Listen(mut sockets)) = orders(&mut control).pop() else { panic!() };
-    let listener = TcpListener::from(sockets.pop().unwrap().0);
+    let command = WorkerCommand::Listen { sockets: vec![Encryption::Tls] };
+    end.send(ControlMessage::with(command, Attachment::Sockets(vec![listener.into()]))).unwrap();
+    let message = received(&mut control).pop().unwrap();
+    let Attachment::Sockets(mut sockets) = message.attachment else { panic!() };
+    let listener = TcpListener::from(sockets.pop().unwrap());
     let mut client = TcpStream::connect(address).unwrap();
     client.write_all(b"x").unwrap();
     listener.accept().unwrap().0.read_exact(&mut [0; 1]).unwrap();
@@ -85,72 +133,73 @@ fn a_listening_socket_arrives_and_accepts() {
 
 #[test]
 fn a_link_arrives_and_the_sender_keeps_no_copy_of_it() {
-    let (mut desk, mut control) = linked();
+    let (mut end, mut control) = worker_linked();
     let (ours, theirs) = unix_pair().unwrap();
-    desk.order(SupervisorCommand::Link { broker: Generation(0), transport: theirs }).unwrap();
-    let Some(SupervisorCommand::Link { mut transport, .. }) = orders(&mut control).pop() else {
-        panic!()
-    };
+    end.send(link(theirs)).unwrap();
+    let message = received(&mut control).pop().unwrap();
+    let Attachment::Link(mut transport) = message.attachment else { panic!() };
     let mut ours = UnixTransport::new(ours);
     transport.write(&[IoSlice::new(b"hello")]).unwrap();
     drop(transport);
     let mut into = [0; 8];
     assert_eq!(ours.read(&mut into).unwrap(), 5);
-    assert_eq!(ours.read(&mut into).unwrap(), 0, "somebody still holds the other end");
+    assert_eq!(ours.read(&mut into).unwrap(), 0, "the other end is still open somewhere");
 }
 
 #[test]
 fn a_configuration_larger_than_the_socket_arrives_in_pieces() {
-    let (mut desk, mut control) = linked();
+    let (mut end, mut control) = worker_linked();
     let json = text(&"x".repeat(5_000_000));
-    let (end, _other) = unix_pair().unwrap();
-    desk.order(SupervisorCommand::Configure { number: ConfigNumber(1), json: Arc::clone(&json) })
-        .unwrap();
-    desk.order(SupervisorCommand::Link { broker: Generation(0), transport: end }).unwrap();
+    let (ours, _other) = unix_pair().unwrap();
+    end.send(ControlMessage::configure(ConfigNumber(1), Arc::clone(&json))).unwrap();
+    end.send(link(ours)).unwrap();
     let mut seen = Vec::new();
     while seen.len() < 2 {
-        assert_eq!(control.orders(&mut seen).unwrap(), ControlPeer::Alive);
-        desk.flush().unwrap();
+        assert_eq!(control.commands(&mut seen).unwrap(), ControlPeer::Alive);
+        end.flush().unwrap();
     }
-    assert!(!desk.holds_orders());
-    assert!(matches!(&seen[0], SupervisorCommand::Configure { json: same, .. } if *same == json));
+    assert!(!end.holds_commands());
+    assert!(matches!(&seen[0].attachment, Attachment::Config(same) if *same == json));
 }
 
 #[test]
-fn reports_arrive_and_a_child_that_goes_is_noticed() {
-    let (mut desk, mut control) = linked();
+fn events_arrive_and_a_child_that_goes_is_noticed() {
+    let (mut end, mut control) = worker_linked();
     let lost = ChildEvent::LinkLost { peer: source(2), broker: Generation(9) };
     let mut seen = Vec::new();
     control.report(ChildEvent::Ready).unwrap();
     control.report(lost).unwrap();
-    assert_eq!(desk.reports(&mut seen).unwrap(), ControlPeer::Alive);
+    assert_eq!(end.events(&mut seen).unwrap(), ControlPeer::Alive);
     control.report(ChildEvent::Quiesced).unwrap();
     drop(control);
-    assert_eq!(desk.reports(&mut seen).unwrap(), ControlPeer::Gone);
+    assert_eq!(end.events(&mut seen).unwrap(), ControlPeer::Gone);
     assert_eq!(seen, [ChildEvent::Ready, lost, ChildEvent::Quiesced]);
-    assert!(desk.order(SupervisorCommand::Quiesce(PendingHandshakes::Refuse)).is_err());
+    assert!(end.send(quiesce()).is_err());
 }
 
 #[test]
-fn a_supervisor_that_goes_is_noticed_once_its_last_order_was_read() {
-    let (mut desk, mut control) = linked();
-    desk.order(SupervisorCommand::Quiesce(PendingHandshakes::Refuse)).unwrap();
-    drop(desk);
+fn a_supervisor_that_goes_is_noticed_once_its_last_command_was_read() {
+    let (mut end, mut control) = worker_linked();
+    end.send(quiesce()).unwrap();
+    drop(end);
     let mut seen = Vec::new();
     assert!(rings(&control));
-    assert_eq!(control.orders(&mut seen).unwrap(), ControlPeer::Gone);
-    assert!(matches!(seen[..], [SupervisorCommand::Quiesce(PendingHandshakes::Refuse)]));
+    assert_eq!(control.commands(&mut seen).unwrap(), ControlPeer::Gone);
+    let command = seen.pop().unwrap().command;
+    assert_eq!(command, WorkerCommand::Quiesce(PendingHandshakes::Refuse));
+    assert!(seen.is_empty());
     assert!(!rings(&control), "an end is told once, not for ever");
-    assert_eq!(control.orders(&mut seen).unwrap(), ControlPeer::Gone);
+    assert_eq!(control.commands(&mut seen).unwrap(), ControlPeer::Gone);
 }
 
 #[test]
-fn a_signal_becomes_an_order_to_drain() {
-    let (_desk, mut control) = linked();
+fn a_signal_becomes_a_command_to_drain() {
+    let (_end, mut control) = worker_linked();
     control.terminator().terminate();
     assert!(rings(&control));
-    assert!(matches!(orders(&mut control)[..], [SupervisorCommand::Drain { within: ORPHAN_WAIT }]));
-    assert!(!rings(&control) && orders(&mut control).is_empty());
+    let command = received(&mut control).pop().unwrap().command;
+    assert_eq!(command, WorkerCommand::Drain { within: ORPHAN_WAIT });
+    assert!(!rings(&control) && received(&mut control).is_empty());
 }
 
 #[test]
@@ -171,30 +220,28 @@ fn what_no_supervisor_sends_ends_the_link_without_a_panic() {
     ];
     for bytes in cases {
         let (mut stranger, theirs) = UnixStream::pair().unwrap();
-        let mut control = SocketControl::new(theirs.into()).unwrap();
+        let mut control = SocketControl::<WorkerCommand>::new(theirs.into()).unwrap();
         stranger.write_all(&bytes).unwrap();
         let mut seen = Vec::new();
-        let error = control.orders(&mut seen).unwrap_err();
+        let error = control.commands(&mut seen).unwrap_err();
         assert!(seen.is_empty(), "{bytes:?} {error}");
-        assert_eq!(control.orders(&mut seen).unwrap(), ControlPeer::Gone);
+        assert_eq!(control.commands(&mut seen).unwrap(), ControlPeer::Gone);
     }
 }
 
 #[test]
 fn a_message_cut_in_the_middle_is_an_end_like_any_other() {
     let (mut stranger, theirs) = UnixStream::pair().unwrap();
-    let mut control = SocketControl::new(theirs.into()).unwrap();
+    let mut control = SocketControl::<WorkerCommand>::new(theirs.into()).unwrap();
     stranger.write_all(&[0, 0, 0, 9, b'"']).unwrap();
-    assert!(orders(&mut control).is_empty());
+    assert!(received(&mut control).is_empty());
     drop(stranger);
-    assert_eq!(control.orders(&mut Vec::new()).unwrap(), ControlPeer::Gone);
+    assert_eq!(control.commands(&mut Vec::new()).unwrap(), ControlPeer::Gone);
 }
 
 #[test]
-fn a_child_that_reads_no_orders_is_given_up_at_a_bound() {
-    let (mut desk, _control) = linked();
-    let refused = (0..1_000_000)
-        .find_map(|_| desk.order(SupervisorCommand::Quiesce(PendingHandshakes::Refuse)).err())
-        .unwrap();
+fn a_child_that_reads_no_commands_is_given_up_at_a_bound() {
+    let (mut end, _control) = worker_linked();
+    let refused = (0..1_000_000).find_map(|_| end.send(quiesce()).err()).unwrap();
     assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
 }

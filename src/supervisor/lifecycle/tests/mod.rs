@@ -4,7 +4,9 @@ mod leader;
 mod shutdown;
 
 use super::*;
-use crate::link::control::{Accepting, WorkerRole};
+use crate::link::control::{
+    Accepting, BrokerCommand, ChildCommand, CommonCommand, WorkerCommand, WorkerRole,
+};
 use crate::types::limits::{RESTART_PAUSE_MIN, RESTARTS_FREE};
 
 const DRAIN: Duration = Duration::from_secs(10);
@@ -56,8 +58,8 @@ impl Play {
         let mut effects = Vec::new();
         act(&mut self.crew, self.now, &mut effects);
         effects.retain(|effect| match effect {
-            Action::Tell(member, ChildCommand::Appoint(duty)) => {
-                self.appointed.push((*member, *duty));
+            Action::Send(member, ChildCommand::Worker(WorkerCommand::SetRole(role))) => {
+                self.appointed.push((*member, *role));
                 false
             }
             _ => true,
@@ -97,7 +99,10 @@ fn everybody_is_started_linked_and_announced_once() {
         effects,
         [
             Action::Start(broker(0)),
-            Action::Tell(broker(0), ChildCommand::Roster(vec![])),
+            Action::Send(
+                broker(0),
+                ChildCommand::from(BrokerCommand::LiveWorkers { sources: vec![] })
+            ),
             Action::Start(worker(0, 0)),
             link(0, 0, 0),
             Action::Start(worker(1, 0)),
@@ -115,7 +120,7 @@ fn everybody_is_started_linked_and_announced_once() {
 fn a_dead_worker_is_told_to_the_broker_and_replaced_at_once() {
     let mut play = Play::running();
     let effects = play.dies(worker(1, 0));
-    let dead = Action::Tell(broker(0), ChildCommand::WorkerDead(source(1, 0)));
+    let dead = Action::Send(broker(0), BrokerCommand::WorkerDead { source: source(1, 0) }.into());
     assert_eq!(effects, [dead, Action::Start(worker(1, 1)), link(1, 1, 0)]);
     assert_eq!(play.dies(worker(1, 0)), [], "nobody dies twice");
 }
@@ -125,10 +130,12 @@ fn the_successor_of_a_broker_hears_who_lives_before_it_gets_a_link() {
     let mut play = Play::running();
     play.dies(worker(0, 0));
     let effects = play.dies(broker(0));
-    let roster = ChildCommand::Roster(vec![source(0, 1), source(1, 0)]);
+    let roster = ChildCommand::from(BrokerCommand::LiveWorkers {
+        sources: vec![source(0, 1), source(1, 0)],
+    });
     assert_eq!(
         effects,
-        [Action::Start(broker(1)), Action::Tell(broker(1), roster), link(0, 1, 1), link(1, 0, 1),]
+        [Action::Start(broker(1)), Action::Send(broker(1), roster), link(0, 1, 1), link(1, 0, 1),]
     );
 }
 
@@ -142,8 +149,10 @@ fn a_worker_that_starts_while_the_broker_is_away_is_linked_by_the_successor() {
     assert_eq!(play.dies(broker(5)), [Action::Wait { member: broker(5), pause }]);
     assert_eq!(play.dies(worker(0, 0)), [Action::Start(worker(0, 1))]);
     let effects = play.wakes();
-    let roster = ChildCommand::Roster(vec![source(0, 1), source(1, 0)]);
-    assert_eq!(effects[..2], [Action::Start(broker(6)), Action::Tell(broker(6), roster)]);
+    let roster = ChildCommand::from(BrokerCommand::LiveWorkers {
+        sources: vec![source(0, 1), source(1, 0)],
+    });
+    assert_eq!(effects[..2], [Action::Start(broker(6)), Action::Send(broker(6), roster)]);
     assert_eq!(effects[2..], [link(0, 1, 6), link(1, 0, 6)]);
 }
 
@@ -205,13 +214,15 @@ fn who_does_not_answer_is_said_to_hang_and_killed_and_who_answers_is_not() {
     while effects.is_empty() {
         play.now = play.crew.wakes_at().unwrap();
         effects = play.did(ProcessTable::proceed);
-        effects.retain(|effect| !matches!(effect, Action::Tell(_, ChildCommand::Beat)));
+        effects.retain(|effect| {
+            !matches!(effect, Action::Send(_, ChildCommand::Common(CommonCommand::Heartbeat)))
+        });
         for member in [worker(1, 0), broker(0)] {
             play.reports(member, ChildEvent::Heartbeat);
         }
     }
     assert_eq!(effects, [Action::Hangs(worker(0, 0)), Action::Kill(worker(0, 0))]);
-    let dead = Action::Tell(broker(0), ChildCommand::WorkerDead(source(0, 0)));
+    let dead = Action::Send(broker(0), BrokerCommand::WorkerDead { source: source(0, 0) }.into());
     assert_eq!(play.dies(worker(0, 0)), [dead, Action::Start(worker(0, 1)), link(0, 1, 0)]);
 }
 
@@ -235,19 +246,20 @@ fn a_worker_is_told_to_go_when_its_successor_is_ready() {
             Action::Restarting { old, successor: WorkerId(2) }
         ]
     );
-    let quiesce = Action::Tell(worker(0, 0), ChildCommand::Quiesce(PendingHandshakes::Finish));
-    let stand_back = Action::Tell(worker(1, 0), ChildCommand::Accept(Accepting::No));
+    let quiesce =
+        Action::Send(worker(0, 0), WorkerCommand::Quiesce(PendingHandshakes::Finish).into());
+    let stand_back = Action::Send(worker(1, 0), WorkerCommand::Accept(Accepting::No).into());
     assert_eq!(play.reports(worker(2, 0), ChildEvent::Ready), [quiesce, stand_back]);
     let effects = play.reports(worker(0, 0), ChildEvent::Quiesced);
     assert!(
-        matches!(effects[..], [Action::Tell(it, ChildCommand::Drain(_))] if it == worker(0, 0))
+        matches!(effects[..], [Action::Send(it, ChildCommand::Worker(WorkerCommand::Drain { .. }))] if it == worker(0, 0))
     );
     let effects = play.dies(worker(0, 0));
     let next = Action::Restarting { old: source(1, 0), successor: WorkerId(0) };
     assert_eq!(
         effects,
         [
-            Action::Tell(broker(0), ChildCommand::WorkerDead(old)),
+            Action::Send(broker(0), BrokerCommand::WorkerDead { source: old }.into()),
             Action::Start(worker(0, 1)),
             link(0, 1, 0),
             next
@@ -267,17 +279,26 @@ fn a_successor_that_dies_is_replaced_and_the_old_worker_serves_until_one_is_read
     let (mut play, _) = restarting();
     let effects = play.dies(worker(2, 0));
     assert!(effects.contains(&Action::Start(worker(2, 1))), "{effects:?}");
-    assert!(!effects.iter().any(|it| matches!(it, Action::Tell(_, ChildCommand::Quiesce(_)))));
+    assert!(
+        !effects.iter().any(|it| matches!(
+            it,
+            Action::Send(_, ChildCommand::Worker(WorkerCommand::Quiesce(_)))
+        ))
+    );
     let effects = play.reports(worker(2, 1), ChildEvent::Ready);
-    let quiesce = Action::Tell(worker(0, 0), ChildCommand::Quiesce(PendingHandshakes::Finish));
-    assert_eq!(effects, [quiesce, Action::Tell(worker(1, 0), ChildCommand::Accept(Accepting::No))]);
+    let quiesce =
+        Action::Send(worker(0, 0), WorkerCommand::Quiesce(PendingHandshakes::Finish).into());
+    assert_eq!(
+        effects,
+        [quiesce, Action::Send(worker(1, 0), WorkerCommand::Accept(Accepting::No).into())]
+    );
 }
 
 #[test]
 fn old_workers_accept_again_while_no_new_one_is_ready() {
     let (mut play, _) = restarting();
     play.reports(worker(2, 0), ChildEvent::Ready);
-    let tell = |accepting| Action::Tell(worker(1, 0), ChildCommand::Accept(accepting));
+    let tell = |accepting| Action::Send(worker(1, 0), WorkerCommand::Accept(accepting).into());
     assert!(play.dies(worker(2, 0)).contains(&tell(Accepting::Yes)));
     assert_eq!(play.reports(worker(2, 1), ChildEvent::Ready), [tell(Accepting::No)]);
     play.reports(worker(0, 0), ChildEvent::Quiesced);
@@ -318,10 +339,10 @@ fn a_worker_that_does_not_go_in_time_is_killed() {
         play.reports(worker(0, 0), ChildEvent::Heartbeat);
         for effect in play.wakes() {
             told += usize::from(
-                matches!(effect, Action::Tell(it, ChildCommand::Drain(_)) if it == worker(0, 0)),
+                matches!(effect, Action::Send(it, ChildCommand::Worker(WorkerCommand::Drain { .. })) if it == worker(0, 0)),
             );
             killed += usize::from(effect == Action::Kill(worker(0, 0)));
-            if let Action::Tell(member, ChildCommand::Beat) = effect {
+            if let Action::Send(member, ChildCommand::Common(CommonCommand::Heartbeat)) = effect {
                 play.reports(member, ChildEvent::Heartbeat);
             }
         }
@@ -341,7 +362,13 @@ fn nothing_is_restarted_twice_at_a_time_or_at_the_end() {
     let told: Vec<_> = effects
         .iter()
         .filter(|it| {
-            matches!(it, Action::Tell(_, ChildCommand::Quiesce(PendingHandshakes::Refuse)))
+            matches!(
+                it,
+                Action::Send(
+                    _,
+                    ChildCommand::Worker(WorkerCommand::Quiesce(PendingHandshakes::Refuse))
+                )
+            )
         })
         .collect();
     assert_eq!(told.len(), 3, "{effects:?}");

@@ -7,17 +7,18 @@ use crate::types::limits::HUNG_BROKER_REPLACED;
 #[test]
 fn an_orderly_end_is_quiet_then_drained_then_stopped() {
     let mut play = Play::running();
-    let quiesce =
-        |seat| Action::Tell(worker(seat, 0), ChildCommand::Quiesce(PendingHandshakes::Refuse));
+    let quiesce = |seat| {
+        Action::Send(worker(seat, 0), WorkerCommand::Quiesce(PendingHandshakes::Refuse).into())
+    };
     assert_eq!(play.signal(), [quiesce(0), quiesce(1)]);
     assert_eq!(play.reports(worker(0, 0), ChildEvent::Quiesced), []);
     let drains = play.reports(worker(1, 0), ChildEvent::Quiesced);
     let within = Duration::from_millis(8100);
-    let drain = |seat| Action::Tell(worker(seat, 0), ChildCommand::Drain(within));
+    let drain = |seat| Action::Send(worker(seat, 0), WorkerCommand::Drain { within }.into());
     assert_eq!(drains, [drain(0), drain(1)]);
     play.dies(worker(0, 0));
     let stops = play.dies(worker(1, 0));
-    assert_eq!(stops.last(), Some(&Action::Tell(broker(0), ChildCommand::Stop)));
+    assert_eq!(stops.last(), Some(&Action::Send(broker(0), BrokerCommand::Stop.into())));
     assert_eq!(play.dies(broker(0)), [Action::End]);
 }
 
@@ -26,7 +27,7 @@ fn a_broker_that_dies_while_workers_wait_for_it_is_replaced() {
     let mut play = Play::running();
     play.signal();
     assert_eq!(play.dies(broker(0))[0], Action::Start(broker(1)));
-    let dead = Action::Tell(broker(1), ChildCommand::WorkerDead(source(0, 0)));
+    let dead = Action::Send(broker(1), BrokerCommand::WorkerDead { source: source(0, 0) }.into());
     assert_eq!(play.dies(worker(0, 0)), [dead], "nobody needs a new worker now");
 }
 
@@ -44,16 +45,19 @@ fn draining() -> Play {
 fn a_broker_that_dies_while_clients_are_closed_is_replaced_up_to_the_end_of_the_last_worker() {
     let mut play = draining();
     let effects = play.dies(broker(0));
-    let roster =
-        |seats: &[u16]| ChildCommand::Roster(seats.iter().map(|seat| source(*seat, 0)).collect());
-    let told = Action::Tell(broker(1), roster(&[0, 1]));
+    let roster = |seats: &[u16]| {
+        ChildCommand::from(BrokerCommand::LiveWorkers {
+            sources: seats.iter().map(|seat| source(*seat, 0)).collect(),
+        })
+    };
+    let told = Action::Send(broker(1), roster(&[0, 1]));
     assert_eq!(effects, [Action::Start(broker(1)), told, link(0, 0, 1), link(1, 0, 1)]);
-    let dead = Action::Tell(broker(1), ChildCommand::WorkerDead(source(0, 0)));
+    let dead = Action::Send(broker(1), BrokerCommand::WorkerDead { source: source(0, 0) }.into());
     assert_eq!(play.dies(worker(0, 0)), [dead], "no client needs a new worker now");
-    let told = Action::Tell(broker(2), roster(&[1]));
+    let told = Action::Send(broker(2), roster(&[1]));
     assert_eq!(play.dies(broker(1)), [Action::Start(broker(2)), told, link(1, 0, 2)]);
     let stops = play.dies(worker(1, 0));
-    assert_eq!(stops.last(), Some(&Action::Tell(broker(2), ChildCommand::Stop)));
+    assert_eq!(stops.last(), Some(&Action::Send(broker(2), BrokerCommand::Stop.into())));
     assert_eq!(play.dies(broker(2)), [Action::End]);
 }
 
@@ -77,7 +81,9 @@ fn a_broker_that_hangs_while_clients_are_closed_is_killed() {
     while effects.is_empty() {
         play.now = play.crew.wakes_at().unwrap();
         effects = play.did(ProcessTable::proceed);
-        effects.retain(|effect| !matches!(effect, Action::Tell(_, ChildCommand::Beat)));
+        effects.retain(|effect| {
+            !matches!(effect, Action::Send(_, ChildCommand::Common(CommonCommand::Heartbeat)))
+        });
     }
     assert_eq!(effects, [Action::Hangs(broker(0)), Action::Kill(broker(0))]);
 }
@@ -104,7 +110,7 @@ fn who_is_not_done_in_time_is_drained_and_then_killed() {
     play.reports(worker(0, 0), ChildEvent::Quiesced);
     assert!(matches!(
         play.wakes()[..],
-        [Action::Tell(_, ChildCommand::Drain(_)), Action::Tell(..)]
+        [Action::Send(_, ChildCommand::Worker(WorkerCommand::Drain { .. })), Action::Send(..)]
     ));
     assert_eq!(play.now, quiet_by(begun, DRAIN));
     play.dies(worker(0, 0));
@@ -147,6 +153,6 @@ fn who_closes_its_clients_is_asked_nothing() {
         asked.extend(play.did(ProcessTable::proceed));
         play.reports(broker(0), ChildEvent::Heartbeat);
     }
-    let ask = Action::Tell(broker(0), ChildCommand::Beat);
+    let ask = Action::Send(broker(0), CommonCommand::Heartbeat.into());
     assert_eq!(asked, [ask.clone(), ask.clone(), ask], "clients publish to the last");
 }
