@@ -11,9 +11,11 @@ use criterion::Criterion;
 use tagcast::auth::Permissions;
 use tagcast::auth::uuid::{Signer, UuidForm};
 use tagcast::http::{HeadScanner, decide, parameter, parse};
+use tagcast::protocol::gomoob::GomoobOptions;
+use tagcast::protocol::phpws::PhpwsOptions;
 use tagcast::protocol::{Cast, Dialect, gomoob, phpws, tags};
 use tagcast::resource::{ClientHandle, Gomoob, Phpws, Resource};
-use tagcast::session::{GomoobRules, Message, PhpwsRules, Session, SessionRules, Speech};
+use tagcast::session::{Message, Session, SessionRules, Speech};
 use tagcast::types::{
     AddressLimit, Client, ClientClass, ClientUuid, Content, PayloadForm, Tags, Tenant,
 };
@@ -44,8 +46,8 @@ fn rules() -> SessionRules {
         access: Permissions::everything(),
         message_bytes_max: 5 * 1024 * 1024,
         chunks_max: 0,
-        phpws: PhpwsRules::default(),
-        gomoob: GomoobRules::default(),
+        phpws: PhpwsOptions::default(),
+        gomoob: GomoobOptions::default(),
     }
 }
 

@@ -15,7 +15,7 @@ use tagcast::json_schema::Schema;
 use tagcast::protocol::bloatless;
 use tagcast::protocol::bloatless::push;
 use tagcast::protocol::gomoob;
-use tagcast::protocol::gomoob::{Messages, typed};
+use tagcast::protocol::gomoob::{GomoobMessages, typed};
 use tagcast::protocol::php_json::{Objects, reencoded};
 use tagcast::protocol::{Cast, Dialect, phpws, tags};
 use tagcast::types::{Content, PayloadForm};
@@ -77,7 +77,7 @@ fn stripped(text: &str) {
 }
 
 fn request(text: &str) {
-    let _request = black_box(gomoob::parse_with(text, Messages::Typed));
+    let _request = black_box(gomoob::parse_with(text, GomoobMessages::Typed));
 }
 
 fn as_php(text: &str) {

@@ -1,12 +1,11 @@
 //! `auth.yml`: applications that let in who proves to be one and nobody else, or findings that say
 //! where and what and repeat no secret.
 
-use tagcast::auth::Permissions;
+use tagcast::auth::{Applications, AuthorizeOpen, Permissions};
 use tagcast::config::{
-    Applications, AuthorizeOpen, ConfigSources, Diagnostic, Diagnostics, NewApplication, Secret,
-    add_application, load,
+    ConfigSources, Diagnostic, Diagnostics, NewApplication, add_application, load,
 };
-use tagcast::types::{Credentials, Tenant};
+use tagcast::types::{Credentials, Secret, Tenant};
 
 use super::findings::{Written, is_well_formed};
 use super::scratch::Scratch;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use tagcast::protocol::gomoob::{GomoobRequest, Messages, parse, parse_with, render, typed};
+use tagcast::protocol::gomoob::{GomoobMessages, GomoobRequest, parse, parse_with, render, typed};
 use tagcast::protocol::{Cast, Dialect};
 use tagcast::types::{Content, PayloadForm};
 
@@ -33,12 +33,12 @@ pub fn run(data: &[u8]) {
 
 /// A stricter mode lets in nothing more; what it rebuilds has metadata; tags keep what they say.
 fn old_ways(text: &str) {
-    for messages in [Messages::String, Messages::Typed] {
+    for messages in [GomoobMessages::String, GomoobMessages::Typed] {
         let Ok(request) = parse_with(text, messages) else { continue };
         assert!(parse(text).is_ok());
         let message = &text[request.message.clone()];
         if !message.starts_with('"') {
-            assert!(messages == Messages::Typed);
+            assert!(messages == GomoobMessages::Typed);
             // PHP has no room for some numbers, and for what is nested too deeply.
             let Ok(rebuilt) = typed::rebuilt(message) else { continue };
             let rebuilt: Value = serde_json::from_str(&rebuilt).expect("JSON");

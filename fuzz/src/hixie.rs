@@ -3,11 +3,10 @@
 
 use bytes::BytesMut;
 use tagcast::http::hixie;
-use tagcast::http::{HeadScanner, HixieAnswer, KEY3_BYTES, bytes_behind, parse};
-use tagcast::types::{ClientClass, Encryption};
+use tagcast::http::{HeadScanner, KEY3_BYTES, bytes_behind, parse};
+use tagcast::types::{ClientClass, Encryption, HixieForm};
 use tagcast::websocket::{
-    FrameEvent, HixieForm, HixieReader, LegacyFraming, MessageLimits, MessageReader, Violation,
-    write,
+    FrameEvent, HixieReader, LegacyFraming, MessageLimits, MessageReader, Violation, write,
 };
 
 use super::choices::{Choices, pieces};
@@ -17,7 +16,7 @@ pub fn run(data: &[u8]) {
     let mut choices = Choices(data);
     let kind = choices.byte();
     if kind & 1 == 0 {
-        let answer = if kind & 2 == 0 { HixieAnswer::Draft } else { HixieAnswer::Original };
+        let answer = if kind & 2 == 0 { HixieForm::Draft } else { HixieForm::Original };
         let encryption = if kind & 4 == 0 { Encryption::Plain } else { Encryption::Tls };
         handshake(choices.0, (encryption, answer));
     } else {
@@ -25,7 +24,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-fn handshake(bytes: &[u8], how: (Encryption, HixieAnswer)) {
+fn handshake(bytes: &[u8], how: (Encryption, HixieForm)) {
     let Ok(Some(length)) = HeadScanner::default().scan(bytes) else { return };
     let (head, behind) = bytes.split_at(length);
     let Ok(head) = parse(head) else { return };
@@ -37,7 +36,7 @@ fn handshake(bytes: &[u8], how: (Encryption, HixieAnswer)) {
         let answer = upgrade.answer(protocol);
         assert!(answer.starts_with(b"HTTP/1.1 101 "));
         let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("an end");
-        let extra = if how.1 == HixieAnswer::Original && sum == 0 { 2 } else { sum };
+        let extra = if how.1 == HixieForm::Original && sum == 0 { 2 } else { sum };
         assert_eq!(answer.len() - end - 4, extra);
         let lines = answer[..end].iter().filter(|byte| **byte == b'\n').count();
         assert!((3..=5).contains(&lines), "nothing of a request adds a line");

@@ -5,13 +5,13 @@ mod client;
 mod socket_path;
 mod status;
 
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
 pub use self::client::{AdminCall, AdminError, ask};
 pub use self::socket_path::{SOCKET_NAME, bind, is_running, probe};
 pub use self::status::{Configuration, MemoryStatus, ProcessStatus, ServerStage, ServerStatus};
+
+use crate::telemetry::LogLevel;
 
 /// A request may have so many bytes, with the end of its line.
 pub const REQUEST_BYTES_MAX: usize = 4096;
@@ -35,37 +35,6 @@ pub enum AdminRequest {
         /// For how long.
         seconds: u64,
     },
-}
-
-/// The least important lines that are logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LogLevel {
-    /// What needs an operator at once.
-    Error,
-    /// What needs an operator today.
-    Warn,
-    /// Lives that begin or end.
-    Info,
-    /// What helps developers.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-impl FromStr for LogLevel {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Ok(match text {
-            "error" => Self::Error,
-            "warn" => Self::Warn,
-            "info" => Self::Info,
-            "debug" => Self::Debug,
-            "trace" => Self::Trace,
-            _ => return Err("use error, warn, info, debug or trace".to_owned()),
-        })
-    }
 }
 
 /// What is answered: any number of [`Answer::Progress`], then one other line.

@@ -1,11 +1,13 @@
 //! Who may do what, and identities that cannot be forged.
 
 mod access;
+mod application;
 mod ground;
 pub mod php_session;
 mod schema;
 pub mod uuid;
 
-pub use access::{Denied, Grant, Permissions, Permit, Right};
+pub use access::{AuthorizeOpen, Denied, Grant, Permissions, Permit, Right};
+pub use application::{Application, Applications};
 pub use ground::AuthBasis;
-pub use schema::MessageCheck;
+pub use schema::{MessageCheck, MessageSchema};

@@ -1,10 +1,40 @@
 //! Whether a message fits the schema of its application, and what its publisher is told when not.
 
-use crate::config::MessageSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::json_schema::Schema;
 
 const UNUSABLE: &str = "the schema of this application cannot be used";
 const NO_TEXT: &str = "the message cannot be held against its schema: it is no UTF-8";
+
+/// A JSON Schema as text. It travels to the workers, which compile it once for each configuration.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageSchema(String);
+
+impl MessageSchema {
+    /// A schema that [`MessageSchema::compile`] decides about.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// What checks messages. Nothing is fetched from anywhere for it: what it refers to has to stand
+    /// in it. What a check of a message can take is bounded.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, and where.
+    pub fn compile(&self) -> Result<Schema, String> {
+        Schema::read(&self.0)
+    }
+}
+
+/// Without the text, which may be long.
+impl std::fmt::Debug for MessageSchema {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MessageSchema({} bytes)", self.0.len())
+    }
+}
 
 /// What every message of an application has to fit.
 #[derive(Debug)]

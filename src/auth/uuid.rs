@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::types::ClientUuid;
+use crate::types::{ClientUuid, word_choices};
 
 const PLAIN_CHARACTERS: usize = 36;
 const SIGNATURE_CHARACTERS: usize = 64;
@@ -18,14 +18,15 @@ const SIGNATURE_CHARACTERS: usize = 64;
 type Plain = [u8; PLAIN_CHARACTERS];
 type Signature = [u8; SIGNATURE_CHARACTERS];
 
-/// How a client's UUID looks on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UuidForm {
-    /// 101 characters, with a signature.
-    Signed,
-    /// 36 characters, for applications that keep it in a `CHAR(36)`: whoever guesses one can
-    /// address its client.
-    Plain,
+word_choices! {
+    /// How a client's UUID looks on the wire.
+    UuidForm {
+        /// 101 characters, with a signature.
+        Signed = "signed",
+        /// 36 characters, for applications that keep it in a `CHAR(36)`: a sender that guesses one can
+        /// address its client.
+        Plain = "plain",
+    }
 }
 
 /// Writes and reads UUIDs under the server's key.

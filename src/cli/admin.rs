@@ -8,10 +8,11 @@ use clap::Args;
 use super::config_args::source;
 use super::{EXIT_NOT_PERMITTED, EXIT_UNAVAILABLE, say, tell};
 use crate::admin::{
-    AdminCall, AdminError, AdminRequest, AdminResponse, LogLevel, ServerStatus, ask, is_running,
+    AdminCall, AdminError, AdminRequest, AdminResponse, ServerStatus, ask, is_running,
 };
 use crate::config::state_folder;
 use crate::supervisor::started_with;
+use crate::telemetry::LogLevel;
 
 /// A day. A longer change belongs in the configuration.
 const LEVEL_SECONDS_MAX: u64 = 24 * 60 * 60;

@@ -10,9 +10,10 @@ use zeroize::Zeroizing;
 use super::config_args::source;
 use super::{EXIT_CONFIG, after, say, tell};
 use crate::config::{
-    self, ConfigSources, ListenAddress, NewApplication, NotAdded, Secret, add_application,
-    applications_in, make_anonymous, remove_application, rotate_application,
+    self, ConfigSources, ListenAddress, NewApplication, NotAdded, add_application, applications_in,
+    make_anonymous, remove_application, rotate_application,
 };
+use crate::types::Secret;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AppCommand {

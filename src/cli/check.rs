@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use super::config_args::ConfigArguments;
 use super::{EXIT_CONFIG, say, serve, tell};
-use crate::config::{Applications, AuthorizeOpen, Config};
+use crate::auth::{Applications, AuthorizeOpen};
+use crate::config::Config;
 use crate::supervisor::{Probed, probe};
 
 pub(super) fn run(settings: &ConfigArguments) -> ExitCode {

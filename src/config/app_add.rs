@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use super::auth_file::{check_text, first_application, has_list};
 use super::diagnostic::Diagnostics;
-use super::{Applications, Secret, UnreadFile, read};
+use super::{UnreadFile, read};
+use crate::auth::Applications;
+use crate::types::Secret;
 
 /// Characters of a new key: it stands in URLs.
 const NAME_CHARACTERS_MAX: usize = 64;

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use super::app_add::{NotAdded, checked, replace};
 use super::auth_file::edit;
-use super::{Applications, Secret, read};
+use super::read;
+use crate::auth::Applications;
+use crate::types::Secret;
 
 /// The applications of a file.
 ///

@@ -3,11 +3,12 @@
 
 use std::path::Path;
 
-use super::applications::{Application, Applications};
 use super::auth_file::InvalidAuthFile;
 use super::diagnostic::{Problem, ValueLocation, visible};
 use super::layers::ConfigLayers;
-use super::{Secret, read};
+use super::read;
+use crate::auth::{Application, Applications};
+use crate::types::Secret;
 
 /// The variable with the key, and the one with its secret.
 const KEY: &str = "TAGCAST_APP_KEY";

@@ -2,58 +2,24 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use super::diagnostic::{Problem, visible};
 use super::{UnreadFile, read};
-use crate::json_schema::Schema;
-
-/// A JSON Schema as text. It travels to the workers, which compile it once for each configuration.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MessageSchema(String);
+use crate::auth::MessageSchema;
 
 const RIGHT: &str = "write a JSON Schema that stands for itself, in one file";
 
-impl MessageSchema {
-    /// Reads a file of 1 MiB at the most, and compiles it.
-    pub(super) fn load(path: &Path) -> Result<Self, Problem> {
-        let text = read(path).map_err(|unread| match unread {
-            UnreadFile::Absent => {
-                let what =
-                    format!("the file `{}` does not exist", visible(&path.to_string_lossy()));
-                Problem::new(
-                    what,
-                    "name one that exists; a relative path starts at this file's folder",
-                )
-            }
-            unread => about(path, &format!("cannot be used: {}", unread.fault().what)),
-        })?;
-        let schema = Self(text.to_string());
-        schema.compile().map(|_| ()).map_err(|wrong| about(path, &wrong))?;
-        Ok(schema)
-    }
-
-    /// What checks messages. Nothing is fetched from anywhere for it: what it refers to has to stand
-    /// in it. What a check of a message can take is bounded.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it, and where.
-    pub fn compile(&self) -> Result<Schema, String> {
-        Schema::read(&self.0)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn new(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-/// Without the text, which may be long.
-impl std::fmt::Debug for MessageSchema {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "MessageSchema({} bytes)", self.0.len())
-    }
+/// Reads a file of 1 MiB at the most, and compiles it.
+pub(super) fn load_schema(path: &Path) -> Result<MessageSchema, Problem> {
+    let text = read(path).map_err(|unread| match unread {
+        UnreadFile::Absent => {
+            let what = format!("the file `{}` does not exist", visible(&path.to_string_lossy()));
+            Problem::new(what, "name one that exists; a relative path starts at this file's folder")
+        }
+        unread => about(path, &format!("cannot be used: {}", unread.fault().what)),
+    })?;
+    let schema = MessageSchema::new(&text);
+    schema.compile().map(|_| ()).map_err(|wrong| about(path, &wrong))?;
+    Ok(schema)
 }
 
 fn about(path: &Path, wrong: &str) -> Problem {
@@ -93,14 +59,14 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("tagcast-schema-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let file = folder.join("a.json");
-        let load = || MessageSchema::load(&file).unwrap_err();
+        let load = || load_schema(&file).unwrap_err();
         assert!(load().what.contains("a.json` does not exist"), "{}", load().what);
         std::fs::write(&file, " ".repeat(1024 * 1024 + 1)).unwrap();
         assert!(load().what.contains("larger than 1 MiB"), "{}", load().what);
         std::fs::write(&file, "{\"type\":5}").unwrap();
         assert!(load().what.contains("a.json` is wrong at /type"), "{}", load().what);
         std::fs::write(&file, "{}").unwrap();
-        assert!(MessageSchema::load(&file).is_ok());
+        assert!(load_schema(&file).is_ok());
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -2,7 +2,6 @@
 
 mod app_add;
 mod app_edit;
-mod applications;
 mod auth_file;
 mod broker;
 mod certificate;
@@ -20,7 +19,6 @@ mod parse;
 mod reload;
 mod resolve;
 mod schema;
-mod secret;
 mod sections;
 mod settings;
 
@@ -33,30 +31,23 @@ use zeroize::Zeroizing;
 pub use self::diagnostic::{Diagnostic, Diagnostics, ValueLocation};
 pub use self::effective::EffectiveValues;
 pub use self::file_permissions::site_in;
-pub use self::message_schema::MessageSchema;
 pub use self::schema::{ConfigKey, KEYS};
 pub use self::sections::compat::HttpErrors;
 pub use app_add::{NewApplication, NotAdded, add_application};
 pub use app_edit::{applications_in, make_anonymous, remove_application, rotate_application};
-pub use applications::{Application, Applications};
 pub use broker::BrokerConfig;
 pub use listen::ListenAddress;
 pub use reload::{ConfigChange, Holds, Reload};
-pub use secret::Secret;
-pub use sections::backend::{BackendBinding, BackendEvent, OpenWhenDown};
-pub use sections::bloatless::{
-    BloatlessAnswers, BloatlessApplication, BloatlessSettings, BloatlessStatus, CloseText,
-    PushSocketSettings,
-};
-pub use sections::echo::{EchoHandshake, EchoSettings, Protocols};
-pub use sections::gomoob::{CloseForm, GomoobMessages, GomoobSettings, OpenTags, TagMatching};
-pub use sections::jsauth::{JsAuth, Truth};
-pub use sections::legacy::{LegacyForm, LegacySettings, RawMessages};
-pub use sections::phpws::{AliasRule, PhpwsSettings, UuidForm};
-pub use sections::resource::{ResourceBinding, ResourceKind};
+pub use sections::backend::BackendBinding;
+pub use sections::bloatless::{BloatlessSettings, PushSocketSettings};
+pub use sections::echo::{EchoHandshake, EchoSettings};
+pub use sections::gomoob::{GomoobSettings, OpenTags};
+pub use sections::jsauth::JsAuth;
+pub use sections::legacy::LegacySettings;
+pub use sections::phpws::PhpwsSettings;
+pub use sections::resource::ResourceBinding;
 pub use settings::{
-    Admission, AuthorizeOpen, Config, DialectName, LimitSettings, LogFormat, LogLevel, LogSettings,
-    MaxMemory, Refuse, TlsMode, TlsSettings, UnknownPath, UuidKey,
+    Admission, Config, LimitSettings, LogSettings, MaxMemory, Refuse, TlsMode, TlsSettings, UuidKey,
 };
 
 use self::diagnostic::Problem;

@@ -14,15 +14,17 @@ use super::parse;
 use super::parse::{Bounds, Size, choice, count, duration, is_absent, size, switch};
 use super::sections::{bloatless, echo, gomoob, jsauth, legacy, phpws, resource};
 use super::settings::{
-    Admission, AuthorizeOpen, Config, DialectName, LimitSettings, LogFormat, LogLevel, LogSettings,
-    MaxMemory, Refuse, TlsMode, TlsSettings, UnknownPath, UuidKey,
+    Admission, Config, LimitSettings, LogSettings, MaxMemory, Refuse, TlsMode, TlsSettings, UuidKey,
 };
-use super::{AUTH_FILE, Application, Applications, KEYS, ListenAddress, Secret, state_beside};
+use super::{AUTH_FILE, KEYS, ListenAddress, state_beside};
+use crate::auth::{Application, Applications, AuthorizeOpen};
+use crate::resource::{BuiltinKind, UnknownPath};
+use crate::telemetry::{LogFormat, LogLevel};
 use crate::types::limits::{
     HEAD_BYTES_MAX, LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX, MESSAGE_TIMEOUT,
     OUTBOX_SLACK_BYTES,
 };
-use crate::types::{Encryption, IpRange};
+use crate::types::{Encryption, IpRange, Secret};
 
 const WORKERS: Bounds<usize> = Bounds::new(1, 256);
 const HANDSHAKE: Bounds<Duration> =
@@ -65,7 +67,9 @@ pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
         tls,
         uuid_key: uuid_key(given, folder),
         state_folder: state_dir(given, folder),
-        default_dialect: given.read(("", "defaultDialect"), choice).unwrap_or(DialectName::Phpws),
+        default_dialect: given
+            .read(("", "defaultDialect"), choice)
+            .unwrap_or(Some(BuiltinKind::Phpws)),
         unknown_path: given.read(("", "unknownPath"), choice).unwrap_or(UnknownPath::Phpws),
         page: given.read(("", "page"), switch).unwrap_or(true),
         jsauth: jsauth::read(given, folder),

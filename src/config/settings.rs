@@ -9,9 +9,8 @@ use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::ListenAddress;
 use super::parse;
-use super::parse::choices;
-use super::secret::{from_hexadecimal, push_hexadecimal};
 use super::sections::bloatless::BloatlessSettings;
 use super::sections::echo::EchoSettings;
 use super::sections::gomoob::GomoobSettings;
@@ -19,8 +18,10 @@ use super::sections::jsauth::JsAuth;
 use super::sections::legacy::LegacySettings;
 use super::sections::phpws::PhpwsSettings;
 use super::sections::resource::ResourceBinding;
-use super::{Applications, ListenAddress, Secret};
-use crate::types::{IpRange, WipedBytes};
+use crate::auth::{Applications, AuthorizeOpen};
+use crate::resource::{BuiltinKind, UnknownPath};
+use crate::telemetry::{LogFormat, LogLevel};
+use crate::types::{IpRange, Secret, WipedBytes, from_hexadecimal, push_hexadecimal, word_choices};
 
 /// Everything that the file, variables and flags decide.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,8 +48,8 @@ pub struct Config {
     pub uuid_key: UuidKey,
     /// Where the server keeps what it must not forget; `state` beside the ini.
     pub state_folder: PathBuf,
-    /// The dialect of `/`.
-    pub default_dialect: DialectName,
+    /// What serves `/`; without it `/` is a path that nothing is bound to.
+    pub default_dialect: Option<BuiltinKind>,
     /// What becomes of a path that nothing is bound to.
     pub unknown_path: UnknownPath,
     /// Whether a plain GET of `/` is answered by the page.
@@ -147,36 +148,7 @@ pub struct TlsSettings {
     pub handshake_timeout: Duration,
 }
 
-choices! {
-    /// The least important lines that are written.
-    LogLevel {
-        /// What an operator must do something about now.
-        Error = "error",
-        /// What an operator must do something about today.
-        Warn = "warn",
-        /// Lives that begin or end.
-        Info = "info",
-        /// What helps developers.
-        Debug = "debug",
-        /// Everything.
-        Trace = "trace",
-    }
-    /// How a line is written.
-    LogFormat {
-        /// For people.
-        Text = "text",
-        /// For programs.
-        Json = "json",
-        /// As phpWebSocketServer writes it.
-        Phpws = "phpws",
-    }
-    /// Who may open a connection.
-    AuthorizeOpen {
-        /// Whom an application of auth.yml lets in.
-        Application = "application",
-        /// Everybody, as Gomoob's manager has it by default.
-        All = "all",
-    }
+word_choices! {
     /// How an opening is refused.
     Refuse {
         /// By an HTTP status.
@@ -192,28 +164,6 @@ choices! {
         Off = "off",
         /// It is served plain, to a proxy that speaks TLS to the clients.
         Proxy = "proxy",
-    }
-    /// A dialect.
-    DialectName {
-        /// phpWebSocketServer's.
-        Phpws = "phpws",
-        /// Gomoob's.
-        Gomoob = "gomoob",
-        /// None: every message back to its sender.
-        Echo = "echo",
-        /// None: `/` is a path that nothing is bound to.
-        None = "none",
-    }
-    /// What becomes of a path that nothing is bound to.
-    UnknownPath {
-        /// 101, `{"opcode":"close"}`, Close 1008.
-        Phpws = "phpws",
-        /// HTTP 404.
-        NotFound = "404",
-        /// The resource `echo`.
-        Echo = "echo",
-        /// The resource `gomoob`.
-        Gomoob = "gomoob",
     }
 }
 

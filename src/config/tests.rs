@@ -3,6 +3,9 @@
 use std::fs;
 
 use super::*;
+use crate::auth::php_session::Truth;
+use crate::auth::uuid::UuidForm;
+use crate::resource::{BuiltinKind, ResourceKind};
 use crate::types::{CompatFlag, CompatFlags};
 
 /// A folder of its own that goes away with the test.
@@ -92,15 +95,18 @@ fn values_are_read_in_their_units() {
     assert_eq!((config.workers, config.page), (3, false));
     assert_eq!(config.phpws.uuid, UuidForm::Plain);
     assert_eq!((config.phpws.frame_gap.as_millis(), config.phpws.max_chunks), (7, 100));
-    let echo =
-        ResourceBinding { name: "/echo".to_owned(), kind: ResourceKind::Echo, backend: None };
+    let echo = ResourceBinding {
+        name: "/echo".to_owned(),
+        kind: ResourceKind::BuiltIn(BuiltinKind::Echo),
+        backend: None,
+    };
     assert_eq!(config.resources, [echo]);
 }
 
 #[test]
 fn each_old_way_has_its_key_and_its_words() {
-    assert!(config("new ways", "").phpws.switches.is_empty());
-    let on = |lines: &str| config("old ways", &format!("[phpws]\n{lines}")).phpws.switches;
+    assert!(config("new ways", "").phpws.options.switches.is_empty());
+    let on = |lines: &str| config("old ways", &format!("[phpws]\n{lines}")).phpws.options.switches;
     for (line, switch) in [
         ("abruptClose = on", CompatFlag::AbruptClose),
         ("exact_target = yes", CompatFlag::ExactTarget),

@@ -17,7 +17,7 @@ mod response;
 mod scan;
 
 pub use self::host_allowlist::HostAllowlist;
-pub use self::legacy::hixie::{Hixie, HixieAnswer, KEY3_BYTES, bytes_behind, hixie};
+pub use self::legacy::hixie::{Hixie, KEY3_BYTES, bytes_behind, hixie};
 pub use self::legacy::legacy_errors::{Year, bare};
 pub use self::legacy::malformed_2021::{RepairedHead, repair};
 pub use self::legacy::raw::{RAW_GREETING, RawGreeting, raw_greeting};

@@ -6,6 +6,8 @@ pub mod tags;
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::types::Content;
 
 /// The list of the dialects that take publications: each is a variant of [`Dialect`] and a file with
@@ -61,4 +63,13 @@ pub enum Cast {
     One,
     /// Addressed by tags, or to everyone.
     Many,
+}
+
+/// How JSON that a client sent is written to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Encoding {
+    /// Byte for byte.
+    AsItCame,
+    /// As PHP would have written it.
+    Php,
 }

@@ -28,8 +28,8 @@ pub use self::connect_request::ConnectRequest;
 pub use self::context::ResourceContext;
 pub use self::factories::ResourceFactories;
 pub use self::routes::{
-    Binding, BuiltinKind, Exactness, Offers, RequestedProtocol, ResourceId, Route, RouteRequest,
-    Routes, Unknown,
+    Binding, BuiltinKind, Exactness, Offers, RequestedProtocol, ResourceId, ResourceKind, Route,
+    RouteRequest, Routes, UnknownPath,
 };
 pub use self::webhook::{AuthorizeRequest, WebhookOptions, WebhookResource};
 pub use effect::{Effect, Effects, NotPublished, Payload};

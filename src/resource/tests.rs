@@ -3,7 +3,9 @@
 use super::*;
 use crate::auth::uuid::{Signer, UuidForm};
 use crate::auth::{AuthBasis, Grant, Permissions, Right};
-use crate::session::{GomoobRules, PhpwsRules, Session, SessionRules};
+use crate::protocol::gomoob::GomoobOptions;
+use crate::protocol::phpws::PhpwsOptions;
+use crate::session::{Session, SessionRules};
 use crate::types::{
     Address, AddressLimit, Alias, Client, ClientClass, ClientUuid, CloseCode, PayloadForm,
     Recipients, Tag, Tags, Tenant,
@@ -15,8 +17,8 @@ fn rules(access: Permissions) -> SessionRules {
         access,
         message_bytes_max: 100,
         chunks_max: 3,
-        phpws: PhpwsRules::default(),
-        gomoob: GomoobRules::default(),
+        phpws: PhpwsOptions::default(),
+        gomoob: GomoobOptions::default(),
     }
 }
 
@@ -86,7 +88,7 @@ fn feedback_to_a_forged_uuid_addresses_nobody() {
     assert!(matches!(effects.as_slice(), [Effect::Publish { .. }]));
     let forged = format!(r#"{{"opcode":"feedback","uuid":"{}"}}"#, &genuine[..36]);
     let no_aliases = SessionRules {
-        phpws: PhpwsRules { aliases: None, ..PhpwsRules::default() },
+        phpws: PhpwsOptions { aliases: None, ..PhpwsOptions::default() },
         ..open_server()
     };
     assert!(caused(&mut Phpws, ClientClass::Web, &no_aliases, &forged).is_empty());

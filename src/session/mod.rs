@@ -21,7 +21,7 @@ use self::chunks::Overflow;
 pub use self::chunks::Chunks;
 pub use self::heartbeat::{Beat, Heartbeat};
 pub use self::rate_limit::RateLimiter;
-pub use self::rules::{Encoding, GomoobRules, PhpwsRules, RefusalClose, SessionRules, TagMatch};
+pub use self::rules::SessionRules;
 
 /// How a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

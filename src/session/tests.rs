@@ -3,6 +3,8 @@
 use super::*;
 use crate::auth::Permissions;
 use crate::auth::uuid::{Signer, UuidForm};
+use crate::protocol::gomoob::GomoobOptions;
+use crate::protocol::phpws::PhpwsOptions;
 
 fn rules() -> SessionRules {
     SessionRules {
@@ -10,8 +12,8 @@ fn rules() -> SessionRules {
         access: Permissions::everything(),
         message_bytes_max: 100,
         chunks_max: 3,
-        phpws: PhpwsRules::default(),
-        gomoob: GomoobRules::default(),
+        phpws: PhpwsOptions::default(),
+        gomoob: GomoobOptions::default(),
     }
 }
 

@@ -13,10 +13,10 @@ use super::lifecycle::ChildId;
 use super::push_socket::PushSocket;
 use super::state_dir::{random_key, uuid_key};
 use super::{Listeners, StartError, StateDir};
-use crate::config::{Config, LogFormat as ConfigFormat, LogLevel, LogSettings, Secret, UuidKey};
+use crate::config::{Config, LogSettings, UuidKey};
 use crate::link::control::{Attachment, ChildCommand, ConfigText, ControlMessage, WorkerCommand};
-use crate::telemetry::{LevelFilter, LogFile, LogFormat};
-use crate::types::ConfigNumber;
+use crate::telemetry::LogFile;
+use crate::types::{ConfigNumber, Secret};
 
 /// The sockets, the lock and the key that a server needs before it has any role.
 pub struct Bootstrap {
@@ -169,28 +169,6 @@ pub(super) fn log_file(log: &LogSettings) -> Option<LogFile> {
         bytes_max: u64::try_from(log.bytes_max).unwrap_or(u64::MAX),
         old_files: log.old_files,
     })
-}
-
-/// The configured level, as tracing has it.
-#[must_use]
-pub fn log_level(level: LogLevel) -> LevelFilter {
-    match level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    }
-}
-
-/// The configured format, as telemetry has it.
-#[must_use]
-pub fn log_format(format: ConfigFormat) -> LogFormat {
-    match format {
-        ConfigFormat::Text => LogFormat::Text,
-        ConfigFormat::Json => LogFormat::Json,
-        ConfigFormat::Phpws => LogFormat::Phpws,
-    }
 }
 
 #[cfg(test)]

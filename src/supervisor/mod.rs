@@ -18,9 +18,7 @@ mod run;
 mod runtime;
 mod state_dir;
 
-pub use self::bootstrap::{
-    Bootstrap, keep_memory_private, log_format, log_level, raise_descriptor_limit,
-};
+pub use self::bootstrap::{Bootstrap, keep_memory_private, raise_descriptor_limit};
 pub use self::run::serve;
 pub use self::state_dir::{StateDir, started_with};
 pub use error::StartError;

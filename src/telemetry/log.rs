@@ -12,6 +12,7 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::{Registry, reload};
 
+use super::level::LogLevel;
 use super::line::{LogEntry, LogFormat};
 
 /// Where whole lines go.
@@ -50,10 +51,10 @@ pub fn log_to(
     outlet: impl LogOutput,
     process: impl Into<String>,
     format: LogFormat,
-    level: LevelFilter,
+    level: LogLevel,
 ) -> io::Result<()> {
     let lines = LogLayer { outlet, process: process.into(), format, lost: AtomicU64::new(0) };
-    let (filter, handle) = reload::Layer::new(level);
+    let (filter, handle) = reload::Layer::new(level.filter());
     let subscriber = tracing_subscriber::registry().with(filter).with(lines);
     tracing::subscriber::set_global_default(subscriber).map_err(io::Error::other)?;
     LEVEL.set(handle).map_err(|_| io::Error::other("the level of this process is set already"))
@@ -63,10 +64,10 @@ pub fn log_to(
 static LEVEL: OnceLock<reload::Handle<LevelFilter, Registry>> = OnceLock::new();
 
 /// Sends events from another level up from now on; nothing where [`log_to`] was not called.
-pub fn set_level(level: LevelFilter) {
+pub fn set_level(level: LogLevel) {
     if let Some(handle) = LEVEL.get() {
         // It fails when the subscriber is gone, and so is the process then.
-        let _gone = handle.reload(level);
+        let _gone = handle.reload(level.filter());
     }
 }
 

@@ -1,6 +1,8 @@
 //! Names that clients of 2019 give themselves in addition to the UUID that the server made.
 
-use super::{ClientUuid, Ident, IdentError};
+use serde::{Deserialize, Serialize};
+
+use super::{ClientUuid, Ident, IdentError, WordChoice};
 
 /// What a client registered with phpWebSocketServer's opcode `uuid`: others can address it by this
 /// text as by its UUID.
@@ -46,12 +48,21 @@ pub struct Claim {
 }
 
 /// Whether an alias is for one client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exclusivity {
     /// It is refused while another client has it.
     Alone,
     /// As in the original: several may have it, and the one that joined first is reached.
     Shared,
+}
+
+/// Whether clients may have an alias, and whether for one client alone.
+impl WordChoice for Option<Exclusivity> {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("first", Some(Exclusivity::Alone)),
+        ("shared", Some(Exclusivity::Shared)),
+        ("off", None),
+    ];
 }
 
 /// Counts the aliases that brokers granted: of two claims to one alias the later grant holds.

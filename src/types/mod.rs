@@ -9,15 +9,18 @@ mod compat_flags;
 mod counts;
 mod credentials;
 mod encryption;
+mod hixie_form;
 mod ids;
 mod ip_range;
 pub mod limits;
 mod origin;
 mod pressure;
 mod publication;
+mod secret;
 mod slots;
 mod tag;
 mod wiped;
+mod word_choice;
 
 pub use self::compat_flags::{CompatFlag, CompatFlags};
 pub use address::{Address, MatchOptions, NamedClient, Recipients};
@@ -28,6 +31,7 @@ pub use close::{CloseCode, CloseReason};
 pub use counts::{BrokerCounts, ProcessCounts, WorkerCounts};
 pub use credentials::Credentials;
 pub use encryption::Encryption;
+pub use hixie_form::HixieForm;
 pub use ids::{
     ClientUuid, ConfigNumber, ConnectionRef, Generation, JoinNumber, Number, Sequence, Slot,
     Tenant, WorkerId, WorkerIncarnation,
@@ -36,6 +40,9 @@ pub use ip_range::{IpRange, counted_as};
 pub use origin::{HostPattern, NoOrigin, Origin, OriginPattern, canonical_host};
 pub use pressure::{Allowance, Pressure};
 pub use publication::{Content, PayloadForm, Publication};
+pub use secret::{Secret, from_hexadecimal, push_hexadecimal};
 pub use slots::SlotSet;
 pub use tag::{Tag, TagError, TagQuery, Tags};
 pub use wiped::{WipedBytes, scrub_stack};
+pub use word_choice::WordChoice;
+pub(crate) use word_choice::word_choices;

@@ -5,6 +5,7 @@ mod circuit_breaker;
 pub mod client;
 mod command;
 mod event;
+mod options;
 mod signature;
 
 pub use self::circuit_breaker::{BreakerDecision, BreakerTransition, CircuitBreaker};
@@ -12,4 +13,5 @@ pub use self::command::{
     COMMANDS_MAX, InvalidAnswer, PublishTo, Saying, USER_BYTES_MAX, WebhookCommand, parse,
 };
 pub use self::event::{Guest, WebhookEvent, WebhookRequest, headers_json, without_secret};
+pub use self::options::{OpenWhenDown, WebhookEventName};
 pub use self::signature::Signing;

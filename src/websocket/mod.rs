@@ -12,7 +12,7 @@ mod reader;
 mod violation;
 pub mod write;
 
-pub use self::legacy::hixie::{HixieForm, HixieReader};
+pub use self::legacy::hixie::HixieReader;
 pub use self::legacy::raw::{RawEnd, RawReader};
 pub use self::legacy::{LegacyFraming, MessageReader};
 pub use header::{Leniency, LoneContinuation, MessageLimits, PeerRole};

@@ -8,12 +8,12 @@ use bytes::{Bytes, BytesMut};
 
 use super::connection::{Connection, Phase};
 use super::settings::WorkerSettings;
-use crate::config::{BloatlessAnswers, BloatlessApplication, BloatlessStatus, CloseText, Config};
+use crate::config::Config;
 use crate::http::{HostAllowlist, Refusal, RefusalStatus};
 use crate::protocol::bloatless;
 use crate::resource::bloatless::{
-    BloatlessOptions, BloatlessResource, ChatApp, Clients, DemoApp, EchoApp, Query, StatusPage,
-    TimeApp, Watch,
+    BloatlessAnswers, BloatlessApplication, BloatlessOptions, BloatlessResource, ChatApp,
+    CloseText, DemoApp, EchoApp, StatusPage, TimeApp,
 };
 use crate::resource::{Resource, ResourceId};
 use crate::session::Speech;
@@ -33,21 +33,14 @@ impl Bloatless {
     /// Takes over what holds from now on, also for connections that are open.
     pub(super) fn set_options(&self, config: &Config) {
         let settings = &config.bloatless;
-        let is_watched = settings.applications.contains(&BloatlessApplication::Status);
         self.options.replace(BloatlessOptions {
-            watch: if is_watched { Watch::On } else { Watch::Off },
-            clients: match settings.status {
-                BloatlessStatus::V3 => Clients::V3,
-                BloatlessStatus::V1 => Clients::V1,
-            },
+            has_status: settings.applications.contains(&BloatlessApplication::Status),
+            clients: settings.status,
             max_clients: config.admission.max_clients,
             max_per_ip: config.admission.max_per_ip,
             requests_per_minute: settings.max_requests_per_minute,
             origins: settings.origins.as_ref().map(|hosts| HostAllowlist::new(hosts)),
-            query: match settings.answers {
-                BloatlessAnswers::Http => Query::Apart,
-                BloatlessAnswers::Legacy => Query::InName,
-            },
+            answers: settings.answers,
         });
     }
 
@@ -75,21 +68,10 @@ impl Bloatless {
     }
 }
 
-/// The path of an application.
-pub(super) fn path(application: BloatlessApplication) -> &'static str {
-    match application {
-        BloatlessApplication::Chat => "/chat",
-        BloatlessApplication::Status => "/status",
-        BloatlessApplication::Demo => "/demo",
-        BloatlessApplication::Echo => "/echo",
-        BloatlessApplication::Time => "/time",
-    }
-}
-
 impl WorkerSettings {
     /// Whether openings of this path are answered in the original's bytes.
     pub(super) fn answers_in_legacy_bytes(&self, wanted: &str) -> bool {
-        let is_one = || self.bloatless.applications.iter().any(|one| path(*one) == wanted);
+        let is_one = || self.bloatless.applications.iter().any(|one| one.path() == wanted);
         self.bloatless.answers == BloatlessAnswers::Legacy && is_one()
     }
 

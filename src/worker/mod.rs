@@ -3,7 +3,6 @@
 mod accept;
 mod bloatless;
 mod clock;
-mod compat_options;
 pub mod connection;
 mod context;
 mod control;

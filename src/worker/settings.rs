@@ -6,20 +6,15 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 
-use super::compat_options;
 use super::connection::tls::acceptor;
-use super::handshake::legacy::Legacy;
 use super::handshake::session_cookie::SessionGate;
 use crate::auth::Permissions;
-use crate::auth::uuid::{Signer, UuidForm};
-use crate::config::{
-    self, BloatlessSettings, Config, DialectName, EchoHandshake, OpenTags, Protocols, Refuse,
-    UnknownPath,
-};
+use crate::auth::uuid::Signer;
+use crate::config::{BloatlessSettings, Config, EchoHandshake, LegacySettings, OpenTags, Refuse};
 use crate::http::Origins;
-use crate::resource::{BuiltinKind, Offers, Routes, Unknown};
+use crate::resource::Routes;
 use crate::session::{Session, SessionRules, Speech};
-use crate::types::{ClientClass, CompatFlag, IpRange};
+use crate::types::{ClientClass, CompatFlag, CompatFlags, IpRange};
 use crate::websocket::{Leniency, LoneContinuation, MessageLimits};
 
 /// The settings of one worker.
@@ -53,7 +48,7 @@ pub(super) struct WorkerSettings {
     pub(super) echo_handshake: EchoHandshake,
     /// Whether pages need a session of PHP, and which.
     pub(super) session_gate: Option<SessionGate>,
-    pub(super) legacy: Legacy,
+    pub(super) legacy: LegacySettings,
     pub(super) bloatless: BloatlessSettings,
     /// For sockets that speak TLS: how, and how long the handshake may take.
     pub(super) tls: Option<(Arc<ServerConfig>, Duration)>,
@@ -93,22 +88,18 @@ impl WorkerSettings {
         let key = config.uuid_key.bytes().ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, "the key of the UUIDs was not passed on")
         })?;
-        let form = match config.phpws.uuid {
-            config::UuidForm::Signed => UuidForm::Signed,
-            config::UuidForm::Plain => UuidForm::Plain,
-        };
         let message_bytes_max = config.limits.max_message;
         Ok(Self {
             rules: SessionRules {
-                signer: Signer::new(&key, form),
+                signer: Signer::new(&key, config.phpws.uuid),
                 access: Permissions::new(config.applications.as_ref(), config.authorize_open),
                 message_bytes_max,
                 chunks_max: config.phpws.max_chunks,
-                phpws: compat_options::phpws(config),
-                gomoob: compat_options::gomoob(config),
+                phpws: config.phpws.options,
+                gomoob: config.gomoob.options,
             },
             messages: MessageLimits { message_bytes_max, ..MessageLimits::default() },
-            leniency: compat_options::leniency(config.phpws.switches),
+            leniency: leniency(config.phpws.options.switches),
             paths: paths(config),
             open_tags: config.gomoob.open_tags,
             has_demo_page: config.page,
@@ -126,7 +117,7 @@ impl WorkerSettings {
             refuse: config.refuse,
             echo_handshake: config.echo.handshake,
             session_gate: config.jsauth.as_ref().map(SessionGate::new),
-            legacy: Legacy::of(&config.legacy),
+            legacy: config.legacy.clone(),
             bloatless: config.bloatless.clone(),
             tls: match &config.tls {
                 Some(tls) => Some((acceptor(tls)?, tls.handshake_timeout)),
@@ -138,21 +129,16 @@ impl WorkerSettings {
 
 /// Paths without what is bound; `ResourceRegistry::bind` adds that.
 fn paths(config: &Config) -> Routes {
-    let default = match config.default_dialect {
-        DialectName::Phpws => Some(BuiltinKind::Phpws),
-        DialectName::Gomoob => Some(BuiltinKind::Gomoob),
-        DialectName::Echo => Some(BuiltinKind::Echo),
-        DialectName::None => None,
-    };
-    let unknown = match config.unknown_path {
-        UnknownPath::Phpws => Unknown::Phpws,
-        UnknownPath::NotFound => Unknown::NotFound,
-        UnknownPath::Echo => Unknown::Served(BuiltinKind::Echo),
-        UnknownPath::Gomoob => Unknown::Served(BuiltinKind::Gomoob),
-    };
-    let offers = match config.echo.protocols {
-        Protocols::Negotiated => Offers::Negotiated,
-        Protocols::Legacy => Offers::OneName,
-    };
-    Routes::new(default, unknown).taking(offers)
+    Routes::new(config.default_dialect, config.unknown_path).taking(config.echo.protocols)
+}
+
+/// What frames of phpWebSocketServer's clients may be.
+fn leniency(switches: CompatFlags) -> Leniency {
+    let each = [
+        (CompatFlag::AcceptUnmasked, Leniency::UNMASKED),
+        (CompatFlag::LenientFrames, Leniency::RESERVED),
+        (CompatFlag::RefuseFragments, Leniency::ONE_PIECE),
+    ];
+    let on = each.into_iter().filter(|(switch, _)| switches.has(*switch));
+    on.fold(Leniency::default(), |all, (_, one)| all.and(one))
 }

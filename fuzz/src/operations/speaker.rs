@@ -6,12 +6,13 @@ use std::borrow::Cow;
 use tagcast::auth::Permissions;
 use tagcast::auth::uuid::{Signer, UuidForm};
 use tagcast::session::{
-    Acknowledge, Beat, GomoobRules, Heartbeat, Message, NextStep, PhpwsRules, RateLimiter, Session,
-    SessionRules, Speech,
+    Acknowledge, Beat, Heartbeat, Message, NextStep, RateLimiter, Session, SessionRules, Speech,
 };
 use tagcast::types::{ClientClass, ClientUuid, CloseCode};
 
 use super::Choices;
+use tagcast::protocol::gomoob::GomoobOptions;
+use tagcast::protocol::phpws::PhpwsOptions;
 
 const BYTES_MAX: usize = 100;
 const CHUNKS_MAX: usize = 4;
@@ -46,8 +47,8 @@ impl Default for Speaker {
                 access: Permissions::everything(),
                 message_bytes_max: BYTES_MAX,
                 chunks_max: CHUNKS_MAX,
-                phpws: PhpwsRules::default(),
-                gomoob: GomoobRules::default(),
+                phpws: PhpwsOptions::default(),
+                gomoob: GomoobOptions::default(),
             },
             session: session(Speech::Phpws),
             chunks: None,

@@ -7,10 +7,19 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::MessageCheck;
 use super::ground::{AuthBasis, ShownCredentials};
-use crate::config::{Application, Applications, AuthorizeOpen};
-use crate::types::{Credentials, Tenant};
+use super::{Application, Applications, MessageCheck};
+use crate::types::{Credentials, Tenant, word_choices};
+
+word_choices! {
+    /// Which clients may open a connection.
+    AuthorizeOpen {
+        /// Those that an application of auth.yml lets in.
+        Application = "application",
+        /// All, as Gomoob's manager has it by default.
+        All = "all",
+    }
+}
 
 /// What the applications of auth.yml allow. Secrets are kept as digests: nothing in here can be
 /// printed or read back.
@@ -140,7 +149,7 @@ impl Permissions {
     pub(crate) fn of_one(key: &str, secret: &str) -> Self {
         let application = Application {
             key: key.to_owned(),
-            secret: crate::config::Secret::new(secret.to_owned()),
+            secret: crate::types::Secret::new(secret.to_owned()),
             authorize_open: true,
             client_publish: false,
             tenant: None,

@@ -1,7 +1,8 @@
 //! Tests of who may open, who may publish, and what is left of a grant.
 
 use super::*;
-use crate::config::{MessageSchema, Secret};
+use crate::auth::MessageSchema;
+use crate::types::Secret;
 
 fn application(key: &str, (open, publish): (bool, bool), tenant: Option<&str>) -> Application {
     Application {

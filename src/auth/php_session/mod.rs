@@ -4,10 +4,20 @@
 //! `serialize()` writes it, and the next name. A session that cannot be read to its end counts up to
 //! the first entry that is wrong, as in PHP.
 
-use crate::config::Truth;
+use crate::types::word_choices;
 
 /// How deep arrays and objects may lie in each other; what is deeper is wrong.
 const DEPTH_MAX: usize = 128;
+
+word_choices! {
+    /// Which values of an entry count as a yes.
+    Truth {
+        /// What PHP takes for true: also `1`, and the text `no`.
+        Php = "php",
+        /// `true` alone.
+        Strict = "strict",
+    }
+}
 
 /// What an entry says, as far as it can let somebody in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use super::scalar::{Meaning, meaning};
 use super::tree::{Construct, NodeKind, Style, YamlMember, YamlNode};
 use super::violation::{AuthFileViolation, Severity};
-use crate::config::Secret;
-use crate::config::applications::{Application, Applications};
+use crate::auth::{Application, Applications};
 use crate::config::diagnostic::{Problem, visible};
 use crate::config::schema::nearest_of;
+use crate::types::Secret;
 
 /// Bytes of a key, and of a tenant's name: they are keys of tables.
 const NAME_BYTES_MAX: usize = 255;

@@ -15,11 +15,12 @@ use std::path::{Path, PathBuf};
 use self::check::{CheckedFile, NamedSchema};
 use self::tree::Broken;
 use self::violation::{AuthFileViolation, Severity};
-use super::applications::Applications;
 use super::diagnostic::{Diagnostic, Problem, ValueLocation};
 use super::file_permissions;
 use super::file_permissions::Keep;
-use super::{MessageSchema, UnreadFile, read};
+use super::message_schema::load_schema;
+use super::{UnreadFile, read};
+use crate::auth::Applications;
 
 /// Findings of one file that are shown: more of them help nobody.
 const SHOWN_MAX: usize = 30;
@@ -100,7 +101,7 @@ fn beside(path: &Path, file: &str) -> PathBuf {
 /// Reads the schemas that the applications name.
 fn take_schemas(read: &mut Read, path: &Path, schemas: &[NamedSchema]) {
     for NamedSchema { at, line, file } in schemas {
-        match MessageSchema::load(&beside(path, file)) {
+        match load_schema(&beside(path, file)) {
             Ok(schema) => {
                 let list = read.applications.iter_mut().flat_map(|all| &mut all.list);
                 list.skip(*at).take(1).for_each(|it| it.schema = Some(schema.clone()));

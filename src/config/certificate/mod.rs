@@ -12,7 +12,8 @@ use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::diagnostic::Problem;
-use super::{Secret, TlsSettings, UnreadFile, read};
+use super::{TlsSettings, UnreadFile, read};
+use crate::types::Secret;
 
 /// How long before its end a certificate is warned about.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);

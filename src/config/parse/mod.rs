@@ -2,7 +2,7 @@
 
 use super::diagnostic::{Problem, visible};
 use super::schema::edits;
-use crate::types::OriginPattern;
+use crate::types::{OriginPattern, WordChoice};
 use std::fmt;
 use std::time::Duration;
 
@@ -151,42 +151,10 @@ pub(crate) fn switch(text: &str) -> Result<bool, Problem> {
     }
 }
 
-/// Types whose values are words: each variant with its word.
-macro_rules! choices {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? })+) => {
-        $(
-            $(#[$doc])*
-            #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-            pub enum $name { $($(#[$variant_doc])* $variant),+ }
-
-            impl crate::config::parse::WordChoice for $name {
-                const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$variant)),+];
-            }
-        )+
-    };
-}
-
-pub(super) use choices;
-
-/// A value out of a few words.
-pub(crate) trait WordChoice: Copy + 'static {
-    const WORDS: &'static [(&'static str, Self)];
-}
-
 /// One of the words of a choice, in any case.
 pub(crate) fn choice<T: WordChoice>(text: &str) -> Result<T, Problem> {
-    let found = T::WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(text.trim()));
-    let fault = || Problem::new("is not known", format!("use {}", words::<T>()));
-    found.map(|(_, value)| *value).ok_or_else(fault)
-}
-
-/// The words of a choice, as a person lists them.
-pub(crate) fn words<T: WordChoice>() -> String {
-    let words: Vec<&str> = T::WORDS.iter().map(|(word, _)| *word).collect();
-    match words.split_last() {
-        Some((last, first)) if !first.is_empty() => format!("{} or {last}", first.join(", ")),
-        _ => words.concat(),
-    }
+    let fault = || Problem::new("is not known", format!("use {}", T::words()));
+    T::from_word(text.trim()).ok_or_else(fault)
 }
 
 /// The items of a comma separated list, without blanks and without empty ones.

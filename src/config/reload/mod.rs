@@ -5,9 +5,8 @@ use std::fmt;
 use super::auth_file::InvalidAuthFile;
 use super::diagnostic::{Diagnostic, Diagnostics, ValueLocation, visible};
 use super::resolve::Exposure;
-use super::{
-    Applications, Config, ConfigKey, EffectiveValues, KEYS, Loaded, LogSettings, TlsSettings,
-};
+use super::{Config, ConfigKey, EffectiveValues, KEYS, Loaded, LogSettings, TlsSettings};
+use crate::auth::Applications;
 
 /// A reload that may be carried out.
 #[derive(Clone, Debug)]

@@ -1,7 +1,9 @@
 //! What a reload comes to, without a server.
 
 use super::*;
-use crate::config::{Application, ConfigSources, Secret, load};
+use crate::auth::Application;
+use crate::config::{ConfigSources, load};
+use crate::types::Secret;
 
 fn loaded(flags: &[(&str, &str)]) -> Loaded {
     let flags = flags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));

@@ -6,14 +6,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::config::applications::Applications;
+use crate::auth::Applications;
 use crate::config::diagnostic::{Problem, ValueLocation, visible};
 use crate::config::layers::ConfigLayers;
 use crate::config::parse;
-use crate::config::parse::{Bounds, choice, choices, count, duration, is_absent};
+use crate::config::parse::{Bounds, choice, count, duration, is_absent};
 use crate::config::read as read_file;
 use crate::config::schema::folded;
-use crate::config::secret::Secret;
+use crate::types::Secret;
+use crate::webhook::{OpenWhenDown, WebhookEventName};
 
 /// A backend, as the file binds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +28,7 @@ pub struct BackendBinding {
     /// The space of that application; applications without one share a space.
     pub tenant: Option<String>,
     /// What it wants to hear of.
-    pub events: Vec<BackendEvent>,
+    pub events: Vec<WebhookEventName>,
     /// How long an event may take.
     pub deadline: Duration,
     /// Events of one worker that are with it at the same time.
@@ -40,41 +41,6 @@ pub struct BackendBinding {
     pub open_when_down: OpenWhenDown,
     /// The certificates in PEM that are trusted in place of the system's authorities.
     pub ca: Option<String>,
-}
-
-choices! {
-    /// An event that a backend can want.
-    BackendEvent {
-        /// Somebody wants to open a connection: it may refuse.
-        Open = "open",
-        /// A message.
-        Message = "message",
-        /// A connection has ended.
-        Close = "close",
-        /// A connection ends because of a fault.
-        Error = "error",
-    }
-
-    /// What happens to who opens a connection while the backend cannot be asked.
-    OpenWhenDown {
-        /// It is refused.
-        Refuse = "refuse",
-        /// It is let in.
-        Accept = "accept",
-    }
-}
-
-impl BackendEvent {
-    /// Its name.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Message => "message",
-            Self::Close => "close",
-            Self::Error => "error",
-        }
-    }
 }
 
 const DEADLINE: Bounds<Duration> = Bounds::new(Duration::from_millis(100), Duration::from_secs(60));
@@ -167,7 +133,12 @@ pub(super) fn read(
     let open_when_down = entries.take(given, "openWhenDown", choice);
     let ca = entries.take(given, "ca", |text| certificates(text, folder));
     let (application, secret, tenant) = application?;
-    let all = [BackendEvent::Open, BackendEvent::Message, BackendEvent::Close, BackendEvent::Error];
+    let all = [
+        WebhookEventName::Open,
+        WebhookEventName::Message,
+        WebhookEventName::Close,
+        WebhookEventName::Error,
+    ];
     Some(BackendBinding {
         url: Secret::new(url?),
         application,
@@ -218,7 +189,7 @@ fn application(
     Ok((key.to_owned(), known.secret.clone(), known.tenant.clone()))
 }
 
-fn events(text: &str) -> Result<Vec<BackendEvent>, Problem> {
+fn events(text: &str) -> Result<Vec<WebhookEventName>, Problem> {
     if is_absent(text) {
         return Ok(Vec::new());
     }

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::diagnostic::{Problem, visible};
 use crate::config::layers::ConfigLayers;
-use crate::config::parse::{Bounds, choice, choices, count, is_absent, list, switch};
+use crate::config::parse::{Bounds, choice, count, is_absent, list, switch};
+use crate::resource::bloatless::{
+    BloatlessAnswers, BloatlessApplication, CloseText, StatusClients,
+};
 use crate::types::{NoOrigin, OriginPattern};
 
 /// The applications of bloatless/php-websocket, and its switches.
@@ -19,7 +22,7 @@ pub struct BloatlessSettings {
     /// Messages of a connection within a minute, beside its handshake; 0 means no limit.
     pub max_requests_per_minute: u32,
     /// Which clients `status` writes for.
-    pub status: BloatlessStatus,
+    pub status: StatusClients,
     /// How a Close is answered.
     pub close_text: CloseText,
     /// How an opening is refused.
@@ -37,43 +40,6 @@ pub struct PushSocketSettings {
     pub mode: u32,
 }
 
-choices! {
-    /// An application, bound to the path of its name.
-    BloatlessApplication {
-        /// What a client says to all, with a name that it is given.
-        Chat = "chat",
-        /// Who comes, says something, and goes.
-        Status = "status",
-        /// What a client says to all.
-        Demo = "demo",
-        /// Bare texts to all.
-        Echo = "echo",
-        /// The time, every four seconds.
-        Time = "time",
-    }
-    /// Which clients `status` writes for, where two kinds cannot both be content.
-    BloatlessStatus {
-        /// Those of version 3: a client is `ip:port`.
-        V3 = "v3",
-        /// Those of version 1: a client is its port.
-        V1 = "v1",
-    }
-    /// How a Close is answered.
-    CloseText {
-        /// With the code that came.
-        Given = "given",
-        /// With 1000 and `normal closure`, whatever came.
-        Normal = "normal",
-    }
-    /// How an opening is refused.
-    BloatlessAnswers {
-        /// By a whole answer of HTTP with the status that fits.
-        Http = "http",
-        /// By the bytes that the original server sends.
-        Legacy = "legacy",
-    }
-}
-
 const REQUESTS: Bounds<usize> = Bounds::or_off(1, 1_000_000);
 /// What fits into an address of the kernel, with the byte behind it.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -85,7 +51,7 @@ pub(in crate::config) fn read(given: &mut ConfigLayers<'_>, folder: &Path) -> Bl
         applications: given.or_default(("bloatless", "applications"), applications),
         origins: origins(given),
         max_requests_per_minute: u32::try_from(requests).unwrap_or(u32::MAX),
-        status: given.read(("bloatless", "status"), choice).unwrap_or(BloatlessStatus::V3),
+        status: given.read(("bloatless", "status"), choice).unwrap_or(StatusClients::V3),
         close_text: given.read(("bloatless", "closeText"), choice).unwrap_or(CloseText::Given),
         answers: given.read(("bloatless", "answers"), choice).unwrap_or(BloatlessAnswers::Http),
         push_socket: push_socket(given, folder),

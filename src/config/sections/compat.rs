@@ -2,8 +2,8 @@
 
 use crate::config::diagnostic::Problem;
 use crate::config::layers::ConfigLayers;
-use crate::config::parse::{choice, choices, switch};
-use crate::types::{CompatFlag, CompatFlags};
+use crate::config::parse::{choice, switch};
+use crate::types::{CompatFlag, CompatFlags, word_choices};
 
 /// The keys that are on or off, what each turns on, and how it says so.
 const KEYS: [(&str, CompatFlag, Says); 17] = [
@@ -51,7 +51,7 @@ impl Says {
     }
 }
 
-choices! {
+word_choices! {
     /// How a request that is no good is answered.
     HttpErrors {
         /// By a whole HTTP response.

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::resource::is_name;
 use crate::config::diagnostic::{Problem, visible};
 use crate::config::layers::ConfigLayers;
-use crate::config::parse::{choice, choices, is_absent, list, switch};
+use crate::config::parse::{choice, is_absent, list, switch};
+use crate::resource::Offers;
+use crate::types::word_choices;
 
 /// The switches for who comes from PHP-WebSockets-Server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,19 +18,12 @@ pub struct EchoSettings {
     /// Whether `Bar` gives no answer, as it did.
     pub bar_silent: bool,
     /// What becomes of the subprotocols that a client offers.
-    pub protocols: Protocols,
+    pub protocols: Offers,
     /// How a handshake is answered.
     pub handshake: EchoHandshake,
 }
 
-choices! {
-    /// What becomes of the subprotocols that a client offers.
-    Protocols {
-        /// The first known one is agreed.
-        Negotiated = "negotiated",
-        /// All of them are one name, which is given back as it came, known or not.
-        Legacy = "legacy",
-    }
+word_choices! {
     /// How a handshake for a resource without a language of its own is answered.
     EchoHandshake {
         /// As everywhere.
@@ -42,7 +37,7 @@ pub(in crate::config) fn read(given: &mut ConfigLayers<'_>) -> EchoSettings {
     EchoSettings {
         applications: given.or_default(("echo", "applications"), names),
         bar_silent: given.or_default(("echo", "barSilent"), switch),
-        protocols: given.read(("echo", "protocols"), choice).unwrap_or(Protocols::Negotiated),
+        protocols: given.read(("echo", "protocols"), choice).unwrap_or(Offers::Negotiated),
         handshake: given.read(("echo", "handshake"), choice).unwrap_or(EchoHandshake::Rfc),
     }
 }

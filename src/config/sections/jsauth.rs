@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::auth::php_session::Truth;
 use crate::config::diagnostic::{Diagnostic, Problem, ValueLocation, visible};
 use crate::config::layers::ConfigLayers;
-use crate::config::parse::{choice, choices, is_absent, switch};
+use crate::config::parse::{choice, is_absent, switch};
 
 /// The session that a page has to come with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,16 +20,6 @@ pub struct JsAuth {
     pub key: String,
     /// What the entry has to say.
     pub truth: Truth,
-}
-
-choices! {
-    /// Which values of a session's entry count as a yes.
-    Truth {
-        /// What PHP takes for true: also `1`, and the text `no`.
-        Php = "php",
-        /// `true` alone.
-        Strict = "strict",
-    }
 }
 
 const SECTION: &str = "jsauth";

@@ -5,9 +5,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::compat;
+use crate::auth::uuid::UuidForm;
 use crate::config::layers::ConfigLayers;
-use crate::config::parse::{Bounds, choice, choices, count, duration};
-use crate::types::CompatFlags;
+use crate::config::parse::{Bounds, choice, count, duration};
+use crate::protocol::phpws::PhpwsOptions;
+use crate::types::Exclusivity;
 
 /// The switches of phpWebSocketServer's dialect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,32 +24,8 @@ pub struct PhpwsSettings {
     pub max_chunks: usize,
     /// A php-type client with an ident is pinged after this long without traffic; zero means never.
     pub php_keepalive: Duration,
-    /// Whether clients may call themselves something, and whether several may have one name.
-    pub aliases: AliasRule,
-    /// Which of the original's ways are wanted.
-    pub switches: CompatFlags,
-}
-
-choices! {
-    /// Who gets an alias (opcode `uuid`).
-    AliasRule {
-        /// Who wants it first keeps it while connected.
-        First = "first",
-        /// Everybody, and the oldest connection is reached.
-        Shared = "shared",
-        /// Nobody.
-        Off = "off",
-    }
-}
-
-choices! {
-    /// What the UUIDs of clients look like.
-    UuidForm {
-        /// 101 characters, with a signature.
-        Signed = "signed",
-        /// 36 characters.
-        Plain = "plain",
-    }
+    /// How packets are read and published.
+    pub options: PhpwsOptions,
 }
 
 const GAP: Bounds<Duration> = Bounds::new(Duration::ZERO, Duration::from_secs(1));
@@ -64,7 +42,9 @@ pub(in crate::config) fn read(given: &mut ConfigLayers<'_>) -> PhpwsSettings {
         php_keepalive: given
             .or_default(("phpws", "phpKeepalive"), |text| duration(text, &KEEPALIVE)),
         uuid: given.read(("phpws", "uuid"), choice).unwrap_or(UuidForm::Signed),
-        aliases: given.read(("phpws", "aliases"), choice).unwrap_or(AliasRule::First),
-        switches: compat::read(given),
+        options: PhpwsOptions {
+            aliases: given.read(("phpws", "aliases"), choice).unwrap_or(Some(Exclusivity::Alone)),
+            switches: compat::read(given),
+        },
     }
 }

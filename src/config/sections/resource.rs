@@ -5,12 +5,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::backend::{self, BackendBinding, Entries};
-use crate::config::applications::Applications;
+use crate::auth::Applications;
 use crate::config::diagnostic::{Problem, ValueLocation};
 use crate::config::layers::{ConfigLayers, ResourceSection};
-use crate::config::parse;
-use crate::config::parse::{choice, choices};
+use crate::config::parse::choice;
 use crate::config::schema::folded;
+use crate::resource::ResourceKind;
+use crate::types::WordChoice;
 use crate::types::limits::TAG_VALUE_BYTES_MAX;
 
 /// A path, or a name, and what it is served by.
@@ -23,22 +24,6 @@ pub struct ResourceBinding {
     pub kind: ResourceKind,
     /// For `kind = http`: its backend.
     pub backend: Option<Box<BackendBinding>>,
-}
-
-choices! {
-    /// What a path can be bound to.
-    ResourceKind {
-        /// phpWebSocketServer's packets.
-        Phpws = "phpws",
-        /// Every message back to its sender.
-        Echo = "echo",
-        /// Gomoob's requests.
-        Gomoob = "gomoob",
-        /// A client's text to all clients of the same resource, itself included.
-        Broadcast = "broadcast",
-        /// A backend of the user's own, over HTTP.
-        Http = "http",
-    }
 }
 
 pub(in crate::config) fn read(
@@ -107,7 +92,7 @@ pub(in crate::config) fn is_name(name: &str) -> bool {
 }
 
 fn resource_kind(given: &mut ConfigLayers<'_>, entries: &mut Entries<'_>) -> Option<ResourceKind> {
-    let right = format!("add `kind = …`: {}", parse::words::<ResourceKind>());
+    let right = format!("add `kind = …`: {}", ResourceKind::words());
     if !entries.has("kind") {
         let (place, title) = entries.section.clone();
         given.find_fault(place, title, Problem::new("does not say what serves it", right));

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{BrokerCommand, WorkerCommand};
 use crate::link::transport::Transport;
-use crate::telemetry::LevelFilter;
+use crate::telemetry::LogLevel;
 use crate::types::ConfigNumber;
 
 /// A configuration as it travels, wiped when the last process that shares it is done with it.
@@ -28,8 +28,7 @@ pub enum CommonCommand {
     /// Log from this level up.
     LogLevel {
         /// The level.
-        #[serde(with = "level_text")]
-        level: LevelFilter,
+        level: LogLevel,
     },
     /// Report what was counted, with this number.
     Count {
@@ -159,27 +158,5 @@ impl<L> ControlMessage<ChildCommand, L> {
     #[must_use]
     pub fn configure(number: ConfigNumber, text: ConfigText) -> Self {
         Self::with(CommonCommand::Configure { number }, Attachment::Config(text))
-    }
-}
-
-/// A level as `tracing` writes and reads it.
-mod level_text {
-    use serde::de::Error as _;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use crate::telemetry::LevelFilter;
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-    pub(super) fn serialize<S: Serializer>(
-        level: &LevelFilter,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(level)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<LevelFilter, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }

@@ -1,10 +1,12 @@
 //! Gomoob's language: requests with a message, tags and metadata in, the bare message out.
 
+mod options;
 pub mod typed;
 
 use std::borrow::Cow;
 use std::ops::Range;
 
+pub use self::options::{GomoobMessages, GomoobOptions, RefusalClose, TagMatch};
 use super::{Cast, plain, tags};
 use crate::json;
 use crate::json::{JsonMembers, NotJson, Scalar, JsonShape, pick};
@@ -23,17 +25,6 @@ pub struct GomoobRequest<'a> {
     tags: &'a str,
 }
 
-/// What a message may be (`[gomoob] messages`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Messages {
-    /// Any JSON.
-    Any,
-    /// A text, as in Gomoob's server without a message parser.
-    String,
-    /// A text, or what Gomoob's own parser takes: an object with a `type`.
-    Typed,
-}
-
 /// Why a text is no request, in the words that Gomoob's users know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidRequest(pub Cow<'static, str>);
@@ -50,7 +41,7 @@ impl<T: Into<Cow<'static, str>>> From<T> for InvalidRequest {
 ///
 /// The first of the checks that it does not pass, in Gomoob's order.
 pub fn parse(text: &str) -> Result<GomoobRequest<'_>, InvalidRequest> {
-    parse_with(text, Messages::Any)
+    parse_with(text, GomoobMessages::Any)
 }
 
 /// Reads a request with a message of this kind.
@@ -58,7 +49,7 @@ pub fn parse(text: &str) -> Result<GomoobRequest<'_>, InvalidRequest> {
 /// # Errors
 ///
 /// As [`parse`].
-pub fn parse_with(text: &str, messages: Messages) -> Result<GomoobRequest<'_>, InvalidRequest> {
+pub fn parse_with(text: &str, messages: GomoobMessages) -> Result<GomoobRequest<'_>, InvalidRequest> {
     let found = match pick(text, ["message", "tags", "metadata"]) {
         Ok(JsonShape::Object(found)) => found,
         Ok(JsonShape::Empty) => JsonMembers::default(),
@@ -95,7 +86,7 @@ impl GomoobRequest<'_> {
 const NOT_A_STRING: &str = "The 'message' property is not a string, you must configure a \
                             message parser to parse messages !";
 
-impl Messages {
+impl GomoobMessages {
     fn check(self, message: &str) -> Result<(), InvalidRequest> {
         match self {
             Self::Any => Ok(()),

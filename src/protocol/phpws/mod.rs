@@ -1,9 +1,11 @@
 //! phpWebSocketServer's language: packets with an `opcode`, each acknowledged by `next`.
 
 pub mod old;
+mod options;
 
 use std::borrow::Cow;
 
+pub use self::options::PhpwsOptions;
 use super::Cast;
 pub use crate::json::NotJson;
 use crate::json::{Scalar, JsonShape, members, pick, write_text};

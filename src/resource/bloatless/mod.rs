@@ -3,6 +3,7 @@
 mod chat;
 mod demo;
 mod echo;
+mod options;
 mod rate_limit;
 mod room;
 mod status;
@@ -19,7 +20,7 @@ use self::rate_limit::RequestLimiter;
 use self::status_updates::{ConnectionNews, StatusUpdates};
 use super::{ClientHandle, ConnectRequest, Limit, Presence, Resource, ResourceContext};
 use crate::auth::Right;
-use crate::http::{HostAllowlist, Refusal, RefusalStatus};
+use crate::http::{Refusal, RefusalStatus};
 use crate::protocol::bloatless;
 use crate::session::{Message, Speech};
 use crate::types::{Client, CloseCode, CloseReason, Tag, TagError, TagQuery, Tenant};
@@ -27,8 +28,10 @@ use crate::types::{Client, CloseCode, CloseReason, Tag, TagError, TagQuery, Tena
 pub use self::chat::ChatApp;
 pub use self::demo::DemoApp;
 pub use self::echo::EchoApp;
+pub use self::options::{
+    BloatlessAnswers, BloatlessApplication, BloatlessOptions, CloseText, StatusClients,
+};
 pub use self::room::Room;
-pub use self::status::Clients;
 pub use self::status::StatusApp as StatusPage;
 pub use self::time::TimeApp;
 
@@ -38,45 +41,6 @@ const PEER_TAG: &str = "@peer";
 const FAMILY_TAG: (&str, &str) = ("@family", "bloatless");
 /// No tag: who asks so wants the number of clients alone.
 const NO_TAG: &str = "";
-
-/// What holds for all applications of a worker; a reload changes it.
-#[derive(Debug, Default)]
-pub struct BloatlessOptions {
-    /// Whether `status` is served.
-    pub watch: Watch,
-    /// Which clients `status` writes for.
-    pub clients: Clients,
-    /// Connections in all, as `status` tells; 0 means no limit.
-    pub max_clients: u32,
-    /// Connections from one address, the same.
-    pub max_per_ip: u32,
-    /// Messages of a connection within a minute, beside its handshake; 0 means no limit.
-    pub requests_per_minute: u32,
-    /// Hosts whose pages may connect; none when nobody checks.
-    pub origins: Option<HostAllowlist>,
-    /// What a query means.
-    pub query: Query,
-}
-
-/// Whether anybody can look on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Watch {
-    /// `status` is not served: nothing is published for it.
-    #[default]
-    Off,
-    /// It is.
-    On,
-}
-
-/// What a query behind the path means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Query {
-    /// It is no part of the name of the application.
-    #[default]
-    Apart,
-    /// It is, so that there is no such application.
-    InName,
-}
 
 /// What tells one application from another.
 pub trait BloatlessApp: fmt::Debug {
@@ -169,7 +133,7 @@ impl BloatlessResource {
     }
 
     fn is_watched(&self) -> bool {
-        self.manners.borrow().watch == Watch::On
+        self.manners.borrow().has_status
     }
 
     /// Tells those who look on, once the number of clients is known.
@@ -203,7 +167,7 @@ impl Resource for BloatlessResource {
 
     fn admit(&self, opening: &ConnectRequest<'_>) -> Result<(), Refusal> {
         let manners = self.manners.borrow();
-        if manners.query == Query::InName && !opening.query().is_empty() {
+        if manners.answers == BloatlessAnswers::Legacy && !opening.query().is_empty() {
             return Err(Refusal::NOT_FOUND);
         }
         let origin = opening.header("Origin").filter(|origin| !origin.is_empty());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::StatusClients;
 use super::status_updates::ConnectionNews;
 use super::{BloatlessApp, BloatlessOptions, Greeting, Room};
 use crate::auth::Right;
@@ -17,16 +18,6 @@ pub(super) const NAME: &str = "status";
 /// The application `status`. It tells addresses, so that who may only listen is not let in.
 #[derive(Clone, Copy, Debug)]
 pub struct StatusApp;
-
-/// Which clients it writes for, where two kinds cannot both be content.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Clients {
-    /// Those of version 3: a client is `ip:port`.
-    #[default]
-    V3,
-    /// Those of version 1: a client is its port.
-    V1,
-}
 
 impl BloatlessApp for StatusApp {
     fn name(&self) -> &'static str {
@@ -52,8 +43,8 @@ impl BloatlessApp for StatusApp {
 pub(super) fn server_info(manners: &BloatlessOptions, who: &Presence, own: &str) -> String {
     let others = who.values.iter().filter(|peer| ***peer != *own);
     let clients: Map<String, Value> = match manners.clients {
-        Clients::V3 => others.map(|peer| (peer.to_string(), Value::Bool(true))).collect(),
-        Clients::V1 => others
+        StatusClients::V3 => others.map(|peer| (peer.to_string(), Value::Bool(true))).collect(),
+        StatusClients::V1 => others
             .filter_map(|peer| peer.parse::<SocketAddr>().ok())
             .map(|peer| (peer.port().to_string(), peer.ip().to_string().into()))
             .collect(),
@@ -109,10 +100,10 @@ fn message(kind: &str, text: &str, unix_time: Duration) -> String {
 }
 
 /// What is told about a client that said something.
-pub(super) fn activity(clients: Clients, peer: SocketAddr) -> String {
+pub(super) fn activity(clients: StatusClients, peer: SocketAddr) -> String {
     match clients {
-        Clients::V3 => packet("clientActivity", &peer.to_string()),
-        Clients::V1 => packet("clientActivity", &peer.port()),
+        StatusClients::V3 => packet("clientActivity", &peer.to_string()),
+        StatusClients::V1 => packet("clientActivity", &peer.port()),
     }
 }
 
@@ -195,7 +186,7 @@ mod tests {
         assert_eq!(alone, format!("{head}{rest}"));
         let two = server_info(&manners, &who(&[own, "[::1]:7"]), own);
         assert!(two.ends_with(r#""clientCount":1,"clients":{"[::1]:7":true}}}"#), "{two}");
-        manners.clients = Clients::V1;
+        manners.clients = StatusClients::V1;
         let two = server_info(&manners, &who(&[own, "[::1]:7"]), own);
         assert!(two.ends_with(r#""clientCount":1,"clients":{"7":"::1"}}}"#), "{two}");
     }
@@ -204,7 +195,10 @@ mod tests {
     fn an_activity_is_an_address_or_a_port() {
         let peer = "127.0.0.1:41346".parse().unwrap();
         let v3 = r#"{"action":"clientActivity","data":"127.0.0.1:41346"}"#;
-        assert_eq!(activity(Clients::V3, peer), v3);
-        assert_eq!(activity(Clients::V1, peer), r#"{"action":"clientActivity","data":41346}"#);
+        assert_eq!(activity(StatusClients::V3, peer), v3);
+        assert_eq!(
+            activity(StatusClients::V1, peer),
+            r#"{"action":"clientActivity","data":41346}"#
+        );
     }
 }

@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::protocol::gomoob::{InvalidRequest, Messages, parse_with, typed};
+use crate::protocol::Encoding;
+use crate::protocol::gomoob::{
+    GomoobMessages, GomoobOptions, InvalidRequest, TagMatch, parse_with, typed,
+};
 use crate::protocol::php_json::{Objects, reencoded};
 use crate::resource::{ClientHandle, Resource};
-use crate::session::{Encoding, GomoobRules, Message, Speech, TagMatch};
+use crate::session::{Message, Speech};
 use crate::types::{Address, CloseCode, CloseReason, PayloadForm};
 
 /// The resource `gomoob`.
@@ -46,8 +49,8 @@ impl Resource for Gomoob {
 }
 
 /// What goes on in place of a message that does not go on as it came.
-fn made_of(message: &str, rules: GomoobRules) -> Option<Result<String, InvalidRequest>> {
-    if rules.messages == Messages::Typed && !message.starts_with('"') {
+fn made_of(message: &str, rules: GomoobOptions) -> Option<Result<String, InvalidRequest>> {
+    if rules.messages == GomoobMessages::Typed && !message.starts_with('"') {
         return Some(typed::rebuilt(message));
     }
     match rules.encoding {

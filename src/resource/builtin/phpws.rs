@@ -4,10 +4,12 @@ use std::borrow::Cow;
 
 use crate::protocol::php_json::{NotForPhp, Objects, reencoded};
 use crate::protocol::phpws::old::LooseName;
-use crate::protocol::phpws::{Discretion, PhpwsCommand, PhpwsPacket, parse, without_credentials};
-use crate::protocol::tags;
+use crate::protocol::phpws::{
+    Discretion, PhpwsCommand, PhpwsOptions, PhpwsPacket, parse, without_credentials,
+};
+use crate::protocol::{Encoding, tags};
 use crate::resource::{ClientHandle, Resource};
-use crate::session::{Encoding, Message, PhpwsRules, Speech};
+use crate::session::{Message, Speech};
 use crate::types::{
     Address, Alias, CloseCode, CloseReason, CompatFlag, Ident, MatchOptions, NamedClient,
     PayloadForm,
@@ -89,7 +91,7 @@ fn recipient(
     packet: &PhpwsPacket<'_>,
     (uuid, ident): (Option<&str>, Option<&str>),
 ) -> Option<Address> {
-    let PhpwsRules { aliases, switches } = client.rules().phpws;
+    let PhpwsOptions { aliases, switches } = client.rules().phpws;
     let genuine = uuid.and_then(|text| client.verified(text));
     // A UUID without a signature may be the alias of somebody who made it.
     let may_be_alias =

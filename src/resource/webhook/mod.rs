@@ -14,7 +14,8 @@ use crate::types::{
     Address, ClientUuid, CloseCode, CloseReason, PayloadForm, Tag, TagError, TagQuery, Tags, Tenant,
 };
 use crate::webhook::{
-    Guest, InvalidAnswer, PublishTo, Saying, WebhookCommand, WebhookEvent, WebhookRequest,
+    Guest, InvalidAnswer, OpenWhenDown, PublishTo, Saying, WebhookCommand, WebhookEvent,
+    WebhookEventName, WebhookRequest,
 };
 
 /// How a resource deals with its backend.
@@ -25,13 +26,13 @@ pub struct WebhookOptions {
     /// The space of the application that it belongs to, and the only one that it serves.
     pub tenant: Tenant,
     /// The events that the backend wants.
-    pub events: Vec<&'static str>,
+    pub events: Vec<WebhookEventName>,
     /// How often it wants a tick.
     pub every: Option<Duration>,
     /// What a client is told whose message could not be handed over, as JSON.
     pub when_down: String,
-    /// Whether who opens is let in when the backend cannot be asked.
-    pub opens_when_down: bool,
+    /// What happens to a client that opens when the backend cannot be asked.
+    pub open_when_down: OpenWhenDown,
 }
 
 /// A resource with a backend. The worker hands over the events that it posts, one at a time for each
@@ -81,7 +82,7 @@ impl WebhookResource {
     /// Whether who opens is let in when the backend cannot be asked.
     #[must_use]
     pub fn accepts_when_down(&self) -> bool {
-        self.terms.opens_when_down
+        self.terms.open_when_down == OpenWhenDown::Accept
     }
 
     /// Tells a client that its message could not be handed over.
@@ -97,13 +98,13 @@ impl WebhookResource {
         client: &ClientHandle<'_>,
         opening: &ConnectRequest<'_>,
     ) -> Option<AuthorizeRequest> {
-        if !self.wants("open") {
+        if !self.wants(WebhookEventName::Open) {
             return None;
         }
         let guest = guest(opening);
-        let open = self.event("open", client, &guest).post();
-        let never = || ending(self.event("close", client, &guest), &NEVER);
-        Some(AuthorizeRequest { open, never: self.wants("close").then(never) })
+        let open = self.event(WebhookEventName::Open.word(), client, &guest).post();
+        let never = || ending(self.event(WebhookEventName::Close.word(), client, &guest), &NEVER);
+        Some(AuthorizeRequest { open, never: self.wants(WebhookEventName::Close).then(never) })
     }
 
     /// Carries out what the backend wants for a client. After an error nothing of it is to be done.
@@ -202,7 +203,7 @@ impl WebhookResource {
         })
     }
 
-    fn wants(&self, event: &str) -> bool {
+    fn wants(&self, event: WebhookEventName) -> bool {
         self.terms.events.contains(&event)
     }
 
@@ -242,10 +243,10 @@ impl Resource for WebhookResource {
     }
 
     fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
-        if !self.wants("message") {
+        if !self.wants(WebhookEventName::Message) {
             return;
         }
-        let mut event = self.about("message", client);
+        let mut event = self.about(WebhookEventName::Message.word(), client);
         match message {
             Message::Text(text) => event.text("text", text),
             Message::Binary(bytes) => event.text("binary", &STANDARD.encode(bytes)),
@@ -270,15 +271,15 @@ impl Resource for WebhookResource {
     }
 
     fn on_end(&mut self, client: &mut ClientHandle<'_>, why: &CloseReason) {
-        if self.wants("close") {
-            client.post(ending(self.about("close", client), why));
+        if self.wants(WebhookEventName::Close) {
+            client.post(ending(self.about(WebhookEventName::Close.word(), client), why));
         }
         self.guests.remove(&client.id());
     }
 
     fn on_error(&mut self, client: &mut ClientHandle<'_>, fault: &CloseReason) {
-        if self.wants("error") {
-            client.post(ending(self.about("error", client), fault));
+        if self.wants(WebhookEventName::Error) {
+            client.post(ending(self.about(WebhookEventName::Error.word(), client), fault));
         }
     }
 }

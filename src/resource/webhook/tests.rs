@@ -17,19 +17,19 @@ fn rules() -> SessionRules {
         access: Permissions::everything(),
         message_bytes_max: 100,
         chunks_max: 3,
-        phpws: crate::session::PhpwsRules::default(),
-        gomoob: crate::session::GomoobRules::default(),
+        phpws: crate::protocol::phpws::PhpwsOptions::default(),
+        gomoob: crate::protocol::gomoob::GomoobOptions::default(),
     }
 }
 
-fn backed(events: &[&'static str]) -> WebhookResource {
+fn backed(events: &[WebhookEventName]) -> WebhookResource {
     WebhookResource::new(WebhookOptions {
         name: "/chat".to_owned(),
         tenant: Tenant("mine".into()),
         events: events.to_vec(),
         every: None,
         when_down: "{}".to_owned(),
-        opens_when_down: false,
+        open_when_down: OpenWhenDown::Refuse,
     })
     .unwrap()
 }
@@ -68,7 +68,7 @@ fn answer(text: &str) -> (Result<(), InvalidAnswer>, Vec<Effect>) {
 
 #[test]
 fn a_message_is_posted_with_its_text_and_binary_as_base64() {
-    let mut resource = backed(&["message"]);
+    let mut resource = backed(&[WebhookEventName::Message]);
     let ((), effects) = with_client(|client| resource.on_message(client, Message::Text("h\u{e9}")));
     let event = body(&effects);
     assert_eq!((&event["event"], &event["text"]), (&"message".into(), &"h\u{e9}".into()));
@@ -81,7 +81,7 @@ fn a_message_is_posted_with_its_text_and_binary_as_base64() {
 
 #[test]
 fn what_the_backend_does_not_want_is_not_posted() {
-    let mut resource = backed(&["open"]);
+    let mut resource = backed(&[WebhookEventName::Open]);
     let ((), effects) = with_client(|client| {
         resource.on_message(client, Message::Text("x"));
         resource.on_error(client, &NEVER);

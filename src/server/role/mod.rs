@@ -13,8 +13,8 @@ use crate::broker;
 use crate::link::control::{ExitReason, RoleCommand, SocketControl, WorkerIdentity};
 use crate::resource::ResourceFactories;
 use crate::supervisor::keep_memory_private;
-use crate::telemetry::{LevelFilter, LogFormat, Pipe, let_go, log_panics, log_to};
-use crate::types::{Generation, WorkerId, WorkerIncarnation};
+use crate::telemetry::{LogFormat, LogLevel, Pipe, let_go, log_panics, log_to};
+use crate::types::{Generation, WordChoice, WorkerId, WorkerIncarnation};
 use crate::worker;
 
 /// A role that the supervisor started this process for.
@@ -22,7 +22,7 @@ use crate::worker;
 pub struct Role {
     kind: RoleKind,
     generation: Generation,
-    level: LevelFilter,
+    level: LogLevel,
     format: LogFormat,
 }
 
@@ -47,7 +47,7 @@ impl Role {
         };
         let generation = Generation(value_of("--generation")?.parse().ok()?);
         let level = value_of("--log")?.parse().ok()?;
-        let format = value_of("--log-format")?.parse().ok()?;
+        let format = LogFormat::from_word(&value_of("--log-format")?)?;
         Some(Self { kind, generation, level, format })
     }
 
@@ -131,7 +131,7 @@ mod tests {
         let expected = Role {
             kind: RoleKind::Worker(WorkerId(1)),
             generation: Generation(3),
-            level: LevelFilter::DEBUG,
+            level: LogLevel::Debug,
             format: LogFormat::Json,
         };
         assert_eq!(role_of_worker, Some(expected));

@@ -4,20 +4,19 @@
 use std::time::{Duration, Instant};
 
 use super::{Supervisor, now};
-use crate::admin::{AdminResponse, LogLevel};
+use crate::admin::AdminResponse;
 use crate::config::LogSettings;
 use crate::link::control::CommonCommand;
+use crate::supervisor::StartError;
 use crate::supervisor::bootstrap::log_file;
 use crate::supervisor::control_socket::AdminConnection;
-use crate::supervisor::{StartError, log_format, log_level};
-use crate::telemetry::{Console, LevelFilter, Sink, SinkSettings, log_panics, log_to, set_level};
+use crate::telemetry::{Console, LogLevel, Sink, SinkSettings, log_panics, log_to, set_level};
 
 pub(super) fn open_log(log: &LogSettings) -> Result<Sink, StartError> {
     let console = if log.console { Console::On } else { Console::Off };
     let settings = SinkSettings { file: log_file(log), console };
     let sink = Sink::open(&settings).map_err(StartError::Log)?;
-    log_to(sink.clone(), "supervisor", log_format(log.format), log_level(log.level))
-        .map_err(StartError::Log)?;
+    log_to(sink.clone(), "supervisor", log.format, log.level).map_err(StartError::Log)?;
     log_panics();
     Ok(sink)
 }
@@ -25,7 +24,7 @@ pub(super) fn open_log(log: &LogSettings) -> Result<Sink, StartError> {
 /// A level that an operator asked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LevelChange {
-    level: LevelFilter,
+    level: LogLevel,
     until: Instant,
 }
 
@@ -36,10 +35,9 @@ impl Supervisor {
         (level, seconds): (LogLevel, u64),
         asker: &AdminConnection,
     ) {
-        let level = filter(level);
         self.asked_level = Some(LevelChange { level, until: now() + Duration::from_secs(seconds) });
         self.tell_level();
-        let configured = log_level(self.prepared.config.log.level);
+        let configured = self.prepared.config.log.level;
         tracing::info!(
             event = "log_level_changed",
             log_level = %level,
@@ -52,8 +50,8 @@ impl Supervisor {
     }
 
     /// The level that holds now.
-    pub(super) fn level(&self) -> LevelFilter {
-        let configured = log_level(self.prepared.config.log.level);
+    pub(super) fn level(&self) -> LogLevel {
+        let configured = self.prepared.config.log.level;
         self.asked_level.map_or(configured, |asked| asked.level)
     }
 
@@ -82,15 +80,5 @@ impl Supervisor {
         for member in self.children.keys() {
             self.send(*member, CommonCommand::LogLevel { level });
         }
-    }
-}
-
-fn filter(level: LogLevel) -> LevelFilter {
-    match level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
     }
 }

@@ -25,16 +25,14 @@ use super::control_socket::ControlSocket;
 use super::lifecycle::{Action, ChildId, ProcessTable};
 use super::log_reader::read_log;
 use super::runtime::runtime;
-use super::{
-    Bootstrap, StartError, keep_memory_private, log_format, notify, raise_descriptor_limit,
-};
+use super::{Bootstrap, StartError, keep_memory_private, notify, raise_descriptor_limit};
 use crate::config;
 use crate::config::{Loaded, LogSettings};
 use crate::link::control::{
     Attachment, BrokerCommand, ChildCommand, ChildEvent, ControlMessage, WorkerCommand,
 };
 use crate::link::transport::unix_pair;
-use crate::telemetry::{LevelFilter, Sink};
+use crate::telemetry::{LogLevel, Sink};
 use crate::types::{Generation, Pressure, WorkerIncarnation};
 
 /// Reports and deaths that wait for the supervisor; children's tasks wait when it is full.
@@ -337,7 +335,7 @@ impl Supervisor {
 }
 
 /// `broker --generation 3 --log info --log-format text`: nothing secret, anybody can read it.
-fn arguments(member: ChildId, (level, log): (LevelFilter, &LogSettings)) -> Vec<String> {
+fn arguments(member: ChildId, (level, log): (LogLevel, &LogSettings)) -> Vec<String> {
     let mut arguments = match member {
         ChildId::Broker(_) => vec!["broker".to_owned()],
         ChildId::Worker(source) => vec!["worker".to_owned(), source.worker.to_string()],
@@ -347,7 +345,7 @@ fn arguments(member: ChildId, (level, log): (LevelFilter, &LogSettings)) -> Vec<
     arguments.push("--log".to_owned());
     arguments.push(level.to_string());
     arguments.push("--log-format".to_owned());
-    arguments.push(log_format(log.format).to_string());
+    arguments.push(log.format.word().to_owned());
     arguments
 }
 

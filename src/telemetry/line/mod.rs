@@ -7,6 +7,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
 use super::utc::Utc;
+use crate::types::word_choices;
 
 /// What a pipe takes in one piece (`PIPE_BUF` of Linux): lines of several processes never mix.
 pub const LINE_BYTES_MAX: usize = 4096;
@@ -18,38 +19,16 @@ const MESSAGE_BYTES_MAX: usize = 384;
 /// Left for what follows the last field: the mark of a cut, the count of lost lines, the end.
 const TAIL_BYTES: usize = 64;
 
-/// How a line is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// `2026-11-21T01:02:03.456Z INFO  worker 1: connection opened connection=12`
-    Text,
-    /// One JSON object: `time`, `level`, `process`, `message`, and the fields beside them.
-    Json,
-    /// As phpWebSocketServer writes it, with CRLF:
-    /// `Sat, 21 Nov 2026 01:02:03 +0000;connection opened connection=12`
-    Phpws,
-}
-
-impl fmt::Display for LogFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text => "text",
-            Self::Json => "json",
-            Self::Phpws => "phpws",
-        })
-    }
-}
-
-impl std::str::FromStr for LogFormat {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            "phpws" => Ok(Self::Phpws),
-            other => Err(format!("the log format is text, json or phpws, not {other}")),
-        }
+word_choices! {
+    /// How a line is written.
+    LogFormat {
+        /// `2026-11-21T01:02:03.456Z INFO  worker 1: connection opened connection=12`
+        Text = "text",
+        /// One JSON object: `time`, `level`, `process`, `message`, and the fields beside them.
+        Json = "json",
+        /// As phpWebSocketServer writes it, with CRLF:
+        /// `Sat, 21 Nov 2026 01:02:03 +0000;connection opened connection=12`
+        Phpws = "phpws",
     }
 }
 

@@ -52,8 +52,6 @@ fn a_line_of_phpwebsocketserver_has_a_date_a_text_and_crlf() {
     let (date, text) = line.split_once(';').unwrap();
     assert_eq!(text, "a\\r\\nb origin=\"x;y\\u000d\\n\\u001b[2J\" lost_lines=3\r\n");
     assert!(date.len() == 31 && date.ends_with(" +0000"), "{date}");
-    assert_eq!("phpws".parse(), Ok(LogFormat::Phpws));
-    assert_eq!(LogFormat::Phpws.to_string(), "phpws");
 }
 
 #[test]

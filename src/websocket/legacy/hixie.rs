@@ -3,24 +3,17 @@
 
 use std::mem;
 
+use crate::types::HixieForm;
 use crate::websocket::{FrameEvent, Violation, take};
 
 const BEGIN: u8 = 0x00;
 const END: u8 = 0xFF;
 
-/// How closely the first servers of these drafts are followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HixieForm {
-    /// As the drafts say.
-    Draft,
-    /// As PHP-WebSockets-Server does it: one message a read, and no answer to the end.
-    Original,
-}
-
 /// Reads the frames of one connection; between messages it owns no memory.
 ///
 /// ```
-/// use tagcast::websocket::{FrameEvent, HixieForm, HixieReader};
+/// use tagcast::types::HixieForm;
+/// use tagcast::websocket::{FrameEvent, HixieReader};
 /// let mut bytes = *b"\0hi\xff\xff\0";
 /// let (mut reader, mut input) = (HixieReader::new(HixieForm::Draft), &mut bytes[..]);
 /// assert_eq!(reader.next(&mut input, 100), Ok(Some(FrameEvent::Text("hi"))));

@@ -5,9 +5,8 @@ pub(crate) mod raw;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{
-    FrameEvent, FrameReader, HixieForm, HixieReader, MessageLimits, Opcode, RawReader, Violation,
-};
+use super::{FrameEvent, FrameReader, HixieReader, MessageLimits, Opcode, RawReader, Violation};
+use crate::types::HixieForm;
 
 /// Reads what a connection says, in whatever form.
 #[derive(Debug)]

@@ -3,19 +3,21 @@
 
 use std::mem;
 
+use crate::types::word_choices;
 use crate::websocket::{Violation, take};
 
 /// Words that are messages of their own, and no JSON.
 const CHUNKS_BEGIN: &[u8] = b"bufferON";
 const CHUNKS_END: &[u8] = b"bufferOFF";
 
-/// Where a message ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RawEnd {
-    /// With its JSON value, with `bufferON` or `bufferOFF`, or by a pause.
-    Value,
-    /// With the read that brought it, as phpWebSocketServer has it.
-    Read,
+word_choices! {
+    /// Where a message of a raw client ends.
+    RawEnd {
+        /// With its JSON value, with `bufferON` or `bufferOFF`, or by a pause.
+        Value = "json",
+        /// With the read that brought it, as phpWebSocketServer has it.
+        Read = "reads",
+    }
 }
 
 /// Reads the messages of one connection; between messages it owns no memory.

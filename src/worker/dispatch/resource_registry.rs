@@ -5,17 +5,15 @@ use std::time::Duration;
 
 use tracing::error;
 
-use crate::config::{
-    BackendBinding, BloatlessApplication, Config, OpenWhenDown, ResourceBinding, ResourceKind,
-};
+use crate::config::{BackendBinding, Config, ResourceBinding};
+use crate::resource::bloatless::BloatlessApplication;
 use crate::resource::{
     Binding, Broadcast, BuiltinKind, Echo, Effects, Gomoob, Nameless, Phpws, Resource,
-    ResourceFactories, ResourceId, Routes, Silent, WebhookOptions, WebhookResource,
+    ResourceFactories, ResourceId, ResourceKind, Routes, Silent, WebhookOptions, WebhookResource,
 };
 use crate::types::Tenant;
 use crate::webhook::Signing;
 use crate::webhook::client::TargetSettings;
-use crate::worker::bloatless;
 use crate::worker::bloatless::Bloatless;
 
 /// The resources of a worker: the built-in ones in the order of `Kind::ALL`, then those of the
@@ -107,7 +105,7 @@ impl ResourceRegistry {
         self.bloatless.set_options(config);
         for application in &config.bloatless.applications {
             match self.application(*application) {
-                Some(id) => paths.bind(bloatless::path(*application), Binding::Beyond(id)),
+                Some(id) => paths.bind(application.path(), Binding::Beyond(id)),
                 None => error!(
                     event = "application_create_failed",
                     ?application,
@@ -147,9 +145,7 @@ impl ResourceRegistry {
 
     fn binding(&mut self, binding: &ResourceBinding) -> Option<Binding> {
         Some(match binding.kind {
-            ResourceKind::Phpws => Binding::Kind(BuiltinKind::Phpws),
-            ResourceKind::Gomoob => Binding::Kind(BuiltinKind::Gomoob),
-            ResourceKind::Echo => Binding::Kind(BuiltinKind::Echo),
+            ResourceKind::BuiltIn(kind) => Binding::Kind(kind),
             ResourceKind::Broadcast | ResourceKind::Http => {
                 Binding::Beyond(self.made_from(binding)?)
             }
@@ -162,8 +158,7 @@ impl ResourceRegistry {
         name: &str,
         bound: &[BloatlessApplication],
     ) -> Option<ResourceId> {
-        let is_it =
-            |one: &&BloatlessApplication| bloatless::path(**one).strip_prefix('/') == Some(name);
+        let is_it = |one: &&BloatlessApplication| one.path().strip_prefix('/') == Some(name);
         self.bloatless.get(*bound.iter().find(is_it)?)
     }
 
@@ -206,7 +201,7 @@ fn make(binding: &ResourceBinding) -> Option<Box<dyn Resource>> {
             let backend = binding.backend.as_ref()?;
             Some(Box::new(WebhookResource::new(terms(&binding.name, backend)).ok()?))
         }
-        ResourceKind::Phpws | ResourceKind::Gomoob | ResourceKind::Echo => None,
+        ResourceKind::BuiltIn(_) => None,
     }
 }
 
@@ -225,10 +220,10 @@ fn terms(name: &str, backend: &BackendBinding) -> WebhookOptions {
     WebhookOptions {
         name: name.to_owned(),
         tenant: tenant.unwrap_or_else(Tenant::shared),
-        events: backend.events.iter().map(|event| event.word()).collect(),
+        events: backend.events.clone(),
         every: backend.every,
         when_down: backend.when_down.clone(),
-        opens_when_down: backend.open_when_down == OpenWhenDown::Accept,
+        open_when_down: backend.open_when_down,
     }
 }
 

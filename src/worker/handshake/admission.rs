@@ -12,12 +12,13 @@ use crate::http::{
     ClientType, Refusal, RefusalStatus, Spoken, Upgrade, WireFormat, effective_address,
     has_members, has_parameter, parameter,
 };
+use crate::protocol::gomoob::RefusalClose;
 use crate::protocol::phpws;
 use crate::resource::{
     BuiltinKind, ConnectRequest, Exactness, RequestedProtocol, Resource, ResourceId, Route,
-    RouteRequest, Unknown,
+    RouteRequest, UnknownPath,
 };
-use crate::session::{RefusalClose, Speech};
+use crate::session::Speech;
 use crate::types::{
     AddressLimit, ClientClass, CloseCode, CloseReason, CompatFlag, Credentials, Slot, Tags,
 };
@@ -79,7 +80,7 @@ pub(in crate::worker) fn admit_upgrade<'a>(
     let spoken = choice.as_ref().map_or(Spoken::Rfc6455, |(speech, _)| speech.spoken());
     upgrade.check_version(spoken).map_err(Rejection::Refused)?;
     check_exactness(settings, upgrade, choice.as_ref().ok()).map_err(Rejection::Refused)?;
-    let is_phpws = matches!(choice, Ok((Speech::Phpws, _)) | Err(Unknown::Phpws));
+    let is_phpws = matches!(choice, Ok((Speech::Phpws, _)) | Err(UnknownPath::Phpws));
     if is_phpws && !settings.rules.phpws.switches.is_empty() {
         check_legacy(settings, upgrade)?;
     }
@@ -104,7 +105,7 @@ pub(in crate::worker) fn admit_upgrade<'a>(
             .map_err(|why| refuse(RefusalStatus::Unauthorized, why))?;
     }
     if upgrade.wire == WireFormat::Raw && speech != Speech::Phpws {
-        return Err(unknown_path(class, Unknown::Phpws));
+        return Err(unknown_path(class, UnknownPath::Phpws));
     }
     let resource = context.resources.get(choice.resource);
     let tags = opening_tags::of_client(settings, upgrade, &choice, resource, &grant)
@@ -141,10 +142,16 @@ pub(in crate::worker) fn admit_upgrade<'a>(
 }
 
 /// The rejection of a request that no resource serves.
-fn unknown_route(upgrade: &Upgrade<'_>, unknown: Unknown, asked: RequestedProtocol) -> Rejection {
+fn unknown_route(
+    upgrade: &Upgrade<'_>,
+    unknown: UnknownPath,
+    asked: RequestedProtocol,
+) -> Rejection {
     match (unknown, asked) {
         // A client that offers subprotocols is not one of phpWebSocketServer, which shows the 101.
-        (Unknown::Phpws, RequestedProtocol::Nothing) if upgrade.protocols().next().is_some() => {
+        (UnknownPath::Phpws, RequestedProtocol::Nothing)
+            if upgrade.protocols().next().is_some() =>
+        {
             Rejection::Refused(Refusal::UNKNOWN_PROTOCOL)
         }
         _ => unknown_path(upgrade.class(), unknown),
@@ -155,7 +162,7 @@ fn unknown_route(upgrade: &Upgrade<'_>, unknown: Unknown, asked: RequestedProtoc
 fn choose_resource<'a>(
     context: &Context,
     target: &RouteRequest<'_, 'a>,
-) -> Result<(Speech, Route<'a>), Unknown> {
+) -> Result<(Speech, Route<'a>), UnknownPath> {
     let choice = context.settings.paths.choose(target)?;
     let own = context.resources.get(choice.resource).map(Resource::speech);
     Ok((choice.speech.or(own).unwrap_or(Speech::Echo), choice))
@@ -240,7 +247,7 @@ fn check_legacy(settings: &WorkerSettings, upgrade: &Upgrade<'_>) -> Result<(), 
         return Err(Rejection::Refused(Refusal::new(RefusalStatus::MethodNotAllowed, COLON)));
     }
     if settings.has(CompatFlag::ExactTarget) && upgrade.head.target() != upgrade.path {
-        return Err(unknown_path(upgrade.class(), Unknown::Phpws));
+        return Err(unknown_path(upgrade.class(), UnknownPath::Phpws));
     }
     Ok(())
 }
@@ -313,10 +320,10 @@ fn closed(class: ClientClass, reason: CloseReason) -> Rejection {
     Rejection::Closed { class, word: None, reason }
 }
 
-fn unknown_path(class: ClientClass, unknown: Unknown) -> Rejection {
+fn unknown_path(class: ClientClass, unknown: UnknownPath) -> Rejection {
     match unknown {
-        Unknown::NotFound => Rejection::Refused(Refusal::NOT_FOUND),
-        Unknown::Phpws | Unknown::Served(_) => {
+        UnknownPath::NotFound => Rejection::Refused(Refusal::NOT_FOUND),
+        UnknownPath::Phpws | UnknownPath::Served(_) => {
             Rejection::Closed { class, word: Some(phpws::CLOSE), reason: UNKNOWN_PATH }
         }
     }

@@ -2,16 +2,14 @@
 
 use bytes::Bytes;
 
-use crate::config;
-use crate::config::{LegacyForm, RawMessages};
 use crate::http;
 use crate::http::{
-    HixieAnswer, OtherProtocol, RAW_GREETING, RawGreeting, Refusal, RefusalStatus, RepairedHead,
-    RequestHead, RequestKind,
+    OtherProtocol, RAW_GREETING, RawGreeting, Refusal, RefusalStatus, RepairedHead, RequestHead,
+    RequestKind,
 };
 use crate::protocol::phpws;
-use crate::types::{CloseCode, CloseReason, Encryption};
-use crate::websocket::{HixieForm, HixieReader, LegacyFraming, MessageReader, RawEnd, RawReader};
+use crate::types::{CloseCode, CloseReason, Encryption, HixieForm};
+use crate::websocket::{HixieReader, LegacyFraming, MessageReader, RawReader};
 use crate::worker::connection::close;
 use crate::worker::connection::{Connection, PartialHead, Phase};
 use crate::worker::context::Context;
@@ -29,34 +27,16 @@ const POLICY: &[u8] = b"<?xml version=\"1.0\"?>\n\
     <allow-access-from domain=\"*\" to-ports=\"*\"/>\n\
     </cross-domain-policy>\n\0";
 
-/// The older clients that are served along with those that speak RFC 6455.
-#[derive(Debug)]
-pub(in crate::worker) struct Legacy {
-    drafts: Option<(HixieAnswer, HixieForm)>,
-    raw: Option<RawEnd>,
-}
-
-impl Legacy {
-    pub(in crate::worker) fn of(settings: &config::LegacySettings) -> Self {
-        Self {
-            drafts: settings.drafts.map(|form| match form {
-                LegacyForm::Draft => (HixieAnswer::Draft, HixieForm::Draft),
-                LegacyForm::Original => (HixieAnswer::Original, HixieForm::Original),
-            }),
-            raw: settings.raw.map(|messages| match messages {
-                RawMessages::Json => RawEnd::Value,
-                RawMessages::Reads => RawEnd::Read,
-            }),
-        }
-    }
-
-    /// Whether bytes are still to come that belong to a handshake, after its head.
-    pub(in crate::worker) fn waits_for_body(&self, partial: &PartialHead, length: usize) -> bool {
-        let Some((HixieAnswer::Draft, _)) = self.drafts else { return false };
-        let Some((head, behind)) = partial.bytes.split_at_checked(length) else { return false };
-        behind.len() < http::KEY3_BYTES
-            && http::parse(head).is_ok_and(|head| http::bytes_behind(&head) > behind.len())
-    }
+/// Whether bytes are still to come that belong to a handshake, after its head.
+pub(in crate::worker) fn waits_for_body(
+    drafts: Option<HixieForm>,
+    partial: &PartialHead,
+    length: usize,
+) -> bool {
+    let Some(HixieForm::Draft) = drafts else { return false };
+    let Some((head, behind)) = partial.bytes.split_at_checked(length) else { return false };
+    behind.len() < http::KEY3_BYTES
+        && http::parse(head).is_ok_and(|head| http::bytes_behind(&head) > behind.len())
 }
 
 /// What the first words of a client come to.
@@ -167,12 +147,12 @@ pub(in crate::worker) fn decide<'a>(
     if connection.reader.is_raw() {
         return http::raw_upgrade(head).map(RequestKind::Upgrade);
     }
-    let Some((answer, form)) = context.settings.legacy.drafts else { return http::decide(head) };
+    let Some(form) = context.settings.legacy.drafts else { return http::decide(head) };
     let encryption = match connection.tls {
         None => Encryption::Plain,
         Some(_) => Encryption::Tls,
     };
-    let Some(upgrade) = http::hixie(head, early, encryption, answer)? else {
+    let Some(upgrade) = http::hixie(head, early, encryption, form)? else {
         return http::decide(head);
     };
     drop(early.drain(..http::bytes_behind(head).min(early.len())));

@@ -67,7 +67,9 @@ pub(in crate::worker) fn on_head(context: &mut Context, connection: &mut Connect
     let Phase::Head(partial) = &mut connection.phase else { return };
     let scanner = partial.scanner;
     let length = match partial.scanner.scan(&partial.bytes) {
-        Ok(Some(length)) if context.settings.legacy.waits_for_body(partial, length) => {
+        Ok(Some(length))
+            if legacy::waits_for_body(context.settings.legacy.drafts, partial, length) =>
+        {
             partial.scanner = scanner;
             return;
         }

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::auth::AuthBasis;
-use crate::auth::php_session::flag;
-use crate::config::{JsAuth, Truth};
+use crate::auth::php_session::{Truth, flag};
+use crate::config::JsAuth;
 use crate::http::{Upgrade, cookie_value};
 
 /// The largest file of a session: what is read for one opening stays bounded.

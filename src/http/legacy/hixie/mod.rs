@@ -3,7 +3,7 @@
 
 use md5::{Digest, Md5};
 
-use crate::types::Encryption;
+use crate::types::{Encryption, HixieForm};
 
 use crate::http::handshake;
 use crate::http::handshake::Upgrade;
@@ -17,21 +17,11 @@ const BAD_KEYS: Refusal = Refusal::bad(
 );
 const NO_CONNECTION: Refusal = Refusal::bad("the header Connection: Upgrade is missing");
 
-/// Whose answer a handshake gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HixieAnswer {
-    /// The drafts'.
-    Draft,
-    /// That of PHP-WebSockets-Server: it does not wait for what stands behind the head, and answers
-    /// draft 75 with names of draft 76, a name of its own as protocol, and an empty line too many.
-    Original,
-}
-
 /// What is particular in the answer to a handshake of these drafts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hixie {
     draft: HixieDraft,
-    answer: HixieAnswer,
+    answer: HixieForm,
     /// The address that the client asked for, as it is to stand in the answer.
     location: String,
 }
@@ -80,7 +70,7 @@ pub fn hixie<'a>(
     head: &'a RequestHead<'a>,
     behind: &[u8],
     encryption: Encryption,
-    answer: HixieAnswer,
+    answer: HixieForm,
 ) -> Result<Option<Upgrade<'a>>, Refusal> {
     let Some(keys) = which(head) else { return Ok(None) };
     if !head.tokens("Connection").any(|token| token.eq_ignore_ascii_case(b"upgrade")) {
@@ -145,7 +135,7 @@ impl Hixie {
         };
         let upgrade = "Upgrade: WebSocket\r\nConnection: Upgrade\r\n";
         match (self.draft, self.answer) {
-            (HixieDraft::Draft75, HixieAnswer::Draft) => format!(
+            (HixieDraft::Draft75, HixieForm::Draft) => format!(
                 "HTTP/1.1 101 Web Socket Protocol Handshake\r\n{upgrade}{}\
                  WebSocket-Location: {location}\r\n{}\r\n",
                 line("WebSocket-Origin", origin),

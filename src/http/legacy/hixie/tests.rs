@@ -5,8 +5,8 @@ use crate::http::parse;
 
 const KEYS: &str =
     "Sec-WebSocket-Key2: 12998 5 Y3 1  .P00\r\nSec-WebSocket-Key1: 4 @1  46546xW%0l 1 5\r\n";
-const DRAFT: (Encryption, HixieAnswer) = (Encryption::Plain, HixieAnswer::Draft);
-const ORIGINAL: (Encryption, HixieAnswer) = (Encryption::Plain, HixieAnswer::Original);
+const DRAFT: (Encryption, HixieForm) = (Encryption::Plain, HixieForm::Draft);
+const ORIGINAL: (Encryption, HixieForm) = (Encryption::Plain, HixieForm::Original);
 
 fn head(lines: &str) -> String {
     format!(
@@ -19,7 +19,7 @@ fn head(lines: &str) -> String {
 fn answered(
     lines: &str,
     behind: &[u8],
-    how: (Encryption, HixieAnswer),
+    how: (Encryption, HixieForm),
     protocol: Option<&str>,
 ) -> Result<Option<String>, Refusal> {
     let head = head(lines);
@@ -38,7 +38,7 @@ fn the_example_of_draft_76() {
          Sec-WebSocket-Protocol: sample\r\nSec-WebSocket-Origin: http://example.com\r\n\
          Sec-WebSocket-Location: ws://example.com/demo?x\r\n\r\n8jKS'y:G*Co,Wxa-"
     );
-    let tls = (Encryption::Tls, HixieAnswer::Draft);
+    let tls = (Encryption::Tls, HixieForm::Draft);
     let answer = answered(KEYS, b"^n:ds[4U", tls, None).unwrap().unwrap();
     assert!(answer.contains("\r\nSec-WebSocket-Location: wss://example.com/demo?x\r\n"));
 }

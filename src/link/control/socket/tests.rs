@@ -79,7 +79,7 @@ fn every_command_arrives_with_its_attachment() {
     let (one, _other) = unix_pair().unwrap();
     let (two, _other) = unix_pair().unwrap();
     let number = ConfigNumber(1);
-    let level = crate::telemetry::LevelFilter::DEBUG;
+    let level = crate::telemetry::LogLevel::Debug;
     let common = || {
         [
             ControlMessage::configure(number, text("{\"workers\":2}")),

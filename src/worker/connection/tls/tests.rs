@@ -18,7 +18,7 @@ impl Pair {
         let tls = config::TlsSettings {
             chain: made.cert.pem(),
             key: config::TlsSettings::key_from_pem(&made.signing_key.serialize_pem()).unwrap(),
-            ticket_secret: Some(config::Secret::new("a".repeat(64))),
+            ticket_secret: Some(crate::types::Secret::new("a".repeat(64))),
             handshake_timeout: Duration::from_secs(3),
         };
         let mut roots = RootCertStore::empty();

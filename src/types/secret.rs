@@ -147,7 +147,7 @@ impl Visitor<'_> for SecretVisitor {
 }
 
 /// Appends bytes in hexadecimal, in lower case.
-pub(super) fn push_hexadecimal(to: &mut String, bytes: &[u8]) {
+pub fn push_hexadecimal(to: &mut String, bytes: &[u8]) {
     let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
     for byte in bytes {
         to.push(digit(byte >> 4));
@@ -156,7 +156,8 @@ pub(super) fn push_hexadecimal(to: &mut String, bytes: &[u8]) {
 }
 
 /// The bytes of a text in hexadecimal.
-pub(super) fn from_hexadecimal(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+#[must_use]
+pub fn from_hexadecimal(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let digits = text.as_bytes();
     if !digits.len().is_multiple_of(2) {
         return None;

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{MessageSchema, Secret};
+use super::MessageSchema;
+use crate::types::Secret;
 use crate::types::limits::{SECRET_BYTES_MIN, SECRET_CHARACTERS_MIN};
 
 /// Who may use the server.
@@ -55,7 +56,7 @@ impl Application {
     }
 
     /// What stands for an entry that is none, so that the others keep their places.
-    pub(super) fn nobodys() -> Self {
+    pub(crate) fn nobodys() -> Self {
         Self {
             key: String::new(),
             secret: Secret::new(String::new()),

@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::session::Speech;
+use crate::types::{WordChoice, word_choices};
 
 /// A built-in resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BuiltinKind {
     /// phpWebSocketServer's packets.
     Phpws,
@@ -72,14 +75,54 @@ impl BuiltinKind {
 }
 
 /// What a path comes to that nothing is bound to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unknown {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UnknownPath {
     /// 101, `{"opcode":"close"}`, Close 1008: clients of phpWebSocketServer show a message for it.
     Phpws,
     /// An HTTP 404.
     NotFound,
     /// A built-in resource.
     Served(BuiltinKind),
+}
+
+impl WordChoice for UnknownPath {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("phpws", Self::Phpws),
+        ("404", Self::NotFound),
+        ("echo", Self::Served(BuiltinKind::Echo)),
+        ("gomoob", Self::Served(BuiltinKind::Gomoob)),
+    ];
+}
+
+/// What serves `/`.
+impl WordChoice for Option<BuiltinKind> {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("phpws", Some(BuiltinKind::Phpws)),
+        ("gomoob", Some(BuiltinKind::Gomoob)),
+        ("echo", Some(BuiltinKind::Echo)),
+        ("none", None),
+    ];
+}
+
+/// What a path or a name can be bound to in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ResourceKind {
+    /// A built-in resource.
+    BuiltIn(BuiltinKind),
+    /// A client's text to all clients of the same resource, itself included.
+    Broadcast,
+    /// A backend of the user's own, over HTTP.
+    Http,
+}
+
+impl WordChoice for ResourceKind {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("phpws", Self::BuiltIn(BuiltinKind::Phpws)),
+        ("echo", Self::BuiltIn(BuiltinKind::Echo)),
+        ("gomoob", Self::BuiltIn(BuiltinKind::Gomoob)),
+        ("broadcast", Self::Broadcast),
+        ("http", Self::Http),
+    ];
 }
 
 /// What a request says about the dialect that its client expects.
@@ -130,13 +173,14 @@ pub enum Exactness {
     AnyKey,
 }
 
-/// What becomes of the subprotocols that a client offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offers {
-    /// The first known one is agreed.
-    Negotiated,
-    /// They are one name, which is given back as it came, known or not: PHP-WebSockets-Server's way.
-    OneName,
+word_choices! {
+    /// What becomes of the subprotocols that a client offers.
+    Offers {
+        /// The first known one is agreed.
+        Negotiated = "negotiated",
+        /// They are one name, which is given back as it came, known or not: PHP-WebSockets-Server's way.
+        OneName = "legacy",
+    }
 }
 
 /// Who serves a connection.
@@ -158,7 +202,7 @@ pub struct Route<'a> {
 pub struct Routes {
     bound: HashMap<Box<str>, Binding>,
     default: Option<BuiltinKind>,
-    unknown: Unknown,
+    unknown: UnknownPath,
     offers: Offers,
 }
 
@@ -169,7 +213,7 @@ impl Routes {
     /// No bindings: `default` serves `/`, phpWebSocketServer's paths are as it has them. Without one
     /// `/` is a path that nothing is bound to.
     #[must_use]
-    pub fn new(default: impl Into<Option<BuiltinKind>>, unknown: Unknown) -> Self {
+    pub fn new(default: impl Into<Option<BuiltinKind>>, unknown: UnknownPath) -> Self {
         let offers = Offers::Negotiated;
         Self { bound: HashMap::new(), default: default.into(), unknown, offers }
     }
@@ -190,7 +234,7 @@ impl Routes {
     /// # Errors
     ///
     /// What to do with a path that nothing is bound to.
-    pub fn choose<'a>(&self, target: &RouteRequest<'_, 'a>) -> Result<Route<'a>, Unknown> {
+    pub fn choose<'a>(&self, target: &RouteRequest<'_, 'a>) -> Result<Route<'a>, UnknownPath> {
         let RouteRequest { path, asked, .. } = *target;
         if let Some(binding) = self.bound.get(path).filter(|_| path.starts_with('/')) {
             return Ok(bound(*binding, asked));
@@ -224,12 +268,12 @@ impl Routes {
         Some(name).filter(|name| !name.starts_with('/')).and_then(|name| self.bound.get(name))
     }
 
-    fn fall_back<'a>(&self, target: &RouteRequest<'_, '_>) -> Result<Route<'a>, Unknown> {
+    fn fall_back<'a>(&self, target: &RouteRequest<'_, '_>) -> Result<Route<'a>, UnknownPath> {
         let default = self
             .default
             .filter(|_| target.asked == RequestedProtocol::Nothing && target.path == "/");
         match (default, self.unknown) {
-            (Some(kind), _) | (None, Unknown::Served(kind)) => Ok(kind.choice()),
+            (Some(kind), _) | (None, UnknownPath::Served(kind)) => Ok(kind.choice()),
             (None, unknown) => Err(unknown),
         }
     }
@@ -277,124 +321,4 @@ fn bound<'a>(binding: Binding, asked: RequestedProtocol) -> Route<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn target(path: &str, asked: RequestedProtocol) -> RouteRequest<'_, 'static> {
-        RouteRequest { path, query: "", asked, protocols: &[], offered: None }
-    }
-
-    fn chosen(
-        paths: &Routes,
-        path: &str,
-        asked: RequestedProtocol,
-    ) -> Result<BuiltinKind, Unknown> {
-        let id = paths.choose(&target(path, asked))?.resource;
-        Ok(*BuiltinKind::ALL.iter().find(|kind| kind.id() == id).unwrap())
-    }
-
-    #[test]
-    fn headers_come_before_paths_and_paths_before_the_query() {
-        let paths = Routes::new(BuiltinKind::Phpws, Unknown::Phpws);
-        let of = |path, asked| chosen(&paths, path, asked);
-        assert_eq!(of("/", RequestedProtocol::Nothing), Ok(BuiltinKind::Phpws));
-        assert_eq!(of("/", RequestedProtocol::GomoobQuery), Ok(BuiltinKind::Gomoob));
-        assert_eq!(of("/any/path", RequestedProtocol::GomoobQuery), Ok(BuiltinKind::Gomoob));
-        assert_eq!(of("/web", RequestedProtocol::GomoobQuery), Ok(BuiltinKind::Phpws));
-        assert_eq!(of("/web", RequestedProtocol::GomoobPhp), Ok(BuiltinKind::Gomoob));
-        assert_eq!(of("/nope", RequestedProtocol::GomoobPhp), Ok(BuiltinKind::Gomoob));
-        assert_eq!(of("/nope", RequestedProtocol::Phpws), Err(Unknown::Phpws));
-        assert_eq!(of("/nope", RequestedProtocol::Nothing), Err(Unknown::Phpws));
-        let gomoob = Routes::new(BuiltinKind::Gomoob, Unknown::Served(BuiltinKind::Gomoob));
-        assert_eq!(chosen(&gomoob, "/", RequestedProtocol::Nothing), Ok(BuiltinKind::Gomoob));
-        assert_eq!(chosen(&gomoob, "/", RequestedProtocol::Phpws), Ok(BuiltinKind::Phpws));
-        assert_eq!(chosen(&gomoob, "/x", RequestedProtocol::Nothing), Ok(BuiltinKind::Gomoob));
-        let none = Routes::new(None, Unknown::NotFound);
-        assert_eq!(chosen(&none, "/", RequestedProtocol::Nothing), Err(Unknown::NotFound));
-        assert_eq!(chosen(&none, "/", RequestedProtocol::Phpws), Ok(BuiltinKind::Phpws));
-    }
-
-    #[test]
-    fn paths_are_compared_to_the_letter_and_the_file_wins() {
-        let mut paths = Routes::new(BuiltinKind::Phpws, Unknown::Phpws);
-        assert_eq!(chosen(&paths, "/WEB", RequestedProtocol::Nothing), Err(Unknown::Phpws));
-        assert_eq!(chosen(&paths, "/web/", RequestedProtocol::Nothing), Err(Unknown::Phpws));
-        paths.bind("/web", Binding::Kind(BuiltinKind::Echo));
-        for asked in [
-            RequestedProtocol::Nothing,
-            RequestedProtocol::Phpws,
-            RequestedProtocol::GomoobPhp,
-            RequestedProtocol::GomoobQuery,
-        ] {
-            assert_eq!(chosen(&paths, "/web", asked), Ok(BuiltinKind::Echo));
-        }
-    }
-
-    #[test]
-    fn a_header_changes_how_an_own_resource_is_spoken_to_but_not_who_serves() {
-        let mut paths = Routes::new(BuiltinKind::Phpws, Unknown::Phpws);
-        paths.bind("/chat", Binding::Beyond(ResourceId::beyond(0)));
-        let of = |asked| paths.choose(&target("/chat", asked)).unwrap();
-        assert!(matches!(of(RequestedProtocol::Phpws).speech, Some(Speech::Phpws)));
-        assert!(of(RequestedProtocol::Nothing).speech.is_none());
-        assert!(of(RequestedProtocol::Phpws).resource == ResourceId::beyond(0));
-    }
-
-    #[test]
-    fn the_first_known_subprotocol_chooses_then_the_name_in_the_query() {
-        let mut paths = Routes::new(BuiltinKind::Phpws, Unknown::NotFound);
-        paths.bind("Foo", Binding::Kind(BuiltinKind::Echo));
-        paths.bind("Bar", Binding::Kind(BuiltinKind::Gomoob));
-        paths.bind("/bound", Binding::Kind(BuiltinKind::Phpws));
-        let of = |path, query, protocols: &[&'static str]| {
-            let asked = RequestedProtocol::Nothing;
-            let choice =
-                paths.choose(&RouteRequest { path, query, asked, protocols, offered: None });
-            choice.ok().map(|choice| (choice.resource, choice.protocol))
-        };
-        let (foo, bar) = (BuiltinKind::Echo.id(), BuiltinKind::Gomoob.id());
-        assert_eq!(of("/", "", &["zip", "Foo", "Bar"]), Some((foo, Some("Foo"))));
-        assert_eq!(of("/any", "Bar", &[]), Some((bar, None)));
-        assert_eq!(of("/any", "Bar", &["Foo"]), Some((foo, Some("Foo"))));
-        assert_eq!(of("/any", "Bar=1", &["/bound", "zip"]), None);
-        assert_eq!(of("/any", "/bound", &[]), None);
-        assert_eq!(of("/bound", "Foo", &["Foo"]), Some((BuiltinKind::Phpws.id(), None)));
-        assert_eq!(of("/", "", &["zip"]), Some((BuiltinKind::Phpws.id(), None)));
-    }
-
-    #[test]
-    fn old_scripts_are_taken_as_they_are_where_their_servers_served() {
-        let mut paths = Routes::new(BuiltinKind::Phpws, Unknown::Phpws);
-        paths.bind("/strict", Binding::Kind(BuiltinKind::Echo));
-        paths.bind("/old", Binding::Kind(BuiltinKind::Phpws));
-        for (path, resource, exactness) in [
-            ("/", BuiltinKind::Phpws.id(), Exactness::AnyKey),
-            ("/old", BuiltinKind::Phpws.id(), Exactness::AnyKey),
-            ("/any", BuiltinKind::Echo.id(), Exactness::AnyKey),
-            ("/", BuiltinKind::Gomoob.id(), Exactness::AnyLength),
-            ("/strict", BuiltinKind::Echo.id(), Exactness::Rfc6455),
-            ("/chat", ResourceId::beyond(0), Exactness::Rfc6455),
-        ] {
-            assert_eq!(paths.exactness(path, resource), exactness, "{path}");
-        }
-    }
-
-    #[test]
-    fn as_one_name_what_is_offered_is_given_back_whole() {
-        let mut paths = Routes::new(BuiltinKind::Phpws, Unknown::Phpws).taking(Offers::OneName);
-        paths.bind("Foo", Binding::Kind(BuiltinKind::Echo));
-        let of = |path, offered: Option<&'static str>| {
-            let (protocols, query, asked) = (["Foo"].as_slice(), "", RequestedProtocol::Nothing);
-            let choice = paths.choose(&RouteRequest { path, query, asked, protocols, offered });
-            choice.map(|choice| (choice.resource, choice.protocol)).ok()
-        };
-        assert_eq!(of("/any", Some("Foo")), Some((BuiltinKind::Echo.id(), Some("Foo"))));
-        for unknown in ["Foo, Bar", "Nope"] {
-            assert_eq!(
-                of("/any", Some(unknown)),
-                Some((BuiltinKind::Nameless.id(), Some(unknown)))
-            );
-            assert_eq!(of("/web", Some(unknown)), Some((BuiltinKind::Phpws.id(), None)));
-        }
-    }
-}
+mod tests;
