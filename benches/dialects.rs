@@ -14,7 +14,7 @@ use tagcast::http::{HeadScanner, decide, parameter, parse};
 use tagcast::protocol::gomoob::GomoobOptions;
 use tagcast::protocol::phpws::PhpwsOptions;
 use tagcast::protocol::{Cast, Dialect, gomoob, phpws, tags};
-use tagcast::resource::{ClientHandle, Gomoob, Phpws, Resource};
+use tagcast::resource::{ClientHandle, Gomoob, Phpws, ResourceHooks};
 use tagcast::session::{Message, Session, SessionRules, Speech};
 use tagcast::types::{
     AddressLimit, Client, ClientClass, ClientUuid, Content, PayloadForm, Tags, Tenant,
@@ -145,7 +145,7 @@ fn serve(criterion: &mut Criterion) {
     };
     let rules = rules();
     let ([(_, broadcast), (_, feedback), ..], [_, (_, tagged), _]) = (packets(), requests());
-    let cases: [(&str, &mut dyn Resource, &str); 3] = [
+    let cases: [(&str, &mut dyn ResourceHooks, &str); 3] = [
         ("phpws broadcast", &mut Phpws, &broadcast),
         ("phpws feedback", &mut Phpws, &feedback),
         ("gomoob with tags", &mut Gomoob, &tagged),

@@ -39,13 +39,13 @@ impl Resource for Chat {
         let done = match text.split_once(' ').unwrap_or((text, "")) {
             ("/nick", nick) => rename(client, nick),
             ("/join", room) => leave_for(client, room),
-            ("/who", _) => room_of(client).map(|room| client.ask_who(room, "nick")),
+            ("/who", _) => room_of(client).map(|room| client.query_presence(room, "nick")),
             _ => say(client, &json!({ "from": client.tag("nick"), "text": text })),
         };
         complain(client, done);
     }
 
-    fn on_who(&mut self, client: &mut ClientHandle<'_>, who: &Presence) {
+    fn on_presence(&mut self, client: &mut ClientHandle<'_>, who: &Presence) {
         let mut here = who.values.clone();
         here.sort();
         client.reply(&json!({ "here": here })).ok();

@@ -20,34 +20,63 @@
 //! }
 //! ```
 
-pub mod admin;
-pub mod auth;
-pub mod bench;
-pub mod broker;
-pub mod broker_client;
-pub mod cli;
-pub mod client;
-pub mod config;
-pub mod demo_page;
-pub mod http;
-pub mod index;
-pub mod json;
-pub mod json_schema;
-pub mod link;
-pub mod protocol;
-pub mod reactor;
-pub mod resource;
-pub mod server;
-pub mod session;
-pub mod supervisor;
-pub mod telemetry;
-pub mod types;
-pub mod webhook;
-pub mod websocket;
-pub mod worker;
-
 // What an embedding program needs.
-pub use resource::{ClientHandle, ConnectRequest, Presence, Resource};
+pub use http::{Refusal, RefusalStatus};
+pub use resource::{
+    ClientHandle, ConnectRequest, NotPublished, Presence, Resource, ResourceContext,
+};
 pub use server::Builder;
-pub use session::{Message, Speech};
-pub use types::{Address, CloseCode, CloseReason, Tag, TagError, TagQuery, Tags};
+pub use session::Message;
+pub use types::{Address, CloseCode, CloseReason, Tag, TagError, TagQuery, Tags, Tenant};
+
+pub mod client;
+
+// The modules of the server. Tests, benchmarks and fuzz targets use them; they are not part of the API.
+#[doc(hidden)]
+pub mod admin;
+#[doc(hidden)]
+pub mod auth;
+#[doc(hidden)]
+pub mod bench;
+#[doc(hidden)]
+pub mod broker;
+#[doc(hidden)]
+pub mod broker_client;
+#[doc(hidden)]
+pub mod cli;
+#[doc(hidden)]
+pub mod config;
+#[doc(hidden)]
+pub mod demo_page;
+#[doc(hidden)]
+pub mod http;
+#[doc(hidden)]
+pub mod index;
+#[doc(hidden)]
+pub mod json;
+#[doc(hidden)]
+pub mod json_schema;
+#[doc(hidden)]
+pub mod link;
+#[doc(hidden)]
+pub mod protocol;
+#[doc(hidden)]
+pub mod reactor;
+#[doc(hidden)]
+pub mod resource;
+#[doc(hidden)]
+pub mod server;
+#[doc(hidden)]
+pub mod session;
+#[doc(hidden)]
+pub mod supervisor;
+#[doc(hidden)]
+pub mod telemetry;
+#[doc(hidden)]
+pub mod types;
+#[doc(hidden)]
+pub mod webhook;
+#[doc(hidden)]
+pub mod websocket;
+#[doc(hidden)]
+pub mod worker;

@@ -215,19 +215,20 @@ impl<'c> ClientHandle<'c> {
     }
 
     /// Asks how many clients of this space carry some tags, on all workers, and what another tag
-    /// of theirs says; [`Resource::on_who`](super::Resource::on_who) gets the answer. With
+    /// of theirs says; [`Resource::on_presence`](super::Resource::on_presence) gets the answer. With
     /// an empty `tag` only the number is counted, which costs the broker next to nothing. A client has
     /// sixteen open questions at the most.
-    pub fn ask_who(&mut self, query: TagQuery, tag: &str) {
-        self.effects.push(Effect::Ask { query, tag: tag.into() });
+    pub fn query_presence(&mut self, query: TagQuery, tag: &str) {
+        self.effects.push(Effect::QueryPresence { query, tag: tag.into() });
     }
 
     /// The same question for the resource itself, also when the client is about to go:
-    /// [`Resource::on_findings`](super::Resource::on_findings) gets the answer with `about`. A worker
+    /// [`ResourceHooks::on_resource_presence`](super::ResourceHooks::on_resource_presence) gets the answer with `about`. A worker
     /// has a thousand such questions open at the most, and drops one more.
-    pub fn inquire(&mut self, about: u64, query: TagQuery, tag: &str) {
+    #[doc(hidden)]
+    pub fn query_resource_presence(&mut self, about: u64, query: TagQuery, tag: &str) {
         let tenant = self.session.tenant.clone();
-        self.effects.push(Effect::Inquire { about, tenant, query, tag: tag.into() });
+        self.effects.push(Effect::QueryResourcePresence { about, tenant, query, tag: tag.into() });
     }
 
     /// Ends the connection; nothing that is asked afterwards reaches the client.

@@ -77,10 +77,11 @@ impl<'c> ResourceContext<'c> {
     }
 
     /// Asks how many clients of a space carry some tags, on all workers, and what another tag of
-    /// theirs says; [`Resource::on_findings`](super::Resource::on_findings) gets the answer with
+    /// theirs says; [`ResourceHooks::on_resource_presence`](super::ResourceHooks::on_resource_presence) gets the answer with
     /// `about`. A worker has a thousand such questions open at the most, and drops one more.
-    pub fn inquire(&mut self, about: u64, (tenant, query): (Tenant, TagQuery), tag: &str) {
-        self.effects.push(Effect::Inquire { about, tenant, query, tag: tag.into() });
+    #[doc(hidden)]
+    pub fn query_presence(&mut self, about: u64, (tenant, query): (Tenant, TagQuery), tag: &str) {
+        self.effects.push(Effect::QueryResourcePresence { about, tenant, query, tag: tag.into() });
     }
 
     /// Publishes what is no larger than what was received.

@@ -47,14 +47,14 @@ pub enum Effect {
     /// A line for the operator: the tags of its packets select nobody.
     IgnoredTags,
     /// A question about who is connected.
-    Ask {
+    QueryPresence {
         /// What they carry.
         query: TagQuery,
         /// The tag whose values are wanted.
         tag: Box<str>,
     },
     /// The same question, answered to the resource and not for the client.
-    Inquire {
+    QueryResourcePresence {
         /// What the resource knows it by.
         about: u64,
         /// In which space.

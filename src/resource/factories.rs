@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::Resource;
+use super::{Embedded, Resource, ResourceHooks};
 
-type Make = Arc<dyn Fn() -> Box<dyn Resource> + Send + Sync>;
+type Make = Arc<dyn Fn() -> Box<dyn ResourceHooks> + Send + Sync>;
 
 /// Paths and how to make what serves them: every worker makes its own.
 #[derive(Clone, Default)]
@@ -14,6 +14,15 @@ pub struct ResourceFactories(Vec<(Box<str>, Make)>);
 impl ResourceFactories {
     /// Serves a path, compared to the letter, by what `make` makes.
     pub fn add<R: Resource + 'static>(
+        &mut self,
+        path: &str,
+        make: impl Fn() -> R + Send + Sync + 'static,
+    ) {
+        self.add_hooks(path, move || Embedded(make()));
+    }
+
+    /// The same for a resource with all the hooks.
+    pub fn add_hooks<R: ResourceHooks + 'static>(
         &mut self,
         path: &str,
         make: impl Fn() -> R + Send + Sync + 'static,
@@ -27,7 +36,7 @@ impl ResourceFactories {
     }
 
     /// Makes one of each.
-    pub fn make(&self) -> impl Iterator<Item = Box<dyn Resource>> {
+    pub fn make(&self) -> impl Iterator<Item = Box<dyn ResourceHooks>> {
         self.0.iter().map(|(_, make)| make())
     }
 }

@@ -1,4 +1,5 @@
-//! What a path is served by: the trait for it, and the resources that are built in.
+//! What serves a path: the trait for embedding programs, all the hooks of a worker, and the built-in
+//! resources.
 
 pub mod bloatless;
 pub(crate) mod builtin;
@@ -6,7 +7,9 @@ mod client_handle;
 mod connect_request;
 mod context;
 mod effect;
+mod embedded;
 mod factories;
+mod hooks;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -14,10 +17,9 @@ mod webhook;
 
 use std::time::Duration;
 
-use crate::auth::Right;
 use crate::http::Refusal;
-use crate::session::{Message, Speech};
-use crate::types::{Client, CloseReason, Tag, TagQuery, Tenant};
+use crate::session::Message;
+use crate::types::TagQuery;
 
 pub use self::builtin::broadcast::{Broadcast, RESOURCE_TAG};
 pub use self::builtin::echo::{Echo, Nameless, Silent};
@@ -26,7 +28,9 @@ pub use self::builtin::phpws::Phpws;
 pub use self::client_handle::ClientHandle;
 pub use self::connect_request::ConnectRequest;
 pub use self::context::ResourceContext;
+pub use self::embedded::Embedded;
 pub use self::factories::ResourceFactories;
+pub use self::hooks::ResourceHooks;
 pub use self::routes::{
     Binding, BuiltinKind, Exactness, Offers, RequestedProtocol, ResourceId, ResourceKind, Route,
     RouteRequest, Routes, UnknownPath,
@@ -34,21 +38,30 @@ pub use self::routes::{
 pub use self::webhook::{AuthorizeRequest, WebhookOptions, WebhookResource};
 pub use effect::{Effect, Effects, NotPublished, Payload};
 
-/// What is done with the connections of a path.
+/// What serves the connections of a path.
 ///
-/// A worker has one value of each resource for all its connections, and calls it on its only
-/// thread: a call that takes long delays everybody on that worker. What belongs to one client goes
-/// into its tags, which all workers can address, or into a map by [`Handle::id`]. Whatever a
-/// resource wants done it tells the [`Handle`]; it is done, in order, when the call has returned.
+/// A worker has one value of each resource for all its connections and calls it on its only thread, so
+/// a call that takes long delays all clients of that worker. What belongs to one client goes into its
+/// tags, which all workers can address, or into a map by [`ClientHandle::id`]. What a resource wants
+/// done it asks of the [`ClientHandle`]. It is done, in order, when the call has returned.
 ///
-/// A panic ends the connection that it was called for with Close 1011, and nothing else. A call that
-/// does not return for more than two seconds makes its worker look hung: it is killed with all its
-/// connections, and replaced.
+/// | method | when it is called |
+/// | --- | --- |
+/// | [`authorize`](Self::authorize) | before the handshake is answered, when the credentials are right |
+/// | [`on_open`](Self::on_open) | once, when the client can be addressed and its handshake is answered |
+/// | [`on_message`](Self::on_message) | for each whole message of the client |
+/// | [`on_presence`](Self::on_presence) | for each answer to [`ClientHandle::query_presence`] |
+/// | [`on_close`](Self::on_close) | once, as the last call for the client, for whatever reason it ends |
+/// | [`on_tick`](Self::on_tick) | in one of the workers, at the interval of [`tick_interval`](Self::tick_interval) |
+///
+/// `on_open` and `on_close` come in pairs. A client that `authorize` or a limit refuses gets neither.
+///
+/// A panic ends the connection that the call was for with Close 1011, and nothing else. A call that
+/// does not return for more than two seconds makes its worker look hung: the worker is killed with all
+/// its connections, and replaced.
 ///
 /// ```
-/// use tagcast::resource::{ClientHandle, Resource};
-/// use tagcast::session::Message;
-/// use tagcast::types::Address;
+/// use tagcast::{Address, ClientHandle, Message, Resource};
 ///
 /// /// Sends what a client says to all clients, in capitals.
 /// struct Shout;
@@ -62,110 +75,44 @@ pub use effect::{Effect, Effects, NotPublished, Payload};
 /// }
 /// ```
 pub trait Resource {
-    /// How its connections speak, unless their headers say that they are phpWebSocketServer's or
-    /// Gomoob's PHP clients.
-    fn speech(&self) -> Speech {
-        Speech::Gomoob
-    }
-
-    /// A tag that all its clients carry from the start, beside their own.
-    fn common_tag(&self) -> Option<&Tag> {
-        None
-    }
-
-    /// What a client must be allowed to do, to be let in: who may not is answered 401, or closed when
-    /// a reload takes the right away.
-    fn needs(&self) -> Right {
-        Right::Listen
-    }
-
-    /// Whether a client is let in whose credentials are right: asked before it joins.
+    /// Whether a client may connect. Its credentials are right already.
     ///
     /// # Errors
     ///
-    /// The answer that it gets instead.
-    fn admit(&self, opening: &ConnectRequest<'_>) -> Result<(), Refusal> {
-        let _ = opening;
+    /// The answer that the client gets instead.
+    fn authorize(&self, request: &ConnectRequest<'_>) -> Result<(), Refusal> {
+        let _ = request;
         Ok(())
     }
 
-    /// The only space whose clients it serves; none: it serves those of every space.
-    fn tenant(&self) -> Option<&Tenant> {
-        None
-    }
-
-    /// The resource whose logic is a backend, for the worker that hands its events over; no other
-    /// resource is one.
-    fn backed(&mut self) -> Option<&mut WebhookResource> {
-        None
-    }
-
-    /// A connection was opened: it can be addressed, and the handshake is answered.
-    fn on_open(&mut self, client: &mut ClientHandle<'_>, opening: &ConnectRequest<'_>) {
-        let (_, _) = (client, opening);
+    /// A connection was opened.
+    fn on_open(&mut self, client: &mut ClientHandle<'_>, request: &ConnectRequest<'_>) {
+        let (_, _) = (client, request);
     }
 
     /// A whole message came.
     fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>);
 
-    /// The answer to [`Handle::ask_who`].
-    fn on_who(&mut self, client: &mut ClientHandle<'_>, who: &Presence) {
-        let (_, _) = (client, who);
+    /// The answer to [`ClientHandle::query_presence`].
+    fn on_presence(&mut self, client: &mut ClientHandle<'_>, presence: &Presence) {
+        let (_, _) = (client, presence);
     }
 
-    /// The answer to [`Handle::inquire`] or [`Desk::inquire`]; `about` is what was given to it.
-    fn on_findings(&mut self, desk: &mut ResourceContext<'_>, about: u64, who: &Presence) {
-        let (_, _, _) = (desk, about, who);
-    }
-
-    /// How often [`Resource::on_tick`] is called; never, unless a resource says otherwise.
-    fn every(&self) -> Option<Duration> {
-        None
-    }
-
-    /// Time has passed: called at once when the server begins, then at the interval. Of all workers
-    /// one is called, the steward; when it ends, another one goes on, so that an interval may be
-    /// longer or shorter then.
-    fn on_tick(&mut self, desk: &mut ResourceContext<'_>) {
-        let _ = desk;
-    }
-
-    /// A client was not let in, because a limit is reached.
-    fn on_full(&mut self, desk: &mut ResourceContext<'_>, client: &Client, limit: Limit) {
-        let (_, _, _) = (desk, client, limit);
-    }
-
-    /// A script has pushed a message for this resource into a space.
-    ///
-    /// # Errors
-    ///
-    /// Why it is not taken, for the log.
-    fn on_push(
-        &mut self,
-        desk: &mut ResourceContext<'_>,
-        tenant: &Tenant,
-        message: &str,
-    ) -> Result<(), &'static str> {
-        let (_, _, _) = (desk, tenant, message);
-        Err("it takes nothing that is pushed")
-    }
-
-    /// The connection ends, whoever ended it; always the last call for it. Its tags can still be
-    /// read, replies reach it no more, publications reach others.
+    /// The connection ends. Its tags can still be read. Replies do not reach the client any more;
+    /// publications reach the others.
     fn on_close(&mut self, client: &mut ClientHandle<'_>) {
         let _ = client;
     }
 
-    /// As [`Resource::on_close`], with why it ends: the code and the words of whoever ended it.
-    fn on_end(&mut self, client: &mut ClientHandle<'_>, why: &CloseReason) {
-        let _ = why;
-        self.on_close(client);
+    /// How often [`Resource::on_tick`] is called; `None` for never.
+    fn tick_interval(&self) -> Option<Duration> {
+        None
     }
 
-    /// The connection ends because of a fault: the client broke the protocol, was too slow or
-    /// silent, or its socket broke. [`Resource::on_close`] follows.
-    fn on_error(&mut self, client: &mut ClientHandle<'_>, fault: &CloseReason) {
-        let (_, _) = (client, fault);
+    /// Called at once when the server starts, then at the interval. Only one worker, the leader, is
+    /// called. When it ends, another one takes over, so an interval may be longer or shorter then.
+    fn on_tick(&mut self, context: &mut ResourceContext<'_>) {
+        let _ = context;
     }
 }
 

@@ -33,7 +33,7 @@ fn locked_server() -> SessionRules {
 
 /// What a client that may only listen causes by a message.
 fn caused(
-    resource: &mut dyn Resource,
+    resource: &mut dyn ResourceHooks,
     class: ClientClass,
     rules: &SessionRules,
     text: &str,
@@ -154,7 +154,7 @@ fn a_request_publishes_its_message_to_its_tags() {
 fn tags_set_in_a_call_are_seen_in_it_and_told_once() {
     struct Tagger;
 
-    impl Resource for Tagger {
+    impl ResourceHooks for Tagger {
         fn on_message(&mut self, client: &mut ClientHandle<'_>, _: Message<'_>) {
             client.set_tag("room", "1").unwrap();
             client.set_tag("room", "2").unwrap();

@@ -2,7 +2,7 @@
 
 use super::InProcess;
 use crate::config::Config;
-use crate::resource::{Resource, ResourceFactories};
+use crate::resource::{Resource, ResourceFactories, ResourceHooks};
 use crate::supervisor::StartError;
 
 /// A server with resources of your own, in the same processes as everything else. `run`, which
@@ -10,8 +10,7 @@ use crate::supervisor::StartError;
 /// configuration, its supervisor, broker and workers.
 ///
 /// ```no_run
-/// use tagcast::resource::{ClientHandle, Resource};
-/// use tagcast::session::Message;
+/// use tagcast::{Builder, ClientHandle, Message, Resource};
 ///
 /// #[derive(Default)]
 /// struct Greeter;
@@ -23,7 +22,7 @@ use crate::supervisor::StartError;
 /// }
 ///
 /// fn main() -> std::process::ExitCode {
-///     tagcast::server::Builder::new().resource("/greet", Greeter::default).run()
+///     Builder::new().resource("/greet", Greeter::default).run()
 /// }
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -47,6 +46,18 @@ impl Builder {
         make: impl Fn() -> R + Send + Sync + 'static,
     ) -> Self {
         self.resources.add(path, make);
+        self
+    }
+
+    /// The same for a resource with all the hooks, which are not part of the public API.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn resource_with_hooks<R: ResourceHooks + 'static>(
+        mut self,
+        path: &str,
+        make: impl Fn() -> R + Send + Sync + 'static,
+    ) -> Self {
+        self.resources.add_hooks(path, make);
         self
     }
 

@@ -15,7 +15,7 @@ use crate::resource::bloatless::{
     BloatlessAnswers, BloatlessApplication, BloatlessOptions, BloatlessResource, ChatApp,
     CloseText, DemoApp, EchoApp, StatusPage, TimeApp,
 };
-use crate::resource::{Resource, ResourceId};
+use crate::resource::{ResourceHooks, ResourceId};
 use crate::session::Speech;
 use crate::websocket::write;
 use crate::worker::connection::close;
@@ -55,7 +55,7 @@ impl Bloatless {
     }
 
     /// Makes an application.
-    pub(super) fn make(&self, application: BloatlessApplication) -> Option<Box<dyn Resource>> {
+    pub(super) fn make(&self, application: BloatlessApplication) -> Option<Box<dyn ResourceHooks>> {
         let options = &self.options;
         let made = match application {
             BloatlessApplication::Chat => BloatlessResource::new(ChatApp, options),

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tagcast::config::{self, ConfigSources};
 use tagcast::resource::{ClientHandle, Resource};
 use tagcast::server::Builder;
-use tagcast::session::{Message, Speech};
+use tagcast::session::Message;
 
 /// How long a client waits in vain while the broker is stopped: far longer than an answer takes, and
 /// shorter than a broker may be silent.
@@ -191,10 +191,6 @@ fn what_waits_is_said_when_the_successor_of_a_dead_broker_knows_it() {
 struct Mover;
 
 impl Resource for Mover {
-    fn speech(&self) -> Speech {
-        Speech::Gomoob
-    }
-
     fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
         client.set_tag("room", message.text().unwrap()).unwrap();
         client.reply_text("moved");

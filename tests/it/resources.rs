@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::harness::{DEADLINE, Folder, Open, Raw, frames};
 use tagcast::config::{self, ConfigSources};
-use tagcast::resource::{ClientHandle, ConnectRequest, Presence, Resource, ResourceContext};
+use tagcast::resource::{ClientHandle, ConnectRequest, Presence, ResourceContext, ResourceHooks};
 use tagcast::server::{Builder, InProcess};
 use tagcast::session::{Message, Speech};
 use tagcast::types::{Address, CloseCode, CloseReason, Tag, Tags, Tenant};
@@ -46,7 +46,8 @@ impl Own {
             begin();
             Probe { speech, tell: tell.clone(), count: 0, common: common.clone() }
         };
-        let server = Builder::new().resource("/own", make).start_in_process(config).unwrap();
+        let server =
+            Builder::new().resource_with_hooks("/own", make).start_in_process(config).unwrap();
         Self { server: Some(server), told, _folder: folder }
     }
 
@@ -82,7 +83,7 @@ impl Probe {
     }
 }
 
-impl Resource for Probe {
+impl ResourceHooks for Probe {
     fn speech(&self) -> Speech {
         (self.speech)()
     }
@@ -91,16 +92,16 @@ impl Resource for Probe {
         self.common.as_ref()
     }
 
-    fn every(&self) -> Option<Duration> {
+    fn tick_interval(&self) -> Option<Duration> {
         self.common.as_ref().map(|_| Duration::from_millis(50))
     }
 
     /// Tells all clients how many they are, as the broker says.
     fn on_tick(&mut self, desk: &mut ResourceContext<'_>) {
-        desk.inquire(7, (Tenant::shared(), Tags::default()), "@kind");
+        desk.query_presence(7, (Tenant::shared(), Tags::default()), "@kind");
     }
 
-    fn on_findings(&mut self, desk: &mut ResourceContext<'_>, about: u64, who: &Presence) {
+    fn on_resource_presence(&mut self, desk: &mut ResourceContext<'_>, about: u64, who: &Presence) {
         let text = format!("{about}: {} clients, {:?}", who.clients, who.values);
         desk.publish_text((Tenant::shared(), Address::everyone()), text).unwrap();
     }
@@ -144,12 +145,12 @@ impl Resource for Probe {
         }
     }
 
-    fn on_close(&mut self, client: &mut ClientHandle<'_>) {
+    fn on_close(&mut self, client: &mut ClientHandle<'_>, _: &CloseReason) {
         self.tell("close");
         client.reply_text("nobody hears this");
     }
 
-    fn on_error(&mut self, _: &mut ClientHandle<'_>, fault: &CloseReason) {
+    fn on_connection_lost(&mut self, _: &mut ClientHandle<'_>, fault: &CloseReason) {
         self.tell(format!("error {} {}", fault.code.0, fault.text));
     }
 }

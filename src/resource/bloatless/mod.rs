@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use self::rate_limit::RequestLimiter;
 use self::status_updates::{ConnectionNews, StatusUpdates};
-use super::{ClientHandle, ConnectRequest, Limit, Presence, Resource, ResourceContext};
+use super::{ClientHandle, ConnectRequest, Limit, Presence, ResourceContext, ResourceHooks};
 use crate::auth::Right;
 use crate::http::{Refusal, RefusalStatus};
 use crate::protocol::bloatless;
@@ -147,12 +147,12 @@ impl BloatlessResource {
             && self.is_watched()
         {
             let about = self.news.keep(client.tenant().clone(), event(peer));
-            client.inquire(about, self.family.clone(), NO_TAG);
+            client.query_resource_presence(about, self.family.clone(), NO_TAG);
         }
     }
 }
 
-impl Resource for BloatlessResource {
+impl ResourceHooks for BloatlessResource {
     fn speech(&self) -> Speech {
         self.talk.speech()
     }
@@ -165,7 +165,7 @@ impl Resource for BloatlessResource {
         self.talk.needs()
     }
 
-    fn admit(&self, opening: &ConnectRequest<'_>) -> Result<(), Refusal> {
+    fn authorize(&self, opening: &ConnectRequest<'_>) -> Result<(), Refusal> {
         let manners = self.manners.borrow();
         if manners.answers == BloatlessAnswers::Legacy && !opening.query().is_empty() {
             return Err(Refusal::NOT_FOUND);
@@ -192,11 +192,11 @@ impl Resource for BloatlessResource {
         }
         match self.talk.greeting() {
             Greeting::Nothing => self.tell(client, ConnectionNews::Connected),
-            Greeting::ServerInfo => client.ask_who(self.family.clone(), PEER_TAG),
+            Greeting::ServerInfo => client.query_presence(self.family.clone(), PEER_TAG),
         }
     }
 
-    fn on_who(&mut self, client: &mut ClientHandle<'_>, who: &Presence) {
+    fn on_presence(&mut self, client: &mut ClientHandle<'_>, who: &Presence) {
         let own = client.tag(PEER_TAG).unwrap_or_default().to_owned();
         client.reply_text(status::server_info(&self.manners.borrow(), who, &own));
         self.tell(client, ConnectionNews::Connected);
@@ -216,7 +216,7 @@ impl Resource for BloatlessResource {
         self.talk.hear(&self.room, client, message);
     }
 
-    fn on_findings(&mut self, desk: &mut ResourceContext<'_>, about: u64, who: &Presence) {
+    fn on_resource_presence(&mut self, desk: &mut ResourceContext<'_>, about: u64, who: &Presence) {
         if let Some((tenant, event)) = self.news.take(about) {
             for text in status::story(&event, who.clients, desk.unix_time()) {
                 self.news.publish(desk, &tenant, text);
@@ -224,7 +224,7 @@ impl Resource for BloatlessResource {
         }
     }
 
-    fn every(&self) -> Option<Duration> {
+    fn tick_interval(&self) -> Option<Duration> {
         self.talk.every()
     }
 
@@ -248,7 +248,7 @@ impl Resource for BloatlessResource {
         self.talk.pushed((&self.room, desk), tenant, data)
     }
 
-    fn on_close(&mut self, client: &mut ClientHandle<'_>) {
+    fn on_close(&mut self, client: &mut ClientHandle<'_>, _: &CloseReason) {
         self.quotas.end(client.id());
         self.tell(client, ConnectionNews::Disconnected);
     }

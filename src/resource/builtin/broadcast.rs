@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::protocol::plain;
-use crate::resource::{ClientHandle, Resource};
+use crate::resource::{ClientHandle, ResourceHooks};
 use crate::session::{Message, Speech};
 use crate::types::{Address, CloseCode, CloseReason, PayloadForm, Tag, TagError, TagQuery, Tags};
 
@@ -30,7 +30,7 @@ impl Broadcast {
     }
 }
 
-impl Resource for Broadcast {
+impl ResourceHooks for Broadcast {
     fn speech(&self) -> Speech {
         Speech::Plain
     }

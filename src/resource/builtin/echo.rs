@@ -1,6 +1,6 @@
 //! Every message back to its sender, as it came; and what PHP-WebSockets-Server had in its place.
 
-use crate::resource::{ClientHandle, Resource};
+use crate::resource::{ClientHandle, ResourceHooks};
 use crate::session::{Message, Speech};
 use crate::types::{CloseCode, CloseReason};
 
@@ -8,7 +8,7 @@ use crate::types::{CloseCode, CloseReason};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Echo;
 
-impl Resource for Echo {
+impl ResourceHooks for Echo {
     fn speech(&self) -> Speech {
         Speech::Echo
     }
@@ -22,7 +22,7 @@ impl Resource for Echo {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 
-impl Resource for Silent {
+impl ResourceHooks for Silent {
     fn speech(&self) -> Speech {
         Speech::Echo
     }
@@ -35,7 +35,7 @@ impl Resource for Silent {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Nameless;
 
-impl Resource for Nameless {
+impl ResourceHooks for Nameless {
     fn speech(&self) -> Speech {
         Speech::Echo
     }

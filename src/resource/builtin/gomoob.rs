@@ -7,7 +7,7 @@ use crate::protocol::gomoob::{
     GomoobMessages, GomoobOptions, InvalidRequest, TagMatch, parse_with, typed,
 };
 use crate::protocol::php_json::{Objects, reencoded};
-use crate::resource::{ClientHandle, Resource};
+use crate::resource::{ClientHandle, ResourceHooks};
 use crate::session::{Message, Speech};
 use crate::types::{Address, CloseCode, CloseReason, PayloadForm};
 
@@ -15,7 +15,7 @@ use crate::types::{Address, CloseCode, CloseReason, PayloadForm};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gomoob;
 
-impl Resource for Gomoob {
+impl ResourceHooks for Gomoob {
     fn speech(&self) -> Speech {
         Speech::Gomoob
     }

@@ -8,7 +8,7 @@ use crate::protocol::phpws::{
     Discretion, PhpwsCommand, PhpwsOptions, PhpwsPacket, parse, without_credentials,
 };
 use crate::protocol::{Encoding, tags};
-use crate::resource::{ClientHandle, Resource};
+use crate::resource::{ClientHandle, ResourceHooks};
 use crate::session::{Message, Speech};
 use crate::types::{
     Address, Alias, CloseCode, CloseReason, CompatFlag, Ident, MatchOptions, NamedClient,
@@ -19,7 +19,7 @@ use crate::types::{
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Phpws;
 
-impl Resource for Phpws {
+impl ResourceHooks for Phpws {
     fn speech(&self) -> Speech {
         Speech::Phpws
     }

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::builtin::broadcast::RESOURCE_TAG;
-use super::{ClientHandle, ConnectRequest, Presence, Resource, ResourceContext};
+use super::{ClientHandle, ConnectRequest, Presence, ResourceContext, ResourceHooks};
 use crate::session::{Message, Speech};
 use crate::types::{
     Address, ClientUuid, CloseCode, CloseReason, PayloadForm, Tag, TagError, TagQuery, Tags, Tenant,
@@ -135,7 +135,7 @@ impl WebhookResource {
                     }
                 }
                 WebhookCommand::Close(reason) => client.close(reason),
-                WebhookCommand::Who { tags, tag } => client.ask_who(tags, &tag),
+                WebhookCommand::Who { tags, tag } => client.query_presence(tags, &tag),
                 WebhookCommand::Fyi(text) => client.set_fyi(text),
                 WebhookCommand::Accept { .. } | WebhookCommand::Refuse(_) => {
                     return Err(InvalidAnswer(
@@ -165,7 +165,7 @@ impl WebhookResource {
                     desk.push((self.terms.tenant.clone(), address), said(saying));
                 }
                 WebhookCommand::Who { tags, tag } => {
-                    desk.inquire(0, (self.terms.tenant.clone(), tags), &tag);
+                    desk.query_presence(0, (self.terms.tenant.clone(), tags), &tag);
                 }
                 _ if gone.is_some() => {}
                 _ => {
@@ -221,7 +221,7 @@ impl WebhookResource {
     }
 }
 
-impl Resource for WebhookResource {
+impl ResourceHooks for WebhookResource {
     fn speech(&self) -> Speech {
         Speech::Plain
     }
@@ -234,7 +234,7 @@ impl Resource for WebhookResource {
         Some(&self.terms.tenant)
     }
 
-    fn backed(&mut self) -> Option<&mut WebhookResource> {
+    fn as_webhook(&mut self) -> Option<&mut WebhookResource> {
         Some(self)
     }
 
@@ -254,15 +254,15 @@ impl Resource for WebhookResource {
         client.post(event.post());
     }
 
-    fn on_who(&mut self, client: &mut ClientHandle<'_>, who: &Presence) {
+    fn on_presence(&mut self, client: &mut ClientHandle<'_>, who: &Presence) {
         client.post(found(self.about("who", client), who));
     }
 
-    fn on_findings(&mut self, desk: &mut ResourceContext<'_>, _: u64, who: &Presence) {
+    fn on_resource_presence(&mut self, desk: &mut ResourceContext<'_>, _: u64, who: &Presence) {
         desk.post(found(WebhookEvent::new("who", &self.terms.name), who));
     }
 
-    fn every(&self) -> Option<Duration> {
+    fn tick_interval(&self) -> Option<Duration> {
         self.terms.every
     }
 
@@ -270,14 +270,14 @@ impl Resource for WebhookResource {
         desk.post(WebhookEvent::new("tick", &self.terms.name).post());
     }
 
-    fn on_end(&mut self, client: &mut ClientHandle<'_>, why: &CloseReason) {
+    fn on_close(&mut self, client: &mut ClientHandle<'_>, why: &CloseReason) {
         if self.wants(WebhookEventName::Close) {
             client.post(ending(self.about(WebhookEventName::Close.word(), client), why));
         }
         self.guests.remove(&client.id());
     }
 
-    fn on_error(&mut self, client: &mut ClientHandle<'_>, fault: &CloseReason) {
+    fn on_connection_lost(&mut self, client: &mut ClientHandle<'_>, fault: &CloseReason) {
         if self.wants(WebhookEventName::Error) {
             client.post(ending(self.about(WebhookEventName::Error.word(), client), fault));
         }

@@ -84,8 +84,8 @@ fn what_the_backend_does_not_want_is_not_posted() {
     let mut resource = backed(&[WebhookEventName::Open]);
     let ((), effects) = with_client(|client| {
         resource.on_message(client, Message::Text("x"));
-        resource.on_error(client, &NEVER);
-        resource.on_end(client, &NEVER);
+        resource.on_connection_lost(client, &NEVER);
+        resource.on_close(client, &NEVER);
     });
     assert_eq!(effects, []);
 }

@@ -8,7 +8,7 @@ use tracing::error;
 use crate::auth::Right;
 use crate::config::Config;
 use crate::http::{Refusal, RefusalStatus};
-use crate::resource::Resource;
+use crate::resource::ResourceHooks;
 use crate::types::{ConfigNumber, scrub_stack};
 use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{Connection, Phase, REVOKED, close, heartbeat, readiness};
@@ -73,7 +73,8 @@ fn review(context: &mut Context, connection: &mut Connection, former: &WorkerSet
         Phase::Open(session) => session,
         _ => return true,
     };
-    let needed = context.resources.get(connection.resource).map_or(Right::Listen, Resource::needs);
+    let needed =
+        context.resources.get(connection.resource).map_or(Right::Listen, ResourceHooks::needs);
     let access = &context.settings.rules.access;
     match access.renew(&former.rules.access, &session.tenant, session.ground) {
         Ok(grant) if grant.right.covers(needed) => {

@@ -18,7 +18,7 @@ use crate::broker_client::queries::PresenceQuestion;
 use crate::broker_client::uplink::NewPublication;
 use crate::link::message::{PresenceQuery, PresenceResult};
 use crate::protocol::{Cast, phpws};
-use crate::resource::{ClientHandle, Effect, Effects, Presence, Resource, ResourceId};
+use crate::resource::{ClientHandle, Effect, Effects, Presence, ResourceHooks, ResourceId};
 use crate::session::{Message, Session, Speech};
 use crate::types::{ClientClass, CloseCode, CloseReason, Content, PayloadForm, Pressure, Slot};
 use crate::webhook::WebhookRequest;
@@ -104,7 +104,9 @@ pub(in crate::worker) fn on_presence(
         return without_client::on_findings(context, number, &presence);
     }
     let Some(mut connection) = connections.take(slot) else { return };
-    call_and_apply(context, &mut connection, |resource, handle| resource.on_who(handle, &presence));
+    call_and_apply(context, &mut connection, |resource, handle| {
+        resource.on_presence(handle, &presence)
+    });
     readiness::rearm(context, connections, connection);
 }
 
@@ -123,9 +125,9 @@ pub(in crate::worker) fn on_end(
     let client = ClientRef { slot: connection.slot, session, resource: connection.resource };
     let effects = call(context, client, |resource, handle| {
         if let Some(fault) = fault {
-            resource.on_error(handle, fault);
+            resource.on_connection_lost(handle, fault);
         }
-        resource.on_end(handle, why);
+        resource.on_close(handle, why);
     });
     context.broker.uplink.leave(connection.slot);
     apply_effects(context, client, effects, b"");
@@ -134,7 +136,7 @@ pub(in crate::worker) fn on_end(
 pub(in crate::worker) fn call_and_apply(
     context: &mut Context,
     connection: &mut Connection,
-    on_client: impl FnOnce(&mut dyn Resource, &mut ClientHandle<'_>),
+    on_client: impl FnOnce(&mut dyn ResourceHooks, &mut ClientHandle<'_>),
 ) {
     let rest = call_for_rest(context, connection, on_client);
     apply_rest(context, connection, rest);
@@ -144,7 +146,7 @@ pub(in crate::worker) fn call_and_apply(
 pub(in crate::worker) fn call_for_rest(
     context: &mut Context,
     connection: &Connection,
-    on_client: impl FnOnce(&mut dyn Resource, &mut ClientHandle<'_>),
+    on_client: impl FnOnce(&mut dyn ResourceHooks, &mut ClientHandle<'_>),
 ) -> ConnectionEffects {
     let Phase::Open(session) = &connection.phase else { return ConnectionEffects::new() };
     let client = ClientRef { slot: connection.slot, session, resource: connection.resource };
@@ -171,7 +173,7 @@ pub(in crate::worker) fn apply_rest(
 pub(in crate::worker) fn call(
     context: &mut Context,
     ClientRef { slot, session, resource: id }: ClientRef<'_>,
-    on_client: impl FnOnce(&mut dyn Resource, &mut ClientHandle<'_>),
+    on_client: impl FnOnce(&mut dyn ResourceHooks, &mut ClientHandle<'_>),
 ) -> Effects {
     let Context { resources, broker, settings, clock, .. } = context;
     let effects = resources.take_effects();
@@ -226,13 +228,13 @@ fn apply_effects(
                 context.broker.uplink.retag(slot, tags);
                 continue;
             }
-            Effect::Ask { query, tag } => {
+            Effect::QueryPresence { query, tag } => {
                 let tenant = session.tenant.clone();
                 let question = PresenceQuestion { tenant, query, tag };
                 context.broker.uplink.query_presence(slot, question);
                 continue;
             }
-            Effect::Inquire { about, tenant, query, tag } => {
+            Effect::QueryResourcePresence { about, tenant, query, tag } => {
                 let question = PresenceQuestion { tenant, query, tag };
                 without_client::query_presence(context, id, about, question);
                 continue;
@@ -284,7 +286,7 @@ fn post_or_report(
     if posted == PostOutcome::Taken || !is_message {
         return None;
     }
-    let json = context.resources.get_mut(id)?.backed()?.when_down().to_owned();
+    let json = context.resources.get_mut(id)?.as_webhook()?.when_down().to_owned();
     let mut frame = BytesMut::new();
     frames::text(&mut frame, &rendered(session, json));
     Some(ConnectionEffect::Frame(frame))

@@ -8,8 +8,8 @@ use tracing::error;
 use crate::config::{BackendBinding, Config, ResourceBinding};
 use crate::resource::bloatless::BloatlessApplication;
 use crate::resource::{
-    Binding, Broadcast, BuiltinKind, Echo, Effects, Gomoob, Nameless, Phpws, Resource,
-    ResourceFactories, ResourceId, ResourceKind, Routes, Silent, WebhookOptions, WebhookResource,
+    Binding, Broadcast, BuiltinKind, Echo, Effects, Gomoob, Nameless, Phpws, ResourceFactories,
+    ResourceHooks, ResourceId, ResourceKind, Routes, Silent, WebhookOptions, WebhookResource,
 };
 use crate::types::Tenant;
 use crate::webhook::Signing;
@@ -19,7 +19,7 @@ use crate::worker::bloatless::Bloatless;
 /// The resources of a worker: the built-in ones in the order of `Kind::ALL`, then those of the
 /// embedding program, then those that the file makes.
 pub(in crate::worker) struct ResourceRegistry {
-    all: Vec<Box<dyn Resource>>,
+    all: Vec<Box<dyn ResourceHooks>>,
     own: ResourceFactories,
     /// What each of those was made from that the file makes, so that a reload that leaves it as it is
     /// keeps it, with whatever it knows.
@@ -51,7 +51,7 @@ pub(in crate::worker) struct BackendRoute {
 
 impl ResourceRegistry {
     pub(in crate::worker) fn new(own: &ResourceFactories) -> Self {
-        let built_in: [Box<dyn Resource>; 5] = [
+        let built_in: [Box<dyn ResourceHooks>; 5] = [
             Box::new(Phpws),
             Box::new(Gomoob),
             Box::new(Echo),
@@ -82,11 +82,14 @@ impl ResourceRegistry {
         }
     }
 
-    pub(in crate::worker) fn get(&self, id: ResourceId) -> Option<&dyn Resource> {
+    pub(in crate::worker) fn get(&self, id: ResourceId) -> Option<&dyn ResourceHooks> {
         self.all.get(id.place()).map(AsRef::as_ref)
     }
 
-    pub(in crate::worker) fn get_mut(&mut self, id: ResourceId) -> Option<&mut Box<dyn Resource>> {
+    pub(in crate::worker) fn get_mut(
+        &mut self,
+        id: ResourceId,
+    ) -> Option<&mut Box<dyn ResourceHooks>> {
         self.all.get_mut(id.place())
     }
 
@@ -139,7 +142,7 @@ impl ResourceRegistry {
         };
         let made = self.made.iter().filter(is_bound).map(|made| made.id);
         let made = made.chain(self.applications(config));
-        let every = |id| Some((id, self.get(id)?.every()?));
+        let every = |id| Some((id, self.get(id)?.tick_interval()?));
         own.chain(made).filter_map(every).collect()
     }
 
@@ -177,7 +180,7 @@ impl ResourceRegistry {
         bound.filter_map(|application| self.bloatless.get(*application))
     }
 
-    fn add(&mut self, resource: Box<dyn Resource>) -> ResourceId {
+    fn add(&mut self, resource: Box<dyn ResourceHooks>) -> ResourceId {
         self.all.push(resource);
         ResourceId::beyond(self.all.len() - 1 - BuiltinKind::ALL.len())
     }
@@ -193,7 +196,7 @@ impl ResourceRegistry {
 }
 
 /// Makes what the file asks for.
-fn make(binding: &ResourceBinding) -> Option<Box<dyn Resource>> {
+fn make(binding: &ResourceBinding) -> Option<Box<dyn ResourceHooks>> {
     match binding.kind {
         // The checked configuration has no name that is too long.
         ResourceKind::Broadcast => Some(Box::new(Broadcast::new(&binding.name).ok()?)),

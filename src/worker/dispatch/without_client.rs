@@ -7,7 +7,7 @@ use tracing::error;
 
 use crate::broker_client::queries::PresenceQuestion;
 use crate::broker_client::uplink::NewPublication;
-use crate::resource::{Effect, Effects, Presence, Resource, ResourceContext, ResourceId};
+use crate::resource::{Effect, Effects, Presence, ResourceContext, ResourceHooks, ResourceId};
 use crate::types::Pressure;
 use crate::worker::clock::unix_time;
 use crate::worker::context::Context;
@@ -50,7 +50,7 @@ pub(in crate::worker) fn on_findings(context: &mut Context, number: u32, presenc
         return;
     };
     call_without_client(context, resource, |resource, call| {
-        resource.on_findings(call, about, presence);
+        resource.on_resource_presence(call, about, presence);
     });
 }
 
@@ -58,7 +58,7 @@ pub(in crate::worker) fn on_findings(context: &mut Context, number: u32, presenc
 pub(in crate::worker) fn call_without_client(
     context: &mut Context,
     id: ResourceId,
-    call: impl FnOnce(&mut dyn Resource, &mut ResourceContext<'_>),
+    call: impl FnOnce(&mut dyn ResourceHooks, &mut ResourceContext<'_>),
 ) {
     let Context { resources, settings, .. } = context;
     let Some(resource) = resources.get_mut(id) else { return };
@@ -90,7 +90,7 @@ pub(in crate::worker) fn apply_without_client(
                 let (tenant, address) = (&tenant, &address);
                 context.broker.uplink.publish(NewPublication { tenant, address, form, payload });
             }
-            Effect::Inquire { about, tenant, query, tag } => {
+            Effect::QueryResourcePresence { about, tenant, query, tag } => {
                 query_presence(context, id, about, PresenceQuestion { tenant, query, tag });
             }
             Effect::Post(post) => webhook::post_for_resource(context, id, post),
@@ -102,7 +102,7 @@ pub(in crate::worker) fn apply_without_client(
             | Effect::Fyi(_)
             | Effect::Register { .. }
             | Effect::IgnoredTags
-            | Effect::Ask { .. }
+            | Effect::QueryPresence { .. }
             | Effect::Close(_) => {}
         }
     }

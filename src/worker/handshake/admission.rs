@@ -15,7 +15,7 @@ use crate::http::{
 use crate::protocol::gomoob::RefusalClose;
 use crate::protocol::phpws;
 use crate::resource::{
-    BuiltinKind, ConnectRequest, Exactness, RequestedProtocol, Resource, ResourceId, Route,
+    BuiltinKind, ConnectRequest, Exactness, RequestedProtocol, ResourceHooks, ResourceId, Route,
     RouteRequest, UnknownPath,
 };
 use crate::session::Speech;
@@ -164,18 +164,18 @@ fn choose_resource<'a>(
     target: &RouteRequest<'_, 'a>,
 ) -> Result<(Speech, Route<'a>), UnknownPath> {
     let choice = context.settings.paths.choose(target)?;
-    let own = context.resources.get(choice.resource).map(Resource::speech);
+    let own = context.resources.get(choice.resource).map(ResourceHooks::speech);
     Ok((choice.speech.or(own).unwrap_or(Speech::Echo), choice))
 }
 
 /// Whether the resource itself lets a client in that was granted this.
 fn admitted_by(
-    resource: Option<&dyn Resource>,
+    resource: Option<&dyn ResourceHooks>,
     opening: &ConnectRequest<'_>,
     grant: &Grant,
 ) -> Result<(), Refusal> {
     let Some(resource) = resource else { return Ok(()) };
-    resource.admit(opening)?;
+    resource.authorize(opening)?;
     // A backend speaks for one space: nothing of another one comes to it or from it (P4).
     let is_served = resource.tenant().is_none_or(|tenant| *tenant == grant.tenant);
     match is_served && grant.right.covers(resource.needs()) {

@@ -82,7 +82,7 @@ fn questions_for(
     client: &Client,
 ) -> Option<(WebhookRequest, Option<WebhookRequest>)> {
     let asked = joining.request.as_ref()?;
-    let backed = context.resources.get_mut(connection.resource)?.backed()?;
+    let backed = context.resources.get_mut(connection.resource)?.as_webhook()?;
     let head = http::parse(&asked.head).ok()?;
     let opening = ConnectRequest::new(&head, asked.peer, asked.protocol.as_deref());
     let handle = ClientHandle::new(&joining.session, client, &context.settings.rules);
@@ -163,7 +163,7 @@ fn refuse_client(context: &mut Context, connection: &mut Connection, why: String
 
 /// The backend could not be asked.
 fn on_backend_down(context: &mut Context, connection: &mut Connection) {
-    let backed = context.resources.get_mut(connection.resource).and_then(|it| it.backed());
+    let backed = context.resources.get_mut(connection.resource).and_then(|it| it.as_webhook());
     if backed.is_some_and(|backed| backed.accepts_when_down()) {
         warn!(
             event = "authorization_skipped",

@@ -6,7 +6,7 @@ use crate::auth::Grant;
 use crate::config::OpenTags;
 use crate::http::{Parameter, Upgrade, form_parameter};
 use crate::protocol::tags;
-use crate::resource::{Resource, Route};
+use crate::resource::{ResourceHooks, Route};
 use crate::types::{Tag, Tags};
 use crate::worker::settings::WorkerSettings;
 
@@ -17,7 +17,7 @@ pub(in crate::worker) fn of_client(
     settings: &WorkerSettings,
     upgrade: &Upgrade<'_>,
     route: &Route<'_>,
-    resource: Option<&dyn Resource>,
+    resource: Option<&dyn ResourceHooks>,
     grant: &Grant,
 ) -> Result<Tags, Cow<'static, str>> {
     let tags = requested(upgrade.query.unwrap_or_default(), resource)?;
@@ -34,7 +34,7 @@ struct RequestedTags {
 
 fn requested(
     query: &str,
-    resource: Option<&dyn Resource>,
+    resource: Option<&dyn ResourceHooks>,
 ) -> Result<RequestedTags, Cow<'static, str>> {
     let own = match form_parameter(query, "tags") {
         None => Tags::default(),
@@ -42,7 +42,7 @@ fn requested(
         Some(Parameter::Members(members)) => tags::of_opening(&tags::json_of(&members))?,
         Some(Parameter::Broken) => tags::of_opening("")?,
     };
-    match resource.and_then(Resource::common_tag) {
+    match resource.and_then(ResourceHooks::common_tag) {
         Some(common) => with_common(&own, common).map(|all| RequestedTags { own, all }),
         None => Ok(RequestedTags { all: own.clone(), own }),
     }

@@ -232,7 +232,7 @@ pub(in crate::worker) fn apply_commands_for_rest(
     let resource = connection.resource;
     let mut outcome = Ok(());
     let rest = dispatch::call_for_rest(context, connection, |service, handle| {
-        if let Some(backed) = service.backed() {
+        if let Some(backed) = service.as_webhook() {
             outcome = backed.carry_out(handle, commands);
             if outcome.is_err() {
                 handle.abandon();
@@ -252,7 +252,7 @@ fn apply_commands_without_client(
     client: Option<ClientUuid>,
     commands: Vec<WebhookCommand>,
 ) {
-    let Some(backed) = context.resources.get_mut(resource).and_then(|it| it.backed()) else {
+    let Some(backed) = context.resources.get_mut(resource).and_then(|it| it.as_webhook()) else {
         return;
     };
     let mut call = ResourceContext::new(&context.settings.rules, unix_time());
@@ -271,7 +271,7 @@ fn apply_commands_without_client(
 /// Sends a client the text for a message that was not handed over.
 fn report_down(context: &mut Context, connection: &mut Connection) {
     dispatch::call_and_apply(context, connection, |service, handle| {
-        if let Some(backed) = service.backed() {
+        if let Some(backed) = service.as_webhook() {
             backed.tell_down(handle);
         }
     });
@@ -289,7 +289,8 @@ pub(in crate::worker) fn log_warning(
     let Some(count) = context.webhooks.note_warning(resource, warning, context.clock.now()) else {
         return;
     };
-    let name = context.resources.get_mut(resource).and_then(|it| it.backed()).map(|it| it.name());
+    let name =
+        context.resources.get_mut(resource).and_then(|it| it.as_webhook()).map(|it| it.name());
     let name = name.unwrap_or_default();
     match warning {
         Warning::Failed => {
