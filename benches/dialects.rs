@@ -111,7 +111,7 @@ fn parse_gomoob(criterion: &mut Criterion) {
 fn render(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("render");
     let [(_, packet), ..] = packets();
-    let packet = Content { form: PayloadForm::PhpwsPacket, payload: packet.into() };
+    let packet = Content { form: PayloadForm::Packet, payload: packet.into() };
     let message =
         Content { form: PayloadForm::Message, payload: format!(r#""{}""#, text()).into() };
     for (name, dialect, content) in [

@@ -57,7 +57,7 @@ fn client() -> Client {
 }
 
 fn content() -> Content {
-    Content { form: PayloadForm::PhpwsPacket, payload: Bytes::from_static(PAYLOAD) }
+    Content { form: PayloadForm::Packet, payload: Bytes::from_static(PAYLOAD) }
 }
 
 fn deliver(target: DeliverTo) -> ToWorker {
@@ -86,7 +86,7 @@ fn publish(group: &mut BenchmarkGroup<'_, WallTime>) {
                 NewPublication {
                     tenant: black_box(&tenant),
                     address: black_box(&address),
-                    form: PayloadForm::PhpwsPacket,
+                    form: PayloadForm::Packet,
                     payload: PAYLOAD,
                 },
             );

@@ -194,7 +194,7 @@ fn others() -> Vec<Case> {
         case("answer with many commands", filled("[", same("0"), "]"), answer, 1),
         case("answer with many names", names, answer, 1),
         case("answer with many members", filled("{", same(r#""command":"fyi""#), "}"), answer, 2),
-        case("rendered packet", many_objects(), |text| rendered(PayloadForm::PhpwsPacket, text), 4),
+        case("rendered packet", many_objects(), |text| rendered(PayloadForm::Packet, text), 4),
         case(
             "rendered text",
             escapes("", "\u{1}", ""),

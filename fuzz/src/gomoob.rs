@@ -85,7 +85,7 @@ fn delivered(message: &str) {
     for (cast, opcode) in [(Cast::One, "feedback"), (Cast::Many, "broadcast")] {
         let packet = Dialect::Phpws.render(&content, cast);
         assert!(serde_json::from_slice::<&RawValue>(&packet).is_ok(), "{message}");
-        let forwarded = Content { form: PayloadForm::PhpwsPacket, payload: packet.to_vec().into() };
+        let forwarded = Content { form: PayloadForm::Packet, payload: packet.to_vec().into() };
         assert_eq!(*render(&forwarded, cast), *message.as_bytes(), "there and back");
         if let Ok(packet) = serde_json::from_slice::<Value>(&packet) {
             assert_eq!(packet["opcode"], opcode);

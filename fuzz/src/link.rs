@@ -56,7 +56,7 @@ impl Canonical for ToBroker {
             Self::Ask { question, .. } => question.query.is_empty(),
             Self::Publish { publication, .. } => match &publication.address.recipients {
                 Recipients::Matching(query) => query.is_empty(),
-                Recipients::First { .. } | Recipients::Named(_) | Recipients::GomoobQuery(_) => {
+                Recipients::First { .. } | Recipients::Named(_) | Recipients::TagSequence(_) => {
                     true
                 }
             },

@@ -142,11 +142,7 @@ impl World {
             _ => return,
         };
         let payload = Bytes::copy_from_slice(packet.as_bytes());
-        self.publish(
-            &Tenant::shared(),
-            &address,
-            &Content { form: PayloadForm::PhpwsPacket, payload },
-        );
+        self.publish(&Tenant::shared(), &address, &Content { form: PayloadForm::Packet, payload });
     }
 
     /// To everyone whom the list names, into each outbox that there is.

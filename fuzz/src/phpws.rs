@@ -98,7 +98,7 @@ fn is_same(one: &Value, other: &Value) -> bool {
 
 /// A packet reaches this family as it came, and the other one as a part of it.
 fn forwarded(data: &[u8]) {
-    let packet = Content { form: PayloadForm::PhpwsPacket, payload: Bytes::copy_from_slice(data) };
+    let packet = Content { form: PayloadForm::Packet, payload: Bytes::copy_from_slice(data) };
     for cast in [Cast::One, Cast::Many] {
         assert_eq!(*render(&packet, cast), *data);
         let message = Dialect::Gomoob.render(&packet, cast);

@@ -35,7 +35,7 @@ impl ResolveCache {
         let query = match &address.recipients {
             Recipients::Matching(query) => Some(query),
             // Only a compatibility flag uses it, so it is not cached.
-            Recipients::GomoobQuery(_) => None,
+            Recipients::TagSequence(_) => None,
             Recipients::First { .. } | Recipients::Named(_) => {
                 let one = index.resolve_one(tenant, address);
                 let target = |place: ConnectionRef| (place.worker, DeliverTo::One(place.slot));

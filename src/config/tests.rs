@@ -5,8 +5,8 @@ use std::fs;
 use super::*;
 use crate::auth::php_session::Truth;
 use crate::auth::uuid::UuidForm;
+use crate::protocol::phpws::{CompatFlag, CompatFlags};
 use crate::resource::{BuiltinKind, ResourceKind};
-use crate::types::{CompatFlag, CompatFlags};
 
 /// A folder of its own that goes away with the test.
 struct Folder(PathBuf);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Index;
 use super::directory::{IndexEntry, Reach};
 use super::interner::NameId;
-use super::match_groups::LooseGroups;
+use super::match_groups::MatchGroups;
 use crate::types::ConnectionRef;
 
 /// Reads the whole index; for tests.
@@ -29,10 +29,10 @@ pub(super) fn check(index: &Index) -> Result<(), String> {
     equal("clients and their count", &clients, &index.clients())?;
     equal("clients with idents", &named, &index.idents.order().len())?;
     check_aliases(index)?;
-    if let Some(loose) = index.loose.get()
-        && *loose != LooseGroups::of(&index.places, &index.idents)
+    if let Some(groups) = index.groups.get()
+        && *groups != MatchGroups::of(&index.places, &index.idents)
     {
-        return Err("loose comparisons look through other clients than there are".into());
+        return Err("match groups hold other clients than there are".into());
     }
     let rows: u64 = index.rows.iter().map(|(_, _, members)| members.len()).sum();
     equal("rows of clients and members of rows", &memberships, &rows)?;

@@ -1,5 +1,5 @@
-//! Clients in the order in which they joined, by what a loose comparison of PHP finds them: what
-//! [`MatchOptions`] asks for is one look instead of a walk over all clients.
+//! Clients in the order in which they joined, by the groups that [`MatchOptions`] can ask for: so a
+//! lookup is one step instead of a walk over all clients.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use super::idents::Idents;
 use super::interner::NameId;
 use crate::types::{ConnectionRef, JoinNumber, MatchOptions, Slot, WorkerId};
 
-/// What a loose comparison looks through. It is made when the first one asks, and kept up to date from
-/// then on: only a switch allows such comparisons, and others do not pay for them.
+/// The groups. They are made at the first lookup and kept up to date from then on: only a switch allows
+/// such lookups, and servers without it do not pay for them.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct LooseGroups(BTreeSet<(GroupKey, JoinNumber, ConnectionRef)>);
+pub(super) struct MatchGroups(BTreeSet<(GroupKey, JoinNumber, ConnectionRef)>);
 
 /// A group of clients of one tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,11 +20,11 @@ enum GroupKey {
     Web(NameId),
     /// Those with an ident.
     Named(NameId),
-    /// Those with an ident that PHP takes for this number.
+    /// Those with an ident that is this number.
     Number(NameId, u64),
 }
 
-impl LooseGroups {
+impl MatchGroups {
     /// All clients that there are.
     pub(super) fn of(places: &Directory, idents: &Idents) -> Self {
         let mut all = Self::default();
@@ -51,7 +51,7 @@ impl LooseGroups {
     pub(super) fn first(
         &self,
         tenant: NameId,
-        laxity: MatchOptions,
+        options: MatchOptions,
         ident: Option<&[u8]>,
     ) -> Option<ConnectionRef> {
         let number = ident.and_then(number_in).map(|number| GroupKey::Number(tenant, bits(number)));
@@ -60,7 +60,7 @@ impl LooseGroups {
             (MatchOptions::ANY_IDENT, Some(GroupKey::Named(tenant))),
             (MatchOptions::SAME_NUMBER, number),
         ];
-        let keys = ways.into_iter().filter(|(lax, _)| laxity.has(*lax)).filter_map(|(_, key)| key);
+        let keys = ways.into_iter().filter(|(lax, _)| options.has(*lax)).filter_map(|(_, key)| key);
         keys.filter_map(|key| self.first_of(key)).min().map(|(_, place)| place)
     }
 
@@ -87,13 +87,12 @@ fn bits(number: f64) -> u64 {
     (number + 0.0).to_bits()
 }
 
-/// The number that PHP sees in a numeric string: blanks around, a sign, digits, a fraction, an
-/// exponent.
+/// The number that a numeric string is: blanks around, a sign, digits, a fraction, an exponent.
 fn number_in(text: &[u8]) -> Option<f64> {
     let text =
         std::str::from_utf8(text).ok()?.trim_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']);
     let is_of_a_number = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
-    // Rust reads `inf` and `nan` too, which are not numbers in PHP.
+    // Rust reads `inf` and `nan` too, which are not numeric strings.
     text.bytes().all(is_of_a_number).then(|| text.parse().ok()).flatten()
 }
 
@@ -102,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_those_that_php_sees() {
+    fn numbers_are_numeric_strings() {
         for text in ["5", "5.0", " 5", "5 ", "+5", "05", "5e0", "50e-1", "5."] {
             assert_eq!(number_in(text.as_bytes()), Some(5.0), "{text}");
         }

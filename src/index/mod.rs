@@ -4,7 +4,6 @@ mod aliases;
 mod bitmap_builder;
 mod consistency;
 mod directory;
-mod gomoob_match;
 mod idents;
 mod inline_str;
 mod interner;
@@ -13,6 +12,7 @@ mod posting_list;
 mod resolve;
 mod slot_bitmap;
 mod tag_ids;
+mod tag_sequence;
 #[cfg(test)]
 mod tests;
 mod uuids;
@@ -26,7 +26,7 @@ pub use self::aliases::Claimed;
 use self::directory::{Directory, IndexEntry, Reach};
 use self::idents::Idents;
 use self::interner::{InternedName, Interner, NameId};
-use self::match_groups::LooseGroups;
+use self::match_groups::MatchGroups;
 use self::posting_list::PostingList;
 pub use self::resolve::{Carried, Resolved};
 use self::tag_ids::TagIds;
@@ -76,8 +76,8 @@ pub struct Index {
     aliases: Aliases,
     uuids: Uuids,
     places: Directory,
-    /// Made when the first loose comparison asks for it.
-    loose: OnceCell<LooseGroups>,
+    /// Made when the first lookup by options asks for them.
+    groups: OnceCell<MatchGroups>,
 }
 
 /// What is common to all clients of a tenant.
@@ -135,8 +135,8 @@ impl Index {
             .map(|ident| self.idents.add(tenant, ident, number, place));
         self.uuids.add(client.uuid, place);
         let entry = IndexEntry { uuid: client.uuid, number, tenant, ident, rows, reach };
-        if let Some(loose) = self.loose.get_mut() {
-            loose.add(place, &entry, &self.idents);
+        if let Some(groups) = self.groups.get_mut() {
+            groups.add(place, &entry, &self.idents);
         }
         self.places.put(place, entry);
     }
@@ -172,8 +172,8 @@ impl Index {
             black_box(self.rows.get(*row).is_some_and(PostingList::is_empty));
         }
         self.uuids.remove(entry.uuid, place);
-        if let Some(loose) = self.loose.get_mut() {
-            loose.remove(place, &entry, &self.idents);
+        if let Some(groups) = self.groups.get_mut() {
+            groups.remove(place, &entry, &self.idents);
         }
         if let Some(ident) = entry.ident {
             self.idents.remove(ident, entry.number, place);

@@ -2,10 +2,10 @@
 
 use super::Index;
 use super::directory::{IndexEntry, Reach};
-use super::gomoob_match::gomoob_match;
 use super::interner::{InternedName, NameId};
-use super::match_groups::LooseGroups;
+use super::match_groups::MatchGroups;
 use super::posting_list::{PostingList, intersection};
+use super::tag_sequence::narrowed;
 use crate::types::limits::ANSWER_LOOKS_MAX;
 use crate::types::{
     Address, ClientUuid, ConnectionRef, Ident, JoinNumber, MatchOptions, NamedClient, Recipients,
@@ -66,13 +66,13 @@ impl Index {
                 let sets = self.resolve_one(tenant, address).map(one).into_iter().collect();
                 Resolved { sets, except: None, single: true }
             }
-            Recipients::Matching(_) | Recipients::GomoobQuery(_) => {
+            Recipients::Matching(_) | Recipients::TagSequence(_) => {
                 let Some(tenant) = self.tenants.find(InternedName::tenant(tenant)) else {
                     return Resolved::default();
                 };
                 let sets = match &address.recipients {
                     Recipients::Matching(query) => self.matching(tenant, query),
-                    Recipients::GomoobQuery(tags) => self.gomoob_query(tenant, tags),
+                    Recipients::TagSequence(tags) => self.tag_sequence(tenant, tags),
                     Recipients::First { .. } | Recipients::Named(_) => Vec::new(),
                 };
                 let except = address
@@ -96,7 +96,7 @@ impl Index {
         let (_, place, uuid) = match &address.recipients {
             Recipients::First { uuid, ident } => self.first(tenant, *uuid, ident.as_ref()),
             Recipients::Named(named) => self.first_named(tenant, named),
-            Recipients::Matching(_) | Recipients::GomoobQuery(_) => None,
+            Recipients::Matching(_) | Recipients::TagSequence(_) => None,
         }?;
         // a client that is left out is not replaced by another one
         (Some(uuid) != address.except).then_some(place)
@@ -177,11 +177,11 @@ impl Index {
     }
 
     /// The client that joined first of those that fit. The cost is that of a few looks, however many
-    /// clients there are and share a name; the first loose comparison of a broker's life orders all.
+    /// clients there are and share a name; the first lookup by options orders all.
     fn first_named(&self, tenant: NameId, named: &NamedClient) -> Option<FirstMatch> {
-        let NamedClient { uuid, alias, ident, laxity } = named;
+        let NamedClient { uuid, alias, ident, options } = named;
         let by_uuid = uuid.and_then(|uuid| self.uuids.find(tenant, uuid, &self.places));
-        let aliases = match laxity.has(MatchOptions::WEB_ONLY) {
+        let aliases = match options.has(MatchOptions::WEB_ONLY) {
             true => &self.aliases.web,
             false => &self.aliases.order,
         };
@@ -192,7 +192,7 @@ impl Index {
             .into_iter()
             .chain(by_alias)
             .filter_map(found)
-            .filter(|(_, it)| it.reach == Reach::Tags || !laxity.has(MatchOptions::WEB_ONLY))
+            .filter(|(_, it)| it.reach == Reach::Tags || !options.has(MatchOptions::WEB_ONLY))
             .filter(|(_, it)| it.reach != Reach::Nothing)
             .map(|(place, entry)| number(place, entry))
             .min();
@@ -200,18 +200,18 @@ impl Index {
             .and_then(found)
             .filter(|(_, it)| it.reach != Reach::Nothing)
             .map(|(place, entry)| number(place, entry));
-        by_id.into_iter().chain(by_ident).chain(self.first_loosely(tenant, named)).min()
+        by_id.into_iter().chain(by_ident).chain(self.first_by_options(tenant, named)).min()
     }
 
-    fn first_loosely(&self, tenant: NameId, named: &NamedClient) -> Option<FirstMatch> {
-        let laxity = named.laxity;
+    fn first_by_options(&self, tenant: NameId, named: &NamedClient) -> Option<FirstMatch> {
+        let options = named.options;
         let is_lax = [MatchOptions::ANY_WEB, MatchOptions::ANY_IDENT, MatchOptions::SAME_NUMBER];
-        if !is_lax.iter().any(|lax| laxity.has(*lax)) {
+        if !is_lax.iter().any(|lax| options.has(*lax)) {
             return None;
         }
         let ident = named.ident.as_ref().map(|ident| ident.as_str().as_bytes());
-        let loose = self.loose.get_or_init(|| LooseGroups::of(&self.places, &self.idents));
-        let place = loose.first(tenant, laxity, ident)?;
+        let groups = self.groups.get_or_init(|| MatchGroups::of(&self.places, &self.idents));
+        let place = groups.first(tenant, options, ident)?;
         Some(number(place, self.places.get(place)?))
     }
 
@@ -225,11 +225,11 @@ impl Index {
         rows.map_or_else(Vec::new, intersection)
     }
 
-    fn gomoob_query(&self, tenant: NameId, tags: &[Tag]) -> Vec<(WorkerId, SlotSet)> {
+    fn tag_sequence(&self, tenant: NameId, tags: &[Tag]) -> Vec<(WorkerId, SlotSet)> {
         if tags.is_empty() {
             return self.matching(tenant, &TagQuery::default());
         }
-        gomoob_match(tags.iter().filter_map(|tag| self.row(tenant, tag)))
+        narrowed(tags.iter().filter_map(|tag| self.row(tenant, tag)))
     }
 
     fn row(&self, tenant: NameId, tag: &Tag) -> Option<&PostingList> {

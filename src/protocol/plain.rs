@@ -42,8 +42,8 @@ mod tests {
             (PayloadForm::Message, "\"cut \\ud83d\"", "cut \u{fffd}"),
             (PayloadForm::Message, "{\"a\":1.50}", "{\"a\":1.50}"),
             (PayloadForm::Message, "1e400", "1e400"),
-            (PayloadForm::PhpwsPacket, "{\"opcode\":\"broadcast\",\"message\":\"x\"}", "x"),
-            (PayloadForm::PhpwsPacket, "{\"message\":\"\\udc00x\"}", "\u{fffd}x"),
+            (PayloadForm::Packet, "{\"opcode\":\"broadcast\",\"message\":\"x\"}", "x"),
+            (PayloadForm::Packet, "{\"message\":\"\\udc00x\"}", "\u{fffd}x"),
         ] {
             let content = Content { form, payload: payload.into() };
             assert_eq!(render(&content, Cast::Many).as_ref(), text.as_bytes());

@@ -75,10 +75,7 @@ fn a_broadcast_goes_to_everyone_but_its_sender_as_it_came() {
         panic!("{effects:?}");
     };
     assert_eq!(*address, Address::everyone_but(ClientUuid([9; 16])));
-    assert_eq!(
-        (*form, payload.bytes(text.as_bytes())),
-        (PayloadForm::PhpwsPacket, text.as_bytes())
-    );
+    assert_eq!((*form, payload.bytes(text.as_bytes())), (PayloadForm::Packet, text.as_bytes()));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Every phpWebSocketServer client up to 2021-08-22 sends long messages this way.
 
 use super::SessionRules;
-use crate::types::CompatFlag;
+use crate::protocol::phpws::CompatFlag;
 
 /// The chunks so far.
 #[derive(Debug, Default)]

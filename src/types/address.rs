@@ -23,12 +23,12 @@ pub enum Recipients {
     },
     /// Every web-type client that carries all these tags; an empty query means everyone.
     Matching(TagQuery),
-    /// One client, named in a way that only old clients or old servers have.
+    /// One client, named in one of the rarer ways.
     Named(Box<NamedClient>),
-    /// Web-type clients as Gomoob's server finds them: the tags are gone through in this order, one
-    /// that no client carries is skipped, and when a set has become empty the rest begins again.
-    /// None means everyone.
-    GomoobQuery(Box<[Tag]>),
+    /// Web-type clients that are found by tags in this order: a tag that no client carries is skipped,
+    /// each other tag leaves those that carry it too, and when none are left, the next tag starts again.
+    /// No tags mean everyone.
+    TagSequence(Box<[Tag]>),
 }
 
 impl Recipients {
@@ -48,20 +48,20 @@ pub struct NamedClient {
     pub alias: Option<Alias>,
     /// The ident, when one was given.
     pub ident: Option<Ident>,
-    /// How much more fits than what is equal.
-    pub laxity: MatchOptions,
+    /// What else fits than what is equal.
+    pub options: MatchOptions,
 }
 
-/// What else fits a [`Named`]: how phpWebSocketServer compares, by its switches.
+/// What else a [`NamedClient`] fits than what is equal to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MatchOptions(u8);
 
 impl MatchOptions {
-    /// Any web-type client: PHP finds `true` equal to every UUID.
+    /// Any web-type client.
     pub const ANY_WEB: Self = Self(1);
-    /// Any client with an ident: PHP finds `true` equal to every one.
+    /// Any client with an ident.
     pub const ANY_IDENT: Self = Self(2);
-    /// An ident that is the same number: PHP finds `5` equal to `5.0`.
+    /// An ident that is the same number: `5` and `5.0`.
     pub const SAME_NUMBER: Self = Self(4);
     /// UUID and alias find web-type clients only.
     pub const WEB_ONLY: Self = Self(8);
@@ -123,10 +123,10 @@ impl Address {
         Self { recipients: Recipients::Named(Box::new(named)), except: None }
     }
 
-    /// Whom Gomoob's server finds by these tags.
+    /// Those that [`Recipients::TagSequence`] finds by these tags.
     #[must_use]
-    pub fn loosely(tags: Box<[Tag]>) -> Self {
-        Self { recipients: Recipients::GomoobQuery(tags), except: None }
+    pub fn tag_sequence(tags: Box<[Tag]>) -> Self {
+        Self { recipients: Recipients::TagSequence(tags), except: None }
     }
 
     /// The same without one client.

@@ -5,7 +5,6 @@ mod alias;
 mod budget;
 mod client;
 mod close;
-mod compat_flags;
 mod counts;
 mod credentials;
 mod encryption;
@@ -22,7 +21,6 @@ mod tag;
 mod wiped;
 mod word_choice;
 
-pub use self::compat_flags::{CompatFlag, CompatFlags};
 pub use address::{Address, MatchOptions, NamedClient, Recipients};
 pub use alias::{Alias, Claim, Exclusivity, GrantNumber};
 pub use budget::TurnBudget;

@@ -27,8 +27,9 @@ pub struct Content {
 /// How a payload is to be understood when a dialect renders it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PayloadForm {
-    /// A whole phpWebSocketServer packet, forwarded byte for byte to clients of that dialect.
-    PhpwsPacket,
+    /// A whole packet, with the message in it. It is forwarded byte for byte to clients of the protocol
+    /// that it came in.
+    Packet,
     /// The JSON text of a message alone; each dialect wraps it in its own way.
     Message,
     /// A text that need not be JSON; clients of plain dialects get it as it is.

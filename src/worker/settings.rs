@@ -12,9 +12,10 @@ use crate::auth::Permissions;
 use crate::auth::uuid::Signer;
 use crate::config::{BloatlessSettings, Config, EchoHandshake, LegacySettings, OpenTags, Refuse};
 use crate::http::Origins;
+use crate::protocol::phpws::{CompatFlag, CompatFlags};
 use crate::resource::Routes;
 use crate::session::{Session, SessionRules, Speech};
-use crate::types::{ClientClass, CompatFlag, CompatFlags, IpRange};
+use crate::types::{ClientClass, IpRange};
 use crate::websocket::{Leniency, LoneContinuation, MessageLimits};
 
 /// The settings of one worker.

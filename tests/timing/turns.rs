@@ -218,9 +218,9 @@ fn costs_the_same(what: &str, indexes: [&Index; 2], ask: impl Fn(&Index)) {
 fn fault_44_a_publication_and_a_question_cost_no_walk_over_all_clients() {
     let _quiet = crate::harness::alone();
     let (few, many) = (crowded(1000), crowded(30_000));
-    let named = |laxity: &[MatchOptions], named: NamedClient| {
-        let laxity = laxity.iter().fold(MatchOptions::default(), |all, one| all.and(*one));
-        Address::named(NamedClient { laxity, ..named })
+    let named = |options: &[MatchOptions], named: NamedClient| {
+        let options = options.iter().fold(MatchOptions::default(), |all, one| all.and(*one));
+        Address::named(NamedClient { options, ..named })
     };
     let number = NamedClient { ident: Ident::new("7").ok(), ..NamedClient::default() };
     let alias = NamedClient { alias: Alias::new("all").ok(), ..NamedClient::default() };

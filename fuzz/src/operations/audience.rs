@@ -74,7 +74,7 @@ impl Audience {
                 .filter(|(_, _, it)| query.iter().all(|tag| it.tags.iter().any(|own| own == tag)))
                 .map(|(place, ..)| *place)
                 .collect(),
-            Recipients::Named(_) | Recipients::GomoobQuery(_) => panic!("nobody says that here"),
+            Recipients::Named(_) | Recipients::TagSequence(_) => panic!("nobody says that here"),
         };
         named.sort_unstable();
         named
@@ -124,7 +124,7 @@ pub fn compare_one(
             assert_eq!(carried.clients, places.len() as u64);
             assert!(carried.values.len() <= places.len());
         }
-        Recipients::Named(_) | Recipients::GomoobQuery(_) => panic!("nobody says that here"),
+        Recipients::Named(_) | Recipients::TagSequence(_) => panic!("nobody says that here"),
     }
     places.retain(|place| Some(*place) != resolved.except);
     places

@@ -18,7 +18,7 @@ fn deliver(target: DeliverTo, text: &'static str) -> Deliver {
         sequence: Sequence(1),
         target,
         content: Content {
-            form: PayloadForm::PhpwsPacket,
+            form: PayloadForm::Packet,
             payload: Bytes::from_static(text.as_bytes()),
         },
     }

@@ -3,7 +3,8 @@
 use crate::config::diagnostic::Problem;
 use crate::config::layers::ConfigLayers;
 use crate::config::parse::{choice, switch};
-use crate::types::{CompatFlag, CompatFlags, word_choices};
+use crate::protocol::phpws::{CompatFlag, CompatFlags};
+use crate::types::word_choices;
 
 /// The keys that are on or off, what each turns on, and how it says so.
 const KEYS: [(&str, CompatFlag, Says); 17] = [

@@ -323,7 +323,7 @@ fn a_shared_alias_is_that_of_the_oldest_and_then_of_the_next() {
 
 /// Asked before and after each change: what is found is kept up to date.
 #[test]
-fn a_loose_comparison_finds_who_joined_first_of_those_that_are_left() {
+fn a_lookup_by_options_finds_the_first_that_joined_of_those_left() {
     let mut index = index(&[
         echo(1, "5"),
         php(2, "5.0"),
@@ -332,8 +332,9 @@ fn a_loose_comparison_finds_who_joined_first_of_those_that_are_left() {
         named(5, "five"),
         named(6, "5e0"),
     ]);
-    let found = |index: &Index, laxity, ident: &str| {
-        let named = NamedClient { ident: Ident::new(ident).ok(), laxity, ..NamedClient::default() };
+    let found = |index: &Index, options, ident: &str| {
+        let named =
+            NamedClient { ident: Ident::new(ident).ok(), options, ..NamedClient::default() };
         let one = index.resolve_one(&Tenant::shared(), &Address::named(named));
         index.is_consistent().unwrap();
         one.map(|place| place.slot.0)

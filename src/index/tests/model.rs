@@ -111,20 +111,24 @@ impl Model {
 
     /// The client that a [`NamedClient`] matches, by a look at all of them.
     fn fits(&self, place: ConnectionRef, client: &Client, named: &NamedClient) -> bool {
-        let NamedClient { uuid, alias, ident, laxity } = named;
+        let NamedClient { uuid, alias, ident, options } = named;
         let is_web = client.class == ClientClass::Web;
         let has_alias = |alias: &Alias| {
             self.1.iter().any(|(holder, claim, _)| *holder == place && claim.alias == *alias)
         };
         let by_id = Some(client.uuid) == *uuid || alias.as_ref().is_some_and(has_alias);
-        (by_id && (is_web || !laxity.has(MatchOptions::WEB_ONLY)))
+        (by_id && (is_web || !options.has(MatchOptions::WEB_ONLY)))
             || (ident.is_some() && client.ident == *ident)
-            || (laxity.has(MatchOptions::ANY_WEB) && is_web)
-            || (laxity.has(MatchOptions::ANY_IDENT) && client.ident.is_some())
+            || (options.has(MatchOptions::ANY_WEB) && is_web)
+            || (options.has(MatchOptions::ANY_IDENT) && client.ident.is_some())
     }
 
-    /// As Gomoob's server finds clients by tags.
-    fn loosely(&self, inside: &[(ConnectionRef, &Client)], tags: &[Tag]) -> Vec<ConnectionRef> {
+    /// By tags in their order.
+    fn tag_sequence(
+        &self,
+        inside: &[(ConnectionRef, &Client)],
+        tags: &[Tag],
+    ) -> Vec<ConnectionRef> {
         if tags.is_empty() {
             return inside.iter().map(|(place, _)| *place).collect();
         }
@@ -170,10 +174,10 @@ impl Model {
                     .filter(|(_, _, client)| !excepted(client));
                 (first.iter().map(|(place, _, _)| *place).collect(), None)
             }
-            Recipients::GomoobQuery(tags) => {
+            Recipients::TagSequence(tags) => {
                 let web = inside.filter(|(_, _, it)| it.class == ClientClass::Web);
                 let web: Vec<_> = web.map(|(place, _, it)| (*place, it)).collect();
-                let mut all = self.loosely(&web, tags);
+                let mut all = self.tag_sequence(&web, tags);
                 all.sort_unstable();
                 let except = web.iter().find(|(place, it)| excepted(it) && all.contains(place));
                 let except = except.map(|(place, _)| *place);
@@ -242,11 +246,11 @@ fn any_claim() -> impl Strategy<Value = Claim> {
 }
 
 fn any_named() -> impl Strategy<Value = NamedClient> {
-    let laxity = (0..16_u8).prop_map(|bits| {
+    let options = (0..16_u8).prop_map(|bits| {
         MatchOptions::from_bits(bits & !MatchOptions::SAME_NUMBER.bits()).unwrap()
     });
-    (prop::option::of(any_uuid()), prop::option::of(any_alias()), any_ident(), laxity)
-        .prop_map(|(uuid, alias, ident, laxity)| NamedClient { uuid, alias, ident, laxity })
+    (prop::option::of(any_uuid()), prop::option::of(any_alias()), any_ident(), options)
+        .prop_map(|(uuid, alias, ident, options)| NamedClient { uuid, alias, ident, options })
 }
 
 fn any_order_of_tags() -> impl Strategy<Value = Box<[Tag]>> {
@@ -290,7 +294,7 @@ fn any_address() -> impl Strategy<Value = Address> {
             .prop_map(|(uuid, ident)| Recipients::First { uuid, ident }),
         any_tags().prop_map(Recipients::Matching),
         any_named().prop_map(|named| Recipients::Named(Box::new(named))),
-        any_order_of_tags().prop_map(Recipients::GomoobQuery),
+        any_order_of_tags().prop_map(Recipients::TagSequence),
     ];
     (recipients, prop::option::of(any_uuid()))
         .prop_map(|(recipients, except)| Address { recipients, except })

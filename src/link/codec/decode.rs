@@ -120,7 +120,7 @@ impl<'b> FieldReader<'b> {
             uuid: self.uuid()?,
             alias: self.alias()?,
             ident: self.ident()?,
-            laxity: MatchOptions::from_bits(self.u8()?).ok_or(Malformed::Invalid("laxity"))?,
+            options: MatchOptions::from_bits(self.u8()?).ok_or(Malformed::Invalid("options"))?,
         })
     }
 
@@ -195,7 +195,7 @@ impl<'b> FieldReader<'b> {
             1 => Recipients::First { uuid: self.uuid()?, ident: self.ident()? },
             2 => Recipients::Matching(self.tags()?),
             3 => Recipients::Named(Box::new(self.named()?)),
-            4 => Recipients::GomoobQuery(self.list_of_tags()?.into()),
+            4 => Recipients::TagSequence(self.list_of_tags()?.into()),
             kind => return Err(Malformed::Unknown("address", kind)),
         };
         Ok(Address { recipients, except: self.uuid()? })
@@ -205,7 +205,7 @@ impl<'b> FieldReader<'b> {
     #[inline]
     fn content(&mut self) -> Result<Content, Malformed> {
         let form = match self.u8()? {
-            1 => PayloadForm::PhpwsPacket,
+            1 => PayloadForm::Packet,
             2 => PayloadForm::Message,
             3 => PayloadForm::Text,
             form => return Err(Malformed::Unknown("form", form)),

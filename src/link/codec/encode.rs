@@ -181,7 +181,7 @@ fn put_address(out: &mut FieldWriter<'_>, address: &Address) {
             out.put_u8(3);
             put_named(out, named);
         }
-        Recipients::GomoobQuery(tags) => {
+        Recipients::TagSequence(tags) => {
             out.put_u8(4);
             put_length(out, tags.len());
             for tag in tags {
@@ -197,7 +197,7 @@ fn put_named(out: &mut FieldWriter<'_>, named: &NamedClient) {
     put_uuid(out, named.uuid);
     put_text(out, named.alias.as_ref().map_or("", Alias::as_str));
     put_text(out, named.ident.as_ref().map_or("", Ident::as_str));
-    out.put_u8(named.laxity.bits());
+    out.put_u8(named.options.bits());
 }
 
 pub(super) fn put_claim(out: &mut FieldWriter<'_>, claim: &Claim) {
@@ -217,7 +217,7 @@ pub(super) fn put_grant(out: &mut FieldWriter<'_>, granted: Option<GrantNumber>)
 
 fn put_content(out: &mut FieldWriter<'_>, form: PayloadForm, payload: &[u8]) {
     out.put_u8(match form {
-        PayloadForm::PhpwsPacket => 1,
+        PayloadForm::Packet => 1,
         PayloadForm::Message => 2,
         PayloadForm::Text => 3,
     });

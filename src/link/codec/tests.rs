@@ -65,7 +65,7 @@ fn claim() -> impl Strategy<Value = Claim> {
 
 fn content() -> impl Strategy<Value = Content> {
     (any::<bool>(), any::<Vec<u8>>()).prop_map(|(packet, payload)| Content {
-        form: if packet { PayloadForm::PhpwsPacket } else { PayloadForm::Text },
+        form: if packet { PayloadForm::Packet } else { PayloadForm::Text },
         payload: Bytes::from(payload),
     })
 }
@@ -75,14 +75,14 @@ fn address() -> impl Strategy<Value = Address> {
         .prop_map(|(uuid, ident)| Recipients::First { uuid, ident });
     let named = (prop::option::of(uuid()), prop::option::of(alias()), ident(), 0..16_u8).prop_map(
         |(uuid, alias, ident, bits)| {
-            let laxity = MatchOptions::from_bits(bits).unwrap();
-            Recipients::Named(Box::new(NamedClient { uuid, alias, ident, laxity }))
+            let options = MatchOptions::from_bits(bits).unwrap();
+            Recipients::Named(Box::new(NamedClient { uuid, alias, ident, options }))
         },
     );
     let tag = ("[a-zé]{1,9}", ".{0,9}").prop_map(|(n, v)| Tag::new(&n, &v).unwrap());
-    let loosely =
-        prop::collection::vec(tag, 0..5).prop_map(|all| Recipients::GomoobQuery(all.into()));
-    let recipients = prop_oneof![first, tags().prop_map(Recipients::Matching), named, loosely];
+    let sequence =
+        prop::collection::vec(tag, 0..5).prop_map(|all| Recipients::TagSequence(all.into()));
+    let recipients = prop_oneof![first, tags().prop_map(Recipients::Matching), named, sequence];
     (recipients, prop::option::of(uuid()))
         .prop_map(|(recipients, except)| Address { recipients, except })
 }
@@ -253,7 +253,7 @@ fn the_short_way_to_write_a_publication_says_the_same() {
     let publication = Publication {
         tenant: Tenant::shared(),
         address: Address::everyone_but(ClientUuid([7; 16])),
-        content: Content { form: PayloadForm::PhpwsPacket, payload: Bytes::from_static(b"{}") },
+        content: Content { form: PayloadForm::Packet, payload: Bytes::from_static(b"{}") },
     };
     let (mut long, mut short) = (BytesMut::new(), BytesMut::new());
     let number = Number(9);
@@ -263,7 +263,7 @@ fn the_short_way_to_write_a_publication_says_the_same() {
         NewPublication {
             tenant: &publication.tenant,
             address: &publication.address,
-            form: PayloadForm::PhpwsPacket,
+            form: PayloadForm::Packet,
             payload: b"{}",
         },
     );

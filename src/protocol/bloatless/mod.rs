@@ -127,8 +127,8 @@ mod tests {
     fn what_others_publish_is_the_data_of_an_echo() {
         for (form, payload, text) in [
             (PayloadForm::Message, r#"{"a":1.50}"#, r#"{"action":"echo","data":{"a":1.50}}"#),
-            (PayloadForm::PhpwsPacket, r#"{"message":"x"}"#, r#"{"action":"echo","data":"x"}"#),
-            (PayloadForm::PhpwsPacket, "{}", r#"{"action":"echo","data":null}"#),
+            (PayloadForm::Packet, r#"{"message":"x"}"#, r#"{"action":"echo","data":"x"}"#),
+            (PayloadForm::Packet, "{}", r#"{"action":"echo","data":null}"#),
             (PayloadForm::Text, "a \"b\"", r#"{"action":"echo","data":"a \"b\""}"#),
             (PayloadForm::Text, r#"{"action":"x","data":1}"#, r#"{"action":"x","data":1}"#),
             (

@@ -108,7 +108,7 @@ fn place(text: &str, part: &str) -> Range<usize> {
 pub fn render(content: &Content, _: Cast) -> Cow<'_, [u8]> {
     match content.form {
         PayloadForm::Message => Cow::Borrowed(&content.payload),
-        PayloadForm::PhpwsPacket => Cow::Borrowed(message_of(&content.payload)),
+        PayloadForm::Packet => Cow::Borrowed(message_of(&content.payload)),
         PayloadForm::Text => Cow::Owned(plain::as_json(&content.payload)),
     }
 }

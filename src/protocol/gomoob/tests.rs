@@ -79,8 +79,8 @@ fn a_packet_is_rendered_as_its_message() {
         String::from_utf8(render(&content, Cast::Many).into_owned()).unwrap()
     };
     let packet = r#"{"opcode":"broadcast","message":{"a": "é\/"},"x":[{}]}"#;
-    assert_eq!(rendered(PayloadForm::PhpwsPacket, packet), r#"{"a": "é\/"}"#);
-    assert_eq!(rendered(PayloadForm::PhpwsPacket, r#"{"opcode":"broadcast"}"#), "null");
+    assert_eq!(rendered(PayloadForm::Packet, packet), r#"{"a": "é\/"}"#);
+    assert_eq!(rendered(PayloadForm::Packet, r#"{"opcode":"broadcast"}"#), "null");
     assert_eq!(rendered(PayloadForm::Message, r#""x""#), r#""x""#);
 }
 

@@ -1,10 +1,12 @@
 //! phpWebSocketServer's language: packets with an `opcode`, each acknowledged by `next`.
 
+mod compat_flags;
 pub mod old;
 mod options;
 
 use std::borrow::Cow;
 
+pub use self::compat_flags::{CompatFlag, CompatFlags};
 pub use self::options::PhpwsOptions;
 use super::Cast;
 pub use crate::json::NotJson;
@@ -181,7 +183,7 @@ pub fn without_credentials(packet: &str) -> String {
 #[must_use]
 pub fn render(content: &Content, cast: Cast) -> Cow<'_, [u8]> {
     match content.form {
-        PayloadForm::PhpwsPacket => Cow::Borrowed(&content.payload),
+        PayloadForm::Packet => Cow::Borrowed(&content.payload),
         PayloadForm::Message => Cow::Owned(packet_of(&content.payload, cast)),
         PayloadForm::Text => Cow::Owned(packet_of_text(&content.payload, cast)),
     }

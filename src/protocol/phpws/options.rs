@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{CompatFlags, Exclusivity};
+use super::CompatFlags;
+use crate::types::Exclusivity;
 
 /// How packets are read, and how they are published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -67,7 +67,7 @@ fn feedback_names_clients_by_text_and_idents_by_decimal_text_too() {
 fn a_bare_message_is_wrapped_and_a_packet_goes_on_as_it_came() {
     let content =
         |form, text: &'static str| Content { form, payload: Bytes::from_static(text.as_bytes()) };
-    let packet = content(PayloadForm::PhpwsPacket, r#"{ "opcode":"broadcast"}"#);
+    let packet = content(PayloadForm::Packet, r#"{ "opcode":"broadcast"}"#);
     assert_eq!(&*render(&packet, Cast::One), br#"{ "opcode":"broadcast"}"#);
     let message = content(PayloadForm::Message, "[1]");
     assert_eq!(&*render(&message, Cast::Many), br#"{"opcode":"broadcast","message":[1]}"#);

@@ -35,7 +35,7 @@ impl ResourceHooks for Gomoob {
         let Some(tenant) = client.permitted(shown, json) else { return };
         let address = match rules.matching {
             TagMatch::Strict => Address::matching(request.query),
-            TagMatch::Legacy => Address::loosely(request.tags_in_order()),
+            TagMatch::Legacy => Address::tag_sequence(request.tags_in_order()),
         };
         let message = text.get(request.message.clone()).unwrap_or_default();
         match made_of(message, rules) {

@@ -5,14 +5,13 @@ use std::borrow::Cow;
 use crate::protocol::php_json::{NotForPhp, Objects, reencoded};
 use crate::protocol::phpws::old::LooseName;
 use crate::protocol::phpws::{
-    Discretion, PhpwsCommand, PhpwsOptions, PhpwsPacket, parse, without_credentials,
+    CompatFlag, Discretion, PhpwsCommand, PhpwsOptions, PhpwsPacket, parse, without_credentials,
 };
 use crate::protocol::{Encoding, tags};
 use crate::resource::{ClientHandle, ResourceHooks};
 use crate::session::{Message, Speech};
 use crate::types::{
-    Address, Alias, CloseCode, CloseReason, CompatFlag, Ident, MatchOptions, NamedClient,
-    PayloadForm,
+    Address, Alias, CloseCode, CloseReason, Ident, MatchOptions, NamedClient, PayloadForm,
 };
 
 /// The resource `phpws`.
@@ -98,17 +97,19 @@ fn recipient(
         aliases.is_some() && (genuine.is_none() || !client.rules().signer.is_signed());
     let alias = uuid.filter(|_| may_be_alias).and_then(|text| Alias::new(text).ok());
     let ident = ident.and_then(|text| Ident::new(text).ok());
-    let mut laxity = MatchOptions::default();
+    let mut options = MatchOptions::default();
     if switches.has(CompatFlag::UuidMissesPhp) {
-        laxity = laxity.and(MatchOptions::WEB_ONLY);
+        options = options.and(MatchOptions::WEB_ONLY);
     }
-    let named = NamedClient { uuid: genuine, alias, ident, laxity };
+    let named = NamedClient { uuid: genuine, alias, ident, options };
     let named = if switches.has(CompatFlag::LooseCompare) { loosely(packet, named) } else { named };
     match named {
-        NamedClient { uuid: None, alias: None, ident: None, laxity } if !laxity.selects_alone() => {
+        NamedClient { uuid: None, alias: None, ident: None, options }
+            if !options.selects_alone() =>
+        {
             None
         }
-        NamedClient { uuid, alias: None, ident, laxity } if laxity == MatchOptions::default() => {
+        NamedClient { uuid, alias: None, ident, options } if options == MatchOptions::default() => {
             Some(Address::first(uuid, ident))
         }
         named => Some(Address::named(named)),
@@ -120,15 +121,15 @@ fn loosely(packet: &PhpwsPacket<'_>, named: NamedClient) -> NamedClient {
     let (uuid, ident) = packet.loose_names();
     let mut named = named;
     match uuid {
-        LooseName::Anybody => named.laxity = named.laxity.and(MatchOptions::ANY_WEB),
+        LooseName::Anybody => named.options = named.options.and(MatchOptions::ANY_WEB),
         LooseName::Text(text) if named.uuid.is_none() => named.alias = Alias::new(&text).ok(),
         LooseName::Text(_) | LooseName::Nobody => {}
     }
     match ident {
-        LooseName::Anybody => named.laxity = named.laxity.and(MatchOptions::ANY_IDENT),
+        LooseName::Anybody => named.options = named.options.and(MatchOptions::ANY_IDENT),
         LooseName::Text(text) => {
             named.ident = Ident::new(&text).ok();
-            named.laxity = named.laxity.and(MatchOptions::SAME_NUMBER);
+            named.options = named.options.and(MatchOptions::SAME_NUMBER);
         }
         LooseName::Nobody => {}
     }
@@ -147,7 +148,7 @@ fn publish(
     let Some(address) = address else { return };
     let text = match (packet.discretion, encoding) {
         (Discretion::AsItCame, Encoding::AsItCame) => {
-            return client.forward((tenant, address), (PayloadForm::PhpwsPacket, 0..text.len()));
+            return client.forward((tenant, address), (PayloadForm::Packet, 0..text.len()));
         }
         (Discretion::Stripped, Encoding::AsItCame) => Ok(without_credentials(text)),
         (Discretion::AsItCame, Encoding::Php) => reencoded(text, Objects::Objects),
@@ -156,7 +157,7 @@ fn publish(
         }
     };
     match text {
-        Ok(text) => client.forward_changed((tenant, address), (PayloadForm::PhpwsPacket, text)),
+        Ok(text) => client.forward_changed((tenant, address), (PayloadForm::Packet, text)),
         Err(why) => client.close(not_for_php(&why)),
     }
 }

@@ -19,14 +19,13 @@ use crate::resource::{
     RouteRequest, UnknownPath,
 };
 use crate::session::Speech;
-use crate::types::{
-    AddressLimit, ClientClass, CloseCode, CloseReason, CompatFlag, Credentials, Slot, Tags,
-};
+use crate::types::{AddressLimit, ClientClass, CloseCode, CloseReason, Credentials, Slot, Tags};
 use crate::worker::connection::{KeepaliveMode, UNKNOWN_PATH};
 use crate::worker::context::Context;
 use crate::worker::handshake;
 use crate::worker::settings::WorkerSettings;
 
+use crate::protocol::phpws::CompatFlag;
 use smallvec::SmallVec;
 
 /// A client that may join, if the broker has room for it.

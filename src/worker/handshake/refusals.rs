@@ -9,7 +9,8 @@ use crate::http;
 use crate::http::{
     Refusal, RequestHead, Year, effective_address_of, has_members, has_parameter, parameter,
 };
-use crate::types::{CloseReason, CompatFlag, IpRange};
+use crate::protocol::phpws::CompatFlag;
+use crate::types::{CloseReason, IpRange};
 use crate::worker::connection::close;
 use crate::worker::connection::tls_failure;
 use crate::worker::connection::{Connection, Phase};

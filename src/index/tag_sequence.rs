@@ -1,4 +1,4 @@
-//! Which clients a query of Gomoob's server matches.
+//! Which clients a sequence of tags matches ([`Recipients::TagSequence`](crate::types::Recipients::TagSequence)).
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use roaring::RoaringBitmap;
 use super::posting_list::PostingList;
 use crate::types::{SlotSet, WorkerId};
 
-/// The clients of these tags, which are in the order of the query. While no client is found, the next
+/// The clients of these tags, which are in the order of the address. While no client is found, the next
 /// tag begins the search; from then on it narrows it.
-pub(super) fn gomoob_match<'r>(
+pub(super) fn narrowed<'r>(
     rows: impl Iterator<Item = &'r PostingList>,
 ) -> Vec<(WorkerId, SlotSet)> {
     let mut found: BTreeMap<WorkerId, RoaringBitmap> = BTreeMap::new();
