@@ -11,11 +11,9 @@ use criterion::Criterion;
 use tagcast::auth::Permissions;
 use tagcast::auth::uuid::{Signer, UuidForm};
 use tagcast::http::{HeadScanner, decide, parameter, parse};
-use tagcast::protocol::gomoob::GomoobOptions;
-use tagcast::protocol::phpws::PhpwsOptions;
-use tagcast::protocol::{Cast, Dialect, gomoob, phpws, tags};
+use tagcast::protocol::{Cast, Protocol, ProtocolOptions, gomoob, phpws, tags};
 use tagcast::resource::{ClientHandle, Gomoob, Phpws, ResourceHooks};
-use tagcast::session::{Message, Session, SessionRules, Speech};
+use tagcast::session::{Message, Session, SessionRules};
 use tagcast::types::{
     AddressLimit, Client, ClientClass, ClientUuid, Content, PayloadForm, Tags, Tenant,
 };
@@ -46,8 +44,7 @@ fn rules() -> SessionRules {
         access: Permissions::everything(),
         message_bytes_max: 5 * 1024 * 1024,
         chunks_max: 0,
-        phpws: PhpwsOptions::default(),
-        gomoob: GomoobOptions::default(),
+        protocols: ProtocolOptions::default(),
     }
 }
 
@@ -115,10 +112,10 @@ fn render(criterion: &mut Criterion) {
     let message =
         Content { form: PayloadForm::Message, payload: format!(r#""{}""#, text()).into() };
     for (name, dialect, content) in [
-        ("phpws, a packet", Dialect::Phpws, &packet),
-        ("phpws, a message", Dialect::Phpws, &message),
-        ("gomoob, a packet", Dialect::Gomoob, &packet),
-        ("gomoob, a message", Dialect::Gomoob, &message),
+        ("phpws, a packet", Protocol::Phpws, &packet),
+        ("phpws, a message", Protocol::Phpws, &message),
+        ("gomoob, a packet", Protocol::Gomoob, &packet),
+        ("gomoob, a message", Protocol::Gomoob, &message),
     ] {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
@@ -151,7 +148,7 @@ fn serve(criterion: &mut Criterion) {
         ("gomoob with tags", &mut Gomoob, &tagged),
     ];
     for (name, resource, text) in cases {
-        let mut session = session(resource.speech());
+        let mut session = session(resource.protocol());
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let message = Message::Text(black_box(text));
@@ -165,9 +162,9 @@ fn serve(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn session(speech: Speech) -> Session {
+fn session(protocol: Protocol) -> Session {
     let grant = Permissions::everything().open(None).unwrap();
-    Session::new(UUID, grant, (ClientClass::Web, speech))
+    Session::new(UUID, grant, (ClientClass::Web, protocol))
 }
 
 /// What a browser sends to open, with tags.

@@ -17,7 +17,7 @@ use tagcast::protocol::bloatless::push;
 use tagcast::protocol::gomoob;
 use tagcast::protocol::gomoob::{GomoobMessages, typed};
 use tagcast::protocol::php_json::{Objects, reencoded};
-use tagcast::protocol::{Cast, Dialect, phpws, tags};
+use tagcast::protocol::{Cast, Protocol, phpws, tags};
 use tagcast::types::{Content, PayloadForm};
 use tagcast::webhook::parse;
 
@@ -109,7 +109,7 @@ fn bloatless_packet(text: &str) {
 
 fn rendered(form: PayloadForm, text: &str) {
     let content = Content { form, payload: text.to_owned().into() };
-    for dialect in [Dialect::Phpws, Dialect::Gomoob, Dialect::Plain, Dialect::Bloatless] {
+    for dialect in [Protocol::Phpws, Protocol::Gomoob, Protocol::Plain, Protocol::Bloatless] {
         black_box(dialect.render(&content, Cast::Many));
     }
 }

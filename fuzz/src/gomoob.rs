@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tagcast::protocol::gomoob::{GomoobMessages, GomoobRequest, parse, parse_with, render, typed};
-use tagcast::protocol::{Cast, Dialect};
+use tagcast::protocol::{Cast, Protocol};
 use tagcast::types::{Content, PayloadForm};
 
 use super::query::naive_tags;
@@ -83,7 +83,7 @@ fn delivered(message: &str) {
     let content = Content { form: PayloadForm::Message, payload };
     assert_eq!(*render(&content, Cast::Many), *message.as_bytes());
     for (cast, opcode) in [(Cast::One, "feedback"), (Cast::Many, "broadcast")] {
-        let packet = Dialect::Phpws.render(&content, cast);
+        let packet = Protocol::Phpws.render(&content, cast);
         assert!(serde_json::from_slice::<&RawValue>(&packet).is_ok(), "{message}");
         let forwarded = Content { form: PayloadForm::Packet, payload: packet.to_vec().into() };
         assert_eq!(*render(&forwarded, cast), *message.as_bytes(), "there and back");

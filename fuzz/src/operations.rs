@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tagcast::index::Index;
 use tagcast::protocol::phpws;
 use tagcast::protocol::phpws::PhpwsCommand;
-use tagcast::protocol::{Cast, Dialect};
+use tagcast::protocol::{Cast, Protocol};
 use tagcast::types::{
     Address, AddressLimit, Client, ClientClass, ClientUuid, ConnectionRef, Content, Ident,
     JoinNumber, PayloadForm, Slot, Tag, Tags, Tenant, WorkerId,
@@ -148,7 +148,7 @@ impl World {
     /// To everyone whom the list names, into each outbox that there is.
     fn publish(&mut self, tenant: &Tenant, address: &Address, content: &Content) {
         let places = compare_one(&self.index, &self.audience, tenant, address);
-        let frame = text_frame(&Dialect::Phpws.render(content, Cast::Many));
+        let frame = text_frame(&Protocol::Phpws.render(content, Cast::Many));
         for place in places {
             if let Some(mailbox) = self.mailboxes.get_mut(&place) {
                 mailbox.push(frame.clone());

@@ -12,7 +12,7 @@ use tagcast::protocol::phpws::{
     Discretion, PhpwsCommand, PhpwsPacket, close_because, error, next_with, parse, ready, render,
     without_credentials,
 };
-use tagcast::protocol::{Cast, Dialect};
+use tagcast::protocol::{Cast, Protocol};
 use tagcast::types::{Content, PayloadForm};
 
 /// The text is a packet, and the words of an application.
@@ -101,7 +101,7 @@ fn forwarded(data: &[u8]) {
     let packet = Content { form: PayloadForm::Packet, payload: Bytes::copy_from_slice(data) };
     for cast in [Cast::One, Cast::Many] {
         assert_eq!(*render(&packet, cast), *data);
-        let message = Dialect::Gomoob.render(&packet, cast);
+        let message = Protocol::Gomoob.render(&packet, cast);
         let is_part = data.windows(message.len()).any(|part| part == &*message);
         assert!(*message == *b"null" || is_part);
         assert!(serde_json::from_slice::<&RawValue>(&message).is_ok());

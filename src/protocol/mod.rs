@@ -1,58 +1,74 @@
-//! The wire languages: how the text of a client becomes a command, and how a publication is
-//! rendered for one. A new dialect is a new file and one line in the list here.
+//! The protocol families: how the text of a client becomes a command, how a publication is rendered, and
+//! what else a family answers. A new family is a new file with a table and one line in the list here.
 
 pub mod php_json;
+mod spec;
 pub mod tags;
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::spec::{AckExtras, Acknowledge, ChunkMarks, ProtocolOptions, ProtocolSpec, Render};
 use crate::types::Content;
 
-/// The list of the dialects that take publications: each is a variant of [`Dialect`] and a file with
-/// a function `render`.
-macro_rules! dialects {
+/// The list of the families: each is a variant of [`Protocol`] and a file or folder with a table `SPEC`.
+macro_rules! protocols {
     ($($(#[$doc:meta])* $name:ident = $file:ident),+ $(,)?) => {
         $(pub mod $file;)+
 
-        /// A wire language that takes publications.
+        /// How a connection speaks.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Dialect {
+        pub enum Protocol {
             $($(#[$doc])* $name),+
         }
 
-        impl Dialect {
-            /// How many there are: tables by dialect have this many places.
+        impl Protocol {
+            /// How many there are: tables by protocol have this many places.
             pub const COUNT: usize = [$(stringify!($name)),+].len();
 
-            /// The text that a client of this dialect gets for a publication.
+            /// Its answers.
             #[must_use]
-            pub fn render(self, content: &Content, cast: Cast) -> Cow<'_, [u8]> {
-                match self {
-                    $(Self::$name => $file::render(content, cast)),+
-                }
+            pub const fn spec(self) -> &'static ProtocolSpec {
+                match self { $(Self::$name => &$file::SPEC),+ }
             }
         }
     };
 }
 
-dialects! {
-    /// phpWebSocketServer's.
+protocols! {
+    /// phpWebSocketServer's way: a greeting, an acknowledgement for each message, chunks.
     Phpws = phpws,
-    /// Gomoob's: the bare JSON of each message. Also what resources of an embedding program speak.
+    /// Gomoob's way: the bare JSON of each message. Also what resources of an embedding program speak.
     Gomoob = gomoob,
-    /// Texts as they are: PHP-WebSockets-Server's clients, and HTTP resources.
+    /// Texts without anything around them: PHP-WebSockets-Server's clients, and HTTP resources.
     Plain = plain,
-    /// bloatless/php-websocket's: an action and its data.
+    /// As [`Protocol::Plain`], and no publication ever reaches it.
+    Echo = echo,
+    /// bloatless/php-websocket's way: an action and its data.
     Bloatless = bloatless,
 }
 
-impl Dialect {
-    /// The dialect's place in a table of [`Dialect::COUNT`].
+impl Protocol {
+    /// The protocol's place in a table of [`Protocol::COUNT`].
     #[must_use]
     pub const fn place(self) -> usize {
         self as usize
+    }
+
+    /// Whether publications reach its clients.
+    #[must_use]
+    pub const fn takes_publications(self) -> bool {
+        self.spec().render.is_some()
+    }
+
+    /// The text that a client gets for a publication; the bare payload where it takes none.
+    #[must_use]
+    pub fn render(self, content: &Content, cast: Cast) -> Cow<'_, [u8]> {
+        match self.spec().render {
+            Some(render) => render(content, cast),
+            None => Cow::Borrowed(&content.payload),
+        }
     }
 }
 

@@ -2,9 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::{Cast, gomoob};
+use super::{Cast, ProtocolSpec, gomoob};
 use crate::json;
 use crate::types::{Content, PayloadForm};
+
+/// What this family answers.
+pub const SPEC: ProtocolSpec =
+    ProtocolSpec { has_echo_handshake: true, render: Some(render), ..ProtocolSpec::BARE };
 
 /// A publication as a bare text: of a message that is a JSON string what is inside it, of any other
 /// its JSON.

@@ -8,11 +8,10 @@ use serde::Serialize;
 
 use super::effect::{Effect, Effects, NotPublished, Payload, json_of};
 use crate::auth::{Denied, Permit};
-use crate::protocol::phpws;
-use crate::session::{Message, Session, SessionRules, Speech};
+use crate::session::{Message, Session, SessionRules};
 use crate::types::{
-    Address, Alias, Claim, Client, ClientClass, ClientUuid, CloseCode, CloseReason, Credentials,
-    Ident, PayloadForm, Tag, TagError, TagQuery, Tags, Tenant,
+    Address, Alias, Claim, Client, ClientClass, ClientUuid, CloseReason, Credentials, Ident,
+    PayloadForm, Tag, TagError, TagQuery, Tags, Tenant,
 };
 use crate::webhook::WebhookRequest;
 
@@ -109,7 +108,7 @@ impl<'c> ClientHandle<'c> {
 
     // ------------------------------------------------------------------ doing
 
-    /// Sends the client a message, worded by its dialect: bare JSON, or for phpWebSocketServer's
+    /// Sends the client a message, worded by its protocol: bare JSON, or for phpWebSocketServer's
     /// clients a packet with the opcode `feedback`.
     ///
     /// # Errors
@@ -187,7 +186,7 @@ impl<'c> ClientHandle<'c> {
     }
 
     /// Sets what the `fyi` of the client's acknowledgements says from its next message on;
-    /// dialects without acknowledgements do not show it.
+    /// protocols without acknowledgements do not show it.
     pub fn set_fyi(&mut self, fyi: impl Into<String>) {
         self.effects.push(Effect::Fyi(fyi.into()));
     }
@@ -197,7 +196,7 @@ impl<'c> ClientHandle<'c> {
     pub(super) fn register(&mut self, said: &str) {
         let Ok(alias) = Alias::new(said) else { return };
         let is_a_uuid = self.rules.signer.is_signed() && self.verified(said).is_some();
-        let Some(keeping) = self.rules.phpws.aliases else { return };
+        let Some(keeping) = self.rules.protocols.phpws.aliases else { return };
         let claim = (!is_a_uuid).then_some(Claim { alias, keeping });
         self.effects.push(Effect::Register { claim, said: said.to_owned() });
     }
@@ -236,14 +235,14 @@ impl<'c> ClientHandle<'c> {
         self.effects.push(Effect::Close(reason));
     }
 
-    /// Tells the client that it may not do what it asked for, as its dialect does that:
-    /// phpWebSocketServer's pages get an error and stay, everyone else is closed with 1008.
+    /// Tells the client that it may not do what it asked for, as its protocol does that: by an
+    /// error frame, or by a Close.
     pub fn deny(&mut self, why: impl Into<Cow<'static, str>>) {
         let text = why.into();
-        match (self.session.speech, self.session.class) {
-            (Speech::Phpws, ClientClass::Web) => self.reply_text(phpws::error(&text)),
-            (Speech::Gomoob, _) => self.close(self.rules.gomoob.close.reason(text)),
-            _ => self.close(CloseReason { code: CloseCode::POLICY, text }),
+        let spec = self.session.protocol.spec();
+        match (spec.error, self.session.class) {
+            (Some(error), ClientClass::Web) => self.reply_text(error(&text)),
+            _ => self.close((spec.refusal_close)(&self.rules.protocols).reason(text)),
         }
     }
 

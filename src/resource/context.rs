@@ -58,7 +58,7 @@ impl<'c> ResourceContext<'c> {
         Ok(())
     }
 
-    /// Publishes a text in a space; clients of plain dialects get it as it is.
+    /// Publishes a text in a space; clients of plain protocols get it as it is.
     ///
     /// # Errors
     ///

@@ -20,7 +20,7 @@ pub enum Effect {
     ReplyText(Payload),
     /// A binary frame to the client.
     ReplyBinary(Payload),
-    /// A message to the client, as its dialect words it.
+    /// A message to the client, as its protocol words it.
     Reply(String),
     /// A publication.
     Publish {

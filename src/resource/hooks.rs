@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{ClientHandle, ConnectRequest, Limit, Presence, ResourceContext, WebhookResource};
 use crate::auth::Right;
 use crate::http::Refusal;
-use crate::session::{Message, Speech};
+use crate::protocol::Protocol;
+use crate::session::Message;
 use crate::types::{Client, CloseReason, Tag, Tenant};
 
 /// All the calls that a worker makes of a resource. The built-in resources implement it; a resource of
@@ -27,8 +28,8 @@ use crate::types::{Client, CloseReason, Tag, Tenant};
 pub trait ResourceHooks {
     /// How its connections speak, unless their headers say that they are phpWebSocketServer's or
     /// Gomoob's PHP clients.
-    fn speech(&self) -> Speech {
-        Speech::Gomoob
+    fn protocol(&self) -> Protocol {
+        Protocol::Gomoob
     }
 
     /// A tag that all its clients carry from the start, next to their own.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::auth::uuid::{Signer, UuidForm};
 use crate::auth::{AuthBasis, Grant, Permissions, Right};
-use crate::protocol::gomoob::GomoobOptions;
+use crate::protocol::ProtocolOptions;
 use crate::protocol::phpws::PhpwsOptions;
 use crate::session::{Session, SessionRules};
 use crate::types::{
@@ -17,8 +17,7 @@ fn rules(access: Permissions) -> SessionRules {
         access,
         message_bytes_max: 100,
         chunks_max: 3,
-        phpws: PhpwsOptions::default(),
-        gomoob: GomoobOptions::default(),
+        protocols: ProtocolOptions::default(),
     }
 }
 
@@ -40,7 +39,7 @@ fn caused(
 ) -> Effects {
     let grant =
         Grant { tenant: Tenant::shared(), right: Right::Listen, ground: AuthBasis::NOTHING };
-    let session = Session::new(ClientUuid([9; 16]), grant, (class, resource.speech()));
+    let session = Session::new(ClientUuid([9; 16]), grant, (class, resource.protocol()));
     let client = Client {
         tenant: Tenant::shared(),
         uuid: session.uuid,
@@ -85,7 +84,10 @@ fn feedback_to_a_forged_uuid_addresses_nobody() {
     assert!(matches!(effects.as_slice(), [Effect::Publish { .. }]));
     let forged = format!(r#"{{"opcode":"feedback","uuid":"{}"}}"#, &genuine[..36]);
     let no_aliases = SessionRules {
-        phpws: PhpwsOptions { aliases: None, ..PhpwsOptions::default() },
+        protocols: ProtocolOptions {
+            phpws: PhpwsOptions { aliases: None, ..PhpwsOptions::default() },
+            ..ProtocolOptions::default()
+        },
         ..open_server()
     };
     assert!(caused(&mut Phpws, ClientClass::Web, &no_aliases, &forged).is_empty());

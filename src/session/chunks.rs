@@ -20,7 +20,7 @@ impl Chunks {
     /// Adds one, if it fits.
     pub(super) fn push(&mut self, chunk: &str, rules: &SessionRules) -> Result<(), Overflow> {
         let too_many = rules.chunks_max > 0 && self.count >= rules.chunks_max;
-        if too_many && rules.phpws.switches.has(CompatFlag::DropChunks) {
+        if too_many && rules.protocols.phpws.switches.has(CompatFlag::DropChunks) {
             return Ok(());
         }
         if too_many || self.text.len() + chunk.len() > rules.message_bytes_max {

@@ -1,4 +1,4 @@
-//! One client's life on its connection: frames of its dialect become messages for its resource.
+//! One client's life on its connection: frames of its protocol become messages for its resource.
 //!
 //! No socket and no clock; the worker carries out what is decided here.
 
@@ -10,10 +10,7 @@ mod rules;
 use std::borrow::Cow;
 
 use crate::auth::{AuthBasis, Grant, Right};
-use crate::http::Spoken;
-use crate::protocol::phpws;
-use crate::protocol::phpws::{BUFFER_OFF, BUFFER_ON};
-use crate::protocol::{Dialect, bloatless};
+use crate::protocol::{AckExtras, ChunkMarks, Protocol};
 use crate::types::{ClientClass, ClientUuid, CloseCode, CloseReason, Tenant};
 
 use self::chunks::Overflow;
@@ -22,45 +19,6 @@ pub use self::chunks::Chunks;
 pub use self::heartbeat::{Beat, Heartbeat};
 pub use self::rate_limit::RateLimiter;
 pub use self::rules::SessionRules;
-
-/// How a connection speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speech {
-    /// phpWebSocketServer's way: a greeting, an acknowledgement for each message, chunks.
-    Phpws,
-    /// Gomoob's way: messages, and nothing around them.
-    Gomoob,
-    /// Texts as they are, and nothing around them.
-    Plain,
-    /// As [`Speech::Plain`], and no publication ever reaches it.
-    Echo,
-    /// bloatless/php-websocket's way: an action and its data.
-    Bloatless,
-}
-
-impl Speech {
-    /// The dialect that publications are rendered in; none for who takes none.
-    #[must_use]
-    pub fn dialect(self) -> Option<Dialect> {
-        match self {
-            Self::Phpws => Some(Dialect::Phpws),
-            Self::Gomoob => Some(Dialect::Gomoob),
-            Self::Plain => Some(Dialect::Plain),
-            Self::Echo => None,
-            Self::Bloatless => Some(Dialect::Bloatless),
-        }
-    }
-
-    /// The versions of WebSocket that it is spoken in.
-    #[must_use]
-    pub fn spoken(self) -> Spoken {
-        match self {
-            Self::Phpws => Spoken::Rfc6455,
-            Self::Gomoob | Self::Plain | Self::Echo => Spoken::DraftsToo,
-            Self::Bloatless => Spoken::DraftsOrUpgrade,
-        }
-    }
-}
 
 /// One client's life on its connection.
 #[derive(Debug)]
@@ -76,7 +34,7 @@ pub struct Session {
     /// Web or php.
     pub class: ClientClass,
     /// How it speaks.
-    pub speech: Speech,
+    pub protocol: Protocol,
     /// Whether the log says already that the tags of its packets select nobody.
     pub has_noted_tags: bool,
     /// A message in chunks that has begun.
@@ -84,18 +42,6 @@ pub struct Session {
     /// What its acknowledgements say beyond the usual: for most connections nothing, so it takes
     /// the room of one pointer.
     pub words: Option<Box<AckExtras>>,
-}
-
-/// What one client is told beyond the usual.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AckExtras {
-    /// What a resource has set.
-    pub fyi: String,
-    /// What the client registered last with the opcode `uuid`, whether or not it was granted: a
-    /// page of 2019 goes on only when each acknowledgement repeats it.
-    pub uuid: Option<String>,
-    /// The token of the reports that it asked for when it opened.
-    pub report: Option<Box<str>>,
 }
 
 // Every idle connection owns one.
@@ -130,22 +76,13 @@ impl<'a> Message<'a> {
     }
 }
 
-/// What a message comes to in the dialect of its connection.
+/// What a message comes to in the protocol of its connection.
 #[derive(Debug, PartialEq)]
 pub struct Incoming<'a> {
-    /// Whether it is acknowledged, before anything else that it causes.
-    pub acknowledge: Acknowledge,
+    /// What acknowledges it, where its protocol has such a thing, before anything else that it causes.
+    pub acknowledgement: Option<Cow<'static, str>>,
     /// What follows.
     pub then: NextStep<'a>,
-}
-
-/// Whether a message is acknowledged by a `next`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Acknowledge {
-    /// It is.
-    Yes,
-    /// The dialect has no such thing.
-    No,
 }
 
 /// What follows a message.
@@ -164,18 +101,19 @@ pub enum NextStep<'a> {
 impl Session {
     /// The life of a client that was let in.
     #[must_use]
-    pub fn new(uuid: ClientUuid, grant: Grant, (class, speech): (ClientClass, Speech)) -> Self {
+    pub fn new(uuid: ClientUuid, grant: Grant, (class, protocol): (ClientClass, Protocol)) -> Self {
         let Grant { tenant, right, ground } = grant;
         let (has_noted_tags, chunks, words) = (false, None, None);
-        Self { uuid, tenant, right, ground, class, speech, has_noted_tags, chunks, words }
+        Self { uuid, tenant, right, ground, class, protocol, has_noted_tags, chunks, words }
     }
 
     /// How many bytes a message could publish at the most: asked before it is taken, because a
     /// worker takes no publication that its window has no room for (rule L4).
     #[must_use]
     pub fn weight(&self, message: Message<'_>) -> usize {
+        let end = self.protocol.spec().chunk_marks.map(|marks| marks.end);
         match (&self.chunks, message) {
-            (Some(chunks), Message::Text(BUFFER_OFF)) => chunks.bytes(),
+            (Some(chunks), Message::Text(text)) if Some(text) == end => chunks.bytes(),
             _ => message.bytes().len(),
         }
     }
@@ -192,73 +130,73 @@ impl Session {
 
     /// Decides what a message comes to.
     pub fn on_message<'a>(&mut self, message: Message<'a>, rules: &SessionRules) -> Incoming<'a> {
-        let then = match (self.speech, message) {
-            (Speech::Phpws, message) => {
-                // Binary frames are treated like text by this family.
-                let then = match message.text() {
-                    Some(text) => in_chunks(&mut self.chunks, text, rules),
-                    None => NextStep::Close(NOT_UTF8),
-                };
-                return Incoming { acknowledge: Acknowledge::Yes, then };
+        let spec = self.protocol.spec();
+        let acknowledgement = self.acknowledge(Some(message));
+        let text = match message {
+            Message::Text(text) => Ok(text),
+            Message::Binary(bytes) if spec.reads_binary_as_text => {
+                str::from_utf8(bytes).map_err(|_| NextStep::Close(NOT_UTF8))
             }
-            (_, Message::Text(text)) => NextStep::Text(Cow::Borrowed(text)),
-            (_, Message::Binary(bytes)) => NextStep::Binary(bytes),
+            Message::Binary(bytes) => Err(NextStep::Binary(bytes)),
         };
-        Incoming { acknowledge: Acknowledge::No, then }
+        let then = match (text, &spec.chunk_marks) {
+            (Ok(text), Some(marks)) => in_chunks(&mut self.chunks, marks, text, rules),
+            (Ok(text), None) => NextStep::Text(Cow::Borrowed(text)),
+            (Err(then), _) => then,
+        };
+        Incoming { acknowledgement, then }
     }
 
-    /// The acknowledgement of a message.
+    /// What acknowledges a message, where its protocol has such a thing; `None` for one that cannot be
+    /// read.
     #[must_use]
-    pub fn next(&self) -> Cow<'static, str> {
-        match &self.words {
-            None => Cow::Borrowed(phpws::NEXT),
-            Some(words) => Cow::Owned(phpws::next_with(&words.fyi, words.uuid.as_deref())),
-        }
+    pub fn acknowledge(&self, message: Option<Message<'_>>) -> Option<Cow<'static, str>> {
+        let acknowledge = self.protocol.spec().acknowledge?;
+        let text = message.and_then(|message| message.text());
+        Some(match &self.words {
+            None => acknowledge(text, &AckExtras::default()),
+            Some(words) => acknowledge(text, words),
+        })
     }
 
-    /// Why a connection ends whose client broke the protocol, in the words of its dialect.
+    /// Why a connection ends whose client broke the protocol, in the words of its family.
     #[must_use]
     pub fn worded(&self, reason: CloseReason) -> CloseReason {
-        if self.speech == Speech::Bloatless { bloatless::worded(reason) } else { reason }
+        (self.protocol.spec().close_wording)(reason)
     }
 
     /// The acknowledgement of a registration: it says what was registered before.
     #[must_use]
-    pub fn next_to_registration(&self) -> Cow<'static, str> {
-        let (fyi, uuid) = match &self.words {
-            None => ("", None),
-            Some(words) => (words.fyi.as_str(), words.uuid.as_deref()),
-        };
-        Cow::Owned(phpws::next_with(fyi, Some(uuid.unwrap_or_default())))
-    }
-
-    /// Whether a text that is not UTF-8 is acknowledged before the connection ends for it.
-    #[must_use]
-    pub fn acknowledges_bad_text(&self) -> Acknowledge {
-        if self.speech == Speech::Phpws { Acknowledge::Yes } else { Acknowledge::No }
+    pub fn acknowledge_registration(&self) -> Option<Cow<'static, str>> {
+        let acknowledge = self.protocol.spec().acknowledge?;
+        let mut extras = self.words.as_deref().cloned().unwrap_or_default();
+        extras.uuid.get_or_insert_default();
+        Some(acknowledge(None, &extras))
     }
 }
 
 fn in_chunks<'a>(
     chunks: &mut Option<Box<Chunks>>,
+    marks: &ChunkMarks,
     text: &'a str,
     rules: &SessionRules,
 ) -> NextStep<'a> {
-    match (chunks.as_mut(), text) {
-        (_, BUFFER_ON) => {
-            *chunks = Some(Box::default());
-            NextStep::Nothing
-        }
-        (Some(_), BUFFER_OFF) => {
-            let whole = chunks.take().map(|chunks| chunks.whole());
-            NextStep::Text(Cow::Owned(whole.unwrap_or_default()))
-        }
-        (None, BUFFER_OFF) => NextStep::Nothing,
-        (Some(chunks), text) => match chunks.push(text, rules) {
+    if text == marks.begin {
+        *chunks = Some(Box::default());
+        return NextStep::Nothing;
+    }
+    if text == marks.end {
+        return match chunks.take() {
+            Some(chunks) => NextStep::Text(Cow::Owned(chunks.whole())),
+            None => NextStep::Nothing,
+        };
+    }
+    match chunks {
+        None => NextStep::Text(Cow::Borrowed(text)),
+        Some(chunks) => match chunks.push(text, rules) {
             Ok(()) => NextStep::Nothing,
             Err(Overflow) => NextStep::Close(TOO_BIG_IN_CHUNKS),
         },
-        (None, text) => NextStep::Text(Cow::Borrowed(text)),
     }
 }
 

@@ -2,8 +2,7 @@
 
 use crate::auth::Permissions;
 use crate::auth::uuid::Signer;
-use crate::protocol::gomoob::GomoobOptions;
-use crate::protocol::phpws::PhpwsOptions;
+use crate::protocol::ProtocolOptions;
 
 /// What is the same for all sessions of a worker.
 #[derive(Debug)]
@@ -16,8 +15,6 @@ pub struct SessionRules {
     pub message_bytes_max: usize,
     /// Chunks between `bufferON` and `bufferOFF`; 0 means as many as fit.
     pub chunks_max: usize,
-    /// What phpWebSocketServer's users can choose.
-    pub phpws: PhpwsOptions,
-    /// What Gomoob's users can choose.
-    pub gomoob: GomoobOptions,
+    /// What the users of each protocol can choose.
+    pub protocols: ProtocolOptions,
 }

@@ -3,8 +3,7 @@
 use super::*;
 use crate::auth::Permissions;
 use crate::auth::uuid::{Signer, UuidForm};
-use crate::protocol::gomoob::GomoobOptions;
-use crate::protocol::phpws::PhpwsOptions;
+use crate::protocol::ProtocolOptions;
 
 fn rules() -> SessionRules {
     SessionRules {
@@ -12,19 +11,18 @@ fn rules() -> SessionRules {
         access: Permissions::everything(),
         message_bytes_max: 100,
         chunks_max: 3,
-        phpws: PhpwsOptions::default(),
-        gomoob: GomoobOptions::default(),
+        protocols: ProtocolOptions::default(),
     }
 }
 
-fn session(speech: Speech) -> Session {
+fn session(protocol: Protocol) -> Session {
     let grant = Permissions::everything().open(None).unwrap();
-    Session::new(ClientUuid([9; 16]), grant, (ClientClass::Web, speech))
+    Session::new(ClientUuid([9; 16]), grant, (ClientClass::Web, protocol))
 }
 
 fn say<'a>(session: &mut Session, text: &'a str) -> NextStep<'a> {
     let heard = session.on_message(Message::Text(text), &rules());
-    assert_eq!(heard.acknowledge, Acknowledge::Yes, "{text}");
+    assert!(heard.acknowledgement.is_some(), "{text}");
     heard.then
 }
 
@@ -37,7 +35,7 @@ fn code(then: &NextStep<'_>) -> Option<CloseCode> {
 
 #[test]
 fn chunks_make_one_message_and_a_second_begin_discards_the_first() {
-    let mut session = session(Speech::Phpws);
+    let mut session = session(Protocol::Phpws);
     for text in ["bufferOFF", "bufferON", "rubbish", "bufferON", r#"{"opcode":"#, r#""echo"}"#] {
         assert_eq!(say(&mut session, text), NextStep::Nothing);
     }
@@ -49,13 +47,13 @@ fn chunks_make_one_message_and_a_second_begin_discards_the_first() {
 
 #[test]
 fn chunks_are_bounded_by_count_and_by_bytes() {
-    let mut many = session(Speech::Phpws);
+    let mut many = session(Protocol::Phpws);
     assert_eq!(say(&mut many, "bufferON"), NextStep::Nothing);
     for _ in 0..3 {
         assert_eq!(say(&mut many, "x"), NextStep::Nothing);
     }
     assert_eq!(code(&say(&mut many, "x")), Some(CloseCode::TOO_BIG));
-    let mut long = session(Speech::Phpws);
+    let mut long = session(Protocol::Phpws);
     assert_eq!(say(&mut long, "bufferON"), NextStep::Nothing);
     let chunk = "x".repeat(99);
     assert_eq!(say(&mut long, &chunk), NextStep::Nothing);
@@ -64,33 +62,36 @@ fn chunks_are_bounded_by_count_and_by_bytes() {
 
 #[test]
 fn binary_is_text_to_phpws_and_binary_to_everyone_else() {
-    let mut phpws = session(Speech::Phpws);
+    let mut phpws = session(Protocol::Phpws);
     let heard = phpws.on_message(Message::Binary(b"x"), &rules());
     assert_eq!(heard.then, NextStep::Text(Cow::Borrowed("x")));
     let heard = phpws.on_message(Message::Binary(&[0xff]), &rules());
-    assert_eq!((heard.acknowledge, code(&heard.then)), (Acknowledge::Yes, Some(CloseCode::DATA)));
-    for speech in [Speech::Gomoob, Speech::Echo] {
-        let heard = session(speech).on_message(Message::Binary(&[0xff]), &rules());
-        assert_eq!((heard.acknowledge, heard.then), (Acknowledge::No, NextStep::Binary(&[0xff])));
+    assert!(heard.acknowledgement.is_some() && code(&heard.then) == Some(CloseCode::DATA));
+    for protocol in [Protocol::Gomoob, Protocol::Echo] {
+        let heard = session(protocol).on_message(Message::Binary(&[0xff]), &rules());
+        assert_eq!((heard.acknowledgement, heard.then), (None, NextStep::Binary(&[0xff])));
     }
-    let heard = session(Speech::Echo).on_message(Message::Text("bufferON"), &rules()).then;
+    let heard = session(Protocol::Echo).on_message(Message::Text("bufferON"), &rules()).then;
     assert_eq!(heard, NextStep::Text(Cow::Borrowed("bufferON")));
 }
 
 #[test]
 fn acknowledgements_say_what_a_resource_has_set() {
-    let mut session = session(Speech::Phpws);
-    assert_eq!(session.next(), r#"{"opcode":"next","fyi":""}"#);
+    let mut session = session(Protocol::Phpws);
+    assert_eq!(session.acknowledge(None).unwrap(), r#"{"opcode":"next","fyi":""}"#);
     session.words = Some(Box::new(AckExtras { fyi: "busy".to_owned(), ..AckExtras::default() }));
-    assert_eq!(session.next(), r#"{"opcode":"next","fyi":"busy"}"#);
+    assert_eq!(session.acknowledge(None).unwrap(), r#"{"opcode":"next","fyi":"busy"}"#);
 }
 
 #[test]
 fn the_acknowledgement_of_a_registration_says_what_was_registered_before() {
-    let mut session = session(Speech::Phpws);
-    assert_eq!(session.next_to_registration(), r#"{"opcode":"next","fyi":"","uuid":""}"#);
+    let mut session = session(Protocol::Phpws);
+    assert_eq!(
+        session.acknowledge_registration().unwrap(),
+        r#"{"opcode":"next","fyi":"","uuid":""}"#
+    );
     session.words =
         Some(Box::new(AckExtras { uuid: Some("u\"1".to_owned()), ..AckExtras::default() }));
-    assert_eq!(session.next(), r#"{"opcode":"next","fyi":"","uuid":"u\"1"}"#);
-    assert_eq!(session.next_to_registration(), session.next());
+    assert_eq!(session.acknowledge(None).unwrap(), r#"{"opcode":"next","fyi":"","uuid":"u\"1"}"#);
+    assert_eq!(session.acknowledge_registration().unwrap(), session.acknowledge(None).unwrap());
 }

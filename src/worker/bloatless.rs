@@ -10,13 +10,12 @@ use super::connection::{Connection, Phase};
 use super::settings::WorkerSettings;
 use crate::config::Config;
 use crate::http::{HostAllowlist, Refusal, RefusalStatus};
-use crate::protocol::bloatless;
+use crate::protocol::{Protocol, bloatless};
 use crate::resource::bloatless::{
     BloatlessAnswers, BloatlessApplication, BloatlessOptions, BloatlessResource, ChatApp,
     CloseText, DemoApp, EchoApp, StatusPage, TimeApp,
 };
 use crate::resource::{ResourceHooks, ResourceId};
-use crate::session::Speech;
 use crate::websocket::write;
 use crate::worker::connection::close;
 use crate::worker::context::Context;
@@ -98,7 +97,7 @@ impl WorkerSettings {
 /// Whether every Close of this client is answered in the same words.
 pub(in crate::worker) fn has_own_close_text(context: &Context, connection: &Connection) -> bool {
     let Phase::Open(session) = &connection.phase else { return false };
-    session.speech == Speech::Bloatless
+    session.protocol == Protocol::Bloatless
         && context.settings.bloatless.close_text == CloseText::Normal
 }
 
@@ -110,7 +109,7 @@ pub(in crate::worker) fn reject_in_legacy_bytes(
 ) -> bool {
     let Phase::Joining(joining) = &connection.phase else { return false };
     let is_legacy = context.settings.bloatless.answers == BloatlessAnswers::Legacy;
-    if joining.session.speech != Speech::Bloatless || !is_legacy {
+    if joining.session.protocol != Protocol::Bloatless || !is_legacy {
         return false;
     }
     refusals::log_refused(

@@ -12,9 +12,10 @@ use crate::auth::Permissions;
 use crate::auth::uuid::Signer;
 use crate::config::{BloatlessSettings, Config, EchoHandshake, LegacySettings, OpenTags, Refuse};
 use crate::http::Origins;
+use crate::protocol::ProtocolOptions;
 use crate::protocol::phpws::{CompatFlag, CompatFlags};
 use crate::resource::Routes;
-use crate::session::{Session, SessionRules, Speech};
+use crate::session::{Session, SessionRules};
 use crate::types::{ClientClass, IpRange};
 use crate::websocket::{Leniency, LoneContinuation, MessageLimits};
 
@@ -67,16 +68,16 @@ impl WorkerSettings {
             ClientClass::Web => LoneContinuation::Refused,
             ClientClass::Php => LoneContinuation::IsText,
         };
-        let leniency = match session.speech {
-            Speech::Phpws => self.leniency,
-            _ => Leniency::default(),
+        let leniency = match session.protocol.spec().has_compat_flags {
+            true => self.leniency,
+            false => Leniency::default(),
         };
         MessageLimits { lone_continuation, leniency, ..self.messages }
     }
 
     /// Whether clients of phpWebSocketServer are served as it served them.
     pub(super) fn has(&self, switch: CompatFlag) -> bool {
-        self.rules.phpws.switches.has(switch)
+        self.rules.protocols.phpws.switches.has(switch)
     }
 
     /// Takes over what concerns workers.
@@ -96,8 +97,10 @@ impl WorkerSettings {
                 access: Permissions::new(config.applications.as_ref(), config.authorize_open),
                 message_bytes_max,
                 chunks_max: config.phpws.max_chunks,
-                phpws: config.phpws.options,
-                gomoob: config.gomoob.options,
+                protocols: ProtocolOptions {
+                    phpws: config.phpws.options,
+                    gomoob: config.gomoob.options,
+                },
             },
             messages: MessageLimits { message_bytes_max, ..MessageLimits::default() },
             leniency: leniency(config.phpws.options.switches),

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::harness::{DEADLINE, Folder, Open, Raw, frames};
 use tagcast::config::{self, ConfigSources};
+use tagcast::protocol::Protocol;
 use tagcast::resource::{ClientHandle, ConnectRequest, Presence, ResourceContext, ResourceHooks};
 use tagcast::server::{Builder, InProcess};
-use tagcast::session::{Message, Speech};
+use tagcast::session::Message;
 use tagcast::types::{Address, CloseCode, CloseReason, Tag, Tags, Tenant};
 
 /// A server with one worker that serves `/own`, and what its resource tells.
@@ -20,18 +21,18 @@ struct Own {
 }
 
 impl Own {
-    fn start(speech: fn() -> Speech) -> Self {
-        Self::start_with(speech, || ())
+    fn start(protocol: fn() -> Protocol) -> Self {
+        Self::start_with(protocol, || ())
     }
 
     /// With something to be done whenever a worker begins.
-    fn start_with(speech: fn() -> Speech, begin: impl Fn() + Send + Sync + 'static) -> Self {
-        Self::start_ticking(speech, begin, None)
+    fn start_with(protocol: fn() -> Protocol, begin: impl Fn() + Send + Sync + 'static) -> Self {
+        Self::start_ticking(protocol, begin, None)
     }
 
     /// With a tag that all clients of the resource carry, and ticks.
     fn start_ticking(
-        speech: fn() -> Speech,
+        protocol: fn() -> Protocol,
         begin: impl Fn() + Send + Sync + 'static,
         common: Option<Tag>,
     ) -> Self {
@@ -44,7 +45,7 @@ impl Own {
         let (tell, told) = channel();
         let make = move || {
             begin();
-            Probe { speech, tell: tell.clone(), count: 0, common: common.clone() }
+            Probe { protocol, tell: tell.clone(), count: 0, common: common.clone() }
         };
         let server =
             Builder::new().resource_with_hooks("/own", make).start_in_process(config).unwrap();
@@ -69,7 +70,7 @@ impl Drop for Own {
 
 /// Does what it is told to, and tells what happens to it.
 struct Probe {
-    speech: fn() -> Speech,
+    protocol: fn() -> Protocol,
     tell: Sender<String>,
     count: u32,
     /// With it, it ticks too.
@@ -84,8 +85,8 @@ impl Probe {
 }
 
 impl ResourceHooks for Probe {
-    fn speech(&self) -> Speech {
-        (self.speech)()
+    fn protocol(&self) -> Protocol {
+        (self.protocol)()
     }
 
     fn common_tag(&self) -> Option<&Tag> {
@@ -155,12 +156,12 @@ impl ResourceHooks for Probe {
     }
 }
 
-fn phpws() -> Speech {
-    Speech::Phpws
+fn phpws() -> Protocol {
+    Protocol::Phpws
 }
 
-fn bare() -> Speech {
-    Speech::Gomoob
+fn bare() -> Protocol {
+    Protocol::Gomoob
 }
 
 #[test]
@@ -276,7 +277,7 @@ fn headers_choose_how_it_is_spoken_to_and_never_who_serves() {
 #[test]
 fn a_tick_can_ask_who_is_there_and_tell_everybody() {
     let kind = Tag::new("@kind", "probe").unwrap();
-    let own = Own::start_ticking(|| Speech::Plain, || (), Some(kind));
+    let own = Own::start_ticking(|| Protocol::Plain, || (), Some(kind));
     let mut client = Open::at("/own").upgrade(own.port());
     // A question that was asked before it came may still be answered.
     while client.frame().as_text() == "7: 0 clients, []" {}
@@ -293,7 +294,7 @@ fn a_tick_can_ask_who_is_there_and_tell_everybody() {
 
 #[test]
 fn an_opening_tells_headers_and_the_address_of_its_client() {
-    let own = Own::start(|| Speech::Plain);
+    let own = Own::start(|| Protocol::Plain);
     let target = "/own?who=asks&greet=hi";
     let mut client = Open::at(target).header("Cookie", "a=b").upgrade(own.port());
     client.expect_text("hi");

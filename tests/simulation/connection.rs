@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use tagcast::broker_client::fanout::Batch;
-use tagcast::protocol::Dialect;
+use tagcast::protocol::Protocol;
 use tagcast::types::Slot;
 
 use super::model::{ClientNo, Model, PublicationNo};
@@ -43,7 +43,7 @@ impl Connection {
 
     /// It is sent what there is for it in a batch.
     pub fn is_sent(&mut self, slot: Slot, batch: &mut Batch) -> Result<(), String> {
-        for frame in batch.frames_for(slot, Dialect::Gomoob).each() {
+        for frame in batch.frames_for(slot, Protocol::Gomoob).each() {
             self.unread.push_back(publication_in(&frame)?);
         }
         Ok(())

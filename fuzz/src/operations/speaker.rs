@@ -5,14 +5,11 @@ use std::borrow::Cow;
 
 use tagcast::auth::Permissions;
 use tagcast::auth::uuid::{Signer, UuidForm};
-use tagcast::session::{
-    Acknowledge, Beat, Heartbeat, Message, NextStep, RateLimiter, Session, SessionRules, Speech,
-};
+use tagcast::session::{Beat, Heartbeat, Message, NextStep, RateLimiter, Session, SessionRules};
 use tagcast::types::{ClientClass, ClientUuid, CloseCode};
 
 use super::Choices;
-use tagcast::protocol::gomoob::GomoobOptions;
-use tagcast::protocol::phpws::PhpwsOptions;
+use tagcast::protocol::{Protocol, ProtocolOptions};
 
 const BYTES_MAX: usize = 100;
 const CHUNKS_MAX: usize = 4;
@@ -47,10 +44,9 @@ impl Default for Speaker {
                 access: Permissions::everything(),
                 message_bytes_max: BYTES_MAX,
                 chunks_max: CHUNKS_MAX,
-                phpws: PhpwsOptions::default(),
-                gomoob: GomoobOptions::default(),
+                protocols: ProtocolOptions::default(),
             },
-            session: session(Speech::Phpws),
+            session: session(Protocol::Phpws),
             chunks: None,
             heartbeat: Heartbeat::default(),
             unanswered: 0,
@@ -61,9 +57,9 @@ impl Default for Speaker {
     }
 }
 
-fn session(speech: Speech) -> Session {
+fn session(protocol: Protocol) -> Session {
     let grant = Permissions::everything().open(None).unwrap();
-    Session::new(ClientUuid([1; 16]), grant, (ClientClass::Web, speech))
+    Session::new(ClientUuid([1; 16]), grant, (ClientClass::Web, protocol))
 }
 
 impl Speaker {
@@ -88,7 +84,7 @@ impl Speaker {
         self.plainly(message);
         let weight = self.session.weight(message);
         let heard = self.session.on_message(message, &self.rules);
-        assert_eq!(heard.acknowledge, Acknowledge::Yes);
+        assert!(heard.acknowledgement.is_some());
         let expected = expected(&mut self.chunks, message.text());
         match (heard.then, expected) {
             (NextStep::Nothing, Expected::Nothing) => None,
@@ -100,22 +96,22 @@ impl Speaker {
             (NextStep::Close(reason), Expected::Close(code)) => {
                 assert_eq!(reason.code, code);
                 // The connection is over; somebody else comes.
-                (self.session, self.chunks) = (session(Speech::Phpws), None);
+                (self.session, self.chunks) = (session(Protocol::Phpws), None);
                 None
             }
             (then, _) => panic!("{message:?} came to {then:?}"),
         }
     }
 
-    /// The other dialects take a message as it is, and acknowledge nothing.
+    /// The other protocols take a message as it is, and acknowledge nothing.
     fn plainly(&self, message: Message<'_>) {
-        for speech in [Speech::Gomoob, Speech::Echo] {
-            let heard = session(speech).on_message(message, &self.rules);
+        for protocol in [Protocol::Gomoob, Protocol::Echo] {
+            let heard = session(protocol).on_message(message, &self.rules);
             let expected = match message {
                 Message::Text(text) => NextStep::Text(Cow::Borrowed(text)),
                 Message::Binary(bytes) => NextStep::Binary(bytes),
             };
-            assert_eq!((heard.acknowledge, heard.then), (Acknowledge::No, expected));
+            assert_eq!((heard.acknowledgement, heard.then), (None, expected));
         }
     }
 

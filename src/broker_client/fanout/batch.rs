@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::protocol::{Cast, Dialect};
+use crate::protocol::{Cast, Protocol};
 use crate::types::limits::SEND_BYTES;
 use crate::types::{Content, Slot, SlotSet};
 use crate::websocket::write;
@@ -29,7 +29,7 @@ pub struct Batch {
     excepts: Vec<(Slot, usize)>,
     /// The clients in `excepts`, each once: what a recipient is compared with.
     excepted: Vec<Slot>,
-    joined: [Option<Joined>; Dialect::COUNT],
+    joined: [Option<Joined>; Protocol::COUNT],
     /// The frames of the excepted client that was asked for last.
     gathered: Joined,
 }
@@ -43,7 +43,7 @@ pub(crate) enum BatchRecipients {
     Set(Rc<SlotSet>),
 }
 
-/// A batch as frames of one dialect.
+/// A batch as frames of one protocol.
 #[derive(Debug, Default)]
 pub struct Joined {
     /// All frames.
@@ -73,7 +73,7 @@ impl Batch {
             is_sealed: false,
             excepts: Vec::new(),
             excepted: Vec::new(),
-            joined: [const { None }; Dialect::COUNT],
+            joined: [const { None }; Protocol::COUNT],
             gathered: Joined::default(),
         }
     }
@@ -170,11 +170,11 @@ impl Batch {
     }
 
     /// The frames that one client gets.
-    pub fn frames_for(&mut self, slot: Slot, dialect: Dialect) -> &Joined {
+    pub fn frames_for(&mut self, slot: Slot, protocol: Protocol) -> &Joined {
         let publications = &self.publications;
-        #[expect(clippy::indexing_slicing, reason = "a dialect's place is below COUNT")]
+        #[expect(clippy::indexing_slicing, reason = "a protocol's place is below COUNT")]
         let joined =
-            self.joined[dialect.place()].get_or_insert_with(|| join(publications, dialect));
+            self.joined[protocol.place()].get_or_insert_with(|| join(publications, protocol));
         if !self.excepted.contains(&slot) {
             return joined;
         }
@@ -183,12 +183,12 @@ impl Batch {
     }
 }
 
-fn join(publications: &[(Content, Cast)], dialect: Dialect) -> Joined {
+fn join(publications: &[(Content, Cast)], protocol: Protocol) -> Joined {
     let bytes = publications.iter().map(|(content, _)| content.payload.len() + 16).sum();
     let mut frames = BytesMut::with_capacity(bytes);
     let mut ends = Vec::with_capacity(publications.len());
     for (content, cast) in publications {
-        write::text(&mut frames, &dialect.render(content, *cast));
+        write::text(&mut frames, &protocol.render(content, *cast));
         ends.push(frames.len());
     }
     Joined { bytes: frames.freeze(), ends }

@@ -1,6 +1,6 @@
 //! The publications that are to be delivered, joined where they go to the same clients.
 //!
-//! A publication is rendered and framed once for each dialect; its recipients share the bytes.
+//! A publication is rendered and framed once for each protocol; its recipients share the bytes.
 //! Joining publications for the same recipients into one buffer is what decides from sixty-four in
 //! flight on: one send of many frames costs little more than one send of one.
 //!

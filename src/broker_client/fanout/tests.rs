@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::protocol::Dialect;
+use crate::protocol::Protocol;
 use crate::types::{
     Content, Generation, Number, PayloadForm, Sequence, WorkerId, WorkerIncarnation,
 };
@@ -43,7 +43,7 @@ fn written_until(fanout: &mut Fanout, most: usize, spent: usize) -> BTreeMap<u32
     let mut heard: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
     let mut writes = 0;
     fanout.write_some(most, |slot, batch| {
-        let frames = batch.frames_for(slot, Dialect::Phpws);
+        let frames = batch.frames_for(slot, Protocol::Phpws);
         let text = frames.each().flat_map(|frame| frame[2..].to_vec()).collect();
         heard.entry(slot.0).or_default().push(text);
         writes += 1;
@@ -83,7 +83,7 @@ fn who_is_served_out_of_turn_hears_all_of_it_once_and_in_order() {
     let mut heard = Vec::new();
     fanout.write_for(Slot(3), |slot, batch| {
         assert_eq!(slot, Slot(3));
-        let frames = batch.frames_for(slot, Dialect::Phpws);
+        let frames = batch.frames_for(slot, Protocol::Phpws);
         heard.extend(frames.each().flat_map(|frame| frame[2..].to_vec()));
     });
     assert_eq!(String::from_utf8(heard).unwrap(), "abde");

@@ -6,9 +6,19 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::{Cast, gomoob};
+use super::{Cast, ProtocolSpec, gomoob};
+use crate::http::Spoken;
 use crate::json::{Scalar, JsonShape, pick, write_text};
 use crate::types::{CloseCode, CloseReason, Content, PayloadForm};
+
+/// What this family answers.
+pub const SPEC: ProtocolSpec = ProtocolSpec {
+    versions: Spoken::DraftsOrUpgrade,
+    checks_key: false,
+    render: Some(render),
+    close_wording: worded,
+    ..ProtocolSpec::BARE
+};
 
 /// What its server says when it closes, whatever the reason is.
 pub const CLOSED: CloseReason = CloseReason::new(CloseCode::NORMAL, "normal closure");

@@ -7,10 +7,18 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 pub use self::options::{GomoobMessages, GomoobOptions, RefusalClose, TagMatch};
-use super::{Cast, plain, tags};
+use super::{Cast, ProtocolSpec, plain, tags};
 use crate::json;
 use crate::json::{JsonMembers, NotJson, Scalar, JsonShape, pick};
 use crate::types::{Content, Credentials, PayloadForm, Tag, TagQuery};
+
+/// What this family answers.
+pub const SPEC: ProtocolSpec = ProtocolSpec {
+    render: Some(render),
+    refusal_close: |options| options.gomoob.close,
+    has_reports: true,
+    ..ProtocolSpec::BARE
+};
 
 /// A request: a message for everyone who carries all these tags.
 #[derive(Clone, Debug, PartialEq, Eq)]

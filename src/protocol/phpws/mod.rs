@@ -8,13 +8,38 @@ use std::borrow::Cow;
 
 pub use self::compat_flags::{CompatFlag, CompatFlags};
 pub use self::options::PhpwsOptions;
-use super::Cast;
+use super::{AckExtras, Cast, ChunkMarks, ProtocolSpec};
+use crate::http::Spoken;
 pub use crate::json::NotJson;
 use crate::json::{Scalar, JsonShape, members, pick, write_text};
 use crate::types::{Content, Credentials, PayloadForm};
 
+/// What this family answers.
+pub const SPEC: ProtocolSpec = ProtocolSpec {
+    versions: Spoken::Rfc6455,
+    is_spoken_raw: true,
+    has_php_clients: true,
+    has_compat_flags: true,
+    render: Some(render),
+    greeting: Some(ready),
+    chunk_marks: Some(ChunkMarks { begin: BUFFER_ON, end: BUFFER_OFF }),
+    reads_binary_as_text: true,
+    acknowledge: Some(|_, extras| next(extras)),
+    error: Some(error),
+    refusal: Some(close_because),
+    has_reports: true,
+    ..ProtocolSpec::BARE
+};
+
 /// What acknowledges a message, as long as no application has set a `fyi`.
 pub const NEXT: &str = r#"{"opcode":"next","fyi":""}"#;
+
+fn next(extras: &AckExtras) -> Cow<'static, str> {
+    if extras.fyi.is_empty() && extras.uuid.is_none() {
+        return Cow::Borrowed(NEXT);
+    }
+    Cow::Owned(next_with(&extras.fyi, extras.uuid.as_deref()))
+}
 
 /// What acknowledges a message once an application has something to say with it, or the client has
 /// registered a UUID of its own.
@@ -44,8 +69,8 @@ pub fn close_because(why: &str) -> String {
 
 /// What a client gets whose path is not known.
 pub const CLOSE: &str = r#"{"opcode":"close"}"#;
-/// What a client gets while there is no broker to let it in.
-pub const TRY_AGAIN: &str = r#"{"opcode":"close","error":"Try again later"}"#;
+/// What a client gets to read while there is no broker to let it in.
+pub const TRY_AGAIN: &str = "Try again later";
 /// The payload of the server's pings; browser clients of this family look for none of its letters.
 pub const PING: &[u8] = br#"{"opcode":"PING"}"#;
 /// A text message that begins a message in chunks (clients up to 2021-08).

@@ -1,9 +1,10 @@
 //! `/echo`: bare texts to all of its clients.
 
 use super::{BloatlessApp, Room};
+use crate::protocol::Protocol;
 use crate::protocol::bloatless::NO_BINARY;
 use crate::resource::ClientHandle;
-use crate::session::{Message, Speech};
+use crate::session::Message;
 use crate::types::PayloadForm;
 
 /// The application `echo`.
@@ -15,8 +16,8 @@ impl BloatlessApp for EchoApp {
         "echo"
     }
 
-    fn speech(&self) -> Speech {
-        Speech::Plain
+    fn protocol(&self) -> Protocol {
+        Protocol::Plain
     }
 
     fn hear(&self, room: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {

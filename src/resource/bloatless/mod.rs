@@ -21,8 +21,8 @@ use self::status_updates::{ConnectionNews, StatusUpdates};
 use super::{ClientHandle, ConnectRequest, Limit, Presence, ResourceContext, ResourceHooks};
 use crate::auth::Right;
 use crate::http::{Refusal, RefusalStatus};
-use crate::protocol::bloatless;
-use crate::session::{Message, Speech};
+use crate::protocol::{Protocol, bloatless};
+use crate::session::Message;
 use crate::types::{Client, CloseCode, CloseReason, Tag, TagError, TagQuery, Tenant};
 
 pub use self::chat::ChatApp;
@@ -48,8 +48,8 @@ pub trait BloatlessApp: fmt::Debug {
     fn name(&self) -> &'static str;
 
     /// How its clients are spoken to.
-    fn speech(&self) -> Speech {
-        Speech::Bloatless
+    fn protocol(&self) -> Protocol {
+        Protocol::Bloatless
     }
 
     /// What its clients must be allowed to do.
@@ -153,8 +153,8 @@ impl BloatlessResource {
 }
 
 impl ResourceHooks for BloatlessResource {
-    fn speech(&self) -> Speech {
-        self.talk.speech()
+    fn protocol(&self) -> Protocol {
+        self.talk.protocol()
     }
 
     fn common_tag(&self) -> Option<&Tag> {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::{BloatlessApp, Room};
+use crate::protocol::Protocol;
 use crate::protocol::bloatless::NO_BINARY;
 use crate::resource::{ClientHandle, ResourceContext};
-use crate::session::{Message, Speech};
+use crate::session::Message;
 use crate::types::PayloadForm;
 
 /// The application `time`.
@@ -20,8 +21,8 @@ impl BloatlessApp for TimeApp {
         "time"
     }
 
-    fn speech(&self) -> Speech {
-        Speech::Plain
+    fn protocol(&self) -> Protocol {
+        Protocol::Plain
     }
 
     fn hear(&self, _: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {

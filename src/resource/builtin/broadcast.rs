@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::protocol::plain;
+use crate::protocol::{Protocol, plain};
 use crate::resource::{ClientHandle, ResourceHooks};
-use crate::session::{Message, Speech};
+use crate::session::Message;
 use crate::types::{Address, CloseCode, CloseReason, PayloadForm, Tag, TagError, TagQuery, Tags};
 
 /// The tag that says which resource a client was opened with, where its resource addresses all of its
@@ -31,8 +31,8 @@ impl Broadcast {
 }
 
 impl ResourceHooks for Broadcast {
-    fn speech(&self) -> Speech {
-        Speech::Plain
+    fn protocol(&self) -> Protocol {
+        Protocol::Plain
     }
 
     fn common_tag(&self) -> Option<&Tag> {

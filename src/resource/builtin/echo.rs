@@ -1,7 +1,8 @@
 //! Every message back to its sender, as it came; and what PHP-WebSockets-Server had in its place.
 
+use crate::protocol::Protocol;
 use crate::resource::{ClientHandle, ResourceHooks};
-use crate::session::{Message, Speech};
+use crate::session::Message;
 use crate::types::{CloseCode, CloseReason};
 
 /// The resource `echo`: text as text, binary as binary.
@@ -9,8 +10,8 @@ use crate::types::{CloseCode, CloseReason};
 pub struct Echo;
 
 impl ResourceHooks for Echo {
-    fn speech(&self) -> Speech {
-        Speech::Echo
+    fn protocol(&self) -> Protocol {
+        Protocol::Echo
     }
 
     fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
@@ -23,8 +24,8 @@ impl ResourceHooks for Echo {
 pub struct Silent;
 
 impl ResourceHooks for Silent {
-    fn speech(&self) -> Speech {
-        Speech::Echo
+    fn protocol(&self) -> Protocol {
+        Protocol::Echo
     }
 
     fn on_message(&mut self, _: &mut ClientHandle<'_>, _: Message<'_>) {}
@@ -36,8 +37,8 @@ impl ResourceHooks for Silent {
 pub struct Nameless;
 
 impl ResourceHooks for Nameless {
-    fn speech(&self) -> Speech {
-        Speech::Echo
+    fn protocol(&self) -> Protocol {
+        Protocol::Echo
     }
 
     fn on_message(&mut self, client: &mut ClientHandle<'_>, _: Message<'_>) {

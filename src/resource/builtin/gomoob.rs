@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::protocol::Encoding;
 use crate::protocol::gomoob::{
     GomoobMessages, GomoobOptions, InvalidRequest, TagMatch, parse_with, typed,
 };
 use crate::protocol::php_json::{Objects, reencoded};
+use crate::protocol::{Encoding, Protocol};
 use crate::resource::{ClientHandle, ResourceHooks};
-use crate::session::{Message, Speech};
+use crate::session::Message;
 use crate::types::{Address, CloseCode, CloseReason, PayloadForm};
 
 /// The resource `gomoob`.
@@ -16,15 +16,15 @@ use crate::types::{Address, CloseCode, CloseReason, PayloadForm};
 pub struct Gomoob;
 
 impl ResourceHooks for Gomoob {
-    fn speech(&self) -> Speech {
-        Speech::Gomoob
+    fn protocol(&self) -> Protocol {
+        Protocol::Gomoob
     }
 
     fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
         let Some(text) = message.text() else {
             return client.close(NOT_UTF8);
         };
-        let rules = client.rules().gomoob;
+        let rules = client.rules().protocols.gomoob;
         let request = match parse_with(text, rules.messages) {
             Ok(request) => request,
             Err(InvalidRequest(why)) => return client.close(rules.close.reason(why)),

@@ -7,9 +7,9 @@ use crate::protocol::phpws::old::LooseName;
 use crate::protocol::phpws::{
     CompatFlag, Discretion, PhpwsCommand, PhpwsOptions, PhpwsPacket, parse, without_credentials,
 };
-use crate::protocol::{Encoding, tags};
+use crate::protocol::{Encoding, Protocol, tags};
 use crate::resource::{ClientHandle, ResourceHooks};
-use crate::session::{Message, Speech};
+use crate::session::Message;
 use crate::types::{
     Address, Alias, CloseCode, CloseReason, Ident, MatchOptions, NamedClient, PayloadForm,
 };
@@ -19,8 +19,8 @@ use crate::types::{
 pub struct Phpws;
 
 impl ResourceHooks for Phpws {
-    fn speech(&self) -> Speech {
-        Speech::Phpws
+    fn protocol(&self) -> Protocol {
+        Protocol::Phpws
     }
 
     fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
@@ -28,7 +28,7 @@ impl ResourceHooks for Phpws {
             return client.close(EMPTY);
         };
         let Ok(packet) = parse(text) else { return client.close(NOT_JSON) };
-        let rules = client.rules().phpws;
+        let rules = client.rules().protocols.phpws;
         match &packet.command {
             PhpwsCommand::JsonError if rules.switches.has(CompatFlag::CloseOnJsonError) => {
                 client.close(NOT_JSON);
@@ -77,7 +77,7 @@ fn audience(
     packet: &PhpwsPacket<'_>,
 ) -> Result<Address, Cow<'static, str>> {
     let Some(tags) = packet.tags else { return Ok(Address::everyone_but(client.id())) };
-    if client.rules().phpws.switches.has(CompatFlag::BroadcastByTags) {
+    if client.rules().protocols.phpws.switches.has(CompatFlag::BroadcastByTags) {
         return Ok(Address::matching(tags::of_request(tags)?).but(client.id()));
     }
     client.note_ignored_tags();
@@ -90,7 +90,7 @@ fn recipient(
     packet: &PhpwsPacket<'_>,
     (uuid, ident): (Option<&str>, Option<&str>),
 ) -> Option<Address> {
-    let PhpwsOptions { aliases, switches } = client.rules().phpws;
+    let PhpwsOptions { aliases, switches } = client.rules().protocols.phpws;
     let genuine = uuid.and_then(|text| client.verified(text));
     // A UUID without a signature may be the alias of somebody who made it.
     let may_be_alias =

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::session::Speech;
+use crate::protocol::Protocol;
 use crate::types::{WordChoice, word_choices};
 
 /// A built-in resource.
@@ -70,7 +70,7 @@ impl BuiltinKind {
     }
 
     fn choice<'a>(self) -> Route<'a> {
-        Route { resource: self.id(), speech: None, protocol: None }
+        Route { resource: self.id(), protocol: None, subprotocol: None }
     }
 }
 
@@ -125,7 +125,7 @@ impl WordChoice for ResourceKind {
     ];
 }
 
-/// What a request says about the dialect that its client expects.
+/// What a request says about the protocol that its client expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestedProtocol {
     /// The headers `Client-Type` or `Ident`: phpWebSocketServer's.
@@ -141,7 +141,7 @@ pub enum RequestedProtocol {
 /// What a path or a name is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binding {
-    /// A built-in resource, which pins the dialect too.
+    /// A built-in resource, which pins the protocol too.
     Kind(BuiltinKind),
     /// A resource that is not built in: of an embedding program, or made from the file.
     Beyond(ResourceId),
@@ -154,7 +154,7 @@ pub struct RouteRequest<'t, 'a> {
     pub path: &'t str,
     /// Its query, as it came.
     pub query: &'t str,
-    /// The dialect that it expects.
+    /// The protocol that it expects.
     pub asked: RequestedProtocol,
     /// The subprotocols that it offers, with commas, the one it likes best first.
     pub protocols: &'t [&'a str],
@@ -189,9 +189,9 @@ pub struct Route<'a> {
     /// The resource.
     pub resource: ResourceId,
     /// How the connection speaks, where its headers decide that and not the resource.
-    pub speech: Option<Speech>,
+    pub protocol: Option<Protocol>,
     /// The subprotocol that chose it, for the 101.
-    pub protocol: Option<&'a str>,
+    pub subprotocol: Option<&'a str>,
 }
 
 /// The paths that are served. They are compared to the letter; the query is no part of them.
@@ -254,11 +254,14 @@ impl Routes {
         if let (Offers::OneName, Some(offered)) = (self.offers, target.offered) {
             let known = self.by_name(offered).map(|binding| bound(*binding, target.asked));
             let choice = known.unwrap_or_else(|| BuiltinKind::Nameless.choice());
-            return Some(Route { protocol: Some(offered), ..choice });
+            return Some(Route { subprotocol: Some(offered), ..choice });
         }
         for protocol in target.protocols.iter().copied() {
             if let Some(binding) = self.by_name(protocol) {
-                return Some(Route { protocol: Some(protocol), ..bound(*binding, target.asked) });
+                return Some(Route {
+                    subprotocol: Some(protocol),
+                    ..bound(*binding, target.asked)
+                });
             }
         }
         self.by_name(target.query).map(|binding| bound(*binding, target.asked))
@@ -305,19 +308,19 @@ impl Routes {
     }
 }
 
-/// Who serves what is bound. Headers choose the dialect of a resource that is not built in, but
+/// Who serves what is bound. Headers choose the protocol of a resource that is not built in, but
 /// never the resource.
 fn bound<'a>(binding: Binding, asked: RequestedProtocol) -> Route<'a> {
     let resource = match binding {
         Binding::Kind(kind) => return kind.choice(),
         Binding::Beyond(resource) => resource,
     };
-    let speech = match asked {
-        RequestedProtocol::Phpws => Some(Speech::Phpws),
-        RequestedProtocol::GomoobPhp => Some(Speech::Gomoob),
+    let protocol = match asked {
+        RequestedProtocol::Phpws => Some(Protocol::Phpws),
+        RequestedProtocol::GomoobPhp => Some(Protocol::Gomoob),
         RequestedProtocol::GomoobQuery | RequestedProtocol::Nothing => None,
     };
-    Route { resource, speech, protocol: None }
+    Route { resource, protocol, subprotocol: None }
 }
 
 #[cfg(test)]

@@ -57,8 +57,8 @@ fn a_header_changes_how_an_own_resource_is_spoken_to_but_not_who_serves() {
     let mut paths = Routes::new(BuiltinKind::Phpws, UnknownPath::Phpws);
     paths.bind("/chat", Binding::Beyond(ResourceId::beyond(0)));
     let of = |asked| paths.choose(&target("/chat", asked)).unwrap();
-    assert!(matches!(of(RequestedProtocol::Phpws).speech, Some(Speech::Phpws)));
-    assert!(of(RequestedProtocol::Nothing).speech.is_none());
+    assert!(matches!(of(RequestedProtocol::Phpws).protocol, Some(Protocol::Phpws)));
+    assert!(of(RequestedProtocol::Nothing).protocol.is_none());
     assert!(of(RequestedProtocol::Phpws).resource == ResourceId::beyond(0));
 }
 
@@ -71,7 +71,7 @@ fn the_first_known_subprotocol_chooses_then_the_name_in_the_query() {
     let of = |path, query, protocols: &[&'static str]| {
         let asked = RequestedProtocol::Nothing;
         let choice = paths.choose(&RouteRequest { path, query, asked, protocols, offered: None });
-        choice.ok().map(|choice| (choice.resource, choice.protocol))
+        choice.ok().map(|choice| (choice.resource, choice.subprotocol))
     };
     let (foo, bar) = (BuiltinKind::Echo.id(), BuiltinKind::Gomoob.id());
     assert_eq!(of("/", "", &["zip", "Foo", "Bar"]), Some((foo, Some("Foo"))));
@@ -107,7 +107,7 @@ fn as_one_name_what_is_offered_is_given_back_whole() {
     let of = |path, offered: Option<&'static str>| {
         let (protocols, query, asked) = (["Foo"].as_slice(), "", RequestedProtocol::Nothing);
         let choice = paths.choose(&RouteRequest { path, query, asked, protocols, offered });
-        choice.map(|choice| (choice.resource, choice.protocol)).ok()
+        choice.map(|choice| (choice.resource, choice.subprotocol)).ok()
     };
     assert_eq!(of("/any", Some("Foo")), Some((BuiltinKind::Echo.id(), Some("Foo"))));
     for unknown in ["Foo, Bar", "Nope"] {

@@ -9,7 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::builtin::broadcast::RESOURCE_TAG;
 use super::{ClientHandle, ConnectRequest, Presence, ResourceContext, ResourceHooks};
-use crate::session::{Message, Speech};
+use crate::protocol::Protocol;
+use crate::session::Message;
 use crate::types::{
     Address, ClientUuid, CloseCode, CloseReason, PayloadForm, Tag, TagError, TagQuery, Tags, Tenant,
 };
@@ -222,8 +223,8 @@ impl WebhookResource {
 }
 
 impl ResourceHooks for WebhookResource {
-    fn speech(&self) -> Speech {
-        Speech::Plain
+    fn protocol(&self) -> Protocol {
+        Protocol::Plain
     }
 
     fn common_tag(&self) -> Option<&Tag> {

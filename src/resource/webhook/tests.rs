@@ -3,6 +3,7 @@
 use super::*;
 use crate::auth::uuid::{Signer, UuidForm};
 use crate::auth::{AuthBasis, Grant, Permissions, Right};
+use crate::protocol::ProtocolOptions;
 use crate::resource::Effect;
 use crate::session::{Session, SessionRules};
 use crate::types::{AddressLimit, Client, ClientClass, Recipients};
@@ -17,8 +18,7 @@ fn rules() -> SessionRules {
         access: Permissions::everything(),
         message_bytes_max: 100,
         chunks_max: 3,
-        phpws: crate::protocol::phpws::PhpwsOptions::default(),
-        gomoob: crate::protocol::gomoob::GomoobOptions::default(),
+        protocols: ProtocolOptions::default(),
     }
 }
 
@@ -37,7 +37,7 @@ fn backed(events: &[WebhookEventName]) -> WebhookResource {
 fn with_client<T>(call: impl FnOnce(&mut ClientHandle<'_>) -> T) -> (T, Vec<Effect>) {
     let grant =
         Grant { tenant: Tenant("mine".into()), right: Right::Listen, ground: AuthBasis::NOTHING };
-    let session = Session::new(ME, grant, (ClientClass::Web, Speech::Plain));
+    let session = Session::new(ME, grant, (ClientClass::Web, Protocol::Plain));
     let client = Client {
         tenant: Tenant("mine".into()),
         uuid: ME,

@@ -10,7 +10,7 @@ use super::outbox::{OutboxPart, PartKind};
 use super::{Connection, Phase, SLOW};
 use crate::protocol::bloatless as bloatless_protocol;
 use crate::protocol::phpws::CompatFlag;
-use crate::session::{Session, Speech};
+use crate::session::Session;
 use crate::types::limits::CLOSE_WAIT;
 use crate::types::{CloseCode, CloseReason, Slot};
 use crate::websocket::write as frames;
@@ -113,8 +113,8 @@ fn close_with(
 fn ends_abruptly(context: &Context, connection: &Connection) -> bool {
     context.settings.has(CompatFlag::AbruptClose)
         && match &connection.phase {
-            Phase::Open(session) => session.speech == Speech::Phpws,
-            Phase::Joining(joining) => joining.session.speech == Speech::Phpws,
+            Phase::Open(session) => session.protocol.spec().has_compat_flags,
+            Phase::Joining(joining) => joining.session.protocol.spec().has_compat_flags,
             // It was turned away, and is paced as only those clients are.
             Phase::Head(_) => connection.pacer.is_some(),
             _ => false,
@@ -145,9 +145,9 @@ pub(in crate::worker) fn close_slow(context: &mut Context, connection: &mut Conn
 
 /// Whether a client is to be dropped as soon as its socket is full, as phpWebSocketServer does.
 pub(in crate::worker) fn drops_slow(context: &Context, connection: &Connection) -> bool {
-    let is_phpws = |session: &Session| session.speech == Speech::Phpws;
+    let has_flags = |session: &Session| session.protocol.spec().has_compat_flags;
     context.settings.has(CompatFlag::DropSlow)
-        && matches!(&connection.phase, Phase::Open(session) if is_phpws(session))
+        && matches!(&connection.phase, Phase::Open(session) if has_flags(session))
 }
 
 /// Ends a connection in the middle of a frame, where no Close can be written.

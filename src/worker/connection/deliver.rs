@@ -9,7 +9,7 @@ use super::outbox::{OutboxPart, Sent, send_now};
 use super::table::{ConnectionTable, DeliveryPath};
 use super::{close, readiness, write};
 use crate::broker_client::fanout::Batch;
-use crate::protocol::Dialect;
+use crate::protocol::Protocol;
 use crate::types::Slot;
 use crate::worker::context::Context;
 
@@ -53,18 +53,18 @@ impl Delivery<'_> {
     fn deliver(&mut self, slot: Slot, batch: &mut Batch) -> usize {
         let stats = &mut self.context.stats;
         let Some(entry) = self.context.sockets.entry(slot) else { return 0 };
-        let dialect = match entry.path {
+        let protocol = match entry.path {
             DeliveryPath::Closed => {
                 let count = batch.count_for(slot);
                 stats.matched += count;
                 stats.missed += count;
                 return 0;
             }
-            DeliveryPath::Queued(dialect) => return self.deliver_queued(slot, batch, dialect),
-            DeliveryPath::Direct(dialect) => dialect,
+            DeliveryPath::Queued(protocol) => return self.deliver_queued(slot, batch, protocol),
+            DeliveryPath::Direct(protocol) => protocol,
         };
         let Some(socket) = &entry.socket else { return 0 };
-        let frames = batch.frames_for(slot, dialect);
+        let frames = batch.frames_for(slot, protocol);
         let bytes = frames.bytes.len();
         if bytes == 0 {
             return 0;
@@ -100,10 +100,10 @@ impl Delivery<'_> {
     }
 
     /// A recipient whose socket is full, that is paced, or that speaks TLS.
-    fn deliver_queued(&mut self, slot: Slot, batch: &mut Batch, dialect: Dialect) -> usize {
+    fn deliver_queued(&mut self, slot: Slot, batch: &mut Batch, protocol: Protocol) -> usize {
         let Some(mut connection) = self.connections.take(slot) else { return 0 };
         let context = &mut *self.context;
-        let frames = batch.frames_for(slot, dialect);
+        let frames = batch.frames_for(slot, protocol);
         let bytes = frames.bytes.len();
         let count = u64::from(frames.count());
         context.stats.matched += count;

@@ -12,7 +12,7 @@ use super::{CONTROL_FLOOD, Connection, KeepaliveMode, PendingInput, PendingMessa
 use crate::protocol::phpws::CompatFlag;
 use crate::reactor::poller::Ready;
 use crate::resource::ResourceId;
-use crate::session::{Acknowledge, Message, NextStep, Session};
+use crate::session::{Message, NextStep, Session};
 use crate::types::limits::{CONTROL_FRAMES_PER_SECOND, RAW_PAUSE, READ_BYTES, SEND_BYTES_MAX};
 use crate::types::{CloseCode, CloseReason, Slot};
 use crate::websocket::{FrameEvent, Violation, write as frames};
@@ -211,9 +211,10 @@ fn step(
             let reason = session.worded(violation.close_reason());
             let is_of_the_message =
                 matches!(violation, Violation::BadMessage | Violation::InPieces);
-            let is_acknowledged = session.acknowledges_bad_text() == Acknowledge::Yes;
-            if is_of_the_message && is_acknowledged && acknowledges_first(context) {
-                let next = session.next();
+            if is_of_the_message
+                && acknowledges_first(context)
+                && let Some(next) = session.acknowledge(None)
+            {
                 acknowledge(context, connection, replies, &next);
             }
             return InputStep::Fault(reason);
@@ -308,10 +309,10 @@ pub(in crate::worker) fn on_message(
         NextStep::Close(reason) => [ConnectionEffect::Close(reason)].into_iter().collect(),
     };
     let registers = rest.iter().any(|own| matches!(own, ConnectionEffect::Registered(_)));
-    let acknowledgement = (incoming.acknowledge == Acknowledge::Yes).then(|| match registers {
-        true => session.next_to_registration(),
-        false => session.next(),
-    });
+    let acknowledgement = match registers {
+        true => session.acknowledge_registration(),
+        false => incoming.acknowledgement,
+    };
     MessageOutcome { acknowledgement, rest }
 }
 

@@ -107,11 +107,11 @@ pub(in crate::worker) fn set_timer(context: &mut Context, connection: &mut Conne
 /// How deliveries reach a connection.
 fn delivery_path(connection: &Connection) -> DeliveryPath {
     let Phase::Open(session) = &connection.phase else { return DeliveryPath::Closed };
-    match session.speech.dialect() {
-        None => DeliveryPath::Closed,
-        Some(dialect) if connection.outbox.is_some() || !connection.is_plain() => {
-            DeliveryPath::Queued(dialect)
+    match session.protocol {
+        protocol if !protocol.takes_publications() => DeliveryPath::Closed,
+        protocol if connection.outbox.is_some() || !connection.is_plain() => {
+            DeliveryPath::Queued(protocol)
         }
-        Some(dialect) => DeliveryPath::Direct(dialect),
+        protocol => DeliveryPath::Direct(protocol),
     }
 }

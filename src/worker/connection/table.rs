@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use super::Connection;
-use crate::protocol::Dialect;
+use crate::protocol::Protocol;
 use crate::types::Slot;
 
 /// What a delivery touches: eight bytes for each connection, in order, so that a fan-out runs
@@ -23,9 +23,9 @@ pub(in crate::worker) enum DeliveryPath {
     #[default]
     Closed,
     /// Straight to the socket.
-    Direct(Dialect),
+    Direct(Protocol),
     /// After what waits in its outbox.
-    Queued(Dialect),
+    Queued(Protocol),
 }
 
 /// The sockets of all connections. They stay here while a connection is out of its table.

@@ -11,8 +11,9 @@ use super::ConnectionEffect;
 use crate::auth::{Grant, Permissions};
 use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
 use crate::http::{Upgrade, WireFormat};
+use crate::protocol::{AckExtras, Protocol};
 use crate::resource::Effect;
-use crate::session::{AckExtras, Session, Speech};
+use crate::session::Session;
 use crate::types::limits::REPORT_TOKEN_BYTES_MAX;
 use crate::types::{Address, Slot};
 use crate::websocket::write as frames;
@@ -26,17 +27,17 @@ use crate::worker::context::Context;
 const HEADER: &str = "Tagcast-Report";
 
 /// The token of a publisher that may have reports: it asked, it proved a secret (or there is none to
-/// prove), and its dialect has room for a text that is not a publication.
+/// prove), and its protocol has room for a text that is not a publication.
 pub(in crate::worker) fn granted<'a>(
     upgrade: &Upgrade<'a>,
-    speech: Speech,
+    protocol: Protocol,
     access: &Permissions,
     grant: &Grant,
 ) -> Option<&'a str> {
     let token = str::from_utf8(upgrade.head.header(HEADER)?).ok()?;
     let is_token = (1..=REPORT_TOKEN_BYTES_MAX).contains(&token.len())
         && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let is_spoken = matches!(speech, Speech::Phpws | Speech::Gomoob);
+    let is_spoken = protocol.spec().has_reports;
     let is_framed = upgrade.wire == WireFormat::Rfc6455;
     (is_token && is_spoken && is_framed && access.tells_counts(grant.ground)).then_some(token)
 }

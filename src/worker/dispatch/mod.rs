@@ -17,9 +17,9 @@ use super::webhook::queue::PostOutcome;
 use crate::broker_client::queries::PresenceQuestion;
 use crate::broker_client::uplink::NewPublication;
 use crate::link::message::{PresenceQuery, PresenceResult};
-use crate::protocol::{Cast, phpws};
+use crate::protocol::Cast;
 use crate::resource::{ClientHandle, Effect, Effects, Presence, ResourceHooks, ResourceId};
-use crate::session::{Message, Session, Speech};
+use crate::session::{Message, Session};
 use crate::types::{ClientClass, CloseCode, CloseReason, Content, PayloadForm, Pressure, Slot};
 use crate::webhook::WebhookRequest;
 use crate::websocket::write as frames;
@@ -31,10 +31,10 @@ use crate::worker::webhook;
 
 /// The answer to a publisher when there is no memory for its publication.
 fn busy_answer(session: &Session) -> ConnectionEffect {
-    match (session.speech, session.class) {
-        (Speech::Phpws, ClientClass::Web) => {
+    match (session.protocol.spec().error, session.class) {
+        (Some(error), ClientClass::Web) => {
             let mut frame = BytesMut::new();
-            frames::text(&mut frame, phpws::error(BUSY_TEXT).as_bytes());
+            frames::text(&mut frame, error(BUSY_TEXT).as_bytes());
             ConnectionEffect::Frame(frame)
         }
         _ => ConnectionEffect::Close(BUSY),
@@ -105,7 +105,7 @@ pub(in crate::worker) fn on_presence(
     }
     let Some(mut connection) = connections.take(slot) else { return };
     call_and_apply(context, &mut connection, |resource, handle| {
-        resource.on_presence(handle, &presence)
+        resource.on_presence(handle, &presence);
     });
     readiness::rearm(context, connections, connection);
 }
@@ -361,11 +361,8 @@ impl CallOutput {
     }
 }
 
-/// A message to one client in its dialect.
+/// A message to one client in its protocol.
 fn rendered(session: &Session, json: String) -> Vec<u8> {
     let content = Content { form: PayloadForm::Message, payload: json.into() };
-    match session.speech.dialect() {
-        Some(dialect) => dialect.render(&content, Cast::One).into_owned(),
-        None => content.payload.to_vec(),
-    }
+    session.protocol.render(&content, Cast::One).into_owned()
 }

@@ -13,12 +13,11 @@ use crate::http::{
     has_members, has_parameter, parameter,
 };
 use crate::protocol::gomoob::RefusalClose;
-use crate::protocol::phpws;
+use crate::protocol::{Protocol, phpws};
 use crate::resource::{
     BuiltinKind, ConnectRequest, Exactness, RequestedProtocol, ResourceHooks, ResourceId, Route,
     RouteRequest, UnknownPath,
 };
-use crate::session::Speech;
 use crate::types::{AddressLimit, ClientClass, CloseCode, CloseReason, Credentials, Slot, Tags};
 use crate::worker::connection::{KeepaliveMode, UNKNOWN_PATH};
 use crate::worker::context::Context;
@@ -33,7 +32,7 @@ use smallvec::SmallVec;
 pub(in crate::worker) struct AdmittedClient<'a> {
     pub(in crate::worker) grant: Grant,
     pub(in crate::worker) resource: ResourceId,
-    pub(in crate::worker) protocol_family: Speech,
+    pub(in crate::worker) protocol_family: Protocol,
     /// The subprotocol that chose the resource.
     pub(in crate::worker) protocol: Option<&'a str>,
     pub(in crate::worker) class: ClientClass,
@@ -76,16 +75,15 @@ pub(in crate::worker) fn admit_upgrade<'a>(
     let offered = (!protocols.is_empty()).then(|| upgrade.offered_as_it_came()).flatten();
     let target = RouteRequest { path: upgrade.path, query, asked, protocols: &protocols, offered };
     let choice = choose_resource(context, &target);
-    let spoken = choice.as_ref().map_or(Spoken::Rfc6455, |(speech, _)| speech.spoken());
+    let spoken = choice.as_ref().map_or(Spoken::Rfc6455, |(speech, _)| speech.spec().versions);
     upgrade.check_version(spoken).map_err(Rejection::Refused)?;
     check_exactness(settings, upgrade, choice.as_ref().ok()).map_err(Rejection::Refused)?;
-    let is_phpws = matches!(choice, Ok((Speech::Phpws, _)) | Err(UnknownPath::Phpws));
-    if is_phpws && !settings.rules.phpws.switches.is_empty() {
+    if has_compat_flags(&choice) && !settings.rules.protocols.phpws.switches.is_empty() {
         check_legacy(settings, upgrade)?;
     }
     let form = match choice {
-        Ok((Speech::Gomoob, _)) => settings.rules.gomoob.close,
-        _ => RefusalClose::Policy,
+        Ok((speech, _)) => (speech.spec().refusal_close)(&settings.rules.protocols),
+        Err(_) => RefusalClose::Policy,
     };
     let refuse = |status, why| rejection_for(settings, upgrade, status, form, why);
     if !settings.origins.admit(upgrade.origin.as_deref(), &upgrade.host) {
@@ -103,7 +101,7 @@ pub(in crate::worker) fn admit_upgrade<'a>(
         gate.admit(upgrade, by, grant.ground)
             .map_err(|why| refuse(RefusalStatus::Unauthorized, why))?;
     }
-    if upgrade.wire == WireFormat::Raw && speech != Speech::Phpws {
+    if upgrade.wire == WireFormat::Raw && !speech.spec().is_spoken_raw {
         return Err(unknown_path(class, UnknownPath::Phpws));
     }
     let resource = context.resources.get(choice.resource);
@@ -112,7 +110,7 @@ pub(in crate::worker) fn admit_upgrade<'a>(
     let ip = effective_address(peer.ip(), upgrade, &settings.trusted_proxies)
         .map_err(Rejection::Refused)?;
     let peer = SocketAddr::new(ip, peer.port());
-    let opening = ConnectRequest::new(upgrade.head, peer, choice.protocol);
+    let opening = ConnectRequest::new(upgrade.head, peer, choice.subprotocol);
     admitted_by(resource, &opening, &grant)
         .map_err(|refusal| rejection(settings, upgrade, refusal, form))?;
     if class == ClientClass::Php
@@ -121,7 +119,7 @@ pub(in crate::worker) fn admit_upgrade<'a>(
         return Err(Rejection::Closed { class, word: None, reason: NOT_FROM_HERE });
     }
     let keepalive = keepalive(settings, upgrade, class, asked);
-    let Route { resource, mut protocol, .. } = choice;
+    let Route { resource, subprotocol: mut protocol, .. } = choice;
     if !protocols.is_empty() {
         protocol = protocol.or_else(|| settings.protocol_by_path(upgrade.path));
     }
@@ -138,6 +136,14 @@ pub(in crate::worker) fn admit_upgrade<'a>(
         ip,
         keepalive,
     })
+}
+
+/// Whether the switches of `[phpws]` apply to a request.
+fn has_compat_flags(choice: &Result<(Protocol, Route<'_>), UnknownPath>) -> bool {
+    match choice {
+        Ok((speech, _)) => speech.spec().has_compat_flags,
+        Err(unknown) => *unknown == UnknownPath::Phpws,
+    }
 }
 
 /// The rejection of a request that no resource serves.
@@ -161,10 +167,10 @@ fn unknown_route(
 fn choose_resource<'a>(
     context: &Context,
     target: &RouteRequest<'_, 'a>,
-) -> Result<(Speech, Route<'a>), UnknownPath> {
+) -> Result<(Protocol, Route<'a>), UnknownPath> {
     let choice = context.settings.paths.choose(target)?;
-    let own = context.resources.get(choice.resource).map(ResourceHooks::speech);
-    Ok((choice.speech.or(own).unwrap_or(Speech::Echo), choice))
+    let own = context.resources.get(choice.resource).map(ResourceHooks::protocol);
+    Ok((choice.protocol.or(own).unwrap_or(Protocol::Echo), choice))
 }
 
 /// Whether the resource itself lets a client in that was granted this.
@@ -187,10 +193,10 @@ fn admitted_by(
 fn check_exactness(
     settings: &WorkerSettings,
     upgrade: &Upgrade<'_>,
-    choice: Option<&(Speech, Route<'_>)>,
+    choice: Option<&(Protocol, Route<'_>)>,
 ) -> Result<(), Refusal> {
     let exactness = match choice {
-        Some((Speech::Bloatless, _)) => Exactness::AnyKey,
+        Some((speech, _)) if !speech.spec().checks_key => Exactness::AnyKey,
         Some((_, choice)) => settings.paths.exactness(upgrade.path, choice.resource),
         None => Exactness::Rfc6455,
     };
@@ -354,7 +360,7 @@ fn requested_protocol(upgrade: &Upgrade<'_>, query: &str) -> RequestedProtocol {
     }
 }
 
-/// Php-type clients speak phpWebSocketServer's way only.
-fn class(upgrade: &Upgrade<'_>, speech: Speech) -> ClientClass {
-    if speech == Speech::Phpws { upgrade.class() } else { ClientClass::Web }
+/// Php-type clients speak the protocols that have them.
+fn class(upgrade: &Upgrade<'_>, speech: Protocol) -> ClientClass {
+    if speech.spec().has_php_clients { upgrade.class() } else { ClientClass::Web }
 }

@@ -32,7 +32,7 @@ use crate::link::message::Full;
 use crate::protocol::phpws;
 use crate::protocol::phpws::CompatFlag;
 use crate::resource::{ConnectRequest, Limit};
-use crate::session::{Session, Speech};
+use crate::session::Session;
 use crate::types::{Client, ClientClass, CloseReason, Ident, Slot};
 use crate::websocket::write as frames;
 use crate::worker::connection::table::ConnectionTable;
@@ -152,7 +152,7 @@ fn begin_joining(
         ident,
         tags,
         class: reach,
-        takes_publications: speech.dialect().is_some(),
+        takes_publications: speech.takes_publications(),
         counted,
         ip,
     };
@@ -168,7 +168,7 @@ fn begin_joining(
     let request =
         (!resource.is_built_in()).then(|| Box::new(JoinRequest::new(head, peer_address, protocol)));
     let is_of_2011 = context.settings.echo_handshake == EchoHandshake::Legacy
-        && matches!(speech, Speech::Echo | Speech::Plain)
+        && speech.spec().has_echo_handshake
         && upgrade.wire == http::WireFormat::Rfc6455;
     let answer = match token {
         _ if is_of_2011 => upgrade.switching_protocols_of_2011(protocol).into(),
@@ -212,8 +212,8 @@ fn open(context: &mut Context, connection: &mut Connection) {
         return;
     };
     let PendingJoin { session, answer, request: asked, mut early, .. } = *joining;
-    let greeting = (session.speech == Speech::Phpws)
-        .then(|| phpws::ready(&context.settings.rules.signer.text(session.uuid)));
+    let greeting = session.protocol.spec().greeting;
+    let greeting = greeting.map(|text| text(&context.settings.rules.signer.text(session.uuid)));
     // One line for the beginning of a life: with two the log was two fifths of a handshake.
     let peer = context.broker.uplink.client(connection.slot).map(|client| client.ip);
     info!(
@@ -335,20 +335,20 @@ pub(in crate::worker) fn on_limit_reached(
     if bloatless::reject_in_legacy_bytes(context, &mut connection) {
         return readiness::rearm(context, connections, connection);
     }
-    let word = match full {
-        _ if !context.settings.has(CompatFlag::LegacyTypos) => phpws::close_because(&why),
-        Full::Clients => phpws::close_because("To many connections "),
-        Full::Address => phpws::close_because(&format!("To many connections from:  {}", client.ip)),
+    let text = match full {
+        _ if !context.settings.has(CompatFlag::LegacyTypos) => why.clone(),
+        Full::Clients => "To many connections ".to_owned(),
+        Full::Address => format!("To many connections from:  {}", client.ip),
     };
     let refusal = Refusal { status, why: why.into() };
-    reject_join(context, &mut connection, &word, &FULL, &refusal);
+    reject_join(context, &mut connection, &text, &FULL, &refusal);
     readiness::rearm(context, connections, connection);
 }
 
 fn reject_join(
     context: &mut Context,
     connection: &mut Connection,
-    word: &str,
+    text: &str,
     reason: &CloseReason,
     refusal: &Refusal,
 ) {
@@ -357,10 +357,11 @@ fn reject_join(
         Phase::Authorizing(pending) => &pending.joining,
         _ => return,
     };
-    if joining.session.speech == Speech::Phpws {
+    if let Some(frame) = joining.session.protocol.spec().refusal {
+        let word = frame(text);
         let answer = joining.answer.clone();
         refusals::log_refused(context, connection, b"", refusal.status.line(), &refusal.why);
-        reject(context, connection, answer, Some(word), reason);
+        reject(context, connection, answer, Some(&word), reason);
     } else {
         refusals::refuse(context, connection, refusal);
     }

@@ -67,7 +67,7 @@ fn open_tags(
     grant: &Grant,
 ) -> OpenTags {
     // A name of the echo or of a room decides about no tags.
-    let by_name = route.protocol.is_some() && !route.resource.is_built_in();
+    let by_name = route.subprotocol.is_some() && !route.resource.is_built_in();
     match by_name || lets_choose_tags(settings, upgrade.path, grant) {
         true => OpenTags::On,
         false => OpenTags::Off,
