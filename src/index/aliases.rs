@@ -28,15 +28,6 @@ struct HeldAlias {
     grant: GrantNumber,
 }
 
-/// What became of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claimed {
-    /// The client has the alias now, and no other one.
-    Granted,
-    /// Nothing has changed.
-    Refused,
-}
-
 impl Aliases {
     fn put(&mut self, place: ConnectionRef, number: JoinNumber, id: NameId, held: HeldAlias) {
         self.held.insert(place, held);
@@ -79,9 +70,9 @@ impl Aliases {
 impl Index {
     /// Gives the client of a place an alias in place of the one that it had. It is refused when it
     /// wants the alias alone and another client has it, when it is spelled like the UUID of another
-    /// client, and when nothing can reach the client.
-    pub fn claim(&mut self, place: ConnectionRef, claim: &Claim, grant: GrantNumber) -> Claimed {
-        let Some(entry) = self.places.get(place) else { return Claimed::Refused };
+    /// client, and when nothing can reach the client. Returns whether it was granted.
+    pub fn claim(&mut self, place: ConnectionRef, claim: &Claim, grant: GrantNumber) -> bool {
+        let Some(entry) = self.places.get(place) else { return false };
         let (tenant, reach) = (entry.tenant, entry.reach);
         let is_anothers = claim
             .alias
@@ -92,10 +83,10 @@ impl Index {
         let is_taken = claim.keeping == Exclusivity::Alone && others.next().is_some();
         drop(others);
         if reach == Reach::Nothing || is_anothers || is_taken {
-            return Claimed::Refused;
+            return false;
         }
         self.hold(place, claim, grant);
-        Claimed::Granted
+        true
     }
 
     /// Enters an alias that an earlier broker has granted. Of two clients to whom it was granted

@@ -22,7 +22,6 @@ use std::fmt;
 use std::hint::black_box;
 
 use self::aliases::Aliases;
-pub use self::aliases::Claimed;
 use self::directory::{Directory, IndexEntry, Reach};
 use self::idents::Idents;
 use self::interner::{InternedName, Interner, NameId};

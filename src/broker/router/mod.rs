@@ -11,7 +11,7 @@ use super::connection_limits::{ConnectionLimits, MaxConnections};
 pub use super::protocol_error::ProtocolError;
 use super::resolve_cache::ResolveCache;
 use super::worker_state::{LinkState, WorkerState};
-use crate::index::{Claimed, Index};
+use crate::index::Index;
 use crate::link::message::{Deliver, PresenceQuery, PresenceResult, ToBroker, ToWorker};
 use crate::types::limits::ANSWER_VALUES_MAX;
 use crate::types::{
@@ -256,11 +256,12 @@ impl Router {
         Ok(())
     }
 
-    /// Only now, with all announcements heard, is it known who has which alias.
+    /// Grants or refuses an alias. All workers have announced their clients by now, so all holders are known.
     fn alias(&mut self, source: WorkerIncarnation, slot: Slot, claim: &Claim) {
         let grant = GrantNumber(self.last_grant + 1);
-        let claimed = self.index.claim(ConnectionRef { worker: source.worker, slot }, claim, grant);
-        let granted = (claimed == Claimed::Granted).then_some(grant);
+        let is_granted =
+            self.index.claim(ConnectionRef { worker: source.worker, slot }, claim, grant);
+        let granted = is_granted.then_some(grant);
         self.last_grant = granted.map_or(self.last_grant, |grant| grant.0);
         self.send(source.worker, &ToWorker::Aliased { slot, granted });
     }

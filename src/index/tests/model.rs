@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
-use super::super::{Claimed, Index, JoinError};
+use super::super::{Index, JoinError};
 use super::{place, places};
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, ConnectionRef,
@@ -74,8 +74,8 @@ impl Model {
         holders.map(|(holder, _, _)| *holder).collect()
     }
 
-    fn claim(&mut self, place: ConnectionRef, claim: &Claim, grant: GrantNumber) -> Claimed {
-        let Some(client) = self.client(place) else { return Claimed::Refused };
+    fn claim(&mut self, place: ConnectionRef, claim: &Claim, grant: GrantNumber) -> bool {
+        let Some(client) = self.client(place) else { return false };
         let is_anothers = claim.alias.as_uuid().is_some_and(|uuid| {
             self.0.iter().any(|(other, _, it)| {
                 *other != place && it.tenant == client.tenant && it.uuid == uuid
@@ -84,11 +84,11 @@ impl Model {
         let is_taken =
             claim.keeping == Exclusivity::Alone && !self.others(place, &claim.alias).is_empty();
         if !client.takes_publications || is_anothers || is_taken {
-            return Claimed::Refused;
+            return false;
         }
         self.1.retain(|(holder, _, _)| *holder != place);
         self.1.push((place, claim.clone(), grant));
-        Claimed::Granted
+        true
     }
 
     fn restore(&mut self, place: ConnectionRef, claim: &Claim, grant: GrantNumber) {
