@@ -1,4 +1,4 @@
-//! Asking a running server.
+//! Requests to a running server.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
@@ -18,7 +18,7 @@ pub struct AdminCall {
     lines: BufReader<UnixStream>,
 }
 
-/// Why there is no answer.
+/// Why a request failed.
 #[derive(Debug)]
 pub enum AdminError {
     /// No server runs with this state folder.
@@ -30,10 +30,10 @@ pub enum AdminError {
     Refused {
         /// Where it is.
         folder: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
-    /// The answer broke off, or is none.
+    /// The answer was cut off, or is not valid.
     NoAnswer(io::Error),
 }
 
@@ -41,7 +41,7 @@ pub enum AdminError {
 ///
 /// # Errors
 ///
-/// When no server runs there, or it is somebody else's.
+/// When no server runs there, or it belongs to another user.
 pub fn ask(folder: &Path, request: AdminRequest) -> Result<AdminCall, AdminError> {
     let folder = folder.to_owned();
     let stream = match connect(&folder) {
@@ -79,7 +79,7 @@ impl AdminCall {
     ///
     /// # Errors
     ///
-    /// When it breaks off in the middle, or says something else.
+    /// When the answer is cut off or not valid.
     pub fn next_answer(&mut self) -> Result<Option<AdminResponse>, AdminError> {
         let mut line = String::new();
         match self.lines.read_line(&mut line).map_err(AdminError::NoAnswer)? {

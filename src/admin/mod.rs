@@ -1,4 +1,4 @@
-//! What an operator asks a running server, and what it answers: lines of JSON over the control
+//! Requests of an operator to a running server, and its answers: lines of JSON over the admin
 //! socket in the state folder.
 
 mod client;
@@ -45,7 +45,7 @@ pub enum AdminResponse {
     Status(Box<ServerStatus>),
     /// How far it is.
     Progress(String),
-    /// It is done: a line for each thing that there is to say.
+    /// It is done, with lines to print.
     Done(Vec<String>),
     /// It is not done, and nothing has changed: a line for each reason.
     Failed(Vec<String>),

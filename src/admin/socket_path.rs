@@ -1,4 +1,4 @@
-//! Where the control socket stands, and how it is reached however long its path is.
+//! The path of the admin socket, of any length.
 
 use std::fs::{self, File};
 use std::io;

@@ -31,7 +31,7 @@ pub struct ServerStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServerStage {
-    /// Not everybody is ready yet.
+    /// Some processes are not ready yet.
     Starting,
     /// It serves.
     Serving,
@@ -87,7 +87,7 @@ pub struct ProcessStatus {
 }
 
 impl ServerStatus {
-    /// The clients that are connected, as far as the workers said.
+    /// The connected clients, as far as the workers answered.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.workers().map(|counts| counts.open).sum()
@@ -187,7 +187,7 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// Seconds as people say them.
+/// Seconds in the two largest units.
 struct Span(u64);
 
 impl fmt::Display for Span {

@@ -20,7 +20,7 @@ use crate::link::control::{
     Attachment, BrokerCommand, ChildEvent, CommonCommand, Control, ControlPeer, ExitReason,
 };
 use crate::reactor::poller::{Interest, Poller, Ready};
-use crate::telemetry::{let_go, set_level};
+use crate::telemetry::{flush, set_level};
 use crate::types::limits::BROKER_TURN;
 use crate::types::{Generation, ProcessCounts, TurnBudget, WorkerId, WorkerIncarnation};
 
@@ -63,7 +63,7 @@ impl Broker {
     fn serve(&mut self) -> io::Result<ExitReason> {
         let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
         loop {
-            let_go();
+            flush();
             ready.clear();
             let within = self.core.has_unread().then_some(Duration::ZERO);
             self.poller.wait(within, &mut ready)?;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::config_args::source;
-use super::{EXIT_NOT_PERMITTED, EXIT_UNAVAILABLE, say, tell};
+use super::{EXIT_NOT_PERMITTED, EXIT_UNAVAILABLE, print_error, print_line};
 use crate::admin::{
     AdminCall, AdminError, AdminRequest, AdminResponse, ServerStatus, ask, is_running,
 };
@@ -35,7 +35,7 @@ pub(super) struct StatusArguments {
 
 pub(super) fn status(arguments: &StatusArguments) -> ExitCode {
     let form = if arguments.json { json } else { ServerStatus::to_string };
-    carry_on(&arguments.which, AdminRequest::Status, form)
+    run_request(&arguments.which, AdminRequest::Status, form)
 }
 
 #[derive(Debug, Args)]
@@ -66,20 +66,24 @@ fn seconds(text: &str) -> Result<u64, String> {
 }
 
 pub(super) fn order(which: &Which, request: AdminRequest) -> ExitCode {
-    carry_on(which, request, ServerStatus::to_string)
+    run_request(which, request, ServerStatus::to_string)
 }
 
-fn carry_on(which: &Which, request: AdminRequest, form: fn(&ServerStatus) -> String) -> ExitCode {
+fn run_request(
+    which: &Which,
+    request: AdminRequest,
+    form: fn(&ServerStatus) -> String,
+) -> ExitCode {
     let source = source(which.ini.clone(), Vec::new());
     let folder = state_folder(&source);
     if let Some(other) = other_configuration(&folder, which, &source.ini_path()) {
-        tell(&format!("tagcast: {other}"));
+        print_error(&format!("tagcast: {other}"));
         return ExitCode::from(EXIT_UNAVAILABLE);
     }
-    match ask(&folder, request).and_then(|asking| hear(asking, form)) {
+    match ask(&folder, request).and_then(|asking| print_answers(asking, form)) {
         Ok(code) => code,
         Err(error) => {
-            tell(&format!("tagcast: {error}"));
+            print_error(&format!("tagcast: {error}"));
             ExitCode::from(if error.is_forbidden() { EXIT_NOT_PERMITTED } else { EXIT_UNAVAILABLE })
         }
     }
@@ -102,21 +106,24 @@ fn other_configuration(folder: &Path, which: &Which, asked: &Path) -> Option<Str
     })
 }
 
-fn hear(mut asking: AdminCall, form: fn(&ServerStatus) -> String) -> Result<ExitCode, AdminError> {
+fn print_answers(
+    mut asking: AdminCall,
+    form: fn(&ServerStatus) -> String,
+) -> Result<ExitCode, AdminError> {
     while let Some(answer) = asking.next_answer()? {
         match answer {
             AdminResponse::Status(status) => {
-                say(form(&status).trim_end());
+                print_line(form(&status).trim_end());
                 return Ok(ExitCode::SUCCESS);
             }
-            AdminResponse::Progress(text) => say(&text),
+            AdminResponse::Progress(text) => print_line(&text),
             AdminResponse::Done(lines) => {
-                lines.iter().for_each(|line| say(line));
+                lines.iter().for_each(|line| print_line(line));
                 return Ok(ExitCode::SUCCESS);
             }
             AdminResponse::Failed(lines) => {
-                lines.iter().for_each(|line| tell(line));
-                tell("tagcast: nothing was changed");
+                lines.iter().for_each(|line| print_error(line));
+                print_error("tagcast: nothing was changed");
                 return Ok(ExitCode::FAILURE);
             }
         }

@@ -8,7 +8,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use zeroize::Zeroizing;
 
 use super::config_args::source;
-use super::{EXIT_CONFIG, after, say, tell};
+use super::{EXIT_CONFIG, after, print_error, print_line};
 use crate::config::{
     self, ConfigSources, ListenAddress, NewApplication, NotAdded, add_application, applications_in,
     make_anonymous, remove_application, rotate_application,
@@ -106,7 +106,7 @@ fn list(at: &Where) -> Result<(), ExitCode> {
     let file = at.file()?;
     let all = applications_in(&file).map_err(|error| refused("nothing can be shown", &error))?;
     let widest = all.list.iter().map(|it| it.key.chars().count()).max().unwrap_or(0).max(3);
-    say(&format!("{:widest$}  opens with  publishes    tenant", "key"));
+    print_line(&format!("{:widest$}  opens with  publishes    tenant", "key"));
     for (place, it) in all.list.iter().enumerate() {
         let opens = if it.authorize_open { "key" } else { "secret" };
         let publishes = if it.client_publish { "its clients" } else { "the secret" };
@@ -114,7 +114,7 @@ fn list(at: &Where) -> Result<(), ExitCode> {
         let anonymous = if all.anonymous == Some(place) { "  (without a key)" } else { "" };
         let line = format!("{:widest$}  {opens:10}  {publishes:11}  {tenant}{anonymous}", it.key);
         // A key in the file can contain any character.
-        say(&line.replace(char::is_control, "?"));
+        print_line(&line.replace(char::is_control, "?"));
     }
     Ok(())
 }
@@ -122,7 +122,7 @@ fn list(at: &Where) -> Result<(), ExitCode> {
 fn remove(name: &str, at: &Where) -> Result<(), ExitCode> {
     let file = at.file()?;
     remove_application(&file, name).map_err(|error| refused("nothing was removed", &error))?;
-    say(&format!(
+    print_line(&format!(
         "Removed `{name}` from {}. `tagcast reload` closes its connections.",
         file.display()
     ));
@@ -133,7 +133,7 @@ fn rotate(name: &str, at: &Where) -> Result<(), ExitCode> {
     let (file, secret) = (at.file()?, random_secret()?);
     let done = rotate_application(&file, name, &secret);
     done.map_err(|error| refused("nothing was changed", &error))?;
-    say(&format!(
+    print_line(&format!(
         "key:    {name}\nsecret: {}\n\nChanged in {}. `tagcast reload` makes a running server use it, and \
          closes the connections that used the previous one.",
         secret.expose(),
@@ -143,7 +143,7 @@ fn rotate(name: &str, at: &Where) -> Result<(), ExitCode> {
 }
 
 fn refused(nothing: &str, error: &NotAdded) -> ExitCode {
-    tell(&format!("tagcast: {nothing}: {error}"));
+    print_error(&format!("tagcast: {nothing}: {error}"));
     match error {
         NotAdded::Unwritable { .. } => ExitCode::FAILURE,
         _ => ExitCode::from(EXIT_CONFIG),
@@ -158,7 +158,7 @@ impl Where {
             None => config::auth_file(&self.source()),
         };
         file.map_err(|findings| {
-            tell(&findings.to_string());
+            print_error(&findings.to_string());
             ExitCode::from(EXIT_CONFIG)
         })
     }
@@ -204,7 +204,7 @@ fn random_secret() -> Result<Secret, ExitCode> {
     let mut bytes = Zeroizing::new([0_u8; 32]);
     let got = getrandom(bytes.as_mut_slice(), GetRandomFlags::empty());
     if got != Ok(bytes.len()) {
-        tell("tagcast: failed to get random numbers from the system");
+        print_error("tagcast: failed to get random numbers from the system");
         return Err(ExitCode::FAILURE);
     }
     Ok(Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
@@ -212,7 +212,7 @@ fn random_secret() -> Result<Secret, ExitCode> {
 
 fn explain(at: &Where, file: &Path, new: &NewApplication) {
     let (key, secret, url, program) = (&new.key, new.secret.expose(), at.url(), program());
-    say(&format!(
+    print_line(&format!(
         "key:    {key}
 secret: {secret}
 
@@ -231,7 +231,7 @@ Publish from a Gomoob client:
         open = if new.authorize_open { "" } else { "&secret=…" },
     ));
     if let Some(page) = file.parent().and_then(config::site_in) {
-        tell(&format!(
+        print_error(&format!(
             "warning: {} is in a folder with `{page}`: a web server may serve it to anyone. Keep \
              websock.ini, auth.yml and state outside of the document root",
             file.display()

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::connect_args::CredentialArguments;
-use super::{EXIT_UNAVAILABLE, say, tell};
+use super::{EXIT_UNAVAILABLE, print_error, print_line};
 use crate::bench::{
     self, Audience, BenchError, BenchProtocol, Cores, IdleConnections, Load, LoadReport,
     MeasuredServer, NamedReport, PublishPace, ServerKind, Shares, TlsMode, Until, Writes,
@@ -185,17 +185,17 @@ enum DialectArgument {
 }
 
 pub(super) fn run(command: &BenchCommand) -> ExitCode {
-    match carry_out(command) {
+    match run_scenario(command) {
         Ok(code) => code,
         Err(error) => {
             bench::done();
-            tell(&format!("tagcast bench: {error}"));
+            print_error(&format!("tagcast bench: {error}"));
             ExitCode::from(EXIT_UNAVAILABLE)
         }
     }
 }
 
-fn carry_out(command: &BenchCommand) -> Result<ExitCode, BenchError> {
+fn run_scenario(command: &BenchCommand) -> Result<ExitCode, BenchError> {
     match command {
         BenchCommand::Fanout(load) => load.run("fanout", Audience::All, None),
         BenchCommand::Groups { groups, load } => {
@@ -232,9 +232,9 @@ fn targets(
     bench::done();
     let is_clean = rows.iter().all(|row| row.is_clean);
     if output.json {
-        say(&serde_json::to_string_pretty(&rows).unwrap_or_default());
+        print_line(&serde_json::to_string_pretty(&rows).unwrap_or_default());
     } else {
-        say(&bench::table(&rows));
+        print_line(&bench::table(&rows));
     }
     if let Some(file) = write {
         bench::write_table(file, &rows)?;
@@ -245,7 +245,7 @@ fn targets(
 fn floor_server(writes: Writes) -> Result<ExitCode, BenchError> {
     let failed = |error| BenchError::System("serving as a floor", error);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
-    say(&listener.local_addr().map_err(failed)?.to_string());
+    print_line(&listener.local_addr().map_err(failed)?.to_string());
     bench::serve_floor(listener, writes).map_err(failed)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -265,7 +265,7 @@ impl LoadArguments {
             self.place.output.show(&compared);
             return Ok(code(&compared.server));
         }
-        self.place.take_cores()?;
+        self.place.pin_cores()?;
         let report = bench::load(name, &plan, wire, &server)?;
         self.place.output.show(&report);
         Ok(code(&report))
@@ -280,9 +280,9 @@ impl LoadArguments {
         }
         bench::done();
         if self.place.output.json {
-            say(&serde_json::to_string_pretty(&reports).unwrap_or_default());
+            print_line(&serde_json::to_string_pretty(&reports).unwrap_or_default());
         } else {
-            reports.iter().for_each(|report| say(report.to_string().trim_end()));
+            reports.iter().for_each(|report| print_line(report.to_string().trim_end()));
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -316,14 +316,14 @@ impl LoadArguments {
 
 impl IdleArguments {
     fn run(&self, name: &str) -> Result<ExitCode, BenchError> {
-        self.place.take_cores()?;
+        self.place.pin_cores()?;
         let report = bench::crowd(name, self.crowd(), self.place.wire(), &self.place.server()?)?;
         self.place.output.show(&report);
         Ok(ExitCode::SUCCESS)
     }
 
     fn hold(&self) -> Result<ExitCode, BenchError> {
-        self.place.take_cores()?;
+        self.place.pin_cores()?;
         let Some(url) = self.place.url.clone() else {
             return Err(BenchError::Plan("--url is missing".to_owned()));
         };
@@ -365,7 +365,7 @@ impl BenchPlacement {
     }
 
     /// With a running server, the generator uses `--cores` if it is given.
-    fn take_cores(&self) -> Result<(), BenchError> {
+    fn pin_cores(&self) -> Result<(), BenchError> {
         match (&self.url, &self.cores) {
             (Some(_), Some(cores)) => cores.take(),
             _ => Ok(()),
@@ -377,9 +377,9 @@ impl Output {
     fn show(self, report: &(impl Display + Serialize)) {
         bench::done();
         if self.json {
-            say(&serde_json::to_string_pretty(report).unwrap_or_default());
+            print_line(&serde_json::to_string_pretty(report).unwrap_or_default());
         } else {
-            say(report.to_string().trim_end());
+            print_line(report.to_string().trim_end());
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use super::config_args::ConfigArguments;
-use super::{EXIT_CONFIG, say, serve, tell};
+use super::{EXIT_CONFIG, print_error, print_line, serve};
 use crate::auth::{Applications, AuthorizeOpen};
 use crate::config::Config;
 use crate::supervisor::{Probed, probe};
@@ -16,27 +16,29 @@ pub(super) fn run(settings: &ConfigArguments) -> ExitCode {
     };
     let Probed { errors, is_running } = probe(&loaded.config);
     if !errors.is_empty() {
-        errors.iter().for_each(|error| tell(&format!("tagcast: {error}")));
+        errors.iter().for_each(|error| print_error(&format!("tagcast: {error}")));
         let count = errors.len();
         let ending = if count == 1 { "" } else { "s" };
-        tell(&format!("tagcast: {count} error{ending}: `tagcast serve` would not start here"));
+        print_error(&format!(
+            "tagcast: {count} error{ending}: `tagcast serve` would not start here"
+        ));
         return ExitCode::from(EXIT_CONFIG);
     }
     let file = match &loaded.ini {
         Some(path) => path.display().to_string(),
         None => "no file, defaults".to_owned(),
     };
-    say(&format!("the configuration is valid: {file}"));
+    print_line(&format!("the configuration is valid: {file}"));
     let config = &loaded.config;
     let listen: Vec<&str> = config.listen.iter().map(|address| address.text.as_str()).collect();
-    say(&format!("listens on: {}", listen.join(", ")));
-    say(&format!("workers: {}", config.workers));
-    say(&format!("applications: {}", applications(config)));
+    print_line(&format!("listens on: {}", listen.join(", ")));
+    print_line(&format!("workers: {}", config.workers));
+    print_line(&format!("applications: {}", applications(config)));
     if is_running {
-        say("a server is running with this state folder; its addresses were not tested");
+        print_line("a server is running with this state folder; its addresses were not tested");
     }
     if let Some(warning) = serve::warning(config) {
-        tell(&format!("tagcast: {warning}"));
+        print_error(&format!("tagcast: {warning}"));
     }
     ExitCode::SUCCESS
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{EXIT_CONFIG, tell};
+use super::{EXIT_CONFIG, print_error};
 use crate::config;
 use crate::config::{ConfigSources, Loaded};
 
@@ -47,7 +47,7 @@ impl ConfigArguments {
     pub(super) fn load(&self) -> Result<Loaded, ExitCode> {
         let (loaded, _) = self.load_with_source()?;
         for warning in &loaded.warnings {
-            tell(&format!("warning: {warning}"));
+            print_error(&format!("warning: {warning}"));
         }
         Ok(loaded)
     }
@@ -56,9 +56,9 @@ impl ConfigArguments {
     pub(super) fn load_with_source(&self) -> Result<(Loaded, ConfigSources), ExitCode> {
         let source = source(self.ini.clone(), self.flags()?);
         let loaded = config::load(&source).map_err(|findings| {
-            tell(&findings.to_string());
+            print_error(&findings.to_string());
             let count = findings.0.len();
-            tell(&format!(
+            print_error(&format!(
                 "tagcast: {count} error{} in the configuration",
                 if count == 1 { "" } else { "s" }
             ));
@@ -81,7 +81,7 @@ impl ConfigArguments {
         }
         for set in &self.set {
             let Some((key, value)) = set.split_once('=') else {
-                tell(&format!("--set {set}: write it as --set key=value"));
+                print_error(&format!("--set {set}: write it as --set key=value"));
                 return Err(ExitCode::from(EXIT_CONFIG));
             };
             flags.push((key.trim().to_owned(), value.trim().to_owned()));

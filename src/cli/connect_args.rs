@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::local_server::LocalServer;
-use super::tell;
+use super::print_error;
 use crate::client::{ApplicationKey, ClientCredentials, ServerUrl};
 use crate::types::{Tag, Tags};
 
@@ -120,7 +120,7 @@ fn read_secret(path: &Path) -> Result<String, String> {
     }
     if mode & READABLE_BY_OTHERS != 0 {
         let path = path.display();
-        tell(&format!("warning: all users can read the secret in {path}; use chmod 600"));
+        print_error(&format!("warning: all users can read the secret in {path}; use chmod 600"));
     }
     Ok(text)
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::tell;
+use super::print_error;
 use crate::client::{ClientError, ClientErrorKind};
 
 /// The message or its recipient is not valid (`EX_DATAERR` of sysexits.h).
@@ -35,7 +35,7 @@ impl Failure {
 
     /// Prints the reason after `meaning`, and returns the exit code.
     pub(super) fn end(&self, meaning: &str) -> ExitCode {
-        tell(&format!("tagcast: {meaning}{}", self.why));
+        print_error(&format!("tagcast: {meaning}{}", self.why));
         ExitCode::from(self.code)
     }
 }

@@ -114,7 +114,7 @@ fn run_with(arguments: Vec<OsString>, own: &ResourceFactories) -> ExitCode {
         Command::App(command) => app::run(&command),
         Command::Bench(command) => bench::run(&command),
         Command::Version => {
-            say(&format!("tagcast {}", env!("CARGO_PKG_VERSION")));
+            print_line(&format!("tagcast {}", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS
         }
     }
@@ -122,11 +122,11 @@ fn run_with(arguments: Vec<OsString>, own: &ResourceFactories) -> ExitCode {
 
 /// Prints a line to standard output.
 #[expect(clippy::print_stdout, reason = "this is what standard output is for")]
-fn say(text: &str) {
+fn print_line(text: &str) {
     println!("{text}");
 }
 
 /// Prints a line to standard error; a closed terminal is ignored.
-fn tell(text: &str) {
+fn print_error(text: &str) {
     let _gone = writeln!(std::io::stderr(), "{text}");
 }

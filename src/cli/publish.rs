@@ -8,7 +8,7 @@ use clap::Args;
 use super::connect_args;
 use super::connect_args::{ConnectArguments, ResolvedServer};
 use super::failure::Failure;
-use super::say;
+use super::print_line;
 use crate::client::{self, Destination, Publisher};
 use crate::types::Tag;
 
@@ -60,7 +60,7 @@ pub(super) fn run(arguments: &PublishArguments) -> ExitCode {
     match publish(arguments) {
         Ok(reached) => {
             if !arguments.quiet {
-                say(&told(&arguments.to, reached));
+                print_line(&summary(&arguments.to, reached));
             }
             ExitCode::SUCCESS
         }
@@ -96,7 +96,7 @@ fn check(recipient: &Recipient) -> Result<(), Failure> {
 }
 
 /// One line with the recipients and their number.
-fn told(recipient: &Recipient, reached: Option<u64>) -> String {
+fn summary(recipient: &Recipient, reached: Option<u64>) -> String {
     let to = match (&recipient.to_uuid, &recipient.ident) {
         // The signature after it is of no use to a reader.
         (Some(uuid), _) => format!("the client {}", uuid.split('.').next().unwrap_or_default()),

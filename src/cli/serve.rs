@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::config_args::ConfigArguments;
-use super::tell;
+use super::print_error;
 use crate::config::Config;
 use crate::supervisor;
 
@@ -13,12 +13,12 @@ pub(super) fn run(settings: &ConfigArguments) -> ExitCode {
         Err(code) => return code,
     };
     if let Some(warning) = warning(&loaded.config) {
-        tell(&format!("tagcast: {warning}"));
+        print_error(&format!("tagcast: {warning}"));
     }
     match supervisor::serve(loaded, source) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tell(&format!("tagcast: {error}"));
+            print_error(&format!("tagcast: {error}"));
             ExitCode::from(error.exit_code())
         }
     }

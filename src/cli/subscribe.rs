@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::connect_args;
 use super::connect_args::{ConnectArguments, ResolvedServer};
 use super::failure::Failure;
-use super::tell;
+use super::print_error;
 use crate::client::{StopHandle, Subscriber};
 use crate::types::Tag;
 
@@ -52,7 +52,7 @@ fn subscribe(arguments: &SubscribeArguments) -> Result<(), Failure> {
     let broken = |error: io::Error| Failure::unavailable(format!("the signals: {error}"));
     let stop = subscriber.stop().map_err(broken)?;
     stop_on_signal(stop).map_err(broken)?;
-    tell(&format!("tagcast: subscribed at {url}"));
+    print_error(&format!("tagcast: subscribed at {url}"));
     let ended = print_messages(&mut subscriber, arguments);
     if ended.is_ok() {
         subscriber.close();

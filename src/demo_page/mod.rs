@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 /// The whole page, but for what [`html`] fills in.
 const HTML: &str = include_str!("index.html");
-/// Where the name of the program stands in it, within the quotes of an attribute.
+/// The placeholder for the name of the program, within the quotes of an attribute.
 const PROGRAM: &str = "{{program}}";
 /// What the program is called where nothing else is known.
 pub const PROGRAM_NAME: &str = "tagcast";
@@ -30,7 +30,7 @@ const DOCUMENTS: [(&str, &str); 12] = [
     ("/docs/scaling.md", include_str!("../../docs/scaling.md")),
 ];
 
-/// The page for somebody who calls the program so on a command line.
+/// The page for a program that is called by this name on the command line.
 #[must_use]
 pub fn html(program: &str) -> String {
     let escaped = program.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
@@ -61,7 +61,7 @@ pub fn headers() -> &'static str {
     &HEADERS
 }
 
-/// The hash of what stands in the one element of this name, as a source of the policy.
+/// The hash of the content of the one element of this name, as a source of the policy.
 fn hash_of(element: &str) -> String {
     let (open, close) = (format!("<{element}>"), format!("</{element}>"));
     let inside = HTML.split_once(&open).and_then(|(_, rest)| rest.split_once(&close));

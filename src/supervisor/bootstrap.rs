@@ -48,7 +48,7 @@ impl fmt::Debug for Bootstrap {
 }
 
 impl Bootstrap {
-    /// The configuration for one of the crew.
+    /// The configuration for one child.
     #[must_use]
     pub fn json_for(&self, member: ChildId) -> ConfigText {
         match member {
@@ -107,13 +107,13 @@ impl Bootstrap {
         Ok(messages)
     }
 
-    /// Gives the sockets up: once the workers have too, nobody can come any more.
+    /// Closes the sockets. Once the workers have closed theirs, no client can connect.
     pub fn close_doors(&mut self) {
         self.listeners.close();
         self.push_socket = None;
     }
 
-    /// Takes another configuration, which has the keys of the former one; its number.
+    /// Sets another configuration and keeps the keys of the previous one. Returns its number.
     pub fn reconfigure(&mut self, mut config: Config) -> ConfigNumber {
         config.uuid_key = self.config.uuid_key.clone();
         if let (Some(tls), Some(before)) = (&mut config.tls, &self.config.tls) {

@@ -36,7 +36,7 @@ const ALLOCATOR: [(&str, &str); 1] = [("MALLOC_MMAP_THRESHOLD_", "131072")];
 /// What a child did.
 #[derive(Debug)]
 pub(super) enum ProcessEvent {
-    /// It said something.
+    /// It sent an event.
     Reported(ChildId, ChildEvent),
     /// It is reaped, and nothing of it is held here any more.
     Died(ChildId, Death),
@@ -150,11 +150,11 @@ struct Monitor {
 impl Monitor {
     async fn attend(mut self, line: ControlChannel) {
         let ended = self.converse(line).await;
-        // Before the death is told: whoever hears of it may rely on no end of its links being here.
+        // Before the death is reported: then no end of its links is left in this process.
         self.inbox.close();
         while self.inbox.try_recv().is_ok() {}
         let death = ended.map_or_else(Death::NotStarted, Death::Ended);
-        // The household is gone only when the whole server is.
+        // The supervisor is gone only when the whole server is.
         let _told = self.events.send(ProcessEvent::Died(self.member, death)).await;
     }
 

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::admin::{AdminRequest, AdminResponse, REQUEST_BYTES_MAX, bind};
 use crate::types::limits::ACCEPT_PAUSE;
 
-/// Conversations at a time; who comes then waits outside.
+/// Connections at a time; further ones wait in the backlog.
 const CONVERSATIONS_MAX: usize = 16;
 /// How long a request may take to arrive, and an answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,14 +22,13 @@ const ANSWERS_MAX: usize = 64;
 /// How long the end of the server waits for the last answers.
 const LAST_ANSWERS_WAIT: Duration = Duration::from_millis(200);
 
-/// Somebody asks.
 #[derive(Debug)]
 pub(super) struct PendingRequest {
     pub(super) request: AdminRequest,
     pub(super) asker: AdminConnection,
 }
 
-/// Who asked. One that does not listen misses answers and delays nobody.
+/// The connection that sent a request. If it does not read, it misses answers and delays no one.
 #[derive(Clone, Debug)]
 pub(super) struct AdminConnection(mpsc::Sender<AdminResponse>);
 
@@ -103,7 +102,7 @@ async fn converse(
         Ok(Ok(request)) => request,
         Ok(Err(error)) => {
             let failed = AdminResponse::Failed(vec![format!("malformed request: {error}")]);
-            let _gone = say(&mut stream, &failed).await;
+            let _gone = write_answer(&mut stream, &failed).await;
             return;
         }
         Err(_) => return,
@@ -114,7 +113,7 @@ async fn converse(
     }
     drop(questions);
     while let Some(answer) = answers.recv().await {
-        if say(&mut stream, &answer).await.is_err() || answer.is_last() {
+        if write_answer(&mut stream, &answer).await.is_err() || answer.is_last() {
             return;
         }
     }
@@ -126,7 +125,10 @@ async fn read_request(stream: &mut BufReader<UnixStream>) -> io::Result<AdminReq
     serde_json::from_slice(&line).map_err(io::Error::from)
 }
 
-async fn say(stream: &mut BufReader<UnixStream>, answer: &AdminResponse) -> io::Result<()> {
+async fn write_answer(
+    stream: &mut BufReader<UnixStream>,
+    answer: &AdminResponse,
+) -> io::Result<()> {
     let mut line = serde_json::to_vec(answer)?;
     line.push(b'\n');
     timeout(PATIENCE, stream.write_all(&line)).await.map_err(|_| io::ErrorKind::TimedOut)?

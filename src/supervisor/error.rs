@@ -12,7 +12,7 @@ pub enum StartError {
     Listen {
         /// As the configuration has it, or resolved.
         address: String,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
     /// The configuration names no address, or more than can be handed on.
@@ -24,7 +24,7 @@ pub enum StartError {
     StateFolder {
         /// Where it should be.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
     /// Another server uses the state folder.
@@ -38,14 +38,14 @@ pub enum StartError {
     UuidKeyFile {
         /// Which file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
     /// The push socket cannot be made.
     PushSocket {
         /// Where.
         path: PathBuf,
-        /// What the system said, or what is there.
+        /// The error of the system, or what is there.
         error: io::Error,
     },
     /// The file with the key of the UUIDs holds something else.
@@ -59,7 +59,7 @@ pub enum StartError {
     System {
         /// What was tried.
         what: &'static str,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
 }

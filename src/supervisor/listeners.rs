@@ -70,7 +70,7 @@ impl Listeners {
         self.addresses.iter().map(|(address, _)| *address).collect()
     }
 
-    /// Gives the sockets up: once the workers have too, nobody can connect any more.
+    /// Closes the sockets. Once the workers have closed theirs, no client can connect.
     pub fn close(&mut self) {
         self.sockets.clear();
     }
@@ -149,7 +149,7 @@ fn bound(address: SocketAddr) -> io::Result<OwnedFd> {
     let socket = socket_with(family, SocketType::STREAM, flags, None)?;
     set_socket_reuseaddr(&socket, true)?;
     if address.is_ipv6() {
-        // So that `0.0.0.0` and `[::]` can stand side by side.
+        // So that `0.0.0.0` and `[::]` can both be bound.
         set_ipv6_v6only(&socket, true)?;
     }
     set_tcp_nodelay(&socket, true)?;

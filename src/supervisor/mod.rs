@@ -1,6 +1,6 @@
 //! The parent of all: holds the listening sockets, starts the roles, replaces the dead, ends in order.
 //!
-//! [`crew`] decides (who is started, told, killed, and when), `household` does it with processes;
+//! [`lifecycle`] decides which process is started, stopped or killed, and when; `run` does it;
 //! `server::InProcess` does the same with threads.
 
 mod bootstrap;

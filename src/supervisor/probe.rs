@@ -46,7 +46,7 @@ pub fn probe(config: &Config) -> Probed {
     Probed { errors, is_running }
 }
 
-/// Whether a file could be made in a folder; what the system would say otherwise.
+/// Checks that a file can be created in a folder.
 pub(super) fn takes_files(folder: &Path) -> io::Result<()> {
     let found = fs::metadata(or_here(folder))?;
     if !found.is_dir() {

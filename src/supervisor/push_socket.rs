@@ -16,7 +16,7 @@ use super::StartError;
 use super::probe::takes_files;
 use crate::config::PushSocketSettings;
 
-/// The socket, and its name as long as it stands there.
+/// The socket, and its path while it exists.
 #[derive(Debug)]
 pub struct PushSocket {
     socket: OwnedFd,
@@ -30,7 +30,7 @@ impl PushSocket {
     ///
     /// # Errors
     ///
-    /// When something else stands there, somebody reads from there, or it cannot be made.
+    /// When another file is there, another program reads from it, or it cannot be created.
     pub fn bind(settings: &PushSocketSettings) -> Result<Self, StartError> {
         let path = settings.path.clone();
         match Self::make(settings) {
@@ -55,7 +55,7 @@ impl PushSocket {
         let address = SocketAddrUnix::new(path.as_path())?;
         make_room(path, &address)?;
         let socket = datagram_socket()?;
-        // The name gets the rights of the socket: nobody else may write before the mode is set.
+        // The name gets the mode of the socket, so no other user can write before the mode is set.
         fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
         bind(&socket, &address)?;
         let made = fs::symlink_metadata(path)?;
@@ -74,7 +74,7 @@ impl PushSocket {
     }
 }
 
-/// Whoever writes from now on is told that nobody is there.
+/// From now on a write fails, because no process reads.
 impl Drop for PushSocket {
     fn drop(&mut self) {
         let there = fs::symlink_metadata(&self.path);
@@ -89,7 +89,7 @@ fn datagram_socket() -> io::Result<OwnedFd> {
     Ok(socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?)
 }
 
-/// Removes a socket that nobody reads from any more, and nothing else.
+/// Removes a socket without a reader, and no other file.
 fn make_room(path: &Path, address: &SocketAddrUnix) -> io::Result<()> {
     match look(path, address)? {
         ExistingFile::Nothing => Ok(()),
@@ -100,7 +100,7 @@ fn make_room(path: &Path, address: &SocketAddrUnix) -> io::Result<()> {
 /// What is there, of what does not end the start.
 enum ExistingFile {
     Nothing,
-    /// A socket that nobody reads from.
+    /// A socket without a reader.
     LeftBehind,
 }
 
@@ -115,7 +115,7 @@ fn look(path: &Path, address: &SocketAddrUnix) -> io::Result<ExistingFile> {
     }
     match connect(datagram_socket()?, address) {
         Err(Errno::CONNREFUSED) => Ok(ExistingFile::LeftBehind),
-        // A socket of another type is somebody's too.
+        // A socket of another type is in use too.
         Ok(()) | Err(Errno::PROTOTYPE) => Err(io::ErrorKind::AddrInUse.into()),
         Err(error) => Err(error.into()),
     }

@@ -1,4 +1,4 @@
-//! The folder beside the ini that outlives the server: its lock, and the key of its UUIDs.
+//! The state folder next to the ini: the lock of the server, and the key of its UUIDs.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};

@@ -12,6 +12,6 @@ use tokio::signal::unix::{SignalKind, signal};
 ///
 /// When no signal can be handled.
 pub fn survive_file_limit() -> io::Result<()> {
-    // Nobody waits for it, and what handles it stays when this is dropped.
+    // No task waits for it, and the handler stays when this is dropped.
     signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
 }

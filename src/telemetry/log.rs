@@ -20,7 +20,7 @@ pub trait LogOutput: Send + Sync + fmt::Debug + 'static {
     /// Takes the line, or not; never waits.
     fn offer(&self, line: &str) -> OfferResult;
 
-    /// As [`LogOutput::offer`], for a line that may stay here until [`let_go`] is called.
+    /// As [`LogOutput::offer`], for a line that may stay here until [`flush`] is called.
     fn hold(&self, line: &str) -> OfferResult {
         self.offer(line)
     }
@@ -71,7 +71,7 @@ pub fn set_level(level: LogLevel) {
     }
 }
 
-/// Makes a panic one line of the log instead of several beside it.
+/// Logs a panic as one line.
 pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let text = panic.payload_as_str().unwrap_or("without a text");
@@ -97,7 +97,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct BufferedLines {
     lines: String,
-    /// Held lines that were lost and not told yet.
+    /// Held lines that were lost and not reported yet.
     lost: u64,
 }
 
@@ -107,10 +107,10 @@ static OWN: OnceLock<Pipe> = OnceLock::new();
 /// Bytes that a pipe takes whole or not at all (`PIPE_BUF` of pipe(7)).
 const BLOCK_BYTES: usize = 4096;
 
-/// Lets go of the lines that were held back in this process: before it waits, and before it ends.
-pub fn let_go() {
+/// Writes the lines that this process holds back: before it waits, and before it exits.
+pub fn flush() {
     if let Some(pipe) = OWN.get() {
-        pipe.let_go();
+        pipe.flush();
     }
 }
 
@@ -132,7 +132,7 @@ impl Pipe {
         Ok(Self(Arc::new(Inner { pipe, held: Mutex::default() })))
     }
 
-    fn let_go(&self) {
+    fn flush(&self) {
         self.write_held(&mut self.0.held.lock());
     }
 
@@ -153,7 +153,7 @@ impl Pipe {
 
 impl LogOutput for Pipe {
     fn offer(&self, line: &str) -> OfferResult {
-        self.let_go();
+        self.flush();
         self.write(line)
     }
 
@@ -259,7 +259,7 @@ mod tests {
             (OfferResult::Whole, OfferResult::Whole)
         );
         assert_eq!(reader.read(&mut bytes).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        pipe.let_go();
+        pipe.flush();
         let count = reader.read(&mut bytes).unwrap();
         assert_eq!(&bytes[..count], b"one\ntwo\n");
         assert_eq!(
@@ -273,7 +273,7 @@ mod tests {
             (pipe.hold("five\n"), pipe.hold("six\n")),
             (OfferResult::Whole, OfferResult::Whole)
         );
-        pipe.let_go();
+        pipe.flush();
         assert_eq!((pipe.take_lost(), pipe.take_lost()), (2, 0));
     }
 }

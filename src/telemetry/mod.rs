@@ -1,4 +1,4 @@
-//! What the server says about itself: log lines, on a way that nobody ever waits for.
+//! The log. No caller ever waits for it.
 
 mod file_limit;
 mod level;
@@ -11,7 +11,7 @@ mod utc;
 pub use file_limit::survive_file_limit;
 pub use level::LogLevel;
 pub use line::{LINE_BYTES_MAX, LogFormat};
-pub use log::{LogOutput, OfferResult, Pipe, let_go, log_panics, log_to, set_level};
+pub use log::{LogOutput, OfferResult, Pipe, flush, log_panics, log_to, set_level};
 pub use rotation::LogFile;
 pub use sink::{Console, LINES_WAITING_MAX, Sink, SinkSettings};
 pub use utc::today;

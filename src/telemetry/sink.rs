@@ -28,7 +28,7 @@ pub struct SinkSettings {
     /// The log file.
     pub file: Option<LogFile>,
     /// Whether standard error gets the lines; standard output belongs to what a command answers,
-    /// so that a pipe behind `tagcast` never gets both.
+    /// so that a pipe after `tagcast` never gets both.
     pub console: Console,
 }
 

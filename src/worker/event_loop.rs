@@ -39,7 +39,7 @@ use crate::broker_client::{BrokerClient, BrokerEvent, LinkLoss};
 use crate::config::Config;
 use crate::link::control::{ChildEvent, ExitReason, WorkerIdentity};
 use crate::reactor::poller::{Poller, Ready};
-use crate::telemetry::let_go;
+use crate::telemetry::flush;
 use crate::types::limits::FANOUT_SLICE;
 use crate::types::{TurnBudget, WorkerCounts};
 
@@ -116,7 +116,7 @@ impl EventLoop {
     /// of the turn's time ([`TURN_PART`](crate::types::limits::TURN_PART)) and leaves the rest for the
     /// next turn, so a large fan-out takes several turns, and so does a crowd of busy senders.
     pub(super) fn turn(&mut self) -> io::Result<Option<ExitReason>> {
-        let_go();
+        flush();
         let mut ready = std::mem::take(&mut self.ready);
         ready.clear();
         self.context.poller.wait(self.wait_time(), &mut ready)?;

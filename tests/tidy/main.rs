@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 mod shape;
+mod spoken;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;

@@ -16,7 +16,7 @@ use crate::supervisor::{Bootstrap, StartError};
 /// leaves the others alone.
 ///
 /// Installs no log and watches no signal: both belong to the program around it. Dropped, it begins
-/// to end as with [`InProcess::stop`], but nobody waits for it.
+/// to end as with [`InProcess::stop`], without waiting for it.
 #[derive(Debug)]
 pub struct InProcess {
     addresses: Vec<SocketAddr>,
@@ -43,7 +43,7 @@ impl InProcess {
         let (asked, ask) = std::io::pipe().map_err(system)?;
         let threads = Threads::new((prepared, own), asked);
         let builder = thread::Builder::new().name("supervisor".to_owned());
-        let thread = builder.spawn(move || threads.keep()).map_err(system)?;
+        let thread = builder.spawn(move || threads.run()).map_err(system)?;
         Ok(Self { addresses, ask, thread })
     }
 

@@ -1,4 +1,4 @@
-//! The crew as threads.
+//! Applies the decisions of `lifecycle` to threads.
 
 use std::collections::BTreeMap;
 use std::io::{self, PipeReader};
@@ -25,7 +25,7 @@ use crate::worker;
 pub(super) struct Threads {
     prepared: Bootstrap,
     own: ResourceFactories,
-    crew: ProcessTable,
+    processes: ProcessTable,
     roles: BTreeMap<ChildId, Running>,
     /// At its end when the server is to end.
     asked: Option<PipeReader>,
@@ -49,23 +49,23 @@ impl Threads {
     pub(super) fn new((prepared, own): (Bootstrap, ResourceFactories), asked: PipeReader) -> Self {
         let crew = ProcessTable::new(prepared.config.workers, prepared.config.limits.drain_time);
         let (roles, effects) = (BTreeMap::new(), Vec::new());
-        Self { prepared, own, crew, roles, asked: Some(asked), effects }
+        Self { prepared, own, processes: crew, roles, asked: Some(asked), effects }
     }
 
-    /// Runs until the end was asked for and everybody has ended.
-    pub(super) fn keep(mut self) {
-        self.crew.start(now(), &mut self.effects);
-        while self.carry_out() == ThreadsState::On {
+    /// Runs until a stop is requested and all threads have exited.
+    pub(super) fn run(mut self) {
+        self.processes.start(now(), &mut self.effects);
+        while self.apply_actions() == ThreadsState::On {
             if self.wait() == Asked::Yes {
                 self.asked = None;
-                self.crew.asked_to_end(now(), &mut self.effects);
+                self.processes.request_shutdown(now(), &mut self.effects);
             }
-            self.hear();
-            self.crew.proceed(now(), &mut self.effects);
+            self.receive_events();
+            self.processes.proceed(now(), &mut self.effects);
         }
     }
 
-    fn carry_out(&mut self) -> ThreadsState {
+    fn apply_actions(&mut self) -> ThreadsState {
         let mut course = ThreadsState::On;
         while !self.effects.is_empty() {
             for effect in std::mem::take(&mut self.effects) {
@@ -115,7 +115,7 @@ impl Threads {
                     %error,
                     "failed to start thread"
                 );
-                self.crew.died(member, now(), &mut self.effects);
+                self.processes.died(member, now(), &mut self.effects);
             }
         }
     }
@@ -161,7 +161,7 @@ impl Threads {
         self.send(ChildId::Worker(source), message);
     }
 
-    /// Who is not there any more is heard of by its end.
+    /// A thread that is gone is noticed by its exit.
     fn send(&mut self, member: ChildId, message: ControlMessage<ChildCommand>) {
         let Some(role) = self.roles.get_mut(&member) else { return };
         let hangs = |error: &io::Error| error.kind() != io::ErrorKind::BrokenPipe;
@@ -178,7 +178,7 @@ impl Threads {
                 role = %member,
                 "thread did not stop, abandoning it"
             );
-            self.crew.died(member, now(), &mut self.effects);
+            self.processes.died(member, now(), &mut self.effects);
         }
     }
 
@@ -187,7 +187,7 @@ impl Threads {
         let desks = self.roles.values().map(|role| role.desk.ready());
         let ready: Vec<BorrowedFd<'_>> = desks.chain(asked).collect();
         let mut watched: Vec<_> = ready.iter().map(|one| PollFd::new(one, PollFlags::IN)).collect();
-        let pause = self.crew.wakes_at().map(|wake| wake.saturating_duration_since(now()));
+        let pause = self.processes.wakes_at().map(|wake| wake.saturating_duration_since(now()));
         let pause = pause.and_then(|pause| Timespec::try_from(pause).ok());
         // An interrupted wait is one more look around.
         let _interrupted = poll(&mut watched, pause.as_ref());
@@ -197,7 +197,7 @@ impl Threads {
         }
     }
 
-    fn hear(&mut self) {
+    fn receive_events(&mut self) {
         let mut heard: Vec<(ChildId, Vec<ChildEvent>, ControlPeer)> = Vec::new();
         for (member, role) in &mut self.roles {
             let mut reports = Vec::new();
@@ -206,16 +206,16 @@ impl Threads {
         }
         for (member, reports, peer) in heard {
             for report in reports {
-                self.crew.reported(member, report, now(), &mut self.effects);
+                self.processes.reported(member, report, now(), &mut self.effects);
             }
             if peer == ControlPeer::Gone {
-                self.bury(member);
+                self.remove_thread(member);
             }
         }
     }
 
     /// Its control link is gone, so its role has returned or is about to.
-    fn bury(&mut self, member: ChildId) {
+    fn remove_thread(&mut self, member: ChildId) {
         let Some(Running { desk, thread }) = self.roles.remove(&member) else { return };
         drop(desk);
         match thread.join() {
@@ -227,7 +227,7 @@ impl Threads {
             }
             Err(_) => tracing::error!(event = "thread_panicked", role = %member, "thread panicked"),
         }
-        self.crew.died(member, now(), &mut self.effects);
+        self.processes.died(member, now(), &mut self.effects);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::broker;
 use crate::link::control::{ExitReason, RoleCommand, SocketControl, WorkerIdentity};
 use crate::resource::ResourceFactories;
 use crate::supervisor::keep_memory_private;
-use crate::telemetry::{LogFormat, LogLevel, Pipe, let_go, log_panics, log_to};
+use crate::telemetry::{LogFormat, LogLevel, Pipe, flush, log_panics, log_to};
 use crate::types::{Generation, WordChoice, WorkerId, WorkerIncarnation};
 use crate::worker;
 
@@ -54,8 +54,8 @@ impl Role {
     /// Plays the role until it ends. Blocks the calling thread, which should be the first one.
     #[must_use]
     pub fn run(self, own: &ResourceFactories) -> ExitCode {
-        let end = self.play(own);
-        let_go();
+        let end = self.run_role(own);
+        flush();
         match end {
             Ok(ExitReason::Requested | ExitReason::SupervisorLost) => ExitCode::SUCCESS,
             Ok(ExitReason::Failed(error)) | Err(error) => {
@@ -65,7 +65,7 @@ impl Role {
         }
     }
 
-    fn play(self, own: &ResourceFactories) -> io::Result<ExitReason> {
+    fn run_role(self, own: &ResourceFactories) -> io::Result<ExitReason> {
         log_to(Pipe::standard_error()?, self.name(), self.format, self.level)?;
         log_panics();
         show_name();
@@ -104,7 +104,7 @@ fn with_control<C: RoleCommand>(
 
 /// The short name in lists of processes, which would be `exe` since that is what was started.
 fn show_name() {
-    // Nobody but people depends on it.
+    // Only people depend on it.
     let _as_it_was = std::fs::write("/proc/self/comm", "tagcast");
 }
 

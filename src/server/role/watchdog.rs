@@ -1,4 +1,4 @@
-//! The thread that hears signals, and ends this process even when its role hangs or is stopped.
+//! The thread that handles signals, and ends this process even if its role hangs or is stopped.
 
 use std::io;
 use std::thread;
@@ -16,7 +16,7 @@ use crate::types::limits::ORPHAN_WAIT;
 ///
 /// # Errors
 ///
-/// When there can be no thread, or none that hears signals.
+/// When the thread or its signal handlers cannot be created.
 pub(super) fn start(terminator: Terminator) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     let (asked, ignored) = {
@@ -31,7 +31,7 @@ pub(super) fn start(terminator: Terminator) -> io::Result<()> {
     let watch = move || {
         // Each thread may ask for a signal of its own. A process that is stopped when its parent
         // dies cannot handle the other one, SIGTERM: this one lets it go on. Without it, it stays
-        // until somebody continues it.
+        // until it is continued.
         let _as_before = set_parent_process_death_signal(Some(Signal::CONT));
         runtime.block_on(watch(asked, terminator));
         drop(ignored);
@@ -45,6 +45,6 @@ async fn watch(mut asked: SignalEvents, terminator: Terminator) {
     terminator.terminate();
     sleep(ORPHAN_WAIT).await;
     tracing::error!(event = "shutdown_timed_out", "shutdown timed out, exiting");
-    // The one way to end that waits for nobody, no matter what hangs.
+    // The one way to exit that waits for nothing, whatever hangs.
     let _last_act = kill_process(getpid(), Signal::KILL);
 }

@@ -1,4 +1,4 @@
-//! What the crew wants done.
+//! What the supervisor has to do next.
 
 use std::fmt;
 use std::time::Duration;
@@ -30,31 +30,31 @@ pub enum Action {
     },
     /// Send it. It has no attachment; links have an action of their own.
     Send(ChildId, ChildCommand),
-    /// Say that this one does not answer any more; its end follows.
+    /// Log that this process is unresponsive; its kill follows.
     Hangs(ChildId),
     /// End it at once; its death is reported as any other.
     Kill(ChildId),
-    /// Say that this one died so often that its successor waits.
+    /// Log that this process died so often that its restart is delayed.
     Wait {
-        /// Who died.
+        /// The process that died.
         member: ChildId,
         /// How long its successor waits.
         pause: Duration,
     },
-    /// Say that the server is ready.
+    /// Announce that the server is ready.
     Announce,
-    /// Say that a worker is being replaced.
+    /// Report that a worker is being replaced.
     Restarting {
         /// The one that will end.
         old: WorkerIncarnation,
         /// The seat of the one that takes its place.
         successor: WorkerId,
     },
-    /// Say that all workers have been replaced.
+    /// Report that all workers have been replaced.
     Restarted,
-    /// Say that the drain time is over and not everybody had ended.
+    /// Log that the drain time is over and some processes had not exited.
     Late,
-    /// Nobody lives and nobody is to be started.
+    /// No process is running and none will be started.
     End,
 }
 

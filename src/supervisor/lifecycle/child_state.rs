@@ -1,4 +1,4 @@
-//! One place in the crew, and who holds it.
+//! One slot for a child process, and the process in it.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ pub(super) struct ChildSlot {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChildState {
-    /// Nobody; a successor begins at that time, if at all.
+    /// Empty; a successor starts at that time, if at all.
     Vacant { until: Option<Instant> },
     /// Not ready yet.
     Starting,
@@ -29,7 +29,7 @@ pub(super) enum ChildState {
 }
 
 impl ChildState {
-    /// What an operator reads; nothing where nobody is and nobody comes.
+    /// The state for the status; none if the slot stays empty.
     pub(super) fn word(self) -> Option<&'static str> {
         match self {
             Self::Vacant { until: None } => None,

@@ -6,8 +6,8 @@ use crate::link::control::{WorkerCommand, WorkerRole};
 use crate::types::WorkerIncarnation;
 
 impl ProcessTable {
-    /// Keeps the steward as long as it serves, then chooses another one that does.
-    pub(super) fn appoint(&mut self, effects: &mut Vec<Action>) {
+    /// Keeps the leader as long as it serves, then chooses another worker that does.
+    pub(super) fn set_leader(&mut self, effects: &mut Vec<Action>) {
         if self.steward.is_some_and(|steward| self.serves(steward)) {
             return;
         }

@@ -2,7 +2,7 @@
 //! unanswered hangs.
 //!
 //! Ticks are counted, not time: while the supervisor itself is stopped, asleep or starved there are
-//! none, so a stop of the whole tree or a closed laptop is held against nobody.
+//! none, so a stop of the whole tree or a closed laptop counts against no process.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use crate::types::limits::{
     BEAT_EVERY, BEAT_GAP, BEATS_UNANSWERED_MAX, FIRST_BEATS_UNANSWERED_MAX,
 };
 
-/// What is known of everybody's liveliness.
+/// The liveness of each process.
 #[derive(Debug, Default)]
 pub(super) struct Liveness {
     last: Option<Instant>,
@@ -22,7 +22,7 @@ pub(super) struct Liveness {
 #[derive(Clone, Copy, Debug, Default)]
 struct ChildLiveness {
     question: LivenessProbe,
-    /// Whether it ever said anything: a process that begins has a while to do so.
+    /// Whether it ever sent anything: a new process has some time to do so.
     voice: Voice,
 }
 
@@ -32,7 +32,7 @@ enum LivenessProbe {
     None,
     /// Unanswered for so many ticks.
     Open(u32),
-    /// It hangs, and this was said.
+    /// It is unresponsive, and this was reported.
     GivenUp,
 }
 
@@ -63,8 +63,8 @@ impl Liveness {
         self.last.map(|last| last + BEAT_EVERY)
     }
 
-    /// It said something, whatever it was.
-    pub(super) fn heard(&mut self, member: ChildId) {
+    /// Records a sign of life: any event of this process.
+    pub(super) fn record_answer(&mut self, member: ChildId) {
         let pulse = self.pulses.entry(member).or_default();
         pulse.voice = Voice::Heard;
         if pulse.question != LivenessProbe::GivenUp {
@@ -89,7 +89,7 @@ impl Liveness {
         };
         self.last = Some(now);
         if now.duration_since(last) > BEAT_GAP {
-            self.pulses.values_mut().for_each(ChildLiveness::pardon);
+            self.pulses.values_mut().for_each(ChildLiveness::reset_misses);
         }
         let beat = |member| self.pulses.entry(member).or_default().beat(member);
         living.filter_map(beat).collect()
@@ -119,7 +119,7 @@ impl ChildLiveness {
         }
     }
 
-    fn pardon(&mut self) {
+    fn reset_misses(&mut self) {
         if let LivenessProbe::Open(ticks) = &mut self.question {
             *ticks = 0;
         }
@@ -163,22 +163,22 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(ticks((&mut pulses, &mut now), (1, IN_TIME)), [LivenessVerdict::Ask(ONE)]);
             assert_eq!(pulses.tick(now, [ONE].into_iter()), [], "one tick at a time");
-            pulses.heard(ONE);
+            pulses.record_answer(ONE);
         }
     }
 
     #[test]
     fn who_does_not_answer_hangs_within_three_seconds_and_this_is_said_once() {
         let (mut pulses, mut now) = start();
-        pulses.heard(ONE);
+        pulses.record_answer(ONE);
         let silent_since = now;
         let found = ticks((&mut pulses, &mut now), (HANGS - 1, IN_TIME));
         assert_eq!(found, [LivenessVerdict::Ask(ONE)]);
         let found = ticks((&mut pulses, &mut now), (1, IN_TIME));
         assert_eq!(found, [LivenessVerdict::Hangs(ONE)]);
         assert!(now.duration_since(silent_since) <= Duration::from_secs(3));
-        // The answer of somebody who is being killed changes nothing.
-        pulses.heard(ONE);
+        // The answer of a process that is being killed changes nothing.
+        pulses.record_answer(ONE);
         assert_eq!(ticks((&mut pulses, &mut now), (100, IN_TIME)), []);
         pulses.forget(ONE);
         assert_eq!(ticks((&mut pulses, &mut now), (1, IN_TIME)), [LivenessVerdict::Ask(ONE)]);
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn a_gap_is_held_against_nobody_and_gives_the_whole_time_again() {
         let (mut pulses, mut now) = start();
-        pulses.heard(ONE);
+        pulses.record_answer(ONE);
         ticks((&mut pulses, &mut now), (HANGS - 1, IN_TIME));
         let hour = Duration::from_secs(3600);
         assert_eq!(ticks((&mut pulses, &mut now), (1, hour)), []);
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn a_supervisor_that_is_late_counts_its_ticks_and_not_the_time() {
         let (mut pulses, mut now) = start();
-        pulses.heard(ONE);
+        pulses.record_answer(ONE);
         let late = BEAT_GAP - BEAT_EVERY;
         let found = ticks((&mut pulses, &mut now), (HANGS - 1, late));
         assert_eq!(found, [LivenessVerdict::Ask(ONE)]);

@@ -1,4 +1,4 @@
-//! Who lives, who is to be started, told and killed: decided here, done elsewhere.
+//! Which processes run, and which are to be started, commanded or killed: decided here, done elsewhere.
 //!
 //! A brain: deaths, reports, signals and the time come in, effects come out. It knows neither
 //! processes nor threads.
@@ -34,7 +34,7 @@ pub struct ProcessTable {
     rolling: Option<RollingRestart>,
     drain_time: Duration,
     announced: Announced,
-    /// Who does what is to be done once, as long as somebody serves.
+    /// The leader: the one worker that does what is done once.
     steward: Option<WorkerIncarnation>,
 }
 
@@ -50,11 +50,11 @@ struct LostLink {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LinkSide {
     Worker,
-    /// It goes on without that worker, and acknowledges what the worker will never hear.
+    /// It continues without that worker, and acknowledges what the worker will never receive.
     Broker,
 }
 
-/// Whether the world was told that the server is ready: once, when all workers are.
+/// Whether the server was announced as ready: once, when all workers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Announced {
     No,
@@ -62,7 +62,7 @@ enum Announced {
 }
 
 impl ProcessTable {
-    /// A crew of which nobody lives yet.
+    /// A table without running processes.
     #[must_use]
     pub fn new(workers: u16, drain_time: Duration) -> Self {
         Self {
@@ -79,7 +79,7 @@ impl ProcessTable {
         }
     }
 
-    /// Starts everybody.
+    /// Starts all processes.
     pub fn start(&mut self, now: Instant, effects: &mut Vec<Action>) {
         self.pulses.start(now);
         self.start_broker(effects);
@@ -99,13 +99,13 @@ impl ProcessTable {
         self.ending != Shutdown::NotAsked
     }
 
-    /// Whether the world was told that the server is ready.
+    /// Whether the server was announced as ready.
     #[must_use]
     pub fn is_announced(&self) -> bool {
         self.announced == Announced::Yes
     }
 
-    /// Who lives, or waits to be started, with a word about it: the broker first.
+    /// The processes that run or wait for their start, with their state; the broker first.
     pub fn members(&self) -> impl Iterator<Item = (ChildId, &'static str)> {
         let broker = self.broker.last().map(|it| (ChildId::Broker(it), self.broker.life));
         let workers = self.workers.iter().filter_map(|(worker, post)| {
@@ -116,7 +116,7 @@ impl ProcessTable {
         said.filter_map(|(member, life)| Some((member, life.word()?)))
     }
 
-    /// Somebody is dead and reaped, and whoever started it holds nothing of it any more.
+    /// A process is dead and reaped, and the caller holds nothing of it any more.
     pub fn died(&mut self, member: ChildId, now: Instant, effects: &mut Vec<Action>) {
         if !self.lives(member) {
             return;
@@ -140,12 +140,12 @@ impl ProcessTable {
         if pause > Duration::ZERO {
             effects.push(Action::Wait { member, pause });
         }
-        self.explain_lost(member, now);
+        self.forget_explained_links(member, now);
         self.pulses.forget(member);
         if let (ChildId::Worker(source), Some(broker)) = (member, self.living_broker()) {
             effects.push(Action::Send(broker, BrokerCommand::WorkerDead { source }.into()));
         }
-        self.settle(now, effects);
+        self.advance(now, effects);
     }
 
     /// A member reported something.
@@ -159,7 +159,7 @@ impl ProcessTable {
         if !self.lives(member) {
             return;
         }
-        self.pulses.heard(member);
+        self.pulses.record_answer(member);
         match (report, member) {
             (ChildEvent::Ready, ChildId::Worker(source)) => self.became_ready(source, effects),
             (ChildEvent::Quiesced, ChildId::Worker(source)) => {
@@ -181,11 +181,11 @@ impl ProcessTable {
                 _,
             ) => {}
         }
-        self.settle(now, effects);
+        self.advance(now, effects);
     }
 
     /// The operator wants an end; a second time means at once.
-    pub fn asked_to_end(&mut self, now: Instant, effects: &mut Vec<Action>) {
+    pub fn request_shutdown(&mut self, now: Instant, effects: &mut Vec<Action>) {
         if self.ending == Shutdown::NotAsked {
             self.ending = Shutdown::quieting(now, self.drain_time);
             self.rolling = None;
@@ -197,20 +197,20 @@ impl ProcessTable {
         } else {
             self.kill_all(effects);
         }
-        self.settle(now, effects);
+        self.advance(now, effects);
     }
 
     /// The time has come to look; see [`ProcessTable::wakes_at`].
     pub fn proceed(&mut self, now: Instant, effects: &mut Vec<Action>) {
-        self.feel_pulses(now, effects);
-        self.settle(now, effects);
+        self.check_liveness(now, effects);
+        self.advance(now, effects);
     }
 
-    fn settle(&mut self, now: Instant, effects: &mut Vec<Action>) {
-        self.punish(now, effects);
+    fn advance(&mut self, now: Instant, effects: &mut Vec<Action>) {
+        self.kill_unlinked_workers(now, effects);
         self.replace(now, effects);
         self.roll(now, effects);
-        self.appoint(effects);
+        self.set_leader(effects);
         self.end(now, effects);
     }
 
@@ -218,10 +218,10 @@ impl ProcessTable {
     #[must_use]
     pub fn wakes_at(&self) -> Option<Instant> {
         let tick = self.pulses.next().filter(|_| self.ending.expects_answers());
-        self.settles_at().into_iter().chain(tick).min()
+        self.advances_at().into_iter().chain(tick).min()
     }
 
-    fn settles_at(&self) -> Option<Instant> {
+    fn advances_at(&self) -> Option<Instant> {
         let posts = self.workers.values().chain([&self.broker]);
         let starts = posts.filter_map(|post| match post.life {
             ChildState::Vacant { until } => until,
@@ -271,7 +271,7 @@ impl ProcessTable {
     /// A death explains the links that were lost with it, but for those that its broker had lost
     /// before: their workers have missed what was acknowledged since, so no other broker may take
     /// them on.
-    fn explain_lost(&mut self, dead: ChildId, now: Instant) {
+    fn forget_explained_links(&mut self, dead: ChildId, now: Instant) {
         self.lost.retain_mut(|lost| match dead {
             ChildId::Worker(source) => lost.worker != source,
             ChildId::Broker(generation) if lost.broker != generation => true,
@@ -282,8 +282,8 @@ impl ProcessTable {
         });
     }
 
-    /// Asks who has answered, and gives up who has not for too long.
-    fn feel_pulses(&mut self, now: Instant, effects: &mut Vec<Action>) {
+    /// Checks which processes have answered, and kills those that are unresponsive.
+    fn check_liveness(&mut self, now: Instant, effects: &mut Vec<Action>) {
         if !self.ending.expects_answers() {
             return;
         }
@@ -302,7 +302,7 @@ impl ProcessTable {
         }
     }
 
-    fn punish(&mut self, now: Instant, effects: &mut Vec<Action>) {
+    fn kill_unlinked_workers(&mut self, now: Instant, effects: &mut Vec<Action>) {
         let due = self.lost.extract_if(.., |lost| lost.until <= now);
         effects.extend(due.map(|lost| Action::Kill(ChildId::Worker(lost.worker))));
     }
@@ -327,7 +327,7 @@ impl ProcessTable {
         }
     }
 
-    /// Rule L6: the list of those it must hear comes before any link.
+    /// The list of live workers comes before any link (L6).
     fn start_broker(&mut self, effects: &mut Vec<Action>) {
         let broker = self.broker.take_up();
         let member = ChildId::Broker(broker);

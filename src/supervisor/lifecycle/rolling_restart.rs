@@ -65,7 +65,7 @@ impl RollingRestart {
         }
     }
 
-    /// Those that are still to be told to go.
+    /// Workers that have not been told to drain yet.
     fn waiting(&self) -> impl Iterator<Item = WorkerIncarnation> {
         let succeeding = match self.step {
             RestartStep::Succeeding { old, .. } => Some(old),
@@ -74,7 +74,7 @@ impl RollingRestart {
         succeeding.into_iter().chain(self.queue.iter().copied())
     }
 
-    /// Whoever is being replaced gets no other successor when it dies.
+    /// A worker that is being replaced gets no other successor when it dies.
     pub(super) fn replaces(&self, member: ChildId) -> Replaced {
         match (self.old(), member) {
             (Some(old), ChildId::Worker(source)) if old == source => Replaced::No,
@@ -128,7 +128,7 @@ impl ProcessTable {
                 RestartStep::Next => match self.next_step(&mut rolling.queue, effects) {
                     Some(step) => step,
                     None => {
-                        self.tell_waiting(&mut rolling, Accepting::Yes, effects);
+                        self.notify_waiting(&mut rolling, Accepting::Yes, effects);
                         return effects.push(Action::Restarted);
                     }
                 },
@@ -145,7 +145,7 @@ impl ProcessTable {
             }
         }
         let accepting = if self.has_new(&rolling) { Accepting::No } else { Accepting::Yes };
-        self.tell_waiting(&mut rolling, accepting, effects);
+        self.notify_waiting(&mut rolling, accepting, effects);
         self.rolling = Some(rolling);
     }
 
@@ -161,7 +161,7 @@ impl ProcessTable {
 
     /// As soon as a new worker accepts, the old ones leave newcomers to it: the clients that one of
     /// them closes would come to the next one, and be closed again. Where none accepts they go on.
-    fn tell_waiting(
+    fn notify_waiting(
         &self,
         rolling: &mut RollingRestart,
         accepting: Accepting,
@@ -176,7 +176,7 @@ impl ProcessTable {
         effects.extend(waiting.map(command));
     }
 
-    /// Who died meanwhile has a successor already.
+    /// A worker that died meanwhile has a successor already.
     fn next_step(
         &mut self,
         queue: &mut VecDeque<WorkerIncarnation>,

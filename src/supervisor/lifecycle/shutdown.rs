@@ -27,7 +27,7 @@ pub(super) enum Shutdown {
     Stopping {
         end_at: Instant,
     },
-    /// Everybody was killed.
+    /// All processes were killed.
     Killed,
 }
 
@@ -116,7 +116,7 @@ impl ProcessTable {
         effects.extend(self.living_workers().chain(self.living_broker()).map(Action::Kill));
     }
 
-    /// Nobody is started any more.
+    /// No process is started any more.
     pub(super) fn vacate(&mut self) {
         self.workers.values_mut().chain([&mut self.broker]).for_each(ChildSlot::vacate);
     }
@@ -140,7 +140,7 @@ pub(super) fn quiet_by(now: Instant, drain_time: Duration) -> Instant {
     now + HUNG_BROKER_REPLACED.clamp(half, (drain_time * 4 / 5).max(half))
 }
 
-/// What workers are told: a little less than what they have before they are killed.
+/// The drain time that workers get: a little less than the time until they are killed.
 pub(super) fn time_to_close(now: Instant, end_at: Instant) -> Duration {
     let left = end_at.saturating_duration_since(now);
     left - left / MARGIN

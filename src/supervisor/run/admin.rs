@@ -15,10 +15,10 @@ use crate::supervisor::lifecycle::{Action, ChildId};
 use crate::supervisor::memory_limit::resident_bytes;
 use crate::types::{ProcessCounts, WorkerId, WorkerIncarnation};
 
-/// How long a process may take to say what it has counted.
+/// How long a process may take to report its counters.
 const COUNT_WAIT: Duration = Duration::from_secs(1);
 
-/// Who is to be answered when.
+/// Admin connections that wait for an answer.
 #[derive(Debug, Default)]
 pub(super) struct WaitingAdmins {
     counting: Option<Counting>,
@@ -58,43 +58,43 @@ impl WaitingAdmins {
     }
 
     /// A worker is being replaced.
-    pub(super) fn tell_restart(&self, old: WorkerIncarnation, successor: WorkerId) {
+    pub(super) fn notify_restart(&self, old: WorkerIncarnation, successor: WorkerId) {
         let text = format!("worker {} is replaced by worker {successor}", old.worker);
         self.restarting
             .iter()
             .for_each(|asker| asker.answer(AdminResponse::Progress(text.clone())));
     }
 
-    pub(super) fn tell_restarted(&mut self) {
+    pub(super) fn notify_restarted(&mut self) {
         let done = AdminResponse::Done(vec!["all workers were replaced".to_owned()]);
         self.restarting.drain(..).for_each(|asker| asker.answer(done.clone()));
     }
 
-    /// The server ends: who waited for a restart hears that it does not happen.
-    pub(super) fn tell_ending(&mut self) {
+    /// At shutdown: a rolling restart that is waited for fails.
+    pub(super) fn notify_shutdown(&mut self) {
         let failed = AdminResponse::Failed(vec!["the server is shutting down".to_owned()]);
         self.restarting.drain(..).for_each(|asker| asker.answer(failed.clone()));
     }
 
-    pub(super) fn tell_ended(&mut self) {
+    pub(super) fn notify_stopped(&mut self) {
         let done = AdminResponse::Done(vec!["the server has stopped".to_owned()]);
         self.ending.drain(..).for_each(|asker| asker.answer(done.clone()));
     }
 }
 
 impl Supervisor {
-    pub(super) fn asked(
+    pub(super) fn on_admin_request(
         &mut self,
         PendingRequest { request, asker }: PendingRequest,
         effects: &mut Vec<Action>,
     ) {
         match request {
-            AdminRequest::Status => self.asked_for_status(asker),
-            AdminRequest::Reload => self.asked_to_reload(Some(asker)),
+            AdminRequest::Status => self.request_status(asker),
+            AdminRequest::Reload => self.request_reload(Some(asker)),
             AdminRequest::LogLevel { level, seconds } => {
-                self.asked_for_level((level, seconds), &asker);
+                self.set_level_for((level, seconds), &asker);
             }
-            AdminRequest::RestartWorkers => match self.crew.restart_workers(now(), effects) {
+            AdminRequest::RestartWorkers => match self.processes.restart_workers(now(), effects) {
                 Ok(()) => {
                     tracing::info!(
                         event = "rolling_restart_started",
@@ -109,14 +109,14 @@ impl Supervisor {
                 let text = format!("closing all connections within {} s", within.as_secs_f32());
                 asker.answer(AdminResponse::Progress(text));
                 self.askers.ending.push(asker);
-                if !self.crew.is_ending() {
-                    self.asked_to_end("tagcast drain", effects);
+                if !self.processes.is_ending() {
+                    self.begin_shutdown("tagcast drain", effects);
                 }
             }
         }
     }
 
-    fn asked_for_status(&mut self, asker: AdminConnection) {
+    fn request_status(&mut self, asker: AdminConnection) {
         if let Some(counting) = &mut self.askers.counting {
             return counting.askers.push(asker);
         }
@@ -135,7 +135,7 @@ impl Supervisor {
     }
 
     /// Answers with the status once all counts are there, or it takes too long.
-    pub(super) fn look_at_counts(&mut self) {
+    pub(super) fn answer_status(&mut self) {
         let is_over = |it: &mut Counting| it.waits.is_empty() || it.until <= now();
         let Some(counting) = self.askers.counting.take_if(is_over) else { return };
         let status = Box::new(self.status(&counting.counts));
@@ -176,16 +176,16 @@ impl Supervisor {
                 last_reload: self.reloading.last.clone(),
                 waits_for_restart: self.reloading.waits_for_restart.clone(),
             },
-            processes: self.crew.members().map(process).collect(),
+            processes: self.processes.members().map(process).collect(),
         }
     }
 
     fn stage(&self) -> ServerStage {
-        if self.crew.is_ending() {
+        if self.processes.is_ending() {
             ServerStage::Draining
-        } else if self.crew.is_restarting() {
+        } else if self.processes.is_restarting() {
             ServerStage::RestartingWorkers
-        } else if self.crew.is_announced() {
+        } else if self.processes.is_announced() {
             ServerStage::Serving
         } else {
             ServerStage::Starting

@@ -1,5 +1,5 @@
-//! The log: opened at the start; how much is written, as the configuration says or for a time as an
-//! operator says.
+//! The log: opened at the start. Its level is that of the configuration, or for a time that of an
+//! operator.
 
 use std::time::{Duration, Instant};
 
@@ -30,13 +30,13 @@ pub(super) struct LevelChange {
 
 impl Supervisor {
     /// Logs another level for a while, in all processes.
-    pub(super) fn asked_for_level(
+    pub(super) fn set_level_for(
         &mut self,
         (level, seconds): (LogLevel, u64),
         asker: &AdminConnection,
     ) {
         self.asked_level = Some(LevelChange { level, until: now() + Duration::from_secs(seconds) });
-        self.tell_level();
+        self.send_level();
         let configured = self.prepared.config.log.level;
         tracing::info!(
             event = "log_level_changed",
@@ -61,10 +61,10 @@ impl Supervisor {
     }
 
     /// Ends what an operator asked for, when its time is over.
-    pub(super) fn look_at_level(&mut self) {
+    pub(super) fn restore_level(&mut self) {
         if self.asked_level.is_some_and(|asked| asked.until <= now()) {
             self.asked_level = None;
-            self.tell_level();
+            self.send_level();
             tracing::info!(
                 event = "log_level_restored",
                 log_level = %self.level(),
@@ -74,7 +74,7 @@ impl Supervisor {
     }
 
     /// Passes the level on that holds now.
-    pub(super) fn tell_level(&self) {
+    pub(super) fn send_level(&self) {
         let level = self.level();
         set_level(level);
         for member in self.children.keys() {

@@ -1,4 +1,4 @@
-//! `tagcast serve`: the crew as processes.
+//! `tagcast serve`: applies the decisions of `lifecycle` to processes.
 
 mod admin;
 mod log_level;
@@ -63,7 +63,7 @@ pub fn serve(loaded: Loaded, source: config::ConfigSources) -> Result<(), StartE
         }
         raise_descriptor_limit();
         let from = (loaded, source);
-        let kept = runtime.block_on(Supervisor::keep(prepared, from, sink.clone()));
+        let kept = runtime.block_on(Supervisor::run(prepared, from, sink.clone()));
         // A file that cannot be read to its end (a dead network drive) does not keep the server.
         runtime.shutdown_background();
         kept
@@ -85,7 +85,7 @@ struct Supervisor {
     /// What an operator wants to be logged for a while.
     asked_level: Option<log_level::LevelChange>,
     started_at: Instant,
-    crew: ProcessTable,
+    processes: ProcessTable,
     children: BTreeMap<ChildId, ChildHandle>,
     events: mpsc::Sender<ProcessEvent>,
     logs: JoinSet<io::Result<()>>,
@@ -100,19 +100,19 @@ enum RunState {
 }
 
 impl Supervisor {
-    async fn keep(
+    async fn run(
         prepared: Bootstrap,
         (loaded, source): (Loaded, config::ConfigSources),
         sink: Sink,
     ) -> Result<(), StartError> {
-        // Before the first child, so that no signal finds children and nobody to end them.
+        // Before the first child, so that every signal after it can stop the children.
         let mut signals =
             Signals::watch().map_err(|error| StartError::System { what: "the signals", error })?;
         let mut control = ControlSocket::open(&prepared.config.state_folder)
             .map_err(StartError::control_socket)?;
         let (events, mut happened) = mpsc::channel(EVENTS_MAX);
         let crew = ProcessTable::new(prepared.config.workers, prepared.config.limits.drain_time);
-        let mut household = Self {
+        let mut supervisor = Self {
             prepared,
             loaded,
             source,
@@ -121,7 +121,7 @@ impl Supervisor {
             memory: MemoryMonitor::default(),
             asked_level: None,
             started_at: now(),
-            crew,
+            processes: crew,
             children: BTreeMap::new(),
             events,
             logs: JoinSet::new(),
@@ -129,35 +129,35 @@ impl Supervisor {
         };
         let mut effects = Vec::new();
         let mut alive = Alive::new();
-        household.watch_memory();
-        household.crew.start(now(), &mut effects);
-        while household.carry_out(&mut effects) == RunState::On {
-            let wake = household.wakes_at();
+        supervisor.watch_memory();
+        supervisor.processes.start(now(), &mut effects);
+        while supervisor.apply_actions(&mut effects) == RunState::On {
+            let wake = supervisor.wakes_at();
             tokio::select! {
-                Some(event) = happened.recv() => household.take(event, &mut effects),
+                Some(event) = happened.recv() => supervisor.on_event(event, &mut effects),
                 asked = signals.next() => match asked {
-                    AskedBySignal::End(name) => household.asked_to_end(name, &mut effects),
-                    AskedBySignal::Reload => household.asked_to_reload(None),
+                    AskedBySignal::End(name) => supervisor.begin_shutdown(name, &mut effects),
+                    AskedBySignal::Reload => supervisor.request_reload(None),
                 },
-                Some(asked) = control.next() => household.asked(asked, &mut effects),
+                Some(asked) = control.next() => supervisor.on_admin_request(asked, &mut effects),
                 () = alive.next() => notify::alive(),
-                () = sleep_until(wake) => household.crew.proceed(now(), &mut effects),
+                () = sleep_until(wake) => supervisor.processes.proceed(now(), &mut effects),
             }
-            household.look_at_counts();
-            household.look_at_reload();
-            household.look_at_memory();
-            household.look_at_level();
+            supervisor.answer_status();
+            supervisor.check_reload();
+            supervisor.check_memory();
+            supervisor.restore_level();
         }
-        household.askers.tell_ended();
+        supervisor.askers.notify_stopped();
         control.finish().await;
-        household.last_lines().await;
+        supervisor.drain_child_logs().await;
         tracing::info!(event = "server_stopped", "server stopped");
         Ok(())
     }
 
     fn wakes_at(&self) -> Option<Instant> {
         let moments = [
-            self.crew.wakes_at(),
+            self.processes.wakes_at(),
             self.askers.wakes_at(),
             self.reloading.wakes_at(),
             self.memory.wakes_at(),
@@ -166,15 +166,15 @@ impl Supervisor {
         moments.into_iter().flatten().min()
     }
 
-    fn asked_to_end(&mut self, by: &str, effects: &mut Vec<Action>) {
+    fn begin_shutdown(&mut self, by: &str, effects: &mut Vec<Action>) {
         tracing::info!(event = "shutdown_requested", by, "shutdown requested");
         notify::stopping(self.prepared.config.limits.drain_time);
-        self.askers.tell_ending();
+        self.askers.notify_shutdown();
         self.prepared.close_doors();
-        self.crew.asked_to_end(now(), effects);
+        self.processes.request_shutdown(now(), effects);
     }
 
-    fn take(&mut self, event: ProcessEvent, effects: &mut Vec<Action>) {
+    fn on_event(&mut self, event: ProcessEvent, effects: &mut Vec<Action>) {
         match event {
             ProcessEvent::Reported(member, ChildEvent::Counts { number, counts }) => {
                 self.askers.counted(member, number, counts);
@@ -187,20 +187,20 @@ impl Supervisor {
             }
             ProcessEvent::Reported(member, ChildEvent::Grown) => self.memory.look_soon(member),
             ProcessEvent::Reported(member, report) => {
-                self.crew.reported(member, report, now(), effects);
+                self.processes.reported(member, report, now(), effects);
             }
             ProcessEvent::Died(member, death) => {
                 self.children.remove(&member);
                 self.askers.counts_no_more(member);
                 self.confirms_no_more(member);
-                tell_death(member, &death);
-                self.crew.died(member, now(), effects);
+                log_exit(member, &death);
+                self.processes.died(member, now(), effects);
             }
             ProcessEvent::Reread(read) => self.reread(*read),
         }
     }
 
-    fn carry_out(&mut self, effects: &mut Vec<Action>) -> RunState {
+    fn apply_actions(&mut self, effects: &mut Vec<Action>) -> RunState {
         let mut course = RunState::On;
         // What fails is one more thing to decide about, hence the queue and not a loop over a list.
         while !effects.is_empty() {
@@ -231,11 +231,11 @@ impl Supervisor {
                             successor = successor.0,
                             "replacing worker"
                         );
-                        self.askers.tell_restart(old, successor);
+                        self.askers.notify_restart(old, successor);
                     }
                     Action::Restarted => {
                         tracing::info!(event = "rolling_restart_done", "all workers were replaced");
-                        self.askers.tell_restarted();
+                        self.askers.notify_restarted();
                     }
                     Action::Late => tracing::warn!(
                         event = "drain_timed_out",
@@ -273,7 +273,7 @@ impl Supervisor {
         }
         self.children.insert(member, handle);
         if self.memory.pressure != Pressure::None {
-            self.tell_pressure(member);
+            self.send_pressure(member);
         }
         while self.logs.try_join_next().is_some() {}
         Ok(())
@@ -327,8 +327,8 @@ impl Supervisor {
         notify::ready();
     }
 
-    /// Everybody has ended; what they said last may still be in their pipes.
-    async fn last_lines(&mut self) {
+    /// After all children have exited: their last lines may still be in their pipes.
+    async fn drain_child_logs(&mut self) {
         let all = async { while self.logs.join_next().await.is_some() {} };
         let _in_time = tokio::time::timeout(LAST_LINES_WAIT, all).await;
     }
@@ -349,7 +349,7 @@ fn arguments(member: ChildId, (level, log): (LogLevel, &LogSettings)) -> Vec<Str
     arguments
 }
 
-fn tell_death(member: ChildId, death: &Death) {
+fn log_exit(member: ChildId, death: &Death) {
     let generation = member.generation().0;
     match death {
         Death::Ended(status) if status.success() => {

@@ -71,13 +71,13 @@ impl Supervisor {
         self.memory.ceiling = ceiling(self.prepared.config.limits.max_memory);
         self.memory.looks_at = self.memory.ceiling.map(|_| now());
         if self.memory.ceiling.is_none() {
-            self.press(Pressure::None);
+            self.set_pressure(Pressure::None);
             self.memory.told.clear();
-            self.children.keys().for_each(|member| self.tell_pressure(*member));
+            self.children.keys().for_each(|member| self.send_pressure(*member));
         }
     }
 
-    pub(super) fn look_at_memory(&mut self) {
+    pub(super) fn check_memory(&mut self) {
         let now = now();
         let Some(ceiling) = self.memory.ceiling else { return };
         if self.memory.looks_at.is_none_or(|at| at > now) {
@@ -88,7 +88,7 @@ impl Supervisor {
         self.memory.used = resident.values().sum();
         self.memory.reusable.retain(|member, _| resident.contains_key(&Some(*member)));
         let stage = self.memory.stage(ceiling, now);
-        self.press(stage);
+        self.set_pressure(stage);
         self.allow(ceiling, &resident);
     }
 
@@ -124,7 +124,7 @@ impl Supervisor {
         self.memory.told.retain(|member, _| self.children.contains_key(member));
     }
 
-    fn press(&mut self, pressure: Pressure) {
+    fn set_pressure(&mut self, pressure: Pressure) {
         if self.memory.pressure == pressure {
             return;
         }
@@ -151,8 +151,8 @@ impl Supervisor {
         }
     }
 
-    /// Tells a worker that begins how it stands; a broker holds nothing that could be given up.
-    pub(super) fn tell_pressure(&self, member: ChildId) {
+    /// Sends the memory pressure to a new worker. A broker has nothing to release.
+    pub(super) fn send_pressure(&self, member: ChildId) {
         if let ChildId::Worker(_) = member {
             let allowed = Allowance { pressure: self.memory.pressure, resident_max: None };
             self.send(member, WorkerCommand::Pressure(allowed));

@@ -29,7 +29,7 @@ const LOOKS_MAX: usize = 40;
 #[derive(Debug, Default)]
 pub(super) struct PendingReload {
     stage: ReloadStage,
-    /// Who asked while it was under way: it is done once more for them.
+    /// Requests that came during the reload; another one follows for them.
     next: Option<Vec<AdminConnection>>,
     /// What became of the last one, for the status.
     pub(super) last: Option<String>,
@@ -43,7 +43,7 @@ enum ReloadStage {
     Idle,
     /// The files are being read.
     Reading { askers: Vec<AdminConnection> },
-    /// The processes are told.
+    /// The processes have been sent the configuration.
     Confirming {
         askers: Vec<AdminConnection>,
         number: ConfigNumber,
@@ -65,8 +65,8 @@ impl PendingReload {
 impl Supervisor {
     /// Somebody wants the configuration to be read again: by a command, or (without an asker) by
     /// SIGHUP.
-    pub(super) fn asked_to_reload(&mut self, asker: Option<AdminConnection>) {
-        if self.crew.is_ending() {
+    pub(super) fn request_reload(&mut self, asker: Option<AdminConnection>) {
+        if self.processes.is_ending() {
             return asker.into_iter().for_each(|asker| asker.answer(is_ending()));
         }
         match &self.reloading.stage {
@@ -127,8 +127,8 @@ impl Supervisor {
         }
         let number = self.prepared.reconfigure(loaded.config.clone());
         self.loaded = loaded;
-        self.crew.set_drain_time(self.prepared.config.limits.drain_time);
-        self.tell_level();
+        self.processes.set_drain_time(self.prepared.config.limits.drain_time);
+        self.send_level();
         self.watch_memory();
         for member in self.children.keys() {
             let json = self.prepared.json_for(*member);
@@ -148,15 +148,15 @@ impl Supervisor {
         }
     }
 
-    /// Whoever died needs not confirm: its successor begins with the new configuration.
+    /// A dead process need not acknowledge: its successor starts with the new configuration.
     pub(super) fn confirms_no_more(&mut self, member: ChildId) {
         if let ReloadStage::Confirming { waits, .. } = &mut self.reloading.stage {
             waits.remove(&member);
         }
     }
 
-    /// Ends a reload that everybody has confirmed, or that took too long.
-    pub(super) fn look_at_reload(&mut self) {
+    /// Finishes a reload that all processes have acknowledged, or that took too long.
+    pub(super) fn check_reload(&mut self) {
         let ReloadStage::Confirming { waits, until, .. } = &self.reloading.stage else { return };
         if !waits.is_empty() && *until > now() {
             return;
@@ -182,7 +182,7 @@ impl Supervisor {
     fn finish_reload(&mut self, askers: &[AdminConnection], answer: &AdminResponse) {
         askers.iter().for_each(|asker| asker.answer(answer.clone()));
         let next = self.reloading.next.take();
-        if self.crew.is_ending() {
+        if self.processes.is_ending() {
             // The last word was that it ends: ready it will never be again.
             next.into_iter().flatten().for_each(|asker| asker.answer(is_ending()));
             return;
@@ -198,7 +198,7 @@ fn is_ending() -> AdminResponse {
     AdminResponse::Failed(vec!["the server is shutting down".to_owned()])
 }
 
-/// Reads the files once nobody writes them any more.
+/// Reads the files once they are no longer being written.
 fn read(source: &ConfigSources, events: &mpsc::Sender<ProcessEvent>) {
     let mut looks = 0;
     let read = loop {

@@ -1,4 +1,4 @@
-//! The signals that a server hears, and which of them count.
+//! The signals that a server handles, and which of them count.
 
 use std::io;
 use std::time::Instant;

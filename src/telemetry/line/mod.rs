@@ -24,7 +24,7 @@ word_choices! {
     LogFormat {
         /// `2026-11-21T01:02:03.456Z INFO  worker 1: connection opened connection=12`
         Text = "text",
-        /// One JSON object: `time`, `level`, `process`, `message`, and the fields beside them.
+        /// One JSON object: `time`, `level`, `process`, `message`, and the fields.
         Json = "json",
         /// As phpWebSocketServer writes it, with CRLF:
         /// `Sat, 21 Nov 2026 01:02:03 +0000;connection opened connection=12`
@@ -72,7 +72,7 @@ impl LogEntry {
         line
     }
 
-    /// Neither level nor process: whoever reads these lines by a program knows the date and a text.
+    /// Without level and process: programs that read these lines know a date and a text.
     fn phpws(&self, now: Utc, lost: u64) -> String {
         let mut line = format!("{};", now.rfc_2822());
         self.add_words(&mut line, lost);
@@ -172,7 +172,7 @@ impl Visit for LogEntry {
     }
 }
 
-/// A text that takes so much and then refuses, so that nobody formats megabytes for a log line.
+/// A text with a bound, so that no log line formats megabytes.
 struct BoundedWriter(String);
 
 impl Write for BoundedWriter {
@@ -193,7 +193,7 @@ fn is_one_word(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| !c.is_whitespace() && !is_unsafe(c) && c != '"')
 }
 
-/// Characters that could forge a line, or steer the terminal of who reads it.
+/// Characters that could forge a line, or control the terminal of its reader.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -45,7 +45,7 @@ enum FileState {
     WithinLine,
 }
 
-/// Whether the last switch succeeded, so that a failure is told once and not at every try.
+/// Whether the last rotation succeeded, so that a failure is logged once and not at every try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RotationState {
     Smooth,
@@ -93,7 +93,7 @@ impl RotatingFile {
         // A terminal has no size to reach.
         let due = (settings.bytes_max > 0 && found.is_file()).then_some(settings.bytes_max);
         if due.is_some() {
-            // Behind a link it is the file that is put aside, not the link.
+            // If the path is a link, its target is rotated, not the link.
             settings.path = fs::canonicalize(&settings.path).map_err(describe)?;
         }
         let (place, course) = (FileState::LineStart, RotationState::Smooth);
@@ -172,11 +172,11 @@ fn make_room(path: &Path, kept: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Renames the file to `.1` and begins it anew; undoes the first when the second fails.
+/// Renames the file to `.1` and creates a new one; undoes the rename if that fails.
 fn put_aside(path: &Path) -> io::Result<File> {
     let aside = numbered(path, 1);
     match fs::rename(path, &aside) {
-        // Somebody else has moved it away.
+        // Another program has moved it away.
         Err(error) if error.kind() == ErrorKind::NotFound => return begin(path),
         renamed => renamed?,
     }

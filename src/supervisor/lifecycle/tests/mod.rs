@@ -76,13 +76,13 @@ impl Play {
     }
 
     fn signal(&mut self) -> Vec<Action> {
-        self.did(ProcessTable::asked_to_end)
+        self.did(ProcessTable::request_shutdown)
     }
 
     /// Lets time pass up to what the crew waits for.
     fn wakes(&mut self) -> Vec<Action> {
-        self.now = self.crew.settles_at().unwrap();
-        self.did(ProcessTable::settle)
+        self.now = self.crew.advances_at().unwrap();
+        self.did(ProcessTable::advance)
     }
 
     fn lost(seat: u16, generation: u32, broker: u32) -> ChildEvent {
@@ -177,7 +177,7 @@ fn a_link_lost_without_a_death_costs_its_worker_its_life() {
     let begun = play.now;
     assert_eq!(play.wakes(), [Action::Kill(worker(1, 0))]);
     assert_eq!(play.now, begun + LINK_LOST_WAIT);
-    assert_eq!(play.crew.settles_at(), None);
+    assert_eq!(play.crew.advances_at(), None);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_link_lost_by_a_death_costs_nobody_anything() {
         play.reports(worker(1, 0), Play::lost(1, 0, 0));
         play.dies(dead);
         play.reports(broker(0), Play::lost(1, 0, 0));
-        assert_eq!(play.crew.settles_at(), None, "{dead:?}");
+        assert_eq!(play.crew.advances_at(), None, "{dead:?}");
     }
 }
 
@@ -203,7 +203,7 @@ fn a_worker_whose_link_the_broker_had_lost_dies_with_that_broker_because_it_miss
         assert_eq!(effects.first(), Some(&Action::Kill(worker(1, 0))));
         assert!(effects.contains(&Action::Start(broker(1))));
         play.dies(worker(1, 0));
-        assert_eq!(play.crew.settles_at(), None);
+        assert_eq!(play.crew.advances_at(), None);
     }
 }
 

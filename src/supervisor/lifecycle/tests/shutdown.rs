@@ -143,7 +143,7 @@ fn a_signal_while_nobody_lives_ends_at_once() {
 fn who_closes_its_clients_is_asked_nothing() {
     let mut play = Play::running();
     play.signal();
-    assert!(play.crew.wakes_at() < play.crew.settles_at(), "what is under way needs a broker");
+    assert!(play.crew.wakes_at() < play.crew.advances_at(), "what is under way needs a broker");
     for seat in [0, 1] {
         play.reports(worker(seat, 0), ChildEvent::Quiesced);
     }

@@ -1,0 +1,57 @@
+//! Help texts, messages of commands and log lines are held to the same words as the documents.
+
+use std::path::Path;
+
+use regex_lite::Regex;
+
+use super::{UNCLEAR, files};
+
+/// The texts of a source that a user or an operator reads, with their lines: help and messages of commands, and
+/// what a log macro writes.
+fn shown(path: &Path, source: &str) -> Vec<(usize, String)> {
+    let literal = Regex::new(r#""((?:[^"\\]|\\.)*)""#).unwrap();
+    let body = source.split("\n#[cfg(test)]").next().unwrap();
+    let is_cli = path.starts_with("src/cli");
+    let mut all = Vec::new();
+    let mut is_log = false;
+    for (number, line) in (1..).zip(body.lines()) {
+        let code = line.trim_start();
+        if is_cli && let Some(help) = code.strip_prefix("/// ") {
+            all.push((number, help.to_owned()));
+        }
+        if code.starts_with("//") {
+            continue;
+        }
+        is_log |= ["info!(", "warn!(", "error!("].iter().any(|call| code.contains(call));
+        if is_cli || is_log {
+            all.extend(literal.captures_iter(line).map(|text| (number, text[1].to_owned())));
+        }
+        is_log &= !code.ends_with(')') && !code.ends_with(");") && !code.ends_with("),");
+    }
+    all
+}
+
+#[test]
+fn help_and_log_lines_are_in_plain_english() {
+    let unclear: Vec<(Regex, &str)> = UNCLEAR
+        .iter()
+        .map(|(_, pattern, better)| (Regex::new(pattern).unwrap(), *better))
+        .collect();
+    let code = Regex::new(r"`[^`]*`").unwrap();
+    let (mut findings, mut count) = (Vec::new(), 0);
+    for path in files(Path::new("src"), "rs") {
+        let source = std::fs::read_to_string(&path).unwrap();
+        for (number, text) in shown(&path, &source) {
+            count += 1;
+            let prose = code.replace_all(&text, "");
+            for (pattern, better) in &unclear {
+                if let Some(found) = pattern.find(&prose) {
+                    let at = format!("{}:{number}", path.display());
+                    findings.push(format!("{at}: `{}`; write: {better}", found.as_str()));
+                }
+            }
+        }
+    }
+    assert!(count > 300, "only {count} texts were found");
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
+}
