@@ -261,12 +261,13 @@ const _: () = assert!(SEND_BYTES < SEND_BUFFER_BYTES, "one send fits the kernel'
 const _: () = assert!(OUTBOX_SLACK_BYTES > READ_BYTES, "one read cannot overflow an outbox");
 
 /// Events of one HTTP resource that a worker holds: with its backend, and waiting.
-pub const ERRANDS_MAX: usize = 4096;
+pub const WEBHOOK_EVENTS_MAX: usize = 4096;
 /// The same in bytes; one event is held however large it is.
-pub const ERRANDS_BYTES_MAX: usize = 32 * 1024 * 1024;
+pub const WEBHOOK_EVENTS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Openings of one address (with IPv6 of a /64) that a worker asks one backend about at the same time:
 /// a sixteenth of its queue, so that no address keeps others out. Many clients of an untrusted proxy
 /// have one address, and come back together.
 pub const OPENINGS_ASKED_MAX: usize = 256;
 
-const _: () = assert!(OPENINGS_ASKED_MAX * 16 <= ERRANDS_MAX, "one address leaves room for others");
+const _: () =
+    assert!(OPENINGS_ASKED_MAX * 16 <= WEBHOOK_EVENTS_MAX, "one address leaves room for others");

@@ -95,7 +95,7 @@ fn complaints_are_few_however_many_datagrams_are_wrong() {
     assert!((1..=20).contains(&complaints), "{complaints}");
 }
 
-/// A message that is pushed while the steward is dead waits in the kernel for the next one.
+/// A message that is pushed while the leader is dead waits in the kernel for the next one.
 #[test]
 fn a_death_of_any_worker_loses_nothing_that_is_pushed_afterwards() {
     let server = server();
@@ -122,7 +122,7 @@ fn expect_after(client: &mut Raw) {
     }
 }
 
-/// The window of the steward is full while the broker stands still (rule L4): what is pushed waits in the
+/// The window of the leader is full while the broker stands still (rule L4): what is pushed waits in the
 /// kernel, and then in the script.
 #[test]
 fn what_is_pushed_waits_for_a_broker_that_stands_still() {

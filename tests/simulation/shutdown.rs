@@ -42,7 +42,7 @@ impl World {
             at.turn_reader(slot, Reader::Reads, &mut self.model);
         }
         let now = self.begun_at + self.time;
-        self.crew.request_shutdown(now, &mut self.effects);
+        self.processes.request_shutdown(now, &mut self.effects);
         self.carry_out();
         let (until, last_death) = (self.time + DRAIN_TIME, self.time + DRAIN_TIME / 2);
         while !self.is_ended && self.time < until {

@@ -26,7 +26,7 @@ pub struct World {
     pub model: Model,
     pub time: Duration,
     pub begun_at: Instant,
-    pub crew: ProcessTable,
+    pub processes: ProcessTable,
     pub broker: Option<Broker>,
     pub workers: BTreeMap<WorkerId, Worker>,
     /// What the supervisor has not heard yet, of each child in its order.
@@ -75,7 +75,7 @@ impl World {
             model: Model::default(),
             time: Duration::ZERO,
             begun_at: any_moment(),
-            crew: ProcessTable::new(workers, Duration::from_secs(5)),
+            processes: ProcessTable::new(workers, Duration::from_secs(5)),
             broker: None,
             workers: BTreeMap::new(),
             heard: BTreeMap::new(),
@@ -86,7 +86,7 @@ impl World {
             fault: None,
             trace,
         };
-        world.crew.start(world.begun_at, &mut world.effects);
+        world.processes.start(world.begun_at, &mut world.effects);
         world.carry_out();
         world
     }
@@ -145,18 +145,18 @@ impl World {
             let events = self.heard.get_mut(&member).unwrap();
             match events.pop_front() {
                 Some(Event::Reported(report)) => {
-                    self.crew.reported(member, report, now, &mut self.effects);
+                    self.processes.reported(member, report, now, &mut self.effects);
                 }
                 Some(Event::Died) => {
                     self.note(|| format!("{member:?} is reaped"));
-                    self.crew.died(member, now, &mut self.effects);
+                    self.processes.died(member, now, &mut self.effects);
                 }
                 None => {
                     self.heard.remove(&member);
                 }
             }
         }
-        self.crew.proceed(now, &mut self.effects);
+        self.processes.proceed(now, &mut self.effects);
         self.carry_out();
         member.is_some()
     }

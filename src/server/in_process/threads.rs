@@ -47,9 +47,10 @@ enum ThreadsState {
 
 impl Threads {
     pub(super) fn new((prepared, own): (Bootstrap, ResourceFactories), asked: PipeReader) -> Self {
-        let crew = ProcessTable::new(prepared.config.workers, prepared.config.limits.drain_time);
+        let processes =
+            ProcessTable::new(prepared.config.workers, prepared.config.limits.drain_time);
         let (roles, effects) = (BTreeMap::new(), Vec::new());
-        Self { prepared, own, processes: crew, roles, asked: Some(asked), effects }
+        Self { prepared, own, processes, roles, asked: Some(asked), effects }
     }
 
     /// Runs until a stop is requested and all threads have exited.
@@ -237,7 +238,10 @@ enum Asked {
     No,
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the shell that gives the crew its time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the shell that gives the process table its time"
+)]
 fn now() -> Instant {
     Instant::now()
 }

@@ -8,10 +8,10 @@ use crate::types::WorkerIncarnation;
 impl ProcessTable {
     /// Keeps the leader as long as it serves, then chooses another worker that does.
     pub(super) fn set_leader(&mut self, effects: &mut Vec<Action>) {
-        if self.steward.is_some_and(|steward| self.serves(steward)) {
+        if self.leader.is_some_and(|leader| self.serves(leader)) {
             return;
         }
-        if let Some(former) = self.steward.take()
+        if let Some(former) = self.leader.take()
             && self.lives(ChildId::Worker(former))
         {
             effects.push(Action::Send(
@@ -20,10 +20,10 @@ impl ProcessTable {
             ));
         }
         let next = self.living_sources().find(|source| self.serves(*source));
-        self.steward = next;
-        if let Some(steward) = self.steward {
+        self.leader = next;
+        if let Some(leader) = self.leader {
             effects.push(Action::Send(
-                ChildId::Worker(steward),
+                ChildId::Worker(leader),
                 WorkerCommand::SetRole(WorkerRole::Leader).into(),
             ));
         }

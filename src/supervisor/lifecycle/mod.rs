@@ -35,7 +35,7 @@ pub struct ProcessTable {
     drain_time: Duration,
     announced: Announced,
     /// The leader: the one worker that does what is done once.
-    steward: Option<WorkerIncarnation>,
+    leader: Option<WorkerIncarnation>,
 }
 
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl ProcessTable {
             rolling: None,
             drain_time,
             announced: Announced::No,
-            steward: None,
+            leader: None,
         }
     }
 

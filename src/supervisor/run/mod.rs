@@ -111,7 +111,8 @@ impl Supervisor {
         let mut control = ControlSocket::open(&prepared.config.state_folder)
             .map_err(StartError::control_socket)?;
         let (events, mut happened) = mpsc::channel(EVENTS_MAX);
-        let crew = ProcessTable::new(prepared.config.workers, prepared.config.limits.drain_time);
+        let processes =
+            ProcessTable::new(prepared.config.workers, prepared.config.limits.drain_time);
         let mut supervisor = Self {
             prepared,
             loaded,
@@ -121,7 +122,7 @@ impl Supervisor {
             memory: MemoryMonitor::default(),
             asked_level: None,
             started_at: now(),
-            processes: crew,
+            processes,
             children: BTreeMap::new(),
             events,
             logs: JoinSet::new(),
@@ -391,7 +392,10 @@ async fn sleep_until(wake: Option<Instant>) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the shell that gives the crew its time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the shell that gives the process table its time"
+)]
 fn now() -> Instant {
     Instant::now()
 }

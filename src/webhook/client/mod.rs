@@ -72,7 +72,7 @@ impl WebhookClient {
     pub fn start() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
-        thread::Builder::new().name("courier".to_owned()).spawn(move || {
+        thread::Builder::new().name("webhooks".to_owned()).spawn(move || {
             runtime.block_on(run(waiting));
             // A thread that still looks up a name is not waited for.
             runtime.shutdown_background();

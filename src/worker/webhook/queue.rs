@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::reactor::poller::{Interest, Poller};
 use crate::resource::ResourceId;
-use crate::types::limits::{ERRANDS_BYTES_MAX, ERRANDS_MAX, OPENINGS_ASKED_MAX};
+use crate::types::limits::{OPENINGS_ASKED_MAX, WEBHOOK_EVENTS_BYTES_MAX, WEBHOOK_EVENTS_MAX};
 use crate::types::{ClientUuid, Slot, counted_as};
 use crate::webhook::WebhookRequest;
 use crate::webhook::client::{WebhookClient, WebhookOutcome, WebhookReply, WebhookTarget};
@@ -186,7 +186,8 @@ impl WebhookQueue {
             return PostOutcome::Rejected;
         };
         let bytes = post.body.len();
-        let is_full = route.events >= ERRANDS_MAX || route.bytes + bytes > ERRANDS_BYTES_MAX;
+        let is_full =
+            route.events >= WEBHOOK_EVENTS_MAX || route.bytes + bytes > WEBHOOK_EVENTS_BYTES_MAX;
         if is_full && route.events > 0 {
             return PostOutcome::Rejected;
         }

@@ -1,4 +1,4 @@
-//! Who is the steward.
+//! Who is the leader.
 
 use super::*;
 

@@ -32,18 +32,21 @@ fn link(seat: u16, generation: u32, broker: u32) -> Action {
     Action::Link { source: source(seat, generation), broker: Generation(broker) }
 }
 
-/// A crew of two that runs, with its clock.
+/// A server with two workers that runs, with its clock.
 struct Play {
-    crew: ProcessTable,
+    processes: ProcessTable,
     now: Instant,
-    /// What workers were told about who is the steward.
+    /// What workers were told about who is the leader.
     appointed: Vec<(ChildId, WorkerRole)>,
 }
 
 impl Play {
     fn running() -> Self {
-        let mut play =
-            Self { crew: ProcessTable::new(2, DRAIN), now: start_of_time(), appointed: Vec::new() };
+        let mut play = Self {
+            processes: ProcessTable::new(2, DRAIN),
+            now: start_of_time(),
+            appointed: Vec::new(),
+        };
         play.did(ProcessTable::start);
         for seat in [0, 1] {
             play.reports(worker(seat, 0), ChildEvent::Ready);
@@ -56,7 +59,7 @@ impl Play {
         act: impl FnOnce(&mut ProcessTable, Instant, &mut Vec<Action>),
     ) -> Vec<Action> {
         let mut effects = Vec::new();
-        act(&mut self.crew, self.now, &mut effects);
+        act(&mut self.processes, self.now, &mut effects);
         effects.retain(|effect| match effect {
             Action::Send(member, ChildCommand::Worker(WorkerCommand::SetRole(role))) => {
                 self.appointed.push((*member, *role));
@@ -68,20 +71,20 @@ impl Play {
     }
 
     fn dies(&mut self, member: ChildId) -> Vec<Action> {
-        self.did(|crew, now, effects| crew.died(member, now, effects))
+        self.did(|processes, now, effects| processes.died(member, now, effects))
     }
 
     fn reports(&mut self, member: ChildId, report: ChildEvent) -> Vec<Action> {
-        self.did(|crew, now, effects| crew.reported(member, report, now, effects))
+        self.did(|processes, now, effects| processes.reported(member, report, now, effects))
     }
 
     fn signal(&mut self) -> Vec<Action> {
         self.did(ProcessTable::request_shutdown)
     }
 
-    /// Lets time pass up to what the crew waits for.
+    /// Lets time pass up to what the process table waits for.
     fn wakes(&mut self) -> Vec<Action> {
-        self.now = self.crew.advances_at().unwrap();
+        self.now = self.processes.advances_at().unwrap();
         self.did(ProcessTable::advance)
     }
 
@@ -92,8 +95,11 @@ impl Play {
 
 #[test]
 fn everybody_is_started_linked_and_announced_once() {
-    let mut play =
-        Play { crew: ProcessTable::new(2, DRAIN), now: start_of_time(), appointed: Vec::new() };
+    let mut play = Play {
+        processes: ProcessTable::new(2, DRAIN),
+        now: start_of_time(),
+        appointed: Vec::new(),
+    };
     let effects = play.did(ProcessTable::start);
     assert_eq!(
         effects,
@@ -130,12 +136,17 @@ fn the_successor_of_a_broker_hears_who_lives_before_it_gets_a_link() {
     let mut play = Play::running();
     play.dies(worker(0, 0));
     let effects = play.dies(broker(0));
-    let roster = ChildCommand::from(BrokerCommand::LiveWorkers {
+    let live_workers = ChildCommand::from(BrokerCommand::LiveWorkers {
         sources: vec![source(0, 1), source(1, 0)],
     });
     assert_eq!(
         effects,
-        [Action::Start(broker(1)), Action::Send(broker(1), roster), link(0, 1, 1), link(1, 0, 1),]
+        [
+            Action::Start(broker(1)),
+            Action::Send(broker(1), live_workers),
+            link(0, 1, 1),
+            link(1, 0, 1),
+        ]
     );
 }
 
@@ -149,10 +160,10 @@ fn a_worker_that_starts_while_the_broker_is_away_is_linked_by_the_successor() {
     assert_eq!(play.dies(broker(5)), [Action::Wait { member: broker(5), pause }]);
     assert_eq!(play.dies(worker(0, 0)), [Action::Start(worker(0, 1))]);
     let effects = play.wakes();
-    let roster = ChildCommand::from(BrokerCommand::LiveWorkers {
+    let live_workers = ChildCommand::from(BrokerCommand::LiveWorkers {
         sources: vec![source(0, 1), source(1, 0)],
     });
-    assert_eq!(effects[..2], [Action::Start(broker(6)), Action::Send(broker(6), roster)]);
+    assert_eq!(effects[..2], [Action::Start(broker(6)), Action::Send(broker(6), live_workers)]);
     assert_eq!(effects[2..], [link(0, 1, 6), link(1, 0, 6)]);
 }
 
@@ -177,7 +188,7 @@ fn a_link_lost_without_a_death_costs_its_worker_its_life() {
     let begun = play.now;
     assert_eq!(play.wakes(), [Action::Kill(worker(1, 0))]);
     assert_eq!(play.now, begun + LINK_LOST_WAIT);
-    assert_eq!(play.crew.advances_at(), None);
+    assert_eq!(play.processes.advances_at(), None);
 }
 
 #[test]
@@ -187,7 +198,7 @@ fn a_link_lost_by_a_death_costs_nobody_anything() {
         play.reports(worker(1, 0), Play::lost(1, 0, 0));
         play.dies(dead);
         play.reports(broker(0), Play::lost(1, 0, 0));
-        assert_eq!(play.crew.advances_at(), None, "{dead:?}");
+        assert_eq!(play.processes.advances_at(), None, "{dead:?}");
     }
 }
 
@@ -203,7 +214,7 @@ fn a_worker_whose_link_the_broker_had_lost_dies_with_that_broker_because_it_miss
         assert_eq!(effects.first(), Some(&Action::Kill(worker(1, 0))));
         assert!(effects.contains(&Action::Start(broker(1))));
         play.dies(worker(1, 0));
-        assert_eq!(play.crew.advances_at(), None);
+        assert_eq!(play.processes.advances_at(), None);
     }
 }
 
@@ -212,7 +223,7 @@ fn who_does_not_answer_is_said_to_hang_and_killed_and_who_answers_is_not() {
     let mut play = Play::running();
     let mut effects = Vec::new();
     while effects.is_empty() {
-        play.now = play.crew.wakes_at().unwrap();
+        play.now = play.processes.wakes_at().unwrap();
         effects = play.did(ProcessTable::proceed);
         effects.retain(|effect| {
             !matches!(effect, Action::Send(_, ChildCommand::Common(CommonCommand::Heartbeat)))
@@ -226,11 +237,12 @@ fn who_does_not_answer_is_said_to_hang_and_killed_and_who_answers_is_not() {
     assert_eq!(play.dies(worker(0, 0)), [dead, Action::Start(worker(0, 1)), link(0, 1, 0)]);
 }
 
-/// Lets every worker of a running crew be restarted up to the point where the first old one is
+/// Lets every worker of a running server be restarted up to the point where the first old one is
 /// told to go.
 fn restarting() -> (Play, Vec<Action>) {
     let mut play = Play::running();
-    let effects = play.did(|crew, now, effects| crew.restart_workers(now, effects).unwrap());
+    let effects =
+        play.did(|processes, now, effects| processes.restart_workers(now, effects).unwrap());
     (play, effects)
 }
 
@@ -269,8 +281,8 @@ fn a_worker_is_told_to_go_when_its_successor_is_ready() {
     play.reports(worker(1, 0), ChildEvent::Quiesced);
     let effects = play.dies(worker(1, 0));
     assert_eq!(effects.last(), Some(&Action::Restarted));
-    assert!(!play.crew.is_restarting());
-    let living: Vec<_> = play.crew.members().map(|(member, _)| member).collect();
+    assert!(!play.processes.is_restarting());
+    let living: Vec<_> = play.processes.members().map(|(member, _)| member).collect();
     assert_eq!(living, [broker(0), worker(0, 1), worker(2, 0)]);
 }
 
@@ -314,7 +326,7 @@ fn who_dies_while_it_is_replaced_gets_no_second_successor() {
     let (mut play, _) = restarting();
     play.dies(worker(0, 0));
     let workers = |play: &Play| {
-        play.crew.members().filter(|(member, _)| matches!(member, ChildId::Worker(_))).count()
+        play.processes.members().filter(|(member, _)| matches!(member, ChildId::Worker(_))).count()
     };
     // Worker 2 is there for it, and worker 0 is the next one's successor.
     assert_eq!(workers(&play), 3);
@@ -356,7 +368,7 @@ fn a_worker_that_does_not_go_in_time_is_killed() {
 #[test]
 fn nothing_is_restarted_twice_at_a_time_or_at_the_end() {
     let (mut play, _) = restarting();
-    let again = play.crew.restart_workers(play.now, &mut Vec::new());
+    let again = play.processes.restart_workers(play.now, &mut Vec::new());
     assert_eq!(again, Err(RestartInProgress::Restarting));
     let effects = play.signal();
     let told: Vec<_> = effects
@@ -373,7 +385,7 @@ fn nothing_is_restarted_twice_at_a_time_or_at_the_end() {
         .collect();
     assert_eq!(told.len(), 3, "{effects:?}");
     assert_eq!(
-        play.crew.restart_workers(play.now, &mut Vec::new()),
+        play.processes.restart_workers(play.now, &mut Vec::new()),
         Err(RestartInProgress::Ending)
     );
 }

@@ -31,7 +31,7 @@ fn a_broker_that_dies_while_workers_wait_for_it_is_replaced() {
     assert_eq!(play.dies(worker(0, 0)), [dead], "nobody needs a new worker now");
 }
 
-/// A crew of two that closes its clients.
+/// A server with two workers that closes its clients.
 fn draining() -> Play {
     let mut play = Play::running();
     play.signal();
@@ -45,16 +45,16 @@ fn draining() -> Play {
 fn a_broker_that_dies_while_clients_are_closed_is_replaced_up_to_the_end_of_the_last_worker() {
     let mut play = draining();
     let effects = play.dies(broker(0));
-    let roster = |seats: &[u16]| {
+    let live_workers = |seats: &[u16]| {
         ChildCommand::from(BrokerCommand::LiveWorkers {
             sources: seats.iter().map(|seat| source(*seat, 0)).collect(),
         })
     };
-    let told = Action::Send(broker(1), roster(&[0, 1]));
+    let told = Action::Send(broker(1), live_workers(&[0, 1]));
     assert_eq!(effects, [Action::Start(broker(1)), told, link(0, 0, 1), link(1, 0, 1)]);
     let dead = Action::Send(broker(1), BrokerCommand::WorkerDead { source: source(0, 0) }.into());
     assert_eq!(play.dies(worker(0, 0)), [dead], "no client needs a new worker now");
-    let told = Action::Send(broker(2), roster(&[1]));
+    let told = Action::Send(broker(2), live_workers(&[1]));
     assert_eq!(play.dies(broker(1)), [Action::Start(broker(2)), told, link(1, 0, 2)]);
     let stops = play.dies(worker(1, 0));
     assert_eq!(stops.last(), Some(&Action::Send(broker(2), BrokerCommand::Stop.into())));
@@ -79,7 +79,7 @@ fn a_broker_that_hangs_while_clients_are_closed_is_killed() {
     play.reports(broker(0), ChildEvent::Heartbeat);
     let mut effects = Vec::new();
     while effects.is_empty() {
-        play.now = play.crew.wakes_at().unwrap();
+        play.now = play.processes.wakes_at().unwrap();
         effects = play.did(ProcessTable::proceed);
         effects.retain(|effect| {
             !matches!(effect, Action::Send(_, ChildCommand::Common(CommonCommand::Heartbeat)))
@@ -134,8 +134,11 @@ fn a_second_signal_means_now() {
 
 #[test]
 fn a_signal_while_nobody_lives_ends_at_once() {
-    let mut play =
-        Play { crew: ProcessTable::new(1, DRAIN), now: start_of_time(), appointed: Vec::new() };
+    let mut play = Play {
+        processes: ProcessTable::new(1, DRAIN),
+        now: start_of_time(),
+        appointed: Vec::new(),
+    };
     assert_eq!(play.signal(), [Action::End]);
 }
 
@@ -143,13 +146,16 @@ fn a_signal_while_nobody_lives_ends_at_once() {
 fn who_closes_its_clients_is_asked_nothing() {
     let mut play = Play::running();
     play.signal();
-    assert!(play.crew.wakes_at() < play.crew.advances_at(), "what is under way needs a broker");
+    assert!(
+        play.processes.wakes_at() < play.processes.advances_at(),
+        "what is under way needs a broker"
+    );
     for seat in [0, 1] {
         play.reports(worker(seat, 0), ChildEvent::Quiesced);
     }
     let mut asked = Vec::new();
     for _ in 0..3 {
-        play.now = play.crew.wakes_at().unwrap();
+        play.now = play.processes.wakes_at().unwrap();
         asked.extend(play.did(ProcessTable::proceed));
         play.reports(broker(0), ChildEvent::Heartbeat);
     }
