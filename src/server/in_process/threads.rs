@@ -238,10 +238,7 @@ enum Asked {
     No,
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the shell that gives the process table its time"
-)]
+#[expect(clippy::disallowed_methods, reason = "the process table takes its time from here")]
 fn now() -> Instant {
     Instant::now()
 }

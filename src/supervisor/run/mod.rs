@@ -392,10 +392,7 @@ async fn sleep_until(wake: Option<Instant>) {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the shell that gives the process table its time"
-)]
+#[expect(clippy::disallowed_methods, reason = "the process table takes its time from here")]
 fn now() -> Instant {
     Instant::now()
 }
