@@ -119,7 +119,7 @@ fn stopping_the_whole_tree_for_many_intervals_closes_nobody_who_answers() {
         publisher.text(broadcast("the end"));
     });
     publisher.expect_next();
-    assert!(!server.output().contains("1001"), "{}", server.output());
+    assert!(!server.output().contains("code=1001"), "{}", server.output());
 }
 
 /// Two network namespaces with a cable between them.
