@@ -47,7 +47,7 @@ impl Application {
         } else if secret.len() < SECRET_BYTES_MIN {
             Some("has fewer than 16 bytes, and is guessed soon")
         } else if secret == self.key {
-            Some("is the key itself, which everybody may know")
+            Some("is the key itself, which anyone may know")
         } else if characters < SECRET_CHARACTERS_MIN {
             Some("repeats a few characters, and is guessed soon")
         } else {

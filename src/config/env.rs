@@ -82,7 +82,7 @@ fn unknown(name: &str) -> Problem {
     let name = visible(name);
     Problem::new(
         format!("names the variable {name}, which is not set"),
-        format!("set {name}, or define it in the .env beside this file"),
+        format!("set {name}, or define it in the .env next to this file"),
     )
 }
 

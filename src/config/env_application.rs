@@ -77,7 +77,7 @@ fn value(
     let text = match (direct, file) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => {
-            let what = format!("is set beside {name}");
+            let what = format!("is set in addition to {name}");
             return wrong(given, &of_file, Problem::new(what, "use one of the two"));
         }
         (Some(text), None) => text.to_owned(),

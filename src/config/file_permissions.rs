@@ -32,7 +32,7 @@ pub(super) fn of(path: &Path, keep: Keep) -> Vec<Diagnostic> {
         odd.push(Problem::new(what, format!("chmod go-w {shown}")));
     }
     if keep == Keep::FromReaders && mode & READERS != 0 {
-        let what = format!("everybody on this machine can read the secrets in it (mode {mode:o})");
+        let what = format!("every user of this machine can read the secrets in it (mode {mode:o})");
         odd.push(Problem::new(what, format!("chmod o-r {shown}")));
     }
     if let Some(owner) = foreign_owner(&found) {
@@ -68,7 +68,7 @@ fn is_of_a_site(name: &str) -> bool {
 /// The warning about a file with secrets in such a folder.
 pub(super) fn in_a_site(file: &Path) -> Option<Diagnostic> {
     let page = site_in(file.parent()?)?;
-    let what = format!("is in a folder with `{page}`: a site would give it to whoever asks for it");
+    let what = format!("is in a folder with `{page}`: a site would give it to any visitor");
     let right = "keep websock.ini, auth.yml and state outside of the document root";
     file.exists().then(|| {
         Diagnostic::new(ValueLocation::File(file.to_owned()), "", Problem::new(what, right))

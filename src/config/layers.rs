@@ -181,7 +181,7 @@ impl<'a> ConfigLayers<'a> {
         }
         if !KEYS.iter().any(|key| key.section == section) {
             let right = format!("use {} or [resource /path]", sections().join(", "));
-            let fault = Problem::new("is no section", right);
+            let fault = Problem::new("unknown section", right);
             return self.find_fault(place, &format!("[{name}]"), fault);
         }
         for entry in block.entries {
@@ -252,15 +252,15 @@ impl<'a> ConfigLayers<'a> {
     fn unknown_key(&mut self, place: ValueLocation, section: &str, name: &str) {
         let right = match nearest(name) {
             Some(key) if folded(key.name) == folded(name) && !key.section.is_empty() => {
-                format!("it belongs into [{}]", key.section)
+                format!("it belongs in [{}]", key.section)
             }
             Some(key) if folded(key.name) == folded(name) => {
-                "it belongs into no section".to_owned()
+                "it belongs above all sections".to_owned()
             }
             Some(key) => format!("did you mean `{}`?", key.flag()),
             None => "see docs/configuration.md".to_owned(),
         };
-        let what = if section.is_empty() { "is no key" } else { "is no key of this section" };
+        let what = if section.is_empty() { "unknown key" } else { "unknown key in this section" };
         self.find_fault(place, name, Problem::new(what, right));
     }
 
@@ -315,7 +315,11 @@ fn unknown_variable(place: ValueLocation, name: &str) -> Diagnostic {
         Some(near) => format!("did you mean `{VARIABLE_PREFIX}{near}`?"),
         None => "see docs/configuration.md".to_owned(),
     };
-    Diagnostic::new(place, "", Problem::new("is no variable of this program, and ignored", right))
+    Diagnostic::new(
+        place,
+        "",
+        Problem::new("is not a variable of this program, and ignored", right),
+    )
 }
 
 /// The sections that keys stand in, as they are written.

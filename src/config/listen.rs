@@ -104,7 +104,7 @@ pub(crate) fn addresses(text: &str) -> Result<Vec<ListenAddress>, Problem> {
         all.push(address);
     }
     if all.is_empty() {
-        return Err(Problem::new("is no address", "use `ws://127.0.0.1:8094`"));
+        return Err(Problem::new("is not an address", "use `ws://127.0.0.1:8094`"));
     }
     Ok(all)
 }

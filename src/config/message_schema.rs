@@ -37,7 +37,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_place() {
         for (schema, expected) in [
-            ("{", "is no JSON"),
+            ("{", "is not valid JSON"),
             ("5", "is wrong at its top: 5 is not of types"),
             (r#"{"type":"nubmer"}"#, "is wrong at /type: \"nubmer\""),
             (r#"{"properties":{"a":{"minimum":"x"}}}"#, "is wrong at /properties/a/minimum: \"x\""),

@@ -248,11 +248,11 @@ impl UnreadFile {
     fn fault(&self) -> Problem {
         match self {
             Self::Absent => Problem::new("there is no such file", "name one that exists"),
-            Self::NoFile => Problem::new("it is no regular file", "name a file"),
+            Self::NoFile => Problem::new("it is not a regular file", "name a file"),
             Self::TooLarge => Problem::new("the file is larger than 1 MiB", "use a smaller file"),
             Self::NotUtf8 => Problem::new("the file is not UTF-8", "save it as UTF-8"),
             Self::Unreadable(error) => {
-                Problem::new(format!("the file cannot be read: {error}"), "mend its permissions")
+                Problem::new(format!("the file cannot be read: {error}"), "fix its permissions")
             }
         }
     }

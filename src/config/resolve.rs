@@ -143,7 +143,8 @@ impl Exposure {
             // What is wrong is said already.
             Err(auth_file::InvalidAuthFile) => Self::Anywhere,
             Ok(None) => {
-                let why = "there are no applications (no auth.yml), so everybody may do everything";
+                let why =
+                    "there are no applications (no auth.yml), so any client may do everything";
                 Self::Loopback { why: why.to_owned(), right }
             }
             Ok(Some(applications)) => match applications.with_public_secret() {
@@ -238,7 +239,7 @@ fn tls(
     }
     if others_can_read(&key_file) {
         let right = "make it the owner's alone: chmod 600";
-        given.warn("pkFile", Problem::new("can be read by everybody on this machine", right));
+        given.warn("pkFile", Problem::new("can be read by every user of this machine", right));
     }
     let key = match certificate::key(&key_file, &chain) {
         Ok(key) => key,
@@ -346,7 +347,7 @@ fn ranges(text: &str) -> Result<Vec<IpRange>, Problem> {
     let right = "use addresses like 192.0.2.1, 10.0.0.0/8 or 2001:db8::/32, with commas";
     let range = |item: &str| {
         let what =
-            || Problem::new(format!("holds `{}`, which is no address", visible(item)), right);
+            || Problem::new(format!("holds `{}`, which is not an address", visible(item)), right);
         IpRange::parse(item).ok_or_else(what)
     };
     if is_absent(text) { Ok(Vec::new()) } else { parse::list(text).map(range).collect() }
@@ -362,7 +363,7 @@ fn uuid_key(given: &mut ConfigLayers<'_>, folder: &Path) -> UuidKey {
     match (key, file) {
         (Some(key), Some(_)) => {
             let place = given.place("", "uuidKeyFile").unwrap_or(ValueLocation::Default);
-            let fault = Problem::new("stands beside uuidKey", "use one of the two");
+            let fault = Problem::new("is set in addition to uuidKey", "use one of the two");
             given.find_fault(place, "uuidKeyFile", fault);
             UuidKey::Value(key)
         }

@@ -177,7 +177,7 @@ fn number(draft: SchemaDraft, keyword: Keyword<'_>) -> Result<Option<NumberRule>
             && decimal.len() <= Decimal::DIVISOR_DIGITS_MAX;
         if !is_right {
             let most = Decimal::DIVISOR_DIGITS_MAX;
-            return Err(is_not(at, value, &format!("above 0, with {most} digits at the most")));
+            return Err(is_not(at, value, &format!("above 0, with at most {most} digits")));
         }
     }
     Ok(Some(NumberRule { kind, limit }))

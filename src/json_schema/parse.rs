@@ -13,7 +13,7 @@ const SHOWN_CHARS_MAX: usize = 200;
 
 pub(super) fn schema(text: &str) -> Result<Schema, String> {
     let schema: Value =
-        serde_json::from_str(text).map_err(|error| format!("is no JSON: {error}"))?;
+        serde_json::from_str(text).map_err(|error| format!("is not valid JSON: {error}"))?;
     let draft = SchemaDraft::of(&schema)?;
     refs::check(&schema)?;
     let mut reading = SchemaParser {

@@ -31,7 +31,10 @@ pub(super) fn check(schema: &Value) -> Result<(), String> {
     let mut references = Vec::new();
     collect(schema, id, &mut String::new(), &mut references)?;
     if references.len() > REFERENCES_MAX {
-        return Err(format!("has {} references, {REFERENCES_MAX} at the most", references.len()));
+        return Err(format!(
+            "has {} references, at most {REFERENCES_MAX} are allowed",
+            references.len()
+        ));
     }
     for Reference { at, to } in &references {
         if schema.pointer(to).is_none() {

@@ -80,7 +80,7 @@ impl Pressure {
     pub const fn text(self) -> &'static str {
         match self {
             Self::None => "there is room",
-            Self::Full => "nobody is accepted",
+            Self::Full => "no connection is accepted",
             Self::Shedding => "the clients that hold the most are closed",
             Self::Busy => "publications are denied",
         }

@@ -55,11 +55,11 @@ fn all_faults_of_both_files_are_said_at_once_and_no_secret_is() {
         &[
             "websock.ini:2: workers: ",
             "websock.ini:3: maxPerIP: ",
-            "websock.ini:4: allowedIP: `here` holds `here`, which is no address; use addresses",
+            "websock.ini:4: allowedIP: `here` holds `here`, which is not an address; use addresses",
             "auth.yml:1: anonymous: `c` is the key of no application",
             "auth.yml:3: application 1: No 'authorizeOpen' property found in application '1'",
             "auth.yml:5: application 2: No 'key' property found in application '2'",
-            "auth.yml:5: application 2: secret: is no text",
+            "auth.yml:5: application 2: secret: is not a string",
             "auth.yml:6: application 2: authorizeOpen: is neither true nor false",
         ],
     );
@@ -73,7 +73,7 @@ fn case_120_what_is_no_file_of_applications_is_said_in_gomoobs_words() {
     expect_findings(INI, Some(""), &[invalid]);
     expect_findings(INI, Some("applications: [\n  secret: hunter2\n"), &[invalid]);
     expect_findings(INI, Some(&"[".repeat(5000)), &["auth.yml:1: Invalid"]);
-    expect_findings(INI, Some("applications: []\n"), &["auth.yml:1: applications: is no list"]);
+    expect_findings(INI, Some("applications: []\n"), &["auth.yml:1: applications: is not a list"]);
     expect_findings(INI, Some(&"# x\n".repeat(300_000)), &["the file is larger than 1 MiB"]);
 }
 

@@ -292,7 +292,7 @@ fn variables_that_kubernetes_and_docker_make_do_not_keep_the_server_from_startin
         ("TAGCAST_MAXCLIENT", "7"),
     ];
     let server = Server::run(folder, &["serve", "-i", "websock.ini"], &variables);
-    server.wait_for_output("TAGCAST_MAXCLIENT: is no variable of this program");
+    server.wait_for_output("TAGCAST_MAXCLIENT: is not a variable of this program");
     assert!(!server.output().contains("10.3.104.46"), "{}", server.output());
     server.open(&Open::web()).expect_silence();
 }

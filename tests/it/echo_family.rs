@@ -230,8 +230,8 @@ fn a_reload_changes_the_names_for_who_comes_and_not_for_who_is_there() {
 #[test]
 fn a_name_that_no_subprotocol_has_is_a_finding() {
     for (line, expected) in [
-        ("applications = Foo, a b", "holds `a b`, which is no name"),
-        ("applications = /path", "holds `/path`, which is no name"),
+        ("applications = Foo, a b", "holds `a b`, which is not a name"),
+        ("applications = /path", "holds `/path`, which is not a name"),
         ("protocols = all", "is not known; use negotiated or legacy"),
     ] {
         let folder = Folder::new();

@@ -104,7 +104,7 @@ fn fault_29_what_is_no_file_of_that_size_is_not_read() {
     std::fs::remove_dir(folder.path("auth.yml")).unwrap();
     // A device that has no end.
     std::os::unix::fs::symlink("/dev/zero", folder.path("auth.yml")).unwrap();
-    refused(&folder, &["auth.yml", "no regular file"]);
+    refused(&folder, &["auth.yml", "not a regular file"]);
     std::fs::remove_file(folder.path("auth.yml")).unwrap();
     std::os::unix::fs::symlink("auth.yml", folder.path("auth.yml")).unwrap();
     refused(&folder, &["auth.yml"]);
@@ -178,7 +178,7 @@ fn fault_30_limits_that_contradict_each_other_are_refused() {
         ("maxMessage = 2M\noutboxLimit = 1M\n", "is below maxMessage"),
         (
             "uuidKey = 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\nuuidKeyFile = k\n",
-            "stands beside uuidKey",
+            "is set in addition to uuidKey",
         ),
         ("pingInterval = 1s\nPing_Interval = 2s\n", "was given before"),
     ] {

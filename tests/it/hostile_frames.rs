@@ -173,7 +173,7 @@ fn fault_12_as_much_dust_as_is_allowed_costs_the_same_for_each_piece() {
     });
 }
 
-/// A whole message that is no text was a message: it is acknowledged before it is refused.
+/// A whole message that is not a string was a message: it is acknowledged before it is refused.
 #[track_caller]
 fn closed_1007(server: &Server, bytes: &[u8]) {
     let mut client = server.open(&Open::web());

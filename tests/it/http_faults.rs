@@ -140,15 +140,15 @@ fn check_names_what_is_wrong_with_a_backend_by_line_and_key() {
     for (lines, finding) in [
         ("application = chat", "1: [resource /chat]: has no `url`"),
         ("url = http://h/", "1: [resource /chat]: has no `application`"),
-        ("url = ftp://h/\napplication = chat", "3: url: is no address of a backend"),
+        ("url = ftp://h/\napplication = chat", "3: url: is not an address of a backend"),
         ("url = http://token@h/\napplication = chat", "3: url: names a user"),
         ("url = http://h/\napplication = shoop", "4: application: `shoop` is no application"),
-        ("url = http://h/\napplication = chat\nwhenDown = {", "5: whenDown: is no JSON"),
+        ("url = http://h/\napplication = chat\nwhenDown = {", "5: whenDown: is not valid JSON"),
         ("url = http://h/\napplication = chat\nevents = open, x", "5: events: is not known"),
         ("url = http://h/\napplication = chat\ndeadline = 0", "5: deadline: is out of range"),
         ("url = http://h/\napplication = chat\nevery = 1ms", "5: every: is out of range"),
         ("url = http://h/\napplication = chat\nca = none.pem", "5: ca: cannot be read"),
-        ("url = http://h/\napplication = chat\ntimeout = 5s", "5: timeout: is no key of this"),
+        ("url = http://h/\napplication = chat\ntimeout = 5s", "5: timeout: unknown key of this"),
         ("url = http://h/\nurl = http://i/\napplication = chat", "4: url: was given before"),
     ] {
         folder.write("websock.ini", &format!("[resource /chat]\nkind = http\n{lines}"));
@@ -159,7 +159,7 @@ fn check_names_what_is_wrong_with_a_backend_by_line_and_key() {
     }
     folder.write("websock.ini", "[resource /chat]\nkind = echo\nurl = http://h/");
     let finished = crate::harness::run_to_end(&folder, &["check", "-i", "websock.ini"]);
-    assert!(finished.text.contains("3: url: is no key of this resource"), "{}", finished.text);
+    assert!(finished.text.contains("3: url: unknown key of this resource"), "{}", finished.text);
 }
 
 #[test]

@@ -224,7 +224,7 @@ fn a_lock_without_a_key_does_not_start() {
     folder.write("websock.ini", "[jsauth]\nrequire = on\nssp = __SESSIONSAVEPATH__\nkey = a\n");
     let check = run_to_end(&folder, &["check"]);
     assert_eq!(check.code, Some(78), "{}", check.text);
-    assert!(check.text.contains("is a placeholder that nobody has filled in"), "{}", check.text);
+    assert!(check.text.contains("is a placeholder that has not been filled in"), "{}", check.text);
 }
 
 /// What a site does, in PHP: begins a session of this id and sets the entry.

@@ -181,7 +181,7 @@ fn a_schema_that_cannot_be_used_is_a_finding_with_its_place() {
         assert!(missing.text.contains(part), "{part}: {}", missing.text);
     }
     for (schema, expected) in [
-        ("{", "shop.json` is no JSON"),
+        ("{", "shop.json` is not valid JSON"),
         (r#"{"properties":{"a":{"minimum":"x"}}}"#, "is wrong at /properties/a/minimum"),
         (r#"{"$ref":"https://a.example/schema"}"#, "stands in the same file"),
         (r##"{"properties":{"a":{"$ref":"#"}}}"##, "it refers to what it is a part of"),

@@ -72,7 +72,7 @@ fn a_reload_does_not_bring_a_weak_secret_to_an_address_that_others_reach() {
 fn a_file_that_others_can_read_or_write_is_warned_about() {
     let folder = folder("127.0.0.1", LONG);
     for (mode, words) in [
-        (0o644, "auth.yml: everybody on this machine can read the secrets in it (mode 644)"),
+        (0o644, "auth.yml: every user of this machine can read the secrets in it (mode 644)"),
         (0o660, "auth.yml: others can write it (mode 660)"),
     ] {
         chmod(&folder, "auth.yml", mode);
@@ -85,7 +85,7 @@ fn a_file_that_others_can_read_or_write_is_warned_about() {
     expect(&folder, 0, "state: others can write it (mode 777)");
     folder.write("state/uuid.key", &"a".repeat(64));
     chmod(&folder, "state/uuid.key", 0o644);
-    expect(&folder, 0, "uuid.key: everybody on this machine can read the secrets in it");
+    expect(&folder, 0, "uuid.key: every user of this machine can read the secrets in it");
     chmod(&folder, "websock.ini", 0o666);
     expect(&folder, 0, "websock.ini: others can write it (mode 666)");
     let server = Server::run(folder, &["serve", "-i", "websock.ini"], &[]);
@@ -194,7 +194,7 @@ fn an_application_of_variables_may_be_in_files_and_is_whole_or_a_finding() {
                 ("TAGCAST_APP_SECRET_FILE", "secret"),
                 ("TAGCAST_APP_SECRET", "hunter2"),
             ],
-            "TAGCAST_APP_SECRET_FILE: is set beside TAGCAST_APP_SECRET",
+            "TAGCAST_APP_SECRET_FILE: is set in addition to TAGCAST_APP_SECRET",
         ),
         (
             &[("TAGCAST_APP_KEY", "shop-with-a-long-name"), ("TAGCAST_APP_SECRET_FILE", "secret")],

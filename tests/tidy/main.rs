@@ -191,6 +191,7 @@ const UNCLEAR: &[(&str, &str, &str)] = &[
     ("newcomer", r"(?i)\bnewcomers?\b", "new connections"),
     (" none", r"\b(it|that|which|one|who) (is|are) none\b", "is not valid, is invalid"),
     (" no ", r"\b(it|that|which|this|what|they) (is|are) no [a-z]+\b", "is not a"),
+    ("is no", r"^is no [a-z]+\b", "is not a, is not valid"),
     (" of", r"\b(it|they|that|which) (hear|tell|say)s? of\b", "receives, reports, names"),
     ("who ", r"(^|[.;:] )Who [^?]*$", "a noun: a client that, a process that"),
     ("aside", r"(?i)\bput aside\b", "rotate"),

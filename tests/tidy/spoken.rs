@@ -1,4 +1,4 @@
-//! Help texts, messages of commands and log lines are held to the same words as the documents.
+//! Help texts, messages of commands, findings about the configuration and log lines are held to the same words as the documents.
 
 use std::path::Path;
 
@@ -6,12 +6,16 @@ use regex_lite::Regex;
 
 use super::{UNCLEAR, files};
 
+/// Modules whose texts are findings: about the configuration, and about the answers of backends.
+const MESSAGES: &[&str] = &["src/config", "src/webhook"];
+
 /// The texts of a source that a user or an operator reads, with their lines: help and messages of commands, and
 /// what a log macro writes.
 fn shown(path: &Path, source: &str) -> Vec<(usize, String)> {
     let literal = Regex::new(r#""((?:[^"\\]|\\.)*)""#).unwrap();
     let body = source.split("\n#[cfg(test)]").next().unwrap();
     let is_cli = path.starts_with("src/cli");
+    let is_message = is_cli || MESSAGES.iter().any(|folder| path.starts_with(folder));
     let mut all = Vec::new();
     let mut is_log = false;
     for (number, line) in (1..).zip(body.lines()) {
@@ -19,11 +23,11 @@ fn shown(path: &Path, source: &str) -> Vec<(usize, String)> {
         if is_cli && let Some(help) = code.strip_prefix("/// ") {
             all.push((number, help.to_owned()));
         }
-        if code.starts_with("//") {
+        if code.starts_with("//") || code.starts_with("#[") {
             continue;
         }
         is_log |= ["info!(", "warn!(", "error!("].iter().any(|call| code.contains(call));
-        if is_cli || is_log {
+        if is_message || is_log {
             all.extend(literal.captures_iter(line).map(|text| (number, text[1].to_owned())));
         }
         is_log &= !code.ends_with(')') && !code.ends_with(");") && !code.ends_with("),");

@@ -110,7 +110,7 @@ fn nobody_is_accepted_above_85_percent_and_everybody_once_there_is_room() {
     let mut outside = Open::web().ask(server.port);
     inside.expect_silence();
     assert_eq!(server.counts().open, 1);
-    server.wait_for_output("nobody is accepted");
+    server.wait_for_output("no connection is accepted");
     set_ceiling(&server, used * 4);
     outside.expect_upgrade();
     outside.expect_ready();

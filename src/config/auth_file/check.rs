@@ -150,7 +150,7 @@ impl CheckedFile {
             }
             _ => self.error(
                 (list.line, "applications"),
-                "is no list of applications, so nobody could use the server",
+                "is not a list of applications, so no client could use the server",
                 "write `- key: …` beneath it for each",
             ),
         }
@@ -174,7 +174,7 @@ impl CheckedFile {
         if !matches!(node.kind, NodeKind::Mapping(_)) {
             if node.construct != Some(Construct::Alias) {
                 let right = "write key, secret and authorizeOpen";
-                self.error((node.line, &entry.name()), "is no application", right);
+                self.error((node.line, &entry.name()), "is not an application", right);
             }
             return self.applications.list.push(Application::nobodys());
         }
@@ -288,7 +288,7 @@ impl CheckedFile {
             return None;
         }
         let NodeKind::Scalar(text, style) = &node.kind else {
-            self.error(about, "is no text", "put it into quotes");
+            self.error(about, "is not a string", "put it into quotes");
             return None;
         };
         let has_lines = matches!(style, Style::Plain | Style::Quoted) && node.last_line > node.line;
@@ -304,7 +304,7 @@ impl CheckedFile {
                 self.warn(about, "is a number, and taken as a text", "put it into quotes");
             }
             Meaning::Bool(_) => {
-                self.error(about, "is no text", "put it into quotes");
+                self.error(about, "is not a string", "put it into quotes");
                 return None;
             }
             Meaning::Another(what) => {
@@ -377,7 +377,7 @@ impl CheckedFile {
         let about = (node.line, "anonymous");
         let is_text = matches!(node.kind, NodeKind::Scalar(..) | NodeKind::Alias);
         if !is_text {
-            return self.error(about, "is no key", "name the key of an application");
+            return self.error(about, "is not a valid key", "name the key of an application");
         }
         let Some(Some(key)) = self.readable(node, about) else { return };
         let list = &self.applications.list;
@@ -388,7 +388,7 @@ impl CheckedFile {
         let lets_in = list.get(at).is_some_and(|application| application.authorize_open);
         self.applications.anonymous = Some(at);
         if !lets_in {
-            let what = "names an application with authorizeOpen: false, so nobody gets in by it";
+            let what = "names an application with authorizeOpen: false, so no client gets in by it";
             self.warn(about, what, "set it to true there, or remove `anonymous`");
         }
     }

@@ -169,11 +169,7 @@ fn checked(path: &Path, text: &str) -> (Read, OtherNames) {
     }
     if errors > SHOWN_MAX {
         let what = format!("{} more findings are not shown", errors - SHOWN_MAX);
-        read.findings.push(Diagnostic::new(
-            place(None),
-            "",
-            Problem::new(what, "mend these first"),
-        ));
+        read.findings.push(Diagnostic::new(place(None), "", Problem::new(what, "fix these first")));
     }
     if errors == 0 {
         read.applications = Some(applications);

@@ -65,9 +65,9 @@ fn case_120_everything_that_is_wrong_is_said_at_once() {
             "auth.yml:5: application 2: authorizeOpen: is neither true nor false; write true or \
              false, unquoted",
             "auth.yml:6: application 2: tenant: is empty; leave it out",
-            "auth.yml:7: application 3: is no application; write key, secret and authorizeOpen",
+            "auth.yml:7: application 3: is not an application; write key, secret and authorizeOpen",
             "auth.yml:8: application 4: key: is the key of application 1 too; give each its own",
-            "auth.yml:9: application 4: secret: is no text; put it into quotes",
+            "auth.yml:9: application 4: secret: is not a string; put it into quotes",
             "auth.yml:11: application 4: clientPublish: is neither true nor false; write true or \
              false, unquoted",
             "auth.yml:12: anonymous: `b` is the key of no application; name one of the list",
@@ -91,9 +91,9 @@ fn case_120_what_is_no_such_file_is_said_in_gomoobs_words() {
         ("", "Invalid configuration provided in configuration file !"),
         ("- a\n", "Invalid configuration provided in configuration file !"),
         ("a: 1\n", no_list),
-        ("applications:\n", "is no list of applications"),
-        ("applications: []\n", "is no list of applications"),
-        ("applications: {key: a}\n", "is no list of applications"),
+        ("applications:\n", "is not a list of applications"),
+        ("applications: []\n", "is not a list of applications"),
+        ("applications: {key: a}\n", "is not a list of applications"),
         ("applications: [\n", "Invalid configuration provided in configuration file !"),
         ("a: b: c\n", "Invalid configuration provided in configuration file !"),
     ] {

@@ -169,7 +169,7 @@ fn applications(
     }
     let anonymous = |of: &Applications| {
         let application = of.anonymous.and_then(|place| of.list.get(place));
-        application.map_or_else(|| "nobody".to_owned(), |it| format!("`{}`", visible(&it.key)))
+        application.map_or_else(|| "none".to_owned(), |it| format!("`{}`", visible(&it.key)))
     };
     let (old, new) = (anonymous(before), anonymous(after));
     if old != new {

@@ -159,10 +159,10 @@ fn url(text: &str) -> Result<String, Problem> {
     let right = "use http:// or https://, a host, and a path";
     let wrong = |what: &str| Problem::new(what, right);
     let is_clean = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-    let uri: hyper::Uri = text.parse().map_err(|_| wrong("is no address of a backend"))?;
-    let authority = uri.authority().ok_or_else(|| wrong("is no address of a backend"))?;
+    let uri: hyper::Uri = text.parse().map_err(|_| wrong("is not an address of a backend"))?;
+    let authority = uri.authority().ok_or_else(|| wrong("is not an address of a backend"))?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) || !is_clean(text) {
-        return Err(wrong("is no address of a backend"));
+        return Err(wrong("is not an address of a backend"));
     }
     if authority.as_str().contains('@') || authority.host().is_empty() {
         return Err(wrong("names a user, which is not sent"));
@@ -203,7 +203,7 @@ fn json(text: &str) -> Result<String, Problem> {
     }
     match serde_json::from_str::<&RawValue>(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(Problem::new(format!("is no JSON ({error})"), right)),
+        Err(error) => Err(Problem::new(format!("is not valid JSON ({error})"), right)),
     }
 }
 

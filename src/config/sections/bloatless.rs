@@ -84,7 +84,7 @@ fn origins(given: &mut ConfigLayers<'_>) -> Option<Vec<String>> {
     if checks && allowed.is_empty() {
         let place = given.place("bloatless", "checkOrigin")?;
         let fault = Problem::new(
-            "lets nobody in, as no host is named",
+            "lets no client in, as no host is named",
             "name hosts in allowedOrigins of [bloatless], or set `checkOrigin = off`",
         );
         given.find_fault(place, "checkOrigin", fault);
@@ -125,7 +125,7 @@ fn push_socket(given: &mut ConfigLayers<'_>, folder: &Path) -> Option<PushSocket
 /// A file mode in octal digits, without anything but permissions.
 fn mode(text: &str) -> Result<u32, Problem> {
     let mode = u32::from_str_radix(text.trim(), 8).ok().filter(|mode| *mode <= 0o777);
-    mode.ok_or_else(|| Problem::new("is no file mode", "use octal digits up to 0777, like 0660"))
+    mode.ok_or_else(|| Problem::new("is not a file mode", "use octal digits up to 0777, like 0660"))
 }
 
 #[cfg(test)]

@@ -45,7 +45,8 @@ pub(in crate::config) fn read(given: &mut ConfigLayers<'_>) -> EchoSettings {
 fn names(text: &str) -> Result<Vec<String>, Problem> {
     let right = "use names of subprotocols like Foo, Bar, with commas, or none";
     let name = |item: &str| {
-        let what = || Problem::new(format!("holds `{}`, which is no name", visible(item)), right);
+        let what =
+            || Problem::new(format!("holds `{}`, which is not a name", visible(item)), right);
         let is_right = is_name(item) && !item.starts_with('/');
         is_right.then(|| item.to_owned()).ok_or_else(what)
     };

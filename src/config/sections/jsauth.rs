@@ -46,7 +46,7 @@ pub(in crate::config) fn read(given: &mut ConfigLayers<'_>, folder: &Path) -> Op
     };
     // What is wrong with one that was given is said already.
     if given.faults() == before {
-        let what = format!("asks for sessions without {missing}, so nobody could get in");
+        let what = format!("asks for sessions without {missing}, so no client could get in");
         let right = "set `ssp` to the folder of PHP's sessions (session_save_path()) and `key` to \
                      the entry of the session that lets a page in, or `require = off`";
         let place = given.place(SECTION, "require").unwrap_or(ValueLocation::Default);
@@ -76,7 +76,7 @@ fn save_path(text: &str, folder: &Path) -> Result<Option<PathBuf>, Problem> {
     let path = folder.join(text.trim());
     match std::fs::metadata(&path) {
         Ok(found) if found.is_dir() => Ok(Some(path)),
-        Ok(_) => Err(Problem::new("is no folder", right)),
+        Ok(_) => Err(Problem::new("is not a folder", right)),
         Err(error) => Err(Problem::new(format!("cannot be looked at: {error}"), right)),
     }
 }
@@ -102,7 +102,7 @@ fn filled_in(text: &str, right: &str) -> Result<(), Problem> {
         .and_then(|rest| rest.split_once("__"))
         .is_some_and(|(name, _)| !name.is_empty());
     if is_placeholder {
-        return Err(Problem::new("is a placeholder that nobody has filled in", right));
+        return Err(Problem::new("is a placeholder that has not been filled in", right));
     }
     Ok(())
 }

@@ -34,8 +34,8 @@ pub(in crate::config) fn read(
     for ResourceSection { place, name, entries } in std::mem::take(&mut given.resources) {
         let title = format!("[resource {name}]");
         if !is_name(&name) {
-            let right = "use `[resource /path]`, or `[resource Name]` for a subprotocol, with 255 \
-                         bytes at the most";
+            let right = "use `[resource /path]`, or `[resource Name]` for a subprotocol, with at most 255 \
+                         bytes";
             let fault = Problem::new("names neither a path nor a subprotocol", right);
             given.find_fault(place.clone(), &title, fault);
         } else if bound.iter().any(|other| other.name == name) {
@@ -56,7 +56,7 @@ pub(in crate::config) fn read(
                 None => "use `kind`".to_owned(),
                 Some(_) => "use `kind`; `kind = http` has more keys".to_owned(),
             };
-            given.find_fault(place, &key, Problem::new("is no key of this resource", right));
+            given.find_fault(place, &key, Problem::new("unknown key of this resource", right));
         }
         if let Some(kind) = kind {
             bound.push(ResourceBinding { name, kind, backend: backend.map(Box::new) });

@@ -111,7 +111,9 @@ pub fn parse(answer: &[u8]) -> Result<Vec<WebhookCommand>, InvalidAnswer> {
     }
     let ListItems { first: written, count } = written(text)?;
     if count > COMMANDS_MAX {
-        return Err(InvalidAnswer(format!("it has {count} commands, {COMMANDS_MAX} at the most")));
+        return Err(InvalidAnswer(format!(
+            "it has {count} commands, at most {COMMANDS_MAX} are allowed"
+        )));
     }
     let read = |(place, json): (usize, &&RawValue)| {
         command(json.get())
@@ -127,7 +129,7 @@ fn written(text: &str) -> Result<ListItems<'_, COMMANDS_MAX>, InvalidAnswer> {
         commands: Option<ListItems<'a, COMMANDS_MAX>>,
     }
 
-    let no_json = |error| InvalidAnswer(format!("it is no JSON of commands ({error})"));
+    let no_json = |error| InvalidAnswer(format!("it is not JSON with commands ({error})"));
     match text.chars().next() {
         Some('[') => serde_json::from_str(text).map_err(no_json),
         Some('{') => match serde_json::from_str::<AnswerShape<'_>>(text).map_err(no_json)?.commands
@@ -288,7 +290,7 @@ fn tag(json: &str) -> Result<WebhookCommand, InvalidAnswer> {
     let Tag { set, remove, .. } = serde_json::from_str(json).map_err(wrong)?;
     if remove.count > TAGS_MAX {
         return Err(InvalidAnswer(format!(
-            "`remove` has {} names, {TAGS_MAX} at the most",
+            "`remove` has {} names, at most {TAGS_MAX} are allowed",
             remove.count
         )));
     }
@@ -307,7 +309,7 @@ fn accept(json: &str) -> Result<WebhookCommand, InvalidAnswer> {
     if let Some(user) = user.filter(|user| user.len() > USER_BYTES_MAX) {
         let bytes = user.len();
         return Err(InvalidAnswer(format!(
-            "`user` has {bytes} bytes, {USER_BYTES_MAX} at the most"
+            "`user` has {bytes} bytes, at most {USER_BYTES_MAX} are allowed"
         )));
     }
     Ok(WebhookCommand::Accept { user: user.map(Into::into), tags: own_tags("tags", tags)? })
@@ -336,7 +338,7 @@ fn number(raw: &str) -> Result<u16, InvalidAnswer> {
 fn reason_of(reason: Option<LossyText<'_>>) -> Result<String, InvalidAnswer> {
     let reason = reason.map(|reason| reason.0.into_owned()).unwrap_or_default();
     if reason.len() > REASON_BYTES_MAX || reason.contains(char::is_control) {
-        let right = format!("`reason` has {REASON_BYTES_MAX} bytes at the most, and one line");
+        let right = format!("`reason` has at most {REASON_BYTES_MAX} bytes, and one line");
         return Err(InvalidAnswer(right));
     }
     Ok(reason)

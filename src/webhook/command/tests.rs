@@ -90,7 +90,7 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
     for (text, words) in [
         ("<html>", "neither empty nor a JSON list or object"),
         ("[1]", "command 1: "),
-        ("[{]", "no JSON of commands"),
+        ("[{]", "not JSON with commands"),
         (r#"{"comand":"reply"}"#, "missing field `command`"),
         (
             r#"[{"command":"fyi","text":"x"},{"command":"shout"}]"#,
@@ -113,9 +113,7 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
         assert!(why(text).contains(words), "{text}: {}", why(text));
     }
     let user = "x".repeat(USER_BYTES_MAX - 1);
-    assert!(
-        why(&format!(r#"{{"command":"accept","user":"{user}"}}"#)).contains("4096 at the most")
-    );
+    assert!(why(&format!(r#"{{"command":"accept","user":"{user}"}}"#)).contains("at most 4096"));
     let many = vec![r#"{"command":"fyi","text":""}"#; COMMANDS_MAX + 1].join(",");
     assert!(why(&format!("[{many}]")).contains("257 commands"));
     assert!(parse(b"\xff").is_err());
@@ -142,7 +140,7 @@ fn of_a_list_no_more_is_kept_than_is_taken() {
     assert!(why(&format!(r#"{{"commands":[{items}]}}"#)).contains("it has 1000001 commands"));
     let many = r#""n","#.repeat(200) + "\"n\"";
     let wrong = why(&format!(r#"{{"command":"tag","remove":[{many}]}}"#));
-    assert!(wrong.contains("`remove` has 201 names, 128 at the most"), "{wrong}");
+    assert!(wrong.contains("`remove` has 201 names, at most 128 are allowed"), "{wrong}");
     assert!(why(r#"{"command":"tag","remove":[5]}"#).contains("`remove` is a list of names"));
 }
 

@@ -80,7 +80,7 @@ impl EventLoop {
                 (WorkerCommand::Quiesce(handshakes), _) => self.quiesce(handshakes),
                 (WorkerCommand::Drain { within }, _) => self.drain(within, ExitReason::Requested),
                 (WorkerCommand::SetRole(role), _) => {
-                    info!(event = "role_assigned", duty = ?role, "role assigned");
+                    info!(event = "role_assigned", to = ?role, "role assigned");
                     ticks.set_role(role, context.clock.now());
                     self.watch_push_socket();
                 }
