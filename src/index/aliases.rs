@@ -1,4 +1,4 @@
-//! Aliases: which clients have one, and which of them joined first.
+//! Aliases of clients, ordered by the time at which their clients joined.
 
 use std::collections::HashMap;
 
@@ -9,11 +9,12 @@ use super::idents::Idents;
 use super::interner::NameId;
 use crate::types::{Claim, ConnectionRef, Exclusivity, GrantNumber, Ident, JoinNumber};
 
-/// The aliases of all clients. Few have one, so they are stored apart from the entries.
+/// The aliases of all clients. Few clients have one, so aliases are stored apart from the client entries.
 #[derive(Debug, Default)]
 pub(super) struct Aliases {
     pub(super) order: Idents,
-    /// Those of web-type clients alone, so that a search for these does not look through the others.
+    /// The aliases of web-type clients only, so that a search among web-type clients does not visit the
+    /// others.
     pub(super) web: Idents,
     held: HashMap<ConnectionRef, HeldAlias>,
 }
@@ -22,7 +23,7 @@ pub(super) struct Aliases {
 #[derive(Clone, Copy, Debug)]
 struct HeldAlias {
     id: NameId,
-    /// The same among web-type clients, if it is one.
+    /// The same alias in [`Aliases::web`]; `None` unless the client is web-type.
     web: Option<NameId>,
     keeping: Exclusivity,
     grant: GrantNumber,
@@ -34,7 +35,7 @@ impl Aliases {
         debug_assert!(self.order.order().contains(&(id, number, place)), "both or none");
     }
 
-    /// Takes the alias of a client away, if it has one.
+    /// Removes the alias of a client, if it has one.
     pub(super) fn release(&mut self, place: ConnectionRef, number: JoinNumber) {
         if self.held.is_empty() {
             return;
@@ -47,7 +48,7 @@ impl Aliases {
         }
     }
 
-    /// All other clients with this alias.
+    /// Returns all other clients with this alias.
     fn others(
         &self,
         tenant: NameId,
@@ -61,16 +62,17 @@ impl Aliases {
         self.held.len()
     }
 
-    /// Every alias that is held, with its place.
+    /// Returns every alias with the place of its client.
     pub(super) fn iter(&self) -> impl Iterator<Item = (ConnectionRef, NameId)> {
         self.held.iter().map(|(place, held)| (*place, held.id))
     }
 }
 
 impl Index {
-    /// Gives the client of a place an alias in place of the one that it had. It is refused when it
-    /// wants the alias alone and another client has it, when it is spelled like the UUID of another
-    /// client, and when nothing can reach the client. Returns whether it was granted.
+    /// Gives the client at a place an alias, which replaces the alias that the client had. The claim is
+    /// refused when it is exclusive and another client has the alias, when the alias is spelled like the UUID
+    /// of another client, and when publications cannot reach the client. Returns whether the claim was
+    /// granted.
     pub fn claim(&mut self, place: ConnectionRef, claim: &Claim, grant: GrantNumber) -> bool {
         let Some(entry) = self.places.get(place) else { return false };
         let (tenant, reach) = (entry.tenant, entry.reach);
@@ -89,9 +91,9 @@ impl Index {
         true
     }
 
-    /// Enters an alias that an earlier broker has granted. Of two clients to whom it was granted
-    /// alone the one with the later grant has it: the other one had moved on, and was not told
-    /// before that broker died.
+    /// Restores an alias that an earlier broker granted. If two clients announce the same exclusive alias,
+    /// the client with the later grant keeps it: the other client had already taken another alias, but its
+    /// worker did not learn that before the broker died.
     pub fn restore(&mut self, place: ConnectionRef, claim: &Claim, grant: GrantNumber) {
         let Some(entry) = self.places.get(place) else { return };
         if entry.reach == Reach::Nothing {

@@ -8,11 +8,11 @@ use super::interner::NameId;
 use super::match_groups::MatchGroups;
 use crate::types::ConnectionRef;
 
-/// Reads the whole index; for tests.
+/// Checks the whole index. Only tests call this, because it reads every entry.
 ///
 /// # Errors
 ///
-/// The first disagreement, in words.
+/// A description of the first disagreement.
 pub(super) fn check(index: &Index) -> Result<(), String> {
     let mut tenants: BTreeMap<NameId, usize> = BTreeMap::new();
     let (mut clients, mut memberships, mut reached, mut named) = (0, 0, 0, 0);
@@ -43,7 +43,7 @@ pub(super) fn check(index: &Index) -> Result<(), String> {
     check_leftovers(index)
 }
 
-/// What one entry says is found again from the other side.
+/// Checks that the data of one entry can be found through the other tables.
 fn check_entry(index: &Index, place: ConnectionRef, entry: &IndexEntry) -> Result<(), String> {
     let by_uuid = index.uuids.find(entry.tenant, entry.uuid, &index.places);
     equal("its UUID leads to", &Some(place), &by_uuid)?;
@@ -68,7 +68,7 @@ fn check_entry(index: &Index, place: ConnectionRef, entry: &IndexEntry) -> Resul
     }
 }
 
-/// Each alias is held by a client that something reaches, once.
+/// Checks that each alias belongs to exactly one client, and that publications can reach that client.
 fn check_aliases(index: &Index) -> Result<(), String> {
     let order = index.aliases.order.order();
     equal("aliases and their order", &index.aliases.len(), &order.len())?;

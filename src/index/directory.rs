@@ -1,4 +1,4 @@
-//! Who stands at which place: the entries of all clients, by worker and slot.
+//! All client entries, indexed by worker and slot.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -7,22 +7,22 @@ use super::interner::NameId;
 use super::tag_ids::TagIds;
 use crate::types::{ClientUuid, ConnectionRef, JoinNumber, Slot, WorkerId};
 
-/// Entries of one page. Slots are dense, as a worker reuses them; pages keep a table of a million
-/// from being copied when it grows, and a slot that is out of line from costing more than a page.
+/// Entries per page. Slots are dense because workers reuse them. With pages, a table of a million entries is
+/// not copied when it grows, and one unusually high slot costs only one page.
 const PAGE_SLOTS: u32 = 512;
 
-/// What the index keeps of one client; the texts stand in [`super::interner::Names`].
+/// The data of one client in the index. Its texts are in [`super::interner::Interner`].
 ///
-/// As large as a cache line, and on one: a change reads an entry that is in no cache.
+/// Exactly one cache line, aligned: a change usually reads an entry that is not in any cache.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct IndexEntry {
     pub(super) uuid: ClientUuid,
     pub(super) number: JoinNumber,
     pub(super) tenant: NameId,
-    /// Only of those whom an ident can reach.
+    /// `None` also for clients that an ident cannot reach.
     pub(super) ident: Option<NameId>,
-    /// Those of its tags; none unless it is reached by them.
+    /// The rows of the client's tags; empty unless tags can reach the client.
     pub(super) rows: TagIds,
     pub(super) reach: Reach,
 }
@@ -30,14 +30,14 @@ pub(super) struct IndexEntry {
 const _: () =
     assert!(size_of::<Option<IndexEntry>>() == 64, "a million clients are 64 MB of entries");
 
-/// What reaches a client.
+/// The kinds of addresses that can reach a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
     /// Tags, UUID and ident: web-type clients.
     Tags,
     /// UUID and ident only: php-type clients.
     Name,
-    /// Nothing: clients that take no publications.
+    /// No address: clients that do not receive publications.
     Nothing,
 }
 
@@ -51,14 +51,14 @@ pub(super) struct Directory {
 /// The entries of one worker.
 #[derive(Debug, Default)]
 struct WorkerEntries {
-    /// In ascending order of their numbers, none of them empty.
+    /// Pages in ascending order of their numbers; no page is empty.
     pages: Vec<EntryPage>,
     clients: usize,
 }
 
 impl WorkerEntries {
     fn page(&self, number: u32) -> Result<usize, usize> {
-        // slots are dense, so page n is nearly always the n-th
+        // slots are dense, so page n is almost always at index n
         let nth = usize::try_from(number).unwrap_or(usize::MAX);
         if self.pages.get(nth).is_some_and(|page| page.number == number) {
             return Ok(nth);
@@ -81,7 +81,7 @@ impl EntryPage {
 }
 
 impl Directory {
-    /// Puts an entry to its place, which must be free: see [`Self::get`].
+    /// Stores an entry at its place. The place must be free; check with [`Self::get`].
     pub(super) fn put(&mut self, place: ConnectionRef, entry: IndexEntry) {
         debug_assert!(self.get(place).is_none(), "a place is given to one client");
         let (number, at) = split(place.slot);
@@ -98,14 +98,14 @@ impl Directory {
         self.clients += 1;
     }
 
-    /// The entry of a place.
+    /// Returns the entry at a place.
     pub(super) fn get(&self, place: ConnectionRef) -> Option<&IndexEntry> {
         let (number, at) = split(place.slot);
         let seat = self.seats.get(&place.worker)?;
         seat.pages.get(seat.page(number).ok()?)?.entries.get(at)?.as_ref()
     }
 
-    /// The entry of a place, to change it.
+    /// Returns the entry at a place for modification.
     pub(super) fn get_mut(&mut self, place: ConnectionRef) -> Option<&mut IndexEntry> {
         let (number, at) = split(place.slot);
         let seat = self.seats.get_mut(&place.worker)?;
@@ -113,7 +113,7 @@ impl Directory {
         seat.pages.get_mut(page)?.entries.get_mut(at)?.as_mut()
     }
 
-    /// Frees a place, and all memory that only it needed.
+    /// Removes and returns the entry at a place, and frees memory that only this entry used.
     pub(super) fn take(&mut self, place: ConnectionRef) -> Option<IndexEntry> {
         let (number, at) = split(place.slot);
         let seat = self.seats.get_mut(&place.worker)?;
@@ -132,7 +132,8 @@ impl Directory {
         Some(entry)
     }
 
-    /// The places of a worker's last page, from the last to the first; `None` when it has none.
+    /// Returns the occupied places on a worker's last page, in descending order; `None` if the worker has no
+    /// clients.
     pub(super) fn last_of(&self, worker: WorkerId) -> Option<Vec<ConnectionRef>> {
         let page = self.seats.get(&worker)?.pages.last()?;
         let taken = slots_of(page.number).zip(&page.entries).filter(|(_, entry)| entry.is_some());
@@ -142,17 +143,17 @@ impl Directory {
         Some(places)
     }
 
-    /// How many clients there are.
+    /// Returns the number of clients of all workers.
     pub(super) fn clients(&self) -> usize {
         self.clients
     }
 
-    /// How many clients one worker has.
+    /// Returns the number of clients of one worker.
     pub(super) fn clients_of(&self, worker: WorkerId) -> usize {
         self.seats.get(&worker).map_or(0, |seat| seat.clients)
     }
 
-    /// Every client with its place.
+    /// Returns every client with its place.
     pub(super) fn iter(&self) -> impl Iterator<Item = (ConnectionRef, &IndexEntry)> {
         self.seats.iter().flat_map(|(worker, seat)| {
             seat.pages.iter().flat_map(|page| {
@@ -164,13 +165,13 @@ impl Directory {
     }
 }
 
-/// The page of a slot, and where in it.
+/// Returns the page number of a slot and the index within that page.
 fn split(slot: Slot) -> (u32, usize) {
-    // lossless: the rest is below PAGE_SLOTS
+    // lossless: the remainder is less than PAGE_SLOTS
     (slot.0 / PAGE_SLOTS, usize::try_from(slot.0 % PAGE_SLOTS).unwrap_or(usize::MAX))
 }
 
-/// The slots of a page; the last page ends with the last slot there is.
+/// Returns the slots of a page. The range is inclusive because the last page ends at `u32::MAX`.
 fn slots_of(page: u32) -> RangeInclusive<u32> {
     let first = page * PAGE_SLOTS;
     first..=first + (PAGE_SLOTS - 1)

@@ -1,14 +1,14 @@
-//! From an ident to its clients, in the order in which they joined.
+//! Maps an ident to its clients, in the order in which they joined.
 
 use std::collections::BTreeSet;
 
 use super::interner::{InternedName, Interner, NameId};
 use crate::types::{ConnectionRef, Ident, JoinNumber, Slot, WorkerId};
 
-/// The clients that named themselves.
+/// The clients that have an ident.
 ///
-/// All idents share one ordered set, so neither an ident of one client nor one of a hundred
-/// thousand has a price of its own.
+/// All idents share one ordered set, so an ident needs no collection of its own, whether it has one client or
+/// a hundred thousand.
 #[derive(Debug, Default)]
 pub(super) struct Idents {
     names: Interner<()>,
@@ -16,7 +16,7 @@ pub(super) struct Idents {
 }
 
 impl Idents {
-    /// Adds a client to those of an ident.
+    /// Adds a client to an ident and returns the id of the ident.
     pub(super) fn add(
         &mut self,
         tenant: NameId,
@@ -29,7 +29,7 @@ impl Idents {
         id
     }
 
-    /// Removes a client, and the ident with its last one.
+    /// Removes a client from an ident. The ident is removed with its last client.
     pub(super) fn remove(&mut self, id: NameId, number: JoinNumber, place: ConnectionRef) {
         self.order.remove(&(id, number, place));
         if self.first_of(id).is_none() {
@@ -37,12 +37,12 @@ impl Idents {
         }
     }
 
-    /// The client of an ident that joined first.
+    /// Returns the client of an ident that joined first.
     pub(super) fn first(&self, tenant: NameId, ident: &Ident) -> Option<ConnectionRef> {
         self.first_of(self.names.find(InternedName::ident(tenant, ident))?)
     }
 
-    /// The clients of an ident in the order in which they joined.
+    /// Returns the clients of an ident in the order in which they joined.
     pub(super) fn all(
         &self,
         tenant: NameId,
@@ -52,7 +52,7 @@ impl Idents {
         id.into_iter().flat_map(|id| self.from(id).take_while(move |it| it.0 == id)).map(|it| it.2)
     }
 
-    /// The text of an ident.
+    /// Returns the text of an ident.
     pub(super) fn text(&self, id: NameId) -> Option<&[u8]> {
         self.names.name_of(id)?.value_of_tag("")
     }
@@ -66,12 +66,12 @@ impl Idents {
         self.from(id).next().filter(|first| first.0 == id).map(|first| first.2)
     }
 
-    /// Every ident with its tenant.
+    /// Returns the id of every ident with the id of its tenant.
     pub(super) fn tenants(&self) -> impl Iterator<Item = (NameId, NameId)> {
         self.names.iter().map(|(id, name, ())| (id, name.tenant_id()))
     }
 
-    /// Every ident with each of its clients.
+    /// Returns all pairs of ident and client, ordered by ident and then by join number.
     pub(super) fn order(&self) -> &BTreeSet<(NameId, JoinNumber, ConnectionRef)> {
         &self.order
     }

@@ -1,9 +1,10 @@
-//! A short text kept in place: most tags are, and comparing one then reads no other memory.
+//! A byte string that stores short content inline. Most tags are short, so comparing them needs no access to
+//! the heap.
 
-/// Bytes that are kept in place; with them a text is as large as a `Vec`.
+/// Bytes that fit inline. With this value an [`InlineStr`] is as large as a `Vec`.
 const INLINE_MAX: usize = 22;
 
-/// The bytes of a name and its value, one behind the other.
+/// The bytes of a name followed directly by the bytes of its value.
 #[derive(Debug)]
 pub(super) enum InlineStr {
     Inline { length: u8, bytes: [u8; INLINE_MAX] },

@@ -1,4 +1,4 @@
-//! Interned names: the text stands once, everyone else holds its id of four bytes.
+//! Interned names: each text is stored once, and other structures refer to it by an id of four bytes.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -9,7 +9,7 @@ use hashbrown::hash_table::Entry;
 use super::inline_str::InlineStr;
 use crate::types::{Ident, Tag, Tenant};
 
-/// The id of a name within one [`Names`]; used again after the name was removed.
+/// The id of a name within one [`Interner`]. An id is reused after its name is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct NameId(pub(super) u32);
 
@@ -20,7 +20,7 @@ impl NameId {
     }
 }
 
-/// What is looked up: a name and a value within a space.
+/// The key of a lookup: a name and a value within a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InternedName<'a> {
     tenant: NameId,
@@ -29,43 +29,43 @@ pub(super) struct InternedName<'a> {
 }
 
 impl<'a> InternedName<'a> {
-    /// A tenant; tenants stand in a [`Names`] of their own.
+    /// Returns the key of a tenant. Tenants have an [`Interner`] of their own.
     pub(super) fn tenant(tenant: &'a Tenant) -> Self {
         Self { tenant: NameId(0), name: b"", value: tenant.0.as_bytes() }
     }
 
-    /// An ident; idents stand in a [`Names`] of their own.
+    /// Returns the key of an ident. Idents have an [`Interner`] of their own.
     pub(super) fn ident(tenant: NameId, ident: &'a Ident) -> Self {
         Self { tenant, name: b"", value: ident.as_str().as_bytes() }
     }
 
-    /// A tag.
+    /// Returns the key of a tag.
     pub(super) fn tag(tenant: NameId, tag: &'a Tag) -> Self {
         Self { tenant, name: tag.name().as_bytes(), value: tag.value().as_bytes() }
     }
 
-    /// Its value, if it is a tag of this name.
+    /// Returns the value if this is a tag with the given name.
     pub(super) fn value_of_tag(self, name: &str) -> Option<&'a [u8]> {
         (self.name == name.as_bytes()).then_some(self.value)
     }
 
-    /// Its name, if it is a tag.
+    /// Returns the name of a tag; empty for tenants and idents.
     pub(super) fn tag_name(self) -> &'a [u8] {
         self.name
     }
 
-    /// The tenant it is in.
+    /// Returns the tenant that the name belongs to.
     pub(super) fn tenant_id(self) -> NameId {
         self.tenant
     }
 }
 
-/// Three writes in place of the derived five: every tag of every join is hashed.
+/// Makes three writes; the derived implementation would make five. Every tag of every join is hashed.
 impl Hash for InternedName<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(self.name);
         state.write(self.value);
-        // the length keeps name and value apart, as nothing stands between them
+        // no separator is written between name and value, so the length of the name is hashed too
         state.write_u64(u64::from(self.tenant.0) << 32 ^ widen(self.name.len()));
     }
 }
@@ -74,12 +74,12 @@ fn widen(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-/// So many names are compared one by one.
+/// Up to this number of names, a lookup compares them one by one instead of hashing.
 const FEW: usize = 4;
 
-/// Names, and what each stands for.
+/// Names, each with an associated value.
 ///
-/// Clients choose the names, so the hash is keyed.
+/// The hash is keyed because clients choose the names.
 #[derive(Debug)]
 pub(super) struct Interner<V> {
     hasher: RandomState,
@@ -88,14 +88,15 @@ pub(super) struct Interner<V> {
     free: Vec<NameId>,
 }
 
-/// A name in the table of ids, with half of its hash: a table that grows reads nothing else.
+/// A name in the hash table, with the upper half of its hash: when the table grows, it does not need the
+/// text.
 #[derive(Debug)]
 struct KnownName {
     hash: u32,
     id: NameId,
 }
 
-/// One name as it is kept.
+/// The stored form of one name.
 #[derive(Debug)]
 struct NameRecord<V> {
     tenant: NameId,
@@ -108,7 +109,7 @@ impl<V> NameRecord<V> {
     fn new(name: InternedName<'_>, value: V) -> Self {
         Self {
             tenant: name.tenant,
-            // a tag's name has 255 bytes at most, other names none
+            // a tag's name has at most 255 bytes, and other names have none
             split: u32::try_from(name.name.len()).unwrap_or(u32::MAX),
             text: InlineStr::new(name.name, name.value),
             value,
@@ -135,7 +136,7 @@ impl<V> Default for Interner<V> {
 }
 
 impl<V: Default> Interner<V> {
-    /// The id of a name, which gets one if it had none.
+    /// Returns the id of a name, and assigns one if the name is new.
     pub(super) fn intern(&mut self, name: InternedName<'_>) -> NameId {
         let hash = high_bits(self.hasher.hash_one(name));
         let Self { ids, records, free, .. } = self;
@@ -156,8 +157,8 @@ impl<V: Default> Interner<V> {
 }
 
 impl<V> Interner<V> {
-    /// The id of a name, if it has one. Most servers have a handful of tenants, and each publication
-    /// asks for its own: among so few it is found before it would be hashed.
+    /// Returns the id of a name, if it has one. Each publication looks up its tenant, and most servers have
+    /// only a few tenants; comparing these is faster than hashing the name.
     pub(super) fn find(&self, name: InternedName<'_>) -> Option<NameId> {
         if self.records.len() <= FEW {
             let is_it =
@@ -169,22 +170,22 @@ impl<V> Interner<V> {
         self.ids.find(spread(hash), same).map(|it| it.id)
     }
 
-    /// What a name stands for.
+    /// Returns the value of a name.
     pub(super) fn get(&self, id: NameId) -> Option<&V> {
         known(&self.records, id).map(|record| &record.value)
     }
 
-    /// The name that has an id.
+    /// Returns the name with this id.
     pub(super) fn name_of(&self, id: NameId) -> Option<InternedName<'_>> {
         known(&self.records, id).map(NameRecord::name)
     }
 
-    /// What a name stands for, to change it.
+    /// Returns the value of a name for modification.
     pub(super) fn get_mut(&mut self, id: NameId) -> Option<&mut V> {
         self.records.get_mut(id.at())?.as_mut().map(|record| &mut record.value)
     }
 
-    /// Forgets a name; its id may be given to another one.
+    /// Removes a name. Its id may be reused for another name.
     pub(super) fn remove(&mut self, id: NameId) {
         let Some(record) = self.records.get_mut(id.at()).and_then(Option::take) else { return };
         let hash = high_bits(self.hasher.hash_one(record.name()));
@@ -194,12 +195,12 @@ impl<V> Interner<V> {
         self.free.push(id);
     }
 
-    /// How many names there are.
+    /// Returns the number of names.
     pub(super) fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// Every name with its id and what it stands for.
+    /// Returns every name with its id and its value.
     pub(super) fn iter(&self) -> impl Iterator<Item = (NameId, InternedName<'_>, &V)> {
         self.ids.iter().filter_map(|KnownName { id, .. }| {
             known(&self.records, *id).map(|record| (*id, record.name(), &record.value))
@@ -219,8 +220,8 @@ fn high_bits(hash: u64) -> u32 {
     u32::try_from(hash >> 32).unwrap_or(u32::MAX)
 }
 
-/// A hash for a table from the 32 bits that are kept: the table takes its place from the low bits
-/// and its check from the high ones.
+/// Expands the stored 32 bits of a hash to 64. The table takes the bucket from the low bits and the tag byte
+/// from the high bits, so both halves need them.
 pub(super) fn spread(half: u32) -> u64 {
     u64::from(half) << 32 | u64::from(half)
 }

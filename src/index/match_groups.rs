@@ -1,5 +1,5 @@
-//! Clients in the order in which they joined, by the groups that [`MatchOptions`] can ask for: so a
-//! lookup is one step instead of a walk over all clients.
+//! Clients in the order in which they joined, by the groups that [`MatchOptions`] can ask for. With these
+//! groups a lookup takes one step; without them it would visit all clients.
 
 use std::collections::BTreeSet;
 
@@ -8,24 +8,24 @@ use super::idents::Idents;
 use super::interner::NameId;
 use crate::types::{ConnectionRef, JoinNumber, MatchOptions, Slot, WorkerId};
 
-/// The groups. They are made at the first lookup and kept up to date from then on: only a switch allows
-/// such lookups, and servers without it do not pay for them.
+/// The groups. They are built at the first lookup that needs them and kept up to date after that. Only one
+/// configuration option allows such lookups, so servers without it have no cost.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct MatchGroups(BTreeSet<(GroupKey, JoinNumber, ConnectionRef)>);
 
 /// A group of clients of one tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum GroupKey {
-    /// Those that tags reach.
+    /// Clients that tags can reach.
     Web(NameId),
-    /// Those with an ident.
+    /// Clients with an ident.
     Named(NameId),
-    /// Those with an ident that is this number.
+    /// Clients whose ident is this number.
     Number(NameId, u64),
 }
 
 impl MatchGroups {
-    /// All clients that there are.
+    /// Builds the groups of all clients.
     pub(super) fn of(places: &Directory, idents: &Idents) -> Self {
         let mut all = Self::default();
         for (place, entry) in places.iter() {
@@ -40,14 +40,14 @@ impl MatchGroups {
         }
     }
 
-    /// Its ident must still be known.
+    /// Removes a client. Its ident must still be interned.
     pub(super) fn remove(&mut self, place: ConnectionRef, entry: &IndexEntry, idents: &Idents) {
         for key in keys(entry, idents) {
             self.0.remove(&(key, entry.number, place));
         }
     }
 
-    /// The client that joined first of those that an ident finds so.
+    /// Returns the client that joined first among those that the options match with this ident.
     pub(super) fn first(
         &self,
         tenant: NameId,
@@ -81,18 +81,18 @@ fn keys(entry: &IndexEntry, idents: &Idents) -> impl Iterator<Item = GroupKey> +
     [web, named, number].into_iter().flatten()
 }
 
-/// Equal numbers have equal bits; there is no number that differs from itself.
+/// Returns a key that is the same for equal numbers. NaN cannot occur.
 fn bits(number: f64) -> u64 {
     // Turns minus zero into zero.
     (number + 0.0).to_bits()
 }
 
-/// The number that a numeric string is: blanks around, a sign, digits, a fraction, an exponent.
+/// Parses a numeric string as PHP defines it: whitespace around it, a sign, digits, a fraction, an exponent.
 fn number_in(text: &[u8]) -> Option<f64> {
     let text =
         std::str::from_utf8(text).ok()?.trim_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']);
     let is_of_a_number = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
-    // Rust reads `inf` and `nan` too, which are not numeric strings.
+    // Rust also parses `inf` and `nan`, which are not numeric strings.
     text.bytes().all(is_of_a_number).then(|| text.parse().ok()).flatten()
 }
 

@@ -1,4 +1,4 @@
-//! The clients of all workers: their tags, UUIDs and idents, and which of them an address reaches.
+//! The index of all clients: their tags, UUIDs and idents, and the clients that an address reaches.
 
 mod aliases;
 mod bitmap_builder;
@@ -32,11 +32,11 @@ use self::tag_ids::TagIds;
 use self::uuids::Uuids;
 use crate::types::{Client, ClientClass, ClientUuid, ConnectionRef, JoinNumber, Tags, WorkerId};
 
-/// The clients of all workers.
+/// The index of the clients of all workers.
 ///
-/// Each tag of a tenant has a row with the places of the clients that carry it, and so has each tenant.
-/// Rows contain only clients that tags reach: web-type clients that take publications.
-/// What is no longer used (a row, an ident, a tenant) is removed with its last client.
+/// Each tag of a tenant has a row: the places of the clients that carry the tag. Each tenant has one more row
+/// with all its clients. Rows contain only clients that tags can reach, which are web-type clients that
+/// receive publications. A row, an ident and a tenant are removed with their last client.
 ///
 /// ```
 /// use tagcast::index::Index;
@@ -69,33 +69,33 @@ use crate::types::{Client, ClientClass, ClientUuid, ConnectionRef, JoinNumber, T
 #[derive(Default)]
 pub struct Index {
     tenants: Interner<Space>,
-    /// A row for each tag.
+    /// One row per tag.
     rows: Interner<PostingList>,
     idents: Idents,
     aliases: Aliases,
     uuids: Uuids,
     places: Directory,
-    /// Made when the first lookup by options asks for them.
+    /// Built when the first lookup by [`MatchOptions`](crate::types::MatchOptions) needs them.
     groups: OnceCell<MatchGroups>,
 }
 
-/// What is common to all clients of a tenant.
+/// Data that all clients of a tenant share.
 #[derive(Debug, Default)]
 struct Space {
     clients: usize,
-    /// Those whom tags reach: the answer to the query without tags.
+    /// The clients that tags can reach: the result of a query without tags.
     everyone: PostingList,
 }
 
 impl Index {
     /// Adds a client.
     ///
-    /// Join numbers may come in any order: after a restart of the broker every worker announces
-    /// its clients with the numbers that they had.
+    /// Join numbers may arrive in any order: after the broker restarts, every worker announces its clients
+    /// with the numbers that they already had.
     ///
     /// # Errors
     ///
-    /// When its place is taken or its UUID is known in its tenant; then nothing has changed.
+    /// If the place is taken, or if the UUID is already known in the tenant. The index is then unchanged.
     pub fn join(
         &mut self,
         place: ConnectionRef,
@@ -140,11 +140,11 @@ impl Index {
         self.places.put(place, entry);
     }
 
-    /// Enters a client into the rows of its tags; tells which ones.
+    /// Adds a client to the rows of its tags, and returns these rows.
     fn enter_rows(&mut self, place: ConnectionRef, tenant: NameId, tags: &Tags) -> TagIds {
         let names = tags.iter().map(|tag| InternedName::tag(tenant, tag));
         let rows: TagIds = names.map(|name| self.rows.intern(name)).collect();
-        // in a loop of its own: short enough for the processor to wait for all rows at once
+        // a separate loop, short enough for the processor to fetch all rows in parallel
         for row in &*rows {
             if let Some(members) = self.rows.get_mut(*row) {
                 members.insert(place);
@@ -163,10 +163,10 @@ impl Index {
         }
     }
 
-    /// Removes the client of a place; `None` when there is none.
+    /// Removes the client at a place and returns its join number; `None` if the place is free.
     pub fn leave(&mut self, place: ConnectionRef) -> Option<JoinNumber> {
         let entry = self.places.take(place)?;
-        // all rows are asked for before the first is waited for: worth a twelfth of a leave
+        // prefetches all rows before the first is used, which saves a twelfth of the time of a leave
         for row in &*entry.rows {
             black_box(self.rows.get(*row).is_some_and(PostingList::is_empty));
         }
@@ -194,15 +194,15 @@ impl Index {
         }
     }
 
-    /// Gives the client of a place other tags; `false` when there is none.
+    /// Replaces the tags of the client at a place; returns `false` if the place is free.
     ///
-    /// A client that tags do not reach has none in here, so nothing changes for it.
+    /// The index stores no tags for a client that tags cannot reach, so such a client stays unchanged.
     pub fn retag(&mut self, place: ConnectionRef, tags: &Tags) -> bool {
         let Some(entry) = self.places.get(place) else { return false };
         if entry.reach != Reach::Tags {
             return true;
         }
-        // first in, then out: a row that stays is not removed and made again
+        // adds first and removes second, so that an unchanged row is not deleted and created again
         let new = self.enter_rows(place, entry.tenant, tags);
         let Some(entry) = self.places.get_mut(place) else { return false };
         let old = std::mem::replace(&mut entry.rows, new.clone());
@@ -211,10 +211,10 @@ impl Index {
         true
     }
 
-    /// Removes all clients of a worker that is gone; tells how many they were.
+    /// Removes all clients of a worker that is gone, and returns their number.
     pub fn remove_worker(&mut self, worker: WorkerId) -> usize {
         let clients = self.clients_of(worker);
-        // from the last to the first: bitmaps are then cut at their end, where it costs nothing
+        // in descending order: bitmaps then shrink at their end, which is cheap
         while let Some(places) = self.places.last_of(worker) {
             for place in places {
                 self.leave(place);
@@ -223,35 +223,36 @@ impl Index {
         clients
     }
 
-    /// Whether each fact that is stored twice is the same in both places; for tests, as it reads everything.
+    /// Checks that each fact that is stored twice is the same in both places. For tests only, because the
+    /// check reads the whole index.
     ///
     /// # Errors
     ///
-    /// The first disagreement, in words.
+    /// A description of the first disagreement.
     pub fn is_consistent(&self) -> Result<(), String> {
         consistency::check(self)
     }
 
-    /// How many clients there are.
+    /// Returns the number of clients.
     #[must_use]
     pub fn clients(&self) -> usize {
         self.places.clients()
     }
 
-    /// How many different tags clients carry, tenant by tenant.
+    /// Returns the number of different tags that clients carry, counted separately for each tenant.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows.len()
     }
 
-    /// How many clients one worker has.
+    /// Returns the number of clients of one worker.
     #[must_use]
     pub fn clients_of(&self, worker: WorkerId) -> usize {
         self.places.clients_of(worker)
     }
 }
 
-/// Sizes only: the content of an index is large, and names people.
+/// Prints sizes only, because an index is large and contains personal data.
 impl fmt::Debug for Index {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Index")
@@ -270,7 +271,7 @@ fn reach(client: &Client) -> Reach {
     }
 }
 
-/// Why a client was not added.
+/// Reason why a client was not added.
 ///
 /// ```
 /// use tagcast::index::JoinError;
@@ -286,7 +287,7 @@ pub enum JoinError {
         /// The place.
         place: ConnectionRef,
     },
-    /// A client with this UUID is connected in this tenant.
+    /// A client with this UUID is already connected in this tenant.
     UuidKnown {
         /// The UUID.
         uuid: ClientUuid,

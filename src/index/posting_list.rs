@@ -1,23 +1,23 @@
-//! The members of one row: which clients carry one tag.
+//! The members of one row: the clients that carry one tag.
 
 use smallvec::SmallVec;
 
 use super::slot_bitmap::{SlotBitmap, common};
 use crate::types::{ConnectionRef, SlotSet, WorkerId};
 
-/// Members kept as a plain list. So few are spread thin over workers and slots, where each bitmap
-/// owns more than a list of them all, and a change has further to go through it. Tests and fuzz
-/// targets change forms earlier, to be short.
+/// Most members that are stored as a plain list. So few members are scattered over workers and slots, where
+/// the bitmaps together would take more memory than the list, and changes would be slower. Tests and fuzz
+/// targets use a smaller value, so that short inputs also reach the bitmaps.
 const FEW_MAX: usize = if cfg!(any(test, fuzzing)) { 32 } else { 256 };
 
 /// The clients of one row.
 ///
-/// Most rows of a tag like `user=…` have one member: they own no memory, and no bitmap.
+/// Most rows of a tag such as `user=…` have one member. Such a row allocates no memory.
 #[derive(Debug)]
 pub(super) enum PostingList {
     /// Places in ascending order, at most [`FEW_MAX`].
     Few(SmallVec<[ConnectionRef; 2]>),
-    /// Bitmaps in ascending order of their workers, none of them empty.
+    /// Bitmaps in ascending order of their workers; no bitmap is empty.
     Many(Vec<(WorkerId, SlotBitmap)>),
 }
 
@@ -28,7 +28,7 @@ impl Default for PostingList {
 }
 
 impl PostingList {
-    /// Adds a client; one that is in it already stays.
+    /// Adds a client. A client that is already a member stays.
     pub(super) fn insert(&mut self, place: ConnectionRef) {
         match self {
             Self::Few(places) => {
@@ -58,7 +58,7 @@ impl PostingList {
         many
     }
 
-    /// Removes a client, if it is in it.
+    /// Removes a client, if it is a member.
     pub(super) fn remove(&mut self, place: ConnectionRef) {
         match self {
             Self::Few(places) => {
@@ -77,7 +77,7 @@ impl PostingList {
         }
     }
 
-    /// Whether a client is in it.
+    /// Returns whether a client is a member.
     pub(super) fn contains(&self, place: ConnectionRef) -> bool {
         match self {
             Self::Few(places) => places.binary_search(&place).is_ok(),
@@ -87,7 +87,7 @@ impl PostingList {
         }
     }
 
-    /// Whether no client is in it.
+    /// Returns whether the row has no members.
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Few(places) => places.is_empty(),
@@ -95,7 +95,7 @@ impl PostingList {
         }
     }
 
-    /// How many clients are in it.
+    /// Returns the number of members.
     pub(super) fn len(&self) -> u64 {
         match self {
             Self::Few(places) => u64::try_from(places.len()).unwrap_or(u64::MAX),
@@ -103,13 +103,13 @@ impl PostingList {
         }
     }
 
-    /// The bitmap of one worker, where there are bitmaps.
+    /// Returns the bitmap of one worker; `None` if the row is a list or the worker has no members.
     fn slots(&self, worker: WorkerId) -> Option<&SlotBitmap> {
         let Self::Many(sets) = self else { return None };
         sets.get(find(sets, worker).ok()?).map(|(_, slots)| slots)
     }
 
-    /// Every client of it, by worker.
+    /// Returns all members, grouped by worker.
     pub(super) fn sets(&self) -> Vec<(WorkerId, SlotSet)> {
         match self {
             Self::Few(places) => grouped(places).collect(),
@@ -118,10 +118,10 @@ impl PostingList {
     }
 }
 
-/// The clients that are in every one of these rows.
+/// Returns the clients that are in all of these rows.
 ///
-/// The cost follows the smallest row: a list is looked up in the others, a bitmap is intersected
-/// from the smallest on.
+/// The cost depends on the smallest row. The places of a list are looked up in the other rows; bitmaps are
+/// intersected, starting with the smallest.
 pub(super) fn intersection(mut rows: Vec<&PostingList>) -> Vec<(WorkerId, SlotSet)> {
     rows.sort_by_key(|row| (matches!(row, PostingList::Many(_)), row.len()));
     let Some((smallest, others)) = rows.split_first() else { return Vec::new() };
@@ -138,7 +138,7 @@ pub(super) fn intersection(mut rows: Vec<&PostingList>) -> Vec<(WorkerId, SlotSe
     }
 }
 
-/// What of one worker's slots is in all of these rows; `None` when there is nothing.
+/// Returns the slots of one worker that are in all of these rows; `None` if there are none.
 fn within(worker: WorkerId, slots: &SlotBitmap, rows: &[&PostingList]) -> Option<SlotSet> {
     let others = rows.iter().map(|row| row.slots(worker));
     let sets: Vec<&SlotBitmap> =
@@ -147,7 +147,7 @@ fn within(worker: WorkerId, slots: &SlotBitmap, rows: &[&PostingList]) -> Option
     (!common.is_empty()).then_some(common)
 }
 
-/// Places in ascending order, by worker.
+/// Groups places in ascending order by worker.
 fn grouped(places: &[ConnectionRef]) -> impl Iterator<Item = (WorkerId, SlotSet)> + '_ {
     places.chunk_by(|a, b| a.worker == b.worker).filter_map(|group| {
         let worker = group.first()?.worker;

@@ -1,4 +1,4 @@
-//! From an address to the places of its recipients.
+//! Resolves an address to the places of its recipients.
 
 use super::Index;
 use super::directory::{IndexEntry, Reach};
@@ -12,7 +12,7 @@ use crate::types::{
     SlotSet, Tag, TagQuery, Tenant, WorkerId,
 };
 
-/// Who is to get a publication, by worker.
+/// The recipients of a publication, by worker.
 ///
 /// ```
 /// use tagcast::index::{Index, Resolved};
@@ -23,17 +23,18 @@ use crate::types::{
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resolved {
-    /// The slots of each worker concerned: workers in ascending order, no set empty.
+    /// The recipient slots of each worker. Workers are in ascending order, and no set is empty.
     pub sets: Vec<(WorkerId, SlotSet)>,
-    /// The one place in the sets that is left out. The sets still contain it, so that they are
-    /// equal for several publishers who leave out one client each.
+    /// The one place that is excluded. The sets still contain it, so that publications whose publishers
+    /// exclude different clients have equal sets.
     pub except: Option<ConnectionRef>,
-    /// Whether the address names at most one client (rule L6: a repeat must not reach another).
+    /// Whether the address names at most one client (rule L6: a repeated publication must not reach another
+    /// client).
     pub single: bool,
 }
 
 impl Resolved {
-    /// How many clients that is.
+    /// Returns the number of recipients.
     #[must_use]
     pub fn clients(&self) -> u64 {
         let all: u64 = self.sets.iter().map(|(_, slots)| slots.0.len()).sum();
@@ -41,23 +42,23 @@ impl Resolved {
     }
 }
 
-/// What the clients carry that a tag query matches.
+/// The result of [`Index::values`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Carried {
-    /// How many clients match.
+    /// Number of clients that match.
     pub clients: u64,
-    /// The values of one tag of theirs.
+    /// Values of the requested tag.
     pub values: Vec<Box<str>>,
 }
 
-/// A client among those that match: the least of them is addressed.
+/// A matching client. The smallest one, which joined first, is the recipient.
 type FirstMatch = (JoinNumber, ConnectionRef, ClientUuid);
 
 impl Index {
-    /// The clients that an address reaches at this moment, all of them of the tenant.
+    /// Returns the clients of the tenant that an address reaches at this moment.
     ///
-    /// The cost of a tag query follows the smallest of its tags, that of everyone the bitmap of
-    /// all clients, that of a UUID or ident is constant or logarithmic.
+    /// The cost of a tag query depends on the tag with the fewest clients. The cost of an address to everyone
+    /// depends on the bitmap of all clients. The cost of a UUID or an ident is constant or logarithmic.
     #[must_use]
     pub fn resolve(&self, tenant: &Tenant, address: &Address) -> Resolved {
         match &address.recipients {
@@ -84,9 +85,10 @@ impl Index {
         }
     }
 
-    /// Where the one client is that an address names; nothing for an address that may name more.
+    /// Returns the place of the one client that an address names; `None` for an address that may name several
+    /// clients.
     ///
-    /// It is what [`Index::resolve`] finds, without a set around it.
+    /// Finds the same client as [`Index::resolve`], but without building a set.
     #[must_use]
     pub fn resolve_one(&self, tenant: &Tenant, address: &Address) -> Option<ConnectionRef> {
         if !address.recipients.is_single() {
@@ -98,23 +100,23 @@ impl Index {
             Recipients::Named(named) => self.first_named(tenant, named),
             Recipients::Matching(_) | Recipients::TagSequence(_) => None,
         }?;
-        // a client that is left out is not replaced by another one
+        // if the first client is excluded, no other client replaces it
         (Some(uuid) != address.except).then_some(place)
     }
 
-    /// Where the client with this UUID is, whatever reaches it.
+    /// Returns the place of the client with this UUID, even if publications cannot reach the client.
     #[must_use]
     pub fn place_of(&self, tenant: &Tenant, uuid: ClientUuid) -> Option<ConnectionRef> {
         let tenant = self.tenants.find(InternedName::tenant(tenant))?;
         self.uuids.find(tenant, uuid, &self.places)
     }
 
-    /// How many clients a tag query matches, and what another tag of theirs says: one value for each
-    /// client that carries it, in no order, as many as are wanted at most, and of the first
-    /// [`ANSWER_LOOKS_MAX`] clients alone. Without a name of that tag the number alone is counted.
+    /// Counts the clients that match a tag query, and returns their values of another tag: one value for each
+    /// client that carries that tag, in no particular order, at most `wanted` of them. Only the first
+    /// [`ANSWER_LOOKS_MAX`] clients are searched for values. If `tag` is empty, clients are only counted.
     ///
-    /// The cost is that of the answer: the number of one tag's clients is known, and a value is found
-    /// by a search in the tags of its client, which are sorted.
+    /// The cost is proportional to the result: the number of clients of one tag is stored, and a value is
+    /// found by a binary search in the sorted tags of its client.
     #[must_use]
     pub fn values(&self, tenant: &Tenant, query: &TagQuery, tag: &str, wanted: usize) -> Carried {
         let Some(tenant) = self.tenants.find(InternedName::tenant(tenant)) else {
@@ -137,7 +139,7 @@ impl Index {
         Carried { clients, values: values.take(wanted).collect() }
     }
 
-    /// How many clients a query of no more than one tag matches, without a look at them.
+    /// Returns the number of clients that match, without visiting them; `None` for a query of several tags.
     fn count(&self, tenant: NameId, query: &TagQuery) -> Option<u64> {
         match query.len() {
             0 => Some(self.tenants.get(tenant)?.everyone.len()),
@@ -149,7 +151,8 @@ impl Index {
         }
     }
 
-    /// Rows stand in the order of their tags, and tags in the order of their names.
+    /// Returns a client's value of a tag. Rows are in the order of their tags, and tags in the order of their
+    /// names.
     fn value_of(&self, place: ConnectionRef, tag: &str) -> Option<Box<str>> {
         let rows = &self.places.get(place)?.rows;
         let name = |row: &NameId| self.rows.name_of(*row).map(InternedName::tag_name);
@@ -158,7 +161,7 @@ impl Index {
         str::from_utf8(value).ok().map(Box::from)
     }
 
-    /// The client that joined first of those with this UUID or this ident.
+    /// Returns the client with this UUID or this ident that joined first.
     fn first(
         &self,
         tenant: NameId,
@@ -176,8 +179,8 @@ impl Index {
             .min_by_key(|(number, place, _)| (*number, *place))
     }
 
-    /// The client that joined first of those that fit. The cost is that of a few looks, however many
-    /// clients there are and share a name; the first lookup by options orders all.
+    /// Returns the matching client that joined first. The cost is that of a few lookups, however many clients
+    /// share a name. Only the first lookup by options builds the groups, which visits all clients.
     fn first_named(&self, tenant: NameId, named: &NamedClient) -> Option<FirstMatch> {
         let NamedClient { uuid, alias, ident, options } = named;
         let by_uuid = uuid.and_then(|uuid| self.uuids.find(tenant, uuid, &self.places));
@@ -219,7 +222,7 @@ impl Index {
         if query.is_empty() {
             return self.tenants.get(tenant).map_or_else(Vec::new, |space| space.everyone.sets());
         }
-        // a tag without a row is one that no client carries
+        // a tag without a row is a tag that no client carries
         let rows: Option<Vec<&PostingList>> =
             query.iter().map(|tag| self.row(tenant, tag)).collect();
         rows.map_or_else(Vec::new, intersection)

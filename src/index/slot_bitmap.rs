@@ -1,24 +1,25 @@
-//! The slots of one worker in one row: compressed while they are sparse, plain bits where dense.
+//! The slots of one worker in one row: a compressed bitmap while they are sparse, plain bits when they are
+//! dense.
 
 use roaring::RoaringBitmap;
 
 use super::bitmap_builder::BitmapBuilder;
 use crate::types::{Slot, SlotSet};
 
-/// Slots for one member of a row at which plain bits cost as much memory as compressed ones (two
-/// bytes each); denser ones are intersected several times faster as plain bits.
+/// Slots per member at which plain bits take as much memory as a compressed bitmap (two bytes per member).
+/// Denser slots are intersected several times faster as plain bits.
 const DENSE_SLOTS_EACH: u64 = 16;
-/// Slots for one member at which plain bits are given up; far enough from [`DENSE_SLOTS_EACH`]
-/// that a row does not go to and fro.
+/// Slots per member at which plain bits are converted back. The distance from [`DENSE_SLOTS_EACH`] keeps a
+/// row from switching back and forth.
 const SPARSE_SLOTS_EACH: u64 = 64;
-/// Fewer members are never dense: not worth it.
+/// Fewer members than this always stay compressed, because plain bits would gain nothing.
 const DENSE_MIN: u64 = 1024;
-/// Members that may join before a sparse set is looked at again.
+/// A sparse set is checked for density after this number of additional members.
 const LOOK_EVERY: u64 = 256;
 
 const _: () = assert!(SPARSE_SLOTS_EACH >= 2 * DENSE_SLOTS_EACH, "no conversion soon undone");
 
-/// The slots of one worker that are in one row.
+/// The slots of one worker in one row.
 #[derive(Debug)]
 pub(super) struct SlotBitmap {
     form: BitmapForm,
@@ -31,7 +32,7 @@ enum BitmapForm {
     Dense(Vec<BlockBits>),
 }
 
-/// Words of plain bits that are kept and looked at together.
+/// Words per block of plain bits. Blocks are allocated and intersected as a unit.
 const BLOCK_WORDS: usize = 64;
 const BLOCK_SLOTS: u32 = 64 * 64;
 
@@ -56,7 +57,7 @@ impl SlotBitmap {
         }
     }
 
-    /// Adds a slot; one that is in it already stays.
+    /// Adds a slot. A slot that is already a member stays.
     pub(super) fn insert(&mut self, slot: Slot) {
         let new = match &mut self.form {
             BitmapForm::Sparse(slots) => slots.insert(slot.0),
@@ -98,7 +99,7 @@ impl SlotBitmap {
         self.form = BitmapForm::Dense(blocks);
     }
 
-    /// Removes a slot, if it is in it.
+    /// Removes a slot, if it is a member.
     pub(super) fn remove(&mut self, slot: Slot) {
         match &mut self.form {
             BitmapForm::Sparse(slots) => self.len -= u64::from(slots.remove(slot.0)),
@@ -115,7 +116,7 @@ impl SlotBitmap {
         }
     }
 
-    /// All of them.
+    /// Returns all slots as a compressed set.
     pub(super) fn to_set(&self) -> SlotSet {
         SlotSet(match &self.form {
             BitmapForm::Sparse(slots) => slots.clone(),
@@ -124,7 +125,7 @@ impl SlotBitmap {
     }
 }
 
-/// The slots that are in all of these; the cost follows the smallest.
+/// Returns the slots that are in all of these sets. The cost depends on the smallest set.
 pub(super) fn common(sets: &[&SlotBitmap]) -> SlotSet {
     let (mut sparse, mut dense) = (Vec::new(), Vec::new());
     for set in sets {
@@ -145,7 +146,8 @@ pub(super) fn common(sets: &[&SlotBitmap]) -> SlotSet {
     SlotSet(slots)
 }
 
-/// What these have in common, whichever of the two ways is faster; a sample tells how dense it is.
+/// Returns the intersection of these sets, by the faster of two methods. A sample estimates the density of
+/// the result.
 fn compressed(sets: &[&[BlockBits]]) -> RoaringBitmap {
     const SAMPLE_EVERY: usize = 16;
     let count = sets.iter().map(|blocks| blocks.len()).min().unwrap_or(0);
@@ -169,10 +171,10 @@ fn compressed(sets: &[&[BlockBits]]) -> RoaringBitmap {
     RoaringBitmap::from_lsb0_bytes(0, &bytes)
 }
 
-/// What these have in common in one block, which each of them has.
+/// Computes the intersection of these sets in one block, which must be present in each of them.
 ///
-/// Each set is read once and nothing is written but this block; three sets go through the
-/// registers at once, which is a quarter faster than one after the other.
+/// Each set is read once, and only this block is written. Three sets are combined in registers at a time,
+/// which is a quarter faster than combining them one after another.
 fn intersect(sets: &[&[BlockBits]], at: usize, common: &mut BlockBits) {
     let mut blocks = sets.iter().filter_map(|set| set.get(at));
     let Some(first) = blocks.next() else { return };
@@ -185,10 +187,11 @@ fn intersect(sets: &[&[BlockBits]], at: usize, common: &mut BlockBits) {
     }
 }
 
-/// What these have in common, slot by slot; `None` when there is more than lists may have.
+/// Returns the intersection of these sets, built slot by slot; `None` if it has more members than lists may
+/// have.
 ///
-/// First which four words have bits, then which bits: a branch for each word would be guessed
-/// wrong for each slot that is found, which took half of the time of a query.
+/// The search first finds groups of four words that have bits, then the bits. A branch per word would be
+/// mispredicted for each slot found, which took half of the time of a query.
 fn listed(sets: &[&[BlockBits]], count: usize) -> Option<RoaringBitmap> {
     let mut lists = BitmapBuilder::default();
     let mut block = EMPTY;
@@ -211,7 +214,7 @@ fn listed(sets: &[&[BlockBits]], count: usize) -> Option<RoaringBitmap> {
     lists.bitmap()
 }
 
-/// The numbers of the bits that are set.
+/// Returns the positions of the bits that are set.
 fn ones(mut word: u64) -> impl Iterator<Item = u8> {
     std::iter::from_fn(move || {
         let bit = (word != 0).then(|| word.trailing_zeros())?;
@@ -220,7 +223,7 @@ fn ones(mut word: u64) -> impl Iterator<Item = u8> {
     })
 }
 
-/// Appending costs less than inserting.
+/// Builds a bitmap by appending, which costs less than inserting.
 fn sorted(slots: impl IntoIterator<Item = u32>) -> RoaringBitmap {
     RoaringBitmap::from_sorted_iter(slots).unwrap_or_else(|wrong| {
         debug_assert!(false, "ascending slots: {wrong}");
@@ -233,14 +236,14 @@ fn contains(blocks: &[BlockBits], slot: u32) -> bool {
     blocks.get(block).and_then(|it| it.get(word)).is_some_and(|word| word & bit != 0)
 }
 
-/// The block of a slot, its word in that, and its bit in that.
+/// Returns the block of a slot, the word within the block, and the bit within the word.
 fn split(slot: u32) -> (usize, usize, u64) {
     // lossless: the crate is built for targets of 32 bits and more
     let word = usize::try_from(slot / 64).unwrap_or(usize::MAX);
     (word / BLOCK_WORDS, word % BLOCK_WORDS, 1 << (slot % 64))
 }
 
-/// Slots that so many blocks have room for.
+/// Returns the number of slots that this number of blocks covers.
 fn slots_of(blocks: usize) -> u64 {
     u64::try_from(blocks).unwrap_or(u64::MAX).saturating_mul(u64::from(BLOCK_SLOTS))
 }

@@ -1,4 +1,4 @@
-//! Which rows a client is in.
+//! The rows that a client is in.
 
 use std::ops::Deref;
 
@@ -6,10 +6,10 @@ use smallvec::SmallVec;
 
 use super::interner::NameId;
 
-/// Row ids that are kept in place; with them a list is as large as a `Vec`.
+/// Row ids that fit inline. With this value a [`TagIds`] is as large as a `Vec`.
 const FEW_MAX: usize = 5;
 
-/// Row ids; those of five tags need no memory of their own.
+/// Row ids. Up to five need no allocation.
 #[derive(Clone, Debug)]
 pub(super) enum TagIds {
     Few { length: u8, ids: [NameId; FEW_MAX] },

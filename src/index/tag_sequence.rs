@@ -1,4 +1,4 @@
-//! Which clients a sequence of tags matches ([`Recipients::TagSequence`](crate::types::Recipients::TagSequence)).
+//! Resolves a sequence of tags ([`Recipients::TagSequence`](crate::types::Recipients::TagSequence)).
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,9 @@ use roaring::RoaringBitmap;
 use super::posting_list::PostingList;
 use crate::types::{SlotSet, WorkerId};
 
-/// The clients of these tags, which are in the order of the address. While no client is found, the next
-/// tag begins the search; from then on it narrows it.
+/// Returns the clients that match these tags, which are in the order of the address. The first tag that any
+/// client carries starts the result, and each later tag narrows it. If the result becomes empty, the next tag
+/// starts again.
 pub(super) fn narrowed<'r>(
     rows: impl Iterator<Item = &'r PostingList>,
 ) -> Vec<(WorkerId, SlotSet)> {

@@ -1,4 +1,4 @@
-//! From a UUID to the place of its client.
+//! Maps a UUID to the place of its client.
 
 use hashbrown::HashTable;
 
@@ -6,10 +6,11 @@ use super::directory::Directory;
 use super::interner::{NameId, spread};
 use crate::types::{ClientUuid, ConnectionRef};
 
-/// Where the client with a UUID stands.
+/// The place of each client by its UUID.
 ///
-/// The UUID itself stands in its entry only; here are 32 bits of it. The server makes UUIDs at
-/// random, so these bits are their own hash, and no client can choose them to collide.
+/// The UUID itself is stored only in the client's entry; this table stores 32 bits of it. The server
+/// generates UUIDs at random, so these bits can serve as the hash, and clients cannot choose UUIDs that
+/// collide.
 #[derive(Debug, Default)]
 pub(super) struct Uuids {
     known: HashTable<KnownUuid>,
@@ -22,7 +23,7 @@ struct KnownUuid {
 }
 
 impl Uuids {
-    /// The place of the client with this UUID in a tenant.
+    /// Returns the place of the client with this UUID in a tenant.
     pub(super) fn find(
         &self,
         tenant: NameId,
@@ -39,7 +40,7 @@ impl Uuids {
         self.known.find(spread(fold), same).map(|known| known.place)
     }
 
-    /// Adds a client, whose UUID must be new in its tenant: see [`Self::find`].
+    /// Adds a client. Its UUID must be new in its tenant; check with [`Self::find`].
     pub(super) fn add(&mut self, uuid: ClientUuid, place: ConnectionRef) {
         let fold = fold(uuid);
         self.known.insert_unique(spread(fold), KnownUuid { fold, place }, |it| spread(it.fold));
@@ -53,13 +54,13 @@ impl Uuids {
         }
     }
 
-    /// How many there are.
+    /// Returns the number of UUIDs.
     pub(super) fn len(&self) -> usize {
         self.known.len()
     }
 }
 
-/// All sixteen bytes count: version and variant of a UUID stand at fixed places.
+/// Folds all sixteen bytes to 32 bits, because the version and variant bits of a UUID are fixed.
 fn fold(uuid: ClientUuid) -> u32 {
     let (words, _) = uuid.0.as_chunks::<4>();
     words.iter().fold(0, |fold, word| fold.rotate_left(8) ^ u32::from_le_bytes(*word))

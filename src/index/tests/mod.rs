@@ -1,4 +1,4 @@
-//! The rules of the index, one test each; `model` compares it with a naive one.
+//! One test for each rule of the index; `model` compares the index with a naive implementation.
 
 mod model;
 
@@ -17,7 +17,7 @@ fn uuid(number: u8) -> ClientUuid {
     ClientUuid([number; 16])
 }
 
-/// `room=1 lang=de`
+/// Parses tags from a text such as `room=1 lang=de`.
 fn tags(text: &str) -> Tags {
     let pairs = text.split_whitespace().map(|pair| pair.split_once('=').unwrap());
     Tags::new(pairs.map(|(name, value)| Tag::new(name, value).unwrap())).unwrap()
@@ -48,7 +48,7 @@ fn echo(number: u8, ident: &str) -> Client {
     Client { takes_publications: false, tags: tags("room=1"), ..named(number, ident) }
 }
 
-/// Clients at slots 0, 1, … of worker 0, with join numbers 100, 101, …
+/// Builds an index of clients at slots 0, 1, … of worker 0, with join numbers 100, 101, …
 fn index(clients: &[Client]) -> Index {
     let mut index = Index::default();
     for (slot, client) in (0..).zip(clients) {
@@ -77,7 +77,7 @@ fn by_ident(ident: &str) -> Address {
     Address::first(None, Some(Ident::new(ident).unwrap()))
 }
 
-/// The counters are balanced: nothing is left of any client.
+/// Asserts that the index is consistent and contains nothing.
 fn assert_empty(index: &Index) {
     index.is_consistent().unwrap();
     let left = (index.clients(), index.tenants.len(), index.rows.len());
@@ -286,7 +286,7 @@ fn claim(text: &str, keeping: Exclusivity) -> Claim {
     Claim { alias: Alias::new(text).unwrap(), keeping }
 }
 
-/// The slot that an alias leads to.
+/// Returns the slot that an alias resolves to.
 fn called(index: &Index, text: &str) -> Option<Slot> {
     let named = NamedClient { alias: Alias::new(text).ok(), ..NamedClient::default() };
     index.resolve_one(&Tenant::shared(), &Address::named(named)).map(|place| place.slot)
@@ -321,7 +321,7 @@ fn a_shared_alias_is_that_of_the_oldest_and_then_of_the_next() {
     assert_eq!(called(&index, "u1"), Some(Slot(1)));
 }
 
-/// Asked before and after each change: what is found is kept up to date.
+/// The lookup is made before and after each change, because the groups must be kept up to date.
 #[test]
 fn a_lookup_by_options_finds_the_first_that_joined_of_those_left() {
     let mut index = index(&[

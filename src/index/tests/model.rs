@@ -1,4 +1,4 @@
-//! The index against a naive model: a list of clients that is read from end to end.
+//! Compares the index with a naive model: a list of clients that is searched from end to end.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -63,7 +63,7 @@ impl Model {
         self.0.iter().find(|(taken, _, _)| *taken == place).map(|(_, _, client)| client)
     }
 
-    /// Others of the same tenant who have this alias.
+    /// Returns the other clients of the same tenant that have this alias.
     fn others(&self, place: ConnectionRef, alias: &Alias) -> Vec<ConnectionRef> {
         let tenant = self.client(place).map(|it| &it.tenant);
         let holders = self.1.iter().filter(|(holder, claim, _)| {
@@ -109,7 +109,7 @@ impl Model {
         self.1.push((place, claim.clone(), grant));
     }
 
-    /// The client that a [`NamedClient`] matches, by a look at all of them.
+    /// Returns whether a client matches a [`NamedClient`].
     fn fits(&self, place: ConnectionRef, client: &Client, named: &NamedClient) -> bool {
         let NamedClient { uuid, alias, ident, options } = named;
         let is_web = client.class == ClientClass::Web;
@@ -123,7 +123,7 @@ impl Model {
             || (options.has(MatchOptions::ANY_IDENT) && client.ident.is_some())
     }
 
-    /// By tags in their order.
+    /// Resolves tags in their order.
     fn tag_sequence(
         &self,
         inside: &[(ConnectionRef, &Client)],
@@ -148,7 +148,7 @@ impl Model {
         found
     }
 
-    /// The places named, the excepted one not taken out, and the excepted one among them.
+    /// Returns the recipients, including the excluded client, and the excluded client if it is one of them.
     fn resolve(
         &self,
         tenant: &Tenant,
@@ -205,7 +205,7 @@ enum Step {
     RemoveWorker(WorkerId),
     Claim(ConnectionRef, Claim, GrantNumber),
     Restore(ConnectionRef, Claim, GrantNumber),
-    /// Sixty clients at once: rows grow from lists to bitmaps.
+    /// Sixty clients at once, so that rows grow from lists to bitmaps.
     Crowd(WorkerId, Client),
 }
 
@@ -233,7 +233,7 @@ fn any_uuid() -> impl Strategy<Value = ClientUuid> {
     (0..20_u8).prop_map(|number| ClientUuid([number; 16]))
 }
 
-/// Two names, and two that are spelled like UUIDs of clients.
+/// Generates two plain aliases and two that are spelled like UUIDs of clients.
 fn any_alias() -> impl Strategy<Value = Alias> {
     let uuids = (0..20_u8).prop_map(|number| ClientUuid([number; 16]).text());
     prop_oneof![3 => select(&ALIASES[..]).prop_map(str::to_owned), 1 => uuids]
