@@ -1,25 +1,26 @@
-//! Numbers by their digits: of any size, and exact.
+//! JSON numbers represented by their digits, so that they are exact and can have any size.
 
 use std::cmp::Ordering;
 
-/// A JSON number: 0.d₁d₂d₃… times ten to the power of `point`. Every number is in range, and two that
-/// are written in different ways and mean the same are equal.
+/// A JSON number: 0.d₁d₂d₃… times ten to the power of `point`. No number is out of range, and two spellings
+/// of the same number are equal.
 #[derive(Clone, Debug)]
 pub struct Decimal<'a> {
     is_negative: bool,
-    /// Digits in front of the written point, without zeros at their start and, where no others
-    /// follow, at their end.
+    /// The digits before the written decimal point, without leading zeros. Trailing zeros are removed too if
+    /// no digits follow the point.
     whole: &'a [u8],
-    /// Those after it, the same.
+    /// The digits after the written decimal point, without trailing zeros. Leading zeros are removed too if
+    /// `whole` is empty.
     fraction: &'a [u8],
     point: i64,
 }
 
-/// Exponents stop here: no text has as many digits, so sums stay in range.
+/// Limit of exponents. No text can have this many digits, so sums cannot overflow.
 const EXPONENT_MAX: i64 = 1 << 60;
 
 impl<'a> Decimal<'a> {
-    /// Reads a number as JSON has it.
+    /// Parses a number in JSON syntax.
     #[must_use]
     pub fn of(raw: &'a str) -> Self {
         let (is_negative, raw) = match raw.strip_prefix('-') {
@@ -45,42 +46,42 @@ impl<'a> Decimal<'a> {
         Self { is_negative, whole: whole.as_bytes(), fraction: fraction.as_bytes(), point }
     }
 
-    /// The digits, without zeros at the beginning and the end; zero has none.
+    /// Returns the digits, without leading and trailing zeros; zero has no digits.
     pub fn digits(&self) -> impl Iterator<Item = u8> + Clone {
         self.whole.iter().chain(self.fraction).map(|digit| digit.wrapping_sub(b'0'))
     }
 
-    /// How many digits there are.
+    /// Returns the number of digits.
     #[must_use]
     pub fn len(&self) -> usize {
         self.whole.len() + self.fraction.len()
     }
 
-    /// Whether it is zero.
+    /// Returns whether the number is zero.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether a minus stands in front, also of zero.
+    /// Returns whether the number is written with a minus sign, which includes `-0`.
     #[must_use]
     pub fn is_negative(&self) -> bool {
         self.is_negative
     }
 
-    /// The place of the decimal point, counted from in front of the first digit.
+    /// Returns the position of the decimal point, counted from before the first digit.
     #[must_use]
     pub fn point(&self) -> i64 {
         self.point
     }
 
-    /// Whether it is whole.
+    /// Returns whether the number is an integer.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.is_empty() || self.point >= length(self.len())
     }
 
-    /// Compares two numbers.
+    /// Compares two numbers by value.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Ordering {
         let sign = |it: &Self| match (it.is_empty(), it.is_negative) {
@@ -99,8 +100,9 @@ impl<'a> Decimal<'a> {
         self.point.cmp(&other.point).then_with(|| self.digits().cmp(other.digits()))
     }
 
-    /// Whether it is so many times a divisor; nothing is a multiple of zero, and the divisor has
-    /// [`Decimal::DIVISOR_DIGITS_MAX`] digits.
+    /// Returns whether the number is a multiple of `divisor`, which may have up to
+    /// [`Decimal::DIVISOR_DIGITS_MAX`] digits. Zero is a multiple of every number; no other number is a
+    /// multiple of zero.
     #[must_use]
     pub fn is_multiple_of(&self, divisor: &Self) -> bool {
         if self.is_empty() {
@@ -109,7 +111,7 @@ impl<'a> Decimal<'a> {
         let by = divisor
             .digits()
             .fold(0, |sum: u128, digit| sum.saturating_mul(10).saturating_add(u128::from(digit)));
-        // Both as whole numbers times a power of ten, neither with a zero at its end.
+        // Both numbers are written as an integer without trailing zeros times a power of ten.
         let power = |it: &Self| it.point.saturating_sub(length(it.len()));
         let surplus = power(self).saturating_sub(power(divisor));
         if by == 0 || surplus < 0 {
@@ -120,11 +122,12 @@ impl<'a> Decimal<'a> {
         (rest * shifted).is_multiple_of(by)
     }
 
-    /// Digits of a divisor: its square fits into what a remainder is worked out in.
+    /// Most digits of a divisor. The square of such a number fits in the `u128` in which remainders are
+    /// computed.
     pub const DIVISOR_DIGITS_MAX: usize = 18;
 }
 
-/// Ten to a power, modulo a number below 2⁶⁴.
+/// Returns ten to the power of `exponent`, modulo a number below 2⁶⁴.
 fn power_of_ten(mut exponent: u64, modulus: u128) -> u128 {
     let (mut base, mut result) = (10 % modulus, 1 % modulus);
     while exponent > 0 {

@@ -1,30 +1,30 @@
-//! Names of an object in an order that brings those together that may be the same.
+//! Sort keys that bring possibly equal member names of an object together.
 
-/// A part of the hash of a name, and the place of the name, in one word: a million of them are sorted in
-/// half the time that pairs take.
+/// Half of the hash of a name together with the name's position, packed in one word. A million of these are
+/// sorted in half the time that pairs take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hashed(u64);
 
 impl Hashed {
-    /// The name in this place.
+    /// Combines the upper half of a hash with the position of the name.
     #[must_use]
     pub fn new(hash: u64, place: u32) -> Self {
         Self((hash & !u64::from(u32::MAX)) | u64::from(place))
     }
 
-    /// The same place, whose name has this hash.
+    /// Returns the same position with another hash.
     #[must_use]
     pub fn with(self, hash: u64) -> Self {
         Self::new(hash, self.place())
     }
 
-    /// Where the name is.
+    /// Returns the position of the name.
     #[must_use]
     pub fn place(self) -> u32 {
         u32::try_from(self.0 & u64::from(u32::MAX)).unwrap_or(u32::MAX)
     }
 
-    /// Whether the two names may be the same.
+    /// Returns whether the two names may be equal, that is, whether their hash halves are equal.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
         self.0 >> 32 == other.0 >> 32

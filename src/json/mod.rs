@@ -1,9 +1,9 @@
-//! JSON that is looked at and not kept: what is wanted is picked out as it was written, and the rest is
-//! skipped without a tree, whatever is in it.
+//! JSON reading without a tree: the wanted parts are returned as they are written, and everything else is
+//! skipped.
 //!
-//! JSON can say what a text and a number cannot. Where a value goes on as it came, this does not
-//! matter. Where it is decoded, one rule holds: half of a surrogate pair becomes U+FFFD
-//! ([`text`]), and a number is compared by its digits ([`Decimal`]) so that none is out of range.
+//! JSON can express strings and numbers that Rust types cannot. This does not matter where a value is
+//! forwarded as it is written. Where a value is decoded, half of a surrogate pair becomes U+FFFD ([`text`]),
+//! and numbers are compared by their digits ([`Decimal`]), so that no number is out of range.
 
 mod decimal;
 mod hashed;
@@ -19,7 +19,7 @@ pub use self::reader::{MemberName, NotJson, count_values, members};
 pub use self::text::{push_text, text, write_text};
 pub use self::tokens::{JsonToken, Tokens};
 
-/// What a JSON text is, with those of its members that were asked for.
+/// The kind of a JSON text, with the requested members if it is an object.
 #[derive(Debug, PartialEq, Eq)]
 pub enum JsonShape<'a, const N: usize> {
     /// An object.
@@ -34,20 +34,21 @@ pub enum JsonShape<'a, const N: usize> {
     Null,
 }
 
-/// Members of an object as they were written; of one name given twice the last holds, as in PHP.
+/// Requested members of an object, as they are written. If a name occurs twice, the last one counts, as in
+/// PHP.
 #[derive(Debug, PartialEq, Eq)]
 pub struct JsonMembers<'a, const N: usize> {
-    /// The values, in the order in which they were asked for.
+    /// The values, in the order of the requested names.
     pub named: [Option<&'a str>; N],
-    /// The first name that was not asked for, with its quotes.
+    /// The first name that was not requested, with its quotes.
     pub other: Option<&'a str>,
 }
 
-/// Picks members out of a JSON text. It takes the time of one look at the text and no memory.
+/// Picks members out of a JSON text in one pass, without allocating.
 ///
 /// # Errors
 ///
-/// When it is not JSON.
+/// If the text is not JSON.
 ///
 /// ```
 /// use tagcast::json::{JsonShape, pick};
@@ -88,20 +89,20 @@ fn pick_members<'a, const N: usize>(
     Ok(picked)
 }
 
-/// Whether a text is JSON.
+/// Returns whether a text is JSON.
 #[must_use]
 pub fn is_json(text: &str) -> bool {
     reader::value(text).is_ok()
 }
 
-/// Whether a list or an object, as it was written, has nothing in it.
+/// Returns whether a list or an object, as it is written, is empty.
 #[must_use]
 pub fn is_empty_inside(raw: &str) -> bool {
     let inside = raw.get(1..).unwrap_or_default().trim_start_matches(WHITE);
     inside.starts_with([']', '}'])
 }
 
-/// RFC 8259 §2.
+/// White space of RFC 8259 §2.
 const WHITE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 impl<const N: usize> Default for JsonMembers<'_, N> {
@@ -110,14 +111,14 @@ impl<const N: usize> Default for JsonMembers<'_, N> {
     }
 }
 
-/// A value that is neither a list nor an object, as far as it can name something.
+/// A value that may serve as a name, such as an ident. Lists and objects cannot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scalar<'a> {
-    /// A text.
+    /// A string, decoded.
     Text(Cow<'a, str>),
-    /// An integer of 64 bits, with or without a sign: its digits.
+    /// An integer that fits in 64 bits, signed or unsigned: its digits.
     Integer(&'a str),
-    /// Any other number, also one that no float can hold: its digits.
+    /// Any other number, including numbers that no float can represent: its digits.
     Number(&'a str),
     /// `true`.
     True,
@@ -126,7 +127,7 @@ pub enum Scalar<'a> {
 }
 
 impl<'a> Scalar<'a> {
-    /// What a value is, as it was written.
+    /// Classifies a value, given as it is written.
     #[must_use]
     pub fn of(raw: &'a str) -> Self {
         match raw.as_bytes() {
@@ -138,7 +139,7 @@ impl<'a> Scalar<'a> {
         }
     }
 
-    /// The text that it is.
+    /// Returns the string, if the value is a string.
     #[must_use]
     pub fn text(self) -> Option<Cow<'a, str>> {
         match self {
@@ -147,7 +148,7 @@ impl<'a> Scalar<'a> {
         }
     }
 
-    /// The text that it is, or the digits of an integer.
+    /// Returns the string, or the digits of an integer.
     #[must_use]
     pub fn decimal_or_text(self) -> Option<Cow<'a, str>> {
         match self {
@@ -157,7 +158,7 @@ impl<'a> Scalar<'a> {
     }
 }
 
-/// A negative zero is a float, to PHP as well.
+/// Returns whether a number is a 64-bit integer. `-0` is not: PHP treats it as a float too.
 fn is_integer(raw: &str) -> bool {
     raw != "-0" && (raw.parse::<i64>().is_ok() || raw.parse::<u64>().is_ok())
 }

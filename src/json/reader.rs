@@ -1,27 +1,27 @@
-//! One look at a JSON text, without a tree and without a copy.
+//! Reads a JSON text in one pass, without a tree and without copying.
 
 use smallvec::SmallVec;
 
 use super::text;
 
-/// A text that is not JSON.
+/// Error: the text is not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotJson;
 
-/// The name of a member, as it was written.
+/// The name of a member, as it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemberName<'a> {
-    /// With its quotes.
+    /// The name with its quotes.
     pub raw: &'a str,
-    /// Whether it says what stands between the quotes.
+    /// Whether the name contains no escapes, so that the bytes between the quotes are the name itself.
     is_plain: bool,
 }
 
-/// The longest way to write one byte of a text: `\u0041`.
+/// Bytes of the longest encoding of one byte of a string: `\u0041`.
 const ESCAPE_BYTES: usize = 6;
 
 impl MemberName<'_> {
-    /// Whether this is the name.
+    /// Returns whether this is the given name.
     #[inline]
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
@@ -29,17 +29,18 @@ impl MemberName<'_> {
             let inside = self.raw.as_bytes().get(1..self.raw.len() - 1).unwrap_or_default();
             return inside == name.as_bytes();
         }
-        // What is longer is not decoded.
+        // A longer encoding cannot be equal, so it is not decoded.
         self.raw.len() <= name.len() * ESCAPE_BYTES + 2 && text(self.raw) == name
     }
 }
 
-/// Gives the members of the object that a text is, in their order, names and values as they were
-/// written, until one is refused. What stands in front of a fault was given already.
+/// Passes each member of the object in `text` to `each`, in their order, names and values as they are
+/// written, until `each` returns an error. Members before a syntax error have already been passed when the
+/// error is found.
 ///
 /// # Errors
 ///
-/// When the text is no JSON or no object, or a member is refused.
+/// If the text is not JSON or not an object, or if `each` returns an error.
 ///
 /// ```
 /// let mut seen = Vec::new();
@@ -72,11 +73,11 @@ pub fn members<'a>(
     reader.end()
 }
 
-/// The value that a text is, as it was written, without the white space around it.
+/// Returns the value in a text as it is written, without the white space around it.
 ///
 /// # Errors
 ///
-/// When the text is no JSON.
+/// If the text is not JSON.
 pub(super) fn value(text: &str) -> Result<&str, NotJson> {
     let mut reader = Reader::of(text);
     reader.white();
@@ -85,11 +86,11 @@ pub(super) fn value(text: &str) -> Result<&str, NotJson> {
     Ok(value)
 }
 
-/// How many values and names of members there are in a JSON text.
+/// Returns the number of values and member names in a JSON text.
 ///
 /// # Errors
 ///
-/// When the text is no JSON.
+/// If the text is not JSON.
 pub fn count_values(text: &str) -> Result<usize, NotJson> {
     let mut reader = Reader::of(text);
     reader.white();
@@ -98,11 +99,11 @@ pub fn count_values(text: &str) -> Result<usize, NotJson> {
     Ok(reader.inner + 1)
 }
 
-/// Where a look at a text has come to. A slice that gets shorter needs no sums, which would be checked.
+/// The position in a text. A shrinking slice needs no index arithmetic, which would be overflow-checked.
 struct Reader<'a> {
     text: &'a str,
     rest: &'a [u8],
-    /// Values and names that were read within other values.
+    /// Number of values and names read inside other values.
     inner: usize,
 }
 
@@ -121,7 +122,7 @@ impl<'a> Reader<'a> {
         self.text.get(start..self.place()).unwrap_or_default()
     }
 
-    /// RFC 8259 §2.
+    /// Skips white space (RFC 8259 §2).
     #[inline]
     fn white(&mut self) {
         while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = self.rest {
@@ -160,7 +161,7 @@ impl<'a> Reader<'a> {
         Ok((name, self.raw_value()?))
     }
 
-    /// A colon and the white space around it.
+    /// Reads a colon and the white space around it.
     #[inline]
     fn colon(&mut self) -> Result<(), NotJson> {
         self.white();
@@ -186,7 +187,8 @@ impl<'a> Reader<'a> {
         Ok(self.since(start))
     }
 
-    /// What follows an opening quote, with the closing one; whether there are no escapes in it.
+    /// Reads the rest of a string after its opening quote, including the closing quote. Returns true if the
+    /// string has no escapes.
     #[inline]
     fn string(&mut self) -> Result<bool, NotJson> {
         let mut is_plain = true;
@@ -208,8 +210,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What follows an opening bracket, with the closing one: as deep as it may be, since it waits in
-    /// a list and not on the stack.
+    /// Reads the rest of a list or an object after its opening bracket, including the closing bracket. The
+    /// depth is not limited, because the open brackets are kept in a list and not on the stack.
     fn nested(&mut self, open: u8) -> Result<(), NotJson> {
         let mut around = SmallVec::<[u8; 32]>::new();
         let mut inside = open;
@@ -250,7 +252,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A number, `true`, `false` or `null`.
+    /// Reads a number, `true`, `false` or `null`.
     fn word(&mut self) -> Result<(), NotJson> {
         let rest = match self.rest {
             [b't', b'r', b'u', b'e', rest @ ..]
@@ -263,8 +265,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// How many bytes at the start neither end a string nor begin an escape nor are control characters, as
-/// far as eight bytes can be looked at together.
+/// Returns the number of bytes at the start that are neither a quote, a backslash nor a control character.
+/// Eight bytes are examined at a time; a remainder of fewer than eight is not counted.
 #[inline]
 pub(super) fn plain_bytes(rest: &[u8]) -> usize {
     let mut count = 0;
@@ -278,8 +280,8 @@ pub(super) fn plain_bytes(rest: &[u8]) -> usize {
     count
 }
 
-/// The highest bit of the lowest byte that is `"`, `\` or below a space; those of higher bytes mean
-/// nothing then.
+/// Returns a mask whose lowest set bit marks the first byte that is `"`, `\` or a control character. Bits of
+/// later bytes are not reliable. The mask is zero if there is no such byte.
 const fn special(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xFF;
     let quote = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
@@ -288,7 +290,7 @@ const fn special(word: u64) -> u64 {
     (quote | escape | control) & !word & (ONES << 7)
 }
 
-/// What follows an escape, which begins behind its backslash.
+/// Returns the input after an escape, given the input after the backslash.
 fn escape(rest: &[u8]) -> Result<&[u8], NotJson> {
     match rest {
         [b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', rest @ ..] => Ok(rest),
@@ -299,7 +301,7 @@ fn escape(rest: &[u8]) -> Result<&[u8], NotJson> {
     }
 }
 
-/// What follows a number, which begins behind its sign.
+/// Returns the input after a number, given the input after the sign.
 fn number(rest: &[u8]) -> Result<&[u8], NotJson> {
     let mut rest = match rest {
         [b'0', rest @ ..] => rest,
@@ -316,7 +318,7 @@ fn number(rest: &[u8]) -> Result<&[u8], NotJson> {
     }
 }
 
-/// What follows one digit or more.
+/// Returns the input after one or more digits.
 fn digits(rest: &[u8]) -> Result<&[u8], NotJson> {
     let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     match rest.split_at_checked(count) {
@@ -398,7 +400,7 @@ mod tests {
     }
 
     proptest! {
-        /// What it takes for JSON is what another reader takes for it, and its members are the same.
+        /// This reader accepts the same texts as `serde_json` and finds the same members.
         #[test]
         fn it_agrees_with_another_reader(
             text in r#"(?s)( |[\[\]{}]|,|:|"[a-c]{0,3}"|"a":|\{"b":|"[^"]{0,20}"|\\|\\u00e9|-|0|1|\.5|e[+-]?|true|null|fals|e|.){0,12}"#,
@@ -423,7 +425,7 @@ mod tests {
         fn valid_json_is_read(tree in json(), indent in any::<bool>()) {
             let text = if indent { format!("{tree:#}") } else { tree.to_string() };
             prop_assert_eq!(value(&text), Ok(&*text));
-            // Whatever is cut off, it is missed, but for digits.
+            // A text without its last character is invalid, unless that character was a digit.
             let cut = text.floor_char_boundary(text.len() - 1);
             let part = text.get(..cut).unwrap();
             prop_assert_eq!(value(part).is_ok(), serde_json::from_str::<IgnoredAny>(part).is_ok());

@@ -1,16 +1,16 @@
-//! What a JSON string says.
+//! Decodes and encodes JSON strings.
 
 use std::borrow::Cow;
 use std::io;
 
-/// What a string, as it was written, says: without a copy where it has no escapes. Half of a surrogate
-/// pair is U+FFFD: a browser writes one where a text was cut inside of a character. `raw` is valid
-/// JSON; what is not says something else, and nothing worse happens.
+/// Decodes a string, given as it is written; does not copy if the string has no escapes. Half of a surrogate
+/// pair becomes U+FFFD: browsers write such a half when a text was cut within a character. `raw` must be
+/// valid JSON; otherwise the result is unspecified but safe.
 #[must_use]
 pub fn text(raw: &str) -> Cow<'_, str> {
     let inside = raw.strip_prefix('"').unwrap_or(raw);
     let inside = inside.strip_suffix('"').unwrap_or(inside);
-    // Looked at without a way out in the middle, which a processor does for many bytes in one step.
+    // Without an early exit the compiler can vectorize this loop.
     if !inside.bytes().fold(false, |has, byte| has | (byte == b'\\')) {
         return Cow::Borrowed(inside);
     }
@@ -26,7 +26,7 @@ pub fn text(raw: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The character that stands after a backslash, and what follows it.
+/// Returns the character of an escape, given the input after the backslash, and the input after the escape.
 fn unescaped(escaped: &str) -> (char, &str) {
     let mut rest = escaped.chars();
     let letter = match rest.next() {
@@ -42,7 +42,8 @@ fn unescaped(escaped: &str) -> (char, &str) {
     (letter, rest.as_str())
 }
 
-/// The character that is named by the four digits at the start, or by two such numbers.
+/// Returns the character of a `\u` escape, given the input after `\u`, which may be a surrogate pair, and the
+/// input after the escape.
 fn by_number(digits: &str) -> (char, &str) {
     let Some((first, rest)) = unit(digits) else { return (char::REPLACEMENT_CHARACTER, digits) };
     let second = rest.strip_prefix("\\u").and_then(unit);
@@ -51,7 +52,7 @@ fn by_number(digits: &str) -> (char, &str) {
             let code = 0x1_0000 + ((first - 0xD800) << 10) + (second - 0xDC00);
             (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), behind)
         }
-        // Of one half alone there is no character.
+        // An unpaired surrogate is not a character.
         _ => (char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER), rest),
     }
 }
@@ -61,15 +62,15 @@ fn unit(digits: &str) -> Option<(u32, &str)> {
     u32::from_str_radix(digits, 16).ok().map(|unit| (unit, rest))
 }
 
-/// Writes a text as a JSON string at the end of what is there.
+/// Appends a text to `out` as a JSON string.
 pub fn write_text(text: &str, out: &mut Vec<u8>) {
-    // Two quotes, and what the caller closes with.
+    // Two quotes, and one byte for the bracket or comma that callers append.
     out.reserve_exact(text.len() + text.bytes().map(grows).sum::<usize>() + 2 + 1);
-    // A text always has JSON, and a list of bytes takes it.
+    // Neither encoding a string nor writing to a `Vec` can fail.
     let _written = serde_json::to_writer(out, text);
 }
 
-/// The same at the end of a text.
+/// Appends a text to a `String` as a JSON string.
 pub fn push_text(text: &str, out: &mut String) {
     struct TextEnd<'s>(&'s mut String);
 
@@ -88,7 +89,7 @@ pub fn push_text(text: &str, out: &mut String) {
     let _written = serde_json::to_writer(TextEnd(out), text);
 }
 
-/// How many bytes more a byte of a text takes in JSON.
+/// Returns the number of additional bytes that a byte of a text takes in JSON.
 const fn grows(byte: u8) -> usize {
     match byte {
         b'"' | b'\\' | 8 | b'\t' | b'\n' | 12 | b'\r' => 1,

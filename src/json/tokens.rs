@@ -1,8 +1,8 @@
-//! JSON that is known to be valid, piece by piece.
+//! Tokens of JSON that is known to be valid.
 
 use super::reader::plain_bytes;
 
-/// A piece of JSON.
+/// A token of JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonToken<'a> {
     /// `{` or `[`.
@@ -20,7 +20,7 @@ pub enum JsonToken<'a> {
 }
 
 impl JsonToken<'_> {
-    /// How many bytes it has.
+    /// Returns the length in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
@@ -30,7 +30,7 @@ impl JsonToken<'_> {
     }
 }
 
-/// The pieces of a text that is valid JSON. Of any other text it gives some pieces, and an end.
+/// An iterator over the tokens of valid JSON. Over any other text it yields some tokens and ends.
 #[derive(Clone, Debug)]
 pub struct Tokens<'a> {
     text: &'a str,
@@ -38,13 +38,13 @@ pub struct Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
-    /// The pieces of this text.
+    /// Creates an iterator over the tokens of `text`.
     #[must_use]
     pub fn of(text: &'a str) -> Self {
         Self { text, rest: text.as_bytes() }
     }
 
-    /// Where the last piece ended.
+    /// Returns the offset of the end of the last token, in bytes.
     #[must_use]
     pub fn place(&self) -> usize {
         self.text.len() - self.rest.len()
@@ -80,14 +80,14 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
-/// What follows the closing quote of a string, which begins behind the opening one.
+/// Returns the input after a string, given the input after the opening quote.
 fn behind_text(mut rest: &[u8]) -> &[u8] {
     loop {
         rest = rest.get(plain_bytes(rest)..).unwrap_or_default();
         rest = loop {
             match rest {
                 [b'"', behind @ ..] => return behind,
-                // Whatever stands after a backslash is no end.
+                // A character after a backslash never ends the string.
                 [b'\\', _, behind @ ..] => break behind,
                 [b'\\'] | [] => return &[],
                 [_, behind @ ..] => rest = behind,
