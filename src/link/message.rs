@@ -7,118 +7,119 @@ use crate::types::{
     Sequence, Slot, SlotSet, TagQuery, Tags, Tenant, WorkerIncarnation,
 };
 
-/// The version of this language; both sides are the same binary, so any other ends the link.
+/// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
 pub const VERSION: u16 = 6;
 
-/// What a client publishes.
+/// A publication of a client, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct NewPublication<'a> {
-    /// The space in which it is addressed.
+    /// The tenant within which the address is resolved.
     pub tenant: &'a Tenant,
-    /// Its recipients.
+    /// The recipients.
     pub address: &'a Address,
     /// Whether the payload is a message or a whole packet.
     pub form: PayloadForm,
-    /// Its content.
+    /// The content.
     pub payload: &'a [u8],
 }
 
 /// From a worker to the broker. A link begins with `Hello`, announcements, and `Announced`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToBroker {
-    /// Who speaks, and in which version.
+    /// Identifies the worker and the protocol version.
     Hello {
         /// Must be [`VERSION`].
         version: u16,
         /// The worker and its generation.
         source: WorkerIncarnation,
     },
-    /// A client that an earlier broker has said yes to (rule L6).
+    /// A client that an earlier broker admitted (rule L6).
     Announce {
-        /// Its slot.
+        /// The client's slot.
         slot: Slot,
-        /// The number that it joined with.
+        /// The join number that the earlier broker assigned.
         number: JoinNumber,
-        /// What it holds now.
+        /// The client's current data.
         client: Client,
     },
-    /// The alias of a client that was announced, as an earlier broker has granted it (rule L6).
+    /// The alias of an announced client, as an earlier broker granted it (rule L6).
     Holds {
-        /// Its slot.
+        /// The client's slot.
         slot: Slot,
-        /// What it has.
+        /// The alias, and whether it is exclusive.
         claim: Claim,
-        /// Which grant that was.
+        /// The number of the grant.
         grant: GrantNumber,
     },
-    /// Publications to one recipient that were delivered here, by source: a repeat of one of them
-    /// may not reach a second client.
+    /// Publications to a single recipient that this worker has delivered, by source. If one of them is
+    /// repeated, it must not reach a second client.
     Seen {
-        /// Whose publications.
+        /// The worker that the publications came from.
         source: WorkerIncarnation,
-        /// Their numbers.
+        /// Numbers of the publications.
         numbers: Vec<Number>,
     },
-    /// The end of the announcement.
+    /// The end of the announcements.
     Announced {
-        /// The highest sequence number that was seen, so that the line goes on from there.
+        /// The highest sequence number that the worker has received. The broker continues above it.
         sequence: Sequence,
     },
-    /// A client that wants to be addressable before its handshake is answered (rule L8).
+    /// A client that must be addressable before its handshake is answered (rule L8).
     Join {
-        /// Its slot.
+        /// The client's slot.
         slot: Slot,
-        /// Who it is.
+        /// The client.
         client: Client,
     },
-    /// A client about which a backend is to be asked: from here on it counts by its address. Answered
-    /// by `Reserved` or `Refused`; a `Join` or a `Leave` follows.
+    /// Reserves a place for a client while its backend is asked to authorize it. From now on the client
+    /// counts towards the limit of its IP address. Answered by `Reserved` or `Refused`; a `Join` or a `Leave`
+    /// follows.
     Reserve {
-        /// Its slot.
+        /// The client's slot.
         slot: Slot,
-        /// Its address.
+        /// The client's IP address.
         ip: IpAddr,
     },
-    /// A client that is gone; its slot stays taken until `Left` (rule L3).
+    /// A client disconnected. Its slot stays taken until `Left` (rule L3).
     Leave {
-        /// Its slot.
+        /// The client's slot.
         slot: Slot,
     },
-    /// A client that carries other tags from now on.
+    /// A client's tags changed.
     Retag {
-        /// Its slot.
+        /// The client's slot.
         slot: Slot,
         /// All its tags.
         tags: Tags,
     },
-    /// A client that wants an alias in place of the one that it may have; answered by `Aliased`.
+    /// A client requests an alias, which replaces any alias that it has. Answered by `Aliased`.
     Alias {
-        /// Its slot.
+        /// The client's slot.
         slot: Slot,
-        /// What it wants.
+        /// The alias, and whether it must be exclusive.
         claim: Claim,
     },
-    /// A client that wants to know who carries some tags.
+    /// A client asks which clients carry certain tags. Answered by `Answer`.
     Ask {
-        /// Its slot.
+        /// The client's slot.
         slot: Slot,
-        /// What it asks.
+        /// The query.
         question: PresenceQuery,
     },
-    /// Answered by `Synced` when everything that came before it on this link is done, so that a
-    /// client is told of it no earlier.
+    /// Answered by `Synced` after every earlier message on this link has been processed. The worker sends it
+    /// when the reply to a client must wait until an effect is in force.
     Sync {
-        /// Counts the questions of a worker.
+        /// Number of the request, counted by the worker.
         number: u64,
     },
-    /// The publication that follows is to be counted; answered by `Reached`. A message of its own,
-    /// so that a publication whose count nothing asks for costs no byte more.
+    /// Requests the recipient count of the publication that follows; answered by `Reached`. This is a
+    /// separate message, so that other publications need no additional byte.
     Count,
-    /// A publication, kept by the worker until it is acknowledged (rule L4).
+    /// A publication. The worker keeps it until it is acknowledged (rule L4).
     Publish {
-        /// Its place in the line of this worker.
+        /// Number of the publication, counted by the worker.
         number: Number,
-        /// What, and to whom.
+        /// The publication with its address.
         publication: Publication,
     },
 }
@@ -126,7 +127,7 @@ pub enum ToBroker {
 /// From the broker to a worker.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToWorker {
-    /// A new turn of the broker: names of sets given before it mean nothing any more.
+    /// The broker starts a new turn. Set names from before are no longer valid.
     Batch,
     /// Gives a set of slots a name for the rest of the batch.
     Set {
@@ -137,71 +138,74 @@ pub enum ToWorker {
     },
     /// A publication for some of this worker's clients.
     Deliver(Deliver),
-    /// The client in this slot is addressable now.
+    /// The client in this slot is now addressable.
     Joined {
-        /// Its slot.
+        /// The client's slot.
         slot: Slot,
-        /// Its place in connection order.
+        /// The client's position in the order of all joins.
         number: JoinNumber,
         /// Connections of this worker.
         own: u32,
         /// Connections of the worker that has the fewest.
         smallest: u32,
     },
-    /// The client in this slot has a place among those of its address.
+    /// The client in this slot was counted towards the limit of its IP address.
     Reserved {
-        /// Its slot.
+        /// The client's slot.
         slot: Slot,
     },
-    /// The client in this slot is not let in; the broker does not know it.
+    /// The client in this slot is refused. The broker has not stored it.
     Refused {
-        /// Its slot.
+        /// The client's slot.
         slot: Slot,
-        /// Which limit is reached.
+        /// The limit that is reached.
         full: Full,
     },
-    /// The answer to an [`ToBroker::Alias`].
+    /// Answer to [`ToBroker::Alias`].
     Aliased {
-        /// The slot of who wanted it.
+        /// Slot of the client that requested the alias.
         slot: Slot,
-        /// Which grant it is; none: it was refused, and what the client had before it still has.
+        /// Number of the grant; `None` if the request was refused, in which case the client keeps the alias
+        /// that it had.
         granted: Option<GrantNumber>,
     },
-    /// The answer to an [`ToBroker::Ask`].
+    /// Answer to [`ToBroker::Ask`].
     Answer {
-        /// The slot of who asked.
+        /// Slot of the client that asked.
         slot: Slot,
-        /// The number of the question.
+        /// Number of the query.
         number: u32,
-        /// Who was found.
+        /// The result.
         found: PresenceResult,
     },
-    /// The answer to a [`ToBroker::Count`]: comes right before the publication's acknowledgement, so
-    /// every link has taken what it says.
+    /// Answer to [`ToBroker::Count`]. It is sent directly before the acknowledgement of the publication, when
+    /// the publication has been written to every link.
     Reached {
-        /// The publication.
+        /// Number of the publication.
         number: Number,
-        /// How many clients its address named when it was resolved.
+        /// Number of clients that the address matched when it was resolved.
         clients: u64,
     },
-    /// No publication resolved from now on names this slot: it may be given away (rule L3).
+    /// Publications that are resolved after this message no longer contain this slot, so it may be reused
+    /// (rule L3).
     Left {
         /// The slot.
         slot: Slot,
     },
-    /// The answer to a [`ToBroker::Sync`]: what is resolved from now on goes by what it followed.
+    /// Answer to [`ToBroker::Sync`]: the messages before it are in force for everything that is resolved
+    /// after this.
     Synced {
-        /// The number of the question.
+        /// Number of the request.
         number: u64,
     },
     /// Every publication up to this number has been written to all its links (rule L5).
     Acknowledged {
-        /// The last one.
+        /// Number of the last acknowledged publication.
         up_to: Number,
     },
 }
 
-/// Which limit a join has reached.
+/// The limit that caused a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Full {
     /// `maxClients`.
@@ -210,54 +214,54 @@ pub enum Full {
     Address,
 }
 
-/// Who carries some tags, and what another tag of theirs says.
+/// A query for the clients that carry certain tags, and for their values of another tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresenceQuery {
-    /// Counts the questions of a worker.
+    /// Number of the query, counted by the worker.
     pub number: u32,
-    /// The space that is searched.
+    /// The tenant that is searched.
     pub tenant: Tenant,
-    /// What they carry.
+    /// Tags that a client must carry to match.
     pub query: TagQuery,
-    /// The name of the tag whose values are wanted.
+    /// Name of the tag whose values are requested; empty if clients are only counted.
     pub tag: Box<str>,
 }
 
-/// What the index knows about a [`Question`].
+/// The result of a [`PresenceQuery`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PresenceResult {
-    /// Clients that match.
+    /// Number of clients that match.
     pub clients: u64,
-    /// The values of the wanted tag, one for each client that has it, in no order; at most
+    /// Values of the requested tag, one for each client that carries it, in no particular order; at most
     /// [`ANSWER_VALUES_MAX`](crate::types::limits::ANSWER_VALUES_MAX).
     pub values: Vec<Box<str>>,
 }
 
-/// A publication on its way to one worker.
+/// A publication for the clients of one worker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deliver {
-    /// The worker that it was published through.
+    /// The worker that received it from its publisher.
     pub source: WorkerIncarnation,
-    /// Its number there.
+    /// Its number within that worker.
     pub number: Number,
-    /// Its place in the line of the broker.
+    /// Its number in the order of all publications of the broker.
     pub sequence: Sequence,
-    /// Which of this worker's clients get it.
+    /// The clients of the receiving worker that get it.
     pub target: DeliverTo,
-    /// What they get.
+    /// The content.
     pub content: Content,
 }
 
-/// Which of a worker's clients get a publication.
+/// The clients of one worker that get a publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliverTo {
     /// One client, addressed by UUID or ident.
     One(Slot),
-    /// The clients of a set, but for one that the address excepts.
+    /// The clients of a set, except for at most one that the address excludes.
     Set {
-        /// The set's name in this batch.
+        /// Name of the set in this batch.
         name: SetName,
-        /// Who is left out.
+        /// Slot of the excluded client.
         except: Option<Slot>,
     },
 }

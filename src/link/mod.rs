@@ -1,4 +1,4 @@
-//! Worker and broker, supervisor and children: what passes between them, and over what.
+//! Messages between worker and broker and between supervisor and children, and the transports for them.
 
 pub mod codec;
 pub mod control;

@@ -1,4 +1,4 @@
-//! Fields as bytes.
+//! Encodes the fields of a message.
 
 use std::net::IpAddr;
 
@@ -11,18 +11,18 @@ use crate::types::{
     WorkerIncarnation,
 };
 
-/// Appends the fields of a message. Small ones are gathered first, because an append to a `BytesMut`
-/// is a call that the compiler does not look into: 6 ns for each.
+/// Appends the fields of a message. Small fields are collected in an array first, because each append to a
+/// `BytesMut` is a call that the compiler does not inline (6 ns).
 pub(super) struct FieldWriter<'o> {
     out: &'o mut BytesMut,
     small: [u8; SMALL_BYTES],
     gathered: usize,
 }
 
-/// Enough for what a `Publish` or `Deliver` usually has in front of its payload.
+/// Usual size of the fields before the payload of a `Publish` or `Deliver`, rounded up.
 const SMALL_BYTES: usize = 96;
 
-/// Appends a `Publish` without first building the message: the payload is copied once.
+/// Appends a `Publish` without building a message value, so that the payload is copied only once.
 pub fn encode_publish(out: &mut BytesMut, number: Number, publication: NewPublication<'_>) {
     let NewPublication { tenant, address, form, payload } = publication;
     framed(out, |out| {
@@ -34,7 +34,7 @@ pub fn encode_publish(out: &mut BytesMut, number: Number, publication: NewPublic
     });
 }
 
-/// Appends a `Deliver` without an owner for its payload.
+/// Appends a `Deliver` without taking ownership of its payload.
 pub fn encode_deliver(out: &mut BytesMut, deliver: &Deliver) {
     framed(out, |out| put_deliver(out, deliver));
 }
@@ -234,7 +234,7 @@ pub(super) fn put_publication(out: &mut FieldWriter<'_>, publication: &Publicati
 pub(super) fn put_slots(out: &mut FieldWriter<'_>, slots: &SlotSet) {
     out.flush();
     out.out.reserve(slots.0.serialized_size());
-    // Writing into memory has no way to fail.
+    // Writing to memory cannot fail.
     let written = slots.0.serialize_into((&mut *out.out).writer());
     debug_assert!(written.is_ok());
 }

@@ -1,7 +1,7 @@
-//! Messages as bytes: a length of four bytes, a kind, then the fields in order, little endian.
+//! Encodes messages of the link: a length of four bytes, a kind, then the fields in order, little endian.
 //!
-//! Written by hand because a payload is taken out without a copy, and because every length is
-//! compared with what is there before it is used.
+//! The codec is written by hand so that payloads are decoded without a copy and every length is checked
+//! against the available bytes before it is used.
 
 mod decode;
 mod encode;
@@ -21,30 +21,30 @@ use super::message::{Full, SetName, ToBroker, ToWorker};
 use crate::types::limits::LINK_MESSAGE_BYTES_MAX;
 use crate::types::{GrantNumber, JoinNumber, Number, Sequence};
 
-/// A kind of message that travels on a link.
+/// A type of message that is sent over a link.
 pub trait WireMessage: Sized {
-    /// Appends the message, with its length in front.
+    /// Appends the message, preceded by its length.
     fn encode(&self, out: &mut BytesMut);
-    /// Reads the message in this place of some bytes; a payload goes on to share them.
+    /// Decodes the message at `place` in `bytes`. A payload keeps sharing these bytes.
     ///
     /// # Errors
     ///
-    /// When it is not a message of this language.
+    /// If the bytes are not a message of this type.
     fn decode(bytes: &Bytes, place: Range<usize>) -> Result<Self, Malformed>;
 }
 
-/// Bytes that are not a message; they end the link, never the process (rule L1).
+/// Error: the bytes are not a message. It ends the link, never the process (rule L1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// The message is cut short.
+    /// The message ends too early.
     Short,
-    /// The message has bytes behind its end.
+    /// The message has extra bytes after its last field.
     Long,
-    /// A length above the largest message.
+    /// The length, in bytes, exceeds the largest message.
     Oversized(usize),
-    /// A kind, form or class that is not known.
+    /// Unknown value of a field such as the kind, form or class: name of the field and the value.
     Unknown(&'static str, u8),
-    /// A text or a field that is not admitted.
+    /// Invalid value of the named field.
     Invalid(&'static str),
 }
 
@@ -64,30 +64,30 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// Takes whole messages out of what arrived.
+/// Splits received bytes into whole messages.
 #[derive(Debug, Default)]
 pub struct MessageDecoder {
     arrived: BytesMut,
     whole: Bytes,
-    /// How much of `whole` was taken.
+    /// Number of bytes of `whole` that were already returned as messages.
     taken: usize,
 }
 
 impl MessageDecoder {
-    /// Adds bytes that arrived.
+    /// Adds received bytes.
     pub fn extend(&mut self, bytes: &[u8]) {
         self.arrived.extend_from_slice(bytes);
     }
 
-    /// The next whole message, if there is one.
+    /// Returns the next whole message, if there is one.
     ///
     /// # Errors
     ///
-    /// When the bytes are no message; the link is of no use afterwards.
+    /// If the bytes are not a message. The link cannot be used after that.
     pub fn take<M: WireMessage>(&mut self) -> Result<Option<M>, Malformed> {
         if self.taken == self.whole.len() {
-            // The holder of a payload is the only owner of its bytes now, so there is room for what arrives
-            // without a new allocation once it is dropped.
+            // Now payloads are the only owners of the old buffer. After they are dropped, new bytes can reuse
+            // its memory without an allocation.
             self.whole = Bytes::new();
             self.taken = 0;
             self.gather()?;
@@ -99,14 +99,14 @@ impl MessageDecoder {
         M::decode(&self.whole, start..self.taken).map(Some)
     }
 
-    /// Whether a whole message was gathered that [`Inbox::take`] has not returned yet: a reader that
-    /// stops early takes it before it reads more.
+    /// Returns whether a whole message was gathered that [`MessageDecoder::take`] has not returned yet. A
+    /// reader that stops early must take it before it reads more.
     #[must_use]
     pub fn has_rest(&self) -> bool {
         self.taken < self.whole.len()
     }
 
-    /// Moves all whole messages over at once, so that their payloads share one allocation.
+    /// Moves all whole messages to `whole` at once, so that their payloads share one allocation.
     fn gather(&mut self) -> Result<(), Malformed> {
         let mut end = 0;
         while let Some(head) = self.arrived.get(end..).and_then(<[u8]>::first_chunk::<4>) {
@@ -115,7 +115,7 @@ impl MessageDecoder {
             if is_oversized && end == 0 {
                 return Err(Malformed::Oversized(length));
             }
-            // What came before the one that ends the link counts, also when both came at once.
+            // Messages before an oversized one are still delivered, even if they arrived together with it.
             if is_oversized || self.arrived.len() < end + 4 + length {
                 break;
             }

@@ -1,4 +1,4 @@
-//! Round trips, cuts and rubbish.
+//! Tests with round trips, truncated messages and random bytes.
 
 use std::sync::Arc;
 
@@ -182,7 +182,8 @@ fn to_worker() -> impl Strategy<Value = ToWorker> {
     ]
 }
 
-/// Encodes all, feeds them in pieces of the given size, and takes them out again.
+/// Encodes all messages, feeds the bytes to a decoder in pieces of the given size, and returns the decoded
+/// messages.
 fn through_the_wire<M: WireMessage>(messages: &[M], piece: usize) -> Result<Vec<M>, Malformed> {
     let mut bytes = BytesMut::new();
     messages.iter().for_each(|message| message.encode(&mut bytes));

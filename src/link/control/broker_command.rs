@@ -1,4 +1,4 @@
-//! What the supervisor orders the broker.
+//! Commands of the supervisor to the broker.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,24 +8,24 @@ use crate::types::WorkerIncarnation;
 /// A command to the broker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BrokerCommand {
-    /// Before any link: the workers whose announcements it must await (rule L6).
+    /// The workers whose announcements the broker must await (rule L6). Sent before any link.
     LiveWorkers {
-        /// The workers that live.
+        /// The workers that are running.
         sources: Vec<WorkerIncarnation>,
     },
-    /// The attached end is the link to one worker.
+    /// The attached descriptor is one end of the link to this worker.
     WorkerLink {
-        /// Which worker.
+        /// The worker's number and generation.
         source: WorkerIncarnation,
     },
-    /// This worker is dead and reaped.
+    /// This worker is dead and has been reaped.
     WorkerDead {
-        /// Which worker.
+        /// The worker's number and generation.
         source: WorkerIncarnation,
     },
-    /// Return at once.
+    /// Exit at once.
     Stop,
-    /// What a worker understands too.
+    /// A command that workers accept too.
     #[serde(untagged)]
     Common(CommonCommand),
 }

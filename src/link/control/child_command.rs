@@ -1,4 +1,5 @@
-//! A command as it travels: the enum of its role, and beside it what is not text.
+//! Commands to child processes: the enum of a role's commands, plus an attachment for everything that is not
+//! text.
 
 use std::fmt;
 use std::os::fd::OwnedFd;
@@ -13,30 +14,31 @@ use crate::link::transport::Transport;
 use crate::telemetry::LogLevel;
 use crate::types::ConfigNumber;
 
-/// A configuration as it travels, wiped when the last process that shares it is done with it.
+/// A serialized configuration. It is wiped from memory when its last owner drops it.
 pub type ConfigText = Arc<Zeroizing<String>>;
 
-/// What either role understands.
+/// Commands that workers and the broker accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CommonCommand {
-    /// The attached text is the checked configuration: the first command of all, and later one that
-    /// replaces it.
+    /// Use the attached configuration, which has been validated. This is the first command to every child;
+    /// each later one replaces the configuration.
     Configure {
-        /// Which one; [`ChildEvent::Configured`](super::ChildEvent::Configured) repeats it.
+        /// Number of the configuration, repeated in
+        /// [`ChildEvent::Configured`](super::ChildEvent::Configured).
         number: ConfigNumber,
     },
-    /// Log from this level up.
+    /// Log messages of this level and above.
     LogLevel {
-        /// The level.
+        /// The lowest level to log.
         level: LogLevel,
     },
-    /// Report what was counted, with this number.
+    /// Report the counters in a [`ChildEvent::Counts`](super::ChildEvent::Counts) with this number.
     Count {
-        /// Of the question.
+        /// Number of the request.
         number: u32,
     },
-    /// Answer with [`ChildEvent::Heartbeat`](super::ChildEvent::Heartbeat), in the loop that does the
-    /// work: so the supervisor learns that it turns.
+    /// Answer with [`ChildEvent::Heartbeat`](super::ChildEvent::Heartbeat) from the event loop that does the
+    /// work, which proves that the loop still runs.
     Heartbeat,
 }
 
@@ -49,15 +51,15 @@ impl CommonCommand {
     }
 }
 
-/// What the supervisor sends to a child of either role. On the wire it is the command alone.
+/// A command to a child of either role. It is serialized as the inner command alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum ChildCommand {
-    /// To a worker.
+    /// A command to a worker.
     Worker(WorkerCommand),
-    /// To the broker.
+    /// A command to the broker.
     Broker(BrokerCommand),
-    /// To either.
+    /// A command to either role.
     Common(CommonCommand),
 }
 
@@ -79,50 +81,50 @@ impl From<CommonCommand> for ChildCommand {
     }
 }
 
-/// The commands of one role, as its control link reads them.
+/// The commands of one role, as they are read from its control link.
 pub trait RoleCommand:
     DeserializeOwned + TryFrom<ChildCommand, Error = WrongRole> + fmt::Debug + Send
 {
-    /// What travels with it.
+    /// Returns the kind of attachment that belongs to this command.
     fn attachment(&self) -> AttachmentKind;
 
-    /// What a signal orders in the supervisor's place: to end in order.
+    /// Returns the command that SIGTERM stands for when no supervisor sends one: exit in good order.
     fn terminate() -> Self;
 }
 
-/// A command was sent to a child that has another role.
+/// Error: the command was sent to a child of the other role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongRole;
 
-/// What travels with a command.
+/// Kind of attachment of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttachmentKind {
-    /// Nothing.
+    /// No attachment.
     None,
     /// A configuration.
     Config,
-    /// So many sockets.
+    /// This number of sockets.
     Sockets(usize),
-    /// The end of a link.
+    /// One end of a link.
     Link,
 }
 
-/// What travels with a command and is not text, or is too large to be copied.
+/// The part of a command that is not text, or that is too large to copy.
 ///
-/// `L` is the end of a link: ready to use for the child that receives it, a bare descriptor for a
+/// `L` is the type of a link end: a usable transport in the child that receives it, a bare descriptor in a
 /// supervisor that sends it to another process.
 pub enum Attachment<L = Box<dyn Transport>> {
-    /// Nothing.
+    /// No attachment.
     None,
     /// A configuration with its secrets, as JSON.
     Config(ConfigText),
     /// Sockets.
     Sockets(Vec<OwnedFd>),
-    /// The end of a link.
+    /// One end of a link.
     Link(L),
 }
 
-/// Without the configuration, since secrets are in it.
+/// Omits the configuration because it contains secrets.
 impl<L> fmt::Debug for Attachment<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -134,27 +136,27 @@ impl<L> fmt::Debug for Attachment<L> {
     }
 }
 
-/// A command with what travels with it.
+/// A command together with its attachment.
 #[derive(Debug)]
 pub struct ControlMessage<C, L = Box<dyn Transport>> {
     /// The command.
     pub command: C,
-    /// As [`RoleCommand::attachment`] says.
+    /// The attachment, of the kind that [`RoleCommand::attachment`] returns.
     pub attachment: Attachment<L>,
 }
 
 impl<L> ControlMessage<ChildCommand, L> {
-    /// A command alone.
+    /// Creates a command without an attachment.
     pub fn plain(command: impl Into<ChildCommand>) -> Self {
         Self::with(command, Attachment::None)
     }
 
-    /// A command with its attachment.
+    /// Creates a command with an attachment.
     pub fn with(command: impl Into<ChildCommand>, attachment: Attachment<L>) -> Self {
         Self { command: command.into(), attachment }
     }
 
-    /// The configuration.
+    /// Creates the command that delivers a configuration.
     #[must_use]
     pub fn configure(number: ConfigNumber, text: ConfigText) -> Self {
         Self::with(CommonCommand::Configure { number }, Attachment::Config(text))

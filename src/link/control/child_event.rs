@@ -1,44 +1,44 @@
-//! What a child reports to the supervisor.
+//! Events that a child reports to the supervisor.
 
 use serde::{Deserialize, Serialize};
 
 use crate::types::{ConfigNumber, Generation, ProcessCounts, WorkerIncarnation};
 
-/// What a child reports to the supervisor.
+/// An event that a child reports to the supervisor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChildEvent {
-    /// A worker accepts, or a broker resolves (all announcements that it awaited have come).
+    /// A worker accepts connections, or the broker has received all announcements that it awaited and
+    /// resolves addresses.
     Ready,
-    /// A link ended or was ended for a message that broke its rules (rule L1).
+    /// A link closed, or was closed because a message broke the rules of the link (rule L1).
     LinkLost {
-        /// The worker of that link.
+        /// The worker of the link.
         peer: WorkerIncarnation,
-        /// The broker of that link.
+        /// The broker of the link.
         broker: Generation,
     },
-    /// A worker after [`WorkerCommand::Quiesce`](super::WorkerCommand::Quiesce): nothing is
-    /// unacknowledged any more.
+    /// A worker has no unacknowledged publications left after
+    /// [`WorkerCommand::Quiesce`](super::WorkerCommand::Quiesce).
     Quiesced,
-    /// A worker's connections have taken in so much that the memory should be looked at.
+    /// A worker's connections use so much more memory that the supervisor should check the total.
     Grown,
-    /// A worker: of the memory that its process has, so much is free, though the system did not get it
-    /// back.
+    /// Memory that a worker's process has freed but not returned to the system.
     Reusable {
-        /// How much.
+        /// Free memory in bytes.
         bytes: u64,
     },
-    /// This configuration is in use from now on, in this process.
+    /// This process now uses this configuration.
     Configured {
-        /// Which one.
+        /// Number of the configuration.
         number: ConfigNumber,
     },
-    /// What was counted, as [`CommonCommand::Count`](super::CommonCommand::Count) asked.
+    /// The counters, in answer to [`CommonCommand::Count`](super::CommonCommand::Count).
     Counts {
-        /// Of the question.
+        /// Number of the request.
         number: u32,
-        /// The answer.
+        /// The counters.
         counts: ProcessCounts,
     },
-    /// The answer to [`CommonCommand::Heartbeat`](super::CommonCommand::Heartbeat).
+    /// Answer to [`CommonCommand::Heartbeat`](super::CommonCommand::Heartbeat).
     Heartbeat,
 }

@@ -15,14 +15,14 @@ use super::{
 use crate::link::transport::Transport;
 use crate::reactor::waker::Waker;
 
-/// Messages of one direction: who leaves so many unread hangs.
+/// Most unread messages per direction. A receiver with more than this is considered hung.
 const MESSAGES_MAX: usize = 1024;
 
-/// The two ends of a control link within one process.
+/// Creates the two ends of a control link within one process.
 ///
 /// # Errors
 ///
-/// When the process has no descriptor left.
+/// If the process has no free descriptor.
 pub fn memory_control<C: RoleCommand>() -> io::Result<(MemorySupervisorEnd, MemoryControl<C>)> {
     let shared = Arc::new(Shared {
         queues: Mutex::new(Queues::default()),
@@ -33,7 +33,7 @@ pub fn memory_control<C: RoleCommand>() -> io::Result<(MemorySupervisorEnd, Memo
     Ok((end, MemoryControl { shared, commands: PhantomData }))
 }
 
-/// The supervising thread's end.
+/// The supervisor's end.
 #[derive(Debug)]
 pub struct MemorySupervisorEnd(Arc<Shared>);
 
@@ -66,7 +66,7 @@ enum OpenEnds {
 }
 
 impl MemorySupervisorEnd {
-    /// Readable when [`SupervisorEnd::events`] has something to add.
+    /// Returns a descriptor that is readable when [`SupervisorEnd::events`] has events.
     #[must_use]
     pub fn ready(&self) -> BorrowedFd<'_> {
         self.0.reported.as_fd()
@@ -128,7 +128,8 @@ impl<C> Drop for MemoryControl<C> {
     fn drop(&mut self) {
         let mut queues = self.shared.queues.lock();
         queues.ends = OpenEnds::One;
-        // No role will take them; a link end among them must be seen to end.
+        // No role will receive these commands. Link ends among them are dropped so that their peers see the
+        // link close.
         let unread = std::mem::take(&mut queues.commands);
         drop(queues);
         drop(unread);
@@ -146,7 +147,7 @@ impl Queues {
 }
 
 impl OpenEnds {
-    /// Under the lock, so that nothing that is queued goes unheard.
+    /// Resets the waker. The caller holds the lock, so that a message queued meanwhile cannot be missed.
     fn silence(self, bell: &Waker) -> ControlPeer {
         bell.reset();
         if self == Self::Both { ControlPeer::Alive } else { ControlPeer::Gone }

@@ -1,6 +1,7 @@
-//! What the supervisor orders its children, and what they report: over a Unix socket, or in memory.
+//! The control link: commands of the supervisor to its children, and their events, over a Unix socket or in
+//! memory.
 //!
-//! A new command is a variant in the enum of its role, what sends it and what receives it.
+//! A new command needs a variant in the enum of its role, code that sends it and code that handles it.
 
 mod broker_command;
 mod child_command;
@@ -27,81 +28,82 @@ pub use socket::{SocketControl, SocketSupervisorEnd, Terminator, control_pair};
 pub use wire::{CONTROL_MESSAGE_BYTES_MAX, DESCRIPTORS_MAX};
 pub use worker_command::{Accepting, PendingHandshakes, WorkerCommand, WorkerRole};
 
-/// The variable by which a worker knows how its supervisor was started: the page names the program so.
+/// Environment variable with the name by which the supervisor was started. The start page shows this name.
 pub const PROGRAM_VARIABLE: &str = "TAGCAST_PROGRAM";
 
-/// What a worker has when it begins; everything else comes as a command.
+/// Data that a worker has at its start. It receives everything else as commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerIdentity {
-    /// Which worker it is, and which process in that place.
+    /// The worker's number and generation.
     pub source: WorkerIncarnation,
 }
 
-/// Why a role returned.
+/// Reason why a role returned.
 #[derive(Debug)]
 pub enum ExitReason {
-    /// It was ordered to ([`WorkerCommand::Drain`], [`BrokerCommand::Stop`]), and did.
+    /// The role completed a command to exit ([`WorkerCommand::Drain`], [`BrokerCommand::Stop`]).
     Requested,
-    /// Its supervisor is gone; its clients were told so.
+    /// The supervisor is gone. A worker has closed its clients with a status that says so.
     SupervisorLost,
-    /// It cannot go on; the supervisor starts another one.
+    /// The role cannot continue. The supervisor starts a replacement.
     Failed(io::Error),
 }
 
-/// Whether the other end of a control link is still there.
+/// State of the other end of a control link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ControlPeer {
-    /// It is.
+    /// The other end is open.
     Alive,
-    /// It is not, and will not come back: a child closes with 1001 and returns.
+    /// The other end is closed for good. A child closes its clients with 1001 and returns.
     Gone,
 }
 
-/// A child's end of its control link. `C` are the commands of its role.
+/// A child's end of its control link. `C` is the type of the commands of its role.
 pub trait Control<C>: Send + fmt::Debug {
-    /// Adds the commands that have arrived. Never waits, and leaves nothing that has arrived.
+    /// Appends all commands that have arrived. Never blocks.
     ///
     /// # Errors
-    ///
-    /// When the link broke or carried what no supervisor sends. The link is at an end then, as
+    /// If the link failed or carried anything that a supervisor does not send. The link is then closed, as
     /// with [`ControlPeer::Gone`].
     fn commands(&mut self, into: &mut Vec<ControlMessage<C>>) -> io::Result<ControlPeer>;
 
-    /// Sends an event to the supervisor. What it does not take at once leaves with the next call of
-    /// either.
+    /// Sends an event to the supervisor. Bytes that the link does not take at once are sent by the next call
+    /// of this function or of [`Control::commands`].
     ///
     /// # Errors
     ///
-    /// When the supervisor is gone, or has not read a great many events.
+    /// If the supervisor is gone, or has left too many events unread.
     fn report(&mut self, event: ChildEvent) -> io::Result<()>;
 
-    /// Readable when [`Control::commands`] has something to add; for epoll of either kind.
+    /// Returns a descriptor that is readable when [`Control::commands`] has commands. It works with
+    /// level-triggered and edge-triggered epoll.
     fn ready(&self) -> BorrowedFd<'_>;
 }
 
 /// The supervisor's end of a control link.
 pub trait SupervisorEnd: Send + fmt::Debug {
-    /// How this side hands over the end of a link.
+    /// The form in which this side passes on one end of a link.
     type LinkEnd;
 
-    /// Sends a command, in order. Never waits: what the child does not take yet is kept.
+    /// Sends a command; commands arrive in order. Never blocks: bytes that the child does not take yet are
+    /// kept.
     ///
     /// # Errors
     ///
-    /// When the child is gone, or has left a great many commands unread: it hangs.
+    /// If the child is gone, or has left too many commands unread, which means that it hangs.
     fn send(&mut self, message: ControlMessage<ChildCommand, Self::LinkEnd>) -> io::Result<()>;
 
-    /// Sends what was kept.
+    /// Sends the bytes that were kept.
     ///
     /// # Errors
     ///
-    /// When the child is gone.
+    /// If the child is gone.
     fn flush(&mut self) -> io::Result<()>;
 
-    /// Adds the events that have arrived. Never waits.
+    /// Appends the events that have arrived. Never blocks.
     ///
     /// # Errors
     ///
-    /// When the link broke or carried what no child sends; it is at an end then.
+    /// If the link failed or carried anything that a child does not send. The link is then closed.
     fn events(&mut self, into: &mut Vec<ChildEvent>) -> io::Result<ControlPeer>;
 }

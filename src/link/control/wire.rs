@@ -1,5 +1,5 @@
-//! The bytes of a control link: a length, a JSON head, after the head of a configuration its text as it
-//! is; and the descriptors that travel beside it.
+//! Wire format of a control link: a length, a JSON head, and after the head of a configuration its unchanged
+//! text. Descriptors are passed along with the bytes.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,15 +13,15 @@ use zeroize::Zeroizing;
 use super::{Attachment, AttachmentKind, ChildCommand, ConfigText, ControlMessage, RoleCommand};
 use crate::types::WipedBytes;
 
-/// The largest message: a configuration with thousands of applications stays far below it.
+/// Largest message in bytes. A configuration with thousands of applications is far smaller.
 pub const CONTROL_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Descriptors beside one message; the kernel refuses more than 253.
+/// Most descriptors per message. The kernel accepts up to 253.
 pub const DESCRIPTORS_MAX: usize = 128;
 
-/// Bytes of the length in front of a message, big endian.
+/// Bytes of the length before a message, big endian.
 const PREFIX_BYTES: usize = 4;
 
-/// A command as it travels.
+/// Encodes a command.
 pub(super) fn encode_command(
     message: ControlMessage<ChildCommand, OwnedFd>,
 ) -> io::Result<(WipedBytes, Vec<OwnedFd>)> {
@@ -37,7 +37,7 @@ pub(super) fn encode_command(
     Ok((encode_with(&message.command, text.as_bytes())?, descriptors))
 }
 
-/// Any message as it travels.
+/// Encodes a message without an attachment.
 pub(super) fn encode(message: &impl Serialize) -> io::Result<WipedBytes> {
     encode_with(message, &[])
 }
@@ -56,7 +56,7 @@ fn encode_with(message: &impl Serialize, body: &[u8]) -> io::Result<WipedBytes> 
     Ok(bytes)
 }
 
-/// Takes one whole command from the front, when it is there with its descriptors.
+/// Removes one command from the front, if it and its descriptors have arrived in full.
 pub(super) fn decode_command<C: RoleCommand>(
     bytes: &mut WipedBytes,
     descriptors: &mut VecDeque<OwnedFd>,
@@ -83,13 +83,13 @@ pub(super) fn decode_command<C: RoleCommand>(
     Ok(Some(ControlMessage { command, attachment }))
 }
 
-/// A configuration, copied once into memory of its length.
+/// Copies a configuration once, into memory of exactly its length.
 fn text(body: &[u8]) -> io::Result<ConfigText> {
     let text = str::from_utf8(body).map_err(malformed)?;
     Ok(Arc::new(Zeroizing::new(text.to_owned())))
 }
 
-/// Takes one whole message from the front, when it is there.
+/// Removes one message from the front, if it has arrived in full.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &mut WipedBytes) -> io::Result<Option<T>> {
     let Some(body) = front(bytes)? else { return Ok(None) };
     let length = body.len();
@@ -98,7 +98,7 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &mut WipedBytes) -> io::Result<
     Ok(Some(message))
 }
 
-/// The message at the front, without its length, when it is whole.
+/// Returns the message at the front without its length, if it has arrived in full.
 fn front(bytes: &[u8]) -> io::Result<Option<&[u8]>> {
     let Some((prefix, rest)) = bytes.split_first_chunk::<PREFIX_BYTES>() else { return Ok(None) };
     let length = usize::try_from(u32::from_be_bytes(*prefix)).unwrap_or(usize::MAX);
@@ -108,7 +108,7 @@ fn front(bytes: &[u8]) -> io::Result<Option<&[u8]>> {
     Ok(rest.get(..length))
 }
 
-/// An error that ends a control link.
+/// Creates an error that ends a control link.
 pub(super) fn malformed(what: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("a message on the control link: {what}"))
 }

@@ -1,4 +1,4 @@
-//! What the supervisor orders a worker.
+//! Commands of the supervisor to a worker.
 
 use std::time::Duration;
 
@@ -11,65 +11,66 @@ use crate::types::{Allowance, Encryption, Generation};
 /// A command to a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WorkerCommand {
-    /// Accept from the attached sockets, which are used in this way. Once.
+    /// Accept connections from the attached sockets. Sent once.
     Listen {
-        /// For each socket.
+        /// For each socket, whether it uses TLS.
         sockets: Vec<Encryption>,
     },
-    /// The attached socket is the one that scripts push messages into. The worker reads it while it is
-    /// the leader. Once, if there is one.
+    /// The attached socket is the one to which scripts push messages. The worker reads it while it is the
+    /// leader. Sent at most once.
     PushSocket,
-    /// The attached end is the link to this broker; the broker before it is dead.
+    /// The attached descriptor is one end of the link to this broker. The previous broker is dead.
     Link {
-        /// Which broker.
+        /// Generation of the broker.
         broker: Generation,
     },
-    /// Accept no more, read no more from publishers, and report
-    /// [`ChildEvent::Quiesced`](super::ChildEvent::Quiesced) when the broker has acknowledged everything.
+    /// Stop accepting connections and reading from publishers, and report
+    /// [`ChildEvent::Quiesced`](super::ChildEvent::Quiesced) when the broker has acknowledged all
+    /// publications.
     Quiesce(PendingHandshakes),
     /// Close all clients with 1001 and return.
     Drain {
-        /// How long that may take before the process is ended.
+        /// Time limit, after which the supervisor kills the process.
         within: Duration,
     },
-    /// How scarce memory is, and how much the worker may take until the next such command.
+    /// Current memory shortage, and the memory that the worker may take until the next such command.
     Pressure(Allowance),
-    /// Whether it is the leader from now on.
+    /// Become the leader, or stop being the leader.
     SetRole(WorkerRole),
-    /// Whether it accepts connections. Those that it has it serves in any case.
+    /// Start or stop accepting connections. Existing connections are served in any case.
     Accept(Accepting),
-    /// What a broker understands too.
+    /// A command that the broker accepts too.
     #[serde(untagged)]
     Common(CommonCommand),
 }
 
-/// What becomes of the handshakes under way when a worker accepts no more.
+/// Treatment of unfinished handshakes when a worker stops accepting connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PendingHandshakes {
-    /// They are completed first: another worker takes over, and no client shall be refused.
+    /// Complete them first: another worker takes over, and no client should be refused.
     Finish,
-    /// They are refused: the server ends.
+    /// Refuse them: the server is shutting down.
     Refuse,
 }
 
 /// Whether a worker accepts connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Accepting {
-    /// It does.
+    /// The worker accepts connections.
     Yes,
-    /// It leaves them to others: its clients will be closed soon, and a new one would be among them.
+    /// The worker leaves connections to other workers, because it will close its own clients soon.
     No,
 }
 
-/// Which worker does the work that must be done once and not by each of them, such as ticks of
+/// Whether a worker does the work that must be done once per server and not once per worker, such as ticks of
 /// resources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WorkerRole {
-    /// Another worker.
+    /// Another worker does this work.
     #[default]
     Follower,
-    /// This one. While the role moves from one worker to another there may be no leader, or for a moment
-    /// two.
+    /// This worker does this work. While the role moves from one worker to another, there may be no leader
+    /// or, for a moment, two.
     Leader,
 }
 

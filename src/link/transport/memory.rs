@@ -1,4 +1,4 @@
-//! A link within one process: two bounded lanes of bytes, and an eventfd at each end.
+//! A link within one process: two bounded byte queues, and an eventfd at each end.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read};
@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use super::Transport;
 use crate::reactor::waker::Waker;
 
-/// Bytes that one direction holds before a write would block: roomier than a socket, since here
-/// they are held once and not in two buffers.
+/// Bytes that one direction can hold before a write would block. The value is larger than that of a socket,
+/// because the bytes are held in one queue and not in two buffers.
 pub const MEMORY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// One end of a link in memory.
@@ -35,24 +35,25 @@ struct PairEnds {
     right: EndState,
 }
 
-/// What the lock guards of one end.
+/// The state of one end, guarded by the lock.
 #[derive(Debug, Default)]
 struct EndState {
-    /// What the other end wrote and this one has not read.
+    /// Bytes that the other end wrote and this end has not read.
     inbound: VecDeque<u8>,
     room: SpaceNotice,
     presence: Presence,
 }
 
-/// Whether this end has to hear that the other one made room.
+/// Whether this end must be woken when the other end has freed space.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum SpaceNotice {
-    /// It has not met the bound since it last wrote.
+    /// The last write was complete, so no wakeup is needed.
     #[default]
     Free,
-    /// It met the bound and waits.
+    /// The last write reached the limit. This end waits for space.
     Wanted,
-    /// It was rung for and has not written since: its bell must not be silenced before.
+    /// This end was woken because space is free, and has not written since. Until then a read must not reset
+    /// the waker.
     Returned,
 }
 
@@ -63,11 +64,11 @@ enum Presence {
     Gone,
 }
 
-/// The two ends of a link within one process.
+/// Creates the two ends of a link within one process.
 ///
 /// # Errors
 ///
-/// When the process has no descriptor left.
+/// If the process has no free descriptor.
 pub fn memory_pair() -> io::Result<(MemoryTransport, MemoryTransport)> {
     let ends = Arc::new(Mutex::new(PairEnds::default()));
     let (left, right) = (Arc::new(Waker::new()?), Arc::new(Waker::new()?));
@@ -95,7 +96,7 @@ impl Transport for MemoryTransport {
         if other.presence == Presence::Gone {
             return Ok(0);
         }
-        // Under the lock, so that no byte goes unheard between the look and the silence.
+        // The lock is held, so that no wakeup is lost between this check and the reset.
         if own.room != SpaceNotice::Returned {
             self.own.reset();
         }
@@ -133,7 +134,7 @@ impl Drop for MemoryTransport {
 }
 
 impl PairEnds {
-    /// The asking end, and the one opposite.
+    /// Returns the state of the given end, then the state of the opposite end.
     fn seen_from(&mut self, side: PairSide) -> (&mut EndState, &mut EndState) {
         match side {
             PairSide::Left => (&mut self.left, &mut self.right),
@@ -142,7 +143,7 @@ impl PairEnds {
     }
 }
 
-/// Moves as much as fits; a ring buffer gives its bytes in two pieces.
+/// Reads as many bytes as fit. A ring buffer may need two reads, because its content can be in two pieces.
 fn take(bytes: &mut VecDeque<u8>, into: &mut [u8]) -> io::Result<usize> {
     let first = bytes.read(into)?;
     let second = match into.get_mut(first..) {
@@ -152,7 +153,7 @@ fn take(bytes: &mut VecDeque<u8>, into: &mut [u8]) -> io::Result<usize> {
     Ok(first + second)
 }
 
-/// Appends up to the bound; says how much, and whether that was everything.
+/// Appends bytes up to the limit. Returns the number of bytes appended, and whether all of them fit.
 fn put(bytes: &mut VecDeque<u8>, parts: &[IoSlice<'_>]) -> (usize, bool) {
     let mut given = 0;
     for part in parts {

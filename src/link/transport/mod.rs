@@ -1,4 +1,4 @@
-//! What a link between worker and broker runs over: a Unix socket, or memory within one process.
+//! Transports of a link between worker and broker: a Unix socket, or memory within one process.
 
 mod memory;
 
@@ -16,34 +16,34 @@ use rustix::net::{
 
 pub use memory::{MEMORY_BYTES_MAX, MemoryTransport, memory_pair};
 
-/// Bytes that the kernel takes on a link before a write would block: two of the largest reads of a
-/// turn from sixteen publishers fit, so that a turn is seldom cut in two.
+/// Bytes that the kernel accepts on a link before a write would block. Two of the largest reads of a turn
+/// from sixteen publishers fit, so the output of a turn is rarely split.
 pub const SOCKET_BUFFER_BYTES: usize = 1024 * 1024;
 
-/// What one `sendmsg` takes (`IOV_MAX` of Linux).
+/// Most parts of one `sendmsg` call (`IOV_MAX` of Linux).
 const PARTS_MAX: usize = 1024;
 
-/// One end of a link between worker and broker; it carries bytes and never waits.
+/// One end of a link between worker and broker. It transports bytes and never blocks.
 pub trait Transport: Send + fmt::Debug {
-    /// Takes what has arrived. 0 means that the other end is gone and everything was read.
+    /// Reads bytes that have arrived. 0 means that the other end is closed and all bytes were read.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when nothing is there; anything else ends the link.
+    /// `WouldBlock` if no bytes have arrived. Any other error ends the link.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
 
-    /// Hands over the parts in their order, and says how many bytes were taken.
+    /// Writes the parts in their order. Returns the number of bytes written.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when there is no room, `BrokenPipe` when the other end is gone.
+    /// `WouldBlock` if there is no space, `BrokenPipe` if the other end is closed.
     fn write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// What to wait on with epoll, edge-triggered for reading and writing together (as tokio's
-    /// `AsyncFd` does), or level-triggered for reading.
+    /// Returns the descriptor to watch with epoll: edge-triggered for reading and writing together (as
+    /// tokio's `AsyncFd` does), or level-triggered for reading.
     ///
-    /// After any event the owner reads until `WouldBlock` (or a short read) and then writes what it
-    /// holds: in memory one eventfd announces both that bytes came and that room returned.
+    /// After any event the owner reads until `WouldBlock` or a short read, and then writes its pending bytes:
+    /// in memory, one eventfd signals both new bytes and free space.
     fn ready(&self) -> BorrowedFd<'_>;
 }
 
@@ -52,7 +52,7 @@ pub trait Transport: Send + fmt::Debug {
 pub struct UnixTransport(OwnedFd);
 
 impl UnixTransport {
-    /// Takes an end that came from [`unix_pair`], maybe through another process.
+    /// Wraps an end that was created by [`unix_pair`], possibly in another process.
     #[must_use]
     pub fn new(socket: OwnedFd) -> Self {
         Self(socket)
@@ -64,8 +64,8 @@ impl Transport for UnixTransport {
         loop {
             match rustix::io::read(&self.0, &mut *into) {
                 Err(Errno::INTR) => {}
-                // The peer died with bytes of ours unread. The kernel says so only after it has
-                // given us everything that the peer wrote.
+                // The peer died and left bytes of ours unread. The kernel reports this only after all bytes
+                // that the peer wrote have been read.
                 Err(Errno::CONNRESET) => return Ok(0),
                 other => return Ok(other?),
             }
@@ -89,16 +89,17 @@ impl Transport for UnixTransport {
     }
 }
 
-/// The two ends of a link for two processes: non-blocking, and closed by `exec`.
+/// Creates the two ends of a link between two processes. Both are non-blocking and are closed by `exec`.
 ///
 /// # Errors
 ///
-/// When the process has no descriptor left.
+/// If the process has no free descriptor.
 pub fn unix_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (one, other) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     for end in [&one, &other] {
-        // Beyond `net.core.wmem_max` only where we may (CAP_NET_ADMIN); else as far as it goes.
+        // The forced call may exceed `net.core.wmem_max` but needs CAP_NET_ADMIN. Without it the kernel
+        // limits the size.
         if set_socket_send_buffer_size_force(end, SOCKET_BUFFER_BYTES).is_err() {
             set_socket_send_buffer_size(end, SOCKET_BUFFER_BYTES)?;
         }

@@ -1,4 +1,4 @@
-//! Bytes and descriptors on their way through the socket of a control link.
+//! Sends and receives bytes and descriptors over the socket of a control link.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,19 +17,19 @@ use crate::link::control::wire::malformed;
 use crate::link::control::{ControlPeer, DESCRIPTORS_MAX};
 use crate::types::WipedBytes;
 
-/// Messages that wait for the other end to read: one that leaves so many unread hangs.
+/// Most unsent messages. A receiver that leaves this many unread is considered hung.
 const PARCELS_MAX: usize = 1024;
-/// What one call takes from the socket.
+/// Most bytes that one call reads from the socket.
 const RECEIVE_BYTES: usize = 16 * 1024;
 
-/// What waits to be sent.
+/// Messages that wait to be sent.
 #[derive(Debug, Default)]
 pub(super) struct FdSender(VecDeque<FdMessage>);
 
 struct FdMessage {
     bytes: WipedBytes,
     sent: usize,
-    /// They leave with the first byte, and are closed here at once.
+    /// Sent with the first byte of the message, and then closed in this process.
     descriptors: Vec<OwnedFd>,
 }
 
@@ -47,13 +47,14 @@ impl FdSender {
         Ok(())
     }
 
-    /// Sends until the socket takes no more.
+    /// Sends until the queue is empty or the socket is full.
     pub(super) fn flush(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
         while let Some(parcel) = self.0.front_mut() {
             match parcel.send(socket) {
                 Ok(()) if parcel.sent == parcel.bytes.len() => drop(self.0.pop_front()),
                 Ok(()) | Err(Errno::INTR) => {}
-                // Want of buffers passes as a full socket does: what is kept leaves with the next call.
+                // A shortage of kernel buffers (ENOBUFS) is temporary, like a full socket. The rest is sent
+                // with the next call.
                 Err(Errno::AGAIN | Errno::NOBUFS) => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
@@ -77,7 +78,7 @@ impl FdMessage {
     }
 }
 
-/// What has arrived and makes no whole message yet.
+/// Received bytes and descriptors that do not form a whole message yet.
 #[derive(Default)]
 pub(super) struct FdReceiver {
     pub(super) bytes: WipedBytes,
@@ -85,21 +86,21 @@ pub(super) struct FdReceiver {
     ended: bool,
 }
 
-/// What one look at the socket brought.
+/// Result of one read of the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FdRead {
     Some,
     Nothing,
 }
 
-/// Without the bytes, as below.
+/// Omits the bytes, because they may contain secrets.
 impl fmt::Debug for FdReceiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes, {} descriptors", self.bytes.len(), self.descriptors.len())
     }
 }
 
-/// Without the bytes, since the secrets of a configuration may be among them.
+/// Omits the bytes, because a configuration among them contains secrets.
 impl fmt::Debug for FdMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes of {} sent", self.sent, self.bytes.len())

@@ -1,4 +1,4 @@
-//! The control link over a Unix socket, which is a child's standard input.
+//! The control link over a Unix socket, which is the standard input of the child.
 
 use std::io;
 use std::marker::PhantomData;
@@ -17,11 +17,11 @@ use super::{
 use crate::link::transport::{UnixTransport, unix_pair};
 use crate::reactor::waker::Waker;
 
-/// The supervisor's end, and what becomes the standard input of a child.
+/// Creates the supervisor's end, and the descriptor that becomes the standard input of a child.
 ///
 /// # Errors
 ///
-/// When the process has no descriptor left.
+/// If the process has no free descriptor.
 pub fn control_pair() -> io::Result<(SocketSupervisorEnd, OwnedFd)> {
     let (ours, theirs) = unix_pair()?;
     Ok((
@@ -43,7 +43,8 @@ pub struct SocketSupervisorEnd {
 }
 
 impl SocketSupervisorEnd {
-    /// Whether commands wait for the socket to become writable, for [`SupervisorEnd::flush`].
+    /// Returns whether commands wait for the socket to become writable. If so, call [`SupervisorEnd::flush`]
+    /// at that time.
     #[must_use]
     pub fn holds_commands(&self) -> bool {
         !self.outgoing.is_empty()
@@ -68,14 +69,14 @@ impl SupervisorEnd for SocketSupervisorEnd {
             while let Some(event) = decode(&mut self.inbox.bytes)? {
                 into.push(event);
             }
-            // No child has a reason to send any.
+            // Children never send descriptors.
             self.inbox.descriptors.clear();
         }
         Ok(self.inbox.peer())
     }
 }
 
-/// To wait on; [`SupervisorEnd::events`] and [`SupervisorEnd::flush`] are what to do then.
+/// The descriptor to poll. When it is ready, call [`SupervisorEnd::events`] and [`SupervisorEnd::flush`].
 impl AsFd for SocketSupervisorEnd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
@@ -86,7 +87,7 @@ impl AsFd for SocketSupervisorEnd {
 #[derive(Debug)]
 pub struct SocketControl<C> {
     socket: OwnedFd,
-    /// Holds the socket and the bell, so that there is one thing to wait on.
+    /// An epoll instance that watches the socket and the waker, so that callers poll a single descriptor.
     either: OwnedFd,
     termination: Arc<Termination>,
     outgoing: FdSender,
@@ -98,7 +99,7 @@ pub struct SocketControl<C> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ControlPhase {
     Linked,
-    /// The supervisor is gone; its socket is no longer waited on, since it would be ready for ever.
+    /// The supervisor is gone. Its socket is no longer polled, because it would be readable forever.
     Alone,
 }
 
@@ -108,12 +109,12 @@ struct Termination {
     bell: Waker,
 }
 
-/// Lets another thread (the one that waits for signals) end a role as a command would.
+/// Lets another thread, the one that waits for signals, terminate a role as a command would.
 #[derive(Clone, Debug)]
 pub struct Terminator(Arc<Termination>);
 
 impl Terminator {
-    /// The role finds [`RoleCommand::terminate`] among its next commands.
+    /// Adds [`RoleCommand::terminate`] to the next commands of the role.
     pub fn terminate(&self) {
         self.0.asked.store(true, Ordering::Release);
         self.0.bell.wake();
@@ -121,11 +122,11 @@ impl Terminator {
 }
 
 impl<C: RoleCommand> SocketControl<C> {
-    /// Takes the end that came from [`control_pair`].
+    /// Wraps an end that was created by [`control_pair`].
     ///
     /// # Errors
     ///
-    /// When the process has no descriptor left, or this is no socket.
+    /// If the process has no free descriptor, or if `socket` is not a socket.
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&socket, true)?;
         let bell = Waker::new()?;
@@ -144,16 +145,16 @@ impl<C: RoleCommand> SocketControl<C> {
         })
     }
 
-    /// The supervisor's link of this process: its standard input.
+    /// Wraps the standard input of this process, which is the control link to its supervisor.
     ///
     /// # Errors
     ///
-    /// As [`SocketControl::new`].
+    /// The same as [`SocketControl::new`].
     pub fn from_standard_input() -> io::Result<Self> {
         Self::new(io::stdin().as_fd().try_clone_to_owned()?)
     }
 
-    /// What makes this role drain from outside its thread.
+    /// Returns a handle with which other threads can terminate this role.
     #[must_use]
     pub fn terminator(&self) -> Terminator {
         Terminator(Arc::clone(&self.termination))
@@ -192,7 +193,7 @@ impl<C: RoleCommand> Control<C> for SocketControl<C> {
             self.part()?;
             return received.map(|()| ControlPeer::Gone);
         }
-        // A supervisor that is gone shows itself when it is read from.
+        // If the supervisor is gone, the next read detects that.
         let _gone = self.outgoing.flush(self.socket.as_fd());
         Ok(ControlPeer::Alive)
     }
@@ -207,7 +208,7 @@ impl<C: RoleCommand> Control<C> for SocketControl<C> {
     }
 }
 
-/// The same command with an end of a link that can be read and written.
+/// Turns the descriptor of a link end into a transport.
 fn usable<C>(message: ControlMessage<C, OwnedFd>) -> ControlMessage<C> {
     let ControlMessage { command, attachment } = message;
     let attachment = match attachment {

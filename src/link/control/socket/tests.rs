@@ -1,4 +1,4 @@
-//! The control link with real descriptors over a real pair of sockets.
+//! Tests of the control link with real descriptors over a real socket pair.
 
 use super::*;
 use crate::link::control::{
@@ -54,7 +54,7 @@ fn text(json: &str) -> ConfigText {
     Arc::new(json.to_owned().into())
 }
 
-/// Sends all of them and compares what arrives, in words.
+/// Sends all messages, and compares what arrives by its debug output.
 fn arrive<C: RoleCommand>(messages: Vec<Message>) {
     let (mut end, mut control) = linked::<C>();
     assert!(!rings(&control));
