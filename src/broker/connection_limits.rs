@@ -1,4 +1,4 @@
-//! How many clients there are, in all and from each address: what joins are measured against.
+//! Connection counts, in total and per IP address, against which joins are checked.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,16 +6,16 @@ use std::net::IpAddr;
 use crate::link::message::Full;
 use crate::types::{AddressLimit, Client, ConnectionRef, WorkerId, counted_as};
 
-/// The limits of `websock.ini` that hold over all workers; 0 means none.
+/// The limits of `websock.ini` that apply across all workers; 0 means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MaxConnections {
-    /// Joined clients of every kind.
+    /// Most joined clients of every kind.
     pub max_clients: u32,
-    /// Clients from one address that count.
+    /// Most clients per IP address. Only clients that are limited by address count.
     pub max_per_ip: u32,
 }
 
-/// Counts joined clients. Addresses are kept only while a limit asks for them.
+/// Counts joined clients. Addresses are stored only while a limit needs them.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionLimits {
     limits: MaxConnections,
@@ -29,8 +29,8 @@ impl ConnectionLimits {
         Self { limits, ..Self::default() }
     }
 
-    /// Other limits from now on. Those who joined while none asked for their addresses are not
-    /// counted by address.
+    /// Replaces the limits. Clients that joined while no limit needed their addresses are not counted by
+    /// address.
     pub(super) fn limit(&mut self, limits: MaxConnections) {
         self.limits = limits;
         if limits.max_per_ip == 0 {
@@ -38,7 +38,7 @@ impl ConnectionLimits {
         }
     }
 
-    /// Whether one more may join those that there are.
+    /// Checks whether one more client may join.
     pub(super) fn admit(
         &self,
         clients: usize,
@@ -56,7 +56,7 @@ impl ConnectionLimits {
         Ok(())
     }
 
-    /// Counts a client by its address before it joins, because a backend is asked about it.
+    /// Counts a client by its address before it joins, while its backend is asked to authorize it.
     pub(super) fn reserve(&mut self, place: ConnectionRef, ip: IpAddr) -> Result<(), Full> {
         if self.limits.max_per_ip > 0 && !self.addresses.contains_key(&place) {
             if self.is_full(ip) {
@@ -78,7 +78,7 @@ impl ConnectionLimits {
         }
     }
 
-    /// Counts a client, also one that an earlier broker has let in.
+    /// Counts a client that has joined, including a client that an earlier broker admitted.
     pub(super) fn join(&mut self, place: ConnectionRef, client: &Client) {
         if self.counts(client) {
             self.count(place, client.ip);

@@ -1,5 +1,5 @@
-//! The broker but for its epoll and its control link: what a turn reads, resolves, writes, and
-//! acknowledges. The simulator of `tests/simulation.rs` runs it over links of its own.
+//! The broker without its epoll and its control link: the reading, resolving, writing and acknowledging of a
+//! turn. The simulator in `tests/simulation.rs` runs this code over links of its own.
 
 use std::ops::ControlFlow;
 
@@ -19,12 +19,12 @@ pub struct BrokerCore {
     router: Router,
     links: Links,
     limits: MaxConnections,
-    /// Whose link was read last.
+    /// The worker whose link was read last.
     read_last: WorkerId,
 }
 
 impl BrokerCore {
-    /// A broker without clients.
+    /// Creates a broker without clients.
     #[must_use]
     pub fn new(generation: Generation) -> Self {
         let (router, links, limits) =
@@ -32,37 +32,38 @@ impl BrokerCore {
         Self { generation, router, links, limits, read_last: WorkerId(0) }
     }
 
-    /// What the broker knows.
+    /// Returns the router.
     #[must_use]
     pub fn router(&self) -> &Router {
         &self.router
     }
 
-    /// The workers that must be heard out before anything is resolved; comes before any link.
+    /// Sets the workers whose announcements must arrive before anything is resolved. Must be called before
+    /// any link is added.
     pub fn await_workers(&mut self, sources: Vec<WorkerIncarnation>) {
         debug!(workers = sources.len(), "awaiting announcements");
         self.router = Router::awaiting(sources);
         self.router.limit(self.limits);
     }
 
-    /// What joins are measured against.
+    /// Sets the limits that joins are checked against.
     pub fn limit(&mut self, limits: MaxConnections) {
         self.limits = limits;
         self.router.limit(limits);
     }
 
-    /// A link to a worker was made.
+    /// Adds the link to a worker.
     pub fn link(&mut self, source: WorkerIncarnation, transport: Box<dyn Transport>) {
         self.router.linked(source);
         self.links.add(source, transport);
     }
 
-    /// Something came on a worker's link, or it came to its end.
+    /// The link of a worker has readable data or was closed.
     pub fn mark_unread(&mut self, worker: WorkerId) {
         self.links.mark_unread(worker);
     }
 
-    /// Whether there is more to do, although nothing will say so again.
+    /// Returns whether work is left for which no further event will arrive.
     #[must_use]
     pub fn has_unread(&self) -> bool {
         self.links.has_unread() || self.router.is_behind()
@@ -87,11 +88,11 @@ impl BrokerCore {
         );
     }
 
-    /// One turn: all that workers said, then all that is to be told them (rule L2), then the
-    /// acknowledgements that this made possible (rule L5). Lost links are reported at once, so
-    /// that the supervisor knows of them before anything is acknowledged without them. `is_spent`
-    /// is asked after each message, and what is left then is taken in the next turn: thus the supervisor is
-    /// answered, and what was resolved leaves, whatever workers ask for.
+    /// Runs one turn: reads the messages of workers, writes the results (rule L2), then writes the
+    /// acknowledgements that have become possible (rule L5). Lost links are reported at once, so that the
+    /// supervisor learns of them before publications are acknowledged without them. `is_spent` is called
+    /// after each message; when it returns true, the remaining messages wait for the next turn. The broker
+    /// therefore answers the supervisor and sends its results, however much the workers send.
     pub fn run_turn(
         &mut self,
         report: &mut dyn FnMut(ChildEvent),
@@ -104,8 +105,8 @@ impl BrokerCore {
         self.write(report);
     }
 
-    /// What was held back, then one read from each link; the next turn begins with the link after the
-    /// one where this turn stopped.
+    /// Applies the messages that were held back, then reads each link once. The next turn starts with the
+    /// link after the one where this turn stopped.
     fn read(&mut self, report: &mut dyn FnMut(ChildEvent), is_spent: &mut dyn FnMut() -> bool) {
         if self.router.resume(is_spent).is_break() {
             return;
@@ -152,7 +153,8 @@ impl BrokerCore {
         }
     }
 
-    /// A link that ends before its process does ends that worker: the supervisor gets a report (rule L1).
+    /// Handles a link that failed before its process exited: the worker is removed, and the supervisor gets a
+    /// report (rule L1).
     fn on_link_error(
         &mut self,
         source: WorkerIncarnation,

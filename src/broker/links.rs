@@ -1,4 +1,4 @@
-//! The broker's ends of the links: what is read from them, and what they take.
+//! The broker's ends of the links to workers: reading and writing.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, IoSlice};
@@ -10,7 +10,7 @@ use crate::link::message::ToBroker;
 use crate::link::transport::Transport;
 use crate::types::{WorkerId, WorkerIncarnation};
 
-/// One read; a turn takes one from each link, so that no worker keeps the others waiting.
+/// Most bytes of one read. A turn reads each link once, so no worker delays the others.
 const READ_BYTES: usize = 256 * 1024;
 
 /// The links to all workers.
@@ -25,17 +25,17 @@ struct WorkerLink {
     source: WorkerIncarnation,
     transport: Box<dyn Transport>,
     inbox: MessageDecoder,
-    /// The kernel may hold more: edge-triggered events come once.
+    /// The kernel may have more bytes. Edge-triggered events are not repeated, so this must be remembered.
     is_unread: bool,
 }
 
 impl WorkerLink {
-    /// Whether there is something to take, in the kernel or here.
+    /// Returns whether data is left to process, in the kernel or in the decoder.
     fn is_busy(&self) -> bool {
         self.is_unread || self.inbox.has_rest()
     }
 
-    /// Reads once; false when there was nothing.
+    /// Reads once. Returns false if no data was available.
     fn fill(&mut self, scratch: &mut [u8]) -> Result<bool, String> {
         let read = match self.transport.read(scratch) {
             Ok(0) => return Err("the other side ended it".to_owned()),
@@ -46,7 +46,7 @@ impl WorkerLink {
             }
             Err(error) => return Err(error.to_string()),
         };
-        // A short read has emptied the link: whatever comes next is a new event.
+        // A short read has drained the socket, so more data causes a new event.
         self.is_unread = read == scratch.len();
         self.inbox.extend(scratch.get(..read).unwrap_or_default());
         Ok(true)
@@ -94,8 +94,8 @@ impl Links {
         self.ends.values().filter(|end| end.is_busy()).map(|end| end.source).collect()
     }
 
-    /// Hands over the whole messages of one read, until `take` breaks off: the others come before the
-    /// next read.
+    /// Reads once and passes each whole message to `take`, until `take` breaks. The remaining messages are
+    /// passed before the next read.
     pub(super) fn read(
         &mut self,
         source: WorkerIncarnation,
@@ -113,15 +113,15 @@ impl Links {
         Ok(Continue(()))
     }
 
-    /// Writes what the link takes of what a worker is to be told.
+    /// Writes pending bytes of a worker until none are left or the link is full.
     pub(super) fn write(&mut self, member: &mut WorkerState) -> Result<(), String> {
         let Some(end) = self.ends.get_mut(&member.source.worker) else { return Ok(()) };
         while !member.out.pending().is_empty() {
             match end.transport.write(&[IoSlice::new(member.out.pending())]) {
                 Ok(taken) => member.out.advance(taken),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                // Its last words are still to be read; reading them comes to the end of the link.
-                // Until that is reported nothing is acknowledged that this worker misses.
+                // The peer is gone, but its last messages must still be read. The read then finds the end of
+                // the link. Until the end is reported, nothing that this worker missed is acknowledged.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {
                     end.is_unread = true;
                     return Ok(());

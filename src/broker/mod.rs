@@ -1,4 +1,5 @@
-//! The broker: one loop around the index and the router. It speaks to workers only.
+//! The broker process: one event loop around the index and the router. It communicates only with workers and
+//! the supervisor.
 
 mod connection_limits;
 pub mod core;
@@ -24,12 +25,12 @@ use crate::telemetry::{flush, set_level};
 use crate::types::limits::BROKER_TURN;
 use crate::types::{Generation, ProcessCounts, TurnBudget, WorkerId, WorkerIncarnation};
 
-/// The token of the control link; a worker's link has the worker's number.
+/// The epoll token of the control link. The token of a worker's link is the number of the worker.
 const CONTROL: u64 = u64::MAX;
-/// Events that one wait hands out: one for each worker is enough.
+/// Most events per wait; one for each worker is enough.
 const EVENTS: usize = 64;
 
-/// Runs the broker on this thread until it is told to stop or its supervisor is gone.
+/// Runs the broker on this thread until it is stopped or its supervisor is gone.
 #[must_use]
 pub fn run(generation: Generation, control: Box<dyn Control<BrokerCommand>>) -> ExitReason {
     serve(generation, control).unwrap_or_else(ExitReason::Failed)
@@ -52,14 +53,14 @@ struct Broker {
     is_ready: bool,
 }
 
-/// Whether the loop goes on.
+/// Result of applying the commands of the supervisor: continue with the turn, or exit.
 enum BrokerLoop {
     Turn,
     End(ExitReason),
 }
 
 impl Broker {
-    /// One turn after the other: orders, then what there is between the workers.
+    /// Runs turn after turn: first commands of the supervisor, then the work between workers.
     fn serve(&mut self) -> io::Result<ExitReason> {
         let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
         loop {

@@ -1,22 +1,22 @@
-//! How a worker can break the rules of the link.
+//! Violations of the rules of the link by a worker.
 
 use std::fmt;
 
 use crate::link::message::VERSION;
 use crate::types::{Number, Slot, WorkerIncarnation};
 
-/// A worker that does not keep to the rules of the link; its link ends.
+/// A violation of the rules of the link by a worker. Its link is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtocolError {
-    /// It speaks another version of the language.
+    /// The worker uses this other protocol version.
     Version(u16),
-    /// It says that it is another worker.
+    /// The worker identifies itself as another worker.
     Stranger(WorkerIncarnation),
-    /// A message that may not come at this point.
+    /// A message that is not allowed at this point.
     OutOfPlace(&'static str),
-    /// It puts a client into a slot that is taken, or with a UUID that is.
+    /// The worker put a client into a taken slot, or with a UUID that is already connected.
     Taken(Slot),
-    /// Its publications are not in order.
+    /// The number of this publication is not greater than that of the previous one.
     Disorder(Number),
 }
 

@@ -1,5 +1,5 @@
-//! Addresses that were resolved in this turn: publishers repeat themselves, so the next publication
-//! to the same tags costs no second search, and its set crosses each link once.
+//! Addresses that were resolved in this turn. Publishers often use the same address repeatedly, so a later
+//! publication to the same tags needs no second search, and the set is sent only once on each link.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,8 +10,8 @@ use crate::index::Index;
 use crate::link::message::{DeliverTo, SetName};
 use crate::types::{Address, ConnectionRef, Recipients, TagQuery, Tenant, WorkerId};
 
-/// The sets of this turn. Forgotten at its end and whenever a client joins or leaves: nothing that
-/// was said about sets may outlive the batch, or a publication goes to the wrong clients.
+/// The sets of this turn. They are dropped at its end and whenever a client joins, leaves or changes its
+/// tags: a set that outlived the batch would send publications to the wrong clients.
 #[derive(Debug, Default)]
 pub(super) struct ResolveCache {
     sets: HashMap<Tenant, HashMap<TagQuery, Vec<(WorkerId, SetName)>>>,
@@ -24,7 +24,7 @@ impl ResolveCache {
         }
     }
 
-    /// Which clients of which workers an address names; names sets to the workers as needed.
+    /// Returns the recipients of an address by worker. Sends new sets to the workers as needed.
     pub(super) fn resolve(
         &mut self,
         index: &Index,
@@ -34,7 +34,7 @@ impl ResolveCache {
     ) -> SmallVec<[(WorkerId, DeliverTo); 4]> {
         let query = match &address.recipients {
             Recipients::Matching(query) => Some(query),
-            // Only a compatibility flag uses it, so it is not cached.
+            // Only one compatibility flag uses tag sequences, so they are not cached.
             Recipients::TagSequence(_) => None,
             Recipients::First { .. } | Recipients::Named(_) => {
                 let one = index.resolve_one(tenant, address);

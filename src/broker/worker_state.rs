@@ -1,4 +1,4 @@
-//! A worker as the broker sees it: how far its link is, and what it is still to be told.
+//! The state of a worker in the broker: its link, its pending output and its publications.
 
 use std::collections::VecDeque;
 
@@ -12,12 +12,13 @@ use crate::types::{Number, SlotSet, WorkerIncarnation};
 /// A worker with a link to this broker.
 #[derive(Debug)]
 pub struct WorkerState {
-    /// Which worker.
+    /// The worker's number and generation.
     pub source: WorkerIncarnation,
-    /// What its link waits to be told next.
+    /// Pending output for the worker's link.
     pub out: LinkOutbox,
     pub(super) link_state: LinkState,
-    /// What it said while others were still awaited; its window bounds it (rule L4).
+    /// Messages that the worker sent while other workers were still awaited. The worker's window limits them
+    /// (rule L4).
     pub(super) held: VecDeque<ToBroker>,
     pub(super) last_publication: Option<Number>,
     pub(super) turn_ended_at: Option<Number>,
@@ -25,25 +26,25 @@ pub struct WorkerState {
     counts: PublishCounts,
 }
 
-/// What a worker wants to know of single publications; mostly nothing.
+/// Recipient counts that the worker requested for single publications. Usually there are none.
 #[derive(Debug, Default)]
 struct PublishCounts {
-    /// The publication that follows is to be counted.
+    /// Whether the next publication is to be counted.
     is_next: bool,
-    /// Counts to be told with the acknowledgement; the worker's window bounds them (rule L4).
+    /// Counts to send with the acknowledgement. The worker's window limits them (rule L4).
     found: VecDeque<(Number, u64)>,
 }
 
-/// How far a link is.
+/// The state of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LinkState {
-    /// Nothing was said yet.
+    /// No message has arrived.
     Linked,
-    /// It says which clients it has.
+    /// The worker is announcing its clients.
     Announcing,
-    /// It has said all that an earlier broker knew.
+    /// The worker has finished its announcements.
     Announced,
-    /// What was held back turned out to break a rule.
+    /// A held message broke a rule.
     Broken(ProtocolError),
 }
 
@@ -61,22 +62,24 @@ impl WorkerState {
         }
     }
 
-    /// The publication that follows is to be counted.
+    /// Requests a count for the next publication.
     pub(super) fn count_next(&mut self) {
         self.counts.is_next = true;
     }
 
-    /// Whether this publication is to be counted; asked once for each.
+    /// Returns whether this publication is to be counted. Must be called once per publication, because it
+    /// resets the request.
     pub(super) fn take_is_counted(&mut self) -> bool {
         std::mem::take(&mut self.counts.is_next)
     }
 
-    /// How many clients a publication reaches.
+    /// Stores the number of recipients of a publication.
     pub(super) fn counted(&mut self, number: Number, clients: u64) {
         self.counts.found.push_back((number, clients));
     }
 
-    /// Every link has taken what was resolved up to this publication.
+    /// Acknowledges publications up to this number, because every link has taken them. Their counts are sent
+    /// first.
     pub(super) fn acknowledge(&mut self, up_to: Number) {
         while let Some((number, clients)) =
             self.counts.found.pop_front_if(|(number, _)| *number <= up_to)
@@ -101,7 +104,7 @@ impl WorkerState {
         Ok(())
     }
 
-    /// The rule that it broke while its messages were held back, if it did.
+    /// Returns the rule that one of the worker's held messages broke, if any.
     #[must_use]
     pub fn protocol_error(&self) -> Option<ProtocolError> {
         match self.link_state {
@@ -110,8 +113,8 @@ impl WorkerState {
         }
     }
 
-    /// Gives a set a name that holds to the end of the turn; the first one begins a batch, so no
-    /// name of an earlier turn can be meant by mistake.
+    /// Gives a set a name that is valid until the end of the turn. The first name starts a new batch, so
+    /// names of an earlier turn cannot be used by mistake.
     pub(super) fn name_set(&mut self, slots: SlotSet) -> SetName {
         if self.set_names == 0 {
             self.out.send(&ToWorker::Batch);
@@ -123,7 +126,8 @@ impl WorkerState {
     }
 }
 
-/// Bytes for one link, counted, so that it can be said when a publication has left (rule L5).
+/// Bytes for one link. They are counted, so that the broker knows when a publication has been written (rule
+/// L5).
 #[derive(Debug, Default)]
 pub struct LinkOutbox {
     buffer: BytesMut,
@@ -145,25 +149,25 @@ impl LinkOutbox {
         self.appended += (self.buffer.len() - before) as u64;
     }
 
-    /// All bytes that were ever to be sent.
+    /// Returns the total number of bytes that were ever queued.
     #[must_use]
     pub fn appended(&self) -> u64 {
         self.appended
     }
 
-    /// All bytes that the link has taken.
+    /// Returns the total number of bytes that the link has taken.
     #[must_use]
     pub fn written(&self) -> u64 {
         self.appended - self.buffer.len() as u64
     }
 
-    /// What the link has not taken yet.
+    /// Returns the bytes that the link has not taken yet.
     #[must_use]
     pub fn pending(&self) -> &[u8] {
         &self.buffer
     }
 
-    /// The link took the first of the pending bytes.
+    /// Removes this number of bytes from the front, after the link has taken them.
     pub fn advance(&mut self, bytes: usize) {
         self.buffer.advance(bytes);
     }

@@ -1,4 +1,5 @@
-//! What workers said while others were still awaited: it is done in parts, and in its order.
+//! Messages that were held back while other workers were still awaited. They are applied in order, over
+//! several turns.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
@@ -6,14 +7,14 @@ use super::{LinkState, Router};
 use crate::types::WorkerIncarnation;
 
 impl Router {
-    /// Whether something was held back that can be done now.
+    /// Returns whether held messages can be applied now.
     #[must_use]
     pub fn is_behind(&self) -> bool {
         self.is_resolving() && self.workers.values().any(|member| !member.held.is_empty())
     }
 
-    /// Does what was held back while workers were awaited, once none is, as far as the turn has time.
-    /// What a worker says meanwhile is held back too, so its order stays.
+    /// Applies held messages once no worker is awaited, until the turn's time is spent. Messages that a
+    /// worker sends meanwhile are held back too, so their order is preserved.
     pub fn resume(&mut self, is_spent: &mut dyn FnMut() -> bool) -> ControlFlow<()> {
         if !self.is_behind() {
             return Continue(());
@@ -23,7 +24,7 @@ impl Router {
         sources.into_iter().try_for_each(|source| self.release(source, is_spent))
     }
 
-    /// The same for one worker.
+    /// Applies the held messages of one worker.
     pub fn release(
         &mut self,
         source: WorkerIncarnation,

@@ -1,7 +1,8 @@
-//! The broker's decisions: who is connected, who gets what, what may be acknowledged.
+//! The decisions of the broker: which clients are connected, which of them get a publication, and when it is
+//! acknowledged.
 //!
-//! No I/O and no clock: messages of workers go in, bytes for their links come out, so that the
-//! rules L3 to L6 can be tested without a process.
+//! No I/O and no clock: the input is messages of workers, the output is bytes for their links. The rules L3
+//! to L6 can therefore be tested without a process.
 
 mod turns;
 
@@ -25,49 +26,51 @@ pub struct Router {
     index: Index,
     connection_limits: ConnectionLimits,
     workers: BTreeMap<WorkerId, WorkerState>,
-    /// Workers that lived when this broker started and have not announced their clients yet: while
-    /// there is one, nothing is resolved (rule L6).
+    /// Workers that were running when this broker started and have not announced their clients yet. Until
+    /// this set is empty, nothing is resolved (rule L6).
     awaited: BTreeSet<WorkerIncarnation>,
-    /// Publications to one recipient that were delivered before this broker started.
+    /// Publications to a single recipient that were delivered before this broker started.
     delivered: HashSet<(WorkerIncarnation, Number)>,
     resolve_cache: ResolveCache,
-    /// What was resolved, turn by turn, and is not acknowledged yet (rule L5).
+    /// Resolved publications that are not acknowledged yet, by turn (rule L5).
     turns: VecDeque<Turn>,
     last_join: u64,
     last_grant: u64,
     last_sequence: u64,
-    /// How many were resolved.
+    /// Total number of resolved publications.
     publications: u64,
 }
 
-/// What one turn resolved: to be acknowledged once every link has taken what it was given by then.
+/// The publications resolved in one turn. They are acknowledged when every link has taken the bytes that were
+/// queued for it at the end of that turn.
 #[derive(Debug)]
 struct Turn {
-    /// The last publication of each source.
+    /// Number of the last publication of each source.
     resolved: BTreeMap<WorkerIncarnation, Number>,
-    /// How many bytes each link must have taken.
+    /// For each link, the total number of bytes that it must have taken.
     marks: Vec<(WorkerIncarnation, u64)>,
 }
 
 impl Router {
-    /// A broker that must hear these workers out before it resolves anything.
+    /// Creates a broker that resolves nothing before these workers have announced their clients.
     #[must_use]
     pub fn awaiting(sources: impl IntoIterator<Item = WorkerIncarnation>) -> Self {
         Self { awaited: sources.into_iter().collect(), ..Self::default() }
     }
 
-    /// Sets the limits of new joins. Clients that have joined stay.
+    /// Sets the limits for new joins. Clients that have joined stay.
     pub fn limit(&mut self, limits: MaxConnections) {
         self.connection_limits.limit(limits);
     }
 
-    /// A link to a worker was made.
+    /// Adds a worker whose link was created.
     pub fn linked(&mut self, source: WorkerIncarnation) {
         let former = self.workers.insert(source.worker, WorkerState::new(source));
         debug_assert!(former.is_none(), "a worker's link is made once for each broker");
     }
 
-    /// A link ended: its clients are gone, and nothing waits for what it was given.
+    /// Removes a worker whose link was closed, with its clients. Acknowledgements no longer wait for its
+    /// link.
     pub fn unlinked(&mut self, source: WorkerIncarnation) {
         if self.workers.get(&source.worker).is_none_or(|member| member.source != source) {
             return;
@@ -78,25 +81,25 @@ impl Router {
         self.connection_limits.remove_worker(source.worker);
     }
 
-    /// A worker's process has ended: it is not awaited any more.
+    /// Removes a worker whose process has exited. Its announcement is no longer awaited.
     pub fn remove_worker(&mut self, source: WorkerIncarnation) {
         self.unlinked(source);
         self.awaited.remove(&source);
     }
 
-    /// Whether every worker that is awaited has announced its clients.
+    /// Returns whether every awaited worker has announced its clients.
     #[must_use]
     pub fn is_resolving(&self) -> bool {
         self.awaited.is_empty()
     }
 
-    /// Clients of all workers.
+    /// Returns the number of clients of all workers.
     #[must_use]
     pub fn clients(&self) -> usize {
         self.index.clients()
     }
 
-    /// What was counted.
+    /// Returns the counters of the broker.
     #[must_use]
     pub fn counts(&self) -> BrokerCounts {
         BrokerCounts {
@@ -107,11 +110,11 @@ impl Router {
         }
     }
 
-    /// Whether the index agrees with itself, and knows clients of linked workers only; for tests.
+    /// Checks that the index is consistent and contains only clients of linked workers; for tests.
     ///
     /// # Errors
     ///
-    /// The first disagreement, in words.
+    /// A description of the first disagreement.
     pub fn is_consistent(&self) -> Result<(), String> {
         let linked: usize = self.workers.keys().map(|worker| self.index.clients_of(*worker)).sum();
         if linked != self.index.clients() {
@@ -120,11 +123,11 @@ impl Router {
         self.index.is_consistent()
     }
 
-    /// Takes one message of a worker.
+    /// Applies one message of a worker, or holds it back.
     ///
     /// # Errors
     ///
-    /// When the worker does not keep to the rules; the caller ends its link.
+    /// If the message breaks the rules of the link. The caller must close the link.
     pub fn on_message(
         &mut self,
         source: WorkerIncarnation,
@@ -270,7 +273,8 @@ impl Router {
         u32::try_from(self.index.clients_of(worker)).unwrap_or(u32::MAX)
     }
 
-    /// A worker may take back a join that was not answered: then there is no client to remove.
+    /// Removes the client in a slot. A worker may withdraw a join that was not answered; then there is no
+    /// client to remove.
     fn leave(&mut self, source: WorkerIncarnation, slot: Slot) {
         let place = ConnectionRef { worker: source.worker, slot };
         self.connection_limits.leave(place);
@@ -330,12 +334,12 @@ impl Router {
         }
     }
 
-    /// The members whose links have something to take, or that must end.
+    /// Returns the state of all workers, so that the caller can write their output and close broken links.
     pub fn workers_mut(&mut self) -> impl Iterator<Item = &mut WorkerState> {
         self.workers.values_mut()
     }
 
-    /// The member on a seat.
+    /// Returns the state of one worker.
     pub fn worker_mut(&mut self, worker: WorkerId) -> Option<&mut WorkerState> {
         self.workers.get_mut(&worker)
     }

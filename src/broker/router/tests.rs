@@ -1,4 +1,4 @@
-//! The rules of the link, seen from the broker.
+//! The rules of the link, tested from the broker's side.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -35,7 +35,7 @@ fn publish(number: u64, address: Address) -> ToBroker {
     ToBroker::Publish { number: Number(number), publication }
 }
 
-/// A broker with these workers, all of which have announced no client.
+/// Creates a router with this number of workers, none of which has clients.
 fn router(workers: u16) -> Router {
     let mut router = Router::awaiting([]);
     for worker in 0..workers {
@@ -59,7 +59,7 @@ fn join(router: &mut Router, worker: u16, slot: u32, byte: u8) {
     say(router, worker, ToBroker::Join { slot: Slot(slot), client: client(byte) });
 }
 
-/// What a worker's link would take now, and takes.
+/// Returns the messages that are pending for a worker's link, and marks them as written.
 fn told(router: &mut Router, worker: u16) -> Vec<ToWorker> {
     let member = router.worker_mut(WorkerId(worker)).unwrap();
     let mut inbox = MessageDecoder::default();

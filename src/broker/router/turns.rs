@@ -1,11 +1,11 @@
-//! The end of a turn, and what may be acknowledged then (rule L5).
+//! The end of a turn, and the acknowledgements that it makes possible (rule L5).
 
 use std::collections::BTreeMap;
 
 use super::{Router, Turn};
 
 impl Router {
-    /// Ends a turn: what it resolved is acknowledged when all links have taken it (rule L5).
+    /// Ends a turn. Its publications are acknowledged when all links have taken their bytes (rule L5).
     pub fn end_turn(&mut self) {
         self.resolve_cache.forget();
         let mut resolved = BTreeMap::new();
@@ -25,8 +25,8 @@ impl Router {
         self.acknowledge();
     }
 
-    /// Acknowledges what all links have taken. A source's own link needs no waiting for: the word
-    /// stands behind the deliveries in the same stream.
+    /// Acknowledges publications that all links have taken. The link of the source itself is not waited for,
+    /// because the acknowledgement follows the deliveries in the same byte stream.
     pub fn acknowledge(&mut self) {
         while let Some(turn) = self.turns.front_mut() {
             let members = &self.workers;
