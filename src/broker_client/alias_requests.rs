@@ -1,26 +1,27 @@
-//! Aliases of a worker's clients: which ones the broker has granted, and which ones they wait for.
+//! Aliases of a worker's clients: those that the broker has granted, and requests that it has not answered
+//! yet.
 
 use std::collections::BTreeMap;
 
 use crate::types::{Claim, GrantNumber, Slot};
 
-/// What is known about the aliases of the clients; few have one.
+/// The aliases and alias requests of all clients. Few clients have one.
 #[derive(Debug, Default)]
 pub(crate) struct AliasRequests(BTreeMap<Slot, PendingAliasRequests>);
 
-/// One client's. At most one request is under way, so a client that changes its mind without end
-/// costs the link no more than one that does not.
+/// The alias and the requests of one client. At most one request is sent at a time, so a client that changes
+/// its request again and again causes no additional traffic on the link.
 #[derive(Debug, Default)]
 struct PendingAliasRequests {
     granted: Option<(Claim, GrantNumber)>,
-    /// Asked, not answered.
+    /// The request that was sent and not answered.
     pending: Option<Claim>,
-    /// What it has wanted since.
+    /// The latest request that was made after `pending` was sent.
     next: Option<Claim>,
 }
 
 impl AliasRequests {
-    /// Notes what a client wants; returns what is to be asked now.
+    /// Stores a request of a client. Returns the claim if it must be sent now.
     pub(crate) fn request(&mut self, slot: Slot, claim: Claim) -> Option<&Claim> {
         let requests = self.0.entry(slot).or_default();
         if requests.pending.is_some() {
@@ -30,7 +31,7 @@ impl AliasRequests {
         Some(requests.pending.insert(claim))
     }
 
-    /// Notes an answer; returns what is to be asked next.
+    /// Stores an answer. Returns the next claim to send, if there is one.
     pub(crate) fn answered(&mut self, slot: Slot, granted: Option<GrantNumber>) -> Option<&Claim> {
         let requests = self.0.get_mut(&slot)?;
         let claim = requests.pending.take()?;
@@ -41,7 +42,7 @@ impl AliasRequests {
         requests.pending.as_ref()
     }
 
-    /// Bytes of memory that a client's take.
+    /// Returns the memory used for a client, in bytes.
     pub(crate) fn held(&self, slot: Slot) -> usize {
         self.0.get(&slot).map_or(0, |requests| {
             let granted = requests.granted.as_ref().map(|(claim, _)| claim);
@@ -51,32 +52,33 @@ impl AliasRequests {
         })
     }
 
-    /// Whether a request of a client is not decided yet.
+    /// Returns whether a client has an unanswered request.
     pub(crate) fn is_asking(&self, slot: Slot) -> bool {
         self.0.get(&slot).is_some_and(|requests| requests.pending.is_some())
     }
 
-    /// A client is gone.
+    /// Removes a client that is gone.
     pub(crate) fn forget(&mut self, slot: Slot) {
         if !self.0.is_empty() {
             self.0.remove(&slot);
         }
     }
 
-    /// What a client has been granted, unless it wants something else meanwhile.
+    /// Returns the granted alias of a client; `None` while the client has an unanswered request.
     pub(crate) fn settled(&self, slot: Slot) -> Option<&Claim> {
         let requests = self.0.get(&slot).filter(|requests| requests.pending.is_none())?;
         requests.granted.as_ref().map(|(claim, _)| claim)
     }
 
-    /// What earlier brokers have granted.
+    /// Returns all granted aliases, including those of earlier brokers.
     pub(crate) fn granted(&self) -> impl Iterator<Item = (Slot, &Claim, GrantNumber)> {
         self.0.iter().filter_map(|(slot, requests)| {
             requests.granted.as_ref().map(|(claim, grant)| (*slot, claim, *grant))
         })
     }
 
-    /// What a new broker is to be asked; what an earlier one was asked is not answered.
+    /// Returns the requests to send to a new broker. A client's latest request replaces the one that the dead
+    /// broker did not answer.
     pub(crate) fn ask_again(&mut self) -> impl Iterator<Item = (Slot, &Claim)> {
         self.0.iter_mut().filter_map(|(slot, requests)| {
             if let Some(next) = requests.next.take() {

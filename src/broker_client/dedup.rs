@@ -1,4 +1,4 @@
-//! Which publications reached this worker: none is delivered a second time (rule L6).
+//! Detects publications that this worker has already received, so that none is delivered twice (rule L6).
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,21 +6,21 @@ use crate::link::message::DeliverTo;
 use crate::types::limits::WINDOW_PUBLICATIONS;
 use crate::types::{Number, WorkerId, WorkerIncarnation};
 
-/// The publications seen here, by the worker they came through.
+/// The publications received by this worker, by the worker that they were published through.
 #[derive(Debug, Default)]
 pub(crate) struct Deduplicator(BTreeMap<WorkerId, SourceHistory>);
 
 #[derive(Debug)]
 struct SourceHistory {
     source: WorkerIncarnation,
-    /// The highest number; all before it were seen or not meant for this worker.
+    /// The highest number received. All lower numbers were received or are not for this worker.
     last: Number,
-    /// Those to one recipient, as far back as their source could still repeat them.
+    /// Numbers of publications to a single recipient, as far back as their source could still repeat them.
     singles: VecDeque<Number>,
 }
 
 impl Deduplicator {
-    /// Whether a publication is seen for the first time.
+    /// Returns whether a publication arrives for the first time, and records it.
     pub(crate) fn is_new(
         &mut self,
         source: WorkerIncarnation,
@@ -29,7 +29,7 @@ impl Deduplicator {
     ) -> bool {
         let line = self.0.entry(source.worker).or_insert_with(|| SourceHistory::new(source));
         if line.source != source {
-            // The worker was replaced: its former life is dead and repeats nothing.
+            // The worker was replaced. The old process is dead and repeats nothing.
             *line = SourceHistory::new(source);
         }
         if number <= line.last {
@@ -42,7 +42,7 @@ impl Deduplicator {
         true
     }
 
-    /// The publications to one recipient that were delivered here.
+    /// Returns the publications to a single recipient that were delivered here.
     pub(crate) fn singles(&self) -> impl Iterator<Item = (WorkerIncarnation, Vec<Number>)> + '_ {
         let lines = self.0.values().filter(|line| !line.singles.is_empty());
         lines.map(|line| (line.source, line.singles.iter().copied().collect()))

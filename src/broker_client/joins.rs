@@ -1,8 +1,8 @@
-//! Which client holds which slot, as far as the broker was informed.
+//! The slots of a worker's clients, and the state of their joins.
 
 use crate::types::{Client, JoinNumber, Slot, Tags};
 
-/// The slots of one worker that the broker knows, or is to know.
+/// The slots of one worker that the broker knows or will know.
 #[derive(Debug, Default)]
 pub(crate) struct JoinTracker(Vec<JoinState>);
 
@@ -10,13 +10,14 @@ pub(crate) struct JoinTracker(Vec<JoinState>);
 enum JoinState {
     #[default]
     Empty,
-    /// A backend is to be asked about it, once the broker has a place for it by its address.
+    /// The worker's backend will be asked to authorize the client once the broker has counted it by its
+    /// address.
     Reserving { client: Box<Client>, is_reserved: bool },
-    /// Asked, not answered.
+    /// The join was sent and not answered.
     Joining(Box<Client>),
-    /// Answered with yes.
+    /// The broker accepted the join.
     Joined(Box<Client>, JoinNumber),
-    /// Gone; deliveries that name the slot may be under way (rule L3).
+    /// The client is gone. Deliveries to the slot may still be under way (rule L3).
     Leaving,
 }
 
@@ -27,7 +28,8 @@ impl JoinTracker {
         *state = JoinState::Reserving { client: Box::new(client), is_reserved: false };
     }
 
-    /// Notes the broker's yes; false when that was known, or the client has left meanwhile.
+    /// Records that the broker reserved a place. Returns false if that was already recorded, or if the client
+    /// has left meanwhile.
     pub(crate) fn reserved(&mut self, slot: Slot) -> bool {
         let JoinState::Reserving { is_reserved, .. } = self.state(slot) else { return false };
         !std::mem::replace(is_reserved, true)
@@ -47,7 +49,7 @@ impl JoinTracker {
         *state = JoinState::Joining(Box::new(client));
     }
 
-    /// Notes the broker's yes; false when the client has left meanwhile.
+    /// Records that the broker accepted the join. Returns false if the client has left meanwhile.
     pub(crate) fn joined_as(&mut self, slot: Slot, number: JoinNumber) -> bool {
         let state = self.state(slot);
         match std::mem::take(state) {
@@ -62,7 +64,7 @@ impl JoinTracker {
         }
     }
 
-    /// A client that waits or is in; none that has left.
+    /// Returns the client in a slot if it is joining or has joined.
     pub(crate) fn client(&self, slot: Slot) -> Option<&Client> {
         match usize::try_from(slot.0).ok().and_then(|at| self.0.get(at))? {
             JoinState::Joining(client) | JoinState::Joined(client, _) => Some(client),
@@ -70,7 +72,7 @@ impl JoinTracker {
         }
     }
 
-    /// Gives a client other tags; false when there is none.
+    /// Replaces the tags of a client. Returns false if the slot has no client.
     pub(crate) fn retag(&mut self, slot: Slot, tags: &Tags) -> bool {
         let (JoinState::Joining(client) | JoinState::Joined(client, _)) = self.state(slot) else {
             return false;
@@ -79,7 +81,7 @@ impl JoinTracker {
         true
     }
 
-    /// Notes the broker's no; the client that was refused.
+    /// Records that the broker refused the client, and returns the client.
     pub(crate) fn refused(&mut self, slot: Slot) -> Option<Box<Client>> {
         let state = self.state(slot);
         match std::mem::take(state) {
@@ -91,7 +93,7 @@ impl JoinTracker {
         }
     }
 
-    /// Notes that a client left; a second word about it changes nothing.
+    /// Records that a client left. Repeated calls have no effect.
     pub(crate) fn leave(&mut self, slot: Slot) {
         *self.state(slot) = JoinState::Leaving;
     }
@@ -100,7 +102,7 @@ impl JoinTracker {
         *self.state(slot) = JoinState::Empty;
     }
 
-    /// Whether a client left and the broker has not confirmed it.
+    /// Returns whether the client left and the broker has not confirmed it.
     pub(crate) fn is_leaving(&self, slot: Slot) -> bool {
         let state = usize::try_from(slot.0).ok().and_then(|at| self.0.get(at));
         state.is_some_and(|state| matches!(state, JoinState::Leaving))
@@ -111,7 +113,8 @@ impl JoinTracker {
         state.is_some_and(|state| !matches!(state, JoinState::Empty))
     }
 
-    /// Empties the slots of the clients that left: an announcement acknowledges all leaves.
+    /// Frees the slots of clients that left, and returns these slots. A new broker learns only of the clients
+    /// that are announced to it, so an announcement completes all leaves.
     pub(crate) fn forget_leaving(&mut self) -> Vec<Slot> {
         let leaving = |(slot, state): (Slot, &mut JoinState)| {
             matches!(state, JoinState::Leaving).then(|| {
@@ -141,7 +144,6 @@ impl JoinTracker {
         if at >= self.0.len() {
             self.0.resize_with(at + 1, JoinState::default);
         }
-        // The line above has made room for it.
         #[expect(clippy::indexing_slicing, reason = "the line above made room")]
         &mut self.0[at]
     }

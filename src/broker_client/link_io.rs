@@ -10,9 +10,9 @@ use crate::link::message::ToWorker;
 use crate::link::transport::Transport;
 use crate::types::Generation;
 
-/// Parts that one write takes.
+/// Most parts of one write.
 const PARTS_MAX: usize = 64;
-/// Reads of one turn: what is left is read in the next one, so that sockets are not starved.
+/// Most reads per turn. The rest is read in the next turn, so that client sockets are not starved.
 const READS_MAX: usize = 16;
 
 /// A link to a broker.
@@ -22,7 +22,7 @@ pub(crate) struct BrokerLink {
     transport: Box<dyn Transport>,
     inbox: MessageDecoder,
     out: VecDeque<Bytes>,
-    /// The kernel may hold more: edge-triggered events come once.
+    /// The kernel may have more bytes. Edge-triggered events are not repeated, so this must be remembered.
     pub(crate) is_unread: bool,
 }
 
@@ -41,16 +41,16 @@ impl BrokerLink {
         self.transport.ready()
     }
 
-    /// Whether there is something to take that no event will announce again.
+    /// Returns whether data is left to process for which no further event will arrive.
     pub(crate) fn is_busy(&self) -> bool {
         self.is_unread || self.inbox.has_rest()
     }
 
-    /// Reads what has arrived, once everything that was read before is taken.
+    /// Reads data that has arrived, unless messages of an earlier read are left.
     ///
     /// # Errors
     ///
-    /// When the link has ended.
+    /// If the link has failed or was closed.
     pub(crate) fn read(&mut self, scratch: &mut [u8]) -> io::Result<()> {
         if self.inbox.has_rest() {
             return Ok(());
@@ -62,7 +62,7 @@ impl BrokerLink {
             match self.transport.read(scratch) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(read) => {
-                    // A short read has emptied the link: what comes next is a new event.
+                    // A short read has drained the socket, so more data causes a new event.
                     self.is_unread = read == scratch.len();
                     self.inbox.extend(scratch.get(..read).unwrap_or_default());
                 }
@@ -73,11 +73,11 @@ impl BrokerLink {
         Ok(())
     }
 
-    /// The next message that has arrived whole.
+    /// Returns the next whole message.
     ///
     /// # Errors
     ///
-    /// When it is none (rule L1).
+    /// If the bytes are not a message (rule L1).
     pub(crate) fn next(&mut self) -> io::Result<Option<ToWorker>> {
         self.inbox.take().map_err(|malformed| io::Error::new(ErrorKind::InvalidData, malformed))
     }
@@ -86,11 +86,11 @@ impl BrokerLink {
         self.out.push_back(bytes);
     }
 
-    /// Writes what the link takes.
+    /// Writes pending bytes until none are left or the link is full.
     ///
     /// # Errors
     ///
-    /// When the link has ended. Its last words are still to be read.
+    /// If the link has failed or was closed. Its last messages must still be read.
     pub(crate) fn write(&mut self) -> io::Result<()> {
         while !self.out.is_empty() {
             let parts: Vec<IoSlice<'_>> =

@@ -1,8 +1,8 @@
-//! Between the broker and the connections of a worker: what goes up, what comes down, and which
-//! slots are free.
+//! The worker's client of the broker: messages to and from the broker, the queue of deliveries, and the
+//! allocation of slots.
 //!
-//! It knows no socket of a client and no clock, so that the simulator of `tests/simulation.rs` runs it
-//! over links of its own.
+//! This module uses neither client sockets nor a clock, so that the simulator in `tests/simulation.rs` can
+//! run it over links of its own.
 
 pub(crate) mod alias_requests;
 pub(crate) mod dedup;
@@ -28,87 +28,87 @@ use crate::link::message::{Full, PresenceQuery, PresenceResult, ToWorker};
 use crate::link::transport::Transport;
 use crate::types::{Client, Generation, Slot, WorkerIncarnation};
 
-/// A worker but for its connections.
+/// The broker-facing part of a worker, without its connections.
 #[derive(Debug)]
 pub struct BrokerClient {
-    /// What is sent to the broker.
+    /// Output for the broker, and the state that it depends on.
     pub uplink: Uplink,
     link: Option<BrokerLink>,
-    /// Why the link can be read no further; what has arrived is taken first.
+    /// Error that ended reading. Messages that arrived before it are still returned first.
     ended: Option<io::Error>,
     fanout: Fanout,
     slots: SlotAllocator,
 }
 
-/// What came down the link and concerns a connection, or all of them.
+/// A message of the broker that concerns a connection, or the loss of the link.
 #[derive(Debug)]
 pub enum BrokerEvent {
-    /// The client in this slot is addressable: its handshake can be answered (rule L8).
+    /// The client in this slot is addressable, so its handshake can be answered (rule L8).
     Joined {
-        /// Its slot.
+        /// The client's slot.
         slot: Slot,
         /// Connections of this worker.
         own: u32,
         /// Connections of the worker that has the fewest.
         smallest: u32,
     },
-    /// The client in this slot has a place among those of its address.
+    /// The client in this slot was counted towards the limit of its IP address.
     Reserved(Slot),
-    /// The client in this slot is not let in.
+    /// The client in this slot was refused.
     Refused {
-        /// Its slot.
+        /// The client's slot.
         slot: Slot,
-        /// Which limit is reached.
+        /// The limit that is reached.
         full: Full,
         /// The client.
         client: Box<Client>,
     },
-    /// The answer to what the client in this slot asked.
+    /// Answer to a query of the client in this slot.
     Answer {
-        /// Its slot.
+        /// The client's slot.
         slot: Slot,
-        /// What it asked.
+        /// The query.
         question: PresenceQuery,
-        /// What was found.
+        /// The result.
         found: PresenceResult,
     },
-    /// How many clients a publication has reached whose publisher asked for it.
+    /// Number of clients that a publication reached, for a publisher that requested the count.
     Reached {
-        /// The client, and by what it named the recipients.
+        /// The publisher, and the form in which it named the recipients.
         asker: ReportRequester,
-        /// How many.
+        /// Number of clients.
         clients: u64,
     },
-    /// The link has ended, and everything that arrived on it was taken (rule L6). Whether the
-    /// broker is dead is decided by the supervisor (rule L1).
+    /// The link has failed or was closed, and everything that arrived on it was processed (rule L6). The
+    /// supervisor decides whether the broker is dead (rule L1).
     Lost(LinkLoss),
 }
 
-/// A link that has ended.
+/// A lost link.
 #[derive(Debug)]
 pub struct LinkLoss {
-    /// Which broker was at its other end.
+    /// Generation of the broker at the other end.
     pub broker: Generation,
-    /// Why.
+    /// Reason of the loss.
     pub error: io::Error,
     pub(crate) link: BrokerLink,
 }
 
 impl BrokerClient {
-    /// A worker without a link and without connections.
+    /// Creates the state of a worker without a link and without connections.
     #[must_use]
     pub fn new(source: WorkerIncarnation) -> Self {
         let (uplink, slots) = (Uplink::new(source), SlotAllocator::default());
         Self { uplink, link: None, ended: None, fanout: Fanout::default(), slots }
     }
 
-    /// A slot for a new connection.
+    /// Allocates a slot for a new connection.
     pub fn allocate_slot(&mut self) -> Slot {
         self.slots.take()
     }
 
-    /// The connection of a slot is gone. The slot goes to another one only when neither the broker
-    /// nor anything that waits can name it any more (rule L3).
+    /// Records that the connection of a slot is closed. The slot is reused only when neither the broker nor a
+    /// queued publication can refer to it any more (rule L3).
     pub fn end_connection(&mut self, slot: Slot) {
         self.slots.end(slot);
         if !self.uplink.holds(slot) {
@@ -116,44 +116,46 @@ impl BrokerClient {
         }
     }
 
-    /// How many slots are without a connection and may not be given to one yet; none, once all is quiet.
+    /// Returns the number of slots that have no connection but may not be reused yet. It is 0 when nothing is
+    /// pending.
     #[must_use]
     pub fn slots_withheld(&self) -> usize {
         self.slots.withheld()
     }
 
-    /// What to wait on for the link.
+    /// Returns the descriptor to poll for the link.
     pub(crate) fn link_ready(&self) -> Option<BorrowedFd<'_>> {
         self.link.as_ref().map(BrokerLink::ready)
     }
 
-    /// Something came on the link, or it came to its end.
+    /// The link has readable data or was closed.
     pub fn mark_unread(&mut self) {
         if let Some(link) = &mut self.link {
             link.is_unread = true;
         }
     }
 
-    /// Whether the link may hold more, or what was read of it is not taken.
+    /// Returns whether the link may have more data, or whether messages that were read have not been
+    /// processed.
     #[must_use]
     pub fn is_unread(&self) -> bool {
         self.link.as_ref().is_some_and(BrokerLink::is_busy)
     }
 
-    /// Whether there is something to do that nothing will announce again.
+    /// Returns whether work is left for which no further event will arrive.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         !self.fanout.is_empty() || self.is_unread()
     }
 
-    /// Whether more may be taken from the link: what waits for slow turns waits at the broker, and
-    /// then at the publishers.
+    /// Returns whether more messages may be taken from the link. If not, publications wait at the broker and
+    /// finally at their publishers.
     #[must_use]
     pub fn takes_more(&self) -> bool {
         self.fanout.has_room()
     }
 
-    /// Reads what has come on the link; [`BrokerClient::next`] returns what it was.
+    /// Reads data from the link. [`BrokerClient::next`] returns the events.
     pub fn read(&mut self, scratch: &mut [u8]) {
         if let Some(link) = &mut self.link
             && let Err(error) = link.read(scratch)
@@ -162,9 +164,9 @@ impl BrokerClient {
         }
     }
 
-    /// What has come on the link and concerns connections; publications are queued. `is_spent` is asked
-    /// after each message that is queued: what is left then is taken in the next turn, before more is
-    /// read.
+    /// Returns the next event for connections; publications are queued. `is_spent` is called after each
+    /// queued message; when it returns true, the remaining messages wait for the next turn and are processed
+    /// before more is read.
     pub fn next(&mut self, is_spent: &mut dyn FnMut() -> bool) -> Option<BrokerEvent> {
         loop {
             let taken = match self.link.as_mut()?.next() {
@@ -181,7 +183,7 @@ impl BrokerClient {
         }
     }
 
-    /// The next event of a link whose broker is dead and reaped, to its end.
+    /// Returns the next event of a link whose broker is dead and reaped, and reads the link until its end.
     pub fn next_until_end(&mut self, scratch: &mut [u8]) -> Option<BrokerEvent> {
         loop {
             if let Some(arrival) = self.next(&mut || false) {
@@ -194,7 +196,7 @@ impl BrokerClient {
         }
     }
 
-    /// Applies a message; returns what it means for a connection.
+    /// Applies a message. Returns an event if the message concerns a connection.
     fn on_message(&mut self, message: ToWorker) -> io::Result<Option<BrokerEvent>> {
         let queued = match message {
             ToWorker::Deliver(deliver) if self.uplink.is_new(&deliver) => {
@@ -227,12 +229,12 @@ impl BrokerClient {
         self.uplink.on_unlinked();
     }
 
-    /// A link to a new broker, which is sent everything that the old one knew (rule L6). The old link
-    /// was read to its [end](BrokerClient::last_word).
+    /// Uses a link to a new broker, and queues the announcement of all state that the old broker had (rule
+    /// L6). The old link must have been read to its [end](BrokerClient::next_until_end).
     pub fn connect(&mut self, broker: Generation, transport: Box<dyn Transport>) {
         if let Some(old) = self.link.take() {
             debug_assert!(!old.is_unread, "the dead link is read to its end");
-            // The supervisor has reaped its broker, so nothing more can come.
+            // The supervisor has reaped the old broker, so nothing more can arrive.
             self.forget_link();
         }
         self.link = Some(BrokerLink::new(broker, transport));
@@ -241,7 +243,7 @@ impl BrokerClient {
         }
     }
 
-    /// Sends the broker what this turn came to.
+    /// Sends the output of this turn to the broker.
     pub fn write(&mut self) {
         let said = self.uplink.take_output();
         let Some(link) = &mut self.link else { return };
@@ -249,17 +251,18 @@ impl BrokerClient {
             link.push(said);
         }
         if link.write().is_err() {
-            // The end is found by reading, after its last words.
+            // The peer is gone. The next read finds that out, after its last messages.
             link.is_unread = true;
         }
     }
 
-    /// Hands out what is to be delivered, to be put back when some of it was.
+    /// Moves the queue of deliveries out, so that it can be written. [`BrokerClient::put_fanout`] puts it
+    /// back.
     pub fn take_fanout(&mut self) -> Fanout {
         std::mem::take(&mut self.fanout)
     }
 
-    /// Takes the rest back, and gives slots free that none of it names.
+    /// Puts the queue of deliveries back, and frees slots that no queued publication contains.
     pub fn put_fanout(&mut self, fanout: Fanout) {
         self.fanout = fanout;
         for slot in self.slots.take_vacant() {

@@ -1,28 +1,28 @@
-//! Queries of clients that the broker has not answered; a later broker is asked again.
+//! Presence queries of clients that the broker has not answered. A new broker is asked again.
 
 use std::collections::VecDeque;
 
 use crate::link::message::PresenceQuery;
 use crate::types::{Slot, TagQuery, Tenant};
 
-/// Open questions of one client: one more is not asked, so that a client that asks without end
-/// costs no memory.
+/// Most open queries of one client. Further queries are dropped, so that a client cannot use unbounded
+/// memory.
 const OPEN_MAX: usize = 16;
-/// The same for all that resources ask for themselves.
+/// Most open queries that resources have made on their own.
 const OPEN_OF_RESOURCES_MAX: usize = 1000;
 
-/// A question about clients: how many match a query, and which values a tag of theirs has.
+/// A query for the number of clients that match, and for their values of another tag.
 #[derive(Clone, Debug)]
 pub struct PresenceQuestion {
-    /// The space whose clients are meant.
+    /// The tenant whose clients are searched.
     pub tenant: Tenant,
-    /// Which of them.
+    /// Tags that a client must carry to match.
     pub query: TagQuery,
-    /// The name of the tag whose values are wanted.
+    /// Name of the tag whose values are requested; empty if clients are only counted.
     pub tag: Box<str>,
 }
 
-/// All open questions of a worker, in the order in which they were asked.
+/// All open queries of a worker, in the order in which they were made.
 #[derive(Debug, Default)]
 pub(crate) struct PresenceQueries {
     open: VecDeque<(Slot, PresenceQuery)>,
@@ -30,7 +30,7 @@ pub(crate) struct PresenceQueries {
 }
 
 impl PresenceQueries {
-    /// Notes a question; none when the client has too many open.
+    /// Stores a query and assigns its number; `None` if the client has too many open queries.
     pub(crate) fn open(
         &mut self,
         slot: Slot,
@@ -46,7 +46,7 @@ impl PresenceQueries {
         Some(question)
     }
 
-    /// Takes back the question that is answered; none when its client has left.
+    /// Removes and returns the query that was answered; `None` if its client has left.
     pub(crate) fn answered(&mut self, slot: Slot, number: u32) -> Option<PresenceQuery> {
         let is_it =
             |(known, question): &(Slot, PresenceQuery)| *known == slot && question.number == number;
@@ -54,13 +54,13 @@ impl PresenceQueries {
         self.open.remove(at).map(|(_, question)| question)
     }
 
-    /// Bytes of memory that the questions of a client take.
+    /// Returns the memory used for the queries of a client, in bytes.
     pub(crate) fn held(&self, slot: Slot) -> usize {
         let of_client = self.open.iter().filter(|(known, _)| *known == slot);
         of_client.map(|(_, question)| question.query.held() + question.tag.len()).sum()
     }
 
-    /// Forgets what a client has asked that is gone: its slot may be another one's soon.
+    /// Removes the queries of a client that is gone, because its slot may soon belong to another client.
     pub(crate) fn forget(&mut self, slot: Slot) {
         if !self.open.is_empty() {
             self.open.retain(|(known, _)| *known != slot);

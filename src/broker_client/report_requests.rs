@@ -1,33 +1,33 @@
-//! Which publications are counted, until the broker has reported how many clients they reached.
+//! Requests for recipient counts of publications that the broker has not reported yet.
 
 use std::collections::VecDeque;
 
 use crate::types::{Address, Number, Recipients, Slot};
 
-/// In the order of their numbers; the window bounds them (rule L4).
+/// Requests in the order of their publications' numbers. The window limits them (rule L4).
 #[derive(Debug, Default)]
 pub(crate) struct ReportRequests(VecDeque<(Number, ReportRequester)>);
 
-/// The client that gets the count.
+/// The client that requested the count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportRequester {
-    /// Its slot.
+    /// The client's slot.
     pub slot: Slot,
-    /// By what it named the recipients.
+    /// The form in which the client named the recipients.
     pub naming: RecipientForm,
 }
 
-/// By what the recipients of a publication are named.
+/// The form in which the recipients of a publication are named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecipientForm {
-    /// By a text in the place of a UUID that this server did not issue: at best an alias.
+    /// A text in place of a UUID, which this server did not issue. It can only be an alias.
     AliasOnly,
-    /// By anything else.
+    /// Any other form.
     Usual,
 }
 
 impl RecipientForm {
-    /// By what an address names.
+    /// Returns the form of an address.
     #[must_use]
     pub fn of(address: &Address) -> Self {
         match &address.recipients {
@@ -46,7 +46,7 @@ impl ReportRequests {
         self.0.push_back((number, asker));
     }
 
-    /// The client that gets the count of this publication; none when it has left.
+    /// Returns the client that requested the count of this publication; `None` if it has left.
     pub(crate) fn answered(&mut self, number: Number) -> Option<ReportRequester> {
         let is_past = |(asked, _): &mut (Number, ReportRequester)| *asked <= number;
         let mut found = None;
@@ -56,7 +56,7 @@ impl ReportRequests {
         found
     }
 
-    /// Forgets what a client has asked that is gone: its slot may be another one's soon.
+    /// Removes the requests of a client that is gone, because its slot may soon belong to another client.
     pub(crate) fn forget(&mut self, slot: Slot) {
         if !self.0.is_empty() {
             self.0.retain(|(_, asker)| asker.slot != slot);

@@ -8,11 +8,11 @@ use bytes::{Bytes, BytesMut};
 use crate::types::Number;
 use crate::types::limits::{WINDOW_BYTES, WINDOW_PUBLICATIONS};
 
-/// Unacknowledged publications, as the bytes that went to the link.
+/// Unacknowledged publications, as the bytes that were sent on the link.
 #[derive(Debug, Default)]
 pub(crate) struct SendWindow {
     kept: VecDeque<Bytes>,
-    /// Where this turn's publications are in what the turn sends to the broker.
+    /// Byte ranges of this turn's publications within the output of the turn.
     fresh: Vec<Range<usize>>,
     bytes: usize,
     /// Every number up to this one is acknowledged.
@@ -29,23 +29,23 @@ impl SendWindow {
         self.kept.is_empty() && self.fresh.is_empty()
     }
 
-    /// How many there are.
+    /// Returns the number of unacknowledged publications.
     pub(crate) fn len(&self) -> u64 {
         (self.kept.len() + self.fresh.len()) as u64
     }
 
-    /// The number of the publication that is pushed next.
+    /// Returns the number of the next publication.
     pub(crate) fn next_number(&self) -> Number {
         Number(self.acknowledged + self.len() + 1)
     }
 
-    /// Takes a publication that is at this place of what the turn sends.
+    /// Adds a publication, given its byte range within the output of this turn.
     pub(crate) fn push(&mut self, place: Range<usize>) {
         self.bytes += place.len();
         self.fresh.push(place);
     }
 
-    /// Keeps this turn's publications: slices of the bytes that the link gets, no copies.
+    /// Keeps this turn's publications as slices of the output, without a copy.
     pub(crate) fn keep(&mut self, said: &Bytes) {
         self.kept.extend(self.fresh.drain(..).map(|place| said.slice(place)));
     }
@@ -58,7 +58,7 @@ impl SendWindow {
         }
     }
 
-    /// Sends everything again, in order.
+    /// Appends all unacknowledged publications again, in order.
     pub(crate) fn repeat(&self, out: &mut BytesMut) {
         self.kept.iter().for_each(|publication| out.extend_from_slice(publication));
     }

@@ -1,4 +1,4 @@
-//! Which slots are free: rule L3 between a connection that ends and the next one in its place.
+//! Allocates slots: implements rule L3 between the close of a connection and the reuse of its slot.
 
 use crate::types::Slot;
 
@@ -7,24 +7,24 @@ use crate::types::Slot;
 pub(crate) struct SlotAllocator {
     lives: Vec<SlotState>,
     free: Vec<Slot>,
-    /// Slots without a connection that may still be named by what waits to be delivered.
+    /// Slots without a connection that a queued publication may still contain.
     vacant: Vec<Slot>,
 }
 
-/// How far a slot is on its way from one connection to the next.
+/// The state of a slot between one connection and the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SlotState {
     Free,
-    /// A connection lives in it.
+    /// A connection uses the slot.
     Taken,
-    /// Its connection is gone; the broker may still name it.
+    /// The connection is closed. The broker may still use the slot.
     Gone,
-    /// The broker names it no more.
+    /// The broker no longer uses the slot.
     Vacant,
 }
 
 impl SlotAllocator {
-    /// A slot for a new connection.
+    /// Allocates a slot for a new connection.
     pub(crate) fn take(&mut self) -> Slot {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.lives.push(SlotState::Free);
@@ -34,12 +34,13 @@ impl SlotAllocator {
         slot
     }
 
-    /// The connection of a slot is gone.
+    /// Records that the connection of a slot is closed.
     pub(crate) fn end(&mut self, slot: Slot) {
         self.change(slot, SlotState::Taken, SlotState::Gone);
     }
 
-    /// The broker names a slot no more, which changes nothing while its connection is being closed.
+    /// Records that the broker no longer uses a slot. Has no effect while its connection is still being
+    /// closed.
     pub(crate) fn vacate(&mut self, slot: Slot) {
         if self.lives.get(slot.0 as usize) == Some(&SlotState::Gone) {
             self.change(slot, SlotState::Gone, SlotState::Vacant);
@@ -47,18 +48,18 @@ impl SlotAllocator {
         }
     }
 
-    /// The slots that were vacated since the last time.
+    /// Returns the slots that were vacated since the last call.
     pub(crate) fn take_vacant(&mut self) -> Vec<Slot> {
         std::mem::take(&mut self.vacant)
     }
 
-    /// Gives a slot free: nothing that waits names it either.
+    /// Frees a slot that no queued publication contains.
     pub(crate) fn release(&mut self, slot: Slot) {
         self.change(slot, SlotState::Vacant, SlotState::Free);
         self.free.push(slot);
     }
 
-    /// How many slots are without a connection and may not be given to one yet.
+    /// Returns the number of slots that have no connection but may not be reused yet.
     pub(crate) fn withheld(&self) -> usize {
         self.lives.iter().filter(|life| matches!(life, SlotState::Gone | SlotState::Vacant)).count()
     }

@@ -1,23 +1,23 @@
-//! How far the broker is: what is written to a client about an effect leaves when the broker has carried
-//! it out.
+//! The broker's progress. A reply to a client about an effect is written only after the broker has applied
+//! the effect.
 
-/// How far the broker must be before something is written.
+/// The progress that the broker must have made before a reply is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SyncMark {
-    /// The [`Sync`](crate::link::message::ToBroker::Sync) that it must have answered.
+    /// Number of the [`Sync`](crate::link::message::ToBroker::Sync) that it must have answered.
     pub synced: u64,
-    /// How many publications it must have acknowledged (rule L5).
+    /// Number of publications that it must have acknowledged (rule L5).
     pub acknowledged: u64,
 }
 
 impl SyncMark {
-    /// Whether a broker that is so far has reached it.
+    /// Returns whether the progress `reached` includes this mark.
     #[must_use]
     pub fn is_reached(self, reached: Self) -> bool {
         self.synced <= reached.synced && self.acknowledged <= reached.acknowledged
     }
 
-    /// What is reached when both are.
+    /// Returns the mark that is reached when both marks are.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -27,24 +27,25 @@ impl SyncMark {
     }
 }
 
-/// The questions of a worker whether all that it sent before them is done: one for each turn that
-/// needs the answer. A later one answers those before it.
+/// The `Sync` requests of a worker, at most one per turn. The answer to a request also answers all earlier
+/// ones.
 #[derive(Debug, Default)]
 pub(crate) struct Syncs {
     asked: u64,
     answered: u64,
-    /// This turn asks.
+    /// Whether this turn needs a request.
     wanted: bool,
 }
 
 impl Syncs {
-    /// The number of the question that follows what this turn sends.
+    /// Requests a `Sync` at the end of this turn's output, and returns its number.
     pub(crate) fn want(&mut self) -> u64 {
         self.wanted = true;
         self.asked + 1
     }
 
-    /// The question of this turn, once all else is sent.
+    /// Returns the number of this turn's request, if one is needed. Called after all other output of the
+    /// turn.
     pub(crate) fn ask(&mut self) -> Option<u64> {
         std::mem::take(&mut self.wanted).then(|| {
             self.asked += 1;
@@ -52,7 +53,8 @@ impl Syncs {
         })
     }
 
-    /// What a new broker is asked, once it has received everything (rule L6).
+    /// Returns the number of the request for a new broker, if any is unanswered. Called after the
+    /// announcement (rule L6).
     pub(crate) fn ask_again(&mut self) -> Option<u64> {
         self.asked += u64::from(std::mem::take(&mut self.wanted));
         (self.answered < self.asked).then_some(self.asked)

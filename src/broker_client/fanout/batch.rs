@@ -1,4 +1,4 @@
-//! Publications in a row that go to the same clients, and how far they have got.
+//! A batch: consecutive publications to the same clients, and the progress of writing them.
 
 use std::ops::ControlFlow::{self, Continue};
 use std::rc::Rc;
@@ -10,27 +10,27 @@ use crate::types::limits::SEND_BYTES;
 use crate::types::{Content, Slot, SlotSet};
 use crate::websocket::write;
 
-/// No slot: slots are far fewer.
+/// Value of `next` when all recipients are done. Real slots are far below it.
 const DONE: u32 = u32::MAX;
 
-/// Publications in a row that go to the same clients.
+/// Consecutive publications to the same clients.
 #[derive(Debug)]
 pub struct Batch {
     recipients: BatchRecipients,
     publications: Vec<(Content, Cast)>,
     bytes: usize,
-    /// Recipients below this slot have it, [`DONE`] when all have.
+    /// Recipients below this slot have been written to; [`DONE`] when all have.
     next: u32,
-    /// Recipients from there on that have it: they were served out of turn.
+    /// Recipients at or above `next` that were written to early.
     served: SlotSet,
     is_sealed: bool,
-    /// Which slot is left out of which publication; the set stays whole so that the publications of
-    /// several publishers, each without its sender, are still joined.
+    /// Excluded slots with the index of the publication that excludes them. The set itself stays whole, so
+    /// that publications of several publishers, each of which excludes its sender, can still share a batch.
     excepts: Vec<(Slot, usize)>,
-    /// The clients in `excepts`, each once: what a recipient is compared with.
+    /// The slots of `excepts` without duplicates, against which a recipient is checked.
     excepted: Vec<Slot>,
     joined: [Option<Joined>; Protocol::COUNT],
-    /// The frames of the excepted client that was asked for last.
+    /// The frames for the excluded client that was served last.
     gathered: Joined,
 }
 
@@ -43,12 +43,12 @@ pub(crate) enum BatchRecipients {
     Set(Rc<SlotSet>),
 }
 
-/// A batch as frames of one protocol.
+/// The publications of a batch, encoded as frames of one protocol.
 #[derive(Debug, Default)]
 pub struct Joined {
-    /// All frames.
+    /// All frames, concatenated.
     pub(crate) bytes: Bytes,
-    /// Where each one ends.
+    /// End offset of each frame.
     ends: Vec<usize>,
 }
 
@@ -82,23 +82,24 @@ impl Batch {
         &self.recipients
     }
 
-    /// Whether publications to these recipients can be joined to it: that keeps each publisher's
-    /// order only for the last batch, and as long as no client has got it.
+    /// Returns whether a publication to these recipients can be appended to this batch. This preserves the
+    /// order of each publisher only for the last batch, and only until it has been written to a client.
     pub(super) fn takes_more(&self, recipients: &BatchRecipients) -> bool {
         !self.is_sealed && self.bytes < SEND_BYTES && self.recipients.is_same(recipients)
     }
 
-    /// Nothing can be joined to it from now on.
+    /// Prevents further publications from being appended.
     pub(super) fn seal(&mut self) {
         self.is_sealed = true;
     }
 
-    /// Bytes of payload.
+    /// Returns the payload size in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Serves one client out of turn; false when it is none of the recipients, or has it already.
+    /// Marks one client as written to, ahead of its turn. Returns false if the client is not a recipient or
+    /// was already written to.
     pub(super) fn serve(&mut self, slot: Slot) -> bool {
         let is_named = slot.0 >= self.next
             && !self.served.contains(slot)
@@ -112,8 +113,8 @@ impl Batch {
         is_named
     }
 
-    /// Writes to the next recipients: so many at most, and until `write` breaks off. Returns how many
-    /// may follow in this slice.
+    /// Writes to the next recipients, `most` at most, until `write` breaks. Returns how many more clients may
+    /// be written to in this slice.
     pub(super) fn write_some(
         &mut self,
         most: usize,
@@ -147,7 +148,7 @@ impl Batch {
         }
     }
 
-    /// Whether all recipients have it.
+    /// Returns whether all recipients have been written to.
     pub(super) fn is_done(&self) -> bool {
         self.next == DONE
     }
@@ -163,13 +164,13 @@ impl Batch {
         self.publications.push((content, cast));
     }
 
-    /// How many publications one client is to get.
+    /// Returns the number of publications for one client.
     pub(crate) fn count_for(&self, slot: Slot) -> u64 {
         let without = self.excepts.iter().filter(|(except, _)| *except == slot).count();
         (self.publications.len() - without) as u64
     }
 
-    /// The frames that one client gets.
+    /// Returns the frames for one client.
     pub fn frames_for(&mut self, slot: Slot, protocol: Protocol) -> &Joined {
         let publications = &self.publications;
         #[expect(clippy::indexing_slicing, reason = "a protocol's place is below COUNT")]
@@ -195,12 +196,12 @@ fn join(publications: &[(Content, Cast)], protocol: Protocol) -> Joined {
 }
 
 impl Joined {
-    /// How many frames.
+    /// Returns the number of frames.
     pub(crate) fn count(&self) -> u32 {
         u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
     }
 
-    /// Each frame by itself, for a client that reads one at a time.
+    /// Returns each frame separately, for a client that reads one frame at a time.
     pub fn each(&self) -> impl Iterator<Item = Bytes> + '_ {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, end)| self.bytes.slice(start..*end))

@@ -1,12 +1,13 @@
-//! The publications that are to be delivered, joined where they go to the same clients.
+//! The queue of publications to deliver. Consecutive publications to the same clients are joined.
 //!
-//! A publication is rendered and framed once for each protocol; its recipients share the bytes.
-//! Joining publications for the same recipients into one buffer is what decides from sixty-four in
-//! flight on: one send of many frames costs little more than one send of one.
+//! A publication is rendered and framed once per protocol, and its recipients share the bytes. From about
+//! sixty-four publications in flight, joining publications for the same recipients into one buffer dominates
+//! the throughput, because one send of many frames costs little more than one send of one frame.
 //!
-//! A fan-out to ten thousand takes thirty milliseconds, so it is written in slices, a slice a turn.
-//! What comes for one client in between does not wait for the rest of it: that client is served out
-//! of turn with all that is queued before, so every client still receives everything in its order.
+//! A fan-out to ten thousand clients takes thirty milliseconds, so it is written in slices, one per turn. A
+//! publication to a single client that arrives meanwhile does not wait for the rest of the fan-out. That
+//! client is served early, with everything that was queued for it before, so every client still receives its
+//! publications in order.
 
 mod batch;
 
@@ -21,35 +22,35 @@ use crate::protocol::Cast;
 use crate::types::limits::{FANOUT_BYTES_MAX, OVERTAKE_BATCHES_MAX};
 use crate::types::{Content, Slot, SlotSet};
 
-/// What is to be delivered, in order.
+/// The publications to deliver, in order.
 #[derive(Debug, Default)]
 pub struct Fanout {
-    /// The sets of the current batch of the link, by name.
+    /// The sets of the current batch of the link, indexed by name.
     sets: Vec<Rc<SlotSet>>,
-    /// In the order of the link.
+    /// Batches in the order in which their publications arrived on the link.
     batches: VecDeque<Batch>,
-    /// Publications to one client that came while a fan-out was being written, each with the number
-    /// of the batch that it comes before.
+    /// Publications to one client that arrived while a fan-out was being written, each with the number of the
+    /// batch that it precedes.
     urgent: VecDeque<(u64, Batch)>,
-    /// Batches that were written, ever: the number of the first that waits.
+    /// Total number of batches written, which is also the number of the first waiting batch.
     written: u64,
-    /// Bytes of payload that wait.
+    /// Payload bytes that wait.
     bytes: usize,
-    /// The last slice left something.
+    /// Whether the last slice left publications unwritten.
     is_behind: bool,
-    /// Publications that were written out of turn, ever.
+    /// Total number of urgent publications written.
     urgent_written: u64,
-    /// Slots without a connection, each with the numbers of the batch and of the urgent publication from
-    /// which on none names it.
+    /// Slots without a connection, each with the numbers of the first batch and the first urgent publication
+    /// that no longer contain it.
     retired: VecDeque<((u64, u64), Slot)>,
 }
 
-/// The broker named a set that it has not sent: its link is of no use any more.
+/// Error: the broker used the name of a set that it has not sent. Its link is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UnknownSet(pub(crate) SetName);
 
 impl Fanout {
-    /// Takes the sets that the broker sends.
+    /// Stores or clears sets, according to a message of the broker.
     pub(crate) fn take_sets(&mut self, message: ToWorker) -> Result<(), UnknownSet> {
         match message {
             ToWorker::Set { name, slots } if name.0 as usize == self.sets.len() => {
@@ -65,8 +66,8 @@ impl Fanout {
         }
     }
 
-    /// Two batches of the link in one turn usually name the same clients: then they are one set,
-    /// and their publications can be joined.
+    /// Returns the set of the last batch if it has the same slots. Two batches of the link in one turn
+    /// usually have the same recipients; with a shared set their publications can be joined.
     fn same_as_before(&self, slots: &SlotSet) -> Option<Rc<SlotSet>> {
         match self.batches.back()?.recipients() {
             BatchRecipients::Set(before) if **before == *slots => Some(Rc::clone(before)),
@@ -74,7 +75,7 @@ impl Fanout {
         }
     }
 
-    /// Takes a publication.
+    /// Queues a publication.
     pub(crate) fn deliver(&mut self, deliver: Deliver) -> Result<(), UnknownSet> {
         let content = deliver.content;
         let (recipients, cast, except) = match deliver.target {
@@ -100,8 +101,8 @@ impl Fanout {
         Ok(())
     }
 
-    /// Takes a publication to a client that is served out of turn. What is queued by now comes
-    /// before it, so nothing may be joined to that any more.
+    /// Queues a publication to a client that is served early. Everything that is queued now precedes it, so
+    /// nothing may be appended to the last batch.
     fn deliver_urgently(&mut self, slot: Slot, content: Content) {
         if let Some(last) = self.batches.back_mut() {
             last.seal();
@@ -118,20 +119,20 @@ impl Fanout {
         }
     }
 
-    /// The number of the batch that is queued next.
+    /// Returns the number of the next batch to be queued.
     fn end(&self) -> u64 {
         self.written + self.batches.len() as u64
     }
 
-    /// Writes to at most so many clients, and until `write` breaks off; publications to one client
-    /// that have come since the last slice go first.
+    /// Writes to at most `most` clients, until `write` breaks. Publications to one client that arrived since
+    /// the last slice are written first.
     pub fn write_some(
         &mut self,
         most: usize,
         mut write: impl FnMut(Slot, &mut Batch) -> ControlFlow<()>,
     ) {
         let mut left = if self.write_urgent(&mut write).is_break() { 0 } else { most };
-        // What was queued after an urgent publication that still waits is written after it.
+        // Batches that were queued after a waiting urgent publication must not be written before it.
         let end = self.urgent.front().map_or(u64::MAX, |(before, _)| *before);
         while self.written < end
             && let Some(batch) = self.batches.front_mut()
@@ -147,15 +148,15 @@ impl Fanout {
         self.is_behind = !self.batches.is_empty() || !self.urgent.is_empty();
     }
 
-    /// Serves clients out of turn, each with all that was queued before its publication. What is started
-    /// for one of them is done.
+    /// Serves clients early, each with everything that was queued before its urgent publication. A client is
+    /// always completed once it is started.
     fn write_urgent(
         &mut self,
         write: &mut impl FnMut(Slot, &mut Batch) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         while let Some((before, mut batch)) = self.urgent.pop_front() {
             let BatchRecipients::One(slot) = *batch.recipients() else { continue };
-            // Batches may have been written since it came.
+            // Batches may have been written since the publication arrived.
             let queued = usize::try_from(before.saturating_sub(self.written)).unwrap_or(usize::MAX);
             let mut flow = Continue(());
             for earlier in self.batches.iter_mut().take(queued) {
@@ -173,7 +174,7 @@ impl Fanout {
         Continue(())
     }
 
-    /// Writes everything that waits for one client, out of turn.
+    /// Writes everything that waits for one client, ahead of its turn.
     pub fn write_for(&mut self, slot: Slot, mut write: impl FnMut(Slot, &mut Batch)) {
         let mut write = |slot: Slot, batch: &mut Batch| {
             write(slot, batch);
@@ -188,25 +189,25 @@ impl Fanout {
         }
     }
 
-    /// Whether nothing waits.
+    /// Returns whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.batches.is_empty() && self.urgent.is_empty()
     }
 
-    /// Whether more may be taken: what waits for slow turns waits at the broker, and then at the
-    /// publishers, not here.
+    /// Returns whether more publications may be taken from the link. If not, they wait at the broker and
+    /// finally at their publishers, not in this process.
     pub(crate) fn has_room(&self) -> bool {
         self.bytes < FANOUT_BYTES_MAX
     }
 
-    /// A slot without a connection that the broker names no more. What is queued may still name
-    /// it, so it can be given away only when that is written (rule L3).
+    /// Registers a slot that has no connection and that the broker no longer uses. Queued publications may
+    /// still contain the slot, so it can be reused only after they are written (rule L3).
     pub(crate) fn retire(&mut self, slot: Slot) {
         let urgent_end = self.urgent_written + self.urgent.len() as u64;
         self.retired.push_back(((self.end(), urgent_end), slot));
     }
 
-    /// A slot that can be given away.
+    /// Returns a slot that can be reused, if there is one.
     pub(crate) fn next_retired(&mut self) -> Option<Slot> {
         let ((number, urgent), slot) = *self.retired.front()?;
         if number > self.written || urgent > self.urgent_written {
@@ -216,7 +217,7 @@ impl Fanout {
         Some(slot)
     }
 
-    /// A link ended: no set of it means anything any more.
+    /// Clears all sets, because they are not valid on another link.
     pub(crate) fn forget_sets(&mut self) {
         self.sets.clear();
     }

@@ -1,4 +1,4 @@
-//! What is joined, and who is left out.
+//! Tests of joining publications and of excluding clients.
 
 use std::collections::BTreeMap;
 
@@ -33,12 +33,12 @@ fn named(name: u32, slots: &[u32]) -> ToWorker {
     ToWorker::Set { name: SetName(name), slots }
 }
 
-/// What each client hears in one slice, each write by itself.
+/// Returns the bytes that each client gets in one slice, one entry per write.
 fn written(fanout: &mut Fanout, most: usize) -> BTreeMap<u32, Vec<Vec<u8>>> {
     written_until(fanout, most, usize::MAX)
 }
 
-/// The same with a budget that is spent after so many writes.
+/// The same with a budget that is spent after this number of writes.
 fn written_until(fanout: &mut Fanout, most: usize, spent: usize) -> BTreeMap<u32, Vec<Vec<u8>>> {
     let mut heard: BTreeMap<u32, Vec<Vec<u8>>> = BTreeMap::new();
     let mut writes = 0;
@@ -47,7 +47,7 @@ fn written_until(fanout: &mut Fanout, most: usize, spent: usize) -> BTreeMap<u32
         let text = frames.each().flat_map(|frame| frame[2..].to_vec()).collect();
         heard.entry(slot.0).or_default().push(text);
         writes += 1;
-        // What is begun for an urgent publication is done: all that was queued before it.
+        // An urgent publication that was started is completed, with everything that was queued before it.
         if writes < spent { Continue(()) } else { Break(()) }
     });
     heard
@@ -188,9 +188,9 @@ fn publications_to_one_client_take_no_more_than_the_budget_and_leave_the_order()
 #[derive(Clone, Debug)]
 enum Step {
     One(u32),
-    /// One of the sets below, and who is left out.
+    /// A publication to the set with this index, and the excluded slot.
     Many(usize, Option<u32>),
-    /// So many clients at most, and a budget of so many writes.
+    /// A slice with these limits: number of clients, and number of writes after which the budget is spent.
     Write(usize, usize),
 }
 

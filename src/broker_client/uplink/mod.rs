@@ -1,6 +1,7 @@
-//! The worker's side of the rules of the link: who joined, what is unacknowledged, what was seen.
+//! The worker's side of the link rules: joined clients, unacknowledged publications, and publications already
+//! received.
 //!
-//! No I/O and no clock: bytes for the broker come out, messages of the broker go in.
+//! No I/O and no clock: the output is bytes for the broker, the input is messages of the broker.
 
 mod progress;
 
@@ -19,7 +20,7 @@ pub use crate::link::message::NewPublication;
 use crate::link::message::{Deliver, ToBroker, ToWorker, VERSION};
 use crate::types::{Claim, Client, Sequence, Slot, Tags, WorkerIncarnation};
 
-/// What a worker knows about its link to the broker, whichever broker that is.
+/// The state of a worker's link that outlives a single broker.
 #[derive(Debug)]
 pub struct Uplink {
     source: WorkerIncarnation,
@@ -36,7 +37,7 @@ pub struct Uplink {
 }
 
 impl Uplink {
-    /// A worker that has no link yet.
+    /// Creates the state of a worker that has no link yet.
     #[must_use]
     pub fn new(source: WorkerIncarnation) -> Self {
         Self {
@@ -54,8 +55,8 @@ impl Uplink {
         }
     }
 
-    /// Asks the broker for a place among the clients of an address; [`BrokerEvent::Reserved`] answers.
-    /// It is kept until [`Uplink::join`] or [`Uplink::leave`].
+    /// Asks the broker to count a client by its address; answered by [`BrokerEvent::Reserved`]. The
+    /// reservation lasts until [`Uplink::join`] or [`Uplink::leave`].
     pub fn reserve(&mut self, slot: Slot, client: Client) {
         if self.is_linked {
             ToBroker::Reserve { slot, ip: client.ip }.encode(&mut self.out);
@@ -63,8 +64,7 @@ impl Uplink {
         self.joins.reserve(slot, client);
     }
 
-    /// Asks the broker to take a client in; [`BrokerEvent::Joined`] answers, from this broker or from
-    /// a later one.
+    /// Asks the broker to add a client; answered by [`BrokerEvent::Joined`], from this broker or a later one.
     pub fn join(&mut self, slot: Slot, client: Client) {
         if self.is_linked {
             ToBroker::Join { slot, client: client.clone() }.encode(&mut self.out);
@@ -72,9 +72,9 @@ impl Uplink {
         self.joins.join(slot, client);
     }
 
-    /// Reports that a client is gone. Its slot is held until [`ToWorker::Left`] comes
-    /// (rule L3), but for the time without a link: no broker knows it then, because the dead
-    /// one's deliveries were read to the end and the next one is informed of living clients only.
+    /// Reports that a client is gone. Its slot stays taken until [`ToWorker::Left`] arrives (rule L3).
+    /// Without a link the slot is free at once: the deliveries of the dead broker were read to the end, and
+    /// the next broker is told only of connected clients.
     pub fn leave(&mut self, slot: Slot) {
         if !self.joins.holds(slot) || self.joins.is_leaving(slot) {
             return;
@@ -90,29 +90,29 @@ impl Uplink {
         }
     }
 
-    /// The client in a slot, until it leaves.
+    /// Returns the client in a slot, until it leaves.
     #[must_use]
     pub fn client(&self, slot: Slot) -> Option<&Client> {
         self.joins.client(slot)
     }
 
-    /// Bytes of memory that are held for the client in a slot: tags, requests for an alias, queries.
+    /// Returns the memory used for the client in a slot, in bytes: tags, alias requests and queries.
     #[must_use]
     pub fn held(&self, slot: Slot) -> usize {
         let tags = self.joins.client(slot).map_or(0, |client| client.tags.held());
         tags + self.aliases.held(slot) + self.queries.held(slot)
     }
 
-    /// Gives a client other tags; publications that follow go by these, also when the broker dies
-    /// in between (rule L6: a worker announces what its clients hold now).
+    /// Replaces the tags of a client. Later publications use the new tags, even if the broker dies in between
+    /// (rule L6: a worker announces the current state of its clients).
     pub fn retag(&mut self, slot: Slot, tags: Tags) {
         if self.joins.retag(slot, &tags) && self.is_linked {
             ToBroker::Retag { slot, tags }.encode(&mut self.out);
         }
     }
 
-    /// Asks for an alias in place of the one that a client may have. Whether it gets it the broker
-    /// says, this one or a later one; what was granted is announced to later ones (rule L6).
+    /// Requests an alias, which replaces the client's current one. This broker or a later one decides. A
+    /// granted alias is announced to later brokers (rule L6).
     pub fn request_alias(&mut self, slot: Slot, claim: Claim) {
         if self.joins.client(slot).is_none() {
             return;
@@ -123,23 +123,23 @@ impl Uplink {
         }
     }
 
-    /// The alias that a broker has granted to a client, unless the client wants another one
-    /// meanwhile.
+    /// Returns the alias that a broker has granted to a client; `None` while the client has an unanswered
+    /// request.
     #[must_use]
     pub fn alias(&self, slot: Slot) -> Option<&Claim> {
         self.aliases.settled(slot)
     }
 
-    /// Asks which clients carry some tags; [`BrokerEvent::Answer`] answers, from this broker or a later one.
-    /// A client that has too many open questions asks in vain.
+    /// Asks which clients carry certain tags; answered by [`BrokerEvent::Answer`], from this broker or a
+    /// later one. The query is dropped if the client has too many open queries.
     pub fn query_presence(&mut self, slot: Slot, question: PresenceQuestion) {
         if self.joins.client(slot).is_some() {
             self.add_query(slot, question);
         }
     }
 
-    /// The same for the worker itself: the number of the question, unless too many are open. The
-    /// answer is for [`Slot::NOBODY`].
+    /// Makes the same query for the worker itself. Returns the number of the query; `None` if too many are
+    /// open. The answer is addressed to [`Slot::NOBODY`].
     pub fn query_presence_for_worker(&mut self, question: PresenceQuestion) -> Option<u32> {
         self.add_query(Slot::NOBODY, question)
     }
@@ -153,38 +153,38 @@ impl Uplink {
         Some(number)
     }
 
-    /// Whether a slot may still be named by a delivery, or belongs to a client that lives.
+    /// Returns whether a slot belongs to a connected client, or may still occur in a delivery.
     #[must_use]
     pub fn holds(&self, slot: Slot) -> bool {
         self.joins.holds(slot)
     }
 
-    /// Whether a publication of so many bytes may be taken now (rule L4).
+    /// Returns whether the window has room for a publication of this many bytes (rule L4).
     #[must_use]
     pub fn has_room(&self, bytes: usize) -> bool {
         self.window.has_room(bytes)
     }
 
-    /// Whether everything that was published is acknowledged.
+    /// Returns whether all publications are acknowledged.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.window.is_empty()
     }
 
-    /// How many publications were taken over, ever.
+    /// Returns the total number of publications accepted.
     #[must_use]
     pub fn published(&self) -> u64 {
         self.window.next_number().0 - 1
     }
 
-    /// How many of them the broker has not acknowledged.
+    /// Returns the number of publications that the broker has not acknowledged.
     #[must_use]
     pub fn unacknowledged(&self) -> u64 {
         self.window.len()
     }
 
-    /// Takes a publication over: from here on it survives the broker (rule L4). The caller has
-    /// asked [`Uplink::has_room`].
+    /// Accepts a publication. From now on it survives a crash of the broker (rule L4). The caller must have
+    /// checked [`Uplink::has_room`].
     pub fn publish(&mut self, publication: NewPublication<'_>) {
         let start = self.out.len();
         let number = self.window.next_number();
@@ -192,19 +192,19 @@ impl Uplink {
         self.window.push(start..self.out.len());
     }
 
-    /// As [`Uplink::publish`]; [`BrokerEvent::Reached`] counts the clients that it has reached, from this
-    /// broker or a later one.
+    /// Accepts a publication like [`Uplink::publish`], and requests its recipient count; answered by
+    /// [`BrokerEvent::Reached`], from this broker or a later one.
     pub fn publish_counted(&mut self, asker: ReportRequester, publication: NewPublication<'_>) {
         let start = self.out.len();
         let number = self.window.next_number();
         ToBroker::Count.encode(&mut self.out);
         encode_publish(&mut self.out, number, publication);
-        // Both together, so that a later broker is asked again with the publication.
+        // Both messages are kept as one entry, so that the request is repeated together with the publication.
         self.window.push(start..self.out.len());
         self.report_requests.ask(number, asker);
     }
 
-    /// What this turn has for the broker; nothing while there is none.
+    /// Returns this turn's output for the broker; `None` if there is none or no link.
     pub fn take_output(&mut self) -> Option<Bytes> {
         if self.is_linked
             && let Some(number) = self.syncs.ask()
@@ -219,15 +219,16 @@ impl Uplink {
         self.is_linked.then_some(said)
     }
 
-    /// The link has ended. The caller has taken every message that arrived on it.
+    /// Records that the link is closed. The caller has processed every message that arrived on it.
     pub fn on_unlinked(&mut self) {
         self.is_linked = false;
     }
 
-    /// A link to a new broker: sends which clients are connected, what was seen, and again what no broker has
-    /// acknowledged (rule L6). Returns the slots that are named no more.
+    /// Queues the announcement for a new broker: connected clients, publications already received, and again
+    /// all publications that no broker has acknowledged (rule L6). Returns the slots that are free now.
     pub fn on_linked(&mut self) -> Vec<Slot> {
-        // What was sent since the last turn goes into the window or follows from the clients that joined.
+        // Unsent publications are in the window. All other unsent messages follow from the state that is
+        // announced.
         drop(self.take_output());
         self.is_linked = true;
         let free = self.joins.forget_leaving();
@@ -262,9 +263,8 @@ impl Uplink {
         free
     }
 
-    /// Applies a message of the broker; returns what it means for a connection. Deliveries, sets and
-    /// slots that are free again are not among these messages: [`BrokerClient`](super::BrokerClient)
-    /// takes them.
+    /// Applies a message of the broker. Returns an event if the message concerns a connection. Deliveries,
+    /// sets and freed slots are handled by [`BrokerClient`](super::BrokerClient).
     pub fn on_message(&mut self, message: ToWorker) -> Option<BrokerEvent> {
         match message {
             ToWorker::Joined { slot, number, own, smallest } => self
@@ -306,13 +306,13 @@ impl Uplink {
         }
     }
 
-    /// Whether a publication was not seen before (rule L6); it is seen from here on.
+    /// Returns whether a publication arrives for the first time (rule L6), and records it.
     pub fn is_new(&mut self, deliver: &Deliver) -> bool {
         self.last_sequence = self.last_sequence.max(deliver.sequence);
         self.deduplicator.is_new(deliver.source, deliver.number, &deliver.target)
     }
 
-    /// The broker names a slot no more: it may be given to a new connection (rule L3).
+    /// Frees a slot that the broker no longer uses, so that a new connection may have it (rule L3).
     pub fn on_left(&mut self, slot: Slot) {
         self.joins.free(slot);
     }
