@@ -12,7 +12,7 @@ use rustix::process::{
 use super::lifecycle::ChildId;
 use super::push_socket::PushSocket;
 use super::state_dir::{random_key, uuid_key};
-use super::{Listeners, StartError, StateDir};
+use super::{ListeningSockets, StartError, StateDir};
 use crate::config::{Config, LogSettings, UuidKey};
 use crate::link::control::{Attachment, ChildCommand, ConfigText, ControlMessage, WorkerCommand};
 use crate::telemetry::LogFile;
@@ -33,7 +33,7 @@ pub struct Bootstrap {
     /// clients whose events still are.
     signing: BTreeSet<String>,
     /// The listening sockets.
-    pub listeners: Listeners,
+    pub listeners: ListeningSockets,
     /// Where scripts push messages, until the server begins to end.
     pub push_socket: Option<PushSocket>,
     /// Held for its lock.
@@ -73,7 +73,7 @@ impl Bootstrap {
             let secret = random_key().map_err(|error| StartError::System { what, error })?;
             tls.ticket_secret = Some(Secret::new(secret));
         }
-        let listeners = Listeners::bind(&config.listen)?;
+        let listeners = ListeningSockets::bind(&config.listen)?;
         let push_socket =
             config.bloatless.push_socket.as_ref().map(PushSocket::bind).transpose()?;
         let (json, broker_json) = (ConfigText::default(), ConfigText::default());

@@ -87,7 +87,8 @@ impl ChildHandle {
 
 /// Starts a child; its log comes out of the second value.
 pub(super) fn start(
-    (member, now): (ChildId, Instant),
+    member: ChildId,
+    now: Instant,
     arguments: &[String],
     events: mpsc::Sender<ProcessEvent>,
 ) -> io::Result<(ChildHandle, OwnedFd)> {

@@ -21,12 +21,12 @@ const BACKLOG: i32 = 4096;
 
 /// The listening sockets with the addresses that they really have.
 #[derive(Debug)]
-pub struct Listeners {
+pub struct ListeningSockets {
     sockets: Vec<(TcpListener, Encryption)>,
     addresses: Vec<(SocketAddr, Encryption)>,
 }
 
-impl Listeners {
+impl ListeningSockets {
     /// Binds every address that the names resolve to.
     ///
     /// # Errors
@@ -36,12 +36,12 @@ impl Listeners {
         Self::bind_by(names, bind_one)
     }
 
-    /// Whether [`Listeners::bind`] would succeed. The sockets are bound for a moment and never take
+    /// Whether [`ListeningSockets::bind`] would succeed. The sockets are bound for a moment and never take
     /// a connection.
     ///
     /// # Errors
     ///
-    /// As those of [`Listeners::bind`].
+    /// As those of [`ListeningSockets::bind`].
     pub fn probe(names: &[ListenAddress]) -> Result<(), StartError> {
         Self::bind_by(names, |address| bound(address).map(TcpListener::from)).map(drop)
     }
@@ -53,10 +53,9 @@ impl Listeners {
             let addresses = name
                 .resolve()
                 .map_err(|error| StartError::Listen { address: name.text.clone(), error })?;
-            let first = bound.sockets.len();
             let fresh: Vec<_> = addresses.into_iter().filter(|one| !wanted.contains(one)).collect();
             wanted.extend(&fresh);
-            bound.bind_name(&fresh, (first, name.encryption), bind)?;
+            bound.bind_name(&fresh, name.encryption, bind)?;
         }
         match bound.sockets.len() {
             1..=DESCRIPTORS_MAX => Ok(bound),
@@ -99,19 +98,20 @@ impl Listeners {
     fn bind_name(
         &mut self,
         addresses: &[SocketAddr],
-        (first, encryption): (usize, Encryption),
+        encryption: Encryption,
         bind: Bind,
     ) -> Result<(), StartError> {
+        let bound_before = self.sockets.len();
         let mut missing = None;
         for address in addresses {
             match bind(*address) {
-                Ok(socket) => self.keep(*address, (socket, encryption))?,
+                Ok(socket) => self.keep(*address, socket, encryption)?,
                 Err(error) if is_missing(&error) => missing = Some((*address, error)),
                 Err(error) => return Err(StartError::listen(*address, error)),
             }
         }
         match missing {
-            Some((address, error)) if self.sockets.len() == first => {
+            Some((address, error)) if self.sockets.len() == bound_before => {
                 Err(StartError::listen(address, error))
             }
             _ => Ok(()),
@@ -121,11 +121,12 @@ impl Listeners {
     fn keep(
         &mut self,
         address: SocketAddr,
-        socket: (TcpListener, Encryption),
+        socket: TcpListener,
+        encryption: Encryption,
     ) -> Result<(), StartError> {
-        let real = socket.0.local_addr().map_err(|error| StartError::listen(address, error))?;
-        self.addresses.push((real, socket.1));
-        self.sockets.push(socket);
+        let real = socket.local_addr().map_err(|error| StartError::listen(address, error))?;
+        self.addresses.push((real, encryption));
+        self.sockets.push((socket, encryption));
         Ok(())
     }
 }
@@ -172,7 +173,7 @@ mod tests {
     use rustix::net::sockopt::{socket_send_buffer_size, tcp_nodelay, tcp_user_timeout};
     use std::net::TcpStream;
 
-    const PLAIN: (usize, Encryption) = (0, Encryption::Plain);
+    const PLAIN: Encryption = Encryption::Plain;
 
     #[test]
     fn accepted_sockets_have_what_was_set_on_the_listener() {
@@ -189,7 +190,7 @@ mod tests {
     fn an_address_that_is_taken_or_not_ours_is_named() {
         let taken = bind_one("127.0.0.1:0".parse().unwrap()).unwrap().local_addr().unwrap();
         let holder = bind_one(taken).unwrap();
-        let mut none = Listeners { sockets: Vec::new(), addresses: Vec::new() };
+        let mut none = ListeningSockets { sockets: Vec::new(), addresses: Vec::new() };
         let text = none.bind_name(&[taken], PLAIN, bind_one).unwrap_err().to_string();
         assert_eq!(text, format!("cannot listen on {taken}: another program already does"));
         let text = none
@@ -203,7 +204,7 @@ mod tests {
     #[test]
     fn one_of_two_families_is_enough() {
         let addresses = ["192.0.2.1:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap()];
-        let mut bound = Listeners { sockets: Vec::new(), addresses: Vec::new() };
+        let mut bound = ListeningSockets { sockets: Vec::new(), addresses: Vec::new() };
         bound.bind_name(&addresses, PLAIN, bind_one).unwrap();
         assert_eq!(bound.addresses().len(), 1);
         assert_ne!(bound.addresses()[0].port(), 0);

@@ -22,6 +22,6 @@ pub use self::bootstrap::{Bootstrap, keep_memory_private, raise_descriptor_limit
 pub use self::run::serve;
 pub use self::state_dir::{StateDir, started_with};
 pub use error::StartError;
-pub use listeners::Listeners;
+pub use listeners::ListeningSockets;
 pub use probe::{Probed, probe};
 pub use push_socket::PushSocket;

@@ -8,7 +8,7 @@ use rustix::fs::{Access, access};
 
 use super::StartError;
 use super::bootstrap::log_file;
-use super::listeners::Listeners;
+use super::listeners::ListeningSockets;
 use super::push_socket::PushSocket;
 use super::state_dir::{probe_folder, probe_key};
 use crate::admin;
@@ -38,7 +38,7 @@ pub fn probe(config: &Config) -> Probed {
     errors.extend(control.map_err(StartError::control_socket).err());
     let is_running = admin::is_running(&config.state_folder);
     if !is_running {
-        errors.extend(Listeners::probe(&config.listen).err());
+        errors.extend(ListeningSockets::probe(&config.listen).err());
         errors.extend(
             config.bloatless.push_socket.iter().filter_map(|it| PushSocket::probe(it).err()),
         );

@@ -27,12 +27,12 @@ use super::log_reader::read_log;
 use super::runtime::runtime;
 use super::{Bootstrap, StartError, keep_memory_private, notify, raise_descriptor_limit};
 use crate::config;
-use crate::config::{Loaded, LogSettings};
+use crate::config::Loaded;
 use crate::link::control::{
     Attachment, BrokerCommand, ChildCommand, ChildEvent, ControlMessage, WorkerCommand,
 };
 use crate::link::transport::unix_pair;
-use crate::telemetry::{LogLevel, Sink};
+use crate::telemetry::{LogFormat, LogLevel, Sink};
 use crate::types::{Generation, Pressure, WorkerIncarnation};
 
 /// Reports and deaths that wait for the supervisor; children's tasks wait when it is full.
@@ -62,8 +62,7 @@ pub fn serve(loaded: Loaded, source: config::ConfigSources) -> Result<(), StartE
             );
         }
         raise_descriptor_limit();
-        let from = (loaded, source);
-        let kept = runtime.block_on(Supervisor::run(prepared, from, sink.clone()));
+        let kept = runtime.block_on(Supervisor::run(prepared, loaded, source, sink.clone()));
         // A file that cannot be read to its end (a dead network drive) does not keep the server.
         runtime.shutdown_background();
         kept
@@ -102,7 +101,8 @@ enum RunState {
 impl Supervisor {
     async fn run(
         prepared: Bootstrap,
-        (loaded, source): (Loaded, config::ConfigSources),
+        loaded: Loaded,
+        source: config::ConfigSources,
         sink: Sink,
     ) -> Result<(), StartError> {
         // Before the first child, so that every signal after it can stop the children.
@@ -260,12 +260,12 @@ impl Supervisor {
     }
 
     fn try_start(&mut self, member: ChildId) -> io::Result<()> {
-        let arguments = arguments(member, (self.level(), &self.prepared.config.log));
+        let arguments = arguments(member, self.level(), self.prepared.config.log.format);
         let sockets = match member {
             ChildId::Broker(_) => Vec::new(),
             ChildId::Worker(_) => self.prepared.sockets()?,
         };
-        let (handle, log) = child::start((member, now()), &arguments, self.events.clone())?;
+        let (handle, log) = child::start(member, now(), &arguments, self.events.clone())?;
         self.logs.spawn(read_log(log, self.sink.clone()));
         let json = self.prepared.json_for(member);
         handle.send(ControlMessage::configure(self.prepared.number, json));
@@ -336,7 +336,7 @@ impl Supervisor {
 }
 
 /// `broker --generation 3 --log info --log-format text`: nothing secret, anybody can read it.
-fn arguments(member: ChildId, (level, log): (LogLevel, &LogSettings)) -> Vec<String> {
+fn arguments(member: ChildId, level: LogLevel, format: LogFormat) -> Vec<String> {
     let mut arguments = match member {
         ChildId::Broker(_) => vec!["broker".to_owned()],
         ChildId::Worker(source) => vec!["worker".to_owned(), source.worker.to_string()],
@@ -346,7 +346,7 @@ fn arguments(member: ChildId, (level, log): (LogLevel, &LogSettings)) -> Vec<Str
     arguments.push("--log".to_owned());
     arguments.push(level.to_string());
     arguments.push("--log-format".to_owned());
-    arguments.push(log.format.word().to_owned());
+    arguments.push(format.word().to_owned());
     arguments
 }
 
