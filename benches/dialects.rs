@@ -164,7 +164,7 @@ fn serve(criterion: &mut Criterion) {
 
 fn session(protocol: Protocol) -> Session {
     let grant = Permissions::everything().open(None).unwrap();
-    Session::new(UUID, grant, (ClientClass::Web, protocol))
+    Session::new(UUID, grant, ClientClass::Web, protocol)
 }
 
 /// What a browser sends to open, with tags.

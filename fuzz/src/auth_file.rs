@@ -67,7 +67,7 @@ fn are_right(applications: &Applications) {
             grant.tenant,
             one.tenant.as_deref().map_or_else(Tenant::shared, |name| Tenant(name.into()))
         );
-        let here = (&grant.tenant, grant.right, grant.ground);
+        let here = grant.by_ref();
         let permit = access.send(here, Some(&right)).expect("and publish");
         assert_eq!(permit.tenant, grant.tenant);
         let wrong = show(format!("{}x", one.secret.expose()));

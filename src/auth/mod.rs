@@ -7,7 +7,7 @@ pub mod php_session;
 mod schema;
 pub mod uuid;
 
-pub use access::{AuthorizeOpen, Denied, Grant, Permissions, Permit, Right};
+pub use access::{AuthorizeOpen, Denied, Grant, GrantRef, Permissions, Permit, Right};
 pub use application::{Application, Applications};
 pub use ground::AuthBasis;
 pub use schema::{MessageCheck, MessageSchema};

@@ -25,7 +25,7 @@ impl std::fmt::Debug for EffectiveValue {
 }
 
 impl EffectiveValues {
-    pub(super) fn put(&mut self, key: &ConfigKey, (written, text): (&str, &str)) {
+    pub(super) fn put(&mut self, key: &ConfigKey, written: &str, text: &str) {
         let written = if key.name == "uuidKey" { "(secret)" } else { written };
         let value = EffectiveValue { written: visible(written), text: text.trim().to_owned() };
         self.0.insert((key.section, key.name), value);

@@ -41,6 +41,12 @@ struct GivenValue {
     text: String,
 }
 
+impl GivenValue {
+    fn new(place: ValueLocation, key: &str, written: &str, text: String) -> Self {
+        Self { place, key: key.to_owned(), written: written.to_owned(), text }
+    }
+}
+
 /// Values as they were written, and the findings so far.
 pub(super) struct ConfigLayers<'a> {
     source: &'a ConfigSources,
@@ -71,7 +77,7 @@ impl<'a> ConfigLayers<'a> {
         let mut values = EffectiveValues::default();
         for key in KEYS {
             if let Some(value) = self.values.get(&(key.section, key.name)) {
-                values.put(key, (&value.written, &value.text));
+                values.put(key, &value.written, &value.text);
             }
         }
         values
@@ -95,7 +101,8 @@ impl<'a> ConfigLayers<'a> {
     /// Reads the value of a key; its default, when nobody gave one or the one given is wrong.
     pub(super) fn read<T>(
         &mut self,
-        (section, name): (&'static str, &'static str),
+        section: &'static str,
+        name: &'static str,
         parse: impl Fn(&str) -> Result<T, Problem>,
     ) -> Option<T> {
         let GivenValue { place, key, written, text } =
@@ -118,11 +125,12 @@ impl<'a> ConfigLayers<'a> {
     /// given is wrong.
     pub(super) fn or_default<T: Default>(
         &mut self,
-        (section, name): (&'static str, &'static str),
+        section: &'static str,
+        name: &'static str,
         parse: impl Fn(&str) -> Result<T, Problem>,
     ) -> T {
         let default = || find(section, name).and_then(|key| parse(key.default).ok());
-        self.read((section, name), &parse).or_else(default).unwrap_or_default()
+        self.read(section, name, &parse).or_else(default).unwrap_or_default()
     }
 
     /// What is wrong with the value of a key that was given, found out after it was read.
@@ -218,7 +226,7 @@ impl<'a> ConfigLayers<'a> {
         for (name, value) in self.source.variables.iter().filter(ours) {
             let place = ValueLocation::Variable(name.clone());
             if let Some(key) = KEYS.iter().find(|key| key.variable() == *name) {
-                self.put(place, key, (name, value, value.clone()));
+                self.put(key, GivenValue::new(place, name, value, value.clone()));
             } else if name == "TAGCAST_ADRESS" {
                 self.take_entry(place, "", "adress", value);
             } else if !is_of_a_container(name, value) {
@@ -244,7 +252,7 @@ impl<'a> ConfigLayers<'a> {
             return self.find_fault(place, name, Problem::new(what, right));
         }
         match self.substituted(value) {
-            Ok(text) => self.put(place, key, (name, value, text)),
+            Ok(text) => self.put(key, GivenValue::new(place, name, value, text)),
             Err(fault) => self.find_fault(place, name, fault),
         }
     }
@@ -284,24 +292,17 @@ impl<'a> ConfigLayers<'a> {
         Ok(done)
     }
 
-    fn put(
-        &mut self,
-        place: ValueLocation,
-        key: &'static ConfigKey,
-        (name, written, text): (&str, &str, String),
-    ) {
+    fn put(&mut self, key: &'static ConfigKey, value: GivenValue) {
         let slot = (key.section, key.name);
         if let Some(GivenValue { place: before, .. }) = self.values.get(&slot)
-            && before.rank() == place.rank()
-            && place != ValueLocation::Flag
+            && before.rank() == value.place.rank()
+            && value.place != ValueLocation::Flag
         {
             let what = format!("was given before, at {before}");
-            return self.find_fault(place, name, Problem::new(what, "give it once"));
+            let fault = Problem::new(what, "give it once");
+            return self.find_fault(value.place, &value.key, fault);
         }
-        self.values.insert(
-            slot,
-            GivenValue { place, key: name.to_owned(), written: written.to_owned(), text },
-        );
+        self.values.insert(slot, value);
     }
 }
 

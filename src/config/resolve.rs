@@ -12,6 +12,7 @@ use super::layers::ConfigLayers;
 use super::listen::addresses;
 use super::parse;
 use super::parse::{Bounds, Size, choice, count, duration, is_absent, size, switch};
+use super::sections::backend::BackendSources;
 use super::sections::{bloatless, echo, gomoob, jsauth, legacy, phpws, resource};
 use super::settings::{
     Admission, Config, LimitSettings, LogSettings, MaxMemory, Refuse, TlsMode, TlsSettings, UuidKey,
@@ -52,7 +53,7 @@ pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
     let mut listen = listen(given, &Exposure::of(&applications));
     let tls = tls(given, folder, &mut listen);
     let known = applications.as_ref().map(Option::as_ref).map_err(|_| ());
-    let resources = resource::read(given, (known, folder));
+    let resources = resource::read(given, BackendSources { applications: known, folder });
     Config {
         listen,
         workers: workers(given),
@@ -60,18 +61,18 @@ pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
         limits: limits(given),
         applications: applications.ok().flatten(),
         authorize_open: given
-            .read(("", "authorizeOpen"), choice)
+            .read("", "authorizeOpen", choice)
             .unwrap_or(AuthorizeOpen::Application),
-        refuse: given.read(("", "refuse"), choice).unwrap_or(Refuse::Http),
+        refuse: given.read("", "refuse", choice).unwrap_or(Refuse::Http),
         admission: admission(given),
         tls,
         uuid_key: uuid_key(given, folder),
         state_folder: state_dir(given, folder),
         default_dialect: given
-            .read(("", "defaultDialect"), choice)
+            .read("", "defaultDialect", choice)
             .unwrap_or(Some(BuiltinKind::Phpws)),
-        unknown_path: given.read(("", "unknownPath"), choice).unwrap_or(UnknownPath::Phpws),
-        page: given.read(("", "page"), switch).unwrap_or(true),
+        unknown_path: given.read("", "unknownPath", choice).unwrap_or(UnknownPath::Phpws),
+        page: given.read("", "page", switch).unwrap_or(true),
         jsauth: jsauth::read(given, folder),
         phpws: phpws::read(given),
         echo: echo::read(given),
@@ -109,12 +110,12 @@ fn applications(
 /// The file of the applications: none when nobody names one, and none inside when there is to be
 /// none.
 pub(super) fn auth_path(given: &mut ConfigLayers<'_>, folder: &Path) -> Option<Option<PathBuf>> {
-    given.read(("", "authFile"), |text| Ok(path(text, folder)))
+    given.read("", "authFile", |text| Ok(path(text, folder)))
 }
 
 /// The folder of a server's state.
 pub(super) fn state_dir(given: &mut ConfigLayers<'_>, folder: &Path) -> PathBuf {
-    let named = given.read(("", "stateDir"), |text| match path(text, folder) {
+    let named = given.read("", "stateDir", |text| match path(text, folder) {
         Some(path) => Ok(path),
         None => Err(Problem::new("names no folder", "name one, or leave it out")),
     });
@@ -186,7 +187,7 @@ impl Exposure {
 /// The addresses as they are written, wherever they may be reached from.
 pub(super) fn addresses_of(given: &mut ConfigLayers<'_>) -> Vec<ListenAddress> {
     let mut all = listen(given, &Exposure::Anywhere);
-    if given.read(("", "tls"), choice).unwrap_or(TlsMode::On) != TlsMode::On {
+    if given.read("", "tls", choice).unwrap_or(TlsMode::On) != TlsMode::On {
         all.iter_mut().for_each(|address| address.encryption = Encryption::Plain);
     }
     all
@@ -200,7 +201,7 @@ fn listen(given: &mut ConfigLayers<'_>, exposure: &Exposure) -> Vec<ListenAddres
     };
     let default = KEYS.iter().find(|key| key.name == "address").map_or("", |key| key.default);
     let default = || addresses(default).unwrap_or_default();
-    given.read(("", "address"), checked).unwrap_or_else(default)
+    given.read("", "address", checked).unwrap_or_else(default)
 }
 
 /// The certificate, where an address speaks TLS; such addresses become plain where they are not to.
@@ -209,8 +210,8 @@ fn tls(
     folder: &Path,
     listen: &mut [ListenAddress],
 ) -> Option<TlsSettings> {
-    let mode = given.read(("", "tls"), choice).unwrap_or(TlsMode::On);
-    let handshake = given.read(("", "tlsHandshakeTimeout"), |text| duration(text, &HANDSHAKE));
+    let mode = given.read("", "tls", choice).unwrap_or(TlsMode::On);
+    let handshake = given.read("", "tlsHandshakeTimeout", |text| duration(text, &HANDSHAKE));
     let [chain_file, key_file] = tls_files(given, folder);
     if mode != TlsMode::On {
         listen.iter_mut().for_each(|address| address.encryption = Encryption::Plain);
@@ -251,7 +252,7 @@ fn tls(
 
 /// The files of the certificate and of its key.
 pub(super) fn tls_files(given: &mut ConfigLayers<'_>, folder: &Path) -> [Option<PathBuf>; 2] {
-    let file = |name| given.read(("", name), |text| Ok(path(text, folder))).flatten();
+    let file = |name| given.read("", name, |text| Ok(path(text, folder))).flatten();
     ["certFile", "pkFile"].map(file)
 }
 
@@ -267,21 +268,21 @@ fn workers(given: &mut ConfigLayers<'_>) -> u16 {
         text => count(text, &WORKERS)
             .map_err(|fault| Problem { right: format!("{}, or auto", fault.right), ..fault }),
     };
-    let workers = given.read(("", "workers"), parse).unwrap_or_else(cores);
+    let workers = given.read("", "workers", parse).unwrap_or_else(cores);
     u16::try_from(workers).unwrap_or(u16::MAX)
 }
 
 fn log(given: &mut ConfigLayers<'_>, folder: &Path) -> LogSettings {
     LogSettings {
-        file: given.read(("", "logfile"), |text| Ok(path(text, folder))).flatten(),
-        console: given.read(("", "console"), switch).unwrap_or(true),
-        level: given.read(("", "logLevel"), choice).unwrap_or(LogLevel::Info),
-        format: given.read(("", "logFormat"), choice).unwrap_or(LogFormat::Text),
+        file: given.read("", "logfile", |text| Ok(path(text, folder))).flatten(),
+        console: given.read("", "console", switch).unwrap_or(true),
+        level: given.read("", "logLevel", choice).unwrap_or(LogLevel::Info),
+        format: given.read("", "logFormat", choice).unwrap_or(LogFormat::Text),
         bytes_max: given
-            .read(("", "logMaxSize"), |text| size(text, &LOG_FILE))
+            .read("", "logMaxSize", |text| size(text, &LOG_FILE))
             .unwrap_or(LOG_BYTES_MAX),
         old_files: given
-            .read(("", "logFiles"), |text| count(text, &OLD_LOGS))
+            .read("", "logFiles", |text| count(text, &OLD_LOGS))
             .unwrap_or(LOG_FILES_KEPT),
     }
 }
@@ -292,10 +293,10 @@ fn path(text: &str, folder: &Path) -> Option<PathBuf> {
 }
 
 fn limits(given: &mut ConfigLayers<'_>) -> LimitSettings {
-    let max_message = given.read(("", "maxMessage"), |text| size(text, &MESSAGE));
+    let max_message = given.read("", "maxMessage", |text| size(text, &MESSAGE));
     let max_message = max_message.unwrap_or(MESSAGE_BYTES_MAX);
-    let max_head = given.read(("", "maxHead"), |text| size(text, &HEAD));
-    let outbox_limit = given.read(("", "outboxLimit"), |text| {
+    let max_head = given.read("", "maxHead", |text| size(text, &HEAD));
+    let outbox_limit = given.read("", "outboxLimit", |text| {
         let limit = size(text, &OUTBOX)?;
         if limit < max_message {
             let what = format!("is below maxMessage ({max_message} bytes): no such message fits");
@@ -304,7 +305,7 @@ fn limits(given: &mut ConfigLayers<'_>) -> LimitSettings {
         Ok(limit)
     });
     let mut time = |name, bounds: &Bounds<Duration>, default| {
-        given.read(("", name), |text| duration(text, bounds)).unwrap_or(default)
+        given.read("", name, |text| duration(text, bounds)).unwrap_or(default)
     };
     LimitSettings {
         handshake_timeout: time("handshakeTimeout", &HANDSHAKE, Duration::from_secs(10)),
@@ -313,7 +314,7 @@ fn limits(given: &mut ConfigLayers<'_>) -> LimitSettings {
         ping_interval: time("pingInterval", &PING, Duration::from_secs(20)),
         max_head: max_head.unwrap_or(HEAD_BYTES_MAX),
         max_message,
-        max_memory: given.read(("", "maxMemory"), max_memory).unwrap_or(MaxMemory::Auto),
+        max_memory: given.read("", "maxMemory", max_memory).unwrap_or(MaxMemory::Auto),
         outbox_limit: outbox_limit.unwrap_or(max_message + OUTBOX_SLACK_BYTES),
     }
 }
@@ -330,16 +331,16 @@ fn max_memory(text: &str) -> Result<MaxMemory, Problem> {
 
 fn admission(given: &mut ConfigLayers<'_>) -> Admission {
     let mut limit = |name| {
-        let limit = given.read(("", name), |text| count(text, &CLIENTS));
+        let limit = given.read("", name, |text| count(text, &CLIENTS));
         limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(0)
     };
     let (max_clients, max_per_ip) = (limit("maxClients"), limit("maxPerIP"));
     Admission {
         max_clients,
         max_per_ip,
-        allowed_origins: given.read(("", "allowedOrigins"), parse::origins).unwrap_or_default(),
-        allowed_ip: given.read(("", "allowedIP"), ranges).unwrap_or_default(),
-        trusted_proxies: given.read(("", "trustedProxies"), ranges).unwrap_or_default(),
+        allowed_origins: given.read("", "allowedOrigins", parse::origins).unwrap_or_default(),
+        allowed_ip: given.read("", "allowedIP", ranges).unwrap_or_default(),
+        trusted_proxies: given.read("", "trustedProxies", ranges).unwrap_or_default(),
     }
 }
 
@@ -358,8 +359,8 @@ fn uuid_key(given: &mut ConfigLayers<'_>, folder: &Path) -> UuidKey {
         true => Ok(None),
         false => parse::key(text).map(|_| Some(Secret::new(text.trim().to_owned()))),
     };
-    let key = given.read(("", "uuidKey"), value).flatten();
-    let file = given.read(("", "uuidKeyFile"), |text| Ok(path(text, folder))).flatten();
+    let key = given.read("", "uuidKey", value).flatten();
+    let file = given.read("", "uuidKeyFile", |text| Ok(path(text, folder))).flatten();
     match (key, file) {
         (Some(key), Some(_)) => {
             let place = given.place("", "uuidKeyFile").unwrap_or(ValueLocation::Default);

@@ -143,7 +143,7 @@ impl<'c> ClientHandle<'c> {
     ) -> Result<(), NotPublished> {
         let json = json_of(message, self.rules)?;
         let tenant = self.session.tenant.clone();
-        self.forward_changed((tenant, address), (PayloadForm::Message, json));
+        self.forward_changed(tenant, address, PayloadForm::Message, json);
         Ok(())
     }
 
@@ -273,8 +273,7 @@ impl<'c> ClientHandle<'c> {
     ///
     /// When it may not.
     pub fn authorise(&self, shown: Option<&Credentials<'_>>) -> Result<Permit<'c>, Denied> {
-        let Session { tenant, right, ground, .. } = self.session;
-        self.rules.access.send((tenant, *right, *ground), shown)
+        self.rules.access.send(self.session.grant(), shown)
     }
 
     /// Sends the client a message that is JSON already.
@@ -297,8 +296,10 @@ impl<'c> ClientHandle<'c> {
     /// Publishes a part of the message that was received, without a copy.
     pub(super) fn forward(
         &mut self,
-        (tenant, address): (Tenant, Address),
-        (form, part): (PayloadForm, Range<usize>),
+        tenant: Tenant,
+        address: Address,
+        form: PayloadForm,
+        part: Range<usize>,
     ) {
         let payload = Payload::Received(part);
         self.effects.push(Effect::Publish { tenant, address, form, payload });
@@ -306,8 +307,10 @@ impl<'c> ClientHandle<'c> {
 
     pub(super) fn forward_changed(
         &mut self,
-        (tenant, address): (Tenant, Address),
-        (form, text): (PayloadForm, String),
+        tenant: Tenant,
+        address: Address,
+        form: PayloadForm,
+        text: String,
     ) {
         let payload = Payload::Made(text.into_bytes());
         self.effects.push(Effect::Publish { tenant, address, form, payload });

@@ -50,11 +50,12 @@ impl<'c> ResourceContext<'c> {
     /// When the message has no JSON or is too large.
     pub fn publish(
         &mut self,
-        (tenant, address): (Tenant, Address),
+        tenant: Tenant,
+        address: Address,
         message: &(impl Serialize + ?Sized),
     ) -> Result<(), NotPublished> {
         let json = json_of(message, self.rules)?;
-        self.push((tenant, address), (PayloadForm::Message, json));
+        self.push(tenant, address, PayloadForm::Message, json);
         Ok(())
     }
 
@@ -65,14 +66,15 @@ impl<'c> ResourceContext<'c> {
     /// When it is too large.
     pub fn publish_text(
         &mut self,
-        (tenant, address): (Tenant, Address),
+        tenant: Tenant,
+        address: Address,
         text: impl Into<String>,
     ) -> Result<(), NotPublished> {
         let text = text.into();
         if text.len() > self.rules.message_bytes_max {
             return Err(NotPublished::TooLarge { bytes: text.len() });
         }
-        self.push((tenant, address), (PayloadForm::Text, text));
+        self.push(tenant, address, PayloadForm::Text, text);
         Ok(())
     }
 
@@ -80,13 +82,8 @@ impl<'c> ResourceContext<'c> {
     /// theirs says; [`ResourceHooks::on_resource_presence`](super::ResourceHooks::on_resource_presence) gets the answer with
     /// `about`. A worker has a thousand such questions open at the most, and drops one more.
     #[doc(hidden)]
-    pub fn query_presence(&mut self, about: u64, (tenant, query): (Tenant, TagQuery), tag: &str) {
+    pub fn query_presence(&mut self, about: u64, tenant: Tenant, query: TagQuery, tag: &str) {
         self.effects.push(Effect::QueryResourcePresence { about, tenant, query, tag: tag.into() });
-    }
-
-    /// Publishes what is no larger than what was received.
-    pub(super) fn forward(&mut self, to: (Tenant, Address), what: (PayloadForm, String)) {
-        self.push(to, what);
     }
 
     pub(super) fn post(&mut self, post: WebhookRequest) {
@@ -97,10 +94,13 @@ impl<'c> ResourceContext<'c> {
         self.rules.signer.verify(uuid)
     }
 
+    /// Publishes what is no larger than what was received.
     pub(super) fn push(
         &mut self,
-        (tenant, address): (Tenant, Address),
-        (form, text): (PayloadForm, String),
+        tenant: Tenant,
+        address: Address,
+        form: PayloadForm,
+        text: String,
     ) {
         let payload = Payload::Made(text.into_bytes());
         self.effects.push(Effect::Publish { tenant, address, form, payload });

@@ -39,7 +39,7 @@ fn caused(
 ) -> Effects {
     let grant =
         Grant { tenant: Tenant::shared(), right: Right::Listen, ground: AuthBasis::NOTHING };
-    let session = Session::new(ClientUuid([9; 16]), grant, (class, resource.protocol()));
+    let session = Session::new(ClientUuid([9; 16]), grant, class, resource.protocol());
     let client = Client {
         tenant: Tenant::shared(),
         uuid: session.uuid,

@@ -9,7 +9,7 @@ mod rules;
 
 use std::borrow::Cow;
 
-use crate::auth::{AuthBasis, Grant, Right};
+use crate::auth::{AuthBasis, Grant, GrantRef, Right};
 use crate::protocol::{AckExtras, ChunkMarks, Protocol};
 use crate::types::{ClientClass, ClientUuid, CloseCode, CloseReason, Tenant};
 
@@ -101,10 +101,16 @@ pub enum NextStep<'a> {
 impl Session {
     /// The life of a client that was let in.
     #[must_use]
-    pub fn new(uuid: ClientUuid, grant: Grant, (class, protocol): (ClientClass, Protocol)) -> Self {
+    pub fn new(uuid: ClientUuid, grant: Grant, class: ClientClass, protocol: Protocol) -> Self {
         let Grant { tenant, right, ground } = grant;
         let (has_noted_tags, chunks, words) = (false, None, None);
         Self { uuid, tenant, right, ground, class, protocol, has_noted_tags, chunks, words }
+    }
+
+    /// What the client was let in with.
+    #[must_use]
+    pub fn grant(&self) -> GrantRef<'_> {
+        GrantRef { tenant: &self.tenant, right: self.right, ground: self.ground }
     }
 
     /// How many bytes a message could publish at the most: asked before it is taken, because a

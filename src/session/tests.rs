@@ -17,7 +17,7 @@ fn rules() -> SessionRules {
 
 fn session(protocol: Protocol) -> Session {
     let grant = Permissions::everything().open(None).unwrap();
-    Session::new(ClientUuid([9; 16]), grant, (ClientClass::Web, protocol))
+    Session::new(ClientUuid([9; 16]), grant, ClientClass::Web, protocol)
 }
 
 fn say<'a>(session: &mut Session, text: &'a str) -> NextStep<'a> {

@@ -99,12 +99,12 @@ impl ResourceHooks for Probe {
 
     /// Tells all clients how many they are, as the broker says.
     fn on_tick(&mut self, desk: &mut ResourceContext<'_>) {
-        desk.query_presence(7, (Tenant::shared(), Tags::default()), "@kind");
+        desk.query_presence(7, Tenant::shared(), Tags::default(), "@kind");
     }
 
     fn on_resource_presence(&mut self, desk: &mut ResourceContext<'_>, about: u64, who: &Presence) {
         let text = format!("{about}: {} clients, {:?}", who.clients, who.values);
-        desk.publish_text((Tenant::shared(), Address::everyone()), text).unwrap();
+        desk.publish_text(Tenant::shared(), Address::everyone(), text).unwrap();
     }
 
     fn on_open(&mut self, client: &mut ClientHandle<'_>, opening: &ConnectRequest<'_>) {

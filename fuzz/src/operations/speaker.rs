@@ -59,7 +59,7 @@ impl Default for Speaker {
 
 fn session(protocol: Protocol) -> Session {
     let grant = Permissions::everything().open(None).unwrap();
-    Session::new(ClientUuid([1; 16]), grant, (ClientClass::Web, protocol))
+    Session::new(ClientUuid([1; 16]), grant, ClientClass::Web, protocol)
 }
 
 impl Speaker {

@@ -80,6 +80,17 @@ pub struct Grant {
     pub ground: AuthBasis,
 }
 
+/// A grant as the session of its connection holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrantRef<'g> {
+    /// The space that the connection lives in.
+    pub tenant: &'g Tenant,
+    /// Whether it may publish by itself.
+    pub right: Right,
+    /// What it was granted for.
+    pub ground: AuthBasis,
+}
+
 /// That a message may be published.
 #[derive(Debug)]
 pub struct Permit<'a> {
@@ -190,9 +201,10 @@ impl Permissions {
     /// When what was shown is wrong, or nothing was shown and the connection may not publish.
     pub fn send(
         &self,
-        (tenant, right, ground): (&Tenant, Right, AuthBasis),
+        grant: GrantRef<'_>,
         shown: Option<&Credentials<'_>>,
     ) -> Result<Permit<'_>, Denied> {
+        let GrantRef { tenant, right, ground } = grant;
         match (&self.rules, shown) {
             (AccessRules::Applications(known), Some(credentials)) => {
                 let (_, entry) = known.proven(credentials).ok_or(Denied::Send)?;
@@ -279,6 +291,12 @@ impl Grant {
     /// What everybody has where there are no applications.
     fn everything() -> Self {
         Self { tenant: Tenant::shared(), right: Right::Publish, ground: AuthBasis::NOTHING }
+    }
+
+    /// The same grant, for a decision about a message.
+    #[must_use]
+    pub fn by_ref(&self) -> GrantRef<'_> {
+        GrantRef { tenant: &self.tenant, right: self.right, ground: self.ground }
     }
 }
 

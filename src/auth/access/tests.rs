@@ -46,7 +46,9 @@ fn space(
     (tenant, right): (&Tenant, Right),
     shown: Option<&Credentials<'_>>,
 ) -> Result<Tenant, Denied> {
-    access.send((tenant, right, AuthBasis::NOTHING), shown).map(|permit| permit.tenant)
+    access
+        .send(GrantRef { tenant, right, ground: AuthBasis::NOTHING }, shown)
+        .map(|permit| permit.tenant)
 }
 
 #[test]
@@ -179,7 +181,7 @@ fn a_message_has_to_fit_the_schema_of_what_it_is_published_by() {
     let access = Permissions::new(Some(&applications), AuthorizeOpen::Application);
     let of = |shown: Option<&Credentials<'_>>, with: Option<&Credentials<'_>>| {
         let grant = access.open(shown).unwrap();
-        let permit = access.send((&grant.tenant, grant.right, grant.ground), with).unwrap();
+        let permit = access.send(grant.by_ref(), with).unwrap();
         permit.check.map(|check| check.check(b"5").is_ok())
     };
     let (closed, open) = (shown("closed", Some("closed's")), shown("open", Some("open's")));

@@ -2,18 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::scalar::{Meaning, meaning};
-use super::tree::{Construct, NodeKind, Style, YamlMember, YamlNode};
-use super::violation::{AuthFileViolation, Severity};
+use super::tree::{Construct, NodeKind, YamlMember, YamlNode};
+use super::violation::{AuthFileViolation, FindingSubject, Severity};
 use crate::auth::{Application, Applications};
 use crate::config::diagnostic::{Problem, visible};
 use crate::config::schema::nearest_of;
 use crate::types::Secret;
 
 /// Bytes of a key, and of a tenant's name: they are keys of tables.
-const NAME_BYTES_MAX: usize = 255;
+pub(super) const NAME_BYTES_MAX: usize = 255;
 /// The members that an application may have.
 const MEMBERS: [&str; 6] = ["key", "secret", "authorizeOpen", "clientPublish", "tenant", "schema"];
+/// Those of them that must be there.
+pub(super) const REQUIRED: [&str; 3] = ["key", "secret", "authorizeOpen"];
 /// The members of the file itself.
 const TOP: [&str; 2] = ["applications", "anonymous"];
 /// The key of YAML 1.1 that takes over the members of another mapping.
@@ -40,26 +41,19 @@ pub(super) struct NamedSchema {
     pub(super) file: String,
 }
 
-/// Whether a member must be there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Needed {
-    Yes,
-    No,
-}
-
 /// Where an application is, and how its members are named in findings.
 #[derive(Clone, Copy)]
-struct ApplicationEntry<'t> {
-    at: usize,
-    node: &'t YamlNode,
+pub(super) struct ApplicationEntry<'t> {
+    pub(super) at: usize,
+    pub(super) node: &'t YamlNode,
 }
 
 impl ApplicationEntry<'_> {
-    fn name(self) -> String {
+    pub(super) fn name(self) -> String {
         format!("application {}", self.at + 1)
     }
 
-    fn member(self, name: &str) -> String {
+    pub(super) fn member(self, name: &str) -> String {
         format!("application {}: {name}", self.at + 1)
     }
 }
@@ -69,7 +63,7 @@ pub(super) fn check(file: Option<&YamlNode>) -> CheckedFile {
     let mut check = CheckedFile::default();
     let Some(top) = file.filter(|file| matches!(file.kind, NodeKind::Mapping(_))) else {
         let what = "Invalid configuration provided in configuration file !";
-        check.error((None, ""), what, "begin with `applications:`");
+        check.error(FindingSubject::FILE, what, "begin with `applications:`");
         return check;
     };
     for member in top.members() {
@@ -79,7 +73,7 @@ pub(super) fn check(file: Option<&YamlNode>) -> CheckedFile {
     match top.get("applications") {
         None => {
             let what = "No 'applications' key found in provided configuration file !";
-            check.error((None, ""), what, "begin with `applications:` and a list");
+            check.error(FindingSubject::FILE, what, "begin with `applications:` and a list");
         }
         Some(list) => check.list(list),
     }
@@ -89,31 +83,27 @@ pub(super) fn check(file: Option<&YamlNode>) -> CheckedFile {
 }
 
 impl CheckedFile {
-    fn error(
+    pub(super) fn error(
         &mut self,
-        about: (impl Into<Option<usize>>, &str),
+        about: FindingSubject<'_>,
         what: impl Into<String>,
         right: impl Into<String>,
     ) {
         self.find(about, Severity::Error, Problem::new(what, right));
     }
 
-    fn warn(
+    pub(super) fn warn(
         &mut self,
-        about: (impl Into<Option<usize>>, &str),
+        about: FindingSubject<'_>,
         what: impl Into<String>,
         right: impl Into<String>,
     ) {
         self.find(about, Severity::Warning, Problem::new(what, right));
     }
 
-    fn find(
-        &mut self,
-        (line, name): (impl Into<Option<usize>>, &str),
-        severity: Severity,
-        fault: Problem,
-    ) {
-        let (line, name) = (line.into(), name.to_owned());
+    fn find(&mut self, about: FindingSubject<'_>, severity: Severity, fault: Problem) {
+        let FindingSubject { line, name } = about;
+        let name = name.to_owned();
         self.violations.push(AuthFileViolation { line, name, severity, fault });
     }
 
@@ -124,8 +114,8 @@ impl CheckedFile {
         if TOP.contains(&name) {
             return self.constructs(&member.name, name);
         }
-        let about = (member.name.line, visible(name));
-        let about = (about.0, about.1.as_str());
+        let shown = visible(name);
+        let about = FindingSubject::at(member.name.line, &shown);
         if name == MERGE {
             let right = "write the members out";
             return self.error(about, "is a merge key, which this file does not use", right);
@@ -149,7 +139,7 @@ impl CheckedFile {
                 }
             }
             _ => self.error(
-                (list.line, "applications"),
+                FindingSubject::at(list.line, "applications"),
                 "is not a list of applications, so no client could use the server",
                 "write `- key: …` beneath it for each",
             ),
@@ -158,14 +148,14 @@ impl CheckedFile {
 
     /// The marks of YAML that would be carried out in another way, or not at all, by this server or
     /// by symfony/yaml. Only the node itself: members are looked at one by one.
-    fn constructs(&mut self, node: &YamlNode, name: &str) {
+    pub(super) fn constructs(&mut self, node: &YamlNode, name: &str) {
         let what = match node.construct {
             None => return,
             Some(Construct::Anchor) => "has an anchor (`&…`), which this file does not use",
             Some(Construct::Alias) => "is an alias (`*…`), which this file does not use",
             Some(Construct::Tag) => "has a tag (`!…`), which this file does not use",
         };
-        self.error((node.line, name), what, "write the value out");
+        self.error(FindingSubject::at(node.line, name), what, "write the value out");
     }
 
     fn application(&mut self, entry: ApplicationEntry<'_>) {
@@ -174,7 +164,11 @@ impl CheckedFile {
         if !matches!(node.kind, NodeKind::Mapping(_)) {
             if node.construct != Some(Construct::Alias) {
                 let right = "write key, secret and authorizeOpen";
-                self.error((node.line, &entry.name()), "is not an application", right);
+                self.error(
+                    FindingSubject::at(node.line, &entry.name()),
+                    "is not an application",
+                    right,
+                );
             }
             return self.applications.list.push(Application::nobodys());
         }
@@ -183,11 +177,11 @@ impl CheckedFile {
         }
         self.duplicate_members(node, &format!("{}: ", entry.name()));
         let application = Application {
-            key: self.text(entry, "key", Needed::Yes).unwrap_or_default(),
-            secret: Secret::new(self.text(entry, "secret", Needed::Yes).unwrap_or_default()),
-            authorize_open: self.switch(entry, "authorizeOpen", Needed::Yes),
-            client_publish: self.switch(entry, "clientPublish", Needed::No),
-            tenant: self.text(entry, "tenant", Needed::No),
+            key: self.text(entry, "key").unwrap_or_default(),
+            secret: Secret::new(self.text(entry, "secret").unwrap_or_default()),
+            authorize_open: self.switch(entry, "authorizeOpen"),
+            client_publish: self.switch(entry, "clientPublish"),
+            tenant: self.text(entry, "tenant"),
             schema: None,
         };
         if let Some(what) = application.weakness() {
@@ -197,7 +191,7 @@ impl CheckedFile {
             self.weak.push(AuthFileViolation { line, name, severity: Severity::Warning, fault });
         }
         let line = node.get("schema").map_or(node.line, |value| value.line);
-        let schema = self.text(entry, "schema", Needed::No);
+        let schema = self.text(entry, "schema");
         self.schemas.extend(schema.map(|file| NamedSchema { at: entry.at, line, file }));
         self.applications.list.push(application);
     }
@@ -206,12 +200,16 @@ impl CheckedFile {
     fn member(&mut self, entry: ApplicationEntry<'_>, YamlMember { name: node, .. }: &YamlMember) {
         let Some(name) = node.scalar() else {
             let right = "write the name of a member and a colon";
-            return self.error((node.line, &entry.name()), "has a name that is not a text", right);
+            return self.error(
+                FindingSubject::at(node.line, &entry.name()),
+                "has a name that is not a text",
+                right,
+            );
         };
-        let about = entry.member(&visible(name));
-        let about = (node.line, about.as_str());
+        let member = entry.member(&visible(name));
+        let about = FindingSubject::at(node.line, &member);
         if node.construct.is_some() {
-            return self.constructs(node, about.1);
+            return self.constructs(node, about.name);
         }
         if MEMBERS.contains(&name) {
             return;
@@ -238,122 +236,11 @@ impl CheckedFile {
             let is_ours = MEMBERS.contains(&text) || TOP.contains(&text);
             let shown = if is_ours { text } else { "a member" };
             let about = format!("{before}{shown}");
-            self.error((name.line, &about), "is there twice", "keep one of the two");
-        }
-    }
-
-    /// A member that is a text; a whole number is taken as it is written, with a warning, since PHP
-    /// compares it as a number.
-    fn text(
-        &mut self,
-        entry: ApplicationEntry<'_>,
-        name: &'static str,
-        needed: Needed,
-    ) -> Option<String> {
-        let Some(node) = entry.node.get(name) else {
-            self.missing(entry, name, needed);
-            return None;
-        };
-        let about = entry.member(name);
-        let about = (node.line, about.as_str());
-        let text = self.readable(node, about)?;
-        let Some(text) = text else {
-            match needed {
-                Needed::Yes => self.missing(entry, name, needed),
-                Needed::No => self.error(about, "has no value", "give it one, or leave it out"),
-            }
-            return None;
-        };
-        if text.is_empty() {
-            let right = if needed == Needed::Yes { "give it a value" } else { "leave it out" };
-            self.error(about, "is empty", right);
-            return None;
-        }
-        if name != "secret" && text.len() > NAME_BYTES_MAX {
-            let what = format!("has {} bytes", text.len());
-            self.error(about, what, format!("use {NAME_BYTES_MAX} at most"));
-        }
-        if text.trim().len() != text.len() || text.contains(char::is_control) {
-            let what = "holds blanks at its ends, or control characters, which belong to it";
-            self.warn(about, what, "write it on one line, in quotes, without them");
-        }
-        Some(text)
-    }
-
-    /// The text of a scalar that every reader of YAML takes alike: none inside when there is none,
-    /// none at all when it is wrong.
-    fn readable(&mut self, node: &YamlNode, about: (usize, &str)) -> Option<Option<String>> {
-        if node.construct.is_some() {
-            self.constructs(node, about.1);
-            return None;
-        }
-        let NodeKind::Scalar(text, style) = &node.kind else {
-            self.error(about, "is not a string", "put it into quotes");
-            return None;
-        };
-        let has_lines = matches!(style, Style::Plain | Style::Quoted) && node.last_line > node.line;
-        if has_lines || *style == Style::Folded {
-            let what = "is folded from several lines";
-            self.error(about, what, "write it on one line, in quotes");
-            return None;
-        }
-        match plain(text, *style) {
-            Meaning::Text => {}
-            Meaning::Nothing => return Some(None),
-            Meaning::Number => {
-                self.warn(about, "is a number, and taken as a text", "put it into quotes");
-            }
-            Meaning::Bool(_) => {
-                self.error(about, "is not a string", "put it into quotes");
-                return None;
-            }
-            Meaning::Another(what) => {
-                self.error(about, what, "put it into quotes");
-                return None;
-            }
-        }
-        Some(Some(text.to_string()))
-    }
-
-    /// A member that is true or false. Gomoob takes the texts `no` and `"false"` for true, which
-    /// their writer did not mean, so they have to be written again.
-    fn switch(&mut self, entry: ApplicationEntry<'_>, name: &'static str, needed: Needed) -> bool {
-        let Some(node) = entry.node.get(name) else {
-            self.missing(entry, name, needed);
-            return false;
-        };
-        let about = entry.member(name);
-        if node.construct.is_some() {
-            self.constructs(node, &about);
-            return false;
-        }
-        let is = match &node.kind {
-            NodeKind::Scalar(text, style) => plain(text, *style),
-            _ => Meaning::Text,
-        };
-        match is {
-            Meaning::Bool(is) => return is,
-            Meaning::Nothing if needed == Needed::Yes => self.missing(entry, name, needed),
-            Meaning::Nothing => {
-                let right = "write true or false, or leave it out";
-                self.error((node.line, &about), "has no value", right);
-            }
-            _ => {
-                let right = "write true or false, unquoted";
-                self.error((node.line, &about), "is neither true nor false", right);
-            }
-        }
-        false
-    }
-
-    fn missing(&mut self, entry: ApplicationEntry<'_>, name: &'static str, needed: Needed) {
-        if needed == Needed::Yes {
-            let what = format!(
-                "No '{name}' property found in application '{}' declared in the configuration \
-                 file !",
-                entry.at + 1
+            self.error(
+                FindingSubject::at(name.line, &about),
+                "is there twice",
+                "keep one of the two",
             );
-            self.error((entry.node.line, &entry.name()), what, format!("add `{name}: …`"));
         }
     }
 
@@ -368,13 +255,13 @@ impl CheckedFile {
             let what = format!("is the key of application {} too", before + 1);
             let entry = ApplicationEntry { at, node };
             let line = node.get("key").map_or(node.line, |value| value.line);
-            self.error((line, &entry.member("key")), what, "give each its own");
+            self.error(FindingSubject::at(line, &entry.member("key")), what, "give each its own");
         }
     }
 
     fn anonymous(&mut self, node: Option<&YamlNode>) {
         let Some(node) = node else { return };
-        let about = (node.line, "anonymous");
+        let about = FindingSubject::at(node.line, "anonymous");
         let is_text = matches!(node.kind, NodeKind::Scalar(..) | NodeKind::Alias);
         if !is_text {
             return self.error(about, "is not a valid key", "name the key of an application");
@@ -392,9 +279,4 @@ impl CheckedFile {
             self.warn(about, what, "set it to true there, or remove `anonymous`");
         }
     }
-}
-
-/// What a scalar means: only one without quotes means more than its text.
-fn plain(text: &str, style: Style) -> Meaning {
-    if style == Style::Plain { meaning(text) } else { Meaning::Text }
 }

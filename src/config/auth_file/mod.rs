@@ -8,6 +8,7 @@ mod scalar;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod value;
 mod violation;
 
 use std::path::{Path, PathBuf};

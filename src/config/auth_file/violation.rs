@@ -18,3 +18,19 @@ pub(super) enum Severity {
     Error,
     Warning,
 }
+
+/// The line and the name that a finding is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FindingSubject<'n> {
+    /// Counted from 1; none for the file as a whole.
+    pub(super) line: Option<usize>,
+    pub(super) name: &'n str,
+}
+
+impl<'n> FindingSubject<'n> {
+    pub(super) const FILE: Self = Self { line: None, name: "" };
+
+    pub(super) fn at(line: usize, name: &'n str) -> Self {
+        Self { line: Some(line), name }
+    }
+}

@@ -64,6 +64,15 @@ pub(super) const KEYS: &[&str] = &[
     "ca",
 ];
 
+/// What the keys of a backend refer to.
+#[derive(Clone, Copy)]
+pub(in crate::config) struct BackendSources<'s> {
+    /// The applications of auth.yml; an error when that file is wrong, which is a finding already.
+    pub(in crate::config) applications: Result<Option<&'s Applications>, ()>,
+    /// The folder that relative paths start from.
+    pub(in crate::config) folder: &'s Path,
+}
+
 /// The entries of a section, each taken once.
 pub(super) struct Entries<'e> {
     /// Place, key and value of what is not taken yet.
@@ -98,7 +107,8 @@ impl Entries<'_> {
     fn need<T>(
         &mut self,
         given: &mut ConfigLayers<'_>,
-        (name, right): (&str, &str),
+        name: &str,
+        right: &str,
         parse: impl Fn(&str) -> Result<T, Problem>,
     ) -> Option<T> {
         if !self.has(name) {
@@ -114,13 +124,13 @@ impl Entries<'_> {
 pub(super) fn read(
     given: &mut ConfigLayers<'_>,
     entries: &mut Entries<'_>,
-    (applications, folder): (Result<Option<&Applications>, ()>, &Path),
+    sources: BackendSources<'_>,
 ) -> Option<BackendBinding> {
     let right = "add `url = http://127.0.0.1:8001/chat.php`";
-    let url = entries.need(given, ("url", right), url);
+    let url = entries.need(given, "url", right, url);
     let right = "add `application = …`, the key of an application of auth.yml: its secret signs";
     let application =
-        entries.need(given, ("application", right), |key| application(key, applications));
+        entries.need(given, "application", right, |key| application(key, sources.applications));
     let events = entries.take(given, "events", events);
     let within = |bounds| move |text: &str| duration(text, bounds);
     let deadline = entries.take(given, "deadline", within(&DEADLINE));
@@ -131,7 +141,7 @@ pub(super) fn read(
     });
     let when_down = entries.take(given, "whenDown", json);
     let open_when_down = entries.take(given, "openWhenDown", choice);
-    let ca = entries.take(given, "ca", |text| certificates(text, folder));
+    let ca = entries.take(given, "ca", |text| certificates(text, sources.folder));
     let (application, secret, tenant) = application?;
     let all = [
         WebhookEventName::Open,

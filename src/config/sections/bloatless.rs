@@ -46,14 +46,14 @@ const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 pub(in crate::config) fn read(given: &mut ConfigLayers<'_>, folder: &Path) -> BloatlessSettings {
     let requests =
-        given.or_default(("bloatless", "maxRequestsPerMinute"), |text| count(text, &REQUESTS));
+        given.or_default("bloatless", "maxRequestsPerMinute", |text| count(text, &REQUESTS));
     BloatlessSettings {
-        applications: given.or_default(("bloatless", "applications"), applications),
+        applications: given.or_default("bloatless", "applications", applications),
         origins: origins(given),
         max_requests_per_minute: u32::try_from(requests).unwrap_or(u32::MAX),
-        status: given.read(("bloatless", "status"), choice).unwrap_or(StatusClients::V3),
-        close_text: given.read(("bloatless", "closeText"), choice).unwrap_or(CloseText::Given),
-        answers: given.read(("bloatless", "answers"), choice).unwrap_or(BloatlessAnswers::Http),
+        status: given.read("bloatless", "status", choice).unwrap_or(StatusClients::V3),
+        close_text: given.read("bloatless", "closeText", choice).unwrap_or(CloseText::Given),
+        answers: given.read("bloatless", "answers", choice).unwrap_or(BloatlessAnswers::Http),
         push_socket: push_socket(given, folder),
     }
 }
@@ -75,12 +75,12 @@ fn applications(text: &str) -> Result<Vec<BloatlessApplication>, Problem> {
 }
 
 fn origins(given: &mut ConfigLayers<'_>) -> Option<Vec<String>> {
-    let checks = given.or_default(("bloatless", "checkOrigin"), switch);
+    let checks = given.or_default("bloatless", "checkOrigin", switch);
     let hosts = |text: &str| {
         let all = list(if is_absent(text) { "" } else { text });
         all.map(host).collect::<Result<Vec<String>, Problem>>()
     };
-    let allowed = given.or_default(("bloatless", "allowedOrigins"), hosts);
+    let allowed = given.or_default("bloatless", "allowedOrigins", hosts);
     if checks && allowed.is_empty() {
         let place = given.place("bloatless", "checkOrigin")?;
         let fault = Problem::new(
@@ -106,7 +106,7 @@ fn host(item: &str) -> Result<String, Problem> {
 }
 
 fn push_socket(given: &mut ConfigLayers<'_>, folder: &Path) -> Option<PushSocketSettings> {
-    let mode = given.or_default(("bloatless", "pushSocketMode"), mode);
+    let mode = given.or_default("bloatless", "pushSocketMode", mode);
     let path = |text: &str| {
         if is_absent(text) {
             return Ok(None);
@@ -118,7 +118,7 @@ fn push_socket(given: &mut ConfigLayers<'_>, folder: &Path) -> Option<PushSocket
         }
         Ok(Some(path))
     };
-    let path = given.read(("bloatless", "pushSocket"), path).flatten()?;
+    let path = given.read("bloatless", "pushSocket", path).flatten()?;
     Some(PushSocketSettings { path, mode })
 }
 

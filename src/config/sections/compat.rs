@@ -66,11 +66,11 @@ word_choices! {
 
 pub(super) fn read(given: &mut ConfigLayers<'_>) -> CompatFlags {
     let is_on = |(name, what, says): &(&'static str, CompatFlag, Says)| {
-        let is_wanted = given.read(("phpws", name), |text| says.is_wanted(text));
+        let is_wanted = given.read("phpws", name, |text| says.is_wanted(text));
         is_wanted.unwrap_or(false).then_some(*what)
     };
     let on: CompatFlags = KEYS.iter().filter_map(is_on).collect();
-    match given.read(("phpws", "httpErrors"), choice).unwrap_or(HttpErrors::Http) {
+    match given.read("phpws", "httpErrors", choice).unwrap_or(HttpErrors::Http) {
         HttpErrors::Http => on,
         HttpErrors::Legacy => on.with(CompatFlag::BareErrors),
         HttpErrors::Of2021 => on.with(CompatFlag::BareErrors).with(CompatFlag::ErrorsOf2021),

@@ -35,10 +35,10 @@ word_choices! {
 
 pub(in crate::config) fn read(given: &mut ConfigLayers<'_>) -> EchoSettings {
     EchoSettings {
-        applications: given.or_default(("echo", "applications"), names),
-        bar_silent: given.or_default(("echo", "barSilent"), switch),
-        protocols: given.read(("echo", "protocols"), choice).unwrap_or(Offers::Negotiated),
-        handshake: given.read(("echo", "handshake"), choice).unwrap_or(EchoHandshake::Rfc),
+        applications: given.or_default("echo", "applications", names),
+        bar_silent: given.or_default("echo", "barSilent", switch),
+        protocols: given.read("echo", "protocols", choice).unwrap_or(Offers::Negotiated),
+        handshake: given.read("echo", "handshake", choice).unwrap_or(EchoHandshake::Rfc),
     }
 }
 

@@ -27,14 +27,14 @@ pub enum OpenTags {
 
 pub(in crate::config) fn read(given: &mut ConfigLayers<'_>) -> GomoobSettings {
     let options = GomoobOptions {
-        messages: given.read(("gomoob", "messages"), choice).unwrap_or(GomoobMessages::Any),
-        matching: given.read(("gomoob", "tagMatch"), choice).unwrap_or(TagMatch::Strict),
-        close: given.read(("gomoob", "closeCode"), choice).unwrap_or(RefusalClose::Policy),
-        encoding: match given.or_default(("gomoob", "phpReencode"), switch) {
+        messages: given.read("gomoob", "messages", choice).unwrap_or(GomoobMessages::Any),
+        matching: given.read("gomoob", "tagMatch", choice).unwrap_or(TagMatch::Strict),
+        close: given.read("gomoob", "closeCode", choice).unwrap_or(RefusalClose::Policy),
+        encoding: match given.or_default("gomoob", "phpReencode", switch) {
             true => Encoding::Php,
             false => Encoding::AsItCame,
         },
     };
-    let open_tags = given.read(("gomoob", "openTags"), switch).unwrap_or(true);
+    let open_tags = given.read("gomoob", "openTags", switch).unwrap_or(true);
     GomoobSettings { options, open_tags: if open_tags { OpenTags::On } else { OpenTags::Off } }
 }

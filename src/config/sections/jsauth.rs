@@ -26,15 +26,15 @@ const SECTION: &str = "jsauth";
 
 /// None where no session is asked for.
 pub(in crate::config) fn read(given: &mut ConfigLayers<'_>, folder: &Path) -> Option<JsAuth> {
-    let is_required = given.or_default((SECTION, "require"), switch);
-    let truth = given.read((SECTION, "truth"), choice).unwrap_or(Truth::Php);
-    let cookie_name = given.or_default((SECTION, "cookieName"), cookie_name);
+    let is_required = given.or_default(SECTION, "require", switch);
+    let truth = given.read(SECTION, "truth", choice).unwrap_or(Truth::Php);
+    let cookie_name = given.or_default(SECTION, "cookieName", cookie_name);
     if !is_required {
         return None;
     }
     let before = given.faults();
-    let save_path = given.read((SECTION, "ssp"), |text| save_path(text, folder)).flatten();
-    let key = given.read((SECTION, "key"), key).flatten();
+    let save_path = given.read(SECTION, "ssp", |text| save_path(text, folder)).flatten();
+    let key = given.read(SECTION, "key", key).flatten();
     let missing = match (save_path, key) {
         (Some(save_path), Some(key)) => {
             warn_of_other_sites(given);

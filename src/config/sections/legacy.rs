@@ -19,10 +19,10 @@ pub struct LegacySettings {
 }
 
 pub(in crate::config) fn read(given: &mut ConfigLayers<'_>) -> LegacySettings {
-    let form = given.read(("", "legacyForm"), choice).unwrap_or(HixieForm::Draft);
-    let messages = given.read(("phpws", "rawMessages"), choice).unwrap_or(RawEnd::Value);
+    let form = given.read("", "legacyForm", choice).unwrap_or(HixieForm::Draft);
+    let messages = given.read("phpws", "rawMessages", choice).unwrap_or(RawEnd::Value);
     LegacySettings {
-        drafts: given.or_default(("", "legacy"), switch).then_some(form),
-        raw: given.or_default(("", "rawClients"), switch).then_some(messages),
+        drafts: given.or_default("", "legacy", switch).then_some(form),
+        raw: given.or_default("", "rawClients", switch).then_some(messages),
     }
 }

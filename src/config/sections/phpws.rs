@@ -36,14 +36,13 @@ const KEEPALIVE: Bounds<Duration> =
 pub(in crate::config) fn read(given: &mut ConfigLayers<'_>) -> PhpwsSettings {
     let gap = |text: &str| duration(text, &GAP);
     PhpwsSettings {
-        ready_gap: given.or_default(("phpws", "readyGap"), gap),
-        frame_gap: given.or_default(("phpws", "frameGap"), gap),
-        max_chunks: given.or_default(("phpws", "maxChunks"), |text| count(text, &CHUNKS)),
-        php_keepalive: given
-            .or_default(("phpws", "phpKeepalive"), |text| duration(text, &KEEPALIVE)),
-        uuid: given.read(("phpws", "uuid"), choice).unwrap_or(UuidForm::Signed),
+        ready_gap: given.or_default("phpws", "readyGap", gap),
+        frame_gap: given.or_default("phpws", "frameGap", gap),
+        max_chunks: given.or_default("phpws", "maxChunks", |text| count(text, &CHUNKS)),
+        php_keepalive: given.or_default("phpws", "phpKeepalive", |text| duration(text, &KEEPALIVE)),
+        uuid: given.read("phpws", "uuid", choice).unwrap_or(UuidForm::Signed),
         options: PhpwsOptions {
-            aliases: given.read(("phpws", "aliases"), choice).unwrap_or(Some(Exclusivity::Alone)),
+            aliases: given.read("phpws", "aliases", choice).unwrap_or(Some(Exclusivity::Alone)),
             switches: compat::read(given),
         },
     }

@@ -1,11 +1,8 @@
 //! `[resource /path]` and `[resource Name]`: what serves a path, a subprotocol or a `?Name`.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 
-use super::backend::{self, BackendBinding, Entries};
-use crate::auth::Applications;
+use super::backend::{self, BackendBinding, BackendSources, Entries};
 use crate::config::diagnostic::{Problem, ValueLocation};
 use crate::config::layers::{ConfigLayers, ResourceSection};
 use crate::config::parse::choice;
@@ -28,7 +25,7 @@ pub struct ResourceBinding {
 
 pub(in crate::config) fn read(
     given: &mut ConfigLayers<'_>,
-    around: (Result<Option<&Applications>, ()>, &Path),
+    sources: BackendSources<'_>,
 ) -> Vec<ResourceBinding> {
     let mut bound: Vec<ResourceBinding> = Vec::new();
     for ResourceSection { place, name, entries } in std::mem::take(&mut given.resources) {
@@ -45,7 +42,7 @@ pub(in crate::config) fn read(
         let mut entries = Entries { all: once_each(given, entries), section: (place, &title) };
         let kind = resource_kind(given, &mut entries);
         let backend = match kind {
-            Some(ResourceKind::Http) => backend::read(given, &mut entries, around),
+            Some(ResourceKind::Http) => backend::read(given, &mut entries, sources),
             _ => None,
         };
         for (place, key, _) in entries.all {

@@ -36,19 +36,19 @@ impl Edits {
         }
         self.0.sort_unstable_by_key(|edit| edit.part.start);
         let mut out = Vec::with_capacity(text.len());
-        self.copy((&text, 0..u32::try_from(text.len()).unwrap_or(u32::MAX)), &mut out);
+        self.copy(&text, 0..u32::try_from(text.len()).unwrap_or(u32::MAX), &mut out);
         out
     }
 
     /// Copies a part with what takes the place of parts of it. It calls itself as deep as values lie
     /// in each other.
-    fn copy(&self, (text, part): (&[u8], Range<u32>), out: &mut Vec<u8>) {
+    fn copy(&self, text: &[u8], part: Range<u32>, out: &mut Vec<u8>) {
         let mut at = part.start;
         let mut rest = self.behind(&self.0, at);
         while let Some(edit) = rest.first().filter(|edit| edit.part.start < part.end) {
             out.extend_from_slice(piece(text, at..edit.part.start));
             if !edit.by.is_empty() {
-                self.copy((text, edit.by.clone()), out);
+                self.copy(text, edit.by.clone(), out);
             }
             at = edit.part.end;
             rest = self.behind(rest, at);

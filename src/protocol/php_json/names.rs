@@ -56,7 +56,7 @@ impl ObjectNames {
         self.sorted.extend(object.numbers().map(|number| Hashed::new(hash(number), number)));
         self.sorted.sort_unstable();
         for alike in self.sorted.chunk_by(Hashed::is_like) {
-            object.join(alike, (edits, &mut self.repeated));
+            object.join(alike, edits, &mut self.repeated);
         }
         self.repeated.sort_unstable();
         for number in &self.repeated {
@@ -98,7 +98,7 @@ struct Object<'o> {
 
 impl<'o> Object<'o> {
     /// Joins members whose names have the same hash; nearly always they are the same name.
-    fn join(&self, alike: &[Hashed], (edits, repeated): (&mut Edits, &mut Vec<u32>)) {
+    fn join(&self, alike: &[Hashed], edits: &mut Edits, repeated: &mut Vec<u32>) {
         let Some((first, rest)) = alike.split_first().filter(|(_, rest)| !rest.is_empty()) else {
             return;
         };
@@ -116,7 +116,7 @@ impl<'o> Object<'o> {
         if let Some(last) = last {
             edits.replace(self.value(first), self.value(last));
         }
-        self.join(&others, (edits, repeated));
+        self.join(&others, edits, repeated);
     }
 
     fn numbers(&self) -> Range<u32> {

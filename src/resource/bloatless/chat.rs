@@ -23,24 +23,22 @@ impl BloatlessApp for ChatApp {
             && packet.action == "echo"
         {
             let name = format!("Guest{}", guest(client.id()));
-            room.say(client, (PayloadForm::Message, line(&name, packet.data)));
+            room.say(client, PayloadForm::Message, line(&name, packet.data));
         }
     }
 
     fn pushed(
         &self,
-        (room, desk): (&Room, &mut ResourceContext<'_>),
+        room: &Room,
+        desk: &mut ResourceContext<'_>,
         tenant: &Tenant,
         data: &str,
     ) -> Result<(), &'static str> {
         let packet = bloatless::parse(data).ok_or("its data has no action, or no data inside")?;
         // The names of methods have no case in PHP.
         if packet.action.eq_ignore_ascii_case("echo") {
-            room.announce(
-                desk,
-                tenant,
-                (PayloadForm::Message, line("System Message", packet.data)),
-            );
+            let line = line("System Message", packet.data);
+            room.announce(desk, tenant, PayloadForm::Message, line);
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ impl BloatlessApp for DemoApp {
         if let Some(packet) = bloatless::parse(text)
             && matches!(packet.action.as_ref(), "echo" | "Echo")
         {
-            room.say(client, (PayloadForm::Message, packet.data.to_owned()));
+            room.say(client, PayloadForm::Message, packet.data.to_owned());
         }
     }
 }

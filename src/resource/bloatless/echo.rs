@@ -22,7 +22,7 @@ impl BloatlessApp for EchoApp {
 
     fn hear(&self, room: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {
         match message {
-            Message::Text(text) => room.say(client, (PayloadForm::Text, text.to_owned())),
+            Message::Text(text) => room.say(client, PayloadForm::Text, text.to_owned()),
             Message::Binary(_) => client.close(NO_BINARY),
         }
     }

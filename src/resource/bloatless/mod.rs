@@ -72,11 +72,12 @@ pub trait BloatlessApp: fmt::Debug {
     /// Why it is not taken.
     fn pushed(
         &self,
-        at: (&Room, &mut ResourceContext<'_>),
+        room: &Room,
+        desk: &mut ResourceContext<'_>,
         tenant: &Tenant,
         data: &str,
     ) -> Result<(), &'static str> {
-        let (_, _, _) = (at, tenant, data);
+        let (_, _, _, _) = (room, desk, tenant, data);
         Err("this application takes nothing that is pushed")
     }
 
@@ -204,7 +205,7 @@ impl ResourceHooks for BloatlessResource {
 
     fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
         let limit = self.manners.borrow().requests_per_minute;
-        if limit > 0 && !self.quotas.admit((client.id(), client.uptime()), limit) {
+        if limit > 0 && !self.quotas.admit(client.id(), client.uptime(), limit) {
             return client.close(bloatless::CLOSED);
         }
         if let Some(peer) = client.tag(PEER_TAG).and_then(|peer| peer.parse().ok())
@@ -245,7 +246,7 @@ impl ResourceHooks for BloatlessResource {
         tenant: &Tenant,
         data: &str,
     ) -> Result<(), &'static str> {
-        self.talk.pushed((&self.room, desk), tenant, data)
+        self.talk.pushed(&self.room, desk, tenant, data)
     }
 
     fn on_close(&mut self, client: &mut ClientHandle<'_>, _: &CloseReason) {

@@ -26,7 +26,7 @@ impl RequestLimiter {
 
     /// Whether one more is allowed: in a window of a minute one more than the limit passes.
     #[must_use]
-    pub(super) fn admit(&mut self, (id, now): (ClientUuid, Duration), limit: u32) -> bool {
+    pub(super) fn admit(&mut self, id: ClientUuid, now: Duration, limit: u32) -> bool {
         let window = self.0.entry(id).or_insert(RequestWindow { began: now, count: 0 });
         if now.saturating_sub(window.began) > WINDOW {
             *window = RequestWindow { began: now, count: 0 };
@@ -51,12 +51,12 @@ mod tests {
         let (mut quotas, id) = (RequestLimiter::default(), ClientUuid([1; 16]));
         let second = Duration::from_secs;
         quotas.begin(id, second(100));
-        assert!((0..50).all(|_| quotas.admit((id, second(160)), 50)));
-        assert!(!quotas.admit((id, second(160)), 50));
-        assert!(quotas.admit((id, second(161)), 50), "a new minute");
-        assert!(quotas.admit((ClientUuid([2; 16]), second(161)), 0), "opened without a limit");
+        assert!((0..50).all(|_| quotas.admit(id, second(160), 50)));
+        assert!(!quotas.admit(id, second(160), 50));
+        assert!(quotas.admit(id, second(161), 50), "a new minute");
+        assert!(quotas.admit(ClientUuid([2; 16]), second(161), 0), "opened without a limit");
         quotas.end(id);
-        assert!((0..51).all(|_| quotas.admit((id, second(162)), 50)));
-        assert!(!quotas.admit((id, second(162)), 50));
+        assert!((0..51).all(|_| quotas.admit(id, second(162), 50)));
+        assert!(!quotas.admit(id, second(162), 50));
     }
 }

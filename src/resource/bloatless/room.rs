@@ -34,14 +34,13 @@ impl Room {
     }
 
     /// Publishes to all what one of them says, itself included, if it may.
-    pub(super) fn say(&self, client: &mut ClientHandle<'_>, what: (PayloadForm, String)) {
-        let (form, text) = what;
+    pub(super) fn say(&self, client: &mut ClientHandle<'_>, form: PayloadForm, text: String) {
         let json = || {
             let content = Content { form, payload: text.clone().into() };
             Cow::Owned(gomoob::render(&content, Cast::Many).into_owned())
         };
         let Some(tenant) = client.permitted(None, json) else { return };
-        client.forward_changed((tenant, self.everyone()), (form, text));
+        client.forward_changed(tenant, self.everyone(), form, text);
     }
 
     /// Publishes to all of them in one space what nobody of them says.
@@ -49,8 +48,9 @@ impl Room {
         &self,
         desk: &mut ResourceContext<'_>,
         tenant: &Tenant,
-        (form, text): (PayloadForm, String),
+        form: PayloadForm,
+        text: String,
     ) {
-        desk.forward((tenant.clone(), self.everyone()), (form, text));
+        desk.push(tenant.clone(), self.everyone(), form, text);
     }
 }

@@ -51,13 +51,13 @@ impl StatusUpdates {
 
     /// Tells those who look on in one space.
     pub(super) fn publish(&self, desk: &mut ResourceContext<'_>, tenant: &Tenant, text: String) {
-        self.room.announce(desk, tenant, (PayloadForm::Text, text));
+        self.room.announce(desk, tenant, PayloadForm::Text, text);
     }
 
     /// The same, in the space of a client.
     pub(super) fn publish_of(&self, client: &mut ClientHandle<'_>, text: String) {
-        let to = (client.tenant().clone(), self.room.everyone());
-        client.forward_changed(to, (PayloadForm::Text, text));
+        let tenant = client.tenant().clone();
+        client.forward_changed(tenant, self.room.everyone(), PayloadForm::Text, text);
     }
 }
 

@@ -38,7 +38,7 @@ impl BloatlessApp for TimeApp {
     fn tick(&self, room: &Room, desk: &mut ResourceContext<'_>) {
         let text = text(desk.unix_time());
         for tenant in desk.tenants() {
-            room.announce(desk, &tenant, (PayloadForm::Text, text.clone()));
+            room.announce(desk, &tenant, PayloadForm::Text, text.clone());
         }
     }
 }

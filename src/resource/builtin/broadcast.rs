@@ -44,7 +44,7 @@ impl ResourceHooks for Broadcast {
         let json = || Cow::Owned(plain::as_json(text.as_bytes()));
         let Some(tenant) = client.permitted(None, json) else { return };
         let address = Address::matching(self.everyone.clone());
-        client.forward((tenant, address), (PayloadForm::Text, 0..text.len()));
+        client.forward(tenant, address, PayloadForm::Text, 0..text.len());
     }
 }
 

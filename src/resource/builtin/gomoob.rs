@@ -39,9 +39,9 @@ impl ResourceHooks for Gomoob {
         };
         let message = text.get(request.message.clone()).unwrap_or_default();
         match made_of(message, rules) {
-            None => client.forward((tenant, address), (PayloadForm::Message, request.message)),
+            None => client.forward(tenant, address, PayloadForm::Message, request.message),
             Some(Ok(made)) => {
-                client.forward_changed((tenant, address), (PayloadForm::Message, made));
+                client.forward_changed(tenant, address, PayloadForm::Message, made);
             }
             Some(Err(InvalidRequest(why))) => client.close(rules.close.reason(why)),
         }

@@ -36,7 +36,7 @@ impl ResourceHooks for Phpws {
             PhpwsCommand::Nothing | PhpwsCommand::JsonError => {
                 if rules.switches.has(CompatFlag::BroadcastWithoutOpcode) {
                     let address = Address::everyone_but(client.id());
-                    publish(client, &packet, text, (Some(address), Encoding::AsItCame));
+                    publish(client, &packet, text, Some(address), Encoding::AsItCame);
                 }
             }
             PhpwsCommand::Register => {
@@ -56,16 +56,16 @@ impl ResourceHooks for Phpws {
             }
             PhpwsCommand::Echo => client.reply_as_it_came(Message::Text(text)),
             PhpwsCommand::Broadcast => match audience(client, &packet) {
-                Ok(address) => publish(client, &packet, text, (Some(address), Encoding::AsItCame)),
+                Ok(address) => publish(client, &packet, text, Some(address), Encoding::AsItCame),
                 Err(why) => client.deny(why),
             },
             PhpwsCommand::Feedback { uuid, ident } => {
-                let address = recipient(client, &packet, (uuid.as_deref(), ident.as_deref()));
+                let address = recipient(client, &packet, uuid.as_deref(), ident.as_deref());
                 let encoding = match rules.switches.has(CompatFlag::PhpReencode) {
                     false => Encoding::AsItCame,
                     true => Encoding::Php,
                 };
-                publish(client, &packet, text, (address, encoding));
+                publish(client, &packet, text, address, encoding);
             }
         }
     }
@@ -88,7 +88,8 @@ fn audience(
 fn recipient(
     client: &ClientHandle<'_>,
     packet: &PhpwsPacket<'_>,
-    (uuid, ident): (Option<&str>, Option<&str>),
+    uuid: Option<&str>,
+    ident: Option<&str>,
 ) -> Option<Address> {
     let PhpwsOptions { aliases, switches } = client.rules().protocols.phpws;
     let genuine = uuid.and_then(|text| client.verified(text));
@@ -141,14 +142,15 @@ fn publish(
     client: &mut ClientHandle<'_>,
     packet: &PhpwsPacket<'_>,
     text: &str,
-    (address, encoding): (Option<Address>, Encoding),
+    address: Option<Address>,
+    encoding: Encoding,
 ) {
     let message = || Cow::Borrowed(packet.message().as_bytes());
     let Some(tenant) = client.permitted(packet.credentials.as_ref(), message) else { return };
     let Some(address) = address else { return };
     let text = match (packet.discretion, encoding) {
         (Discretion::AsItCame, Encoding::AsItCame) => {
-            return client.forward((tenant, address), (PayloadForm::Packet, 0..text.len()));
+            return client.forward(tenant, address, PayloadForm::Packet, 0..text.len());
         }
         (Discretion::Stripped, Encoding::AsItCame) => Ok(without_credentials(text)),
         (Discretion::AsItCame, Encoding::Php) => reencoded(text, Objects::Objects),
@@ -157,7 +159,7 @@ fn publish(
         }
     };
     match text {
-        Ok(text) => client.forward_changed((tenant, address), (PayloadForm::Packet, text)),
+        Ok(text) => client.forward_changed(tenant, address, PayloadForm::Packet, text),
         Err(why) => client.close(not_for_php(&why)),
     }
 }

@@ -125,7 +125,8 @@ impl WebhookResource {
                 WebhookCommand::Publish(to, saying) => {
                     let sender = client.id();
                     let address = self.address(to, Some(sender), |uuid| client.verified(uuid))?;
-                    client.forward_changed((client.tenant().clone(), address), said(saying));
+                    let (form, text) = said(saying);
+                    client.forward_changed(client.tenant().clone(), address, form, text);
                 }
                 WebhookCommand::Tag { set, remove } => {
                     for name in remove {
@@ -157,16 +158,18 @@ impl WebhookResource {
     pub fn carry_out_alone(
         &self,
         desk: &mut ResourceContext<'_>,
-        (gone, commands): (Option<ClientUuid>, Vec<WebhookCommand>),
+        gone: Option<ClientUuid>,
+        commands: Vec<WebhookCommand>,
     ) -> Result<(), InvalidAnswer> {
         for command in commands {
             match command {
                 WebhookCommand::Publish(to, saying) => {
                     let address = self.address(to, gone, |uuid| desk.verified(uuid))?;
-                    desk.push((self.terms.tenant.clone(), address), said(saying));
+                    let (form, text) = said(saying);
+                    desk.push(self.terms.tenant.clone(), address, form, text);
                 }
                 WebhookCommand::Who { tags, tag } => {
-                    desk.query_presence(0, (self.terms.tenant.clone(), tags), &tag);
+                    desk.query_presence(0, self.terms.tenant.clone(), tags, &tag);
                 }
                 _ if gone.is_some() => {}
                 _ => {

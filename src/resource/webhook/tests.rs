@@ -37,7 +37,7 @@ fn backed(events: &[WebhookEventName]) -> WebhookResource {
 fn with_client<T>(call: impl FnOnce(&mut ClientHandle<'_>) -> T) -> (T, Vec<Effect>) {
     let grant =
         Grant { tenant: Tenant("mine".into()), right: Right::Listen, ground: AuthBasis::NOTHING };
-    let session = Session::new(ME, grant, (ClientClass::Web, Protocol::Plain));
+    let session = Session::new(ME, grant, ClientClass::Web, Protocol::Plain);
     let client = Client {
         tenant: Tenant("mine".into()),
         uuid: ME,
@@ -129,13 +129,13 @@ fn without_a_client_publications_are_left_and_what_was_its_own_is_not() {
     };
     let rules = rules();
     let mut desk = ResourceContext::new(&rules, Duration::ZERO);
-    backed(&[]).carry_out_alone(&mut desk, (Some(ME), commands())).unwrap();
+    backed(&[]).carry_out_alone(&mut desk, Some(ME), commands()).unwrap();
     let effects = desk.into_effects();
     let [Effect::Publish { address, tenant, .. }] = effects.as_slice() else {
         panic!("{effects:?}")
     };
     assert_eq!((address, tenant.0.as_ref()), (&Address::everyone_but(ME), "mine"));
     let mut desk = ResourceContext::new(&rules, Duration::ZERO);
-    let wrong = backed(&[]).carry_out_alone(&mut desk, (None, commands())).unwrap_err();
+    let wrong = backed(&[]).carry_out_alone(&mut desk, None, commands()).unwrap_err();
     assert!(wrong.to_string().contains("a tick has no client"));
 }

@@ -41,7 +41,7 @@ impl InProcess {
         let addresses = prepared.listeners.addresses();
         let system = |error| StartError::System { what: "the roles as threads", error };
         let (asked, ask) = std::io::pipe().map_err(system)?;
-        let threads = Threads::new((prepared, own), asked);
+        let threads = Threads::new(prepared, own, asked);
         let builder = thread::Builder::new().name("supervisor".to_owned());
         let thread = builder.spawn(move || threads.run()).map_err(system)?;
         Ok(Self { addresses, ask, thread })

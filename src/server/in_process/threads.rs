@@ -46,7 +46,7 @@ enum ThreadsState {
 }
 
 impl Threads {
-    pub(super) fn new((prepared, own): (Bootstrap, ResourceFactories), asked: PipeReader) -> Self {
+    pub(super) fn new(prepared: Bootstrap, own: ResourceFactories, asked: PipeReader) -> Self {
         let processes =
             ProcessTable::new(prepared.config.workers, prepared.config.limits.drain_time);
         let (roles, effects) = (BTreeMap::new(), Vec::new());

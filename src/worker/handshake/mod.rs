@@ -162,7 +162,7 @@ fn begin_joining(
         context.refusal_log.note_unmet_offer(connection);
     }
     let token = delivery_report::granted(upgrade, speech, &context.settings.rules.access, &grant);
-    let mut session = Box::new(Session::new(uuid, grant, (class, speech)));
+    let mut session = Box::new(Session::new(uuid, grant, class, speech));
     session.words = token.and_then(delivery_report::ack_extras);
     let peer_address = SocketAddr::new(ip, peer.port());
     let request =

@@ -257,7 +257,7 @@ fn apply_commands_without_client(
     };
     let mut call = ResourceContext::new(&context.settings.rules, unix_time());
     let done = catch_unwind(AssertUnwindSafe(|| {
-        backed.carry_out_alone(&mut call, (client, commands)).map(|()| call.into_effects())
+        backed.carry_out_alone(&mut call, client, commands).map(|()| call.into_effects())
     }));
     match done {
         Ok(Ok(effects)) => without_client::apply_without_client(context, resource, effects),
