@@ -1,17 +1,18 @@
-//! A limit on the size of files (RLIMIT_FSIZE, `ulimit -f`): the kernel ends whoever writes beyond it by
-//! a signal, unless that is handled. Then the write fails as on a full disk: lines are lost and counted.
+//! The file size limit (RLIMIT_FSIZE, `ulimit -f`). A write beyond the limit raises SIGXFSZ, which
+//! kills the process by default. With a handler the write fails as on a full disk instead, and the
+//! lost lines are counted.
 
 use std::io;
 
 use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Handles that signal for as long as this process lives. To be called inside a runtime.
+/// Handles SIGXFSZ for the rest of the life of this process. Must be called inside a Tokio runtime.
 ///
 /// # Errors
 ///
-/// When no signal can be handled.
+/// If the signal handler cannot be installed.
 pub fn survive_file_limit() -> io::Result<()> {
-    // No task waits for it, and the handler stays when this is dropped.
+    // The signal is never awaited. The handler stays installed after this value is dropped.
     signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).map(drop)
 }

@@ -1,4 +1,4 @@
-//! Which lines are written.
+//! Log levels.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,18 +8,18 @@ use tracing::level_filters::LevelFilter;
 use crate::types::{WordChoice, word_choices};
 
 word_choices! {
-    /// The least important lines that are written.
+    /// The least severe level that is written to the log.
     #[serde(rename_all = "kebab-case")]
     LogLevel {
-        /// What an operator must do something about now.
+        /// Events that need an operator now.
         Error = "error",
-        /// What an operator must do something about today.
+        /// Events that need an operator today.
         Warn = "warn",
-        /// Processes and connections that start or end.
+        /// Starts and ends of processes and connections.
         Info = "info",
-        /// What helps developers.
+        /// Events for debugging.
         Debug = "debug",
-        /// Everything.
+        /// All events.
         Trace = "trace",
     }
 }

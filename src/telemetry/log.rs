@@ -1,4 +1,4 @@
-//! From the macros of tracing to an outlet that never lets them wait.
+//! Passes `tracing` events to a log output without blocking the caller.
 
 use std::fmt;
 use std::io;
@@ -15,38 +15,38 @@ use tracing_subscriber::{Registry, reload};
 use super::level::LogLevel;
 use super::line::{LogEntry, LogFormat};
 
-/// Where whole lines go.
+/// A destination of whole log lines.
 pub trait LogOutput: Send + Sync + fmt::Debug + 'static {
-    /// Takes the line, or not; never waits.
+    /// Writes the line or drops it; never blocks.
     fn offer(&self, line: &str) -> OfferResult;
 
-    /// As [`LogOutput::offer`], for a line that may stay here until [`flush`] is called.
+    /// Like [`LogOutput::offer`], but may keep the line in memory until [`flush`] is called.
     fn hold(&self, line: &str) -> OfferResult {
         self.offer(line)
     }
 
-    /// How many held lines were lost since the last time.
+    /// Returns the number of held lines that were lost since the last call.
     fn take_lost(&self) -> u64 {
         0
     }
 }
 
-/// What became of a line.
+/// The result of offering a line.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OfferResult {
-    /// It is on its way.
+    /// The line was accepted.
     Whole,
-    /// There was no room: it is lost, and counted.
+    /// The output was full. The line is lost and counted.
     Lost,
 }
 
-/// Sends every event of this process from `level` up to the outlet; `process` is its name in
-/// the lines.
+/// Sends all events of this process at `level` or above to the output. `process` is the name of the
+/// process in the lines.
 ///
 /// # Errors
 ///
-/// When something else in this process already takes the events.
+/// If this process has another `tracing` subscriber already.
 pub fn log_to(
     outlet: impl LogOutput,
     process: impl Into<String>,
@@ -60,18 +60,18 @@ pub fn log_to(
     LEVEL.set(handle).map_err(|_| io::Error::other("the level of this process is set already"))
 }
 
-/// What changes the level of this process.
+/// Handle that changes the log level of this process.
 static LEVEL: OnceLock<reload::Handle<LevelFilter, Registry>> = OnceLock::new();
 
-/// Sends events from another level up from now on; nothing where [`log_to`] was not called.
+/// Changes the log level of this process. Does nothing if [`log_to`] was not called.
 pub fn set_level(level: LogLevel) {
     if let Some(handle) = LEVEL.get() {
-        // It fails when the subscriber is gone, and so is the process then.
+        // This fails only if the subscriber is gone, which means that the process is exiting.
         let _gone = handle.reload(level.filter());
     }
 }
 
-/// Logs a panic as one line.
+/// Installs a panic hook that logs each panic as one line.
 pub fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let text = panic.payload_as_str().unwrap_or("without a text");
@@ -80,10 +80,10 @@ pub fn log_panics() {
     }));
 }
 
-/// The pipe to the supervisor, which a child has as its standard error.
+/// The pipe to the supervisor, which is the standard error of a child process.
 ///
-/// What is no warning is held back until the end of the turn that caused it, so that a storm of
-/// openings does not wake the supervisor for each of them.
+/// Lines below `warn` are buffered until the end of the turn that caused them, so that a burst of
+/// new connections does not wake the supervisor once per connection.
 #[derive(Clone, Debug)]
 pub struct Pipe(Arc<Inner>);
 
@@ -93,21 +93,21 @@ struct Inner {
     held: Mutex<BufferedLines>,
 }
 
-/// Whole lines that wait for the end of the turn.
+/// Whole lines that are buffered until the end of the turn.
 #[derive(Debug, Default)]
 struct BufferedLines {
     lines: String,
-    /// Held lines that were lost and not reported yet.
+    /// Buffered lines that were lost and not reported yet.
     lost: u64,
 }
 
-/// The pipe of this process, once it has one.
+/// The log pipe of this process, set by [`Pipe::standard_error`].
 static OWN: OnceLock<Pipe> = OnceLock::new();
 
-/// Bytes that a pipe takes whole or not at all (`PIPE_BUF` of pipe(7)).
+/// Bytes that Linux writes to a pipe completely or not at all (`PIPE_BUF`, pipe(7)).
 const BLOCK_BYTES: usize = 4096;
 
-/// Writes the lines that this process holds back: before it waits, and before it exits.
+/// Writes the buffered lines of this process. Called before the process waits and before it exits.
 pub fn flush() {
     if let Some(pipe) = OWN.get() {
         pipe.flush();
@@ -115,11 +115,11 @@ pub fn flush() {
 }
 
 impl Pipe {
-    /// The standard error of this process, from now on without waiting.
+    /// Takes the standard error of this process and makes it non-blocking.
     ///
     /// # Errors
     ///
-    /// When there is none, or it was asked for before.
+    /// If standard error is closed, or if this function was called before.
     pub fn standard_error() -> io::Result<Self> {
         let pipe = Self::over(io::stderr().as_fd().try_clone_to_owned()?)?;
         OWN.set(pipe.clone())
@@ -179,7 +179,7 @@ struct LogLayer<O> {
     outlet: O,
     process: String,
     format: LogFormat,
-    /// Lines that were not taken since the last one that was.
+    /// Lines lost since the last line that was written.
     lost: AtomicU64,
 }
 

@@ -1,4 +1,4 @@
-//! The log. No caller ever waits for it.
+//! The log. Logging never blocks a caller.
 
 mod file_limit;
 mod level;

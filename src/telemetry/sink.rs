@@ -1,4 +1,5 @@
-//! Where the lines of all processes end: console and log file, each with a thread that may wait.
+//! Writes the lines of all processes to the console and the log file. Each has its own thread, and
+//! only that thread blocks.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -13,53 +14,54 @@ use super::log::{LogOutput, OfferResult};
 use super::rotation::{LogFile, RotatingFile};
 use super::utc::Utc;
 
-/// Lines that wait for one console or file, 4 KiB each at most; what comes beyond is lost.
+/// Maximum lines queued for one destination, at most 4 KiB each. Further lines are lost and
+/// counted.
 pub const LINES_WAITING_MAX: usize = 4096;
 
-/// From this size on, lines that wait are written before more are joined to them.
+/// Bytes at which queued lines are written instead of being joined with more lines.
 const BLOCK_BYTES: usize = 16 * 1024;
 
-/// How long the end of the server waits for a console or disk that is blocked.
+/// Time that the shutdown of the server waits for a blocked console or disk.
 const FINISH_WAIT: Duration = Duration::from_millis(500);
 
-/// Where to write.
+/// Destinations of the log.
 #[derive(Clone, Debug)]
 pub struct SinkSettings {
-    /// The log file.
+    /// The log file; None for no file.
     pub file: Option<LogFile>,
-    /// Whether standard error gets the lines; standard output belongs to what a command answers,
-    /// so that a pipe after `tagcast` never gets both.
+    /// Copies the lines to standard error. Standard output carries only the output of commands, so
+    /// that a pipe after `tagcast` never gets log lines.
     pub console: Console,
 }
 
-/// Whether the console is written to.
+/// Output of log lines on the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Console {
-    /// It is.
+    /// Lines are written to standard error.
     On,
-    /// It is not.
+    /// Lines are not written to the console.
     Off,
 }
 
-/// Takes lines and never waits. Clones write to the same places.
+/// Accepts lines without blocking. Clones share the same destinations.
 #[derive(Clone, Debug)]
 pub struct Sink(Arc<[LogDestination]>);
 
-/// One place with its thread.
+/// One destination with its writer thread.
 #[derive(Debug)]
 struct LogDestination {
-    /// Taken away to end the thread.
+    /// Sender to the writer thread. Taking it out makes the thread exit.
     lines: Mutex<Option<SyncSender<String>>>,
     lost: Arc<AtomicU64>,
     finished: Mutex<Receiver<()>>,
 }
 
 impl Sink {
-    /// Opens the places and starts their threads.
+    /// Opens the destinations and starts their threads.
     ///
     /// # Errors
     ///
-    /// When the file cannot be opened or a thread not be started; the text names the file.
+    /// If the file cannot be opened or a thread cannot be started. The text names the file.
     pub fn open(settings: &SinkSettings) -> io::Result<Self> {
         let mut places = Vec::new();
         if settings.console == Console::On {
@@ -71,20 +73,23 @@ impl Sink {
         Ok(Self(places.into()))
     }
 
-    /// Writes what waits and ends the threads; after half a second it leaves them alone.
+    /// Writes all queued lines and stops the threads. A thread that is still blocked after 500 ms
+    /// is abandoned.
     pub fn finish(&self) {
         for place in self.0.iter() {
             drop(place.lines.lock().take());
         }
         for place in self.0.iter() {
-            // It said so, or it is gone, or it is blocked; in no case is there more to do.
+            // The thread has finished, has panicked or is blocked. In all three cases nothing more
+            // can be done.
             let _ended = place.finished.lock().recv_timeout(FINISH_WAIT);
         }
     }
 }
 
 impl LogOutput for Sink {
-    /// Lost means lost for every place; each counts for itself what it alone did not take.
+    /// Always reports success. Each destination counts its own lost lines, because a line may be
+    /// lost for one of them only.
     fn offer(&self, line: &str) -> OfferResult {
         for place in self.0.iter() {
             place.offer(line);
@@ -101,7 +106,7 @@ impl LogDestination {
         let mut scribe = LogWriter { target, lost: Arc::clone(&lost), cut: Cut::No };
         thread::Builder::new().name(name.to_owned()).spawn(move || {
             while let Ok(mut lines) = waiting.recv() {
-                // What came meanwhile leaves in the same write.
+                // Lines that arrived in the meantime are written together with this one.
                 while lines.len() < BLOCK_BYTES
                     && let Ok(more) = waiting.try_recv()
                 {
@@ -123,7 +128,7 @@ impl LogDestination {
     }
 }
 
-/// Writes lines to a place that may be full or gone.
+/// Writes lines to a destination that may be full or gone.
 #[derive(Debug)]
 struct LogWriter<W> {
     target: W,
@@ -131,7 +136,7 @@ struct LogWriter<W> {
     cut: Cut,
 }
 
-/// Whether the last line was written in part only, as happens when a disk becomes full.
+/// Records whether the last line was written only in part, as happens on a full disk.
 #[derive(Debug, PartialEq, Eq)]
 enum Cut {
     No,
@@ -153,7 +158,8 @@ impl<W: Write> LogWriter<W> {
             Ok(()) => self.cut = Cut::No,
             Err(_) => {
                 self.cut = Cut::Yes;
-                // Some of them may have been written: rather too many counted than too few.
+                // Some of these lines may have been written. It is better to count too many than
+                // too few.
                 let count = lines.lines().count() as u64;
                 self.lost.fetch_add(lost + count, Ordering::Relaxed);
             }
@@ -161,7 +167,7 @@ impl<W: Write> LogWriter<W> {
     }
 }
 
-/// The line that counts what is missing in front of `next`, written as that one is.
+/// Returns a line that reports the number of lost lines, in the format of `next`.
 fn notice(next: &str, lost: u64) -> String {
     let now = Utc::now();
     if next.starts_with('{') {

@@ -1,9 +1,9 @@
-//! The wall clock as RFC 3339 and RFC 2822 write it.
+//! UTC timestamps in the formats of RFC 3339 and RFC 2822.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A moment, shown in UTC with milliseconds: `2026-11-21T01:02:03.456Z`.
+/// A time since the Unix epoch, displayed in UTC with milliseconds: `2026-11-21T01:02:03.456Z`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Utc(Duration);
 
@@ -18,7 +18,7 @@ const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 impl Utc {
-    /// As PHP's `date('r')` and `date -R` have it: `Sat, 21 Nov 2026 01:02:03 +0000`.
+    /// Formats the time like PHP's `date('r')` and `date -R`: `Sat, 21 Nov 2026 01:02:03 +0000`.
     pub(super) fn rfc_2822(self) -> String {
         let seconds = self.0.as_secs();
         let (year, month, day) = civil(seconds / 86_400);
@@ -31,7 +31,7 @@ impl Utc {
     }
 }
 
-/// The day in UTC: `2026-11-21`.
+/// Returns the current day in UTC: `2026-11-21`.
 #[must_use]
 pub fn today() -> String {
     Utc::now().to_string().chars().take_while(|character| *character != 'T').collect()
@@ -47,8 +47,8 @@ impl fmt::Display for Utc {
     }
 }
 
-/// Year, month and day of a count of days since 1970 (Howard Hinnant's `civil_from_days`: years
-/// begin in March, so that the day that some years have more is the last one).
+/// Converts days since 1 January 1970 to year, month and day. This is Howard Hinnant's
+/// `civil_from_days`: its years begin in March, so that the leap day is the last day of a year.
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
@@ -80,7 +80,7 @@ mod tests {
         }
     }
 
-    /// What `date -R -u -d @…` says.
+    /// Expected values are the output of `date -R -u -d @…`.
     #[test]
     fn known_moments_are_written_as_mail_has_them() {
         for (seconds, text) in [

@@ -1,5 +1,5 @@
-//! One event as one line: text for people, JSON for machines, or as phpWebSocketServer has it; never
-//! longer than a pipe takes whole.
+//! Formats one event as one line: text, JSON or the format of phpWebSocketServer. A line never
+//! exceeds the bytes that a pipe writes atomically.
 
 use std::fmt::{self, Write};
 
@@ -9,30 +9,33 @@ use tracing::{Event, Level};
 use super::utc::Utc;
 use crate::types::word_choices;
 
-/// What a pipe takes in one piece (`PIPE_BUF` of Linux): lines of several processes never mix.
+/// Bytes that Linux writes to a pipe atomically (`PIPE_BUF`), so that lines of several processes
+/// never mix.
 pub const LINE_BYTES_MAX: usize = 4096;
 
-/// What one value may take of a line.
+/// Maximum bytes of one field value in a line.
 const VALUE_BYTES_MAX: usize = 1024;
-/// What the sentence may take: it is ours, and short, save where a library logs.
+/// Maximum bytes of the message. Our messages are short; messages of libraries may be longer and
+/// are cut.
 const MESSAGE_BYTES_MAX: usize = 384;
-/// Left for what follows the last field: the mark of a cut, the count of lost lines, the end.
+/// Bytes reserved after the last field for the truncation mark, the count of lost lines and the
+/// line break.
 const TAIL_BYTES: usize = 64;
 
 word_choices! {
-    /// How a line is written.
+    /// The format of log lines.
     LogFormat {
         /// `2026-11-21T01:02:03.456Z INFO  worker 1: connection opened connection=12`
         Text = "text",
-        /// One JSON object: `time`, `level`, `process`, `message`, and the fields.
+        /// One JSON object with `time`, `level`, `process`, `message` and the fields.
         Json = "json",
-        /// As phpWebSocketServer writes it, with CRLF:
-        /// `Sat, 21 Nov 2026 01:02:03 +0000;connection opened connection=12`
+        /// The format of phpWebSocketServer, with CRLF: `Sat, 21 Nov 2026 01:02:03 +0000;connection
+        /// opened connection=12`
         Phpws = "phpws",
     }
 }
 
-/// What happened, taken from an event of tracing.
+/// The contents of one `tracing` event.
 #[derive(Debug)]
 pub(super) struct LogEntry {
     level: Level,
@@ -42,7 +45,7 @@ pub(super) struct LogEntry {
 
 #[derive(Debug)]
 enum FieldValue {
-    /// A number or a boolean: its text is valid JSON.
+    /// A number or a boolean; its text is valid JSON.
     Bare(String),
     Words(String),
 }
@@ -55,7 +58,8 @@ impl LogEntry {
         entry
     }
 
-    /// The line with its line break; `lost` lines before it were not written.
+    /// Returns the line with its line break. `lost` is the number of lines before it that were not
+    /// written.
     pub(super) fn line(&self, process: &str, format: LogFormat, lost: u64) -> String {
         let now = Utc::now();
         match format {
@@ -72,7 +76,8 @@ impl LogEntry {
         line
     }
 
-    /// Without level and process: programs that read these lines know a date and a text.
+    /// Formats the line without level and process, because programs that parse this format expect
+    /// only a date and a text.
     fn phpws(&self, now: Utc, lost: u64) -> String {
         let mut line = format!("{};", now.rfc_2822());
         self.add_words(&mut line, lost);
@@ -80,7 +85,7 @@ impl LogEntry {
         line
     }
 
-    /// The sentence and its fields, for people.
+    /// Appends the message and its fields as text.
     fn add_words(&self, line: &mut String, lost: u64) {
         escape(line, &self.message);
         self.add_fields(line, " …", |line, name, value| {
@@ -116,7 +121,7 @@ impl LogEntry {
         line
     }
 
-    /// Adds the fields that fit, each whole; `cut` stands for those that do not.
+    /// Appends the fields that fit, each of them whole, and a `cut` mark if any field is left out.
     fn add_fields(
         &self,
         line: &mut String,
@@ -148,7 +153,7 @@ impl LogEntry {
 impl Visit for LogEntry {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let mut text = BoundedWriter(String::new());
-        // An error here says that the bound was met, and the text up to it is what we want.
+        // An error means that the text reached its limit. The text up to the limit is used.
         let _full = write!(text, "{value:?}");
         self.keep(field, FieldValue::Words(text.0));
     }
@@ -172,7 +177,7 @@ impl Visit for LogEntry {
     }
 }
 
-/// A text with a bound, so that no log line formats megabytes.
+/// A string with a size limit, so that one log line never formats megabytes.
 struct BoundedWriter(String);
 
 impl Write for BoundedWriter {
@@ -193,7 +198,7 @@ fn is_one_word(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| !c.is_whitespace() && !is_unsafe(c) && c != '"')
 }
 
-/// Characters that could forge a line, or control the terminal of its reader.
+/// Returns true for characters that could forge a log line or control the terminal of a reader.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -209,7 +214,7 @@ fn escape(line: &mut String, text: &str) {
     }
 }
 
-/// As a JSON string, with everything unsafe escaped, also what JSON would let through.
+/// Returns a JSON string that also escapes unsafe characters that JSON itself allows.
 fn json_text(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');

@@ -1,4 +1,4 @@
-//! Lines as people and machines read them.
+//! Tests of the text and JSON formats.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn words(text: &str) -> FieldValue {
     FieldValue::Words(text.to_owned())
 }
 
-/// What follows the time.
+/// Returns the line without its time.
 fn text(entry: &LogEntry, lost: u64) -> String {
     entry.line("worker 1", LogFormat::Text, lost).split_off(25)
 }
@@ -44,7 +44,7 @@ fn no_value_can_forge_a_line_or_a_field() {
     assert_eq!(json(&forged, 0)["origin"], "x y=1 \"\r\n\u{1b}[2J\u{202e}");
 }
 
-/// Case 93: a date, a semicolon, the text, CRLF; and no CR or LF but that one.
+/// Case 93: a date, a semicolon, the text and CRLF, with no other CR or LF.
 #[test]
 fn a_line_of_phpwebsocketserver_has_a_date_a_text_and_crlf() {
     let forged = entry("a\r\nb", vec![("origin", words("x;y\r\n\u{1b}[2J"))]);

@@ -1,4 +1,4 @@
-//! The log file, put aside when it has reached its size: `x.log` becomes `x.log.1`, and so on.
+//! Log rotation by size: `x.log` is renamed to `x.log.1`, `x.log.1` to `x.log.2`, and so on.
 
 use std::ffi::OsString;
 use std::fs::{self, File, FileType, OpenOptions};
@@ -8,44 +8,44 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, OFlags, access};
 
-/// `O_NONBLOCK`, as a file is opened.
+/// `O_NONBLOCK` as a flag of open(2).
 #[expect(clippy::cast_possible_wrap, reason = "flags of open(2) are small")]
 const NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
-/// What the file grows by before a switch that failed is tried again, in bytes.
+/// Bytes that the file must grow after a failed rotation before the rotation is tried again.
 const RETRY_BYTES: u64 = 64 * 1024;
 
-/// A log file, and when it is put aside.
+/// A log file and its rotation settings.
 #[derive(Clone, Debug)]
 pub struct LogFile {
-    /// The file, appended to.
+    /// Path of the file. Lines are appended.
     pub path: PathBuf,
-    /// The size from which it is put aside and begun anew, in bytes; 0 means never. It may be
-    /// exceeded by what is written in one piece.
+    /// Size in bytes at which the file is rotated; 0 disables rotation. The lines of one write may
+    /// exceed it.
     pub bytes_max: u64,
-    /// Old files that are kept: `.1` is the newest of them. With 0 the file is emptied.
+    /// Number of rotated files to keep; `.1` is the newest. With 0 the file is emptied instead.
     pub old_files: usize,
 }
 
-/// The open log file. It is switched between two lines only, never within one.
+/// The open log file. Rotation happens only between two lines, never within one.
 #[derive(Debug)]
 pub(super) struct RotatingFile {
     settings: LogFile,
     file: File,
     size: u64,
-    /// The size from which the next switch is tried; none when it never is.
+    /// Size in bytes at which the next rotation is tried. None if the file is never rotated.
     due: Option<u64>,
     place: FileState,
     course: RotationState,
 }
 
-/// Where the next byte goes.
+/// Position within a line at which the next byte is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FileState {
     LineStart,
     WithinLine,
 }
 
-/// Whether the last rotation succeeded, so that a failure is logged once and not at every try.
+/// Result of the last rotation, so that repeated failures are logged only once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RotationState {
     Smooth,
@@ -53,11 +53,11 @@ enum RotationState {
 }
 
 impl LogFile {
-    /// Whether the log could be opened; makes nothing.
+    /// Checks that the log file can be opened, without creating it.
     ///
     /// # Errors
     ///
-    /// As those of opening it; the text names the file.
+    /// The same as when the file is opened. The text names the file.
     pub fn probe(&self) -> io::Result<()> {
         let opened = match append_to(&self.path, OpenOptions::new().append(true)) {
             Err(error) if error.kind() == ErrorKind::NotFound => self.could_be_made(),
@@ -67,7 +67,7 @@ impl LogFile {
     }
 
     fn could_be_made(&self) -> io::Result<()> {
-        // A link to nowhere is made where it leads.
+        // Opening a dangling symbolic link creates its target.
         let path = fs::read_link(&self.path).unwrap_or_else(|_| self.path.clone());
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or_else(|| Path::new("."));
@@ -80,27 +80,28 @@ impl LogFile {
 }
 
 impl RotatingFile {
-    /// Opens the file, or makes it.
+    /// Opens the file and creates it if it is missing.
     ///
     /// # Errors
     ///
-    /// When that fails; the text names the file.
+    /// If the file cannot be opened or created. The text names the file.
     pub(super) fn open(settings: &LogFile) -> io::Result<Self> {
         let mut settings = settings.clone();
         let describe = |error: io::Error| settings.describe(&error);
         let file = begin(&settings.path).map_err(describe)?;
         let found = file.metadata().map_err(describe)?;
-        // A terminal has no size to reach.
+        // Only regular files are rotated; a terminal has no size.
         let due = (settings.bytes_max > 0 && found.is_file()).then_some(settings.bytes_max);
         if due.is_some() {
-            // If the path is a link, its target is rotated, not the link.
+            // If the path is a symbolic link, its target is rotated, not the link.
             settings.path = fs::canonicalize(&settings.path).map_err(describe)?;
         }
         let (place, course) = (FileState::LineStart, RotationState::Smooth);
         Ok(Self { settings, file, size: found.len(), due, place, course })
     }
 
-    /// Puts the file aside if it is time; if that fails, this file goes on.
+    /// Rotates the file if it has reached its size. If that fails, writing continues in the same
+    /// file.
     fn rotate_when_due(&mut self) {
         if self.place == FileState::WithinLine || self.due.is_none_or(|due| self.size < due) {
             return;
@@ -115,8 +116,8 @@ impl RotatingFile {
                 self.due = Some(self.size.saturating_add(RETRY_BYTES));
                 if self.course == RotationState::Smooth {
                     self.course = RotationState::Stuck;
-                    // Through the log as everything else: neither this file's queue nor the
-                    // console's makes anybody wait.
+                    // This goes through the log like any other event. Neither the queue of this
+                    // file nor that of the console blocks.
                     let file = self.settings.path.display();
                     tracing::warn!(
                         event = "log_rotation_failed",
@@ -161,9 +162,11 @@ impl Write for RotatingFile {
     }
 }
 
-/// Moves old files up until `.1` is free; with all numbers taken the oldest one goes.
+/// Renames old files to the next higher number until `.1` is free. If all numbers are taken, the
+/// oldest file is deleted.
 ///
-/// The first free number ends it: tries that fail later do not push the old files out.
+/// Only the files below the first free number are renamed, so that repeated failed rotations do not
+/// push old files out.
 fn make_room(path: &Path, kept: usize) -> io::Result<()> {
     let free = (1..kept).find(|number| !exists(&numbered(path, *number))).unwrap_or(kept);
     for number in (1..free).rev() {
@@ -176,17 +179,17 @@ fn make_room(path: &Path, kept: usize) -> io::Result<()> {
 fn put_aside(path: &Path) -> io::Result<File> {
     let aside = numbered(path, 1);
     match fs::rename(path, &aside) {
-        // Another program has moved it away.
+        // Another program has moved the file away.
         Err(error) if error.kind() == ErrorKind::NotFound => return begin(path),
         renamed => renamed?,
     }
     begin(path).inspect_err(|_| {
-        // If this fails too, the lines go on into the file that is now called `.1`.
+        // If this fails too, lines are still written to the file that is now named `.1`.
         let _as_it_is = fs::rename(&aside, path);
     })
 }
 
-/// Removes old files from this number on: fewer may be kept than in the last life of the server.
+/// Removes the old files from this number on, because an earlier run may have kept more of them.
 fn remove_from(path: &Path, first: usize) {
     let mut number = first;
     while fs::remove_file(numbered(path, number)).is_ok() {
@@ -205,12 +208,13 @@ fn exists(path: &Path) -> bool {
 }
 
 fn begin(path: &Path) -> io::Result<File> {
-    // Others may read no log: it has addresses of people in it.
+    // Other users must not read the log, because it contains IP addresses of people.
     append_to(path, OpenOptions::new().create(true).append(true).mode(0o640))
 }
 
-/// A named pipe would keep the start waiting for a reader, and later every line. A terminal and
-/// /dev/null have no other end that could be missing.
+/// Opens the file for appending and rejects a named pipe. Opening a pipe would block until a reader
+/// connects, and a stalled reader would block every write. A terminal and `/dev/null` have no such
+/// reader.
 fn append_to(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let is_fit = |kind: FileType| kind.is_file() || kind.is_char_device();
     let unfit = || io::Error::other("it is not a regular file");
@@ -221,7 +225,8 @@ fn append_to(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     if !is_fit(file.metadata()?.file_type()) {
         return Err(unfit());
     }
-    // What was for opening is not for writing: a slow terminal loses no lines.
+    // `O_NONBLOCK` is used only to open the file. Writes block, so that a slow terminal loses no
+    // lines.
     rustix::io::ioctl_fionbio(&file, false)?;
     Ok(file)
 }

@@ -1,9 +1,9 @@
-//! What is promised about the switch from one log file to the next.
+//! Tests of log rotation.
 
 use super::*;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A folder that is gone when the test is over.
+/// A temporary folder, deleted on drop.
 struct Folder(PathBuf);
 
 impl Folder {
