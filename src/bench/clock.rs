@@ -1,8 +1,8 @@
-//! Time as the load generator counts it.
+//! The clock of the load generator.
 
 use std::time::{Duration, Instant};
 
-/// Counts from the start of a run, in nanoseconds: a word, where an `Instant` is two.
+/// Counts nanoseconds since the start of a run. A count takes 8 bytes, an `Instant` 16.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RunClock(Instant);
 
@@ -12,13 +12,13 @@ impl RunClock {
         Self(Instant::now())
     }
 
-    /// Nanoseconds since the start; there are enough of them for five hundred years.
+    /// Returns nanoseconds since the start. The count overflows after more than 500 years.
     pub(super) fn nanos(&self) -> u64 {
         nanos(self.0.elapsed())
     }
 }
 
-/// A length of time in nanoseconds.
+/// Converts a duration to nanoseconds.
 pub(super) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,5 @@
-//! Opens many connections, some at once: connecting, handshake, and the wait for `ready`.
+//! Opens many connections, several at a time: TCP connect, handshake and, in phpws, the wait for
+//! `ready`.
 
 use std::time::Duration;
 
@@ -11,13 +12,13 @@ use super::splitter::{ServerFrame, Splitter};
 use super::target::{BenchProtocol, BenchTarget};
 use crate::reactor::poller::{Interest, Poller, Ready};
 
-/// A server that says nothing for so long has died or is full.
+/// Seconds without an answer after which the server is considered dead or full.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Events that one wait hands out.
+/// Maximum events returned by one wait.
 const EVENTS: usize = 256;
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 const SWITCHING: &[u8] = b"HTTP/1.1 101 ";
-/// What comes before the UUID in phpWebSocketServer's first packet.
+/// Start of the first packet of phpWebSocketServer, before the UUID.
 const READY: &str = r#"{"opcode":"ready","uuid":""#;
 
 /// An open connection.
@@ -25,22 +26,23 @@ const READY: &str = r#"{"opcode":"ready","uuid":""#;
 pub(super) struct BenchClient {
     pub(super) socket: Socket,
     pub(super) splitter: Splitter,
-    /// As the server gave it; empty where the language has none.
+    /// UUID assigned by the server; empty in dialects without UUIDs.
     pub(super) uuid: Box<str>,
 }
 
-/// One that is to be opened.
+/// A connection to open.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WantedClient {
     pub(super) wire: BenchProtocol,
     pub(super) group: Option<usize>,
-    /// How many tags it carries, the group's among them.
+    /// Number of tags of the client, including the group tag.
     pub(super) tags: usize,
-    /// Whether the others are its own: then this is their value, which no other client carries.
+    /// Value of the client's other tags. No other client has this value. None if these tags have
+    /// the same values for all clients.
     pub(super) own: Option<usize>,
 }
 
-/// Opens connections and remembers how long each took.
+/// Opens connections and records how long each handshake took.
 #[derive(Debug)]
 pub(super) struct Opener<'a> {
     target: &'a BenchTarget,
@@ -48,11 +50,11 @@ pub(super) struct Opener<'a> {
     poller: Poller,
     clock: RunClock,
     latencies: Latencies,
-    /// Connections made so far, which decides where the next one comes from.
+    /// Connections opened so far. The count selects the source address of the next one.
     made: usize,
 }
 
-/// A connection whose handshake is under way.
+/// A connection whose handshake is in progress.
 #[derive(Debug)]
 struct PendingClient {
     socket: Socket,
@@ -71,7 +73,8 @@ impl<'a> Opener<'a> {
         Ok(Self { target, sources, poller, clock, latencies, made: 0 })
     }
 
-    /// Opens as many as are wanted, in their order, `at_once` of them at the same time.
+    /// Opens all wanted connections and returns them in the given order. Up to `at_once` handshakes
+    /// run at the same time.
     pub(super) fn open(
         &mut self,
         wanted: impl ExactSizeIterator<Item = WantedClient>,
@@ -112,7 +115,7 @@ impl<'a> Opener<'a> {
         Ok(open.into_iter().flatten().collect())
     }
 
-    /// How long the openings took, each from its first packet to its last.
+    /// Returns the handshake latencies, from connect to open.
     pub(super) fn latencies(&self) -> Percentiles {
         self.latencies.percentiles()
     }
@@ -165,7 +168,7 @@ impl<'a> Opener<'a> {
     }
 }
 
-/// What one event came to.
+/// The state of a connection after one event.
 enum OpenStep {
     Waits(PendingClient),
     Open(BenchClient),
@@ -222,7 +225,7 @@ fn uuid_in(text: &[u8]) -> Option<Box<str>> {
     Some(uuid.into())
 }
 
-/// Code and reason of a Close frame as a person reads them.
+/// Returns the code and reason of a Close frame as text.
 pub(super) fn close_words(payload: &[u8]) -> String {
     match payload.split_first_chunk() {
         Some((code, reason)) => {
@@ -233,7 +236,8 @@ pub(super) fn close_words(payload: &[u8]) -> String {
     }
 }
 
-/// A place that exists because the vector was made as long as what is wanted.
+/// Access to an element whose index is always valid, because the vector has one element per wanted
+/// connection.
 trait IndexedBy<T> {
     fn expect_place(self) -> Result<T, BenchError>;
 }

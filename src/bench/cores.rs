@@ -1,34 +1,34 @@
-//! Which processor cores the server runs on, and which the load generator.
+//! Assigns processor cores to the server and to the load generator.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::error::{At, BenchError};
 
-/// Cores by number.
+/// Core numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cores(pub Vec<usize>);
 
-/// How the machine is shared.
+/// The cores of the server and of the load generator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shares {
-    /// The server's.
+    /// Cores of the server.
     pub server: Cores,
-    /// The load generator's.
+    /// Cores of the load generator.
     pub generator: Cores,
 }
 
 impl Cores {
-    /// Those that this process may use.
+    /// Returns the cores that this process may use.
     fn allowed() -> Result<Self, BenchError> {
         let set = sched_getaffinity(None).at("asking for the cores")?;
         Ok(Self((0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect()))
     }
 
-    /// From now on this thread, and what it starts, runs on these.
+    /// Pins this thread, and the threads and processes that it starts, to these cores.
     ///
     /// # Errors
     ///
-    /// When they are not there.
+    /// If these cores do not exist or may not be used.
     pub fn take(&self) -> Result<(), BenchError> {
         let mut set = CpuSet::new();
         for core in self.0.iter().filter(|core| **core < CpuSet::MAX_CPU) {
@@ -39,11 +39,11 @@ impl Cores {
 }
 
 impl Shares {
-    /// Half of the cores each; both have the one where there is only one.
+    /// Splits the available cores into two halves. With only one core both halves are that core.
     ///
     /// # Errors
     ///
-    /// When the system does not say which cores there are.
+    /// If the system does not report its cores.
     pub fn halves() -> Result<Self, BenchError> {
         let Cores(all) = Cores::allowed()?;
         let (server, generator) = all.split_at(all.len() / 2);
@@ -55,7 +55,7 @@ impl Shares {
 impl std::str::FromStr for Cores {
     type Err = String;
 
-    /// Numbers and ranges: `0,2-3`.
+    /// Parses numbers and ranges, such as `0,2-3`.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || "name cores by number, for example 0,2-3".to_owned();
         let mut cores = Vec::new();

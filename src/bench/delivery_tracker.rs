@@ -1,24 +1,26 @@
-//! The deliveries of a run: what was published, what has arrived, and whether anything was lost,
-//! doubled or overtaken.
+//! Tracks the deliveries of a run: published, arrived, lost, duplicated and out of order.
 
 use std::collections::VecDeque;
 
 use super::latency::Latencies;
 use super::stamp::Stamp;
 
-/// What one publisher publishes, and who is to get it.
+/// The publications of one publisher and their expected recipients.
 #[derive(Debug)]
 pub(super) struct PublishedStream {
-    /// Recipients of one publication.
+    /// Number of recipients of one publication.
     fan: u32,
-    /// The next publication of this publisher that each client is to get.
+    /// For each client, the number of the next publication that it should receive from this
+    /// publisher.
     awaited: Vec<u64>,
-    /// By how many the numbers of what one client gets differ: publications go round the groups.
+    /// Difference between the numbers of two consecutive publications to the same client. It equals
+    /// the number of groups, because publications go to the groups in turn.
     step: u64,
-    /// Publications that have not arrived everywhere, beginning with the number `first`.
+    /// Publications in order, starting with number `first`, the oldest that has not reached all
+    /// recipients.
     flying: VecDeque<Flight>,
     first: u64,
-    /// How many of them have not arrived everywhere.
+    /// Number of publications that have not reached all recipients.
     in_flight: usize,
 }
 
@@ -28,18 +30,18 @@ struct Flight {
     due: u64,
 }
 
-/// Counts of a run, all streams together.
+/// Counters of a run over all streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct RunCounts {
     pub(super) published: u64,
     pub(super) delivered: u64,
-    /// Deliveries that came after a later one, or twice.
+    /// Deliveries that arrived twice or after a later one.
     pub(super) disordered: u64,
-    /// Messages that no publisher sent.
+    /// Messages that do not match any publication.
     pub(super) foreign: u64,
 }
 
-/// What was published and what has arrived.
+/// Tracks publications and deliveries of all streams.
 #[derive(Debug)]
 pub(super) struct DeliveryTracker {
     pub(super) streams: Vec<PublishedStream>,
@@ -48,8 +50,8 @@ pub(super) struct DeliveryTracker {
 }
 
 impl PublishedStream {
-    /// A stream whose publications go to all of these groups in turn; a client that is in none of
-    /// them has `None`.
+    /// Creates a stream whose publications go to the groups in turn. `member_of` yields the group
+    /// of each client, or None for a client without a group.
     pub(super) fn new(
         groups: usize,
         fan: usize,
@@ -61,7 +63,7 @@ impl PublishedStream {
         Self { fan, awaited, step, flying: VecDeque::new(), first: 0, in_flight: 0 }
     }
 
-    /// The number of the publication that comes next.
+    /// Returns the number of the next publication.
     pub(super) fn next_number(&self) -> u64 {
         self.first + self.flying.len() as u64
     }
@@ -75,7 +77,8 @@ impl PublishedStream {
         self.in_flight += 1;
     }
 
-    /// When a publication was due that has arrived once more.
+    /// Records one more delivery of a publication and returns the time at which that publication
+    /// was due.
     fn arrived(&mut self, number: u64) -> Option<u64> {
         let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
         let flight = self.flying.get_mut(at)?;
@@ -97,7 +100,7 @@ impl DeliveryTracker {
         Self { streams, counts: RunCounts::default(), latencies: Latencies::new() }
     }
 
-    /// A publication leaves, or was to leave at `due`.
+    /// Records a publication that was due at `due`.
     pub(super) fn publish(&mut self, stream: usize, due: u64) {
         if let Some(stream) = self.streams.get_mut(stream) {
             stream.publish(due);
@@ -105,7 +108,7 @@ impl DeliveryTracker {
         }
     }
 
-    /// A client got a message.
+    /// Records a message that a client received.
     pub(super) fn deliver(&mut self, client: usize, stamp: Stamp, now: u64, counted: Timed) {
         let stream = self.streams.get_mut(usize::from(stamp.stream));
         let Some((stream, awaited)) = stream.and_then(|stream| {
@@ -132,19 +135,19 @@ impl DeliveryTracker {
         }
     }
 
-    /// Publications of all streams that have not arrived everywhere.
+    /// Returns the number of publications of all streams that have not reached all recipients.
     pub(super) fn in_flight(&self) -> usize {
         self.streams.iter().map(PublishedStream::in_flight).sum()
     }
 
-    /// Deliveries that never came, once nothing comes any more.
+    /// Returns the number of missing deliveries. Call it after the last delivery has arrived.
     pub(super) fn lost(&self) -> u64 {
         let flying = self.streams.iter().flat_map(|stream| &stream.flying);
         flying.map(|flight| u64::from(flight.left)).sum()
     }
 }
 
-/// Whether the latencies of a stream are what the run is about.
+/// Says which latencies count for the result of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timed {
     Yes,
@@ -181,10 +184,10 @@ mod tests {
         let mut books = ledger(1);
         (0..3).for_each(|_| books.publish(0, 0));
         deliver(&mut books, 0, 0);
-        deliver(&mut books, 0, 0); // twice
-        deliver(&mut books, 1, 1); // without 0
-        deliver(&mut books, 1, 0); // too late
-        deliver(&mut books, 2, 7); // never sent
+        deliver(&mut books, 0, 0); // a duplicate
+        deliver(&mut books, 1, 1); // 0 is missing
+        deliver(&mut books, 1, 0); // out of order
+        deliver(&mut books, 2, 7); // never published
         let stranger = Stamp { stream: 9, number: 0 };
         books.deliver(0, stranger, 0, Timed::Yes);
         let RunCounts { delivered, disordered, foreign, .. } = books.counts;

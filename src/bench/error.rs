@@ -1,26 +1,26 @@
-//! Why a run came to no result.
+//! Errors of a benchmark run.
 
 use std::fmt;
 use std::io;
 
 use crate::client::ClientError;
 
-/// Why a run came to no result.
+/// Why a run has no result.
 #[derive(Debug)]
 pub enum BenchError {
-    /// The server's URL, or whom to trust, does not do.
+    /// The URL of the server or the CA certificate is invalid.
     Client(ClientError),
-    /// The server did not let a client in; what it said.
+    /// The server rejected a client; with the reason of the server.
     Refused(String),
-    /// The server closed a connection while the run was on; what it said.
+    /// The server closed a connection during the run; with the reason of the server.
     Closed(String),
-    /// The server said nothing for this many seconds; what was awaited.
+    /// The server did not answer for this many seconds; with the expected answer.
     Silent(u64, &'static str),
-    /// The server that was to be measured did not start.
+    /// The server to measure did not start.
     NotStarted(String),
-    /// The plan cannot be carried out, and what could be.
+    /// The plan is impossible; with a plan that would work.
     Plan(String),
-    /// The system said no; at what.
+    /// A system call failed; with the step that failed.
     System(&'static str, io::Error),
 }
 
@@ -46,7 +46,7 @@ impl From<ClientError> for BenchError {
     }
 }
 
-/// Names what was being done when the system said no.
+/// Adds the failed step to an I/O error.
 pub(super) trait At<T> {
     fn at(self, what: &'static str) -> Result<T, BenchError>;
 }

@@ -1,8 +1,8 @@
-//! The floor: a server that does what no server can do without, and nothing else.
+//! The floor: a baseline server that does only what every server must do.
 //!
-//! After the handshake it writes ready frames to each socket: no identity, no check, no tags, no
-//! bound on what a slow reader costs. A message begins with the group that it goes to, `*` for all;
-//! a client's group is the parameter `group` of its opening.
+//! After the handshake it writes prebuilt frames to each socket. It has no client identities, no
+//! checks, no tags and no limit on the cost of a slow reader. A message begins with its group, or
+//! `*` for all clients. A client selects its group with the parameter `group` of its handshake.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -17,12 +17,12 @@ use tungstenite::handshake::derive_accept_key;
 use crate::reactor::poller::{Interest, Poller, Ready};
 use crate::websocket::{FrameEvent, FrameReader, MessageLimits, write};
 
-/// How the floor writes.
+/// Write strategy of the floor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writes {
-    /// One send for each socket and message.
+    /// One send per socket and message.
     Direct,
-    /// All messages of a turn for the same clients in one send for each socket.
+    /// One send per socket for all messages of a turn to the same group.
     Joined,
 }
 
@@ -31,11 +31,11 @@ const EVENTS: usize = 1024;
 const READ_BYTES: usize = 256 * 1024;
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
-/// Serves until it is killed.
+/// Serves connections until the process is killed.
 ///
 /// # Errors
 ///
-/// When the system gives it no epoll.
+/// If epoll cannot be set up.
 pub fn serve(listener: TcpListener, writes: Writes) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let poller = Poller::new(EVENTS)?;
@@ -70,9 +70,9 @@ struct Floor {
     poller: Poller,
     clients: Vec<Option<FloorClient>>,
     free: Vec<usize>,
-    /// The clients of each group; all listening clients are in `*` too.
+    /// Clients of each group. The group `*` contains all clients that receive.
     groups: BTreeMap<String, Vec<usize>>,
-    /// Messages of this turn as frames, with where they go.
+    /// Messages of this turn as frames, each with its group.
     turn: Vec<(String, Vec<u8>)>,
     scratch: Vec<u8>,
 }
@@ -124,7 +124,7 @@ impl Floor {
         }
     }
 
-    /// The load generator sends a whole head at once.
+    /// Reads the handshake request. The load generator always sends it in one piece.
     fn open(&mut self, at: usize, read: usize) {
         let head = self.scratch.get(..read).unwrap_or_default();
         let head = String::from_utf8_lossy(head);
@@ -173,7 +173,7 @@ impl Floor {
     }
 }
 
-/// Messages in a row for the same group, as one buffer.
+/// Joins consecutive messages to the same group into one buffer.
 fn joined(turn: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
     let mut joined: Vec<(String, Vec<u8>)> = Vec::new();
     for (group, frame) in turn {
@@ -185,13 +185,13 @@ fn joined(turn: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
     joined
 }
 
-/// The group that a request line asks for. Publishers ask for none.
+/// Returns the group in a request line. Publishers name none.
 fn group_in(line: &str) -> Option<String> {
     let (_, group) = line.split(' ').nth(1)?.split_once("group=")?;
     Some(group.to_owned())
 }
 
-/// A full socket is waited for: a server with nothing but a floor has nowhere to put the rest.
+/// Sends all bytes and waits while the socket is full, because the floor has no outbox.
 fn send_all(stream: &TcpStream, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         match send(stream, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
@@ -203,7 +203,7 @@ fn send_all(stream: &TcpStream, mut bytes: &[u8]) {
                 }
             }
             Err(Errno::INTR) => {}
-            // The reader is gone.
+            // The reader has disconnected.
             Err(_) => return,
         }
     }

@@ -1,4 +1,4 @@
-//! A run with connections only: what opening them costs, and what they cost while nothing happens.
+//! Measures connections without publications: the cost of opening them and of keeping them idle.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -13,16 +13,17 @@ use super::process::Tree;
 use super::report::IdleReport;
 use super::target::BenchTarget;
 
-/// Connections of one generator process: descriptors are limited to 20,000 on many machines.
+/// Connections per generator process. Many machines limit descriptors to 20,000.
 const CLIENTS_PER_PROCESS: usize = 15_000;
-/// How another generator learns the secret: arguments can be read by every process.
+/// Environment variable that passes the secret to a helper process. Every process can read
+/// arguments of others.
 const SECRET_VARIABLE: &str = "TAGCAST_SECRET";
-/// What a server may still have to do when the last one is connected.
+/// Time for the server to finish its work after the last connection has opened.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// Opens all connections, says what they cost, and closes them.
+/// Opens all connections, measures their cost and closes them.
 ///
-/// What one process cannot hold is opened by others of this program.
+/// Connections beyond the limit of this process are opened by helper processes.
 pub(super) fn run(
     crowd: IdleConnections,
     target: &BenchTarget,
@@ -63,14 +64,14 @@ pub(super) fn run(
     };
     drop(clients);
     for mut helper in helpers {
-        // Its standard input ends with this, and so does it.
+        // Dropping the handle closes the standard input of the helper, which makes the helper exit.
         drop(helper.stdin.take());
         helper.wait().at("waiting for a generator")?;
     }
     Ok(report)
 }
 
-/// Opens connections, says so, and holds them until standard input ends.
+/// Opens connections, reports that, and keeps them open until standard input ends.
 pub(super) fn hold(crowd: IdleConnections, target: &BenchTarget) -> Result<(), BenchError> {
     let sources = Sources::towards(target.address).at("choosing source addresses")?;
     let mut opener = Opener::new(target, &sources)?;

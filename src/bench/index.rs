@@ -1,4 +1,4 @@
-//! The index alone, with a million clients: no socket, no process.
+//! Measures the index alone with a million clients, without sockets or processes.
 
 use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,38 +16,38 @@ use crate::types::{
     Tags, Tenant, WorkerId,
 };
 
-/// Clients in the index; a query of three tags finds one in a thousand of them.
+/// Clients in the index. A query of three tags matches one in a thousand of them.
 const CLIENTS: u64 = 1_000_000;
-/// Workers that they are spread over.
+/// Workers that the clients are spread over.
 const WORKERS: u64 = 4;
-/// Clients are made in batches, so that making them is not measured.
+/// Clients are created in batches outside the measured time.
 const BATCH: u64 = 50;
-/// Clients that leave and join again, at places without order.
+/// Clients that leave and join again, in random order.
 const MOVED: u64 = 100_000;
 const QUERIES: u32 = 2_000;
 
-/// What the index costs with 1,000,000 clients of five tags each.
+/// The cost of the index with 1,000,000 clients of five tags each.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IndexReport {
     /// Clients in the index.
     pub clients: u64,
-    /// Microseconds of a query of three tags, each carried by a tenth of the clients.
+    /// Microseconds of a query of three tags, each of which a tenth of the clients has.
     pub query_us: f64,
-    /// Clients that it finds.
+    /// Clients that match the query.
     pub matching: u64,
-    /// Microseconds of a join, into an index that is full but for it.
+    /// Microseconds of a join into an index that has one free place.
     pub join_us: f64,
-    /// Microseconds of a leave at a place without order.
+    /// Microseconds of a leave of a random client.
     pub leave_us: f64,
-    /// Resident bytes of each client.
+    /// Resident bytes per client.
     pub bytes_per_client: u64,
 }
 
-/// Fills an index, asks it, and moves clients.
+/// Fills an index, queries it, and lets clients leave and join.
 ///
 /// # Errors
 ///
-/// Never, as long as the index keeps to its rules.
+/// None, unless the index breaks its own rules.
 pub fn index() -> Result<IndexReport, BenchError> {
     let clock = RunClock::start();
     let before = Tree::own().resident();
@@ -64,11 +64,11 @@ pub fn index() -> Result<IndexReport, BenchError> {
     Ok(IndexReport { clients: CLIENTS, query_us, matching, join_us, leave_us, bytes_per_client })
 }
 
-/// As [`index`], in another process of this program.
+/// Runs [`index`] in another process of this program.
 ///
 /// # Errors
 ///
-/// When it cannot be started, or says something else.
+/// If the process cannot be started or its output is not a report.
 pub fn index_apart() -> Result<IndexReport, BenchError> {
     let mut command = Command::new(std::env::current_exe().at("finding this program")?);
     let output = command.args(["bench", "index", "--json"]).output().at("measuring the index")?;
@@ -123,7 +123,8 @@ fn place(number: u64) -> ConnectionRef {
     ConnectionRef { worker, slot: Slot(u32::try_from(number / WORKERS).unwrap_or(0)) }
 }
 
-/// Five tags: three of ten values each, one of a thousand, one of fifty.
+/// Creates a client with five tags: three with ten possible values each, one with a thousand and
+/// one with fifty.
 fn client(number: u64) -> Result<Client, BenchError> {
     let any = |salt: u64, values: u64| mix(number + salt * 10_000_000) % values;
     let tags = [
@@ -157,7 +158,7 @@ fn uuid(number: u64) -> ClientUuid {
     ClientUuid(bytes)
 }
 
-/// Numbers without order that are the same in every run (splitmix64).
+/// Returns a pseudo-random number that is the same in every run (splitmix64).
 fn mix(number: u64) -> u64 {
     let number = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

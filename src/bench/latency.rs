@@ -1,4 +1,4 @@
-//! How long deliveries took.
+//! Delivery latencies.
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -7,24 +7,24 @@ use serde::Serialize;
 #[derive(Debug)]
 pub(super) struct Latencies(Histogram<u64>);
 
-/// Their percentiles, in microseconds.
+/// Percentiles in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Percentiles {
-    /// Half of them took no longer.
+    /// Median.
     pub p50: f64,
-    /// 99 % took no longer.
+    /// 99th percentile.
     pub p99: f64,
-    /// 99.9 % took no longer.
+    /// 99.9th percentile.
     #[serde(rename = "p99.9")]
     pub p999: f64,
-    /// None took longer.
+    /// Maximum.
     pub max: f64,
 }
 
-/// From 100 ns to a minute.
+/// Smallest recorded latency in nanoseconds; the range is 100 ns to 60 s.
 const LEAST: u64 = 100;
 const MOST: u64 = 60_000_000_000;
-/// Two digits: a percentile is exact to one part in a hundred.
+/// Significant digits: percentiles are exact to 1 %.
 const DIGITS: u8 = 2;
 
 impl Latencies {
@@ -33,12 +33,12 @@ impl Latencies {
         Self(Histogram::new_with_bounds(LEAST, MOST, DIGITS).expect("bounds of a histogram"))
     }
 
-    /// Counts one, in nanoseconds.
+    /// Records one latency in nanoseconds.
     pub(super) fn record(&mut self, nanos: u64) {
         self.0.saturating_record(nanos);
     }
 
-    /// Forgets all of them.
+    /// Removes all recorded latencies.
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }

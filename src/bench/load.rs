@@ -1,4 +1,4 @@
-//! A run with publications: one thread, one epoll, all publishers and clients.
+//! Measures a run with publications. One thread with one epoll serves all publishers and clients.
 
 use std::time::Duration;
 
@@ -18,20 +18,22 @@ use super::stamp::Stamp;
 use super::target::{BenchProtocol, BenchTarget, pong};
 use crate::reactor::poller::{Interest, Poller, Ready};
 
-/// Handshakes at the same time before the run.
+/// Concurrent handshakes before the run.
 const AT_ONCE: usize = 64;
-/// Events that one wait hands out.
+/// Maximum events returned by one wait.
 const EVENTS: usize = 1024;
-/// Events between two looks at what goes first.
+/// Events handled between two checks of the prioritized sockets.
 const BETWEEN: usize = 32;
-/// The token of the epoll of those that go first.
+/// Token of the epoll of the prioritized sockets.
 const EXPRESS: u64 = u64::MAX;
-/// When nothing has come for so long, what has not come is lost.
+/// Time without a delivery after which the missing deliveries count as lost.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A shorter wait is left out: an epoll sleeps for whole milliseconds.
+/// Waits shorter than this many nanoseconds are busy loops, because epoll sleeps in whole
+/// milliseconds.
 const SPIN: u64 = 2_000_000;
 
-/// Carries out a run against a server whose processes are known, or not.
+/// Runs the plan against a server. `tree` has the processes of the server if they are on this
+/// machine.
 pub(super) fn run(
     load: &Load,
     target: &BenchTarget,
@@ -63,7 +65,7 @@ fn publishers(
     opener: &mut Opener<'_>,
     clients: &[BenchClient],
 ) -> Result<Vec<BenchPublisher>, BenchError> {
-    // The client in the middle: no list begins or ends with it.
+    // The client in the middle, so that it is neither first nor last in any list.
     let chosen = load.chosen();
     let uuid: Box<str> = clients.get(chosen).map(|client| client.uuid.clone()).unwrap_or_default();
     let mut publishers = Vec::new();
@@ -94,18 +96,19 @@ struct Run<'a> {
     publishers: Vec<BenchPublisher>,
     ledger: DeliveryTracker,
     poller: Poller,
-    /// The client that gets what goes to one, and all publishers: they are not to wait for thousands
-    /// of others that a fan-out has just reached, as those would be other machines.
+    /// Epoll of the prioritized sockets: all publishers and the client that receives
+    /// single-recipient publications. In production they would be on other machines, so they must
+    /// not wait for thousands of sockets of a fan-out.
     express: Poller,
     clock: RunClock,
     buffers: Buffers,
-    /// Where a stamp stood last.
+    /// Offset of the last stamp in its message.
     hint: usize,
     progress: Progress,
     is_publishing: bool,
 }
 
-/// The counters at one moment.
+/// The counters at one point in time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LoadSnapshot {
     pub(super) at: u64,
@@ -114,7 +117,7 @@ pub(super) struct LoadSnapshot {
     pub(super) generator: Duration,
 }
 
-/// Since when nothing has arrived.
+/// Time since the last delivery.
 struct Silence {
     since: u64,
     counts: RunCounts,
@@ -163,7 +166,8 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Warms up, counts, and waits for the last deliveries; the counters at begin and end.
+    /// Runs the warm-up and the counted part, then waits for the last deliveries. Returns the
+    /// counters at the start and end of the counted part.
     fn run_plan(&mut self, tree: Option<&Tree>) -> Result<[LoadSnapshot; 2], BenchError> {
         let mut silence = Silence { since: self.clock.nanos(), counts: self.ledger.counts };
         self.publish_until(Until::Time(self.load.warmup), &mut silence)?;
@@ -189,7 +193,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Publishes and takes what arrives, until the time is over or nothing arrives any more.
+    /// Publishes and receives until the given end, or until deliveries stop arriving.
     fn publish_until(&mut self, until: Until, silence: &mut Silence) -> Result<(), BenchError> {
         let begin = self.clock.nanos();
         let delivered = self.ledger.counts.delivered;
@@ -209,7 +213,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Publishes what may leave; the moment at which the next one is due.
+    /// Publishes everything that is due and returns the time at which the next publication is due.
     fn publish(&mut self, now: u64) -> Result<u64, BenchError> {
         let mut next = u64::MAX;
         if !self.is_publishing {
@@ -223,7 +227,7 @@ impl<'a> Run<'a> {
         Ok(next)
     }
 
-    /// Waits until something arrives, or for this moment, and takes what has arrived.
+    /// Waits until data arrives or until the given time, and reads the data.
     fn turn(&mut self, until: u64) -> Result<(), BenchError> {
         let left = until.saturating_sub(self.clock.nanos());
         let patience = Duration::from_nanos(if left < SPIN { 0 } else { left - SPIN / 2 });
@@ -294,7 +298,8 @@ impl<'a> Run<'a> {
         }
         if !pongs.is_empty() {
             client.socket.queue(&pongs).at("answering a ping")?;
-            // A pong is a few bytes: a socket that has no room for it has not been read for long.
+            // A pong has only a few bytes. If the socket is too full for it, the server has not
+            // read for a long time.
             client.socket.flush().at("answering a ping")?;
         }
         Ok(())
@@ -306,23 +311,23 @@ impl<'a> Run<'a> {
 }
 
 impl Load {
-    /// The client that gets what goes to one.
+    /// Returns the client that receives single-recipient publications.
     fn chosen(&self) -> usize {
         self.clients / 2
     }
 
-    /// The group that a client opens with.
+    /// Returns the group that a client joins in its handshake.
     fn group_of(&self, client: usize, wire: BenchProtocol) -> Option<usize> {
         match self.audience {
-            // The floor knows by the group who listens.
+            // The floor treats only clients with a group as recipients.
             Audience::All => (wire == BenchProtocol::Floor).then_some(0),
             Audience::Groups(groups) => Some(client % groups),
-            // phpWebSocketServer's clients have UUIDs.
+            // Clients of phpWebSocketServer are addressed by UUID and need no group.
             Audience::One => (wire != BenchProtocol::Phpws).then_some(client),
         }
     }
 
-    /// The counters of one publisher.
+    /// Creates the delivery counters of one publisher.
     fn stream(&self, audience: Audience) -> PublishedStream {
         let clients = self.clients;
         match audience {
@@ -339,7 +344,7 @@ impl Load {
         }
     }
 
-    /// What cannot be carried out.
+    /// Rejects impossible plans.
     pub(super) fn check(&self) -> Result<(), BenchError> {
         let wrong = |why: String| Err(BenchError::Plan(why));
         if self.clients == 0 || self.publishers == 0 || self.publishers > 250 {

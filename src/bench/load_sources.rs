@@ -1,32 +1,34 @@
-//! Where the load generator's connections come from.
+//! Source addresses of the load generator.
 //!
-//! One address has some 28,000 ports for connections to one server, so those to a server on this
-//! machine are spread over 127.0.0.0/8. Generators that run side by side take a block each.
+//! One address has about 28,000 ports for connections to one server, so connections to a server on
+//! this machine are spread over 127.0.0.0/8. Each concurrent generator takes its own block of
+//! addresses.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
-/// Connections from one address: far below the ports that it has.
+/// Connections per source address, far below the number of its ports.
 const CONNECTIONS_PER_ADDRESS: usize = 200;
-/// Addresses of a block whose third and fourth number run from 1 to 250.
+/// Addresses in a block. The third and fourth number of an address run from 1 to 250.
 const ADDRESSES: usize = 250 * 250;
-/// Blocks are second numbers of addresses; the first ones belong to people.
+/// Second numbers of the addresses. Each is one block. Lower numbers are left to other uses.
 const BLOCKS: std::ops::RangeInclusive<u8> = 64..=250;
-/// The process that listens on this port of the last address of a block has the block.
+/// Port that marks a block as taken. The process that listens on it at the last address of the
+/// block owns the block.
 const LOCK_PORT: u16 = 49_159;
 const LOCK_HOST: u8 = 254;
 
-/// Addresses to connect from.
+/// Source addresses of connections.
 #[derive(Debug)]
 pub(super) enum Sources {
-    /// Whatever the system chooses: the server is on another machine.
+    /// The system chooses, because the server is on another machine.
     Any,
-    /// A block of loopback addresses that is ours as long as the socket is open.
+    /// A block of loopback addresses, reserved while the socket is open.
     Block { second: u8, _lock: TcpListener },
 }
 
 impl Sources {
-    /// Takes a block for connections to an address of this machine.
+    /// Reserves a block if the server is on this machine.
     pub(super) fn towards(server: SocketAddr) -> io::Result<Self> {
         match server.ip() {
             IpAddr::V4(ip) if ip.is_loopback() => Self::block(),
@@ -44,7 +46,7 @@ impl Sources {
         Err(io::Error::new(io::ErrorKind::AddrInUse, "too many generators run side by side"))
     }
 
-    /// Where a connection comes from, by its number.
+    /// Returns the source address of a connection by its number.
     pub(super) fn of(&self, connection: usize) -> Option<SocketAddr> {
         let Self::Block { second, .. } = self else { return None };
         let address = connection / CONNECTIONS_PER_ADDRESS % ADDRESSES;

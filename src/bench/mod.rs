@@ -1,9 +1,9 @@
 //! The load generator: `tagcast bench`.
 //!
-//! A run opens connections to a server, its own or any other, publishes, and checks that every
-//! delivery comes once and in order. Figures are deliveries per second of the server's processor
-//! time: on a machine that others use too, the only kind that can be compared. One thread does it
-//! all, from the same epoll, and is pinned to cores that the server does not use.
+//! A run opens connections to a server, publishes, and checks that every delivery arrives once and
+//! in order. It starts its own server or uses a running one. Figures are deliveries per second of
+//! processor time of the server, because only those are comparable on a machine with other load.
+//! The generator is one thread with one epoll, pinned to cores that the server does not use.
 
 mod clock;
 mod connect;
@@ -51,36 +51,38 @@ use crate::client::{ClientCredentials, ServerUrl};
 /// The server that is measured.
 #[derive(Clone, Debug)]
 pub enum MeasuredServer {
-    /// One that the run starts for itself, and how the machine is shared.
+    /// A server that the run starts itself, and the split of the cores.
     Own(ServerKind, Shares),
-    /// One that runs already.
+    /// A server that is already running.
     At {
-        /// Where.
+        /// URL of the server.
         url: ServerUrl,
-        /// What is shown to it.
+        /// Credentials for connecting.
         access: ClientCredentials,
-        /// Its first process, when that is on this machine: it tells what the server costs.
+        /// Process id of its supervisor, if it runs on this machine. Needed to measure its
+        /// processor time and memory.
         pid: Option<u32>,
     },
 }
 
-/// A run and its floor.
+/// A run and the floor runs around it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Compared {
-    /// The floor just before and just after.
+    /// Floor runs just before and just after.
     pub floors: [NamedReport<LoadReport>; 2],
-    /// The server.
+    /// The run of the server.
     pub server: NamedReport<LoadReport>,
-    /// Deliveries per CPU second, to the mean of both floors.
+    /// Deliveries per CPU second, divided by the mean of both floor runs. None if it could not be
+    /// measured.
     pub ratio: Option<f64>,
 }
 
-/// Carries out a run with publications.
+/// Runs a benchmark with publications.
 ///
 /// # Errors
 ///
-/// When the server is not there, does not let clients in or closes one, and when the plan does not
-/// hold together.
+/// If the server cannot be reached, rejects a client or closes a connection, or if the plan is
+/// impossible.
 pub fn load(
     name: &str,
     load: &Load,
@@ -101,11 +103,11 @@ pub fn load(
     Ok(NamedReport { scenario: name.to_owned(), server: server.name(), report })
 }
 
-/// As [`load`](load()), between two runs of a floor.
+/// Like [`load`](load()), with a floor run before and after.
 ///
 /// # Errors
 ///
-/// As [`load`](load()).
+/// The same as [`load`](load()).
 pub fn compared(
     name: &str,
     plan: &Load,
@@ -129,11 +131,11 @@ pub fn compared(
     Ok(Compared { floors: [before, after], server, ratio })
 }
 
-/// Carries out a run with connections only.
+/// Runs a benchmark with idle connections.
 ///
 /// # Errors
 ///
-/// As [`load`](load()).
+/// The same as [`load`](load()).
 pub fn crowd(
     name: &str,
     crowd: IdleConnections,
@@ -153,11 +155,12 @@ pub fn crowd(
     Ok(NamedReport { scenario: name.to_owned(), server: server.name(), report })
 }
 
-/// Opens connections, says `open` on standard output, and holds them until standard input ends.
+/// Opens connections, writes `open` to standard output, and keeps them open until standard input
+/// ends.
 ///
 /// # Errors
 ///
-/// As [`load`](load()).
+/// The same as [`load`](load()).
 pub fn hold(
     crowd: IdleConnections,
     wire: BenchProtocol,

@@ -1,33 +1,35 @@
-//! What is to be measured, and how.
+//! The plan of a benchmark run.
 
 use std::time::Duration;
 
-/// Who gets what in a run with publications.
+/// Recipients of the publications of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
-    /// Every publication goes to everyone.
+    /// Every publication goes to all clients.
     All,
-    /// Clients are in so many groups, and publications go to one after the other.
+    /// Clients are split into this many groups. Publications go to the groups in turn.
     Groups(usize),
-    /// Every publication goes to one and the same client of them.
+    /// Every publication goes to the same single client.
     One,
 }
 
-/// How publications follow one another.
+/// The pace of publications.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PublishPace {
-    /// So many are on their way: the next one leaves when one has arrived everywhere.
+    /// This many publications are in flight. The next one leaves when one has reached all
+    /// recipients.
     InFlight(usize),
-    /// So many a second, each due at its time: one that leaves late counts from when it was due.
+    /// This many publications per second. Latency counts from the time at which a publication was
+    /// due, even if it leaves late.
     PerSecond(f64),
 }
 
-/// When a run ends.
+/// The end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
     /// After this time.
     Time(Duration),
-    /// After so many deliveries.
+    /// After this many deliveries.
     Deliveries(u64),
 }
 
@@ -36,31 +38,31 @@ pub enum Until {
 pub struct Load {
     /// Connections that receive.
     pub clients: usize,
-    /// Tags of each that no other client carries.
+    /// Tags per client that no other client has.
     pub tags: usize,
-    /// Who gets what.
+    /// Recipients of the publications.
     pub audience: Audience,
-    /// How publications follow one another, all publishers together.
+    /// Pace of all publishers together.
     pub pace: PublishPace,
     /// Connections that publish.
     pub publishers: usize,
-    /// Bytes of a message, without what the dialect puts around it.
+    /// Bytes of a message, without the envelope of the dialect.
     pub payload: usize,
-    /// Publications to all clients at the same time, per second; their latencies are not counted.
+    /// Additional publications to all clients, per second. Their latencies are not counted.
     pub beside: Option<f64>,
-    /// What passes before anything is counted.
+    /// Time before the counted part.
     pub warmup: Duration,
-    /// When it ends.
+    /// End of the counted part.
     pub until: Until,
 }
 
-/// A run with connections only.
+/// A run with idle connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdleConnections {
-    /// Connections.
+    /// Number of connections.
     pub clients: usize,
-    /// Tags of each.
+    /// Tags per client.
     pub tags: usize,
-    /// Handshakes at the same time.
+    /// Concurrent handshakes.
     pub at_once: usize,
 }

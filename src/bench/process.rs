@@ -1,19 +1,19 @@
-//! What the processes of a server cost: processor time and memory, from `/proc`.
+//! Processor time and memory of the processes of a server, from `/proc`.
 
 use std::fs;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A process and all its descendants, as they were when it was looked at.
+/// A process and its descendants at the time of the snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tree(Vec<u32>);
 
-/// A tick of the kernel's clock in `/proc/PID/stat`, where there is no schedstat.
+/// One tick of the kernel clock in `/proc/PID/stat`. Used if the kernel has no `schedstat`.
 const TICK: Duration = Duration::from_millis(10);
 
 impl Tree {
-    /// Finds the descendants of a process.
+    /// Finds a process and its descendants.
     pub(super) fn of(root: u32) -> Self {
         let mut parents: Vec<(u32, u32)> = Vec::new();
         for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -31,38 +31,38 @@ impl Tree {
         Self(tree)
     }
 
-    /// This process alone.
+    /// Returns only this process.
     pub(super) fn own() -> Self {
         Self(vec![std::process::id()])
     }
 
-    /// Ends all of them at once.
+    /// Kills all of them.
     pub(super) fn kill(&self) {
         for pid in self.0.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?)) {
-            // What fails here has ended before.
+            // Fails only if the process has already exited.
             let _gone = kill_process(pid, Signal::KILL);
         }
     }
 
-    /// Whether all have ended, with their files closed; they may still wait to be reaped.
+    /// Returns true once all have exited and closed their files. Zombies count as exited.
     pub(super) fn is_gone(&self) -> bool {
         let is_zombie =
             |fields: Vec<String>| matches!(fields.first().map(String::as_str), Some("Z"));
         self.0.iter().all(|pid| stat(*pid).is_none_or(is_zombie))
     }
 
-    /// Processor time that all of them have used.
+    /// Returns the processor time used by all of them.
     pub(super) fn cpu(&self) -> Duration {
         self.0.iter().map(|pid| scheduled(*pid).unwrap_or_else(|| ticked(*pid))).sum()
     }
 
-    /// Resident bytes of all of them.
+    /// Returns the resident bytes of all of them.
     pub(super) fn resident(&self) -> u64 {
         self.0.iter().filter_map(|pid| resident(*pid)).sum()
     }
 }
 
-/// The fields of `stat` behind the name, which may hold anything.
+/// Returns the fields of `stat` after the process name, which may contain any characters.
 fn stat(pid: u32) -> Option<Vec<String>> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = text.rsplit_once(") ")?;
@@ -73,7 +73,7 @@ fn parent_of(pid: u32) -> Option<u32> {
     stat(pid)?.get(1)?.parse().ok()
 }
 
-/// Nanoseconds, from the scheduler's own account.
+/// Returns the processor time in nanoseconds from `schedstat`.
 fn scheduled(pid: u32) -> Option<Duration> {
     let mut sum = Duration::ZERO;
     for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
@@ -89,13 +89,13 @@ fn ticked(pid: u32) -> Duration {
     TICK * ticks(11).saturating_add(ticks(12))
 }
 
-/// Exact for root, since a server keeps its memory private; `statm` is behind by up to a few dozen pages
-/// for each thread.
+/// Returns resident bytes. The figure is exact only for root, because the memory map of a server is
+/// private. Otherwise it comes from `statm`, which lags by up to a few dozen pages per thread.
 fn resident(pid: u32) -> Option<u64> {
     rolled_up(pid).or_else(|| counted(pid))
 }
 
-/// What `statm` counts in, on the machines that a bench is run on.
+/// The unit of `statm`: the page size of the machines that a benchmark runs on.
 const PAGE_BYTES: u64 = 4096;
 
 fn counted(pid: u32) -> Option<u64> {

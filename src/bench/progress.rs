@@ -1,4 +1,4 @@
-//! A line on standard error while a run is on.
+//! A progress line on standard error during a run.
 
 use std::io::{IsTerminal, Write, stderr};
 
@@ -6,7 +6,7 @@ use super::delivery_tracker::DeliveryTracker;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// What was told last.
+/// State of the last progress line.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     at: u64,
@@ -14,7 +14,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Says once a second how it goes; on a terminal the line is written over.
+    /// Prints progress once a second. On a terminal each line overwrites the last.
     pub(super) fn report(&mut self, now: u64, ledger: &DeliveryTracker) {
         if now < self.at + SECOND {
             return;
@@ -32,10 +32,10 @@ impl Progress {
     }
 }
 
-/// Says what is being done.
+/// Prints the current step.
 pub(super) fn print_line(line: &str) {
     let mut out = stderr();
-    // There is no way to report that the terminal is gone.
+    // If the terminal is gone, the error cannot be reported anywhere.
     let _gone = if out.is_terminal() {
         write!(out, "\r\x1b[K{line}").and_then(|()| out.flush())
     } else {
@@ -43,7 +43,7 @@ pub(super) fn print_line(line: &str) {
     };
 }
 
-/// Clears the line, so that a result can follow.
+/// Clears the progress line before a result is printed.
 pub fn done() {
     let mut out = stderr();
     if out.is_terminal() {

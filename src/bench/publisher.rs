@@ -12,23 +12,23 @@ use crate::reactor::poller::{Interest, Poller};
 
 const SECOND: f64 = 1e9;
 
-/// A publisher, and where its publications go.
+/// A publisher and the recipients of its publications.
 #[derive(Debug)]
 pub(super) struct BenchPublisher {
     audience: Audience,
     pace: PublishPace,
-    /// The client that gets what goes to one.
+    /// UUID of the client that receives single-recipient publications.
     one_uuid: Box<str>,
     one_group: usize,
-    /// When the rate began to count, and how much was due since.
+    /// Start of the rate in nanoseconds, and the number of publications due since then.
     rate_start: (u64, u64),
     connection: Option<PublisherSocket>,
-    /// What it publishes, one for each group.
+    /// Prebuilt publications, one per group.
     templates: Vec<Template>,
     frame: Vec<u8>,
 }
 
-/// The text of a publication, and where its stamp stands.
+/// The text of a publication and the offset of its stamp.
 #[derive(Debug)]
 struct Template {
     text: Vec<u8>,
@@ -44,7 +44,7 @@ struct PublisherSocket {
 }
 
 impl PublishPace {
-    /// What each of several publishers does of it.
+    /// Returns the share of each publisher if several share this pace.
     pub(super) fn shared_by(self, publishers: usize) -> Self {
         match self {
             Self::InFlight(count) => Self::InFlight((count / publishers).max(1)),
@@ -89,7 +89,7 @@ impl BenchPublisher {
         self.connection.as_ref().map(|line| &line.client)
     }
 
-    /// Where the publication with this number goes.
+    /// Returns the destination of the publication with this number.
     pub(super) fn to(&self, number: u64) -> BenchDestination<'_> {
         match self.audience {
             Audience::All => BenchDestination::All,
@@ -100,12 +100,12 @@ impl BenchPublisher {
         }
     }
 
-    /// The rate counts from now on.
+    /// Starts the rate at `now`.
     pub(super) fn begin(&mut self, now: u64) {
         self.rate_start = (now, 0);
     }
 
-    /// Publishes what may leave now; when the next one is due.
+    /// Publishes everything that is due and returns the time at which the next publication is due.
     pub(super) fn publish(
         &mut self,
         stream: usize,
@@ -158,8 +158,8 @@ impl BenchPublisher {
         line.client.socket.queue(&self.frame).at("publishing")
     }
 
-    /// What is published is the same each time but for its stamp: to build it again would cost more
-    /// than the server has with it.
+    /// Builds the publications once. They differ only in their stamps, and building each one again
+    /// would cost more than the server spends on it.
     fn make_templates(&self, stamp: Stamp, payload: usize) -> Vec<Template> {
         let Some(line) = &self.connection else { return Vec::new() };
         let groups = if let Audience::Groups(groups) = self.audience { groups as u64 } else { 1 };
@@ -172,7 +172,7 @@ impl BenchPublisher {
         (0..groups).map(template).collect()
     }
 
-    /// Reads what the server sends: acknowledgements, and publications that reach the publisher itself.
+    /// Reads acknowledgements, and publications addressed to the publisher itself.
     pub(super) fn on_readable(&mut self, buffers: &mut Buffers) -> Result<(), BenchError> {
         let Some(line) = &mut self.connection else { return Ok(()) };
         let bytes = match line.client.socket.read(buffers).at("reading acknowledgements")? {
@@ -198,7 +198,7 @@ impl BenchPublisher {
         line.client.socket.queue(&pongs).at("answering a ping")
     }
 
-    /// Sends what the kernel takes, and is told when it takes more.
+    /// Sends as much as the kernel accepts, and watches for writability while bytes are left.
     pub(super) fn flush(&mut self, poller: &Poller, token: u64) -> Result<(), BenchError> {
         let Some(line) = &mut self.connection else { return Ok(()) };
         let is_full = line.client.socket.flush().at("publishing")?;
@@ -212,7 +212,7 @@ impl BenchPublisher {
     }
 }
 
-/// What phpWebSocketServer's language says to a publisher who may not.
+/// Returns true for the answer of phpWebSocketServer to a client that may not publish.
 fn is_refusal(text: &[u8]) -> bool {
     text.starts_with(br#"{"opcode":"error""#) || text.starts_with(br#"{"opcode":"close""#)
 }

@@ -1,4 +1,4 @@
-//! What a run came to: for people as text, for programs as JSON.
+//! Results of a run as text and as JSON.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -9,46 +9,47 @@ use super::latency::Percentiles;
 use super::load::LoadSnapshot;
 use super::plan::{Audience, Load, PublishPace};
 
-/// What a run with publications came to.
+/// The result of a run with publications.
 #[derive(Clone, Debug, Serialize)]
 pub struct LoadReport {
-    /// Connections that received.
+    /// Connections that received publications.
     pub clients: usize,
-    /// Tags of each that no other client carries.
+    /// Tags per client that no other client has.
     pub tags: usize,
-    /// Groups that publications went to in turn; 1 where they went to everyone.
+    /// Groups that publications went to in turn; 1 if they went to all clients.
     pub groups: usize,
-    /// Publications in flight, when that was held.
+    /// Publications in flight, if the plan fixed them.
     pub in_flight: Option<usize>,
-    /// Publications a second, when that was held.
+    /// Publications per second, if the plan fixed them.
     pub rate: Option<f64>,
     /// Bytes of a message.
     pub payload: usize,
-    /// Seconds that were counted.
+    /// Length of the counted part in seconds.
     pub seconds: f64,
-    /// Publications in that time.
+    /// Publications in the counted part.
     pub publications: u64,
-    /// Deliveries in that time.
+    /// Deliveries in the counted part.
     pub deliveries: u64,
-    /// Deliveries a second.
+    /// Deliveries per second.
     pub deliveries_per_second: f64,
-    /// Processor time of all processes of the server, when its number was known.
+    /// Processor time of all server processes in seconds. None if the process id of the server is
+    /// unknown.
     pub server_cpu_seconds: Option<f64>,
-    /// Deliveries in a second of it.
+    /// Deliveries per second of that processor time.
     pub deliveries_per_cpu_second: Option<f64>,
-    /// Processor time of the load generator.
+    /// Processor time of the load generator in seconds.
     pub generator_cpu_seconds: f64,
-    /// From when a publication was due until it was read, microseconds.
+    /// Microseconds from the time at which a publication was due until it was read.
     pub latency_us: Percentiles,
-    /// Deliveries of the whole run, also before and after what was counted.
+    /// Deliveries of the whole run, including those outside the counted part.
     pub deliveries_in_all: u64,
-    /// Deliveries that never came.
+    /// Deliveries that never arrived.
     pub lost: u64,
-    /// Deliveries that came twice, or after a later one of the same publisher.
+    /// Deliveries that arrived twice, or after a later one of the same publisher.
     pub out_of_order: u64,
-    /// Messages that belong to nothing that was published.
+    /// Messages that do not match any publication.
     pub foreign: u64,
-    /// Resident bytes of the server for each connection, before the load.
+    /// Resident bytes of the server per connection, before the load. None if unknown.
     pub bytes_per_connection: Option<u64>,
 }
 
@@ -90,40 +91,40 @@ impl LoadReport {
         }
     }
 
-    /// Whether everything arrived once, in order.
+    /// Returns true if every delivery arrived once and in order.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.lost == 0 && self.out_of_order == 0 && self.foreign == 0
     }
 }
 
-/// What a run with connections only came to.
+/// The result of a run with idle connections.
 #[derive(Clone, Debug, Serialize)]
 pub struct IdleReport {
-    /// Connections, all open at the same time.
+    /// Connections open at the same time.
     pub clients: usize,
-    /// Tags of each.
+    /// Tags per client.
     pub tags: usize,
-    /// Seconds from the first to the last opening.
+    /// Seconds from the first to the last handshake.
     pub seconds: f64,
-    /// Openings in a second of the processor time of all processes of the server.
+    /// Handshakes per second of processor time of all server processes. None if unknown.
     pub handshakes_per_cpu_second: Option<f64>,
-    /// How long an opening took, microseconds.
+    /// Handshake latency in microseconds.
     pub opening_us: Percentiles,
-    /// Resident bytes of all processes of the server for each connection.
+    /// Resident bytes of all server processes per connection. None if unknown.
     pub bytes_per_connection: Option<u64>,
-    /// Resident bytes of all of them with no client connected.
+    /// Resident bytes of all server processes before the first connection. None if unknown.
     pub bytes_before: Option<u64>,
 }
 
-/// A report, and what it is about.
+/// A report with its scenario and server.
 #[derive(Clone, Debug, Serialize)]
 pub struct NamedReport<R> {
-    /// The scenario.
+    /// Name of the scenario.
     pub scenario: String,
-    /// The server that was measured.
+    /// Name of the server.
     pub server: String,
-    /// What came out.
+    /// The result.
     #[serde(flatten)]
     pub report: R,
 }
@@ -200,7 +201,7 @@ fn time(micros: f64) -> String {
     }
 }
 
-/// A number with its thousands apart.
+/// Formats a number with thousands separators.
 #[must_use]
 pub(super) fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");

@@ -1,4 +1,4 @@
-//! A server that a run starts for itself, with applications and limits switched on.
+//! A server that a run starts for itself, with applications and limits enabled.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -18,28 +18,28 @@ use super::process::Tree;
 use super::target::{BenchProtocol, BenchTarget};
 use crate::client::{ClientCredentials, ClientError, ServerUrl};
 
-/// How long a server may take to let the first client in.
+/// Maximum time until the server accepts the first client.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two attempts to reach it.
+/// Pause between two attempts to connect.
 const ATTEMPT: Duration = Duration::from_micros(200);
-/// The application of a run.
+/// Key of the application of a run.
 const KEY: &str = "bench";
 
-/// What is started.
+/// The kind of server to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerKind {
     /// Tagcast itself.
     Tagcast {
         /// Worker processes.
         workers: usize,
-        /// Whether it speaks TLS.
+        /// Whether the server uses TLS.
         tls: TlsMode,
     },
-    /// A floor.
+    /// The floor, with its write strategy.
     Floor(Writes),
 }
 
-/// Whether TLS is spoken.
+/// Use of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsMode {
     /// `wss://`
@@ -48,18 +48,18 @@ pub enum TlsMode {
     Off,
 }
 
-/// A server that lives as long as this value.
+/// A running server; dropping the value kills it.
 #[derive(Debug)]
 pub(super) struct OwnServer {
     child: Child,
     folder: Option<PathBuf>,
     pub(super) target: BenchTarget,
-    /// From the start of its process to the first client that was let in.
+    /// Time from the start of its process to the first accepted client.
     pub(super) started_in: Duration,
 }
 
 impl OwnServer {
-    /// Starts a server on its share of the cores, and waits until it lets clients in.
+    /// Starts a server on its share of the cores and waits until it accepts clients.
     pub(super) fn start(
         kind: ServerKind,
         wire: BenchProtocol,
@@ -77,7 +77,7 @@ impl OwnServer {
         Ok(own)
     }
 
-    /// The first of its processes.
+    /// Returns the process id of its first process.
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -112,8 +112,8 @@ impl OwnServer {
 }
 
 impl Drop for OwnServer {
-    /// Ends all its processes, and waits until they have closed their thousands of sockets: the next
-    /// run is not to share a core with that.
+    /// Kills all its processes and waits until their thousands of sockets are closed, so that the
+    /// next run does not share a core with that work.
     #[expect(clippy::disallowed_methods, reason = "a short-lived command waits for processes")]
     fn drop(&mut self) {
         let tree = Tree::of(self.pid());
@@ -144,7 +144,7 @@ fn start_tagcast(
     configure(&folder, address, workers, tls, &secret).at("writing its configuration")?;
     let mut command = command()?;
     command.arg("serve").arg("-i").arg(folder.join("websock.ini")).stderr(Stdio::piped());
-    // A variable of ours must not change what is measured.
+    // Environment variables of the generator must not change the measured server.
     let ours = std::env::vars_os().map(|(name, _)| name);
     for name in ours.filter(|name| name.to_string_lossy().starts_with("TAGCAST_")) {
         command.env_remove(name);
@@ -152,7 +152,8 @@ fn start_tagcast(
     let child = command.spawn().at("starting the server")?;
     let scheme = if tls == TlsMode::On { "wss" } else { "ws" };
     let ca = (tls == TlsMode::On).then(|| folder.join("certificate.pem"));
-    // Clients show nothing, as a page does; the server counts them as the application's.
+    // Clients present no credentials, like a page. The server counts them as clients of the
+    // application.
     let target =
         BenchTarget::new(wire, url(scheme, address)?, ClientCredentials { credentials: None, ca })?;
     Ok(OwnServer { child, folder: Some(folder), target, started_in: Duration::ZERO })
@@ -209,7 +210,8 @@ fn configure(
         ini += &format!("address = ws://{address}\n");
     }
     fs::write(folder.join("websock.ini"), ini)?;
-    // What a page needs: who shows nothing is let in and may publish as an application's client.
+    // Configuration for pages: clients without credentials are accepted and may publish as clients
+    // of the application.
     let auth = format!(
         "anonymous: {KEY}\napplications:\n  - key: {KEY}\n    secret: {secret}\n    \
          authorizeOpen: true\n    clientPublish: true\n"

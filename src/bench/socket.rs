@@ -1,4 +1,4 @@
-//! One connection of the load generator: non-blocking, plain or inside TLS.
+//! One connection of the load generator: non-blocking, with or without TLS.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
 use rustls::ClientConnection;
 
-/// One read takes this many bytes: a turn's worth of small messages.
+/// Bytes per read, enough for the small messages of one turn.
 const READ_BYTES: usize = 256 * 1024;
 
 /// A connection to a server.
@@ -17,25 +17,25 @@ const READ_BYTES: usize = 256 * 1024;
 pub(super) struct Socket {
     stream: TcpStream,
     tls: Option<Box<ClientConnection>>,
-    /// What the kernel has not taken yet.
+    /// Bytes that the kernel has not accepted yet.
     pending: Vec<u8>,
 }
 
-/// Every read of all connections goes through these.
+/// Read buffers that all connections share.
 #[derive(Debug)]
 pub(super) struct Buffers {
     arrived: Vec<u8>,
     opened: Vec<u8>,
 }
 
-/// What a read came to.
+/// The result of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ReadResult<'a> {
-    /// These bytes of the server, none if only TLS said something.
+    /// Bytes from the server. Empty if only TLS messages arrived.
     Bytes(&'a [u8]),
-    /// There is nothing now.
+    /// No data is available now.
     Nothing,
-    /// The server has ended the connection.
+    /// The server has closed the connection.
     End,
 }
 
@@ -46,21 +46,22 @@ impl Buffers {
 }
 
 impl Socket {
-    /// Begins to connect.
+    /// Starts to connect.
     pub(super) fn dial(
         to: SocketAddr,
         from: Option<SocketAddr>,
         mut tls: Option<ClientConnection>,
     ) -> io::Result<Self> {
         if let Some(tls) = &mut tls {
-            // Publications in flight bound what waits, not TLS.
+            // The number of publications in flight limits this buffer, so TLS does not need its own
+            // limit.
             tls.set_buffer_limit(None);
         }
         let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = socket_with(family, SocketType::STREAM, flags, None)?;
         sockopt::set_tcp_nodelay(&socket, true)?;
-        // Thousands of connections end at once: a reset leaves no port behind in TIME_WAIT.
+        // Thousands of connections close at once. A reset leaves no port in TIME_WAIT.
         sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
         if let Some(from) = from {
             bind(&socket, &from)?;
@@ -76,7 +77,7 @@ impl Socket {
         self.stream.as_fd()
     }
 
-    /// Takes bytes to be sent; [`Socket::flush`] sends them.
+    /// Queues bytes; [`Socket::flush`] sends them.
     pub(super) fn queue(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.tls {
             None => self.pending.extend_from_slice(bytes),
@@ -85,14 +86,14 @@ impl Socket {
         Ok(())
     }
 
-    /// Sends what the kernel takes; whether anything is left.
+    /// Sends as much as the kernel accepts. Returns true if bytes are left.
     pub(super) fn flush(&mut self) -> io::Result<bool> {
         self.seal()?;
         while !self.pending.is_empty() {
             match self.stream.write(&self.pending) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(taken) => drop(self.pending.drain(..taken)),
-                // A socket that is not connected yet says so in other words.
+                // A socket that is still connecting reports a different error.
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock) => return Ok(true),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -128,7 +129,7 @@ impl Socket {
         }
         buffers.opened.clear();
         self.open(arrived, &mut buffers.opened)?;
-        // What TLS itself has to answer.
+        // TLS may have answers of its own to send.
         self.flush()?;
         Ok(ReadResult::Bytes(&buffers.opened))
     }

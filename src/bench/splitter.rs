@@ -1,32 +1,32 @@
-//! Cuts what a server sent into frames, at less cost than the server had with them.
+//! Splits the received bytes into frames, at a lower cost than the server had for them.
 //!
-//! Only what the load generator needs is looked at: it does not check RFC 6455, and a
-//! generator that costs more than the server measures itself.
+//! It parses only what the load generator needs and does not check RFC 6455. A generator that costs
+//! more than the server would measure itself.
 
-/// A frame of a server.
+/// A frame from a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ServerFrame<'a> {
     /// A text or binary message.
     Message(&'a [u8]),
-    /// To be answered.
+    /// A ping to answer.
     Ping(&'a [u8]),
-    /// The end: code and reason as they came.
+    /// A Close frame with code and reason.
     Close(&'a [u8]),
     /// A pong.
     Pong,
 }
 
-/// The beginning of a frame whose rest is still to come.
+/// Splits a byte stream into frames and keeps an incomplete frame for the next call.
 #[derive(Debug, Default)]
 pub(super) struct Splitter {
     carry: Vec<u8>,
 }
 
-/// What is kept of a carry when it is empty again.
+/// Capacity in bytes that stays allocated after the kept bytes are used up.
 const CARRY_KEPT: usize = 4096;
 
 impl Splitter {
-    /// Hands out the frames that are complete.
+    /// Passes each complete frame to `each`.
     pub(super) fn split(&mut self, input: &[u8], mut each: impl FnMut(ServerFrame<'_>)) {
         if self.carry.is_empty() {
             let taken = frames(input, &mut each);
@@ -42,7 +42,7 @@ impl Splitter {
     }
 }
 
-/// How many bytes the complete frames have.
+/// Passes each complete frame to `each` and returns their total length in bytes.
 fn frames(input: &[u8], each: &mut impl FnMut(ServerFrame<'_>)) -> usize {
     let mut rest = input;
     while let Some((first, payload, behind)) = next(rest) {

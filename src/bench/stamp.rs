@@ -1,33 +1,33 @@
-//! What stands in each message, so that a lost, doubled or overtaken one is seen.
+//! The stamp in each message that reveals lost, duplicated and out-of-order deliveries.
 
-/// Bytes of a stamp, and so the least that a message has.
+/// Bytes of a stamp, which is also the minimum length of a message.
 pub(super) const STAMP_BYTES: usize = 16;
-/// Nothing that a server puts in front of a message contains it.
+/// Start of a stamp. No envelope of a server contains this byte.
 const MARK: u8 = b'#';
 const STREAM_DIGITS: usize = 2;
 const DIGITS: usize = STAMP_BYTES - 1;
-/// The stream stands above so many bits of number.
+/// Bits of the number, which are below the bits of the stream.
 const SHIFT: usize = 4 * (DIGITS - STREAM_DIGITS);
 const NUMBERS: u64 = (1 << SHIFT) - 1;
 
-/// Which publication of which publisher a message is.
+/// Identifies a publication: its publisher and its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
-    /// The publisher.
+    /// Index of the publisher.
     pub(super) stream: u8,
-    /// Its publications are numbered from 0 on.
+    /// Number of the publication, starting at 0 for each publisher.
     pub(super) number: u64,
 }
 
 impl Stamp {
-    /// The text of a message with this many bytes.
+    /// Returns a message of the given length that starts with this stamp.
     pub(super) fn message(self, bytes: usize) -> String {
         let mut text: String = self.bytes().into_iter().map(char::from).collect();
         text.extend(std::iter::repeat_n('x', bytes.saturating_sub(STAMP_BYTES)));
         text
     }
 
-    /// What stands at the beginning of a message.
+    /// Returns the encoded stamp.
     pub(super) fn bytes(self) -> [u8; STAMP_BYTES] {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         let mut value = u64::from(self.stream) << SHIFT | self.number & NUMBERS;
@@ -41,8 +41,8 @@ impl Stamp {
         bytes
     }
 
-    /// The stamp in what a client got; `hint` is where the last one stood, as the next one of the
-    /// same kind stands there too.
+    /// Finds the stamp in a received message. `hint` is the offset of the last stamp; messages of
+    /// the same kind have it at the same offset.
     pub(super) fn find(received: &[u8], hint: &mut usize) -> Option<Self> {
         if received.get(*hint) != Some(&MARK) {
             *hint = received.iter().position(|byte| *byte == MARK)?;

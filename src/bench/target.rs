@@ -1,4 +1,4 @@
-//! The server that is measured: how it is reached, and what is said to it.
+//! The measured server: its address, its protocol and the messages to it.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -12,25 +12,25 @@ use super::error::{At, BenchError};
 use crate::client::{ClientCredentials, ServerUrl, tls};
 use crate::websocket::{Fin, Opcode, write};
 
-/// What is spoken with the server.
+/// The protocol of the measured server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BenchProtocol {
-    /// phpWebSocketServer's packets.
+    /// Packets of phpWebSocketServer.
     Phpws,
-    /// Gomoob's requests.
+    /// Requests of Gomoob.
     Gomoob,
-    /// What [`super::floor`] understands.
+    /// Messages of [`super::floor`].
     Floor,
 }
 
-/// To whom a publication goes.
+/// The recipients of a publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BenchDestination<'a> {
-    /// Everyone.
+    /// All clients.
     All,
-    /// Everyone in a group.
+    /// All clients of a group.
     Group(usize),
-    /// One client: its UUID, and its group for languages without UUIDs.
+    /// One client: its UUID, and its group for dialects without UUIDs.
     One(&'a str, usize),
 }
 
@@ -44,9 +44,9 @@ pub(super) struct BenchTarget {
     tls: Option<Arc<ClientConfig>>,
 }
 
-/// The tag that says to which group a client belongs.
+/// Name of the tag whose value is the group of a client.
 const GROUP: &str = "group";
-/// A client counts its own masks; the server is not to find all frames masked with zeros.
+/// Mask of client frames. A zero mask would make unmasking unrealistically cheap for the server.
 const MASK: [u8; 4] = [0x5A, 0xA5, 0x3C, 0xC3];
 
 impl BenchTarget {
@@ -66,14 +66,14 @@ impl BenchTarget {
         Ok(Self { wire, address, url, access, tls })
     }
 
-    /// The client side of TLS for one more connection, when it is spoken.
+    /// Returns the client side of TLS for a new connection. None without TLS.
     pub(super) fn tls(&self) -> Result<Option<ClientConnection>, BenchError> {
         let config = self.tls.as_ref().map(Arc::clone);
         Ok(config.map(|config| tls::connection(&self.url, config)).transpose()?)
     }
 
-    /// The arguments with which another process of this program reaches the server; the secret is
-    /// none of them.
+    /// Returns the arguments with which a helper process reaches the server. They do not contain
+    /// the secret.
     pub(super) fn arguments(&self) -> Vec<String> {
         let wire = if self.wire == BenchProtocol::Gomoob { "gomoob" } else { "phpws" };
         let mut arguments =
@@ -87,12 +87,12 @@ impl BenchTarget {
         arguments
     }
 
-    /// The secret that is shown to the server.
+    /// Returns the secret for the server.
     pub(super) fn secret(&self) -> Option<&str> {
         self.access.credentials.as_ref()?.secret()
     }
 
-    /// In which language a publication is sent: phpWebSocketServer's has no groups.
+    /// Returns the dialect of a publication to this destination, because phpws has no groups.
     pub(super) fn wire_to(&self, to: &BenchDestination<'_>) -> BenchProtocol {
         match (self.wire, to) {
             (BenchProtocol::Phpws, BenchDestination::Group(_)) => BenchProtocol::Gomoob,
@@ -100,7 +100,7 @@ impl BenchTarget {
         }
     }
 
-    /// The request that opens a connection of a client.
+    /// Returns the handshake request of a client.
     pub(super) fn opening(&self, wanted: &WantedClient) -> Result<Vec<u8>, BenchError> {
         let WantedClient { wire, group, tags, own } = *wanted;
         let mut shown: Vec<(&'static str, String)> =
@@ -118,7 +118,7 @@ impl BenchTarget {
             .chain(more)
             .map(|(name, value)| (name, value.into()))
             .collect();
-        // Gomoob's language is chosen by the parameter, even where it is empty.
+        // The parameter selects the Gomoob dialect even if it is empty.
         if !tags.is_empty() || wire == BenchProtocol::Gomoob {
             shown.push(("tags", Value::Object(tags).to_string()));
         }
@@ -129,7 +129,7 @@ impl BenchTarget {
         Ok(self.url.with(shown.iter().map(|(name, text)| (*name, text.as_str())))?)
     }
 
-    /// A publication as the text of a frame.
+    /// Returns a publication as the text of a frame.
     pub(super) fn publication(
         &self,
         wire: BenchProtocol,
@@ -177,7 +177,7 @@ impl BenchTarget {
 fn request(uri: &Uri, wire: BenchProtocol) -> Vec<u8> {
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let host = uri.authority().map(ToString::to_string).unwrap_or_default();
-    // Any value but `php` chooses the dialect on every path, and nothing else.
+    // Any value except `php` selects the dialect on every path and changes nothing else.
     let client_type = if wire == BenchProtocol::Phpws { "Client-Type: web\r\n" } else { "" };
     format!(
         "GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tagcast-bench\r\n\
@@ -187,12 +187,12 @@ fn request(uri: &Uri, wire: BenchProtocol) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Appends a text frame of a client.
+/// Appends a masked text frame.
 pub(super) fn put_text(frames: &mut Vec<u8>, text: &[u8]) {
     write::masked(frames, Opcode::Text, Fin::Last, text, MASK);
 }
 
-/// A pong to a ping.
+/// Returns the pong for a ping.
 pub(super) fn pong(payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
     write::masked(&mut frame, Opcode::Pong, Fin::Last, payload, MASK);

@@ -1,4 +1,4 @@
-//! All targets in one run: what is to be reached, what was, and the table of `docs/benchmarks.md`.
+//! Runs all targets: limits, results and the table of `docs/benchmarks.md`.
 
 mod rows;
 mod table;
@@ -20,32 +20,32 @@ use super::server::{OwnServer, ServerKind, TlsMode};
 use super::target::BenchProtocol;
 use super::{MeasuredServer, Writes, progress};
 
-/// What came out for one target.
+/// The result of one target.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// Which target.
+    /// Id of the target, such as `T1`.
     pub target: String,
-    /// What is measured.
+    /// The measured quantity.
     pub what: String,
-    /// What is to be reached.
+    /// The limit to reach.
     pub limit: String,
-    /// What was reached: the median of all rounds, and their range.
+    /// The median of all rounds and their range.
     pub figure: String,
-    /// How much of the limit that is: 1 and more has reached it.
+    /// Ratio of the figure to the limit; 1 or more means that the target is reached.
     pub ratio_to_limit: f64,
-    /// The command that shows the figure.
+    /// The command that reproduces the figure.
     pub command: String,
-    /// The day, as year, month and day.
+    /// Date of the measurement, as `2026-11-21`.
     pub date: String,
-    /// Whether nothing was lost, doubled or out of order.
+    /// True if no delivery was lost, duplicated or out of order.
     pub is_clean: bool,
 }
 
-/// Carries out all targets, or those that are named.
+/// Measures the named targets, or all if `only` is empty.
 ///
 /// # Errors
 ///
-/// When a name is not that of a target, or a run had no result.
+/// If a name is not a target, or if a run fails.
 pub fn measure(only: &[String], rounds: usize, shares: &Shares) -> Result<Vec<Row>, BenchError> {
     if let Some(unknown) = only.iter().find(|name| !TARGETS.iter().any(|(id, _)| id == name)) {
         let known: Vec<&str> = TARGETS.iter().map(|(id, _)| *id).collect();
@@ -62,7 +62,7 @@ pub fn measure(only: &[String], rounds: usize, shares: &Shares) -> Result<Vec<Ro
     Ok(rows)
 }
 
-/// How targets are measured.
+/// Settings and shared results of the targets.
 #[derive(Debug)]
 pub(super) struct Bench<'a> {
     rounds: usize,
@@ -70,14 +70,14 @@ pub(super) struct Bench<'a> {
     index: OnceCell<Vec<IndexReport>>,
 }
 
-/// A figure of each round.
+/// One figure of each round.
 #[derive(Clone, Debug)]
 struct RoundFigures {
     figures: Vec<f64>,
     is_clean: bool,
 }
 
-/// Deliveries per CPU second, and the ratio to the floor of the same round.
+/// Deliveries per CPU second of the server and of the floor, and their ratio in each round.
 struct Beside {
     ours: RoundFigures,
     floor: RoundFigures,
@@ -106,7 +106,7 @@ impl Bench<'_> {
         MeasuredServer::Own(ServerKind::Tagcast { workers, tls }, self.shares.clone())
     }
 
-    /// One worker for each core of the server, which is what `workers = auto` makes.
+    /// Returns one worker per server core, which is what `workers = auto` starts.
     fn workers(&self) -> usize {
         self.shares.server.0.len()
     }
@@ -129,7 +129,8 @@ impl Bench<'_> {
         self.load(plan, BenchProtocol::Floor, &server)
     }
 
-    /// Floor, server, floor in each round; the figure is what is read from each report.
+    /// Runs floor, server and floor in each round. `figure` extracts the measured value from a
+    /// report.
     fn beside(
         &self,
         plan: &Load,
@@ -167,13 +168,13 @@ impl Bench<'_> {
         Ok(RoundFigures { figures, is_clean: true })
     }
 
-    /// A figure of the index alone, measured for two targets at once.
+    /// Returns a figure of the index benchmark. Its runs are shared by two targets.
     fn index(&self, read: impl Fn(&IndexReport) -> f64) -> Result<RoundFigures, BenchError> {
         let reports = match self.index.get() {
             Some(reports) => reports,
             None => {
-                // In processes of their own: what this one gave back to its allocator would not
-                // be counted.
+                // Each round is a process of its own. Memory that this process has returned to its
+                // allocator would otherwise not be counted.
                 let rounds = (0..self.rounds).map(|_| super::index_apart());
                 let reports = rounds.collect::<Result<_, _>>()?;
                 self.index.get_or_init(|| reports)
@@ -200,7 +201,7 @@ impl RoundFigures {
         }
     }
 
-    /// The median, and the range when there are several.
+    /// Returns the median, and the range if there are several rounds.
     fn spread_text(&self, tell: impl Fn(f64) -> String) -> String {
         let least = self.figures.iter().copied().fold(f64::INFINITY, f64::min);
         let most = self.figures.iter().copied().fold(f64::NEG_INFINITY, f64::max);

@@ -1,4 +1,4 @@
-//! The targets one by one.
+//! The targets.
 
 use super::{Bench, Beside, RoundFigures, Row, per_cpu_second};
 use crate::bench::Writes;
@@ -8,7 +8,7 @@ use crate::bench::report::{LoadReport, grouped};
 use crate::bench::server::TlsMode;
 use crate::telemetry::today;
 
-/// Measures one target; some are of several figures.
+/// Measures one target, which may have several figures.
 type Measure = fn(&Bench<'_>) -> Result<Vec<Row>, BenchError>;
 
 /// All targets in their order.
@@ -29,7 +29,7 @@ pub(super) const TARGETS: &[(&str, Measure)] = &[
 
 const MILLION: f64 = 1e6;
 const KIB: f64 = 1024.0;
-/// The subscribers of fan-outs during a feedback.
+/// Subscribers of the fan-out that runs during a feedback.
 const CROWD: usize = 9_500;
 
 fn one_in_flight(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
@@ -274,7 +274,7 @@ fn tls(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     Ok(rows)
 }
 
-/// How a figure compares with its limit: 1 or more is good.
+/// A figure and its ratio to the limit: 1 or more is good.
 #[derive(Clone, Copy)]
 struct RowOutcome {
     ratio_to_limit: f64,
@@ -294,7 +294,7 @@ impl Row {
         Self { target, what, limit, figure, ratio_to_limit, command, date: today(), is_clean }
     }
 
-    /// A figure that is to be this much of the floor's.
+    /// Creates the outcome of a target that is a fraction of the floor's figure.
     fn of_floor(what: &str, limit: f64, found: &Beside, command: &str) -> Self {
         let thousands = |rounds: &RoundFigures| grouped(rounds.median() / 1000.0);
         let ratio = found.ratio.spread_text(|ratio| format!("{ratio:.2}"));

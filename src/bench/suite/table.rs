@@ -6,11 +6,11 @@ use std::path::Path;
 use super::Row;
 use crate::bench::error::{At, BenchError};
 
-/// What stands before and behind the table in a file; what is between is replaced.
+/// Markers around the table in a file. The text between them is replaced.
 const BEGIN: &str = "<!-- table of targets: written by `tagcast bench targets --write` -->";
 const END: &str = "<!-- end of the table of targets -->";
 
-/// The table, in Markdown.
+/// Returns the table in Markdown.
 #[must_use]
 pub fn table(rows: &[Row]) -> String {
     let mut text = String::from(
@@ -27,11 +27,11 @@ pub fn table(rows: &[Row]) -> String {
     text
 }
 
-/// Replaces the table in a file; rows of targets that were not measured stay.
+/// Replaces the table in a file. Rows of targets that were not measured stay.
 ///
 /// # Errors
 ///
-/// When the file cannot be read or written, or has no place for the table.
+/// If the file cannot be read or written, or has no markers for the table.
 pub fn write_table(file: &Path, rows: &[Row]) -> Result<(), BenchError> {
     let text = fs::read_to_string(file).at("reading the file with the table")?;
     let Some(replaced) = replaced(&text, rows) else {
@@ -57,7 +57,7 @@ fn replaced(text: &str, rows: &[Row]) -> Option<String> {
     let new = table(rows);
     let (head, body): (Vec<_>, Vec<_>) = new.lines().partition(|line| !line.starts_with("| T"));
     lines.extend(body.into_iter().map(str::to_owned));
-    // T2 comes before T10; the rows of one target stay in their order.
+    // Sort by number, so that T2 precedes T10. The rows of one target keep their order.
     lines.sort_by_key(|line| number_of(line));
     let table = [head.join("\n"), lines.join("\n")].join("\n");
     Some(format!("{before}{BEGIN}\n\n{table}\n\n{END}{after}"))
