@@ -1,4 +1,4 @@
-//! One WebSocket to a server: dialing, TLS, the handshake, and the goodbye.
+//! One WebSocket connection to a server: TCP, TLS, handshake and closing handshake.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -18,23 +18,23 @@ use super::error::ClientError;
 use super::tls::{self, TlsStream};
 use super::url::{Scheme, ServerUrl};
 
-/// How long connecting, and each answer, may take.
+/// Maximum time to connect, and maximum wait for each answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a goodbye waits for its answer.
+/// Maximum wait for the answer to a Close.
 const GOODBYE: Duration = Duration::from_secs(2);
-/// A connection over which nothing comes is probed after this long, as its server may be gone.
+/// Idle time after which TCP keepalive probes the connection, because the server may be gone.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
 
-/// What the client wants to be served by.
+/// The dialect that the client requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClientDialect {
-    /// phpWebSocketServer's packets.
+    /// Packets of phpWebSocketServer.
     Phpws,
-    /// Gomoob's requests.
+    /// Requests of Gomoob.
     Gomoob,
 }
 
-/// An open WebSocket, and what its server is called.
+/// An open WebSocket, with the name of its server for error messages.
 #[derive(Debug)]
 pub(super) struct ClientConnection {
     socket: WebSocket<TransportStream>,
@@ -42,20 +42,22 @@ pub(super) struct ClientConnection {
     reports: Option<ReportToken>,
 }
 
-/// What the reports of this connection begin with; no other client knows it.
+/// Random prefix of the reports on this connection. No other client knows it, so no other client
+/// can fake a report.
 type ReportToken = String;
 
-/// Asks a server to report how many clients each publication reaches; it grants by the same header.
+/// Request header that asks for a report of how many clients each publication reaches. The server
+/// grants it with the same header.
 const REPORT_HEADER: &str = "Tagcast-Report";
 
-/// Whether the server is asked for reports.
+/// Request for publication reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reports {
     Wanted,
     Unwanted,
 }
 
-/// How a connection is opened.
+/// Options of a new connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Manner {
     pub(super) dialect: ClientDialect,
@@ -63,7 +65,7 @@ pub(super) struct Manner {
 }
 
 impl ClientConnection {
-    /// Dials and shakes hands; `uri` is the URL with its parameters.
+    /// Connects and performs the handshake. `uri` is the URL with its parameters.
     pub(super) fn open(
         url: &ServerUrl,
         uri: Uri,
@@ -75,7 +77,7 @@ impl ClientConnection {
         let agent = HeaderValue::from_static(concat!("tagcast/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().insert("User-Agent", agent);
         if manner.dialect == ClientDialect::Phpws {
-            // Any value but `php` chooses the dialect on every path, and nothing else.
+            // Any value except `php` selects the dialect on every path and changes nothing else.
             request.headers_mut().insert("Client-Type", HeaderValue::from_static("web"));
         }
         let token = Uuid::new_v4().to_string();
@@ -102,12 +104,12 @@ impl ClientConnection {
         }
     }
 
-    /// The token of the reports that the server sends; none when it sends none.
+    /// Returns the token of the reports. None if the server sends no reports.
     pub(super) fn reports(&self) -> Option<&str> {
         self.reports.as_deref()
     }
 
-    /// The socket, for its options and for waiting.
+    /// Returns the socket, for setting options and for polling.
     pub(super) fn tcp(&self) -> &TcpStream {
         match self.socket.get_ref() {
             TransportStream::Plain(tcp) => tcp,
@@ -120,12 +122,12 @@ impl ClientConnection {
         self.socket.send(Message::text(text)).map_err(|error| self.failure(error))
     }
 
-    /// The next message; pings are answered along the way.
+    /// Reads the next message. Answers pings.
     pub(super) fn read(&mut self) -> Result<Message, ClientError> {
         self.socket.read().map_err(|error| self.failure(error))
     }
 
-    /// As [`Connection::read`]; nothing when the socket has nothing and does not wait.
+    /// Like [`Connection::read`], but returns None if a non-blocking socket has no data.
     pub(super) fn read_if_any(&mut self) -> Result<Option<Message>, ClientError> {
         match self.socket.read() {
             Ok(message) => Ok(Some(message)),
@@ -136,17 +138,17 @@ impl ClientConnection {
         }
     }
 
-    /// Sends Close 1000; the answer is still to be read.
+    /// Sends Close 1000. The caller must still read the answer.
     pub(super) fn send_close(&mut self) -> Result<(), ClientError> {
         let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         match self.socket.close(Some(frame)) {
-            // The server was first; what it said is still to be read.
+            // The server has sent a Close first. The caller can still read it.
             Ok(()) | Err(tungstenite::Error::ConnectionClosed) => Ok(()),
             Err(error) => Err(self.failure(error)),
         }
     }
 
-    /// Sends a Close and waits a little for the answer; errors no longer matter.
+    /// Sends a Close and waits up to two seconds for the answer. Errors are ignored.
     #[expect(clippy::disallowed_methods, reason = "whatever the server sends, this has an end")]
     pub(super) fn goodbye(mut self) {
         let tcp = self.tcp();
@@ -181,7 +183,7 @@ fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
     Err(last)
 }
 
-/// Plain or inside TLS.
+/// A TCP stream with or without TLS.
 #[derive(Debug)]
 enum TransportStream {
     Plain(TcpStream),

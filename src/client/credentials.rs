@@ -1,40 +1,40 @@
-//! What a client shows to be let in, and whom it trusts.
+//! Client credentials and trusted certificates.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// What a connection needs in addition to its URL. The default shows nothing and trusts the system's
-/// certificate authorities.
+/// Everything that a connection needs in addition to its URL. The default has no credentials and
+/// trusts the certificate authorities of the system.
 #[derive(Clone, Debug, Default)]
 pub struct ClientCredentials {
-    /// For servers that require credentials.
+    /// Key and secret, for servers that require them.
     pub credentials: Option<ApplicationKey>,
-    /// PEM certificates to trust instead of the system's authorities.
+    /// File with PEM certificates to trust instead of the authorities of the system.
     pub ca: Option<PathBuf>,
 }
 
-/// The application of auth.yml that a client belongs to.
+/// An application of `auth.yml`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApplicationKey {
     /// The application's key.
     pub key: String,
-    /// The application's secret; without it, what the key alone permits is permitted.
+    /// Secret of the application. Without it the client has only the rights of the key alone.
     secret: Option<String>,
 }
 
 impl ApplicationKey {
-    /// A key with or without its secret.
+    /// Creates an application key with or without its secret.
     #[must_use]
     pub const fn new(key: String, secret: Option<String>) -> Self {
         Self { key, secret }
     }
 
-    /// The secret, for the server alone.
+    /// Returns the secret. It must be sent only to the server.
     pub(crate) fn secret(&self) -> Option<&str> {
         self.secret.as_deref()
     }
 
-    /// `key` and `secret`, as far as they are there: members of a packet, parameters of a URL.
+    /// Returns `key` and, if set, `secret`, as members of a packet or parameters of a URL.
     pub(crate) fn members(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let secret = self.secret.as_deref().map(|secret| ("secret", secret));
         std::iter::once(("key", self.key.as_str())).chain(secret)
@@ -42,7 +42,7 @@ impl ApplicationKey {
 }
 
 impl ClientCredentials {
-    /// What [`Credentials::members`] gives; nothing without credentials.
+    /// Returns the members of the credentials; empty without credentials.
     pub(crate) fn members(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.credentials.iter().flat_map(ApplicationKey::members)
     }

@@ -1,4 +1,4 @@
-//! What can go wrong between a client and a server, in words for people.
+//! Errors between a client and a server, with texts for users.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -11,40 +11,40 @@ use super::connection::PATIENCE;
 use super::tls_failure::TlsFailure;
 use super::url::ServerUrl;
 
-/// What of a refusal's body is shown, in characters.
+/// Maximum characters of a response body that an error shows.
 const BODY_CHARACTERS_MAX: usize = 200;
 
-/// Why a client got no further.
+/// An error of a client.
 #[derive(Debug)]
 pub enum ClientError {
-    /// The URL cannot be used.
+    /// The URL is invalid or cannot be used.
     Url(String),
-    /// There are no certificates to trust.
+    /// The trusted certificates could not be loaded.
     Trust(String),
-    /// The TLS handshake failed: with which server, and why.
+    /// The TLS handshake failed; with the server and the reason.
     Tls(String, Box<TlsFailure>),
     /// The server cannot be reached, or the connection broke.
     Connection(String, Box<tungstenite::Error>),
-    /// The server did not let us in, or did not take what we sent.
+    /// The server rejected the connection or a message.
     Refused(ClientErrorKind, String),
-    /// The server ended the connection.
+    /// The server closed the connection.
     Ended(ClientErrorKind, String),
-    /// No answer came in time.
+    /// No answer arrived in time.
     Silent(String),
-    /// What was to be published, or the name of its recipient, is not valid.
+    /// The message or its recipient is invalid.
     Data(String),
 }
 
-/// What has to be done about an error: each kind has an exit code of its own.
+/// The way to fix an error. Each kind has its own exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientErrorKind {
-    /// Send something else.
+    /// The data must be changed.
     Data,
-    /// Try again later.
+    /// The attempt may succeed later.
     Unavailable,
-    /// Show another key and secret.
+    /// Another key or secret is needed.
     NotPermitted,
-    /// Give another URL or file, or configure the server.
+    /// Another URL or file is needed, or the server must be configured.
     Configuration,
 }
 
@@ -68,7 +68,7 @@ impl fmt::Display for ClientError {
 impl std::error::Error for ClientError {}
 
 impl ClientError {
-    /// What has to be done about it.
+    /// Returns the kind of this error, which says how to fix it.
     #[must_use]
     pub fn kind(&self) -> ClientErrorKind {
         match self {
@@ -80,22 +80,22 @@ impl ClientError {
         }
     }
 
-    /// A denial in the words of the server.
+    /// Creates an error from the denial text of the server.
     pub(super) fn denied(why: &str) -> Self {
         Self::Refused(kind_of_words(why), printable(why))
     }
 
-    /// A Close frame in the place of an answer.
+    /// Creates an error from a Close frame that arrived instead of an answer.
     pub(super) fn refused_by(frame: Option<&CloseFrame>) -> Self {
         Self::Refused(kind_of_close(frame), close_words(frame))
     }
 
-    /// A Close frame while everything was well.
+    /// Creates an error from a Close frame that arrived on an established connection.
     pub(super) fn ended_by(frame: Option<&CloseFrame>) -> Self {
         Self::Ended(kind_of_close(frame), close_words(frame))
     }
 
-    /// From what tungstenite says.
+    /// Converts an error of tungstenite.
     pub(super) fn from_websocket(url: &ServerUrl, error: tungstenite::Error) -> Self {
         match error {
             tungstenite::Error::Io(error) if is_late(&error) => Self::Silent(url.to_string()),
@@ -106,18 +106,18 @@ impl ClientError {
         }
     }
 
-    /// From a socket's error.
+    /// Converts an I/O error of the socket.
     pub(super) fn from_io(url: &ServerUrl, error: std::io::Error) -> Self {
         Self::from_websocket(url, error.into())
     }
 }
 
-/// Whether the time is over that a socket was given.
+/// Returns true if the timeout of the socket has expired.
 fn is_late(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-/// What the server's words for a denial ask for; without any it does not know the path.
+/// Classifies the denial text of the server. A server that does not know the path sends no text.
 fn kind_of_words(why: &str) -> ClientErrorKind {
     let has = |words: &[&str]| words.iter().any(|word| why.contains(word));
     if has(&["busy", "try again", "Try again", "Too many connections", "To many connections"]) {
@@ -131,7 +131,7 @@ fn kind_of_words(why: &str) -> ClientErrorKind {
     }
 }
 
-/// The same for a Close frame (RFC 6455 §7.4.1).
+/// Classifies a Close frame (RFC 6455 §7.4.1).
 fn kind_of_close(frame: Option<&CloseFrame>) -> ClientErrorKind {
     match frame.map(|frame| (u16::from(frame.code), frame.reason.as_str())) {
         Some((1002 | 1003 | 1007 | 1009, _)) => ClientErrorKind::Data,
@@ -140,7 +140,7 @@ fn kind_of_close(frame: Option<&CloseFrame>) -> ClientErrorKind {
     }
 }
 
-/// The same for the status of an HTTP answer.
+/// Classifies an HTTP status.
 fn kind_of_status(status: u16) -> ClientErrorKind {
     match status {
         401 | 403 | 407 => ClientErrorKind::NotPermitted,
@@ -150,7 +150,7 @@ fn kind_of_status(status: u16) -> ClientErrorKind {
     }
 }
 
-/// Code and reason of a Close frame.
+/// Formats the code and reason of a Close frame.
 fn close_words(frame: Option<&CloseFrame>) -> String {
     match frame {
         Some(frame) if frame.reason.is_empty() => format!("Close {}", u16::from(frame.code)),
@@ -161,13 +161,13 @@ fn close_words(frame: Option<&CloseFrame>) -> String {
     }
 }
 
-/// The body of our own refusals: `{"error":"…"}`.
+/// The body of an HTTP error from Tagcast: `{"error":"…"}`.
 #[derive(Deserialize)]
 struct Body {
     error: String,
 }
 
-/// `HTTP 401 Unauthorized: there is no such key`.
+/// Formats an HTTP error: `HTTP 401 Unauthorized: there is no such key`.
 fn refusal(response: &Response<Option<Vec<u8>>>) -> String {
     let status = response.status().to_string();
     let body = response.body().as_deref().unwrap_or_default();
@@ -179,14 +179,15 @@ fn refusal(response: &Response<Option<Vec<u8>>>) -> String {
     if why.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {why}") }
 }
 
-/// What a body of plain text says beyond the status; nothing of a page of HTML.
+/// Returns the first line of a plain text body if it differs from the status. Returns an empty text
+/// for HTML.
 fn first_line(body: &str, status: &str) -> String {
     let line = body.lines().next().unwrap_or_default().trim();
     let line = line.strip_prefix(status).unwrap_or(line).trim_start_matches([':', ' ']);
     if line.starts_with('<') { String::new() } else { line.to_owned() }
 }
 
-/// The text on one line, with nothing in it that a terminal obeys.
+/// Returns the text as one line in which all characters that control a terminal are escaped.
 pub(crate) fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
@@ -199,7 +200,8 @@ pub(crate) fn printable(text: &str) -> String {
     line
 }
 
-/// Control characters, the line breaks of Unicode, and what turns the direction of writing.
+/// Returns true for control characters, Unicode line breaks and characters that change the writing
+/// direction.
 pub(super) fn is_obeyed(character: char) -> bool {
     character.is_control()
         || matches!(

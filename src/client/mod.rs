@@ -1,4 +1,4 @@
-//! The client side: for the command line, and for programs that embed this crate.
+//! WebSocket client for the command line and for programs that embed this crate.
 
 mod connection;
 mod credentials;
@@ -19,5 +19,5 @@ pub use subscriber::{Received, StopHandle, Subscriber};
 pub use tls_failure::TlsFailure;
 pub use url::ServerUrl;
 
-/// Why nothing was published.
+/// The error of a failed publication.
 pub type PublishError = ClientError;

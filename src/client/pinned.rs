@@ -1,8 +1,8 @@
-//! Trust in the certificates of `--ca`: as authorities, and as what a server shows.
+//! Trusts the certificates of `--ca`, both as authorities and as server certificates.
 //!
-//! `openssl req -x509` makes a certificate that is an authority of itself (CA:TRUE), which the rules for
-//! authorities forbid a server to show. A file that holds this very certificate names the key itself:
-//! there is nothing left that an authority could say about it.
+//! `openssl req -x509` creates a self-signed certificate with CA:TRUE, and the rules for
+//! authorities forbid a server to present such a certificate. If the server presents exactly a
+//! certificate of the file, its key is pinned and no authority needs to confirm it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// Certificates of a file, and the ordinary rules for all others.
+/// Verifies pinned certificates directly and all others by the standard rules.
 #[derive(Debug)]
 pub(super) struct Pinned {
     pub(super) certificates: Vec<CertificateDer<'static>>,
@@ -60,7 +60,7 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
-/// Dates and names; who made it does not matter.
+/// Checks the dates and names of a certificate, but not its issuer.
 fn check(
     shown: &CertificateDer<'_>,
     name: &ServerName<'_>,
@@ -82,15 +82,15 @@ fn check(
     Err(CertificateError::NotValidForNameContext { expected: name.to_owned(), presented: names })
 }
 
-/// The hosts that a certificate names. Without a subjectAltName it is the common name where that can be
-/// one of a host; `openssl req -x509` makes nothing else unless it is told to.
+/// Returns the hosts that a certificate names. Without a subjectAltName this is the common name, if
+/// it can be a host name: `openssl req -x509` writes only a common name by default.
 fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     if let Ok(Some(names)) = certificate.subject_alternative_name() {
         return names.value.general_names.iter().filter_map(name).collect();
     }
     let common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
     let mut names: Vec<_> = common.filter(|name| is_host(name)).map(str::to_owned).collect();
-    // Nothing was said about addresses, and this is where that name leads.
+    // The certificate names no address, and `localhost` resolves to this one.
     if names.iter().any(|name| name == LOCALHOST) {
         names.extend(["127.0.0.1".to_owned(), "::1".to_owned()]);
     }
@@ -109,7 +109,8 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-/// `example.org`, `10.0.0.1` or `localhost`; `My company` is a title.
+/// Returns true for host names and addresses such as `example.org`, `10.0.0.1` and `localhost`, and
+/// false for titles such as `My company`.
 fn is_host(text: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b".-:*".contains(&byte);
     text.bytes().all(is_word) && (text.contains(['.', ':']) || text == LOCALHOST)
@@ -117,7 +118,8 @@ fn is_host(text: &str) -> bool {
 
 const LOCALHOST: &str = "localhost";
 
-/// A name may begin with a wildcard for one label (RFC 9525 §6.3).
+/// Compares a name of a certificate with a host. The name may begin with a wildcard for one label
+/// (RFC 9525 §6.3).
 fn is_named(pattern: &str, name: &ServerName<'_>) -> bool {
     let text = name.to_str();
     if pattern.eq_ignore_ascii_case(&text) {

@@ -1,5 +1,5 @@
-//! Publishing: to clients one by one and to all over phpWebSocketServer's packets, to tags by
-//! Gomoob's request.
+//! Publishes messages: to single clients and to all clients with packets of phpWebSocketServer, to
+//! tags with a request of Gomoob.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -13,25 +13,25 @@ use super::report;
 use super::url::ServerUrl;
 use crate::types::{TagQuery, Tags};
 
-/// To whom a message goes.
+/// The recipients of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
-    /// The client with this UUID, as the server gave it out.
+    /// The client with this UUID, as the server assigned it.
     Uuid(String),
-    /// The first client with this ident.
+    /// The client with this ident that has been connected longest.
     Ident(String),
-    /// Everyone.
+    /// All clients.
     All,
 }
 
-/// An open connection to publish through: it waits for the `next` of each message.
+/// An open connection for publishing. It waits for the `next` of each message.
 #[derive(Debug)]
 pub struct Publisher {
     connection: ClientConnection,
     access: ClientCredentials,
 }
 
-/// What the server says, as far as a publisher cares.
+/// The members of a server packet that a publisher needs.
 #[derive(Deserialize)]
 struct PublishAnswer {
     #[serde(default)]
@@ -44,25 +44,26 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// When there is no server at this URL, or it does not let us in.
+    /// If no server answers at this URL, or if it rejects the connection.
     pub fn connect(url: &str) -> Result<Self, ClientError> {
         Self::connect_as(&url.parse()?, ClientCredentials::default())
     }
 
-    /// Connects, and waits until the server is ready.
+    /// Connects and waits until the server is ready.
     ///
     /// # Errors
     ///
-    /// When there is no server at this URL, or it does not let us in.
+    /// If no server answers at this URL, or if it rejects the connection.
     pub fn connect_as(url: &ServerUrl, access: ClientCredentials) -> Result<Self, ClientError> {
         Self::open(url, access, Reports::Unwanted)
     }
 
-    /// As [`Publisher::connect_as`], for [`Publisher::publish_counted`].
+    /// Like [`Publisher::connect_as`], and also requests reports for
+    /// [`Publisher::publish_counted`].
     ///
     /// # Errors
     ///
-    /// When there is no server at this URL, or it does not let us in.
+    /// If no server answers at this URL, or if it rejects the connection.
     pub fn connect_counting(
         url: &ServerUrl,
         access: ClientCredentials,
@@ -83,12 +84,12 @@ impl Publisher {
         Ok(publisher)
     }
 
-    /// Publishes one message, waits until the server holds it, and tells how many clients it has
-    /// reached; nothing when the server does not say.
+    /// Publishes one message, waits until the server has accepted it, and returns the number of
+    /// clients reached. None if the server does not report it.
     ///
     /// # Errors
     ///
-    /// When the server did not take it, or says that it gave out no such UUID.
+    /// If the server rejects the message, or reports that the UUID is not one of its own.
     pub fn publish_counted(
         &mut self,
         to: &Destination,
@@ -111,12 +112,12 @@ impl Publisher {
         }
     }
 
-    /// Publishes one message, and waits until the server holds it. A server that finds that we
-    /// may not publish says so a little later: to the next call, or to [`Publisher::close`].
+    /// Publishes one message and waits until the server has accepted it. A denied publication is
+    /// reported slightly later: by the next call, or by [`Publisher::close`].
     ///
     /// # Errors
     ///
-    /// When the server did not take it, or refused the one before.
+    /// If the server rejects the message, or has denied the one before.
     pub fn publish(&mut self, to: &Destination, message: &Value) -> Result<(), ClientError> {
         let mut packet = match to {
             Destination::Uuid(uuid) => {
@@ -134,12 +135,12 @@ impl Publisher {
         self.await_opcode("next")
     }
 
-    /// Says goodbye, and hears whether what was published last was refused.
+    /// Closes the connection and reports whether the last publication was denied.
     ///
     /// # Errors
     ///
-    /// When it was. A goodbye that fails otherwise is none: what was published is held by the
-    /// server already.
+    /// If it was denied. Other errors while closing are ignored, because the server has already
+    /// accepted the publication.
     pub fn close(mut self) -> Result<(), ClientError> {
         if self.connection.send_close().is_err() {
             return Ok(());
@@ -174,12 +175,12 @@ impl Publisher {
     }
 }
 
-/// Publishes one message to all clients that carry all of these tags, and waits until the server has
-/// taken it. Tells how many that were; nothing when the server does not say.
+/// Publishes one message to all clients that have all of these tags, and waits until the server has
+/// accepted it. Returns the number of clients reached, or None if the server does not report it.
 ///
 /// # Errors
 ///
-/// When there is no server at this URL, or it did not take the message.
+/// If no server answers at this URL, or if it rejects the message.
 pub fn publish_to_tags(
     url: &ServerUrl,
     access: &ClientCredentials,
@@ -191,16 +192,16 @@ pub fn publish_to_tags(
         access.members().map(|(name, text)| (name.to_owned(), text.into())).collect();
     let request = json!({"message": message, "tags": tags_object(tags), "metadata": metadata});
     connection.send(request.to_string())?;
-    // It denies by a Close alone; a text is a publication.
+    // This dialect denies only with a Close frame. A text frame is a publication.
     let report = report::await_report(&mut connection, |_| Ok(()))?;
-    // This dialect has no acknowledgement. But the server takes what comes in its order, so the
-    // answer to a Close that follows the request means that the request was taken before.
+    // This dialect has no acknowledgement. The server processes frames in order, so the answer to a
+    // Close that follows the request proves that the request was processed.
     connection.send_close()?;
     await_answer(&mut connection)?;
     Ok(report.map(|report| report.clients))
 }
 
-/// Opens a connection that carries these tags.
+/// Opens a connection with these tags.
 pub(super) fn open_with_tags(
     url: &ServerUrl,
     access: &ClientCredentials,
@@ -234,7 +235,7 @@ fn await_answer(connection: &mut ClientConnection) -> Result<(), ClientError> {
             Message::Close(frame) => {
                 return Err(ClientError::refused_by(frame.as_ref()));
             }
-            // To a client without tags come publications to everyone.
+            // A client without tags receives publications to all clients.
             _ => is_first = false,
         }
     }

@@ -1,4 +1,4 @@
-//! How many clients a publication has reached, where the server says so.
+//! Reports of how many clients a publication has reached.
 
 use std::time::Instant;
 
@@ -8,12 +8,12 @@ use tungstenite::Message;
 use super::connection::{ClientConnection, PATIENCE};
 use super::error::ClientError;
 
-/// What the server says about one publication.
+/// The report about one publication.
 #[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct PublishReport {
     opcode: String,
     token: String,
-    /// Whether the message named anybody at all.
+    /// True if the message had a valid recipient.
     pub(super) published: bool,
     #[serde(default)]
     pub(super) clients: u64,
@@ -22,14 +22,15 @@ pub(super) struct PublishReport {
 }
 
 impl PublishReport {
-    /// Whether the recipient was named by a UUID that the server has not given out.
+    /// Returns true if the recipient was a UUID that the server has not assigned.
     pub(super) fn is_of_unknown_uuid(&self) -> bool {
         self.uuid.as_deref() == Some("unknown")
     }
 }
 
-/// Waits for the report of what was published last. None when the server sends none, or none in time:
-/// it may wait for its broker, and holds the publication meanwhile. `denial` knows the texts that deny.
+/// Waits for the report of the last publication. Returns None if the server sends no reports or
+/// does not answer in time: it may be waiting for its broker, and keeps the publication until then.
+/// `denial` recognizes the texts of denials.
 #[expect(clippy::disallowed_methods, reason = "whatever others publish, this has an end")]
 pub(super) fn await_report(
     connection: &mut ClientConnection,

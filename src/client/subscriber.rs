@@ -1,4 +1,4 @@
-//! Subscribing: one connection that carries tags, and the messages that come over it.
+//! Receives messages over one connection with tags.
 
 use std::io::{self, PipeReader, PipeWriter};
 
@@ -14,10 +14,10 @@ use super::publisher::open_with_tags;
 use super::url::ServerUrl;
 use crate::types::Tags;
 
-/// Not waiting at all, only looking.
+/// A timeout of zero, for polling without waiting.
 const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// A connection that gets what is published to everyone, and to tags that it carries.
+/// A connection that receives publications to all clients and to its own tags.
 #[derive(Debug)]
 pub struct Subscriber {
     connection: ClientConnection,
@@ -25,20 +25,21 @@ pub struct Subscriber {
     stop: Option<PipeReader>,
 }
 
-/// Ends [`Subscriber::receive`] from elsewhere when it is dropped.
+/// Stops [`Subscriber::receive`] from another thread when it is dropped.
 #[derive(Debug)]
 pub struct StopHandle(#[expect(dead_code, reason = "what counts is that it is there")] PipeWriter);
 
-/// One message as the server sent it: JSON, unless the server is another one.
+/// One message as the server sent it. It is JSON, unless the server is not Tagcast.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received(String);
 
 impl Subscriber {
-    /// Opens a connection that carries these tags; with none it gets what goes to everyone.
+    /// Opens a connection with these tags. Without tags it receives only publications to all
+    /// clients.
     ///
     /// # Errors
     ///
-    /// When there is no server at this URL, or it does not let us in.
+    /// If no server answers at this URL, or if it rejects the connection.
     pub fn connect(
         url: &ServerUrl,
         access: &ClientCredentials,
@@ -49,24 +50,25 @@ impl Subscriber {
         Ok(Self { connection, url: url.clone(), stop: None })
     }
 
-    /// What ends [`Subscriber::receive`] when it is dropped; an earlier one does not any more.
+    /// Returns a handle that stops [`Subscriber::receive`] when it is dropped. It replaces an
+    /// earlier handle, which then has no effect.
     ///
     /// # Errors
     ///
-    /// When this process has no descriptors left.
+    /// If this process has no descriptors left.
     pub fn stop(&mut self) -> io::Result<StopHandle> {
         let (reader, writer) = io::pipe()?;
         self.stop = Some(reader);
         Ok(StopHandle(writer))
     }
 
-    /// Waits for the next message; none when it was stopped. Answers pings.
+    /// Waits for the next message. Returns None after the stop handle was dropped. Answers pings.
     ///
     /// # Errors
     ///
-    /// When the connection has ended.
+    /// If the connection is closed or broken.
     pub fn receive(&mut self) -> Result<Option<Received>, ClientError> {
-        // Also while messages come faster than they are taken.
+        // The stop also takes effect while messages arrive faster than they are read.
         if self.is_stopped() {
             return Ok(None);
         }
@@ -90,18 +92,18 @@ impl Subscriber {
         }
     }
 
-    /// Says goodbye.
+    /// Closes the connection.
     pub fn close(self) {
         self.connection.goodbye();
     }
 
     fn is_stopped(&self) -> bool {
         let Some(stop) = &self.stop else { return false };
-        // Nothing is ever written: what is there is the end.
+        // The pipe never carries data. It becomes readable only when the other end is closed.
         poll(&mut [PollFd::new(stop, PollFlags::IN)], Some(&NOW)).is_ok_and(|ready| ready > 0)
     }
 
-    /// Until the socket has something, or it was stopped.
+    /// Waits until the socket has data or the stop handle is dropped.
     fn wait(&self, time: Option<&Timespec>) -> io::Result<()> {
         let mut places = vec![PollFd::new(self.connection.tcp(), PollFlags::IN)];
         places.extend(self.stop.iter().map(|stop| PollFd::new(stop, PollFlags::IN)));
@@ -111,8 +113,8 @@ impl Subscriber {
 }
 
 impl Received {
-    /// One line for people: a text as it is, anything else as JSON; what a terminal would obey
-    /// is escaped.
+    /// Formats the message as one line for users: a text as it is, any other value as JSON.
+    /// Characters that control a terminal are escaped.
     #[must_use]
     pub fn print_line(&self) -> String {
         match serde_json::from_str::<String>(&self.0) {
@@ -122,7 +124,7 @@ impl Received {
         }
     }
 
-    /// One line for programs: always JSON, with the value that was sent.
+    /// Formats the message as one line for programs: always JSON, with the original value.
     #[must_use]
     pub fn json_line(&self) -> String {
         if !self.is_json() {
@@ -131,9 +133,9 @@ impl Received {
         let mut line = String::with_capacity(self.0.len());
         for character in self.0.chars() {
             match character {
-                // JSON has these between values only.
+                // In valid JSON these characters occur only between values.
                 '\n' | '\r' | '\t' => line.push(' '),
-                // And these within texts only.
+                // In valid JSON these characters occur only within strings.
                 _ if is_obeyed(character) => line.push_str(&escaped(character)),
                 _ => line.push(character),
             }
@@ -141,13 +143,13 @@ impl Received {
         line
     }
 
-    /// Without building it: a message may be nested as deeply as it likes.
+    /// Checks the syntax without building a value, because a message may be nested to any depth.
     fn is_json(&self) -> bool {
         serde_json::from_str::<IgnoredAny>(&self.0).is_ok()
     }
 }
 
-/// As JSON writes a character of the basic plane, where all that are obeyed stand.
+/// Escapes a character as `\uXXXX`. All escaped characters are in the basic multilingual plane.
 fn escaped(character: char) -> String {
     format!("\\u{:04x}", u32::from(character))
 }

@@ -1,4 +1,4 @@
-//! TLS for clients: whom to trust, and the handshake.
+//! TLS for clients: trusted certificates and handshake.
 
 use std::net::TcpStream;
 use std::path::Path;
@@ -16,10 +16,11 @@ use super::pinned::Pinned;
 use super::tls_failure::TlsFailure;
 use super::url::ServerUrl;
 
-/// A stream inside TLS.
+/// A TCP stream with TLS.
 pub(super) type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
-/// Shakes hands; trusts the certificates of the file, or the system's authorities.
+/// Performs the TLS handshake. Trusts the certificates of the file, or the authorities of the
+/// system without a file.
 pub(super) fn handshake(
     url: &ServerUrl,
     mut stream: TcpStream,
@@ -37,7 +38,7 @@ pub(super) fn handshake(
     Ok(StreamOwned::new(connection, stream))
 }
 
-/// The client side of a connection to a server, before its first byte.
+/// Creates the client side of a TLS connection before any byte is sent.
 pub(crate) fn connection(
     url: &ServerUrl,
     config: Arc<ClientConfig>,
@@ -48,7 +49,8 @@ pub(crate) fn connection(
         .map_err(|error| ClientError::from_io(url, std::io::Error::other(error)))
 }
 
-/// Trusts the certificates of the file, or the system's authorities.
+/// Creates a TLS configuration that trusts the certificates of the file, or the authorities of the
+/// system without a file.
 pub(crate) fn trusting(ca: Option<&Path>) -> Result<ClientConfig, ClientError> {
     let provider = Arc::new(default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -62,12 +64,12 @@ pub(crate) fn trusting(ca: Option<&Path>) -> Result<ClientConfig, ClientError> {
         }
     };
     let mut config = builder.with_no_client_auth();
-    // A proxy that could speak HTTP/2 must not: a WebSocket is opened by HTTP/1.1.
+    // A WebSocket is opened with HTTP/1.1, so a proxy must not choose HTTP/2.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 
-/// The certificates of a file: authorities, and what a server may show as it stands there.
+/// Loads the certificates of a file, which are trusted as authorities and as server certificates.
 fn pinned(path: &Path, provider: Arc<CryptoProvider>) -> Result<Pinned, ClientError> {
     let wrong =
         |why: &dyn std::fmt::Display| ClientError::Trust(format!("{}: {why}", path.display()));
@@ -89,7 +91,7 @@ fn pinned(path: &Path, provider: Arc<CryptoProvider>) -> Result<Pinned, ClientEr
 fn system_roots() -> Result<RootCertStore, ClientError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
-    // A system's store may contain certificates that are no longer readable.
+    // The store of a system may contain old certificates that cannot be parsed.
     let (added, _unreadable) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
         let why = found.errors.first().map(ToString::to_string).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Why a TLS handshake failed, in words for people: what it was, and what helps.
+//! Reasons for a failed TLS handshake, with advice for users.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -8,12 +8,12 @@ use rustls::{AlertDescription, CertificateError, Error};
 
 use super::error::ClientErrorKind;
 
-/// Why a TLS handshake failed.
+/// The reason for a failed TLS handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFailure {
     kind: ClientErrorKind,
     what: String,
-    /// What helps; empty when nothing does.
+    /// The advice; empty if there is none.
     right: &'static str,
 }
 
@@ -22,7 +22,7 @@ impl TlsFailure {
         self.kind
     }
 
-    /// From the error of a socket in its handshake; none when it is about the network alone.
+    /// Converts an I/O error of the handshake. Returns None for a pure network error.
     pub(super) fn of(error: &std::io::Error, host: &str) -> Option<Self> {
         if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
             return Some(Self::of_tls(error, host));
@@ -74,9 +74,9 @@ fn configure(what: String, right: &'static str) -> TlsFailure {
     TlsFailure { kind: ClientErrorKind::Configuration, what, right }
 }
 
-/// How webpki calls an authority's certificate that a server shows as its own.
+/// Name of webpki's error for an authority's certificate that a server presents as its own.
 const CA_AS_END_ENTITY: &str = "CaUsedAsEndEntity";
-/// And a certificate of X.509 version 1.
+/// Name of webpki's error for an X.509 certificate of an old version.
 const OLD_VERSION: &str = "UnsupportedCertVersion";
 
 fn of_certificate(error: &CertificateError, host: &str) -> TlsFailure {
@@ -118,7 +118,7 @@ fn of_certificate(error: &CertificateError, host: &str) -> TlsFailure {
     }
 }
 
-/// The certificate is for other names.
+/// Creates the reason for a certificate that is valid for other names only.
 pub(super) fn of_names(host: &str, presented: &[String]) -> TlsFailure {
     let names: Vec<_> = presented.iter().map(|name| readable(name)).collect();
     let what = match names.as_slice() {
@@ -128,7 +128,7 @@ pub(super) fn of_names(host: &str, presented: &[String]) -> TlsFailure {
     configure(what, "use a URL with a name that stands in it (subjectAltName)")
 }
 
-/// `DnsName("localhost")`, as webpki lists names, without its frame.
+/// Returns `localhost` from `DnsName("localhost")`, as webpki formats names.
 fn readable(name: &str) -> &str {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
     inner.unwrap_or(name).trim_matches('"')

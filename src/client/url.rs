@@ -1,4 +1,4 @@
-//! The URL of a server, and the request target that is made of it.
+//! The URL of a server and the request target derived from it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,12 +8,12 @@ use tungstenite::http::uri::Authority;
 
 use super::error::ClientError;
 
-/// Paths that speak phpWebSocketServer's dialect wherever nothing else is bound to them.
+/// Paths that use the phpws dialect unless the configuration binds another resource to them.
 const PHPWS_PATHS: &[&str] = &["/web", "/php"];
 
-/// Where a server is reached: `ws://host:port/path` or `wss://…`.
+/// The URL of a server: `ws://host:port/path` or `wss://…`.
 ///
-/// It is shown without its query, in which a secret may stand.
+/// It is displayed without its query, which may contain a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerUrl {
     uri: Uri,
@@ -21,7 +21,7 @@ pub struct ServerUrl {
     host: String,
 }
 
-/// Plain or inside TLS.
+/// The scheme: without or with TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scheme {
     Ws,
@@ -59,17 +59,17 @@ impl ServerUrl {
         self.scheme
     }
 
-    /// The URL as it was given, with its query.
+    /// Returns the original URL, including its query.
     pub(crate) fn to_text(&self) -> String {
         self.uri.to_string()
     }
 
-    /// Whether it begins with `wss://`.
+    /// Returns true for `wss://`.
     pub(crate) fn is_tls(&self) -> bool {
         self.scheme == Scheme::Wss
     }
 
-    /// The name or address, an IPv6 one without brackets.
+    /// Returns the host name or address; an IPv6 address without brackets.
     pub(crate) fn host(&self) -> &str {
         &self.host
     }
@@ -82,7 +82,7 @@ impl ServerUrl {
         self.uri.port_u16().unwrap_or(default)
     }
 
-    /// The URL with these parameters behind those that it has.
+    /// Returns the URL with these parameters appended to its query.
     pub(crate) fn with<'a>(
         &self,
         parameters: impl Iterator<Item = (&'static str, &'a str)>,
@@ -104,7 +104,7 @@ impl ServerUrl {
         Uri::from_parts(parts).map_err(|error| ClientError::Url(error.to_string()))
     }
 
-    /// That the path may speak Gomoob's dialect, the only one with publications to tags.
+    /// Checks that the path can use the Gomoob dialect, the only one that publishes to tags.
     pub(super) fn check_takes_tags(&self) -> Result<(), ClientError> {
         let path = self.uri.path();
         if PHPWS_PATHS.contains(&path) {
@@ -132,7 +132,7 @@ impl fmt::Debug for ServerUrl {
     }
 }
 
-/// Nothing, or a colon and a number: the parser of URLs takes any text for a port.
+/// Accepts an empty text, or a colon and a number. The URL parser accepts any text as a port.
 fn is_port(text: &str) -> bool {
     match text.strip_prefix(':') {
         Some(number) => number.parse::<u16>().is_ok_and(|number| number > 0),
@@ -140,7 +140,7 @@ fn is_port(text: &str) -> bool {
     }
 }
 
-/// Percent-encodes all but the unreserved characters of RFC 3986 §2.3.
+/// Percent-encodes all characters except the unreserved ones of RFC 3986 §2.3.
 fn encode(value: &str, into: &mut String) {
     for byte in value.bytes() {
         match byte {
