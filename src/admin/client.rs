@@ -1,4 +1,4 @@
-//! Requests to a running server.
+//! Sends requests to a running server.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
@@ -9,39 +9,39 @@ use std::time::Duration;
 use super::socket_path::connect;
 use super::{AdminRequest, AdminResponse};
 
-/// How long a server may take for a status or a reload.
+/// Maximum wait for the answer to a status or reload request.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Answers as they come.
+/// An open request that yields answers.
 #[derive(Debug)]
 pub struct AdminCall {
     lines: BufReader<UnixStream>,
 }
 
-/// Why a request failed.
+/// The reason for a failed request.
 #[derive(Debug)]
 pub enum AdminError {
-    /// No server runs with this state folder.
+    /// No server is running with this state folder.
     NobodyThere {
-        /// Where its socket would be.
+        /// The state folder.
         folder: PathBuf,
     },
-    /// The socket cannot be used.
+    /// The socket exists but cannot be used.
     Refused {
-        /// Where it is.
+        /// The state folder.
         folder: PathBuf,
-        /// The error of the system.
+        /// The system error.
         error: io::Error,
     },
-    /// The answer was cut off, or is not valid.
+    /// The answer is truncated or invalid.
     NoAnswer(io::Error),
 }
 
-/// Asks the server of a state folder.
+/// Sends a request to the server that uses this state folder.
 ///
 /// # Errors
 ///
-/// When no server runs there, or it belongs to another user.
+/// If no server is running there, or if it belongs to another user.
 pub fn ask(folder: &Path, request: AdminRequest) -> Result<AdminCall, AdminError> {
     let folder = folder.to_owned();
     let stream = match connect(&folder) {
@@ -65,7 +65,7 @@ fn send(mut stream: &UnixStream, request: AdminRequest) -> io::Result<()> {
         AdminRequest::Status | AdminRequest::Reload | AdminRequest::LogLevel { .. } => {
             Some(PATIENCE)
         }
-        // As long as the drain time, which only the server knows.
+        // These requests take up to the drain time, which only the server knows.
         AdminRequest::Drain | AdminRequest::RestartWorkers => None,
     };
     stream.set_read_timeout(patience)?;
@@ -75,11 +75,11 @@ fn send(mut stream: &UnixStream, request: AdminRequest) -> io::Result<()> {
 }
 
 impl AdminCall {
-    /// The next answer; none when the server has ended the conversation.
+    /// Reads the next answer. Returns None when the server has closed the connection.
     ///
     /// # Errors
     ///
-    /// When the answer is cut off or not valid.
+    /// If the answer is truncated or invalid.
     pub fn next_answer(&mut self) -> Result<Option<AdminResponse>, AdminError> {
         let mut line = String::new();
         match self.lines.read_line(&mut line).map_err(AdminError::NoAnswer)? {
@@ -92,7 +92,7 @@ impl AdminCall {
 }
 
 impl AdminError {
-    /// Whether it runs, and belongs to another user.
+    /// Returns true if the server is running but belongs to another user.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
         let denied = io::ErrorKind::PermissionDenied;

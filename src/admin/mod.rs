@@ -1,5 +1,5 @@
-//! Requests of an operator to a running server, and its answers: lines of JSON over the admin
-//! socket in the state folder.
+//! Admin requests to a running server and its answers: lines of JSON over the admin socket in the
+//! state folder.
 
 mod client;
 mod socket_path;
@@ -13,46 +13,46 @@ pub use self::status::{Configuration, MemoryStatus, ProcessStatus, ServerStage, 
 
 use crate::telemetry::LogLevel;
 
-/// A request may have so many bytes, with the end of its line.
+/// Maximum bytes of a request, including the line break.
 pub const REQUEST_BYTES_MAX: usize = 4096;
 
-/// What is asked: one line.
+/// A request: one line of JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdminRequest {
-    /// What runs, and how.
+    /// Report the state of the server.
     Status,
-    /// Read the configuration again.
+    /// Reload the configuration.
     Reload,
-    /// End in order; as SIGTERM.
+    /// Shut down gracefully, as after SIGTERM.
     Drain,
-    /// Replace the workers, one after the other.
+    /// Restart the workers one at a time.
     RestartWorkers,
-    /// Log another level for a while.
+    /// Change the log level temporarily.
     LogLevel {
-        /// From which level up.
+        /// The new level.
         level: LogLevel,
-        /// For how long.
+        /// Duration in seconds.
         seconds: u64,
     },
 }
 
-/// What is answered: any number of [`Answer::Progress`], then one other line.
+/// An answer. Any number of [`Answer::Progress`] lines are followed by exactly one other line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdminResponse {
-    /// What runs, and how.
+    /// The state of the server.
     Status(Box<ServerStatus>),
-    /// How far it is.
+    /// Progress of the request, as text.
     Progress(String),
-    /// It is done, with lines to print.
+    /// The request succeeded; with lines to print.
     Done(Vec<String>),
-    /// It is not done, and nothing has changed: a line for each reason.
+    /// The request failed and changed nothing; with one line per reason.
     Failed(Vec<String>),
 }
 
 impl AdminResponse {
-    /// Whether more answers follow.
+    /// Returns true if no more answers follow.
     #[must_use]
     pub fn is_last(&self) -> bool {
         !matches!(self, Self::Progress(_))

@@ -1,4 +1,4 @@
-//! The path of the admin socket, of any length.
+//! Binds and connects the admin socket for a state folder path of any length.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,19 +12,19 @@ use rustix::net::{
     socket_with,
 };
 
-/// The name of the socket in the state folder.
+/// File name of the socket in the state folder.
 pub const SOCKET_NAME: &str = "control.sock";
-/// The owner alone may connect.
+/// File mode of the socket: only the owner may connect.
 const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
-/// Conversations that wait in the kernel.
+/// Maximum connections in the kernel's backlog.
 const BACKLOG: i32 = 128;
 
-/// Listens in a state folder, which the caller has locked: a socket that is there is a dead
-/// server's.
+/// Binds the admin socket in a state folder. The caller holds the lock of the folder, so an
+/// existing socket file is left over from a dead server.
 ///
 /// # Errors
 ///
-/// When the folder does not take a socket.
+/// If the socket cannot be created in this folder.
 pub fn bind(folder: &Path) -> io::Result<UnixListener> {
     let short = Short::of(folder)?;
     match fs::remove_file(short.path()) {
@@ -33,19 +33,19 @@ pub fn bind(folder: &Path) -> io::Result<UnixListener> {
     }
     let flags = SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    // The name gets the rights of the socket. To set them by the name would be to follow a link that
-    // was put there meanwhile.
+    // The socket file gets the mode of the descriptor. Setting the mode by path could follow a
+    // symbolic link that another process has put there.
     fchmod(&socket, MODE)?;
     socket_bind(&socket, &SocketAddrUnix::new(short.path())?)?;
     listen(&socket, BACKLOG)?;
     Ok(UnixListener::from(socket))
 }
 
-/// Whether [`bind`] would succeed in a folder that takes files.
+/// Checks that [`bind`] would succeed in a writable folder.
 ///
 /// # Errors
 ///
-/// When something is there that gives no way.
+/// If a directory has the name of the socket.
 pub fn probe(folder: &Path) -> io::Result<()> {
     let there = fs::symlink_metadata(folder.join(SOCKET_NAME));
     if there.is_ok_and(|there| there.is_dir()) {
@@ -54,7 +54,7 @@ pub fn probe(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a server answers in a state folder.
+/// Returns true if a server accepts connections in this state folder.
 #[must_use]
 pub fn is_running(folder: &Path) -> bool {
     connect(folder).is_ok()
@@ -64,8 +64,8 @@ pub(super) fn connect(folder: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(Short::of(folder)?.path())
 }
 
-/// The address of a Unix socket has room for 107 bytes of path (unix(7)), a folder may have more:
-/// so the folder is opened and named by its descriptor.
+/// A short path to the folder. The address of a Unix socket holds at most 107 bytes of path
+/// (unix(7)), and a folder path may be longer. So the folder is opened and named by its descriptor.
 struct Short(File);
 
 impl Short {

@@ -1,4 +1,4 @@
-//! What runs, and how.
+//! The state of a running server.
 
 use std::fmt;
 
@@ -9,59 +9,59 @@ use crate::types::{BrokerCounts, Pressure, ProcessCounts, WorkerCounts};
 /// A running server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerStatus {
-    /// The version of the program.
+    /// Version of the program.
     pub version: String,
-    /// The supervisor.
+    /// Process id of the supervisor.
     pub pid: u32,
-    /// What it is about.
+    /// The stage of the server's life.
     pub stage: ServerStage,
-    /// Since its start, in seconds.
+    /// Seconds since the start.
     pub uptime_s: u64,
-    /// Where it listens.
+    /// Addresses that the server listens on.
     pub listen: Vec<String>,
-    /// What holds.
+    /// The active configuration.
     pub configuration: Configuration,
-    /// How much memory there is; none without a ceiling.
+    /// Memory usage and limit. None without a limit.
     pub memory: Option<MemoryStatus>,
-    /// The broker, then the workers.
+    /// The broker, followed by the workers.
     pub processes: Vec<ProcessStatus>,
 }
 
-/// What a server is about.
+/// The stage of a server's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServerStage {
     /// Some processes are not ready yet.
     Starting,
-    /// It serves.
+    /// All processes are ready.
     Serving,
-    /// It serves, and replaces its workers one after the other.
+    /// The server is restarting its workers one at a time.
     RestartingWorkers,
-    /// It ends.
+    /// The server is shutting down.
     Draining,
 }
 
-/// The configuration that holds.
+/// The active configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configuration {
-    /// Counts the configurations; 1 is that of the start.
+    /// Number of the configuration, counted from 1 at the start.
     pub number: u32,
-    /// The file, if there is one.
+    /// Path of the configuration file. None without a file.
     pub file: Option<String>,
-    /// What became of the last reload, if there was one.
+    /// Result of the last reload. None before the first reload.
     pub last_reload: Option<String>,
-    /// What a restart would change.
+    /// Changes that need a restart to take effect.
     pub waits_for_restart: Vec<String>,
 }
 
-/// The memory of all processes together.
+/// Memory of all processes together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryStatus {
-    /// What they have, in bytes.
+    /// Bytes in use.
     pub used_bytes: u64,
-    /// What they may have, in bytes.
+    /// The limit in bytes.
     pub ceiling_bytes: u64,
-    /// What is done about it.
+    /// The current overload stage.
     pub pressure: Pressure,
 }
 
@@ -70,30 +70,30 @@ pub struct MemoryStatus {
 pub struct ProcessStatus {
     /// `broker` or `worker 0`.
     pub role: String,
-    /// Its number; none while a successor waits to be started.
+    /// Process id. None while the restart of the process is delayed.
     pub pid: Option<u32>,
-    /// Which process in that place.
+    /// Generation of the process: how many processes have had this role.
     pub generation: u32,
     /// `starting`, `ready`, `leaving`, `waiting`.
     pub state: String,
-    /// Since its start, in seconds.
+    /// Seconds since its start.
     pub uptime_s: u64,
-    /// Memory that it holds, in bytes.
+    /// Resident memory in bytes. None if unknown.
     pub resident_bytes: Option<u64>,
-    /// Descriptors that it holds.
+    /// Open file descriptors. None if unknown.
     pub descriptors: Option<u64>,
-    /// What it has counted; none when it did not answer in time.
+    /// Counters of the process. None if it did not answer in time.
     pub counts: Option<ProcessCounts>,
 }
 
 impl ServerStatus {
-    /// The connected clients, as far as the workers answered.
+    /// Returns the number of connected clients, over the workers that answered.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.workers().map(|counts| counts.open).sum()
     }
 
-    /// What the workers counted that answered.
+    /// Returns the counters of the workers that answered.
     pub fn workers(&self) -> impl Iterator<Item = WorkerCounts> {
         self.processes.iter().filter_map(|process| match process.counts {
             Some(ProcessCounts::Worker(counts)) => Some(counts),
@@ -101,7 +101,7 @@ impl ServerStatus {
         })
     }
 
-    /// What the broker counted, if it answered.
+    /// Returns the counters of the broker. None if it did not answer.
     #[must_use]
     pub fn broker(&self) -> Option<BrokerCounts> {
         self.processes.iter().find_map(|process| match process.counts {
@@ -122,7 +122,7 @@ impl fmt::Display for ServerStage {
     }
 }
 
-/// For people: a line about the server, then a table of its processes.
+/// Displays a line about the server, followed by a table of its processes.
 impl fmt::Display for ServerStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { version, pid, stage, configuration, .. } = self;
@@ -187,7 +187,7 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// Seconds in the two largest units.
+/// A time in seconds, displayed in its two largest units.
 struct Span(u64);
 
 impl fmt::Display for Span {
