@@ -1,5 +1,5 @@
-//! The page that a plain GET of `/` answers with, and the documents that it links to; all of it is part
-//! of the binary and needs nothing else.
+//! The page that a plain GET of `/` returns, and the documents that it links to. All of it is part
+//! of the binary.
 
 use std::sync::LazyLock;
 
@@ -7,14 +7,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-/// The whole page, but for what [`html`] fills in.
+/// The page as a template for [`html`].
 const HTML: &str = include_str!("index.html");
-/// The placeholder for the name of the program, within the quotes of an attribute.
+/// Placeholder for the name of the program, including its quotes as an attribute.
 const PROGRAM: &str = "{{program}}";
-/// What the program is called where nothing else is known.
+/// Default name of the program.
 pub const PROGRAM_NAME: &str = "tagcast";
 
-/// Documents by their path.
+/// Documents by path.
 const DOCUMENTS: [(&str, &str); 12] = [
     ("/README.md", include_str!("../../README.md")),
     ("/SECURITY.md", include_str!("../../SECURITY.md")),
@@ -30,22 +30,22 @@ const DOCUMENTS: [(&str, &str); 12] = [
     ("/docs/scaling.md", include_str!("../../docs/scaling.md")),
 ];
 
-/// The page for a program that is called by this name on the command line.
+/// Returns the page with this name of the program in its commands.
 #[must_use]
 pub fn html(program: &str) -> String {
     let escaped = program.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
     HTML.replacen(PROGRAM, &escaped, 1)
 }
 
-/// The document at this path.
+/// Returns the document at this path.
 #[must_use]
 pub fn document(path: &str) -> Option<&'static str> {
     DOCUMENTS.iter().find(|(known, _)| *known == path).map(|(_, text)| *text)
 }
 
-/// The headers of the page: nothing runs in it but its own script, nothing is fetched for it, and no
-/// other site shows it in a frame. Its WebSocket leads to wherever it was loaded from; not every browser
-/// takes `'self'` for that.
+/// Returns the headers of the page. Their policy allows only the page's own script, no other
+/// sources and no framing by other sites. The WebSocket connects to the origin of the page, which
+/// needs a rule of its own because not every browser accepts `'self'` for WebSockets.
 #[must_use]
 pub fn headers() -> &'static str {
     static HEADERS: LazyLock<String> = LazyLock::new(|| {
@@ -61,7 +61,8 @@ pub fn headers() -> &'static str {
     &HEADERS
 }
 
-/// The hash of the content of the one element of this name, as a source of the policy.
+/// Returns the hash of the content of the only element with this name, as a source expression of
+/// the policy.
 fn hash_of(element: &str) -> String {
     let (open, close) = (format!("<{element}>"), format!("</{element}>"));
     let inside = HTML.split_once(&open).and_then(|(_, rest)| rest.split_once(&close));
