@@ -1,62 +1,63 @@
-//! Names that clients of 2019 give themselves in addition to the UUID that the server made.
+//! Aliases: names that clients of phpWebSocketServer (2019) register in addition to their UUID.
 
 use serde::{Deserialize, Serialize};
 
 use super::{ClientUuid, Ident, IdentError, WordChoice};
 
-/// What a client registered with phpWebSocketServer's opcode `uuid`: others can address it by this
-/// text as by its UUID.
+/// A name that a client registered with the opcode `uuid` of phpWebSocketServer. Other clients can
+/// use it like its UUID.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Alias(Ident);
 
 impl Alias {
-    /// Admits a name.
+    /// Creates an alias.
     ///
     /// # Errors
     ///
-    /// When it is empty or longer than [`IDENT_BYTES_MAX`](super::limits::IDENT_BYTES_MAX).
+    /// If the name is empty or longer than [`IDENT_BYTES_MAX`](super::limits::IDENT_BYTES_MAX).
     pub fn new(text: &str) -> Result<Self, IdentError> {
         Ident::new(text).map(Self)
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// The name as the index keeps it.
+    /// Returns the name in the type that the index stores.
     #[must_use]
     pub fn as_ident(&self) -> &Ident {
         &self.0
     }
 
-    /// The UUID that it is spelled like, which may be another client's.
+    /// Returns the UUID if the name has the form of one. It may be the UUID of another client.
     #[must_use]
     pub fn as_uuid(&self) -> Option<ClientUuid> {
         uuid::Uuid::try_parse(self.as_str()).ok().map(|uuid| ClientUuid(uuid.into_bytes()))
     }
 }
 
-/// An alias that a client wants, and how.
+/// An alias that a client requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The alias.
     pub alias: Alias,
-    /// Whether others may have it too.
+    /// Whether other clients may have the same alias.
     pub keeping: Exclusivity,
 }
 
-/// Whether an alias is for one client.
+/// Whether an alias is exclusive to one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exclusivity {
-    /// It is refused while another client has it.
+    /// The request is denied while another client has the alias.
     Alone,
-    /// As in the original: several may have it, and the one that joined first is reached.
+    /// Several clients may have the alias, as in the original server. Messages reach the one that
+    /// joined first.
     Shared,
 }
 
-/// Whether clients may have an alias, and whether for one client alone.
+/// The setting of an application: no aliases, exclusive ones or shared ones.
 impl WordChoice for Option<Exclusivity> {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("first", Some(Exclusivity::Alone)),
@@ -65,6 +66,7 @@ impl WordChoice for Option<Exclusivity> {
     ];
 }
 
-/// Counts the aliases that brokers granted: of two claims to one alias the later grant holds.
+/// Number of an alias grant, over all brokers. If two clients claim one alias, the higher number
+/// wins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GrantNumber(pub u64);

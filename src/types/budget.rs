@@ -1,14 +1,14 @@
-//! The time that one kind of work may take within one turn of an event loop.
+//! A time limit for one kind of work within one turn of an event loop.
 
 use std::time::Duration;
 
 use super::limits::{CLOCK_WORK, UNIT_WORK};
 
-/// A budget of time for units of work: messages, sockets, deliveries.
+/// A time budget for units of work, such as messages, sockets or deliveries.
 ///
-/// The loop asks after each unit, so one unit is always done, and leaves the others for its next turn
-/// once the budget is spent. The budget reads no clock: the time is an argument, counted from whenever
-/// the clock of the loop began.
+/// The event loop checks the budget after each unit, so at least one unit is always processed. Once
+/// the budget is spent, the remaining units wait for the next turn. The budget does not read a
+/// clock: the time is an argument, counted from the start of the loop's clock.
 ///
 /// ```
 /// use std::time::Duration;
@@ -17,7 +17,7 @@ use super::limits::{CLOCK_WORK, UNIT_WORK};
 /// let mut now = Duration::from_millis(7);
 /// let mut budget = TurnBudget::new(now, Duration::from_millis(1));
 /// assert!(!budget.is_spent(now));
-/// // Small units are not worth a look at the clock each.
+/// // A small unit does not justify reading the clock.
 /// assert!(!budget.is_spent_after(10, || unreachable!("ten bytes of work")));
 /// now += Duration::from_millis(1);
 /// assert!(budget.is_spent_after(100_000, || now));
@@ -25,25 +25,25 @@ use super::limits::{CLOCK_WORK, UNIT_WORK};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TurnBudget {
     until: Duration,
-    /// Work that was done since the clock was read.
+    /// Work done since the clock was last read, in bytes.
     unchecked: usize,
 }
 
 impl TurnBudget {
-    /// A budget that begins now.
+    /// Creates a budget that starts now.
     #[must_use]
     pub fn new(now: Duration, time: Duration) -> Self {
         Self { until: now.saturating_add(time), unchecked: 0 }
     }
 
-    /// Whether the time is over.
+    /// Returns true if the time is over.
     #[must_use]
     pub fn is_spent(&self, now: Duration) -> bool {
         now >= self.until
     }
 
-    /// Whether the time is over after one more unit of so many bytes. The clock is read when the work
-    /// since the last look is worth it ([`CLOCK_WORK`]).
+    /// Returns true if the time is over after another unit of this many bytes. Reads the clock only
+    /// after at least [`CLOCK_WORK`] bytes of work.
     pub fn is_spent_after(&mut self, bytes: usize, now: impl FnOnce() -> Duration) -> bool {
         self.unchecked = self.unchecked.saturating_add(bytes).saturating_add(UNIT_WORK);
         if self.unchecked < CLOCK_WORK {
@@ -64,8 +64,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Whatever the units cost and however large they are, the work ends at most one look at the
-        /// clock after the budget, and the first unit is always done.
+        /// For units of any cost and size, the work stops at most one clock reading after the
+        /// budget, and the first unit is always processed.
         #[test]
         fn work_ends_within_one_look_at_the_clock_of_the_budget(
             time in 0_u64..5_000,

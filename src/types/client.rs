@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection, as the index knows it.
+//! The client of a connection, as the index stores it.
 
 use core::net::IpAddr;
 use std::fmt;
@@ -7,16 +7,16 @@ use std::sync::Arc;
 use super::limits::IDENT_BYTES_MAX;
 use super::{ClientUuid, Tags, Tenant};
 
-/// A name that a client gave itself with the header `Ident` (phpWebSocketServer since 2021-09).
+/// A name that a client gives itself with the header `Ident` (phpWebSocketServer since 2021-09).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ident(Arc<str>);
 
 impl Ident {
-    /// Admits a name.
+    /// Creates an ident.
     ///
     /// # Errors
     ///
-    /// When it is empty or longer than [`IDENT_BYTES_MAX`].
+    /// If the name is empty or longer than [`IDENT_BYTES_MAX`].
     pub fn new(text: &str) -> Result<Self, IdentError> {
         if text.is_empty() || text.len() > IDENT_BYTES_MAX {
             return Err(IdentError { bytes: text.len() });
@@ -24,17 +24,17 @@ impl Ident {
         Ok(Self(Arc::from(text)))
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// An ident that is empty or too long.
+/// The error for an ident that is empty or too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdentError {
-    /// Its length.
+    /// Length in bytes.
     pub bytes: usize,
 }
 
@@ -46,41 +46,43 @@ impl fmt::Display for IdentError {
 
 impl std::error::Error for IdentError {}
 
-/// The two classes of clients that phpWebSocketServer tells apart.
+/// The two classes of clients in phpWebSocketServer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClientClass {
-    /// Browsers and everyone else: gets broadcasts and tag matches.
+    /// Browsers and all other clients. They receive broadcasts and messages to tags.
     Web,
-    /// PHP scripts (`Client-Type: php`): reached by UUID and ident only, read one frame at a time.
+    /// PHP scripts (`Client-Type: php`). They are reached by UUID and ident only, and read one
+    /// frame at a time.
     Php,
 }
 
 /// Whether a client counts towards `maxPerIP`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressLimit {
-    /// It does.
+    /// The client counts.
     ByAddress,
-    /// It does not: it has shown a secret, or its address is one that scripts may come from.
+    /// The client does not count, because it presented a secret or its address is allowed for
+    /// scripts.
     InAll,
 }
 
-/// What the index knows about one client.
+/// The data of one client in the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
-    /// The space it lives in.
+    /// Tenant of the client.
     pub tenant: Tenant,
-    /// Its identity.
+    /// UUID that the server assigned.
     pub uuid: ClientUuid,
-    /// The name it gave itself.
+    /// Name that the client gave itself.
     pub ident: Option<Ident>,
-    /// What it carries.
+    /// Tags of the client.
     pub tags: Tags,
-    /// Web or php.
+    /// Web-type or php-type.
     pub class: ClientClass,
-    /// Whether publications may be sent to it at all (echo clients take none).
+    /// True if the client may receive publications. Clients of an echo resource do not.
     pub takes_publications: bool,
-    /// Whether its address may have only so many like it.
+    /// Whether the client counts towards `maxPerIP`.
     pub counted: AddressLimit,
-    /// The effective address, after trusted proxies.
+    /// IP address of the client, after trusted proxies are taken into account.
     pub ip: IpAddr,
 }

@@ -1,68 +1,68 @@
-//! The counters of a process, which balance at any moment.
+//! Counters of a process, which balance at all times.
 
 use serde::{Deserialize, Serialize};
 
-/// What a worker has counted since it began, and what it holds now.
+/// The counters and gauges of a worker. Counters start with the process.
 ///
 /// `accepted = open + closed`, and `matched = delivered + missed + waiting`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerCounts {
-    /// Sockets that were accepted.
+    /// Accepted sockets.
     pub accepted: u64,
-    /// Sockets that are open now, in whatever phase.
+    /// Sockets that are open now, in any phase.
     pub open: u64,
-    /// Sockets that were closed.
+    /// Closed sockets.
     pub closed: u64,
-    /// Bytes of memory that the connections hold: unfinished messages, outboxes, what waits.
+    /// Bytes of memory that connections use now: unfinished messages, outboxes and queues.
     #[serde(default)]
     pub held: u64,
-    /// WebSockets that were opened.
+    /// Completed WebSocket handshakes.
     pub opened: u64,
-    /// Clients that were closed because they did not read.
+    /// Clients closed because they did not read.
     pub slow: u64,
-    /// Clients that were closed because they held much while memory was scarce.
+    /// Clients closed because they used much memory while memory was scarce.
     #[serde(default)]
     pub shed: u64,
-    /// Clients that were closed because nothing came from them.
+    /// Clients closed because they sent nothing for too long.
     pub silent: u64,
-    /// Messages of clients.
+    /// Messages from clients.
     pub messages: u64,
-    /// Events for backends that were not handed over, and answers that were not obeyed.
+    /// Webhook events that were not delivered, and webhook responses that were ignored as invalid.
     #[serde(default)]
     pub events_failed: u64,
-    /// Publications that were given to the broker.
+    /// Publications sent to the broker.
     pub published: u64,
-    /// Publications that the broker holds unacknowledged (rule L4).
+    /// Publications that the broker has not acknowledged yet (rule L4).
     pub unacknowledged: u64,
-    /// Deliveries that the broker ordered: one for each publication and client.
+    /// Deliveries that the broker ordered, one per publication and client.
     pub matched: u64,
-    /// Deliveries that the kernel has taken whole.
+    /// Deliveries that the kernel accepted completely.
     pub delivered: u64,
-    /// Deliveries that came too late for their client: it was closed, with a reason.
+    /// Deliveries to clients that were already closed.
     pub missed: u64,
-    /// Deliveries that wait in an outbox.
+    /// Deliveries that wait in an outbox now.
     pub waiting: u64,
 }
 
-/// What a broker has counted since it began, and what it holds now.
+/// The counters and gauges of a broker. Counters start with the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokerCounts {
-    /// Workers that are linked.
+    /// Connected workers.
     pub workers: u64,
     /// Clients of all workers.
     pub clients: u64,
-    /// Rows of the index: different tags that clients carry.
+    /// Rows of the index: distinct tags of all clients.
     pub rows: u64,
-    /// Publications that were resolved.
+    /// Resolved publications.
     pub publications: u64,
 }
 
-/// What one process has counted.
+/// The counters of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProcessCounts {
-    /// A worker.
+    /// Counters of a worker.
     Worker(WorkerCounts),
-    /// A broker.
+    /// Counters of a broker.
     Broker(BrokerCounts),
 }

@@ -1,18 +1,18 @@
-//! Whether a listening socket speaks TLS.
+//! TLS of a listening socket.
 
 use serde::{Deserialize, Serialize};
 
-/// Whether a listening socket speaks TLS.
+/// Whether a listening socket uses TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Encryption {
-    /// It does not.
+    /// Without TLS.
     Plain,
-    /// It does.
+    /// With TLS.
     Tls,
 }
 
 impl Encryption {
-    /// The scheme of its URLs.
+    /// Returns the URL scheme: `ws` or `wss`.
     #[must_use]
     pub const fn scheme(self) -> &'static str {
         match self {

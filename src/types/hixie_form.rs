@@ -1,15 +1,15 @@
-//! How the drafts before RFC 6455 are followed.
+//! Compatibility with the WebSocket drafts before RFC 6455.
 
 use super::word_choices;
 
 word_choices! {
-    /// How closely the first servers of the drafts 75 and 76 are followed.
+    /// How closely the server imitates the first servers of drafts 75 and 76.
     HixieForm {
-        /// As the drafts say.
+        /// Follows the drafts.
         Draft = "draft",
-        /// As PHP-WebSockets-Server does it. It does not wait for what comes after the head, answers
-        /// draft 75 with names of draft 76, a protocol name of its own and an empty line too many, takes
-        /// one message a read, and does not answer the end.
+        /// Behaves like PHP-WebSockets-Server. It does not wait for the bytes after the head,
+        /// answers draft 75 with header names of draft 76, with a protocol name of its own and an
+        /// extra empty line, processes one message per read, and does not answer a close.
         Original = "original",
     }
 }

@@ -1,97 +1,99 @@
-//! Identities and counts, each its own type so that none can be taken for another.
+//! Identifiers and counters, each with its own type so that they cannot be confused.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
-/// A worker's seat: 0 for the first worker, the same number for the one that replaces it.
+/// Number of a worker, from 0. A replacement process has the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WorkerId(pub u16);
 
-/// Counts the processes that had one role: a replaced worker or broker has a higher generation.
+/// Number of a process among those that have had the same role. Each replacement of a worker or
+/// broker has a higher generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Generation(pub u32);
 
-/// One life of one worker: what publication numbers are counted in (rule L4).
+/// One process of one worker. Publication numbers are counted per incarnation (rule L4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WorkerIncarnation {
-    /// The seat.
+    /// Number of the worker.
     pub worker: WorkerId,
-    /// Which process on that seat.
+    /// Generation of its process.
     pub generation: Generation,
 }
 
-/// The place of a connection in its worker's tables; reused after the broker allows it (rule L3).
+/// Index of a connection in the tables of its worker. A slot is reused only after the broker has
+/// released it (rule L3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(pub u32);
 
 impl Slot {
-    /// No connection: who asks from there is the worker itself.
+    /// Not a connection: the worker itself is asking.
     pub const NOBODY: Self = Self(u32::MAX);
 }
 
-/// Where a client is to be found.
+/// The location of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionRef {
-    /// The worker that owns the socket.
+    /// Worker that owns the socket.
     pub worker: WorkerId,
-    /// The connection within that worker.
+    /// Slot of the connection within that worker.
     pub slot: Slot,
 }
 
-/// A count over the joins of all workers: "first in connection order" means the smallest.
+/// Number of a join over all workers. The first client in connection order has the smallest number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JoinNumber(pub u64);
 
-/// A publication's place in the line of its source; from 1, without holes.
+/// Number of a publication among those of one worker incarnation, from 1 without gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Number(pub u64);
 
-/// A publication's place in the line of the broker.
+/// Number of a publication in the order of the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sequence(pub u64);
 
-/// The identity that the server gave to a client: a random version 4 UUID.
+/// Identifier that the server assigns to a client: a random version 4 UUID.
 ///
-/// On the wire it may carry a signature (see `auth`); in here only the 16 bytes travel.
+/// On the wire it may carry a signature (see `auth`). This type has only the 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientUuid(pub [u8; 16]);
 
 impl ClientUuid {
-    /// The canonical 36 characters, in lower case.
+    /// Returns the canonical form of 36 characters in lower case.
     #[must_use]
     pub fn text(self) -> String {
         uuid::Uuid::from_bytes(self.0).to_string()
     }
 
-    /// The first eight characters: enough to find a client in a log, too little to address it.
+    /// Returns the first eight characters: enough to find a client in a log, too few to address it.
     #[must_use]
     pub fn short(self) -> String {
         self.text().chars().take(8).collect()
     }
 }
 
-/// Shortened, so that no log contains a UUID that a reader could publish to.
+/// Shortens the UUID, so that no log contains a UUID that a reader could publish to.
 impl fmt::Debug for ClientUuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}…", self.short())
     }
 }
 
-/// Counts the configurations that a server has had; the one that it began with is 1.
+/// Number of a configuration, counted from 1 at the start of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ConfigNumber(pub u32);
 
-/// The space in which publications and clients see each other.
+/// A separate space of clients and publications.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tenant(pub Arc<str>);
 
 impl Tenant {
-    /// The space of all applications that name none.
+    /// The tenant of all applications that name none.
     #[must_use]
     pub fn shared() -> Self {
-        // One text for all: nearly every connection and publication names it.
+        // One shared text, because nearly every connection and publication uses it.
         static SHARED: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
         Self(Arc::clone(&SHARED))
     }

@@ -1,11 +1,11 @@
-//! A range of addresses, as lists of the configuration name it: one address, or a prefix.
+//! A range of IP addresses in the configuration: a single address or a prefix.
 
 use core::net::IpAddr;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An address with the number of its leading bits that count: `10.0.0.0/8`, or one address alone.
+/// An address and the length of its prefix, such as `10.0.0.0/8`, or a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct IpRange {
     first: IpAddr,
@@ -13,14 +13,14 @@ pub struct IpRange {
 }
 
 impl IpRange {
-    /// One address alone.
+    /// Creates a range of one address.
     #[must_use]
     pub fn one(ip: IpAddr) -> Self {
         let ip = ip.to_canonical();
         Self { first: ip, bits: width(ip) }
     }
 
-    /// Reads `192.0.2.1`, `10.0.0.0/8`, `2001:db8::/32`.
+    /// Parses `192.0.2.1`, `10.0.0.0/8` or `2001:db8::/32`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let Some((ip, bits)) = text.split_once('/') else {
@@ -31,7 +31,8 @@ impl IpRange {
         Some(Self { first, bits })
     }
 
-    /// Whether an address is in it; an IPv4 address in IPv6 clothes is the IPv4 address.
+    /// Returns true if the address is in the range. An IPv4-mapped IPv6 address counts as its IPv4
+    /// address.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         match (self.first, ip.to_canonical()) {
@@ -65,7 +66,8 @@ const fn width(ip: IpAddr) -> u8 {
     }
 }
 
-/// What stands for an address: with IPv6 one customer has a whole /64.
+/// Returns the address under which a client is counted. For IPv6 this is the /64 prefix, because
+/// one customer usually has a whole /64.
 #[must_use]
 pub fn counted_as(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {

@@ -1,245 +1,260 @@
-//! Every number of the server: its unit, its reason, and how it relates to its neighbours.
+//! All limits of the server, each with its unit, its reason and its relation to other limits.
 
 use std::time::Duration;
 
-/// Tags of one client, and of one query.
+/// Tags per client and per query.
 pub const TAGS_MAX: usize = 128;
-/// Bytes of a tag's name.
+/// Bytes of a tag name.
 pub const TAG_NAME_BYTES_MAX: usize = 255;
-/// Bytes of a tag's value.
+/// Bytes of a tag value.
 pub const TAG_VALUE_BYTES_MAX: usize = 255;
-/// Steps, of some ten nanoseconds each, that a check of one message against a schema may take.
+/// Steps, of about ten nanoseconds each, that the check of one message against a schema may take.
 pub const SCHEMA_STEPS_MAX: u64 = 2_000_000;
-/// Bytes of a text or a number that one step of such a check pays for.
+/// Bytes of a string or number that one step of such a check covers.
 pub const SCHEMA_STEP_BYTES: usize = 16;
-/// Steps for each byte of a message that a schema may take at the worst: a message of a thousand bytes
-/// can always be checked.
+/// Worst-case steps of a schema per byte of a message. It guarantees that a message of a thousand
+/// bytes can always be checked.
 pub const SCHEMA_WEIGHT_MAX: u64 = 2_000;
-/// How deep a message may be nested that is held against a schema: a comparison of its values calls
-/// itself as deep.
+/// Nesting depth of a message that is checked against a schema. The comparison of values recurses
+/// to the same depth.
 pub const SCHEMA_DEPTH_MAX: usize = 127;
-/// How deep the parts of a schema may lie in each other, references followed: a check calls itself as
-/// deep.
+/// Nesting depth of a schema with its references resolved. A check recurses to the same depth.
 pub const SCHEMA_NESTING_MAX: usize = 512;
 /// Bytes of a compiled regular expression.
 pub const SCHEMA_PATTERN_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes of an ident: it is a header value and a key of the index, as a tag's value is.
+/// Bytes of an ident. Like a tag value, an ident is a header value and a key of the index.
 pub const IDENT_BYTES_MAX: usize = 255;
 
-/// Bytes of a request head by default: cookies of single sign-on take ten kilobytes, and Node and
-/// Apache's proxies take as much.
+/// Default limit of a request head in bytes. Cookies of single sign-on can take ten kilobytes, and
+/// the limits of Node and of Apache's proxies are similar.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
-/// Lines of a request head, the request line not counted: what Apache takes, and hyper.
+/// Header lines of a request, without the request line. Apache and hyper have the same limit.
 pub const HEAD_LINES_MAX: usize = 100;
-/// Bytes of all heads that are under way in a worker, whatever one head may have: where there are so many
-/// handshakes that their share is less, longer heads are told to come later.
+/// Bytes of all incomplete request heads in a worker, regardless of the limit of one head. When the
+/// share of each handshake falls below the length of a head, the client is told to try again later.
 pub const HEADS_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Bytes of the first words of clients that are older than `Client-Type`: they were never longer.
+/// Bytes of the first message of clients that are older than the header `Client-Type`. These
+/// messages were never longer.
 pub const OLD_HEAD_BYTES_MAX: usize = 8 * 1024;
 
-/// Bytes of a value of `websock.ini` after its `${NAME}` were replaced: the longest list that makes sense.
+/// Bytes of a value of `websock.ini` after expansion of its `${NAME}`: enough for the longest
+/// sensible list.
 pub const EXPANDED_BYTES_MAX: usize = 64 * 1024;
-/// Bytes that all `${NAME}` of a configuration bring: as many as the file itself may have.
+/// Bytes that all `${NAME}` of a configuration may add, equal to the limit of the file itself.
 pub const EXPANSION_BYTES_MAX: usize = 1024 * 1024;
-/// Bytes of the shortest secret that is not guessed: at least 64 bits, if it is random.
+/// Bytes of the shortest secret that cannot be guessed: at least 64 bits, if it is random.
 pub const SECRET_BYTES_MIN: usize = 16;
-/// Different characters of a secret that is not a pattern.
+/// Distinct characters that a secret needs so that it is not a mere pattern.
 pub const SECRET_CHARACTERS_MIN: usize = 6;
-/// Entries of a folder that are looked at for pages and scripts.
+/// Entries of a directory that are checked for pages and scripts.
 pub const FOLDER_ENTRIES_MAX: usize = 1000;
-/// Levels of lists and mappings in `auth.yml`, which needs three.
+/// Nesting depth of lists and mappings in `auth.yml`. A valid file needs three.
 pub const AUTH_FILE_DEPTH_MAX: usize = 32;
-/// Values in `auth.yml`: twenty thousand applications with all of their members. A file of 1 MiB can
-/// hold half a million, of some hundred bytes each.
+/// Values in `auth.yml`: enough for twenty thousand applications with all their members. A file of
+/// 1 MiB could contain half a million values, which take about a hundred bytes each.
 pub const AUTH_FILE_NODES_MAX: usize = 300_000;
 
-/// The largest message by default: phpWebSocketServer's 5 MiB.
+/// Default limit of a message in bytes: the 5 MiB of phpWebSocketServer.
 pub const MESSAGE_BYTES_MAX: usize = 5 * 1024 * 1024;
-/// Pieces that a message may always have; one more is allowed for each [`BYTES_PER_PIECE`].
+/// Fragments that a message may always have. One more is allowed per [`BYTES_PER_PIECE`].
 pub const PIECES_MIN: usize = 1024;
-/// Bytes that earn a message one more piece: tiny fragments cost more than their bytes.
+/// Bytes of a message that allow one more fragment. Tiny fragments cost more than their bytes.
 pub const BYTES_PER_PIECE: usize = 64;
 
-/// What an outbox may hold beyond the largest message.
+/// Bytes that an outbox may hold in addition to the largest message.
 pub const OUTBOX_SLACK_BYTES: usize = 1024 * 1024;
-/// How long a socket may take no byte while its outbox holds some.
+/// Time without progress after which a client is slow: its outbox has bytes, but its socket accepts
+/// none.
 pub const OUTBOX_STALL: Duration = Duration::from_secs(10);
-/// The kernel's send buffer of a client: without it the kernel swallows megabytes for a reader
-/// that never reads, and the bound on the outbox is no bound on memory.
+/// Kernel send buffer of a client in bytes. Without this limit the kernel would accept megabytes
+/// for a reader that never reads, and the limit of the outbox would not limit memory.
 pub const SEND_BUFFER_BYTES: usize = 64 * 1024;
-/// How long data may go unacknowledged by the peer's kernel: a pulled cable is noticed after this
-/// also where no pings go (php-type clients).
+/// Time that sent data may stay unacknowledged by the peer's kernel. It detects a broken network
+/// path also for clients that get no pings (php-type clients).
 pub const USER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Replies to one read that leave in one send; what is more leaves in several.
+/// Bytes of the replies to one read that are sent in one call. Longer replies take several calls.
 pub const SEND_BYTES_MAX: usize = 256 * 1024;
-/// Publications for the same clients are joined up to this size: what leaves in one send fits into
-/// the kernel's send buffer, so that a reader that keeps up never has a backlog.
+/// Publications to the same clients are joined up to this many bytes. One send then fits into the
+/// kernel send buffer, so that a client that keeps up never has a backlog.
 pub const SEND_BYTES: usize = 48 * 1024;
-/// Clients that one turn of a worker writes a fan-out to: half a millisecond to two, after which
-/// publications to one client, openings and publishers have their turn. [`TURN_PART`] bounds it too.
+/// Clients per turn that a worker writes a fan-out to. That takes 0.5 to 2 ms, after which
+/// publications to single clients, handshakes and publishers are served. [`TURN_PART`] is a limit
+/// as well.
 pub const FANOUT_SLICE: usize = 256;
-/// A link that was silent for so long may have a backlog of the server's own making: half of it would
-/// be nothing unusual on a busy machine, and a window fills in less at full speed.
+/// Silence of a link after which its backlog may be caused by the server itself. Half of this time
+/// is common on a busy machine, and a window takes less time to fill at full speed.
 pub const LINK_SILENCE: Duration = Duration::from_millis(250);
-/// Nothing of the server stands still for longer than that: it is found hanging.
+/// Longest silence of a link that counts. A process that stalls for longer is detected as hung.
 pub const LINK_SILENCE_MAX: Duration = Duration::from_secs(3);
-/// How long a worker waits for one client that empties half an outbox while such a backlog is paced:
-/// three megabytes a second keep up, by default.
+/// Time that a worker waits for one client to empty half an outbox while such a backlog is paced.
+/// With default limits a client that reads three megabytes per second is fast enough.
 pub const DRAIN_WAIT: Duration = Duration::from_secs(1);
-/// A client whose socket takes nothing for this long does not empty its outbox.
+/// Time without progress after which a client is no longer waited for during pacing.
 pub const OUTBOX_MOVES: Duration = Duration::from_millis(250);
-/// The longest that a backlog is paced. A worker that catches up is done long before.
+/// Maximum time that a backlog is paced. A worker normally catches up much earlier.
 pub const BACKLOG_MAX: Duration = Duration::from_secs(30);
-/// Bytes of publications that wait in a worker; what is more stays on the link.
+/// Bytes of publications queued in a worker. Further publications stay on the link.
 pub const FANOUT_BYTES_MAX: usize = 1024 * 1024;
-/// With more batches waiting than this, a publication to one client is not looked for in all of
-/// them, and waits in line.
+/// Queued batches up to which a publication to one client may overtake them. With more batches the
+/// search for earlier publications to the same client would take too long, so the publication is
+/// queued.
 pub const OVERTAKE_BATCHES_MAX: usize = 64;
-/// One read from one socket, into a buffer that all connections of a worker share.
+/// Bytes per read from a socket, into a buffer that all connections of a worker share.
 pub const READ_BYTES: usize = 64 * 1024;
 
-/// What one kind of work may take of a worker's turn (the link, the fan-out, sockets, answers of
-/// backends, paused publishers, timers, newcomers …), one unit of it at least. A worker has some ten
-/// kinds, so that its turn ends after some ten milliseconds.
+/// Time that one kind of work may take in a worker's turn: the link, the fan-out, sockets, webhook
+/// responses, paced publishers, timers, new connections and so on. At least one unit is always
+/// processed. A worker has about ten kinds of work, so a turn takes about 10 ms.
 pub const TURN_PART: Duration = Duration::from_millis(1);
-/// What a broker's turn gives to the messages of its workers.
+/// Time per turn that a broker spends on the messages of its workers.
 pub const BROKER_TURN: Duration = Duration::from_millis(5);
-/// What one connection may take before it waits behind the others: some two hundred small messages. A
-/// backend's batch of 64 publications fits, so that it reaches the broker whole.
+/// Time that a heavy connection is served before it waits behind the others: about two hundred
+/// small messages. A webhook batch of 64 publications fits, so that it reaches the broker in one
+/// piece.
 pub const HEAVY_SHARE: Duration = Duration::from_micros(250);
-/// The same for a connection that has taken little so far: a burst of some dozens. Six hundred that
-/// begin to send at the same moment are through this once in some 30 ms.
+/// Time that a light connection is served before it waits behind the others: a few dozen small
+/// messages. A round of six hundred connections that start to send at the same moment takes about
+/// 30 ms.
 pub const LIGHT_SHARE: Duration = Duration::from_micros(50);
-/// Bytes of work that a connection may be ahead of the others before it is served after those that are
-/// not: some two dozen small messages, each of which counts for [`UNIT_WORK`] more than it has. A byte of
-/// work costs some four nanoseconds.
+/// Lead, in bytes of work, from which on a connection is heavy and is served after the light ones.
+/// This is about two dozen small messages, each of which counts [`UNIT_WORK`] in addition to its
+/// bytes. One byte of work takes about 4 ns.
 pub const LIGHT_BURST: u64 = 16 * 1024;
-/// Bytes of work that a connection is ahead of the others at most, whatever it has sent: what is done in
-/// twice its [`HEAVY_SHARE`], so that it waits for one or two rounds of the others. A multiple of 64.
+/// Maximum lead of a connection in bytes of work, regardless of how much it has sent. This is the
+/// work of two [`HEAVY_SHARE`], so the connection waits for one or two rounds of the others. It
+/// must be a multiple of 64.
 pub const WORK_AHEAD_MAX: u64 = 128 * 1024;
-/// Bytes of work that are forgotten in each millisecond in which no connection waits: all of it in a tenth of a
-/// second.
+/// Bytes of lead that are forgotten per millisecond while no connection waits. The maximum lead is
+/// forgotten after 0.1 s.
 pub const WORK_FORGOTTEN: u64 = 1310;
-/// Connections that wait to be served from which on only [`CROWDED_READ_BYTES`] are read of each: what
-/// is read and not served yet is memory of the worker.
+/// Waiting connections from which on only [`CROWDED_READ_BYTES`] are read from each. Bytes that are
+/// read but not processed yet take memory of the worker.
 pub const CROWD: usize = 64;
-/// One read from one socket while a crowd waits.
+/// Bytes per read from a socket while that many connections wait.
 pub const CROWDED_READ_BYTES: usize = 8 * 1024;
-/// Bytes of work after which a loop looks at its clock: a look costs as much as some 50 bytes.
+/// Bytes of work between two readings of the clock. One reading costs as much as about 50 bytes of
+/// work.
 pub const CLOCK_WORK: usize = 4096;
-/// What one unit of work counts for in addition to its bytes: eight small messages are a look at the clock.
+/// Bytes of work that one unit counts in addition to its own bytes. With small messages the clock
+/// is read every eight messages.
 pub const UNIT_WORK: usize = 512;
 
-/// Control frames (ping, pong, close) that a peer may send in one second.
+/// Control frames (ping, pong, close) that a peer may send per second.
 pub const CONTROL_FRAMES_PER_SECOND: u32 = 100;
-/// How long the server waits for the other side's Close.
+/// Maximum wait for the Close of the peer.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(2);
-/// How often an unfinished message or frame is looked at by default (`messageTimeout`): it has to
-/// have grown since (slow POST defence).
+/// Default interval at which an incomplete message or frame must have grown (`messageTimeout`). It
+/// defends against slow-POST attacks.
 pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes by which it has to grow for each second of that: a tenth of the slowest mobile network that
-/// is still in use.
+/// Bytes per second by which it must have grown: a tenth of the slowest mobile network still in
+/// use.
 pub const MESSAGE_RATE_MIN: u32 = 1024;
 
-/// The pause that ends a message of a raw client which nothing else ends: longer than one write takes
-/// over loopback, and what phpWebSocketServer's clients do not notice.
+/// Pause that ends a message of a raw client if nothing else marks its end. One write over loopback
+/// takes less time, and the clients of phpWebSocketServer do not notice the pause.
 pub const RAW_PAUSE: Duration = Duration::from_millis(20);
 
-/// Bytes of the token that a publisher chooses for its reports: a UUID has 36.
+/// Bytes of the token that a publisher chooses for its reports. A UUID has 36.
 pub const REPORT_TOKEN_BYTES_MAX: usize = 64;
 
-/// Publications that a worker holds until the broker has acknowledged them (rule L4).
+/// Unacknowledged publications that a worker may have at the broker (rule L4).
 pub const WINDOW_PUBLICATIONS: u64 = 4096;
-/// Bytes of them; one publication is always admitted.
+/// Bytes of the unacknowledged publications. One publication is always allowed.
 pub const WINDOW_BYTES: usize = 8 * 1024 * 1024;
-/// Values in an answer about who is connected: a page that lists more needs another way.
+/// Values in an answer about connected clients. A page that needs longer lists must use another
+/// way.
 pub const ANSWER_VALUES_MAX: usize = 1000;
-/// Clients that are looked at for the values of an answer: where few carry the tag that is asked for, the
-/// answer has fewer values, and the broker spends no more than some milliseconds.
+/// Clients that the broker examines for the values of one answer, which limits its time to a few
+/// milliseconds. If few clients have the requested tag, the answer has fewer values.
 pub const ANSWER_LOOKS_MAX: usize = 4000;
-/// The largest message on a link: a publication of the largest size with its address, or a set of
-/// slots. What is larger ends the link (rule L1).
+/// Bytes of a message on a link: a publication of the largest size with its address, or a set of
+/// slots. A larger message closes the link (rule L1).
 pub const LINK_MESSAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// A log file of this size is put aside: small enough for an editor, days of an info log.
+/// Default size at which the log file is rotated, in bytes: small enough for an editor, enough for
+/// days of a log at level info.
 pub const LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Old log files that are kept.
+/// Rotated log files that are kept by default.
 pub const LOG_FILES_KEPT: usize = 5;
 
-/// Percent of the memory limit from which on no connection is accepted (Envoy begins at 92).
+/// Percent of the memory limit at which no more connections are accepted. Envoy starts at 92.
 pub const PRESSURE_FULL: u64 = 85;
-/// From which on the clients that hold the most are closed.
+/// Percent of the memory limit at which the clients that use the most memory are closed.
 pub const PRESSURE_SHEDDING: u64 = 92;
-/// From which on publications are denied.
+/// Percent of the memory limit at which publications are denied.
 pub const PRESSURE_BUSY: u64 = 97;
-/// Bytes that the connections of a worker take in before it looks at its memory and asks the
-/// supervisor to look too: what can be missed between two looks.
+/// Bytes that the connections of a worker receive before it checks its memory and asks the
+/// supervisor to check too. Up to this much growth goes unnoticed between two checks.
 pub const GROWTH_BYTES: usize = 1024 * 1024;
-/// What a connection takes in addition to what it holds, roughly (`docs/benchmarks.md`).
+/// Approximate bytes of a connection in addition to its buffers (`docs/benchmarks.md`).
 pub const CONNECTION_BYTES: u64 = 512;
-/// A connection that holds less is not closed for memory: it is a client in the middle of something.
+/// Bytes above which a client may be closed because of memory. Smaller clients may be in the middle
+/// of a message.
 pub const HOLDER_BYTES_MIN: u64 = 1024;
-/// What all those have to hold together before clients are closed that hold no more than one send:
-/// closing them would free nothing that matters.
+/// Total bytes from which on clients with no more than one send each are closed too. Below that,
+/// closing them would not free a relevant amount.
 pub const SHED_BYTES_MIN: u64 = 4 * 1024 * 1024;
-/// How long no connection may be accepted before clients are closed although the stage for that is not
-/// reached: else some who hold much would keep all others out.
+/// Time without accepting connections after which clients are closed, even if the stage for that is
+/// not reached. Otherwise a few clients that use much memory could keep out all new ones.
 pub const PRESSURE_FULL_WAIT: Duration = Duration::from_secs(2);
-/// Bytes of a page of memory, as `/proc` counts.
+/// Bytes of a memory page, the unit of `/proc`.
 pub const PAGE_BYTES: u64 = 4096;
-/// How far below its beginning a stage ends, in percent of the ceiling.
+/// Percent of the limit by which memory must fall below the start of a stage before the stage ends.
 pub const PRESSURE_EASE: u64 = 3;
 
-/// Lines of the log in one second and worker about openings that are refused, and as many about TLS
-/// handshakes that fail: a person reads no more, and a flood of strangers fills no disk.
+/// Log lines per second and worker about rejected handshakes, and as many about failed TLS
+/// handshakes. More lines would not be read, and a flood of unknown clients must not fill the disk.
 pub const STRANGERS_LINES_PER_SECOND: u32 = 100;
-/// Handshakes in flight in one worker; past it the worker does not accept.
+/// Concurrent handshakes in one worker. At this number the worker stops accepting.
 pub const HANDSHAKES_MAX: usize = 1024;
-/// What a turn gives to TLS handshakes, at least one: a delivery waits for them no longer than
-/// that.
+/// Time per turn for TLS handshakes, so that they delay a delivery by no more than that. At least
+/// one handshake is always continued.
 pub const SHAKING_TIME: Duration = Duration::from_micros(500);
-/// Descriptors that a worker keeps free for itself (links, logs, files).
+/// Descriptors that a worker reserves for links, logs and files.
 pub const DESCRIPTORS_RESERVED: u64 = 256;
-/// Descriptors beyond those that a worker has when it begins to accept: a link to a new broker while
-/// the old one is read to its end, a file that is looked into.
+/// Descriptors that a worker needs in addition to those open when it starts to accept: a link to a
+/// new broker while the old link is read to its end, and a file that is read.
 pub const DESCRIPTORS_SPARE: u64 = 8;
-/// Pause after an accept that failed for want of a resource: without it, half a million failures a
-/// second at 99 % CPU.
+/// Pause after an accept that failed for lack of resources. Without a pause, accept fails half a
+/// million times per second at 99 % CPU.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often the supervisor counts, and asks each child that answered whether it still turns.
+/// Interval at which the supervisor counts a tick and sends a liveness probe to each child that
+/// answered the last one.
 pub const BEAT_EVERY: Duration = Duration::from_millis(250);
-/// Ticks that a question to a child may stay open: it hangs then. Far longer than any turn of its
-/// loop, and together with the tick that asks within the three seconds in which a hung child is to
-/// be noticed.
+/// Ticks that a probe may stay unanswered before the child counts as hung. This is far longer than
+/// a turn of an event loop. A hung child is detected within three seconds, including the tick that
+/// sends the probe.
 pub const BEATS_UNANSWERED_MAX: u32 = 10;
-/// The same for a child that has not said anything yet: a process is loaded, and reads a
-/// configuration that may hold thousands of applications, on a machine that may be busy.
+/// The same limit before the first answer of a child. A new process must be loaded and must read a
+/// configuration that may have thousands of applications, possibly on a busy machine.
 pub const FIRST_BEATS_UNANSWERED_MAX: u32 = 60;
-/// Between two ticks lies more than this when the supervisor itself was stopped or asleep; what
-/// children left unanswered before is forgotten then.
+/// A longer pause between two ticks means that the supervisor itself was stopped or asleep.
+/// Unanswered probes from before the pause do not count.
 pub const BEAT_GAP: Duration = Duration::from_secs(1);
-/// A worker hears its supervisor at least this often while its sockets keep it busy.
+/// Maximum time between two reads of supervisor commands while sockets keep a worker busy.
 pub const ORDERS_WAIT: Duration = Duration::from_millis(100);
-/// How long a child may stay without reaping after its link was lost (rule L1).
+/// Time after which the worker of a lost link is killed, unless one of the two processes has exited by
+/// then (rule L1).
 pub const LINK_LOST_WAIT: Duration = Duration::from_secs(1);
-/// Signals to end that come within this time after one are the same Ctrl-C, passed on by whatever
-/// started the server.
+/// Time after a termination signal in which further ones count as the same Ctrl-C, passed on by the
+/// program that started the server.
 pub const SIGNAL_ECHO: Duration = Duration::from_secs(1);
-/// First pause before a dead child is replaced a second time in a row.
+/// First pause before a crashed child is restarted.
 pub const RESTART_PAUSE_MIN: Duration = Duration::from_millis(100);
-/// Longest pause before a dead child is replaced.
+/// Longest pause before a crashed child is restarted.
 pub const RESTART_PAUSE_MAX: Duration = Duration::from_secs(5);
-/// Deaths within [`RESTART_WINDOW`] before pauses begin.
+/// Crashes within [`RESTART_WINDOW`] that cause no pause.
 pub const RESTARTS_FREE: usize = 5;
-/// The time in which deaths are counted.
+/// Time window in which crashes are counted.
 pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
-/// How long children live on when the supervisor is gone.
+/// Time that children keep running after the supervisor is lost.
 pub const ORPHAN_WAIT: Duration = Duration::from_secs(2);
 
-/// After so long a broker that hung has a successor, which has heard what its workers hold. Workers that
-/// end wait so long for it if that leaves a fifth of their time to close their clients.
+/// Time until a hung broker has been replaced by one that has received the clients of its workers.
+/// Workers that shut down wait this long if a fifth of the drain time is then left to close their
+/// clients.
 pub const HUNG_BROKER_REPLACED: Duration = Duration::from_secs(4);
 
 const _: () = assert!(
@@ -260,13 +275,13 @@ const _: () = assert!(LINK_MESSAGE_BYTES_MAX > 2 * WINDOW_BYTES, "a window fits 
 const _: () = assert!(SEND_BYTES < SEND_BUFFER_BYTES, "one send fits the kernel's buffer");
 const _: () = assert!(OUTBOX_SLACK_BYTES > READ_BYTES, "one read cannot overflow an outbox");
 
-/// Events of one HTTP resource that a worker holds: with its backend, and waiting.
+/// Events of one HTTP resource that a worker holds, sent and queued.
 pub const WEBHOOK_EVENTS_MAX: usize = 4096;
-/// The same in bytes; one event is held however large it is.
+/// Bytes of those events. One event of any size is always allowed.
 pub const WEBHOOK_EVENTS_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Openings of one address (with IPv6 of a /64) that a worker asks one backend about at the same time:
-/// a sixteenth of its queue, so that no address keeps others out. Many clients of an untrusted proxy
-/// have one address, and come back together.
+/// Concurrent handshakes of one address (for IPv6 of a /64) for which a worker calls one backend: a
+/// sixteenth of its queue, so that no address can keep others out. Clients behind an untrusted
+/// proxy share one address and may reconnect together.
 pub const OPENINGS_ASKED_MAX: usize = 256;
 
 const _: () =

@@ -1,4 +1,4 @@
-//! The words that every room shares: who, to whom, what, and every number with its reason.
+//! Shared types and limits of all modules.
 
 mod address;
 mod alias;

@@ -1,26 +1,26 @@
-//! Origins of web pages (RFC 6454), and the entries of `allowedOrigins` that they are held against: a
-//! label and the port may be `*`, and names beyond ASCII are compared as browsers send them.
+//! Origins of web pages (RFC 6454) and the entries of `allowedOrigins`. In an entry, a label and
+//! the port may be `*`. International names are compared in the form that browsers send.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use idna::AsciiDenyList;
 
-/// The longest name in the DNS, and the longest label of one (RFC 1035 §2.3.4).
+/// Maximum bytes of a DNS name and of one of its labels (RFC 1035 §2.3.4).
 const NAME_BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;
 
-/// The origin of a page, as it is compared.
+/// The origin of a page in its normalized form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// `null`: a sandboxed frame, a file, a `data:` URL.
+    /// `null`: a sandboxed frame, a file or a `data:` URL.
     Opaque,
-    /// Where the page came from.
+    /// Scheme, host and port of a page.
     Of {
-        /// In lower case.
+        /// Scheme in lower case.
         scheme: String,
-        /// As browsers send it: in lower case, in ASCII. Empty for `file`.
+        /// Host as browsers send it: in lower case ASCII. Empty for `file`.
         host: String,
-        /// Where it is not the one of the scheme.
+        /// Port, if it is not the default of the scheme.
         port: Option<u16>,
     },
 }
@@ -35,40 +35,40 @@ enum OriginForm {
     Of { scheme: String, host: HostPattern, port: PortPattern },
 }
 
-/// A host, some labels of which may be `*`.
+/// A host in which some labels may be `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern(String);
 
-/// A port of an entry.
+/// The port of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PortPattern {
     Any,
     Is(Option<u16>),
 }
 
-/// Why an entry equals no origin that a page can have.
+/// The reason why an entry cannot match the origin of any page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoOrigin {
-    /// There is no `://`.
+    /// The entry has no `://`.
     NoScheme,
-    /// `ws` and `wss` are what a page connects to, not where it comes from.
+    /// The scheme is `ws` or `wss`, which a page connects to but does not come from.
     SocketScheme,
-    /// The scheme has letters that none has, or is a wildcard.
+    /// The scheme has invalid characters or is a wildcard.
     BadScheme,
-    /// There is more than a host and a port.
+    /// The entry has a path, a query or another part after host and port.
     Tail,
-    /// There is no host, or one where none may be.
+    /// The host is missing, or the scheme does not allow one.
     NoHost,
-    /// It is not a name and not an address.
+    /// The host is neither a name nor an address.
     BadHost,
-    /// `*` stands for a part of a label, or for the last one.
+    /// `*` replaces only a part of a label, or the last label.
     BadWildcard,
-    /// The port is not 1 to 65535 and not `*`.
+    /// The port is neither 1 to 65535 nor `*`.
     BadPort,
 }
 
 impl NoOrigin {
-    /// What is wrong, to follow the entry in a sentence.
+    /// Returns the error text that follows the entry in a sentence.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
@@ -85,7 +85,7 @@ impl NoOrigin {
 }
 
 impl Origin {
-    /// The origin of a page by the header `Origin`; none when no browser sends such a one.
+    /// Parses the header `Origin`. Returns None for a value that no browser sends.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.eq_ignore_ascii_case("null") {
@@ -105,11 +105,12 @@ impl Origin {
 }
 
 impl OriginPattern {
-    /// Reads `https://example.org`, `https://*.example.org`, `http://localhost:*`, `file://`, `null`.
+    /// Parses `https://example.org`, `https://*.example.org`, `http://localhost:*`, `file://` or
+    /// `null`.
     ///
     /// # Errors
     ///
-    /// Why no page can have such an origin.
+    /// The reason why no page can have this origin.
     pub fn parse(text: &str) -> Result<Self, NoOrigin> {
         if text.eq_ignore_ascii_case("null") {
             return Ok(Self(OriginForm::Opaque));
@@ -140,7 +141,7 @@ impl OriginPattern {
         Ok(Self(OriginForm::Of { scheme, host, port }))
     }
 
-    /// Whether it names this origin.
+    /// Returns true if the entry matches this origin.
     #[must_use]
     pub fn matches(&self, origin: &Origin) -> bool {
         match (&self.0, origin) {
@@ -159,11 +160,11 @@ impl OriginPattern {
 }
 
 impl HostPattern {
-    /// Reads `example.org`, `*.example.org`, `[::1]`.
+    /// Parses `example.org`, `*.example.org` or `[::1]`.
     ///
     /// # Errors
     ///
-    /// Why no page can come from such a host.
+    /// The reason why no page can come from this host.
     pub fn parse(text: &str) -> Result<Self, NoOrigin> {
         Self::of_scheme(text, "https")
     }
@@ -184,7 +185,7 @@ impl HostPattern {
         }
     }
 
-    /// Whether it names a host that is written as browsers write it.
+    /// Returns true if the pattern matches this host, which must be in the form that browsers send.
     #[must_use]
     pub fn matches(&self, host: &str) -> bool {
         if !self.0.contains('*') {
@@ -203,7 +204,8 @@ impl HostPattern {
     }
 }
 
-/// A host as browsers write it: in lower case, names beyond ASCII in Punycode (UTS #46).
+/// Returns a host in the form that browsers send: lower case, with international names in Punycode
+/// (UTS #46).
 #[must_use]
 pub fn canonical_host(host: &str) -> Option<String> {
     canonical(host, "https")
@@ -215,20 +217,20 @@ fn canonical(host: &str, scheme: &str) -> Option<String> {
         return Some(format!("[{ip}]"));
     }
     if !matches!(scheme, "http" | "https" | "ws" | "wss") {
-        // Names of extensions and apps are compared as they are.
+        // Hosts of browser extensions and apps are only converted to lower case.
         return host.is_ascii().then(|| host.to_ascii_lowercase());
     }
     let host = idna::domain_to_ascii_cow(host.as_bytes(), AsciiDenyList::URL).ok()?;
     let name = host.strip_suffix('.').unwrap_or(&host);
     let is_label = |label: &str| (1..=LABEL_BYTES_MAX).contains(&label.len());
     let is_name = name.len() <= NAME_BYTES_MAX && name.split('.').all(is_label);
-    // A browser makes an address of what ends in a number.
+    // Browsers interpret a host that ends in a number as an address.
     let ends_in_digits = name.rsplit('.').next()?.bytes().all(|byte| byte.is_ascii_digit());
     let is_address = !ends_in_digits || name.contains('*') || name.parse::<Ipv4Addr>().is_ok();
     (is_name && is_address).then(|| host.into_owned())
 }
 
-/// Host and port of what follows the scheme.
+/// Splits the text after the scheme into host and port.
 fn parts(rest: &str) -> Result<(&str, Option<&str>), NoOrigin> {
     if rest == "/" {
         return Ok((rest, None));
@@ -259,7 +261,7 @@ fn check_scheme(scheme: &str) -> Result<(), NoOrigin> {
     }
 }
 
-/// Digits alone: a port has no sign.
+/// Parses a port that consists of digits only, without a sign.
 fn number(port: &str) -> Option<u16> {
     port.parse().ok().filter(|_| port.bytes().all(|byte| byte.is_ascii_digit()))
 }

@@ -1,37 +1,37 @@
-//! How near a server is to the memory that it may have, and what it does about it.
+//! Overload stages: memory usage relative to the limit, and the reaction of the server.
 
 use serde::{Deserialize, Serialize};
 
 use super::limits::{GROWTH_BYTES, PRESSURE_BUSY, PRESSURE_EASE, PRESSURE_FULL, PRESSURE_SHEDDING};
 
-/// Stages, each with what those before it do.
+/// Overload stages. Each includes the reactions of the earlier ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pressure {
-    /// There is room.
+    /// Memory is sufficient.
     #[default]
     None,
-    /// No connection is accepted: new ones wait in the backlog of the socket.
+    /// No connections are accepted. New ones wait in the backlog of the socket.
     Full,
-    /// The clients that hold the most are closed.
+    /// The clients that use the most memory are closed.
     Shedding,
     /// Publications are denied.
     Busy,
 }
 
-/// What the supervisor lets a worker have.
+/// The memory that the supervisor grants to a worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Allowance {
-    /// How near the server is to its ceiling.
+    /// Overload stage of the server.
     pub pressure: Pressure,
-    /// Bytes of memory up to which the worker may grow before it closes clients by itself: its part
-    /// of what was left when the supervisor looked. None where there is no ceiling.
+    /// Resident bytes up to which the worker may grow before it closes clients on its own: its
+    /// share of the memory that was free at the last check. None without a limit.
     pub resident_max: Option<u64>,
 }
 
 impl Allowance {
-    /// Whether a worker should be told of it that was told this one before: not for each page that
-    /// it takes or gives back.
+    /// Returns true if the difference to `next` is worth sending to the worker. Small changes are
+    /// not sent. `share` is the worker's share of the limit in bytes.
     #[must_use]
     pub fn differs(&self, next: &Self, share: u64) -> bool {
         let (before, now) = (self.resident_max.unwrap_or(0), next.resident_max.unwrap_or(0));
@@ -41,14 +41,15 @@ impl Allowance {
 }
 
 impl Pressure {
-    /// From how many bytes on, of so many, the clients that hold the most are closed.
+    /// Returns the bytes at which the clients that use the most memory are closed, for a limit of
+    /// `ceiling` bytes.
     #[must_use]
     pub fn sheds_from(ceiling: u64) -> u64 {
         ceiling / 100 * PRESSURE_SHEDDING
     }
 
-    /// The stage at so many bytes of so many. A stage ends a little below where it began, so that
-    /// it does not come and go.
+    /// Returns the stage for `used` bytes of `ceiling` bytes. A stage ends a little below its
+    /// start, so that it does not alternate.
     ///
     /// ```
     /// use tagcast::types::Pressure;
@@ -75,7 +76,7 @@ impl Pressure {
         }
     }
 
-    /// What happens, in words.
+    /// Returns the reaction of the server as text.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {

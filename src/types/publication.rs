@@ -1,37 +1,37 @@
-//! One message on its way from a publisher to the clients that its address names.
+//! A message from a publisher to the clients of its address.
 
 use bytes::Bytes;
 
 use super::{Address, Tenant};
 
-/// One message with its tenant and address; its source and number are separate fields on the link.
+/// One message with its tenant and address. Its source and number are separate fields on the link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
-    /// The space in which it is published.
+    /// Tenant of the publisher.
     pub tenant: Tenant,
-    /// Who is to get it.
+    /// Recipients of the message.
     pub address: Address,
-    /// What they get.
+    /// Payload of the message.
     pub content: Content,
 }
 
-/// What was published; the broker carries it without looking inside.
+/// The published content. The broker forwards it without parsing it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
-    /// How the payload is to be understood by the dialects.
+    /// How dialects interpret the payload.
     pub form: PayloadForm,
-    /// UTF-8 text.
+    /// Payload as UTF-8 text.
     pub payload: Bytes,
 }
 
-/// How a payload is to be understood when a dialect renders it.
+/// How dialects interpret a payload when they render it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PayloadForm {
-    /// A whole packet, with the message in it. It is forwarded byte for byte to clients of the protocol
-    /// that it came in.
+    /// A whole packet that contains the message. Clients of the same protocol receive it byte for
+    /// byte.
     Packet,
-    /// The JSON text of a message alone; each dialect wraps it in its own way.
+    /// The JSON text of a message alone. Each dialect wraps it in its own format.
     Message,
-    /// A text that need not be JSON; clients of plain dialects get it as it is.
+    /// A text that need not be JSON. Clients of plain dialects receive it unchanged.
     Text,
 }

@@ -1,4 +1,4 @@
-//! A text that nothing shows.
+//! A secret text that is never displayed.
 
 use std::fmt;
 
@@ -11,30 +11,30 @@ use zeroize::Zeroizing;
 /// Bytes of a digest.
 const DIGEST_BYTES: usize = 32;
 
-/// A text that no log, error or debug output shows, and that is wiped from memory when it is
-/// dropped; or what is left of it for a process that only has to recognise it.
+/// A secret that no log, error or debug output displays and that is wiped from memory on drop. For
+/// processes that only compare it, it can be replaced by its digest.
 ///
-/// It travels to the children of the supervisor, over a private socket, as part of the configuration:
-/// that is what it can be serialised for. It does so in hexadecimal, so that no reader of JSON has to
-/// copy it in order to unescape it.
+/// It is serializable only because the supervisor sends it to its children as part of the
+/// configuration, over a private socket. The encoding is hexadecimal, so that no JSON parser needs
+/// to copy the text to unescape it.
 #[derive(Clone)]
 pub struct Secret(SecretForm);
 
 #[derive(Clone)]
 enum SecretForm {
     Text(SecretString),
-    /// The SHA-256 of the text, and how many bytes it has.
+    /// SHA-256 of the text, and the length of the text in bytes.
     Digest([u8; DIGEST_BYTES], usize),
 }
 
 impl Secret {
-    /// Wraps it.
+    /// Wraps a secret text.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(SecretForm::Text(text.into()))
     }
 
-    /// The text itself, for what compares or passes it on; empty where there is a digest alone.
+    /// Returns the text, for comparing it or passing it on. Empty if only the digest is known.
     #[must_use]
     pub fn expose(&self) -> &str {
         match &self.0 {
@@ -43,7 +43,7 @@ impl Secret {
         }
     }
 
-    /// Bytes of the text, wherever it is.
+    /// Returns the length of the text in bytes, also if only the digest is known.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match &self.0 {
@@ -52,13 +52,13 @@ impl Secret {
         }
     }
 
-    /// Whether the text itself is here.
+    /// Returns true if the text itself is known.
     #[must_use]
     pub const fn is_text(&self) -> bool {
         matches!(self.0, SecretForm::Text(_))
     }
 
-    /// The SHA-256 of the text.
+    /// Returns the SHA-256 of the text.
     #[must_use]
     pub fn digest(&self) -> [u8; DIGEST_BYTES] {
         match &self.0 {
@@ -67,7 +67,7 @@ impl Secret {
         }
     }
 
-    /// The same without the text.
+    /// Returns the secret reduced to its digest.
     #[must_use]
     pub fn to_digest(&self) -> Self {
         Self(SecretForm::Digest(self.digest(), self.bytes()))
@@ -93,9 +93,9 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// In front of the hexadecimal digits of a text.
+/// Prefix of a serialized text, before its hexadecimal digits.
 const TEXT: char = 't';
-/// In front of those of a digest; the number of the text's bytes follows.
+/// Prefix of a serialized digest. The length of the text in bytes follows the digits.
 const DIGEST: char = 'd';
 
 impl Serialize for Secret {
@@ -120,7 +120,7 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// Reads what was serialised, from where it is.
+/// Deserializes a secret from a borrowed string.
 struct SecretVisitor;
 
 impl Visitor<'_> for SecretVisitor {
@@ -141,12 +141,12 @@ impl Visitor<'_> for SecretVisitor {
         }
         let digits = written.strip_prefix(TEXT).ok_or_else(wrong)?;
         let bytes = from_hexadecimal(digits).ok_or_else(wrong)?;
-        // Of the length that it has: what wraps it then makes no other copy.
+        // The exact length avoids another copy when the string is wrapped.
         str::from_utf8(&bytes).map(|text| Secret::new(text.to_owned())).map_err(|_| wrong())
     }
 }
 
-/// Appends bytes in hexadecimal, in lower case.
+/// Appends bytes in lower case hexadecimal.
 pub fn push_hexadecimal(to: &mut String, bytes: &[u8]) {
     let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
     for byte in bytes {
@@ -155,7 +155,7 @@ pub fn push_hexadecimal(to: &mut String, bytes: &[u8]) {
     }
 }
 
-/// The bytes of a text in hexadecimal.
+/// Decodes a hexadecimal text.
 #[must_use]
 pub fn from_hexadecimal(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let digits = text.as_bytes();

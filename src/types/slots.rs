@@ -1,32 +1,32 @@
-//! A set of slots of one worker, compressed.
+//! A compressed set of the slots of one worker.
 
 use roaring::RoaringBitmap;
 
 use super::Slot;
 
-/// A set of slots of one worker.
+/// A set of the slots of one worker.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SlotSet(pub RoaringBitmap);
 
 impl SlotSet {
-    /// A set of one.
+    /// Creates a set with one slot.
     #[must_use]
     pub fn one(slot: Slot) -> Self {
         Self(RoaringBitmap::from([slot.0]))
     }
 
-    /// The slots in ascending order.
+    /// Returns the slots in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = Slot> + '_ {
         self.0.iter().map(Slot)
     }
 
-    /// Whether a slot is in it.
+    /// Returns true if the slot is in the set.
     #[must_use]
     pub fn contains(&self, slot: Slot) -> bool {
         self.0.contains(slot.0)
     }
 
-    /// Whether it is empty.
+    /// Returns true if the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

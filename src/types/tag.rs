@@ -1,25 +1,25 @@
-//! Tags of clients and the tag queries that publishers name.
+//! Tags of clients and tag queries of publishers.
 
 use std::fmt;
 
 use super::limits::{TAG_NAME_BYTES_MAX, TAG_VALUE_BYTES_MAX, TAGS_MAX};
 
-/// A name and a value; an integer value is kept as its decimal text, so 12 and "12" are the same.
+/// A name and a value. An integer value is stored as its decimal text, so 12 and "12" are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tag {
     name: Box<str>,
     value: Box<str>,
 }
 
-/// What names of tags begin with that only the server gives.
+/// Prefix of tag names that only the server may assign.
 const OWN_MARK: char = '@';
 
 impl Tag {
-    /// Admits a tag.
+    /// Creates a tag.
     ///
     /// # Errors
     ///
-    /// When the name is empty, or name or value is longer than allowed.
+    /// If the name is empty, or if the name or value is too long.
     pub fn new(name: &str, value: &str) -> Result<Self, TagError> {
         if name.is_empty() {
             return Err(TagError::NameEmpty);
@@ -33,39 +33,39 @@ impl Tag {
         Ok(Self { name: name.into(), value: value.into() })
     }
 
-    /// Whether only the server gives it: a client that asks for such a tag is refused, so whoever
-    /// carries it can be relied on to be what it says.
+    /// Returns true if only the server may assign this tag. Requests of clients for such tags are
+    /// denied, so the tag is reliable.
     #[must_use]
     pub fn is_servers_own(&self) -> bool {
         self.name.starts_with(OWN_MARK)
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The value as text.
+    /// Returns the value as text.
     #[must_use]
     pub fn value(&self) -> &str {
         &self.value
     }
 }
 
-/// The tags of one client: sorted by name, one value for each name.
+/// The tags of one client, sorted by name, with one value per name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tags(Box<[Tag]>);
 
 impl Tags {
-    /// Admits a set of tags; of two with one name the later wins, as in a JSON object.
+    /// Creates a set of tags. If a name occurs twice, the later value wins, as in a JSON object.
     ///
     /// # Errors
     ///
-    /// When there are more than [`TAGS_MAX`].
+    /// If there are more than [`TAGS_MAX`] tags.
     pub fn new(tags: impl IntoIterator<Item = Tag>) -> Result<Self, TagError> {
         let mut tags: Vec<Tag> = tags.into_iter().collect();
-        // What comes over a link is in order already.
+        // Tags from a link are already sorted.
         if !tags.is_sorted_by(|one, next| one.name < next.name) {
             tags.sort_by(|one, other| one.name.cmp(&other.name));
             tags.dedup_by(|later, kept| {
@@ -82,25 +82,25 @@ impl Tags {
         Ok(Self(tags.into_boxed_slice()))
     }
 
-    /// The tags in order of their names.
+    /// Returns the tags in order of their names.
     pub fn iter(&self) -> std::slice::Iter<'_, Tag> {
         self.0.iter()
     }
 
-    /// Bytes of memory that they take.
+    /// Returns their memory in bytes.
     #[must_use]
     pub fn held(&self) -> usize {
         let of = |tag: &Tag| size_of::<Tag>() + tag.name.len() + tag.value.len();
         self.0.iter().map(of).sum()
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no tags.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many there are.
+    /// Returns the number of tags.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
@@ -116,27 +116,27 @@ impl<'a> IntoIterator for &'a Tags {
     }
 }
 
-/// What a publisher names: a client must carry every one of these tags; none matches everyone.
+/// The tags that a client must have to match. An empty query matches all clients.
 pub type TagQuery = Tags;
 
-/// Why a tag was not admitted.
+/// The reason why a tag is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TagError {
-    /// A tag without a name.
+    /// The name is empty.
     NameEmpty,
     /// The name is longer than [`TAG_NAME_BYTES_MAX`].
     NameTooLong {
-        /// Its length.
+        /// Length of the name in bytes.
         bytes: usize,
     },
     /// The value is longer than [`TAG_VALUE_BYTES_MAX`].
     ValueTooLong {
-        /// The tag's name.
+        /// Name of the tag.
         name: Box<str>,
-        /// The value's length.
+        /// Length of the value in bytes.
         bytes: usize,
     },
-    /// More than [`TAGS_MAX`] tags.
+    /// A client or query has more than [`TAGS_MAX`] tags.
     TooMany,
 }
 

@@ -1,4 +1,4 @@
-//! Bytes that leave nothing behind in memory.
+//! Buffers that are wiped from memory.
 
 use std::fmt;
 use std::io;
@@ -6,7 +6,8 @@ use std::ops::Deref;
 
 use zeroize::Zeroize;
 
-/// A buffer for what may hold secrets: whatever it gives up is wiped, also when it grows.
+/// A buffer for data that may contain secrets. Memory that it releases is wiped, also when it
+/// grows.
 ///
 /// ```
 /// let mut bytes = tagcast::types::WipedBytes::default();
@@ -18,11 +19,11 @@ use zeroize::Zeroize;
 pub struct WipedBytes(Vec<u8>);
 
 impl WipedBytes {
-    /// Adds bytes at the end.
+    /// Appends bytes.
     pub fn extend_from_slice(&mut self, bytes: &[u8]) {
         let length = self.0.len() + bytes.len();
         if length > self.0.capacity() {
-            // A vector that grows by itself would leave a copy where it was.
+            // Growing the vector in place could leave a copy in the old allocation.
             let mut larger = Vec::with_capacity(length.next_power_of_two());
             larger.extend_from_slice(&self.0);
             std::mem::replace(&mut self.0, larger).zeroize();
@@ -30,7 +31,7 @@ impl WipedBytes {
         self.0.extend_from_slice(bytes);
     }
 
-    /// Takes bytes from the front away.
+    /// Removes bytes from the front.
     pub fn consume(&mut self, count: usize) {
         let count = count.min(self.0.len());
         self.0.copy_within(count.., 0);
@@ -39,7 +40,7 @@ impl WipedBytes {
         self.0.truncate(rest);
     }
 
-    /// Bytes to be written over.
+    /// Returns the first `count` bytes for overwriting.
     pub fn get_mut(&mut self, count: usize) -> &mut [u8] {
         self.0.get_mut(..count).unwrap_or_default()
     }
@@ -70,18 +71,18 @@ impl Drop for WipedBytes {
     }
 }
 
-/// Without the bytes.
+/// Omits the bytes.
 impl fmt::Debug for WipedBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes", self.0.len())
     }
 }
 
-/// Bytes of the stack that [`scrub_stack`] writes over: more than a parsed configuration, a key schedule
-/// and the calls between them take, and a small part of the smallest stack of a thread (2 MiB).
+/// Bytes of stack that [`scrub_stack`] overwrites. A parsed configuration, a key schedule and the
+/// calls between them take less, and the smallest stack of a thread (2 MiB) is much larger.
 const SCRUBBED_BYTES: usize = 128 * 1024;
 
-/// Writes over what earlier calls have left on the stack below the caller: keys were copied there.
+/// Overwrites the stack below the caller, where earlier calls have left copies of keys.
 #[inline(never)]
 pub fn scrub_stack() {
     let mut below = [0_u8; SCRUBBED_BYTES];

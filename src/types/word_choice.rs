@@ -1,18 +1,18 @@
-//! Options whose values are words: the type stands with its feature, the words with the type.
+//! Options whose values are words. Each type defines its own words.
 
-/// A value out of a few words, as a configuration or a command line names it.
+/// A type whose values are words in the configuration or on the command line.
 pub trait WordChoice: Copy + 'static {
-    /// Each value with its word.
+    /// All values with their words.
     const WORDS: &'static [(&'static str, Self)];
 
-    /// The value of a word, in any case.
+    /// Returns the value of a word, ignoring case.
     #[must_use]
     fn from_word(text: &str) -> Option<Self> {
         let known = |(word, _): &&(&str, Self)| word.eq_ignore_ascii_case(text);
         Self::WORDS.iter().find(known).map(|(_, value)| *value)
     }
 
-    /// The words, as a person lists them.
+    /// Returns the words as a list for users.
     #[must_use]
     fn words() -> String {
         let words: Vec<&str> = Self::WORDS.iter().map(|(word, _)| *word).collect();
@@ -23,7 +23,7 @@ pub trait WordChoice: Copy + 'static {
     }
 }
 
-/// Types whose values are words: each variant with its word.
+/// Defines types whose values are words, one per variant.
 macro_rules! word_choices {
     ($($(#[$attribute:meta])* $name:ident { $($(#[$of_variant:meta])* $variant:ident = $word:literal),+ $(,)? })+) => {
         $(
@@ -36,7 +36,7 @@ macro_rules! word_choices {
             }
 
             impl $name {
-                /// Its word.
+                /// Returns the word of this value.
                 #[must_use]
                 pub const fn word(self) -> &'static str {
                     match self { $(Self::$variant => $word),+ }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     word_choices! {
-        /// For this test.
+        /// A type for this test.
         Fruit {
             /// An apple.
             Apple = "apple",
