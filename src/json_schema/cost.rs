@@ -1,25 +1,25 @@
-//! What a schema can cost at the worst: steps for each byte of a message.
+//! Worst-case cost of a schema, in steps per byte of a message.
 //!
 //! | keyword | steps |
 //! | --- | --- |
-//! | any | 1 for each value that it is asked about |
-//! | `type`, `enum` and `const` of texts, `minimum` and its like, lengths, sizes | and 1 for 16 bytes |
-//! | `multipleOf` | and 1 for each digit |
-//! | `pattern`, each of `patternProperties` | for each byte its compiled size over 64 |
-//! | `enum` and `const` of other values | the values of the schema's value, 4 for each |
-//! | `items`, `properties`, `additionalProperties`, `propertyNames`, `prefixItems` | those of the part, for what it is asked about |
-//! | `contains`, `dependentSchemas`, `allOf`, `anyOf`, `oneOf`, `not`, `if`, `$ref` | those of each part, one after the other |
+//! | any | 1 for each value that is checked |
+//! | `type`, `enum` and `const` of strings, `minimum` and similar, lengths, sizes | plus 1 per 16 bytes |
+//! | `multipleOf` | plus 1 per digit |
+//! | `pattern`, each of `patternProperties` | per byte, the compiled size divided by 64 |
+//! | `enum` and `const` of other values | 4 for each value within the schema's value |
+//! | `items`, `properties`, `additionalProperties`, `propertyNames`, `prefixItems` | those of the subschema, for the values that it applies to |
+//! | `contains`, `dependentSchemas`, `allOf`, `anyOf`, `oneOf`, `not`, `if`, `$ref` | the sum of all subschemas |
 //! | `uniqueItems` | 16 for each item and each value in it |
-//! | `required`, `dependentRequired` | 1 for 8 names |
+//! | `required`, `dependentRequired` | 1 per 8 names |
 
 use super::{Choices, ListRules, ObjectRules, PartId, SchemaPart, ValueRules};
 use crate::types::limits::{SCHEMA_STEPS_MAX, SCHEMA_WEIGHT_MAX};
 
-/// Looks whether a schema can be afforded.
+/// Checks that the worst-case cost of a schema is within the limit.
 ///
 /// # Errors
 ///
-/// The innermost part that cannot.
+/// Names the innermost subschema that exceeds the limit.
 pub(super) fn check(parts: &[SchemaPart], places: &[String]) -> Result<(), String> {
     let mut weights = Weights(Vec::with_capacity(parts.len()));
     for (part, place) in parts.iter().zip(places) {
@@ -37,7 +37,7 @@ pub(super) fn check(parts: &[SchemaPart], places: &[String]) -> Result<(), Strin
     Ok(())
 }
 
-/// What the parts so far can cost. What a part is made of stands in front of it.
+/// Worst-case cost of each part so far. A part comes after the parts that it consists of.
 struct Weights(Vec<u64>);
 
 impl Weights {

@@ -1,4 +1,4 @@
-//! The close reason for a message that does not match its schema.
+//! Builds the close reason for a message that does not match its schema.
 
 use std::fmt::{self, Display, Write};
 
@@ -7,11 +7,11 @@ use super::validate::{EarlyEnd, Why};
 use super::{NumberBound, Types};
 use crate::types::limits::SCHEMA_STEPS_MAX;
 
-/// What fits into a Close frame after its code (RFC 6455 §5.5).
+/// Maximum bytes of the reason in a Close frame (RFC 6455 §5.5).
 const TEXT_BYTES_MAX: usize = 123;
-/// How much of a message is repeated to its sender.
+/// Maximum bytes of a message value that the reason repeats.
 const VALUE_BYTES_MAX: usize = 24;
-/// How much of a place is named.
+/// Maximum bytes of the JSON pointer in the reason.
 const PLACE_BYTES_MAX: usize = 50;
 
 pub(super) fn unreadable_text(why: UnreadableMessage) -> String {
@@ -32,13 +32,13 @@ pub(super) fn misfit_text(message: &MessageValues<'_>, stop: EarlyEnd<'_>) -> St
             );
         }
     };
-    // A member that is not expected is wrong with its object.
+    // For an unexpected member the reason names the object that contains it.
     let at = if let Why::Unexpected(_) = why { parent(message, value) } else { value };
     let place = place(message, at);
     let shown = message.short(at, VALUE_BYTES_MAX).unwrap_or("the value");
     let mut text = BoundedText::of(TEXT_BYTES_MAX);
     let before = if place.is_empty() { "" } else { " at " };
-    // What does not fit is left out.
+    // Text beyond the limit is dropped.
     let _full = write!(text, "the message does not fit its schema{before}{place}: ")
         .and_then(|()| write_why(&mut text, message, shown, why));
     text.text
@@ -109,12 +109,12 @@ impl Display for Types {
     }
 }
 
-/// The list or object that a value stands in.
+/// Returns the list or object that contains a value.
 fn parent(message: &MessageValues<'_>, value: MessageValue) -> MessageValue {
     steps_to(message, value).last().map_or(MessageValue::ROOT, |(container, _)| *container)
 }
 
-/// A place as a JSON pointer.
+/// Returns the JSON pointer of a value.
 fn place(message: &MessageValues<'_>, value: MessageValue) -> String {
     let mut text = BoundedText::of(PLACE_BYTES_MAX);
     for (_, step) in steps_to(message, value) {
@@ -132,13 +132,13 @@ fn place(message: &MessageValues<'_>, value: MessageValue) -> String {
     text.text
 }
 
-/// A step from a list or an object to what stands in it.
+/// A step from a list or object to one of its values.
 enum PathStep {
     Item(usize),
     Member(MessageValue),
 }
 
-/// How one gets to a value: what it stands in, from the outside in.
+/// Returns the path to a value: the lists and objects that contain it, from the outside in.
 fn steps_to(message: &MessageValues<'_>, value: MessageValue) -> Vec<(MessageValue, PathStep)> {
     let mut steps = Vec::new();
     let mut at = MessageValue::ROOT;
@@ -166,7 +166,7 @@ fn steps_to(message: &MessageValues<'_>, value: MessageValue) -> Vec<(MessageVal
     steps
 }
 
-/// A text that takes so many bytes, and ends in `…` when that was not enough.
+/// A text with a maximum length in bytes, which ends in `…` if it was cut.
 struct BoundedText {
     text: String,
     left: usize,

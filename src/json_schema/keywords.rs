@@ -1,4 +1,4 @@
-//! The keywords of JSON Schema: what each may say, and what it comes to.
+//! The keywords of JSON Schema: their allowed values and the rules that they create.
 
 use serde_json::{Map, Value};
 
@@ -16,18 +16,18 @@ use crate::json::Decimal;
 #[derive(Clone, Copy)]
 pub(super) struct Keyword<'k> {
     pub(super) name: &'k str,
-    /// Where it is written, as a JSON pointer.
+    /// JSON pointer of the keyword.
     pub(super) at: &'k str,
     pub(super) value: &'k Value,
-    /// All keywords of the same schema.
+    /// All keywords of the same schema object.
     pub(super) siblings: &'k Map<String, Value>,
 }
 
-/// Reads a keyword into the rules of its schema.
+/// Adds a keyword to the rules of its schema.
 ///
 /// # Errors
 ///
-/// What is wrong with it, or that it is not understood.
+/// If its value is invalid or the keyword is not supported.
 pub(super) fn read(
     reading: &mut SchemaParser<'_>,
     rules: &mut ValueRules,
@@ -111,7 +111,7 @@ fn types(at: &str, value: &Value) -> Result<Types, String> {
     Ok(Types { bits, names: found.iter().map(|(name, _)| *name).collect() })
 }
 
-/// Values that an error names one by one.
+/// Maximum values that an error lists.
 const SHOWN_MAX: usize = 3;
 
 fn choices(rules: &mut ValueRules, keyword: Keyword<'_>) -> Result<(), String> {
@@ -154,7 +154,7 @@ fn number(draft: SchemaDraft, keyword: Keyword<'_>) -> Result<Option<NumberRule>
     let is_strict =
         |name| draft == SchemaDraft::Four && siblings.get(name) == Some(&Value::Bool(true));
     let kind = match name {
-        // In draft 4 they say whether the other one is meant strictly.
+        // In draft 4 these keywords are booleans that make the other limit exclusive.
         "exclusiveMaximum" | "exclusiveMinimum"
             if draft == SchemaDraft::Four && value.is_boolean() =>
         {
@@ -270,7 +270,7 @@ fn object(
         }
         "maxProperties" => rules.length.max = Some(count(at, value)?),
         "minProperties" => rules.length.min = Some(count(at, value)?),
-        // `dependencies` is both: a list of names, or a schema.
+        // Each member of `dependencies` is either a list of names or a schema.
         _ => {
             for (name, needed) in members(at, value)? {
                 rules.know(name);

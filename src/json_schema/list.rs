@@ -1,4 +1,4 @@
-//! Lists against the rules for lists.
+//! Checks lists against their rules.
 
 use super::ListRules;
 use super::literal::{ValueOf, hash, is_equal};
@@ -46,11 +46,11 @@ impl<'s> Validator<'s, '_> {
         if fits { Ok(()) } else { Err(EarlyEnd::Misfit(list, Why::Contains)) }
     }
 
-    /// Items are compared where their hashes are the same.
+    /// Checks that all items differ. Only items with equal hashes are compared.
     fn unique(&mut self, list: MessageValue) -> Fits<'s> {
         let message = self.message;
         let count = message.items(list).count();
-        // Before there is room for all of them: their hashes, and sorting them.
+        // Covers hashing and sorting. The budget is spent before the memory is allocated.
         self.budget.spend(4_u64.saturating_mul(u64::try_from(count).unwrap_or(u64::MAX)))?;
         let mut hashes = Vec::with_capacity(count);
         for item in message.items(list) {

@@ -1,5 +1,4 @@
-//! Values of a schema that a message is compared with, and values of a message that are compared with
-//! each other.
+//! Compares values of a message with values of a schema, and with each other.
 
 use std::cmp::Ordering;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,11 +7,11 @@ use super::message::{MessageValue, MessageValues, UnreadableMessage, text_of};
 use super::validate::{CheckBudget, Spent, steps_of};
 use crate::json::Decimal;
 
-/// A value of a schema, as JSON.
+/// A value of a schema as JSON text.
 #[derive(Debug)]
 pub(super) struct Literal {
     json: Box<str>,
-    /// Steps that a comparison takes at most: a larger value differs after so many.
+    /// Maximum steps of a comparison. A larger value is known to differ after that many steps.
     pub(super) steps: u64,
 }
 
@@ -43,7 +42,7 @@ impl Literal {
             }
             ValueKind::Text | ValueKind::List | ValueKind::Object => {
                 budget.spend(self.steps)?;
-                // It was read before, so it can be read.
+                // The text was parsed before, so parsing it again succeeds.
                 let Ok(own) = MessageValues::read(&self.json) else { return Ok(false) };
                 is_equal(ValueOf(&own, MessageValue::ROOT), ValueOf(message, value), budget)
             }
@@ -51,11 +50,12 @@ impl Literal {
     }
 }
 
-/// A value, and the message that it is in.
+/// A value and the message that contains it.
 #[derive(Clone, Copy)]
 pub(super) struct ValueOf<'m>(pub(super) &'m MessageValues<'m>, pub(super) MessageValue);
 
-/// Whether two values are equal, as JSON Schema has it: numbers by what they say, objects in any order.
+/// Returns true if two values are equal by the rules of JSON Schema: numbers by numeric value,
+/// objects in any order of members.
 pub(super) fn is_equal(
     left: ValueOf<'_>,
     right: ValueOf<'_>,
@@ -119,7 +119,7 @@ fn is_equal_object(
     Ok(other.members(b).take(count + 1).count() == count)
 }
 
-/// A number that equal values share.
+/// Returns a hash that is the same for equal values.
 pub(super) fn hash(
     message: &MessageValues<'_>,
     value: MessageValue,
@@ -134,7 +134,7 @@ pub(super) fn hash(
         ValueKind::Number => {
             budget.spend_bytes(message.raw(value).len())?;
             let number = Decimal::of(message.raw(value));
-            // The zeros are one.
+            // 0 and -0 are equal.
             (number.is_negative() && !number.is_empty()).hash(&mut hasher);
             number.point().hash(&mut hasher);
             number.digits().for_each(|digit| hasher.write_u8(digit));
@@ -155,7 +155,7 @@ pub(super) fn hash(
                 budget.spend_bytes(message.raw(name).len())?;
                 text_of(message, name).hash(&mut member);
                 hash(message, value, budget)?.hash(&mut member);
-                // The order of members means nothing.
+                // The order of members is irrelevant, so their hashes are added.
                 sum = sum.wrapping_add(member.finish());
             }
             sum.hash(&mut hasher);
@@ -164,7 +164,7 @@ pub(super) fn hash(
     Ok(hasher.finish())
 }
 
-/// What a value is, by its first byte.
+/// The type of a value, derived from its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum ValueKind {
     Word,

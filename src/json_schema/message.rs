@@ -1,4 +1,4 @@
-//! A message that is held against a schema: where its values stand, in eight bytes for each.
+//! A message that is checked against a schema. It stores the position of each value in eight bytes.
 
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
@@ -6,8 +6,8 @@ use std::hash::{BuildHasher, RandomState};
 use crate::json::{Hashed, JsonToken, Tokens, count_values, text};
 use crate::types::limits::SCHEMA_DEPTH_MAX;
 
-/// The values of a message in the order in which they were written: a list is followed by its items,
-/// an object by its names, each followed by its value.
+/// The values of a message in the order of its text. A list is followed by its items. An object is
+/// followed by its names, each of which is followed by its value.
 #[derive(Debug)]
 pub(super) struct MessageValues<'a> {
     json: &'a str,
@@ -16,16 +16,16 @@ pub(super) struct MessageValues<'a> {
 
 #[derive(Clone, Copy, Debug)]
 struct ValueNode {
-    /// Where it is written; with [`REPLACED`] a name that comes again later.
+    /// Offset in the text. The bit [`REPLACED`] marks a name that occurs again later.
     start: u32,
-    /// The node that follows all of it; that of a name follows the value.
+    /// Index of the first node after this value. For a name, the first node after its value.
     after: u32,
 }
 
-/// Of one name given twice the last holds.
+/// Marks a name that occurs again in the same object. The last occurrence wins.
 const REPLACED: u32 = 1 << 31;
 
-/// A value, or a name, of a message.
+/// A value or a member name of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MessageValue(u32);
 
@@ -33,7 +33,7 @@ impl MessageValue {
     pub(super) const ROOT: Self = Self(0);
 }
 
-/// Why a message cannot be looked at.
+/// The reason why a message cannot be checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UnreadableMessage {
     NotJson,
@@ -67,23 +67,23 @@ impl<'a> MessageValues<'a> {
         self.nodes.get(place as usize).copied().unwrap_or(none)
     }
 
-    /// How many values and names there are.
+    /// Returns the number of values and names.
     pub(super) fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Whether one value is the other, or stands in it.
+    /// Returns true if `inner` is `outer` or is contained in it.
     pub(super) fn is_within(&self, inner: MessageValue, outer: MessageValue) -> bool {
         (outer.0..self.node(outer).after).contains(&inner.0)
     }
 
-    /// The first byte of a value, which says what kind it is of.
+    /// Returns the first byte of a value, which determines its type.
     pub(super) fn first_byte(&self, value: MessageValue) -> u8 {
         let start = (self.node(value).start & !REPLACED) as usize;
         self.json.as_bytes().get(start).copied().unwrap_or(b'n')
     }
 
-    /// A text, a number or a word as it was written.
+    /// Returns a string, number, boolean or null as it is written.
     pub(super) fn raw(&self, value: MessageValue) -> &'a str {
         let start = (self.node(value).start & !REPLACED) as usize;
         match Tokens::of(self.json.get(start..).unwrap_or_default()).next() {
@@ -92,7 +92,7 @@ impl<'a> MessageValues<'a> {
         }
     }
 
-    /// Any value as it was written, if that takes at most so many bytes.
+    /// Returns the text of any value if it has at most `bytes_max` bytes.
     pub(super) fn short(&self, value: MessageValue, bytes_max: usize) -> Option<&'a str> {
         let start = (self.node(value).start & !REPLACED) as usize;
         let rest = self.json.get(start..)?;
@@ -112,7 +112,7 @@ impl<'a> MessageValues<'a> {
         }
     }
 
-    /// The items of a list.
+    /// Returns the items of a list.
     pub(super) fn items(
         &self,
         list: MessageValue,
@@ -128,7 +128,7 @@ impl<'a> MessageValues<'a> {
         })
     }
 
-    /// The names and values of an object, each name once.
+    /// Returns the names and values of an object. Each name occurs once.
     pub(super) fn members(
         &self,
         object: MessageValue,
@@ -138,7 +138,7 @@ impl<'a> MessageValues<'a> {
     }
 }
 
-/// What a text will be.
+/// The meaning of the next string.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Expects {
     Name,
@@ -149,18 +149,18 @@ struct MessageParser<'a> {
     json: &'a str,
     nodes: Vec<ValueNode>,
     open: Vec<OpenValue>,
-    /// The names of all objects that are open, by their nodes.
+    /// The names of all objects that are still open, with their nodes.
     names: Vec<Hashed>,
     expects: Expects,
-    /// No client can choose names whose hashes are the same.
+    /// Randomly seeded, so that clients cannot choose names with equal hashes.
     state: RandomState,
 }
 
-/// A list or an object that has begun.
+/// A list or object that is still open.
 struct OpenValue {
     node: usize,
     kind: u8,
-    /// Where its names begin.
+    /// Index of its first name in `names`.
     names: usize,
 }
 
@@ -204,7 +204,7 @@ impl MessageParser<'_> {
         self.nodes.push(ValueNode { start, after });
     }
 
-    /// A value ends: the name in front of it ends with it.
+    /// Closes a value and the name before it.
     fn end_value(&mut self) {
         let next = self.next();
         let Some(open) = self.open.last().filter(|open| open.kind == b'{') else { return };
@@ -225,7 +225,7 @@ impl MessageParser<'_> {
         self.end_value();
     }
 
-    /// Marks the names of an object that come again.
+    /// Marks the names of an object that occur again later.
     fn replace(&mut self, first: usize) {
         let Self { json, nodes, names, state, .. } = self;
         let names = names.get_mut(first..).unwrap_or_default();
@@ -242,7 +242,8 @@ impl MessageParser<'_> {
     }
 }
 
-/// Members whose names are compared each with each: fewer steps than hashing them.
+/// Up to this number of members, comparing all names with each other takes fewer steps than hashing
+/// them.
 const FEW: usize = 8;
 
 fn name_at<'a>(json: &'a str, nodes: &[ValueNode], place: u32) -> Cow<'a, str> {
@@ -253,7 +254,8 @@ fn name_at<'a>(json: &'a str, nodes: &[ValueNode], place: u32) -> Cow<'a, str> {
     }
 }
 
-/// Of names whose hashes are the same marks those that come again; nearly always all are one name.
+/// Marks the names that occur again later, among names with equal hashes. Nearly always these are
+/// all the same name.
 fn mark(json: &str, nodes: &mut [ValueNode], alike: &[Hashed]) {
     let Some((last, others)) = alike.split_last().filter(|(_, others)| !others.is_empty()) else {
         return;
@@ -270,7 +272,7 @@ fn mark(json: &str, nodes: &mut [ValueNode], alike: &[Hashed]) {
     mark(json, nodes, &different);
 }
 
-/// What a text or a name says.
+/// Returns the decoded text of a string or name.
 pub(super) fn text_of<'a>(message: &MessageValues<'a>, value: MessageValue) -> Cow<'a, str> {
     text(message.raw(value))
 }

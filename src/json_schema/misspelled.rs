@@ -1,8 +1,8 @@
-//! Keywords that are not rules, and misspelled ones.
+//! Keywords without rules, and misspelled keywords.
 
 use super::parse::{SchemaDraft, wrong};
 
-/// Keywords that say nothing about what fits.
+/// Known keywords that do not restrict values.
 const WORDS: [&str; 18] = [
     "$schema",
     "$id",
@@ -24,7 +24,7 @@ const WORDS: [&str; 18] = [
     "example",
 ];
 
-/// Keywords that say something about what fits.
+/// Keywords that restrict values.
 const RULES: [&str; 35] = [
     "type",
     "enum",
@@ -63,17 +63,17 @@ const RULES: [&str; 35] = [
     "$ref",
 ];
 
-/// Looks at a keyword that is not one of the rules.
+/// Handles a keyword that is not one of the rules.
 ///
 /// # Errors
 ///
-/// When it means something that is not supported here.
+/// If the keyword has a meaning that is not supported here.
 pub(super) fn other(draft: SchemaDraft, name: &str, at: &str) -> Result<(), String> {
     match name {
         "unevaluatedItems" | "unevaluatedProperties" => {
             Err(wrong(at, "it is not carried out here; use `additionalProperties`, or `items`"))
         }
-        // From 2019-09 on they describe a text and check nothing.
+        // Since draft 2019-09 these keywords are annotations and restrict nothing.
         "format" | "contentEncoding" | "contentMediaType" if draft < SchemaDraft::Of2019 => {
             Err(wrong(
                 at,
@@ -82,7 +82,7 @@ pub(super) fn other(draft: SchemaDraft, name: &str, at: &str) -> Result<(), Stri
             ))
         }
         name if WORDS.contains(&name) => Ok(()),
-        // Any other name is the author's own, unless it is a misspelled keyword.
+        // Any other name is an extension of the author, unless it is a misspelled keyword.
         name => match RULES.iter().find(|rule| is_a_slip(name, rule)) {
             Some(rule) => Err(wrong(at, &format!("it is unknown; did you mean `{rule}`?"))),
             None => Ok(()),
@@ -90,8 +90,8 @@ pub(super) fn other(draft: SchemaDraft, name: &str, at: &str) -> Result<(), Stri
     }
 }
 
-/// Whether one name is the other but for its case, or for one letter that is missing, too much,
-/// another one, or in the place of its neighbour.
+/// Returns true if the names differ only in case, or in one letter that is missing, added, replaced
+/// or swapped with its neighbor.
 fn is_a_slip(name: &str, right: &str) -> bool {
     let (name, right) = (name.to_ascii_lowercase(), right.to_ascii_lowercase());
     let front = name.bytes().zip(right.bytes()).take_while(|(one, other)| one == other).count();

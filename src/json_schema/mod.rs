@@ -1,10 +1,11 @@
-//! JSON Schema, as far as what a check of a message costs can be said beforehand.
+//! JSON Schema, restricted to rules whose cost can be calculated in advance.
 //!
-//! A schema is the operator's, a message is anybody's. Every keyword has a cost in *steps*, of some ten
-//! nanoseconds each; a check counts its steps, and a message that would take more of them than
-//! [`SCHEMA_STEPS_MAX`](crate::types::limits::SCHEMA_STEPS_MAX) does not fit. What a schema can cost at the
-//! worst is worked out when it is read (`cost`), and one that could not even check a short message
-//! is refused. No tree is made of a message: eight bytes are kept for each of its values.
+//! A schema comes from the operator, a message from any client. Every keyword has a cost in *steps*
+//! of about ten nanoseconds each. A check counts its steps, and a message that would take more than
+//! [`SCHEMA_STEPS_MAX`](crate::types::limits::SCHEMA_STEPS_MAX) is denied. The worst-case cost of a
+//! schema is calculated when it is loaded (`cost`). A schema that could not check even a short
+//! message is rejected. A message is not converted to a tree: only eight bytes are stored per
+//! value.
 
 mod cost;
 mod error_text;
@@ -27,30 +28,30 @@ use self::pattern::Pattern;
 use self::validate::Validator;
 use crate::json::Decimal;
 
-/// A schema that was read.
+/// A parsed schema.
 #[derive(Debug)]
 pub struct Schema {
-    /// The parts; what refers to one knows its place.
+    /// The subschemas, referenced by index.
     parts: Vec<SchemaPart>,
     root: PartId,
 }
 
-/// The place of a part of a schema.
+/// Index of a subschema.
 type PartId = usize;
 
-/// A schema, or one within it.
+/// A schema or subschema.
 #[derive(Debug)]
 enum SchemaPart {
-    /// Everything fits, or nothing does.
+    /// A schema that accepts every value or none.
     Always(bool),
     Rules(Box<ValueRules>),
 }
 
-/// What a value has to fit. Rules about one kind of value say nothing about others.
+/// The rules for a value. Rules for one type of value do not apply to other types.
 #[derive(Debug, Default)]
 struct ValueRules {
     types: Option<Types>,
-    /// `const` is an `enum` of one.
+    /// Allowed values: `enum`, or `const` as an `enum` with one value.
     choices: Option<Choices>,
     numbers: Vec<NumberRule>,
     text: Option<TextRules>,
@@ -62,11 +63,11 @@ struct ValueRules {
     not: Option<PartId>,
     condition: Option<Condition>,
     reference: Option<PartId>,
-    /// Steps for looking at a value, without those that depend on the value.
+    /// Steps to check a value, without those that depend on the value.
     steps: u64,
 }
 
-/// What kinds of values fit: a set, and the words for them.
+/// Allowed types of values: a bit set and their names.
 #[derive(Debug)]
 struct Types {
     bits: u8,
@@ -77,7 +78,7 @@ struct Types {
 struct Choices {
     strings: HashSet<Box<str>>,
     others: Vec<Literal>,
-    /// The values as an error shows them.
+    /// The values as an error lists them.
     shown: String,
     is_const: bool,
 }
@@ -85,7 +86,7 @@ struct Choices {
 #[derive(Debug)]
 struct NumberRule {
     kind: NumberBound,
-    /// The number as it was written.
+    /// The number as it is written.
     limit: Box<str>,
 }
 
@@ -110,7 +111,7 @@ struct TextRules {
     pattern: Option<Pattern>,
 }
 
-/// How many there may be.
+/// Allowed range of a length or count.
 #[derive(Clone, Copy, Debug, Default)]
 struct Range {
     min: Option<u64>,
@@ -128,14 +129,14 @@ struct ListRules {
 
 #[derive(Debug, Default)]
 struct ObjectRules {
-    /// The names that are known, each with a number of its own.
+    /// Known member names, each with a number.
     names: HashMap<Box<str>, KnownSchema>,
     required: Vec<Box<str>>,
     patterns: Vec<(Pattern, PartId)>,
     additional: Option<PartId>,
     of_names: Option<PartId>,
     length: Range,
-    /// With this member those are required, and that part has to fit.
+    /// Names that are required if another member is present.
     dependent: Vec<(Box<str>, Vec<Box<str>>)>,
     dependent_parts: Vec<(Box<str>, PartId)>,
 }
@@ -154,20 +155,20 @@ struct Condition {
 }
 
 impl Schema {
-    /// Reads a schema.
+    /// Parses a schema.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, and where.
+    /// Says what is wrong and where.
     pub fn read(text: &str) -> Result<Self, String> {
         parse::schema(text)
     }
 
-    /// Decides about the JSON of a message.
+    /// Checks a message in JSON.
     ///
     /// # Errors
     ///
-    /// The place of the first violation and what is wrong there, in at most 123 bytes.
+    /// Says where the first violation is and what is wrong, in at most 123 bytes.
     pub fn check(&self, json: &str) -> Result<(), String> {
         let message = MessageValues::read(json).map_err(error_text::unreadable_text)?;
         Validator::new(self, &message)

@@ -1,10 +1,10 @@
-//! Objects against the rules for objects.
+//! Checks objects against their rules.
 
 use super::ObjectRules;
 use super::message::{MessageValue, text_of};
 use super::validate::{EarlyEnd, Fits, Validator, Why};
 
-/// Which of the known names an object has.
+/// Bit set of the known names that an object has.
 struct SeenNames(Vec<u64>);
 
 impl SeenNames {

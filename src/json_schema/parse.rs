@@ -1,4 +1,4 @@
-//! A schema from its JSON: everything in it is looked at once, and what is wrong is told with its place.
+//! Parses a schema from JSON. Everything in it is checked once, and an error names its position.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use super::keywords::Keyword;
 use super::{PartId, Schema, SchemaPart, ValueRules, cost, keywords, refs};
 use crate::types::limits::SCHEMA_NESTING_MAX;
 
-/// How much of what a schema's author wrote an error repeats.
+/// Maximum characters of the schema's own text that an error repeats.
 const SHOWN_CHARS_MAX: usize = 200;
 
 pub(super) fn schema(text: &str) -> Result<Schema, String> {
@@ -29,7 +29,7 @@ pub(super) fn schema(text: &str) -> Result<Schema, String> {
     Ok(Schema { parts: reading.parts, root })
 }
 
-/// The draft that a schema is written in.
+/// The draft of JSON Schema that a schema uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SchemaDraft {
     Four,
@@ -58,19 +58,19 @@ impl SchemaDraft {
     }
 }
 
-/// A schema on its way into parts. What a part is made of stands in front of it.
+/// Splits a schema into parts. A part comes after the parts that it consists of.
 pub(super) struct SchemaParser<'v> {
     whole: &'v Value,
     pub(super) draft: SchemaDraft,
     parts: Vec<SchemaPart>,
-    /// Where each part is written, as a JSON pointer.
+    /// JSON pointer of each part.
     places: Vec<String>,
     known: HashMap<String, PartId>,
     depth: usize,
 }
 
 impl SchemaParser<'_> {
-    /// Reads the part that is written at a place.
+    /// Parses the subschema at a JSON pointer.
     pub(super) fn part(&mut self, at: &str, value: &Value) -> Result<PartId, String> {
         if let Some(place) = self.known.get(at) {
             return Ok(*place);
@@ -96,7 +96,7 @@ impl SchemaParser<'_> {
         Ok(place)
     }
 
-    /// The part that a reference names; that it is there was looked at before.
+    /// Returns the subschema of a reference. An earlier check has made sure that it exists.
     pub(super) fn referred(&mut self, to: &str) -> Result<PartId, String> {
         let pointer = to.strip_prefix('#').unwrap_or(to);
         match self.whole.pointer(pointer) {
@@ -107,7 +107,7 @@ impl SchemaParser<'_> {
 
     fn rules(&mut self, at: &str, members: &Map<String, Value>) -> Result<ValueRules, String> {
         let mut rules = ValueRules { steps: 1, ..ValueRules::default() };
-        // Up to draft 7 a reference stands for all keywords next to it.
+        // Up to draft 7 a `$ref` replaces all keywords next to it.
         if self.draft <= SchemaDraft::Seven
             && let Some(Value::String(to)) = members.get("$ref")
         {
@@ -123,7 +123,7 @@ impl SchemaParser<'_> {
     }
 }
 
-/// The pointer to a member of what stands at a place.
+/// Returns the JSON pointer of a member of the value at `at`.
 pub(super) fn under(at: &str, name: &str) -> String {
     format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
@@ -140,7 +140,7 @@ pub(super) fn shown(value: &Value) -> String {
     visible(&value.to_string())
 }
 
-/// A text that may have any characters and any length, for a line of a terminal.
+/// Makes a text of any content and length safe for one line of a terminal.
 pub(super) fn visible(text: &str) -> String {
     let letters = text.chars().take(SHOWN_CHARS_MAX);
     letters.map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()

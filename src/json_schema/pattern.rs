@@ -1,22 +1,24 @@
-//! Regular expressions that take a time that is known: the length of the text times their size.
+//! Regular expressions with predictable time: the length of the text times the size of the
+//! expression.
 
 use regex_lite::{Regex, RegexBuilder};
 
 use crate::types::limits::SCHEMA_PATTERN_BYTES_MAX;
 
-/// A regular expression with its size.
+/// A compiled regular expression with its cost.
 #[derive(Debug)]
 pub(super) struct Pattern {
     regex: Regex,
-    /// Steps for each byte of a text.
+    /// Steps per byte of text.
     steps: u64,
 }
 
-/// Bytes of a compiled expression that one step for each byte of a text pays for.
+/// Bytes of a compiled expression that count as one step per byte of text.
 const BYTES_OF_A_STEP: usize = 64;
 
 impl Pattern {
-    /// Compiles an expression. Its size is the first of a few limits that it is within.
+    /// Compiles an expression. Its cost comes from the smallest of several size limits that it fits
+    /// in.
     pub(super) fn new(text: &str) -> Result<Self, String> {
         let mut limit = BYTES_OF_A_STEP;
         loop {
@@ -35,7 +37,7 @@ impl Pattern {
         self.regex.as_str()
     }
 
-    /// What a look at so many bytes costs.
+    /// Returns the steps to match a text of this many bytes.
     pub(super) fn steps(&self, bytes: usize) -> u64 {
         self.steps.saturating_mul(u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(1))
     }

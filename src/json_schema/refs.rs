@@ -1,7 +1,7 @@
-//! What a schema refers to: itself only, and never in a circle.
+//! References of a schema. They must point into the same schema and must not form a cycle.
 //!
-//! A check that may go round takes, with the wrong schema, twice as long for each level of a
-//! message: fifty levels would stop a worker, and a client chooses them.
+//! With a cycle, an unfortunate schema would take twice as long for each nesting level of a
+//! message. Clients choose the nesting, and fifty levels would block a worker.
 
 use std::collections::HashMap;
 
@@ -9,22 +9,23 @@ use serde_json::Value;
 
 use super::parse::visible;
 
-/// References in one schema.
+/// Maximum references in one schema.
 const REFERENCES_MAX: usize = 1000;
-/// References that one message can lead through, each counted as often as it is met.
+/// Maximum references that the check of one message may follow. A reference counts each time it is
+/// followed.
 const STEPS_MAX: u64 = 10_000;
 
-/// A reference: where it stands, and the part of the schema that it names.
+/// A reference: its JSON pointer and the pointer of the subschema that it names.
 struct Reference {
     at: String,
     to: String,
 }
 
-/// Checks what a schema refers to.
+/// Checks all references of a schema.
 ///
 /// # Errors
 ///
-/// What is wrong, and where.
+/// Says what is wrong and where.
 pub(super) fn check(schema: &Value) -> Result<(), String> {
     let version = schema.get("$schema").and_then(Value::as_str).unwrap_or_default();
     let id = if version.contains("draft-04") { "id" } else { "$id" };
@@ -44,7 +45,7 @@ pub(super) fn check(schema: &Value) -> Result<(), String> {
     Graph { references: &references, steps: HashMap::new() }.steps("").map(|_| ())
 }
 
-/// All references beneath a place, which is written as a JSON pointer.
+/// Collects all references below a JSON pointer.
 fn collect(
     value: &Value,
     id: &str,
@@ -76,7 +77,7 @@ fn collect(
     Ok(())
 }
 
-/// The reference that a member is, if it is one.
+/// Returns the reference if this member is one.
 fn reference(name: &str, id: &str, text: &str, at: &str) -> Result<Option<Reference>, String> {
     let wrong = |why: &str| {
         Err(format!("is wrong at {}: `{name}` is `{}`: {why}", shown(at), visible(text)))
@@ -97,7 +98,7 @@ fn reference(name: &str, id: &str, text: &str, at: &str) -> Result<Option<Refere
 
 struct Graph<'a> {
     references: &'a [Reference],
-    /// How many references a part leads through; nothing while that is being found out.
+    /// Number of references that a subschema leads through. None while it is being counted.
     steps: HashMap<&'a str, Option<u64>>,
 }
 

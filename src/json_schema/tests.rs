@@ -1,4 +1,4 @@
-//! What fits and what does not, what it may cost, and which schemas are refused.
+//! Tests of valid and invalid messages, of costs, and of rejected schemas.
 
 use super::*;
 use crate::types::limits::{SCHEMA_DEPTH_MAX, SCHEMA_STEPS_MAX};
@@ -11,7 +11,7 @@ fn wrong(schema: &str) -> String {
     Schema::read(schema).err().unwrap_or_default()
 }
 
-/// A schema, what fits, and what does not.
+/// A schema with valid and with invalid messages.
 type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 const VALUES: [Row; 14] = [
@@ -181,7 +181,8 @@ fn two_names_of_one_message_are_not_taken_for_each_other() {
     assert_eq!(told(r#"{"minProperties":200001}"#, &message), "");
 }
 
-/// What takes too long is denied with the reason, after the same number of steps each time.
+/// A message that would take too many steps is denied with a reason, after the same number of steps
+/// each time.
 #[test]
 fn what_would_take_too_long_is_denied() {
     let too_long =

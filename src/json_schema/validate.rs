@@ -1,4 +1,4 @@
-//! A message against a schema, within a budget of steps.
+//! Checks a message against a schema within a budget of steps.
 
 use std::cmp::Ordering;
 
@@ -11,11 +11,11 @@ use super::{
 use crate::json::Decimal;
 use crate::types::limits::{SCHEMA_STEP_BYTES, SCHEMA_STEPS_MAX};
 
-/// What is left of the steps that one message may take.
+/// Steps that the check of one message may still take.
 #[derive(Debug)]
 pub(super) struct CheckBudget(u64);
 
-/// The budget is spent.
+/// The error of a spent budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Spent;
 
@@ -25,7 +25,7 @@ impl CheckBudget {
         Ok(())
     }
 
-    /// Spends what a look at so many bytes takes.
+    /// Spends the steps for reading this many bytes.
     pub(super) fn spend_bytes(&mut self, bytes: usize) -> Result<(), Spent> {
         self.spend(steps_of(bytes))
     }
@@ -35,12 +35,12 @@ pub(super) fn steps_of(bytes: usize) -> u64 {
     u64::try_from(bytes / SCHEMA_STEP_BYTES).unwrap_or(u64::MAX)
 }
 
-/// Why a check ended early.
+/// The reason why a check stopped early.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum EarlyEnd<'s> {
-    /// A value does not fit.
+    /// A value does not match.
     Misfit(MessageValue, Why<'s>),
-    /// It would take too long.
+    /// The budget is spent.
     Spent,
 }
 
@@ -50,7 +50,7 @@ impl From<Spent> for EarlyEnd<'_> {
     }
 }
 
-/// What is wrong with a value.
+/// The violation of a value.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Why<'s> {
     Never,
@@ -77,7 +77,7 @@ pub(super) enum Why<'s> {
 
 pub(super) type Fits<'s> = Result<(), EarlyEnd<'s>>;
 
-/// One message against one schema.
+/// The check of one message against one schema.
 #[derive(Debug)]
 pub(super) struct Validator<'s, 'm> {
     schema: &'s Schema,
@@ -90,12 +90,12 @@ impl<'s, 'm> Validator<'s, 'm> {
         Self { schema, message, budget: CheckBudget(SCHEMA_STEPS_MAX) }
     }
 
-    /// The whole message.
+    /// Checks the whole message.
     pub(super) fn whole(mut self) -> Fits<'s> {
         self.value(self.schema.root, MessageValue::ROOT)
     }
 
-    /// One value against a part of the schema.
+    /// Checks one value against a subschema.
     pub(super) fn value(&mut self, part: PartId, value: MessageValue) -> Fits<'s> {
         match self.schema.part(part) {
             SchemaPart::Always(true) => Ok(self.budget.spend(1)?),
@@ -104,7 +104,7 @@ impl<'s, 'm> Validator<'s, 'm> {
         }
     }
 
-    /// Whether a value fits; what is wrong with it does not matter.
+    /// Returns true if a value matches; the violation is dropped.
     pub(super) fn fits(&mut self, part: PartId, value: MessageValue) -> Result<bool, EarlyEnd<'s>> {
         match self.value(part, value) {
             Ok(()) => Ok(true),
@@ -184,7 +184,7 @@ impl<'s, 'm> Validator<'s, 'm> {
                 NumberBound::Minimum => order(&rule.limit()) != Ordering::Less,
                 NumberBound::ExclusiveMinimum => order(&rule.limit()) == Ordering::Greater,
                 NumberBound::MultipleOf => {
-                    // A division for each digit.
+                    // One division per digit.
                     self.budget.spend(u64::try_from(raw.len()).unwrap_or(u64::MAX))?;
                     number.is_multiple_of(&rule.limit())
                 }
@@ -246,7 +246,7 @@ impl<'s, 'm> Validator<'s, 'm> {
         Ok(())
     }
 
-    /// How many of these parts a value fits, counted up to so many.
+    /// Counts the subschemas that a value matches, up to a maximum.
     fn count(
         &mut self,
         parts: &'s [PartId],
