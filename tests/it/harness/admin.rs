@@ -1,4 +1,4 @@
-//! Sends admin requests to a running server, and reading its counters.
+//! Sends admin requests to a running server and reads its counters.
 
 use tagcast::admin::{AdminRequest, AdminResponse, ServerStatus, ask};
 use tagcast::types::WorkerCounts;
@@ -8,7 +8,7 @@ use super::server::{Finished, Server, run_to_end};
 use super::wait::eventually;
 
 impl Server {
-    /// Runs a command of an operator to its end: `tagcast reload -i websock.ini`.
+    /// Runs an admin command to its end, such as `tagcast reload -i websock.ini`.
     #[track_caller]
     pub fn command(&self, arguments: &[&str]) -> Finished {
         let mut all = arguments.to_vec();
@@ -16,27 +16,27 @@ impl Server {
         run_to_end(&self.folder, &all)
     }
 
-    /// Runs `tagcast publish` at this server, from a folder that knows nothing of it.
+    /// Runs `tagcast publish` for this server, from a folder without a configuration of it.
     #[track_caller]
     pub fn publish(&self, arguments: &[&str]) -> Finished {
         let url = format!("ws://127.0.0.1:{}/", self.port);
         run_to_end(&Folder::new(), &[&["publish", "--url", url.as_str()], arguments].concat())
     }
 
-    /// As [`Server::publish`], and it succeeds.
+    /// Like [`Server::publish`], and panics if the command fails.
     #[track_caller]
     pub fn publish_well(&self, arguments: &[&str]) {
         let finished = self.publish(arguments);
         assert_eq!(finished.code, Some(0), "{}", finished.text);
     }
 
-    /// What runs.
+    /// Returns the status of the server.
     #[track_caller]
     pub fn status(&self) -> ServerStatus {
         self.try_status().expect("an answer on the control socket")
     }
 
-    /// What runs, if somebody answers.
+    /// Returns the status of the server, or None if it does not answer.
     pub fn try_status(&self) -> Option<ServerStatus> {
         let mut asking = ask(&self.folder.path("state"), AdminRequest::Status).ok()?;
         match asking.next_answer() {
@@ -45,7 +45,7 @@ impl Server {
         }
     }
 
-    /// What all workers counted, together.
+    /// Returns the sum of the counters of all workers.
     #[track_caller]
     pub fn counts(&self) -> WorkerCounts {
         let sum = |one: WorkerCounts, other: WorkerCounts| WorkerCounts {
@@ -69,7 +69,7 @@ impl Server {
         self.status().workers().fold(WorkerCounts::default(), sum)
     }
 
-    /// Waits until no connection, no client and no row is left, and nothing is unacknowledged.
+    /// Waits until there are no connections, clients, index rows or unacknowledged publications.
     #[track_caller]
     pub fn wait_until_empty(&self) -> ServerStatus {
         eventually("an empty server", || {
@@ -82,7 +82,7 @@ impl Server {
     }
 }
 
-/// What does not balance in the books of the workers that answered.
+/// Returns the equations of the counters that do not balance, over the workers that answered.
 pub fn imbalances(status: &ServerStatus) -> Vec<String> {
     let wrong = |counts: &WorkerCounts| {
         counts.accepted != counts.open + counts.closed

@@ -1,11 +1,11 @@
-//! A well-behaved pair that is to notice nothing of what is done to the server beside it.
+//! A well-behaved pair of clients that must not notice anything done to the server meanwhile.
 
 use super::opening::Open;
 use super::packets::feedback_to;
 use super::raw::Raw;
 use super::server::Server;
 
-/// A publisher and a receiver, on different workers.
+/// A publisher and a receiver on different workers.
 #[derive(Debug)]
 pub struct Bystander {
     publisher: Raw,
@@ -14,26 +14,26 @@ pub struct Bystander {
 }
 
 impl Bystander {
-    /// Opens both.
+    /// Opens both connections.
     #[track_caller]
     pub fn beside(server: &Server) -> Self {
         let (publisher, receiver) = server.open_apart(&Open::web(), &Open::web());
         Self::between(publisher, receiver)
     }
 
-    /// Two that are connected already, and have read their `ready`.
+    /// Creates a bystander from two connections that have already read their `ready`.
     pub fn between(publisher: Raw, receiver: Raw) -> Self {
         Self { publisher, receiver, count: 0 }
     }
 
-    /// Both of the pair get a broadcast of somebody else.
+    /// Expects that both receive a broadcast of another client.
     #[track_caller]
     pub fn hears(&mut self, packet: &str) {
         self.publisher.expect_text(packet);
         self.receiver.expect_text(packet);
     }
 
-    /// A message goes both ways, and nothing else has arrived.
+    /// Sends a message in each direction and expects that nothing else has arrived.
     #[track_caller]
     pub fn is_served(&mut self) {
         self.count += 1;

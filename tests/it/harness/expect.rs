@@ -1,11 +1,11 @@
-//! What a client expects to come next.
+//! Expectations about the next frame of a client.
 
 use super::frames::{self, BINARY, CLOSE, FIN, PONG, TEXT};
 use super::packets::NEXT;
 use super::raw::{End, Frame, Raw, shown};
 
 impl Raw {
-    /// The next frame is this text, whole and in one frame.
+    /// Expects this text as the next message, in one frame.
     #[track_caller]
     pub fn expect_text(&mut self, text: &str) -> Frame {
         let frame = self.frame();
@@ -13,7 +13,7 @@ impl Raw {
         frame
     }
 
-    /// The next frame is this binary message.
+    /// Expects this binary message next.
     #[track_caller]
     pub fn expect_binary(&mut self, bytes: &[u8]) -> Frame {
         let frame = self.frame();
@@ -21,13 +21,13 @@ impl Raw {
         frame
     }
 
-    /// The next frame is the acknowledgement.
+    /// Expects the acknowledgement `next`.
     #[track_caller]
     pub fn expect_next(&mut self) -> Frame {
         self.expect_text(NEXT)
     }
 
-    /// The next frame is a pong with this payload.
+    /// Expects a pong with this payload next.
     #[track_caller]
     pub fn expect_pong(&mut self, payload: &[u8]) -> Frame {
         let frame = self.frame();
@@ -35,7 +35,7 @@ impl Raw {
         frame
     }
 
-    /// The next frame is a Close with this code.
+    /// Expects a Close with this code next.
     #[track_caller]
     pub fn expect_close(&mut self, code: u16) -> Frame {
         let frame = self.frame();
@@ -44,7 +44,8 @@ impl Raw {
         frame
     }
 
-    /// The next frame is a Close with this code; answers it, and sees the connection end in order.
+    /// Expects a Close with this code next, answers it, and expects an orderly end of the
+    /// connection.
     #[track_caller]
     pub fn expect_closed(&mut self, code: u16) -> Frame {
         let frame = self.expect_close(code);
@@ -53,8 +54,8 @@ impl Raw {
         frame
     }
 
-    /// As [`Raw::expect_closed`], for a server that may end with bytes of ours unread: then the
-    /// kernel makes a reset of the FIN.
+    /// Like [`Raw::expect_closed`], but also accepts a reset. The kernel sends a reset instead of a
+    /// FIN if the server closes the socket while bytes from the client are unread.
     #[track_caller]
     pub fn expect_closed_somehow(&mut self, code: u16) {
         let frame = self.expect_close(code);
@@ -62,7 +63,8 @@ impl Raw {
         assert!(matches!(self.expect_end(), End::Fin | End::Reset), "after {}", frame.shown());
     }
 
-    /// Nothing was sent to us until now: a round trip whose answer is the next thing that comes.
+    /// Expects that the server has sent nothing so far: makes a round trip whose answer must be the
+    /// next frame.
     #[track_caller]
     pub fn expect_silence(&mut self) {
         self.send(frames::ping("anything else?"));

@@ -1,63 +1,64 @@
-//! Frames as a client sends them, right ones and wrong ones, and those of the server taken apart.
+//! Builds frames of clients, valid and invalid, and parses frames of the server.
 
-/// The bit that says: last fragment of its message.
+/// FIN bit: the last fragment of a message.
 pub const FIN: u8 = 0x80;
 /// The three reserved bits.
 pub const RSV: [u8; 3] = [0x40, 0x20, 0x10];
-/// Continuation of a fragmented message.
+/// Opcode of a continuation frame.
 pub const CONTINUATION: u8 = 0x0;
-/// Text.
+/// Opcode of a text frame.
 pub const TEXT: u8 = 0x1;
-/// Binary.
+/// Opcode of a binary frame.
 pub const BINARY: u8 = 0x2;
-/// Close.
+/// Opcode of a Close frame.
 pub const CLOSE: u8 = 0x8;
-/// Ping.
+/// Opcode of a ping.
 pub const PING: u8 = 0x9;
-/// Pong.
+/// Opcode of a pong.
 pub const PONG: u8 = 0xA;
 
-/// The bit of the second byte that says: masked.
+/// MASK bit of the second byte.
 pub const MASKED: u8 = 0x80;
-/// Any four bytes will do in a test.
+/// The masking key of all test frames; its value does not matter.
 pub const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
 
-/// A whole text message in one frame.
+/// Returns a whole text message in one frame.
 pub fn text(text: impl AsRef<[u8]>) -> Vec<u8> {
     masked(FIN | TEXT, text)
 }
 
-/// A whole binary message in one frame.
+/// Returns a whole binary message in one frame.
 pub fn binary(bytes: impl AsRef<[u8]>) -> Vec<u8> {
     masked(FIN | BINARY, bytes)
 }
 
-/// A ping.
+/// Returns a ping.
 pub fn ping(payload: impl AsRef<[u8]>) -> Vec<u8> {
     masked(FIN | PING, payload)
 }
 
-/// A close frame with a code and a reason.
+/// Returns a Close frame with a code and a reason.
 pub fn close(code: u16, reason: &str) -> Vec<u8> {
     masked(FIN | CLOSE, [&code.to_be_bytes()[..], reason.as_bytes()].concat())
 }
 
-/// The first fragment of a text message.
+/// Returns the first fragment of a text message.
 pub fn text_begins(text: impl AsRef<[u8]>) -> Vec<u8> {
     masked(TEXT, text)
 }
 
-/// A fragment in the middle.
+/// Returns a middle fragment.
 pub fn goes_on(bytes: impl AsRef<[u8]>) -> Vec<u8> {
     masked(CONTINUATION, bytes)
 }
 
-/// The last fragment.
+/// Returns the last fragment.
 pub fn ends(bytes: impl AsRef<[u8]>) -> Vec<u8> {
     masked(FIN | CONTINUATION, bytes)
 }
 
-/// A masked frame with any first byte (FIN, RSV, opcode) and the shortest length.
+/// Returns a masked frame with any first byte (FIN, RSV, opcode) and the shortest encoding of its
+/// length.
 pub fn masked(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     let payload = payload.as_ref();
     let mut frame = head(first, MASKED, payload.len());
@@ -66,7 +67,7 @@ pub fn masked(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     frame
 }
 
-/// A frame without mask: forbidden for clients.
+/// Returns a frame without a mask, which clients must not send.
 pub fn unmasked(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     let payload = payload.as_ref();
     let mut frame = head(first, 0, payload.len());
@@ -74,7 +75,7 @@ pub fn unmasked(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     frame
 }
 
-/// The head of a masked frame that announces `length` in eight bytes, with nothing behind it.
+/// Returns the head of a masked frame with an eight-byte length and without a payload.
 pub fn announces(first: u8, length: u64) -> Vec<u8> {
     let mut frame = vec![first, MASKED | 127];
     frame.extend(length.to_be_bytes());
@@ -98,18 +99,18 @@ fn head(first: u8, mask: u8, length: usize) -> Vec<u8> {
     head
 }
 
-/// Where things lie in a frame of the server.
+/// Positions within a frame of the server.
 pub struct Parsed {
-    /// FIN, RSV, opcode.
+    /// First byte: FIN, RSV and opcode.
     pub first: u8,
-    /// Bytes of the head.
+    /// Length of the head in bytes.
     pub head_bytes: usize,
-    /// Bytes of head and payload.
+    /// Length of head and payload in bytes.
     pub whole_bytes: usize,
 }
 
-/// The frame at the start of `bytes`, once it is complete. Panics when a server may not send it:
-/// masked, or with a longer form of the length than needed.
+/// Parses the frame at the start of `bytes`. Returns None while it is incomplete. Panics if a
+/// server must not send it, because it is masked or has a longer length encoding than needed.
 #[track_caller]
 pub fn parse(bytes: &[u8]) -> Option<Parsed> {
     let (&first, &second) = (bytes.first()?, bytes.get(1)?);

@@ -1,8 +1,8 @@
-//! Who gets what Gomoob's clients send.
+//! Finds the receivers of messages from Gomoob clients.
 
 use super::raw::Raw;
 
-/// Who of them gets a message that the first one sends to these tags.
+/// Returns which clients receive a message that the first client sends to these tags.
 #[track_caller]
 pub fn receivers(clients: &mut [Raw], tags: &str) -> String {
     clients[0].text(format!(r#"{{"message":"m","tags":{tags}}}"#));

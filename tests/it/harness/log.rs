@@ -1,4 +1,4 @@
-//! The lines that a server writes, collected while it runs.
+//! Collects the lines that a server writes while it runs.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex};
@@ -6,19 +6,19 @@ use std::time::Instant;
 
 use super::wait::DEADLINE;
 
-/// The lines so far, and whether more can come.
+/// The lines so far, and the number of open streams.
 #[derive(Debug, Default)]
 struct Lines {
     all: Vec<String>,
     open_streams: usize,
 }
 
-/// What a process wrote on standard output and standard error.
+/// The lines that a process has written to standard output and standard error.
 #[derive(Clone, Debug, Default)]
 pub struct Log(Arc<(Mutex<Lines>, Condvar)>);
 
 impl Log {
-    /// Collects one more stream, in a thread that ends with the stream.
+    /// Collects another stream, in a thread that exits at the end of the stream.
     pub fn collect(&self, stream: impl Read + Send + 'static) {
         self.0.0.lock().unwrap().open_streams += 1;
         let log = self.clone();
@@ -36,13 +36,13 @@ impl Log {
         });
     }
 
-    /// All lines so far.
+    /// Returns all lines so far.
     pub fn text(&self) -> String {
         self.0.0.lock().unwrap().all.join("\n")
     }
 
-    /// Waits until `find` makes something of a line; panics with the whole log when all streams
-    /// have ended or the deadline has passed.
+    /// Waits until `find` returns a value for a line. Panics with the whole log if all streams have
+    /// ended or the deadline has passed.
     #[track_caller]
     pub fn wait_for<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
         let deadline = Instant::now() + DEADLINE;
@@ -54,7 +54,8 @@ impl Log {
             let left = deadline.saturating_duration_since(Instant::now());
             if lines.open_streams == 0 || left.is_zero() {
                 let all = lines.all.join("\n");
-                // Who collects goes on, and who looks at it afterwards still can.
+                // The lock must not be held during the panic, so that the collector threads and
+                // later readers can still use it.
                 drop(lines);
                 panic!("the server never wrote {what}; it wrote:\n{all}");
             }

@@ -1,8 +1,8 @@
-//! What the behaviour tests share: the real binary with all its processes, and a client that
-//! speaks in bytes.
+//! Shared parts of the behaviour tests: the real binary with all its processes, and a client that
+//! works on bytes.
 //!
-//! Each test starts a server of its own in a folder of its own, so that broadcasts of one test
-//! never reach clients of another.
+//! Each test starts its own server in its own folder, so that a broadcast of one test never reaches
+//! clients of another.
 
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses its own part")]
 #![allow(

@@ -1,11 +1,11 @@
-//! The opening handshake, with every header open to change.
+//! The opening handshake, with freely changeable headers.
 
 use super::raw::{Frame, Raw};
 use super::response::Head;
 
-/// The key of RFC 6455 §1.3, whose accept value is known.
+/// The key of RFC 6455 §1.3, for which the RFC gives the accept value.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-/// The accept value of [`KEY`].
+/// The accept value for [`KEY`].
 pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// A request to open a WebSocket.
@@ -18,7 +18,7 @@ pub struct Open {
 }
 
 impl Open {
-    /// As a browser asks for this target.
+    /// Creates the request of a browser for this target.
     pub fn at(target: &str) -> Self {
         let headers = [
             ("Host", "127.0.0.1"),
@@ -37,22 +37,23 @@ impl Open {
         }
     }
 
-    /// A browser on `/web`: web-type.
+    /// Creates the request of a browser on `/web`, a web-type client.
     pub fn web() -> Self {
         Self::at("/web")
     }
 
-    /// A browser with these tags on `/`: gomoob, since nobody else claims the path.
+    /// Creates the request of a browser with these tags on `/`. It uses the Gomoob dialect, because
+    /// the test configuration binds no other resource to this path.
     pub fn tags(json: &str) -> Self {
         Self::at(&format!("/?tags={json}"))
     }
 
-    /// phpWebSocketServer's PHP client: php-type.
+    /// Creates the request of the PHP client of phpWebSocketServer, a php-type client.
     pub fn php() -> Self {
         Self::at("/php").without("User-Agent").header("Client-Type", "php").header("Ident", "")
     }
 
-    /// Gives a header another value, or adds it.
+    /// Sets a header: replaces its value or adds it.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         match self.headers.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
@@ -62,48 +63,48 @@ impl Open {
         self
     }
 
-    /// Adds a header, even a second one of that name.
+    /// Adds a header, even if another one has the same name.
     #[must_use]
     pub fn and_header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Leaves a header out.
+    /// Removes a header.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self
     }
 
-    /// Gives the client a name.
+    /// Sets the ident of the client.
     #[must_use]
     pub fn ident(self, ident: &str) -> Self {
         self.header("Ident", ident)
     }
 
-    /// Another request target.
+    /// Sets the request target.
     #[must_use]
     pub fn target(mut self, target: &str) -> Self {
         target.clone_into(&mut self.target);
         self
     }
 
-    /// Another method.
+    /// Sets the method.
     #[must_use]
     pub fn method(mut self, method: &str) -> Self {
         method.clone_into(&mut self.method);
         self
     }
 
-    /// Another version of HTTP.
+    /// Sets the HTTP version.
     #[must_use]
     pub fn version(mut self, version: &str) -> Self {
         version.clone_into(&mut self.version);
         self
     }
 
-    /// The request with all header names in lower case.
+    /// Uses lower case for all header names.
     #[must_use]
     pub fn lower_case(mut self) -> Self {
         for (name, _) in &mut self.headers {
@@ -112,7 +113,7 @@ impl Open {
         self
     }
 
-    /// The request as text, with CRLF.
+    /// Returns the request as text with CRLF.
     pub fn request(&self) -> String {
         let mut text = format!("{} {} {}\r\n", self.method, self.target, self.version);
         for (name, value) in &self.headers {
@@ -122,14 +123,14 @@ impl Open {
         text
     }
 
-    /// Connects and sends the request; the answer is still to come.
+    /// Connects and sends the request, without reading the response.
     pub fn ask(&self, port: u16) -> Raw {
         let mut client = Raw::connect(port);
         client.send(self.request());
         client
     }
 
-    /// Sends the request over a connection that is there already, and reads a right 101.
+    /// Sends the request over an existing connection and expects a valid 101.
     #[track_caller]
     pub fn upgrade_over(&self, mut client: Raw) -> Raw {
         client.send(self.request());
@@ -137,7 +138,7 @@ impl Open {
         client
     }
 
-    /// Connects, sends, and reads a right 101.
+    /// Connects, sends the request and expects a valid 101.
     #[track_caller]
     pub fn upgrade(&self, port: u16) -> Raw {
         let mut client = self.ask(port);
@@ -145,7 +146,8 @@ impl Open {
         client
     }
 
-    /// Connects and reads up to `ready`, or not, where a worker may die in the middle of it.
+    /// Connects and reads up to `ready`. Returns None if the connection fails on the way, for tests
+    /// in which a worker may die.
     pub fn try_ready(&self, port: u16) -> Option<Raw> {
         let mut client = Raw::connect(port);
         client.try_send(self.request()).ok()?;
@@ -166,7 +168,7 @@ impl Open {
 }
 
 impl Raw {
-    /// The next bytes are a right 101 for [`KEY`].
+    /// Expects a valid 101 for [`KEY`].
     #[track_caller]
     pub fn expect_upgrade(&mut self) -> Head {
         let head = self.read_head();
@@ -175,7 +177,7 @@ impl Raw {
         head
     }
 
-    /// The next frame is `ready`; remembers the UUID.
+    /// Expects `ready` as the next frame and stores the UUID.
     #[track_caller]
     pub fn expect_ready(&mut self) -> Frame {
         let frame = self.frame();
@@ -187,7 +189,7 @@ impl Raw {
         frame
     }
 
-    /// The next bytes are a whole HTTP answer with this status, then the connection ends.
+    /// Expects a whole HTTP response with this status, followed by the end of the connection.
     #[track_caller]
     pub fn expect_refusal(&mut self, status: u16) -> Head {
         let head = self.expect_refusal_in(&[status]);
@@ -195,7 +197,7 @@ impl Raw {
         head
     }
 
-    /// As [`Raw::expect_refusal`], where several answers are right.
+    /// Like [`Raw::expect_refusal`], but accepts several statuses.
     #[track_caller]
     pub fn expect_refusal_in(&mut self, statuses: &[u16]) -> Head {
         let head = self.read_head();

@@ -1,31 +1,32 @@
-//! How far apart frames left, as seen by whoever receives them.
+//! Measures the gaps between frames at the receiver.
 
 use std::time::Duration;
 
 use super::raw::Frame;
 
-/// What php-type clients need between two frames (`frameGap`), less what a receiver may be late
-/// for the first of them and in time for the second.
+/// The gap that php-type clients need between two frames (`frameGap`), reduced by the delay with
+/// which a busy receiver may read the first of them.
 pub const FRAME_GAP: Duration = Duration::from_millis(4);
 
-/// What php-type clients need between the 101 and `ready`.
+/// The gap that php-type clients need between the 101 and `ready`.
 pub const READY_GAP: Duration = Duration::from_millis(10);
 
-/// An odd number, so that there is a middle one.
+/// Measurements per median; an odd number.
 const ROUNDS: usize = 9;
 
-/// The time between two frames; none at all when one read brought bytes of both.
+/// Returns the time between two frames. Zero if one read returned bytes of both.
 pub fn gap(first: &Frame, second: &Frame) -> Duration {
     let apart = first.alone && second.alone;
     if apart { second.arrived.duration_since(first.arrived) } else { Duration::ZERO }
 }
 
-/// How many of such middles are looked for at most.
+/// Maximum number of medians per measurement.
 const TRIES: usize = 10;
 
-/// The middle one of several measurements: a receiver that a busy machine woke up late sees one
-/// gap shortened, a server without gaps shows none at all. A machine may be so busy that most of some are
-/// shortened: they are measured again until a middle is as long as it should be, a few times at most.
+/// Returns the median of several measurements. A receiver that wakes up late on a busy machine sees
+/// a shortened gap now and then; a server without gaps never shows any. On a very busy machine most
+/// gaps may be shortened, so further medians are measured until one reaches `wanted`, up to a
+/// maximum.
 pub fn typical_gap(wanted: Duration, mut measure: impl FnMut() -> Duration) -> Duration {
     let middle = |_| {
         let mut gaps: Vec<_> = (0..ROUNDS).map(|_| measure()).collect();

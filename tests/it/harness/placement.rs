@@ -1,4 +1,4 @@
-//! On which worker a connection lives, and how to get one where a test wants it.
+//! Finds the worker of a connection, and opens connections on a chosen worker.
 
 use super::opening::Open;
 use super::raw::Raw;
@@ -6,11 +6,11 @@ use super::server::Server;
 use super::sockets::holder_of_connection;
 use super::wait::eventually;
 
-/// Accepts are balanced, so a worker has its turn long before.
+/// Maximum attempts. Accepts are balanced, so each worker gets a connection much earlier.
 const TRIES: usize = 100;
 
 impl Server {
-    /// The process that holds the server's end of this connection.
+    /// Returns the process that holds the server's end of this connection.
     #[track_caller]
     pub fn worker_of(&self, client: &Raw) -> u32 {
         eventually("a worker that holds the connection", || {
@@ -19,20 +19,20 @@ impl Server {
         })
     }
 
-    /// Opens a connection on this worker. Others that were opened on the way are dropped, so
-    /// `open` should not carry an ident.
+    /// Opens a connection on this worker. Connections that other workers accept on the way are
+    /// dropped, so `open` should not have an ident.
     #[track_caller]
     pub fn open_on(&self, worker: u32, open: &Open) -> Raw {
         self.open_where(open, |holder| holder == worker)
     }
 
-    /// Opens a connection on any other worker than this one.
+    /// Opens a connection on any worker except this one.
     #[track_caller]
     pub fn open_away_from(&self, worker: u32, open: &Open) -> Raw {
         self.open_where(open, |holder| holder != worker)
     }
 
-    /// Two connections on different workers that are greeted by nothing.
+    /// Opens two connections on different workers, for dialects without a greeting.
     #[track_caller]
     pub fn upgrade_apart(&self, one: &Open, other: &Open) -> (Raw, Raw) {
         let one = one.upgrade(self.port);
@@ -48,7 +48,7 @@ impl Server {
         panic!("{TRIES} connections, and none on another worker");
     }
 
-    /// Two connections on different workers.
+    /// Opens two connections on different workers and reads up to `ready`.
     #[track_caller]
     pub fn open_apart(&self, one: &Open, other: &Open) -> (Raw, Raw) {
         let one = self.open(one);
@@ -56,8 +56,8 @@ impl Server {
         (one, other)
     }
 
-    /// The ones that are in the wrong place stay open until the right one is found: the balance
-    /// of the workers then leads there.
+    /// Opens connections until one is on a wanted worker. The others stay open until then, so that
+    /// balancing leads to that worker.
     #[track_caller]
     fn open_where(&self, open: &Open, wanted: impl Fn(u32) -> bool) -> Raw {
         let mut misplaced = Vec::new();
@@ -72,9 +72,10 @@ impl Server {
     }
 }
 
-/// `receiver` got nothing from `publisher` that it has not read yet.
+/// Expects that `receiver` has read everything that it got from `publisher`.
 ///
-/// A feedback sent last arrives first: what one publisher sends arrives in order (promise P1).
+/// The publisher sends a feedback, which must arrive next: messages of one publisher arrive in
+/// order (promise P1).
 #[track_caller]
 pub fn heard_nothing(publisher: &mut Raw, receiver: &mut Raw) {
     let packet = super::packets::feedback_to(&receiver.uuid, "nothing before this");
@@ -84,7 +85,7 @@ pub fn heard_nothing(publisher: &mut Raw, receiver: &mut Raw) {
 }
 
 impl Raw {
-    /// Nothing that this client has published came back to it.
+    /// Expects that no publication of this client came back to it.
     #[track_caller]
     pub fn heard_nothing_of_its_own(&mut self) {
         let packet = super::packets::feedback_to(&self.uuid, "nothing before this");

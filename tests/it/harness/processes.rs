@@ -1,11 +1,11 @@
-//! What `/proc` says about the server's processes.
+//! Data of `/proc` about the server's processes.
 
 use std::fs;
 use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The living children of a process, each with its command line (`… worker 1`, `… broker`).
+/// Returns the live children of a process with their command lines (`… worker 1`, `… broker`).
 pub fn children_of(parent: u32) -> Vec<(u32, String)> {
     let pids = listed_children(parent).unwrap_or_else(|| every_pid().collect());
     let mut children: Vec<_> = pids
@@ -17,8 +17,8 @@ pub fn children_of(parent: u32) -> Vec<(u32, String)> {
     children
 }
 
-/// As the kernel lists them, for each thread that started some; none where it keeps no such list, or
-/// the process is gone.
+/// Returns the children from the list that the kernel keeps for each thread. None if the kernel has
+/// no such list or the process is gone.
 fn listed_children(parent: u32) -> Option<Vec<u32>> {
     let mut pids = Vec::new();
     for task in fs::read_dir(format!("/proc/{parent}/task")).ok()? {
@@ -28,13 +28,14 @@ fn listed_children(parent: u32) -> Option<Vec<u32>> {
     Some(pids)
 }
 
-/// Every process of the machine.
+/// Returns the ids of all processes of the machine.
 fn every_pid() -> impl Iterator<Item = u32> {
     let all = fs::read_dir("/proc").unwrap();
     all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// The living processes that run in a folder: those of one server, whoever is their parent.
+/// Returns the live processes that run in a folder, regardless of their parent: those of one
+/// server.
 pub fn processes_in(folder: &Path) -> Vec<(u32, String)> {
     let here = |pid: u32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder);
     every_pid()
@@ -43,23 +44,23 @@ pub fn processes_in(folder: &Path) -> Vec<(u32, String)> {
         .collect()
 }
 
-/// Whether a process is there and no zombie.
+/// Returns true if the process exists and is not a zombie.
 pub fn is_alive(pid: u32) -> bool {
     stat(pid).is_some_and(|stat| stat.state != 'Z')
 }
 
-/// Sends a signal; a process that is gone already is not a fault.
+/// Sends a signal. A process that has already exited is ignored.
 pub fn send_signal(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     kill_process(pid, signal).ok();
 }
 
-/// Resident memory in bytes.
+/// Returns the resident memory in bytes.
 pub fn resident_bytes(pid: u32) -> u64 {
     status_bytes(pid, "VmRSS:")
 }
 
-/// The most resident memory that a process ever had, in bytes.
+/// Returns the peak resident memory of a process in bytes.
 pub fn resident_bytes_max(pid: u32) -> u64 {
     status_bytes(pid, "VmHWM:")
 }
@@ -71,29 +72,29 @@ fn status_bytes(pid: u32, name: &str) -> u64 {
     kib * 1024
 }
 
-/// The time that a process has had of a processor, in hundredths of a second.
+/// Returns the processor time of a process in hundredths of a second.
 pub fn processor_ticks(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let (_, rest) = text.rsplit_once(") ").unwrap();
-    // The fields are counted from the state, which is the third one.
+    // The rest begins with the state, which is field 3 of the file.
     let fields: Vec<&str> = rest.split(' ').collect();
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
-/// The arguments of a process, joined by blanks.
+/// Returns the arguments of a process, joined by spaces.
 pub fn command_line(pid: u32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&bytes).replace('\0', " ").trim_end().to_owned()
 }
 
-/// What is of interest in `/proc/<pid>/stat`.
+/// The used fields of `/proc/<pid>/stat`.
 struct Stat {
     state: char,
     parent: u32,
 }
 
-/// The name of a process stands in brackets and may hold any character, so reading begins behind
-/// the last one.
+/// Parses the file. The process name is in parentheses and may contain any character, so parsing
+/// starts after the last parenthesis.
 fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = text.rsplit_once(") ")?;

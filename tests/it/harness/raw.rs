@@ -1,4 +1,4 @@
-//! A client that knows bytes and frames, and nothing of the server's code.
+//! A client that works on bytes and frames and shares no code with the server.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -14,50 +14,50 @@ use super::sockets::Ends;
 use super::tls::Stream;
 use super::wait::DEADLINE;
 
-/// How the server's side of a connection ended.
+/// How the server ended a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// In order.
+    /// With a FIN.
     Fin,
-    /// By a reset.
+    /// With a reset.
     Reset,
 }
 
-/// One frame of the server.
+/// A frame from the server.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// FIN, RSV, opcode.
+    /// First byte: FIN, RSV and opcode.
     pub first: u8,
-    /// The payload.
+    /// Unmasked payload.
     pub payload: Vec<u8>,
-    /// When the read that brought its first byte returned.
+    /// Time at which the read with the first byte of the frame returned.
     pub arrived: Instant,
-    /// Whether the reads that brought it brought nothing else.
+    /// True if the reads of this frame returned no bytes of other frames.
     pub alone: bool,
 }
 
-/// What one read brought: its place in the stream, and when.
+/// The result of one read: its position in the stream and its time.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment {
     start: u64,
     end: u64,
-    /// When the read returned.
+    /// Time at which the read returned.
     pub at: Instant,
 }
 
-/// A client of bytes. It answers nothing by itself.
+/// A client that works on bytes. It answers nothing on its own.
 #[derive(Debug)]
 pub struct Raw {
     stream: Stream,
     inbox: Vec<u8>,
-    /// The place in the stream of the first byte in `inbox`.
+    /// Position in the stream of the first byte of `inbox`.
     taken: u64,
     segments: VecDeque<Segment>,
-    /// What `ready` said; empty before.
+    /// UUID from `ready`; empty before that.
     pub uuid: String,
 }
 
-/// A socket that comes from another loopback address.
+/// Connects a socket from another loopback address.
 pub fn socket_from(source: &str, port: u16) -> TcpStream {
     let flags = SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
@@ -77,39 +77,39 @@ impl Raw {
         Self::over(socket_from(source, port))
     }
 
-    /// Speaks over a stream that is there already.
+    /// Creates a client from an existing stream.
     pub fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         Self::through(Stream::Plain(stream))
     }
 
-    /// Speaks through a stream that may be inside TLS.
+    /// Creates a client from a stream with or without TLS.
     pub fn through(stream: Stream) -> Self {
         stream.socket().set_write_timeout(Some(DEADLINE)).unwrap();
         Self { stream, inbox: Vec::new(), taken: 0, segments: VecDeque::new(), uuid: String::new() }
     }
 
-    /// The socket, for options.
+    /// Returns the socket, for setting options.
     pub fn stream(&self) -> &TcpStream {
         self.stream.socket()
     }
 
-    /// How its TLS handshake went.
+    /// Returns the kind of the TLS handshake: full or resumed. None without TLS.
     pub fn handshake_kind(&self) -> Option<rustls::HandshakeKind> {
         self.stream.handshake_kind()
     }
 
-    /// A second handle for writing, for another thread.
+    /// Returns a second handle for writing from another thread.
     pub fn writer(&self) -> TcpStream {
         self.stream.socket().try_clone().unwrap()
     }
 
-    /// The port on this side.
+    /// Returns the local port.
     pub fn port(&self) -> u16 {
         self.ends().remote.port()
     }
 
-    /// Both ends of the connection, as the server sees them.
+    /// Returns both ends of the connection from the server's point of view.
     pub fn ends(&self) -> Ends {
         let socket = self.stream.socket();
         Ends { local: socket.peer_addr().unwrap(), remote: socket.local_addr().unwrap() }
@@ -123,7 +123,7 @@ impl Raw {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Sends bytes to a server that may have hung up already.
+    /// Sends bytes. Returns the error if the server has closed the connection.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         self.stream.write_all(bytes.as_ref())
     }
@@ -136,7 +136,7 @@ impl Raw {
 
     // ------------------------------------------------------------------ receiving
 
-    /// One read: whatever has come, up to 64 KiB, with its time.
+    /// Reads once, up to 64 KiB.
     pub fn read_segment(&mut self, wait: Duration) -> Result<Segment, ReadEnd> {
         let mut buffer = vec![0; 64 * 1024];
         self.stream.socket().set_read_timeout(Some(wait.max(Duration::from_millis(1)))).unwrap();
@@ -153,7 +153,7 @@ impl Raw {
         Ok(segment)
     }
 
-    /// The next frame, or how the connection ended.
+    /// Returns the next frame, or how the connection ended.
     #[track_caller]
     pub fn frame_or_end(&mut self) -> Result<Frame, End> {
         let deadline = Instant::now() + DEADLINE;
@@ -169,7 +169,7 @@ impl Raw {
         }
     }
 
-    /// The next frame.
+    /// Returns the next frame.
     #[track_caller]
     pub fn frame(&mut self) -> Frame {
         match self.frame_or_end() {
@@ -178,7 +178,7 @@ impl Raw {
         }
     }
 
-    /// The head of an HTTP answer.
+    /// Reads the head of an HTTP response.
     #[track_caller]
     pub fn read_head(&mut self) -> Head {
         match self.read_head_or_end() {
@@ -187,7 +187,7 @@ impl Raw {
         }
     }
 
-    /// The head of an HTTP answer, or how the connection ended.
+    /// Reads the head of an HTTP response, or returns how the connection ended.
     pub fn read_head_or_end(&mut self) -> Result<Head, ReadEnd> {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -200,7 +200,7 @@ impl Raw {
         }
     }
 
-    /// Exactly so many bytes.
+    /// Reads exactly this many bytes.
     #[track_caller]
     pub fn read_exactly(&mut self, count: usize) -> Vec<u8> {
         let deadline = Instant::now() + DEADLINE;
@@ -213,7 +213,7 @@ impl Raw {
         self.take(count)
     }
 
-    /// Everything before this byte, which is taken too.
+    /// Reads up to this byte and consumes it. Returns the bytes before it.
     #[track_caller]
     pub fn read_until(&mut self, end: u8) -> Vec<u8> {
         let deadline = Instant::now() + DEADLINE;
@@ -230,12 +230,12 @@ impl Raw {
         }
     }
 
-    /// Whatever has come and was not taken.
+    /// Returns all received bytes that were not consumed yet.
     pub fn take_all(&mut self) -> Vec<u8> {
         self.take(self.inbox.len())
     }
 
-    /// Waits for the end; panics when anything else comes before it.
+    /// Waits for the end of the connection. Panics if any other data arrives first.
     #[track_caller]
     pub fn expect_end(&mut self) -> End {
         let end = self.wait_for_end();
@@ -243,7 +243,7 @@ impl Raw {
         end
     }
 
-    /// Waits for the end, whatever comes before it.
+    /// Waits for the end of the connection and ignores all data before it.
     #[track_caller]
     pub fn wait_for_end(&mut self) -> End {
         let deadline = Instant::now() + DEADLINE;
@@ -256,7 +256,7 @@ impl Raw {
         }
     }
 
-    // ------------------------------------------------------------------ taking apart
+    // ------------------------------------------------------------------ parsing
 
     fn take_frame(&mut self) -> Option<Frame> {
         let parsed = frames::parse(&self.inbox)?;
@@ -273,7 +273,7 @@ impl Raw {
     fn take(&mut self, count: usize) -> Vec<u8> {
         self.taken += u64::try_from(count).unwrap();
         let rest = self.inbox.split_off(count);
-        // The segment that ends just here is needed no more for telling who was alone.
+        // A segment that ends here is not needed to decide whether later frames arrived alone.
         let taken = self.taken;
         let bytes = std::mem::replace(&mut self.inbox, rest);
         self.segments.retain(|segment| segment.end > taken);
@@ -286,12 +286,12 @@ impl Raw {
     }
 }
 
-/// Why a read brought nothing.
+/// The reason why a read returned no data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadEnd {
-    /// The other side ended.
+    /// The server has ended the connection.
     Ended(End),
-    /// Nothing came in time.
+    /// No data arrived before the deadline.
     Late,
 }
 
@@ -306,28 +306,29 @@ impl ReadEnd {
 }
 
 impl Frame {
-    /// For messages: the kind and the start of the payload.
+    /// Returns the type of the frame and the start of its payload, for failure messages.
     pub fn shown(&self) -> String {
         shown(self.first, &self.payload)
     }
 
-    /// The code of a Close frame that has one.
+    /// Returns the code of a Close frame. None if it has none.
     pub fn close_code(&self) -> Option<u16> {
         Some(u16::from_be_bytes(self.payload.get(..2)?.try_into().unwrap()))
     }
 
-    /// The payload as text.
+    /// Returns the payload as text.
     pub fn as_text(&self) -> &str {
         std::str::from_utf8(&self.payload).unwrap()
     }
 
-    /// Whether it is a Close frame.
+    /// Returns true for a Close frame.
     pub fn is_close(&self) -> bool {
         self.first == FIN | CLOSE
     }
 }
 
-/// Long payloads are told apart by length and a sum, so that a failed assertion stays readable.
+/// Describes a frame. A long payload is reduced to its length and a checksum, so that a failed
+/// assertion stays readable.
 pub(super) fn shown(first: u8, payload: &[u8]) -> String {
     let kind = match first {
         0x81 => "text".to_owned(),

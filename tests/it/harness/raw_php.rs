@@ -1,19 +1,19 @@
-//! phpWebSocketServer's raw TCP clients of 2019 to 2021: JSON without frames.
+//! Raw TCP clients of phpWebSocketServer, 2019 to 2021: JSON without frames.
 
 use super::packets::NEXT;
 use super::raw::{End, Raw};
 
-/// The greeting of 2021.
+/// The first message of the client of 2021.
 pub const GREETING: &str = "php process\nGET /php HTTP/1.1\n";
 
 impl Raw {
-    /// The next bytes are the acknowledgement, without a frame.
+    /// Expects the acknowledgement as the next bytes, without a frame.
     #[track_caller]
     pub fn expect_raw_next(&mut self) {
         assert_eq!(String::from_utf8(self.read_exactly(NEXT.len())).unwrap(), NEXT);
     }
 
-    /// The next bytes are `ready`, without a frame; gives the UUID.
+    /// Expects `ready` as the next bytes, without a frame, and returns the UUID.
     #[track_caller]
     pub fn expect_raw_ready(&mut self) -> String {
         let ready = String::from_utf8(self.read_exactly(129)).unwrap();
@@ -23,7 +23,7 @@ impl Raw {
             .to_owned()
     }
 
-    /// Nothing but the end comes, after this text.
+    /// Expects this text, followed only by the end of the connection.
     #[track_caller]
     pub fn expect_raw_end(&mut self, text: &str) {
         assert_eq!(String::from_utf8(self.read_exactly(text.len())).unwrap(), text);

@@ -1,6 +1,6 @@
-//! The head of an HTTP answer, byte for byte.
+//! The head of an HTTP response, byte for byte.
 
-/// The head of an answer: everything up to and with the empty line.
+/// The head of a response, up to and including the empty line.
 #[derive(Clone, Debug)]
 pub struct Head {
     /// The bytes as text.
@@ -8,13 +8,13 @@ pub struct Head {
 }
 
 impl Head {
-    /// The three digits.
+    /// Returns the status code.
     pub fn status(&self) -> u16 {
         let digits = self.text.split(' ').nth(1).unwrap_or_default();
         digits.parse().unwrap_or_else(|_| panic!("no status in {:?}", self.text))
     }
 
-    /// The value of a header, whatever the case of its name.
+    /// Returns the value of a header; case of the name is ignored.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.text.lines().skip(1).find_map(|line| {
             let (found, value) = line.split_once(':')?;

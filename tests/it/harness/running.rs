@@ -1,4 +1,4 @@
-//! A command that runs until it is told to end, with its two outputs apart.
+//! A command that runs until it is stopped, with separate standard output and standard error.
 
 use std::process::{Child, Command, Stdio};
 
@@ -10,7 +10,7 @@ use super::processes::send_signal;
 use super::server::{binary, exit_within};
 use super::wait::DEADLINE;
 
-/// The running command. When it is dropped, it is killed.
+/// A running command. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -36,24 +36,24 @@ impl Running {
         Self { child, output, errors }
     }
 
-    /// Waits for a line on standard output.
+    /// Waits for this line on standard output.
     #[track_caller]
     pub fn wait_for_line(&self, line: &str) {
         self.output.wait_for(&format!("{line:?}"), |seen| (seen == line).then_some(()));
     }
 
-    /// Waits for a line on standard error that holds this text.
+    /// Waits for a line on standard error that contains this text.
     #[track_caller]
     pub fn wait_for_error(&self, text: &str) {
         self.errors.wait_for(&format!("{text:?}"), |seen| seen.contains(text).then_some(()));
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the process.
     pub fn signal(&self, signal: Signal) {
         send_signal(self.child.id(), signal);
     }
 
-    /// Waits for its end; gives exit code, standard output and standard error.
+    /// Waits for the process to exit. Returns exit code, standard output and standard error.
     #[track_caller]
     pub fn wait_for_end(mut self) -> (Option<i32>, String, String) {
         let status = exit_within(&mut self.child, DEADLINE);

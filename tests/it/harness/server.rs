@@ -1,4 +1,4 @@
-//! The real binary, started in a folder of its own.
+//! The real binary, started in its own folder.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,18 +16,19 @@ use super::processes::{children_of, command_line, is_alive, send_signal};
 use super::raw::Raw;
 use super::wait::{DEADLINE, eventually};
 
-/// The binary under test: this build's, or the one that `TAGCAST_BIN` names.
+/// Returns the binary under test: `TAGCAST_BIN`, or the one of this build.
 pub fn binary() -> PathBuf {
     std::env::var_os("TAGCAST_BIN")
         .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_tagcast")), PathBuf::from)
 }
 
-/// `tagcast` with these arguments, run in `folder` with all its output collected.
+/// Starts `tagcast` with these arguments in `folder` and collects its output.
 fn spawn(folder: &Folder, arguments: &[&str], variables: &[(&str, &str)]) -> (Child, Log) {
     spawn_program(&binary(), folder, (arguments, variables))
 }
 
-/// Tests look into the processes, which only root may do by default.
+/// Returns the variable that lets tests read the memory data of the processes, which is otherwise
+/// reserved to root.
 fn traceable() -> Option<(&'static str, &'static str)> {
     let is_root = rustix::process::geteuid().is_root();
     (!is_root).then_some(("TAGCAST_TRACEABLE", "1"))
@@ -57,22 +58,22 @@ fn spawn_program(
     (child, log)
 }
 
-/// What a command that ends by itself left behind.
+/// The result of a command that exited on its own.
 #[derive(Debug)]
 pub struct Finished {
-    /// Its exit code; none when a signal ended it.
+    /// Exit code. None if a signal killed it.
     pub code: Option<i32>,
     /// Standard output and standard error.
     pub text: String,
 }
 
-/// Runs `tagcast` to its end; one that does not end is killed and fails the test.
+/// Runs `tagcast` to its end. If it does not exit, it is killed and the test fails.
 #[track_caller]
 pub fn run_to_end(folder: &Folder, arguments: &[&str]) -> Finished {
     run_to_end_with(folder, arguments, &[])
 }
 
-/// As [`run_to_end`], with variables of the environment.
+/// Like [`run_to_end`], with environment variables.
 #[track_caller]
 pub fn run_to_end_with(
     folder: &Folder,
@@ -88,7 +89,7 @@ pub fn run_to_end_with(
     Finished { code: status.code(), text: log.text() }
 }
 
-/// How a server is to be started.
+/// Options for starting a server.
 #[derive(Debug)]
 pub struct Setup {
     ini: String,
@@ -99,7 +100,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Two workers, and defaults for everything else.
+    /// Creates a setup with two workers and defaults for everything else.
     pub fn new() -> Self {
         Self {
             ini: String::new(),
@@ -110,7 +111,7 @@ impl Setup {
         }
     }
 
-    /// More lines for `websock.ini`, behind those of the harness (so `[sections]` come last).
+    /// Adds lines to `websock.ini` after those of the harness, so `[sections]` are last.
     #[must_use]
     pub fn ini(mut self, lines: &str) -> Self {
         self.ini.push_str(lines);
@@ -118,28 +119,28 @@ impl Setup {
         self
     }
 
-    /// Another number of workers.
+    /// Sets the number of workers.
     #[must_use]
     pub fn workers(mut self, workers: u16) -> Self {
         self.workers = workers;
         self
     }
 
-    /// An `auth.yml` beside `websock.ini`.
+    /// Writes an `auth.yml` next to `websock.ini`.
     #[must_use]
     pub fn auth(mut self, yaml: &str) -> Self {
         self.auth = Some(yaml.to_owned());
         self
     }
 
-    /// A program that embeds the server, in place of `tagcast`.
+    /// Uses a program that embeds the server instead of `tagcast`.
     #[must_use]
     pub fn program(mut self, program: PathBuf) -> Self {
         self.program = program;
         self
     }
 
-    /// A variable of the environment.
+    /// Sets an environment variable.
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
@@ -150,8 +151,8 @@ impl Setup {
     #[track_caller]
     pub fn start(&self) -> Server {
         let folder = Folder::new();
-        // On a busy machine a test may last longer than the usual interval, and a ping in between would
-        // be a frame that it does not expect.
+        // On a busy machine a test may take longer than the default ping interval, and a ping would
+        // be an unexpected frame.
         let pings = if self.ini.contains("pingInterval") { "" } else { "pingInterval = 0\n" };
         let ini = format!(
             "[websocketserver]\nadress = ws://127.0.0.1:0\nworkers = {}\n{pings}{}",
@@ -168,34 +169,33 @@ impl Setup {
     }
 }
 
-/// A running server. When it is dropped, all its processes are killed.
+/// A running server. Dropping it kills all its processes.
 #[derive(Debug)]
 pub struct Server {
     child: Mutex<Child>,
     log: Log,
-    /// Every child that was ever seen: the ones to look after when the supervisor is gone.
+    /// All children seen so far. They are checked after the supervisor is gone.
     seen: Mutex<BTreeSet<u32>>,
-    /// The folder that it runs in.
+    /// The folder that the server runs in.
     pub folder: Folder,
-    /// The port that it listens on.
+    /// The port that the server listens on.
     pub port: u16,
 }
 
 impl Server {
-    /// Two workers, and defaults for everything else.
+    /// Starts a server with two workers and defaults for everything else.
     #[track_caller]
     pub fn start() -> Self {
         Setup::new().start()
     }
 
-    /// Runs `tagcast` with these arguments in a folder that is prepared, and waits until it
-    /// listens.
+    /// Runs `tagcast` with these arguments in a prepared folder and waits until it listens.
     #[track_caller]
     pub fn run(folder: Folder, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         Self::run_program(&binary(), folder, (arguments, variables))
     }
 
-    /// As [`Server::run`], with a program that embeds the server.
+    /// Like [`Server::run`], with a program that embeds the server.
     #[track_caller]
     pub fn run_program(
         program: &Path,
@@ -209,19 +209,19 @@ impl Server {
         server
     }
 
-    /// The supervisor's process.
+    /// Returns the process id of the supervisor.
     pub fn pid(&self) -> u32 {
         self.child.lock().unwrap().id()
     }
 
-    /// The living children with their roles, as a process list shows them.
+    /// Returns the live children with their command lines.
     pub fn children(&self) -> Vec<(u32, String)> {
         let children = children_of(self.pid());
         self.seen.lock().unwrap().extend(children.iter().map(|(pid, _)| pid));
         children
     }
 
-    /// The workers, all of them: waits while one is being replaced.
+    /// Returns the process ids of all workers. Waits while one is being restarted.
     #[track_caller]
     pub fn workers(&self, count: usize) -> Vec<u32> {
         eventually("the wanted number of workers", || {
@@ -230,7 +230,7 @@ impl Server {
         })
     }
 
-    /// The broker; waits while it is being replaced.
+    /// Returns the process id of the broker. Waits while it is being restarted.
     #[track_caller]
     pub fn broker(&self) -> u32 {
         eventually("a broker", || self.with_role("broker").first().copied())
@@ -241,7 +241,7 @@ impl Server {
         children.filter(|(_, line)| has_role(line, role)).map(|(pid, _)| pid).collect()
     }
 
-    /// `kill -9` of the broker; gives the process that is gone.
+    /// Kills the broker with SIGKILL and returns its process id.
     #[track_caller]
     pub fn kill_broker(&self) -> u32 {
         let broker = self.broker();
@@ -254,12 +254,13 @@ impl Server {
         send_signal(self.pid(), signal);
     }
 
-    /// SIGTERM to the supervisor.
+    /// Sends SIGTERM to the supervisor.
     pub fn term(&self) {
         self.signal(Signal::TERM);
     }
 
-    /// SIGTERM again and again until it ends: the second one counts when it comes a second later.
+    /// Sends SIGTERM repeatedly until the supervisor exits. A second SIGTERM counts only if it is
+    /// sent at least one second later.
     #[track_caller]
     pub fn term_until_end(&self, within: Duration) -> ExitStatus {
         let deadline = Instant::now() + within;
@@ -273,26 +274,26 @@ impl Server {
         }
     }
 
-    /// Waits for the supervisor's end.
+    /// Waits for the supervisor to exit.
     #[track_caller]
     pub fn wait_exit(&self, within: Duration) -> ExitStatus {
         let status = exit_within(&mut self.child.lock().unwrap(), within);
         status.unwrap_or_else(|| panic!("runs after {within:?}; it wrote:\n{}", self.output()))
     }
 
-    /// Everything that it wrote until now.
+    /// Returns all output so far.
     pub fn output(&self) -> String {
         self.log.text()
     }
 
-    /// Waits until it writes a line that holds this text.
+    /// Waits for a line of output that contains this text and returns it.
     #[track_caller]
     pub fn wait_for_output(&self, text: &str) -> String {
         let holds = |line: &str| line.contains(text).then(|| line.to_owned());
         self.log.wait_for(&format!("{text:?}"), holds)
     }
 
-    /// The only worker has read what was sent until now: it serves a newcomer last.
+    /// Waits until the only worker has read everything sent so far: it serves new connections last.
     #[track_caller]
     pub fn has_read_what_came(&self) {
         self.open(&Open::web());
@@ -307,7 +308,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // In every test the books balance; only who is stopped or dead shows none.
+        // The counters of every test must balance. Only a stopped or dead server does not report
+        // any.
         let status = (!std::thread::panicking()).then(|| self.try_status()).flatten();
         end_tree(self.child.get_mut().unwrap());
         let orphans = self.seen.get_mut().unwrap().iter();
@@ -323,7 +325,7 @@ impl Drop for Server {
     }
 }
 
-/// `… listening on ws://127.0.0.1:40123`
+/// Parses the port of `… listening on ws://127.0.0.1:40123`.
 fn port_in(line: &str) -> Option<u16> {
     let (_, rest) = line.split_once("listening on ws")?;
     let address = rest.split(|end: char| end.is_whitespace() || end == '"').next()?;
@@ -331,12 +333,13 @@ fn port_in(line: &str) -> Option<u16> {
     port.trim_end_matches(|end: char| !end.is_ascii_digit()).parse().ok()
 }
 
-/// `tagcast worker 1`, whatever the path in front of it and with or without what follows.
+/// Returns true if a command line has this role, such as `tagcast worker 1`, with any path before
+/// it and any arguments after it.
 fn has_role(command_line: &str, role: &str) -> bool {
     command_line.split(' ').nth(1) == Some(role)
 }
 
-/// Whether a process that was seen as a child still is one, and not another of that number.
+/// Returns true if the process is still the child that was seen, not another one with the same id.
 fn is_ours(pid: u32) -> bool {
     let line = command_line(pid);
     is_alive(pid) && ["worker", "broker"].iter().any(|role| has_role(&line, role))
@@ -355,7 +358,7 @@ pub(super) fn exit_within(child: &mut Child, within: Duration) -> Option<ExitSta
     }
 }
 
-/// The children go after the supervisor, so that it cannot replace them.
+/// Kills the supervisor first, so that it cannot restart the children, and then the children.
 fn end_tree(child: &mut Child) {
     if let Ok(Some(_)) = child.try_wait() {
         return;

@@ -1,4 +1,4 @@
-//! Which process holds the server's end of a connection.
+//! Finds the process that holds the server's end of a connection.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -9,35 +9,36 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with,
 };
 
-/// `SOCK_DIAG_BY_FAMILY`, and `NLM_F_REQUEST`.
+/// `SOCK_DIAG_BY_FAMILY`, followed by `NLM_F_REQUEST`.
 const BY_FAMILY: u16 = 20;
 const REQUEST: u16 = 1;
 const AF_INET: u8 = 2;
 const TCP: u8 = 6;
 
-/// The length of a header of netlink, and where the inode is in the answer that follows it.
+/// Length of a netlink header, followed by the offset of the inode in the message after it.
 const HEADER: usize = 16;
 const INODE: usize = HEADER + 68;
 
-/// The two ends of a connection, as the server sees them.
+/// The two ends of a connection from the server's point of view.
 #[derive(Clone, Copy, Debug)]
 pub struct Ends {
-    /// The server's.
+    /// Address of the server.
     pub local: SocketAddr,
-    /// The client's.
+    /// Address of the client.
     pub remote: SocketAddr,
 }
 
-/// Which of `candidates` holds the server's end of this connection.
+/// Returns the process among `candidates` that holds the server's end of this connection.
 pub fn holder_of_connection(ends: Ends, candidates: &[u32]) -> Option<u32> {
     let inode = asked_of_the_kernel(ends).unwrap_or_else(|| found_in_the_table(ends));
-    // A connection that was not accepted yet has none.
+    // A connection that is not accepted yet has no inode.
     let wanted = format!("socket:[{}]", inode.filter(|inode| *inode != 0)?);
     candidates.iter().copied().find(|pid| holds(*pid, &wanted))
 }
 
-/// The inode, by a question for this one socket; none at all when the kernel takes no such questions.
-/// To read the table costs milliseconds, since the kernel walks over all places that it has for sockets.
+/// Returns the inode, by a netlink query for this one socket. The outer None means that the kernel
+/// does not support such queries. Reading the table instead takes milliseconds, because the kernel
+/// walks its whole hash table of sockets.
 fn asked_of_the_kernel(ends: Ends) -> Option<Option<u64>> {
     let (local, remote) = (of_version_4(ends.local)?, of_version_4(ends.remote)?);
     let (kind, flags) = (SocketType::RAW, SocketFlags::CLOEXEC);
@@ -50,7 +51,7 @@ fn asked_of_the_kernel(ends: Ends) -> Option<Option<u64>> {
     if answer[4..6] == BY_FAMILY.to_ne_bytes() && length >= INODE + 4 {
         return Some(Some(number(INODE).into()));
     }
-    // Anything else is an error, of which one says that there is no such socket.
+    // Any other message is an error. ENOENT means that there is no such socket.
     let is_absent = number(HEADER) == Errno::NOENT.raw_os_error().wrapping_neg().cast_unsigned();
     is_absent.then_some(None)
 }
@@ -62,7 +63,8 @@ fn of_version_4(address: SocketAddr) -> Option<SocketAddrV4> {
     }
 }
 
-/// `nlmsghdr`, `inet_diag_req_v2`: one socket by its two addresses, in any state, without a cookie.
+/// Builds the query (`nlmsghdr`, `inet_diag_req_v2`) for one socket by its two addresses, in any
+/// state, without a cookie.
 fn question(local: SocketAddrV4, remote: SocketAddrV4) -> Vec<u8> {
     let address = |ip: &Ipv4Addr| [&ip.octets()[..], &[0; 12]].concat();
     let body = [
@@ -81,8 +83,8 @@ fn question(local: SocketAddrV4, remote: SocketAddrV4) -> Vec<u8> {
     [&header.concat(), &[0; 8][..], &body].concat()
 }
 
-/// Where the kernel does not answer such questions. A line of `/proc/net/tcp` has the local address, the
-/// remote one, seven things, the inode.
+/// Finds the inode in `/proc/net/tcp`, if the kernel does not support the query. A line has the
+/// local address, the remote address, seven other fields and the inode.
 fn found_in_the_table(ends: Ends) -> Option<u64> {
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
     let [local, remote] = [ends.local, ends.remote].map(|end| format!(":{:04X}", end.port()));

@@ -1,4 +1,4 @@
-//! The client's side of TLS, and certificates to try it with.
+//! The client side of TLS, and certificates for tests.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,21 +16,21 @@ use rustls::{
 use super::folder::Folder;
 use super::raw::Raw;
 
-/// Both versions that the server speaks.
+/// Both TLS versions that the server supports.
 pub const ALL_VERSIONS: &[&SupportedProtocolVersion] =
     &[&rustls::version::TLS12, &rustls::version::TLS13];
 
-/// A connection that may be inside TLS.
+/// A connection with or without TLS.
 #[derive(Debug)]
 pub enum Stream {
-    /// It is not.
+    /// Without TLS.
     Plain(TcpStream),
-    /// It is.
+    /// With TLS.
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 impl Stream {
-    /// The socket beneath.
+    /// Returns the underlying socket.
     pub fn socket(&self) -> &TcpStream {
         match self {
             Self::Plain(socket) => socket,
@@ -38,7 +38,7 @@ impl Stream {
         }
     }
 
-    /// How its TLS handshake went.
+    /// Returns the kind of the TLS handshake: full or resumed. None without TLS.
     pub fn handshake_kind(&self) -> Option<HandshakeKind> {
         match self {
             Self::Plain(_) => None,
@@ -72,14 +72,14 @@ impl Write for Stream {
     }
 }
 
-/// Puts a certificate for `localhost` and its key into a folder, as `cert.pem` and `key.pem`.
+/// Writes a certificate for `localhost` and its key into a folder, as `cert.pem` and `key.pem`.
 pub fn certificate_in(folder: &Folder) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     folder.write("cert.pem", &made.cert.pem());
     folder.write("key.pem", &made.signing_key.serialize_pem());
 }
 
-/// A certificate for `localhost` and its key, valid between two years.
+/// Writes a certificate for `localhost` and its key, valid from the first year to the last.
 pub fn certificate_between(folder: &Folder, first: i32, last: i32) {
     let mut wanted = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
     wanted.not_before = rcgen::date_time_ymd(first, 1, 1);
@@ -89,7 +89,7 @@ pub fn certificate_between(folder: &Folder, first: i32, last: i32) {
     folder.write("key.pem", &key.serialize_pem());
 }
 
-/// A certificate for `localhost` and its key, valid from yesterday until a moment.
+/// Writes a certificate for `localhost` and its key, valid from yesterday until `last`.
 pub fn certificate_until(folder: &Folder, last: SystemTime) {
     let mut wanted = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
     wanted.not_before = (SystemTime::now() - Duration::from_secs(24 * 3600)).into();
@@ -99,8 +99,8 @@ pub fn certificate_until(folder: &Folder, last: SystemTime) {
     folder.write("key.pem", &key.serialize_pem());
 }
 
-/// A client that speaks these versions, trusts the folder's `cert.pem`, and keeps the tickets that it
-/// is given.
+/// Creates a client configuration for these TLS versions that trusts the folder's `cert.pem` and
+/// keeps session tickets.
 pub fn client_of(
     folder: &Folder,
     versions: &[&'static SupportedProtocolVersion],
@@ -117,7 +117,7 @@ pub fn client_of(
 }
 
 impl Raw {
-    /// Connects inside TLS, in one of these versions, and trusts the folder's `cert.pem`.
+    /// Connects with one of these TLS versions and trusts the folder's `cert.pem`.
     #[track_caller]
     pub fn connect_tls(
         port: u16,
@@ -127,13 +127,14 @@ impl Raw {
         Self::connect_tls_as(&client_of(folder, versions), port)
     }
 
-    /// Connects inside TLS as a client that may have been here before.
+    /// Connects with an existing client configuration, which may have tickets of earlier
+    /// connections.
     #[track_caller]
     pub fn connect_tls_as(client: &Arc<ClientConfig>, port: u16) -> Self {
         Self::tls_over(client, TcpStream::connect(("127.0.0.1", port)).unwrap())
     }
 
-    /// Speaks TLS over a stream that is there already.
+    /// Performs the TLS handshake over an existing stream.
     #[track_caller]
     pub fn tls_over(client: &Arc<ClientConfig>, mut socket: TcpStream) -> Self {
         let name = ServerName::try_from("localhost").unwrap();

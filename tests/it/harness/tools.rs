@@ -1,12 +1,13 @@
-//! Programs that a test needs and a machine may lack.
+//! Programs that a test needs and that a machine may not have.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The binary of an example; built when the test was asked for alone, so that cargo has not.
+/// Returns the binary of an example. Builds it if necessary: cargo does not build examples when a
+/// single test is run.
 #[track_caller]
 pub fn example(name: &str) -> PathBuf {
-    // Examples are built beside the tests: target/debug/deps/this, target/debug/examples/that.
+    // Tests are in `target/debug/deps`, examples in `target/debug/examples`.
     let folder = std::env::current_exe().unwrap();
     let program = folder.parent().unwrap().parent().unwrap().join("examples").join(name);
     if !program.exists() {
@@ -19,21 +20,21 @@ pub fn example(name: &str) -> PathBuf {
     program
 }
 
-/// What a test of `tests/tools.rs` needs from the machine.
+/// A requirement of a test in `tests/tools.rs`.
 #[derive(Debug, Clone, Copy)]
 pub enum Need {
-    /// A program, and the Debian package that has it.
+    /// A program and its Debian package.
     Program(&'static str, &'static str),
-    /// The Autobahn testsuite, which `.ci/install-autobahn` installs where Python 2.7 is there.
+    /// The Autobahn testsuite. `.ci/install-autobahn` installs it if Python 2.7 is available.
     Autobahn,
-    /// `strace` may attach to processes: containers often forbid it.
+    /// Permission for `strace` to attach to processes, which containers often forbid.
     Tracing,
-    /// Network namespaces can be made, which takes root.
+    /// Permission to create network namespaces, which requires root.
     Namespaces,
 }
 
 impl Need {
-    /// What is missing, with the cure; none when the test can run.
+    /// Returns what is missing and how to fix it. None if the test can run.
     pub fn missing(self) -> Option<String> {
         let (there, cure) = match self {
             Self::Program(program, package) => {
@@ -55,14 +56,14 @@ impl Need {
         (!there).then_some(cure)
     }
 
-    /// Whether its absence is a failure where `TAGCAST_REQUIRE_TOOLS=1`: a program can be installed, a
-    /// right of the machine cannot.
+    /// Returns true if its absence is a failure with `TAGCAST_REQUIRE_TOOLS=1`. A program can be
+    /// installed; a permission of the machine cannot.
     pub fn can_be_installed(self) -> bool {
         matches!(self, Self::Program(..))
     }
 }
 
-/// The Autobahn testsuite's command, where `.ci/install-autobahn` has put it.
+/// Returns the command of the Autobahn testsuite, if `.ci/install-autobahn` has installed it.
 pub fn wstest() -> Option<PathBuf> {
     let named = std::env::var_os("TAGCAST_AUTOBAHN").map(PathBuf::from);
     let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/autobahn");

@@ -1,18 +1,18 @@
-//! Waiting: for facts, always with a deadline.
+//! Waits for facts, always with a deadline.
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-/// How long any single fact may take; far more than a right server needs on a busy machine.
+/// Maximum wait for any single fact, far longer than a correct server needs on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(15);
 
-/// How often a fact is looked for that nobody announces (a process in `/proc`, say).
+/// Polling interval for facts without a notification, such as a process in `/proc`.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// How often something is tried that a busy machine may spoil.
+/// Attempts of a measurement that a busy machine may spoil.
 const TRIES: usize = 3;
 
-/// Looks until the fact is there; panics with `what` when it does not come.
+/// Polls until `look` returns a value. Panics with `what` after the deadline.
 #[track_caller]
 pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + DEADLINE;
@@ -25,8 +25,8 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// One of a few tries succeeds. For what a busy machine spoils now and then, because it keeps the test from
-/// its processor for too long, and what a wrong server fails each time.
+/// Expects success in one of a few attempts. Use it for measurements that a busy machine spoils now
+/// and then by delaying the test, and that a faulty server fails each time.
 #[track_caller]
 pub fn in_one_of_a_few(attempt: impl Fn() -> Result<(), String>) {
     let mut faults = Vec::new();
@@ -36,22 +36,23 @@ pub fn in_one_of_a_few(attempt: impl Fn() -> Result<(), String>) {
     }
 }
 
-/// Lets time pass; only for promises that are about time itself (a slow sender, a deadline).
+/// Sleeps. Use it only for promises about time itself, such as deadlines or slow senders.
 pub fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
 static QUIET: RwLock<()> = RwLock::new(());
 
-/// Until the guard is dropped, no other test of this binary runs that asks for quiet.
+/// Waits until no other test of this binary that needs quiet is running, and keeps them out until
+/// the guard is dropped.
 ///
-/// Tests that measure begin with it: they compare times, processor shares or memory.
+/// Tests that measure time, processor share or memory call it first.
 pub fn alone() -> RwLockWriteGuard<'static, ()> {
     QUIET.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// As [`alone`], but others that begin with the same may run at the same time: tests that mostly let time
-/// pass, and burden nothing meanwhile.
+/// Like [`alone`], but can run at the same time as other tests that call this function. It is for
+/// tests that mostly sleep and use little processor time.
 pub fn among_idle() -> RwLockReadGuard<'static, ()> {
     QUIET.read().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! What every hostile test has to leave behind: nothing. Processes, descriptors and the log are
-//! compared with what they were.
+//! Checks that a hostile test leaves nothing behind. Compares processes, descriptors and the log
+//! with their state before the test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,17 +9,16 @@ use super::bystander::Bystander;
 use super::server::Server;
 use super::wait::{DEADLINE, eventually, pause};
 
-/// Does something to a server while a bystander is served by two of its workers, and looks at what
-/// is left of it.
+/// Runs an attack while two workers serve a bystander, then checks that nothing is left of it.
 ///
-/// `attack` lets the bystander be served between its steps: that many messages cross, in order, none
-/// lost and none too many, whatever else goes on. Its clients are gone when it returns.
+/// `attack` calls the bystander between its steps. All messages of the bystander must arrive in
+/// order, without loss or duplicates. The clients of the attack must be gone when it returns.
 #[track_caller]
 pub fn beside_a_bystander(server: &Server, attack: impl FnOnce(&mut Bystander)) {
     beside(server, Bystander::beside, attack);
 }
 
-/// The same beside a bystander that comes in its own way.
+/// Like [`beside_a_bystander`], with a bystander that connects in its own way.
 #[track_caller]
 pub fn beside(
     server: &Server,
@@ -35,16 +34,17 @@ pub fn beside(
     watch.nothing_is_left();
 }
 
-/// How a server was before something was done to it.
+/// The state of a server before a test.
 #[derive(Debug)]
 pub struct Watch<'s> {
     server: &'s Server,
-    /// The descriptors of each child.
+    /// Number of descriptors of each child.
     before: BTreeMap<u32, usize>,
 }
 
 impl<'s> Watch<'s> {
-    /// Notes processes and descriptors, once all links stand. No client should be connected.
+    /// Records processes and descriptors after all links are connected. No client should be
+    /// connected.
     #[track_caller]
     pub fn over(server: &'s Server) -> Self {
         server.wait_for_output("event=broker_ready");
@@ -56,8 +56,8 @@ impl<'s> Watch<'s> {
         Self { before: watch.now(), ..watch }
     }
 
-    /// No process has died, every descriptor was given back, every connection that was opened has
-    /// ended once, and no line of the log tells of a fault.
+    /// Checks that no process has died, all descriptors are closed, each opened connection has
+    /// ended exactly once, and the log has no errors.
     #[track_caller]
     pub fn nothing_is_left(&self) {
         self.descriptors_are_back();
@@ -69,7 +69,7 @@ impl<'s> Watch<'s> {
         self.every_opening_has_one_end();
     }
 
-    /// There are this many connections, and nothing else has come.
+    /// Waits until exactly the descriptors of this many connections have been added.
     #[track_caller]
     fn only_descriptors_of(&self, connections: usize) {
         let sum = |all: &BTreeMap<u32, usize>| all.values().sum::<usize>();
@@ -77,7 +77,7 @@ impl<'s> Watch<'s> {
         eventually("this many descriptors", || (sum(&self.now()) == wanted).then_some(()));
     }
 
-    /// Every socket is closed on the server's side, even where the peer's is not.
+    /// Waits until the server has closed all its sockets, even if the peers still have theirs open.
     #[track_caller]
     pub fn descriptors_are_back(&self) {
         let mut now = BTreeMap::new();
@@ -97,7 +97,8 @@ impl<'s> Watch<'s> {
         children.map(|(pid, _)| (pid, descriptors(pid))).collect()
     }
 
-    /// accepted = open + closed, as the log tells it: nobody is open, so each has ended, and once.
+    /// Checks in the log that accepted = open + closed. No connection is open, so each must have
+    /// ended exactly once.
     #[track_caller]
     fn every_opening_has_one_end(&self) {
         eventually("a line about the end of each connection", || {
@@ -113,7 +114,7 @@ impl<'s> Watch<'s> {
     }
 }
 
-/// Process and number of each connection that a line with one of these words tells of.
+/// Returns process and connection number of each log line that contains one of these words.
 fn connections(log: &str, words: &[&str]) -> Vec<(String, String)> {
     let named = |line: &str| {
         let (before, after) = words.iter().find_map(|word| line.split_once(word))?;
@@ -124,12 +125,12 @@ fn connections(log: &str, words: &[&str]) -> Vec<(String, String)> {
     log.lines().filter_map(named).collect()
 }
 
-/// How many descriptors a process holds.
+/// Returns the number of open descriptors of a process.
 pub fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
-/// The CPU time that all threads of a process have used.
+/// Returns the CPU time of all threads of a process.
 pub fn cpu_time(pid: u32) -> Duration {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let nanoseconds = tasks.filter_map(|task| {
@@ -139,12 +140,12 @@ pub fn cpu_time(pid: u32) -> Duration {
     Duration::from_nanos(nanoseconds.sum())
 }
 
-/// The CPU time that the workers have used.
+/// Returns the CPU time of all workers.
 pub fn cpu_time_of_workers(server: &Server) -> Duration {
     server.workers(2).into_iter().map(cpu_time).sum()
 }
 
-/// The memory that the workers hold, in bytes.
+/// Returns the resident memory of all workers in bytes.
 pub fn resident_of_workers(server: &Server) -> u64 {
     server.workers(2).into_iter().map(super::processes::resident_bytes).sum()
 }
