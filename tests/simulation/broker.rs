@@ -1,4 +1,4 @@
-//! The broker's process: the real `BrokerCore`.
+//! The broker process, with the real `BrokerCore`.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,16 +14,16 @@ pub struct Broker {
     pub generation: Generation,
     pub breath: Breath,
     pub board: BrokerCore,
-    /// What the supervisor has sent and the process has not looked at.
+    /// Commands from the supervisor that the process has not read yet.
     pub orders: VecDeque<Order>,
     watches: BTreeMap<WorkerId, Watch>,
     is_ready: bool,
     pub life: Life,
-    /// The index did not agree with itself.
+    /// An inconsistency of the index.
     pub fault: Option<String>,
 }
 
-/// Whether it was told to end.
+/// Whether the broker was told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
     Serves,
@@ -50,7 +50,7 @@ impl Broker {
         }
     }
 
-    /// A turn as `broker/mod.rs` has it.
+    /// Runs one turn, in the order of `broker/mod.rs`.
     pub fn turn(&mut self, mut budget: Budget) -> Vec<ChildEvent> {
         let mut reports = Vec::new();
         let mut is_changed = !self.orders.is_empty() || self.board.has_unread();
@@ -92,7 +92,7 @@ impl Broker {
         reports
     }
 
-    /// The link to a worker, to be cut.
+    /// Returns the link to a worker, so that a test can cut it.
     pub fn watch(&self, worker: WorkerId) -> Option<&Watch> {
         self.watches.get(&worker)
     }

@@ -1,4 +1,5 @@
-//! The budget of a turn: the real one over a clock that goes on with each unit of work.
+//! The time budget of a turn: the real `TurnBudget` with a clock that advances with each unit of
+//! work.
 
 use std::time::Duration;
 
@@ -7,23 +8,23 @@ use tagcast::types::limits::CLOCK_WORK;
 
 use super::rng::Rng;
 
-/// What one unit of work takes.
+/// Time of one unit of work.
 const UNIT: Duration = Duration::from_micros(1);
 
-/// What one kind of work may take of one turn.
+/// The time budget of one kind of work in one turn.
 #[derive(Debug)]
 pub struct Budget {
     budget: TurnBudget,
     now: Duration,
-    /// Bytes of each unit: small ones are not worth a look at the clock each.
+    /// Bytes of each unit. For small units the budget does not read the clock each time.
     bytes: usize,
     is_spent: bool,
-    /// Units of work that were done although it was spent.
+    /// Units of work done after the budget was spent.
     beyond: usize,
 }
 
 impl Budget {
-    /// A budget for up to so many units.
+    /// Creates a budget for a random number of units, up to `units_max`.
     pub fn any(rng: &mut Rng, units_max: usize) -> Self {
         let units = u32::try_from(rng.between(1, units_max)).unwrap();
         let bytes = rng.pick(&[CLOCK_WORK, CLOCK_WORK, CLOCK_WORK / 4]).unwrap();
@@ -31,7 +32,7 @@ impl Budget {
         Self { budget, now: Duration::ZERO, bytes, is_spent: false, beyond: 0 }
     }
 
-    /// One more unit is done.
+    /// Counts another unit of work and returns true if the budget is spent.
     pub fn is_spent(&mut self) -> bool {
         self.beyond += usize::from(self.is_spent);
         self.now += UNIT;
@@ -39,7 +40,7 @@ impl Budget {
         self.is_spent
     }
 
-    /// Whether the turn went on for no more than so many units after it was spent.
+    /// Checks that the turn processed at most `more` units after the budget was spent.
     pub fn is_kept(&self, more: usize) -> Result<(), String> {
         let Self { beyond, .. } = self;
         if *beyond <= more { Ok(()) } else { Err(format!("{beyond} units beyond the budget")) }

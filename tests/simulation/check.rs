@@ -1,4 +1,4 @@
-//! What must hold when the faults have stopped.
+//! Conditions that must be true after the faults have stopped.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,17 +10,18 @@ use super::model::To;
 use super::worker::{Phase, Reader, Worker};
 use super::world::World;
 
-/// Within this time everything works again: a dead child waits for its place at the most so long,
-/// and a link that was lost without a death costs its worker its life after that.
+/// Time within which everything must work again. A crashed child is restarted after at most the
+/// longest pause. A link that was lost without a crash may then still cost its worker's life.
 const CALM_WITHIN: Duration =
     RESTART_PAUSE_MAX.saturating_add(LINK_LOST_WAIT).saturating_add(Duration::from_secs(1));
-/// Within this time a client is let in, or a message arrives, where nothing is broken.
+/// Time within which a client must join, or a message must arrive, if there are no faults.
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// How long a round of everybody takes.
+/// Time for a round in which every process takes a turn.
 const ROUND: Duration = Duration::from_millis(100);
 
 impl World {
-    /// The faults stop: what was published is heard, everybody is let in, and hears a new message.
+    /// Stops all faults, then checks that all earlier publications arrive, all clients join and
+    /// each receives a new message.
     pub fn calm_down(&mut self) -> Result<(), String> {
         self.note(|| "the faults stop".to_owned());
         self.hung.clear();
@@ -49,7 +50,7 @@ impl World {
         self.model.is_complete()
     }
 
-    /// Links hold what they are given, and a turn gets much done.
+    /// Gives links their full capacity and turns large budgets.
     pub fn widen(&mut self) {
         self.pace.link_bytes_max.store(usize::MAX, Ordering::Relaxed);
         (self.pace.read_max, self.pace.slice_max, self.pace.units_max) = (10_000, 300, 10_000);
@@ -59,7 +60,7 @@ impl World {
         self.workers.keys().copied().collect()
     }
 
-    /// Everybody who is connected says something to all.
+    /// Lets every connected client publish to all clients.
     fn tell_everyone(&mut self) {
         for worker in self.seats() {
             for slot in self.workers[&worker].slots(Phase::Open) {
@@ -79,7 +80,7 @@ impl World {
         Ok(())
     }
 
-    /// No slot is lost to those who left.
+    /// Checks that the slots of disconnected clients are free again.
     fn slots_are_back(&self) -> Result<(), String> {
         let withheld = |worker: &Worker| worker.broker_client.slots_withheld();
         match self.workers.values().map(withheld).sum() {
@@ -88,7 +89,7 @@ impl World {
         }
     }
 
-    /// The broker knows exactly those who are connected.
+    /// Checks that the broker knows exactly the connected clients.
     fn everybody_is_known(&self) -> Result<(), String> {
         let joining: Vec<Vec<Slot>> =
             self.workers.values().map(|it| it.slots(Phase::Joining)).collect();

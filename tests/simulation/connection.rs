@@ -1,4 +1,4 @@
-//! A client's connection in a worker: what it was sent, and whether it reads that.
+//! A client connection in a worker: the frames sent to it and whether it reads them.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use tagcast::types::Slot;
 
 use super::model::{ClientNo, Model, PublicationNo};
 
-/// Publications that a client may leave unread before it is closed as slow.
+/// Unread publications after which a client is closed as slow.
 const OUTBOX_MAX: usize = 12;
 
 #[derive(Debug)]
@@ -19,16 +19,16 @@ pub struct Connection {
     unread: VecDeque<PublicationNo>,
 }
 
-/// How far a connection is.
+/// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Phase {
     Joining,
     Open,
-    /// It says goodbye for so many turns: the broker was told already.
+    /// The connection is closing for this many more turns. The broker has already been told.
     Closing(u64),
 }
 
-/// Whether a client reads what it is sent.
+/// Whether a client reads the frames sent to it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reader {
     Reads,
@@ -36,12 +36,12 @@ pub enum Reader {
 }
 
 impl Connection {
-    /// A client that asks to join.
+    /// Creates a connection that asks to join.
     pub fn new(client: ClientNo) -> Self {
         Self { client, phase: Phase::Joining, reader: Reader::Reads, unread: VecDeque::new() }
     }
 
-    /// It is sent what there is for it in a batch.
+    /// Stores the frames of a batch that are for this client.
     pub fn is_sent(&mut self, slot: Slot, batch: &mut Batch) -> Result<(), String> {
         for frame in batch.frames_for(slot, Protocol::Gomoob).each() {
             self.unread.push_back(publication_in(&frame)?);
@@ -49,18 +49,18 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether it has left more unread than it may.
+    /// Returns true if the client has more unread frames than allowed.
     pub fn is_slow(&self) -> bool {
         self.unread.len() > OUTBOX_MAX
     }
 
-    /// It reads what it was sent.
+    /// Reads all frames sent so far.
     pub fn reads(&mut self, model: &mut Model) -> Result<(), String> {
         self.unread.drain(..).try_for_each(|no| model.hears(self.client, no))
     }
 }
 
-/// The number in a frame; none is longer than 65,535 bytes.
+/// Returns the number of the publication in a frame. No frame is longer than 65,535 bytes.
 fn publication_in(frame: &[u8]) -> Result<PublicationNo, String> {
     let start = if frame[1] < 126 { 2 } else { 4 };
     let text = str::from_utf8(&frame[start..]).map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! What happens next, as the seed decides: turns, clients, faults.
+//! Chooses the next event from the seed: turns, clients and faults.
 
 use std::sync::atomic::Ordering;
 
@@ -13,15 +13,15 @@ use super::rng::Rng;
 use super::worker::{Phase, Reader};
 use super::world::World;
 
-/// Clients of a worker; slots are used again and again.
+/// Maximum clients of a worker. It is small, so that slots are reused often.
 const CLIENTS_MAX: usize = 5;
 
-/// How often what happens, one to the other, in this run.
+/// Relative frequency of each event in this run.
 #[derive(Debug)]
 pub struct Mixture([u64; 14]);
 
 impl Mixture {
-    /// Some runs have no faults of one kind, and some a great many.
+    /// Chooses the frequencies. In some runs one kind of fault is absent, in others very frequent.
     pub fn new(rng: &mut Rng) -> Self {
         let mut often = |usual: u64| rng.pick(&[0, usual, usual, usual * 4]).unwrap();
         let (kill_broker, kill_worker, cut) = (often(2), often(1), often(1));
@@ -49,7 +49,7 @@ impl Mixture {
 }
 
 impl World {
-    /// One thing happens.
+    /// Executes one event.
     pub fn step(&mut self, mixture: &Mixture) {
         self.pass_time();
         match self.rng.weighted(&mixture.0) {
@@ -164,7 +164,8 @@ impl World {
             8.. => To::Alias(self.any_alias()),
             5 => To::Ident(Ident::new(self.rng.pick(&["anna", "bert"]).unwrap()).unwrap()),
             _ => {
-                // One of the last that came: it may be about to go, and its slot to be used again.
+                // Choose a recent client, which is more likely to leave soon, so that its slot is
+                // reused.
                 let back = self.rng.place(self.model.lives.len().min(12));
                 To::Uuid(self.model.lives[self.model.lives.len() - 1 - back].client.uuid)
             }
@@ -213,7 +214,7 @@ impl World {
         self.note(|| format!("whoever has slot {slot} of worker {worker}: {reader:?}"));
     }
 
-    /// Between two turns, or within one after any byte that it writes.
+    /// Kills the broker between two turns, or within a turn after any byte that it writes.
     pub fn broker_dies(&mut self) {
         let Some(broker) = &self.broker else { return };
         let (member, breath) = (ChildId::Broker(broker.generation), broker.breath.clone());
@@ -240,7 +241,7 @@ impl World {
         self.note(|| "the last turn of somebody".to_owned());
     }
 
-    /// A worker, or the broker, takes no turn for a while.
+    /// Lets a worker or the broker skip its turns for a while.
     fn somebody_hangs(&mut self) {
         let who = self.any_worker().filter(|_| !self.rng.once_in(4));
         let until = self.model.now + self.rng.below(60);

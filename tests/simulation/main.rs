@@ -1,9 +1,9 @@
-//! A seeded simulator over supervisor, broker, links, workers and clients, with a clock of its own.
+//! A seeded simulator of supervisor, broker, links, workers and clients, with its own clock.
 //!
-//! The life cycle of processes, the broker, its clients in the workers and all below them are the product's; processes, sockets
-//! and time are simulated. Messages are checked against `model.rs` as they are heard.
-//! More seeds: `TAGCAST_SIM_FROM=1000 TAGCAST_SIM_SEEDS=100000 cargo test --release --test simulation`.
-//! One seed is run with its steps printed.
+//! The lifecycle of the processes, the broker, the workers' broker client and all lower layers are
+//! the real code. Processes, sockets and time are simulated. Each received message is checked
+//! against `model.rs`. Run more seeds with `TAGCAST_SIM_FROM=1000 TAGCAST_SIM_SEEDS=100000 cargo
+//! test --release --test simulation`. A single seed is run with its steps printed.
 
 #![allow(unreachable_pub, reason = "the modules of a test are not reached from outside")]
 #![allow(
@@ -38,7 +38,7 @@ use world::World;
 
 const STEPS: u64 = 400;
 
-/// Runs one seed; its steps, where they are wanted, and how it ended.
+/// Runs one seed. Returns its steps, if they are traced, and the result.
 fn run(seed: u64, how: How, trace: Option<Vec<String>>) -> (Vec<String>, Result<(), String>) {
     let mut world = World::new(seed, how, trace);
     let played = catch_unwind(AssertUnwindSafe(|| play(&mut world)));
@@ -59,17 +59,18 @@ fn play(world: &mut World) -> Result<(), String> {
     if world.rng.once_in(3) { world.end_in_order() } else { world.calm_down() }
 }
 
-/// What the kernel does with the words of the dead, and the supervisor with a broker that dies late.
+/// How the kernel treats data of dead processes, and how the supervisor treats a broker that dies
+/// during shutdown.
 type How = (Kernel, Shutdown);
 
-/// As it is.
+/// The behavior of Linux and of the real supervisor.
 const AS_IT_IS: How = (Kernel::Keeps, Shutdown::Kept);
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
-/// The first seed that fails, of so many.
+/// Returns the first of `seeds` seeds that fails.
 fn search(first: u64, seeds: u64, how: How) -> Option<(u64, String)> {
     let next = AtomicU64::new(first);
     let one = || {

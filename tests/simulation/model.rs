@@ -1,19 +1,19 @@
-//! The reference: who was connected, what was published, and who heard it. Whether that is right
-//! stands in `promises.rs`.
+//! The reference model: the connected clients, the publications and their receivers. `promises.rs`
+//! decides whether a run is correct.
 //!
-//! It knows nothing of links, slots, windows and brokers. A moment is a step of the run.
+//! It does not know links, slots, windows or brokers. A moment is a step of the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tagcast::types::{Alias, Client, ClientUuid, Ident, Tags, Tenant, WorkerIncarnation};
 
 pub type Moment = u64;
-/// A connection, by the order in which it asked to join.
+/// Number of a connection, in the order of join requests.
 pub type ClientNo = usize;
-/// A publication, by the order in which it was made.
+/// Number of a publication, in the order of publishing.
 pub type PublicationNo = usize;
 
-/// One connection from its beginning to its end.
+/// One connection from start to end.
 #[derive(Debug)]
 pub struct Life {
     pub client: Client,
@@ -21,25 +21,27 @@ pub struct Life {
     pub asked_at: Moment,
     pub opened_at: Option<Moment>,
     pub ended_at: Option<Moment>,
-    /// The server closed it in its turn.
+    /// True if the server closed it as part of a drain.
     pub is_sent_away: bool,
-    /// The broker knows of its end, at the latest.
+    /// Latest time at which the broker learned that it has ended.
     pub gone_at: Option<Moment>,
     pub tags: Vec<Carried>,
-    /// All that it ever wanted to be called.
+    /// All aliases that it ever requested.
     pub wished: Vec<Alias>,
-    /// What it was told that it is called, since when; nothing while it wants something else.
+    /// Alias that was granted to it, and the time at which it was told. None while another request
+    /// is pending.
     pub called: Option<(Alias, Moment)>,
-    /// What it heard last of each publisher.
+    /// Last publication that it received from each publisher.
     pub heard: BTreeMap<ClientNo, PublicationNo>,
 }
 
-/// Tags from one moment on.
+/// Tags of a client from one moment on.
 #[derive(Debug)]
 pub struct Carried {
     pub tags: Tags,
     pub since: Moment,
-    /// The broker knows them, at the latest: it has settled what came after them.
+    /// Latest time at which the broker learned of these tags: it has acknowledged a later
+    /// publication.
     pub known_at: Option<Moment>,
 }
 
@@ -59,9 +61,9 @@ pub struct Published {
     pub tenant: Tenant,
     pub to: To,
     pub at: Moment,
-    /// The worker that it came through knows that the broker has dealt with it.
+    /// Time at which the publisher's worker got the acknowledgement of the broker.
     pub settled_at: Option<Moment>,
-    /// Its client was told that it is taken.
+    /// True if the publisher was told that the publication is accepted.
     pub is_promised: bool,
     pub heard_by: Vec<ClientNo>,
 }
@@ -72,7 +74,8 @@ pub struct Model {
     pub lives: Vec<Life>,
     pub published: Vec<Published>,
     pub dead: BTreeSet<WorkerIncarnation>,
-    /// Workers whose link was cut: they end, and the broker may know it before their clients do.
+    /// Workers whose link was cut. They will exit, and the broker may learn this before their
+    /// clients.
     pub cut: BTreeSet<WorkerIncarnation>,
 }
 
@@ -118,7 +121,7 @@ impl Model {
         self.lives[client].wished.push(alias);
     }
 
-    /// What the worker of a client knows about its alias.
+    /// Records the alias of a client as its worker knows it.
     pub fn is_called(&mut self, client: ClientNo, alias: Option<&Alias>) {
         let life = &mut self.lives[client];
         if life.called.as_ref().map(|(alias, _)| alias) != alias {
@@ -143,24 +146,25 @@ impl Model {
         self.published.len() - 1
     }
 
-    /// A client is told that its publication is taken.
+    /// Records that the publisher was told that its publication is accepted.
     pub fn promises(&mut self, no: PublicationNo) {
         self.published[no].is_promised = true;
     }
 
-    /// The same, because the broker has it.
+    /// Records that the broker has acknowledged a publication, which also means that the publisher
+    /// is told.
     pub fn acknowledges(&mut self, no: PublicationNo) {
         self.published[no].settled_at.get_or_insert(self.now);
         self.promises(no);
     }
 
-    /// A client is closed in a drain.
+    /// Records that a client is closed in a drain.
     pub fn sent_away(&mut self, client: ClientNo) {
         self.lives[client].is_sent_away = true;
     }
 
-    /// Everything that a worker has published is acknowledged, so the broker also knows what was
-    /// said before the last of it.
+    /// Records that the broker has acknowledged all publications of a worker. It therefore also
+    /// knows all tag changes and departures before the last of them.
     pub fn settles(&mut self, source: WorkerIncarnation) {
         let now = self.now;
         let of_it = self.published.iter_mut().rev().filter(|it| it.source == source);

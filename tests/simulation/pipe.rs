@@ -1,7 +1,8 @@
-//! A link as the kernel has it: bytes that it took are read also when their writer is dead.
+//! A link that behaves like a kernel socket: bytes that it accepted are still delivered after their
+//! writer has died.
 //!
-//! A write is cut short where the pipe is full, where the writer is about to die, and where the
-//! link is about to be cut, so messages break off at any byte.
+//! A write is cut short if the pipe is full, if the writer is about to die, or if the link is about
+//! to be cut. So messages may break off at any byte.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tagcast::link::transport::Transport;
 
-/// A number that several ends know.
+/// A number that several ends share.
 pub type Shared = Arc<AtomicUsize>;
 /// Bytes that a process may still write before it dies.
 pub type Breath = Shared;
@@ -23,41 +24,43 @@ pub fn long_breath() -> Breath {
 
 #[derive(Debug)]
 struct Ends {
-    /// What each side is to read.
+    /// Unread bytes for each side.
     lanes: [VecDeque<u8>; 2],
     is_open: [bool; 2],
-    /// What edge-triggered epoll would report to each side.
+    /// Pending edge-triggered epoll event for each side.
     is_rung: [bool; 2],
     bytes_max: Shared,
     kernel: Kernel,
-    /// After so many bytes the link is cut, although both sides live.
+    /// Bytes until the link is cut although both sides live. None if it is not cut.
     cut_after: Option<usize>,
 }
 
-/// What becomes of bytes whose writer is dead.
+/// What happens to the unread bytes of a dead writer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kernel {
-    /// They are read, as on Linux.
+    /// They are delivered, as on Linux.
     Keeps,
-    /// They are gone, so that "taken by the kernel" promises nothing: what rule L5 must not trust.
+    /// They are lost, so that bytes accepted by the kernel prove nothing. Rule L5 must not rely on
+    /// this proof.
     Forgets,
 }
 
-/// One end, for whoever may read and write.
+/// One end of a link, for reading and writing.
 #[derive(Debug)]
 pub struct End {
     watch: Watch,
     breath: Breath,
 }
 
-/// The same end, for whoever asks whether something came.
+/// One end of a link, for checking whether data has arrived.
 #[derive(Clone, Debug)]
 pub struct Watch {
     side: usize,
     ends: Arc<Mutex<Ends>>,
 }
 
-/// A link that holds so many bytes, and whose two ends belong to processes with these breaths.
+/// Creates a link with this capacity. `breaths` are the remaining bytes of the processes at its
+/// ends.
 pub fn pipe((bytes_max, kernel): (Shared, Kernel), breaths: [Breath; 2]) -> [End; 2] {
     let ends = Ends {
         lanes: [VecDeque::new(), VecDeque::new()],
@@ -87,12 +90,12 @@ impl Watch {
         self.ends.lock().unwrap()
     }
 
-    /// Whether something came since the last time it was asked.
+    /// Returns true if data has arrived since the last call.
     pub fn take_rung(&self) -> bool {
         std::mem::take(&mut self.ends().is_rung[self.side])
     }
 
-    /// The link is cut once so many more bytes were written to it, or never.
+    /// Cuts the link after this many more written bytes, or never.
     pub fn cut_after(&self, bytes: Option<usize>) {
         let mut ends = self.ends();
         ends.cut_after = bytes;
@@ -148,7 +151,7 @@ impl Transport for End {
         if bytes.is_empty() { Err(ErrorKind::WouldBlock.into()) } else { Ok(bytes.len()) }
     }
 
-    /// Nobody waits on it.
+    /// The simulation never waits on this descriptor.
     fn ready(&self) -> BorrowedFd<'_> {
         static NOTHING: OnceLock<File> = OnceLock::new();
         NOTHING.get_or_init(|| File::open("/dev/null").unwrap()).as_fd()

@@ -1,10 +1,12 @@
-//! What a client may hear, and what it must have heard when all is calm: P1 to P4, L3 and L6.
+//! Checks which publications a client may receive, and which it must have received when the server
+//! is idle: P1 to P4, L3 and L6.
 
 use tagcast::types::{Alias, ClientClass, Tags, WorkerIncarnation};
 
 use super::model::{ClientNo, Life, Model, Moment, PublicationNo, Published, To};
 
-/// Whether a client matches whenever the broker looked, or may have matched.
+/// Whether a client certainly matched, at every moment at which the broker may have looked, or only
+/// possibly.
 #[derive(Clone, Copy, Debug)]
 enum Sure {
     Yes,
@@ -20,7 +22,7 @@ impl Life {
         }
     }
 
-    /// The tags that the broker may have known it by between two moments.
+    /// Returns the tags that the client may have had in the broker's index between two moments.
     fn carried(&self, (from, to): (Moment, Moment)) -> impl Iterator<Item = &Tags> {
         let next = self.tags.iter().skip(1).map(|next| next.known_at).chain([None]);
         let during = self.tags.iter().zip(next).filter(move |(it, replaced_at)| {
@@ -35,7 +37,7 @@ impl Life {
 }
 
 impl Model {
-    /// A client hears a publication.
+    /// Records that a client received a publication, and checks that it was allowed to.
     pub fn hears(&mut self, client: ClientNo, no: PublicationNo) -> Result<(), String> {
         let (Some(it), life) = (self.published.get(no), &self.lives[client]) else {
             return Err(format!("{client} hears {no}, which nobody said"));
@@ -53,7 +55,8 @@ impl Model {
         if came_later || !self.is_for(it, client, (it.at, self.now), Sure::No) {
             return fault("that is for others (L3)");
         }
-        // Whose worker is dead as well cannot have told the next broker that it has heard it.
+        // If the worker of the earlier receiver has died too, it cannot have told the new broker
+        // about the delivery.
         let can_tell = |other: &ClientNo| !self.dead.contains(&self.lives[*other].worker);
         if let To::Alias(alias) = &it.to
             && let Some(holder) = self.holder(alias, it).filter(|holder| *holder != client)
@@ -83,7 +86,8 @@ impl Model {
             && match &it.to {
                 To::Uuid(uuid) => who.uuid == *uuid,
                 To::Ident(ident) => who.ident.as_ref() == Some(ident),
-                // Who has it is known of those alone who were told: see `holder`.
+                // The holder of an alias is known only if it was told before the publication: see
+                // `holder`.
                 To::Alias(alias) => match sure {
                     Sure::No => self.lives[client].wished.contains(alias),
                     Sure::Yes => self.holder(alias, it) == Some(client),
@@ -95,7 +99,8 @@ impl Model {
             }
     }
 
-    /// The client that was told before a publication that this is its name, and has it still.
+    /// Returns the client that was told before this publication that it has the alias, and that
+    /// still has it.
     fn holder(&self, alias: &Alias, it: &Published) -> Option<ClientNo> {
         let has = |life: &Life| {
             let called = life.called.as_ref();
@@ -107,13 +112,15 @@ impl Model {
         self.lives.iter().position(has)
     }
 
-    /// All is calm: whoever was connected all the time has heard all that was for it (P3).
+    /// Checks an idle server: every client that was connected all the time has received all its
+    /// publications (P3).
     pub fn is_complete(&self) -> Result<(), String> {
         let open: Vec<ClientNo> =
             (0..self.lives.len()).filter(|client| self.lives[*client].is_open()).collect();
         for (no, it) in self.published.iter().enumerate() {
             let missed = match it.settled_at {
-                // What dies with its worker before the broker has it is not promised.
+                // A publication that dies with its worker before it reaches the broker is not
+                // promised.
                 None if self.dead.contains(&it.source) => None,
                 None => return Err(format!("{no} is not acknowledged")),
                 Some(_) if matches!(it.to, To::Ident(_)) => self.sure_first(it),
@@ -132,10 +139,10 @@ impl Model {
         Ok(())
     }
 
-    /// The server has ended in order: what was acknowledged has reached every client for which it
-    /// was, up to the moment in which that was closed (P3). What was published through a worker that
-    /// died is not promised. A worker whose link was cut shortly before the end is to die, and ends in order
-    /// where that comes first: for it the same holds.
+    /// Checks a server after an orderly shutdown: each acknowledged publication has reached all its
+    /// recipients that were open when the broker acknowledged it (P3). Publications through a
+    /// worker that died are not promised. The same is true for a worker whose link was cut shortly
+    /// before the end: it was about to be killed, even if it exited in order first.
     pub fn is_complete_at_the_end(&self) -> Result<(), String> {
         let died =
             |source: &WorkerIncarnation| self.dead.contains(source) || self.cut.contains(source);
@@ -161,8 +168,8 @@ impl Model {
         Ok(())
     }
 
-    /// Who should have heard what goes to the first of a name: that one is known only while none
-    /// of that name goes.
+    /// Returns the client that must have received a publication to the first client with an ident.
+    /// It is certain only while no client with that ident leaves.
     fn sure_first(&self, it: &Published) -> Option<ClientNo> {
         let may = |client: &ClientNo| {
             let life = &self.lives[*client];

@@ -1,6 +1,6 @@
-//! Chance that a seed decides: SplitMix64, so that a run is the same on every machine and for ever.
+//! Pseudo-random numbers from a seed (SplitMix64), so that a run is the same on every machine.
 
-/// A generator of numbers.
+/// A pseudo-random number generator.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
@@ -17,32 +17,32 @@ impl Rng {
         bits ^ (bits >> 31)
     }
 
-    /// A number below `end`; 0 when that is 0.
+    /// Returns a number below `end`, or 0 if `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
         if end == 0 { 0 } else { self.next() % end }
     }
 
-    /// A place in something of this length.
+    /// Returns an index into a list of this length.
     pub fn place(&mut self, length: usize) -> usize {
         usize::try_from(self.below(length as u64)).unwrap()
     }
 
-    /// A number between two, both included.
+    /// Returns a number from `first` to `last`, inclusive.
     pub fn between(&mut self, first: usize, last: usize) -> usize {
         first + self.place(last - first + 1)
     }
 
-    /// True once in so many throws.
+    /// Returns true with a probability of 1 in `throws`.
     pub fn once_in(&mut self, throws: u64) -> bool {
         self.below(throws) == 0
     }
 
-    /// One of these.
+    /// Returns one of these values, or None if there are none.
     pub fn pick<T: Clone>(&mut self, from: &[T]) -> Option<T> {
         (!from.is_empty()).then(|| from[self.place(from.len())].clone())
     }
 
-    /// The place of a choice, each as likely as its weight.
+    /// Returns an index, each with a probability proportional to its weight.
     pub fn weighted(&mut self, weights: &[u64]) -> usize {
         let mut roll = self.below(weights.iter().sum());
         for (place, weight) in weights.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! The orderly end of a server in which the broker dies: clients publish to the last, and are closed one
-//! after the other.
+//! An orderly shutdown during which the broker dies. Clients publish until the end and are closed
+//! one after the other.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use super::broker::Life;
 use super::worker::{Phase, Reader};
 use super::world::World;
 
-/// What the server may take for its end; in the first half of it brokers die.
+/// Drain time of the server. Brokers die only in its first half.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
-/// How the server ends.
+/// The shutdown strategy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
-    /// A broker that dies is replaced up to the end of the last worker, and nothing is acknowledged
-    /// before the broker has it.
+    /// The real strategy: a broker that dies is replaced until the last worker has exited, and a
+    /// publication is acknowledged only after the broker has it.
     Kept,
-    /// What must not be: none is replaced while clients are closed, and all is acknowledged when it
-    /// is taken.
+    /// A wrong strategy that the model must detect: no broker is replaced while clients are closed,
+    /// and publications are acknowledged at once.
     WithoutBroker,
 }
 
-/// What a worker is about.
+/// The stage of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     Serving,
@@ -33,7 +33,7 @@ pub enum Stage {
 }
 
 impl World {
-    /// The server is told to end. The broker may still die; everything else goes on as it should.
+    /// Shuts the server down. The broker may still die; there are no other faults.
     pub fn end_in_order(&mut self) -> Result<(), String> {
         self.note(|| "the server is told to end".to_owned());
         self.hung.clear();
@@ -73,7 +73,8 @@ impl World {
         self.let_go();
     }
 
-    /// Rarely before clients are closed, so that this is not all that is ever tried.
+    /// Kills the broker, but only rarely before clients are being closed, so that other cases are
+    /// tested too.
     fn broker_may_die(&mut self) {
         let drains = self.workers.values().any(super::worker::Worker::drains);
         if drains || self.rng.once_in(10) {
@@ -81,7 +82,7 @@ impl World {
         }
     }
 
-    /// Processes that have nothing left to do end.
+    /// Lets processes exit that have nothing left to do.
     fn let_go(&mut self) {
         for worker in self.workers.values_mut().filter(|it| it.drains()) {
             worker.turn_joiners_away(&mut self.model);
@@ -101,7 +102,8 @@ impl World {
         self.workers.iter().flat_map(of).collect()
     }
 
-    /// The rule that must not be: see [`Shutdown::WithoutBroker`].
+    /// Returns true if the wrong strategy is active and clients are being closed: see
+    /// [`Shutdown::WithoutBroker`].
     pub fn starts_no_broker(&self) -> bool {
         self.pace.shutdown == Shutdown::WithoutBroker
             && self.workers.values().any(super::worker::Worker::drains)

@@ -1,4 +1,4 @@
-//! A worker's process: the real client of the broker, and connections that are lists of what was received.
+//! The worker process: the real broker client, and connections that only record what they received.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
@@ -22,18 +22,18 @@ use super::pipe::{Breath, End, Kernel, Shared, Watch};
 use super::rng::Rng;
 use super::shutdown::{Shutdown, Stage};
 
-/// How much gets done in one turn.
+/// The amount of work per turn.
 #[derive(Debug)]
 pub struct Pace {
-    /// Bytes that a link holds.
+    /// Capacity of a link in bytes.
     pub link_bytes_max: Shared,
     pub kernel: Kernel,
     pub shutdown: Shutdown,
-    /// Bytes of one read.
+    /// Maximum bytes per read.
     pub read_max: usize,
-    /// Clients that a fan-out is written to in one turn.
+    /// Maximum clients per turn that a fan-out is written to.
     pub slice_max: usize,
-    /// Units of work of one kind in one turn.
+    /// Maximum units of one kind of work per turn.
     pub units_max: usize,
 }
 
@@ -42,17 +42,18 @@ pub struct Worker {
     pub source: WorkerIncarnation,
     pub breath: Breath,
     pub broker_client: BrokerClient,
-    /// What the supervisor has sent and the process has not looked at.
+    /// Commands from the supervisor that the process has not read yet.
     pub orders: VecDeque<Order>,
     pub stage: Stage,
-    /// What waits for the broker, with its number; a client of a worker that drains is told `next` then.
+    /// Publications that the broker has not acknowledged, with their numbers. During a drain the
+    /// client gets `next` only after the acknowledgement.
     owed: VecDeque<(u64, PublicationNo)>,
-    /// How often the supervisor has asked whether it lives.
+    /// Unanswered liveness probes of the supervisor.
     pub questions: u32,
     watch: Option<Watch>,
     connections: BTreeMap<Slot, Connection>,
     is_begun: bool,
-    /// The first fault that a client has noticed.
+    /// The first violation that a client has detected.
     pub fault: Option<String>,
 }
 
@@ -60,7 +61,7 @@ pub struct Worker {
 pub enum Order {
     Link(Generation, End),
     Quiesce,
-    /// To be at its end at this time.
+    /// Drain until this time.
     Drain(Duration),
 }
 
@@ -81,7 +82,8 @@ impl Worker {
         }
     }
 
-    /// A turn as `worker/event_loop.rs` has it: orders, the link, the fan-out, sockets, the link again.
+    /// Runs one turn, in the order of `worker/event_loop.rs`: commands, the link, the fan-out,
+    /// sockets, the link again.
     pub fn turn(&mut self, model: &mut Model, rng: &mut Rng, pace: &Pace) -> Vec<ChildEvent> {
         let mut reports = Vec::new();
         if !std::mem::replace(&mut self.is_begun, true) {
@@ -135,7 +137,7 @@ impl Worker {
         reports
     }
 
-    /// Whether a worker that drains has nothing left to do.
+    /// Returns true if the worker is draining and has nothing left to do.
     pub fn is_done(&self, now: Duration) -> bool {
         let Stage::Draining { until } = self.stage else { return false };
         until <= now || (self.connections.is_empty() && self.broker_client.uplink.is_quiet())
@@ -145,7 +147,7 @@ impl Worker {
         matches!(self.stage, Stage::Draining { .. })
     }
 
-    /// What the broker has acknowledged is settled.
+    /// Records all publications that the broker has acknowledged.
     fn acknowledge(&mut self, model: &mut Model) {
         let reached = self.broker_client.uplink.reached().acknowledged;
         while let Some((_, no)) = self.owed.pop_front_if(|(number, _)| *number <= reached) {
@@ -153,7 +155,8 @@ impl Worker {
         }
     }
 
-    /// The turn of a client to be closed has come; what is on the link it is still told.
+    /// Closes one client of a drain. It first receives the publications that are already on the
+    /// link.
     fn send_one_away(
         &mut self,
         rng: &mut Rng,
@@ -223,7 +226,8 @@ impl Worker {
             if budget.is_spent() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         self.broker_client.put_fanout(fanout);
-        // What stands before a publication to one client is written to that client with it.
+        // A publication to one client is written together with all earlier ones that wait for that
+        // client.
         self.keeps_to(&budget, OVERTAKE_BATCHES_MAX);
     }
 
@@ -248,7 +252,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Ends what was open or about to be; the socket stays for so many turns.
+    /// Ends an open or joining connection. Its socket stays for this many turns.
     pub fn close(&mut self, slot: Slot, turns: u64, model: &mut Model) {
         let Some(connection) = self.connections.get_mut(&slot) else { return };
         if matches!(connection.phase, Phase::Closing(_)) {
@@ -274,7 +278,7 @@ impl Worker {
         });
     }
 
-    /// A client comes and asks to join.
+    /// Accepts a client and asks the broker to join it.
     pub fn accept(&mut self, client: Client, model: &mut Model) -> (Slot, ClientNo) {
         let slot = self.broker_client.allocate_slot();
         let no = model.asks(client.clone(), self.source);
@@ -286,13 +290,13 @@ impl Worker {
         (slot, no)
     }
 
-    /// Slots of clients that are so far.
+    /// Returns the slots of the clients in this phase.
     pub fn slots(&self, phase: Phase) -> Vec<Slot> {
         let those = self.connections.iter().filter(|(_, it)| it.phase == phase);
         those.map(|(slot, _)| *slot).collect()
     }
 
-    /// A client publishes, if the window has room.
+    /// Publishes for a client if the window has room.
     pub fn publish(
         &mut self,
         slot: Slot,
@@ -339,7 +343,7 @@ impl Worker {
         }
     }
 
-    /// A client wants to be called something.
+    /// Requests an alias for a client.
     pub fn wants_alias(&mut self, slot: Slot, alias: Alias, model: &mut Model) {
         if let Some(connection) = self.connections.get(&slot) {
             model.wishes(connection.client, alias.clone());
@@ -349,7 +353,7 @@ impl Worker {
         }
     }
 
-    /// A reader stops, or goes on.
+    /// Stops or resumes the reader of a client.
     pub fn turn_reader(&mut self, slot: Slot, reader: Reader, model: &mut Model) {
         let Some(connection) = self.connections.get_mut(&slot) else { return };
         connection.reader = reader;
@@ -360,14 +364,14 @@ impl Worker {
         }
     }
 
-    /// Nobody who drains may join any more.
+    /// Ends all connections that are still joining, because a draining worker does not open them.
     pub fn turn_joiners_away(&mut self, model: &mut Model) {
         for slot in self.slots(Phase::Joining) {
             self.close(slot, 0, model);
         }
     }
 
-    /// The process is gone, and its connections with it.
+    /// Ends the process and its connections.
     pub fn dies(self, model: &mut Model) {
         model.dies(self.source);
         self.connections.values().for_each(|connection| model.ends(connection.client));

@@ -1,4 +1,4 @@
-//! All processes of one server, with a clock of their own: who lives, and what the supervisor does.
+//! All processes of one server with a simulated clock, and the actions of the supervisor.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::rng::Rng;
 use super::shutdown::Shutdown;
 use super::worker::{self, Pace, Worker};
 
-/// Longest time that a step takes.
+/// Maximum time of one step in microseconds.
 const STEP_MICROS_MAX: u64 = 10_000;
 
 #[derive(Debug)]
@@ -29,17 +29,17 @@ pub struct World {
     pub processes: ProcessTable,
     pub broker: Option<Broker>,
     pub workers: BTreeMap<WorkerId, Worker>,
-    /// What the supervisor has not heard yet, of each child in its order.
+    /// Events that the supervisor has not received yet, in order for each child.
     heard: BTreeMap<ChildId, VecDeque<Event>>,
     pub effects: Vec<Action>,
-    /// All processes have ended in order.
+    /// True if all processes have exited in order.
     pub is_ended: bool,
     pub pace: Pace,
-    /// Workers, or nobody for the broker, that take no turn before this step.
+    /// Hung processes and the step until which they take no turns. The key None is the broker.
     pub hung: BTreeMap<Option<WorkerId>, Moment>,
-    /// The first thing that was wrong.
+    /// The first violation.
     pub fault: Option<String>,
-    /// What happened, for who wants to read it.
+    /// Description of each step, if they are traced.
     pub trace: Option<Vec<String>>,
 }
 
@@ -135,8 +135,8 @@ impl World {
         }
     }
 
-    /// The supervisor hears one thing, and does what its time has come for. False when it has
-    /// nothing left to hear.
+    /// Lets the supervisor receive one event and do everything that is due. Returns false if there
+    /// was no event.
     pub fn supervisor_turn(&mut self) -> bool {
         let now = self.begun_at + self.time;
         let members: Vec<ChildId> = self.heard.keys().copied().collect();
@@ -215,7 +215,8 @@ impl World {
         }
     }
 
-    /// An end for somebody who is dead is closed with its control link.
+    /// Links a worker and a broker. If one of them is dead, its end is dropped with its control
+    /// link.
     fn link(&mut self, source: WorkerIncarnation, broker: Generation) {
         let worker = self.workers.get_mut(&source.worker).filter(|it| it.source == source);
         let board = self.broker.as_mut().filter(|it| it.generation == broker);
@@ -231,7 +232,7 @@ impl World {
         }
     }
 
-    /// A process ends by itself; the supervisor hears of it later.
+    /// Lets a process exit on its own. The supervisor receives the event later.
     pub fn ends(&mut self, member: ChildId) {
         match member {
             ChildId::Broker(_) => self.broker = None,
@@ -241,7 +242,7 @@ impl World {
         self.heard.entry(member).or_default().push_back(Event::Died);
     }
 
-    /// The process is gone; the supervisor hears of it later.
+    /// Kills a process. The supervisor receives the event later.
     pub fn kill(&mut self, member: ChildId) {
         match member {
             ChildId::Broker(generation) => {
