@@ -1,4 +1,4 @@
-//! How long ends and replacements take, and how a drain is spread over its time.
+//! Measures how long shutdowns and restarts take, and how a drain is spread over its time.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ fn a_drain_closes_one_after_the_other_over_the_drain_time() {
         ended_at.push(began.elapsed());
     }
     assert_eq!(server.wait_exit(Duration::from_secs(4)).code(), Some(0));
-    // Not about speed: what is promised is that they do not go at once.
+    // This does not test speed. It tests that the clients are not all closed at once.
     let late = ended_at.iter().filter(|at| **at > Duration::from_millis(500)).count();
     assert!((5..30).contains(&late), "{ended_at:?}");
     assert!(ended_at[0] < Duration::from_millis(500), "{ended_at:?}");
@@ -52,12 +52,13 @@ fn the_processes_of_a_killed_supervisor_are_gone_within_the_time_for_orphans() {
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
 
-/// A stopped child cannot handle the signal that says that its parent died; it is continued.
+/// A stopped child cannot handle the signal for the death of its parent, so it must be continued.
 #[test]
 fn a_killed_supervisor_leaves_no_process_though_its_children_were_stopped() {
     let _quiet = crate::harness::among_idle();
-    // Whoever inherits the children is of their session: so the kernel, which continues stopped
-    // processes that nobody of their session looks after, does not do it here.
+    // The kernel continues a stopped process group that becomes orphaned, which means that none of
+    // its processes has a parent in another group of the same session. Here this test adopts the
+    // children within its own session, so the kernel does not continue them.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
     let server = Server::start();
     let mut client = server.open(&Open::web());

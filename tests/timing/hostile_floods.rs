@@ -1,6 +1,6 @@
-//! Too many of everything: connections, deliveries, publications, comings and goings. Faults 7, 20, 21
-//! and 23 of `docs/faults.md`. Beside each of them a bystander is served as if nothing were, and
-//! nothing is left.
+//! Floods of connections, deliveries, publications, and clients that come and go: faults 7, 20, 21
+//! and 23 of `docs/faults.md`. During each of them a bystander is served as usual, and nothing is
+//! left behind.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -10,17 +10,17 @@ use crate::harness::{
 };
 use rustix::net::sockopt;
 
-/// Some of many source addresses.
+/// Returns one of many source addresses.
 fn address(number: u32) -> String {
     format!("127.0.{}.{}", 1 + number / 20 % 9, 1 + number % 20)
 }
 
-/// Its other side gets a reset when it is dropped.
+/// Makes the socket send a reset when it is dropped.
 fn resets(client: &Raw) {
     sockopt::set_socket_linger(client.stream(), Some(Duration::ZERO)).unwrap();
 }
 
-/// One that comes in the flood, in one of six moods; it is gone again when this returns.
+/// Opens and ends one connection of the flood, in one of six ways.
 fn come_and_go(server: &Server, number: u32) {
     let mut client = Raw::connect_from(&address(number), server.port);
     let open = Open::at(&format!("/web?tags={{%22n%22:{}}}", number % 50));
@@ -89,7 +89,8 @@ fn fault_7_who_is_over_a_limit_is_turned_away_and_takes_nobodys_place() {
     });
 }
 
-/// Forty thousand deliveries to those who have the tag; the bystander has none.
+/// Publishes forty thousand deliveries to the clients that have the tag. The bystander does not
+/// have it.
 #[test]
 fn fault_20_a_hot_tag_delays_nobody_and_reaches_everybody() {
     let _quiet = crate::harness::alone();
@@ -104,7 +105,7 @@ fn fault_20_a_hot_tag_delays_nobody_and_reaches_everybody() {
         let message = |number: usize| format!(r#""{number} {text}""#);
         for number in 0..MESSAGES {
             publisher.text(format!(r#"{{"message":{},"tags":{{"hot":1}}}}"#, message(number)));
-            // Nobody has read any of it yet.
+            // The subscribers have not read anything yet.
             if number % 5 == 0 {
                 bystander.is_served();
             }
@@ -119,8 +120,8 @@ fn fault_20_a_hot_tag_delays_nobody_and_reaches_everybody() {
     });
 }
 
-/// How many of the storm's messages are answered while one of the bystander crosses, that is its
-/// latency in counts.
+/// Counts the messages of the storm that are answered during one message of the bystander. The
+/// count is the latency of the bystander.
 #[test]
 fn fault_21_a_storm_of_one_publisher_delays_the_others_by_a_part_of_it_only() {
     let _quiet = crate::harness::alone();
@@ -139,7 +140,7 @@ fn fault_21_a_storm_of_one_publisher_delays_the_others_by_a_part_of_it_only() {
                     storm.frame();
                     answered.fetch_add(1, Ordering::Relaxed);
                 }
-                // All of it was answered and delivered, and nothing else has come.
+                // All messages of the storm were answered and delivered, and nothing else arrived.
                 storm.expect_silence();
             });
             let mut before = answered.load(Ordering::Relaxed);
@@ -155,7 +156,7 @@ fn fault_21_a_storm_of_one_publisher_delays_the_others_by_a_part_of_it_only() {
     });
 }
 
-/// Others publish to the tags that come and go.
+/// Tags come and go while other clients publish to them.
 #[test]
 fn fault_23_churn_under_publications_leaves_nothing_behind() {
     let _quiet = crate::harness::alone();
@@ -178,7 +179,7 @@ fn fault_23_churn_under_publications_leaves_nothing_behind() {
             }
             publisher.expect_silence();
         });
-        // A tag whose carriers have all gone has none.
+        // A tag whose clients have all left has no recipients.
         let mut last = Open::tags("{%22n%22:7}").upgrade(server.port);
         last.text(r#"{"message":"alone","tags":{"n":7}}"#);
         last.expect_text(r#""alone""#);

@@ -1,5 +1,6 @@
-//! Peers that storm, dribble, stop reading, or go without a word: faults 15, 17 and 18 of
-//! `docs/faults.md`. Beside each of them a bystander is served as if nothing were, and nothing is left.
+//! Peers that flood, trickle, stop reading or disconnect without a Close: faults 15, 17 and 18 of
+//! `docs/faults.md`. During each of them a bystander is served as usual, and nothing is left
+//! behind.
 
 use std::net::Shutdown;
 
@@ -27,19 +28,19 @@ fn fault_15_a_peer_that_goes_without_a_word_harms_nobody_and_counts_as_lost() {
         }
         crate::harness::eventually("a line about each of them", || {
             let lost = server.output().matches(" event=connection_lost ").count();
-            // Twenty times three.
+            // 20 rounds with 3 connections each.
             (lost >= 60).then_some(())
         });
         assert!(!server.output().contains(" event=connection_closed "), "nobody has said goodbye");
     });
 }
 
-/// What closing this socket does to its other side: a reset.
+/// Makes the socket send a reset when it is dropped.
 fn reset(client: &Raw) {
     sockopt::set_socket_linger(client.stream(), Some(std::time::Duration::ZERO)).unwrap();
 }
 
-/// Each has got our Close and answers it in its own way; all keep their sockets.
+/// Each client has received a Close and reacts in its own way. All of them keep their sockets open.
 #[test]
 fn fault_15_a_peer_that_does_not_answer_our_close_is_waited_for_only_a_moment() {
     let _quiet = crate::harness::alone();
@@ -73,7 +74,7 @@ fn closed_by_quit(server: &Server) -> Raw {
     client
 }
 
-/// The bystander would hear what is published behind a Close.
+/// The bystander would receive a publication that the server accepts after a Close.
 #[test]
 fn fault_15_what_follows_a_close_is_ignored() {
     let _quiet = crate::harness::alone();
@@ -91,7 +92,7 @@ fn fault_15_what_follows_a_close_is_ignored() {
     });
 }
 
-/// The first frame that is no pong.
+/// Returns the next frame that is not a pong.
 #[track_caller]
 fn behind_pongs(client: &mut Raw) -> Frame {
     loop {
@@ -102,7 +103,7 @@ fn behind_pongs(client: &mut Raw) -> Frame {
     }
 }
 
-/// A hundred control frames a second are allowed.
+/// The limit is one hundred control frames per second.
 #[test]
 fn fault_17_a_storm_of_pings_is_closed_1008() {
     let _quiet = crate::harness::alone();
@@ -173,7 +174,8 @@ fn fault_18_each_byte_in_a_segment_of_its_own_is_understood() {
     });
 }
 
-/// Who goes through a frame from its start with each byte needs much longer for the last ones.
+/// A parser that scans a frame from its start for each byte would take much longer for the last
+/// bytes.
 #[test]
 fn fault_18_a_byte_at_the_end_of_a_long_frame_costs_what_one_at_its_start_costs() {
     let _quiet = crate::harness::alone();
@@ -198,7 +200,7 @@ fn fault_18_a_byte_at_the_end_of_a_long_frame_costs_what_one_at_its_start_costs(
     });
 }
 
-/// A receiver with a window of a few kilobytes: nearly every write is a short one.
+/// The receive window is only a few kilobytes, so nearly every write is short.
 #[test]
 fn fault_18_short_writes_lose_nothing_and_keep_the_order() {
     let _quiet = crate::harness::alone();

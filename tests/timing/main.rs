@@ -1,5 +1,6 @@
-//! Tests that measure: time, memory, processor shares. They need a quiet machine, so they have a binary
-//! of their own, which cargo runs alone, and in it each runs alone (`harness::alone`).
+//! Tests that measure time, memory or processor share and therefore need a quiet machine. They are
+//! a separate binary, which cargo runs alone, and each of them runs alone within it
+//! (`harness::alone`).
 
 #![allow(
     clippy::unwrap_used,

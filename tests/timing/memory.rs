@@ -1,4 +1,4 @@
-//! The ceiling of memory: what happens as it comes near, and that it passes.
+//! The memory limit: reactions as memory comes near to it, and recovery.
 
 use crate::harness::{Open, Raw, Server, Setup, broadcast, echo, eventually, feedback_to};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
@@ -10,7 +10,7 @@ fn pressure(server: &Server) -> Pressure {
     server.status().memory.unwrap().pressure
 }
 
-/// A server whose ceiling is this much above what it has when it is empty.
+/// Starts a server whose memory limit is this much above the memory of the empty server.
 fn server_with_room(bytes: u64) -> Server {
     let server = Setup::new().workers(1).ini("maxMemory = 1G\npingInterval = 0").start();
     set_ceiling(&server, used(&server) + bytes);
@@ -38,7 +38,7 @@ fn set_ceiling(server: &Server, bytes: u64) {
 #[test]
 fn largest_outboxes_are_closed_before_the_ceiling_is_reached() {
     let _quiet = crate::harness::alone();
-    // The pages of the program that are read in later count too.
+    // Pages of the program that are loaded later count too.
     let server = server_with_room(64 * MIB);
     let ceiling = server.status().memory.unwrap().ceiling_bytes;
     let mut publisher = server.open(&Open::web());
@@ -50,7 +50,7 @@ fn largest_outboxes_are_closed_before_the_ceiling_is_reached() {
             client
         })
         .collect();
-    // Each gets messages of its own, which nobody else shares the memory of.
+    // Each client gets messages of its own, so that no memory is shared.
     'filling: for round in 0..50 {
         for client in &slow {
             let text = format!("{round}{}", "x".repeat(200_000));
@@ -64,7 +64,7 @@ fn largest_outboxes_are_closed_before_the_ceiling_is_reached() {
     let highest = highest(&server);
     assert!(server.counts().slow > 0, "nobody was closed: {highest} of {ceiling}");
     assert!(highest < ceiling, "{highest} of {ceiling}");
-    // Nobody else notices.
+    // The other clients are not affected.
     eventually("room for a publication", || {
         publish(&mut publisher, &broadcast("to those who read")).then_some(())
     });
@@ -73,7 +73,7 @@ fn largest_outboxes_are_closed_before_the_ceiling_is_reached() {
     eventually("the slow to be gone", || (server.counts().open == 2).then_some(()));
 }
 
-/// Publishes, and tells whether that was allowed: not while memory is nearly used up.
+/// Publishes and returns true if that was allowed. It is denied while memory is nearly used up.
 fn publish(publisher: &mut Raw, packet: &str) -> bool {
     publisher.text(packet);
     publisher.expect_next();
@@ -88,7 +88,7 @@ fn publish(publisher: &mut Raw, packet: &str) -> bool {
     !is_denied
 }
 
-/// The most that all processes ever had in memory, as the kernel remembers it.
+/// Returns the sum of the peak memory of all processes.
 fn highest(server: &Server) -> u64 {
     let children = server.children().into_iter().map(|(pid, _)| pid);
     let of = |pid: u32| {
@@ -144,7 +144,7 @@ fn publications_are_denied_above_97_percent_and_their_clients_stay() {
 fn a_worker_that_begins_under_pressure_knows_of_it() {
     let _quiet = crate::harness::alone();
     let server = server_with_room(1024 * MIB);
-    // Too little even without the worker, so that there is no moment with room.
+    // The limit is too low even without the worker, so that memory is never sufficient.
     let used = used(&server);
     set_ceiling(&server, used / 2);
     eventually("the stage", || (pressure(&server) == Pressure::Busy).then_some(()));

@@ -1,5 +1,5 @@
-//! Clients that make the server hold much and never come to an end: the ceiling of memory is not
-//! reached, those who hold the most are closed, and nobody else notices (fault 39).
+//! Clients that make the server hold much memory and never finish. The memory limit is not reached,
+//! the clients that use the most are closed, and other clients are not affected (fault 39).
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,12 +16,12 @@ use tagcast::types::{Pressure, WorkerCounts};
 
 const MIB: usize = 1024 * 1024;
 const CEILING: u64 = 200 * MIB as u64;
-/// What one client sends: almost the largest message.
+/// Bytes that one client sends, slightly less than the largest message.
 const MUCH: usize = 5 * MIB - 1024;
 const CLIENTS: usize = 100;
 /// Clients that send at the same time.
 const AT_ONCE: usize = 4;
-/// A client that is not read any more gives up after this.
+/// Time after which a client that can no longer send gives up.
 const WRITE_WAIT: Duration = Duration::from_secs(2);
 
 fn server() -> Server {
@@ -32,7 +32,8 @@ fn hold(server: &Server, bytes: &[u8]) -> Vec<Raw> {
     all_hold(server, CLIENTS, bytes)
 }
 
-/// So many clients each send this, while a bystander is served, and a newcomer gets in afterwards.
+/// Lets `count` clients send these bytes while a bystander is served. A new client must be able to
+/// connect afterwards.
 fn all_hold(server: &Server, count: usize, bytes: &[u8]) -> Vec<Raw> {
     let mut bystander = Bystander::beside(server);
     let mut clients: Vec<Raw> = (0..count).map(|_| server.open(&Open::web())).collect();
@@ -43,7 +44,7 @@ fn all_hold(server: &Server, count: usize, bytes: &[u8]) -> Vec<Raw> {
                 scope.spawn(move || {
                     for client in some {
                         client.stream().set_write_timeout(Some(WRITE_WAIT)).unwrap();
-                        // It may be closed before it has sent all.
+                        // The connection may be closed before everything is sent.
                         let _sent = client.writer().write_all(bytes);
                     }
                 })
@@ -70,9 +71,9 @@ fn all_hold(server: &Server, count: usize, bytes: &[u8]) -> Vec<Raw> {
     clients
 }
 
-/// The most that all processes together were seen to have.
+/// Returns the highest sum of the memory of all processes that was sampled.
 fn highest_until(server: &Server, is_over: &AtomicBool) -> u64 {
-    // One may die and be replaced meanwhile.
+    // A process may die and be restarted in the meantime.
     let resident = |pid: u32| {
         let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
         text.split(' ').nth(1).map_or(0, |pages| pages.parse::<u64>().unwrap() * 4096)
@@ -86,13 +87,15 @@ fn highest_until(server: &Server, is_over: &AtomicBool) -> u64 {
     highest
 }
 
-/// What was counted once some were closed: what they sent may be in the kernel for a while.
+/// Returns the counters after some clients were closed. Their data may stay in the kernel for a
+/// while before that.
 #[track_caller]
 fn counts_with_closed(server: &Server) -> WorkerCounts {
     eventually("clients that are closed", || Some(server.counts()).filter(|it| it.shed > 0))
 }
 
-/// Some were closed, each with the reason; the others are still there.
+/// Checks that some clients were closed with the expected reason and that the others are still
+/// open.
 fn some_were_closed(server: &Server, clients: Vec<Raw>) {
     let counts = counts_with_closed(server);
     assert!(counts.shed < CLIENTS as u64, "{counts:?}");
@@ -137,7 +140,7 @@ fn chunks_after_buffer_on() {
     drop(clients);
 }
 
-/// The allocator keeps blocks of this size, so the processes do not become smaller by the closing.
+/// The allocator keeps blocks of this size, so the processes do not shrink when clients are closed.
 #[test]
 fn many_small_holders_and_the_room_that_they_leave() {
     let _quiet = crate::harness::alone();
@@ -148,14 +151,15 @@ fn many_small_holders_and_the_room_that_they_leave() {
     eventually("room", || {
         (server.status().memory.unwrap().pressure == Pressure::None).then_some(())
     });
-    // Some have not heard yet that they were closed.
+    // Some clients have not read their Close yet.
     drop(clients);
     for _ in 0..20 {
         server.open(&Open::web());
     }
 }
 
-/// The window takes eight megabytes; each of the others keeps its message until there is a broker.
+/// The window holds eight megabytes. The other clients keep their messages until there is a new
+/// broker.
 #[test]
 fn messages_that_wait_for_a_stopped_broker() {
     let _quiet = crate::harness::alone();
@@ -178,7 +182,7 @@ fn messages_that_wait_for_a_stopped_broker() {
     });
     counts_with_closed(&server);
     drop(clients);
-    // The broker was found hanging, and there is another one.
+    // The hung broker was replaced.
     let mut publisher = server.open(&Open::web());
     eventually("room for a publication", || {
         publisher.text(broadcast("goes on"));
@@ -194,8 +198,7 @@ fn messages_that_wait_for_a_stopped_broker() {
     receiver.expect_text(&broadcast("goes on"));
 }
 
-/// They stay below the stage in which clients are closed, and above the one in which nobody is
-/// accepted.
+/// Memory stays below the stage that closes clients and above the stage that stops accepting.
 #[test]
 fn holders_who_stay_just_below_the_stage_of_closing_keep_nobody_out_for_long() {
     let _quiet = crate::harness::alone();
@@ -206,7 +209,7 @@ fn holders_who_stay_just_below_the_stage_of_closing_keep_nobody_out_for_long() {
     while used() < CEILING * 85 / 100 {
         let mut client = server.open(&Open::web());
         client.send(&piece);
-        // Looked at ten times a second.
+        // Memory is checked ten times per second.
         pause(Duration::from_millis(120));
         clients.push(client);
     }

@@ -1,4 +1,4 @@
-//! How fast an opening is answered (rule R5): the PHP client of bloatless waits ten milliseconds for the 101.
+//! Handshake latency (rule R5): the PHP client of bloatless waits ten milliseconds for the 101.
 
 use std::time::{Duration, Instant};
 

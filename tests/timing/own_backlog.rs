@@ -1,5 +1,6 @@
-//! A broker that stood still, or was replaced: what it held back comes at once, more than a client may
-//! have waiting. Those who keep up are not charged for it; those who do not read are (rule L7).
+//! A broker that stalled or was restarted. The publications that it held back arrive at once and
+//! are more than an outbox may hold. Clients that keep up are not closed for that; clients that do
+//! not read are (rule L7).
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,8 +13,8 @@ use rustix::process::Signal;
 
 const PUBLISHERS: usize = 4;
 const RECEIVERS: usize = 6;
-/// One message, and how often each publisher sends one: 3 MB a second each, so that the windows of both
-/// workers (16 MiB) are full when the broker has stood still for two seconds.
+/// Size of one message. Each publisher sends 3 MB per second, so the windows of both workers (16
+/// MiB) are full when the broker has stalled for two seconds.
 const MESSAGE_BYTES: usize = 64 * 1024;
 const EVERY: Duration = Duration::from_millis(20);
 
@@ -23,7 +24,7 @@ fn message(publisher: usize, number: usize) -> Vec<u8> {
     frames::text(format!(r#"{{"message":"{publisher} {number} {pad}","tags":{tags}}}"#))
 }
 
-/// Reads until so many have come from each publisher; each one's in order, none left out.
+/// Reads until all messages of each publisher have arrived, in order and without gaps.
 fn hear_all(receiver: &mut Raw, sent: &[AtomicUsize], is_over: &AtomicBool) {
     let mut next = [0; PUBLISHERS];
     let has_all = |next: &[usize; PUBLISHERS]| {
@@ -42,7 +43,7 @@ fn hear_all(receiver: &mut Raw, sent: &[AtomicUsize], is_over: &AtomicBool) {
     }
 }
 
-/// Publishes and hears while something is done to the server.
+/// Publishes and receives while `what` is done to the server.
 fn keep_up_while(server: &Server, what: impl FnOnce()) {
     let mut receivers: Vec<Raw> =
         (0..RECEIVERS).map(|_| Open::tags(r#"{"kind":"receiver"}"#).upgrade(server.port)).collect();
@@ -76,7 +77,8 @@ fn keep_up_while(server: &Server, what: impl FnOnce()) {
         stops.store(true, Ordering::SeqCst);
         speaking.into_iter().for_each(|it| it.join().unwrap());
         is_over.store(true, Ordering::SeqCst);
-        // One more from each, so that whoever waits for a last message sees that all are over.
+        // Each publisher sends one more message, so that receivers that wait for a last message see
+        // the end.
         for (name, publisher) in publishers.iter().enumerate() {
             let number = sent[name].fetch_add(1, Ordering::SeqCst);
             publisher.writer().write_all(&message(name, number)).unwrap();
@@ -123,7 +125,7 @@ fn a_worker_that_stood_still_costs_none_either() {
     assert!(server.workers(2).contains(&worker));
 }
 
-/// A slow one beside them is waited for a second at the most, and closed as ever.
+/// Pacing waits for a slow client for at most a second. Then it is closed as usual.
 #[test]
 fn who_does_not_read_is_closed_as_slow_though_the_backlog_is_our_own() {
     let _quiet = crate::harness::alone();

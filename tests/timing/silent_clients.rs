@@ -1,5 +1,5 @@
-//! Clients that say nothing, or cannot: gone from the index after two pings, while a stop of the
-//! server's own processes is held against nobody (faults 25 and 26).
+//! Clients that send nothing, or cannot. They are removed from the index after two pings. If the
+//! server's own processes are stopped, no client is closed for that (faults 25 and 26).
 
 use std::process::Command;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 const PING: &[u8] = br#"{"opcode":"PING"}"#;
 
-/// Answers pings until a text comes; that text.
+/// Answers pings until a text arrives, and returns it.
 fn answer_pings(client: &mut Raw) -> String {
     loop {
         let frame = client.frame();
@@ -25,14 +25,14 @@ fn answer_pings(client: &mut Raw) -> String {
     }
 }
 
-/// The ident goes to the next one who has it as soon as the silent one is thrown out, and its place
-/// among all clients is free again.
+/// After the silent client is closed, its ident goes to the next client that has it, and its place
+/// among all clients is free.
 #[test]
 fn a_silent_client_is_gone_from_the_index() {
     let _quiet = crate::harness::among_idle();
     let server = Setup::new().ini("pingInterval = 300ms\nmaxClients = 4\n").start();
     let mut silent = server.open(&Open::web().ident("role"));
-    // These are exempt from pings.
+    // Clients of this kind get no pings.
     let mut heir = server.open(&Open::php().ident("role"));
     let mut publisher = server.open(&Open::php());
     let mut other = server.open(&Open::php());
@@ -53,14 +53,14 @@ fn a_silent_client_is_gone_from_the_index() {
         let mut client = Open::web().upgrade(server.port);
         client.frame().as_text().contains("ready").then_some(())
     });
-    // Whoever is exempt was thrown out by nothing meanwhile.
+    // Clients without pings must not have been closed in the meantime.
     other.text(echo("still here"));
     other.expect_next();
     other.expect_text(&echo("still here"));
 }
 
-/// What goes to the ident reaches the next one who has it, as soon as the broker has heard that the
-/// first one is gone: the Close may be faster.
+/// Publishes to the ident until the next client that has it receives the message. The broker may
+/// learn later than the publisher that the first client is gone.
 fn expect_heir(publisher: &mut Raw, heir: &mut Raw) {
     let packet = feedback_to_ident("role", "for the heir");
     eventually("the heir", || {
@@ -84,7 +84,7 @@ fn gomoobs_php_client_gets_no_pings_and_stays() {
     let server = Setup::new().ini("pingInterval = 100ms\n").start();
     let script = Open::at("/").without("Origin").header("User-Agent", "websocket-client-php");
     let mut script = script.upgrade(server.port);
-    // A client of another kind shows how long that was.
+    // A client of another kind shows how much time has passed.
     let mut silent = server.open(&Open::web());
     for _ in 0..2 {
         assert_eq!(silent.frame().payload, PING);
@@ -94,8 +94,8 @@ fn gomoobs_php_client_gets_no_pings_and_stays() {
     script.expect_text(r#""still here""#);
 }
 
-/// Intervals that pass while nobody runs are no pings that nobody answered; the first thing that
-/// happens afterwards is a ping and not an end.
+/// Ping intervals during which the server is stopped do not count as unanswered. Afterwards the
+/// server sends a ping first and does not close anyone.
 #[test]
 fn stopping_the_whole_tree_for_many_intervals_closes_nobody_who_answers() {
     let _quiet = crate::harness::among_idle();
@@ -113,7 +113,8 @@ fn stopping_the_whole_tree_for_many_intervals_closes_nobody_who_answers() {
             tree.iter().for_each(|pid| send_signal(*pid, Signal::STOP));
             pause(Duration::from_secs(2));
             tree.iter().for_each(|pid| send_signal(*pid, Signal::CONT));
-            // Some more intervals, in which whoever was wrongly counted out would be closed.
+            // Wait a few more intervals, in which a client that was wrongly counted as silent would
+            // be closed.
             pause(Duration::from_millis(1200));
         }
         publisher.text(broadcast("the end"));
@@ -122,13 +123,14 @@ fn stopping_the_whole_tree_for_many_intervals_closes_nobody_who_answers() {
     assert!(!server.output().contains("code=1001"), "{}", server.output());
 }
 
-/// Two network namespaces with a cable between them.
+/// Two network namespaces connected by a virtual cable.
 struct Cable {
     name: String,
 }
 
 impl Cable {
-    /// The server's end is in our namespace, with the address `.1`; the client's in another one.
+    /// Creates the cable. The server's end is in the current namespace and has the address `.1`.
+    /// The client's end is in another namespace.
     fn lay() -> Self {
         let cable = Self { name: format!("tc{}", std::process::id()) };
         let Self { name } = &cable;
@@ -152,7 +154,7 @@ impl Cable {
         assert!(ip(&format!("-n {0} link set {0}b down", self.name)));
     }
 
-    /// A connection that comes through the cable. A thread of its own moves there and ends.
+    /// Connects through the cable, from a thread that enters the other namespace and then exits.
     fn connect(&self, port: u16) -> Raw {
         let space = std::fs::File::open(format!("/run/netns/{}", self.name)).unwrap();
         let connect = move || {
@@ -179,7 +181,7 @@ fn ip(arguments: &str) -> bool {
 const AUTH: &str = "applications:\n  - key: page\n    secret: of-this-test-alone-0123456789\n    authorizeOpen: true\n    \
                     clientPublish: true\nanonymous: page\n";
 
-/// Nothing says that the other side is gone: no FIN, no reset.
+/// The server gets no sign that the client is gone: no FIN and no reset.
 pub fn a_client_whose_cable_is_pulled_is_gone_from_the_index() {
     let _quiet = crate::harness::among_idle();
     let cable = Cable::lay();

@@ -1,5 +1,6 @@
-//! Clients that read nothing: closed by bytes and by time, with a code and a reason, while memory
-//! stays within its bound and nobody else notices (fault 19, promise P3, rule L7).
+//! Clients that do not read. They are closed by bytes and by time, with a code and a reason, while
+//! memory stays within its limit and other clients are not affected (fault 19, promise P3, rule
+//! L7).
 
 use std::io::Write;
 
@@ -8,15 +9,16 @@ use crate::harness::{Frame, Open, Raw, Server, Setup, broadcast, frames, heard_n
 
 const MIB: u64 = 1024 * 1024;
 
-/// What a process may take for one client that does not read, and for what is under way: an outbox
-/// (maxMessage + 1 MiB) with the message that crosses its limit, a window (8 MiB) with its copy on
-/// the way to the link, what waits in a worker (1 MiB), and half as much again for the allocator.
+/// Maximum growth of a process for one client that does not read and for data in transit: an outbox
+/// (`maxMessage` + 1 MiB) with the message that exceeds its limit, a window (8 MiB) with its copy
+/// on the way to the link, publications queued in a worker (1 MiB), and half as much again for the
+/// allocator.
 const GROWTH_MAX: u64 = 40 * MIB;
 
 const MESSAGE_BYTES: usize = 64 * 1024;
 /// Messages that the publisher may be ahead of the witness.
 const AHEAD_MAX: usize = 32;
-/// Of these messages: 90 MB.
+/// Number of messages, 90 MB in total.
 const MESSAGES: usize = 1440;
 
 fn processes(server: &Server) -> Vec<(u32, String)> {
@@ -36,7 +38,7 @@ fn memory_stays_within_its_bound_while_one_client_reads_nothing_and_90_mb_pass_b
     let packet = broadcast(&"x".repeat(MESSAGE_BYTES));
     let frame = frames::text(&packet);
     let mut socket = publisher.writer();
-    // The witness may not fall so far behind that it is a slow client itself.
+    // The witness must not fall so far behind that it becomes a slow client itself.
     let (written, ahead) = std::sync::mpsc::sync_channel(AHEAD_MAX);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -61,7 +63,7 @@ fn memory_stays_within_its_bound_while_one_client_reads_nothing_and_90_mb_pass_b
     heard_nothing(&mut publisher, &mut witness);
 }
 
-/// Reads what there is, to the end; the last frame.
+/// Reads to the end of the connection and returns the last frame.
 fn last_words(client: &mut Raw) -> Frame {
     let mut last = client.frame();
     while let Ok(frame) = client.frame_or_end() {
@@ -70,7 +72,7 @@ fn last_words(client: &mut Raw) -> Frame {
     last
 }
 
-/// Publishes until the server closes somebody as slow.
+/// Publishes until the server closes a client as slow.
 fn publish_until_slow(server: &Server, publisher: &mut Raw, packet: &str) {
     let frame = frames::text(packet);
     for _ in 0..4000 {
@@ -83,7 +85,8 @@ fn publish_until_slow(server: &Server, publisher: &mut Raw, packet: &str) {
     panic!("nobody was too slow");
 }
 
-/// The bytes that were begun end whole, then comes the Close, for a client that reads again in time.
+/// A client that reads again in time gets the rest of the frame that was being sent, followed by
+/// the Close.
 #[test]
 fn a_slow_client_that_reads_again_finds_a_close_with_code_and_reason() {
     let _quiet = crate::harness::alone();
@@ -94,13 +97,14 @@ fn a_slow_client_that_reads_again_finds_a_close_with_code_and_reason() {
     assert!(last.is_close(), "no Close but {}", last.shown());
     assert_eq!(last.close_code(), Some(1013));
     assert_eq!(&last.payload[2..], b"slow client");
-    // It is gone from the index: what goes to it now reaches nobody, and harms nobody.
+    // The client is removed from the index, so a message to it now reaches no client and does no
+    // harm.
     publisher.text(crate::harness::feedback_to(&stopped.uuid, "too late"));
     publisher.expect_next();
     publisher.heard_nothing_of_its_own();
 }
 
-/// Many at once, on both workers: each is closed for itself.
+/// Many slow clients on both workers at once. Each of them is closed on its own.
 #[test]
 fn twenty_readers_that_stop_are_closed_one_by_one_and_twenty_others_hear_everything() {
     let _quiet = crate::harness::alone();

@@ -1,11 +1,12 @@
-//! Uploads that are slow, and fast enough.
+//! Slow uploads and uploads that are fast enough.
 
 use std::time::Duration;
 
 use crate::harness::frames::{ends, goes_on, text, text_begins};
 use crate::harness::{Open, Server, Setup, beside_a_bystander, echo, pause};
 
-/// With the shortest deadline that a test can wait for; the bystander has nothing unfinished.
+/// Starts a server with the shortest deadline that a test can wait for. The bystander has no
+/// incomplete message.
 fn impatient() -> Server {
     Setup::new().ini("pingInterval = 0\nmessageTimeout = 1s\n").start()
 }
@@ -24,7 +25,7 @@ fn a_slow_upload_in_one_frame_in_pieces_or_in_chunks_is_heard() {
         chunks.expect_next();
         pieces.send(text_begins(""));
         let whole = text(&message);
-        // 3 KB a second and more, for three times as long as nothing may happen.
+        // At least 3 KB per second, for three times the deadline.
         let (most, rest) = whole.split_at(30_000);
         for (part, bytes) in message.as_bytes().chunks(1001).zip(most.chunks(1000)) {
             frame.send(bytes);
@@ -41,7 +42,7 @@ fn a_slow_upload_in_one_frame_in_pieces_or_in_chunks_is_heard() {
             client.expect_next();
             client.expect_text(&message);
         }
-        // The next one has all its time.
+        // The next message has a full deadline of its own.
         frame.send(&whole[..1000]);
         pause(Duration::from_millis(300));
         frame.send(&whole[1000..]);

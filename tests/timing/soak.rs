@@ -1,8 +1,8 @@
-//! A server under everything at once, for a while: churn, crashes, reloads, a steady publisher.
-//! Nothing may be lost, doubled or out of order, and no process may grow.
+//! A server under all loads at once for a while: clients that come and go, crashes, reloads and a
+//! steady publisher. No message may be lost, duplicated or out of order, and no process may grow.
 //!
-//! `SOAK_SECONDS=900 TAGCAST_BIN=target/release/tagcast cargo test --test timing soak:: --
-//! --nocapture` is the long one; the gate runs a few seconds of it.
+//! The long run is `SOAK_SECONDS=900 TAGCAST_BIN=target/release/tagcast cargo test --test timing
+//! soak:: -- --nocapture`. The gate runs a few seconds of it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,14 +14,14 @@ use crate::harness::{Open, Raw, Server, Setup, broadcast, eventually, pause};
 use rustix::process::Signal;
 use tagcast::admin::ServerStatus;
 
-/// How often something is killed or reloaded.
+/// Interval between two crashes or reloads.
 const FAULT_EVERY: Duration = Duration::from_millis(2500);
-/// How often memory is looked at.
+/// Interval between two memory samples.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
-/// Between two publications of the steady publisher.
+/// Interval between two publications of the steady publisher.
 const PUBLISH_EVERY: Duration = Duration::from_millis(4);
 const RECEIVERS: usize = 20;
-/// Growth that is no growth: a few pages more or less are chance.
+/// Percent of growth that is ignored as noise.
 const SLACK_PERCENT: f64 = 5.0;
 
 fn soak_time() -> Duration {
@@ -38,17 +38,17 @@ fn auth(round: u32) -> String {
     format!("{one}{extra}")
 }
 
-/// What everybody shares.
+/// State shared by all threads.
 struct Soak {
     server: Server,
-    /// The load ends.
+    /// True when the load should end.
     ends: AtomicBool,
-    /// The publisher's last acknowledged number.
+    /// Last acknowledged number of the publisher.
     published: AtomicU64,
     churned: AtomicU64,
     reconnects: AtomicU64,
     heard: AtomicU64,
-    /// Receivers that have heard the end.
+    /// Receivers that have received the last message.
     done: AtomicU64,
 }
 
@@ -57,7 +57,7 @@ impl Soak {
         !self.ends.load(Ordering::Relaxed)
     }
 
-    /// Opens on the worker that is never killed, so that what it hears has no holes.
+    /// Publishes from the worker that is never killed, so that its receivers see no gaps.
     fn publish(&self, mut publisher: Raw) -> Raw {
         let mut number = 0;
         while self.goes_on() {
@@ -70,7 +70,8 @@ impl Soak {
         publisher
     }
 
-    /// Hears everything in order, from its first number on; a new connection begins anew.
+    /// Receives everything in order, starting with the first number that arrives. A new connection
+    /// starts again.
     fn receive(&self, mut client: Raw) {
         let mut last: Option<u64> = None;
         loop {
@@ -114,7 +115,7 @@ impl Soak {
         }
     }
 
-    /// Kills and reloads in turn. The worker `spared` serves all the time.
+    /// Kills processes and reloads in turn. The worker `spared` is never killed.
     fn hurt(&self, spared: u32) -> u32 {
         let mut faults = 0;
         while self.goes_on() {
@@ -143,7 +144,7 @@ fn number_in(text: &str) -> Option<u64> {
     rest.split('"').next()?.parse().ok()
 }
 
-/// Memory of each process that lived all the time, and of the supervisor.
+/// Samples the memory of each process that has run all the time, including the supervisor.
 fn sample(status: &ServerStatus, into: &mut BTreeMap<String, Vec<u64>>) {
     let supervisor = crate::harness::processes::resident_bytes(status.pid);
     into.entry("supervisor".to_owned()).or_default().push(supervisor);
@@ -164,7 +165,7 @@ fn median(values: &[u64]) -> u64 {
 fn nothing_is_lost_and_nothing_grows_under_churn_crashes_and_reloads() {
     let _quiet = crate::harness::alone();
     let time = soak_time();
-    // Its clients answer no pings.
+    // The clients of this test do not answer pings.
     let server = Setup::new().auth(&auth(0)).ini("pingInterval = 0").start();
     let spared = server.workers(2)[0];
     let publisher = server.open_on(spared, &Open::web());
@@ -201,7 +202,8 @@ fn nothing_is_lost_and_nothing_grows_under_churn_crashes_and_reloads() {
         let faults = hurting.join().unwrap();
         churning.into_iter().for_each(|one| one.join().unwrap());
         let mut publisher = publishing.join().unwrap();
-        // Ends every receiver that has heard all before it; one may just be on its way back.
+        // The message ends every receiver that has received everything before it. A receiver may be
+        // reconnecting, so it is sent again.
         eventually("everybody to hear the end", || {
             publisher.text(broadcast("the end"));
             publisher.expect_next();
@@ -227,7 +229,7 @@ fn nothing_is_lost_and_nothing_grows_under_churn_crashes_and_reloads() {
     judge(&samples, time);
 }
 
-/// In a long soak memory has a plateau, and its end may not lie above it.
+/// In a long run memory reaches a plateau, and the end must not be above it.
 fn judge(samples: &BTreeMap<String, Vec<u64>>, time: Duration) {
     for (role, bytes) in samples {
         let (third, tenth) = (bytes.len() / 3, (bytes.len() / 10).max(1));

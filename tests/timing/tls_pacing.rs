@@ -1,5 +1,5 @@
-//! Scripts inside TLS get one frame at a time, as those outside do. A file of its own: what else runs
-//! at the same moment would wake the receiver too late.
+//! Clients over TLS get one frame at a time, like those without TLS. It is a timing test, because
+//! other work at the same time would delay the receiver.
 
 use crate::harness::tls::{ALL_VERSIONS, certificate_in};
 use crate::harness::{Folder, Open, Raw, Server, feedback_to, pacing};

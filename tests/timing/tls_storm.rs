@@ -1,4 +1,4 @@
-//! A storm of TLS handshakes: deliveries do not wait for it, and everybody in it is served.
+//! A storm of TLS handshakes. Deliveries do not wait for it, and all its clients are served.
 
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ fn server() -> Server {
     Server::run(folder, &["serve", "-i", "websock.ini"], &[])
 }
 
-/// Somebody who wants to shake hands.
+/// A client that wants to perform a TLS handshake.
 struct Newcomer {
     connection: ClientConnection,
     socket: TcpStream,
@@ -53,7 +53,7 @@ impl Newcomer {
     }
 }
 
-/// The worker is held while everything arrives, so that all of it is ready at once.
+/// The worker is stopped until all data has arrived, so that everything is ready at once.
 #[test]
 fn a_delivery_overtakes_a_storm_of_handshakes_and_the_storm_is_served() {
     let _quiet = crate::harness::alone();
@@ -66,7 +66,7 @@ fn a_delivery_overtakes_a_storm_of_handshakes_and_the_storm_is_served() {
     };
     let (mut publisher, mut subscriber) = (open(), open());
     let mut storm: Vec<_> = (0..STORM).map(|_| Newcomer::new(&client, server.port)).collect();
-    // The last one to come is accepted last: then all of them are inside.
+    // The last connection is accepted last. When it is, all others are accepted too.
     let last = Raw::over(storm[STORM - 1].socket.try_clone().unwrap());
     let worker = server.worker_of(&last);
     send_signal(worker, Signal::STOP);

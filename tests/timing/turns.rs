@@ -1,6 +1,5 @@
-//! A turn of the worker has a bound in time: what many connections ask for at the same moment is
-//! served a part at a time, and clients that say little do not wait for it. Fault 43 of
-//! `docs/faults.md`.
+//! Each turn of a worker has a time limit. Work that many connections request at once is done in
+//! parts, and clients that send little do not wait for all of it. Fault 43 of `docs/faults.md`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use tagcast::types::{
 use crate::harness::wait::in_one_of_a_few;
 use crate::harness::{Bystander, Open, Raw, Server, Setup, feedback_to, frames};
 
-/// One worker: whoever is served is served next to the crowd.
+/// Starts a server with one worker, so that the bystander shares it with the crowd.
 fn server() -> (Server, u32) {
     let server = Setup::new().workers(1).start();
     let worker = server.workers(1)[0];
@@ -26,7 +25,7 @@ fn bystander(server: &Server) -> Bystander {
     Bystander::between(server.open(&Open::web()), server.open(&Open::web()))
 }
 
-/// Serves the bystander until `work` is done: how often, and the longest that it waited.
+/// Serves the bystander until `work` is done. Returns the number of rounds and the longest round.
 fn served_during(bystander: &mut Bystander, work: impl FnOnce() + Send) -> (u32, Duration) {
     let is_done = AtomicBool::new(false);
     let (mut rounds, mut longest) = (0, Duration::ZERO);
@@ -45,25 +44,25 @@ fn served_during(bystander: &mut Bystander, work: impl FnOnce() + Send) -> (u32,
     (rounds, longest)
 }
 
-/// A message that costs much to read: many small objects beside what is asked for.
+/// Returns a message that is expensive to parse: many small objects next to the request.
 fn costly(objects: usize) -> Vec<u8> {
     let objects = vec![r#"{"":0}"#; objects].join(",");
     frames::text(format!(r#"{{"opcode":"uuid","message":"u","x":[{objects}]}}"#))
 }
 
-/// A client that has said all but the last byte of a message.
+/// Opens a client that has sent all but the last byte of a message.
 fn about_to_say(server: &Server, message: &[u8]) -> Raw {
     let mut client = server.open(&Open::web());
     client.send(&message[..message.len() - 1]);
     client
 }
 
-/// The longest that the bystander waited, compared with its bound.
+/// Checks that the longest round of the bystander is within a limit.
 fn within(longest: Duration, bound: Duration) -> Result<(), String> {
     if longest < bound { Ok(()) } else { Err(format!("{longest:?}, and {bound:?} at most")) }
 }
 
-/// The last bytes at once; all answers.
+/// Sends the last bytes of all clients at once and reads all answers.
 fn say_at_once(clients: &mut [Raw], message: &[u8]) {
     let last = &message[message.len() - 1..];
     clients.iter_mut().for_each(|client| client.send(last));
@@ -87,7 +86,7 @@ fn costly_messages_at_once(message: &[u8], clients: usize) -> Result<(), String>
         "one {one:?}, {clients} {all:?}; {rounds} rounds of the bystander, longest {longest:?}"
     );
     assert_eq!(server.workers(1), [worker], "the worker lives");
-    // A round is four ways through the worker, each of which waits for one message at most.
+    // A round passes through the worker four times, and each pass waits for at most one message.
     within(longest, all / 2)
 }
 
@@ -131,8 +130,8 @@ fn requests_with_many_tags_at_once() -> Result<(), String> {
     within(longest, all / 2)
 }
 
-/// Each of the crowd has said everything before the first of it is served, so that all their sockets
-/// are always ready. Nothing that is said is lost.
+/// All clients of the crowd send everything before the first of them is served, so that their
+/// sockets are always readable. No message may be lost.
 fn crowd_of_small_messages(clients: usize, messages: usize) -> Result<(), String> {
     let (server, worker) = server();
     let mut bystander = bystander(&server);
@@ -165,8 +164,8 @@ fn fault_43_three_senders_that_never_pause_have_their_turns_too() {
     in_one_of_a_few(|| crowd_of_small_messages(3, 20_000));
 }
 
-/// An index with so many clients: each has an ident and an alias, both shared, and all tags that it may
-/// have; the php-type ones come first.
+/// Creates an index with this many clients. Each has a shared ident, a shared alias and the maximum
+/// number of tags. The php-type clients come first.
 fn crowded(clients: u32) -> Index {
     let mut index = Index::default();
     let tags = (0..127).map(|number| Tag::new(&format!("0{number:03}"), "x").unwrap());
@@ -194,8 +193,8 @@ fn crowded(clients: u32) -> Index {
     index
 }
 
-/// The time that a thousand questions take, by the quickest of twenty times fifty: a busy machine
-/// makes some longer, and none shorter.
+/// Returns the time of a thousand queries, from the fastest of twenty runs of fifty. A busy machine
+/// can slow a run down but cannot speed it up.
 fn thousand(index: &Index, ask: impl Fn(&Index)) -> Duration {
     ask(index);
     let fifty = |_| {
@@ -206,7 +205,8 @@ fn thousand(index: &Index, ask: impl Fn(&Index)) -> Duration {
     (0..20).map(fifty).min().unwrap() * 20
 }
 
-/// What is asked for costs about the same among a thousand clients and among thirty times as many.
+/// Checks that queries take about the same time with a thousand clients and with thirty times as
+/// many.
 #[track_caller]
 fn costs_the_same(what: &str, indexes: [&Index; 2], ask: impl Fn(&Index)) {
     let [few, many] = indexes.map(|index| thousand(index, &ask));
