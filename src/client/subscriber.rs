@@ -149,7 +149,8 @@ impl Received {
     }
 }
 
-/// Escapes a character as `\u` with four hexadecimal digits. All escaped characters are in the basic multilingual plane.
+/// Escapes a character as `\u` and four hexadecimal digits. All escaped characters are in the basic
+/// multilingual plane.
 fn escaped(character: char) -> String {
     format!("\\u{:04x}", u32::from(character))
 }
