@@ -21,13 +21,16 @@
 //! ```
 
 // What an embedding program needs.
+pub use expression::{ExpressionError, ExpressionPlace};
 pub use http::{Refusal, RefusalStatus};
 pub use resource::{
     ClientHandle, ConnectRequest, NotPublished, Presence, Resource, ResourceContext,
 };
 pub use server::Builder;
 pub use session::Message;
-pub use types::{Address, CloseCode, CloseReason, Tag, TagError, TagQuery, Tags, Tenant};
+pub use types::{
+    Address, CloseCode, CloseReason, Expression, Tag, TagError, TagQuery, Tags, Tenant,
+};
 
 pub mod client;
 
@@ -48,6 +51,8 @@ pub mod cli;
 pub mod config;
 #[doc(hidden)]
 pub mod demo_page;
+#[doc(hidden)]
+pub mod expression;
 #[doc(hidden)]
 pub mod http;
 #[doc(hidden)]

@@ -8,6 +8,7 @@ pub mod auth_file;
 pub mod bloatless;
 mod choices;
 pub mod control;
+pub mod expression;
 mod findings;
 pub mod frames;
 pub mod gomoob;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use crate::json;
 use crate::json::{NotJson, Scalar};
 use crate::types::limits::{TAG_NAME_BYTES_MAX, TAGS_MAX};
-use crate::types::{Tag, TagError, Tags};
+use crate::types::{Tag, TagError, Tags, is_integer_key};
 
 /// Members that are read in search of tags, those of one name counted each time: no writer of JSON
 /// repeats a name, and a client that does so a million times is told that there are too many.
@@ -159,7 +159,7 @@ impl<'a> FoundTags<'a> {
 impl<'a> TagMember<'a> {
     fn tag(&self, wrong: impl Fn(&str) -> String) -> Result<Tag, Cow<'static, str>> {
         let Self { name, .. } = self;
-        if is_integer(name) {
+        if is_integer_key(name) {
             return Err(Cow::Owned(format!("The tag name '{name}' is not a string !")));
         }
         let value = self.value().ok_or_else(|| wrong(name))?;
@@ -175,12 +175,6 @@ impl<'a> TagMember<'a> {
             _ => None,
         }
     }
-}
-
-/// Whether PHP would make an integer of this array key.
-fn is_integer(name: &str) -> bool {
-    name.starts_with(|first: char| first == '-' || first.is_ascii_digit())
-        && name.parse::<i64>().is_ok_and(|number| number.to_string() == name)
 }
 
 #[cfg(test)]

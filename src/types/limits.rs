@@ -8,6 +8,21 @@ pub const TAGS_MAX: usize = 128;
 pub const TAG_NAME_BYTES_MAX: usize = 255;
 /// Bytes of a tag value.
 pub const TAG_VALUE_BYTES_MAX: usize = 255;
+/// Bytes of a tag expression, as text or as JSON: its largest numbers of terms and values fit with names of
+/// ordinary length.
+pub const EXPRESSION_BYTES_MAX: usize = 16 * 1024;
+/// Parentheses and NOTs of an expression that are open at any place, and the nesting of its operators in
+/// JSON: readers and evaluators call themselves as deep.
+pub const EXPRESSION_NESTING_MAX: usize = 16;
+/// Terms of an expression: each is a bitmap of up to all clients to join with the others.
+pub const EXPRESSION_TERMS_MAX: usize = 64;
+/// Values of one `in` of an expression.
+pub const EXPRESSION_LIST_MAX: usize = 256;
+/// Values of all `in` of an expression: each is a look into the index.
+pub const EXPRESSION_VALUES_MAX: usize = 1024;
+
+const _: () = assert!(EXPRESSION_LIST_MAX <= EXPRESSION_VALUES_MAX, "one list fits");
+
 /// Steps, of about ten nanoseconds each, that the check of one message against a schema may take.
 pub const SCHEMA_STEPS_MAX: u64 = 2_000_000;
 /// Bytes of a string or number that one step of such a check covers.

@@ -8,6 +8,7 @@ mod close;
 mod counts;
 mod credentials;
 mod encryption;
+mod expression;
 mod hixie_form;
 mod ids;
 mod ip_range;
@@ -29,6 +30,10 @@ pub use close::{CloseCode, CloseReason};
 pub use counts::{BrokerCounts, ProcessCounts, WorkerCounts};
 pub use credentials::Credentials;
 pub use encryption::Encryption;
+pub use expression::{
+    Expression, ExpressionFault, ExpressionSize, TagCondition, TagTerm, ValueTest, is_keyword,
+    is_word_byte,
+};
 pub use hixie_form::HixieForm;
 pub use ids::{
     ClientUuid, ConfigNumber, ConnectionRef, Generation, JoinNumber, Number, Sequence, Slot,
@@ -40,7 +45,7 @@ pub use pressure::{Allowance, Pressure};
 pub use publication::{Content, PayloadForm, Publication};
 pub use secret::{Secret, from_hexadecimal, push_hexadecimal};
 pub use slots::SlotSet;
-pub use tag::{Tag, TagError, TagQuery, Tags};
+pub use tag::{Tag, TagError, TagQuery, Tags, is_integer_key};
 pub use wiped::{WipedBytes, scrub_stack};
 pub use word_choice::WordChoice;
 pub(crate) use word_choice::word_choices;

@@ -87,6 +87,13 @@ impl Tags {
         self.0.iter()
     }
 
+    /// Returns the value of a tag by its name.
+    #[must_use]
+    pub fn value_of(&self, name: &str) -> Option<&str> {
+        let at = self.0.binary_search_by(|tag| tag.name().cmp(name)).ok()?;
+        self.0.get(at).map(Tag::value)
+    }
+
     /// Returns their memory in bytes.
     #[must_use]
     pub fn held(&self) -> usize {
@@ -114,6 +121,13 @@ impl<'a> IntoIterator for &'a Tags {
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
     }
+}
+
+/// Returns whether PHP would turn this array key into an integer. Such a key cannot be a tag name.
+#[must_use]
+pub fn is_integer_key(name: &str) -> bool {
+    name.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+        && name.parse::<i64>().is_ok_and(|number| number.to_string() == name)
 }
 
 /// The tags that a client must have to match. An empty query matches all clients.

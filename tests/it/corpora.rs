@@ -41,6 +41,6 @@ macro_rules! replayed {
 }
 
 replayed! {
-    answer auth_file bloatless control frames gomoob head hixie ini link operations php_session
-    phpws query raw schema uuid
+    answer auth_file bloatless control expression frames gomoob head hixie ini link operations
+    php_session phpws query raw schema uuid
 }

@@ -24,6 +24,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("websocket", &["types"]),
     ("index", &["types"]),
     ("json_schema", &["types", "json"]),
+    ("expression", &["types", "json"]),
     ("protocol", &["types", "json", "http"]),
     ("auth", &["types", "json_schema"]),
     ("session", &["types", "protocol", "auth"]),
@@ -67,6 +68,7 @@ const PURE: &[&str] = &[
     "websocket",
     "index",
     "json_schema",
+    "expression",
     "auth",
     "protocol",
     "session",
@@ -98,6 +100,7 @@ const FUZZED: &[&str] = &[
     "auth_file",
     "operations",
     "answer",
+    "expression",
 ];
 
 const LINES_MAX: usize = 400;

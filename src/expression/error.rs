@@ -1,0 +1,105 @@
+//! Why a text or a JSON value is not an expression, and where.
+
+use std::fmt;
+
+/// Bytes on each side of a fault that a message repeats: together no more than what an answer may repeat
+/// of a request.
+const EXCERPT_BYTES: usize = 12;
+
+/// Why a text or a JSON value is not an expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpressionError {
+    place: ExpressionPlace,
+    kind: ExpressionErrorKind,
+    message: Box<str>,
+}
+
+/// Where an expression is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExpressionPlace {
+    /// The offset of a byte in the text form.
+    Byte(usize),
+    /// A JSON pointer (RFC 6901) that begins at the expression; empty for the expression itself.
+    Pointer(Box<str>),
+}
+
+/// What kind of error it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpressionErrorKind {
+    /// The expression breaks the grammar or exceeds a limit.
+    Invalid,
+    /// A member of a JSON object is there twice.
+    DuplicateMember,
+}
+
+impl ExpressionError {
+    /// An error of the text form; the message ends with the byte and what is around it.
+    pub(super) fn in_text(text: &str, at: usize, what: impl fmt::Display) -> Self {
+        let message = format!("{what} at byte {at}: {}", Excerpt { text, at });
+        let kind = ExpressionErrorKind::Invalid;
+        Self { place: ExpressionPlace::Byte(at), kind, message: message.into() }
+    }
+
+    /// An error of the text form whose message itself says what to write.
+    pub(super) fn with_advice(at: usize, advice: impl fmt::Display) -> Self {
+        let message = format!("{advice} (at byte {at})");
+        let kind = ExpressionErrorKind::Invalid;
+        Self { place: ExpressionPlace::Byte(at), kind, message: message.into() }
+    }
+
+    /// An error of the JSON form.
+    pub(super) fn in_json(
+        pointer: &str,
+        kind: ExpressionErrorKind,
+        what: impl fmt::Display,
+    ) -> Self {
+        let at = if pointer.is_empty() { "the expression" } else { pointer };
+        let message = format!("{what} at {at}");
+        Self { place: ExpressionPlace::Pointer(pointer.into()), kind, message: message.into() }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn place(&self) -> &ExpressionPlace {
+        &self.place
+    }
+
+    /// What kind of error it is.
+    #[must_use]
+    pub fn kind(&self) -> ExpressionErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for ExpressionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ExpressionError {}
+
+/// What is around a byte of a text, with a mark in front of it.
+struct Excerpt<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.text.floor_char_boundary(self.at);
+        let start = self.text.ceil_char_boundary(at.saturating_sub(EXCERPT_BYTES));
+        let end = self.text.floor_char_boundary(at.saturating_add(EXCERPT_BYTES));
+        f.write_str(if start > 0 { "…" } else { "" })?;
+        write_printable(self.text.get(start..at), f)?;
+        f.write_str("‸")?;
+        write_printable(self.text.get(at..end), f)?;
+        f.write_str(if end < self.text.len() { "…" } else { "" })
+    }
+}
+
+/// The message is one line of a log as well.
+fn write_printable(part: Option<&str>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let printable = |letter: char| if letter.is_control() { ' ' } else { letter };
+    part.unwrap_or_default().chars().try_for_each(|it| fmt::Write::write_char(f, printable(it)))
+}

@@ -1,0 +1,132 @@
+//! Why an expression is true or false for one client.
+
+use serde::Serialize;
+
+use crate::types::{Expression, TagCondition, Tags};
+
+/// Why an expression is true or false for one client. As JSON it has the members of the answer to
+/// `explain`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// Whether the client matches.
+    pub matches: bool,
+    /// The canonical texts from the whole expression to the part that decides: of a false AND the first
+    /// operand that is false, of a true OR the first that is true, of NOT its operand.
+    pub path: Vec<String>,
+    /// All parts.
+    pub tree: ExplainedPart,
+}
+
+/// A part of an expression, and whether it is true for the client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub enum ExplainedPart {
+    /// All operands must be true.
+    And(ExplainedOperator),
+    /// One operand must be true.
+    Or(ExplainedOperator),
+    /// The operand must be false.
+    Not(ExplainedOperator),
+    /// A test of one tag.
+    Term {
+        /// Its canonical text.
+        text: String,
+        /// Whether it is true.
+        matches: bool,
+        /// The value that the client has, if it has the tag.
+        actual: Option<String>,
+        /// How many clients match this part, where that was asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        matched: Option<u64>,
+    },
+}
+
+/// An operator with its operands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExplainedOperator {
+    /// Whether it is true.
+    pub matches: bool,
+    /// What it connects, in canonical order.
+    pub operands: Vec<ExplainedPart>,
+    /// How many clients match this part, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matched: Option<u64>,
+}
+
+/// Explains an expression for a client with these tags.
+pub(super) fn explain(expression: &Expression, tags: &Tags) -> Explanation {
+    let tree = explained(expression.root(), tags);
+    let mut path = Vec::new();
+    trace(expression.root(), &tree, &mut path);
+    Explanation { matches: tree.matches(), path, tree }
+}
+
+impl ExplainedPart {
+    /// Whether it is true.
+    #[must_use]
+    pub fn matches(&self) -> bool {
+        match self {
+            Self::And(it) | Self::Or(it) | Self::Not(it) => it.matches,
+            Self::Term { matches, .. } => *matches,
+        }
+    }
+
+    /// Enters how many clients match each part, in the order of [`Expression::parts`]. Parts for which
+    /// there is no count keep none.
+    pub fn count(&mut self, counts: &mut impl Iterator<Item = u64>) {
+        let next = counts.next();
+        match self {
+            Self::And(it) | Self::Or(it) | Self::Not(it) => {
+                it.matched = next;
+                it.operands.iter_mut().for_each(|operand| operand.count(counts));
+            }
+            Self::Term { matched, .. } => *matched = next,
+        }
+    }
+}
+
+fn explained(condition: &TagCondition, tags: &Tags) -> ExplainedPart {
+    let operator = |operands: &[TagCondition], is_true: fn(&[ExplainedPart]) -> bool| {
+        let operands: Vec<_> = operands.iter().map(|operand| explained(operand, tags)).collect();
+        ExplainedOperator { matches: is_true(&operands), operands, matched: None }
+    };
+    match condition {
+        TagCondition::All(operands) => {
+            ExplainedPart::And(operator(operands, |them| them.iter().all(ExplainedPart::matches)))
+        }
+        TagCondition::Any(operands) => {
+            ExplainedPart::Or(operator(operands, |them| them.iter().any(ExplainedPart::matches)))
+        }
+        TagCondition::Not(operand) => {
+            let operand = std::slice::from_ref(&**operand);
+            ExplainedPart::Not(operator(operand, |them| !them.iter().any(ExplainedPart::matches)))
+        }
+        TagCondition::Term(term) => ExplainedPart::Term {
+            text: term.to_string(),
+            matches: term.matches(tags),
+            actual: tags.value_of(term.name()).map(str::to_owned),
+            matched: None,
+        },
+    }
+}
+
+/// Follows the first operand that decides, as far as one does.
+fn trace(condition: &TagCondition, part: &ExplainedPart, path: &mut Vec<String>) {
+    path.push(condition.to_string());
+    let (operands, parts, deciding) = match (condition, part) {
+        (TagCondition::All(operands), ExplainedPart::And(it)) if !it.matches => {
+            (&**operands, &it.operands, false)
+        }
+        (TagCondition::Any(operands), ExplainedPart::Or(it)) if it.matches => {
+            (&**operands, &it.operands, true)
+        }
+        (TagCondition::Not(operand), ExplainedPart::Not(it)) => {
+            (std::slice::from_ref(&**operand), &it.operands, !it.matches)
+        }
+        _ => return,
+    };
+    let mut both = operands.iter().zip(parts);
+    if let Some((operand, part)) = both.find(|(_, part)| part.matches() == deciding) {
+        trace(operand, part, path);
+    }
+}

@@ -1,0 +1,255 @@
+//! Boolean conditions over the tags of a client: the parts, their canonical form, their meaning.
+//!
+//! The room `expression` reads them from text and from JSON.
+
+mod limit;
+mod term;
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+pub use self::limit::{ExpressionFault, ExpressionSize};
+pub use self::term::{TagTerm, ValueTest, is_keyword, is_word_byte};
+use super::Tags;
+use super::limits::{EXPRESSION_BYTES_MAX, EXPRESSION_NESTING_MAX};
+
+/// A Boolean condition over the tags of a client, within its limits and in canonical form.
+///
+/// It is evaluated over the clients that tags reach. Two expressions are equal when their canonical
+/// forms are.
+#[derive(Clone)]
+pub struct Expression(Arc<CanonicalExpression>);
+
+struct CanonicalExpression {
+    text: Box<str>,
+    root: TagCondition,
+}
+
+/// A part of an [`Expression`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TagCondition {
+    /// All operands hold; in an expression at least two, sorted by their canonical texts.
+    All(Box<[Self]>),
+    /// At least one operand holds; in an expression at least two, sorted by their canonical texts.
+    Any(Box<[Self]>),
+    /// The operand does not hold; in an expression it is not a negation itself.
+    Not(Box<Self>),
+    /// A tag of this name exists and its value passes a test.
+    Term(TagTerm),
+}
+
+impl Expression {
+    /// Brings a condition into canonical form.
+    ///
+    /// A reader of untrusted input must bound the nesting before it builds the condition: this function,
+    /// and the drop of a condition, call themselves as deep as it is nested.
+    ///
+    /// # Errors
+    ///
+    /// When an operator has no operand, or the condition exceeds a limit of expressions.
+    pub fn new(condition: TagCondition) -> Result<Self, ExpressionFault> {
+        let mut size = ExpressionSize::default();
+        condition.measure(&mut size)?;
+        let root = condition.canonical();
+        let text = root.to_string();
+        if text.len() > EXPRESSION_BYTES_MAX {
+            return Err(ExpressionFault::TooLong { bytes: text.len() });
+        }
+        if root.nesting() > EXPRESSION_NESTING_MAX {
+            return Err(ExpressionFault::TooDeep);
+        }
+        Ok(Self(Arc::new(CanonicalExpression { text: text.into(), root })))
+    }
+
+    /// The canonical text: the one that all ways to write this expression have in common.
+    #[must_use]
+    pub fn canonical(&self) -> &str {
+        &self.0.text
+    }
+
+    /// The outermost part.
+    #[must_use]
+    pub fn root(&self) -> &TagCondition {
+        &self.0.root
+    }
+
+    /// All parts as expressions of their own: each before its operands, this one first.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Self> {
+        let mut parts = Vec::new();
+        self.root().walk(&mut |part| {
+            let text = part.to_string().into();
+            parts.push(Self(Arc::new(CanonicalExpression { text, root: part.clone() })));
+        });
+        parts
+    }
+
+    /// Whether a client without any tag matches, so that it reaches clients of which the publisher knows
+    /// nothing.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.root().holds(&mut |_| false)
+    }
+
+    /// Whether a client with these tags matches.
+    #[must_use]
+    pub fn matches(&self, tags: &Tags) -> bool {
+        self.root().holds(&mut |term| term.matches(tags))
+    }
+}
+
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.canonical() == other.canonical()
+    }
+}
+
+impl Eq for Expression {}
+
+impl Hash for Expression {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.canonical().hash(state);
+    }
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Expression({})", self.canonical())
+    }
+}
+
+impl fmt::Display for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.canonical())
+    }
+}
+
+impl TagCondition {
+    /// Whether it holds, where each term does as `term` says.
+    pub fn holds(&self, term: &mut impl FnMut(&TagTerm) -> bool) -> bool {
+        match self {
+            Self::All(operands) => operands.iter().all(|operand| operand.holds(term)),
+            Self::Any(operands) => operands.iter().any(|operand| operand.holds(term)),
+            Self::Not(operand) => !operand.holds(term),
+            Self::Term(it) => term(it),
+        }
+    }
+
+    /// Visits this part and then those in it.
+    fn walk(&self, visit: &mut impl FnMut(&Self)) {
+        visit(self);
+        match self {
+            Self::All(operands) | Self::Any(operands) => {
+                operands.iter().for_each(|operand| operand.walk(visit));
+            }
+            Self::Not(operand) => operand.walk(visit),
+            Self::Term(_) => {}
+        }
+    }
+
+    /// Adds what is in it to a size.
+    fn measure(&self, size: &mut ExpressionSize) -> Result<(), ExpressionFault> {
+        match self {
+            Self::All(operands) | Self::Any(operands) if operands.is_empty() => {
+                Err(ExpressionFault::NoOperand)
+            }
+            Self::All(operands) | Self::Any(operands) => {
+                operands.iter().try_for_each(|operand| operand.measure(size))
+            }
+            Self::Not(operand) => operand.measure(size),
+            Self::Term(term) => size.add(term),
+        }
+    }
+
+    /// Parentheses and NOTs that are open at the deepest place of the canonical text.
+    fn nesting(&self) -> usize {
+        match self {
+            Self::All(operands) => {
+                let of = |it: &Self| it.nesting() + usize::from(matches!(it, Self::Any(_)));
+                operands.iter().map(of).max().unwrap_or(0)
+            }
+            Self::Any(operands) => operands.iter().map(Self::nesting).max().unwrap_or(0),
+            Self::Not(operand) => 1 + operand.nesting() + usize::from(operand.is_list()),
+            Self::Term(_) => 0,
+        }
+    }
+
+    /// The canonical form of a condition whose operators have operands.
+    fn canonical(self) -> Self {
+        match self {
+            Self::Not(operand) => match operand.canonical() {
+                Self::Not(inner) => *inner,
+                operand => Self::Not(Box::new(operand)),
+            },
+            Self::All(operands) => {
+                let mut all = Vec::with_capacity(operands.len());
+                for operand in operands {
+                    match operand.canonical() {
+                        Self::All(inner) => all.extend(inner),
+                        operand => all.push(operand),
+                    }
+                }
+                sorted(all, Self::All)
+            }
+            Self::Any(operands) => {
+                let mut any = Vec::with_capacity(operands.len());
+                for operand in operands {
+                    match operand.canonical() {
+                        Self::Any(inner) => any.extend(inner),
+                        operand => any.push(operand),
+                    }
+                }
+                sorted(any, Self::Any)
+            }
+            Self::Term(term) => Self::Term(term.canonical()),
+        }
+    }
+
+    fn is_list(&self) -> bool {
+        matches!(self, Self::All(_) | Self::Any(_))
+    }
+}
+
+/// Operands in the order of their texts, each once. A single one replaces its operator.
+fn sorted(
+    mut operands: Vec<TagCondition>,
+    operator: fn(Box<[TagCondition]>) -> TagCondition,
+) -> TagCondition {
+    operands.sort_by_cached_key(TagCondition::to_string);
+    operands.dedup();
+    match operands.len() {
+        1 => operands.swap_remove(0),
+        _ => operator(operands.into_boxed_slice()),
+    }
+}
+
+/// The canonical text of a condition in canonical form.
+impl fmt::Display for TagCondition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All(operands) => {
+                for (at, operand) in operands.iter().enumerate() {
+                    f.write_str(if at > 0 { "&" } else { "" })?;
+                    match operand {
+                        Self::Any(_) => write!(f, "({operand})")?,
+                        _ => operand.fmt(f)?,
+                    }
+                }
+                Ok(())
+            }
+            Self::Any(operands) => {
+                for (at, operand) in operands.iter().enumerate() {
+                    f.write_str(if at > 0 { "|" } else { "" })?;
+                    operand.fmt(f)?;
+                }
+                Ok(())
+            }
+            Self::Not(operand) => {
+                f.write_str("!")?;
+                if operand.is_list() { write!(f, "({operand})") } else { operand.fmt(f) }
+            }
+            Self::Term(term) => term.fmt(f),
+        }
+    }
+}

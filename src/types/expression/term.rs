@@ -1,0 +1,185 @@
+//! One tag of a client and a test of its value, and how both are written.
+
+use std::fmt::{self, Write as _};
+
+use super::ExpressionFault;
+use crate::types::limits::{EXPRESSION_LIST_MAX, TAG_NAME_BYTES_MAX, TAG_VALUE_BYTES_MAX};
+use crate::types::{Tags, is_integer_key};
+
+/// One tag of a client, and a test of its value. A missing tag passes no test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagTerm {
+    name: Box<str>,
+    test: ValueTest,
+}
+
+/// A test of the value of a tag. Values are compared byte by byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ValueTest {
+    /// Equal to this value.
+    Is(Box<str>),
+    /// Equal to one of these values; in an expression at least two, sorted, each once.
+    In(Box<[Box<str>]>),
+    /// Begins with this text, which is not empty.
+    Prefix(Box<str>),
+    /// Any value.
+    Exists,
+}
+
+impl TagTerm {
+    /// Admits a term.
+    ///
+    /// # Errors
+    ///
+    /// When the name is empty, too long or an integer, a value is too long, a prefix is empty, or a list
+    /// has no value or too many.
+    pub fn new(name: &str, test: ValueTest) -> Result<Self, ExpressionFault> {
+        if name.is_empty() {
+            return Err(ExpressionFault::NameEmpty);
+        }
+        if name.len() > TAG_NAME_BYTES_MAX {
+            return Err(ExpressionFault::NameTooLong { bytes: name.len() });
+        }
+        if is_integer_key(name) {
+            return Err(ExpressionFault::NameIsInteger);
+        }
+        match &test {
+            ValueTest::Prefix(prefix) if prefix.is_empty() => {
+                return Err(ExpressionFault::PrefixEmpty);
+            }
+            ValueTest::In(values) if values.is_empty() => return Err(ExpressionFault::ListEmpty),
+            ValueTest::In(values) if values.len() > EXPRESSION_LIST_MAX => {
+                return Err(ExpressionFault::ListTooLong);
+            }
+            _ => {}
+        }
+        let longest = test.values().iter().map(|value| value.len()).max().unwrap_or(0);
+        if longest > TAG_VALUE_BYTES_MAX {
+            return Err(ExpressionFault::ValueTooLong { bytes: longest });
+        }
+        Ok(Self { name: name.into(), test })
+    }
+
+    /// The name of the tag.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The test of its value.
+    #[must_use]
+    pub fn test(&self) -> &ValueTest {
+        &self.test
+    }
+
+    /// Whether it is true for a client with these tags.
+    #[must_use]
+    pub fn matches(&self, tags: &Tags) -> bool {
+        tags.value_of(&self.name).is_some_and(|value| self.test.passes(value))
+    }
+
+    /// The same with the values of a list sorted, each once; a list of one value becomes an equality.
+    pub(super) fn canonical(mut self) -> Self {
+        if let ValueTest::In(values) = &mut self.test {
+            let mut all = std::mem::take(values).into_vec();
+            all.sort_unstable();
+            all.dedup();
+            self.test = match all.len() {
+                1 => ValueTest::Is(all.swap_remove(0)),
+                _ => ValueTest::In(all.into_boxed_slice()),
+            };
+        }
+        self
+    }
+}
+
+impl ValueTest {
+    /// Whether a value passes.
+    #[must_use]
+    pub fn passes(&self, value: &str) -> bool {
+        match self {
+            Self::Is(expected) => **expected == *value,
+            Self::In(values) => values.iter().any(|expected| **expected == *value),
+            Self::Prefix(prefix) => value.starts_with(&**prefix),
+            Self::Exists => true,
+        }
+    }
+
+    /// The values and the prefix that it names.
+    #[must_use]
+    pub fn values(&self) -> &[Box<str>] {
+        match self {
+            Self::Is(value) | Self::Prefix(value) => std::slice::from_ref(value),
+            Self::In(values) => values,
+            Self::Exists => &[],
+        }
+    }
+}
+
+impl fmt::Display for TagTerm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if is_keyword(&self.name) {
+            write_quoted(&self.name, f)?;
+        } else {
+            write_word(&self.name, f)?;
+        }
+        match &self.test {
+            ValueTest::Is(value) => {
+                f.write_str("=")?;
+                write_word(value, f)
+            }
+            ValueTest::Prefix(prefix) => {
+                f.write_str("=")?;
+                write_word(prefix, f)?;
+                f.write_str("*")
+            }
+            ValueTest::Exists => f.write_str("?"),
+            ValueTest::In(values) => {
+                f.write_str(" in (")?;
+                for (at, value) in values.iter().enumerate() {
+                    f.write_str(if at > 0 { "," } else { "" })?;
+                    write_word(value, f)?;
+                }
+                f.write_str(")")
+            }
+        }
+    }
+}
+
+/// Whether this byte may be in a name or a value that is not quoted.
+#[must_use]
+pub const fn is_word_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':' | b'/' | b'@')
+}
+
+/// Whether an unquoted name like this would be an operator.
+#[must_use]
+pub fn is_keyword(name: &str) -> bool {
+    matches!(name, "and" | "or" | "not" | "in")
+}
+
+/// A name or a value, in quotes where the grammar needs them.
+fn write_word(word: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if !word.is_empty() && word.bytes().all(is_word_byte) {
+        return f.write_str(word);
+    }
+    write_quoted(word, f)
+}
+
+fn write_quoted(word: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_char('"')?;
+    for letter in word.chars() {
+        match letter {
+            '"' => f.write_str("\\\"")?,
+            '\\' => f.write_str("\\\\")?,
+            '\u{8}' => f.write_str("\\b")?,
+            '\u{c}' => f.write_str("\\f")?,
+            '\n' => f.write_str("\\n")?,
+            '\r' => f.write_str("\\r")?,
+            '\t' => f.write_str("\\t")?,
+            '\0'..' ' => write!(f, "\\u{:04x}", u32::from(letter))?,
+            _ => f.write_char(letter)?,
+        }
+    }
+    f.write_char('"')
+}
