@@ -1,5 +1,5 @@
-//! What the wire languages cost: parsing what clients send, rendering what they get, and the
-//! request that they open with.
+//! Cost of the client protocols: parsing of client messages, rendering of publications, and parsing
+//! of handshake requests.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may stop at the first surprise")]
 
@@ -33,7 +33,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// 128 bytes of message.
+/// Returns a message of 128 bytes.
 fn text() -> String {
     "The quick brown fox jumps over the lazy dog, twice or so. Again!".repeat(2)
 }
@@ -48,7 +48,7 @@ fn rules() -> SessionRules {
     }
 }
 
-/// Packets of phpWebSocketServer: what a client may send, each with 128 bytes of message.
+/// Returns phpWebSocketServer packets, each with a message of 128 bytes.
 fn packets() -> [(&'static str, String); 4] {
     let (text, uuid) = (text(), rules().signer.text(UUID));
     [
@@ -69,7 +69,7 @@ fn packets() -> [(&'static str, String); 4] {
     ]
 }
 
-/// Gomoob's requests, each with 128 bytes of message.
+/// Returns Gomoob requests, each with a message of 128 bytes.
 fn requests() -> [(&'static str, String); 3] {
     let text = text();
     [
@@ -126,7 +126,8 @@ fn render(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// From the text of a frame to what the worker is to do: session, resource, auth manager.
+/// Measures the path from the text of a frame to the worker's effects: session, resource, access
+/// rules.
 fn serve(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("serve");
     let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -167,7 +168,7 @@ fn session(protocol: Protocol) -> Session {
     Session::new(UUID, grant, ClientClass::Web, protocol)
 }
 
-/// What a browser sends to open, with tags.
+/// Handshake request of a browser, with tags.
 const HEAD: &[u8] = b"GET /?tags=%7B%22room%22:%227%22,%22lang%22:%22en%22%7D HTTP/1.1\r\n\
     Host: chat.example.com:8094\r\n\
     User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0\r\n\

@@ -1,4 +1,4 @@
-//! What frames cost: writing them for clients, reading masked ones from clients.
+//! Cost of frames: writing frames for clients, reading masked frames from clients.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may stop at the first surprise")]
 
@@ -9,8 +9,8 @@ use bytes::BytesMut;
 use criterion::{Criterion, Throughput};
 use tagcast::websocket::{Fin, FrameReader, MessageLimits, Opcode, write};
 
-/// A mask that leaves the bytes as they are, so that one buffer can be unmasked again and again.
-/// It costs what any other does: no step looks at its value.
+/// Mask key that does not change the bytes, so one buffer can be unmasked repeatedly. It costs as
+/// much as any other key, because no step depends on its value.
 const MASK: [u8; 4] = [0; 4];
 
 fn main() {

@@ -1,8 +1,8 @@
-//! What the index costs with a million clients of five tags each: query, join, leave, resolve.
+//! Cost of the index with a million clients of five tags each: query, join, leave, resolve.
 //!
-//! `cargo bench --bench index`, under two minutes; the million is made once. Join and leave go to
-//! places at random, none of which was touched for the last fifty thousand changes: what they cost
-//! is mostly memory that is in no cache.
+//! `cargo bench --bench index` takes less than two minutes and builds the million clients once.
+//! Joins and leaves use random connections that were not touched during the last fifty thousand
+//! changes. Their cost is mostly that of uncached memory.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,17 +21,19 @@ use tagcast::types::{
 };
 
 const CLIENTS: u32 = 1_000_000;
-/// Places without a client: as many changes are between a leave and the join that fills its place.
+/// Connections without a client. As many changes lie between a leave and the join that reuses its
+/// connection.
 const VACANT: u32 = 50_000;
 const WORKERS: u32 = 4;
-/// Changes between two looks at the clock.
+/// Changes between two reads of the clock.
 const BATCH: u64 = 500;
 
-/// Names of tags, and how many values each has: rows of 100,000, of 1,000 and of one client.
+/// Names of tags and the number of values of each. A value has 100,000 clients, 1,000 clients or
+/// one.
 const TAGS: [(&str, u32); 5] =
     [("lang", 10), ("plan", 10), ("region", 10), ("room", 1_000), ("user", CLIENTS + VACANT)];
 
-/// A million clients, and the order in which places are left and taken again.
+/// Index with a million clients, and the order in which connections are left and reused.
 struct Crowd {
     index: Index,
     uuids: Vec<ClientUuid>,
@@ -51,7 +53,7 @@ impl Crowd {
         }
         let uuids = order.iter().map(|_| chance.uuid()).collect();
         let mut crowd = Self { index: Index::default(), uuids, order, leaves: 0, joins: 0, chance };
-        // in the order of slots, as a worker gives them
+        // In slot order, as a worker allocates them.
         let mut absent = vec![false; crowd.order.len()];
         let vacant = usize::try_from(VACANT).unwrap();
         crowd.order[..vacant].iter().for_each(|at| absent[usize::try_from(*at).unwrap()] = true);
@@ -63,7 +65,7 @@ impl Crowd {
         crowd
     }
 
-    /// The client of a number: always the same tags.
+    /// Returns the client with this number. Its tags are always the same.
     fn client(&self, number: u32) -> Client {
         let mut chance = Chance(number.into());
         let tags = TAGS.map(|(name, values)| {
@@ -82,7 +84,7 @@ impl Crowd {
         }
     }
 
-    /// Lets clients leave; how long that took.
+    /// Removes clients and returns the time it took.
     fn leave(&mut self, clients: u64) -> Duration {
         let numbers = next(&self.order, &mut self.leaves, clients);
         let places: Vec<ConnectionRef> = numbers.iter().map(|number| place(*number)).collect();
@@ -93,7 +95,7 @@ impl Crowd {
         })
     }
 
-    /// Lets new clients join at places that were left; how long that took.
+    /// Adds new clients at vacant connections and returns the time it took.
     fn join(&mut self, clients: u64) -> Duration {
         let numbers = next(&self.order, &mut self.joins, clients);
         for number in &numbers {
@@ -109,7 +111,7 @@ impl Crowd {
     }
 }
 
-/// The next numbers of the order, which begins again at its end.
+/// Returns the next numbers of the order, which repeats at its end.
 fn next(order: &[u32], done: &mut usize, count: u64) -> Vec<u32> {
     let count = usize::try_from(count).unwrap();
     let numbers = (*done..*done + count).map(|at| order[at % order.len()]).collect();
@@ -129,7 +131,7 @@ fn timed(work: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-/// Numbers by chance, the same in every run (SplitMix64).
+/// Deterministic pseudo-random numbers (SplitMix64).
 struct Chance(u64);
 
 impl Chance {
@@ -212,7 +214,7 @@ fn resolves(criterion: &mut Criterion, crowd: &mut Crowd) {
     group.finish();
 }
 
-/// Bytes of memory that this process holds.
+/// Returns the resident memory of this process in bytes.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
@@ -222,7 +224,7 @@ fn resident() -> u64 {
 #[expect(clippy::print_stdout, reason = "where criterion prints too")]
 fn main() {
     let mut crowd = Crowd::new();
-    // the order and the UUIDs are the benchmark's own
+    // The order and the UUIDs belong to the benchmark, not to the index.
     let own = crowd.order.len() * (size_of::<u32>() + size_of::<ClientUuid>());
     let bytes = resident() - u64::try_from(own).unwrap();
     println!("{} bytes of memory for each of {CLIENTS} clients", bytes / u64::from(CLIENTS));

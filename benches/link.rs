@@ -1,5 +1,5 @@
-//! What the language between worker and broker costs: each message written and read, alone and as
-//! sixty-four in one batch.
+//! Cost of the protocol between worker and broker: each message written and read, alone and in a
+//! batch of sixty-four.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may stop at the first surprise")]
 
@@ -70,7 +70,7 @@ fn deliver(target: DeliverTo) -> ToWorker {
     })
 }
 
-/// A worker writes this one without building the message first.
+/// Measures `Publish`, which a worker encodes without building the message first.
 fn publish(group: &mut BenchmarkGroup<'_, WallTime>) {
     let cases = [
         ("Publish to everyone", Address::everyone_but(UUID)),
@@ -121,7 +121,7 @@ fn encode(
     }
 }
 
-/// Reading counts from bytes in the buffer of a read to messages: the inbox's copy is in it.
+/// Measures decoding, from received bytes to messages. It includes the copy into the decoder.
 fn decode<M: WireMessage>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, message: &M) {
     for batch in BATCHES {
         let mut bytes = BytesMut::new();

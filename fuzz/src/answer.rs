@@ -1,16 +1,17 @@
-//! Answers of backends: what is let in is bounded, and is what JSON says.
+//! Answers of backends: accepted answers are bounded, and agree with a JSON parser.
 
 use serde_json::Value;
 use tagcast::webhook::{COMMANDS_MAX, USER_BYTES_MAX, WebhookCommand, parse};
 
-/// The bytes are an answer.
+/// Parses the bytes as an answer.
 pub fn run(data: &[u8]) {
     let json = serde_json::from_slice::<Value>(data);
     match parse(data) {
         Ok(commands) => {
             assert!(commands.len() <= COMMANDS_MAX);
             commands.iter().for_each(bounded);
-            // A tree has no room for some numbers and escapes, in what nobody looks at.
+            // `serde_json::Value` rejects some numbers and escapes in members that the parser
+            // ignores.
             if let Ok(json) = json {
                 assert_eq!(commands.len(), count(&json), "{json}");
             }

@@ -1,5 +1,5 @@
-//! `auth.yml`: applications that let in who proves to be one and nobody else, or findings that say
-//! where and what and repeat no secret.
+//! `auth.yml`: the parser returns applications that admit only clients with the right credentials,
+//! or findings that name a position and an error and contain no secret.
 
 use tagcast::auth::{Applications, AuthorizeOpen, Permissions};
 use tagcast::config::{
@@ -10,7 +10,7 @@ use tagcast::types::{Credentials, Secret, Tenant};
 use super::findings::{Written, is_well_formed};
 use super::scratch::Scratch;
 
-/// The text is the file.
+/// Parses the bytes as the file.
 pub fn run(data: &[u8]) {
     let scratch = Scratch::new("auth");
     let files = [Written::new(scratch.write("auth.yml", data), data)];
@@ -37,7 +37,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Words that stand as the value of a `secret`, and nowhere else.
+/// Returns texts that occur only once, as the value of a `secret`.
 fn secrets(text: &str) -> Vec<&str> {
     if text.contains(['"', '\'', '|', '>', '?', '#', '&', '*']) {
         return Vec::new();
@@ -78,7 +78,7 @@ fn are_right(applications: &Applications) {
     assert!(access.open(Some(&stranger)).is_err());
 }
 
-/// `app add` adds one and leaves the others, or says why not and leaves the file.
+/// Checks that `app add` adds one application and keeps the others, or fails and keeps the file.
 fn one_more(source: &ConfigSources, before: &Applications) {
     let file = source.folder.join("auth.yml");
     let text = std::fs::read(&file).expect("the file");

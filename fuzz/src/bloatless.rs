@@ -1,5 +1,5 @@
-//! bloatless' packets, of clients and of the push socket: what is taken is what JSON says, and data go
-//! on byte for byte.
+//! Packets of bloatless clients and of the push socket: the parser agrees with JSON, and data are
+//! forwarded byte for byte.
 
 use serde_json::Value;
 use tagcast::protocol::Cast;
@@ -8,7 +8,7 @@ use tagcast::protocol::bloatless::push::Pushed;
 use tagcast::protocol::bloatless::{as_text, parse, render};
 use tagcast::types::{Content, PayloadForm};
 
-/// The bytes are a datagram, and a packet.
+/// Parses the bytes as a datagram and as a packet.
 pub fn run(data: &[u8]) {
     pushed(data);
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -40,7 +40,7 @@ fn delivered(data: &str) {
     assert_eq!((again.action.as_ref(), again.data), ("echo", data));
 }
 
-/// What PHP calls empty, but for zero.
+/// Returns true for values that PHP considers empty, except zero.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,

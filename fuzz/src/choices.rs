@@ -1,33 +1,33 @@
-//! Bytes as a row of choices: what a sequence of operations is made from.
+//! Fuzzer input as a sequence of choices, from which a sequence of operations is built.
 
-/// The bytes that were not used yet. When there are none, every choice is 0.
+/// Unused bytes. When none are left, each choice is 0.
 #[derive(Clone, Debug)]
 pub struct Choices<'d>(pub &'d [u8]);
 
 impl<'d> Choices<'d> {
-    /// Whether anything is left to choose from.
+    /// Returns true if all bytes are used.
     pub fn is_over(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Any byte.
+    /// Returns the next byte.
     pub fn byte(&mut self) -> u8 {
         let (first, rest) = self.0.split_first().unwrap_or((&0, &[]));
         self.0 = rest;
         *first
     }
 
-    /// A number below `end`, which is at most 256.
+    /// Returns a number below `end`, which is at most 256.
     pub fn below(&mut self, end: usize) -> usize {
         usize::from(self.byte()) % end
     }
 
-    /// One of some values.
+    /// Returns one of the values.
     pub fn of<T: Copy>(&mut self, values: &[T]) -> T {
         values[self.below(values.len())]
     }
 
-    /// As many bytes as there are, up to a count.
+    /// Returns the next bytes, at most `count`.
     pub fn bytes(&mut self, count: usize) -> &'d [u8] {
         let (taken, rest) = self.0.split_at(count.min(self.0.len()));
         self.0 = rest;
@@ -35,7 +35,7 @@ impl<'d> Choices<'d> {
     }
 }
 
-/// Cuts bytes into pieces of 1 to 16 bytes that depend on the bytes alone.
+/// Splits bytes into segments of 1 to 16 bytes. The lengths depend only on the bytes.
 pub fn pieces(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut all = Vec::new();
     let mut state = bytes.len() as u32;

@@ -1,5 +1,5 @@
-//! Messages between supervisor and children: whatever arrives at either end of the socket is an
-//! command or an event, or the end of the link; how it was cut does not matter.
+//! Messages between supervisor and children. Any bytes at either end of the socket are commands,
+//! events, or the end of the link. The segmentation does not matter.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -11,10 +11,10 @@ use tagcast::link::control::{
 
 use super::choices::{Choices, pieces};
 
-/// What a socket takes without being read from.
+/// Most bytes that fit in a socket whose peer does not read.
 const BYTES_MAX: usize = 32 * 1024;
 
-/// The first byte chooses the end, the rest is what arrives there.
+/// The first byte selects the end. The rest is the received data.
 pub fn run(data: &[u8]) {
     let mut choices = Choices(data);
     let to_child = choices.byte() & 1 == 0;
@@ -39,7 +39,8 @@ fn pair() -> (SocketSupervisorEnd, OwnedFd) {
     control_pair().expect("two descriptors")
 }
 
-/// The commands that a child makes of some bytes, in words, and what it thinks of its supervisor.
+/// Returns the commands that a child decodes from the bytes, as text, and its view of the
+/// supervisor.
 fn ordered<C: RoleCommand>(segments: &[&[u8]]) -> (Vec<String>, Option<ControlPeer>) {
     let (desk, child) = pair();
     let mut control = SocketControl::<C>::new(child).expect("three descriptors");
@@ -75,7 +76,7 @@ fn reported(segments: &[&[u8]]) -> (Vec<ChildEvent>, Option<ControlPeer>) {
     (reports, peer)
 }
 
-/// The same reports as a child makes them.
+/// Sends the events again as a child and returns them as received.
 fn repeated(reports: &[ChildEvent]) -> Vec<ChildEvent> {
     let (mut desk, child) = pair();
     let mut control = SocketControl::<WorkerCommand>::new(child).expect("three descriptors");
@@ -87,8 +88,8 @@ fn repeated(reports: &[ChildEvent]) -> Vec<ChildEvent> {
     heard
 }
 
-/// The end of a socket, also for a process that another thread is just starting: that one has all
-/// descriptors until it runs its program.
+/// Shuts down a socket. Closing it would not be enough: a process that another thread is starting
+/// inherits all descriptors until it executes its program.
 fn end(socket: impl AsFd) {
     shutdown(&socket, Shutdown::Both).expect("a socket");
 }

@@ -1,10 +1,10 @@
-//! What findings of a configuration have to be, whatever the file says.
+//! Requirements on findings, whatever the configuration contains.
 
 use std::path::PathBuf;
 
 use tagcast::config::{Diagnostic, ValueLocation};
 
-/// A file that was read, and how many lines it has.
+/// Parsed file, and its number of lines.
 pub struct Written {
     path: PathBuf,
     lines: usize,
@@ -16,7 +16,7 @@ impl Written {
     }
 }
 
-/// A finding names a place that is there, and is one line that a terminal shows as it is.
+/// Checks that a finding names an existing line and is a single line of printable text.
 pub fn is_well_formed(finding: &Diagnostic, files: &[Written]) {
     let shown = finding.to_string();
     assert!(!shown.contains(char::is_control), "{shown:?}");

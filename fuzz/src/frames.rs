@@ -1,5 +1,5 @@
-//! Frames of a WebSocket: what a stream says does not depend on how it was cut, no message is above
-//! the limit, and what was understood can be written and read again.
+//! WebSocket frames: the events do not depend on the segmentation, no message exceeds the limit,
+//! and all events can be written and read again.
 
 use tagcast::types::CloseCode;
 use tagcast::types::limits::{BYTES_PER_PIECE, PIECES_MIN};
@@ -10,7 +10,7 @@ use tagcast::websocket::{
 
 use super::choices::{Choices, pieces};
 
-/// An event that owns what it says.
+/// Owned copy of an event.
 #[derive(Clone, Debug, PartialEq)]
 enum Said {
     Text(String),
@@ -20,10 +20,10 @@ enum Said {
     Close(Option<u16>, String),
 }
 
-/// What a stream comes to: events, then the rule that was broken or whether a frame is half there.
+/// Result of a stream: its events, then the violation, or whether it ends inside a frame.
 type Verdict = (Vec<Said>, Result<bool, Violation>);
 
-/// The first byte chooses the limits and the side, the rest is the stream.
+/// The first byte selects the limits and the side. The rest is the stream.
 pub fn run(data: &[u8]) {
     let mut choices = Choices(data);
     let kind = choices.byte();
@@ -89,7 +89,8 @@ fn is_within(said: &Said, limits: &MessageLimits) {
     }
 }
 
-/// Everything once more, as a client writes it: messages in pieces with a ping between.
+/// Writes all events as a client: fragmented messages with a ping between the fragments. Then reads
+/// them again.
 fn repeat(said: &[Said], limits: MessageLimits) {
     let mut stream = Vec::new();
     let mut expected = Vec::new();

@@ -1,4 +1,5 @@
-//! Gomoob's requests: what is let in is what JSON says, and its message goes on byte for byte.
+//! Requests of Gomoob: accepted requests agree with a JSON parser, and messages are forwarded byte
+//! for byte.
 
 use std::borrow::Cow;
 
@@ -11,7 +12,7 @@ use tagcast::types::{Content, PayloadForm};
 
 use super::query::naive_tags;
 
-/// The text is a request.
+/// Parses the text as a request.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let json = serde_json::from_str::<Value>(text);
@@ -22,7 +23,7 @@ pub fn run(data: &[u8]) {
             means(text, &request, &members);
             delivered(&text[request.message]);
         }
-        // Numbers and escapes that a tree has no room for, in what nobody looks at.
+        // `serde_json::Value` rejects some numbers and escapes in members that the parser ignores.
         (Ok(request), Err(_)) => delivered(&text[request.message]),
         (Err(why), Ok(Value::Object(members))) => {
             assert!(!why.0.is_empty() && !is_good(&members), "{text}: {}", why.0);
@@ -31,7 +32,8 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// A stricter mode lets in nothing more; what it rebuilds has metadata; tags keep what they say.
+/// Checks the compatibility modes: a stricter mode accepts no additional request, a rebuilt message
+/// has metadata, and tags are kept.
 fn old_ways(text: &str) {
     for messages in [GomoobMessages::String, GomoobMessages::Typed] {
         let Ok(request) = parse_with(text, messages) else { continue };
@@ -39,7 +41,7 @@ fn old_ways(text: &str) {
         let message = &text[request.message.clone()];
         if !message.starts_with('"') {
             assert!(messages == GomoobMessages::Typed);
-            // PHP has no room for some numbers, and for what is nested too deeply.
+            // PHP cannot represent some numbers and deeply nested values.
             let Ok(rebuilt) = typed::rebuilt(message) else { continue };
             let rebuilt: Value = serde_json::from_str(&rebuilt).expect("JSON");
             assert!(rebuilt.get("metadata").is_some());
@@ -68,7 +70,7 @@ fn means(text: &str, request: &GomoobRequest<'_>, members: &Map<String, Value>) 
     }
 }
 
-/// Whether the members are those of a request, each of its kind.
+/// Returns true if the members are those of a request and have the right types.
 fn is_good(members: &Map<String, Value>) -> bool {
     let known = ["message", "tags", "metadata"];
     members.contains_key("message")

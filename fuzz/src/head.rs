@@ -1,5 +1,5 @@
-//! RequestKind heads: where one ends does not depend on how it was cut; what it wants is decided
-//! without a panic, and the answer is a head itself.
+//! Request heads: the end of a head does not depend on the segmentation, the decision never panics,
+//! and the response has a valid head.
 
 use tagcast::http::{
     HeadScanner, Origins, OtherProtocol, Refusal, RequestHead, RequestKind, Spoken, Upgrade,
@@ -8,13 +8,13 @@ use tagcast::http::{
 use tagcast::types::limits::{HEAD_BYTES_MAX, HEAD_LINES_MAX};
 use tagcast::types::{IpRange, OriginPattern};
 
-/// The bytes are what a stranger sends first.
+/// Parses the bytes as the first input of an unknown client.
 pub fn run(data: &[u8]) {
-    // Also what no scanner has let through.
+    // The parser must also handle heads that the scanner rejects.
     drop(parse(data).map(|head| wanted(&head)));
     let found = HeadScanner::default().scan(data);
     if let Some(other) = OtherProtocol::of(data) {
-        // None of them is a request that would have been served.
+        // No request that would be served looks like another protocol.
         answered(&other.refusal());
         let length = found.as_ref().ok().copied().flatten();
         let head = length.and_then(|length| parse(&data[..length]).ok());
@@ -107,7 +107,7 @@ fn answered(refusal: &Refusal) {
     one_head(&response[..end + 4]);
 }
 
-/// Nothing of a request may end the head of its answer, or add a line to it.
+/// Checks that no part of a request ends the response head early or adds a line to it.
 fn one_head(bytes: &[u8]) {
     let ends = bytes.windows(4).filter(|bytes| bytes == b"\r\n\r\n").count();
     let lines = bytes.iter().filter(|byte| **byte == b'\n').count();

@@ -1,5 +1,5 @@
-//! Browsers of 2010: a handshake of the drafts 75 and 76 is answered by one head and a sum, or
-//! refused; their frames say the same however they were cut; what is said to them is read back.
+//! Browsers of 2010: a handshake of drafts 75 and 76 gets one head and its digest, or a refusal.
+//! The events do not depend on the segmentation. Frames to these clients can be read back.
 
 use bytes::BytesMut;
 use tagcast::http::hixie;
@@ -11,7 +11,7 @@ use tagcast::websocket::{
 
 use super::choices::{Choices, pieces};
 
-/// The first byte chooses what the rest is.
+/// The first byte selects the meaning of the rest.
 pub fn run(data: &[u8]) {
     let mut choices = Choices(data);
     let kind = choices.byte();
@@ -56,7 +56,7 @@ fn frames(stream: &[u8], bytes_max: usize) {
     }
     let older = LegacyFraming::Hixie(HixieReader::new(HixieForm::Draft)).reframed(&newer);
     assert_eq!(read(&[&older], bytes_max), (at_once.0, Ok(false)));
-    // What is no frame of ours must not do harm either.
+    // Input that is not a valid frame must not cause a panic.
     drop(LegacyFraming::Hixie(HixieReader::new(HixieForm::Original)).reframed(stream));
 }
 

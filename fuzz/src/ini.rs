@@ -1,12 +1,12 @@
-//! `websock.ini` with `.env` beside it: a configuration that keeps its own limits and travels to
-//! the children as it is, or findings that say where and what.
+//! `websock.ini` with `.env`: the parser returns a configuration within its limits, which the
+//! children receive unchanged, or findings with position and error.
 
 use tagcast::config::{Config, ConfigSources, Diagnostics, Loaded, load};
 
 use super::findings::{Written, is_well_formed};
 use super::scratch::Scratch;
 
-/// The text is the file; what follows a NUL is `.env`.
+/// The text is the file. The bytes after a NUL are `.env`.
 pub fn run(data: &[u8]) {
     let scratch = Scratch::new("ini");
     let cut = data.iter().position(|byte| *byte == 0);

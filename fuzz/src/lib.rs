@@ -1,7 +1,7 @@
-//! What the fuzz targets do with their bytes: one module a target, each with a function `run`.
+//! Bodies of the fuzz targets: one module per target, each with a function `run`.
 //!
-//! Nothing in here needs the engine, so `tests/it/corpora.rs` of the crate itself replays the committed
-//! corpora with an ordinary compiler. A body panics where a promise is broken.
+//! They do not depend on the fuzzing engine, so `tests/it/corpora.rs` can replay the committed
+//! corpora with a stable compiler. A body panics when a property is violated.
 
 pub mod answer;
 pub mod auth_file;

@@ -1,5 +1,5 @@
-//! Messages of a link: bytes are a message or an error, however they were cut; what is written is
-//! read as it was, and what was read is written as it was.
+//! Messages of a link: any bytes are a message or an error, independent of the segmentation.
+//! Written messages are read back unchanged, and read messages are written back unchanged.
 
 use std::fmt::Debug;
 
@@ -10,7 +10,7 @@ use tagcast::types::Recipients;
 
 use super::choices::{Choices, pieces};
 
-/// The first byte chooses the direction, and whether the rest is a stream or the body of one
+/// The first byte selects the direction, and whether the rest is a stream or the body of one
 /// message.
 pub fn run(data: &[u8]) {
     let mut choices = Choices(data);
@@ -36,9 +36,9 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// A message that can be written in more than one way only where it holds a set or tags.
+/// Message whose encoding is unique unless it contains a set or tags.
 trait Canonical {
-    /// Whether it can be written in one way only.
+    /// Returns true if the encoding is unique.
     fn is_canonical(&self) -> bool;
 }
 
@@ -81,7 +81,7 @@ fn stream<M: WireMessage + PartialEq + Debug>(bytes: &[u8]) {
     assert_eq!(read::<M>(&[&again]), (at_once.0, Ok(())));
 }
 
-/// The messages of a stream, up to the first that is none.
+/// Returns the messages of a stream up to the first invalid one.
 fn read<M: WireMessage>(segments: &[&[u8]]) -> (Vec<M>, Result<(), Malformed>) {
     let mut inbox = MessageDecoder::default();
     let mut messages = Vec::new();

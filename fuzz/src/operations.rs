@@ -1,5 +1,5 @@
-//! Any sequence of operations: the index says what a list of all clients says, an outbox counts what
-//! it holds and loses no byte, a session knows its chunks, and what a client says reaches those whom
+//! Random sequences of operations: the index agrees with a plain list of clients, an outbox counts
+//! its bytes and loses none, a session tracks its chunks, and publications reach the clients that
 //! the list names.
 
 mod audience;
@@ -24,16 +24,16 @@ use self::mailbox::Mailbox;
 use self::speaker::Speaker;
 use super::choices::Choices;
 
-/// More than these show nothing new, and cost time.
+/// Most steps per run. More steps find nothing new and take time.
 const STEPS_MAX: usize = 100;
-/// To look at everything costs more than many steps do.
+/// Steps between two full comparisons, which are expensive.
 const STEPS_UNLOOKED: usize = 16;
 const WORKERS: [u16; 3] = [0, 1, 40];
 const SLOTS: [u32; 12] = [0, 1, 2, 3, 4, 5, 254, 255, 256, 65_535, 65_536, u32::MAX];
-/// Clients with these slots have an outbox, whatever their worker.
+/// Clients with smaller slots have an outbox, whatever their worker is.
 const WITH_OUTBOX: u32 = 3;
 
-/// Each byte chooses an operation, or something about one.
+/// Each byte selects an operation or one of its parameters.
 pub fn run(data: &[u8]) {
     let mut choices = Choices(data);
     let mut world = World::default();
@@ -49,7 +49,7 @@ pub fn run(data: &[u8]) {
     world.end();
 }
 
-/// Everything there is, each beside what it has to agree with.
+/// System under test, and the models that it must agree with.
 #[derive(Default)]
 struct World {
     index: Index,
@@ -101,7 +101,7 @@ impl World {
         }
     }
 
-    /// Sixty clients at once: rows grow from lists to bitmaps.
+    /// Adds sixty clients at once, so posting lists grow to bitmaps.
     fn crowd(&mut self, choices: &mut Choices<'_>) {
         let worker = choices.of(&WORKERS);
         let client = any_client(choices);
@@ -131,7 +131,7 @@ impl World {
         }
     }
 
-    /// What a client said, as the resource of its family understands it.
+    /// Publishes a client's packet as the resource `phpws` would.
     fn obey(&mut self, packet: &str) {
         let Ok(asked) = phpws::parse(packet) else { return };
         let address = match &asked.command {
@@ -145,7 +145,7 @@ impl World {
         self.publish(&Tenant::shared(), &address, &Content { form: PayloadForm::Packet, payload });
     }
 
-    /// To everyone whom the list names, into each outbox that there is.
+    /// Publishes to all clients that the list names, into the outboxes that exist.
     fn publish(&mut self, tenant: &Tenant, address: &Address, content: &Content) {
         let places = compare_one(&self.index, &self.audience, tenant, address);
         let frame = text_frame(&Protocol::Phpws.render(content, Cast::Many));
@@ -156,7 +156,7 @@ impl World {
         }
     }
 
-    /// Everybody leaves, and nothing is left over.
+    /// Removes all clients and checks that no state remains.
     fn end(mut self) {
         compare(&self.index, &self.audience, WORKERS.map(WorkerId));
         WORKERS.into_iter().for_each(|worker| self.remove_worker(WorkerId(worker)));
@@ -174,7 +174,7 @@ fn any_tenant(choices: &mut Choices<'_>) -> Tenant {
     Tenant(choices.of(&["", "", "other"]).into())
 }
 
-/// Five bits: which of three names, and which values.
+/// Returns tags chosen by five bits: which of three names, and which values.
 fn any_tags(choices: &mut Choices<'_>) -> Tags {
     let bits = choices.byte();
     let tags = ["a", "b", "c"].iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1);

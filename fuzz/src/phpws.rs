@@ -1,5 +1,5 @@
-//! phpWebSocketServer's packets: commands are what JSON says, packets go on byte for byte, and what
-//! is made here is JSON.
+//! Packets of phpWebSocketServer: commands agree with a JSON parser, packets are forwarded byte for
+//! byte, and generated packets are valid JSON.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use tagcast::protocol::phpws::{
 use tagcast::protocol::{Cast, Protocol};
 use tagcast::types::{Content, PayloadForm};
 
-/// The text is a packet, and the words of an application.
+/// The text is a packet, and also a text from an application.
 pub fn run(data: &[u8]) {
     forwarded(data);
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -64,8 +64,8 @@ fn means(packet: &PhpwsPacket<'_>, json: &Value) {
     }
 }
 
-/// What PHP writes is ASCII and says the same, and says it again the same way; names are those of
-/// the packet.
+/// Checks that text re-encoded as PHP does is ASCII, keeps its meaning and is stable, and that
+/// names come from the packet.
 fn old_ways((text, packet): (&str, &PhpwsPacket<'_>), json: &Value) {
     for objects in [Objects::Objects, Objects::Arrays] {
         let Ok(written) = reencoded(text, objects) else { continue };
@@ -81,7 +81,7 @@ fn old_ways((text, packet): (&str, &PhpwsPacket<'_>), json: &Value) {
     assert!(json.is_object() || (uuid, ident) == (LooseName::Nobody, LooseName::Nobody));
 }
 
-/// A number may lose its fraction, and nothing else.
+/// Compares values. Only the fraction of a number may be lost.
 fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
@@ -96,7 +96,7 @@ fn is_same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// A packet reaches this family as it came, and the other one as a part of it.
+/// Checks that a packet is forwarded unchanged to this protocol, and as a part of itself to Gomoob.
 fn forwarded(data: &[u8]) {
     let packet = Content { form: PayloadForm::Packet, payload: Bytes::copy_from_slice(data) };
     for cast in [Cast::One, Cast::Many] {
@@ -108,7 +108,7 @@ fn forwarded(data: &[u8]) {
     }
 }
 
-/// Whatever an application says, what leaves is JSON that says the same.
+/// Checks that packets with any application text are valid JSON with the same text.
 fn words(text: &str) {
     for (packet, member) in [
         (next_with(text, None), "fyi"),

@@ -1,4 +1,5 @@
-//! Queries of request targets, and tags as JSON: what is let in is what JSON says, within limits.
+//! Queries of request targets, and tags as JSON: accepted input agrees with a JSON parser and is
+//! within the limits.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use tagcast::protocol::tags::{json_of, of_opening, of_request};
 use tagcast::types::Tags;
 use tagcast::types::limits::{TAG_NAME_BYTES_MAX, TAG_VALUE_BYTES_MAX, TAGS_MAX};
 
-/// The text is a query with the parameter `tags`, and such tags themselves.
+/// The text is a query with the parameter `tags`, and also the tags themselves.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     for name in ["tags", "key", "secret"] {
@@ -24,7 +25,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Tags that come one by one are those that a tree of them says.
+/// Checks that tags in single parameters equal the same tags in one JSON object.
 fn members(text: &str) {
     let found = form_parameter(text, "tags");
     assert_eq!(found.is_some(), has_parameter(text, "tags") || has_members(text, "tags"));
@@ -69,8 +70,7 @@ fn pairs(tags: &Tags) -> BTreeMap<String, String> {
     tags.iter().map(|tag| (tag.name().to_owned(), tag.value().to_owned())).collect()
 }
 
-/// The same by way of a tree, as PHP does it: of two members with one name the later one is all
-/// that anybody sees.
+/// Parses tags with a JSON tree, as PHP does. Of duplicate names the last one counts.
 pub fn naive_tags(text: &str) -> Option<BTreeMap<String, String>> {
     let members = match serde_json::from_str(text).ok()? {
         Value::Object(members) => members,

@@ -1,5 +1,5 @@
-//! Raw TCP clients and the malformed head of 2021: greetings become heads that parse, and a stream of
-//! JSON values is cut where the values end, however it came.
+//! Raw TCP clients and the malformed head of 2021: greetings become valid heads, and a stream of
+//! JSON values is split at the end of each value, independent of the segmentation.
 
 use tagcast::http::repair;
 use tagcast::http::{HeadScanner, RawGreeting, RepairedHead, parse, raw_greeting, raw_upgrade};
@@ -9,7 +9,7 @@ use tagcast::websocket::{RawEnd, RawReader, Violation};
 
 use super::choices::{Choices, pieces};
 
-/// The first byte chooses what the rest is.
+/// The first byte selects the meaning of the rest.
 pub fn run(data: &[u8]) {
     let mut choices = Choices(data);
     match choices.byte() & 3 {
@@ -39,7 +39,7 @@ fn malformed(bytes: &[u8]) {
             assert!(length <= bytes.len().min(OLD_HEAD_BYTES_MAX));
             let again = repair(&[&bytes[..length], b"and more"].concat());
             assert_eq!(again, Ok(RepairedHead::Whole { head: head.clone(), length }));
-            // It may break a rule yet; what it may not is end somewhere else.
+            // The repaired head may violate a rule, but it must not end at another position.
             if let Ok(end) = HeadScanner::default().scan(&head) {
                 assert_eq!(end, Some(head.len()));
             }
@@ -51,7 +51,7 @@ fn malformed(bytes: &[u8]) {
 
 fn messages(stream: &[u8]) {
     let at_once = read(&[stream]);
-    // Between chunks the ends of reads tell words from chunks.
+    // Inside a chunked message, the end of a read distinguishes marks from chunks.
     let has_chunks = stream.windows(8).any(|bytes| bytes == b"bufferON");
     if !has_chunks {
         assert_eq!(read(&pieces(stream)), at_once);
@@ -72,7 +72,7 @@ fn messages(stream: &[u8]) {
 
 const BYTES_MAX: usize = 1000;
 
-/// The messages of a stream, with a pause at its end.
+/// Returns the messages of a stream that ends with a pause.
 fn read(segments: &[&[u8]]) -> (Vec<String>, Result<(), Violation>) {
     let mut reader = RawReader::new(RawEnd::Value);
     let mut messages = Vec::new();

@@ -1,13 +1,13 @@
-//! Message schemas: what fits is what a JSON tree says, whatever the message is, and a schema that anybody
-//! writes is read or refused.
+//! Message schemas: the check agrees with one on a JSON tree for any message, and any schema is
+//! accepted or refused without a panic.
 
 use serde_json::Value;
 use tagcast::json_schema::Schema;
 
-/// A schema, and the same by way of a tree.
+/// Schema, and the same check on a JSON tree.
 type Naive = (&'static str, fn(&Value) -> bool);
 
-/// The text is a message, and a schema.
+/// The text is a message, and also a schema.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match Schema::read(text) {
@@ -20,7 +20,7 @@ pub fn run(data: &[u8]) {
         Err(why) => assert!(!why.is_empty() && !why.contains(char::is_control)),
     }
     let Ok(json) = serde_json::from_str::<Value>(text) else { return };
-    // A float stands for many numbers, and a schema tells them apart.
+    // A float represents many decimal numbers, which a schema distinguishes.
     if has_float(&json) {
         return;
     }

@@ -1,12 +1,12 @@
-//! Files for what reads files: a folder for one run, in memory where there is one.
+//! Temporary files for parsers that read files: one folder per run, in memory if possible.
 
 use std::path::{Path, PathBuf};
 
-/// A folder that is gone when the run is over.
+/// Folder that is removed at the end of a run.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes it; only one of a name lives in a process at a time.
+    /// Creates the folder. A process may have only one folder per name at a time.
     pub fn new(name: &str) -> Self {
         let memory = PathBuf::from("/dev/shm");
         let parent = if memory.is_dir() { memory } else { std::env::temp_dir() };
@@ -19,7 +19,7 @@ impl Scratch {
         &self.0
     }
 
-    /// Writes a file into it.
+    /// Writes a file into the folder.
     pub fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let path = self.0.join(name);
         std::fs::write(&path, bytes).expect("a file");

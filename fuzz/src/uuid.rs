@@ -1,12 +1,12 @@
-//! Signed UUIDs: a text is recognised exactly when it was given out under this key.
+//! Signed UUIDs: a text is accepted exactly if it was issued with this key.
 
 use tagcast::auth::uuid::{Signer, UuidForm};
 use tagcast::types::ClientUuid;
 
 use super::choices::Choices;
 
-/// The first 17 bytes are a UUID and the form, then come changes to its text as place and
-/// character; what follows a `#` is a text that somebody shows.
+/// The first 17 bytes are a UUID and the form. The next bytes are changes to its text, as position
+/// and character. The bytes after a `#` are a text from a client.
 pub fn run(data: &[u8]) {
     let cut = data.iter().position(|byte| *byte == b'#').unwrap_or(data.len());
     let (changes, shown) = data.split_at(cut);
@@ -21,7 +21,7 @@ pub fn run(data: &[u8]) {
     let text = signer.text(uuid);
     assert_eq!(text.len(), if form == UuidForm::Signed { 101 } else { 36 });
     let changed = changed(&text, &mut choices);
-    // Before and after the right one was seen: what is remembered lends nothing to a forged one.
+    // Checks before and after the valid text was cached: the cache must not accept a forged text.
     for _ in 0..2 {
         is_what_was_given_out(&signer, &changed);
         if form == UuidForm::Signed {
@@ -33,7 +33,7 @@ pub fn run(data: &[u8]) {
     assert_eq!(other, Some(uuid).filter(|_| form == UuidForm::Plain));
 }
 
-/// One client has one text: nobody is found by another one.
+/// Checks that a client has only one valid text.
 fn is_what_was_given_out(signer: &Signer, text: &str) {
     if let Some(uuid) = signer.verify(text) {
         assert_eq!(signer.text(uuid), text);

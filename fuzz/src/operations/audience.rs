@@ -1,4 +1,4 @@
-//! A list of all clients that is read from end to end: what the index has to agree with.
+//! Plain list of all clients, the model of the index.
 
 use tagcast::index::{Index, JoinError};
 use tagcast::types::{
@@ -6,11 +6,11 @@ use tagcast::types::{
     WorkerId,
 };
 
-/// Every client with its place and join number.
+/// All clients with their connections and join numbers.
 #[derive(Default)]
 pub struct Audience(Vec<(ConnectionRef, JoinNumber, Client)>);
 
-/// With so many clients more would take time, and show nothing new.
+/// Number of clients above which more would only take time.
 const CROWD: usize = 60;
 
 pub fn place(worker: u16, slot: u32) -> ConnectionRef {
@@ -55,7 +55,8 @@ impl Audience {
         before - self.0.len()
     }
 
-    /// Whom an address names in ascending order, the one that is left out not taken away.
+    /// Returns the connections that an address names, in ascending order, including the excepted
+    /// one.
     fn named(&self, tenant: &Tenant, address: &Address) -> Vec<ConnectionRef> {
         let inside =
             self.0.iter().filter(|(_, _, it)| it.tenant == *tenant && it.takes_publications);
@@ -80,14 +81,14 @@ impl Audience {
         named
     }
 
-    /// Where the client is that an address leaves out.
+    /// Returns the connection of the client that an address excepts.
     fn left_out(&self, tenant: &Tenant, address: &Address) -> Option<ConnectionRef> {
         let is_it = |it: &Client| it.tenant == *tenant && Some(it.uuid) == address.except;
         self.0.iter().find(|(_, _, it)| is_it(it)).map(|(place, ..)| *place)
     }
 }
 
-/// Both count the same clients, and the index agrees with itself.
+/// Checks that index and list count the same clients, and that the index is consistent.
 pub fn compare(index: &Index, audience: &Audience, workers: [WorkerId; 3]) {
     index.is_consistent().expect("an index that agrees with itself");
     assert_eq!(index.clients(), audience.0.len());
@@ -97,7 +98,8 @@ pub fn compare(index: &Index, audience: &Audience, workers: [WorkerId; 3]) {
     }
 }
 
-/// Both find the same recipients: the places that get a publication.
+/// Checks that index and list find the same recipients. Returns the connections that receive a
+/// publication.
 pub fn compare_one(
     index: &Index,
     audience: &Audience,

@@ -1,4 +1,4 @@
-//! An outbox with a real socket, and what has to come out at its other end.
+//! Outbox with a real socket, and a model of the bytes that must arrive at the other end.
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -13,16 +13,16 @@ use tagcast::worker::connection::outbox::{Flushed, Outbox, OutboxPart, PartKind}
 
 use super::Choices;
 
-/// So little that most publications do not fit.
+/// Small enough that most publications do not fit.
 const SEND_BUFFER_BYTES: usize = 4096;
 
 pub struct Mailbox {
     outbox: Outbox,
     socket: OwnedFd,
     reader: OwnedFd,
-    /// What the outbox should hold.
+    /// Expected content of the outbox.
     waiting: VecDeque<(Vec<u8>, PartKind)>,
-    /// What the socket has taken and the reader has not read.
+    /// Bytes that the socket has accepted and the reader has not read.
     taken: VecDeque<u8>,
     is_closed: bool,
     now: Moment,
@@ -72,7 +72,7 @@ impl Mailbox {
         self.agree();
     }
 
-    /// Everything that waits arrives, up to a Close.
+    /// Checks that everything arrives, up to a Close.
     pub fn end(mut self) {
         self.agree();
         while !self.is_closed && !self.waiting.is_empty() {
@@ -92,7 +92,7 @@ impl Mailbox {
         }
     }
 
-    /// Nothing is added behind a Close that has left.
+    /// Adds a part, unless a Close has been sent.
     fn add(&mut self, bytes: Bytes, kind: PartKind) {
         if !self.is_closed {
             self.waiting.push_back((bytes.to_vec(), kind));
@@ -138,7 +138,7 @@ impl Mailbox {
         }
     }
 
-    /// All parts up to the Close have left.
+    /// Records that all parts up to the Close were sent.
     fn close(&mut self) {
         self.is_closed = true;
         while let Some((bytes, kind)) = self.waiting.pop_front() {
@@ -150,7 +150,7 @@ impl Mailbox {
         panic!("closed without a Close");
     }
 
-    /// What the outbox no longer holds was taken by the socket, from the front.
+    /// Moves the bytes that the outbox has sent to `taken`.
     fn took(&mut self, before: usize) {
         let mut taken = before - self.outbox.bytes();
         while taken > 0 {

@@ -1,5 +1,5 @@
-//! A client's session beside what it has to agree with: chunks as a text and a count, a heartbeat
-//! and a quota as numbers.
+//! Session of a client with its models: chunks as a text and a count, heartbeat and rate limit as
+//! numbers.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use tagcast::protocol::{Protocol, ProtocolOptions};
 
 const BYTES_MAX: usize = 100;
 const CHUNKS_MAX: usize = 4;
-/// What clients of this family say most.
+/// Frequent messages of phpWebSocketServer clients.
 const SAID: [&str; 8] = [
     "bufferON",
     "bufferOFF",
@@ -67,7 +67,7 @@ impl Speaker {
         self.session.uuid
     }
 
-    /// Says something; what its resource gets of it comes back.
+    /// Sends a message. Returns the text that its resource receives.
     pub fn say(&mut self, choices: &mut Choices<'_>) -> Option<String> {
         let kind = choices.below(16);
         let bytes = match SAID.get(kind) {
@@ -95,7 +95,7 @@ impl Speaker {
             }
             (NextStep::Close(reason), Expected::Close(code)) => {
                 assert_eq!(reason.code, code);
-                // The connection is over; somebody else comes.
+                // The connection was closed. Another client takes its place.
                 (self.session, self.chunks) = (session(Protocol::Phpws), None);
                 None
             }
@@ -103,7 +103,7 @@ impl Speaker {
         }
     }
 
-    /// The other protocols take a message as it is, and acknowledge nothing.
+    /// Checks that other protocols pass a message on unchanged and acknowledge nothing.
     fn plainly(&self, message: Message<'_>) {
         for protocol in [Protocol::Gomoob, Protocol::Echo] {
             let heard = session(protocol).on_message(message, &self.rules);
@@ -115,7 +115,7 @@ impl Speaker {
         }
     }
 
-    /// Intervals pass, signs of life and control frames come.
+    /// Simulates intervals, signs of life and control frames.
     pub fn time(&mut self, choices: &mut Choices<'_>) {
         match choices.below(8) {
             0 | 1 => {
