@@ -1,4 +1,4 @@
-//! The applications of auth.yml: who may open, who may send, and in which space.
+//! Applications of auth.yml: who may open, who may publish, and in which tenant.
 
 use std::collections::HashSet;
 
@@ -9,35 +9,35 @@ use super::MessageSchema;
 use crate::types::Secret;
 use crate::types::limits::{SECRET_BYTES_MIN, SECRET_CHARACTERS_MIN};
 
-/// Who may use the server.
+/// Applications that may use the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applications {
-    /// In the order of the file; no key stands there twice.
+    /// Applications in the order of the file. Keys are unique.
     pub list: Vec<Application>,
-    /// The place in the list of the application that a connection without a key counts as.
+    /// Index of the application of connections without a key.
     pub anonymous: Option<usize>,
 }
 
-/// One application.
+/// Application of auth.yml.
 #[expect(clippy::struct_excessive_bools, reason = "two independent permissions, as in the file")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Application {
-    /// Its name on the wire.
+    /// Public name in requests.
     pub key: String,
-    /// What proves that somebody speaks for it.
+    /// Secret that proves that a request comes from this application.
     pub secret: Secret,
-    /// Whether its key alone opens a connection.
+    /// True if the key alone opens a connection.
     pub authorize_open: bool,
-    /// Whether clients that opened with it may publish without a secret.
+    /// True if clients of this application may publish without a secret.
     pub client_publish: bool,
-    /// The space of its clients; applications without one share a space.
+    /// Tenant of its clients. `None`: the shared tenant.
     pub tenant: Option<String>,
-    /// What every message that is published for it has to fit.
+    /// Schema of all messages of this application.
     pub schema: Option<MessageSchema>,
 }
 
 impl Application {
-    /// Why its secret is guessed soon, if it is.
+    /// Returns why the secret is easy to guess, or `None` if it is not.
     #[must_use]
     pub fn weakness(&self) -> Option<&'static str> {
         let secret = self.secret.expose();
@@ -55,7 +55,7 @@ impl Application {
         }
     }
 
-    /// What stands for an entry that is none, so that the others keep their places.
+    /// Returns the placeholder of an invalid entry, so the other entries keep their indexes.
     pub(crate) fn nobodys() -> Self {
         Self {
             key: String::new(),
@@ -68,8 +68,7 @@ impl Application {
     }
 }
 
-/// The SHA-256 of the secrets that the shipped auth.yml and Gomoob's documents contain: the whole
-/// world knows them.
+/// SHA-256 of the secrets in the shipped auth.yml and in Gomoob's documentation. They are public.
 const PUBLIC_SECRETS: [&str; 5] = [
     "360b1fdbe10bfb7c389e73fed644c55377452328f8f09df40add4aed12051f5b",
     "986453ccba96f03d070b2ee659c873976e2a25f9d9b7d4144422feef139ca0ed",
@@ -79,7 +78,7 @@ const PUBLIC_SECRETS: [&str; 5] = [
 ];
 
 impl Applications {
-    /// The first application whose secret is one of the shipped file's.
+    /// Returns the first application with a public secret.
     #[must_use]
     pub fn with_public_secret(&self) -> Option<&Application> {
         self.list.iter().find(|application| is_public(application.secret.expose()))

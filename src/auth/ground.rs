@@ -1,25 +1,25 @@
-//! What a grant rests on, in one word.
+//! Basis of a grant: an application and the credentials that were shown, packed into one word.
 
-/// What a grant rests on: an application, by its place in the list of the [`Access`] that granted
-/// it, and what was shown. Packed into one word, because every connection holds one.
+/// Basis of a grant: the index of an application in the `Permissions` that issued the grant, and
+/// the kind of credentials. Packed into one word, because each connection holds one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuthBasis(u32);
 
-/// What was shown for a grant.
+/// Kind of credentials that a client showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ShownCredentials {
-    /// Nothing was asked for: there were no applications, or everybody may open.
+    /// No credentials were needed: there are no applications, or all clients may open.
     Nothing,
-    /// No key; the application is the one that this counts as.
+    /// No key. The connection counts as the anonymous application.
     NoKey,
-    /// A key alone.
+    /// Key without a secret.
     Key,
     /// Key and secret.
     Secret,
 }
 
 impl AuthBasis {
-    /// What everybody has.
+    /// Basis of a grant that needed no credentials.
     pub const NOTHING: Self = Self(0);
 
     pub(super) const fn new(place: u32, shown: ShownCredentials) -> Self {
@@ -35,7 +35,7 @@ impl AuthBasis {
         }
     }
 
-    /// Whether key and secret of an application were shown for it.
+    /// Returns true if the client showed key and secret of an application.
     #[must_use]
     pub const fn is_proven(self) -> bool {
         matches!(self.shown(), ShownCredentials::Secret)

@@ -1,4 +1,4 @@
-//! Who may do what, and identities that cannot be forged.
+//! Access control, and client identities that cannot be forged.
 
 mod access;
 mod application;

@@ -1,4 +1,4 @@
-//! Whether a message fits the schema of its application, and what its publisher is told when not.
+//! Schema check of an application's messages, and the error text for the publisher.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,51 +7,52 @@ use crate::json_schema::Schema;
 const UNUSABLE: &str = "the schema of this application cannot be used";
 const NO_TEXT: &str = "the message cannot be held against its schema: it is no UTF-8";
 
-/// A JSON Schema as text. It travels to the workers, which compile it once for each configuration.
+/// JSON Schema as text. It is sent to the workers, which compile it once per configuration.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageSchema(String);
 
 impl MessageSchema {
-    /// A schema that [`MessageSchema::compile`] decides about.
+    /// Wraps the text without checking it. [`MessageSchema::compile`] reports errors.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// What checks messages. Nothing is fetched from anywhere for it: what it refers to has to stand
-    /// in it. What a check of a message can take is bounded.
+    /// Compiles the schema. References must point into the schema itself, because nothing is
+    /// downloaded. The cost of checking one message is bounded.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, and where.
+    /// Returns the error and its position in the schema.
     pub fn compile(&self) -> Result<Schema, String> {
         Schema::read(&self.0)
     }
 }
 
-/// Without the text, which may be long.
+/// The output omits the text, which may be long.
 impl std::fmt::Debug for MessageSchema {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "MessageSchema({} bytes)", self.0.len())
     }
 }
 
-/// What every message of an application has to fit.
+/// Check that all messages of an application must pass.
 #[derive(Debug)]
 pub struct MessageCheck(Option<Schema>);
 
 impl MessageCheck {
-    /// From a schema that was compiled before; one that cannot be used is fitted by nothing.
+    /// Compiles a schema that was validated before. A schema that does not compile rejects all
+    /// messages.
     #[must_use]
     pub fn new(schema: &MessageSchema) -> Self {
         Self(schema.compile().ok())
     }
 
-    /// Decides about the JSON of a message.
+    /// Checks a message, given as JSON.
     ///
     /// # Errors
     ///
-    /// The place of the first violation and what is wrong there, in 123 bytes at the most.
+    /// Returns the position of the first violation and its reason, in at most 123 bytes.
     pub fn check(&self, message: &[u8]) -> Result<(), String> {
         let schema = self.0.as_ref().ok_or(UNUSABLE)?;
         schema.check(str::from_utf8(message).map_err(|_| NO_TEXT)?)
@@ -62,7 +63,7 @@ impl MessageCheck {
 mod tests {
     use super::*;
 
-    /// What a Close frame holds beside its code (RFC 6455 §5.5).
+    /// Most bytes of text in a Close frame after its code (RFC 6455 §5.5).
     const TEXT_BYTES_MAX: usize = 123;
     const NO_JSON: &str = "the message cannot be held against its schema: it is nested too deeply";
 
@@ -91,7 +92,7 @@ mod tests {
                 r#"{"price":1,"list":[{},{"a/b":7}]}"#,
                 "the message does not fit its schema at /list/1/a~1b: 7 is not one of 1 or 2",
             ),
-            // Of one name given twice the last counts, as wherever it is read.
+            // Of duplicate names the last one counts, as everywhere else.
             (
                 r#"{"price":1,"price":true}"#,
                 "the message does not fit its schema at /price: true is not of type \"number\"",

@@ -1,6 +1,6 @@
-//! Signed UUIDs: what a client is given can be handed to a backend and back, and cannot be forged.
+//! Signed UUIDs. A client can pass its UUID to a backend and back, and a forged one is detected.
 //!
-//! The form is that of phpWebSocketServer since 2026-08: the 36 characters of a version 4 UUID, a
+//! The format is that of phpWebSocketServer since 2026-08: the 36 characters of a version 4 UUID, a
 //! dot, and the HMAC-SHA256 of those characters in lower-case hexadecimal.
 
 use std::cell::RefCell;
@@ -19,17 +19,17 @@ type Plain = [u8; PLAIN_CHARACTERS];
 type Signature = [u8; SIGNATURE_CHARACTERS];
 
 word_choices! {
-    /// How a client's UUID looks on the wire.
+    /// Format of client UUIDs in messages.
     UuidForm {
-        /// 101 characters, with a signature.
+        /// 101 characters including a signature.
         Signed = "signed",
-        /// 36 characters, for applications that keep it in a `CHAR(36)`: a sender that guesses one can
-        /// address its client.
+        /// 36 characters, for applications that store it in a `CHAR(36)`. A sender that guesses a
+        /// UUID can address its client.
         Plain = "plain",
     }
 }
 
-/// Writes and reads UUIDs under the server's key.
+/// Signs and verifies UUIDs with the server's key.
 #[derive(Clone)]
 pub struct Signer {
     keyed: Hmac<Sha256>,
@@ -44,7 +44,7 @@ impl fmt::Debug for Signer {
 }
 
 impl Signer {
-    /// A signer under a key that all workers share.
+    /// Creates a signer with a key that all workers share.
     #[must_use]
     pub fn new(key: &[u8; 32], form: UuidForm) -> Self {
         #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
@@ -52,13 +52,13 @@ impl Signer {
         Self { keyed, form, recent: Recent::default() }
     }
 
-    /// Whether the texts that are given out can be told from any others.
+    /// Returns true if UUIDs carry a signature.
     #[must_use]
     pub fn is_signed(&self) -> bool {
         self.form == UuidForm::Signed
     }
 
-    /// The text that a client is given.
+    /// Returns the text that the client receives.
     #[must_use]
     pub fn text(&self, uuid: ClientUuid) -> String {
         let plain = uuid.text();
@@ -71,7 +71,7 @@ impl Signer {
         }
     }
 
-    /// The UUID in a text that this server once gave out; a forged one is nobody's.
+    /// Returns the UUID in a text that this server issued. `None` if it is forged.
     #[must_use]
     pub fn verify(&self, text: &str) -> Option<ClientUuid> {
         match self.form {
@@ -106,8 +106,7 @@ impl Signer {
     }
 }
 
-/// Reads the form that was given out, and no other: upper case would be a second name for one
-/// client.
+/// Parses the issued spelling only. Upper case would be a second name for the same client.
 fn read(plain: &Plain) -> Option<ClientUuid> {
     let uuid = uuid::Uuid::try_parse_ascii(plain).ok()?;
     let mut given_out = uuid::Uuid::encode_buffer();
@@ -115,7 +114,7 @@ fn read(plain: &Plain) -> Option<ClientUuid> {
     is_it.then(|| ClientUuid(uuid.into_bytes()))
 }
 
-/// Compares in constant time, eight characters in each step.
+/// Compares in constant time, eight characters per step.
 fn is_same(one: &Signature, other: &Signature) -> bool {
     let words = one.as_chunks().0.iter().zip(other.as_chunks().0);
     let same = words.fold(Choice::from(1), |same, (one, other)| {
@@ -124,16 +123,15 @@ fn is_same(one: &Signature, other: &Signature) -> bool {
     same.into()
 }
 
-/// Texts that were found to be genuine lately. A publisher goes on addressing the same clients, and
-/// a signature costs a microsecond where the processor has no instructions for it: more than all
-/// else that is done for a feedback.
+/// Recently verified texts. A publisher often addresses the same clients again. Without processor
+/// support a signature takes a microsecond, which is more than the rest of the work for a feedback.
 ///
-/// How long a look takes can tell which UUIDs are in here, but not their signatures, and a UUID
-/// without its signature addresses nobody.
+/// The time of a lookup can reveal which UUIDs are cached, but not their signatures, and a UUID
+/// without its signature addresses no client.
 #[derive(Clone, Default)]
 struct Recent(RefCell<Vec<Option<Genuine>>>);
 
-/// How many are kept: 30 KiB, once there is the first.
+/// Size of the cache: 30 KiB, allocated with the first entry.
 const RECENT_MAX: usize = 256;
 
 #[derive(Clone, Copy)]
@@ -150,7 +148,7 @@ impl Recent {
         is_same(&known.signature, signature).then_some(known.uuid)
     }
 
-    /// Takes the place of whichever was there.
+    /// Stores an entry and replaces the one in its place.
     fn keep(&self, genuine: Genuine) {
         let mut kept = self.0.borrow_mut();
         if kept.is_empty() {
@@ -162,8 +160,8 @@ impl Recent {
     }
 }
 
-/// One of [`RECENT_MAX`], by the first characters, which are random: multiplied by the golden ratio
-/// they decide its eight bits evenly.
+/// Returns the cache index of a UUID. It multiplies the first four characters, which are random, by
+/// the golden ratio; that distributes the eight bits of the index evenly.
 fn place(plain: &Plain) -> usize {
     let [a, b, c, d, ..] = *plain;
     (u32::from_ne_bytes([a, b, c, d]).wrapping_mul(0x9E37_79B1) >> 24) as usize
@@ -228,7 +226,7 @@ mod tests {
         assert_eq!(signer.verify("A0EEBC99-9c0b-4ef8-bb6d-6bb9bd380a11"), None);
     }
 
-    /// RFC 4231 §4.2, so that the signature is what any HMAC-SHA256 says.
+    /// RFC 4231 §4.2: proves that the signature is a standard HMAC-SHA256.
     #[test]
     fn the_signature_is_hmac_sha256_in_hexadecimal() {
         let signer = Signer {

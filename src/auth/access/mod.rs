@@ -1,4 +1,4 @@
-//! The auth manager: who may open a connection, who may publish, and in which space.
+//! Access rules: who may open a connection, who may publish, and in which tenant.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,17 +12,17 @@ use super::{Application, Applications, MessageCheck};
 use crate::types::{Credentials, Tenant, word_choices};
 
 word_choices! {
-    /// Which clients may open a connection.
+    /// Clients that may open a connection.
     AuthorizeOpen {
-        /// Those that an application of auth.yml lets in.
+        /// Clients that an application of auth.yml admits.
         Application = "application",
-        /// All, as Gomoob's manager has it by default.
+        /// All clients. This is the default of Gomoob's manager.
         All = "all",
     }
 }
 
-/// What the applications of auth.yml allow. Secrets are kept as digests: nothing in here can be
-/// printed or read back.
+/// Access rules of auth.yml. They contain only digests of secrets, so a secret can be neither
+/// printed nor read back.
 #[derive(Debug)]
 pub struct Permissions {
     rules: AccessRules,
@@ -31,19 +31,19 @@ pub struct Permissions {
 
 #[derive(Debug)]
 enum AccessRules {
-    /// There are no applications: everything is allowed.
+    /// Everything is allowed, because there are no applications.
     Everything,
     Applications(KnownKey),
 }
 
 #[derive(Debug)]
 struct KnownKey {
-    /// In the order of the file.
+    /// Applications in the order of the file.
     entries: Vec<ApplicationRules>,
     by_key: HashMap<Box<str>, u32>,
-    /// The place of the application that a connection without a key counts as.
+    /// Index of the application of connections without a key.
     anonymous: Option<u32>,
-    /// The longest secret of all.
+    /// Length of the longest secret in bytes.
     secret_bytes_max: usize,
 }
 
@@ -56,7 +56,7 @@ struct ApplicationRules {
     check: Option<Box<MessageCheck>>,
 }
 
-/// What a client has to show to open a connection for an application.
+/// Credentials that a client must show to open a connection for an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Opens {
     WithKey,
@@ -69,14 +69,14 @@ impl fmt::Debug for ApplicationRules {
     }
 }
 
-/// What a connection may do, decided when it opened.
+/// Rights of a connection, decided when it opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// The space that it lives in.
+    /// Tenant of the connection.
     pub tenant: Tenant,
-    /// Whether it may publish by itself.
+    /// Right to publish without showing credentials.
     pub right: Right,
-    /// What it was granted for.
+    /// Credentials that the rights are based on.
     pub ground: AuthBasis,
 }
 
@@ -85,50 +85,50 @@ pub struct Grant {
 pub struct GrantRef<'g> {
     /// The space that the connection lives in.
     pub tenant: &'g Tenant,
-    /// Whether it may publish by itself.
+    /// Right to publish without showing credentials.
     pub right: Right,
-    /// What it was granted for.
+    /// Credentials that the rights are based on.
     pub ground: AuthBasis,
 }
 
-/// That a message may be published.
+/// Permission to publish one message.
 #[derive(Debug)]
 pub struct Permit<'a> {
-    /// In which space.
+    /// Tenant of the publication.
     pub tenant: Tenant,
-    /// What it has to fit, if its application says so.
+    /// Schema check of the application. `None`: any message is allowed.
     pub check: Option<&'a MessageCheck>,
 }
 
-/// Whether somebody may publish without proving anything with each message.
+/// Right of a client that shows no credentials with its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
-    /// It may.
+    /// The client may publish.
     Publish,
-    /// It may not.
+    /// The client may only listen.
     Listen,
 }
 
 impl Right {
-    /// Whether it is enough where this is needed.
+    /// Returns true if this right includes the needed one.
     #[must_use]
     pub fn covers(self, needed: Self) -> bool {
         self == Self::Publish || needed == Self::Listen
     }
 }
 
-/// An opening or a message that is not allowed. It never says which part was wrong: that would help
-/// whoever guesses.
+/// Denied request. It never states which credential was wrong, because that would help an attacker
+/// to guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// The opening.
+    /// Opening of a connection.
     Open,
-    /// The message.
+    /// Publication of a message.
     Send,
 }
 
 impl Denied {
-    /// The words for the client, as Gomoob's users know them.
+    /// Returns the error text for the client, as in Gomoob.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
@@ -139,7 +139,7 @@ impl Denied {
 }
 
 impl Permissions {
-    /// What these applications allow; none allow everything.
+    /// Creates the rules of these applications. `None` allows everything.
     #[must_use]
     pub fn new(applications: Option<&Applications>, open: AuthorizeOpen) -> Self {
         let rules = match applications {
@@ -149,13 +149,13 @@ impl Permissions {
         Self { rules, open }
     }
 
-    /// What a server without applications allows: everything.
+    /// Creates rules that allow everything.
     #[must_use]
     pub const fn everything() -> Self {
         Self { rules: AccessRules::Everything, open: AuthorizeOpen::All }
     }
 
-    /// One application whose key opens, and whose secret publishes.
+    /// Creates rules with one application: its key opens, its secret publishes.
     #[cfg(test)]
     pub(crate) fn of_one(key: &str, secret: &str) -> Self {
         let application = Application {
@@ -170,11 +170,11 @@ impl Permissions {
         Self::new(Some(&applications), AuthorizeOpen::Application)
     }
 
-    /// Decides about an opening.
+    /// Decides whether a client may open a connection.
     ///
     /// # Errors
     ///
-    /// When no application lets it in.
+    /// Fails when no application admits the client.
     pub fn open(&self, shown: Option<&Credentials<'_>>) -> Result<Grant, Denied> {
         let AccessRules::Applications(known) = &self.rules else { return Ok(Grant::everything()) };
         let granted = match shown {
@@ -183,8 +183,8 @@ impl Permissions {
         };
         match (granted, self.open) {
             (Some(grant), _) => Ok(grant),
-            // Let in by nobody in particular, it may listen where applications without a tenant
-            // are, and nothing else.
+            // A client that no application admitted may listen in the shared tenant, and nothing
+            // else.
             (None, AuthorizeOpen::All) => {
                 let (tenant, right) = (Tenant::shared(), Right::Listen);
                 Ok(Grant { tenant, right, ground: AuthBasis::NOTHING })
@@ -193,12 +193,13 @@ impl Permissions {
         }
     }
 
-    /// Decides about a message of a connection. The space in which it is published, and the schema
-    /// that it has to fit, are those of what was shown with it, else those of the connection.
+    /// Decides whether a connection may publish a message. The credentials `shown` with the message
+    /// determine the tenant and the schema. Without them the connection does.
     ///
     /// # Errors
     ///
-    /// When what was shown is wrong, or nothing was shown and the connection may not publish.
+    /// Fails when the credentials are wrong, or when there are none and the connection may not
+    /// publish.
     pub fn send(
         &self,
         grant: GrantRef<'_>,
@@ -222,14 +223,15 @@ impl Permissions {
 }
 
 impl Permissions {
-    /// Whether a publisher may be told how many clients its publications reach: it proved a secret, or
-    /// there is none to prove. Otherwise a page that may publish could find out who is connected.
+    /// Returns true if a publisher may learn how many clients its publications reach. It must have
+    /// shown a secret, unless there are no applications. Otherwise a page with the right to publish
+    /// could find out who is connected.
     #[must_use]
     pub fn tells_counts(&self, ground: AuthBasis) -> bool {
         matches!(self.rules, AccessRules::Everything) || ground.is_proven()
     }
 
-    /// All spaces that clients may live in, each once.
+    /// Returns all tenants without duplicates.
     #[must_use]
     pub fn tenants(&self) -> Vec<Tenant> {
         let mut all = vec![Tenant::shared()];
@@ -243,7 +245,7 @@ impl Permissions {
         all
     }
 
-    /// The space of a connection without a key.
+    /// Returns the tenant of connections without a key.
     #[must_use]
     pub fn anonymous_tenant(&self) -> Tenant {
         let AccessRules::Applications(known) = &self.rules else { return Tenant::shared() };
@@ -251,12 +253,12 @@ impl Permissions {
         entry.map_or_else(Tenant::shared, |entry| entry.tenant.clone())
     }
 
-    /// What is left of a grant that `former` gave, now that this holds: the same application has to
-    /// be there, with the same secret where it was shown, in the same space.
+    /// Applies these rules to a connection that the rules `former` admitted. The application must
+    /// still exist in the same tenant. If the client showed a secret, the secret must be unchanged.
     ///
     /// # Errors
     ///
-    /// When nothing is left of it: its connection ends.
+    /// Fails when the connection must be closed.
     pub fn renew(
         &self,
         former: &Self,
@@ -276,7 +278,7 @@ impl Permissions {
         if granted.tenant == *tenant { Ok(granted) } else { Err(Denied::Open) }
     }
 
-    /// Which application a grant of this rests on, and what was shown for it.
+    /// Returns the application that admitted a connection and the credentials that were shown.
     fn holder(&self, ground: AuthBasis) -> Option<(&ApplicationRules, ShownCredentials)> {
         match &self.rules {
             AccessRules::Applications(known) if ground.shown() != ShownCredentials::Nothing => {
@@ -288,7 +290,7 @@ impl Permissions {
 }
 
 impl Grant {
-    /// What everybody has where there are no applications.
+    /// Grant of a server without applications.
     fn everything() -> Self {
         Self { tenant: Tenant::shared(), right: Right::Publish, ground: AuthBasis::NOTHING }
     }
@@ -331,20 +333,20 @@ impl KnownKey {
             .open_with_key(AuthBasis::new(place, ShownCredentials::NoKey))
     }
 
-    /// The same application with the same secret.
+    /// Returns the grant of the application with the same key and the same secret.
     fn proven_before(&self, former: &ApplicationRules) -> Option<Grant> {
         let place = *self.by_key.get(&former.key)?;
         let entry = self.entries.get(place as usize)?;
         entry.secret.is(former.secret).then(|| entry.proven(place))
     }
 
-    /// The application whose key and secret were shown. An unknown key takes as long as a wrong
+    /// Returns the application whose key and secret match. An unknown key takes as long as a wrong
     /// secret.
     fn proven(&self, shown: &Credentials<'_>) -> Option<(u32, &ApplicationRules)> {
         let place = self.by_key.get(shown.key.as_ref());
         let entry = place.and_then(|place| Some((*place, self.entries.get(*place as usize)?)));
-        // No application has an empty secret; if one had, nobody should get in by it.
-        // One that is longer than any of them is not worked on: it may be as long as a message.
+        // An empty secret never matches. A secret longer than any known one is not hashed, because
+        // it may be as long as a message.
         let may_be = |secret: &&str| (1..=self.secret_bytes_max).contains(&secret.len());
         let shown_secret = shown.secret.as_deref().filter(may_be);
         let secret = shown_secret.map(SecretDigest::new);
@@ -378,12 +380,12 @@ impl ApplicationRules {
     }
 }
 
-/// A secret as its SHA-256: of one length, so that comparing takes the same time for all.
+/// SHA-256 of a secret. All digests have the same length, so a comparison takes constant time.
 #[derive(Clone, Copy)]
 struct SecretDigest([u8; 32]);
 
 impl SecretDigest {
-    /// The digest of no text.
+    /// Value that is not the digest of any known text.
     const NOBODYS: Self = Self([0; 32]);
 
     fn new(secret: &str) -> Self {

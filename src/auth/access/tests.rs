@@ -1,4 +1,4 @@
-//! Tests of who may open, who may publish, and what is left of a grant.
+//! Tests of opening, publishing and renewal of grants.
 
 use super::*;
 use crate::auth::MessageSchema;
@@ -40,7 +40,7 @@ fn open(access: &Permissions, shown: Option<&Credentials<'_>>) -> Result<(Tenant
     access.open(shown).map(|grant| (grant.tenant, grant.right))
 }
 
-/// The space in which a message is published.
+/// Returns the tenant in which a message is published.
 fn space(
     access: &Permissions,
     (tenant, right): (&Tenant, Right),
@@ -109,7 +109,7 @@ fn a_message_is_published_in_the_space_of_what_proves_it() {
     }
 }
 
-/// What is left, with `changed` in place of what there was, of a grant for what was shown.
+/// Renews a grant with the rules `changed`. `shown` are the credentials of the original grant.
 fn renewed(
     shown: Option<&Credentials<'_>>,
     change: impl FnOnce(&mut Applications),

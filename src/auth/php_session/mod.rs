@@ -1,37 +1,37 @@
-//! PHP's session files: what one entry says. Values are read past, never made.
+//! Value of one entry in a PHP session file. Other values are skipped without building them.
 //!
-//! The format is that of `session.serialize_handler = php`: a name, `|`, a value as PHP's
-//! `serialize()` writes it, and the next name. A session that cannot be read to its end counts up to
-//! the first entry that is wrong, as in PHP.
+//! The format is that of `session.serialize_handler = php`: a name, `|`, a value in the format of
+//! PHP's `serialize()`, then the next name. In a malformed session the entries before the first
+//! error count, as in PHP.
 
 use crate::types::word_choices;
 
-/// How deep arrays and objects may lie in each other; what is deeper is wrong.
+/// Deepest nesting of arrays and objects. Deeper nesting is an error.
 const DEPTH_MAX: usize = 128;
 
 word_choices! {
-    /// Which values of an entry count as a yes.
+    /// Values of an entry that count as true.
     Truth {
-        /// What PHP takes for true: also `1`, and the text `no`.
+        /// Values that PHP converts to true, such as `1` and the string `no`.
         Php = "php",
-        /// `true` alone.
+        /// Only `true`.
         Strict = "strict",
     }
 }
 
-/// What an entry says, as far as it can let somebody in.
+/// Value of an entry, reduced to its truth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flag {
-    /// `true`.
+    /// The boolean `true`.
     True,
-    /// Something that PHP takes for true.
+    /// Another value that PHP converts to true.
     Truthy,
-    /// Something that PHP takes for false.
+    /// A value that PHP converts to false.
     Falsy,
 }
 
 impl Flag {
-    /// Whether it is a yes.
+    /// Returns true if the value counts as true.
     #[must_use]
     pub fn is_yes(self, truth: Truth) -> bool {
         match truth {
@@ -41,8 +41,8 @@ impl Flag {
     }
 }
 
-/// What an entry of a session says; nothing when it is not there. Of several entries of one name
-/// the last holds, as in PHP.
+/// Returns the value of a session entry, or `None` if there is no such entry. If several entries have
+/// this name, the last one counts, as in PHP.
 ///
 /// ```
 /// use tagcast::auth::php_session::{Flag, flag};
@@ -63,25 +63,26 @@ pub fn flag(session: &[u8], name: &str) -> Option<Flag> {
     found
 }
 
-/// What is left of a session, and what was in front of it.
+/// Reader of a session: the unread bytes and the values so far.
 struct SessionReader<'a> {
     rest: &'a [u8],
     values: SessionValues,
 }
 
-/// The values so far, in PHP's order: a reference names one by its number, which begins at 1.
+/// Values so far, in PHP's order. References use their numbers, which start at 1.
 #[derive(Default)]
 struct SessionValues {
     flags: Vec<Flag>,
     numbers: Numbering,
 }
 
-/// Whether the numbers of values are known.
+/// State of the numbering of values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Numbering {
     #[default]
     Known,
-    /// A class has written itself in its own way: nobody else knows how many values it holds.
+    /// Unknown after an object with its own serialization, because only its class knows how many
+    /// values it contains.
     Lost,
 }
 
@@ -89,14 +90,14 @@ impl SessionValues {
     fn of(&self, number: usize) -> Option<Flag> {
         match self.numbers {
             Numbering::Known => self.flags.get(number.checked_sub(1)?).copied(),
-            // It may be a no, so it is one.
+            // The value may be false, so it counts as false.
             Numbering::Lost => Some(Flag::Falsy),
         }
     }
 }
 
 impl<'a> SessionReader<'a> {
-    /// The next entry; none at the end, and where something is wrong.
+    /// Reads the next entry. Returns `None` at the end and at an error.
     fn entry(&mut self) -> Option<(&'a [u8], Flag)> {
         let name = self.until(b'|')?;
         let value = self.value(DEPTH_MAX)?;
@@ -134,7 +135,8 @@ impl<'a> SessionReader<'a> {
         flag
     }
 
-    /// `R:1;` is the value itself and has no number of its own, `r:1;` is the same object once more.
+    /// Reads a reference. `R:1;` is the value itself and has no number of its own. `r:1;` is the
+    /// same object again, with a new number.
     fn reference(&mut self, kind: u8) -> Option<Flag> {
         self.expect(b':')?;
         let number = self.count()?;
@@ -155,14 +157,14 @@ impl<'a> SessionReader<'a> {
         Some(self.numbered(flag))
     }
 
-    /// `3:"yes"`: what is in it may contain anything, also quotes.
+    /// Reads a string such as `3:"yes"`. It may contain any byte, including quotes.
     fn text(&mut self) -> Option<Flag> {
         let length = self.count()?;
         self.expect(b':')?;
         self.quoted(length).map(text_flag)
     }
 
-    /// `3:"\79es"`: the length is that of the text, not of how it is written.
+    /// Reads an escaped string such as `3:"\79es"`. The length counts unescaped bytes.
     fn escaped_text(&mut self) -> Option<Flag> {
         let length = self.count()?;
         self.expect(b':')?;
@@ -190,7 +192,7 @@ impl<'a> SessionReader<'a> {
         Some(flag)
     }
 
-    /// `8:"stdClass":1:{…}`.
+    /// Reads an object such as `8:"stdClass":1:{…}`.
     fn object(&mut self, depth: usize) -> Option<Flag> {
         self.text()?;
         self.expect(b':')?;
@@ -201,7 +203,7 @@ impl<'a> SessionReader<'a> {
         Some(flag)
     }
 
-    /// `5:"Class":4:{…}`: bytes that only the class understands.
+    /// Reads an object such as `5:"Class":4:{…}`, whose content only its class can interpret.
     fn custom(&mut self) -> Option<Flag> {
         self.text()?;
         self.expect(b':')?;
@@ -214,7 +216,7 @@ impl<'a> SessionReader<'a> {
         Some(Flag::Truthy)
     }
 
-    /// Names and values within braces. A name has no number.
+    /// Reads the names and values between braces. Names have no number.
     fn members(&mut self, count: usize, depth: usize) -> Option<()> {
         let depth = depth.checked_sub(1)?;
         self.expect(b'{')?;
@@ -248,7 +250,7 @@ impl<'a> SessionReader<'a> {
         Some(taken)
     }
 
-    /// What stands in front of a byte, which is taken too.
+    /// Returns the bytes before `end` and skips `end`.
     fn until(&mut self, end: u8) -> Option<&'a [u8]> {
         let length = self.rest.iter().position(|byte| *byte == end)?;
         let taken = self.take(length)?;
@@ -295,12 +297,12 @@ impl<'a> SessionReader<'a> {
     }
 }
 
-/// PHP takes zero for false, and so a list without members.
+/// PHP converts zero and an empty array to false.
 fn number_flag<T: Copy + PartialEq + Default>(number: T) -> Flag {
     if number == T::default() { Flag::Falsy } else { Flag::Truthy }
 }
 
-/// PHP takes two texts for false: the empty one, and `0`.
+/// PHP converts two strings to false: the empty string and `0`.
 const fn text_flag(text: &[u8]) -> Flag {
     match text {
         b"" | b"0" => Flag::Falsy,

@@ -1,4 +1,4 @@
-//! Sessions as PHP writes them, and as nobody does.
+//! Sessions as PHP writes them, and malformed ones.
 
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ fn of(session: &str) -> Option<Flag> {
     flag(session.as_bytes(), "allow")
 }
 
-/// A session with one value before the entry `allow`, and one with that value as the entry.
+/// Checks a session with the value before the entry `allow`, and one with the value as that entry.
 #[track_caller]
 fn is_read(value: &str, expected: Flag) {
     assert_eq!(of(&format!("x|{value}allow|b:1;")), Some(Flag::True), "in front: {value}");
@@ -99,7 +99,7 @@ fn the_last_entry_of_a_name_holds_and_names_are_compared_to_the_letter() {
 
 #[test]
 fn a_reference_says_what_the_value_says_that_it_names() {
-    // 1: the text, 2: the array, 3: its member, 4: null.
+    // Value numbers: 1 is the string, 2 the array, 3 its member, 4 null.
     let session = "t|s:1:\"x\";a|a:1:{i:0;b:1;}n|N;";
     for (number, expected) in
         [(1, Flag::Truthy), (2, Flag::Truthy), (3, Flag::True), (4, Flag::Falsy)]
@@ -108,10 +108,10 @@ fn a_reference_says_what_the_value_says_that_it_names() {
         assert_eq!(of(&format!("{session}allow|r:{number};")), Some(expected), "{number}");
     }
     assert_eq!(of(&format!("{session}allow|R:5;")), None);
-    // `r` has a number of its own, `R` has none.
+    // `r` gets a number of its own, `R` does not.
     assert_eq!(of("x|b:1;y|r:1;allow|R:2;"), Some(Flag::True));
     assert_eq!(of("x|b:1;y|R:1;allow|R:2;"), None);
-    // How many values a class holds that wrote itself, nobody knows.
+    // The number of values in an object with its own serialization is unknown.
     assert_eq!(of("x|C:3:\"Foo\":0:{}y|b:1;allow|R:2;"), Some(Flag::Falsy));
 }
 
@@ -139,7 +139,7 @@ fn strict_is_true_alone() {
     assert_eq!(yes(Truth::Strict), [true, false, false]);
 }
 
-/// A value as PHP would write it, with what it casts to.
+/// Generates a serialized PHP value and its truth.
 fn value() -> impl Strategy<Value = (String, Flag)> {
     let leaf = prop_oneof![
         Just(("N;".to_owned(), Flag::Falsy)),
