@@ -1,4 +1,4 @@
-//! Who really speaks, behind proxies: `X-Forwarded-For`, believed from trusted ones only.
+//! Client address behind proxies. `X-Forwarded-For` is used only if a trusted proxy sent it.
 
 use core::net::IpAddr;
 
@@ -10,14 +10,14 @@ const UNREADABLE: Refusal = Refusal::bad(
      of its client",
 );
 
-/// The address that limits and rules look at: the peer's, or where the peer is a trusted proxy the
-/// last one in `X-Forwarded-For` that is not a trusted proxy. Everything in front of that one may have been
-/// written by anyone.
+/// Returns the client address for limits and rules. This is the peer's address, unless the peer is
+/// a trusted proxy. Then it is the last address in `X-Forwarded-For` that is not a trusted proxy.
+/// The entries before that one may be forged.
 ///
 /// # Errors
 ///
-/// 400 where an entry that counts is not an address: limits and rights rest on it, so an unknown
-/// address must not pass for that of the proxy.
+/// 400 if a required entry is not an address. Limits and rights depend on the client address, so an
+/// unknown client must not get the address of the proxy.
 pub fn effective_address(
     peer: IpAddr,
     upgrade: &Upgrade<'_>,
@@ -26,7 +26,7 @@ pub fn effective_address(
     effective_address_of(peer, upgrade.head, trusted)
 }
 
-/// The same for whatever a request wants.
+/// Returns the client address of a request of any kind.
 ///
 /// # Errors
 ///
@@ -50,8 +50,8 @@ pub fn effective_address_of(
     Ok(effective)
 }
 
-/// `192.0.2.1`, `192.0.2.1:5678`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:5678`. The rest of the
-/// list is of no interest, and may be any bytes.
+/// Parses `192.0.2.1`, `192.0.2.1:5678`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:5678`.
+/// Other entries of the header are not parsed and may contain any bytes.
 fn address(entry: &[u8]) -> Option<IpAddr> {
     let entry = str::from_utf8(entry).ok()?;
     if let Ok(ip) = entry.parse::<IpAddr>() {

@@ -1,14 +1,14 @@
-//! Hosts whose pages may connect, as bloatless/php-websocket compares them.
+//! Hosts whose pages may connect, compared by the rules of bloatless/php-websocket.
 
 use crate::types::{HostPattern, canonical_host};
 
-/// The hosts whose pages may connect.
+/// Hosts whose pages may connect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostAllowlist(Vec<(HostPattern, Option<String>)>);
 
 impl HostAllowlist {
-    /// A list as it was written: `foo.org`, or with what does not count. A label may be `*`, and so may
-    /// the port.
+    /// Parses a list of hosts such as `foo.org`. Scheme, `www.` and path are ignored. A label or
+    /// the port may be `*`.
     #[must_use]
     pub fn new(allowed: &[String]) -> Self {
         let entry = |text: &String| {
@@ -18,7 +18,7 @@ impl HostAllowlist {
         Self(allowed.iter().filter_map(entry).collect())
     }
 
-    /// Whether a page of this origin may connect. A request without an origin may not.
+    /// Returns true if a page of this origin may connect. A request without an origin may not.
     #[must_use]
     pub fn admit(&self, origin: Option<&str>) -> bool {
         let Some((host, port)) = origin.map(bare) else { return false };
@@ -28,7 +28,7 @@ impl HostAllowlist {
     }
 }
 
-/// Without scheme, `www.`, and whatever follows the first slash. The port belongs to the name.
+/// Strips scheme, `www.` and everything from the first slash. Returns the host and its port.
 fn bare(origin: &str) -> (String, Option<String>) {
     let origin = origin.trim().to_lowercase();
     let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));

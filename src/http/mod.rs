@@ -1,8 +1,8 @@
-//! HTTP as far as a WebSocket server needs it: the request head, the handshake, small answers.
+//! HTTP as far as a WebSocket server needs it: the request head, the handshake, small responses.
 //!
 //! Pure: no socket, no clock. A caller feeds a [`HeadScanner`] until it finds the end of the head,
-//! parses that with [`parse`], and asks [`decide`] what the request wants. Bytes after the head
-//! belong to the WebSocket.
+//! parses the head with [`parse`], and passes it to [`decide`]. Bytes after the head belong to the
+//! WebSocket.
 
 mod forwarded;
 mod handshake;

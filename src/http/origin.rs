@@ -1,26 +1,26 @@
-//! Which web pages may connect: the header `Origin` (RFC 6454 §7) against the list of the operator.
+//! Web pages that may connect: compares the header `Origin` (RFC 6454 §7) with the operator's list.
 
 use crate::types::{Origin, OriginPattern};
 
-/// The origins that may connect.
+/// Origins that may connect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins {
-    /// Whether there is a list.
+    /// True if there is a list.
     is_limited: bool,
     allowed: Vec<OriginPattern>,
 }
 
 impl Origins {
-    /// A list as it was written; an empty one lets every origin in. An entry that no page can have
-    /// lets none in.
+    /// Parses a list of origins. An empty list admits all origins. An invalid entry matches no
+    /// origin.
     #[must_use]
     pub fn new(allowed: &[String]) -> Self {
         let patterns = allowed.iter().filter_map(|origin| OriginPattern::parse(origin).ok());
         Self { is_limited: !allowed.is_empty(), allowed: patterns.collect() }
     }
 
-    /// Whether a page of this origin may connect. No origin is no browser, and passes; so does the
-    /// origin of the server itself. `null` passes only where it is listed.
+    /// Returns true if a page of this origin may connect. Admits requests without an origin, which
+    /// are not from a browser, and the server's own origin. `null` needs an entry in the list.
     #[must_use]
     pub fn admit(&self, origin: Option<&str>, host: &str) -> bool {
         let Some(text) = origin.filter(|_| self.is_limited) else { return true };
@@ -30,8 +30,8 @@ impl Origins {
     }
 }
 
-/// Whether an origin is where the request went to, as far as host and port say; the scheme cannot
-/// be compared, since a proxy may speak TLS for us.
+/// Returns true if host and port of the origin are those of the request. The scheme is not
+/// compared, because a proxy may terminate TLS.
 #[must_use]
 pub fn is_same_origin(origin: &str, host: &str) -> bool {
     let Some((scheme, _)) = origin.split_once("://") else { return false };

@@ -1,26 +1,25 @@
-//! Other protocols whose first bytes arrive where a request should: what they are, and what would be
-//! right.
+//! Detection of other protocols by their first bytes, and advice to the operator.
 
 use super::Refusal;
 
-/// A protocol that is not spoken here, by its first bytes.
+/// Unsupported protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OtherProtocol {
-    /// TLS, or SSL.
+    /// TLS or SSL.
     Tls,
-    /// The PROXY protocol of HAProxy, as a line or as bytes.
+    /// PROXY protocol of HAProxy, version 1 (text) or 2 (binary).
     Proxy,
-    /// HTTP/2 that was not asked for.
+    /// HTTP/2 with prior knowledge.
     Http2,
     /// SSH.
     Ssh,
 }
 
-/// The first byte of every TLS handshake: a record of that type (RFC 8446 §5.1).
+/// First byte of a TLS handshake: the record type (RFC 8446 §5.1).
 const HANDSHAKE_RECORD: u8 = 0x16;
-/// The type of a ClientHello in SSL 2.0 (RFC 5246 appendix E.2).
+/// Type of a ClientHello in SSL 2.0 (RFC 5246 appendix E.2).
 const CLIENT_HELLO: u8 = 1;
-/// What version 2 of the PROXY protocol begins with, as far as no request does.
+/// Signature of version 2 of the PROXY protocol. An HTTP request differs from its fifth byte on.
 const PROXY_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 const TLS: Refusal = Refusal::bad(
@@ -36,7 +35,8 @@ const HTTP_2: Refusal = Refusal::bad(
 const SSH: Refusal = Refusal::bad("this is SSH, and HTTP is expected here: use another port");
 
 impl OtherProtocol {
-    /// Judges the bytes that have arrived; none are other protocols' for sure while too few are there.
+    /// Detects the protocol of the received bytes. `None` if it is HTTP or if more bytes are
+    /// needed.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Option<Self> {
         match bytes {
@@ -51,7 +51,7 @@ impl OtherProtocol {
         }
     }
 
-    /// What it is told, and the log.
+    /// Returns the error for the client and the log.
     #[must_use]
     pub const fn refusal(self) -> Refusal {
         match self {

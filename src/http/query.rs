@@ -1,9 +1,9 @@
-//! The query of a request target, form-decoded as PHP does: `+` is a blank, `%41` a byte.
+//! Query of a request target, form-decoded as in PHP: `+` is a space, `%41` a byte.
 
 use std::borrow::Cow;
 
-/// The value of a parameter; of one name given twice the last counts, as in PHP. `None` when it is
-/// absent or its value is not UTF-8.
+/// Returns the value of a parameter. The last of several values counts, as in PHP. `None` if the
+/// parameter is missing or its value is not UTF-8.
 #[must_use]
 pub fn parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
@@ -11,26 +11,27 @@ pub fn parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     decoded(value)
 }
 
-/// Whether a parameter stands in the query, whatever its value.
+/// Returns true if the query contains the parameter, with any value.
 #[must_use]
 pub fn has_parameter(query: &str, name: &str) -> bool {
     let names = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
     names.into_iter().any(|known| decoded(known).as_deref() == Some(name))
 }
 
-/// A parameter of a query, in one of the forms that PHP reads.
+/// Query parameter in one of the forms that PHP supports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parameter<'q> {
-    /// `name=value`; none when the value is not UTF-8.
+    /// `name=value`. `None` if the value is not UTF-8.
     Text(Option<Cow<'q, str>>),
-    /// `name[member]=value`, in their order and with repeats. `None` stands for what is not text: an
-    /// array of its own, or bytes that are not UTF-8.
+    /// `name[member]=value`, in order, including duplicates. `None` for a value that is a nested
+    /// array or not UTF-8.
     Members(Vec<(String, Option<Cow<'q, str>>)>),
     /// A bracket is not closed.
     Broken,
 }
 
-/// A parameter, as PHP reads it: of `name=` and `name[…]=` the later form replaces the other one.
+/// Returns a parameter as PHP parses it. If both `name=` and `name[…]=` occur, the later form
+/// replaces the earlier one.
 #[must_use]
 pub fn form_parameter<'q>(query: &'q str, name: &str) -> Option<Parameter<'q>> {
     let mut found = None;
@@ -63,7 +64,7 @@ pub fn form_parameter<'q>(query: &'q str, name: &str) -> Option<Parameter<'q>> {
     found
 }
 
-/// Whether PHP would make an array of a parameter: `tags[language]=FR`, `key[]=x`.
+/// Returns true if PHP would parse the parameter as an array: `tags[language]=FR`, `key[]=x`.
 #[must_use]
 pub fn has_members(query: &str, name: &str) -> bool {
     let names = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
@@ -81,13 +82,13 @@ fn decoded(text: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The value of a cookie as PHP reads it: `%41` is a byte, `+` is itself.
+/// Decodes a cookie value as PHP does: `%41` is a byte, `+` is unchanged.
 #[must_use]
 pub fn cookie_value(value: &[u8]) -> Cow<'_, [u8]> {
     unescaped(value, b'+')
 }
 
-/// `%41` is a byte, and `+` what it is to be; a `%` without two digits behind it is itself.
+/// Decodes `%41` to a byte and `+` to `plus`. A `%` without two hexadecimal digits is unchanged.
 fn unescaped(text: &[u8], plus: u8) -> Cow<'_, [u8]> {
     if !text.iter().any(|byte| b"+%".contains(byte)) {
         return Cow::Borrowed(text);

@@ -1,39 +1,39 @@
-//! Why a request is refused, and the HTTP response that says so.
+//! Reason of a refused request, and the HTTP response.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use super::response::{ResponseBody, response};
 
-/// The status of a refusal.
+/// Status of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RefusalStatus {
-    /// 400: the request breaks a rule of HTTP or RFC 6455.
+    /// 400: the request violates HTTP or RFC 6455.
     BadRequest,
-    /// 400: no version of WebSocket that is spoken here, as Gomoob's server says it.
+    /// 400: the WebSocket version is not supported, in the form of Gomoob's server.
     BadVersion,
     /// 401: key, secret or session are wrong or missing.
     Unauthorized,
     /// 403: this origin may not connect.
     Forbidden,
-    /// 404: there is no such page.
+    /// 404: the path does not exist.
     NotFound,
-    /// 405: another method than GET.
+    /// 405: the method is not GET.
     MethodNotAllowed,
-    /// 408: the head did not come in time.
+    /// 408: the head did not arrive in time.
     Timeout,
-    /// 426: another version of WebSocket than 13.
+    /// 426: the WebSocket version is not 13.
     UpgradeRequired,
-    /// 429: too many connections from one address.
+    /// 429: one address has too many connections.
     TooManyRequests,
     /// 431: the head is too long.
     HeadTooLarge,
-    /// 503: full, draining, or without a broker.
+    /// 503: the server is full, draining, or without a broker.
     Unavailable,
 }
 
 impl RefusalStatus {
-    /// Code and phrase, as in the status line.
+    /// Returns code and phrase for the status line.
     #[must_use]
     pub const fn line(self) -> &'static str {
         match self {
@@ -50,11 +50,11 @@ impl RefusalStatus {
         }
     }
 
-    /// What a client needs next to the status to do it right next time.
+    /// Returns the header lines that tell a client how to correct its request.
     const fn header(self) -> &'static str {
         match self {
             Self::MethodNotAllowed => "Allow: GET\r\n",
-            // RFC 6455 §4.4 names the version, RFC 9110 §15.5.22 the protocol.
+            // RFC 6455 §4.4 requires the version, RFC 9110 §15.5.22 the protocol.
             Self::UpgradeRequired => "Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\n",
             Self::BadVersion => "Sec-WebSocket-Version: 13, 8\r\n",
             _ => "",
@@ -62,31 +62,31 @@ impl RefusalStatus {
     }
 }
 
-/// A request that is answered by an error, after which the connection ends.
+/// Refused request. The response is an error, and the connection is closed after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The status of the answer.
+    /// Status of the response.
     pub status: RefusalStatus,
-    /// What was wrong and what would be right, for the body and the log; never what was sent.
+    /// Error and what would be valid, for the body and the log. It never repeats received bytes.
     pub why: Cow<'static, str>,
 }
 
 impl Refusal {
-    /// For a plain GET of a path that nothing is served on.
+    /// Response to a plain GET of an unknown path.
     pub const NOT_FOUND: Self = Self::new(RefusalStatus::NotFound, "there is no such page");
-    /// For a plain GET of a path that is served over WebSocket.
+    /// Response to a plain GET of a path that is served over WebSocket.
     pub const WEBSOCKET_ONLY: Self =
         Self::new(RefusalStatus::BadRequest, "this path speaks WebSocket: send Upgrade: websocket");
-    /// For an unknown path, and subprotocols that name nothing either.
+    /// Response to a handshake with an unknown path and unknown subprotocols.
     pub const UNKNOWN_PROTOCOL: Self = Self::new(
         RefusalStatus::BadRequest,
         "there is nothing on this path, and none of the subprotocols is known here",
     );
-    /// For a head that did not come in time.
+    /// Response to a head that did not arrive in time.
     pub const TOO_SLOW: Self =
         Self::new(RefusalStatus::Timeout, "the request did not come in time");
 
-    /// A refusal with fixed words.
+    /// Creates a refusal with a constant text.
     #[must_use]
     pub const fn new(status: RefusalStatus, why: &'static str) -> Self {
         Self { status, why: Cow::Borrowed(why) }
@@ -96,7 +96,7 @@ impl Refusal {
         Self::new(RefusalStatus::BadRequest, why)
     }
 
-    /// The complete response; 401 and 403 are JSON, as their readers are programs.
+    /// Returns the complete response. The body of a 401 or 403 is JSON, because programs read it.
     #[must_use]
     pub fn response(&self) -> Vec<u8> {
         let (content_type, body) = match self.status {

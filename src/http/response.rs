@@ -1,18 +1,19 @@
-//! Responses, written whole: the 101 and the small pages.
+//! Complete responses: the 101 and small pages.
 
-/// The body of a response.
+/// Body of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseBody<'a> {
-    /// These bytes.
+    /// Bytes of the body.
     Whole(&'a [u8]),
-    /// Their length only: the answer to a HEAD.
+    /// Only the length of these bytes, for the response to a HEAD request.
     LengthOf(&'a [u8]),
 }
 
-/// The 101 of RFC 6455 §4.2.2 for the accept value of an [`Upgrade`](super::Upgrade).
+/// Returns the 101 response of RFC 6455 §4.2.2 with the accept value of an
+/// [`Upgrade`](super::Upgrade). `protocol` must be one of the offered subprotocols.
 ///
-/// Byte for byte what phpWebSocketServer sends, because its PHP clients and others read at most
-/// 1,024 bytes and compare header names by case. A protocol must be one of those offered.
+/// The bytes equal those of phpWebSocketServer. Its PHP clients, and others, read at most 1,024
+/// bytes and compare header names by case.
 #[must_use]
 pub fn switching_protocols(accept: &str, protocol: Option<&str>) -> Vec<u8> {
     let chosen =
@@ -27,18 +28,18 @@ pub fn switching_protocols(accept: &str, protocol: Option<&str>) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A 200 that is not to be stored, after which the connection ends.
+/// Returns a 200 response that is not cacheable and closes the connection.
 ///
-/// `headers` are more lines of the head, each with its end.
+/// `headers` are additional header lines, each with its line ending.
 #[must_use]
 pub fn page_response(content_type: &str, headers: &str, content: ResponseBody<'_>) -> Vec<u8> {
     response("200 OK", &format!("Content-Type: {content_type}\r\n{headers}"), content)
 }
 
-/// The answer to OPTIONS, which load balancers send to see whether anybody is there.
+/// Returns the response to OPTIONS, which load balancers use as a health check.
 #[must_use]
 pub fn methods_response() -> Vec<u8> {
-    // RFC 9110 §8.6: a 204 has no length.
+    // RFC 9110 §8.6: a 204 response has no Content-Length.
     b"HTTP/1.1 204 No Content\r\nAllow: GET, HEAD, OPTIONS\r\nConnection: close\r\n\
       Cache-Control: no-store\r\n\r\n"
         .to_vec()

@@ -1,4 +1,4 @@
-//! Finds the end of a request head that arrives in pieces.
+//! Search for the end of a request head that arrives in pieces.
 
 use crate::types::limits::{HEAD_BYTES_MAX, HEAD_LINES_MAX};
 
@@ -14,21 +14,21 @@ const _: () = assert!(HEAD_LINES_MAX == 100, "the text above says so");
 
 /// Finds the empty line that ends a head.
 ///
-/// It remembers where it was: each byte is looked at once, however small the pieces are, so a head
-/// that never ends costs no more than its bytes (CVE-2023-43669).
+/// The scanner keeps its position and reads each byte once, however small the pieces are. A head
+/// that never ends therefore costs no more than its bytes (CVE-2023-43669).
 #[derive(Clone, Copy, Debug)]
 pub struct HeadScanner {
-    /// Bytes that a head may have.
+    /// Longest head in bytes.
     bytes_max: u32,
-    /// Bytes that were looked at.
+    /// Number of scanned bytes.
     seen: u32,
-    /// Lines that were ended, the request line among them.
+    /// Number of complete lines, including the request line.
     lines: u16,
     line: LineState,
     ends: Option<LineEnd>,
 }
 
-/// What the line under way has so far.
+/// State of the current line.
 #[derive(Clone, Copy, Debug, Default)]
 enum LineState {
     #[default]
@@ -51,19 +51,20 @@ impl Default for HeadScanner {
 }
 
 impl HeadScanner {
-    /// One for a head of this length at most.
+    /// Creates a scanner for a head of at most `bytes_max` bytes.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
         let bytes_max = u32::try_from(bytes_max).unwrap_or(u32::MAX);
         Self { bytes_max, seen: 0, lines: 0, line: LineState::Empty, ends: None }
     }
 
-    /// Looks at what is new in `bytes`, which is everything that has arrived so far, and says how
-    /// long the head is, its empty line counted, once that line has come.
+    /// Scans the new part of `bytes`, which contains all bytes received so far. Returns the length
+    /// of the head, including its empty line, once the head is complete.
     ///
     /// # Errors
     ///
-    /// 431 when the head is too long, 400 when a line breaks a rule. It has to be scanned no more.
+    /// 431 if the head is too long, 400 if a line is invalid. The scanner must not be used after an
+    /// error.
     pub fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
         let bytes_max = self.bytes_max as usize;
         let head = bytes.get(..bytes_max).unwrap_or(bytes);
@@ -94,8 +95,8 @@ impl HeadScanner {
         }
     }
 
-    /// RFC 9112 §2.2 allows a bare LF. Two readers that disagree about where a line ends are how
-    /// requests are smuggled, so a head has to keep to one kind.
+    /// Requires one kind of line ending for the whole head. RFC 9112 §2.2 allows a bare LF. Request
+    /// smuggling exploits two parsers that disagree about the end of a line.
     fn end_head(&mut self, end: LineEnd) -> Result<LineState, Refusal> {
         if *self.ends.get_or_insert(end) == end { Ok(LineState::Empty) } else { Err(MIXED) }
     }
@@ -114,8 +115,9 @@ fn too_long(bytes_max: usize) -> Refusal {
     Refusal { status: RefusalStatus::HeadTooLarge, why: why.into() }
 }
 
-/// What follows the bytes that leave a line of text as it is: all but NUL, LF and CR, and a few
-/// that are as rare. One comparison for each, where a whole step costs five times as much.
+/// Returns the bytes from the first one that may end or invalidate the line: NUL, LF, CR, and a few
+/// equally rare bytes. This takes one comparison per byte, where a full step costs five times as
+/// much.
 fn behind_plain(bytes: &[u8]) -> &[u8] {
     let plain = bytes.iter().position(|byte| *byte <= b'\r').unwrap_or(bytes.len());
     bytes.get(plain..).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What a request wants: to become a WebSocket, or a page.
+//! Purpose of a request: a WebSocket handshake, or a page.
 
 use std::borrow::Cow;
 
@@ -31,102 +31,102 @@ const TWO_ORIGINS: Refusal = Refusal::bad("the header Origin may stand once");
 const BAD_METHOD: Refusal = Refusal::new(RefusalStatus::MethodNotAllowed, "the method is GET");
 const NO_PATH: Refusal = Refusal::bad("the request target is a path: /");
 
-/// What a request wants.
+/// Purpose of a request.
 #[derive(Clone, Debug)]
 pub enum RequestKind<'a> {
-    /// To become a WebSocket.
+    /// WebSocket handshake.
     Upgrade(Upgrade<'a>),
-    /// A page: a GET, HEAD or OPTIONS without a word of WebSocket in it.
+    /// Page: a GET, HEAD or OPTIONS request without any WebSocket header.
     Page {
-        /// Which; `/` is the page, a path that speaks WebSocket is answered by
-        /// [`Refusal::WEBSOCKET_ONLY`], any other by [`Refusal::NOT_FOUND`].
+        /// Requested path. `/` is the demo page. A path that is served over WebSocket gets
+        /// [`Refusal::WEBSOCKET_ONLY`], any other path [`Refusal::NOT_FOUND`].
         path: &'a str,
-        /// Whether it is to be sent or only described.
+        /// Parts of the response that the method asks for.
         wanted: PlainAnswer,
     },
 }
 
-/// What the answer to a plain request contains.
+/// Content of the response to a plain request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlainAnswer {
-    /// Head and body: GET.
+    /// Head and body (GET).
     Whole,
-    /// The head alone: HEAD.
+    /// Head only (HEAD).
     Head,
-    /// Which methods there are: OPTIONS.
+    /// Allowed methods (OPTIONS).
     Methods,
 }
 
-/// A WebSocket handshake that keeps the rules of RFC 6455 §4.2.1.
+/// WebSocket handshake that satisfies RFC 6455 §4.2.1.
 #[derive(Clone, Debug)]
 pub struct Upgrade<'a> {
-    /// The path, without its query and not decoded.
+    /// Path, not decoded, without the query.
     pub path: &'a str,
-    /// The query, not decoded.
+    /// Query, not decoded.
     pub query: Option<&'a str>,
-    /// The value of `Sec-WebSocket-Accept` in the 101: 28 characters.
+    /// Value of `Sec-WebSocket-Accept` in the 101 response: 28 characters.
     pub accept: String,
-    /// The header `Host`; what the same origin is.
+    /// Header `Host`. It defines the same origin.
     pub host: Cow<'a, str>,
-    /// The header `Origin`; an empty one counts as none, as clients of phpWebSocketServer from
-    /// 2021 send it so.
+    /// Header `Origin`. An empty header counts as absent, because phpWebSocketServer clients of
+    /// 2021 send it.
     pub origin: Option<Cow<'a, str>>,
-    /// The header `Sec-WebSocket-Version`: see [`Upgrade::check_version`].
+    /// Header `Sec-WebSocket-Version`. [`Upgrade::check_version`] checks it.
     pub version: Option<&'a [u8]>,
-    /// The header `Client-Type` of phpWebSocketServer's clients.
+    /// Header `Client-Type` of phpWebSocketServer clients.
     pub client_type: ClientType,
-    /// What is spoken once the handshake is answered.
+    /// Wire format after the handshake.
     pub wire: WireFormat,
-    /// All headers, for what only some dialects look at.
+    /// All headers, for protocols that read others.
     pub head: &'a RequestHead<'a>,
 }
 
-/// What a connection speaks behind its handshake.
+/// Wire format of a connection after its handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WireFormat {
     /// Frames of RFC 6455.
     Rfc6455,
-    /// Frames of the drafts 75 and 76, which only browsers have spoken.
+    /// Frames of drafts 75 and 76, which only browsers have implemented.
     Hixie(Hixie),
-    /// JSON without frames; there is no answer to the handshake.
+    /// JSON without frames. The handshake is not answered.
     Raw,
 }
 
-/// Which versions of WebSocket a dialect speaks.
+/// WebSocket versions that a protocol family supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spoken {
-    /// 13 alone: RFC 6455.
+    /// Version 13 only (RFC 6455).
     Rfc6455,
-    /// Also 8, the last draft, whose frames are the same: Gomoob's server takes it.
+    /// Version 13, and version 8 of the last draft with the same frames, as Gomoob's server.
     DraftsToo,
-    /// The same; whatever else is asked for, and nothing, is answered 426.
+    /// Versions 13 and 8. Other versions, and a missing version, get a 426 response.
     DraftsOrUpgrade,
 }
 
-/// The header `Client-Type`.
+/// Value of the header `Client-Type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientType {
-    /// It was not sent.
+    /// The header is missing.
     Absent,
-    /// `php`, in any case.
+    /// The value is `php`, in any case.
     Php,
-    /// Anything else.
+    /// Any other value.
     Other,
 }
 
-/// Decides what a request wants.
+/// Decides the purpose of a request.
 ///
-/// Version, key and length of a body are left to [`Upgrade::check_version`], [`Upgrade::check_key`]
-/// and [`Upgrade::check_body`].
+/// This function does not check the version, the key and the body length; see
+/// [`Upgrade::check_version`], [`Upgrade::check_key`] and [`Upgrade::check_body`].
 ///
-/// Whatever offers to become a WebSocket or names a `Sec-WebSocket-` header is meant as one and has
-/// to be a good one. An offer of another protocol (`Upgrade: h2c`) is not taken, which is an answer
-/// (RFC 9110 §7.8). Of several faults the first is told in the order that phpWebSocketServer has: headers
-/// that are missing or wrong, the version, the method.
+/// A request that offers to upgrade to WebSocket, or has a `Sec-WebSocket-` header, must be a valid
+/// handshake. An offer of another protocol (`Upgrade: h2c`) is ignored, as RFC 9110 §7.8 permits.
+/// The first error is reported in phpWebSocketServer's order: missing or wrong headers, the
+/// version, the method.
 ///
 /// # Errors
 ///
-/// 400, 405 or 426 with what would be right.
+/// 400, 405 or 426, and what would be valid.
 pub fn decide<'a>(head: &'a RequestHead<'a>) -> Result<RequestKind<'a>, Refusal> {
     if is_meant_as_websocket(head) {
         return upgrade(head, Demands::Rfc6455).map(RequestKind::Upgrade);
@@ -138,27 +138,28 @@ pub fn decide<'a>(head: &'a RequestHead<'a>) -> Result<RequestKind<'a>, Refusal>
         _ => return Err(BAD_METHOD),
     };
     host(head)?;
-    // RFC 9110 §9.3.7: `*` asks about the server as a whole.
+    // RFC 9110 §9.3.7: `*` asks about the whole server.
     let is_whole = wanted == PlainAnswer::Methods && head.target() == "*";
     Ok(RequestKind::Page { path: if is_whole { "/" } else { path(head)? }, wanted })
 }
 
-/// Decides about a request for what speaks WebSocket only, as lenient as bloatless/php-websocket is:
-/// a client that asks wants one, with or without `Upgrade`, `Connection` and a key.
+/// Decides about a request for a path that is served only over WebSocket. The check is as lenient
+/// as bloatless/php-websocket: the request is a handshake even without `Upgrade`, `Connection` or a
+/// key.
 ///
 /// # Errors
 ///
-/// 400, 405 or 426 with what would be right.
+/// 400, 405 or 426, and what would be valid.
 pub fn decide_leniently<'a>(head: &'a RequestHead<'a>) -> Result<RequestKind<'a>, Refusal> {
     upgrade(head, Demands::Few).map(RequestKind::Upgrade)
 }
 
-/// What a handshake has to have.
+/// Required parts of a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Demands {
-    /// All that RFC 6455 §4.2.1 asks for.
+    /// All parts that RFC 6455 §4.2.1 requires.
     Rfc6455,
-    /// A version.
+    /// A version only.
     Few,
 }
 
@@ -169,7 +170,7 @@ fn is_meant_as_websocket(head: &RequestHead<'_>) -> bool {
     offers(head, "Upgrade", "websocket") || head.names().any(is_ours)
 }
 
-/// RFC 6455 §4.2.1.
+/// Checks a handshake by RFC 6455 §4.2.1.
 fn upgrade<'a>(head: &'a RequestHead<'a>, demands: Demands) -> Result<Upgrade<'a>, Refusal> {
     if head.version() == Version::Http10 {
         return Err(HTTP_10);
@@ -192,7 +193,7 @@ fn upgrade<'a>(head: &'a RequestHead<'a>, demands: Demands) -> Result<Upgrade<'a
         check(version, Spoken::Rfc6455)?;
         return Err(BAD_METHOD);
     }
-    // Drafts before the RFC have it under this name.
+    // The drafts before RFC 6455 use this name.
     let origin = origin.or_else(|| head.text("Sec-WebSocket-Origin"));
     let accept = derive_accept_key(key);
     Ok(Upgrade { accept, origin, version, ..common(head, host, WireFormat::Rfc6455)? })
@@ -203,7 +204,7 @@ fn origin<'a>(head: &RequestHead<'a>) -> Result<Option<Cow<'a, str>>, Refusal> {
     Ok(origin.map(String::from_utf8_lossy))
 }
 
-/// What all handshakes have.
+/// Builds the parts that all handshakes have.
 fn common<'a>(
     head: &'a RequestHead<'a>,
     host: &'a [u8],
@@ -222,7 +223,7 @@ fn common<'a>(
     })
 }
 
-/// The handshake of a draft without a version.
+/// Checks the handshake of a draft without a version header.
 pub(super) fn older<'a>(head: &'a RequestHead<'a>, hixie: Hixie) -> Result<Upgrade<'a>, Refusal> {
     if head.method() != "GET" {
         return Err(BAD_METHOD);
@@ -232,16 +233,16 @@ pub(super) fn older<'a>(head: &'a RequestHead<'a>, hixie: Hixie) -> Result<Upgra
     Ok(Upgrade { origin: origin(head)?, ..common(head, host, WireFormat::Hixie(hixie))? })
 }
 
-/// What a raw client asks for with the head that [`raw_greeting`](super::raw_greeting) made.
+/// Builds the handshake of a raw client from the head made by [`raw_greeting`](super::raw_greeting).
 ///
 /// # Errors
 ///
-/// 400 when it names no path.
+/// 400 if the head has no path.
 pub fn raw_upgrade<'a>(head: &'a RequestHead<'a>) -> Result<Upgrade<'a>, Refusal> {
     common(head, b"", WireFormat::Raw)
 }
 
-/// RFC 9112 §3.2: exactly one in HTTP/1.1, at most one in HTTP/1.0.
+/// Returns the `Host` header. RFC 9112 §3.2: exactly one in HTTP/1.1, at most one in HTTP/1.0.
 pub(super) fn host<'a>(head: &RequestHead<'a>) -> Result<Option<&'a [u8]>, Refusal> {
     let host = only(head, "Host", TWO_HOSTS)?.filter(|host| !host.is_empty());
     if host.is_none() && head.version() == Version::Http11 {
@@ -254,7 +255,7 @@ fn path<'a>(head: &'a RequestHead<'a>) -> Result<&'a str, Refusal> {
     Some(head.path()).filter(|path| !path.is_empty()).ok_or(NO_PATH)
 }
 
-/// The value of a header that may stand once.
+/// Returns the value of a header that may occur only once.
 fn only<'a>(
     head: &RequestHead<'a>,
     name: &str,
@@ -286,7 +287,7 @@ fn client_type(head: &RequestHead<'_>) -> ClientType {
     }
 }
 
-/// What may be repeated in an answer that stays below 1,024 bytes.
+/// Returns true if a text is safe to repeat in a response, which must stay below 1,024 bytes.
 fn short_word(text: &str) -> bool {
     const BYTES_MAX: usize = 255;
     (1..=BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
@@ -303,12 +304,11 @@ fn check(version: Option<&[u8]>, spoken: Spoken) -> Result<(), Refusal> {
 }
 
 impl<'a> Upgrade<'a> {
-    /// Whether the version is one that is spoken here; which ones depends on the dialect.
+    /// Checks the WebSocket version against those that the protocol family supports.
     ///
     /// # Errors
     ///
-    /// 426 (RFC 6455 §4.4), or 400 where Gomoob's clients expect that, with the versions; 400 where
-    /// there is none.
+    /// 426 with the supported versions (RFC 6455 §4.4), or 400 for Gomoob or a missing header.
     pub fn check_version(&self, spoken: Spoken) -> Result<(), Refusal> {
         match self.wire {
             WireFormat::Rfc6455 => check(self.version, spoken),
@@ -316,7 +316,7 @@ impl<'a> Upgrade<'a> {
         }
     }
 
-    /// The answer that completes the handshake; a protocol must be one of those offered.
+    /// Returns the response that completes the handshake. `protocol` must have been offered.
     #[must_use]
     pub fn answer(&self, protocol: Option<&str>) -> Vec<u8> {
         match &self.wire {
@@ -326,7 +326,7 @@ impl<'a> Upgrade<'a> {
         }
     }
 
-    /// The 101 as PHP-WebSockets-Server sent it, in its order and with its version.
+    /// Returns the 101 response of PHP-WebSockets-Server, with its header order and its version.
     #[must_use]
     pub fn switching_protocols_of_2011(&self, protocol: Option<&str>) -> Vec<u8> {
         let origin = self.origin.as_deref().filter(|origin| short_word(origin));
@@ -341,8 +341,9 @@ impl<'a> Upgrade<'a> {
         answer.into_bytes()
     }
 
-    /// The subprotocols that the client offers, the one it likes best first. A 101 may name one of
-    /// them or none. One that is not UTF-8 reads as U+FFFD: it is offered, and is not known.
+    /// Returns the offered subprotocols, in the client's order of preference. A 101 response may
+    /// contain at most one of them. A name that is not UTF-8 becomes U+FFFD, which is never a known
+    /// subprotocol.
     pub fn protocols(&self) -> impl Iterator<Item = &'a str> {
         let offered = self.head.tokens(match &self.wire {
             WireFormat::Hixie(hixie) => hixie.protocol_header(),
@@ -351,37 +352,38 @@ impl<'a> Upgrade<'a> {
         offered.map(|name| str::from_utf8(name).unwrap_or("\u{FFFD}"))
     }
 
-    /// The same as one text, as it came. One that must not be in a 101 is left out.
+    /// Returns the unparsed header of the offered subprotocols. `None` if it is missing or must not
+    /// be repeated in a 101 response.
     #[must_use]
     pub fn offered_as_it_came(&self) -> Option<&'a str> {
         let offered = self.head.header("Sec-WebSocket-Protocol");
         offered.and_then(|text| str::from_utf8(text).ok()).filter(|text| short_word(text))
     }
 
-    /// The header `Ident` of phpWebSocketServer's clients; it may be empty.
+    /// Returns the header `Ident` of phpWebSocketServer clients. It may be empty.
     #[must_use]
     pub fn ident(&self) -> Option<Cow<'a, str>> {
         self.head.text("Ident")
     }
 
-    /// The header `User-Agent`.
+    /// Returns the header `User-Agent`.
     #[must_use]
     pub fn user_agent(&self) -> Option<&'a [u8]> {
         self.head.header("User-Agent")
     }
 
-    /// The addresses in `X-Forwarded-For`, in the order that proxies appended them; to be believed
-    /// only when a trusted proxy sent them.
+    /// Returns the addresses in `X-Forwarded-For` in the order in which proxies appended them. They
+    /// are reliable only if a trusted proxy sent them.
     pub fn forwarded_for(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> {
         self.head.list("X-Forwarded-For")
     }
 
-    /// Whether it is a PHP script or everyone else, as phpWebSocketServer tells them apart: its
-    /// oldest scripts send neither `Client-Type` nor `User-Agent` and open `/php`.
+    /// Returns the client class by phpWebSocketServer's rules. Its oldest PHP scripts send neither
+    /// `Client-Type` nor `User-Agent`, and open `/php`.
     #[must_use]
     pub fn class(&self) -> ClientClass {
         if let WireFormat::Hixie(_) = self.wire {
-            // Browsers of that time name no `User-Agent`.
+            // Browsers of that time do not send `User-Agent`.
             return ClientClass::Web;
         }
         let is_old_script = self.user_agent().is_none() && self.path == "/php";

@@ -1,4 +1,4 @@
-//! Handshakes of real clients, and every way to get one wrong.
+//! Handshakes of real clients, and every kind of invalid handshake.
 
 use crate::http::parse;
 
@@ -8,7 +8,7 @@ const GOOD: &str = "GET /web HTTP/1.1\r\nHost: h:8094\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Version: 13\r\nOrigin: http://h:8094\r\nUser-Agent: Mozilla/5.0\r\n\r\n";
 
-/// Decides a request and says what came out, as text.
+/// Decides a request and returns the result as text.
 fn outcome(request: &str) -> String {
     let Ok(head) = parse(request.as_bytes()) else { return "not a head".to_owned() };
     match decide(&head) {
@@ -21,7 +21,7 @@ fn outcome(request: &str) -> String {
     }
 }
 
-/// The good handshake with one thing changed.
+/// Returns the valid handshake with one change.
 fn changed(from: &str, to: &str) -> String {
     assert!(GOOD.contains(from), "{from}");
     GOOD.replace(from, to)

@@ -1,5 +1,5 @@
-//! A request head, parsed once. Values of headers are bytes: a byte that is not UTF-8 costs no more than
-//! itself.
+//! Parser of a request head. Header values are bytes, so a byte that is not UTF-8 invalidates
+//! nothing else.
 
 use std::borrow::Cow;
 
@@ -16,19 +16,19 @@ const BAD_NAME: Refusal =
     Refusal::bad("a header's name is a word, without a blank before the colon");
 const BAD_VALUE: Refusal = Refusal::bad("a header's value contains control characters");
 
-/// What a browser sends fits without asking for memory twice.
+/// Initial capacity. The headers of a browser fit without a second allocation.
 const HEADERS_USUAL: usize = 16;
 
-/// The version that a request speaks.
+/// HTTP version of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// HTTP/1.0.
     Http10,
-    /// HTTP/1.1, or a later 1.x, which is to be treated as this one (RFC 9110 §2.5).
+    /// HTTP/1.1, or a later 1.x, which is treated as 1.1 (RFC 9110 §2.5).
     Http11,
 }
 
-/// A request head whose lines all keep the rules.
+/// Request head whose lines are all valid.
 #[derive(Clone, Debug)]
 pub struct RequestHead<'a> {
     method: &'a str,
@@ -43,7 +43,7 @@ pub struct RequestHead<'a> {
 ///
 /// # Errors
 ///
-/// 400 with the rule that is broken.
+/// 400 with the violated rule.
 ///
 /// ```
 /// let head = tagcast::http::parse(b"GET /web?tags={\"a\": 1} HTTP/1.1\r\nHost: h \r\n\r\n")?;
@@ -68,14 +68,14 @@ pub fn parse(head: &[u8]) -> Result<RequestHead<'_>, Refusal> {
     Err(NO_END)
 }
 
-/// A line without its end; `None` when it has none.
+/// Strips the line ending. `None` if the line has none.
 fn line(bytes: &[u8]) -> Option<&[u8]> {
     let line = bytes.strip_suffix(b"\n")?;
     Some(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-/// Cut at the first blank and at the last ` HTTP/`: PHP clients send `{ } " [ ] |` and even blanks
-/// unescaped in their query, which URI parsers refuse.
+/// Splits the request line at the first space and at the last ` HTTP/`. PHP clients send
+/// `{ } " [ ] |` and even spaces unescaped in the query, which URI parsers refuse.
 fn request_line(line: &[u8]) -> Result<(&str, &str, Version), Refusal> {
     let line = std::str::from_utf8(line).map_err(|_| NOT_UTF8)?;
     let (method, rest) = line.split_once(' ').ok_or(NO_VERSION)?;
@@ -94,7 +94,7 @@ fn request_line(line: &[u8]) -> Result<(&str, &str, Version), Refusal> {
     Ok((method, target, version))
 }
 
-/// RFC 9112 §5: folded lines and blanks before the colon are refused, as servers must.
+/// Parses a header line. RFC 9112 §5: servers must refuse folded lines and blanks before the colon.
 fn header_line(line: &[u8]) -> Result<(&str, &[u8]), Refusal> {
     if line.starts_with(b" ") || line.starts_with(b"\t") {
         return Err(FOLDED);
@@ -104,17 +104,18 @@ fn header_line(line: &[u8]) -> Result<(&str, &[u8]), Refusal> {
     if !is_token(name) {
         return Err(BAD_NAME);
     }
-    // All of it is looked at without a branch for each byte: sixteen go in one step.
+    // The loop has no branch per byte, so the compiler checks sixteen bytes per step.
     let is_bad = |byte: &u8| byte.is_ascii_control() & (*byte != b'\t');
     if value.iter().fold(false, |bad, byte| bad | is_bad(byte)) {
         return Err(BAD_VALUE);
     }
     let name = std::str::from_utf8(name).map_err(|_| BAD_NAME)?;
-    // Of white space only blanks and tabs have come so far.
+    // Spaces and tabs are the only white space left here.
     Ok((name, value.strip_prefix(b":").unwrap_or(value).trim_ascii()))
 }
 
-/// RFC 9112 §3.2: `/path?query`, or the same after a scheme and an authority.
+/// Splits the target into path and query. RFC 9112 §3.2: it is `/path?query`, or the same after a
+/// scheme and an authority.
 fn path_and_query(target: &str) -> (Cow<'_, str>, Option<&str>) {
     let (before, query) = match target.split_once('?') {
         Some((before, query)) => (before, Some(query)),
@@ -145,13 +146,13 @@ fn single_slashes(path: &str) -> Cow<'_, str> {
     Cow::Owned(single)
 }
 
-/// RFC 9110 §5.6.2.
+/// Checks the token syntax of RFC 9110 §5.6.2.
 fn is_token(bytes: &[u8]) -> bool {
     let is_token_byte = |byte: &u8| TOKEN_BYTES.get(usize::from(*byte)) == Some(&true);
     !bytes.is_empty() && bytes.iter().all(is_token_byte)
 }
 
-/// Which bytes a token may have: one look for each, where comparing takes six.
+/// Bytes that a token may contain. A table needs one lookup per byte instead of six comparisons.
 const TOKEN_BYTES: [bool; 256] = token_bytes();
 
 #[expect(clippy::indexing_slicing, reason = "a byte has a place among 256, or this does not build")]
@@ -171,50 +172,51 @@ const fn token_bytes() -> [bool; 256] {
 }
 
 impl<'a> RequestHead<'a> {
-    /// The method, in the case it was sent.
+    /// Returns the method in its original case.
     #[must_use]
     pub const fn method(&self) -> &'a str {
         self.method
     }
 
-    /// The request target as it was sent.
+    /// Returns the unchanged request target.
     #[must_use]
     pub const fn target(&self) -> &'a str {
         self.target
     }
 
-    /// The version.
+    /// Returns the HTTP version.
     #[must_use]
     pub const fn version(&self) -> Version {
         self.version
     }
 
-    /// The target without its query; nothing is decoded, and slashes in a row are one, since proxies
-    /// that join two paths double them. Empty for a target that names no path (`*`, `host:443`).
+    /// Returns the target without its query, not decoded. Consecutive slashes become one, because
+    /// proxies that join two paths double them. Empty for a target without a path (`*`,
+    /// `host:443`).
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// What follows the target's first `?`.
+    /// Returns the part of the target after its first `?`.
     #[must_use]
     pub fn query(&self) -> Option<&'a str> {
         self.query
     }
 
-    /// The first value of a header, without blanks around it; the name in any case.
+    /// Returns the first value of a header without surrounding blanks. Names are case-insensitive.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         self.headers(name).next()
     }
 
-    /// The same as text: each byte sequence that is not UTF-8 reads as U+FFFD.
+    /// Returns the first value of a header as text. Bytes that are not UTF-8 become U+FFFD.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         self.header(name).map(String::from_utf8_lossy)
     }
 
-    /// All values of a header, in order.
+    /// Returns all values of a header, in order.
     pub fn headers(&self, name: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
         self.headers
             .iter()
@@ -222,7 +224,7 @@ impl<'a> RequestHead<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// The parts of a header that is a comma-separated list, over all lines that have it.
+    /// Returns the non-empty items of a comma-separated header, over all of its lines.
     pub fn tokens(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.headers(name)
             .flat_map(|value| value.split(|byte| *byte == b','))
@@ -230,19 +232,19 @@ impl<'a> RequestHead<'a> {
             .filter(|token| !token.is_empty())
     }
 
-    /// The same with empty parts, for lists in which each place counts.
+    /// Returns all items of a comma-separated header, including empty ones, over all of its lines.
     pub fn list(&self, name: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
         self.headers(name)
             .flat_map(|value| value.split(|byte| *byte == b','))
             .map(<[u8]>::trim_ascii)
     }
 
-    /// All headers with their names, in the case they were sent.
+    /// Returns all headers. Names have their original case.
     pub fn all_headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
         self.headers.iter().copied()
     }
 
-    /// The names of all headers, in their order.
+    /// Returns the names of all headers, in order.
     pub fn names(&self) -> impl Iterator<Item = &'a str> {
         self.headers.iter().map(|(name, _)| *name)
     }

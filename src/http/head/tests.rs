@@ -1,4 +1,4 @@
-//! Heads that clients send, heads that attackers send.
+//! Request heads of clients and of attackers.
 
 use proptest::prelude::*;
 

@@ -1,13 +1,14 @@
-//! Refusals in the bare lines that phpWebSocketServer sends: no headers, and mostly no empty line.
+//! Refusals as phpWebSocketServer sends them: status lines without headers, mostly without a final
+//! empty line.
 
 use crate::http::{Refusal, RefusalStatus, RequestHead, parse};
 
-/// Whose bytes.
+/// Version of phpWebSocketServer whose bytes are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Year {
-    /// Those of 2021, with a misspelt header.
+    /// The version of 2021, with a misspelled header.
     Of2021,
-    /// Those since 2024.
+    /// The versions since 2024.
     Of2026,
 }
 
@@ -16,8 +17,9 @@ const BAD_METHOD: &str = "HTTP/1.1 405 Method Not Allowed\r\n\r\n";
 const REQUIRED: [&str; 5] =
     ["Host", "Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version"];
 
-/// What phpWebSocketServer answers where this refusal is due: several lines where several things
-/// are wrong, nothing to what is too long or too late. `None` for what it does not know.
+/// Returns the bytes that phpWebSocketServer sends for this refusal. They contain one line per
+/// error, and are empty if the head is too long or too late. `None` if phpWebSocketServer has no
+/// such refusal.
 #[must_use]
 pub fn bare(refusal: &Refusal, head: &[u8], year: Year) -> Option<Vec<u8>> {
     match refusal.status {
@@ -48,7 +50,7 @@ const fn version(year: Year) -> &'static str {
     }
 }
 
-/// All that is wrong with a head that has the headers it needs; a missing one hides the rest.
+/// Lists all errors of a head. A missing required header hides other errors.
 fn faults(head: &RequestHead<'_>, year: Year) -> String {
     if REQUIRED.iter().any(|name| head.header(name).is_none()) {
         return BAD_REQUEST.to_owned();

@@ -1,44 +1,44 @@
-//! The malformed request head of phpWebSocketServer's PHP clients of May to July 2021: their file had
-//! other line ends than its authors saw, so each line follows an empty one and eight blanks, and
-//! nothing ends the head.
+//! Malformed request head of phpWebSocketServer's PHP clients of May to July 2021. Their source
+//! file had other line endings than the authors assumed. Each line therefore follows an empty line
+//! and eight spaces, and no empty line ends the head.
 
 use crate::http::{Refusal, RefusalStatus};
 use crate::types::limits::{HEAD_LINES_MAX, OLD_HEAD_BYTES_MAX};
 
-/// How it begins; the path is always this one. A head with no lines but the first is of use to
-/// nobody else.
+/// First bytes of the head; the path is always this one. A head that ends here has no headers, so
+/// no other client sends it.
 const BEGIN: &[u8] = b"GET /php HTTP/1.1\r\n\r\n";
-/// What follows.
+/// Bytes that follow [`BEGIN`].
 const SECOND: &[u8] = b"        Host:";
-/// The name of the last line.
+/// Name of the last header.
 const LAST: &str = "sec-websocket-version:";
 
 const TOO_LONG: Refusal = Refusal::new(RefusalStatus::HeadTooLarge, "the head may have 8192 bytes");
 
-/// What a malformed head comes to.
+/// Result of parsing a possibly malformed head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepairedHead {
-    /// It is another head.
+    /// The bytes are another kind of head.
     Other,
-    /// It may be one, or is one: more has to come.
+    /// The bytes are the beginning of such a head. More bytes are needed.
     Incomplete,
-    /// What it means, and how many bytes it had.
+    /// The bytes contain a complete malformed head.
     Whole {
-        /// The head as it should have been.
+        /// Corrected head.
         head: Vec<u8>,
-        /// Its bytes as they were sent.
+        /// Length of the malformed head in bytes.
         length: usize,
     },
 }
 
-/// Looks at what has come first.
+/// Checks the first bytes of a connection for the malformed head.
 ///
-/// Two readers that disagree about where a head ends are how requests are smuggled: only who may be
-/// such a script is to be read in this way.
+/// Request smuggling exploits two parsers that disagree about the end of a head. Call this only for
+/// requests that may come from such a script.
 ///
 /// # Errors
 ///
-/// 431 when it does not end.
+/// 431 if the head is too long.
 pub fn repair(bytes: &[u8]) -> Result<RepairedHead, Refusal> {
     let Some(rest) = bytes.strip_prefix(BEGIN) else { return Ok(RepairedHead::Other) };
     if !rest.starts_with(SECOND) {

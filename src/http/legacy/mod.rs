@@ -1,4 +1,4 @@
-//! What clients and servers before RFC 6455 expect of HTTP.
+//! HTTP behavior that clients and servers before RFC 6455 expect.
 
 pub(crate) mod hixie;
 pub(crate) mod legacy_errors;

@@ -1,5 +1,5 @@
-//! What one-shot scripts of the old servers send with their handshake, and nothing else should: a key of
-//! their own making, and a `Content-Length` in front of their first frame.
+//! Handshake deviations of one-shot scripts for the old servers: an arbitrary key, and a
+//! `Content-Length` before the first frame.
 
 use crate::http::{Refusal, RequestHead, Upgrade, WireFormat};
 
@@ -10,24 +10,24 @@ const CHUNKED: Refusal = Refusal::bad("a WebSocket begins without Transfer-Encod
 const BAD_LENGTH: Refusal = Refusal::bad("Content-Length is one number, and stands once");
 const BODY: Refusal = Refusal::bad("a WebSocket begins without a body: leave Content-Length out");
 
-/// The longest key that a script gets an answer for: five times what RFC 6455 asks for.
+/// Longest key that is accepted. Keys by RFC 6455 have 24 characters.
 const KEY_BYTES_MAX: usize = 128;
-/// More digits than any length has.
+/// Most digits in a length.
 const LENGTH_DIGITS_MAX: usize = 19;
 
-/// Whether the accept value of a key can be made: the old servers looked no closer.
+/// Returns true if an accept value can be derived from the key. The old servers check nothing else.
 pub(in crate::http) fn is_any_key(key: &[u8]) -> bool {
     (1..=KEY_BYTES_MAX).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic)
 }
 
-/// 16 bytes in base64 are 22 characters and two fillers.
+/// Returns true for 16 bytes in base64: 22 characters and two padding characters.
 fn is_key(key: &[u8]) -> bool {
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     key.strip_suffix(b"==").is_some_and(|digits| digits.len() == 22 && digits.iter().all(is_digit))
 }
 
-/// Two readers that disagree about where a request ends are how requests are smuggled: a length that can
-/// be read in two ways is refused wherever it stands (RFC 9112 §6.3).
+/// Refuses ambiguous body lengths on all paths (RFC 9112 §6.3). Request smuggling exploits two
+/// parsers that disagree about the end of a request.
 pub(in crate::http) fn check_length(head: &RequestHead<'_>) -> Result<(), Refusal> {
     if head.header("Transfer-Encoding").is_some() {
         return Err(CHUNKED);
@@ -44,23 +44,23 @@ pub(in crate::http) fn check_length(head: &RequestHead<'_>) -> Result<(), Refusa
 }
 
 impl Upgrade<'_> {
-    /// Whether the key is one that RFC 6455 §4.1 asks for. The old servers took any; so their paths
-    /// are not asked this.
+    /// Checks the key by RFC 6455 §4.1. Do not call this for paths of the old servers, which accept
+    /// any key.
     ///
     /// # Errors
     ///
-    /// 400.
+    /// 400 if the key is invalid.
     pub fn check_key(&self) -> Result<(), Refusal> {
         let key = self.head.header("Sec-WebSocket-Key").unwrap_or_default();
         if self.wire != WireFormat::Rfc6455 || is_key(key) { Ok(()) } else { Err(BAD_KEY) }
     }
 
-    /// Whether no body was announced. The old servers ignored its length and took what follows the head
-    /// for frames; so their paths are not asked this.
+    /// Checks that the request has no body. Do not call this for paths of the old servers, which
+    /// ignore the length and read the bytes after the head as frames.
     ///
     /// # Errors
     ///
-    /// 400.
+    /// 400 if the request announces a body.
     pub fn check_body(&self) -> Result<(), Refusal> {
         let length = self.head.header("Content-Length").unwrap_or_default();
         if length.iter().all(|digit| *digit == b'0') { Ok(()) } else { Err(BODY) }

@@ -1,39 +1,39 @@
-//! The greeting of phpWebSocketServer's raw TCP clients (2019 to 2021), which is not HTTP.
+//! Greeting of phpWebSocketServer's raw TCP clients (2019 to 2021). It is not HTTP.
 
 use crate::http::{Refusal, RefusalStatus};
 use crate::types::limits::OLD_HEAD_BYTES_MAX;
 
-/// What they all say first.
+/// First bytes of all raw clients.
 pub const RAW_GREETING: &[u8] = b"php process\n";
 
 const BAD_LINE: Refusal = Refusal::bad("behind `php process` stands: GET /path HTTP/1.1");
 const TOO_LONG: Refusal =
     Refusal::new(RefusalStatus::HeadTooLarge, "the greeting may have 8192 bytes");
 
-/// The bytes that a raw client has said first.
+/// Result of parsing the first bytes of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RawGreeting {
-    /// It is another client.
+    /// The client is not a raw client.
     Other,
-    /// It may be one: more has to come.
+    /// The client may be a raw client. More bytes are needed.
     Incomplete,
-    /// It is one. It asks for what this request head asks for, and has said so with so many bytes.
+    /// The client is a raw client.
     Whole {
-        /// A head that a script would send today.
+        /// Equivalent request head.
         head: Vec<u8>,
-        /// The bytes of the greeting.
+        /// Length of the greeting in bytes.
         length: usize,
     },
 }
 
-/// Looks at what has come first.
+/// Checks the first bytes of a connection for the greeting.
 ///
-/// The oldest clients name no path and mean `/`. A second line end behind the greeting is left where
-/// it is: blanks between messages mean nothing.
+/// The oldest clients send no path and mean `/`. A second line ending after the greeting is not
+/// consumed, because blanks between messages are ignored.
 ///
 /// # Errors
 ///
-/// 400 or 431 when it is such a client and asks for no path.
+/// 400 if the line with the path is invalid, 431 if it is too long.
 pub fn raw_greeting(bytes: &[u8]) -> Result<RawGreeting, Refusal> {
     let Some(rest) = bytes.strip_prefix(RAW_GREETING) else {
         let may_be = RAW_GREETING.starts_with(bytes);

@@ -1,5 +1,6 @@
-//! The handshakes of the drafts 75 and 76 (hixie), which browsers of 2010 send: no
-//! `Sec-WebSocket-Version`, and in draft 76 a sum over two headers and eight bytes behind the head.
+//! Handshakes of drafts 75 and 76 (hixie), which browsers of 2010 send. They have no
+//! `Sec-WebSocket-Version`. In draft 76 the response proves knowledge of two headers and of eight
+//! bytes after the head.
 
 use md5::{Digest, Md5};
 
@@ -9,7 +10,7 @@ use crate::http::handshake;
 use crate::http::handshake::Upgrade;
 use crate::http::{Refusal, RequestHead};
 
-/// What stands behind the head of draft 76.
+/// Length of the key after the head of draft 76, in bytes.
 pub const KEY3_BYTES: usize = 8;
 
 const BAD_KEYS: Refusal = Refusal::bad(
@@ -17,24 +18,24 @@ const BAD_KEYS: Refusal = Refusal::bad(
 );
 const NO_CONNECTION: Refusal = Refusal::bad("the header Connection: Upgrade is missing");
 
-/// What is particular in the answer to a handshake of these drafts.
+/// Draft-specific parts of a handshake response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hixie {
     draft: HixieDraft,
     answer: HixieForm,
-    /// The address that the client asked for, as it is to stand in the answer.
+    /// URL of the client's request, repeated in the response.
     location: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HixieDraft {
     Draft75,
-    /// With the answer to its challenge.
+    /// Draft 76, with the answer to its challenge.
     Draft76([u8; 16]),
 }
 
-/// Which of the two drafts a head keeps to, if any: what tells them from RFC 6455 is that there is
-/// no version.
+/// Returns the keys if the head belongs to one of the two drafts. The missing version header tells
+/// the drafts from RFC 6455.
 fn which<'a>(head: &RequestHead<'a>) -> Option<Keys<'a>> {
     let upgrade = head.header("Upgrade")?;
     if head.header("Sec-WebSocket-Version").is_some() {
@@ -51,21 +52,22 @@ fn which<'a>(head: &RequestHead<'a>) -> Option<Keys<'a>> {
     }
 }
 
-/// The two keys of draft 76; draft 75 has none.
+/// The two keys of draft 76. Draft 75 has none.
 type Keys<'a> = Option<(&'a [u8], &'a [u8])>;
 
-/// How many bytes behind its head belong to a handshake of these drafts; the answer needs them.
+/// Returns the number of bytes after the head that belong to the handshake. The response needs
+/// them.
 #[must_use]
 pub fn bytes_behind(head: &RequestHead<'_>) -> usize {
     if which(head).flatten().is_some() { KEY3_BYTES } else { 0 }
 }
 
-/// The handshake of a client that speaks one of the two drafts; `None` for all other clients, and for
-/// a head of draft 76 whose last bytes are missing. `behind` is what follows the head.
+/// Parses the handshake of a client of one of the two drafts. `behind` are the bytes after the
+/// head. Returns `None` for other clients.
 ///
 /// # Errors
 ///
-/// 400 or 405 with what would be right.
+/// 400 or 405, and what would be valid.
 pub fn hixie<'a>(
     head: &'a RequestHead<'a>,
     behind: &[u8],
@@ -92,8 +94,8 @@ pub fn hixie<'a>(
     handshake::older(head, Hixie { draft, answer, location }).map(Some)
 }
 
-/// Draft 76 §5.2: the digits as one number, divided by the number of blanks. Only whole results that
-/// fit 32 bits come from a client that keeps to the draft.
+/// Decodes a key by draft 76 §5.2: its digits as one number, divided by its number of spaces. A
+/// conforming client produces an integer of at most 32 bits.
 fn number(key: &[u8]) -> Result<u32, Refusal> {
     let blanks = key.iter().filter(|byte| **byte == b' ').count() as u64;
     let mut digits = key.iter().filter(|byte| byte.is_ascii_digit());
@@ -114,7 +116,7 @@ fn challenge(one: u32, two: u32, key3: &[u8]) -> [u8; 16] {
 }
 
 impl Hixie {
-    /// Under which name subprotocols are offered.
+    /// Returns the name of the header with the offered subprotocols.
     pub(in crate::http) const fn protocol_header(&self) -> &'static str {
         match self.draft {
             HixieDraft::Draft75 => "WebSocket-Protocol",
@@ -122,7 +124,7 @@ impl Hixie {
         }
     }
 
-    /// The 101 for a page of this origin.
+    /// Returns the 101 response for a page of this origin.
     pub(in crate::http) fn switching_protocols(
         &self,
         origin: Option<&str>,

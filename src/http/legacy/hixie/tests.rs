@@ -1,4 +1,4 @@
-//! The handshakes of the drafts 75 and 76.
+//! Handshakes of drafts 75 and 76.
 
 use super::*;
 use crate::http::parse;
@@ -15,7 +15,8 @@ fn head(lines: &str) -> String {
     )
 }
 
-/// The 101 for a head with these lines, or the refusal; `None` when it is not such a head.
+/// Returns the 101 response to a head with these lines, or the refusal. `None` if the head belongs
+/// to neither draft.
 fn answered(
     lines: &str,
     behind: &[u8],
