@@ -1,4 +1,4 @@
-//! What a role waits on: one epoll for all its links and sockets, woken by whichever is ready.
+//! Event poller: one epoll per event loop, which watches all of its links and sockets.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,40 +8,41 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
-/// What a descriptor is watched for.
+/// Readiness that a descriptor is watched for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
-    /// Bytes to read; said again at every wait while there are some.
+    /// Data to read. Level-triggered: reported at each wait while data is available.
     Read,
-    /// Room to write.
+    /// Room to write. Level-triggered.
     Write,
-    /// Both of them.
+    /// Data to read or room to write. Level-triggered.
     ReadWrite,
-    /// Nothing but the end of the other side.
+    /// Errors and hangups only.
     Nothing,
-    /// A listening socket that several processes wait on: one of them is woken.
+    /// Listening socket that several processes watch. Each connection wakes only one of them.
     Accept,
-    /// Both, said once for each change; the owner reads and writes until it would block.
+    /// Data to read or room to write, reported once per change (edge-triggered). The owner must
+    /// read and write until the call would block.
     Edge,
 }
 
-/// Waits for many descriptors at once.
+/// Epoll descriptor and its event buffer.
 pub struct Poller {
     epoll: OwnedFd,
     events: Vec<Event>,
 }
 
-/// What became ready.
+/// Readiness of one descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "two independent directions, and the end")]
 pub struct Ready {
-    /// What the descriptor was watched as.
+    /// Token that the descriptor was registered with.
     pub token: u64,
-    /// It can be read, or has ended.
+    /// The descriptor has data to read, or the peer has closed it.
     pub readable: bool,
-    /// It can be written.
+    /// The descriptor can be written.
     pub writable: bool,
-    /// It has broken, or both directions have ended: said whatever it is watched for.
+    /// The descriptor failed, or both directions are closed. Reported for every [`Interest`].
     pub broken: bool,
 }
 
@@ -52,47 +53,48 @@ impl std::fmt::Debug for Poller {
 }
 
 impl Poller {
-    /// An epoll that hands out at most `batch` events at once.
+    /// Creates an epoll that returns at most `batch` events per wait.
     ///
     /// # Errors
     ///
-    /// When the process has no descriptor left.
+    /// Fails when the process cannot open another descriptor.
     pub fn new(batch: usize) -> io::Result<Self> {
         Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)?, events: Vec::with_capacity(batch) })
     }
 
-    /// Begins to watch a descriptor.
+    /// Starts watching a descriptor.
     ///
     /// # Errors
     ///
-    /// When the kernel has no room for one more.
+    /// Fails when the kernel cannot watch another descriptor.
     pub fn watch(&self, source: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
         Ok(epoll::add(&self.epoll, source, EventData::new_u64(token), flags(interest))?)
     }
 
-    /// Changes what a descriptor is watched for.
+    /// Changes the readiness that a descriptor is watched for.
     ///
     /// # Errors
     ///
-    /// When it is not watched.
+    /// Fails when the descriptor is not watched.
     pub fn rewatch(&self, source: impl AsFd, token: u64, interest: Interest) -> io::Result<()> {
         Ok(epoll::modify(&self.epoll, source, EventData::new_u64(token), flags(interest))?)
     }
 
-    /// Stops to watch a descriptor.
+    /// Stops watching a descriptor.
     ///
     /// # Errors
     ///
-    /// When it is not watched.
+    /// Fails when the descriptor is not watched.
     pub fn forget(&self, source: impl AsFd) -> io::Result<()> {
         Ok(epoll::delete(&self.epoll, source)?)
     }
 
-    /// Waits until something is ready or the time is over, and appends what is.
+    /// Waits until a descriptor is ready or the timeout ends. Appends the ready descriptors to
+    /// `ready`.
     ///
     /// # Errors
     ///
-    /// Never while the poller lives, as far as the kernel's documentation says.
+    /// According to the kernel's documentation, a valid epoll descriptor causes no error here.
     pub fn wait(&mut self, within: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
         let within = within.map(|within| Timespec {
             tv_sec: i64::try_from(within.as_secs()).unwrap_or(i64::MAX),
@@ -119,7 +121,7 @@ impl Poller {
     }
 }
 
-/// An epoll can be watched by another one: it can be read when one of its own is ready.
+/// One epoll can watch another. It is readable while one of its descriptors is ready.
 impl AsFd for Poller {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()

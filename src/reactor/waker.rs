@@ -1,33 +1,33 @@
-//! An eventfd: what one thread rings so that another one's epoll or poll wakes up.
+//! Waker: an eventfd with which one thread wakes the epoll or poll of another.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{EventfdFlags, eventfd};
 
-/// Readable from the first ring until it is silenced.
+/// Eventfd that is readable from the first [`Self::wake`] until [`Self::reset`].
 #[derive(Debug)]
 pub(crate) struct Waker(OwnedFd);
 
 impl Waker {
-    /// A silent bell.
+    /// Creates a waker that is not readable.
     ///
     /// # Errors
     ///
-    /// When the process has no descriptor left.
+    /// Fails when the process cannot open another descriptor.
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
-    /// Wakes the thread that waits. An edge-triggered poll is woken by every call.
+    /// Wakes the waiting thread. An edge-triggered poll is woken by each call.
     pub(crate) fn wake(&self) {
-        // The one failure is a counter that is full, and a full counter is readable as well.
+        // The only possible error is a full counter, and a full counter is readable too.
         let _full = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 
-    /// Is no longer readable until the next [`Waker::wake`].
+    /// Makes the descriptor unreadable until the next [`Waker::wake`].
     pub(crate) fn reset(&self) {
-        // The one failure is a waker that was not readable.
+        // The only possible error is that the waker was not readable.
         let _silent = rustix::io::read(&self.0, &mut [0_u8; 8]);
     }
 }
