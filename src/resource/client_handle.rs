@@ -1,4 +1,4 @@
-//! What a resource can see of a client, and have done for it.
+//! A resource's view of a client, and the actions that it can request.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -15,40 +15,40 @@ use crate::types::{
 };
 use crate::webhook::WebhookRequest;
 
-/// One client, as its resource sees it. What is asked of it here is done when the call that it was
-/// given to has returned, in the order in which it was asked.
+/// A resource's view of one client. The worker carries out requested actions after the current call
+/// returns, in the order of the requests.
 #[derive(Debug)]
 pub struct ClientHandle<'c> {
     session: &'c Session,
     client: &'c Client,
     rules: &'c SessionRules,
-    /// Microseconds since the worker began.
+    /// Microseconds since the worker started.
     uptime: u64,
-    /// The tags after the changes of this call, if there were any.
+    /// Tags after the changes of this call. `None` if the call has not changed them.
     changed: Option<Tags>,
     effects: Effects,
 }
 
 impl<'c> ClientHandle<'c> {
-    /// A handle for one call.
+    /// Creates a handle for one call.
     #[must_use]
     pub fn new(session: &'c Session, client: &'c Client, rules: &'c SessionRules) -> Self {
         Self { session, client, rules, uptime: 0, changed: None, effects: Effects::new() }
     }
 
-    /// Tells it the time, in microseconds since the worker began.
+    /// Sets the time, in microseconds since the worker started.
     #[must_use]
     pub fn at(self, uptime: u64) -> Self {
         Self { uptime, ..self }
     }
 
-    /// Forgets what the call has asked for so far.
+    /// Discards the actions that the call has requested so far.
     pub fn abandon(&mut self) {
         self.effects.clear();
         self.changed = None;
     }
 
-    /// Collects what the call asks for in a list that was used before.
+    /// Reuses an allocated list for the requested actions.
     #[must_use]
     pub fn reusing(mut self, mut list: Effects) -> Self {
         list.clear();
@@ -56,64 +56,65 @@ impl<'c> ClientHandle<'c> {
         self
     }
 
-    /// What the call asked for.
+    /// Returns the requested actions.
     #[must_use]
     pub fn into_effects(self) -> Effects {
         self.effects
     }
 
-    // ------------------------------------------------------------------ seeing
+    // ------------------------------------------------------------------ queries
 
-    /// The client's identity: a key for what a resource keeps of it, and for [`Address::but`].
+    /// Returns the client's identity. Use it as the key of data about this client, and in
+    /// [`Address::but`].
     #[must_use]
     pub fn id(&self) -> ClientUuid {
         self.session.uuid
     }
 
-    /// The client's UUID as it may be given to others, who can then be addressed by it.
+    /// Returns the client's UUID in the form that other clients can use as an address.
     #[must_use]
     pub fn uuid(&self) -> String {
         self.rules.signer.text(self.session.uuid)
     }
 
-    /// The name that the client gave itself (header `Ident`).
+    /// Returns the name that the client sent in the header `Ident`.
     #[must_use]
     pub fn ident(&self) -> Option<&'c Ident> {
         self.client.ident.as_ref()
     }
 
-    /// The client's tags.
+    /// Returns the client's tags.
     #[must_use]
     pub fn tags(&self) -> &Tags {
         self.changed.as_ref().unwrap_or(&self.client.tags)
     }
 
-    /// The value of one of its tags.
+    /// Returns the value of one of the client's tags.
     #[must_use]
     pub fn tag(&self, name: &str) -> Option<&str> {
         self.tags().iter().find(|tag| tag.name() == name).map(Tag::value)
     }
 
-    /// The identity in a UUID that this server gave out; a forged one is nobody's.
+    /// Returns the identity in a UUID that this server issued. `None` if the UUID is forged.
     #[must_use]
     pub fn verified(&self, uuid: &str) -> Option<ClientUuid> {
         self.rules.signer.verify(uuid)
     }
 
-    /// How long the worker runs: a clock to measure with, which never goes back.
+    /// Returns the time since the worker started. This clock is monotonic.
     #[must_use]
     pub fn uptime(&self) -> Duration {
         Duration::from_micros(self.uptime)
     }
 
-    // ------------------------------------------------------------------ doing
+    // ------------------------------------------------------------------ actions
 
-    /// Sends the client a message, worded by its protocol: bare JSON, or for phpWebSocketServer's
-    /// clients a packet with the opcode `feedback`.
+    /// Sends the client a message in the format of its protocol: bare JSON, or for
+    /// phpWebSocketServer's clients a packet with the opcode `feedback`.
     ///
     /// # Errors
     ///
-    /// When the message has no JSON or is too large.
+    /// Fails when the message cannot be serialized as JSON or is too large.
     pub fn reply(&mut self, message: &(impl Serialize + ?Sized)) -> Result<(), NotPublished> {
         let json = json_of(message, self.rules)?;
         self.effects.push(Effect::Reply(json));
@@ -130,12 +131,12 @@ impl<'c> ClientHandle<'c> {
         self.effects.push(Effect::ReplyBinary(Payload::Made(bytes.into())));
     }
 
-    /// Publishes a message within the client's space. A resource is the server's own code: what the
-    /// client may do does not matter. The client gets it too if the address names it.
+    /// Publishes a message in the client's tenant. The client's own rights are not checked, because
+    /// a resource is server code. The client receives the message too if the address matches it.
     ///
     /// # Errors
     ///
-    /// When the message has no JSON or is too large.
+    /// Fails when the message cannot be serialized as JSON or is too large.
     pub fn publish(
         &mut self,
         address: Address,
@@ -147,11 +148,11 @@ impl<'c> ClientHandle<'c> {
         Ok(())
     }
 
-    /// Gives the client a tag; what follows in the same call finds it already.
+    /// Sets a tag of the client. Later steps of the same call see it.
     ///
     /// # Errors
     ///
-    /// When name or value are too long, or it has too many tags.
+    /// Fails when the name or the value is too long, or when the client has too many tags.
     pub fn set_tag(&mut self, name: &str, value: &str) -> Result<(), TagError> {
         let tag = Tag::new(name, value)?;
         let tags = Tags::new(self.tags().iter().cloned().chain([tag]))?;
@@ -159,10 +160,10 @@ impl<'c> ClientHandle<'c> {
         Ok(())
     }
 
-    /// Takes a tag away from the client.
+    /// Removes a tag of the client.
     pub fn remove_tag(&mut self, name: &str) {
         let rest = self.tags().iter().filter(|tag| tag.name() != name).cloned();
-        // Fewer tags than before are never too many.
+        // Removing tags cannot exceed the limit.
         if let Ok(tags) = Tags::new(rest.collect::<Vec<_>>()) {
             self.retag(tags);
         }
@@ -179,20 +180,20 @@ impl<'c> ClientHandle<'c> {
         }
     }
 
-    /// The client's space.
+    /// Returns the client's tenant.
     #[must_use]
     pub fn tenant(&self) -> &Tenant {
         &self.session.tenant
     }
 
-    /// Sets what the `fyi` of the client's acknowledgements says from its next message on;
-    /// protocols without acknowledgements do not show it.
+    /// Sets the `fyi` text of the client's acknowledgements, from its next message on. It has no
+    /// effect in protocols without acknowledgements.
     pub fn set_fyi(&mut self, fyi: impl Into<String>) {
         self.effects.push(Effect::Fyi(fyi.into()));
     }
 
-    /// Registers what the client calls itself: phpWebSocketServer's opcode `uuid`. Whether others
-    /// reach it by that the broker says; the client is not told, as it never was.
+    /// Registers an alias (phpWebSocketServer's opcode `uuid`). The broker decides whether the
+    /// client gets the alias. The client receives no answer to that, as in the original.
     pub(super) fn register(&mut self, said: &str) {
         let Ok(alias) = Alias::new(said) else { return };
         let is_a_uuid = self.rules.signer.is_signed() && self.verified(said).is_some();
@@ -201,42 +202,44 @@ impl<'c> ClientHandle<'c> {
         self.effects.push(Effect::Register { claim, said: said.to_owned() });
     }
 
-    /// Tells the operator that the tags of a packet select nobody, once for each connection.
+    /// Logs that the tags of a packet are ignored, once per connection.
     pub(super) fn note_ignored_tags(&mut self) {
         if !self.session.has_noted_tags {
             self.effects.push(Effect::IgnoredTags);
         }
     }
 
-    /// How phpWebSocketServer's and Gomoob's ways are set.
+    /// Returns the options of the protocols.
     pub(super) fn rules(&self) -> &'c SessionRules {
         self.rules
     }
 
-    /// Asks how many clients of this space carry some tags, on all workers, and what another tag
-    /// of theirs says; [`Resource::on_presence`](super::Resource::on_presence) gets the answer. With
-    /// an empty `tag` only the number is counted, which costs the broker next to nothing. A client has
-    /// sixteen open questions at the most.
+    /// Counts the clients of this tenant that have all tags of `query`, on all workers, and
+    /// collects the values of their tag `tag`.
+    /// [`Resource::on_presence`](super::Resource::on_presence) receives the answer. With an empty `tag`
+    /// only the number is counted, which costs the broker almost nothing. A client can have at most
+    /// sixteen open queries.
     pub fn query_presence(&mut self, query: TagQuery, tag: &str) {
         self.effects.push(Effect::QueryPresence { query, tag: tag.into() });
     }
 
-    /// The same question for the resource itself, also when the client is about to go:
-    /// [`ResourceHooks::on_resource_presence`](super::ResourceHooks::on_resource_presence) gets the answer with `about`. A worker
-    /// has a thousand such questions open at the most, and drops one more.
+    /// Sends the same query on behalf of the resource, also while the client disconnects.
+    /// [`ResourceHooks::on_resource_presence`](super::ResourceHooks::on_resource_presence)
+    /// receives the answer together with `about`. A worker can have at most a thousand such queries
+    /// open; further queries are dropped.
     #[doc(hidden)]
     pub fn query_resource_presence(&mut self, about: u64, query: TagQuery, tag: &str) {
         let tenant = self.session.tenant.clone();
         self.effects.push(Effect::QueryResourcePresence { about, tenant, query, tag: tag.into() });
     }
 
-    /// Ends the connection; nothing that is asked afterwards reaches the client.
+    /// Closes the connection. Later actions do not reach the client.
     pub fn close(&mut self, reason: CloseReason) {
         self.effects.push(Effect::Close(reason));
     }
 
-    /// Tells the client that it may not do what it asked for, as its protocol does that: by an
-    /// error frame, or by a Close.
+    /// Informs the client that its request is denied, in the form of its protocol: an error frame,
+    /// or a Close.
     pub fn deny(&mut self, why: impl Into<Cow<'static, str>>) {
         let text = why.into();
         let spec = self.session.protocol.spec();
@@ -246,9 +249,10 @@ impl<'c> ClientHandle<'c> {
         }
     }
 
-    /// The space in which the client may publish a message, with what it shows in it; nothing when it
-    /// may not, or when the message does not fit its application's schema: then the client is told.
-    /// `message` is the JSON of the message, and asked for only where there is a schema.
+    /// Returns the tenant in which the client may publish a message with the credentials `shown`.
+    /// Returns `None` and informs the client if it may not, or if the message does not match its
+    /// application's schema. `message` returns the message as JSON and is called only if there is a
+    /// schema.
     pub fn permitted<'m>(
         &mut self,
         shown: Option<&Credentials<'_>>,
@@ -267,11 +271,11 @@ impl<'c> ClientHandle<'c> {
         None
     }
 
-    /// Asks the auth manager whether the client may publish, with what it shows in its message.
+    /// Checks whether the client may publish with the credentials `shown` of its message.
     ///
     /// # Errors
     ///
-    /// When it may not.
+    /// Fails when the client may not publish.
     pub fn authorise(&self, shown: Option<&Credentials<'_>>) -> Result<Permit<'c>, Denied> {
         self.rules.access.send(self.session.grant(), shown)
     }
@@ -293,7 +297,7 @@ impl<'c> ClientHandle<'c> {
         });
     }
 
-    /// Publishes a part of the message that was received, without a copy.
+    /// Publishes a part of the received message without a copy.
     pub(super) fn forward(
         &mut self,
         tenant: Tenant,

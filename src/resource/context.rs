@@ -1,4 +1,4 @@
-//! What a resource can have done when no client is concerned.
+//! Actions that a resource can request when no client is involved.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::session::SessionRules;
 use crate::types::{Address, ClientUuid, PayloadForm, TagQuery, Tenant};
 use crate::webhook::WebhookRequest;
 
-/// What a resource is given when it is called for no client: it may publish and ask. It is done, in
-/// order, when the call has returned.
+/// Context of a resource's call that concerns no client. The resource may publish and send queries.
+/// The worker carries out requested actions after the call returns, in the order of the requests.
 #[derive(Debug)]
 pub struct ResourceContext<'c> {
     rules: &'c SessionRules,
@@ -19,35 +19,35 @@ pub struct ResourceContext<'c> {
 }
 
 impl<'c> ResourceContext<'c> {
-    /// A desk for one call at this time, counted from 1970.
+    /// Creates a context for one call. `unix_time` is the time since 1970.
     #[must_use]
     pub fn new(rules: &'c SessionRules, unix_time: Duration) -> Self {
         Self { rules, unix_time, effects: Effects::new() }
     }
 
-    /// The time of the call, counted from 1970 (UTC).
+    /// Returns the time of the call, counted from 1970 (UTC).
     #[must_use]
     pub fn unix_time(&self) -> Duration {
         self.unix_time
     }
 
-    /// All spaces that clients may live in: what is for everybody is published in each.
+    /// Returns all tenants. A message for all clients must be published in each of them.
     #[must_use]
     pub fn tenants(&self) -> Vec<Tenant> {
         self.rules.access.tenants()
     }
 
-    /// What the call asked for.
+    /// Returns the requested actions.
     #[must_use]
     pub fn into_effects(self) -> Effects {
         self.effects
     }
 
-    /// Publishes a message in a space.
+    /// Publishes a message in a tenant.
     ///
     /// # Errors
     ///
-    /// When the message has no JSON or is too large.
+    /// Fails when the message cannot be serialized as JSON or is too large.
     pub fn publish(
         &mut self,
         tenant: Tenant,
@@ -59,11 +59,11 @@ impl<'c> ResourceContext<'c> {
         Ok(())
     }
 
-    /// Publishes a text in a space; clients of plain protocols get it as it is.
+    /// Publishes a text in a tenant. Clients of plain protocols receive it unchanged.
     ///
     /// # Errors
     ///
-    /// When it is too large.
+    /// Fails when the text is too large.
     pub fn publish_text(
         &mut self,
         tenant: Tenant,
@@ -78,9 +78,11 @@ impl<'c> ResourceContext<'c> {
         Ok(())
     }
 
-    /// Asks how many clients of a space carry some tags, on all workers, and what another tag of
-    /// theirs says; [`ResourceHooks::on_resource_presence`](super::ResourceHooks::on_resource_presence) gets the answer with
-    /// `about`. A worker has a thousand such questions open at the most, and drops one more.
+    /// Counts the clients of a tenant that have all tags of `query`, on all workers, and collects
+    /// the values of their tag `tag`.
+    /// [`ResourceHooks::on_resource_presence`](super::ResourceHooks::on_resource_presence)
+    /// receives the answer together with `about`. A worker can have at most a thousand such queries
+    /// open; further queries are dropped.
     #[doc(hidden)]
     pub fn query_presence(&mut self, about: u64, tenant: Tenant, query: TagQuery, tag: &str) {
         self.effects.push(Effect::QueryResourcePresence { about, tenant, query, tag: tag.into() });
@@ -94,7 +96,8 @@ impl<'c> ResourceContext<'c> {
         self.rules.signer.verify(uuid)
     }
 
-    /// Publishes what is no larger than what was received.
+    /// Publishes a text without a check of its size. The text must not be larger than a received
+    /// message.
     pub(super) fn push(
         &mut self,
         tenant: Tenant,

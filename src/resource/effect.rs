@@ -1,4 +1,4 @@
-//! What a call of a resource causes.
+//! Actions that a call of a resource requests.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,78 +9,78 @@ use crate::session::SessionRules;
 use crate::types::{Address, Claim, CloseReason, PayloadForm, TagQuery, Tags, Tenant};
 use crate::webhook::WebhookRequest;
 
-/// What a call of a resource causes. A list on the heap that is used again: effects are large, and
-/// would be copied from function to function.
+/// Requested actions of one call, in order. The list is a reused heap allocation, because an effect
+/// is large and would be copied between functions.
 pub type Effects = Vec<Effect>;
 
-/// One thing that a resource wants done.
+/// One requested action.
 #[derive(Debug, PartialEq)]
 pub enum Effect {
-    /// A text frame to the client.
+    /// Text frame for the client.
     ReplyText(Payload),
-    /// A binary frame to the client.
+    /// Binary frame for the client.
     ReplyBinary(Payload),
-    /// A message to the client, as its protocol words it.
+    /// JSON message for the client, in the format of its protocol.
     Reply(String),
-    /// A publication.
+    /// Publication.
     Publish {
-        /// In which space.
+        /// Tenant of the recipients.
         tenant: Tenant,
-        /// To whom.
+        /// Recipients within the tenant.
         address: Address,
-        /// How the payload is meant.
+        /// Kind of the payload.
         form: PayloadForm,
-        /// What.
+        /// Bytes of the publication.
         payload: Payload,
     },
-    /// The client carries these tags from now on.
+    /// New tags of the client. They replace all previous tags.
     Retag(Tags),
-    /// Its acknowledgements say this from now on.
+    /// New `fyi` text of the client's acknowledgements.
     Fyi(String),
-    /// The client calls itself something, and its acknowledgements say so from now on.
+    /// Registration of an alias. Later acknowledgements repeat `said`.
     Register {
-        /// What it wants to be reached by; nothing, where that is not for it.
+        /// Claim for the broker. `None` if the name is a signed UUID, which cannot be an alias.
         claim: Option<Claim>,
-        /// What it said.
+        /// Name that the client sent.
         said: String,
     },
-    /// A line for the operator: the tags of its packets select nobody.
+    /// Log line for the operator: tags of this client's packets are ignored.
     IgnoredTags,
-    /// A question about who is connected.
+    /// Query for connected clients. The answer belongs to the client.
     QueryPresence {
-        /// What they carry.
+        /// Tags that the counted clients must have.
         query: TagQuery,
-        /// The tag whose values are wanted.
+        /// Name of the tag whose values the query returns. Empty: none.
         tag: Box<str>,
     },
-    /// The same question, answered to the resource and not for the client.
+    /// Query for connected clients. The answer belongs to the resource.
     QueryResourcePresence {
-        /// What the resource knows it by.
+        /// Value that the answer repeats.
         about: u64,
-        /// In which space.
+        /// Tenant of the counted clients.
         tenant: Tenant,
-        /// What they carry.
+        /// Tags that the counted clients must have.
         query: TagQuery,
-        /// The tag whose values are wanted.
+        /// Name of the tag whose values the query returns. Empty: none.
         tag: Box<str>,
     },
-    /// An event for the backend of the resource.
+    /// Event for the backend of the resource.
     Post(WebhookRequest),
-    /// The end of the connection.
+    /// Close of the connection.
     Close(CloseReason),
 }
 
-/// Where the bytes of an effect are.
+/// Location of an effect's bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Payload {
-    /// A part of the message that the resource was called with.
+    /// Range of the message that the resource was called with.
     Received(Range<usize>),
-    /// Bytes of its own.
+    /// New bytes.
     Made(Vec<u8>),
 }
 
 impl Payload {
-    /// The bytes, for a message that was received.
+    /// Returns the bytes. `received` is the message that the resource was called with.
     #[must_use]
     pub fn bytes<'a>(&'a self, received: &'a [u8]) -> &'a [u8] {
         match self {
@@ -90,14 +90,14 @@ impl Payload {
     }
 }
 
-/// Why something was not published.
+/// Reason why a message was not published.
 #[derive(Debug)]
 pub enum NotPublished {
-    /// It has no JSON.
+    /// It cannot be serialized as JSON.
     NotJson(serde_json::Error),
     /// It is larger than `maxMessage`.
     TooLarge {
-        /// Its length in bytes.
+        /// Length in bytes.
         bytes: usize,
     },
 }
@@ -113,7 +113,7 @@ impl fmt::Display for NotPublished {
 
 impl std::error::Error for NotPublished {}
 
-/// A message that may be sent.
+/// Serializes a message and checks its size.
 pub(super) fn json_of(
     message: &(impl Serialize + ?Sized),
     rules: &SessionRules,

@@ -1,4 +1,4 @@
-//! A resource of an embedding program, as a worker calls it.
+//! Adapter from an embedding program's resource to the hooks of a worker.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::http::Refusal;
 use crate::session::Message;
 use crate::types::CloseReason;
 
-/// A resource of an embedding program, as a worker calls it.
+/// Adapter from a [`Resource`] to [`ResourceHooks`].
 #[derive(Debug)]
 pub struct Embedded<R>(pub R);
 

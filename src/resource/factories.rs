@@ -1,4 +1,4 @@
-//! The resources that a program brings which embeds the server.
+//! Factories for the resources of an embedding program.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use super::{Embedded, Resource, ResourceHooks};
 
 type Make = Arc<dyn Fn() -> Box<dyn ResourceHooks> + Send + Sync>;
 
-/// Paths and how to make what serves them: every worker makes its own.
+/// Paths and factories of their resources. Each worker creates its own resources.
 #[derive(Clone, Default)]
 pub struct ResourceFactories(Vec<(Box<str>, Make)>);
 
 impl ResourceFactories {
-    /// Serves a path, compared to the letter, by what `make` makes.
+    /// Serves a path by the resources that `make` creates. Paths are compared byte for byte.
     pub fn add<R: Resource + 'static>(
         &mut self,
         path: &str,
@@ -21,7 +21,7 @@ impl ResourceFactories {
         self.add_hooks(path, move || Embedded(make()));
     }
 
-    /// The same for a resource with all the hooks.
+    /// Serves a path by resources that implement all hooks.
     pub fn add_hooks<R: ResourceHooks + 'static>(
         &mut self,
         path: &str,
@@ -30,12 +30,12 @@ impl ResourceFactories {
         self.0.push((path.into(), Arc::new(move || Box::new(make()))));
     }
 
-    /// The paths, in the order in which they were added.
+    /// Returns the paths in the order of the calls of [`Self::add`].
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(path, _)| path.as_ref())
     }
 
-    /// Makes one of each.
+    /// Creates one resource per path.
     pub fn make(&self) -> impl Iterator<Item = Box<dyn ResourceHooks>> {
         self.0.iter().map(|(_, make)| make())
     }

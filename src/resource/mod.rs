@@ -1,5 +1,5 @@
-//! What serves a path: the trait for embedding programs, all the hooks of a worker, and the built-in
-//! resources.
+//! Resources that serve paths: the trait for embedding programs, the hooks of a worker, and the
+//! built-in resources.
 
 pub mod bloatless;
 pub(crate) mod builtin;
@@ -38,32 +38,32 @@ pub use self::routes::{
 pub use self::webhook::{AuthorizeRequest, WebhookOptions, WebhookResource};
 pub use effect::{Effect, Effects, NotPublished, Payload};
 
-/// What serves the connections of a path.
+/// Serves the connections of a path.
 ///
 /// A worker has one value of each resource for all its connections and calls it on its only thread, so
-/// a call that takes long delays all clients of that worker. What belongs to one client goes into its
-/// tags, which all workers can address, or into a map by [`ClientHandle::id`]. What a resource wants
-/// done it asks of the [`ClientHandle`]. It is done, in order, when the call has returned.
+/// a slow call delays all clients of that worker. Keep data about one client in its tags, which all
+/// workers can address, or in a map with the key [`ClientHandle::id`]. A resource requests actions from
+/// the [`ClientHandle`]. The worker carries them out in order after the call returns.
 ///
 /// | method | when it is called |
 /// | --- | --- |
-/// | [`authorize`](Self::authorize) | before the handshake is answered, when the credentials are right |
+/// | [`authorize`](Self::authorize) | before the handshake is answered, after the credentials were checked |
 /// | [`on_open`](Self::on_open) | once, when the client can be addressed and its handshake is answered |
-/// | [`on_message`](Self::on_message) | for each whole message of the client |
+/// | [`on_message`](Self::on_message) | for each complete message of the client |
 /// | [`on_presence`](Self::on_presence) | for each answer to [`ClientHandle::query_presence`] |
-/// | [`on_close`](Self::on_close) | once, as the last call for the client, for whatever reason it ends |
+/// | [`on_close`](Self::on_close) | once, as the last call for the client, whatever ended the connection |
 /// | [`on_tick`](Self::on_tick) | in one of the workers, at the interval of [`tick_interval`](Self::tick_interval) |
 ///
 /// `on_open` and `on_close` come in pairs. A client that `authorize` or a limit refuses gets neither.
 ///
-/// A panic ends the connection that the call was for with Close 1011, and nothing else. A call that
-/// does not return for more than two seconds makes its worker look hung: the worker is killed with all
-/// its connections, and replaced.
+/// A panic closes only the connection that the call was for, with Close 1011. A call that takes more
+/// than two seconds makes its worker look hung. The supervisor then kills the worker with all its
+/// connections and replaces it.
 ///
 /// ```
 /// use tagcast::{Address, ClientHandle, Message, Resource};
 ///
-/// /// Sends what a client says to all clients, in capitals.
+/// /// Sends each client's text to all clients, in capitals.
 /// struct Shout;
 ///
 /// impl Resource for Shout {
@@ -75,66 +75,67 @@ pub use effect::{Effect, Effects, NotPublished, Payload};
 /// }
 /// ```
 pub trait Resource {
-    /// Whether a client may connect. Its credentials are right already.
+    /// Decides whether a client may connect. Its credentials have been checked already.
     ///
     /// # Errors
     ///
-    /// The answer that the client gets instead.
+    /// Returns the response that refuses the client.
     fn authorize(&self, request: &ConnectRequest<'_>) -> Result<(), Refusal> {
         let _ = request;
         Ok(())
     }
 
-    /// A connection was opened.
+    /// Called when a connection was opened.
     fn on_open(&mut self, client: &mut ClientHandle<'_>, request: &ConnectRequest<'_>) {
         let (_, _) = (client, request);
     }
 
-    /// A whole message came.
+    /// Called for a complete message of the client.
     fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>);
 
-    /// The answer to [`ClientHandle::query_presence`].
+    /// Called with the answer to [`ClientHandle::query_presence`].
     fn on_presence(&mut self, client: &mut ClientHandle<'_>, presence: &Presence) {
         let (_, _) = (client, presence);
     }
 
-    /// The connection ends. Its tags can still be read. Replies do not reach the client any more;
-    /// publications reach the others.
+    /// Called when the connection ends. The client's tags can still be read. Replies no longer
+    /// reach the client; publications reach other clients.
     fn on_close(&mut self, client: &mut ClientHandle<'_>) {
         let _ = client;
     }
 
-    /// How often [`Resource::on_tick`] is called; `None` for never.
+    /// Returns the interval of [`Resource::on_tick`]. `None`: it is never called.
     fn tick_interval(&self) -> Option<Duration> {
         None
     }
 
-    /// Called at once when the server starts, then at the interval. Only one worker, the leader, is
-    /// called. When it ends, another one takes over, so an interval may be longer or shorter then.
+    /// Called once when the server starts, then at the interval, in only one worker, the leader.
+    /// When the leader ends, another worker takes over, and one interval may then be longer or
+    /// shorter.
     fn on_tick(&mut self, context: &mut ResourceContext<'_>) {
         let _ = context;
     }
 }
 
-/// Of what there are as many as there may be.
+/// Limit that refused a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// Connections in all (`maxClients`).
+    /// Most connections (`maxClients`).
     Clients,
-    /// Connections from one address (`maxPerIP`).
+    /// Most connections from one address (`maxPerIP`).
     Address,
 }
 
-/// Who carries some tags, over all workers.
+/// Result of a presence query over all workers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Presence {
-    /// What was asked for.
+    /// Tags of the query. All of them must match.
     pub query: TagQuery,
-    /// The name of the tag whose values were wanted.
+    /// Name of the tag whose values were queried.
     pub tag: Box<str>,
-    /// Clients that match.
+    /// Number of clients that match.
     pub clients: u64,
-    /// The values of the wanted tag, one for each client that has it, in no order; a thousand at
-    /// the most.
+    /// Values of the queried tag, one per client that has it, in no particular order. At most a
+    /// thousand.
     pub values: Vec<Box<str>>,
 }

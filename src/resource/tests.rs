@@ -1,4 +1,4 @@
-//! What messages cause, by the resource that they are for.
+//! Effects of messages, by resource.
 
 use super::*;
 use crate::auth::uuid::{Signer, UuidForm};
@@ -25,12 +25,12 @@ fn open_server() -> SessionRules {
     rules(Permissions::everything())
 }
 
-/// A server where only who knows the secret may publish.
+/// Returns the rules of a server where only clients with the secret may publish.
 fn locked_server() -> SessionRules {
     rules(Permissions::of_one("k", "s"))
 }
 
-/// What a client that may only listen causes by a message.
+/// Returns the effects of a message from a client that may only listen.
 fn caused(
     resource: &mut dyn ResourceHooks,
     class: ClientClass,
@@ -91,7 +91,7 @@ fn feedback_to_a_forged_uuid_addresses_nobody() {
         ..open_server()
     };
     assert!(caused(&mut Phpws, ClientClass::Web, &no_aliases, &forged).is_empty());
-    // It may be somebody's alias, and is nobody's UUID.
+    // The text may be an alias of a client, but it is not a valid UUID of one.
     let effects = phpws(&forged);
     let [Effect::Publish { address, .. }] = effects.as_slice() else { panic!("{effects:?}") };
     let Recipients::Named(named) = &address.recipients else { panic!("{address:?}") };

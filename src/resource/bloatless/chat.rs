@@ -1,4 +1,4 @@
-//! `/chat`: what a client says to all of them, with a name that it is given.
+//! `/chat`: sends each client's text to all clients, prefixed with a guest name.
 
 use super::{BloatlessApp, Room};
 use crate::json::push_text;
@@ -8,7 +8,7 @@ use crate::resource::{ClientHandle, ResourceContext};
 use crate::session::Message;
 use crate::types::{ClientUuid, PayloadForm, Tenant};
 
-/// The application `chat`.
+/// Application `chat`.
 #[derive(Clone, Copy, Debug)]
 pub struct ChatApp;
 
@@ -35,7 +35,7 @@ impl BloatlessApp for ChatApp {
         data: &str,
     ) -> Result<(), &'static str> {
         let packet = bloatless::parse(data).ok_or("its data has no action, or no data inside")?;
-        // The names of methods have no case in PHP.
+        // Method names are case-insensitive in PHP.
         if packet.action.eq_ignore_ascii_case("echo") {
             let line = line("System Message", packet.data);
             room.announce(desk, tenant, PayloadForm::Message, line);
@@ -44,14 +44,14 @@ impl BloatlessApp for ChatApp {
     }
 }
 
-/// The number in a client's name: 10 to 999, the same as long as it is connected. Chance is in the
-/// identity already.
+/// Returns the number in a client's guest name: 10 to 999, constant for the connection. It is
+/// derived from the client's random identity.
 fn guest(id: ClientUuid) -> u16 {
     let [first, second, ..] = id.0;
     10 + u16::from_be_bytes([first, second]) % 990
 }
 
-/// What somebody says, as JSON.
+/// Formats one chat line as a JSON string.
 fn line(name: &str, data: &str) -> String {
     let mut json = String::new();
     push_text(&format!("{name}: {}", bloatless::as_text(data)), &mut json);

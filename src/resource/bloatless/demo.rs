@@ -1,4 +1,4 @@
-//! `/demo`: what a client says to all of them.
+//! `/demo`: sends each client's text to all clients.
 
 use super::{BloatlessApp, Room};
 use crate::protocol::bloatless;
@@ -6,7 +6,7 @@ use crate::resource::ClientHandle;
 use crate::session::Message;
 use crate::types::PayloadForm;
 
-/// The application `demo`.
+/// Application `demo`.
 #[derive(Clone, Copy, Debug)]
 pub struct DemoApp;
 
@@ -17,7 +17,7 @@ impl BloatlessApp for DemoApp {
 
     fn hear(&self, room: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {
         let Message::Text(text) = message else {
-            // The original stores files; here nobody may write any.
+            // The original stores uploaded files. This server never lets a client write a file.
             return client.reply_text(bloatless::packet("echo", &"Error receiving file."));
         };
         if let Some(packet) = bloatless::parse(text)

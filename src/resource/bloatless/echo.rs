@@ -1,4 +1,4 @@
-//! `/echo`: bare texts to all of its clients.
+//! `/echo`: sends each client's text to all clients as a plain text frame.
 
 use super::{BloatlessApp, Room};
 use crate::protocol::Protocol;
@@ -7,7 +7,7 @@ use crate::resource::ClientHandle;
 use crate::session::Message;
 use crate::types::PayloadForm;
 
-/// The application `echo`.
+/// Application `echo`.
 #[derive(Clone, Copy, Debug)]
 pub struct EchoApp;
 

@@ -1,4 +1,4 @@
-//! The applications of bloatless/php-websocket: what they have in common.
+//! Common parts of the bloatless/php-websocket applications.
 
 mod chat;
 mod demo;
@@ -35,41 +35,41 @@ pub use self::room::Room;
 pub use self::status::StatusApp as StatusPage;
 pub use self::time::TimeApp;
 
-/// The tag with the address of a client, for who lists them.
+/// Tag that contains the client's address. The client list of `status` reads it.
 const PEER_TAG: &str = "@peer";
-/// The tag that clients of all applications carry.
+/// Tag that clients of all applications have.
 const FAMILY_TAG: (&str, &str) = ("@family", "bloatless");
-/// No tag: who asks so wants the number of clients alone.
+/// Empty tag name in a presence query: only the number of clients is wanted.
 const NO_TAG: &str = "";
 
-/// What tells one application from another.
+/// Behavior in which the applications differ.
 pub trait BloatlessApp: fmt::Debug {
-    /// Its name; with a slash in front its path.
+    /// Returns the name of the application. The path is the name after a slash.
     fn name(&self) -> &'static str;
 
-    /// How its clients are spoken to.
+    /// Returns the protocol of its clients.
     fn protocol(&self) -> Protocol {
         Protocol::Bloatless
     }
 
-    /// What its clients must be allowed to do.
+    /// Returns the right that a client needs to connect.
     fn needs(&self) -> Right {
         Right::Listen
     }
 
-    /// What a client gets first.
+    /// Returns the first message for a new client.
     fn greeting(&self) -> Greeting {
         Greeting::Nothing
     }
 
-    /// A client has said something.
+    /// Handles a message of a client.
     fn hear(&self, room: &Room, client: &mut ClientHandle<'_>, message: Message<'_>);
 
-    /// A script has pushed something.
+    /// Handles a message that a script pushed.
     ///
     /// # Errors
     ///
-    /// Why it is not taken.
+    /// Returns the reason when the message is not accepted.
     fn pushed(
         &self,
         room: &Room,
@@ -81,27 +81,28 @@ pub trait BloatlessApp: fmt::Debug {
         Err("this application takes nothing that is pushed")
     }
 
-    /// How often it says something by itself.
+    /// Returns the interval of [`BloatlessApp::tick`], or `None` for an application without ticks.
     fn every(&self) -> Option<Duration> {
         None
     }
 
-    /// It may say something by itself.
+    /// Publishes on a timer.
     fn tick(&self, room: &Room, desk: &mut ResourceContext<'_>) {
         let (_, _) = (room, desk);
     }
 }
 
-/// What a client gets first.
+/// First message for a new client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Greeting {
-    /// Nothing.
+    /// No message.
     Nothing,
-    /// Who is connected; then everybody hears that it came.
+    /// The limits and the connected clients. After that, `status` clients are informed about the
+    /// new client.
     ServerInfo,
 }
 
-/// One application.
+/// Resource that serves one application.
 #[derive(Debug)]
 pub struct BloatlessResource {
     talk: Box<dyn BloatlessApp>,
@@ -113,11 +114,11 @@ pub struct BloatlessResource {
 }
 
 impl BloatlessResource {
-    /// An application, with what holds for all of them.
+    /// Creates the resource of an application. All applications of a worker share the options.
     ///
     /// # Errors
     ///
-    /// Never with the names that there are.
+    /// Never fails with the built-in names.
     pub fn new(
         talk: impl BloatlessApp + 'static,
         manners: &Rc<RefCell<BloatlessOptions>>,
@@ -137,7 +138,7 @@ impl BloatlessResource {
         self.manners.borrow().has_status
     }
 
-    /// Tells those who look on, once the number of clients is known.
+    /// Queries the number of clients. The answer publishes `event` to the `status` clients.
     fn tell(
         &mut self,
         client: &mut ClientHandle<'_>,

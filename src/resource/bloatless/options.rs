@@ -1,53 +1,53 @@
-//! What the applications of bloatless/php-websocket can be set to.
+//! Options of the bloatless/php-websocket applications.
 
 use crate::http::HostAllowlist;
 use crate::types::word_choices;
 
 word_choices! {
-    /// An application, bound to the path of its name.
+    /// Application, bound to the path of its name.
     BloatlessApplication {
-        /// What a client says to all, with a name that it is given.
+        /// Sends each client's text to all, prefixed with a guest name.
         Chat = "chat",
-        /// Which clients come, send something, and go.
+        /// Reports when clients connect, send and disconnect.
         Status = "status",
-        /// What a client says to all.
+        /// Sends each client's text to all.
         Demo = "demo",
-        /// Bare texts to all.
+        /// Sends each client's text to all, as a plain text frame.
         Echo = "echo",
-        /// The time, every four seconds.
+        /// Sends the time every four seconds.
         Time = "time",
     }
-    /// Which clients `status` writes for, where two kinds cannot both be content.
+    /// Client version for which `status` writes, where the versions need different formats.
     #[derive(Default)]
     StatusClients {
-        /// Those of version 3: a client is `ip:port`.
+        /// Version 3: a client is `ip:port`.
         #[default]
         V3 = "v3",
-        /// Those of version 1: a client is its port.
+        /// Version 1: a client is its port.
         V1 = "v1",
     }
-    /// How a Close is answered.
+    /// Answer to a Close frame.
     CloseText {
-        /// With the code that came.
+        /// Repeats the received code.
         Given = "given",
-        /// With 1000 and `normal closure`, whatever came.
+        /// Always 1000 and `normal closure`.
         Normal = "normal",
     }
-    /// How an opening is refused, and with it what a query after the path means.
+    /// Form of a handshake refusal, and the meaning of a query after the path.
     #[derive(Default)]
     BloatlessAnswers {
-        /// By a whole answer of HTTP with the status that fits; a query is not part of the name of an
-        /// application.
+        /// A complete HTTP response with a suitable status. The query is not part of the
+        /// application's name.
         #[default]
         Http = "http",
-        /// By the bytes that the original server sends; a query is part of the name, so that there is no
-        /// such application.
+        /// The bytes that the original server sends. The query is part of the application's name,
+        /// so a path with a query names no application.
         Legacy = "legacy",
     }
 }
 
 impl BloatlessApplication {
-    /// The path that it is bound to.
+    /// Returns the path of the application.
     #[must_use]
     pub const fn path(self) -> &'static str {
         match self {
@@ -60,21 +60,21 @@ impl BloatlessApplication {
     }
 }
 
-/// What applies to all applications of a worker; a reload changes it.
+/// Options of all applications of a worker. A reload changes them.
 #[derive(Debug, Default)]
 pub struct BloatlessOptions {
-    /// Whether `status` is served; nothing is published for it otherwise.
+    /// True if `status` is served. Otherwise nothing is published for it.
     pub has_status: bool,
-    /// Which clients `status` writes for.
+    /// Client version for which `status` writes.
     pub clients: StatusClients,
-    /// Connections in all, as `status` tells; 0 means no limit.
+    /// Most connections, as `status` reports it. 0 means no limit.
     pub max_clients: u32,
-    /// Connections from one address, the same.
+    /// Most connections from one address, as `status` reports it. 0 means no limit.
     pub max_per_ip: u32,
-    /// Messages of a connection within a minute, beside its handshake; 0 means no limit.
+    /// Most messages per connection and minute, not counting the handshake. 0 means no limit.
     pub requests_per_minute: u32,
-    /// Hosts whose pages may connect; none when origins are not checked.
+    /// Hosts whose pages may connect. `None`: origins are not checked.
     pub origins: Option<HostAllowlist>,
-    /// How openings are refused.
+    /// Form of a handshake refusal.
     pub answers: BloatlessAnswers,
 }

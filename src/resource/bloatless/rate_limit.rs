@@ -1,14 +1,14 @@
-//! How many messages a connection may send in a minute.
+//! Rate limit of messages per connection and minute.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::types::ClientUuid;
 
-/// How long a window is: the original's.
+/// Length of a counting window, as in the original.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// What each connection has sent in its current window; empty while nothing is limited.
+/// Counting window of each connection. Empty while there is no limit.
 #[derive(Debug, Default)]
 pub(super) struct RequestLimiter(HashMap<ClientUuid, RequestWindow>);
 
@@ -19,12 +19,13 @@ struct RequestWindow {
 }
 
 impl RequestLimiter {
-    /// The handshake of a connection, which counts as one.
+    /// Starts the first window of a connection. The handshake counts as one message.
     pub(super) fn begin(&mut self, id: ClientUuid, now: Duration) {
         self.0.insert(id, RequestWindow { began: now, count: 1 });
     }
 
-    /// Whether one more is allowed: in a window of a minute one more than the limit passes.
+    /// Counts a message and returns true if it is within the limit. Each window admits one message
+    /// more than `limit`, as in the original.
     #[must_use]
     pub(super) fn admit(&mut self, id: ClientUuid, now: Duration, limit: u32) -> bool {
         let window = self.0.entry(id).or_insert(RequestWindow { began: now, count: 0 });
@@ -35,7 +36,7 @@ impl RequestLimiter {
         window.count <= limit.saturating_add(1)
     }
 
-    /// The connection is gone.
+    /// Removes the window of a connection that ended.
     pub(super) fn end(&mut self, id: ClientUuid) {
         self.0.remove(&id);
     }

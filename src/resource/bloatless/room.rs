@@ -1,4 +1,4 @@
-//! The clients of one application, as somebody addresses them all.
+//! Address of all clients of one application.
 
 use std::borrow::Cow;
 
@@ -33,7 +33,8 @@ impl Room {
         self.everyone.clone()
     }
 
-    /// Publishes to all what one of them says, itself included, if it may.
+    /// Publishes a client's text to all clients of the application, including the sender. If the
+    /// client may not publish, it only gets an error.
     pub(super) fn say(&self, client: &mut ClientHandle<'_>, form: PayloadForm, text: String) {
         let json = || {
             let content = Content { form, payload: text.clone().into() };
@@ -43,7 +44,7 @@ impl Room {
         client.forward_changed(tenant, self.everyone(), form, text);
     }
 
-    /// Publishes to all of them in one space what nobody of them says.
+    /// Publishes a text without a sender to all clients of the application in one tenant.
     pub(super) fn announce(
         &self,
         desk: &mut ResourceContext<'_>,

@@ -1,4 +1,4 @@
-//! `/status`: who comes, says something, and goes, at all applications.
+//! `/status`: reports when clients of any application connect, send and disconnect.
 
 use core::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::session::Message;
 
 pub(super) const NAME: &str = "status";
 
-/// The application `status`. It tells addresses, so that who may only listen is not let in.
+/// Application `status`. It shows client addresses, so the right to listen is not enough.
 #[derive(Clone, Copy, Debug)]
 pub struct StatusApp;
 
@@ -39,7 +39,7 @@ impl BloatlessApp for StatusApp {
     }
 }
 
-/// The first message: the limits, and who is connected beside the client itself.
+/// Formats the first message: the limits, and the connected clients except the recipient.
 pub(super) fn server_info(manners: &BloatlessOptions, who: &Presence, own: &str) -> String {
     let others = who.values.iter().filter(|peer| ***peer != *own);
     let clients: Map<String, Value> = match manners.clients {
@@ -49,14 +49,14 @@ pub(super) fn server_info(manners: &BloatlessOptions, who: &Presence, own: &str)
             .map(|peer| (peer.port().to_string(), peer.ip().to_string().into()))
             .collect(),
     };
-    // PHP does not know whether an empty list was meant to have names.
+    // PHP encodes an empty map as an empty list.
     let clients = if clients.is_empty() { json!([]) } else { Value::Object(clients) };
     packet(
         "serverInfo",
         &OrderedMembers(&[
             ("maxClients", manners.max_clients.into()),
             ("maxConnectionsPerIp", manners.max_per_ip.into()),
-            // Version 2 spells it so.
+            // The misspelling is part of version 2.
             ("maxRequetsPerMinute", manners.requests_per_minute.into()),
             ("clientCount", who.clients.saturating_sub(1).into()),
             ("clients", clients),
@@ -64,7 +64,8 @@ pub(super) fn server_info(manners: &BloatlessOptions, who: &Presence, own: &str)
     )
 }
 
-/// What is told about a client that came or went, with the number of clients after that.
+/// Formats the two messages about a client that connected or disconnected. `count` is the number of
+/// clients afterwards.
 pub(super) fn story(event: &ConnectionNews, count: u64, unix_time: Duration) -> [String; 2] {
     let (peer, word, action) = match event {
         ConnectionNews::Connected(peer) => (peer, "connected", "clientConnected"),
@@ -84,7 +85,7 @@ pub(super) fn story(event: &ConnectionNews, count: u64, unix_time: Duration) -> 
     ]
 }
 
-/// What is told about a client that was not let in.
+/// Formats the message about a client that a limit refused.
 pub(super) fn warning(limit: Limit, ip: IpAddr, unix_time: Duration) -> String {
     let text = match limit {
         Limit::Clients => "Attention: Client Limit Reached!".to_owned(),
@@ -93,13 +94,13 @@ pub(super) fn warning(limit: Limit, ip: IpAddr, unix_time: Duration) -> String {
     message("warning", &text, unix_time)
 }
 
-/// A line for people.
+/// Formats a message for human readers.
 fn message(kind: &str, text: &str, unix_time: Duration) -> String {
     let text = format!("[{}] {text}", minute(unix_time));
     packet("statusMsg", &OrderedMembers(&[("type", kind.into()), ("text", text.into())]))
 }
 
-/// What is told about a client that said something.
+/// Formats the message about a client that sent something.
 pub(super) fn activity(clients: StatusClients, peer: SocketAddr) -> String {
     match clients {
         StatusClients::V3 => packet("clientActivity", &peer.to_string()),
@@ -107,7 +108,7 @@ pub(super) fn activity(clients: StatusClients, peer: SocketAddr) -> String {
     }
 }
 
-/// Members in the order in which they are written.
+/// Serializes members in the given order.
 struct OrderedMembers<'a>(&'a [(&'a str, Value)]);
 
 impl serde::Serialize for OrderedMembers<'_> {
@@ -116,17 +117,17 @@ impl serde::Serialize for OrderedMembers<'_> {
     }
 }
 
-/// Month, day, hour and minute (UTC), as `11-20 22:56`.
+/// Formats month, day, hour and minute (UTC), such as `11-20 22:56`.
 fn minute(unix_time: Duration) -> String {
     let minutes = unix_time.as_secs() / 60;
     let (month, day) = month_and_day(minutes / (24 * 60));
     format!("{month:02}-{day:02} {:02}:{:02}", minutes / 60 % 24, minutes % 60)
 }
 
-/// The date so many days after the first of January 1970.
+/// Returns month and day of the date `days` days after 1 January 1970.
 fn month_and_day(days: u64) -> (u64, u64) {
     const MONTHS: [u64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    /// Days of four hundred years, after which the calendar begins anew.
+    /// Days in four hundred years, after which the calendar repeats.
     const CYCLE: u64 = 400 * 365 + 97;
     let is_leap = |year: u64| {
         year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))

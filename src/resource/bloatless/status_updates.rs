@@ -1,4 +1,4 @@
-//! What those who look on are told, once the number of clients is known.
+//! Updates for `status` clients that wait for the number of clients.
 
 use core::net::SocketAddr;
 use std::collections::VecDeque;
@@ -8,19 +8,20 @@ use super::status;
 use crate::resource::{ClientHandle, ResourceContext};
 use crate::types::{PayloadForm, TagError, Tenant};
 
-/// As many questions as a worker has open at the most: of more nobody would hear an answer.
+/// Most pending updates. It equals the limit of a worker's open presence queries; older queries get
+/// no answer.
 const KEPT_MAX: usize = 1000;
 
-/// Who came or went.
+/// Change of a connection, with the address of the client.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ConnectionNews {
-    /// A client came.
+    /// A client connected.
     Connected(SocketAddr),
-    /// A client went.
+    /// A client disconnected.
     Disconnected(SocketAddr),
 }
 
-/// Events whose number of clients is asked for.
+/// Updates whose number of clients has been queried but not received.
 #[derive(Debug)]
 pub(super) struct StatusUpdates {
     room: Room,
@@ -33,7 +34,7 @@ impl StatusUpdates {
         Ok(Self { room: Room::at(status::NAME)?, kept: VecDeque::new(), last: 0 })
     }
 
-    /// Keeps an event until its question is answered; gives its number.
+    /// Keeps an update until its query is answered. Returns the number of the update.
     pub(super) fn keep(&mut self, tenant: Tenant, event: ConnectionNews) -> u64 {
         if self.kept.len() >= KEPT_MAX {
             self.kept.pop_front();
@@ -43,18 +44,18 @@ impl StatusUpdates {
         self.last
     }
 
-    /// The event of a question that is answered.
+    /// Removes and returns the update of an answered query. `None` if it was discarded.
     pub(super) fn take(&mut self, number: u64) -> Option<(Tenant, ConnectionNews)> {
         let at = self.kept.iter().position(|(kept, _, _)| *kept == number)?;
         self.kept.remove(at).map(|(_, tenant, event)| (tenant, event))
     }
 
-    /// Tells those who look on in one space.
+    /// Publishes a text to the `status` clients in one tenant.
     pub(super) fn publish(&self, desk: &mut ResourceContext<'_>, tenant: &Tenant, text: String) {
         self.room.announce(desk, tenant, PayloadForm::Text, text);
     }
 
-    /// The same, in the space of a client.
+    /// Publishes a text to the `status` clients in the tenant of a client.
     pub(super) fn publish_of(&self, client: &mut ClientHandle<'_>, text: String) {
         let tenant = client.tenant().clone();
         client.forward_changed(tenant, self.room.everyone(), PayloadForm::Text, text);

@@ -1,4 +1,4 @@
-//! `/time`: the time, every four seconds.
+//! `/time`: sends the time every four seconds.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::resource::{ClientHandle, ResourceContext};
 use crate::session::Message;
 use crate::types::PayloadForm;
 
-/// The application `time`.
+/// Application `time`.
 #[derive(Clone, Copy, Debug)]
 pub struct TimeApp;
 
-/// As often as the original.
+/// Interval of the messages, as in the original.
 const EVERY: Duration = Duration::from_secs(4);
 
 impl BloatlessApp for TimeApp {
@@ -43,7 +43,7 @@ impl BloatlessApp for TimeApp {
     }
 }
 
-/// Whole seconds since 1970, in decimal digits.
+/// Formats whole seconds since 1970 in decimal digits.
 fn text(unix_time: Duration) -> String {
     unix_time.as_secs().to_string()
 }

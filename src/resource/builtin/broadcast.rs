@@ -1,4 +1,5 @@
-//! What a client says to all clients of the same resource, itself included, as it came.
+//! Resource `broadcast`: sends each client's text unchanged to all clients of the resource,
+//! including the sender.
 
 use std::borrow::Cow;
 
@@ -7,11 +8,11 @@ use crate::resource::{ClientHandle, ResourceHooks};
 use crate::session::Message;
 use crate::types::{Address, CloseCode, CloseReason, PayloadForm, Tag, TagError, TagQuery, Tags};
 
-/// The tag that says which resource a client was opened with, where its resource addresses all of its
-/// own clients.
+/// Tag that contains the resource of a client. Resources that publish to all of their own clients
+/// use it.
 pub const RESOURCE_TAG: &str = "@resource";
 
-/// The resource `broadcast`: what PHP-WebSockets-Server had none of.
+/// Resource `broadcast`. PHP-WebSockets-Server has no counterpart.
 #[derive(Clone, Debug)]
 pub struct Broadcast {
     tag: Tag,
@@ -19,11 +20,11 @@ pub struct Broadcast {
 }
 
 impl Broadcast {
-    /// For the clients of a path, or of a subprotocol.
+    /// Creates the resource for a path or a subprotocol.
     ///
     /// # Errors
     ///
-    /// When the name is longer than a tag's value may be.
+    /// Fails when the name is longer than the value of a tag may be.
     pub fn new(name: &str) -> Result<Self, TagError> {
         let tag = Tag::new(RESOURCE_TAG, name)?;
         Ok(Self { everyone: Tags::new([tag.clone()])?, tag })

@@ -1,11 +1,11 @@
-//! Every message back to its sender, as it came; and what PHP-WebSockets-Server had in its place.
+//! Resource `echo`, and the other applications of PHP-WebSockets-Server.
 
 use crate::protocol::Protocol;
 use crate::resource::{ClientHandle, ResourceHooks};
 use crate::session::Message;
 use crate::types::{CloseCode, CloseReason};
 
-/// The resource `echo`: text as text, binary as binary.
+/// Resource `echo`: returns each message to its sender, text as text and binary as binary.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Echo;
 
@@ -19,7 +19,7 @@ impl ResourceHooks for Echo {
     }
 }
 
-/// The application `Bar` as PHP-WebSockets-Server shipped it: it hears and says nothing.
+/// Application `Bar` as shipped with PHP-WebSockets-Server. It ignores all messages.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 
@@ -31,8 +31,8 @@ impl ResourceHooks for Silent {
     fn on_message(&mut self, _: &mut ClientHandle<'_>, _: Message<'_>) {}
 }
 
-/// An application that is none: PHP-WebSockets-Server agreed to any name, and found out at the first
-/// message.
+/// Resource for an unknown subprotocol. PHP-WebSockets-Server accepts any name and fails at the
+/// first message, so this resource closes the connection at the first message.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Nameless;
 

@@ -1,4 +1,4 @@
-//! Gomoob's requests: a message for everyone who carries all its tags.
+//! Resource `gomoob`: publishes each request's message to the clients that have all of its tags.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::resource::{ClientHandle, ResourceHooks};
 use crate::session::Message;
 use crate::types::{Address, CloseCode, CloseReason, PayloadForm};
 
-/// The resource `gomoob`.
+/// Resource `gomoob`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gomoob;
 
@@ -48,7 +48,7 @@ impl ResourceHooks for Gomoob {
     }
 }
 
-/// What goes on in place of a message that does not go on as it came.
+/// Returns the converted message, or `None` if the options forward it unchanged.
 fn made_of(message: &str, rules: GomoobOptions) -> Option<Result<String, InvalidRequest>> {
     if rules.messages == GomoobMessages::Typed && !message.starts_with('"') {
         return Some(typed::rebuilt(message));

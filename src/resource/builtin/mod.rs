@@ -1,4 +1,4 @@
-//! The built-in resources.
+//! Built-in resources.
 
 pub(crate) mod broadcast;
 pub(crate) mod echo;

@@ -1,4 +1,4 @@
-//! phpWebSocketServer's packets: broadcast, feedback, echo, quit.
+//! Resource `phpws`: phpWebSocketServer's packets (broadcast, feedback, echo, quit).
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::types::{
     Address, Alias, CloseCode, CloseReason, Ident, MatchOptions, NamedClient, PayloadForm,
 };
 
-/// The resource `phpws`.
+/// Resource `phpws`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Phpws;
 
@@ -40,7 +40,7 @@ impl ResourceHooks for Phpws {
                 }
             }
             PhpwsCommand::Register => {
-                // Where there are no aliases, nothing of it is looked at.
+                // Without aliases the packet is ignored.
                 if rules.aliases.is_some()
                     && let Some(name) = packet.registered()
                 {
@@ -71,7 +71,8 @@ impl ResourceHooks for Phpws {
     }
 }
 
-/// Whom a broadcast is for: its `tags` say so where that is wanted.
+/// Returns the recipients of a broadcast. Its `tags` select them if the option `BroadcastByTags` is
+/// on.
 fn audience(
     client: &mut ClientHandle<'_>,
     packet: &PhpwsPacket<'_>,
@@ -84,7 +85,7 @@ fn audience(
     Ok(Address::everyone_but(client.id()))
 }
 
-/// Whom a feedback is for.
+/// Returns the recipient of a feedback, or `None` if the packet names no client.
 fn recipient(
     client: &ClientHandle<'_>,
     packet: &PhpwsPacket<'_>,
@@ -93,7 +94,7 @@ fn recipient(
 ) -> Option<Address> {
     let PhpwsOptions { aliases, switches } = client.rules().protocols.phpws;
     let genuine = uuid.and_then(|text| client.verified(text));
-    // A UUID without a signature may be the alias of somebody who made it.
+    // A UUID without a valid signature may be an alias that a client chose.
     let may_be_alias =
         aliases.is_some() && (genuine.is_none() || !client.rules().signer.is_signed());
     let alias = uuid.filter(|_| may_be_alias).and_then(|text| Alias::new(text).ok());
@@ -117,7 +118,7 @@ fn recipient(
     }
 }
 
-/// Names as PHP compares them.
+/// Applies PHP's loose comparison to the names of a packet.
 fn loosely(packet: &PhpwsPacket<'_>, named: NamedClient) -> NamedClient {
     let (uuid, ident) = packet.loose_names();
     let mut named = named;
@@ -137,7 +138,7 @@ fn loosely(packet: &PhpwsPacket<'_>, named: NamedClient) -> NamedClient {
     named
 }
 
-/// Publishes a packet, if it is allowed and addresses somebody.
+/// Publishes a packet if the client may publish and `address` is not `None`.
 fn publish(
     client: &mut ClientHandle<'_>,
     packet: &PhpwsPacket<'_>,

@@ -1,4 +1,4 @@
-//! Which resource serves a request, and how its connection speaks.
+//! Routing: which resource serves a request, and in which protocol.
 
 use std::collections::HashMap;
 
@@ -7,45 +7,46 @@ use serde::{Deserialize, Serialize};
 use crate::protocol::Protocol;
 use crate::types::{WordChoice, word_choices};
 
-/// A built-in resource.
+/// Built-in resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BuiltinKind {
-    /// phpWebSocketServer's packets.
+    /// Packets of phpWebSocketServer.
     Phpws,
-    /// Gomoob's requests.
+    /// Requests of Gomoob.
     Gomoob,
-    /// Every message back to its sender.
+    /// Returns each message to its sender.
     Echo,
-    /// No answer to anything.
+    /// Ignores all messages.
     Silent,
-    /// The end of the connection at its first message: its subprotocol names nothing.
+    /// Closes the connection at its first message, because its subprotocol is unknown.
     Nameless,
 }
 
-/// The place of a resource in the list of a worker; the built-in ones come first.
+/// Position of a resource in the list of a worker. The built-in resources come first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ResourceId(u16);
 
 impl ResourceId {
-    /// The place of a resource that is not built in, by its place among those.
+    /// Returns the id of a resource that is not built in. `place` is its position among those
+    /// resources.
     #[must_use]
     pub fn beyond(place: usize) -> Self {
         Self(u16::try_from(place + BuiltinKind::ALL.len()).unwrap_or(u16::MAX))
     }
 
-    /// Whether it is one of those that look at messages only.
+    /// Returns true for a built-in resource. Those implement only `on_message`.
     #[must_use]
     pub fn is_built_in(self) -> bool {
         self.place() < BuiltinKind::ALL.len()
     }
 
-    /// A key for what is kept of it.
+    /// Returns the id as a number, for use as a map key.
     #[must_use]
     pub fn key(self) -> u16 {
         self.0
     }
 
-    /// The place in the list.
+    /// Returns the position in the list.
     #[must_use]
     pub fn place(self) -> usize {
         usize::from(self.0)
@@ -53,11 +54,11 @@ impl ResourceId {
 }
 
 impl BuiltinKind {
-    /// All of them, in the order of the list.
+    /// All built-in resources, in the order of their ids.
     pub const ALL: [Self; 5] =
         [Self::Phpws, Self::Gomoob, Self::Echo, Self::Silent, Self::Nameless];
 
-    /// The built-in resource of this kind.
+    /// Returns the id of the built-in resource.
     #[must_use]
     pub const fn id(self) -> ResourceId {
         match self {
@@ -74,14 +75,15 @@ impl BuiltinKind {
     }
 }
 
-/// What a path comes to that nothing is bound to.
+/// Treatment of a path without a binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UnknownPath {
-    /// 101, `{"opcode":"close"}`, Close 1008: clients of phpWebSocketServer show a message for it.
+    /// Accept with 101, then send `{"opcode":"close"}` and Close 1008. Clients of
+    /// phpWebSocketServer show a message for it.
     Phpws,
-    /// An HTTP 404.
+    /// Refuse with HTTP 404.
     NotFound,
-    /// A built-in resource.
+    /// Serve with a built-in resource.
     Served(BuiltinKind),
 }
 
@@ -94,7 +96,7 @@ impl WordChoice for UnknownPath {
     ];
 }
 
-/// What serves `/`.
+/// Resource of the path `/`.
 impl WordChoice for Option<BuiltinKind> {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("phpws", Some(BuiltinKind::Phpws)),
@@ -104,14 +106,14 @@ impl WordChoice for Option<BuiltinKind> {
     ];
 }
 
-/// What a path or a name can be bound to in the configuration.
+/// Resource that the configuration can bind to a path or a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ResourceKind {
-    /// A built-in resource.
+    /// Built-in resource.
     BuiltIn(BuiltinKind),
-    /// A client's text to all clients of the same resource, itself included.
+    /// Sends each client's text to all clients of the resource, including the sender.
     Broadcast,
-    /// A backend of the user's own, over HTTP.
+    /// Backend of the operator, over HTTP.
     Http,
 }
 
@@ -125,79 +127,83 @@ impl WordChoice for ResourceKind {
     ];
 }
 
-/// What a request says about the protocol that its client expects.
+/// Protocol that a request indicates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestedProtocol {
-    /// The headers `Client-Type` or `Ident`: phpWebSocketServer's.
+    /// phpWebSocketServer: the request has the header `Client-Type` or `Ident`.
     Phpws,
-    /// Gomoob's PHP client.
+    /// PHP client of Gomoob.
     GomoobPhp,
-    /// Tags, or key and secret, in the query: Gomoob's, where nobody else claims the path.
+    /// Gomoob: the query contains tags, or key and secret. Applies only to paths without another
+    /// binding.
     GomoobQuery,
-    /// Nothing.
+    /// No indication.
     Nothing,
 }
 
-/// What a path or a name is bound to.
+/// Binding of a path or a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binding {
-    /// A built-in resource, which pins the protocol too.
+    /// Built-in resource. It also determines the protocol.
     Kind(BuiltinKind),
-    /// A resource that is not built in: of an embedding program, or made from the file.
+    /// Resource of an embedding program or of the configuration.
     Beyond(ResourceId),
 }
 
-/// What a request says about who is to serve it.
+/// Parts of a request that decide its route.
 #[derive(Clone, Copy, Debug)]
 pub struct RouteRequest<'t, 'a> {
-    /// Its path.
+    /// Path.
     pub path: &'t str,
-    /// Its query, as it came.
+    /// Query, not decoded.
     pub query: &'t str,
-    /// The protocol that it expects.
+    /// Protocol that the request indicates.
     pub asked: RequestedProtocol,
-    /// The subprotocols that it offers, with commas, the one it likes best first.
+    /// Offered subprotocols, in the client's order of preference.
     pub protocols: &'t [&'a str],
-    /// The same as it came, for who takes it for one name.
+    /// Unparsed header of the offered subprotocols, for servers that take it as one name.
     pub offered: Option<&'a str>,
 }
 
-/// How exact a handshake has to be.
+/// Strictness of the handshake check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exactness {
-    /// As RFC 6455 has it.
+    /// All rules of RFC 6455.
     Rfc6455,
-    /// It may announce a body, which is not there: the original took frames behind the head.
+    /// The request may announce a body that it does not have. The original read the bytes after the
+    /// head as frames.
     AnyLength,
-    /// The same, and the original looked at no key: one-shot scripts send letters of their own.
+    /// As `AnyLength`, and the key may have any value. The original did not check keys, and
+    /// one-shot scripts send arbitrary letters.
     AnyKey,
 }
 
 word_choices! {
-    /// What becomes of the subprotocols that a client offers.
+    /// Interpretation of the offered subprotocols.
     Offers {
-        /// The first known one is agreed.
+        /// The server agrees to the first offered subprotocol that it knows.
         Negotiated = "negotiated",
-        /// They are one name, which is given back as it came, known or not: PHP-WebSockets-Server's way.
+        /// The offer is one name and is returned unchanged, known or not, as in
+        /// PHP-WebSockets-Server.
         OneName = "legacy",
     }
 }
 
-/// Who serves a connection.
+/// Result of routing a request.
 #[derive(Debug)]
 pub struct Route<'a> {
-    /// The resource.
+    /// Resource that serves the connection.
     pub resource: ResourceId,
-    /// How the connection speaks, where its headers decide that and not the resource.
+    /// Protocol of the connection if its headers determine it. `None`: the resource determines it.
     pub protocol: Option<Protocol>,
-    /// The subprotocol that chose it, for the 101.
+    /// Subprotocol that selected the resource, for the 101 response.
     pub subprotocol: Option<&'a str>,
 }
 
-/// The paths that are served. They are compared to the letter; the query is no part of them.
+/// Routes to resources. Paths are compared byte for byte, without the query.
 ///
-/// A name without a slash stands for the subprotocol of that name, and for a query that is that name
-/// and nothing else (`/any?Foo`), as PHP-WebSockets-Server has it.
+/// A name without a slash matches a subprotocol of that name. It also matches a query that consists
+/// of the name only (`/any?Foo`), as in PHP-WebSockets-Server.
 #[derive(Debug)]
 pub struct Routes {
     bound: HashMap<Box<str>, Binding>,
@@ -206,34 +212,34 @@ pub struct Routes {
     offers: Offers,
 }
 
-/// The paths that phpWebSocketServer registers beside `/`.
+/// Paths that phpWebSocketServer registers in addition to `/`.
 const PHPWS_PATHS: [&str; 2] = ["/web", "/php"];
 
 impl Routes {
-    /// No bindings: `default` serves `/`, phpWebSocketServer's paths are as it has them. Without one
-    /// `/` is a path that nothing is bound to.
+    /// Creates routes without bindings. `default` serves `/`; with `None` no resource serves `/`.
+    /// phpWebSocketServer's paths are served as in the original.
     #[must_use]
     pub fn new(default: impl Into<Option<BuiltinKind>>, unknown: UnknownPath) -> Self {
         let offers = Offers::Negotiated;
         Self { bound: HashMap::new(), default: default.into(), unknown, offers }
     }
 
-    /// Takes subprotocols another way.
+    /// Sets the interpretation of offered subprotocols.
     #[must_use]
     pub fn taking(self, offers: Offers) -> Self {
         Self { offers, ..self }
     }
 
-    /// Binds a path or a name, also one that was bound before.
+    /// Binds a path or a name. Replaces an existing binding.
     pub fn bind(&mut self, name: &str, binding: Binding) {
         self.bound.insert(name.into(), binding);
     }
 
-    /// Who serves a request: the order of `docs/protocol.md`.
+    /// Returns the route of a request. `docs/protocol.md` documents the order of the rules.
     ///
     /// # Errors
     ///
-    /// What to do with a path that nothing is bound to.
+    /// Returns the treatment of unknown paths if no rule matches.
     pub fn choose<'a>(&self, target: &RouteRequest<'_, 'a>) -> Result<Route<'a>, UnknownPath> {
         let RouteRequest { path, asked, .. } = *target;
         if let Some(binding) = self.bound.get(path).filter(|_| path.starts_with('/')) {
@@ -249,7 +255,7 @@ impl Routes {
         }
     }
 
-    /// The first subprotocol that is known, else the name in the query.
+    /// Returns the route of the first known subprotocol, or else of the name in the query.
     fn named<'a>(&self, target: &RouteRequest<'_, 'a>) -> Option<Route<'a>> {
         if let (Offers::OneName, Some(offered)) = (self.offers, target.offered) {
             let known = self.by_name(offered).map(|binding| bound(*binding, target.asked));
@@ -281,7 +287,7 @@ impl Routes {
         }
     }
 
-    /// How exact the handshakes are that clients of this path send.
+    /// Returns how strictly handshakes of this path are checked.
     #[must_use]
     pub fn exactness(&self, path: &str, resource: ResourceId) -> Exactness {
         let is_bound = self.bound.contains_key(path);
@@ -295,21 +301,21 @@ impl Routes {
         }
     }
 
-    /// Whether the configuration or an embedding program says what this path is served by.
+    /// Returns true if the configuration or an embedding program has bound this path.
     #[must_use]
     pub fn is_spoken_for(&self, path: &str) -> bool {
         self.bound.contains_key(path)
     }
 
-    /// Whether a plain GET of this path asks for something that speaks WebSocket only.
+    /// Returns true if this path is served only over WebSocket, for the response to a plain GET.
     #[must_use]
     pub fn is_bound(&self, path: &str) -> bool {
         self.bound.contains_key(path) || PHPWS_PATHS.contains(&path)
     }
 }
 
-/// Who serves what is bound. Headers choose the protocol of a resource that is not built in, but
-/// never the resource.
+/// Returns the route of a binding. Headers determine the protocol of a resource that is not built
+/// in, but never the resource.
 fn bound<'a>(binding: Binding, asked: RequestedProtocol) -> Route<'a> {
     let resource = match binding {
         Binding::Kind(kind) => return kind.choice(),

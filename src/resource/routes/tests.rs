@@ -1,4 +1,4 @@
-//! Headers, paths, names and queries: which resource each comes to.
+//! Routing by headers, paths, names and queries.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! A resource whose logic is a backend in any language: it makes events of what happens, and carries
+//! Resource whose logic is a backend in any language. It turns what happens into events and carries
 //! out the commands of the answers.
 
 use std::collections::HashMap;
@@ -19,25 +19,25 @@ use crate::webhook::{
     WebhookEventName, WebhookRequest,
 };
 
-/// How a resource deals with its backend.
+/// Options of a resource with a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookOptions {
-    /// The path or name that it is bound to.
+    /// Path or name of the resource.
     pub name: String,
-    /// The space of the application that it belongs to, and the only one that it serves.
+    /// Tenant of its application. The resource serves only this tenant.
     pub tenant: Tenant,
-    /// The events that the backend wants.
+    /// Events that the backend receives.
     pub events: Vec<WebhookEventName>,
-    /// How often it wants a tick.
+    /// Interval of ticks. `None`: the backend receives none.
     pub every: Option<Duration>,
-    /// What a client is told whose message could not be handed over, as JSON.
+    /// JSON message to a client whose message could not be delivered to the backend.
     pub when_down: String,
-    /// What happens to a client that opens when the backend cannot be asked.
+    /// Policy for a client that opens a connection while the backend does not answer.
     pub open_when_down: OpenWhenDown,
 }
 
-/// A resource with a backend. The worker hands over the events that it posts, one at a time for each
-/// client, and brings the answers back.
+/// Resource with a backend. The worker sends its events, one at a time per client, and passes the
+/// answers back.
 #[derive(Debug)]
 pub struct WebhookResource {
     terms: WebhookOptions,
@@ -46,53 +46,54 @@ pub struct WebhookResource {
     guests: HashMap<ClientUuid, Guest>,
 }
 
-/// What is posted about somebody who wants to open a connection.
+/// Events about a client that wants to open a connection.
 #[derive(Debug)]
 pub struct AuthorizeRequest {
-    /// Whether it may.
+    /// Event that asks whether the client may connect.
     pub open: WebhookRequest,
-    /// For the case that it was let in and went before it was open.
+    /// Event to send if the backend accepted the client and the client disconnected before the
+    /// connection was open. `None`: the backend does not receive `close` events.
     pub never: Option<WebhookRequest>,
 }
 
 const NEVER: CloseReason = CloseReason::new(CloseCode::LOST, "it was never opened");
 
 impl WebhookResource {
-    /// A resource without clients.
+    /// Creates a resource without clients.
     ///
     /// # Errors
     ///
-    /// When its name is longer than a tag's value may be.
+    /// Fails when its name is longer than the value of a tag may be.
     pub fn new(terms: WebhookOptions) -> Result<Self, TagError> {
         let tag = Tag::new(RESOURCE_TAG, &terms.name)?;
         Ok(Self { everyone: Tags::new([tag.clone()])?, tag, terms, guests: HashMap::new() })
     }
 
-    /// What a client is told whose message could not be handed over.
+    /// Returns the JSON message to a client whose message could not be delivered to the backend.
     #[must_use]
     pub fn when_down(&self) -> &str {
         &self.terms.when_down
     }
 
-    /// The path or name that it is bound to.
+    /// Returns the path or name of the resource.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.terms.name
     }
 
-    /// Whether who opens is let in when the backend cannot be asked.
+    /// Returns true if a client is accepted while the backend does not answer.
     #[must_use]
     pub fn accepts_when_down(&self) -> bool {
         self.terms.open_when_down == OpenWhenDown::Accept
     }
 
-    /// Tells a client that its message could not be handed over.
+    /// Informs a client that its message could not be delivered to the backend.
     pub fn tell_down(&self, client: &mut ClientHandle<'_>) {
         client.reply_json(self.terms.when_down.clone());
     }
 
-    /// What to ask about a client that wants to open a connection; nothing when the backend does not
-    /// want to be asked.
+    /// Returns the events about a client that wants to open a connection. `None`: the backend does
+    /// not receive `open` events.
     #[must_use]
     pub fn ask(
         &self,
@@ -108,11 +109,11 @@ impl WebhookResource {
         Some(AuthorizeRequest { open, never: self.wants(WebhookEventName::Close).then(never) })
     }
 
-    /// Carries out what the backend wants for a client. After an error nothing of it is to be done.
+    /// Carries out the commands for a client. After an error the caller must discard all effects.
     ///
     /// # Errors
     ///
-    /// What is wrong with the commands.
+    /// Returns the reason when a command is not valid here.
     pub fn carry_out(
         &self,
         client: &mut ClientHandle<'_>,
@@ -149,12 +150,12 @@ impl WebhookResource {
         Ok(())
     }
 
-    /// Carries out what the backend wants and what concerns no client: after a tick, or when the
-    /// client has gone meanwhile, for which everything that would have been its own is left out.
+    /// Carries out the commands that need no client. They answer a tick, or an event whose client
+    /// `gone` has disconnected. In the second case commands for that client are skipped.
     ///
     /// # Errors
     ///
-    /// What is wrong with the commands.
+    /// Returns the reason when a command is not valid here.
     pub fn carry_out_alone(
         &self,
         desk: &mut ResourceContext<'_>,
@@ -303,7 +304,7 @@ fn ending(mut event: WebhookEvent, why: &CloseReason) -> WebhookRequest {
 }
 
 fn found(mut event: WebhookEvent, who: &Presence) -> WebhookRequest {
-    // The client's own tags are a member already.
+    // The member `tags` already contains the client's own tags, so the query's tags are in `asked`.
     event.number("clients", who.clients);
     event.texts("values", who.values.iter().map(AsRef::as_ref));
     event.asked(&who.query, &who.tag);

@@ -1,4 +1,4 @@
-//! What a backend hears of a client, and what it may have done.
+//! Events that a backend receives about a client, and effects of its commands.
 
 use super::*;
 use crate::auth::uuid::{Signer, UuidForm};
