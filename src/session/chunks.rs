@@ -1,23 +1,23 @@
-//! Messages in chunks: what comes between `bufferON` and `bufferOFF` is one message.
+//! Chunked messages: the text frames between `bufferON` and `bufferOFF` form one message.
 //!
-//! Every phpWebSocketServer client up to 2021-08-22 sends long messages this way.
+//! All phpWebSocketServer clients until 2021-08-22 send long messages this way.
 
 use super::SessionRules;
 use crate::protocol::phpws::CompatFlag;
 
-/// The chunks so far.
+/// Chunks received so far.
 #[derive(Debug, Default)]
 pub struct Chunks {
     text: String,
     count: usize,
 }
 
-/// Too many chunks, or too many bytes.
+/// Error: the message has too many chunks or bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Overflow;
 
 impl Chunks {
-    /// Adds one, if it fits.
+    /// Appends a chunk. With `DropChunks`, chunks beyond the limit are silently dropped.
     pub(super) fn push(&mut self, chunk: &str, rules: &SessionRules) -> Result<(), Overflow> {
         let too_many = rules.chunks_max > 0 && self.count >= rules.chunks_max;
         if too_many && rules.protocols.phpws.switches.has(CompatFlag::DropChunks) {
@@ -31,7 +31,7 @@ impl Chunks {
         Ok(())
     }
 
-    /// How many bytes they have.
+    /// Returns the total length in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.text.len()

@@ -1,30 +1,32 @@
-//! Whether a client still lives: pings go out at every interval, and anything it says is a sign.
+//! Detection of dead clients. A ping is sent at each interval; any data from the client proves that
+//! it is alive.
 
-/// How many pings in a row nothing came for.
+/// Number of consecutive pings without data from the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Heartbeat {
     unanswered: u8,
 }
 
-/// What is due at the end of an interval.
+/// Action at the end of an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beat {
-    /// A ping.
+    /// Send a ping.
     Ping,
-    /// The end: nothing came for two pings.
+    /// Close the connection: no data arrived after two pings.
     Silent,
 }
 
-/// Pings that may go unanswered.
+/// Most unanswered pings.
 const UNANSWERED_MAX: u8 = 2;
 
 impl Heartbeat {
-    /// The client said something, or it could not be heard because the worker did not listen.
+    /// Resets the count. Call it when the client sent data, or when the worker did not read the
+    /// socket.
     pub fn heard(&mut self) {
         self.unanswered = 0;
     }
 
-    /// An interval is over.
+    /// Returns the action at the end of an interval.
     pub fn beat(&mut self) -> Beat {
         if self.unanswered >= UNANSWERED_MAX {
             return Beat::Silent;

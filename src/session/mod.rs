@@ -1,6 +1,7 @@
-//! One client's life on its connection: frames of its protocol become messages for its resource.
+//! State of one client on its connection. It turns the frames of a protocol into messages for a
+//! resource.
 //!
-//! No socket and no clock; the worker carries out what is decided here.
+//! This room uses no socket and no clock. The worker carries out its decisions.
 
 mod chunks;
 mod heartbeat;
@@ -20,34 +21,34 @@ pub use self::heartbeat::{Beat, Heartbeat};
 pub use self::rate_limit::RateLimiter;
 pub use self::rules::SessionRules;
 
-/// One client's life on its connection.
+/// State of one client on its connection.
 #[derive(Debug)]
 pub struct Session {
-    /// The client's identity.
+    /// Identity of the client.
     pub uuid: ClientUuid,
-    /// The space that it lives in.
+    /// Tenant of the client.
     pub tenant: Tenant,
-    /// Whether it may publish by itself.
+    /// Right to publish without showing credentials.
     pub right: Right,
-    /// What it was let in for.
+    /// Credentials that the client was admitted with.
     pub ground: AuthBasis,
-    /// Web or php.
+    /// Web-type or php-type client.
     pub class: ClientClass,
-    /// How it speaks.
+    /// Protocol of the connection.
     pub protocol: Protocol,
-    /// Whether the log says already that the tags of its packets select nobody.
+    /// True once the log says that the tags of this client's packets are ignored.
     pub has_noted_tags: bool,
-    /// A message in chunks that has begun.
+    /// Incomplete message in chunks.
     pub chunks: Option<Box<Chunks>>,
-    /// What its acknowledgements say beyond the usual: for most connections nothing, so it takes
-    /// the room of one pointer.
+    /// Additional members of the acknowledgements. Most connections have none, so the field is one
+    /// pointer.
     pub words: Option<Box<AckExtras>>,
 }
 
-// Every idle connection owns one.
+// Each idle connection holds one session.
 const _: () = assert!(size_of::<Session>() <= 56, "one more word costs each connection 32 bytes");
 
-/// A whole message of a client.
+/// Complete message of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
     /// A text message.
@@ -57,7 +58,7 @@ pub enum Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Its bytes.
+    /// Returns the bytes.
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         match self {
@@ -66,7 +67,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Its text, when it is one, or is one in a binary frame.
+    /// Returns the text of a text message, or of a binary message that is valid UTF-8.
     #[must_use]
     pub fn text(&self) -> Option<&'a str> {
         match self {
@@ -76,30 +77,30 @@ impl<'a> Message<'a> {
     }
 }
 
-/// What a message comes to in the protocol of its connection.
+/// Result of a message in the protocol of its connection.
 #[derive(Debug, PartialEq)]
 pub struct Incoming<'a> {
-    /// What acknowledges it, where its protocol has such a thing, before anything else that it causes.
+    /// Acknowledgement, if the protocol has one. It is sent before any other effect of the message.
     pub acknowledgement: Option<Cow<'static, str>>,
-    /// What follows.
+    /// Next step.
     pub then: NextStep<'a>,
 }
 
-/// What follows a message.
+/// Next step after a message.
 #[derive(Debug, PartialEq)]
 pub enum NextStep<'a> {
-    /// Nothing: it was a part of one.
+    /// Nothing: the message was a chunk or a chunk mark.
     Nothing,
-    /// Its resource gets this text.
+    /// Pass this text to the resource.
     Text(Cow<'a, str>),
-    /// Its resource gets these bytes.
+    /// Pass these bytes to the resource.
     Binary(&'a [u8]),
-    /// The connection ends.
+    /// Close the connection.
     Close(CloseReason),
 }
 
 impl Session {
-    /// The life of a client that was let in.
+    /// Creates the session of an admitted client.
     #[must_use]
     pub fn new(uuid: ClientUuid, grant: Grant, class: ClientClass, protocol: Protocol) -> Self {
         let Grant { tenant, right, ground } = grant;
@@ -113,8 +114,8 @@ impl Session {
         GrantRef { tenant: &self.tenant, right: self.right, ground: self.ground }
     }
 
-    /// How many bytes a message could publish at the most: asked before it is taken, because a
-    /// worker takes no publication that its window has no room for (rule L4).
+    /// Returns the most bytes that a message could publish. The worker asks before it reads a
+    /// message, because it accepts no publication that does not fit in its send window (rule L4).
     #[must_use]
     pub fn weight(&self, message: Message<'_>) -> usize {
         let end = self.protocol.spec().chunk_marks.map(|marks| marks.end);
@@ -124,8 +125,8 @@ impl Session {
         }
     }
 
-    /// Bytes of memory that it holds for its client: a message in chunks, and what acknowledgements
-    /// say.
+    /// Returns the bytes on the heap: an incomplete message in chunks, and the members of
+    /// acknowledgements.
     #[must_use]
     pub fn held(&self) -> usize {
         let words =
@@ -134,7 +135,7 @@ impl Session {
             + self.words.as_deref().map_or(0, words)
     }
 
-    /// Decides what a message comes to.
+    /// Decides what to do with a message.
     pub fn on_message<'a>(&mut self, message: Message<'a>, rules: &SessionRules) -> Incoming<'a> {
         let spec = self.protocol.spec();
         let acknowledgement = self.acknowledge(Some(message));
@@ -153,8 +154,8 @@ impl Session {
         Incoming { acknowledgement, then }
     }
 
-    /// What acknowledges a message, where its protocol has such a thing; `None` for one that cannot be
-    /// read.
+    /// Returns the acknowledgement of a message, or `None` if the protocol has none. Pass `None`
+    /// for a message that cannot be read.
     #[must_use]
     pub fn acknowledge(&self, message: Option<Message<'_>>) -> Option<Cow<'static, str>> {
         let acknowledge = self.protocol.spec().acknowledge?;
@@ -165,13 +166,13 @@ impl Session {
         })
     }
 
-    /// Why a connection ends whose client broke the protocol, in the words of its family.
+    /// Returns the close reason of a protocol violation in the wording of the client's protocol.
     #[must_use]
     pub fn worded(&self, reason: CloseReason) -> CloseReason {
         (self.protocol.spec().close_wording)(reason)
     }
 
-    /// The acknowledgement of a registration: it says what was registered before.
+    /// Returns the acknowledgement of a registration. It repeats the previously registered name.
     #[must_use]
     pub fn acknowledge_registration(&self) -> Option<Cow<'static, str>> {
         let acknowledge = self.protocol.spec().acknowledge?;

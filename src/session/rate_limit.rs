@@ -1,6 +1,6 @@
-//! A bucket for cheap things: as many in a second as allowed, then no more until the next one.
+//! Rate limit for cheap requests: a fixed number per second.
 
-/// Counts what came in the current second.
+/// Number of requests in the current second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateLimiter {
     second: u32,
@@ -8,7 +8,8 @@ pub struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// Whether one more is allowed in this second; seconds are counted from any fixed moment.
+    /// Counts a request and returns true if it is within the limit. `second` is counted from any
+    /// fixed time.
     #[must_use]
     pub fn admits(&mut self, second: u32, allowed: u32) -> bool {
         if self.second != second {

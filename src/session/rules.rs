@@ -1,20 +1,20 @@
-//! What is the same for all sessions of a worker.
+//! Rules that all sessions of a worker share.
 
 use crate::auth::Permissions;
 use crate::auth::uuid::Signer;
 use crate::protocol::ProtocolOptions;
 
-/// What is the same for all sessions of a worker.
+/// Rules that all sessions of a worker share.
 #[derive(Debug)]
 pub struct SessionRules {
-    /// Reads the UUIDs that publishers name.
+    /// Verifies the UUIDs that publishers send.
     pub signer: Signer,
-    /// Who may open and who may publish.
+    /// Rules about who may connect and publish.
     pub access: Permissions,
-    /// The largest message in bytes, also when it came in chunks.
+    /// Longest message in bytes, also in chunks.
     pub message_bytes_max: usize,
-    /// Chunks between `bufferON` and `bufferOFF`; 0 means as many as fit.
+    /// Most chunks between `bufferON` and `bufferOFF`. 0 means no limit on their number.
     pub chunks_max: usize,
-    /// What the users of each protocol can choose.
+    /// Options of each protocol.
     pub protocols: ProtocolOptions,
 }

@@ -1,4 +1,4 @@
-//! What messages come to.
+//! Results of messages.
 
 use super::*;
 use crate::auth::Permissions;
