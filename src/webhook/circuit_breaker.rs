@@ -1,26 +1,27 @@
-//! When a backend that does not answer is left alone for a while. No clock: the caller says what time
-//! it is.
+//! Circuit breaker of a backend: pauses events while the backend does not answer. It reads no
+//! clock; the caller passes the time.
 
 use std::time::Duration;
 
-/// Failures in a row that open a breaker.
+/// Consecutive failures that open the breaker.
 const FAILURES_MAX: u32 = 5;
-/// How long it stays open at first; twice as long after each probe that failed.
+/// First pause of an open breaker. The pause doubles after each failed probe.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// How long it stays open at most.
+/// Longest pause of an open breaker.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// The breaker of one backend.
+/// Circuit breaker of one backend.
 #[derive(Debug, Default)]
 pub struct CircuitBreaker(BreakerState);
 
 #[derive(Debug)]
 enum BreakerState {
-    /// Events are sent; so many failed in a row.
+    /// Events are sent. `failures` counts the consecutive failures.
     Closed { failures: u32 },
-    /// Nothing is sent until then.
+    /// No events are sent before `until`. `pause` is the length of this pause.
     Open { until: Duration, pause: Duration },
-    /// One event is under way, and its fate decides.
+    /// One event is in flight as a probe. Its outcome closes or reopens the breaker. `pause` was
+    /// the last pause.
     Probing { pause: Duration },
 }
 
@@ -30,30 +31,30 @@ impl Default for BreakerState {
     }
 }
 
-/// Whether an event may be sent.
+/// Answer of the breaker: may this event be sent?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerDecision {
-    /// It may.
+    /// The event may be sent.
     Yes,
-    /// It may, and decides whether others may.
+    /// The event may be sent as a probe. Its outcome decides whether other events may follow.
     AsProbe,
-    /// It may not: the backend is left alone.
+    /// The event may not be sent, because the breaker is open.
     No,
 }
 
-/// What an outcome changed.
+/// State change that a recorded outcome caused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerTransition {
-    /// Nothing.
+    /// The state did not change.
     None,
-    /// The backend is left alone for so long.
+    /// The breaker opened for this pause.
     Opened(Duration),
-    /// The backend answers again.
+    /// The breaker closed, because the backend answers again.
     Closed,
 }
 
 impl CircuitBreaker {
-    /// Asks whether an event may be sent.
+    /// Decides whether an event may be sent at the time `now`.
     pub fn admit(&mut self, now: Duration) -> BreakerDecision {
         match self.0 {
             BreakerState::Closed { .. } => BreakerDecision::Yes,
@@ -65,7 +66,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// The backend answered.
+    /// Records that the backend answered. Closes the breaker.
     pub fn record_success(&mut self) -> BreakerTransition {
         let before = std::mem::take(&mut self.0);
         if matches!(before, BreakerState::Closed { .. }) {
@@ -75,7 +76,8 @@ impl CircuitBreaker {
         }
     }
 
-    /// It did not. What was sent before the breaker opened says nothing new then.
+    /// Records that the backend did not answer. While the breaker is not closed, only the failure
+    /// of a probe counts: the other events were sent before the breaker opened.
     pub fn record_failure(
         &mut self,
         admitted: BreakerDecision,

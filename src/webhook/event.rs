@@ -1,4 +1,4 @@
-//! Events as the JSON that a backend gets.
+//! Events as the JSON that a backend receives.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -7,25 +7,26 @@ use crate::http::{has_members, has_parameter};
 use crate::json::push_text;
 use crate::types::{Ident, Tags};
 
-/// An event on its way to a backend.
+/// Finished event, ready to be sent to a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookRequest {
-    /// Its name: `open`, `message`, `close`, `error`, `who` or `tick`.
+    /// Event name: `open`, `message`, `close`, `error`, `who` or `tick`.
     pub event: &'static str,
-    /// Its JSON.
+    /// Request body: the event as JSON.
     pub body: String,
 }
 
-/// What a resource keeps of one of its clients.
+/// Data that a resource keeps for each of its clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Guest {
-    /// Where it comes from and what it asked for, as members of JSON.
+    /// Origin and request of the client (`peer`, `path`, `query`, `headers`, `protocol`), as JSON
+    /// members without the braces.
     pub came: Box<str>,
-    /// What the backend said who it is, as JSON.
+    /// Identity of the client as JSON, if the backend supplied it in `accept`.
     pub user: Option<Box<str>>,
 }
 
-/// An event, member by member.
+/// Builder of an event. Each method appends one member or more.
 #[derive(Debug)]
 pub struct WebhookEvent {
     name: &'static str,
@@ -33,7 +34,7 @@ pub struct WebhookEvent {
 }
 
 impl WebhookEvent {
-    /// An event of a resource.
+    /// Starts an event of a resource.
     #[must_use]
     pub fn new(name: &'static str, resource: &str) -> Self {
         let mut event = Self { name, json: String::with_capacity(256) };
@@ -43,26 +44,26 @@ impl WebhookEvent {
         event
     }
 
-    /// A member that is a text.
+    /// Adds a string member.
     pub fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         push_text(value, &mut self.json);
     }
 
-    /// A member that is a number.
+    /// Adds a numeric member.
     pub fn number(&mut self, name: &str, value: u64) {
         self.name(name);
-        // Writing into a text cannot fail.
+        // Writing to a string cannot fail.
         let _written = write!(self.json, "{value}");
     }
 
-    /// A member that is JSON already.
+    /// Adds a member whose value is JSON already.
     pub fn raw(&mut self, name: &str, json: &str) {
         self.name(name);
         self.json.push_str(json);
     }
 
-    /// A member that is a list of texts.
+    /// Adds a member whose value is a list of strings.
     pub fn texts<'t>(&mut self, name: &str, values: impl Iterator<Item = &'t str>) {
         self.name(name);
         self.json.push('[');
@@ -75,13 +76,13 @@ impl WebhookEvent {
         self.json.push(']');
     }
 
-    /// Tags, as an object.
+    /// Adds the member `tags`, an object of names and values.
     pub fn tags(&mut self, tags: &Tags) {
         self.name("tags");
         self.json.push_str(&object(tags.iter().map(|tag| (tag.name(), tag.value()))));
     }
 
-    /// What a question about who is connected was about.
+    /// Adds the member `asked`, which repeats a presence query.
     pub fn asked(&mut self, query: &Tags, tag: &str) {
         self.name("asked");
         let query = object(query.iter().map(|tag| (tag.name(), tag.value())));
@@ -91,7 +92,7 @@ impl WebhookEvent {
         self.json.push_str(&asked.post().body);
     }
 
-    /// Who the client is that the event is about.
+    /// Adds the members that identify the client of the event.
     pub fn client(&mut self, uuid: &str, ident: Option<&Ident>, tags: &Tags, guest: &Guest) {
         self.text("uuid", uuid);
         match ident {
@@ -106,7 +107,7 @@ impl WebhookEvent {
         }
     }
 
-    /// The event, whole.
+    /// Returns the finished event.
     #[must_use]
     pub fn post(mut self) -> WebhookRequest {
         self.json.push('}');
@@ -123,7 +124,8 @@ impl WebhookEvent {
 }
 
 impl Guest {
-    /// A client that has just come: its address, path, query, headers and subprotocol.
+    /// Collects the data of a new client: its address, path, query, headers and subprotocol. `user`
+    /// is not set.
     #[must_use]
     pub fn new<'t>(
         peer: &str,
@@ -146,7 +148,7 @@ impl Guest {
     }
 }
 
-/// A query without the secret that may stand in it.
+/// Removes the parameters that contain a secret from a query string.
 #[must_use]
 pub fn without_secret(query: &str) -> Cow<'_, str> {
     let is_secret = |text: &str| has_parameter(text, "secret") || has_members(text, "secret");
@@ -157,14 +159,14 @@ pub fn without_secret(query: &str) -> Cow<'_, str> {
     Cow::Owned(pairs.collect::<Vec<_>>().join("&"))
 }
 
-/// Headers as an object, with names in lower case; those of one name are joined, as RFC 9110 §5.3
-/// has it.
+/// Formats headers as a JSON object with lower-case names. Headers with the same name are joined as
+/// in RFC 9110 §5.3.
 #[must_use]
 pub fn headers_json<'t>(headers: impl Iterator<Item = (&'t str, Cow<'t, str>)>) -> String {
     let mut all: Vec<(String, Cow<'t, str>)> = Vec::new();
     for (name, value) in headers {
         let name = name.to_ascii_lowercase();
-        // RFC 6265 §5.4: cookies have a separator of their own.
+        // RFC 6265 §5.4: cookies are joined by a semicolon instead of a comma.
         let separator = if name == "cookie" { "; " } else { ", " };
         match all.iter_mut().find(|(known, _)| *known == name) {
             Some((_, values)) => *values = Cow::Owned(format!("{values}{separator}{value}")),

@@ -1,5 +1,5 @@
-//! What is said between a worker and the backend of an HTTP resource: events as JSON, the commands of
-//! an answer, the signature, and when a backend is left alone for a while.
+//! Protocol between a worker and the backend of an HTTP resource: events as JSON, commands in the
+//! answer, the signature, and the circuit breaker.
 
 mod circuit_breaker;
 pub mod client;

@@ -1,25 +1,25 @@
-//! What a resource with a backend can be set to.
+//! Options of a resource with a backend.
 
 use crate::types::word_choices;
 
 word_choices! {
-    /// An event that a backend can ask for.
+    /// Event that a backend can subscribe to.
     WebhookEventName {
-        /// A client wants to open a connection; the backend may refuse it.
+        /// A client wants to open a connection. The backend may refuse it.
         Open = "open",
-        /// A message.
+        /// A client sent a message.
         Message = "message",
-        /// A connection has ended.
+        /// A connection ended.
         Close = "close",
-        /// A connection ends because of a fault.
+        /// A connection is about to end because of a fault.
         Error = "error",
     }
 
-    /// What happens to a client that opens a connection while the backend cannot be asked.
+    /// Policy for a client that opens a connection while the backend does not answer.
     OpenWhenDown {
-        /// It is refused.
+        /// The client is refused.
         Refuse = "refuse",
-        /// It is let in.
+        /// The client is accepted.
         Accept = "accept",
     }
 }

@@ -1,11 +1,11 @@
-//! How a backend knows that an event comes from this server, and when it was sent.
+//! Signature of events. It proves to a backend that this server sent the event, and when.
 
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// Signs under the secret of an application.
+/// Signing key, made from the secret of an application.
 #[derive(Clone)]
 pub struct Signing(Hmac<Sha256>);
 
@@ -16,7 +16,7 @@ impl fmt::Debug for Signing {
 }
 
 impl Signing {
-    /// Under a secret.
+    /// Makes the key from a secret.
     #[must_use]
     pub fn new(secret: &str) -> Self {
         #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
@@ -24,7 +24,8 @@ impl Signing {
         Self(keyed)
     }
 
-    /// The HMAC-SHA256 of the time in Unix seconds, a dot and the body, in lower-case hexadecimal.
+    /// Returns the HMAC-SHA256 of the timestamp in Unix seconds, a dot and the body, in lower-case
+    /// hexadecimal.
     #[must_use]
     pub fn sign(&self, timestamp: u64, body: &[u8]) -> String {
         let mut mac = self.0.clone();
@@ -39,7 +40,7 @@ impl Signing {
 mod tests {
     use super::*;
 
-    /// What `hash_hmac('sha256', '1700000000.{"event":"tick"}', 'secret')` says in PHP.
+    /// Output of `hash_hmac('sha256', '1700000000.{"event":"tick"}', 'secret')` in PHP.
     #[test]
     fn a_signature_is_what_php_makes_of_it() {
         let signed = Signing::new("secret").sign(1_700_000_000, br#"{"event":"tick"}"#);

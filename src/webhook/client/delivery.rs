@@ -1,4 +1,4 @@
-//! Handing one event over: its turn, its deadline, what is tried again and what is not.
+//! Delivery of one event: its turn, its deadline, and its retries.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,28 +14,29 @@ use super::WebhookOutcome;
 use super::target::WebhookTarget;
 use crate::webhook::{BreakerDecision, BreakerTransition, parse};
 
-/// How long to wait before an event is tried again that has not arrived.
+/// Pause before a retry of an event that did not reach the backend.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// The part of the deadline that a backend must have had, one half, before its silence counts against
-/// it: the time that an event waited for others does not count.
+/// Divisor of the deadline. Half of the deadline is the least time that a backend must have had
+/// before a timeout counts as its failure. The time that an event waited for its turn does not
+/// count.
 const FAIR_SHARE: u32 = 2;
 
-/// What a backend did.
+/// Result of one exchange with a backend.
 enum BackendResponse {
-    /// It answered: it lives, whatever it said.
+    /// The backend sent a complete answer, so it is alive. The answer may still be an error.
     Answer(WebhookOutcome),
-    /// It is not there, or not able to answer.
+    /// The backend is unreachable or reports that it cannot answer. The text is the reason.
     Nothing(String),
 }
 
 impl WebhookTarget {
-    /// Sends an event within the deadline.
+    /// Sends an event and waits for the answer, at most until the deadline.
     pub(super) async fn send(&self, event: &'static str, id: &str, body: Bytes) -> WebhookOutcome {
         let deadline = self.settings.deadline;
         let (mut admitted, mut turn_at) = (BreakerDecision::No, None);
         let handed = timeout(deadline, async {
-            // The semaphore is never closed, and gives turns in the order of asking.
+            // The semaphore is never closed. It grants permits in the order of the requests.
             let turn = self.turns.acquire().await.ok()?;
             admitted = self.breaker.lock().admit(self.began.elapsed());
             if admitted == BreakerDecision::No {
@@ -52,7 +53,8 @@ impl WebhookTarget {
             Err(_) => {
                 let why = format!("there was no answer within {deadline:?}");
                 let had = turn_at.map_or(Duration::ZERO, |at| at.elapsed());
-                // A probe decides in any case; nothing else could.
+                // The timeout of a probe always counts. No other event can close or reopen the
+                // breaker.
                 if admitted != BreakerDecision::AsProbe && had < deadline / FAIR_SHARE {
                     return WebhookOutcome::Failed(format!("{why}: it waited for its turn"));
                 }
@@ -62,7 +64,7 @@ impl WebhookTarget {
         self.record_outcome(admitted, heard)
     }
 
-    /// Reports the response to the circuit breaker.
+    /// Records the response in the circuit breaker and logs a change of its state.
     fn record_outcome(&self, admitted: BreakerDecision, heard: BackendResponse) -> WebhookOutcome {
         let resource = self.settings.resource.as_str();
         match heard {
@@ -91,7 +93,8 @@ impl WebhookTarget {
         }
     }
 
-    /// Tries again as long as it is known that the event has not arrived.
+    /// Sends the event. Retries only after errors that prove that the backend did not receive the
+    /// event.
     async fn try_until_arrived(
         &self,
         event: &'static str,
@@ -166,15 +169,15 @@ fn answered(status: StatusCode) -> String {
     format!("it answered with status {}", status.as_u16())
 }
 
-/// Whether nothing of the request was written: there was no connection, or the one that was kept had
-/// ended before.
+/// Returns true if no byte of the request was sent. There was no connection, or the pooled
+/// connection had been closed already.
 fn has_not_arrived(error: &Error) -> bool {
     let cause = std::error::Error::source(error);
     let canceled = cause.and_then(|cause| cause.downcast_ref::<hyper::Error>());
     error.is_connect() || canceled.is_some_and(hyper::Error::is_canceled)
 }
 
-/// An error with what caused it; none of them repeats the address.
+/// Formats an error and its chain of causes. None of them contains the address of the backend.
 fn causes(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);

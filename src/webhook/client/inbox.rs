@@ -1,4 +1,4 @@
-//! Answers on their way back to the worker's loop.
+//! Inbox of webhook replies for the event loop of the worker.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::{WebhookOutcome, WebhookReply};
 use crate::reactor::waker::Waker;
 
-/// Answers that the worker has not taken yet; never more than events are under way.
+/// Replies that the worker has not taken yet. There are never more replies than events in flight.
 #[derive(Debug)]
 pub(super) struct ReplyInbox {
     answers: Mutex<Vec<WebhookReply>>,
@@ -27,7 +27,8 @@ impl ReplyInbox {
     }
 
     pub(super) fn drain(&self) -> Vec<WebhookReply> {
-        // Reset first, then drain: what comes between the two wakes again.
+        // The waker is reset before the inbox is drained. A reply pushed in between wakes the loop
+        // again.
         self.waker.reset();
         std::mem::take(&mut *self.answers.lock())
     }
@@ -39,8 +40,8 @@ impl AsFd for ReplyInbox {
     }
 }
 
-/// Sends one reply. If it is dropped without one (a panic, the end of the webhook client), it
-/// answers that the event failed, so that no client waits for ever.
+/// Obligation to send one reply. If the guard is dropped without an outcome (after a panic, or when
+/// the webhook client ends), it reports that the event failed. No client then waits forever.
 #[derive(Debug)]
 pub(super) struct ReplyGuard {
     number: u64,

@@ -1,5 +1,5 @@
-//! The webhook client: a thread of a worker that sends events to backends by HTTP, so that the worker
-//! itself waits for nothing.
+//! Webhook client: a thread of a worker that sends events to backends over HTTP. The event loop of
+//! the worker never waits for a backend.
 
 mod delivery;
 mod inbox;
@@ -18,48 +18,48 @@ use super::{InvalidAnswer, WebhookCommand, WebhookRequest};
 
 pub use self::target::{InvalidTarget, TargetSettings, WebhookTarget};
 
-/// Events of all resources that are queued and not yet sent: each resource has
-/// a bound of its own, this one is above a few of them together.
+/// Most queued events of all resources together. Each resource also has a limit of its own; this
+/// limit is larger than a few of those combined.
 const WAITING_MAX: usize = 32 * 1024;
 
-/// The handle of a worker's webhook client. The thread ends when it is dropped.
+/// Handle of a worker's webhook client. Dropping the handle ends the thread.
 #[derive(Debug)]
 pub struct WebhookClient {
     jobs: Sender<Job>,
     inbox: Arc<ReplyInbox>,
 }
 
-/// One event to be handed over.
+/// One event to send.
 struct Job {
     reply: ReplyGuard,
     target: Arc<WebhookTarget>,
     event: &'static str,
-    /// What the backend knows the event by, also when it is repeated.
+    /// Event id that the backend sees. Retries use the same id.
     id: String,
     body: Bytes,
 }
 
-/// What an event came to.
+/// Reply to one event.
 #[derive(Debug)]
 pub struct WebhookReply {
-    /// What the worker knows the event by.
+    /// Number that the worker passed to [`WebhookClient::submit`].
     pub number: u64,
-    /// What came of it.
+    /// Outcome of the event.
     pub outcome: WebhookOutcome,
 }
 
-/// What came of an event.
+/// Outcome of an event.
 #[derive(Debug)]
 pub enum WebhookOutcome {
-    /// The backend wants these things done.
+    /// The backend answered with these commands.
     Done(Vec<WebhookCommand>),
-    /// The backend does not want the client (HTTP 401 or 403), and may have said why.
+    /// The backend refused the client (HTTP 401 or 403). The commands may contain the reason.
     Refused(Vec<WebhookCommand>),
-    /// The backend answered what cannot be understood.
+    /// The answer of the backend is invalid.
     Wrong(InvalidAnswer),
-    /// The event did not arrive, or it is unknown whether it did.
+    /// The event failed for this reason. The backend may or may not have received it.
     Failed(String),
-    /// It was not sent: the backend is left alone for a while.
+    /// The event was not sent, because the circuit breaker is open.
     LeftAlone,
 }
 
@@ -68,19 +68,19 @@ impl WebhookClient {
     ///
     /// # Errors
     ///
-    /// When the process has no thread or descriptor left.
+    /// Fails when the process cannot create another thread or descriptor.
     pub fn start() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         thread::Builder::new().name("webhooks".to_owned()).spawn(move || {
             runtime.block_on(run(waiting));
-            // A thread that still looks up a name is not waited for.
+            // The shutdown does not wait for a thread that is still resolving a name.
             runtime.shutdown_background();
         })?;
         Ok(Self { jobs, inbox: Arc::new(ReplyInbox::new()?) })
     }
 
-    /// Queues a request. A reply with this number always follows, at the latest when the request fails.
+    /// Queues an event. Exactly one reply with this number follows, also when the event fails.
     pub fn submit(
         &self,
         number: u64,
@@ -95,17 +95,17 @@ impl WebhookClient {
             id,
             body: Bytes::from(request.body),
         };
-        // What is not taken is dropped here, and its ticket answers for it.
+        // If the queue is full, the job is dropped here. Its reply guard then reports the failure.
         drop(self.jobs.try_send(job));
     }
 
-    /// What has been answered since the last call.
+    /// Returns the replies since the last call.
     pub fn answers(&self) -> Vec<WebhookReply> {
         self.inbox.drain()
     }
 }
 
-/// Readable when there are answers.
+/// The descriptor is readable while replies are waiting.
 impl AsFd for WebhookClient {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inbox.as_fd()

@@ -1,4 +1,5 @@
-//! Where the events of one resource go, and in what condition that backend is.
+//! Target of a resource's events: the address, the HTTP client and the circuit breaker of its
+//! backend.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,28 +22,28 @@ use tokio::time::Instant;
 
 use crate::webhook::{CircuitBreaker, Signing};
 
-/// How long a connection is kept that is not used: less than the common servers keep theirs, so that
-/// an event is rarely written into a connection that the other side is just closing.
+/// Time that an idle connection stays in the pool. It is shorter than the keep-alive timeout of
+/// common servers, so an event is rarely written to a connection that the backend is closing.
 const IDLE_KEPT: Duration = Duration::from_millis(1500);
 
-/// A backend, as the configuration has it.
+/// Settings of one backend.
 #[derive(Clone, Debug)]
 pub struct TargetSettings {
-    /// The path or name that the resource is bound to, for the log.
+    /// Path or name of the resource, for the log.
     pub resource: String,
-    /// Where events are posted to.
+    /// URL that receives the events by POST.
     pub url: String,
-    /// Certificates in PEM to trust in place of the system's authorities.
+    /// Trusted certificates in PEM form, instead of the certificate authorities of the system.
     pub ca: Option<String>,
-    /// How long an event may take, from its arrival at the worker.
+    /// Longest time from the arrival of an event at the worker to its answer.
     pub deadline: Duration,
-    /// Events that are with the backend at the same time.
+    /// Most events in flight to the backend at the same time.
     pub concurrent_max: usize,
-    /// The largest answer in bytes.
+    /// Longest answer in bytes.
     pub answer_bytes_max: usize,
 }
 
-/// The backend of one resource, as one worker sees it.
+/// Backend of one resource, as seen by one worker.
 pub struct WebhookTarget {
     pub(super) settings: TargetSettings,
     pub(super) url: Uri,
@@ -50,18 +51,18 @@ pub struct WebhookTarget {
     pub(super) signing: Mutex<Signing>,
     pub(super) turns: Semaphore,
     pub(super) breaker: Mutex<CircuitBreaker>,
-    /// What the breaker counts its time from.
+    /// Origin of the breaker's clock.
     pub(super) began: Instant,
 }
 
 pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// Why there is no way to a backend.
+/// Reason why a backend cannot be used.
 #[derive(Debug)]
 pub struct InvalidTarget(String);
 
 impl InvalidTarget {
-    /// Because of this.
+    /// Makes the error from its reason.
     pub fn new(why: &dyn fmt::Display) -> Self {
         Self(why.to_string())
     }
@@ -75,7 +76,7 @@ impl fmt::Display for InvalidTarget {
 
 impl std::error::Error for InvalidTarget {}
 
-/// Without the address: a token may stand in it.
+/// The output omits the URL, because a URL may contain a token.
 impl fmt::Debug for WebhookTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Target")
@@ -86,11 +87,12 @@ impl fmt::Debug for WebhookTarget {
 }
 
 impl WebhookTarget {
-    /// A backend that nothing is known of yet.
+    /// Creates a target whose circuit breaker is closed.
     ///
     /// # Errors
     ///
-    /// When its address is not valid, or its certificates or the system's cannot be used.
+    /// Fails when the URL is invalid, or when neither `ca` nor the system supplies usable
+    /// certificates.
     pub fn new(settings: TargetSettings, signing: Signing) -> Result<Arc<Self>, InvalidTarget> {
         let url: Uri = settings.url.parse().map_err(no_target)?;
         let mut http = HttpConnector::new();
@@ -118,7 +120,7 @@ impl WebhookTarget {
         }))
     }
 
-    /// Signs with another secret from now on.
+    /// Replaces the secret that signs later events.
     pub fn sign_with(&self, signing: Signing) {
         *self.signing.lock() = signing;
     }
@@ -152,7 +154,7 @@ fn of_file(pem: &str) -> Result<RootCertStore, InvalidTarget> {
 
 fn of_system() -> Result<RootCertStore, InvalidTarget> {
     let mut roots = RootCertStore::empty();
-    // A system's store may contain certificates that are no longer readable.
+    // The system's store may contain certificates that cannot be parsed.
     let (added, _unreadable) =
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if added == 0 {

@@ -1,4 +1,5 @@
-//! What a backend wants done: its answer, read once and whole, or not at all.
+//! Commands in the answer of a backend. An answer is parsed as a whole: one invalid command rejects
+//! all.
 
 mod values;
 
@@ -15,78 +16,79 @@ use crate::protocol::tags;
 use crate::types::limits::TAGS_MAX;
 use crate::types::{CloseCode, CloseReason, Ident, TagQuery, Tags};
 
-/// Commands of one answer: a publication more than these would not fit into what a worker holds.
+/// Most commands in one answer. The publications of one answer therefore fit in the send window of a
+/// worker.
 pub const COMMANDS_MAX: usize = 256;
-/// What is kept with a connection of who its user is.
+/// Longest `user` value in bytes. The connection keeps it.
 pub const USER_BYTES_MAX: usize = 4096;
-/// How much of what a backend wrote an error repeats.
+/// Most characters of the backend's answer that an error message repeats.
 const SHOWN_CHARS_MAX: usize = 24;
-/// What fits into a Close frame (RFC 6455 §5.5).
+/// Most bytes of a reason in a Close frame (RFC 6455 §5.5).
 const REASON_BYTES_MAX: usize = 123;
 
-/// One thing that a backend wants done.
+/// One command of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WebhookCommand {
-    /// Something for the client that the event is about.
+    /// Reply to the client that the event is about.
     Reply(Saying),
-    /// Something for others.
+    /// Publication to other clients.
     Publish(PublishTo, Saying),
-    /// Other tags for the client.
+    /// Change of the client's tags.
     Tag {
-        /// Tags that it gets.
+        /// Tags to add.
         set: Tags,
-        /// Names of tags that it loses.
+        /// Names of the tags to remove.
         remove: Vec<Box<str>>,
     },
-    /// The client is let in.
+    /// Acceptance of a client that opens a connection.
     Accept {
-        /// Who it is, as JSON: sent along with its later events.
+        /// Identity of the client as JSON. Later events of the client repeat it.
         user: Option<Box<str>>,
-        /// Tags that it carries from its first moment.
+        /// Initial tags of the client.
         tags: Tags,
     },
-    /// The client is not let in.
+    /// Refusal of a client that opens a connection, with the reason.
     Refuse(Box<str>),
-    /// The connection ends.
+    /// Close of the connection.
     Close(CloseReason),
-    /// A question about who is connected.
+    /// Query for connected clients.
     Who {
-        /// What they carry.
+        /// Tags that the counted clients must have.
         tags: TagQuery,
-        /// The tag whose values are wanted.
+        /// Name of the tag whose values the query returns.
         tag: Box<str>,
     },
-    /// What acknowledgements say from now on.
+    /// New `fyi` text of the client's acknowledgements.
     Fyi(String),
 }
 
-/// Whom a publication is for.
+/// Recipients of a publication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PublishTo {
-    /// Everyone in the space.
+    /// All clients in the tenant.
     All,
-    /// Everyone but the client that the event is about.
+    /// All clients in the tenant except the one that the event is about.
     Others,
-    /// Everyone who is served by the same resource.
+    /// All clients of the same resource.
     Resource,
-    /// The client that was given this UUID.
+    /// Client with this UUID.
     Uuid(Box<str>),
-    /// The client of this name.
+    /// Client with this ident.
     Ident(Ident),
-    /// Everyone who carries all of these.
+    /// Clients that have all of these tags.
     Tags(TagQuery),
 }
 
-/// A text or a message for clients.
+/// Content for clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Saying {
-    /// A message, as JSON: each dialect words it in its way.
+    /// Message as JSON. Each protocol wraps it in its own format.
     Message(String),
-    /// A text as it is.
+    /// Text that is sent unchanged.
     Text(String),
 }
 
-/// What is wrong with an answer, and what would be right.
+/// Reason why an answer is invalid, and what would be valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidAnswer(pub String);
 
@@ -98,11 +100,12 @@ impl fmt::Display for InvalidAnswer {
 
 impl std::error::Error for InvalidAnswer {}
 
-/// Reads an answer: nothing, a command, a list of them, or an object that holds such a list.
+/// Parses an answer. It is empty, one command, a list of commands, or an object with the list
+/// `commands`.
 ///
 /// # Errors
 ///
-/// What is wrong with it. Then none of its commands is to be carried out.
+/// Returns the reason when any command is invalid. The caller then carries out none of them.
 pub fn parse(answer: &[u8]) -> Result<Vec<WebhookCommand>, InvalidAnswer> {
     let text =
         str::from_utf8(answer).map_err(|_| InvalidAnswer("it is no UTF-8".to_owned()))?.trim();
@@ -181,7 +184,7 @@ fn command(json: &str) -> Result<WebhookCommand, InvalidAnswer> {
     }
 }
 
-/// The members of each command; `command` itself was read before.
+/// Declares the members of each command. `command` itself has been read already.
 macro_rules! members {
     ($($name:ident { $($member:ident: $kind:ty),* $(,)? })+) => {
         $(
@@ -344,7 +347,8 @@ fn reason_of(reason: Option<LossyText<'_>>) -> Result<String, InvalidAnswer> {
     Ok(reason)
 }
 
-/// Tags of a client; PHP writes an empty list for an object without members.
+/// Parses tags of a client. PHP encodes an object without members as an empty list, which is
+/// accepted.
 fn own_tags(member: &str, json: Option<&RawValue>) -> Result<Tags, InvalidAnswer> {
     let Some(json) = json else { return Ok(Tags::default()) };
     tags::of_opening(json.get()).map_err(|why| InvalidAnswer(format!("`{member}`: {why}")))

@@ -1,4 +1,4 @@
-//! Answers as backends write them, right and wrong.
+//! Valid and invalid answers of backends.
 
 use super::*;
 use crate::types::Tag;
@@ -50,7 +50,8 @@ fn every_command_is_read() {
         (r#"{"tags":{"room":12}}"#, PublishTo::Tags(tags("room", "12"))),
     ] {
         let text = format!(r#"{{"command":"publish","to":{to},"message":null}}"#);
-        // A JSON null is no message for an optional member: it has to be said as a text.
+        // For an optional member, JSON null means that the member is absent. A backend that wants
+        // to send null must use `text`.
         assert!(parse(text.as_bytes()).is_err());
         let text = format!(r#"{{"command":"publish","to":{to},"message":[]}}"#);
         assert_eq!(one(&text), WebhookCommand::Publish(expected, message("[]")));

@@ -1,4 +1,4 @@
-//! Values of a webhook response that are read with a bound.
+//! Values of a webhook answer whose size is bounded while they are read.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,11 +9,11 @@ use serde_json::value::RawValue;
 
 use crate::json::Scalar;
 
-/// The items of a list as they were written: no more of them are kept than are taken.
+/// Unparsed items of a list. Only the first `MAX` items are kept.
 #[derive(Default)]
 pub(super) struct ListItems<'a, const MAX: usize> {
     pub(super) first: Vec<&'a RawValue>,
-    /// How many there are.
+    /// Number of all items, including those that were not kept.
     pub(super) count: usize,
 }
 
@@ -47,7 +47,7 @@ impl<'de: 'a, 'a, const MAX: usize> Deserialize<'de> for ListItems<'a, MAX> {
     }
 }
 
-/// A text, in which half of a surrogate pair is U+FFFD.
+/// String in which an unpaired surrogate is replaced by U+FFFD.
 pub(super) struct LossyText<'a>(pub(super) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for LossyText<'a> {
