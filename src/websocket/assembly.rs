@@ -1,15 +1,15 @@
-//! A message, or a control frame, that arrives in pieces.
+//! Buffer of a message or control frame that arrives in several segments.
 
 use super::{Opcode, Violation};
 
-/// Bytes gathered so far; text is judged as it arrives, not only when it is complete.
+/// Bytes received so far. Text is validated as it arrives, not only when it is complete.
 #[derive(Debug)]
 pub(super) struct Assembly {
     opcode: Opcode,
     bytes: Vec<u8>,
-    /// How many of the bytes are known to be UTF-8; the rest is the beginning of a character.
+    /// Length of the bytes that are known to be UTF-8. The rest is the beginning of a character.
     checked: usize,
-    /// Frames that have arrived whole.
+    /// Number of complete fragments.
     pieces: usize,
 }
 
@@ -26,7 +26,7 @@ impl Assembly {
         &self.bytes
     }
 
-    /// How many bytes it could hold without asking for memory.
+    /// Returns the capacity in bytes.
     #[cfg(test)]
     pub(super) fn room(&self) -> usize {
         self.bytes.capacity()
@@ -40,16 +40,17 @@ impl Assembly {
         self.pieces += 1;
     }
 
-    /// Takes what has arrived of a piece.
+    /// Appends received bytes of a fragment.
     ///
-    /// Room grows with what has arrived, at most twofold: a header that promises megabytes costs
-    /// nothing until they come.
+    /// The capacity is at most twice the received length. A header that announces megabytes
+    /// allocates nothing until they arrive.
     pub(super) fn extend(&mut self, chunk: &[u8]) -> Result<(), Violation> {
         self.bytes.extend_from_slice(chunk);
         if self.opcode == Opcode::Text { self.check_text() } else { Ok(()) }
     }
 
-    /// RFC 6455 §8.1, at the first wrong byte; a character cut in two waits for its other half.
+    /// Validates new text up to the first invalid byte (RFC 6455 §8.1). An incomplete character at
+    /// the end is valid so far.
     fn check_text(&mut self) -> Result<(), Violation> {
         let fresh = self.bytes.get(self.checked..).unwrap_or_default();
         match std::str::from_utf8(fresh) {

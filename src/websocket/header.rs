@@ -1,47 +1,47 @@
-//! The header of a frame: read and judged before a byte of payload is looked at.
+//! Header of a frame. It is parsed and checked before the payload is read.
 
 use crate::types::limits::{BYTES_PER_PIECE, MESSAGE_BYTES_MAX, PIECES_MIN};
 
 use super::mask::MaskKey;
 use super::{Fin, Opcode, Violation};
 
-/// Two bytes, eight of length, four of mask.
+/// Longest header: two bytes, eight of length, four of mask key.
 pub(super) const HEADER_BYTES_MAX: usize = 14;
-/// The longest payload of a control frame (RFC 6455 §5.5).
+/// Longest payload of a control frame (RFC 6455 §5.5).
 pub(super) const CONTROL_BYTES_MAX: usize = 125;
 pub(super) const MASK_BIT: u8 = 0x80;
-/// Length codes: the length itself up to 125, else two or eight bytes follow.
+/// Length codes. Up to 125 the code is the length, otherwise two or eight bytes follow.
 pub(super) const TWO_BYTES: u8 = 126;
 pub(super) const EIGHT_BYTES: u8 = 127;
 const RESERVED_BITS: u8 = 0x70;
 
-/// What a peer may send.
+/// Limits and rules for received messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageLimits {
-    /// Bytes of a message, all its pieces together, and so of a frame.
+    /// Longest message in bytes over all of its fragments. It also limits a single frame.
     pub message_bytes_max: usize,
-    /// What a final continuation is that continues nothing.
+    /// Treatment of a final continuation frame outside a message.
     pub lone_continuation: LoneContinuation,
-    /// Rules that are left out, or added.
+    /// Deviations from RFC 6455.
     pub leniency: Leniency,
 }
 
-/// Where RFC 6455 is not kept to, for clients of servers that did not.
+/// Deviations from RFC 6455, for clients of servers that did not follow it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Leniency(u8);
 
 impl Leniency {
-    /// RFC 6455.
+    /// No deviations.
     pub const STRICT: Self = Self(0);
-    /// A frame of a client needs no mask.
+    /// Client frames may be unmasked.
     pub const UNMASKED: Self = Self(1);
-    /// Reserved bits are ignored, and so are frames with a reserved opcode, which may be as long
-    /// as control frames.
+    /// Reserved bits are ignored. Frames with a reserved opcode are ignored too; the length limit
+    /// of control frames applies to them.
     pub const RESERVED: Self = Self(2);
-    /// A message has one piece.
+    /// A message must not be fragmented.
     pub const ONE_PIECE: Self = Self(4);
 
-    /// Both.
+    /// Combines two sets of deviations.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -52,14 +52,14 @@ impl Leniency {
     }
 }
 
-/// What becomes of a final continuation while no message is under way.
+/// Treatment of a final continuation frame outside a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LoneContinuation {
-    /// A breach of RFC 6455 §5.4.
+    /// Violation of RFC 6455 §5.4.
     #[default]
     Refused,
-    /// A text message: phpWebSocketServer's PHP clients of 2024 to 2026 send every message but
-    /// their first one so.
+    /// Text message. phpWebSocketServer's PHP clients of 2024 to 2026 send all messages except the
+    /// first this way.
     IsText,
 }
 
@@ -73,35 +73,35 @@ impl Default for MessageLimits {
     }
 }
 
-/// Who is at the other end: a client masks its frames, a server does not (RFC 6455 §5.1).
+/// Role of the peer. A client masks its frames, a server does not (RFC 6455 §5.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PeerRole {
-    /// We are the server.
+    /// The peer is a client.
     #[default]
     Client,
-    /// We are the client.
+    /// The peer is a server.
     Server,
 }
 
-/// A header that kept every rule.
+/// Valid header.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header {
     pub(super) opcode: Opcode,
     pub(super) fin: Fin,
-    /// Bytes of payload; within the limits.
+    /// Payload length in bytes, within the limits.
     pub(super) length: usize,
-    /// All zero when the frame is not masked.
+    /// Mask key. All zero if the frame is not masked.
     pub(super) key: MaskKey,
 }
 
-/// What has arrived of a message whose last piece is still to come.
+/// Size of an incomplete message: received bytes and complete fragments.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PartialMessage {
     pub(super) bytes: usize,
     pub(super) pieces: usize,
 }
 
-/// What the next header is judged by.
+/// Rules for the next header.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeaderRules {
     pub(super) peer: PeerRole,
@@ -110,9 +110,10 @@ pub(super) struct HeaderRules {
 }
 
 impl HeaderRules {
-    /// Reads a header and says how many bytes it has; `None` while some of them are missing.
+    /// Parses a header and returns its length. `None` if it is incomplete.
     ///
-    /// Each rule is applied as soon as its bytes are there, so how they were cut does not matter.
+    /// Each rule is checked as soon as its bytes have arrived, so the result does not depend on how
+    /// the bytes were segmented.
     pub(super) fn read(&self, bytes: &[u8]) -> Result<Option<(Header, usize)>, Violation> {
         let [first, second, rest @ ..] = bytes else { return Ok(None) };
         let opcode = self.admit_kind(*first, *second)?;
@@ -129,7 +130,7 @@ impl HeaderRules {
             return Err(Violation::ReservedBits);
         }
         let opcode = match Opcode::from_first_byte(first) {
-            // A pong without a ping has no meaning (RFC 6455 §5.5.3): it is ignored.
+            // An unsolicited pong is ignored (RFC 6455 §5.5.3).
             Err(Violation::ReservedOpcode(_)) if leniency.has(Leniency::RESERVED) => Opcode::Pong,
             opcode => opcode?,
         };
@@ -159,7 +160,7 @@ impl HeaderRules {
         }
     }
 
-    /// Control frames have passed already: their length code is their length.
+    /// Checks the payload length. Control frames were checked already by their length code.
     fn admit_length(&self, opcode: Opcode, length: u64) -> Result<usize, Violation> {
         let max = self.limits.message_bytes_max;
         let length = usize::try_from(length).map_err(|_| Violation::TooBig { max })?;
@@ -171,7 +172,7 @@ impl HeaderRules {
         if bytes > max {
             return Err(Violation::TooBig { max });
         }
-        // Pieces are counted whether or not they carry bytes: empty ones cost time as well.
+        // Empty fragments count too, because they take time.
         if begun.pieces >= PIECES_MIN + bytes / BYTES_PER_PIECE {
             return Err(Violation::TooManyPieces);
         }
@@ -197,7 +198,8 @@ fn admit_control(opcode: Opcode, first: u8, second: u8) -> Result<Opcode, Violat
     Ok(opcode)
 }
 
-/// RFC 6455 §5.2: the shortest form is the only one, and the top bit of eight bytes is 0.
+/// Parses the payload length. RFC 6455 §5.2: only the shortest encoding is valid, and the top bit
+/// of eight bytes is 0.
 fn read_length(code: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Violation> {
     let (length, least, rest) = match code {
         TWO_BYTES => {

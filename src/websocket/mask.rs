@@ -1,11 +1,11 @@
-//! Masking, which is its own inverse (RFC 6455 §5.3).
+//! Masking of payloads. It is its own inverse (RFC 6455 §5.3).
 
-/// Four bytes chosen by the client for each frame.
+/// Mask key that the client chooses for each frame.
 pub(super) type MaskKey = [u8; 4];
 
-/// Masks or unmasks in place; the first byte meets the first byte of the key.
+/// Masks or unmasks in place, starting with the first byte of the key.
 ///
-/// Eight bytes at a time in a loop that the compiler turns into vector instructions.
+/// The loop processes eight bytes per step, and the compiler vectorizes it.
 pub(super) fn apply(payload: &mut [u8], key: MaskKey) {
     let [a, b, c, d] = key;
     let wide = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
@@ -18,7 +18,7 @@ pub(super) fn apply(payload: &mut [u8], key: MaskKey) {
     }
 }
 
-/// The key for what follows after `bytes` of the payload have been unmasked.
+/// Returns the key for the rest of a payload after its first `bytes` bytes.
 pub(super) fn key_after(mut key: MaskKey, bytes: usize) -> MaskKey {
     let turn = bytes % key.len();
     key.rotate_left(turn);

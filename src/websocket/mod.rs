@@ -1,7 +1,7 @@
-//! RFC 6455 after the handshake: bytes in, messages out, and back.
+//! RFC 6455 after the handshake: reads messages from bytes and writes messages to bytes.
 //!
-//! Pure: no socket, no clock. [`FrameReader`] takes events out of whatever bytes have arrived and
-//! owns memory only while a message is incomplete; the functions of [`write`] append frames.
+//! Pure: no socket, no clock. [`FrameReader`] reads events from received bytes and holds heap
+//! memory only while a message is incomplete. The functions of [`write`] append frames to a buffer.
 
 mod assembly;
 mod header;

@@ -1,26 +1,26 @@
-//! The kinds of frames, and whether more frames of the same message follow.
+//! Types of frames, and the FIN bit.
 
 use super::Violation;
 
-/// What a frame carries (RFC 6455 §5.2).
+/// Frame type (RFC 6455 §5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Opcode {
-    /// The next piece of the message under way.
+    /// Next fragment of the current message.
     Continuation,
-    /// UTF-8 text, or the first piece of it.
+    /// UTF-8 text, or its first fragment.
     Text,
-    /// Bytes, or the first piece of them.
+    /// Binary data, or its first fragment.
     Binary,
-    /// The end of the connection, with a code and a reason.
+    /// Close frame, with a code and a reason.
     Close,
-    /// A question that is answered with a pong.
+    /// Ping. The peer must answer with a pong.
     Ping,
-    /// The answer to a ping, or a sign of life.
+    /// Answer to a ping, or an unsolicited heartbeat.
     Pong,
 }
 
 impl Opcode {
-    /// The four bits on the wire.
+    /// Returns the four opcode bits.
     #[must_use]
     pub const fn bits(self) -> u8 {
         match self {
@@ -33,13 +33,13 @@ impl Opcode {
         }
     }
 
-    /// Whether it may stand between the pieces of a message (RFC 6455 §5.5).
+    /// Returns true if the frame may occur between the fragments of a message (RFC 6455 §5.5).
     #[must_use]
     pub const fn is_control(self) -> bool {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
     }
 
-    /// Reads the lower four bits of a frame's first byte.
+    /// Parses the lower four bits of a frame's first byte.
     pub(super) const fn from_first_byte(byte: u8) -> Result<Self, Violation> {
         match byte & 0x0F {
             0x0 => Ok(Self::Continuation),
@@ -53,12 +53,12 @@ impl Opcode {
     }
 }
 
-/// Whether a frame ends its message.
+/// FIN bit of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fin {
-    /// The last frame of its message, or the only one.
+    /// The frame is the last or only one of its message.
     Last,
-    /// Continuations follow.
+    /// Continuation frames follow.
     More,
 }
 

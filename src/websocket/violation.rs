@@ -1,57 +1,57 @@
-//! The rules of RFC 6455 and of ours that a peer can break, and the close code for each.
+//! Violations of RFC 6455 and of this server's limits, with the close code of each.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::types::{CloseCode, CloseReason};
 
-/// The rule that a peer broke; the connection ends with [`Violation::close_reason`].
+/// Violation by the peer. The connection is closed with [`Violation::close_reason`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Violation {
-    /// A frame from a client without a mask (RFC 6455 §5.1).
+    /// Unmasked frame from a client (RFC 6455 §5.1).
     Unmasked,
-    /// A frame from a server with a mask (RFC 6455 §5.1).
+    /// Masked frame from a server (RFC 6455 §5.1).
     Masked,
-    /// A reserved bit is set though no extension was negotiated (§5.2).
+    /// Reserved bit without a negotiated extension (§5.2).
     ReservedBits,
-    /// An opcode that has no meaning yet, 3 to 7 or 11 to 15 (§5.2).
+    /// Reserved opcode: 3 to 7 or 11 to 15 (§5.2).
     ReservedOpcode(u8),
-    /// A control frame with more than 125 bytes (§5.5).
+    /// Control frame with more than 125 bytes (§5.5).
     ControlTooLong,
-    /// A control frame in pieces (§5.5).
+    /// Fragmented control frame (§5.5).
     ControlFragmented,
-    /// A continuation while no message is under way (§5.4).
+    /// Continuation frame outside a message (§5.4).
     LoneContinuation,
-    /// A new message before the last one ended (§5.4).
+    /// New message before the end of the current one (§5.4).
     ExpectedContinuation,
-    /// A length in more bytes than it needs (§5.2).
+    /// Length that is not in its shortest encoding (§5.2).
     NonMinimalLength,
-    /// A length of 2^63 or more (§5.2).
+    /// Length of 2^63 or more (§5.2).
     LengthOverflow,
-    /// A message above the limit, judged by what its frame headers say.
+    /// Message longer than the limit, according to its frame headers.
     TooBig {
-        /// The limit in bytes.
+        /// Limit in bytes.
         max: usize,
     },
-    /// More pieces than the bytes of the message can excuse.
+    /// Too many fragments for the length of the message.
     TooManyPieces,
-    /// Text, or the reason of a Close, that is not UTF-8 (§8.1).
+    /// Text or close reason that is not UTF-8 (§8.1).
     BadUtf8,
-    /// A text message in one frame that is not UTF-8: a whole message, but none that can be read.
+    /// Unfragmented text message that is not UTF-8.
     BadMessage,
-    /// A message in pieces where a switch wants each in one: its first piece is taken for all of
-    /// it.
+    /// Fragmented message where an option forbids them. The original server treats the first
+    /// fragment as the whole message.
     InPieces,
-    /// A close code that may not be sent (§7.4).
+    /// Close code that must not be sent (§7.4).
     BadCloseCode(u16),
-    /// A Close with one byte: half a code (§5.5.1).
+    /// Close frame with one byte, which is half a code (§5.5.1).
     BadCloseLength,
-    /// A frame of the drafts 75 and 76 that is neither text nor the end.
+    /// Unknown frame type of drafts 75 and 76.
     UnknownLead(u8),
 }
 
 impl Violation {
-    /// The code and the words of the Close frame that answers it.
+    /// Returns code and reason for the Close frame.
     #[must_use]
     pub fn close_reason(self) -> CloseReason {
         CloseReason { code: self.code(), text: self.text() }

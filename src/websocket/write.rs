@@ -1,6 +1,6 @@
-//! Appends frames to a buffer: unmasked ones as a server sends them, masked ones for clients.
+//! Writer of frames: unmasked ones as a server sends them, masked ones for clients.
 //!
-//! A server's frame is whole (FIN set), its length in the shortest form.
+//! Server frames are unfragmented (FIN is set) and use the shortest length encoding.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -9,12 +9,12 @@ use crate::types::CloseCode;
 use super::header::{CONTROL_BYTES_MAX, EIGHT_BYTES, MASK_BIT, TWO_BYTES};
 use super::{Fin, Opcode, mask};
 
-/// The longest header of a server's frame: two bytes and eight of length.
+/// Longest header of a server frame: two bytes, and eight of length.
 pub const SERVER_HEADER_BYTES_MAX: usize = 10;
-/// What a Close frame leaves for its reason.
+/// Longest close reason in bytes.
 const REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
 
-/// A text frame of its own, to be shared by all who get it.
+/// Returns a text frame that several connections can share.
 #[must_use]
 pub fn text_frame(payload: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(SERVER_HEADER_BYTES_MAX + payload.len());
@@ -22,7 +22,7 @@ pub fn text_frame(payload: &[u8]) -> Bytes {
     out.freeze()
 }
 
-/// Appends a text frame; that the payload is UTF-8 is the caller's word.
+/// Appends a text frame. The caller guarantees that the payload is UTF-8.
 pub fn text(out: &mut impl BufMut, payload: &[u8]) {
     frame(out, Opcode::Text, payload);
 }
@@ -32,19 +32,19 @@ pub fn binary(out: &mut impl BufMut, payload: &[u8]) {
     frame(out, Opcode::Binary, payload);
 }
 
-/// Appends a ping with at most 125 bytes of the payload.
+/// Appends a ping with at most the first 125 bytes of the payload.
 pub fn ping(out: &mut impl BufMut, payload: &[u8]) {
     frame(out, Opcode::Ping, control(payload));
 }
 
-/// Appends a pong with at most 125 bytes of the payload (a ping has no more).
+/// Appends a pong with at most the first 125 bytes of the payload. A ping has no more.
 pub fn pong(out: &mut impl BufMut, payload: &[u8]) {
     frame(out, Opcode::Pong, control(payload));
 }
 
-/// Appends a Close frame; without a code it is empty, and the reason is left out.
+/// Appends a Close frame. Without a code the frame is empty.
 ///
-/// A reason above 123 bytes is cut between two characters.
+/// A reason longer than 123 bytes is truncated at a character boundary.
 pub fn close(out: &mut impl BufMut, code: Option<CloseCode>, reason: &str) {
     let mut payload = Vec::with_capacity(CONTROL_BYTES_MAX);
     if let Some(CloseCode(code)) = code {
@@ -54,7 +54,8 @@ pub fn close(out: &mut impl BufMut, code: Option<CloseCode>, reason: &str) {
     frame(out, Opcode::Close, &payload);
 }
 
-/// Appends a client's frame, masked with `key`; RFC 6455 §5.3 wants a fresh random one each time.
+/// Appends a client frame masked with `key`. RFC 6455 §5.3 requires a new random key for each
+/// frame.
 pub fn masked(out: &mut Vec<u8>, opcode: Opcode, fin: Fin, payload: &[u8], key: [u8; 4]) {
     header(out, opcode.bits() | fin.bit(), MASK_BIT, payload.len());
     out.put_slice(&key);
@@ -68,7 +69,7 @@ fn frame(out: &mut impl BufMut, opcode: Opcode, payload: &[u8]) {
     out.put_slice(payload);
 }
 
-/// One append for the whole header: each is a call, with a check for room.
+/// Appends the header in one call. Each append is a function call that checks the capacity.
 fn header(out: &mut impl BufMut, first: u8, mask_bit: u8, length: usize) {
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(short), _) if short < TWO_BYTES => out.put_slice(&[first, mask_bit | short]),

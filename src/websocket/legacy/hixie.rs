@@ -1,5 +1,5 @@
-//! Takes messages out of the frames of the drafts 75 and 76 (hixie), which browsers of 2010 speak:
-//! `00`, text, `ff`; the end is `ff 00`.
+//! Reader for frames of drafts 75 and 76 (hixie), which browsers of 2010 send. A text frame is
+//! `00`, text, `ff`; the close frame is `ff 00`.
 
 use std::mem;
 
@@ -9,7 +9,7 @@ use crate::websocket::{FrameEvent, Violation, take};
 const BEGIN: u8 = 0x00;
 const END: u8 = 0xFF;
 
-/// Reads the frames of one connection; between messages it owns no memory.
+/// Reads the frames of one connection. Holds no heap memory between messages.
 ///
 /// ```
 /// use tagcast::types::HixieForm;
@@ -23,9 +23,9 @@ const END: u8 = 0xFF;
 pub struct HixieReader {
     form: HixieForm,
     stage: HixieStage,
-    /// The message so far.
+    /// Incomplete message.
     held: Vec<u8>,
-    /// What the last event borrows from.
+    /// Bytes that the last event borrows.
     lent: Vec<u8>,
 }
 
@@ -33,14 +33,14 @@ pub struct HixieReader {
 enum HixieStage {
     /// Between two frames.
     Between,
-    /// In a text.
+    /// Inside a text frame.
     Text,
-    /// Behind the first byte of the end.
+    /// After the first byte of a close frame.
     Ending,
 }
 
 impl HixieReader {
-    /// A reader that stands before the first frame.
+    /// Creates a reader for a new connection.
     #[must_use]
     pub const fn new(form: HixieForm) -> Self {
         Self { form, stage: HixieStage::Between, held: Vec::new(), lent: Vec::new() }
@@ -50,11 +50,12 @@ impl HixieReader {
         self.form
     }
 
-    /// Takes the next event out of `input`, as [`FrameReader::next`](crate::websocket::FrameReader::next) does.
+    /// Reads the next event from `input`, as
+    /// [`FrameReader::next`](crate::websocket::FrameReader::next) does.
     ///
     /// # Errors
     ///
-    /// A frame of another kind, a message above `bytes_max` bytes, or one that is not UTF-8.
+    /// Fails for an unknown frame type, a message longer than `bytes_max` bytes, or invalid UTF-8.
     pub fn next<'r>(
         &'r mut self,
         input: &mut &mut [u8],
@@ -72,7 +73,7 @@ impl HixieReader {
                 HixieStage::Ending => match take(input, 1).first() {
                     None => return Ok(None),
                     Some(0) => return Ok(Some(FrameEvent::Close(None, ""))),
-                    // A frame with a length before it: no browser has ever sent one.
+                    // A frame with a length field. No browser has ever sent one.
                     Some(_) => return Err(Violation::UnknownLead(END)),
                 },
                 HixieStage::Text => break,
@@ -97,22 +98,22 @@ impl HixieReader {
         Ok(Some(FrameEvent::Text(text)))
     }
 
-    /// Bytes that it holds.
+    /// Returns the number of buffered bytes.
     pub(in crate::websocket) fn held(&self) -> usize {
         self.held.len() + self.lent.len()
     }
 
-    /// Gives back the memory of the last message.
+    /// Frees the memory of the last message.
     pub(in crate::websocket) fn give_back(&mut self) {
         self.lent = Vec::new();
     }
 
-    /// Gives up what it holds: no more is read.
+    /// Frees all buffers. The reader must not be used afterwards.
     pub(in crate::websocket) fn forget(&mut self) {
         (self.held, self.lent) = (Vec::new(), Vec::new());
     }
 
-    /// Whether a frame has begun and not ended: it has a deadline.
+    /// Returns true inside a frame. The rest of the frame has a deadline.
     #[must_use]
     pub fn is_mid_frame(&self) -> bool {
         self.stage != HixieStage::Between
@@ -125,7 +126,7 @@ mod tests {
 
     use super::*;
 
-    /// The texts of a stream that comes in these segments, then what ended it.
+    /// Reads the texts of a stream in these segments. Returns the texts and the final result.
     fn read(segments: &[&[u8]], form: HixieForm) -> (Vec<String>, Result<bool, Violation>) {
         let mut reader = HixieReader::new(form);
         let mut texts = Vec::new();

@@ -1,4 +1,4 @@
-//! Connections that do not speak frames of RFC 6455: what they say, and what is said to them.
+//! Framing of connections that do not use frames of RFC 6455.
 
 pub(crate) mod hixie;
 pub(crate) mod raw;
@@ -8,22 +8,22 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::{FrameEvent, FrameReader, HixieReader, MessageLimits, Opcode, RawReader, Violation};
 use crate::types::HixieForm;
 
-/// Reads what a connection says, in whatever form.
+/// Reader for the messages of a connection in any framing.
 #[derive(Debug)]
 pub enum MessageReader {
-    /// RFC 6455.
+    /// Frames of RFC 6455.
     Rfc(FrameReader),
-    /// Something older.
+    /// An older framing.
     Foreign(Box<LegacyFraming>),
 }
 
-// Every connection owns one: the older forms are not to cost the others a byte.
+// Each connection holds one reader. The older framings must not enlarge it.
 const _: () = assert!(size_of::<MessageReader>() == size_of::<FrameReader>(), "a reader has grown");
 
-/// A form older than RFC 6455.
+/// Framing older than RFC 6455.
 #[derive(Debug)]
 pub enum LegacyFraming {
-    /// The drafts 75 and 76.
+    /// Frames of drafts 75 and 76.
     Hixie(HixieReader),
     /// JSON without frames.
     Raw(RawReader),
@@ -36,11 +36,11 @@ impl Default for MessageReader {
 }
 
 impl MessageReader {
-    /// Takes the next event out of `input`: see [`FrameReader::next`].
+    /// Reads the next event from `input`: see [`FrameReader::next`].
     ///
     /// # Errors
     ///
-    /// The first rule that the peer broke.
+    /// Returns the first violation of the peer.
     pub fn next<'r, 'i: 'r>(
         &'r mut self,
         input: &mut &'i mut [u8],
@@ -52,7 +52,7 @@ impl MessageReader {
         }
     }
 
-    /// Whether something has begun and not ended: it has a deadline.
+    /// Returns true inside a frame, or inside a message without frames. The rest has a deadline.
     #[must_use]
     pub fn is_mid_frame(&self) -> bool {
         match self {
@@ -64,7 +64,7 @@ impl MessageReader {
         }
     }
 
-    /// Whether a message or a frame has begun and not ended.
+    /// Returns true inside a message or a frame.
     #[must_use]
     pub fn is_unfinished(&self) -> bool {
         match self {
@@ -73,7 +73,7 @@ impl MessageReader {
         }
     }
 
-    /// Bytes of memory that it holds for what has not ended, and for the last message.
+    /// Returns the number of buffered bytes of an incomplete message and of the last message.
     #[must_use]
     pub fn held(&self) -> usize {
         match self {
@@ -85,7 +85,7 @@ impl MessageReader {
         }
     }
 
-    /// Gives back the memory of the last message, which is done with.
+    /// Frees the memory of the last message.
     pub fn give_back(&mut self) {
         match self {
             Self::Rfc(reader) => reader.release_message(),
@@ -96,8 +96,8 @@ impl MessageReader {
         }
     }
 
-    /// Gives up all that it holds, because its connection ends: no more is read. What is still said
-    /// to the connection is said in the same form.
+    /// Frees all buffers, because the connection is closing. The reader must not read afterwards,
+    /// but it still determines the framing of outgoing messages.
     pub fn forget(&mut self) {
         match self {
             Self::Rfc(reader) => reader.release(),
@@ -108,7 +108,7 @@ impl MessageReader {
         }
     }
 
-    /// The form, when it is an older one.
+    /// Returns the older framing. `None` if the connection uses RFC 6455.
     #[must_use]
     pub fn foreign(&self) -> Option<&LegacyFraming> {
         match self {
@@ -117,13 +117,13 @@ impl MessageReader {
         }
     }
 
-    /// Whether there are no frames at all.
+    /// Returns true for a connection without frames.
     #[must_use]
     pub fn is_raw(&self) -> bool {
         matches!(self.foreign(), Some(LegacyFraming::Raw(_)))
     }
 
-    /// Nothing has come for a while, which ends a message that nothing else ends.
+    /// Reports a pause. It ends a raw message that has no other end.
     pub fn pause(&mut self) {
         if let Self::Foreign(foreign) = self
             && let LegacyFraming::Raw(reader) = &mut **foreign
@@ -151,8 +151,9 @@ impl LegacyFraming {
         }
     }
 
-    /// Whole frames as [`write`](super::write) makes them, in this form. Pings and pongs have no
-    /// counterpart, nor has what is not text.
+    /// Converts complete frames, as [`write`](super::write) makes them, to this framing. Drops
+    /// pings, pongs and binary messages that are not UTF-8, because the older framings cannot
+    /// express them.
     #[must_use]
     pub fn reframed(&self, frames: &[u8]) -> Bytes {
         let mut out = BytesMut::with_capacity(frames.len());
@@ -172,7 +173,8 @@ impl LegacyFraming {
         out.freeze()
     }
 
-    /// UTF-8 has no byte `ff`, so nothing in a text ends its frame.
+    /// Appends a text message. UTF-8 never contains the byte `ff`, so a text cannot end its frame
+    /// early.
     fn put_text(&self, out: &mut BytesMut, text: &[u8]) {
         match self {
             Self::Hixie(_) => {
@@ -185,7 +187,8 @@ impl LegacyFraming {
     }
 }
 
-/// The first frame of a server: its opcode and payload, and what stands behind it.
+/// Splits off the first frame of a server. Returns its opcode, its payload, and the remaining
+/// bytes.
 fn first_frame(bytes: &[u8]) -> Option<(Opcode, &[u8], &[u8])> {
     let (first, rest) = bytes.split_first()?;
     let (second, rest) = rest.split_first()?;

@@ -1,26 +1,26 @@
-//! Takes messages out of a stream without frames: phpWebSocketServer's raw TCP clients (2019 to 2021)
-//! send JSON values, one a write, and nothing between them.
+//! Reader for messages without frames. phpWebSocketServer's raw TCP clients (2019 to 2021) send one
+//! JSON value per write, without a separator.
 
 use std::mem;
 
 use crate::types::word_choices;
 use crate::websocket::{Violation, take};
 
-/// Words that are messages of their own, and no JSON.
+/// Words that are messages but not JSON.
 const CHUNKS_BEGIN: &[u8] = b"bufferON";
 const CHUNKS_END: &[u8] = b"bufferOFF";
 
 word_choices! {
-    /// Where a message of a raw client ends.
+    /// End of a raw client's message.
     RawEnd {
-        /// With its JSON value, with `bufferON` or `bufferOFF`, or by a pause.
+        /// The end of a JSON value, the word `bufferON` or `bufferOFF`, or a pause.
         Value = "json",
-        /// With the read that brought it, as phpWebSocketServer has it.
+        /// The end of a read, as in phpWebSocketServer.
         Read = "reads",
     }
 }
 
-/// Reads the messages of one connection; between messages it owns no memory.
+/// Reads the messages of one connection. Holds no heap memory between messages.
 ///
 /// ```
 /// use tagcast::websocket::{RawEnd, RawReader};
@@ -34,32 +34,32 @@ word_choices! {
 #[derive(Debug)]
 pub struct RawReader {
     end: RawEnd,
-    /// The message so far.
+    /// Incomplete message.
     held: Vec<u8>,
     nesting: Nesting,
     stage: RawStage,
     pause: Pause,
-    /// What the last message borrows from.
+    /// Bytes that the last message borrows.
     lent: Vec<u8>,
 }
 
-/// What may come next.
+/// Expected input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RawStage {
-    /// JSON.
+    /// JSON values.
     Values,
-    /// Parts of a message, which end by a pause.
+    /// Chunks of a message. A pause ends each chunk.
     Chunks,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pause {
     None,
-    /// Nothing has come for a while: what is held is all of its message.
+    /// The pause has occurred. It completes the buffered message.
     Over,
 }
 
-/// How deep in a JSON value the last byte stood.
+/// Nesting depth in a JSON value after the last byte.
 #[derive(Clone, Copy, Debug, Default)]
 struct Nesting {
     depth: u32,
@@ -75,7 +75,7 @@ enum ScanPosition {
 }
 
 impl RawReader {
-    /// A reader that stands before the first message.
+    /// Creates a reader for a new connection.
     #[must_use]
     pub fn new(end: RawEnd) -> Self {
         let (held, lent) = (Vec::new(), Vec::new());
@@ -83,12 +83,12 @@ impl RawReader {
         Self { end, held, nesting, stage, pause, lent }
     }
 
-    /// Takes the next message out of `input`, as [`FrameReader::next`](crate::websocket::FrameReader::next)
-    /// does.
+    /// Reads the next message from `input`, as
+    /// [`FrameReader::next`](crate::websocket::FrameReader::next) does.
     ///
     /// # Errors
     ///
-    /// A message above `bytes_max` bytes, or one that is not UTF-8.
+    /// Fails for a message longer than `bytes_max` bytes, or for invalid UTF-8.
     pub fn next<'r>(
         &'r mut self,
         input: &mut &mut [u8],
@@ -119,41 +119,42 @@ impl RawReader {
         std::str::from_utf8(&self.lent).map(Some).map_err(|_| Violation::BadMessage)
     }
 
-    /// The message ends with what has come of it: [`RawReader::next`] gives it away, when it is asked
-    /// without further input.
+    /// Ends the current message. The following call of [`RawReader::next`] with empty input returns
+    /// it.
     pub fn pause(&mut self) {
         self.pause = Pause::Over;
     }
 
-    /// Bytes that it holds.
+    /// Returns the number of buffered bytes.
     pub(in crate::websocket) fn held(&self) -> usize {
         self.held.len() + self.lent.len()
     }
 
-    /// Gives back the memory of the last message.
+    /// Frees the memory of the last message.
     pub(in crate::websocket) fn give_back(&mut self) {
         self.lent = Vec::new();
     }
 
-    /// Gives up what it holds: no more is read.
+    /// Frees all buffers. The reader must not be used afterwards.
     pub(in crate::websocket) fn forget(&mut self) {
         (self.held, self.lent) = (Vec::new(), Vec::new());
     }
 
-    /// Whether a message has begun and not ended: it has a deadline, and a pause ends it.
+    /// Returns true inside a message. The rest of the message has a deadline, and a pause ends it.
     #[must_use]
     pub fn is_mid_message(&self) -> bool {
         !self.held.is_empty()
     }
 
-    /// How many bytes of the input belong to the message under way, when it ends in there.
+    /// Returns the number of input bytes up to the end of the current message. `None` if the
+    /// message does not end in the input.
     fn end_in(&mut self, input: &[u8]) -> Option<usize> {
         let first = *self.held.first().or_else(|| input.first())?;
         if self.end == RawEnd::Read {
             return Some(input.len());
         }
         if self.stage == RawStage::Chunks {
-            // A chunk may begin with these letters; alone they are the word.
+            // A chunk may begin with these letters. They are a mark only if nothing follows.
             let is_word = |word: &&[u8]| self.begins_with(input, word) == Some(input.len());
             return [CHUNKS_BEGIN, CHUNKS_END].iter().any(is_word).then_some(input.len());
         }
@@ -163,12 +164,13 @@ impl RawReader {
                 let words = [CHUNKS_BEGIN, CHUNKS_END];
                 words.iter().find_map(|word| self.begins_with(input, word))
             }
-            // A number, a word, or no JSON at all: only a pause shows where it ends.
+            // For a number, a word or invalid JSON only a pause marks the end.
             _ => None,
         }
     }
 
-    /// How many bytes of the input belong to a word that the message under way begins with.
+    /// Returns the number of input bytes that complete `word`. `None` if the message does not begin
+    /// with it.
     fn begins_with(&self, input: &[u8], word: &[u8]) -> Option<usize> {
         let rest = word.strip_prefix(self.held.as_slice())?;
         input.starts_with(rest).then_some(rest.len())
@@ -176,13 +178,14 @@ impl RawReader {
 }
 
 impl Nesting {
-    /// How many bytes the value has that is under way, when it ends in these.
+    /// Returns the number of bytes up to the end of the current value. `None` if it does not end in
+    /// them.
     fn end_in(&mut self, bytes: &[u8]) -> Option<usize> {
         let end = bytes.iter().position(|byte| self.closes(*byte))?;
         Some(end + 1)
     }
 
-    /// Steps over a byte; tells whether it is the last one of the value.
+    /// Processes one byte. Returns true if it ends the value.
     fn closes(&mut self, byte: u8) -> bool {
         match (self.place, byte) {
             (ScanPosition::Between, b'"') | (ScanPosition::Escaped, _) => {
@@ -208,7 +211,7 @@ impl Nesting {
 mod tests {
     use super::*;
 
-    /// The messages of segments; `None` is a pause.
+    /// Reads the messages of these segments. `None` is a pause.
     fn read(end: RawEnd, segments: &[Option<&str>]) -> Result<Vec<String>, Violation> {
         let mut reader = RawReader::new(end);
         let mut messages = Vec::new();

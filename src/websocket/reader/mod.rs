@@ -1,4 +1,4 @@
-//! Takes messages and control frames out of the bytes of a connection, however they were cut.
+//! Reader for messages and control frames. The bytes may be segmented at any position.
 
 use std::mem;
 
@@ -8,23 +8,23 @@ use super::assembly::Assembly;
 use super::header::{HEADER_BYTES_MAX, Header, HeaderRules, PartialMessage};
 use super::{Fin, MessageLimits, Opcode, PeerRole, Violation, mask};
 
-/// Something that the peer said.
+/// Event received from the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameEvent<'a> {
     /// A text message.
     Text(&'a str),
     /// A binary message.
     Binary(&'a [u8]),
-    /// A ping, to be answered by a pong with the same payload.
+    /// Ping. The answer is a pong with the same payload.
     Ping(&'a [u8]),
     /// A pong.
     Pong(&'a [u8]),
-    /// The peer ends the connection: its code, when it gave one, and its reason. Whatever
-    /// follows is to be ignored (RFC 6455 §5.5.1).
+    /// Close, with the code, if any, and the reason. Later frames must be ignored (RFC 6455
+    /// §5.5.1).
     Close(Option<CloseCode>, &'a str),
 }
 
-/// Reads the frames of one connection; between messages it owns no memory.
+/// Reads the frames of one connection. Holds no heap memory between messages.
 ///
 /// ```
 /// use tagcast::websocket::{FrameEvent, FrameReader, MessageLimits};
@@ -41,56 +41,57 @@ pub struct FrameReader {
     partial: Option<Box<Partial>>,
 }
 
-/// What is kept from one segment to the next.
+/// State that is kept between two segments.
 #[derive(Debug, Default)]
 struct Partial {
-    /// The beginning of a header.
+    /// Beginning of a header.
     header: Vec<u8>,
-    /// The frame whose payload is incomplete.
+    /// Frame whose payload is incomplete.
     frame: Option<OpenFrame>,
-    /// The payload of that frame, when it is a control frame.
+    /// Payload of that frame, if it is a control frame.
     control: Option<Assembly>,
-    /// The message of which pieces are still to come.
+    /// Message whose last fragment has not arrived.
     message: Option<Assembly>,
-    /// What the last event borrows from; given back at the next call.
+    /// Bytes that the last event borrows. Freed by the next call.
     lent: Option<Assembly>,
 }
 
-/// A frame whose header was admitted.
+/// Frame with a valid header.
 #[derive(Clone, Copy, Debug)]
 struct OpenFrame {
     header: Header,
     missing: usize,
 }
 
-/// What one step through the input came to.
+/// Result of one step through the input.
 enum ReaderStep<'i> {
-    /// All input is used up.
+    /// The input is used up.
     Starved,
-    /// A piece of a message ended; there may be more input.
+    /// A fragment ended. There may be more input.
     Piece,
-    /// An event that lies in the input, unmasked.
+    /// An event whose unmasked payload is in the input.
     Whole(Opcode, &'i [u8]),
-    /// An event that was put together in `Partial::lent`.
+    /// An event whose payload is in `Partial::lent`.
     Gathered,
 }
 
 impl FrameReader {
-    /// A reader for the client's side of a connection.
+    /// Creates a reader for the client side of a connection.
     #[must_use]
     pub const fn of_server_frames() -> Self {
         Self { peer: PeerRole::Server, partial: None }
     }
 
-    /// Takes the next event out of `input`, which is unmasked in place and advanced past what was
-    /// read; `None` when it is used up. A message that lies in the input is not copied.
+    /// Reads the next event from `input`. The bytes are unmasked in place, and `input` advances
+    /// past them. Returns `None` when the input is used up. A message that is completely in the
+    /// input is not copied.
     ///
-    /// Call it until it says `None`: only then is the memory of the last message given back.
+    /// Call it until it returns `None`. Only that call frees the memory of the last message.
     ///
     /// # Errors
     ///
-    /// The first rule that the peer broke. The reader has lost its place then: answer with
-    /// [`Violation::close_reason`] and read no more.
+    /// Returns the first violation of the peer. The reader cannot resynchronize afterwards: close
+    /// the connection with [`Violation::close_reason`] and stop reading.
     pub fn next<'r, 'i: 'r>(
         &'r mut self,
         input: &mut &'i mut [u8],
@@ -119,29 +120,29 @@ impl FrameReader {
         .transpose()
     }
 
-    /// Whether a frame has begun and not ended: it has a deadline.
+    /// Returns true inside a frame. The rest of the frame has a deadline.
     #[must_use]
     pub fn is_mid_frame(&self) -> bool {
         self.partial.as_ref().is_some_and(|partial| partial.is_mid_frame())
     }
 
-    /// Whether a message has begun and not ended: it has a deadline, and so has a frame.
+    /// Returns true inside a message or a frame. Both have a deadline.
     pub(super) fn is_unfinished(&self) -> bool {
         let is_unfinished = |it: &Partial| it.is_mid_frame() || it.message.is_some();
         self.partial.as_deref().is_some_and(is_unfinished)
     }
 
-    /// Bytes of memory that it holds for what has not ended, and for the last message.
+    /// Returns the number of buffered bytes of an incomplete message and of the last message.
     pub(super) fn bytes_held(&self) -> usize {
         self.partial.as_deref().map_or(0, Partial::held)
     }
 
-    /// Gives up what it holds. It has lost its place then: no more is read.
+    /// Frees all buffers. The reader must not be used afterwards.
     pub(super) fn release(&mut self) {
         self.partial = None;
     }
 
-    /// Gives back the memory of the last message.
+    /// Frees the memory of the last message.
     pub(super) fn release_message(&mut self) {
         if let Some(partial) = &mut self.partial {
             partial.lent = None;
@@ -166,7 +167,7 @@ impl FrameReader {
         self.partial.get_or_insert_default().keep(frame, payload)
     }
 
-    /// The frame under way, or the next one when its header is complete.
+    /// Returns the current frame, or the next one once its header is complete.
     fn open_frame(
         &mut self,
         input: &mut &mut [u8],
@@ -237,7 +238,8 @@ impl Partial {
     fn keep<'i>(&mut self, frame: OpenFrame, payload: &[u8]) -> Result<ReaderStep<'i>, Violation> {
         let header = frame.header;
         let rest = frame.after(payload.len());
-        // A header that came alone begins no assembly: its payload may still come in one.
+        // A header without payload starts no assembly, because the payload may still arrive in one
+        // segment.
         if payload.is_empty() && rest.missing > 0 {
             self.frame = Some(rest);
             return Ok(ReaderStep::Starved);
@@ -265,7 +267,7 @@ impl OpenFrame {
         Self { header, missing: header.length }
     }
 
-    /// Whether nothing but this frame makes an event.
+    /// Returns true if the frame is a complete event by itself.
     fn is_event_of_its_own(&self) -> bool {
         self.header.fin == Fin::Last && self.header.opcode != Opcode::Continuation
     }
@@ -276,7 +278,7 @@ impl OpenFrame {
     }
 }
 
-/// Cuts the first `length` bytes off, or all when there are fewer.
+/// Splits off the first `length` bytes, or all bytes if there are fewer.
 pub(super) fn take<'i>(input: &mut &'i mut [u8], length: usize) -> &'i mut [u8] {
     let all = mem::take(input);
     let (taken, rest) = all.split_at_mut(length.min(all.len()));
@@ -294,7 +296,7 @@ fn event(opcode: Opcode, payload: &[u8]) -> Result<FrameEvent<'_>, Violation> {
     }
 }
 
-/// RFC 6455 §5.5.1: nothing, or a code and a reason.
+/// Parses the payload of a Close frame: empty, or a code and a reason (RFC 6455 §5.5.1).
 fn close(payload: &[u8]) -> Result<FrameEvent<'_>, Violation> {
     match payload {
         [] => Ok(FrameEvent::Close(None, "")),
@@ -309,7 +311,7 @@ fn close(payload: &[u8]) -> Result<FrameEvent<'_>, Violation> {
     }
 }
 
-/// What is wrong with a message, when it is all in one frame.
+/// Converts the violation of an unfragmented message.
 fn alone(opcode: Opcode, fault: Violation) -> Violation {
     match (opcode, fault) {
         (Opcode::Text, Violation::BadUtf8) => Violation::BadMessage,

@@ -1,4 +1,4 @@
-//! What switches allow beyond RFC 6455.
+//! Deviations from RFC 6455 that options allow.
 
 use super::*;
 

@@ -1,4 +1,5 @@
-//! The rules one by one, then three properties: cuts, garbage, and tungstenite's opinion.
+//! Tests of each rule, then of three properties: segmentation, garbage, and agreement with
+//! tungstenite.
 
 mod leniency;
 
@@ -19,7 +20,7 @@ const LIMITS: MessageLimits = MessageLimits {
 };
 const KEY: [u8; 4] = [1, 2, 0xFE, 0x80];
 
-/// An event that owns what it says.
+/// Owned copy of an event.
 #[derive(Clone, Debug, PartialEq)]
 enum Said {
     Text(String),
@@ -43,7 +44,7 @@ impl From<FrameEvent<'_>> for Said {
     }
 }
 
-/// What a reader makes of a stream, and whether it still holds memory afterwards.
+/// Reads a stream. Returns its events, and whether the reader still holds memory at the end.
 fn read_all(mut reader: FrameReader, segments: &[Vec<u8>]) -> (Vec<Said>, Result<bool, Violation>) {
     let mut said = Vec::new();
     for segment in segments {
@@ -76,7 +77,7 @@ fn frame(opcode: Opcode, fin: Fin, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A frame with a first byte that no honest writer makes.
+/// Builds a frame with an arbitrary first byte.
 fn odd(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = frame(Opcode::Text, Fin::Last, payload);
     bytes[0] = first;
@@ -87,7 +88,7 @@ fn close_frame(code: u16, reason: &[u8]) -> Vec<u8> {
     frame(Opcode::Close, Fin::Last, &[&code.to_be_bytes(), reason].concat())
 }
 
-/// Both at once and byte by byte, a stream comes to this violation.
+/// Asserts that a stream causes this violation, both at once and byte by byte.
 fn assert_violates(stream: &[u8], expected: Violation) {
     for segments in [vec![stream.to_vec()], bytewise(stream)] {
         let (_, verdict) = read_all(FrameReader::default(), &segments);
@@ -279,7 +280,7 @@ fn said() -> impl Strategy<Value = Said> {
     ]
 }
 
-/// One message as frames, its pieces cut at the given places (taken modulo what is left).
+/// Encodes one message as frames, fragmented at the given offsets (modulo the remaining length).
 fn frames_of(said: &Said, cuts: &[usize]) -> Vec<Vec<u8>> {
     let (mut opcode, mut rest) = match said {
         Said::Text(text) => (Opcode::Text, text.as_bytes()),
@@ -309,7 +310,7 @@ fn segments_of(mut stream: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
     segments
 }
 
-/// Bytes that look like frames often enough to get past the first header.
+/// Generates bytes that often contain a valid first header.
 fn suspicious() -> impl Strategy<Value = Vec<u8>> {
     let first = prop_oneof![
         Just(0x81_u8),
