@@ -1,4 +1,5 @@
-//! Accepting: all workers wait on the same sockets, and the fuller ones stand back a moment.
+//! Accepting of connections. All workers wait on the same listening sockets. A worker with more
+//! connections than others pauses briefly.
 
 pub(crate) mod tls_handshakes;
 
@@ -29,32 +30,32 @@ use crate::types::limits::{
 };
 use crate::types::{Encryption, Pressure, TurnBudget};
 
-/// Connections that one turn takes in from one listening socket.
+/// Most connections that a turn accepts from one listening socket.
 const ACCEPTS_MAX: usize = 64;
-/// The same where TLS is spoken: a turn has time for fewer handshakes than that, so more of them would
-/// only wait inside instead of outside.
+/// Most connections that a turn accepts from one TLS socket. A turn has time for fewer handshakes,
+/// so more accepted connections would only wait in the worker instead of in the kernel.
 const TLS_ACCEPTS_MAX: usize = 8;
-/// How long a worker stands back that has clearly more connections than another one.
+/// Pause of a worker with clearly more connections than another one.
 const STAND_BACK: Duration = Duration::from_millis(1);
-/// How often in a row: a client that waits outside must not wait for balance.
+/// Most consecutive pauses. A waiting client must not be delayed for the sake of balance.
 const STAND_BACKS_MAX: u8 = 5;
-/// Connections that a worker may have beyond the emptiest one before it stands back.
+/// Connections that a worker may have more than the least loaded worker before it pauses.
 const LEAD: u32 = 16;
 
-/// The listening sockets, and whether connections are accepted from them.
+/// Listening sockets and the state of accepting.
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
     sockets: Vec<Listener>,
     state: AcceptState,
-    /// Connections of this worker and of the emptiest one, as the broker last reported.
+    /// Connections of this worker and of the least loaded worker, as last reported by the broker.
     own: u32,
     smallest: u32,
     stood_back: u8,
-    /// Descriptors that the worker itself had when it began to accept.
+    /// Number of descriptors that the worker had open when it started accepting.
     own_descriptors: u64,
-    /// Clients wait outside for want of a resource; logged once.
+    /// True while accepting is paused for lack of a resource. The pause is logged once.
     is_short: bool,
-    /// Connections that were accepted so far: the number of the last one.
+    /// Serial number of the last accepted connection.
     last_serial: u64,
 }
 
@@ -68,16 +69,16 @@ struct Listener {
 enum AcceptState {
     #[default]
     Open,
-    /// No connection is accepted before this moment.
+    /// No connection is accepted before this time.
     Paused { until: Moment },
-    /// Other workers accept, until the supervisor commands this one to.
+    /// Other workers accept, until the supervisor commands this one to accept again.
     LeftToOthers,
-    /// No connection is accepted any more.
+    /// Accepting has ended for good.
     Closed,
 }
 
 impl Listeners {
-    /// Begins to accept.
+    /// Starts accepting.
     pub(super) fn listen(
         &mut self,
         sockets: Vec<(OwnedFd, Encryption)>,
@@ -90,7 +91,7 @@ impl Listeners {
         self.watch(poller)
     }
 
-    /// When a pause ends.
+    /// Returns the end of a pause.
     pub(super) fn resumes_at(&self) -> Option<Moment> {
         match self.state {
             AcceptState::Paused { until } => Some(until),
@@ -98,26 +99,26 @@ impl Listeners {
         }
     }
 
-    /// Notes how full the workers are.
+    /// Records the load of the workers.
     pub(super) fn set_load(&mut self, own: u32, smallest: u32) {
         (self.own, self.smallest) = (own, smallest);
     }
 
-    /// Accepts no connection any more.
+    /// Stops accepting for good.
     pub(super) fn close(&mut self, poller: &Poller) {
         self.unwatch(poller);
         self.state = AcceptState::Closed;
         self.sockets.clear();
     }
 
-    /// Accepts again when a pause is over.
+    /// Resumes accepting at the end of a pause.
     pub(super) fn resume_when_due(&mut self, context: &Context) {
         if self.resumes_at().is_some_and(|at| at <= context.clock.now()) {
             self.open(context);
         }
     }
 
-    /// Leaves new connections to other workers, or takes part again.
+    /// Leaves new connections to other workers, or resumes accepting.
     pub(super) fn set_accepting(
         &mut self,
         accepting: Accepting,
@@ -128,15 +129,15 @@ impl Listeners {
             Accepting::No => self.accept_last(context, connections),
             Accepting::Yes if self.state == AcceptState::LeftToOthers => {
                 self.open(context);
-                // No worker is woken for those that wait already.
+                // The kernel wakes no worker for connections that are waiting already.
                 self.accept_pending(context, connections);
             }
             Accepting::Yes => {}
         }
     }
 
-    /// Accepts the connections for which the kernel woke this worker and no other one: once it no
-    /// longer waits, no worker would come for them.
+    /// Stops accepting after a last round. The kernel may have woken only this worker for a
+    /// connection, and no other worker would then accept it.
     pub(super) fn accept_last(&mut self, context: &mut Context, connections: &mut ConnectionTable) {
         if matches!(self.state, AcceptState::LeftToOthers | AcceptState::Closed) {
             return;
@@ -150,7 +151,7 @@ impl Listeners {
         }
     }
 
-    /// Accepts connections that wait outside.
+    /// Accepts waiting connections.
     pub(super) fn accept_pending(
         &mut self,
         context: &mut Context,
@@ -189,7 +190,8 @@ impl Listeners {
         };
         let part = TurnBudget::new(context.clock.time(), within);
         for _ in 0..accepts_max {
-            // Before each of them: a burst would take what the worker needs, too.
+            // The check precedes each connection. A burst would otherwise use up the worker's own
+            // descriptors.
             if self.is_out_of_descriptors(connections.count()) {
                 let why = "the descriptors that are left are for the worker itself";
                 return self.pause_for_want(&why, context, connections);
@@ -209,13 +211,13 @@ impl Listeners {
                         let arrived = ArrivedSocket { socket, encryption, peer };
                         self.add_connection(arrived, context, connections);
                     }
-                    // Those that wait outside are announced again.
+                    // The kernel reports the remaining connections again.
                     if part.is_spent(context.clock.time()) {
                         return;
                     }
                 }
                 Err(Errno::AGAIN) => return,
-                // A client that gave up while it waited is no fault of ours.
+                // The client gave up while it waited. This is not an error.
                 Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO) => {}
                 Err(error) => return self.pause_for_want(&error, context, connections),
             }
@@ -264,8 +266,9 @@ impl Listeners {
         self.own > self.smallest + LEAD + self.smallest / 32
     }
 
-    /// Whether the descriptors that are left are for the worker itself: those that it has, and those
-    /// that it needs when a broker dies, since without one for the new link it would have to die too.
+    /// Returns true if the remaining descriptors are reserved for the worker: those that it has
+    /// open, and those that it needs when the broker is replaced. Without a descriptor for the new
+    /// link it would have to exit.
     fn is_out_of_descriptors(&self, connections: usize) -> bool {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let needed = self.own_descriptors + DESCRIPTORS_SPARE;
@@ -321,15 +324,16 @@ impl Listeners {
     }
 }
 
-/// A socket that was accepted.
+/// Accepted socket.
 struct ArrivedSocket {
     socket: OwnedFd,
     encryption: Encryption,
     peer: SocketAddr,
 }
 
-/// TLS for a connection that needs it. There is a certificate wherever a socket speaks TLS: the
-/// configuration sees to that; if not, no client is served in the clear by mistake.
+/// Creates the TLS session of a connection, if it needs one. The configuration guarantees a
+/// certificate for each TLS socket. If it is missing anyway, the connection is dropped and never
+/// served without TLS.
 fn begin_tls(
     settings: &WorkerSettings,
     encryption: Encryption,

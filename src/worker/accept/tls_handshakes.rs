@@ -1,10 +1,10 @@
-//! TLS handshakes: a bounded part of each turn is theirs, so that no delivery waits for a storm of
-//! them.
+//! TLS handshakes. Each turn spends a limited time on them, so a flood of handshakes does not delay
+//! deliveries.
 //!
-//! A handshake costs as much as sixty deliveries. The sockets of connections in a handshake are watched
-//! by an epoll of their own, which the loop's epoll watches. It gives them one by one, the one that has
-//! waited longest first: a connection that is not served in a turn is first in the next one, and costs
-//! nothing meanwhile.
+//! A handshake costs as much as sixty deliveries. The sockets of connections in a handshake have
+//! their own epoll, which the loop's epoll watches. It returns one socket at a time, the longest
+//! waiting first. A connection that is not served in a turn is first in the next one, and costs
+//! nothing in between.
 
 use std::io;
 use std::time::Duration;
@@ -17,34 +17,35 @@ use crate::worker::connection::table::ConnectionTable;
 use crate::worker::context::Context;
 use crate::worker::tokens::Token;
 
-/// The sockets of connections in a TLS handshake.
+/// Poller for the sockets of connections in a TLS handshake.
 #[derive(Debug)]
 pub(in crate::worker) struct TlsHandshakes(Poller);
 
-/// The epoll that watches a socket.
+/// Poller that watches a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::worker) enum Watcher {
-    /// The loop's own.
+    /// Poller of the event loop.
     Loop,
-    /// That of [`TlsHandshakes`].
+    /// Poller of [`TlsHandshakes`].
     TlsHandshakes,
 }
 
 impl TlsHandshakes {
-    /// The loop's epoll reports when one of them is ready.
+    /// Creates the poller. The event loop's poller reports when one of its sockets is ready.
     pub(in crate::worker) fn new(of_loop: &Poller) -> io::Result<Self> {
-        // One at a time: what is taken out and not served would have to wait after all others.
+        // One event at a time. An event that is taken out and not processed would go behind all
+        // others.
         let own = Poller::new(1)?;
         of_loop.watch(&own, Token::TlsHandshakes.into(), Interest::Read)?;
         Ok(Self(own))
     }
 
-    /// The epoll that watches their sockets.
+    /// Returns the poller that watches the sockets.
     pub(in crate::worker) fn poller(&self) -> &Poller {
         &self.0
     }
 
-    /// The one that is ready and has waited longest.
+    /// Returns the ready socket that has waited longest.
     fn next(&mut self) -> io::Result<Option<Ready>> {
         let mut ready = Vec::with_capacity(1);
         self.0.wait(Some(Duration::ZERO), &mut ready)?;
@@ -52,7 +53,7 @@ impl TlsHandshakes {
     }
 }
 
-/// Continues TLS handshakes, until their time in this turn is over.
+/// Continues TLS handshakes until their time in this turn is used up.
 pub(in crate::worker) fn continue_handshakes(
     context: &mut Context,
     connections: &mut ConnectionTable,
