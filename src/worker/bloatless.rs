@@ -1,5 +1,4 @@
-//! The applications of bloatless/php-websocket that a worker serves, and the switches that reach
-//! beyond them.
+//! Applications of bloatless/php-websocket in a worker, and their options that affect handshakes.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,7 +20,7 @@ use crate::worker::connection::close;
 use crate::worker::context::Context;
 use crate::worker::handshake::refusals;
 
-/// The applications that were ever bound, and what holds for all of them.
+/// Applications that were ever bound, and their shared options.
 #[derive(Debug, Default)]
 pub(super) struct Bloatless {
     options: Rc<RefCell<BloatlessOptions>>,
@@ -29,7 +28,7 @@ pub(super) struct Bloatless {
 }
 
 impl Bloatless {
-    /// Takes over what holds from now on, also for connections that are open.
+    /// Replaces the options, also for open connections.
     pub(super) fn set_options(&self, config: &Config) {
         let settings = &config.bloatless;
         self.options.replace(BloatlessOptions {
@@ -43,17 +42,17 @@ impl Bloatless {
         });
     }
 
-    /// The place of an application that was made.
+    /// Returns the resource of an application that exists.
     pub(super) fn get(&self, application: BloatlessApplication) -> Option<ResourceId> {
         self.made.iter().find(|(known, _)| *known == application).map(|(_, id)| *id)
     }
 
-    /// Notes the place of an application.
+    /// Records the resource of an application.
     pub(super) fn add(&mut self, application: BloatlessApplication, id: ResourceId) {
         self.made.push((application, id));
     }
 
-    /// Makes an application.
+    /// Creates the resource of an application.
     pub(super) fn make(&self, application: BloatlessApplication) -> Option<Box<dyn ResourceHooks>> {
         let options = &self.options;
         let made = match application {
@@ -68,18 +67,19 @@ impl Bloatless {
 }
 
 impl WorkerSettings {
-    /// Whether openings of this path are answered in the original's bytes.
+    /// Returns true if handshakes of this path are answered with the original's bytes.
     pub(super) fn answers_in_legacy_bytes(&self, wanted: &str) -> bool {
         let is_one = || self.bloatless.applications.iter().any(|one| one.path() == wanted);
         self.bloatless.answers == BloatlessAnswers::Legacy && is_one()
     }
 
-    /// The subprotocol that the original names, asked for or not: the application.
+    /// Returns the application as the subprotocol of the response. The original sends it even if
+    /// the client offered none.
     pub(super) fn protocol_by_path<'a>(&self, wanted: &'a str) -> Option<&'a str> {
         wanted.strip_prefix('/').filter(|_| self.answers_in_legacy_bytes(wanted))
     }
 
-    /// A refusal where the original's bytes are wanted: a status line and no more.
+    /// Returns the original's form of a refusal, a bare status line. `None` if the option is off.
     pub(super) fn bare_refusal(&self, wanted: &str, refusal: &Refusal) -> Option<Bytes> {
         let is_legacy = self.bloatless.answers == BloatlessAnswers::Legacy;
         let is_unknown = refusal.status == RefusalStatus::NotFound && is_legacy;
@@ -94,15 +94,15 @@ impl WorkerSettings {
     }
 }
 
-/// Whether every Close of this client is answered in the same words.
+/// Returns true if each Close of this client is answered with the same code and text.
 pub(in crate::worker) fn has_own_close_text(context: &Context, connection: &Connection) -> bool {
     let Phase::Open(session) = &connection.phase else { return false };
     session.protocol == Protocol::Bloatless
         && context.settings.bloatless.close_text == CloseText::Normal
 }
 
-/// Turns a client away in the original's bytes, where they are wanted: a Close frame in place of
-/// an answer of HTTP.
+/// Refuses a client with the original's bytes, if the option is on: a Close frame instead of an
+/// HTTP response. Returns true if it did.
 pub(in crate::worker) fn reject_in_legacy_bytes(
     context: &mut Context,
     connection: &mut Connection,

@@ -1,4 +1,4 @@
-//! What work on a connection needs besides the connection itself.
+//! State that work on a connection needs in addition to the connection.
 
 use super::accept::tls_handshakes::{TlsHandshakes, Watcher};
 use super::clock::TurnClock;
@@ -21,9 +21,9 @@ use crate::broker_client::BrokerClient;
 use crate::reactor::poller::Poller;
 use crate::types::WorkerCounts;
 
-/// The parts of a worker that its connections share. Each part keeps its state to itself; a function
-/// that works on one connection takes this and the [`Connection`](super::connection::Connection),
-/// which is out of its table meanwhile.
+/// Components of a worker that its connections share. Each component keeps its state private. A
+/// function that works on one connection takes the context and the
+/// [`Connection`](super::connection::Connection), which is out of its table meanwhile.
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) settings: WorkerSettings,
@@ -49,7 +49,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// The epoll that watches a socket.
+    /// Returns the poller that watches a socket.
     pub(super) fn watcher(&self, watcher: Watcher) -> &Poller {
         match watcher {
             Watcher::Loop => &self.poller,

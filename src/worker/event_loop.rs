@@ -1,4 +1,4 @@
-//! The loop of a worker: it waits, and hands what became ready to the component that it concerns.
+//! Event loop of a worker: waits, and passes each event to its component.
 
 use std::io;
 use std::time::Duration;
@@ -43,10 +43,10 @@ use crate::telemetry::flush;
 use crate::types::limits::FANOUT_SLICE;
 use crate::types::{TurnBudget, WorkerCounts};
 
-/// Events that one wait hands out.
+/// Most events that one wait returns.
 pub(super) const EVENTS: usize = 512;
 
-/// A worker.
+/// Event loop and components of a worker.
 #[derive(Debug)]
 pub(super) struct EventLoop {
     identity: WorkerIdentity,
@@ -56,12 +56,13 @@ pub(super) struct EventLoop {
     pub(super) ticks: TickScheduler,
     pub(super) push_socket: PushSocketReader,
     backlog: BacklogPacing,
-    /// What the last wait found, to be used again.
+    /// Reused buffer for the result of a wait.
     ready: Vec<Ready>,
 }
 
 impl EventLoop {
-    /// A worker without connections. `poller` watches the link to the supervisor already.
+    /// Creates a worker without connections. `poller` must already watch the link to the
+    /// supervisor.
     pub(super) fn new(
         identity: WorkerIdentity,
         supervisor: SupervisorLink,
@@ -103,18 +104,18 @@ impl EventLoop {
         })
     }
 
-    /// Binds paths and names to the resources that serve them.
+    /// Binds paths and names to their resources.
     pub(super) fn bind(&mut self, config: &Config) {
         reload::bind(&mut self.context, &mut self.ticks, config);
     }
 
-    /// One turn; returns why the worker is to exit, if it is.
+    /// Runs one turn. Returns the reason if the worker must exit.
     ///
-    /// Its order is worth a third of the speed: what the broker sends is written to the
-    /// sockets before publishers are read again, so that publications come in full batches, and
-    /// what they have for the broker leaves last, in one write (rule L2). Each kind of work has its part
-    /// of the turn's time ([`TURN_PART`](crate::types::limits::TURN_PART)) and leaves the rest for the
-    /// next turn, so a large fan-out takes several turns, and so does a crowd of busy senders.
+    /// The order of the steps accounts for a third of the throughput. Messages of the broker are
+    /// written to the sockets before publishers are read, so publications arrive in full batches.
+    /// Messages to the broker are written last, in one write (rule L2). Each kind of work has a
+    /// time budget in the turn ([`TURN_PART`](crate::types::limits::TURN_PART)) and leaves the rest
+    /// for the next turn. A large fan-out or many busy senders therefore take several turns.
     pub(super) fn turn(&mut self) -> io::Result<Option<ExitReason>> {
         flush();
         let mut ready = std::mem::take(&mut self.ready);
@@ -160,7 +161,8 @@ impl EventLoop {
         Ok(None)
     }
 
-    /// New connections come last, and in small numbers: nothing that is under way waits for them.
+    /// Accepts connections and continues TLS handshakes. This comes last and is limited, so that it
+    /// does not delay other work.
     fn accept_and_push(&mut self, ready: &[Ready]) -> io::Result<()> {
         let is_listener = |it: &Ready| matches!(Token::of(it.token), Some(Token::Listener(_)));
         let listeners = ready.iter().any(is_listener);
@@ -185,7 +187,7 @@ impl EventLoop {
         Ok(())
     }
 
-    /// How long the loop may sleep.
+    /// Returns the longest time that the loop may sleep. `None`: until the next event.
     fn wait_time(&self) -> Option<Duration> {
         let Self { context, backlog, .. } = self;
         let delivers = context.broker.is_busy() && !backlog.is_waiting();
@@ -203,7 +205,7 @@ impl EventLoop {
         next.map(|at| at.until_then(context.clock.read()))
     }
 
-    /// Waits for the push socket as long as this worker is the leader.
+    /// Watches the push socket while this worker is the leader.
     pub(super) fn watch_push_socket(&mut self) {
         match is_push_reader(&self.ticks, &self.context) {
             true => self.push_socket.watch(&self.context.poller),
@@ -211,8 +213,8 @@ impl EventLoop {
         }
     }
 
-    /// Takes what the broker sent, and writes it to the sockets: a slice of it, or less while a
-    /// backlog is paced.
+    /// Reads messages of the broker and writes deliveries to the sockets: a slice per turn, or less
+    /// while a backlog is paced.
     fn deliver(&mut self) {
         let now = self.context.clock.now();
         if self.context.broker.is_unread() {
@@ -229,7 +231,7 @@ impl EventLoop {
         if !self.backlog.is_waiting() && self.context.broker.takes_more() {
             self.read_link();
         }
-        // Small steps: a slice may be many messages for each of a few.
+        // Steps are small, because a slice may contain many messages for each of a few clients.
         for _ in 0..FANOUT_SLICE / backlog::STEP {
             if self.backlog.is_waiting() {
                 break;
@@ -244,7 +246,7 @@ impl EventLoop {
         Delivery { context, connections, backlog }
     }
 
-    /// Takes what the broker sent, as far as the time of this part of the turn allows.
+    /// Reads messages of the broker within the time budget of this part of the turn.
     fn read_link(&mut self) {
         self.read_link_within(self.context.clock.part());
     }
@@ -264,7 +266,7 @@ impl EventLoop {
         }
     }
 
-    /// Gives what came from the broker to what it concerns.
+    /// Passes an event from the broker to its component.
     pub(super) fn on_broker_event(&mut self, event: BrokerEvent) {
         let Self { context, connections, .. } = self;
         match event {
@@ -286,7 +288,7 @@ impl EventLoop {
         }
     }
 
-    /// Whether the broker is dead is decided by the supervisor (rule L1).
+    /// Reports a lost link. The supervisor decides whether the broker is dead (rule L1).
     fn report_link_lost(&mut self, lost: &LinkLoss) {
         info!(
             event = "broker_link_lost",
@@ -302,12 +304,12 @@ impl EventLoop {
     }
 }
 
-/// Whether this worker reads the push socket: the leader does, while it serves.
+/// Returns true if this worker reads the push socket: it is the leader and serves.
 fn is_push_reader(ticks: &TickScheduler, context: &Context) -> bool {
     ticks.is_leader() && context.stage.is_serving()
 }
 
-/// Whether a descriptor is among those that became ready.
+/// Returns true if the descriptor with this token is ready.
 fn has(ready: &[Ready], token: Token) -> bool {
     let token = u64::from(token);
     ready.iter().any(|event| event.token == token)

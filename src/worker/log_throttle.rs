@@ -1,17 +1,17 @@
-//! Lines of the log that strangers cause: so many a second, and a count of the others.
+//! Rate limit for log lines that clients can cause. Suppressed lines are counted.
 
 use std::time::Duration;
 
 use super::clock::Moment;
 use crate::types::limits::STRANGERS_LINES_PER_SECOND;
 
-/// How long a count lasts.
+/// Length of a counting window.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Lines of one kind.
+/// Rate limit for one kind of line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LogThrottle {
-    /// The end of the second that is counted.
+    /// End of the current window.
     until: Moment,
     left: u32,
     unshown: u64,
@@ -24,7 +24,7 @@ impl Default for LogThrottle {
 }
 
 impl LogThrottle {
-    /// Whether one more line may be written; one that may not is counted.
+    /// Returns true if a line may be written, and counts it as suppressed otherwise.
     pub(super) fn admits(&mut self, now: Moment) -> bool {
         if now >= self.until {
             (self.until, self.left) = (now.after(WINDOW), STRANGERS_LINES_PER_SECOND);
@@ -41,7 +41,8 @@ impl LogThrottle {
         }
     }
 
-    /// How many lines were not written, once their second is over; asked again, none.
+    /// Returns the number of suppressed lines once their window is over, and resets it. `None` if
+    /// there are none.
     pub(super) fn unshown(&mut self, now: Moment) -> Option<u64> {
         let is_over = self.unshown > 0 && now >= self.until;
         is_over.then(|| std::mem::take(&mut self.unshown))

@@ -1,4 +1,5 @@
-//! A worker: one thread, one loop, its own connections; it shares nothing.
+//! Worker: one thread with one event loop and its own connections. It shares nothing with other
+//! workers.
 
 mod accept;
 mod bloatless;
@@ -33,7 +34,8 @@ use crate::reactor::poller::{Interest, Poller};
 use crate::resource::ResourceFactories;
 use crate::types::scrub_stack;
 
-/// Runs a worker on this thread, with the resources of the embedding program, until it is told to stop or its supervisor is gone.
+/// Runs a worker on this thread, with the resources of the embedding program, until the supervisor
+/// stops it or is gone.
 #[must_use]
 pub fn run(
     identity: WorkerIdentity,
@@ -46,14 +48,14 @@ pub fn run(
     }
 }
 
-/// A worker with its configuration, and the commands that came with that.
+/// Worker with its configuration, and the commands that arrived together with the configuration.
 struct StartedWorker {
     event_loop: EventLoop,
     commands: Vec<ControlMessage<WorkerCommand>>,
 }
 
-/// Waits for the configuration, which comes before any other command. No copy of it is left when this
-/// returns: it has secrets.
+/// Waits for the configuration, which precedes all other commands. Leaves no copy of it in memory,
+/// because it contains secrets.
 fn start(
     identity: WorkerIdentity,
     mut control: Box<dyn Control<WorkerCommand>>,

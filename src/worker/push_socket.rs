@@ -1,4 +1,4 @@
-//! The push socket: messages that scripts of this machine write, read by one worker of all.
+//! Push socket: local scripts send messages to it. Only the leader reads it.
 
 use std::os::fd::OwnedFd;
 
@@ -15,16 +15,16 @@ use crate::reactor::poller::{Interest, Poller};
 use crate::session::RateLimiter;
 use crate::types::limits::READ_BYTES;
 
-/// The largest datagram: as the original reads.
+/// Longest datagram in bytes, as in the original.
 const DATAGRAM_BYTES_MAX: usize = 64 * 1024;
-/// Datagrams that one turn reads; the others wait in the kernel.
+/// Most datagrams per turn. The others wait in the kernel.
 const DATAGRAMS_PER_TURN: usize = 32;
-/// Lines of the log about datagrams that are dropped, in a minute.
+/// Most log lines per minute about dropped datagrams.
 const WARNINGS_PER_MINUTE: u32 = 10;
 
 const _: () = assert!(READ_BYTES >= DATAGRAM_BYTES_MAX, "a datagram fits into one read");
 
-/// The push socket, if there is one.
+/// Reader of the push socket, if there is one.
 #[derive(Debug, Default)]
 pub(super) struct PushSocketReader {
     socket: Option<OwnedFd>,
@@ -34,27 +34,27 @@ pub(super) struct PushSocketReader {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum PushState {
-    /// It is another worker's to read.
+    /// Another worker reads the socket.
     #[default]
     Idle,
-    /// The loop waits for it.
+    /// The event loop watches the socket.
     Watched,
-    /// The window is full: what comes waits in the kernel (rule L4).
+    /// The send window is full. Datagrams wait in the kernel (rule L4).
     Paused,
 }
 
 impl PushSocketReader {
-    /// The supervisor hands the socket over.
+    /// Stores the socket that the supervisor passed.
     pub(super) fn set_socket(&mut self, socket: OwnedFd) {
         self.socket = Some(socket);
     }
 
-    /// This worker is to read the socket: the loop waits for it.
+    /// Starts watching the socket, because this worker must read it.
     pub(super) fn watch(&mut self, poller: &Poller) {
         self.set_state(PushState::Watched, poller);
     }
 
-    /// Another worker is to read the socket.
+    /// Stops watching the socket, because another worker reads it.
     pub(super) fn leave(&mut self, poller: &Poller) {
         self.set_state(PushState::Idle, poller);
     }
@@ -77,14 +77,14 @@ impl PushSocketReader {
         }
     }
 
-    /// Continues where the window was full.
+    /// Resumes reading once the send window has room.
     pub(super) fn resume(&mut self, context: &Context) {
         if self.state == PushState::Paused && context.broker.uplink.has_room(DATAGRAM_BYTES_MAX) {
             self.watch(&context.poller);
         }
     }
 
-    /// Reads what scripts have pushed, as far as the time of this part of the turn allows.
+    /// Reads datagrams within the time budget of this part of the turn.
     pub(super) fn read(&mut self, context: &mut Context) {
         let mut scratch = std::mem::take(&mut context.buffers.scratch);
         let part = context.clock.part();
@@ -114,7 +114,7 @@ impl PushSocketReader {
             if let Err(NotPushed(why)) = taken {
                 self.log_dropped(why, context.clock.now());
             }
-            // What is not read is announced again.
+            // The poller reports unread datagrams again.
             if part.is_spent(context.clock.time()) {
                 break;
             }
@@ -122,7 +122,8 @@ impl PushSocketReader {
         context.buffers.scratch = scratch;
     }
 
-    /// Nothing of the datagram is logged: it came from outside.
+    /// Logs a dropped datagram. Its content is not logged, because any local script may have sent
+    /// it.
     fn log_dropped(&mut self, why: &'static str, now: Moment) {
         if self.warnings.admits(now.second() / 60, WARNINGS_PER_MINUTE) {
             warn!(event = "push_datagram_dropped", why, "pushed datagram dropped");
@@ -132,7 +133,7 @@ impl PushSocketReader {
     }
 }
 
-/// Gives a datagram to the application that it names.
+/// Passes a datagram to the application that it names.
 fn on_datagram(context: &mut Context, datagram: &[u8]) -> Result<(), NotPushed> {
     let Pushed::Data { application, data } = parse(datagram)? else { return Ok(()) };
     let bound = &context.settings.bloatless.applications;

@@ -1,20 +1,19 @@
-//! Where the worker's chance comes from.
+//! Random numbers of a worker.
 
 use std::fmt;
 
 use crate::types::ClientUuid;
 
-/// Random bytes for this many UUIDs are fetched at once: asking the kernel for each was a fiftieth
-/// of a handshake.
+/// UUIDs per refill. A system call for each UUID would take 2 % of the time of a handshake.
 const UUIDS: usize = 64;
 const UUID_BYTES: usize = 16;
 
-/// Random bytes of the kernel, fetched ahead.
+/// Random bytes from the kernel, read in advance.
 #[derive(Default)]
 pub(super) struct Rng(Vec<[u8; UUID_BYTES]>);
 
 impl Rng {
-    /// A random version 4 UUID.
+    /// Returns a random version 4 UUID.
     pub(super) fn uuid(&mut self) -> ClientUuid {
         let bytes = self.0.pop().unwrap_or_else(|| self.refill());
         ClientUuid(uuid::Builder::from_random_bytes(bytes).into_uuid().into_bytes())
@@ -23,7 +22,7 @@ impl Rng {
     fn refill(&mut self) -> [u8; UUID_BYTES] {
         let mut bytes = [0; UUIDS * UUID_BYTES];
         let Ok(()) = fill(&mut bytes) else {
-            // Rather one by one from wherever that crate finds chance than none.
+            // If the kernel call fails, the `uuid` crate generates each UUID from its own source.
             return uuid::Uuid::new_v4().into_bytes();
         };
         self.0.extend(bytes.as_chunks().0);
@@ -39,7 +38,7 @@ fn fill(mut bytes: &mut [u8]) -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// Random bytes are not shown.
+/// The output omits the random bytes.
 impl fmt::Debug for Rng {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rng").finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! What a worker takes from the configuration, in the form in which it uses it.
+//! Configuration in the form that a worker uses.
 
 use std::io;
 use std::sync::Arc;
@@ -19,50 +19,52 @@ use crate::session::{Session, SessionRules};
 use crate::types::{ClientClass, IpRange};
 use crate::websocket::{Leniency, LoneContinuation, MessageLimits};
 
-/// The settings of one worker.
+/// Settings of a worker.
 #[derive(Debug)]
 pub(super) struct WorkerSettings {
     pub(super) rules: SessionRules,
     messages: MessageLimits,
     leniency: Leniency,
     pub(super) paths: Routes,
-    /// Whether a plain GET of `/` is answered by the page.
+    /// True if a plain GET of `/` returns the demo page.
     pub(super) has_demo_page: bool,
-    /// Whether clients choose their tags where nothing else decides about them.
+    /// Permission of clients to choose their tags, where no resource decides.
     pub(super) open_tags: OpenTags,
     pub(super) head_bytes_max: usize,
     pub(super) outbox_bytes_max: usize,
     pub(super) handshake_timeout: Duration,
-    /// How often an unfinished message is looked at, which has to have grown.
+    /// Interval in which an incomplete message must grow.
     pub(super) message_timeout: Duration,
-    /// Zero: no pings.
+    /// Ping interval. Zero disables pings.
     pub(super) ping_every: Duration,
     pub(super) ready_gap: Duration,
     pub(super) frame_gap: Duration,
-    /// Zero: php-type clients are not kept alive.
+    /// Keepalive interval of php-type clients. Zero disables it.
     pub(super) php_keepalive: Duration,
     pub(super) origins: Origins,
-    /// Where php-type clients may come from; empty: the address they connect to, and loopback.
+    /// Addresses of php-type clients. Empty: loopback, and the address that the client connected
+    /// to.
     pub(super) allowed_ip: Vec<IpRange>,
     pub(super) trusted_proxies: Vec<IpRange>,
     pub(super) refuse: Refuse,
-    /// How handshakes are answered for resources without a language of their own.
+    /// Handshake response for the protocols `Echo` and `Plain`.
     pub(super) echo_handshake: EchoHandshake,
-    /// Whether pages need a session of PHP, and which.
+    /// PHP session check for pages. `None`: pages need no session.
     pub(super) session_gate: Option<SessionGate>,
     pub(super) legacy: LegacySettings,
     pub(super) bloatless: BloatlessSettings,
-    /// For sockets that speak TLS: how, and how long the handshake may take.
+    /// Configuration of TLS sockets and the timeout of their handshakes. `None`: there are no TLS
+    /// sockets.
     pub(super) tls: Option<(Arc<ServerConfig>, Duration)>,
 }
 
 impl WorkerSettings {
-    /// When clients are pinged though nothing is published.
+    /// Returns the ping interval and the keepalive interval of php-type clients.
     pub(super) fn ping_intervals(&self) -> (Duration, Duration) {
         (self.ping_every, self.php_keepalive)
     }
 
-    /// What a client may send.
+    /// Returns the limits and frame rules for a client's messages.
     pub(super) fn message_limits(&self, session: &Session) -> MessageLimits {
         let lone_continuation = match session.class {
             ClientClass::Web => LoneContinuation::Refused,
@@ -75,17 +77,17 @@ impl WorkerSettings {
         MessageLimits { lone_continuation, leniency, ..self.messages }
     }
 
-    /// Whether clients of phpWebSocketServer are served as it served them.
+    /// Returns true if this option for compatibility with phpWebSocketServer is on.
     pub(super) fn has(&self, switch: CompatFlag) -> bool {
         self.rules.protocols.phpws.switches.has(switch)
     }
 
-    /// Takes over what concerns workers.
+    /// Converts the configuration.
     ///
     /// # Errors
     ///
-    /// When the key of the UUIDs is missing (the supervisor reads or makes it), or the certificate
-    /// cannot be used.
+    /// Fails when the key of the UUIDs is missing, although the supervisor always supplies it, or
+    /// when the certificate is unusable.
     pub(super) fn of(config: &Config) -> io::Result<Self> {
         let key = config.uuid_key.bytes().ok_or_else(|| {
             io::Error::new(io::ErrorKind::InvalidData, "the key of the UUIDs was not passed on")
@@ -131,12 +133,12 @@ impl WorkerSettings {
     }
 }
 
-/// Paths without what is bound; `ResourceRegistry::bind` adds that.
+/// Creates the routes without bindings. `ResourceRegistry::bind` adds the bindings.
 fn paths(config: &Config) -> Routes {
     Routes::new(config.default_dialect, config.unknown_path).taking(config.echo.protocols)
 }
 
-/// What frames of phpWebSocketServer's clients may be.
+/// Returns the frame rules for clients of phpWebSocketServer.
 fn leniency(switches: CompatFlags) -> Leniency {
     let each = [
         (CompatFlag::AcceptUnmasked, Leniency::UNMASKED),

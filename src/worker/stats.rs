@@ -1,11 +1,12 @@
-//! What a worker has counted, for the supervisor.
+//! Counters of a worker, for the supervisor.
 
 use super::connection::Connection;
 use super::connection::table::ConnectionTable;
 use super::context::Context;
 use crate::types::{ProcessCounts, WorkerCounts};
 
-/// The counters of this moment. What waits is counted again here, so that they can be wrong.
+/// Returns the current counters. Waiting deliveries are summed up over all outboxes and not counted
+/// incrementally, so the balance check of the counters can detect errors.
 pub(super) fn counts(context: &Context, connections: &ConnectionTable) -> ProcessCounts {
     let counted = || connections.connections().map(|it| it.held() as u64).sum::<u64>();
     debug_assert_eq!(context.memory.held(), counted(), "what connections hold was noted");

@@ -1,27 +1,27 @@
-//! What the poller reports: each descriptor of a worker has a token.
+//! Tokens of the descriptors that a worker watches.
 
 use crate::types::Slot;
 
-/// Above every slot: the first token of a listening socket.
+/// Token of the first listening socket. Slots are below it.
 const LISTENERS: u64 = 1 << 32;
-/// Above every listening socket.
+/// Token of the first other descriptor. Listening sockets are below it.
 const OTHERS: u64 = 2 << 32;
 
-/// A descriptor that the loop watches.
+/// Descriptor that the event loop watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token {
-    /// The link to the supervisor.
+    /// Link to the supervisor.
     Control,
-    /// The link to the broker.
+    /// Link to the broker.
     Link,
-    /// Answers of backends.
+    /// Replies of the webhook client.
     Webhooks,
-    /// The epoll of the connections in a TLS handshake.
+    /// Poller of connections in a TLS handshake.
     TlsHandshakes,
     PushSocket,
-    /// A listening socket, by its place in the list.
+    /// Listening socket, by its index.
     Listener(u32),
-    /// A connection.
+    /// Connection, by its slot.
     Slot(Slot),
 }
 
@@ -40,7 +40,7 @@ impl From<Token> for u64 {
 }
 
 impl Token {
-    /// The token of an event; none for a number that was never watched.
+    /// Returns the token of an event. `None` if no descriptor has this number.
     pub(super) fn of(token: u64) -> Option<Self> {
         if let Ok(slot) = u32::try_from(token) {
             return Some(Self::Slot(Slot(slot)));
