@@ -1,12 +1,13 @@
-//! A backlog of the server's own making: a broker or a worker stood still, or another broker repeats
-//! what the last one had not acknowledged, and the windows of all workers come at once. That is more
-//! than one client may have waiting, so it is paced and not charged to the clients that keep up.
+//! Pacing of a backlog that the server itself caused. After a broker or a worker stood still, or
+//! when a new broker repeats publications that the old one had not acknowledged, the send windows
+//! of all workers arrive at once. One outbox cannot hold that much. The worker therefore paces the
+//! backlog instead of closing clients that keep up.
 //!
-//! While such a backlog lasts, nothing more is taken from the link and written as long as a client has
-//! half an outbox full and empties it. What waits then waits at the broker, and in the end at the
-//! publishers (L4). A client that does not empty it quickly is waited for no longer, and is closed as slow
-//! (L7): no client can hold up the others for more than [`DRAIN_WAIT`] at a time, nor for longer than
-//! [`BACKLOG_MAX`] in all.
+//! During a backlog the worker pauses reading the link and writing deliveries as long as a client's
+//! outbox is half full and is being emptied. Publications then wait at the broker, and finally at
+//! the publishers (rule L4). The worker stops waiting for a client that does not empty its outbox
+//! quickly, and closes it as a slow client at its limit (rule L7). One client therefore delays the
+//! others by at most [`DRAIN_WAIT`] at a time and [`BACKLOG_MAX`] in total.
 
 use super::table::ConnectionTable;
 use crate::broker_client::BrokerClient;
@@ -14,21 +15,22 @@ use crate::types::Slot;
 use crate::types::limits::{BACKLOG_MAX, DRAIN_WAIT, LINK_SILENCE, LINK_SILENCE_MAX, OUTBOX_MOVES};
 use crate::worker::clock::Moment;
 
-/// How many times the silence it takes until the backlog is written.
+/// Pacing lasts this many times as long as the silence of the link did.
 const CATCHING_UP: u32 = 4;
-/// Recipients that are written to before a client may be waited for.
+/// Most recipients that are written to between two checks for clients to wait for.
 pub(in crate::worker) const STEP: usize = 16;
 
-/// What is known of a backlog.
+/// State of a backlog.
 #[derive(Debug)]
 pub(in crate::worker) struct BacklogPacing {
-    /// When something came on the link last.
+    /// Time of the last input on the link.
     last_input_at: Moment,
-    /// While there is one: when it may be over, and when it is over in any case.
+    /// During a backlog: the earliest time and the latest time at which pacing ends.
     lasts: Option<(Moment, Moment)>,
-    /// Clients that empty an outbox, and since when that is waited for.
+    /// Clients whose outbox the worker waits for, and the start of each wait.
     waited_for: Vec<(Slot, Moment)>,
-    /// Clients that were waited for in vain.
+    /// Clients that the worker no longer waits for, because they did not empty their outbox in
+    /// time.
     slow: Vec<Slot>,
 }
 
@@ -40,9 +42,10 @@ impl Default for BacklogPacing {
 }
 
 impl BacklogPacing {
-    /// Something comes on the link. After a silence it may be the first of much, which does not come
-    /// without a pause: the broker needs time for it too. The worker cannot know whether no client had
-    /// anything to publish; then it paces for nothing, which costs nothing to a client that reads.
+    /// Records input on the link. Input after a silence may be the start of a backlog. A backlog
+    /// arrives with interruptions, because it takes the broker time too. The worker cannot
+    /// distinguish a stopped broker from a time without publications. It paces in both cases, which
+    /// does not slow down clients that read.
     pub(in crate::worker) fn on_input(&mut self, now: Moment) {
         let silence = now.until_then(self.last_input_at).min(LINK_SILENCE_MAX);
         if silence >= LINK_SILENCE {
@@ -51,29 +54,29 @@ impl BacklogPacing {
         self.last_input_at = now;
     }
 
-    /// All of it is written.
+    /// Ends pacing.
     fn end(&mut self) {
         self.lasts = None;
         self.waited_for.clear();
         self.slow.clear();
     }
 
-    /// Whether a client is waited for.
+    /// Returns true if the worker waits for a client.
     pub(in crate::worker) fn is_waiting(&self) -> bool {
         !self.waited_for.is_empty()
     }
 
-    /// When the clients that are waited for are looked at again.
+    /// Returns when to check the outboxes of these clients next.
     pub(in crate::worker) fn looks_at(&self, now: Moment) -> Option<Moment> {
         self.is_waiting().then(|| now.after(OUTBOX_MOVES / 16))
     }
 
-    /// Whether one lasts, so that what comes is paced.
+    /// Returns true during pacing.
     pub(in crate::worker) fn is_paced(&self) -> bool {
         self.lasts.is_some()
     }
 
-    /// Ends the pacing when its time is over, or when all is written and it may be over.
+    /// Ends pacing at its latest time, or from its earliest time on once everything is written.
     pub(in crate::worker) fn end_when_due(&mut self, broker: &BrokerClient, now: Moment) {
         let Some((calm_at, end_at)) = self.lasts else { return };
         if end_at <= now || (!broker.is_busy() && !self.is_waiting() && calm_at <= now) {
@@ -81,8 +84,8 @@ impl BacklogPacing {
         }
     }
 
-    /// Something was put into the outbox of a client. While a backlog is paced, the client is waited
-    /// for when that is half full.
+    /// Records the fill level of a client's outbox. During pacing, the worker waits for a client
+    /// whose outbox is more than half full.
     pub(in crate::worker) fn note_outbox(
         &mut self,
         slot: Slot,
@@ -100,7 +103,8 @@ impl BacklogPacing {
         }
     }
 
-    /// A client that has emptied enough, or does not, is waited for no more.
+    /// Stops waiting for clients that have emptied enough of their outbox, and for those that do
+    /// not empty it.
     pub(in crate::worker) fn look_at_outboxes(
         &mut self,
         connections: &ConnectionTable,

@@ -1,4 +1,4 @@
-//! Writing to one connection, and the ways in which it ends.
+//! Closing of a connection.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ use crate::worker::context::Context;
 use crate::worker::handshake::{authorize, refusals};
 use crate::worker::{bloatless, dispatch};
 
-/// Ends a WebSocket with a Close frame; nothing is written to it afterwards.
+/// Closes a WebSocket with a Close frame. Nothing is written to it afterwards.
 pub(in crate::worker) fn close(
     context: &mut Context,
     connection: &mut Connection,
@@ -29,7 +29,7 @@ pub(in crate::worker) fn close(
     close_with(context, connection, reason, &CloseOutcome::ByServer(None));
 }
 
-/// Ends a WebSocket without a Close frame, after what was written to it.
+/// Closes a WebSocket without a Close frame, after all queued bytes.
 pub(in crate::worker) fn close_abruptly(
     context: &mut Context,
     connection: &mut Connection,
@@ -38,7 +38,7 @@ pub(in crate::worker) fn close_abruptly(
     close_with(context, connection, reason, &CloseOutcome::Abruptly);
 }
 
-/// Ends a WebSocket for a fault of its client, of which its resource is informed.
+/// Closes a WebSocket because of a fault of its client. Its resource is notified of the fault.
 pub(in crate::worker) fn fail(
     context: &mut Context,
     connection: &mut Connection,
@@ -48,7 +48,7 @@ pub(in crate::worker) fn fail(
     close_with(context, connection, reason, &fault);
 }
 
-/// Answers a Close of the peer; the code is given back (RFC 6455 §5.5.1).
+/// Answers the peer's Close frame with the same code (RFC 6455 §5.5.1).
 pub(in crate::worker) fn answer_close(
     context: &mut Context,
     connection: &mut Connection,
@@ -83,7 +83,7 @@ fn close_with(
     };
     let hint = refusals::take_unmet_offer(context, connection)
         .filter(|_| matches!(ended, CloseOutcome::ByClient));
-    // What is refused before it is open has a line of its own.
+    // A handshake that was refused has its own log line.
     if connection.is_open() {
         info!(
             event = "connection_closed",
@@ -109,19 +109,20 @@ fn close_with(
     write::write(context, connection, frame.freeze(), PartKind::Close);
 }
 
-/// Whether it ends without a Close frame, as phpWebSocketServer ends its connections.
+/// Returns true if the connection ends without a Close frame, as in phpWebSocketServer.
 fn ends_abruptly(context: &Context, connection: &Connection) -> bool {
     context.settings.has(CompatFlag::AbruptClose)
         && match &connection.phase {
             Phase::Open(session) => session.protocol.spec().has_compat_flags,
             Phase::Joining(joining) => joining.session.protocol.spec().has_compat_flags,
-            // It was turned away, and is paced as only those clients are.
+            // The client was refused. Only phpWebSocketServer clients have a pacer in this phase.
             Phase::Head(_) => connection.pacer.is_some(),
             _ => false,
         }
 }
 
-/// Closes a client that does not read: the frame under way is completed, then Close, then a reset (rule L7).
+/// Closes a client that does not read: completes the current frame, sends Close, then resets the
+/// connection (rule L7).
 pub(in crate::worker) fn close_slow(context: &mut Context, connection: &mut Connection) {
     let held = connection.outbox.as_ref().map_or(0, |outbox| outbox.bytes());
     let client = connection.uuid().map(tracing::field::debug);
@@ -137,20 +138,21 @@ pub(in crate::worker) fn close_slow(context: &mut Context, connection: &mut Conn
         context.stats.missed += outbox.truncate();
     }
     if let Some(socket) = context.sockets.get(connection.slot) {
-        // Where it cannot be set the end is a FIN instead of a reset.
+        // Without this option the connection ends with a FIN instead of a reset.
         let _unset = sockopt::set_socket_linger(socket, Some(std::time::Duration::ZERO));
     }
     fail(context, connection, &SLOW);
 }
 
-/// Whether a client is to be dropped as soon as its socket is full, as phpWebSocketServer does.
+/// Returns true if the client must be dropped as soon as its socket is full, as in
+/// phpWebSocketServer.
 pub(in crate::worker) fn drops_slow(context: &Context, connection: &Connection) -> bool {
     let has_flags = |session: &Session| session.protocol.spec().has_compat_flags;
     context.settings.has(CompatFlag::DropSlow)
         && matches!(&connection.phase, Phase::Open(session) if has_flags(session))
 }
 
-/// Ends a connection in the middle of a frame, where no Close can be written.
+/// Drops a connection in the middle of a frame, where a Close frame cannot be sent.
 pub(in crate::worker) fn drop_slow(context: &mut Context, connection: &mut Connection) {
     warn!(event = "slow_client", connection = connection.serial, "slow client");
     context.stats.slow += 1;
@@ -158,7 +160,7 @@ pub(in crate::worker) fn drop_slow(context: &mut Context, connection: &mut Conne
     discard(context, connection, "its socket was full");
 }
 
-/// Writes the whole answer to a request that becomes no WebSocket, and ends.
+/// Sends the response to a request that does not become a WebSocket, then closes the connection.
 pub(in crate::worker) fn answer_and_end(
     context: &mut Context,
     connection: &mut Connection,
@@ -179,11 +181,11 @@ pub(in crate::worker) fn answer_and_end(
     write::flush(context, connection);
 }
 
-/// All is written: the peer sees the end, and we wait for its own.
+/// Shuts down the write side after the last byte, and waits for the peer to close.
 pub(in crate::worker) fn shut_write_side(context: &mut Context, connection: &mut Connection) {
     if let (Some(tls), Some(socket)) = (&mut connection.tls, context.sockets.get(connection.slot)) {
         tls.seal_end();
-        // A peer that does not take these few bytes has got the Close frame before them.
+        // A peer that does not accept these few bytes has received the Close frame before them.
         let _sent = tls.send(socket);
     }
     if let Some(socket) = context.sockets.get(connection.slot)
@@ -197,12 +199,12 @@ pub(in crate::worker) fn shut_write_side(context: &mut Context, connection: &mut
         .advance(connection, Phase::Ending { until: context.clock.now().after(CLOSE_WAIT) });
 }
 
-/// What still waits for a connection that ends comes too late.
+/// Discards the outbox. Deliveries in it count as missed.
 pub(in crate::worker) fn forget_outbox(context: &mut Context, connection: &mut Connection) {
     context.stats.missed += connection.outbox.take().map_or(0, |outbox| outbox.waiting());
 }
 
-/// Ends a connection without a word; [`EventLoop::put_back`] closes its socket.
+/// Ends a connection without sending anything. [`readiness::rearm`] closes the socket.
 pub(in crate::worker) fn discard(
     context: &mut Context,
     connection: &mut Connection,
@@ -236,21 +238,21 @@ pub(in crate::worker) fn drop_connection(
     readiness::rearm(context, connections, connection);
 }
 
-/// The reason of a socket that takes or gives nothing any more.
+/// Reason for a socket that can no longer be read or written.
 pub(in crate::worker) const BROKEN: &str = "the socket is broken";
 
-/// How a WebSocket was ended.
+/// Way in which a WebSocket ends.
 enum CloseOutcome<'a> {
-    /// We did; maybe for a fault of the client's.
+    /// The server closed it. The reason is set if the client caused a fault.
     ByServer(Option<&'a CloseReason>),
-    /// We did, without a Close frame.
+    /// The server closed it without a Close frame.
     Abruptly,
-    /// The client did.
+    /// The client closed it.
     ByClient,
 }
 
-/// A reason as the log may show it: words of our own. Others repeat what a client sent, which is its
-/// own affair and may be a secret.
+/// Returns a close reason for the log. Only constant texts are logged: other texts come from the
+/// client and may contain secrets.
 fn shown(reason: &CloseReason) -> &str {
     match &reason.text {
         Cow::Borrowed(words) => words,

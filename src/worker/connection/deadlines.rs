@@ -1,4 +1,4 @@
-//! Deadlines of connections: each phase has one, and a timer is set for the next.
+//! Deadlines of connections. Each phase has one, and a timer is set for the next.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::worker::context::Context;
 use crate::worker::handshake;
 use crate::worker::handshake::{authorize, refusals};
 
-/// Looks at connections whose time has come, as far as the time of this part of the turn allows, and
-/// ends those whose socket broke.
+/// Processes connections whose timer has expired, within the time budget of this part of the turn.
+/// Then discards connections whose socket broke.
 pub(in crate::worker) fn wake_due(context: &mut Context, connections: &mut ConnectionTable) {
     let mut part = None;
     while let Some(slot) = context.timers.due(context.clock.now()) {
@@ -70,24 +70,25 @@ fn wake_open(context: &mut Context, connection: &mut Connection) {
     }
 }
 
-/// The next moment at which something about a connection may be due.
+/// Returns the next time at which a deadline of a connection may expire.
 pub(in crate::worker) fn next(connection: &Connection, message_timeout: Duration) -> Moment {
     let phase = match &connection.phase {
         Phase::Head(partial) => partial.until,
         Phase::Authorizing(pending) => pending.joining.until,
         Phase::Joining(joining) => joining.until,
         Phase::Closing { until } | Phase::Answering { until } | Phase::Ending { until } => *until,
-        // While nothing is read, nothing can come to its end.
+        // While the socket is not read, an incomplete message cannot be completed and has no
+        // deadline.
         Phase::Open(_) if !connection.watched.reads() => connection.next_beat,
         Phase::Open(_) => connection.next_beat.min(connection.incomplete.due(message_timeout)),
         Phase::Gone => Moment::NEVER,
     };
-    // What waits for the broker is looked at when the broker is so far.
+    // Parts that wait for the broker are processed when the broker answers.
     let Some(outbox) = connection.outbox.as_ref().filter(|it| !it.is_held()) else { return phase };
     let written = match (&connection.pacer, outbox.next_kind()) {
         (Some(pace), Some(next)) if !connection.is_full => pace.free_at(next),
         _ if matches!(connection.phase, Phase::Open(_)) => outbox.moved_at().after(OUTBOX_STALL),
-        // A connection that is being closed has its deadline; that it took nothing was the reason for it.
+        // A connection in another phase has its own deadline. A full socket does not extend it.
         _ => return phase,
     };
     phase.min(written)

@@ -1,5 +1,5 @@
-//! What a client is told about an effect leaves when the broker has carried it out: a client that
-//! has read the answer to a command finds the command done.
+//! Deferred replies. A reply about an effect is sent after the broker has carried it out, so a
+//! client that has received the reply to a command finds the command done.
 
 use std::collections::VecDeque;
 
@@ -13,8 +13,7 @@ use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{readiness, write};
 use crate::worker::context::Context;
 
-/// Connections with something in their outbox that waits for the broker, in the order in which it will
-/// be done.
+/// Connections with deferred replies in their outbox, in the order in which the broker will finish.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct DeferredReplies(VecDeque<DeferredReply>);
 
@@ -22,7 +21,7 @@ pub(in crate::worker) struct DeferredReplies(VecDeque<DeferredReply>);
 struct DeferredReply {
     mark: SyncMark,
     slot: Slot,
-    /// The slot may be another's by then.
+    /// Identifies the connection, because its slot may be reused.
     serial: u64,
 }
 
@@ -36,8 +35,8 @@ impl DeferredReplies {
     }
 }
 
-/// What is written to a client from here on leaves when the broker has done what it was sent so
-/// far; what was written before leaves now.
+/// Defers all later writes to a client until the broker has processed everything sent to it so far.
+/// `replies` are written at once.
 pub(in crate::worker) fn defer_until_done(
     context: &mut Context,
     connection: &mut Connection,
@@ -50,8 +49,8 @@ pub(in crate::worker) fn defer_until_done(
     defer(context, connection, replies, mark);
 }
 
-/// Nothing is acknowledged in a drain that could still be lost: the process may end before the
-/// broker has it.
+/// Defers later writes during a drain until the broker has processed the publications. The process
+/// may exit before that, and nothing that can still be lost may be acknowledged.
 pub(in crate::worker) fn defer_while_draining(
     context: &mut Context,
     connection: &mut Connection,
@@ -79,12 +78,12 @@ fn defer(
     }
 }
 
-/// Writes what was deferred, as far as the broker has come and the time of this part of the turn
-/// allows.
+/// Writes the deferred replies that the broker's progress releases, within the time budget of this
+/// part of the turn.
 pub(in crate::worker) fn release_due(context: &mut Context, connections: &mut ConnectionTable) {
     let reached = context.broker.uplink.reached();
     let mut part = None;
-    // A connection that waits again comes after them.
+    // A connection that is deferred again goes to the end and is not visited twice.
     for _ in 0..context.deferred_replies.0.len() {
         let Some(reply) = context.deferred_replies.next_released(reached) else { return };
         let part = *part.get_or_insert_with(|| context.clock.part());
@@ -103,7 +102,7 @@ pub(in crate::worker) fn release_due(context: &mut Context, connections: &mut Co
 
 fn release(context: &mut Context, connection: &mut Connection, reached: SyncMark) {
     if context.broker.uplink.awaits_alias(connection.slot) {
-        // It was asked for when another request was under way, and has only now been passed on.
+        // The alias request had to wait for another request and has only now been sent.
         let mark = context.broker.uplink.mark();
         if let Some(outbox) = &mut connection.outbox {
             outbox.hold_longer(reached, mark);

@@ -1,4 +1,4 @@
-//! Writing a turn's publications to the sockets.
+//! Writes a turn's publications to the sockets.
 
 use std::ops::ControlFlow;
 
@@ -13,7 +13,7 @@ use crate::protocol::Protocol;
 use crate::types::Slot;
 use crate::worker::context::Context;
 
-/// What a delivery touches.
+/// State that a delivery needs.
 pub(in crate::worker) struct Delivery<'a> {
     pub(in crate::worker) context: &'a mut Context,
     pub(in crate::worker) connections: &'a mut ConnectionTable,
@@ -21,10 +21,11 @@ pub(in crate::worker) struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
-    /// Writes publications to so many clients, as far as the time of this part of the turn allows, in
-    /// an order that keeps each publisher's, and gives slots free that none of what is left names.
+    /// Writes publications to at most `clients_max` clients, within the time budget of this part of
+    /// the turn. Keeps the order of each publisher. Afterwards, slots that no remaining publication
+    /// names can be reused.
     pub(in crate::worker) fn flush(&mut self, clients_max: usize) {
-        // Taken out, because a delivery may end a connection.
+        // Taken out of the context, because a delivery may close a connection.
         let mut fanout = self.context.broker.take_fanout();
         if !fanout.is_empty() {
             let mut part = self.context.clock.part();
@@ -39,7 +40,7 @@ impl Delivery<'_> {
         self.context.broker.put_fanout(fanout);
     }
 
-    /// Writes to one client, which ends, what waits for it.
+    /// Writes all waiting publications for one client, which is closing.
     pub(in crate::worker) fn flush_for(&mut self, slot: Slot) {
         let mut fanout = self.context.broker.take_fanout();
         fanout.write_for(slot, |slot, batch| {
@@ -48,8 +49,8 @@ impl Delivery<'_> {
         self.context.broker.put_fanout(fanout);
     }
 
-    /// The usual recipient costs one look into the dense array and one send. Returns how many bytes
-    /// were to be written.
+    /// Delivers a batch to one client and returns the number of bytes to write. The common case
+    /// costs one lookup in the dense array and one send.
     fn deliver(&mut self, slot: Slot, batch: &mut Batch) -> usize {
         let stats = &mut self.context.stats;
         let Some(entry) = self.context.sockets.entry(slot) else { return 0 };
@@ -84,7 +85,7 @@ impl Delivery<'_> {
         bytes
     }
 
-    /// Keeps what a full socket has not taken.
+    /// Queues the bytes that a full socket did not accept.
     fn keep(&mut self, slot: Slot, rest: OutboxPart) {
         let Some(mut connection) = self.connections.take(slot) else { return };
         let now = self.context.clock.now();
@@ -99,7 +100,7 @@ impl Delivery<'_> {
         readiness::rearm(self.context, self.connections, connection);
     }
 
-    /// A recipient whose socket is full, that is paced, or that speaks TLS.
+    /// Delivers to a client with an outbox: its socket is full, it is paced, or it uses TLS.
     fn deliver_queued(&mut self, slot: Slot, batch: &mut Batch, protocol: Protocol) -> usize {
         let Some(mut connection) = self.connections.take(slot) else { return 0 };
         let context = &mut *self.context;

@@ -1,11 +1,12 @@
-//! The order in which connections are served: the one for which the least was done comes first. A
-//! connection that sends little never waits for those that never pause.
+//! Queue that decides which connection is served next: the one with the least work done for it. A
+//! connection that sends little never waits for all of those that send without a pause.
 //!
-//! This is start-time fair queueing. Work is counted in a virtual time, which is where the work of
-//! the connection began that was served last. The work of one that comes begins there, or where its
-//! earlier work ends if that is later, and then it is ahead of the others. So all busy senders advance
-//! alike, and a connection that takes less than half its even part, however little that is, waits for one
-//! that is being served and not for their number.
+//! The algorithm is start-time fair queueing. Work is counted in virtual time. The current virtual
+//! time is the start of the work that was served last. New work of a connection starts at the
+//! current virtual time, or at the end of the connection's earlier work if that is later; in the
+//! second case the connection is ahead of the others. All busy senders therefore advance at the
+//! same rate. A connection that uses less than half of its fair share waits for at most one other
+//! connection, whatever the number of busy senders.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -13,42 +14,44 @@ use std::collections::BinaryHeap;
 use crate::types::limits::{LIGHT_BURST, WORK_AHEAD_MAX, WORK_FORGOTTEN};
 use crate::worker::clock::Moment;
 
-/// A point in virtual time, in bytes of work.
+/// Point in virtual time, in bytes of work.
 type Virtual = u64;
 
-/// How much of its worker's time a connection takes.
+/// Share of the worker's time that a connection uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::worker) enum Weight {
-    /// Less than others.
+    /// Less than its fair share.
     Light,
-    /// Its even part, or about to take much.
+    /// Its fair share or more, or a large message is about to be processed.
     Heavy,
 }
 
-/// The virtual time of a worker.
+/// Virtual clock of a worker.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::worker) struct WorkClock {
     now: Virtual,
-    /// Where the work of all that were served ends.
+    /// Latest end of any work served so far.
     end: Virtual,
-    /// When time was looked at last.
+    /// Real time of the last turn, in milliseconds.
     seen: u64,
 }
 
 impl WorkClock {
-    /// The least that is served or waits begins here. What waits counts in both queues: a client that
-    /// comes would otherwise begin after all publishers that wait for the window.
+    /// Advances to the earliest start of the work that is being served or waits. Publishers that
+    /// wait for the send window must be included. Otherwise a new client would be queued after all
+    /// of them.
     pub(in crate::worker) fn advance_to(&mut self, start: Virtual) {
         self.now = self.now.max(start);
     }
 
-    /// Where the next work of a connection begins at the latest.
+    /// Returns the latest point at which new work of a connection may start.
     pub(in crate::worker) fn most(self) -> Virtual {
         self.now.saturating_add(WORK_AHEAD_MAX)
     }
 
-    /// A turn begins. What was done is forgotten while no connection waits, and not while one does: a
-    /// worker that gets little of the processor would otherwise take all that wait for long as equal.
+    /// Starts a turn. Past work is forgotten over time, but only while no connection waits. A
+    /// worker with little processor time would otherwise soon treat all waiting connections as
+    /// equal.
     pub(in crate::worker) fn turn(&mut self, now: Moment, waiting: usize) {
         let millis = now.micros() / 1000;
         if waiting == 0 {
@@ -59,8 +62,9 @@ impl WorkClock {
     }
 }
 
-/// Where the work that was done for a connection ends. Four bytes, since every connection has it: the
-/// low ones of the virtual time, in units of 64 bytes, which begin again after 256 GiB of work.
+/// End of the work that was done for one connection. Each connection holds one, so it has only four
+/// bytes: the lower bits of the virtual time in units of 64 bytes. They wrap around after 256 GiB
+/// of work.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::worker) struct Usage(u32);
 
@@ -71,8 +75,8 @@ fn units(work: Virtual) -> u32 {
 }
 
 impl Usage {
-    /// Notes what was done for it from this point on: work and not time, because a clock also counts
-    /// what other processes take of the processor meanwhile.
+    /// Records work for the connection. Bytes of work are counted instead of time, because a clock
+    /// also counts time that other processes use.
     pub(in crate::worker) fn note(&mut self, start: Virtual, work: usize, clock: &mut WorkClock) {
         let work = u64::try_from(work).unwrap_or(u64::MAX);
         let end = start.saturating_add(work).min(clock.most());
@@ -80,38 +84,38 @@ impl Usage {
         self.0 = units(end);
     }
 
-    /// Where its next work begins.
+    /// Returns the start of the connection's next work.
     pub(in crate::worker) fn start(self, clock: WorkClock) -> Virtual {
         clock.now.saturating_add(self.ahead(clock))
     }
 
-    /// How heavy it is now.
+    /// Returns the current weight of the connection.
     pub(in crate::worker) fn weight(self, clock: WorkClock) -> Weight {
         if self.ahead(clock) <= LIGHT_BURST { Weight::Light } else { Weight::Heavy }
     }
 
-    /// How far it is ahead of the others.
+    /// Returns how far the connection is ahead of the others, in bytes of work.
     fn ahead(self, clock: WorkClock) -> u64 {
         let ahead = u64::from(self.0.wrapping_sub(units(clock.now))) << UNIT_BITS;
-        // A point that is further ahead than it can be has passed.
+        // A distance above the maximum means that the point is in the past.
         if ahead > WORK_AHEAD_MAX { 0 } else { ahead }
     }
 }
 
-/// The place of something in a queue; the least is the next.
+/// Position in a queue. The least position is served next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::worker) struct Standing {
-    /// Where its work begins, and as far again as that is ahead: as much as was done for it last time
-    /// is expected to be done again. So it comes after those that are not ahead, however many begin
-    /// where it begins.
+    /// Expected end of the work: its start, plus the connection's distance ahead of the others. The
+    /// estimate assumes that it needs as much work as last time. A connection that is not ahead
+    /// therefore comes first among those with the same start.
     end: Virtual,
-    /// Of those that begin at the same point, the one that came first.
+    /// Sequence number. It orders entries with the same end.
     number: u64,
     weight: Weight,
     pub(in crate::worker) start: Virtual,
 }
 
-/// Something that waits, compared by its place alone.
+/// Waiting entry, ordered by its position only.
 #[derive(Debug)]
 struct Entry<T> {
     standing: Reverse<Standing>,
@@ -138,7 +142,7 @@ impl<T> PartialEq for Entry<T> {
 
 impl<T> Eq for Entry<T> {}
 
-/// Connections that wait, in two queues.
+/// Waiting connections in two queues, by weight.
 #[derive(Debug)]
 pub(in crate::worker) struct FairQueue<T> {
     light: BinaryHeap<Entry<T>>,
@@ -176,13 +180,13 @@ impl<T> FairQueue<T> {
         self.put_back(waiter, Standing { end, number: self.last_number, weight, start });
     }
 
-    /// The next of one queue, and where it begins.
+    /// Removes the next entry of one queue and returns it with the start of its work.
     pub(in crate::worker) fn pop(&mut self, weight: Weight) -> Option<(T, Virtual)> {
         let Entry { standing, waiter } = self.queue(weight).pop()?;
         Some((waiter, standing.0.start))
     }
 
-    /// The next of both queues, with its place.
+    /// Removes the next entry of both queues and returns it with its position.
     pub(in crate::worker) fn pop_first(&mut self) -> Option<(T, Standing)> {
         let first = |line: &BinaryHeap<Entry<T>>| line.peek().map(|entry| entry.standing.0);
         let weight = match (first(&self.light), first(&self.heavy)) {
@@ -194,13 +198,13 @@ impl<T> FairQueue<T> {
         Some((waiter, standing.0))
     }
 
-    /// Where the work of the next one begins; far away when none waits.
+    /// Returns the earliest start of waiting work, or `Virtual::MAX` if the queue is empty.
     pub(in crate::worker) fn next_start(&self) -> Virtual {
         let next = [self.light.peek(), self.heavy.peek()].into_iter().flatten();
         next.map(|entry| entry.standing.0.start).min().unwrap_or(Virtual::MAX)
     }
 
-    /// Puts one that was taken back into its place.
+    /// Puts an entry back at its position.
     pub(in crate::worker) fn put_back(&mut self, waiter: T, standing: Standing) {
         self.queue(standing.weight).push(Entry { standing: Reverse(standing), waiter });
     }
@@ -228,15 +232,15 @@ mod tests {
     use proptest::prelude::*;
     use std::time::Duration;
 
-    /// What a small message counts for.
+    /// Work of a small message.
     const MESSAGE: usize = 600;
 
     fn at(millis: u64) -> Moment {
         Moment::START.after(Duration::from_millis(millis))
     }
 
-    /// A worker that is always busy: `flooders` that never pause, each served for `share` messages, and
-    /// one client that sends something now and then.
+    /// Model of a worker that is always busy: `flooders` that never pause, each served for `share`
+    /// messages, and one client that sends occasionally.
     struct Busy {
         clock: WorkClock,
         queue: FairQueue<usize>,
@@ -284,7 +288,7 @@ mod tests {
                 assert_ne!(who, 0);
                 busy.push(who);
             }
-            // What it sent while it waited comes at once.
+            // The messages that it sent while waiting arrive at once.
             busy.push(0);
             assert_eq!(busy.usage[0].weight(busy.clock), Weight::Light, "in round {round}");
             assert_eq!(busy.serve(8), 0, "in round {round}");
@@ -292,7 +296,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever each is served for, all that never pause advance alike.
+        /// All busy senders advance at the same rate, whatever their share per turn is.
         #[test]
         fn connections_that_never_pause_get_even_parts(
             shares in prop::collection::vec(1_usize..150, 2..20),
@@ -306,7 +310,7 @@ mod tests {
             }
             let most = done.iter().skip(1).max().unwrap();
             let least = done.iter().skip(1).min().unwrap();
-            // A share ahead or behind, and what the units of 64 bytes leave out.
+            // Tolerance: one share ahead or behind, plus the rounding to units of 64 bytes.
             prop_assert!(most - least <= 4 * 150, "{done:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! Pings, and what else shows that a silent client lives.
+//! Pings and other signs of life of silent clients.
 
 use bytes::BytesMut;
 
@@ -20,7 +20,7 @@ pub(in crate::worker) fn first_beat(context: &Context, sign: KeepaliveMode) -> M
         KeepaliveMode::KeepAlive if !context.settings.php_keepalive.is_zero() => {
             context.clock.now().after(context.settings.php_keepalive)
         }
-        // There may be the beginning of a message.
+        // The connection may have sent the beginning of a message.
         KeepaliveMode::Pause => context.clock.now().after(RAW_PAUSE),
         KeepaliveMode::Ping | KeepaliveMode::KeepAlive | KeepaliveMode::Kernel => Moment::NEVER,
     }
@@ -34,7 +34,7 @@ pub(in crate::worker) fn beat(context: &mut Context, connection: &mut Connection
     }
     connection.next_beat = context.clock.now().after(context.settings.ping_every);
     if connection.pending_input.is_some() {
-        // It may have answered: we did not listen.
+        // The client may have answered, but the worker did not read the socket.
         connection.heartbeat.heard();
     }
     match connection.heartbeat.beat() {
@@ -52,7 +52,7 @@ fn ping(context: &mut Context, connection: &mut Connection) {
     write::write(context, connection, frame.freeze(), PartKind::Frames);
 }
 
-/// A script that waits with a deadline of its own is pinged, when nothing else is sent.
+/// Pings a script that waits with its own timeout, if nothing else was sent.
 fn keep_alive(context: &mut Context, connection: &mut Connection) {
     let quiet = context.settings.php_keepalive;
     let active_at =

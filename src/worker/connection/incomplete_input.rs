@@ -1,10 +1,10 @@
-//! What a peer has sent in part (a frame, a message in pieces or chunks, a record of TLS): it
-//! has to grow, and the time in which it does not is bounded.
+//! Progress check of incomplete input: a frame, a message in fragments or chunks, or a TLS record.
+//! It must grow, and the time without growth is limited.
 //!
-//! A deadline for the whole would hit a client that uploads much over a slow line; one that each byte puts
-//! off would let a peer hold megabytes for hours. So it is looked at once in `messageTimeout`, and has
-//! to have grown by [`MESSAGE_RATE_MIN`] since the last look. Time in which the server did not read
-//! does not count.
+//! A single deadline would close clients that upload a lot over a slow connection. A deadline that
+//! each byte extends would let a peer occupy megabytes for hours. Instead, the worker checks once
+//! per `messageTimeout` that the input has grown at the rate [`MESSAGE_RATE_MIN`] since the last
+//! check. Time in which the worker did not read the socket does not count.
 
 use std::time::Duration;
 
@@ -14,51 +14,51 @@ use crate::types::limits::MESSAGE_RATE_MIN;
 use crate::worker::clock::Moment;
 use crate::worker::context::Context;
 
-/// What a connection holds, and when what of it has not ended was looked at last. One structure for
-/// both, since every connection has it and two would cost it sixteen bytes.
+/// Progress check of a connection, and the memory that it holds. Both are in one struct, because
+/// two would add sixteen bytes to each connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::worker) struct IncompleteInput {
     looked_at: Moment,
-    /// How much there was that had not ended.
+    /// Length of the incomplete input at the last check.
     looked_bytes: u32,
-    /// Bytes that the connection held when it was put back last: see [`Connection::held`].
+    /// Bytes held after the last work on the connection: see [`Connection::held`].
     pub(in crate::worker) held: u32,
 }
 
-/// What a look comes to.
+/// Result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Growth {
-    /// It is not time yet, or there is nothing.
+    /// The check is not due, or there is no incomplete input.
     Later,
-    /// It has grown, and has all its time again.
+    /// The input has grown enough. A new interval starts.
     Grown,
-    /// It has not.
+    /// The input has not grown enough.
     Stuck,
 }
 
 impl IncompleteInput {
-    /// Of a connection that was just accepted.
+    /// State of a new connection.
     pub(in crate::worker) const NOTHING: Self =
         Self { looked_at: Moment::NEVER, looked_bytes: 0, held: 0 };
 
-    /// What had come in part is complete.
+    /// Records that there is no incomplete input.
     pub(in crate::worker) fn end(&mut self) {
         (self.looked_at, self.looked_bytes) = (Moment::NEVER, 0);
     }
 
-    /// Notes that something has not ended. More bytes of it give it no new time by themselves.
+    /// Records that there is incomplete input. Further bytes do not restart the interval.
     fn begin(&mut self, now: Moment) {
         self.looked_at = self.looked_at.min(now);
     }
 
-    /// The time begins once more: the server had not read.
+    /// Restarts the interval, because the worker did not read the socket.
     pub(in crate::worker) fn restart(&mut self, now: Moment) {
         if self.looked_at != Moment::NEVER {
             self.looked_at = now;
         }
     }
 
-    /// When it is to be looked at.
+    /// Returns the time of the next check.
     pub(in crate::worker) fn due(self, within: Duration) -> Moment {
         self.looked_at.after(within)
     }
@@ -74,7 +74,7 @@ impl IncompleteInput {
     }
 }
 
-/// Notes whether something is incomplete, after bytes were taken.
+/// Records whether input is incomplete, after bytes were processed.
 pub(in crate::worker) fn note_incomplete(context: &Context, connection: &mut Connection) {
     if connection.is_unfinished() {
         connection.incomplete.begin(context.clock.now());
@@ -83,7 +83,7 @@ pub(in crate::worker) fn note_incomplete(context: &Context, connection: &mut Con
     }
 }
 
-/// Why a connection ends whose message does not come to its end, if it is time for that.
+/// Returns the close reason if a check is due and the input has not grown enough.
 pub(in crate::worker) fn find_stuck(
     context: &Context,
     connection: &mut Connection,
@@ -92,7 +92,7 @@ pub(in crate::worker) fn find_stuck(
         return None;
     }
     if connection.is_waiting {
-        // What has come is not read yet, because others are served.
+        // Received bytes may be unread, because other connections are served first.
         connection.incomplete.restart(context.clock.now());
         return None;
     }
@@ -107,7 +107,7 @@ pub(in crate::worker) fn find_stuck(
 }
 
 impl Connection {
-    /// Whether the peer has sent something in part.
+    /// Returns true if there is incomplete input.
     fn is_unfinished(&self) -> bool {
         self.reader.is_unfinished()
             || matches!(&self.phase, Phase::Open(session) if session.chunks.is_some())

@@ -1,4 +1,4 @@
-//! One live socket, from its first byte to its last.
+//! Live connection, from its first byte to its last.
 
 pub(crate) mod backlog;
 pub(crate) mod close;
@@ -40,69 +40,69 @@ use crate::types::{Client, ClientUuid, CloseCode, CloseReason, Slot};
 use crate::webhook::{WebhookCommand, WebhookRequest};
 use crate::websocket::MessageReader;
 
-/// Everything about a connection but its descriptor, which is in the dense array of the
-/// fan-out.
+/// State of a connection. Its socket is in the dense array of the fan-out.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, one byte each")]
 pub(super) struct Connection {
-    /// Its place in the tables of this worker and of the broker.
+    /// Index in the tables of this worker and of the broker.
     pub(super) slot: Slot,
-    /// Counts the connections of this worker; the name of this one in the log.
+    /// Number of the connection within its worker. The log uses it as a name.
     pub(super) serial: u64,
     pub(super) phase: Phase,
-    /// The resource that serves it, once that is known.
+    /// Resource that serves the connection, once it is known.
     pub(super) resource: ResourceId,
     pub(super) reader: MessageReader,
-    /// Present while the socket is full, and always for a client that is paced.
+    /// Present while the socket is full, and always for a paced client.
     pub(super) outbox: Option<Box<Outbox>>,
     pub(super) pacer: Option<Box<Pacer>>,
-    /// Present where it speaks TLS.
+    /// Present on a TLS connection.
     pub(super) tls: Option<Box<TlsSession>>,
-    /// The socket took less than it was given.
+    /// The socket accepted fewer bytes than it was given.
     pub(super) is_full: bool,
     pub(super) watched: Watched,
-    /// What came in and could not be served yet.
+    /// Received input that could not be processed yet.
     pub(super) pending_input: Option<Box<PendingInput>>,
-    /// What it takes of the worker's time, which decides about its turns.
+    /// Work done for the connection. It decides the order of service.
     pub(super) usage: Usage,
-    /// It waits to be served, once, however often the kernel reports it.
+    /// The connection is in the serve queue. It is there at most once, however often the kernel
+    /// reports it.
     pub(super) is_waiting: bool,
-    /// When it is looked at next; a timer is set for this moment.
+    /// Time of the earliest timer that is set.
     pub(super) wake_at: Moment,
     pub(super) next_beat: Moment,
     pub(super) keepalive: KeepaliveMode,
     pub(super) heartbeat: Heartbeat,
     pub(super) control_frames: RateLimiter,
-    /// What it holds, and what is incomplete: a frame, a message in pieces or chunks, a
-    /// record of TLS.
+    /// Bytes held, and the progress of incomplete input: a frame, a message in fragments or chunks,
+    /// or a TLS record.
     pub(super) incomplete: IncompleteInput,
 }
 
-// Every connection owns one.
+// Each client has one.
 const _: () = assert!(size_of::<Connection>() <= 128, "a connection has grown");
 
-/// How far a connection is.
+/// Phase of a connection.
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// Its request head is incomplete.
+    /// The request head is incomplete.
     Head(Box<PartialHead>),
-    /// The backend of its resource has not let it in yet.
+    /// The backend of its resource has not accepted the client yet.
     Authorizing(Box<PendingAuthorization>),
-    /// The broker has not let it in yet (rule L8).
+    /// The broker has not confirmed the join yet (rule L8).
     Joining(Box<PendingJoin>),
-    /// A WebSocket.
+    /// The WebSocket is open.
     Open(Box<Session>),
-    /// Our Close waits in the outbox; nothing else is written.
+    /// A Close frame is in the outbox. Nothing else is written.
     Closing { until: Moment },
-    /// An HTTP answer waits in the outbox; nothing else is written.
+    /// An HTTP response is in the outbox. Nothing else is written.
     Answering { until: Moment },
-    /// All is written and the write side shut; the peer's end is awaited.
+    /// Everything is written and the write side is shut down. The peer must close its side.
     Ending { until: Moment },
-    /// Its socket is to be closed.
+    /// The socket must be closed.
     Gone,
 }
 
-/// What the kernel was asked to report about a socket.
+/// Readiness that a socket is watched for, and by which poller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Watched {
     pub(super) interest: Interest,
@@ -110,93 +110,94 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// Whether the socket is read.
+    /// Returns true if the socket is watched for data to read.
     pub(super) fn reads(self) -> bool {
         matches!(self.interest, Interest::Read | Interest::ReadWrite)
     }
 }
 
-/// The head so far.
+/// Incomplete request head.
 #[derive(Debug)]
 pub(super) struct PartialHead {
     pub(super) scanner: HeadScanner,
     pub(super) bytes: Vec<u8>,
     pub(super) until: Moment,
     pub(super) peer: std::net::SocketAddr,
-    /// The first bytes of a TLS handshake have come.
+    /// The first bytes of a TLS handshake have arrived.
     pub(super) speaks_tls: bool,
-    /// The host that it asked for by TLS.
+    /// Server name in the TLS handshake (SNI).
     pub(super) server_name: Option<Box<str>>,
 }
 
-/// A handshake that waits for a backend.
+/// Handshake that waits for a backend.
 #[derive(Debug)]
 pub(super) struct PendingAuthorization {
     pub(super) joining: Box<PendingJoin>,
-    /// The client that the broker is to take in then.
+    /// Client to add to the index after the backend has accepted it.
     pub(super) client: Client,
-    /// What it is to be asked, until it is.
+    /// Event that asks the backend. `None` once it is sent.
     pub(super) open: Option<WebhookRequest>,
-    /// The event for the backend if it lets the client in and the client goes before it is open.
+    /// Event for the backend if it accepts the client and the client disconnects before the
+    /// connection is open.
     pub(super) never_opened: Option<WebhookRequest>,
 }
 
-/// A handshake that waits for the broker.
+/// Handshake that waits for the broker.
 #[derive(Debug)]
 pub(super) struct PendingJoin {
     pub(super) session: Box<Session>,
-    /// The client and its request, for the log if it is refused.
+    /// Client and request, for the log line of a refusal.
     pub(super) caller: Box<Caller>,
-    /// The 101.
+    /// The 101 response.
     pub(super) answer: Bytes,
-    /// What its resource wants to know.
+    /// Request data for the resource.
     pub(super) request: Option<Box<JoinRequest>>,
-    /// What came after the head.
+    /// Bytes that arrived after the request head.
     pub(super) early: Vec<u8>,
     pub(super) until: Moment,
 }
 
-/// What a client asked for when it opened, kept until the broker has let it in.
+/// Request data of a client, kept until the broker has confirmed the join.
 #[derive(Debug)]
 pub(super) struct JoinRequest {
-    /// Its request head, which was parsed without a fault.
+    /// Valid request head.
     pub(super) head: Vec<u8>,
-    /// Its address, after trusted proxies.
+    /// Client address, as reported by trusted proxies.
     pub(super) peer: std::net::SocketAddr,
-    /// The subprotocol that was agreed.
+    /// Agreed subprotocol.
     pub(super) protocol: Option<String>,
-    /// The user that the backend of its resource has named, as JSON.
+    /// User from the backend of the resource, as JSON.
     pub(super) user: Option<Box<str>>,
-    /// What that backend wants done once it is open.
+    /// Commands of that backend for the time after the connection is open.
     pub(super) commands: Vec<WebhookCommand>,
-    /// The event for that backend if it goes before it is open.
+    /// Event for that backend if the client disconnects before the connection is open.
     pub(super) never_opened: Option<WebhookRequest>,
 }
 
-/// How the worker finds out that a silent client lives.
+/// Way to detect that a silent client is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeepaliveMode {
-    /// It is pinged, and closed when it does not answer.
+    /// The worker pings the client and closes it if it does not answer.
     Ping,
-    /// It would take a ping for an answer: its kernel has to acknowledge what it is sent.
+    /// The kernel detects unacknowledged data. The client would take a ping for a reply.
     Kernel,
-    /// As [`KeepaliveMode::Kernel`], and a pause in what it sends ends a message.
+    /// As [`KeepaliveMode::Kernel`], and a pause in the client's input ends a message.
     Pause,
-    /// It is pinged when nothing was sent for `phpKeepalive`, so that it does not give up itself.
+    /// The worker pings after `phpKeepalive` without other data, so the client does not time out.
     KeepAlive,
 }
 
-/// What a publisher sent while the window was full (rule L4), or beyond its share of a turn; it is read
-/// no further.
+/// Input of a connection that arrived while the send window was full (rule L4), or that exceeded
+/// its share of a turn. The socket is not read meanwhile.
 #[derive(Debug)]
 pub(super) struct PendingInput {
-    /// The message that did not fit into the window; none when only the share was used up.
+    /// Message that did not fit in the window. `None` if only the share was used up.
     pub(super) message: Option<PendingMessage>,
-    /// Bytes after it.
+    /// Bytes after the message.
     pub(super) rest: Vec<u8>,
 }
 
-/// A whole message that waits.
+/// Complete message that waits.
 #[derive(Debug)]
 pub(super) enum PendingMessage {
     /// A text message.
@@ -219,14 +220,14 @@ impl JoinRequest {
 }
 
 impl PendingJoin {
-    /// Bytes that it keeps of what the client sent.
+    /// Returns the number of client bytes that are held.
     pub(super) fn held(&self) -> usize {
         self.early.len() + self.request.as_ref().map_or(0, |asked| asked.head.len())
     }
 }
 
 impl PendingInput {
-    /// Bytes that it keeps.
+    /// Returns the number of bytes held.
     pub(super) fn held(&self) -> usize {
         self.rest.len() + self.message.as_ref().map_or(0, |it| it.as_message().bytes().len())
     }
@@ -257,9 +258,9 @@ impl Connection {
         }
     }
 
-    /// Whether it is served after others: it takes much of the worker's time, or is about to, because
-    /// a message of it has come in part. What is read of a message that is larger than one read costs
-    /// less than the message itself, once it is whole.
+    /// Returns the connection's weight in the serve queue. A connection with an incomplete message
+    /// is heavy, because processing a complete large message costs more than reading its parts; the
+    /// work done so far does not show that.
     pub(super) fn weight(&self, clock: WorkClock) -> Weight {
         let is_in_chunks = matches!(&self.phase, Phase::Open(it) if it.chunks.is_some());
         match self.reader.is_unfinished() || is_in_chunks {
@@ -268,7 +269,7 @@ impl Connection {
         }
     }
 
-    /// The client's identity, once it has one and as long as it is open.
+    /// Returns the client's identity during the handshake and while the connection is open.
     pub(super) fn uuid(&self) -> Option<ClientUuid> {
         match &self.phase {
             Phase::Authorizing(pending) => Some(pending.joining.session.uuid),
@@ -278,7 +279,7 @@ impl Connection {
         }
     }
 
-    /// Whether frames reach it as they are made: nothing paces, encrypts or rewrites them.
+    /// Returns true if frames are sent unchanged: they are not paced, encrypted or converted.
     pub(super) fn is_plain(&self) -> bool {
         self.pacer.is_none() && self.tls.is_none() && self.reader.foreign().is_none()
     }
@@ -287,19 +288,19 @@ impl Connection {
         matches!(self.phase, Phase::Open(_))
     }
 
-    /// Whether its handshake is not answered yet, and that not for a backend.
+    /// Returns true if the handshake is not answered yet, unless it waits for a backend.
     pub(super) fn is_handshaking(&self) -> bool {
         matches!(self.phase, Phase::Head(_) | Phase::Joining(_))
     }
 
-    /// Whether its TLS handshake is still to be done.
+    /// Returns true during the TLS handshake.
     pub(super) fn is_shaking_hands(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
-    /// Bytes of memory that it holds of what its peer sent, and of what its peer does not take: all
-    /// that can grow. `docs/architecture.md` lists it. Cheap, since it is asked after each piece of
-    /// work.
+    /// Returns the bytes of memory for received input and for output that the peer does not read.
+    /// This is everything that can grow; `docs/architecture.md` lists it. It is called after each
+    /// unit of work and must be cheap.
     pub(super) fn held(&self) -> usize {
         let phase = match &self.phase {
             Phase::Open(session) => session.held(),
@@ -315,7 +316,7 @@ impl Connection {
             + self.pending_input.as_ref().map_or(0, |stash| stash.held())
     }
 
-    /// Deliveries in its outbox.
+    /// Returns the number of deliveries in the outbox.
     pub(super) fn waiting(&self) -> u64 {
         self.outbox.as_ref().map_or(0, |outbox| outbox.waiting())
     }
@@ -325,7 +326,7 @@ impl Connection {
     }
 }
 
-/// Reasons of the worker's own.
+/// Close reasons of the worker.
 pub(super) const AWAY: CloseReason = CloseReason::new(CloseCode::AWAY, "the server goes away");
 pub(super) const SILENT: CloseReason =
     CloseReason::new(CloseCode::AWAY, "nothing came for two pings");

@@ -1,22 +1,22 @@
-//! The pauses that php-type clients need between two frames.
+//! Pauses that php-type clients need between two frames.
 
 use std::time::Duration;
 
 use super::outbox::PartKind;
 use crate::worker::clock::Moment;
 
-/// When a php-type client may get its next frame: it reads one frame with each read and throws
-/// away whatever came with it (rules R1 and R2).
+/// Schedule of frames to a php-type client. Such a client reads one frame per read call and
+/// discards other bytes that arrived with it (rules R1 and R2).
 #[derive(Debug)]
 pub(in crate::worker) struct Pacer {
-    /// Between the 101 and `ready`.
+    /// Gap between the 101 response and `ready`.
     pub(in crate::worker) ready_gap: Duration,
-    /// Between two frames.
+    /// Gap between two frames.
     pub(in crate::worker) frame_gap: Duration,
     left_at: Option<(Moment, PartKind)>,
-    /// It has sent something since the last frame left for it.
+    /// The client has sent a message since the last frame to it.
     has_answered: bool,
-    /// When something last went in either direction.
+    /// Time of the last data in either direction.
     active_at: Moment,
 }
 
@@ -25,30 +25,31 @@ impl Pacer {
         Self { ready_gap, frame_gap, left_at: None, has_answered: false, active_at: Moment::START }
     }
 
-    /// A data frame of the client came.
+    /// Records a data frame from the client.
     pub(in crate::worker) fn on_message(&mut self) {
         self.has_answered = true;
     }
 
-    /// A part left.
+    /// Records that a part was sent.
     pub(in crate::worker) fn on_sent(&mut self, kind: PartKind, now: Moment) {
         self.left_at = Some((now, kind));
         self.has_answered = false;
         self.active_at = now;
     }
 
-    /// Something came from it.
+    /// Records data from the client.
     pub(in crate::worker) fn on_activity(&mut self, now: Moment) {
         self.active_at = now;
     }
 
-    /// When something last went in either direction.
+    /// Returns the time of the last data in either direction.
     pub(in crate::worker) fn active_at(&self) -> Moment {
         self.active_at
     }
 
-    /// The moment from which the next part may leave. A client in lock-step waits for exactly one
-    /// frame, so that one needs no gap; Close always keeps its distance.
+    /// Returns the earliest time at which the next part may be sent. A lock-step client that has
+    /// answered the last step waits for exactly one frame, so no gap is needed. A Close frame
+    /// always needs the gap.
     pub(in crate::worker) fn free_at(&self, next: PartKind) -> Moment {
         match self.left_at {
             None => Moment::START,

@@ -1,5 +1,5 @@
-//! Publishers that wait for room in the window (rule L4), or for their backend: what was read of them is
-//! kept, and they are read no further.
+//! Paused publishers: they wait for the send window (rule L4) or for their backend. Their received
+//! input is kept, and their socket is not read.
 
 use bytes::BytesMut;
 
@@ -11,8 +11,8 @@ use crate::types::TurnBudget;
 use crate::types::limits::HEAVY_SHARE;
 use crate::worker::context::Context;
 
-/// Reads on where the window was full, for each publisher a share, until it is full again or this
-/// part of the turn is over.
+/// Resumes publishers that wait for the send window, each for one share, until the window is full
+/// again or the budget of this part of the turn is used up.
 pub(in crate::worker) fn resume_paused(context: &mut Context, connections: &mut ConnectionTable) {
     if !context.serving.has_paused() {
         return;

@@ -1,4 +1,4 @@
-//! Bytes from a socket: frames, messages, and what they cause.
+//! Processes bytes from a socket: frames, messages and their effects.
 
 use std::borrow::Cow;
 
@@ -26,33 +26,33 @@ use crate::worker::dispatch::{ClientRef, ConnectionEffect, ConnectionEffects};
 use crate::worker::handshake::refusals;
 use crate::worker::{dispatch, handshake};
 
-/// What a step through the input came to, as far as the connection as a whole is concerned.
+/// Result of one step through the input.
 enum InputStep {
-    /// Nothing that ends anything.
+    /// Continue with the next frame.
     On,
-    /// The input is used up, or is not to be read now.
+    /// Stop: the input is used up, or must not be processed now.
     Stop,
-    /// The connection ends as the client, its resource or its backend asked.
+    /// Close the connection, as the client, its resource or its backend requested.
     Close(CloseReason),
-    /// The connection ends, because the client did what it may not.
+    /// Close the connection, because the client violated a rule.
     Fault(CloseReason),
-    /// The peer ended it.
+    /// The peer closed the connection.
     Ended(Option<CloseCode>, String),
 }
 
-/// What a message came to.
+/// Result of a message.
 pub(in crate::worker) struct MessageOutcome {
-    /// The text that acknowledges it.
+    /// Text of the acknowledgement.
     acknowledgement: Option<Cow<'static, str>>,
-    /// What is left to do on the connection.
+    /// Effects on the connection that are still to be applied.
     rest: ConnectionEffects,
 }
 
-/// Every read goes here first; an idle connection owns no buffer.
+/// Read buffers that all connections share. An idle connection has no buffer.
 #[derive(Debug)]
 pub(in crate::worker) struct ReadBuffers {
     pub(in crate::worker) scratch: Vec<u8>,
-    /// What was inside TLS in one read.
+    /// Decrypted bytes of one read.
     pub(in crate::worker) plain: Vec<u8>,
 }
 
@@ -62,7 +62,7 @@ impl Default for ReadBuffers {
     }
 }
 
-/// Serves what is left of the last read from a socket, or reads once from it.
+/// Processes the rest of the last read from a socket, or reads from it once.
 pub(in crate::worker) fn read_socket(
     context: &mut Context,
     connections: &mut ConnectionTable,
@@ -118,12 +118,12 @@ pub(in crate::worker) fn on_input(
         Phase::Open(_) => on_bytes(context, connection, input),
         Phase::Authorizing(pending) => pending.joining.early.extend_from_slice(input),
         Phase::Joining(joining) => joining.early.extend_from_slice(input),
-        // What comes after an end is ignored.
+        // Input after the end of a connection is ignored.
         _ => {}
     }
 }
 
-/// Takes bytes of a WebSocket. Replies of all messages in them leave together.
+/// Processes bytes of a WebSocket. The replies to all messages in them are sent in one write.
 pub(in crate::worker) fn on_bytes(
     context: &mut Context,
     connection: &mut Connection,
@@ -162,7 +162,7 @@ pub(in crate::worker) fn on_bytes(
 }
 
 fn note_incomplete_message(context: &Context, connection: &mut Connection) {
-    // A message that was kept is a copy of it.
+    // A pending message is a copy, so the reader's memory can be freed.
     connection.reader.give_back();
     incomplete_input::note_incomplete(context, connection);
     if connection.keepalive == KeepaliveMode::Pause {
@@ -173,10 +173,10 @@ fn note_incomplete_message(context: &Context, connection: &mut Connection) {
     }
 }
 
-/// A raw client has sent nothing for a moment: what it has sent is a message.
+/// Ends a raw client's message after a pause in its input.
 pub(in crate::worker) fn on_pause(context: &mut Context, connection: &mut Connection) {
     connection.next_beat = Moment::NEVER;
-    // Where nothing is read now, nothing is over.
+    // If the socket is not read, the pause means nothing.
     if connection.watched.reads() && connection.reader.is_mid_frame() {
         connection.reader.pause();
         on_bytes(context, connection, &mut []);
@@ -201,7 +201,7 @@ fn step(
     } = connection;
     let Phase::Open(session) = phase else { return InputStep::Stop };
     if !reader.is_unfinished() && session.chunks.is_none() {
-        // What came before is complete: what begins now has all its time.
+        // The previous input is complete. New input gets a full interval.
         holding.end();
     }
     let event = match reader.next(input, &context.settings.message_limits(session)) {
@@ -237,7 +237,7 @@ fn step(
         FrameEvent::Text(text) => Message::Text(text),
         FrameEvent::Binary(bytes) => Message::Binary(bytes),
     };
-    // A raw client may send more with one write than it waits for answers to.
+    // A raw client may send several messages in one write without waiting for answers.
     if let Some(pace) = pace
         && *sign != KeepaliveMode::Pause
     {
@@ -259,15 +259,14 @@ fn step(
     }
 }
 
-/// Acknowledges a message and does what it asks of the connection itself, in the order that is
-/// set.
+/// Acknowledges a message and applies its effects on the connection, in the configured order.
 pub(in crate::worker) fn answer(
     context: &mut Context,
     connection: &mut Connection,
     MessageOutcome { acknowledgement, mut rest }: MessageOutcome,
     replies: &mut BytesMut,
 ) -> Option<CloseReason> {
-    // The acknowledgement speaks of it too.
+    // The acknowledgement must wait for the broker too.
     if matches!(rest.first(), Some(ConnectionEffect::AwaitBroker)) {
         rest.remove(0);
         deferred_replies::defer_until_done(context, connection, replies);
@@ -290,8 +289,8 @@ fn acknowledges_first(context: &Context) -> bool {
     !context.settings.has(CompatFlag::AckAfter)
 }
 
-/// Takes a message: what acknowledges it, and what is left to do on the connection. What it
-/// publishes is held already (rule L4) and leaves for the broker at the end of the turn.
+/// Processes a message. Returns its acknowledgement and the effects on the connection. Publications
+/// are already in the send window (rule L4) and go to the broker at the end of the turn.
 pub(in crate::worker) fn on_message(
     context: &mut Context,
     slot: Slot,
@@ -324,7 +323,7 @@ fn acknowledge(
 ) {
     deferred_replies::defer_while_draining(context, connection, replies);
     if connection.pacer.is_none() && replies.len() < SEND_BYTES_MAX {
-        // The usual case: no buffer of its own.
+        // Common case: no separate buffer is needed.
         return frames::text(replies, next.as_bytes());
     }
     let mut frame = BytesMut::new();
@@ -332,7 +331,8 @@ fn acknowledge(
     reply(context, connection, replies, frame, PartKind::Step);
 }
 
-/// A paced client gets each frame by itself; all others get those of one read together.
+/// Queues a reply. A paced client gets each frame in its own write. For other clients the replies
+/// to one read are sent together.
 pub(in crate::worker) fn reply(
     context: &mut Context,
     connection: &mut Connection,

@@ -1,5 +1,4 @@
-//! After each piece of work on a connection: what it is watched for, and when it is looked at
-//! again.
+//! Updates after each unit of work on a connection: the watched readiness and the next timer.
 
 use std::time::Duration;
 
@@ -14,12 +13,11 @@ use crate::worker::connection::{close, deadlines};
 use crate::worker::context::Context;
 use crate::worker::tokens::Token;
 
-/// The smallest step of the worker's clock.
+/// Resolution of the worker's clock.
 const NEXT_MOMENT: Duration = Duration::from_micros(1);
 
-/// Puts a connection back after work on it: deliveries take the right way to it, the kernel
-/// reports what it waits for, and a timer is set for its next deadline. One that is gone is
-/// closed here.
+/// Puts a connection back into its table after work on it. Updates its delivery path, its watched
+/// readiness and its timer. Closes the socket of a connection in the phase `Gone`.
 pub(in crate::worker) fn rearm(
     context: &mut Context,
     connections: &mut ConnectionTable,
@@ -42,7 +40,7 @@ pub(in crate::worker) fn rearm(
     connections.put(connection);
 }
 
-/// Looks at a connection again because the stage of the worker has changed.
+/// Updates the watched readiness of a connection after the worker's stage has changed.
 pub(in crate::worker) fn rewatch(
     context: &mut Context,
     connections: &mut ConnectionTable,
@@ -56,8 +54,9 @@ pub(in crate::worker) fn rewatch(
 fn update_watch(context: &Context, connection: &mut Connection) {
     let reads = match &connection.phase {
         Phase::Open(_) => connection.pending_input.is_none() && !context.stage.is_quiescing(),
-        // A client that waits for the 101 sends nothing: not to watch it would cost two system calls of
-        // each handshake, and hide that it has gone.
+        // The socket stays watched while the client waits for the 101 response. The client sends
+        // nothing then. Changing the interest would cost two system calls per handshake, and a
+        // disconnect would go unnoticed.
         Phase::Authorizing(pending) => pending.joining.early.len() < READ_BYTES,
         Phase::Joining(joining) => joining.early.len() < READ_BYTES,
         Phase::Gone => false,
@@ -82,7 +81,7 @@ fn update_watch(context: &Context, connection: &mut Connection) {
     }
     if let Some(socket) = context.sockets.get(connection.slot) {
         let token = Token::Slot(connection.slot).into();
-        // A socket that cannot be watched is found broken by the next write or by its deadline.
+        // If watching fails, the next write or the deadline finds the broken socket.
         drop(match before.by == by {
             true => context.watcher(by).rewatch(socket, token, interest),
             false => context
@@ -93,8 +92,8 @@ fn update_watch(context: &Context, connection: &mut Connection) {
     }
 }
 
-/// Sets a timer for the next deadline, unless one is set for an earlier moment. Never for this
-/// moment: the connection would be looked at again in the same turn, and that for ever.
+/// Sets a timer for the next deadline unless an earlier one is set. The timer is always in the
+/// future. Otherwise the same turn would process the connection again without end.
 pub(in crate::worker) fn set_timer(context: &mut Context, connection: &mut Connection) {
     let at = deadlines::next(connection, context.settings.message_timeout)
         .max(context.clock.now().after(NEXT_MOMENT));
@@ -104,7 +103,7 @@ pub(in crate::worker) fn set_timer(context: &mut Context, connection: &mut Conne
     }
 }
 
-/// How deliveries reach a connection.
+/// Returns the way in which deliveries reach a connection.
 fn delivery_path(connection: &Connection) -> DeliveryPath {
     let Phase::Open(session) = &connection.phase else { return DeliveryPath::Closed };
     match session.protocol {

@@ -1,4 +1,5 @@
-//! Sockets in fair turns: each is served for its share, and waits after the others with what is left.
+//! Fair service of sockets. Each is served for its share, then waits behind the others with the
+//! rest.
 
 use super::fair_queue::{FairQueue, Standing, Weight, WorkClock};
 use super::table::ConnectionTable;
@@ -13,43 +14,43 @@ use crate::worker::context::Context;
 use crate::worker::control::overload;
 use crate::worker::tokens::Token;
 
-/// The connections that wait for their turn, and what the one that is served has taken of it.
+/// Connections that wait to be served, and the share of the one being served.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct ServeQueue {
-    /// How far the work for connections has come.
+    /// Virtual clock of the work.
     work_clock: WorkClock,
     waiting: FairQueue<Waiter>,
-    /// Connections that wait for room in the window (rule L4).
+    /// Connections that wait for room in the send window (rule L4).
     paused: FairQueue<Slot>,
-    /// What the connection that is served may take before it waits after the others.
+    /// Budget of the connection that is being served.
     share: TurnBudget,
-    /// Where its work began, in the time of the work clock.
+    /// Start of its work in virtual time.
     start: u64,
-    /// What was done for it so far, in bytes; each message counts for [`UNIT_WORK`] more.
+    /// Work done for it so far, in bytes. Each message counts for [`UNIT_WORK`] bytes more.
     work: usize,
 }
 
-/// A connection that waits to be served.
+/// Connection that waits to be served.
 #[derive(Clone, Copy, Debug)]
 struct Waiter {
     slot: Slot,
     event: Ready,
-    /// Which connection: its slot may be another one's by then.
+    /// Identifies the connection, because its slot may be reused.
     serial: u64,
 }
 
 impl ServeQueue {
-    /// Whether a connection waits to be served.
+    /// Returns true if a connection waits to be served.
     pub(in crate::worker) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// A turn begins.
+    /// Starts a turn.
     pub(in crate::worker) fn begin_turn(&mut self, now: Moment) {
         self.work_clock.turn(now, self.waiting.len() + self.paused.len());
     }
 
-    /// Notes that a socket is ready. The kernel reports it at each wait; it waits once.
+    /// Queues a ready connection. The kernel reports it at each wait, but it is queued once.
     fn push(&mut self, connection: &mut Connection, event: Ready) {
         if !std::mem::replace(&mut connection.is_waiting, true) {
             let waiter = Waiter { slot: connection.slot, event, serial: connection.serial };
@@ -58,8 +59,8 @@ impl ServeQueue {
         }
     }
 
-    /// Keeps what is left of one read when the share of its connection is used up. It is not read
-    /// further until that is served.
+    /// Keeps the rest of a read when the share of its connection is used up. The socket is not read
+    /// until the rest is processed.
     pub(in crate::worker) fn keep_rest(&mut self, connection: &mut Connection, rest: &[u8]) {
         connection.pending_input =
             Some(Box::new(PendingInput { message: None, rest: rest.to_vec() }));
@@ -72,24 +73,24 @@ impl ServeQueue {
         }
     }
 
-    /// A connection waits until its message can be taken.
+    /// Queues a connection until its message fits in the send window.
     pub(in crate::worker) fn pause(&mut self, connection: &Connection) {
         let (start, weight) = self.place(connection);
         self.paused.push(connection.slot, start, weight, self.work_clock);
     }
 
-    /// The same for the connection that is served.
+    /// Queues the connection that is being served until its message fits in the send window.
     pub(in crate::worker) fn pause_served(&mut self, connection: &Connection) {
         let (start, weight) = (self.start_of_rest(), connection.weight(self.work_clock));
         self.paused.push(connection.slot, start, weight, self.work_clock);
     }
 
-    /// Where the next work of a connection begins, and how heavy it is.
+    /// Returns the start of a connection's next work, and its weight.
     fn place(&self, connection: &Connection) -> (u64, Weight) {
         (connection.usage.start(self.work_clock), connection.weight(self.work_clock))
     }
 
-    /// Where the work begins that is left of the connection which is served.
+    /// Returns the start of the remaining work of the connection that is being served.
     fn start_of_rest(&self) -> u64 {
         let work = u64::try_from(self.work).unwrap_or(u64::MAX);
         self.start.saturating_add(work).min(self.work_clock.most())
@@ -99,50 +100,50 @@ impl ServeQueue {
         !self.paused.is_empty()
     }
 
-    /// The next paused connection, with its place in the queue.
+    /// Removes the next paused connection and returns it with its position.
     pub(in crate::worker) fn next_paused(&mut self) -> Option<(Slot, Standing)> {
         self.paused.pop_first()
     }
 
-    /// There was no room for this one after all: it keeps its place.
+    /// Puts a paused connection back at its position, because its message still does not fit.
     pub(in crate::worker) fn pause_again(&mut self, slot: Slot, standing: Standing) {
         self.paused.put_back(slot, standing);
     }
 
-    /// A connection whose work starts here has its share from now on.
+    /// Starts the share of a connection. `start` is the start of its work in virtual time.
     pub(in crate::worker) fn begin_share(&mut self, start: u64, share: TurnBudget) {
         (self.start, self.share, self.work) = (start, share, 0);
     }
 
-    /// The virtual time advances to the work that is served now.
+    /// Advances the virtual time to the work that is being served.
     pub(in crate::worker) fn advance(&mut self) {
         let waiting = self.waiting.next_start().min(self.paused.next_start());
         self.work_clock.advance_to(self.start.min(waiting));
     }
 
-    /// Notes what was done for the connection that was served.
+    /// Adds the work of the finished share to the connection.
     pub(in crate::worker) fn note_served(&mut self, connection: &mut Connection) {
         connection.usage.note(self.start, self.work, &mut self.work_clock);
     }
 
-    /// Notes one message, or one frame, of so many bytes.
+    /// Counts the work of one message or frame.
     pub(in crate::worker) fn note_work(&mut self, bytes: usize) {
         self.work += bytes + UNIT_WORK;
     }
 
-    /// Whether the share is used up after so many more bytes.
+    /// Returns true if the share is used up after `bytes` more bytes.
     pub(in crate::worker) fn is_share_spent(&mut self, bytes: usize, clock: &TurnClock) -> bool {
         self.share.is_spent_after(bytes, || clock.time())
     }
 
-    /// How much is read from one socket now.
+    /// Returns how many bytes to read from one socket. The number is smaller when many connections
+    /// wait.
     pub(in crate::worker) fn read_bytes(&self) -> usize {
         if self.waiting.len() < CROWD { READ_BYTES } else { CROWDED_READ_BYTES }
     }
 }
 
-/// Takes up what the last wait found, and serves the connections that take little of the worker's
-/// time.
+/// Queues the sockets that the last wait reported, and serves the light connections.
 pub(in crate::worker) fn serve_light(
     context: &mut Context,
     connections: &mut ConnectionTable,
@@ -160,17 +161,18 @@ pub(in crate::worker) fn serve_light(
     }
 }
 
-/// Serves the others. Publishers that wait for the window had their turn before: otherwise what
-/// room there is would be taken by senders that never pause.
+/// Serves the heavy connections. Publishers that wait for the send window are served before them.
+/// Otherwise senders that never pause would use up all room in it.
 pub(in crate::worker) fn serve_heavy(context: &mut Context, connections: &mut ConnectionTable) {
     if context.serving.waiting.has(Weight::Heavy) {
-        // What the light ones have published does not wait for this.
+        // Publications of light connections go to the broker before the heavy connections are
+        // served.
         context.broker.write();
         serve_part(context, connections, Weight::Heavy);
     }
 }
 
-/// Serves connections of one weight for a part of the turn, one at least.
+/// Serves connections of one weight within the budget of a part of the turn, at least one.
 fn serve_part(context: &mut Context, connections: &mut ConnectionTable, weight: Weight) {
     let mut now = context.clock.read();
     let part = TurnBudget::new(now.time(), TURN_PART);

@@ -1,4 +1,4 @@
-//! The connections of a worker by slot, and next to them a dense array with what a delivery needs.
+//! Connections of a worker by slot, and a dense array with the data that deliveries need.
 
 use std::os::fd::OwnedFd;
 
@@ -6,29 +6,29 @@ use super::Connection;
 use crate::protocol::Protocol;
 use crate::types::Slot;
 
-/// What a delivery touches: eight bytes for each connection, in order, so that a fan-out runs
-/// through memory instead of jumping about in it.
+/// Data for deliveries: eight bytes per connection in slot order, so a fan-out reads memory
+/// sequentially.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct SocketEntry {
-    /// Closed at the same moment as the connection ends, because the kernel gives the number away
-    /// at once.
+    /// Closed exactly when the connection ends, because the kernel reuses the descriptor number at
+    /// once.
     pub(in crate::worker) socket: Option<OwnedFd>,
     pub(in crate::worker) path: DeliveryPath,
 }
 
-/// How a delivery reaches a connection.
+/// Way in which a delivery reaches a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::worker) enum DeliveryPath {
-    /// Not at all: it takes no publications, is not open yet, or not any more.
+    /// Not at all: the client takes no publications, or the connection is not open.
     #[default]
     Closed,
-    /// Straight to the socket.
+    /// Directly to the socket.
     Direct(Protocol),
-    /// After what waits in its outbox.
+    /// Through its outbox: the socket is full, or the connection is paced, uses TLS or an older framing.
     Queued(Protocol),
 }
 
-/// The sockets of all connections. They stay here while a connection is out of its table.
+/// Sockets of all connections. They remain here while a connection is taken out of its table.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct SocketTable {
     entries: Vec<SocketEntry>,
@@ -67,7 +67,7 @@ impl SocketTable {
         }
     }
 
-    /// Notes that a socket broke; its connection ends later in the turn.
+    /// Records that a socket broke. The connection is closed later in the turn.
     pub(in crate::worker) fn note_broken(&mut self, slot: Slot) {
         self.broken.push(slot);
     }
@@ -77,7 +77,7 @@ impl SocketTable {
     }
 }
 
-/// All connections.
+/// All connections of a worker.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct ConnectionTable {
     connections: Vec<Option<Box<Connection>>>,
@@ -85,12 +85,12 @@ pub(in crate::worker) struct ConnectionTable {
 }
 
 impl ConnectionTable {
-    /// Connections, in whatever phase.
+    /// Returns the number of connections in any phase.
     pub(in crate::worker) fn count(&self) -> usize {
         self.count
     }
 
-    /// Puts a new connection into its slot, which is free.
+    /// Adds a new connection. Its slot must be free.
     pub(in crate::worker) fn add(&mut self, connection: Box<Connection>) {
         let place = connection.slot.0 as usize;
         if place >= self.connections.len() {
@@ -100,17 +100,17 @@ impl ConnectionTable {
         self.count += 1;
     }
 
-    /// Takes a connection out to work on it; it is put back with [`ConnectionTable::put`].
+    /// Takes a connection out of the table for work on it. [`ConnectionTable::put`] puts it back.
     pub(in crate::worker) fn take(&mut self, slot: Slot) -> Option<Box<Connection>> {
         self.connections.get_mut(slot.0 as usize)?.take()
     }
 
-    /// A connection that is in its place.
+    /// Returns a connection that is not taken out.
     pub(in crate::worker) fn get(&self, slot: Slot) -> Option<&Connection> {
         self.connections.get(slot.0 as usize)?.as_deref()
     }
 
-    /// The same, to change what is known of it without work on it.
+    /// Returns a connection that is not taken out, to change its state without work on it.
     pub(in crate::worker) fn get_mut(&mut self, slot: Slot) -> Option<&mut Connection> {
         self.connections.get_mut(slot.0 as usize)?.as_deref_mut()
     }
@@ -121,18 +121,18 @@ impl ConnectionTable {
         }
     }
 
-    /// A connection that was taken out has ended.
+    /// Removes a connection that was taken out.
     pub(in crate::worker) fn end(&mut self, connection: Box<Connection>) {
         drop(connection);
         self.count -= 1;
     }
 
-    /// All connections that are in their places.
+    /// Returns all connections that are not taken out.
     pub(in crate::worker) fn connections(&self) -> impl Iterator<Item = &Connection> {
         self.connections.iter().flatten().map(AsRef::as_ref)
     }
 
-    /// The slots of all connections.
+    /// Returns the slots of all connections that are not taken out.
     pub(in crate::worker) fn slots(&self) -> Vec<Slot> {
         let taken = self.connections.iter().zip(0..).filter(|(place, _)| place.is_some());
         taken.map(|(_, slot)| Slot(slot)).collect()

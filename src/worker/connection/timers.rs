@@ -1,4 +1,4 @@
-//! When which connection is to be looked at again.
+//! Timers of connections.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -6,8 +6,8 @@ use std::collections::BinaryHeap;
 use crate::types::Slot;
 use crate::worker::clock::Moment;
 
-/// One entry for each timer that was set. Entries are not taken back: a connection that
-/// is woken compares with what it waits for now.
+/// Heap with one entry per timer. Entries are never removed early: a woken connection compares the
+/// time with its current deadline.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct Timers(BinaryHeap<Reverse<(Moment, u32)>>);
 
@@ -16,12 +16,12 @@ impl Timers {
         self.0.push(Reverse((at, slot.0)));
     }
 
-    /// The next moment at which a connection is to be looked at.
+    /// Returns the time of the earliest timer.
     pub(in crate::worker) fn next(&self) -> Option<Moment> {
         self.0.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Takes one connection whose time has come.
+    /// Removes one expired timer and returns its connection.
     pub(in crate::worker) fn due(&mut self, now: Moment) -> Option<Slot> {
         let Reverse((at, slot)) = *self.0.peek()?;
         if at > now {

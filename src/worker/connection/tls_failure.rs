@@ -1,11 +1,11 @@
-//! Why a TLS handshake failed, in words for the log.
+//! Reason of a failed TLS handshake, for the log.
 
 use std::borrow::Cow;
 use std::io;
 
 use rustls::{AlertDescription, Error, PeerIncompatible};
 
-/// Why a handshake failed, as far as the library reports it.
+/// Returns why a handshake failed, as far as rustls reports it.
 pub(in crate::worker) fn reason(error: &io::Error) -> Cow<'static, str> {
     let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match of_tls {
@@ -40,7 +40,7 @@ fn incompatible(what: &PeerIncompatible) -> &'static str {
     }
 }
 
-/// The alert of a client that ends the handshake.
+/// Describes the alert with which a client ended the handshake.
 fn of_alert(alert: AlertDescription) -> String {
     let meaning = match alert {
         AlertDescription::UnknownCA => "it does not trust who signed the certificate",

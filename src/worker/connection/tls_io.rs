@@ -1,4 +1,4 @@
-//! Bytes of a connection that speaks TLS, and records of TLS itself.
+//! Input and output of TLS connections.
 
 use bytes::Bytes;
 use tracing::debug;
@@ -16,7 +16,8 @@ use crate::worker::handshake::server_name::server_name;
 const PLAIN_TEXT: Refusal =
     Refusal::new(RefusalStatus::BadRequest, "this port speaks TLS: use wss:// or https://");
 
-/// Takes bytes of a connection that speaks TLS. What was in them is taken as from any other.
+/// Decrypts received bytes of a TLS connection and processes the plaintext like that of any other
+/// connection.
 pub(in crate::worker) fn read_tls(
     context: &mut Context,
     connection: &mut Connection,
@@ -61,7 +62,7 @@ pub(in crate::worker) fn read_tls(
     context.buffers.plain = plain;
 }
 
-/// Refuses a peer that does not speak TLS, or an old version of it, in its own protocol.
+/// Refuses a peer that does not use TLS, or an old version of it, in the protocol of the peer.
 fn refuse_in_the_clear(
     context: &mut Context,
     connection: &mut Connection,
@@ -78,14 +79,14 @@ fn refuse_in_the_clear(
     close::answer_and_end(context, connection, Bytes::from_static(TOO_OLD));
 }
 
-/// Writes the records of TLS itself.
+/// Sends handshake records and other records of TLS itself.
 fn send_handshake(context: &mut Context, connection: &mut Connection) {
     let Some(tls) = connection.tls.as_mut().filter(|tls| tls.has_sealed()) else { return };
     let Some(socket) = context.sockets.get(connection.slot) else { return };
     match tls.send(socket) {
         Sent::All => {}
         Sent::Some(_) => {
-            // The rest leaves when the socket takes bytes again.
+            // The rest is sent when the socket accepts bytes again.
             connection.is_full = true;
             connection.outbox(context.clock.now());
         }
@@ -93,7 +94,7 @@ fn send_handshake(context: &mut Context, connection: &mut Connection) {
     }
 }
 
-/// The TLS handshake is done: the time for the request begins.
+/// Starts the deadline of the request head after the TLS handshake.
 fn begin_head(context: &Context, connection: &mut Connection) {
     let until = context.clock.now().after(context.settings.handshake_timeout);
     if let Phase::Head(partial) = &mut connection.phase {

@@ -1,9 +1,9 @@
-//! Session tickets: a client that comes back has a shorter TLS handshake, whichever worker it meets.
+//! TLS session tickets. A returning client needs only a short TLS handshake, with any worker.
 //!
-//! A ticket is the session itself, encrypted, in the client's keeping: the server stores none. All
-//! workers derive the same keys from one secret that the supervisor made at its start, a key for
-//! each six hours, so nothing has to be sent when the key changes, and a worker that is started
-//! later opens the tickets of those that died.
+//! A ticket is the encrypted session, which the client stores. The server stores no sessions. All
+//! workers derive the same keys from one secret that the supervisor generates at its start, one key
+//! per six hours. A key change therefore needs no messages, and a new worker can read the tickets
+//! of dead ones.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,15 +14,15 @@ use rustls::server::ProducesTickets;
 use secrecy::{ExposeSecret, SecretBox};
 use sha2::Sha256;
 
-/// How long tickets are made with one key. They are taken until the next key's time is over: for
-/// six to twelve hours.
+/// Time in which tickets are made with one key. They are accepted until the end of the next key's
+/// time, which is six to twelve hours later.
 const STEP_SECONDS: u32 = 6 * 60 * 60;
-/// What the keys are for: nothing else that is derived from the secret is the same.
+/// Purpose in the key derivation. It separates these keys from other keys derived from the secret.
 const PURPOSE: &[u8] = b"tagcast session tickets";
-/// The number of the step, in front of each ticket.
+/// Length of the key number before each ticket.
 const STEP_BYTES: usize = size_of::<u64>();
 
-/// Makes and opens tickets.
+/// Encrypts and decrypts tickets.
 pub(in crate::worker) struct SessionTickets {
     secret: SecretBox<[u8; 32]>,
 }
@@ -34,13 +34,13 @@ impl fmt::Debug for SessionTickets {
 }
 
 impl SessionTickets {
-    /// Tickets under a secret that all workers share.
+    /// Creates the tickets from a secret that all workers share.
     pub(in crate::worker) fn new(secret: &[u8; 32]) -> Self {
         Self { secret: SecretBox::new(Box::new(*secret)) }
     }
 
-    /// The key of a step. With random nonces and as many tickets as a large machine makes in six
-    /// hours two may coincide: SIV then still hides both, where plain GCM would not.
+    /// Derives the key of a step. On a large machine, two of the random nonces may coincide within
+    /// six hours. AES-GCM-SIV still protects both tickets then; plain GCM would not.
     fn key(&self, step: u64) -> Option<RandomizedNonceKey> {
         let mut derived = Hmac::<Sha256>::new_from_slice(self.secret.expose_secret()).ok()?;
         derived.update(PURPOSE);
@@ -74,7 +74,7 @@ impl ProducesTickets for SessionTickets {
         true
     }
 
-    /// What every ticket reaches.
+    /// Returns the least lifetime of a ticket in seconds.
     fn lifetime(&self) -> u32 {
         STEP_SECONDS
     }
@@ -88,7 +88,8 @@ impl ProducesTickets for SessionTickets {
     }
 }
 
-/// Workers on one machine have one clock. Where it is set back, clients shake hands in full.
+/// Returns the number of the key at this time. All workers use the clock of their machine. If it is
+/// set back, clients need a full handshake.
 fn step_of(time: SystemTime) -> u64 {
     let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     seconds / u64::from(STEP_SECONDS)

@@ -1,4 +1,4 @@
-//! Writing to one connection: straight to the socket, or through its outbox.
+//! Writing to one connection: directly to the socket, or through its outbox.
 
 use std::os::fd::OwnedFd;
 
@@ -13,14 +13,14 @@ use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{close, readiness};
 use crate::worker::context::Context;
 
-/// Writes to a connection: straight to the socket, or after what waits already.
+/// Writes to a connection: directly to the socket, or after the bytes in its outbox.
 pub(in crate::worker) fn write(
     context: &mut Context,
     connection: &mut Connection,
     bytes: Bytes,
     kind: PartKind,
 ) {
-    // An empty Close is none: the connection just ends there.
+    // An empty Close part is not skipped: it ends the connection without a Close frame.
     let says_nothing = bytes.is_empty() && kind != PartKind::Close;
     if says_nothing || matches!(connection.phase, Phase::Ending { .. } | Phase::Gone) {
         return;
@@ -56,8 +56,8 @@ fn write_directly(context: &mut Context, connection: &mut Connection, mut bytes:
     }
 }
 
-/// Puts bytes into the outbox; false when it was over its limit before (rule L7): the message
-/// that crosses the limit is still taken.
+/// Adds a part to the outbox. Returns false if the outbox was over its limit already (rule L7). The
+/// message that crosses the limit is still accepted.
 #[must_use]
 pub(in crate::worker) fn push(
     context: &mut Context,
@@ -79,8 +79,8 @@ pub(in crate::worker) fn push(
     true
 }
 
-/// Writes what the outbox holds, as far as socket and pace allow, and ends the connection where that
-/// is the end.
+/// Writes the outbox as far as the socket and the pacer allow. Shuts down or discards the
+/// connection when its last part is sent or its socket is broken.
 pub(in crate::worker) fn flush(context: &mut Context, connection: &mut Connection) {
     let Some(socket) = context.sockets.get(connection.slot) else { return };
     if connection.outbox.is_none() {
@@ -114,7 +114,8 @@ impl Connection {
             if outbox.is_held() {
                 return Flushed::Held;
             }
-            // A turn may be long: the gap counts from the write, not from the turn's start.
+            // A turn may be long. The gap is measured from the write, not from the start of the
+            // turn.
             let now = clock.read();
             let free_at = pacer.free_at(next);
             if free_at > now {
@@ -133,7 +134,7 @@ impl Connection {
     }
 }
 
-/// The socket takes bytes again.
+/// Writes the outbox when its socket is writable again.
 pub(in crate::worker) fn flush_outbox(
     context: &mut Context,
     connections: &mut ConnectionTable,

@@ -7,8 +7,8 @@ use crate::broker_client::sync::SyncMark;
 use crate::worker::clock::Moment;
 
 impl Outbox {
-    /// What is added from now on leaves when the broker has reached this mark. False where the
-    /// last part has this mark already.
+    /// Holds all later parts until the broker has reached this mark. Returns false if the last part
+    /// has this mark already.
     pub(in crate::worker) fn hold(&mut self, mark: SyncMark, now: Moment) -> bool {
         match self.parts.back_mut() {
             Some(OutboxPart { kind: PartKind::Hold(last), .. }) if *last == mark => return false,
@@ -18,7 +18,7 @@ impl Outbox {
         true
     }
 
-    /// The broker has come so far.
+    /// Releases the parts whose mark the broker has reached.
     pub(in crate::worker) fn release(&mut self, reached: SyncMark, now: Moment) {
         let before = self.parts.len();
         self.parts
@@ -28,7 +28,7 @@ impl Outbox {
         }
     }
 
-    /// What this mark would set free waits for another one.
+    /// Replaces the marks that `reached` would release with a later mark.
     pub(in crate::worker) fn hold_longer(&mut self, reached: SyncMark, mark: SyncMark) {
         for part in &mut self.parts {
             if let PartKind::Hold(until) = &mut part.kind
@@ -39,7 +39,7 @@ impl Outbox {
         }
     }
 
-    /// Whether the next part waits for the broker.
+    /// Returns true if the next part waits for the broker.
     pub(in crate::worker) fn is_held(&self) -> bool {
         matches!(self.next_kind(), Some(PartKind::Hold(_)))
     }

@@ -1,5 +1,5 @@
-//! What a socket has not taken yet: shared bytes, bounded, and never more than a full socket's or
-//! a paced client's.
+//! Outbox: queue of bytes that a socket has not accepted yet. It is bounded, and exists only for
+//! full sockets and paced clients. The bytes are shared between outboxes.
 
 mod held;
 
@@ -16,25 +16,25 @@ use crate::broker_client::sync::SyncMark;
 use crate::websocket::LegacyFraming;
 use crate::worker::clock::Moment;
 
-/// Parts that one write takes.
+/// Most parts in one write call.
 const PARTS_MAX: usize = 64;
 
-/// What a part costs in addition to its bytes: its place in the queue, and a block with a count of
-/// the outboxes that share it.
+/// Memory per part in addition to its bytes: its entry in the queue, and the reference-counted
+/// block that other outboxes share.
 const PART_BYTES: usize = size_of::<OutboxPart>() + 64;
 
-/// What waits to be written to one socket.
+/// Queue of bytes for one socket.
 ///
-/// It is a shell around one socket, and public so that sequences of operations can be tried on it.
+/// It is public so that tests can apply sequences of operations to it.
 #[derive(Debug)]
 pub struct Outbox {
     parts: VecDeque<OutboxPart>,
-    /// What TLS holds of a part that was taken out, while the socket is full.
+    /// Part whose bytes are all encrypted but not yet sent.
     sealed: Option<Sealed>,
     bytes: usize,
-    /// Deliveries that the kernel has not taken whole.
+    /// Deliveries that the kernel has not accepted completely.
     waiting: u64,
-    /// When the socket last took something, or the first part came.
+    /// Time at which the socket last accepted bytes, or at which the first part was queued.
     moved_at: Moment,
 }
 
@@ -43,11 +43,11 @@ pub struct Outbox {
 pub struct OutboxPart {
     bytes: Bytes,
     kind: PartKind,
-    /// Deliveries that end in it.
+    /// Number of deliveries that end in this part.
     deliveries: u32,
 }
 
-/// A part without its bytes.
+/// Part without its bytes.
 #[derive(Clone, Copy, Debug)]
 struct Sealed {
     kind: PartKind,
@@ -55,19 +55,19 @@ struct Sealed {
 }
 
 impl OutboxPart {
-    /// Something other than a delivery.
+    /// Creates a part that is not a delivery.
     #[must_use]
     pub fn of(bytes: Bytes, kind: PartKind) -> Self {
         Self { bytes, kind, deliveries: 0 }
     }
 
-    /// So many publications as frames.
+    /// Creates a part with the frames of `count` publications.
     #[must_use]
     pub fn deliveries(bytes: Bytes, count: u32) -> Self {
         Self { bytes, kind: PartKind::Frames, deliveries: count }
     }
 
-    /// The same in the form of an older protocol; none when that has no word for it.
+    /// Converts the part to an older framing. `None` if the framing cannot express it.
     pub(in crate::worker) fn reframed(mut self, foreign: &LegacyFraming) -> Option<Self> {
         if self.kind != PartKind::Head {
             self.bytes = foreign.reframed(&self.bytes);
@@ -82,33 +82,33 @@ impl OutboxPart {
     }
 }
 
-/// What a part is, as far as it decides how it may be written.
+/// Kind of a part. It decides how the part may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PartKind {
-    /// The answer to the handshake: what follows it waits for `readyGap`.
+    /// Response to the handshake. Later parts wait for `readyGap`.
     Head,
-    /// `next` or `ready`: a client in lock-step waits for exactly this frame.
+    /// `next` or `ready`. A client in lock-step waits for exactly this frame.
     Step,
-    /// Any other frames.
+    /// Other frames.
     Frames,
-    /// A Close frame, which shares a segment with nothing.
+    /// Close frame. It is written in a segment of its own.
     Close,
-    /// No bytes: what follows leaves when the broker is so far.
+    /// Marker without bytes. Later parts wait until the broker has reached the mark.
     Hold(SyncMark),
 }
 
-/// What became of a write.
+/// Result of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::worker) enum Sent {
-    /// All of it was taken.
+    /// All bytes were accepted.
     All,
-    /// This many bytes were taken; the socket is full.
+    /// This number of bytes was accepted. The socket is full.
     Some(usize),
     /// The socket is broken.
     Broken,
 }
 
-/// Writes one buffer straight to a socket.
+/// Writes one buffer to a socket.
 pub(in crate::worker) fn send_now(socket: &OwnedFd, bytes: &[u8]) -> Sent {
     match send(socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
         Ok(taken) if taken == bytes.len() => Sent::All,
@@ -118,11 +118,11 @@ pub(in crate::worker) fn send_now(socket: &OwnedFd, bytes: &[u8]) -> Sent {
     }
 }
 
-/// The stream to a peer.
+/// Byte stream to a peer.
 pub(in crate::worker) enum PeerStream<'a> {
-    /// Straight to the socket.
+    /// Plain TCP.
     Plain(&'a OwnedFd),
-    /// Through TLS.
+    /// TLS.
     Tls(&'a OwnedFd, &'a mut TlsSession),
 }
 
@@ -135,60 +135,60 @@ impl<'a> PeerStream<'a> {
     }
 }
 
-/// What flushing came to.
+/// Result of flushing an outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flushed {
-    /// Nothing is left.
+    /// The outbox is empty.
     Empty,
     /// The socket is full.
     Full,
-    /// The next part may not leave before this moment (php-type clients).
+    /// The next part must not be sent before this time (php-type clients).
     Until(Moment),
-    /// The broker has not done yet what the next part speaks of.
+    /// The next part waits for the broker.
     Held,
-    /// The Close frame has left: it is the last thing that is ever written.
+    /// The Close frame was sent. Nothing may be written after it.
     Closed,
     /// The socket is broken.
     Broken,
 }
 
 impl Outbox {
-    /// An empty one; the moment counts as the last in which the socket took something.
+    /// Creates an empty outbox. `now` counts as the time at which the socket last accepted bytes.
     #[must_use]
     pub fn new(now: Moment) -> Self {
         Self { parts: VecDeque::new(), sealed: None, bytes: 0, waiting: 0, moved_at: now }
     }
 
-    /// How many bytes wait.
+    /// Returns the number of queued bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Bytes of memory that it holds: bytes that several outboxes share count for each of them, and
-    /// many small parts cost more than their bytes.
+    /// Returns the memory that the outbox holds in bytes. Shared bytes count in each outbox. Many
+    /// small parts cost more than their bytes.
     pub(in crate::worker) fn held_bytes(&self) -> usize {
         self.bytes + self.parts.len() * PART_BYTES
     }
 
-    /// Deliveries in it.
+    /// Returns the number of queued deliveries.
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.waiting
     }
 
-    /// Whether nothing waits.
+    /// Returns true if no part is queued.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
-    /// Since when the socket has taken nothing.
+    /// Returns the time at which the socket last accepted bytes.
     pub(in crate::worker) fn moved_at(&self) -> Moment {
         self.moved_at
     }
 
-    /// Adds what is to leave last.
+    /// Appends a part.
     pub fn push(&mut self, part: OutboxPart, now: Moment) {
         if self.parts.is_empty() {
             self.moved_at = now;
@@ -198,8 +198,8 @@ impl Outbox {
         self.parts.push_back(part);
     }
 
-    /// Keeps only the part that was written in part: the rest would come too late for a client that is closed
-    /// as slow. Returns how many deliveries that were.
+    /// Removes all parts except the first, which may be partly written. A client that is closed as
+    /// slow would get the rest too late. Returns the number of removed deliveries.
     pub fn truncate(&mut self) -> u64 {
         let before = self.waiting;
         let begun = usize::from(!self.parts.is_empty() && !self.is_held());
@@ -210,7 +210,7 @@ impl Outbox {
         before - self.waiting
     }
 
-    /// Writes as much as the socket takes, in as few writes as the parts allow.
+    /// Writes as much as the socket accepts, in as few writes as possible.
     pub(in crate::worker) fn flush(&mut self, line: PeerStream<'_>, now: Moment) -> Flushed {
         match line {
             PeerStream::Plain(socket) => self.flush_plain(socket, now),
@@ -223,7 +223,7 @@ impl Outbox {
         }
     }
 
-    /// Writes as much as a plain socket takes, in as few writes as the parts allow.
+    /// Writes as much as a plain socket accepts, in as few writes as possible.
     pub fn flush_plain(&mut self, socket: &OwnedFd, now: Moment) -> Flushed {
         while let Some(front) = self.parts.front() {
             if matches!(front.kind, PartKind::Hold(_)) {
@@ -249,7 +249,7 @@ impl Outbox {
         Flushed::Empty
     }
 
-    /// Writes the front part alone, for a client that reads one frame at a time.
+    /// Writes only the first part, for a client that reads one frame at a time.
     pub(in crate::worker) fn flush_one(
         &mut self,
         line: PeerStream<'_>,
@@ -261,8 +261,8 @@ impl Outbox {
         }
     }
 
-    /// Writes the front part through TLS, whole; returns its kind once the socket has taken all of
-    /// it. Nothing is left to write when there is no kind.
+    /// Writes the first part through TLS. Returns its kind once the socket has accepted all of it.
+    /// If no kind is returned, the result tells why.
     fn flush_sealed(
         &mut self,
         socket: &OwnedFd,
@@ -296,13 +296,14 @@ impl Outbox {
             if taken == length {
                 self.sealed = Some(Sealed { kind, deliveries });
             } else if taken == 0 && !tls.has_sealed() {
-                // It takes nothing and has nothing to write: it never will.
+                // TLS accepts no bytes although none are pending, so it never will.
                 return (Flushed::Broken, None);
             }
         }
     }
 
-    /// Writes the front part alone to a plain socket; returns its kind once all of it was taken.
+    /// Writes only the first part to a plain socket. Returns its kind once the socket has accepted
+    /// all of it.
     pub fn flush_one_plain(
         &mut self,
         socket: &OwnedFd,
@@ -330,7 +331,7 @@ impl Outbox {
         }
     }
 
-    /// The kind of the part that leaves next.
+    /// Returns the kind of the next part.
     pub(in crate::worker) fn next_kind(&self) -> Option<PartKind> {
         let sealed = self.sealed.map(|sealed| sealed.kind);
         sealed.or_else(|| self.parts.front().map(|part| part.kind))
@@ -357,12 +358,13 @@ impl Outbox {
         self.moved_at = now;
     }
 
-    /// The kernel has taken this much.
+    /// Records bytes that the kernel has accepted.
     fn on_taken(&mut self, taken: usize) {
         self.waiting -= self.take_bytes(taken);
     }
 
-    /// Takes bytes from the front; returns how many deliveries ended in the parts that are gone.
+    /// Removes bytes from the front. Returns the number of deliveries that ended in the removed
+    /// parts.
     fn take_bytes(&mut self, mut taken: usize) -> u64 {
         self.bytes -= taken;
         let mut deliveries = 0;
@@ -375,7 +377,8 @@ impl Outbox {
             deliveries += u64::from(front.deliveries);
             self.parts.pop_front();
             if taken == 0 {
-                // A part without bytes may follow: the end of a client that knows no Close.
+                // A part without bytes may follow and must stay: the Close of a client whose
+                // framing has no close frame.
                 break;
             }
         }

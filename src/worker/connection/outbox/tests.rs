@@ -1,4 +1,4 @@
-//! What is held, and how an outbox ends.
+//! Held parts, and the end of an outbox.
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 

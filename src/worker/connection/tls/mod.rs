@@ -1,7 +1,8 @@
-//! TLS on one connection: ciphertext in, plaintext out, and the other way round.
+//! TLS of one connection: converts ciphertext to plaintext and back.
 //!
-//! The buffers are ours, not rustls's: it decrypts where the bytes arrived, and an idle connection
-//! holds none. Its own would be 4 KiB for each connection, half of what an idle one costs.
+//! The buffers belong to this module, not to rustls. rustls decrypts in place, and an idle
+//! connection has no buffer. Its own buffers would take 4 KiB per connection, half the memory of an
+//! idle connection.
 
 use std::fmt;
 use std::io;
@@ -23,37 +24,39 @@ use super::outbox::{Sent, send_now};
 use super::tls_session_tickets::SessionTickets;
 use crate::config;
 
-/// Plaintext that is sealed at once: what the socket does not take of it is held as ciphertext, the
-/// rest waits in the outbox, where it is counted.
+/// Most plaintext that is encrypted at once. The unsent part is held as ciphertext. The rest stays
+/// in the outbox, which counts it.
 const SEALED_BYTES_MAX: usize = 64 * 1024;
-/// Plaintext in one record (RFC 8446 §5.1).
+/// Most plaintext in one record (RFC 8446 §5.1).
 const RECORD_BYTES_MAX: usize = 16 * 1024;
-/// What sealing adds to a record: header, nonce and tag are at most 29 bytes.
+/// Most bytes that encryption adds to a record. Header, nonce and tag have at most 29.
 const RECORD_EXTRA_BYTES: usize = 32;
-/// Bytes of an unfinished record or handshake message: as many as rustls's own buffers would take.
+/// Most bytes of an incomplete record or handshake message. The buffers of rustls have the same
+/// limit.
 const UNREAD_BYTES_MAX: usize = 64 * 1024;
-/// Tickets of one TLS 1.3 handshake: a client that uses one gets the next.
+/// Session tickets per TLS 1.3 handshake. A client that uses one gets another.
 const TICKETS: usize = 1;
-/// The first byte of every TLS handshake: a record of that type (RFC 8446 §5.1).
+/// First byte of a TLS handshake: the record type (RFC 8446 §5.1).
 const HANDSHAKE_RECORD: u8 = 0x16;
-/// The type of a ClientHello, in TLS (RFC 8446 §4) and in SSL 2.0 (RFC 5246 appendix E.2).
+/// Type of a ClientHello, in TLS (RFC 8446 §4) and in SSL 2.0 (RFC 5246 appendix E.2).
 const CLIENT_HELLO: u8 = 1;
-/// The lowest version of a ClientHello: 3.3 is TLS 1.2, and TLS 1.3 sends it too.
+/// Lowest minor version of a ClientHello. 3.3 is TLS 1.2; TLS 1.3 sends it too.
 const MINOR_VERSION_MIN: u8 = 3;
-/// A fatal alert, `protocol_version`, in a record that every old version can read.
+/// Fatal alert `protocol_version`, in a record that all old versions can read.
 pub(in crate::worker) const TOO_OLD: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];
 
-/// The certificate and the versions: TLS 1.2 and 1.3, and clients are not asked for a certificate.
+/// Creates the TLS configuration: the certificate, and TLS 1.2 and 1.3. Client certificates are not
+/// requested.
 ///
 /// # Errors
 ///
-/// When the certificate cannot be used (the configuration has tried it before), or the secret of the
-/// session tickets is missing (the supervisor makes it).
+/// Fails when the certificate is unusable, although the configuration has checked it, or when the
+/// secret of the session tickets is missing, although the supervisor creates it.
 pub(in crate::worker) fn acceptor(tls: &config::TlsSettings) -> io::Result<Arc<ServerConfig>> {
     let chain = CertificateDer::pem_slice_iter(tls.chain.as_bytes())
         .collect::<Result<Vec<_>, _>>()
         .map_err(io::Error::other)?;
-    // Lent and not given away: the copy in our hands is wiped.
+    // The key is borrowed, so our copy can be wiped.
     let der = tls.key_der().ok_or_else(|| io::Error::other("the private key cannot be read"))?;
     let key = PrivateKeyDer::try_from(der.as_slice()).map_err(io::Error::other)?;
     let key = any_supported_type(&key).map_err(io::Error::other)?;
@@ -63,40 +66,40 @@ pub(in crate::worker) fn acceptor(tls: &config::TlsSettings) -> io::Result<Arc<S
         .map_err(io::Error::other)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(certified));
-    // A WebSocket is opened by HTTP/1.1; a client that offers nothing is served too.
+    // A WebSocket handshake needs HTTP/1.1. A client without ALPN is served too.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let secret = tls
         .ticket_secret()
         .ok_or_else(|| io::Error::other("the secret of the session tickets was not passed on"))?;
     config.ticketer = Arc::new(SessionTickets::new(&secret));
     config.send_tls13_tickets = TICKETS;
-    // A client that keeps no ticket has a full handshake: a session kept here would be unknown to the
-    // other workers.
+    // A client without a ticket needs a full handshake. Other workers would not know a session that
+    // is stored here.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Arc::new(config))
 }
 
 type Traffic<'c> = WriteTraffic<'c, ServerConnectionData>;
 
-/// TLS of one connection.
+/// TLS state of one connection.
 pub(in crate::worker) struct TlsSession {
     connection: UnbufferedServerConnection,
-    /// The beginning of a record whose rest has not arrived.
+    /// Beginning of an incomplete record.
     unread: Vec<u8>,
-    /// Ciphertext that the socket has not taken, from `sent` on.
+    /// Ciphertext. The socket has not accepted the bytes from `sent` on.
     unsent: Vec<u8>,
     sent: usize,
     stage: TlsStage,
 }
 
-/// Which sides may still send.
+/// Sides that may still send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TlsStage {
     /// Both sides.
     Open,
-    /// We alone: the peer has announced that nothing follows.
+    /// Only the server. The peer has sent `close_notify`.
     PeerEnded,
-    /// Neither: the peer does not keep to TLS.
+    /// Neither side. The peer violated TLS.
     Broken,
 }
 
@@ -106,20 +109,20 @@ impl fmt::Debug for TlsSession {
     }
 }
 
-/// What the first bytes of a connection show about its peer.
+/// Protocol of a peer by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::worker) enum FirstWords {
-    /// TLS, or nothing that is known: rustls answers, if only by an alert.
+    /// TLS or unknown. rustls answers, at least with an alert.
     Tls,
-    /// SSL, TLS 1.0 or 1.1. rustls would send `handshake_failure` to most of these, since their
-    /// ClientHello lacks more than the version.
+    /// SSL, TLS 1.0 or 1.1. For most of these rustls would send `handshake_failure` instead,
+    /// because their ClientHello lacks other parts too.
     OldTls,
-    /// Text: a browser on `http://` or `ws://`.
+    /// Text, such as a browser on `http://` or `ws://`.
     PlainText,
 }
 
 impl FirstWords {
-    /// Judges the bytes that arrived first.
+    /// Detects the protocol by the first bytes.
     pub(in crate::worker) const fn of(bytes: &[u8]) -> Self {
         match bytes {
             [b' '..=b'~' | b'\r' | b'\n' | b'\t', ..] => Self::PlainText,
@@ -151,21 +154,22 @@ impl TlsSession {
         self.connection.is_handshaking()
     }
 
-    /// Whether a record has come in part: it has a deadline.
+    /// Returns true inside a record. The rest of the record has a deadline.
     pub(in crate::worker) fn is_mid_record(&self) -> bool {
         !self.unread.is_empty()
     }
 
-    /// Bytes that it holds of what the peer sent, and of what it has not taken.
+    /// Returns the number of held bytes: incomplete input, and output that the peer has not
+    /// accepted.
     pub(in crate::worker) fn held(&self) -> usize {
         self.unread.len() + self.unsent.len()
     }
 
-    /// Takes what arrived, and appends what was in it.
+    /// Decrypts received bytes and appends the plaintext.
     ///
     /// # Errors
     ///
-    /// When the peer does not keep to TLS; an alert for it waits to be sent.
+    /// Fails when the peer violates TLS. The alert for the peer is then ready to be sent.
     pub(in crate::worker) fn open(
         &mut self,
         arrived: &mut [u8],
@@ -193,7 +197,7 @@ impl TlsSession {
         Ok(())
     }
 
-    /// Processes records; returns how many bytes of them are used up.
+    /// Processes records and returns the number of consumed bytes.
     fn process(&mut self, bytes: &mut [u8], plain: &mut Vec<u8>) -> io::Result<usize> {
         let mut used = 0;
         loop {
@@ -210,7 +214,7 @@ impl TlsSession {
                 Ok(ConnectionState::EncodeTlsData(mut records)) => {
                     encode(&mut records, &mut self.unsent);
                 }
-                // It is in `unsent`, before anything that is sent later.
+                // The record is already in `unsent`, before all later output.
                 Ok(ConnectionState::TransmitTlsData(records)) => records.done(),
                 Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => {
                     self.stage = TlsStage::PeerEnded;
@@ -226,8 +230,7 @@ impl TlsSession {
         }
     }
 
-    /// Keeps the alert for the peer. Asked a second time, rustls would look at
-    /// the same bytes again.
+    /// Stores the alert for the peer. A later call would process the same bytes again.
     fn break_off(&mut self, bytes: &mut [u8]) {
         self.stage = TlsStage::Broken;
         if let Ok(ConnectionState::EncodeTlsData(mut records)) =
@@ -237,7 +240,7 @@ impl TlsSession {
         }
     }
 
-    /// Encrypts as much as may be held; returns how many bytes that were.
+    /// Encrypts as many bytes as may be held, and returns their number.
     pub(in crate::worker) fn seal(&mut self, plain: &[u8]) -> usize {
         if self.has_sealed() {
             return 0;
@@ -249,7 +252,7 @@ impl TlsSession {
         if is_sealed { part.len() } else { 0 }
     }
 
-    /// Announces that nothing follows.
+    /// Queues `close_notify`.
     #[expect(
         clippy::redundant_closure_for_method_calls,
         reason = "the method itself has one lifetime, and any is asked for"
@@ -258,7 +261,7 @@ impl TlsSession {
         let _broken = self.append(0, |traffic, into| traffic.queue_close_notify(into));
     }
 
-    /// Appends something sealed, for which there has to be room; returns whether that was possible.
+    /// Appends encrypted output. `room` is its estimated length. Returns false if TLS cannot send.
     fn append(
         &mut self,
         room: usize,
@@ -269,7 +272,7 @@ impl TlsSession {
             return false;
         }
         loop {
-            // All of `unread` was looked at when it came: nothing of it is used up here.
+            // The bytes of `unread` were processed when they arrived, so nothing is consumed here.
             match connection.process_tls_records(unread).state {
                 Ok(ConnectionState::EncodeTlsData(mut records)) => encode(&mut records, unsent),
                 Ok(ConnectionState::TransmitTlsData(records)) => records.done(),
@@ -281,12 +284,12 @@ impl TlsSession {
         }
     }
 
-    /// Whether something sealed waits for the socket.
+    /// Returns true if ciphertext waits for the socket.
     pub(in crate::worker) fn has_sealed(&self) -> bool {
         !self.unsent.is_empty()
     }
 
-    /// Writes what is sealed. [`Sent::Some`] counts bytes of ciphertext.
+    /// Writes ciphertext to the socket. [`Sent::Some`] counts ciphertext bytes.
     pub(in crate::worker) fn send(&mut self, socket: &OwnedFd) -> Sent {
         let Some(unsent) = self.unsent.get(self.sent..).filter(|unsent| !unsent.is_empty()) else {
             return Sent::All;
@@ -301,10 +304,10 @@ impl TlsSession {
     }
 }
 
-/// Appends records of TLS itself.
+/// Appends handshake records and other records of TLS itself.
 fn encode(records: &mut EncodeTlsData<'_, ServerConnectionData>, into: &mut Vec<u8>) {
     let start = into.len();
-    // Called without room it returns how much it needs.
+    // A call with an empty buffer returns the required size.
     if let Err(EncodeError::InsufficientSize(need)) = records.encode(&mut []) {
         into.resize(start + need.required_size, 0);
         let written = records.encode(into.get_mut(start..).unwrap_or_default());
@@ -312,7 +315,7 @@ fn encode(records: &mut EncodeTlsData<'_, ServerConnectionData>, into: &mut Vec<
     }
 }
 
-/// Appends what is sealed straight into a buffer, which grows when its room turns out too small.
+/// Encrypts directly into a buffer. The buffer grows if `room` is too small.
 fn append(
     buffer: &mut Vec<u8>,
     mut room: usize,
@@ -326,7 +329,7 @@ fn append(
                 buffer.truncate(start + written);
                 return true;
             }
-            // New keys are announced in front of it.
+            // A key update record comes first and needs more room.
             Err(EncryptError::InsufficientSize(need)) if need.required_size > room => {
                 room = need.required_size;
             }

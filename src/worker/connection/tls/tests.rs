@@ -1,4 +1,4 @@
-//! TLS over memory: whatever way the bytes were cut.
+//! TLS over memory, with all segmentations of the bytes.
 
 use super::*;
 use rustls::pki_types::ServerName;
@@ -6,7 +6,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use std::io::{Read, Write};
 use std::time::Duration;
 
-/// A client and our side of its connection, without a socket in between.
+/// Client and server side of a connection without a socket.
 struct Pair {
     client: ClientConnection,
     ours: TlsSession,
@@ -33,7 +33,7 @@ impl Pair {
         Self { client, ours: TlsSession::new(&acceptor(&tls).unwrap()).unwrap() }
     }
 
-    /// What the client has to say reaches us in pieces of this size.
+    /// Passes the client's output to the server in segments of this size.
     fn say(&mut self, piece: usize) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         while self.client.wants_write() {
@@ -46,14 +46,14 @@ impl Pair {
         Ok(plain)
     }
 
-    /// What we have sealed reaches the client.
+    /// Passes the server's output to the client.
     fn hear(&mut self) -> Vec<u8> {
         let sealed = std::mem::take(&mut self.ours.unsent);
         let (mut sealed, mut plain) = (sealed.as_slice(), Vec::new());
         while !sealed.is_empty() {
             self.client.read_tls(&mut sealed).unwrap();
             self.client.process_new_packets().unwrap();
-            // No more for now, or for ever, is no fault.
+            // The end of the data is not an error here.
             let _end = self.client.reader().read_to_end(&mut plain);
         }
         plain
@@ -152,7 +152,7 @@ fn what_follows_the_peers_end_is_ignored() {
 
 #[test]
 fn a_handshake_message_that_never_ends_is_not_held_for_ever() {
-    // A ClientHello of nearly 64 KiB, by its own word, whose records hold a byte each.
+    // ClientHello with an announced length of almost 64 KiB, in records of one byte each.
     let mut ours = Pair::new(&rustls::version::TLS13).ours;
     ours.open(&mut [0x16, 3, 1, 0, 4, 1, 0, 0xff, 0xf0], &mut Vec::new()).unwrap();
     let mut held = 0;
@@ -160,7 +160,7 @@ fn a_handshake_message_that_never_ends_is_not_held_for_ever() {
         held += 6;
         assert!(held <= UNREAD_BYTES_MAX, "it is held for ever");
     }
-    // One that says it is longer is refused at once.
+    // A ClientHello with a greater announced length is refused at once.
     let mut ours = Pair::new(&rustls::version::TLS13).ours;
     let mut longer = [0x16, 3, 1, 0, 4, 1, 0xff, 0xff, 0xff];
     ours.open(&mut longer, &mut Vec::new()).unwrap_err();
