@@ -1,7 +1,6 @@
-//! What a worker is about: it serves, it comes to rest, or it closes its connections.
+//! Stage of a worker: serving, quiescing or draining.
 //!
-//! A drain closes connections evenly over its time, so that clients which come back do not come all at
-//! once.
+//! A drain closes connections evenly over its time, so that clients do not all reconnect at once.
 
 use std::time::Duration;
 
@@ -9,17 +8,16 @@ use crate::link::control::{ExitReason, PendingHandshakes};
 use crate::types::Slot;
 use crate::worker::clock::Moment;
 
-/// What a worker is about.
+/// Stage of a worker.
 #[derive(Debug)]
 pub(in crate::worker) enum Stage {
     Serving,
-    /// No connection is accepted and no publisher is read, until all that was taken over is
-    /// acknowledged.
+    /// No connection is accepted and no publisher is read until all publications are acknowledged.
     Quiescing {
         handshakes: PendingHandshakes,
         is_reported: bool,
     },
-    /// All connections are being closed, one after the other.
+    /// All connections are closed one after the other.
     Draining {
         until: Moment,
         end: ExitReason,
@@ -40,12 +38,12 @@ impl Stage {
         matches!(self, Self::Draining { .. })
     }
 
-    /// Whether the connections are closed because the supervisor is gone.
+    /// Returns true if the drain was caused by the loss of the supervisor.
     pub(in crate::worker) fn has_lost_supervisor(&self) -> bool {
         matches!(self, Self::Draining { end: ExitReason::SupervisorLost, .. })
     }
 
-    /// When it has something to do.
+    /// Returns the next time at which the stage has work to do.
     pub(in crate::worker) fn next(&self) -> Option<Moment> {
         match self {
             Self::Draining { until, schedule, .. } => {
@@ -55,7 +53,7 @@ impl Stage {
         }
     }
 
-    /// One connection whose time to be closed has come.
+    /// Returns one connection that is due to be closed.
     pub(in crate::worker) fn next_to_close(&mut self, now: Moment) -> Option<Slot> {
         match self {
             Self::Draining { schedule, .. } => schedule.due(now),
@@ -64,10 +62,10 @@ impl Stage {
     }
 }
 
-/// The connections that are still to be closed.
+/// Schedule of closing connections.
 #[derive(Debug)]
 pub(in crate::worker) struct DrainSchedule {
-    /// The next one is the last.
+    /// Slots that are still to be closed, in reverse order.
     waiting: Vec<Slot>,
     all: usize,
     begun_at: Moment,
@@ -75,14 +73,14 @@ pub(in crate::worker) struct DrainSchedule {
 }
 
 impl DrainSchedule {
-    /// Closes these slots within a time that begins now: the first at once, the others at equal
-    /// distances.
+    /// Creates a schedule that closes the slots evenly over `spread`. The first is due at
+    /// `begun_at`.
     pub(in crate::worker) fn new(mut slots: Vec<Slot>, begun_at: Moment, spread: Duration) -> Self {
         slots.reverse();
         Self { all: slots.len(), waiting: slots, begun_at, spread }
     }
 
-    /// When the next one is due.
+    /// Returns the time at which the next slot is due.
     pub(in crate::worker) fn next(&self) -> Option<Moment> {
         let closed = u32::try_from(self.all - self.waiting.len()).unwrap_or(u32::MAX);
         let all = u32::try_from(self.all).unwrap_or(u32::MAX);
@@ -90,7 +88,7 @@ impl DrainSchedule {
         (!self.waiting.is_empty()).then(pause)
     }
 
-    /// One whose time has come.
+    /// Removes one slot that is due.
     pub(in crate::worker) fn due(&mut self, now: Moment) -> Option<Slot> {
         self.next().filter(|at| *at <= now)?;
         self.waiting.pop()

@@ -1,4 +1,4 @@
-//! Commands of the supervisor, and the stages that follow from them.
+//! Commands of the supervisor, and the resulting stages.
 
 pub(crate) mod drain;
 pub(crate) mod overload;
@@ -28,15 +28,15 @@ use crate::telemetry::set_level;
 use crate::types::limits::ORPHAN_WAIT;
 use crate::types::{ConfigNumber, Generation, TurnBudget};
 
-/// The part of the time to close that is kept for the clients' answers: a quarter.
+/// Divisor of the drain time. One quarter of it is reserved for the clients' Close answers.
 const CLOSING_PART: u32 = 4;
-/// Times that a link is read before clients are closed: each takes up to a megabyte, and the kernel
-/// holds less.
+/// Most reads of the link before clients are closed. Each reads up to a megabyte, which is more
+/// than the kernel buffers.
 const LAST_READS_MAX: usize = 8;
 const DRAINING: Refusal = Refusal::new(RefusalStatus::Unavailable, "the server goes away");
 
 impl EventLoop {
-    /// Applies the commands that have come, or notices that the supervisor is gone.
+    /// Applies received commands. Starts a drain if the supervisor is gone.
     pub(super) fn read_commands(&mut self) -> io::Result<()> {
         let mut commands = Vec::new();
         let now = self.context.clock.now();
@@ -44,14 +44,14 @@ impl EventLoop {
         self.apply_commands(commands)?;
         if peer == ControlPeer::Gone && !self.context.stage.has_lost_supervisor() {
             info!(event = "supervisor_lost", "supervisor lost");
-            // Its end of the control link would wake the loop for ever.
+            // The closed control link would wake the loop all the time.
             drop(self.context.poller.forget(self.context.supervisor.ready()));
             self.drain(ORPHAN_WAIT, ExitReason::SupervisorLost);
         }
         Ok(())
     }
 
-    /// Applies commands, in their order.
+    /// Applies commands in order.
     pub(super) fn apply_commands(
         &mut self,
         commands: Vec<ControlMessage<WorkerCommand>>,
@@ -114,8 +114,8 @@ impl EventLoop {
         }
     }
 
-    /// Reports that this loop turns, and looks at the listening sockets: the kernel wakes one worker
-    /// for a new connection, and that one may have stopped or died before it came to accept.
+    /// Answers the liveness check, then accepts waiting connections. The kernel wakes only one
+    /// worker per new connection, and that worker may have hung or died before it accepted.
     fn answer_heartbeat(&mut self) {
         let Self { context, connections, listeners, .. } = self;
         context.supervisor.report(ChildEvent::Heartbeat);
@@ -126,7 +126,7 @@ impl EventLoop {
         }
     }
 
-    /// Takes over a new configuration, whole or not at all.
+    /// Applies a new configuration completely or not at all.
     fn reconfigure(&mut self, number: ConfigNumber, json: &str) {
         let Self { context, connections, ticks, .. } = self;
         let Some((settings, config)) = reload::read_config(number, json) else { return };
@@ -137,9 +137,9 @@ impl EventLoop {
         context.supervisor.report(ChildEvent::Configured { number });
     }
 
-    /// A new broker: the old link is read to its end, then the new one gets everything that the
-    /// old one knew (rule L6). What was read is written in slices as always: slots that become free
-    /// now wait for it (rule L3).
+    /// Connects to a new broker. The old link is read to its end, then the new broker gets
+    /// everything that the old one knew (rule L6). Messages from the old link are delivered in
+    /// slices as usual. Slots that become free wait until these are written (rule L3).
     fn connect(&mut self, broker: Generation, transport: Box<dyn Transport>) -> io::Result<()> {
         self.context.broker.mark_unread();
         let mut scratch = std::mem::take(&mut self.context.buffers.scratch);
@@ -161,7 +161,7 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Stops accepting and reading, so that what is under way can end.
+    /// Stops accepting and reading, so that pending work can finish.
     fn quiesce(&mut self, handshakes: PendingHandshakes) {
         let Self { context, connections, listeners, .. } = self;
         if handshakes == PendingHandshakes::Finish {
@@ -177,7 +177,8 @@ impl EventLoop {
         }
     }
 
-    /// Closes all connections, one after the other. What the broker has already sent is delivered first.
+    /// Closes all connections one after the other. Messages that the broker has already sent are
+    /// delivered first.
     fn drain(&mut self, within: Duration, end: ExitReason) {
         self.listeners.close(&self.context.poller);
         self.read_link_to_end();
@@ -196,7 +197,7 @@ impl EventLoop {
         );
         for slot in connections.slots() {
             let Some(mut connection) = connections.take(slot) else { continue };
-            // A connection that is open is served until its turn comes.
+            // An open connection is served until it is due.
             if !connection.is_open() {
                 send_away(context, &mut connection);
             }
@@ -205,8 +206,8 @@ impl EventLoop {
         self.close_due();
     }
 
-    /// Closes those whose turn has come, as far as the time of this part of the turn allows. What was
-    /// acknowledged is on the link already (rule L5): it is delivered first.
+    /// Closes connections that are due, within the time budget of this part of the turn.
+    /// Acknowledged publications are on the link already (rule L5) and are delivered first.
     pub(super) fn close_due(&mut self) {
         let mut part = None;
         while let Some(slot) = self.context.stage.next_to_close(self.context.clock.now()) {
@@ -226,7 +227,8 @@ impl EventLoop {
         }
     }
 
-    /// Takes what is on the link by now, however long that takes: a worker that drains is not judged.
+    /// Reads all messages that are on the link now, without a time budget. A draining worker is not
+    /// checked for liveness.
     fn read_link_to_end(&mut self) {
         self.context.broker.mark_unread();
         for _ in 0..LAST_READS_MAX {
@@ -237,8 +239,7 @@ impl EventLoop {
         }
     }
 
-    /// Reports that the worker has come to rest, or returns why it is to exit, when its stage has come
-    /// to its end.
+    /// At the end of a stage, reports that the worker is quiesced, or returns the exit reason.
     pub(super) fn finish_stage(&mut self) -> Option<ExitReason> {
         let Self { context, connections, .. } = self;
         let Context { stage, broker, webhooks, supervisor, handshakes: pending, .. } = context;
@@ -278,7 +279,7 @@ impl EventLoop {
     }
 }
 
-/// Closes a connection because the server goes away.
+/// Closes a connection because the worker drains.
 fn send_away(context: &mut Context, connection: &mut Connection) {
     match &connection.phase {
         Phase::Head(_) | Phase::Authorizing(_) | Phase::Joining(_) => {

@@ -1,5 +1,5 @@
-//! What a worker does when memory becomes scarce: it accepts no connection, closes the clients that hold
-//! the most, and denies publications.
+//! Reaction of a worker to scarce memory: it accepts no connections, closes the clients that use
+//! the most memory, and denies publications.
 
 use std::cmp::Reverse;
 use std::fs;
@@ -23,17 +23,17 @@ use crate::worker::handshake::refusals;
 const SCARCE_REFUSAL: Refusal =
     Refusal::new(RefusalStatus::Unavailable, "the server is short of memory: try again later");
 
-/// What a worker knows of the memory.
+/// Memory state of a worker.
 #[derive(Debug)]
 pub(in crate::worker) struct MemoryAccount {
-    /// How scarce it is, and how far the worker may grow.
+    /// Memory pressure, and the size up to which this process may grow.
     allowed: Allowance,
-    /// Bytes that the connections hold: the sum of what each held when it was put back.
+    /// Bytes held by connections: the sum of their sizes after the last work on each.
     held: u64,
-    /// What they have taken in since the memory was looked at for it.
+    /// Bytes received since the last check of the memory.
     grown: usize,
     reusable: Reusable,
-    /// When clients were closed last.
+    /// Time at which clients were last closed for memory.
     shed_at: Moment,
 }
 
@@ -49,12 +49,12 @@ impl MemoryAccount {
         self.allowed.pressure
     }
 
-    /// Bytes that the connections hold.
+    /// Returns the bytes held by connections.
     pub(in crate::worker) fn held(&self) -> u64 {
         self.held
     }
 
-    /// Notes what a connection holds after work on it.
+    /// Records the size of a connection after work on it.
     pub(in crate::worker) fn note(&mut self, connection: &mut Connection) {
         let held = u32::try_from(connection.held()).unwrap_or(u32::MAX);
         let before = std::mem::replace(&mut connection.incomplete.held, held);
@@ -64,17 +64,17 @@ impl MemoryAccount {
         }
     }
 
-    /// Notes what was taken in.
+    /// Records received bytes.
     pub(in crate::worker) fn grow(&mut self, bytes: usize) {
         self.grown += bytes;
     }
 
-    /// Notes the end of a connection.
+    /// Removes the size of a closed connection.
     pub(in crate::worker) fn release(&mut self, connection: &Connection) {
         self.held -= u64::from(connection.incomplete.held);
     }
 
-    /// Bytes of this process that can be used again, when they are to be reported.
+    /// Returns the reusable bytes of this process, if they must be reported.
     fn reusable_bytes(&mut self, connections: usize) -> Option<u64> {
         self.allowed.resident_max?;
         let resident = resident_bytes()?;
@@ -82,14 +82,14 @@ impl MemoryAccount {
     }
 }
 
-/// Looks at the memory of this process, and reports to the supervisor how much of it can be used again.
+/// Checks the memory of this process, and reports the reusable bytes to the supervisor.
 fn report_reusable(context: &mut Context, connections: &ConnectionTable) {
     if let Some(bytes) = context.memory.reusable_bytes(connections.count()) {
         context.supervisor.report(ChildEvent::Reusable { bytes });
     }
 }
 
-/// The supervisor has looked at the memory of all processes.
+/// Applies the supervisor's memory limits. The supervisor measures the memory of all processes.
 pub(in crate::worker) fn on_pressure(
     context: &mut Context,
     connections: &mut ConnectionTable,
@@ -99,7 +99,8 @@ pub(in crate::worker) fn on_pressure(
     shed(context, connections);
 }
 
-/// Memory is still scarce, as far as is known: the supervisor looks more often than this comes.
+/// Closes more clients while the pressure lasts. It is called less often than the supervisor
+/// updates the pressure.
 pub(in crate::worker) fn shed_again(context: &mut Context, connections: &mut ConnectionTable) {
     report_reusable(context, connections);
     if context.memory.shed_at.after(BEAT_EVERY / 2) <= context.clock.now() {
@@ -107,8 +108,8 @@ pub(in crate::worker) fn shed_again(context: &mut Context, connections: &mut Con
     }
 }
 
-/// Looks at the memory when much was taken in since the last look: what the supervisor sees ten
-/// times a second may be too late. Costs one comparison where nothing has grown.
+/// Checks the memory early if much was received since the last check. The supervisor checks ten
+/// times per second, which may be too late. Without growth the function costs one comparison.
 pub(in crate::worker) fn look_early(context: &mut Context, connections: &mut ConnectionTable) {
     if context.memory.grown < GROWTH_BYTES {
         return;
@@ -125,7 +126,7 @@ pub(in crate::worker) fn look_early(context: &mut Context, connections: &mut Con
     report_reusable(context, connections);
 }
 
-/// Closes the clients that hold the most, until half of what all hold is free.
+/// Closes the clients that use the most memory, until half of the memory of all clients is free.
 fn shed(context: &mut Context, connections: &mut ConnectionTable) {
     if context.memory.pressure() < Pressure::Shedding {
         return;
@@ -137,15 +138,15 @@ fn shed(context: &mut Context, connections: &mut ConnectionTable) {
     report_reusable(context, connections);
 }
 
-/// A client, and the bytes that it holds.
+/// Client and the bytes that it holds.
 #[derive(Clone, Copy, Debug)]
 struct Holder {
     slot: Slot,
     bytes: u64,
 }
 
-/// The clients that hold something, the largest first. What one send takes is not a backlog, unless there
-/// are so many of those that together they matter.
+/// Returns the clients with significant memory, the largest first. Clients with no more than one
+/// send are omitted, unless together they hold a significant amount.
 fn holders(context: &Context, connections: &ConnectionTable) -> Vec<Holder> {
     let holder =
         |it: &Connection| Holder { slot: it.slot, bytes: held_by_client(context, it) as u64 };
@@ -158,8 +159,7 @@ fn holders(context: &Context, connections: &ConnectionTable) -> Vec<Holder> {
     all
 }
 
-/// Bytes that one client holds: those of its connection, its tags and aliases, and its events
-/// for a backend.
+/// Returns the bytes held for one client: its connection, tags, aliases, and events for a backend.
 fn held_by_client(context: &Context, connection: &Connection) -> usize {
     let events = match connection.uuid() {
         Some(client) if !context.webhooks.is_idle() => context.webhooks.held(client),
@@ -212,10 +212,10 @@ fn close_holder(context: &mut Context, connection: &mut Connection, bytes: u64) 
     }
 }
 
-/// Memory that the allocator has and nothing is in: it does not give small blocks back to the system,
-/// so what a process has does not fall when clients are closed that held such blocks. It is room for others
-/// all the same. Known only from outside: by how much less the connections hold without the process
-/// having less.
+/// Estimate of reusable memory: memory that the allocator holds although it is unused. The
+/// allocator does not return small blocks to the system, so the process does not shrink when
+/// clients with such blocks are closed. New clients can use that memory. The estimate is the amount
+/// by which connections shrink without the process shrinking.
 #[derive(Debug, Default)]
 struct Reusable {
     bytes: u64,
@@ -225,9 +225,9 @@ struct Reusable {
 }
 
 impl Reusable {
-    /// Notes what the process has, and what its connections hold. Whenever the process grows, what was
-    /// thought to be free was not, so a wrong guess corrects itself. The bytes, when they are to be
-    /// told.
+    /// Updates the estimate from the process size and the bytes held by connections. Growth of the
+    /// process means that the memory was not reusable, so a wrong estimate corrects itself. Returns
+    /// the estimate if it must be reported.
     fn on_look(&mut self, resident: u64, held: u64) -> Option<u64> {
         let moved = resident.abs_diff(self.resident);
         let released = (self.bytes + self.held).saturating_sub(held);
@@ -241,7 +241,8 @@ impl Reusable {
     }
 }
 
-/// What this process has in memory: the second number of `/proc/self/statm`, in pages (proc(5)).
+/// Returns the resident size of this process: the second number of `/proc/self/statm`, in pages
+/// (proc(5)).
 fn resident_bytes() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/statm").ok()?;
     text.split(' ').nth(1)?.parse::<u64>().ok().map(|pages| pages * PAGE_BYTES)

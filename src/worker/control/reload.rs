@@ -1,5 +1,5 @@
-//! A new configuration for a worker that runs: what applies from now on, and which connections end for
-//! it.
+//! Reload in a running worker: applies a new configuration and closes connections that lose their
+//! rights.
 
 use std::io;
 
@@ -21,7 +21,7 @@ use crate::worker::webhook;
 const REVOKED_REFUSAL: Refusal =
     Refusal::new(RefusalStatus::Unauthorized, "the application was removed or changed");
 
-/// Reads a new configuration; none, with a line in the log, when it cannot be used.
+/// Parses a new configuration. Logs an error and returns `None` if it is unusable.
 pub(in crate::worker) fn read_config(
     number: ConfigNumber,
     json: &str,
@@ -30,7 +30,8 @@ pub(in crate::worker) fn read_config(
         Config::from_json(json).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
     let read = config.and_then(|config| Ok((WorkerSettings::of(&config)?, config)));
     scrub_stack();
-    // The supervisor has checked it; what asked for the reload sees that no report comes.
+    // The supervisor has validated the configuration. The reload fails, because this worker does not
+    // report success.
     read.inspect_err(|error| {
         error!(
             event = "config_apply_failed",
@@ -42,7 +43,7 @@ pub(in crate::worker) fn read_config(
     .ok()
 }
 
-/// Binds paths and names to the resources that serve them.
+/// Binds paths and names to their resources.
 pub(in crate::worker) fn bind(context: &mut Context, ticks: &mut TickScheduler, config: &Config) {
     let Context { resources, settings, .. } = context;
     resources.bind(config, &mut settings.paths);
@@ -50,7 +51,8 @@ pub(in crate::worker) fn bind(context: &mut Context, ticks: &mut TickScheduler, 
     ticks.set(context.resources.ticking(config), context.clock.now());
 }
 
-/// Renews what each connection was granted, or ends it. Returns how many were ended.
+/// Renews the rights of all connections and closes those that lose them. Returns the number of
+/// closed connections.
 pub(in crate::worker) fn review_all(
     context: &mut Context,
     connections: &mut ConnectionTable,
@@ -65,7 +67,7 @@ pub(in crate::worker) fn review_all(
     revoked
 }
 
-/// Renews what a connection was granted, or ends it; false then.
+/// Renews the rights of a connection, or closes it and returns false.
 fn review(context: &mut Context, connection: &mut Connection, former: &WorkerSettings) -> bool {
     let session = match &mut connection.phase {
         Phase::Authorizing(pending) => &mut pending.joining.session,

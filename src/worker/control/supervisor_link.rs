@@ -1,4 +1,4 @@
-//! The worker's end of the link to its supervisor.
+//! Worker's end of the control link.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -9,11 +9,12 @@ use crate::link::control::{ChildEvent, Control, ControlMessage, ControlPeer, Wor
 use crate::types::limits::ORDERS_WAIT;
 use crate::worker::clock::Moment;
 
-/// The link to the supervisor.
+/// Control link to the supervisor.
 #[derive(Debug)]
 pub(in crate::worker) struct SupervisorLink {
     control: Box<dyn Control<WorkerCommand>>,
-    /// When it is read at the latest, though other events crowd it out of a wait.
+    /// Latest time of the next read. The link is then read even if other events fill the poller's
+    /// batch.
     due_at: Moment,
 }
 
@@ -22,12 +23,12 @@ impl SupervisorLink {
         Self { control, due_at: Moment::START }
     }
 
-    /// Whether it is to be read although nothing was reported about it.
+    /// Returns true if the link must be read although it was not reported as ready.
     pub(in crate::worker) fn is_due(&self, now: Moment) -> bool {
         self.due_at <= now
     }
 
-    /// Reads the commands that have come, and whether the supervisor is still there.
+    /// Reads commands. Returns whether the supervisor still exists.
     pub(in crate::worker) fn recv(
         &mut self,
         commands: &mut Vec<ControlMessage<WorkerCommand>>,
@@ -40,19 +41,19 @@ impl SupervisorLink {
         })
     }
 
-    /// Reports something to the supervisor.
+    /// Sends an event to the supervisor. Logs a failure.
     pub(in crate::worker) fn report(&mut self, event: ChildEvent) {
         if let Err(error) = self.try_report(event) {
             error!(event = "supervisor_send_failed", %error, "failed to send to supervisor");
         }
     }
 
-    /// The same; for a report after which the supervisor may be gone.
+    /// Sends an event to the supervisor. Returns the error if the supervisor may be gone.
     pub(in crate::worker) fn try_report(&mut self, event: ChildEvent) -> io::Result<()> {
         self.control.report(event)
     }
 
-    /// What to wait on.
+    /// Returns the descriptor to watch.
     pub(in crate::worker) fn ready(&self) -> impl AsFd + '_ {
         self.control.ready()
     }
