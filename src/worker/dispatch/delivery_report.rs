@@ -1,8 +1,9 @@
-//! Reports of how many clients a publication has reached, for publishers that asked when they opened.
+//! Delivery reports: tell a publisher how many clients its publication has reached.
 //!
-//! The header [`HEADER`] asks, with a token of the publisher's own choice; the same header in the 101
-//! grants. Every report repeats the token, which no other client knows: so nothing that others publish
-//! can pass for one. Connections that do not ask see nothing new.
+//! A publisher requests reports with the header [`HEADER`] and a token that it chooses. The server
+//! grants them with the same header in the 101 response. Each report repeats the token, which no
+//! other client knows, so a publication cannot imitate a report. Other connections are not
+//! affected.
 
 use bytes::BytesMut;
 use serde_json::json;
@@ -23,11 +24,12 @@ use crate::worker::connection::{Connection, Phase};
 use crate::worker::connection::{readiness, write};
 use crate::worker::context::Context;
 
-/// Asks for reports in a handshake, and grants them in its answer.
+/// Header that requests reports in a handshake and grants them in the response.
 const HEADER: &str = "Tagcast-Report";
 
-/// The token of a publisher that may have reports: it asked, it proved a secret (or there is none to
-/// prove), and its protocol has room for a text that is not a publication.
+/// Returns the publisher's token if it may get reports. It must have requested them and shown a
+/// secret, unless there are no applications. Its protocol must support texts that are not
+/// publications.
 pub(in crate::worker) fn granted<'a>(
     upgrade: &Upgrade<'a>,
     protocol: Protocol,
@@ -42,20 +44,20 @@ pub(in crate::worker) fn granted<'a>(
     (is_token && is_spoken && is_framed && access.tells_counts(grant.ground)).then_some(token)
 }
 
-/// The 101 with the header that grants.
+/// Adds the granting header to a 101 response.
 pub(in crate::worker) fn in_answer(mut answer: Vec<u8>, token: &str) -> Vec<u8> {
-    // What ends the head comes after the last header.
+    // The empty line that ends the head moves behind the new header.
     answer.truncate(answer.len().saturating_sub(2));
     answer.extend_from_slice(format!("{HEADER}: {token}\r\n\r\n").as_bytes());
     answer
 }
 
-/// What is known of a session that has reports.
+/// Returns the session data that enables reports.
 pub(in crate::worker) fn ack_extras(token: &str) -> Option<Box<AckExtras>> {
     Some(Box::new(AckExtras { report: Some(token.into()), ..AckExtras::default() }))
 }
 
-/// The client that gets the count of a publication of this session, if it may have it.
+/// Returns the client that gets the report of a publication, if the session has reports.
 pub(in crate::worker) fn requester(
     slot: Slot,
     session: &Session,
@@ -64,7 +66,7 @@ pub(in crate::worker) fn requester(
     token_of(session).map(|_| ReportRequester { slot, naming: RecipientForm::of(address) })
 }
 
-/// The report of a message that publishes nothing: it names no client at all.
+/// Returns the report of a message that publishes nothing, because it names no recipient.
 pub(in crate::worker) fn report_nothing(
     session: &Session,
     effects: &[Effect],
@@ -83,7 +85,7 @@ fn token_of(session: &Session) -> Option<&str> {
     session.words.as_ref()?.report.as_deref()
 }
 
-/// Reports to a publisher how many clients its publication has reached.
+/// Sends a publisher the number of clients that its publication has reached.
 pub(in crate::worker) fn report_reached(
     context: &mut Context,
     connections: &mut ConnectionTable,

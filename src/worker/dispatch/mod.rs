@@ -1,4 +1,4 @@
-//! Calling resources, and applying the effects that they return.
+//! Calls of resources, and application of the effects that they return.
 
 pub(crate) mod delivery_report;
 pub(crate) mod resource_registry;
@@ -29,7 +29,7 @@ use crate::worker::context::Context;
 use crate::worker::handshake::authorize;
 use crate::worker::webhook;
 
-/// The answer to a publisher when there is no memory for its publication.
+/// Returns the reply to a publisher when memory for its publication is scarce.
 fn busy_answer(session: &Session) -> ConnectionEffect {
     match (session.protocol.spec().error, session.class) {
         (Some(error), ClientClass::Web) => {
@@ -44,23 +44,23 @@ fn busy_answer(session: &Session) -> ConnectionEffect {
 const BUSY_TEXT: &str = "The server is busy, try again later";
 const BUSY: CloseReason = CloseReason::new(CloseCode::LATER, BUSY_TEXT);
 
-/// What is left of effects for the connection itself, once the broker's part is done.
+/// Effects on the connection itself. They are applied after those that concern the broker.
 pub(super) type ConnectionEffects = SmallVec<[ConnectionEffect; 1]>;
 
-/// An effect on the connection itself.
+/// Effect on the connection itself.
 pub(super) enum ConnectionEffect {
-    /// What follows leaves when the broker has done what comes before it.
+    /// Later writes wait until the broker has processed everything sent so far.
     AwaitBroker,
     Frame(BytesMut),
     Fyi(String),
-    /// What it calls itself.
+    /// Name that the client registered.
     Registered(String),
-    /// The tags of its packets select no client.
+    /// Tags of the client's packets were ignored.
     IgnoredTags,
     Close(CloseReason),
 }
 
-/// The client for which a resource is called.
+/// Client for which a resource is called.
 #[derive(Clone, Copy)]
 pub(super) struct ClientRef<'a> {
     pub(super) slot: Slot,
@@ -68,7 +68,7 @@ pub(super) struct ClientRef<'a> {
     pub(super) resource: ResourceId,
 }
 
-/// Gives a message to the resource that it is for.
+/// Passes a message to its resource and applies the effects.
 pub(in crate::worker) fn on_message(
     context: &mut Context,
     client: ClientRef<'_>,
@@ -85,7 +85,7 @@ pub(in crate::worker) fn on_message(
     rest
 }
 
-/// Gives a resource the answer to its query about connected clients.
+/// Passes the answer to a presence query to the resource.
 pub(in crate::worker) fn on_presence(
     context: &mut Context,
     connections: &mut ConnectionTable,
@@ -110,8 +110,8 @@ pub(in crate::worker) fn on_presence(
     readiness::rearm(context, connections, connection);
 }
 
-/// Calls the resource because a connection ends, then reports to the broker that the client left: in this
-/// order, so that the resource still sees its tags, and what it publishes then follows the leave.
+/// Calls the resource because a connection ends, then sends the leave to the broker. In this order
+/// the resource still sees the client's tags. Publications of this call are sent after the leave.
 pub(in crate::worker) fn on_end(
     context: &mut Context,
     connection: &mut Connection,
@@ -142,7 +142,7 @@ pub(in crate::worker) fn call_and_apply(
     apply_rest(context, connection, rest);
 }
 
-/// Calls the resource of a connection; what is left to do on the connection itself.
+/// Calls the resource of a connection. Returns the effects on the connection itself.
 pub(in crate::worker) fn call_for_rest(
     context: &mut Context,
     connection: &Connection,
@@ -154,7 +154,7 @@ pub(in crate::worker) fn call_for_rest(
     apply_effects(context, client, effects, b"")
 }
 
-/// Applies what is left to do on the connection itself.
+/// Applies effects on the connection itself.
 pub(in crate::worker) fn apply_rest(
     context: &mut Context,
     connection: &mut Connection,
@@ -168,8 +168,8 @@ pub(in crate::worker) fn apply_rest(
     }
 }
 
-/// Calls a resource. A panic is the end of this connection only: the worker's own tables are
-/// not touched by the call.
+/// Calls a resource. A panic closes only this connection, because the call does not touch the
+/// worker's tables.
 pub(in crate::worker) fn call(
     context: &mut Context,
     ClientRef { slot, session, resource: id }: ClientRef<'_>,
@@ -195,8 +195,8 @@ pub(in crate::worker) fn call(
     })
 }
 
-/// Applies what concerns the broker; a publication is held from here on (rule L4), and leaves at
-/// the end of the turn.
+/// Applies the effects that concern the broker. A publication is now in the send window (rule L4)
+/// and is sent at the end of the turn. Returns the other effects.
 fn apply_effects(
     context: &mut Context,
     client: ClientRef<'_>,
@@ -275,7 +275,7 @@ fn apply_effects(
     rest
 }
 
-/// Takes over an event for a backend; a client whose message is not taken gets a text instead.
+/// Queues an event for a backend. Returns a reply to the client if its message is not accepted.
 fn post_or_report(
     context: &mut Context,
     ClientRef { slot, session, resource: id }: ClientRef<'_>,
@@ -292,7 +292,8 @@ fn post_or_report(
     Some(ConnectionEffect::Frame(frame))
 }
 
-/// Applies what concerns the connection itself; returns the reason if that ends it.
+/// Applies effects on the connection itself. Returns the reason if one of them closes the
+/// connection.
 pub(in crate::worker) fn apply_to_connection(
     context: &mut Context,
     connection: &mut Connection,
@@ -324,7 +325,8 @@ pub(in crate::worker) fn apply_to_connection(
     None
 }
 
-/// A new user takes `tags` for a selection; the old pages may have such a member for themselves.
+/// Logs once that tags are ignored. A new user may expect `tags` to select recipients, while
+/// existing pages may use the member for their own purposes.
 fn note_ignored_tags(connection: &mut Connection) {
     let Phase::Open(session) = &mut connection.phase else { return };
     session.has_noted_tags = true;
@@ -335,15 +337,15 @@ fn note_ignored_tags(connection: &mut Connection) {
     );
 }
 
-/// What one call has sent to the broker, and what its client is told about it.
+/// Dependency between a call's messages to the broker and its replies to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CallOutput {
-    /// Nothing that the client could be told about.
+    /// No dependency.
     Nothing,
-    /// A publication, and nothing about it to the client.
+    /// A publication was sent to the broker. No reply to the client depends on it yet.
     Publication,
-    /// The client is told something that is true once the broker has done its part; where it is
-    /// reached in another way from now on, whatever it is told next may speak of that.
+    /// A reply to the client is true only after the broker has done its part. After a change of
+    /// tags or alias this applies to all later replies.
     AboutIt,
 }
 
@@ -361,7 +363,7 @@ impl CallOutput {
     }
 }
 
-/// A message to one client in its protocol.
+/// Formats a message to one client in its protocol.
 fn rendered(session: &Session, json: String) -> Vec<u8> {
     let content = Content { form: PayloadForm::Message, payload: json.into() };
     session.protocol.render(&content, Cast::One).into_owned()

@@ -1,4 +1,4 @@
-//! The resources of a worker, and which path or name each of them serves.
+//! Resources of a worker, and the paths and names that they serve.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,32 +16,32 @@ use crate::webhook::Signing;
 use crate::webhook::client::TargetSettings;
 use crate::worker::bloatless::Bloatless;
 
-/// The resources of a worker: the built-in ones in the order of `Kind::ALL`, then those of the
-/// embedding program, then those that the file makes.
+/// Resources of a worker: first the built-in ones in the order of `BuiltinKind::ALL`, then those of
+/// the embedding program, then those of the configuration.
 pub(in crate::worker) struct ResourceRegistry {
     all: Vec<Box<dyn ResourceHooks>>,
     own: ResourceFactories,
-    /// What each of those was made from that the file makes, so that a reload that leaves it as it is
-    /// keeps it, with whatever it knows.
+    /// Bindings of the resources that the configuration created. A reload keeps a resource, with
+    /// its state, if its binding is unchanged.
     made: Vec<MadeResource>,
     bloatless: Bloatless,
-    /// The ways to backends that this binding wants known.
+    /// Routes to backends since the last binding.
     routes: Vec<BackendRoute>,
-    /// The list of effects of the last call, to be used again.
+    /// Allocated list for the effects of the next call.
     effects: Effects,
 }
 
-/// Room for effects that is kept from one call to the next.
+/// Largest capacity of an effect list that is kept for the next call.
 const EFFECTS_KEPT: usize = 64;
 
-/// A resource that was made from the file.
+/// Resource that the configuration created.
 #[derive(Debug)]
 struct MadeResource {
     binding: ResourceBinding,
     id: ResourceId,
 }
 
-/// The way from a resource to its backend.
+/// Route from a resource to its backend.
 #[derive(Debug)]
 pub(in crate::worker) struct BackendRoute {
     pub(in crate::worker) resource: ResourceId,
@@ -70,12 +70,12 @@ impl ResourceRegistry {
         }
     }
 
-    /// An empty list for the effects of a call.
+    /// Returns an empty list for the effects of a call.
     pub(in crate::worker) fn take_effects(&mut self) -> Effects {
         std::mem::take(&mut self.effects)
     }
 
-    /// Keeps the list, which is empty again, for the next call.
+    /// Keeps an emptied list for the next call.
     pub(in crate::worker) fn keep_effects(&mut self, effects: Effects) {
         if effects.capacity() <= EFFECTS_KEPT {
             self.effects = effects;
@@ -93,9 +93,9 @@ impl ResourceRegistry {
         self.all.get_mut(id.place())
     }
 
-    /// Binds the names of `[echo]`, then what the program brings, then the applications of
-    /// bloatless/php-websocket, then the resources of the file, which win. Connections keep what they
-    /// are served by, also when nothing is bound to it any more.
+    /// Binds the names of `[echo]`, then the embedding program's paths, then the
+    /// bloatless/php-websocket applications, then the configured resources. Later bindings replace
+    /// earlier ones. Existing connections keep their resource even if it is no longer bound.
     pub(in crate::worker) fn bind(&mut self, config: &Config, paths: &mut Routes) {
         for name in &config.echo.applications {
             let is_silent = config.echo.bar_silent && name == "Bar";
@@ -129,12 +129,13 @@ impl ResourceRegistry {
         self.routes = self.made.iter().filter_map(|made| route(made, config)).collect();
     }
 
-    /// The ways to backends, with the secrets that hold now; once after each binding.
+    /// Removes and returns the routes to backends with their current secrets, once after each
+    /// binding.
     pub(in crate::worker) fn take_routes(&mut self) -> Vec<BackendRoute> {
         std::mem::take(&mut self.routes)
     }
 
-    /// The resources that want to be called from time to time, of those that are bound now.
+    /// Returns the bound resources that have ticks, and their intervals.
     pub(in crate::worker) fn ticking(&self, config: &Config) -> Vec<(ResourceId, Duration)> {
         let own = (0..self.own.paths().count()).map(ResourceId::beyond);
         let is_bound = |made: &&MadeResource| {
@@ -155,7 +156,7 @@ impl ResourceRegistry {
         })
     }
 
-    /// The application of a name, if it is bound now.
+    /// Returns the application with this name if it is bound.
     pub(in crate::worker) fn application_named(
         &self,
         name: &str,
@@ -195,10 +196,10 @@ impl ResourceRegistry {
     }
 }
 
-/// Makes what the file asks for.
+/// Creates a resource of the configuration.
 fn make(binding: &ResourceBinding) -> Option<Box<dyn ResourceHooks>> {
     match binding.kind {
-        // The checked configuration has no name that is too long.
+        // The configuration has checked the length of the name.
         ResourceKind::Broadcast => Some(Box::new(Broadcast::new(&binding.name).ok()?)),
         ResourceKind::Http => {
             let backend = binding.backend.as_ref()?;
@@ -208,8 +209,8 @@ fn make(binding: &ResourceBinding) -> Option<Box<dyn ResourceHooks>> {
     }
 }
 
-/// Whether a resource that was made from one binding serves the other as well. Another secret alone
-/// makes no other resource: events of the clients that are connected to it are signed with it.
+/// Returns true if a resource made from one binding can serve the other. The secret may differ,
+/// because it only signs the events.
 fn is_same(made: &ResourceBinding, binding: &ResourceBinding) -> bool {
     let (Some(one), Some(other)) = (&made.backend, &binding.backend) else {
         return made == binding;
@@ -230,8 +231,9 @@ fn terms(name: &str, backend: &BackendBinding) -> WebhookOptions {
     }
 }
 
-/// The way to the backend of a resource, also of one that is bound no more but has clients: with the
-/// secret of its application as it is now, if there still is one.
+/// Returns the route to the backend of a resource. The resource may be unbound and still have
+/// clients. The route uses the current secret of its application, or the last known one if the
+/// application was removed.
 fn route(made: &MadeResource, config: &Config) -> Option<BackendRoute> {
     let backend = made.binding.backend.as_ref()?;
     let applications = config.applications.iter().flat_map(|all| &all.list);

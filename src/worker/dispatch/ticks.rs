@@ -1,4 +1,4 @@
-//! Ticks: calls that resources get from time to time, from the worker that is the leader alone.
+//! Ticks: periodic calls of resources. Only the leader runs them.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::resource::ResourceId;
 use crate::worker::clock::Moment;
 use crate::worker::context::Context;
 
-/// When which resource is called.
+/// Schedule of ticks.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct TickScheduler {
     role: WorkerRole,
@@ -23,17 +23,18 @@ struct Tick {
 }
 
 impl TickScheduler {
-    /// Whether this worker does what is to be done once.
+    /// Returns true if this worker is the leader.
     pub(in crate::worker) fn is_leader(&self) -> bool {
         self.role == WorkerRole::Leader
     }
 
-    /// When the next tick is due; never in a worker that is not the leader.
+    /// Returns the time of the next tick, or `None` if this worker is not the leader.
     pub(in crate::worker) fn next(&self) -> Option<Moment> {
         self.ticks.iter().filter(|_| self.is_leader()).map(|tick| tick.next).min()
     }
 
-    /// Takes over which resources tick; those that did keep their time.
+    /// Replaces the schedule. Resources with an unchanged interval keep the time of their next
+    /// tick.
     pub(in crate::worker) fn set(&mut self, ticking: Vec<(ResourceId, Duration)>, now: Moment) {
         let before = std::mem::take(&mut self.ticks);
         let next = |(resource, every)| {
@@ -43,7 +44,7 @@ impl TickScheduler {
         self.ticks = ticking.into_iter().map(next).collect();
     }
 
-    /// The supervisor has chosen the leader.
+    /// Records whether the supervisor has chosen this worker as the leader. All ticks become due.
     pub(in crate::worker) fn set_role(&mut self, role: WorkerRole, now: Moment) {
         self.role = role;
         for tick in &mut self.ticks {
@@ -51,7 +52,7 @@ impl TickScheduler {
         }
     }
 
-    /// Calls the resources whose time has come, as far as the time of this part of the turn allows.
+    /// Calls the resources whose tick is due, within the time budget of this part of the turn.
     pub(in crate::worker) fn run_due(&mut self, context: &mut Context) {
         if !context.stage.is_serving() {
             return;
@@ -68,13 +69,13 @@ impl TickScheduler {
         }
     }
 
-    /// One resource whose time has come.
+    /// Returns one resource whose tick is due, and schedules its next tick.
     fn due(&mut self, now: Moment) -> Option<ResourceId> {
         if !self.is_leader() {
             return None;
         }
         let tick = self.ticks.iter_mut().find(|tick| tick.next <= now)?;
-        // What was missed while the worker did something else is not made up for.
+        // Missed ticks are not repeated.
         tick.next = now.after(tick.every);
         Some(tick.resource)
     }

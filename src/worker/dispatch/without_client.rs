@@ -1,5 +1,5 @@
-//! What resources do without a client: ticks, datagrams of the push socket, answers to what they asked
-//! for themselves.
+//! Resource calls without a client: ticks, messages of the push socket, and answers to the
+//! resource's own queries.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,7 +13,7 @@ use crate::worker::clock::unix_time;
 use crate::worker::context::Context;
 use crate::worker::webhook;
 
-/// What resources have asked the broker for themselves.
+/// Open presence queries of resources.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct ResourceQueries(Vec<ResourceQuery>);
 
@@ -21,7 +21,7 @@ pub(in crate::worker) struct ResourceQueries(Vec<ResourceQuery>);
 struct ResourceQuery {
     number: u32,
     resource: ResourceId,
-    /// What the resource knows the query by.
+    /// Value that the answer repeats to the resource.
     about: u64,
 }
 
@@ -32,7 +32,7 @@ impl ResourceQueries {
     }
 }
 
-/// Asks the broker something for a resource itself.
+/// Sends a presence query on behalf of a resource.
 pub(in crate::worker) fn query_presence(
     context: &mut Context,
     resource: ResourceId,
@@ -44,7 +44,7 @@ pub(in crate::worker) fn query_presence(
     }
 }
 
-/// Gives the broker's answer to the resource that asked.
+/// Passes the broker's answer to the resource that sent the query.
 pub(in crate::worker) fn on_findings(context: &mut Context, number: u32, presence: &Presence) {
     let Some(ResourceQuery { resource, about, .. }) = context.resource_queries.take(number) else {
         return;
@@ -54,7 +54,7 @@ pub(in crate::worker) fn on_findings(context: &mut Context, number: u32, presenc
     });
 }
 
-/// Calls a resource for no client. Of a panic nothing is left but a line in the log.
+/// Calls a resource without a client. A panic is only logged.
 pub(in crate::worker) fn call_without_client(
     context: &mut Context,
     id: ResourceId,
@@ -75,7 +75,7 @@ pub(in crate::worker) fn call_without_client(
     }
 }
 
-/// Applies what such a call returned.
+/// Applies the effects of a call without a client.
 pub(in crate::worker) fn apply_without_client(
     context: &mut Context,
     id: ResourceId,
@@ -83,7 +83,8 @@ pub(in crate::worker) fn apply_without_client(
 ) {
     for effect in effects {
         match effect {
-            // No client waits for it; a client that publishes gets an answer instead.
+            // The publication is dropped, because memory is scarce. A publishing client would get
+            // an error.
             Effect::Publish { .. } if context.memory.pressure() == Pressure::Busy => {}
             Effect::Publish { tenant, address, form, payload } => {
                 let payload = payload.bytes(b"");
@@ -94,7 +95,7 @@ pub(in crate::worker) fn apply_without_client(
                 query_presence(context, id, about, PresenceQuestion { tenant, query, tag });
             }
             Effect::Post(post) => webhook::post_for_resource(context, id, post),
-            // There is no client to reply to.
+            // These effects need a client.
             Effect::ReplyText(_)
             | Effect::ReplyBinary(_)
             | Effect::Reply(_)
