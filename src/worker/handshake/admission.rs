@@ -1,4 +1,4 @@
-//! Whether a client is let in, before the broker is asked: version, origin, credentials, path, tags,
+//! Admission of a client before the broker is asked: version, origin, credentials, path, tags,
 //! address.
 
 use std::borrow::Cow;
@@ -27,16 +27,16 @@ use crate::worker::settings::WorkerSettings;
 use crate::protocol::phpws::CompatFlag;
 use smallvec::SmallVec;
 
-/// A client that may join, if the broker has room for it.
+/// Client that may join if the broker accepts it.
 #[derive(Debug)]
 pub(in crate::worker) struct AdmittedClient<'a> {
     pub(in crate::worker) grant: Grant,
     pub(in crate::worker) resource: ResourceId,
     pub(in crate::worker) protocol_family: Protocol,
-    /// The subprotocol that chose the resource.
+    /// Subprotocol that selected the resource.
     pub(in crate::worker) protocol: Option<&'a str>,
     pub(in crate::worker) class: ClientClass,
-    /// The class that decides what reaches it.
+    /// Client class that decides which publications reach the client.
     pub(in crate::worker) reach: ClientClass,
     pub(in crate::worker) counted: AddressLimit,
     pub(in crate::worker) tags: Tags,
@@ -44,12 +44,12 @@ pub(in crate::worker) struct AdmittedClient<'a> {
     pub(in crate::worker) keepalive: KeepaliveMode,
 }
 
-/// A client that may not.
+/// Client that may not join.
 #[derive(Debug)]
 pub(in crate::worker) enum Rejection {
-    /// By HTTP.
+    /// Refused with an HTTP response.
     Refused(Refusal),
-    /// By a Close frame after the 101, maybe with a text frame in front of it.
+    /// Refused with a Close frame after the 101 response, optionally preceded by a text frame.
     Closed { class: ClientClass, word: Option<&'static str>, reason: CloseReason },
 }
 
@@ -61,7 +61,7 @@ const COLON: &str = "the target has a colon (httpErrors)";
 const NOT_FROM_HERE: CloseReason =
     CloseReason::new(CloseCode::POLICY, "php-type clients may not connect from this address");
 
-/// Decides about a request of the connection in `slot`. `peer` is the address of its socket.
+/// Decides about a handshake of the connection in `slot`. `peer` is the address of its socket.
 pub(in crate::worker) fn admit_upgrade<'a>(
     context: &Context,
     upgrade: &Upgrade<'a>,
@@ -138,7 +138,7 @@ pub(in crate::worker) fn admit_upgrade<'a>(
     })
 }
 
-/// Whether the switches of `[phpws]` apply to a request.
+/// Returns true if the compatibility options of `[phpws]` apply to a request.
 fn has_compat_flags(choice: &Result<(Protocol, Route<'_>), UnknownPath>) -> bool {
     match choice {
         Ok((speech, _)) => speech.spec().has_compat_flags,
@@ -146,14 +146,15 @@ fn has_compat_flags(choice: &Result<(Protocol, Route<'_>), UnknownPath>) -> bool
     }
 }
 
-/// The rejection of a request that no resource serves.
+/// Returns the rejection of a request that no resource serves.
 fn unknown_route(
     upgrade: &Upgrade<'_>,
     unknown: UnknownPath,
     asked: RequestedProtocol,
 ) -> Rejection {
     match (unknown, asked) {
-        // A client that offers subprotocols is not one of phpWebSocketServer, which shows the 101.
+        // A client that offers subprotocols is not a phpWebSocketServer client and would not
+        // understand the 101 with a Close.
         (UnknownPath::Phpws, RequestedProtocol::Nothing)
             if upgrade.protocols().next().is_some() =>
         {
@@ -163,7 +164,7 @@ fn unknown_route(
     }
 }
 
-/// The resource that serves a request, and the protocol of its connection.
+/// Returns the resource that serves a request, and the protocol of its connection.
 fn choose_resource<'a>(
     context: &Context,
     target: &RouteRequest<'_, 'a>,
@@ -173,7 +174,7 @@ fn choose_resource<'a>(
     Ok((choice.protocol.or(own).unwrap_or(Protocol::Echo), choice))
 }
 
-/// Whether the resource itself lets a client in that was granted this.
+/// Checks whether the resource admits a client with this grant.
 fn admitted_by(
     resource: Option<&dyn ResourceHooks>,
     opening: &ConnectRequest<'_>,
@@ -181,7 +182,7 @@ fn admitted_by(
 ) -> Result<(), Refusal> {
     let Some(resource) = resource else { return Ok(()) };
     resource.authorize(opening)?;
-    // A backend speaks for one space: nothing of another one comes to it or from it (P4).
+    // A backend serves one tenant. Nothing of another tenant may reach it or come from it (P4).
     let is_served = resource.tenant().is_none_or(|tenant| *tenant == grant.tenant);
     match is_served && grant.right.covers(resource.needs()) {
         true => Ok(()),
@@ -189,7 +190,7 @@ fn admitted_by(
     }
 }
 
-/// Whether a handshake is as exact as clients of what serves it send them.
+/// Checks the handshake as strictly as the clients of this resource allow.
 fn check_exactness(
     settings: &WorkerSettings,
     upgrade: &Upgrade<'_>,
@@ -207,7 +208,7 @@ fn check_exactness(
     }
 }
 
-/// The class that decides what reaches a client.
+/// Returns the client class that decides which publications reach a client.
 fn reach(settings: &WorkerSettings, upgrade: &Upgrade<'_>, class: ClientClass) -> ClientClass {
     let says_php = upgrade.client_type == ClientType::Php;
     if !says_php && settings.has(CompatFlag::BroadcastToOldScripts) {
@@ -243,7 +244,7 @@ fn rejection(
     }
 }
 
-/// What phpWebSocketServer refused, where that is wanted.
+/// Applies refusals of phpWebSocketServer that the options enable.
 fn check_legacy(settings: &WorkerSettings, upgrade: &Upgrade<'_>) -> Result<(), Rejection> {
     if settings.has(CompatFlag::RequireOrigin) && upgrade.head.header("Origin").is_none() {
         return Err(Rejection::Refused(Refusal::new(RefusalStatus::BadRequest, NO_ORIGIN)));
@@ -257,9 +258,9 @@ fn check_legacy(settings: &WorkerSettings, upgrade: &Upgrade<'_>) -> Result<(), 
     Ok(())
 }
 
-/// Which gate holds where pages need a session. A client chooses its headers, so they alone
-/// decide nothing: a script comes in by its address, on phpWebSocketServer's own resource alone.
-/// What has come through a proxy that is not trusted has no address that proves anything.
+/// Returns the check that applies when pages need a session. A client chooses its own headers, so
+/// they prove nothing: a script is checked by its address, and only on the resource `phpws`. A
+/// request through an untrusted proxy has no reliable address and needs a session.
 fn gate_of(
     settings: &WorkerSettings,
     upgrade: &Upgrade<'_>,
@@ -273,8 +274,8 @@ fn gate_of(
     if is_script && (!is_forwarded() || is_trusted()) { Gate::Address } else { Gate::Session }
 }
 
-/// Where scripts may come from: by default the machine itself, that is loopback, and the very
-/// address that they connected to, since only the machine has that one.
+/// Returns true if a script may connect from this address. By default it must run on the server's
+/// machine: its address is loopback, or equals the address that it connected to.
 pub(in crate::worker) fn php_may_come_from(
     settings: &WorkerSettings,
     ip: IpAddr,
@@ -289,7 +290,8 @@ pub(in crate::worker) fn php_may_come_from(
         || local().is_some_and(|local| local.to_canonical() == ip)
 }
 
-/// php-type clients and Gomoob's PHP client take a ping for an answer.
+/// Returns the keepalive mode of a client. php-type clients and Gomoob's PHP client take a ping for
+/// a reply.
 fn keepalive(
     settings: &WorkerSettings,
     upgrade: &Upgrade<'_>,
@@ -298,7 +300,7 @@ fn keepalive(
 ) -> KeepaliveMode {
     let has_ident = upgrade.ident().as_deref().is_some_and(|ident| !ident.is_empty());
     match class {
-        // Both would take a ping for something else, or know none.
+        // Clients with an older framing misinterpret a ping or do not support it.
         _ if upgrade.wire == WireFormat::Raw => KeepaliveMode::Pause,
         _ if upgrade.wire != WireFormat::Rfc6455 => KeepaliveMode::Kernel,
         ClientClass::Php if has_ident && !settings.php_keepalive.is_zero() => {
@@ -310,8 +312,8 @@ fn keepalive(
     }
 }
 
-/// Whether a client counts towards `maxPerIP`: not where it has shown a secret, nor where it is a
-/// script, which comes from an address of `allowedIP`.
+/// Returns whether a client counts towards `maxPerIP`. A client that has shown a secret does not
+/// count, nor does a script, whose address must be in `allowedIP`.
 fn counted(grant: &Grant, reach: ClientClass, resource: ResourceId) -> AddressLimit {
     let is_script = reach == ClientClass::Php && resource == BuiltinKind::Phpws.id();
     if grant.ground.is_proven() || is_script {
@@ -334,8 +336,8 @@ fn unknown_path(class: ClientClass, unknown: UnknownPath) -> Rejection {
     }
 }
 
-/// `?key=` and `?secret=`. A key that cannot be read names no application: taken for none, it would be
-/// let in like a client that shows none.
+/// Reads `?key=` and `?secret=`. An unreadable key becomes an unknown key. If it were ignored, the
+/// client would be admitted like one without a key.
 fn credentials(query: &str) -> Option<Credentials<'_>> {
     if has_members(query, "key") {
         return Some(Credentials { key: Cow::Borrowed(""), secret: None });
@@ -344,7 +346,7 @@ fn credentials(query: &str) -> Option<Credentials<'_>> {
     Some(Credentials { key, secret: parameter(query, "secret") })
 }
 
-/// Textalk's client, which Gomoob's PHP client is built on.
+/// `User-Agent` of Textalk's client library, on which Gomoob's PHP client is based.
 const GOMOOB_AGENT: &str = "websocket-client-php";
 
 fn requested_protocol(upgrade: &Upgrade<'_>, query: &str) -> RequestedProtocol {
@@ -360,7 +362,7 @@ fn requested_protocol(upgrade: &Upgrade<'_>, query: &str) -> RequestedProtocol {
     }
 }
 
-/// Php-type clients speak the protocols that have them.
+/// Returns the client class. Only some protocols have php-type clients.
 fn class(upgrade: &Upgrade<'_>, speech: Protocol) -> ClientClass {
     if speech.spec().has_php_clients { upgrade.class() } else { ClientClass::Web }
 }

@@ -1,4 +1,4 @@
-//! Asking a backend whether a client may open a connection, before the broker knows of the client.
+//! Authorization by a backend, before the broker knows the client.
 
 use tracing::warn;
 
@@ -30,7 +30,8 @@ pub(in crate::worker) fn authorize_or_join(
     let Some((open, never)) = questions_for(context, connection, &joining, &client) else {
         return join(context, connection, joining, client);
     };
-    // A client that counts by address counts from here on, so no address fills the queue.
+    // A client that counts by address is reserved now, so that one address cannot fill the webhook
+    // queue.
     let counted = (client.counted == AddressLimit::ByAddress)
         .then(|| Client { tags: Tags::default(), ..client.clone() });
     let pending = PendingAuthorization { joining, client, open: Some(open), never_opened: never };
@@ -41,7 +42,7 @@ pub(in crate::worker) fn authorize_or_join(
     }
 }
 
-/// The broker has a place for a client: its backend is asked.
+/// Asks the backend after the broker has reserved a place for the client.
 pub(in crate::worker) fn on_reserved(
     context: &mut Context,
     connections: &mut ConnectionTable,
@@ -57,7 +58,7 @@ fn post_question(context: &mut Context, connection: &mut Connection) {
     let Some(open) = pending.open.take() else { return };
     match webhook::post_open(context, connection.slot, &pending.client, connection.resource, open) {
         PostOutcome::Taken => {}
-        // Others of its address wait already: that is no fault of the backend.
+        // Too many clients of this address already wait. The backend is not at fault.
         PostOutcome::TooMany => give_up(context, connection),
         PostOutcome::Rejected => on_backend_down(context, connection),
     }
@@ -74,7 +75,7 @@ fn join(
     context.handshakes.advance(connection, Phase::Joining(joining));
 }
 
-/// What to ask, if its resource has a backend that wants to be asked.
+/// Returns the events to send if the resource has a backend that authorizes clients.
 fn questions_for(
     context: &mut Context,
     connection: &Connection,
@@ -90,7 +91,7 @@ fn questions_for(
     Some((question.open, question.never))
 }
 
-/// The backend has answered, or it has not.
+/// Handles the outcome of the authorization event.
 pub(in crate::worker) fn on_answer(
     context: &mut Context,
     connection: &mut Connection,
@@ -111,7 +112,7 @@ pub(in crate::worker) fn on_answer(
     accept_client(context, connection, commands);
 }
 
-/// Lets a client in with what the backend gives it.
+/// Joins a client with the user and the tags from the backend.
 fn accept_client(
     context: &mut Context,
     connection: &mut Connection,
@@ -147,7 +148,7 @@ fn accept_client(
     join(context, connection, joining, client);
 }
 
-/// The backend does not want the client.
+/// Refuses a client because the backend did.
 fn refuse_client(context: &mut Context, connection: &mut Connection, why: String) {
     let refusal = Refusal { status: RefusalStatus::Forbidden, why: why.into() };
     match (context.settings.refuse, &connection.phase) {
@@ -161,7 +162,7 @@ fn refuse_client(context: &mut Context, connection: &mut Connection, why: String
     }
 }
 
-/// The backend could not be asked.
+/// Accepts or refuses a client whose backend cannot be asked, as the resource is configured.
 fn on_backend_down(context: &mut Context, connection: &mut Connection) {
     let backed = context.resources.get_mut(connection.resource).and_then(|it| it.as_webhook());
     if backed.is_some_and(|backed| backed.accepts_when_down()) {
@@ -175,12 +176,13 @@ fn on_backend_down(context: &mut Context, connection: &mut Connection) {
     give_up(context, connection);
 }
 
-/// The backend has not answered in time, or could not be asked.
+/// Refuses a client, because the backend did not answer in time or cannot be asked.
 pub(in crate::worker) fn give_up(context: &mut Context, connection: &mut Connection) {
     refusals::refuse(context, connection, &DOWN);
 }
 
-/// A client that its backend has let in ends before it is open: the backend gets an event.
+/// Sends an event to the backend if it accepted the client and the connection ends before it is
+/// open.
 pub(in crate::worker) fn post_never_opened(context: &mut Context, connection: &mut Connection) {
     let Phase::Joining(joining) = &mut connection.phase else { return };
     let uuid = joining.session.uuid;
@@ -190,7 +192,7 @@ pub(in crate::worker) fn post_never_opened(context: &mut Context, connection: &m
     let _posted = webhook::post(context, connection.slot, uuid, connection.resource, never);
 }
 
-/// Why a backend refuses, if it does.
+/// Returns the reason if the backend refuses the client.
 fn refusal(commands: &[WebhookCommand]) -> Option<&str> {
     commands.iter().find_map(|command| match command {
         WebhookCommand::Refuse(reason) if reason.is_empty() => Some(NOT_WANTED),

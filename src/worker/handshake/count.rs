@@ -1,22 +1,22 @@
-//! Handshakes that are not answered yet: their number, and the memory of their heads, is bounded.
+//! Limits on pending handshakes: their number, and the memory of their request heads.
 
 use crate::types::limits::{HANDSHAKES_MAX, HEADS_BYTES_MAX};
 use crate::worker::connection::{Connection, Phase};
 
-/// Handshakes that are not answered yet. Those that wait for a backend are not counted: others need
-/// not wait for that.
+/// Number of pending handshakes. Those that wait for a backend do not count, so they do not delay
+/// others.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct HandshakeCount {
     count: usize,
 }
 
 impl HandshakeCount {
-    /// A connection was accepted.
+    /// Counts an accepted connection.
     pub(in crate::worker) fn begin(&mut self) {
         self.count += 1;
     }
 
-    /// Moves a connection to another phase, and returns the one that it was in.
+    /// Moves a connection to another phase. Returns the previous phase.
     pub(in crate::worker) fn advance(
         &mut self,
         connection: &mut Connection,
@@ -36,13 +36,13 @@ impl HandshakeCount {
         self.count == 0
     }
 
-    /// Whether no more connections are accepted for now.
+    /// Returns true if no connection may be accepted now.
     pub(in crate::worker) fn is_full(&self) -> bool {
         self.count >= HANDSHAKES_MAX
     }
 
-    /// Bytes that each of the heads that are under way may have: their memory is bounded, however
-    /// many there are and however long one may be.
+    /// Returns the most bytes that each incomplete request head may have. All heads share one
+    /// memory limit, whatever their number.
     pub(in crate::worker) fn bytes_for_each(&self) -> usize {
         HEADS_BYTES_MAX / self.count.max(1)
     }

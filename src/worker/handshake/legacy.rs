@@ -1,4 +1,4 @@
-//! Clients that are older than RFC 6455: how their first words are known, and how they are answered.
+//! Handshakes of clients older than RFC 6455: detection by their first bytes, and their responses.
 
 use bytes::Bytes;
 
@@ -16,10 +16,11 @@ use crate::worker::context::Context;
 use crate::worker::handshake;
 use crate::worker::handshake::{admission, refusals};
 
-/// What the Flash plug-in asks on a connection of its own before it opens another one.
+/// Request of the Flash plug-in, which it sends on a separate connection before it opens a
+/// WebSocket.
 const POLICY_REQUEST: &[u8] = b"<policy-file-request/>";
-/// The answer of php-websocket's first version, and the NUL that Flash wants after it: pages from
-/// everywhere may connect to every port. Origins are checked with the handshake.
+/// Response of php-websocket's first version, with the NUL that Flash expects: pages of all sites
+/// may connect to all ports. The handshake checks origins.
 const POLICY: &[u8] = b"<?xml version=\"1.0\"?>\n\
     <!DOCTYPE cross-domain-policy SYSTEM \
     \"http://www.macromedia.com/xml/dtds/cross-domain-policy.dtd\">\n\
@@ -27,7 +28,7 @@ const POLICY: &[u8] = b"<?xml version=\"1.0\"?>\n\
     <allow-access-from domain=\"*\" to-ports=\"*\"/>\n\
     </cross-domain-policy>\n\0";
 
-/// Whether bytes are still to come that belong to a handshake, after its head.
+/// Returns true if the handshake needs more bytes after its head.
 pub(in crate::worker) fn waits_for_body(
     drafts: Option<HixieForm>,
     partial: &PartialHead,
@@ -39,16 +40,17 @@ pub(in crate::worker) fn waits_for_body(
         && http::parse(head).is_ok_and(|head| http::bytes_behind(&head) > behind.len())
 }
 
-/// What the first words of a client come to.
+/// Result of checking the first bytes of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::worker) enum FirstBytes {
-    /// A request head, or what is to become one.
+    /// The bytes are a request head, possibly incomplete.
     Http,
-    /// Nothing yet, or the connection was answered.
+    /// More bytes are needed, or the connection was answered.
     Done,
 }
 
-/// Looks at the first bytes. Bytes that mean a request head, and are not one, are replaced by it.
+/// Checks the first bytes. A greeting that is equivalent to a request head is replaced by that
+/// head.
 pub(in crate::worker) fn on_first_bytes(
     context: &mut Context,
     connection: &mut Connection,
@@ -83,7 +85,7 @@ fn on_raw_greeting(context: &Context, connection: &mut Connection) -> Result<Fir
         return Ok(FirstBytes::Http);
     };
     if partial.bytes.starts_with(RAW_GREETING) && !connection.reader.is_raw() {
-        // From here on it is answered without HTTP.
+        // From now on the connection is answered without HTTP.
         connection.reader = MessageReader::from(LegacyFraming::Raw(RawReader::new(end)));
     }
     match http::raw_greeting(&partial.bytes)? {
@@ -106,8 +108,8 @@ fn on_policy_request(context: &mut Context, connection: &mut Connection) -> Firs
     if may_be { FirstBytes::Done } else { FirstBytes::Http }
 }
 
-/// Only a client that may be a script of 2021 is read in this way: for all others a head ends where
-/// RFC 9112 says.
+/// Checks for the malformed head of 2021. Only clients that may be such a script are parsed this
+/// way. For all others the head ends as RFC 9112 defines.
 fn on_malformed_head(
     context: &Context,
     connection: &mut Connection,
@@ -136,8 +138,8 @@ fn on_malformed_head(
     }
 }
 
-/// What a request wants, in whatever age it was made. Bytes that belong to the handshake are
-/// taken from what came after its head.
+/// Decides what a request is for, also in the older handshakes. Bytes that belong to the handshake
+/// are removed from `early`.
 pub(in crate::worker) fn decide<'a>(
     context: &Context,
     connection: &mut Connection,
@@ -160,7 +162,7 @@ pub(in crate::worker) fn decide<'a>(
     Ok(RequestKind::Upgrade(upgrade))
 }
 
-/// Refuses a client that knows no HTTP.
+/// Refuses a client that does not speak HTTP.
 pub(in crate::worker) fn refuse_raw(
     context: &mut Context,
     connection: &mut Connection,
@@ -178,11 +180,11 @@ const TLS_TWICE: Refusal = Refusal::new(
 const REFUSED: CloseReason = CloseReason::new(CloseCode::POLICY, "refused");
 
 impl PartialHead {
-    /// Puts a head in the place of its first bytes, which meant it.
+    /// Replaces the first `length` bytes with an equivalent head.
     fn restate(&mut self, mut head: Vec<u8>, length: usize) {
         head.extend_from_slice(self.bytes.get(length..).unwrap_or_default());
         self.bytes = head;
-        // It was made of fewer bytes than any head may have.
+        // The head comes from fewer bytes than the limit, so a default scanner accepts it.
         self.scanner = http::HeadScanner::default();
     }
 }

@@ -1,4 +1,4 @@
-//! From a request head to an answer: a WebSocket, a page, or a refusal.
+//! From a request head to its response: a WebSocket, a page, or a refusal.
 
 pub(crate) mod admission;
 pub(crate) mod authorize;
@@ -49,16 +49,16 @@ const NO_ROOM_FOR_HEADS: Refusal = Refusal::new(
     "too many long requests come at once: try again later",
 );
 
-/// A whole request head, and what came with it.
+/// Complete request head and the bytes after it.
 struct ReceivedHead<'a> {
     head: &'a [u8],
-    /// What came after the head.
+    /// Bytes after the head.
     early: Vec<u8>,
     peer: SocketAddr,
     until: Moment,
 }
 
-/// Takes bytes of a request head.
+/// Processes bytes of a request head.
 pub(in crate::worker) fn on_head(context: &mut Context, connection: &mut Connection, input: &[u8]) {
     let Phase::Head(partial) = &mut connection.phase else { return };
     partial.bytes.extend_from_slice(input);
@@ -106,7 +106,7 @@ pub(in crate::worker) fn on_head(context: &mut Context, connection: &mut Connect
     }
 }
 
-/// Chooses the resource of the connection, and asks the broker to let it in (rule L8).
+/// Selects the resource of the connection, and asks the broker to join the client (rule L8).
 fn begin_joining(
     context: &mut Context,
     connection: &mut Connection,
@@ -181,7 +181,7 @@ fn begin_joining(
     Ok(())
 }
 
-/// The address that a client has connected to.
+/// Returns the server address that the client connected to.
 pub(in crate::worker) fn local_ip(context: &Context, slot: Slot) -> Option<IpAddr> {
     let address = getsockname(context.sockets.get(slot)?).ok()?;
     SocketAddr::try_from(address).ok().map(|address| address.ip())
@@ -194,7 +194,8 @@ fn set_pacing(context: &Context, connection: &mut Connection, class: ClientClass
     }
 }
 
-/// The broker's yes: the client is addressable, so its handshake is completed.
+/// Completes the handshake after the broker has confirmed the join. The client can now be
+/// addressed.
 pub(in crate::worker) fn on_joined(
     context: &mut Context,
     connections: &mut ConnectionTable,
@@ -214,7 +215,7 @@ fn open(context: &mut Context, connection: &mut Connection) {
     let PendingJoin { session, answer, request: asked, mut early, .. } = *joining;
     let greeting = session.protocol.spec().greeting;
     let greeting = greeting.map(|text| text(&context.settings.rules.signer.text(session.uuid)));
-    // One line for the beginning of a life: with two the log was two fifths of a handshake.
+    // One line per opened connection. With two lines, logging took 40 % of the time of a handshake.
     let peer = context.broker.uplink.client(connection.slot).map(|client| client.ip);
     info!(
         event = "connection_opened",
@@ -231,7 +232,8 @@ fn open(context: &mut Context, connection: &mut Connection) {
         .map_or_else(ConnectionEffects::new, |asked| call_on_open(context, connection, *asked));
     if matches!(rest.first(), Some(ConnectionEffect::AwaitBroker)) {
         rest.remove(0);
-        // A client that sees it open finds what its resource has done with it (rule L8).
+        // When the client sees the connection open, effects of its resource are already visible
+        // (rule L8).
         deferred_replies::defer_until_done(context, connection, &mut BytesMut::new());
     }
     send_greeting(context, connection, answer, greeting.as_deref());
@@ -241,8 +243,8 @@ fn open(context: &mut Context, connection: &mut Connection) {
     }
 }
 
-/// Calls the resource because a connection was opened, and applies the commands of its backend when it was
-/// asked; what is left to do on the connection itself.
+/// Calls the resource for an opened connection, then applies the commands of its backend. Returns
+/// the effects on the connection itself.
 fn call_on_open(
     context: &mut Context,
     connection: &Connection,
@@ -267,7 +269,7 @@ fn call_on_open(
     rest
 }
 
-/// The 101 and the first frame: together, or for a client that is paced one after the other.
+/// Sends the 101 response and the first frame, in one write unless the client is paced.
 fn send_greeting(
     context: &mut Context,
     connection: &mut Connection,
@@ -287,8 +289,8 @@ fn send_greeting(
     write::write(context, connection, both.freeze(), PartKind::Frames);
 }
 
-/// Completes a handshake only to send the reason why it ends: browsers hide an HTTP error from the page,
-/// and PHP clients print it.
+/// Completes the handshake and closes the WebSocket with a reason. Browsers hide HTTP errors from
+/// the page, and PHP clients print them.
 pub(in crate::worker) fn reject(
     context: &mut Context,
     connection: &mut Connection,
@@ -305,13 +307,13 @@ pub(in crate::worker) fn reject(
     }
 }
 
-/// The client was not let in before its deadline.
+/// Refuses a client whose join was not confirmed before its deadline.
 pub(in crate::worker) fn give_up_joining(context: &mut Context, connection: &mut Connection) {
     let refusal = NO_BROKER_REFUSAL;
     reject_join(context, connection, phpws::TRY_AGAIN, &NO_BROKER, &refusal);
 }
 
-/// There are as many clients as there may be, in all or from this address.
+/// Refuses a client because the limit of connections in total or per address is reached.
 pub(in crate::worker) fn on_limit_reached(
     context: &mut Context,
     connections: &mut ConnectionTable,
@@ -367,7 +369,7 @@ fn reject_join(
     }
 }
 
-/// A path as the log may show it: it came from outside.
+/// Shortens a path for the log and removes control characters, because a client sent it.
 fn shown(path: &str) -> String {
     path.chars().take(64).filter(|c| !c.is_control()).collect()
 }

@@ -1,4 +1,4 @@
-//! The tags that a client opens its connection with.
+//! Tags in a client's handshake.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::worker::settings::WorkerSettings;
 
 const TAGS_CLOSED: &str = "tags in the query are not taken here (openTags)";
 
-/// All tags of a client that opens a connection, if it may have them.
+/// Returns all tags of a new client.
 pub(in crate::worker) fn of_client(
     settings: &WorkerSettings,
     upgrade: &Upgrade<'_>,
@@ -24,11 +24,11 @@ pub(in crate::worker) fn of_client(
     permitted(tags, open_tags(settings, upgrade, route, grant))
 }
 
-/// The tags that a client opens with.
+/// Tags of a new client.
 struct RequestedTags {
-    /// Those of its own choice.
+    /// Tags that the client chose.
     own: Tags,
-    /// These and the one that all clients of its resource carry.
+    /// Tags that the client chose, and the common tag of its resource.
     all: Tags,
 }
 
@@ -48,7 +48,7 @@ fn requested(
     }
 }
 
-/// All tags of a client, where it may choose its own or has none.
+/// Returns all tags if the client may choose its tags or has chosen none.
 fn permitted(
     RequestedTags { own, all }: RequestedTags,
     open_tags: OpenTags,
@@ -59,14 +59,14 @@ fn permitted(
     }
 }
 
-/// Whether a client may choose the tags that it opens with.
+/// Returns whether a client may choose its tags.
 fn open_tags(
     settings: &WorkerSettings,
     upgrade: &Upgrade<'_>,
     route: &Route<'_>,
     grant: &Grant,
 ) -> OpenTags {
-    // A name of the echo or of a room decides about no tags.
+    // The subprotocol of an echo application or a room does not grant this.
     let by_name = route.subprotocol.is_some() && !route.resource.is_built_in();
     match by_name || lets_choose_tags(settings, upgrade.path, grant) {
         true => OpenTags::On,
@@ -74,15 +74,15 @@ fn open_tags(
     }
 }
 
-/// Whether a client may choose its tags itself: where a resource decides about it, or where
-/// it has proven that it may receive all of its space.
+/// Returns true if a client may choose its tags: the option is on, the path is bound to a resource,
+/// or the client has shown a secret and may therefore receive everything in its tenant.
 fn lets_choose_tags(settings: &WorkerSettings, path: &str, grant: &Grant) -> bool {
     settings.open_tags == OpenTags::On
         || settings.paths.is_spoken_for(path)
         || grant.ground.is_proven()
 }
 
-/// A client's own tags, and the one that all clients of its resource carry.
+/// Adds the common tag of the resource to a client's tags.
 fn with_common(tags: &Tags, common: &Tag) -> Result<Tags, Cow<'static, str>> {
     let all = tags.iter().chain([common]).cloned();
     Tags::new(all).map_err(|error| Cow::Owned(error.to_string()))

@@ -1,4 +1,4 @@
-//! The page and its documents: what a plain GET gets.
+//! Demo page and its documents, served to a plain GET.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,11 +10,11 @@ use crate::worker::connection::Connection;
 use crate::worker::connection::close;
 use crate::worker::context::Context;
 
-/// A plain GET or HEAD.
+/// Plain GET, HEAD or OPTIONS request.
 pub(in crate::worker) struct PageAsked<'a> {
     pub(in crate::worker) path: &'a str,
     pub(in crate::worker) wanted: PlainAnswer,
-    /// The name of the program on a command line of the client.
+    /// Program name for command lines on the page.
     pub(in crate::worker) program: String,
 }
 
@@ -55,12 +55,13 @@ fn content(wanted: PlainAnswer, text: &str) -> http::ResponseBody<'_> {
     }
 }
 
-/// Headers of proxies: a client that uses one is on another machine.
+/// Headers of proxies. Their presence means that the client is on another machine.
 const OF_PROXIES: [&str; 5] =
     ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP"];
 
-/// The name of the program for a client: as it was started, at the machine of the server; elsewhere
-/// its name, since a path of this machine means nothing there and is not theirs to know.
+/// Returns the program name for the page. A client on the server's machine gets the path with which
+/// the program was started. Other clients get only the name, because the path is useless to them
+/// and should stay private.
 pub(in crate::worker) fn program_for(peer: SocketAddr, head: &RequestHead<'_>) -> String {
     let is_proxied = OF_PROXIES.iter().any(|name| head.header(name).is_some());
     let is_here = peer.ip().to_canonical().is_loopback() && names_loopback(head);
@@ -68,7 +69,7 @@ pub(in crate::worker) fn program_for(peer: SocketAddr, head: &RequestHead<'_>) -
     started_as.flatten().unwrap_or_else(|| demo_page::PROGRAM_NAME.to_owned())
 }
 
-/// Whether `Host` is this machine's name for itself.
+/// Returns true if `Host` is a loopback name or address.
 fn names_loopback(head: &RequestHead<'_>) -> bool {
     let host = head.header("Host").and_then(|host| str::from_utf8(host).ok()).unwrap_or_default();
     let name = match host.strip_prefix('[') {

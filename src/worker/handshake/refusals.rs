@@ -1,4 +1,4 @@
-//! Openings that are refused: the answer, and the one line of the log with the client and its request.
+//! Refused handshakes: the response, and one log line with the client and its request.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -18,17 +18,17 @@ use crate::worker::context::Context;
 use crate::worker::handshake::legacy;
 use crate::worker::log_throttle::LogThrottle;
 
-/// Characters of a path or an origin that a line shows: both come from outside.
+/// Most characters of a path or an origin in a log line. Clients choose them.
 const TEXT_CHARACTERS_MAX: usize = 128;
-/// Characters of a reason, which a backend may have given.
+/// Most characters of a reason in a log line. A backend may choose it.
 const REASON_CHARACTERS_MAX: usize = 256;
 
-/// The client of a request, and the request, as far as a log may show it: no query, no secret, no cookie.
+/// Client and request for the log, without query, secrets and cookies.
 #[derive(Debug)]
 pub(in crate::worker) struct Caller {
-    /// The address of the socket.
+    /// Address of the socket.
     peer: SocketAddr,
-    /// The client's address, after trusted proxies; none when that cannot be read.
+    /// Client address as reported by trusted proxies. `None` if it cannot be parsed.
     address: Option<IpAddr>,
     path: Option<Box<str>>,
     origin: Option<Box<str>>,
@@ -36,13 +36,13 @@ pub(in crate::worker) struct Caller {
 }
 
 impl Caller {
-    /// A client that has sent no request yet.
+    /// Creates the entry of a client that has not sent a request.
     pub(in crate::worker) fn silent(peer: SocketAddr) -> Self {
         let address = Some(peer.ip().to_canonical());
         Self { peer, address, path: None, origin: None, key: None }
     }
 
-    /// The client of a request.
+    /// Creates the entry of a client with a request.
     pub(in crate::worker) fn of(
         peer: SocketAddr,
         head: &RequestHead<'_>,
@@ -61,17 +61,17 @@ impl Caller {
     }
 }
 
-/// What keeps the log short although strangers write it: so many lines a second of each kind.
+/// Rate limit of log lines that clients can cause, per second and kind.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct RefusalLog {
     refusals: LogThrottle,
     tls_failures: LogThrottle,
-    /// Connections that offered subprotocols of which none was agreed, by their numbers.
+    /// Serial numbers of connections whose offered subprotocols were all unknown.
     unmet_offers: HashSet<u64>,
 }
 
 impl RefusalLog {
-    /// None of the subprotocols that a client offered was agreed.
+    /// Records that none of the client's offered subprotocols was agreed.
     pub(in crate::worker) fn note_unmet_offer(&mut self, connection: &Connection) {
         self.unmet_offers.insert(connection.serial);
     }
@@ -86,7 +86,7 @@ fn cut(text: &str, characters_max: usize) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
-/// Answers a request that becomes no WebSocket, and ends.
+/// Sends the refusal of a request and closes the connection.
 pub(in crate::worker) fn refuse(
     context: &mut Context,
     connection: &mut Connection,
@@ -95,7 +95,7 @@ pub(in crate::worker) fn refuse(
     refuse_head(context, connection, refusal, b"");
 }
 
-/// The same, with the head of the request for the log.
+/// Sends the refusal of a request and closes the connection. `head` is for the log.
 pub(in crate::worker) fn refuse_head(
     context: &mut Context,
     connection: &mut Connection,
@@ -118,7 +118,7 @@ pub(in crate::worker) fn refuse_head(
     close::answer_and_end(context, connection, answer.into());
 }
 
-/// One line about an opening that is refused by a Close.
+/// Logs a handshake that is refused with a Close frame.
 pub(in crate::worker) fn log_closed(
     context: &mut Context,
     connection: &Connection,
@@ -129,7 +129,8 @@ pub(in crate::worker) fn log_closed(
     log_refused(context, connection, head, &status, &reason.text);
 }
 
-/// One line about an opening that is refused. `head` is its head, while it is under way.
+/// Logs a refused handshake. `head` is its request head if the connection does not hold the
+/// client's data yet.
 pub(in crate::worker) fn log_refused(
     context: &mut Context,
     connection: &Connection,
@@ -166,7 +167,7 @@ pub(in crate::worker) fn log_refused(
     );
 }
 
-/// One line about a TLS handshake that has failed.
+/// Logs a failed TLS handshake.
 pub(in crate::worker) fn log_tls_failure(
     context: &mut Context,
     connection: &Connection,
@@ -189,7 +190,7 @@ pub(in crate::worker) fn log_tls_failure(
     );
 }
 
-/// The same, for an error of the library or of the socket.
+/// Logs a TLS handshake that failed with an error of rustls or of the socket.
 pub(in crate::worker) fn log_tls_error(
     context: &mut Context,
     connection: &Connection,
@@ -198,7 +199,8 @@ pub(in crate::worker) fn log_tls_error(
     log_tls_failure(context, connection, &tls_failure::reason(error));
 }
 
-/// The client has gone. One that had sent no byte of TLS only looked whether a server is there.
+/// Logs a TLS handshake that the client aborted. A connection without any TLS byte is a health
+/// check and is not logged.
 pub(in crate::worker) fn log_lost_handshake(context: &mut Context, connection: &Connection) {
     let has_begun = matches!(&connection.phase, Phase::Head(partial) if partial.speaks_tls);
     if has_begun && connection.is_shaking_hands() {
@@ -206,8 +208,8 @@ pub(in crate::worker) fn log_lost_handshake(context: &mut Context, connection: &
     }
 }
 
-/// What the line about the end of a connection adds, where none of the subprotocols that its client
-/// offered was agreed; given once.
+/// Returns an addition to the last log line of a connection if none of its offered subprotocols was
+/// agreed. Returns it only once.
 pub(in crate::worker) fn take_unmet_offer(
     context: &mut Context,
     connection: &Connection,
@@ -216,7 +218,7 @@ pub(in crate::worker) fn take_unmet_offer(
     context.refusal_log.unmet_offers.remove(&connection.serial).then_some(why)
 }
 
-/// Logs how many lines were left out; called a few times a second.
+/// Logs how many lines the rate limit suppressed. Called several times per second.
 pub(in crate::worker) fn log_unshown(context: &mut Context) {
     if let Some(unshown) = context.refusal_log.refusals.unshown(context.clock.now()) {
         info!(event = "more_handshakes_refused", unshown, "more handshakes were refused");

@@ -1,22 +1,22 @@
-//! The name that a client asks for in its ClientHello (RFC 6066 §3), for the log: the library does not
-//! report it about handshakes that fail.
+//! Server name in a ClientHello (RFC 6066 §3), for the log. rustls does not report it for failed
+//! handshakes.
 
-/// Bytes in front of the first field of variable length: the record's header, the message's header, the
-/// version and 32 random bytes.
+/// Bytes before the first field of variable length: record header, message header, version, and 32
+/// random bytes.
 const FIXED_BYTES: usize = 5 + 4 + 2 + 32;
-/// The number of the extension, and of a host name in it.
+/// Extension number, and the type of a host name in it.
 const SERVER_NAME: &[u8] = &[0, 0];
 const HOST_NAME: u8 = 0;
-/// The longest name in the DNS.
+/// Longest DNS name in bytes.
 const NAME_BYTES_MAX: usize = 253;
 
-/// The name in a ClientHello, as far as its first bytes hold it.
+/// Returns the server name if the first bytes of the ClientHello contain it.
 pub(in crate::worker) fn server_name(hello: &[u8]) -> Option<&str> {
     let mut rest = hello.get(FIXED_BYTES..)?;
     let _session = vector(&mut rest, 1)?;
     let _ciphers = vector(&mut rest, 2)?;
     let _compressions = vector(&mut rest, 1)?;
-    // The list of extensions may continue in a record that has not come yet.
+    // The list of extensions may continue in a later record.
     let mut extensions = rest.get(2..)?;
     loop {
         let kind = take(&mut extensions, SERVER_NAME.len())?;
@@ -37,7 +37,7 @@ fn take<'b>(rest: &mut &'b [u8], bytes: usize) -> Option<&'b [u8]> {
     Some(taken)
 }
 
-/// Bytes with their length in front of them, in one byte or two.
+/// Reads bytes with a length prefix of one or two bytes.
 fn vector<'b>(rest: &mut &'b [u8], length_bytes: usize) -> Option<&'b [u8]> {
     let length =
         take(rest, length_bytes)?.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
@@ -50,7 +50,7 @@ mod tests {
 
     use super::*;
 
-    /// A ClientHello with these extensions.
+    /// Builds a ClientHello with these extensions.
     fn hello(extensions: &[(u16, &[u8])]) -> Vec<u8> {
         let short = |length: usize| u16::try_from(length).unwrap().to_be_bytes();
         let all: Vec<u8> = extensions

@@ -1,4 +1,4 @@
-//! The gate of `[jsauth]`: a page comes in with a session of PHP.
+//! Session check of `[jsauth]`: a page needs a PHP session.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -12,24 +12,24 @@ use crate::auth::php_session::{Truth, flag};
 use crate::config::JsAuth;
 use crate::http::{Upgrade, cookie_value};
 
-/// The largest file of a session: what is read for one opening stays bounded.
+/// Largest session file. It bounds the bytes that one handshake reads.
 const SESSION_BYTES_MAX: u64 = 1024 * 1024;
-/// The longest id that PHP makes.
+/// Longest session id that PHP generates.
 const ID_BYTES_MAX: usize = 256;
 
-/// The text never names the part that was missing: that would help a client that guesses.
+/// The text does not tell which part is missing, because that would help an attacker to guess.
 const NO_SESSION: &str = "no session of this site lets this page in";
 
-/// What an opening has to pass.
+/// Check that a handshake must pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::worker) enum Gate {
-    /// A session of PHP.
+    /// A PHP session.
     Session,
-    /// The addresses of `allowedIP`, which are compared elsewhere: scripts have no cookies.
+    /// An address in `allowedIP`, which is checked elsewhere. Scripts have no cookies.
     Address,
 }
 
-/// Checks whether a page comes with a session of PHP, and whether its flag is set.
+/// Checks that a page has a PHP session whose flag is set.
 #[derive(Debug)]
 pub(in crate::worker) struct SessionGate {
     folder: PathBuf,
@@ -44,8 +44,7 @@ impl SessionGate {
         Self { folder: save_path, cookie: cookie_name, key, truth }
     }
 
-    /// Decides about an opening. A client that has shown an application's secret has proven more
-    /// than a page can.
+    /// Decides about a handshake. A client that has shown an application's secret needs no session.
     pub(in crate::worker) fn admit(
         &self,
         upgrade: &Upgrade<'_>,
@@ -62,7 +61,8 @@ impl SessionGate {
         if is_yes { Ok(()) } else { Err(NO_SESSION) }
     }
 
-    /// Of several cookies of one name the first counts, and its value is decoded, as in PHP.
+    /// Reads the session id. The first of several cookies with this name counts, and its value is
+    /// decoded, as in PHP.
     fn session_id<'a>(&self, mut headers: impl Iterator<Item = &'a [u8]>) -> Option<Cow<'a, str>> {
         let of_header = |header: &'a [u8]| {
             let mut cookies = header.split(|byte| *byte == b';').filter_map(pair);
@@ -75,8 +75,8 @@ impl SessionGate {
         is_id(&id).then_some(id)
     }
 
-    /// What another one might have put in the place of a session is not followed and not waited
-    /// for: a link, a pipe, a device.
+    /// Reads a session file. It does not follow links and does not block on a pipe or a device,
+    /// which an attacker may have put in place of the file.
     fn read(&self, id: &str) -> io::Result<Vec<u8>> {
         let path = self.folder.join(format!("sess_{id}"));
         let flags =
@@ -92,13 +92,13 @@ impl SessionGate {
     }
 }
 
-/// Name and value of a cookie. Other cookies may hold any bytes.
+/// Splits a cookie into name and value. Other cookies may contain any bytes.
 fn pair(cookie: &[u8]) -> Option<(&[u8], &[u8])> {
     let (name, value) = cookie.split_at_checked(cookie.iter().position(|byte| *byte == b'=')?)?;
     Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
 }
 
-/// The letters of PHP's session ids: none of them leads out of the folder.
+/// Checks the characters of a PHP session id. They cannot form a path to another folder.
 fn is_id(id: &str) -> bool {
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b',' || byte == b'-';
     (1..=ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(is_letter)
@@ -138,7 +138,7 @@ mod tests {
         for bad in ["a%252Cb", "a+b", "%2E%2E", "a%2Fb", "a%00", "a%ff", "%", "a%2", "%20ok1"] {
             assert_eq!(id(&[&format!("PHPSESSID={bad}")]), None, "{bad}");
         }
-        // The name is not decoded: PHP stopped that in 2020.
+        // The name is not decoded; PHP stopped doing that in 2020.
         assert_eq!(id(&["PHP%53ESSID=ok1"]), None);
     }
 
