@@ -1,4 +1,4 @@
-//! HTTP resources: events for their backends, and what the answers cause.
+//! HTTP resources in a worker: sends events to backends and applies the answers.
 
 pub(crate) mod queue;
 
@@ -22,7 +22,7 @@ use crate::worker::dispatch;
 use crate::worker::dispatch::without_client;
 use crate::worker::handshake::authorize;
 
-/// Adds the backends that the file names; the first one starts the thread of the client for them.
+/// Adds the configured backends. The first one starts the webhook client.
 pub(in crate::worker) fn add_targets(context: &mut Context) {
     for route in context.resources.take_routes() {
         let resource = route.resource;
@@ -46,7 +46,7 @@ fn add_target(context: &mut Context, route: BackendRoute) -> Result<(), InvalidT
     Ok(())
 }
 
-/// Takes over an event of a client.
+/// Queues an event of a client.
 pub(in crate::worker) fn post(
     context: &mut Context,
     slot: Slot,
@@ -68,7 +68,7 @@ pub(in crate::worker) fn post(
     posted
 }
 
-/// Takes over the question about a client that opens a connection.
+/// Queues the event that asks whether a client may open a connection.
 pub(in crate::worker) fn post_open(
     context: &mut Context,
     slot: Slot,
@@ -93,7 +93,7 @@ pub(in crate::worker) fn post_open(
     posted
 }
 
-/// Takes over an event of a resource itself. A tick does not wait for the one before it.
+/// Queues an event of a resource. A tick is skipped while the previous one is not answered.
 pub(in crate::worker) fn post_for_resource(
     context: &mut Context,
     resource: ResourceId,
@@ -110,7 +110,7 @@ pub(in crate::worker) fn post_for_resource(
     }
 }
 
-/// Takes what backends have answered, as far as there is room for what they publish (rule L4).
+/// Applies answers of backends while the send window has room for their publications (rule L4).
 pub(in crate::worker) fn apply_answers(context: &mut Context, connections: &mut ConnectionTable) {
     if !context.webhooks.has_answers() {
         return;
@@ -125,7 +125,7 @@ pub(in crate::worker) fn apply_answers(context: &mut Context, connections: &mut 
         }
         let Context { webhooks, rng, .. } = &mut *context;
         let is_busy = webhooks.send_next(subject, || rng.uuid());
-        // A client that has been read no further is read again.
+        // The client's queue is empty, so its pending message can be processed.
         if let Some(connection) = connections.get(slot)
             && let Some(PendingInput { message: Some(_), .. }) = connection.pending_input.as_deref()
             && !is_busy
@@ -161,7 +161,7 @@ fn on_answer_for_client(
     readiness::rearm(context, connections, connection);
 }
 
-/// The client of the event has gone: what it would have got is left out, what others get is not.
+/// Applies an answer whose client has disconnected. Commands for that client are skipped.
 fn on_answer_for_gone(
     context: &mut Context,
     client: ClientUuid,
@@ -182,7 +182,8 @@ fn on_answer_for_resource(context: &mut Context, answered: WebhookResult) {
     apply_commands_without_client(context, resource, event, None, commands);
 }
 
-/// The commands of a backend; none, with a line in the log, when its answer has none.
+/// Returns the commands of a backend. `None` if there are none because the event failed; the reason
+/// is logged.
 pub(in crate::worker) fn commands_of(
     context: &mut Context,
     resource: ResourceId,
@@ -199,13 +200,13 @@ pub(in crate::worker) fn commands_of(
             log_warning(context, resource, event, Warning::Wrong, &why);
         }
         WebhookOutcome::Failed(why) => log_warning(context, resource, event, Warning::Failed, &why),
-        // It was logged when the pause began.
+        // The opening of the circuit breaker was logged.
         WebhookOutcome::LeftAlone => {}
     }
     None
 }
 
-/// Carries out commands for a client: all of them, or none.
+/// Applies the commands for a client, all or none.
 pub(in crate::worker) fn apply_commands(
     context: &mut Context,
     connection: &mut Connection,
@@ -219,7 +220,8 @@ pub(in crate::worker) fn apply_commands(
     }
 }
 
-/// The same; what is left to do on the connection itself, and whether all was well.
+/// Applies the commands for a client. Returns the effects on the connection itself, and an error if
+/// a command is invalid.
 pub(in crate::worker) fn apply_commands_for_rest(
     context: &mut Context,
     connection: &Connection,
@@ -268,7 +270,7 @@ fn apply_commands_without_client(
     }
 }
 
-/// Sends a client the text for a message that was not handed over.
+/// Informs a client that its message was not delivered to the backend.
 fn report_down(context: &mut Context, connection: &mut Connection) {
     dispatch::call_and_apply(context, connection, |service, handle| {
         if let Some(backed) = service.as_webhook() {
@@ -277,7 +279,7 @@ fn report_down(context: &mut Context, connection: &mut Connection) {
     });
 }
 
-/// One line a minute for each resource.
+/// Logs a warning about a backend, at most one line per minute and resource of each kind.
 pub(in crate::worker) fn log_warning(
     context: &mut Context,
     resource: ResourceId,

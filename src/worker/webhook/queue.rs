@@ -1,4 +1,5 @@
-//! Events on their way to backends: one at a time for each client, in order, and within bounds.
+//! Queue of events for backends. Each client has at most one event in flight; its other events wait
+//! in order. The queue is bounded.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -14,29 +15,29 @@ use crate::webhook::client::{WebhookClient, WebhookOutcome, WebhookReply, Webhoo
 use crate::worker::clock::Moment;
 use crate::worker::tokens::Token;
 
-/// The client or the resource that an event is about.
+/// Client or resource that an event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::worker) enum Subject {
-    /// A client, which may have gone meanwhile.
+    /// Client. It may have disconnected.
     Client(ClientUuid),
-    /// The resource itself: a tick, and what follows from it.
+    /// Resource itself, for ticks and the events that result from them.
     Resource(ResourceId),
 }
 
-/// Events that were given to the client for backends, and those that wait for that.
+/// Events in flight and waiting events.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct WebhookQueue {
     client: Option<WebhookClient>,
     targets: HashMap<u16, TargetQueue>,
     queues: HashMap<Subject, EventQueue>,
     under_way: HashMap<u64, UnderWay>,
-    /// Openings that each backend is asked about, by address.
+    /// Number of opening connections in flight, by backend and address.
     openings: HashMap<(u16, IpAddr), usize>,
     answers: VecDeque<WebhookReply>,
     last: u64,
 }
 
-/// The way to one backend.
+/// Backend, and its share of the queue.
 #[derive(Debug)]
 struct TargetQueue {
     target: Arc<WebhookTarget>,
@@ -45,14 +46,14 @@ struct TargetQueue {
     warnings: [WarningThrottle; 2],
 }
 
-/// The events of one client, or of a resource.
+/// Events of one client or resource.
 #[derive(Debug)]
 struct EventQueue {
     resource: ResourceId,
-    /// Where the client was when it posted last; the slot may be another's by now.
+    /// Slot of the client at its last event. It may have been reused.
     slot: Slot,
     waiting: VecDeque<WebhookRequest>,
-    /// Of all of them, with the one that is under way.
+    /// Total size of the events, including the one in flight.
     bytes: usize,
 }
 
@@ -61,11 +62,11 @@ struct UnderWay {
     subject: Subject,
     event: &'static str,
     bytes: usize,
-    /// Of the client that opens a connection.
+    /// Address of the client, for the event `open`.
     address: Option<IpAddr>,
 }
 
-/// What an event is about, where its client was, and which resource's backend gets it.
+/// Subject of an event, the slot of its client, and the resource whose backend receives it.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::worker) struct EventOrigin {
     pub(in crate::worker) subject: Subject,
@@ -73,7 +74,7 @@ pub(in crate::worker) struct EventOrigin {
     pub(in crate::worker) resource: ResourceId,
 }
 
-/// An event that was answered.
+/// Event with its outcome.
 #[derive(Debug)]
 pub(in crate::worker) struct WebhookResult {
     pub(in crate::worker) subject: Subject,
@@ -83,27 +84,27 @@ pub(in crate::worker) struct WebhookResult {
     pub(in crate::worker) outcome: WebhookOutcome,
 }
 
-/// Whether an event is held.
+/// Result of queueing an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::worker) enum PostOutcome {
-    /// It is under way, or waits after another one of the same client.
+    /// The event is in flight, or waits for another event of its subject.
     Taken,
-    /// It is an opening, and too many of its address wait.
+    /// The event is `open`, and too many of this address are in flight.
     TooMany,
-    /// There are too many, or the resource has no backend.
+    /// The queue is full, or the resource has no backend.
     Rejected,
 }
 
-/// What is wrong with a backend, as far as lines of the log are concerned.
+/// Kind of a warning about a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::worker) enum Warning {
-    /// It cannot be reached, or does not answer as it should.
+    /// The backend is unreachable or answers with an error.
     Failed,
-    /// It answers what cannot be understood or done.
+    /// The answer of the backend is invalid.
     Wrong,
 }
 
-/// One line a minute, with the number of warnings that it stands for.
+/// Rate limit of one line per minute, with the number of suppressed warnings.
 #[derive(Clone, Copy, Debug, Default)]
 struct WarningThrottle {
     minute: Option<u32>,
@@ -111,11 +112,11 @@ struct WarningThrottle {
 }
 
 impl WebhookQueue {
-    /// Starts the thread of the client for backends, if it does not run yet.
+    /// Starts the webhook client, if it is not running.
     ///
     /// # Errors
     ///
-    /// When there is no thread or no descriptor for it.
+    /// Fails when the process cannot create another thread or descriptor.
     pub(in crate::worker) fn start_client(&mut self, poller: &Poller) -> io::Result<()> {
         if self.client.is_none() {
             let client = WebhookClient::start()?;
@@ -125,12 +126,12 @@ impl WebhookQueue {
         Ok(())
     }
 
-    /// Whether answers of backends wait to be applied.
+    /// Returns true if answers wait to be applied.
     pub(in crate::worker) fn has_answers(&self) -> bool {
         !self.answers.is_empty()
     }
 
-    /// Knows the way to a backend from now on.
+    /// Adds the backend of a resource.
     pub(in crate::worker) fn add_target(
         &mut self,
         resource: ResourceId,
@@ -140,42 +141,44 @@ impl WebhookQueue {
         self.targets.insert(resource.key(), TargetQueue { target, events: 0, bytes: 0, warnings });
     }
 
-    /// The backend of a resource.
+    /// Returns the backend of a resource.
     pub(in crate::worker) fn target(&self, resource: ResourceId) -> Option<&WebhookTarget> {
         self.targets.get(&resource.key()).map(|route| &*route.target)
     }
 
-    /// Whether no event is under way; asked with each message of each client.
+    /// Returns true if there are no events. It is called for each message of a client and must be
+    /// cheap.
     pub(in crate::worker) fn is_idle(&self) -> bool {
         self.queues.is_empty()
     }
 
-    /// Whether an event of this client is under way, so that it is read no further.
+    /// Returns true if an event of this client is in flight. Its messages are not processed
+    /// meanwhile.
     pub(in crate::worker) fn is_busy(&self, client: ClientUuid) -> bool {
         !self.is_idle() && self.queues.contains_key(&Subject::Client(client))
     }
 
-    /// Bytes of the events of this client.
+    /// Returns the total size of the client's events in bytes.
     pub(in crate::worker) fn held(&self, client: ClientUuid) -> usize {
         self.queues.get(&Subject::Client(client)).map_or(0, |queue| queue.bytes)
     }
 
-    /// Whether an event of this resource itself is under way.
+    /// Returns true if an event of the resource itself is in flight.
     pub(in crate::worker) fn is_ticking(&self, resource: ResourceId) -> bool {
         self.queues.contains_key(&Subject::Resource(resource))
     }
 
-    /// Whether a backend is being asked about a client that opens a connection.
+    /// Returns true if an `open` event is in flight.
     pub(in crate::worker) fn has_openings(&self) -> bool {
         self.under_way.values().any(|it| it.event == "open")
     }
 
-    /// How many events are with backends or wait.
+    /// Returns the number of events in flight and waiting.
     pub(in crate::worker) fn count(&self) -> usize {
         self.targets.values().map(|route| route.events).sum()
     }
 
-    /// Takes an event over, after those of the same client. `id` is what the backend knows it by.
+    /// Queues an event behind other events of its subject. `id` is the event id for the backend.
     pub(in crate::worker) fn post(
         &mut self,
         EventOrigin { subject, slot, resource }: EventOrigin,
@@ -203,8 +206,7 @@ impl WebhookQueue {
         PostOutcome::Taken
     }
 
-    /// The same for the question about a client that opens a connection. Those of one address take
-    /// only so much of the queue.
+    /// Queues an `open` event. The number of such events per address is limited.
     pub(in crate::worker) fn post_open(
         &mut self,
         origin: EventOrigin,
@@ -254,14 +256,14 @@ impl WebhookQueue {
         client.submit(self.last, &route.target, id.text(), post);
     }
 
-    /// Takes over the answers that have come.
+    /// Collects the replies of the webhook client.
     pub(in crate::worker) fn collect_answers(&mut self) {
         if let Some(client) = &self.client {
             self.answers.extend(client.answers());
         }
     }
 
-    /// What the next answer is about. The queue of its client stays busy until
+    /// Returns the next answered event. The queue of its subject stays busy until
     /// [`WebhookQueue::send_next`] is called.
     pub(in crate::worker) fn next_answer(&mut self) -> Option<WebhookResult> {
         loop {
@@ -282,7 +284,7 @@ impl WebhookQueue {
         }
     }
 
-    /// Sends the next event of a queue; false when there is none and the queue is free.
+    /// Sends the next event of a subject. Returns false and removes the queue if there is none.
     pub(in crate::worker) fn send_next(
         &mut self,
         subject: Subject,
@@ -302,7 +304,7 @@ impl WebhookQueue {
         }
     }
 
-    /// How many warnings the line of the log stands for, if one is written now.
+    /// Returns the number of warnings for a log line, if one may be written now.
     pub(in crate::worker) fn note_warning(
         &mut self,
         resource: ResourceId,
