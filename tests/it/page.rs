@@ -63,9 +63,9 @@ pub fn what_is_published_to_a_group_appears_in_its_pages_only() {
 
     publish_to(&mut english, "language=FR", "Bonjour");
     french.wait_for(&shows("broadcastBonjour"));
-    english.wait_for(&shows("“Bonjour” to language=FR: not for me"));
+    english.wait_for(&shows("“Bonjour” to language=FR: does not match this page"));
     publish_to(&mut french, "language=FR", "Salut");
-    french.wait_for(&shows("“Salut” to language=FR: matches my tags, and arrived"));
+    french.wait_for(&shows("“Salut” to language=FR: matches this page, arrived"));
     // What goes to both proves that nothing else is still under way to the other one.
     publish_to(&mut french, "", "for both");
     for page in [&mut french, &mut english] {
@@ -99,19 +99,19 @@ pub fn what_the_server_refuses_is_said_in_words() {
     uuid_of(&mut page);
     page.value("document.getElementById('key').value = 'shop'");
     publish_to(&mut page, "language=FR", "Bonjour");
-    page.wait_for(&shows("“Bonjour” to language=FR: reached nobody"));
+    page.wait_for(&shows("“Bonjour” to language=FR: not delivered"));
     page.wait_for(&shows("not allowed (1008): Message sending is not authorized !"));
     page.value(
         "document.getElementById('secret').value = 'secret-of-the-shop-for-this-test-alone'",
     );
     publish_to(&mut page, "language=FR", "Salut");
-    page.wait_for(&shows("“Salut” to language=FR: matches my tags, and arrived"));
+    page.wait_for(&shows("“Salut” to language=FR: matches this page, arrived"));
     publish_to(&mut page, "FR", "to no tag");
-    page.wait_for(&shows("“FR” is no tag"));
+    page.wait_for(&shows("“FR” is not a tag"));
     assert_eq!(page.value("location.href.includes('shop')"), false);
 
     let mut unreadable = browser.open(&format!("{url}?tags=FR"));
-    unreadable.wait_for(&shows("the tags in the address are no JSON object"));
+    unreadable.wait_for(&shows("the tags in the URL are not a JSON object"));
     uuid_of(&mut unreadable);
     let mut refused = browser.open(&format!("{url}?tags=%7B%22language%22%3A%5B1%5D%7D"));
     refused.wait_for(&shows("tag is not an integer or a string !"));
