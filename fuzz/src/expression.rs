@@ -1,10 +1,11 @@
-//! Tag expressions: a text is an expression with one canonical form and one meaning, or an error with a place.
+//! Tag expressions: any text is either an expression with one canonical form and one meaning, or an
+//! error with a position.
 
 use serde_json::{Value, json};
 use tagcast::expression::{ExpressionError, ExpressionPlace};
 use tagcast::types::{Expression, Tag, TagCondition, Tags, ValueTest};
 
-/// The text is an expression in either form.
+/// Parses the text as an expression in both forms.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match Expression::parse(text) {
@@ -23,7 +24,7 @@ fn admitted(expression: &Expression) {
     assert_eq!(again.canonical(), canonical);
     assert_eq!(again.root(), expression.root());
     let json = json_of(expression.root());
-    // JSON takes more bytes, so only the limit of these may be in the way.
+    // The JSON form is longer, so it may exceed the byte limit. No other error is possible.
     match Expression::from_json(&json.to_string()) {
         Ok(same) => assert_eq!(same.canonical(), canonical),
         Err(why) => assert!(why.to_string().contains(" bytes, the limit is "), "{why}"),
@@ -68,7 +69,7 @@ fn json_of(condition: &TagCondition) -> Value {
     }
 }
 
-/// The meaning, by way of the JSON form.
+/// Evaluates an expression by its JSON form.
 fn holds(json: &Value, tags: &Tags) -> bool {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     if let Some(operands) = json.get("and") {
@@ -87,7 +88,7 @@ fn holds(json: &Value, tags: &Tags) -> bool {
         || json["exists"] == true
 }
 
-/// Clients that the terms are about: one tag each, and all names together.
+/// Returns clients for the terms of an expression: one client per tag, and one with all names.
 fn clients(expression: &Expression) -> Vec<Tags> {
     let tag = |part: &Expression| match part.root() {
         TagCondition::Term(term) => {
