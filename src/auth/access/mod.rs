@@ -80,10 +80,10 @@ pub struct Grant {
     pub ground: AuthBasis,
 }
 
-/// A grant as the session of its connection holds it.
+/// Borrowed grant of a connection, from its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GrantRef<'g> {
-    /// The space that the connection lives in.
+    /// Tenant of the connection.
     pub tenant: &'g Tenant,
     /// Right to publish without showing credentials.
     pub right: Right,
@@ -295,7 +295,7 @@ impl Grant {
         Self { tenant: Tenant::shared(), right: Right::Publish, ground: AuthBasis::NOTHING }
     }
 
-    /// The same grant, for a decision about a message.
+    /// Borrows the grant for the decision about a message.
     #[must_use]
     pub fn by_ref(&self) -> GrantRef<'_> {
         GrantRef { tenant: &self.tenant, right: self.right, ground: self.ground }
