@@ -108,7 +108,7 @@ impl Session {
         Self { uuid, tenant, right, ground, class, protocol, has_noted_tags, chunks, words }
     }
 
-    /// What the client was let in with.
+    /// Returns the rights that the client was admitted with.
     #[must_use]
     pub fn grant(&self) -> GrantRef<'_> {
         GrantRef { tenant: &self.tenant, right: self.right, ground: self.ground }
