@@ -1,6 +1,6 @@
-//! Messages back to their sender, and no publications.
+//! Echo: messages are sent back to their sender, and there are no publications.
 
 use super::ProtocolSpec;
 
-/// What this family answers.
+/// Properties of this protocol family.
 pub const SPEC: ProtocolSpec = ProtocolSpec { has_echo_handshake: true, ..ProtocolSpec::BARE };

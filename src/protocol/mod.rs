@@ -1,5 +1,5 @@
-//! The protocol families: how the text of a client becomes a command, how a publication is rendered, and
-//! what else a family answers. A new family is a new file with a table and one line in the list here.
+//! The protocol families: how a client's text is parsed, how a publication is rendered, and other properties
+//! of a family. A new family needs a file with a table `SPEC` and one line in the list below.
 
 pub mod php_json;
 mod spec;
@@ -12,22 +12,22 @@ use serde::{Deserialize, Serialize};
 pub use self::spec::{AckExtras, Acknowledge, ChunkMarks, ProtocolOptions, ProtocolSpec, Render};
 use crate::types::Content;
 
-/// The list of the families: each is a variant of [`Protocol`] and a file or folder with a table `SPEC`.
+/// Defines the families. Each is a variant of [`Protocol`] and a file or folder with a table `SPEC`.
 macro_rules! protocols {
     ($($(#[$doc:meta])* $name:ident = $file:ident),+ $(,)?) => {
         $(pub mod $file;)+
 
-        /// How a connection speaks.
+        /// The protocol family of a connection.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Protocol {
             $($(#[$doc])* $name),+
         }
 
         impl Protocol {
-            /// How many there are: tables by protocol have this many places.
+            /// Number of families, which is the size of tables that are indexed by protocol.
             pub const COUNT: usize = [$(stringify!($name)),+].len();
 
-            /// Its answers.
+            /// Returns the properties of the family.
             #[must_use]
             pub const fn spec(self) -> &'static ProtocolSpec {
                 match self { $(Self::$name => &$file::SPEC),+ }
@@ -37,32 +37,32 @@ macro_rules! protocols {
 }
 
 protocols! {
-    /// phpWebSocketServer's way: a greeting, an acknowledgement for each message, chunks.
+    /// phpWebSocketServer: a greeting, an acknowledgement for each message, chunks.
     Phpws = phpws,
-    /// Gomoob's way: the bare JSON of each message. Also what resources of an embedding program speak.
+    /// Gomoob: the bare JSON of each message. Resources of an embedding program use it too.
     Gomoob = gomoob,
-    /// Texts without anything around them: PHP-WebSockets-Server's clients, and HTTP resources.
+    /// Bare texts: clients of PHP-WebSockets-Server, and HTTP resources.
     Plain = plain,
-    /// As [`Protocol::Plain`], and no publication ever reaches it.
+    /// Like [`Protocol::Plain`], but without publications.
     Echo = echo,
-    /// bloatless/php-websocket's way: an action and its data.
+    /// bloatless/php-websocket: an action and its data.
     Bloatless = bloatless,
 }
 
 impl Protocol {
-    /// The protocol's place in a table of [`Protocol::COUNT`].
+    /// Returns the index of the protocol in a table of [`Protocol::COUNT`] entries.
     #[must_use]
     pub const fn place(self) -> usize {
         self as usize
     }
 
-    /// Whether publications reach its clients.
+    /// Returns whether clients of this protocol receive publications.
     #[must_use]
     pub const fn takes_publications(self) -> bool {
         self.spec().render.is_some()
     }
 
-    /// The text that a client gets for a publication; the bare payload where it takes none.
+    /// Renders a publication for a client; the bare payload if the protocol has no publications.
     #[must_use]
     pub fn render(self, content: &Content, cast: Cast) -> Cow<'_, [u8]> {
         match self.spec().render {
@@ -72,7 +72,7 @@ impl Protocol {
     }
 }
 
-/// Whether a publication goes to one client or to many; some dialects word it differently.
+/// Whether a publication goes to one client or to many. Some families use different words for the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cast {
     /// Addressed by UUID or ident.
@@ -81,11 +81,11 @@ pub enum Cast {
     Many,
 }
 
-/// How JSON that a client sent is written to others.
+/// Form in which JSON from a client is forwarded to others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Encoding {
     /// Byte for byte.
     AsItCame,
-    /// As PHP would have written it.
+    /// As PHP would encode it.
     Php,
 }

@@ -1,4 +1,4 @@
-//! No language at all: texts as they are, for clients that expect nothing around them.
+//! Plain text: no protocol around the messages.
 
 use std::borrow::Cow;
 
@@ -6,12 +6,11 @@ use super::{Cast, ProtocolSpec, gomoob};
 use crate::json;
 use crate::types::{Content, PayloadForm};
 
-/// What this family answers.
+/// Properties of this protocol family.
 pub const SPEC: ProtocolSpec =
     ProtocolSpec { has_echo_handshake: true, render: Some(render), ..ProtocolSpec::BARE };
 
-/// A publication as a bare text: of a message that is a JSON string what is inside it, of any other
-/// its JSON.
+/// Renders a publication as bare text: the decoded text if its message is a JSON string, otherwise its JSON.
 #[must_use]
 pub fn render(content: &Content, cast: Cast) -> Cow<'_, [u8]> {
     if content.form == PayloadForm::Text {
@@ -26,7 +25,7 @@ pub fn render(content: &Content, cast: Cast) -> Cow<'_, [u8]> {
     }
 }
 
-/// A text as JSON, for dialects that know nothing else.
+/// Returns a text as a JSON string, for protocols whose messages are JSON.
 #[must_use]
 pub fn as_json(text: &[u8]) -> Vec<u8> {
     let mut json = Vec::new();

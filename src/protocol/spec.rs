@@ -1,4 +1,4 @@
-//! What a protocol family answers: one table for each family, in the file or folder of its name.
+//! The properties of a protocol family: one table per family, in the file or folder of its name.
 
 use std::borrow::Cow;
 
@@ -8,86 +8,86 @@ use super::phpws::PhpwsOptions;
 use crate::http::Spoken;
 use crate::types::{CloseReason, Content};
 
-/// The answers of a protocol family. A new family is one such table: session, resources and worker ask
-/// it and know no family.
+/// The properties of a protocol family. Sessions, resources and workers use this table and need no knowledge
+/// of single families.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "a table of answers, many of them yes or no")]
 pub struct ProtocolSpec {
-    /// The versions of WebSocket that it is spoken in.
+    /// The versions of WebSocket that clients may use.
     pub versions: Spoken,
-    /// Whether it is also spoken without HTTP and without frames.
+    /// Whether clients may also connect without HTTP and without frames.
     pub is_spoken_raw: bool,
-    /// Whether its handshakes have to show a valid `Sec-WebSocket-Key`; otherwise its clients send what
-    /// they like.
+    /// Whether a handshake must have a valid `Sec-WebSocket-Key`. Otherwise its value is not checked.
     pub checks_key: bool,
-    /// Whether the header `Client-Type` tells scripts from pages, which are paced and addressed in
-    /// another way.
+    /// Whether the header `Client-Type` marks scripts. Scripts are paced and addressed differently from
+    /// pages.
     pub has_php_clients: bool,
-    /// Whether the switches of `[phpws]` apply to it.
+    /// Whether the flags of `[phpws]` apply.
     pub has_compat_flags: bool,
-    /// Whether `[echo] handshake` applies to it.
+    /// Whether `[echo] handshake` applies.
     pub has_echo_handshake: bool,
-    /// The text that a client gets for a publication; none reaches it otherwise.
+    /// Renders a publication as text for a client; `None` if clients receive no publications.
     pub render: Option<Render>,
-    /// The first frame, for the text of the client's UUID.
+    /// Returns the first frame for a client with this UUID.
     pub greeting: Option<fn(&str) -> String>,
     /// The texts that begin and end a message in chunks.
     pub chunk_marks: Option<ChunkMarks>,
-    /// Whether a binary message is read as text.
+    /// Whether a binary message is processed as text.
     pub reads_binary_as_text: bool,
-    /// The acknowledgement of a message, for its text (`None` where it has none that can be read).
+    /// Returns the acknowledgement of a message, given its text, which is `None` if it cannot be decoded. A family
+    /// without acknowledgements has no such function.
     pub acknowledge: Option<Acknowledge>,
-    /// The frame that tells a page what it may not do; without one it is closed.
+    /// Returns the frame that reports a forbidden action to a page. Without such a frame the page is closed.
     pub error: Option<fn(&str) -> String>,
-    /// How a client is closed for what it may not do.
+    /// Returns how a client is closed after a forbidden action.
     pub refusal_close: fn(&ProtocolOptions) -> RefusalClose,
-    /// The frame that tells a client after its 101 why it is not let in; without one it is refused by
-    /// HTTP.
+    /// Returns the frame that refuses a client after its 101 response. Without such a frame the refusal is an
+    /// HTTP response.
     pub refusal: Option<fn(&str) -> String>,
-    /// How a Close for a broken protocol is worded.
+    /// Changes the text of a Close frame for a protocol error.
     pub close_wording: fn(CloseReason) -> CloseReason,
-    /// Whether a text that is not a publication may come in between, such as the report of a delivery.
+    /// Whether clients accept texts that are not publications, such as delivery reports.
     pub has_reports: bool,
 }
 
 /// Renders a publication as text.
 pub type Render = for<'a> fn(&'a Content, Cast) -> Cow<'a, [u8]>;
 
-/// Acknowledges a message, for its text and what the client's acknowledgements say.
+/// Returns the acknowledgement of a message, given its text and the client's extras.
 pub type Acknowledge = fn(Option<&str>, &AckExtras) -> Cow<'static, str>;
 
 /// The texts around a message in chunks.
 #[derive(Clone, Copy, Debug)]
 pub struct ChunkMarks {
-    /// Begins it.
+    /// Text that begins the message.
     pub begin: &'static str,
-    /// Ends it.
+    /// Text that ends the message.
     pub end: &'static str,
 }
 
-/// What the acknowledgements of one client say beyond the usual.
+/// Additional members of one client's acknowledgements.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AckExtras {
-    /// What a resource has set.
+    /// Text that a resource has set.
     pub fyi: String,
-    /// What the client registered last with the opcode `uuid`, whether or not it was granted: a
-    /// page of 2019 goes on only when each acknowledgement repeats it.
+    /// The alias that the client last registered with the opcode `uuid`, whether or not it was granted. A
+    /// page of 2019 continues only if each acknowledgement repeats it.
     pub uuid: Option<String>,
-    /// The token of the reports that it asked for when it opened.
+    /// Token of the delivery reports that the client requested at its handshake.
     pub report: Option<Box<str>>,
 }
 
-/// What the users of each family can choose.
+/// The options of each family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProtocolOptions {
-    /// `[phpws]`.
+    /// Options of `[phpws]`.
     pub phpws: PhpwsOptions,
-    /// `[gomoob]`.
+    /// Options of `[gomoob]`.
     pub gomoob: GomoobOptions,
 }
 
 impl ProtocolSpec {
-    /// A family with nothing around its messages, to begin from.
+    /// A family without any extras, as the base of other tables.
     pub const BARE: Self = Self {
         versions: Spoken::DraftsToo,
         is_spoken_raw: false,

@@ -1,6 +1,6 @@
-//! Tags as JSON: the parameter `?tags=` of an opening, and the member `tags` of Gomoob's requests.
+//! Tags as JSON: the parameter `?tags=` of a handshake, and the member `tags` of Gomoob's requests.
 //!
-//! The error texts are those that Gomoob's users know.
+//! The error texts are those of Gomoob's server.
 
 use std::borrow::Cow;
 
@@ -9,15 +9,15 @@ use crate::json::{NotJson, Scalar};
 use crate::types::limits::{TAG_NAME_BYTES_MAX, TAGS_MAX};
 use crate::types::{Tag, TagError, Tags, is_integer_key};
 
-/// Members that are read in search of tags, those of one name counted each time: no writer of JSON
-/// repeats a name, and a client that does so a million times is told that there are too many.
+/// Most members that are read in search of tags; repetitions of a name count. JSON encoders never repeat a
+/// name, so a client that repeats one very often gets the error for too many tags.
 const MEMBERS_MAX: usize = 8 * TAGS_MAX;
 
-/// The tags that a client opens with: the value of `?tags=`, decoded. `{}` and `[]` are none.
+/// Parses the tags of a handshake: the decoded value of `?tags=`. `{}` and `[]` mean no tags.
 ///
 /// # Errors
 ///
-/// What is wrong, for the Close frame.
+/// The problem, as text for the Close frame.
 pub fn of_opening(text: &str) -> Result<Tags, Cow<'static, str>> {
     let found = read(text).ok_or("The 'tags' URL parameter is not a JSON array !")?;
     let tags = found.tags(|name| format!("The '{name}' tag is not an integer or a string !"))?;
@@ -27,8 +27,8 @@ pub fn of_opening(text: &str) -> Result<Tags, Cow<'static, str>> {
     }
 }
 
-/// The JSON of tags that came one by one (`?tags[language]=FR`); what is no text becomes a list, which is
-/// no tag either.
+/// Returns the JSON of tags that are separate parameters (`?tags[language]=FR`). A value that is not text
+/// becomes a list, which is not a valid tag either.
 #[must_use]
 pub fn json_of(members: &[(String, Option<Cow<'_, str>>)]) -> String {
     let mut json = "{".to_owned();
@@ -36,7 +36,7 @@ pub fn json_of(members: &[(String, Option<Cow<'_, str>>)]) -> String {
         if place > 0 {
             json.push(',');
         }
-        // A text always has JSON.
+        // A text can always be encoded.
         json.push_str(&serde_json::to_string(name).unwrap_or_default());
         json.push(':');
         match value {
@@ -48,11 +48,11 @@ pub fn json_of(members: &[(String, Option<Cow<'_, str>>)]) -> String {
     json
 }
 
-/// The tags of a request, which its recipients must carry.
+/// Parses the tags of a request, which its recipients must carry.
 ///
 /// # Errors
 ///
-/// What is wrong, for the Close frame.
+/// The problem, as text for the Close frame.
 pub fn of_request(text: &str) -> Result<Tags, Cow<'static, str>> {
     let found = read(text).ok_or("The 'tags' property is not an array !")?;
     found.tags(|name| {
@@ -60,8 +60,8 @@ pub fn of_request(text: &str) -> Result<Tags, Cow<'static, str>> {
     })
 }
 
-/// The tags of a request that [`of_request`] has admitted, in their order: of one name given twice
-/// the last value stands at the first place.
+/// Returns the tags of a request in their order. [`of_request`] must have accepted them. If a name occurs
+/// twice, the last value is used at the position of the first.
 #[must_use]
 pub fn in_order(text: &str) -> Box<[Tag]> {
     let found = read(text).unwrap_or_default();
@@ -72,22 +72,22 @@ pub fn in_order(text: &str) -> Box<[Tag]> {
         .collect()
 }
 
-/// What may become tags.
+/// Members that may become tags.
 #[derive(Default)]
 struct FoundTags<'a> {
-    /// In the order in which their names came, each name once.
+    /// In the order in which their names first occurred, each name once.
     members: Vec<TagMember<'a>>,
     count: usize,
     end: TagsEnd,
 }
 
-/// How the reading ended.
+/// Reason why reading stopped.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum TagsEnd {
-    /// With the text.
+    /// The end of the text.
     #[default]
     Text,
-    /// Before it: there is more than anybody may have.
+    /// There are more members than a client may have tags.
     Limit,
 }
 
@@ -96,11 +96,11 @@ struct TagMember<'a> {
     name: Cow<'a, str>,
     /// The JSON of the last value of this name.
     raw: &'a str,
-    /// Where that stands among all members.
+    /// Position of that value among all members.
     last: usize,
 }
 
-/// The members of an object; those of a list have numbers for names, as in PHP. `None` for
+/// Reads the members of an object. A list counts as an object with numbers for names, as in PHP. `None` for
 /// anything else.
 fn read(text: &str) -> Option<FoundTags<'_>> {
     let mut found = FoundTags::default();
@@ -113,7 +113,7 @@ fn read(text: &str) -> Option<FoundTags<'_>> {
             }
             Ok(())
         });
-        // What is left early for a limit is refused, whatever follows.
+        // Input that exceeds a limit is refused in any case, so the rest need not be valid.
         return (whole.is_ok() || found.end == TagsEnd::Limit).then_some(found);
     }
     match json::pick::<0>(text, []).ok()? {
@@ -125,8 +125,8 @@ fn read(text: &str) -> Option<FoundTags<'_>> {
 }
 
 impl<'a> FoundTags<'a> {
-    /// The members that PHP would see: of those with one name it has the last alone, so that what is
-    /// wrong with another one is not wrong. The first that is wrong is told.
+    /// Converts the members to tags. As in PHP, only the last value of a name counts, so an earlier invalid
+    /// value is no error. The first error is returned.
     fn tags(mut self, wrong: impl Fn(&str) -> String) -> Result<Tags, Cow<'static, str>> {
         self.members.sort_unstable_by_key(|member| member.last);
         let tags = self.members.iter().map(|member| member.tag(&wrong));
@@ -147,7 +147,7 @@ impl<'a> FoundTags<'a> {
         }
     }
 
-    /// Whether one more need not be looked at, because what there is will be refused.
+    /// Returns whether reading can stop, because the members read so far will be refused.
     fn is_enough(&self) -> bool {
         let is_too_long = |member: &TagMember<'_>| member.name.len() > TAG_NAME_BYTES_MAX;
         self.count > MEMBERS_MAX
@@ -166,8 +166,8 @@ impl<'a> TagMember<'a> {
         Tag::new(name, &value).map_err(|error| Cow::Owned(error.to_string()))
     }
 
-    /// A text, or an integer by its digits. PHP makes a float of what is beyond 63 bits, and a float
-    /// is no tag.
+    /// Returns the value as text: a string, or the digits of an integer. Integers beyond 63 bits are floats
+    /// in PHP, which are not valid tags.
     fn value(&self) -> Option<Cow<'a, str>> {
         match Scalar::of(self.raw) {
             Scalar::Text(text) => Some(text),

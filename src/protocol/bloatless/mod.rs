@@ -1,4 +1,4 @@
-//! bloatless/php-websocket's language: an action and its data, both ways.
+//! The protocol of bloatless/php-websocket: an action and its data, in both directions.
 
 pub mod push;
 
@@ -11,7 +11,7 @@ use crate::http::Spoken;
 use crate::json::{Scalar, JsonShape, pick, write_text};
 use crate::types::{CloseCode, CloseReason, Content, PayloadForm};
 
-/// What this family answers.
+/// Properties of this protocol family.
 pub const SPEC: ProtocolSpec = ProtocolSpec {
     versions: Spoken::DraftsOrUpgrade,
     checks_key: false,
@@ -20,23 +20,23 @@ pub const SPEC: ProtocolSpec = ProtocolSpec {
     ..ProtocolSpec::BARE
 };
 
-/// What its server says when it closes, whatever the reason is.
+/// Close reason of the original server, whatever the cause is.
 pub const CLOSED: CloseReason = CloseReason::new(CloseCode::NORMAL, "normal closure");
-/// What it says about binary messages.
+/// Close reason of the original server for binary messages.
 pub const NO_BINARY: CloseReason =
     CloseReason::new(CloseCode::UNSUPPORTED, "unknown data (opcode)");
 
 /// An action and its data.
 #[derive(Debug)]
 pub struct BloatlessPacket<'a> {
-    /// What is to be done.
+    /// Name of the action.
     pub action: Cow<'a, str>,
-    /// With what: JSON that PHP does not call empty, as it came.
+    /// The data as they are written: JSON that PHP does not consider empty.
     pub data: &'a str,
 }
 
-/// Reads a packet; none when a member is missing, empty or of another kind, as its applications
-/// ignore that.
+/// Parses a packet; `None` if a member is missing, empty or of a wrong type. The original applications ignore
+/// such packets.
 #[must_use]
 pub fn parse(text: &str) -> Option<BloatlessPacket<'_>> {
     let Ok(JsonShape::Object(members)) = pick(text, ["action", "data"]) else { return None };
@@ -46,7 +46,7 @@ pub fn parse(text: &str) -> Option<BloatlessPacket<'_>> {
     (!action.is_empty() && !is_empty(data)).then_some(BloatlessPacket { action, data })
 }
 
-/// A packet as text.
+/// Returns a packet as text.
 #[must_use]
 pub fn packet(action: &str, data: &impl Serialize) -> String {
     #[derive(Serialize)]
@@ -54,12 +54,12 @@ pub fn packet(action: &str, data: &impl Serialize) -> String {
         action: &'a str,
         data: &'a T,
     }
-    // Only maps with other keys than text have no JSON.
+    // Only maps whose keys are not strings cannot be encoded.
     serde_json::to_string(&RenderedText { action, data }).unwrap_or_default()
 }
 
-/// A publication in this language. A text that is a packet goes as it is; everything else is what
-/// somebody said, the data of an `echo`.
+/// Renders a publication in this protocol. A text that is already a packet is unchanged; anything else
+/// becomes the data of an `echo` action.
 #[must_use]
 pub fn render(content: &Content, cast: Cast) -> Cow<'_, [u8]> {
     if content.form == PayloadForm::Text && str::from_utf8(&content.payload).ok().and_then(parse).is_some()
@@ -77,7 +77,7 @@ pub fn render(content: &Content, cast: Cast) -> Cow<'_, [u8]> {
 
 const ECHO: &[u8] = br#"{"action":"echo","data":"#;
 
-/// Data as PHP puts it into a text; of what has no text, its JSON.
+/// Returns data as PHP converts them to a string; the JSON of data that PHP does not convert.
 #[must_use]
 pub fn as_text(data: &str) -> Cow<'_, str> {
     match Scalar::of(data) {
@@ -87,7 +87,7 @@ pub fn as_text(data: &str) -> Cow<'_, str> {
     }
 }
 
-/// The reason of an end in the words of its server.
+/// Returns a close reason with the text of the original server.
 #[must_use]
 pub fn worded(reason: CloseReason) -> CloseReason {
     let text = match reason.code {
@@ -99,7 +99,7 @@ pub fn worded(reason: CloseReason) -> CloseReason {
     CloseReason::new(reason.code, text)
 }
 
-/// What PHP calls empty, but for zero: its chat takes that.
+/// Returns whether PHP considers a value empty. Zero is an exception, because the original chat accepts it.
 fn is_empty(json: &str) -> bool {
     let inside = |open, close| json.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
     matches!(json, "null" | "false" | r#""""#)

@@ -1,13 +1,13 @@
-//! What scripts write into the push socket: one datagram, one message for an application.
+//! Datagrams that scripts write to the push socket. Each contains one message for an application.
 
 use std::borrow::Cow;
 
 use crate::json::{Scalar, JsonShape, pick};
 
-/// What a datagram says.
+/// The content of a datagram.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Pushed<'a> {
-    /// A command to the server: there are none, and the original ignores it.
+    /// A command to the server. No commands exist, and the original ignores them.
     Command,
     /// Data for an application.
     Data {
@@ -18,23 +18,23 @@ pub enum Pushed<'a> {
     },
 }
 
-/// Why a datagram says nothing, for the log: in words of our own, nothing of it is repeated.
+/// Reason why a datagram is invalid, for the log. The text never quotes the datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotPushed(pub &'static str);
 
 const NOT_AN_OBJECT: NotPushed = NotPushed("it is no JSON object");
 
-/// Reads a datagram.
+/// Parses a datagram.
 ///
 /// # Errors
 ///
-/// The first thing that is wrong; the original dies of each.
+/// The first problem found. Each of these problems crashes the original server.
 pub fn parse(datagram: &[u8]) -> Result<Pushed<'_>, NotPushed> {
     let text = str::from_utf8(datagram).map_err(|_| NOT_AN_OBJECT)?;
     let shape = pick(text, ["type", "action", "data"]);
     let Ok(JsonShape::Object(members)) = shape else { return Err(NOT_AN_OBJECT) };
     let [kind, action, data] = members.named;
-    // What PHP makes a 1 of is no type: `true`.
+    // PHP converts `true` to 1, but `true` is not a valid type.
     let kind = kind.filter(|kind| *kind != "true").map(super::as_text);
     match kind.as_deref() {
         Some("1") => return Ok(Pushed::Command),

@@ -1,4 +1,4 @@
-//! Gomoob's language: requests with a message, tags and metadata in, the bare message out.
+//! Gomoob's protocol: clients send requests with a message, tags and metadata, and receive bare messages.
 
 mod options;
 pub mod typed;
@@ -12,7 +12,7 @@ use crate::json;
 use crate::json::{JsonMembers, NotJson, Scalar, JsonShape, pick};
 use crate::types::{Content, Credentials, PayloadForm, Tag, TagQuery};
 
-/// What this family answers.
+/// Properties of this protocol family.
 pub const SPEC: ProtocolSpec = ProtocolSpec {
     render: Some(render),
     refusal_close: |options| options.gomoob.close,
@@ -20,20 +20,20 @@ pub const SPEC: ProtocolSpec = ProtocolSpec {
     ..ProtocolSpec::BARE
 };
 
-/// A request: a message for everyone who carries all these tags.
+/// A request: a message for all clients that carry all of its tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GomoobRequest<'a> {
-    /// Where the JSON of the message stands in the text.
+    /// Byte range of the message's JSON within the text.
     pub message: Range<usize>,
-    /// What the recipients must carry.
+    /// Tags that the recipients must carry.
     pub query: TagQuery,
-    /// What `metadata` proves, if it says anything about it.
+    /// Key and secret in `metadata`; `None` if it contains neither.
     pub credentials: Option<Credentials<'a>>,
     /// The JSON of `tags`.
     tags: &'a str,
 }
 
-/// Why a text is no request, in the words that Gomoob's users know.
+/// Reason why a text is not a valid request, with the error text of Gomoob's server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidRequest(pub Cow<'static, str>);
 
@@ -43,25 +43,25 @@ impl<T: Into<Cow<'static, str>>> From<T> for InvalidRequest {
     }
 }
 
-/// Reads a request. A message may be any JSON.
+/// Parses a request. Its message may be any JSON.
 ///
 /// # Errors
 ///
-/// The first of the checks that it does not pass, in Gomoob's order.
+/// The first of Gomoob's checks that the request fails.
 pub fn parse(text: &str) -> Result<GomoobRequest<'_>, InvalidRequest> {
     parse_with(text, GomoobMessages::Any)
 }
 
-/// Reads a request with a message of this kind.
+/// Parses a request whose message must be of this kind.
 ///
 /// # Errors
 ///
-/// As [`parse`].
+/// The same as [`parse`].
 pub fn parse_with(text: &str, messages: GomoobMessages) -> Result<GomoobRequest<'_>, InvalidRequest> {
     let found = match pick(text, ["message", "tags", "metadata"]) {
         Ok(JsonShape::Object(found)) => found,
         Ok(JsonShape::Empty) => JsonMembers::default(),
-        // A list has numbers for names, as in PHP.
+        // In PHP, a list is an array whose keys are numbers.
         Ok(JsonShape::List) => return Err("Unexpected property '0' !".into()),
         Ok(JsonShape::Scalar) => return Err("The decoded JSON string is not an array !".into()),
         Ok(JsonShape::Null) | Err(NotJson) => {
@@ -83,8 +83,8 @@ pub fn parse_with(text: &str, messages: GomoobMessages) -> Result<GomoobRequest<
 }
 
 impl GomoobRequest<'_> {
-    /// The tags in their order, which [`Request::query`] does not keep: of one name given twice the
-    /// last value stands at the first place, as in PHP.
+    /// Returns the tags in their order, which [`GomoobRequest::query`] does not keep. If a name occurs twice,
+    /// the last value is used at the position of the first, as in PHP.
     #[must_use]
     pub fn tags_in_order(&self) -> Box<[Tag]> {
         tags::in_order(self.tags)
@@ -105,13 +105,13 @@ impl GomoobMessages {
     }
 }
 
-/// Where a part stands in the text that it was taken out of.
+/// Returns the byte range of `part`, which must be a slice of `text`.
 fn place(text: &str, part: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
     start..start + part.len()
 }
 
-/// A publication in this language: the JSON of its message.
+/// Renders a publication in this protocol, which is the JSON of its message.
 #[must_use]
 pub fn render(content: &Content, _: Cast) -> Cow<'_, [u8]> {
     match content.form {
@@ -121,10 +121,10 @@ pub fn render(content: &Content, _: Cast) -> Cow<'_, [u8]> {
     }
 }
 
-/// What stands for the message of a packet that has none.
+/// Replaces the message of a packet that has none.
 const NO_MESSAGE: &[u8] = b"null";
 
-/// The JSON of the message of a packet of phpWebSocketServer; `null` when it has none.
+/// Returns the JSON of the message of a phpWebSocketServer packet; `null` if it has no message.
 #[must_use]
 pub fn message_of(packet: &[u8]) -> &[u8] {
     let shape = str::from_utf8(packet).map(|packet| pick(packet, ["message"]));
@@ -133,7 +133,7 @@ pub fn message_of(packet: &[u8]) -> &[u8] {
     message.map_or(NO_MESSAGE, str::as_bytes)
 }
 
-/// Key and secret of the metadata; texts count, anything else proves nothing.
+/// Returns key and secret of the metadata. Only strings can prove anything.
 fn credentials(metadata: &str) -> Result<Option<Credentials<'_>>, InvalidRequest> {
     let [key, secret] = match pick(metadata, ["key", "secret"]) {
         Ok(JsonShape::Object(members)) => members.named,
@@ -143,7 +143,7 @@ fn credentials(metadata: &str) -> Result<Option<Credentials<'_>>, InvalidRequest
     if key.is_none() && secret.is_none() {
         return Ok(None);
     }
-    // A key that is missing or no text names no application.
+    // A key that is missing or not a string matches no application.
     let key = key.map(Scalar::of).and_then(Scalar::text).unwrap_or_default();
     Ok(Some(Credentials { key, secret: secret.map(Scalar::of).and_then(Scalar::text) }))
 }

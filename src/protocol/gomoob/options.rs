@@ -1,4 +1,4 @@
-//! What Gomoob's users can choose (`[gomoob]`).
+//! Options of Gomoob's protocol (`[gomoob]`).
 
 use std::borrow::Cow;
 
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 use crate::protocol::Encoding;
 use crate::types::{CloseCode, CloseReason, word_choices};
 
-/// How requests are read, and how their messages are published.
+/// Options for parsing requests and publishing their messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GomoobOptions {
-    /// What a message may be.
+    /// Kind of messages that are accepted.
     pub messages: GomoobMessages,
-    /// How recipients are found.
+    /// Method of finding recipients.
     pub matching: TagMatch,
-    /// How a client is closed whose request is not valid, or not allowed.
+    /// Close reason for a client whose request is invalid or not allowed.
     pub close: RefusalClose,
-    /// How the JSON of messages is written.
+    /// Form in which the JSON of messages is written.
     pub encoding: Encoding,
 }
 
@@ -32,33 +32,33 @@ impl Default for GomoobOptions {
 }
 
 word_choices! {
-    /// What a message may be.
+    /// Kinds of messages that requests may contain.
     GomoobMessages {
         /// Any JSON.
         Any = "any",
-        /// A text, as in Gomoob's server without a message parser.
+        /// A string, as in Gomoob's server without a message parser.
         String = "string",
-        /// A text, or what the parser of Gomoob's documentation takes: an object with a `type`.
+        /// A string, or an object with a `type`, which the parser in Gomoob's documentation accepts.
         Typed = "typed",
     }
-    /// How the recipients of a request are found.
+    /// Methods of finding the recipients of a request.
     TagMatch {
-        /// They carry all tags.
+        /// A recipient carries all tags of the request.
         Strict = "strict",
-        /// As Gomoob's server finds them.
+        /// The method of Gomoob's server.
         Legacy = "legacy",
     }
-    /// How a client is closed for what it may not send.
+    /// Close reasons for a client that sent a request that is invalid or not allowed.
     RefusalClose {
-        /// By 1008 with the reason.
+        /// 1008 with the reason as text.
         Policy = "policy",
-        /// By 1000 without one.
+        /// 1000 without a text.
         Legacy = "legacy",
     }
 }
 
 impl RefusalClose {
-    /// The Close frame that says why.
+    /// Returns the content of the Close frame.
     #[must_use]
     pub fn reason(self, why: Cow<'static, str>) -> CloseReason {
         match self {

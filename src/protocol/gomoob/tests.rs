@@ -1,4 +1,4 @@
-//! Requests in, messages out.
+//! Tests of parsing requests and rendering messages.
 
 use bytes::Bytes;
 use proptest::prelude::*;

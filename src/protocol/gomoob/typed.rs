@@ -1,16 +1,16 @@
-//! Messages with a type, as the parser of Gomoob's documentation reads them and writes them again.
+//! Messages with a type, parsed and re-encoded like the parser in Gomoob's documentation.
 
 use super::InvalidRequest;
 use crate::protocol::php_json::{Objects, rewritten};
 use crate::json;
 use crate::json::{Scalar, JsonShape, is_empty_inside, pick};
 
-/// The text that goes on for a message that is an object: its `type` and its `metadata`, written
-/// as PHP writes them.
+/// Returns the text that recipients get for a message that is an object: its `type` and `metadata`, encoded
+/// as PHP encodes them.
 ///
 /// # Errors
 ///
-/// The first of the parser's checks that it does not pass.
+/// The first of the parser's checks that the message fails.
 pub fn rebuilt(message: &str) -> Result<String, InvalidRequest> {
     let Parts { kind, metadata } = parts(message)?;
     let mut out = String::with_capacity(message.len());
@@ -29,16 +29,16 @@ pub fn rebuilt(message: &str) -> Result<String, InvalidRequest> {
     Ok(out)
 }
 
-/// Whether a message passes the parser's checks. Nothing is written for it.
+/// Checks a message as the parser does, without re-encoding it.
 ///
 /// # Errors
 ///
-/// The first check that it does not pass.
+/// The first of the parser's checks that the message fails.
 pub(super) fn check(message: &str) -> Result<(), InvalidRequest> {
     parts(message).map(drop)
 }
 
-/// What goes on of a message, as it was written.
+/// The members of a message that are forwarded, as they are written.
 struct Parts<'a> {
     kind: &'a str,
     metadata: Option<&'a str>,
@@ -47,7 +47,7 @@ struct Parts<'a> {
 fn parts(message: &str) -> Result<Parts<'_>, InvalidRequest> {
     let members = match pick(message, ["type", "metadata", "creationDate"]) {
         Ok(JsonShape::Object(members)) => members,
-        // To PHP an array whose first key is 0.
+        // In PHP, a list is an array whose first key is 0.
         Ok(JsonShape::List) => return Err(invalid("Unexpected property '0' !")),
         Ok(JsonShape::Empty) => return Err(invalid(NO_TYPE)),
         _ => return Err(invalid("")),
@@ -75,7 +75,7 @@ fn written(raw: &str) -> Result<String, InvalidRequest> {
     rewritten(raw, Objects::Arrays).map_err(|why| invalid(&why.to_string()))
 }
 
-/// Whether PHP takes a value for true.
+/// Returns whether PHP treats a value as true.
 fn is_truthy(raw: &str) -> bool {
     match Scalar::of(raw) {
         Scalar::Text(text) => !matches!(text.as_ref(), "" | "0"),

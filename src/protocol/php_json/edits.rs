@@ -1,20 +1,20 @@
-//! What was written and does not stay where it is.
+//! Edits of the written output: parts that are removed or replaced.
 
 use std::ops::Range;
 
-/// A part of what was written, and what takes its place.
+/// A part of the output, and the part that replaces it. An empty replacement removes the part.
 #[derive(Debug)]
 struct Edit {
     part: Range<u32>,
     by: Range<u32>,
 }
 
-/// Parts of what was written that are left out, or replaced by another part of it.
+/// The edits of an output. A part is removed, or replaced by another part of the same output.
 #[derive(Debug, Default)]
 pub(super) struct Edits(Vec<Edit>);
 
 impl Edits {
-    /// Leaves a part out.
+    /// Removes a part.
     pub(super) fn remove(&mut self, part: Range<u32>) {
         match self.0.last_mut() {
             Some(last) if last.by.is_empty() && last.part.end == part.start => {
@@ -24,12 +24,12 @@ impl Edits {
         }
     }
 
-    /// Puts another part, which is left out where it stands, in the place of this one.
+    /// Replaces a part by another part. The other part must also be removed at its own position.
     pub(super) fn replace(&mut self, part: Range<u32>, by: Range<u32>) {
         self.0.push(Edit { part, by });
     }
 
-    /// What stays of a text.
+    /// Returns the text with all edits applied.
     pub(super) fn made(mut self, text: Vec<u8>) -> Vec<u8> {
         if self.0.is_empty() {
             return text;
@@ -40,8 +40,7 @@ impl Edits {
         out
     }
 
-    /// Copies a part with what takes the place of parts of it. It calls itself as deep as values lie
-    /// in each other.
+    /// Copies a part with all edits within it applied. The recursion is as deep as values are nested.
     fn copy(&self, text: &[u8], part: Range<u32>, out: &mut Vec<u8>) {
         let mut at = part.start;
         let mut rest = self.behind(&self.0, at);
@@ -56,8 +55,7 @@ impl Edits {
         out.extend_from_slice(piece(text, at..part.end));
     }
 
-    /// The edits from a place on: those in front of it, and those within an edit that is done, are
-    /// passed over.
+    /// Skips edits before a position, including edits inside a part that was replaced or removed.
     fn behind<'e>(&self, edits: &'e [Edit], place: u32) -> &'e [Edit] {
         let first = match edits.iter().take(4).position(|edit| edit.part.start >= place) {
             Some(near) => near,

@@ -1,10 +1,10 @@
-//! JSON as PHP writes it: what `json_encode(json_decode($text))` makes of a text.
+//! JSON as PHP encodes it: the result of `json_encode(json_decode($text))`.
 //!
-//! The old servers decoded packets and encoded them again. Every reader of JSON finds the same
-//! values in both; the bytes differ, and who compares bytes can have PHP's.
+//! The old servers decoded packets and encoded them again. Every JSON parser finds the same values in both
+//! forms, but the bytes differ. Clients that compare bytes need the form of PHP.
 //!
-//! No tree is made: each piece is written as it is read, and what a repeated name replaces is
-//! remembered as a place in what was written.
+//! No tree is built. Each token is written as it is read. When a name is repeated, the change is recorded as
+//! an edit of the output.
 
 mod edits;
 mod names;
@@ -16,27 +16,27 @@ use std::fmt;
 use self::writer::Writer;
 use crate::json::is_json;
 
-/// What PHP makes of a JSON object.
+/// PHP type of a decoded JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Objects {
     /// An object (phpWebSocketServer).
     Objects,
-    /// An array (Gomoob): an empty one is written `[]`, and one with the keys 0, 1, … as a list.
+    /// An array (Gomoob): an empty one is encoded as `[]`, and one with the keys 0, 1, … as a list.
     Arrays,
 }
 
-/// Why PHP cannot write a text again.
+/// Reason why PHP could not re-encode a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotForPhp {
-    /// It is no JSON.
+    /// The text is not JSON.
     NotJson,
-    /// It is JSON, and none for PHP: a name begins with U+0000.
+    /// PHP rejects this JSON because a name begins with U+0000.
     Name,
-    /// It is nested deeper than `json_decode` goes.
+    /// The nesting is deeper than the limit of `json_decode`.
     TooDeep,
-    /// A number that no float can hold.
+    /// This number is too large for a float.
     Number(Box<str>),
-    /// More than [`LONG_NUMBERS_MAX`](number::LONG_NUMBERS_MAX) numbers that take long to read.
+    /// More than [`LONG_NUMBERS_MAX`](number::LONG_NUMBERS_MAX) numbers are slow to parse.
     LongNumbers,
 }
 
@@ -54,11 +54,11 @@ impl fmt::Display for NotForPhp {
     }
 }
 
-/// The text as PHP writes it again.
+/// Returns the text as PHP would re-encode it.
 ///
 /// # Errors
 ///
-/// When it is no JSON, or none for PHP.
+/// If the text is not JSON, or if PHP rejects it.
 ///
 /// ```
 /// use tagcast::protocol::php_json::{Objects, reencoded};
@@ -70,16 +70,16 @@ pub fn reencoded(text: &str, objects: Objects) -> Result<String, NotForPhp> {
     if is_json(text) { rewritten(text, objects) } else { Err(NotForPhp::NotJson) }
 }
 
-/// The same of a text that is known to be JSON.
+/// Does the same for a text that is known to be JSON.
 pub(super) fn rewritten(text: &str, objects: Objects) -> Result<String, NotForPhp> {
     Writer::new(objects, text.len() + text.bytes().map(grows).sum::<usize>()).written(text)
 }
 
-/// How many bytes more a byte of a text takes as PHP writes it.
+/// Returns the number of additional bytes that PHP's encoding of a byte takes.
 const fn grows(byte: u8) -> usize {
     match byte {
         b'/' => 1,
-        // Two bytes become six, three six, and four twelve.
+        // In UTF-8, two bytes become six, three become six, and four become twelve.
         0x80.. => 2,
         _ => 0,
     }
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(reencoded(r#"{"\u0000k":1}"#, Objects::Objects), Err(NotForPhp::Name));
     }
 
-    /// As `php -r 'echo json_encode(json_decode($argv[1]));'` of PHP 8 prints them.
+    /// Expected values are the output of `php -r 'echo json_encode(json_decode($argv[1]));'` of PHP 8.
     #[test]
     fn numbers_are_written_as_php_writes_them() {
         for (text, written) in [
@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(reencoded(&nested(513), Objects::Objects), Err(NotForPhp::TooDeep));
     }
 
-    /// The numbers of the fast way are written as those of the slow one.
+    /// The fast path for short numbers produces the same output as the slow path.
     #[test]
     fn short_numbers_are_written_as_floats_are() {
         let number = |(digits, point): (u64, i32)| format!("{digits}e{point}");
@@ -235,7 +235,7 @@ mod tests {
         })
     }
 
-    /// Numbers may lose their fraction, and nothing else.
+    /// Compares two values. Numbers may lose a zero fraction; everything else must be equal.
     fn is_same(one: &serde_json::Value, other: &serde_json::Value) -> bool {
         use serde_json::Value;
         match (one, other) {

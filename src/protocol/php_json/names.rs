@@ -1,4 +1,4 @@
-//! The names of the objects that are being written: which of them came before.
+//! The member names of the objects that are being written, to find repeated names.
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
@@ -6,31 +6,32 @@ use std::ops::Range;
 use super::edits::Edits;
 use crate::json::Hashed;
 
-/// The members of all objects that are open, those of the inner ones last.
+/// The members of all open objects. Those of the innermost object are last.
 #[derive(Debug, Default)]
 pub(super) struct ObjectNames {
-    /// Where each member was written, name first. Four bytes, because an object may have a million.
+    /// Output offset of each member, which starts with its name. Offsets have four bytes, because an object
+    /// may have a million members.
     starts: Vec<u32>,
-    /// Members of one object, by their numbers.
+    /// Scratch space: the members of one object, sorted by hash.
     sorted: Vec<Hashed>,
-    /// The numbers of members whose names came before.
+    /// Numbers of members whose names occurred before.
     repeated: Vec<u32>,
-    /// Nobody outside can choose names whose hashes are the same.
+    /// Key of the hash, random so that clients cannot choose names with equal hashes.
     state: RandomState,
 }
 
-/// Where the members of an object begin.
+/// The position of an object's first member in `starts`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NameMark(usize);
 
-/// Whether the members of an object are numbered 0, 1, …
+/// Whether the member names of an object are 0, 1, …
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Numbered {
     Yes,
     No,
 }
 
-/// Members whose names are compared each with each: fewer steps than hashing them.
+/// Up to this number of members, comparing all pairs of names is faster than hashing them.
 const FEW: usize = 8;
 
 impl ObjectNames {
@@ -38,12 +39,12 @@ impl ObjectNames {
         NameMark(self.starts.len())
     }
 
-    /// A name was written here.
+    /// Adds a member whose name starts at this offset.
     pub(super) fn push(&mut self, start: u32) {
         self.starts.push(start);
     }
 
-    /// An object ends: of each name the last value stands at the first place.
+    /// Completes an object: if a name is repeated, the last value is moved to the position of the first.
     pub(super) fn close(&mut self, mark: NameMark, out: &[u8], edits: &mut Edits) {
         let object = Object { starts: self.starts.get(mark.0..).unwrap_or_default(), out };
         self.repeated.clear();
@@ -60,12 +61,13 @@ impl ObjectNames {
         }
         self.repeated.sort_unstable();
         for number in &self.repeated {
-            // The comma in front of it goes with it.
+            // The comma before the member is removed too.
             edits.remove(object.start(*number).saturating_sub(1)..object.end(*number));
         }
     }
 
-    /// Whether the object that ended last is a list to PHP; its names are left out then.
+    /// Returns whether PHP encodes the object that was just completed as a list. If so, its names are
+    /// removed.
     pub(super) fn number(&self, mark: NameMark, out: &[u8], edits: &mut Edits) -> Numbered {
         let object = Object { starts: self.starts.get(mark.0..).unwrap_or_default(), out };
         let stay = || {
@@ -84,20 +86,20 @@ impl ObjectNames {
         Numbered::Yes
     }
 
-    /// Forgets the members of an object that ended.
+    /// Removes the members of a completed object.
     pub(super) fn forget(&mut self, mark: NameMark) {
         self.starts.truncate(mark.0);
     }
 }
 
-/// One object that ends where `out` does.
+/// An object that ends where `out` ends.
 struct Object<'o> {
     starts: &'o [u32],
     out: &'o [u8],
 }
 
 impl<'o> Object<'o> {
-    /// Joins members whose names have the same hash; nearly always they are the same name.
+    /// Joins members whose names have the same hash. They almost always have the same name.
     fn join(&self, alike: &[Hashed], edits: &mut Edits, repeated: &mut Vec<u32>) {
         let Some((first, rest)) = alike.split_first().filter(|(_, rest)| !rest.is_empty()) else {
             return;
@@ -127,7 +129,7 @@ impl<'o> Object<'o> {
         self.starts.get(number as usize).copied().unwrap_or_default()
     }
 
-    /// Where the value of a member ends.
+    /// Returns the offset at which the value of a member ends.
     fn end(&self, number: u32) -> u32 {
         match self.starts.get(number as usize + 1) {
             Some(next) => next.saturating_sub(1),
@@ -135,7 +137,7 @@ impl<'o> Object<'o> {
         }
     }
 
-    /// A name as it was written, with its quotes.
+    /// Returns a name as it is written, with its quotes.
     fn name(&self, number: u32) -> &'o [u8] {
         let rest = self.out.get(self.start(number) as usize..).unwrap_or_default();
         let mut length = 1;

@@ -1,24 +1,24 @@
-//! Numbers as PHP writes them.
+//! Numbers as PHP encodes them.
 
 use super::NotForPhp;
 use crate::json::Decimal;
 
-/// Digits of which a float keeps every one: such a number is written as it was read.
+/// Most digits that a float represents exactly. Such a number is written without conversion.
 const DIGITS_EXACT: usize = 15;
-/// Powers of ten within which that is so.
+/// Limit of the decimal exponent up to which [`DIGITS_EXACT`] applies.
 const POWERS_EXACT: i64 = 290;
-/// Digits that are read in a time that is always the same.
+/// Most digits that can be parsed in constant time.
 pub(super) const DIGITS_MAX: usize = 19;
-/// Numbers of one message that may have more: each can take two microseconds.
+/// Most numbers with more digits in one message. Each can take two microseconds.
 pub(super) const LONG_NUMBERS_MAX: usize = 4096;
-/// How much of a number an error repeats.
+/// Most bytes of a number that an error message quotes.
 const SHOWN_BYTES_MAX: usize = 24;
 
-/// The largest and the smallest place of the decimal point that PHP writes without an exponent.
+/// Limits of the decimal point's position between which PHP uses no exponent.
 const POINT_MAX: i64 = 17;
 const POINT_MIN: i64 = -3;
 
-/// Writes numbers, and counts those that take long.
+/// Writes numbers, and counts those that are slow to parse.
 #[derive(Debug, Default)]
 pub(super) struct NumberWriter {
     long: usize,
@@ -26,7 +26,7 @@ pub(super) struct NumberWriter {
 }
 
 impl NumberWriter {
-    /// Writes a number: an integer of 64 bits as it came, any other as the float that it is to PHP.
+    /// Writes a number: a 64-bit integer unchanged, any other number as PHP encodes the float.
     pub(super) fn write(&mut self, raw: &str, out: &mut Vec<u8>) -> Result<(), NotForPhp> {
         let is_short = raw.len() <= DIGITS_EXACT && raw.bytes().all(|byte| byte.is_ascii_digit());
         if is_short || (raw != "-0" && raw.parse::<i64>().is_ok()) {
@@ -40,7 +40,7 @@ impl NumberWriter {
         }
         let float = self.float(raw, decimal.len())?;
         self.float.clear();
-        // A finite float always has JSON: the shortest digits that read as the same number.
+        // A finite float always has a JSON form: the shortest digits that parse to the same number.
         let _written = serde_json::to_writer(&mut self.float, &float);
         write_decimal(&Decimal::of(str::from_utf8(&self.float).unwrap_or_default()), out);
         Ok(())
@@ -67,7 +67,7 @@ fn shown(raw: &str) -> Box<str> {
     }
 }
 
-/// A whole number has no fraction.
+/// Writes a decimal. Integers get no fraction.
 fn write_decimal(number: &Decimal<'_>, out: &mut Vec<u8>) {
     let mut digits = number.digits().map(|digit| digit + b'0');
     if number.is_negative() {

@@ -1,4 +1,4 @@
-//! JSON written again piece by piece.
+//! Re-encodes JSON token by token.
 
 use super::edits::Edits;
 use super::names::{NameMark, Numbered, ObjectNames};
@@ -6,10 +6,10 @@ use super::number::NumberWriter;
 use super::{NotForPhp, Objects};
 use crate::json::{JsonToken, Tokens, text};
 
-/// How deep `json_decode` and `json_encode` go.
+/// Depth limit of `json_decode` and `json_encode`.
 const DEPTH_MAX: usize = 512;
 
-/// Writes a text again.
+/// State of re-encoding one text.
 #[derive(Debug)]
 pub(super) struct Writer {
     objects: Objects,
@@ -20,10 +20,10 @@ pub(super) struct Writer {
     numbers: NumberWriter,
 }
 
-/// A list or an object that has begun.
+/// A list or an object whose closing bracket was not read yet.
 #[derive(Debug)]
 struct OpenContainer {
-    /// Where its bracket was written.
+    /// Output offset of the opening bracket.
     start: usize,
     inside: Inside,
 }
@@ -31,7 +31,7 @@ struct OpenContainer {
 #[derive(Clone, Copy, Debug)]
 enum Inside {
     List,
-    /// The next text is a name.
+    /// The next string is a name.
     Name(NameMark),
     Value(NameMark),
 }
@@ -48,7 +48,7 @@ impl Writer {
         }
     }
 
-    /// The whole text, which is valid JSON.
+    /// Re-encodes a text, which must be valid JSON.
     pub(super) fn written(mut self, json: &str) -> Result<String, NotForPhp> {
         for token in Tokens::of(json) {
             match token {
@@ -127,8 +127,8 @@ impl Writer {
     }
 }
 
-/// Everything beyond ASCII as `\u` with four digits in lower case, and the slash behind a
-/// backslash.
+/// Writes a string. Characters beyond ASCII become `\u` with four lower-case digits, and a slash is preceded
+/// by a backslash.
 fn write_text(raw: &str, out: &mut Vec<u8>) {
     let inside = raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default();
     if inside.bytes().all(|byte| is_plain(byte.into())) {

@@ -1,70 +1,70 @@
-//! Switches for what the old servers did and this one does not unless it is told to.
+//! Flags for behavior of the old servers that Tagcast has only when it is configured.
 
 use serde::{Deserialize, Serialize};
 
-/// One of phpWebSocketServer's ways, as a key of `[phpws]` asks for it. All are off by default;
-/// the table in `docs/configuration.md` says what each does.
+/// A behavior of phpWebSocketServer, enabled by a key of `[phpws]`. All are off by default. The table in
+/// `docs/configuration.md` describes each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum CompatFlag {
-    /// `abruptClose`: connections end without a Close frame.
+    /// `abruptClose`: connections are closed without a Close frame.
     AbruptClose,
-    /// `exactTarget`: a target with a query is another path.
+    /// `exactTarget`: a target with a query is a different path.
     ExactTarget,
     /// `requireOrigin`: a handshake without `Origin` is refused.
     RequireOrigin,
     /// `httpErrors = legacy` and `2021`: refusals are bare status lines.
     BareErrors,
-    /// `httpErrors = 2021`: as [`Self::BareErrors`], with the misspelt header of that year.
+    /// `httpErrors = 2021`: like [`Self::BareErrors`], with the misspelled header of that year.
     ErrorsOf2021,
-    /// `ackOrder = after`: `next` follows what a message causes.
+    /// `ackOrder = after`: `next` is sent after the effects of a message.
     AckAfter,
-    /// `phpReencode`: `echo` and `feedback` are written again as PHP writes JSON.
+    /// `phpReencode`: `echo` and `feedback` are re-encoded as PHP encodes JSON.
     PhpReencode,
-    /// `closeOnJsonError`: the opcode `jsonerror` ends the connection.
+    /// `closeOnJsonError`: the opcode `jsonerror` closes the connection.
     CloseOnJsonError,
-    /// `broadcastToOldScripts`: scripts that do not say that they are some get broadcasts.
+    /// `broadcastToOldScripts`: scripts that do not identify themselves as scripts get broadcasts.
     BroadcastToOldScripts,
-    /// `uuidReachesPhp = off`: a UUID finds web-type clients only.
+    /// `uuidReachesPhp = off`: a UUID matches only web-type clients.
     UuidMissesPhp,
-    /// `looseCompare`: names in a feedback are compared as PHP compares.
+    /// `looseCompare`: names in a feedback are compared as PHP compares with `==`.
     LooseCompare,
-    /// `chunkOverflow = drop`: chunks that are too many are lost without a word.
+    /// `chunkOverflow = drop`: excess chunks are dropped silently.
     DropChunks,
-    /// `fragments = refuse`: the first piece of a message is taken for all of it.
+    /// `fragments = refuse`: the first fragment of a message is taken for the whole message.
     RefuseFragments,
-    /// `acceptUnmasked`: frames of clients need no mask.
+    /// `acceptUnmasked`: client frames need not be masked.
     AcceptUnmasked,
     /// `lenientFrames`: reserved bits and opcodes are ignored.
     LenientFrames,
     /// `dropSlow`: a client whose socket is full is closed at once.
     DropSlow,
-    /// `legacyTypos`: limits are told in the words of 2021.
+    /// `legacyTypos`: limit errors have the wording of 2021.
     LegacyTypos,
     /// `broadcastWithoutOpcode`: JSON without a known opcode is broadcast.
     BroadcastWithoutOpcode,
-    /// `broadcastTags = select`: the `tags` of a broadcast say who gets it.
+    /// `broadcastTags = select`: the `tags` of a broadcast select its recipients.
     BroadcastByTags,
 }
 
-/// Which switches are on.
+/// The set of enabled flags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompatFlags(u32);
 
 impl CompatFlags {
-    /// Whether one is on.
+    /// Returns whether a flag is enabled.
     #[must_use]
     pub const fn has(self, switch: CompatFlag) -> bool {
         self.0 & (1 << switch as u32) != 0
     }
 
-    /// With one more.
+    /// Returns the set with one more flag.
     #[must_use]
     pub const fn with(self, switch: CompatFlag) -> Self {
         Self(self.0 | 1 << switch as u32)
     }
 
-    /// Whether none is on, as usual.
+    /// Returns whether no flag is enabled, which is the default.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0

@@ -1,4 +1,4 @@
-//! phpWebSocketServer's language: packets with an `opcode`, each acknowledged by `next`.
+//! The protocol of phpWebSocketServer: packets with an `opcode`, each acknowledged by `next`.
 
 mod compat_flags;
 pub mod old;
@@ -14,7 +14,7 @@ pub use crate::json::NotJson;
 use crate::json::{Scalar, JsonShape, members, pick, write_text};
 use crate::types::{Content, Credentials, PayloadForm};
 
-/// What this family answers.
+/// Properties of this protocol family.
 pub const SPEC: ProtocolSpec = ProtocolSpec {
     versions: Spoken::Rfc6455,
     is_spoken_raw: true,
@@ -31,7 +31,7 @@ pub const SPEC: ProtocolSpec = ProtocolSpec {
     ..ProtocolSpec::BARE
 };
 
-/// What acknowledges a message, as long as no application has set a `fyi`.
+/// The acknowledgement of a message if no application has set a `fyi`.
 pub const NEXT: &str = r#"{"opcode":"next","fyi":""}"#;
 
 fn next(extras: &AckExtras) -> Cow<'static, str> {
@@ -41,7 +41,7 @@ fn next(extras: &AckExtras) -> Cow<'static, str> {
     Cow::Owned(next_with(&extras.fyi, extras.uuid.as_deref()))
 }
 
-/// What acknowledges a message once an application has something to say with it, or the client has
+/// Returns the acknowledgement of a message if an application has set a `fyi`, or if the client has
 /// registered a UUID of its own.
 #[must_use]
 pub fn next_with(fyi: &str, uuid: Option<&str>) -> String {
@@ -55,98 +55,99 @@ pub fn next_with(fyi: &str, uuid: Option<&str>) -> String {
     }
 }
 
-/// What a client gets for what it may not do.
+/// Returns the frame for a client that did something it may not do.
 #[must_use]
 pub fn error(why: &str) -> String {
     format!(r#"{{"opcode":"error","error":{}}}"#, serde_json::Value::from(why))
 }
 
-/// What a client gets that is one too many.
+/// Returns the frame for a client that exceeds a limit.
 #[must_use]
 pub fn close_because(why: &str) -> String {
     format!(r#"{{"opcode":"close","error":{}}}"#, serde_json::Value::from(why))
 }
 
-/// What a client gets whose path is not known.
+/// The frame for a client whose path is unknown.
 pub const CLOSE: &str = r#"{"opcode":"close"}"#;
-/// What a client gets to read while there is no broker to let it in.
+/// Error text for a client that cannot join because there is no broker.
 pub const TRY_AGAIN: &str = "Try again later";
-/// The payload of the server's pings; browser clients of this family look for none of its letters.
+/// The payload of the server's pings. Browser clients of this family do not look at the payload.
 pub const PING: &[u8] = br#"{"opcode":"PING"}"#;
-/// A text message that begins a message in chunks (clients up to 2021-08).
+/// Text message that begins a message in chunks (clients up to 2021-08).
 pub const BUFFER_ON: &str = "bufferON";
-/// A text message that ends it.
+/// Text message that ends a message in chunks.
 pub const BUFFER_OFF: &str = "bufferOFF";
 
-/// The first frame of every connection.
+/// Returns the first frame of every connection.
 #[must_use]
 pub fn ready(uuid: &str) -> String {
     format!(r#"{{"opcode":"ready","uuid":"{uuid}"}}"#)
 }
 
-/// What a packet asks for.
+/// The request of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PhpwsCommand<'a> {
-    /// The packet, byte for byte, to every other web-type client.
+    /// Send the packet, byte for byte, to every other web-type client.
     Broadcast,
-    /// The packet to the first client with this UUID or this ident.
+    /// Send the packet to the first client with this UUID or this ident.
     Feedback {
         /// The UUID as it was given.
         uuid: Option<Cow<'a, str>>,
         /// The ident as it was given.
         ident: Option<Cow<'a, str>>,
     },
-    /// The packet back to its sender.
+    /// Send the packet back to its sender.
     Echo,
-    /// The end of the connection.
+    /// Close the connection.
     Quit,
-    /// To be called what [`old::registered`] says (clients of 2019).
+    /// Register the alias that [`PhpwsPacket::registered`] returns (clients of 2019).
     Register,
-    /// Nothing; in the original it ended the connection, as that was its word for bad JSON.
+    /// Do nothing. In the original this opcode closed the connection, because the server used it internally
+    /// for bad JSON.
     JsonError,
-    /// Nothing: JSON with an unknown opcode, with none, or that is no object.
+    /// Do nothing: JSON with an unknown opcode, without an opcode, or not an object.
     Nothing,
 }
 
-/// A packet, taken apart as far as the server cares.
+/// A parsed packet, with the members that the server uses.
 #[derive(Debug, PartialEq, Eq)]
 pub struct PhpwsPacket<'a> {
-    /// What it asks for.
+    /// The request.
     pub command: PhpwsCommand<'a>,
-    /// Who it says it speaks for: `key` and `secret`, when both are there.
+    /// The application that the packet speaks for: `key` and `secret`, if both are present.
     pub credentials: Option<Credentials<'a>>,
-    /// Whether it may be forwarded as it came.
+    /// Whether the packet may be forwarded unchanged.
     pub discretion: Discretion,
-    /// The JSON of its message, as it was written.
+    /// The JSON of `message`, as it is written.
     message: Option<&'a str>,
-    /// The JSON of its `tags`, as it was written: a broadcast may be for those who carry them.
+    /// The JSON of `tags`, as it is written. A broadcast may be limited to clients that carry these tags.
     pub tags: Option<&'a str>,
-    /// The JSON of its `uuid` and its `ident`.
+    /// The JSON of `uuid` and `ident`.
     names: [Option<&'a str>; 2],
 }
 
 impl<'a> PhpwsPacket<'a> {
-    /// The JSON of its message; `null` when it has none.
+    /// Returns the JSON of `message`; `null` if it is missing.
     #[must_use]
     pub fn message(&self) -> &'a str {
         self.message.unwrap_or("null")
     }
 }
 
-/// Whether a packet may be forwarded as it came.
+/// Whether a packet may be forwarded unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Discretion {
-    /// It holds nothing that is for the server alone.
+    /// The packet contains no secret.
     AsItCame,
-    /// It holds a secret: only [`without_credentials`] may be forwarded.
+    /// The packet contains a secret. Only the result of [`without_credentials`] may be forwarded.
     Stripped,
 }
 
-/// Reads a packet.
+/// Parses a packet.
 ///
 /// # Errors
 ///
-/// When the text is no JSON: clients of this family are closed for it.
+/// If the text is not JSON. Clients of this family are closed for that.
 pub fn parse(text: &str) -> Result<PhpwsPacket<'_>, NotJson> {
     let named = match pick(text, MEMBERS)? {
         JsonShape::Object(members) => members.named,
@@ -163,9 +164,9 @@ pub fn parse(text: &str) -> Result<PhpwsPacket<'_>, NotJson> {
         _ => PhpwsCommand::Nothing,
     };
     let discretion = if secret.is_some() { Discretion::Stripped } else { Discretion::AsItCame };
-    // Either alone is a word of the application's own, and proves nothing.
+    // A `key` or a `secret` alone may be a member of the application's own and proves nothing.
     let credentials = key.zip(secret).map(|(key, secret)| Credentials {
-        // What is no text names no application.
+        // A key that is not a string or an integer matches no application.
         key: name_of(Some(key)).unwrap_or_default(),
         secret: name_of(Some(secret)),
     });
@@ -180,14 +181,14 @@ fn name_of(raw: Option<&str>) -> Option<Cow<'_, str>> {
     raw.map(Scalar::of).and_then(Scalar::decimal_or_text)
 }
 
-/// The members that the server looks at; of one name given twice the last holds, as in PHP.
+/// The members that the server uses. If a name occurs twice, the last one counts, as in PHP.
 const MEMBERS: [&str; 7] = ["opcode", "uuid", "ident", "key", "secret", "message", "tags"];
 
-/// A packet without its `key` and `secret`; all other members as they came.
+/// Returns a packet without `key` and `secret`. All other members are unchanged.
 #[must_use]
 pub fn without_credentials(packet: &str) -> String {
     let mut stripped = String::with_capacity(packet.len());
-    // Copies all members but those that prove something.
+    // Copies all other members.
     let read = members(packet, |name, value| {
         if !name.is("key") && !name.is("secret") {
             stripped.push(if stripped.is_empty() { '{' } else { ',' });
@@ -204,7 +205,7 @@ pub fn without_credentials(packet: &str) -> String {
     stripped
 }
 
-/// A publication in this language. A packet goes on as it came; a bare message is wrapped.
+/// Renders a publication in this protocol. A packet is unchanged; a bare message is wrapped in a packet.
 #[must_use]
 pub fn render(content: &Content, cast: Cast) -> Cow<'_, [u8]> {
     match content.form {
@@ -218,7 +219,7 @@ fn packet_of(message: &[u8], cast: Cast) -> Vec<u8> {
     [head_of(cast), message, b"}"].concat()
 }
 
-/// A text becomes the JSON of a message in the place where it is needed.
+/// Builds a packet whose message is the text as a JSON string.
 fn packet_of_text(text: &[u8], cast: Cast) -> Vec<u8> {
     let mut packet = head_of(cast).to_vec();
     write_text(&String::from_utf8_lossy(text), &mut packet);

@@ -1,4 +1,4 @@
-//! What only old clients say, and what old servers made of it.
+//! Features of old clients, as the old servers treated them.
 
 use std::borrow::Cow;
 
@@ -6,13 +6,14 @@ use super::PhpwsPacket;
 use crate::json::{Decimal, Scalar};
 
 impl<'a> PhpwsPacket<'a> {
-    /// What a packet with the opcode `uuid` registers: its `message`, a text or an integer.
+    /// Returns the alias that a packet with the opcode `uuid` registers: its `message`, a string or an
+    /// integer.
     #[must_use]
     pub fn registered(&self) -> Option<Cow<'a, str>> {
         Scalar::of(self.message?).decimal_or_text()
     }
 
-    /// `uuid` and `ident` of a feedback, as PHP compares them.
+    /// Returns `uuid` and `ident` of a feedback for comparison as in PHP.
     #[must_use]
     pub fn loose_names(&self) -> (LooseName, LooseName) {
         let [uuid, ident] = self.names;
@@ -20,14 +21,14 @@ impl<'a> PhpwsPacket<'a> {
     }
 }
 
-/// A name in a feedback, as PHP compares it: `==`.
+/// A name in a feedback, for comparison with PHP's `==`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LooseName {
-    /// None, or one that equals no name.
+    /// Missing, or a value that equals no name.
     Nobody,
-    /// `true`, which equals every text that is not empty.
+    /// `true`, which equals every string that is not empty.
     Anybody,
-    /// A text, or a number by its digits.
+    /// A string, or the digits of a number.
     Text(String),
 }
 
@@ -42,7 +43,7 @@ impl LooseName {
         }
     }
 
-    /// A float as PHP has it; one that no float can hold names nobody.
+    /// Converts a number to a float as PHP does. A number that is too large for a float matches no client.
     fn of_number(digits: &str) -> Self {
         match serde_json::from_str::<f64>(digits) {
             Ok(number) if number != 0.0 && !Decimal::of(digits).is_empty() => {

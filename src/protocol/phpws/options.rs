@@ -1,16 +1,17 @@
-//! What phpWebSocketServer's users can choose (`[phpws]`).
+//! Options of phpWebSocketServer's protocol (`[phpws]`).
 
 use serde::{Deserialize, Serialize};
 
 use super::CompatFlags;
 use crate::types::Exclusivity;
 
-/// How packets are read, and how they are published.
+/// Options for parsing and publishing packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhpwsOptions {
-    /// Whether clients may give themselves an alias, and whether several may have one.
+    /// Whether clients may register an alias, and whether several clients may share one. `None`: they may not
+    /// register any.
     pub aliases: Option<Exclusivity>,
-    /// Ways of the original.
+    /// Enabled behavior of the original server.
     pub switches: CompatFlags,
 }
 

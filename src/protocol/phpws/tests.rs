@@ -1,4 +1,4 @@
-//! Packets in and out.
+//! Tests of parsing and rendering packets.
 
 use bytes::Bytes;
 
