@@ -1,4 +1,4 @@
-//! What an operator asks of a running server: status, restart of the workers, drain.
+//! Admin commands to a running server: status, restart of the workers, drain.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -35,7 +35,7 @@ fn status_names_every_process_with_what_it_holds() {
     let broker = status.broker().unwrap();
     assert_eq!(broker.workers, 2);
     assert!(broker.clients >= 2 && broker.rows >= 1, "{broker:?}");
-    // Those that were opened on the way to two workers are gone, or about to.
+    // Connections that were opened only to reach both workers are closed, or will be soon.
     crate::harness::eventually("one connection on each worker", || {
         let open: Vec<u64> = server.status().workers().map(|counts| counts.open).collect();
         (open == [1, 1]).then_some(())
@@ -83,14 +83,15 @@ fn the_socket_is_its_owners_alone_and_rubbish_on_it_hurts_nobody() {
     let endless = vec![b'x'; 100_000];
     for rubbish in [b"nonsense\n".as_slice(), b"\n", b"\"reload", b"{\"status\":1}\n", &endless] {
         let mut socket = UnixStream::connect(&path).unwrap();
-        // It may be closed before all is taken.
+        // The server may close the socket before it has read everything.
         let _taken = socket.write_all(rubbish);
         let _shut = socket.shutdown(std::net::Shutdown::Write);
         let mut answer = Vec::new();
         let _reset = socket.read_to_end(&mut answer);
         assert!(!String::from_utf8_lossy(&answer).contains("done"));
     }
-    // More silent conversations than it holds: they are waited for no longer than a request takes.
+    // These idle connections fill the limit of the admin socket. A request waits for them only until their
+    // time is over.
     let _silent: Vec<_> = (0..15).map(|_| UnixStream::connect(&path).unwrap()).collect();
     assert_eq!(server.status().configuration.number, 1);
 }
@@ -98,7 +99,7 @@ fn the_socket_is_its_owners_alone_and_rubbish_on_it_hurts_nobody() {
 #[test]
 fn clients_are_served_until_their_turn_to_be_closed_comes() {
     let server = Setup::new().ini("drainTime = 6s").start();
-    // On one worker, so that they are closed in their order and the last one has three seconds left.
+    // All on one worker, so that they are closed in order and the last one has three seconds left.
     let worker = server.workers(2)[0];
     let mut clients: Vec<Raw> = (0..6).map(|_| server.open_on(worker, &Open::web())).collect();
     server.term();
@@ -142,7 +143,7 @@ fn workers_are_restarted_while_nobody_who_connects_is_refused() {
         let connecting = scope.spawn(|| {
             let mut opened = 0;
             while !stop.load(Ordering::Relaxed) {
-                // Refused, reset or not answered: each of them panics here.
+                // A refused, reset or unanswered connection panics here.
                 let mut client = Open::web().upgrade(server.port);
                 client.expect_ready();
                 opened += 1;

@@ -1,11 +1,11 @@
-//! `docs/errors.md` against the code: the reason of every Close and of every refusal by HTTP can be found there.
-//! And the links between all documents.
+//! Compares `docs/errors.md` with the code: the page must contain the reason of every Close and of every HTTP
+//! refusal. Also checks the links between all documents.
 
 use std::path::{Path, PathBuf};
 
 use regex_lite::Regex;
 
-/// What never travels: the reasons that backends and logs are told for connections without a Close.
+/// Reasons that are never sent in a Close. Only backends and logs see them.
 const NEVER_SENT: [&str; 2] = ["it was never opened", "told to the client, or by it"];
 
 fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
@@ -19,7 +19,8 @@ fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
     }
 }
 
-/// The first texts after a call such as `CloseReason::new(`: fixed reasons, without those that are put together.
+/// Returns the first literals after a call such as `CloseReason::new(`. These are the fixed reasons;
+/// formatted ones are skipped.
 fn reasons(source: &str, call: &str) -> Vec<String> {
     let body = source.split("#[cfg(test)]").next().unwrap();
     let joined = Regex::new(r"\\\n\s*").unwrap().replace_all(body, "").into_owned();
@@ -52,7 +53,7 @@ fn every_reason_of_a_close_or_a_refusal_stands_in_the_page() {
     }
 }
 
-/// RFC 9110 names each status by its code and phrase: those of refusals stand in one function.
+/// RFC 9110 names each status by its code and phrase. The statuses of refusals are in one function.
 #[test]
 fn every_status_of_a_refusal_stands_in_the_page() {
     let page = std::fs::read_to_string("docs/errors.md").unwrap();
@@ -65,7 +66,7 @@ fn every_status_of_a_refusal_stands_in_the_page() {
     }
 }
 
-/// The pages that people read: at the root, in `docs/` and next to the examples.
+/// Returns the documents: at the root, in `docs/` and next to the examples.
 fn documents() -> Vec<PathBuf> {
     let mut all: Vec<PathBuf> =
         ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from).into();

@@ -1,4 +1,5 @@
-//! `tagcast app`: listing, removing and changing applications, with every other byte of the file kept.
+//! `tagcast app`: listing, removing and changing applications. All other bytes of the file must stay the
+//! same.
 
 use crate::harness::{Finished, Folder, Open, Server, run_to_end};
 

@@ -1,5 +1,4 @@
-//! `auth.yml` as whoever runs the server meets it: what is wrong with it, what the shipped one allows,
-//! and `tagcast app add`.
+//! `auth.yml` as an operator uses it: errors in it, the rights of the shipped file, and `tagcast app add`.
 
 use crate::harness::{Finished, Folder, Open, Server, broadcast, run_to_end};
 
@@ -17,7 +16,7 @@ fn folder(ini: &str, auth: Option<&str>) -> Folder {
     folder
 }
 
-/// Both commands say the same and end with 78.
+/// Expects that both commands report these errors and exit with 78.
 #[track_caller]
 fn expect_findings(ini: &str, auth: Option<&str>, expected: &[&str]) {
     let folder = folder(ini, auth);

@@ -1,4 +1,4 @@
-//! Who may open and who may publish: cases 110 to 112 of the contract, and the table of
+//! The rights to connect and to publish: cases 110 to 112 of the contract, and the table of
 //! `docs/protocol.md`.
 
 use crate::harness::{Open, Raw, Server, Setup, broadcast, echo, feedback_to};
@@ -19,7 +19,7 @@ fn at(path: &str, query: &str) -> Open {
     Open::at(&format!("{path}?{query}"))
 }
 
-/// A refusal on opening, with the same words whatever was wrong.
+/// Expects a refused handshake, whose text is the same for every cause.
 #[track_caller]
 fn expect_refused(server: &Server, open: &Open) {
     let mut client = open.ask(server.port);
@@ -31,7 +31,7 @@ fn expect_refused(server: &Server, open: &Open) {
     client.expect_end();
 }
 
-/// Somebody who hears everything.
+/// Opens a client that receives every publication.
 #[track_caller]
 fn witness(server: &Server) -> Raw {
     server.open(&at("/web", "key=chat"))
@@ -140,7 +140,7 @@ fn wrong_credentials_are_denied_also_where_the_client_might_publish_without_any(
     page.text(r#"{"opcode":"broadcast","key":"chat","secret":"open-secret"}"#);
     page.expect_next();
     page.expect_text(DENIED);
-    // A secret alone proves nothing, and is still nobody's to hear.
+    // A secret without a key proves nothing, and still must not reach other clients.
     page.text(r#"{"opcode":"broadcast","message":"x","secret":"open-secret"}"#);
     page.expect_next();
     witness.expect_text(r#"{"opcode":"broadcast","message":"x"}"#);
@@ -238,7 +238,7 @@ fn a_refusal_may_come_behind_the_101_as_gomoobs_did() {
     }
 }
 
-/// Taken for none, it would be let in as whoever shows no key.
+/// If such a key counted as missing, the client would be admitted as a client without a key.
 #[test]
 fn a_key_that_cannot_be_read_is_not_taken_for_none() {
     let server = Setup::new().auth(&format!("anonymous: open{APPLICATIONS}")).start();

@@ -1,4 +1,4 @@
-//! `tagcast bench`: what it measures at a real server, and that it sees what is lost.
+//! `tagcast bench`: its measurements of a real server, and its detection of lost messages.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use tagcast::websocket::{FrameEvent, FrameReader, MessageLimits};
 
 const SHORT: &[&str] = &["--warmup", "0.1", "--duration", "0.3"];
 
-/// Runs it and reads its JSON; what it tells people meanwhile stands in other lines.
+/// Runs the benchmark and parses the JSON in its output. Progress messages are on other lines.
 #[track_caller]
 fn bench(arguments: &[&str]) -> (Option<i32>, Value) {
     let all = [&["bench"], arguments, &["--json"]].concat();
@@ -114,8 +114,8 @@ fn nobody_there_and_a_plan_that_does_not_hold_together_are_told() {
     }
 }
 
-/// A server that lets one client in, then a publisher, and forwards as the faults say: the message
-/// with this number not at all, the one with that number twice.
+/// Starts a faulty server that accepts one client and then a publisher. It drops the message with the number
+/// `lost`, and sends the message with the number `doubled` twice.
 fn faulty(lost: u64, doubled: u64) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

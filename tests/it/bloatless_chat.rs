@@ -1,4 +1,4 @@
-//! bloatless/php-websocket's applications that talk: chat, demo, echo and time.
+//! bloatless/php-websocket's applications with messages: chat, demo, echo and time.
 
 use crate::harness::{NEXT, Open, Raw, Server, Setup, frames};
 
@@ -7,7 +7,7 @@ fn server(applications: &str) -> Server {
     Setup::new().workers(2).ini(&ini).start()
 }
 
-/// Sends data by `echo` and gives what the sender is told, without the name in front of it.
+/// Sends data in an `echo`. Returns the guest number and the text that the sender gets back.
 #[track_caller]
 fn said(client: &mut Raw, data: &str) -> (u16, String) {
     client.text(format!(r#"{{"action":"echo","data":{data}}}"#));
@@ -43,7 +43,7 @@ fn a_line_reaches_all_of_the_chat_with_a_name_that_stays() {
     assert_eq!(heard(&mut one), (guest, "and I".to_owned()));
 }
 
-/// Case 137: PHP makes a text of a number.
+/// Case 137: PHP converts a number to text.
 #[test]
 fn numbers_are_said_as_they_are_written() {
     let server = server("chat");
@@ -151,7 +151,7 @@ fn the_time_comes_by_itself_and_once_to_each() {
     let next = |client: &mut Raw| client.frame().as_text().parse::<u64>().unwrap();
     let (mut here, mut there) = (next(&mut one), next(&mut other));
     assert!(here > 1_700_000_000, "{here}");
-    // A tick may come between the two openings.
+    // A tick may occur between the two handshakes.
     while here != there {
         if here < there { here = next(&mut one) } else { there = next(&mut other) }
     }

@@ -1,4 +1,4 @@
-//! How bloatless/php-websocket's applications are opened and closed.
+//! Opening and closing connections to bloatless/php-websocket's applications.
 
 use crate::harness::{End, Open, Raw, Server, Setup, frames};
 
@@ -9,7 +9,7 @@ fn server(lines: &str) -> Server {
     Setup::new().workers(1).ini(&ini).start()
 }
 
-/// What comes until the end, as it comes.
+/// Returns all bytes until the connection is closed.
 #[track_caller]
 fn bytes_of(mut client: Raw) -> Vec<u8> {
     client.wait_for_end();
@@ -110,7 +110,7 @@ fn without_a_check_any_origin_passes() {
     Open::at("/chat").without("Origin").upgrade(server.port).expect_silence();
 }
 
-/// Case 142: the code is given back.
+/// Case 142: the Close has the same code.
 #[test]
 fn a_close_is_answered_with_its_code() {
     let server = server("");

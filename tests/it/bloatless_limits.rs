@@ -1,4 +1,4 @@
-//! What bloatless/php-websocket limits: connections, and messages within a minute.
+//! The limits of bloatless/php-websocket: connections, and messages per minute.
 
 use crate::harness::{End, Folder, Open, Setup, run_to_end};
 
@@ -30,7 +30,7 @@ fn legacy_answers_to_who_comes_when_all_is_full_are_a_close_frame() {
     }
 }
 
-/// What 4.2 of the original says to those who look on.
+/// The message that section 4.2 of the original sends to clients of `/status`.
 #[test]
 fn status_is_warned_when_all_is_full() {
     let chat = Open::at("/chat");
@@ -53,7 +53,7 @@ fn status_is_warned_when_all_is_full() {
     }
 }
 
-/// Case 146: the handshake counts as one, one more than the limit passes.
+/// Case 146: the handshake counts as one message, and one message more than the limit is accepted.
 #[test]
 fn messages_within_a_minute_are_limited_for_each_connection() {
     let ini = format!("{CHAT}maxRequestsPerMinute = 50");

@@ -1,4 +1,4 @@
-//! bloatless/php-websocket's push socket: messages that scripts of the machine write.
+//! bloatless/php-websocket's push socket: messages that scripts on the same machine write.
 
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
@@ -50,7 +50,7 @@ fn a_pushed_line_reaches_the_whole_chat_once() {
     assert!(!server.output().contains("event=push_datagram_dropped"));
 }
 
-/// Case 141: the original dies of each of these.
+/// Case 141: each of these crashes the original.
 #[test]
 fn what_is_wrong_is_logged_and_harms_nobody() {
     let server = server();
@@ -95,7 +95,7 @@ fn complaints_are_few_however_many_datagrams_are_wrong() {
     assert!((1..=20).contains(&complaints), "{complaints}");
 }
 
-/// A message that is pushed while the leader is dead waits in the kernel for the next one.
+/// A message that is pushed while the leader is dead waits in the kernel for the next leader.
 #[test]
 fn a_death_of_any_worker_loses_nothing_that_is_pushed_afterwards() {
     let server = server();
@@ -111,7 +111,8 @@ fn a_death_of_any_worker_loses_nothing_that_is_pushed_afterwards() {
     }
 }
 
-/// What came while one was dead may have come before or after this client.
+/// Expects the message that was pushed after the death. The client gets the message that was pushed during
+/// the death too, unless it connected later.
 #[track_caller]
 fn expect_after(client: &mut Raw) {
     let first = client.frame();
@@ -122,13 +123,13 @@ fn expect_after(client: &mut Raw) {
     }
 }
 
-/// The window of the leader is full while the broker stands still (rule L4): what is pushed waits in the
-/// kernel, and then in the script.
+/// While the broker is stopped, the window of the leader fills (rule L4). Pushed messages then wait in the
+/// kernel, and finally in the script.
 #[test]
 fn what_is_pushed_waits_for_a_broker_that_stands_still() {
     const COUNT: usize = 300;
     const BEFORE_ALL_IS_FULL: usize = 150;
-    // All of the window comes at once when the broker goes on.
+    // The whole window arrives at once when the broker continues.
     let server = Setup::new().workers(2).ini("outboxLimit = 64M").ini(INI).start();
     let mut client = Open::at("/chat").upgrade(server.port);
     let (broker, path) = (server.broker(), socket_of(&server));
@@ -203,7 +204,7 @@ fn a_socket_that_was_left_behind_gives_way() {
     client.expect_text(&message("x"));
 }
 
-/// Two lines as PushClient writes them, by both ways that PHP has.
+/// Two messages written in PushClient's format, by both methods that PHP has.
 const SCRIPT: &str = r#"<?php
 function pushed(string $text): string {
     return json_encode(['type' => 2, 'action' => 'chat',

@@ -1,4 +1,4 @@
-//! bloatless/php-websocket's status application: who comes, says something, and goes.
+//! bloatless/php-websocket's status application: events when clients connect, send and disconnect.
 
 use crate::harness::{Open, Raw, Server, Setup};
 
@@ -11,7 +11,7 @@ fn address(client: &Raw) -> String {
     format!("127.0.0.1:{}", client.port())
 }
 
-/// The next message is about a client that came or went.
+/// Expects messages about a client that connected or disconnected.
 #[track_caller]
 fn expect_story(status: &mut Raw, word: &str, client: &str, count: usize) {
     let frame = status.frame();
@@ -53,7 +53,7 @@ fn status_tells_who_is_there_then_who_comes_and_goes() {
     let mut more = Vec::new();
     let mut count = 2;
     expect_story(&mut status, "connected", &address(&chat), count);
-    // One of them has to live on another worker.
+    // One of the clients has to be on another worker.
     while server.worker_of(&chat) == worker {
         more.push(chat);
         chat = Open::at(if more.len() % 2 == 0 { "/chat" } else { "/echo" }).upgrade(server.port);

@@ -1,4 +1,4 @@
-//! `kill -9` of the broker under load: nothing is lost, nothing comes twice, nobody is closed
+//! `kill -9` of the broker under load: no publication is lost or delivered twice, and no client is closed
 //! (promises P1, P2, P3 and P6, rule L6).
 
 use std::io::Write;
@@ -14,14 +14,14 @@ use rustix::process::Signal;
 const PUBLISHERS: usize = 2;
 const RECEIVERS: usize = 20;
 const MESSAGES_EACH: usize = 600;
-/// Publications of one publisher that not everybody has got yet.
+/// Publications of one publisher that have not reached all clients yet.
 const IN_FLIGHT: usize = 64;
-/// When the broker is killed: that many deliveries at the slowest receiver.
+/// The broker is killed when the slowest receiver has this many deliveries.
 const KILL_AT: [usize; 3] = [240, 560, 880];
-/// Three restarts on a busy machine.
+/// Time limit that allows for three restarts on a busy machine.
 const WHOLE_TEST: Duration = Duration::from_secs(60);
 
-/// How many publications of each publisher each listener has got.
+/// Number of publications of each publisher that each listener has received.
 struct Progress {
     seen: Mutex<Vec<[usize; PUBLISHERS]>>,
     moved: Condvar,
@@ -34,7 +34,7 @@ impl Progress {
         Self { seen, moved: Condvar::new(), deadline: Instant::now() + WHOLE_TEST }
     }
 
-    /// Notes a delivery: it has to be the next one of its publisher.
+    /// Records a delivery, which must be the next one of its publisher.
     fn note(&self, listener: usize, publisher: usize, number: usize) {
         let mut seen = self.seen.lock().unwrap();
         let due = seen[listener][publisher];
@@ -43,7 +43,7 @@ impl Progress {
         self.moved.notify_all();
     }
 
-    /// Waits until the slowest of the receivers has as many as `enough` asks for.
+    /// Waits until `enough` accepts the counts of all receivers.
     fn wait_until(&self, enough: impl Fn(&[[usize; PUBLISHERS]]) -> bool) {
         let mut seen = self.seen.lock().unwrap();
         while !enough(&seen[..RECEIVERS]) {
@@ -54,7 +54,7 @@ impl Progress {
     }
 }
 
-/// Keeps [`IN_FLIGHT`] broadcasts under way.
+/// Publishes broadcasts, with [`IN_FLIGHT`] of them under way at any time.
 fn publish(publisher: usize, mut socket: TcpStream, progress: &Progress) {
     for number in 0..MESSAGES_EACH {
         progress.wait_until(|seen| {
@@ -65,7 +65,7 @@ fn publish(publisher: usize, mut socket: TcpStream, progress: &Progress) {
     }
 }
 
-/// Reads so many broadcasts and acknowledgements, and sees that nothing follows them.
+/// Reads the given numbers of broadcasts and acknowledgements, and checks that nothing follows.
 fn listen(listener: usize, client: &mut Raw, due: (usize, usize), progress: &Progress) {
     let (mut broadcasts, mut acknowledgements) = (0, 0);
     while (broadcasts, acknowledgements) != due {
@@ -115,7 +115,7 @@ fn every_client_gets_each_publication_once_and_in_order_while_the_broker_is_kill
         }
     });
 
-    // Whoever published last tells everybody something more: a repeat would come before it.
+    // Each publisher sends one more message to all clients. A repeated delivery would arrive before it.
     let [one, other] = &mut publishers;
     for receiver in &mut receivers {
         heard_nothing(one, receiver);
@@ -124,7 +124,7 @@ fn every_client_gets_each_publication_once_and_in_order_while_the_broker_is_kill
     assert_eq!(server.workers(2).len(), 2);
 }
 
-/// A broker that stays away as long as the test wants: who would replace it is stopped.
+/// Keeps the broker away for as long as the test needs: the supervisor, which would replace it, is stopped.
 struct Away<'a>(&'a Server);
 
 impl<'a> Away<'a> {
@@ -180,7 +180,7 @@ fn what_is_published_while_the_broker_is_away_is_acknowledged_at_once_and_delive
     heard_nothing(&mut publisher, &mut named);
 }
 
-/// The successor must not give a dead client's ident or place to somebody else.
+/// The new broker must not give the ident or the place of a closed client to another client.
 #[test]
 fn a_client_that_leaves_while_the_broker_is_away_is_gone_for_its_successor() {
     let server = Server::start();

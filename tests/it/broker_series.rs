@@ -1,6 +1,6 @@
-//! The broker ends again and again, in every way, while two workers publish at full speed to
-//! everyone, to groups and to single clients: each client gets what is its own, once and in order
-//! (promises P1, P2, P3 and P6, rule L6, faults 33 and 34).
+//! The broker exits repeatedly, in every way, while two workers publish at full speed to everyone, to groups
+//! and to single clients. Each client gets its own publications, once and in order (promises P1, P2, P3 and
+//! P6, rule L6, faults 33 and 34).
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -16,13 +16,15 @@ const PAGES: usize = 10;
 const FRENCH: usize = 10;
 const ENGLISH: usize = 10;
 const MESSAGES_EACH: usize = 1500;
-/// Digits of each message: so many that links and windows fill, and something is under way whenever
-/// the broker ends.
+/// Digits of each message, enough to fill links and windows, so that publications are under way whenever the
+/// broker exits.
 const PADDING: usize = 1024;
-/// Of the publishers: `next` for the page, nothing for Gomoob's client.
+/// Clients that receive publications, including the two publishers: the page gets `next`, and Gomoob's client
+/// gets nothing.
 const LISTENERS: usize = PAGES + FRENCH + ENGLISH + 2;
 
-/// A client, what each publisher has for it, and how many `next` it is owed.
+/// A client, the messages that it must still receive from each publisher, and the number of `next` that it
+/// must still get.
 struct Listener {
     client: Raw,
     due: [VecDeque<String>; 2],
@@ -38,7 +40,7 @@ impl Listener {
         self.acknowledgements == 0 && self.due.iter().all(VecDeque::is_empty)
     }
 
-    /// Reads all that is due, and sees that nothing follows.
+    /// Reads everything that is due, and checks that nothing follows.
     fn listen(&mut self, heard: &AtomicUsize) {
         while !self.is_done() {
             let frame = self.client.frame();
@@ -59,7 +61,7 @@ impl Listener {
     }
 }
 
-/// What the publishers send, in order, and everybody with what is for them.
+/// The messages of the publishers, in order, and all clients with the messages for them.
 struct Plan {
     listeners: Vec<Listener>,
     sent: [Vec<u8>; 2],
@@ -69,7 +71,7 @@ const PAGE: usize = LISTENERS - 2;
 const GOMOOB: usize = LISTENERS - 1;
 
 impl Plan {
-    /// The publishers live on different workers, the others where they were put.
+    /// The publishers are on different workers; the other clients are wherever the server placed them.
     fn of(server: &Server) -> Self {
         let tags = |language: &str| Open::tags(&format!(r#"{{"language":"{language}"}}"#));
         let (page, gomoob) = server.upgrade_apart(&Open::web(), &Open::tags("{}"));
@@ -126,8 +128,8 @@ impl Plan {
         self.sent[1].extend(frames::text(packet));
     }
 
-    /// Publishes as fast as the server reads, while `disturb` is called with the number of
-    /// deliveries so far and of all of them.
+    /// Publishes as fast as the server reads. Meanwhile `disturb` is called with the number of deliveries so
+    /// far and the total.
     fn carry_out(mut self, disturb: impl FnOnce(&AtomicUsize, usize)) {
         let all = self.listeners.iter().flat_map(|one| &one.due).map(VecDeque::len).sum();
         let heard = AtomicUsize::new(0);
@@ -164,8 +166,8 @@ fn killed_aborted_and_crashed_brokers_lose_nothing_and_double_nothing_at_full_sp
     assert_eq!(server.output().matches("event=child_died role=broker").count(), 3);
 }
 
-/// One worker takes nothing while the broker dies, so what the other one has got already comes to it
-/// a second time; it passes on only what is new.
+/// One worker reads nothing while the broker dies, so the other worker gets some publications twice. It must
+/// deliver each of them only once.
 #[test]
 fn what_one_worker_had_got_and_the_other_not_comes_to_both_once() {
     let server = Server::start();
@@ -206,7 +208,7 @@ fn a_broker_that_is_stopped_under_load_is_replaced_and_nothing_is_lost_or_double
     assert_eq!(server.workers(2), workers, "the workers outlive their broker");
 }
 
-/// Five deaths are free; then its successor waits, and with it what it is needed for, no more.
+/// Five deaths are free. After that the restart is delayed, and only messages that need the broker wait.
 #[test]
 fn a_broker_that_keeps_dying_is_brought_back_with_pauses_and_loses_nothing() {
     let server = Server::start();

@@ -1,13 +1,13 @@
-//! The tables of `docs/` that name tests: cases, faults, promises and rules. Each row has its tests where it
-//! says they are.
+//! Checks the tables of `docs/` that name tests (cases, faults, promises and rules): the tests of each row
+//! must exist.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 const CASES: u32 = 152;
 
-/// The numbers of the cases that a file tests: from names like `case_98_to_101_…` and
-/// `case_104_105_and_107_…`, and from comments like `Cases 18 and 19`.
+/// Returns the numbers of the cases that a file tests, from names such as `case_98_to_101_…` and
+/// `case_104_105_and_107_…`, and from comments such as `Cases 18 and 19`.
 fn tested_in(file: &str) -> BTreeSet<u32> {
     let places = ["it", "timing"].map(|folder| format!("tests/{folder}/{file}.rs"));
     let source = places.iter().find_map(|path| std::fs::read_to_string(path).ok()).unwrap();
@@ -24,7 +24,7 @@ fn tested_in(file: &str) -> BTreeSet<u32> {
     cases
 }
 
-/// The numbers at the beginning of a text, with those between two that `to` joins.
+/// Returns the numbers at the beginning of a text. Two numbers joined by `to` are a range.
 fn numbers(text: &str) -> Vec<u32> {
     let mut found: Vec<u32> = Vec::new();
     let mut goes_on = false;
@@ -62,7 +62,7 @@ fn every_case_has_its_tests_where_the_table_says() {
     assert_eq!(listed, (1..=CASES).collect(), "the cases of the table");
 }
 
-/// The rows of the tables of a page, by their first cell, with the words in backquotes of the last one.
+/// Returns the rows of all tables on a page: the first cell, and the words in backquotes of the last cell.
 fn rows(page: &str) -> Vec<(String, Vec<String>)> {
     let text = std::fs::read_to_string(page).unwrap();
     let rows = text.lines().filter(|line| line.starts_with("| "));
@@ -76,7 +76,7 @@ fn rows(page: &str) -> Vec<(String, Vec<String>)> {
     .collect()
 }
 
-/// The sources of the tests that a word names: a module, a folder, or a beginning with `*`.
+/// Returns the sources of the tests that a word names: a module, a folder, or a prefix with `*`.
 fn sources_of(word: &str) -> String {
     if word.contains('/') {
         return if Path::new(word).exists() { read_all(Path::new(word)) } else { String::new() };

@@ -1,4 +1,4 @@
-//! `examples/chat.rs`: rooms, nicknames and who is here, over two workers.
+//! `examples/chat.rs`: rooms, nicknames and presence, over two workers.
 
 use crate::harness::{Open, Raw, Server, Setup, eventually, example};
 
@@ -10,7 +10,7 @@ fn at(target: &str) -> Open {
     Open::at(&format!("/chat?{target}"))
 }
 
-/// Opens a connection and reads its own entry.
+/// Opens a connection and reads the client's own `entered` message.
 #[track_caller]
 fn enter(server: &Server, nick: &str, room: &str) -> Raw {
     let query = format!("nick={nick}&room={}", room.replace(' ', "+"));
@@ -19,7 +19,7 @@ fn enter(server: &Server, nick: &str, room: &str) -> Raw {
     client
 }
 
-/// Two clients in one room on different workers.
+/// Opens two clients in one room on different workers.
 fn anna_and_berta(server: &Server) -> (Raw, Raw) {
     let anna = enter(server, "Anna", "lobby");
     let mut misplaced = Vec::new();
@@ -93,14 +93,15 @@ fn a_change_of_room_outlives_the_broker() {
     berta.text("/join kitchen");
     berta.expect_text(r#"{"left":"Berta"}"#);
     berta.expect_text(r#"{"entered":"Berta","room":"kitchen"}"#);
-    // Heard before the death: a publication that the broker had delivered to Berta's worker alone is
-    // resolved again, by the tags of then, and Carl would have left the lobby.
+    // Carl reads this before the broker dies. If the broker had delivered it only to Berta's worker, the new
+    // broker would resolve it again by the tags at that time, and Carl would already have left the lobby.
     carl.expect_text(r#"{"left":"Berta"}"#);
     let dead = server.kill_broker();
     carl.text("/join kitchen");
     eventually("another broker", || (server.broker() != dead).then_some(()));
     berta.expect_text(r#"{"entered":"Carl","room":"kitchen"}"#);
-    // What no broker had resolved goes by the tags of now: Carl has left before he could hear it.
+    // Publications that no broker had resolved use the current tags: Carl has left before he could receive
+    // this one.
     let entered = r#"{"entered":"Carl","room":"kitchen"}"#;
     while carl.frame().as_text() != entered {}
     carl.text("by the new tags");

@@ -1,4 +1,4 @@
-//! The chat whose logic is PHP, in a real browser and with the real interpreter.
+//! The chat with its logic in PHP, in a real browser and with the real interpreter.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! The chat whose logic is Python, in a real browser and with the real interpreter.
+//! The chat with its logic in Python, in a real browser and with the real interpreter.
 
 use std::process::Command;
 

@@ -1,17 +1,17 @@
-//! No header that a client chooses decides which gate it has to pass.
+//! No header that a client chooses exempts it from the session check.
 
 use crate::backend::Backend;
 use crate::backend::chat::{APPLICATIONS, silent};
 use crate::harness::{Folder, Open, Raw, Server, Setup};
 
-/// The folder of PHP's sessions, with one that says yes.
+/// Creates the folder of PHP's sessions, with one session that permits the page.
 fn sessions() -> Folder {
     let folder = Folder::new();
     folder.write("sess_ok1", "allowconnect|b:1;");
     folder
 }
 
-/// A server whose pages need a session, with more lines in front of that section.
+/// Starts a server whose pages need a session. `above` are additional lines before that section.
 fn server(sessions: &Folder, above: &str) -> Server {
     let folder = sessions.root().display();
     let gate = format!("[jsauth]\nrequire = true\nssp = {folder}\nkey = allowconnect\n");
@@ -24,7 +24,7 @@ fn is_refused(server: &Server, open: &Open) {
     assert_eq!(head.status(), 401, "{}{}", open.request(), head.text);
 }
 
-/// Resources of all kinds that a path or a subprotocol is bound to.
+/// Resources of all kinds, bound to paths and subprotocols.
 fn bound(backend: &Backend) -> String {
     format!(
         "unknownPath = echo\n[resource /echo]\nkind = echo\n[resource /all]\n\
@@ -71,7 +71,7 @@ fn no_header_that_a_client_chooses_opens_a_bound_path() {
     script.expect_ready();
 }
 
-/// Anybody may write to a proxy, and the proxy comes from this machine.
+/// Anyone may connect to the proxy, and the proxy connects from this machine.
 #[test]
 fn a_script_that_comes_through_a_proxy_needs_a_session_unless_the_proxy_is_trusted() {
     let sessions = sessions();

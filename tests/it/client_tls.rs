@@ -1,4 +1,4 @@
-//! `tagcast publish` over TLS: which certificates it trusts, and what it says about others.
+//! `tagcast publish` over TLS: the certificates that it trusts, and its errors about others.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -7,7 +7,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 
 use crate::harness::{Finished, Folder, Server, run_to_end};
 
-/// A server with this certificate, and its key.
+/// Starts a server with this certificate and key.
 fn server_with(certificate: &str, key: &KeyPair) -> Server {
     let folder = Folder::new();
     folder.write("cert.pem", certificate);
@@ -17,7 +17,7 @@ fn server_with(certificate: &str, key: &KeyPair) -> Server {
     Server::run(folder, &["serve", "-i", "websock.ini"], &[])
 }
 
-/// As `openssl req -x509` makes it: an authority of itself, with a common name.
+/// A certificate as `openssl req -x509` makes it: self-signed, with a common name.
 fn authority(common_name: &str, names: &[&str]) -> (String, KeyPair) {
     let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut wanted = CertificateParams::new(names).unwrap();
@@ -47,7 +47,7 @@ fn a_certificate_that_signed_itself_is_trusted_when_it_is_named() {
     for (common_name, names, host) in [
         ("localhost", &["localhost", "127.0.0.1"][..], "127.0.0.1"),
         ("localhost", &["localhost"], "localhost"),
-        // Nothing but a common name: what `openssl req -x509 -subj /CN=…` makes.
+        // Only a common name, as `openssl req -x509 -subj /CN=…` makes it.
         ("localhost", &[], "localhost"),
         ("localhost", &[], "127.0.0.1"),
         ("My own server", &[], "127.0.0.1"),
@@ -111,7 +111,7 @@ fn a_certificate_that_has_expired_is_told_also_when_it_is_named() {
     expect(&finished, 78, "the server's certificate has expired");
 }
 
-/// A server of another kind, which does not look at its dates; for one handshake.
+/// A simple TLS server, which does not check the dates of its certificate; for one handshake.
 fn expired_server(certificate: &std::path::Path, key: &std::path::Path) -> String {
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -149,7 +149,7 @@ fn what_is_no_tls_server_is_told() {
     expect(&publish(b"HTTP/1.1 400 Bad Request\r\n\r\n"), 78, "does not speak TLS on this port");
     expect(&publish(b"SSH-2.0-OpenSSH_9.2p1\r\n"), 78, "does not speak TLS on this port");
     expect(&publish(b""), 78, "ended the connection in the TLS handshake; use ws://");
-    // An alert: handshake_failure.
+    // A TLS alert: handshake_failure.
     let alert = b"\x15\x03\x03\x00\x02\x02\x28";
     expect(&publish(alert), 78, "no cipher or key in common");
 }

@@ -1,5 +1,5 @@
-//! What `publish` and `subscribe` put on the wire, seen by a server of the test's own; also inside
-//! TLS, and what they make of refusals.
+//! The bytes that `publish` and `subscribe` send, checked by servers in this test, also inside TLS; and their
+//! reactions to refusals.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -18,7 +18,7 @@ use tungstenite::{Message, WebSocket};
 const SECRET: &str = "s&cret+ü";
 const TAGS_NONE: &str = "/?tags=%7B%7D";
 
-/// A server that serves one connection by `serve` and gives what that gives.
+/// A server that handles one connection with `serve` and returns its result.
 struct OneGuest<T> {
     port: u16,
     served: JoinHandle<T>,
@@ -46,7 +46,7 @@ impl<T: Send + 'static> OneGuest<T> {
     }
 }
 
-/// The upgraded socket, the target of the request, and its header `Client-Type`.
+/// Returns the upgraded socket, the target of the request, and its header `Client-Type`.
 fn accept<S: Read + Write>(stream: S) -> (WebSocket<S>, String, Option<String>) {
     let (mut target, mut client_type) = (String::new(), None);
     let look = |request: &Request, response: Response| {
@@ -84,7 +84,7 @@ fn expect_end(finished: &Finished, code: i32, text: &str) {
     assert!(!finished.text.contains(SECRET), "{}", finished.text);
 }
 
-/// Takes one request to tags; answers the Close that follows it in order.
+/// Reads one request to tags, and answers the Close that follows it.
 fn gomoob(stream: impl Read + Write) -> (String, Value) {
     let (mut socket, target, client_type) = accept(stream);
     assert_eq!(client_type, None);
@@ -146,7 +146,7 @@ fn a_path_that_speaks_the_other_dialect_is_told() {
     guest.served();
 }
 
-/// Acknowledges one packet, then says more.
+/// Acknowledges one packet, then sends `after`.
 fn phpws(after: Option<&'static str>) -> OneGuest<(String, Value)> {
     OneGuest::new(move |stream| {
         let (mut socket, target, client_type) = accept(stream);
@@ -220,14 +220,14 @@ fn a_refusal_by_http_is_told_with_its_reason() {
     }
 }
 
-/// Sends these messages, then `then`, and gives the target and the code of the answering Close.
+/// Sends these messages, then `then`. Returns the target and the code of the Close in answer.
 fn sends(
     messages: &'static [&'static str],
     then: Option<(u16, &'static str)>,
 ) -> OneGuest<(String, Option<u16>)> {
     OneGuest::new(move |stream| {
         let (mut socket, target, _) = accept(stream);
-        // The ping first: whoever waits for the messages may end it as soon as they are there.
+        // The ping is sent first, because the test may stop the client as soon as it has all messages.
         socket.send(Message::Ping("alive?".into())).unwrap();
         assert_eq!(socket.read().unwrap(), Message::Pong("alive?".into()));
         for message in messages {
@@ -309,7 +309,7 @@ fn a_reader_that_goes_away_ends_the_subscriber_quietly() {
     guest.served();
 }
 
-/// A certificate for this name, as PEM, and the settings of a server with it.
+/// Returns a certificate for this name, as PEM, and the settings of a server with it.
 fn certificate(name: &str) -> (String, Arc<ServerConfig>) {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -323,7 +323,7 @@ fn certificate(name: &str) -> (String, Arc<ServerConfig>) {
     (made.cert.pem(), Arc::new(config))
 }
 
-/// Shakes hands; nothing when the other side does not want to.
+/// Completes a TLS handshake; `None` if the client refuses it.
 fn inside_tls(
     mut stream: TcpStream,
     config: Arc<ServerConfig>,
@@ -373,7 +373,7 @@ fn wss_trusts_the_certificates_of_the_file_and_no_others() {
         let url = format!("wss://localhost:{}/", guest.port);
         let arguments = ["publish", "--tag", "a=b", "--ca", ca, "--url", &url, "x"];
         let finished = run_to_end(&folder, &arguments);
-        // A guest that never came ends the waiting.
+        // If the client never connected, this connection ends the server's wait.
         drop(TcpStream::connect(("127.0.0.1", guest.port)));
         (finished, guest.served())
     };

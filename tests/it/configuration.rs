@@ -1,5 +1,5 @@
-//! `websock.ini`, its variables and flags, as whoever starts the server meets them: cases 90 to 92
-//! of the contract, and what a wrong configuration is answered by.
+//! `websock.ini`, variables and flags at the start of a server: cases 90 to 92 of the contract, and the
+//! errors for a wrong configuration.
 
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -9,10 +9,11 @@ use crate::harness::{Folder, Open, Raw, Server, Setup, broadcast, eventually, ru
 /// The exit code for a wrong configuration (`EX_CONFIG` of sysexits.h).
 const WRONG_CONFIGURATION: i32 = 78;
 
-/// Ports that the kernel gives nobody by itself, so that none is taken between here and the server.
+/// Ports below the range that the kernel assigns automatically, so that no other program takes them before
+/// the server does.
 static NEXT_PORT: AtomicU16 = AtomicU16::new(21_000);
 
-/// A port that is free.
+/// Returns a free port.
 fn free_port() -> u16 {
     loop {
         let port = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
@@ -22,7 +23,7 @@ fn free_port() -> u16 {
     }
 }
 
-/// Starts with this text as the whole `websock.ini`.
+/// Starts a server with this text as the whole `websock.ini`.
 #[track_caller]
 fn start_with(ini: &str) -> Server {
     let folder = Folder::new();
@@ -48,7 +49,7 @@ fn case_90_the_right_spelling_of_address_is_accepted_too() {
     server.open(&Open::web()).expect_silence();
 }
 
-/// phpWebSocketServer bound only the first address that the name had.
+/// phpWebSocketServer bound only the first address of the name.
 #[test]
 fn case_90_localhost_is_every_address_that_the_name_has() {
     let port = free_port();
@@ -83,8 +84,8 @@ fn several_addresses_can_be_listened_on() {
     }
 }
 
-/// Port 80 is taken by the test, or forbidden to test and server alike: the server has to give up,
-/// and says what it tried.
+/// The test occupies port 80, or neither the test nor the server may bind it. The server must exit and name
+/// the address that it tried.
 #[test]
 fn both_families_are_listened_on_where_both_are_listed() {
     if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
@@ -209,7 +210,7 @@ fn an_open_server_says_so() {
     });
 }
 
-/// Lines, the key that each finding has to name, and a word of what would be right.
+/// Invalid lines, each with a key that the error must name and a word of the expected value.
 const WRONG: &str = "\
 [websocketserver]
 adress = ws://127.0.0.1:99999
@@ -233,7 +234,7 @@ kind = ecko
 a = b
 ";
 
-/// The line of the file and the word that a finding about it has to name.
+/// The line number, and the word that the error about this line must contain.
 const FINDINGS: [(usize, &str); 12] = [
     (2, "adress"),
     (3, "wrokers"),
@@ -263,7 +264,7 @@ fn a_wrong_file_is_refused_with_all_findings_at_once() {
     }
 }
 
-/// One line of the output names both.
+/// Expects a line of the output that contains both.
 #[track_caller]
 fn expect_finding(text: &str, place: &str, key: &str) {
     let named = text.lines().any(|line| line.contains(place) && line.contains(key));
@@ -322,7 +323,7 @@ fn a_file_that_is_not_there_is_named() {
     assert!(finished.text.contains("nowhere.ini"), "{}", finished.text);
 }
 
-/// Without applications nobody may be kept out, so nobody from elsewhere is let in.
+/// Without applications the server could not refuse any client, so it listens on loopback only.
 #[test]
 fn an_open_server_listens_on_loopback_only() {
     let folder = Folder::new();

@@ -1,10 +1,11 @@
-//! The documents against the code: every key stands in the table and in `websock.ini`, as it is.
+//! Compares the documents with the code: every key is in the table and in `websock.ini`, with its exact
+//! values.
 
 use std::collections::BTreeMap;
 
 use tagcast::config::KEYS;
 
-/// The cells of the table's rows, by section and key.
+/// Returns the cells of the table's rows, by section and key.
 fn documented() -> BTreeMap<(String, String), Vec<String>> {
     let text = std::fs::read_to_string("docs/configuration.md").unwrap();
     let rows =
@@ -31,7 +32,7 @@ fn the_table_has_every_key_with_its_default_unit_and_variable() {
     assert!(documented.is_empty(), "in docs/configuration.md only: {documented:?}");
 }
 
-/// The keys that are described, by section.
+/// Returns the keys that have a description, by section.
 fn described() -> Vec<(String, String)> {
     let text = std::fs::read_to_string("docs/configuration.md").unwrap();
     let (_, after) = text.split_once("## What each key does\n").unwrap();
@@ -63,7 +64,7 @@ fn the_shipped_file_has_every_key_with_its_default() {
     let text = std::fs::read_to_string("websock.ini").unwrap();
     let mut section = String::new();
     let mut written = BTreeMap::new();
-    // A resource is an example up to the next empty line: its keys are its kind's.
+    // A resource is an example up to the next empty line. Its keys belong to its kind.
     let mut is_example = false;
     for line in text.lines() {
         is_example = line.starts_with(";[resource ") || (is_example && !line.is_empty());

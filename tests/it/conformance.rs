@@ -1,8 +1,8 @@
-//! RFC 6455 as the Autobahn testsuite judges it: its fuzzing client against the resource `echo` of a
-//! whole server, sections 1 to 7, 9 and 10, compared case by case with `tests/conformance/expected.json`.
+//! RFC 6455 as checked by the Autobahn testsuite. Its fuzzing client tests the resource `echo` of a complete
+//! server with sections 1 to 7, 9 and 10. The results are compared with `tests/conformance/expected.json`.
 //!
-//! Sections 12 and 13 are about compression, which is declined (docs/decisions/0007). What the suite
-//! does not look at (masks, limits, handshakes, slow peers) is in the tests named `hostile_…`.
+//! Sections 12 and 13 test compression, which is declined (docs/decisions/0007). Tests named `hostile_…`
+//! cover behaviour that the suite does not check (masks, limits, handshakes, slow peers).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ use std::process::{Command, Stdio};
 use crate::harness::{Folder, Setup, Watch, wstest};
 use serde_json::{Value, json};
 
-/// What is expected of each case: how it behaved, and how it closed.
+/// The expected results: the behaviour in each case, and the close.
 const EXPECTED: &str = include_str!("../conformance/expected.json");
 const SECTIONS: [&str; 9] = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"];
-/// Seconds that the cases may take; on a free machine they take 16.
+/// Time limit of all cases, in seconds. On an idle machine they take 16.
 const SECONDS_MAX: &str = "300";
 
 /// Behaviour and close of each case.
 type Results = BTreeMap<String, (String, String)>;
 
-/// Run by `tests/tools.rs`, since the suite may be missing.
+/// Called by `tests/tools.rs`, because the suite may not be installed.
 pub fn every_case_of_autobahn_ends_as_expected() {
     let wstest = wstest().unwrap();
     let ini = "maxMessage = 32M\npingInterval = 0\n[resource /echo]\nkind = echo";
@@ -37,7 +37,7 @@ pub fn every_case_of_autobahn_ends_as_expected() {
     }
 }
 
-/// Runs the fuzzing client, and reads its report.
+/// Runs the fuzzing client and parses its report.
 fn run(wstest: &Path, folder: &Folder, port: u16) -> Results {
     let specification = json!({
         "outdir": "reports",
@@ -71,7 +71,7 @@ fn read(text: &str) -> Results {
     serde_json::from_str(text).unwrap()
 }
 
-/// One line for each case, in the order of their numbers.
+/// Formats one line per case, in the order of their numbers.
 fn written(results: &Results) -> String {
     let mut cases: Vec<_> = results.iter().collect();
     cases.sort_by_key(|(id, _)| -> Vec<u32> {
@@ -83,7 +83,7 @@ fn written(results: &Results) -> String {
     format!("{{\n{}\n}}\n", cases.iter().map(line).collect::<Vec<_>>().join(",\n"))
 }
 
-/// The cases that came out in another way than expected, or did not come at all.
+/// Returns the cases whose result differs from the expected one, and cases that are missing.
 fn differences(expected: &Results, found: &Results) -> String {
     let all: std::collections::BTreeSet<_> = expected.keys().chain(found.keys()).collect();
     let lines = all.into_iter().filter(|id| expected.get(*id) != found.get(*id));
@@ -92,13 +92,13 @@ fn differences(expected: &Results, found: &Results) -> String {
     lines.map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Whoever changes the list has to give a reason here for whatever is not "OK".
+/// To add an expected result other than "OK", a reason must be added here.
 #[test]
 fn nothing_is_expected_but_success() {
     let expected = read(EXPECTED);
     assert_eq!(expected.len(), 301, "sections 1 to 7, 9 and 10 have as many cases");
     for (id, (behavior, close)) in &expected {
-        // 7.1.6 and 7.13: several ways are right, and the suite does not judge.
+        // 7.1.6 and 7.13: several behaviors are correct, and the suite does not judge them.
         let is_right = |word: &str| word == "OK" || word == "INFORMATIONAL";
         assert!(is_right(behavior) && is_right(close), "{id}: {behavior}, {close}");
     }

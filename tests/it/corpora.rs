@@ -1,12 +1,11 @@
-//! What the fuzz targets have met, once more: every file of `fuzz/corpus` through its target, with
-//! an ordinary compiler.
+//! Runs every file of `fuzz/corpus` through its fuzz target, compiled with an ordinary compiler.
 
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
 
 use std::path::Path;
 
-/// Runs a target on each file of its folder, which says which one it was when it fails.
+/// Runs a target on each file of its folder. If it fails, the message names the file.
 fn replay(target: &str, run: fn(&[u8])) {
     let folder = Path::new("fuzz/corpus").join(target);
     let mut files: Vec<_> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -1,4 +1,4 @@
-//! The counters of a server: what it counted is what its clients saw, and nothing is left behind.
+//! The counters of a server: they agree with what its clients received, and nothing is left afterwards.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::harness::admin::imbalances;
 use crate::harness::{Open, Raw, Server, Setup, Watch, broadcast, eventually, feedback_to};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
-/// Descriptors of each process, by its role.
+/// Returns the number of descriptors of each process, by its role.
 fn descriptors(server: &Server) -> BTreeMap<String, u64> {
     let processes = server.status().processes.into_iter();
     processes.map(|process| (process.role, process.descriptors.unwrap())).collect()
@@ -15,7 +15,7 @@ fn descriptors(server: &Server) -> BTreeMap<String, u64> {
 #[test]
 fn when_everybody_has_gone_nothing_is_left() {
     let server = Setup::new().ini("[resource /echo]\nkind = echo").start();
-    // All links stand, and have their descriptors.
+    // Waits until all links are established and have their descriptors.
     Watch::over(&server);
     let before = descriptors(&server);
     for round in 0..3 {
@@ -33,7 +33,7 @@ fn when_everybody_has_gone_nothing_is_left() {
         clients[0].text(feedback_to(&uuid, "to one"));
         clients[0].expect_next();
         clients[0].expect_next();
-        // Some end in order, most do not.
+        // Some connections are closed with a Close frame; most are dropped.
         for client in clients.iter_mut().step_by(4) {
             client.send(crate::harness::frames::close(1000, ""));
         }
@@ -41,7 +41,7 @@ fn when_everybody_has_gone_nothing_is_left() {
         let half = Raw::connect(server.port);
         drop(half);
     }
-    // One that said nothing may be accepted after all others have gone.
+    // A client that sent nothing may be accepted after all others have disconnected.
     eventually("every connection in the books", || {
         (server.counts().accepted == 3 * 51).then_some(())
     });

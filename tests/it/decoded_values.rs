@@ -1,5 +1,5 @@
-//! Values that are decoded: half of a surrogate pair is U+FFFD, a number that no float can hold names
-//! nobody, and neither loses the rest of its message.
+//! Values that are decoded: half of a surrogate pair becomes U+FFFD, and a number that is too large for a
+//! float matches no client. In both cases the rest of the message counts.
 
 use crate::harness::{Open, Setup};
 

@@ -1,4 +1,4 @@
-//! What is published in one dialect reaches the clients of the others, in theirs.
+//! Publications of one dialect reach clients of the others, in their own format.
 
 use crate::harness::{Open, Server, Setup, broadcast, heard_nothing};
 

@@ -1,4 +1,4 @@
-//! A broker that dies while the server ends: what was acknowledged arrives (promises P3 and P6).
+//! A broker that dies during a shutdown: acknowledged publications still arrive (promises P3 and P6).
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -13,20 +13,20 @@ use crate::harness::{
 use rustix::process::Signal;
 
 const CLIENTS: usize = 12;
-/// A message that was acknowledged so long before a client was closed had been sent to it: far
-/// longer than a reader of this test is kept from its processor.
+/// A message that was acknowledged this long before a client was closed must have been sent to that client.
+/// The time is far longer than any delay of a reading thread of this test.
 const CLEARLY_BEFORE: Duration = Duration::from_secs(1);
 
-/// What one client has seen of its life.
+/// The events that one client has seen.
 #[derive(Debug)]
 struct Story {
-    /// When each of its own messages was acknowledged, in order.
+    /// The times at which its own messages were acknowledged, in order.
     acknowledged: Vec<Instant>,
     heard: HashSet<String>,
     ended_at: Instant,
 }
 
-/// Reads to the end, and answers the Close by hanging up.
+/// Reads until the Close, and answers it by disconnecting.
 fn listen(mut client: Raw) -> Story {
     let mut story =
         Story { acknowledged: Vec::new(), heard: HashSet::new(), ended_at: Instant::now() };
@@ -49,7 +49,7 @@ fn message(client: usize, number: usize) -> String {
     broadcast(&format!("{number} of {client}"))
 }
 
-/// Sends these messages, one after the other, while its client is open.
+/// Sends these messages one after another while its client is open.
 fn speak(mut to: impl Write, client: usize, numbers: std::ops::Range<usize>, gap: Duration) {
     for number in numbers {
         if to.write_all(&frames::text(message(client, number))).is_err() {
@@ -61,7 +61,8 @@ fn speak(mut to: impl Write, client: usize, numbers: std::ops::Range<usize>, gap
 
 type Listening<'s> = Vec<ScopedJoinHandle<'s, Story>>;
 
-/// What was acknowledged clearly before another client was closed, and never reached it.
+/// Returns the messages that were acknowledged clearly before another client was closed, and that this client
+/// never got.
 fn lost(stories: &[Story]) -> Vec<String> {
     let mut lost = Vec::new();
     for (by, story) in stories.iter().enumerate() {
@@ -77,7 +78,7 @@ fn lost(stories: &[Story]) -> Vec<String> {
     lost
 }
 
-/// Half of them on each worker, so that none ends long before the others.
+/// Opens half of the clients on each worker, so that no worker finishes long before the other.
 fn clients_of(server: &Server) -> Vec<Raw> {
     server
         .workers(2)
@@ -119,7 +120,7 @@ fn clients_that_publish_after_the_death_of_the_broker_in_a_drain_are_heard() {
     assert!(heard >= Some(CLIENTS / 2), "{heard:?} messages at most reached one client");
 }
 
-/// The first to be closed would have been gone before its successor had heard of anything.
+/// Without the wait, the first client would be closed before the new broker knows any client.
 #[test]
 fn what_was_acknowledged_while_the_broker_hung_at_the_signal_is_heard() {
     let server = Setup::new().ini("drainTime = 5s").start();
@@ -140,8 +141,8 @@ fn what_was_acknowledged_while_the_broker_hung_at_the_signal_is_heard() {
     }
 }
 
-/// One drain under load, in which the broker dies so long after the signal: it may be before all is
-/// quiet, while clients are closed, and more than once.
+/// Runs one drain under load. The broker dies at these times after the signal: possibly before all
+/// publications are acknowledged, while clients are closed, and more than once.
 fn dies_under_load(deaths: &[Duration]) {
     let server = Setup::new().ini("drainTime = 4s").start();
     let clients = clients_of(&server);
@@ -156,7 +157,7 @@ fn dies_under_load(deaths: &[Duration]) {
         let signalled = Instant::now();
         for death in deaths {
             pause(death.saturating_sub(signalled.elapsed()));
-            // On a busy machine all may have ended by then.
+            // On a busy machine all processes may have exited by then.
             let broker = server.children().into_iter().find(|(_, line)| line.contains("broker"));
             broker.inspect(|(pid, _)| send_signal(*pid, Signal::KILL));
         }

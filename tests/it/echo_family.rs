@@ -2,13 +2,13 @@
 
 use crate::harness::{Folder, Open, Raw, Server, Setup, frames, run_to_end};
 
-/// As somebody would set it up who comes from there.
+/// Starts a server with the configuration of an operator who replaces one of these servers.
 fn server(echo: &str) -> Server {
     let ini = format!("unknownPath = echo\ndefaultDialect = echo\n[echo]\n{echo}");
     Setup::new().ini(&ini).start()
 }
 
-/// Its demo pages.
+/// Opens the path of the demo pages.
 fn page() -> Open {
     Open::at("/phpwebsockets/server.php")
 }
@@ -17,7 +17,7 @@ fn offering(protocols: &str) -> Open {
     page().header("Sec-WebSocket-Protocol", protocols)
 }
 
-/// Opens, and looks at the subprotocol of the answer.
+/// Opens a connection and checks the subprotocol of the answer.
 #[track_caller]
 fn open(server: &Server, open: &Open, agreed: Option<&str>) -> Raw {
     let mut client = open.ask(server.port);
@@ -46,7 +46,7 @@ fn case_121_any_path_without_a_subprotocol_is_an_echo() {
 #[test]
 fn case_122_an_application_is_chosen_by_its_subprotocol_which_is_agreed() {
     echoes(&mut open(&server(""), &offering("Foo"), Some("Foo")));
-    // Also where nobody has set anything up for it.
+    // This also works without any configuration.
     let plain = Server::start();
     echoes(&mut open(&plain, &offering("Foo"), Some("Foo")));
     echoes(&mut open(&plain, &offering("Foo").target("/"), Some("Foo")));
@@ -70,7 +70,7 @@ fn case_124_an_application_is_chosen_by_a_query_that_is_its_name() {
     for target in ["/phpwebsockets/server.php?Foo", "/?Foo", "/?Bar"] {
         echoes(&mut open(&server, &Open::at(target), None));
     }
-    // Anything else in a query is no name.
+    // Any other query is not a name.
     Open::at("/x?Foo=1").upgrade(server.port).expect_text(r#"{"opcode":"close"}"#);
     Open::at("/x?foo").upgrade(server.port).expect_text(r#"{"opcode":"close"}"#);
 }
@@ -97,14 +97,14 @@ fn case_126_an_unknown_subprotocol_is_not_agreed_and_without_echo_refused() {
     echoes(&mut open(&server(""), &offering("Nope"), None));
     let plain = Server::start();
     offering("Nope").ask(plain.port).expect_refusal(400);
-    // Where the path is served, it is served.
+    // A path that is served is served in any case.
     let mut web = open(&plain, &Open::web().header("Sec-WebSocket-Protocol", "Nope"), None);
     web.expect_ready();
     let legacy = server("protocols = legacy");
     let mut nope = open(&legacy, &offering("Nope"), Some("Nope"));
     nope.text("hello");
     nope.expect_closed(1008);
-    // Nothing is given back that could spoil the answer.
+    // A value that could corrupt the answer is not returned.
     open(&legacy, &offering(&"x".repeat(256)), None);
     open(&legacy, &offering("é"), None);
 }
@@ -175,7 +175,7 @@ fn the_handshake_may_have_the_lines_that_it_had() {
         assert_eq!(client.read_head().text, format!("{begin}{middle}{accept}"));
         echoes(&mut client);
     }
-    // Who speaks another language sees nothing of it.
+    // Clients of other dialects are not affected.
     let head = Open::web().ask(server.port).expect_upgrade();
     assert!(head.text.contains("Upgrade: websocket\r\n"), "{}", head.text);
 }

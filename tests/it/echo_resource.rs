@@ -1,4 +1,4 @@
-//! The resource `echo`, bound to a path by the file: what comes in goes out.
+//! The resource `echo`, bound to a path by the configuration: it returns every message.
 
 use crate::harness::{Open, Raw, Server, Setup, broadcast, frames};
 
@@ -71,7 +71,8 @@ fn a_close_is_answered_by_its_code() {
     }
 }
 
-/// The witness sits on the same worker: what it has got, the echo client would have got by then.
+/// The witness is on the same worker, so if it has received a publication, the echo client would have
+/// received it too.
 #[test]
 fn it_takes_no_publications() {
     let server = server();

@@ -1,17 +1,17 @@
-//! The examples, run as a reader would run them.
+//! The examples, run in the way that a reader would run them.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::harness::{Open, Raw, Server, example};
 
-/// Runs a program to its end and shows what it said when it failed.
+/// Runs a program to its end, and shows its output if it failed.
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A page with its UUID, and a bystander who must hear nothing.
+/// Opens a page and returns it with its UUID, and a second page that must receive nothing.
 fn page(server: &Server) -> (Raw, String, Raw) {
     let page = server.open(&Open::web());
     let bystander = server.open(&Open::web());

@@ -1,5 +1,5 @@
-//! Exit codes of `publish`, `subscribe` and the commands that ask a server: a script can tell "try again"
-//! from "never". `docs/operations.md` has the table.
+//! Exit codes of `publish`, `subscribe` and the admin commands: a script can distinguish "try again" from
+//! "never". The table is in `docs/operations.md`.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -25,7 +25,7 @@ fn url(server: &Server, path: &str) -> String {
     format!("ws://127.0.0.1:{}{path}", server.port)
 }
 
-/// A port that nothing listens on.
+/// Returns a port on which no program listens.
 fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -63,7 +63,7 @@ fn a_message_that_fits_no_schema_ends_with_65_and_a_wrong_secret_with_77() {
         run_to_end_with(&elsewhere, &all, &[("TAGCAST_SECRET", secret)])
     };
     expect(&publish(&["--all", "--json", "1"], SECRET), 0, "reached 0 clients");
-    // As a file has it, the line may end.
+    // The secret may end with a line break, as in a file.
     expect(&publish(&["--all", "--json", "1"], &format!("{SECRET}\n")), 0, "reached 0 clients");
     expect(&publish(&["--all", "a text"], SECRET), 65, "does not fit its schema");
     expect(&publish(&["--tag", "a=b", "a text"], SECRET), 65, "does not fit its schema");
@@ -135,7 +135,7 @@ fn a_command_line_that_is_not_understood_ends_with_2_and_help_with_0() {
 
 #[test]
 fn a_server_of_another_user_ends_with_77() {
-    // Root may ask every server, and takes off its own rights for this.
+    // Root may query every server, so the test drops root's rights for this.
     if !rustix::process::getuid().is_root() {
         return;
     }
@@ -151,7 +151,7 @@ fn a_server_of_another_user_ends_with_77() {
         .arg("status")
         .current_dir(server.folder.root())
         .output();
-    // Neither the tool nor a path that this user may enter is certain.
+    // The tool may be missing, and the path may be inaccessible to this user.
     let Ok(output) = output else { return };
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     if text.contains("tagcast: ") {

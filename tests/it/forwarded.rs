@@ -1,11 +1,12 @@
-//! Addresses that a trusted proxy tells: one that cannot be read is not taken for the proxy's own.
+//! Addresses that a trusted proxy reports. If one cannot be parsed, the server must not use the proxy's own
+//! address instead.
 
 use crate::harness::{Folder, Open, Raw, Server, Setup};
 use crate::header_bytes::latin1;
 
 const PROXY: &str = "127.0.0.1";
 
-/// The answer to an opening that the proxy passes on, with these entries of the list.
+/// Returns the answer to a handshake that the proxy forwards with these entries in the list.
 fn passed_on(server: &Server, open: &Open, entries: &str) -> Raw {
     let mut client = Raw::connect_from(PROXY, server.port);
     client.send(latin1(&open.clone().header("X-Forwarded-For", entries)));
@@ -35,7 +36,7 @@ fn an_entry_that_counts_and_is_no_address_lets_nobody_in() {
         passed_on(&server, &Open::php(), entries).expect_refusal(400);
         passed_on(&server, &Open::web(), entries).expect_refusal(400);
     }
-    // The proxy itself, or a script on its machine, says nothing.
+    // The proxy itself, or a script on its machine, sends no such header.
     Open::php().ready(server.port);
 }
 

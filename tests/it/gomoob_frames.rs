@@ -1,4 +1,4 @@
-//! Frames and ends of gomoob connections: cases 113 to 116 of the contract.
+//! Frames and closes of gomoob connections: cases 113 to 116 of the contract.
 
 use crate::harness::frames::{BINARY, CONTINUATION, FIN, PING, TEXT};
 use crate::harness::{Open, Raw, Server, frames};

@@ -1,5 +1,5 @@
-//! What Gomoob's server did and this one does on demand: the legacy half of cases 96, 100 to 102,
-//! 106, 110 and 112.
+//! Behaviour of Gomoob's server that a switch restores: the legacy half of cases 96, 100 to 102, 106, 110 and
+//! 112.
 
 use crate::harness::{Open, Raw, Server, Setup, receivers};
 

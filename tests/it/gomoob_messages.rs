@@ -1,4 +1,4 @@
-//! What a message of Gomoob's dialect may be: cases 104, 107 and 108 of the contract, in all modes.
+//! The messages that Gomoob's dialect allows: cases 104, 107 and 108 of the contract, in all modes.
 
 use crate::harness::{Open, Raw, Server, Setup};
 
@@ -10,7 +10,7 @@ fn client(server: &Server) -> Raw {
     Open::at("/").upgrade(server.port)
 }
 
-/// The sender gets its own message; nobody gets what is refused.
+/// Expects that the sender gets its own message. A refused message reaches no client.
 #[track_caller]
 fn forwarded(client: &mut Raw, message: &str, sent: &str) {
     client.text(format!(r#"{{"message":{message}}}"#));

@@ -2,7 +2,7 @@
 
 use crate::harness::{Open, Raw, Server, Setup};
 
-/// What a message to these tags does: whether this client, which is alone, gets it.
+/// Publishes a message to these tags. Returns whether this client, which is the only one, gets it.
 #[track_caller]
 fn carries(client: &mut Raw, tags: &str) -> bool {
     client.text(format!(r#"{{"message":"to these","tags":{tags}}}"#));
@@ -77,7 +77,7 @@ fn tags_may_come_one_by_one() {
         let mut client = Open::at(&format!("/?{query}")).upgrade(server.port);
         assert_eq!(&client.expect_closed(1008).payload[2..], why.as_bytes(), "{query}");
     }
-    // The dialect of a path stays what it is.
+    // The path still decides the dialect.
     server.open(&Open::at("/web?tags[language]=FR"));
 }
 

@@ -2,7 +2,7 @@
 
 use crate::harness::{Open, Raw, Server, eventually, frames, receivers};
 
-/// Clients with these tags, in the order of connecting, on both workers.
+/// Opens clients with these tags, in this order, on both workers.
 fn group<const N: usize>(server: &Server, tags: [&str; N]) -> [Raw; N] {
     for _ in 0..50 {
         let clients = tags.map(|tags| Open::tags(tags).upgrade(server.port));
@@ -113,8 +113,8 @@ fn case_106_and_109_what_is_no_request_ends_its_sender_and_reaches_nobody() {
     witness.expect_silence();
 }
 
-/// Gomoob's PHP client reads nothing, and ends without a Close: what came back to it unread turns
-/// its end into a reset.
+/// Gomoob's PHP client reads nothing and disconnects without a Close. If it has unread data, the disconnect
+/// becomes a reset.
 #[test]
 fn all_that_a_script_has_sent_counts_also_when_it_ends_without_reading() {
     let server = Server::start();

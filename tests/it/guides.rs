@@ -1,19 +1,19 @@
-//! The guides for who changes over: what they tell a reader to write is understood, and what their
-//! tables name is there.
+//! The migration guides: the server accepts the configurations that they show, and everything that their
+//! tables name exists.
 
 use crate::harness::{Finished, Folder, run_to_end};
 use tagcast::config::KEYS;
 
 const GUIDES: [&str; 4] = ["phpwebsocketserver", "gomoob", "php-websockets-server", "bloatless"];
 
-/// What phpWebSocketServer's `.env` says, for the guides that use it.
+/// The content of phpWebSocketServer's `.env`, for the guides that use it.
 const ENVIRONMENT: &str = "SAVE_SESSION_PATH='sessions'\nLOG_FILE='websock.log'\n";
 
 fn page(guide: &str) -> String {
     std::fs::read_to_string(format!("docs/migrate-from-{guide}.md")).unwrap()
 }
 
-/// What stands between the fences of a language, without the margin of a list.
+/// Returns the code blocks of a language, without the indentation of a list.
 fn blocks(text: &str, language: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut lines = text.lines();
@@ -29,7 +29,7 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
     blocks
 }
 
-/// What `tagcast check` says of an ini file beside an `auth.yml`.
+/// Returns the output of `tagcast check` for an ini file next to an `auth.yml`.
 fn checked(ini: &str, applications: &str) -> Finished {
     let folder = Folder::new();
     folder.write(".env", ENVIRONMENT);
@@ -59,19 +59,19 @@ fn every_file_that_a_guide_shows_passes_the_check() {
     }
 }
 
-/// What stands in backticks.
+/// Returns the texts in backticks.
 fn spans(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// The second cells of the table of settings, which is the last one of a guide.
+/// Returns the second cells of the settings table, which is the last table of a guide.
 fn answers(page: &str) -> Vec<&str> {
     let (_, settings) = page.split_once("\n## Settings\n").expect("a table of settings");
     let rows = settings.lines().filter(|line| line.starts_with("| ")).skip(2);
     rows.map(|row| row.split(" | ").nth(1).expect("three cells").trim_matches(['|', ' '])).collect()
 }
 
-/// Whether Tagcast has what a table says that it has.
+/// Returns whether Tagcast has the feature that a table names.
 fn exists(span: &str, help: &str, members: &str) -> bool {
     if let Some(command) = span.strip_prefix("tagcast ") {
         return help.lines().any(|line| line.trim_start().starts_with(&format!("{command} ")));
@@ -120,7 +120,7 @@ fn every_guide_is_found_from_the_readme_and_from_the_configuration() {
     }
 }
 
-/// The headings of a page, as links name them.
+/// Returns the headings of a page in the form that links use.
 fn anchors(text: &str) -> Vec<String> {
     let titles = text.lines().filter_map(|line| {
         line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#'))

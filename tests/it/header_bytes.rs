@@ -1,9 +1,9 @@
-//! Values of headers are bytes: one that is not UTF-8 costs no more than itself.
+//! Header values are bytes: a byte that is not UTF-8 affects only itself.
 
 use crate::backend::chat::{silent, start};
 use crate::harness::{Folder, Open, Raw, Server, Setup};
 
-/// A request whose letters up to U+00FF stand for one byte each.
+/// Returns a request whose characters up to U+00FF are encoded as one byte each.
 pub fn latin1(open: &Open) -> Vec<u8> {
     open.request().chars().map(|letter| letter as u8).collect()
 }
@@ -52,7 +52,7 @@ fn a_backend_hears_all_that_is_text_of_a_header() {
     assert_eq!(event["ident"], "caf\u{fffd}");
 }
 
-/// What is compared is compared as it came: a byte too many is another value.
+/// Comparisons use the original bytes, so an additional byte makes a different value.
 #[test]
 fn a_value_with_a_foreign_byte_equals_no_known_one() {
     let server = Setup::new().ini("allowedOrigins = http://ok.example").start();

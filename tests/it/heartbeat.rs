@@ -1,5 +1,5 @@
-//! Processes that hang (SIGSTOP: alive, and not answering) are noticed and replaced; processes that
-//! were only stopped together with their supervisor are not (faults 26 and 34).
+//! Processes that hang (stopped by SIGSTOP, so alive but not answering) are detected and replaced. Processes
+//! that were stopped together with their supervisor are not replaced (faults 26 and 34).
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn a_hung_worker_is_replaced_and_takes_only_its_own_connections_with_it() {
     let (doomed, survivor) = (server.worker_of(&here), server.worker_of(&there));
     let mut beside = server.open_on(survivor, &Open::web());
     send_signal(doomed, Signal::STOP);
-    // The others go on meanwhile, also with what would be sent to its clients.
+    // The other processes continue meanwhile, even with publications to the clients of the hung worker.
     for number in 0..100 {
         let packet = broadcast(&format!("meanwhile {number}"));
         there.text(&packet);
@@ -58,8 +58,8 @@ fn a_hung_broker_is_replaced_and_what_was_published_meanwhile_comes_once_and_in_
     assert_eq!(server.workers(2), workers, "the workers outlive their broker");
 }
 
-/// A laptop that sleeps, a debugger, a machine that pages: time in which the supervisor did not run
-/// is held against nobody.
+/// A sleeping laptop, a debugger, a machine that swaps: time in which the supervisor did not run does not
+/// count against any child.
 #[test]
 fn stopping_the_whole_tree_for_five_seconds_throws_nobody_out_and_kills_no_child() {
     let server = Server::start();
@@ -67,7 +67,7 @@ fn stopping_the_whole_tree_for_five_seconds_throws_nobody_out_and_kills_no_child
     let mut php = server.open(&Open::php());
     let (workers, broker) = (server.workers(2), server.broker());
     let children = [&[broker], &workers[..]].concat();
-    // As by hand, one after the other: the supervisor finds its children silent before and after,
+    // Children are stopped one after another, as by hand. The supervisor finds them silent before and after,
     // and must not add the time in between.
     let a_while = Duration::from_millis(800);
     children.iter().for_each(|pid| send_signal(*pid, Signal::STOP));
@@ -78,7 +78,7 @@ fn stopping_the_whole_tree_for_five_seconds_throws_nobody_out_and_kills_no_child
     pause(a_while);
     children.iter().for_each(|pid| send_signal(*pid, Signal::CONT));
     bystander.is_served();
-    // Longer than a hung child would live.
+    // Longer than a hung child may live.
     pause(Duration::from_secs(3));
     bystander.is_served();
     php.text(echo("still here"));
@@ -92,7 +92,7 @@ fn stopping_the_whole_tree_for_five_seconds_throws_nobody_out_and_kills_no_child
     );
 }
 
-/// `pkill -HUP tagcast` means the supervisor.
+/// `pkill -HUP tagcast` is meant for the supervisor.
 #[test]
 fn a_hangup_signal_ends_no_child() {
     let server = Server::start();
@@ -103,7 +103,7 @@ fn a_hangup_signal_ends_no_child() {
     assert_eq!(server.children(), before);
 }
 
-/// The one that hangs while the server ends is killed with the drain time.
+/// A process that hangs during a shutdown is killed when the drain time is over.
 #[test]
 fn a_hung_worker_or_broker_holds_up_the_end_only_for_the_drain_time() {
     ends_in_time(|server, client| server.worker_of(client));

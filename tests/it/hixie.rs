@@ -10,7 +10,7 @@ fn legacy(lines: &str) -> Server {
     Setup::new().ini("legacy = on").ini(lines).start()
 }
 
-/// The answer to these draft 76 lines on `/demo`, up to the end of the challenge.
+/// Sends these draft 76 lines to `/demo`. Returns the answer up to the end of the challenge.
 #[track_caller]
 fn ask(server: &Server, target: &str, lines: &str) -> (Raw, String) {
     let mut client = Raw::connect(server.port);
@@ -63,7 +63,7 @@ fn case_129_legacy_one_message_a_read_and_a_bare_end() {
     assert_eq!(client.read_exactly(7), b"\0three\xff");
     client.send(b"\xff\0");
     assert_eq!(client.expect_end(), End::Fin);
-    // It does not wait for the third key, so its answer to this client is wrong.
+    // The server does not wait for the third key here, so its answer to this client is wrong.
     let mut client = Raw::connect(server.port);
     let request = hixie::draft_76("/demo?x", "");
     client.send(&request[..request.len() - KEY3.len()]);
@@ -87,7 +87,7 @@ fn case_130_draft_75_gets_the_names_of_its_draft() {
     );
     client.send(b"\0hello\xff");
     assert_eq!(client.read_exactly(7), b"\0hello\xff");
-    // A length in front: no browser has sent such a frame.
+    // A frame with a length. No browser has ever sent one.
     client.send(b"\x80\x03abc");
     assert_eq!(client.read_exactly(2), b"\xff\0");
     client.expect_end();
@@ -136,7 +136,7 @@ fn phpws_speaks_over_both_drafts_and_reaches_everyone() {
         let ready = hixie::read_text(&mut old);
         let uuid = ready.strip_prefix(r#"{"opcode":"ready","uuid":""#).unwrap();
         let uuid = uuid.strip_suffix(r#""}"#).unwrap().to_owned();
-        // It outlives pings that it never gets: another one that is as silent does not.
+        // This client gets no pings and is not closed. A browser that is equally silent is closed.
         let mut silent = server.open(&Open::web());
         while !silent.frame().is_close() {}
         let mut new = server.open(&Open::web());
@@ -155,7 +155,7 @@ fn phpws_speaks_over_both_drafts_and_reaches_everyone() {
     }
 }
 
-/// The next text, whatever pings come before it; they are answered.
+/// Reads the next text. Pings before it are answered.
 #[track_caller]
 fn read_past_pings(client: &mut Raw, text: &str) {
     loop {
@@ -217,7 +217,7 @@ fn without_legacy_nothing_of_it_is_spoken() {
     let mut client = Raw::connect(server.port);
     client.send(b"<policy-file-request/>\0");
     client.expect_refusal(400);
-    // Nor is a script of today answered otherwise where it is on.
+    // Where `legacy` is on, scripts of today get the same answers.
     let server = legacy("");
     let mut client = Open::web().without("Sec-WebSocket-Key").ask(server.port);
     client.expect_refusal(400);

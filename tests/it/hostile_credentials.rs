@@ -1,5 +1,5 @@
-//! Guesses and strangers: faults 6 and 27 of `docs/faults.md`. Beside each of them a bystander is
-//! served as if nothing were, and nothing is left.
+//! Guessed credentials and unknown clients: faults 6 and 27 of `docs/faults.md`. During each attack a
+//! bystander must be served normally, and nothing may be left afterwards.
 
 use crate::harness::processes::send_signal;
 use crate::harness::watch::{beside, cpu_time_of_workers, resident_of_workers};
@@ -17,14 +17,15 @@ fn server() -> Server {
     Setup::new().ini("logLevel = trace\nlogfile = all.log").auth(AUTH).start()
 }
 
-/// Two that came with a key.
+/// Opens a bystander pair with a key.
 fn bystander(server: &Server) -> Bystander {
     let open = Open::web().target("/web?key=shop");
     let (one, other) = server.open_apart(&open, &open);
     Bystander::between(one, other)
 }
 
-/// A broker that does not answer lets nobody in: who is refused meanwhile was refused without it.
+/// A broker that does not answer admits no client, so a client that is refused meanwhile was refused without
+/// the broker.
 #[test]
 fn fault_6_and_27_strangers_are_refused_before_anybody_is_asked() {
     let server = Setup::new().ini("allowedOrigins = http://ok.example").auth(AUTH).start();
@@ -50,7 +51,7 @@ fn fault_6_and_27_strangers_are_refused_before_anybody_is_asked() {
     }
 }
 
-/// What a token of a megabyte is refused by is the limit on the head.
+/// A token of a megabyte is refused by the limit on the head.
 #[test]
 fn fault_27_tokens_that_are_missing_wrong_or_huge_are_refused_before_the_101() {
     let server = server();
@@ -70,7 +71,7 @@ fn fault_27_tokens_that_are_missing_wrong_or_huge_are_refused_before_the_101() {
         ] {
             let target = format!("/web?key=bank&secret={secret}");
             let mut client = Raw::connect(server.port);
-            // A server that has refused need not read the rest.
+            // A server that has refused the request need not read the rest.
             client.try_send(Open::at(&target).request()).ok();
             let head = client.read_head();
             assert_eq!(head.status(), status, "{}", head.text);
@@ -92,7 +93,7 @@ fn fault_27_ten_thousand_guesses_open_nothing_publish_nothing_and_are_not_logged
             let open = Open::at(&format!("/web?key=bank&secret=gue55-{number}"));
             let mut client = open.ask(server.port);
             assert_eq!(client.read_head().status(), 401);
-            // What a message shows has to be right, whatever its connection may do.
+            // A key and secret on a message must be right, whatever rights the connection has.
             guesser.text(format!(
                 r#"{{"opcode":"broadcast","message":1,"key":"bank","secret":"gue55-{number}"}}"#
             ));
@@ -110,7 +111,8 @@ fn fault_27_ten_thousand_guesses_open_nothing_publish_nothing_and_are_not_logged
     for text in [&log, &server.output()] {
         assert!(!text.contains("gue55") && !text.contains("the-right-secret"));
     }
-    // The guesses themselves are: some line by line, the others counted once their second is over.
+    // The guesses themselves are logged: some with a line each, the others counted after their second is
+    // over.
     eventually("a line or a count of each guess", || {
         let log = std::fs::read_to_string(server.folder.root().join("all.log")).unwrap();
         let counts = log.split("event=more_handshakes_refused unshown=").skip(1);
@@ -121,8 +123,8 @@ fn fault_27_ten_thousand_guesses_open_nothing_publish_nothing_and_are_not_logged
     });
 }
 
-/// Secrets are compared as digests in constant time (`auth/access/mod.rs`). From outside one sees no more
-/// than that no kind of guess is clearly cheaper than another.
+/// Secrets are compared as digests in constant time (`auth/access/mod.rs`). From outside, a test can only
+/// show that no kind of guess is clearly cheaper than another.
 #[test]
 fn fault_27_a_nearly_right_guess_costs_what_a_wrong_one_costs() {
     let server = Setup::new().auth(AUTH).start();

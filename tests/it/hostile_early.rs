@@ -1,4 +1,4 @@
-//! What comes too early, behind a request that is not answered yet: fault 5 of `docs/faults.md`.
+//! Data that arrives too early, after a request that has not been answered yet: fault 5 of `docs/faults.md`.
 
 use std::io::{ErrorKind, Write};
 use std::time::Duration;
@@ -30,12 +30,12 @@ fn fault_5_frames_before_the_upgrade_wait_and_are_served_in_order() {
     });
 }
 
-/// Nobody is let in without the broker: what comes meanwhile is not read beyond a bound.
+/// No client is admitted without the broker. Data that arrives meanwhile is read only up to a limit.
 #[test]
 fn fault_5_frames_without_end_before_the_upgrade_are_not_read() {
     let server = Server::start();
     let watch = crate::harness::Watch::over(&server);
-    // So small that what the kernels hold tells nothing from what the worker holds.
+    // The buffer is small, so that data in the kernels' buffers can be distinguished from data in the worker.
     let mut client = Raw::connect(server.port);
     sockopt::set_socket_send_buffer_size(client.stream(), 64 * 1024).unwrap();
     let packet = echo(&"early ".repeat(1000));
@@ -53,7 +53,7 @@ fn fault_5_frames_without_end_before_the_upgrade_are_not_read() {
     assert!(grown < 2 * 1024 * 1024, "{grown} bytes are held of one that waits");
     client.expect_upgrade();
     client.expect_ready();
-    // The last one may be cut.
+    // The last frame may be incomplete.
     for _ in 0..sent / frame.len() {
         client.expect_next();
         client.expect_text(&packet);
@@ -62,7 +62,7 @@ fn fault_5_frames_without_end_before_the_upgrade_are_not_read() {
     watch.nothing_is_left();
 }
 
-/// Sends the same bytes again and again until nothing more is taken; tells how many were.
+/// Sends the same bytes repeatedly until no more are accepted. Returns the number of bytes sent.
 fn send_until_stuck(writer: &mut impl Write, bytes: &[u8]) -> usize {
     let (mut sent, mut refusals) = (0, 0);
     while sent < 32 * 1024 * 1024 && refusals < 20 {

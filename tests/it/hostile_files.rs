@@ -1,5 +1,5 @@
-//! Files that mean it badly: faults 29 and 30 of `docs/faults.md`. The server ends with 78 before it
-//! has bound anything, names file, line and key, and says everything at once.
+//! Hostile files: faults 29 and 30 of `docs/faults.md`. The server exits with 78 before it binds any address.
+//! It names file, line and key, and reports all errors at once.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -12,14 +12,14 @@ use crate::harness::{Finished, Folder, Open, Server, run_to_end};
 const WRONG_CONFIGURATION: i32 = 78;
 const RIGHT_AUTH: &str = "applications:\n  - {key: shop, secret: s, authorizeOpen: true}\n";
 
-/// `websock.ini` for a port that is free, and that port.
+/// Returns a `websock.ini` for a free port, and that port.
 fn ini(more: &str) -> (String, u16) {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = free.local_addr().unwrap().port();
     (format!("adress = ws://127.0.0.1:{port}\nworkers = 1\n{more}"), port)
 }
 
-/// Both commands refuse what is in the folder; gives what they said.
+/// Expects that both commands refuse the folder. Returns their output.
 #[track_caller]
 fn refused(folder: &Folder, expected: &[&str]) -> String {
     let mut last = String::new();
@@ -40,7 +40,7 @@ fn refused(folder: &Folder, expected: &[&str]) -> String {
     last
 }
 
-/// `auth.yml` with these bytes is refused with these words, and its port stays free.
+/// Expects that `auth.yml` with these bytes is refused with these words, and that its port stays free.
 #[track_caller]
 fn auth_refused(bytes: impl AsRef<[u8]>, expected: &[&str]) {
     let folder = Folder::new();
@@ -51,7 +51,7 @@ fn auth_refused(bytes: impl AsRef<[u8]>, expected: &[&str]) {
     drop(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap());
 }
 
-/// Ten aliases of ten aliases, nine times.
+/// Returns aliases that contain ten aliases each, nine levels deep.
 fn alias_bomb() -> String {
     let mut bomb = "a0: &a0 [x]\n".to_owned();
     for level in 1..10 {
@@ -90,7 +90,7 @@ fn fault_29_a_hostile_auth_file_is_refused_with_place_and_reason() {
     );
 }
 
-/// Of a file of a gigabyte no more is read than is needed to see that.
+/// A file of a gigabyte is read only as far as is needed to see that it is too large.
 #[test]
 fn fault_29_what_is_no_file_of_that_size_is_not_read() {
     let folder = Folder::new();
@@ -102,7 +102,7 @@ fn fault_29_what_is_no_file_of_that_size_is_not_read() {
     std::fs::create_dir(folder.path("auth.yml")).unwrap();
     refused(&folder, &["auth.yml", "is not a valid file"]);
     std::fs::remove_dir(folder.path("auth.yml")).unwrap();
-    // A device that has no end.
+    // A device without an end.
     std::os::unix::fs::symlink("/dev/zero", folder.path("auth.yml")).unwrap();
     refused(&folder, &["auth.yml", "not a regular file"]);
     std::fs::remove_file(folder.path("auth.yml")).unwrap();
@@ -126,7 +126,7 @@ fn fault_29_a_file_that_others_can_write_is_served_with_a_warning() {
     server.open(&Open::web().target("/web?key=shop"));
 }
 
-/// Each line of the file, and a word of what is said about it.
+/// Invalid lines, each with a word that its error must contain.
 const WRONG: &[(&str, &str)] = &[
     ("maxMessage = -5", "maxMessage"),
     ("outboxLimit = 99999999999999999999G", "outboxLimit"),
@@ -166,7 +166,7 @@ fn fault_30_a_hostile_websock_ini_is_refused_with_all_findings_at_once() {
         let finding = said.lines().find(|finding| finding.contains(&place));
         let finding = finding.unwrap_or_else(|| panic!("nothing about {line:?} in\n{said}"));
         assert!(finding.contains(word), "not about {word:?}: {finding}");
-        // What is wrong; what would be right.
+        // An error names the problem and then the expected value.
         assert!(finding.contains("; "), "{finding}");
     }
     drop(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap());
@@ -205,7 +205,7 @@ fn fault_30_bytes_that_are_no_text_of_that_kind_are_refused() {
     }
 }
 
-/// What editors of other systems leave in a file is no fault.
+/// A byte order mark and line ends of other systems are not errors.
 #[test]
 fn fault_30_a_byte_order_mark_and_ends_of_lines_of_other_systems_are_read() {
     let folder = Folder::new();
@@ -225,7 +225,7 @@ fn fault_30_a_port_in_use_and_an_address_that_is_not_ours_are_named() {
     let port = taken.local_addr().unwrap().port();
     for (address, word) in [
         (format!("127.0.0.1:{port}"), "another program already does"),
-        // RFC 5737: an address for documentation, nobody's.
+        // RFC 5737: an address for documentation, which no machine has.
         ("192.0.2.1:8094".to_owned(), "192.0.2.1:8094"),
     ] {
         let folder = Folder::new();

@@ -1,5 +1,5 @@
-//! What the server answers to frames that are wrong or mean it badly: faults 9 to 14 and 16 of
-//! `docs/faults.md`. Beside each of them a bystander is served as if nothing were, and nothing is left.
+//! Invalid and hostile frames: faults 9 to 14 and 16 of `docs/faults.md`. During each attack a bystander must
+//! be served normally, and nothing may be left afterwards.
 
 use crate::harness::frames::{
     BINARY, CLOSE, CONTINUATION, FIN, MASK, MASKED, PING, PONG, RSV, TEXT, announces, ends,
@@ -8,7 +8,7 @@ use crate::harness::frames::{
 use crate::harness::watch::{cpu_time_of_workers, resident_of_workers};
 use crate::harness::{Open, Raw, Server, Setup, beside_a_bystander, echo, frames};
 
-/// Sends frames to a fresh client that is to be closed with this code; gives the reason.
+/// Sends frames to a new client and expects a Close with this code. Returns the reason.
 #[track_caller]
 fn closed(server: &Server, bytes: &[u8], code: u16) -> String {
     let mut client = server.open(&Open::web());
@@ -19,7 +19,7 @@ fn closed(server: &Server, bytes: &[u8], code: u16) -> String {
     String::from_utf8(frame.payload[2..].to_vec()).unwrap()
 }
 
-/// What breaks a rule, and the name of that rule.
+/// Returns frames that break a rule, each with the name of that rule.
 fn frames_against_the_protocol() -> Vec<(Vec<u8>, &'static str)> {
     let mut wrong = vec![
         (frames::unmasked(FIN | TEXT, "{}"), "frame of a client without a mask"),
@@ -69,7 +69,7 @@ fn fault_9_frames_against_the_protocol_are_closed_1002_with_the_rule_by_name() {
     });
 }
 
-/// Lengths that are wrong in themselves, each as a head with nothing behind it.
+/// Returns invalid lengths, each as a frame header without a payload.
 fn lengths_against_the_protocol() -> Vec<Vec<u8>> {
     let long_form = |length: u16| {
         let mut frame = vec![FIN | BINARY, MASKED | 126];
@@ -101,12 +101,12 @@ fn fault_10_lengths_are_judged_at_the_head_of_the_frame() {
         for length in [5_242_881, 1 << 32, (1 << 63) - 1] {
             closed(&server, &announces(FIN | TEXT, length), 1009);
             closed(&server, &announces(TEXT, length), 1009);
-            // The sum counts, not the single frame.
+            // The total length counts, not that of a single frame.
             let begun = [text_begins("x"), announces(CONTINUATION, length - 1)].concat();
             closed(&server, &begun, 1009);
             bystander.is_served();
         }
-        // What is announced costs nothing before it is there.
+        // An announced length takes no memory before its bytes arrive.
         let mut waiting: Vec<_> = (0..50).map(|_| server.open(&Open::web())).collect();
         waiting.iter_mut().for_each(|client| client.send(announces(FIN | TEXT, 5_000_000)));
         bystander.is_served();
@@ -132,7 +132,7 @@ fn fault_11_a_message_without_end_is_closed_1009_when_it_passes_the_limit() {
     });
 }
 
-/// The rule: 1,024 pieces, and one more for each 64 bytes.
+/// The rule: 1,024 frames, and one more for each 64 bytes.
 #[test]
 fn fault_12_dust_is_closed_1009_at_the_limit_on_pieces() {
     let server = Server::start();
@@ -152,8 +152,8 @@ fn fault_12_dust_is_closed_1009_at_the_limit_on_pieces() {
     });
 }
 
-/// Who goes through a message from its start with each piece needs three times as long for its second
-/// half as for its first one.
+/// A server that scanned a message from its start for each frame would need three times as long for the
+/// second half as for the first half.
 #[test]
 fn fault_12_as_much_dust_as_is_allowed_costs_the_same_for_each_piece() {
     let server = Setup::new().ini("maxMessage = 2M").start();
@@ -173,7 +173,7 @@ fn fault_12_as_much_dust_as_is_allowed_costs_the_same_for_each_piece() {
     });
 }
 
-/// A whole message that is not a string was a message: it is acknowledged before it is refused.
+/// Expects that a complete message that is not valid text is acknowledged before it is refused with 1007.
 #[track_caller]
 fn closed_1007(server: &Server, bytes: &[u8]) {
     let mut client = server.open(&Open::web());
@@ -226,7 +226,7 @@ fn fault_13_bad_utf_8_is_noticed_before_the_message_or_its_frame_ends() {
     beside_a_bystander(&server, |_| {
         closed(&server, &text_begins(b"early \xff and more"), 1007);
         closed(&server, &[text_begins(b"\"\xe2\x82"), goes_on(b"x")].concat(), 1007);
-        // A long frame of which a few bytes have come.
+        // A long frame of which only a few bytes have arrived.
         let mut begun = announces(FIN | TEXT, 1_000_000);
         begun.extend(b"\"\xff".iter().zip(MASK).map(|(byte, mask)| byte ^ mask));
         closed_1007(&server, &begun);
@@ -274,7 +274,8 @@ fn fault_14_good_close_frames_are_echoed() {
     });
 }
 
-/// Compression is declined (docs/decisions/0007): the answer names none, and its bit is an error.
+/// Compression is declined (docs/decisions/0007): the answer contains no extension, and the compression bit
+/// is an error.
 #[test]
 fn fault_16_compression_is_not_agreed_whatever_is_offered() {
     let offers = [

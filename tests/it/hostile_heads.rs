@@ -1,5 +1,5 @@
-//! What the server answers to heads that are wrong or mean it badly: faults 1 to 4 of
-//! `docs/faults.md`. Beside each of them a bystander is served as if nothing were, and nothing is left.
+//! Invalid and hostile request heads: faults 1 to 4 of `docs/faults.md`. During each attack a bystander must
+//! be served normally, and nothing may be left afterwards.
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::harness::{
     DEADLINE, KEY, Open, Raw, Server, Setup, beside_a_bystander, eventually, pause,
 };
 
-/// Sends a head that is to be refused before the upgrade.
+/// Sends a head that must be refused before the upgrade.
 #[track_caller]
 fn refused(server: &Server, head: &str, statuses: &[u16]) {
     let mut client = Raw::connect(server.port);
@@ -20,7 +20,7 @@ fn refused(server: &Server, head: &str, statuses: &[u16]) {
     client.wait_for_end();
 }
 
-/// Source addresses of many peers.
+/// Returns many different source addresses.
 fn addresses() -> impl Iterator<Item = String> {
     (1..=9).flat_map(|net| (1..=9).map(move |host| format!("127.0.{net}.{host}"))).cycle()
 }
@@ -33,7 +33,7 @@ fn fault_1_a_head_that_never_gets_complete_ends_at_its_deadline() {
         let begin = Instant::now();
         let mut slow: Vec<_> =
             addresses().take(400).map(|from| Raw::connect_from(&from, server.port)).collect();
-        // The deadline is for the whole head: bytes that still come now and then do not move it.
+        // The deadline applies to the whole head. Single bytes that arrive now and then do not extend it.
         let mut head = b"GET /web HTTP/1.1\r\nX: ".iter().chain(std::iter::repeat(&b'a'));
         let mut rounds = 0;
         while !slow.iter().all(is_answered) {
@@ -58,7 +58,7 @@ fn fault_1_a_head_that_never_gets_complete_ends_at_its_deadline() {
     });
 }
 
-/// Whether an answer or the end is there.
+/// Returns whether an answer or the end of the connection has arrived.
 fn is_answered(client: &Raw) -> bool {
     client.stream().set_nonblocking(true).unwrap();
     let waits = client.stream().peek(&mut [0]);
@@ -66,7 +66,7 @@ fn is_answered(client: &Raw) -> bool {
     !waits.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
-/// A worker takes in 1,024 handshakes; who comes behind them waits until these are over.
+/// A worker handles 1,024 handshakes at a time. Further clients wait until these are finished.
 #[test]
 fn fault_1_with_all_places_for_handshakes_taken_newcomers_still_get_in() {
     let server = Setup::new().ini("handshakeTimeout = 1s").start();
@@ -80,7 +80,7 @@ fn fault_1_with_all_places_for_handshakes_taken_newcomers_still_get_in() {
                 client
             })
             .collect();
-        // Who is inside is served meanwhile.
+        // Connected clients are served meanwhile.
         (0..20).for_each(|_| bystander.is_served());
         server.open(&Open::web()).expect_silence();
         drop(slow);
@@ -143,7 +143,8 @@ fn a_head_may_be_as_long_as_max_head_says() {
     cookie(1000).ask(small.port).expect_refusal(431);
 }
 
-/// Memory of heads is bounded also where one may be long: the share of each shrinks with their number.
+/// The memory of heads is limited even where single heads may be long: the share of each shrinks with their
+/// number.
 #[test]
 fn many_long_heads_at_once_take_a_bounded_part_of_the_memory() {
     let server = Setup::new().ini("maxHead = 64K\nhandshakeTimeout = 60s").start();
@@ -155,14 +156,14 @@ fn many_long_heads_at_once_take_a_bounded_part_of_the_memory() {
             client.try_send(&begun).ok().map(|()| client)
         };
         let clients: Vec<_> = addresses().take(900).filter_map(begin).collect();
-        // A turn has a budget, so newcomers are served before all of these are read.
+        // A turn has a time budget, so new connections are served before all of these heads are read.
         eventually("heads above their share are refused", || {
             let refused = clients.iter().filter(|client| is_answered(client)).count();
             (refused > 150).then_some(())
         });
         bystander.is_served();
         let grown = resident_of_workers(&server).saturating_sub(before);
-        // All of them would be 54 MB.
+        // All of them together would take 54 MB.
         assert!(grown < 48 * 1024 * 1024, "{grown} bytes for {} heads", clients.len());
         drop(clients);
         server.open(&Open::web()).expect_silence();
@@ -182,8 +183,8 @@ fn fault_2_a_head_without_end_in_single_bytes_is_refused_at_its_limit() {
     });
 }
 
-/// Who looks at a head from its start with each byte needs eight times as long for the last kilobyte
-/// as for the first ones. The work of a read that brings one byte is the same for both.
+/// A server that scanned a head from its start for each byte would need eight times as long for the last
+/// kilobyte as for the first. The cost of a read of one byte is the same for both.
 #[test]
 fn fault_2_a_byte_at_the_end_of_a_long_head_costs_what_one_at_its_start_costs() {
     const PEERS: usize = 60;
@@ -211,7 +212,7 @@ fn fault_2_a_byte_at_the_end_of_a_long_head_costs_what_one_at_its_start_costs() 
 fn fault_3_a_wrong_upgrade_is_refused() {
     let server = Setup::new().ini("[resource /strict]\nkind = broadcast").start();
     let web = Open::web;
-    // Paths of the old servers take other keys too.
+    // Paths of the old servers accept other keys too.
     let strict = |key| Open::at("/strict").header("Sec-WebSocket-Key", key);
     let wrong = [
         (web().method("POST"), &[405][..]),
@@ -291,7 +292,7 @@ fn fault_4_tricks_with_headers_are_refused() {
     });
 }
 
-/// What somebody else's parser needed quadratic time for.
+/// Input for which the parser of another server needed quadratic time.
 #[test]
 fn fault_4_many_blanks_and_many_extensions_cost_nothing() {
     let server = Server::start();
@@ -303,7 +304,7 @@ fn fault_4_many_blanks_and_many_extensions_cost_nothing() {
             cpu_time_of_workers(&server) - before
         };
         let (few, many) = (cost_of("ab"), cost_of(&format!("a{}b", " ".repeat(7000))));
-        // Quadratic: 49 million steps for each of them.
+        // A quadratic parser would need 49 million steps for each of them.
         assert!(many < few * 20, "{few:?} without blanks, {many:?} with 7,000");
         let open = Open::web().header("Sec-WebSocket-Protocol", &" ".repeat(65_536));
         refused(&server, &open.request(), &[431]);

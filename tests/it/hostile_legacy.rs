@@ -1,4 +1,4 @@
-//! Faults of peers that speak, or pretend to speak, what is older than RFC 6455.
+//! Faults of peers that use, or pretend to use, protocols older than RFC 6455.
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ fn say(server: &Server, bytes: impl AsRef<[u8]>) -> Raw {
     client
 }
 
-/// A script that has read its `ready`.
+/// Opens a script that has read its `ready`.
 fn script(server: &Server) -> Raw {
     let mut client = say(server, GREETING);
     client.expect_raw_ready();
     client
 }
 
-/// A browser of 2010 that has read its `ready`.
+/// Opens a browser of 2010 that has read its `ready`.
 fn browser(server: &Server) -> Raw {
     let mut client = say(server, hixie::draft_76("/web", ""));
     hixie::read_answer(&mut client);
@@ -81,7 +81,7 @@ fn texts_without_end_end_at_the_limit() {
         let mut old = browser(&server);
         old.send(b"\0");
         for _ in 0..65 {
-            // The server may have ended it by then.
+            // The server may have closed the connection by then.
             drop(old.try_send([b'x'; 1024]));
             bystander.is_served();
         }
@@ -115,7 +115,7 @@ fn half_a_value_is_ended_by_a_pause_and_an_endless_line_by_the_limit() {
     });
 }
 
-/// So long for each text, as for each frame of newer clients.
+/// Each text has the same deadline as a frame of newer clients.
 #[test]
 fn a_text_that_dribbles_has_a_deadline() {
     let server = serving("pingInterval = 0\nmessageTimeout = 3s");
@@ -123,7 +123,7 @@ fn a_text_that_dribbles_has_a_deadline() {
         let mut old = browser(&server);
         old.send(b"\0");
         for _ in 0..50 {
-            // On a busy machine it may be closed by then.
+            // On a busy machine the connection may be closed by then.
             old.try_send("1").ok();
             bystander.is_served();
             pause(Duration::from_millis(50));

@@ -1,5 +1,5 @@
-//! Faults that need time or a debugger: half a frame that stays half, and a kernel that refuses now
-//! and then (fault 18 of `docs/faults.md`).
+//! Faults that need time or a debugger: a frame that is never completed, and a kernel whose calls sometimes
+//! fail (fault 18 of `docs/faults.md`).
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
@@ -11,10 +11,10 @@ use crate::harness::{
     Folder, Open, Raw, Server, Setup, beside_a_bystander, echo, eventually, pause,
 };
 
-/// So long for each frame, whether its bytes come now and then or not at all.
+/// The time is the same for each frame, whether its bytes arrive slowly or not at all.
 #[test]
 fn fault_18_half_a_frame_is_closed_1008_after_its_time() {
-    // No pings come in between.
+    // No pings interfere.
     let server = Setup::new().ini("pingInterval = 0\nmessageTimeout = 3s").start();
     beside_a_bystander(&server, |bystander| {
         let mut silent = server.open(&Open::web());
@@ -22,14 +22,14 @@ fn fault_18_half_a_frame_is_closed_1008_after_its_time() {
         for client in [&mut silent, &mut dribbles] {
             client.send(announces(FIN | BINARY, 1_000_000));
         }
-        // Nearly all of them; on a busy machine it may be closed by then.
+        // Nearly all bytes can be sent; on a busy machine the connection may be closed by then.
         for _ in 0..50 {
             dribbles.try_send([0]).ok();
             bystander.is_served();
             pause(Duration::from_millis(50));
         }
         for mut client in [silent, dribbles] {
-            // The pings of the heartbeat: who is in the middle of a frame cannot answer.
+            // A client in the middle of a frame cannot answer the pings of the heartbeat.
             let close = loop {
                 let frame = client.frame();
                 if frame.is_close() {
@@ -43,7 +43,7 @@ fn fault_18_half_a_frame_is_closed_1008_after_its_time() {
     });
 }
 
-/// Refuses calls of a process; ends when it is dropped.
+/// Makes system calls of a process fail, until it is dropped.
 struct Strace(Child);
 
 impl Strace {
@@ -67,17 +67,17 @@ impl Strace {
 }
 
 impl Drop for Strace {
-    /// Not by SIGKILL, so that it lets go of the process first.
+    /// SIGTERM and not SIGKILL, so that strace detaches from the process first.
     fn drop(&mut self) {
         crate::harness::processes::send_signal(self.0.id(), rustix::process::Signal::TERM);
         self.0.wait().ok();
     }
 }
 
-/// What the kernel may say although there is room and something to read. A send that is told to wait
-/// is no such thing (links are watched for changes); real ones happen to readers with a small window.
+/// Results that the kernel may return although there is space and data. EAGAIN from a send is not one of
+/// them, because links are watched edge-triggered; it occurs for real with readers that have a small window.
 pub fn fault_18_calls_that_are_refused_now_and_then_lose_nothing() {
-    // No pings come in between.
+    // No pings interfere.
     let server = Setup::new().ini("pingInterval = 0").start();
     beside_a_bystander(&server, |bystander| {
         for injection in [
@@ -100,7 +100,8 @@ pub fn fault_18_calls_that_are_refused_now_and_then_lose_nothing() {
     });
 }
 
-/// With the shortest deadline that a test can wait for; the bystander has nothing unfinished.
+/// Starts a server with the shortest deadline that a test can wait for. The bystander has no unfinished
+/// message.
 fn impatient() -> Server {
     Setup::new().ini("pingInterval = 0\nmessageTimeout = 1s\n").start()
 }
@@ -118,7 +119,7 @@ fn a_message_in_pieces_or_chunks_that_does_not_grow_is_closed_1008_whatever_come
         php.text("bufferON");
         php.expect_next();
         for round in 0..12 {
-            // Control frames are no progress, and neither is a byte now and then.
+            // Control frames do not count as progress, and neither does a byte now and then.
             pieces.send(ping("alive"));
             pieces.send(goes_on("y"));
             chunks.text(format!("chunk {round}"));
@@ -139,7 +140,7 @@ fn a_message_in_pieces_or_chunks_that_does_not_grow_is_closed_1008_whatever_come
     });
 }
 
-/// A script is not pinged, so nothing else would end it.
+/// A script gets no pings, so nothing else would close it.
 #[test]
 fn half_a_record_of_tls_has_a_deadline_too() {
     let folder = Folder::new();

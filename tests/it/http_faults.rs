@@ -244,7 +244,7 @@ fn an_orderly_end_waits_for_events_under_way() {
     let mut client = chat(&server);
     client.text("slow");
     backend.wait_for("message", 1);
-    // The end of the connection waits behind its message.
+    // The `close` event waits for the message before it.
     server.term();
     client.expect_closed(1001);
     drop(client);

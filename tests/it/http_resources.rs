@@ -1,4 +1,4 @@
-//! HTTP resources: what a backend hears, and what its answers do.
+//! HTTP resources: the events that a backend gets, and the effects of its answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,7 @@ fn a_backend_hears_the_life_of_a_connection_signed_and_in_order() {
     assert_eq!((&heard[3].event["code"], &heard[3].event["reason"]), (&json!(4001), &json!("bye")));
 }
 
-/// Each event says who and is signed.
+/// Checks that each event identifies the client and is signed.
 fn hears_of_one_client(backend: &Backend) {
     for heard in &backend.heard() {
         let event = &heard.event;

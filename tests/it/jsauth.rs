@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::harness::{Folder, Open, Raw, Server, Setup, run_to_end};
 
-/// The folder of PHP's sessions.
+/// Creates the folder of PHP's sessions with these files.
 fn sessions(of: &[(&str, &str)]) -> Folder {
     let folder = Folder::new();
     for (id, session) in of {
@@ -18,7 +18,7 @@ fn jsauth(sessions: &Folder) -> String {
     format!("[jsauth]\nrequire = true\nssp = {folder}\nkey = allowconnect\n")
 }
 
-/// A server behind the gate, with more lines in front of the section and within it.
+/// Starts a server that requires a session, with additional lines before that section and within it.
 fn server(sessions: &Folder, (above, within): (&str, &str)) -> Server {
     Setup::new().ini(&format!("{above}\n{}{within}", jsauth(sessions))).start()
 }
@@ -31,7 +31,7 @@ fn id(id: &str) -> Open {
     with(&format!("PHPSESSID={id}"))
 }
 
-/// 401 before the upgrade, with short JSON.
+/// Expects 401 before the upgrade, with short JSON.
 #[track_caller]
 fn is_refused(server: &Server, open: &Open) {
     let mut client = open.ask(server.port);
@@ -127,14 +127,14 @@ fn case_75_scripts_need_no_cookie_and_allowed_ip_holds() {
 #[test]
 fn case_76_an_id_never_leads_out_of_the_folder_and_no_link_is_followed() {
     let sessions = sessions(&[]);
-    // What a path that was put together carelessly would find.
+    // Files that a carelessly built path would find.
     sessions.write("sess_a/b", "allowconnect|b:1;");
     sessions.write("secret", "allowconnect|b:1;");
     std::os::unix::fs::symlink(sessions.path("secret"), sessions.path("sess_link")).unwrap();
     std::fs::create_dir(sessions.path("sess_folder")).unwrap();
     let large = format!("allowconnect|b:1;x|s:1048576:\"{}\";", "x".repeat(1_048_576));
     sessions.write("sess_large", &large);
-    // Nobody writes into it: who opens it to read would wait.
+    // No process writes to this pipe, so opening it for reading would block.
     let pipe = sessions.path("sess_pipe");
     rustix::fs::mknodat(
         rustix::fs::CWD,
@@ -185,7 +185,7 @@ fn who_proves_an_application_on_open_needs_no_cookie() {
     is_refused(&server, &Open::at("/web?key=shop"));
     is_refused(&server, &Open::at("/web?key=shop&secret=wrong"));
     server.open(&Open::at("/web?key=shop").header("Cookie", "PHPSESSID=ok1"));
-    // A session opens for an application; it is none.
+    // A session admits clients to an application, but it does not replace the application's key.
     with("PHPSESSID=ok1").ask(server.port).expect_refusal(401);
 }
 
@@ -211,7 +211,7 @@ fn a_reload_switches_the_gate_and_whoever_is_in_stays() {
     is_refused(&server, &Open::web());
     open.text("{\"opcode\":\"echo\"}");
     open.expect_next();
-    // A lock without a key changes nothing.
+    // `require` without a key is an error, so the reload changes nothing.
     server.folder.write("websock.ini", &format!("{head}[jsauth]\nrequire = on\n"));
     let said = server.command(&["reload"]);
     assert_eq!(said.code, Some(1), "{}", said.text);
@@ -227,7 +227,7 @@ fn a_lock_without_a_key_does_not_start() {
     assert!(check.text.contains("is a placeholder that has not been filled in"), "{}", check.text);
 }
 
-/// What a site does, in PHP: begins a session of this id and sets the entry.
+/// Does in PHP what a site does: starts a session with this id and sets the entry.
 fn write_by_php(sessions: &Folder, id: &str, code: &str) {
     let script = format!(
         "session_save_path($argv[1]); session_id($argv[2]); session_start(); {code} \

@@ -1,4 +1,4 @@
-//! Starting, stopping and dying: what happens to connections when processes end.
+//! Start, shutdown and crashes: the effects on connections when processes exit.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use rustix::process::Signal;
 /// The default of `drainTime`.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
-/// What a process needs beyond a promised time on a busy machine.
+/// Additional time that a process may need on a busy machine.
 const SLACK: Duration = Duration::from_secs(2);
 
 #[track_caller]
@@ -100,7 +100,7 @@ fn peers_that_do_not_answer_hold_up_nobody_beyond_the_drain_time() {
     half_open.wait_for_end();
 }
 
-/// What was acknowledged before the signal is delivered before the goodbye.
+/// Messages that were acknowledged before the signal are delivered before the Close.
 #[test]
 fn what_is_under_way_is_delivered_before_the_goodbye() {
     let server = Server::start();
@@ -202,7 +202,7 @@ fn a_second_server_on_the_same_port_is_refused_and_the_first_goes_on() {
     bystander.is_served();
 }
 
-/// UUIDs stay valid across restarts: the key is made once, and nobody else may read it.
+/// UUIDs stay valid across restarts: the key is created once, and other users cannot read it.
 #[test]
 fn the_key_of_the_uuids_outlives_a_restart() {
     let folder = Folder::new();
@@ -225,7 +225,7 @@ fn the_key_of_the_uuids_outlives_a_restart() {
     client.expect_text(&echo("served"));
 }
 
-/// A second life in a copy of the first one's folder.
+/// Starts a second server in a copy of the first one's folder.
 fn run_again(first: &Server, arguments: &[&str]) -> Server {
     let folder = Folder::new();
     folder.write("websock.ini", "adress = ws://127.0.0.1:0\nworkers = 2\n");

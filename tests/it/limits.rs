@@ -1,4 +1,4 @@
-//! How many may connect, and from where: cases 61 to 66, 68 and 69 of the contract.
+//! Limits on the number and the addresses of clients: cases 61 to 66, 68 and 69 of the contract.
 
 use std::time::{Duration, Instant};
 
@@ -15,13 +15,13 @@ fn full_from(address: &str) -> String {
     format!(r#"{{"opcode":"close","error":"Too many connections from: {address}"}}"#)
 }
 
-/// Connects from this address, and reads a right 101.
+/// Connects from this address and expects a valid 101.
 #[track_caller]
 fn open_from(source: &str, server: &Server, open: &Open) -> Raw {
     open.upgrade_over(Raw::connect_from(source, server.port))
 }
 
-/// A web client that is refused for a limit of phpWebSocketServer.
+/// Expects that a web client is refused because of a limit, in the form of phpWebSocketServer.
 #[track_caller]
 fn expect_turned_away(server: &Server, open: &Open, word: &str) {
     let mut client = open.upgrade(server.port);
@@ -29,7 +29,7 @@ fn expect_turned_away(server: &Server, open: &Open, word: &str) {
     client.expect_closed(1013);
 }
 
-/// Opens a client as soon as there is room again.
+/// Opens a client as soon as there is space again.
 #[track_caller]
 fn open_in_the_end(server: &Server, open: &Open) -> Raw {
     eventually("room for one more", || {
@@ -42,7 +42,7 @@ fn open_in_the_end(server: &Server, open: &Open) -> Raw {
 #[test]
 fn case_61_an_address_has_so_many_web_clients_over_all_workers() {
     let server = Setup::new().ini("maxPerIP = 120").start();
-    // Those that were opened on the way to the other worker leave again.
+    // Connections that were opened only to reach the other worker are closed again.
     let (one, other) = server.open_apart(&Open::web(), &Open::web());
     let mut clients = vec![one, other];
     clients.extend((0..118).map(|_| open_in_the_end(&server, &Open::web())));
@@ -165,7 +165,7 @@ fn the_forwarded_address_is_what_is_counted_and_said() {
     server.open(&from("2001:db8:0:1::1"));
 }
 
-/// A proxy may add a line of its own in place of an entry: the last line was written last.
+/// A proxy may add a header line of its own instead of an entry. The last line was written last.
 #[test]
 fn addresses_in_several_lines_are_one_list() {
     let server = Setup::new().ini("maxPerIP = 1\ntrustedProxies = 127.0.0.1, 10.0.0.0/8").start();
@@ -267,8 +267,7 @@ fn case_69_scripts_with_a_name_are_kept_alive_when_that_is_wanted() {
     heard_nothing(&mut page, &mut nameless);
 }
 
-/// A round in which the machine itself was silent for an interval proves nothing, and is done
-/// again.
+/// If the machine itself paused for an interval, the round proves nothing and is repeated.
 #[test]
 fn case_69_a_script_that_is_spoken_with_is_not_pinged() {
     const INTERVAL: Duration = Duration::from_millis(400);

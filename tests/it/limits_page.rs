@@ -1,11 +1,12 @@
-//! `docs/limits.md` against the code: every number of `types/limits.rs` stands there, and every default of a key.
+//! Compares `docs/limits.md` with the code: the page has every number of `types/limits.rs`, and every default
+//! of a key.
 
 use std::collections::BTreeMap;
 
 use regex_lite::Regex;
 use tagcast::config::KEYS;
 
-/// The constants of the source by name: bytes and counts as they are, times in nanoseconds.
+/// Returns the constants of the source by name: bytes and counts unchanged, times in nanoseconds.
 fn constants() -> BTreeMap<String, u128> {
     let source = std::fs::read_to_string("src/types/limits.rs").unwrap();
     let declaration = Regex::new(r"pub const ([A-Z_0-9]+): \w+ =\s+([^;]+);").unwrap();
@@ -13,7 +14,7 @@ fn constants() -> BTreeMap<String, u128> {
     found.map(|it| (it[1].to_owned(), value(&it[2]))).collect()
 }
 
-/// A product of numbers, or a duration of one number.
+/// Evaluates a product of numbers, or a duration of one number.
 fn value(expression: &str) -> u128 {
     let (unit, product) = match expression.split_once('(') {
         Some((made_by, number)) => {
@@ -32,7 +33,7 @@ fn value(expression: &str) -> u128 {
     unit * factors.map(|it| it.parse::<u128>().unwrap()).product::<u128>()
 }
 
-/// The numbers of a cell with their units.
+/// Returns the numbers of a cell with their units applied.
 fn numbers(cell: &str) -> Vec<u128> {
     let number = Regex::new(r"([0-9][0-9,]*) ?(KiB|MiB|s\b|ms\b|µs|ns\b)?").unwrap();
     let found = number.captures_iter(cell).map(|it| {
@@ -49,7 +50,7 @@ fn numbers(cell: &str) -> Vec<u128> {
     found.collect()
 }
 
-/// A default as `websock.ini` writes it; none for words.
+/// Parses a default as `websock.ini` writes it; `None` for words.
 fn default_of(text: &str) -> Option<u128> {
     let digits = text.trim_end_matches(|sign: char| sign.is_alphabetic());
     let unit = match text.strip_prefix(digits)? {

@@ -1,5 +1,6 @@
-//! A link that carries what no worker and no broker says: it ends, the supervisor is told, nobody
-//! panics, and the other links go on (fault 35, rule L1). Real loops over real sockets.
+//! A link with bytes that no worker and no broker sends: the link is closed, the supervisor gets a report, no
+//! process panics, and the other links continue (fault 35, rule L1). The tests use the real event loops over
+//! real sockets.
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -23,7 +24,7 @@ use tagcast::types::{
     WorkerId, WorkerIncarnation,
 };
 
-/// A role in a thread, with the supervisor's end of its control link.
+/// A role that runs in a thread, with the supervisor's end of its control link.
 struct Role {
     desk: MemorySupervisorEnd,
     thread: JoinHandle<ExitReason>,
@@ -31,7 +32,7 @@ struct Role {
 }
 
 impl Role {
-    /// Sends a command that has no attachment.
+    /// Sends a command without an attachment.
     fn send(&mut self, command: impl Into<ChildCommand>) {
         self.desk.send(ControlMessage::plain(command)).unwrap();
     }
@@ -45,7 +46,7 @@ impl Role {
         assert!(matches!(self.thread.join().unwrap(), ExitReason::Requested));
     }
 
-    /// Waits for a report.
+    /// Waits for an event.
     #[track_caller]
     fn expect(&mut self, report: ChildEvent) {
         eventually("a report", || {
@@ -67,7 +68,7 @@ fn source(worker: u16, generation: u32) -> WorkerIncarnation {
     WorkerIncarnation { worker: WorkerId(worker), generation: Generation(generation) }
 }
 
-/// A link: one end for a role, the other one for the test.
+/// Creates a link: one end for a role, the other end for the test.
 fn link() -> (Box<dyn Transport>, UnixStream) {
     let (theirs, ours) = unix_pair().unwrap();
     (Box::new(UnixTransport::new(theirs)), stream(ours))
@@ -105,7 +106,7 @@ fn joins(slot: u32) -> ToBroker {
     ToBroker::Join { slot: Slot(slot), client }
 }
 
-/// The next message of a broker.
+/// Returns the next message of a broker.
 fn next(stream: &mut UnixStream, inbox: &mut MessageDecoder) -> ToWorker {
     loop {
         if let Some(message) = inbox.take().unwrap() {
@@ -118,12 +119,12 @@ fn next(stream: &mut UnixStream, inbox: &mut MessageDecoder) -> ToWorker {
     }
 }
 
-/// Ends in the middle of a message; all the others are wrong though more could follow.
+/// Ends in the middle of a message. All other kinds are invalid even if more bytes follow.
 const CUT: &str = "a message cut in the middle";
-/// How many kinds of garbage there are.
+/// Number of kinds of invalid input.
 const KINDS: u32 = 10;
 
-/// What nobody may say, each with what comes before it.
+/// Returns invalid inputs, each preceded by the valid messages that it needs.
 fn garbage(source: WorkerIncarnation) -> Vec<(&'static str, Vec<u8>)> {
     let begun = bytes(&hello(source));
     let after = |rest: &[u8]| [&begun[..], rest].concat();
@@ -155,12 +156,12 @@ fn what_no_worker_says_ends_its_link_and_no_other() {
     let mut inbox = MessageDecoder::default();
     assert_eq!(garbage(good).len(), KINDS as usize);
     for generation in 0..KINDS {
-        // The same place, the next process.
+        // The same place with the next generation.
         let bad = source(1, generation);
         let (what, said) = garbage(bad).swap_remove(generation as usize);
         let (end, mut theirs) = link();
         broker.send_link(BrokerCommand::WorkerLink { source: bad }, end);
-        // It may be gone before all is written.
+        // The peer may close the link before everything is written.
         theirs.write_all(&said).ok();
         if what == CUT {
             theirs.shutdown(std::net::Shutdown::Write).unwrap();

@@ -1,4 +1,4 @@
-//! Rules L3 to L8 of the link: the brains of workers and brokers, without sockets between them.
+//! Rules L3 to L8 of the link, tested with the link logic of workers and brokers and without sockets.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::LazyLock;
@@ -17,7 +17,7 @@ use tagcast::types::{
     Tag, Tags, Tenant, WorkerId, WorkerIncarnation,
 };
 
-/// A worker's brain with what its connections would have heard.
+/// The link logic of a worker, with everything that its connections would have received.
 struct Worker {
     source: WorkerIncarnation,
     uplink: Uplink,
@@ -85,7 +85,7 @@ fn question() -> PresenceQuestion {
     PresenceQuestion { tenant, query, tag: "room".into() }
 }
 
-/// Everything that a worker has to say, as the broker's side takes it.
+/// Passes the output of a worker to the broker.
 fn upward(worker: &mut Worker, router: &mut Router) {
     if let Some(said) = worker.uplink.take_output() {
         feed(worker.source, &said, router);
@@ -101,7 +101,7 @@ fn feed(source: WorkerIncarnation, said: &Bytes, router: &mut Router) {
     }
 }
 
-/// What the broker would write to a worker's link now; the link takes all of it.
+/// Returns the pending output for a worker's link, and marks it as written.
 fn written(worker: &Worker, router: &mut Router) -> Vec<ToWorker> {
     let member = router.worker_mut(worker.source.worker).unwrap();
     let mut inbox = MessageDecoder::default();
@@ -125,7 +125,7 @@ fn link(workers: &mut [&mut Worker], router: &mut Router) {
     }
 }
 
-/// One turn of everybody.
+/// Runs one turn of all workers and the broker.
 fn turn(workers: &mut [&mut Worker], router: &mut Router) {
     for worker in workers.iter_mut() {
         upward(worker, router);
@@ -178,7 +178,7 @@ fn after_a_lost_acknowledgement_the_repeat_is_delivered_to_nobody_twice() {
     one.publish(&Address::everyone(), "a");
     upward(&mut one, &mut router);
     router.end_turn();
-    // Both get the delivery; the broker dies before its acknowledgement.
+    // Both workers get the delivery. The broker dies before it sends the acknowledgement.
     downward(&mut two, &mut router);
     for message in written(&one, &mut router) {
         if !matches!(message, ToWorker::Acknowledged { .. }) {
@@ -236,7 +236,8 @@ fn a_worker_announces_after_it_has_read_the_dead_link_to_its_end() {
     router.end_turn();
     let last_words = written(&two, &mut router);
     drop(router);
-    // The delivery lies in the dead link: read first, it is listed in the announcement.
+    // The delivery is still unread in the dead link. The worker reads it first, and then lists it in the
+    // announcement.
     for message in last_words {
         two.take(message);
     }
@@ -258,7 +259,7 @@ fn a_single_delivery_is_not_repeated_to_a_second_client_of_the_same_name() {
         }
     }
     assert_eq!(one.texts(), ["for the first"]);
-    // The first client leaves, so a fresh look at the address would find the second one.
+    // The first client leaves, so resolving the address again would find the second client.
     one.uplink.on_unlinked();
     one.uplink.leave(Slot(0));
     let mut router = successor(&mut [&mut one, &mut two]);
@@ -344,7 +345,7 @@ fn l6_tags_that_changed_hold_for_the_next_broker_also() {
     turn(&mut [&mut one, &mut two], &mut router);
     one.publish(&Address::matching(room("1")), "told");
     turn(&mut [&mut one, &mut two], &mut router);
-    // The change below is made while there is no broker: only the announcement can carry it.
+    // The change below is made while there is no broker, so only the announcement can transmit it.
     let mut router = {
         one.uplink.on_unlinked();
         two.uplink.on_unlinked();

@@ -1,11 +1,11 @@
-//! The names of log lines: each line that an operator sees has one, and the manual has the same.
+//! Names of log lines: each line for operators has an `event`, and the manual lists the same names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use regex_lite::Regex;
 
-/// Event to levels, as the code has them; and lines without an event.
+/// Collects the events in the code with their levels, and lines without an event.
 fn in_code(folder: &Path, events: &mut BTreeMap<String, BTreeSet<String>>, bare: &mut Vec<String>) {
     let call =
         Regex::new(r#"\b(info|warn|error)!\(\s*(?:event = "([a-z]+(?:_[a-z]+)*)",)?"#).unwrap();
@@ -29,7 +29,7 @@ fn in_code(folder: &Path, events: &mut BTreeMap<String, BTreeSet<String>>, bare:
     }
 }
 
-/// Event to levels, as the table of the manual has them.
+/// Returns the events in the table of the manual with their levels.
 fn in_manual() -> BTreeMap<String, BTreeSet<String>> {
     let page = std::fs::read_to_string("docs/operations.md").unwrap();
     let (_, table) = page.split_once("| event | level | meaning | what to do |\n").unwrap();
@@ -48,7 +48,7 @@ fn in_manual() -> BTreeMap<String, BTreeSet<String>> {
 fn every_log_line_has_an_event_and_the_manual_lists_all_of_them() {
     let (mut events, mut bare) = (BTreeMap::new(), Vec::new());
     in_code(Path::new("src"), &mut events, &mut bare);
-    // The log writes this line about itself, without a macro.
+    // The logger writes this line about itself, without a macro.
     events.insert("log_lines_lost".to_owned(), ["warn".to_owned()].into());
     assert!(bare.is_empty(), "without an event:\n{}", bare.join("\n"));
     assert_eq!(events, in_manual());

@@ -1,10 +1,10 @@
-//! The log as phpWebSocketServer writes it: case 93 of the contract.
+//! The log in phpWebSocketServer's format: case 93 of the contract.
 
 use std::process::{Command, Stdio};
 
 use crate::harness::{DEADLINE, Folder, Open, Setup, binary, eventually};
 
-/// `Sat, 21 Nov 2026 01:02:03 +0000`
+/// Returns whether a text has the form `Sat, 21 Nov 2026 01:02:03 +0000`.
 fn is_date(text: &str) -> bool {
     let pattern = "Aaa, 00 Aaa 0000 00:00:00 +0000";
     text.len() == pattern.len()
@@ -16,7 +16,8 @@ fn is_date(text: &str) -> bool {
         })
 }
 
-/// Every line is `<date>;<text>` with CRLF, and there is no other CR or LF; the texts.
+/// Checks that every line is `<date>;<text>` with CRLF and that there are no other CR or LF. Returns the
+/// texts.
 #[track_caller]
 fn texts(log: &str) -> Vec<&str> {
     let whole = log.strip_suffix("\r\n").unwrap_or_else(|| panic!("cut: {log:?}"));
@@ -51,7 +52,7 @@ fn case_93_each_event_is_a_date_a_semicolon_a_text_and_crlf() {
     ] {
         assert!(texts.iter().any(|text| text.starts_with(event)), "{event}: {texts:#?}");
     }
-    // The console has the same lines: those that were collected, by their texts.
+    // The console must have the same lines, which are compared by their texts.
     let console = server.output();
     for text in texts {
         assert!(console.contains(text), "{text:?} is not in\n{console}");
@@ -62,7 +63,7 @@ fn case_93_each_event_is_a_date_a_semicolon_a_text_and_crlf() {
 fn case_93_the_console_ends_its_lines_with_crlf_too() {
     let folder = Folder::new();
     folder.write("websock.ini", "address = ws://127.0.0.1:0\nworkers = 1\nlogFormat = phpws\n");
-    // Without applications a warning for the operator would stand in front, which is no log line.
+    // Without applications a warning for the operator would come first, which is not a log line.
     let auth = "applications:\n  - key: shop\n    secret: shop-secret-1\n    authorizeOpen: true\n";
     folder.write("auth.yml", auth);
     let console = std::fs::File::create(folder.path("console")).unwrap();

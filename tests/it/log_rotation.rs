@@ -1,12 +1,12 @@
-//! The log file of a real server is put aside when it is full, and no line is lost or cut by it.
+//! A full log file of a real server is rotated, and no line is lost or cut.
 
 use std::path::Path;
 
 use crate::harness::{DEADLINE, Open, Server, Setup};
 
-/// The smallest size that the configuration takes.
+/// The smallest size that the configuration accepts.
 const FILE_BYTES: usize = 64 * 1024;
-/// What the last line may add to a file that is nearly full, and a count of lost lines before it.
+/// Most bytes that the last line, and a count of lost lines before it, may add to a file that is nearly full.
 const SLACK_BYTES: usize = 2 * 4096;
 
 fn server(format: &str, old_files: usize) -> Server {
@@ -17,7 +17,7 @@ fn server(format: &str, old_files: usize) -> Server {
     Setup::new().workers(1).ini(&ini).start()
 }
 
-/// Opens connections, one after the other, and ends the server: then all lines are written.
+/// Opens connections one after another and stops the server, so that all lines are written.
 fn connect_and_end(server: &Server, count: usize) {
     for _ in 0..count {
         drop(server.open(&Open::web()));
@@ -30,7 +30,8 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
-/// The numbers in the lines `accepted`, which has one for each connection, in their order.
+/// Returns the connection numbers in the lines about accepted connections, in order. There is one such line
+/// per connection.
 fn connections(text: &str) -> Vec<usize> {
     let number = |line: &str| {
         let (_, rest) =
@@ -40,7 +41,7 @@ fn connections(text: &str) -> Vec<usize> {
     text.lines().filter(|line| line.contains("accepted")).filter_map(number).collect()
 }
 
-/// The log files from the oldest on, the one that is written to at the end.
+/// Returns the log files from the oldest to the current one.
 fn files(server: &Server) -> Vec<String> {
     let path = |number| server.folder.path(&format!("server.log.{number}"));
     let old = (1..).map(path).take_while(|path| path.exists()).collect::<Vec<_>>();
@@ -88,7 +89,7 @@ fn only_the_wanted_number_of_old_files_is_kept() {
 #[test]
 fn a_file_that_cannot_be_put_aside_is_told_once_and_takes_all_lines() {
     let server = server("text", 1);
-    // No file can take the name of a folder, whoever runs the test.
+    // No file can replace a folder, whichever user runs the test.
     std::fs::create_dir_all(server.folder.path("server.log.1")).unwrap();
     connect_and_end(&server, 600);
     let text = read(&server.folder.path("server.log"));

@@ -1,4 +1,4 @@
-//! A machine that has no more: descriptors, disk, somebody who reads the log (faults 38 and 40).
+//! A machine without free resources: descriptors, disk space, a reader for the log (faults 38 and 40).
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,7 +10,7 @@ use crate::harness::{
 };
 use rustix::process::Signal;
 
-/// A pair on one worker, which is all that some of these servers have.
+/// A publisher and a receiver on one worker. Some of these servers have only one.
 struct Pair {
     publisher: Raw,
     receiver: Raw,
@@ -49,7 +49,7 @@ pub fn without_descriptors_newcomers_wait_outside_at_no_cost_and_come_in_when_th
     let busy = processor_ticks(worker) - before;
     assert!(busy < 20, "{busy} % of a processor, for waiting");
     pair.is_served();
-    // Those inside make room for those outside, one by one.
+    // Open connections are closed one by one, so that waiting ones are accepted.
     while !crowd.is_empty() {
         let mut client = crowd.remove(0);
         client.expect_upgrade();
@@ -63,8 +63,7 @@ pub fn without_descriptors_newcomers_wait_outside_at_no_cost_and_come_in_when_th
     assert_eq!(server.workers(1), [worker]);
 }
 
-/// Both workers have taken in whom they may, and then the broker dies: each needs one descriptor more for
-/// a moment.
+/// Both workers are full when the broker dies. Each of them needs one more descriptor for a moment.
 #[test]
 fn a_broker_that_dies_when_no_place_is_left_costs_no_connection() {
     let folder = Folder::new();
@@ -73,14 +72,14 @@ fn a_broker_that_dies_when_no_place_is_left_costs_no_connection() {
     let arguments = ["-c", "ulimit -n 48 && exec \"$0\" serve", binary.to_str().unwrap()];
     let server = Server::run_program(Path::new("sh"), folder, (&arguments, &[]));
     let workers = server.workers(2);
-    // They come in one burst.
+    // All connections arrive in one burst.
     workers.iter().for_each(|worker| send_signal(*worker, Signal::STOP));
     let mut crowd: Vec<_> = (0..100).map(|_| Open::web().ask(server.port)).collect();
     workers.iter().for_each(|worker| send_signal(*worker, Signal::CONT));
     eventually("both workers to be full", || {
         (server.output().matches("event=accept_paused").count() == 2).then_some(())
     });
-    // They have stopped at what they need themselves, and not at the limit.
+    // The workers stopped accepting before the descriptors that they need themselves, and not at the limit.
     assert!(!server.output().contains("Too many open files"), "{}", server.output());
     let open = server.counts().open;
     for round in 1..=3 {
@@ -94,7 +93,7 @@ fn a_broker_that_dies_when_no_place_is_left_costs_no_connection() {
     assert_eq!(server.workers(2), workers);
     let counts = server.counts();
     assert_eq!((counts.open, counts.closed), (open, 0));
-    // Those inside are served, and those outside come in as the others go.
+    // Open connections are served, and waiting ones are accepted as the others close.
     while !crowd.is_empty() {
         let mut client = crowd.remove(0);
         client.expect_upgrade();
@@ -102,7 +101,7 @@ fn a_broker_that_dies_when_no_place_is_left_costs_no_connection() {
     }
 }
 
-/// Each way in which accepting fails without a fault of anybody's, twelve times in a row.
+/// Each temporary error of `accept`, twelve times in a row.
 pub fn accepting_that_fails_for_a_while_goes_on_alone() {
     for error in ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED"] {
         let server = Setup::new().workers(1).start();
@@ -115,7 +114,8 @@ pub fn accepting_that_fails_for_a_while_goes_on_alone() {
         newcomer.expect_ready();
         pair.is_served();
         tracer.0.kill().unwrap();
-        // Who gave up while waiting is no reason to pause; else it is said once, not twelve times.
+        // A client that gave up while it waited is no reason to pause. Any other error is logged once and not
+        // twelve times.
         let expected = usize::from(error != "ECONNABORTED");
         if expected == 1 {
             server.wait_for_output("event=accept_resumed");
@@ -153,7 +153,7 @@ impl Drop for Tracer {
     }
 }
 
-/// A server whose standard error is not read by the test; it says where it listens in its log file.
+/// A server whose standard error is not read by the test. The listening address is in its log file.
 struct Mute {
     child: Child,
     folder: Folder,
@@ -186,7 +186,7 @@ impl Mute {
         self.folder.path("server.log")
     }
 
-    /// SIGTERM still ends it in order, whatever is blocked.
+    /// Stops the server with SIGTERM, which must work whatever is blocked.
     fn end(mut self) {
         send_signal(self.child.id(), Signal::TERM);
         let status = eventually("its end", || self.child.try_wait().unwrap());
@@ -205,7 +205,7 @@ impl Drop for Mute {
     }
 }
 
-/// Connections, each of which is worth several lines.
+/// Opens connections, each of which causes several log lines.
 fn make_lines(port: u16, count: usize) {
     for _ in 0..count {
         let mut client = Open::web().ready(port);
@@ -226,13 +226,14 @@ fn a_closed_console_ends_nothing() {
     server.end();
 }
 
-/// Nobody waits for the console, and the file has every line.
+/// No process waits for the console, and the log file has every line.
 #[test]
 fn a_console_that_nobody_reads_holds_up_nobody() {
     let folder = Folder::new();
     let fifo = folder.path("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    // Opened for both, so that it is not waited for, and never read: 64 KiB, and it is full.
+    // The pipe is opened for reading and writing, so that opening it does not block, and is never read. It is
+    // full after 64 KiB.
     let server = Mute::start(&format!("2<>{}", fifo.display()));
     let mut pair = Pair::on(server.port);
     make_lines(server.port, 600);
@@ -257,7 +258,7 @@ fn a_log_file_that_is_removed_ends_nothing() {
     server.end();
 }
 
-/// The log lies on a disk of 64 KiB in a mount namespace of the server's own.
+/// The log is on a disk of 64 KiB in a mount namespace of the server's own.
 #[test]
 fn a_full_disk_ends_nothing_and_the_lost_lines_are_counted_when_there_is_room() {
     let folder = Folder::new();
@@ -293,7 +294,7 @@ fn a_full_disk_ends_nothing_and_the_lost_lines_are_counted_when_there_is_room() 
     pair.is_served();
 }
 
-/// `ulimit -f`: the signal that comes with it ends nobody, neither the supervisor nor a child.
+/// `ulimit -f`: its signal (SIGXFSZ) must not kill the supervisor or a child.
 #[test]
 fn a_limit_on_the_size_of_files_ends_nothing_and_the_lost_lines_are_counted() {
     let folder = Folder::new();
@@ -308,7 +309,7 @@ fn a_limit_on_the_size_of_files_ends_nothing_and_the_lost_lines_are_counted() {
     let log = server.folder.path("server.log");
     let mut pair = Pair::on(server.port);
     let full = || std::fs::metadata(&log).unwrap().len();
-    // The limit counts in blocks of 512 bytes or of 1,024, as the shell has it.
+    // The shell counts the limit in blocks of 512 or of 1,024 bytes.
     eventually("a file that is as large as it may be", || {
         make_lines(server.port, 50);
         let length = full();

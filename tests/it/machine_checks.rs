@@ -1,4 +1,4 @@
-//! What does not fit this machine: `check` says it with the words that `serve` ends with.
+//! Configurations that do not fit this machine: `check` reports the same error with which `serve` exits.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixDatagram;
@@ -10,7 +10,7 @@ use crate::harness::{Finished, Folder, Open, Server, run_to_end};
 const WRONG_CONFIGURATION: i32 = 78;
 const INI: &str = "adress = ws://127.0.0.1:0\nworkers = 1\n";
 
-/// Both commands refuse with a line that has these words, and it is the same line.
+/// Expects that both commands refuse with the same line, which contains these words.
 #[track_caller]
 fn expect_refusal(folder: &Folder, words: &str) {
     let said = ["serve", "check"].map(|command| {

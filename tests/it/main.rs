@@ -1,5 +1,5 @@
-//! Behaviour over real sockets: one module a subject, one binary for all, so that the harness is
-//! compiled and linked once.
+//! Behaviour over real sockets. There is one module per subject, and one binary for all, so that the harness
+//! is compiled and linked once.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! What systemd hears of a server that it has started with `Type=notify`: a test plays its part.
+//! Notifications to systemd from a server that was started with `Type=notify`. The test plays the part of
+//! systemd.
 
 use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +8,7 @@ use std::time::Duration;
 use crate::harness::{DEADLINE, Folder, Open, Server, Setup, pause};
 use rustix::process::Signal;
 
-/// The socket at which systemd listens.
+/// The socket on which systemd listens.
 struct Systemd {
     socket: UnixDatagram,
     folder: Folder,
@@ -21,13 +22,13 @@ impl Systemd {
         Self { socket, folder }
     }
 
-    /// A server that was told about this socket.
+    /// Starts a server with this socket in its environment.
     fn start(&self, setup: Setup) -> Server {
         let path = self.folder.path("notify.sock");
         setup.variable("NOTIFY_SOCKET", path.to_str().unwrap()).start()
     }
 
-    /// The next notification: a line for each assignment (`sd_notify(3)`).
+    /// Returns the next notification, one line per assignment (`sd_notify(3)`).
     #[track_caller]
     fn hear(&self) -> Vec<String> {
         let mut buffer = [0; 4096];
@@ -41,7 +42,7 @@ impl Systemd {
         assert_eq!(self.hear(), ["READY=1", "STATUS=serving"]);
     }
 
-    /// A reload begins; gives its moment, in microseconds.
+    /// Expects the start of a reload. Returns its time in microseconds.
     #[track_caller]
     fn hear_reloading(&self) -> u64 {
         let said = self.hear();
@@ -59,7 +60,7 @@ fn systemd_hears_of_the_start_of_each_reload_and_of_the_end() {
     server.signal(Signal::HUP);
     let first = systemd.hear_reloading();
     systemd.hear_ready();
-    // One that fails ends also: the server serves on, as it did.
+    // A reload that fails is also reported as finished: the server continues unchanged.
     server.folder.write("websock.ini", "[websocketserver]\nno such key = 1\n");
     server.signal(Signal::HUP);
     assert!(systemd.hear_reloading() > first);
@@ -73,7 +74,7 @@ fn systemd_hears_of_the_start_of_each_reload_and_of_the_end() {
     assert!(server.wait_exit(DEADLINE).success());
 }
 
-/// Otherwise systemd would take a server that ends for one that serves again.
+/// Otherwise systemd would mistake a server that is stopping for one that is ready again.
 #[test]
 fn a_reload_that_is_overtaken_by_the_end_says_nothing_more() {
     let systemd = Systemd::listen();
@@ -83,7 +84,7 @@ fn a_reload_that_is_overtaken_by_the_end_says_nothing_more() {
     let text = std::fs::read(&ini).unwrap();
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        // A file that is being written keeps a reload at its beginning.
+        // A file that is being written keeps the reload waiting at its start.
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
                 std::fs::write(&ini, &text).unwrap();
@@ -115,7 +116,7 @@ fn the_watchdog_hears_again_and_again_that_the_supervisor_lives() {
     assert_eq!(server.workers(2).len(), 2);
 }
 
-/// A child with the socket could speak for the whole service.
+/// A child with the socket could send notifications for the whole service.
 #[test]
 fn no_child_knows_the_socket() {
     let systemd = Systemd::listen();

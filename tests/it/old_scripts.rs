@@ -1,9 +1,10 @@
-//! One-shot push scripts: a key that is not 16 bytes, a length of a body that is their first frame.
+//! One-shot push scripts: their key is not 16 bytes, and their `Content-Length` is the length of their first
+//! frame.
 
 use crate::backend::chat::{silent, start};
 use crate::harness::{NEXT, Open, Raw, Server, Setup, broadcast, frames};
 
-/// 25 letters, as scripts make them with `str_shuffle`.
+/// 25 letters, as scripts generate them with `str_shuffle`.
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxy";
 
 fn with_key(path: &str, key: &str) -> Open {
@@ -48,7 +49,7 @@ fn elsewhere_the_key_is_sixteen_bytes_and_there_is_no_body() {
     let server = start(&backend, more);
     for path in ["/chat", "/all", "/strict", "/nowhere"] {
         with_key(path, LETTERS).ask(server.port).expect_refusal(400);
-        // A header that changes how the path is spoken to does not change that.
+        // A header that changes the dialect of the path does not change this.
         with_key(path, LETTERS).header("Client-Type", "php").ask(server.port).expect_refusal(400);
         Open::at(path).header("Content-Length", "5").ask(server.port).expect_refusal(400);
         Open::at(path).header("Content-Length", "0").upgrade(server.port);

@@ -1,4 +1,4 @@
-//! `[gomoob] openTags = off`: no stranger claims a tag on a path that nothing is bound to.
+//! `[gomoob] openTags = off`: clients without a secret cannot claim tags on paths without a resource.
 
 use crate::harness::{Open, Server, Setup, run_to_end_with};
 
@@ -34,7 +34,7 @@ fn a_stranger_claims_no_tag_where_nothing_decides_about_it() {
     refused(&server, &Open::at(&format!("/{ANNA}&key=pages")));
     refused(&server, &Open::at("/?tags[user]=anna"));
     refused(&server, &Open::at("//web?tags%5Buser%5D=anna"));
-    // Without a tag there is nothing to claim: Gomoob's clients open so.
+    // A handshake without a tag claims nothing. Gomoob's clients open connections like this.
     Open::at("/?tags={}").upgrade(server.port);
     Open::at("/?tags=[]").upgrade(server.port);
     server.open(&Open::web());

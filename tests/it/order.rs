@@ -4,7 +4,7 @@ use crate::harness::{
     NEXT, Open, Raw, Server, Setup, broadcast, feedback_to, frames, heard_nothing,
 };
 
-/// Two receivers on the publisher's worker and two on the other.
+/// Opens two receivers on the publisher's worker and two on the other worker.
 fn audience(server: &Server, publisher: &Raw) -> Vec<Raw> {
     let here = server.worker_of(publisher);
     let mut all: Vec<_> = (0..2).map(|_| server.open_on(here, &Open::web())).collect();
@@ -65,7 +65,7 @@ fn a_broadcast_of_300_000_characters_arrives_whole() {
     }
 }
 
-/// A trial of the design sent such broadcasts to the recipient of the feedback before them.
+/// An early prototype sent such broadcasts to the recipient of the preceding feedback.
 #[test]
 fn broadcasts_and_feedbacks_in_one_segment_each_reach_their_own() {
     let server = Server::start();
@@ -97,8 +97,8 @@ fn broadcasts_and_feedbacks_in_one_segment_each_reach_their_own() {
     }
 }
 
-/// A fan-out to so many is written in slices, and what goes to one client overtakes it for all but
-/// that client.
+/// A fan-out to this many clients is written in slices. A publication to a single client overtakes it, except
+/// for the broadcasts to that client.
 #[test]
 fn one_of_seven_hundred_hears_broadcasts_and_feedbacks_in_their_order_and_the_others_all_broadcasts()
  {
@@ -127,7 +127,7 @@ fn one_of_seven_hundred_hears_broadcasts_and_feedbacks_in_their_order_and_the_ot
     }
 }
 
-/// Broadcasts leave out their sender, so the sets of recipients differ from one to the next.
+/// Broadcasts exclude their sender, so consecutive sets of recipients differ.
 #[test]
 fn four_publishers_at_once_each_keep_their_order_at_everybody() {
     let server = Server::start();
@@ -158,7 +158,7 @@ fn four_publishers_at_once_each_keep_their_order_at_everybody() {
     }
 }
 
-/// What the message of a broadcast says: `<publisher> <number>`.
+/// Parses the message of a broadcast: `<publisher> <number>`.
 fn publisher_and_number(packet: &str) -> (usize, usize) {
     let message = packet
         .strip_prefix(r#"{"opcode":"broadcast","message":""#)

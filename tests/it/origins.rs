@@ -1,4 +1,4 @@
-//! Which pages may connect: case 67 of the contract, `allowedOrigins`, `refuse`.
+//! The pages that may connect: case 67 of the contract, `allowedOrigins`, `refuse`.
 
 use crate::harness::{Folder, Open, Raw, Setup, run_to_end};
 
@@ -6,7 +6,7 @@ fn from(origin: &str) -> Open {
     Open::web().header("Origin", origin).header("Host", "127.0.0.1:8094")
 }
 
-/// The body of a refusal.
+/// Expects a refusal with this status. Returns its body.
 #[track_caller]
 fn refusal(open: &Open, port: u16, status: u16) -> String {
     let mut client = open.ask(port);

@@ -1,9 +1,9 @@
-//! Other protocols on a port: the log and the answer name what they are and what would be right.
+//! Other protocols on a port: the log and the answer name the protocol and the expected one.
 
 use crate::harness::tls::{ALL_VERSIONS, certificate_in};
 use crate::harness::{Folder, Open, Raw, Server};
 
-/// A ClientHello of TLS 1.2, as far as it matters.
+/// The start of a ClientHello of TLS 1.2.
 const TLS: &[u8] = b"\x16\x03\x01\x00\x2e\x01\x00\x00\x2a\x03\x03";
 const SSL_2: &[u8] = b"\x80\x2e\x01\x03\x01\x00\x15\x00\x00\x00\x10";
 const PROXY_1: &[u8] =
@@ -38,7 +38,7 @@ fn on_a_plain_port_they_are_named() {
         expect_told(Raw::connect(server.port), bytes, words);
         server.wait_for_output(words);
     }
-    // However the bytes are cut.
+    // The result does not depend on how the bytes are split.
     let mut pieces = Raw::connect(server.port);
     for byte in &HTTP_2[..16] {
         pieces.send([*byte]);

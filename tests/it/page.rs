@@ -1,4 +1,4 @@
-//! The page in a real browser: what is published to one page appears in that one only.
+//! The page in a real browser: a message that is published to one page appears only there.
 
 use crate::browser::{Browser, Page};
 use crate::harness::{Folder, Server, Setup};
@@ -23,7 +23,7 @@ pub fn what_is_published_to_one_page_appears_in_that_one_only() {
     server.publish_well(&["--to-uuid", &first, "only for one"]);
     one.wait_for(&shows("only for one"));
 
-    // A later message that both show proves that the earlier one is not merely late.
+    // A later message that both pages show proves that the earlier one is not merely late.
     server.publish_well(&["--all", "for everyone"]);
     one.wait_for(&shows("for everyone"));
     two.wait_for(&shows("for everyone"));
@@ -41,7 +41,7 @@ pub fn what_is_published_to_one_page_appears_in_that_one_only() {
     keep(&one.screenshot(), "page.png.base64");
 }
 
-/// Types into the page and clicks, as its reader does.
+/// Fills in the form of the page and clicks, as a user does.
 fn publish_to(page: &mut Page, tags: &str, message: &str) {
     page.value(&format!("document.getElementById('query').value = '{tags}'"));
     page.value(&format!("document.getElementById('text').value = '{message}'"));
@@ -66,7 +66,7 @@ pub fn what_is_published_to_a_group_appears_in_its_pages_only() {
     english.wait_for(&shows("“Bonjour” to language=FR: does not match this page"));
     publish_to(&mut french, "language=FR", "Salut");
     french.wait_for(&shows("“Salut” to language=FR: matches this page, arrived"));
-    // What goes to both proves that nothing else is still under way to the other one.
+    // A message to both pages proves that nothing else is still under way to the other page.
     publish_to(&mut french, "", "for both");
     for page in [&mut french, &mut english] {
         page.wait_for(&shows("broadcastfor both"));
@@ -79,7 +79,8 @@ pub fn what_is_published_to_a_group_appears_in_its_pages_only() {
     keep(&french.screenshot(), "group.png.base64");
 }
 
-/// One that everybody may use, and one that opens by its key alone but publishes with its secret only.
+/// One application for all clients, and one whose key opens connections but whose secret is needed to
+/// publish.
 const APPLICATIONS: &str = "anonymous: pages
 applications:
   - key: pages
@@ -121,7 +122,7 @@ pub fn the_command_for_a_group_is_one_command_whatever_its_tags_hold() {
     let server = Server::start();
     let browser = Browser::start();
     let url = format!("http://127.0.0.1:{}/?tags=", server.port);
-    // {"a":"x'; touch trap; '$(touch trap)"}
+    // Decoded: {"a":"x'; touch trap; '$(touch trap)"}
     let link = format!("{url}%7B%22a%22%3A%22x'%3B%20touch%20trap%3B%20'%24(touch%20trap)%22%7D");
     let mut page = browser.open(&link);
     uuid_of(&mut page);
@@ -137,7 +138,7 @@ pub fn the_command_for_a_group_is_one_command_whatever_its_tags_hold() {
     page.wait_for(&shows("broadcasthello"));
     assert!(!folder.path("trap").exists(), "{command}");
 
-    // {"a":"\u001b[201~"}: the end of a paste, for a terminal.
+    // Decoded: {"a":"\u001b[201~"}, which a terminal reads as the end of a paste.
     let mut escape = browser.open(&format!("{url}%7B%22a%22%3A%22%5Cu001b%5B201~%22%7D"));
     uuid_of(&mut escape);
     escape.wait_for(&format!("{of_group}.startsWith('# ')"));
@@ -161,7 +162,7 @@ pub fn pages_inside_tls_hear_each_other() {
     one.wait_for(&shows("broadcastto all"));
 }
 
-/// What the tab of this name shows, once it is clicked.
+/// Clicks the tab of this name. Returns its text.
 fn sample(page: &mut Page, id: &str) -> String {
     page.value(&format!("document.getElementById('tab-{id}').click()"));
     page.value("document.getElementById('code').textContent").as_str().unwrap().to_owned()
@@ -184,7 +185,7 @@ pub fn the_line_of_the_page_works_as_pasted_and_its_message_arrives_next_to_it()
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("reached 1 client"), "{said}");
     page.wait_for(&shows("feedbackhalf done"));
-    // Next to the line: in the same row of the page where it is wide, right below where it is not.
+    // "Next to" means in the same row of a wide page, and directly below in a narrow one.
     let boxes = "(() => { const a = document.getElementById('code').getBoundingClientRect(), \
                  b = document.getElementById('messages').getBoundingClientRect(); return ";
     page.set_size(1280, 900);
@@ -287,7 +288,7 @@ pub fn what_looks_like_a_greeting_changes_no_line_of_the_page() {
     page.wait_for(&shows("the last one"));
     assert_eq!(sample(&mut page, "cli"), before);
     assert_eq!(page.value("document.getElementById('uuid').textContent"), uuid);
-    // Markup of others is text here, and the policy lets nothing else run.
+    // Markup from other clients is shown as text, and the policy prevents any other script from running.
     hostile.text(crate::harness::broadcast("<img src=x onerror=document.title=1>"));
     page.wait_for(&shows("<img src=x"));
     assert_eq!(page.value("document.querySelectorAll('#messages img').length"), 0);
@@ -301,14 +302,15 @@ pub fn the_page_finds_its_server_below_the_path_of_a_proxy() {
         uuid_of(&mut page);
         let command = sample(&mut page, "cli");
         assert!(command.contains(&format!("ws://127.0.0.1:{port}/live/web")), "{command}");
-        // Whoever comes through a proxy is not at this machine.
+        // A client that connects through a proxy is not on this machine.
         assert!(command.starts_with("tagcast publish "), "{command}");
         publish_to(&mut page, "", "through the proxy");
         page.wait_for(&shows("broadcastthrough the proxy"));
     }
 }
 
-/// A proxy as nginx with `location /live/ { proxy_pass http://…/; }`: takes the prefix off the target.
+/// A proxy like nginx with `location /live/ { proxy_pass http://…/; }`, which removes the prefix from the
+/// target.
 fn proxy(server: u16, prefix: &'static str) -> u16 {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
@@ -345,7 +347,7 @@ fn proxy(server: u16, prefix: &'static str) -> u16 {
     port
 }
 
-/// Leaves a picture for people to look at.
+/// Saves a screenshot for people to look at.
 fn keep(picture: &str, name: &str) {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
     std::fs::write(folder.join(name), picture).unwrap();

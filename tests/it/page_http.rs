@@ -1,4 +1,4 @@
-//! What a plain GET of the page gets: headers, the name of the program, the documents.
+//! The answer to a plain GET of the page: headers, the name of the program, the documents.
 
 use crate::harness::{Open, Raw, Server, Setup, binary};
 
@@ -88,7 +88,7 @@ fn the_page_brings_its_documents_along() {
     for path in ["/docs/", "/docs/../Cargo.toml", "/docs/protocol.md/", "/docs/cases.md", "/x"] {
         assert_eq!(get(&server, path, &[]).0, 404, "{path}");
     }
-    // A path of that name can be bound to something else, and old clients see nothing of all this.
+    // The path of a document can be bound to a resource, and old clients are not affected by the documents.
     let server = Setup::new().ini("[resource /docs/protocol.md]\nkind = echo").start();
     assert_eq!(get(&server, "/docs/protocol.md", &[]).0, 400);
     Open::at("/docs/protocol.md").upgrade(server.port);

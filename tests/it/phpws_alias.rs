@@ -11,8 +11,8 @@ fn next_with(uuid: &str) -> String {
     format!(r#"{{"opcode":"next","fyi":"","uuid":"{uuid}"}}"#)
 }
 
-/// Registers, and waits until the broker has decided: what a client publishes afterwards comes
-/// behind that.
+/// Registers an alias and waits until the broker has decided. Later publications of the client are resolved
+/// after that.
 #[track_caller]
 fn registered(client: &mut Raw, name: &str, witness: &mut Raw) {
     client.text(register(name));
@@ -20,7 +20,7 @@ fn registered(client: &mut Raw, name: &str, witness: &mut Raw) {
     say(client, &next_with(name), &witness.uuid.clone(), witness, "decided");
 }
 
-/// A feedback from one client that another one hears.
+/// Sends a feedback from one client, which another client receives.
 #[track_caller]
 fn say(from: &mut Raw, next: &str, name: &str, to: &mut Raw, message: &str) {
     let packet = feedback_to(name, message);
@@ -90,18 +90,18 @@ fn case_33_a_second_alias_takes_the_place_of_the_first() {
     b.text(feedback_to("u1", "to nobody"));
     b.expect_next();
     say(&mut b, NEXT, "u2", &mut a, "by the second");
-    // The first one is free again.
+    // The first alias is free again.
     let mut c = server.open(&Open::web());
     registered(&mut c, "u1", &mut b);
     say(&mut b, NEXT, "u1", &mut c, "to another one");
 }
 
-/// The page of 2019 goes on only when each acknowledgement repeats what it has registered: the
-/// refused one gets that too.
+/// The page of 2019 continues only when each acknowledgement repeats the alias that it registered. This
+/// includes a refused client.
 #[test]
 fn case_34_an_alias_that_is_held_is_refused_and_free_when_its_holder_left() {
     let server = Server::start();
-    // The older connection comes too late: it is who asked first that counts.
+    // The older connection registers second. The first registration wins.
     let mut c = server.open(&Open::web());
     let mut b = server.open_on(server.worker_of(&c), &Open::web());
     let mut a = server.open_away_from(server.worker_of(&c), &Open::at("/"));
@@ -114,7 +114,8 @@ fn case_34_an_alias_that_is_held_is_refused_and_free_when_its_holder_left() {
     a.text(r#"{"opcode":"quit"}"#);
     a.expect_text(&next_with("u1"));
     a.expect_closed(1000);
-    // It is asked for again until the broker knows of the end; the witness is on the same worker.
+    // The client asks again until the broker knows that the other client has left. The witness is on the same
+    // worker.
     crate::harness::eventually("a grant", || {
         c.text(register("u1"));
         c.expect_text(&next_with("u1"));
@@ -166,13 +167,13 @@ fn case_34_without_aliases_the_opcode_means_nothing() {
 fn nobody_gets_the_uuid_of_somebody_else() {
     for ini in ["", "[phpws]\nuuid = plain"] {
         let server = Setup::new().ini(ini).start();
-        // The older one would be reached, if it had that name.
+        // If the older client had this alias, the feedback would reach it.
         let (mut b, mut a) = server.open_apart(&Open::at("/"), &Open::web());
         let stolen = a.uuid.clone();
         registered(&mut b, &stolen, &mut a);
         let mut c = server.open_on(server.worker_of(&b), &Open::web());
         say(&mut c, NEXT, &stolen, &mut a, "to its owner");
-        // As its own it changes nothing.
+        // Registering its own UUID changes nothing.
         registered(&mut a, &stolen, &mut c);
         say(&mut c, NEXT, &stolen, &mut a, "to its owner again");
         b.text("5");
@@ -181,7 +182,7 @@ fn nobody_gets_the_uuid_of_somebody_else() {
     }
 }
 
-/// Pages of 2019 make their UUIDs themselves; without signatures these look like the server's.
+/// Pages of 2019 generate their own UUIDs; without signatures these look like the server's UUIDs.
 #[test]
 fn a_uuid_that_a_page_has_made_is_an_alias() {
     for ini in ["", "[phpws]\nuuid = plain"] {
@@ -208,7 +209,7 @@ fn an_ident_beside_an_alias_is_found_too_and_the_older_one_wins() {
     first.expect_text(&to_ident);
 }
 
-/// Rule L6: what was granted is announced to the successor, and refused to whoever asks it first.
+/// Rule L6: a granted alias is announced to the new broker, which refuses it to other clients.
 #[test]
 fn an_alias_outlives_the_broker() {
     let server = Server::start();
@@ -224,7 +225,7 @@ fn an_alias_outlives_the_broker() {
     }
 }
 
-/// Rule L6: what was asked of a broker that answers no more is asked of the next one.
+/// Rule L6: a request that the old broker never answered is sent to the new one.
 #[test]
 fn of_many_wishes_the_last_is_granted_by_a_broker_that_was_slow_or_by_its_successor() {
     for signal in [Signal::CONT, Signal::KILL] {
@@ -237,7 +238,7 @@ fn of_many_wishes_the_last_is_granted_by_a_broker_that_was_slow_or_by_its_succes
             a.frame();
         }
         crate::harness::processes::send_signal(broker, signal);
-        // Two rounds: the last wish follows the answer to the first.
+        // Two rounds, because the last request is sent after the answer to the first.
         for message in ["the first is answered", "and so is the last"] {
             say(&mut a, &next_with("u3"), &b.uuid.clone(), &mut b, message);
         }

@@ -6,10 +6,10 @@ use crate::harness::frames::{BINARY, FIN, RSV, TEXT};
 use crate::harness::pacing::{FRAME_GAP, gap, typical_gap};
 use crate::harness::{Open, Raw, Server, Setup, broadcast, echo, frames, heard_nothing};
 
-/// What phpWebSocketServer allows for a message.
+/// The message limit of phpWebSocketServer, in bytes.
 const MESSAGE_BYTES_MAX: usize = 5_242_880;
 
-/// Sends texts that are each to be acknowledged, and nothing more.
+/// Sends texts and expects one acknowledgement for each, and nothing else.
 #[track_caller]
 fn acknowledged(client: &mut Raw, texts: &[&str]) {
     for text in texts {
@@ -19,7 +19,7 @@ fn acknowledged(client: &mut Raw, texts: &[&str]) {
     client.expect_silence();
 }
 
-/// A broadcast of exactly so many bytes.
+/// Returns a broadcast of exactly this many bytes.
 fn broadcast_of(bytes: usize) -> String {
     broadcast(&"x".repeat(bytes - broadcast("").len()))
 }
@@ -273,7 +273,7 @@ fn case_59_the_limit_can_be_set() {
     client.expect_closed_somehow(1009);
 }
 
-/// Who does not read takes a megabyte or two into the kernel's buffers; the rest waits at the server.
+/// The kernel's buffers hold a megabyte or two for a client that does not read. The rest waits in the server.
 #[test]
 fn case_60_a_slow_receiver_gets_a_5_mb_broadcast_later_and_a_fast_one_at_once() {
     let server = Server::start();
@@ -309,7 +309,7 @@ fn case_70_a_php_client_gets_its_close_frame_after_a_gap_and_alone() {
     assert!(gap >= FRAME_GAP, "{gap:?} between the refusal and Close");
 }
 
-/// The peer never answers: the server waits two seconds for it, and no longer.
+/// The peer never answers. The server waits two seconds for it, and no longer.
 #[test]
 fn case_70_a_peer_that_does_not_answer_a_close_is_left() {
     let server = Server::start();
@@ -322,7 +322,7 @@ fn case_70_a_peer_that_does_not_answer_a_close_is_left() {
     assert!(waited < Duration::from_secs(5), "the server waited {waited:?} for our Close");
 }
 
-/// PHP clients of 2024 to 2026 send every message but their first one as a lone continuation.
+/// PHP clients of 2024 to 2026 send every message except the first as a single continuation frame.
 #[test]
 fn a_lone_final_continuation_is_a_message_of_a_php_client_and_a_breach_of_a_web_client() {
     let server = Server::start();

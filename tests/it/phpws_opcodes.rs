@@ -1,9 +1,9 @@
-//! phpWebSocketServer's acknowledgement and opcodes: cases 18 to 29 and 31 of the contract.
+//! phpWebSocketServer's acknowledgements and opcodes: cases 18 to 29 and 31 of the contract.
 
 use crate::harness::pacing::{FRAME_GAP, gap, typical_gap};
 use crate::harness::{NEXT, Open, Raw, Server, broadcast, echo, frames, heard_nothing};
 
-/// Sends a text that is to be acknowledged and to have no effect.
+/// Sends a text and expects an acknowledgement without any effect.
 #[track_caller]
 fn only_next(client: &mut Raw, text: &str) {
     client.text(text);
@@ -93,7 +93,7 @@ fn case_24_a_text_that_is_no_json_is_acknowledged_then_closed_1007() {
     }
 }
 
-/// The witness is told by a publisher on the same worker: what leaves one worker stays in order.
+/// The publisher of the witness is on the same worker, because the output of one worker stays in order.
 #[test]
 fn case_25_invalid_utf_8_is_acknowledged_then_closed_1007_and_reaches_nobody() {
     let server = Server::start();
@@ -105,7 +105,7 @@ fn case_25_invalid_utf_8_is_acknowledged_then_closed_1007_and_reaches_nobody() {
     heard_nothing(&mut publisher, &mut witness);
 }
 
-/// Case 55 makes a binary message a packet; then it is the dialect that finds the bad bytes.
+/// Because of case 55 a binary message is read as a packet, so the dialect finds the invalid bytes.
 #[test]
 fn case_25_invalid_utf_8_in_a_binary_message_is_acknowledged_then_closed_1007() {
     let server = Server::start();

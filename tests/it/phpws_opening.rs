@@ -7,7 +7,7 @@ use crate::harness::{NEXT, Open, Raw, Server, Setup, echo, frames, pause};
 
 const RESOURCES: [&str; 3] = ["/", "/web", "/php"];
 
-/// Whether a UUID is a version 4 one, with its signature when it is to have one.
+/// Returns whether a text is a version 4 UUID, with a signature if it should have one.
 fn is_v4(text: &str) -> bool {
     let groups: Vec<_> = text.split('-').collect();
     let lengths: Vec<_> = groups.iter().map(|group| group.len()).collect();
@@ -21,7 +21,7 @@ fn is_lower_hex(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The answer to a path that nobody serves.
+/// Expects the answer to a path without a resource.
 #[track_caller]
 fn expect_unknown_path(client: &mut Raw) {
     client.expect_text(r#"{"opcode":"close"}"#);
@@ -233,7 +233,7 @@ fn case_17_blanks_around_a_value_do_not_count() {
     server.open(&open).expect_silence();
 }
 
-/// PHP clients read at most 1024 bytes, and one of them compares header names to the letter.
+/// PHP clients read at most 1024 bytes, and one of them compares header names case-sensitively.
 #[test]
 fn case_152_the_answer_is_short_and_spelled_as_everybody_spells_it() {
     let server = Setup::new().ini("[resource /echo]\nkind = echo").start();
@@ -248,7 +248,8 @@ fn case_152_the_answer_is_short_and_spelled_as_everybody_spells_it() {
     }
 }
 
-/// RFC 6455 §4.2.2: nothing may be agreed that was not offered, and we know no extension.
+/// RFC 6455 §4.2.2: only offered subprotocols and extensions may be agreed, and the server supports no
+/// extension.
 #[test]
 fn case_152_nothing_is_agreed_that_we_do_not_speak() {
     let server = Server::start();

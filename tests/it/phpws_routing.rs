@@ -1,6 +1,6 @@
-//! Who gets phpWebSocketServer's broadcasts and feedbacks: cases 35 to 46 of the contract.
+//! The recipients of phpWebSocketServer's broadcasts and feedbacks: cases 35 to 46 of the contract.
 //!
-//! Publisher and receivers sit on different workers wherever that can matter.
+//! Publisher and receivers are on different workers wherever this can matter.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::harness::{
     Open, Raw, Server, broadcast, eventually, feedback_to, feedback_to_ident, frames, heard_nothing,
 };
 
-/// The cast of cases 35 to 37: who is not `a`, `b` or `w` is php-type.
+/// The clients of cases 35 to 37: `a`, `b` and `w` are web-type, `p` is php-type.
 struct Cast {
     a: Raw,
     b: Raw,
@@ -28,8 +28,8 @@ impl Cast {
     }
 }
 
-/// Feedback by ident to nobody but this one, as often as a worker may still have to tell the
-/// broker that the one before it is gone.
+/// Expects that a feedback by ident reaches only this client. It is repeated, because a worker may not have
+/// reported yet that the previous client with this ident has left.
 #[track_caller]
 fn expect_reached_by_ident(publisher: &mut Raw, receiver: &mut Raw, ident: &str) {
     let mut count = 0;
@@ -147,13 +147,13 @@ fn case_39_feedback_to_nobody_is_acknowledged() {
     }
 }
 
-/// The same UUID with another last digit in its signature.
+/// Returns the same UUID with a different last digit of its signature.
 fn forged(uuid: &str) -> String {
     let (rest, last) = uuid.split_at(uuid.len() - 1);
     format!("{rest}{}", if last == "0" { "1" } else { "0" })
 }
 
-/// The receivers of cases 40, 41 and 43, the php-type one first, and a publisher away from it.
+/// The receivers of cases 40, 41 and 43, the php-type one first, and a publisher on another worker.
 fn named_receivers(server: &Server) -> (Raw, Raw, Raw) {
     let first = server.open(&Open::php().ident("receiver"));
     let second = server.open(&Open::web().ident("receiver"));
@@ -259,8 +259,8 @@ fn case_45_a_number_is_an_ident_by_its_decimal_text() {
     }
 }
 
-/// Three frames have two gaps; over both of them it matters half as much how late the receiver was
-/// woken up for the first.
+/// Three frames have two gaps. Measured over both gaps, a delay in reading the first frame has half as much
+/// effect.
 #[test]
 fn case_46_three_feedbacks_at_once_reach_a_php_client_apart() {
     let server = Server::start();

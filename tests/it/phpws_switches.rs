@@ -1,5 +1,5 @@
-//! What phpWebSocketServer did and this server does on demand: messages. The legacy half of cases
-//! 20, 22 to 24, 28, 37, 42, 44, 45, 51, 52, 54, 56, 57, 60 and of the text of generation G0.
+//! Behaviour of phpWebSocketServer that a switch restores, part one: messages. The legacy half of cases 20, 22
+//! to 24, 28, 37, 42, 44, 45, 51, 52, 54, 56, 57, 60 and of the text of generation G0.
 
 use crate::harness::{
     NEXT, Open, Raw, Server, Setup, broadcast, echo, feedback_to, feedback_to_ident, frames,
@@ -10,7 +10,7 @@ fn server(ini: &str) -> Server {
     Setup::new().ini(&format!("[phpws]\n{ini}")).start()
 }
 
-/// The connection ends behind what was read, without a Close frame.
+/// Expects that the connection ends after the data read so far, without a Close frame.
 #[track_caller]
 fn cut(mut client: Raw) {
     client.expect_end();
@@ -27,7 +27,7 @@ fn case_20_with_the_acknowledgement_after_it_an_echo_comes_first() {
         client.text("5");
         client.expect_next();
     }
-    // As in 2026: what ends the connection is not acknowledged.
+    // As in 2026: a message that ends the connection is not acknowledged.
     for (text, code) in [(r#"{"opcode":"quit"}"#, 1000), ("not json", 1007), ("\u{0}", 1007)] {
         let mut client = server.open(&Open::web());
         client.text(text);
@@ -64,7 +64,7 @@ fn case_22_with_php_reencode_echo_and_feedback_have_the_bytes_of_the_original() 
     a.text(format!(r#"{{ "opcode":"feedback", "uuid":"{uuid}", "message":"é/" }}"#));
     a.expect_next();
     b.expect_text(&format!(r#"{{"opcode":"feedback","uuid":"{uuid}","message":"\u00e9\/"}}"#));
-    // A broadcast was never written anew.
+    // A broadcast was never re-encoded.
     a.text(broadcast("é/"));
     a.expect_next();
     b.expect_text(&broadcast("é/"));
@@ -99,7 +99,7 @@ fn abrupt_close_concerns_no_other_dialect() {
     client.expect_closed(1008);
 }
 
-/// What was sent before the end arrives whole, also where it waits.
+/// Data that was sent before the end arrives in full, even if it had to wait.
 #[test]
 fn abrupt_close_comes_behind_what_was_said() {
     let server = server("abruptClose = on");
@@ -236,7 +236,7 @@ fn case_52_with_fragments_refused_a_first_piece_is_no_json() {
     client.send(frames::text_begins(r#"{"opcode":"#));
     client.expect_next();
     client.expect_closed(1007);
-    // Gomoob's clients cut whatever is longer than 4096 bytes.
+    // Gomoob's clients split messages longer than 4096 bytes.
     let mut client = Open::tags("{}").upgrade(server.port);
     client.send(frames::text_begins(r#"{"message":"#));
     client.send(frames::ends(r#""whole"}"#));

@@ -1,5 +1,5 @@
-//! What phpWebSocketServer did and this server does on demand: the opening. The legacy half of
-//! cases 4, 5, 7 to 9, 13, 61, 63 and 64.
+//! Behaviour of phpWebSocketServer that a switch restores, part two: the handshake. The legacy half of cases
+//! 4, 5, 7 to 9, 13, 61, 63 and 64.
 
 use crate::harness::{Open, Raw, Server, Setup, echo};
 
@@ -7,7 +7,7 @@ fn server(ini: &str) -> Server {
     Setup::new().ini(ini).start()
 }
 
-/// All that comes until the connection ends.
+/// Returns everything that arrives until the connection ends.
 #[track_caller]
 fn answer(mut client: Raw) -> String {
     client.wait_for_end();
@@ -31,7 +31,7 @@ fn case_5_with_exact_target_a_query_makes_another_path() {
     client.expect_text(r#"{"opcode":"close"}"#);
     client.expect_closed(1008);
     server.open(&Open::web()).expect_silence();
-    // Gomoob's tags stand in the query.
+    // Gomoob's tags are in the query.
     let mut gomoob = Open::tags("{}").upgrade(server.port);
     gomoob.text(r#"{"message":"x"}"#);
     gomoob.expect_text(r#""x""#);
@@ -60,7 +60,7 @@ fn case_7_and_8_and_9_with_http_errors_legacy_a_refusal_is_a_bare_line() {
     assert_eq!(of(Open::web().method("POST")), not_allowed);
     assert_eq!(of(Open::at("/web?a:b")), not_allowed);
     assert_eq!(of(version_8.method("POST")), format!("{upgrade_required}\r\n{not_allowed}"));
-    // A colon is no fault in Gomoob's tags.
+    // A colon in Gomoob's tags is not an error.
     Open::tags(r#"{"a":"b"}"#).upgrade(server.port);
 }
 

@@ -1,5 +1,5 @@
-//! The member `tags` of a phpWebSocketServer broadcast: by default a word of the page's own, and a
-//! selection where the operator wants that.
+//! The member `tags` of a phpWebSocketServer broadcast. By default it belongs to the page; with a setting it
+//! selects the recipients.
 
 use crate::harness::{Open, Server, Setup, eventually};
 
@@ -65,7 +65,7 @@ fn with_select_only_those_who_carry_all_the_tags_get_it_and_never_the_sender() {
         sender.expect_next();
         sender.expect_text(&format!(r#"{{"opcode":"error","error":"{why}"}}"#));
     }
-    // Nobody heard any of those, and a packet without tags is for all.
+    // No client received any of those, and a packet without tags is for all clients.
     sender.text(ALL);
     sender.expect_next();
     french.expect_text(ALL);

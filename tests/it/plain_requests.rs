@@ -1,8 +1,8 @@
-//! Requests that want no WebSocket: offers of other protocols, and what load balancers ask.
+//! Requests that do not ask for a WebSocket: upgrades to other protocols, and checks of load balancers.
 
 use crate::harness::{Raw, Server, Setup};
 
-/// Status and head of the answer to these lines.
+/// Returns the status and the head of the answer to these lines.
 fn answer(server: &Server, lines: &str) -> (u16, String) {
     let mut client = Raw::connect(server.port);
     client.send(format!("{}\r\n\r\n", lines.replace('\n', "\r\n")));
@@ -23,7 +23,7 @@ fn an_offer_of_another_protocol_is_not_taken() {
     }
     let head = "HEAD / HTTP/1.1\nHost: h\nConnection: Upgrade\nUpgrade: h2c";
     assert_eq!(answer(&server, head).0, 200);
-    // Who offers a WebSocket among others means one.
+    // A client that offers WebSocket among other protocols wants a WebSocket.
     let both = "GET / HTTP/1.1\nHost: h\nConnection: Upgrade\nUpgrade: h2c, websocket";
     assert_eq!(answer(&server, both).0, 400);
 }

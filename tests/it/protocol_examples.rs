@@ -1,5 +1,5 @@
-//! The JSON examples of `docs/protocol.md`, each sent to a server or expected from one, in the
-//! order of the document.
+//! The JSON examples of `docs/protocol.md`, each sent to a server or expected from one, in the order of the
+//! document.
 
 use std::os::unix::net::UnixDatagram;
 
@@ -13,7 +13,7 @@ fn server(ini: &str) -> Server {
     Setup::new().ini(ini).auth(AUTH).start()
 }
 
-/// The JSON examples of the document, without the blocks that are no JSON.
+/// Returns the JSON examples of the document. Other blocks are skipped.
 fn examples() -> Vec<String> {
     let document = std::fs::read_to_string("docs/protocol.md").unwrap();
     let blocks = document.split("```json\n").skip(1);
@@ -96,7 +96,7 @@ fn every_example_is_what_the_server_says_or_understands() {
     assert!(shape(event).contains(&"text".to_owned()));
 }
 
-/// The applications of bloatless/php-websocket.
+/// Tests the examples of bloatless/php-websocket's applications.
 fn bloatless(said: &str, told: &str, pushed: &str) {
     let ini = "[bloatless]\napplications = chat, status\npushSocket = push.sock";
     let server = server(ini);
@@ -119,7 +119,7 @@ fn bloatless(said: &str, told: &str, pushed: &str) {
     }
 }
 
-/// The names of the members of an object and of its `data`, and what it says it does.
+/// Returns the names of the members of an object and of its `data`, and its `action`.
 fn shape(json: &str) -> Vec<String> {
     let object: serde_json::Value = serde_json::from_str(json).unwrap();
     let members = |value: &serde_json::Value| -> Vec<String> {

@@ -1,5 +1,5 @@
-//! Behind nginx and HAProxy, set up by the very files in `examples/deploy`: only their ports, and
-//! the paths of their certificates, are others here.
+//! Tests behind nginx and HAProxy, which use the files of `examples/deploy` with other ports and certificate
+//! paths.
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use crate::harness::{
 };
 use rustls::ClientConfig;
 
-/// Two clients of different machines, as far as loopback has machines.
+/// Two client addresses that stand for different machines.
 const HERE: &str = "127.0.0.2";
 const THERE: &str = "127.0.0.3";
 /// More than any buffer between the two sides.
@@ -46,11 +46,11 @@ pub fn haproxy_passes_tls_through_unread() {
     let files = "certFile = cert.pem\npkFile = key.pem\nmaxPerIP = 2";
     let server = start_in(folder, &format!("address = wss://127.0.0.1:0\n{files}"));
     let (ended, through) = Proxy::haproxy(&server);
-    // The certificate that a client sees is the one of Tagcast, which HAProxy does not have.
+    // The client sees the certificate of Tagcast, which HAProxy does not have.
     let proxy = Proxy { port: through, client: client_of(&server.folder, ALL_VERSIONS), ..ended };
     proxy.serves_the_page();
     proxy.carries_messages();
-    // Everybody has the address of HAProxy, and may claim any without being believed.
+    // All clients have the address of HAProxy. The addresses that they claim are ignored.
     let others = [HERE, THERE].map(|it| eventually("a place", || proxy.try_ready(it)));
     let claim = Open::web().header("X-Forwarded-For", "203.0.113.7");
     let mut third = proxy.upgrade("127.0.0.4", &claim);
@@ -77,7 +77,7 @@ fn too_many_from(ip: &str) -> String {
 
 // -------------------------------------------------------------------- the proxies
 
-/// A proxy that runs. When it is dropped, it is killed.
+/// A running proxy. It is killed when this is dropped.
 struct Proxy {
     _program: Program,
     port: u16,
@@ -99,7 +99,7 @@ impl Proxy {
             ],
         );
         let site = folder.write("tagcast.conf", &site);
-        // What a distribution has in its own nginx.conf.
+        // Settings that a distribution has in its own nginx.conf.
         let root = shown(folder.root());
         let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
         let temporary = kinds.map(|kind| format!("{kind}_temp_path {root}/{kind};\n")).concat();
@@ -114,7 +114,7 @@ impl Proxy {
         Self { _program: program, port, client }
     }
 
-    /// The one that ends TLS; and the port of the one that does not.
+    /// Returns the proxy that terminates TLS, and the port on which TLS is passed through.
     fn haproxy(server: &Server) -> (Self, u16) {
         let folder = Folder::new();
         certificate_in(&folder);
@@ -141,8 +141,8 @@ impl Proxy {
         Raw::tls_over(&self.client, socket_from(source, self.port))
     }
 
-    /// Opens a connection from this address. nginx may write the names of headers as it likes, and
-    /// adds its own.
+    /// Opens a connection from this address. nginx may change the case of header names, and adds headers of
+    /// its own.
     fn upgrade(&self, source: &str, open: &Open) -> Raw {
         let mut client = self.connect(source);
         client.send(open.request());
@@ -179,10 +179,10 @@ impl Proxy {
         }
     }
 
-    /// With `maxPerIP = 1`: clients are counted by their own addresses, and not by those that they
+    /// With `maxPerIP = 1`: clients are counted by their own addresses and not by the addresses that they
     /// claim.
     fn tells_addresses(&self) {
-        // Whoever was there before may be counted for a moment.
+        // An earlier client may still be counted for a moment.
         let _one = eventually("a place for one", || self.try_ready(HERE));
         let _two = eventually("a place for another", || self.try_ready(THERE));
         for open in [Open::web(), Open::web().header("X-Forwarded-For", "203.0.113.7")] {
@@ -190,7 +190,7 @@ impl Proxy {
             second.expect_text(&too_many_from(HERE));
             second.expect_close(1013);
         }
-        // A script of another machine, which allowedIP does not name.
+        // A script on another machine, which allowedIP does not list.
         self.upgrade(HERE, &Open::php()).expect_close(1008);
     }
 
@@ -199,7 +199,7 @@ impl Proxy {
         client.frame().as_text().contains("ready").then_some(client)
     }
 
-    /// The proxy puts the address of its client behind what that says of itself.
+    /// The proxy appends the address of its client to the addresses that the client claims.
     fn lets_no_script_in_by_a_foreign_byte(&self) {
         for claim in [&b"\xFF"[..], b"127.0.0.1\xFF", b"127.0.0.1, \xFF"] {
             let request = Open::php().header("X-Forwarded-For", "CLAIM").request();
@@ -264,7 +264,8 @@ impl Drop for Program {
     }
 }
 
-/// A file of `examples/deploy` with other ports and paths; each of them must be in it.
+/// Returns a file of `examples/deploy` with other ports and paths. Each of the replaced texts must be in the
+/// file.
 fn committed(name: &str, others: &[(&str, String)]) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/deploy").join(name);
     let mut text = fs::read_to_string(path).unwrap();
@@ -279,8 +280,8 @@ fn shown(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// A port for a program that cannot choose one itself: below those that the system gives away, so
-/// that nobody gets it in between.
+/// Returns a port for a program that cannot choose one itself. The port is below the range that the system
+/// assigns, so that no other program takes it meanwhile.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let begin = u16::try_from(std::process::id() % 10_000).unwrap();

@@ -1,5 +1,5 @@
-//! How many clients a publication has reached: told to publishers that asked and may know, and to no
-//! other client.
+//! Counts of the clients that a publication reached. Only publishers that ask for them and have the
+//! permission get them.
 
 use crate::harness::processes::send_signal;
 use crate::harness::{
@@ -27,7 +27,7 @@ fn expect(finished: &Finished, code: i32, text: &str) {
     assert!(finished.text.contains(text), "{}", finished.text);
 }
 
-/// What the 101 says about reports that were asked for with this token.
+/// Returns the header of the 101 about reports that were requested with this token.
 fn granted(server: &Server, token: &str) -> Option<String> {
     let mut asking = Open::web().header("Tagcast-Report", token).ask(server.port);
     asking.expect_upgrade().header("Tagcast-Report").map(str::to_owned)
@@ -44,7 +44,7 @@ fn a_publication_says_how_many_clients_it_reached() {
     expect(&finished, 0, "published to all clients with language=FR: reached 2 clients");
     let finished = server.publish(&["--tag", "language=FR", "--tag", "town=Lyon", "x"]);
     expect(&finished, 0, "language=FR, town=Lyon: reached 1 client");
-    // A success all the same: the server took it, and no client was meant to hear it.
+    // This is a success: the server accepted the message, and no client matched.
     expect(&server.publish(&["--tag", "language=DE", "x"]), 0, "reached 0 clients");
     expect(&server.publish(&["--ident", "nobody", "x"]), 0, "called nobody: reached 0 clients");
     let finished = server.publish(&["--quiet", "--all", "x"]);
@@ -106,7 +106,7 @@ fn counts_tell_of_no_other_tenant() {
     expect(&as_application("other", &["--all", "x"]), 0, "reached 1 client");
     expect(&as_application("pages", &["--all", "x"]), 0, "reached 3 clients");
     assert!(stranger.frame().as_text().contains("\"x\""));
-    // The same answer as for a page that has gone.
+    // The answer is the same as for a page that has disconnected.
     let finished = as_application("pages", &["--to-uuid", &stranger.uuid, "x"]);
     expect(&finished, 0, "reached 0 clients");
     expect(&as_application("other", &["--to-uuid", &stranger.uuid, "x"]), 0, "reached 1 client");
@@ -128,7 +128,7 @@ fn a_connection_that_does_not_ask_sees_nothing_new() {
     let server = Server::start();
     let mut page = server.open(&Open::web());
     assert_eq!(granted(&server, "t-1").as_deref(), Some("t-1"));
-    // Else the one that has gone could be counted still.
+    // Otherwise the page that has disconnected could still be counted.
     eventually("the page alone", || (server.status().broker()?.clients == 1).then_some(()));
     let mut asking = server.open(&Open::web().header("Tagcast-Report", "t-1"));
     page.text(broadcast("one"));
@@ -139,9 +139,9 @@ fn a_connection_that_does_not_ask_sees_nothing_new() {
     let report: Value = serde_json::from_str(asking.frame().as_text()).unwrap();
     let wanted = json!({"opcode": "report", "token": "t-1", "published": true, "clients": 1});
     assert_eq!(report, wanted);
-    // After `next`, the packet of the other client is the first thing that it gets.
+    // After `next`, the packet of the other client is the first frame that it gets.
     assert!(page.frame().as_text().contains("two"));
-    // A token that could add a line to an answer, or that is none, is not taken.
+    // A token that could add a line to the answer, or that is invalid, is not accepted.
     for wrong in ["", "a b", "a:b", &"t".repeat(65)] {
         assert_eq!(granted(&server, wrong), None);
     }

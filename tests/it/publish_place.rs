@@ -1,4 +1,5 @@
-//! Which server `publish` and `subscribe` mean, and as whom: the ini of the folder, as `status` does.
+//! The server and the application that `publish` and `subscribe` use: those of the ini in the folder, as with
+//! `status`.
 
 use crate::harness::{Finished, Folder, Open, Running, Server, Setup, run_to_end, run_to_end_with};
 
@@ -20,7 +21,7 @@ fn expect(finished: &Finished, code: i32, text: &str) {
     assert!(!finished.text.contains("secret-of"), "{}", finished.text);
 }
 
-/// A folder whose ini says where this server listens.
+/// Creates a folder whose ini has the address of this server.
 fn folder_of(server: &Server, address: &str) -> Folder {
     let folder = Folder::new();
     let address = address.replace("PORT", &server.port.to_string());
@@ -38,7 +39,7 @@ fn the_ini_of_the_folder_says_which_server_is_meant() {
         let folder = folder_of(&server, address);
         let finished = run_to_end(&folder, &["publish", "--all", "hi"]);
         if address.contains(":1,") {
-            // The first address is meant, and nothing listens there.
+            // The first address is used, and no program listens there.
             expect(&finished, 69, "ws://127.0.0.1:1/");
         } else {
             expect(&finished, 0, "reached 1 client");
@@ -88,17 +89,17 @@ fn the_secret_of_the_ini_is_shown_to_its_own_server_only() {
     );
     let unknown = run_to_end(folder, &["publish", "--all", "--key", "nobody", "x"]);
     expect(&unknown, 77, "HTTP 401");
-    // What is given wins, also when it is wrong.
+    // An explicit secret is used, even if it is wrong.
     let wrong = [("TAGCAST_SECRET", "another one that is wrong")];
     let given = run_to_end_with(folder, &["publish", "--all", "--key", "shop", "x"], &wrong);
     expect(&given, 77, "HTTP 401");
 
-    // The same ini, and a URL that leads elsewhere: no secret goes there.
+    // The same ini with a URL of another server: no secret is sent there.
     let other = Setup::new().auth(APPLICATIONS).start();
     let there = folder_of(&server, "ws://127.0.0.1:PORT");
     there.write("auth.yml", APPLICATIONS);
     expect(&run_to_end(&there, &["publish", "--all", "--url", &url(&other), "x"]), 77, "");
-    // The line that the page shows, in the folder of the server.
+    // The command that the page shows, run in the folder of the server.
     let web = format!("{}web", url(&server));
     let finished = run_to_end(&there, &["publish", "--url", &web, "--all", "x"]);
     expect(&finished, 0, "reached 1 client");

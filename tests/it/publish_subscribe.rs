@@ -1,4 +1,4 @@
-//! `tagcast publish` at a real server: who gets the message, and what the command says.
+//! `tagcast publish` with a real server: the recipients of the message, and the output of the command.
 
 use std::os::unix::fs::PermissionsExt;
 

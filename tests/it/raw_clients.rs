@@ -124,7 +124,7 @@ fn case_83_legacy_two_values_in_one_segment_are_no_json() {
 #[test]
 fn case_84_an_unknown_path_is_told_so_without_a_frame() {
     let server = serving("[resource /echo]\nkind = echo");
-    // What does not speak phpWebSocketServer's way is unknown to such a client too.
+    // A path of another dialect is unknown to such a client too.
     for path in ["/nope", "/echo"] {
         greet(&server, &format!("php process\nGET {path} HTTP/1.1\n"))
             .expect_raw_end(r#"{"opcode":"close"}"#);
@@ -215,7 +215,8 @@ fn raw_clients_are_refused_in_their_own_way() {
     greet(&server, "php process\nGET /php?key=a&secret=s HTTP/1.1\n").expect_raw_ready();
 }
 
-/// What `socketPhpClient` of 2021-05-20 sends: its file had other line ends than was seen.
+/// The handshake of `socketPhpClient` of 2021-05-20, whose source file had different line ends than its
+/// author saw.
 const MALFORMED: &str = "GET /php HTTP/1.1\r\n\r\n        Host: 127.0.0.1\r\n\r\n        \
     Upgrade: websocket\r\n\r\n        Connection: Upgrade\r\n\r\n        \
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n        Origin: \r\n     \r\n        \

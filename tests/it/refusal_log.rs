@@ -1,5 +1,5 @@
-//! What the log says about openings that are refused, and about TLS handshakes that fail: one line each,
-//! with all that is needed, without a secret, and bounded.
+//! Log lines about refused handshakes and about failed TLS handshakes: one line each, complete, without a
+//! secret, and limited in number.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use rustls::{ClientConfig, RootCertStore};
 const AUTH: &str =
     "applications:\n  - {key: shop, secret: the-right-secret-of-shop, authorizeOpen: true}\n";
 
-/// The line that holds all of these words, and that no other holds.
+/// Returns the only line that contains all of these words.
 #[track_caller]
 fn line_with(server: &Server, words: &[&str]) -> String {
     let is_it = |line: &&str| words.iter().all(|word| line.contains(word));
@@ -61,7 +61,7 @@ fn a_refused_opening_is_one_line_with_who_asked_for_what() {
         &server,
         &["event=handshake_refused ", "key=shopp", "origin=http://ok.example", "401 Unauthorized"],
     );
-    // Before a head is whole nothing is known but who is there.
+    // Before a head is complete, only the addresses are known.
     Raw::connect(server.port).send("\r\n");
     let line = line_with(&server, &["event=handshake_refused ", "GET /path HTTP/1.1"]);
     assert!(line.contains("peer=127.0.0.1:") && !line.contains("path="), "{line}");
@@ -163,13 +163,13 @@ fn tls_server() -> Server {
     Server::run(folder, &["serve", "-i", "websock.ini"], &[])
 }
 
-/// A handshake that fails on either side.
+/// Causes a TLS handshake that fails on either side.
 fn fail(server: &Server, client: ClientConfig) {
     let name = "localhost".try_into().unwrap();
     let mut tls = rustls::ClientConnection::new(Arc::new(client), name).unwrap();
     let mut socket = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
     while tls.is_handshaking() && tls.complete_io(&mut socket).is_ok() {}
-    // The alert of a client is sent by the call that failed, or by this one.
+    // The client's alert is sent by the call that failed, or by this one.
     tls.write_tls(&mut socket).ok();
 }
 
@@ -196,7 +196,7 @@ fn a_failed_tls_handshake_is_one_line_with_the_reason() {
     let mut socket = std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap();
     while other.is_handshaking() && other.complete_io(&mut socket).is_ok() {}
     line_with(&server, &["server_name=other.example", "does it name the host that was asked for"]);
-    // A hello of TLS 1.2 with ciphers that nobody speaks any more, and one of TLS 1.0.
+    // A ClientHello of TLS 1.2 with obsolete ciphers, and one of TLS 1.0.
     let hello = |minor: u8, cipher: [u8; 2]| {
         let body = [&[3, minor][..], &[7; 32], &[0, 0, 2], &cipher, &[1, 0]].concat();
         let length = u8::try_from(body.len()).unwrap();
@@ -220,7 +220,7 @@ fn a_failed_tls_handshake_is_one_line_with_the_reason() {
     gone.send([0x16, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3]);
     drop(gone);
     server.wait_for_output("the client went in the middle of it");
-    // Who only looks whether somebody is there has not failed.
+    // A client that only checks whether the port is open has not failed.
     let lines = server.output().matches("event=tls_handshake_failed").count();
     drop(Raw::connect(server.port));
     Raw::connect_tls(server.port, &server.folder, ALL_VERSIONS);

@@ -1,4 +1,4 @@
-//! Reloading: all or nothing, with a difference that is printed, and revoked clients closed.
+//! Reload: all or nothing, with printed differences; revoked clients are closed.
 
 use crate::harness::raw_php::GREETING;
 use crate::harness::wait::in_one_of_a_few;
@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 const FAILURE: i32 = 1;
 
-/// Two applications of two tenants, and one more that is `third`.
+/// Returns two applications of two tenants, and `third` after them.
 fn auth(third: &str) -> String {
     format!(
         "anonymous: shop\n\
@@ -131,8 +131,7 @@ fn what_only_a_restart_can_change_is_said_and_stays() {
     assert!(said.contains("nothing has changed") && said.contains("workers: 2 -> 5"), "{said}");
 }
 
-/// The server keeps its addresses, so it must not take applications with which it may not listen
-/// there.
+/// The server keeps its addresses, so it must refuse applications with which it may not listen there.
 #[test]
 fn a_server_for_strangers_takes_no_secret_that_everybody_knows() {
     let folder = Folder::new();
@@ -155,7 +154,7 @@ fn a_server_for_strangers_takes_no_secret_that_everybody_knows() {
 fn sighup_is_a_reload_and_of_a_thousand_the_last_one_wins() {
     let server = Setup::new().auth(&auth(THIRD)).start();
     let mut bystander = server.open(&Open::web());
-    // Written as editors do it: the whole file at once, by another name first.
+    // The file is replaced as editors do it: written under another name, then renamed.
     for round in 0..1000_u32 {
         let text = if round % 2 == 0 { auth("") } else { auth(THIRD) };
         let draft = server.folder.write("auth.yml.new", &text);
@@ -182,7 +181,7 @@ fn reloads_while_a_file_is_written() -> Result<(), String> {
     let server = Setup::new().auth(&auth(THIRD)).start();
     let mut third = server.open(&Open::at("/web?key=third"));
     let whole = auth(THIRD);
-    // Half a file is valid YAML here, without the third application.
+    // Half of this file is valid YAML, but without the third application.
     let half = auth("");
     let reloading = std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
@@ -269,7 +268,7 @@ fn a_keepalive_that_is_switched_off_is_silent_from_then_on() {
     reload(&server);
     script.send(frames::ping("now"));
     while script.frame().first != frames::FIN | frames::PONG {}
-    // The page's pings are the clock: between two of them the script's would have come.
+    // The pings of the page serve as a clock: between two of them a ping of the script would have arrived.
     for _ in 0..2 {
         let ping = page.frame();
         page.send(frames::masked(frames::FIN | frames::PONG, &ping.payload));
@@ -299,7 +298,7 @@ fn older_protocols_are_switched_for_newcomers_only() {
     assert!(said.contains("legacy: on -> off") && said.contains("rawClients: on -> off"), "{said}");
     browser().expect_refusal(400);
     let mut refused = script();
-    // No empty line ends a greeting of 2021: it is half a head now.
+    // An empty line no longer completes a greeting of 2021, so this is an incomplete head.
     refused.send("\n");
     refused.expect_refusal(400);
     old_browser.send(hixie::text(&broadcast("still here")));

@@ -1,5 +1,5 @@
-//! What a client is told about an effect comes when the broker has carried it out: a client that has
-//! read the answer finds the command done (rule L9). A stopped broker shows what waits for it.
+//! A reply about an effect is sent after the broker has applied the effect: a client that has read the reply
+//! finds the command done (rule L9). The tests stop the broker to see which data waits for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,11 +15,11 @@ use tagcast::resource::{ClientHandle, Resource};
 use tagcast::server::Builder;
 use tagcast::session::Message;
 
-/// How long a client waits in vain while the broker is stopped: far longer than an answer takes, and
-/// shorter than a broker may be silent.
+/// The time for which a client waits without an answer while the broker is stopped: far longer than an answer
+/// takes, and shorter than the time after which a silent broker is replaced.
 const IN_VAIN: Duration = Duration::from_millis(400);
 
-/// The broker is stopped until this is dropped.
+/// Keeps the broker stopped until this is dropped.
 struct Stopped(u32);
 
 impl Stopped {
@@ -42,7 +42,7 @@ fn hears_nothing_yet(client: &mut Raw) {
     assert!(read.is_err(), "{:?}", String::from_utf8_lossy(&client.take_all()));
 }
 
-/// A backend that wants done what its client says.
+/// Starts a backend that executes the command in its client's message.
 fn obedient() -> Backend {
     Backend::start(|event| match event["text"].as_str() {
         Some(commands) => Act::Answer(200, commands.to_owned()),
@@ -91,7 +91,7 @@ fn a_reply_after_a_command_waits_until_the_broker_has_carried_that_out() {
     drop(stopped);
 }
 
-/// The end of a connection speaks of what came before it too, and so does the next answer.
+/// The Close may refer to earlier effects too, and so may the next reply; both wait.
 #[test]
 fn whatever_is_said_later_waits_too_in_its_order() {
     let backend = obedient();
@@ -168,7 +168,7 @@ fn the_answer_to_the_opcode_uuid_waits_until_the_alias_is_granted() {
     }
 }
 
-/// A broker that dies while something waits for it: its successor answers.
+/// A broker dies while replies wait for it. The new broker releases them.
 #[test]
 fn what_waits_is_said_when_the_successor_of_a_dead_broker_knows_it() {
     let backend = obedient();
@@ -187,7 +187,7 @@ fn what_waits_is_said_when_the_successor_of_a_dead_broker_knows_it() {
     }
 }
 
-/// A resource of an embedding program: changes the tag of its client and says so.
+/// A resource of an embedding program that changes the tag of its client and replies.
 struct Mover;
 
 impl Resource for Mover {

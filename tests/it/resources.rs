@@ -1,5 +1,5 @@
-//! Resources that a program brings: what they see, what they can have done, and what a fault of
-//! theirs costs. The server runs as threads of this process, with the resources of this file.
+//! Resources of an embedding program: the calls that they get, the effects that they can request, and the
+//! cost of a panic. The server runs as threads of this process, with the resources of this file.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -13,7 +13,7 @@ use tagcast::server::{Builder, InProcess};
 use tagcast::session::Message;
 use tagcast::types::{Address, CloseCode, CloseReason, Tag, Tags, Tenant};
 
-/// A server with one worker that serves `/own`, and what its resource tells.
+/// A server with one worker that serves `/own`, and a channel from its resource.
 struct Own {
     server: Option<InProcess>,
     told: Receiver<String>,
@@ -25,12 +25,12 @@ impl Own {
         Self::start_with(protocol, || ())
     }
 
-    /// With something to be done whenever a worker begins.
+    /// Starts a server and calls `begin` whenever a worker starts.
     fn start_with(protocol: fn() -> Protocol, begin: impl Fn() + Send + Sync + 'static) -> Self {
         Self::start_ticking(protocol, begin, None)
     }
 
-    /// With a tag that all clients of the resource carry, and ticks.
+    /// Starts a server whose resource ticks and gives all its clients a common tag.
     fn start_ticking(
         protocol: fn() -> Protocol,
         begin: impl Fn() + Send + Sync + 'static,
@@ -68,18 +68,18 @@ impl Drop for Own {
     }
 }
 
-/// Does what it is told to, and tells what happens to it.
+/// A resource that executes its clients' commands and reports its calls.
 struct Probe {
     protocol: fn() -> Protocol,
     tell: Sender<String>,
     count: u32,
-    /// With it, it ticks too.
+    /// A common tag of all clients. If it is set, the resource also ticks.
     common: Option<Tag>,
 }
 
 impl Probe {
     fn tell(&self, text: impl Into<String>) {
-        // The test may be over.
+        // The test may have finished already.
         self.tell.send(text.into()).ok();
     }
 }
@@ -97,7 +97,7 @@ impl ResourceHooks for Probe {
         self.common.as_ref().map(|_| Duration::from_millis(50))
     }
 
-    /// Tells all clients how many they are, as the broker says.
+    /// Sends all clients their number, as the broker reports it.
     fn on_tick(&mut self, desk: &mut ResourceContext<'_>) {
         desk.query_presence(7, Tenant::shared(), Tags::default(), "@kind");
     }
@@ -222,7 +222,7 @@ fn a_resource_that_never_returns_costs_its_worker_and_the_next_one_serves() {
     let own = Own::start(bare);
     let mut client = Open::at("/own").upgrade(own.port());
     client.text("hang");
-    // The handshake waits in the listening socket until a worker takes it.
+    // The handshake waits in the listening socket until a worker accepts it.
     let mut next = Open::at("/own").upgrade(own.port());
     next.text("me");
     next.expect_text(r#""to me""#);
@@ -279,7 +279,7 @@ fn a_tick_can_ask_who_is_there_and_tell_everybody() {
     let kind = Tag::new("@kind", "probe").unwrap();
     let own = Own::start_ticking(|| Protocol::Plain, || (), Some(kind));
     let mut client = Open::at("/own").upgrade(own.port());
-    // A question that was asked before it came may still be answered.
+    // A query that was sent before the client joined may still be answered.
     while client.frame().as_text() == "7: 0 clients, []" {}
     client.expect_text(r#"7: 1 clients, ["probe"]"#);
     client.text("tags");

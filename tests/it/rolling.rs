@@ -1,4 +1,4 @@
-//! A restart of the workers beside clients that come back: each of them is closed once.
+//! A restart of the workers while clients reconnect: each client is closed once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,8 +8,8 @@ use crate::harness::{Open, Raw, Server, Setup, pause};
 const CLIENTS: u64 = 25;
 const RESTARTS: usize = 3;
 
-/// Comes back after each Close, after 50 to 250 ms; how often it was closed. Whatever refuses it
-/// panics here.
+/// Reconnects after each Close, with a delay of 50 to 250 ms. Returns how often the client was closed. A
+/// refusal panics.
 fn comes_back(server: &Server, number: u64, is_over: &AtomicBool) -> usize {
     let (mut client, mut closed) = (server.open(&Open::web()), 0);
     loop {
@@ -48,7 +48,7 @@ fn a_restart_closes_each_client_once() {
     }
 }
 
-/// Nobody is left outside when the worker that took over dies.
+/// All clients can connect even if the new worker dies during the restart.
 #[test]
 fn newcomers_are_served_though_the_new_worker_dies_in_the_middle_of_a_restart() {
     let server = Setup::new().workers(2).ini("drainTime = 2s").start();

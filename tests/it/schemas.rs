@@ -1,4 +1,5 @@
-//! Message schemas: what does not fit the schema of its application is denied with the place.
+//! Message schemas: a message that does not fit the schema of its application is denied, and the denial names
+//! the place.
 
 use crate::harness::{Folder, Open, Server, Setup, broadcast, run_to_end};
 
@@ -7,7 +8,8 @@ const SCHEMA: &str = r#"{"type":"object","required":["price"],
 const BAD: &str = r#"{"price":"abc"}"#;
 const WHY: &str = r#"the message does not fit its schema at /price: "abc" is not of type "number""#;
 
-/// `shop` has a schema and is what a connection without a key counts as, `desk` has none.
+/// Returns two applications: `shop` has a schema and is used for connections without a key, `desk` has no
+/// schema.
 fn auth(schema: &str) -> String {
     format!(
         "anonymous: shop\napplications:\n  - key: shop\n    secret: shop-secret-1\n    \
@@ -16,7 +18,7 @@ fn auth(schema: &str) -> String {
     )
 }
 
-/// The schema lies elsewhere, since the server makes its folder itself.
+/// The schema is in a separate folder, because the server creates its own folder.
 fn server(ini: &str) -> (Server, Folder) {
     let schemas = Folder::new();
     let file = schemas.write("shop.json", SCHEMA);
@@ -48,7 +50,7 @@ fn a_packet_that_does_not_fit_is_denied_with_the_place_and_reaches_nobody() {
         web.expect_next();
         web.expect_text(&error(why));
     }
-    // A packet without a message has none: null.
+    // A packet without a message counts as `null`.
     web.text(r#"{"opcode":"broadcast"}"#);
     web.expect_next();
     web.expect_text(&error(r#"the message does not fit its schema: null is not of type "object""#));
@@ -157,7 +159,7 @@ fn a_reload_takes_another_schema_for_the_next_message_and_keeps_the_connections(
     web.expect_text(&error(
         r#"the message does not fit its schema at /price: 1 is not of type "string""#,
     ));
-    // One that is wrong changes nothing.
+    // An invalid schema changes nothing.
     schemas.write("shop.json", r#"{"type":"nubmer"}"#);
     let said = server.command(&["reload"]);
     assert_eq!(said.code, Some(1), "{}", said.text);

@@ -1,11 +1,11 @@
-//! Secrets appear nowhere: not in logs at any level, arguments, environments, answers, nor in what
-//! other clients get (promise P9).
+//! Secrets appear nowhere: not in logs at any level, arguments, environments or answers, and not in data for
+//! other clients (promise P9).
 
 use crate::harness::tls::certificate_in;
 use crate::harness::{Open, Raw, Server, Setup, eventually, frames, processes};
 use rustix::process::Signal;
 
-/// What must not be found: the secrets of the two applications, one that is wrong, the UUID key.
+/// Texts that must not be found: the secrets of the two applications, a wrong secret, and the UUID key.
 const SECRETS: [&str; 4] = ["s3cret-of-shop", "s3cret-of-bank", "wr0ng-guess", "00c0ffee"];
 
 fn start(format: &str) -> Server {
@@ -17,13 +17,14 @@ fn start(format: &str) -> Server {
     let ini = format!(
         "logLevel = trace\nlogFormat = {format}\nlogfile = all.log\nuuidKey = {}\n\
          uuidKeyFile = none\n",
-        // Whatever part of the key was shown, it would hold this.
+        // Any part of the key that was shown would contain this.
         SECRETS[3].repeat(8)
     );
     Setup::new().ini(&ini).auth(&auth).start()
 }
 
-/// Openings and messages with secrets, right, wrong and broken; gives back what others heard.
+/// Opens connections and sends messages with right, wrong and broken secrets. Returns the data that other
+/// clients received.
 fn use_secrets(server: &Server) -> Vec<u8> {
     let mut witness = Open::at("/web?key=shop").ready(server.port);
     let mut heard = Vec::new();
@@ -46,7 +47,7 @@ fn use_secrets(server: &Server) -> Vec<u8> {
         let metadata = format!(r#"{{"key":"bank","secret":"{secret}"}}"#);
         gomoob.text(format!(r#"{{"message":"m","metadata":{metadata}}}"#));
         gomoob.text(format!(r#"{{"message":"m","metadata":{metadata},"{secret}":1}}"#));
-        // The name of a member is the sender's own word, and comes back to the sender only.
+        // The sender chose the name of the member, and only the sender gets it back.
         drain(&mut gomoob);
         Raw::connect(server.port).try_send(format!("GET /?secret={secret} HTTP/9\r\n\r\n")).ok();
     }
@@ -60,7 +61,7 @@ fn use_secrets(server: &Server) -> Vec<u8> {
     }
 }
 
-/// All that the server says to a client that says no more.
+/// Returns everything that the server sends to a client that sends nothing more.
 fn drain(client: &mut Raw) -> Vec<u8> {
     client.stream().shutdown(std::net::Shutdown::Write).ok();
     let mut all = Vec::new();

@@ -1,5 +1,5 @@
-//! What a fresh worker and the broker have in memory: secrets as digests, and nothing of the text that
-//! they came in. Needs root, since the processes keep their memory to themselves.
+//! The memory of a new worker and of the broker: it contains secrets only as digests, and no part of the text
+//! that contained them. The tests need root, because other users cannot read the memory of these processes.
 
 use std::fs::{self, File};
 use std::io::BufRead;
@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use crate::harness::tls::certificate_in;
 use crate::harness::{Folder, Server, eventually, run_to_end};
 
-/// What one read takes; the largest needle fits into the overlap of two.
+/// Bytes of one read. The largest needle fits in the overlap of two reads.
 const CHUNK_BYTES: usize = 1024 * 1024;
 const OVERLAP_BYTES: usize = 4096;
 
@@ -20,7 +20,7 @@ const SHOP: &str = "~shop's \"secret\" with \\escapes\\ in it";
 const BANK: &str = "~bank: 8d0f41c5a96e77b2";
 const NEXT: &str = "~the next secret of the shop, after a reload";
 
-/// What is looked for, with a name for the reader of a failure.
+/// A byte string to search for, and its name for failure messages.
 struct Needle(&'static str, Vec<u8>);
 
 fn is_root() -> bool {
@@ -75,7 +75,7 @@ fn from_hexadecimal(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(pair).collect()
 }
 
-/// The names of the needles that are in the writable memory of a process.
+/// Returns the names of the needles that are in the writable memory of a process.
 fn found_in(pid: u32, needles: &[Needle]) -> Vec<&'static str> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
     let memory = File::open(format!("/proc/{pid}/mem")).unwrap();
@@ -99,7 +99,7 @@ fn found_in(pid: u32, needles: &[Needle]) -> Vec<&'static str> {
     found
 }
 
-/// From one byte of the kind to the next: the standard library looks for these fast, in any build.
+/// Searches for the first byte of the needle. The standard library does this fast, in any build.
 fn holds(chunk: &[u8], needle: &[u8]) -> bool {
     let mut rest = chunk;
     while rest.skip_until(needle[0]).unwrap() > 0 {
@@ -118,7 +118,7 @@ fn p9_fresh_workers_hold_digests_and_the_broker_holds_nothing() {
     }
     let server = start("");
     let needles = needles(server.folder.root());
-    // The search finds what is there: the supervisor has the secrets as they are.
+    // The search itself works: the supervisor has the secrets in plain form.
     assert!(found_in(server.pid(), &needles).contains(&"the secret of bank"));
     for pid in server.workers(2) {
         assert_eq!(found_in(pid, &needles), [""; 0], "worker {pid}");

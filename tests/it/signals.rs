@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use crate::harness::processes::send_signal;
 use crate::harness::{DEADLINE, Open, Raw, Server, Setup};
 
-/// All clients are closed in order, and the server ends well.
+/// Expects that all clients are closed in order and the server exits with 0.
 #[track_caller]
 fn expect_orderly_end(server: &Server, clients: &mut [Raw]) {
     for client in clients {

@@ -1,4 +1,5 @@
-//! Clients that do not read, and clients that say nothing: they are closed, and nobody else notices.
+//! Clients that do not read, and clients that send nothing: they are closed, and other clients are not
+//! affected.
 
 use crate::harness::{Open, Raw, Setup, broadcast, frames, heard_nothing};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
@@ -11,7 +12,7 @@ fn a_reader_that_stops_is_closed_as_slow_and_its_neighbours_hear_everything() {
     let (mut publisher, mut witness) = server.open_apart(&Open::web(), &Open::web());
     let mut stopped = server.open(&Open::web());
     let packet = broadcast(&"x".repeat(32 * 1024));
-    // Far more than the outbox, the kernel's buffers and the network in between can hold.
+    // Far more than the outbox, the kernel's buffers and the network can hold.
     for _ in 0..400 {
         publisher.text(&packet);
         publisher.expect_next();
@@ -22,12 +23,12 @@ fn a_reader_that_stops_is_closed_as_slow_and_its_neighbours_hear_everything() {
     witness.expect_silence();
 }
 
-/// Fewer bytes than the outbox holds: no byte taken for ten seconds.
+/// Fewer bytes than the outbox holds, but no byte was read for ten seconds.
 #[test]
 fn a_client_that_takes_no_byte_for_ten_seconds_is_closed_though_its_outbox_has_room() {
     let server = Setup::new().ini("pingInterval = 0\n").start();
     let mut stopped = Raw::connect(server.port);
-    // Its kernel holds little, and no more because it is on the same machine.
+    // The receive buffer is small, because the kernel would otherwise hold more on the same machine.
     set_socket_recv_buffer_size(stopped.stream(), 4096).unwrap();
     stopped = Open::web().upgrade_over(stopped);
     stopped.expect_ready();
@@ -60,7 +61,7 @@ fn a_client_that_answers_no_ping_is_closed_1001_and_one_that_answers_stays() {
         assert_eq!(silent.frame().payload, PING);
     }
     silent.expect_closed(1001);
-    // Php-type clients get no pings and are thrown out by none.
+    // Php-type clients get no pings and are not closed for missing answers.
     php.text(r#"{"opcode":"echo"}"#);
     php.expect_next();
     php.expect_text(r#"{"opcode":"echo"}"#);

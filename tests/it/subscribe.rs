@@ -1,4 +1,4 @@
-//! `tagcast subscribe` and `tagcast publish --tag` at a real server, over Gomoob's dialect.
+//! `tagcast subscribe` and `tagcast publish --tag` with a real server, over Gomoob's dialect.
 
 use crate::harness::{Open, Running, Server, broadcast, run_to_end};
 use rustix::process::Signal;
@@ -7,7 +7,7 @@ fn url(server: &Server) -> String {
     format!("ws://127.0.0.1:{}/", server.port)
 }
 
-/// A subscriber that the server has let in.
+/// Starts a subscriber and waits until the server has accepted it.
 #[track_caller]
 fn subscribe(server: &Server, arguments: &[&str]) -> Running {
     let url = url(server);

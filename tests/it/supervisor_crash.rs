@@ -1,5 +1,5 @@
-//! The supervisor dies, or is told to end: at any moment, once or twice. Nothing is left running
-//! (fault 37).
+//! The supervisor is killed or told to exit, at any moment, once or twice. No process is left running (fault
+//! 37).
 
 use std::io::Write;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn ends_under_load(signal: Signal) {
     assert_eq!(processes_in(server.folder.root()).len(), 4);
     let mut socket = publisher.writer();
     std::thread::scope(|scope| {
-        // Until the server goes away.
+        // Writes until the server has exited.
         let packet = frames::text(broadcast("again and again"));
         scope.spawn(move || while socket.write_all(&packet).is_ok() {});
         for _ in 0..100 {
@@ -41,7 +41,7 @@ fn ends_under_load(signal: Signal) {
     expect_nothing_left(server.folder.root());
 }
 
-/// Children that were just started, or are about to be replaced, notice it as well.
+/// Children that were just started, or are about to be replaced, notice it too.
 #[test]
 fn a_supervisor_that_is_killed_at_any_moment_of_its_start_leaves_no_process() {
     for moment in moments() {
@@ -61,14 +61,14 @@ fn a_server_that_is_told_to_end_at_any_moment_of_its_start_ends_and_leaves_no_pr
         pause(moment);
         running.signal(Signal::TERM);
         let (code, output, errors) = running.wait_for_end();
-        // Before it watches signals it is ended by this one, as any program.
+        // Before the supervisor handles signals, this signal kills it like any other program.
         assert!(matches!(code, Some(0) | None), "after {moment:?}: {code:?} {output} {errors}");
         assert!(!output.contains("ERROR"), "after {moment:?}: {output}");
         expect_nothing_left(folder.root());
     }
 }
 
-/// From before it has read its configuration until it serves.
+/// Moments from before it has read its configuration until it serves.
 fn moments() -> impl Iterator<Item = Duration> {
     (0..12).map(|step| Duration::from_millis(3 * step))
 }
@@ -82,7 +82,7 @@ fn prepared() -> Folder {
 #[test]
 fn a_second_signal_means_now() {
     let server = Setup::new().ini("drainTime = 60s").start();
-    // It does not answer the Close, so the first signal would wait for it.
+    // These clients do not answer the Close, so the first signal would wait for them.
     let mut silent: Vec<_> = (0..4).map(|_| server.open(&Open::web())).collect();
     let mut half_open = Raw::connect(server.port);
     half_open.send("GET /web HTTP/1.1\r\n");

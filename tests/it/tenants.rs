@@ -1,4 +1,5 @@
-//! Tenants: nothing crosses between them, and nothing can be learnt (promise P4).
+//! Tenants: no publication crosses between them, and no client learns anything about another tenant (promise
+//! P4).
 
 use crate::harness::{
     Open, Raw, Server, Setup, broadcast, eventually, feedback_to, feedback_to_ident,
@@ -27,8 +28,8 @@ fn gomoob(server: &Server, key: &str) -> Raw {
     Open::at(&format!("/?key={key}&{TAGS}")).upgrade(server.port)
 }
 
-/// Everything that `publisher` can say reaches nobody of `strangers`, and sounds the same as if
-/// there was nobody.
+/// Expects that no message of `publisher` reaches any of `strangers`, and that the answers are the same as if
+/// these did not exist.
 #[track_caller]
 fn expect_deaf(publisher: &mut Raw, strangers: &mut [Raw]) {
     let mut packets = vec![broadcast("all"), feedback_to_ident("berta", "x")];
@@ -53,7 +54,7 @@ fn p4_a_client_reaches_nobody_of_another_tenant() {
     expect_deaf(&mut a, &mut others);
     let mut shared = server.open(&Open::web());
     let mut tenants = [page(&server, "a"), page(&server, "b"), named("a"), named("b")];
-    // Its own space hears it, of course.
+    // Clients of its own tenant receive it.
     shared.text(broadcast("shared"));
     shared.expect_next();
     for other in &mut others[2..] {
@@ -80,7 +81,7 @@ fn p4_tags_and_idents_are_looked_up_within_the_tenant() {
     b.expect_silence();
     shared.expect_text(r#""for all others""#);
     shared.expect_silence();
-    // One ident in both: each publisher finds its own.
+    // Both tenants have the same ident. Each publisher reaches the client of its own tenant.
     let (mut anna_of_b, mut anna_of_a) = (page(&server, "b"), page(&server, "a"));
     let mut publisher = server.open(&Open::at("/web?key=a"));
     publisher.text(feedback_to_ident("anna", "x"));

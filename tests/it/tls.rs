@@ -1,4 +1,4 @@
-//! TLS: cases 87 to 89 of the contract, and that everything else is as without it.
+//! TLS: cases 87 to 89 of the contract, and everything else works as without TLS.
 
 use std::net::TcpStream;
 use std::time::{Duration, SystemTime};
@@ -108,7 +108,7 @@ fn messages_of_all_sizes_cross_in_both_directions_and_in_order() {
     }
 }
 
-/// Twenty megabytes for a reader that has stopped: they wait, and come whole and in order.
+/// Twenty megabytes for a client that has stopped reading: they wait, and arrive complete and in order.
 #[test]
 fn a_slow_reader_gets_all_of_a_long_backlog() {
     let server = server_with("wss", "outboxLimit = 64M\npingInterval = 0\n");

@@ -1,5 +1,5 @@
-//! Those who speak TLS wrongly, in an old version, or not at all: fault 8 of `docs/faults.md`. Beside
-//! each of them a bystander is served inside TLS as if nothing were, and nothing is left.
+//! Clients that use TLS wrongly, in an old version, or not at all: fault 8 of `docs/faults.md`. During each
+//! attack a bystander inside TLS must be served normally, and nothing may be left afterwards.
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ fn server() -> Server {
     Server::run(folder, &["serve", "-i", "websock.ini"], &[])
 }
 
-/// Runs an attack on a server beside a bystander inside TLS.
+/// Runs an attack on a server, with a bystander inside TLS.
 #[track_caller]
 fn beside_tls(server: &Server, attack: impl FnOnce(&mut Bystander)) {
     let come = |server: &Server| {
@@ -36,12 +36,12 @@ fn beside_tls(server: &Server, attack: impl FnOnce(&mut Bystander)) {
     beside(server, come, attack);
 }
 
-/// A fatal alert in the clear.
+/// Returns a fatal alert that is not encrypted.
 fn alert(version: [u8; 2], description: AlertDescription) -> Vec<u8> {
     vec![0x15, version[0], version[1], 0, 2, 2, u8::from(description)]
 }
 
-/// All that the server answers to these bytes, behind which nothing follows, and its end.
+/// Returns everything that the server answers to these bytes until it closes. Nothing follows these bytes.
 #[track_caller]
 fn answer_to(server: &Server, bytes: &[u8]) -> Vec<u8> {
     let mut client = Raw::connect(server.port);
@@ -51,7 +51,7 @@ fn answer_to(server: &Server, bytes: &[u8]) -> Vec<u8> {
     client.take_all()
 }
 
-/// A ClientHello as a whole record, with a list of ciphers and of extensions.
+/// Returns a ClientHello as a complete record, with these ciphers and extensions.
 fn client_hello(version: [u8; 2], ciphers: &[u16], extensions: &[(u16, &[u8])]) -> Vec<u8> {
     let short = |length: usize| u16::try_from(length).unwrap().to_be_bytes();
     let ciphers: Vec<u8> = ciphers.iter().flat_map(|cipher| cipher.to_be_bytes()).collect();
@@ -75,10 +75,10 @@ fn client_hello(version: [u8; 2], ciphers: &[u16], extensions: &[(u16, &[u8])]) 
     [&[0x16, 3, version[1].min(1)], &short(message.len())[..], &message].concat()
 }
 
-/// What every client of the last fifteen years sends: curves, point formats, signature algorithms.
+/// Extensions that every client of the last fifteen years sends: curves, point formats, signature algorithms.
 const EXTENSIONS: &[(u16, &[u8])] =
     &[(10, &[0, 4, 0, 29, 0, 23]), (11, &[1, 0]), (13, &[0, 8, 4, 3, 8, 4, 4, 1, 2, 1]), (23, &[])];
-/// ECDHE and RSA with AES, as TLS 1.0 and 1.2 know them.
+/// ECDHE and RSA with AES, as in TLS 1.0 and 1.2.
 const CIPHERS: &[u16] = &[0xC02B, 0xC02C, 0xC009, 0xC00A, 0xC013, 0x002F];
 
 #[test]
@@ -100,7 +100,7 @@ fn fault_8_old_versions_are_refused_by_an_alert_that_names_the_version() {
                 bystander.is_served();
             }
         }
-        // The same in TLS 1.2 is answered by a ServerHello; without a cipher that is known it is not.
+        // The same in TLS 1.2 is answered by a ServerHello, unless no cipher is known.
         let right = answer_to(&server, &client_hello([3, 3], CIPHERS, EXTENSIONS));
         assert_eq!((right[0], right[5]), (0x16, 2), "{right:02x?}");
         let strange = answer_to(&server, &client_hello([3, 3], &[0x0005, 0x000A], EXTENSIONS));
@@ -117,7 +117,7 @@ fn fault_8_what_is_no_handshake_is_answered_by_an_alert() {
         (&[0x16; 600], &undecodable),
         (&[0x00; 600], &undecodable),
         (&[0x99; 600], &undecodable),
-        // A record without anything, one that is too long, and one of version 9.9.
+        // An empty record, a record that is too long, and a record of version 9.9.
         (&[0x16, 3, 1, 0, 0], &undecodable),
         (&[0x16, 3, 1, 0xFF, 0xFF, 1], &undecodable),
         (&[0x16, 9, 9, 0, 5, 1, 2, 3, 4, 5], &undecodable),
@@ -137,7 +137,7 @@ fn fault_8_what_is_no_handshake_is_answered_by_an_alert() {
     });
 }
 
-/// What a client of ours says first.
+/// Returns the first bytes of a client.
 fn first_flight(client: &Arc<ClientConfig>) -> Vec<u8> {
     let name = ServerName::try_from("localhost").unwrap();
     let mut connection = ClientConnection::new(Arc::clone(client), name).unwrap();
@@ -174,7 +174,7 @@ fn fault_8_a_hello_that_is_cut_at_any_byte_costs_nobody_anything() {
     });
 }
 
-/// Every answer is an alert, a ServerHello, or nothing where more bytes were announced.
+/// Every answer is an alert, a ServerHello, or nothing if more bytes were announced.
 #[test]
 fn fault_8_a_hello_with_any_bit_wrong_is_answered_within_tls() {
     let server = server();
@@ -207,21 +207,21 @@ fn fault_8_a_handshake_that_is_left_or_spoiled_half_way_costs_nobody_anything() 
                 let hello = first_flight(&client);
                 let mut raw = Raw::connect(server.port);
                 raw.send(hello);
-                // The answer to it is there, and ours is what the server waits for.
+                // The server has answered, and waits for the client's next message.
                 let answer = raw.read_exactly(5);
                 assert_eq!(answer[0], 0x16);
                 match number % 3 {
                     0 => reset_on_drop(raw.stream()),
                     1 => drop(raw),
                     _ => {
-                        // Sealed data where the end of the handshake should be.
+                        // Encrypted data where the end of the handshake is expected.
                         raw.try_send([&[0x17, 3, 3, 0, 40][..], &[0x42; 40]].concat()).ok();
                         raw.wait_for_end();
                         let said = raw.take_all();
                         let last = alert([3, 3], AlertDescription::UnexpectedMessage);
                         let is_alert = match version.version {
                             rustls::ProtocolVersion::TLSv1_2 => said.ends_with(&last),
-                            // Sealed already: two bytes, their type, and the tag.
+                            // In TLS 1.3 the alert is encrypted: two bytes, their type, and the tag.
                             _ => said[..said.len() - 19].ends_with(&[0x17, 3, 3, 0, 19]),
                         };
                         assert!(is_alert, "its last words: {:02x?}", &said[said.len() - 24..]);

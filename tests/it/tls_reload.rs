@@ -1,4 +1,4 @@
-//! A renewed certificate: taken over by a reload, with nobody dropped.
+//! A reload takes over a renewed certificate without closing any connection.
 
 use crate::harness::tls::{ALL_VERSIONS, certificate_in, client_of};
 use crate::harness::{Folder, Open, Raw, Server, broadcast};
@@ -16,7 +16,7 @@ fn server() -> Server {
     Server::run(folder, &["serve", "-i", "websock.ini"], &[])
 }
 
-/// Opens a connection inside TLS, which trusts the certificate that is in the folder now.
+/// Opens a connection inside TLS that trusts the certificate that is in the folder now.
 fn open(server: &Server) -> Raw {
     let client = Raw::connect_tls(server.port, &server.folder, ALL_VERSIONS);
     let mut client = Open::web().upgrade_over(client);
@@ -41,7 +41,7 @@ fn a_renewed_certificate_is_taken_over_under_load_and_nobody_is_dropped() {
             let finished = server.command(&["reload"]);
             assert_eq!(finished.code, Some(0), "{}", finished.text);
             assert!(finished.text.contains("another certificate"), "{}", finished.text);
-            // Trusts the new one only.
+            // Trusts only the new certificate.
             drop(open(&server));
         }
         publishing.join().unwrap();

@@ -1,4 +1,4 @@
-//! Session tickets: who comes back has a short handshake, whichever worker it meets.
+//! Session tickets: a returning client has a short handshake, on any worker.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ fn serve(folder: Folder) -> Server {
     Server::run(folder, &["serve", "-i", "websock.ini"], &[])
 }
 
-/// Opens a connection and reads up to `ready`, behind which no ticket is left to come.
+/// Opens a connection and reads up to `ready`. All tickets have arrived by then.
 #[track_caller]
 fn come(client: &Arc<ClientConfig>, server: &Server) -> Raw {
     let mut raw = Open::web().upgrade_over(Raw::connect_tls_as(client, server.port));
@@ -38,7 +38,7 @@ fn who_comes_back_is_known_to_every_worker() {
         let mut guests = vec![come(&client, &server)];
         assert_eq!(guests[0].handshake_kind(), Some(HandshakeKind::Full));
         let first = server.worker_of(&guests[0]);
-        // Guests stay, so that sooner or later it is the other worker's turn.
+        // Connections stay open, so that sooner or later the other worker accepts one.
         let mut others = 0;
         while others < 3 {
             let guest = come(&client, &server);

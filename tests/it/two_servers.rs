@@ -1,11 +1,11 @@
-//! Two configurations in one folder, and how much is logged.
+//! Two configurations in one folder, and the log levels of their servers.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::harness::{Finished, Folder, Open, Server, binary, eventually, run_to_end};
 
-/// The exit code when the server was not there or refused (`EX_UNAVAILABLE` of sysexits.h).
+/// The exit code when the server is not running or refuses (`EX_UNAVAILABLE` of sysexits.h).
 const UNAVAILABLE: i32 = 69;
 
 fn folder() -> Folder {
@@ -57,7 +57,7 @@ fn a_state_folder_of_its_own_lets_a_second_server_run() {
     one.open(&Open::web()).expect_silence();
 }
 
-/// Whether what a refused opening writes at debug is in the log after one.
+/// Returns whether the log has the debug line of a refused handshake.
 fn logs_debug(server: &Server) -> bool {
     let before = server.output().matches("DEBUG").count();
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! Files and secrets that let in more people than meant: what `check` and the start say about them.
+//! Weak secrets and files with too many permissions: the warnings of `check` and of the start.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,5 @@
-//! Openings about which a backend is asked: one address keeps no other out, and what waits in the
-//! server's own queue is not held against the backend.
+//! Handshakes that a backend authorizes: one address cannot block others, and time in the server's own queue
+//! does not count against the backend.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use crate::backend::chat::{APPLICATIONS, start};
 use crate::backend::{Act, Backend};
 use crate::harness::{Open, Raw, Server, Setup, eventually, frames, pause};
 
-/// Answers each event after a while.
+/// Starts a backend that answers each event after a delay.
 fn slow(wait: Duration) -> Backend {
     Backend::start(move |event| {
         pause(wait);
@@ -20,7 +20,7 @@ fn slow(wait: Duration) -> Backend {
     })
 }
 
-/// Openings that were sent and not answered yet.
+/// Sends handshakes and returns them unanswered.
 fn asked_from(address: &str, server: &Server, count: usize) -> Vec<Raw> {
     let request = Open::at("/chat").request();
     let ask = |_| {
@@ -31,7 +31,7 @@ fn asked_from(address: &str, server: &Server, count: usize) -> Vec<Raw> {
     (0..count).map(ask).collect()
 }
 
-/// How many were answered with each status.
+/// Returns the number of answers for each status.
 fn statuses(clients: &mut [Raw]) -> [usize; 3] {
     let mut counts = [0; 3];
     for client in clients {
@@ -68,8 +68,8 @@ fn openings_count_by_address_before_the_backend_is_asked() {
     });
 }
 
-/// A client that goes, or is refused, while its backend is asked gives its place back; so does a
-/// broker that dies meanwhile.
+/// A client that disconnects or is refused while its backend is asked frees its place. So does the death of
+/// the broker.
 #[test]
 fn a_place_by_address_is_given_back_however_the_opening_ends() {
     let asked = Arc::new(AtomicUsize::new(0));
@@ -96,7 +96,7 @@ fn a_place_by_address_is_given_back_however_the_opening_ends() {
                 (head.status() == 403).then_some(())
             });
         }
-        // A place is free a moment after its client was answered.
+        // A place is free a moment after its client got its answer.
         let gone = eventually("two questions", || {
             let before = asked.load(Ordering::SeqCst);
             let both = asked_from("127.0.0.1", &server, 2);

@@ -1,5 +1,5 @@
-//! Workers end in every way and in series, under load: only their own connections go, everybody
-//! else hears everything once and in order, and who comes back is served (fault 32).
+//! Workers exit in every way and repeatedly, under load. Only their own connections are closed, all other
+//! clients receive everything once and in order, and clients that reconnect are served (fault 32).
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use rustix::process::Signal;
 
 const PADDING: usize = 512;
 
-/// So many broadcasts by one publisher.
+/// A number of broadcasts by one publisher.
 #[derive(Clone, Copy)]
 struct Stream {
     count: usize,
@@ -30,7 +30,7 @@ impl Stream {
         }
     }
 
-    /// Everything, once and in order, and nothing else.
+    /// Expects all messages, once and in order, and nothing else.
     fn listen(self, client: &mut Raw) {
         for number in 0..self.count {
             client.expect_text(&Self::packet(number));
@@ -45,7 +45,8 @@ impl Stream {
         client.expect_silence();
     }
 
-    /// What a client hears that joins and is thrown out in between: numbers without a hole.
+    /// Returns the number of messages that a client received between its join and its close. There must be no
+    /// gap in them.
     fn listen_to_a_part(client: &mut Raw) -> usize {
         let (mut heard, mut last) = (0, None);
         while let Ok(frame) = client.frame_or_end() {
@@ -71,7 +72,7 @@ fn a_worker_that_ends_under_load_takes_only_its_own_connections_in_every_way() {
         let (mut publisher, mut doomed) = server.open_apart(&Open::web(), &Open::web());
         let (safe, ending) = (server.worker_of(&publisher), server.worker_of(&doomed));
         let mut receivers: Vec<_> = (0..3).map(|_| server.open_on(safe, &Open::web())).collect();
-        // More than the window holds (L4): the dead must not hold up its acknowledgements.
+        // More than the window holds (L4): the dead worker must not block acknowledgements.
         let stream = Stream { count: 5000 };
         std::thread::scope(|scope| {
             let socket = publisher.writer();
@@ -90,8 +91,7 @@ fn a_worker_that_ends_under_load_takes_only_its_own_connections_in_every_way() {
     }
 }
 
-/// A reconnecting page meets the other worker at once, and misses nothing of what is published
-/// after its `ready`.
+/// A page that reconnects reaches the other worker at once, and gets every publication after its `ready`.
 #[test]
 fn a_series_of_deaths_under_load_costs_the_others_nothing() {
     let server = Server::start();
@@ -166,7 +166,7 @@ fn a_worker_that_keeps_dying_waits_and_an_error_says_so_while_the_rest_serves() 
     let said = server.wait_for_output("event=child_restart_delayed");
     assert!(said.contains("ERROR") && said.contains("backoff_ms=100"), "{said}");
     is_served();
-    // Meanwhile nobody is refused, and in the end both are there.
+    // Meanwhile no client is refused, and in the end both workers are running.
     for _ in 0..20 {
         server.open(&Open::web()).expect_silence();
     }
@@ -174,7 +174,7 @@ fn a_worker_that_keeps_dying_waits_and_an_error_says_so_while_the_rest_serves() 
     Bystander::beside(&server).is_served();
 }
 
-/// Fault 24: half of a few hundred clients lose their worker at once and return at once.
+/// Fault 24: half of a few hundred clients lose their worker at once and reconnect at once.
 #[test]
 fn everybody_returns_when_one_worker_of_two_is_killed_under_a_crowd() {
     const CROWD: usize = 300;

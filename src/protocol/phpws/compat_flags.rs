@@ -1,8 +1,8 @@
-//! Flags for behavior of the old servers that Tagcast has only when it is configured.
+//! Flags for behaviour of the old servers that Tagcast has only when it is configured.
 
 use serde::{Deserialize, Serialize};
 
-/// A behavior of phpWebSocketServer, enabled by a key of `[phpws]`. All are off by default. The table in
+/// A behaviour of phpWebSocketServer, enabled by a key of `[phpws]`. All are off by default. The table in
 /// `docs/configuration.md` describes each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

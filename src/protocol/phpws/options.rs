@@ -11,7 +11,7 @@ pub struct PhpwsOptions {
     /// Whether clients may register an alias, and whether several clients may share one. `None`: they may not
     /// register any.
     pub aliases: Option<Exclusivity>,
-    /// Enabled behavior of the original server.
+    /// Enabled behaviour of the original server.
     pub switches: CompatFlags,
 }
 
