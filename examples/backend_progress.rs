@@ -1,4 +1,4 @@
-//! A backend that reports the progress of a long job to the client whose UUID it is given.
+//! A backend that reports the progress of a long job to the client with the given UUID.
 //!
 //! ```sh
 //! cargo run --example backend_progress -- "$UUID" ws://127.0.0.1:8094/web
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Ten steps, each acknowledged before the next one begins.
+/// Reports ten steps. Each report is acknowledged before the next step starts.
 fn report(uuid: String, url: &str) -> Result<(), PublishError> {
     let mut publisher = Publisher::connect(url)?;
     let page = Destination::Uuid(uuid);
@@ -32,7 +32,7 @@ fn report(uuid: String, url: &str) -> Result<(), PublishError> {
     publisher.close()
 }
 
-/// The job itself.
+/// One step of the job.
 fn work() {
     let sum: u64 = (0..1_000_000).sum();
     std::hint::black_box(sum);

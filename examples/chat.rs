@@ -1,14 +1,14 @@
-//! A chat: rooms, nicknames, and who is here, on as many workers as there are cores.
+//! A chat with rooms, nicknames and presence, on as many workers as there are cores.
 //!
-//! This is a whole `tagcast` with one resource more. Start it, and open two connections:
+//! This is a complete `tagcast` with one additional resource. Start it, and open two connections:
 //!
 //! ```text
 //! cargo run --example chat
 //! websocat 'ws://127.0.0.1:8094/chat?nick=Anna&room=lobby'
 //! ```
 //!
-//! A text is said to the room; `/nick Berta`, `/join kitchen` and `/who` do what they say. The room
-//! is a tag, so it can be addressed from every worker, and by backends:
+//! A text goes to all clients in the room. `/nick Berta` changes the nickname, `/join kitchen` changes the room, and
+//! `/who` lists the clients in the room. The room is a tag, so every worker and every backend can publish to it:
 //! `tagcast publish --tag room=lobby 'The server will be restarted at noon.'`
 
 use std::error::Error;
@@ -19,7 +19,7 @@ use tagcast::{
     Address, Builder, ClientHandle, ConnectRequest, Message, Presence, Resource, Tag, TagQuery,
 };
 
-/// Room and nickname are tags of the client, so there is nothing to keep here.
+/// Has no state, because room and nickname are tags of the client.
 struct Chat;
 
 type Done = Result<(), Box<dyn Error>>;
@@ -52,7 +52,7 @@ impl Resource for Chat {
     }
 
     fn on_close(&mut self, client: &mut ClientHandle<'_>) {
-        // Nobody is left to complain to.
+        // The client is gone, so an error cannot be reported to it.
         say(client, &json!({ "left": client.tag("nick") })).ok();
     }
 }
@@ -74,7 +74,7 @@ fn rename(client: &mut ClientHandle<'_>, nick: &str) -> Done {
     say(client, &json!({ "renamed": before, "to": nick }))
 }
 
-/// Everyone in the client's room hears it, the client too.
+/// Publishes to all clients in the client's room, including the client.
 fn say(client: &mut ClientHandle<'_>, what: &serde_json::Value) -> Done {
     let room = room_of(client)?;
     Ok(client.publish(Address::matching(room), what)?)

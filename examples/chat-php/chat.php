@@ -1,5 +1,5 @@
 <?php
-// The logic of a chat. Tagcast posts what happens; what is printed says what is to be done.
+// The logic of a chat. Tagcast posts events, and the script prints commands.
 $members = ['anna', 'bert'];
 
 $body = file_get_contents('php://input');

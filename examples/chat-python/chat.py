@@ -1,4 +1,4 @@
-"""The logic of a chat. Tagcast posts what happens; the answer says what is to be done."""
+"""The logic of a chat. Tagcast posts events, and the answer contains commands."""
 
 import hashlib
 import hmac
@@ -42,7 +42,7 @@ def commands(event):
 
 
 class Chat(SimpleHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"  # connections are kept
+    protocol_version = "HTTP/1.1"  # keeps connections open
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
