@@ -1,9 +1,24 @@
 //! Basis of a grant: an application and the credentials that were shown, packed into one word.
 
-/// Basis of a grant: the index of an application in the `Permissions` that issued the grant, and
-/// the kind of credentials. Packed into one word, because each connection holds one.
+/// Basis of a grant: the index of an application in the `Permissions` that issued the grant, their
+/// edition, and the kind of credentials. Packed into one word, because each connection holds one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuthBasis(u32);
+
+/// Edition of `Permissions`: the current rules or the former ones. There are never more than two, so
+/// one bit distinguishes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Edition(bool);
+
+impl Edition {
+    /// Edition of the first configuration.
+    pub(super) const FIRST: Self = Self(false);
+
+    /// Returns the edition of the rules that replace these.
+    pub(super) const fn next(self) -> Self {
+        Self(!self.0)
+    }
+}
 
 /// Kind of credentials that a client showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +37,20 @@ impl AuthBasis {
     /// Basis of a grant that needed no credentials.
     pub const NOTHING: Self = Self(0);
 
+    const EDITION: u32 = 4;
+
     pub(super) const fn new(place: u32, shown: ShownCredentials) -> Self {
-        Self(place << 2 | shown as u32)
+        Self(place << 3 | shown as u32)
+    }
+
+    /// Returns the same basis for permissions of this edition.
+    pub(super) const fn in_edition(self, edition: Edition) -> Self {
+        Self(self.0 & !Self::EDITION | (edition.0 as u32) << 2)
+    }
+
+    /// Returns the edition of the permissions that issued the grant.
+    pub(super) const fn edition(self) -> Edition {
+        Edition(self.0 & Self::EDITION != 0)
     }
 
     pub(super) const fn shown(self) -> ShownCredentials {
@@ -42,6 +69,6 @@ impl AuthBasis {
     }
 
     pub(super) const fn place(self) -> usize {
-        (self.0 >> 2) as usize
+        (self.0 >> 3) as usize
     }
 }

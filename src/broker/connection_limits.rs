@@ -1,10 +1,12 @@
 //! Connection counts, in total and per IP address, against which joins are checked.
 
 use std::collections::HashMap;
+use std::collections::hash_map::IntoValues;
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 
 use crate::link::message::Full;
-use crate::types::{AddressLimit, Client, ConnectionRef, WorkerId, counted_as};
+use crate::types::{AddressLimit, Client, ConnectionRef, Slot, WorkerId, counted_as};
 
 /// The limits of `websock.ini` that apply across all workers; 0 means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +22,9 @@ pub struct MaxConnections {
 pub(super) struct ConnectionLimits {
     limits: MaxConnections,
     by_address: HashMap<IpAddr, u32>,
-    addresses: HashMap<ConnectionRef, IpAddr>,
+    addresses: HashMap<WorkerId, HashMap<Slot, IpAddr>>,
+    /// Addresses of clients of removed workers. They still count.
+    departed: Vec<IntoValues<Slot, IpAddr>>,
 }
 
 impl ConnectionLimits {
@@ -34,7 +38,7 @@ impl ConnectionLimits {
     pub(super) fn limit(&mut self, limits: MaxConnections) {
         self.limits = limits;
         if limits.max_per_ip == 0 {
-            (self.by_address, self.addresses) = Default::default();
+            (self.by_address, self.addresses, self.departed) = Default::default();
         }
     }
 
@@ -49,19 +53,28 @@ impl ConnectionLimits {
         if self.limits.max_clients > 0 && clients >= limit(self.limits.max_clients) {
             return Err(Full::Clients);
         }
-        let has_place = || self.addresses.contains_key(&place);
-        if self.counts(client) && !has_place() && self.is_full(client.ip) {
+        if self.counts(client) && !self.has(place) && self.is_full(client.ip) {
             return Err(Full::Address);
         }
         Ok(())
     }
 
+    fn has(&self, place: ConnectionRef) -> bool {
+        self.addresses.get(&place.worker).is_some_and(|slots| slots.contains_key(&place.slot))
+    }
+
+    /// Checks whether [`Self::reserve`] would succeed.
+    pub(super) fn reserves(&self, place: ConnectionRef, ip: IpAddr) -> Result<(), Full> {
+        match self.limits.max_per_ip > 0 && !self.has(place) && self.is_full(ip) {
+            true => Err(Full::Address),
+            false => Ok(()),
+        }
+    }
+
     /// Counts a client by its address before it joins, while its backend is asked to authorize it.
     pub(super) fn reserve(&mut self, place: ConnectionRef, ip: IpAddr) -> Result<(), Full> {
-        if self.limits.max_per_ip > 0 && !self.addresses.contains_key(&place) {
-            if self.is_full(ip) {
-                return Err(Full::Address);
-            }
+        self.reserves(place, ip)?;
+        if self.limits.max_per_ip > 0 {
             self.count(place, ip);
         }
         Ok(())
@@ -73,7 +86,8 @@ impl ConnectionLimits {
 
     fn count(&mut self, place: ConnectionRef, ip: IpAddr) {
         let address = counted_as(ip);
-        if self.addresses.insert(place, address).is_none() {
+        let slots = self.addresses.entry(place.worker).or_default();
+        if slots.insert(place.slot, address).is_none() {
             *self.by_address.entry(address).or_default() += 1;
         }
     }
@@ -86,7 +100,13 @@ impl ConnectionLimits {
     }
 
     pub(super) fn leave(&mut self, place: ConnectionRef) {
-        let Some(address) = self.addresses.remove(&place) else { return };
+        let slots = self.addresses.get_mut(&place.worker);
+        if let Some(address) = slots.and_then(|slots| slots.remove(&place.slot)) {
+            self.count_down(address);
+        }
+    }
+
+    fn count_down(&mut self, address: IpAddr) {
         let Some(count) = self.by_address.get_mut(&address) else { return };
         *count -= 1;
         if *count == 0 {
@@ -94,10 +114,35 @@ impl ConnectionLimits {
         }
     }
 
-    pub(super) fn remove_worker(&mut self, worker: WorkerId) {
-        let gone: Vec<ConnectionRef> =
-            self.addresses.keys().filter(|place| place.worker == worker).copied().collect();
-        gone.into_iter().for_each(|place| self.leave(place));
+    /// Detaches a worker that is gone. Its clients count until [`Self::remove_departed`] removes them.
+    pub(super) fn unlink(&mut self, worker: WorkerId) {
+        if let Some(slots) = self.addresses.remove(&worker) {
+            self.departed.push(slots.into_values());
+        }
+    }
+
+    /// Removes clients of detached workers from the counts, until `is_spent` returns true, which is
+    /// called after each.
+    pub(super) fn remove_departed(
+        &mut self,
+        is_spent: &mut dyn FnMut() -> bool,
+    ) -> ControlFlow<()> {
+        while let Some(last) = self.departed.last_mut() {
+            let Some(address) = last.next() else {
+                self.departed.pop();
+                continue;
+            };
+            self.count_down(address);
+            if is_spent() {
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Returns whether clients of detached workers still count.
+    pub(super) fn has_departed(&self) -> bool {
+        !self.departed.is_empty()
     }
 
     fn counts(&self, client: &Client) -> bool {
@@ -108,7 +153,7 @@ impl ConnectionLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{ClientClass, ClientUuid, Slot, Tags, Tenant};
+    use crate::types::{ClientClass, ClientUuid, Tags, Tenant};
 
     fn client(ip: &str, counted: AddressLimit) -> Client {
         Client {
@@ -147,8 +192,29 @@ mod tests {
         connections.leave(place(2));
         connections.leave(place(2));
         assert_eq!(connections.admit(1, place(99), &web), Ok(()));
-        connections.remove_worker(WorkerId(0));
+        connections.unlink(WorkerId(0));
+        assert!(connections.remove_departed(&mut || false).is_continue());
         assert!(connections.by_address.is_empty() && connections.addresses.is_empty());
+    }
+
+    #[test]
+    fn clients_of_a_worker_that_is_gone_are_taken_off_one_by_one() {
+        let mut connections =
+            ConnectionLimits::new(MaxConnections { max_clients: 0, max_per_ip: 3 });
+        let web = client("192.0.2.1", AddressLimit::ByAddress);
+        (0..3).for_each(|slot| connections.join(place(slot), &web));
+        connections.unlink(WorkerId(0));
+        let elsewhere = ConnectionRef { worker: WorkerId(1), slot: Slot(0) };
+        for left in [true, true, true, false] {
+            assert_eq!(connections.has_departed(), left || !connections.departed.is_empty());
+            let counted = connections.by_address.values().sum::<u32>();
+            assert_eq!(connections.admit(0, elsewhere, &web).is_err(), counted == 3);
+            let outcome = connections.remove_departed(&mut || true);
+            assert_eq!(outcome.is_break(), left);
+        }
+        assert!(!connections.has_departed() && connections.by_address.is_empty());
+        connections.join(elsewhere, &web);
+        assert_eq!(connections.by_address.len(), 1);
     }
 
     #[test]
@@ -188,6 +254,7 @@ mod tests {
         assert_eq!(connections.reserve(place(3), web.ip), Ok(()));
         connections.leave(place(1));
         connections.leave(place(3));
-        assert!(connections.by_address.is_empty() && connections.addresses.is_empty());
+        assert!(connections.by_address.is_empty());
+        assert!(connections.addresses.values().all(HashMap::is_empty));
     }
 }

@@ -1,6 +1,8 @@
 //! The broker without its epoll and its control link: the reading, resolving, writing and acknowledging of a
 //! turn. The simulator in `tests/simulation.rs` runs this code over links of its own.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::ops::ControlFlow;
 
 use tracing::{debug, info};
@@ -12,6 +14,12 @@ use crate::link::control::ChildEvent;
 use crate::link::transport::Transport;
 use crate::types::{Generation, WorkerId, WorkerIncarnation};
 
+impl fmt::Debug for TurnBudgets<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TurnBudgets").finish_non_exhaustive()
+    }
+}
+
 /// The router and the links to its workers.
 #[derive(Debug)]
 pub struct BrokerCore {
@@ -21,15 +29,37 @@ pub struct BrokerCore {
     limits: MaxConnections,
     /// The worker whose link was read last.
     read_last: WorkerId,
+    /// Workers whose link was closed. Their last messages may still be held back.
+    lost: BTreeSet<WorkerIncarnation>,
+    /// Workers that are dead. Their links are read to the end.
+    dead: BTreeSet<WorkerIncarnation>,
+    /// Links of workers whose predecessor still has clients in the index.
+    successors: BTreeMap<WorkerId, (WorkerIncarnation, Box<dyn Transport>)>,
+}
+
+/// Time budgets of a turn. Each is called after one unit of work; when it returns true, the remaining
+/// units wait for the next turn.
+pub struct TurnBudgets<'a> {
+    /// Called after each message of a worker.
+    pub messages: &'a mut dyn FnMut() -> bool,
+    /// Called after each removed client of a dead worker.
+    pub removals: &'a mut dyn FnMut() -> bool,
 }
 
 impl BrokerCore {
     /// Creates a broker without clients.
     #[must_use]
     pub fn new(generation: Generation) -> Self {
-        let (router, links, limits) =
-            (Router::default(), Links::default(), MaxConnections::default());
-        Self { generation, router, links, limits, read_last: WorkerId(0) }
+        Self {
+            generation,
+            router: Router::default(),
+            links: Links::default(),
+            limits: MaxConnections::default(),
+            read_last: WorkerId(0),
+            lost: BTreeSet::new(),
+            dead: BTreeSet::new(),
+            successors: BTreeMap::new(),
+        }
     }
 
     /// Returns the router.
@@ -54,8 +84,20 @@ impl BrokerCore {
 
     /// Adds the link to a worker.
     pub fn link(&mut self, source: WorkerIncarnation, transport: Box<dyn Transport>) {
-        self.router.linked(source);
-        self.links.add(source, transport);
+        self.successors.insert(source.worker, (source, transport));
+        self.link_successors();
+    }
+
+    /// Adds links of workers whose predecessor has no clients left.
+    fn link_successors(&mut self) {
+        let Self { router, links, dead, successors, .. } = self;
+        let is_dying = |worker| dead.iter().any(|source| source.worker == worker);
+        let is_free = |worker: &WorkerId| !is_dying(*worker) && router.is_free(*worker);
+        let free: Vec<WorkerId> = successors.keys().copied().filter(is_free).collect();
+        for (source, transport) in free.iter().filter_map(|worker| successors.remove(worker)) {
+            router.linked(source);
+            links.add(source, transport);
+        }
     }
 
     /// The link of a worker has readable data or was closed.
@@ -66,39 +108,34 @@ impl BrokerCore {
     /// Returns whether work is left for which no further event will arrive.
     #[must_use]
     pub fn has_unread(&self) -> bool {
-        self.links.has_unread() || self.router.is_behind()
+        self.links.has_unread()
+            || self.router.is_behind()
+            || self.router.has_departed()
+            || !(self.lost.is_empty() && self.dead.is_empty())
     }
 
-    /// Removes a dead worker. Its link is read to the end first, so that its last messages count.
-    pub fn remove_worker(&mut self, source: WorkerIncarnation, report: &mut dyn FnMut(ChildEvent)) {
-        if self.links.has(source) {
-            self.links.mark_unread(source.worker);
-            let _done: ControlFlow<()> = self.router.release(source, &mut || false);
-            while self.links.has(source) && self.links.is_unread(source.worker) {
-                let _done: ControlFlow<()> = self.read_link(source, report, &mut || false);
-            }
-        }
-        self.links.remove(source);
-        self.router.remove_worker(source);
-        info!(
-            event = "worker_removed",
-            worker = source.worker.0,
-            generation = source.generation.0,
-            "worker removed"
-        );
+    /// Removes a dead worker over the next turns. Its link is read to the end first, so that its last
+    /// messages count. Then its clients are removed.
+    pub fn remove_worker(&mut self, source: WorkerIncarnation) {
+        self.successors.retain(|_, (successor, _)| *successor != source);
+        self.links.mark_unread(source.worker);
+        self.dead.insert(source);
     }
 
-    /// Runs one turn: reads the messages of workers, writes the results (rule L2), then writes the
-    /// acknowledgements that have become possible (rule L5). Lost links are reported at once, so that the
-    /// supervisor learns of them before publications are acknowledged without them. `is_spent` is called
-    /// after each message; when it returns true, the remaining messages wait for the next turn. The broker
-    /// therefore answers the supervisor and sends its results, however much the workers send.
+    /// Runs one turn: removes clients of dead workers, reads the messages of workers, writes the results
+    /// (rule L2), then writes the acknowledgements that have become possible (rule L5). Lost links are
+    /// reported at once, so that the supervisor learns of them before publications are acknowledged without
+    /// them. Work beyond the budgets waits for the next turn. The broker therefore answers the supervisor
+    /// and sends its results, however much the workers send.
     pub fn run_turn(
         &mut self,
         report: &mut dyn FnMut(ChildEvent),
-        is_spent: &mut dyn FnMut() -> bool,
+        TurnBudgets { messages, removals }: TurnBudgets<'_>,
     ) {
-        self.read(report, is_spent);
+        let _done: ControlFlow<()> = self.router.remove_departed(removals);
+        self.read(report, messages);
+        self.end_workers();
+        self.link_successors();
         self.router.end_turn();
         self.write(report);
         self.router.acknowledge();
@@ -108,6 +145,11 @@ impl BrokerCore {
     /// Applies the messages that were held back, then reads each link once. The next turn starts with the
     /// link after the one where this turn stopped.
     fn read(&mut self, report: &mut dyn FnMut(ChildEvent), is_spent: &mut dyn FnMut() -> bool) {
+        // Announcements must not collide with clients of a dead worker. Publications are not resolved
+        // before all announcements, so reading later delays nothing else.
+        if self.router.has_departed() && !self.router.is_resolving() {
+            return;
+        }
         if self.router.resume(is_spent).is_break() {
             return;
         }
@@ -120,6 +162,33 @@ impl BrokerCore {
                 return;
             }
         }
+    }
+
+    /// Removes dead workers and workers without a link, once their last messages are applied.
+    fn end_workers(&mut self) {
+        let Self { router, links, lost, dead, .. } = self;
+        lost.retain(|source| {
+            let is_over = !router.holds_back(*source);
+            if is_over {
+                router.unlinked(*source);
+            }
+            !is_over
+        });
+        dead.retain(|source| {
+            let has_more = links.has(*source) && links.is_unread(source.worker);
+            if has_more || router.holds_back(*source) {
+                return true;
+            }
+            links.remove(*source);
+            router.remove_worker(*source);
+            info!(
+                event = "worker_removed",
+                worker = source.worker.0,
+                generation = source.generation.0,
+                "worker removed"
+            );
+            false
+        });
     }
 
     fn read_link(
@@ -169,7 +238,7 @@ impl BrokerCore {
             "link to a worker lost"
         );
         self.links.remove(source);
-        self.router.unlinked(source);
+        self.lost.insert(source);
         report(ChildEvent::LinkLost { peer: source, broker: self.generation });
     }
 }

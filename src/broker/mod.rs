@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 use tracing::{error, info};
 
 pub use self::connection_limits::MaxConnections;
-use self::core::BrokerCore;
+use self::core::{BrokerCore, TurnBudgets};
 use crate::config::BrokerConfig;
 use crate::link::control::{
     Attachment, BrokerCommand, ChildEvent, CommonCommand, Control, ControlPeer, ExitReason,
 };
 use crate::reactor::poller::{Interest, Poller, Ready};
 use crate::telemetry::{flush, set_level};
-use crate::types::limits::BROKER_TURN;
+use crate::types::limits::{BROKER_REMOVALS, BROKER_TURN};
 use crate::types::{Generation, ProcessCounts, TurnBudget, WorkerId, WorkerIncarnation};
 
 /// The epoll token of the control link. The token of a worker's link is the number of the worker.
@@ -80,10 +80,13 @@ impl Broker {
             }
             let Self { core, control, .. } = self;
             let started = now();
-            let mut budget = TurnBudget::new(Duration::ZERO, BROKER_TURN);
-            core.run_turn(&mut |report| send_report(control.as_mut(), report), &mut || {
-                budget.is_spent_after(0, || started.elapsed())
-            });
+            let mut removals = TurnBudget::new(Duration::ZERO, BROKER_REMOVALS);
+            let mut messages = TurnBudget::new(Duration::ZERO, BROKER_REMOVALS + BROKER_TURN);
+            let budgets = TurnBudgets {
+                messages: &mut || messages.is_spent_after(0, || started.elapsed()),
+                removals: &mut || removals.is_spent_after(0, || started.elapsed()),
+            };
+            core.run_turn(&mut |report| send_report(control.as_mut(), report), budgets);
             self.announce_readiness();
         }
     }
@@ -98,10 +101,7 @@ impl Broker {
             match message.command {
                 BrokerCommand::LiveWorkers { sources } => self.core.await_workers(sources),
                 BrokerCommand::WorkerLink { source } => self.link(source, message.attachment)?,
-                BrokerCommand::WorkerDead { source } => {
-                    let Self { core, control, .. } = self;
-                    core.remove_worker(source, &mut |report| send_report(control.as_mut(), report));
-                }
+                BrokerCommand::WorkerDead { source } => self.core.remove_worker(source),
                 BrokerCommand::Stop => return Ok(BrokerLoop::End(ExitReason::Requested)),
                 BrokerCommand::Common(command) => {
                     self.apply_common(command, &message.attachment)?;

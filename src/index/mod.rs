@@ -20,6 +20,7 @@ mod uuids;
 use std::cell::OnceCell;
 use std::fmt;
 use std::hint::black_box;
+use std::ops::ControlFlow;
 
 use self::aliases::Aliases;
 use self::directory::{Directory, IndexEntry, Reach};
@@ -214,13 +215,26 @@ impl Index {
     /// Removes all clients of a worker that is gone, and returns their number.
     pub fn remove_worker(&mut self, worker: WorkerId) -> usize {
         let clients = self.clients_of(worker);
+        let _done: ControlFlow<()> = self.remove_some_of(worker, &mut || false);
+        clients
+    }
+
+    /// Removes clients of a worker until `is_spent` returns true, which is called after each.
+    pub fn remove_some_of(
+        &mut self,
+        worker: WorkerId,
+        is_spent: &mut dyn FnMut() -> bool,
+    ) -> ControlFlow<()> {
         // in descending order: bitmaps then shrink at their end, which is cheap
         while let Some(places) = self.places.last_of(worker) {
             for place in places {
                 self.leave(place);
+                if is_spent() {
+                    return ControlFlow::Break(());
+                }
             }
         }
-        clients
+        ControlFlow::Continue(())
     }
 
     /// Checks that each fact that is stored twice is the same in both places. For tests only, because the

@@ -1,5 +1,7 @@
 //! Resolves an address to the places of its recipients.
 
+use std::collections::BTreeSet;
+
 use super::Index;
 use super::directory::{IndexEntry, Reach};
 use super::interner::{InternedName, NameId};
@@ -39,6 +41,12 @@ impl Resolved {
     pub fn clients(&self) -> u64 {
         let all: u64 = self.sets.iter().map(|(_, slots)| slots.0.len()).sum();
         all.saturating_sub(u64::from(self.except.is_some()))
+    }
+
+    /// Removes the clients of these workers from the result.
+    pub(crate) fn leave_out(&mut self, workers: &BTreeSet<WorkerId>) {
+        self.sets.retain(|(worker, _)| !workers.contains(worker));
+        self.except = self.except.filter(|place| !workers.contains(&place.worker));
     }
 }
 

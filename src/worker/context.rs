@@ -9,6 +9,7 @@ use super::connection::table::SocketTable;
 use super::connection::timers::Timers;
 use super::control::drain::Stage;
 use super::control::overload::MemoryAccount;
+use super::control::reload::ConfigReview;
 use super::control::supervisor_link::SupervisorLink;
 use super::dispatch::resource_registry::ResourceRegistry;
 use super::dispatch::without_client::ResourceQueries;
@@ -33,6 +34,8 @@ pub(super) struct Context {
     pub(super) memory: MemoryAccount,
     pub(super) supervisor: SupervisorLink,
     pub(super) stage: Stage,
+    /// Review of the connections after a reload, until it is complete.
+    pub(super) review: Option<ConfigReview>,
     pub(super) poller: Poller,
     pub(super) tls_handshakes: TlsHandshakes,
     pub(super) sockets: SocketTable,

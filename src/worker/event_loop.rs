@@ -78,6 +78,7 @@ impl EventLoop {
             memory: MemoryAccount::default(),
             supervisor,
             stage: Stage::Serving,
+            review: None,
             tls_handshakes: tls_handshakes::TlsHandshakes::new(&poller)?,
             poller,
             sockets: SocketTable::default(),
@@ -147,14 +148,17 @@ impl EventLoop {
         }
         webhook::apply_answers(context, connections);
         paused::resume_paused(context, connections);
-        serve::serve_heavy(context, connections);
+        if !context.memory.is_looking_for_holders() {
+            serve::serve_heavy(context, connections);
+        }
         if is_push_reader(&self.ticks, context) {
             self.push_socket.resume(context);
         }
         self.listeners.resume_when_due(context);
         deadlines::wake_due(context, connections);
+        deadlines::drop_broken(context, connections);
         self.ticks.run_due(context);
-        self.close_due();
+        self.continue_walks();
         self.context.broker.write();
         overload::look_early(&mut self.context, &mut self.connections);
         self.accept_and_push(ready)?;

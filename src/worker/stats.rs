@@ -5,17 +5,26 @@ use super::connection::table::ConnectionTable;
 use super::context::Context;
 use crate::types::{ProcessCounts, WorkerCounts};
 
-/// Returns the current counters. Waiting deliveries are summed up over all outboxes and not counted
-/// incrementally, so the balance check of the counters can detect errors.
+/// Returns the current counters. The sums over all connections are kept incrementally, because a worker
+/// can have a million connections. Builds with assertions compare them with the connections.
 pub(super) fn counts(context: &Context, connections: &ConnectionTable) -> ProcessCounts {
-    let counted = || connections.connections().map(|it| it.held() as u64).sum::<u64>();
-    debug_assert_eq!(context.memory.held(), counted(), "what connections hold was noted");
+    let sum = |of: fn(&Connection) -> u64| connections.connections().map(of).sum::<u64>();
+    debug_assert_eq!(
+        context.memory.held(),
+        sum(|it| it.held() as u64),
+        "what connections hold was noted"
+    );
+    debug_assert_eq!(
+        context.memory.waiting(),
+        sum(Connection::waiting),
+        "what waits for connections was noted"
+    );
     ProcessCounts::Worker(WorkerCounts {
         held: context.memory.held(),
         open: connections.count() as u64,
         published: context.broker.uplink.published(),
         unacknowledged: context.broker.uplink.unacknowledged(),
-        waiting: connections.connections().map(Connection::waiting).sum(),
+        waiting: context.memory.waiting(),
         ..context.stats
     })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use tagcast::broker::core::BrokerCore;
+use tagcast::broker::core::{BrokerCore, TurnBudgets};
 use tagcast::link::control::{BrokerCommand, ChildCommand, ChildEvent, CommonCommand};
 use tagcast::types::{Generation, WorkerId, WorkerIncarnation};
 
@@ -51,7 +51,7 @@ impl Broker {
     }
 
     /// Runs one turn, in the order of `broker/mod.rs`.
-    pub fn turn(&mut self, mut budget: Budget) -> Vec<ChildEvent> {
+    pub fn turn(&mut self, [mut messages, mut removals]: [Budget; 2]) -> Vec<ChildEvent> {
         let mut reports = Vec::new();
         let mut is_changed = !self.orders.is_empty() || self.board.has_unread();
         while let Some(order) = self.orders.pop_front() {
@@ -60,7 +60,7 @@ impl Broker {
                     self.board.await_workers(sources);
                 }
                 Order::Word(ChildCommand::Broker(BrokerCommand::WorkerDead { source })) => {
-                    self.board.remove_worker(source, &mut |report| reports.push(report));
+                    self.board.remove_worker(source);
                 }
                 Order::Word(ChildCommand::Broker(BrokerCommand::Stop)) => self.life = Life::Stopped,
                 Order::Word(ChildCommand::Common(CommonCommand::Heartbeat)) => {
@@ -79,8 +79,12 @@ impl Broker {
                 self.board.mark_unread(*worker);
             }
         }
-        self.board.run_turn(&mut |report| reports.push(report), &mut || budget.is_spent());
-        if let Err(fault) = budget.is_kept(0) {
+        let budgets = TurnBudgets {
+            messages: &mut || messages.is_spent(),
+            removals: &mut || removals.is_spent(),
+        };
+        self.board.run_turn(&mut |report| reports.push(report), budgets);
+        if let Err(fault) = messages.is_kept(0).and_then(|()| removals.is_kept(0)) {
             self.fault.get_or_insert(fault);
         }
         if is_changed && let Err(fault) = self.board.router().is_consistent() {

@@ -12,7 +12,7 @@ use super::rng::Rng;
 const UNIT: Duration = Duration::from_micros(1);
 
 /// The time budget of one kind of work in one turn.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Budget {
     budget: TurnBudget,
     now: Duration,

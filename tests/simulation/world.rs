@@ -122,7 +122,8 @@ impl World {
             return;
         }
         let Some(broker) = &mut self.broker else { return };
-        let reports = broker.turn(Budget::any(&mut self.rng, self.pace.units_max));
+        let budget = Budget::any(&mut self.rng, self.pace.units_max);
+        let reports = broker.turn([budget.clone(), budget]);
         self.fault = self.fault.take().or_else(|| broker.fault.take());
         let member = ChildId::Broker(broker.generation);
         self.report(member, reports);

@@ -35,3 +35,4 @@ mod soak;
 mod tls_pacing;
 mod tls_storm;
 mod turns;
+mod walks;

@@ -1,13 +1,15 @@
 //! Access rules: who may open a connection, who may publish, and in which tenant.
 
+mod denied;
+mod secret_digest;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
-
-use super::ground::{AuthBasis, ShownCredentials};
+pub use self::denied::Denied;
+use self::secret_digest::SecretDigest;
+use super::ground::{AuthBasis, Edition, ShownCredentials};
 use super::{Application, Applications, MessageCheck};
 use crate::types::{Credentials, Tenant, word_choices};
 
@@ -27,6 +29,9 @@ word_choices! {
 pub struct Permissions {
     rules: AccessRules,
     open: AuthorizeOpen,
+    edition: Edition,
+    /// Rules before these, until every grant of them was renewed.
+    former: Option<Box<Self>>,
 }
 
 #[derive(Debug)]
@@ -117,42 +122,36 @@ impl Right {
     }
 }
 
-/// Denied request. It never states which credential was wrong, because that would help an attacker
-/// to guess.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Denied {
-    /// Opening of a connection.
-    Open,
-    /// Publication of a message.
-    Send,
-}
-
-impl Denied {
-    /// Returns the error text for the client, as in Gomoob.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Open => "Connection opening is not authorized !",
-            Self::Send => "Message sending is not authorized !",
-        }
-    }
-}
-
 impl Permissions {
     /// Creates the rules of these applications. `None` allows everything.
     #[must_use]
     pub fn new(applications: Option<&Applications>, open: AuthorizeOpen) -> Self {
-        let rules = match applications {
-            None => AccessRules::Everything,
-            Some(applications) => AccessRules::Applications(KnownKey::new(applications)),
-        };
-        Self { rules, open }
+        let rules = applications.map_or(AccessRules::Everything, |applications| {
+            AccessRules::Applications(KnownKey::new(applications))
+        });
+        Self { rules, open, edition: Edition::FIRST, former: None }
+    }
+
+    /// Replaces the rules `former`. A grant of these stays valid until it is [renewed](Self::renew), or
+    /// until [`Self::forget_former`].
+    #[must_use]
+    pub fn replacing(mut self, mut former: Self) -> Self {
+        former.forget_former();
+        self.edition = former.edition.next();
+        self.former = Some(Box::new(former));
+        self
+    }
+
+    /// Drops the former rules, once every grant of them was renewed.
+    pub fn forget_former(&mut self) {
+        self.former = None;
     }
 
     /// Creates rules that allow everything.
     #[must_use]
     pub const fn everything() -> Self {
-        Self { rules: AccessRules::Everything, open: AuthorizeOpen::All }
+        let (rules, open) = (AccessRules::Everything, AuthorizeOpen::All);
+        Self { rules, open, edition: Edition::FIRST, former: None }
     }
 
     /// Creates rules with one application: its key opens, its secret publishes.
@@ -182,7 +181,7 @@ impl Permissions {
             None => known.open_anonymously(),
         };
         match (granted, self.open) {
-            (Some(grant), _) => Ok(grant),
+            (Some(grant), _) => Ok(grant.in_edition(self.edition)),
             // A client that no application admitted may listen in the shared tenant, and nothing
             // else.
             (None, AuthorizeOpen::All) => {
@@ -253,19 +252,14 @@ impl Permissions {
         entry.map_or_else(Tenant::shared, |entry| entry.tenant.clone())
     }
 
-    /// Applies these rules to a connection that the rules `former` admitted. The application must
+    /// Applies these rules to a connection that the former rules admitted. The application must
     /// still exist in the same tenant. If the client showed a secret, the secret must be unchanged.
     ///
     /// # Errors
     ///
     /// Fails when the connection must be closed.
-    pub fn renew(
-        &self,
-        former: &Self,
-        tenant: &Tenant,
-        ground: AuthBasis,
-    ) -> Result<Grant, Denied> {
-        let granted = match (&self.rules, former.holder(ground)) {
+    pub fn renew(&self, tenant: &Tenant, ground: AuthBasis) -> Result<Grant, Denied> {
+        let granted = match (&self.rules, self.holder(ground)) {
             (AccessRules::Everything, _) => Ok(Grant::everything()),
             (AccessRules::Applications(known), Some((entry, ShownCredentials::Secret))) => {
                 known.proven_before(entry).ok_or(Denied::Open)
@@ -275,12 +269,17 @@ impl Permissions {
             }
             (AccessRules::Applications(_), _) => self.open(None),
         }?;
-        if granted.tenant == *tenant { Ok(granted) } else { Err(Denied::Open) }
+        if granted.tenant == *tenant {
+            Ok(granted.in_edition(self.edition))
+        } else {
+            Err(Denied::Open)
+        }
     }
 
     /// Returns the application that admitted a connection and the credentials that were shown.
     fn holder(&self, ground: AuthBasis) -> Option<(&ApplicationRules, ShownCredentials)> {
-        match &self.rules {
+        let is_former = ground.edition() != self.edition;
+        match &(if is_former { self.former.as_deref()? } else { self }).rules {
             AccessRules::Applications(known) if ground.shown() != ShownCredentials::Nothing => {
                 known.entries.get(ground.place()).map(|entry| (entry, ground.shown()))
             }
@@ -290,6 +289,10 @@ impl Permissions {
 }
 
 impl Grant {
+    fn in_edition(self, edition: Edition) -> Self {
+        Self { ground: self.ground.in_edition(edition), ..self }
+    }
+
     /// Grant of a server without applications.
     fn everything() -> Self {
         Self { tenant: Tenant::shared(), right: Right::Publish, ground: AuthBasis::NOTHING }
@@ -361,7 +364,7 @@ impl ApplicationRules {
         let tenant = application.tenant.as_deref().map(|name| Tenant(Arc::from(name)));
         Self {
             key: application.key.as_str().into(),
-            secret: SecretDigest(application.secret.digest()),
+            secret: SecretDigest::of(&application.secret),
             tenant: tenant.unwrap_or_else(Tenant::shared),
             opens: if application.authorize_open { Opens::WithKey } else { Opens::WithSecret },
             clients: if application.client_publish { Right::Publish } else { Right::Listen },
@@ -377,23 +380,6 @@ impl ApplicationRules {
     fn proven(&self, place: u32) -> Grant {
         let ground = AuthBasis::new(place, ShownCredentials::Secret);
         Grant { tenant: self.tenant.clone(), right: Right::Publish, ground }
-    }
-}
-
-/// SHA-256 of a secret. All digests have the same length, so a comparison takes constant time.
-#[derive(Clone, Copy)]
-struct SecretDigest([u8; 32]);
-
-impl SecretDigest {
-    /// Value that is not the digest of any known text.
-    const NOBODYS: Self = Self([0; 32]);
-
-    fn new(secret: &str) -> Self {
-        Self(Sha256::digest(secret.as_bytes()).into())
-    }
-
-    fn is(self, other: Self) -> bool {
-        self.0.ct_eq(&other.0).into()
     }
 }
 

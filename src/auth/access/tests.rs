@@ -119,7 +119,7 @@ fn renewed(
     let mut changed = applications(Some(2));
     change(&mut changed);
     let access = Permissions::new(Some(&changed), AuthorizeOpen::Application);
-    access.renew(&former, &grant.tenant, grant.ground).map(|grant| grant.right)
+    access.replacing(former).renew(&grant.tenant, grant.ground).map(|grant| grant.right)
 }
 
 #[test]
@@ -158,11 +158,43 @@ fn a_grant_lasts_as_long_as_what_it_rests_on() {
 fn who_came_when_the_server_was_open_counts_as_who_shows_nothing() {
     let open_to_all = Permissions::everything();
     let grant = open_to_all.open(None).unwrap();
-    let renew = |access: Permissions| access.renew(&open_to_all, &grant.tenant, grant.ground);
+    let renew = |access: Permissions| {
+        access.replacing(Permissions::everything()).renew(&grant.tenant, grant.ground)
+    };
     assert!(renew(access(None, AuthorizeOpen::Application)).is_err());
     assert_eq!(renew(access(Some(0), AuthorizeOpen::Application)).unwrap().right, Right::Listen);
     assert_eq!(renew(access(None, AuthorizeOpen::All)).unwrap().right, Right::Listen);
     assert_eq!(renew(Permissions::everything()).unwrap().right, Right::Publish);
+}
+
+/// The space in which a grant publishes, and whether a schema is asked.
+fn permitted(access: &Permissions, grant: &Grant) -> Option<(String, bool)> {
+    let publisher = GrantRef { tenant: &grant.tenant, right: grant.right, ground: grant.ground };
+    let permit = access.send(publisher, None).ok()?;
+    Some((permit.tenant.0.to_string(), permit.check.is_some()))
+}
+
+#[test]
+fn a_grant_means_the_same_until_it_is_renewed_however_the_list_changes() {
+    let proof = shown("closed", Some("closed's"));
+    let mut with_schema = applications(Some(2));
+    with_schema.list[1].schema = Some(MessageSchema::new(r#"{"type":"string"}"#));
+    let former = Permissions::new(Some(&with_schema), AuthorizeOpen::Application);
+    let grant = former.open(Some(&proof)).unwrap();
+    assert_eq!(permitted(&former, &grant), Some(("b".to_owned(), true)));
+    // The first one has gone, and the second one has no schema any more.
+    let mut list = applications(Some(1));
+    list.list.remove(0);
+    let mut now = Permissions::new(Some(&list), AuthorizeOpen::Application).replacing(former);
+    assert_eq!(permitted(&now, &grant), Some(("b".to_owned(), true)), "as before");
+    let renewed = now.renew(&grant.tenant, grant.ground).unwrap();
+    assert_eq!(permitted(&now, &renewed), Some(("b".to_owned(), false)));
+    assert_eq!(now.renew(&grant.tenant, renewed.ground), Ok(renewed.clone()), "twice is once");
+    now.forget_former();
+    assert_eq!(permitted(&now, &renewed), Some(("b".to_owned(), false)));
+    let later = access(Some(2), AuthorizeOpen::Application).replacing(now);
+    assert_eq!(permitted(&later, &renewed), Some(("b".to_owned(), false)));
+    assert!(later.renew(&grant.tenant, renewed.ground).is_ok());
 }
 
 #[test]

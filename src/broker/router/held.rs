@@ -1,10 +1,13 @@
-//! Messages that were held back while other workers were still awaited. They are applied in order, over
-//! several turns.
+//! Messages that were held back while other workers were still awaited, or until the clients of a dead
+//! worker are removed. They are applied in order, over several turns.
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
 use super::{LinkState, Router};
-use crate::types::WorkerIncarnation;
+use crate::link::message::ToBroker;
+use crate::types::{
+    Client, ConnectionRef, Publication, Recipients, Slot, WorkerId, WorkerIncarnation,
+};
 
 impl Router {
     /// Returns whether held messages can be applied now.
@@ -34,6 +37,10 @@ impl Router {
             && let Some(member) = self.workers.get_mut(&source.worker)
             && let Some(message) = member.held.pop_front()
         {
+            if self.waits_for_departed(source, &message) {
+                self.hold(source, message);
+                return Continue(());
+            }
             if let Err(breach) = self.apply(source, message)
                 && let Some(member) = self.workers.get_mut(&source.worker)
             {
@@ -45,5 +52,81 @@ impl Router {
             }
         }
         Continue(())
+    }
+
+    /// Holds a message back. It comes before all later messages of its worker.
+    pub(super) fn hold(&mut self, source: WorkerIncarnation, message: ToBroker) {
+        if let Some(member) = self.workers.get_mut(&source.worker) {
+            member.held.push_front(message);
+        }
+    }
+
+    /// Returns whether messages of a worker are held back although no worker is awaited.
+    pub(crate) fn holds_back(&self, source: WorkerIncarnation) -> bool {
+        self.is_resolving()
+            && self.workers.get(&source.worker).is_some_and(|it| !it.held.is_empty())
+    }
+
+    /// Returns whether clients of dead workers are still in the index.
+    #[must_use]
+    pub fn has_departed(&self) -> bool {
+        !self.departed.is_empty() || self.connection_limits.has_departed()
+    }
+
+    /// Returns whether this worker can be linked: no predecessor with this number, and no client of one,
+    /// is left.
+    #[must_use]
+    pub fn is_free(&self, worker: WorkerId) -> bool {
+        !self.workers.contains_key(&worker) && !self.departed.contains(&worker)
+    }
+
+    /// Removes clients of dead workers until `is_spent` returns true, which is called after each.
+    pub fn remove_departed(&mut self, is_spent: &mut dyn FnMut() -> bool) -> ControlFlow<()> {
+        self.connection_limits.remove_departed(is_spent)?;
+        while let Some(worker) = self.departed.first().copied() {
+            let outcome = self.index.remove_some_of(worker, is_spent);
+            if self.index.clients_of(worker) == 0 {
+                self.departed.remove(&worker);
+            }
+            outcome?;
+        }
+        Continue(())
+    }
+
+    /// Returns whether the result of a message could change when the clients of dead workers are removed.
+    /// Such a message waits.
+    pub(super) fn waits_for_departed(&self, source: WorkerIncarnation, message: &ToBroker) -> bool {
+        if !self.has_departed() {
+            return false;
+        }
+        let place = |slot: Slot| ConnectionRef { worker: source.worker, slot };
+        match message {
+            ToBroker::Join { slot, client } => {
+                self.connection_limits.admit(self.clients(), place(*slot), client).is_err()
+            }
+            ToBroker::Reserve { slot, ip } => {
+                self.connection_limits.reserves(place(*slot), *ip).is_err()
+            }
+            ToBroker::Alias { .. } | ToBroker::Ask { .. } => true,
+            // The first client with a name may belong to a dead worker. A UUID has only one client.
+            ToBroker::Publish { publication: Publication { address, tenant, .. }, .. } => {
+                !matches!(address.recipients, Recipients::First { ident: None, .. })
+                    && self
+                        .index
+                        .resolve_one(tenant, address)
+                        .is_some_and(|place| self.departed.contains(&place.worker))
+            }
+            _ => false,
+        }
+    }
+
+    /// Removes the client of a dead worker that has this UUID and reconnects to another worker.
+    pub(super) fn forget_departed(&mut self, client: &Client) {
+        if self.has_departed()
+            && let Some(place) = self.index.place_of(&client.tenant, client.uuid)
+            && self.departed.contains(&place.worker)
+        {
+            self.index.leave(place);
+        }
     }
 }

@@ -29,6 +29,8 @@ pub struct Router {
     /// Workers that were running when this broker started and have not announced their clients yet. Until
     /// this set is empty, nothing is resolved (rule L6).
     awaited: BTreeSet<WorkerIncarnation>,
+    /// Dead workers that still have clients in the index.
+    departed: BTreeSet<WorkerId>,
     /// Publications to a single recipient that were delivered before this broker started.
     delivered: HashSet<(WorkerIncarnation, Number)>,
     resolve_cache: ResolveCache,
@@ -69,16 +71,19 @@ impl Router {
         debug_assert!(former.is_none(), "a worker's link is made once for each broker");
     }
 
-    /// Removes a worker whose link was closed, with its clients. Acknowledgements no longer wait for its
-    /// link.
+    /// Removes a worker whose link was closed. Acknowledgements no longer wait for its link, and its
+    /// clients are no longer reached or counted. They are removed from the index
+    /// [in parts](Self::remove_departed).
     pub fn unlinked(&mut self, source: WorkerIncarnation) {
         if self.workers.get(&source.worker).is_none_or(|member| member.source != source) {
             return;
         }
         self.workers.remove(&source.worker);
         self.resolve_cache.forget();
-        self.index.remove_worker(source.worker);
-        self.connection_limits.remove_worker(source.worker);
+        self.connection_limits.unlink(source.worker);
+        if self.index.clients_of(source.worker) > 0 {
+            self.departed.insert(source.worker);
+        }
     }
 
     /// Removes a worker whose process has exited. Its announcement is no longer awaited.
@@ -96,7 +101,8 @@ impl Router {
     /// Returns the number of clients of all workers.
     #[must_use]
     pub fn clients(&self) -> usize {
-        self.index.clients()
+        let departed = self.departed.iter().map(|worker| self.index.clients_of(*worker));
+        self.index.clients() - departed.sum::<usize>()
     }
 
     /// Returns the counters of the broker.
@@ -104,7 +110,7 @@ impl Router {
     pub fn counts(&self) -> BrokerCounts {
         BrokerCounts {
             workers: self.workers.len() as u64,
-            clients: self.index.clients() as u64,
+            clients: self.clients() as u64,
             rows: self.index.rows() as u64,
             publications: self.publications,
         }
@@ -117,8 +123,8 @@ impl Router {
     /// A description of the first disagreement.
     pub fn is_consistent(&self) -> Result<(), String> {
         let linked: usize = self.workers.keys().map(|worker| self.index.clients_of(*worker)).sum();
-        if linked != self.index.clients() {
-            return Err(format!("{} clients, {linked} of linked workers", self.index.clients()));
+        if linked != self.clients() {
+            return Err(format!("{} clients, {linked} of linked workers", self.clients()));
         }
         self.index.is_consistent()
     }
@@ -160,7 +166,11 @@ impl Router {
                 Ok(())
             }
             (LinkState::Announced, message) if resolving && member.held.is_empty() => {
-                self.apply(source, message)
+                match self.waits_for_departed(source, &message) {
+                    true => self.hold(source, message),
+                    false => self.apply(source, message)?,
+                }
+                Ok(())
             }
             (LinkState::Announced, message) => {
                 member.held.push_back(message);
@@ -244,10 +254,11 @@ impl Router {
     ) -> Result<(), ProtocolError> {
         let number = JoinNumber(self.last_join + 1);
         let place = ConnectionRef { worker: source.worker, slot };
-        if let Err(full) = self.connection_limits.admit(self.index.clients(), place, client) {
+        if let Err(full) = self.connection_limits.admit(self.clients(), place, client) {
             self.send(source.worker, &ToWorker::Refused { slot, full });
             return Ok(());
         }
+        self.forget_departed(client);
         self.index.join(place, number, client).map_err(|_| ProtocolError::Taken(slot))?;
         self.connection_limits.join(place, client);
         self.last_join = number.0;
@@ -298,8 +309,9 @@ impl Router {
         let is_single = publication.address.recipients.is_single();
         let is_repeated = is_single && self.delivered.contains(&(source, number));
         if member.take_is_counted() {
-            let resolved = || self.index.resolve(&publication.tenant, &publication.address);
-            member.counted(number, if is_repeated { 1 } else { resolved().clients() });
+            let mut resolved = self.index.resolve(&publication.tenant, &publication.address);
+            resolved.leave_out(&self.departed);
+            member.counted(number, if is_repeated { 1 } else { resolved.clients() });
         }
         if is_repeated {
             return Ok(());

@@ -295,3 +295,83 @@ fn what_was_held_back_is_done_in_parts_and_before_what_comes_meanwhile() {
     assert_eq!(numbers(&told(&mut router, 0)), (3..=11).collect::<Vec<_>>());
     assert!(!router.is_behind());
 }
+
+/// Three clients of the same ident on worker 0, which dies, and one on worker 1.
+fn after_a_death() -> Router {
+    let mut router = router(3);
+    (0..3).for_each(|slot| join(&mut router, 0, slot, u8::try_from(slot).unwrap()));
+    join(&mut router, 1, 0, 9);
+    (0..3).for_each(|worker| drop(told(&mut router, worker)));
+    router.remove_worker(source(0));
+    router
+}
+
+/// Removes one more client; false when none is left.
+fn remove_one(router: &mut Router) -> bool {
+    let outcome = router.remove_departed(&mut || true);
+    assert!(router.resume(&mut || false).is_continue());
+    assert_eq!(router.is_consistent(), Ok(()));
+    outcome.is_break()
+}
+
+#[test]
+fn clients_of_a_dead_worker_are_removed_one_by_one_and_count_no_more_from_the_first_moment() {
+    let mut router = after_a_death();
+    assert_eq!((router.clients(), router.counts().clients), (1, 1));
+    assert!(router.has_departed() && !router.is_free(WorkerId(0)));
+    say(&mut router, 2, ToBroker::Count);
+    say(&mut router, 2, publish(1, Address::everyone()));
+    say(&mut router, 2, publish(2, Address::first(Some(ClientUuid([1; 16])), None)));
+    assert_eq!(deliveries(&told(&mut router, 1)).len(), 1);
+    router.end_turn();
+    let told = told(&mut router, 2);
+    assert!(told.contains(&ToWorker::Reached { number: Number(1), clients: 1 }), "{told:?}");
+    assert!(is_acknowledged(&told, 2));
+    assert_eq!((0..9).take_while(|_| remove_one(&mut router)).count(), 3);
+    assert!(!router.has_departed() && router.is_free(WorkerId(0)));
+}
+
+#[test]
+fn an_ident_whose_first_client_is_gone_reaches_the_next_one_and_keeps_the_order() {
+    let mut router = after_a_death();
+    let name = Address::first(None, Ident::new("name").ok());
+    say(&mut router, 2, publish(1, name));
+    say(&mut router, 2, publish(2, Address::everyone()));
+    assert_eq!(deliveries(&told(&mut router, 1)), [], "it waits, and what follows it");
+    assert!(router.holds_back(source(2)) && !router.holds_back(source(1)));
+    while remove_one(&mut router) {}
+    let told = deliveries(&told(&mut router, 1));
+    assert_eq!(told.iter().map(|it| it.0).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(told[0].1, DeliverTo::One(Slot(0)));
+}
+
+#[test]
+fn no_one_is_refused_because_of_clients_that_are_gone() {
+    let mut router = router(2);
+    let limits = MaxConnections { max_clients: 2, max_per_ip: 2 };
+    router.limit(limits);
+    (0..2).for_each(|slot| join(&mut router, 0, slot, u8::try_from(slot).unwrap()));
+    router.remove_worker(source(0));
+    join(&mut router, 1, 0, 1);
+    assert_eq!(told(&mut router, 1), [], "its address is full, as far as is known");
+    while remove_one(&mut router) {}
+    let joined =
+        |told: &[ToWorker]| told.iter().filter(|it| matches!(it, ToWorker::Joined { .. })).count();
+    assert_eq!(joined(&told(&mut router, 1)), 1);
+    join(&mut router, 1, 1, 2);
+    join(&mut router, 1, 2, 3);
+    let told = told(&mut router, 1);
+    assert_eq!(joined(&told), 1);
+    assert!(told.iter().any(|it| matches!(it, ToWorker::Refused { slot: Slot(2), .. })));
+}
+
+#[test]
+fn a_client_of_a_dead_worker_may_come_back_with_its_uuid_at_once() {
+    let mut router = after_a_death();
+    join(&mut router, 1, 1, 2);
+    assert!(matches!(told(&mut router, 1)[..], [ToWorker::Joined { slot: Slot(1), .. }]));
+    say(&mut router, 2, publish(1, Address::first(Some(ClientUuid([2; 16])), None)));
+    assert_eq!(deliveries(&told(&mut router, 1)), [(1, DeliverTo::One(Slot(1)))]);
+    while remove_one(&mut router) {}
+    assert_eq!(router.clients(), 2);
+}

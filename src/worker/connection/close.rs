@@ -201,7 +201,10 @@ pub(in crate::worker) fn shut_write_side(context: &mut Context, connection: &mut
 
 /// Discards the outbox. Deliveries in it count as missed.
 pub(in crate::worker) fn forget_outbox(context: &mut Context, connection: &mut Connection) {
-    context.stats.missed += connection.outbox.take().map_or(0, |outbox| outbox.waiting());
+    if let Some(mut outbox) = connection.outbox.take() {
+        context.stats.missed += outbox.waiting();
+        context.memory.forget_outbox(&mut outbox);
+    }
 }
 
 /// Ends a connection without sending anything. [`readiness::rearm`] closes the socket.

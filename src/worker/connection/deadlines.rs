@@ -6,14 +6,13 @@ use super::{Connection, Phase};
 use crate::http::Refusal;
 use crate::types::limits::OUTBOX_STALL;
 use crate::worker::clock::Moment;
-use crate::worker::connection::table::ConnectionTable;
+use crate::worker::connection::table::{BrokenSocket, ConnectionTable};
 use crate::worker::connection::{close, heartbeat, incomplete_input, readiness, write};
 use crate::worker::context::Context;
 use crate::worker::handshake;
 use crate::worker::handshake::{authorize, refusals};
 
 /// Processes connections whose timer has expired, within the time budget of this part of the turn.
-/// Then discards connections whose socket broke.
 pub(in crate::worker) fn wake_due(context: &mut Context, connections: &mut ConnectionTable) {
     let mut part = None;
     while let Some(slot) = context.timers.due(context.clock.now()) {
@@ -28,8 +27,19 @@ pub(in crate::worker) fn wake_due(context: &mut Context, connections: &mut Conne
             break;
         }
     }
-    for slot in context.sockets.take_broken() {
-        close::drop_connection(context, connections, slot);
+}
+
+/// Discards connections whose socket broke, within the time budget of this part of the turn.
+pub(in crate::worker) fn drop_broken(context: &mut Context, connections: &mut ConnectionTable) {
+    let mut part = None;
+    while let Some(BrokenSocket { slot, serial }) = context.sockets.next_broken() {
+        let part = *part.get_or_insert_with(|| context.clock.part());
+        if connections.get(slot).is_some_and(|it| it.serial == serial) {
+            close::drop_connection(context, connections, slot);
+        }
+        if context.clock.is_over(part) {
+            return;
+        }
     }
 }
 

@@ -79,7 +79,8 @@ impl Delivery<'_> {
             }
             Sent::Broken => {
                 stats.missed += u64::from(count);
-                self.context.sockets.note_broken(slot);
+                let serial = self.connections.get(slot).map_or(0, |connection| connection.serial);
+                self.context.sockets.note_broken(slot, serial);
             }
         }
         bytes

@@ -73,7 +73,7 @@ pub(in crate::worker) fn read_socket(
     if let Some(rest) = connection.pending_input.take_if(|stash| stash.message.is_none()) {
         let PendingInput { mut rest, .. } = *rest;
         on_bytes(context, &mut connection, &mut rest);
-    } else if connection.watched.reads() {
+    } else if connection.watched.reads() && readiness::wants_input(context, &connection) {
         let mut scratch = std::mem::take(&mut context.buffers.scratch);
         let most = context.serving.read_bytes().min(scratch.len());
         if let Some(buffer) = scratch.get_mut(..most) {

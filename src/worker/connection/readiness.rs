@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::table::DeliveryPath;
 use super::{Connection, Phase, Watched};
 use crate::reactor::poller::Interest;
-use crate::types::Slot;
 use crate::types::limits::READ_BYTES;
 use crate::worker::accept::tls_handshakes::Watcher;
 use crate::worker::connection::table::ConnectionTable;
@@ -40,19 +39,9 @@ pub(in crate::worker) fn rearm(
     connections.put(connection);
 }
 
-/// Updates the watched readiness of a connection after the worker's stage has changed.
-pub(in crate::worker) fn rewatch(
-    context: &mut Context,
-    connections: &mut ConnectionTable,
-    slot: Slot,
-) {
-    if let Some(connection) = connections.take(slot) {
-        rearm(context, connections, connection);
-    }
-}
-
-fn update_watch(context: &Context, connection: &mut Connection) {
-    let reads = match &connection.phase {
+/// Returns whether the socket of a connection may be read.
+pub(in crate::worker) fn wants_input(context: &Context, connection: &Connection) -> bool {
+    match &connection.phase {
         Phase::Open(_) => connection.pending_input.is_none() && !context.stage.is_quiescing(),
         // The socket stays watched while the client waits for the 101 response. The client sends
         // nothing then. Changing the interest would cost two system calls per handshake, and a
@@ -63,7 +52,11 @@ fn update_watch(context: &Context, connection: &mut Connection) {
         Phase::Head(_) | Phase::Closing { .. } | Phase::Answering { .. } | Phase::Ending { .. } => {
             true
         }
-    };
+    }
+}
+
+fn update_watch(context: &Context, connection: &mut Connection) {
+    let reads = wants_input(context, connection);
     let by = if connection.is_shaking_hands() { Watcher::TlsHandshakes } else { Watcher::Loop };
     let interest = match (reads, connection.is_full) {
         (true, true) => Interest::ReadWrite,

@@ -1,5 +1,6 @@
 //! Connections of a worker by slot, and a dense array with the data that deliveries need.
 
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 use super::Connection;
@@ -28,12 +29,20 @@ pub(in crate::worker) enum DeliveryPath {
     Queued(Protocol),
 }
 
+/// Connection whose socket broke.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::worker) struct BrokenSocket {
+    pub(in crate::worker) slot: Slot,
+    /// Serial number of the connection: its slot may be reused by then.
+    pub(in crate::worker) serial: u64,
+}
+
 /// Sockets of all connections. They remain here while a connection is taken out of its table.
 #[derive(Debug, Default)]
 pub(in crate::worker) struct SocketTable {
     entries: Vec<SocketEntry>,
     /// Connections whose socket broke during a fan-out.
-    broken: Vec<Slot>,
+    broken: VecDeque<BrokenSocket>,
 }
 
 impl SocketTable {
@@ -67,13 +76,28 @@ impl SocketTable {
         }
     }
 
-    /// Records that a socket broke. The connection is closed later in the turn.
-    pub(in crate::worker) fn note_broken(&mut self, slot: Slot) {
-        self.broken.push(slot);
+    /// Records that a socket broke. The connection is closed later.
+    pub(in crate::worker) fn note_broken(&mut self, slot: Slot, serial: u64) {
+        self.broken.push_back(BrokenSocket { slot, serial });
     }
 
-    pub(in crate::worker) fn take_broken(&mut self) -> Vec<Slot> {
-        std::mem::take(&mut self.broken)
+    pub(in crate::worker) fn next_broken(&mut self) -> Option<BrokenSocket> {
+        self.broken.pop_front()
+    }
+}
+
+/// Position of a walk over all connections. A worker can have a million of them, so a walk takes many
+/// turns.
+#[derive(Debug)]
+pub(in crate::worker) struct TableWalk {
+    next: usize,
+    end: usize,
+}
+
+impl TableWalk {
+    /// Returns whether the walk has visited every connection.
+    pub(in crate::worker) fn is_over(&self) -> bool {
+        self.next >= self.end
     }
 }
 
@@ -130,6 +154,20 @@ impl ConnectionTable {
     /// Returns all connections that are not taken out.
     pub(in crate::worker) fn connections(&self) -> impl Iterator<Item = &Connection> {
         self.connections.iter().flatten().map(AsRef::as_ref)
+    }
+
+    /// Starts a walk over the current connections.
+    pub(in crate::worker) fn walk(&self) -> TableWalk {
+        TableWalk { next: 0, end: self.connections.len() }
+    }
+
+    /// Returns the next connection of a walk. A slot that was reused during the walk comes once, too.
+    pub(in crate::worker) fn next_of(&self, walk: &mut TableWalk) -> Option<Slot> {
+        let rest = self.connections.get(walk.next..walk.end).unwrap_or_default();
+        let found = rest.iter().position(Option::is_some);
+        let place = found.map(|ahead| walk.next + ahead);
+        walk.next = place.map_or(walk.end, |place| place + 1);
+        u32::try_from(place?).ok().map(Slot)
     }
 
     /// Returns the slots of all connections that are not taken out.

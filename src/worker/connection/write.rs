@@ -92,7 +92,9 @@ pub(in crate::worker) fn flush(context: &mut Context, connection: &mut Connectio
     connection.is_full = flushed == Flushed::Full;
     match flushed {
         Flushed::Empty => {
-            connection.outbox = None;
+            if let Some(mut outbox) = connection.outbox.take() {
+                context.memory.forget_outbox(&mut outbox);
+            }
             if matches!(connection.phase, Phase::Answering { .. }) {
                 close::shut_write_side(context, connection);
             }

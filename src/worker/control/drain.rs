@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::link::control::{ExitReason, PendingHandshakes};
 use crate::types::Slot;
 use crate::worker::clock::Moment;
+use crate::worker::connection::table::{ConnectionTable, TableWalk};
 
 /// Stage of a worker.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(in crate::worker) enum Stage {
     /// No connection is accepted and no publisher is read until all publications are acknowledged.
     Quiescing {
         handshakes: PendingHandshakes,
+        /// Walk over the connections whose sockets are to be watched otherwise.
+        walk: TableWalk,
         is_reported: bool,
     },
     /// All connections are closed one after the other.
@@ -22,6 +25,8 @@ pub(in crate::worker) enum Stage {
         until: Moment,
         end: ExitReason,
         schedule: DrainSchedule,
+        /// Walk that refuses the connections that are not open. Open ones have a schedule.
+        walk: TableWalk,
     },
 }
 
@@ -41,6 +46,17 @@ impl Stage {
     /// Returns true if the drain was caused by the loss of the supervisor.
     pub(in crate::worker) fn has_lost_supervisor(&self) -> bool {
         matches!(self, Self::Draining { end: ExitReason::SupervisorLost, .. })
+    }
+
+    /// Returns the next connection to process because the stage has changed.
+    pub(in crate::worker) fn next_changed(
+        &mut self,
+        connections: &ConnectionTable,
+    ) -> Option<Slot> {
+        match self {
+            Self::Quiescing { walk, .. } | Self::Draining { walk, .. } => connections.next_of(walk),
+            Self::Serving => None,
+        }
     }
 
     /// Returns the next time at which the stage has work to do.

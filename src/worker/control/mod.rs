@@ -26,7 +26,7 @@ use crate::link::transport::Transport;
 use crate::reactor::poller::Interest;
 use crate::telemetry::set_level;
 use crate::types::limits::ORPHAN_WAIT;
-use crate::types::{ConfigNumber, Generation, TurnBudget};
+use crate::types::{Generation, TurnBudget};
 
 /// Divisor of the drain time. One quarter of it is reserved for the clients' Close answers.
 const CLOSING_PART: u32 = 4;
@@ -91,14 +91,14 @@ impl EventLoop {
                     overload::on_pressure(context, connections, allowed);
                 }
                 (WorkerCommand::Common(command), attachment) => {
-                    self.apply_common(command, &attachment);
+                    self.apply_common(command, attachment);
                 }
             }
         }
         Ok(())
     }
 
-    fn apply_common(&mut self, command: CommonCommand, attachment: &Attachment) {
+    fn apply_common(&mut self, command: CommonCommand, attachment: Attachment) {
         let Self { context, connections, .. } = self;
         match (command, attachment) {
             (CommonCommand::Configure { number }, Attachment::Config(json)) => {
@@ -124,17 +124,6 @@ impl EventLoop {
         if context.stage.is_serving() {
             listeners.accept_pending(context, connections);
         }
-    }
-
-    /// Applies a new configuration completely or not at all.
-    fn reconfigure(&mut self, number: ConfigNumber, json: &str) {
-        let Self { context, connections, ticks, .. } = self;
-        let Some((settings, config)) = reload::read_config(number, json) else { return };
-        let former = std::mem::replace(&mut context.settings, settings);
-        reload::bind(context, ticks, &config);
-        let revoked = reload::review_all(context, connections, &former);
-        info!(event = "config_applied", number = number.0, revoked, "configuration applied");
-        context.supervisor.report(ChildEvent::Configured { number });
     }
 
     /// Connects to a new broker. The old link is read to its end, then the new broker gets
@@ -171,10 +160,9 @@ impl EventLoop {
         if !context.stage.is_serving() {
             return;
         }
-        context.stage = Stage::Quiescing { handshakes, is_reported: false };
-        for slot in connections.slots() {
-            readiness::rewatch(context, connections, slot);
-        }
+        let walk = connections.walk();
+        context.stage = Stage::Quiescing { handshakes, walk, is_reported: false };
+        self.follow_stage();
     }
 
     /// Closes all connections one after the other. Messages that the broker has already sent are
@@ -189,21 +177,42 @@ impl EventLoop {
         };
         let now = context.clock.now();
         let schedule = DrainSchedule::new(connections.slots(), now, spread);
-        context.stage = Stage::Draining { until: now.after(within), end, schedule };
+        let (until, walk) = (now.after(within), connections.walk());
+        context.stage = Stage::Draining { until, end, schedule, walk };
         info!(
             event = "drain_started",
             connections = connections.count(),
             "closing all connections"
         );
-        for slot in connections.slots() {
+        self.follow_stage();
+        self.close_due();
+    }
+
+    /// Continues work on all connections that takes more than one turn.
+    pub(super) fn continue_walks(&mut self) {
+        self.review_some();
+        self.follow_stage();
+        self.close_due();
+        overload::continue_shedding(&mut self.context, &mut self.connections);
+    }
+
+    /// Processes connections because the stage has changed, within the time budget of this part of the
+    /// turn: updates what is watched of their sockets, and refuses those that are not open in a drain.
+    /// An open connection is served until it is due.
+    fn follow_stage(&mut self) {
+        let Self { context, connections, .. } = self;
+        let mut part = None;
+        while let Some(slot) = context.stage.next_changed(connections) {
+            let part = *part.get_or_insert_with(|| context.clock.part());
             let Some(mut connection) = connections.take(slot) else { continue };
-            // An open connection is served until it is due.
-            if !connection.is_open() {
+            if context.stage.is_draining() && !connection.is_open() {
                 send_away(context, &mut connection);
             }
             readiness::rearm(context, connections, connection);
+            if context.clock.is_over(part) {
+                return;
+            }
         }
-        self.close_due();
     }
 
     /// Closes connections that are due, within the time budget of this part of the turn.
@@ -244,8 +253,9 @@ impl EventLoop {
         let Self { context, connections, .. } = self;
         let Context { stage, broker, webhooks, supervisor, handshakes: pending, .. } = context;
         match stage {
-            Stage::Quiescing { handshakes, is_reported }
+            Stage::Quiescing { handshakes, walk, is_reported }
                 if !*is_reported
+                    && walk.is_over()
                     && broker.uplink.is_quiet()
                     && (*handshakes == PendingHandshakes::Refuse
                         || (pending.is_empty() && !webhooks.has_openings())) =>

@@ -1,7 +1,7 @@
 //! Reaction of a worker to scarce memory: it accepts no connections, closes the clients that use
 //! the most memory, and denies publications.
 
-use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fs;
 
 use tracing::warn;
@@ -14,7 +14,8 @@ use crate::types::limits::{
 };
 use crate::types::{Allowance, Pressure, Slot};
 use crate::worker::clock::Moment;
-use crate::worker::connection::table::ConnectionTable;
+use crate::worker::connection::outbox::Outbox;
+use crate::worker::connection::table::{ConnectionTable, TableWalk};
 use crate::worker::connection::{Connection, Phase, SCARCE, close, readiness};
 use crate::worker::context::Context;
 use crate::worker::handshake;
@@ -30,9 +31,13 @@ pub(in crate::worker) struct MemoryAccount {
     allowed: Allowance,
     /// Bytes held by connections: the sum of their sizes after the last work on each.
     held: u64,
+    /// Deliveries that wait in their outboxes, recorded at the same moments.
+    waiting: u64,
     /// Bytes received since the last check of the memory.
     grown: usize,
     reusable: Reusable,
+    /// Search for the clients to close, and closing them, until it is complete.
+    shedding: Option<Shedding>,
     /// Time at which clients were last closed for memory.
     shed_at: Moment,
 }
@@ -40,7 +45,8 @@ pub(in crate::worker) struct MemoryAccount {
 impl Default for MemoryAccount {
     fn default() -> Self {
         let (allowed, reusable) = (Allowance::default(), Reusable::default());
-        Self { allowed, held: 0, grown: 0, reusable, shed_at: Moment::START }
+        let (shedding, shed_at) = (None, Moment::START);
+        Self { allowed, held: 0, waiting: 0, grown: 0, reusable, shedding, shed_at }
     }
 }
 
@@ -54,14 +60,34 @@ impl MemoryAccount {
         self.held
     }
 
+    /// Returns the number of deliveries that wait in outboxes.
+    pub(in crate::worker) fn waiting(&self) -> u64 {
+        self.waiting
+    }
+
+    /// Returns whether the search for the largest holders is under way. Large messages are not read
+    /// meanwhile.
+    pub(in crate::worker) fn is_looking_for_holders(&self) -> bool {
+        self.shedding.as_ref().is_some_and(|it| !it.walk.is_over())
+    }
+
     /// Records the size of a connection after work on it.
     pub(in crate::worker) fn note(&mut self, connection: &mut Connection) {
+        if let Some(outbox) = &mut connection.outbox {
+            let before = outbox.note_waiting();
+            self.waiting = self.waiting + outbox.waiting() - before;
+        }
         let held = u32::try_from(connection.held()).unwrap_or(u32::MAX);
         let before = std::mem::replace(&mut connection.incomplete.held, held);
         if held != before {
             self.grow(held.saturating_sub(before) as usize);
             self.held = self.held + u64::from(held) - u64::from(before);
         }
+    }
+
+    /// Records that a connection no longer has an outbox.
+    pub(in crate::worker) fn forget_outbox(&mut self, outbox: &mut Outbox) {
+        self.waiting -= outbox.note_waiting();
     }
 
     /// Records received bytes.
@@ -120,8 +146,7 @@ pub(in crate::worker) fn look_early(context: &mut Context, connections: &mut Con
     let over = resident_bytes().unwrap_or(0).saturating_sub(most);
     let over = over.saturating_sub(context.memory.reusable.bytes);
     if over > 0 {
-        let holders = holders(context, connections);
-        close_largest(context, connections, holders, over);
+        begin_shedding(context, connections, SheddingGoal::Bytes(over));
     }
     report_reusable(context, connections);
 }
@@ -131,32 +156,108 @@ fn shed(context: &mut Context, connections: &mut ConnectionTable) {
     if context.memory.pressure() < Pressure::Shedding {
         return;
     }
-    let holders = holders(context, connections);
-    let all: u64 = holders.iter().map(|holder| holder.bytes).sum();
-    close_largest(context, connections, holders, all.div_ceil(2));
+    begin_shedding(context, connections, SheddingGoal::HalfOfAll);
+    report_reusable(context, connections);
+}
+
+/// Closing of clients for the memory that they hold: first all clients are examined, then the largest
+/// holders are closed. Both take several turns if there are many.
+#[derive(Debug)]
+struct Shedding {
+    walk: TableWalk,
+    /// Holders found so far, the largest first.
+    holders: BinaryHeap<Holder>,
+    /// Bytes that they hold in total.
+    found: u64,
+    goal: SheddingGoal,
+}
+
+/// Memory to free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SheddingGoal {
+    HalfOfAll,
+    Bytes(u64),
+}
+
+impl SheddingGoal {
+    fn bytes(self, found: u64) -> u64 {
+        match self {
+            Self::HalfOfAll => found.div_ceil(2),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
+/// Client and the bytes that it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Holder {
+    bytes: u64,
+    slot: Slot,
+    /// Serial number of the connection: its slot may be reused by then.
+    serial: u64,
+}
+
+/// Starts to close clients. If clients are being closed already, the larger goal applies.
+fn begin_shedding(context: &mut Context, connections: &mut ConnectionTable, goal: SheddingGoal) {
+    if let Some(Shedding { goal: former, found, .. }) = &mut context.memory.shedding {
+        if goal.bytes(*found) > former.bytes(*found) {
+            *former = goal;
+        }
+        return;
+    }
+    let (walk, holders) = (connections.walk(), BinaryHeap::new());
+    context.memory.shedding = Some(Shedding { walk, holders, found: 0, goal });
+    continue_shedding(context, connections);
+}
+
+/// Continues to search for the largest holders and to close them, within the time budget of this part of
+/// the turn.
+pub(in crate::worker) fn continue_shedding(
+    context: &mut Context,
+    connections: &mut ConnectionTable,
+) {
+    let Some(mut shedding) = context.memory.shedding.take() else { return };
+    let mut part = context.clock.part();
+    while let Some(slot) = connections.next_of(&mut shedding.walk) {
+        shedding.look_at(context, connections.get(slot));
+        if part.is_spent_after(0, || context.clock.time()) && context.clock.is_over(part) {
+            context.memory.shedding = Some(shedding);
+            return;
+        }
+    }
+    shedding.leave_small_holders();
+    let mut left = shedding.goal.bytes(shedding.found);
+    while left > 0
+        && let Some(holder) = shedding.holders.pop()
+    {
+        left = left.saturating_sub(close_if_it_holds(context, connections, holder));
+        shedding.goal = SheddingGoal::Bytes(left);
+        if left > 0 && context.clock.is_over(part) {
+            context.memory.shedding = Some(shedding);
+            return;
+        }
+    }
     context.memory.shed_at = context.clock.now();
     report_reusable(context, connections);
 }
 
-/// Client and the bytes that it holds.
-#[derive(Clone, Copy, Debug)]
-struct Holder {
-    slot: Slot,
-    bytes: u64,
-}
-
-/// Returns the clients with significant memory, the largest first. Clients with no more than one
-/// send are omitted, unless together they hold a significant amount.
-fn holders(context: &Context, connections: &ConnectionTable) -> Vec<Holder> {
-    let holder =
-        |it: &Connection| Holder { slot: it.slot, bytes: held_by_client(context, it) as u64 };
-    let mut all: Vec<_> = connections.connections().map(holder).collect();
-    all.retain(|holder| holder.bytes > HOLDER_BYTES_MIN);
-    if all.iter().map(|holder| holder.bytes).sum::<u64>() < SHED_BYTES_MIN {
-        all.retain(|holder| holder.bytes > SEND_BYTES as u64);
+impl Shedding {
+    fn look_at(&mut self, context: &Context, connection: Option<&Connection>) {
+        let Some(connection) = connection else { return };
+        let bytes = held_by_client(context, connection) as u64;
+        if bytes > HOLDER_BYTES_MIN {
+            self.found += bytes;
+            self.holders.push(Holder { bytes, slot: connection.slot, serial: connection.serial });
+        }
     }
-    all.sort_unstable_by_key(|holder| Reverse(holder.bytes));
-    all
+
+    /// Omits clients with no more than one send, unless together they hold a significant amount.
+    fn leave_small_holders(&mut self) {
+        if self.found < SHED_BYTES_MIN {
+            self.holders.retain(|holder| holder.bytes > SEND_BYTES as u64);
+            self.found = self.holders.iter().map(|holder| holder.bytes).sum();
+        }
+    }
 }
 
 /// Returns the bytes held for one client: its connection, tags, aliases, and events for a backend.
@@ -168,22 +269,22 @@ fn held_by_client(context: &Context, connection: &Connection) -> usize {
     connection.held() + context.broker.uplink.held(connection.slot) + events
 }
 
-fn close_largest(
+/// Closes a client if it still holds a significant amount. Returns the bytes that it held.
+fn close_if_it_holds(
     context: &mut Context,
     connections: &mut ConnectionTable,
-    holders: Vec<Holder>,
-    mut left: u64,
-) {
-    for Holder { slot, bytes } in holders {
-        if left == 0 {
-            return;
-        }
-        left = left.saturating_sub(bytes);
-        if let Some(mut connection) = connections.take(slot) {
-            close_holder(context, &mut connection, bytes);
-            readiness::rearm(context, connections, connection);
-        }
+    Holder { slot, serial, .. }: Holder,
+) -> u64 {
+    let Some(connection) = connections.get(slot).filter(|it| it.serial == serial) else { return 0 };
+    let bytes = held_by_client(context, connection) as u64;
+    if bytes <= HOLDER_BYTES_MIN {
+        return bytes;
     }
+    if let Some(mut connection) = connections.take(slot) {
+        close_holder(context, &mut connection, bytes);
+        readiness::rearm(context, connections, connection);
+    }
+    bytes
 }
 
 fn close_holder(context: &mut Context, connection: &mut Connection, bytes: u64) {

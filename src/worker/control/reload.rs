@@ -1,19 +1,25 @@
 //! Reload in a running worker: applies a new configuration and closes connections that lose their
 //! rights.
+//!
+//! It applies to new connections at once. Existing connections are reviewed one after the other over
+//! several turns, because a worker can have a million of them. The worker confirms the configuration
+//! after the last one.
 
 use std::io;
 
-use tracing::error;
+use tracing::{error, info};
 
-use crate::auth::Right;
+use crate::auth::{Permissions, Right};
 use crate::config::Config;
 use crate::http::{Refusal, RefusalStatus};
+use crate::link::control::{ChildEvent, ConfigText};
 use crate::resource::ResourceHooks;
 use crate::types::{ConfigNumber, scrub_stack};
-use crate::worker::connection::table::ConnectionTable;
+use crate::worker::connection::table::TableWalk;
 use crate::worker::connection::{Connection, Phase, REVOKED, close, heartbeat, readiness};
 use crate::worker::context::Context;
 use crate::worker::dispatch::ticks::TickScheduler;
+use crate::worker::event_loop::EventLoop;
 use crate::worker::handshake::refusals;
 use crate::worker::settings::WorkerSettings;
 use crate::worker::webhook;
@@ -22,10 +28,7 @@ const REVOKED_REFUSAL: Refusal =
     Refusal::new(RefusalStatus::Unauthorized, "the application was removed or changed");
 
 /// Parses a new configuration. Logs an error and returns `None` if it is unusable.
-pub(in crate::worker) fn read_config(
-    number: ConfigNumber,
-    json: &str,
-) -> Option<(WorkerSettings, Config)> {
+fn read_config(number: ConfigNumber, json: &str) -> Option<(WorkerSettings, Config)> {
     let config =
         Config::from_json(json).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
     let read = config.and_then(|config| Ok((WorkerSettings::of(&config)?, config)));
@@ -51,47 +54,103 @@ pub(in crate::worker) fn bind(context: &mut Context, ticks: &mut TickScheduler, 
     ticks.set(context.resources.ticking(config), context.clock.now());
 }
 
-/// Renews the rights of all connections and closes those that lose them. Returns the number of
-/// closed connections.
-pub(in crate::worker) fn review_all(
-    context: &mut Context,
-    connections: &mut ConnectionTable,
-    former: &WorkerSettings,
-) -> usize {
-    let mut revoked = 0;
-    for slot in connections.slots() {
-        let Some(mut connection) = connections.take(slot) else { continue };
-        revoked += usize::from(!review(context, &mut connection, former));
-        readiness::rearm(context, connections, connection);
-    }
-    revoked
+/// Review of the connections whose grants are still those of the former configuration.
+#[derive(Debug)]
+pub(in crate::worker) struct ConfigReview {
+    number: ConfigNumber,
+    walk: TableWalk,
+    pings: Pings,
+    revoked: usize,
+    /// Last configuration that arrived during the review.
+    next: Option<(ConfigNumber, ConfigText)>,
 }
 
-/// Renews the rights of a connection, or closes it and returns false.
-fn review(context: &mut Context, connection: &mut Connection, former: &WorkerSettings) -> bool {
+impl EventLoop {
+    /// Applies a new configuration completely or not at all.
+    pub(in crate::worker) fn reconfigure(&mut self, number: ConfigNumber, json: ConfigText) {
+        let Self { context, connections, ticks, .. } = self;
+        if let Some(review) = &mut context.review {
+            review.next = Some((number, json));
+            return;
+        }
+        let Some((mut settings, config)) = read_config(number, &json) else { return };
+        let pings = match settings.ping_intervals() == context.settings.ping_intervals() {
+            true => Pings::AsBefore,
+            false => Pings::Changed,
+        };
+        let access = std::mem::replace(&mut settings.rules.access, Permissions::everything());
+        let former = std::mem::replace(&mut context.settings, settings);
+        context.settings.rules.access = access.replacing(former.rules.access);
+        bind(context, ticks, &config);
+        let (walk, revoked, next) = (connections.walk(), 0, None);
+        context.review = Some(ConfigReview { number, walk, pings, revoked, next });
+        self.review_some();
+    }
+
+    /// Renews the rights of connections and closes those that lose them, within the time budget of this
+    /// part of the turn. Until then a connection has its former rights.
+    pub(in crate::worker) fn review_some(&mut self) {
+        let Self { context, connections, .. } = self;
+        let Some(mut review) = context.review.take() else { return };
+        let part = context.clock.part();
+        while let Some(slot) = connections.next_of(&mut review.walk) {
+            let Some(mut connection) = connections.take(slot) else { continue };
+            let reviewed = review_connection(context, &mut connection, review.pings);
+            review.revoked += usize::from(reviewed == Reviewed::Revoked);
+            readiness::rearm(context, connections, connection);
+            if context.clock.is_over(part) {
+                context.review = Some(review);
+                return;
+            }
+        }
+        let ConfigReview { number, revoked, next, .. } = review;
+        context.settings.rules.access.forget_former();
+        info!(event = "config_applied", number = number.0, revoked, "configuration applied");
+        context.supervisor.report(ChildEvent::Configured { number });
+        if let Some((number, json)) = next {
+            self.reconfigure(number, json);
+        }
+    }
+}
+
+/// Change of the ping intervals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pings {
+    AsBefore,
+    Changed,
+}
+
+/// Result of the review of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reviewed {
+    Kept,
+    Revoked,
+}
+
+/// Renews the rights of a connection, or closes it.
+fn review_connection(context: &mut Context, connection: &mut Connection, pings: Pings) -> Reviewed {
     let session = match &mut connection.phase {
         Phase::Authorizing(pending) => &mut pending.joining.session,
         Phase::Joining(joining) => &mut joining.session,
         Phase::Open(session) => session,
-        _ => return true,
+        _ => return Reviewed::Kept,
     };
     let needed =
         context.resources.get(connection.resource).map_or(Right::Listen, ResourceHooks::needs);
     let access = &context.settings.rules.access;
-    match access.renew(&former.rules.access, &session.tenant, session.ground) {
+    match access.renew(&session.tenant, session.ground) {
         Ok(grant) if grant.right.covers(needed) => {
             (session.right, session.ground) = (grant.right, grant.ground);
             if !access.tells_counts(session.ground) {
                 session.words.iter_mut().for_each(|words| words.report = None);
             }
-            if former.ping_intervals() != context.settings.ping_intervals() && connection.is_open()
-            {
+            if pings == Pings::Changed && connection.is_open() {
                 connection.next_beat = heartbeat::first_beat(context, connection.keepalive);
             }
-            return true;
+            return Reviewed::Kept;
         }
         _ if connection.is_open() => close::fail(context, connection, &REVOKED),
         _ => refusals::refuse(context, connection, &REVOKED_REFUSAL),
     }
-    false
+    Reviewed::Revoked
 }

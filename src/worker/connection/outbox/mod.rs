@@ -34,6 +34,8 @@ pub struct Outbox {
     bytes: usize,
     /// Deliveries that the kernel has not accepted completely.
     waiting: u64,
+    /// Deliveries that the sum over all outboxes includes.
+    noted: u64,
     /// Time at which the socket last accepted bytes, or at which the first part was queued.
     moved_at: Moment,
 }
@@ -156,7 +158,7 @@ impl Outbox {
     /// Creates an empty outbox. `now` counts as the time at which the socket last accepted bytes.
     #[must_use]
     pub fn new(now: Moment) -> Self {
-        Self { parts: VecDeque::new(), sealed: None, bytes: 0, waiting: 0, moved_at: now }
+        Self { parts: VecDeque::new(), sealed: None, bytes: 0, waiting: 0, noted: 0, moved_at: now }
     }
 
     /// Returns the number of queued bytes.
@@ -175,6 +177,11 @@ impl Outbox {
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.waiting
+    }
+
+    /// Records the waiting deliveries in the sum over all outboxes. Returns the former number.
+    pub(in crate::worker) fn note_waiting(&mut self) -> u64 {
+        std::mem::replace(&mut self.noted, self.waiting)
     }
 
     /// Returns true if no part is queued.
