@@ -11,9 +11,9 @@ use crate::types::{AddressLimit, Client, ConnectionRef, Slot, WorkerId, counted_
 /// The limits of `websock.ini` that apply across all workers; 0 means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MaxConnections {
-    /// Most joined clients of every kind.
+    /// Maximum number of joined clients of every kind.
     pub max_clients: u32,
-    /// Most clients per IP address. Only clients that are limited by address count.
+    /// Maximum number of clients per IP address. Only clients that are limited by address count.
     pub max_per_ip: u32,
 }
 

@@ -10,7 +10,7 @@ use crate::link::message::ToBroker;
 use crate::link::transport::Transport;
 use crate::types::{WorkerId, WorkerIncarnation};
 
-/// Most bytes of one read. A turn reads each link once, so no worker delays the others.
+/// Maximum number of bytes of one read. A turn reads each link once, so no worker delays the others.
 const READ_BYTES: usize = 256 * 1024;
 
 /// The links to all workers.

@@ -27,7 +27,7 @@ use crate::types::{Generation, ProcessCounts, TurnBudget, WorkerId, WorkerIncarn
 
 /// The epoll token of the control link. The token of a worker's link is the number of the worker.
 const CONTROL: u64 = u64::MAX;
-/// Most events per wait; one for each worker is enough.
+/// Maximum number of events per wait; one for each worker is enough.
 const EVENTS: usize = 64;
 
 /// Runs the broker on this thread until it is stopped or its supervisor is gone.

@@ -10,9 +10,10 @@ use crate::link::message::ToWorker;
 use crate::link::transport::Transport;
 use crate::types::Generation;
 
-/// Most parts of one write.
+/// Maximum number of parts of one write.
 const PARTS_MAX: usize = 64;
-/// Most reads per turn. The rest is read in the next turn, so that client sockets are not starved.
+/// Maximum number of reads per turn. The rest is read in the next turn, so that client sockets are not
+/// starved.
 const READS_MAX: usize = 16;
 
 /// A link to a broker.

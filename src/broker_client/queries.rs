@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use crate::link::message::PresenceQuery;
 use crate::types::{Slot, TagQuery, Tenant};
 
-/// Most open queries of one client. Further queries are dropped, so that a client cannot use unbounded
-/// memory.
+/// Maximum number of open queries of one client. Further queries are dropped, so that a client cannot use
+/// unbounded memory.
 const OPEN_MAX: usize = 16;
-/// Most open queries that resources have made on their own.
+/// Maximum number of open queries that resources have made on their own.
 const OPEN_OF_RESOURCES_MAX: usize = 1000;
 
 /// A query for the number of clients that match, and for their values of another tag.

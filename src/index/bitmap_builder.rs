@@ -4,7 +4,7 @@ use roaring::RoaringBitmap;
 
 /// Slots that one container of a roaring bitmap covers.
 const CONTAINER_SLOTS: u32 = 65_536;
-/// Most members that a container may store as a list (array container).
+/// Maximum number of members that a container may store as a list (array container).
 const LIST_MAX: usize = 4096;
 
 /// Ascending slots, grouped into one list per container.

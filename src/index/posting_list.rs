@@ -5,9 +5,9 @@ use smallvec::SmallVec;
 use super::slot_bitmap::{SlotBitmap, common};
 use crate::types::{ConnectionRef, SlotSet, WorkerId};
 
-/// Most members that are stored as a plain list. So few members are scattered over workers and slots, where
-/// the bitmaps together would take more memory than the list, and changes would be slower. Tests and fuzz
-/// targets use a smaller value, so that short inputs also reach the bitmaps.
+/// Maximum number of members that are stored as a plain list. So few members are scattered over workers and
+/// slots, where the bitmaps together would take more memory than the list, and changes would be slower. Tests
+/// and fuzz targets use a smaller value, so that short inputs also reach the bitmaps.
 const FEW_MAX: usize = if cfg!(any(test, fuzzing)) { 32 } else { 256 };
 
 /// The clients of one row.

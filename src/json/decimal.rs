@@ -122,8 +122,8 @@ impl<'a> Decimal<'a> {
         (rest * shifted).is_multiple_of(by)
     }
 
-    /// Most digits of a divisor. The square of such a number fits in the `u128` in which remainders are
-    /// computed.
+    /// Maximum number of digits of a divisor. The square of such a number fits in the `u128` in which
+    /// remainders are computed.
     pub const DIVISOR_DIGITS_MAX: usize = 18;
 }
 

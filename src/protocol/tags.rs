@@ -9,8 +9,8 @@ use crate::json::{NotJson, Scalar};
 use crate::types::limits::{TAG_NAME_BYTES_MAX, TAGS_MAX};
 use crate::types::{Tag, TagError, Tags, is_integer_key};
 
-/// Most members that are read in search of tags; repetitions of a name count. JSON encoders never repeat a
-/// name, so a client that repeats one very often gets the error for too many tags.
+/// Maximum number of members that are read in search of tags; repetitions of a name count. JSON encoders
+/// never repeat a name, so a client that repeats one very often gets the error for too many tags.
 const MEMBERS_MAX: usize = 8 * TAGS_MAX;
 
 /// Parses the tags of a handshake: the decoded value of `?tags=`. `{}` and `[]` mean no tags.

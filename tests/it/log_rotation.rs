@@ -6,7 +6,8 @@ use crate::harness::{DEADLINE, Open, Server, Setup};
 
 /// The smallest size that the configuration accepts.
 const FILE_BYTES: usize = 64 * 1024;
-/// Most bytes that the last line, and a count of lost lines before it, may add to a file that is nearly full.
+/// Maximum number of bytes that the last line, and a count of lost lines before it, may add to a file that is
+/// nearly full.
 const SLACK_BYTES: usize = 2 * 4096;
 
 fn server(format: &str, old_files: usize) -> Server {

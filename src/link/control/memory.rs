@@ -15,7 +15,7 @@ use super::{
 use crate::link::transport::Transport;
 use crate::reactor::waker::Waker;
 
-/// Most unread messages per direction. A receiver with more than this is considered hung.
+/// Maximum number of unread messages per direction. A receiver with more than this is considered hung.
 const MESSAGES_MAX: usize = 1024;
 
 /// Creates the two ends of a control link within one process.

@@ -15,7 +15,7 @@ use crate::types::WipedBytes;
 
 /// Largest message in bytes. A configuration with thousands of applications is far smaller.
 pub const CONTROL_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Most descriptors per message. The kernel accepts up to 253.
+/// Maximum number of descriptors per message. The kernel accepts up to 253.
 pub const DESCRIPTORS_MAX: usize = 128;
 
 /// Bytes of the length before a message, big endian.

@@ -20,7 +20,7 @@ pub use memory::{MEMORY_BYTES_MAX, MemoryTransport, memory_pair};
 /// from sixteen publishers fit, so the output of a turn is rarely split.
 pub const SOCKET_BUFFER_BYTES: usize = 1024 * 1024;
 
-/// Most parts of one `sendmsg` call (`IOV_MAX` of Linux).
+/// Maximum number of parts of one `sendmsg` call (`IOV_MAX` of Linux).
 const PARTS_MAX: usize = 1024;
 
 /// One end of a link between worker and broker. It transports bytes and never blocks.

@@ -3,15 +3,15 @@
 use super::NotForPhp;
 use crate::json::Decimal;
 
-/// Most digits that a float represents exactly. Such a number is written without conversion.
+/// Maximum number of digits that a float represents exactly. Such a number is written without conversion.
 const DIGITS_EXACT: usize = 15;
 /// Limit of the decimal exponent up to which [`DIGITS_EXACT`] applies.
 const POWERS_EXACT: i64 = 290;
-/// Most digits that can be parsed in constant time.
+/// Maximum number of digits that can be parsed in constant time.
 pub(super) const DIGITS_MAX: usize = 19;
-/// Most numbers with more digits in one message. Each can take two microseconds.
+/// Maximum number of numbers with more digits in one message. Each can take two microseconds.
 pub(super) const LONG_NUMBERS_MAX: usize = 4096;
-/// Most bytes of a number that an error message quotes.
+/// Maximum number of bytes of a number that an error message quotes.
 const SHOWN_BYTES_MAX: usize = 24;
 
 /// Limits of the decimal point's position between which PHP uses no exponent.

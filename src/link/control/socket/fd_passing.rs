@@ -17,9 +17,9 @@ use crate::link::control::wire::malformed;
 use crate::link::control::{ControlPeer, DESCRIPTORS_MAX};
 use crate::types::WipedBytes;
 
-/// Most unsent messages. A receiver that leaves this many unread is considered hung.
+/// Maximum number of unsent messages. A receiver that leaves this many unread is considered hung.
 const PARCELS_MAX: usize = 1024;
-/// Most bytes that one call reads from the socket.
+/// Maximum number of bytes that one call reads from the socket.
 const RECEIVE_BYTES: usize = 16 * 1024;
 
 /// Messages that wait to be sent.
