@@ -2,7 +2,7 @@
 //! skipped.
 //!
 //! JSON can express strings and numbers that Rust types cannot. This does not matter where a value is
-//! forwarded as it is written. Where a value is decoded, half of a surrogate pair becomes U+FFFD ([`text`]),
+//! forwarded as it is written. Where a value is decoded, half of a surrogate pair becomes U+FFFD ([`text()`]),
 //! and numbers are compared by their digits ([`Decimal`]), so that no number is out of range.
 
 mod decimal;

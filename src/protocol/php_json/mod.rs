@@ -36,7 +36,7 @@ pub enum NotForPhp {
     TooDeep,
     /// This number is too large for a float.
     Number(Box<str>),
-    /// More than [`LONG_NUMBERS_MAX`](number::LONG_NUMBERS_MAX) numbers are slow to parse.
+    /// More numbers than `LONG_NUMBERS_MAX` (4,096) are slow to parse.
     LongNumbers,
 }
 
