@@ -37,7 +37,7 @@ pub enum AdminRequest {
     },
 }
 
-/// An answer. Any number of [`Answer::Progress`] lines are followed by exactly one other line.
+/// An answer. Any number of [`AdminResponse::Progress`] lines are followed by exactly one other line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdminResponse {

@@ -127,7 +127,7 @@ impl ClientConnection {
         self.socket.read().map_err(|error| self.failure(error))
     }
 
-    /// Like [`Connection::read`], but returns None if a non-blocking socket has no data.
+    /// Like [`ClientConnection::read`], but returns None if a non-blocking socket has no data.
     pub(super) fn read_if_any(&mut self) -> Result<Option<Message>, ClientError> {
         match self.socket.read() {
             Ok(message) => Ok(Some(message)),

@@ -139,7 +139,7 @@ pub struct Admission {
 pub struct TlsSettings {
     /// The certificate and the chain that leads to it, as PEM.
     pub chain: String,
-    /// Its private key: DER in hexadecimal, see [`Tls::key_from_pem`]. Readers of PEM leave copies.
+    /// Its private key: DER in hexadecimal, see [`TlsSettings::key_from_pem`]. Readers of PEM leave copies.
     pub key: Secret,
     /// What the keys of session tickets are derived from, as 64 hexadecimal characters. The
     /// supervisor makes it at its start; nothing keeps it longer than the server runs.

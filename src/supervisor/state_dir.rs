@@ -75,7 +75,7 @@ pub fn started_with(folder: &Path) -> Option<PathBuf> {
     (!name.is_empty()).then(|| PathBuf::from(OsString::from_vec(name)))
 }
 
-/// Whether [`StateFolder::open`] would succeed, apart from the lock.
+/// Whether [`StateDir::open`] would succeed, apart from the lock.
 pub(super) fn probe_folder(path: &Path) -> Result<(), StartError> {
     let wrong = |error| StartError::StateFolder { path: path.to_owned(), error };
     match fs::metadata(path) {
