@@ -1,4 +1,4 @@
-//! A server whose `/chat` is served by a scripted backend.
+//! A server whose `/chat` is bound to a scripted backend.
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ pub fn chat(server: &Server) -> Raw {
     Open::at("/chat").upgrade(server.port)
 }
 
-/// Says nothing to anything.
+/// Starts a backend that answers every event with no command.
 pub fn silent() -> Backend {
     Backend::start(|_| Act::Say(""))
 }

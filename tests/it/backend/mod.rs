@@ -1,4 +1,4 @@
-//! A backend that a test scripts: what it does with each event, and what it has heard.
+//! A scripted backend for tests: it acts on each event as the test wants, and records all events.
 
 pub mod chat;
 
@@ -15,31 +15,31 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
-/// How long an event may take to come.
+/// Time limit for the arrival of an event.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// What a backend does with an event.
+/// The reaction of a backend to an event.
 pub enum Act {
-    /// It answers with these commands.
+    /// Answers with these commands.
     Say(&'static str),
-    /// It answers with this status and text.
+    /// Answers with this status and text.
     Answer(u16, String),
-    /// The same, and the connection ends, though nothing in the answer says so.
+    /// Answers with this text and closes the connection, although no header announces that.
     AnswerAndEnd(String),
-    /// It answers never.
+    /// Never answers.
     Hang,
-    /// It resets the connection once it has read the event.
+    /// Resets the connection after reading the event.
     Reset,
-    /// It writes these bytes and ends.
+    /// Writes these bytes and closes the connection.
     Raw(Vec<u8>),
 }
 
-/// One request.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Heard {
-    /// The headers, with names in lower case.
+    /// The headers, with lower-case names.
     pub headers: Vec<(String, String)>,
-    /// The body as it came.
+    /// The unchanged body.
     pub body: String,
     /// The event.
     pub event: Value,
@@ -70,12 +70,12 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// Begins to listen.
+    /// Starts a backend on a free port.
     pub fn start(script: impl Fn(&Value) -> Act + Send + Sync + 'static) -> Self {
         Self::start_at("127.0.0.1:0".parse().unwrap(), script)
     }
 
-    /// The same at an address that one listened at before.
+    /// Starts a backend at an address where an earlier backend listened.
     pub fn start_at(
         address: SocketAddr,
         script: impl Fn(&Value) -> Act + Send + Sync + 'static,
@@ -105,7 +105,7 @@ impl Backend {
         Self { shared, doorman: Some(doorman), address }
     }
 
-    /// Does something else with events from now on.
+    /// Replaces the reaction to events.
     pub fn script(&self, script: impl Fn(&Value) -> Act + Send + Sync + 'static) {
         let script: Script = Box::new(script);
         *self.shared.script.lock().unwrap() = Arc::new(script);
@@ -115,23 +115,23 @@ impl Backend {
         format!("http://{}/chat", self.address)
     }
 
-    /// Everything so far.
+    /// Returns all requests received so far.
     pub fn heard(&self) -> Vec<Heard> {
         self.shared.heard.lock().unwrap().clone()
     }
 
-    /// The events of a name so far.
+    /// Returns the events of this name received so far.
     pub fn events(&self, name: &str) -> Vec<Value> {
         let heard = self.heard().into_iter().map(|heard| heard.event);
         heard.filter(|event| event["event"] == name).collect()
     }
 
-    /// How many connections it has ended by itself, to the last byte.
+    /// Returns the number of connections that the backend itself has closed after writing everything.
     pub fn closed(&self) -> usize {
         *self.shared.closed.lock().unwrap()
     }
 
-    /// Waits until so many events of a name have come.
+    /// Waits for this number of events of this name.
     #[track_caller]
     pub fn wait_for(&self, name: &str, count: usize) -> Vec<Value> {
         let deadline = Instant::now() + PATIENCE;
@@ -158,7 +158,7 @@ impl Drop for Backend {
         for stream in self.shared.streams.lock().unwrap().drain(..) {
             stream.shutdown(std::net::Shutdown::Both).ok();
         }
-        // Whoever accepts wakes up, and the port is free.
+        // This connection wakes the accepting thread, which then exits and frees the port.
         TcpStream::connect(self.address).ok();
         if let Some(doorman) = self.doorman.take() {
             doorman.join().ok();
@@ -187,7 +187,7 @@ fn serve(shared: &Shared, stream: TcpStream) {
                 return;
             }
             Act::Hang => {
-                // Until the other side gives up.
+                // Waits until the other side gives up.
                 let mut rest = Vec::new();
                 stream.read_to_end(&mut rest).ok();
                 return;
@@ -230,7 +230,7 @@ fn read(reader: &mut BufReader<impl Read>) -> Option<Heard> {
     Some(Heard { headers, body, event })
 }
 
-/// A backend inside TLS that answers every event in the same way, each on a connection of its own.
+/// Starts a backend inside TLS that answers every event with the same text, each on a separate connection.
 pub fn start_tls((certificate, key): (&str, &str), text: &'static str) -> u16 {
     let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).map(Result::unwrap);
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();

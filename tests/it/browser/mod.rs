@@ -1,4 +1,4 @@
-//! A headless Chromium, spoken to by its DevTools protocol.
+//! A headless Chromium, controlled through its DevTools protocol.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
 
-/// How long anything in the browser may take.
+/// Time limit of every browser operation.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The one Chromium of all tests: to start another one takes longer than most of them.
+/// One Chromium for all tests, because starting one takes longer than most tests.
 static CHROMIUM: OnceLock<Chromium> = OnceLock::new();
 
-/// The program, with a profile of its own.
+/// The process, with its own profile.
 struct Chromium {
     process: Mutex<Child>,
     profile: PathBuf,
@@ -31,9 +31,9 @@ impl Chromium {
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
             .args(["--no-first-run", "--disable-background-networking", "--disable-sync"])
             .args(["--disable-component-update", "--remote-debugging-port=0"])
-            // The certificates of the tests are signed by nobody.
+            // The certificates of the tests are self-signed.
             .arg("--ignore-certificate-errors")
-            // Of several pages only one is in front; the others must not be slowed down.
+            // Only one of several pages is in front. The other pages must not be throttled.
             .args(["--disable-background-timer-throttling", "--disable-renderer-backgrounding"])
             .arg("--disable-backgrounding-occluded-windows")
             .args(["--remote-allow-origins=*", "--window-size=1000,1250"])
@@ -55,19 +55,19 @@ impl Chromium {
                 .ok()
         });
         let port = said.expect("chromium says where it listens");
-        // Whatever else it says must not fill the pipe.
+        // Reads all other output, so that the pipe cannot fill up.
         std::thread::spawn(move || lines.for_each(drop));
         Self { process: Mutex::new(process), profile, port }
     }
 
-    /// The address of the whole browser, which no page stands for.
+    /// Returns the DevTools address of the browser as a whole, which belongs to no page.
     fn address(&self) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let host = format!("Host: 127.0.0.1:{}", self.port);
         write!(stream, "GET /json/version HTTP/1.1\r\n{host}\r\nConnection: close\r\n\r\n")
             .unwrap();
-        // Chromium keeps the connection open, so the length decides.
+        // Chromium keeps the connection open, so the length header decides where the answer ends.
         let mut answer = BufReader::new(stream);
         let mut length = 0;
         loop {
@@ -88,7 +88,7 @@ impl Chromium {
     }
 }
 
-/// Ends Chromium, if a test has started it.
+/// Stops Chromium, if a test has started it.
 pub fn quit() {
     if let Some(chromium) = CHROMIUM.get() {
         let mut process = chromium.process.lock().unwrap();
@@ -98,7 +98,7 @@ pub fn quit() {
     }
 }
 
-/// A browser as a test sees it: cookies and storage are its own. Its pages end with it.
+/// A separate browser context with its own cookies and storage. Its pages are closed with it.
 pub struct Browser {
     chromium: &'static Chromium,
     control: Mutex<Page>,
@@ -106,7 +106,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Begins with nothing stored.
+    /// Creates a context with empty storage.
     pub fn start() -> Self {
         let chromium = CHROMIUM.get_or_init(Chromium::start);
         let mut control = Page::at(&chromium.address());
@@ -139,7 +139,7 @@ impl Page {
         Self { socket, last: 0 }
     }
 
-    /// The value of an expression.
+    /// Evaluates an expression and returns its value.
     pub fn value(&mut self, expression: &str) -> Value {
         let answer = self
             .call("Runtime.evaluate", &json!({ "expression": expression, "returnByValue": true }));
@@ -152,7 +152,7 @@ impl Page {
         let began = Instant::now();
         while self.value(expression) != Value::Bool(true) {
             assert!(began.elapsed() < PATIENCE, "never true: {expression}");
-            // The page itself says when it has painted again.
+            // The page itself reports when it has painted again.
             self.call(
                 "Runtime.evaluate",
                 &json!({
@@ -163,21 +163,21 @@ impl Page {
         }
     }
 
-    /// A picture of the page, as PNG in Base64.
+    /// Returns a screenshot of the page, as PNG in Base64.
     pub fn screenshot(&mut self) -> String {
-        // A page behind another one is not painted, and would never answer.
+        // A page that is not in front is not painted, and the call would never return.
         self.call("Page.bringToFront", &json!({}));
         self.call("Page.captureScreenshot", &json!({}))["data"].as_str().unwrap().to_owned()
     }
 
-    /// Gives the page another size, as a window or a phone has it.
+    /// Changes the size of the page, as on a phone or in another window.
     pub fn set_size(&mut self, width: u32, height: u32) {
         let size =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.call("Emulation.setDeviceMetricsOverride", &size);
     }
 
-    /// Shows it to somebody who prefers dark colours.
+    /// Shows the page in dark mode.
     pub fn set_dark(&mut self) {
         let dark = json!([{ "name": "prefers-color-scheme", "value": "dark" }]);
         self.call("Emulation.setEmulatedMedia", &json!({ "features": dark }));

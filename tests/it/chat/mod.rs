@@ -1,4 +1,4 @@
-//! The two chats of `examples/`: an interpreter that serves, and what its pages show.
+//! The two chats of `examples/`: runs their interpreters and checks what their pages show.
 
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -15,16 +15,16 @@ const APPLICATIONS: &str = "applications:
     authorizeOpen: true
 ";
 
-/// A file of an example.
+/// Returns the path of a file of an example.
 pub fn file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(path)
 }
 
-/// An interpreter that listens.
+/// A running interpreter that listens on a port.
 pub struct Backend(Child);
 
 impl Backend {
-    /// Starts it and waits until it listens.
+    /// Starts the interpreter and waits until it listens.
     pub fn start(command: &mut Command, port: u16) -> Self {
         let child = command
             .env("CHAT_SECRET", SECRET)
@@ -46,13 +46,13 @@ impl Drop for Backend {
     }
 }
 
-/// A port that nobody listens on.
+/// Returns a port on which no program listens.
 pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     listener.local_addr().unwrap().port()
 }
 
-/// A server whose `/chat` is served by this backend.
+/// Starts a server whose `/chat` is bound to this backend.
 pub fn server(url: &str) -> Server {
     let ini =
         format!("[resource /chat]\nkind = http\nurl = {url}\napplication = chat\ndeadline = 20s");
@@ -77,7 +77,8 @@ fn say(page: &mut Page, text: &str) {
     page.value("document.getElementById('form').requestSubmit()");
 }
 
-/// Two pages talk, a third is refused, and the backend is killed and started again under them.
+/// Two pages chat, and a third page is refused. Then the backend is killed and restarted while the pages stay
+/// connected.
 pub fn two_talk_and_a_third_is_refused(
     start: impl Fn(u16) -> Backend,
     (server, port): (&Server, u16),
