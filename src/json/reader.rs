@@ -26,10 +26,16 @@ impl MemberName<'_> {
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
         if self.is_plain {
-            let inside = self.raw.as_bytes().get(1..self.raw.len() - 1).unwrap_or_default();
-            return inside == name.as_bytes();
+            // Most names differ in their length already.
+            return self.raw.len() == name.len() + 2
+                && self.raw.as_bytes().get(1..=name.len()) == Some(name.as_bytes());
         }
-        // A longer encoding cannot be equal, so it is not decoded.
+        self.equals_escaped(name)
+    }
+
+    /// Compares a name with escapes. A longer encoding cannot be equal, so it is not decoded.
+    #[cold]
+    fn equals_escaped(&self, name: &str) -> bool {
         self.raw.len() <= name.len() * ESCAPE_BYTES + 2 && text(self.raw) == name
     }
 }
@@ -265,12 +271,22 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Bytes of a long string that are examined together: two vectors of any processor.
+const BLOCK_BYTES: usize = 32;
+
 /// Returns the number of bytes at the start that are neither a quote, a backslash nor a control character.
-/// Eight bytes are examined at a time; a remainder of fewer than eight is not counted.
+/// Eight bytes are examined at a time; a remainder of fewer than eight is not counted. Most strings end
+/// within the first eight bytes; longer ones are searched in blocks.
 #[inline]
 pub(super) fn plain_bytes(rest: &[u8]) -> usize {
-    let mut count = 0;
-    for word in rest.as_chunks().0 {
+    let Some(first) = rest.first_chunk() else { return 0 };
+    let found = special(u64::from_le_bytes(*first));
+    if found != 0 {
+        return (found.trailing_zeros() / u8::BITS) as usize;
+    }
+    let mut count =
+        size_of::<u64>() + plain_blocks(rest.get(size_of::<u64>()..).unwrap_or_default());
+    for word in rest.get(count..).unwrap_or_default().as_chunks().0 {
         let found = special(u64::from_le_bytes(*word));
         if found != 0 {
             return count + (found.trailing_zeros() / u8::BITS) as usize;
@@ -278,6 +294,16 @@ pub(super) fn plain_bytes(rest: &[u8]) -> usize {
         count += size_of::<u64>();
     }
     count
+}
+
+/// Returns the number of bytes in whole blocks without such a byte. A block is examined without an early
+/// exit, so that the compiler uses vector instructions.
+fn plain_blocks(rest: &[u8]) -> usize {
+    let is_special = |byte: &u8| (*byte < b' ') | (*byte == b'"') | (*byte == b'\\');
+    let is_plain = |block: &&[u8; BLOCK_BYTES]| {
+        !block.iter().fold(false, |found, byte| found | is_special(byte))
+    };
+    rest.as_chunks().0.iter().take_while(is_plain).count() * BLOCK_BYTES
 }
 
 /// Returns a mask whose lowest set bit marks the first byte that is `"`, `\` or a control character. Bits of
