@@ -7,6 +7,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use bytes::Bytes;
 use criterion::Criterion;
 use tagcast::auth::Permissions;
 use tagcast::auth::uuid::{Signer, UuidForm};
@@ -108,9 +109,9 @@ fn parse_gomoob(criterion: &mut Criterion) {
 fn render(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("render");
     let [(_, packet), ..] = packets();
-    let packet = Content { form: PayloadForm::Packet, payload: packet.into() };
+    let packet = Content { form: PayloadForm::Packet, payload: Bytes::from(packet) };
     let message =
-        Content { form: PayloadForm::Message, payload: format!(r#""{}""#, text()).into() };
+        Content { form: PayloadForm::Message, payload: Bytes::from(format!(r#""{}""#, text())) };
     for (name, dialect, content) in [
         ("phpws, a packet", Protocol::Phpws, &packet),
         ("phpws, a message", Protocol::Phpws, &message),
@@ -119,7 +120,7 @@ fn render(criterion: &mut Criterion) {
     ] {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                black_box(dialect.render(black_box(content), Cast::Many));
+                black_box(dialect.render(black_box(content).borrowed(), Cast::Many));
             });
         });
     }

@@ -7,10 +7,12 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use tagcast::link::codec::{MessageDecoder, WireMessage, encode_publish};
-use tagcast::link::message::{Deliver, DeliverTo, NewPublication, SetName, ToBroker, ToWorker};
+use tagcast::link::message::{
+    Deliver, DeliverTo, FromBroker, FromWorker, NewPublication, SetName, ToBroker, ToWorker,
+};
 use tagcast::types::{
     Address, AddressLimit, Client, ClientClass, ClientUuid, Content, Generation, Number,
     PayloadForm, Publication, Sequence, Slot, SlotSet, Tag, Tags, Tenant, WorkerId,
@@ -28,13 +30,18 @@ fn main() {
         .configure_from_args();
     let mut group = criterion.benchmark_group("link");
     publish(&mut group);
-    bench(&mut group, "Join", &ToBroker::Join { slot: Slot(7), client: client() });
-    bench(&mut group, "Deliver to one", &deliver(DeliverTo::One(Slot(7))));
+    bench(&mut group, "Join", &ToBroker::Join { slot: Slot(7), client: client() }, from_worker);
+    bench(&mut group, "Deliver to one", &deliver(DeliverTo::One(Slot(7))), from_broker);
     let target = DeliverTo::Set { name: SetName(0), except: Some(Slot(7)) };
-    bench(&mut group, "Deliver to a set", &deliver(target));
+    bench(&mut group, "Deliver to a set", &deliver(target), from_broker);
     let slots: SlotSet = (0..1_000).map(Slot).collect();
-    bench(&mut group, "Set of 1,000", &ToWorker::Set { name: SetName(0), slots });
-    bench(&mut group, "Acknowledged", &ToWorker::Acknowledged { up_to: Number(1_000_000) });
+    bench(&mut group, "Set of 1,000", &ToWorker::Set { name: SetName(0), slots }, from_broker);
+    bench(
+        &mut group,
+        "Acknowledged",
+        &ToWorker::Acknowledged { up_to: Number(1_000_000) },
+        from_broker,
+    );
     group.finish();
     criterion.final_summary();
 }
@@ -93,22 +100,38 @@ fn publish(group: &mut BenchmarkGroup<'_, WallTime>) {
         });
         let publication =
             Publication { tenant: tenant.clone(), address: address.clone(), content: content() };
-        decode(group, name, &ToBroker::Publish { number: Number(1_000_000), publication });
+        let message = ToBroker::Publish { number: Number(1_000_000), publication };
+        decode(group, name, &message, from_worker);
     }
 }
 
-fn bench<M: WireMessage>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, message: &M) {
+fn bench<M: WireMessage>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    message: &M,
+    read: fn(&[u8]),
+) {
     encode(group, name, |out| black_box(message).encode(out));
-    decode(group, name, message);
+    decode(group, name, message, read);
+}
+
+/// As the broker reads.
+fn from_worker(body: &[u8]) {
+    drop(black_box(FromWorker::decode(body)));
+}
+
+/// As a worker reads.
+fn from_broker(body: &[u8]) {
+    drop(black_box(FromBroker::decode(body)));
 }
 
 fn encode(
     group: &mut BenchmarkGroup<'_, WallTime>,
     name: &str,
-    mut append: impl FnMut(&mut BytesMut),
+    mut append: impl FnMut(&mut Vec<u8>),
 ) {
     for batch in BATCHES {
-        let mut out = BytesMut::with_capacity(64 * 1024);
+        let mut out = Vec::with_capacity(64 * 1024);
         group.throughput(Throughput::Elements(batch as u64));
         group.bench_function(format!("write {batch} {name}"), |bencher| {
             bencher.iter(|| {
@@ -122,9 +145,14 @@ fn encode(
 }
 
 /// Measures decoding, from received bytes to messages. It includes the copy into the decoder.
-fn decode<M: WireMessage>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, message: &M) {
+fn decode<M: WireMessage>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    message: &M,
+    read: fn(&[u8]),
+) {
     for batch in BATCHES {
-        let mut bytes = BytesMut::new();
+        let mut bytes = Vec::new();
         for _ in 0..batch {
             message.encode(&mut bytes);
         }
@@ -133,8 +161,8 @@ fn decode<M: WireMessage>(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, 
         group.bench_function(format!("read {batch} {name}"), |bencher| {
             bencher.iter(|| {
                 inbox.extend(black_box(&bytes));
-                while let Some(message) = inbox.take::<M>().unwrap() {
-                    black_box(message);
+                while let Some(body) = inbox.take_body().unwrap() {
+                    read(body);
                 }
             });
         });

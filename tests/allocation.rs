@@ -108,9 +108,9 @@ fn bloatless_packet(text: &str) {
 }
 
 fn rendered(form: PayloadForm, text: &str) {
-    let content = Content { form, payload: text.to_owned().into() };
+    let content = Content { form, payload: text.as_bytes() };
     for dialect in [Protocol::Phpws, Protocol::Gomoob, Protocol::Plain, Protocol::Bloatless] {
-        black_box(dialect.render(&content, Cast::Many));
+        black_box(dialect.render(content.borrowed(), Cast::Many));
     }
 }
 

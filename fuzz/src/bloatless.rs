@@ -27,14 +27,14 @@ pub fn run(data: &[u8]) {
     }
     if let Some(packet) = packet {
         delivered(packet.data);
-        let content = Content { form: PayloadForm::Text, payload: data.to_vec().into() };
-        assert_eq!(*render(&content, Cast::Many), *data, "a packet goes as it is");
+        let content = Content { form: PayloadForm::Text, payload: data };
+        assert_eq!(*render(content.borrowed(), Cast::Many), *data, "a packet goes as it is");
     }
 }
 
 fn delivered(data: &str) {
-    let content = Content { form: PayloadForm::Message, payload: data.to_owned().into() };
-    let rendered = render(&content, Cast::Many).into_owned();
+    let content = Content { form: PayloadForm::Message, payload: data.as_bytes() };
+    let rendered = render(content.borrowed(), Cast::Many).into_owned();
     let text = String::from_utf8(rendered).expect("UTF-8");
     let again = parse(&text).expect("a packet");
     assert_eq!((again.action.as_ref(), again.data), ("echo", data));

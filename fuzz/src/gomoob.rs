@@ -83,12 +83,12 @@ fn delivered(message: &str) {
     assert!(serde_json::from_str::<&RawValue>(message).is_ok(), "{message}");
     let payload = Bytes::copy_from_slice(message.as_bytes());
     let content = Content { form: PayloadForm::Message, payload };
-    assert_eq!(*render(&content, Cast::Many), *message.as_bytes());
+    assert_eq!(*render(content.borrowed(), Cast::Many), *message.as_bytes());
     for (cast, opcode) in [(Cast::One, "feedback"), (Cast::Many, "broadcast")] {
-        let packet = Protocol::Phpws.render(&content, cast);
+        let packet = Protocol::Phpws.render(content.borrowed(), cast);
         assert!(serde_json::from_slice::<&RawValue>(&packet).is_ok(), "{message}");
-        let forwarded = Content { form: PayloadForm::Packet, payload: packet.to_vec().into() };
-        assert_eq!(*render(&forwarded, cast), *message.as_bytes(), "there and back");
+        let forwarded = Content { form: PayloadForm::Packet, payload: &packet[..] };
+        assert_eq!(*render(forwarded.borrowed(), cast), *message.as_bytes(), "there and back");
         if let Ok(packet) = serde_json::from_slice::<Value>(&packet) {
             assert_eq!(packet["opcode"], opcode);
         }

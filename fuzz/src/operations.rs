@@ -71,7 +71,7 @@ impl World {
             8 | 9 => {
                 let (tenant, address) = (any_tenant(choices), any_address(choices));
                 let text = vec![b'x'; choices.of(&[1, 100, 3000, 12_000])];
-                let content = Content { form: PayloadForm::Message, payload: text.into() };
+                let content = Content { form: PayloadForm::Message, payload: Bytes::from(text) };
                 self.publish(&tenant, &address, &content);
             }
             10..=12 => {
@@ -148,7 +148,7 @@ impl World {
     /// Publishes to all clients that the list names, into the outboxes that exist.
     fn publish(&mut self, tenant: &Tenant, address: &Address, content: &Content) {
         let places = compare_one(&self.index, &self.audience, tenant, address);
-        let frame = text_frame(&Protocol::Phpws.render(content, Cast::Many));
+        let frame = text_frame(&Protocol::Phpws.render(content.borrowed(), Cast::Many));
         for place in places {
             if let Some(mailbox) = self.mailboxes.get_mut(&place) {
                 mailbox.push(frame.clone());

@@ -100,8 +100,8 @@ fn is_same(one: &Value, other: &Value) -> bool {
 fn forwarded(data: &[u8]) {
     let packet = Content { form: PayloadForm::Packet, payload: Bytes::copy_from_slice(data) };
     for cast in [Cast::One, Cast::Many] {
-        assert_eq!(*render(&packet, cast), *data);
-        let message = Protocol::Gomoob.render(&packet, cast);
+        assert_eq!(*render(packet.borrowed(), cast), *data);
+        let message = Protocol::Gomoob.render(packet.borrowed(), cast);
         let is_part = data.windows(message.len()).any(|part| part == &*message);
         assert!(*message == *b"null" || is_part);
         assert!(serde_json::from_slice::<&RawValue>(&message).is_ok());

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io;
 use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
 
 use tracing::{debug, info};
 
@@ -11,7 +13,9 @@ use super::connection_limits::MaxConnections;
 use super::links::Links;
 use super::router::Router;
 use crate::link::control::ChildEvent;
+use crate::link::message::FromWorker;
 use crate::link::transport::Transport;
+use crate::reactor::poller::Interest;
 use crate::types::{Generation, WorkerId, WorkerIncarnation};
 
 impl fmt::Debug for TurnBudgets<'_> {
@@ -114,6 +118,18 @@ impl BrokerCore {
             || !(self.lost.is_empty() && self.dead.is_empty())
     }
 
+    /// Starts or stops watching links for writing, where that changed.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `watch`.
+    pub fn rewatch(
+        &mut self,
+        watch: &mut dyn FnMut(WorkerId, BorrowedFd<'_>, Interest) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.links.rewatch(watch)
+    }
+
     /// Removes a dead worker over the next turns. Its link is read to the end first, so that its last
     /// messages count. Then its clients are removed.
     pub fn remove_worker(&mut self, source: WorkerIncarnation) {
@@ -199,7 +215,11 @@ impl BrokerCore {
     ) -> ControlFlow<()> {
         let Self { links, router, .. } = self;
         let outcome = links.read(source, &mut |message| {
-            router.on_message(source, message).map_err(|breach| breach.to_string())?;
+            let done = match message {
+                FromWorker::Publish(publish) => router.on_publish(source, publish),
+                FromWorker::Other(message) => router.on_message(source, message),
+            };
+            done.map_err(|breach| breach.to_string())?;
             Ok(if is_spent() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         });
         outcome.unwrap_or_else(|reason| {

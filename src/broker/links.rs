@@ -1,13 +1,15 @@
 //! The broker's ends of the links to workers: reading and writing.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 use std::ops::ControlFlow::{self, Break, Continue};
+use std::os::fd::BorrowedFd;
 
 use super::worker_state::WorkerState;
-use crate::link::codec::MessageDecoder;
-use crate::link::message::ToBroker;
+use crate::link::codec::{Malformed, MessageDecoder};
+use crate::link::message::FromWorker;
 use crate::link::transport::Transport;
+use crate::reactor::poller::Interest;
 use crate::types::{WorkerId, WorkerIncarnation};
 
 /// Maximum number of bytes of one read. A turn reads each link once, so no worker delays the others.
@@ -27,6 +29,10 @@ struct WorkerLink {
     inbox: MessageDecoder,
     /// The kernel may have more bytes. Edge-triggered events are not repeated, so this must be remembered.
     is_unread: bool,
+    /// What to watch the link for: for writing too, while it has no space for everything.
+    wanted: Interest,
+    /// What it is watched for.
+    watched: Interest,
 }
 
 impl WorkerLink {
@@ -61,8 +67,14 @@ impl Default for Links {
 
 impl Links {
     pub(super) fn add(&mut self, source: WorkerIncarnation, transport: Box<dyn Transport>) {
-        let end =
-            WorkerLink { source, transport, inbox: MessageDecoder::default(), is_unread: true };
+        let end = WorkerLink {
+            source,
+            transport,
+            inbox: MessageDecoder::default(),
+            is_unread: true,
+            wanted: Interest::Edge,
+            watched: Interest::Edge,
+        };
         self.ends.insert(source.worker, end);
     }
 
@@ -99,14 +111,15 @@ impl Links {
     pub(super) fn read(
         &mut self,
         source: WorkerIncarnation,
-        take: &mut dyn FnMut(ToBroker) -> Result<ControlFlow<()>, String>,
+        take: &mut dyn FnMut(FromWorker<'_>) -> Result<ControlFlow<()>, String>,
     ) -> Result<ControlFlow<()>, String> {
         let Some(end) = self.ends.get_mut(&source.worker) else { return Ok(Continue(())) };
         if !end.inbox.has_rest() && !end.fill(&mut self.scratch)? {
             return Ok(Continue(()));
         }
-        while let Some(message) = end.inbox.take().map_err(|malformed| malformed.to_string())? {
-            if take(message)?.is_break() {
+        let text = |malformed: Malformed| malformed.to_string();
+        while let Some(body) = end.inbox.take_body().map_err(text)? {
+            if take(FromWorker::decode(body).map_err(text)?)?.is_break() {
                 return Ok(Break(()));
             }
         }
@@ -116,10 +129,14 @@ impl Links {
     /// Writes pending bytes of a worker until none are left or the link is full.
     pub(super) fn write(&mut self, member: &mut WorkerState) -> Result<(), String> {
         let Some(end) = self.ends.get_mut(&member.source.worker) else { return Ok(()) };
+        end.wanted = Interest::Edge;
         while !member.out.pending().is_empty() {
             match end.transport.write(&[IoSlice::new(member.out.pending())]) {
                 Ok(taken) => member.out.advance(taken),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    end.wanted = Interest::EdgeAndRoom;
+                    return Ok(());
+                }
                 // The peer is gone, but its last messages must still be read. The read then finds the end of
                 // the link. Until the end is reported, nothing that this worker missed is acknowledged.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {
@@ -127,6 +144,20 @@ impl Links {
                     return Ok(());
                 }
                 Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts or stops watching links for writing, where that changed.
+    pub(super) fn rewatch(
+        &mut self,
+        watch: &mut dyn FnMut(WorkerId, BorrowedFd<'_>, Interest) -> io::Result<()>,
+    ) -> io::Result<()> {
+        for (worker, end) in &mut self.ends {
+            if end.wanted != end.watched {
+                watch(*worker, end.transport.ready(), end.wanted)?;
+                end.watched = end.wanted;
             }
         }
         Ok(())

@@ -87,6 +87,10 @@ impl Broker {
                 removals: &mut || removals.is_spent_after(0, || started.elapsed()),
             };
             core.run_turn(&mut |report| send_report(control.as_mut(), report), budgets);
+            let Self { core, poller, .. } = self;
+            core.rewatch(&mut |worker, link, interest| {
+                poller.rewatch(link, worker.0.into(), interest)
+            })?;
             self.announce_readiness();
         }
     }

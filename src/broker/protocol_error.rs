@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::link::codec::Malformed;
 use crate::link::message::VERSION;
 use crate::types::{Number, Slot, WorkerIncarnation};
 
@@ -16,6 +17,8 @@ pub enum ProtocolError {
     OutOfPlace(&'static str),
     /// The worker put a client into a taken slot, or with a UUID that is already connected.
     Taken(Slot),
+    /// The address of a publication cannot be decoded.
+    Malformed(Malformed),
     /// The number of this publication is not greater than that of the previous one.
     Disorder(Number),
 }
@@ -29,6 +32,7 @@ impl fmt::Display for ProtocolError {
             }
             Self::OutOfPlace(what) => write!(f, "{what} out of place"),
             Self::Taken(slot) => write!(f, "slot {slot} or its UUID is taken"),
+            Self::Malformed(malformed) => write!(f, "{malformed}"),
             Self::Disorder(number) => write!(f, "publication {} out of order", number.0),
         }
     }

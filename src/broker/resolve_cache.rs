@@ -7,7 +7,8 @@ use smallvec::SmallVec;
 
 use super::worker_state::WorkerState;
 use crate::index::Index;
-use crate::link::message::{DeliverTo, SetName};
+use crate::link::codec::Malformed;
+use crate::link::message::{DeliverTo, PublishFrame, SetName};
 use crate::types::{Address, ConnectionRef, Recipients, TagQuery, Tenant, WorkerId};
 
 /// The sets of this turn. They are dropped at its end and whenever a client joins, leaves or changes its
@@ -15,6 +16,29 @@ use crate::types::{Address, ConnectionRef, Recipients, TagQuery, Tenant, WorkerI
 #[derive(Debug, Default)]
 pub(super) struct ResolveCache {
     sets: HashMap<Tenant, HashMap<TagQuery, Vec<(WorkerId, SetName)>>>,
+    /// The route of the last publication: the next one usually has the same.
+    last: Option<Box<KnownRoute>>,
+}
+
+/// The recipients of an address, by worker.
+pub(super) type Targets = SmallVec<[(WorkerId, DeliverTo); 4]>;
+
+/// Tenant and address of publications.
+#[derive(Debug)]
+pub(super) struct KnownRoute {
+    /// As they are encoded; empty if they came decoded.
+    encoded: Box<[u8]>,
+    pub(super) tenant: Tenant,
+    pub(super) address: Address,
+    /// The recipients, while they are valid.
+    pub(super) targets: Option<Targets>,
+}
+
+impl KnownRoute {
+    /// A route that came decoded.
+    pub(super) fn new(tenant: Tenant, address: Address) -> Self {
+        Self { encoded: Box::default(), tenant, address, targets: None }
+    }
 }
 
 impl ResolveCache {
@@ -22,6 +46,26 @@ impl ResolveCache {
         if !self.sets.is_empty() {
             self.sets.clear();
         }
+        if let Some(last) = &mut self.last {
+            last.targets = None;
+        }
+    }
+
+    /// Takes the route of a publication out of the cache, decoded if it is new.
+    /// [`ResolveCache::keep_route`] returns it.
+    pub(super) fn take_route(
+        &mut self,
+        publish: &PublishFrame<'_>,
+    ) -> Result<Box<KnownRoute>, Malformed> {
+        if let Some(last) = self.last.take_if(|last| *last.encoded == *publish.route) {
+            return Ok(last);
+        }
+        let (tenant, address) = publish.route()?;
+        Ok(Box::new(KnownRoute { encoded: publish.route.into(), tenant, address, targets: None }))
+    }
+
+    pub(super) fn keep_route(&mut self, route: Box<KnownRoute>) {
+        self.last = Some(route);
     }
 
     /// Returns the recipients of an address by worker. Sends new sets to the workers as needed.
@@ -31,7 +75,7 @@ impl ResolveCache {
         tenant: &Tenant,
         address: &Address,
         members: &mut BTreeMap<WorkerId, WorkerState>,
-    ) -> SmallVec<[(WorkerId, DeliverTo); 4]> {
+    ) -> Targets {
         let query = match &address.recipients {
             Recipients::Matching(query) => Some(query),
             // Only one compatibility flag uses tag sequences, so they are not cached.
@@ -61,10 +105,7 @@ impl ResolveCache {
     }
 }
 
-fn targets(
-    sets: &[(WorkerId, SetName)],
-    except: Option<ConnectionRef>,
-) -> SmallVec<[(WorkerId, DeliverTo); 4]> {
+fn targets(sets: &[(WorkerId, SetName)], except: Option<ConnectionRef>) -> Targets {
     let target = |(worker, name): &(WorkerId, SetName)| {
         let except = except.filter(|place| place.worker == *worker).map(|place| place.slot);
         (*worker, DeliverTo::Set { name: *name, except })

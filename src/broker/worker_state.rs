@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, BytesMut};
-
 use super::router::ProtocolError;
 use crate::link::codec::{WireMessage, encode_deliver};
 use crate::link::message::{Deliver, SetName, ToBroker, ToWorker, VERSION};
@@ -130,20 +128,26 @@ impl WorkerState {
 /// L5).
 #[derive(Debug, Default)]
 pub struct LinkOutbox {
-    buffer: BytesMut,
+    buffer: Vec<u8>,
+    /// Number of bytes at the start of `buffer` that the link has taken.
+    taken: usize,
     appended: u64,
 }
+
+/// Capacity that an empty [`LinkOutbox`] keeps.
+const KEPT_BYTES_MAX: usize = 1024 * 1024;
 
 impl LinkOutbox {
     pub(super) fn send(&mut self, message: &ToWorker) {
         self.append(|buffer| message.encode(buffer));
     }
 
-    pub(super) fn deliver(&mut self, deliver: &Deliver) {
+    #[inline]
+    pub(super) fn deliver(&mut self, deliver: &Deliver<&[u8]>) {
         self.append(|buffer| encode_deliver(buffer, deliver));
     }
 
-    fn append(&mut self, write: impl FnOnce(&mut BytesMut)) {
+    fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let before = self.buffer.len();
         write(&mut self.buffer);
         self.appended += (self.buffer.len() - before) as u64;
@@ -158,17 +162,26 @@ impl LinkOutbox {
     /// Returns the total number of bytes that the link has taken.
     #[must_use]
     pub fn written(&self) -> u64 {
-        self.appended - self.buffer.len() as u64
+        self.appended - self.pending().len() as u64
     }
 
     /// Returns the bytes that the link has not taken yet.
     #[must_use]
     pub fn pending(&self) -> &[u8] {
-        &self.buffer
+        self.buffer.get(self.taken..).unwrap_or_default()
     }
 
     /// Removes this number of bytes from the front, after the link has taken them.
     pub fn advance(&mut self, bytes: usize) {
-        self.buffer.advance(bytes);
+        self.taken += bytes;
+        if self.taken == self.buffer.len() && self.buffer.capacity() > KEPT_BYTES_MAX {
+            self.buffer = Vec::new();
+        } else if self.taken >= self.buffer.len() / 2 {
+            // What is moved to the front is not longer than what was taken, so each byte is moved once.
+            self.buffer.drain(..self.taken);
+        } else {
+            return;
+        }
+        self.taken = 0;
     }
 }

@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use bytes::{Buf, Bytes};
 
-use crate::link::codec::MessageDecoder;
-use crate::link::message::ToWorker;
+use crate::link::codec::{Malformed, MessageDecoder};
+use crate::link::message::FromBroker;
 use crate::link::transport::Transport;
 use crate::types::Generation;
 
@@ -47,6 +47,11 @@ impl BrokerLink {
         self.is_unread || self.inbox.has_rest()
     }
 
+    /// Whether bytes are left of the last write.
+    pub(crate) fn is_full(&self) -> bool {
+        !self.out.is_empty()
+    }
+
     /// Reads data that has arrived, unless messages of an earlier read are left.
     ///
     /// # Errors
@@ -79,8 +84,9 @@ impl BrokerLink {
     /// # Errors
     ///
     /// If the bytes are not a message (rule L1).
-    pub(crate) fn next(&mut self) -> io::Result<Option<ToWorker>> {
-        self.inbox.take().map_err(|malformed| io::Error::new(ErrorKind::InvalidData, malformed))
+    pub(crate) fn next(&mut self) -> io::Result<Option<FromBroker<'_>>> {
+        let body = self.inbox.take_body().map_err(malformed)?;
+        body.map(FromBroker::decode).transpose().map_err(malformed)
     }
 
     pub(crate) fn push(&mut self, bytes: Bytes) {
@@ -115,4 +121,8 @@ impl BrokerLink {
             self.out.pop_front();
         }
     }
+}
+
+fn malformed(malformed: Malformed) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, malformed)
 }

@@ -24,7 +24,7 @@ use self::link_io::BrokerLink;
 use self::report_requests::ReportRequester;
 use self::slot_allocator::SlotAllocator;
 use self::uplink::Uplink;
-use crate::link::message::{Full, PresenceQuery, PresenceResult, ToWorker};
+use crate::link::message::{FromBroker, Full, PresenceQuery, PresenceResult, ToWorker};
 use crate::link::transport::Transport;
 use crate::types::{Client, Generation, Slot, WorkerIncarnation};
 
@@ -128,6 +128,11 @@ impl BrokerClient {
         self.link.as_ref().map(BrokerLink::ready)
     }
 
+    /// Whether the link had no space for everything that was to be written.
+    pub(crate) fn awaits_room(&self) -> bool {
+        self.link.as_ref().is_some_and(BrokerLink::is_full)
+    }
+
     /// The link has readable data or was closed.
     pub fn mark_unread(&mut self) {
         if let Some(link) = &mut self.link {
@@ -169,9 +174,10 @@ impl BrokerClient {
     /// before more is read.
     pub fn next(&mut self, is_spent: &mut dyn FnMut() -> bool) -> Option<BrokerEvent> {
         loop {
-            let taken = match self.link.as_mut()?.next() {
-                Ok(Some(message)) => self.on_message(message),
-                Ok(None) => Err(self.ended.take()?),
+            let Self { link, ended, uplink, fanout, slots } = &mut *self;
+            let taken = match link.as_mut()?.next() {
+                Ok(Some(message)) => on_message(message, uplink, fanout, slots),
+                Ok(None) => Err(ended.take()?),
                 Err(malformed) => Err(malformed),
             };
             match taken {
@@ -194,27 +200,6 @@ impl BrokerClient {
             }
             self.read(scratch);
         }
-    }
-
-    /// Applies a message. Returns an event if the message concerns a connection.
-    fn on_message(&mut self, message: ToWorker) -> io::Result<Option<BrokerEvent>> {
-        let queued = match message {
-            ToWorker::Deliver(deliver) if self.uplink.is_new(&deliver) => {
-                self.fanout.deliver(deliver)
-            }
-            ToWorker::Batch | ToWorker::Set { .. } => self.fanout.take_sets(message),
-            ToWorker::Left { slot } => {
-                self.uplink.on_left(slot);
-                self.slots.vacate(slot);
-                Ok(())
-            }
-            message => return Ok(self.uplink.on_message(message)),
-        };
-        queued.map_err(|UnknownSet(name)| {
-            let text = format!("set {} was not named in this batch", name.0);
-            io::Error::new(ErrorKind::InvalidData, text)
-        })?;
-        Ok(None)
     }
 
     fn on_link_lost(&mut self, error: io::Error) -> Option<BrokerEvent> {
@@ -272,4 +257,32 @@ impl BrokerClient {
             self.slots.release(slot);
         }
     }
+}
+
+/// Applies a message and returns the event for a connection, if there is one.
+#[inline]
+fn on_message(
+    message: FromBroker<'_>,
+    uplink: &mut Uplink,
+    fanout: &mut Fanout,
+    slots: &mut SlotAllocator,
+) -> io::Result<Option<BrokerEvent>> {
+    let queued = match message {
+        FromBroker::Deliver(deliver) if !uplink.is_new(&deliver) => Ok(()),
+        FromBroker::Deliver(deliver) => fanout.deliver(deliver),
+        FromBroker::Other(message @ (ToWorker::Batch | ToWorker::Set { .. })) => {
+            fanout.take_sets(message)
+        }
+        FromBroker::Other(ToWorker::Left { slot }) => {
+            uplink.on_left(slot);
+            slots.vacate(slot);
+            Ok(())
+        }
+        FromBroker::Other(message) => return Ok(uplink.on_message(message)),
+    };
+    queued.map_err(|UnknownSet(name)| {
+        let text = format!("set {} was not named in this batch", name.0);
+        io::Error::new(ErrorKind::InvalidData, text)
+    })?;
+    Ok(None)
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::types::Number;
 use crate::types::limits::{WINDOW_BYTES, WINDOW_PUBLICATIONS};
@@ -11,12 +11,43 @@ use crate::types::limits::{WINDOW_BYTES, WINDOW_PUBLICATIONS};
 /// Unacknowledged publications, as the bytes that were sent on the link.
 #[derive(Debug, Default)]
 pub(crate) struct SendWindow {
-    kept: VecDeque<Bytes>,
+    /// The publications of earlier turns. Those of a turn share one owner of their bytes, because an
+    /// owner for each of them would cost more than writing it.
+    kept: VecDeque<KeptTurn>,
     /// Byte ranges of this turn's publications within the output of the turn.
     fresh: Vec<Range<usize>>,
+    /// The number of publications in `kept`.
+    count: u64,
     bytes: usize,
     /// Every number up to this one is acknowledged.
     acknowledged: u64,
+}
+
+/// The publications of one turn.
+#[derive(Debug)]
+struct KeptTurn {
+    /// The output of the turn.
+    said: Bytes,
+    places: Vec<Range<usize>>,
+    /// The number of acknowledged publications.
+    acknowledged: usize,
+}
+
+impl KeptTurn {
+    /// Returns the ranges of unacknowledged publications.
+    fn open(&self) -> &[Range<usize>] {
+        self.places.get(self.acknowledged..).unwrap_or_default()
+    }
+
+    /// Acknowledges up to `most` more publications. Returns their number and bytes.
+    fn acknowledge(&mut self, most: u64) -> (u64, usize) {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let open = self.open();
+        let done = open.get(..most).unwrap_or(open);
+        let (count, bytes) = (done.len(), done.iter().map(Range::len).sum());
+        self.acknowledged += count;
+        (count as u64, bytes)
+    }
 }
 
 impl SendWindow {
@@ -26,12 +57,12 @@ impl SendWindow {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.kept.is_empty() && self.fresh.is_empty()
+        self.len() == 0
     }
 
     /// Returns the number of unacknowledged publications.
     pub(crate) fn len(&self) -> u64 {
-        (self.kept.len() + self.fresh.len()) as u64
+        self.count + self.fresh.len() as u64
     }
 
     /// Returns the number of the next publication.
@@ -45,22 +76,36 @@ impl SendWindow {
         self.fresh.push(place);
     }
 
-    /// Keeps this turn's publications as slices of the output, without a copy.
+    /// Keeps this turn's publications. They share the bytes of the output, without a copy.
     pub(crate) fn keep(&mut self, said: &Bytes) {
-        self.kept.extend(self.fresh.drain(..).map(|place| said.slice(place)));
+        if self.fresh.is_empty() {
+            return;
+        }
+        let places = std::mem::take(&mut self.fresh);
+        self.count += places.len() as u64;
+        self.kept.push_back(KeptTurn { said: said.clone(), places, acknowledged: 0 });
     }
 
     pub(crate) fn acknowledge(&mut self, up_to: Number) {
-        while self.acknowledged < up_to.0 {
-            let Some(publication) = self.kept.pop_front() else { return };
-            self.bytes -= publication.len();
-            self.acknowledged += 1;
+        while self.acknowledged < up_to.0
+            && let Some(turn) = self.kept.front_mut()
+        {
+            let (count, bytes) = turn.acknowledge(up_to.0 - self.acknowledged);
+            if turn.open().is_empty() {
+                self.kept.pop_front();
+            }
+            self.acknowledged += count;
+            self.count -= count;
+            self.bytes -= bytes;
         }
     }
 
     /// Appends all unacknowledged publications again, in order.
-    pub(crate) fn repeat(&self, out: &mut BytesMut) {
-        self.kept.iter().for_each(|publication| out.extend_from_slice(publication));
+    pub(crate) fn repeat(&self, out: &mut Vec<u8>) {
+        for turn in &self.kept {
+            let open = turn.open().iter().filter_map(|place| turn.said.get(place.clone()));
+            open.for_each(|publication| out.extend_from_slice(publication));
+        }
     }
 }
 
@@ -92,10 +137,29 @@ mod tests {
         }
         window.keep(&said);
         window.acknowledge(Number(2));
-        let mut again = BytesMut::new();
+        let mut again = Vec::new();
         window.repeat(&mut again);
-        assert_eq!(again, "three");
+        assert_eq!(again, b"three");
         assert_eq!(window.next_number(), Number(4));
-        assert_eq!(window.bytes, 5);
+        assert_eq!((window.bytes, window.len()), (5, 1));
+    }
+
+    #[test]
+    fn an_acknowledgement_may_end_in_the_middle_of_a_later_turn() {
+        let mut window = SendWindow::default();
+        let turns: [&'static [u8]; 3] = [b"ab", b"cd", b"e"];
+        for said in turns {
+            (0..said.len()).for_each(|at| window.push(at..at + 1));
+            window.keep(&Bytes::from_static(said));
+        }
+        for (up_to, left) in [(1, "bcde"), (3, "de"), (3, "de"), (9, "")] {
+            window.acknowledge(Number(up_to));
+            let mut again = Vec::new();
+            window.repeat(&mut again);
+            assert_eq!(again, left.as_bytes());
+            assert_eq!((window.len(), window.bytes), (left.len() as u64, left.len()));
+        }
+        assert!(window.is_empty());
+        assert_eq!(window.next_number(), Number(6));
     }
 }

@@ -2,13 +2,15 @@
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
+
 use crate::types::{
     Address, Claim, Client, Content, GrantNumber, JoinNumber, Number, PayloadForm, Publication,
     Sequence, Slot, SlotSet, TagQuery, Tags, Tenant, WorkerIncarnation,
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
-pub const VERSION: u16 = 6;
+pub const VERSION: u16 = 7;
 
 /// A publication of a client, borrowed.
 #[derive(Clone, Copy, Debug)]
@@ -238,8 +240,8 @@ pub struct PresenceResult {
 }
 
 /// A publication for the clients of one worker.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Deliver {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Deliver<P = Bytes> {
     /// The worker that received it from its publisher.
     pub source: WorkerIncarnation,
     /// Its number within that worker.
@@ -249,7 +251,37 @@ pub struct Deliver {
     /// The clients of the receiving worker that get it.
     pub target: DeliverTo,
     /// The content.
-    pub content: Content,
+    pub content: Content<P>,
+}
+
+/// A publication as it lies in the bytes of a link. Its route is decoded only if it differs from the one
+/// before it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PublishFrame<'b> {
+    /// Its number within the worker.
+    pub number: Number,
+    /// Tenant and address, encoded.
+    pub route: &'b [u8],
+    /// The content.
+    pub content: Content<&'b [u8]>,
+}
+
+/// A message of a worker. Publications stay in the bytes of the link.
+#[derive(Debug, PartialEq)]
+pub enum FromWorker<'b> {
+    /// A [`ToBroker::Publish`].
+    Publish(PublishFrame<'b>),
+    /// Any other message.
+    Other(ToBroker),
+}
+
+/// A message of the broker. Publications stay in the bytes of the link.
+#[derive(Debug, PartialEq)]
+pub enum FromBroker<'b> {
+    /// A [`ToWorker::Deliver`].
+    Deliver(Deliver<&'b [u8]>),
+    /// Any other message.
+    Other(ToWorker),
 }
 
 /// The clients of one worker that get a publication.

@@ -64,10 +64,10 @@ impl Protocol {
 
     /// Renders a publication for a client; the bare payload if the protocol has no publications.
     #[must_use]
-    pub fn render(self, content: &Content, cast: Cast) -> Cow<'_, [u8]> {
+    pub fn render(self, content: Content<&[u8]>, cast: Cast) -> Cow<'_, [u8]> {
         match self.spec().render {
             Some(render) => render(content, cast),
-            None => Cow::Borrowed(&content.payload),
+            None => Cow::Borrowed(content.payload),
         }
     }
 }

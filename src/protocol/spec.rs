@@ -51,7 +51,7 @@ pub struct ProtocolSpec {
 }
 
 /// Renders a publication as text.
-pub type Render = for<'a> fn(&'a Content, Cast) -> Cow<'a, [u8]>;
+pub type Render = for<'a> fn(Content<&'a [u8]>, Cast) -> Cow<'a, [u8]>;
 
 /// Returns the acknowledgement of a message, given its text and the client's extras.
 pub type Acknowledge = fn(Option<&str>, &AckExtras) -> Cow<'static, str>;

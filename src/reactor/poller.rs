@@ -21,9 +21,12 @@ pub enum Interest {
     Nothing,
     /// Listening socket that several processes watch. Each connection wakes only one of them.
     Accept,
-    /// Data to read or room to write, reported once per change (edge-triggered). The owner must
-    /// read and write until the call would block.
+    /// Data to read, reported once per change (edge-triggered). The owner must read until the call would
+    /// block.
     Edge,
+    /// Data to read or room to write, edge-triggered, for an owner whose write would have blocked. For any
+    /// other owner, each read of the other side would be an event.
+    EdgeAndRoom,
 }
 
 /// Epoll descriptor and its event buffer.
@@ -135,6 +138,7 @@ fn flags(interest: Interest) -> EventFlags {
         Interest::ReadWrite => EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP,
         Interest::Nothing => EventFlags::empty(),
         Interest::Accept => EventFlags::IN | EventFlags::EXCLUSIVE,
-        Interest::Edge => EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET,
+        Interest::Edge => EventFlags::IN | EventFlags::RDHUP | EventFlags::ET,
+        Interest::EdgeAndRoom => flags(Interest::Edge) | EventFlags::OUT,
     }
 }

@@ -15,13 +15,22 @@ pub struct Publication {
     pub content: Content,
 }
 
-/// The published content. The broker forwards it without parsing it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content {
+/// The published content. The broker forwards it without parsing it. It owns its payload, or borrows it
+/// from the bytes of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content<P = Bytes> {
     /// How dialects interpret the payload.
     pub form: PayloadForm,
     /// Payload as UTF-8 text.
-    pub payload: Bytes,
+    pub payload: P,
+}
+
+impl<P: AsRef<[u8]>> Content<P> {
+    /// Returns the same content with a borrowed payload.
+    #[must_use]
+    pub fn borrowed(&self) -> Content<&[u8]> {
+        Content { form: self.form, payload: self.payload.as_ref() }
+    }
 }
 
 /// How dialects interpret a payload when they render it.

@@ -38,7 +38,7 @@ use super::webhook::queue::WebhookQueue;
 use crate::broker_client::{BrokerClient, BrokerEvent, LinkLoss};
 use crate::config::Config;
 use crate::link::control::{ChildEvent, ExitReason, WorkerIdentity};
-use crate::reactor::poller::{Poller, Ready};
+use crate::reactor::poller::{Interest, Poller, Ready};
 use crate::telemetry::flush;
 use crate::types::limits::FANOUT_SLICE;
 use crate::types::{TurnBudget, WorkerCounts};
@@ -56,6 +56,8 @@ pub(super) struct EventLoop {
     pub(super) ticks: TickScheduler,
     pub(super) push_socket: PushSocketReader,
     backlog: BacklogPacing,
+    /// Whether the link to the broker is watched for writing.
+    pub(super) is_room_watched: bool,
     /// Reused buffer for the result of a wait.
     ready: Vec<Ready>,
 }
@@ -101,6 +103,7 @@ impl EventLoop {
             ticks: TickScheduler::default(),
             push_socket: PushSocketReader::default(),
             backlog: BacklogPacing::default(),
+            is_room_watched: false,
             ready: Vec::with_capacity(EVENTS),
         })
     }
@@ -121,6 +124,7 @@ impl EventLoop {
         flush();
         let mut ready = std::mem::take(&mut self.ready);
         ready.clear();
+        self.watch_link()?;
         self.context.poller.wait(self.wait_time(), &mut ready)?;
         let Context { clock, serving, .. } = &mut self.context;
         clock.begin_turn();
@@ -188,6 +192,20 @@ impl EventLoop {
             }
         }
         context.broker.write();
+        Ok(())
+    }
+
+    /// Watches the link to the broker for writing as long as something is left of a write.
+    fn watch_link(&mut self) -> io::Result<()> {
+        let Context { broker, poller, .. } = &self.context;
+        let awaits_room = broker.awaits_room();
+        if awaits_room != self.is_room_watched
+            && let Some(link) = broker.link_ready()
+        {
+            let interest = if awaits_room { Interest::EdgeAndRoom } else { Interest::Edge };
+            poller.rewatch(link, Token::Link.into(), interest)?;
+            self.is_room_watched = awaits_room;
+        }
         Ok(())
     }
 

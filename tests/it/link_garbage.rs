@@ -8,7 +8,6 @@ use std::os::unix::net::UnixStream;
 use std::thread::JoinHandle;
 
 use crate::harness::{DEADLINE, Folder, eventually};
-use bytes::BytesMut;
 use tagcast::config::{self, Config};
 use tagcast::link::codec::{MessageDecoder, WireMessage};
 use tagcast::link::control::{
@@ -82,7 +81,7 @@ fn stream(end: OwnedFd) -> UnixStream {
 }
 
 fn bytes(messages: &[ToBroker]) -> Vec<u8> {
-    let mut bytes = BytesMut::new();
+    let mut bytes = Vec::new();
     messages.iter().for_each(|message| message.encode(&mut bytes));
     bytes.to_vec()
 }

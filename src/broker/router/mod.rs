@@ -8,16 +8,20 @@ mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
+use bytes::Bytes;
+
 use super::connection_limits::{ConnectionLimits, MaxConnections};
 pub use super::protocol_error::ProtocolError;
-use super::resolve_cache::ResolveCache;
+use super::resolve_cache::{KnownRoute, ResolveCache};
 use super::worker_state::{LinkState, WorkerState};
 use crate::index::Index;
-use crate::link::message::{Deliver, PresenceQuery, PresenceResult, ToBroker, ToWorker};
+use crate::link::message::{
+    Deliver, PresenceQuery, PresenceResult, PublishFrame, ToBroker, ToWorker,
+};
 use crate::types::limits::ANSWER_VALUES_MAX;
 use crate::types::{
-    BrokerCounts, Claim, Client, ConnectionRef, GrantNumber, JoinNumber, Number, Publication,
-    Sequence, Slot, WorkerId, WorkerIncarnation,
+    BrokerCounts, Claim, Client, ConnectionRef, Content, GrantNumber, JoinNumber, Number,
+    Publication, Sequence, Slot, WorkerId, WorkerIncarnation,
 };
 
 /// The broker without its sockets.
@@ -153,6 +157,7 @@ impl Router {
             (LinkState::Announcing, ToBroker::Holds { slot, claim, grant }) => {
                 self.last_grant = self.last_grant.max(grant.0);
                 self.index.restore(ConnectionRef { worker: source.worker, slot }, &claim, grant);
+                self.resolve_cache.forget();
                 Ok(())
             }
             (LinkState::Announcing, ToBroker::Seen { source, numbers }) => {
@@ -180,6 +185,36 @@ impl Router {
         }
     }
 
+    /// Processes one publication of a worker, which is the usual message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Router::on_message`].
+    pub fn on_publish(
+        &mut self,
+        source: WorkerIncarnation,
+        publish: PublishFrame<'_>,
+    ) -> Result<(), ProtocolError> {
+        let is_never_held = self.is_resolving() && !self.has_departed();
+        let is_applied = is_never_held
+            && self.workers.get(&source.worker).is_some_and(|member| {
+                member.link_state == LinkState::Announced && member.held.is_empty()
+            });
+        let mut route =
+            self.resolve_cache.take_route(&publish).map_err(ProtocolError::Malformed)?;
+        let PublishFrame { number, content, .. } = publish;
+        if is_applied {
+            let published = self.publish(source, number, &mut route, content);
+            self.resolve_cache.keep_route(route);
+            return published;
+        }
+        let KnownRoute { tenant, address, .. } = *route;
+        let payload = Bytes::copy_from_slice(content.payload);
+        let content = Content { form: content.form, payload };
+        let publication = Publication { tenant, address, content };
+        self.on_message(source, ToBroker::Publish { number, publication })
+    }
+
     fn announce(
         &mut self,
         source: WorkerIncarnation,
@@ -191,6 +226,7 @@ impl Router {
         let place = ConnectionRef { worker: source.worker, slot };
         self.index.join(place, number, client).map_err(|_| ProtocolError::Taken(slot))?;
         self.connection_limits.join(place, client);
+        self.resolve_cache.forget();
         Ok(())
     }
 
@@ -237,7 +273,11 @@ impl Router {
                 }
                 Ok(())
             }
-            ToBroker::Publish { number, publication } => self.publish(source, number, publication),
+            ToBroker::Publish { number, publication } => {
+                let Publication { tenant, address, content } = publication;
+                let mut route = KnownRoute::new(tenant, address);
+                self.publish(source, number, &mut route, content.borrowed())
+            }
             ToBroker::Hello { .. }
             | ToBroker::Announce { .. }
             | ToBroker::Holds { .. }
@@ -276,6 +316,7 @@ impl Router {
         let is_granted =
             self.index.claim(ConnectionRef { worker: source.worker, slot }, claim, grant);
         let granted = is_granted.then_some(grant);
+        self.resolve_cache.forget();
         self.last_grant = granted.map_or(self.last_grant, |grant| grant.0);
         self.send(source.worker, &ToWorker::Aliased { slot, granted });
     }
@@ -299,17 +340,18 @@ impl Router {
         &mut self,
         source: WorkerIncarnation,
         number: Number,
-        publication: Publication,
+        route: &mut KnownRoute,
+        content: Content<&[u8]>,
     ) -> Result<(), ProtocolError> {
         let Some(member) = self.workers.get_mut(&source.worker) else { return Ok(()) };
         if member.last_publication.is_some_and(|last| number <= last) {
             return Err(ProtocolError::Disorder(number));
         }
         member.last_publication = Some(number);
-        let is_single = publication.address.recipients.is_single();
+        let is_single = route.address.recipients.is_single();
         let is_repeated = is_single && self.delivered.contains(&(source, number));
         if member.take_is_counted() {
-            let mut resolved = self.index.resolve(&publication.tenant, &publication.address);
+            let mut resolved = self.index.resolve(&route.tenant, &route.address);
             resolved.leave_out(&self.departed);
             member.counted(number, if is_repeated { 1 } else { resolved.clients() });
         }
@@ -318,26 +360,17 @@ impl Router {
         }
         self.last_sequence += 1;
         self.publications += 1;
-        self.deliver(source, number, Sequence(self.last_sequence), publication);
-        Ok(())
-    }
-
-    fn deliver(
-        &mut self,
-        source: WorkerIncarnation,
-        number: Number,
-        sequence: Sequence,
-        publication: Publication,
-    ) {
-        let Publication { tenant, address, mut content } = publication;
-        let to = self.resolve_cache.resolve(&self.index, &tenant, &address, &mut self.workers);
-        for (worker, target) in to {
-            let deliver = Deliver { source, number, sequence, target, content };
-            if let Some(member) = self.workers.get_mut(&worker) {
-                member.out.deliver(&deliver);
+        let Self { index, resolve_cache, workers, .. } = self;
+        let targets = route.targets.get_or_insert_with(|| {
+            resolve_cache.resolve(index, &route.tenant, &route.address, workers)
+        });
+        let sequence = Sequence(self.last_sequence);
+        for (worker, target) in targets {
+            if let Some(member) = workers.get_mut(worker) {
+                member.out.deliver(&Deliver { source, number, sequence, target: *target, content });
             }
-            content = deliver.content;
         }
+        Ok(())
     }
 
     fn send(&mut self, worker: WorkerId, message: &ToWorker) {

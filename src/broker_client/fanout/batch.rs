@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::protocol::{Cast, Protocol};
 use crate::types::limits::SEND_BYTES;
-use crate::types::{Content, Slot, SlotSet};
+use crate::types::{Content, PayloadForm, Slot, SlotSet};
 use crate::websocket::write;
 
 /// Value of `next` when all recipients are done. Real slots are far below it.
@@ -17,8 +17,9 @@ const DONE: u32 = u32::MAX;
 #[derive(Debug)]
 pub struct Batch {
     recipients: BatchRecipients,
-    publications: Vec<(Content, Cast)>,
-    bytes: usize,
+    publications: Vec<QueuedPublication>,
+    /// The payloads of all publications, concatenated. An owner for each of them would cost more than a copy.
+    payloads: Vec<u8>,
     /// Recipients below this slot have been written to; [`DONE`] when all have.
     next: u32,
     /// Recipients at or above `next` that were written to early.
@@ -32,6 +33,15 @@ pub struct Batch {
     joined: [Option<Joined>; Protocol::COUNT],
     /// The frames for the excluded client that was served last.
     gathered: Joined,
+}
+
+/// One publication of a batch.
+#[derive(Clone, Copy, Debug)]
+struct QueuedPublication {
+    /// End offset of its payload.
+    end: usize,
+    form: PayloadForm,
+    cast: Cast,
 }
 
 /// The recipients of a batch.
@@ -67,7 +77,7 @@ impl Batch {
         Self {
             recipients,
             publications: Vec::new(),
-            bytes: 0,
+            payloads: Vec::new(),
             next: 0,
             served: SlotSet::default(),
             is_sealed: false,
@@ -85,7 +95,7 @@ impl Batch {
     /// Returns whether a publication to these recipients can be appended to this batch. This preserves the
     /// order of each publisher only for the last batch, and only until it has been written to a client.
     pub(super) fn takes_more(&self, recipients: &BatchRecipients) -> bool {
-        !self.is_sealed && self.bytes < SEND_BYTES && self.recipients.is_same(recipients)
+        !self.is_sealed && self.bytes() < SEND_BYTES && self.recipients.is_same(recipients)
     }
 
     /// Prevents further publications from being appended.
@@ -95,7 +105,7 @@ impl Batch {
 
     /// Returns the payload size in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.payloads.len()
     }
 
     /// Marks one client as written to, ahead of its turn. Returns false if the client is not a recipient or
@@ -153,15 +163,16 @@ impl Batch {
         self.next == DONE
     }
 
-    pub(super) fn push(&mut self, content: Content, cast: Cast, except: Option<Slot>) {
+    pub(super) fn push(&mut self, content: Content<&[u8]>, cast: Cast, except: Option<Slot>) {
         if let Some(slot) = except {
             self.excepts.push((slot, self.publications.len()));
             if !self.excepted.contains(&slot) {
                 self.excepted.push(slot);
             }
         }
-        self.bytes += content.payload.len();
-        self.publications.push((content, cast));
+        self.payloads.extend_from_slice(content.payload);
+        let (end, form) = (self.payloads.len(), content.form);
+        self.publications.push(QueuedPublication { end, form, cast });
     }
 
     /// Returns the number of publications for one client.
@@ -172,10 +183,10 @@ impl Batch {
 
     /// Returns the frames for one client.
     pub fn frames_for(&mut self, slot: Slot, protocol: Protocol) -> &Joined {
-        let publications = &self.publications;
+        let (publications, payloads) = (&self.publications, &self.payloads);
         #[expect(clippy::indexing_slicing, reason = "a protocol's place is below COUNT")]
-        let joined =
-            self.joined[protocol.place()].get_or_insert_with(|| join(publications, protocol));
+        let joined = self.joined[protocol.place()]
+            .get_or_insert_with(|| join(publications, payloads, protocol));
         if !self.excepted.contains(&slot) {
             return joined;
         }
@@ -184,16 +195,21 @@ impl Batch {
     }
 }
 
-fn join(publications: &[(Content, Cast)], protocol: Protocol) -> Joined {
-    let bytes = publications.iter().map(|(content, _)| content.payload.len() + 16).sum();
-    let mut frames = BytesMut::with_capacity(bytes);
+fn join(publications: &[QueuedPublication], payloads: &[u8], protocol: Protocol) -> Joined {
+    let mut frames = Vec::with_capacity(payloads.len() + publications.len() * FRAME_BYTES_MORE);
     let mut ends = Vec::with_capacity(publications.len());
-    for (content, cast) in publications {
-        write::text(&mut frames, &protocol.render(content, *cast));
+    let mut start = 0;
+    for QueuedPublication { end, form, cast } in publications {
+        let payload = payloads.get(start..*end).unwrap_or_default();
+        write::text(&mut frames, &protocol.render(Content { form: *form, payload }, *cast));
         ends.push(frames.len());
+        start = *end;
     }
-    Joined { bytes: frames.freeze(), ends }
+    Joined { bytes: frames.into(), ends }
 }
+
+/// Bytes that a frame usually has beyond its payload, rounded up.
+const FRAME_BYTES_MORE: usize = 16;
 
 impl Joined {
     /// Returns the number of frames.

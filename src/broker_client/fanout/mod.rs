@@ -76,7 +76,7 @@ impl Fanout {
     }
 
     /// Queues a publication.
-    pub(crate) fn deliver(&mut self, deliver: Deliver) -> Result<(), UnknownSet> {
+    pub(crate) fn deliver(&mut self, deliver: Deliver<&[u8]>) -> Result<(), UnknownSet> {
         let content = deliver.content;
         let (recipients, cast, except) = match deliver.target {
             DeliverTo::One(slot)
@@ -103,7 +103,7 @@ impl Fanout {
 
     /// Queues a publication to a client that is served early. Everything that is queued now precedes it, so
     /// nothing may be appended to the last batch.
-    fn deliver_urgently(&mut self, slot: Slot, content: Content) {
+    fn deliver_urgently(&mut self, slot: Slot, content: Content<&[u8]>) {
         if let Some(last) = self.batches.back_mut() {
             last.seal();
         }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
@@ -11,16 +10,13 @@ use crate::types::{
     Content, Generation, Number, PayloadForm, Sequence, WorkerId, WorkerIncarnation,
 };
 
-fn deliver(target: DeliverTo, text: &'static str) -> Deliver {
+fn deliver(target: DeliverTo, text: &str) -> Deliver<&[u8]> {
     Deliver {
         source: WorkerIncarnation { worker: WorkerId(0), generation: Generation(1) },
         number: Number(1),
         sequence: Sequence(1),
         target,
-        content: Content {
-            form: PayloadForm::Packet,
-            payload: Bytes::from_static(text.as_bytes()),
-        },
+        content: Content { form: PayloadForm::Packet, payload: text.as_bytes() },
     }
 }
 

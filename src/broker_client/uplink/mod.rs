@@ -5,7 +5,7 @@
 
 mod progress;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::BrokerEvent;
 use super::alias_requests::AliasRequests;
@@ -33,8 +33,11 @@ pub struct Uplink {
     syncs: Syncs,
     report_requests: ReportRequests,
     last_sequence: Sequence,
-    out: BytesMut,
+    out: Vec<u8>,
 }
+
+/// Most bytes that are allocated for the output of a turn in advance.
+const OUTPUT_BYTES_RESERVED: usize = 64 * 1024;
 
 impl Uplink {
     /// Creates the state of a worker that has no link yet.
@@ -51,7 +54,7 @@ impl Uplink {
             syncs: Syncs::default(),
             report_requests: ReportRequests::default(),
             last_sequence: Sequence(0),
-            out: BytesMut::new(),
+            out: Vec::new(),
         }
     }
 
@@ -214,7 +217,9 @@ impl Uplink {
         if self.out.is_empty() {
             return None;
         }
-        let said = self.out.split().freeze();
+        // The next turn is likely to have as much.
+        let next = Vec::with_capacity(self.out.len().min(OUTPUT_BYTES_RESERVED));
+        let said = Bytes::from(std::mem::replace(&mut self.out, next));
         self.window.keep(&said);
         self.is_linked.then_some(said)
     }
@@ -307,7 +312,7 @@ impl Uplink {
     }
 
     /// Returns whether a publication arrives for the first time (rule L6), and records it.
-    pub fn is_new(&mut self, deliver: &Deliver) -> bool {
+    pub fn is_new<P>(&mut self, deliver: &Deliver<P>) -> bool {
         self.last_sequence = self.last_sequence.max(deliver.sequence);
         self.deduplicator.is_new(deliver.source, deliver.number, &deliver.target)
     }

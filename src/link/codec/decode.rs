@@ -1,14 +1,15 @@
 //! Decodes the fields of a message, and validates each field.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use roaring::RoaringBitmap;
 
 use super::Malformed;
-use crate::link::message::{Deliver, DeliverTo, Full, PresenceQuery, PresenceResult, SetName};
+use crate::link::message::{
+    Deliver, DeliverTo, Full, PresenceQuery, PresenceResult, PublishFrame, SetName,
+};
 use crate::types::limits::TAGS_MAX;
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Content, Exclusivity,
@@ -17,23 +18,14 @@ use crate::types::{
 };
 
 /// Reads the fields of one message, and validates each field before it is used.
-///
-/// Fields are read from a plain slice. Only a payload, which outlives the message, shares the buffer and
-/// counts as one more owner of it.
 pub(super) struct FieldReader<'b> {
-    /// The buffer that contains the message.
-    shared: &'b Bytes,
-    /// Offset of the message's end in that buffer.
-    end: usize,
     /// Bytes of the message that were not read yet.
     rest: &'b [u8],
 }
 
 impl<'b> FieldReader<'b> {
-    pub(super) fn new(shared: &'b Bytes, place: Range<usize>) -> Result<Self, Malformed> {
-        let end = place.end;
-        let rest = shared.get(place).ok_or(Malformed::Short)?;
-        Ok(Self { shared, end, rest })
+    pub(super) fn new(body: &'b [u8]) -> Self {
+        Self { rest: body }
     }
 
     pub(super) fn u8(&mut self) -> Result<u8, Malformed> {
@@ -59,10 +51,16 @@ impl<'b> FieldReader<'b> {
     }
 
     fn text(&mut self) -> Result<&'b str, Malformed> {
+        str::from_utf8(self.prefixed()?).map_err(|_| Malformed::Invalid("text"))
+    }
+
+    /// Bytes that are preceded by their length.
+    #[inline]
+    fn prefixed(&mut self) -> Result<&'b [u8], Malformed> {
         let length = self.u32()? as usize;
-        let (text, rest) = self.rest.split_at_checked(length).ok_or(Malformed::Short)?;
+        let (bytes, rest) = self.rest.split_at_checked(length).ok_or(Malformed::Short)?;
         self.rest = rest;
-        str::from_utf8(text).map_err(|_| Malformed::Invalid("text"))
+        Ok(bytes)
     }
 
     pub(super) fn slot(&mut self) -> Result<Slot, Malformed> {
@@ -201,25 +199,38 @@ impl<'b> FieldReader<'b> {
         Ok(Address { recipients, except: self.uuid()? })
     }
 
-    // Inlined so that the content is built in place and not moved, which saves 13 % of a `Deliver`.
+    /// The rest of the message, after the form of the payload.
     #[inline]
-    fn content(&mut self) -> Result<Content, Malformed> {
+    fn content(&mut self) -> Result<Content<&'b [u8]>, Malformed> {
         let form = match self.u8()? {
             1 => PayloadForm::Packet,
             2 => PayloadForm::Message,
             3 => PayloadForm::Text,
             form => return Err(Malformed::Unknown("form", form)),
         };
-        let payload = std::mem::take(&mut self.rest).len();
-        Ok(Content { form, payload: self.shared.slice(self.end - payload..self.end) })
+        Ok(Content { form, payload: std::mem::take(&mut self.rest) })
     }
 
     pub(super) fn publication(&mut self) -> Result<Publication, Malformed> {
-        Ok(Publication {
-            tenant: self.tenant()?,
-            address: self.address()?,
+        let mut route = Self::new(self.prefixed()?);
+        let (tenant, address) = route.route()?;
+        route.end()?;
+        let Content { form, payload } = self.content()?;
+        let content = Content { form, payload: Bytes::copy_from_slice(payload) };
+        Ok(Publication { tenant, address, content })
+    }
+
+    #[inline]
+    pub(super) fn publish_frame(&mut self) -> Result<PublishFrame<'b>, Malformed> {
+        Ok(PublishFrame {
+            number: Number(self.u64()?),
+            route: self.prefixed()?,
             content: self.content()?,
         })
+    }
+
+    pub(super) fn route(&mut self) -> Result<(Tenant, Address), Malformed> {
+        Ok((self.tenant()?, self.address()?))
     }
 
     pub(super) fn question(&mut self) -> Result<PresenceQuery, Malformed> {
@@ -252,7 +263,7 @@ impl<'b> FieldReader<'b> {
     }
 
     #[inline]
-    pub(super) fn deliver(&mut self) -> Result<Deliver, Malformed> {
+    pub(super) fn deliver(&mut self) -> Result<Deliver<&'b [u8]>, Malformed> {
         Ok(Deliver {
             source: self.source()?,
             number: Number(self.u64()?),

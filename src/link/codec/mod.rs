@@ -7,30 +7,36 @@ mod decode;
 mod encode;
 
 use std::fmt;
-use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use self::decode::FieldReader;
 pub use self::encode::{encode_deliver, encode_publish};
 use self::encode::{
-    framed, put_claim, put_client, put_deliver, put_found, put_grant, put_ip, put_length,
-    put_publication, put_question, put_slots, put_source, put_tags,
+    put_claim, put_client, put_deliver, put_found, put_grant, put_ip, put_length, put_publication,
+    put_question, put_slots, put_source, put_tags, with_length,
 };
-use super::message::{Full, SetName, ToBroker, ToWorker};
+use super::message::{
+    Deliver, FromBroker, FromWorker, Full, PublishFrame, SetName, ToBroker, ToWorker,
+};
 use crate::types::limits::LINK_MESSAGE_BYTES_MAX;
-use crate::types::{GrantNumber, JoinNumber, Number, Sequence};
+use crate::types::{Address, Content, GrantNumber, JoinNumber, Number, Sequence, Tenant};
+
+/// Kind of a [`ToBroker::Publish`].
+const PUBLISH: u8 = 7;
+/// Kind of a [`ToWorker::Deliver`].
+const DELIVER: u8 = 3;
 
 /// A type of message that is sent over a link.
 pub trait WireMessage: Sized {
     /// Appends the message, preceded by its length.
-    fn encode(&self, out: &mut BytesMut);
-    /// Decodes the message at `place` in `bytes`. A payload keeps sharing these bytes.
+    fn encode(&self, out: &mut Vec<u8>);
+    /// Decodes a message, without the length that precedes it. A payload is copied.
     ///
     /// # Errors
     ///
     /// If the bytes are not a message of this type.
-    fn decode(bytes: &Bytes, place: Range<usize>) -> Result<Self, Malformed>;
+    fn decode(body: &[u8]) -> Result<Self, Malformed>;
 }
 
 /// Error: the bytes are not a message. It ends the link, never the process (rule L1).
@@ -67,15 +73,24 @@ impl std::error::Error for Malformed {}
 /// Splits received bytes into whole messages.
 #[derive(Debug, Default)]
 pub struct MessageDecoder {
-    arrived: BytesMut,
-    whole: Bytes,
-    /// Number of bytes of `whole` that were already returned as messages.
+    arrived: Vec<u8>,
+    /// Number of bytes of `arrived` that were already returned as messages.
     taken: usize,
 }
+
+/// Capacity that a [`MessageDecoder`] keeps while it has no bytes. Larger messages are rare.
+const KEPT_BYTES_MAX: usize = 512 * 1024;
 
 impl MessageDecoder {
     /// Adds received bytes.
     pub fn extend(&mut self, bytes: &[u8]) {
+        if self.taken == self.arrived.len() && self.arrived.capacity() > KEPT_BYTES_MAX {
+            self.arrived = Vec::new();
+        } else {
+            // A rest is the beginning of one message, because whole messages are taken before a read.
+            self.arrived.drain(..self.taken);
+        }
+        self.taken = 0;
         self.arrived.extend_from_slice(bytes);
     }
 
@@ -85,52 +100,83 @@ impl MessageDecoder {
     ///
     /// If the bytes are not a message. The link cannot be used after that.
     pub fn take<M: WireMessage>(&mut self) -> Result<Option<M>, Malformed> {
-        if self.taken == self.whole.len() {
-            // Now payloads are the only owners of the old buffer. After they are dropped, new bytes can reuse
-            // its memory without an allocation.
-            self.whole = Bytes::new();
-            self.taken = 0;
-            self.gather()?;
-        }
-        let rest = self.whole.get(self.taken..).unwrap_or_default();
-        let Some(head) = rest.first_chunk::<4>() else { return Ok(None) };
-        let start = self.taken + 4;
-        self.taken = start + u32::from_le_bytes(*head) as usize;
-        M::decode(&self.whole, start..self.taken).map(Some)
+        self.take_body()?.map(M::decode).transpose()
     }
 
-    /// Returns whether a whole message was gathered that [`MessageDecoder::take`] has not returned yet. A
-    /// reader that stops early must take it before it reads more.
+    /// Returns the next whole message as bytes, without the length that precedes it.
+    ///
+    /// # Errors
+    ///
+    /// If the length exceeds the largest message. The link cannot be used after that.
+    pub fn take_body(&mut self) -> Result<Option<&[u8]>, Malformed> {
+        let rest = self.arrived.get(self.taken..).unwrap_or_default();
+        let Some((head, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+        let length = u32::from_le_bytes(*head) as usize;
+        if length > LINK_MESSAGE_BYTES_MAX {
+            return Err(Malformed::Oversized(length));
+        }
+        let Some(body) = rest.get(..length) else { return Ok(None) };
+        self.taken += 4 + length;
+        Ok(Some(body))
+    }
+
+    /// Returns whether [`MessageDecoder::take`] has a whole message. A reader that stops early must take it
+    /// before it reads more.
     #[must_use]
     pub fn has_rest(&self) -> bool {
-        self.taken < self.whole.len()
-    }
-
-    /// Moves all whole messages to `whole` at once, so that their payloads share one allocation.
-    fn gather(&mut self) -> Result<(), Malformed> {
-        let mut end = 0;
-        while let Some(head) = self.arrived.get(end..).and_then(<[u8]>::first_chunk::<4>) {
+        let rest = self.arrived.get(self.taken..).unwrap_or_default();
+        rest.split_first_chunk::<4>().is_some_and(|(head, rest)| {
             let length = u32::from_le_bytes(*head) as usize;
-            let is_oversized = length > LINK_MESSAGE_BYTES_MAX;
-            if is_oversized && end == 0 {
-                return Err(Malformed::Oversized(length));
-            }
-            // Messages before an oversized one are still delivered, even if they arrived together with it.
-            if is_oversized || self.arrived.len() < end + 4 + length {
-                break;
-            }
-            end += 4 + length;
+            length > LINK_MESSAGE_BYTES_MAX || length <= rest.len()
+        })
+    }
+}
+
+impl<'b> FromWorker<'b> {
+    /// Decodes a message, without the length that precedes it.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not a message of a worker. A route is not checked.
+    pub fn decode(body: &'b [u8]) -> Result<Self, Malformed> {
+        match body.split_first() {
+            Some((&PUBLISH, fields)) => FieldReader::new(fields).publish_frame().map(Self::Publish),
+            _ => ToBroker::decode(body).map(Self::Other),
         }
-        if end > 0 {
-            self.whole = self.arrived.split_to(end).freeze();
+    }
+}
+
+impl<'b> FromBroker<'b> {
+    /// Decodes a message, without the length that precedes it.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not a message of the broker.
+    pub fn decode(body: &'b [u8]) -> Result<Self, Malformed> {
+        match body.split_first() {
+            Some((&DELIVER, fields)) => FieldReader::new(fields).deliver().map(Self::Deliver),
+            _ => ToWorker::decode(body).map(Self::Other),
         }
-        Ok(())
+    }
+}
+
+impl PublishFrame<'_> {
+    /// Decodes the route.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not a tenant and an address.
+    pub fn route(&self) -> Result<(Tenant, Address), Malformed> {
+        let mut fields = FieldReader::new(self.route);
+        let route = fields.route()?;
+        fields.end()?;
+        Ok(route)
     }
 }
 
 impl WireMessage for ToBroker {
-    fn encode(&self, out: &mut BytesMut) {
-        framed(out, |out| match self {
+    fn encode(&self, out: &mut Vec<u8>) {
+        with_length(out, |out| match self {
             Self::Hello { version, source } => {
                 out.put_u8(1);
                 out.put_u16_le(*version);
@@ -163,7 +209,7 @@ impl WireMessage for ToBroker {
             }
             Self::Count => out.put_u8(13),
             Self::Publish { number, publication } => {
-                out.put_u8(7);
+                out.put_u8(PUBLISH);
                 out.put_u64_le(number.0);
                 put_publication(out, publication);
             }
@@ -200,8 +246,8 @@ impl WireMessage for ToBroker {
         });
     }
 
-    fn decode(bytes: &Bytes, place: Range<usize>) -> Result<Self, Malformed> {
-        let mut body = FieldReader::new(bytes, place)?;
+    fn decode(body: &[u8]) -> Result<Self, Malformed> {
+        let mut body = FieldReader::new(body);
         let message = match body.u8()? {
             1 => Self::Hello { version: body.u16()?, source: body.source()? },
             2 => Self::Announce {
@@ -213,7 +259,9 @@ impl WireMessage for ToBroker {
             4 => Self::Announced { sequence: Sequence(body.u64()?) },
             5 => Self::Join { slot: body.slot()?, client: body.client()? },
             6 => Self::Leave { slot: body.slot()? },
-            7 => Self::Publish { number: Number(body.u64()?), publication: body.publication()? },
+            PUBLISH => {
+                Self::Publish { number: Number(body.u64()?), publication: body.publication()? }
+            }
             8 => Self::Retag { slot: body.slot()?, tags: body.tags()? },
             9 => Self::Ask { slot: body.slot()?, question: body.question()? },
             10 => Self::Alias { slot: body.slot()?, claim: body.claim()? },
@@ -233,8 +281,8 @@ impl WireMessage for ToBroker {
 }
 
 impl WireMessage for ToWorker {
-    fn encode(&self, out: &mut BytesMut) {
-        framed(out, |out| match self {
+    fn encode(&self, out: &mut Vec<u8>) {
+        with_length(out, |out| match self {
             Self::Batch => out.put_u8(1),
             Self::Set { name, slots } => {
                 out.put_u8(2);
@@ -292,12 +340,12 @@ impl WireMessage for ToWorker {
         });
     }
 
-    fn decode(bytes: &Bytes, place: Range<usize>) -> Result<Self, Malformed> {
-        let mut body = FieldReader::new(bytes, place)?;
+    fn decode(body: &[u8]) -> Result<Self, Malformed> {
+        let mut body = FieldReader::new(body);
         let message = match body.u8()? {
             1 => Self::Batch,
             2 => Self::Set { name: SetName(body.u32()?), slots: body.slots()? },
-            3 => Self::Deliver(body.deliver()?),
+            DELIVER => Self::Deliver(owned(body.deliver()?)),
             4 => Self::Joined {
                 slot: body.slot()?,
                 number: JoinNumber(body.u64()?),
@@ -317,6 +365,12 @@ impl WireMessage for ToWorker {
         body.end()?;
         Ok(message)
     }
+}
+
+fn owned(deliver: Deliver<&[u8]>) -> Deliver {
+    let Deliver { source, number, sequence, target, content: Content { form, payload } } = deliver;
+    let content = Content { form, payload: Bytes::copy_from_slice(payload) };
+    Deliver { source, number, sequence, target, content }
 }
 
 #[cfg(test)]

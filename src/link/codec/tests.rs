@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
@@ -185,7 +185,7 @@ fn to_worker() -> impl Strategy<Value = ToWorker> {
 /// Encodes all messages, feeds the bytes to a decoder in pieces of the given size, and returns the decoded
 /// messages.
 fn through_the_wire<M: WireMessage>(messages: &[M], piece: usize) -> Result<Vec<M>, Malformed> {
-    let mut bytes = BytesMut::new();
+    let mut bytes = Vec::new();
     messages.iter().for_each(|message| message.encode(&mut bytes));
     let mut inbox = MessageDecoder::default();
     let mut taken = Vec::new();
@@ -215,18 +215,56 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_are_refused_and_never_panic(body in any::<Vec<u8>>()) {
-        let (body, all) = (Bytes::from(body.clone()), 0..body.len());
-        drop(ToBroker::decode(&body, all.clone()));
-        drop(ToWorker::decode(&body, all));
+        drop(ToBroker::decode(&body));
+        drop(ToWorker::decode(&body));
+        drop(FromBroker::decode(&body));
+        if let Ok(FromWorker::Publish(publish)) = FromWorker::decode(&body) {
+            drop(publish.route());
+        }
     }
 
     #[test]
     fn a_message_cut_short_is_no_message(message in to_broker(), cut in any::<prop::sample::Index>()) {
-        let mut bytes = BytesMut::new();
+        let mut bytes = Vec::new();
         message.encode(&mut bytes);
         let cut = 4 + cut.index(bytes.len() - 4);
         let is_payload = matches!(message, ToBroker::Publish { .. });
-        prop_assert!(is_payload || ToBroker::decode(&bytes.freeze(), 4..cut).is_err());
+        prop_assert!(is_payload || ToBroker::decode(&bytes[4..cut]).is_err());
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_publication_says_the_same_whether_or_not_it_is_copied(
+        number in any::<u64>(), tenant in tenant(), address in address(), content in content(),
+    ) {
+        let publication = Publication { tenant, address, content };
+        let message = ToBroker::Publish { number: Number(number), publication };
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        let Ok(FromWorker::Publish(publish)) = FromWorker::decode(&bytes[4..]) else { panic!() };
+        let ToBroker::Publish { publication, .. } = &message else { panic!() };
+        prop_assert_eq!(publish.number, Number(number));
+        prop_assert_eq!(publish.content, publication.content.borrowed());
+        let route = (publication.tenant.clone(), publication.address.clone());
+        prop_assert_eq!(publish.route(), Ok(route));
+        let mut bytes = publish.route.to_vec();
+        bytes.push(0);
+        let longer = PublishFrame { route: &bytes, ..publish };
+        prop_assert!(longer.route().is_err(), "bytes after the address");
+    }
+
+    #[test]
+    fn a_delivery_says_the_same_whether_or_not_it_is_copied(message in to_worker()) {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        match (FromBroker::decode(&bytes[4..]), message) {
+            (Ok(FromBroker::Deliver(seen)), ToWorker::Deliver(sent)) => {
+                prop_assert_eq!(owned(seen), sent);
+            }
+            (Ok(FromBroker::Other(seen)), sent) => prop_assert_eq!(seen, sent),
+            (seen, _) => panic!("{seen:?}"),
+        }
     }
 }
 
@@ -239,7 +277,7 @@ fn a_length_above_the_limit_is_refused_at_once() {
 
 #[test]
 fn what_came_before_a_length_above_the_limit_counts_although_both_came_at_once() {
-    let mut bytes = BytesMut::new();
+    let mut bytes = Vec::new();
     let left = ToWorker::Left { slot: Slot(3) };
     left.encode(&mut bytes);
     bytes.extend_from_slice(&[0xff; 4]);
@@ -256,7 +294,7 @@ fn the_short_way_to_write_a_publication_says_the_same() {
         address: Address::everyone_but(ClientUuid([7; 16])),
         content: Content { form: PayloadForm::Packet, payload: Bytes::from_static(b"{}") },
     };
-    let (mut long, mut short) = (BytesMut::new(), BytesMut::new());
+    let (mut long, mut short) = (Vec::new(), Vec::new());
     let number = Number(9);
     encode_publish(
         &mut short,

@@ -39,8 +39,8 @@ pub trait Transport: Send + fmt::Debug {
     /// `WouldBlock` if there is no space, `BrokenPipe` if the other end is closed.
     fn write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Returns the descriptor to watch with epoll: edge-triggered for reading and writing together (as
-    /// tokio's `AsyncFd` does), or level-triggered for reading.
+    /// Returns the descriptor to watch with epoll, edge-triggered: for reading, and for writing after a
+    /// write has returned `WouldBlock`.
     ///
     /// After any event the owner reads until `WouldBlock` or a short read, and then writes its pending bytes:
     /// in memory, one eventfd signals both new bytes and free space.

@@ -61,16 +61,16 @@ pub fn packet(action: &str, data: &impl Serialize) -> String {
 /// Renders a publication in this protocol. A text that is already a packet is unchanged; anything else
 /// becomes the data of an `echo` action.
 #[must_use]
-pub fn render(content: &Content, cast: Cast) -> Cow<'_, [u8]> {
-    if content.form == PayloadForm::Text && str::from_utf8(&content.payload).ok().and_then(parse).is_some()
+pub fn render(content: Content<&[u8]>, cast: Cast) -> Cow<'_, [u8]> {
+    if content.form == PayloadForm::Text && str::from_utf8(content.payload).ok().and_then(parse).is_some()
     {
-        return Cow::Borrowed(&content.payload);
+        return Cow::Borrowed(content.payload);
     }
     if content.form != PayloadForm::Text {
         return Cow::Owned([ECHO, &gomoob::render(content, cast), b"}"].concat());
     }
     let mut packet = ECHO.to_vec();
-    write_text(&String::from_utf8_lossy(&content.payload), &mut packet);
+    write_text(&String::from_utf8_lossy(content.payload), &mut packet);
     packet.push(b'}');
     Cow::Owned(packet)
 }
@@ -147,8 +147,8 @@ mod tests {
                 r#"{"action":"echo","data":{"action":"x","data":1}}"#,
             ),
         ] {
-            let content = Content { form, payload: payload.into() };
-            assert_eq!(String::from_utf8_lossy(&render(&content, Cast::Many)), text);
+            let content = Content { form, payload: payload.as_bytes() };
+            assert_eq!(String::from_utf8_lossy(&render(content.borrowed(), Cast::Many)), text);
         }
     }
 

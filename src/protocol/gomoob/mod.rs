@@ -113,11 +113,11 @@ fn place(text: &str, part: &str) -> Range<usize> {
 
 /// Renders a publication in this protocol, which is the JSON of its message.
 #[must_use]
-pub fn render(content: &Content, _: Cast) -> Cow<'_, [u8]> {
+pub fn render(content: Content<&[u8]>, _: Cast) -> Cow<'_, [u8]> {
     match content.form {
-        PayloadForm::Message => Cow::Borrowed(&content.payload),
-        PayloadForm::Packet => Cow::Borrowed(message_of(&content.payload)),
-        PayloadForm::Text => Cow::Owned(plain::as_json(&content.payload)),
+        PayloadForm::Message => Cow::Borrowed(content.payload),
+        PayloadForm::Packet => Cow::Borrowed(message_of(content.payload)),
+        PayloadForm::Text => Cow::Owned(plain::as_json(content.payload)),
     }
 }
 

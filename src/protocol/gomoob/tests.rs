@@ -76,7 +76,7 @@ fn metadata_may_prove_who_speaks() {
 fn a_packet_is_rendered_as_its_message() {
     let rendered = |form, payload: &'static str| {
         let content = Content { form, payload: Bytes::from_static(payload.as_bytes()) };
-        String::from_utf8(render(&content, Cast::Many).into_owned()).unwrap()
+        String::from_utf8(render(content.borrowed(), Cast::Many).into_owned()).unwrap()
     };
     let packet = r#"{"opcode":"broadcast","message":{"a": "é\/"},"x":[{}]}"#;
     assert_eq!(rendered(PayloadForm::Packet, packet), r#"{"a": "é\/"}"#);

@@ -207,11 +207,11 @@ pub fn without_credentials(packet: &str) -> String {
 
 /// Renders a publication in this protocol. A packet is unchanged; a bare message is wrapped in a packet.
 #[must_use]
-pub fn render(content: &Content, cast: Cast) -> Cow<'_, [u8]> {
+pub fn render(content: Content<&[u8]>, cast: Cast) -> Cow<'_, [u8]> {
     match content.form {
-        PayloadForm::Packet => Cow::Borrowed(&content.payload),
-        PayloadForm::Message => Cow::Owned(packet_of(&content.payload, cast)),
-        PayloadForm::Text => Cow::Owned(packet_of_text(&content.payload, cast)),
+        PayloadForm::Packet => Cow::Borrowed(content.payload),
+        PayloadForm::Message => Cow::Owned(packet_of(content.payload, cast)),
+        PayloadForm::Text => Cow::Owned(packet_of_text(content.payload, cast)),
     }
 }
 

@@ -68,10 +68,10 @@ fn a_bare_message_is_wrapped_and_a_packet_goes_on_as_it_came() {
     let content =
         |form, text: &'static str| Content { form, payload: Bytes::from_static(text.as_bytes()) };
     let packet = content(PayloadForm::Packet, r#"{ "opcode":"broadcast"}"#);
-    assert_eq!(&*render(&packet, Cast::One), br#"{ "opcode":"broadcast"}"#);
+    assert_eq!(&*render(packet.borrowed(), Cast::One), br#"{ "opcode":"broadcast"}"#);
     let message = content(PayloadForm::Message, "[1]");
-    assert_eq!(&*render(&message, Cast::Many), br#"{"opcode":"broadcast","message":[1]}"#);
-    assert_eq!(&*render(&message, Cast::One), br#"{"opcode":"feedback","message":[1]}"#);
+    assert_eq!(&*render(message.borrowed(), Cast::Many), br#"{"opcode":"broadcast","message":[1]}"#);
+    assert_eq!(&*render(message.borrowed(), Cast::One), br#"{"opcode":"feedback","message":[1]}"#);
 }
 
 #[test]

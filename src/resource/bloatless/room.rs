@@ -37,8 +37,8 @@ impl Room {
     /// client may not publish, it only gets an error.
     pub(super) fn say(&self, client: &mut ClientHandle<'_>, form: PayloadForm, text: String) {
         let json = || {
-            let content = Content { form, payload: text.clone().into() };
-            Cow::Owned(gomoob::render(&content, Cast::Many).into_owned())
+            let content = Content { form, payload: text.as_bytes() };
+            Cow::Owned(gomoob::render(content, Cast::Many).into_owned())
         };
         let Some(tenant) = client.permitted(None, json) else { return };
         client.forward_changed(tenant, self.everyone(), form, text);

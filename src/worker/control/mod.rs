@@ -140,6 +140,7 @@ impl EventLoop {
         client.connect(broker, transport);
         if let Some(ready) = client.link_ready() {
             poller.watch(ready, Token::Link.into(), Interest::Edge)?;
+            self.is_room_watched = false;
         }
         info!(
             event = "broker_linked",

@@ -264,7 +264,7 @@ fn apply_effects(
             }
             Effect::ReplyText(payload) => frames::text(&mut frame, payload.bytes(received)),
             Effect::ReplyBinary(payload) => frames::binary(&mut frame, payload.bytes(received)),
-            Effect::Reply(json) => frames::text(&mut frame, &rendered(session, json)),
+            Effect::Reply(json) => frames::text(&mut frame, &rendered(session, &json)),
         }
         rest.push(ConnectionEffect::Frame(frame));
     }
@@ -288,7 +288,7 @@ fn post_or_report(
     }
     let json = context.resources.get_mut(id)?.as_webhook()?.when_down().to_owned();
     let mut frame = BytesMut::new();
-    frames::text(&mut frame, &rendered(session, json));
+    frames::text(&mut frame, &rendered(session, &json));
     Some(ConnectionEffect::Frame(frame))
 }
 
@@ -364,7 +364,7 @@ impl CallOutput {
 }
 
 /// Formats a message to one client in its protocol.
-fn rendered(session: &Session, json: String) -> Vec<u8> {
-    let content = Content { form: PayloadForm::Message, payload: json.into() };
-    session.protocol.render(&content, Cast::One).into_owned()
+fn rendered(session: &Session, json: &str) -> Vec<u8> {
+    let content = Content { form: PayloadForm::Message, payload: json.as_bytes() };
+    session.protocol.render(content, Cast::One).into_owned()
 }
