@@ -10,7 +10,7 @@ use crate::types::Generation;
 pub(super) struct ChildSlot {
     /// Of the next one to take it up.
     next: u32,
-    pub(super) life: ChildState,
+    state: ChildState,
     backoff: Backoff,
 }
 
@@ -52,42 +52,59 @@ impl ChildSlot {
     pub(super) fn take_up(&mut self) -> Generation {
         let generation = Generation(self.next);
         self.next += 1;
-        self.life = ChildState::Starting;
+        self.state = ChildState::Starting;
         generation
     }
 
-    /// Its holder died: how long its successor, if there is to be one, waits.
-    pub(super) fn died(&mut self, now: Instant, replaced: Replaced) -> Duration {
-        let pause = match replaced {
-            Replaced::Yes => self.backoff.died(now),
-            Replaced::No => Duration::ZERO,
-        };
-        self.life =
-            ChildState::Vacant { until: (replaced == Replaced::Yes).then_some(now + pause) };
+    pub(super) fn state(&self) -> ChildState {
+        self.state
+    }
+
+    pub(super) fn set_state(&mut self, state: ChildState) {
+        self.state = state;
+    }
+
+    /// Its holder died: how long its successor waits.
+    pub(super) fn died(&mut self, now: Instant) -> Duration {
+        let pause = self.backoff.died(now);
+        self.state = ChildState::Vacant { until: Some(now + pause) };
         pause
+    }
+
+    /// Its holder died, and gets no successor.
+    pub(super) fn retire(&mut self) {
+        self.state = ChildState::Vacant { until: None };
+    }
+
+    /// When its successor starts.
+    pub(super) fn starts_at(&self) -> Option<Instant> {
+        match self.state {
+            ChildState::Vacant { until } => until,
+            _ => None,
+        }
     }
 
     /// Its successor, if there is to be one, begins no later than at this time.
     pub(super) fn hasten(&mut self, latest: Instant) {
-        if let ChildState::Vacant { until: Some(until) } = &mut self.life {
+        if let ChildState::Vacant { until: Some(until) } = &mut self.state {
             *until = latest.min(*until);
         }
     }
 
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        matches!(self.life, ChildState::Vacant { until: Some(until) } if until <= now)
+        matches!(self.state, ChildState::Vacant { until: Some(until) } if until <= now)
     }
 
     /// It gets no successor after all.
     pub(super) fn vacate(&mut self) {
-        if let ChildState::Vacant { until } = &mut self.life {
+        if let ChildState::Vacant { until } = &mut self.state {
             *until = None;
         }
     }
 
     /// The generation that lives.
     pub(super) fn holder(&self) -> Option<Generation> {
-        match self.life {
+        match self.state {
             ChildState::Vacant { .. } => None,
             _ => self.last(),
         }
@@ -101,11 +118,4 @@ impl ChildSlot {
     pub(super) fn is_held_by(&self, generation: Generation) -> bool {
         self.holder() == Some(generation)
     }
-}
-
-/// Whether the dead get a successor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Replaced {
-    Yes,
-    No,
 }

@@ -22,8 +22,8 @@ pub(super) struct Liveness {
 #[derive(Clone, Copy, Debug, Default)]
 struct ChildLiveness {
     question: LivenessProbe,
-    /// Whether it ever sent anything: a new process has some time to do so.
-    voice: Voice,
+    /// It has sent something at least once: a new process has some time to do so.
+    was_heard: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,13 +34,6 @@ enum LivenessProbe {
     Open(u32),
     /// It is unresponsive, and this was reported.
     GivenUp,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Voice {
-    #[default]
-    NotHeard,
-    Heard,
 }
 
 /// What a tick came to, for one member.
@@ -66,7 +59,7 @@ impl Liveness {
     /// Records a sign of life: any event of this process.
     pub(super) fn record_answer(&mut self, member: ChildId) {
         let pulse = self.pulses.entry(member).or_default();
-        pulse.voice = Voice::Heard;
+        pulse.was_heard = true;
         if pulse.question != LivenessProbe::GivenUp {
             pulse.question = LivenessProbe::None;
         }
@@ -98,10 +91,8 @@ impl Liveness {
 
 impl ChildLiveness {
     fn beat(&mut self, member: ChildId) -> Option<LivenessVerdict> {
-        let unanswered_max = match self.voice {
-            Voice::NotHeard => FIRST_BEATS_UNANSWERED_MAX,
-            Voice::Heard => BEATS_UNANSWERED_MAX,
-        };
+        let unanswered_max =
+            if self.was_heard { BEATS_UNANSWERED_MAX } else { FIRST_BEATS_UNANSWERED_MAX };
         match &mut self.question {
             LivenessProbe::GivenUp => None,
             LivenessProbe::None => {

@@ -4,15 +4,20 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::child_state::{ChildState, Replaced};
+use super::child_state::ChildState;
+use super::children::Children;
 use super::shutdown::{quiet_by, time_to_close};
-use super::{Action, ChildId, ProcessTable};
+use super::{Action, ChildId};
 use crate::link::control::{Accepting, PendingHandshakes, WorkerCommand};
 use crate::types::{WorkerId, WorkerIncarnation};
 
+/// The replacement of all workers, while it is under way.
+#[derive(Debug, Default)]
+pub(super) struct RollingRestart(Option<RestartRound>);
+
 /// A round of replacements.
 #[derive(Debug)]
-pub(super) struct RollingRestart {
+struct RestartRound {
     /// Those whose turn is still to come.
     queue: VecDeque<WorkerIncarnation>,
     step: RestartStep,
@@ -52,8 +57,74 @@ impl std::fmt::Display for RestartInProgress {
 }
 
 impl RollingRestart {
-    fn of(workers: impl Iterator<Item = WorkerIncarnation>) -> Self {
-        Self { queue: workers.collect(), step: RestartStep::Next, accepting: Accepting::Yes }
+    /// Begins a round with all workers that live.
+    pub(super) fn begin(&mut self, children: &Children) {
+        self.0 = Some(RestartRound {
+            queue: children.living_sources().collect(),
+            step: RestartStep::Next,
+            accepting: Accepting::Yes,
+        });
+    }
+
+    /// Ends a round where it is.
+    pub(super) fn cancel(&mut self) {
+        self.0 = None;
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether a process that dies gets a successor: a worker that is being replaced has one.
+    pub(super) fn replaces(&self, member: ChildId) -> bool {
+        let old = self.0.as_ref().and_then(RestartRound::old);
+        old.is_none_or(|old| member != ChildId::Worker(old))
+    }
+
+    pub(super) fn wakes_at(&self) -> Option<Instant> {
+        match self.0.as_ref()?.step {
+            RestartStep::Next | RestartStep::Succeeding { .. } => None,
+            RestartStep::Quieting { drain_at, .. } => Some(drain_at),
+            RestartStep::Leaving { end_at, .. } => Some(end_at),
+        }
+    }
+
+    /// Goes on with the replacements as far as it can.
+    pub(super) fn advance(&mut self, mut turn: RestartTurn<'_>) {
+        let Some(round) = &mut self.0 else { return };
+        if !round.advance(&mut turn) {
+            self.0 = None;
+            turn.effects.push(Action::Restarted);
+        }
+    }
+}
+
+impl RestartRound {
+    /// Takes the steps whose time has come; returns whether the round goes on.
+    fn advance(&mut self, turn: &mut RestartTurn<'_>) -> bool {
+        loop {
+            let before = self.step;
+            self.step = match before {
+                RestartStep::Next => match turn.next_step(&mut self.queue) {
+                    Some(step) => step,
+                    None => {
+                        self.notify_waiting(Accepting::Yes, turn);
+                        return false;
+                    }
+                },
+                RestartStep::Succeeding { old, successor } => turn.when_ready(old, successor),
+                RestartStep::Quieting { old, drain_at, end_at } => {
+                    turn.when_quiet(old, drain_at, end_at)
+                }
+                RestartStep::Leaving { old, end_at } => turn.when_gone(old, end_at),
+            };
+            if self.step == before {
+                break;
+            }
+        }
+        let accepting = if self.has_new(turn.children) { Accepting::No } else { Accepting::Yes };
+        self.notify_waiting(accepting, turn);
+        true
     }
 
     fn old(&self) -> Option<WorkerIncarnation> {
@@ -74,184 +145,98 @@ impl RollingRestart {
         succeeding.into_iter().chain(self.queue.iter().copied())
     }
 
-    /// A worker that is being replaced gets no other successor when it dies.
-    pub(super) fn replaces(&self, member: ChildId) -> Replaced {
-        match (self.old(), member) {
-            (Some(old), ChildId::Worker(source)) if old == source => Replaced::No,
-            _ => Replaced::Yes,
-        }
-    }
-
-    pub(super) fn wakes_at(&self) -> Option<Instant> {
-        match self.step {
-            RestartStep::Next | RestartStep::Succeeding { .. } => None,
-            RestartStep::Quieting { drain_at, .. } => Some(drain_at),
-            RestartStep::Leaving { end_at, .. } => Some(end_at),
-        }
-    }
-}
-
-impl ProcessTable {
-    /// Replaces all workers, one after the other.
-    ///
-    /// # Errors
-    ///
-    /// While that is under way, or the server ends.
-    pub fn restart_workers(
-        &mut self,
-        now: Instant,
-        effects: &mut Vec<Action>,
-    ) -> Result<(), RestartInProgress> {
-        if self.is_ending() {
-            return Err(RestartInProgress::Ending);
-        }
-        if self.rolling.is_some() {
-            return Err(RestartInProgress::Restarting);
-        }
-        self.rolling = Some(RollingRestart::of(self.living_sources()));
-        self.proceed(now, effects);
-        Ok(())
-    }
-
-    /// Whether workers are being replaced.
-    #[must_use]
-    pub fn is_restarting(&self) -> bool {
-        self.rolling.is_some()
-    }
-
-    /// Goes on with the replacements as far as it can.
-    pub(super) fn roll(&mut self, now: Instant, effects: &mut Vec<Action>) {
-        let Some(mut rolling) = self.rolling.take() else { return };
-        loop {
-            let before = rolling.step;
-            rolling.step = match before {
-                RestartStep::Next => match self.next_step(&mut rolling.queue, effects) {
-                    Some(step) => step,
-                    None => {
-                        self.notify_waiting(&mut rolling, Accepting::Yes, effects);
-                        return effects.push(Action::Restarted);
-                    }
-                },
-                RestartStep::Succeeding { old, successor } => {
-                    self.when_ready((old, successor), now, effects)
-                }
-                RestartStep::Quieting { old, drain_at, end_at } => {
-                    self.when_quiet((old, drain_at, end_at), now, effects)
-                }
-                RestartStep::Leaving { old, end_at } => self.when_gone((old, end_at), now, effects),
-            };
-            if rolling.step == before {
-                break;
-            }
-        }
-        let accepting = if self.has_new(&rolling) { Accepting::No } else { Accepting::Yes };
-        self.notify_waiting(&mut rolling, accepting, effects);
-        self.rolling = Some(rolling);
-    }
-
     /// Whether a worker is ready that will not be replaced in this round.
-    fn has_new(&self, rolling: &RollingRestart) -> bool {
-        let is_old = |source| rolling.old() == Some(source) || rolling.queue.contains(&source);
-        let ready = self.workers.iter().filter(|(_, post)| post.life == ChildState::Ready);
-        let mut sources = ready.filter_map(|(worker, post)| {
-            Some(WorkerIncarnation { worker: *worker, generation: post.holder()? })
-        });
-        sources.any(|source| !is_old(source))
+    fn has_new(&self, children: &Children) -> bool {
+        let is_old = |source| self.old() == Some(source) || self.queue.contains(&source);
+        children.ready_sources().any(|source| !is_old(source))
     }
 
     /// As soon as a new worker accepts, the old ones leave newcomers to it: the clients that one of
     /// them closes would come to the next one, and be closed again. Where none accepts they go on.
-    fn notify_waiting(
-        &self,
-        rolling: &mut RollingRestart,
-        accepting: Accepting,
-        effects: &mut Vec<Action>,
-    ) {
-        if rolling.accepting == accepting {
+    fn notify_waiting(&mut self, accepting: Accepting, turn: &mut RestartTurn<'_>) {
+        if self.accepting == accepting {
             return;
         }
-        rolling.accepting = accepting;
-        let waiting = rolling.waiting().map(ChildId::Worker).filter(|it| self.lives(*it));
+        self.accepting = accepting;
+        let RestartTurn { children, effects, .. } = turn;
+        let waiting = self.waiting().map(ChildId::Worker).filter(|it| children.lives(*it));
         let command = |it| Action::Send(it, WorkerCommand::Accept(accepting).into());
         effects.extend(waiting.map(command));
     }
+}
 
+/// One look at the round: what a step decides by, and what it changes.
+pub(super) struct RestartTurn<'t> {
+    pub(super) children: &'t mut Children,
+    pub(super) now: Instant,
+    /// What the end of one worker may take.
+    pub(super) drain_time: Duration,
+    pub(super) effects: &'t mut Vec<Action>,
+}
+
+impl RestartTurn<'_> {
     /// A worker that died meanwhile has a successor already.
-    fn next_step(
-        &mut self,
-        queue: &mut VecDeque<WorkerIncarnation>,
-        effects: &mut Vec<Action>,
-    ) -> Option<RestartStep> {
+    fn next_step(&mut self, queue: &mut VecDeque<WorkerIncarnation>) -> Option<RestartStep> {
         let old = loop {
             let old = queue.pop_front()?;
-            if self.lives(ChildId::Worker(old)) {
+            if self.lives(old) {
                 break old;
             }
         };
-        let spare = |life| life == ChildState::Vacant { until: None };
-        let successor = self.workers.iter().find(|(_, post)| spare(post.life)).map(|it| *it.0)?;
-        self.start_worker(successor, effects);
-        effects.push(Action::Restarting { old, successor });
+        let successor = self.children.spare()?;
+        self.children.start_worker(successor, self.effects);
+        self.effects.push(Action::Restarting { old, successor });
         Some(RestartStep::Succeeding { old, successor })
     }
 
-    fn when_ready(
-        &self,
-        (old, successor): (WorkerIncarnation, WorkerId),
-        now: Instant,
-        effects: &mut Vec<Action>,
-    ) -> RestartStep {
-        if !self.lives(ChildId::Worker(old)) {
+    fn when_ready(&mut self, old: WorkerIncarnation, successor: WorkerId) -> RestartStep {
+        if !self.lives(old) {
             return RestartStep::Next;
         }
-        if self.workers.get(&successor).is_none_or(|post| post.life != ChildState::Ready) {
+        if self.children.worker_state(successor) != Some(ChildState::Ready) {
             return RestartStep::Succeeding { old, successor };
         }
-        effects.push(Action::Send(
-            ChildId::Worker(old),
-            WorkerCommand::Quiesce(PendingHandshakes::Finish).into(),
-        ));
-        let (drain_at, end_at) = (quiet_by(now, self.drain_time), now + self.drain_time);
-        RestartStep::Quieting { old, drain_at, end_at }
+        self.send(old, WorkerCommand::Quiesce(PendingHandshakes::Finish));
+        let drain_at = quiet_by(self.now, self.drain_time);
+        RestartStep::Quieting { old, drain_at, end_at: self.now + self.drain_time }
     }
 
     fn when_quiet(
         &mut self,
-        (old, drain_at, end_at): (WorkerIncarnation, Instant, Instant),
-        now: Instant,
-        effects: &mut Vec<Action>,
+        old: WorkerIncarnation,
+        drain_at: Instant,
+        end_at: Instant,
     ) -> RestartStep {
-        let life = self.workers.get(&old.worker).map(|post| post.life);
-        if !self.lives(ChildId::Worker(old)) {
+        if !self.lives(old) {
             return RestartStep::Next;
         }
-        if life != Some(ChildState::Quiet) && now < drain_at {
+        let state = self.children.worker_state(old.worker);
+        if state != Some(ChildState::Quiet) && self.now < drain_at {
             return RestartStep::Quieting { old, drain_at, end_at };
         }
-        let within: Duration = time_to_close(now, end_at);
-        let drain = WorkerCommand::Drain { within };
-        effects.push(Action::Send(ChildId::Worker(old), drain.into()));
-        if let Some(post) = self.workers.get_mut(&old.worker) {
-            post.life = ChildState::Leaving;
+        self.send(old, WorkerCommand::Drain { within: time_to_close(self.now, end_at) });
+        self.children.mark_leaving(old.worker);
+        RestartStep::Leaving { old, end_at }
+    }
+
+    fn when_gone(&mut self, old: WorkerIncarnation, end_at: Instant) -> RestartStep {
+        if !self.lives(old) {
+            return RestartStep::Next;
+        }
+        if end_at <= self.now {
+            self.effects.push(Action::Late);
+            self.effects.push(Action::Kill(ChildId::Worker(old)));
+            // Its death is what is awaited now.
+            return RestartStep::Leaving { old, end_at: self.now + self.drain_time };
         }
         RestartStep::Leaving { old, end_at }
     }
 
-    fn when_gone(
-        &self,
-        (old, end_at): (WorkerIncarnation, Instant),
-        now: Instant,
-        effects: &mut Vec<Action>,
-    ) -> RestartStep {
-        if !self.lives(ChildId::Worker(old)) {
-            return RestartStep::Next;
-        }
-        if end_at <= now {
-            effects.push(Action::Late);
-            effects.push(Action::Kill(ChildId::Worker(old)));
-            // Its death is what is awaited now.
-            return RestartStep::Leaving { old, end_at: now + self.drain_time };
-        }
-        RestartStep::Leaving { old, end_at }
+    fn lives(&self, worker: WorkerIncarnation) -> bool {
+        self.children.lives(ChildId::Worker(worker))
+    }
+
+    fn send(&mut self, worker: WorkerIncarnation, command: WorkerCommand) {
+        self.effects.push(Action::Send(ChildId::Worker(worker), command.into()));
     }
 }

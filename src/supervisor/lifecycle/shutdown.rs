@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::child_state::{ChildSlot, ChildState, Replaced};
-use super::{Action, ChildId, ProcessTable};
+use super::children::Children;
+use super::{Action, ChildId};
 use crate::link::control::{BrokerCommand, WorkerCommand};
 use crate::types::limits::HUNG_BROKER_REPLACED;
 
@@ -11,22 +11,17 @@ use crate::types::limits::HUNG_BROKER_REPLACED;
 /// the log, of the time to close for processes that exit.
 const MARGIN: u32 = 10;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How far the end of the server is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Shutdown {
+    #[default]
     NotAsked,
     /// Workers finish what they took from publishers, up to [`quiet_by`].
-    Quieting {
-        drain_at: Instant,
-        end_at: Instant,
-    },
+    Quieting { drain_at: Instant, end_at: Instant },
     /// Workers close their clients.
-    Draining {
-        end_at: Instant,
-    },
+    Draining { end_at: Instant },
     /// The workers have ended; the broker is left.
-    Stopping {
-        end_at: Instant,
-    },
+    Stopping { end_at: Instant },
     /// All processes were killed.
     Killed,
 }
@@ -37,13 +32,18 @@ impl Shutdown {
         Self::Quieting { drain_at: quiet_by(now, drain_time), end_at }
     }
 
-    /// Workers need a broker to their last client: until then they serve. A new worker would serve
-    /// no client.
-    pub(super) fn replaces(self, member: ChildId) -> Replaced {
-        match (self, member) {
-            (Self::NotAsked, _)
-            | (Self::Quieting { .. } | Self::Draining { .. }, ChildId::Broker(_)) => Replaced::Yes,
-            _ => Replaced::No,
+    /// Whether the end was asked for.
+    pub(super) fn is_asked(self) -> bool {
+        self != Self::NotAsked
+    }
+
+    /// Whether a process that dies gets a successor. Workers need a broker to their last client:
+    /// until then they serve. A new worker would serve no client.
+    pub(super) fn replaces(self, member: ChildId) -> bool {
+        match self {
+            Self::NotAsked => true,
+            Self::Quieting { .. } | Self::Draining { .. } => matches!(member, ChildId::Broker(_)),
+            Self::Stopping { .. } | Self::Killed => false,
         }
     }
 
@@ -70,66 +70,55 @@ impl Shutdown {
         }
     }
 
-    pub(super) fn is_overdue(self, now: Instant) -> bool {
+    fn is_overdue(self, now: Instant) -> bool {
         match self {
             Self::Draining { end_at } | Self::Stopping { end_at } => end_at <= now,
             _ => false,
         }
     }
 
-    pub(super) fn is_last(self) -> bool {
+    fn is_last(self) -> bool {
         matches!(self, Self::Stopping { .. } | Self::Killed)
     }
-}
 
-impl ProcessTable {
-    pub(super) fn end(&mut self, now: Instant, effects: &mut Vec<Action>) {
-        if let Shutdown::Quieting { drain_at, end_at } = self.ending
-            && (drain_at <= now || self.all_quiet())
+    /// Goes on with the end as far as it can.
+    pub(super) fn advance(
+        &mut self,
+        children: &mut Children,
+        now: Instant,
+        effects: &mut Vec<Action>,
+    ) {
+        if let Self::Quieting { drain_at, end_at } = *self
+            && (drain_at <= now || children.all_quiet())
         {
-            self.ending = Shutdown::Draining { end_at };
-            self.workers.values_mut().for_each(ChildSlot::vacate);
+            *self = Self::Draining { end_at };
+            children.vacate_workers();
             let within = time_to_close(now, end_at);
             let drain = |one| Action::Send(one, WorkerCommand::Drain { within }.into());
-            effects.extend(self.living_workers().map(drain));
+            effects.extend(children.living_workers().map(drain));
         }
-        if let Shutdown::Draining { end_at } = self.ending
-            && self.living_workers().next().is_none()
+        if let Self::Draining { end_at } = *self
+            && children.no_worker_lives()
         {
-            self.ending = Shutdown::Stopping { end_at };
-            self.vacate();
+            *self = Self::Stopping { end_at };
+            children.vacate();
             let stop = |one| Action::Send(one, BrokerCommand::Stop.into());
-            effects.extend(self.living_broker().map(stop));
+            effects.extend(children.living_broker().map(stop));
         }
-        if self.ending.is_overdue(now) {
+        if self.is_overdue(now) {
             effects.push(Action::Late);
-            self.kill_all(effects);
+            self.kill_all(children, effects);
         }
-        if self.ending.is_last() && self.living_broker().is_none() && self.all_dead() {
+        if self.is_last() && children.living_broker().is_none() && children.no_worker_lives() {
             effects.push(Action::End);
         }
     }
 
-    pub(super) fn kill_all(&mut self, effects: &mut Vec<Action>) {
-        self.ending = Shutdown::Killed;
-        self.vacate();
-        effects.extend(self.living_workers().chain(self.living_broker()).map(Action::Kill));
-    }
-
-    /// No process is started any more.
-    pub(super) fn vacate(&mut self) {
-        self.workers.values_mut().chain([&mut self.broker]).for_each(ChildSlot::vacate);
-    }
-
-    pub(super) fn all_quiet(&self) -> bool {
-        let is_quiet = |post: &ChildSlot| {
-            matches!(post.life, ChildState::Quiet | ChildState::Leaving | ChildState::Vacant { .. })
-        };
-        self.workers.values().all(is_quiet)
-    }
-
-    pub(super) fn all_dead(&self) -> bool {
-        self.living_sources().next().is_none()
+    /// Ends all processes at once.
+    pub(super) fn kill_all(&mut self, children: &mut Children, effects: &mut Vec<Action>) {
+        *self = Self::Killed;
+        children.vacate();
+        effects.extend(children.living_workers().chain(children.living_broker()).map(Action::Kill));
     }
 }
 

@@ -7,7 +7,8 @@ use super::*;
 use crate::link::control::{
     Accepting, BrokerCommand, ChildCommand, CommonCommand, WorkerCommand, WorkerRole,
 };
-use crate::types::limits::{RESTART_PAUSE_MIN, RESTARTS_FREE};
+use crate::types::Generation;
+use crate::types::limits::{LINK_LOST_WAIT, RESTART_PAUSE_MIN, RESTARTS_FREE};
 
 const DRAIN: Duration = Duration::from_secs(10);
 

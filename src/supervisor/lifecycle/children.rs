@@ -1,0 +1,206 @@
+//! The slots of the broker and the workers, and the process that is in each.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::child_state::{ChildSlot, ChildState};
+use super::{Action, ChildId};
+use crate::link::control::BrokerCommand;
+use crate::types::{WorkerId, WorkerIncarnation};
+
+/// One broker and its workers.
+#[derive(Debug)]
+pub(super) struct Children {
+    broker: ChildSlot,
+    /// One more than there are workers: the successor of one that is replaced in order begins
+    /// before that one ends.
+    workers: BTreeMap<WorkerId, ChildSlot>,
+}
+
+impl Children {
+    /// Empty slots for a broker and so many workers.
+    pub(super) fn new(workers: u16) -> Self {
+        Self {
+            broker: ChildSlot::default(),
+            workers: (0..=workers).map(|seat| (WorkerId(seat), ChildSlot::default())).collect(),
+        }
+    }
+
+    /// The processes that run or wait for their start, with their state; the broker first.
+    pub(super) fn members(&self) -> impl Iterator<Item = (ChildId, &'static str)> {
+        let broker = self.broker.last().map(|it| (ChildId::Broker(it), self.broker.state()));
+        let workers = self.workers.iter().filter_map(|(worker, slot)| {
+            let source = WorkerIncarnation { worker: *worker, generation: slot.last()? };
+            Some((ChildId::Worker(source), slot.state()))
+        });
+        let said = broker.into_iter().chain(workers);
+        said.filter_map(|(member, state)| Some((member, state.word()?)))
+    }
+
+    /// The list of live workers comes before any link (L6).
+    pub(super) fn start_broker(&mut self, effects: &mut Vec<Action>) {
+        let broker = self.broker.take_up();
+        let member = ChildId::Broker(broker);
+        let sources: Vec<_> = self.living_sources().collect();
+        effects.push(Action::Start(member));
+        let living = BrokerCommand::LiveWorkers { sources: sources.clone() };
+        effects.push(Action::Send(member, living.into()));
+        effects.extend(sources.into_iter().map(|source| Action::Link { source, broker }));
+    }
+
+    pub(super) fn start_worker(&mut self, worker: WorkerId, effects: &mut Vec<Action>) {
+        let Some(slot) = self.workers.get_mut(&worker) else { return };
+        let source = WorkerIncarnation { worker, generation: slot.take_up() };
+        effects.push(Action::Start(ChildId::Worker(source)));
+        if let Some(broker) = self.broker.holder() {
+            effects.push(Action::Link { source, broker });
+        }
+    }
+
+    /// Starts the successors whose time has come.
+    pub(super) fn start_due(&mut self, now: Instant, effects: &mut Vec<Action>) {
+        if self.broker.is_due(now) {
+            self.start_broker(effects);
+        }
+        let due = self.workers.iter().filter(|(_, slot)| slot.is_due(now));
+        let workers: Vec<_> = due.map(|(worker, _)| *worker).collect();
+        for worker in workers {
+            self.start_worker(worker, effects);
+        }
+    }
+
+    /// When the next successor starts.
+    pub(super) fn next_start(&self) -> Option<Instant> {
+        self.workers.values().chain([&self.broker]).filter_map(ChildSlot::starts_at).min()
+    }
+
+    /// A process is dead, and gets a successor: how long that one waits.
+    pub(super) fn died(&mut self, member: ChildId, now: Instant) -> Duration {
+        self.slot_mut(member).map_or(Duration::ZERO, |slot| slot.died(now))
+    }
+
+    /// A process is dead, and gets no successor.
+    pub(super) fn retire(&mut self, member: ChildId) {
+        if let Some(slot) = self.slot_mut(member) {
+            slot.retire();
+        }
+    }
+
+    /// A broker that waits for its start waits no longer than to this time.
+    pub(super) fn hasten_broker(&mut self, latest: Instant) {
+        self.broker.hasten(latest);
+    }
+
+    /// No worker is started any more.
+    pub(super) fn vacate_workers(&mut self) {
+        self.workers.values_mut().for_each(ChildSlot::vacate);
+    }
+
+    /// No process is started any more.
+    pub(super) fn vacate(&mut self) {
+        self.vacate_workers();
+        self.broker.vacate();
+    }
+
+    pub(super) fn mark_broker_ready(&mut self) {
+        self.broker.set_state(ChildState::Ready);
+    }
+
+    /// A worker is ready for the first time.
+    pub(super) fn mark_ready(&mut self, worker: WorkerId) {
+        if let Some(slot) = self.workers.get_mut(&worker)
+            && slot.state() == ChildState::Starting
+        {
+            slot.set_state(ChildState::Ready);
+        }
+    }
+
+    pub(super) fn mark_quiet(&mut self, worker: WorkerId) {
+        self.set_worker_state(worker, ChildState::Quiet);
+    }
+
+    pub(super) fn mark_leaving(&mut self, worker: WorkerId) {
+        self.set_worker_state(worker, ChildState::Leaving);
+    }
+
+    fn set_worker_state(&mut self, worker: WorkerId, state: ChildState) {
+        if let Some(slot) = self.workers.get_mut(&worker) {
+            slot.set_state(state);
+        }
+    }
+
+    fn slot_mut(&mut self, member: ChildId) -> Option<&mut ChildSlot> {
+        match member {
+            ChildId::Broker(_) => Some(&mut self.broker),
+            ChildId::Worker(source) => self.workers.get_mut(&source.worker),
+        }
+    }
+
+    /// The state of a worker's slot.
+    pub(super) fn worker_state(&self, worker: WorkerId) -> Option<ChildState> {
+        self.workers.get(&worker).map(ChildSlot::state)
+    }
+
+    pub(super) fn lives(&self, member: ChildId) -> bool {
+        match member {
+            ChildId::Broker(generation) => self.broker.is_held_by(generation),
+            ChildId::Worker(source) => self
+                .workers
+                .get(&source.worker)
+                .is_some_and(|slot| slot.is_held_by(source.generation)),
+        }
+    }
+
+    /// Whether this worker is ready, and neither quiet nor leaving.
+    pub(super) fn serves(&self, source: WorkerIncarnation) -> bool {
+        self.worker_state(source.worker) == Some(ChildState::Ready)
+            && self.lives(ChildId::Worker(source))
+    }
+
+    pub(super) fn living_broker(&self) -> Option<ChildId> {
+        self.broker.holder().map(ChildId::Broker)
+    }
+
+    pub(super) fn living_workers(&self) -> impl Iterator<Item = ChildId> {
+        self.living_sources().map(ChildId::Worker)
+    }
+
+    pub(super) fn living_sources(&self) -> impl Iterator<Item = WorkerIncarnation> {
+        self.sources(|state| !matches!(state, ChildState::Vacant { .. }))
+    }
+
+    /// The workers that are ready, and neither quiet nor leaving.
+    pub(super) fn ready_sources(&self) -> impl Iterator<Item = WorkerIncarnation> {
+        self.sources(|state| state == ChildState::Ready)
+    }
+
+    fn sources(&self, is_one: fn(ChildState) -> bool) -> impl Iterator<Item = WorkerIncarnation> {
+        self.workers.iter().filter(move |(_, slot)| is_one(slot.state())).filter_map(
+            |(worker, slot)| {
+                slot.holder().map(|generation| WorkerIncarnation { worker: *worker, generation })
+            },
+        )
+    }
+
+    /// A slot that is empty and waits for no process.
+    pub(super) fn spare(&self) -> Option<WorkerId> {
+        let is_spare = |slot: &ChildSlot| slot.state() == ChildState::Vacant { until: None };
+        self.workers.iter().find(|(_, slot)| is_spare(slot)).map(|(worker, _)| *worker)
+    }
+
+    /// Whether no worker has anything under way any more.
+    pub(super) fn all_quiet(&self) -> bool {
+        let is_quiet = |slot: &ChildSlot| {
+            matches!(
+                slot.state(),
+                ChildState::Quiet | ChildState::Leaving | ChildState::Vacant { .. }
+            )
+        };
+        self.workers.values().all(is_quiet)
+    }
+
+    /// Whether no worker lives.
+    pub(super) fn no_worker_lives(&self) -> bool {
+        self.living_sources().next().is_none()
+    }
+}
