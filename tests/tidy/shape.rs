@@ -14,9 +14,6 @@ const IMPL_FILES_MAX: usize = 3;
 /// A type that is private to a file below this size may have the name of another one.
 const SMALL_FILE: usize = 100;
 
-/// Folders that still have findings, which do not count until they are fixed. Remove a line and see.
-const PENDING: &[&str] = &["src/supervisor"];
-
 /// Functions that take a tuple, by file and name, with the reason.
 const TUPLES_ALLOWED: &[(&str, &str, &str)] = &[];
 
@@ -37,7 +34,6 @@ fn methods_of_a_type_are_in_few_files() {
     let findings: Vec<String> = impl_files(&code)
         .into_iter()
         .filter(|(_, files)| files.len() > IMPL_FILES_MAX)
-        .filter(|(_, files)| !files.iter().any(|file| is_pending(file)))
         .map(|(name, files)| format!("impl {name} in {} files: {files:?}", files.len()))
         .collect();
     assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
@@ -51,7 +47,7 @@ fn functions_take_no_tuples() {
         .filter(|(path, _, name)| {
             let is_allowed =
                 |(file, function, _): &(&str, &str, &str)| file == path && function == name;
-            !is_pending(path) && !TUPLES_ALLOWED.iter().any(is_allowed)
+            !TUPLES_ALLOWED.iter().any(is_allowed)
         })
         .map(|(path, line, name)| format!("{path}:{line}: `{name}` takes a tuple; name its parts"))
         .collect();
@@ -63,7 +59,6 @@ fn type_names_are_unique() {
     let findings: Vec<String> = homonyms(&code())
         .into_iter()
         .filter(|(name, _)| !NAMES_ALLOWED.iter().any(|(allowed, _)| allowed == name))
-        .filter(|(_, places)| places.iter().filter(|place| !is_pending(place)).count() > 1)
         .map(|(name, places)| format!("{name}: {}", places.join(", ")))
         .collect();
     assert!(findings.is_empty(), "types of one name:\n{}\n", findings.join("\n"));
@@ -92,10 +87,6 @@ fn figures() {
     for (count, name) in impls.iter().take(5) {
         println!("files with an impl of {name:<14}{count}");
     }
-}
-
-fn is_pending(place: &str) -> bool {
-    PENDING.iter().any(|folder| Path::new(place).starts_with(folder))
 }
 
 /// The sources, without those of unit tests.

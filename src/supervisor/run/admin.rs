@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Supervisor, now};
 use crate::admin::{
-    AdminRequest, AdminResponse, Configuration, MemoryStatus, ProcessStatus, ServerStage,
-    ServerStatus,
+    AdminRequest, AdminResponse, Configuration, ProcessStatus, ServerStage, ServerStatus,
 };
 use crate::link::control::CommonCommand;
 use crate::supervisor::child::ChildHandle;
@@ -92,7 +91,7 @@ impl Supervisor {
             AdminRequest::Status => self.request_status(asker),
             AdminRequest::Reload => self.request_reload(Some(asker)),
             AdminRequest::LogLevel { level, seconds } => {
-                self.set_level_for((level, seconds), &asker);
+                asker.answer(self.log_level.change_for(level, seconds, &self.children));
             }
             AdminRequest::RestartWorkers => match self.processes.restart_workers(now(), effects) {
                 Ok(()) => {
@@ -122,13 +121,13 @@ impl Supervisor {
         }
         self.askers.last_count = self.askers.last_count.wrapping_add(1);
         let number = self.askers.last_count;
-        for member in self.children.keys() {
-            self.send(*member, CommonCommand::Count { number });
+        for member in self.children.members() {
+            self.children.send(member, CommonCommand::Count { number });
         }
         self.askers.counting = Some(Counting {
             number,
             askers: vec![asker],
-            waits: self.children.keys().copied().collect(),
+            waits: self.children.members().collect(),
             counts: BTreeMap::new(),
             until: now() + COUNT_WAIT,
         });
@@ -146,7 +145,7 @@ impl Supervisor {
 
     fn status(&self, counts: &BTreeMap<ChildId, ProcessCounts>) -> ServerStatus {
         let process = |(member, state): (ChildId, &str)| {
-            let handle = self.children.get(&member);
+            let handle = self.children.get(member);
             let pid = handle.and_then(ChildHandle::pid);
             ProcessStatus {
                 role: member.to_string(),
@@ -164,17 +163,13 @@ impl Supervisor {
             pid: std::process::id(),
             stage: self.stage(),
             uptime_s: seconds_since(self.started_at),
-            memory: self.memory.ceiling.map(|ceiling| MemoryStatus {
-                used_bytes: self.memory.used,
-                ceiling_bytes: ceiling,
-                pressure: self.memory.pressure,
-            }),
+            memory: self.memory.status(),
             listen: self.prepared.listeners.urls().map(|url| url.to_string()).collect(),
             configuration: Configuration {
                 number: self.prepared.number.0,
                 file: self.loaded.ini.as_ref().map(|path| path.display().to_string()),
-                last_reload: self.reloading.last.clone(),
-                waits_for_restart: self.reloading.waits_for_restart.clone(),
+                last_reload: self.reloading.last().map(str::to_owned),
+                waits_for_restart: self.reloading.waits_for_restart().to_vec(),
             },
             processes: self.processes.members().map(process).collect(),
         }

@@ -3,13 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Supervisor, now};
+use super::children::RunningChildren;
+use super::now;
 use crate::admin::AdminResponse;
 use crate::config::LogSettings;
 use crate::link::control::CommonCommand;
 use crate::supervisor::StartError;
 use crate::supervisor::bootstrap::log_file;
-use crate::supervisor::control_socket::AdminConnection;
 use crate::telemetry::{Console, LogLevel, Sink, SinkSettings, log_panics, log_to, set_level};
 
 pub(super) fn open_log(log: &LogSettings) -> Result<Sink, StartError> {
@@ -21,50 +21,60 @@ pub(super) fn open_log(log: &LogSettings) -> Result<Sink, StartError> {
     Ok(sink)
 }
 
+/// The level of the log in all processes.
+#[derive(Debug)]
+pub(super) struct ActiveLogLevel {
+    configured: LogLevel,
+    change: Option<LevelChange>,
+}
+
 /// A level that an operator asked for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LevelChange {
+struct LevelChange {
     level: LogLevel,
     until: Instant,
 }
 
-impl Supervisor {
+impl ActiveLogLevel {
+    pub(super) fn new(configured: LogLevel) -> Self {
+        Self { configured, change: None }
+    }
+
+    /// The level that holds now.
+    pub(super) fn level(&self) -> LogLevel {
+        self.change.map_or(self.configured, |change| change.level)
+    }
+
+    /// When the configured level holds again.
+    pub(super) fn wakes_at(&self) -> Option<Instant> {
+        self.change.map(|change| change.until)
+    }
+
     /// Logs another level for a while, in all processes.
-    pub(super) fn set_level_for(
+    pub(super) fn change_for(
         &mut self,
-        (level, seconds): (LogLevel, u64),
-        asker: &AdminConnection,
-    ) {
-        self.asked_level = Some(LevelChange { level, until: now() + Duration::from_secs(seconds) });
-        self.send_level();
-        let configured = self.prepared.config.log.level;
+        level: LogLevel,
+        seconds: u64,
+        children: &RunningChildren,
+    ) -> AdminResponse {
+        self.change = Some(LevelChange { level, until: now() + Duration::from_secs(seconds) });
+        self.send(children);
         tracing::info!(
             event = "log_level_changed",
             log_level = %level,
             seconds,
             "log level changed for a limited time"
         );
-        asker.answer(AdminResponse::Done(vec![format!(
-            "log level `{level}` for {seconds} s, then `{configured}`"
-        )]));
-    }
-
-    /// The level that holds now.
-    pub(super) fn level(&self) -> LogLevel {
-        let configured = self.prepared.config.log.level;
-        self.asked_level.map_or(configured, |asked| asked.level)
-    }
-
-    /// When the configured level holds again.
-    pub(super) fn level_wakes_at(&self) -> Option<Instant> {
-        self.asked_level.map(|asked| asked.until)
+        AdminResponse::Done(vec![format!(
+            "log level `{level}` for {seconds} s, then `{}`",
+            self.configured
+        )])
     }
 
     /// Ends what an operator asked for, when its time is over.
-    pub(super) fn restore_level(&mut self) {
-        if self.asked_level.is_some_and(|asked| asked.until <= now()) {
-            self.asked_level = None;
-            self.send_level();
+    pub(super) fn restore(&mut self, children: &RunningChildren) {
+        if self.change.take_if(|change| change.until <= now()).is_some() {
+            self.send(children);
             tracing::info!(
                 event = "log_level_restored",
                 log_level = %self.level(),
@@ -73,12 +83,18 @@ impl Supervisor {
         }
     }
 
+    /// Another level is configured.
+    pub(super) fn configure(&mut self, configured: LogLevel, children: &RunningChildren) {
+        self.configured = configured;
+        self.send(children);
+    }
+
     /// Passes the level on that holds now.
-    pub(super) fn send_level(&self) {
+    fn send(&self, children: &RunningChildren) {
         let level = self.level();
         set_level(level);
-        for member in self.children.keys() {
-            self.send(*member, CommonCommand::LogLevel { level });
-        }
+        children
+            .members()
+            .for_each(|member| children.send(member, CommonCommand::LogLevel { level }));
     }
 }

@@ -1,44 +1,35 @@
 //! `tagcast serve`: applies the decisions of `lifecycle` to processes.
 
 mod admin;
+mod children;
 mod log_level;
 mod overload;
 mod reload;
 mod signals;
 
-use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 use self::admin::WaitingAdmins;
-use self::log_level::open_log;
+use self::children::RunningChildren;
+use self::log_level::{ActiveLogLevel, open_log};
 use self::overload::MemoryMonitor;
 use self::reload::PendingReload;
 use self::signals::{AskedBySignal, Signals};
-use super::child;
-use super::child::{ChildHandle, Death, ProcessEvent};
+use super::child::{Death, ProcessEvent};
 use super::control_socket::ControlSocket;
 use super::lifecycle::{Action, ChildId, ProcessTable};
-use super::log_reader::read_log;
 use super::runtime::runtime;
 use super::{Bootstrap, StartError, keep_memory_private, notify, raise_descriptor_limit};
 use crate::config;
 use crate::config::Loaded;
-use crate::link::control::{
-    Attachment, BrokerCommand, ChildCommand, ChildEvent, ControlMessage, WorkerCommand,
-};
-use crate::link::transport::unix_pair;
+use crate::link::control::{ChildEvent, ControlMessage};
 use crate::telemetry::{LogFormat, LogLevel, Sink};
-use crate::types::{Generation, Pressure, WorkerIncarnation};
 
 /// Reports and deaths that wait for the supervisor; children's tasks wait when it is full.
 const EVENTS_MAX: usize = 1024;
-/// How long the end waits for the last lines of children that have ended.
-const LAST_LINES_WAIT: Duration = Duration::from_millis(200);
 
 /// Runs the server until a signal ends it. Takes over the log, the signals and the children of
 /// this process. A reload reads the `source` again that `loaded` came from.
@@ -81,21 +72,10 @@ struct Supervisor {
     reloading: PendingReload,
     askers: WaitingAdmins,
     memory: MemoryMonitor,
-    /// What an operator wants to be logged for a while.
-    asked_level: Option<log_level::LevelChange>,
+    log_level: ActiveLogLevel,
     started_at: Instant,
     processes: ProcessTable,
-    children: BTreeMap<ChildId, ChildHandle>,
-    events: mpsc::Sender<ProcessEvent>,
-    logs: JoinSet<io::Result<()>>,
-    sink: Sink,
-}
-
-/// Whether the server goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RunState {
-    On,
-    Ended,
+    children: RunningChildren,
 }
 
 impl Supervisor {
@@ -113,6 +93,7 @@ impl Supervisor {
         let (events, mut happened) = mpsc::channel(EVENTS_MAX);
         let processes =
             ProcessTable::new(prepared.config.workers, prepared.config.limits.drain_time);
+        let log_level = ActiveLogLevel::new(prepared.config.log.level);
         let mut supervisor = Self {
             prepared,
             loaded,
@@ -120,19 +101,17 @@ impl Supervisor {
             reloading: PendingReload::default(),
             askers: WaitingAdmins::default(),
             memory: MemoryMonitor::default(),
-            asked_level: None,
+            log_level,
             started_at: now(),
             processes,
-            children: BTreeMap::new(),
-            events,
-            logs: JoinSet::new(),
-            sink,
+            children: RunningChildren::new(events, sink),
         };
         let mut effects = Vec::new();
         let mut alive = Alive::new();
-        supervisor.watch_memory();
+        let max_memory = supervisor.prepared.config.limits.max_memory;
+        supervisor.memory.watch(max_memory, &supervisor.children);
         supervisor.processes.start(now(), &mut effects);
-        while supervisor.apply_actions(&mut effects) == RunState::On {
+        while supervisor.apply_actions(&mut effects) {
             let wake = supervisor.wakes_at();
             tokio::select! {
                 Some(event) = happened.recv() => supervisor.on_event(event, &mut effects),
@@ -146,12 +125,12 @@ impl Supervisor {
             }
             supervisor.answer_status();
             supervisor.check_reload();
-            supervisor.check_memory();
-            supervisor.restore_level();
+            supervisor.memory.check(&supervisor.children);
+            supervisor.log_level.restore(&supervisor.children);
         }
         supervisor.askers.notify_stopped();
         control.finish().await;
-        supervisor.drain_child_logs().await;
+        supervisor.children.drain_logs().await;
         tracing::info!(event = "server_stopped", "server stopped");
         Ok(())
     }
@@ -162,7 +141,7 @@ impl Supervisor {
             self.askers.wakes_at(),
             self.reloading.wakes_at(),
             self.memory.wakes_at(),
-            self.level_wakes_at(),
+            self.log_level.wakes_at(),
         ];
         moments.into_iter().flatten().min()
     }
@@ -181,7 +160,7 @@ impl Supervisor {
                 self.askers.counted(member, number, counts);
             }
             ProcessEvent::Reported(member, ChildEvent::Configured { number }) => {
-                self.confirmed(member, number);
+                self.reloading.confirmed(member, number);
             }
             ProcessEvent::Reported(member, ChildEvent::Reusable { bytes }) => {
                 self.memory.reusable(member, bytes);
@@ -191,9 +170,9 @@ impl Supervisor {
                 self.processes.reported(member, report, now(), effects);
             }
             ProcessEvent::Died(member, death) => {
-                self.children.remove(&member);
+                self.children.remove(member);
                 self.askers.counts_no_more(member);
-                self.confirms_no_more(member);
+                self.reloading.confirms_no_more(member);
                 log_exit(member, &death);
                 self.processes.died(member, now(), effects);
             }
@@ -201,15 +180,16 @@ impl Supervisor {
         }
     }
 
-    fn apply_actions(&mut self, effects: &mut Vec<Action>) -> RunState {
-        let mut course = RunState::On;
+    /// Applies what was decided; returns whether the server goes on.
+    fn apply_actions(&mut self, effects: &mut Vec<Action>) -> bool {
+        let mut goes_on = true;
         // What fails is one more thing to decide about, hence the queue and not a loop over a list.
         while !effects.is_empty() {
             for effect in std::mem::take(effects) {
                 match effect {
                     Action::Start(member) => self.start(member),
-                    Action::Link { source, broker } => self.link(source, broker),
-                    Action::Send(member, command) => self.send(member, command),
+                    Action::Link { source, broker } => self.children.link(source, broker),
+                    Action::Send(member, command) => self.children.send(member, command),
                     Action::Hangs(member) => {
                         tracing::error!(
                             event = "child_unresponsive",
@@ -217,7 +197,7 @@ impl Supervisor {
                             "child unresponsive, killing it"
                         );
                     }
-                    Action::Kill(member) => self.kill(member),
+                    Action::Kill(member) => self.children.kill(member),
                     Action::Wait { member, pause } => tracing::error!(
                         event = "child_restart_delayed",
                         role = %member,
@@ -242,83 +222,34 @@ impl Supervisor {
                         event = "drain_timed_out",
                         "drain timed out, killing the remaining processes"
                     ),
-                    Action::End => course = RunState::Ended,
+                    Action::End => goes_on = false,
                 }
             }
         }
-        course
+        goes_on
     }
 
     fn start(&mut self, member: ChildId) {
         if let Err(error) = self.try_start(member) {
-            let died = ProcessEvent::Died(member, Death::NotStarted(error));
-            let events = self.events.clone();
-            tokio::spawn(async move {
-                let _told = events.send(died).await;
-            });
+            self.children.report_not_started(member, error);
         }
     }
 
     fn try_start(&mut self, member: ChildId) -> io::Result<()> {
-        let arguments = arguments(member, self.level(), self.prepared.config.log.format);
+        let arguments = arguments(member, self.log_level.level(), self.prepared.config.log.format);
         let sockets = match member {
             ChildId::Broker(_) => Vec::new(),
             ChildId::Worker(_) => self.prepared.sockets()?,
         };
-        let (handle, log) = child::start(member, now(), &arguments, self.events.clone())?;
-        self.logs.spawn(read_log(log, self.sink.clone()));
-        let json = self.prepared.json_for(member);
-        handle.send(ControlMessage::configure(self.prepared.number, json));
+        self.children.start(member, &arguments)?;
+        let configure =
+            ControlMessage::configure(self.prepared.number, self.prepared.json_for(member));
+        self.children.send_message(member, configure);
         for message in sockets {
-            handle.send(message);
+            self.children.send_message(member, message);
         }
-        self.children.insert(member, handle);
-        if self.memory.pressure != Pressure::None {
-            self.send_pressure(member);
-        }
-        while self.logs.try_join_next().is_some() {}
+        self.memory.greet(member, &self.children);
         Ok(())
-    }
-
-    fn link(&self, source: WorkerIncarnation, broker: Generation) {
-        let worker = ChildId::Worker(source);
-        let (worker_side, broker_side) = match unix_pair() {
-            Ok(ends) => ends,
-            Err(error) => {
-                tracing::error!(
-                    event = "link_create_failed",
-                    role = %worker,
-                    %error,
-                    "failed to create link"
-                );
-                return self.kill(worker);
-            }
-        };
-        // The broker first: it knows its worker before anything of it arrives.
-        let end = Attachment::Link(broker_side);
-        let message = ControlMessage::with(BrokerCommand::WorkerLink { source }, end);
-        self.send_message(ChildId::Broker(broker), message);
-        let end = Attachment::Link(worker_side);
-        self.send_message(worker, ControlMessage::with(WorkerCommand::Link { broker }, end));
-    }
-
-    /// Sends a command that has no attachment.
-    fn send(&self, member: ChildId, command: impl Into<ChildCommand>) {
-        self.send_message(member, ControlMessage::plain(command));
-    }
-
-    /// A child that is not there has died, and its death is reported.
-    fn send_message(&self, member: ChildId, message: ControlMessage<ChildCommand, OwnedFd>) {
-        if let Some(handle) = self.children.get(&member) {
-            handle.send(message);
-        }
-    }
-
-    fn kill(&self, member: ChildId) {
-        if let Some(handle) = self.children.get(&member) {
-            tracing::warn!(event = "child_killed", role = %member, "child killed");
-            handle.kill();
-        }
     }
 
     fn announce(&self) {
@@ -326,12 +257,6 @@ impl Supervisor {
             tracing::info!(event = "listening", "listening on {url}");
         }
         notify::ready();
-    }
-
-    /// After all children have exited: their last lines may still be in their pipes.
-    async fn drain_child_logs(&mut self) {
-        let all = async { while self.logs.join_next().await.is_some() {} };
-        let _in_time = tokio::time::timeout(LAST_LINES_WAIT, all).await;
     }
 }
 

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{Supervisor, now};
+use super::children::RunningChildren;
+use super::now;
+use crate::admin::MemoryStatus;
+use crate::config::MaxMemory;
 use crate::link::control::WorkerCommand;
 use crate::supervisor::lifecycle::ChildId;
 use crate::supervisor::memory_limit::{ceiling, resident_bytes};
@@ -16,9 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// What is known of the memory.
 #[derive(Debug, Default)]
 pub(super) struct MemoryMonitor {
-    pub(super) ceiling: Option<u64>,
-    pub(super) used: u64,
-    pub(super) pressure: Pressure,
+    ceiling: Option<u64>,
+    used: u64,
+    pressure: Pressure,
     looks_at: Option<Instant>,
     /// Since when there is some pressure.
     scarce_since: Option<Instant>,
@@ -63,50 +66,52 @@ impl MemoryMonitor {
         let is_long = now.duration_since(since) >= PRESSURE_FULL_WAIT;
         if is_long { stage.max(Pressure::Shedding) } else { stage }
     }
-}
 
-impl Supervisor {
+    /// For the status; none where memory has no ceiling.
+    pub(super) fn status(&self) -> Option<MemoryStatus> {
+        self.ceiling.map(|ceiling| MemoryStatus {
+            used_bytes: self.used,
+            ceiling_bytes: ceiling,
+            pressure: self.pressure,
+        })
+    }
+
     /// Begins to look, or ends it, as the configuration has it.
-    pub(super) fn watch_memory(&mut self) {
-        self.memory.ceiling = ceiling(self.prepared.config.limits.max_memory);
-        self.memory.looks_at = self.memory.ceiling.map(|_| now());
-        if self.memory.ceiling.is_none() {
+    pub(super) fn watch(&mut self, max_memory: MaxMemory, children: &RunningChildren) {
+        self.ceiling = ceiling(max_memory);
+        self.looks_at = self.ceiling.map(|_| now());
+        if self.ceiling.is_none() {
             self.set_pressure(Pressure::None);
-            self.memory.told.clear();
-            self.children.keys().for_each(|member| self.send_pressure(*member));
+            self.told.clear();
+            children.members().for_each(|member| self.send_pressure(member, children));
         }
     }
 
-    pub(super) fn check_memory(&mut self) {
+    /// Looks, if it is time, and tells the workers what has changed.
+    pub(super) fn check(&mut self, children: &RunningChildren) {
         let now = now();
-        let Some(ceiling) = self.memory.ceiling else { return };
-        if self.memory.looks_at.is_none_or(|at| at > now) {
+        let Some(ceiling) = self.ceiling else { return };
+        if self.looks_at.is_none_or(|at| at > now) {
             return;
         }
-        self.memory.looks_at = Some(now + LOOK_EVERY);
-        let resident = self.resident();
-        self.memory.used = resident.values().sum();
-        self.memory.reusable.retain(|member, _| resident.contains_key(&Some(*member)));
-        let stage = self.memory.stage(ceiling, now);
+        self.looks_at = Some(now + LOOK_EVERY);
+        let resident = resident(children);
+        self.used = resident.values().sum();
+        self.reusable.retain(|member, _| resident.contains_key(&Some(*member)));
+        let stage = self.stage(ceiling, now);
         self.set_pressure(stage);
-        self.allow(ceiling, &resident);
-    }
-
-    /// What each process has; the supervisor stands under no name. Pages that several processes share
-    /// count for each of them: a little too much is safe.
-    fn resident(&self) -> BTreeMap<Option<ChildId>, u64> {
-        let children = self.children.iter().filter_map(|(member, child)| {
-            let bytes = resident_bytes(child.pid()?)?;
-            Some((Some(*member), bytes))
-        });
-        let own = resident_bytes(std::process::id()).map(|bytes| (None, bytes));
-        children.chain(own).collect()
+        self.allow(ceiling, &resident, children);
     }
 
     /// Tells each worker how far it may grow: what is left until clients are closed is shared out
     /// evenly, and again with each look.
-    fn allow(&mut self, ceiling: u64, resident: &BTreeMap<Option<ChildId>, u64>) {
-        let left = Pressure::sheds_from(ceiling).saturating_sub(self.memory.used);
+    fn allow(
+        &mut self,
+        ceiling: u64,
+        resident: &BTreeMap<Option<ChildId>, u64>,
+        children: &RunningChildren,
+    ) {
+        let left = Pressure::sheds_from(ceiling).saturating_sub(self.used);
         let workers: Vec<_> = resident
             .iter()
             .filter_map(|(member, bytes)| Some(((*member)?, *bytes)))
@@ -114,23 +119,22 @@ impl Supervisor {
             .collect();
         let share = left / (workers.len() as u64).max(1);
         for (member, bytes) in workers {
-            let allowed =
-                Allowance { pressure: self.memory.pressure, resident_max: Some(bytes + share) };
-            if self.memory.told.get(&member).is_none_or(|told| told.differs(&allowed, share)) {
-                self.memory.told.insert(member, allowed);
-                self.send(member, WorkerCommand::Pressure(allowed));
+            let allowed = Allowance { pressure: self.pressure, resident_max: Some(bytes + share) };
+            if self.told.get(&member).is_none_or(|told| told.differs(&allowed, share)) {
+                self.told.insert(member, allowed);
+                children.send(member, WorkerCommand::Pressure(allowed));
             }
         }
-        self.memory.told.retain(|member, _| self.children.contains_key(member));
+        self.told.retain(|member, _| children.get(*member).is_some());
     }
 
     fn set_pressure(&mut self, pressure: Pressure) {
-        if self.memory.pressure == pressure {
+        if self.pressure == pressure {
             return;
         }
-        self.memory.pressure = pressure;
-        let (used, ceiling) = (self.memory.used, self.memory.ceiling);
-        let (what, reusable) = (pressure.text(), self.memory.free());
+        self.pressure = pressure;
+        let (used, ceiling) = (self.used, self.ceiling);
+        let (what, reusable) = (pressure.text(), self.free());
         match pressure {
             Pressure::None => tracing::info!(
                 event = "memory_recovered",
@@ -151,11 +155,30 @@ impl Supervisor {
         }
     }
 
-    /// Sends the memory pressure to a new worker. A broker has nothing to release.
-    pub(super) fn send_pressure(&self, member: ChildId) {
-        if let ChildId::Worker(_) = member {
-            let allowed = Allowance { pressure: self.memory.pressure, resident_max: None };
-            self.send(member, WorkerCommand::Pressure(allowed));
+    /// A new process learns of the pressure, if there is any.
+    pub(super) fn greet(&self, member: ChildId, children: &RunningChildren) {
+        if self.pressure != Pressure::None {
+            self.send_pressure(member, children);
         }
     }
+
+    /// A broker has nothing to release.
+    fn send_pressure(&self, member: ChildId, children: &RunningChildren) {
+        if let ChildId::Worker(_) = member {
+            let allowed = Allowance { pressure: self.pressure, resident_max: None };
+            children.send(member, WorkerCommand::Pressure(allowed));
+        }
+    }
+}
+
+/// What each process has; the supervisor stands under no name. Pages that several processes share
+/// count for each of them: a little too much is safe.
+fn resident(children: &RunningChildren) -> BTreeMap<Option<ChildId>, u64> {
+    let of_child = |member| {
+        let bytes = resident_bytes(children.get(member)?.pid()?)?;
+        Some((Some(member), bytes))
+    };
+    let of_children = children.members().filter_map(of_child);
+    let own = resident_bytes(std::process::id()).map(|bytes| (None, bytes));
+    of_children.chain(own).collect()
 }

@@ -32,9 +32,9 @@ pub(super) struct PendingReload {
     /// Requests that came during the reload; another one follows for them.
     next: Option<Vec<AdminConnection>>,
     /// What became of the last one, for the status.
-    pub(super) last: Option<String>,
+    last: Option<String>,
     /// What only a restart will change, for the status.
-    pub(super) waits_for_restart: Vec<String>,
+    waits_for_restart: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +60,32 @@ impl PendingReload {
             _ => None,
         }
     }
+
+    /// What became of the last reload.
+    pub(super) fn last(&self) -> Option<&str> {
+        self.last.as_deref()
+    }
+
+    /// What only a restart will change.
+    pub(super) fn waits_for_restart(&self) -> &[String] {
+        &self.waits_for_restart
+    }
+
+    /// A process has taken a configuration over.
+    pub(super) fn confirmed(&mut self, member: ChildId, of: ConfigNumber) {
+        if let ReloadStage::Confirming { number, waits, .. } = &mut self.stage
+            && *number == of
+        {
+            waits.remove(&member);
+        }
+    }
+
+    /// A dead process need not acknowledge: its successor starts with the new configuration.
+    pub(super) fn confirms_no_more(&mut self, member: ChildId) {
+        if let ReloadStage::Confirming { waits, .. } = &mut self.stage {
+            waits.remove(&member);
+        }
+    }
 }
 
 impl Supervisor {
@@ -79,7 +105,7 @@ impl Supervisor {
         tracing::info!(event = "reload_started", "reloading the configuration");
         notify::reloading();
         self.reloading.stage = ReloadStage::Reading { askers };
-        let (source, events) = (self.source.clone(), self.events.clone());
+        let (source, events) = (self.source.clone(), self.children.events());
         tokio::task::spawn_blocking(move || read(&source, &events));
     }
 
@@ -127,32 +153,17 @@ impl Supervisor {
         }
         let number = self.prepared.reconfigure(loaded.config.clone());
         self.loaded = loaded;
-        self.processes.set_drain_time(self.prepared.config.limits.drain_time);
-        self.send_level();
-        self.watch_memory();
-        for member in self.children.keys() {
-            let json = self.prepared.json_for(*member);
-            self.send_message(*member, ControlMessage::configure(number, json));
+        let config = &self.prepared.config;
+        self.processes.set_drain_time(config.limits.drain_time);
+        self.log_level.configure(config.log.level, &self.children);
+        self.memory.watch(config.limits.max_memory, &self.children);
+        for member in self.children.members() {
+            let json = self.prepared.json_for(member);
+            self.children.send_message(member, ControlMessage::configure(number, json));
         }
-        let waits = self.children.keys().copied().collect();
+        let waits = self.children.members().collect();
         let until = now() + CONFIRM_WAIT;
         self.reloading.stage = ReloadStage::Confirming { askers, number, waits, lines, until };
-    }
-
-    /// A process has taken a configuration over.
-    pub(super) fn confirmed(&mut self, member: ChildId, of: ConfigNumber) {
-        if let ReloadStage::Confirming { number, waits, .. } = &mut self.reloading.stage
-            && *number == of
-        {
-            waits.remove(&member);
-        }
-    }
-
-    /// A dead process need not acknowledge: its successor starts with the new configuration.
-    pub(super) fn confirms_no_more(&mut self, member: ChildId) {
-        if let ReloadStage::Confirming { waits, .. } = &mut self.reloading.stage {
-            waits.remove(&member);
-        }
     }
 
     /// Finishes a reload that all processes have acknowledged, or that took too long.

@@ -1,0 +1,130 @@
+//! The child processes that live: started, commanded and killed here.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::now;
+use crate::link::control::{
+    Attachment, BrokerCommand, ChildCommand, ControlMessage, WorkerCommand,
+};
+use crate::link::transport::unix_pair;
+use crate::supervisor::child;
+use crate::supervisor::child::{ChildHandle, Death, ProcessEvent};
+use crate::supervisor::lifecycle::ChildId;
+use crate::supervisor::log_reader::read_log;
+use crate::telemetry::Sink;
+use crate::types::{Generation, WorkerIncarnation};
+
+/// How long the end waits for the last lines of children that have ended.
+const LAST_LINES_WAIT: Duration = Duration::from_millis(200);
+
+/// The children of this process, by what they are.
+#[derive(Debug)]
+pub(super) struct RunningChildren {
+    handles: BTreeMap<ChildId, ChildHandle>,
+    /// What they do is reported here.
+    events: mpsc::Sender<ProcessEvent>,
+    /// Tasks that read what they log.
+    logs: JoinSet<io::Result<()>>,
+    sink: Sink,
+}
+
+impl RunningChildren {
+    pub(super) fn new(events: mpsc::Sender<ProcessEvent>, sink: Sink) -> Self {
+        Self { handles: BTreeMap::new(), events, logs: JoinSet::new(), sink }
+    }
+
+    /// Starts a child; its death is an event.
+    pub(super) fn start(&mut self, member: ChildId, arguments: &[String]) -> io::Result<()> {
+        let (handle, log) = child::start(member, now(), arguments, self.events.clone())?;
+        self.logs.spawn(read_log(log, self.sink.clone()));
+        while self.logs.try_join_next().is_some() {}
+        self.handles.insert(member, handle);
+        Ok(())
+    }
+
+    /// Reports a child that could not be started as dead.
+    pub(super) fn report_not_started(&self, member: ChildId, error: io::Error) {
+        let died = ProcessEvent::Died(member, Death::NotStarted(error));
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let _told = events.send(died).await;
+        });
+    }
+
+    /// A child is reaped.
+    pub(super) fn remove(&mut self, member: ChildId) {
+        self.handles.remove(&member);
+    }
+
+    pub(super) fn members(&self) -> impl Iterator<Item = ChildId> {
+        self.handles.keys().copied()
+    }
+
+    pub(super) fn get(&self, member: ChildId) -> Option<&ChildHandle> {
+        self.handles.get(&member)
+    }
+
+    /// Where the results of tasks are reported, next to what children do.
+    pub(super) fn events(&self) -> mpsc::Sender<ProcessEvent> {
+        self.events.clone()
+    }
+
+    /// Sends a command that has no attachment.
+    pub(super) fn send(&self, member: ChildId, command: impl Into<ChildCommand>) {
+        self.send_message(member, ControlMessage::plain(command));
+    }
+
+    /// A child that is not there has died, and its death is reported.
+    pub(super) fn send_message(
+        &self,
+        member: ChildId,
+        message: ControlMessage<ChildCommand, OwnedFd>,
+    ) {
+        if let Some(handle) = self.handles.get(&member) {
+            handle.send(message);
+        }
+    }
+
+    /// Makes a link and sends each of the two its end.
+    pub(super) fn link(&self, source: WorkerIncarnation, broker: Generation) {
+        let worker = ChildId::Worker(source);
+        let (worker_side, broker_side) = match unix_pair() {
+            Ok(ends) => ends,
+            Err(error) => {
+                tracing::error!(
+                    event = "link_create_failed",
+                    role = %worker,
+                    %error,
+                    "failed to create link"
+                );
+                return self.kill(worker);
+            }
+        };
+        // The broker first: it knows its worker before anything of it arrives.
+        let end = Attachment::Link(broker_side);
+        let message = ControlMessage::with(BrokerCommand::WorkerLink { source }, end);
+        self.send_message(ChildId::Broker(broker), message);
+        let end = Attachment::Link(worker_side);
+        self.send_message(worker, ControlMessage::with(WorkerCommand::Link { broker }, end));
+    }
+
+    /// Ends a child at once.
+    pub(super) fn kill(&self, member: ChildId) {
+        if let Some(handle) = self.handles.get(&member) {
+            tracing::warn!(event = "child_killed", role = %member, "child killed");
+            handle.kill();
+        }
+    }
+
+    /// After all children have exited: their last lines may still be in their pipes.
+    pub(super) async fn drain_logs(&mut self) {
+        let all = async { while self.logs.join_next().await.is_some() {} };
+        let _in_time = tokio::time::timeout(LAST_LINES_WAIT, all).await;
+    }
+}
