@@ -38,13 +38,6 @@ struct Running {
     thread: JoinHandle<ExitReason>,
 }
 
-/// Whether the server goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ThreadsState {
-    On,
-    Ended,
-}
-
 impl Threads {
     pub(super) fn new(prepared: Bootstrap, own: ResourceFactories, asked: PipeReader) -> Self {
         let processes =
@@ -56,8 +49,8 @@ impl Threads {
     /// Runs until a stop is requested and all threads have exited.
     pub(super) fn run(mut self) {
         self.processes.start(now(), &mut self.effects);
-        while self.apply_actions() == ThreadsState::On {
-            if self.wait() == Asked::Yes {
+        while self.apply_actions() {
+            if self.wait_for_stop() {
                 self.asked = None;
                 self.processes.request_shutdown(now(), &mut self.effects);
             }
@@ -66,8 +59,9 @@ impl Threads {
         }
     }
 
-    fn apply_actions(&mut self) -> ThreadsState {
-        let mut course = ThreadsState::On;
+    /// Applies what was decided; returns whether the server goes on.
+    fn apply_actions(&mut self) -> bool {
+        let mut goes_on = true;
         while !self.effects.is_empty() {
             for effect in std::mem::take(&mut self.effects) {
                 match effect {
@@ -97,11 +91,11 @@ impl Threads {
                         event = "drain_timed_out",
                         "drain timed out, closing the remaining connections"
                     ),
-                    Action::End => course = ThreadsState::Ended,
+                    Action::End => goes_on = false,
                 }
             }
         }
-        course
+        goes_on
     }
 
     fn start(&mut self, member: ChildId) {
@@ -183,7 +177,8 @@ impl Threads {
         }
     }
 
-    fn wait(&self) -> Asked {
+    /// Waits until something happens; returns whether a stop is requested.
+    fn wait_for_stop(&self) -> bool {
         let asked = self.asked.as_ref().map(AsFd::as_fd);
         let desks = self.roles.values().map(|role| role.desk.ready());
         let ready: Vec<BorrowedFd<'_>> = desks.chain(asked).collect();
@@ -192,10 +187,7 @@ impl Threads {
         let pause = pause.and_then(|pause| Timespec::try_from(pause).ok());
         // An interrupted wait is one more look around.
         let _interrupted = poll(&mut watched, pause.as_ref());
-        match (asked, watched.last()) {
-            (Some(_), Some(last)) if !last.revents().is_empty() => Asked::Yes,
-            _ => Asked::No,
-        }
+        asked.is_some() && watched.last().is_some_and(|last| !last.revents().is_empty())
     }
 
     fn receive_events(&mut self) {
@@ -230,12 +222,6 @@ impl Threads {
         }
         self.processes.died(member, now(), &mut self.effects);
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
-    Yes,
-    No,
 }
 
 #[expect(clippy::disallowed_methods, reason = "the process table takes its time from here")]
