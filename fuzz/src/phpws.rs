@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tagcast::protocol::php_json::{Objects, reencoded};
 use tagcast::protocol::phpws::old::LooseName;
 use tagcast::protocol::phpws::{
-    Discretion, PhpwsCommand, PhpwsPacket, close_because, error, next_with, parse, ready, render,
+    PhpwsCommand, PhpwsPacket, close_because, error, next_with, parse, ready, render,
     without_credentials,
 };
 use tagcast::protocol::{Cast, Protocol};
@@ -55,7 +55,7 @@ fn means(packet: &PhpwsPacket<'_>, json: &Value) {
         _ => PhpwsCommand::Nothing,
     };
     assert_eq!(packet.command, expected, "{json}");
-    assert_eq!(packet.discretion == Discretion::Stripped, of("secret").is_some(), "{json}");
+    assert_eq!(packet.has_secret, of("secret").is_some(), "{json}");
     let shown = packet.credentials.as_ref();
     assert_eq!(shown.is_some(), of("key").is_some() && of("secret").is_some(), "{json}");
     if let Some(shown) = shown {

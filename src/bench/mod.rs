@@ -40,13 +40,14 @@ pub use self::latency::Percentiles;
 pub use self::plan::{Audience, IdleConnections, Load, PublishPace, Until};
 pub use self::progress::done;
 pub use self::report::{IdleReport, LoadReport, NamedReport};
-pub use self::server::{ServerKind, TlsMode};
+pub use self::server::ServerKind;
 pub use self::suite::{Row, measure as measure_targets, table, write_table};
 pub use self::target::BenchProtocol;
 
 use self::server::OwnServer;
 use self::target::BenchTarget;
 use crate::client::{ClientCredentials, ServerUrl};
+use crate::types::Encryption;
 
 /// The server that is measured.
 #[derive(Clone, Debug)]
@@ -173,8 +174,8 @@ pub fn hold(
 impl MeasuredServer {
     fn name(&self) -> String {
         match self {
-            Self::Own(ServerKind::Tagcast { workers, tls }, _) => {
-                let tls = if *tls == TlsMode::On { ", TLS" } else { "" };
+            Self::Own(ServerKind::Tagcast { workers, encryption }, _) => {
+                let tls = if *encryption == Encryption::Tls { ", TLS" } else { "" };
                 let s = if *workers == 1 { "" } else { "s" };
                 format!("tagcast, {workers} worker{s}{tls}")
             }

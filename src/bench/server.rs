@@ -17,6 +17,7 @@ use super::load_sources::Sources;
 use super::process::Tree;
 use super::target::{BenchProtocol, BenchTarget};
 use crate::client::{ClientCredentials, ClientError, ServerUrl};
+use crate::types::Encryption;
 
 /// Maximum time until the server accepts the first client.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,19 +34,10 @@ pub enum ServerKind {
         /// Worker processes.
         workers: usize,
         /// Whether the server uses TLS.
-        tls: TlsMode,
+        encryption: Encryption,
     },
     /// The floor, with its write strategy.
     Floor(Writes),
-}
-
-/// Use of TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsMode {
-    /// `wss://`
-    On,
-    /// `ws://`
-    Off,
 }
 
 /// A running server; dropping the value kills it.
@@ -68,7 +60,7 @@ impl OwnServer {
         shares.server.take()?;
         let clock = RunClock::start();
         let started = match kind {
-            ServerKind::Tagcast { workers, tls } => start_tagcast(workers, tls, wire),
+            ServerKind::Tagcast { workers, encryption } => start_tagcast(workers, encryption, wire),
             ServerKind::Floor(writes) => start_floor(writes),
         };
         shares.generator.take()?;
@@ -135,13 +127,13 @@ fn command() -> Result<Command, BenchError> {
 
 fn start_tagcast(
     workers: usize,
-    tls: TlsMode,
+    encryption: Encryption,
     wire: BenchProtocol,
 ) -> Result<OwnServer, BenchError> {
     let address = free_address().at("finding a free port")?;
     let folder = folder().at("making a folder for the server")?;
     let secret = uuid::Uuid::new_v4().to_string();
-    configure(&folder, address, workers, tls, &secret).at("writing its configuration")?;
+    configure(&folder, address, workers, encryption, &secret).at("writing its configuration")?;
     let mut command = command()?;
     command.arg("serve").arg("-i").arg(folder.join("websock.ini")).stderr(Stdio::piped());
     // Environment variables of the generator must not change the measured server.
@@ -150,12 +142,14 @@ fn start_tagcast(
         command.env_remove(name);
     }
     let child = command.spawn().at("starting the server")?;
-    let scheme = if tls == TlsMode::On { "wss" } else { "ws" };
-    let ca = (tls == TlsMode::On).then(|| folder.join("certificate.pem"));
+    let ca = (encryption == Encryption::Tls).then(|| folder.join("certificate.pem"));
     // Clients present no credentials, like a page. The server counts them as clients of the
     // application.
-    let target =
-        BenchTarget::new(wire, url(scheme, address)?, ClientCredentials { credentials: None, ca })?;
+    let target = BenchTarget::new(
+        wire,
+        url(encryption.scheme(), address)?,
+        ClientCredentials { credentials: None, ca },
+    )?;
     Ok(OwnServer { child, folder: Some(folder), target, started_in: Duration::ZERO })
 }
 
@@ -195,14 +189,14 @@ fn configure(
     folder: &Path,
     address: SocketAddr,
     workers: usize,
-    tls: TlsMode,
+    encryption: Encryption,
     secret: &str,
 ) -> std::io::Result<()> {
     let mut ini = format!(
         "[websocketserver]\nworkers = {workers}\nconsole = on\nlogLevel = warn\n\
          authFile = auth.yml\nmaxClients = 1000000\nmaxPerIP = 20000\n"
     );
-    if tls == TlsMode::On {
+    if encryption == Encryption::Tls {
         ini +=
             &format!("address = wss://{address}\ncertFile = certificate.pem\npkFile = key.pem\n");
         certify(folder)?;

@@ -13,9 +13,10 @@ use super::connect_args::CredentialArguments;
 use super::{EXIT_UNAVAILABLE, print_error, print_line};
 use crate::bench::{
     self, Audience, BenchError, BenchProtocol, Cores, IdleConnections, Load, LoadReport,
-    MeasuredServer, NamedReport, PublishPace, ServerKind, Shares, TlsMode, Until, Writes,
+    MeasuredServer, NamedReport, PublishPace, ServerKind, Shares, Until, Writes,
 };
 use crate::client::ServerUrl;
+use crate::types::Encryption;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -352,8 +353,8 @@ impl BenchPlacement {
         }
         let shares = self.shares()?;
         let workers = self.workers.unwrap_or(shares.server.0.len());
-        let tls = if self.tls { TlsMode::On } else { TlsMode::Off };
-        Ok(MeasuredServer::Own(ServerKind::Tagcast { workers, tls }, shares))
+        let encryption = if self.tls { Encryption::Tls } else { Encryption::Plain };
+        Ok(MeasuredServer::Own(ServerKind::Tagcast { workers, encryption }, shares))
     }
 
     fn shares(&self) -> Result<Shares, BenchError> {

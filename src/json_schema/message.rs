@@ -52,7 +52,7 @@ impl<'a> MessageValues<'a> {
             nodes: Vec::with_capacity(count),
             open: Vec::new(),
             names: Vec::new(),
-            expects: Expects::Value,
+            expects_name: false,
             state: RandomState::new(),
         };
         let mut tokens = Tokens::of(json);
@@ -138,20 +138,14 @@ impl<'a> MessageValues<'a> {
     }
 }
 
-/// The meaning of the next string.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Expects {
-    Name,
-    Value,
-}
-
 struct MessageParser<'a> {
     json: &'a str,
     nodes: Vec<ValueNode>,
     open: Vec<OpenValue>,
     /// The names of all objects that are still open, with their nodes.
     names: Vec<Hashed>,
-    expects: Expects,
+    /// The next string is a name, not a value.
+    expects_name: bool,
     /// Randomly seeded, so that clients cannot choose names with equal hashes.
     state: RandomState,
 }
@@ -174,12 +168,12 @@ impl MessageParser<'_> {
                 }
                 self.open.push(OpenValue { node: self.nodes.len(), kind, names: self.names.len() });
                 self.push(start);
-                self.expects = if kind == b'{' { Expects::Name } else { Expects::Value };
+                self.expects_name = kind == b'{';
             }
-            JsonToken::Text(_) if self.expects == Expects::Name => {
+            JsonToken::Text(_) if self.expects_name => {
                 self.names.push(Hashed::new(0, self.next()));
                 self.push(start);
-                self.expects = Expects::Value;
+                self.expects_name = false;
             }
             JsonToken::Text(_) | JsonToken::Word(_) => {
                 self.push(start);
@@ -187,8 +181,7 @@ impl MessageParser<'_> {
             }
             JsonToken::Close(_) => self.close(),
             JsonToken::Comma => {
-                let is_object = self.open.last().is_some_and(|open| open.kind == b'{');
-                self.expects = if is_object { Expects::Name } else { Expects::Value };
+                self.expects_name = self.open.last().is_some_and(|open| open.kind == b'{');
             }
             JsonToken::Colon => {}
         }

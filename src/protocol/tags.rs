@@ -78,17 +78,8 @@ struct FoundTags<'a> {
     /// In the order in which their names first occurred, each name once.
     members: Vec<TagMember<'a>>,
     count: usize,
-    end: TagsEnd,
-}
-
-/// Reason why reading stopped.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum TagsEnd {
-    /// The end of the text.
-    #[default]
-    Text,
-    /// There are more members than a client may have tags.
-    Limit,
+    /// There are more members than a client may have tags, so reading stopped early.
+    is_too_many: bool,
 }
 
 /// A member that may become a tag.
@@ -108,13 +99,13 @@ fn read(text: &str) -> Option<FoundTags<'_>> {
         let whole = json::members(text, |name, value| {
             found.keep(json::text(name.raw), value);
             if found.is_enough() {
-                found.end = TagsEnd::Limit;
+                found.is_too_many = true;
                 return Err(NotJson);
             }
             Ok(())
         });
         // Input that exceeds a limit is refused in any case, so the rest need not be valid.
-        return (whole.is_ok() || found.end == TagsEnd::Limit).then_some(found);
+        return (whole.is_ok() || found.is_too_many).then_some(found);
     }
     match json::pick::<0>(text, []).ok()? {
         json::JsonShape::Empty => {}
@@ -131,10 +122,7 @@ impl<'a> FoundTags<'a> {
         self.members.sort_unstable_by_key(|member| member.last);
         let tags = self.members.iter().map(|member| member.tag(&wrong));
         let tags = tags.collect::<Result<Vec<_>, _>>()?;
-        let tags = match self.end {
-            TagsEnd::Text => Tags::new(tags),
-            TagsEnd::Limit => Err(TagError::TooMany),
-        };
+        let tags = if self.is_too_many { Err(TagError::TooMany) } else { Tags::new(tags) };
         tags.map_err(|error| Cow::Owned(error.to_string()))
     }
 

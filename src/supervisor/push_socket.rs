@@ -48,7 +48,7 @@ impl PushSocket {
         let wrong = |error| StartError::PushSocket { path: path.clone(), error };
         let address = SocketAddrUnix::new(path.as_path()).map_err(|error| wrong(error.into()))?;
         let folder = path.parent().unwrap_or_else(|| Path::new(""));
-        look(path, &address).and_then(|_| takes_files(folder)).map_err(wrong)
+        is_left_behind(path, &address).and_then(|_| takes_files(folder)).map_err(wrong)
     }
 
     fn make(PushSocketSettings { path, mode }: &PushSocketSettings) -> io::Result<Self> {
@@ -91,30 +91,21 @@ fn datagram_socket() -> io::Result<OwnedFd> {
 
 /// Removes a socket without a reader, and no other file.
 fn make_room(path: &Path, address: &SocketAddrUnix) -> io::Result<()> {
-    match look(path, address)? {
-        ExistingFile::Nothing => Ok(()),
-        ExistingFile::LeftBehind => fs::remove_file(path),
-    }
+    if is_left_behind(path, address)? { fs::remove_file(path) } else { Ok(()) }
 }
 
-/// What is there, of what does not end the start.
-enum ExistingFile {
-    Nothing,
-    /// A socket without a reader.
-    LeftBehind,
-}
-
-fn look(path: &Path, address: &SocketAddrUnix) -> io::Result<ExistingFile> {
+/// Whether a socket without a reader is there; an error if it is anything else.
+fn is_left_behind(path: &Path, address: &SocketAddrUnix) -> io::Result<bool> {
     let there = match fs::symlink_metadata(path) {
         Ok(there) => there,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ExistingFile::Nothing),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     };
     if !there.file_type().is_socket() {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file there is not a socket"));
     }
     match connect(datagram_socket()?, address) {
-        Err(Errno::CONNREFUSED) => Ok(ExistingFile::LeftBehind),
+        Err(Errno::CONNREFUSED) => Ok(true),
         // A socket of another type is in use too.
         Ok(()) | Err(Errno::PROTOTYPE) => Err(io::ErrorKind::AddrInUse.into()),
         Err(error) => Err(error.into()),

@@ -13,5 +13,5 @@ pub use level::LogLevel;
 pub use line::{LINE_BYTES_MAX, LogFormat};
 pub use log::{LogOutput, OfferResult, Pipe, flush, log_panics, log_to, set_level};
 pub use rotation::LogFile;
-pub use sink::{Console, LINES_WAITING_MAX, Sink, SinkSettings};
+pub use sink::{LINES_WAITING_MAX, Sink, SinkSettings};
 pub use utc::today;

@@ -31,16 +31,7 @@ pub struct SinkSettings {
     pub file: Option<LogFile>,
     /// Copies the lines to standard error. Standard output carries only the output of commands, so
     /// that a pipe after `tagcast` never gets log lines.
-    pub console: Console,
-}
-
-/// Output of log lines on the console.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Console {
-    /// Lines are written to standard error.
-    On,
-    /// Lines are not written to the console.
-    Off,
+    pub has_console: bool,
 }
 
 /// Accepts lines without blocking. Clones share the same destinations.
@@ -64,7 +55,7 @@ impl Sink {
     /// If the file cannot be opened or a thread cannot be started. The text names the file.
     pub fn open(settings: &SinkSettings) -> io::Result<Self> {
         let mut places = Vec::new();
-        if settings.console == Console::On {
+        if settings.has_console {
             places.push(LogDestination::start("log console", io::stderr())?);
         }
         if let Some(file) = &settings.file {
@@ -103,7 +94,7 @@ impl LogDestination {
         let (lines, waiting) = mpsc::sync_channel::<String>(LINES_WAITING_MAX);
         let (end, finished) = mpsc::sync_channel(1);
         let lost = Arc::new(AtomicU64::new(0));
-        let mut scribe = LogWriter { target, lost: Arc::clone(&lost), cut: Cut::No };
+        let mut scribe = LogWriter { target, lost: Arc::clone(&lost), is_cut: false };
         thread::Builder::new().name(name.to_owned()).spawn(move || {
             while let Ok(mut lines) = waiting.recv() {
                 // Lines that arrived in the meantime are written together with this one.
@@ -133,21 +124,15 @@ impl LogDestination {
 struct LogWriter<W> {
     target: W,
     lost: Arc<AtomicU64>,
-    cut: Cut,
-}
-
-/// Records whether the last line was written only in part, as happens on a full disk.
-#[derive(Debug, PartialEq, Eq)]
-enum Cut {
-    No,
-    Yes,
+    /// The last line was written only in part, as happens on a full disk.
+    is_cut: bool,
 }
 
 impl<W: Write> LogWriter<W> {
     fn write(&mut self, lines: &str) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
         let mut block = String::new();
-        if self.cut == Cut::Yes {
+        if self.is_cut {
             block.push('\n');
         }
         if lost > 0 {
@@ -155,9 +140,9 @@ impl<W: Write> LogWriter<W> {
         }
         block.push_str(lines);
         match self.target.write_all(block.as_bytes()) {
-            Ok(()) => self.cut = Cut::No,
+            Ok(()) => self.is_cut = false,
             Err(_) => {
-                self.cut = Cut::Yes;
+                self.is_cut = true;
                 // Some of these lines may have been written. It is better to count too many than
                 // too few.
                 let count = lines.lines().count() as u64;
@@ -216,7 +201,7 @@ mod tests {
     fn a_disk_that_was_full_gets_the_count_of_what_it_missed() {
         let room = Arc::new(Mutex::new(7));
         let target = Disk { room: Arc::clone(&room), written: Vec::new() };
-        let mut scribe = LogWriter { target, lost: Arc::default(), cut: Cut::No };
+        let mut scribe = LogWriter { target, lost: Arc::default(), is_cut: false };
         scribe.write("one\n");
         scribe.write("two, cut\n");
         scribe.write("three\n");
@@ -264,7 +249,7 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("log");
         let file = Some(LogFile { path: path.clone(), bytes_max: 0, old_files: 0 });
-        let settings = SinkSettings { file, console: Console::Off };
+        let settings = SinkSettings { file, has_console: false };
         for text in ["one\n", "two\n"] {
             let sink = Sink::open(&settings).unwrap();
             assert_eq!(sink.offer(text), OfferResult::Whole);

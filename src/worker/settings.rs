@@ -10,7 +10,7 @@ use super::connection::tls::acceptor;
 use super::handshake::session_cookie::SessionGate;
 use crate::auth::Permissions;
 use crate::auth::uuid::Signer;
-use crate::config::{BloatlessSettings, Config, EchoHandshake, LegacySettings, OpenTags, Refuse};
+use crate::config::{BloatlessSettings, Config, EchoHandshake, LegacySettings, Refuse};
 use crate::http::Origins;
 use crate::protocol::ProtocolOptions;
 use crate::protocol::phpws::{CompatFlag, CompatFlags};
@@ -21,6 +21,7 @@ use crate::websocket::{Leniency, LoneContinuation, MessageLimits};
 
 /// Settings of a worker.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of the configuration")]
 pub(super) struct WorkerSettings {
     pub(super) rules: SessionRules,
     messages: MessageLimits,
@@ -28,8 +29,8 @@ pub(super) struct WorkerSettings {
     pub(super) paths: Routes,
     /// True if a plain GET of `/` returns the demo page.
     pub(super) has_demo_page: bool,
-    /// Permission of clients to choose their tags, where no resource decides.
-    pub(super) open_tags: OpenTags,
+    /// Clients may choose their tags where no resource decides.
+    pub(super) has_open_tags: bool,
     pub(super) head_bytes_max: usize,
     pub(super) outbox_bytes_max: usize,
     pub(super) handshake_timeout: Duration,
@@ -107,7 +108,7 @@ impl WorkerSettings {
             messages: MessageLimits { message_bytes_max, ..MessageLimits::default() },
             leniency: leniency(config.phpws.options.switches),
             paths: paths(config),
-            open_tags: config.gomoob.open_tags,
+            has_open_tags: config.gomoob.has_open_tags,
             has_demo_page: config.page,
             head_bytes_max: config.limits.max_head,
             outbox_bytes_max: config.limits.outbox_limit,

@@ -14,6 +14,11 @@ const IMPL_FILES_MAX: usize = 3;
 /// A type that is private to a file below this size may have the name of another one.
 const SMALL_FILE: usize = 100;
 
+/// How many enums may have two variants without data. Such an enum is right for a parameter beside
+/// others, and where its words say more than yes and no; a field, a return value and a single argument
+/// are a `bool` named `is_…` or `has_…`. Lower the number with each one that goes.
+const TWO_VARIANT_ENUMS_MAX: usize = 36;
+
 /// Functions that take a tuple, by file and name, with the reason.
 const TUPLES_ALLOWED: &[(&str, &str, &str)] = &[];
 
@@ -62,6 +67,17 @@ fn type_names_are_unique() {
         .map(|(name, places)| format!("{name}: {}", places.join(", ")))
         .collect();
     assert!(findings.is_empty(), "types of one name:\n{}\n", findings.join("\n"));
+}
+
+#[test]
+fn enums_of_two_words_are_few() {
+    let enums: Vec<String> = code().iter().flat_map(two_variant_enums).collect();
+    assert!(
+        enums.len() <= TWO_VARIANT_ENUMS_MAX,
+        "{} enums have two variants without data, {TWO_VARIANT_ENUMS_MAX} at most; make one a bool:\n{}\n",
+        enums.len(),
+        enums.join("\n")
+    );
 }
 
 /// Not a check: the figures, of all folders, for `cargo test --test tidy figures -- --nocapture`.

@@ -56,16 +56,10 @@ struct ApplicationRules {
     key: Box<str>,
     secret: SecretDigest,
     tenant: Tenant,
-    opens: Opens,
+    /// A client may open a connection with the key alone, without the secret.
+    opens_with_key: bool,
     clients: Right,
     check: Option<Box<MessageCheck>>,
-}
-
-/// Credentials that a client must show to open a connection for an application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Opens {
-    WithKey,
-    WithSecret,
 }
 
 impl fmt::Debug for ApplicationRules {
@@ -366,7 +360,7 @@ impl ApplicationRules {
             key: application.key.as_str().into(),
             secret: SecretDigest::of(&application.secret),
             tenant: tenant.unwrap_or_else(Tenant::shared),
-            opens: if application.authorize_open { Opens::WithKey } else { Opens::WithSecret },
+            opens_with_key: application.authorize_open,
             clients: if application.client_publish { Right::Publish } else { Right::Listen },
             check: application.schema.as_ref().map(|it| Box::new(MessageCheck::new(it))),
         }
@@ -374,7 +368,7 @@ impl ApplicationRules {
 
     fn open_with_key(&self, ground: AuthBasis) -> Option<Grant> {
         let grant = || Grant { tenant: self.tenant.clone(), right: self.clients, ground };
-        (self.opens == Opens::WithKey).then(grant)
+        self.opens_with_key.then(grant)
     }
 
     fn proven(&self, place: u32) -> Grant {

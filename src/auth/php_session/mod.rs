@@ -73,26 +73,18 @@ struct SessionReader<'a> {
 #[derive(Default)]
 struct SessionValues {
     flags: Vec<Flag>,
-    numbers: Numbering,
-}
-
-/// State of the numbering of values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Numbering {
-    #[default]
-    Known,
-    /// Unknown after an object with its own serialization, because only its class knows how many
-    /// values it contains.
-    Lost,
+    /// The numbers of values are unknown after an object with its own serialization, because only
+    /// its class knows how many values it contains.
+    has_unknown_numbers: bool,
 }
 
 impl SessionValues {
     fn of(&self, number: usize) -> Option<Flag> {
-        match self.numbers {
-            Numbering::Known => self.flags.get(number.checked_sub(1)?).copied(),
+        if self.has_unknown_numbers {
             // The value may be false, so it counts as false.
-            Numbering::Lost => Some(Flag::Falsy),
+            return Some(Flag::Falsy);
         }
+        self.flags.get(number.checked_sub(1)?).copied()
     }
 }
 
@@ -212,7 +204,7 @@ impl<'a> SessionReader<'a> {
         self.expect(b'{')?;
         self.take(length)?;
         self.expect(b'}')?;
-        self.values.numbers = Numbering::Lost;
+        self.values.has_unknown_numbers = true;
         Some(Flag::Truthy)
     }
 

@@ -16,9 +16,10 @@ use super::error::BenchError;
 use super::index::IndexReport;
 use super::plan::{Audience, IdleConnections, Load, PublishPace, Until};
 use super::report::{IdleReport, LoadReport};
-use super::server::{OwnServer, ServerKind, TlsMode};
+use super::server::{OwnServer, ServerKind};
 use super::target::BenchProtocol;
 use super::{MeasuredServer, Writes, progress};
+use crate::types::Encryption;
 
 /// The result of one target.
 #[derive(Clone, Debug, Serialize)]
@@ -102,8 +103,8 @@ impl Bench<'_> {
         }
     }
 
-    fn tagcast(&self, workers: usize, tls: TlsMode) -> MeasuredServer {
-        MeasuredServer::Own(ServerKind::Tagcast { workers, tls }, self.shares.clone())
+    fn tagcast(&self, workers: usize, encryption: Encryption) -> MeasuredServer {
+        MeasuredServer::Own(ServerKind::Tagcast { workers, encryption }, self.shares.clone())
     }
 
     /// Returns one worker per server core, which is what `workers = auto` starts.
@@ -120,8 +121,8 @@ impl Bench<'_> {
         Ok(super::load("target", plan, wire, server)?.report)
     }
 
-    fn ours(&self, plan: &Load, tls: TlsMode) -> Result<LoadReport, BenchError> {
-        self.load(plan, BenchProtocol::Phpws, &self.tagcast(self.workers(), tls))
+    fn ours(&self, plan: &Load, encryption: Encryption) -> Result<LoadReport, BenchError> {
+        self.load(plan, BenchProtocol::Phpws, &self.tagcast(self.workers(), encryption))
     }
 
     fn floor(&self, plan: &Load, writes: Writes) -> Result<LoadReport, BenchError> {
@@ -141,7 +142,7 @@ impl Bench<'_> {
         let mut all = Beside { ours: none(), floor: none(), ratio: none() };
         for _ in 0..self.rounds {
             let before = self.floor(plan, writes)?;
-            let ours = self.ours(plan, TlsMode::Off)?;
+            let ours = self.ours(plan, Encryption::Plain)?;
             let after = self.floor(plan, writes)?;
             let floor = f64::midpoint(read(&before), read(&after));
             all.floor.figures.push(floor);
@@ -184,7 +185,7 @@ impl Bench<'_> {
     }
 
     fn start(&self) -> Result<Duration, BenchError> {
-        let kind = ServerKind::Tagcast { workers: self.workers(), tls: TlsMode::Off };
+        let kind = ServerKind::Tagcast { workers: self.workers(), encryption: Encryption::Plain };
         Ok(OwnServer::start(kind, BenchProtocol::Phpws, self.shares)?.started_in)
     }
 }

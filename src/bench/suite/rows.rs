@@ -5,8 +5,8 @@ use crate::bench::Writes;
 use crate::bench::error::BenchError;
 use crate::bench::plan::{Audience, IdleConnections, PublishPace};
 use crate::bench::report::{LoadReport, grouped};
-use crate::bench::server::TlsMode;
 use crate::telemetry::today;
+use crate::types::Encryption;
 
 /// Measures one target, which may have several figures.
 type Measure = fn(&Bench<'_>) -> Result<Vec<Row>, BenchError>;
@@ -97,7 +97,7 @@ fn feedback_paced(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     beside.beside = Some(10.0);
     let mut is_clean = true;
     let rounds = bench.rounds(|| {
-        let report = bench.ours(&beside, TlsMode::Off)?;
+        let report = bench.ours(&beside, Encryption::Plain)?;
         is_clean &= report.is_clean();
         Ok(report.latency_us.p99 / 1000.0)
     })?;
@@ -131,20 +131,20 @@ fn feedback_at_full_speed(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
 
 fn memory(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     let mut rows = Vec::new();
-    for (clients, workers, tls, limit) in [
-        (10_000, bench.workers(), TlsMode::Off, 1.5),
-        (60_000, 4, TlsMode::Off, 1.5),
-        (10_000, bench.workers(), TlsMode::On, 16.0),
-        (60_000, 4, TlsMode::On, 16.0),
+    for (clients, workers, encryption, limit) in [
+        (10_000, bench.workers(), Encryption::Plain, 1.5),
+        (60_000, 4, Encryption::Plain, 1.5),
+        (10_000, bench.workers(), Encryption::Tls, 16.0),
+        (60_000, 4, Encryption::Tls, 16.0),
     ] {
-        let server = bench.tagcast(workers, tls);
+        let server = bench.tagcast(workers, encryption);
         let crowd = IdleConnections { clients, tags: 1, at_once: 64 };
         let rounds = bench.rounds(|| {
             let bytes = bench.crowd(crowd, &server)?.bytes_per_connection;
             Ok(bytes.map_or(f64::NAN, |bytes| bytes as f64))
         })?;
         let (inside, flag) =
-            if tls == TlsMode::On { (" inside TLS 1.3", " --tls") } else { ("", "") };
+            if encryption == Encryption::Tls { (" inside TLS 1.3", " --tls") } else { ("", "") };
         rows.push(Row::new(
             format!("{clients} idle connections with a tag{inside}, {workers} workers, each"),
             format!("{limit} KiB"),
@@ -158,14 +158,16 @@ fn memory(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
 
 fn handshakes(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
     let mut rows = Vec::new();
-    for (clients, tls, limit) in [(10_000, TlsMode::Off, 40_000.0), (5_000, TlsMode::On, 3_000.0)] {
-        let server = bench.tagcast(bench.workers(), tls);
+    for (clients, encryption, limit) in
+        [(10_000, Encryption::Plain, 40_000.0), (5_000, Encryption::Tls, 3_000.0)]
+    {
+        let server = bench.tagcast(bench.workers(), encryption);
         let crowd = IdleConnections { clients, tags: 0, at_once: 64 };
         let rounds = bench.rounds(|| {
             Ok(bench.crowd(crowd, &server)?.handshakes_per_cpu_second.unwrap_or(f64::NAN))
         })?;
         let (inside, flag) =
-            if tls == TlsMode::On { (" inside TLS 1.3", " --tls") } else { ("", "") };
+            if encryption == Encryption::Tls { (" inside TLS 1.3", " --tls") } else { ("", "") };
         rows.push(Row::new(
             format!("handshakes{inside} with their joins, per CPU second"),
             grouped(limit),
@@ -251,10 +253,10 @@ fn tls(bench: &Bench<'_>) -> Result<Vec<Row>, BenchError> {
         let mut is_clean = true;
         let mut inside = Vec::new();
         let ratio = bench.rounds(|| {
-            let before = per_cpu_second(&bench.ours(&plan, TlsMode::Off)?);
-            let sealed = bench.ours(&plan, TlsMode::On)?;
+            let before = per_cpu_second(&bench.ours(&plan, Encryption::Plain)?);
+            let sealed = bench.ours(&plan, Encryption::Tls)?;
             is_clean &= sealed.is_clean();
-            let after = per_cpu_second(&bench.ours(&plan, TlsMode::Off)?);
+            let after = per_cpu_second(&bench.ours(&plan, Encryption::Plain)?);
             inside.push(per_cpu_second(&sealed));
             Ok(per_cpu_second(&sealed) / f64::midpoint(before, after))
         })?;

@@ -11,16 +11,8 @@ use std::time::Duration;
 pub(crate) struct Bounds<T> {
     min: T,
     max: T,
-    zero: Zero,
-}
-
-/// What 0 means for a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Zero {
-    /// A number as any other.
-    Number,
-    /// It switches the thing off, whatever the least value is.
-    Off,
+    /// 0 switches the thing off, whatever the least value is.
+    is_off_at_zero: bool,
 }
 
 /// Something that has bounds, and that is written in its unit.
@@ -67,16 +59,16 @@ impl Amount for usize {
 
 impl<T: Amount> Bounds<T> {
     pub(crate) const fn new(min: T, max: T) -> Self {
-        Self { min, max, zero: Zero::Number }
+        Self { min, max, is_off_at_zero: false }
     }
 
     /// 0 switches the thing off; anything else is within the bounds.
     pub(crate) const fn or_off(min: T, max: T) -> Self {
-        Self { min, max, zero: Zero::Off }
+        Self { min, max, is_off_at_zero: true }
     }
 
     fn admit(&self, value: T, example: &str) -> Result<T, Problem> {
-        let off = self.zero == Zero::Off && value == T::ZERO;
+        let off = self.is_off_at_zero && value == T::ZERO;
         if off || (value >= self.min && value <= self.max) {
             return Ok(value);
         }
@@ -86,7 +78,7 @@ impl<T: Amount> Bounds<T> {
 
 impl<T: Amount> fmt::Display for Bounds<T> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let off = if self.zero == Zero::Off { "0 (off) or " } else { "" };
+        let off = if self.is_off_at_zero { "0 (off) or " } else { "" };
         write!(to, "{off}{} to {}", self.min.text(), self.max.text())
     }
 }

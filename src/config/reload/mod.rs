@@ -22,25 +22,14 @@ pub struct Reload {
 pub struct ConfigChange {
     /// `maxMessage: 5M -> 1M`; never a secret.
     pub what: String,
-    /// From when on it holds.
-    pub holds: Holds,
-}
-
-/// From when on a change holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holds {
-    /// From the reload on.
-    Now,
-    /// After a restart of the server; until then the former value holds.
-    AfterRestart,
+    /// It holds after a restart of the server; until then the former value does.
+    pub needs_restart: bool,
 }
 
 impl fmt::Display for ConfigChange {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.holds {
-            Holds::Now => write!(to, "changed: {}", self.what),
-            Holds::AfterRestart => write!(to, "needs a restart: {}", self.what),
-        }
+        let how = if self.needs_restart { "needs a restart" } else { "changed" };
+        write!(to, "{how}: {}", self.what)
     }
 }
 
@@ -101,7 +90,7 @@ fn changes(former: &Loaded, fresh: &Loaded) -> Vec<ConfigChange> {
     for key in KEYS {
         changes.extend(former.values.change(&fresh.values, key));
     }
-    let mut now = |what| changes.push(ConfigChange { what, holds: Holds::Now });
+    let mut now = |what| changes.push(ConfigChange { what, needs_restart: false });
     let (before, after) = (&former.config, &fresh.config);
     if let (Some(old), Some(new)) = (&before.tls, &after.tls)
         && (old.chain != new.chain || old.key != new.key)
@@ -189,8 +178,8 @@ impl EffectiveValues {
             return None;
         }
         let (before, after) = (self.shown(key), fresh.shown(key));
-        let holds = if key.reloadable { Holds::Now } else { Holds::AfterRestart };
-        Some(ConfigChange { what: format!("{}: {before} -> {after}", key.flag()), holds })
+        let what = format!("{}: {before} -> {after}", key.flag());
+        Some(ConfigChange { what, needs_restart: !key.reloadable })
     }
 }
 

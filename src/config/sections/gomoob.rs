@@ -12,17 +12,9 @@ use crate::protocol::gomoob::{GomoobMessages, GomoobOptions, RefusalClose, TagMa
 pub struct GomoobSettings {
     /// How requests are read and published.
     pub options: GomoobOptions,
-    /// Whether clients choose their tags where nothing else decides about them.
-    pub open_tags: OpenTags,
-}
-
-/// Whether clients choose their tags on paths that nothing is bound to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OpenTags {
-    /// They do.
-    On,
-    /// Only those that show key and secret.
-    Off,
+    /// Clients choose their tags on paths that nothing is bound to; else only those that show key
+    /// and secret.
+    pub has_open_tags: bool,
 }
 
 pub(in crate::config) fn read(given: &mut ConfigLayers<'_>) -> GomoobSettings {
@@ -35,6 +27,6 @@ pub(in crate::config) fn read(given: &mut ConfigLayers<'_>) -> GomoobSettings {
             false => Encoding::AsItCame,
         },
     };
-    let open_tags = given.read("gomoob", "openTags", switch).unwrap_or(true);
-    GomoobSettings { options, open_tags: if open_tags { OpenTags::On } else { OpenTags::Off } }
+    let has_open_tags = given.read("gomoob", "openTags", switch).unwrap_or(true);
+    GomoobSettings { options, has_open_tags }
 }

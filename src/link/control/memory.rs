@@ -55,14 +55,8 @@ struct Shared {
 struct Queues {
     commands: VecDeque<ControlMessage<ChildCommand>>,
     events: VecDeque<ChildEvent>,
-    ends: OpenEnds,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum OpenEnds {
-    #[default]
-    Both,
-    One,
+    /// One of the two ends is gone.
+    is_half_closed: bool,
 }
 
 impl MemorySupervisorEnd {
@@ -90,7 +84,7 @@ impl SupervisorEnd for MemorySupervisorEnd {
     fn events(&mut self, into: &mut Vec<ChildEvent>) -> io::Result<ControlPeer> {
         let mut queues = self.0.queues.lock();
         into.extend(queues.events.drain(..));
-        Ok(queues.ends.silence(&self.0.reported))
+        Ok(queues.silence(&self.0.reported))
     }
 }
 
@@ -102,7 +96,7 @@ impl<C: RoleCommand> Control<C> for MemoryControl<C> {
                 .map_err(|_| malformed("this command is for a child of another role"))?;
             into.push(ControlMessage { command, attachment });
         }
-        Ok(queues.ends.silence(&self.shared.commanded))
+        Ok(queues.silence(&self.shared.commanded))
     }
 
     fn report(&mut self, event: ChildEvent) -> io::Result<()> {
@@ -119,7 +113,7 @@ impl<C: RoleCommand> Control<C> for MemoryControl<C> {
 
 impl Drop for MemorySupervisorEnd {
     fn drop(&mut self) {
-        self.0.queues.lock().ends = OpenEnds::One;
+        self.0.queues.lock().is_half_closed = true;
         self.0.commanded.wake();
     }
 }
@@ -127,7 +121,7 @@ impl Drop for MemorySupervisorEnd {
 impl<C> Drop for MemoryControl<C> {
     fn drop(&mut self) {
         let mut queues = self.shared.queues.lock();
-        queues.ends = OpenEnds::One;
+        queues.is_half_closed = true;
         // No role will receive these commands. Link ends among them are dropped so that their peers see the
         // link close.
         let unread = std::mem::take(&mut queues.commands);
@@ -139,18 +133,13 @@ impl<C> Drop for MemoryControl<C> {
 
 impl Queues {
     fn peer(&self) -> io::Result<()> {
-        match self.ends {
-            OpenEnds::Both => Ok(()),
-            OpenEnds::One => Err(io::ErrorKind::BrokenPipe.into()),
-        }
+        if self.is_half_closed { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
     }
-}
 
-impl OpenEnds {
     /// Resets the waker. The caller holds the lock, so that a message queued meanwhile cannot be missed.
-    fn silence(self, bell: &Waker) -> ControlPeer {
+    fn silence(&self, bell: &Waker) -> ControlPeer {
         bell.reset();
-        if self == Self::Both { ControlPeer::Alive } else { ControlPeer::Gone }
+        if self.is_half_closed { ControlPeer::Gone } else { ControlPeer::Alive }
     }
 }
 

@@ -41,7 +41,7 @@ struct EndState {
     /// Bytes that the other end wrote and this end has not read.
     inbound: VecDeque<u8>,
     room: SpaceNotice,
-    presence: Presence,
+    is_gone: bool,
 }
 
 /// Whether this end must be woken when the other end has freed space.
@@ -55,13 +55,6 @@ enum SpaceNotice {
     /// This end was woken because space is free, and has not written since. Until then a read must not reset
     /// the waker.
     Returned,
-}
-
-#[derive(Debug, Default, PartialEq, Eq)]
-enum Presence {
-    #[default]
-    Here,
-    Gone,
 }
 
 /// Creates the two ends of a link within one process.
@@ -93,7 +86,7 @@ impl Transport for MemoryTransport {
             }
             return Ok(taken);
         }
-        if other.presence == Presence::Gone {
+        if other.is_gone {
             return Ok(0);
         }
         // The lock is held, so that no wakeup is lost between this check and the reset.
@@ -106,7 +99,7 @@ impl Transport for MemoryTransport {
     fn write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut ends = self.ends.lock();
         let (own, other) = ends.seen_from(self.side);
-        if other.presence == Presence::Gone {
+        if other.is_gone {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let was_empty = other.inbound.is_empty();
@@ -128,7 +121,7 @@ impl Transport for MemoryTransport {
 
 impl Drop for MemoryTransport {
     fn drop(&mut self) {
-        self.ends.lock().seen_from(self.side).0.presence = Presence::Gone;
+        self.ends.lock().seen_from(self.side).0.is_gone = true;
         self.other.wake();
     }
 }

@@ -24,13 +24,6 @@ pub(super) struct ObjectNames {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NameMark(usize);
 
-/// Whether the member names of an object are 0, 1, …
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Numbered {
-    Yes,
-    No,
-}
-
 /// Up to this number of members, comparing all pairs of names is faster than hashing them.
 const FEW: usize = 8;
 
@@ -66,9 +59,9 @@ impl ObjectNames {
         }
     }
 
-    /// Returns whether PHP encodes the object that was just completed as a list. If so, its names are
-    /// removed.
-    pub(super) fn number(&self, mark: NameMark, out: &[u8], edits: &mut Edits) -> Numbered {
+    /// Returns whether PHP encodes the object that was just completed as a list, because its names
+    /// are 0, 1, … If so, they are removed.
+    pub(super) fn number(&self, mark: NameMark, out: &[u8], edits: &mut Edits) -> bool {
         let object = Object { starts: self.starts.get(mark.0..).unwrap_or_default(), out };
         let stay = || {
             let stays = |number: &u32| self.repeated.binary_search(number).is_err();
@@ -80,10 +73,10 @@ impl ObjectNames {
             digits.first().is_some_and(u8::is_ascii_digit) && digits == place.to_string().as_bytes()
         };
         if !stay().enumerate().all(is_place) {
-            return Numbered::No;
+            return false;
         }
         stay().for_each(|number| edits.remove(object.start(number)..object.value(number).start));
-        Numbered::Yes
+        true
     }
 
     /// Removes the members of a completed object.

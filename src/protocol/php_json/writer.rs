@@ -1,7 +1,7 @@
 //! Re-encodes JSON token by token.
 
 use super::edits::Edits;
-use super::names::{NameMark, Numbered, ObjectNames};
+use super::names::{NameMark, ObjectNames};
 use super::number::NumberWriter;
 use super::{NotForPhp, Objects};
 use crate::json::{JsonToken, Tokens, text};
@@ -93,19 +93,15 @@ impl Writer {
         let Some(OpenContainer { start, inside }) = self.levels.pop() else { return };
         let (Inside::Name(mark) | Inside::Value(mark)) = inside else { return self.out.push(b']') };
         self.names.close(mark, &self.out, &mut self.edits);
-        let numbered = match self.objects {
-            Objects::Objects => Numbered::No,
-            Objects::Arrays => self.names.number(mark, &self.out, &mut self.edits),
-        };
+        let is_list =
+            self.objects == Objects::Arrays && self.names.number(mark, &self.out, &mut self.edits);
         self.names.forget(mark);
-        match numbered {
-            Numbered::No => self.out.push(b'}'),
-            Numbered::Yes => {
-                self.out.push(b']');
-                if let Some(bracket) = self.out.get_mut(start) {
-                    *bracket = b'[';
-                }
-            }
+        if !is_list {
+            return self.out.push(b'}');
+        }
+        self.out.push(b']');
+        if let Some(bracket) = self.out.get_mut(start) {
+            *bracket = b'[';
         }
     }
 

@@ -116,8 +116,8 @@ pub struct PhpwsPacket<'a> {
     pub command: PhpwsCommand<'a>,
     /// The application that the packet speaks for: `key` and `secret`, if both are present.
     pub credentials: Option<Credentials<'a>>,
-    /// Whether the packet may be forwarded unchanged.
-    pub discretion: Discretion,
+    /// The packet contains a secret, so only the result of [`without_credentials`] may be forwarded.
+    pub has_secret: bool,
     /// The JSON of `message`, as it is written.
     message: Option<&'a str>,
     /// The JSON of `tags`, as it is written. A broadcast may be limited to clients that carry these tags.
@@ -132,15 +132,6 @@ impl<'a> PhpwsPacket<'a> {
     pub fn message(&self) -> &'a str {
         self.message.unwrap_or("null")
     }
-}
-
-/// Whether a packet may be forwarded unchanged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Discretion {
-    /// The packet contains no secret.
-    AsItCame,
-    /// The packet contains a secret. Only the result of [`without_credentials`] may be forwarded.
-    Stripped,
 }
 
 /// Parses a packet.
@@ -163,14 +154,14 @@ pub fn parse(text: &str) -> Result<PhpwsPacket<'_>, NotJson> {
         "jsonerror" => PhpwsCommand::JsonError,
         _ => PhpwsCommand::Nothing,
     };
-    let discretion = if secret.is_some() { Discretion::Stripped } else { Discretion::AsItCame };
+    let has_secret = secret.is_some();
     // A `key` or a `secret` alone may be a member of the application's own and proves nothing.
     let credentials = key.zip(secret).map(|(key, secret)| Credentials {
         // A key that is not a string or an integer matches no application.
         key: name_of(Some(key)).unwrap_or_default(),
         secret: name_of(Some(secret)),
     });
-    Ok(PhpwsPacket { command, credentials, discretion, message, tags, names: [uuid, ident] })
+    Ok(PhpwsPacket { command, credentials, has_secret, message, tags, names: [uuid, ident] })
 }
 
 fn text_of(raw: Option<&str>) -> Option<Cow<'_, str>> {

@@ -89,7 +89,7 @@ fn key_and_secret_prove_something_together_and_are_never_forwarded() {
     let packet = parse(text).unwrap();
     let credentials = packet.credentials.unwrap();
     assert_eq!((credentials.key.as_ref(), credentials.secret.as_deref()), ("k", Some("s")));
-    assert_eq!(packet.discretion, Discretion::Stripped);
+    assert!(packet.has_secret);
     let stripped = r#"{"opcode":"broadcast","message":{"secret": 1.0},"n":"é"}"#;
     assert_eq!(without_credentials(text), stripped);
     assert_eq!(without_credentials(r#"{"secret":"s"}"#), "{}");
@@ -101,7 +101,7 @@ fn key_and_secret_prove_something_together_and_are_never_forwarded() {
 #[test]
 fn a_key_alone_is_a_word_of_the_application() {
     let packet = parse(r#"{"opcode":"broadcast","key":"F5"}"#).unwrap();
-    assert_eq!((packet.credentials, packet.discretion), (None, Discretion::AsItCame));
+    assert_eq!((packet.credentials, packet.has_secret), (None, false));
 }
 
 #[test]

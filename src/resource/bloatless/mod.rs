@@ -57,9 +57,10 @@ pub trait BloatlessApp: fmt::Debug {
         Right::Listen
     }
 
-    /// Returns the first message for a new client.
-    fn greeting(&self) -> Greeting {
-        Greeting::Nothing
+    /// Returns whether a new client first receives the limits and the connected clients. After
+    /// that, `status` clients are informed about it.
+    fn greets_with_server_info(&self) -> bool {
+        false
     }
 
     /// Handles a message of a client.
@@ -90,16 +91,6 @@ pub trait BloatlessApp: fmt::Debug {
     fn tick(&self, room: &Room, desk: &mut ResourceContext<'_>) {
         let (_, _) = (room, desk);
     }
-}
-
-/// First message for a new client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Greeting {
-    /// No message.
-    Nothing,
-    /// The limits and the connected clients. After that, `status` clients are informed about the
-    /// new client.
-    ServerInfo,
 }
 
 /// Resource that serves one application.
@@ -192,9 +183,10 @@ impl ResourceHooks for BloatlessResource {
         if self.manners.borrow().requests_per_minute > 0 {
             self.quotas.begin(client.id(), client.uptime());
         }
-        match self.talk.greeting() {
-            Greeting::Nothing => self.tell(client, ConnectionNews::Connected),
-            Greeting::ServerInfo => client.query_presence(self.family.clone(), PEER_TAG),
+        if self.talk.greets_with_server_info() {
+            client.query_presence(self.family.clone(), PEER_TAG);
+        } else {
+            self.tell(client, ConnectionNews::Connected);
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::StatusClients;
 use super::status_updates::ConnectionNews;
-use super::{BloatlessApp, BloatlessOptions, Greeting, Room};
+use super::{BloatlessApp, BloatlessOptions, Room};
 use crate::auth::Right;
 use crate::protocol::bloatless::{NO_BINARY, packet};
 use crate::resource::{ClientHandle, Limit, Presence};
@@ -28,8 +28,8 @@ impl BloatlessApp for StatusApp {
         Right::Publish
     }
 
-    fn greeting(&self) -> Greeting {
-        Greeting::ServerInfo
+    fn greets_with_server_info(&self) -> bool {
+        true
     }
 
     fn hear(&self, _: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {

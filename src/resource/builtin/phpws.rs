@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::protocol::php_json::{NotForPhp, Objects, reencoded};
 use crate::protocol::phpws::old::LooseName;
 use crate::protocol::phpws::{
-    CompatFlag, Discretion, PhpwsCommand, PhpwsOptions, PhpwsPacket, parse, without_credentials,
+    CompatFlag, PhpwsCommand, PhpwsOptions, PhpwsPacket, parse, without_credentials,
 };
 use crate::protocol::{Encoding, Protocol, tags};
 use crate::resource::{ClientHandle, ResourceHooks};
@@ -149,15 +149,13 @@ fn publish(
     let message = || Cow::Borrowed(packet.message().as_bytes());
     let Some(tenant) = client.permitted(packet.credentials.as_ref(), message) else { return };
     let Some(address) = address else { return };
-    let text = match (packet.discretion, encoding) {
-        (Discretion::AsItCame, Encoding::AsItCame) => {
+    let text = match (packet.has_secret, encoding) {
+        (false, Encoding::AsItCame) => {
             return client.forward(tenant, address, PayloadForm::Packet, 0..text.len());
         }
-        (Discretion::Stripped, Encoding::AsItCame) => Ok(without_credentials(text)),
-        (Discretion::AsItCame, Encoding::Php) => reencoded(text, Objects::Objects),
-        (Discretion::Stripped, Encoding::Php) => {
-            reencoded(&without_credentials(text), Objects::Objects)
-        }
+        (true, Encoding::AsItCame) => Ok(without_credentials(text)),
+        (false, Encoding::Php) => reencoded(text, Objects::Objects),
+        (true, Encoding::Php) => reencoded(&without_credentials(text), Objects::Objects),
     };
     match text {
         Ok(text) => client.forward_changed(tenant, address, PayloadForm::Packet, text),

@@ -10,11 +10,10 @@ use crate::config::LogSettings;
 use crate::link::control::CommonCommand;
 use crate::supervisor::StartError;
 use crate::supervisor::bootstrap::log_file;
-use crate::telemetry::{Console, LogLevel, Sink, SinkSettings, log_panics, log_to, set_level};
+use crate::telemetry::{LogLevel, Sink, SinkSettings, log_panics, log_to, set_level};
 
 pub(super) fn open_log(log: &LogSettings) -> Result<Sink, StartError> {
-    let console = if log.console { Console::On } else { Console::Off };
-    let settings = SinkSettings { file: log_file(log), console };
+    let settings = SinkSettings { file: log_file(log), has_console: log.console };
     let sink = Sink::open(&settings).map_err(StartError::Log)?;
     log_to(sink.clone(), "supervisor", log.format, log.level).map_err(StartError::Log)?;
     log_panics();

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::{Supervisor, now};
 use crate::admin::AdminResponse;
 use crate::config;
-use crate::config::{ConfigChange, ConfigSources, Diagnostics, Holds, Loaded, Reload};
+use crate::config::{ConfigChange, ConfigSources, Diagnostics, Loaded, Reload};
 use crate::link::control::ControlMessage;
 use crate::supervisor::child::ProcessEvent;
 use crate::supervisor::control_socket::AdminConnection;
@@ -142,11 +142,11 @@ impl Supervisor {
         for line in &lines {
             tracing::info!(event = "config_change", change = line, "change of the configuration");
         }
-        let of_restart = |change: &&ConfigChange| change.holds == Holds::AfterRestart;
+        let of_restart = |change: &&ConfigChange| change.needs_restart;
         self.reloading.waits_for_restart =
             changes.iter().filter(of_restart).map(|change| change.what.clone()).collect();
         lines.extend(loaded.warnings.iter().map(|warning| format!("warning: {warning}")));
-        if changes.iter().all(|change| change.holds == Holds::AfterRestart) {
+        if changes.iter().all(|change| change.needs_restart) {
             lines.insert(0, "nothing has changed".to_owned());
             self.reloading.last = Some("nothing has changed".to_owned());
             return self.finish_reload(&askers, &AdminResponse::Done(lines));

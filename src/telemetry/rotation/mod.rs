@@ -35,7 +35,8 @@ pub(super) struct RotatingFile {
     /// Size in bytes at which the next rotation is tried. None if the file is never rotated.
     due: Option<u64>,
     place: FileState,
-    course: RotationState,
+    /// The last rotation failed. Repeated failures are logged only once.
+    is_stuck: bool,
 }
 
 /// Position within a line at which the next byte is written.
@@ -43,13 +44,6 @@ pub(super) struct RotatingFile {
 enum FileState {
     LineStart,
     WithinLine,
-}
-
-/// Result of the last rotation, so that repeated failures are logged only once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RotationState {
-    Smooth,
-    Stuck,
 }
 
 impl LogFile {
@@ -96,8 +90,8 @@ impl RotatingFile {
             // If the path is a symbolic link, its target is rotated, not the link.
             settings.path = fs::canonicalize(&settings.path).map_err(describe)?;
         }
-        let (place, course) = (FileState::LineStart, RotationState::Smooth);
-        Ok(Self { settings, file, size: found.len(), due, place, course })
+        let (place, is_stuck) = (FileState::LineStart, false);
+        Ok(Self { settings, file, size: found.len(), due, place, is_stuck })
     }
 
     /// Rotates the file if it has reached its size. If that fails, writing continues in the same
@@ -110,12 +104,12 @@ impl RotatingFile {
             Ok(()) => {
                 self.size = 0;
                 self.due = Some(self.settings.bytes_max);
-                self.course = RotationState::Smooth;
+                self.is_stuck = false;
             }
             Err(error) => {
                 self.due = Some(self.size.saturating_add(RETRY_BYTES));
-                if self.course == RotationState::Smooth {
-                    self.course = RotationState::Stuck;
+                if !self.is_stuck {
+                    self.is_stuck = true;
                     // This goes through the log like any other event. Neither the queue of this
                     // file nor that of the console blocks.
                     let file = self.settings.path.display();

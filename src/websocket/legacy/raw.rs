@@ -38,7 +38,8 @@ pub struct RawReader {
     held: Vec<u8>,
     nesting: Nesting,
     stage: RawStage,
-    pause: Pause,
+    /// A pause has completed the buffered message.
+    is_paused: bool,
     /// Bytes that the last message borrows.
     lent: Vec<u8>,
 }
@@ -50,13 +51,6 @@ enum RawStage {
     Values,
     /// Chunks of a message. A pause ends each chunk.
     Chunks,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pause {
-    None,
-    /// The pause has occurred. It completes the buffered message.
-    Over,
 }
 
 /// Nesting depth in a JSON value after the last byte.
@@ -79,8 +73,8 @@ impl RawReader {
     #[must_use]
     pub fn new(end: RawEnd) -> Self {
         let (held, lent) = (Vec::new(), Vec::new());
-        let (nesting, stage, pause) = (Nesting::default(), RawStage::Values, Pause::None);
-        Self { end, held, nesting, stage, pause, lent }
+        let (nesting, stage) = (Nesting::default(), RawStage::Values);
+        Self { end, held, nesting, stage, is_paused: false, lent }
     }
 
     /// Reads the next message from `input`, as
@@ -105,8 +99,8 @@ impl RawReader {
             return Err(Violation::TooBig { max: bytes_max });
         }
         self.held.extend_from_slice(part);
-        let pause = mem::replace(&mut self.pause, Pause::None);
-        if self.held.is_empty() || (end.is_none() && pause == Pause::None) {
+        let is_paused = mem::take(&mut self.is_paused);
+        if self.held.is_empty() || (end.is_none() && !is_paused) {
             return Ok(None);
         }
         self.nesting = Nesting::default();
@@ -122,7 +116,7 @@ impl RawReader {
     /// Ends the current message. The following call of [`RawReader::next`] with empty input returns
     /// it.
     pub fn pause(&mut self) {
-        self.pause = Pause::Over;
+        self.is_paused = true;
     }
 
     /// Returns the number of buffered bytes.

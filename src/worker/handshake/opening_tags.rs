@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use crate::auth::Grant;
-use crate::config::OpenTags;
 use crate::http::{Parameter, Upgrade, form_parameter};
 use crate::protocol::tags;
 use crate::resource::{ResourceHooks, Route};
@@ -20,8 +19,12 @@ pub(in crate::worker) fn of_client(
     resource: Option<&dyn ResourceHooks>,
     grant: &Grant,
 ) -> Result<Tags, Cow<'static, str>> {
-    let tags = requested(upgrade.query.unwrap_or_default(), resource)?;
-    permitted(tags, open_tags(settings, upgrade, route, grant))
+    let RequestedTags { own, all } = requested(upgrade.query.unwrap_or_default(), resource)?;
+    if own.is_empty() || may_choose_tags(settings, upgrade, route, grant) {
+        Ok(all)
+    } else {
+        Err(TAGS_CLOSED.into())
+    }
 }
 
 /// Tags of a new client.
@@ -48,38 +51,22 @@ fn requested(
     }
 }
 
-/// Returns all tags if the client may choose its tags or has chosen none.
-fn permitted(
-    RequestedTags { own, all }: RequestedTags,
-    open_tags: OpenTags,
-) -> Result<Tags, Cow<'static, str>> {
-    match open_tags {
-        OpenTags::Off if !own.is_empty() => Err(TAGS_CLOSED.into()),
-        OpenTags::On | OpenTags::Off => Ok(all),
-    }
-}
-
 /// Returns whether a client may choose its tags.
-fn open_tags(
+fn may_choose_tags(
     settings: &WorkerSettings,
     upgrade: &Upgrade<'_>,
     route: &Route<'_>,
     grant: &Grant,
-) -> OpenTags {
+) -> bool {
     // The subprotocol of an echo application or a room does not grant this.
     let by_name = route.subprotocol.is_some() && !route.resource.is_built_in();
-    match by_name || lets_choose_tags(settings, upgrade.path, grant) {
-        true => OpenTags::On,
-        false => OpenTags::Off,
-    }
+    by_name || lets_choose_tags(settings, upgrade.path, grant)
 }
 
 /// Returns true if a client may choose its tags: the option is on, the path is bound to a resource,
 /// or the client has shown a secret and may therefore receive everything in its tenant.
 fn lets_choose_tags(settings: &WorkerSettings, path: &str, grant: &Grant) -> bool {
-    settings.open_tags == OpenTags::On
-        || settings.paths.is_spoken_for(path)
-        || grant.ground.is_proven()
+    settings.has_open_tags || settings.paths.is_spoken_for(path) || grant.ground.is_proven()
 }
 
 /// Adds the common tag of the resource to a client's tags.

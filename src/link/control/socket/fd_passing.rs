@@ -86,13 +86,6 @@ pub(super) struct FdReceiver {
     ended: bool,
 }
 
-/// Result of one read of the socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FdRead {
-    Some,
-    Nothing,
-}
-
 /// Omits the bytes, because they may contain secrets.
 impl fmt::Debug for FdReceiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -112,16 +105,20 @@ impl FdReceiver {
         if self.ended { ControlPeer::Gone } else { ControlPeer::Alive }
     }
 
-    pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<FdRead> {
+    /// Reads the socket once; returns whether there may be more to read.
+    pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<bool> {
         let mut chunk = Zeroizing::new([0; RECEIVE_BYTES]);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut beside = RecvAncillaryBuffer::new(&mut space);
         let mut slices = [IoSliceMut::new(chunk.as_mut_slice())];
         let received = match recvmsg(socket, &mut slices, &mut beside, RecvFlags::CMSG_CLOEXEC) {
             Ok(received) => received,
-            Err(Errno::AGAIN) => return Ok(FdRead::Nothing),
-            Err(Errno::INTR) => return Ok(FdRead::Some),
-            Err(Errno::CONNRESET) => return Ok(self.end()),
+            Err(Errno::AGAIN) => return Ok(false),
+            Err(Errno::INTR) => return Ok(true),
+            Err(Errno::CONNRESET) => {
+                self.ended = true;
+                return Ok(false);
+            }
             Err(error) => return Err(error.into()),
         };
         for message in beside.drain() {
@@ -136,14 +133,10 @@ impl FdReceiver {
             return Err(malformed("more descriptors than its messages name"));
         }
         if received.bytes == 0 {
-            return Ok(self.end());
+            self.ended = true;
+            return Ok(false);
         }
         self.bytes.extend_from_slice(chunk.get(..received.bytes).unwrap_or_default());
-        Ok(FdRead::Some)
-    }
-
-    fn end(&mut self) -> FdRead {
-        self.ended = true;
-        FdRead::Nothing
+        Ok(true)
     }
 }

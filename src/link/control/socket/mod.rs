@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::epoll;
 
-use self::fd_passing::{FdRead, FdReceiver, FdSender};
+use self::fd_passing::{FdReceiver, FdSender};
 use super::wire::{decode, decode_command, encode, encode_command};
 use super::{
     Attachment, ChildCommand, ChildEvent, Control, ControlMessage, ControlPeer, RoleCommand,
@@ -65,7 +65,7 @@ impl SupervisorEnd for SocketSupervisorEnd {
     }
 
     fn events(&mut self, into: &mut Vec<ChildEvent>) -> io::Result<ControlPeer> {
-        while let FdRead::Some = self.inbox.receive(self.socket.as_fd())? {
+        while self.inbox.receive(self.socket.as_fd())? {
             while let Some(event) = decode(&mut self.inbox.bytes)? {
                 into.push(event);
             }
@@ -92,15 +92,9 @@ pub struct SocketControl<C> {
     termination: Arc<Termination>,
     outgoing: FdSender,
     inbox: FdReceiver,
-    phase: ControlPhase,
-    commands: PhantomData<C>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ControlPhase {
-    Linked,
     /// The supervisor is gone. Its socket is no longer polled, because it would be readable forever.
-    Alone,
+    is_alone: bool,
+    commands: PhantomData<C>,
 }
 
 #[derive(Debug)]
@@ -140,7 +134,7 @@ impl<C: RoleCommand> SocketControl<C> {
             termination: Arc::new(Termination { asked: AtomicBool::new(false), bell }),
             outgoing: FdSender::default(),
             inbox: FdReceiver::default(),
-            phase: ControlPhase::Linked,
+            is_alone: false,
             commands: PhantomData,
         })
     }
@@ -161,7 +155,7 @@ impl<C: RoleCommand> SocketControl<C> {
     }
 
     fn receive(&mut self, into: &mut Vec<ControlMessage<C>>) -> io::Result<()> {
-        while let FdRead::Some = self.inbox.receive(self.socket.as_fd())? {
+        while self.inbox.receive(self.socket.as_fd())? {
             let FdReceiver { bytes, descriptors, .. } = &mut self.inbox;
             while let Some(message) = decode_command(bytes, descriptors)? {
                 into.push(usable(message));
@@ -171,8 +165,8 @@ impl<C: RoleCommand> SocketControl<C> {
     }
 
     fn part(&mut self) -> io::Result<()> {
-        if self.phase == ControlPhase::Linked {
-            self.phase = ControlPhase::Alone;
+        if !self.is_alone {
+            self.is_alone = true;
             epoll::delete(&self.either, &self.socket)?;
         }
         Ok(())
@@ -185,7 +179,7 @@ impl<C: RoleCommand> Control<C> for SocketControl<C> {
         if self.termination.asked.swap(false, Ordering::AcqRel) {
             into.push(ControlMessage { command: C::terminate(), attachment: Attachment::None });
         }
-        if self.phase == ControlPhase::Alone {
+        if self.is_alone {
             return Ok(ControlPeer::Gone);
         }
         let received = self.receive(into);
