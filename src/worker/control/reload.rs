@@ -59,7 +59,7 @@ pub(in crate::worker) fn bind(context: &mut Context, ticks: &mut TickScheduler, 
 pub(in crate::worker) struct ConfigReview {
     number: ConfigNumber,
     walk: TableWalk,
-    pings: Pings,
+    has_new_pings: bool,
     revoked: usize,
     /// Last configuration that arrived during the review.
     next: Option<(ConfigNumber, ConfigText)>,
@@ -74,16 +74,13 @@ impl EventLoop {
             return;
         }
         let Some((mut settings, config)) = read_config(number, &json) else { return };
-        let pings = match settings.ping_intervals() == context.settings.ping_intervals() {
-            true => Pings::AsBefore,
-            false => Pings::Changed,
-        };
+        let has_new_pings = settings.ping_intervals() != context.settings.ping_intervals();
         let access = std::mem::replace(&mut settings.rules.access, Permissions::everything());
         let former = std::mem::replace(&mut context.settings, settings);
         context.settings.rules.access = access.replacing(former.rules.access);
         bind(context, ticks, &config);
         let (walk, revoked, next) = (connections.walk(), 0, None);
-        context.review = Some(ConfigReview { number, walk, pings, revoked, next });
+        context.review = Some(ConfigReview { number, walk, has_new_pings, revoked, next });
         self.review_some();
     }
 
@@ -95,8 +92,11 @@ impl EventLoop {
         let part = context.clock.part();
         while let Some(slot) = connections.next_of(&mut review.walk) {
             let Some(mut connection) = connections.take(slot) else { continue };
-            let reviewed = review_connection(context, &mut connection, review.pings);
-            review.revoked += usize::from(reviewed == Reviewed::Revoked);
+            let is_revoked = review_connection(context, &mut connection);
+            review.revoked += usize::from(is_revoked);
+            if review.has_new_pings && connection.is_open() {
+                connection.next_beat = heartbeat::first_beat(context, connection.keepalive);
+            }
             readiness::rearm(context, connections, connection);
             if context.clock.is_over(part) {
                 context.review = Some(review);
@@ -113,27 +113,13 @@ impl EventLoop {
     }
 }
 
-/// Change of the ping intervals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pings {
-    AsBefore,
-    Changed,
-}
-
-/// Result of the review of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reviewed {
-    Kept,
-    Revoked,
-}
-
-/// Renews the rights of a connection, or closes it.
-fn review_connection(context: &mut Context, connection: &mut Connection, pings: Pings) -> Reviewed {
+/// Renews the rights of a connection, or closes it; returns whether the connection has lost them.
+fn review_connection(context: &mut Context, connection: &mut Connection) -> bool {
     let session = match &mut connection.phase {
         Phase::Authorizing(pending) => &mut pending.joining.session,
         Phase::Joining(joining) => &mut joining.session,
         Phase::Open(session) => session,
-        _ => return Reviewed::Kept,
+        _ => return false,
     };
     let needed =
         context.resources.get(connection.resource).map_or(Right::Listen, ResourceHooks::needs);
@@ -144,13 +130,10 @@ fn review_connection(context: &mut Context, connection: &mut Connection, pings: 
             if !access.tells_counts(session.ground) {
                 session.words.iter_mut().for_each(|words| words.report = None);
             }
-            if pings == Pings::Changed && connection.is_open() {
-                connection.next_beat = heartbeat::first_beat(context, connection.keepalive);
-            }
-            return Reviewed::Kept;
+            return false;
         }
         _ if connection.is_open() => close::fail(context, connection, &REVOKED),
         _ => refusals::refuse(context, connection, &REVOKED_REFUSAL),
     }
-    Reviewed::Revoked
+    true
 }
