@@ -118,7 +118,7 @@ impl BrokerCore {
             || !(self.lost.is_empty() && self.dead.is_empty())
     }
 
-    /// Starts or stops watching links for writing, where that changed.
+    /// Updates the watched events of each link whose wanted events have changed.
     ///
     /// # Errors
     ///

@@ -29,9 +29,9 @@ struct WorkerLink {
     inbox: MessageDecoder,
     /// The kernel may have more bytes. Edge-triggered events are not repeated, so this must be remembered.
     is_unread: bool,
-    /// What to watch the link for: for writing too, while it has no space for everything.
+    /// The events that the link should be watched for. Writing is included while the link is full.
     wanted: Interest,
-    /// What it is watched for.
+    /// The events that the link is watched for at present.
     watched: Interest,
 }
 
@@ -149,7 +149,7 @@ impl Links {
         Ok(())
     }
 
-    /// Starts or stops watching links for writing, where that changed.
+    /// Updates the watched events of each link whose wanted events have changed.
     pub(super) fn rewatch(
         &mut self,
         watch: &mut dyn FnMut(WorkerId, BorrowedFd<'_>, Interest) -> io::Result<()>,

@@ -16,17 +16,17 @@ use crate::types::{Address, ConnectionRef, Recipients, TagQuery, Tenant, WorkerI
 #[derive(Debug, Default)]
 pub(super) struct ResolveCache {
     sets: HashMap<Tenant, HashMap<TagQuery, Vec<(WorkerId, SetName)>>>,
-    /// The route of the last publication: the next one usually has the same.
+    /// The route of the last publication. The next publication usually has the same route.
     last: Option<Box<KnownRoute>>,
 }
 
 /// The recipients of an address, by worker.
 pub(super) type Targets = SmallVec<[(WorkerId, DeliverTo); 4]>;
 
-/// Tenant and address of publications.
+/// Tenant and address of publications, with the resolved recipients.
 #[derive(Debug)]
 pub(super) struct KnownRoute {
-    /// As they are encoded; empty if they came decoded.
+    /// Encoded form of tenant and address; empty if the message was already decoded.
     encoded: Box<[u8]>,
     pub(super) tenant: Tenant,
     pub(super) address: Address,
@@ -35,7 +35,7 @@ pub(super) struct KnownRoute {
 }
 
 impl KnownRoute {
-    /// A route that came decoded.
+    /// Creates a route whose encoded form is not known.
     pub(super) fn new(tenant: Tenant, address: Address) -> Self {
         Self { encoded: Box::default(), tenant, address, targets: None }
     }
@@ -51,8 +51,8 @@ impl ResolveCache {
         }
     }
 
-    /// Takes the route of a publication out of the cache, decoded if it is new.
-    /// [`ResolveCache::keep_route`] returns it.
+    /// Takes the route of a publication out of the cache. A new route is decoded.
+    /// [`ResolveCache::keep_route`] puts it back.
     pub(super) fn take_route(
         &mut self,
         publish: &PublishFrame<'_>,

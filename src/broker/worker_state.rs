@@ -177,7 +177,7 @@ impl LinkOutbox {
         if self.taken == self.buffer.len() && self.buffer.capacity() > KEPT_BYTES_MAX {
             self.buffer = Vec::new();
         } else if self.taken >= self.buffer.len() / 2 {
-            // What is moved to the front is not longer than what was taken, so each byte is moved once.
+            // The rest is not longer than the bytes that were taken, so each byte is moved at most once.
             self.buffer.drain(..self.taken);
         } else {
             return;

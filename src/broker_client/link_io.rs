@@ -47,7 +47,7 @@ impl BrokerLink {
         self.is_unread || self.inbox.has_rest()
     }
 
-    /// Whether bytes are left of the last write.
+    /// Returns whether bytes are left that the last write could not send.
     pub(crate) fn is_full(&self) -> bool {
         !self.out.is_empty()
     }

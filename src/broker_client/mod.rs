@@ -128,7 +128,7 @@ impl BrokerClient {
         self.link.as_ref().map(BrokerLink::ready)
     }
 
-    /// Whether the link had no space for everything that was to be written.
+    /// Returns whether the link was full before everything was written.
     pub(crate) fn awaits_room(&self) -> bool {
         self.link.as_ref().is_some_and(BrokerLink::is_full)
     }

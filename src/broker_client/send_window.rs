@@ -11,12 +11,12 @@ use crate::types::limits::{WINDOW_BYTES, WINDOW_PUBLICATIONS};
 /// Unacknowledged publications, as the bytes that were sent on the link.
 #[derive(Debug, Default)]
 pub(crate) struct SendWindow {
-    /// The publications of earlier turns. Those of a turn share one owner of their bytes, because an
-    /// owner for each of them would cost more than writing it.
+    /// The publications of earlier turns. All publications of a turn share one owner of their bytes, because an
+    /// owner for each publication would cost more than writing it.
     kept: VecDeque<KeptTurn>,
     /// Byte ranges of this turn's publications within the output of the turn.
     fresh: Vec<Range<usize>>,
-    /// The number of publications in `kept`.
+    /// Number of publications in `kept`.
     count: u64,
     bytes: usize,
     /// Every number up to this one is acknowledged.

@@ -185,11 +185,11 @@ impl Router {
         }
     }
 
-    /// Processes one publication of a worker, which is the usual message.
+    /// Processes one publication of a worker. Most messages are publications.
     ///
     /// # Errors
     ///
-    /// As [`Router::on_message`].
+    /// The same as [`Router::on_message`].
     pub fn on_publish(
         &mut self,
         source: WorkerIncarnation,

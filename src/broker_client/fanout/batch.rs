@@ -208,7 +208,7 @@ fn join(publications: &[QueuedPublication], payloads: &[u8], protocol: Protocol)
     Joined { bytes: frames.into(), ends }
 }
 
-/// Bytes that a frame usually has beyond its payload, rounded up.
+/// Usual number of bytes of a frame in addition to its payload, rounded up.
 const FRAME_BYTES_MORE: usize = 16;
 
 impl Joined {
