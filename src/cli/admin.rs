@@ -14,7 +14,7 @@ use crate::config::state_folder;
 use crate::supervisor::started_with;
 use crate::telemetry::LogLevel;
 
-/// A day. A longer change belongs in the configuration.
+/// The maximum is one day. A longer change belongs in the configuration.
 const LEVEL_SECONDS_MAX: u64 = 24 * 60 * 60;
 
 #[derive(Debug, Args)]

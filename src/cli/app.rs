@@ -151,7 +151,7 @@ fn refused(nothing: &str, error: &NotAdded) -> ExitCode {
 }
 
 impl Where {
-    /// The `auth.yml` that the server would read.
+    /// Returns the path of the `auth.yml` that the server would read.
     fn file(&self) -> Result<PathBuf, ExitCode> {
         let file = match &self.auth_file {
             Some(file) => Ok(file.clone()),
@@ -167,14 +167,14 @@ impl Where {
         source(self.ini.clone(), Vec::new())
     }
 
-    /// The URL of the server with this configuration, from this machine.
+    /// Returns the URL of the server with this configuration, from this machine.
     fn url(&self) -> String {
         let addresses = config::addresses(&self.source());
         addresses.first().map_or_else(|| "ws://127.0.0.1:8094".to_owned(), url_of)
     }
 }
 
-/// The URL to connect to a listening address.
+/// Returns the URL to connect to a listening address.
 fn url_of(address: &ListenAddress) -> String {
     let host = match address.host.as_str() {
         "0.0.0.0" => "127.0.0.1".to_owned(),
@@ -189,7 +189,7 @@ fn url_of(address: &ListenAddress) -> String {
     format!("{}://{host}:{port}", address.encryption.scheme())
 }
 
-/// The path of this program if it was called by one, so that printed commands work when they are pasted.
+/// Returns the program as the user called it, so that printed commands work when they are pasted.
 fn program() -> String {
     let name = std::env::args().next().filter(|name| name.contains('/') && is_plain(name));
     name.unwrap_or_else(|| "tagcast".to_owned())
@@ -199,7 +199,7 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte))
 }
 
-/// 32 random bytes in hexadecimal.
+/// Returns 32 random bytes in hexadecimal.
 fn random_secret() -> Result<Secret, ExitCode> {
     let mut bytes = Zeroizing::new([0_u8; 32]);
     let got = getrandom(bytes.as_mut_slice(), GetRandomFlags::empty());

@@ -365,7 +365,8 @@ impl BenchPlacement {
         })
     }
 
-    /// With a running server, the generator uses `--cores` if it is given.
+    /// Pins this thread to its cores. With a running server this is done only if `--cores` is
+    /// given.
     fn pin_cores(&self) -> Result<(), BenchError> {
         match (&self.url, &self.cores) {
             (Some(_), Some(cores)) => cores.take(),
@@ -385,7 +386,7 @@ impl Output {
     }
 }
 
-/// 1 if a message was lost, duplicated or out of order.
+/// Returns exit code 1 if a message was lost, duplicated or out of order, otherwise 0.
 fn code(report: &NamedReport<LoadReport>) -> ExitCode {
     if report.report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,4 +1,4 @@
-//! The flags that `serve` and `check` share, and the configuration that results.
+//! The flags that `serve` and `check` share, and the configuration built from them.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +9,8 @@ use super::{EXIT_CONFIG, print_error};
 use crate::config;
 use crate::config::{ConfigSources, Loaded};
 
-/// The file, the variables of this process, and the flags.
+/// Returns the configuration sources: the file, the environment variables of this process and the
+/// flags.
 pub(super) fn source(ini: Option<PathBuf>, flags: Vec<(String, String)>) -> ConfigSources {
     let variables = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

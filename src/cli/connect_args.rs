@@ -1,4 +1,4 @@
-//! The flags that `publish`, `subscribe` and `bench` share: the server, and the credentials for it.
+//! The flags that `publish`, `subscribe` and `bench` share: the server and the credentials for it.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,11 +13,11 @@ use super::print_error;
 use crate::client::{ApplicationKey, ClientCredentials, ServerUrl};
 use crate::types::{Tag, Tags};
 
-/// The variable that holds the secret. A flag would show it in the list of processes.
+/// Environment variable with the secret. A flag would be visible in the process list.
 const SECRET_VARIABLE: &str = "TAGCAST_SECRET";
-/// The largest file with a secret, in bytes; a larger one is the wrong file.
+/// Maximum size of a secret file in bytes. A larger file is not a secret file.
 const SECRET_BYTES_MAX: u64 = 4096;
-/// The permission bit that lets all users read.
+/// Permission bit that lets all users read a file.
 const READABLE_BY_OTHERS: u32 = 0o004;
 
 #[derive(Debug, Args)]
@@ -39,8 +39,9 @@ pub(super) struct ResolvedServer {
 }
 
 impl ConnectArguments {
-    /// The URL of `--url`, otherwise the address in the ini. For that address, the secret in its `auth.yml`
-    /// is used if no other one is given and this user may read the file.
+    /// Returns the server at `--url`, otherwise at the address in the ini file. For an address from
+    /// the ini file, the secret in its `auth.yml` is used if no other one is given and this user
+    /// may read the file.
     pub(super) fn find(&self) -> Result<ResolvedServer, Failure> {
         let mut access = self.shown.access().map_err(Failure::configuration)?;
         let home = LocalServer::read(self.ini.as_deref());
@@ -74,7 +75,7 @@ pub(super) struct CredentialArguments {
 }
 
 impl CredentialArguments {
-    /// The credentials to connect with. Reads the secret.
+    /// Returns the credentials. Reads the secret from its file or variable.
     pub(super) fn access(&self) -> Result<ClientCredentials, String> {
         let credentials = match &self.key {
             Some(key) => Some(ApplicationKey::new(key.clone(), self.secret()?)),
@@ -88,7 +89,7 @@ impl CredentialArguments {
             return read_secret(path).map(Some);
         }
         match std::env::var(SECRET_VARIABLE) {
-            // `$(cat file)` and unit files may leave a line break, like a file does.
+            // A value from `$(cat file)` or a unit file may end with a line break, like a file.
             Ok(secret) => {
                 let secret = secret.trim_end_matches(['\r', '\n']);
                 Ok((!secret.is_empty()).then(|| secret.to_owned()))
@@ -101,7 +102,7 @@ impl CredentialArguments {
     }
 }
 
-/// The content of the file without its last line break.
+/// Returns the content of the file without its last line break.
 fn read_secret(path: &Path) -> Result<String, String> {
     let wrong = |why: &dyn std::fmt::Display| {
         format!("the file with the secret, {}: {why}", path.display())

@@ -1,13 +1,13 @@
-//! The command line of a program that embeds the server.
+//! The command line of programs that embed the server.
 
 use std::process::ExitCode;
 
 use crate::server::Builder;
 
 impl Builder {
-    /// Plays the role that the supervisor started this process for, or does what the command line
-    /// says; without a command that is `serve`. Call it first thing in `main`: processes of the
-    /// server begin here too.
+    /// Runs this process: in the role that the supervisor started it for, or else by its command
+    /// line. Without a command it runs `serve`. Call it first in `main`, because child processes
+    /// start there too.
     #[must_use]
     pub fn run(self) -> ExitCode {
         let mut arguments: Vec<_> = std::env::args_os().collect();

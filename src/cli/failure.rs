@@ -1,17 +1,17 @@
-//! Why a command failed, with its exit code. `docs/operations.md` has the table.
+//! The reason and exit code of a failed command. `docs/operations.md` has the table of exit codes.
 
 use std::process::ExitCode;
 
 use super::print_error;
 use crate::client::{ClientError, ClientErrorKind};
 
-/// The message or its recipient is not valid (`EX_DATAERR` of sysexits.h).
+/// The message or its recipient is invalid (`EX_DATAERR` of sysexits.h).
 pub(super) const EXIT_DATA: u8 = 65;
-/// The server is not running, or accepts nothing at this moment (`EX_UNAVAILABLE`).
+/// The server is not running, or temporarily accepts nothing (`EX_UNAVAILABLE`).
 pub(super) const EXIT_UNAVAILABLE: u8 = 69;
-/// The server does not permit it, or belongs to another user (`EX_NOPERM`).
+/// The server denies the action, or belongs to another user (`EX_NOPERM`).
 pub(super) const EXIT_NOT_PERMITTED: u8 = 77;
-/// A configuration, a file or a URL is wrong (`EX_CONFIG`).
+/// A configuration, file or URL is wrong (`EX_CONFIG`).
 pub(super) const EXIT_CONFIG: u8 = 78;
 
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Failure {
         Self { code: EXIT_CONFIG, why: why.into() }
     }
 
-    /// Prints the reason after `meaning`, and returns the exit code.
+    /// Prints `meaning` and the reason, and returns the exit code.
     pub(super) fn end(&self, meaning: &str) -> ExitCode {
         print_error(&format!("tagcast: {meaning}{}", self.why));
         ExitCode::from(self.code)

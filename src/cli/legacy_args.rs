@@ -1,4 +1,4 @@
-//! The spellings of phpWebSocketServer's command line, as in existing unit files.
+//! Option spellings of phpWebSocketServer's command line, which existing unit files use.
 
 use std::ffi::OsString;
 

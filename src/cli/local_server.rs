@@ -1,4 +1,4 @@
-//! The default server of `publish` and `subscribe`: the one that the ini of the folder configures.
+//! The default server of `publish` and `subscribe`: the one configured in the current folder.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use crate::config;
 use crate::config::{Config, ConfigSources, ListenAddress, Loaded};
 use crate::types::Encryption;
 
-/// The server that an ini configures.
+/// The server that an ini file configures.
 pub(super) struct LocalServer {
     config: Config,
     ini: PathBuf,
 }
 
 impl LocalServer {
-    /// Reads the given ini, or the one of the current folder.
+    /// Reads the given ini file, or the one in the current folder.
     pub(super) fn read(ini: Option<&Path>) -> Result<Self, Failure> {
         let source: ConfigSources = source(ini.map(Path::to_owned), Vec::new());
         let Loaded { config, ini, .. } = config::load(&source).map_err(|findings| {
@@ -28,7 +28,8 @@ impl LocalServer {
         Ok(Self { config, ini: ini.unwrap_or_else(|| PathBuf::from("websock.ini")) })
     }
 
-    /// Its URL from this machine: the first address without TLS, otherwise the first address.
+    /// Returns the URL of the server from this machine: the first address without TLS, otherwise
+    /// the first address.
     pub(super) fn url(&self) -> Result<ServerUrl, Failure> {
         let listen = &self.config.listen;
         let plain = listen.iter().find(|address| address.encryption == Encryption::Plain);
@@ -41,7 +42,7 @@ impl LocalServer {
         url(address)
     }
 
-    /// Asks the server: with port 0 the system chose the port.
+    /// Asks the running server for its address, because with port 0 the system has chosen the port.
     fn url_of_running(&self) -> Result<ServerUrl, Failure> {
         let mut asking = ask(&self.config.state_folder, AdminRequest::Status)
             .map_err(|error| Failure::unavailable(error.to_string()))?;
@@ -58,7 +59,7 @@ impl LocalServer {
         address.map_or_else(nowhere, url)
     }
 
-    /// Whether a URL is an address of this server on this machine.
+    /// Returns true if a URL is an address of this server on this machine.
     pub(super) fn is_at(&self, url: &ServerUrl) -> bool {
         let is_it = |address: &ListenAddress| {
             address.port == url.port() && reachable(&address.host) == reachable(url.host())
@@ -66,7 +67,7 @@ impl LocalServer {
         self.config.listen.iter().any(is_it)
     }
 
-    /// Key and secret of an application; without a key, of `anonymous`.
+    /// Returns key and secret of an application. Without a key, of the application in `anonymous`.
     pub(super) fn secret(&self, key: Option<&str>) -> Option<(String, String)> {
         let applications = self.config.applications.as_ref()?;
         let application = match key {
@@ -87,7 +88,7 @@ fn url(address: &ListenAddress) -> Result<ServerUrl, Failure> {
     Ok(format!("{scheme}://{host}:{}/", address.port).parse()?)
 }
 
-/// The loopback address for an unspecified one.
+/// Replaces an unspecified address by the loopback address.
 fn reachable(host: &str) -> String {
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V4(address)) if address.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),

@@ -1,4 +1,4 @@
-//! The command line: one file a command.
+//! The command line, with one file per command.
 
 mod admin;
 mod app;
@@ -26,7 +26,7 @@ use crate::admin::AdminRequest;
 use crate::resource::ResourceFactories;
 use crate::server::Role;
 
-/// The last lines of a help text: examples, and where to find the exit codes.
+/// Last lines of a help text: examples and a reference to the exit codes.
 macro_rules! after {
     ($text:literal) => {
         concat!($text, "\n\nExit codes: docs/operations.md#exit-codes")
@@ -82,7 +82,7 @@ enum Command {
     Version,
 }
 
-/// Runs the command that the arguments name, or the role of a child of the supervisor.
+/// Runs the command in the arguments, or the role of a child of the supervisor.
 #[must_use]
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
     run_with(arguments, &ResourceFactories::default())
@@ -96,7 +96,7 @@ fn run_with(arguments: Vec<OsString>, own: &ResourceFactories) -> ExitCode {
         Ok(line) => line,
         Err(error) => {
             let code = if error.use_stderr() { 2 } else { 0 };
-            // The terminal may be gone.
+            // The error is ignored, because the terminal may be gone.
             let _gone = error.print();
             return ExitCode::from(code);
         }
@@ -126,7 +126,7 @@ fn print_line(text: &str) {
     println!("{text}");
 }
 
-/// Prints a line to standard error; a closed terminal is ignored.
+/// Prints a line to standard error. A closed terminal is ignored.
 fn print_error(text: &str) {
     let _gone = writeln!(std::io::stderr(), "{text}");
 }

@@ -68,7 +68,7 @@ pub(super) fn run(arguments: &PublishArguments) -> ExitCode {
     }
 }
 
-/// How many clients it reached, if the server reports it.
+/// Publishes the message and returns how many clients it reached, if the server reports it.
 fn publish(arguments: &PublishArguments) -> Result<Option<u64>, Failure> {
     check(&arguments.to)?;
     let tags = connect_args::tags(&arguments.to.tag).map_err(Failure::data)?;
@@ -83,7 +83,8 @@ fn publish(arguments: &PublishArguments) -> Result<Option<u64>, Failure> {
     Ok(reached)
 }
 
-/// An empty name, as from an empty variable, would reach no client and look like success.
+/// Rejects an empty name, as from an empty variable. It would reach no client and look like
+/// success.
 fn check(recipient: &Recipient) -> Result<(), Failure> {
     let is_blank = |name: &Option<String>| name.as_ref().is_some_and(|it| it.trim().is_empty());
     if is_blank(&recipient.to_uuid) {
@@ -95,10 +96,10 @@ fn check(recipient: &Recipient) -> Result<(), Failure> {
     Ok(())
 }
 
-/// One line with the recipients and their number.
+/// Returns one line with the recipients and their number.
 fn summary(recipient: &Recipient, reached: Option<u64>) -> String {
     let to = match (&recipient.to_uuid, &recipient.ident) {
-        // The signature after it is of no use to a reader.
+        // The signature after the UUID is not useful to a reader.
         (Some(uuid), _) => format!("the client {}", uuid.split('.').next().unwrap_or_default()),
         (None, Some(ident)) => format!("the client called {ident}"),
         (None, None) if recipient.tag.is_empty() => "all clients".to_owned(),
@@ -115,7 +116,7 @@ fn summary(recipient: &Recipient, reached: Option<u64>) -> String {
     }
 }
 
-/// Printed in place of the number.
+/// Printed instead of the number of clients.
 const UNTOLD: &str = "the server reports how many clients it reached only to those with a secret \
                       (--key with --secret-file or TAGCAST_SECRET)";
 

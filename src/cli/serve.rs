@@ -24,7 +24,7 @@ pub(super) fn run(settings: &ConfigArguments) -> ExitCode {
     }
 }
 
-/// A warning if anyone could use the server.
+/// Returns a warning if any client could use the server.
 pub(super) fn warning(config: &Config) -> Option<String> {
     let Some(applications) = &config.applications else {
         return Some(

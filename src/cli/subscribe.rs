@@ -1,4 +1,4 @@
-//! `tagcast subscribe`: prints a line for each message.
+//! `tagcast subscribe`: prints one line per message.
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -80,14 +80,14 @@ fn print_messages(
     Ok(())
 }
 
-/// Prints the line and flushes it, so that a pipe gets it at once.
+/// Prints the line and flushes it, so that a pipe receives it immediately.
 fn print(line: &str) -> io::Result<()> {
     let mut output = io::stdout().lock();
     writeln!(output, "{line}")?;
     output.flush()
 }
 
-/// Stops at Ctrl-C and SIGTERM, from a thread of its own.
+/// Stops on Ctrl-C and SIGTERM, from a thread of its own.
 fn stop_on_signal(stop: StopHandle) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let (mut interrupt, mut terminate) = {
