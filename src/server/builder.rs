@@ -1,13 +1,13 @@
-//! A server with resources of your own.
+//! Builder for a server with custom resources.
 
 use super::InProcess;
 use crate::config::Config;
 use crate::resource::{Resource, ResourceFactories, ResourceHooks};
 use crate::supervisor::StartError;
 
-/// A server with resources of your own, in the same processes as everything else. `run`, which
-/// belongs to the command line, makes a whole `tagcast` of your program: its commands, its
-/// configuration, its supervisor, broker and workers.
+/// Builder for a server with custom resources, which run in the same processes as the built-in
+/// ones. `run`, which handles the command line, makes your program a complete `tagcast` with its
+/// commands, configuration, supervisor, broker and workers.
 ///
 /// ```no_run
 /// use tagcast::{Builder, ClientHandle, Message, Resource};
@@ -31,14 +31,14 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A server without resources of its own.
+    /// Creates a builder without custom resources.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Serves a path, compared to the letter, by what `make` makes; every worker makes its own. A
-    /// `[resource /path]` of the configuration wins over it.
+    /// Binds a path to a resource. The path must match exactly. Every worker calls `make` for its
+    /// own instances. A `[resource /path]` in the configuration takes precedence.
     #[must_use]
     pub fn resource<R: Resource + 'static>(
         mut self,
@@ -49,7 +49,8 @@ impl Builder {
         self
     }
 
-    /// The same for a resource with all the hooks, which are not part of the public API.
+    /// Like [`Builder::resource`], for a resource with all hooks, which are not part of the public
+    /// API.
     #[doc(hidden)]
     #[must_use]
     pub fn resource_with_hooks<R: ResourceHooks + 'static>(
@@ -61,16 +62,16 @@ impl Builder {
         self
     }
 
-    /// Starts everything as threads of this process: see [`InProcess`].
+    /// Starts the server as threads of this process: see [`InProcess`].
     ///
     /// # Errors
     ///
-    /// As with [`InProcess::start`].
+    /// The same as [`InProcess::start`].
     pub fn start_in_process(self, config: Config) -> Result<InProcess, StartError> {
         InProcess::start_with(config, self.resources)
     }
 
-    /// The resources.
+    /// Returns the custom resources.
     pub(crate) const fn resources(&self) -> &ResourceFactories {
         &self.resources
     }

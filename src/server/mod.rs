@@ -1,4 +1,4 @@
-//! The roles put together: as processes of one binary, or as threads of one process.
+//! Combines the roles: as processes of one binary, or as threads of one process.
 
 mod builder;
 mod in_process;

@@ -1,4 +1,4 @@
-//! All roles as threads of one process: for tests, and for programs that embed the server.
+//! Runs all roles as threads of one process, for tests and for programs that embed the server.
 
 mod threads;
 
@@ -11,27 +11,28 @@ use crate::config::Config;
 use crate::resource::ResourceFactories;
 use crate::supervisor::{Bootstrap, StartError};
 
-/// A running server within this process. Its clients connect over real sockets; worker and broker
-/// speak in memory. Not promised here is what only processes can give: that the crash of one role
-/// leaves the others alone.
+/// A running server within this process. Clients connect over real sockets; workers and broker
+/// communicate through memory. Only separate processes can isolate crashes, so a crash of one role
+/// may affect the others here.
 ///
-/// Installs no log and watches no signal: both belong to the program around it. Dropped, it begins
-/// to end as with [`InProcess::stop`], without waiting for it.
+/// It installs no log and handles no signals; both are left to the embedding program. Dropping it
+/// starts a shutdown like [`InProcess::stop`], without waiting.
 #[derive(Debug)]
 pub struct InProcess {
     addresses: Vec<SocketAddr>,
-    /// Dropped to ask for the end.
+    /// Dropping it requests the shutdown.
     ask: PipeWriter,
     thread: JoinHandle<()>,
 }
 
 impl InProcess {
-    /// Binds the addresses and starts the roles. The sockets take connections from here on; they
+    /// Binds the addresses and starts the roles. Clients can connect from now on; their connections
     /// are accepted as soon as a worker is ready.
     ///
     /// # Errors
     ///
-    /// As with the server of several processes: address, state folder, key, and the like.
+    /// The same as for the server with several processes, such as an unusable address, state folder
+    /// or key.
     pub fn start(config: Config) -> Result<Self, StartError> {
         Self::start_with(config, ResourceFactories::default())
     }
@@ -47,14 +48,14 @@ impl InProcess {
         Ok(Self { addresses, ask, thread })
     }
 
-    /// Where it listens, with the real ports.
+    /// Returns the listening addresses with their real ports.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Ends it in order (publications under way, clients closed with 1001, broker) and waits for
-    /// that, for the drain time at most.
+    /// Shuts the server down and waits for that, at most for the drain time. Publications in
+    /// transit are delivered, clients are closed with 1001, and the broker stops last.
     pub fn stop(self) {
         drop(self.ask);
         if self.thread.join().is_err() {

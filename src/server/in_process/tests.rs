@@ -1,4 +1,4 @@
-//! The whole server as threads of one process.
+//! Tests of the whole server as threads of one process.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -20,14 +20,14 @@ use crate::supervisor::lifecycle::{Action, ChildId, ProcessTable};
 use crate::types::{ConfigNumber, Generation, WorkerIncarnation};
 use crate::worker;
 
-/// What the supervising thread holds.
+/// State of the supervising thread.
 #[derive(Debug)]
 pub(super) struct Threads {
     prepared: Bootstrap,
     own: ResourceFactories,
     processes: ProcessTable,
     roles: BTreeMap<ChildId, Running>,
-    /// At its end when the server is to end.
+    /// Reaches its end when a shutdown is requested. None after that.
     asked: Option<PipeReader>,
     effects: Vec<Action>,
 }
@@ -59,7 +59,7 @@ impl Threads {
         }
     }
 
-    /// Applies what was decided; returns whether the server goes on.
+    /// Executes the pending actions. Returns true while the server continues to run.
     fn apply_actions(&mut self) -> bool {
         let mut goes_on = true;
         while !self.effects.is_empty() {
@@ -156,7 +156,8 @@ impl Threads {
         self.send(ChildId::Worker(source), message);
     }
 
-    /// A thread that is gone is noticed by its exit.
+    /// Sends a command. The error for a thread that has exited is ignored, because its exit is
+    /// handled separately.
     fn send(&mut self, member: ChildId, message: ControlMessage<ChildCommand>) {
         let Some(role) = self.roles.get_mut(&member) else { return };
         let hangs = |error: &io::Error| error.kind() != io::ErrorKind::BrokenPipe;
@@ -165,7 +166,8 @@ impl Threads {
         }
     }
 
-    /// A thread cannot be killed: it finds itself alone, and is no longer waited for.
+    /// Abandons a thread, because a thread cannot be killed. It loses its supervisor, which makes
+    /// it exit, and is no longer waited for.
     fn abandon(&mut self, member: ChildId) {
         if self.roles.remove(&member).is_some() {
             tracing::error!(
@@ -177,7 +179,7 @@ impl Threads {
         }
     }
 
-    /// Waits until something happens; returns whether a stop is requested.
+    /// Waits for the next event. Returns true if a shutdown is requested.
     fn wait_for_stop(&self) -> bool {
         let asked = self.asked.as_ref().map(AsFd::as_fd);
         let desks = self.roles.values().map(|role| role.desk.ready());
@@ -185,7 +187,7 @@ impl Threads {
         let mut watched: Vec<_> = ready.iter().map(|one| PollFd::new(one, PollFlags::IN)).collect();
         let pause = self.processes.wakes_at().map(|wake| wake.saturating_duration_since(now()));
         let pause = pause.and_then(|pause| Timespec::try_from(pause).ok());
-        // An interrupted wait is one more look around.
+        // An interrupted wait only causes another round of the loop.
         let _interrupted = poll(&mut watched, pause.as_ref());
         asked.is_some() && watched.last().is_some_and(|last| !last.revents().is_empty())
     }
@@ -207,7 +209,7 @@ impl Threads {
         }
     }
 
-    /// Its control link is gone, so its role has returned or is about to.
+    /// Removes a thread whose control link is closed: its role has returned or is about to return.
     fn remove_thread(&mut self, member: ChildId) {
         let Some(Running { desk, thread }) = self.roles.remove(&member) else { return };
         drop(desk);

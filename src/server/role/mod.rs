@@ -1,4 +1,4 @@
-//! What a child process is: its role from its arguments, its log, its signals, its end.
+//! A child process: its role from its arguments, its log, signals and exit.
 
 mod watchdog;
 
@@ -33,8 +33,8 @@ enum RoleKind {
 }
 
 impl Role {
-    /// Reads what the supervisor wrote: `tagcast worker 1 --generation 3 --log info --log-format
-    /// text`. Anything else is none of ours, and belongs to the command line.
+    /// Parses the arguments that the supervisor writes: `tagcast worker 1 --generation 3 --log info
+    /// --log-format text`. Returns None for anything else, which is left to the command line.
     pub fn from_arguments(arguments: impl IntoIterator<Item = OsString>) -> Option<Self> {
         let mut arguments = arguments.into_iter().skip(1).map_while(|text| text.into_string().ok());
         let kind = match arguments.next()?.as_str() {
@@ -51,7 +51,7 @@ impl Role {
         Some(Self { kind, generation, level, format })
     }
 
-    /// Plays the role until it ends. Blocks the calling thread, which should be the first one.
+    /// Runs the role until it ends. Blocks the calling thread, which should be the main thread.
     #[must_use]
     pub fn run(self, own: &ResourceFactories) -> ExitCode {
         let end = self.run_role(own);
@@ -89,26 +89,27 @@ impl Role {
     }
 }
 
-/// Runs a role with its end of the control link, which is the standard input.
+/// Runs a role with the control link on standard input.
 fn with_control<C: RoleCommand>(
     role: impl FnOnce(Box<SocketControl<C>>) -> ExitReason,
 ) -> io::Result<ExitReason> {
     let control = SocketControl::from_standard_input()?;
     watchdog::start(control.terminator())?;
-    // The supervisor may have died before the signal was asked for.
+    // The supervisor may have died before the signal was requested.
     if is_orphan()? {
         return Ok(ExitReason::SupervisorLost);
     }
     Ok(role(Box::new(control)))
 }
 
-/// The short name in lists of processes, which would be `exe` since that is what was started.
+/// Sets the short process name to `tagcast`. Otherwise it would be `exe`, after the path that was
+/// executed.
 fn show_name() {
-    // Only people depend on it.
+    // The name is only for people, so an error is ignored.
     let _as_it_was = std::fs::write("/proc/self/comm", "tagcast");
 }
 
-/// Whether the other end of the control link is closed already.
+/// Returns true if the other end of the control link is already closed.
 fn is_orphan() -> io::Result<bool> {
     let input = io::stdin();
     let mut watched = [PollFd::new(&input, PollFlags::empty())];
