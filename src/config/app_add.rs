@@ -1,4 +1,4 @@
-//! One application more in auth.yml, and not another byte of it touched.
+//! Adds one application to `auth.yml` without changing any other byte.
 
 use std::fmt;
 use std::fs::{self, OpenOptions, Permissions};
@@ -12,9 +12,9 @@ use super::{UnreadFile, read};
 use crate::auth::Applications;
 use crate::types::Secret;
 
-/// Characters of a new key: it stands in URLs.
+/// Maximum characters of a new key, which is used in URLs.
 const NAME_CHARACTERS_MAX: usize = 64;
-/// What a file begins with that did not exist.
+/// Start of a new file.
 const HEAD: &str = "# The applications that may use this server: see docs/configuration.md.\n\n\
                     applications:\n";
 
@@ -22,36 +22,36 @@ const HEAD: &str = "# The applications that may use this server: see docs/config
 #[expect(clippy::struct_excessive_bools, reason = "two independent permissions, as in the file")]
 #[derive(Clone, Debug)]
 pub struct NewApplication {
-    /// Its key: letters, digits, `.`, `_` and `-`, 64 at the most.
+    /// Key: letters, digits, `.`, `_` and `-`, at most 64 characters.
     pub key: String,
-    /// Its secret.
+    /// Secret of the application.
     pub secret: Secret,
-    /// Whether its key alone opens a connection.
+    /// True if the key alone is sufficient to open a connection.
     pub authorize_open: bool,
-    /// Whether clients that opened with it may publish without the secret.
+    /// True if clients that opened a connection with the key may publish without the secret.
     pub client_publish: bool,
-    /// The space of its clients.
+    /// Tenant of its clients.
     pub tenant: Option<String>,
 }
 
-/// Why nothing was added; the file is as it was.
+/// The reason why a change failed. The file is unchanged.
 #[derive(Debug)]
 pub enum NotAdded {
-    /// The key cannot be one.
+    /// The key has invalid characters or an invalid length.
     BadName,
-    /// The key is taken.
+    /// The key already exists.
     Taken {
-        /// The file that has it.
+        /// The file that contains it.
         file: PathBuf,
     },
-    /// The file is wrong already.
+    /// The file already has errors.
     Wrong(Diagnostics),
-    /// The list is written in a way that cannot be added to.
+    /// The list is written in a form that cannot be extended.
     NoList {
         /// The file.
         file: PathBuf,
     },
-    /// No application has the key.
+    /// There is no application with this key.
     Unknown {
         /// The file.
         file: PathBuf,
@@ -61,12 +61,12 @@ pub enum NotAdded {
         /// The file.
         file: PathBuf,
     },
-    /// The member `anonymous` names an application already, or the one that is to go.
+    /// The member `anonymous` already names an application, or names the one to remove.
     Anonymous {
         /// The file.
         file: PathBuf,
     },
-    /// The application is written in a way that only a person can change.
+    /// The application is written in a form that must be edited by hand.
     ByHand {
         /// The file.
         file: PathBuf,
@@ -75,7 +75,7 @@ pub enum NotAdded {
     Unwritable {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The system error.
         error: io::Error,
     },
 }
@@ -120,12 +120,12 @@ impl fmt::Display for NotAdded {
 
 impl std::error::Error for NotAdded {}
 
-/// Adds an application to a file, which is made when it is missing (mode 0600). The new text is
-/// checked before it takes the place of the old one.
+/// Adds an application to a file. A missing file is created with mode 0600. The new text is checked
+/// before it replaces the old one.
 ///
 /// # Errors
 ///
-/// When nothing was added.
+/// If nothing was added.
 pub fn add_application(file: &Path, new: &NewApplication) -> Result<(), NotAdded> {
     if !is_name(&new.key) {
         return Err(NotAdded::BadName);
@@ -165,14 +165,15 @@ pub(super) fn checked(file: &Path, text: &str) -> Result<Applications, NotAdded>
     read.applications.ok_or(NotAdded::Wrong(Diagnostics(read.findings)))
 }
 
-/// The text with an entry behind the last line of the list; none where there is no such place.
+/// Returns the text with an entry after the last line of the list. None if the list is not in block
+/// form.
 fn with_entry(text: &str, new: &NewApplication) -> Option<String> {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let list = lines.iter().position(|line| line.starts_with("applications:"))?;
     let is_of_list = |line: &&str| line.starts_with([' ', '\t', '-', '#', '\n', '\r']);
     let behind = lines.iter().skip(list + 1).take_while(|line| is_of_list(line)).count();
     let mut end = list + 1 + behind;
-    // Comments and empty lines at the end belong to what follows.
+    // Comments and empty lines at the end belong to the text after the list.
     while end > list + 1 && lines.get(end - 1).is_some_and(|line| is_blank(line)) {
         end -= 1;
     }
@@ -201,7 +202,7 @@ fn entry(new: &NewApplication, indent: usize) -> String {
         members.push("clientPublish: true".to_owned());
     }
     if let Some(tenant) = &new.tenant {
-        // JSON's texts are YAML's.
+        // Every JSON string is a valid YAML string.
         members.push(format!("tenant: {}", serde_json::Value::from(tenant.as_str())));
     }
     let blank = " ".repeat(indent);
@@ -212,17 +213,17 @@ fn entry(new: &NewApplication, indent: usize) -> String {
     lines.collect()
 }
 
-/// Puts a text into the place of a file in one step; mode and owner stay.
+/// Replaces the text of a file atomically and keeps its mode and owner.
 pub(super) fn replace(file: &Path, text: &str) -> io::Result<()> {
     let target = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
     let mut draft = target.as_os_str().to_owned();
     draft.push(".new");
     let draft = PathBuf::from(draft);
-    // Somebody else's draft is not ours to remove.
+    // An existing draft belongs to another process and must not be removed.
     let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
     let written = fill(&mut to, &target, text).and_then(|()| fs::rename(&draft, &target));
     if written.is_err() {
-        // What is left of it would stand in the way of the next try.
+        // A leftover draft would block the next attempt.
         let _gone = fs::remove_file(&draft);
     }
     written

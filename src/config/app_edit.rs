@@ -1,4 +1,5 @@
-//! Applications that are listed, removed, or get another secret; not another byte of the file is touched.
+//! Lists and removes applications and replaces their secrets, without changing any other byte of
+//! the file.
 
 use std::io;
 use std::path::Path;
@@ -9,20 +10,20 @@ use super::read;
 use crate::auth::Applications;
 use crate::types::Secret;
 
-/// The applications of a file.
+/// Returns the applications of a file.
 ///
 /// # Errors
 ///
-/// When the file cannot be read, or is wrong.
+/// If the file cannot be read or has errors.
 pub fn applications_in(file: &Path) -> Result<Applications, NotAdded> {
     checked(file, &text_of(file)?)
 }
 
-/// Removes an application. The last one stays: a list without any is wrong.
+/// Removes an application. The last one cannot be removed, because an empty list is an error.
 ///
 /// # Errors
 ///
-/// When nothing was removed.
+/// If nothing was removed.
 pub fn remove_application(file: &Path, key: &str) -> Result<(), NotAdded> {
     change(file, key, |text, before, at| {
         if before.list.len() == 1 {
@@ -38,11 +39,11 @@ pub fn remove_application(file: &Path, key: &str) -> Result<(), NotAdded> {
     })
 }
 
-/// Gives an application another secret.
+/// Replaces the secret of an application.
 ///
 /// # Errors
 ///
-/// When nothing was changed.
+/// If nothing was changed.
 pub fn rotate_application(file: &Path, key: &str, secret: &Secret) -> Result<(), NotAdded> {
     change(file, key, |text, before, at| {
         let mut wanted = before.clone();
@@ -53,11 +54,11 @@ pub fn rotate_application(file: &Path, key: &str, secret: &Secret) -> Result<(),
     })
 }
 
-/// Makes an application the one that connections without a key count as.
+/// Makes an application the one that is used for connections without a key.
 ///
 /// # Errors
 ///
-/// When another one is that already.
+/// If another application already is.
 pub fn make_anonymous(file: &Path, key: &str) -> Result<(), NotAdded> {
     change(file, key, |text, before, at| {
         if before.anonymous.is_some() {
@@ -68,10 +69,10 @@ pub fn make_anonymous(file: &Path, key: &str) -> Result<(), NotAdded> {
     })
 }
 
-/// A text that comes to what is wanted, or none.
+/// The edited text, or None if it cannot be edited, and the applications that it must contain.
 type Changed = (Option<String>, Applications);
 
-/// Writes a changed text when it comes to exactly what is wanted.
+/// Edits a file. The new text is written only if parsing it gives exactly the wanted applications.
 fn change(
     file: &Path,
     key: &str,

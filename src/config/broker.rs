@@ -1,38 +1,38 @@
-//! What a broker needs of the configuration: no secret is in it.
+//! The part of the configuration that a broker needs. It contains no secrets.
 
 use serde::{Deserialize, Serialize};
 
 use super::Config;
 
-/// What a broker needs to know.
+/// The configuration of a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokerConfig {
-    /// Connections of all workers together; 0 means no limit.
+    /// Maximum connections of all workers together; 0 means no limit.
     pub max_clients: u32,
-    /// Web-type connections from one address; 0 means no limit.
+    /// Maximum web-type connections from one address; 0 means no limit.
     pub max_per_ip: u32,
 }
 
 impl BrokerConfig {
-    /// As it travels to a broker.
+    /// Returns the JSON that is sent to a broker.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // Two numbers always have JSON.
+        // Serializing two numbers cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads what [`BrokerConfig::to_json`] wrote.
+    /// Parses the output of [`BrokerConfig::to_json`].
     ///
     /// # Errors
     ///
-    /// When it is something else.
+    /// If the text is not such an output.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }
 }
 
 impl Config {
-    /// What a broker needs of it.
+    /// Returns the part for a broker.
     #[must_use]
     pub const fn for_broker(&self) -> BrokerConfig {
         let admission = &self.admission;

@@ -1,48 +1,48 @@
-//! What is wrong with a configuration: where it stands, what it is, what would be right.
+//! Findings about the configuration: location, problem and fix.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// One thing that is wrong, on one line: `websock.ini:12: maxMessage: … ; use …`.
+/// One finding on one line: `websock.ini:12: maxMessage: … ; use …`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Where it stands.
+    /// Location of the value.
     pub place: ValueLocation,
-    /// The key as it was written; empty when the finding is not about a key.
+    /// Key as it was written. Empty if the finding is not about a key.
     pub key: String,
-    /// What is wrong.
+    /// The problem.
     pub what: String,
-    /// What would be right.
+    /// The fix.
     pub right: String,
 }
 
-/// Where a value was given. The order is the rank of the sources: the later one wins.
+/// The location of a value. The order is the precedence of the sources: a later one wins.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ValueLocation {
     /// The built-in default.
     Default,
-    /// A file as a whole.
+    /// A whole file.
     File(PathBuf),
     /// A line of a file, counted from 1.
     Line(PathBuf, usize),
-    /// A variable of the process, by its full name.
+    /// An environment variable, by its full name.
     Variable(String),
-    /// A flag of the command line.
+    /// A command-line flag.
     Flag,
-    /// The server that runs.
+    /// The running server.
     Running,
 }
 
-/// Everything that is wrong, in the order of the file, then variables, then flags.
+/// All findings: first those of the file, then of variables, then of flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostics(pub Vec<Diagnostic>);
 
-/// What is wrong with one value, before it is known where the value stands.
+/// A problem with a value whose location is not known yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
-    /// Completes the sentence that begins with the value: "is not a number".
+    /// The problem, to follow the value in a sentence: "is not a number".
     pub(crate) what: String,
-    /// What would be right: "use 1 to 256".
+    /// The fix: "use 1 to 256".
     pub(crate) right: String,
 }
 
@@ -58,7 +58,7 @@ impl Diagnostic {
         Self { place, key: visible(key), what: printable(what), right: printable(right) }
     }
 
-    /// A finding about a value: the value as it was written stands before what is wrong with it.
+    /// Creates a finding about a value. The text begins with the value as it was written.
     pub(crate) fn of_value(place: ValueLocation, key: &str, written: &str, fault: Problem) -> Self {
         let what = format!("`{}` {}", visible(written), fault.what);
         Self::new(place, key, Problem { what, ..fault })
@@ -66,7 +66,7 @@ impl Diagnostic {
 }
 
 impl ValueLocation {
-    /// The line in the file; 0 for what has none.
+    /// Returns the line in the file, or 0 if there is none.
     pub(crate) const fn line(&self) -> usize {
         match self {
             Self::Line(_, line) => *line,
@@ -74,7 +74,7 @@ impl ValueLocation {
         }
     }
 
-    /// The file, for what stands in one.
+    /// Returns the file. None for other locations.
     pub(crate) fn file(&self) -> Option<&std::path::Path> {
         match self {
             Self::File(file) | Self::Line(file, _) => Some(file),
@@ -82,7 +82,8 @@ impl ValueLocation {
         }
     }
 
-    /// Places of one source (the file, the variables, the flags) have the same rank.
+    /// Returns the rank for sorting. All locations of one source (the file, the variables, the
+    /// flags) have the same rank.
     pub(crate) fn rank(&self) -> u8 {
         match self {
             Self::Default => 0,
@@ -110,7 +111,7 @@ impl fmt::Display for ValueLocation {
 impl fmt::Display for Diagnostic {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "{}: ", self.place)?;
-        // The name of a variable says which key it is.
+        // The name of a variable already identifies the key.
         if !self.key.is_empty() && !matches!(self.place, ValueLocation::Variable(_)) {
             write!(to, "{}: ", self.key)?;
         }
@@ -128,10 +129,10 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// Characters of a foreign text that a finding repeats.
+/// Maximum characters of a foreign text that a finding repeats.
 const SHOWN_MAX: usize = 80;
 
-/// A foreign text that may be put on a terminal: no control characters, not endless.
+/// Makes a foreign text safe for a terminal: escapes control characters and limits the length.
 pub(crate) fn visible(text: &str) -> String {
     let shown: String = text.chars().take(SHOWN_MAX).flat_map(escaped).collect();
     if text.chars().nth(SHOWN_MAX).is_some() { format!("{shown}…") } else { shown }
@@ -141,8 +142,8 @@ fn shown(file: &std::path::Path) -> String {
     printable(file.display().to_string())
 }
 
-/// A text that may be put on a terminal, however long: what a list or a path brings into a sentence
-/// has not been looked at.
+/// Makes a text safe for a terminal without limiting its length. It may contain unchecked parts,
+/// such as list items and paths.
 fn printable(text: String) -> String {
     if text.contains(char::is_control) { text.chars().flat_map(escaped).collect() } else { text }
 }

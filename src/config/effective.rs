@@ -1,23 +1,23 @@
-//! The values of all keys as they were written, to tell one configuration from the next.
+//! The values of all keys as they were written, for comparing two configurations.
 
 use std::collections::BTreeMap;
 
 use super::ConfigKey;
 use super::diagnostic::visible;
 
-/// The values that were given; keys without one have their default.
+/// The given values. A key without a value has its default.
 #[derive(Clone, Debug, Default)]
 pub struct EffectiveValues(BTreeMap<(&'static str, &'static str), EffectiveValue>);
 
 #[derive(Clone)]
 struct EffectiveValue {
-    /// As it may be shown.
+    /// Value that may be displayed.
     written: String,
-    /// What holds, with variables in their places.
+    /// Effective value, with variables expanded.
     text: String,
 }
 
-/// Without the text: a secret may be in it.
+/// Omits the effective value, because it may contain a secret.
 impl std::fmt::Debug for EffectiveValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.written)
@@ -39,12 +39,13 @@ impl EffectiveValues {
         self.text(key) == other.text(key)
     }
 
-    /// A value as it may be printed.
+    /// Returns a value that may be displayed.
     pub(super) fn shown<'a>(&'a self, key: &'a ConfigKey) -> &'a str {
         self.0.get(&(key.section, key.name)).map_or(key.default, |value| &value.written)
     }
 
-    /// The fresh values of the keys that a reload changes, and the others as they are.
+    /// Returns the fresh values of keys that a reload changes, and the current values of all
+    /// others.
     pub(super) fn renewed(&self, fresh: &Self) -> Self {
         let mut renewed = Self::default();
         for key in super::KEYS {

@@ -1,17 +1,18 @@
-//! `.env` beside the file, and the `${NAME}` that take their values from it.
+//! The `.env` file next to the ini file, and the expansion of `${NAME}`.
 
 use std::collections::HashMap;
 
 use super::diagnostic::{Problem, visible};
 use crate::types::limits::EXPANDED_BYTES_MAX;
 
-/// The definitions of a `.env`: `KEY=value` lines, `#` comments, quotes around a value stripped.
-/// The first definition of a name wins, as in phpWebSocketServer.
+/// The definitions of a `.env` file: `KEY=value` lines, `#` comments, optional quotes around a
+/// value. The first definition of a name wins, as in phpWebSocketServer.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct DotEnv(HashMap<String, String>);
 
 impl DotEnv {
-    /// Lines that define nothing are passed over: the file belongs to other programs too.
+    /// Parses the text. Lines without a definition are ignored, because other programs use the file
+    /// too.
     pub(crate) fn parse(text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut all = HashMap::new();
@@ -37,15 +38,16 @@ fn unquoted(value: &str) -> &str {
     inside('"').or_else(|| inside('\'')).unwrap_or(value)
 }
 
-/// Whether a text takes anything from the environment.
+/// Returns true if a text refers to a variable.
 pub(crate) fn has_variables(text: &str) -> bool {
     text.contains("${")
 }
 
-/// Puts values in the place of each `${NAME}`. What they bring is taken literally, `room` bytes at most.
+/// Replaces each `${NAME}`. Values are inserted literally and add at most `room` bytes.
 ///
 /// # Errors
-/// A name that is not defined, a `${` that is not closed, or more than there is room for.
+///
+/// If a name is undefined, a `${` is not closed, or the values exceed `room`.
 pub(crate) fn substitute<'a>(
     text: &str,
     room: usize,

@@ -1,5 +1,5 @@
-//! An application that variables make, for containers that have no file: `TAGCAST_APP_KEY` and
-//! `TAGCAST_APP_SECRET`, or files that hold them (`…_FILE`).
+//! An application from environment variables, for containers without a file: `TAGCAST_APP_KEY` and
+//! `TAGCAST_APP_SECRET`, or files that contain them (`…_FILE`).
 
 use std::path::Path;
 
@@ -10,15 +10,15 @@ use super::read;
 use crate::auth::{Application, Applications};
 use crate::types::Secret;
 
-/// The variable with the key, and the one with its secret.
+/// Variables with the key and with the secret.
 const KEY: &str = "TAGCAST_APP_KEY";
 const SECRET: &str = "TAGCAST_APP_SECRET";
-/// Behind the name of a variable that names a file.
+/// Suffix of a variable that names a file.
 const FILE: &str = "_FILE";
-/// Bytes of a key, as in the file.
+/// Maximum bytes of a key, as in the file.
 const KEY_BYTES_MAX: usize = 255;
 
-/// Adds the application of the variables to those of the file.
+/// Adds the application from the variables to those of the file.
 pub(super) fn add_to(
     read: Result<Option<Applications>, InvalidAuthFile>,
     given: &mut ConfigLayers<'_>,
@@ -66,7 +66,8 @@ fn application(
     }
 }
 
-/// A variable, or what the file has that it names; without one line end.
+/// Returns the value of a variable or the content of the file that it names, without the last line
+/// break.
 fn value(
     given: &mut ConfigLayers<'_>,
     name: &str,

@@ -1,4 +1,4 @@
-//! Who else can read or change the files that decide about access, and where they are.
+//! Checks the permissions and location of files that control access.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
@@ -7,21 +7,22 @@ use std::path::Path;
 use super::diagnostic::{Diagnostic, Problem, ValueLocation};
 use crate::types::limits::FOLDER_ENTRIES_MAX;
 
-/// What others of this machine may do with a file before it is worth a warning.
+/// Permissions of other users that cause a warning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keep {
-    /// Read it: it holds no secret.
+    /// Others may read the file but not write it: it has no secrets.
     FromWriters,
-    /// Nothing.
+    /// Others may neither read nor write the file.
     FromReaders,
 }
 
-/// Write permission of the group and of others.
+/// Write permission of the group and of other users.
 const WRITERS: u32 = 0o022;
-/// Read permission of others. The group is how a service is given a file.
+/// Read permission of other users. Group permission is allowed, because it is the usual way to give
+/// a service access to a file.
 const READERS: u32 = 0o004;
 
-/// What is odd about a file or folder that is there.
+/// Returns warnings about an existing file or folder.
 pub(super) fn of(path: &Path, keep: Keep) -> Vec<Diagnostic> {
     let Ok(found) = fs::metadata(path) else { return Vec::new() };
     let shown = path.display();
@@ -44,14 +45,14 @@ pub(super) fn of(path: &Path, keep: Keep) -> Vec<Diagnostic> {
         .collect()
 }
 
-/// The owner, when that is neither this user nor root.
+/// Returns the owner if it is neither this user nor root.
 fn foreign_owner(found: &Metadata) -> Option<u32> {
     let own = rustix::process::geteuid().as_raw();
     Some(found.uid()).filter(|owner| *owner != 0 && *owner != own)
 }
 
-/// What a folder holds that makes it look like the document root of a site, which gives its files to
-/// whoever asks.
+/// Returns an entry that makes a folder look like the document root of a website, which serves its
+/// files to everyone.
 pub fn site_in(folder: &Path) -> Option<String> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let entries = fs::read_dir(folder).ok()?.take(FOLDER_ENTRIES_MAX);
@@ -65,7 +66,7 @@ fn is_of_a_site(name: &str) -> bool {
     is_page || Path::new(&name).extension().is_some_and(|ending| ending == "php")
 }
 
-/// The warning about a file with secrets in such a folder.
+/// Returns a warning if a file with secrets is in such a folder.
 pub(super) fn in_a_site(file: &Path) -> Option<Diagnostic> {
     let page = site_in(file.parent()?)?;
     let what = format!("is in a folder with `{page}`: a site would give it to any visitor");

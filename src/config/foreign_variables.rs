@@ -1,20 +1,21 @@
-//! Variables that begin as ours do and come from others: Kubernetes and Docker put them into every
-//! container when a service or a linked container has a name that begins with `tagcast`.
+//! Environment variables that begin with our prefix but come from others. Kubernetes and Docker add
+//! them to every container if a service or a linked container has a name that begins with
+//! `tagcast`.
 
 use super::schema::VARIABLE_PREFIX;
 
-/// Protocols of Kubernetes' services; Docker has the first two.
+/// Protocols of Kubernetes services. Docker has the first two.
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
-/// What both add for each port.
+/// Suffixes that Kubernetes or Docker add for each port.
 const PORT_DETAILS: [&str; 5] = ["ADDR", "PORT", "PROTO", "PORT_START", "PORT_END"];
 
-/// Whether a variable has a name and a value as Kubernetes or Docker make them.
+/// Returns true if a variable has the name and value of a variable from Kubernetes or Docker.
 pub(super) fn is_of_a_container(name: &str, value: &str) -> bool {
     let Some(rest) = name.strip_prefix(VARIABLE_PREFIX) else { return false };
     is_of_a_service(rest) || is_of_a_port(rest, value) || is_of_a_link(rest, value)
 }
 
-/// `TAGCAST_SERVICE_HOST`, `TAGCAST_SERVICE_PORT`, `TAGCAST_SERVICE_PORT_HTTP`.
+/// Matches `TAGCAST_SERVICE_HOST`, `TAGCAST_SERVICE_PORT`, `TAGCAST_SERVICE_PORT_HTTP`.
 fn is_of_a_service(rest: &str) -> bool {
     is_end_of(rest, "SERVICE_HOST")
         || is_end_of(rest, "SERVICE_PORT")
@@ -22,7 +23,7 @@ fn is_of_a_service(rest: &str) -> bool {
         || rest.contains("_SERVICE_PORT_")
 }
 
-/// `TAGCAST_PORT=tcp://…`, `TAGCAST_PORT_8094_TCP=tcp://…`, `TAGCAST_PORT_8094_TCP_ADDR`.
+/// Matches `TAGCAST_PORT=tcp://…`, `TAGCAST_PORT_8094_TCP=tcp://…`, `TAGCAST_PORT_8094_TCP_ADDR`.
 fn is_of_a_port(rest: &str, value: &str) -> bool {
     let scheme = value.split_once("://").map(|(scheme, _)| scheme.to_ascii_uppercase());
     if is_end_of(rest, "PORT") && scheme.is_some_and(|it| PROTOCOLS.contains(&it.as_str())) {
@@ -40,14 +41,14 @@ fn is_of_a_port(rest: &str, value: &str) -> bool {
         && detail.is_none_or(|detail| PORT_DETAILS.contains(&detail))
 }
 
-/// `TAGCAST_NAME=/web/tagcast`, `TAGCAST_ENV_…` with whatever the linked container has.
+/// Matches `TAGCAST_NAME=/web/tagcast` and the variables `TAGCAST_ENV_…` of the linked container.
 fn is_of_a_link(rest: &str, value: &str) -> bool {
     (is_end_of(rest, "NAME") && value.starts_with('/'))
         || rest.starts_with("ENV_")
         || rest.contains("_ENV_")
 }
 
-/// Whether a name is this word, or ends with it behind an underscore.
+/// Returns true if a name is this word or ends with an underscore and this word.
 fn is_end_of(name: &str, word: &str) -> bool {
     name.strip_suffix(word).is_some_and(|before| before.is_empty() || before.ends_with('_'))
 }

@@ -1,22 +1,22 @@
-//! The text of an INI file taken apart into blocks, entries and faults, with their lines.
+//! Parses the text of an INI file into sections, entries and errors, with their lines.
 //!
-//! Knows nothing of what a key means. Accepts what phpWebSocketServer's files hold: a flat file or
-//! sections, `;` and `#` at the start of a line, `;` after a blank, values in either quotes, a
-//! byte order mark, CRLF.
+//! It does not know the keys. It accepts the files of phpWebSocketServer: with or without sections,
+//! `;` and `#` comments at the start of a line, `;` comments after a space, single or double
+//! quotes, a byte order mark, CRLF.
 
 use super::diagnostic::Problem;
 
-/// What an INI file says, and where it cannot be read.
+/// The contents and syntax errors of an INI file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ini {
     pub(crate) blocks: Vec<IniSection>,
     pub(crate) faults: Vec<(usize, Problem)>,
 }
 
-/// The entries beneath one heading.
+/// The entries of one section.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct IniSection {
-    /// The heading's line, counted from 1.
+    /// Line of the heading, from 1.
     pub(crate) line: usize,
     pub(crate) title: Title,
     pub(crate) entries: Vec<IniEntry>,
@@ -24,10 +24,10 @@ pub(crate) struct IniSection {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Title {
-    /// The entries above the first heading.
+    /// The entries before the first heading.
     Top,
     Named(String),
-    /// A heading that could not be read: what stands beneath it belongs nowhere.
+    /// A section with an invalid heading. Its entries are ignored.
     Unreadable,
 }
 
@@ -35,7 +35,7 @@ pub(crate) enum Title {
 pub(crate) struct IniEntry {
     pub(crate) line: usize,
     pub(crate) key: String,
-    /// Without quotes and comment.
+    /// Value without quotes and comment.
     pub(crate) value: String,
 }
 
@@ -45,7 +45,7 @@ enum IniLine {
     Entry(String, String),
 }
 
-/// Takes a text apart. Every line that cannot be read is a fault; the others still count.
+/// Parses a text. Each invalid line becomes an error; all other lines are used.
 pub(crate) fn parse(text: &str) -> Ini {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut ini = Ini::default();
@@ -116,7 +116,7 @@ fn read_value(text: &str) -> Result<String, Problem> {
     Ok(value.to_owned())
 }
 
-/// An unquoted value ends at the first `;` that follows a blank (or at once).
+/// Returns an unquoted value up to its comment: a `;` at the start or after a space.
 fn before_comment(text: &str) -> &str {
     let starts = |(at, _): &(usize, char)| {
         text.get(..*at).is_none_or(|before| before.is_empty() || before.ends_with([' ', '\t']))

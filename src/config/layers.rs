@@ -1,4 +1,4 @@
-//! What was given, by whom: the values of keys with their places, and what is wrong about them.
+//! The given values of all keys with their locations, and the findings about them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,17 +14,18 @@ use super::schema::{
 use super::{ConfigSources, EffectiveValues, KEYS};
 use crate::types::limits::{EXPANDED_BYTES_MAX, EXPANSION_BYTES_MAX};
 
-/// The section that our own keys may stand in, as phpWebSocketServer's HEAD has them.
+/// Name of the section that our own keys may be in, as in the current version of
+/// phpWebSocketServer.
 const OWN_SECTION: &str = "websocketserver";
-/// Sections of phpWebSocketServer that this version does not evaluate.
+/// Sections of phpWebSocketServer that this server ignores.
 const FOREIGN_SECTIONS: &[&str] = &["develop"];
 
 /// A section `[resource …]` as it was written.
 pub(super) struct ResourceSection {
     pub(super) place: ValueLocation,
-    /// The path or subprotocol that it names.
+    /// Path or subprotocol in its heading.
     pub(super) name: String,
-    /// Its entries: place, key, value.
+    /// Entries: location, key and value.
     pub(super) entries: Vec<(ValueLocation, String, String)>,
 }
 
@@ -32,12 +33,12 @@ pub(super) struct ResourceSection {
 #[derive(Clone)]
 struct GivenValue {
     place: ValueLocation,
-    /// The key as it was spelt.
+    /// Key as it was spelled.
     key: String,
-    /// The value as it was written: what a finding may show. A `${NAME}` stands for what is not
-    /// to be shown.
+    /// Value as it was written, which a finding may show. A `${NAME}` is not expanded, so that its
+    /// value is not shown.
     written: String,
-    /// The value that holds.
+    /// Effective value.
     text: String,
 }
 
@@ -47,16 +48,16 @@ impl GivenValue {
     }
 }
 
-/// Values as they were written, and the findings so far.
+/// The given values and the findings so far.
 pub(super) struct ConfigLayers<'a> {
     source: &'a ConfigSources,
     dot_env: &'a DotEnv,
     values: BTreeMap<(&'static str, &'static str), GivenValue>,
-    /// `[resource /path]` with its entries.
+    /// Sections `[resource /path]` with their entries.
     pub(super) resources: Vec<ResourceSection>,
     findings: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
-    /// Bytes that variables may still bring.
+    /// Bytes that variables may still add.
     expansion: usize,
 }
 
@@ -72,7 +73,7 @@ impl<'a> ConfigLayers<'a> {
         (self.findings, self.warnings)
     }
 
-    /// All values that were given.
+    /// Returns all given values.
     pub(super) fn values(&self) -> EffectiveValues {
         let mut values = EffectiveValues::default();
         for key in KEYS {
@@ -83,12 +84,12 @@ impl<'a> ConfigLayers<'a> {
         values
     }
 
-    /// How many findings there are so far.
+    /// Returns the number of findings so far.
     pub(super) fn faults(&self) -> usize {
         self.findings.len()
     }
 
-    /// Takes over what was found in another file.
+    /// Adds the findings of another file.
     pub(super) fn take_read(&mut self, findings: Vec<Diagnostic>, warnings: Vec<Diagnostic>) {
         self.findings.extend(findings);
         self.warnings.extend(warnings);
@@ -98,7 +99,7 @@ impl<'a> ConfigLayers<'a> {
         self.findings.push(Diagnostic::new(place, key, fault));
     }
 
-    /// Reads the value of a key; its default, when nobody gave one or the one given is wrong.
+    /// Reads the value of a key. Returns None if it is not given, or invalid, which adds a finding.
     pub(super) fn read<T>(
         &mut self,
         section: &'static str,
@@ -121,8 +122,8 @@ impl<'a> ConfigLayers<'a> {
         }
     }
 
-    /// The value of a key; its default as the table of keys has it, when nobody gave one or the one
-    /// given is wrong.
+    /// Reads the value of a key. Uses the default in the table of keys if it is not given or
+    /// invalid.
     pub(super) fn or_default<T: Default>(
         &mut self,
         section: &'static str,
@@ -133,14 +134,14 @@ impl<'a> ConfigLayers<'a> {
         self.read(section, name, &parse).or_else(default).unwrap_or_default()
     }
 
-    /// What is wrong with the value of a key that was given, found out after it was read.
+    /// Adds an error about a given value that was detected after reading it.
     pub(super) fn find_fault_of<T>(&mut self, name: &'static str, fault: Problem) -> Option<T> {
         let finding = self.about(name, fault);
         self.findings.push(finding);
         None
     }
 
-    /// What is odd about the value of a key that was given.
+    /// Adds a warning about a given value.
     pub(super) fn warn(&mut self, name: &'static str, fault: Problem) {
         let finding = self.about(name, fault);
         self.warnings.push(finding);
@@ -155,7 +156,7 @@ impl<'a> ConfigLayers<'a> {
         }
     }
 
-    /// Where a key was given.
+    /// Returns the location of a given key.
     pub(super) fn place(&self, section: &'static str, name: &'static str) -> Option<ValueLocation> {
         self.values.get(&(section, name)).map(|value| value.place.clone())
     }
@@ -272,13 +273,14 @@ impl<'a> ConfigLayers<'a> {
         self.find_fault(place, name, Problem::new(what, right));
     }
 
-    /// A variable of the process that is not empty.
+    /// Returns an environment variable that is not empty.
     pub(super) fn variable(&self, name: &str) -> Option<&'a str> {
         let mut all = self.source.variables.iter().filter(|(_, value)| !value.is_empty());
         all.find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// A variable of the process, else the first definition in `.env`.
+    /// Expands variables from the environment of the process, then from the first definition in
+    /// `.env`.
     fn substituted(&mut self, text: &str) -> Result<String, Problem> {
         if !has_variables(text) {
             return Ok(text.to_owned());
@@ -306,7 +308,8 @@ impl<'a> ConfigLayers<'a> {
     }
 }
 
-/// A variable may be of another program, whose name ours begins with, so it is only warned about.
+/// Creates a finding about an unknown variable. It is only a warning, because another program whose
+/// name begins with ours may use the variable.
 fn unknown_variable(place: ValueLocation, name: &str) -> Diagnostic {
     let variables: Vec<String> = KEYS.iter().map(ConfigKey::variable).collect();
     let known: Vec<&str> =
@@ -323,7 +326,7 @@ fn unknown_variable(place: ValueLocation, name: &str) -> Diagnostic {
     )
 }
 
-/// The sections that keys stand in, as they are written.
+/// Returns the section names as they are written.
 fn sections() -> Vec<String> {
     let mut all = vec![format!("[{OWN_SECTION}]")];
     for key in KEYS.iter().filter(|key| !key.section.is_empty()) {

@@ -1,4 +1,4 @@
-//! Where the server listens: `[scheme://]host[:port]`, as phpWebSocketServer writes it.
+//! Listening addresses: `[scheme://]host[:port]`, as in phpWebSocketServer.
 
 use super::diagnostic::{Problem, visible};
 use super::parse;
@@ -8,30 +8,31 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
-/// The ports of addresses with a scheme and without a port.
+/// Default ports for addresses with a scheme and without a port.
 const PLAIN_PORT: u16 = 80;
 const TLS_PORT: u16 = 443;
-/// The schemes. phpWebSocketServer took any for plain, also a slip of `wss`. Where two are as near to a
-/// slip, the first is meant: TLS is not lost by a letter.
+/// Known schemes. phpWebSocketServer treats every unknown scheme as unencrypted, even a misspelled
+/// `wss`. If a misspelled scheme is equally similar to two of them, the first is suggested, so that
+/// a typo does not turn TLS off.
 const SCHEMES: [&str; 4] = ["wss", "ssl", "ws", "tcp"];
-/// Schemes of other protocols, and the ones that are meant by them.
+/// Schemes of other protocols and the corresponding known schemes.
 const OTHER_SCHEMES: [(&str, &str); 3] = [("http", "ws"), ("https", "wss"), ("tls", "wss")];
 
-/// One address to listen on.
+/// A listening address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListenAddress {
-    /// As it was written.
+    /// Address as it was written.
     pub text: String,
-    /// A host name or an IP address; IPv6 without brackets.
+    /// Host name or IP address; IPv6 without brackets.
     pub host: String,
-    /// The port; 0 lets the system choose one.
+    /// Port; 0 lets the system choose one.
     pub port: u16,
-    /// Whether it speaks TLS.
+    /// Whether it uses TLS.
     pub encryption: Encryption,
 }
 
 impl ListenAddress {
-    /// Reads one address.
+    /// Parses one address.
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) => (Some(scheme), rest),
@@ -52,12 +53,14 @@ impl ListenAddress {
         Ok(Self { text: text.to_owned(), host: read_host(host)?, port, encryption })
     }
 
-    /// Every socket address that the host has; blocks when a name must be looked up.
+    /// Returns all socket addresses of the host. Blocks if a name must be looked up.
     ///
-    /// phpWebSocketServer took the first address of `localhost` only, and was deaf on the others.
+    /// phpWebSocketServer listened only on the first address of `localhost` and was unreachable at
+    /// the others.
     ///
     /// # Errors
-    /// The name is not known, or has no address.
+    ///
+    /// If the name is unknown or has no address.
     pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         let mut all: Vec<SocketAddr> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();
         all.sort_unstable();
@@ -68,7 +71,8 @@ impl ListenAddress {
         Ok(all)
     }
 
-    /// Whether only this machine can reach it; `why` says what forbids anything else.
+    /// Checks that the address is reachable from this machine only. `why` explains the restriction
+    /// in the error.
     pub(crate) fn check_loopback(&self, why: &str, right: &str) -> Result<(), Problem> {
         let unknown = |error| Problem::new(format!("cannot be resolved: {error}"), HERE);
         let all = self.resolve().map_err(unknown)?;
@@ -86,10 +90,11 @@ fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// Reads the list of addresses to listen on.
+/// Parses the list of listening addresses.
 ///
 /// # Errors
-/// The first item that is no address, or that stands there twice.
+///
+/// Names the first item that is invalid or a duplicate.
 pub(crate) fn addresses(text: &str) -> Result<Vec<ListenAddress>, Problem> {
     let mut all: Vec<ListenAddress> = Vec::new();
     for (number, item) in (1..).zip(parse::list(text)) {
@@ -124,7 +129,7 @@ fn encryption(scheme: &str) -> Result<Encryption, Problem> {
     Err(Problem::new(format!("has the unknown scheme `{}`", visible(scheme)), right))
 }
 
-/// Host and port; an IPv6 address stands in brackets, which are kept here.
+/// Splits host and port. An IPv6 address is in brackets, which are kept.
 fn split(rest: &str) -> Result<(&str, Option<&str>), Problem> {
     let Some((host, behind)) = rest.rsplit_once(']') else {
         return match rest.split_once(':') {

@@ -1,4 +1,4 @@
-//! The JSON Schema that an application's messages have to fit: read and tried once, by the supervisor.
+//! The JSON Schema for the messages of an application. The supervisor reads and compiles it once.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::auth::MessageSchema;
 
 const RIGHT: &str = "write a JSON Schema that stands for itself, in one file";
 
-/// Reads a file of 1 MiB at the most, and compiles it.
+/// Reads a file of at most 1 MiB and compiles it.
 pub(super) fn load_schema(path: &Path) -> Result<MessageSchema, Problem> {
     let text = read(path).map_err(|unread| match unread {
         UnreadFile::Absent => {

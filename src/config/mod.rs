@@ -1,4 +1,5 @@
-//! `websock.ini`, variables and flags: read, checked, and told what is wrong all at once.
+//! The configuration: reads and checks `websock.ini`, variables and flags, and reports all errors
+//! at once.
 
 mod app_add;
 mod app_edit;
@@ -55,47 +56,47 @@ use self::env::DotEnv;
 use self::file_permissions::Keep;
 use self::layers::ConfigLayers;
 
-/// The file that is read when none is named.
+/// Default configuration file.
 const INI: &str = "websock.ini";
-/// The applications, when no other file is named.
+/// Default file of the applications.
 const AUTH_FILE: &str = "auth.yml";
-/// `O_NONBLOCK`, as a file is opened.
+/// `O_NONBLOCK` as a flag of open(2).
 #[expect(clippy::cast_possible_wrap, reason = "flags of open(2) are small")]
 const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-/// A file above this is none of ours.
+/// Maximum size of a configuration file in bytes. A larger file is not one of ours.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Where settings come from; a later field wins over an earlier one.
+/// Sources of the configuration. A later field takes precedence.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigSources {
-    /// The file; by default `websock.ini` in `folder`, which may be absent.
+    /// The file. Defaults to `websock.ini` in `folder`, which may be missing.
     pub ini: Option<PathBuf>,
-    /// The process's variables.
+    /// Environment variables of the process.
     pub variables: Vec<(String, String)>,
-    /// Flags of the command line, as key and value; `phpws.frameGap` for a key of a section.
+    /// Command-line flags as key and value. A key of a section is written like `phpws.frameGap`.
     pub flags: Vec<(String, String)>,
     /// The current folder.
     pub folder: PathBuf,
 }
 
-/// A configuration without a fault.
+/// A configuration without errors.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// What holds.
+    /// The effective configuration.
     pub config: Config,
-    /// What is odd but does no harm.
+    /// Warnings.
     pub warnings: Vec<Diagnostic>,
-    /// The file that was read.
+    /// The file that was read. None if there is none.
     pub ini: Option<PathBuf>,
-    /// The values as they were written.
+    /// Values as they were written.
     pub values: EffectiveValues,
 }
 
-/// Reads and checks everything.
+/// Reads and checks the configuration.
 ///
 /// # Errors
 ///
-/// All that is wrong, in the order of the file, then variables, then flags.
+/// All errors: first those of the file, then of variables, then of flags.
 pub fn load(source: &ConfigSources) -> Result<Loaded, Diagnostics> {
     let files = Files::read(source)?;
     let mut given = files.given(source);
@@ -103,7 +104,7 @@ pub fn load(source: &ConfigSources) -> Result<Loaded, Diagnostics> {
     let values = given.values();
     files.look_at_rights(&mut given, &config);
     let (mut findings, warnings) = given.findings();
-    // Each file by itself, in the order of its lines.
+    // Findings are grouped by file and sorted by line.
     findings.sort_by_key(|finding| {
         let Diagnostic { place, .. } = finding;
         (place.rank(), place.file() != Some(files.path.as_path()), place.line())
@@ -115,27 +116,27 @@ pub fn load(source: &ConfigSources) -> Result<Loaded, Diagnostics> {
     }
 }
 
-/// Where the applications stand, or would stand: `authFile`, else `auth.yml` beside the ini. Nothing
-/// else is checked.
+/// Returns the path of the file of applications: `authFile`, otherwise `auth.yml` next to the ini
+/// file. The file may be missing. Nothing else is checked.
 ///
 /// # Errors
 ///
-/// When the ini or `.env` cannot be read.
+/// If the ini file or `.env` cannot be read.
 pub fn auth_file(source: &ConfigSources) -> Result<PathBuf, Diagnostics> {
     let files = Files::read(source)?;
     let named = resolve::auth_path(&mut files.given(source), &files.folder);
     Ok(named.flatten().unwrap_or_else(|| files.folder.join(AUTH_FILE)))
 }
 
-/// Where a server of this configuration listens, as far as that is right. Nothing else is checked.
+/// Returns the valid listening addresses. Nothing else is checked.
 #[must_use]
 pub fn addresses(source: &ConfigSources) -> Vec<ListenAddress> {
     let files = Files::read(source).ok();
     files.map(|files| resolve::addresses_of(&mut files.given(source))).unwrap_or_default()
 }
 
-/// The folder of a server's state: `stateDir`, or `state` beside the ini. Whatever else is wrong with the
-/// files, a server is found.
+/// Returns the state folder: `stateDir`, otherwise `state` next to the ini file. Works with invalid
+/// files too, so that a running server can still be found.
 #[must_use]
 pub fn state_folder(source: &ConfigSources) -> PathBuf {
     match Files::read(source) {
@@ -148,7 +149,7 @@ fn state_beside(folder: &Path) -> PathBuf {
     folder.join("state")
 }
 
-/// The files that a configuration is read from, also those that are not there.
+/// Returns the files of a configuration, including missing ones.
 #[must_use]
 pub fn files(source: &ConfigSources) -> Vec<PathBuf> {
     let mut all = vec![source.ini_path()];
@@ -165,20 +166,20 @@ pub fn files(source: &ConfigSources) -> Vec<PathBuf> {
 }
 
 impl ConfigSources {
-    /// The file, also when it is not there.
+    /// Returns the path of the ini file, even if it is missing.
     #[must_use]
     pub fn ini_path(&self) -> PathBuf {
         self.folder.join(self.ini.as_deref().unwrap_or_else(|| Path::new(INI)))
     }
 }
 
-/// The files that settings come from.
+/// The files of a configuration.
 struct Files {
     path: PathBuf,
     text: Option<Zeroizing<String>>,
     folder: PathBuf,
     dot_env: DotEnv,
-    /// Why `.env` was not read, though it is there.
+    /// The reason why an existing `.env` was not read.
     unread: Option<(PathBuf, Problem)>,
 }
 
@@ -204,7 +205,8 @@ impl Files {
         Ok(Self { path, text, folder, dot_env, unread })
     }
 
-    /// Warns about files that others can read or change, and about those in the document root of a site.
+    /// Warns about files that other users can read or change, and about files in the document root
+    /// of a website.
     fn look_at_rights(&self, given: &mut ConfigLayers<'_>, config: &Config) {
         let mut odd = file_permissions::of(&self.path, Keep::FromWriters);
         odd.extend(file_permissions::of(&self.folder.join(".env"), Keep::FromWriters));
@@ -219,7 +221,7 @@ impl Files {
         given.take_read(Vec::new(), odd);
     }
 
-    /// The values of all sources.
+    /// Returns the values of all sources.
     fn given<'a>(&'a self, source: &'a ConfigSources) -> ConfigLayers<'a> {
         let mut given = ConfigLayers::new(source, &self.dot_env);
         if let Some((path, fault)) = &self.unread {
@@ -234,10 +236,10 @@ impl Files {
     }
 }
 
-/// Why a file was not read.
+/// The reason why a file was not read.
 enum UnreadFile {
     Absent,
-    /// A pipe or a device, which may have no end.
+    /// The path is a pipe or a device, which may be endless.
     NoFile,
     TooLarge,
     NotUtf8,
@@ -258,8 +260,8 @@ impl UnreadFile {
     }
 }
 
-/// A file is read without waiting for the other end of a pipe, and its text is wiped: secrets may be in
-/// any of them.
+/// Reads a file without blocking on a pipe. The text is wiped when dropped, because any of the
+/// files may contain secrets.
 fn read(path: &Path) -> Result<Zeroizing<String>, UnreadFile> {
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => UnreadFile::Absent,
@@ -277,8 +279,8 @@ fn read(path: &Path) -> Result<Zeroizing<String>, UnreadFile> {
     if found.len() > FILE_BYTES_MAX {
         return Err(UnreadFile::TooLarge);
     }
-    // Room for all of it at once, and for what shows that it has grown: a buffer that grows would leave
-    // a copy behind.
+    // Allocate the whole size at once, because a growing buffer would leave copies behind. A few
+    // more bytes reveal whether the file has grown.
     let room = usize::try_from(found.len()).unwrap_or_default() + 64;
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;

@@ -1,4 +1,4 @@
-//! From the values that were given to the configuration that holds.
+//! Builds the effective configuration from the given values.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -30,24 +30,24 @@ use crate::types::{Encryption, IpRange, Secret};
 const WORKERS: Bounds<usize> = Bounds::new(1, 256);
 const HANDSHAKE: Bounds<Duration> =
     Bounds::new(Duration::from_millis(100), Duration::from_secs(300));
-/// phpWebSocketServer's limit.
+/// The timeout of phpWebSocketServer.
 const TLS_HANDSHAKE: Duration = Duration::from_secs(3);
 const DRAIN: Bounds<Duration> = Bounds::new(Duration::from_millis(100), Duration::from_secs(3600));
 const PING: Bounds<Duration> =
     Bounds::or_off(Duration::from_millis(100), Duration::from_secs(3600));
 const MESSAGE_TIME: Bounds<Duration> =
     Bounds::new(Duration::from_millis(100), Duration::from_secs(3600));
-/// What a worker holds of heads is bounded apart from this: see `HEADS_BYTES_MAX`.
+/// The total for all heads of a worker has a separate limit: `HEADS_BYTES_MAX`.
 const HEAD: Bounds<Size> = Bounds::new(Size(1024), Size(64 * 1024));
 const MESSAGE: Bounds<Size> = Bounds::new(Size(1024), Size(64 * 1024 * 1024));
 const OUTBOX: Bounds<Size> = Bounds::new(Size(1024), Size(1024 * 1024 * 1024));
-/// An empty server needs more than the smallest.
+/// Even an empty server needs more than the minimum.
 const MEMORY: Bounds<Size> = Bounds::new(Size(4 * 1024 * 1024), Size(1 << 50));
 const CLIENTS: Bounds<usize> = Bounds::or_off(1, 1_000_000_000);
 const LOG_FILE: Bounds<Size> = Bounds::or_off(Size(64 * 1024), Size(1024 * 1024 * 1024));
 const OLD_LOGS: Bounds<usize> = Bounds::new(0, 1000);
-/// Every value that is wrong is a finding; its default stands in for it, so that the rest is
-/// checked too.
+/// Builds the configuration. An invalid value becomes a finding and is replaced by its default, so
+/// that the remaining values are checked too.
 pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
     let applications = env_application::add_to(applications(given, folder), given, folder);
     let mut listen = listen(given, &Exposure::of(&applications));
@@ -83,7 +83,8 @@ pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
     }
 }
 
-/// The applications of auth.yml; none make the server open. An error when the file is wrong.
+/// Reads the applications of `auth.yml`. Without applications the server is open to all clients.
+/// Returns an error if the file is invalid.
 fn applications(
     given: &mut ConfigLayers<'_>,
     folder: &Path,
@@ -97,7 +98,7 @@ fn applications(
     if read.is_unread
         && let Some(place) = given.place("", "authFile")
     {
-        // A file that cannot be read is the fault of who named it.
+        // If the named file cannot be read, the finding is about the key that names it.
         for finding in &mut read.findings {
             (finding.place, finding.key) = (place.clone(), "authFile".to_owned());
         }
@@ -107,13 +108,13 @@ fn applications(
     if is_right { Ok(read.applications) } else { Err(auth_file::InvalidAuthFile) }
 }
 
-/// The file of the applications: none when nobody names one, and none inside when there is to be
-/// none.
+/// Returns the file of the applications. The outer None means that no file is named, the inner None
+/// that none should be used.
 pub(super) fn auth_path(given: &mut ConfigLayers<'_>, folder: &Path) -> Option<Option<PathBuf>> {
     given.read("", "authFile", |text| Ok(path(text, folder)))
 }
 
-/// The folder of a server's state.
+/// Returns the state folder.
 pub(super) fn state_dir(given: &mut ConfigLayers<'_>, folder: &Path) -> PathBuf {
     let named = given.read("", "stateDir", |text| match path(text, folder) {
         Some(path) => Ok(path),
@@ -122,10 +123,10 @@ pub(super) fn state_dir(given: &mut ConfigLayers<'_>, folder: &Path) -> PathBuf 
     named.unwrap_or_else(|| state_beside(folder))
 }
 
-/// Where the server may be reached from.
+/// The addresses that the server may listen on.
 pub(super) enum Exposure {
     Anywhere,
-    /// From this machine only, for this reason.
+    /// Loopback addresses only, for this reason.
     Loopback {
         why: String,
         right: &'static str,
@@ -133,15 +134,15 @@ pub(super) enum Exposure {
 }
 
 impl Exposure {
-    /// Nothing listens to strangers while everybody may do everything, or while a secret is used
-    /// that everybody knows.
+    /// Restricts the server to loopback addresses while any client may do everything, or while a
+    /// publicly known secret is in use.
     pub(super) fn of(
         applications: &Result<Option<Applications>, auth_file::InvalidAuthFile>,
     ) -> Self {
         let right = "make an application of your own (tagcast app add NAME), or listen on \
                      loopback: ws://127.0.0.1:port";
         match applications {
-            // What is wrong is said already.
+            // The errors were already reported.
             Err(auth_file::InvalidAuthFile) => Self::Anywhere,
             Ok(None) => {
                 let why =
@@ -184,7 +185,7 @@ impl Exposure {
     }
 }
 
-/// The addresses as they are written, wherever they may be reached from.
+/// Returns the addresses as they are written, regardless of the allowed exposure.
 pub(super) fn addresses_of(given: &mut ConfigLayers<'_>) -> Vec<ListenAddress> {
     let mut all = listen(given, &Exposure::Anywhere);
     if given.read("", "tls", choice).unwrap_or(TlsMode::On) != TlsMode::On {
@@ -204,7 +205,8 @@ fn listen(given: &mut ConfigLayers<'_>, exposure: &Exposure) -> Vec<ListenAddres
     given.read("", "address", checked).unwrap_or_else(default)
 }
 
-/// The certificate, where an address speaks TLS; such addresses become plain where they are not to.
+/// Reads the certificate if an address uses TLS. With `tls = off` or `proxy` all addresses become
+/// unencrypted.
 fn tls(
     given: &mut ConfigLayers<'_>,
     folder: &Path,
@@ -250,7 +252,7 @@ fn tls(
     Some(TlsSettings { chain: chain.pem, key, ticket_secret: None, handshake_timeout })
 }
 
-/// The files of the certificate and of its key.
+/// Returns the files of the certificate and of its key.
 pub(super) fn tls_files(given: &mut ConfigLayers<'_>, folder: &Path) -> [Option<PathBuf>; 2] {
     let file = |name| given.read("", name, |text| Ok(path(text, folder))).flatten();
     ["certFile", "pkFile"].map(file)
@@ -287,7 +289,7 @@ fn log(given: &mut ConfigLayers<'_>, folder: &Path) -> LogSettings {
     }
 }
 
-/// A relative path starts at the folder of the file.
+/// Resolves a path relative to the folder of the ini file.
 fn path(text: &str, folder: &Path) -> Option<PathBuf> {
     (!is_absent(text)).then(|| folder.join(text.trim()))
 }

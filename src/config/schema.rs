@@ -1,17 +1,17 @@
-//! The table of all keys: a new key is one entry here and one line in `build.rs`.
+//! The table of all keys. A new key needs one entry here and one line in `resolve.rs`.
 
-/// One key of `websock.ini`.
+/// A key of `websock.ini`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConfigKey {
-    /// The section it stands in; empty for `[websocketserver]` or none.
+    /// Section of the key. Empty for `[websocketserver]` or no section.
     pub section: &'static str,
-    /// Its name, compared without case and underscores.
+    /// Name of the key. Case and underscores are ignored.
     pub name: &'static str,
-    /// What holds when nobody says anything, as it would be written.
+    /// Default value as it would be written.
     pub default: &'static str,
-    /// What a value is.
+    /// Type or unit of the value.
     pub unit: &'static str,
-    /// Whether a reload changes it.
+    /// True if a reload changes it.
     pub reloadable: bool,
 }
 
@@ -30,7 +30,7 @@ impl ConfigKey {
     }
 }
 
-/// All of them, in the order of the documentation.
+/// All keys in the order of the documentation.
 pub const KEYS: &[ConfigKey] = &[
     key("", "address", "ws://127.0.0.1:8094", "list of addresses"),
     key("", "workers", "auto", "processes"),
@@ -119,10 +119,10 @@ pub const KEYS: &[ConfigKey] = &[
     key("bloatless", "pushSocketMode", "0660", "file mode"),
 ];
 
-/// What our variables begin with.
+/// Prefix of our environment variables.
 pub(super) const VARIABLE_PREFIX: &str = "TAGCAST_";
 
-/// Variables that begin like keys and are none.
+/// Variables with our prefix that do not set a key.
 pub(super) const RESERVED_VARIABLES: &[&str] = &[
     "TAGCAST_APP_KEY",
     "TAGCAST_APP_KEY_FILE",
@@ -136,7 +136,7 @@ pub(super) const RESERVED_VARIABLES: &[&str] = &[
 ];
 
 impl ConfigKey {
-    /// The variable that sets it: `maxMessage` is `TAGCAST_MAX_MESSAGE`.
+    /// Returns the variable that sets the key: `maxMessage` is `TAGCAST_MAX_MESSAGE`.
     #[must_use]
     pub fn variable(&self) -> String {
         let mut variable = String::from(VARIABLE_PREFIX);
@@ -146,7 +146,7 @@ impl ConfigKey {
         }
         let mut was_capital = true;
         for letter in self.name.chars() {
-            // A run of capitals is one word: `maxPerIP` is `MAX_PER_IP`.
+            // Consecutive capitals form one word: `maxPerIP` is `MAX_PER_IP`.
             if letter.is_ascii_uppercase() && !was_capital {
                 variable.push('_');
             }
@@ -156,7 +156,7 @@ impl ConfigKey {
         variable
     }
 
-    /// The key as a flag names it: `frameGap` of `[phpws]` is `phpws.frameGap`.
+    /// Returns the key in a flag: `frameGap` of `[phpws]` is `phpws.frameGap`.
     #[must_use]
     pub fn flag(&self) -> String {
         if self.section.is_empty() {
@@ -167,27 +167,27 @@ impl ConfigKey {
     }
 }
 
-/// A name as keys are compared: without case and underscores; `adress` is what phpWebSocketServer
-/// writes.
+/// Normalizes a name for comparison: removes case and underscores, and accepts the spelling
+/// `adress` of phpWebSocketServer.
 pub(super) fn folded(name: &str) -> String {
     let folded: String = name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect();
     if folded == "adress" { "address".to_owned() } else { folded }
 }
 
-/// The key of a section by its name.
+/// Finds a key by section and name.
 pub(super) fn find(section: &str, name: &str) -> Option<&'static ConfigKey> {
     let folded_name = folded(name);
     KEYS.iter().find(|key| key.section == section && folded(key.name) == folded_name)
 }
 
-/// The known key that a misspelt one resembles most, in whatever section.
+/// Returns the most similar key of any section for a misspelled name.
 pub(super) fn nearest(name: &str) -> Option<&'static ConfigKey> {
     let name = folded(name);
     let distance = |key: &&ConfigKey| edits(&name, &folded(key.name));
     KEYS.iter().min_by_key(distance).filter(|key| distance(key) <= 1 + name.len() / 3)
 }
 
-/// The name of a list that a misspelt one resembles most.
+/// Returns the most similar name of a list for a misspelled one.
 pub(super) fn nearest_of<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
     let name = folded(name);
     let distance = |known: &&&str| edits(&name, &folded(known));
@@ -195,7 +195,7 @@ pub(super) fn nearest_of<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
     (edits(&name, &folded(nearest)) <= 1 + name.chars().count() / 3).then_some(*nearest)
 }
 
-/// Letters to change, add or leave out.
+/// Returns the edit distance in letters.
 pub(super) fn edits(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();

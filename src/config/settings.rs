@@ -1,4 +1,5 @@
-//! The checked configuration: what exists is valid. It travels to the children as JSON.
+//! The checked configuration. A value of these types is valid. It is sent to the child processes as
+//! JSON.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -23,146 +24,148 @@ use crate::resource::{BuiltinKind, UnknownPath};
 use crate::telemetry::{LogFormat, LogLevel};
 use crate::types::{IpRange, Secret, WipedBytes, from_hexadecimal, push_hexadecimal, word_choices};
 
-/// Everything that the file, variables and flags decide.
+/// The effective configuration from file, variables and flags.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
-    /// Where clients connect.
+    /// Listening addresses.
     pub listen: Vec<ListenAddress>,
-    /// Worker processes.
+    /// Number of worker processes.
     pub workers: u16,
-    /// What is logged, and where to.
+    /// Log settings.
     pub log: LogSettings,
-    /// Bounds and deadlines.
+    /// Limits and deadlines.
     pub limits: LimitSettings,
-    /// Who may use the server; without them it is open to everyone.
+    /// Applications that may use the server. None means that all clients may.
     pub applications: Option<Applications>,
-    /// Who may open a connection.
+    /// Rule for opening a connection.
     pub authorize_open: AuthorizeOpen,
-    /// How an opening is refused.
+    /// Response to a rejected handshake.
     pub refuse: Refuse,
-    /// Where connections may come from, and how many.
+    /// Limits on the origin, address and number of connections.
     pub admission: Admission,
-    /// The certificate, where an address asks for TLS.
+    /// Certificate, if an address uses TLS.
     pub tls: Option<TlsSettings>,
-    /// The key that signs the UUIDs of clients, or where it stands.
+    /// Key that signs the UUIDs of clients, or its file.
     pub uuid_key: UuidKey,
-    /// Where the server keeps what it must not forget; `state` beside the ini.
+    /// Folder for persistent state; by default `state` next to the ini file.
     pub state_folder: PathBuf,
-    /// What serves `/`; without it `/` is a path that nothing is bound to.
+    /// Resource of `/`. None means that `/` is an unbound path.
     pub default_dialect: Option<BuiltinKind>,
-    /// What becomes of a path that nothing is bound to.
+    /// Handling of unbound paths.
     pub unknown_path: UnknownPath,
-    /// Whether a plain GET of `/` is answered by the page.
+    /// True if a plain GET of `/` returns the demo page.
     pub page: bool,
-    /// The session of PHP that pages have to come with, if one is asked for.
+    /// PHP session that pages must have. None if no session is required.
     pub jsauth: Option<JsAuth>,
-    /// phpWebSocketServer's dialect.
+    /// Options of phpWebSocketServer's dialect.
     pub phpws: PhpwsSettings,
-    /// What is for who comes from PHP-WebSockets-Server.
+    /// Options for clients of PHP-WebSockets-Server.
     pub echo: EchoSettings,
-    /// Protocols that are older than RFC 6455.
+    /// Protocols older than RFC 6455.
     pub legacy: LegacySettings,
     /// The applications of bloatless/php-websocket.
     pub bloatless: BloatlessSettings,
-    /// Gomoob's dialect.
+    /// Options of the Gomoob dialect.
     pub gomoob: GomoobSettings,
-    /// Paths that the file binds.
+    /// Resources bound by the file.
     pub resources: Vec<ResourceBinding>,
 }
 
-/// What is logged, and where to.
+/// Log settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogSettings {
-    /// A file to append to.
+    /// File to append to.
     pub file: Option<PathBuf>,
-    /// Whether lines go to the console too.
+    /// True if lines are written to the console too.
     pub console: bool,
-    /// The least important lines that are written.
+    /// Minimum severity of lines.
     pub level: LogLevel,
-    /// How a line is written.
+    /// Format of lines.
     pub format: LogFormat,
-    /// The size from which the file is put aside and begun anew, in bytes; 0 means never.
+    /// Size in bytes at which the file is rotated; 0 means never.
     pub bytes_max: usize,
-    /// Old files that are kept.
+    /// Number of rotated files to keep.
     pub old_files: usize,
 }
 
-/// Bounds and deadlines.
+/// Limits and deadlines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LimitSettings {
-    /// From the accept to the answered handshake.
+    /// Maximum time from the accept to the response of the handshake.
     pub handshake_timeout: Duration,
-    /// How often an unfinished message is looked at, which has to have grown since.
+    /// Interval in which an incomplete message must have grown.
     pub message_timeout: Duration,
-    /// The largest message of a client, in bytes.
+    /// Maximum bytes of a message from a client.
     pub max_message: usize,
-    /// Bytes of a request head.
+    /// Maximum bytes of a request head.
     pub max_head: usize,
-    /// What one client's outbox may hold, in bytes.
+    /// Maximum bytes in the outbox of a client.
     pub outbox_limit: usize,
-    /// From SIGTERM to the end.
+    /// Maximum time of a shutdown.
     pub drain_time: Duration,
-    /// Between two pings; zero means none.
+    /// Interval between two pings; zero means no pings.
     pub ping_interval: Duration,
-    /// What all processes together may have.
+    /// Memory limit of all processes together.
     pub max_memory: MaxMemory,
 }
 
-/// What all processes together may have.
+/// The memory limit of all processes together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MaxMemory {
-    /// What the cgroup of the server may have, if that is limited.
+    /// The limit of the server's cgroup, if it has one.
     Auto,
-    /// As much as there is.
+    /// No limit.
     Unlimited,
-    /// So many bytes.
+    /// This many bytes.
     Bytes(u64),
 }
 
-/// Where connections may come from, and how many.
+/// Limits on the origin, address and number of connections.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Admission {
-    /// Connections of all workers together; 0 means no limit.
+    /// Maximum connections of all workers together; 0 means no limit.
     pub max_clients: u32,
-    /// Web-type connections from one address; 0 means no limit.
+    /// Maximum web-type connections from one address; 0 means no limit.
     pub max_per_ip: u32,
-    /// Origins that may connect, as they were written; empty means any.
+    /// Origins that may connect, as they were written. Empty means any.
     pub allowed_origins: Vec<String>,
-    /// Where php-type clients may come from; empty means the listening addresses and loopback.
+    /// Addresses that php-type clients may come from. Empty means the listening addresses and
+    /// loopback.
     pub allowed_ip: Vec<IpRange>,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpRange>,
 }
 
-/// What is needed to speak TLS: read and checked, so that a worker needs no file.
+/// The settings of TLS, read and checked, so that a worker needs no files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TlsSettings {
-    /// The certificate and the chain that leads to it, as PEM.
+    /// The certificate and its chain as PEM.
     pub chain: String,
-    /// Its private key: DER in hexadecimal, see [`TlsSettings::key_from_pem`]. Readers of PEM leave copies.
+    /// Private key as hexadecimal DER, see [`TlsSettings::key_from_pem`]. It is not stored as PEM,
+    /// because PEM parsers leave copies in memory.
     pub key: Secret,
-    /// What the keys of session tickets are derived from, as 64 hexadecimal characters. The
-    /// supervisor makes it at its start; nothing keeps it longer than the server runs.
+    /// Secret for the keys of session tickets, as 64 hexadecimal characters. The supervisor creates
+    /// it at its start and never stores it.
     pub ticket_secret: Option<Secret>,
-    /// From the accept to the end of the TLS handshake.
+    /// Maximum time from the accept to the end of the TLS handshake.
     pub handshake_timeout: Duration,
 }
 
 word_choices! {
-    /// How an opening is refused.
+    /// Response to a rejected handshake.
     Refuse {
-        /// By an HTTP status.
+        /// An HTTP status.
         Http = "http",
-        /// By a Close frame behind a 101, as the original servers did.
+        /// A Close frame after a 101, as in the original servers.
         AfterUpgrade = "afterUpgrade",
     }
-    /// What becomes of an address that asks for TLS.
+    /// Handling of addresses that request TLS.
     TlsMode {
-        /// It speaks TLS, with our certificate.
+        /// TLS with our certificate.
         On = "on",
-        /// It is served plain.
+        /// No encryption.
         Off = "off",
-        /// It is served plain, to a proxy that speaks TLS to the clients.
+        /// No encryption, because a proxy handles TLS for the clients.
         Proxy = "proxy",
     }
 }
@@ -170,20 +173,20 @@ word_choices! {
 /// The key that signs the UUIDs of clients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UuidKey {
-    /// 64 hexadecimal characters in this file; the supervisor makes it when it is missing.
+    /// A file with 64 hexadecimal characters. The supervisor creates it if it is missing.
     File(PathBuf),
     /// The key itself.
     Value(Secret),
 }
 
 impl TlsSettings {
-    /// The 32 bytes of the secret of session tickets, once it was made.
+    /// Returns the 32 bytes of the session ticket secret. None before it is created.
     #[must_use]
     pub fn ticket_secret(&self) -> Option<Zeroizing<[u8; 32]>> {
         parse::key(self.ticket_secret.as_ref()?.expose()).ok().map(Zeroizing::new)
     }
 
-    /// The first private key of a text in PEM.
+    /// Returns the first private key of a PEM text.
     #[must_use]
     pub fn key_from_pem(pem: &str) -> Option<Secret> {
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).ok()?;
@@ -193,7 +196,7 @@ impl TlsSettings {
         Some(Secret::new(text))
     }
 
-    /// The DER of the private key.
+    /// Returns the DER of the private key.
     #[must_use]
     pub fn key_der(&self) -> Option<Zeroizing<Vec<u8>>> {
         from_hexadecimal(self.key.expose())
@@ -201,7 +204,7 @@ impl TlsSettings {
 }
 
 impl UuidKey {
-    /// The 32 bytes, once they are known.
+    /// Returns the 32 bytes of the key. None if only its file is known.
     #[must_use]
     pub fn bytes(&self) -> Option<Zeroizing<[u8; 32]>> {
         match self {
@@ -212,18 +215,18 @@ impl UuidKey {
 }
 
 impl Config {
-    /// The configuration as it travels to a child, with its secrets.
+    /// Returns the JSON that is sent to a child, including secrets.
     #[must_use]
     pub fn to_json(&self) -> Zeroizing<String> {
         let mut json = WipedBytes::default();
-        // Only maps with other keys than text have no JSON, and there are none.
+        // Serialization fails only for maps whose keys are not strings, and there are none.
         let _written = serde_json::to_writer(&mut json, self);
-        // JSON is text; the copy is of the length that it has.
+        // JSON is valid UTF-8. The copy is allocated with its exact length.
         Zeroizing::new(str::from_utf8(&json).unwrap_or_default().to_owned())
     }
 
-    /// What a worker needs of it: the secrets of applications as digests, save of those whose keys are
-    /// in `signing`, because a worker signs events with them.
+    /// Returns the configuration for a worker. Secrets of applications are reduced to digests,
+    /// except for the keys in `signing`, because a worker signs events with those secrets.
     #[must_use]
     pub fn for_worker(&self, signing: &BTreeSet<String>) -> Self {
         let mut config = self.clone();
@@ -234,17 +237,17 @@ impl Config {
         config
     }
 
-    /// The keys of the applications that events for backends are signed for.
+    /// Returns the keys of the applications whose secrets sign webhook events.
     pub fn signing(&self) -> impl Iterator<Item = &str> {
         let backends = self.resources.iter().filter_map(|binding| binding.backend.as_ref());
         backends.map(|backend| backend.application.as_str())
     }
 
-    /// Reads what [`Config::to_json`] wrote.
+    /// Parses the output of [`Config::to_json`].
     ///
     /// # Errors
     ///
-    /// When it is something else.
+    /// If the text is not such an output.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }

@@ -1,4 +1,4 @@
-//! Files, variables and flags, good and bad.
+//! Tests with valid and invalid files, variables and flags.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::auth::uuid::UuidForm;
 use crate::protocol::phpws::{CompatFlag, CompatFlags};
 use crate::resource::{BuiltinKind, ResourceKind};
 
-/// A folder of its own that goes away with the test.
+/// A temporary folder, removed at the end of the test.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -41,7 +41,7 @@ fn config(name: &str, text: &str) -> Config {
     Folder::new(name, &[(INI, text)]).load().unwrap().config
 }
 
-/// Line and key of each finding.
+/// Returns line and key of each finding.
 fn findings(name: &str, text: &str) -> Vec<(usize, String)> {
     let Diagnostics(all) = Folder::new(name, &[(INI, text)]).load().unwrap_err();
     let line = |finding: &Diagnostic| match finding.place {

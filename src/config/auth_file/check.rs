@@ -1,4 +1,4 @@
-//! What the file says, and everything that is wrong with it.
+//! Checks the contents of `auth.yml` and collects all errors.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,39 +9,39 @@ use crate::config::diagnostic::{Problem, visible};
 use crate::config::schema::nearest_of;
 use crate::types::Secret;
 
-/// Bytes of a key, and of a tenant's name: they are keys of tables.
+/// Maximum bytes of a key and of a tenant's name. Both are keys of tables.
 pub(super) const NAME_BYTES_MAX: usize = 255;
-/// The members that an application may have.
+/// Allowed members of an application.
 const MEMBERS: [&str; 6] = ["key", "secret", "authorizeOpen", "clientPublish", "tenant", "schema"];
-/// Those of them that must be there.
+/// Required members of an application.
 pub(super) const REQUIRED: [&str; 3] = ["key", "secret", "authorizeOpen"];
-/// The members of the file itself.
+/// Known members at the top level of the file.
 const TOP: [&str; 2] = ["applications", "anonymous"];
-/// The key of YAML 1.1 that takes over the members of another mapping.
+/// The YAML 1.1 key that merges the members of another mapping.
 const MERGE: &str = "<<";
 
-/// What a file comes to.
+/// The result of a check.
 #[derive(Default)]
 pub(super) struct CheckedFile {
-    /// Complete only when no violation is an error.
+    /// Applications; complete only if there is no error among the violations.
     pub(super) applications: Applications,
     pub(super) violations: Vec<AuthFileViolation>,
-    /// The schemas that are named.
+    /// Schema files that applications name.
     pub(super) schemas: Vec<NamedSchema>,
-    /// Warnings about secrets that are guessed soon.
+    /// Warnings about weak secrets.
     pub(super) weak: Vec<AuthFileViolation>,
 }
 
-/// The file of a schema, as an application names it.
+/// The schema file of an application.
 #[derive(Debug)]
 pub(super) struct NamedSchema {
-    /// The place of the application, counted from 0.
+    /// Index of the application, from 0.
     pub(super) at: usize,
     pub(super) line: usize,
     pub(super) file: String,
 }
 
-/// Where an application is, and how its members are named in findings.
+/// Position of an application, and the names of its members in findings.
 #[derive(Clone, Copy)]
 pub(super) struct ApplicationEntry<'t> {
     pub(super) at: usize,
@@ -58,7 +58,7 @@ impl ApplicationEntry<'_> {
     }
 }
 
-/// Checks a parsed file, in the order in which it is written.
+/// Checks a parsed file from top to bottom.
 pub(super) fn check(file: Option<&YamlNode>) -> CheckedFile {
     let mut check = CheckedFile::default();
     let Some(top) = file.filter(|file| matches!(file.kind, NodeKind::Mapping(_))) else {
@@ -107,8 +107,9 @@ impl CheckedFile {
         self.violations.push(AuthFileViolation { line, name, severity, fault });
     }
 
-    /// Other programs may have members of their own at the top; what looks like one of ours there
-    /// is a slip, and would be missing where it belongs.
+    /// Checks a member at the top level. Other programs may have members of their own there. A name
+    /// similar to one of ours is reported as an error, because the intended member would be
+    /// missing.
     fn top_member(&mut self, member: &YamlMember) {
         let name = member.name.scalar().unwrap_or_default();
         if TOP.contains(&name) {
@@ -146,8 +147,8 @@ impl CheckedFile {
         }
     }
 
-    /// The marks of YAML that would be carried out in another way, or not at all, by this server or
-    /// by symfony/yaml. Only the node itself: members are looked at one by one.
+    /// Rejects YAML constructs that this server or symfony/yaml would interpret differently or not
+    /// at all. Checks only the node itself; members are checked one by one.
     pub(super) fn constructs(&mut self, node: &YamlNode, name: &str) {
         let what = match node.construct {
             None => return,
@@ -196,7 +197,8 @@ impl CheckedFile {
         self.applications.list.push(application);
     }
 
-    /// A member that is not understood may be the one that was to keep clients apart.
+    /// Checks the name of a member. An unknown member is an error, because it may be a misspelled
+    /// access restriction.
     fn member(&mut self, entry: ApplicationEntry<'_>, YamlMember { name: node, .. }: &YamlMember) {
         let Some(name) = node.scalar() else {
             let right = "write the name of a member and a colon";
@@ -232,7 +234,7 @@ impl CheckedFile {
             if seen.insert(text) {
                 continue;
             }
-            // A name that is not ours may be anything.
+            // An unknown name may have any value.
             let is_ours = MEMBERS.contains(&text) || TOP.contains(&text);
             let shown = if is_ours { text } else { "a member" };
             let about = format!("{before}{shown}");

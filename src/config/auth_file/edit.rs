@@ -1,8 +1,9 @@
-//! Changes of the text of a file that leave every other byte as it is.
+//! Edits the text of a file without changing any other byte.
 
 use super::tree::{self, NodeKind, Style, YamlNode};
 
-/// The text without an application, counted from 0; none where it does not have lines of its own.
+/// Returns the text without an application, given by its index from 0. None if the application does
+/// not have lines of its own.
 pub(in crate::config) fn without(text: &str, at: usize) -> Option<String> {
     let root = tree::parse(text).ok()??;
     let node = root.get("applications")?.items()?.get(at)?;
@@ -15,7 +16,7 @@ pub(in crate::config) fn without(text: &str, at: usize) -> Option<String> {
     Some(others.map(|(_, line)| *line).collect())
 }
 
-/// The text with another secret for an application; none where its secret is not on one line.
+/// Returns the text with another secret for an application. None if the secret is not on one line.
 pub(in crate::config) fn with_secret(text: &str, at: usize, secret: &str) -> Option<String> {
     let root = tree::parse(text).ok()??;
     let node = root.get("applications")?.items()?.get(at)?.get("secret")?;
@@ -24,13 +25,13 @@ pub(in crate::config) fn with_secret(text: &str, at: usize, secret: &str) -> Opt
         text.char_indices().map(|(at, _)| at).chain([text.len()]).nth(characters)
     };
     let (start, end) = (byte(node.span.start)?, byte(node.span.end)?);
-    // The parser counts a comment on the same line to a text in quotes.
+    // The parser includes a comment on the same line in the span of a quoted text.
     let end = start + quoted_bytes(text.get(start..end)?);
     let (before, after) = (text.get(..start)?, text.get(end..)?);
     Some(format!("{before}\"{secret}\"{after}"))
 }
 
-/// Bytes of a scalar up to its closing quote; all of one without quotes.
+/// Returns the bytes of a scalar up to its closing quote, or all of an unquoted one.
 fn quoted_bytes(written: &str) -> usize {
     let Some(quote) = written.chars().next().filter(|first| matches!(first, '"' | '\'')) else {
         return written.len();
@@ -41,7 +42,7 @@ fn quoted_bytes(written: &str) -> usize {
         if letter == quote && !is_double {
             return at + 1;
         }
-        // What stands behind a backslash, and the second of two single quotes, ends nothing.
+        // A backslash escapes the next character, and two single quotes are one escaped quote.
         if is_double && quote == '\'' || letter == '\\' && quote == '"' {
             letters.next();
         }
@@ -49,7 +50,8 @@ fn quoted_bytes(written: &str) -> usize {
     written.len()
 }
 
-/// The text with a key in the member `anonymous`; none where there is one already, or no list.
+/// Returns the text with the key in the member `anonymous`. None if the member already exists or
+/// there is no list.
 pub(in crate::config) fn with_anonymous(text: &str, key: &str) -> Option<String> {
     let root = tree::parse(text).ok()??;
     if root.get("anonymous").is_some() {
@@ -62,8 +64,8 @@ pub(in crate::config) fn with_anonymous(text: &str, key: &str) -> Option<String>
     Some(lines.concat())
 }
 
-/// The last line that belongs to an application. A block ends where the next thing begins, so its last
-/// value says it.
+/// Returns the last line of an application. The parser reports the start of the next node as the
+/// end of a block, so the last line comes from the last value.
 fn last_line(text: &str, node: &YamlNode) -> usize {
     let is_flow = text.chars().nth(node.span.start) == Some('{');
     if is_flow {

@@ -1,6 +1,6 @@
-//! `auth.yml`: Gomoob's file of applications, with optional members of our own.
+//! `auth.yml`: Gomoob's file of applications, with additional optional members.
 //!
-//! Error texts begin with Gomoob's where it has one.
+//! An error text begins with Gomoob's text if Gomoob has one.
 
 mod check;
 pub(super) mod edit;
@@ -23,32 +23,32 @@ use super::message_schema::load_schema;
 use super::{UnreadFile, read};
 use crate::auth::Applications;
 
-/// Findings of one file that are shown: more of them help nobody.
+/// Maximum findings shown per file.
 const SHOWN_MAX: usize = 30;
 
-/// What a file came to.
+/// The result of reading a file.
 #[derive(Debug, Default)]
 pub(super) struct Read {
-    /// The applications, when nothing is wrong with them.
+    /// Applications. None if the file has errors.
     pub(super) applications: Option<Applications>,
     pub(super) findings: Vec<Diagnostic>,
     pub(super) warnings: Vec<Diagnostic>,
-    /// The file itself is the finding: it is not there, or cannot be read.
+    /// True if the file is missing or cannot be read.
     pub(super) is_unread: bool,
 }
 
-/// Whether somebody asked for this file, or it is looked for because it usually is there.
+/// Whether the file is named explicitly or is the default file, which may be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileNeed {
     Named,
     IfThere,
 }
 
-/// The file is wrong; its findings say why.
+/// The error of a file with findings, which say what is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InvalidAuthFile;
 
-/// Reads and checks the file at a path.
+/// Reads and checks a file.
 pub(super) fn load(path: &Path, wanted: FileNeed) -> Read {
     let shown = path.display();
     let alone = |what: String, right: &str| {
@@ -79,7 +79,7 @@ pub(super) fn load(path: &Path, wanted: FileNeed) -> Read {
         let place = ValueLocation::Line(path.to_owned(), line.unwrap_or(1));
         read.warnings.push(Diagnostic::new(place, &name, fault));
     }
-    // The secrets of the shipped file are known anyway, which is said elsewhere.
+    // The secrets of the shipped example are public, which is reported elsewhere.
     let is_example =
         read.applications.as_ref().is_some_and(|all| all.with_public_secret().is_some());
     let keep = if is_example { Keep::FromWriters } else { Keep::FromReaders };
@@ -87,19 +87,19 @@ pub(super) fn load(path: &Path, wanted: FileNeed) -> Read {
     read
 }
 
-/// The files of schemas that a file names, also those that are not there.
+/// Returns the schema files that a file names, including missing ones.
 pub(super) fn schema_files(path: &Path) -> Vec<PathBuf> {
     let text = read(path).unwrap_or_default();
     let (_, named) = checked(path, &text);
     named.schemas.iter().map(|schema| beside(path, &schema.file)).collect()
 }
 
-/// A relative path starts at the folder of the file that names it.
+/// Resolves a path relative to the folder of the file that names it.
 fn beside(path: &Path, file: &str) -> PathBuf {
     path.parent().unwrap_or_else(|| Path::new("")).join(file)
 }
 
-/// Reads the schemas that the applications name.
+/// Reads the schemas of the applications.
 fn take_schemas(read: &mut Read, path: &Path, schemas: &[NamedSchema]) {
     for NamedSchema { at, line, file } in schemas {
         match load_schema(&beside(path, file)) {
@@ -119,22 +119,22 @@ fn take_schemas(read: &mut Read, path: &Path, schemas: &[NamedSchema]) {
     }
 }
 
-/// Checks the text of a file, without the files that it names.
+/// Checks the text of a file, without the schema files.
 pub(super) fn check_text(path: &Path, text: &str) -> Read {
     checked(path, text).0
 }
 
-/// What else a text says.
+/// Additional results of a check.
 #[derive(Default)]
 struct OtherNames {
     schemas: Vec<NamedSchema>,
-    /// Secrets that are guessed soon.
+    /// Warnings about weak secrets.
     weak: Vec<AuthFileViolation>,
 }
 
-/// As [`check_text`], with what else it says.
+/// Like [`check_text`], with the additional results.
 fn checked(path: &Path, text: &str) -> (Read, OtherNames) {
-    // The parser says the line after the last one where the text ends too early.
+    // If the text ends too early, the parser reports the line after the last one.
     let last = text.lines().count().max(1);
     let place = |line: Option<usize>| match line {
         Some(line) => ValueLocation::Line(path.to_owned(), line.min(last)),
@@ -152,7 +152,7 @@ fn checked(path: &Path, text: &str) -> (Read, OtherNames) {
     let CheckedFile { applications, mut violations, schemas, mut weak } =
         check::check(root.as_ref());
     weak.truncate(SHOWN_MAX);
-    // Errors first: however many oddities there are, none may push an error out.
+    // Errors come first, so that many warnings cannot hide an error.
     violations.sort_by_key(|violation| violation.severity == Severity::Warning);
     let is_error = |violation: &&AuthFileViolation| violation.severity == Severity::Error;
     let errors = violations.iter().filter(is_error).count();
@@ -178,7 +178,7 @@ fn checked(path: &Path, text: &str) -> (Read, OtherNames) {
     (read, OtherNames { schemas, weak })
 }
 
-/// The column of the first application, counted from 0, where each stands on lines of its own.
+/// Returns the column of the first application, from 0, if each application has lines of its own.
 pub(super) fn first_application(text: &str) -> Option<usize> {
     let is_item = |line: &&str| line.trim_start().starts_with("- ") || line.trim() == "-";
     let list = text.lines().skip_while(|line| !line.starts_with("applications:")).skip(1);
@@ -190,7 +190,7 @@ fn is_indented(line: &str) -> bool {
     line.is_empty() || line.starts_with([' ', '\t', '-', '#'])
 }
 
-/// Whether a file has a list of applications at all, however it is written.
+/// Returns true if the file has a list of applications in any form.
 pub(super) fn has_list(text: &str) -> bool {
     let root = tree::parse(text).ok().flatten();
     root.is_some_and(|root| root.get("applications").is_some_and(|list| list.items().is_some()))

@@ -1,22 +1,22 @@
-//! What a scalar without quotes means, to symfony/yaml and to other readers of YAML.
+//! The meaning of unquoted scalars in symfony/yaml and in other YAML parsers.
 
-/// The meaning of a plain scalar.
+/// The meaning of an unquoted scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// Nothing, `~` or `null`.
+    /// No value: empty, `~` or `null`.
     Nothing,
     Bool(bool),
-    /// A whole number whose text is its only spelling, so that it is the same as text.
+    /// A whole number in canonical spelling, so that the number and the text are equivalent.
     Number,
-    /// What some reader takes for something else than this text; completes "is …".
+    /// A value that some parser reads as something else than its text. The string completes "is …".
     Another(&'static str),
     Text,
 }
 
-/// The words that YAML 1.1 takes for true and false, and YAML 1.2 and symfony/yaml for texts.
+/// Words that YAML 1.1 reads as booleans, and YAML 1.2 and symfony/yaml as texts.
 const YES_OR_NO: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
 
-/// The meaning of a scalar that was written without quotes.
+/// Returns the meaning of an unquoted scalar.
 pub(super) fn meaning(plain: &str) -> Meaning {
     let lower = plain.to_ascii_lowercase();
     match lower.as_str() {
@@ -41,14 +41,14 @@ pub(super) fn meaning(plain: &str) -> Meaning {
     Meaning::Text
 }
 
-/// A whole number as it is printed: `7`, `-12`, not `007` or `+7`.
+/// Returns true for a whole number in canonical spelling: `7` and `-12`, but not `007` or `+7`.
 fn is_only_spelling(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     is_of(digits, |byte| byte.is_ascii_digit()) && (text == "0" || !digits.starts_with('0'))
 }
 
-/// Every spelling that one of symfony/yaml (2 to 7), YAML 1.1 and YAML 1.2 takes for a number. The
-/// text is in lower case and without a sign.
+/// Returns true for every spelling that symfony/yaml (2 to 7), YAML 1.1 or YAML 1.2 reads as a
+/// number. The text must be in lower case and without a sign.
 fn is_number(bare: &str) -> bool {
     if matches!(bare, ".inf" | ".nan") {
         return true;
@@ -60,7 +60,7 @@ fn is_number(bare: &str) -> bool {
     with_base || is_decimal(bare) || is_sexagesimal(bare)
 }
 
-/// `1_000`, `1,000`, `007`, `1.5`, `.5`, `1e3`, `1.e+3`.
+/// Returns true for `1_000`, `1,000`, `007`, `1.5`, `.5`, `1e3`, `1.e+3`.
 fn is_decimal(bare: &str) -> bool {
     let (mantissa, exponent) = match bare.split_once('e') {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),
@@ -79,7 +79,7 @@ fn is_decimal(bare: &str) -> bool {
         && !whole.starts_with(['_', ','])
 }
 
-/// `12:30:45` of YAML 1.1, a number to the base of 60.
+/// Returns true for `12:30:45`, a base-60 number in YAML 1.1.
 fn is_sexagesimal(bare: &str) -> bool {
     let (bare, fraction) = bare.split_once('.').unwrap_or((bare, ""));
     let mut parts = bare.split(':');
@@ -90,7 +90,7 @@ fn is_sexagesimal(bare: &str) -> bool {
         && parts.all(|part| is_digits(part) && part.len() <= 2)
 }
 
-/// `2026-11-28`, also with a time of day.
+/// Returns true for `2026-11-28`, with or without a time.
 fn is_date(text: &str) -> bool {
     let mut parts = text.splitn(3, '-');
     let is_digits = |text: &str| is_of(text, |byte| byte.is_ascii_digit());

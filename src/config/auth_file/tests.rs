@@ -1,4 +1,4 @@
-//! Files as people write them.
+//! Tests with files as people write them.
 
 use std::path::PathBuf;
 
@@ -171,7 +171,7 @@ fn a_number_of_one_spelling_is_taken_as_it_is_written_and_any_other_is_refused()
     );
 }
 
-/// An application with a tenant, and what is written after it.
+/// Returns a file with one application that has these additional members.
 fn with_members(members: &str) -> String {
     let mut text =
         "applications:\n  - key: a\n    secret: hunter2\n    authorizeOpen: true\n".to_owned();
@@ -181,7 +181,7 @@ fn with_members(members: &str) -> String {
     text
 }
 
-/// Exactly one finding, which is this one.
+/// Expects exactly this one finding.
 #[track_caller]
 fn expect_one(text: &str, finding: &str) {
     let read = read(text);

@@ -1,7 +1,7 @@
-//! A YAML text as a tree whose nodes know where they are and how they were written.
+//! Parses YAML into a tree whose nodes know their position and spelling.
 //!
-//! The parser gives events. Nothing is resolved here: an alias stays an alias and a tag stays a tag,
-//! so that what decides about access can refuse them.
+//! The tree is built from the events of the parser. Aliases and tags are kept as they are and not
+//! resolved, so that the check can reject them.
 
 use std::ops::Range;
 
@@ -10,19 +10,20 @@ use zeroize::Zeroizing;
 
 use crate::types::limits::{AUTH_FILE_DEPTH_MAX, AUTH_FILE_NODES_MAX};
 
-/// Why a text that is too deep has no tree.
+/// Error text for a text that is nested too deeply.
 const TOO_DEEP: &str = "It is nested too deeply";
 
-/// One value of the file.
+/// A value of the file.
 #[derive(Debug)]
 pub(super) struct YamlNode {
-    /// Where it begins, counted from 1.
+    /// First line, from 1.
     pub(super) line: usize,
-    /// Where it ends, as the parser says: for a list or mapping in block form that is the next thing.
+    /// Last line as the parser reports it. For a list or mapping in block form this is the line of
+    /// the next node.
     pub(super) last_line: usize,
-    /// The characters of the text that it takes.
+    /// Character range in the text.
     pub(super) span: Range<usize>,
-    /// What this file does not use, if the value is written with it.
+    /// YAML construct of the value that this file does not allow.
     pub(super) construct: Option<Construct>,
     pub(super) kind: NodeKind,
 }
@@ -32,21 +33,21 @@ pub(super) enum NodeKind {
     Scalar(Zeroizing<String>, Style),
     List(Vec<YamlNode>),
     Mapping(Vec<YamlMember>),
-    /// Stands for another value of the file.
+    /// A reference to another value of the file.
     Alias,
 }
 
-/// A name with its value.
+/// A member: name and value.
 #[derive(Debug)]
 pub(super) struct YamlMember {
     pub(super) name: YamlNode,
     pub(super) value: YamlNode,
 }
 
-/// How a scalar was written.
+/// The style of a scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
-    /// Without quotes: what it means depends on what it looks like.
+    /// Without quotes. Its meaning depends on its text.
     Plain,
     Quoted,
     /// `|`
@@ -55,7 +56,7 @@ pub(super) enum Style {
     Folded,
 }
 
-/// What YAML has and this file does not use.
+/// YAML constructs that this file does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Construct {
     Anchor,
@@ -63,17 +64,17 @@ pub(super) enum Construct {
     Tag,
 }
 
-/// Why a text has no tree.
+/// The reason why a text could not be parsed.
 #[derive(Debug)]
 pub(super) struct Broken {
-    /// Where, counted from 1.
+    /// Line, from 1.
     pub(super) line: usize,
-    /// In words that repeat nothing of the file.
+    /// The reason. It repeats nothing of the file.
     pub(super) why: String,
 }
 
 impl YamlNode {
-    /// The members of a mapping; none of anything else.
+    /// Returns the members of a mapping; empty for other values.
     pub(super) fn members(&self) -> &[YamlMember] {
         match &self.kind {
             NodeKind::Mapping(members) => members,
@@ -81,13 +82,13 @@ impl YamlNode {
         }
     }
 
-    /// The value of a member of a mapping.
+    /// Returns the value of a member of a mapping.
     pub(super) fn get(&self, name: &str) -> Option<&Self> {
         let is_it = |member: &&YamlMember| member.name.scalar() == Some(name);
         self.members().iter().find(is_it).map(|member| &member.value)
     }
 
-    /// The text of a scalar.
+    /// Returns the text of a scalar.
     pub(super) fn scalar(&self) -> Option<&str> {
         match &self.kind {
             NodeKind::Scalar(text, _) => Some(text),
@@ -95,7 +96,7 @@ impl YamlNode {
         }
     }
 
-    /// The items of a list.
+    /// Returns the items of a list.
     pub(super) fn items(&self) -> Option<&[Self]> {
         match &self.kind {
             NodeKind::List(items) => Some(items),
@@ -104,11 +105,11 @@ impl YamlNode {
     }
 }
 
-/// Reads a text; none inside when there is nothing but comments.
+/// Parses a text. The inner None means that it has only comments.
 ///
 /// # Errors
 ///
-/// When it is not YAML, too deep, too long, or more than one document.
+/// If it is not YAML, is nested too deeply, is too long, or has more than one document.
 pub(super) fn parse(text: &str) -> Result<Option<YamlNode>, Broken> {
     let mut parser = Parser::new_from_str(text);
     let mut builder = TreeBuilder { open: Vec::new(), root: None, documents: 0, nodes: 0 };
@@ -119,10 +120,10 @@ pub(super) fn parse(text: &str) -> Result<Option<YamlNode>, Broken> {
     Ok(builder.root)
 }
 
-/// What the parser says, unless it repeats what is in the file: that may be a secret.
+/// Returns the message of the parser, unless it repeats a part of the file, which may be a secret.
 fn broken(error: &ScanError) -> Broken {
     let why = match error.info() {
-        // The parser has a limit of its own, for brackets that it looks ahead over.
+        // The parser has its own limit for brackets in its lookahead.
         "recursion limit exceeded" => TOO_DEEP,
         info if info.contains(['`', '"']) => "a character that cannot be here",
         info => info,
@@ -130,10 +131,10 @@ fn broken(error: &ScanError) -> Broken {
     Broken { line: error.marker().line(), why: why.to_owned() }
 }
 
-/// A list or mapping that has not ended yet.
+/// A list or mapping that is still open.
 struct OpenNode {
     node: YamlNode,
-    /// The name that waits for its value, in a mapping.
+    /// In a mapping, the name whose value comes next.
     name: Option<YamlNode>,
 }
 
@@ -193,7 +194,7 @@ impl TreeBuilder {
         self.keep(node)
     }
 
-    /// Puts a value where it belongs.
+    /// Adds a value to the open list or mapping.
     fn keep(&mut self, node: YamlNode) -> Result<(), Broken> {
         self.nodes += 1;
         if self.nodes > AUTH_FILE_NODES_MAX {

@@ -1,4 +1,4 @@
-//! The values of members: texts and switches that every reader of YAML takes alike.
+//! Values of members: texts and switches that every YAML parser reads in the same way.
 
 use super::check::{ApplicationEntry, CheckedFile, NAME_BYTES_MAX, REQUIRED};
 use super::scalar::{Meaning, meaning};
@@ -6,8 +6,8 @@ use super::tree::{NodeKind, Style, YamlNode};
 use super::violation::FindingSubject;
 
 impl CheckedFile {
-    /// A member that is a text; a whole number is taken as it is written, with a warning, since PHP
-    /// compares it as a number.
+    /// Returns a member that must be a text. A whole number is accepted as it is written, with a
+    /// warning, because PHP compares it as a number.
     pub(super) fn text(
         &mut self,
         entry: ApplicationEntry<'_>,
@@ -43,8 +43,8 @@ impl CheckedFile {
         Some(text)
     }
 
-    /// The text of a scalar that every reader of YAML takes alike: none inside when there is none,
-    /// none at all when it is wrong.
+    /// Returns the text of a scalar that every YAML parser reads in the same way. The inner None
+    /// means no value; the outer None means that the value is wrong.
     pub(super) fn readable(
         &mut self,
         node: &YamlNode,
@@ -82,8 +82,8 @@ impl CheckedFile {
         Some(Some(text.to_string()))
     }
 
-    /// A member that is true or false. Gomoob takes the texts `no` and `"false"` for true, which
-    /// their writer did not mean, so they have to be written again.
+    /// Returns a member that must be true or false. Gomoob treats the texts `no` and `"false"` as
+    /// true, contrary to the intention of their author, so they are errors.
     pub(super) fn switch(&mut self, entry: ApplicationEntry<'_>, name: &'static str) -> bool {
         let Some(node) = entry.node.get(name) else {
             self.missing(entry, name);
@@ -137,7 +137,7 @@ fn is_required(name: &str) -> bool {
     REQUIRED.contains(&name)
 }
 
-/// What a scalar means: only one without quotes means more than its text.
+/// Returns the meaning of a scalar. Only a scalar without quotes can mean anything except its text.
 fn plain(text: &str, style: Style) -> Meaning {
     if style == Style::Plain { meaning(text) } else { Meaning::Text }
 }

@@ -1,13 +1,13 @@
-//! What is wrong with a file, before it is known how the file is called.
+//! Findings of a file before its path is known.
 
 use crate::config::diagnostic::Problem;
 
-/// Something that is wrong, or odd.
+/// An error or a warning.
 #[derive(Debug)]
 pub(super) struct AuthFileViolation {
-    /// Counted from 1; none for the file as a whole.
+    /// Line, from 1. None for the whole file.
     pub(super) line: Option<usize>,
-    /// What it is about: `application 2: key`.
+    /// The subject of the finding, such as `application 2: key`.
     pub(super) name: String,
     pub(super) severity: Severity,
     pub(super) fault: Problem,
@@ -19,10 +19,10 @@ pub(super) enum Severity {
     Warning,
 }
 
-/// The line and the name that a finding is about.
+/// Line and name that a finding is about.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FindingSubject<'n> {
-    /// Counted from 1; none for the file as a whole.
+    /// Line, from 1. None for the whole file.
     pub(super) line: Option<usize>,
     pub(super) name: &'n str,
 }

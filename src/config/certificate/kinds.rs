@@ -1,4 +1,4 @@
-//! Kinds of certificates and keys: those that TLS does not take, by their names.
+//! Describes certificates and keys that TLS cannot use.
 
 use x509_parser::oid_registry::Oid;
 use x509_parser::prelude::X509Certificate;
@@ -6,23 +6,23 @@ use x509_parser::public_key::PublicKey;
 
 use crate::config::diagnostic::Problem;
 
-/// What is right for every key.
+/// Advice for every unusable key.
 pub(super) const RIGHT_KEY: &str = "use an RSA key of 2048 to 8192 bits, an ECDSA key (P-256, P-384 or \
                                     P-521) or an Ed25519 key, without a password";
-/// Bits of an RSA key that TLS libraries take.
+/// Bits of RSA keys that TLS libraries accept.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// The curves P-256, P-384 and P-521 (RFC 5480 §2.1.1.1).
 const CURVES: [&str; 3] = ["1.2.840.10045.3.1.7", "1.3.132.0.34", "1.3.132.0.35"];
 /// Ed25519 (RFC 8410 §3).
 const ED25519: &str = "1.3.101.112";
-/// Signatures with MD5 and SHA-1 (RFC 3279 §2.2), which browsers refuse.
+/// Signatures with MD5 and SHA-1 (RFC 3279 §2.2), which browsers reject.
 const OLD_SIGNATURES: [(&str, &str); 3] = [
     ("1.2.840.113549.1.1.4", "MD5"),
     ("1.2.840.113549.1.1.5", "SHA-1"),
     ("1.2.840.10045.4.1", "SHA-1"),
 ];
 
-/// Whether TLS takes a certificate, apart from its dates.
+/// Checks that TLS accepts a certificate, apart from its dates.
 pub(super) fn check(certificate: &X509Certificate<'_>) -> Result<(), Problem> {
     let version = certificate.version().0 + 1;
     if version != 3 {
@@ -52,7 +52,7 @@ pub(super) fn check(certificate: &X509Certificate<'_>) -> Result<(), Problem> {
     }
 }
 
-/// What browsers dislike about a certificate that TLS takes.
+/// Returns warnings about a certificate that TLS accepts and browsers may reject.
 pub(super) fn odd(certificate: &X509Certificate<'_>) -> Vec<Problem> {
     let mut odd = Vec::new();
     let signature = certificate.signature_algorithm.algorithm.to_id_string();
@@ -67,7 +67,7 @@ pub(super) fn odd(certificate: &X509Certificate<'_>) -> Vec<Problem> {
     odd
 }
 
-/// Why a file in PEM has no certificate.
+/// Explains why a PEM file contains no certificate.
 pub(super) fn no_certificate(pem: &str, right: &str) -> Problem {
     if pem.contains("CERTIFICATE REQUEST-----") {
         let right = "name the certificate that the authority made of it";
@@ -82,7 +82,7 @@ pub(super) fn no_certificate(pem: &str, right: &str) -> Problem {
     Problem::new("holds no certificate", right)
 }
 
-/// Why the key in a file cannot be read, where its kind shows that.
+/// Explains why a key cannot be read, if its type shows the reason.
 pub(super) fn unusable_key(pem: &str) -> Option<Problem> {
     let is_encrypted = ["-----BEGIN ENCRYPTED PRIVATE KEY-----", "Proc-Type: 4,ENCRYPTED"];
     if is_encrypted.iter().any(|mark| pem.contains(mark)) {

@@ -1,4 +1,4 @@
-//! The certificate and its key: read and checked, so that nothing about TLS fails after the start.
+//! Reads and checks the certificate and its key at the start, so that TLS does not fail later.
 
 mod kinds;
 
@@ -15,18 +15,18 @@ use super::diagnostic::Problem;
 use super::{TlsSettings, UnreadFile, read};
 use crate::types::Secret;
 
-/// How long before its end a certificate is warned about.
+/// Time before the expiry of a certificate from which on a warning is logged.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// A certificate with its chain.
 pub(super) struct Chain {
     pub(super) pem: String,
     certificates: Vec<CertificateDer<'static>>,
-    /// What clients may dislike.
+    /// Warnings about properties that clients may reject.
     pub(super) odd: Vec<Problem>,
 }
 
-/// Reads the certificate and the chain that leads to it.
+/// Reads the certificate and its chain.
 pub(super) fn chain(path: &Path, now: SystemTime) -> Result<Chain, Problem> {
     let right = "name a PEM file with the certificate and its chain";
     let pem = read(path).map_err(|unread| unreadable(&unread, right))?;
@@ -56,7 +56,7 @@ pub(super) fn chain(path: &Path, now: SystemTime) -> Result<Chain, Problem> {
     Ok(Chain { pem: pem.to_string(), certificates, odd })
 }
 
-/// Reads the private key of a certificate, and tries whether the two belong together.
+/// Reads the private key and checks that it belongs to the certificate.
 pub(super) fn key(path: &Path, chain: &Chain) -> Result<Secret, Problem> {
     let right = "name the PEM file with the certificate's private key";
     let pem = read(path).map_err(|unread| unreadable(&unread, right))?;
@@ -153,14 +153,14 @@ mod tests {
         assert!(what(Path::new("/nowhere"), now()).contains("there is no such file"));
     }
 
-    /// Runs openssl in a folder; none where it is not installed.
+    /// Runs openssl in a folder. Returns None if it is not installed.
     fn openssl(folder: &Path, arguments: &str) -> Option<()> {
         let mut command = std::process::Command::new("openssl");
         command.args(arguments.split(' ')).current_dir(folder);
         command.output().ok()?.status.success().then_some(())
     }
 
-    /// A certificate and its key by openssl.
+    /// Creates a certificate and its key with openssl.
     fn made(name: &str, arguments: &str) -> Option<PathBuf> {
         let name = format!("tagcast-openssl-{name}-{}", std::process::id());
         let folder = std::env::temp_dir().join(name);
@@ -210,7 +210,7 @@ mod tests {
             .unwrap();
         let old = std::fs::read(folder.join("old.pem")).unwrap();
         let old = CertificateDer::from_pem_slice(&old).unwrap();
-        // Newer versions of openssl make version 3 of it.
+        // Newer versions of openssl create a certificate of version 3 here.
         if X509Certificate::from_der(&old).unwrap().1.version().0 == 0 {
             assert_eq!(what("old.pem"), "holds a certificate of X.509 version 1");
         }

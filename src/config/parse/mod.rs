@@ -1,4 +1,4 @@
-//! What a value may look like: durations, sizes, counts, switches, choices, lists, keys.
+//! Parsers of values: durations, sizes, counts, switches, choices, lists and keys.
 
 use super::diagnostic::{Problem, visible};
 use super::schema::edits;
@@ -6,16 +6,16 @@ use crate::types::{OriginPattern, WordChoice};
 use std::fmt;
 use std::time::Duration;
 
-/// The least and the most that a key may be set to.
+/// The minimum and maximum of a key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds<T> {
     min: T,
     max: T,
-    /// 0 switches the thing off, whatever the least value is.
+    /// True if 0 disables the feature, even if it is below the minimum.
     is_off_at_zero: bool,
 }
 
-/// Something that has bounds, and that is written in its unit.
+/// A quantity with bounds that is written with its unit.
 pub(crate) trait Amount: Copy + PartialOrd {
     const ZERO: Self;
     fn text(self) -> String;
@@ -36,7 +36,7 @@ impl Amount for Duration {
     }
 }
 
-/// The letters behind a size, the largest first.
+/// Unit suffixes of sizes, largest first.
 const SIZES: [(char, usize); 3] = [('G', 1 << 30), ('M', 1 << 20), ('K', 1 << 10)];
 
 impl Amount for Size {
@@ -62,7 +62,7 @@ impl<T: Amount> Bounds<T> {
         Self { min, max, is_off_at_zero: false }
     }
 
-    /// 0 switches the thing off; anything else is within the bounds.
+    /// Creates bounds; 0 is allowed too and disables the feature.
     pub(crate) const fn or_off(min: T, max: T) -> Self {
         Self { min, max, is_off_at_zero: true }
     }
@@ -83,7 +83,7 @@ impl<T: Amount> fmt::Display for Bounds<T> {
     }
 }
 
-/// `5s`, `1500ms`; a bare number is seconds.
+/// Parses `5s` or `1500ms`. A number without a unit is in seconds.
 pub(crate) fn duration(text: &str, bounds: &Bounds<Duration>) -> Result<Duration, Problem> {
     const EXAMPLE: &str = ", written `5s` or `1500ms` (a bare number is seconds)";
     let lower = text.trim().to_ascii_lowercase();
@@ -96,7 +96,7 @@ pub(crate) fn duration(text: &str, bounds: &Bounds<Duration>) -> Result<Duration
     bounds.admit(value, EXAMPLE)
 }
 
-/// `64K`, `5M`, `1G` (powers of 1024); a bare number is bytes.
+/// Parses `64K`, `5M` or `1G` (powers of 1024). A number without a unit is in bytes.
 pub(crate) fn size(text: &str, bounds: &Bounds<Size>) -> Result<usize, Problem> {
     const EXAMPLE: &str = ", written `65536`, `64K` or `5M`";
     let upper = text.trim().to_ascii_uppercase();
@@ -110,7 +110,7 @@ pub(crate) fn size(text: &str, bounds: &Bounds<Size>) -> Result<usize, Problem> 
     Ok(bounds.admit(Size(bytes), EXAMPLE)?.0)
 }
 
-/// A whole number.
+/// Parses a whole number.
 pub(crate) fn count(text: &str, bounds: &Bounds<usize>) -> Result<usize, Problem> {
     let value = number(text, bounds, "")?;
     let value = usize::try_from(value).map_err(|_| too_large(bounds, ""))?;
@@ -133,8 +133,8 @@ fn too_large<T: Amount>(bounds: &Bounds<T>, example: &str) -> Problem {
     Problem::new("is too large", format!("use {bounds}{example}"))
 }
 
-/// `on`, `true`, `yes`, `1`, and their opposites, in any case. phpWebSocketServer reads `none` as
-/// off, and gives `1` to a flag without a value.
+/// Parses `on`, `true`, `yes`, `1` and their opposites, ignoring case. As in phpWebSocketServer,
+/// `none` means off and a flag without a value means on.
 pub(crate) fn switch(text: &str) -> Result<bool, Problem> {
     match text.trim().to_ascii_lowercase().as_str() {
         "on" | "true" | "yes" | "1" => Ok(true),
@@ -143,25 +143,25 @@ pub(crate) fn switch(text: &str) -> Result<bool, Problem> {
     }
 }
 
-/// One of the words of a choice, in any case.
+/// Parses one of the words of a choice, ignoring case.
 pub(crate) fn choice<T: WordChoice>(text: &str) -> Result<T, Problem> {
     let fault = || Problem::new("is not known", format!("use {}", T::words()));
     T::from_word(text.trim()).ok_or_else(fault)
 }
 
-/// The items of a comma separated list, without blanks and without empty ones.
+/// Splits a comma-separated list. Items are trimmed, and empty ones are skipped.
 pub(crate) fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
-/// Whether a value says that there is none: empty, `none`, `null`.
+/// Returns true if a value means absence: empty, `none` or `null`.
 pub(crate) fn is_absent(text: &str) -> bool {
     let text = text.trim();
     text.is_empty() || ["none", "null"].iter().any(|word| word.eq_ignore_ascii_case(text))
 }
 
-/// Origins as browsers send them: `https://host`, with a port where it is not the scheme's own,
-/// `file://`, or `null`; a label and the port may be `*`.
+/// Parses origins as browsers send them: `https://host` with a port if it is not the default of the
+/// scheme, `file://`, or `null`. A label and the port may be `*`.
 pub(crate) fn origins(text: &str) -> Result<Vec<String>, Problem> {
     let right = "use origins like https://example.org, https://*.example.org, http://localhost:*, file:// \
                  or null, with commas; `none` lets every origin in";
@@ -179,14 +179,15 @@ pub(crate) fn origins(text: &str) -> Result<Vec<String>, Problem> {
     list(if is_none { "" } else { text }).map(origin).collect()
 }
 
-/// The scheme of pages that another one is a slip for. All sorts of apps have schemes of their own.
+/// Returns the page scheme that a misspelled one is similar to. Unknown schemes are allowed,
+/// because apps have schemes of their own.
 fn scheme_meant(scheme: &str) -> Option<&'static str> {
     let is_near = |known: &&str| edits(scheme, known) <= 1 + usize::from(scheme.len() > 4);
     let is_one = ["http", "https", "file", "null", ""].contains(&scheme);
     ["https", "http"].into_iter().find(is_near).filter(|_| !is_one)
 }
 
-/// 32 bytes as 64 hexadecimal characters. The fault never repeats any of them.
+/// Parses 32 bytes in 64 hexadecimal characters. The error repeats none of them.
 pub(crate) fn key(text: &str) -> Result<[u8; 32], Problem> {
     let fault =
         || Problem::new("the key is not 64 hexadecimal characters", "use `openssl rand -hex 32`");

@@ -1,4 +1,4 @@
-//! Values that are taken, and values that are not.
+//! Tests of valid and invalid values.
 
 use super::*;
 use proptest::prelude::*;

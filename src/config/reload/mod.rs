@@ -1,4 +1,4 @@
-//! What a reload comes to: what changes at once, what waits for a restart.
+//! The result of a reload: changes that apply immediately and changes that need a restart.
 
 use std::fmt;
 
@@ -8,21 +8,22 @@ use super::resolve::Exposure;
 use super::{Config, ConfigKey, EffectiveValues, KEYS, Loaded, LogSettings, TlsSettings};
 use crate::auth::Applications;
 
-/// A reload that may be carried out.
+/// A valid reload.
 #[derive(Clone, Debug)]
 pub struct Reload {
-    /// What holds from now on, and the values that it came from.
+    /// The new effective configuration and its values.
     pub loaded: Loaded,
-    /// What differs from before, in the order of the documentation.
+    /// Differences from the previous configuration, in the order of the documentation.
     pub changes: Vec<ConfigChange>,
 }
 
 /// One difference between two configurations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigChange {
-    /// `maxMessage: 5M -> 1M`; never a secret.
+    /// The change, such as `maxMessage: 5M -> 1M`. It contains no secrets.
     pub what: String,
-    /// It holds after a restart of the server; until then the former value does.
+    /// True if the change takes effect only after a restart of the server. Until then the previous
+    /// value remains in effect.
     pub needs_restart: bool,
 }
 
@@ -34,12 +35,12 @@ impl fmt::Display for ConfigChange {
 }
 
 impl Loaded {
-    /// What `fresh`, read from the same sources again, would change in a server that runs with
-    /// this.
+    /// Compares a running configuration with `fresh`, which was read again from the same sources.
     ///
     /// # Errors
     ///
-    /// When the server, which keeps its addresses, must not listen there with the new applications.
+    /// If the server would be insecure: it keeps its addresses, and the new applications do not
+    /// allow it to listen there.
     pub fn reload(&self, fresh: Self) -> Result<Reload, Diagnostics> {
         let exposure = Exposure::of(&Ok::<_, InvalidAuthFile>(fresh.config.applications.clone()));
         for address in &self.config.listen {
@@ -60,7 +61,8 @@ impl Loaded {
     }
 }
 
-/// The new configuration with what only a restart can change as it was.
+/// Returns the new configuration, in which all settings that need a restart keep their previous
+/// values.
 fn merged(former: &Config, fresh: Config) -> Config {
     let mut phpws = fresh.phpws;
     phpws.uuid = former.phpws.uuid;
@@ -76,7 +78,7 @@ fn merged(former: &Config, fresh: Config) -> Config {
             (Some(before), Some(tls)) => {
                 Some(TlsSettings { ticket_secret: before.ticket_secret.clone(), ..tls })
             }
-            // Whether there is TLS at all goes with the addresses.
+            // Turning TLS on or off needs a restart, like the addresses.
             (before, _) => before.clone(),
         },
         phpws,
@@ -118,7 +120,7 @@ fn changes(former: &Loaded, fresh: &Loaded) -> Vec<ConfigChange> {
     changes
 }
 
-/// Keys stand in it, secrets do not.
+/// Describes changes of applications. Contains keys, but no secrets.
 fn applications(
     before: Option<&Applications>,
     after: Option<&Applications>,

@@ -1,4 +1,4 @@
-//! What a reload comes to, without a server.
+//! Tests of reloads without a server.
 
 use super::*;
 use crate::auth::Application;

@@ -1,4 +1,4 @@
-//! The keys of `[resource …]` with `kind = http`: where its events go, and how.
+//! Keys of `[resource …]` with `kind = http`: the backend of the resource and its options.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,30 +16,30 @@ use crate::config::schema::folded;
 use crate::types::Secret;
 use crate::webhook::{OpenWhenDown, WebhookEventName};
 
-/// A backend, as the file binds it.
+/// The backend of an HTTP resource.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackendBinding {
-    /// Where events are posted to. Nothing shows it: a token may stand in it.
+    /// URL that events are posted to. It is never displayed, because it may contain a token.
     pub url: Secret,
-    /// The key of the application that it belongs to.
+    /// Key of the application that the resource belongs to.
     pub application: String,
-    /// The secret of that application, which signs.
+    /// Secret of that application, which signs events.
     pub secret: Secret,
-    /// The space of that application; applications without one share a space.
+    /// Tenant of that application. Applications without a tenant share one.
     pub tenant: Option<String>,
-    /// What it wants to hear of.
+    /// Events that are sent to the backend.
     pub events: Vec<WebhookEventName>,
-    /// How long an event may take.
+    /// Maximum time for one event.
     pub deadline: Duration,
-    /// Events of one worker that are with it at the same time.
+    /// Maximum concurrent events of one worker.
     pub max_concurrent: usize,
-    /// How often it gets a tick.
+    /// Interval of `tick` events. None for no ticks.
     pub every: Option<Duration>,
-    /// What a client is told whose message could not be handed over, as JSON.
+    /// Error that a client receives if its message could not be delivered to the backend, as JSON.
     pub when_down: String,
-    /// What happens to who opens then.
+    /// What happens to new connections while the backend is unavailable.
     pub open_when_down: OpenWhenDown,
-    /// The certificates in PEM that are trusted in place of the system's authorities.
+    /// PEM certificates to trust instead of the authorities of the system.
     pub ca: Option<String>,
 }
 
@@ -50,7 +50,7 @@ const EVERY: Bounds<Duration> =
 const WHEN_DOWN: &str = r#"{"error":"try again later"}"#;
 const WHEN_DOWN_BYTES_MAX: usize = 1024;
 
-/// The keys of a backend.
+/// Keys of a resource with a backend.
 pub(super) const KEYS: &[&str] = &[
     "kind",
     "url",
@@ -64,20 +64,20 @@ pub(super) const KEYS: &[&str] = &[
     "ca",
 ];
 
-/// What the keys of a backend refer to.
+/// The context for reading the keys of a backend.
 #[derive(Clone, Copy)]
 pub(in crate::config) struct BackendSources<'s> {
-    /// The applications of auth.yml; an error when that file is wrong, which is a finding already.
+    /// Applications of `auth.yml`. An error if that file is invalid, which was already reported.
     pub(in crate::config) applications: Result<Option<&'s Applications>, ()>,
-    /// The folder that relative paths start from.
+    /// Folder that relative paths start from.
     pub(in crate::config) folder: &'s Path,
 }
 
-/// The entries of a section, each taken once.
+/// The entries of a section. Each entry is consumed once.
 pub(super) struct Entries<'e> {
-    /// Place, key and value of what is not taken yet.
+    /// Location, key and value of the entries that are not consumed yet.
     pub(super) all: Vec<(ValueLocation, String, String)>,
-    /// Where the section begins, and its heading.
+    /// Location of the section and its heading.
     pub(super) section: (ValueLocation, &'e str),
 }
 
@@ -103,7 +103,7 @@ impl Entries<'_> {
         self.all.iter().any(|(_, key, _)| folded(key) == folded(name))
     }
 
-    /// As [`Entries::take`], for a key that must be there.
+    /// Like [`Entries::take`], for a required key.
     fn need<T>(
         &mut self,
         given: &mut ConfigLayers<'_>,
@@ -120,7 +120,7 @@ impl Entries<'_> {
     }
 }
 
-/// Reads the keys of a backend; none when something that is needed is wrong.
+/// Reads the keys of a backend. Returns None if a required one is missing or invalid.
 pub(super) fn read(
     given: &mut ConfigLayers<'_>,
     entries: &mut Entries<'_>,
@@ -164,7 +164,7 @@ pub(super) fn read(
     })
 }
 
-/// The fault does not repeat it: a token may stand in it.
+/// Parses the URL. An error does not repeat it, because it may contain a token.
 fn url(text: &str) -> Result<String, Problem> {
     let right = "use http:// or https://, a host, and a path";
     let wrong = |what: &str| Problem::new(what, right);
@@ -187,7 +187,7 @@ fn application(
     key: &str,
     applications: Result<Option<&Applications>, ()>,
 ) -> Result<(String, Secret, Option<String>), Problem> {
-    // What is wrong with auth.yml is said already.
+    // The errors of `auth.yml` were already reported.
     let Ok(applications) = applications else {
         return Ok((key.to_owned(), Secret::new(String::new()), None));
     };

@@ -1,4 +1,4 @@
-//! `[bloatless]`: the applications of bloatless/php-websocket, and its switches.
+//! `[bloatless]`: the applications of bloatless/php-websocket and their options.
 
 use std::path::{Path, PathBuf};
 
@@ -12,36 +12,37 @@ use crate::resource::bloatless::{
 };
 use crate::types::{NoOrigin, OriginPattern};
 
-/// The applications of bloatless/php-websocket, and its switches.
+/// The applications of bloatless/php-websocket and their options.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BloatlessSettings {
-    /// The applications that are served, each on the path of its name.
+    /// Enabled applications. Each has its name as its path.
     pub applications: Vec<BloatlessApplication>,
-    /// The hosts whose pages may connect to them, as they were written; none when nobody checks.
+    /// Hosts whose pages may connect to the applications, as they were written. None if hosts are
+    /// not checked.
     pub origins: Option<Vec<String>>,
-    /// Messages of a connection within a minute, beside its handshake; 0 means no limit.
+    /// Maximum messages of a connection per minute, not counting its handshake; 0 means no limit.
     pub max_requests_per_minute: u32,
-    /// Which clients `status` writes for.
+    /// Clients that `status` reports.
     pub status: StatusClients,
-    /// How a Close is answered.
+    /// Answer to a Close.
     pub close_text: CloseText,
-    /// How an opening is refused.
+    /// Response to a rejected handshake.
     pub answers: BloatlessAnswers,
-    /// Where scripts push messages.
+    /// Socket into which scripts push messages. None if there is no such socket.
     pub push_socket: Option<PushSocketSettings>,
 }
 
-/// The datagram socket that scripts push messages into.
+/// The datagram socket into which scripts push messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushSocketSettings {
-    /// Where it stands.
+    /// Path of the socket.
     pub path: PathBuf,
-    /// Who may write into it, as file modes have it.
+    /// File mode of the socket: the users that may write to it.
     pub mode: u32,
 }
 
 const REQUESTS: Bounds<usize> = Bounds::or_off(1, 1_000_000);
-/// What fits into an address of the kernel, with the byte behind it.
+/// Maximum bytes of a path in a socket address, without the terminating zero byte.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 pub(in crate::config) fn read(given: &mut ConfigLayers<'_>, folder: &Path) -> BloatlessSettings {
@@ -92,7 +93,7 @@ fn origins(given: &mut ConfigLayers<'_>) -> Option<Vec<String>> {
     checks.then_some(allowed)
 }
 
-/// A host, as an origin names it; scheme, `www.` and a path do not count.
+/// Parses a host of an origin. Scheme, `www.` and path are ignored.
 fn host(item: &str) -> Result<String, Problem> {
     let lower = item.to_lowercase();
     let bare = lower.strip_prefix("http://").or_else(|| lower.strip_prefix("https://"));
@@ -122,7 +123,7 @@ fn push_socket(given: &mut ConfigLayers<'_>, folder: &Path) -> Option<PushSocket
     Some(PushSocketSettings { path, mode })
 }
 
-/// A file mode in octal digits, without anything but permissions.
+/// Parses a file mode in octal digits that has only permission bits.
 fn mode(text: &str) -> Result<u32, Problem> {
     let mode = u32::from_str_radix(text.trim(), 8).ok().filter(|mode| *mode <= 0o777);
     mode.ok_or_else(|| Problem::new("is not a file mode", "use octal digits up to 0777, like 0660"))

@@ -1,4 +1,4 @@
-//! Keys of `[phpws]` that bring back what phpWebSocketServer did.
+//! Keys of `[phpws]` that restore the behavior of phpWebSocketServer.
 
 use crate::config::diagnostic::Problem;
 use crate::config::layers::ConfigLayers;
@@ -6,7 +6,7 @@ use crate::config::parse::{choice, switch};
 use crate::protocol::phpws::{CompatFlag, CompatFlags};
 use crate::types::word_choices;
 
-/// The keys that are on or off, what each turns on, and how it says so.
+/// The keys that are switches, their flags, and the values that turn a flag on.
 const KEYS: [(&str, CompatFlag, Says); 17] = [
     ("abruptClose", CompatFlag::AbruptClose, Says::On),
     ("exactTarget", CompatFlag::ExactTarget, Says::On),
@@ -27,14 +27,14 @@ const KEYS: [(&str, CompatFlag, Says); 17] = [
     ("broadcastTags", CompatFlag::BroadcastByTags, Says::Word("ignore", "select")),
 ];
 
-/// How a key says that the old way is wanted.
+/// The value of a key that selects the old behavior.
 #[derive(Clone, Copy)]
 enum Says {
-    /// It is on.
+    /// The key is on.
     On,
-    /// It is off: the key names what is better.
+    /// The key is off, because it is named after the new behavior.
     Off,
-    /// It has the second of these words.
+    /// The key has the second of these words. The first is the default.
     Word(&'static str, &'static str),
 }
 
@@ -53,13 +53,13 @@ impl Says {
 }
 
 word_choices! {
-    /// How a request that is no good is answered.
+    /// Response to an invalid HTTP request.
     HttpErrors {
-        /// By a whole HTTP response.
+        /// A complete HTTP response.
         Http = "http",
-        /// By the bare status line that phpWebSocketServer sends.
+        /// The bare status line that phpWebSocketServer sends.
         Legacy = "legacy",
-        /// By that of 2021, which misspells a header.
+        /// The response of the version of 2021, which misspells a header.
         Of2021 = "2021",
     }
 }

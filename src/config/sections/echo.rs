@@ -1,4 +1,4 @@
-//! `[echo]`: the switches for who comes from PHP-WebSockets-Server.
+//! `[echo]`: options for clients of PHP-WebSockets-Server.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,26 +9,26 @@ use crate::config::parse::{choice, is_absent, list, switch};
 use crate::resource::Offers;
 use crate::types::word_choices;
 
-/// The switches for who comes from PHP-WebSockets-Server.
+/// Options for clients of PHP-WebSockets-Server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EchoSettings {
-    /// The names of applications that are served by echo, unless the file binds them to something
-    /// else.
+    /// Names of applications that the echo resource serves, unless the file binds them to another
+    /// resource.
     pub applications: Vec<String>,
-    /// Whether `Bar` gives no answer, as it did.
+    /// True if the application `Bar` sends no answers, as in the original server.
     pub bar_silent: bool,
-    /// What becomes of the subprotocols that a client offers.
+    /// Handling of the subprotocols that a client offers.
     pub protocols: Offers,
-    /// How a handshake is answered.
+    /// Response to a handshake.
     pub handshake: EchoHandshake,
 }
 
 word_choices! {
-    /// How a handshake for a resource without a language of its own is answered.
+    /// Response to a handshake for a resource without a dialect of its own.
     EchoHandshake {
-        /// As everywhere.
+        /// The response of all other resources.
         Rfc = "rfc",
-        /// With the lines of PHP-WebSockets-Server.
+        /// A response with the header lines of PHP-WebSockets-Server.
         Legacy = "legacy",
     }
 }

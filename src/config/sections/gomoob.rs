@@ -1,4 +1,4 @@
-//! `[gomoob]`: the switches of Gomoob's dialect.
+//! `[gomoob]`: options of the Gomoob dialect.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,13 +7,13 @@ use crate::config::parse::{choice, switch};
 use crate::protocol::Encoding;
 use crate::protocol::gomoob::{GomoobMessages, GomoobOptions, RefusalClose, TagMatch};
 
-/// The switches of Gomoob's dialect.
+/// Options of the Gomoob dialect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GomoobSettings {
-    /// How requests are read and published.
+    /// Options for parsing and publishing requests.
     pub options: GomoobOptions,
-    /// Clients choose their tags on paths that nothing is bound to; else only those that show key
-    /// and secret.
+    /// True if all clients may choose their tags on paths without a resource. Otherwise only
+    /// clients with key and secret may.
     pub has_open_tags: bool,
 }
 

@@ -1,4 +1,4 @@
-//! `[jsauth]`: pages have to come with a session of PHP, as phpWebSocketServer can ask for it.
+//! `[jsauth]`: pages must have a PHP session, as phpWebSocketServer can require.
 
 use std::path::{Path, PathBuf};
 
@@ -9,22 +9,22 @@ use crate::config::diagnostic::{Diagnostic, Problem, ValueLocation, visible};
 use crate::config::layers::ConfigLayers;
 use crate::config::parse::{choice, is_absent, switch};
 
-/// The session that a page has to come with.
+/// The PHP session that a page must have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JsAuth {
-    /// The folder where PHP keeps its sessions.
+    /// Folder in which PHP stores its sessions.
     pub save_path: PathBuf,
-    /// The cookie that names the session.
+    /// Cookie with the session id.
     pub cookie_name: String,
-    /// The entry of the session that lets the page in.
+    /// Session entry that permits the connection.
     pub key: String,
-    /// What the entry has to say.
+    /// Values of the entry that permit the connection.
     pub truth: Truth,
 }
 
 const SECTION: &str = "jsauth";
 
-/// None where no session is asked for.
+/// Reads the section. Returns None if no session is required.
 pub(in crate::config) fn read(given: &mut ConfigLayers<'_>, folder: &Path) -> Option<JsAuth> {
     let is_required = given.or_default(SECTION, "require", switch);
     let truth = given.read(SECTION, "truth", choice).unwrap_or(Truth::Php);
@@ -44,7 +44,7 @@ pub(in crate::config) fn read(given: &mut ConfigLayers<'_>, folder: &Path) -> Op
         (None, Some(_)) => "ssp",
         (Some(_), None) => "key",
     };
-    // What is wrong with one that was given is said already.
+    // An invalid value was already reported.
     if given.faults() == before {
         let what = format!("asks for sessions without {missing}, so no client could get in");
         let right = "set `ssp` to the folder of PHP's sessions (session_save_path()) and `key` to \
@@ -55,7 +55,7 @@ pub(in crate::config) fn read(given: &mut ConfigLayers<'_>, folder: &Path) -> Op
     None
 }
 
-/// A browser sends the cookie with whatever page opens the connection.
+/// Warns about other sites: a browser sends the cookie with every page that opens a connection.
 fn warn_of_other_sites(given: &mut ConfigLayers<'_>) {
     if given.place("", "allowedOrigins").is_some() {
         return;
@@ -66,7 +66,7 @@ fn warn_of_other_sites(given: &mut ConfigLayers<'_>) {
     given.take_read(Vec::new(), vec![Diagnostic::new(place, "require", fault)]);
 }
 
-/// The folder, which has to be there: a lock that no key fits is a mistake.
+/// Parses the folder. A missing folder is an error, because then no page could connect.
 fn save_path(text: &str, folder: &Path) -> Result<Option<PathBuf>, Problem> {
     let right = "name the folder that session_save_path() says in the site's PHP";
     if is_absent(text) {
@@ -94,7 +94,8 @@ fn key(text: &str) -> Result<Option<String>, Problem> {
     Ok(Some(key.to_owned()))
 }
 
-/// phpWebSocketServer's installer puts values in the place of words like `__SESSIONSAVEPATH__`.
+/// Rejects placeholders such as `__SESSIONSAVEPATH__`, which the installer of phpWebSocketServer
+/// should have replaced.
 fn filled_in(text: &str, right: &str) -> Result<(), Problem> {
     let is_placeholder = text
         .trim()

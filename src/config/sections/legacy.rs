@@ -1,4 +1,4 @@
-//! `legacy`, `rawClients` and what belongs to them: protocols that are older than RFC 6455.
+//! `legacy`, `rawClients` and related keys: protocols older than RFC 6455.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,14 +7,14 @@ use crate::config::parse::{choice, switch};
 use crate::types::HixieForm;
 use crate::websocket::RawEnd;
 
-/// Who is served beside those that speak RFC 6455.
+/// Legacy protocols that are accepted in addition to RFC 6455.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LegacySettings {
-    /// The drafts 75 and 76 and the Flash policy, and how the drafts are followed; nobody is served
-    /// without it.
+    /// Drafts 75 and 76 and the Flash policy, with the compatibility mode of the drafts. None if
+    /// they are rejected.
     pub drafts: Option<HixieForm>,
-    /// phpWebSocketServer's raw TCP clients, and where their messages end; nobody is served without
-    /// it.
+    /// Raw TCP clients of phpWebSocketServer, with the rule that ends their messages. None if they
+    /// are rejected.
     pub raw: Option<RawEnd>,
 }
 

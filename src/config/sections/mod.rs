@@ -1,5 +1,4 @@
-//! The sections of `websock.ini` beside our own: one file for each, with what is in it and how it is
-//! read.
+//! The other sections of `websock.ini`. Each file has the settings and the parser of one section.
 
 pub(super) mod backend;
 pub(super) mod bloatless;

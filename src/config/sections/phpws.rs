@@ -1,4 +1,4 @@
-//! `[phpws]`: the switches of phpWebSocketServer's dialect.
+//! `[phpws]`: options of phpWebSocketServer's dialect.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use crate::config::parse::{Bounds, choice, count, duration};
 use crate::protocol::phpws::PhpwsOptions;
 use crate::types::Exclusivity;
 
-/// The switches of phpWebSocketServer's dialect.
+/// Options of phpWebSocketServer's dialect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PhpwsSettings {
-    /// With or without a signature.
+    /// Form of UUIDs: with or without a signature.
     pub uuid: UuidForm,
-    /// Between the 101 and `ready`, for php-type clients.
+    /// Pause between the 101 and `ready` for php-type clients.
     pub ready_gap: Duration,
-    /// Between two frames, for php-type clients.
+    /// Pause between two frames for php-type clients.
     pub frame_gap: Duration,
-    /// Chunks between `bufferON` and `bufferOFF`; 0 means as many as fit.
+    /// Maximum chunks between `bufferON` and `bufferOFF`; 0 means that only the size is limited.
     pub max_chunks: usize,
-    /// A php-type client with an ident is pinged after this long without traffic; zero means never.
+    /// Idle time after which a php-type client with an ident gets a ping; zero means never.
     pub php_keepalive: Duration,
-    /// How packets are read and published.
+    /// Options for parsing and publishing packets.
     pub options: PhpwsOptions,
 }
 

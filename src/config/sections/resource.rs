@@ -1,4 +1,5 @@
-//! `[resource /path]` and `[resource Name]`: what serves a path, a subprotocol or a `?Name`.
+//! `[resource /path]` and `[resource Name]`: the resource for a path, a subprotocol or a query
+//! `?Name`.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,15 +12,15 @@ use crate::resource::ResourceKind;
 use crate::types::WordChoice;
 use crate::types::limits::TAG_VALUE_BYTES_MAX;
 
-/// A path, or a name, and what it is served by.
+/// The resource for a path or a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceBinding {
-    /// A path, compared to the letter; or a name without a slash: the subprotocol of that name, and
-    /// the query that is nothing but it.
+    /// A path, which must match exactly, or a name without a slash. A name matches the subprotocol
+    /// and a query that consists of nothing else.
     pub name: String,
-    /// What serves it.
+    /// Kind of the resource.
     pub kind: ResourceKind,
-    /// For `kind = http`: its backend.
+    /// Backend of a resource with `kind = http`.
     pub backend: Option<Box<BackendBinding>>,
 }
 
@@ -48,7 +49,7 @@ pub(in crate::config) fn read(
         for (place, key, _) in entries.all {
             let right = match kind {
                 Some(ResourceKind::Http) => format!("use {}", backend::KEYS.join(", ")),
-                // It may belong to the kind that is missing, which is said already.
+                // The key may belong to a missing kind, which was already reported.
                 None if backend::KEYS.iter().any(|known| folded(known) == folded(&key)) => continue,
                 None => "use `kind`".to_owned(),
                 Some(_) => "use `kind`; `kind = http` has more keys".to_owned(),
@@ -62,7 +63,7 @@ pub(in crate::config) fn read(
     bound
 }
 
-/// The entries of a section, without those that stand there a second time.
+/// Returns the entries of a section. A duplicate entry is reported and left out.
 fn once_each(
     given: &mut ConfigLayers<'_>,
     entries: Vec<(ValueLocation, String, String)>,
@@ -78,7 +79,8 @@ fn once_each(
     all
 }
 
-/// A path, or a token as RFC 9110 §5.6.2 has it, which a subprotocol is; it has to fit into a tag.
+/// Returns true for a path, or for a token of RFC 9110 §5.6.2, as subprotocols are. The name must
+/// also fit in a tag.
 pub(in crate::config) fn is_name(name: &str) -> bool {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let is_right = match name.starts_with('/') {
