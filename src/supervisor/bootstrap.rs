@@ -1,4 +1,4 @@
-//! What happens before any role starts, alike for processes and threads.
+//! Preparation before any role starts, for processes and threads.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,29 +18,30 @@ use crate::link::control::{Attachment, ChildCommand, ConfigText, ControlMessage,
 use crate::telemetry::LogFile;
 use crate::types::{ConfigNumber, Secret};
 
-/// The sockets, the lock and the key that a server needs before it has any role.
+/// The sockets, the lock and the keys that a server needs before its roles start.
 pub struct Bootstrap {
-    /// The configuration as children get it: with the key of the UUIDs and the secret of the
-    /// session tickets in it.
+    /// Configuration for children, including the key of the UUIDs and the secret of the session
+    /// tickets.
     pub config: Config,
-    /// Counts the configurations.
+    /// Number of the configuration.
     pub number: ConfigNumber,
-    /// What a worker needs of it, as JSON: no secret of an application that it need not sign with.
+    /// Configuration for workers as JSON. It contains only those application secrets that workers
+    /// sign with.
     pub json: ConfigText,
-    /// What a broker needs of it, as JSON; without secrets.
+    /// Configuration for a broker as JSON, without secrets.
     pub broker_json: ConfigText,
-    /// The applications that events were ever signed for: a resource that is bound no more may have
-    /// clients whose events still are.
+    /// Applications whose secrets have signed events since the start. A removed resource may still
+    /// have clients whose events must be signed.
     signing: BTreeSet<String>,
     /// The listening sockets.
     pub listeners: ListeningSockets,
-    /// Where scripts push messages, until the server begins to end.
+    /// Socket into which scripts push messages. None once the shutdown has started.
     pub push_socket: Option<PushSocket>,
-    /// Held for its lock.
+    /// State folder, kept open for its lock.
     pub state: StateDir,
 }
 
-/// Without the JSON, since secrets are in it.
+/// Omits the JSON, because it contains secrets.
 impl fmt::Debug for Bootstrap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Prepared").field("listeners", &self.listeners).finish_non_exhaustive()
@@ -48,7 +49,7 @@ impl fmt::Debug for Bootstrap {
 }
 
 impl Bootstrap {
-    /// The configuration for one child.
+    /// Returns the configuration for one child.
     #[must_use]
     pub fn json_for(&self, member: ChildId) -> ConfigText {
         match member {
@@ -57,11 +58,11 @@ impl Bootstrap {
         }
     }
 
-    /// Locks the state folder, finds or makes the keys, binds the addresses.
+    /// Locks the state folder, reads or creates the keys, and binds the addresses.
     ///
     /// # Errors
     ///
-    /// Whatever of that failed first.
+    /// The first of these steps that fails.
     pub fn from_config(mut config: Config) -> Result<Self, StartError> {
         let state = StateDir::open(&config.state_folder)?;
         if let UuidKey::File(path) = &config.uuid_key {
@@ -84,18 +85,18 @@ impl Bootstrap {
         Ok(prepared)
     }
 
-    /// Writes the configuration for those who get it.
+    /// Serializes the configuration for workers and broker.
     fn write(&mut self) {
         self.signing.extend(self.config.signing().map(str::to_owned));
         self.json = Arc::new(self.config.for_worker(&self.signing).to_json());
         self.broker_json = Arc::new(self.config.for_broker().to_json().into());
     }
 
-    /// The commands that bring a worker its sockets.
+    /// Returns the commands that pass the sockets to a worker.
     ///
     /// # Errors
     ///
-    /// When the process has no descriptor left.
+    /// If the process has no descriptors left.
     pub fn sockets<L>(&self) -> io::Result<Vec<ControlMessage<ChildCommand, L>>> {
         let (listening, sockets) = self.listeners.hand_out()?.into_iter().unzip();
         let listen = WorkerCommand::Listen { sockets };
@@ -107,13 +108,14 @@ impl Bootstrap {
         Ok(messages)
     }
 
-    /// Closes the sockets. Once the workers have closed theirs, no client can connect.
+    /// Closes the listening sockets. After the workers have closed theirs too, no client can
+    /// connect.
     pub fn close_doors(&mut self) {
         self.listeners.close();
         self.push_socket = None;
     }
 
-    /// Sets another configuration and keeps the keys of the previous one. Returns its number.
+    /// Sets a new configuration and keeps the existing keys. Returns its number.
     pub fn reconfigure(&mut self, mut config: Config) -> ConfigNumber {
         config.uuid_key = self.config.uuid_key.clone();
         if let (Some(tls), Some(before)) = (&mut config.tls, &self.config.tls) {
@@ -126,8 +128,8 @@ impl Bootstrap {
     }
 }
 
-/// Raises the number of descriptors that this process and its children may have to what the
-/// system allows: each connection is one.
+/// Raises the descriptor limit of this process and its children to the maximum that the system
+/// allows, because each connection needs a descriptor.
 pub fn raise_descriptor_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
@@ -139,13 +141,14 @@ pub fn raise_descriptor_limit() {
     }
 }
 
-/// The variable that leaves the memory of all processes as the system has it, for debuggers and tests
-/// of a user that is not root.
+/// Environment variable that leaves the memory of all processes accessible as usual, for debuggers
+/// and for tests of a user that is not root.
 pub(super) const TRACEABLE: &str = "TAGCAST_TRACEABLE";
 
-/// Keeps the memory of this process, where secrets are, from files and from other processes of the same
-/// user: no core is written, and nothing but root may trace it or read its memory (prctl(2)). A child
-/// does so for itself, since the latter ends with the execution of a program.
+/// Protects the memory of this process, which contains secrets, from core files and from other
+/// processes of the same user: no core is written, and only root may trace the process or read its
+/// memory (prctl(2)). Each child must call this itself, because executing a program resets the
+/// protection.
 pub fn keep_memory_private() {
     if std::env::var_os(TRACEABLE).is_some_and(|value| !value.is_empty()) {
         return;
@@ -162,7 +165,7 @@ pub fn keep_memory_private() {
     }
 }
 
-/// The log file as it is configured, as telemetry has it.
+/// Converts the settings of the log file to those of the telemetry module.
 pub(super) fn log_file(log: &LogSettings) -> Option<LogFile> {
     log.file.as_ref().map(|path| LogFile {
         path: path.clone(),

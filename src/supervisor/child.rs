@@ -1,4 +1,4 @@
-//! One child process: how it is started, and the task that speaks with it until it is reaped.
+//! One child process: starting it, and the task that communicates with it until it is reaped.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -22,37 +22,37 @@ use crate::link::control::{
     SupervisorEnd, control_pair,
 };
 
-/// Commands on their way to the task of one child; a child that leaves so many unsent hangs.
+/// Maximum commands queued for one child. A child that does not accept this many is hung.
 const COMMANDS_MAX: usize = 1024;
-/// What a child keeps of our environment: there may be secrets in the rest.
+/// Environment variables that a child inherits. Others may contain secrets.
 const ENVIRONMENT: [&str; 7] =
     ["PATH", "HOME", "TZ", "LANG", "TMPDIR", "RUST_BACKTRACE", TRACEABLE];
 
-/// Blocks of this size and above are given back to the system when they are freed (mallopt(3)). Left to
-/// itself the allocator raises that size with the first large message, keeps what slow clients had held,
-/// and memory stays scarce after they were closed.
+/// Blocks of at least this size are returned to the system when they are freed (mallopt(3)). By
+/// default the allocator raises this size with the first large message. It would then keep the
+/// memory of slow clients, and memory would stay scarce after they are closed.
 const ALLOCATOR: [(&str, &str); 1] = [("MALLOC_MMAP_THRESHOLD_", "131072")];
 
-/// What a child did.
+/// An event of a child process.
 #[derive(Debug)]
 pub(super) enum ProcessEvent {
-    /// It sent an event.
+    /// The child sent an event.
     Reported(ChildId, ChildEvent),
-    /// It is reaped, and nothing of it is held here any more.
+    /// The child was reaped, and its task has released all its resources.
     Died(ChildId, Death),
     /// The configuration was read again.
     Reread(Box<Result<Loaded, Diagnostics>>),
 }
 
-/// How it ended.
+/// The end of a child process.
 #[derive(Debug)]
 pub(super) enum Death {
     Ended(ExitStatus),
-    /// It never began.
+    /// The process could not be started.
     NotStarted(io::Error),
 }
 
-/// The parent's handle of a child that lives.
+/// The handle of a running child.
 #[derive(Debug)]
 pub(super) struct ChildHandle {
     commands: mpsc::Sender<ControlMessage<ChildCommand, OwnedFd>>,
@@ -62,30 +62,30 @@ pub(super) struct ChildHandle {
 }
 
 impl ChildHandle {
-    /// Its process.
+    /// Returns the process id. None after the child was reaped.
     pub(super) fn pid(&self) -> Option<u32> {
         self.pid
     }
 
-    /// When it was started.
+    /// Returns the start time.
     pub(super) fn started_at(&self) -> Instant {
         self.started_at
     }
 
-    /// Sends a command; a child that has hung so long that this is not possible is killed.
+    /// Sends a command. If the queue is full, the child has been hung for long and is killed.
     pub(super) fn send(&self, message: ControlMessage<ChildCommand, OwnedFd>) {
         if self.commands.try_send(message).is_err() {
             self.kill();
         }
     }
 
-    /// Ends it at once.
+    /// Kills the child.
     pub(super) fn kill(&self) {
         self.kill.notify_one();
     }
 }
 
-/// Starts a child; its log comes out of the second value.
+/// Starts a child. The second value is the pipe with its log.
 pub(super) fn start(
     member: ChildId,
     now: Instant,
@@ -111,8 +111,8 @@ pub(super) fn start(
     Ok((ChildHandle { commands, kill, pid, started_at: now }, log))
 }
 
-/// Visible as `tagcast worker 0`; in a process group of its own, so that Ctrl-C reaches the
-/// supervisor only, which ends the others in order.
+/// Starts the process. It is visible as `tagcast worker 0` and has its own process group, so that
+/// Ctrl-C reaches only the supervisor, which stops the children in order.
 fn spawn(arguments: &[String], control: OwnedFd, log: OwnedFd) -> io::Result<Child> {
     let kept = ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     Command::new("/proc/self/exe")
@@ -130,15 +130,15 @@ fn spawn(arguments: &[String], control: OwnedFd, log: OwnedFd) -> io::Result<Chi
         .spawn()
 }
 
-/// How this program was started, so that it can be started in the same way from anywhere: a name that
-/// the shell finds, or a whole path.
+/// Returns the program as it was started, so that it can be started again from any folder: a name
+/// for the search path, or an absolute path.
 fn program() -> Option<PathBuf> {
     let name = PathBuf::from(std::env::args_os().next()?);
     let is_found_by_shell = name.components().count() == 1;
     if is_found_by_shell { Some(name) } else { std::path::absolute(name).ok() }
 }
 
-/// Serves one child.
+/// The task of one child.
 #[derive(Debug)]
 struct Monitor {
     member: ChildId,
@@ -151,15 +151,16 @@ struct Monitor {
 impl Monitor {
     async fn attend(mut self, line: ControlChannel) {
         let ended = self.converse(line).await;
-        // Before the death is reported: then no end of its links is left in this process.
+        // Close the queue before reporting the death, so that no end of a link to the child is left
+        // in this process.
         self.inbox.close();
         while self.inbox.try_recv().is_ok() {}
         let death = ended.map_or_else(Death::NotStarted, Death::Ended);
-        // The supervisor is gone only when the whole server is.
+        // Fails only if the supervisor is gone, which means that the whole server is.
         let _told = self.events.send(ProcessEvent::Died(self.member, death)).await;
     }
 
-    /// Carries commands and events until the child is reaped.
+    /// Transfers commands and events until the child is reaped.
     async fn converse(&mut self, mut line: ControlChannel) -> io::Result<ExitStatus> {
         let mut link = ControlPeer::Alive;
         let mut reports = Vec::new();
@@ -179,7 +180,7 @@ impl Monitor {
                     ready?;
                     link = line.exchange(&mut reports);
                     if link == ControlPeer::Gone {
-                        // A child without a control link cannot be ended in order.
+                        // A child without a control link cannot be stopped in order.
                         self.child.start_kill()?;
                     }
                     self.pass_on(&mut reports).await;
@@ -196,12 +197,12 @@ impl Monitor {
     }
 }
 
-/// A control link with what tokio needs to wait for it: its `AsyncFd` cannot be had without
-/// `unsafe`, a socket of its own kind can.
+/// A control link in a form that tokio can wait on. Tokio's `AsyncFd` is not usable without
+/// `unsafe`, but a tokio socket is.
 #[derive(Debug)]
 struct ControlChannel {
     desk: SocketSupervisorEnd,
-    /// The same socket once more.
+    /// A second handle of the same socket.
     waiter: UnixStream,
 }
 
@@ -220,9 +221,9 @@ impl ControlChannel {
         self.waiter.ready(interest).await.map(drop)
     }
 
-    /// Reads and writes what can be, to the last byte: so the readiness may be forgotten, save
-    /// what came meanwhile (tokio sees to that). One direction after the other, since `try_io`
-    /// does nothing at all when it is asked for both.
+    /// Reads and writes until both directions would block, so tokio's readiness can be cleared.
+    /// Readiness that arrives in the meantime is kept by tokio. The directions need separate calls,
+    /// because `try_io` does nothing if it is called with both.
     fn exchange(&mut self, reports: &mut Vec<ChildEvent>) -> ControlPeer {
         let (mut peer, mut flushed) = (ControlPeer::Alive, Ok(()));
         let _forgotten: io::Result<()> = self.waiter.try_io(Interest::READABLE, || {

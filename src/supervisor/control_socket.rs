@@ -1,4 +1,4 @@
-//! The socket that operators ask: one conversation for each connection, each a task of its own.
+//! The admin socket. Each connection has one task.
 
 use std::io;
 use std::path::Path;
@@ -13,13 +13,13 @@ use tokio::time::{sleep, timeout};
 use crate::admin::{AdminRequest, AdminResponse, REQUEST_BYTES_MAX, bind};
 use crate::types::limits::ACCEPT_PAUSE;
 
-/// Connections at a time; further ones wait in the backlog.
+/// Maximum concurrent connections. Further ones wait in the backlog.
 const CONVERSATIONS_MAX: usize = 16;
-/// How long a request may take to arrive, and an answer to be taken.
+/// Maximum time for a request to arrive and for an answer to be read.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Answers on their way to one asker.
+/// Maximum answers queued for one connection.
 const ANSWERS_MAX: usize = 64;
-/// How long the end of the server waits for the last answers.
+/// Time that the shutdown waits for the last answers to be sent.
 const LAST_ANSWERS_WAIT: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) struct PendingRequest {
     pub(super) asker: AdminConnection,
 }
 
-/// The connection that sent a request. If it does not read, it misses answers and delays no one.
+/// The connection of a request. If it does not read, it misses answers and delays no other work.
 #[derive(Clone, Debug)]
 pub(super) struct AdminConnection(mpsc::Sender<AdminResponse>);
 
@@ -38,7 +38,7 @@ impl AdminConnection {
     }
 }
 
-/// The socket.
+/// The admin socket.
 #[derive(Debug)]
 pub(super) struct ControlSocket {
     asked: mpsc::Receiver<PendingRequest>,
@@ -46,7 +46,7 @@ pub(super) struct ControlSocket {
 }
 
 impl ControlSocket {
-    /// Listens in a state folder that is locked.
+    /// Binds the socket in a locked state folder.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         let listener = bind(folder)?;
         listener.set_nonblocking(true)?;
@@ -57,12 +57,12 @@ impl ControlSocket {
         Ok(Self { asked, seats })
     }
 
-    /// The next question.
+    /// Returns the next request.
     pub(super) async fn next(&mut self) -> Option<PendingRequest> {
         self.asked.recv().await
     }
 
-    /// Lets the last answers leave.
+    /// Waits until the last answers are sent.
     pub(super) async fn finish(self) {
         let all = u32::try_from(CONVERSATIONS_MAX).unwrap_or(u32::MAX);
         let _in_time = timeout(LAST_ANSWERS_WAIT, self.seats.acquire_many(all)).await;

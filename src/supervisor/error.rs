@@ -1,72 +1,72 @@
-//! Why the server did not start.
+//! Errors of the start.
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Why the server did not start; the text says what would be right.
+/// The reason why the server did not start. The text says how to fix it.
 #[derive(Debug)]
 pub enum StartError {
-    /// A listening address is taken, not ours, or not to be resolved.
+    /// A listening address is in use, does not belong to this machine, or cannot be resolved.
     Listen {
-        /// As the configuration has it, or resolved.
+        /// Address as it is configured or resolved.
         address: String,
-        /// The error of the system.
+        /// System error.
         error: io::Error,
     },
-    /// The configuration names no address, or more than can be handed on.
+    /// The configuration has no addresses, or more than can be passed to a worker.
     AddressCount {
-        /// How many there are.
+        /// Number of addresses.
         count: usize,
     },
-    /// The state folder cannot be made or used.
+    /// The state folder cannot be created or used.
     StateFolder {
-        /// Where it should be.
+        /// Path of the folder.
         path: PathBuf,
-        /// The error of the system.
+        /// System error.
         error: io::Error,
     },
-    /// Another server uses the state folder.
+    /// Another server is using the state folder.
     AlreadyRunning {
-        /// The lock that it holds.
+        /// Its lock file.
         path: PathBuf,
-        /// The file that it was started with, if there was one.
+        /// Its configuration file. None if it has none.
         ini: Option<PathBuf>,
     },
-    /// The file with the key of the UUIDs cannot be read or made.
+    /// The key file of the UUIDs cannot be read or created.
     UuidKeyFile {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// The error of the system.
+        /// System error.
         error: io::Error,
     },
-    /// The push socket cannot be made.
+    /// The push socket cannot be created.
     PushSocket {
-        /// Where.
+        /// Path of the socket.
         path: PathBuf,
-        /// The error of the system, or what is there.
+        /// System error, or the type of the existing file.
         error: io::Error,
     },
-    /// The file with the key of the UUIDs holds something else.
+    /// The key file of the UUIDs does not contain a valid key.
     UuidKeyWrong {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
     },
     /// The log cannot be opened.
     Log(io::Error),
-    /// The system refused something that every server needs.
+    /// A system call that every server needs failed.
     System {
-        /// What was tried.
+        /// The failed operation.
         what: &'static str,
-        /// The error of the system.
+        /// System error.
         error: io::Error,
     },
 }
 
 impl StartError {
-    /// What the process ends with: 78 (`EX_CONFIG`) where the configuration has to be mended or does
-    /// not fit this machine, else 1.
+    /// Returns the exit code: 78 (`EX_CONFIG`) if the configuration is wrong or does not fit this
+    /// machine, otherwise 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {

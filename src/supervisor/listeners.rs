@@ -1,4 +1,4 @@
-//! The listening sockets: bound once, for the whole life of the server, and handed on.
+//! The listening sockets, bound once for the whole life of the server and passed to the workers.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -16,10 +16,11 @@ use crate::link::control::DESCRIPTORS_MAX;
 use crate::types::Encryption;
 use crate::types::limits::{SEND_BUFFER_BYTES, USER_TIMEOUT};
 
-/// Connections that wait to be accepted; the kernel takes less where `net.core.somaxconn` is less.
+/// Maximum connections that wait to be accepted. The kernel uses `net.core.somaxconn` if that is
+/// lower.
 const BACKLOG: i32 = 4096;
 
-/// The listening sockets with the addresses that they really have.
+/// The listening sockets with their actual addresses.
 #[derive(Debug)]
 pub struct ListeningSockets {
     sockets: Vec<(TcpListener, Encryption)>,
@@ -31,17 +32,18 @@ impl ListeningSockets {
     ///
     /// # Errors
     ///
-    /// When a name does not resolve, an address is taken or not ours, or there is none at all.
+    /// If a name cannot be resolved, an address is in use or not on this machine, or there are no
+    /// addresses.
     pub fn bind(names: &[ListenAddress]) -> Result<Self, StartError> {
         Self::bind_by(names, bind_one)
     }
 
-    /// Whether [`ListeningSockets::bind`] would succeed. The sockets are bound for a moment and never take
-    /// a connection.
+    /// Checks that [`ListeningSockets::bind`] would succeed. It binds the sockets briefly, without
+    /// accepting connections.
     ///
     /// # Errors
     ///
-    /// As those of [`ListeningSockets::bind`].
+    /// The same as [`ListeningSockets::bind`].
     pub fn probe(names: &[ListenAddress]) -> Result<(), StartError> {
         Self::bind_by(names, |address| bound(address).map(TcpListener::from)).map(drop)
     }
@@ -63,22 +65,22 @@ impl ListeningSockets {
         }
     }
 
-    /// Where the server can be reached: with the real ports where 0 was asked for.
+    /// Returns the addresses of the server, with the actual port for port 0.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.addresses.iter().map(|(address, _)| *address).collect()
     }
 
-    /// Closes the sockets. Once the workers have closed theirs, no client can connect.
+    /// Closes the sockets. After the workers have closed theirs too, no client can connect.
     pub fn close(&mut self) {
         self.sockets.clear();
     }
 
-    /// Another descriptor for each socket, for one worker.
+    /// Duplicates the descriptor of each socket for one worker.
     ///
     /// # Errors
     ///
-    /// When the process has no descriptor left.
+    /// If the process has no descriptors left.
     pub fn hand_out(&self) -> io::Result<Vec<(OwnedFd, Encryption)>> {
         let another = |(socket, encryption): &(TcpListener, Encryption)| {
             Ok((OwnedFd::from(socket.try_clone()?), *encryption))
@@ -86,15 +88,15 @@ impl ListeningSockets {
         self.sockets.iter().map(another).collect()
     }
 
-    /// The URLs that clients can use, without a path.
+    /// Returns the URLs for clients, without a path.
     pub fn urls(&self) -> impl Iterator<Item = String> + '_ {
         self.addresses
             .iter()
             .map(|(address, encryption)| format!("{}://{address}", encryption.scheme()))
     }
 
-    /// One name may stand for addresses of both families (`localhost`), of which a machine has
-    /// maybe one only: that is enough.
+    /// Binds one name. It may have addresses of both families, like `localhost`. If the machine
+    /// supports only one family, binding that one is sufficient.
     fn bind_name(
         &mut self,
         addresses: &[SocketAddr],
@@ -131,7 +133,7 @@ impl ListeningSockets {
     }
 }
 
-/// How one address is bound.
+/// A function that binds one address.
 type Bind = fn(SocketAddr) -> io::Result<TcpListener>;
 
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
@@ -140,7 +142,8 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// What is set here, accepted sockets have as well, without a call for each of them.
+/// Binds an address. Accepted sockets inherit the options that are set here, which saves system
+/// calls per connection.
 fn bound(address: SocketAddr) -> io::Result<OwnedFd> {
     let family = AddressFamily::from_raw(match address {
         SocketAddr::V4(_) => AddressFamily::INET.as_raw(),
@@ -150,7 +153,7 @@ fn bound(address: SocketAddr) -> io::Result<OwnedFd> {
     let socket = socket_with(family, SocketType::STREAM, flags, None)?;
     set_socket_reuseaddr(&socket, true)?;
     if address.is_ipv6() {
-        // So that `0.0.0.0` and `[::]` can both be bound.
+        // This allows binding both `0.0.0.0` and `[::]`.
         set_ipv6_v6only(&socket, true)?;
     }
     set_tcp_nodelay(&socket, true)?;
@@ -182,7 +185,7 @@ mod tests {
         let (accepted, _) = socket.accept().unwrap();
         assert!(tcp_nodelay(&accepted).unwrap());
         assert_eq!(u128::from(tcp_user_timeout(&accepted).unwrap()), USER_TIMEOUT.as_millis());
-        // The kernel doubles what is asked for, to cover its own needs.
+        // The kernel doubles the requested size for its own overhead.
         assert_eq!(socket_send_buffer_size(&accepted).unwrap(), 2 * SEND_BUFFER_BYTES);
     }
 

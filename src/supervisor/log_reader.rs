@@ -1,4 +1,4 @@
-//! From a child's pipe to the sink, line by line.
+//! Reads a child's log pipe and passes it to the sink line by line.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -8,19 +8,20 @@ use tokio::net::unix::pipe::Receiver;
 
 use crate::telemetry::{LINE_BYTES_MAX, LogOutput, Sink};
 
-/// Bytes that the pipe holds while the supervisor is busy; less where the system allows less.
+/// Capacity of the pipe in bytes, for times when the supervisor is busy. It is smaller if the
+/// system allows only less.
 const PIPE_BYTES: usize = 256 * 1024;
 
-/// What one read takes.
+/// Bytes per read.
 const READ_BYTES: usize = 4 * LINE_BYTES_MAX;
 
-/// Passes lines on until the child has ended and everything was read.
+/// Passes lines on until the child has exited and everything has been read.
 ///
 /// # Errors
 ///
-/// When this is no pipe, or reading fails.
+/// If this is not a pipe, or if reading fails.
 pub(super) async fn read_log(pipe: OwnedFd, sink: Sink) -> io::Result<()> {
-    // More room only means fewer lost lines.
+    // An error is ignored. A smaller pipe only loses lines earlier.
     let _as_it_was = rustix::pipe::fcntl_setpipe_size(&pipe, PIPE_BYTES);
     let mut pipe = Receiver::from_owned_fd(pipe)?;
     let mut bytes = vec![0; READ_BYTES];
@@ -28,7 +29,7 @@ pub(super) async fn read_log(pipe: OwnedFd, sink: Sink) -> io::Result<()> {
     loop {
         let count = pipe.read(&mut bytes).await?;
         lines.add(bytes.get(..count).unwrap_or_default(), |line| {
-            // A place that does not take it counts for itself.
+            // A destination that does not accept a line counts it itself.
             let _counted = sink.offer(line);
         });
         if count == 0 {
@@ -37,15 +38,16 @@ pub(super) async fn read_log(pipe: OwnedFd, sink: Sink) -> io::Result<()> {
     }
 }
 
-/// Cuts a stream of bytes into lines of bounded length.
+/// Splits a byte stream into lines of limited length.
 #[derive(Debug, Default)]
 struct LineSplitter {
-    /// The beginning of a line whose end has not come.
+    /// An incomplete line.
     begun: Vec<u8>,
 }
 
 impl LineSplitter {
-    /// Gives out every line that is whole, too long, or (without more bytes) the last.
+    /// Passes on every line that is complete or too long. Without more bytes, passes on the
+    /// incomplete last line.
     fn add(&mut self, bytes: &[u8], mut give: impl FnMut(&str)) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.begun.extend_from_slice(piece);

@@ -1,4 +1,4 @@
-//! The memory that the server may have, and what it has.
+//! The memory limit and the memory usage of the server.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use crate::config::MaxMemory;
 use crate::types::limits::PAGE_BYTES;
 
-/// Above this a cgroup has no limit: version 1 writes a number that is nearly 2^63.
+/// A cgroup with a limit above this has no limit: version 1 reports a number close to 2^63.
 const NO_LIMIT: u64 = 1 << 60;
 
-/// The ceiling: what was configured, or the limit of the cgroup that this process is in.
+/// Returns the memory limit: the configured one, or that of the cgroup of this process.
 pub(super) fn ceiling(configured: MaxMemory) -> Option<u64> {
     match configured {
         MaxMemory::Unlimited => None,
@@ -21,7 +21,7 @@ pub(super) fn ceiling(configured: MaxMemory) -> Option<u64> {
     }
 }
 
-/// The smallest limit of the groups in `/proc/self/cgroup` (cgroups(7)) and of those around them.
+/// Returns the lowest limit of the groups in `/proc/self/cgroup` (cgroups(7)) and of their parents.
 fn of_cgroups(groups: &str, root: &Path) -> Option<u64> {
     let limits = groups.lines().filter_map(|line| {
         let (_, rest) = line.split_once(':')?;
@@ -42,7 +42,8 @@ fn smallest(root: &Path, group: &str, file: &str) -> Option<u64> {
     folders.iter().filter_map(limit).filter(|bytes: &u64| *bytes < NO_LIMIT).min()
 }
 
-/// What a process has in memory: the second number of `/proc/PID/statm`, in pages (proc(5)).
+/// Returns the resident memory of a process: the second number of `/proc/PID/statm`, in pages
+/// (proc(5)).
 pub(super) fn resident_bytes(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     text.split(' ').nth(1)?.parse::<u64>().ok().map(|pages| pages * PAGE_BYTES)

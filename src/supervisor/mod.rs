@@ -1,7 +1,8 @@
-//! The parent of all: holds the listening sockets, starts the roles, replaces the dead, ends in order.
+//! The supervisor, the parent of all processes. It owns the listening sockets, starts the roles,
+//! restarts crashed ones and shuts the server down.
 //!
-//! [`lifecycle`] decides which process is started, stopped or killed, and when; `run` does it;
-//! `server::InProcess` does the same with threads.
+//! [`lifecycle`] decides which processes are started, stopped or killed, and when. `run` executes
+//! the decisions on processes, `server::InProcess` on threads.
 
 mod bootstrap;
 mod child;

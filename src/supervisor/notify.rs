@@ -1,24 +1,24 @@
-//! Notifications to systemd (`Type=notify`): ready, reloading, stopping, and the watchdog.
-//! Nothing happens where no systemd asks for it.
+//! Notifications to systemd (`Type=notify`): ready, reloading, stopping and the watchdog. Without
+//! systemd they do nothing.
 
 use std::time::Duration;
 
 use sd_notify::{NotifyState, notify, watchdog_enabled};
 
-/// The server serves.
+/// Reports that the server is ready.
 pub(super) fn ready() {
     send(&[NotifyState::Ready, NotifyState::Status("serving")]);
 }
 
-/// The configuration is read again; [`ready`] follows.
+/// Reports that the configuration is being reloaded. [`ready`] must follow.
 pub(super) fn reloading() {
-    // Without the moment systemd does not know which READY belongs to it.
+    // Without this timestamp systemd cannot tell which READY belongs to the reload.
     if let Ok(moment) = NotifyState::monotonic_usec_now() {
         send(&[NotifyState::Reloading, moment]);
     }
 }
 
-/// The server ends, and may take so long.
+/// Reports that the server is shutting down, with the maximum time for that.
 pub(super) fn stopping(within: Duration) {
     let micros = u32::try_from(within.as_micros()).unwrap_or(u32::MAX);
     send(&[
@@ -28,12 +28,12 @@ pub(super) fn stopping(within: Duration) {
     ]);
 }
 
-/// The supervisor lives.
+/// Reports that the supervisor is alive.
 pub(super) fn alive() {
     send(&[NotifyState::Watchdog]);
 }
 
-/// How often to send [`alive`]: twice as often as systemd requires.
+/// Returns the interval between two calls of [`alive`], half of the interval that systemd requires.
 pub(super) fn alive_every() -> Option<Duration> {
     watchdog_enabled().map(|within| within / 2).filter(|every| !every.is_zero())
 }

@@ -1,4 +1,4 @@
-//! What `serve` would refuse on this machine, found out without making or changing anything.
+//! Finds problems that `serve` would have on this machine, without creating or changing anything.
 
 use std::fs;
 use std::io;
@@ -14,16 +14,17 @@ use super::state_dir::{probe_folder, probe_key};
 use crate::admin;
 use crate::config::{Config, UuidKey};
 
-/// What a look at the machine came to.
+/// The result of a probe.
 #[derive(Debug)]
 pub struct Probed {
-    /// What `serve` would end with; all of it, in the order in which it would meet it.
+    /// Errors that `serve` would report, in the order in which it would detect them.
     pub errors: Vec<StartError>,
-    /// A server runs with this state folder: its addresses and its push socket were not tried.
+    /// True if a server is running with this state folder. Its addresses and its push socket were
+    /// not checked.
     pub is_running: bool,
 }
 
-/// Looks at whatever a server needs of this machine: files, folders, addresses.
+/// Checks everything that a server needs on this machine: files, folders and addresses.
 #[must_use]
 pub fn probe(config: &Config) -> Probed {
     let mut errors = Vec::new();
@@ -55,7 +56,7 @@ pub(super) fn takes_files(folder: &Path) -> io::Result<()> {
     Ok(access(or_here(folder), Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
-/// The folder of a bare name is the current one.
+/// Returns the current folder for an empty path, which is the parent of a plain file name.
 fn or_here(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }

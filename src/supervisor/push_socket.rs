@@ -1,4 +1,4 @@
-//! The socket that scripts of this machine push messages into: made at the start, gone at the end.
+//! The socket into which scripts on this machine push messages. It exists while the server runs.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -16,21 +16,22 @@ use super::StartError;
 use super::probe::takes_files;
 use crate::config::PushSocketSettings;
 
-/// The socket, and its path while it exists.
+/// The socket and its path.
 #[derive(Debug)]
 pub struct PushSocket {
     socket: OwnedFd,
     path: PathBuf,
-    /// Device and number of what was made: only that is removed.
+    /// Device and inode of the socket file. Only this file is removed.
     identity: (u64, u64),
 }
 
 impl PushSocket {
-    /// Makes the socket; one that a dead server has left behind gives way.
+    /// Creates the socket. Replaces a socket that a dead server has left behind.
     ///
     /// # Errors
     ///
-    /// When another file is there, another program reads from it, or it cannot be created.
+    /// If another kind of file exists, if another program reads from the socket, or if it cannot be
+    /// created.
     pub fn bind(settings: &PushSocketSettings) -> Result<Self, StartError> {
         let path = settings.path.clone();
         match Self::make(settings) {
@@ -39,11 +40,11 @@ impl PushSocket {
         }
     }
 
-    /// Whether [`PushSocket::bind`] would succeed.
+    /// Checks that [`PushSocket::bind`] would succeed.
     ///
     /// # Errors
     ///
-    /// As those of [`PushSocket::bind`].
+    /// The same as [`PushSocket::bind`].
     pub fn probe(PushSocketSettings { path, .. }: &PushSocketSettings) -> Result<(), StartError> {
         let wrong = |error| StartError::PushSocket { path: path.clone(), error };
         let address = SocketAddrUnix::new(path.as_path()).map_err(|error| wrong(error.into()))?;
@@ -55,7 +56,8 @@ impl PushSocket {
         let address = SocketAddrUnix::new(path.as_path())?;
         make_room(path, &address)?;
         let socket = datagram_socket()?;
-        // The name gets the mode of the socket, so no other user can write before the mode is set.
+        // The file gets the mode of the descriptor, so no other user can write before the
+        // configured mode is set.
         fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
         bind(&socket, &address)?;
         let made = fs::symlink_metadata(path)?;
@@ -64,17 +66,17 @@ impl PushSocket {
         Ok(made)
     }
 
-    /// Another descriptor, for one worker.
+    /// Duplicates the descriptor for one worker.
     ///
     /// # Errors
     ///
-    /// When the process has no descriptor left.
+    /// If the process has no descriptors left.
     pub fn hand_out(&self) -> io::Result<OwnedFd> {
         self.socket.as_fd().try_clone_to_owned()
     }
 }
 
-/// From now on a write fails, because no process reads.
+/// Closes the socket. Later writes fail, because no process reads.
 impl Drop for PushSocket {
     fn drop(&mut self) {
         let there = fs::symlink_metadata(&self.path);
@@ -89,12 +91,12 @@ fn datagram_socket() -> io::Result<OwnedFd> {
     Ok(socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?)
 }
 
-/// Removes a socket without a reader, and no other file.
+/// Removes a socket file without a reader. Does not remove any other file.
 fn make_room(path: &Path, address: &SocketAddrUnix) -> io::Result<()> {
     if is_left_behind(path, address)? { fs::remove_file(path) } else { Ok(()) }
 }
 
-/// Whether a socket without a reader is there; an error if it is anything else.
+/// Returns true if a socket without a reader exists. Returns an error for any other existing file.
 fn is_left_behind(path: &Path, address: &SocketAddrUnix) -> io::Result<bool> {
     let there = match fs::symlink_metadata(path) {
         Ok(there) => there,
@@ -106,7 +108,7 @@ fn is_left_behind(path: &Path, address: &SocketAddrUnix) -> io::Result<bool> {
     }
     match connect(datagram_socket()?, address) {
         Err(Errno::CONNREFUSED) => Ok(true),
-        // A socket of another type is in use too.
+        // A socket of another type is in use as well.
         Ok(()) | Err(Errno::PROTOTYPE) => Err(io::ErrorKind::AddrInUse.into()),
         Err(error) => Err(error.into()),
     }

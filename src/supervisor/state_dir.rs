@@ -1,4 +1,4 @@
-//! The state folder next to the ini: the lock of the server, and the key of its UUIDs.
+//! The state folder next to the ini file: the lock of the server and the key of its UUIDs.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -15,27 +15,27 @@ use zeroize::Zeroizing;
 use super::StartError;
 use super::probe::takes_files;
 
-/// Bytes of the key: as many as HMAC-SHA256 gives out (RFC 2104 §3).
+/// Bytes of the key: the output length of HMAC-SHA256 (RFC 2104 §3).
 const KEY_BYTES: usize = 32;
-/// What is read of a key file: more than a key with whatever blanks around it.
+/// Maximum bytes read from a key file: more than a key with whitespace around it.
 const KEY_FILE_BYTES_MAX: u64 = 1024;
-/// What is read of the lock: the longest path (`PATH_MAX` of limits.h).
+/// Maximum bytes read from the lock file: the longest path (`PATH_MAX` of limits.h).
 const NOTE_BYTES_MAX: u64 = 4096;
-/// The file that is locked for as long as a server runs.
+/// File that is locked while a server runs.
 const LOCK_NAME: &str = "lock";
 
-/// The folder, locked against a second server until this is dropped.
+/// The state folder, locked against a second server until this value is dropped.
 #[derive(Debug)]
 pub struct StateDir {
     lock: File,
 }
 
 impl StateDir {
-    /// Makes the folder (mode 0700) where it is missing, and locks it.
+    /// Creates the folder with mode 0700 if it is missing, and locks it.
     ///
     /// # Errors
     ///
-    /// When it cannot be made, or another server holds the lock.
+    /// If it cannot be created, or if another server holds the lock.
     pub fn open(path: &Path) -> Result<Self, StartError> {
         let wrong = |error| StartError::StateFolder { path: path.to_owned(), error };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(wrong)?;
@@ -53,11 +53,11 @@ impl StateDir {
 }
 
 impl StateDir {
-    /// Writes into the lock which file the server was started with.
+    /// Writes the path of the server's configuration file into the lock file.
     ///
     /// # Errors
     ///
-    /// When the disk does not take it.
+    /// If the file cannot be written.
     pub fn note(&self, ini: Option<&Path>) -> io::Result<()> {
         let ini = ini.map(|ini| fs::canonicalize(ini).unwrap_or_else(|_| ini.to_owned()));
         self.lock.set_len(0)?;
@@ -66,7 +66,8 @@ impl StateDir {
     }
 }
 
-/// The file that the server of a state folder was started with, or the last one that ran there.
+/// Returns the configuration file of the server that uses a state folder, or of the last one that
+/// did.
 #[must_use]
 pub fn started_with(folder: &Path) -> Option<PathBuf> {
     let lock = open_own(&folder.join(LOCK_NAME), OpenOptions::new().read(true)).ok()?;
@@ -75,7 +76,7 @@ pub fn started_with(folder: &Path) -> Option<PathBuf> {
     (!name.is_empty()).then(|| PathBuf::from(OsString::from_vec(name)))
 }
 
-/// Whether [`StateDir::open`] would succeed, apart from the lock.
+/// Checks that [`StateDir::open`] would succeed, except for the lock.
 pub(super) fn probe_folder(path: &Path) -> Result<(), StartError> {
     let wrong = |error| StartError::StateFolder { path: path.to_owned(), error };
     match fs::metadata(path) {
@@ -96,8 +97,8 @@ fn probe_lock(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Opens a file of the state folder. A link is not followed, since it may lead to what another user
-/// wants to have changed, and nothing waits for the other end of a pipe.
+/// Opens a file of the state folder. Symbolic links are not followed, because another user may have
+/// created them. Opening a pipe does not block.
 fn open_own(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
@@ -114,11 +115,11 @@ fn regular(path: &Path, file: File) -> io::Result<File> {
     Err(io::Error::other(format!("{} is not a regular file", path.display())))
 }
 
-/// Reads the key of the UUIDs, or makes one: 64 hexadecimal digits, readable by the owner only.
+/// Reads the key of the UUIDs or creates it: 64 hexadecimal digits, readable by the owner only.
 ///
 /// # Errors
 ///
-/// When the file cannot be read or made, or holds something else.
+/// If the file cannot be read or created, or does not contain a valid key.
 pub(super) fn uuid_key(path: &Path, state: &Path) -> Result<String, StartError> {
     let wrong = |error| StartError::UuidKeyFile { path: path.to_owned(), error };
     match read_key(path, state)? {
@@ -127,13 +128,13 @@ pub(super) fn uuid_key(path: &Path, state: &Path) -> Result<String, StartError> 
     }
 }
 
-/// Whether [`uuid_key`] would succeed.
+/// Checks that [`uuid_key`] would succeed.
 pub(super) fn probe_key(path: &Path, state: &Path) -> Result<(), StartError> {
     if read_key(path, state)?.is_some() {
         return Ok(());
     }
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    // The state folder is made before the key.
+    // The state folder is created before the key.
     if folder == state {
         return Ok(());
     }
@@ -141,7 +142,7 @@ pub(super) fn probe_key(path: &Path, state: &Path) -> Result<(), StartError> {
     takes_files(folder).map_err(wrong)
 }
 
-/// The key in a file; none where there is no file.
+/// Reads the key from a file. Returns None if the file does not exist.
 fn read_key(path: &Path, state: &Path) -> Result<Option<String>, StartError> {
     let wrong = |error| StartError::UuidKeyFile { path: path.to_owned(), error };
     let file = match open_key(path, state) {
@@ -158,8 +159,8 @@ fn read_key(path: &Path, state: &Path) -> Result<Option<String>, StartError> {
     Ok(Some(text.iter().map(|digit| char::from(*digit).to_ascii_lowercase()).collect()))
 }
 
-/// Elsewhere than in the state folder the file is somebody's who may have put a link there: that is
-/// how Kubernetes mounts secrets.
+/// Opens the key file. Outside the state folder it may be a symbolic link, because Kubernetes
+/// mounts secrets that way.
 fn open_key(path: &Path, state: &Path) -> io::Result<File> {
     if path.parent() == Some(state) {
         return open_own(path, OpenOptions::new().read(true));
@@ -168,7 +169,7 @@ fn open_key(path: &Path, state: &Path) -> io::Result<File> {
     regular(path, OpenOptions::new().read(true).custom_flags(flags).open(path)?)
 }
 
-/// A new key, as 64 hexadecimal digits.
+/// Creates a random key as 64 hexadecimal digits.
 pub(super) fn random_key() -> io::Result<String> {
     let mut key = Zeroizing::new([0_u8; KEY_BYTES]);
     let filled = getrandom(key.as_mut_slice(), GetRandomFlags::empty())?;
@@ -180,8 +181,8 @@ pub(super) fn random_key() -> io::Result<String> {
 
 fn make_key(path: &Path) -> io::Result<String> {
     let text = random_key()?;
-    // Under another name first: a crash in between leaves no half a key. What is left of such a crash,
-    // or was put there by another user, is removed and not written to.
+    // The key is written to a draft file first, so that a crash never leaves an incomplete key. A
+    // draft that a crash or another user has left behind is removed, not written to.
     let draft = draft_of(path);
     match fs::remove_file(&draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -205,7 +206,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    /// A folder of this test's own, removed at its end.
+    /// A temporary folder, removed at the end of the test.
     struct Folder(PathBuf);
 
     impl Folder {

@@ -1,4 +1,4 @@
-//! What the supervisor has to do next.
+//! Actions of the supervisor.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,59 +6,59 @@ use std::time::Duration;
 use crate::link::control::ChildCommand;
 use crate::types::{Generation, WorkerId, WorkerIncarnation};
 
-/// One life of one role.
+/// One process of one role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChildId {
-    /// The broker.
+    /// A broker.
     Broker(Generation),
     /// A worker.
     Worker(WorkerIncarnation),
 }
 
-/// What is to be done, in this order.
+/// An action. Actions are executed in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Start it, with its configuration and (a worker) the listening sockets. If that fails, it
-    /// died.
+    /// Start a process with its configuration and, for a worker, the listening sockets. If that
+    /// fails, it counts as died.
     Start(ChildId),
-    /// Make a link and hand each of the two its end.
+    /// Create a link and pass one end to each of these processes.
     Link {
         /// The worker.
         source: WorkerIncarnation,
-        /// The broker.
+        /// A broker.
         broker: Generation,
     },
-    /// Send it. It has no attachment; links have an action of their own.
+    /// Send a command without an attachment. Links have an action of their own.
     Send(ChildId, ChildCommand),
-    /// Log that this process is unresponsive; its kill follows.
+    /// Log that this process is unresponsive. A `Kill` follows.
     Hangs(ChildId),
-    /// End it at once; its death is reported as any other.
+    /// Kill a process. Its death is reported like any other.
     Kill(ChildId),
-    /// Log that this process died so often that its restart is delayed.
+    /// Log that this process crashed so often that its restart is delayed.
     Wait {
-        /// The process that died.
+        /// The process that crashed.
         member: ChildId,
-        /// How long its successor waits.
+        /// Delay of the restart.
         pause: Duration,
     },
     /// Announce that the server is ready.
     Announce,
     /// Report that a worker is being replaced.
     Restarting {
-        /// The one that will end.
+        /// The worker that is being replaced.
         old: WorkerIncarnation,
-        /// The seat of the one that takes its place.
+        /// The number of its successor.
         successor: WorkerId,
     },
     /// Report that all workers have been replaced.
     Restarted,
-    /// Log that the drain time is over and some processes had not exited.
+    /// Log that the drain time is over and some processes have not exited.
     Late,
     /// No process is running and none will be started.
     End,
 }
 
-/// As in the list of processes and in the log.
+/// Displays the process as in the process list and in the log.
 impl fmt::Display for ChildId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -69,7 +69,7 @@ impl fmt::Display for ChildId {
 }
 
 impl ChildId {
-    /// Which process in its place.
+    /// Returns the generation of the process.
     #[must_use]
     pub fn generation(self) -> Generation {
         match self {

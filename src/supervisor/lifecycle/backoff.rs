@@ -1,22 +1,23 @@
-//! How long to wait before a dead child is replaced.
+//! The delay before a crashed child is restarted.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::types::limits::{RESTART_PAUSE_MAX, RESTART_PAUSE_MIN, RESTART_WINDOW, RESTARTS_FREE};
 
-/// Remembers the deaths of one role.
+/// The recent crashes of one role.
 #[derive(Debug, Default)]
 pub struct Backoff {
-    /// The last deaths, oldest first; never more than [`RESTARTS_FREE`] and one.
+    /// Times of the last crashes, oldest first; at most [`RESTARTS_FREE`] + 1.
     deaths: VecDeque<Instant>,
-    /// The last pause, while pauses follow each other.
+    /// The last delay. None while restarts are immediate.
     pause: Option<Duration>,
 }
 
 impl Backoff {
-    /// Notes a death and says how long its successor waits: nothing for the first ones within
-    /// [`RESTART_WINDOW`], then from [`RESTART_PAUSE_MIN`] doubling to [`RESTART_PAUSE_MAX`].
+    /// Records a crash and returns the delay of the restart. The first [`RESTARTS_FREE`] crashes
+    /// within [`RESTART_WINDOW`] cause no delay. After that the delay doubles from
+    /// [`RESTART_PAUSE_MIN`] to [`RESTART_PAUSE_MAX`].
     pub fn died(&mut self, now: Instant) -> Duration {
         let recent = |death: &Instant| now.saturating_duration_since(*death) < RESTART_WINDOW;
         self.deaths.retain(recent);

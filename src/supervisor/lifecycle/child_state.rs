@@ -1,14 +1,14 @@
-//! One slot for a child process, and the process in it.
+//! A slot for one child process and the state of that process.
 
 use std::time::{Duration, Instant};
 
 use super::backoff::Backoff;
 use crate::types::Generation;
 
-/// A place that is held by one process after the other.
+/// A slot that is used by one process after another.
 #[derive(Debug, Default)]
 pub(super) struct ChildSlot {
-    /// Of the next one to take it up.
+    /// Generation of the next process.
     next: u32,
     state: ChildState,
     backoff: Backoff,
@@ -16,20 +16,20 @@ pub(super) struct ChildSlot {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChildState {
-    /// Empty; a successor starts at that time, if at all.
+    /// No process. A successor starts at `until`; None means never.
     Vacant { until: Option<Instant> },
-    /// Not ready yet.
+    /// Running, but not ready yet.
     Starting,
     /// Ready.
     Ready,
-    /// A worker that has nothing under way any more.
+    /// A worker that has no unacknowledged publications left.
     Quiet,
-    /// A worker that closes its clients, because its successor is there.
+    /// A worker that closes its clients, because its successor is ready.
     Leaving,
 }
 
 impl ChildState {
-    /// The state for the status; none if the slot stays empty.
+    /// Returns the state as text for the status. None if the slot stays empty.
     pub(super) fn word(self) -> Option<&'static str> {
         match self {
             Self::Vacant { until: None } => None,
@@ -48,7 +48,7 @@ impl Default for ChildState {
 }
 
 impl ChildSlot {
-    /// The next one begins; its generation.
+    /// Marks the slot as starting and returns the generation of the new process.
     pub(super) fn take_up(&mut self) -> Generation {
         let generation = Generation(self.next);
         self.next += 1;
@@ -64,19 +64,19 @@ impl ChildSlot {
         self.state = state;
     }
 
-    /// Its holder died: how long its successor waits.
+    /// Records the death of the process and returns the delay of its restart.
     pub(super) fn died(&mut self, now: Instant) -> Duration {
         let pause = self.backoff.died(now);
         self.state = ChildState::Vacant { until: Some(now + pause) };
         pause
     }
 
-    /// Its holder died, and gets no successor.
+    /// Records the death of a process that is not restarted.
     pub(super) fn retire(&mut self) {
         self.state = ChildState::Vacant { until: None };
     }
 
-    /// When its successor starts.
+    /// Returns the time of the restart. None if none is planned.
     pub(super) fn starts_at(&self) -> Option<Instant> {
         match self.state {
             ChildState::Vacant { until } => until,
@@ -84,7 +84,7 @@ impl ChildSlot {
         }
     }
 
-    /// Its successor, if there is to be one, begins no later than at this time.
+    /// Makes the restart happen at the latest at this time.
     pub(super) fn hasten(&mut self, latest: Instant) {
         if let ChildState::Vacant { until: Some(until) } = &mut self.state {
             *until = latest.min(*until);
@@ -95,14 +95,14 @@ impl ChildSlot {
         matches!(self.state, ChildState::Vacant { until: Some(until) } if until <= now)
     }
 
-    /// It gets no successor after all.
+    /// Cancels the restart.
     pub(super) fn vacate(&mut self) {
         if let ChildState::Vacant { until } = &mut self.state {
             *until = None;
         }
     }
 
-    /// The generation that lives.
+    /// Returns the generation of the running process.
     pub(super) fn holder(&self) -> Option<Generation> {
         match self.state {
             ChildState::Vacant { .. } => None,
@@ -110,7 +110,7 @@ impl ChildSlot {
         }
     }
 
-    /// The generation that lives, or lived last.
+    /// Returns the generation of the running process, or of the last one.
     pub(super) fn last(&self) -> Option<Generation> {
         self.next.checked_sub(1).map(Generation)
     }

@@ -1,4 +1,4 @@
-//! The slots of the broker and the workers, and the process that is in each.
+//! The slots of the broker and the workers, with the process in each.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,17 +8,17 @@ use super::{Action, ChildId};
 use crate::link::control::BrokerCommand;
 use crate::types::{WorkerId, WorkerIncarnation};
 
-/// One broker and its workers.
+/// The broker and the workers.
 #[derive(Debug)]
 pub(super) struct Children {
     broker: ChildSlot,
-    /// One more than there are workers: the successor of one that is replaced in order begins
-    /// before that one ends.
+    /// Worker slots, one more than there are workers. In a rolling restart the successor starts
+    /// before the old worker exits.
     workers: BTreeMap<WorkerId, ChildSlot>,
 }
 
 impl Children {
-    /// Empty slots for a broker and so many workers.
+    /// Creates empty slots for a broker and this many workers.
     pub(super) fn new(workers: u16) -> Self {
         Self {
             broker: ChildSlot::default(),
@@ -26,7 +26,8 @@ impl Children {
         }
     }
 
-    /// The processes that run or wait for their start, with their state; the broker first.
+    /// Returns all processes that are running or waiting for a restart, with their states. The
+    /// broker is first.
     pub(super) fn members(&self) -> impl Iterator<Item = (ChildId, &'static str)> {
         let broker = self.broker.last().map(|it| (ChildId::Broker(it), self.broker.state()));
         let workers = self.workers.iter().filter_map(|(worker, slot)| {
@@ -37,7 +38,7 @@ impl Children {
         said.filter_map(|(member, state)| Some((member, state.word()?)))
     }
 
-    /// The list of live workers comes before any link (L6).
+    /// Starts the broker. It gets the list of live workers before any link (L6).
     pub(super) fn start_broker(&mut self, effects: &mut Vec<Action>) {
         let broker = self.broker.take_up();
         let member = ChildId::Broker(broker);
@@ -57,7 +58,7 @@ impl Children {
         }
     }
 
-    /// Starts the successors whose time has come.
+    /// Starts the processes whose restart is due.
     pub(super) fn start_due(&mut self, now: Instant, effects: &mut Vec<Action>) {
         if self.broker.is_due(now) {
             self.start_broker(effects);
@@ -69,34 +70,34 @@ impl Children {
         }
     }
 
-    /// When the next successor starts.
+    /// Returns the time of the next restart.
     pub(super) fn next_start(&self) -> Option<Instant> {
         self.workers.values().chain([&self.broker]).filter_map(ChildSlot::starts_at).min()
     }
 
-    /// A process is dead, and gets a successor: how long that one waits.
+    /// Records the death of a process and returns the delay of its restart.
     pub(super) fn died(&mut self, member: ChildId, now: Instant) -> Duration {
         self.slot_mut(member).map_or(Duration::ZERO, |slot| slot.died(now))
     }
 
-    /// A process is dead, and gets no successor.
+    /// Records the death of a process that is not restarted.
     pub(super) fn retire(&mut self, member: ChildId) {
         if let Some(slot) = self.slot_mut(member) {
             slot.retire();
         }
     }
 
-    /// A broker that waits for its start waits no longer than to this time.
+    /// Makes a planned restart of the broker happen at the latest at this time.
     pub(super) fn hasten_broker(&mut self, latest: Instant) {
         self.broker.hasten(latest);
     }
 
-    /// No worker is started any more.
+    /// Cancels all restarts of workers.
     pub(super) fn vacate_workers(&mut self) {
         self.workers.values_mut().for_each(ChildSlot::vacate);
     }
 
-    /// No process is started any more.
+    /// Cancels all restarts.
     pub(super) fn vacate(&mut self) {
         self.vacate_workers();
         self.broker.vacate();
@@ -106,7 +107,7 @@ impl Children {
         self.broker.set_state(ChildState::Ready);
     }
 
-    /// A worker is ready for the first time.
+    /// Records that a worker has become ready.
     pub(super) fn mark_ready(&mut self, worker: WorkerId) {
         if let Some(slot) = self.workers.get_mut(&worker)
             && slot.state() == ChildState::Starting
@@ -136,7 +137,7 @@ impl Children {
         }
     }
 
-    /// The state of a worker's slot.
+    /// Returns the state of a worker's slot.
     pub(super) fn worker_state(&self, worker: WorkerId) -> Option<ChildState> {
         self.workers.get(&worker).map(ChildSlot::state)
     }
@@ -151,7 +152,7 @@ impl Children {
         }
     }
 
-    /// Whether this worker is ready, and neither quiet nor leaving.
+    /// Returns true if this worker is ready, and neither quiesced nor draining.
     pub(super) fn serves(&self, source: WorkerIncarnation) -> bool {
         self.worker_state(source.worker) == Some(ChildState::Ready)
             && self.lives(ChildId::Worker(source))
@@ -169,7 +170,7 @@ impl Children {
         self.sources(|state| !matches!(state, ChildState::Vacant { .. }))
     }
 
-    /// The workers that are ready, and neither quiet nor leaving.
+    /// Returns the workers that are ready, and neither quiesced nor draining.
     pub(super) fn ready_sources(&self) -> impl Iterator<Item = WorkerIncarnation> {
         self.sources(|state| state == ChildState::Ready)
     }
@@ -182,13 +183,13 @@ impl Children {
         )
     }
 
-    /// A slot that is empty and waits for no process.
+    /// Returns an empty slot without a planned restart.
     pub(super) fn spare(&self) -> Option<WorkerId> {
         let is_spare = |slot: &ChildSlot| slot.state() == ChildState::Vacant { until: None };
         self.workers.iter().find(|(_, slot)| is_spare(slot)).map(|(worker, _)| *worker)
     }
 
-    /// Whether no worker has anything under way any more.
+    /// Returns true if no worker has unacknowledged publications.
     pub(super) fn all_quiet(&self) -> bool {
         let is_quiet = |slot: &ChildSlot| {
             matches!(
@@ -199,7 +200,7 @@ impl Children {
         self.workers.values().all(is_quiet)
     }
 
-    /// Whether no worker lives.
+    /// Returns true if no worker is running.
     pub(super) fn no_worker_lives(&self) -> bool {
         self.living_sources().next().is_none()
     }

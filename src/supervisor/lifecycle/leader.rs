@@ -1,16 +1,16 @@
-//! Which worker does what is to be done once.
+//! Chooses the leader, the one worker that does the tasks that must be done only once.
 
 use super::children::Children;
 use super::{Action, ChildId};
 use crate::link::control::{WorkerCommand, WorkerRole};
 use crate::types::WorkerIncarnation;
 
-/// The worker that does what is to be done once, if one serves.
+/// The worker that does the tasks that must be done only once. None if no worker serves.
 #[derive(Debug, Default)]
 pub(super) struct Leader(Option<WorkerIncarnation>);
 
 impl Leader {
-    /// Keeps the leader as long as it serves, then chooses another worker that does.
+    /// Keeps the leader while it serves, then chooses another worker that does.
     pub(super) fn choose(&mut self, children: &Children, effects: &mut Vec<Action>) {
         if self.0.is_some_and(|leader| children.serves(leader)) {
             return;

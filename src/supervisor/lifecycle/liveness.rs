@@ -1,8 +1,9 @@
-//! Who still answers: every living member is asked in turn, and who leaves too many ticks
-//! unanswered hangs.
+//! Liveness of the child processes. Each is probed, and a process that leaves a probe unanswered
+//! for too many ticks counts as hung.
 //!
-//! Ticks are counted, not time: while the supervisor itself is stopped, asleep or starved there are
-//! none, so a stop of the whole tree or a closed laptop counts against no process.
+//! The limit counts ticks and not time. While the supervisor itself is stopped, asleep or starved
+//! there are no ticks, so stopping all processes or closing a laptop does not count against any
+//! process.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -22,7 +23,7 @@ pub(super) struct Liveness {
 #[derive(Clone, Copy, Debug, Default)]
 struct ChildLiveness {
     question: LivenessProbe,
-    /// It has sent something at least once: a new process has some time to do so.
+    /// True if the process has ever sent anything. A new process has more time for that.
     was_heard: bool,
 }
 
@@ -30,33 +31,33 @@ struct ChildLiveness {
 enum LivenessProbe {
     #[default]
     None,
-    /// Unanswered for so many ticks.
+    /// A probe has been unanswered for this many ticks.
     Open(u32),
-    /// It is unresponsive, and this was reported.
+    /// The process is unresponsive, and this was reported.
     GivenUp,
 }
 
-/// What a tick came to, for one member.
+/// The result of a tick for one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LivenessVerdict {
-    /// It is to be asked.
+    /// A probe must be sent.
     Ask(ChildId),
-    /// It hangs.
+    /// The process is hung.
     Hangs(ChildId),
 }
 
 impl Liveness {
-    /// Ticks are counted from here.
+    /// Starts counting ticks.
     pub(super) fn start(&mut self, now: Instant) {
         self.last = Some(now);
     }
 
-    /// When the next tick is due.
+    /// Returns the time of the next tick.
     pub(super) fn next(&self) -> Option<Instant> {
         self.last.map(|last| last + BEAT_EVERY)
     }
 
-    /// Records a sign of life: any event of this process.
+    /// Records an answer: any event of this process counts.
     pub(super) fn record_answer(&mut self, member: ChildId) {
         let pulse = self.pulses.entry(member).or_default();
         pulse.was_heard = true;
@@ -65,13 +66,13 @@ impl Liveness {
         }
     }
 
-    /// It is dead.
+    /// Removes a dead process.
     pub(super) fn forget(&mut self, member: ChildId) {
         self.pulses.remove(&member);
     }
 
-    /// One tick for all that live, if it is time. After a gap everybody is given the whole time
-    /// again: they may have been stopped as we were, and continued after us.
+    /// Runs one tick for all running processes if it is due. After a gap all of them get the full
+    /// limit again, because they may have been stopped like the supervisor and continued after it.
     pub(super) fn tick(
         &mut self,
         now: Instant,
@@ -132,7 +133,7 @@ mod tests {
         (pulses, now)
     }
 
-    /// So many ticks, one after the other, each this late; what they came to.
+    /// Runs this many ticks, each late by this time, and returns their results.
     fn ticks(
         (pulses, now): (&mut Liveness, &mut Instant),
         (count, late): (u32, Duration),
@@ -168,7 +169,7 @@ mod tests {
         let found = ticks((&mut pulses, &mut now), (1, IN_TIME));
         assert_eq!(found, [LivenessVerdict::Hangs(ONE)]);
         assert!(now.duration_since(silent_since) <= Duration::from_secs(3));
-        // The answer of a process that is being killed changes nothing.
+        // An answer of a process that is being killed changes nothing.
         pulses.record_answer(ONE);
         assert_eq!(ticks((&mut pulses, &mut now), (100, IN_TIME)), []);
         pulses.forget(ONE);

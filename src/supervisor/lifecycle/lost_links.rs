@@ -1,4 +1,4 @@
-//! Links that were lost without a death that explains it (rule L1).
+//! Lost links that no death has explained yet (rule L1).
 
 use std::time::Instant;
 
@@ -6,14 +6,14 @@ use super::ChildId;
 use crate::types::limits::LINK_LOST_WAIT;
 use crate::types::{Generation, WorkerIncarnation};
 
-/// The two ends of a link.
+/// The two processes of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LinkEnds {
     pub(super) worker: WorkerIncarnation,
     pub(super) broker: Generation,
 }
 
-/// The lost links, and when the worker of each is killed for it.
+/// The lost links, and the time at which the worker of each is killed.
 #[derive(Debug, Default)]
 pub(super) struct LostLinks(Vec<LostLink>);
 
@@ -21,13 +21,13 @@ pub(super) struct LostLinks(Vec<LostLink>);
 struct LostLink {
     ends: LinkEnds,
     until: Instant,
-    /// The broker reported it. It continues without that worker, and acknowledges what the worker
-    /// will never receive.
+    /// True if the broker reported the loss. It then continues without that worker and acknowledges
+    /// deliveries that the worker will never receive.
     is_lost_by_broker: bool,
 }
 
 impl LostLinks {
-    /// One of the two ends reports that it lost a link whose ends both live.
+    /// Records that one process reports a lost link. Both processes must be running.
     pub(super) fn record(&mut self, ends: LinkEnds, by: ChildId, now: Instant) {
         let is_lost_by_broker = by != ChildId::Worker(ends.worker);
         match self.0.iter_mut().find(|lost| lost.ends == ends) {
@@ -39,9 +39,9 @@ impl LostLinks {
         }
     }
 
-    /// A death explains the links that were lost with it, but for those that its broker had lost
-    /// before: their workers have missed what was acknowledged since, so no other broker may take
-    /// them on.
+    /// Removes the lost links that a death explains. If a broker dies that had lost the link
+    /// before, the link stays: its worker has missed acknowledged deliveries, so no other broker
+    /// may accept it.
     pub(super) fn forget_explained(&mut self, dead: ChildId, now: Instant) {
         self.0.retain_mut(|lost| match dead {
             ChildId::Worker(source) => lost.ends.worker != source,
@@ -53,7 +53,7 @@ impl LostLinks {
         });
     }
 
-    /// The workers whose loss nothing has explained in time.
+    /// Removes and returns the workers whose lost links were not explained in time.
     pub(super) fn take_due(&mut self, now: Instant) -> impl Iterator<Item = WorkerIncarnation> {
         self.0.extract_if(.., move |lost| lost.until <= now).map(|lost| lost.ends.worker)
     }

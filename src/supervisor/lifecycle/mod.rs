@@ -1,7 +1,7 @@
-//! Which processes run, and which are to be started, commanded or killed: decided here, done elsewhere.
+//! Decides which processes are started, commanded and killed. The decisions are executed elsewhere.
 //!
-//! A brain: deaths, reports, signals and the time come in, effects come out. It knows neither
-//! processes nor threads.
+//! This module is pure: its inputs are deaths, events, signals and the time, its outputs are
+//! actions. It does not know whether the roles are processes or threads.
 
 use std::time::{Duration, Instant};
 
@@ -23,20 +23,20 @@ use crate::types::{WorkerId, WorkerIncarnation};
 #[derive(Debug)]
 pub struct ProcessTable {
     children: Children,
-    /// How many workers serve.
+    /// Number of workers.
     size: u16,
     lost: LostLinks,
     liveness: Liveness,
     shutdown: Shutdown,
     rolling: RollingRestart,
     drain_time: Duration,
-    /// The server was announced as ready: once, when all workers are.
+    /// True once the server has been announced as ready, which happens when all workers are ready.
     is_announced: bool,
     leader: Leader,
 }
 
 impl ProcessTable {
-    /// A table without running processes.
+    /// Creates a table without running processes.
     #[must_use]
     pub fn new(workers: u16, drain_time: Duration) -> Self {
         Self {
@@ -61,35 +61,37 @@ impl ProcessTable {
         }
     }
 
-    /// What an end may take from now on.
+    /// Sets the time that a shutdown may take from now on.
     pub fn set_drain_time(&mut self, drain_time: Duration) {
         self.drain_time = drain_time;
     }
 
-    /// Whether the end was asked for.
+    /// Returns true if a shutdown was requested.
     #[must_use]
     pub fn is_ending(&self) -> bool {
         self.shutdown.is_asked()
     }
 
-    /// Whether workers are being replaced.
+    /// Returns true while a rolling restart is in progress.
     #[must_use]
     pub fn is_restarting(&self) -> bool {
         self.rolling.is_under_way()
     }
 
-    /// Whether the server was announced as ready.
+    /// Returns true if the server has been announced as ready.
     #[must_use]
     pub fn is_announced(&self) -> bool {
         self.is_announced
     }
 
-    /// The processes that run or wait for their start, with their state; the broker first.
+    /// Returns all processes that are running or waiting for a restart, with their states. The
+    /// broker is first.
     pub fn members(&self) -> impl Iterator<Item = (ChildId, &'static str)> {
         self.children.members()
     }
 
-    /// A process is dead and reaped, and the caller holds nothing of it any more.
+    /// Handles the death of a process. It must be reaped, and the caller must have released all its
+    /// resources.
     pub fn died(&mut self, member: ChildId, now: Instant, effects: &mut Vec<Action>) {
         if !self.children.lives(member) {
             return;
@@ -101,7 +103,7 @@ impl ProcessTable {
             self.children.retire(member);
         }
         if self.is_ending() {
-            // The longest pause is longer than many a drain.
+            // Do not wait for the full delay, because it can be longer than the drain time.
             self.children.hasten_broker(now + RESTART_PAUSE_MIN);
             pause = pause.min(RESTART_PAUSE_MIN);
         }
@@ -116,7 +118,7 @@ impl ProcessTable {
         self.advance(now, effects);
     }
 
-    /// A member reported something.
+    /// Handles an event of a process.
     pub fn reported(
         &mut self,
         member: ChildId,
@@ -150,11 +152,11 @@ impl ProcessTable {
         self.advance(now, effects);
     }
 
-    /// Replaces all workers, one after the other.
+    /// Starts a rolling restart of all workers.
     ///
     /// # Errors
     ///
-    /// While that is under way, or the server ends.
+    /// If one is already in progress, or the server is shutting down.
     pub fn restart_workers(
         &mut self,
         now: Instant,
@@ -171,7 +173,7 @@ impl ProcessTable {
         Ok(())
     }
 
-    /// The operator wants an end; a second time means at once.
+    /// Starts a shutdown. A second request kills all processes.
     pub fn request_shutdown(&mut self, now: Instant, effects: &mut Vec<Action>) {
         if self.is_ending() {
             self.shutdown.kill_all(&mut self.children, effects);
@@ -187,7 +189,7 @@ impl ProcessTable {
         self.advance(now, effects);
     }
 
-    /// The time has come to look; see [`ProcessTable::wakes_at`].
+    /// Executes everything that is due; see [`ProcessTable::wakes_at`].
     pub fn proceed(&mut self, now: Instant, effects: &mut Vec<Action>) {
         self.check_liveness(now, effects);
         self.advance(now, effects);
@@ -203,7 +205,7 @@ impl ProcessTable {
         self.shutdown.advance(&mut self.children, now, effects);
     }
 
-    /// When [`ProcessTable::proceed`] has something to do although nothing happened.
+    /// Returns the time at which [`ProcessTable::proceed`] must be called even if no event occurs.
     #[must_use]
     pub fn wakes_at(&self) -> Option<Instant> {
         let tick = self.liveness.next().filter(|_| self.shutdown.expects_answers());
@@ -229,7 +231,7 @@ impl ProcessTable {
         }
     }
 
-    /// Rule L1: who lost it is believed only while both sides of that very link live.
+    /// Rule L1: a report of a lost link counts only while both of its processes are running.
     fn link_lost(&mut self, ends: LinkEnds, by: ChildId, now: Instant) {
         let LinkEnds { worker, broker } = ends;
         let live = self.children.lives(ChildId::Worker(worker))
@@ -239,7 +241,7 @@ impl ProcessTable {
         }
     }
 
-    /// Checks which processes have answered, and kills those that are unresponsive.
+    /// Probes all processes and kills the unresponsive ones.
     fn check_liveness(&mut self, now: Instant, effects: &mut Vec<Action>) {
         if !self.shutdown.expects_answers() {
             return;

@@ -1,5 +1,5 @@
-//! Replacing the workers one after the other: first the successor, then the end of the old one, so
-//! that there is never one less.
+//! Restarts the workers one at a time. The successor starts first and the old worker exits last, so
+//! that the number of workers never drops.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -11,39 +11,39 @@ use super::{Action, ChildId};
 use crate::link::control::{Accepting, PendingHandshakes, WorkerCommand};
 use crate::types::{WorkerId, WorkerIncarnation};
 
-/// The replacement of all workers, while it is under way.
+/// The rolling restart in progress, if any.
 #[derive(Debug, Default)]
 pub(super) struct RollingRestart(Option<RestartRound>);
 
-/// A round of replacements.
+/// A rolling restart in progress.
 #[derive(Debug)]
 struct RestartRound {
-    /// Those whose turn is still to come.
+    /// Workers that have not been replaced yet.
     queue: VecDeque<WorkerIncarnation>,
     step: RestartStep,
-    /// Whether those whose turn is still to come accept connections.
+    /// Whether these workers still accept connections.
     accepting: Accepting,
 }
 
-/// How far the replacement of one worker is.
+/// Progress of the replacement of one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RestartStep {
-    /// The next one is to be looked for.
+    /// The next worker must be chosen.
     Next,
-    /// Its successor is not ready yet.
+    /// The successor is not ready yet.
     Succeeding { old: WorkerIncarnation, successor: WorkerId },
-    /// It finishes what it took from publishers.
+    /// The old worker waits for the acknowledgements of its publications.
     Quieting { old: WorkerIncarnation, drain_at: Instant, end_at: Instant },
-    /// It closes its clients.
+    /// The old worker closes its clients.
     Leaving { old: WorkerIncarnation, end_at: Instant },
 }
 
-/// Why a round of replacements does not begin.
+/// The reason why a rolling restart cannot start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestartInProgress {
-    /// One is under way.
+    /// Another one is in progress.
     Restarting,
-    /// The server ends.
+    /// The server is shutting down.
     Ending,
 }
 
@@ -57,7 +57,7 @@ impl std::fmt::Display for RestartInProgress {
 }
 
 impl RollingRestart {
-    /// Begins a round with all workers that live.
+    /// Starts a rolling restart of all running workers.
     pub(super) fn begin(&mut self, children: &Children) {
         self.0 = Some(RestartRound {
             queue: children.living_sources().collect(),
@@ -66,7 +66,7 @@ impl RollingRestart {
         });
     }
 
-    /// Ends a round where it is.
+    /// Cancels the rolling restart in its current step.
     pub(super) fn cancel(&mut self) {
         self.0 = None;
     }
@@ -75,7 +75,8 @@ impl RollingRestart {
         self.0.is_some()
     }
 
-    /// Whether a process that dies gets a successor: a worker that is being replaced has one.
+    /// Returns true if a process is restarted after its death. A worker that is being replaced has
+    /// a successor already.
     pub(super) fn replaces(&self, member: ChildId) -> bool {
         let old = self.0.as_ref().and_then(RestartRound::old);
         old.is_none_or(|old| member != ChildId::Worker(old))
@@ -89,7 +90,7 @@ impl RollingRestart {
         }
     }
 
-    /// Goes on with the replacements as far as it can.
+    /// Continues the rolling restart as far as possible.
     pub(super) fn advance(&mut self, mut turn: RestartTurn<'_>) {
         let Some(round) = &mut self.0 else { return };
         if !round.advance(&mut turn) {
@@ -100,7 +101,7 @@ impl RollingRestart {
 }
 
 impl RestartRound {
-    /// Takes the steps whose time has come; returns whether the round goes on.
+    /// Takes all steps that are due. Returns true while the rolling restart continues.
     fn advance(&mut self, turn: &mut RestartTurn<'_>) -> bool {
         loop {
             let before = self.step;
@@ -136,7 +137,7 @@ impl RestartRound {
         }
     }
 
-    /// Workers that have not been told to drain yet.
+    /// Returns the workers that have not been told to drain yet.
     fn waiting(&self) -> impl Iterator<Item = WorkerIncarnation> {
         let succeeding = match self.step {
             RestartStep::Succeeding { old, .. } => Some(old),
@@ -145,14 +146,15 @@ impl RestartRound {
         succeeding.into_iter().chain(self.queue.iter().copied())
     }
 
-    /// Whether a worker is ready that will not be replaced in this round.
+    /// Returns true if a worker is ready that will not be replaced in this rolling restart.
     fn has_new(&self, children: &Children) -> bool {
         let is_old = |source| self.old() == Some(source) || self.queue.contains(&source);
         children.ready_sources().any(|source| !is_old(source))
     }
 
-    /// As soon as a new worker accepts, the old ones leave newcomers to it: the clients that one of
-    /// them closes would come to the next one, and be closed again. Where none accepts they go on.
+    /// Tells the old workers to stop accepting as soon as a new worker accepts. Otherwise clients
+    /// that one old worker closes would connect to the next one and be closed again. If no new
+    /// worker accepts, the old ones accept again.
     fn notify_waiting(&mut self, accepting: Accepting, turn: &mut RestartTurn<'_>) {
         if self.accepting == accepting {
             return;
@@ -165,17 +167,17 @@ impl RestartRound {
     }
 }
 
-/// One look at the round: what a step decides by, and what it changes.
+/// The inputs and outputs of a step.
 pub(super) struct RestartTurn<'t> {
     pub(super) children: &'t mut Children,
     pub(super) now: Instant,
-    /// What the end of one worker may take.
+    /// Maximum time for the shutdown of one worker.
     pub(super) drain_time: Duration,
     pub(super) effects: &'t mut Vec<Action>,
 }
 
 impl RestartTurn<'_> {
-    /// A worker that died meanwhile has a successor already.
+    /// Chooses the next worker. A worker that has died in the meantime already has a successor.
     fn next_step(&mut self, queue: &mut VecDeque<WorkerIncarnation>) -> Option<RestartStep> {
         let old = loop {
             let old = queue.pop_front()?;
@@ -226,7 +228,7 @@ impl RestartTurn<'_> {
         if end_at <= self.now {
             self.effects.push(Action::Late);
             self.effects.push(Action::Kill(ChildId::Worker(old)));
-            // Its death is what is awaited now.
+            // Now wait for its death.
             return RestartStep::Leaving { old, end_at: self.now + self.drain_time };
         }
         RestartStep::Leaving { old, end_at }

@@ -1,4 +1,4 @@
-//! The steps of an orderly end: quiet, drained, stopped.
+//! The steps of a graceful shutdown: quiesce, drain, stop.
 
 use std::time::{Duration, Instant};
 
@@ -7,22 +7,22 @@ use super::{Action, ChildId};
 use crate::link::control::{BrokerCommand, WorkerCommand};
 use crate::types::limits::HUNG_BROKER_REPLACED;
 
-/// The part of a time that is kept for what comes after it: of the drain time for the broker and
-/// the log, of the time to close for processes that exit.
+/// The fraction of a period that is reserved for later steps: of the drain time for the broker and
+/// the log, of the time to close clients for the exit of the workers.
 const MARGIN: u32 = 10;
 
-/// How far the end of the server is.
+/// The progress of the shutdown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Shutdown {
     #[default]
     NotAsked,
-    /// Workers finish what they took from publishers, up to [`quiet_by`].
+    /// Workers wait for the acknowledgements of their publications, up to [`quiet_by`].
     Quieting { drain_at: Instant, end_at: Instant },
     /// Workers close their clients.
     Draining { end_at: Instant },
-    /// The workers have ended; the broker is left.
+    /// All workers have exited. The broker is still running.
     Stopping { end_at: Instant },
-    /// All processes were killed.
+    /// All processes have been killed.
     Killed,
 }
 
@@ -32,13 +32,13 @@ impl Shutdown {
         Self::Quieting { drain_at: quiet_by(now, drain_time), end_at }
     }
 
-    /// Whether the end was asked for.
+    /// Returns true if a shutdown was requested.
     pub(super) fn is_asked(self) -> bool {
         self != Self::NotAsked
     }
 
-    /// Whether a process that dies gets a successor. Workers need a broker to their last client:
-    /// until then they serve. A new worker would serve no client.
+    /// Returns true if a process is restarted after its death. Workers need a broker until their
+    /// last client is closed. A new worker would have no clients.
     pub(super) fn replaces(self, member: ChildId) -> bool {
         match self {
             Self::NotAsked => true,
@@ -47,8 +47,9 @@ impl Shutdown {
         }
     }
 
-    /// A worker that closes its clients has a deadline already, and may be busy with them for long.
-    /// The broker is needed up to the end of the last one.
+    /// Returns true if the process must answer liveness probes. A worker that closes its clients
+    /// may be busy for long and already has a deadline. The broker is needed until the last worker
+    /// has exited.
     pub(super) fn expects_answer_of(self, member: ChildId) -> bool {
         match self {
             Self::NotAsked | Self::Quieting { .. } => true,
@@ -57,7 +58,7 @@ impl Shutdown {
         }
     }
 
-    /// Whether anything is expected to answer.
+    /// Returns true if any process must answer liveness probes.
     pub(super) fn expects_answers(self) -> bool {
         matches!(self, Self::NotAsked | Self::Quieting { .. } | Self::Draining { .. })
     }
@@ -81,7 +82,7 @@ impl Shutdown {
         matches!(self, Self::Stopping { .. } | Self::Killed)
     }
 
-    /// Goes on with the end as far as it can.
+    /// Continues the shutdown as far as possible.
     pub(super) fn advance(
         &mut self,
         children: &mut Children,
@@ -114,7 +115,7 @@ impl Shutdown {
         }
     }
 
-    /// Ends all processes at once.
+    /// Kills all processes.
     pub(super) fn kill_all(&mut self, children: &mut Children, effects: &mut Vec<Action>) {
         *self = Self::Killed;
         children.vacate();
@@ -122,14 +123,15 @@ impl Shutdown {
     }
 }
 
-/// Until when workers that end may wait for the broker to acknowledge what they took: half the drain
-/// time, and longer if only so a broker that hangs is replaced before the first client is closed.
+/// Returns the time until which workers that shut down may wait for the broker's acknowledgements.
+/// It is half the drain time, or longer if that is needed to replace a hung broker before the first
+/// client is closed.
 pub(super) fn quiet_by(now: Instant, drain_time: Duration) -> Instant {
     let half = drain_time / 2;
     now + HUNG_BROKER_REPLACED.clamp(half, (drain_time * 4 / 5).max(half))
 }
 
-/// The drain time that workers get: a little less than the time until they are killed.
+/// Returns the drain time for workers, which is slightly less than the time until they are killed.
 pub(super) fn time_to_close(now: Instant, end_at: Instant) -> Duration {
     let left = end_at.saturating_duration_since(now);
     left - left / MARGIN

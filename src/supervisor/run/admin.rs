@@ -1,4 +1,4 @@
-//! What operators ask of a running server.
+//! Handles admin requests to a running server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::supervisor::lifecycle::{Action, ChildId};
 use crate::supervisor::memory_limit::resident_bytes;
 use crate::types::{ProcessCounts, WorkerId, WorkerIncarnation};
 
-/// How long a process may take to report its counters.
+/// Maximum wait for a process to report its counters.
 const COUNT_WAIT: Duration = Duration::from_secs(1);
 
 /// Admin connections that wait for an answer.
@@ -26,7 +26,7 @@ pub(super) struct WaitingAdmins {
     ending: Vec<AdminConnection>,
 }
 
-/// Counts that are being collected for a status.
+/// Counters that are being collected for a status.
 #[derive(Debug)]
 struct Counting {
     number: u32,
@@ -56,7 +56,7 @@ impl WaitingAdmins {
         }
     }
 
-    /// A worker is being replaced.
+    /// Reports progress: a worker is being replaced.
     pub(super) fn notify_restart(&self, old: WorkerIncarnation, successor: WorkerId) {
         let text = format!("worker {} is replaced by worker {successor}", old.worker);
         self.restarting
@@ -69,7 +69,8 @@ impl WaitingAdmins {
         self.restarting.drain(..).for_each(|asker| asker.answer(done.clone()));
     }
 
-    /// At shutdown: a rolling restart that is waited for fails.
+    /// Answers the connections that wait for a rolling restart, which fails because of the
+    /// shutdown.
     pub(super) fn notify_shutdown(&mut self) {
         let failed = AdminResponse::Failed(vec!["the server is shutting down".to_owned()]);
         self.restarting.drain(..).for_each(|asker| asker.answer(failed.clone()));
@@ -133,7 +134,7 @@ impl Supervisor {
         });
     }
 
-    /// Answers with the status once all counts are there, or it takes too long.
+    /// Sends the status when all counters have arrived or the wait is over.
     pub(super) fn answer_status(&mut self) {
         let is_over = |it: &mut Counting| it.waits.is_empty() || it.until <= now();
         let Some(counting) = self.askers.counting.take_if(is_over) else { return };
@@ -192,7 +193,8 @@ fn seconds_since(moment: Instant) -> u64 {
     now().saturating_duration_since(moment).as_secs()
 }
 
-/// Since Linux 6.2 the folder's size says it; before, its entries are counted.
+/// Returns the number of open descriptors. Since Linux 6.2 it is the size of the folder; in older
+/// versions its entries are counted.
 fn descriptors(pid: u32) -> Option<u64> {
     let folder = format!("/proc/{pid}/fd");
     match std::fs::metadata(&folder).ok()?.len() {

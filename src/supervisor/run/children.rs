@@ -1,4 +1,4 @@
-//! The child processes that live: started, commanded and killed here.
+//! The running child processes: starts them, sends commands to them and kills them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,16 +20,16 @@ use crate::supervisor::log_reader::read_log;
 use crate::telemetry::Sink;
 use crate::types::{Generation, WorkerIncarnation};
 
-/// How long the end waits for the last lines of children that have ended.
+/// Maximum wait for the last log lines of children that have exited.
 const LAST_LINES_WAIT: Duration = Duration::from_millis(200);
 
-/// The children of this process, by what they are.
+/// The running child processes.
 #[derive(Debug)]
 pub(super) struct RunningChildren {
     handles: BTreeMap<ChildId, ChildHandle>,
-    /// What they do is reported here.
+    /// Sender of their events.
     events: mpsc::Sender<ProcessEvent>,
-    /// Tasks that read what they log.
+    /// Tasks that read their logs.
     logs: JoinSet<io::Result<()>>,
     sink: Sink,
 }
@@ -39,7 +39,7 @@ impl RunningChildren {
         Self { handles: BTreeMap::new(), events, logs: JoinSet::new(), sink }
     }
 
-    /// Starts a child; its death is an event.
+    /// Starts a child. Its death is reported as an event.
     pub(super) fn start(&mut self, member: ChildId, arguments: &[String]) -> io::Result<()> {
         let (handle, log) = child::start(member, now(), arguments, self.events.clone())?;
         self.logs.spawn(read_log(log, self.sink.clone()));
@@ -48,7 +48,7 @@ impl RunningChildren {
         Ok(())
     }
 
-    /// Reports a child that could not be started as dead.
+    /// Reports the death of a child that could not be started.
     pub(super) fn report_not_started(&self, member: ChildId, error: io::Error) {
         let died = ProcessEvent::Died(member, Death::NotStarted(error));
         let events = self.events.clone();
@@ -57,7 +57,7 @@ impl RunningChildren {
         });
     }
 
-    /// A child is reaped.
+    /// Removes a child that was reaped.
     pub(super) fn remove(&mut self, member: ChildId) {
         self.handles.remove(&member);
     }
@@ -70,17 +70,17 @@ impl RunningChildren {
         self.handles.get(&member)
     }
 
-    /// Where the results of tasks are reported, next to what children do.
+    /// Returns the sender for events, which other tasks use for their results.
     pub(super) fn events(&self) -> mpsc::Sender<ProcessEvent> {
         self.events.clone()
     }
 
-    /// Sends a command that has no attachment.
+    /// Sends a command without an attachment.
     pub(super) fn send(&self, member: ChildId, command: impl Into<ChildCommand>) {
         self.send_message(member, ControlMessage::plain(command));
     }
 
-    /// A child that is not there has died, and its death is reported.
+    /// Sends a message. A missing child has died, and its death is reported separately.
     pub(super) fn send_message(
         &self,
         member: ChildId,
@@ -91,7 +91,7 @@ impl RunningChildren {
         }
     }
 
-    /// Makes a link and sends each of the two its end.
+    /// Creates a link and sends one end to each of the two processes.
     pub(super) fn link(&self, source: WorkerIncarnation, broker: Generation) {
         let worker = ChildId::Worker(source);
         let (worker_side, broker_side) = match unix_pair() {
@@ -106,7 +106,7 @@ impl RunningChildren {
                 return self.kill(worker);
             }
         };
-        // The broker first: it knows its worker before anything of it arrives.
+        // The broker gets its end first, so that it knows the worker before any data arrives.
         let end = Attachment::Link(broker_side);
         let message = ControlMessage::with(BrokerCommand::WorkerLink { source }, end);
         self.send_message(ChildId::Broker(broker), message);
@@ -114,7 +114,7 @@ impl RunningChildren {
         self.send_message(worker, ControlMessage::with(WorkerCommand::Link { broker }, end));
     }
 
-    /// Ends a child at once.
+    /// Kills a child.
     pub(super) fn kill(&self, member: ChildId) {
         if let Some(handle) = self.handles.get(&member) {
             tracing::warn!(event = "child_killed", role = %member, "child killed");
@@ -122,7 +122,7 @@ impl RunningChildren {
         }
     }
 
-    /// After all children have exited: their last lines may still be in their pipes.
+    /// Called after all children have exited. Their last lines may still be in the pipes.
     pub(super) async fn drain_logs(&mut self) {
         let all = async { while self.logs.join_next().await.is_some() {} };
         let _in_time = tokio::time::timeout(LAST_LINES_WAIT, all).await;

@@ -1,5 +1,5 @@
-//! The log: opened at the start. Its level is that of the configuration, or for a time that of an
-//! operator.
+//! The log. It is opened at the start. Its level is the configured one, or temporarily one that an
+//! operator has requested.
 
 use std::time::{Duration, Instant};
 
@@ -20,14 +20,14 @@ pub(super) fn open_log(log: &LogSettings) -> Result<Sink, StartError> {
     Ok(sink)
 }
 
-/// The level of the log in all processes.
+/// The log level of all processes.
 #[derive(Debug)]
 pub(super) struct ActiveLogLevel {
     configured: LogLevel,
     change: Option<LevelChange>,
 }
 
-/// A level that an operator asked for.
+/// A temporary log level.
 #[derive(Clone, Copy, Debug)]
 struct LevelChange {
     level: LogLevel,
@@ -39,17 +39,17 @@ impl ActiveLogLevel {
         Self { configured, change: None }
     }
 
-    /// The level that holds now.
+    /// Returns the current level.
     pub(super) fn level(&self) -> LogLevel {
         self.change.map_or(self.configured, |change| change.level)
     }
 
-    /// When the configured level holds again.
+    /// Returns the time at which the configured level is restored.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         self.change.map(|change| change.until)
     }
 
-    /// Logs another level for a while, in all processes.
+    /// Changes the log level of all processes temporarily.
     pub(super) fn change_for(
         &mut self,
         level: LogLevel,
@@ -70,7 +70,7 @@ impl ActiveLogLevel {
         )])
     }
 
-    /// Ends what an operator asked for, when its time is over.
+    /// Restores the configured level when the time is over.
     pub(super) fn restore(&mut self, children: &RunningChildren) {
         if self.change.take_if(|change| change.until <= now()).is_some() {
             self.send(children);
@@ -82,13 +82,13 @@ impl ActiveLogLevel {
         }
     }
 
-    /// Another level is configured.
+    /// Sets the configured level after a reload.
     pub(super) fn configure(&mut self, configured: LogLevel, children: &RunningChildren) {
         self.configured = configured;
         self.send(children);
     }
 
-    /// Passes the level on that holds now.
+    /// Sends the current level to all processes.
     fn send(&self, children: &RunningChildren) {
         let level = self.level();
         set_level(level);

@@ -28,15 +28,15 @@ use crate::config::Loaded;
 use crate::link::control::{ChildEvent, ControlMessage};
 use crate::telemetry::{LogFormat, LogLevel, Sink};
 
-/// Reports and deaths that wait for the supervisor; children's tasks wait when it is full.
+/// Maximum queued events and deaths. While the queue is full, the tasks of the children wait.
 const EVENTS_MAX: usize = 1024;
 
-/// Runs the server until a signal ends it. Takes over the log, the signals and the children of
-/// this process. A reload reads the `source` again that `loaded` came from.
+/// Runs the server until a signal stops it. Takes over the log, the signals and the children of
+/// this process. A reload reads `source` again, the sources of `loaded`.
 ///
 /// # Errors
 ///
-/// When it cannot start; afterwards it ends only by SIGTERM or SIGINT.
+/// If the server cannot start. After the start it ends only by SIGTERM or SIGINT.
 pub fn serve(loaded: Loaded, source: config::ConfigSources) -> Result<(), StartError> {
     let runtime = runtime()?;
     let sink = open_log(&loaded.config.log)?;
@@ -54,7 +54,8 @@ pub fn serve(loaded: Loaded, source: config::ConfigSources) -> Result<(), StartE
         }
         raise_descriptor_limit();
         let kept = runtime.block_on(Supervisor::run(prepared, loaded, source, sink.clone()));
-        // A file that cannot be read to its end (a dead network drive) does not keep the server.
+        // A file that cannot be read completely, such as on a dead network drive, must not delay
+        // the exit.
         runtime.shutdown_background();
         kept
     });
@@ -66,7 +67,7 @@ pub fn serve(loaded: Loaded, source: config::ConfigSources) -> Result<(), StartE
 #[derive(Debug)]
 struct Supervisor {
     prepared: Bootstrap,
-    /// What holds, as it was read.
+    /// Effective configuration and its values.
     loaded: Loaded,
     source: config::ConfigSources,
     reloading: PendingReload,
@@ -85,7 +86,8 @@ impl Supervisor {
         source: config::ConfigSources,
         sink: Sink,
     ) -> Result<(), StartError> {
-        // Before the first child, so that every signal after it can stop the children.
+        // Install the handlers before the first child starts, so that no signal is missed that
+        // should stop the children.
         let mut signals =
             Signals::watch().map_err(|error| StartError::System { what: "the signals", error })?;
         let mut control = ControlSocket::open(&prepared.config.state_folder)
@@ -180,10 +182,10 @@ impl Supervisor {
         }
     }
 
-    /// Applies what was decided; returns whether the server goes on.
+    /// Executes the pending actions. Returns true while the server continues to run.
     fn apply_actions(&mut self, effects: &mut Vec<Action>) -> bool {
         let mut goes_on = true;
-        // What fails is one more thing to decide about, hence the queue and not a loop over a list.
+        // An action that fails adds further actions, so this is a queue and not a loop over a list.
         while !effects.is_empty() {
             for effect in std::mem::take(effects) {
                 match effect {
@@ -260,7 +262,8 @@ impl Supervisor {
     }
 }
 
-/// `broker --generation 3 --log info --log-format text`: nothing secret, anybody can read it.
+/// Returns the arguments: `broker --generation 3 --log info --log-format text`. They contain no
+/// secrets, because every user can read them.
 fn arguments(member: ChildId, level: LogLevel, format: LogFormat) -> Vec<String> {
     let mut arguments = match member {
         ChildId::Broker(_) => vec!["broker".to_owned()],
@@ -293,7 +296,7 @@ fn log_exit(member: ChildId, death: &Death) {
     }
 }
 
-/// The ticks of systemd's watchdog, where it has one.
+/// The timer of systemd's watchdog, if it is enabled.
 #[derive(Debug)]
 struct Alive(Option<tokio::time::Interval>);
 

@@ -1,4 +1,4 @@
-//! Looking at the memory of all processes, and telling the workers when there is little left.
+//! Monitors the memory of all processes and informs the workers when it is scarce.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,21 +13,21 @@ use crate::supervisor::memory_limit::{ceiling, resident_bytes};
 use crate::types::limits::PRESSURE_FULL_WAIT;
 use crate::types::{Allowance, Pressure};
 
-/// How often memory is looked at, where it has a ceiling.
+/// Interval of the checks if there is a memory limit.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// What is known of the memory.
+/// The state of the memory.
 #[derive(Debug, Default)]
 pub(super) struct MemoryMonitor {
     ceiling: Option<u64>,
     used: u64,
     pressure: Pressure,
     looks_at: Option<Instant>,
-    /// Since when there is some pressure.
+    /// Time since which memory has been scarce.
     scarce_since: Option<Instant>,
-    /// What each worker was allowed last.
+    /// The last allowance that each worker received.
     told: BTreeMap<ChildId, Allowance>,
-    /// What each worker has and can use again.
+    /// Resident bytes of each worker that its allocator can reuse.
     reusable: BTreeMap<ChildId, u64>,
 }
 
@@ -36,25 +36,25 @@ impl MemoryMonitor {
         self.looks_at
     }
 
-    /// There is a reason to look: this worker has grown.
+    /// Schedules a check, because this worker has grown.
     pub(super) fn look_soon(&mut self, member: ChildId) {
         self.looks_at = self.looks_at.map(|_| now());
         self.told.remove(&member);
     }
 
-    /// What all workers have and can use again.
+    /// Returns the reusable bytes of all workers.
     fn free(&self) -> u64 {
         self.reusable.values().sum()
     }
 
-    /// A worker has so much that nothing is in.
+    /// Records the reusable bytes of a worker.
     pub(super) fn reusable(&mut self, member: ChildId, bytes: u64) {
         self.reusable.insert(member, bytes);
         self.looks_at = self.looks_at.map(|_| now());
     }
 
-    /// The stage that follows from what is used. Where nobody is accepted for long, those who hold
-    /// the most have to make room.
+    /// Returns the stage for the memory in use. If no connections have been accepted for long, the
+    /// clients that use the most memory are closed.
     fn stage(&mut self, ceiling: u64, now: Instant) -> Pressure {
         let free = self.free();
         let stage = self.pressure.at(self.used.saturating_sub(free), ceiling);
@@ -67,7 +67,7 @@ impl MemoryMonitor {
         if is_long { stage.max(Pressure::Shedding) } else { stage }
     }
 
-    /// For the status; none where memory has no ceiling.
+    /// Returns the memory for the status. None without a limit.
     pub(super) fn status(&self) -> Option<MemoryStatus> {
         self.ceiling.map(|ceiling| MemoryStatus {
             used_bytes: self.used,
@@ -76,7 +76,7 @@ impl MemoryMonitor {
         })
     }
 
-    /// Begins to look, or ends it, as the configuration has it.
+    /// Starts or stops the checks, as configured.
     pub(super) fn watch(&mut self, max_memory: MaxMemory, children: &RunningChildren) {
         self.ceiling = ceiling(max_memory);
         self.looks_at = self.ceiling.map(|_| now());
@@ -87,7 +87,7 @@ impl MemoryMonitor {
         }
     }
 
-    /// Looks, if it is time, and tells the workers what has changed.
+    /// Checks the memory if a check is due, and sends changes to the workers.
     pub(super) fn check(&mut self, children: &RunningChildren) {
         let now = now();
         let Some(ceiling) = self.ceiling else { return };
@@ -103,8 +103,8 @@ impl MemoryMonitor {
         self.allow(ceiling, &resident, children);
     }
 
-    /// Tells each worker how far it may grow: what is left until clients are closed is shared out
-    /// evenly, and again with each look.
+    /// Tells each worker how much it may grow. The memory left until clients are closed is divided
+    /// evenly, again at each check.
     fn allow(
         &mut self,
         ceiling: u64,
@@ -155,14 +155,14 @@ impl MemoryMonitor {
         }
     }
 
-    /// A new process learns of the pressure, if there is any.
+    /// Sends the current stage to a new process, if memory is scarce.
     pub(super) fn greet(&self, member: ChildId, children: &RunningChildren) {
         if self.pressure != Pressure::None {
             self.send_pressure(member, children);
         }
     }
 
-    /// A broker has nothing to release.
+    /// Sends the stage to a worker. A broker has no memory to release, so it gets none.
     fn send_pressure(&self, member: ChildId, children: &RunningChildren) {
         if let ChildId::Worker(_) = member {
             let allowed = Allowance { pressure: self.pressure, resident_max: None };
@@ -171,8 +171,8 @@ impl MemoryMonitor {
     }
 }
 
-/// What each process has; the supervisor stands under no name. Pages that several processes share
-/// count for each of them: a little too much is safe.
+/// Returns the resident bytes of each process. The key None is the supervisor. Shared pages count
+/// for each process, so the sum is too high, which is safe.
 fn resident(children: &RunningChildren) -> BTreeMap<Option<ChildId>, u64> {
     let of_child = |member| {
         let bytes = resident_bytes(children.get(member)?.pid()?)?;

@@ -1,4 +1,5 @@
-//! Reading the configuration again while the server runs: all or nothing, the last request wins.
+//! Reloads the configuration of a running server. A reload applies completely or not at all. Of
+//! several requests the last one wins.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,23 +18,23 @@ use crate::supervisor::lifecycle::ChildId;
 use crate::supervisor::notify;
 use crate::types::ConfigNumber;
 
-/// How long the processes may take to confirm a configuration; one that hangs is replaced anyway,
-/// and its successor has the new one.
+/// Maximum wait for the processes to acknowledge a configuration. A hung process is restarted
+/// anyway, and its successor gets the new configuration.
 const CONFIRM_WAIT: Duration = Duration::from_secs(5);
-/// A file that was written less than this ago may be half a file.
+/// A file that was modified less than this time ago may be incomplete.
 const SETTLED: Duration = Duration::from_millis(50);
-/// How often a file that keeps changing is waited for.
+/// Maximum attempts to read files that keep changing.
 const LOOKS_MAX: usize = 40;
 
-/// How far a reload is.
+/// The state of a reload.
 #[derive(Debug, Default)]
 pub(super) struct PendingReload {
     stage: ReloadStage,
-    /// Requests that came during the reload; another one follows for them.
+    /// Requests that arrived during the reload. Another reload follows for them.
     next: Option<Vec<AdminConnection>>,
-    /// What became of the last one, for the status.
+    /// Result of the last reload, for the status.
     last: Option<String>,
-    /// What only a restart will change, for the status.
+    /// Changes that need a restart, for the status.
     waits_for_restart: Vec<String>,
 }
 
@@ -61,17 +62,17 @@ impl PendingReload {
         }
     }
 
-    /// What became of the last reload.
+    /// Returns the result of the last reload.
     pub(super) fn last(&self) -> Option<&str> {
         self.last.as_deref()
     }
 
-    /// What only a restart will change.
+    /// Returns the changes that need a restart.
     pub(super) fn waits_for_restart(&self) -> &[String] {
         &self.waits_for_restart
     }
 
-    /// A process has taken a configuration over.
+    /// Records that a process has applied a configuration.
     pub(super) fn confirmed(&mut self, member: ChildId, of: ConfigNumber) {
         if let ReloadStage::Confirming { number, waits, .. } = &mut self.stage
             && *number == of
@@ -80,7 +81,8 @@ impl PendingReload {
         }
     }
 
-    /// A dead process need not acknowledge: its successor starts with the new configuration.
+    /// Removes a dead process from those that must acknowledge. Its successor starts with the new
+    /// configuration.
     pub(super) fn confirms_no_more(&mut self, member: ChildId) {
         if let ReloadStage::Confirming { waits, .. } = &mut self.stage {
             waits.remove(&member);
@@ -89,8 +91,7 @@ impl PendingReload {
 }
 
 impl Supervisor {
-    /// Somebody wants the configuration to be read again: by a command, or (without an asker) by
-    /// SIGHUP.
+    /// Requests a reload: by an admin command, or without a connection by SIGHUP.
     pub(super) fn request_reload(&mut self, asker: Option<AdminConnection>) {
         if self.processes.is_ending() {
             return asker.into_iter().for_each(|asker| asker.answer(is_ending()));
@@ -109,7 +110,7 @@ impl Supervisor {
         tokio::task::spawn_blocking(move || read(&source, &events));
     }
 
-    /// The files were read.
+    /// Handles the result of reading the files.
     pub(super) fn reread(&mut self, read: Result<Loaded, Diagnostics>) {
         let ReloadStage::Reading { askers } = std::mem::take(&mut self.reloading.stage) else {
             return;
@@ -194,7 +195,8 @@ impl Supervisor {
         askers.iter().for_each(|asker| asker.answer(answer.clone()));
         let next = self.reloading.next.take();
         if self.processes.is_ending() {
-            // The last word was that it ends: ready it will never be again.
+            // A shutdown has started since the last notification, so the server must not report
+            // that it is ready.
             next.into_iter().flatten().for_each(|asker| asker.answer(is_ending()));
             return;
         }
@@ -209,7 +211,7 @@ fn is_ending() -> AdminResponse {
     AdminResponse::Failed(vec!["the server is shutting down".to_owned()])
 }
 
-/// Reads the files once they are no longer being written.
+/// Reads the files after they are no longer being written.
 fn read(source: &ConfigSources, events: &mpsc::Sender<ProcessEvent>) {
     let mut looks = 0;
     let read = loop {
@@ -225,7 +227,7 @@ fn read(source: &ConfigSources, events: &mpsc::Sender<ProcessEvent>) {
     let _ended = events.blocking_send(ProcessEvent::Reread(Box::new(read)));
 }
 
-/// When and how large each file was written last.
+/// Returns the modification time and size of each file.
 fn stamps(files: &[PathBuf]) -> Vec<Option<(SystemTime, u64)>> {
     let stamp = |file: &PathBuf| {
         let metadata = std::fs::metadata(file).ok()?;
@@ -236,7 +238,7 @@ fn stamps(files: &[PathBuf]) -> Vec<Option<(SystemTime, u64)>> {
 
 fn is_settled(stamps: &[Option<(SystemTime, u64)>]) -> bool {
     let settled = |(written, _): &(SystemTime, u64)| {
-        // A file of the future was not written just now.
+        // A modification time in the future is not recent.
         written.elapsed().map_or(true, |ago| ago >= SETTLED)
     };
     stamps.iter().flatten().all(settled)

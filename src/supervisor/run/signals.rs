@@ -1,4 +1,4 @@
-//! The signals that a server handles, and which of them count.
+//! The signals of the server, and which of them count.
 
 use std::io;
 use std::time::Instant;
@@ -16,7 +16,7 @@ pub(super) struct Signals {
     echo: RepeatedSignal,
 }
 
-/// What a signal asks for.
+/// A request by a signal.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum AskedBySignal {
     End(&'static str),
@@ -52,8 +52,9 @@ impl Signals {
     }
 }
 
-/// One Ctrl-C reaches a server more than once: from the terminal, and from what started the server and
-/// passes it on. Only a person who asks again after a while means "at once".
+/// Repeated signals. One Ctrl-C can reach a server more than once: from the terminal, and from the
+/// program that started the server and passes it on. Only a signal after a pause means an immediate
+/// shutdown.
 #[derive(Debug, Default)]
 struct RepeatedSignal {
     first_at: Option<Instant>,

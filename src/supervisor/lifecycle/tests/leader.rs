@@ -1,4 +1,4 @@
-//! Who is the leader.
+//! Tests of the choice of the leader.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Deaths, lost links and endings, without one process.
+//! Tests of deaths, lost links and shutdowns, without processes.
 
 mod leader;
 mod shutdown;
@@ -33,11 +33,11 @@ fn link(seat: u16, generation: u32, broker: u32) -> Action {
     Action::Link { source: source(seat, generation), broker: Generation(broker) }
 }
 
-/// A server with two workers that runs, with its clock.
+/// A running server with two workers and its clock.
 struct Play {
     processes: ProcessTable,
     now: Instant,
-    /// What workers were told about who is the leader.
+    /// Leader commands that workers received.
     appointed: Vec<(ChildId, WorkerRole)>,
 }
 
@@ -83,7 +83,7 @@ impl Play {
         self.did(ProcessTable::request_shutdown)
     }
 
-    /// Lets time pass up to what the process table waits for.
+    /// Advances the clock to the next time that the process table waits for.
     fn wakes(&mut self) -> Vec<Action> {
         self.now = self.processes.advances_at().unwrap();
         self.did(ProcessTable::advance)
@@ -238,8 +238,7 @@ fn who_does_not_answer_is_said_to_hang_and_killed_and_who_answers_is_not() {
     assert_eq!(play.dies(worker(0, 0)), [dead, Action::Start(worker(0, 1)), link(0, 1, 0)]);
 }
 
-/// Lets every worker of a running server be restarted up to the point where the first old one is
-/// told to go.
+/// Starts a rolling restart and runs it until the first old worker is told to drain.
 fn restarting() -> (Play, Vec<Action>) {
     let mut play = Play::running();
     let effects =
@@ -316,7 +315,8 @@ fn old_workers_accept_again_while_no_new_one_is_ready() {
     assert_eq!(play.reports(worker(2, 1), ChildEvent::Ready), [tell(Accepting::No)]);
     play.reports(worker(0, 0), ChildEvent::Quiesced);
     play.dies(worker(0, 0));
-    // The last old one waits for its successor, and leaves newcomers to the first new one.
+    // The last old worker waits for its successor, and the first new worker accepts the
+    // connections.
     assert!(play.dies(worker(2, 1)).contains(&tell(Accepting::Yes)));
     let effects = play.reports(worker(2, 2), ChildEvent::Ready);
     assert_eq!(effects, [tell(Accepting::No)]);
@@ -329,7 +329,7 @@ fn who_dies_while_it_is_replaced_gets_no_second_successor() {
     let workers = |play: &Play| {
         play.processes.members().filter(|(member, _)| matches!(member, ChildId::Worker(_))).count()
     };
-    // Worker 2 is there for it, and worker 0 is the next one's successor.
+    // Worker 2 is the successor of this worker, and worker 0 will be the next successor.
     assert_eq!(workers(&play), 3);
     for _ in 0..4 {
         for seat in 0..3 {

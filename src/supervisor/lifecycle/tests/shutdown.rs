@@ -1,4 +1,4 @@
-//! An orderly end: who is told what, who is replaced, and who is killed.
+//! Tests of a graceful shutdown: which processes get commands, are restarted and are killed.
 
 use super::*;
 use crate::supervisor::lifecycle::shutdown::quiet_by;
@@ -31,7 +31,7 @@ fn a_broker_that_dies_while_workers_wait_for_it_is_replaced() {
     assert_eq!(play.dies(worker(0, 0)), [dead], "nobody needs a new worker now");
 }
 
-/// A server with two workers that closes its clients.
+/// Returns a server with two workers that close their clients.
 fn draining() -> Play {
     let mut play = Play::running();
     play.signal();
@@ -88,8 +88,8 @@ fn a_broker_that_hangs_while_clients_are_closed_is_killed() {
     assert_eq!(effects, [Action::Hangs(broker(0)), Action::Kill(broker(0))]);
 }
 
-/// The default drain time leaves a hung broker its three seconds, a successor one more, and the clients
-/// the rest.
+/// The default drain time leaves three seconds to detect a hung broker, one second for its
+/// successor, and the rest for the clients.
 #[test]
 fn workers_wait_until_a_hung_broker_is_replaced_where_the_time_allows_it() {
     let now = start_of_time();
