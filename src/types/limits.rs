@@ -8,17 +8,17 @@ pub const TAGS_MAX: usize = 128;
 pub const TAG_NAME_BYTES_MAX: usize = 255;
 /// Bytes of a tag value.
 pub const TAG_VALUE_BYTES_MAX: usize = 255;
-/// Bytes of a tag expression, as text or as JSON: its largest numbers of terms and values fit with names of
-/// ordinary length.
+/// Bytes of a tag expression as text or JSON. The maximum number of terms and values fits, with
+/// names of ordinary length.
 pub const EXPRESSION_BYTES_MAX: usize = 16 * 1024;
-/// Parentheses and NOTs of an expression that are open at any place, and the nesting of its operators in
-/// JSON: readers and evaluators call themselves as deep.
+/// Nesting depth of an expression: open parentheses and NOTs in its text, or operators in JSON.
+/// Parsers and evaluators recurse to the same depth.
 pub const EXPRESSION_NESTING_MAX: usize = 16;
-/// Terms of an expression: each is a bitmap of up to all clients to join with the others.
+/// Terms of an expression. Evaluation joins one bitmap per term, each of up to all clients.
 pub const EXPRESSION_TERMS_MAX: usize = 64;
 /// Values of one `in` of an expression.
 pub const EXPRESSION_LIST_MAX: usize = 256;
-/// Values of all `in` of an expression: each is a look into the index.
+/// Values of all `in` of an expression together. Each value is one lookup in the index.
 pub const EXPRESSION_VALUES_MAX: usize = 1024;
 
 const _: () = assert!(EXPRESSION_LIST_MAX <= EXPRESSION_VALUES_MAX, "one list fits");

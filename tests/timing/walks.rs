@@ -1,5 +1,5 @@
-//! What concerns all connections of a worker is done in parts: other clients are served in between.
-//! Fault 45 of `docs/faults.md`.
+//! Work that concerns all connections of a worker is done in parts, and other clients are served in
+//! between. Fault 45 of `docs/faults.md`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::harness::{Bystander, DEADLINE, Open, Raw, Setup};
 
 const CLIENTS: usize = 6_000;
 
-/// Two applications; `third` is the one that goes.
+/// The application that stays. The reload removes the one in `THIRD`.
 const AUTH: &str = "anonymous: shop\napplications:\n  - key: shop\n    secret: shop-secret-1\n    \
                     authorizeOpen: true\n    clientPublish: true\n";
 const THIRD: &str = "  - key: third\n    secret: third-secret-1\n    authorizeOpen: true\n";
@@ -47,7 +47,7 @@ fn a_reload_that_revokes_thousands() -> Result<(), String> {
         reload.join().unwrap()
     });
     println!("all {all:?}; {rounds} rounds of the bystander, longest {longest:?}");
-    // The reload is acknowledged when the last of them was closed.
+    // The reload is acknowledged after the last of the connections is closed.
     for client in &mut revoked {
         client.expect_closed(1008);
     }

@@ -1,4 +1,4 @@
-//! The limits of expressions, and what is wrong with a condition that exceeds one.
+//! The limits of expressions, and the errors of conditions that exceed them.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::types::limits::{
     EXPRESSION_VALUES_MAX, TAG_NAME_BYTES_MAX, TAG_VALUE_BYTES_MAX,
 };
 
-/// How many terms and values an expression has so far.
+/// The number of terms and values that an expression has so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExpressionSize {
     terms: usize,
@@ -16,11 +16,11 @@ pub struct ExpressionSize {
 }
 
 impl ExpressionSize {
-    /// Counts one more term.
+    /// Adds a term.
     ///
     /// # Errors
     ///
-    /// When it is one too many, or its values are.
+    /// If the number of terms or values exceeds its limit.
     pub fn add(&mut self, term: &TagTerm) -> Result<(), ExpressionFault> {
         self.terms += 1;
         if self.terms > EXPRESSION_TERMS_MAX {
@@ -36,10 +36,10 @@ impl ExpressionSize {
     }
 }
 
-/// Why a condition is not an expression.
+/// The reason why a condition is not a valid expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpressionFault {
-    /// An AND or an OR of nothing.
+    /// An AND or an OR without operands.
     NoOperand,
     /// A tag without a name.
     NameEmpty,
@@ -48,14 +48,14 @@ pub enum ExpressionFault {
         /// Its length.
         bytes: usize,
     },
-    /// A name that PHP takes for an integer, which no tag has.
+    /// A name that PHP would convert to an integer. Tags cannot have such names.
     NameIsInteger,
     /// A value longer than [`TAG_VALUE_BYTES_MAX`].
     ValueTooLong {
         /// Its length.
         bytes: usize,
     },
-    /// A prefix that every value has.
+    /// An empty prefix, which every value would match.
     PrefixEmpty,
     /// An `in` without values.
     ListEmpty,
@@ -75,7 +75,7 @@ pub enum ExpressionFault {
 }
 
 impl ExpressionFault {
-    /// Whether it is the name of a tag that is wrong, not a value.
+    /// Returns true if the error is about the name of a tag and not about a value.
     #[must_use]
     pub fn is_about_name(self) -> bool {
         matches!(self, Self::NameEmpty | Self::NameTooLong { .. } | Self::NameIsInteger)

@@ -1,6 +1,6 @@
-//! Boolean conditions over the tags of a client: the parts, their canonical form, their meaning.
+//! Boolean conditions over the tags of a client: their parts, canonical form and evaluation.
 //!
-//! The room `expression` reads them from text and from JSON.
+//! The module `expression` parses them from text and from JSON.
 
 mod limit;
 mod term;
@@ -14,10 +14,10 @@ pub use self::term::{TagTerm, ValueTest, is_keyword, is_word_byte};
 use super::Tags;
 use super::limits::{EXPRESSION_BYTES_MAX, EXPRESSION_NESTING_MAX};
 
-/// A Boolean condition over the tags of a client, within its limits and in canonical form.
+/// A Boolean condition over the tags of a client, within the limits and in canonical form.
 ///
-/// It is evaluated over the clients that tags reach. Two expressions are equal when their canonical
-/// forms are.
+/// It is evaluated for web-type clients, like tag queries. Two expressions are equal if their
+/// canonical forms are equal.
 #[derive(Clone)]
 pub struct Expression(Arc<CanonicalExpression>);
 
@@ -29,25 +29,27 @@ struct CanonicalExpression {
 /// A part of an [`Expression`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TagCondition {
-    /// All operands hold; in an expression at least two, sorted by their canonical texts.
+    /// All operands are true. An expression has at least two operands here, sorted by their
+    /// canonical texts.
     All(Box<[Self]>),
-    /// At least one operand holds; in an expression at least two, sorted by their canonical texts.
+    /// At least one operand is true. An expression has at least two operands here, sorted by their
+    /// canonical texts.
     Any(Box<[Self]>),
-    /// The operand does not hold; in an expression it is not a negation itself.
+    /// The operand is false. In an expression the operand is not a negation itself.
     Not(Box<Self>),
-    /// A tag of this name exists and its value passes a test.
+    /// A tag with this name exists and its value passes a test.
     Term(TagTerm),
 }
 
 impl Expression {
-    /// Brings a condition into canonical form.
+    /// Converts a condition to its canonical form.
     ///
-    /// A reader of untrusted input must bound the nesting before it builds the condition: this function,
-    /// and the drop of a condition, call themselves as deep as it is nested.
+    /// A parser of untrusted input must limit the nesting before it builds the condition, because
+    /// this function and the drop of a condition recurse to the same depth.
     ///
     /// # Errors
     ///
-    /// When an operator has no operand, or the condition exceeds a limit of expressions.
+    /// If an operator has no operands, or if the condition exceeds a limit of expressions.
     pub fn new(condition: TagCondition) -> Result<Self, ExpressionFault> {
         let mut size = ExpressionSize::default();
         condition.measure(&mut size)?;
@@ -62,19 +64,20 @@ impl Expression {
         Ok(Self(Arc::new(CanonicalExpression { text: text.into(), root })))
     }
 
-    /// The canonical text: the one that all ways to write this expression have in common.
+    /// Returns the canonical text, which is the same for all spellings of this expression.
     #[must_use]
     pub fn canonical(&self) -> &str {
         &self.0.text
     }
 
-    /// The outermost part.
+    /// Returns the outermost part.
     #[must_use]
     pub fn root(&self) -> &TagCondition {
         &self.0.root
     }
 
-    /// All parts as expressions of their own: each before its operands, this one first.
+    /// Returns this expression and all its parts as separate expressions. Each precedes its
+    /// operands.
     #[must_use]
     pub fn parts(&self) -> Vec<Self> {
         let mut parts = Vec::new();
@@ -85,14 +88,14 @@ impl Expression {
         parts
     }
 
-    /// Whether a client without any tag matches, so that it reaches clients of which the publisher knows
-    /// nothing.
+    /// Returns true if a client without tags matches. Such an expression reaches clients that the
+    /// publisher knows nothing about.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.root().holds(&mut |_| false)
     }
 
-    /// Whether a client with these tags matches.
+    /// Returns true if a client with these tags matches.
     #[must_use]
     pub fn matches(&self, tags: &Tags) -> bool {
         self.root().holds(&mut |term| term.matches(tags))
@@ -126,7 +129,7 @@ impl fmt::Display for Expression {
 }
 
 impl TagCondition {
-    /// Whether it holds, where each term does as `term` says.
+    /// Evaluates the condition, with `term` as the result of each term.
     pub fn holds(&self, term: &mut impl FnMut(&TagTerm) -> bool) -> bool {
         match self {
             Self::All(operands) => operands.iter().all(|operand| operand.holds(term)),
@@ -136,7 +139,7 @@ impl TagCondition {
         }
     }
 
-    /// Visits this part and then those in it.
+    /// Visits this part and then its operands.
     fn walk(&self, visit: &mut impl FnMut(&Self)) {
         visit(self);
         match self {
@@ -148,7 +151,7 @@ impl TagCondition {
         }
     }
 
-    /// Adds what is in it to a size.
+    /// Adds the terms and values of this part to a size.
     fn measure(&self, size: &mut ExpressionSize) -> Result<(), ExpressionFault> {
         match self {
             Self::All(operands) | Self::Any(operands) if operands.is_empty() => {
@@ -162,7 +165,7 @@ impl TagCondition {
         }
     }
 
-    /// Parentheses and NOTs that are open at the deepest place of the canonical text.
+    /// Returns the maximum number of open parentheses and NOTs in the canonical text.
     fn nesting(&self) -> usize {
         match self {
             Self::All(operands) => {
@@ -175,7 +178,7 @@ impl TagCondition {
         }
     }
 
-    /// The canonical form of a condition whose operators have operands.
+    /// Returns the canonical form of a condition whose operators all have operands.
     fn canonical(self) -> Self {
         match self {
             Self::Not(operand) => match operand.canonical() {
@@ -211,7 +214,7 @@ impl TagCondition {
     }
 }
 
-/// Operands in the order of their texts, each once. A single one replaces its operator.
+/// Sorts operands by their texts and removes duplicates. A single operand replaces its operator.
 fn sorted(
     mut operands: Vec<TagCondition>,
     operator: fn(Box<[TagCondition]>) -> TagCondition,
@@ -224,7 +227,7 @@ fn sorted(
     }
 }
 
-/// The canonical text of a condition in canonical form.
+/// Displays the canonical text of a condition in canonical form.
 impl fmt::Display for TagCondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! One tag of a client and a test of its value, and how both are written.
+//! One tag of a client with a test of its value, and the text format of both.
 
 use std::fmt::{self, Write as _};
 
@@ -6,7 +6,7 @@ use super::ExpressionFault;
 use crate::types::limits::{EXPRESSION_LIST_MAX, TAG_NAME_BYTES_MAX, TAG_VALUE_BYTES_MAX};
 use crate::types::{Tags, is_integer_key};
 
-/// One tag of a client, and a test of its value. A missing tag passes no test.
+/// A tag name and a test of the tag's value. A client without the tag does not pass any test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagTerm {
     name: Box<str>,
@@ -18,21 +18,22 @@ pub struct TagTerm {
 pub enum ValueTest {
     /// Equal to this value.
     Is(Box<str>),
-    /// Equal to one of these values; in an expression at least two, sorted, each once.
+    /// Equal to one of these values. An expression has at least two values here, sorted and without
+    /// duplicates.
     In(Box<[Box<str>]>),
-    /// Begins with this text, which is not empty.
+    /// Starts with this text, which is not empty.
     Prefix(Box<str>),
     /// Any value.
     Exists,
 }
 
 impl TagTerm {
-    /// Admits a term.
+    /// Creates a term.
     ///
     /// # Errors
     ///
-    /// When the name is empty, too long or an integer, a value is too long, a prefix is empty, or a list
-    /// has no value or too many.
+    /// If the name is empty, too long or an integer, if a value is too long, if a prefix is empty,
+    /// or if a list is empty or too long.
     pub fn new(name: &str, test: ValueTest) -> Result<Self, ExpressionFault> {
         if name.is_empty() {
             return Err(ExpressionFault::NameEmpty);
@@ -60,25 +61,25 @@ impl TagTerm {
         Ok(Self { name: name.into(), test })
     }
 
-    /// The name of the tag.
+    /// Returns the name of the tag.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The test of its value.
+    /// Returns the test of its value.
     #[must_use]
     pub fn test(&self) -> &ValueTest {
         &self.test
     }
 
-    /// Whether it is true for a client with these tags.
+    /// Returns true if a client with these tags passes the test.
     #[must_use]
     pub fn matches(&self, tags: &Tags) -> bool {
         tags.value_of(&self.name).is_some_and(|value| self.test.passes(value))
     }
 
-    /// The same with the values of a list sorted, each once; a list of one value becomes an equality.
+    /// Sorts the values of a list and removes duplicates. A list of one value becomes an equality.
     pub(super) fn canonical(mut self) -> Self {
         if let ValueTest::In(values) = &mut self.test {
             let mut all = std::mem::take(values).into_vec();
@@ -94,7 +95,7 @@ impl TagTerm {
 }
 
 impl ValueTest {
-    /// Whether a value passes.
+    /// Returns true if a value passes the test.
     #[must_use]
     pub fn passes(&self, value: &str) -> bool {
         match self {
@@ -105,7 +106,7 @@ impl ValueTest {
         }
     }
 
-    /// The values and the prefix that it names.
+    /// Returns the values or the prefix of the test.
     #[must_use]
     pub fn values(&self) -> &[Box<str>] {
         match self {
@@ -146,19 +147,19 @@ impl fmt::Display for TagTerm {
     }
 }
 
-/// Whether this byte may be in a name or a value that is not quoted.
+/// Returns true if this byte is allowed in an unquoted name or value.
 #[must_use]
 pub const fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':' | b'/' | b'@')
 }
 
-/// Whether an unquoted name like this would be an operator.
+/// Returns true if this unquoted name would be read as an operator.
 #[must_use]
 pub fn is_keyword(name: &str) -> bool {
     matches!(name, "and" | "or" | "not" | "in")
 }
 
-/// A name or a value, in quotes where the grammar needs them.
+/// Writes a name or value, with quotes if the grammar requires them.
 fn write_word(word: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if !word.is_empty() && word.bytes().all(is_word_byte) {
         return f.write_str(word);
