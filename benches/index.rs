@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use tagcast::index::Index;
+use tagcast::types::limits::EXPRESSION_SCAN_MAX;
 use tagcast::types::{
-    Address, AddressLimit, Client, ClientClass, ClientUuid, ConnectionRef, JoinNumber, Slot, Tag,
-    Tags, Tenant, WorkerId,
+    Address, AddressLimit, Client, ClientClass, ClientUuid, ConnectionRef, Expression, JoinNumber,
+    Slot, Tag, Tags, Tenant, WorkerId,
 };
 
 const CLIENTS: u32 = 1_000_000;
@@ -214,6 +215,56 @@ fn resolves(criterion: &mut Criterion, crowd: &mut Crowd) {
     group.finish();
 }
 
+/// Adds a tenant whose clients have a tag with as many values as the prefixes of one expression may scan.
+fn add_seats(crowd: &mut Crowd) -> Tenant {
+    let tenant = Tenant("hall".into());
+    for number in 0..EXPRESSION_SCAN_MAX {
+        let slot = Slot(u32::try_from(number).unwrap());
+        let place = ConnectionRef { worker: WorkerId(9), slot };
+        let client = Client {
+            tenant: tenant.clone(),
+            uuid: crowd.chance.uuid(),
+            tags: Tags::new([Tag::new("seat", &number.to_string()).unwrap()]).unwrap(),
+            ..crowd.client(0)
+        };
+        crowd.index.join(place, JoinNumber(number), &client).unwrap();
+    }
+    tenant
+}
+
+fn expressions(criterion: &mut Criterion, crowd: &mut Crowd) {
+    let hall = add_seats(crowd);
+    let shared = Tenant::shared();
+    let tens = ["lang", "plan", "region"]
+        .map(|name| (0..10).map(|value| format!("{name}={value}")).collect::<Vec<_>>().join("|"));
+    let lists = |count: u32| {
+        let values: Vec<String> = (0..count).map(|it| it.to_string()).collect();
+        let each = values.chunks(256).map(|part| format!("room in ({})", part.join(",")));
+        each.collect::<Vec<_>>().join("|")
+    };
+    let thousands = (0..34).map(|room| format!("room={room}")).collect::<Vec<_>>().join("|");
+    let mut group = criterion.benchmark_group("expression");
+    for (name, tenant, text) in [
+        ("a & !(b | c)", &shared, "lang=3 & !(plan=4 | region=5)".to_owned()),
+        ("!(a | b)", &shared, "!(lang=3 | plan=4)".to_owned()),
+        ("in of 256", &shared, lists(256)),
+        ("in of 1,000", &shared, lists(1000)),
+        ("or of 64", &shared, format!("{}|{thousands}", tens.join("|"))),
+        ("one client & !(a | b)", &shared, "user=6 & !(lang=3 | plan=4)".to_owned()),
+        ("exists, 1,000 values", &shared, "room?".to_owned()),
+        ("exists, 1,000,000 values", &shared, "user?".to_owned()),
+        ("prefix of 50,000 values", &hall, "seat=4*".to_owned()),
+        ("prefix of everyone", &hall, "seat=4* | !seat=4*".to_owned()),
+    ] {
+        let expression = Expression::parse(&text).unwrap();
+        let evaluate = || crowd.index.evaluate(tenant, black_box(&expression));
+        let found: u64 = evaluate().map_or(0, |sets| sets.iter().map(|(_, it)| it.0.len()).sum());
+        let id = BenchmarkId::new(name, format!("{found} clients"));
+        group.bench_function(id, |bencher| bencher.iter(evaluate));
+    }
+    group.finish();
+}
+
 /// Returns the resident memory of this process in bytes.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -235,5 +286,6 @@ fn main() {
         .configure_from_args();
     resolves(&mut criterion, &mut crowd);
     changes(&mut criterion, &mut crowd);
+    expressions(&mut criterion, &mut crowd);
     criterion.final_summary();
 }

@@ -76,6 +76,8 @@ impl Canonical for ToBroker {
             Self::Ask { question, .. } => question.query.is_empty(),
             Self::Publish { publication, .. } => match &publication.address.recipients {
                 Recipients::Matching(query) => query.is_empty(),
+                // Postfix code can also say what its canonical form says.
+                Recipients::Expression(_) => false,
                 Recipients::First { .. } | Recipients::Named(_) | Recipients::TagSequence(_) => {
                     true
                 }

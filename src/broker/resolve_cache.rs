@@ -9,13 +9,14 @@ use super::worker_state::WorkerState;
 use crate::index::Index;
 use crate::link::codec::Malformed;
 use crate::link::message::{DeliverTo, PublishFrame, SetName};
-use crate::types::{Address, ConnectionRef, Recipients, TagQuery, Tenant, WorkerId};
+use crate::types::{Address, ConnectionRef, Expression, Recipients, TagQuery, Tenant, WorkerId};
 
 /// The sets of this turn. They are dropped at its end and whenever a client joins, leaves or changes its
 /// tags: a set that outlived the batch would send publications to the wrong clients.
 #[derive(Debug, Default)]
 pub(super) struct ResolveCache {
     sets: HashMap<Tenant, HashMap<TagQuery, Vec<(WorkerId, SetName)>>>,
+    expressions: HashMap<Tenant, HashMap<Expression, Vec<(WorkerId, SetName)>>>,
     /// The route of the last publication. The next publication usually has the same route.
     last: Option<Box<KnownRoute>>,
 }
@@ -45,6 +46,9 @@ impl ResolveCache {
     pub(super) fn forget(&mut self) {
         if !self.sets.is_empty() {
             self.sets.clear();
+        }
+        if !self.expressions.is_empty() {
+            self.expressions.clear();
         }
         if let Some(last) = &mut self.last {
             last.targets = None;
@@ -76,8 +80,11 @@ impl ResolveCache {
         address: &Address,
         members: &mut BTreeMap<WorkerId, WorkerState>,
     ) -> Targets {
-        let query = match &address.recipients {
-            Recipients::Matching(query) => Some(query),
+        let known = match &address.recipients {
+            Recipients::Matching(query) => self.sets.get(tenant).and_then(|it| it.get(query)),
+            Recipients::Expression(expression) => {
+                self.expressions.get(tenant).and_then(|it| it.get(expression))
+            }
             // Only one compatibility flag uses tag sequences, so they are not cached.
             Recipients::TagSequence(_) => None,
             Recipients::First { .. } | Recipients::Named(_) => {
@@ -87,7 +94,6 @@ impl ResolveCache {
             }
         };
         let except = address.except.and_then(|uuid| index.place_of(tenant, uuid));
-        let known = query.and_then(|query| self.sets.get(tenant)?.get(query));
         if let Some(sets) = known {
             return targets(sets, except);
         }
@@ -98,8 +104,15 @@ impl ResolveCache {
             }
         }
         let to = targets(&sets, except);
-        if let Some(query) = query {
-            self.sets.entry(tenant.clone()).or_default().insert(query.clone(), sets);
+        match &address.recipients {
+            Recipients::Matching(query) => {
+                self.sets.entry(tenant.clone()).or_default().insert(query.clone(), sets);
+            }
+            Recipients::Expression(expression) => {
+                let own = self.expressions.entry(tenant.clone()).or_default();
+                own.insert(expression.clone(), sets);
+            }
+            Recipients::TagSequence(_) | Recipients::First { .. } | Recipients::Named(_) => {}
         }
         to
     }

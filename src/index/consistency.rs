@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Index;
+use super::columns::Column;
 use super::directory::{IndexEntry, Reach};
 use super::interner::NameId;
 use super::match_groups::MatchGroups;
-use crate::types::ConnectionRef;
+use super::posting_list::PostingList;
+use crate::types::{ConnectionRef, Slot};
 
 /// Checks the whole index. Only tests call this, because it reads every entry.
 ///
@@ -40,7 +42,46 @@ pub(super) fn check(index: &Index) -> Result<(), String> {
     equal("clients of tenants", &tenants, &counted)?;
     let everyone: u64 = index.tenants.iter().map(|(_, _, space)| space.everyone.len()).sum();
     equal("clients that tags reach and members of everyone", &reached, &everyone)?;
+    check_columns(index)?;
     check_leftovers(index)
+}
+
+/// Each row is in the column of its tag name, at the position that it knows. The list of a column has the
+/// clients of its rows.
+fn check_columns(index: &Index) -> Result<(), String> {
+    let mut columns: BTreeMap<(NameId, &[u8]), BTreeSet<NameId>> = BTreeMap::new();
+    for (id, name, _) in index.rows.iter() {
+        columns.entry((name.tenant_id(), name.tag_name())).or_default().insert(id);
+    }
+    let of = |column: &Column| column.rows().iter().copied().collect::<BTreeSet<_>>();
+    let known = index.columns.iter();
+    let known = known.map(|(name, column)| ((name.tenant_id(), name.tag_name()), of(column)));
+    equal("rows by tag name and columns", &columns, &known.collect())?;
+    for (_, column) in index.columns.iter() {
+        let mut clients: BTreeSet<ConnectionRef> = BTreeSet::new();
+        for (at, row) in (0..).zip(column.rows()) {
+            let members = index.rows.get(*row).ok_or_else(|| format!("no {row:?}"))?;
+            equal("position in a column", &at, &members.column().position())?;
+            equal(
+                "list of a column",
+                &column.clients().is_some(),
+                &members.column().needs_column(),
+            )?;
+            clients.extend(places(members));
+        }
+        if let Some(list) = column.clients() {
+            equal("clients of a column", &clients, &places(list).collect())?;
+        }
+    }
+    Ok(())
+}
+
+fn places(list: &PostingList) -> impl Iterator<Item = ConnectionRef> {
+    let sets = list.sets().into_iter();
+    sets.flat_map(|(worker, slots)| {
+        let slots: Vec<Slot> = slots.iter().collect();
+        slots.into_iter().map(move |slot| ConnectionRef { worker, slot })
+    })
 }
 
 /// Checks that the data of one entry can be found through the other tables.

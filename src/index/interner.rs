@@ -44,6 +44,26 @@ impl<'a> InternedName<'a> {
         Self { tenant, name: tag.name().as_bytes(), value: tag.value().as_bytes() }
     }
 
+    /// Returns the key of a tag that is given by its parts.
+    pub(super) fn tag_of(tenant: NameId, name: &'a str, value: &'a str) -> Self {
+        Self { tenant, name: name.as_bytes(), value: value.as_bytes() }
+    }
+
+    /// Returns the key of a tag name. Tag names have an [`Interner`] of their own.
+    pub(super) fn tag_name_of(tenant: NameId, name: &'a str) -> Self {
+        Self { tenant, name: name.as_bytes(), value: b"" }
+    }
+
+    /// Returns the key of the name of this tag.
+    pub(super) fn to_tag_name(self) -> Self {
+        Self { value: b"", ..self }
+    }
+
+    /// Returns the value of a tag.
+    pub(super) fn tag_value(self) -> &'a [u8] {
+        self.value
+    }
+
     /// Returns the value if this is a tag with the given name.
     pub(super) fn value_of_tag(self, name: &str) -> Option<&'a [u8]> {
         (self.name == name.as_bytes()).then_some(self.value)

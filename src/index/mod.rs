@@ -2,8 +2,10 @@
 
 mod aliases;
 mod bitmap_builder;
+mod columns;
 mod consistency;
 mod directory;
+mod expression;
 mod idents;
 mod inline_str;
 mod interner;
@@ -11,10 +13,12 @@ mod match_groups;
 mod posting_list;
 mod resolve;
 mod slot_bitmap;
+mod slot_union;
 mod tag_ids;
 mod tag_sequence;
 #[cfg(test)]
 mod tests;
+mod unions;
 mod uuids;
 
 use std::cell::OnceCell;
@@ -23,7 +27,9 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 
 use self::aliases::Aliases;
+use self::columns::Columns;
 use self::directory::{Directory, IndexEntry, Reach};
+pub use self::expression::TooExpensive;
 use self::idents::Idents;
 use self::interner::{InternedName, Interner, NameId};
 use self::match_groups::MatchGroups;
@@ -31,6 +37,7 @@ use self::posting_list::PostingList;
 pub use self::resolve::{Carried, Resolved};
 use self::tag_ids::TagIds;
 use self::uuids::Uuids;
+use crate::types::limits::EXPRESSION_SCAN_MAX;
 use crate::types::{Client, ClientClass, ClientUuid, ConnectionRef, JoinNumber, Tags, WorkerId};
 
 /// The index of the clients of all workers.
@@ -67,17 +74,36 @@ use crate::types::{Client, ClientClass, ClientUuid, ConnectionRef, JoinNumber, T
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Default)]
 pub struct Index {
     tenants: Interner<Space>,
     /// One row per tag.
     rows: Interner<PostingList>,
+    /// The rows of each tag name.
+    columns: Columns,
+    /// Values that the prefixes of one expression may scan.
+    scan_max: u64,
     idents: Idents,
     aliases: Aliases,
     uuids: Uuids,
     places: Directory,
     /// Built when the first lookup by [`MatchOptions`](crate::types::MatchOptions) needs them.
     groups: OnceCell<MatchGroups>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self {
+            tenants: Interner::default(),
+            rows: Interner::default(),
+            columns: Columns::default(),
+            scan_max: EXPRESSION_SCAN_MAX,
+            idents: Idents::default(),
+            aliases: Aliases::default(),
+            uuids: Uuids::default(),
+            places: Directory::default(),
+            groups: OnceCell::default(),
+        }
+    }
 }
 
 /// Data that all clients of a tenant share.
@@ -146,19 +172,37 @@ impl Index {
         let names = tags.iter().map(|tag| InternedName::tag(tenant, tag));
         let rows: TagIds = names.map(|name| self.rows.intern(name)).collect();
         // a separate loop, short enough for the processor to fetch all rows in parallel
+        let mut needs_columns = false;
         for row in &*rows {
             if let Some(members) = self.rows.get_mut(*row) {
                 members.insert(place);
+                needs_columns |= members.column().needs_column();
             }
         }
+        if needs_columns {
+            self.enter_columns(place, &rows);
+        }
         rows
+    }
+
+    /// Adds new rows to their columns, and a client to the columns that have lists.
+    fn enter_columns(&mut self, place: ConnectionRef, rows: &[NameId]) {
+        for row in rows {
+            if self.rows.get(*row).is_some_and(|members| members.column().needs_column()) {
+                self.columns.join(*row, place, &mut self.rows);
+            }
+        }
     }
 
     fn leave_rows(&mut self, place: ConnectionRef, rows: &[NameId]) {
         for row in rows {
             let Some(members) = self.rows.get_mut(*row) else { continue };
             members.remove(place);
-            if members.is_empty() {
+            let is_empty = members.is_empty();
+            if is_empty || members.column().needs_column() {
+                self.columns.leave(*row, place, &mut self.rows);
+            }
+            if is_empty {
                 self.rows.remove(*row);
             }
         }
@@ -209,6 +253,8 @@ impl Index {
         let old = std::mem::replace(&mut entry.rows, new.clone());
         let left: TagIds = old.iter().copied().filter(|row| !new.contains(row)).collect();
         self.leave_rows(place, &left);
+        // a column that has lost the client with an old value has it with a new one
+        self.enter_columns(place, &new);
         true
     }
 

@@ -66,7 +66,8 @@ impl Index {
     /// Returns the clients of the tenant that an address reaches at this moment.
     ///
     /// The cost of a tag query depends on the tag with the fewest clients. The cost of an address to everyone
-    /// depends on the bitmap of all clients. The cost of a UUID or an ident is constant or logarithmic.
+    /// depends on the bitmap of all clients. The cost of a UUID or an ident is constant or logarithmic. An
+    /// expression that is too expensive reaches no client; [`Index::evaluate`] tells it apart.
     #[must_use]
     pub fn resolve(&self, tenant: &Tenant, address: &Address) -> Resolved {
         match &address.recipients {
@@ -75,13 +76,14 @@ impl Index {
                 let sets = self.resolve_one(tenant, address).map(one).into_iter().collect();
                 Resolved { sets, except: None, single: true }
             }
-            Recipients::Matching(_) | Recipients::TagSequence(_) => {
+            Recipients::Matching(_) | Recipients::TagSequence(_) | Recipients::Expression(_) => {
                 let Some(tenant) = self.tenants.find(InternedName::tenant(tenant)) else {
                     return Resolved::default();
                 };
                 let sets = match &address.recipients {
                     Recipients::Matching(query) => self.matching(tenant, query),
                     Recipients::TagSequence(tags) => self.tag_sequence(tenant, tags),
+                    Recipients::Expression(it) => self.evaluated(tenant, it).unwrap_or_default(),
                     Recipients::First { .. } | Recipients::Named(_) => Vec::new(),
                 };
                 let except = address
@@ -106,7 +108,9 @@ impl Index {
         let (_, place, uuid) = match &address.recipients {
             Recipients::First { uuid, ident } => self.first(tenant, *uuid, ident.as_ref()),
             Recipients::Named(named) => self.first_named(tenant, named),
-            Recipients::Matching(_) | Recipients::TagSequence(_) => None,
+            Recipients::Matching(_) | Recipients::TagSequence(_) | Recipients::Expression(_) => {
+                None
+            }
         }?;
         // if the first client is excluded, no other client replaces it
         (Some(uuid) != address.except).then_some(place)

@@ -26,9 +26,12 @@ pub(super) struct SlotBitmap {
     len: u64,
 }
 
+/// How the slots are stored.
 #[derive(Debug)]
-enum BitmapForm {
+pub(super) enum BitmapForm {
+    /// Compressed.
     Sparse(RoaringBitmap),
+    /// As plain bits.
     Dense(Vec<BlockBits>),
 }
 
@@ -37,17 +40,29 @@ const BLOCK_WORDS: usize = 64;
 const BLOCK_SLOTS: u32 = 64 * 64;
 
 /// Bit n of word m is slot 64 m + n of the block.
-type BlockBits = [u64; BLOCK_WORDS];
+pub(super) type BlockBits = [u64; BLOCK_WORDS];
 
-const EMPTY: BlockBits = [0; BLOCK_WORDS];
+pub(super) const EMPTY: BlockBits = [0; BLOCK_WORDS];
 
 impl SlotBitmap {
     pub(super) fn new() -> Self {
         Self { form: BitmapForm::Sparse(RoaringBitmap::new()), len: 0 }
     }
 
+    /// Builds it from a compressed set.
+    pub(super) fn of(slots: RoaringBitmap) -> Self {
+        let mut own = Self { len: slots.len(), form: BitmapForm::Sparse(slots) };
+        own.make_dense();
+        own
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.len
+    }
+
+    /// Returns how the slots are stored.
+    pub(super) fn form(&self) -> &BitmapForm {
+        &self.form
     }
 
     pub(super) fn contains(&self, slot: Slot) -> bool {
@@ -65,7 +80,7 @@ impl SlotBitmap {
                 let (block, word, bit) = split(slot.0);
                 if block >= blocks.len() {
                     if slots_of(block + 1) > (self.len + 1) * SPARSE_SLOTS_EACH {
-                        self.form = BitmapForm::Sparse(compressed(&[blocks]));
+                        self.form = BitmapForm::Sparse(compressed(&[blocks], &[]));
                         return self.insert(slot);
                     }
                     blocks.resize(block + 1, EMPTY);
@@ -110,7 +125,7 @@ impl SlotBitmap {
                 *word &= !bit;
                 self.len -= 1;
                 if slots_of(blocks.len()) > self.len * SPARSE_SLOTS_EACH {
-                    self.form = BitmapForm::Sparse(compressed(&[blocks]));
+                    self.form = BitmapForm::Sparse(compressed(&[blocks], &[]));
                 }
             }
         }
@@ -120,62 +135,81 @@ impl SlotBitmap {
     pub(super) fn to_set(&self) -> SlotSet {
         SlotSet(match &self.form {
             BitmapForm::Sparse(slots) => slots.clone(),
-            BitmapForm::Dense(blocks) => compressed(&[blocks]),
+            BitmapForm::Dense(blocks) => compressed(&[blocks], &[]),
         })
     }
 }
 
-/// Returns the slots that are in all of these sets. The cost depends on the smallest set.
-pub(super) fn common(sets: &[&SlotBitmap]) -> SlotSet {
-    let (mut sparse, mut dense) = (Vec::new(), Vec::new());
-    for set in sets {
-        match &set.form {
-            BitmapForm::Sparse(slots) => sparse.push((set.len, slots)),
-            BitmapForm::Dense(blocks) => dense.push(blocks.as_slice()),
+/// Returns the slots that are in all of these sets and in none of the others. The cost depends on the
+/// smallest of these sets.
+pub(super) fn difference(sets: &[&SlotBitmap], without: &[&SlotBitmap]) -> SlotSet {
+    let (mut sparse, dense) = by_form(sets);
+    let (sparse_without, dense_without) = by_form(without);
+    sparse.sort_by_key(|slots| slots.len());
+    let mut sparse = sparse.into_iter();
+    let mut slots = match sparse.next() {
+        None => compressed(&dense, &dense_without),
+        Some(first) => {
+            let mut slots = sparse.next().map_or_else(|| first.clone(), |second| first & second);
+            sparse.for_each(|more| slots &= more);
+            if dense.is_empty() && dense_without.is_empty() {
+                slots
+            } else {
+                let inside = |slot: &u32| {
+                    dense.iter().all(|blocks| contains(blocks, *slot))
+                        && !dense_without.iter().any(|blocks| contains(blocks, *slot))
+                };
+                sorted(slots.iter().filter(inside))
+            }
         }
-    }
-    sparse.sort_by_key(|(len, _)| *len);
-    let mut sparse = sparse.into_iter().map(|(_, slots)| slots);
-    let Some(first) = sparse.next() else { return SlotSet(compressed(&dense)) };
-    let mut slots = sparse.next().map_or_else(|| first.clone(), |second| first & second);
-    sparse.for_each(|more| slots &= more);
-    if !dense.is_empty() {
-        let inside = |slot: &u32| dense.iter().all(|blocks| contains(blocks, *slot));
-        slots = sorted(slots.iter().filter(inside));
-    }
+    };
+    sparse_without.into_iter().for_each(|less| slots -= less);
     SlotSet(slots)
 }
 
-/// Returns the intersection of these sets, by the faster of two methods. A sample estimates the density of
-/// the result.
-fn compressed(sets: &[&[BlockBits]]) -> RoaringBitmap {
+/// Separates compressed sets from plain bits.
+fn by_form<'s>(sets: &[&'s SlotBitmap]) -> (Vec<&'s RoaringBitmap>, Vec<&'s [BlockBits]>) {
+    let (mut sparse, mut dense) = (Vec::new(), Vec::new());
+    for set in sets {
+        match &set.form {
+            BitmapForm::Sparse(slots) => sparse.push(slots),
+            BitmapForm::Dense(blocks) => dense.push(blocks.as_slice()),
+        }
+    }
+    (sparse, dense)
+}
+
+/// Returns what is in all of these sets and in none of the others, by the faster of two methods. A sample
+/// estimates the density of the result.
+fn compressed(sets: &[&[BlockBits]], without: &[&[BlockBits]]) -> RoaringBitmap {
     const SAMPLE_EVERY: usize = 16;
     let count = sets.iter().map(|blocks| blocks.len()).min().unwrap_or(0);
     let mut block = EMPTY;
     let (mut sampled, mut found) = (0, 0);
     for at in (0..count).step_by(SAMPLE_EVERY) {
-        intersect(sets, at, &mut block);
+        combine(sets, without, at, &mut block);
         sampled += u64::from(BLOCK_SLOTS);
         found += block.iter().map(|word| u64::from(word.count_ones())).sum::<u64>();
     }
     let few = found * DENSE_SLOTS_EACH < sampled;
-    if let Some(slots) = few.then(|| listed(sets, count)).flatten() {
+    if let Some(slots) = few.then(|| listed(sets, without, count)).flatten() {
         return slots;
     }
     let mut bytes = vec![0; count * size_of::<BlockBits>()];
     for (at, bytes) in bytes.chunks_exact_mut(size_of::<BlockBits>()).enumerate() {
-        intersect(sets, at, &mut block);
+        combine(sets, without, at, &mut block);
         let words = bytes.as_chunks_mut().0.iter_mut().zip(&block);
         words.for_each(|(bytes, word)| *bytes = word.to_le_bytes());
     }
     RoaringBitmap::from_lsb0_bytes(0, &bytes)
 }
 
-/// Computes the intersection of these sets in one block, which must be present in each of them.
+/// Computes what is in all of these sets and in none of the others, for one block, which must be present in
+/// each of these sets.
 ///
 /// Each set is read once, and only this block is written. Three sets are combined in registers at a time,
 /// which is a quarter faster than combining them one after another.
-fn intersect(sets: &[&[BlockBits]], at: usize, common: &mut BlockBits) {
+fn combine(sets: &[&[BlockBits]], without: &[&[BlockBits]], at: usize, common: &mut BlockBits) {
     let mut blocks = sets.iter().filter_map(|set| set.get(at));
     let Some(first) = blocks.next() else { return };
     let second = blocks.next().unwrap_or(first);
@@ -185,18 +219,21 @@ fn intersect(sets: &[&[BlockBits]], at: usize, common: &mut BlockBits) {
     for more in blocks {
         common.iter_mut().zip(more).for_each(|(word, other)| *word &= other);
     }
+    for less in without.iter().filter_map(|set| set.get(at)) {
+        common.iter_mut().zip(less).for_each(|(word, other)| *word &= !other);
+    }
 }
 
-/// Returns the intersection of these sets, built slot by slot; `None` if it has more members than lists may
-/// have.
+/// Returns what is in all of these sets and in none of the others, built slot by slot; `None` if it has more
+/// members than lists may have.
 ///
 /// The search first finds groups of four words that have bits, then the bits. A branch per word would be
 /// mispredicted for each slot found, which took half of the time of a query.
-fn listed(sets: &[&[BlockBits]], count: usize) -> Option<RoaringBitmap> {
+fn listed(sets: &[&[BlockBits]], without: &[&[BlockBits]], count: usize) -> Option<RoaringBitmap> {
     let mut lists = BitmapBuilder::default();
     let mut block = EMPTY;
     for at in 0..count {
-        intersect(sets, at, &mut block);
+        combine(sets, without, at, &mut block);
         let (fours, _) = block.as_chunks();
         let any = |[a, b, c, d]: &[u64; 4]| u64::from(a | b | c | d != 0);
         let used = (0..).zip(fours).fold(0, |used, (four, words)| used | any(words) << four);
@@ -224,7 +261,7 @@ fn ones(mut word: u64) -> impl Iterator<Item = u8> {
 }
 
 /// Builds a bitmap by appending, which costs less than inserting.
-fn sorted(slots: impl IntoIterator<Item = u32>) -> RoaringBitmap {
+pub(super) fn sorted(slots: impl IntoIterator<Item = u32>) -> RoaringBitmap {
     RoaringBitmap::from_sorted_iter(slots).unwrap_or_else(|wrong| {
         debug_assert!(false, "ascending slots: {wrong}");
         RoaringBitmap::new()
@@ -237,7 +274,7 @@ fn contains(blocks: &[BlockBits], slot: u32) -> bool {
 }
 
 /// Returns the block of a slot, the word within the block, and the bit within the word.
-fn split(slot: u32) -> (usize, usize, u64) {
+pub(super) fn split(slot: u32) -> (usize, usize, u64) {
     // lossless: the crate is built for targets of 32 bits and more
     let word = usize::try_from(slot / 64).unwrap_or(usize::MAX);
     (word / BLOCK_WORDS, word % BLOCK_WORDS, 1 << (slot % 64))
@@ -299,7 +336,7 @@ mod tests {
         (0..100_000).step_by(1_000).for_each(|slot| one.insert(Slot(slot)));
         other.insert(Slot(100_000));
         assert!(is_dense(&one) && is_dense(&other));
-        assert_eq!(numbers(&common(&[&one, &other])), crowd.collect::<Vec<_>>());
+        assert_eq!(numbers(&difference(&[&one, &other], &[])), crowd.collect::<Vec<_>>());
     }
 
     proptest! {
@@ -335,7 +372,14 @@ mod tests {
             let expected: Vec<u32> = (0..60_000)
                 .filter(|slot| all.iter().all(|set| set.contains(Slot(*slot))))
                 .collect();
-            prop_assert_eq!(numbers(&common(&all.iter().collect::<Vec<_>>())), expected);
+            prop_assert_eq!(numbers(&difference(&all.iter().collect::<Vec<_>>(), &[])), expected);
+            let (first, others) = all.split_first().unwrap();
+            let alone: Vec<u32> = (0..60_000)
+                .filter(|slot| first.contains(Slot(*slot)))
+                .filter(|slot| !others.iter().any(|set| set.contains(Slot(*slot))))
+                .collect();
+            let others: Vec<_> = others.iter().collect();
+            prop_assert_eq!(numbers(&difference(&[first], &others)), alone);
         }
     }
 }

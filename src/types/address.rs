@@ -1,6 +1,6 @@
 //! Recipients of publications.
 
-use super::{Alias, ClientUuid, Ident, Tag, TagQuery};
+use super::{Alias, ClientUuid, Expression, Ident, Tag, TagQuery};
 
 /// The recipients of a publication, with an optional exception.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +29,8 @@ pub enum Recipients {
     /// other tag keeps the clients that also have it. If no client is left, the next tag starts
     /// again with all clients. Without tags all clients match.
     TagSequence(Box<[Tag]>),
+    /// All web-type clients whose tags an expression matches.
+    Expression(Expression),
 }
 
 impl Recipients {
@@ -134,6 +136,19 @@ impl Address {
     #[must_use]
     pub fn but(self, uuid: ClientUuid) -> Self {
         Self { except: Some(uuid), ..self }
+    }
+
+    /// Addresses all clients whose tags an expression matches.
+    ///
+    /// ```
+    /// use tagcast::{Address, Expression};
+    ///
+    /// let address = Address::expr(Expression::parse("room=1 & !muted?")?);
+    /// # Ok::<(), tagcast::ExpressionError>(())
+    /// ```
+    #[must_use]
+    pub fn expr(expression: Expression) -> Self {
+        Self { recipients: Recipients::Expression(expression), except: None }
     }
 
     /// Addresses all clients that have all these tags.

@@ -75,6 +75,10 @@ impl Audience {
                 .filter(|(_, _, it)| query.iter().all(|tag| it.tags.iter().any(|own| own == tag)))
                 .map(|(place, ..)| *place)
                 .collect(),
+            Recipients::Expression(expression) => inside
+                .filter(|(_, _, it)| it.class == ClientClass::Web && expression.matches(&it.tags))
+                .map(|(place, ..)| *place)
+                .collect(),
             Recipients::Named(_) | Recipients::TagSequence(_) => panic!("nobody says that here"),
         };
         named.sort_unstable();
@@ -126,6 +130,7 @@ pub fn compare_one(
             assert_eq!(carried.clients, places.len() as u64);
             assert!(carried.values.len() <= places.len());
         }
+        Recipients::Expression(_) => assert!(!resolved.single),
         Recipients::Named(_) | Recipients::TagSequence(_) => panic!("nobody says that here"),
     }
     places.retain(|place| Some(*place) != resolved.except);

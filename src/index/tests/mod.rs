@@ -1,5 +1,6 @@
 //! One test for each rule of the index; `model` compares the index with a naive implementation.
 
+mod expressions;
 mod model;
 
 use super::{Index, JoinError, Resolved};
@@ -80,6 +81,7 @@ fn by_ident(ident: &str) -> Address {
 /// Asserts that the index is consistent and contains nothing.
 fn assert_empty(index: &Index) {
     index.is_consistent().unwrap();
+    assert_eq!(index.columns.iter().count(), 0);
     let left = (index.clients(), index.tenants.len(), index.rows.len());
     assert_eq!(left, (0, 0, 0));
     assert_eq!((index.idents.tenants().count(), index.uuids.len()), (0, 0));

@@ -5,11 +5,12 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::super::{Index, JoinError};
+use super::expressions::{VALUES, any_condition};
 use super::{place, places};
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, ConnectionRef,
-    Exclusivity, GrantNumber, Ident, JoinNumber, MatchOptions, NamedClient, Recipients, Tag, Tags,
-    Tenant, WorkerId,
+    Exclusivity, Expression, GrantNumber, Ident, JoinNumber, MatchOptions, NamedClient, Recipients,
+    Tag, Tags, Tenant, WorkerId,
 };
 
 const WORKERS: [u16; 3] = [0, 1, 40];
@@ -183,6 +184,16 @@ impl Model {
                 let except = except.map(|(place, _)| *place);
                 (all, except)
             }
+            Recipients::Expression(expression) => {
+                let mut all: Vec<_> = inside
+                    .filter(|(_, _, it)| {
+                        it.class == ClientClass::Web && expression.matches(&it.tags)
+                    })
+                    .collect();
+                all.sort_by_key(|(place, _, _)| *place);
+                let except = all.iter().find(|(_, _, it)| excepted(it)).map(|(place, _, _)| *place);
+                (all.into_iter().map(|(place, _, _)| *place).collect(), except)
+            }
             Recipients::Matching(query) => {
                 let carries =
                     |it: &Client| query.iter().all(|tag| it.tags.iter().any(|own| own == tag));
@@ -215,7 +226,7 @@ fn any_place() -> impl Strategy<Value = ConnectionRef> {
 
 fn any_tags() -> impl Strategy<Value = Tags> {
     let all = vec!["a", "b", "c"];
-    (subsequence(all, 0..=3), vec(select(&["1", "2"][..]), 3)).prop_map(|(names, values)| {
+    (subsequence(all, 0..=3), vec(select(&VALUES[..]), 3)).prop_map(|(names, values)| {
         let tags = names.iter().zip(values).map(|(name, value)| Tag::new(name, value).unwrap());
         Tags::new(tags).unwrap()
     })
@@ -295,6 +306,7 @@ fn any_address() -> impl Strategy<Value = Address> {
         any_tags().prop_map(Recipients::Matching),
         any_named().prop_map(|named| Recipients::Named(Box::new(named))),
         any_order_of_tags().prop_map(Recipients::TagSequence),
+        any_condition().prop_map(|it| Recipients::Expression(Expression::new(it).unwrap())),
     ];
     (recipients, prop::option::of(any_uuid()))
         .prop_map(|(recipients, except)| Address { recipients, except })

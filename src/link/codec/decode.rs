@@ -50,7 +50,7 @@ impl<'b> FieldReader<'b> {
         Ok(*array)
     }
 
-    fn text(&mut self) -> Result<&'b str, Malformed> {
+    pub(super) fn text(&mut self) -> Result<&'b str, Malformed> {
         str::from_utf8(self.prefixed()?).map_err(|_| Malformed::Invalid("text"))
     }
 
@@ -194,6 +194,7 @@ impl<'b> FieldReader<'b> {
             2 => Recipients::Matching(self.tags()?),
             3 => Recipients::Named(Box::new(self.named()?)),
             4 => Recipients::TagSequence(self.list_of_tags()?.into()),
+            5 => Recipients::Expression(self.expression()?),
             kind => return Err(Malformed::Unknown("address", kind)),
         };
         Ok(Address { recipients, except: self.uuid()? })

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use bytes::BufMut;
 
+use super::expression::put_expression;
 use super::{DELIVER, PUBLISH};
 use crate::link::message::{Deliver, DeliverTo, NewPublication, PresenceQuery, PresenceResult};
 use crate::types::{
@@ -49,7 +50,7 @@ pub(super) fn put_length(out: &mut Vec<u8>, length: usize) {
     out.put_u32_le(u32::try_from(length).unwrap_or(u32::MAX));
 }
 
-fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
     put_length(out, text.len());
     out.put_slice(text.as_bytes());
 }
@@ -136,6 +137,10 @@ fn put_address(out: &mut Vec<u8>, address: &Address) {
                 put_text(out, tag.name());
                 put_text(out, tag.value());
             }
+        }
+        Recipients::Expression(expression) => {
+            out.put_u8(5);
+            put_expression(out, expression);
         }
     }
     put_uuid(out, address.except);

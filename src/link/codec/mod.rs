@@ -5,6 +5,7 @@
 
 mod decode;
 mod encode;
+mod expression;
 
 use std::fmt;
 

@@ -11,8 +11,9 @@ use crate::link::message::{
 };
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Content, Exclusivity,
-    Generation, GrantNumber, Ident, MatchOptions, NamedClient, PayloadForm, Publication,
-    Recipients, Slot, SlotSet, Tag, Tags, Tenant, WorkerId, WorkerIncarnation,
+    Expression, Generation, GrantNumber, Ident, MatchOptions, NamedClient, PayloadForm,
+    Publication, Recipients, Slot, SlotSet, Tag, TagCondition, TagTerm, Tags, Tenant, ValueTest,
+    WorkerId, WorkerIncarnation,
 };
 
 fn source() -> impl Strategy<Value = WorkerIncarnation> {
@@ -70,6 +71,29 @@ fn content() -> impl Strategy<Value = Content> {
     })
 }
 
+fn expression() -> impl Strategy<Value = Recipients> {
+    let term = ("[a-zé]{1,3}", prop::collection::vec(".{1,9}", 0..3), any::<bool>()).prop_map(
+        |(name, values, is_prefix)| {
+            let mut values: Vec<Box<str>> = values.into_iter().map(Into::into).collect();
+            let test = match values.len() {
+                0 => ValueTest::Exists,
+                1 if is_prefix => ValueTest::Prefix(values.remove(0)),
+                1 => ValueTest::Is(values.remove(0)),
+                _ => ValueTest::In(values.into()),
+            };
+            TagCondition::Term(TagTerm::new(&name, test).unwrap())
+        },
+    );
+    let condition = term.prop_recursive(4, 20, 3, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|it| TagCondition::Not(Box::new(it))),
+            prop::collection::vec(inner.clone(), 1..4).prop_map(|it| TagCondition::All(it.into())),
+            prop::collection::vec(inner, 1..4).prop_map(|it| TagCondition::Any(it.into())),
+        ]
+    });
+    condition.prop_map(|it| Recipients::Expression(Expression::new(it).unwrap()))
+}
+
 fn address() -> impl Strategy<Value = Address> {
     let first = (prop::option::of(uuid()), ident())
         .prop_map(|(uuid, ident)| Recipients::First { uuid, ident });
@@ -82,7 +106,8 @@ fn address() -> impl Strategy<Value = Address> {
     let tag = ("[a-zé]{1,9}", ".{0,9}").prop_map(|(n, v)| Tag::new(&n, &v).unwrap());
     let sequence =
         prop::collection::vec(tag, 0..5).prop_map(|all| Recipients::TagSequence(all.into()));
-    let recipients = prop_oneof![first, tags().prop_map(Recipients::Matching), named, sequence];
+    let matching = tags().prop_map(Recipients::Matching);
+    let recipients = prop_oneof![first, matching, named, sequence, expression()];
     (recipients, prop::option::of(uuid()))
         .prop_map(|(recipients, except)| Address { recipients, except })
 }

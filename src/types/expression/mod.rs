@@ -140,7 +140,7 @@ impl TagCondition {
     }
 
     /// Visits this part and then its operands.
-    fn walk(&self, visit: &mut impl FnMut(&Self)) {
+    pub fn walk(&self, visit: &mut impl FnMut(&Self)) {
         visit(self);
         match self {
             Self::All(operands) | Self::Any(operands) => {

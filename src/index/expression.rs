@@ -1,0 +1,313 @@
+//! The clients that an expression matches, found with the rows of its tags.
+
+use std::fmt;
+
+use super::Index;
+use super::interner::{InternedName, NameId};
+use super::posting_list::{PostingList, intersection_without};
+use super::slot_bitmap::sorted;
+use super::unions::{Found, intersect, len, subtract, union, unite};
+use crate::types::{
+    ConnectionRef, Expression, Slot, SlotSet, TagCondition, TagTerm, Tenant, ValueTest, WorkerId,
+};
+
+/// Looks into rows that cost as much as one client of a set operation.
+const CHECK_COST: u64 = 4;
+
+/// An expression whose prefixes would scan more values than `exprScanMax`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooExpensive {
+    /// Distinct values of the tag names that it has prefixes for.
+    pub values: u64,
+    /// The limit.
+    pub limit: u64,
+}
+
+impl fmt::Display for TooExpensive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { values, limit } = self;
+        write!(f, "its prefixes would scan {values} values, the limit is {limit} (exprScanMax)")
+    }
+}
+
+impl std::error::Error for TooExpensive {}
+
+/// A condition with the rows that it needs.
+enum Plan<'i> {
+    /// Clients that are in one of these rows.
+    Rows(Vec<&'i PostingList>),
+    /// Clients that all of `with` match, which is not empty, and none of `without`.
+    All { with: Vec<Self>, without: Vec<Self> },
+    /// Clients that one of these matches.
+    Any(Vec<Self>),
+}
+
+impl Index {
+    /// Returns the clients that an expression matches, by worker: workers in ascending order, no set empty.
+    ///
+    /// An AND starts with its smallest operand. A negation inside an AND is a difference; elsewhere it is the
+    /// difference from all clients of the tenant that tags reach.
+    ///
+    /// # Errors
+    ///
+    /// If the prefixes would scan more values than [`Index::limit_scan`] allows.
+    pub fn evaluate(
+        &self,
+        tenant: &Tenant,
+        expression: &Expression,
+    ) -> Result<Vec<(WorkerId, SlotSet)>, TooExpensive> {
+        let tenant = self.tenants.find(InternedName::tenant(tenant));
+        tenant.map_or_else(|| Ok(Vec::new()), |tenant| self.evaluated(tenant, expression))
+    }
+
+    /// Returns what [`Self::evaluate`] does, for a tenant that is known.
+    pub(super) fn evaluated(
+        &self,
+        tenant: NameId,
+        expression: &Expression,
+    ) -> Result<Vec<(WorkerId, SlotSet)>, TooExpensive> {
+        let Some(space) = self.tenants.get(tenant) else { return Ok(Vec::new()) };
+        self.admit_scan(tenant, expression)?;
+        let planner = Planner { index: self, tenant, everyone: &space.everyone };
+        let found = planner.plan(expression.root()).evaluate().into_iter();
+        Ok(found.filter(|(_, it)| !it.is_empty()).map(|(w, it)| (w, SlotSet(it))).collect())
+    }
+
+    /// Sets how many values the prefixes of one expression may scan.
+    pub fn limit_scan(&mut self, values: u64) {
+        self.scan_max = values;
+    }
+
+    /// Counts the values that the prefixes of an expression scan.
+    fn admit_scan(&self, tenant: NameId, expression: &Expression) -> Result<(), TooExpensive> {
+        let mut values = 0_u64;
+        expression.root().walk(&mut |part| {
+            if let TagCondition::Term(term) = part
+                && matches!(term.test(), ValueTest::Prefix(_))
+                && let Some(column) = self.columns.find(tenant, term.name())
+            {
+                values += u64::try_from(column.rows().len()).unwrap_or(u64::MAX);
+            }
+        });
+        if values > self.scan_max {
+            return Err(TooExpensive { values, limit: self.scan_max });
+        }
+        Ok(())
+    }
+}
+
+/// Finds the rows of an expression.
+struct Planner<'i> {
+    index: &'i Index,
+    tenant: NameId,
+    /// All clients of the tenant that tags reach.
+    everyone: &'i PostingList,
+}
+
+impl<'i> Planner<'i> {
+    fn plan(&self, condition: &TagCondition) -> Plan<'i> {
+        match condition {
+            TagCondition::Term(term) => Plan::Rows(self.rows(term)),
+            TagCondition::Any(operands) => self.any(operands),
+            TagCondition::Not(_) => self.all(std::slice::from_ref(condition)),
+            TagCondition::All(operands) => self.all(operands),
+        }
+    }
+
+    /// The terms of an OR are one union.
+    fn any(&self, operands: &[TagCondition]) -> Plan<'i> {
+        let mut rows = Vec::new();
+        let mut others = Vec::new();
+        for operand in operands {
+            match self.plan(operand) {
+                Plan::Rows(own) => rows.extend(own),
+                other => others.push(other),
+            }
+        }
+        if others.is_empty() {
+            return Plan::Rows(rows);
+        }
+        others.push(Plan::Rows(rows));
+        Plan::Any(others)
+    }
+
+    /// The operands of an OR below NOT are taken away one after another.
+    fn all(&self, operands: &[TagCondition]) -> Plan<'i> {
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        for operand in operands {
+            match operand {
+                TagCondition::Not(inner) => match &**inner {
+                    TagCondition::Any(some) => without.extend(some.iter().map(|it| self.plan(it))),
+                    one => without.push(self.plan(one)),
+                },
+                other => with.push(self.plan(other)),
+            }
+        }
+        if with.is_empty() {
+            with.push(Plan::Rows(vec![self.everyone]));
+        }
+        Plan::All { with, without }
+    }
+
+    /// Returns the rows whose clients pass a test.
+    fn rows(&self, term: &TagTerm) -> Vec<&'i PostingList> {
+        let rows = &self.index.rows;
+        let row = |value: &str| {
+            rows.get(rows.find(InternedName::tag_of(self.tenant, term.name(), value))?)
+        };
+        match term.test() {
+            ValueTest::Is(value) => row(value).into_iter().collect(),
+            ValueTest::In(values) => values.iter().filter_map(|value| row(value)).collect(),
+            ValueTest::Exists | ValueTest::Prefix(_) => {
+                let Some(column) = self.index.columns.find(self.tenant, term.name()) else {
+                    return Vec::new();
+                };
+                let all = column.rows().iter();
+                match (term.test(), column.clients()) {
+                    (ValueTest::Prefix(prefix), _) => {
+                        let begins = |row: &&NameId| {
+                            let name = rows.name_of(**row);
+                            name.is_some_and(|it| it.tag_value().starts_with(prefix.as_bytes()))
+                        };
+                        all.filter(begins).filter_map(|row| rows.get(*row)).collect()
+                    }
+                    (_, Some(clients)) => vec![clients],
+                    (_, None) => all.filter_map(|row| rows.get(*row)).collect(),
+                }
+            }
+        }
+    }
+}
+
+impl<'i> Plan<'i> {
+    /// Returns the clients that match.
+    fn evaluate(&self) -> Found {
+        match self {
+            Self::Rows(rows) => match rows.as_slice() {
+                [one] => unwrapped(one.sets()),
+                many => union(many),
+            },
+            Self::Any(operands) => {
+                let mut found = Found::new();
+                operands.iter().for_each(|operand| unite(&mut found, operand.evaluate()));
+                found
+            }
+            Self::All { with, without } => all(with, without),
+        }
+    }
+
+    /// Returns whether the client of a place matches.
+    fn contains(&self, place: ConnectionRef) -> bool {
+        match self {
+            Self::Rows(rows) => rows.iter().any(|row| row.contains(place)),
+            Self::Any(operands) => operands.iter().any(|operand| operand.contains(place)),
+            Self::All { with, without } => {
+                with.iter().all(|operand| operand.contains(place))
+                    && !without.iter().any(|operand| operand.contains(place))
+            }
+        }
+    }
+
+    /// Returns how many clients may match at most, roughly what an evaluation costs.
+    fn estimate(&self) -> u64 {
+        match self {
+            Self::Rows(rows) => rows.iter().map(|row| row.len()).sum(),
+            Self::Any(operands) => operands.iter().map(Self::estimate).sum(),
+            Self::All { with, .. } => with.iter().map(Self::estimate).min().unwrap_or(0),
+        }
+    }
+
+    /// Returns how many rows [`Self::contains`] may look into.
+    fn checks(&self) -> u64 {
+        match self {
+            Self::Rows(rows) => u64::try_from(rows.len()).unwrap_or(u64::MAX),
+            Self::Any(operands) => operands.iter().map(Self::checks).sum(),
+            Self::All { with, without } => with.iter().chain(without).map(Self::checks).sum(),
+        }
+    }
+
+    /// Returns the row, if it is a single one.
+    fn single(&self) -> Option<&'i PostingList> {
+        match self {
+            Self::Rows(rows) => match rows.as_slice() {
+                [one] => Some(one),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// Returns the clients that all of `with` match and none of `without`. The search begins with the smallest
+/// operand; single rows are combined in one step.
+fn all<'i>(with: &[Plan<'i>], without: &[Plan<'i>]) -> Found {
+    let (mut rows, mut complex) = apart(with);
+    let (rows_without, complex_without) = apart(without);
+    complex.sort_by_cached_key(|operand| operand.estimate());
+    let smallest_row = rows.iter().map(|row| row.len()).min().unwrap_or(u64::MAX);
+    let mut complex = complex.into_iter().peekable();
+    let first = complex.next_if(|operand| operand.estimate() < smallest_row);
+    let mut found = match first {
+        Some(first) => first.evaluate(),
+        None => {
+            let rows = std::mem::take(&mut rows);
+            unwrapped(intersection_without(rows, &rows_without))
+        }
+    };
+    for row in rows {
+        narrow(&mut found, &Plan::Rows(vec![row]));
+    }
+    complex.for_each(|operand| narrow(&mut found, operand));
+    if first.is_some() {
+        rows_without.into_iter().for_each(|row| exclude(&mut found, &Plan::Rows(vec![row])));
+    }
+    complex_without.into_iter().for_each(|operand| exclude(&mut found, operand));
+    found
+}
+
+/// Separates single rows from other operands.
+fn apart<'p, 'i>(operands: &'p [Plan<'i>]) -> (Vec<&'i PostingList>, Vec<&'p Plan<'i>>) {
+    let (mut rows, mut complex) = (Vec::new(), Vec::new());
+    for operand in operands {
+        match operand.single() {
+            Some(row) => rows.push(row),
+            None => complex.push(operand),
+        }
+    }
+    (rows, complex)
+}
+
+/// Keeps the clients that another operand matches too: looks each of them up, or evaluates the operand,
+/// whichever costs less.
+fn narrow(found: &mut Found, operand: &Plan<'_>) {
+    if is_cheaper_one_by_one(found, operand) {
+        retain(found, |place| operand.contains(place));
+    } else {
+        intersect(found, &operand.evaluate());
+    }
+}
+
+/// Removes the clients that another operand matches.
+fn exclude(found: &mut Found, operand: &Plan<'_>) {
+    if is_cheaper_one_by_one(found, operand) {
+        retain(found, |place| !operand.contains(place));
+    } else {
+        subtract(found, &operand.evaluate());
+    }
+}
+
+fn is_cheaper_one_by_one(found: &Found, operand: &Plan<'_>) -> bool {
+    let checks = len(found).saturating_mul(operand.checks());
+    checks.saturating_mul(CHECK_COST) < operand.estimate()
+}
+
+fn retain(found: &mut Found, keep: impl Fn(ConnectionRef) -> bool) {
+    for (worker, slots) in found {
+        let inside = |slot: &u32| keep(ConnectionRef { worker: *worker, slot: Slot(*slot) });
+        *slots = sorted(slots.iter().filter(inside));
+    }
+}
+
+fn unwrapped(sets: Vec<(WorkerId, SlotSet)>) -> Found {
+    sets.into_iter().map(|(worker, slots)| (worker, slots.0)).collect()
+}
