@@ -155,6 +155,8 @@ fn requests() -> Vec<Case> {
     let metadata = filled(r#"{"message":"m","metadata":{"#, same(r#""key":[]"#), "}}");
     let typed = filled(r#"{"type":"t","metadata":{"#, |it| format!("\"{it:x}\":[]"), "}}");
     let list = filled(r#"{"type":"t","metadata":["#, same("0"), "]}");
+    let objects = filled(r#"{"type":"t","metadata":["#, same(r#"{"0":{}}"#), "]}");
+    let equal = filled("{", same(r#""type":0"#), "}");
     let opening = filled("{", same(r#""a":[]"#), "}");
     vec![
         case("request with equal tags", tags(&same(r#""a":1"#)), request, 1),
@@ -163,6 +165,8 @@ fn requests() -> Vec<Case> {
         case("request with much metadata", metadata, request, 1),
         case("typed message", typed, rebuilt, 6),
         case("typed message with a list", list, rebuilt, 3),
+        case("typed message with small objects", objects, rebuilt, 6),
+        case("typed message with equal members", equal, rebuilt, 3),
         case("tags of an opening", opening, opened, 1),
     ]
 }
@@ -180,6 +184,22 @@ fn written_by_php() -> Vec<Case> {
         case("PHP, long floats", in_list(halfway), as_php, 3),
         case("PHP, floats of 19 digits", in_list("1.000000000000000111e-300,"), as_php, 3),
         case("PHP, letters", escapes("\"", "é/", "\""), as_php, 5),
+        case("PHP, single digits", in_list("1,"), as_php, 3),
+        case("PHP, single negative zeros", in_list("-0,"), as_php, 3),
+        case("PHP, short floats", in_list("0.1,"), as_php, 3),
+        case("PHP, short exponents", in_list("1e9,"), as_php, 6),
+        case("PHP, large integers", in_list("9223372036854775808,"), as_php, 3),
+        case("PHP, empty texts", in_list("\"\","), as_php, 3),
+        case("PHP, escapes", escapes("\"", r"\n", "\""), as_php, 5),
+        case("PHP, numbered escapes", escapes("\"", r"\u00e9", "\""), as_php, 5),
+        case("PHP, surrogate pairs", escapes("\"", r"\ud83d\ude00", "\""), as_php, 5),
+        case("PHP, halves of pairs", escapes("\"", r"\ud83d", "\""), as_php, 5),
+        case("PHP, small texts with escapes", in_list(r#""\/","#), as_php, 5),
+        case("PHP, characters", escapes("\"", "\u{1f600}", "\""), as_php, 8),
+        case("PHP, empty objects", in_list("{},"), as_php_arrays, 3),
+        case("PHP, small objects", in_list("{\"\":0},"), as_php_arrays, 3),
+        case("PHP, small lists", in_list("{\"0\":0},"), as_php_arrays, 3),
+        case("PHP, equal names in small objects", in_list("{\"\":{},\"\":0},"), as_php, 6),
         case("PHP, deep", deep("[", "]"), as_php, 3),
     ]
 }
