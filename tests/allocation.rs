@@ -198,8 +198,8 @@ fn written_by_php() -> Vec<Case> {
         case("PHP, characters", escapes("\"", "\u{1f600}", "\""), as_php, 8),
         case("PHP, empty objects", in_list("{},"), as_php_arrays, 3),
         case("PHP, small objects", in_list("{\"\":0},"), as_php_arrays, 3),
-        case("PHP, small lists", in_list("{\"0\":0},"), as_php_arrays, 3),
-        case("PHP, equal names in small objects", in_list("{\"\":{},\"\":0},"), as_php, 6),
+        case("PHP, small lists", in_list("{\"0\":0},"), as_php_arrays, 4),
+        case("PHP, equal names in small objects", in_list("{\"\":{},\"\":0},"), as_php, 7),
         case("PHP, deep", deep("[", "]"), as_php, 3),
     ]
 }

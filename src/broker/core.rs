@@ -44,8 +44,8 @@ pub struct BrokerCore {
 /// Time budgets of a turn. Each is called after one unit of work; when it returns true, the remaining
 /// units wait for the next turn.
 pub struct TurnBudgets<'a> {
-    /// Called after each message of a worker.
-    pub messages: &'a mut dyn FnMut() -> bool,
+    /// Called after each message of a worker, with its [work](crate::link::message::ToBroker::work).
+    pub messages: &'a mut dyn FnMut(usize) -> bool,
     /// Called after each removed client of a dead worker.
     pub removals: &'a mut dyn FnMut() -> bool,
 }
@@ -160,7 +160,11 @@ impl BrokerCore {
 
     /// Applies the messages that were held back, then reads each link once. The next turn starts with the
     /// link after the one where this turn stopped.
-    fn read(&mut self, report: &mut dyn FnMut(ChildEvent), is_spent: &mut dyn FnMut() -> bool) {
+    fn read(
+        &mut self,
+        report: &mut dyn FnMut(ChildEvent),
+        is_spent: &mut dyn FnMut(usize) -> bool,
+    ) {
         // Announcements must not collide with clients of a dead worker. Publications are not resolved
         // before all announcements, so reading later delays nothing else.
         if self.router.has_departed() && !self.router.is_resolving() {
@@ -211,16 +215,17 @@ impl BrokerCore {
         &mut self,
         source: WorkerIncarnation,
         report: &mut dyn FnMut(ChildEvent),
-        is_spent: &mut dyn FnMut() -> bool,
+        is_spent: &mut dyn FnMut(usize) -> bool,
     ) -> ControlFlow<()> {
         let Self { links, router, .. } = self;
         let outcome = links.read(source, &mut |message| {
+            let work = message.work();
             let done = match message {
                 FromWorker::Publish(publish) => router.on_publish(source, publish),
                 FromWorker::Other(message) => router.on_message(source, message),
             };
             done.map_err(|breach| breach.to_string())?;
-            Ok(if is_spent() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            Ok(if is_spent(work) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         });
         outcome.unwrap_or_else(|reason| {
             self.on_link_error(source, &reason, report);

@@ -83,7 +83,7 @@ impl Broker {
             let mut removals = TurnBudget::new(Duration::ZERO, BROKER_REMOVALS);
             let mut messages = TurnBudget::new(Duration::ZERO, BROKER_REMOVALS + BROKER_TURN);
             let budgets = TurnBudgets {
-                messages: &mut || messages.is_spent_after(0, || started.elapsed()),
+                messages: &mut |work| messages.is_spent_after(work, || started.elapsed()),
                 removals: &mut || removals.is_spent_after(0, || started.elapsed()),
             };
             core.run_turn(&mut |report| send_report(control.as_mut(), report), budgets);

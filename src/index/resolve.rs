@@ -244,7 +244,8 @@ impl Index {
         if tags.is_empty() {
             return self.matching(tenant, &TagQuery::default());
         }
-        narrowed(tags.iter().filter_map(|tag| self.row(tenant, tag)))
+        let rows: Vec<&PostingList> = tags.iter().filter_map(|tag| self.row(tenant, tag)).collect();
+        narrowed(&rows)
     }
 
     fn row(&self, tenant: NameId, tag: &Tag) -> Option<&PostingList> {

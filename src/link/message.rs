@@ -4,13 +4,19 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
+use crate::types::limits::CLOCK_WORK;
 use crate::types::{
     Address, Claim, Client, Content, GrantNumber, JoinNumber, Number, PayloadForm, Publication,
-    Sequence, Slot, SlotSet, TagQuery, Tags, Tenant, WorkerIncarnation,
+    Recipients, Sequence, Slot, SlotSet, TagQuery, Tags, Tenant, WorkerIncarnation,
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
 pub const VERSION: u16 = 7;
+
+/// Work for one tag, in bytes of a usual message.
+const ROW_WORK: usize = 64;
+/// Work for one byte of an encoded address, whose shortest tags have about sixteen bytes.
+const ROUTE_WORK: usize = ROW_WORK / 16;
 
 /// A publication of a client, borrowed.
 #[derive(Clone, Copy, Debug)]
@@ -124,6 +130,34 @@ pub enum ToBroker {
         /// The publication with its address.
         publication: Publication,
     },
+}
+
+impl ToBroker {
+    /// Returns the work that the broker does for a message, in bytes of a usual one
+    /// ([`TurnBudget::is_spent_after`](crate::types::TurnBudget::is_spent_after)).
+    #[must_use]
+    pub fn work(&self) -> usize {
+        match self {
+            // It may look at thousands of clients.
+            Self::Ask { .. } => CLOCK_WORK,
+            Self::Join { client, .. } | Self::Announce { client, .. } => {
+                client.tags.len() * ROW_WORK
+            }
+            Self::Retag { tags, .. } => tags.len() * ROW_WORK,
+            Self::Seen { numbers, .. } => numbers.len() * ROW_WORK / 4,
+            Self::Publish { publication, .. } => {
+                let rows = match &publication.address.recipients {
+                    Recipients::Matching(query) => query.len(),
+                    Recipients::TagSequence(tags) => tags.len(),
+                    // It may look at thousands of clients.
+                    Recipients::Expression(_) => CLOCK_WORK / ROW_WORK,
+                    Recipients::First { .. } | Recipients::Named(_) => 0,
+                };
+                publication.content.payload.len() + rows * ROW_WORK
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// From the broker to a worker.
@@ -273,6 +307,19 @@ pub enum FromWorker<'b> {
     Publish(PublishFrame<'b>),
     /// Any other message.
     Other(ToBroker),
+}
+
+impl FromWorker<'_> {
+    /// Returns the work that the broker does for a message: see [`ToBroker::work`].
+    #[must_use]
+    pub fn work(&self) -> usize {
+        match self {
+            Self::Publish(PublishFrame { route, content, .. }) => {
+                content.payload.len() + route.len() * ROUTE_WORK
+            }
+            Self::Other(message) => message.work(),
+        }
+    }
 }
 
 /// A message of the broker. Publications stay in the bytes of the link.

@@ -97,7 +97,7 @@ fn feed(source: WorkerIncarnation, said: &Bytes, router: &mut Router) {
     inbox.extend(said);
     while let Some(message) = inbox.take().unwrap() {
         router.on_message(source, message).unwrap();
-        assert!(router.resume(&mut || false).is_continue());
+        assert!(router.resume(&mut |_| false).is_continue());
     }
 }
 

@@ -80,7 +80,7 @@ impl Broker {
             }
         }
         let budgets = TurnBudgets {
-            messages: &mut || messages.is_spent(),
+            messages: &mut |_| messages.is_spent(),
             removals: &mut || removals.is_spent(),
         };
         self.board.run_turn(&mut |report| reports.push(report), budgets);

@@ -18,7 +18,7 @@ impl Router {
 
     /// Applies held messages once no worker is awaited, until the turn's time is spent. Messages that a
     /// worker sends meanwhile are held back too, so their order is preserved.
-    pub fn resume(&mut self, is_spent: &mut dyn FnMut() -> bool) -> ControlFlow<()> {
+    pub fn resume(&mut self, is_spent: &mut dyn FnMut(usize) -> bool) -> ControlFlow<()> {
         if !self.is_behind() {
             return Continue(());
         }
@@ -28,10 +28,10 @@ impl Router {
     }
 
     /// Applies the held messages of one worker.
-    pub fn release(
+    fn release(
         &mut self,
         source: WorkerIncarnation,
-        is_spent: &mut dyn FnMut() -> bool,
+        is_spent: &mut dyn FnMut(usize) -> bool,
     ) -> ControlFlow<()> {
         while self.is_resolving()
             && let Some(member) = self.workers.get_mut(&source.worker)
@@ -41,13 +41,14 @@ impl Router {
                 self.hold(source, message);
                 return Continue(());
             }
+            let work = message.work();
             if let Err(breach) = self.apply(source, message)
                 && let Some(member) = self.workers.get_mut(&source.worker)
             {
                 member.link_state = LinkState::Broken(breach);
                 member.held.clear();
             }
-            if is_spent() {
+            if is_spent(work) {
                 return Break(());
             }
         }

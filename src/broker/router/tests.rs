@@ -52,7 +52,7 @@ fn greet(router: &mut Router, worker: u16) {
 
 fn say(router: &mut Router, worker: u16, message: ToBroker) {
     router.on_message(source(worker), message).unwrap();
-    assert!(router.resume(&mut || false).is_continue());
+    assert!(router.resume(&mut |_| false).is_continue());
 }
 
 fn join(router: &mut Router, worker: u16, slot: u32, byte: u8) {
@@ -200,7 +200,7 @@ fn a_successor_resolves_nothing_before_everyone_has_announced_or_is_dead() {
     say(&mut router, 1, ToBroker::Announced { sequence: Sequence(60) });
     assert!(!router.is_resolving());
     router.remove_worker(source(2));
-    assert!(router.resume(&mut || false).is_continue());
+    assert!(router.resume(&mut |_| false).is_continue());
     let first = told(&mut router, 0);
     assert_eq!(deliveries(&first).len(), 1);
     assert_eq!(deliveries(&told(&mut router, 1)).len(), 1);
@@ -281,7 +281,7 @@ fn what_was_held_back_is_done_in_parts_and_before_what_comes_meanwhile() {
     router.remove_worker(source(1));
     assert!(router.is_resolving() && router.is_behind());
     let mut done = 0;
-    let mut after_three = || {
+    let mut after_three = |_| {
         done += 1;
         done >= 3
     };
@@ -291,7 +291,7 @@ fn what_was_held_back_is_done_in_parts_and_before_what_comes_meanwhile() {
     assert_eq!(numbers(&told(&mut router, 0)), [1, 2]);
     router.end_turn();
     assert!(is_acknowledged(&told(&mut router, 0), 2), "what was resolved is acknowledged");
-    assert!(router.resume(&mut || false).is_continue());
+    assert!(router.resume(&mut |_| false).is_continue());
     assert_eq!(numbers(&told(&mut router, 0)), (3..=11).collect::<Vec<_>>());
     assert!(!router.is_behind());
 }
@@ -309,7 +309,7 @@ fn after_a_death() -> Router {
 /// Removes one more client; false when none is left.
 fn remove_one(router: &mut Router) -> bool {
     let outcome = router.remove_departed(&mut || true);
-    assert!(router.resume(&mut || false).is_continue());
+    assert!(router.resume(&mut |_| false).is_continue());
     assert_eq!(router.is_consistent(), Ok(()));
     outcome.is_break()
 }
