@@ -73,7 +73,7 @@ fn deliver(target: DeliverTo) -> ToWorker {
         number: Number(1_000_000),
         sequence: Sequence(2_000_000),
         target,
-        content: content(),
+        content: Some(content()),
     })
 }
 

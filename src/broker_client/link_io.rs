@@ -93,33 +93,37 @@ impl BrokerLink {
         self.out.push_back(bytes);
     }
 
-    /// Writes pending bytes until none are left or the link is full.
+    /// Writes pending bytes until none are left or the link is full. Returns the last part if it was written
+    /// to its end.
     ///
     /// # Errors
     ///
     /// If the link has failed or was closed. Its last messages must still be read.
-    pub(crate) fn write(&mut self) -> io::Result<()> {
+    pub(crate) fn write(&mut self) -> io::Result<Option<Bytes>> {
+        let mut written = None;
         while !self.out.is_empty() {
             let parts: Vec<IoSlice<'_>> =
                 self.out.iter().take(PARTS_MAX).map(|part| IoSlice::new(part)).collect();
             match self.transport.write(&parts) {
-                Ok(taken) => self.on_written(taken),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Ok(taken) => written = self.on_written(taken),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(written)
     }
 
-    fn on_written(&mut self, mut taken: usize) {
+    fn on_written(&mut self, mut taken: usize) -> Option<Bytes> {
+        let mut written = None;
         while let Some(front) = self.out.front_mut() {
             if taken < front.len() {
                 front.advance(taken);
-                return;
+                return None;
             }
             taken -= front.len();
-            self.out.pop_front();
+            written = self.out.pop_front();
         }
+        written
     }
 }
 

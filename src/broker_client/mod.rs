@@ -23,7 +23,7 @@ use self::fanout::{Fanout, UnknownSet};
 use self::link_io::BrokerLink;
 use self::report_requests::ReportRequester;
 use self::slot_allocator::SlotAllocator;
-use self::uplink::Uplink;
+use self::uplink::{UnknownPublication, Uplink};
 use crate::link::message::{FromBroker, Full, PresenceQuery, PresenceResult, ToWorker};
 use crate::link::transport::Transport;
 use crate::types::{Client, Generation, Slot, WorkerIncarnation};
@@ -235,9 +235,11 @@ impl BrokerClient {
         if let Some(said) = said {
             link.push(said);
         }
-        if link.write().is_err() {
+        match link.write() {
+            Ok(Some(written)) => self.uplink.reuse(written),
+            Ok(None) => {}
             // The peer is gone. The next read finds that out, after its last messages.
-            link.is_unread = true;
+            Err(_) => link.is_unread = true,
         }
     }
 
@@ -269,7 +271,12 @@ fn on_message(
 ) -> io::Result<Option<BrokerEvent>> {
     let queued = match message {
         FromBroker::Deliver(deliver) if !uplink.is_new(&deliver) => Ok(()),
-        FromBroker::Deliver(deliver) => fanout.deliver(deliver),
+        FromBroker::Deliver(deliver) => {
+            let content = uplink.content(&deliver).map_err(|UnknownPublication(number)| {
+                unknown(&format!("publication {} is not kept", number.0))
+            })?;
+            fanout.deliver(deliver.target, content)
+        }
         FromBroker::Other(message @ (ToWorker::Batch | ToWorker::Set { .. })) => {
             fanout.take_sets(message)
         }
@@ -281,8 +288,11 @@ fn on_message(
         FromBroker::Other(message) => return Ok(uplink.on_message(message)),
     };
     queued.map_err(|UnknownSet(name)| {
-        let text = format!("set {} was not named in this batch", name.0);
-        io::Error::new(ErrorKind::InvalidData, text)
+        unknown(&format!("set {} was not named in this batch", name.0))
     })?;
     Ok(None)
+}
+
+fn unknown(what: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what)
 }

@@ -28,6 +28,8 @@ pub(crate) struct SendWindow {
 struct KeptTurn {
     /// The output of the turn.
     said: Bytes,
+    /// The number of the first publication.
+    first: u64,
     places: Vec<Range<usize>>,
     /// The number of acknowledged publications.
     acknowledged: usize,
@@ -82,8 +84,17 @@ impl SendWindow {
             return;
         }
         let places = std::mem::take(&mut self.fresh);
+        let first = self.next_number().0;
         self.count += places.len() as u64;
-        self.kept.push_back(KeptTurn { said: said.clone(), places, acknowledged: 0 });
+        self.kept.push_back(KeptTurn { said: said.clone(), first, places, acknowledged: 0 });
+    }
+
+    /// Returns the output of the publication with this number, if it was sent and is not acknowledged.
+    pub(crate) fn get(&self, number: Number) -> Option<&[u8]> {
+        let turn = self.kept.partition_point(|turn| turn.first <= number.0).checked_sub(1)?;
+        let turn = self.kept.get(turn)?;
+        let place = usize::try_from(number.0 - turn.first).ok()?;
+        turn.said.get(turn.places.get(place)?.clone())
     }
 
     pub(crate) fn acknowledge(&mut self, up_to: Number) {
@@ -152,6 +163,10 @@ mod tests {
             (0..said.len()).for_each(|at| window.push(at..at + 1));
             window.keep(&Bytes::from_static(said));
         }
+        assert_eq!(
+            [0, 1, 3, 5, 6].map(|number| window.get(Number(number))),
+            [None, Some(&b"a"[..]), Some(&b"c"[..]), Some(&b"e"[..]), None,]
+        );
         for (up_to, left) in [(1, "bcde"), (3, "de"), (3, "de"), (9, "")] {
             window.acknowledge(Number(up_to));
             let mut again = Vec::new();

@@ -1,5 +1,6 @@
 //! Reads a JSON text in one pass, without a tree and without copying.
 
+use memchr::memchr2;
 use smallvec::SmallVec;
 
 use super::text;
@@ -109,13 +110,18 @@ pub fn count_values(text: &str) -> Result<usize, NotJson> {
 struct Reader<'a> {
     text: &'a str,
     rest: &'a [u8],
+    /// Whether the text has control characters. In strings they are not allowed, and where there are none
+    /// a string needs no search for them.
+    has_controls: bool,
     /// Number of values and names read inside other values.
     inner: usize,
 }
 
 impl<'a> Reader<'a> {
     fn of(text: &'a str) -> Self {
-        Self { text, rest: text.as_bytes(), inner: 0 }
+        // Without an early exit, so that the compiler uses vector instructions.
+        let has_controls = text.bytes().fold(false, |found, byte| found | (byte < b' '));
+        Self { text, rest: text.as_bytes(), has_controls, inner: 0 }
     }
 
     #[inline]
@@ -197,6 +203,26 @@ impl<'a> Reader<'a> {
     /// string has no escapes.
     #[inline]
     fn string(&mut self) -> Result<bool, NotJson> {
+        if self.has_controls {
+            return self.string_near_controls();
+        }
+        let mut is_plain = true;
+        loop {
+            let at = memchr2(b'"', b'\\', self.rest).ok_or(NotJson)?;
+            match self.rest.get(at..) {
+                Some([b'"', rest @ ..]) => {
+                    self.rest = rest;
+                    return Ok(is_plain);
+                }
+                Some([_, rest @ ..]) => self.rest = escape(rest)?,
+                _ => return Err(NotJson),
+            }
+            is_plain = false;
+        }
+    }
+
+    /// Reads the same in a text with control characters, which may stand between values only.
+    fn string_near_controls(&mut self) -> Result<bool, NotJson> {
         let mut is_plain = true;
         loop {
             let mut rest = self.rest.get(plain_bytes(self.rest)..).unwrap_or_default();
@@ -271,22 +297,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Bytes of a long string that are examined together: two vectors of any processor.
-const BLOCK_BYTES: usize = 32;
-
 /// Returns the number of bytes at the start that are neither a quote, a backslash nor a control character.
-/// Eight bytes are examined at a time; a remainder of fewer than eight is not counted. Most strings end
-/// within the first eight bytes; longer ones are searched in blocks.
+/// Eight bytes are examined at a time; a remainder of fewer than eight is not counted.
 #[inline]
 pub(super) fn plain_bytes(rest: &[u8]) -> usize {
-    let Some(first) = rest.first_chunk() else { return 0 };
-    let found = special(u64::from_le_bytes(*first));
-    if found != 0 {
-        return (found.trailing_zeros() / u8::BITS) as usize;
-    }
-    let mut count =
-        size_of::<u64>() + plain_blocks(rest.get(size_of::<u64>()..).unwrap_or_default());
-    for word in rest.get(count..).unwrap_or_default().as_chunks().0 {
+    let mut count = 0;
+    for word in rest.as_chunks().0 {
         let found = special(u64::from_le_bytes(*word));
         if found != 0 {
             return count + (found.trailing_zeros() / u8::BITS) as usize;
@@ -294,16 +310,6 @@ pub(super) fn plain_bytes(rest: &[u8]) -> usize {
         count += size_of::<u64>();
     }
     count
-}
-
-/// Returns the number of bytes in whole blocks without such a byte. A block is examined without an early
-/// exit, so that the compiler uses vector instructions.
-fn plain_blocks(rest: &[u8]) -> usize {
-    let is_special = |byte: &u8| (*byte < b' ') | (*byte == b'"') | (*byte == b'\\');
-    let is_plain = |block: &&[u8; BLOCK_BYTES]| {
-        !block.iter().fold(false, |found, byte| found | is_special(byte))
-    };
-    rest.as_chunks().0.iter().take_while(is_plain).count() * BLOCK_BYTES
 }
 
 /// Returns a mask whose lowest set bit marks the first byte that is `"`, `\` or a control character. Bits of

@@ -11,7 +11,7 @@ use crate::types::{
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
-pub const VERSION: u16 = 7;
+pub const VERSION: u16 = 8;
 
 /// Work for one tag, in bytes of a usual message.
 const ROW_WORK: usize = 64;
@@ -284,8 +284,9 @@ pub struct Deliver<P = Bytes> {
     pub sequence: Sequence,
     /// The clients of the receiving worker that get it.
     pub target: DeliverTo,
-    /// The content.
-    pub content: Content<P>,
+    /// The content. `None` if the receiving worker published it: a worker keeps its publications until
+    /// they are acknowledged (rule L4), and the acknowledgement follows the delivery.
+    pub content: Option<Content<P>>,
 }
 
 /// A publication as it lies in the bytes of a link. Its route is decoded only if it differs from the one

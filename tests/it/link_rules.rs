@@ -13,8 +13,8 @@ use tagcast::broker_client::uplink::{NewPublication, Uplink};
 use tagcast::link::codec::MessageDecoder;
 use tagcast::link::message::{Deliver, DeliverTo, PresenceResult, ToWorker};
 use tagcast::types::{
-    Address, AddressLimit, Client, ClientClass, ClientUuid, Generation, Ident, PayloadForm, Slot,
-    Tag, Tags, Tenant, WorkerId, WorkerIncarnation,
+    Address, AddressLimit, Client, ClientClass, ClientUuid, Content, Generation, Ident,
+    PayloadForm, Slot, Tag, Tags, Tenant, WorkerId, WorkerIncarnation,
 };
 
 /// The link logic of a worker, with everything that its connections would have received.
@@ -56,8 +56,11 @@ impl Worker {
                 return self.free.push(slot);
             }
             ToWorker::Deliver(deliver) if self.uplink.is_new(&deliver) => {
-                let Deliver { number, content, .. } = deliver;
-                return self.heard.push((number.0, content.payload.to_vec()));
+                let Deliver { source, number, sequence, target, content } = deliver;
+                let content = content.as_ref().map(Content::borrowed);
+                let deliver = Deliver { source, number, sequence, target, content };
+                let text = self.uplink.content(&deliver).unwrap().payload.to_vec();
+                return self.heard.push((number.0, text));
             }
             _ => {}
         }

@@ -367,6 +367,8 @@ impl Router {
         let sequence = Sequence(self.last_sequence);
         for (worker, target) in targets {
             if let Some(member) = workers.get_mut(worker) {
+                // The worker of the publisher keeps the content until the acknowledgement.
+                let content = (member.source != source).then_some(content);
                 member.out.deliver(&Deliver { source, number, sequence, target: *target, content });
             }
         }

@@ -17,9 +17,7 @@ const DONE: u32 = u32::MAX;
 #[derive(Debug)]
 pub struct Batch {
     recipients: BatchRecipients,
-    publications: Vec<QueuedPublication>,
-    /// The payloads of all publications, concatenated. An owner for each of them would cost more than a copy.
-    payloads: Vec<u8>,
+    queue: BatchQueue,
     /// Recipients below this slot have been written to; [`DONE`] when all have.
     next: u32,
     /// Recipients at or above `next` that were written to early.
@@ -33,6 +31,14 @@ pub struct Batch {
     joined: [Option<Joined>; Protocol::COUNT],
     /// The frames for the excluded client that was served last.
     gathered: Joined,
+}
+
+/// The publications of a batch.
+#[derive(Debug, Default)]
+pub(super) struct BatchQueue {
+    publications: Vec<QueuedPublication>,
+    /// All payloads, concatenated. An owner for each of them would cost more than a copy.
+    payloads: Vec<u8>,
 }
 
 /// One publication of a batch.
@@ -73,11 +79,11 @@ impl BatchRecipients {
 }
 
 impl Batch {
-    pub(super) fn new(recipients: BatchRecipients) -> Self {
+    /// Creates a batch in the memory of an earlier one.
+    pub(super) fn new(recipients: BatchRecipients, queue: BatchQueue) -> Self {
         Self {
             recipients,
-            publications: Vec::new(),
-            payloads: Vec::new(),
+            queue,
             next: 0,
             served: SlotSet::default(),
             is_sealed: false,
@@ -105,7 +111,18 @@ impl Batch {
 
     /// Returns the payload size in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.payloads.len()
+        self.queue.payloads.len()
+    }
+
+    /// Returns its memory for the next batch, unless there is too much of it.
+    pub(super) fn into_queue(self) -> BatchQueue {
+        let BatchQueue { mut publications, mut payloads } = self.queue;
+        if payloads.capacity() > 2 * SEND_BYTES {
+            return BatchQueue::default();
+        }
+        publications.clear();
+        payloads.clear();
+        BatchQueue { publications, payloads }
     }
 
     /// Marks one client as written to, ahead of its turn. Returns false if the client is not a recipient or
@@ -165,28 +182,27 @@ impl Batch {
 
     pub(super) fn push(&mut self, content: Content<&[u8]>, cast: Cast, except: Option<Slot>) {
         if let Some(slot) = except {
-            self.excepts.push((slot, self.publications.len()));
+            self.excepts.push((slot, self.queue.publications.len()));
             if !self.excepted.contains(&slot) {
                 self.excepted.push(slot);
             }
         }
-        self.payloads.extend_from_slice(content.payload);
-        let (end, form) = (self.payloads.len(), content.form);
-        self.publications.push(QueuedPublication { end, form, cast });
+        self.queue.payloads.extend_from_slice(content.payload);
+        let (end, form) = (self.queue.payloads.len(), content.form);
+        self.queue.publications.push(QueuedPublication { end, form, cast });
     }
 
     /// Returns the number of publications for one client.
     pub(crate) fn count_for(&self, slot: Slot) -> u64 {
         let without = self.excepts.iter().filter(|(except, _)| *except == slot).count();
-        (self.publications.len() - without) as u64
+        (self.queue.publications.len() - without) as u64
     }
 
     /// Returns the frames for one client.
     pub fn frames_for(&mut self, slot: Slot, protocol: Protocol) -> &Joined {
-        let (publications, payloads) = (&self.publications, &self.payloads);
+        let queue = &self.queue;
         #[expect(clippy::indexing_slicing, reason = "a protocol's place is below COUNT")]
-        let joined = self.joined[protocol.place()]
-            .get_or_insert_with(|| join(publications, payloads, protocol));
+        let joined = self.joined[protocol.place()].get_or_insert_with(|| join(queue, protocol));
         if !self.excepted.contains(&slot) {
             return joined;
         }
@@ -195,7 +211,8 @@ impl Batch {
     }
 }
 
-fn join(publications: &[QueuedPublication], payloads: &[u8], protocol: Protocol) -> Joined {
+fn join(queue: &BatchQueue, protocol: Protocol) -> Joined {
+    let BatchQueue { publications, payloads } = queue;
     let mut frames = Vec::with_capacity(payloads.len() + publications.len() * FRAME_BYTES_MORE);
     let mut ends = Vec::with_capacity(publications.len());
     let mut start = 0;

@@ -15,9 +15,9 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::rc::Rc;
 
-use self::batch::BatchRecipients;
 pub use self::batch::{Batch, Joined};
-use crate::link::message::{Deliver, DeliverTo, SetName, ToWorker};
+use self::batch::{BatchQueue, BatchRecipients};
+use crate::link::message::{DeliverTo, SetName, ToWorker};
 use crate::protocol::Cast;
 use crate::types::limits::{FANOUT_BYTES_MAX, OVERTAKE_BATCHES_MAX};
 use crate::types::{Content, Slot, SlotSet};
@@ -43,6 +43,8 @@ pub struct Fanout {
     /// Slots without a connection, each with the numbers of the first batch and the first urgent publication
     /// that no longer contain it.
     retired: VecDeque<((u64, u64), Slot)>,
+    /// Memory of the last batch that was written, for the next one.
+    spare: BatchQueue,
 }
 
 /// Error: the broker used the name of a set that it has not sent. Its link is closed.
@@ -76,9 +78,12 @@ impl Fanout {
     }
 
     /// Queues a publication.
-    pub(crate) fn deliver(&mut self, deliver: Deliver<&[u8]>) -> Result<(), UnknownSet> {
-        let content = deliver.content;
-        let (recipients, cast, except) = match deliver.target {
+    pub(crate) fn deliver(
+        &mut self,
+        target: DeliverTo,
+        content: Content<&[u8]>,
+    ) -> Result<(), UnknownSet> {
+        let (recipients, cast, except) = match target {
             DeliverTo::One(slot)
                 if self.is_behind && self.batches.len() <= OVERTAKE_BATCHES_MAX =>
             {
@@ -93,7 +98,8 @@ impl Fanout {
         };
         self.bytes += content.payload.len();
         if !self.batches.back().is_some_and(|last| last.takes_more(&recipients)) {
-            self.batches.push_back(Batch::new(recipients));
+            let queue = std::mem::take(&mut self.spare);
+            self.batches.push_back(Batch::new(recipients, queue));
         }
         if let Some(last) = self.batches.back_mut() {
             last.push(content, cast, except);
@@ -111,7 +117,7 @@ impl Fanout {
         let same = BatchRecipients::One(slot);
         let joins = |(number, last): &(u64, Batch)| *number == before && last.takes_more(&same);
         if !self.urgent.back().is_some_and(joins) {
-            self.urgent.push_back((before, Batch::new(same)));
+            self.urgent.push_back((before, Batch::new(same, BatchQueue::default())));
         }
         self.bytes += content.payload.len();
         if let Some((_, last)) = self.urgent.back_mut() {
@@ -142,7 +148,7 @@ impl Fanout {
                 break;
             }
             self.bytes -= batch.bytes();
-            self.batches.pop_front();
+            self.spare = self.batches.pop_front().map(Batch::into_queue).unwrap_or_default();
             self.written += 1;
         }
         self.is_behind = !self.batches.is_empty() || !self.urgent.is_empty();

@@ -6,18 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::Protocol;
-use crate::types::{
-    Content, Generation, Number, PayloadForm, Sequence, WorkerId, WorkerIncarnation,
-};
+use crate::types::{Content, PayloadForm};
 
-fn deliver(target: DeliverTo, text: &str) -> Deliver<&[u8]> {
-    Deliver {
-        source: WorkerIncarnation { worker: WorkerId(0), generation: Generation(1) },
-        number: Number(1),
-        sequence: Sequence(1),
-        target,
-        content: Content { form: PayloadForm::Packet, payload: text.as_bytes() },
-    }
+fn content(text: &str) -> Content<&[u8]> {
+    Content { form: PayloadForm::Packet, payload: text.as_bytes() }
 }
 
 fn set(name: u32, except: Option<u32>) -> DeliverTo {
@@ -59,7 +51,7 @@ fn neighbours_for_the_same_clients_are_joined_and_each_sender_is_left_out_of_its
     fanout.take_sets(ToWorker::Batch).unwrap();
     fanout.take_sets(named(0, &[1, 2, 3])).unwrap();
     for (except, text) in [(Some(1), "a"), (Some(2), "b"), (None, "c"), (Some(1), "d")] {
-        fanout.deliver(deliver(set(0, except), text)).unwrap();
+        fanout.deliver(set(0, except), content(text)).unwrap();
     }
     let all: Vec<Vec<Vec<u8>>> = written(&mut fanout, usize::MAX).into_values().collect();
     assert_eq!(all, [[b"bc".to_vec()], [b"acd".to_vec()], [b"abcd".to_vec()]]);
@@ -70,12 +62,12 @@ fn who_is_served_out_of_turn_hears_all_of_it_once_and_in_order() {
     let mut fanout = Fanout::default();
     fanout.take_sets(ToWorker::Batch).unwrap();
     fanout.take_sets(named(0, &[1, 2, 3])).unwrap();
-    fanout.deliver(deliver(set(0, None), "a")).unwrap();
-    fanout.deliver(deliver(DeliverTo::One(Slot(3)), "b")).unwrap();
-    fanout.deliver(deliver(set(0, Some(3)), "c")).unwrap();
-    fanout.deliver(deliver(set(0, None), "d")).unwrap();
+    fanout.deliver(set(0, None), content("a")).unwrap();
+    fanout.deliver(DeliverTo::One(Slot(3)), content("b")).unwrap();
+    fanout.deliver(set(0, Some(3)), content("c")).unwrap();
+    fanout.deliver(set(0, None), content("d")).unwrap();
     assert_eq!(written(&mut fanout, 1), BTreeMap::from([(1, vec![b"a".to_vec()])]));
-    fanout.deliver(deliver(DeliverTo::One(Slot(3)), "e")).unwrap();
+    fanout.deliver(DeliverTo::One(Slot(3)), content("e")).unwrap();
     let mut heard = Vec::new();
     fanout.write_for(Slot(3), |slot, batch| {
         assert_eq!(slot, Slot(3));
@@ -102,7 +94,7 @@ fn a_mixture_of_addresses_in_one_turn_reaches_each_client_in_order() {
         (DeliverTo::One(Slot(2)), "4"),
         (set(0, None), "5"),
     ] {
-        fanout.deliver(deliver(target, text)).unwrap();
+        fanout.deliver(target, content(text)).unwrap();
     }
     assert_eq!(heard(&mut fanout, 2).concat(), b"12345");
 }
@@ -111,10 +103,10 @@ fn a_mixture_of_addresses_in_one_turn_reaches_each_client_in_order() {
 fn the_same_clients_in_the_next_batch_are_the_same_set() {
     let mut fanout = Fanout::default();
     fanout.take_sets(named(0, &[1, 2])).unwrap();
-    fanout.deliver(deliver(set(0, None), "1")).unwrap();
+    fanout.deliver(set(0, None), content("1")).unwrap();
     fanout.take_sets(ToWorker::Batch).unwrap();
     fanout.take_sets(named(0, &[1, 2])).unwrap();
-    fanout.deliver(deliver(set(0, None), "2")).unwrap();
+    fanout.deliver(set(0, None), content("2")).unwrap();
     assert_eq!(heard(&mut fanout, 1), [b"12".to_vec()]);
 }
 
@@ -123,7 +115,7 @@ fn a_set_that_was_not_named_in_this_batch_is_unknown() {
     let mut fanout = Fanout::default();
     fanout.take_sets(named(0, &[1])).unwrap();
     fanout.take_sets(ToWorker::Batch).unwrap();
-    assert_eq!(fanout.deliver(deliver(set(0, None), "x")), Err(UnknownSet(SetName(0))));
+    assert_eq!(fanout.deliver(set(0, None), content("x")), Err(UnknownSet(SetName(0))));
     assert_eq!(fanout.take_sets(named(5, &[1])), Err(UnknownSet(SetName(5))));
 }
 
@@ -131,11 +123,11 @@ fn a_set_that_was_not_named_in_this_batch_is_unknown() {
 fn one_client_does_not_wait_for_the_rest_of_a_fan_out() {
     let mut fanout = Fanout::default();
     fanout.take_sets(named(0, &[1, 2, 3, 4])).unwrap();
-    fanout.deliver(deliver(set(0, None), "1")).unwrap();
+    fanout.deliver(set(0, None), content("1")).unwrap();
     assert_eq!(written(&mut fanout, 2).into_keys().collect::<Vec<_>>(), [1, 2]);
-    fanout.deliver(deliver(set(0, None), "2")).unwrap();
-    fanout.deliver(deliver(DeliverTo::One(Slot(4)), "3")).unwrap();
-    fanout.deliver(deliver(set(0, None), "4")).unwrap();
+    fanout.deliver(set(0, None), content("2")).unwrap();
+    fanout.deliver(DeliverTo::One(Slot(4)), content("3")).unwrap();
+    fanout.deliver(set(0, None), content("4")).unwrap();
     assert_eq!(written(&mut fanout, 0).remove(&4).unwrap().concat(), b"123");
     let rest = written(&mut fanout, usize::MAX);
     assert_eq!(rest[&4].concat(), b"4", "and gets nothing twice");
@@ -149,11 +141,11 @@ fn a_slot_is_given_away_when_nothing_that_waits_names_it() {
     fanout.retire(Slot(9));
     assert_eq!(fanout.next_retired(), Some(Slot(9)), "nothing waits");
     fanout.take_sets(named(0, &[1, 2, 3])).unwrap();
-    fanout.deliver(deliver(set(0, None), "1")).unwrap();
+    fanout.deliver(set(0, None), content("1")).unwrap();
     written(&mut fanout, 1);
     fanout.retire(Slot(3));
     assert_eq!(fanout.next_retired(), None);
-    fanout.deliver(deliver(DeliverTo::One(Slot(2)), "2")).unwrap();
+    fanout.deliver(DeliverTo::One(Slot(2)), content("2")).unwrap();
     written(&mut fanout, 2);
     assert_eq!(fanout.next_retired(), Some(Slot(3)));
     assert_eq!(fanout.next_retired(), None);
@@ -163,12 +155,12 @@ fn a_slot_is_given_away_when_nothing_that_waits_names_it() {
 fn publications_to_one_client_take_no_more_than_the_budget_and_leave_the_order() {
     let mut fanout = Fanout::default();
     fanout.take_sets(named(0, &[1, 2, 3, 4])).unwrap();
-    fanout.deliver(deliver(set(0, None), "1")).unwrap();
+    fanout.deliver(set(0, None), content("1")).unwrap();
     written(&mut fanout, 1);
     for (slot, text) in [(2, "2"), (3, "3"), (4, "4")] {
-        fanout.deliver(deliver(DeliverTo::One(Slot(slot)), text)).unwrap();
+        fanout.deliver(DeliverTo::One(Slot(slot)), content(text)).unwrap();
     }
-    fanout.deliver(deliver(set(0, None), "5")).unwrap();
+    fanout.deliver(set(0, None), content("5")).unwrap();
     fanout.retire(Slot(9));
     let first = written_until(&mut fanout, 4, 1);
     assert_eq!(first.into_iter().collect::<Vec<_>>(), [(2, vec![b"1".to_vec(), b"2".to_vec()])]);
@@ -228,7 +220,7 @@ proptest! {
                     (set(u32::try_from(name).unwrap(), except), SETS[name].to_vec(), except)
                 }
             };
-            fanout.deliver(deliver(target, text)).unwrap();
+            fanout.deliver(target, content(text)).unwrap();
             for slot in slots.into_iter().filter(|slot| Some(*slot) != except) {
                 expected.entry(slot).or_default().extend(text.as_bytes());
             }

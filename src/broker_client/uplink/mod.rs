@@ -17,8 +17,8 @@ use super::send_window::SendWindow;
 use super::sync::Syncs;
 use crate::link::codec::{WireMessage, encode_publish};
 pub use crate::link::message::NewPublication;
-use crate::link::message::{Deliver, ToBroker, ToWorker, VERSION};
-use crate::types::{Claim, Client, Sequence, Slot, Tags, WorkerIncarnation};
+use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker, VERSION};
+use crate::types::{Claim, Client, Content, Number, Sequence, Slot, Tags, WorkerIncarnation};
 
 /// The state of a worker's link that outlives a single broker.
 #[derive(Debug)]
@@ -36,7 +36,11 @@ pub struct Uplink {
     out: Vec<u8>,
 }
 
-/// Most bytes that are allocated for the output of a turn in advance.
+/// Error: the broker delivered a publication of this worker that the worker does not keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownPublication(pub Number);
+
+/// Most bytes that are kept or allocated for the output of the next turn.
 const OUTPUT_BYTES_RESERVED: usize = 64 * 1024;
 
 impl Uplink {
@@ -217,11 +221,23 @@ impl Uplink {
         if self.out.is_empty() {
             return None;
         }
-        // The next turn is likely to have as much.
-        let next = Vec::with_capacity(self.out.len().min(OUTPUT_BYTES_RESERVED));
-        let said = Bytes::from(std::mem::replace(&mut self.out, next));
+        let said = Bytes::from(std::mem::take(&mut self.out));
         self.window.keep(&said);
         self.is_linked.then_some(said)
+    }
+
+    /// Takes back output that was written. Its memory is used for the next turn, which is likely to have as
+    /// much; while publications are kept in it, new memory is.
+    pub(crate) fn reuse(&mut self, written: Bytes) {
+        if self.out.capacity() > 0 {
+            return;
+        }
+        self.out = match written.try_into_mut() {
+            Ok(memory) if memory.capacity() <= OUTPUT_BYTES_RESERVED => memory.into(),
+            Ok(_) => Vec::new(),
+            Err(kept) => Vec::with_capacity(kept.len().min(OUTPUT_BYTES_RESERVED)),
+        };
+        self.out.clear();
     }
 
     /// Records that the link is closed. The caller has processed every message that arrived on it.
@@ -315,6 +331,21 @@ impl Uplink {
     pub fn is_new<P>(&mut self, deliver: &Deliver<P>) -> bool {
         self.last_sequence = self.last_sequence.max(deliver.sequence);
         self.deduplicator.is_new(deliver.source, deliver.number, &deliver.target)
+    }
+
+    /// Returns the content of a delivery: this worker's own publications are in its window.
+    ///
+    /// # Errors
+    ///
+    /// If the window does not have it.
+    pub fn content<'a>(
+        &'a self,
+        deliver: &Deliver<&'a [u8]>,
+    ) -> Result<Content<&'a [u8]>, UnknownPublication> {
+        let Deliver { content, source, number, .. } = *deliver;
+        let kept = || self.window.get(number).filter(|_| source == self.source);
+        let kept = || Some(PublishFrame::find(kept()?)?.content);
+        content.or_else(kept).ok_or(UnknownPublication(number))
     }
 
     /// Frees a slot that the broker no longer uses, so that a new connection may have it (rule L3).

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use roaring::RoaringBitmap;
 
-use super::Malformed;
+use super::{KEPT, Malformed};
 use crate::link::message::{
     Deliver, DeliverTo, Full, PresenceQuery, PresenceResult, PublishFrame, SetName,
 };
@@ -275,8 +275,19 @@ impl<'b> FieldReader<'b> {
                 3 => DeliverTo::Set { name: SetName(self.u32()?), except: Some(self.slot()?) },
                 target => return Err(Malformed::Unknown("target", target)),
             },
-            content: self.content()?,
+            content: self.delivered()?,
         })
+    }
+
+    #[inline]
+    fn delivered(&mut self) -> Result<Option<Content<&'b [u8]>>, Malformed> {
+        match self.rest {
+            [KEPT] => {
+                self.rest = &[];
+                Ok(None)
+            }
+            _ => self.content().map(Some),
+        }
     }
 
     pub(super) fn end(&self) -> Result<(), Malformed> {

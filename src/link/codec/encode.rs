@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use bytes::BufMut;
 
 use super::expression::put_expression;
-use super::{DELIVER, PUBLISH};
+use super::{DELIVER, KEPT, PUBLISH};
 use crate::link::message::{Deliver, DeliverTo, NewPublication, PresenceQuery, PresenceResult};
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Content, Exclusivity,
@@ -30,7 +30,8 @@ pub fn encode_publish(out: &mut Vec<u8>, number: Number, publication: NewPublica
 
 /// Appends a `Deliver` without taking ownership of its payload.
 pub fn encode_deliver<P: AsRef<[u8]>>(out: &mut Vec<u8>, deliver: &Deliver<P>) {
-    out.reserve(deliver.content.payload.as_ref().len() + FIELDS_BYTES);
+    let payload = deliver.content.as_ref().map_or(0, |content| content.payload.as_ref().len());
+    out.reserve(payload + FIELDS_BYTES);
     with_length(out, |out| put_deliver(out, deliver));
 }
 
@@ -219,5 +220,8 @@ pub(super) fn put_deliver<P: AsRef<[u8]>>(out: &mut Vec<u8>, deliver: &Deliver<P
             out.put_u32_le(slot.0);
         }
     }
-    put_content(out, deliver.content.borrowed());
+    match &deliver.content {
+        Some(content) => put_content(out, content.borrowed()),
+        None => out.put_u8(KEPT),
+    }
 }

@@ -27,6 +27,8 @@ use crate::types::{Address, Content, GrantNumber, JoinNumber, Number, Sequence, 
 const PUBLISH: u8 = 7;
 /// Kind of a [`ToWorker::Deliver`].
 const DELIVER: u8 = 3;
+/// In place of the content of a `Deliver` whose receiver keeps it.
+const KEPT: u8 = 0;
 
 /// A type of message that is sent over a link.
 pub trait WireMessage: Sized {
@@ -111,26 +113,28 @@ impl MessageDecoder {
     /// If the length exceeds the largest message. The link cannot be used after that.
     pub fn take_body(&mut self) -> Result<Option<&[u8]>, Malformed> {
         let rest = self.arrived.get(self.taken..).unwrap_or_default();
-        let Some((head, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
-        let length = u32::from_le_bytes(*head) as usize;
-        if length > LINK_MESSAGE_BYTES_MAX {
-            return Err(Malformed::Oversized(length));
-        }
-        let Some(body) = rest.get(..length) else { return Ok(None) };
-        self.taken += 4 + length;
-        Ok(Some(body))
+        let body = first_body(rest)?;
+        self.taken += body.map_or(0, |body| 4 + body.len());
+        Ok(body)
     }
 
     /// Returns whether [`MessageDecoder::take`] has a whole message. A reader that stops early must take it
     /// before it reads more.
     #[must_use]
     pub fn has_rest(&self) -> bool {
-        let rest = self.arrived.get(self.taken..).unwrap_or_default();
-        rest.split_first_chunk::<4>().is_some_and(|(head, rest)| {
-            let length = u32::from_le_bytes(*head) as usize;
-            length > LINK_MESSAGE_BYTES_MAX || length <= rest.len()
-        })
+        first_body(self.arrived.get(self.taken..).unwrap_or_default()) != Ok(None)
     }
+}
+
+/// Returns the first message, if it is whole, without the length that precedes it.
+#[inline]
+fn first_body(bytes: &[u8]) -> Result<Option<&[u8]>, Malformed> {
+    let Some((head, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
+    let length = u32::from_le_bytes(*head) as usize;
+    if length > LINK_MESSAGE_BYTES_MAX {
+        return Err(Malformed::Oversized(length));
+    }
+    Ok(rest.get(..length))
 }
 
 impl<'b> FromWorker<'b> {
@@ -161,7 +165,19 @@ impl<'b> FromBroker<'b> {
     }
 }
 
-impl PublishFrame<'_> {
+impl<'b> PublishFrame<'b> {
+    /// Finds the publication in the output of a worker for it, which may begin with a `Count`.
+    #[must_use]
+    pub fn find(mut output: &'b [u8]) -> Option<Self> {
+        while let Ok(Some(body)) = first_body(output) {
+            if let Ok(FromWorker::Publish(publish)) = FromWorker::decode(body) {
+                return Some(publish);
+            }
+            output = output.get(4 + body.len()..)?;
+        }
+        None
+    }
+
     /// Decodes the route.
     ///
     /// # Errors
@@ -369,8 +385,10 @@ impl WireMessage for ToWorker {
 }
 
 fn owned(deliver: Deliver<&[u8]>) -> Deliver {
-    let Deliver { source, number, sequence, target, content: Content { form, payload } } = deliver;
-    let content = Content { form, payload: Bytes::copy_from_slice(payload) };
+    let Deliver { source, number, sequence, target, content } = deliver;
+    let copied =
+        |Content { form, payload }| Content { form, payload: Bytes::copy_from_slice(payload) };
+    let content = content.map(copied);
     Deliver { source, number, sequence, target, content }
 }
 

@@ -173,7 +173,7 @@ fn to_worker() -> impl Strategy<Value = ToWorker> {
             name: SetName(name),
             slots: slots.into_iter().map(Slot).collect::<SlotSet>()
         }),
-        (source(), any::<(u64, u64)>(), target(), content()).prop_map(
+        (source(), any::<(u64, u64)>(), target(), prop::option::of(content())).prop_map(
             |(source, (number, sequence), target, content)| ToWorker::Deliver(Deliver {
                 source,
                 number: Number(number),

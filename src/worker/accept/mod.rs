@@ -189,10 +189,11 @@ impl Listeners {
             Encryption::Tls => TLS_ACCEPTS_MAX,
         };
         let part = TurnBudget::new(context.clock.time(), within);
+        let connections_max = self.connections_max();
         for _ in 0..accepts_max {
             // The check precedes each connection. A burst would otherwise use up the worker's own
             // descriptors.
-            if self.is_out_of_descriptors(connections.count()) {
+            if connections.count() as u64 >= connections_max {
                 let why = "the descriptors that are left are for the worker itself";
                 return self.pause_for_want(&why, context, connections);
             }
@@ -266,13 +267,13 @@ impl Listeners {
         self.own > self.smallest + LEAD + self.smallest / 32
     }
 
-    /// Returns true if the remaining descriptors are reserved for the worker: those that it has
-    /// open, and those that it needs when the broker is replaced. Without a descriptor for the new
-    /// link it would have to exit.
-    fn is_out_of_descriptors(&self, connections: usize) -> bool {
+    /// Returns the number of connections from which on the remaining descriptors are reserved for the
+    /// worker: those that it has open, and those that it needs when the broker is replaced. Without a
+    /// descriptor for the new link it would have to exit.
+    fn connections_max(&self) -> u64 {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let needed = self.own_descriptors + DESCRIPTORS_SPARE;
-        connections as u64 + needed.max(DESCRIPTORS_RESERVED.min(limit / 4)) >= limit
+        limit.saturating_sub(needed.max(DESCRIPTORS_RESERVED.min(limit / 4)))
     }
 
     fn open(&mut self, context: &Context) {
