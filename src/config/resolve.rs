@@ -71,7 +71,7 @@ pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
         default_dialect: given
             .read("", "defaultDialect", choice)
             .unwrap_or(Some(BuiltinKind::Phpws)),
-        unknown_path: given.read("", "unknownPath", choice).unwrap_or(UnknownPath::Phpws),
+        unknown_path: given.read("", "unknownPath", choice).unwrap_or(UnknownPath::Closed),
         page: given.read("", "page", switch).unwrap_or(true),
         jsauth: jsauth::read(given, folder),
         phpws: phpws::read(given),

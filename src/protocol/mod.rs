@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::gomoob::RefusalClose;
 pub use self::spec::{AckExtras, Acknowledge, ChunkMarks, ProtocolOptions, ProtocolSpec, Render};
 use crate::types::Content;
 

@@ -1,8 +1,10 @@
 //! The properties of a protocol family: one table per family, in the file or folder of its name.
 
+use core::net::IpAddr;
 use std::borrow::Cow;
 
 use super::Cast;
+use super::bloatless::BloatlessCloseOptions;
 use super::gomoob::{GomoobOptions, RefusalClose};
 use super::phpws::PhpwsOptions;
 use crate::http::Spoken;
@@ -46,6 +48,19 @@ pub struct ProtocolSpec {
     pub refusal: Option<fn(&str) -> String>,
     /// Changes the text of a Close frame for a protocol error.
     pub close_wording: fn(CloseReason) -> CloseReason,
+    /// Returns whether acknowledgements are sent after the effects of their messages, not before.
+    pub acknowledges_after: fn(&ProtocolOptions) -> bool,
+    /// Returns whether connections are closed without a Close frame.
+    pub closes_abruptly: fn(&ProtocolOptions) -> bool,
+    /// Returns whether a client is dropped as soon as its socket is full.
+    pub drops_slow: fn(&ProtocolOptions) -> bool,
+    /// Returns the answer to every Close frame of a client; `None` if the answer repeats its code and text.
+    pub close_answer: fn(&ProtocolOptions) -> Option<CloseReason>,
+    /// Returns the Close frame that replaces the HTTP response to a client beyond a limit of connections.
+    pub limit_close: fn(&ProtocolOptions) -> Option<CloseReason>,
+    /// Returns the original wording for a client beyond the limit of connections per address, or in total if
+    /// there is no address; `None` for the usual wording.
+    pub limit_wording: fn(&ProtocolOptions, Option<IpAddr>) -> Option<String>,
     /// Whether clients accept texts that are not publications, such as delivery reports.
     pub has_reports: bool,
 }
@@ -84,6 +99,8 @@ pub struct ProtocolOptions {
     pub phpws: PhpwsOptions,
     /// Options of `[gomoob]`.
     pub gomoob: GomoobOptions,
+    /// Options of `[bloatless]`.
+    pub bloatless: BloatlessCloseOptions,
 }
 
 impl ProtocolSpec {
@@ -104,6 +121,12 @@ impl ProtocolSpec {
         refusal_close: |_| RefusalClose::Policy,
         refusal: None,
         close_wording: |reason| reason,
+        acknowledges_after: |_| false,
+        closes_abruptly: |_| false,
+        drops_slow: |_| false,
+        close_answer: |_| None,
+        limit_close: |_| None,
+        limit_wording: |_, _| None,
         has_reports: false,
     };
 }

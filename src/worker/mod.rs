@@ -2,8 +2,8 @@
 //! workers.
 
 mod accept;
-mod bloatless;
 mod clock;
+mod compat;
 pub mod connection;
 mod context;
 mod control;

@@ -78,11 +78,6 @@ impl WorkerSettings {
         MessageLimits { lone_continuation, leniency, ..self.messages }
     }
 
-    /// Returns true if this option for compatibility with phpWebSocketServer is on.
-    pub(super) fn has(&self, switch: CompatFlag) -> bool {
-        self.rules.protocols.phpws.switches.has(switch)
-    }
-
     /// Converts the configuration.
     ///
     /// # Errors
@@ -103,6 +98,7 @@ impl WorkerSettings {
                 protocols: ProtocolOptions {
                     phpws: config.phpws.options,
                     gomoob: config.gomoob.options,
+                    bloatless: config.bloatless.close,
                 },
             },
             messages: MessageLimits { message_bytes_max, ..MessageLimits::default() },

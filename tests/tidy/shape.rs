@@ -19,6 +19,19 @@ const SMALL_FILE: usize = 100;
 /// are a `bool` named `is_…` or `has_…`. Lower the number with each one that goes.
 const TWO_VARIANT_ENUMS_MAX: usize = 39;
 
+/// Files of the worker that name a family of clients, with the reason. What a family does differently
+/// is in its `ProtocolSpec`.
+const FAMILIES_ALLOWED: &[(&str, &str)] = &[
+    ("src/worker/settings.rs", "hands the options of each family to the protocols"),
+    ("src/worker/compat.rs", "options that apply before a client has a protocol"),
+    (
+        "src/worker/dispatch/resource_registry.rs",
+        "creates the resources that the configuration names",
+    ),
+    ("src/worker/handshake/legacy.rs", "handshakes that are older than RFC 6455"),
+    ("src/worker/push_socket.rs", "the socket of bloatless/php-websocket's scripts"),
+];
+
 /// Functions that take a tuple, by file and name, with the reason.
 const TUPLES_ALLOWED: &[(&str, &str, &str)] = &[];
 
@@ -67,6 +80,19 @@ fn type_names_are_unique() {
         .map(|(name, places)| format!("{name}: {}", places.join(", ")))
         .collect();
     assert!(findings.is_empty(), "types of one name:\n{}\n", findings.join("\n"));
+}
+
+#[test]
+fn the_worker_knows_no_family_of_clients() {
+    let family = Regex::new(r"(?i)phpws|gomoob|bloatless|hixie").unwrap();
+    let code = code();
+    let named: BTreeSet<&str> = code
+        .iter()
+        .filter(|file| file.path.starts_with("src/worker/") && family.is_match(&file.text))
+        .map(|file| file.path.as_str())
+        .collect();
+    let allowed: BTreeSet<&str> = FAMILIES_ALLOWED.iter().map(|(file, _)| *file).collect();
+    assert_eq!(named, allowed, "move what a family does differently into its `ProtocolSpec`");
 }
 
 #[test]

@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::config::diagnostic::{Problem, visible};
 use crate::config::layers::ConfigLayers;
 use crate::config::parse::{Bounds, choice, count, is_absent, list, switch};
-use crate::resource::bloatless::{
-    BloatlessAnswers, BloatlessApplication, CloseText, StatusClients,
-};
+use crate::protocol::bloatless::{BloatlessAnswers, BloatlessCloseOptions, CloseText};
+use crate::resource::bloatless::{BloatlessApplication, StatusClients};
 use crate::types::{NoOrigin, OriginPattern};
 
 /// The applications of bloatless/php-websocket and their options.
@@ -24,10 +23,8 @@ pub struct BloatlessSettings {
     pub max_requests_per_minute: u32,
     /// Clients that `status` reports.
     pub status: StatusClients,
-    /// Answer to a Close.
-    pub close_text: CloseText,
-    /// Response to a rejected handshake.
-    pub answers: BloatlessAnswers,
+    /// Answer to a Close, and response to a rejected handshake.
+    pub close: BloatlessCloseOptions,
     /// Socket into which scripts push messages. None if there is no such socket.
     pub push_socket: Option<PushSocketSettings>,
 }
@@ -53,8 +50,10 @@ pub(in crate::config) fn read(given: &mut ConfigLayers<'_>, folder: &Path) -> Bl
         origins: origins(given),
         max_requests_per_minute: u32::try_from(requests).unwrap_or(u32::MAX),
         status: given.read("bloatless", "status", choice).unwrap_or(StatusClients::V3),
-        close_text: given.read("bloatless", "closeText", choice).unwrap_or(CloseText::Given),
-        answers: given.read("bloatless", "answers", choice).unwrap_or(BloatlessAnswers::Http),
+        close: BloatlessCloseOptions {
+            text: given.read("bloatless", "closeText", choice).unwrap_or(CloseText::Given),
+            answers: given.read("bloatless", "answers", choice).unwrap_or(BloatlessAnswers::Http),
+        },
         push_socket: push_socket(given, folder),
     }
 }

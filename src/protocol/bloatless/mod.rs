@@ -1,11 +1,13 @@
 //! The protocol of bloatless/php-websocket: an action and its data, in both directions.
 
+mod options;
 pub mod push;
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 
+pub use self::options::{BloatlessAnswers, BloatlessCloseOptions, CloseText};
 use super::{Cast, ProtocolSpec, gomoob};
 use crate::http::Spoken;
 use crate::json::{Scalar, JsonShape, pick, write_text};
@@ -17,6 +19,10 @@ pub const SPEC: ProtocolSpec = ProtocolSpec {
     checks_key: false,
     render: Some(render),
     close_wording: worded,
+    close_answer: |options| (options.bloatless.text == CloseText::Normal).then_some(CLOSED),
+    limit_close: |options| {
+        (options.bloatless.answers == BloatlessAnswers::Legacy).then_some(CLOSED)
+    },
     ..ProtocolSpec::BARE
 };
 

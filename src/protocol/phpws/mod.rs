@@ -4,11 +4,12 @@ mod compat_flags;
 pub mod old;
 mod options;
 
+use core::net::IpAddr;
 use std::borrow::Cow;
 
 pub use self::compat_flags::{CompatFlag, CompatFlags};
 pub use self::options::PhpwsOptions;
-use super::{AckExtras, Cast, ChunkMarks, ProtocolSpec};
+use super::{AckExtras, Cast, ChunkMarks, ProtocolOptions, ProtocolSpec};
 use crate::http::Spoken;
 pub use crate::json::NotJson;
 use crate::json::{Scalar, JsonShape, members, pick, write_text};
@@ -27,6 +28,10 @@ pub const SPEC: ProtocolSpec = ProtocolSpec {
     acknowledge: Some(|_, extras| next(extras)),
     error: Some(error),
     refusal: Some(close_because),
+    acknowledges_after: |options| options.phpws.switches.has(CompatFlag::AckAfter),
+    closes_abruptly: |options| options.phpws.switches.has(CompatFlag::AbruptClose),
+    drops_slow: |options| options.phpws.switches.has(CompatFlag::DropSlow),
+    limit_wording,
     has_reports: true,
     ..ProtocolSpec::BARE
 };
@@ -67,12 +72,16 @@ pub fn close_because(why: &str) -> String {
     format!(r#"{{"opcode":"close","error":{}}}"#, serde_json::Value::from(why))
 }
 
+/// The wording of 2021 for a client beyond a limit of connections.
+fn limit_wording(options: &ProtocolOptions, address: Option<IpAddr>) -> Option<String> {
+    options.phpws.switches.has(CompatFlag::LegacyTypos).then(|| match address {
+        None => "To many connections ".to_owned(),
+        Some(address) => format!("To many connections from:  {address}"),
+    })
+}
+
 /// The frame for a client whose path is unknown.
 pub const CLOSE: &str = r#"{"opcode":"close"}"#;
-/// Error text for a client that cannot join because there is no broker.
-pub const TRY_AGAIN: &str = "Try again later";
-/// The payload of the server's pings. Browser clients of this family do not look at the payload.
-pub const PING: &[u8] = br#"{"opcode":"PING"}"#;
 /// Text message that begins a message in chunks (clients up to 2021-08).
 pub const BUFFER_ON: &str = "bufferON";
 /// Text message that ends a message in chunks.

@@ -10,7 +10,7 @@ use crate::types::{ClientUuid, PayloadForm, Tenant};
 
 /// Application `chat`.
 #[derive(Clone, Copy, Debug)]
-pub struct ChatApp;
+pub(super) struct ChatApp;
 
 impl BloatlessApp for ChatApp {
     fn name(&self) -> &'static str {

@@ -8,7 +8,7 @@ use crate::types::PayloadForm;
 
 /// Application `demo`.
 #[derive(Clone, Copy, Debug)]
-pub struct DemoApp;
+pub(super) struct DemoApp;
 
 impl BloatlessApp for DemoApp {
     fn name(&self) -> &'static str {

@@ -9,7 +9,7 @@ use crate::types::PayloadForm;
 
 /// Application `echo`.
 #[derive(Clone, Copy, Debug)]
-pub struct EchoApp;
+pub(super) struct EchoApp;
 
 impl BloatlessApp for EchoApp {
     fn name(&self) -> &'static str {

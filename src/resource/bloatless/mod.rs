@@ -1,5 +1,6 @@
 //! Common parts of the bloatless/php-websocket applications.
 
+mod applications;
 mod chat;
 mod demo;
 mod echo;
@@ -21,19 +22,14 @@ use self::status_updates::{ConnectionNews, StatusUpdates};
 use super::{ClientHandle, ConnectRequest, Limit, Presence, ResourceContext, ResourceHooks};
 use crate::auth::Right;
 use crate::http::{Refusal, RefusalStatus};
+use crate::protocol::bloatless::BloatlessAnswers;
 use crate::protocol::{Protocol, bloatless};
 use crate::session::Message;
 use crate::types::{Client, CloseCode, CloseReason, Tag, TagError, TagQuery, Tenant};
 
-pub use self::chat::ChatApp;
-pub use self::demo::DemoApp;
-pub use self::echo::EchoApp;
-pub use self::options::{
-    BloatlessAnswers, BloatlessApplication, BloatlessOptions, CloseText, StatusClients,
-};
+pub use self::applications::BloatlessApplications;
+pub use self::options::{BloatlessApplication, BloatlessOptions, StatusClients};
 pub use self::room::Room;
-pub use self::status::StatusApp as StatusPage;
-pub use self::time::TimeApp;
 
 /// Tag that contains the client's address. The client list of `status` reads it.
 const PEER_TAG: &str = "@peer";

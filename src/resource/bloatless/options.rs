@@ -1,6 +1,7 @@
 //! Options of the bloatless/php-websocket applications.
 
 use crate::http::HostAllowlist;
+use crate::protocol::bloatless::BloatlessAnswers;
 use crate::types::word_choices;
 
 word_choices! {
@@ -25,24 +26,6 @@ word_choices! {
         V3 = "v3",
         /// Version 1: a client is its port.
         V1 = "v1",
-    }
-    /// Answer to a Close frame.
-    CloseText {
-        /// Repeats the received code.
-        Given = "given",
-        /// Always 1000 and `normal closure`.
-        Normal = "normal",
-    }
-    /// Form of a handshake refusal, and the meaning of a query after the path.
-    #[derive(Default)]
-    BloatlessAnswers {
-        /// A complete HTTP response with a suitable status. The query is not part of the
-        /// application's name.
-        #[default]
-        Http = "http",
-        /// The bytes that the original server sends. The query is part of the application's name,
-        /// so a path with a query names no application.
-        Legacy = "legacy",
     }
 }
 

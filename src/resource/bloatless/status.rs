@@ -17,7 +17,7 @@ pub(super) const NAME: &str = "status";
 
 /// Application `status`. It shows client addresses, so the right to listen is not enough.
 #[derive(Clone, Copy, Debug)]
-pub struct StatusApp;
+pub(super) struct StatusApp;
 
 impl BloatlessApp for StatusApp {
     fn name(&self) -> &'static str {

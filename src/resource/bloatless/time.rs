@@ -11,7 +11,7 @@ use crate::types::PayloadForm;
 
 /// Application `time`.
 #[derive(Clone, Copy, Debug)]
-pub struct TimeApp;
+pub(super) struct TimeApp;
 
 /// Interval of the messages, as in the original.
 const EVERY: Duration = Duration::from_secs(4);

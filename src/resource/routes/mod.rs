@@ -1,10 +1,13 @@
 //! Routing: which resource serves a request, and in which protocol.
 
+mod requested;
+
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::Protocol;
+pub use self::requested::RequestedProtocol;
+use crate::protocol::{Protocol, phpws};
 use crate::types::{WordChoice, word_choices};
 
 /// Built-in resource.
@@ -38,6 +41,13 @@ impl ResourceId {
     #[must_use]
     pub fn is_built_in(self) -> bool {
         self.place() < BuiltinKind::ALL.len()
+    }
+
+    /// Returns true for the resource of scripts: a client that calls itself a script is checked by its
+    /// address there.
+    #[must_use]
+    pub fn is_for_scripts(self) -> bool {
+        self == BuiltinKind::Phpws.id()
     }
 
     /// Returns the id as a number, for use as a map key.
@@ -80,16 +90,21 @@ impl BuiltinKind {
 pub enum UnknownPath {
     /// Accept with 101, then send `{"opcode":"close"}` and Close 1008. Clients of
     /// phpWebSocketServer show a message for it.
-    Phpws,
+    Closed,
     /// Refuse with HTTP 404.
     NotFound,
     /// Serve with a built-in resource.
     Served(BuiltinKind),
 }
 
+impl UnknownPath {
+    /// Text of the frame before the Close frame, for a client that is closed.
+    pub const CLOSE_WORD: &'static str = phpws::CLOSE;
+}
+
 impl WordChoice for UnknownPath {
     const WORDS: &'static [(&'static str, Self)] = &[
-        ("phpws", Self::Phpws),
+        ("phpws", Self::Closed),
         ("404", Self::NotFound),
         ("echo", Self::Served(BuiltinKind::Echo)),
         ("gomoob", Self::Served(BuiltinKind::Gomoob)),
@@ -125,20 +140,6 @@ impl WordChoice for ResourceKind {
         ("broadcast", Self::Broadcast),
         ("http", Self::Http),
     ];
-}
-
-/// Protocol that a request indicates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequestedProtocol {
-    /// phpWebSocketServer: the request has the header `Client-Type` or `Ident`.
-    Phpws,
-    /// PHP client of Gomoob.
-    GomoobPhp,
-    /// Gomoob: the query contains tags, or key and secret. Applies only to paths without another
-    /// binding.
-    GomoobQuery,
-    /// No indication.
-    Nothing,
 }
 
 /// Binding of a path or a name.

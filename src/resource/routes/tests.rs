@@ -17,7 +17,7 @@ fn chosen(
 
 #[test]
 fn headers_come_before_paths_and_paths_before_the_query() {
-    let paths = Routes::new(BuiltinKind::Phpws, UnknownPath::Phpws);
+    let paths = Routes::new(BuiltinKind::Phpws, UnknownPath::Closed);
     let of = |path, asked| chosen(&paths, path, asked);
     assert_eq!(of("/", RequestedProtocol::Nothing), Ok(BuiltinKind::Phpws));
     assert_eq!(of("/", RequestedProtocol::GomoobQuery), Ok(BuiltinKind::Gomoob));
@@ -25,8 +25,8 @@ fn headers_come_before_paths_and_paths_before_the_query() {
     assert_eq!(of("/web", RequestedProtocol::GomoobQuery), Ok(BuiltinKind::Phpws));
     assert_eq!(of("/web", RequestedProtocol::GomoobPhp), Ok(BuiltinKind::Gomoob));
     assert_eq!(of("/nope", RequestedProtocol::GomoobPhp), Ok(BuiltinKind::Gomoob));
-    assert_eq!(of("/nope", RequestedProtocol::Phpws), Err(UnknownPath::Phpws));
-    assert_eq!(of("/nope", RequestedProtocol::Nothing), Err(UnknownPath::Phpws));
+    assert_eq!(of("/nope", RequestedProtocol::Phpws), Err(UnknownPath::Closed));
+    assert_eq!(of("/nope", RequestedProtocol::Nothing), Err(UnknownPath::Closed));
     let gomoob = Routes::new(BuiltinKind::Gomoob, UnknownPath::Served(BuiltinKind::Gomoob));
     assert_eq!(chosen(&gomoob, "/", RequestedProtocol::Nothing), Ok(BuiltinKind::Gomoob));
     assert_eq!(chosen(&gomoob, "/", RequestedProtocol::Phpws), Ok(BuiltinKind::Phpws));
@@ -38,9 +38,9 @@ fn headers_come_before_paths_and_paths_before_the_query() {
 
 #[test]
 fn paths_are_compared_to_the_letter_and_the_file_wins() {
-    let mut paths = Routes::new(BuiltinKind::Phpws, UnknownPath::Phpws);
-    assert_eq!(chosen(&paths, "/WEB", RequestedProtocol::Nothing), Err(UnknownPath::Phpws));
-    assert_eq!(chosen(&paths, "/web/", RequestedProtocol::Nothing), Err(UnknownPath::Phpws));
+    let mut paths = Routes::new(BuiltinKind::Phpws, UnknownPath::Closed);
+    assert_eq!(chosen(&paths, "/WEB", RequestedProtocol::Nothing), Err(UnknownPath::Closed));
+    assert_eq!(chosen(&paths, "/web/", RequestedProtocol::Nothing), Err(UnknownPath::Closed));
     paths.bind("/web", Binding::Kind(BuiltinKind::Echo));
     for asked in [
         RequestedProtocol::Nothing,
@@ -54,7 +54,7 @@ fn paths_are_compared_to_the_letter_and_the_file_wins() {
 
 #[test]
 fn a_header_changes_how_an_own_resource_is_spoken_to_but_not_who_serves() {
-    let mut paths = Routes::new(BuiltinKind::Phpws, UnknownPath::Phpws);
+    let mut paths = Routes::new(BuiltinKind::Phpws, UnknownPath::Closed);
     paths.bind("/chat", Binding::Beyond(ResourceId::beyond(0)));
     let of = |asked| paths.choose(&target("/chat", asked)).unwrap();
     assert!(matches!(of(RequestedProtocol::Phpws).protocol, Some(Protocol::Phpws)));
@@ -85,7 +85,7 @@ fn the_first_known_subprotocol_chooses_then_the_name_in_the_query() {
 
 #[test]
 fn old_scripts_are_taken_as_they_are_where_their_servers_served() {
-    let mut paths = Routes::new(BuiltinKind::Phpws, UnknownPath::Phpws);
+    let mut paths = Routes::new(BuiltinKind::Phpws, UnknownPath::Closed);
     paths.bind("/strict", Binding::Kind(BuiltinKind::Echo));
     paths.bind("/old", Binding::Kind(BuiltinKind::Phpws));
     for (path, resource, exactness) in [
@@ -102,7 +102,7 @@ fn old_scripts_are_taken_as_they_are_where_their_servers_served() {
 
 #[test]
 fn as_one_name_what_is_offered_is_given_back_whole() {
-    let mut paths = Routes::new(BuiltinKind::Phpws, UnknownPath::Phpws).taking(Offers::OneName);
+    let mut paths = Routes::new(BuiltinKind::Phpws, UnknownPath::Closed).taking(Offers::OneName);
     paths.bind("Foo", Binding::Kind(BuiltinKind::Echo));
     let of = |path, offered: Option<&'static str>| {
         let (protocols, query, asked) = (["Foo"].as_slice(), "", RequestedProtocol::Nothing);

@@ -8,17 +8,14 @@ use tracing::{info, warn};
 
 use super::outbox::{OutboxPart, PartKind};
 use super::{Connection, Phase, SLOW};
-use crate::protocol::bloatless as bloatless_protocol;
-use crate::protocol::phpws::CompatFlag;
-use crate::session::Session;
 use crate::types::limits::CLOSE_WAIT;
 use crate::types::{CloseCode, CloseReason, Slot};
 use crate::websocket::write as frames;
 use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{readiness, write};
 use crate::worker::context::Context;
+use crate::worker::dispatch;
 use crate::worker::handshake::{authorize, refusals};
-use crate::worker::{bloatless, dispatch};
 
 /// Closes a WebSocket with a Close frame. Nothing is written to it afterwards.
 pub(in crate::worker) fn close(
@@ -56,10 +53,13 @@ pub(in crate::worker) fn answer_close(
     reason: &str,
 ) {
     let code = code.unwrap_or(CloseCode::NORMAL);
-    let reason = match bloatless::has_own_close_text(context, connection) {
-        true => bloatless_protocol::CLOSED,
-        false => CloseReason { code, text: Cow::Owned(reason.to_owned()) },
+    let own = match &connection.phase {
+        Phase::Open(session) => {
+            (session.protocol.spec().close_answer)(&context.settings.rules.protocols)
+        }
+        _ => None,
     };
+    let reason = own.unwrap_or_else(|| CloseReason { code, text: Cow::Owned(reason.to_owned()) });
     close_with(context, connection, &reason, &CloseOutcome::ByClient);
 }
 
@@ -111,14 +111,16 @@ fn close_with(
 
 /// Returns true if the connection ends without a Close frame, as in phpWebSocketServer.
 fn ends_abruptly(context: &Context, connection: &Connection) -> bool {
-    context.settings.has(CompatFlag::AbruptClose)
-        && match &connection.phase {
-            Phase::Open(session) => session.protocol.spec().has_compat_flags,
-            Phase::Joining(joining) => joining.session.protocol.spec().has_compat_flags,
-            // The client was refused. Only phpWebSocketServer clients have a pacer in this phase.
-            Phase::Head(_) => connection.pacer.is_some(),
-            _ => false,
+    let session = match &connection.phase {
+        Phase::Open(session) => session,
+        Phase::Joining(joining) => &joining.session,
+        // The client was refused. Only phpWebSocketServer clients have a pacer in this phase.
+        Phase::Head(_) => {
+            return connection.pacer.is_some() && context.settings.refuses_abruptly();
         }
+        _ => return false,
+    };
+    (session.protocol.spec().closes_abruptly)(&context.settings.rules.protocols)
 }
 
 /// Closes a client that does not read: completes the current frame, sends Close, then resets the
@@ -147,9 +149,8 @@ pub(in crate::worker) fn close_slow(context: &mut Context, connection: &mut Conn
 /// Returns true if the client must be dropped as soon as its socket is full, as in
 /// phpWebSocketServer.
 pub(in crate::worker) fn drops_slow(context: &Context, connection: &Connection) -> bool {
-    let has_flags = |session: &Session| session.protocol.spec().has_compat_flags;
-    context.settings.has(CompatFlag::DropSlow)
-        && matches!(&connection.phase, Phase::Open(session) if has_flags(session))
+    let Phase::Open(session) = &connection.phase else { return false };
+    (session.protocol.spec().drops_slow)(&context.settings.rules.protocols)
 }
 
 /// Drops a connection in the middle of a frame, where a Close frame cannot be sent.

@@ -4,13 +4,15 @@ use bytes::BytesMut;
 
 use super::outbox::PartKind;
 use super::{Connection, KeepaliveMode, SILENT};
-use crate::protocol::phpws;
 use crate::session::Beat;
 use crate::types::limits::RAW_PAUSE;
 use crate::websocket::write as frames;
 use crate::worker::clock::Moment;
 use crate::worker::connection::{close, read, write};
 use crate::worker::context::Context;
+
+/// Payload of the server's pings. Clients do not look at it.
+const PING_PAYLOAD: &[u8] = br#"{"opcode":"PING"}"#;
 
 pub(in crate::worker) fn first_beat(context: &Context, sign: KeepaliveMode) -> Moment {
     match sign {
@@ -48,7 +50,7 @@ pub(in crate::worker) fn beat(context: &mut Context, connection: &mut Connection
 
 fn ping(context: &mut Context, connection: &mut Connection) {
     let mut frame = BytesMut::new();
-    frames::ping(&mut frame, phpws::PING);
+    frames::ping(&mut frame, PING_PAYLOAD);
     write::write(context, connection, frame.freeze(), PartKind::Frames);
 }
 

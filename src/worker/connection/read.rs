@@ -9,7 +9,6 @@ use rustix::net::{RecvFlags, recv};
 use super::close::BROKEN;
 use super::outbox::PartKind;
 use super::{CONTROL_FLOOD, Connection, KeepaliveMode, PendingInput, PendingMessage, Phase};
-use crate::protocol::phpws::CompatFlag;
 use crate::reactor::poller::Ready;
 use crate::resource::ResourceId;
 use crate::session::{Message, NextStep, Session};
@@ -212,7 +211,7 @@ fn step(
             let is_of_the_message =
                 matches!(violation, Violation::BadMessage | Violation::InPieces);
             if is_of_the_message
-                && acknowledges_first(context)
+                && !acknowledges_after(context, session)
                 && let Some(next) = session.acknowledge(None)
             {
                 acknowledge(context, connection, replies, &next);
@@ -274,7 +273,9 @@ pub(in crate::worker) fn answer(
     let Some(next) = acknowledgement else {
         return dispatch::apply_to_connection(context, connection, rest, replies);
     };
-    if acknowledges_first(context) {
+    let is_after =
+        matches!(&connection.phase, Phase::Open(session) if acknowledges_after(context, session));
+    if !is_after {
         acknowledge(context, connection, replies, &next);
         return dispatch::apply_to_connection(context, connection, rest, replies);
     }
@@ -285,8 +286,8 @@ pub(in crate::worker) fn answer(
     end
 }
 
-fn acknowledges_first(context: &Context) -> bool {
-    !context.settings.has(CompatFlag::AckAfter)
+fn acknowledges_after(context: &Context, session: &Session) -> bool {
+    (session.protocol.spec().acknowledges_after)(&context.settings.rules.protocols)
 }
 
 /// Processes a message. Returns its acknowledgement and the effects on the connection. Publications

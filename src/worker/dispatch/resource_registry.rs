@@ -6,7 +6,8 @@ use std::time::Duration;
 use tracing::error;
 
 use crate::config::{BackendBinding, Config, ResourceBinding};
-use crate::resource::bloatless::BloatlessApplication;
+use crate::http::HostAllowlist;
+use crate::resource::bloatless::{BloatlessApplication, BloatlessApplications, BloatlessOptions};
 use crate::resource::{
     Binding, Broadcast, BuiltinKind, Echo, Effects, Gomoob, Nameless, Phpws, ResourceFactories,
     ResourceHooks, ResourceId, ResourceKind, Routes, Silent, WebhookOptions, WebhookResource,
@@ -14,7 +15,6 @@ use crate::resource::{
 use crate::types::Tenant;
 use crate::webhook::Signing;
 use crate::webhook::client::TargetSettings;
-use crate::worker::bloatless::Bloatless;
 
 /// Resources of a worker: first the built-in ones in the order of `BuiltinKind::ALL`, then those of
 /// the embedding program, then those of the configuration.
@@ -24,7 +24,7 @@ pub(in crate::worker) struct ResourceRegistry {
     /// Bindings of the resources that the configuration created. A reload keeps a resource, with
     /// its state, if its binding is unchanged.
     made: Vec<MadeResource>,
-    bloatless: Bloatless,
+    bloatless: BloatlessApplications,
     /// Routes to backends since the last binding.
     routes: Vec<BackendRoute>,
     /// Allocated list for the effects of the next call.
@@ -59,7 +59,7 @@ impl ResourceRegistry {
             Box::new(Nameless),
         ];
         let all = built_in.into_iter().chain(own.make()).collect();
-        let bloatless = Bloatless::default();
+        let bloatless = BloatlessApplications::default();
         Self {
             all,
             own: own.clone(),
@@ -105,7 +105,7 @@ impl ResourceRegistry {
         for (place, path) in self.own.paths().enumerate() {
             paths.bind(path, Binding::Beyond(ResourceId::beyond(place)));
         }
-        self.bloatless.set_options(config);
+        self.bloatless.set_options(bloatless_options(config));
         for application in &config.bloatless.applications {
             match self.application(*application) {
                 Some(id) => paths.bind(application.path(), Binding::Beyond(id)),
@@ -193,6 +193,19 @@ impl ResourceRegistry {
         let id = self.add(make(binding)?);
         self.made.push(MadeResource { binding: binding.clone(), id });
         Some(id)
+    }
+}
+
+fn bloatless_options(config: &Config) -> BloatlessOptions {
+    let settings = &config.bloatless;
+    BloatlessOptions {
+        has_status: settings.applications.contains(&BloatlessApplication::Status),
+        clients: settings.status,
+        max_clients: config.admission.max_clients,
+        max_per_ip: config.admission.max_per_ip,
+        requests_per_minute: settings.max_requests_per_minute,
+        origins: settings.origins.as_ref().map(|hosts| HostAllowlist::new(hosts)),
+        answers: settings.close.answers,
     }
 }
 

@@ -12,11 +12,10 @@ use crate::http::{
     ClientType, Refusal, RefusalStatus, Spoken, Upgrade, WireFormat, effective_address,
     has_members, has_parameter, parameter,
 };
-use crate::protocol::gomoob::RefusalClose;
-use crate::protocol::{Protocol, phpws};
+use crate::protocol::{Protocol, RefusalClose};
 use crate::resource::{
-    BuiltinKind, ConnectRequest, Exactness, RequestedProtocol, ResourceHooks, ResourceId, Route,
-    RouteRequest, UnknownPath,
+    ConnectRequest, Exactness, RequestedProtocol, ResourceHooks, ResourceId, Route, RouteRequest,
+    UnknownPath,
 };
 use crate::types::{AddressLimit, ClientClass, CloseCode, CloseReason, Credentials, Slot, Tags};
 use crate::worker::connection::{KeepaliveMode, UNKNOWN_PATH};
@@ -24,7 +23,6 @@ use crate::worker::context::Context;
 use crate::worker::handshake;
 use crate::worker::settings::WorkerSettings;
 
-use crate::protocol::phpws::CompatFlag;
 use smallvec::SmallVec;
 
 /// Client that may join if the broker accepts it.
@@ -70,7 +68,7 @@ pub(in crate::worker) fn admit_upgrade<'a>(
 ) -> Result<AdmittedClient<'a>, Rejection> {
     let settings = &context.settings;
     let query = upgrade.query.unwrap_or_default();
-    let asked = requested_protocol(upgrade, query);
+    let asked = RequestedProtocol::of(upgrade, query);
     let protocols: SmallVec<[&str; 4]> = upgrade.protocols().collect();
     let offered = (!protocols.is_empty()).then(|| upgrade.offered_as_it_came()).flatten();
     let target = RouteRequest { path: upgrade.path, query, asked, protocols: &protocols, offered };
@@ -78,7 +76,7 @@ pub(in crate::worker) fn admit_upgrade<'a>(
     let spoken = choice.as_ref().map_or(Spoken::Rfc6455, |(speech, _)| speech.spec().versions);
     upgrade.check_version(spoken).map_err(Rejection::Refused)?;
     check_exactness(settings, upgrade, choice.as_ref().ok()).map_err(Rejection::Refused)?;
-    if has_compat_flags(&choice) && !settings.rules.protocols.phpws.switches.is_empty() {
+    if has_compat_flags(&choice) && settings.has_any_compat_flag() {
         check_legacy(settings, upgrade)?;
     }
     let form = match choice {
@@ -102,7 +100,7 @@ pub(in crate::worker) fn admit_upgrade<'a>(
             .map_err(|why| refuse(RefusalStatus::Unauthorized, why))?;
     }
     if upgrade.wire == WireFormat::Raw && !speech.spec().is_spoken_raw {
-        return Err(unknown_path(class, UnknownPath::Phpws));
+        return Err(unknown_path(class, UnknownPath::Closed));
     }
     let resource = context.resources.get(choice.resource);
     let tags = opening_tags::of_client(settings, upgrade, &choice, resource, &grant)
@@ -142,7 +140,7 @@ pub(in crate::worker) fn admit_upgrade<'a>(
 fn has_compat_flags(choice: &Result<(Protocol, Route<'_>), UnknownPath>) -> bool {
     match choice {
         Ok((speech, _)) => speech.spec().has_compat_flags,
-        Err(unknown) => *unknown == UnknownPath::Phpws,
+        Err(unknown) => *unknown == UnknownPath::Closed,
     }
 }
 
@@ -155,7 +153,7 @@ fn unknown_route(
     match (unknown, asked) {
         // A client that offers subprotocols is not a phpWebSocketServer client and would not
         // understand the 101 with a Close.
-        (UnknownPath::Phpws, RequestedProtocol::Nothing)
+        (UnknownPath::Closed, RequestedProtocol::Nothing)
             if upgrade.protocols().next().is_some() =>
         {
             Rejection::Refused(Refusal::UNKNOWN_PROTOCOL)
@@ -211,11 +209,7 @@ fn check_exactness(
 /// Returns the client class that decides which publications reach a client.
 fn reach(settings: &WorkerSettings, upgrade: &Upgrade<'_>, class: ClientClass) -> ClientClass {
     let says_php = upgrade.client_type == ClientType::Php;
-    if !says_php && settings.has(CompatFlag::BroadcastToOldScripts) {
-        ClientClass::Web
-    } else {
-        class
-    }
+    if !says_php && settings.reaches_old_scripts() { ClientClass::Web } else { class }
 }
 
 fn rejection_for(
@@ -246,14 +240,14 @@ fn rejection(
 
 /// Applies refusals of phpWebSocketServer that the options enable.
 fn check_legacy(settings: &WorkerSettings, upgrade: &Upgrade<'_>) -> Result<(), Rejection> {
-    if settings.has(CompatFlag::RequireOrigin) && upgrade.head.header("Origin").is_none() {
+    if settings.requires_origin() && upgrade.head.header("Origin").is_none() {
         return Err(Rejection::Refused(Refusal::new(RefusalStatus::BadRequest, NO_ORIGIN)));
     }
-    if settings.has(CompatFlag::BareErrors) && upgrade.head.target().contains(':') {
+    if settings.bare_errors().is_some() && upgrade.head.target().contains(':') {
         return Err(Rejection::Refused(Refusal::new(RefusalStatus::MethodNotAllowed, COLON)));
     }
-    if settings.has(CompatFlag::ExactTarget) && upgrade.head.target() != upgrade.path {
-        return Err(unknown_path(upgrade.class(), UnknownPath::Phpws));
+    if settings.has_exact_target() && upgrade.head.target() != upgrade.path {
+        return Err(unknown_path(upgrade.class(), UnknownPath::Closed));
     }
     Ok(())
 }
@@ -270,7 +264,7 @@ fn gate_of(
 ) -> Gate {
     let is_trusted = || settings.trusted_proxies.iter().any(|range| range.contains(peer));
     let is_forwarded = || FORWARDING.iter().any(|name| upgrade.head.headers(name).next().is_some());
-    let is_script = class == ClientClass::Php && resource == BuiltinKind::Phpws.id();
+    let is_script = class == ClientClass::Php && resource.is_for_scripts();
     if is_script && (!is_forwarded() || is_trusted()) { Gate::Address } else { Gate::Session }
 }
 
@@ -307,7 +301,7 @@ fn keepalive(
             KeepaliveMode::KeepAlive
         }
         ClientClass::Php => KeepaliveMode::Kernel,
-        ClientClass::Web if asked == RequestedProtocol::GomoobPhp => KeepaliveMode::Kernel,
+        ClientClass::Web if asked.mistakes_pings() => KeepaliveMode::Kernel,
         ClientClass::Web => KeepaliveMode::Ping,
     }
 }
@@ -315,7 +309,7 @@ fn keepalive(
 /// Returns whether a client counts towards `maxPerIP`. A client that has shown a secret does not
 /// count, nor does a script, whose address must be in `allowedIP`.
 fn counted(grant: &Grant, reach: ClientClass, resource: ResourceId) -> AddressLimit {
-    let is_script = reach == ClientClass::Php && resource == BuiltinKind::Phpws.id();
+    let is_script = reach == ClientClass::Php && resource.is_for_scripts();
     if grant.ground.is_proven() || is_script {
         AddressLimit::InAll
     } else {
@@ -330,8 +324,8 @@ fn closed(class: ClientClass, reason: CloseReason) -> Rejection {
 fn unknown_path(class: ClientClass, unknown: UnknownPath) -> Rejection {
     match unknown {
         UnknownPath::NotFound => Rejection::Refused(Refusal::NOT_FOUND),
-        UnknownPath::Phpws | UnknownPath::Served(_) => {
-            Rejection::Closed { class, word: Some(phpws::CLOSE), reason: UNKNOWN_PATH }
+        UnknownPath::Closed | UnknownPath::Served(_) => {
+            Rejection::Closed { class, word: Some(UnknownPath::CLOSE_WORD), reason: UNKNOWN_PATH }
         }
     }
 }
@@ -344,22 +338,6 @@ fn credentials(query: &str) -> Option<Credentials<'_>> {
     }
     let key = has_parameter(query, "key").then(|| parameter(query, "key").unwrap_or_default())?;
     Some(Credentials { key, secret: parameter(query, "secret") })
-}
-
-/// `User-Agent` of Textalk's client library, on which Gomoob's PHP client is based.
-const GOMOOB_AGENT: &str = "websocket-client-php";
-
-fn requested_protocol(upgrade: &Upgrade<'_>, query: &str) -> RequestedProtocol {
-    let has = |name| has_parameter(query, name) || has_members(query, name);
-    if upgrade.client_type != ClientType::Absent || upgrade.ident().is_some() {
-        RequestedProtocol::Phpws
-    } else if upgrade.user_agent() == Some(GOMOOB_AGENT.as_bytes()) && upgrade.origin.is_none() {
-        RequestedProtocol::GomoobPhp
-    } else if has("tags") || (has("key") && has("secret")) {
-        RequestedProtocol::GomoobQuery
-    } else {
-        RequestedProtocol::Nothing
-    }
 }
 
 /// Returns the client class. Only some protocols have php-type clients.

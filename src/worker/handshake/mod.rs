@@ -29,8 +29,6 @@ use super::dispatch::{ConnectionEffect, ConnectionEffects};
 use crate::config::EchoHandshake;
 use crate::http::{self, Refusal, RefusalStatus, RequestKind, Upgrade};
 use crate::link::message::Full;
-use crate::protocol::phpws;
-use crate::protocol::phpws::CompatFlag;
 use crate::resource::{ConnectRequest, Limit};
 use crate::session::Session;
 use crate::types::{Client, ClientClass, CloseReason, Ident, Slot};
@@ -39,7 +37,10 @@ use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{close, deferred_replies, heartbeat, read, readiness, write};
 use crate::worker::context::Context;
 use crate::worker::dispatch::without_client;
-use crate::worker::{bloatless, dispatch, webhook};
+use crate::worker::{dispatch, webhook};
+
+/// Text for a client that cannot join because there is no broker.
+const TRY_AGAIN: &str = "Try again later";
 
 const NO_BROKER_REFUSAL: Refusal =
     Refusal::new(RefusalStatus::Unavailable, "the server is busy: try again later");
@@ -300,7 +301,7 @@ pub(in crate::worker) fn reject(
 ) {
     send_greeting(context, connection, answer, word);
     match word {
-        Some(_) if context.settings.has(CompatFlag::AbruptClose) => {
+        Some(_) if context.settings.refuses_abruptly() => {
             close::close_abruptly(context, connection, reason);
         }
         _ => close::close(context, connection, reason),
@@ -310,7 +311,7 @@ pub(in crate::worker) fn reject(
 /// Refuses a client whose join was not confirmed before its deadline.
 pub(in crate::worker) fn give_up_joining(context: &mut Context, connection: &mut Connection) {
     let refusal = NO_BROKER_REFUSAL;
-    reject_join(context, connection, phpws::TRY_AGAIN, &NO_BROKER, &refusal);
+    reject_join(context, connection, TRY_AGAIN, &NO_BROKER, &refusal);
 }
 
 /// Refuses a client because the limit of connections in total or per address is reached.
@@ -334,17 +335,37 @@ pub(in crate::worker) fn on_limit_reached(
     without_client::call_without_client(context, connection.resource, |resource, call| {
         resource.on_full(call, client, limit);
     });
-    if bloatless::reject_in_legacy_bytes(context, &mut connection) {
-        return readiness::rearm(context, connections, connection);
+    if !close_at_limit(context, &mut connection) {
+        let address = (full == Full::Address).then_some(client.ip);
+        let text = limit_wording(context, &connection, address).unwrap_or_else(|| why.clone());
+        let refusal = Refusal { status, why: why.into() };
+        reject_join(context, &mut connection, &text, &FULL, &refusal);
     }
-    let text = match full {
-        _ if !context.settings.has(CompatFlag::LegacyTypos) => why.clone(),
-        Full::Clients => "To many connections ".to_owned(),
-        Full::Address => format!("To many connections from:  {}", client.ip),
-    };
-    let refusal = Refusal { status, why: why.into() };
-    reject_join(context, &mut connection, &text, &FULL, &refusal);
     readiness::rearm(context, connections, connection);
+}
+
+/// Refuses a client with a bare Close frame, if its protocol has that in place of an HTTP response.
+/// Returns true if it did.
+fn close_at_limit(context: &mut Context, connection: &mut Connection) -> bool {
+    let Phase::Joining(joining) = &connection.phase else { return false };
+    let spec = joining.session.protocol.spec();
+    let Some(reason) = (spec.limit_close)(&context.settings.rules.protocols) else { return false };
+    let status = RefusalStatus::Unavailable.line();
+    refusals::log_refused(context, connection, b"", status, "too many connections");
+    let mut frame = BytesMut::new();
+    frames::close(&mut frame, Some(reason.code), &reason.text);
+    close::answer_and_end(context, connection, frame.freeze());
+    true
+}
+
+/// Returns the original wording of the client's protocol for a limit, of its address or in total.
+fn limit_wording(
+    context: &Context,
+    connection: &Connection,
+    address: Option<IpAddr>,
+) -> Option<String> {
+    let Phase::Joining(joining) = &connection.phase else { return None };
+    (joining.session.protocol.spec().limit_wording)(&context.settings.rules.protocols, address)
 }
 
 fn reject_join(

@@ -7,9 +7,8 @@ use tracing::info;
 
 use crate::http;
 use crate::http::{
-    Refusal, RequestHead, Year, effective_address_of, has_members, has_parameter, parameter,
+    Refusal, RequestHead, effective_address_of, has_members, has_parameter, parameter,
 };
-use crate::protocol::phpws::CompatFlag;
 use crate::types::{CloseReason, IpRange};
 use crate::worker::connection::close;
 use crate::worker::connection::tls_failure;
@@ -110,11 +109,8 @@ pub(in crate::worker) fn refuse_head(
     if connection.reader.is_raw() {
         return legacy::refuse_raw(context, connection, refusal);
     }
-    let bare = context.settings.has(CompatFlag::BareErrors).then(|| {
-        let of_2021 = context.settings.has(CompatFlag::ErrorsOf2021);
-        http::bare(refusal, head, if of_2021 { Year::Of2021 } else { Year::Of2026 })
-    });
-    let answer = bare.flatten().unwrap_or_else(|| refusal.response());
+    let bare = context.settings.bare_errors().and_then(|year| http::bare(refusal, head, year));
+    let answer = bare.unwrap_or_else(|| refusal.response());
     close::answer_and_end(context, connection, answer.into());
 }
 
