@@ -38,6 +38,8 @@ pub mod client;
 #[doc(hidden)]
 pub mod admin;
 #[doc(hidden)]
+pub mod api;
+#[doc(hidden)]
 pub mod auth;
 #[doc(hidden)]
 pub mod bench;

@@ -82,7 +82,7 @@ impl Canonical for ToBroker {
                     true
                 }
             },
-            Self::Count
+            Self::Count { .. }
             | Self::Hello { .. }
             | Self::Seen { .. }
             | Self::Announced { .. }

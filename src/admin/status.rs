@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{BrokerCounts, Pressure, ProcessCounts, WorkerCounts};
+use crate::types::{ApiCounts, BrokerCounts, Pressure, ProcessCounts, WorkerCounts};
 
 /// A running server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub struct ServerStatus {
     pub configuration: Configuration,
     /// Memory usage and limit. None without a limit.
     pub memory: Option<MemoryStatus>,
-    /// The broker, followed by the workers.
+    /// The broker, followed by the API process and the workers.
     pub processes: Vec<ProcessStatus>,
 }
 
@@ -68,7 +68,7 @@ pub struct MemoryStatus {
 /// A process of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessStatus {
-    /// `broker` or `worker 0`.
+    /// `broker`, `api` or `worker 0`.
     pub role: String,
     /// Process id. None while the restart of the process is delayed.
     pub pid: Option<u32>,
@@ -97,6 +97,15 @@ impl ServerStatus {
     pub fn workers(&self) -> impl Iterator<Item = WorkerCounts> {
         self.processes.iter().filter_map(|process| match process.counts {
             Some(ProcessCounts::Worker(counts)) => Some(counts),
+            _ => None,
+        })
+    }
+
+    /// Returns the counters of the API process. None if it did not answer.
+    #[must_use]
+    pub fn api(&self) -> Option<ApiCounts> {
+        self.processes.iter().find_map(|process| match process.counts {
+            Some(ProcessCounts::Api(counts)) => Some(counts),
             _ => None,
         })
     }
@@ -157,6 +166,7 @@ impl ProcessStatus {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         let clients = match self.counts {
             Some(ProcessCounts::Worker(counts)) => counts.open.to_string(),
+            Some(ProcessCounts::Api(counts)) => counts.open.to_string(),
             Some(ProcessCounts::Broker(counts)) => counts.clients.to_string(),
             None if self.pid.is_some() => "no answer".to_owned(),
             None => "-".to_owned(),

@@ -33,12 +33,14 @@ pub(super) struct KnownRoute {
     pub(super) address: Address,
     /// The recipients, while they are valid.
     pub(super) targets: Option<Targets>,
+    /// How many clients they are, and on how many workers, while that is valid and if it was asked for.
+    pub(super) counts: Option<(u64, u32)>,
 }
 
 impl KnownRoute {
     /// Creates a route whose encoded form is not known.
     pub(super) fn new(tenant: Tenant, address: Address) -> Self {
-        Self { encoded: Box::default(), tenant, address, targets: None }
+        Self { encoded: Box::default(), tenant, address, targets: None, counts: None }
     }
 }
 
@@ -51,7 +53,7 @@ impl ResolveCache {
             self.expressions.clear();
         }
         if let Some(last) = &mut self.last {
-            last.targets = None;
+            (last.targets, last.counts) = (None, None);
         }
     }
 
@@ -65,7 +67,9 @@ impl ResolveCache {
             return Ok(last);
         }
         let (tenant, address) = publish.route()?;
-        Ok(Box::new(KnownRoute { encoded: publish.route.into(), tenant, address, targets: None }))
+        let route =
+            KnownRoute { encoded: publish.route.into(), ..KnownRoute::new(tenant, address) };
+        Ok(Box::new(route))
     }
 
     pub(super) fn keep_route(&mut self, route: Box<KnownRoute>) {

@@ -27,10 +27,25 @@ pub struct WorkerState {
 /// Recipient counts that the worker requested for single publications. Usually there are none.
 #[derive(Debug, Default)]
 struct PublishCounts {
-    /// Whether the next publication is to be counted.
-    is_next: bool,
+    /// The request about the next publication.
+    next: Option<CountRequest>,
     /// Counts to send with the acknowledgement. The worker's window limits them (rule L4).
-    found: VecDeque<(Number, u64)>,
+    found: VecDeque<CountedPublication>,
+}
+
+/// A request to count the recipients of a publication.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CountRequest {
+    /// With more recipients than this, the publication is not delivered.
+    pub(super) clients_max: Option<u64>,
+}
+
+/// The recipients of a publication when it was resolved.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CountedPublication {
+    pub(super) number: Number,
+    pub(super) clients: u64,
+    pub(super) workers: u32,
 }
 
 /// The state of a link.
@@ -61,28 +76,27 @@ impl WorkerState {
     }
 
     /// Requests a count for the next publication.
-    pub(super) fn count_next(&mut self) {
-        self.counts.is_next = true;
+    pub(super) fn count_next(&mut self, request: CountRequest) {
+        self.counts.next = Some(request);
     }
 
-    /// Returns whether this publication is to be counted. Must be called once per publication, because it
-    /// resets the request.
-    pub(super) fn take_is_counted(&mut self) -> bool {
-        std::mem::take(&mut self.counts.is_next)
+    /// Takes the request about this publication. Must be called once per publication.
+    pub(super) fn take_count_request(&mut self) -> Option<CountRequest> {
+        self.counts.next.take()
     }
 
     /// Stores the number of recipients of a publication.
-    pub(super) fn counted(&mut self, number: Number, clients: u64) {
-        self.counts.found.push_back((number, clients));
+    pub(super) fn counted(&mut self, counted: CountedPublication) {
+        self.counts.found.push_back(counted);
     }
 
     /// Acknowledges publications up to this number, because every link has taken them. Their counts are sent
     /// first.
     pub(super) fn acknowledge(&mut self, up_to: Number) {
-        while let Some((number, clients)) =
-            self.counts.found.pop_front_if(|(number, _)| *number <= up_to)
+        while let Some(CountedPublication { number, clients, workers }) =
+            self.counts.found.pop_front_if(|counted| counted.number <= up_to)
         {
-            self.out.send(&ToWorker::Reached { number, clients });
+            self.out.send(&ToWorker::Reached { number, clients, workers });
         }
         self.out.send(&ToWorker::Acknowledged { up_to });
     }

@@ -39,6 +39,7 @@ pub use app_edit::{applications_in, make_anonymous, remove_application, rotate_a
 pub use broker::BrokerConfig;
 pub use listen::ListenAddress;
 pub use reload::{ConfigChange, Reload};
+pub use sections::api::{ApiAddress, ApiSettings};
 pub use sections::backend::BackendBinding;
 pub use sections::bloatless::{BloatlessSettings, PushSocketSettings};
 pub use sections::echo::{EchoHandshake, EchoSettings};

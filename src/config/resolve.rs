@@ -13,7 +13,7 @@ use super::listen::addresses;
 use super::parse;
 use super::parse::{Bounds, Size, choice, count, duration, is_absent, size, switch};
 use super::sections::backend::BackendSources;
-use super::sections::{bloatless, echo, gomoob, jsauth, legacy, phpws, resource};
+use super::sections::{api, bloatless, echo, gomoob, jsauth, legacy, phpws, resource};
 use super::settings::{
     Admission, Config, LimitSettings, LogSettings, MaxMemory, Refuse, TlsMode, TlsSettings, UuidKey,
 };
@@ -50,15 +50,18 @@ const OLD_LOGS: Bounds<usize> = Bounds::new(0, 1000);
 /// that the remaining values are checked too.
 pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
     let applications = env_application::add_to(applications(given, folder), given, folder);
-    let mut listen = listen(given, &Exposure::of(&applications));
+    let exposure = Exposure::of(&applications);
+    let mut listen = listen(given, &exposure);
     let tls = tls(given, folder, &mut listen);
     let known = applications.as_ref().map(Option::as_ref).map_err(|_| ());
+    let limits = limits(given);
+    let api = api::read(given, folder, limits.max_message, &|address| exposure.check(address));
     let resources = resource::read(given, BackendSources { applications: known, folder });
     Config {
         listen,
         workers: workers(given),
         log: log(given, folder),
-        limits: limits(given),
+        limits,
         applications: applications.ok().flatten(),
         authorize_open: given
             .read("", "authorizeOpen", choice)
@@ -73,6 +76,7 @@ pub(super) fn build(given: &mut ConfigLayers<'_>, folder: &Path) -> Config {
             .unwrap_or(Some(BuiltinKind::Phpws)),
         unknown_path: given.read("", "unknownPath", choice).unwrap_or(UnknownPath::Closed),
         page: given.read("", "page", switch).unwrap_or(true),
+        api,
         jsauth: jsauth::read(given, folder),
         phpws: phpws::read(given),
         echo: echo::read(given),

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::ListenAddress;
 use super::parse;
+use super::sections::api::ApiSettings;
 use super::sections::bloatless::BloatlessSettings;
 use super::sections::echo::EchoSettings;
 use super::sections::gomoob::GomoobSettings;
@@ -55,6 +56,8 @@ pub struct Config {
     pub unknown_path: UnknownPath,
     /// True if a plain GET of `/` returns the demo page.
     pub page: bool,
+    /// The HTTP API for backends.
+    pub api: ApiSettings,
     /// PHP session that pages must have. None if no session is required.
     pub jsauth: Option<JsAuth>,
     /// Options of phpWebSocketServer's dialect.
@@ -235,6 +238,12 @@ impl Config {
             application.secret = application.secret.to_digest();
         }
         config
+    }
+
+    /// The part of the configuration that the API process needs: digests of secrets, and no key of a certificate.
+    #[must_use]
+    pub fn for_api(&self) -> Self {
+        Self { tls: None, resources: Vec::new(), ..self.for_worker(&BTreeSet::new()) }
     }
 
     /// Returns the keys of the applications whose secrets sign webhook events.

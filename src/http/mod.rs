@@ -31,5 +31,7 @@ pub use origin::{Origins, is_same_origin};
 pub use other_protocols::OtherProtocol;
 pub use query::{Parameter, cookie_value, form_parameter, has_members, has_parameter, parameter};
 pub use refusal::{Refusal, RefusalStatus};
-pub use response::{ResponseBody, methods_response, page_response, switching_protocols};
+pub use response::{
+    ResponseBody, methods_response, page_response, switching_protocols, unavailable_response,
+};
 pub use scan::HeadScanner;

@@ -36,6 +36,13 @@ pub fn page_response(content_type: &str, headers: &str, content: ResponseBody<'_
     response("200 OK", &format!("Content-Type: {content_type}\r\n{headers}"), content)
 }
 
+/// Returns a 503 that asks the client to try again after a second, and ends the connection.
+#[must_use]
+pub fn unavailable_response(content_type: &str, content: ResponseBody<'_>) -> Vec<u8> {
+    let headers = format!("Content-Type: {content_type}\r\nRetry-After: 1\r\n");
+    response("503 Service Unavailable", &headers, content)
+}
+
 /// Returns the response to OPTIONS, which load balancers use as a health check.
 #[must_use]
 pub fn methods_response() -> Vec<u8> {

@@ -44,9 +44,25 @@ impl Resolved {
     }
 
     /// Removes the clients of these workers from the result.
-    pub(crate) fn leave_out(&mut self, workers: &BTreeSet<WorkerId>) {
+    #[must_use]
+    pub(crate) fn without(mut self, workers: &BTreeSet<WorkerId>) -> Self {
         self.sets.retain(|(worker, _)| !workers.contains(worker));
         self.except = self.except.filter(|place| !workers.contains(&place.worker));
+        self
+    }
+
+    /// Returns the number of clients, and the number of workers that they are on.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u32) {
+        (self.clients(), self.workers())
+    }
+
+    fn workers(&self) -> u32 {
+        let is_except = |(worker, slots): &&(WorkerId, SlotSet)| {
+            slots.0.len() == 1 && self.except.is_some_and(|place| place.worker == *worker)
+        };
+        let reached = self.sets.len() - self.sets.iter().filter(is_except).count();
+        u32::try_from(reached).unwrap_or(u32::MAX)
     }
 }
 

@@ -122,7 +122,10 @@ pub enum ToBroker {
     },
     /// Requests the recipient count of the publication that follows; answered by `Reached`. This is a
     /// separate message, so that other publications need no additional byte.
-    Count,
+    Count {
+        /// With more recipients than this, the publication is not delivered.
+        clients_max: Option<u64>,
+    },
     /// A publication. The worker keeps it until it is acknowledged (rule L4).
     Publish {
         /// Number of the publication, counted by the worker.
@@ -221,6 +224,8 @@ pub enum ToWorker {
         number: Number,
         /// Number of clients that the address matched when it was resolved.
         clients: u64,
+        /// On how many workers they are.
+        workers: u32,
     },
     /// Publications that are resolved after this message no longer contain this slot, so it may be reused
     /// (rule L3).

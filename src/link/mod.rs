@@ -2,5 +2,6 @@
 
 pub mod codec;
 pub mod control;
+pub mod handover;
 pub mod message;
 pub mod transport;

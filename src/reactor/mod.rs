@@ -1,4 +1,5 @@
-//! Readiness of sockets: epoll, and a waker for other threads.
+//! Readiness of sockets: epoll, a waker for other threads, and waiting in tokio.
 
+pub(crate) mod async_waiter;
 pub mod poller;
 pub(crate) mod waker;

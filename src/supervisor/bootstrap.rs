@@ -9,7 +9,8 @@ use rustix::process::{
     DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
 };
 
-use super::lifecycle::ChildId;
+use super::api_sockets::ApiSockets;
+use super::lifecycle::{ChildId, ProcessTable};
 use super::push_socket::PushSocket;
 use super::state_dir::{random_key, uuid_key};
 use super::{ListeningSockets, StartError, StateDir};
@@ -28,6 +29,8 @@ pub struct Bootstrap {
     /// Configuration for workers as JSON. It contains only those application secrets that workers
     /// sign with.
     pub json: ConfigText,
+    /// The configuration for the API process, as JSON.
+    api_json: ConfigText,
     /// Configuration for a broker as JSON, without secrets.
     pub broker_json: ConfigText,
     /// Applications whose secrets have signed events since the start. A removed resource may still
@@ -37,6 +40,8 @@ pub struct Bootstrap {
     pub listeners: ListeningSockets,
     /// Socket into which scripts push messages. None once the shutdown has started.
     pub push_socket: Option<PushSocket>,
+    /// Where the API process gets its connections from; none where the API is off.
+    pub api: Option<ApiSockets>,
     /// State folder, kept open for its lock.
     pub state: StateDir,
 }
@@ -54,6 +59,7 @@ impl Bootstrap {
     pub fn json_for(&self, member: ChildId) -> ConfigText {
         match member {
             ChildId::Broker(_) => Arc::clone(&self.broker_json),
+            ChildId::Api(_) => Arc::clone(&self.api_json),
             ChildId::Worker(_) => Arc::clone(&self.json),
         }
     }
@@ -77,10 +83,19 @@ impl Bootstrap {
         let listeners = ListeningSockets::bind(&config.listen)?;
         let push_socket =
             config.bloatless.push_socket.as_ref().map(PushSocket::bind).transpose()?;
-        let (json, broker_json) = (ConfigText::default(), ConfigText::default());
-        let (number, signing) = (ConfigNumber(1), BTreeSet::new());
-        let mut prepared =
-            Self { config, number, json, broker_json, signing, listeners, push_socket, state };
+        let api = config.api.is_on.then(|| ApiSockets::bind(&config.api)).transpose()?;
+        let mut prepared = Self {
+            config,
+            number: ConfigNumber(1),
+            json: ConfigText::default(),
+            api_json: ConfigText::default(),
+            broker_json: ConfigText::default(),
+            signing: BTreeSet::new(),
+            listeners,
+            push_socket,
+            api,
+            state,
+        };
         prepared.write();
         Ok(prepared)
     }
@@ -89,21 +104,46 @@ impl Bootstrap {
     fn write(&mut self) {
         self.signing.extend(self.config.signing().map(str::to_owned));
         self.json = Arc::new(self.config.for_worker(&self.signing).to_json());
+        if self.api.is_some() {
+            self.api_json = Arc::new(self.config.for_api().to_json());
+        }
         self.broker_json = Arc::new(self.config.for_broker().to_json().into());
     }
 
-    /// Returns the commands that pass the sockets to a worker.
+    /// No process runs yet.
+    #[must_use]
+    pub fn process_table(&self) -> ProcessTable {
+        let table = ProcessTable::new(self.config.workers, self.config.limits.drain_time);
+        if self.api.is_some() { table.with_api() } else { table }
+    }
+
+    /// The commands that bring a child its sockets.
     ///
     /// # Errors
     ///
-    /// If the process has no descriptors left.
-    pub fn sockets<L>(&self) -> io::Result<Vec<ControlMessage<ChildCommand, L>>> {
+    /// When the process has no descriptor left.
+    pub fn sockets_for<L>(
+        &self,
+        member: ChildId,
+    ) -> io::Result<Vec<ControlMessage<ChildCommand, L>>> {
+        match member {
+            ChildId::Broker(_) => Ok(Vec::new()),
+            ChildId::Api(_) => self.api.as_ref().map_or(Ok(Vec::new()), ApiSockets::commands),
+            ChildId::Worker(_) => self.sockets(),
+        }
+    }
+
+    fn sockets<L>(&self) -> io::Result<Vec<ControlMessage<ChildCommand, L>>> {
         let (listening, sockets) = self.listeners.hand_out()?.into_iter().unzip();
         let listen = WorkerCommand::Listen { sockets };
         let mut messages = vec![ControlMessage::with(listen, Attachment::Sockets(listening))];
         if let Some(socket) = &self.push_socket {
             let socket = Attachment::Sockets(vec![socket.hand_out()?]);
             messages.push(ControlMessage::with(WorkerCommand::PushSocket, socket));
+        }
+        if let Some(api) = &self.api {
+            let sender = Attachment::Sockets(vec![api.sender()?]);
+            messages.push(ControlMessage::with(WorkerCommand::Handover, sender));
         }
         Ok(messages)
     }
@@ -112,6 +152,7 @@ impl Bootstrap {
     /// connect.
     pub fn close_doors(&mut self) {
         self.listeners.close();
+        self.api.iter_mut().for_each(ApiSockets::close);
         self.push_socket = None;
     }
 

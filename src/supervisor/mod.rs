@@ -4,6 +4,7 @@
 //! [`lifecycle`] decides which processes are started, stopped or killed, and when. `run` executes
 //! the decisions on processes, `server::InProcess` on threads.
 
+pub mod api_sockets;
 mod bootstrap;
 mod child;
 mod control_socket;

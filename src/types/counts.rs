@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The counters and gauges of a worker. Counters start with the process.
 ///
-/// `accepted = open + closed`, and `matched = delivered + missed + waiting`.
+/// `accepted = open + closed + handed_over`, and `matched = delivered + missed + waiting`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerCounts {
     /// Accepted sockets.
@@ -13,6 +13,9 @@ pub struct WorkerCounts {
     pub open: u64,
     /// Closed sockets.
     pub closed: u64,
+    /// Sockets that were handed over to the API process.
+    #[serde(default)]
+    pub handed_over: u64,
     /// Bytes of memory that connections use now: unfinished messages, outboxes and queues.
     #[serde(default)]
     pub held: u64,
@@ -57,6 +60,23 @@ pub struct BrokerCounts {
     pub publications: u64,
 }
 
+/// Counters of the API process since its start, and its state now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiCounts {
+    /// Connections that are open now.
+    pub open: u64,
+    /// Connections that were accepted or handed over.
+    pub accepted: u64,
+    /// Requests that were answered.
+    pub requests: u64,
+    /// Requests that were answered with a status of 400 and above.
+    pub refused: u64,
+    /// Publications that were sent to the broker.
+    pub published: u64,
+    /// Publications that the broker has not acknowledged (rule L4).
+    pub unacknowledged: u64,
+}
+
 /// The counters of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -65,4 +85,6 @@ pub enum ProcessCounts {
     Worker(WorkerCounts),
     /// Counters of a broker.
     Broker(BrokerCounts),
+    /// The API process.
+    Api(ApiCounts),
 }

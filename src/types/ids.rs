@@ -9,6 +9,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WorkerId(pub u16);
 
+impl WorkerId {
+    /// The number of the API process on the link. It publishes as a worker does, and has no clients.
+    pub const API: Self = Self(u16::MAX);
+
+    /// Returns whether this is the API process, and not a worker.
+    #[must_use]
+    pub fn is_api(self) -> bool {
+        self == Self::API
+    }
+}
+
 /// Number of a process among those that have had the same role. Each replacement of a worker or
 /// broker has a higher generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -278,6 +278,41 @@ pub const ORPHAN_WAIT: Duration = Duration::from_secs(2);
 /// clients.
 pub const HUNG_BROKER_REPLACED: Duration = Duration::from_secs(4);
 
+/// What a body of the API may have beyond the largest message: its address, and the JSON around both.
+pub const API_BODY_SLACK_BYTES: usize = 64 * 1024;
+/// How long a request of the API waits for the broker, by default.
+pub const API_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection of the API may be idle between two requests, by default: longer than the pools
+/// of usual HTTP clients keep one.
+pub const API_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Open connections of the API, by default.
+pub const API_CONNECTIONS_MAX: usize = 1024;
+/// Bytes of a connection that a worker hands over with it: the longest head, and one read.
+pub const HANDOVER_BYTES_MAX: usize = 128 * 1024;
+/// What the queue of handed over connections holds, as the kernel counts: some hundred requests.
+pub const HANDOVER_QUEUE_BYTES: usize = 1024 * 1024;
+/// How long a body may take as a whole.
+pub const API_BODY_TIME: Duration = Duration::from_secs(30);
+/// How often a body is looked at, which has to have grown since.
+pub const API_BODY_PAUSE: Duration = Duration::from_secs(5);
+/// Bytes by which it has to have grown.
+pub const API_BODY_BYTES_MIN: usize = 1024;
+/// How long a client may take no byte of an answer.
+pub const API_WRITE_STALL: Duration = Duration::from_secs(10);
+/// Bytes of the bodies of all requests together.
+pub const API_BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Requests that are served at the same time.
+pub const API_REQUESTS_MAX: usize = 256;
+/// What a client may still send after the last answer on its connection: it is read and dropped, so that
+/// the answer is not lost by a reset.
+pub const API_LINGER_BYTES_MAX: usize = 256 * 1024;
+/// How long that may take.
+pub const API_LINGER: Duration = Duration::from_secs(2);
+
+const _: () =
+    assert!(HANDOVER_QUEUE_BYTES >= 4 * HANDOVER_BYTES_MAX, "the queue holds the largest");
+const _: () = assert!(HANDOVER_BYTES_MAX >= READ_BYTES + HEAD_BYTES_MAX, "one read fits");
+
 const _: () = assert!(
     BEAT_EVERY.as_millis() * (BEATS_UNANSWERED_MAX as u128 + 1) <= 3000,
     "a hung child is noticed within three seconds"

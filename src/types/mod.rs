@@ -27,7 +27,7 @@ pub use alias::{Alias, Claim, Exclusivity, GrantNumber};
 pub use budget::TurnBudget;
 pub use client::{AddressLimit, Client, ClientClass, Ident, IdentError};
 pub use close::{CloseCode, CloseReason};
-pub use counts::{BrokerCounts, ProcessCounts, WorkerCounts};
+pub use counts::{ApiCounts, BrokerCounts, ProcessCounts, WorkerCounts};
 pub use credentials::Credentials;
 pub use encryption::Encryption;
 pub use expression::{

@@ -1,5 +1,7 @@
 //! State that work on a connection needs in addition to the connection.
 
+use std::os::fd::OwnedFd;
+
 use super::accept::tls_handshakes::{TlsHandshakes, Watcher};
 use super::clock::TurnClock;
 use super::connection::deferred_replies::DeferredReplies;
@@ -49,6 +51,8 @@ pub(super) struct Context {
     pub(super) resources: ResourceRegistry,
     pub(super) resource_queries: ResourceQueries,
     pub(super) webhooks: WebhookQueue,
+    /// Takes the connections that the API process serves; none where it is off.
+    pub(super) handover: Option<OwnedFd>,
 }
 
 impl Context {

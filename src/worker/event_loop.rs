@@ -94,6 +94,7 @@ impl EventLoop {
             resources,
             resource_queries: ResourceQueries::default(),
             webhooks: WebhookQueue::default(),
+            handover: None,
         };
         Ok(Self {
             identity,
@@ -303,7 +304,7 @@ impl EventLoop {
             BrokerEvent::Answer { slot, question, found } => {
                 dispatch::on_presence(context, connections, slot, question, found);
             }
-            BrokerEvent::Reached { asker, clients } => {
+            BrokerEvent::Reached { asker, clients, .. } => {
                 delivery_report::report_reached(context, connections, asker, clients);
             }
             BrokerEvent::Lost(lost) => self.report_link_lost(&lost),

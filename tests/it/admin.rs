@@ -25,7 +25,7 @@ fn status_names_every_process_with_what_it_holds() {
     }
     let status = server.status();
     let roles: Vec<_> = status.processes.iter().map(|it| it.role.as_str()).collect();
-    assert_eq!(roles, ["broker", "worker 0", "worker 1"]);
+    assert_eq!(roles, ["broker", "api", "worker 0", "worker 1"]);
     let mut pids: Vec<u32> = status.processes.iter().filter_map(|process| process.pid).collect();
     let mut children: Vec<u32> = server.children().into_iter().map(|(pid, _)| pid).collect();
     pids.sort_unstable();
@@ -50,7 +50,8 @@ fn status_as_json_is_one_object() {
     assert_eq!(value["stage"], "serving");
     assert_eq!(value["pid"], server.pid());
     assert_eq!(value["processes"][0]["role"], "broker");
-    assert_eq!(value["processes"][1]["counts"]["worker"]["open"], 0);
+    assert_eq!(value["processes"][1]["counts"]["api"]["open"], 0);
+    assert_eq!(value["processes"][2]["counts"]["worker"]["open"], 0);
 }
 
 #[test]

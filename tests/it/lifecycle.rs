@@ -28,13 +28,14 @@ fn pids(server: &Server) -> Vec<u32> {
 }
 
 #[test]
-fn the_processes_are_one_broker_and_the_workers_by_name() {
+fn the_processes_are_one_broker_one_api_and_the_workers_by_name() {
     let server = Setup::new().workers(3).start();
     server.workers(3);
     server.broker();
     let children = server.children();
     let named = |role: &str| children.iter().filter(|(_, line)| line.contains(role)).count();
-    assert_eq!(children.len(), 4, "{children:?}");
+    assert_eq!(children.len(), 5, "{children:?}");
+    assert_eq!(named("tagcast api"), 1, "{children:?}");
     assert_eq!(named("tagcast broker"), 1, "{children:?}");
     assert_eq!(named("tagcast worker "), 3, "{children:?}");
 }
@@ -171,7 +172,7 @@ fn a_killed_supervisor_leaves_no_process() {
     let server = Server::start();
     let (mut one, mut other) = server.open_apart(&Open::web(), &Open::web());
     let children = pids(&server);
-    assert_eq!(children.len(), 3);
+    assert_eq!(children.len(), 4);
     server.signal(Signal::KILL);
     for client in [&mut one, &mut other] {
         client.expect_closed_somehow(1001);

@@ -18,6 +18,7 @@ use tagcast::link::message::{ToBroker, ToWorker, VERSION};
 use tagcast::link::transport::{Transport, UnixTransport, unix_pair};
 use tagcast::resource::ResourceFactories;
 use tagcast::supervisor::Bootstrap;
+use tagcast::supervisor::lifecycle::ChildId;
 use tagcast::types::{
     AddressLimit, Client, ClientClass, ClientUuid, Generation, Sequence, Slot, Tags, Tenant,
     WorkerId, WorkerIncarnation,
@@ -195,7 +196,7 @@ fn what_no_broker_says_ends_the_link_and_the_worker_greets_the_next_one() {
     let me = source(0, 3);
     let (mut desk, control) = memory_control().unwrap();
     desk.send(ControlMessage::configure(prepared.number, prepared.json.clone())).unwrap();
-    for message in prepared.sockets().unwrap() {
+    for message in prepared.sockets_for(ChildId::Worker(me)).unwrap() {
         desk.send(message).unwrap();
     }
     let run = move || {

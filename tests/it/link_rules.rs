@@ -200,7 +200,7 @@ fn a_count_that_was_asked_for_comes_once_from_the_broker_that_acknowledges() {
     let (mut one, mut two, mut router) = two_workers_with_a_client_each();
     let everyone = Address::everyone();
     let asker = ReportRequester { slot: Slot(0), naming: RecipientForm::of(&everyone) };
-    one.uplink.publish_counted(asker, publication(&everyone, b"a"));
+    one.uplink.publish_counted(asker, None, publication(&everyone, b"a"));
     one.publish(&everyone, "not counted");
     upward(&mut one, &mut router);
     router.end_turn();
@@ -210,7 +210,7 @@ fn a_count_that_was_asked_for_comes_once_from_the_broker_that_acknowledges() {
     turn(&mut [&mut one, &mut two], &mut router);
     assert_eq!(one.reached, [2]);
     assert!(one.uplink.is_quiet());
-    one.uplink.publish_counted(asker, publication(&everyone, b"b"));
+    one.uplink.publish_counted(asker, None, publication(&everyone, b"b"));
     one.uplink.leave(Slot(0));
     turn(&mut [&mut one, &mut two], &mut router);
     assert_eq!(one.reached, [2], "its client has left");

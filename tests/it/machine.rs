@@ -86,7 +86,9 @@ fn a_broker_that_dies_when_no_place_is_left_costs_no_connection() {
         let before = server.kill_broker();
         eventually("another broker", || (server.broker() != before).then_some(()));
         eventually("a link of each worker to it", || {
-            let linked = server.output().matches("event=broker_linked").count();
+            let log = server.output();
+            let lines = log.lines().filter(|line| line.contains("event=broker_linked"));
+            let linked = lines.filter(|line| line.contains(" worker ")).count();
             (linked == 2 * (round + 1)).then_some(())
         });
     }
@@ -220,8 +222,8 @@ fn a_closed_console_ends_nothing() {
     let mut pair = Pair::on(server.port);
     make_lines(server.port, 200);
     pair.is_served();
-    let worker = children_of(server.child.id());
-    assert_eq!(worker.len(), 2, "{worker:?}");
+    let children = children_of(server.child.id());
+    assert_eq!(children.len(), 3, "{children:?}");
     drop(pair);
     server.end();
 }

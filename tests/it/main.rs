@@ -21,6 +21,9 @@
 
 mod admin;
 mod answers;
+mod api_errors;
+mod api_http;
+mod api_publish;
 mod applications;
 mod auth_file;
 mod authorisation;

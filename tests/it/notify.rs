@@ -127,7 +127,7 @@ fn no_child_knows_the_socket() {
     };
     assert!(environment(server.pid()).contains("NOTIFY_SOCKET"));
     let children = server.children();
-    assert_eq!(children.len(), 3);
+    assert_eq!(children.len(), 4);
     for (pid, role) in children {
         let inherited = environment(pid);
         assert!(!inherited.contains("NOTIFY_SOCKET"), "{role} has {inherited:?}");

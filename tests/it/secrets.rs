@@ -83,7 +83,7 @@ fn expect_none(place: &str, bytes: &[u8]) {
 
 fn look_everywhere(server: &Server) {
     let mut pids: Vec<u32> = server.children().into_iter().map(|(pid, _)| pid).collect();
-    assert_eq!(pids.len(), 3, "two workers and a broker");
+    assert_eq!(pids.len(), 4, "two workers, a broker and an API process");
     pids.push(server.pid());
     for pid in pids {
         let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap();

@@ -25,7 +25,7 @@ fn a_supervisor_that_is_killed_under_load_leaves_no_process_and_no_connection() 
 fn ends_under_load(signal: Signal) {
     let server = Server::start();
     let (mut publisher, mut receiver) = server.open_apart(&Open::web(), &Open::web());
-    assert_eq!(processes_in(server.folder.root()).len(), 4);
+    assert_eq!(processes_in(server.folder.root()).len(), 5);
     let mut socket = publisher.writer();
     std::thread::scope(|scope| {
         // Writes until the server has exited.

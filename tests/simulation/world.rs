@@ -237,6 +237,7 @@ impl World {
     pub fn ends(&mut self, member: ChildId) {
         match member {
             ChildId::Broker(_) => self.broker = None,
+            ChildId::Api(_) => {}
             ChildId::Worker(source) => drop(self.workers.remove(&source.worker)),
         }
         self.note(|| format!("{member:?} ends"));
@@ -251,6 +252,8 @@ impl World {
                     return;
                 }
             }
+            // There is none here: it is a member of the link without clients.
+            ChildId::Api(_) => return,
             ChildId::Worker(source) => {
                 if self.workers.get(&source.worker).is_none_or(|it| it.source != source) {
                     return;

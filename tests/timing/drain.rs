@@ -63,7 +63,7 @@ fn a_killed_supervisor_leaves_no_process_though_its_children_were_stopped() {
     let server = Server::start();
     let mut client = server.open(&Open::web());
     let children: Vec<_> = server.children().into_iter().map(|(pid, _)| pid).collect();
-    assert_eq!(children.len(), 3);
+    assert_eq!(children.len(), 4);
     children.iter().for_each(|pid| send_signal(*pid, Signal::STOP));
     server.signal(Signal::KILL);
     client.expect_closed_somehow(1001);

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::connection_limits::{ConnectionLimits, MaxConnections};
 pub use super::protocol_error::ProtocolError;
 use super::resolve_cache::{KnownRoute, ResolveCache};
-use super::worker_state::{LinkState, WorkerState};
+use super::worker_state::{CountRequest, CountedPublication, LinkState, WorkerState};
 use crate::index::Index;
 use crate::link::message::{
     Deliver, PresenceQuery, PresenceResult, PublishFrame, ToBroker, ToWorker,
@@ -113,7 +113,7 @@ impl Router {
     #[must_use]
     pub fn counts(&self) -> BrokerCounts {
         BrokerCounts {
-            workers: self.workers.len() as u64,
+            workers: self.workers.keys().filter(|worker| !worker.is_api()).count() as u64,
             clients: self.clients() as u64,
             rows: self.index.rows() as u64,
             publications: self.publications,
@@ -267,9 +267,9 @@ impl Router {
                 self.send(source.worker, &ToWorker::Synced { number });
                 Ok(())
             }
-            ToBroker::Count => {
+            ToBroker::Count { clients_max } => {
                 if let Some(member) = self.workers.get_mut(&source.worker) {
-                    member.count_next();
+                    member.count_next(CountRequest { clients_max });
                 }
                 Ok(())
             }
@@ -304,7 +304,8 @@ impl Router {
         self.last_join = number.0;
         self.resolve_cache.forget();
         let own = self.connections(source.worker);
-        let smallest = self.workers.keys().map(|worker| self.connections(*worker)).min();
+        let workers = self.workers.keys().filter(|worker| !worker.is_api());
+        let smallest = workers.map(|worker| self.connections(*worker)).min();
         let joined = ToWorker::Joined { slot, number, own, smallest: smallest.unwrap_or(own) };
         self.send(source.worker, &joined);
         Ok(())
@@ -350,12 +351,16 @@ impl Router {
         member.last_publication = Some(number);
         let is_single = route.address.recipients.is_single();
         let is_repeated = is_single && self.delivered.contains(&(source, number));
-        if member.take_is_counted() {
-            let mut resolved = self.index.resolve(&route.tenant, &route.address);
-            resolved.leave_out(&self.departed);
-            member.counted(number, if is_repeated { 1 } else { resolved.clients() });
+        let mut is_refused = is_repeated;
+        if let Some(request) = member.take_count_request() {
+            let (index, departed) = (&self.index, &self.departed);
+            let counts = || index.resolve(&route.tenant, &route.address).without(departed).counts();
+            let (clients, workers) =
+                if is_repeated { (1, 1) } else { *route.counts.get_or_insert_with(counts) };
+            member.counted(CountedPublication { number, clients, workers });
+            is_refused |= request.clients_max.is_some_and(|max| clients > max);
         }
-        if is_repeated {
+        if is_refused {
             return Ok(());
         }
         self.last_sequence += 1;

@@ -116,7 +116,7 @@ fn a_count_comes_with_the_acknowledgement_of_what_was_counted_and_of_nothing_els
     told(&mut router, 0);
     told(&mut router, 1);
     let counted = |router: &mut Router, number, address| {
-        say(router, 0, ToBroker::Count);
+        say(router, 0, ToBroker::Count { clients_max: None });
         say(router, 0, publish(number, address));
     };
     counted(&mut router, 1, Address::everyone_but(ClientUuid([2; 16])));
@@ -125,7 +125,7 @@ fn a_count_comes_with_the_acknowledgement_of_what_was_counted_and_of_nothing_els
     router.end_turn();
     let reached = |told: Vec<ToWorker>| -> Vec<_> {
         let each = told.into_iter().filter_map(|message| match message {
-            ToWorker::Reached { number, clients } => Some((number.0, clients)),
+            ToWorker::Reached { number, clients, .. } => Some((number.0, clients)),
             _ => None,
         });
         each.collect()
@@ -143,11 +143,11 @@ fn a_repeat_that_was_delivered_before_counts_as_one() {
     let numbers = vec![Number(7)];
     say(&mut router, 0, ToBroker::Seen { source: source(0), numbers });
     say(&mut router, 0, ToBroker::Announced { sequence: Sequence(7) });
-    say(&mut router, 0, ToBroker::Count);
+    say(&mut router, 0, ToBroker::Count { clients_max: None });
     say(&mut router, 0, publish(7, Address::first(Some(ClientUuid([9; 16])), None)));
     router.end_turn();
     router.acknowledge();
-    let reached = ToWorker::Reached { number: Number(7), clients: 1 };
+    let reached = ToWorker::Reached { number: Number(7), clients: 1, workers: 1 };
     assert!(told(&mut router, 0).contains(&reached));
 }
 
@@ -319,13 +319,16 @@ fn clients_of_a_dead_worker_are_removed_one_by_one_and_count_no_more_from_the_fi
     let mut router = after_a_death();
     assert_eq!((router.clients(), router.counts().clients), (1, 1));
     assert!(router.has_departed() && !router.is_free(WorkerId(0)));
-    say(&mut router, 2, ToBroker::Count);
+    say(&mut router, 2, ToBroker::Count { clients_max: None });
     say(&mut router, 2, publish(1, Address::everyone()));
     say(&mut router, 2, publish(2, Address::first(Some(ClientUuid([1; 16])), None)));
     assert_eq!(deliveries(&told(&mut router, 1)).len(), 1);
     router.end_turn();
     let told = told(&mut router, 2);
-    assert!(told.contains(&ToWorker::Reached { number: Number(1), clients: 1 }), "{told:?}");
+    assert!(
+        told.contains(&ToWorker::Reached { number: Number(1), clients: 1, workers: 1 }),
+        "{told:?}"
+    );
     assert!(is_acknowledged(&told, 2));
     assert_eq!((0..9).take_while(|_| remove_one(&mut router)).count(), 3);
     assert!(!router.has_departed() && router.is_free(WorkerId(0)));

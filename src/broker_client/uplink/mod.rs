@@ -200,11 +200,17 @@ impl Uplink {
     }
 
     /// Accepts a publication like [`Uplink::publish`], and requests its recipient count; answered by
-    /// [`BrokerEvent::Reached`], from this broker or a later one.
-    pub fn publish_counted(&mut self, asker: ReportRequester, publication: NewPublication<'_>) {
+    /// [`BrokerEvent::Reached`], from this broker or a later one. With more recipients than `clients_max` it
+    /// is not delivered.
+    pub fn publish_counted(
+        &mut self,
+        asker: ReportRequester,
+        clients_max: Option<u64>,
+        publication: NewPublication<'_>,
+    ) {
         let start = self.out.len();
         let number = self.window.next_number();
-        ToBroker::Count.encode(&mut self.out);
+        ToBroker::Count { clients_max }.encode(&mut self.out);
         encode_publish(&mut self.out, number, publication);
         // Both messages are kept as one entry, so that the request is repeated together with the publication.
         self.window.push(start..self.out.len());
@@ -308,9 +314,9 @@ impl Uplink {
                 let question = self.queries.answered(slot, number)?;
                 Some(BrokerEvent::Answer { slot, question, found })
             }
-            ToWorker::Reached { number, clients } => {
+            ToWorker::Reached { number, clients, workers } => {
                 let asker = self.report_requests.answered(number)?;
-                Some(BrokerEvent::Reached { asker, clients })
+                Some(BrokerEvent::Reached { asker, number, clients, workers })
             }
             ToWorker::Acknowledged { up_to } => {
                 self.window.acknowledge(up_to);

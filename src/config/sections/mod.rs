@@ -1,5 +1,6 @@
 //! The other sections of `websock.ini`. Each file has the settings and the parser of one section.
 
+pub(super) mod api;
 pub(super) mod backend;
 pub(super) mod bloatless;
 pub(super) mod compat;

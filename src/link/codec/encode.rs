@@ -154,6 +154,12 @@ fn put_named(out: &mut Vec<u8>, named: &NamedClient) {
     out.put_u8(named.options.bits());
 }
 
+/// Writes the request for a count. No server has as many clients as stand for no limit.
+pub(super) fn put_count(out: &mut Vec<u8>, clients_max: Option<u64>) {
+    out.put_u8(13);
+    out.put_u64_le(clients_max.unwrap_or(u64::MAX));
+}
+
 pub(super) fn put_claim(out: &mut Vec<u8>, claim: &Claim) {
     put_text(out, claim.alias.as_str());
     out.put_u8(match claim.keeping {

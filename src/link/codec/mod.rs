@@ -14,8 +14,8 @@ use bytes::{BufMut, Bytes};
 use self::decode::FieldReader;
 pub use self::encode::{encode_deliver, encode_publish};
 use self::encode::{
-    put_claim, put_client, put_deliver, put_found, put_grant, put_ip, put_length, put_publication,
-    put_question, put_slots, put_source, put_tags, with_length,
+    put_claim, put_client, put_count, put_deliver, put_found, put_grant, put_ip, put_length,
+    put_publication, put_question, put_slots, put_source, put_tags, with_length,
 };
 use super::message::{
     Deliver, FromBroker, FromWorker, Full, PublishFrame, SetName, ToBroker, ToWorker,
@@ -224,7 +224,7 @@ impl WireMessage for ToBroker {
                 out.put_u8(6);
                 out.put_u32_le(slot.0);
             }
-            Self::Count => out.put_u8(13),
+            Self::Count { clients_max } => put_count(out, *clients_max),
             Self::Publish { number, publication } => {
                 out.put_u8(PUBLISH);
                 out.put_u64_le(number.0);
@@ -289,7 +289,7 @@ impl WireMessage for ToBroker {
             },
             12 => Self::Sync { number: body.u64()? },
             20 => Self::Reserve { slot: body.slot()?, ip: body.ip()? },
-            13 => Self::Count,
+            13 => Self::Count { clients_max: Some(body.u64()?).filter(|max| *max < u64::MAX) },
             kind => return Err(Malformed::Unknown("kind", kind)),
         };
         body.end()?;
@@ -318,10 +318,11 @@ impl WireMessage for ToWorker {
                 out.put_u8(5);
                 out.put_u32_le(slot.0);
             }
-            Self::Reached { number, clients } => {
+            Self::Reached { number, clients, workers } => {
                 out.put_u8(11);
                 out.put_u64_le(number.0);
                 out.put_u64_le(*clients);
+                out.put_u32_le(*workers);
             }
             Self::Acknowledged { up_to } => {
                 out.put_u8(6);
@@ -376,7 +377,11 @@ impl WireMessage for ToWorker {
             9 => Self::Aliased { slot: body.slot()?, granted: body.grant()? },
             10 => Self::Synced { number: body.u64()? },
             20 => Self::Reserved { slot: body.slot()? },
-            11 => Self::Reached { number: Number(body.u64()?), clients: body.u64()? },
+            11 => Self::Reached {
+                number: Number(body.u64()?),
+                clients: body.u64()?,
+                workers: body.u32()?,
+            },
             kind => return Err(Malformed::Unknown("kind", kind)),
         };
         body.end()?;

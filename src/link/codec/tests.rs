@@ -123,7 +123,7 @@ fn to_broker() -> impl Strategy<Value = ToBroker> {
             numbers: numbers.into_iter().map(Number).collect()
         }),
         any::<u64>().prop_map(|n| ToBroker::Announced { sequence: Sequence(n) }),
-        Just(ToBroker::Count),
+        any::<Option<u32>>().prop_map(|max| ToBroker::Count { clients_max: max.map(u64::from) }),
         (any::<u32>(), client())
             .prop_map(|(slot, client)| ToBroker::Join { slot: Slot(slot), client }),
         any::<u32>().prop_map(|slot| ToBroker::Leave { slot: Slot(slot) }),
@@ -163,8 +163,11 @@ fn target() -> impl Strategy<Value = DeliverTo> {
 fn to_worker() -> impl Strategy<Value = ToWorker> {
     prop_oneof![
         Just(ToWorker::Batch),
-        any::<(u64, u64)>()
-            .prop_map(|(number, clients)| ToWorker::Reached { number: Number(number), clients }),
+        any::<(u64, u64, u32)>().prop_map(|(number, clients, workers)| ToWorker::Reached {
+            number: Number(number),
+            clients,
+            workers
+        }),
         any::<(u32, Option<u64>)>().prop_map(|(slot, granted)| ToWorker::Aliased {
             slot: Slot(slot),
             granted: granted.map(GrantNumber)

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{BrokerCommand, WorkerCommand};
+use super::{ApiCommand, BrokerCommand, WorkerCommand};
 use crate::link::transport::Transport;
 use crate::telemetry::LogLevel;
 use crate::types::ConfigNumber;
@@ -17,7 +17,7 @@ use crate::types::ConfigNumber;
 /// A serialized configuration. It is wiped from memory when its last owner drops it.
 pub type ConfigText = Arc<Zeroizing<String>>;
 
-/// Commands that workers and the broker accept.
+/// Commands that all roles accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CommonCommand {
     /// Use the attached configuration, which has been validated. This is the first command to every child;
@@ -51,7 +51,7 @@ impl CommonCommand {
     }
 }
 
-/// A command to a child of either role. It is serialized as the inner command alone.
+/// A command to a child of any role. It is serialized as the inner command alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum ChildCommand {
@@ -59,7 +59,9 @@ pub enum ChildCommand {
     Worker(WorkerCommand),
     /// A command to the broker.
     Broker(BrokerCommand),
-    /// A command to either role.
+    /// A command to the API process.
+    Api(ApiCommand),
+    /// A command to any role.
     Common(CommonCommand),
 }
 
@@ -72,6 +74,12 @@ impl From<WorkerCommand> for ChildCommand {
 impl From<BrokerCommand> for ChildCommand {
     fn from(command: BrokerCommand) -> Self {
         Self::Broker(command)
+    }
+}
+
+impl From<ApiCommand> for ChildCommand {
+    fn from(command: ApiCommand) -> Self {
+        Self::Api(command)
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! A new command needs a variant in the enum of its role, code that sends it and code that handles it.
 
+mod api_command;
 mod broker_command;
 mod child_command;
 mod child_event;
@@ -15,8 +16,9 @@ use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use crate::types::WorkerIncarnation;
+use crate::types::{Generation, WorkerIncarnation};
 
+pub use api_command::{ApiCommand, ApiListener};
 pub use broker_command::BrokerCommand;
 pub use child_command::{
     Attachment, AttachmentKind, ChildCommand, CommonCommand, ConfigText, ControlMessage,
@@ -36,6 +38,18 @@ pub const PROGRAM_VARIABLE: &str = "TAGCAST_PROGRAM";
 pub struct WorkerIdentity {
     /// The worker's number and generation.
     pub source: WorkerIncarnation,
+}
+
+/// Returns the command that gives a worker, or the API process, its end of a link.
+pub fn link_command<L>(
+    source: WorkerIncarnation,
+    broker: Generation,
+    end: Attachment<L>,
+) -> ControlMessage<ChildCommand, L> {
+    match source.worker.is_api() {
+        true => ControlMessage::with(ApiCommand::Link { broker }, end),
+        false => ControlMessage::with(WorkerCommand::Link { broker }, end),
+    }
 }
 
 /// Reason why a role returned.

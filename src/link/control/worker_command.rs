@@ -19,6 +19,8 @@ pub enum WorkerCommand {
     /// The attached socket is the one to which scripts push messages. The worker reads it while it is the
     /// leader. Sent at most once.
     PushSocket,
+    /// The attached socket takes the connections that the API process serves. Sent once, if the API is on.
+    Handover,
     /// The attached descriptor is one end of the link to this broker. The previous broker is dead.
     Link {
         /// Generation of the broker.
@@ -78,7 +80,7 @@ impl RoleCommand for WorkerCommand {
     fn attachment(&self) -> AttachmentKind {
         match self {
             Self::Listen { sockets } => AttachmentKind::Sockets(sockets.len()),
-            Self::PushSocket => AttachmentKind::Sockets(1),
+            Self::PushSocket | Self::Handover => AttachmentKind::Sockets(1),
             Self::Link { .. } => AttachmentKind::Link,
             Self::Common(command) => command.attachment(),
             Self::Quiesce(_)
@@ -101,7 +103,7 @@ impl TryFrom<ChildCommand> for WorkerCommand {
         match command {
             ChildCommand::Worker(command) => Ok(command),
             ChildCommand::Common(command) => Ok(Self::Common(command)),
-            ChildCommand::Broker(_) => Err(WrongRole),
+            ChildCommand::Broker(_) | ChildCommand::Api(_) => Err(WrongRole),
         }
     }
 }

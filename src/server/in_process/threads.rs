@@ -8,10 +8,11 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::api;
 use crate::broker;
 use crate::link::control::{
     Attachment, BrokerCommand, ChildCommand, ChildEvent, ControlMessage, ControlPeer, ExitReason,
-    MemorySupervisorEnd, SupervisorEnd, WorkerCommand, WorkerIdentity, memory_control,
+    MemorySupervisorEnd, SupervisorEnd, WorkerIdentity, link_command, memory_control,
 };
 use crate::link::transport::{Transport, memory_pair};
 use crate::resource::ResourceFactories;
@@ -40,8 +41,7 @@ struct Running {
 
 impl Threads {
     pub(super) fn new(prepared: Bootstrap, own: ResourceFactories, asked: PipeReader) -> Self {
-        let processes =
-            ProcessTable::new(prepared.config.workers, prepared.config.limits.drain_time);
+        let processes = prepared.process_table();
         let (roles, effects) = (BTreeMap::new(), Vec::new());
         Self { prepared, own, processes, roles, asked: Some(asked), effects }
     }
@@ -119,6 +119,15 @@ impl Threads {
         let builder = thread::Builder::new().name(member.to_string());
         let configure = ControlMessage::configure(ConfigNumber(1), self.prepared.json_for(member));
         match member {
+            ChildId::Api(generation) => {
+                let (mut desk, control) = memory_control()?;
+                desk.send(configure)?;
+                for message in self.prepared.sockets_for(member)? {
+                    desk.send(message)?;
+                }
+                let run = move || api::run(generation, Box::new(control));
+                Ok(Running { desk, thread: builder.spawn(run)? })
+            }
             ChildId::Broker(generation) => {
                 let (mut desk, control) = memory_control()?;
                 desk.send(configure)?;
@@ -128,7 +137,7 @@ impl Threads {
             ChildId::Worker(source) => {
                 let (mut desk, control) = memory_control()?;
                 desk.send(configure)?;
-                for message in self.prepared.sockets()? {
+                for message in self.prepared.sockets_for(member)? {
                     desk.send(message)?;
                 }
                 let own = self.own.clone();
@@ -145,15 +154,14 @@ impl Threads {
                 Ok((one, other)) => (Box::new(one), Box::new(other)),
                 Err(error) => {
                     tracing::error!(event = "link_create_failed", %error, "failed to create link");
-                    return self.abandon(ChildId::Worker(source));
+                    return self.abandon(ChildId::of(source));
                 }
             };
         let end = Attachment::Link(broker_side);
         let message = ControlMessage::with(BrokerCommand::WorkerLink { source }, end);
         self.send(ChildId::Broker(broker), message);
         let end = Attachment::Link(worker_side);
-        let message = ControlMessage::with(WorkerCommand::Link { broker }, end);
-        self.send(ChildId::Worker(source), message);
+        self.send(ChildId::of(source), link_command(source, broker, end));
     }
 
     /// Sends a command. The error for a thread that has exited is ignored, because its exit is

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
+use crate::api;
 use crate::broker;
 use crate::link::control::{ExitReason, RoleCommand, SocketControl, WorkerIdentity};
 use crate::resource::ResourceFactories;
@@ -29,6 +30,7 @@ pub struct Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RoleKind {
     Broker,
+    Api,
     Worker(WorkerId),
 }
 
@@ -39,6 +41,7 @@ impl Role {
         let mut arguments = arguments.into_iter().skip(1).map_while(|text| text.into_string().ok());
         let kind = match arguments.next()?.as_str() {
             "broker" => RoleKind::Broker,
+            "api" => RoleKind::Api,
             "worker" => RoleKind::Worker(WorkerId(arguments.next()?.parse().ok()?)),
             _ => return None,
         };
@@ -73,6 +76,7 @@ impl Role {
         set_parent_process_death_signal(Some(Signal::TERM))?;
         match self.kind {
             RoleKind::Broker => with_control(|control| broker::run(self.generation, control)),
+            RoleKind::Api => with_control(|control| api::run(self.generation, control)),
             RoleKind::Worker(worker) => {
                 let source = WorkerIncarnation { worker, generation: self.generation };
                 let identity = WorkerIdentity { source };
@@ -84,6 +88,7 @@ impl Role {
     fn name(self) -> String {
         match self.kind {
             RoleKind::Broker => "broker".to_owned(),
+            RoleKind::Api => "api".to_owned(),
             RoleKind::Worker(worker) => format!("worker {worker}"),
         }
     }

@@ -11,6 +11,8 @@ use crate::types::{Generation, WorkerId, WorkerIncarnation};
 pub enum ChildId {
     /// A broker.
     Broker(Generation),
+    /// The API process.
+    Api(Generation),
     /// A worker.
     Worker(WorkerIncarnation),
 }
@@ -23,7 +25,7 @@ pub enum Action {
     Start(ChildId),
     /// Create a link and pass one end to each of these processes.
     Link {
-        /// The worker.
+        /// The worker, or the API process on its seat.
         source: WorkerIncarnation,
         /// A broker.
         broker: Generation,
@@ -63,17 +65,34 @@ impl fmt::Display for ChildId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Broker(_) => write!(f, "broker"),
+            Self::Api(_) => write!(f, "api"),
             Self::Worker(source) => write!(f, "worker {}", source.worker),
         }
     }
 }
 
 impl ChildId {
+    /// The process at the worker's end of a link.
+    #[must_use]
+    pub fn of(source: WorkerIncarnation) -> Self {
+        if source.worker.is_api() { Self::Api(source.generation) } else { Self::Worker(source) }
+    }
+
+    /// What the broker calls it; none for the broker itself.
+    #[must_use]
+    pub fn source(self) -> Option<WorkerIncarnation> {
+        match self {
+            Self::Broker(_) => None,
+            Self::Api(generation) => Some(WorkerIncarnation { worker: WorkerId::API, generation }),
+            Self::Worker(source) => Some(source),
+        }
+    }
+
     /// Returns the generation of the process.
     #[must_use]
     pub fn generation(self) -> Generation {
         match self {
-            Self::Broker(generation) => generation,
+            Self::Broker(generation) | Self::Api(generation) => generation,
             Self::Worker(source) => source.generation,
         }
     }

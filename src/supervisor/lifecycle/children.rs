@@ -1,4 +1,4 @@
-//! The slots of the broker and the workers, with the process in each.
+//! The slots of the broker, the API process and the workers, with the process in each.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,10 +8,12 @@ use super::{Action, ChildId};
 use crate::link::control::BrokerCommand;
 use crate::types::{WorkerId, WorkerIncarnation};
 
-/// The broker and the workers.
+/// The broker, the API process and the workers.
 #[derive(Debug)]
 pub(super) struct Children {
     broker: ChildSlot,
+    /// None if the API is off.
+    api: Option<ChildSlot>,
     /// Worker slots, one more than there are workers. In a rolling restart the successor starts
     /// before the old worker exits.
     workers: BTreeMap<WorkerId, ChildSlot>,
@@ -22,8 +24,14 @@ impl Children {
     pub(super) fn new(workers: u16) -> Self {
         Self {
             broker: ChildSlot::default(),
+            api: None,
             workers: (0..=workers).map(|seat| (WorkerId(seat), ChildSlot::default())).collect(),
         }
+    }
+
+    /// Adds an empty slot for an API process.
+    pub(super) fn add_api(&mut self) {
+        self.api = Some(ChildSlot::default());
     }
 
     /// Returns all processes that are running or waiting for a restart, with their states. The
@@ -34,7 +42,9 @@ impl Children {
             let source = WorkerIncarnation { worker: *worker, generation: slot.last()? };
             Some((ChildId::Worker(source), slot.state()))
         });
-        let said = broker.into_iter().chain(workers);
+        let api = self.api.as_ref();
+        let api = api.and_then(|slot| Some((ChildId::Api(slot.last()?), slot.state())));
+        let said = broker.into_iter().chain(api).chain(workers);
         said.filter_map(|(member, state)| Some((member, state.word()?)))
     }
 
@@ -42,17 +52,20 @@ impl Children {
     pub(super) fn start_broker(&mut self, effects: &mut Vec<Action>) {
         let broker = self.broker.take_up();
         let member = ChildId::Broker(broker);
-        let sources: Vec<_> = self.living_sources().collect();
+        let api = self.living_api().and_then(ChildId::source);
+        let sources: Vec<_> = self.living_sources().chain(api).collect();
         effects.push(Action::Start(member));
         let living = BrokerCommand::LiveWorkers { sources: sources.clone() };
         effects.push(Action::Send(member, living.into()));
         effects.extend(sources.into_iter().map(|source| Action::Link { source, broker }));
     }
 
+    /// Starts the process of this seat, which may be that of the API process.
     pub(super) fn start_worker(&mut self, worker: WorkerId, effects: &mut Vec<Action>) {
-        let Some(slot) = self.workers.get_mut(&worker) else { return };
+        let slot = if worker.is_api() { self.api.as_mut() } else { self.workers.get_mut(&worker) };
+        let Some(slot) = slot else { return };
         let source = WorkerIncarnation { worker, generation: slot.take_up() };
-        effects.push(Action::Start(ChildId::Worker(source)));
+        effects.push(Action::Start(ChildId::of(source)));
         if let Some(broker) = self.broker.holder() {
             effects.push(Action::Link { source, broker });
         }
@@ -63,7 +76,8 @@ impl Children {
         if self.broker.is_due(now) {
             self.start_broker(effects);
         }
-        let due = self.workers.iter().filter(|(_, slot)| slot.is_due(now));
+        let api = self.api.iter().map(|slot| (&WorkerId::API, slot));
+        let due = self.workers.iter().chain(api).filter(|(_, slot)| slot.is_due(now));
         let workers: Vec<_> = due.map(|(worker, _)| *worker).collect();
         for worker in workers {
             self.start_worker(worker, effects);
@@ -72,7 +86,8 @@ impl Children {
 
     /// Returns the time of the next restart.
     pub(super) fn next_start(&self) -> Option<Instant> {
-        self.workers.values().chain([&self.broker]).filter_map(ChildSlot::starts_at).min()
+        let others = [&self.broker].into_iter().chain(&self.api);
+        self.workers.values().chain(others).filter_map(ChildSlot::starts_at).min()
     }
 
     /// Records the death of a process and returns the delay of its restart.
@@ -92,9 +107,9 @@ impl Children {
         self.broker.hasten(latest);
     }
 
-    /// Cancels all restarts of workers.
+    /// Cancels all restarts of workers and of the API process.
     pub(super) fn vacate_workers(&mut self) {
-        self.workers.values_mut().for_each(ChildSlot::vacate);
+        self.workers.values_mut().chain(&mut self.api).for_each(ChildSlot::vacate);
     }
 
     /// Cancels all restarts.
@@ -105,6 +120,10 @@ impl Children {
 
     pub(super) fn mark_broker_ready(&mut self) {
         self.broker.set_state(ChildState::Ready);
+    }
+
+    pub(super) fn mark_api(&mut self, state: ChildState) {
+        self.api.iter_mut().for_each(|slot| slot.set_state(state));
     }
 
     /// Records that a worker has become ready.
@@ -133,6 +152,7 @@ impl Children {
     fn slot_mut(&mut self, member: ChildId) -> Option<&mut ChildSlot> {
         match member {
             ChildId::Broker(_) => Some(&mut self.broker),
+            ChildId::Api(_) => self.api.as_mut(),
             ChildId::Worker(source) => self.workers.get_mut(&source.worker),
         }
     }
@@ -145,6 +165,9 @@ impl Children {
     pub(super) fn lives(&self, member: ChildId) -> bool {
         match member {
             ChildId::Broker(generation) => self.broker.is_held_by(generation),
+            ChildId::Api(generation) => {
+                self.api.as_ref().is_some_and(|slot| slot.is_held_by(generation))
+            }
             ChildId::Worker(source) => self
                 .workers
                 .get(&source.worker)
@@ -160,6 +183,10 @@ impl Children {
 
     pub(super) fn living_broker(&self) -> Option<ChildId> {
         self.broker.holder().map(ChildId::Broker)
+    }
+
+    pub(super) fn living_api(&self) -> Option<ChildId> {
+        self.api.as_ref()?.holder().map(ChildId::Api)
     }
 
     pub(super) fn living_workers(&self) -> impl Iterator<Item = ChildId> {
@@ -189,7 +216,7 @@ impl Children {
         self.workers.iter().find(|(_, slot)| is_spare(slot)).map(|(worker, _)| *worker)
     }
 
-    /// Returns true if no worker has unacknowledged publications.
+    /// Returns true if no worker has unacknowledged publications, and the API process neither.
     pub(super) fn all_quiet(&self) -> bool {
         let is_quiet = |slot: &ChildSlot| {
             matches!(
@@ -197,11 +224,11 @@ impl Children {
                 ChildState::Quiet | ChildState::Leaving | ChildState::Vacant { .. }
             )
         };
-        self.workers.values().all(is_quiet)
+        self.workers.values().chain(&self.api).all(is_quiet)
     }
 
-    /// Returns true if no worker is running.
-    pub(super) fn no_worker_lives(&self) -> bool {
-        self.living_sources().next().is_none()
+    /// Returns true if no process is running except the broker.
+    pub(super) fn only_broker_lives(&self) -> bool {
+        self.living_sources().next().is_none() && self.living_api().is_none()
     }
 }

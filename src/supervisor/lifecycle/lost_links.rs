@@ -29,7 +29,7 @@ struct LostLink {
 impl LostLinks {
     /// Records that one process reports a lost link. Both processes must be running.
     pub(super) fn record(&mut self, ends: LinkEnds, by: ChildId, now: Instant) {
-        let is_lost_by_broker = by != ChildId::Worker(ends.worker);
+        let is_lost_by_broker = by != ChildId::of(ends.worker);
         match self.0.iter_mut().find(|lost| lost.ends == ends) {
             Some(known) => known.is_lost_by_broker |= is_lost_by_broker,
             None => {
@@ -44,7 +44,7 @@ impl LostLinks {
     /// may accept it.
     pub(super) fn forget_explained(&mut self, dead: ChildId, now: Instant) {
         self.0.retain_mut(|lost| match dead {
-            ChildId::Worker(source) => lost.ends.worker != source,
+            ChildId::Worker(_) | ChildId::Api(_) => ChildId::of(lost.ends.worker) != dead,
             ChildId::Broker(generation) if lost.ends.broker != generation => true,
             ChildId::Broker(_) => {
                 lost.until = now;

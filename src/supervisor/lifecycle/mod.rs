@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 pub use self::action::{Action, ChildId};
+use self::child_state::ChildState;
 use self::children::Children;
 use self::leader::Leader;
 use self::liveness::{Liveness, LivenessVerdict};
@@ -14,12 +15,12 @@ pub use self::rolling_restart::RestartInProgress;
 use self::rolling_restart::{RestartTurn, RollingRestart};
 use self::shutdown::Shutdown;
 use crate::link::control::{
-    BrokerCommand, ChildEvent, CommonCommand, PendingHandshakes, WorkerCommand,
+    ApiCommand, BrokerCommand, ChildEvent, CommonCommand, PendingHandshakes, WorkerCommand,
 };
 use crate::types::limits::RESTART_PAUSE_MIN;
 use crate::types::{WorkerId, WorkerIncarnation};
 
-/// The processes of one server: a broker and its workers.
+/// The processes of one server: a broker, its workers, and the API process.
 #[derive(Debug)]
 pub struct ProcessTable {
     children: Children,
@@ -52,10 +53,18 @@ impl ProcessTable {
         }
     }
 
+    /// The same with an API process.
+    #[must_use]
+    pub fn with_api(mut self) -> Self {
+        self.children.add_api();
+        self
+    }
+
     /// Starts all processes.
     pub fn start(&mut self, now: Instant, effects: &mut Vec<Action>) {
         self.liveness.start(now);
         self.children.start_broker(effects);
+        self.children.start_worker(WorkerId::API, effects);
         for seat in 0..self.size {
             self.children.start_worker(WorkerId(seat), effects);
         }
@@ -112,7 +121,7 @@ impl ProcessTable {
         }
         self.lost.forget_explained(member, now);
         self.liveness.forget(member);
-        if let (ChildId::Worker(source), Some(broker)) = (member, self.children.living_broker()) {
+        if let (Some(source), Some(broker)) = (member.source(), self.children.living_broker()) {
             effects.push(Action::Send(broker, BrokerCommand::WorkerDead { source }.into()));
         }
         self.advance(now, effects);
@@ -135,6 +144,8 @@ impl ProcessTable {
             (ChildEvent::Quiesced, ChildId::Worker(source)) => {
                 self.children.mark_quiet(source.worker);
             }
+            (ChildEvent::Ready, ChildId::Api(_)) => self.children.mark_api(ChildState::Ready),
+            (ChildEvent::Quiesced, ChildId::Api(_)) => self.children.mark_api(ChildState::Quiet),
             (ChildEvent::LinkLost { peer, broker }, _) => {
                 self.link_lost(LinkEnds { worker: peer, broker }, member, now);
             }
@@ -185,6 +196,8 @@ impl ProcessTable {
             let quiesce = WorkerCommand::Quiesce(PendingHandshakes::Refuse);
             let quiesce = |one| Action::Send(one, quiesce.clone().into());
             effects.extend(self.children.living_workers().map(quiesce));
+            let quiesce = |api| Action::Send(api, ApiCommand::Quiesce.into());
+            effects.extend(self.children.living_api().map(quiesce));
         }
         self.advance(now, effects);
     }
@@ -197,7 +210,7 @@ impl ProcessTable {
 
     fn advance(&mut self, now: Instant, effects: &mut Vec<Action>) {
         let unlinked = self.lost.take_due(now);
-        effects.extend(unlinked.map(|worker| Action::Kill(ChildId::Worker(worker))));
+        effects.extend(unlinked.map(|worker| Action::Kill(ChildId::of(worker))));
         self.children.start_due(now, effects);
         let (children, drain_time) = (&mut self.children, self.drain_time);
         self.rolling.advance(RestartTurn { children, now, drain_time, effects });
@@ -234,7 +247,7 @@ impl ProcessTable {
     /// Rule L1: a report of a lost link counts only while both of its processes are running.
     fn link_lost(&mut self, ends: LinkEnds, by: ChildId, now: Instant) {
         let LinkEnds { worker, broker } = ends;
-        let live = self.children.lives(ChildId::Worker(worker))
+        let live = self.children.lives(ChildId::of(worker))
             && self.children.lives(ChildId::Broker(broker));
         if live {
             self.lost.record(ends, by, now);
@@ -246,7 +259,9 @@ impl ProcessTable {
         if !self.shutdown.expects_answers() {
             return;
         }
-        let living = self.children.living_workers().chain(self.children.living_broker());
+        let children = &self.children;
+        let living = children.living_workers().chain(children.living_broker());
+        let living = living.chain(children.living_api());
         let expected = living.filter(|member| self.shutdown.expects_answer_of(*member));
         for finding in self.liveness.tick(now, expected) {
             match finding {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::children::Children;
 use super::{Action, ChildId};
-use crate::link::control::{BrokerCommand, WorkerCommand};
+use crate::link::control::{ApiCommand, BrokerCommand, WorkerCommand};
 use crate::types::limits::HUNG_BROKER_REPLACED;
 
 /// The fraction of a period that is reserved for later steps: of the drain time for the broker and
@@ -20,7 +20,7 @@ pub(super) enum Shutdown {
     Quieting { drain_at: Instant, end_at: Instant },
     /// Workers close their clients.
     Draining { end_at: Instant },
-    /// All workers have exited. The broker is still running.
+    /// All workers and the API process have exited. The broker is still running.
     Stopping { end_at: Instant },
     /// All processes have been killed.
     Killed,
@@ -97,9 +97,11 @@ impl Shutdown {
             let within = time_to_close(now, end_at);
             let drain = |one| Action::Send(one, WorkerCommand::Drain { within }.into());
             effects.extend(children.living_workers().map(drain));
+            let drain = |api| Action::Send(api, ApiCommand::Drain { within }.into());
+            effects.extend(children.living_api().map(drain));
         }
         if let Self::Draining { end_at } = *self
-            && children.no_worker_lives()
+            && children.only_broker_lives()
         {
             *self = Self::Stopping { end_at };
             children.vacate();
@@ -110,7 +112,7 @@ impl Shutdown {
             effects.push(Action::Late);
             self.kill_all(children, effects);
         }
-        if self.is_last() && children.living_broker().is_none() && children.no_worker_lives() {
+        if self.is_last() && children.living_broker().is_none() && children.only_broker_lives() {
             effects.push(Action::End);
         }
     }
@@ -119,7 +121,8 @@ impl Shutdown {
     pub(super) fn kill_all(&mut self, children: &mut Children, effects: &mut Vec<Action>) {
         *self = Self::Killed;
         children.vacate();
-        effects.extend(children.living_workers().chain(children.living_broker()).map(Action::Kill));
+        let living = children.living_workers().chain(children.living_api());
+        effects.extend(living.chain(children.living_broker()).map(Action::Kill));
     }
 }
 

@@ -9,9 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::now;
-use crate::link::control::{
-    Attachment, BrokerCommand, ChildCommand, ControlMessage, WorkerCommand,
-};
+use crate::link::control::{Attachment, BrokerCommand, ChildCommand, ControlMessage, link_command};
 use crate::link::transport::unix_pair;
 use crate::supervisor::child;
 use crate::supervisor::child::{ChildHandle, Death, ProcessEvent};
@@ -93,7 +91,7 @@ impl RunningChildren {
 
     /// Creates a link and sends one end to each of the two processes.
     pub(super) fn link(&self, source: WorkerIncarnation, broker: Generation) {
-        let worker = ChildId::Worker(source);
+        let worker = ChildId::of(source);
         let (worker_side, broker_side) = match unix_pair() {
             Ok(ends) => ends,
             Err(error) => {
@@ -111,7 +109,7 @@ impl RunningChildren {
         let message = ControlMessage::with(BrokerCommand::WorkerLink { source }, end);
         self.send_message(ChildId::Broker(broker), message);
         let end = Attachment::Link(worker_side);
-        self.send_message(worker, ControlMessage::with(WorkerCommand::Link { broker }, end));
+        self.send_message(worker, link_command(source, broker, end));
     }
 
     /// Kills a child.

@@ -18,6 +18,7 @@ use self::log_level::{ActiveLogLevel, open_log};
 use self::overload::MemoryMonitor;
 use self::reload::PendingReload;
 use self::signals::{AskedBySignal, Signals};
+use super::api_sockets::ApiSockets;
 use super::child::{Death, ProcessEvent};
 use super::control_socket::ControlSocket;
 use super::lifecycle::{Action, ChildId, ProcessTable};
@@ -93,8 +94,7 @@ impl Supervisor {
         let mut control = ControlSocket::open(&prepared.config.state_folder)
             .map_err(StartError::control_socket)?;
         let (events, mut happened) = mpsc::channel(EVENTS_MAX);
-        let processes =
-            ProcessTable::new(prepared.config.workers, prepared.config.limits.drain_time);
+        let processes = prepared.process_table();
         let log_level = ActiveLogLevel::new(prepared.config.log.level);
         let mut supervisor = Self {
             prepared,
@@ -239,10 +239,7 @@ impl Supervisor {
 
     fn try_start(&mut self, member: ChildId) -> io::Result<()> {
         let arguments = arguments(member, self.log_level.level(), self.prepared.config.log.format);
-        let sockets = match member {
-            ChildId::Broker(_) => Vec::new(),
-            ChildId::Worker(_) => self.prepared.sockets()?,
-        };
+        let sockets = self.prepared.sockets_for(member)?;
         self.children.start(member, &arguments)?;
         let configure =
             ControlMessage::configure(self.prepared.number, self.prepared.json_for(member));
@@ -258,6 +255,9 @@ impl Supervisor {
         for url in self.prepared.listeners.urls() {
             tracing::info!(event = "listening", "listening on {url}");
         }
+        for url in self.prepared.api.iter().flat_map(ApiSockets::urls) {
+            tracing::info!(event = "api_listening", "API on {url}");
+        }
         notify::ready();
     }
 }
@@ -267,6 +267,7 @@ impl Supervisor {
 fn arguments(member: ChildId, level: LogLevel, format: LogFormat) -> Vec<String> {
     let mut arguments = match member {
         ChildId::Broker(_) => vec!["broker".to_owned()],
+        ChildId::Api(_) => vec!["api".to_owned()],
         ChildId::Worker(source) => vec!["worker".to_owned(), source.worker.to_string()],
     };
     arguments.push("--generation".to_owned());

@@ -7,7 +7,7 @@ use super::children::RunningChildren;
 use super::now;
 use crate::admin::MemoryStatus;
 use crate::config::MaxMemory;
-use crate::link::control::WorkerCommand;
+use crate::link::control::{ApiCommand, WorkerCommand};
 use crate::supervisor::lifecycle::ChildId;
 use crate::supervisor::memory_limit::{ceiling, resident_bytes};
 use crate::types::limits::PRESSURE_FULL_WAIT;
@@ -81,7 +81,7 @@ impl MemoryMonitor {
         self.ceiling = ceiling(max_memory);
         self.looks_at = self.ceiling.map(|_| now());
         if self.ceiling.is_none() {
-            self.set_pressure(Pressure::None);
+            let _changed = self.set_pressure(Pressure::None);
             self.told.clear();
             children.members().for_each(|member| self.send_pressure(member, children));
         }
@@ -99,7 +99,11 @@ impl MemoryMonitor {
         self.used = resident.values().sum();
         self.reusable.retain(|member, _| resident.contains_key(&Some(*member)));
         let stage = self.stage(ceiling, now);
-        self.set_pressure(stage);
+        if self.set_pressure(stage) {
+            let is_api = |member: &ChildId| matches!(member, ChildId::Api(_));
+            let api = children.members().filter(is_api);
+            api.for_each(|member| self.send_pressure(member, children));
+        }
         self.allow(ceiling, &resident, children);
     }
 
@@ -128,9 +132,10 @@ impl MemoryMonitor {
         self.told.retain(|member, _| children.get(*member).is_some());
     }
 
-    fn set_pressure(&mut self, pressure: Pressure) {
+    /// Returns whether the pressure has changed.
+    fn set_pressure(&mut self, pressure: Pressure) -> bool {
         if self.pressure == pressure {
-            return;
+            return false;
         }
         self.pressure = pressure;
         let (used, ceiling) = (self.used, self.ceiling);
@@ -153,6 +158,7 @@ impl MemoryMonitor {
                 "memory is scarce"
             ),
         }
+        true
     }
 
     /// Sends the current stage to a new process, if memory is scarce.
@@ -164,9 +170,14 @@ impl MemoryMonitor {
 
     /// Sends the stage to a worker. A broker has no memory to release, so it gets none.
     fn send_pressure(&self, member: ChildId, children: &RunningChildren) {
-        if let ChildId::Worker(_) = member {
-            let allowed = Allowance { pressure: self.pressure, resident_max: None };
-            children.send(member, WorkerCommand::Pressure(allowed));
+        let pressure = self.pressure;
+        match member {
+            ChildId::Worker(_) => {
+                let allowed = Allowance { pressure, resident_max: None };
+                children.send(member, WorkerCommand::Pressure(allowed));
+            }
+            ChildId::Api(_) => children.send(member, ApiCommand::Pressure(pressure)),
+            ChildId::Broker(_) => {}
         }
     }
 }

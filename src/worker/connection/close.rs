@@ -71,7 +71,11 @@ fn close_with(
 ) {
     if matches!(
         connection.phase,
-        Phase::Closing { .. } | Phase::Ending { .. } | Phase::Answering { .. } | Phase::Gone
+        Phase::Closing { .. }
+            | Phase::Ending { .. }
+            | Phase::Answering { .. }
+            | Phase::HandedOver
+            | Phase::Gone
     ) {
         return;
     }

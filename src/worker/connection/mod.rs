@@ -98,6 +98,8 @@ pub(super) enum Phase {
     Answering { until: Moment },
     /// Everything is written and the write side is shut down. The peer must close its side.
     Ending { until: Moment },
+    /// The API process has the socket, and the connection must be forgotten here.
+    HandedOver,
     /// The socket must be closed.
     Gone,
 }

@@ -22,10 +22,13 @@ pub(in crate::worker) fn rearm(
     connections: &mut ConnectionTable,
     mut connection: Box<Connection>,
 ) {
-    if matches!(connection.phase, Phase::Gone) {
+    if matches!(connection.phase, Phase::Gone | Phase::HandedOver) {
         close::forget_outbox(context, &mut connection);
         context.memory.release(&connection);
-        context.stats.closed += 1;
+        match connection.phase {
+            Phase::HandedOver => context.stats.handed_over += 1,
+            _ => context.stats.closed += 1,
+        }
         let slot = connection.slot;
         connections.end(connection);
         context.sockets.close(slot);
@@ -48,7 +51,7 @@ pub(in crate::worker) fn wants_input(context: &Context, connection: &Connection)
         // disconnect would go unnoticed.
         Phase::Authorizing(pending) => pending.joining.early.len() < READ_BYTES,
         Phase::Joining(joining) => joining.early.len() < READ_BYTES,
-        Phase::Gone => false,
+        Phase::Gone | Phase::HandedOver => false,
         Phase::Head(_) | Phase::Closing { .. } | Phase::Answering { .. } | Phase::Ending { .. } => {
             true
         }

@@ -22,7 +22,9 @@ pub(in crate::worker) fn write(
 ) {
     // An empty Close part is not skipped: it ends the connection without a Close frame.
     let says_nothing = bytes.is_empty() && kind != PartKind::Close;
-    if says_nothing || matches!(connection.phase, Phase::Ending { .. } | Phase::Gone) {
+    if says_nothing
+        || matches!(connection.phase, Phase::Ending { .. } | Phase::HandedOver | Phase::Gone)
+    {
         return;
     }
     let waits = connection.outbox.as_ref().is_some_and(|outbox| !outbox.is_empty());

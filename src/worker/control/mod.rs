@@ -68,12 +68,16 @@ impl EventLoop {
                     sockets.into_iter().for_each(|socket| push_socket.set_socket(socket));
                     self.watch_push_socket();
                 }
+                (WorkerCommand::Handover, Attachment::Sockets(sockets)) => {
+                    context.handover = sockets.into_iter().next();
+                }
                 (WorkerCommand::Link { broker }, Attachment::Link(transport)) => {
                     self.connect(broker, transport)?;
                 }
                 (
                     WorkerCommand::Listen { .. }
                     | WorkerCommand::PushSocket
+                    | WorkerCommand::Handover
                     | WorkerCommand::Link { .. },
                     _,
                 ) => {}
@@ -297,6 +301,10 @@ fn send_away(context: &mut Context, connection: &mut Connection) {
             refusals::refuse(context, connection, &DRAINING);
         }
         Phase::Open(_) => close::close(context, connection, &AWAY),
-        Phase::Closing { .. } | Phase::Answering { .. } | Phase::Ending { .. } | Phase::Gone => {}
+        Phase::Closing { .. }
+        | Phase::Answering { .. }
+        | Phase::Ending { .. }
+        | Phase::HandedOver
+        | Phase::Gone => {}
     }
 }

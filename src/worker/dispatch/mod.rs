@@ -219,7 +219,7 @@ fn apply_effects(
                 let uplink = &mut context.broker.uplink;
                 match delivery_report::requester(slot, session, address) {
                     None => uplink.publish(publication),
-                    Some(asker) => uplink.publish_counted(asker, publication),
+                    Some(asker) => uplink.publish_counted(asker, None, publication),
                 }
                 continue;
             }

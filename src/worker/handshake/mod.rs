@@ -3,6 +3,7 @@
 pub(crate) mod admission;
 pub(crate) mod authorize;
 pub(crate) mod count;
+pub(crate) mod handover;
 pub(crate) mod legacy;
 pub(crate) mod opening_tags;
 pub(crate) mod pages;
@@ -63,6 +64,9 @@ struct ReceivedHead<'a> {
 pub(in crate::worker) fn on_head(context: &mut Context, connection: &mut Connection, input: &[u8]) {
     let Phase::Head(partial) = &mut connection.phase else { return };
     partial.bytes.extend_from_slice(input);
+    if handover::hand_over(context, connection) {
+        return;
+    }
     if legacy::on_first_bytes(context, connection) == FirstBytes::Done {
         return;
     }

@@ -52,6 +52,7 @@ impl Server {
             accepted: one.accepted + other.accepted,
             open: one.open + other.open,
             closed: one.closed + other.closed,
+            handed_over: one.handed_over + other.handed_over,
             held: one.held + other.held,
             opened: one.opened + other.opened,
             slow: one.slow + other.slow,
@@ -85,7 +86,7 @@ impl Server {
 /// Returns the equations of the counters that do not balance, over the workers that answered.
 pub fn imbalances(status: &ServerStatus) -> Vec<String> {
     let wrong = |counts: &WorkerCounts| {
-        counts.accepted != counts.open + counts.closed
+        counts.accepted != counts.open + counts.closed + counts.handed_over
             || counts.matched != counts.delivered + counts.missed + counts.waiting
     };
     status.workers().filter(wrong).map(|counts| format!("{counts:?}")).collect()

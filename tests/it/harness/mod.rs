@@ -16,6 +16,7 @@
 #![allow(clippy::disallowed_types, reason = "tests run on threads that wait for each other")]
 
 pub mod admin;
+pub mod api;
 mod bystander;
 mod expect;
 mod folder;

@@ -1,0 +1,225 @@
+//! The body of a request: read to its end within its time, its length and the memory for all bodies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::HeaderMap;
+use hyper::body::{Body, Incoming};
+use hyper::header;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::config::ApiConfig;
+use super::error::{ApiError, ErrorCode};
+use super::state::ApiState;
+use crate::types::limits::{API_BODY_BYTES_MIN, API_BODY_PAUSE, API_BODY_TIME};
+
+/// Bytes of memory that are taken at once for a body whose length is not known.
+const PART_BYTES: usize = 64 * 1024;
+
+/// A body, with its share of the memory for all bodies.
+#[derive(Debug)]
+pub(super) struct RequestBody {
+    bytes: Bytes,
+    _memory: Option<OwnedSemaphorePermit>,
+}
+
+impl RequestBody {
+    /// Its text.
+    ///
+    /// # Errors
+    ///
+    /// When it is not UTF-8.
+    pub(super) fn text(&self) -> Result<&str, ApiError> {
+        str::from_utf8(&self.bytes)
+            .map_err(|_| ApiError::at(ErrorCode::InvalidJson, "", "the body is not UTF-8"))
+    }
+}
+
+/// Whether a body is JSON that is sent as it is.
+///
+/// # Errors
+///
+/// 415 when not.
+pub(super) fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let unsupported = |message| Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        return unsupported("the body is sent without Content-Encoding");
+    }
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let is_json = |text: &str| {
+        let mut parts = text.split(';').map(str::trim);
+        let is_json = parts.next().is_some_and(|it| it.eq_ignore_ascii_case("application/json"));
+        is_json && parts.all(|part| part.eq_ignore_ascii_case("charset=utf-8"))
+    };
+    let first = types.next().and_then(|text| text.to_str().ok());
+    match first.is_some_and(is_json) && types.next().is_none() {
+        true => Ok(()),
+        false => unsupported("the Content-Type of the body is application/json"),
+    }
+}
+
+/// Reads a body to its end.
+///
+/// # Errors
+///
+/// When it is too large, comes too slowly, or there is no memory for it.
+pub(super) async fn read(
+    state: &ApiState,
+    config: &ApiConfig,
+    mut body: Incoming,
+) -> Result<RequestBody, ApiError> {
+    let limit = config.body_bytes_max;
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
+        return Err(too_large(announced, limit));
+    }
+    let mut memory = BodyMemory { all: &state.bodies, within: config.timeout, permit: None };
+    memory.grow_to(announced).await?;
+    let mut bytes = BytesMut::with_capacity(announced);
+    let mut pace = BodyPace::start();
+    loop {
+        let Some(frame) = pace.next(body.frame(), bytes.len()).await? else { break };
+        let frame =
+            frame.map_err(|_| ApiError::new(ErrorCode::BadRequest, "the body broke off"))?;
+        // Trailers are not looked at.
+        let Ok(data) = frame.into_data() else { continue };
+        let length = bytes.len() + data.len();
+        if length > limit {
+            return Err(too_large(length, limit));
+        }
+        memory.grow_to(length).await?;
+        bytes.extend_from_slice(&data);
+    }
+    Ok(RequestBody { bytes: bytes.freeze(), _memory: memory.permit })
+}
+
+fn too_large(found: usize, limit: usize) -> ApiError {
+    ApiError::over_limit("the body", found as u64, limit as u64, "apiMaxBody")
+}
+
+/// The share of one body.
+struct BodyMemory<'a> {
+    all: &'a Arc<Semaphore>,
+    within: Duration,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl BodyMemory<'_> {
+    async fn grow_to(&mut self, bytes: usize) -> Result<(), ApiError> {
+        let held = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        if bytes <= held {
+            return Ok(());
+        }
+        let wanted = if held == 0 { bytes } else { (bytes - held).max(PART_BYTES) };
+        let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+        let more = timeout(self.within, Arc::clone(self.all).acquire_many_owned(wanted)).await;
+        let busy =
+            || ApiError::new(ErrorCode::Busy, "the bodies of other requests fill the memory");
+        let more = more.ok().and_then(Result::ok).ok_or_else(busy)?;
+        match &mut self.permit {
+            Some(permit) => permit.merge(more),
+            none => *none = Some(more),
+        }
+        Ok(())
+    }
+}
+
+/// How fast a body comes.
+struct BodyPace {
+    until: Instant,
+    looks_at: Instant,
+    bytes_then: usize,
+}
+
+impl BodyPace {
+    fn start() -> Self {
+        let now = Instant::now();
+        Self { until: now + API_BODY_TIME, looks_at: now + API_BODY_PAUSE, bytes_then: 0 }
+    }
+
+    /// Waits for a part of the body, of which so many bytes are there.
+    async fn next<T>(
+        &mut self,
+        part: impl Future<Output = Option<T>>,
+        bytes: usize,
+    ) -> Result<Option<T>, ApiError> {
+        let now = Instant::now();
+        if now >= self.looks_at {
+            if bytes < self.bytes_then + API_BODY_BYTES_MIN {
+                return Err(too_slow());
+            }
+            (self.looks_at, self.bytes_then) = (now + API_BODY_PAUSE, bytes);
+        }
+        let mut part = std::pin::pin!(part);
+        loop {
+            let until = self.looks_at.min(self.until);
+            match timeout_at(until, part.as_mut()).await {
+                Ok(part) => return Ok(part),
+                Err(_) if until == self.until || bytes < self.bytes_then + API_BODY_BYTES_MIN => {
+                    return Err(too_slow());
+                }
+                Err(_) => (self.looks_at, self.bytes_then) = (until + API_BODY_PAUSE, bytes),
+            }
+        }
+    }
+}
+
+fn too_slow() -> ApiError {
+    ApiError::new(ErrorCode::RequestTimeout, "the body comes too slowly")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::HeaderValue;
+
+    #[test]
+    fn a_body_is_plain_json() {
+        let is_right = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            check_type(&headers).is_ok()
+        };
+        let json = ("content-type", "application/json");
+        assert!(is_right(&[json]));
+        assert!(is_right(&[("content-type", "Application/JSON; charset=UTF-8")]));
+        for wrong in [
+            &[][..],
+            &[("content-type", "text/plain")],
+            &[("content-type", "application/json; charset=latin1")],
+            &[json, ("content-encoding", "gzip")],
+            &[json, json],
+        ] {
+            assert!(!is_right(wrong), "{wrong:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stands_still_or_takes_half_a_minute_is_given_up() {
+        let second = Duration::from_secs(1);
+        let mut pace = BodyPace::start();
+        let start = Instant::now();
+        let never = std::future::pending::<Option<()>>;
+        assert!(pace.next(never(), 10).await.is_err());
+        assert_eq!(start.elapsed().as_secs(), 5);
+        let (mut pace, start, mut bytes) = (BodyPace::start(), Instant::now(), 0);
+        let parts = async {
+            loop {
+                let part = async {
+                    tokio::time::sleep(second).await;
+                    Some(())
+                };
+                pace.next(part, bytes).await?;
+                bytes += 300;
+            }
+        };
+        let end: Result<(), ApiError> = parts.await;
+        assert_eq!(end.unwrap_err().code(), ErrorCode::RequestTimeout);
+        assert_eq!(start.elapsed().as_secs(), 30);
+    }
+}

@@ -1,0 +1,66 @@
+//! What the API takes from the configuration, in the form in which it uses it.
+
+use std::io;
+use std::time::Duration;
+
+use super::access::ApiAccess;
+use crate::auth::uuid::Signer;
+use crate::config::Config;
+
+/// The settings of the API process.
+#[derive(Debug)]
+pub(super) struct ApiConfig {
+    pub(super) access: ApiAccess,
+    pub(super) signer: Signer,
+    pub(super) message_bytes_max: usize,
+    pub(super) body_bytes_max: usize,
+    /// How long a request waits for room in the window, and for the broker.
+    pub(super) timeout: Duration,
+    pub(super) idle_timeout: Duration,
+    pub(super) head_timeout: Duration,
+    pub(super) connections_max: usize,
+    /// Whether the addresses of the WebSockets serve the API too.
+    pub(super) is_shared: bool,
+    /// The hosts that an open server listens on; requests name one of them, or loopback.
+    hosts: Vec<String>,
+}
+
+impl ApiConfig {
+    /// Takes over what concerns the API.
+    ///
+    /// # Errors
+    ///
+    /// When the key of the UUIDs is missing (the supervisor reads or makes it).
+    pub(super) fn of(config: &Config) -> io::Result<Self> {
+        let key = config.uuid_key.bytes().ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidData, "the key of the UUIDs was not passed on")
+        })?;
+        let hosts = config.listen.iter().map(|address| address.host.to_ascii_lowercase());
+        Ok(Self {
+            access: ApiAccess::new(config.applications.as_ref()),
+            signer: Signer::new(&key, config.phpws.uuid),
+            message_bytes_max: config.limits.max_message,
+            body_bytes_max: config.api.body_bytes_max,
+            timeout: config.api.timeout,
+            idle_timeout: config.api.idle_timeout,
+            head_timeout: config.limits.handshake_timeout,
+            connections_max: config.api.connections_max,
+            is_shared: config.api.addresses.is_empty(),
+            hosts: hosts.collect(),
+        })
+    }
+
+    /// Whether a request to an open server names this server: a page of another origin whose name was
+    /// bound to this address (DNS rebinding) does not.
+    pub(super) fn is_own_host(&self, host: &str) -> bool {
+        let name = match host.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or_default(),
+            None => host.split(':').next().unwrap_or_default(),
+        };
+        name.eq_ignore_ascii_case("localhost")
+            || name
+                .parse()
+                .is_ok_and(|address: std::net::IpAddr| address.to_canonical().is_loopback())
+            || self.hosts.iter().any(|own| own.eq_ignore_ascii_case(name))
+    }
+}

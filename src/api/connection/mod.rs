@@ -1,0 +1,103 @@
+//! One connection of the API, from its first byte to its last.
+
+pub(super) mod activity;
+pub(super) mod registry;
+pub(super) mod stream;
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+use tracing::debug;
+
+use self::registry::RegisteredConnection;
+use self::stream::ApiStream;
+use super::request;
+use super::state::ApiState;
+use crate::types::limits::{API_LINGER, API_LINGER_BYTES_MAX, HEAD_BYTES_MAX, HEAD_LINES_MAX};
+
+/// What hyper reads of a connection at once.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+/// What is read at once of what comes after the last answer.
+const LINGER_READ_BYTES: usize = 4096;
+
+/// Serves a connection to its end.
+pub(super) async fn serve(
+    state: Rc<ApiState>,
+    stream: ApiStream,
+    connection: Rc<RegisteredConnection>,
+) {
+    // hyper does not wait until its answer to a malformed head is written, and a new socket takes nothing
+    // before tokio has seen that it can.
+    if stream.writable().await.is_err() {
+        return;
+    }
+    let service = service_fn(|request| {
+        let answer = request::answer(Rc::clone(&state), Rc::clone(&connection), request);
+        Box::pin(answer)
+    });
+    let mut http = http1::Builder::new();
+    http.half_close(true)
+        .max_headers(HEAD_LINES_MAX)
+        .max_header_size(HEAD_BYTES_MAX)
+        .max_buf_size(READ_BUFFER_BYTES);
+    let mut served = http.serve_connection(TokioIo::new(stream), service);
+    let is_over = async {
+        tokio::select! {
+            () = connection.overdue(&state) => {}
+            () = connection.evicted() => {}
+        }
+    };
+    let mut is_over = std::pin::pin!(is_over);
+    let drained = async {
+        if !state.is_draining() {
+            state.drain_begun.notified().await;
+        }
+    };
+    let mut drained = std::pin::pin!(drained);
+    let mut is_drained = false;
+    let end = poll_fn(|cx| {
+        if is_over.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        if !is_drained && drained.as_mut().poll(cx).is_ready() {
+            is_drained = true;
+            Pin::new(&mut served).graceful_shutdown();
+        }
+        served.poll_without_shutdown(cx).map(Some)
+    })
+    .await;
+    match end {
+        None => {}
+        Some(end) => {
+            if let Err(error) = end {
+                debug!(peer = %connection.peer(), %error, "API connection ended");
+            }
+            Box::pin(linger(served.into_parts().io.into_inner())).await;
+        }
+    }
+}
+
+/// Closes the write side and reads what still comes, so that the last answer is not lost by a reset.
+async fn linger(mut stream: ApiStream) {
+    let rest = async {
+        stream.shutdown().await.ok()?;
+        let mut left = API_LINGER_BYTES_MAX;
+        let mut scratch = vec![0; LINGER_READ_BYTES];
+        while left > 0 {
+            match stream.read(&mut scratch).await {
+                Ok(0) | Err(_) => break,
+                Ok(read) => left = left.saturating_sub(read),
+            }
+        }
+        Some(())
+    };
+    // What was not read by then is lost with the connection.
+    let _in_time = timeout(API_LINGER, rest).await;
+}

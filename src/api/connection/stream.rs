@@ -1,0 +1,137 @@
+//! The socket of a connection: what was read of it before, then what comes. A peer that takes no byte for
+//! too long is given up.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Sleep, sleep};
+
+use super::activity::Activity;
+use crate::types::limits::API_WRITE_STALL;
+
+/// A socket of either kind.
+#[derive(Debug)]
+pub(in crate::api) enum ApiSocket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// The socket of a connection.
+#[derive(Debug)]
+pub(in crate::api) struct ApiStream {
+    socket: ApiSocket,
+    /// What a worker has read before it handed the connection over.
+    read_before: Bytes,
+    activity: Rc<Activity>,
+    /// Runs while the peer takes nothing.
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+impl ApiStream {
+    /// A connection of which some bytes were read already.
+    pub(in crate::api) fn new(
+        socket: ApiSocket,
+        read_before: Bytes,
+        activity: Rc<Activity>,
+    ) -> Self {
+        Self { socket, read_before, activity, stall: None }
+    }
+
+    /// Waits until the socket takes bytes.
+    pub(super) async fn writable(&self) -> io::Result<()> {
+        match &self.socket {
+            ApiSocket::Tcp(socket) => socket.writable().await,
+            ApiSocket::Unix(socket) => socket.writable().await,
+        }
+    }
+
+    /// A write that is pending for too long is an error.
+    fn watched<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(API_WRITE_STALL)));
+        match stall.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncRead for ApiStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.read_before.has_remaining() {
+            let length = this.read_before.len().min(buffer.remaining());
+            buffer.put_slice(&this.read_before.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        let read = match &mut this.socket {
+            ApiSocket::Tcp(socket) => Pin::new(socket).poll_read(cx, buffer),
+            ApiSocket::Unix(socket) => Pin::new(socket).poll_read(cx, buffer),
+        };
+        if buffer.filled().len() > before {
+            this.activity.on_bytes();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for ApiStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = match &mut this.socket {
+            ApiSocket::Tcp(socket) => Pin::new(socket).poll_write(cx, bytes),
+            ApiSocket::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
+        };
+        this.watched(cx, written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = match &mut this.socket {
+            ApiSocket::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
+            ApiSocket::Unix(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
+        };
+        this.watched(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A socket holds nothing back.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().socket {
+            ApiSocket::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
+            ApiSocket::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! `POST /publish` and `POST /connections/{uuid}/feedback`.
+
+use std::borrow::Cow;
+
+use crate::api::access::ApiApplication;
+use crate::api::config::ApiConfig;
+use crate::api::error::{ApiError, ErrorCode};
+use crate::api::json_object::{JsonObject, duplicate};
+use crate::api::publisher::{ApiPublication, NoRoom, Reached};
+use crate::api::response::ApiAnswer;
+use crate::api::state::ApiState;
+use crate::json;
+use crate::json::Scalar;
+use crate::protocol::tags;
+use crate::types::{Address, ClientUuid, Ident, PayloadForm, Pressure};
+
+const TO: &str = "`to` is \"all\", or an object with exactly one of `uuid`, `ident` and `tags`";
+const PUBLISH_MEMBERS: &[&str] =
+    &["to", "message", "text", "event", "ack", "max_recipients", "dry_run"];
+const FEEDBACK_MEMBERS: &[&str] = &["message", "text", "event", "ack"];
+const EVENT_BYTES_MAX: usize = 64;
+/// What names of events may not begin with.
+const RESERVED_EVENTS: [&str; 3] = ["tagcast:", "pusher:", "pusher_internal:"];
+
+/// What a publication needs besides its body.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::api) struct PublishContext<'a> {
+    pub(in crate::api) state: &'a ApiState,
+    pub(in crate::api) config: &'a ApiConfig,
+    pub(in crate::api) application: &'a ApiApplication,
+}
+
+/// When a publication is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PublishAck {
+    /// When this process holds it.
+    None,
+    /// When the broker has acknowledged it.
+    Accepted,
+}
+
+/// How many recipients a publication may have.
+#[derive(Clone, Copy, Debug)]
+struct RecipientLimits {
+    /// With more it is delivered to none.
+    max: Option<u64>,
+    /// It is delivered to none in any case.
+    is_dry: bool,
+}
+
+impl RecipientLimits {
+    fn read(body: &JsonObject<'_>) -> Result<Self, ApiError> {
+        let (max, is_dry) = (body.count("max_recipients")?, body.flag("dry_run")?);
+        Ok(Self { max, is_dry: is_dry.unwrap_or(false) })
+    }
+
+    /// What the broker has to keep to.
+    fn clients_max(self) -> Option<u64> {
+        if self.is_dry { Some(0) } else { self.max }
+    }
+
+    fn check(self, reached: Reached) -> Result<Reached, ApiError> {
+        let Some(max) = self.max.filter(|max| reached.clients > *max) else { return Ok(reached) };
+        let matched = reached.clients;
+        let message = format!("{matched} clients match, at most {max} may; nothing was sent");
+        let error = ApiError::new(ErrorCode::TooManyRecipients, message);
+        Err(error.with_number("matched", matched).with_number("max_recipients", max))
+    }
+}
+
+/// What is published, read and checked.
+#[derive(Debug)]
+struct ApiPayload<'a> {
+    form: PayloadForm,
+    bytes: Cow<'a, str>,
+}
+
+impl PublishContext<'_> {
+    /// Publishes what a body says.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it; then nothing was published.
+    pub(in crate::api) async fn publish(self, text: &str) -> Result<ApiAnswer, ApiError> {
+        let body = JsonObject::read(text, "", PUBLISH_MEMBERS)?;
+        let address = self.address(&body)?;
+        let is_dry = body.flag("dry_run")?.unwrap_or(false);
+        let answered = self.send(&body, &address).await?;
+        Ok(match answered {
+            None => ApiAnswer::accepted(),
+            Some(reached) if is_dry => dry_counts(reached),
+            Some(reached) => counts(reached),
+        })
+    }
+
+    /// Publishes what a body says to the client of the path.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, or that there is no such client; then nothing was published.
+    pub(in crate::api) async fn feedback(
+        self,
+        uuid: &str,
+        text: &str,
+    ) -> Result<ApiAnswer, ApiError> {
+        let body = JsonObject::read(text, "", FEEDBACK_MEMBERS)?;
+        let uuid = self.uuid(uuid, None)?;
+        match self.send(&body, &Address::first(Some(uuid), None)).await? {
+            None => Ok(ApiAnswer::accepted()),
+            Some(Reached { clients: 0, .. }) => {
+                let message = "no such client is connected in this space";
+                Err(ApiError::new(ErrorCode::ConnectionNotFound, message))
+            }
+            Some(reached) => Ok(counts(reached)),
+        }
+    }
+
+    /// Publishes; what was reached, unless that is not known yet or not asked for.
+    async fn send(
+        self,
+        body: &JsonObject<'_>,
+        address: &Address,
+    ) -> Result<Option<Reached>, ApiError> {
+        let payload = self.payload(body)?;
+        check_event(body)?;
+        let (ack, limits) = (ack(body)?, RecipientLimits::read(body)?);
+        self.check_message(&payload)?;
+        if self.state.pressure.get() == Pressure::Busy {
+            return Err(ApiError::new(ErrorCode::Busy, "the server is short of memory"));
+        }
+        let Self { state, config, application } = self;
+        let ApiPayload { form, bytes } = &payload;
+        let (tenant, payload) = (&application.tenant, bytes.as_bytes());
+        let publication = ApiPublication { tenant, address, form: *form, payload };
+        let unavailable = |NoRoom| {
+            let message = "the broker does not answer, and no more can be kept for it";
+            ApiError::new(ErrorCode::BrokerUnavailable, message)
+        };
+        if ack == PublishAck::None && limits.clients_max().is_none() {
+            let taken = state.publisher.publish(publication, config.timeout).await;
+            return taken.map(|()| None).map_err(unavailable);
+        }
+        let clients_max = limits.clients_max();
+        let receipt =
+            state.publisher.publish_counted(publication, clients_max, config.timeout).await;
+        let receipt = receipt.map_err(unavailable)?;
+        if ack == PublishAck::None {
+            return Ok(None);
+        }
+        let reached = receipt.reached(config.timeout).await;
+        reached.map(|reached| limits.check(reached)).transpose()
+    }
+
+    fn address(self, body: &JsonObject<'_>) -> Result<Address, ApiError> {
+        let to = body.raw("to").ok_or_else(|| body.missing("to", TO))?;
+        let invalid = || body.invalid("to", TO);
+        if let Scalar::Text(word) = Scalar::of(to) {
+            return if word == "all" { Ok(Address::everyone()) } else { Err(invalid()) };
+        }
+        if !to.starts_with('{') {
+            return Err(body.wrong_type("to", "\"all\" or an object"));
+        }
+        let to = JsonObject::read(to, &body.place("to"), &["uuid", "ident", "tags"])?;
+        if to.len() != 1 {
+            return Err(invalid());
+        }
+        if let Some(uuid) = to.text("uuid")? {
+            return Ok(Address::first(Some(self.uuid(&uuid, Some("/to/uuid"))?), None));
+        }
+        if let Some(ident) = to.text("ident")? {
+            let ident = Ident::new(&ident).map_err(|error| to.invalid("ident", error.to_string()));
+            return Ok(Address::first(None, Some(ident?)));
+        }
+        let tags = to.raw("tags").ok_or_else(invalid)?;
+        if !tags.starts_with('{') {
+            return Err(to.wrong_type("tags", "an object"));
+        }
+        check_names_once(tags, &to.place("tags"))?;
+        let query = tags::of_request(tags).map_err(|why| to.invalid("tags", why.into_owned()))?;
+        Ok(Address::matching(query))
+    }
+
+    fn uuid(self, text: &str, at: Option<&str>) -> Result<ClientUuid, ApiError> {
+        self.config.signer.verify(text).ok_or_else(|| {
+            let message = "this is not a UUID that this server has issued";
+            let error = ApiError::new(ErrorCode::InvalidUuid, message);
+            if let Some(at) = at { error.with_text("at", at) } else { error }
+        })
+    }
+
+    fn payload<'a>(self, body: &JsonObject<'a>) -> Result<ApiPayload<'a>, ApiError> {
+        let right = "a publication has either `message`, any JSON but null, or `text`";
+        match (body.raw("message"), body.text("text")?) {
+            (Some(message), None) => {
+                Ok(ApiPayload { form: PayloadForm::Message, bytes: Cow::Borrowed(message) })
+            }
+            (None, Some(text)) => Ok(ApiPayload { form: PayloadForm::Text, bytes: text }),
+            (Some(_), Some(_)) => Err(body.invalid("text", right)),
+            (None, None) => Err(body.missing("message", right)),
+        }
+    }
+
+    /// The schema of the application, then the size.
+    fn check_message(self, payload: &ApiPayload<'_>) -> Result<(), ApiError> {
+        let (found, limit) = (payload.bytes.len(), self.config.message_bytes_max);
+        if found > limit {
+            let (found, limit) = (found as u64, limit as u64);
+            return Err(ApiError::over_limit("the message", found, limit, "maxMessage"));
+        }
+        let Some(check) = &self.application.check else { return Ok(()) };
+        let checked = match payload.form {
+            PayloadForm::Text => {
+                let mut text = String::new();
+                json::push_text(&payload.bytes, &mut text);
+                check.check(text.as_bytes())
+            }
+            PayloadForm::Message | PayloadForm::Packet => check.check(payload.bytes.as_bytes()),
+        };
+        checked.map_err(|why| {
+            let place = why.split_once(" at /").and_then(|(_, rest)| rest.split(": ").next());
+            let at = place.map(|place| format!("/{place}")).unwrap_or_default();
+            ApiError::at(ErrorCode::SchemaViolation, &at, why)
+        })
+    }
+}
+
+fn counts(Reached { clients, workers }: Reached) -> ApiAnswer {
+    ApiAnswer::ok(format!("{{\"matched\":{clients},\"workers\":{workers}}}"))
+}
+
+fn dry_counts(Reached { clients, workers }: Reached) -> ApiAnswer {
+    ApiAnswer::ok(format!("{{\"dry_run\":true,\"matched\":{clients},\"workers\":{workers}}}"))
+}
+
+fn ack(body: &JsonObject<'_>) -> Result<PublishAck, ApiError> {
+    match body.text("ack")?.as_deref() {
+        None | Some("accepted") => Ok(PublishAck::Accepted),
+        Some("none") => Ok(PublishAck::None),
+        Some(_) => Err(body.invalid("ack", "`ack` is none or accepted")),
+    }
+}
+
+/// An event's name is for protocols that name events.
+fn check_event(body: &JsonObject<'_>) -> Result<(), ApiError> {
+    let Some(event) = body.text("event")? else { return Ok(()) };
+    let is_right = (1..=EVENT_BYTES_MAX).contains(&event.len())
+        && event.bytes().all(|byte| byte.is_ascii_graphic())
+        && !RESERVED_EVENTS.iter().any(|reserved| event.starts_with(reserved));
+    if is_right {
+        return Ok(());
+    }
+    let right = "`event` is 1 to 64 printable ASCII characters without a blank, and does not begin with \
+                 tagcast:, pusher: or pusher_internal:";
+    Err(body.invalid("event", right))
+}
+
+/// Of a tag that is there twice, one value would be lost without a word.
+fn check_names_once(tags: &str, at: &str) -> Result<(), ApiError> {
+    const NAMES_MAX: usize = 2 * crate::types::limits::TAGS_MAX;
+    let mut names: Vec<Cow<'_, str>> = Vec::new();
+    let mut twice = None;
+    let read = json::members(tags, |name, _| {
+        if twice.is_none() && names.len() < NAMES_MAX {
+            let name = json::text(name.raw);
+            match names.contains(&name) {
+                true => twice = Some(name.into_owned()),
+                false => names.push(name),
+            }
+        }
+        Ok(())
+    });
+    if read.is_err() {
+        return Err(ApiError::at(ErrorCode::WrongType, at, "`tags` is an object"));
+    }
+    match twice {
+        Some(name) => Err(duplicate(at, &name)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,204 @@
+//! What a request is refused with: a stable code, a text for people, and what a program needs.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use hyper::StatusCode;
+
+use crate::json;
+
+/// How much of what was sent an error repeats, in bytes.
+const SHOWN_BYTES_MAX: usize = 24;
+
+macro_rules! error_codes {
+    ($($name:ident = $code:literal, $status:literal;)+) => {
+        /// A stable code. Programs compare it; `docs/api.md` lists all of them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum ErrorCode {
+            $(
+                #[doc = concat!("`", $code, "`")]
+                $name,
+            )+
+        }
+
+        impl ErrorCode {
+            /// All of them.
+            #[cfg(test)]
+            pub(super) const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// As it is written.
+            pub(super) const fn text(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)+
+                }
+            }
+
+            /// The status that it comes with.
+            pub(super) const fn status(self) -> u16 {
+                match self {
+                    $(Self::$name => $status,)+
+                }
+            }
+        }
+    };
+}
+
+error_codes! {
+    BadRequest = "bad_request", 400;
+    InvalidJson = "invalid_json", 400;
+    UnknownMember = "unknown_member", 400;
+    DuplicateMember = "duplicate_member", 400;
+    MissingMember = "missing_member", 400;
+    WrongType = "wrong_type", 400;
+    InvalidValue = "invalid_value", 400;
+    UnknownParameter = "unknown_parameter", 400;
+    InvalidUuid = "invalid_uuid", 400;
+    MultipleCredentials = "multiple_credentials", 400;
+    MissingCredentials = "missing_credentials", 401;
+    InvalidCredentials = "invalid_credentials", 401;
+    InvalidHost = "invalid_host", 403;
+    NotFound = "not_found", 404;
+    ConnectionNotFound = "connection_not_found", 404;
+    MethodNotAllowed = "method_not_allowed", 405;
+    RequestTimeout = "request_timeout", 408;
+    TooManyRecipients = "too_many_recipients", 409;
+    PayloadTooLarge = "payload_too_large", 413;
+    UnsupportedMediaType = "unsupported_media_type", 415;
+    SchemaViolation = "schema_violation", 422;
+    InternalError = "internal_error", 500;
+    Draining = "draining", 503;
+    Busy = "busy", 503;
+    BrokerUnavailable = "broker_unavailable", 503;
+}
+
+/// A request that is refused.
+#[derive(Debug)]
+pub(super) struct ApiError(Box<ErrorBody>);
+
+#[derive(Debug)]
+struct ErrorBody {
+    code: ErrorCode,
+    message: String,
+    /// More members, as JSON with a comma before each.
+    members: String,
+    retry_after: Option<Duration>,
+    allow: Option<&'static str>,
+}
+
+impl ApiError {
+    /// A refusal with a text for people.
+    pub(super) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        let retry_after = (code.status() == 503).then_some(Duration::from_secs(1));
+        let message = message.into();
+        Self(Box::new(ErrorBody {
+            code,
+            message,
+            members: String::new(),
+            retry_after,
+            allow: None,
+        }))
+    }
+
+    /// The same about one place of the body, as a JSON pointer.
+    pub(super) fn at(code: ErrorCode, at: &str, message: impl Into<String>) -> Self {
+        Self::new(code, message).with_text("at", at)
+    }
+
+    /// A number that a setting bounds.
+    pub(super) fn over_limit(what: &str, found: u64, limit: u64, setting: &'static str) -> Self {
+        let message = format!("{what} has {found} bytes, the limit is {limit} ({setting})");
+        let error = Self::new(ErrorCode::PayloadTooLarge, message);
+        error.with_number("limit", limit).with_text("setting", setting)
+    }
+
+    /// The methods that are right.
+    pub(super) fn method_not_allowed(allow: &'static str) -> Self {
+        let mut error =
+            Self::new(ErrorCode::MethodNotAllowed, format!("the methods here are {allow}"));
+        error.0.allow = Some(allow);
+        error
+    }
+
+    /// One more member, a text.
+    pub(super) fn with_text(mut self, name: &str, text: &str) -> Self {
+        let _written = write!(self.0.members, ",\"{name}\":");
+        json::push_text(text, &mut self.0.members);
+        self
+    }
+
+    /// One more member, a number.
+    pub(super) fn with_number(mut self, name: &str, number: u64) -> Self {
+        let _written = write!(self.0.members, ",\"{name}\":{number}");
+        self
+    }
+
+    /// Its code.
+    pub(super) fn code(&self) -> ErrorCode {
+        self.0.code
+    }
+
+    /// The status of the answer.
+    pub(super) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// When the request may be sent again, in whole seconds, rounded up.
+    pub(super) fn retry_after_seconds(&self) -> Option<u64> {
+        self.0.retry_after.map(|after| after.as_millis().div_ceil(1000).max(1))?.try_into().ok()
+    }
+
+    /// The value of the header `Allow`.
+    pub(super) fn allow(&self) -> Option<&'static str> {
+        self.0.allow
+    }
+
+    /// The member `error` of an answer.
+    pub(super) fn json(&self, request_id: Option<&str>) -> String {
+        let ErrorBody { code, message, members, .. } = &*self.0;
+        let mut text = format!("{{\"error\":{{\"code\":\"{}\",\"message\":", code.text());
+        json::push_text(message, &mut text);
+        if let Some(id) = request_id {
+            text.push_str(",\"request_id\":");
+            json::push_text(id, &mut text);
+        }
+        text.push_str(members);
+        text.push_str("}}");
+        text
+    }
+}
+
+/// A part of what was sent, as an error may repeat it.
+pub(super) fn shown(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(SHOWN_BYTES_MAX)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_json_with_what_a_program_needs() {
+        let error = ApiError::over_limit("the message", 11, 10, "maxMessage");
+        assert_eq!(
+            error.json(Some("a\"b")),
+            r#"{"error":{"code":"payload_too_large","message":"the message has 11 bytes, the limit is 10 (maxMessage)","request_id":"a\"b","limit":10,"setting":"maxMessage"}}"#
+        );
+        assert_eq!((error.status().as_u16(), error.retry_after_seconds()), (413, None));
+        let busy = ApiError::new(ErrorCode::Busy, "x");
+        assert_eq!((busy.status().as_u16(), busy.retry_after_seconds()), (503, Some(1)));
+    }
+
+    #[test]
+    fn little_of_what_was_sent_is_repeated() {
+        assert_eq!(shown("short"), "short");
+        assert_eq!(shown(&"é".repeat(20)), "é".repeat(12));
+    }
+
+    #[test]
+    fn every_code_is_documented() {
+        let page = include_str!("../../docs/api.md");
+        for code in ErrorCode::ALL {
+            assert!(page.contains(&format!("`{}`", code.text())), "{}", code.text());
+        }
+    }
+}

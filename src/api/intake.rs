@@ -1,0 +1,188 @@
+//! Where connections come from: workers that hand them over, and addresses of the API's own.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdTcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustix::net::AddressFamily;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::sleep;
+use tracing::{error, warn};
+
+use super::connection;
+use super::connection::registry::ConnectionOrigin;
+use super::connection::stream::{ApiSocket, ApiStream};
+use super::state::ApiState;
+use crate::link::control::ApiListener;
+use crate::link::handover::{Handover, HandoverReceiver};
+use crate::reactor::async_waiter::AsyncWaiter;
+use crate::types::limits::ACCEPT_PAUSE;
+
+/// The tasks that take connections; they end when this is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Intake(Vec<JoinHandle<()>>);
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// A client of a Unix socket has no address.
+const NO_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// A connection before it is served.
+struct NewConnection {
+    socket: ApiSocket,
+    peer: SocketAddr,
+    origin: ConnectionOrigin,
+    head_within: Duration,
+    read_before: Bytes,
+}
+
+impl Intake {
+    /// Begins to take the connections that workers hand over.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptor left.
+    pub(super) fn take_handovers(
+        &mut self,
+        state: &Rc<ApiState>,
+        socket: OwnedFd,
+    ) -> io::Result<()> {
+        let receiver = HandoverReceiver::new(socket);
+        let waiter = AsyncWaiter::new(&receiver)?;
+        self.0.push(spawn_local(take_handovers(Rc::clone(state), receiver, waiter)));
+        Ok(())
+    }
+
+    /// Begins to accept from a listening socket.
+    ///
+    /// # Errors
+    ///
+    /// When it is not a listening socket of this kind.
+    pub(super) fn accept(
+        &mut self,
+        state: &Rc<ApiState>,
+        socket: OwnedFd,
+        kind: ApiListener,
+    ) -> io::Result<()> {
+        let state = Rc::clone(state);
+        let task = match kind {
+            ApiListener::Tcp(_) => {
+                let listener = TcpListener::from_std(StdTcpListener::from(socket))?;
+                spawn_local(accept_tcp(state, listener))
+            }
+            ApiListener::Unix => {
+                let listener = UnixListener::from_std(StdUnixListener::from(socket))?;
+                spawn_local(accept_unix(state, listener))
+            }
+        };
+        self.0.push(task);
+        Ok(())
+    }
+}
+
+async fn take_handovers(state: Rc<ApiState>, mut receiver: HandoverReceiver, waiter: AsyncWaiter) {
+    loop {
+        match receiver.receive() {
+            Ok(Some(handover)) => match received(handover) {
+                Ok(connection) => serve(&state, connection).await,
+                Err(error) => {
+                    warn!(event = "api_connection_lost", %error, "a connection that was handed over is lost");
+                }
+            },
+            Ok(None) => {
+                if waiter.changed().await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                return error!(event = "api_handover_failed", %error, "the hand-over socket failed");
+            }
+        }
+    }
+}
+
+/// A connection that a worker has handed over: a TCP socket, or one end of a pair where the worker keeps
+/// the TLS session.
+fn received(handover: Handover<OwnedFd, Vec<u8>>) -> io::Result<NewConnection> {
+    let Handover { socket, peer, head_within, bytes } = handover;
+    let address = rustix::net::getsockname(&socket)?;
+    let socket = if address.address_family() == AddressFamily::UNIX {
+        let socket = std::os::unix::net::UnixStream::from(socket);
+        socket.set_nonblocking(true)?;
+        ApiSocket::Unix(UnixStream::from_std(socket)?)
+    } else {
+        let socket = std::net::TcpStream::from(socket);
+        socket.set_nonblocking(true)?;
+        ApiSocket::Tcp(TcpStream::from_std(socket)?)
+    };
+    Ok(NewConnection {
+        socket,
+        peer,
+        origin: ConnectionOrigin::Shared,
+        head_within,
+        read_before: bytes.into(),
+    })
+}
+
+async fn accept_tcp(state: Rc<ApiState>, listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((socket, peer)) => accepted(&state, ApiSocket::Tcp(socket), peer).await,
+            Err(error) => pause_after(&error).await,
+        }
+    }
+}
+
+async fn accept_unix(state: Rc<ApiState>, listener: UnixListener) {
+    loop {
+        match listener.accept().await {
+            Ok((socket, _)) => accepted(&state, ApiSocket::Unix(socket), NO_PEER).await,
+            Err(error) => pause_after(&error).await,
+        }
+    }
+}
+
+async fn pause_after(error: &io::Error) {
+    warn!(event = "api_accept_failed", %error, "failed to accept a connection of the API");
+    sleep(ACCEPT_PAUSE).await;
+}
+
+async fn wait_for_room(state: &ApiState) {
+    loop {
+        let changed = state.connections.changed.notified();
+        if state.connections.make_room(state.config().connections_max) {
+            return;
+        }
+        changed.await;
+    }
+}
+
+async fn accepted(state: &Rc<ApiState>, socket: ApiSocket, peer: SocketAddr) {
+    let head_within = state.config().head_timeout;
+    let (origin, read_before) = (ConnectionOrigin::Own, Bytes::new());
+    serve(state, NewConnection { socket, peer, origin, head_within, read_before }).await;
+}
+
+/// Serves a connection once there is room for it; those after it wait in the kernel.
+async fn serve(state: &Rc<ApiState>, connection: NewConnection) {
+    wait_for_room(state).await;
+    let NewConnection { socket, peer, origin, head_within, read_before } = connection;
+    let head_timeout = state.config().head_timeout;
+    let registered = state.connections.add(peer, origin, head_within, head_timeout);
+    let stream = ApiStream::new(socket, read_before, registered.activity());
+    let state = Rc::clone(state);
+    spawn_local(async move {
+        let served = connection::serve(Rc::clone(&state), stream, Rc::clone(&registered));
+        Box::pin(served).await;
+        state.connections.remove(&registered);
+    });
+}

@@ -1,0 +1,180 @@
+//! Strict JSON objects: every member is known, stands once, and has its type. An error names the place.
+
+use std::borrow::Cow;
+
+use super::error::{ApiError, ErrorCode, shown};
+use crate::json;
+use crate::json::{NotJson, Scalar};
+
+/// Members that are kept of one object; no object of the API may have more.
+const MEMBERS_MAX: usize = 32;
+
+/// The members of an object, as they were written.
+#[derive(Debug)]
+pub(super) struct JsonObject<'a> {
+    /// The JSON pointer of the object.
+    at: String,
+    members: Vec<(Cow<'a, str>, &'a str)>,
+}
+
+/// What is wrong with the first member that may not be there.
+enum Misplaced {
+    Unknown(String),
+    Twice(String),
+}
+
+impl<'a> JsonObject<'a> {
+    /// Reads an object of which these members may be there.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not an object, or a member is unknown or there twice.
+    pub(super) fn read(text: &'a str, at: &str, known: &[&str]) -> Result<Self, ApiError> {
+        let mut members: Vec<(Cow<'a, str>, &'a str)> = Vec::new();
+        let mut misplaced = None;
+        let read = json::members(text, |name, value| {
+            let name = json::text(name.raw);
+            if misplaced.is_some() {
+            } else if members.iter().any(|(other, _)| *other == name) {
+                misplaced = Some(Misplaced::Twice(name.into_owned()));
+            } else if members.len() >= MEMBERS_MAX || !known.contains(&name.as_ref()) {
+                misplaced = Some(Misplaced::Unknown(name.into_owned()));
+            } else {
+                members.push((name, value));
+            }
+            Ok(())
+        });
+        read.map_err(|NotJson| not_an_object(text, at))?;
+        match misplaced {
+            None => Ok(Self { at: at.to_owned(), members }),
+            Some(Misplaced::Unknown(name)) => {
+                let names = known.join(", ");
+                let message = format!("`{}` is unknown here; known are {names}", shown(&name));
+                Err(ApiError::at(ErrorCode::UnknownMember, &pointer(at, &name), message))
+            }
+            Some(Misplaced::Twice(name)) => Err(duplicate(at, &name)),
+        }
+    }
+
+    /// The JSON pointer of a member.
+    pub(super) fn place(&self, name: &str) -> String {
+        pointer(&self.at, name)
+    }
+
+    /// A member as it was written; `null` is as if it were not there.
+    pub(super) fn raw(&self, name: &str) -> Option<&'a str> {
+        let found = self.members.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| *value).filter(|value| *value != "null")
+    }
+
+    /// How many members there are.
+    pub(super) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// A text.
+    pub(super) fn text(&self, name: &str) -> Result<Option<Cow<'a, str>>, ApiError> {
+        let Some(raw) = self.raw(name) else { return Ok(None) };
+        match Scalar::of(raw).text() {
+            Some(text) => Ok(Some(text)),
+            None => Err(self.wrong_type(name, "a string")),
+        }
+    }
+
+    /// A count.
+    pub(super) fn count(&self, name: &str) -> Result<Option<u64>, ApiError> {
+        let Some(raw) = self.raw(name) else { return Ok(None) };
+        match raw.parse() {
+            Ok(count) => Ok(Some(count)),
+            Err(_) => Err(self.wrong_type(name, "a whole number that is not negative")),
+        }
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, ApiError> {
+        match self.raw(name) {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(_) => Err(self.wrong_type(name, "true or false")),
+        }
+    }
+
+    /// A member that must be there.
+    pub(super) fn missing(&self, name: &str, right: &str) -> ApiError {
+        let message = format!("`{name}` is missing; {right}");
+        ApiError::at(ErrorCode::MissingMember, &self.place(name), message)
+    }
+
+    /// A value that is not one of those that are right.
+    pub(super) fn invalid(&self, name: &str, right: impl Into<String>) -> ApiError {
+        ApiError::at(ErrorCode::InvalidValue, &self.place(name), right)
+    }
+
+    /// A value of another type.
+    pub(super) fn wrong_type(&self, name: &str, right: &str) -> ApiError {
+        let message = format!("`{name}` is {right}");
+        ApiError::at(ErrorCode::WrongType, &self.place(name), message)
+    }
+}
+
+fn not_an_object(text: &str, at: &str) -> ApiError {
+    let what = if json::is_json(text) { "it is not an object" } else { "it is not JSON" };
+    ApiError::at(ErrorCode::InvalidJson, at, what)
+}
+
+/// The error about a member that is there twice.
+pub(super) fn duplicate(at: &str, name: &str) -> ApiError {
+    let message = format!("`{}` is there twice", shown(name));
+    ApiError::at(ErrorCode::DuplicateMember, &pointer(at, name), message)
+}
+
+/// RFC 6901 §3. Of a long name, which came from outside, only a part is repeated.
+pub(super) fn pointer(at: &str, name: &str) -> String {
+    format!("{at}/{}", shown(name).replace('~', "~0").replace('/', "~1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        JsonObject::read(text, "/a", &["x", "y"]).unwrap_err().json(None)
+    }
+
+    #[test]
+    fn members_are_taken_as_they_were_written() {
+        let object = JsonObject::read(r#" {"x":1.0e0,"\u0079":"a\n"} "#, "", &["x", "y"]).unwrap();
+        assert_eq!((object.raw("x"), object.len()), (Some("1.0e0"), 2));
+        assert_eq!(object.text("y").unwrap().as_deref(), Some("a\n"));
+        assert!(
+            object.count("x").is_err() && object.flag("x").is_err() && object.text("x").is_err()
+        );
+        let object = JsonObject::read(r#"{"x":7,"y":null}"#, "", &["x", "y"]).unwrap();
+        assert_eq!((object.count("x").unwrap(), object.raw("y")), (Some(7), None));
+        let object = JsonObject::read(r#"{"x":true,"y":false}"#, "", &["x", "y"]).unwrap();
+        assert_eq!(
+            (object.flag("x").unwrap(), object.flag("y").unwrap()),
+            (Some(true), Some(false))
+        );
+    }
+
+    #[test]
+    fn an_error_names_its_place() {
+        assert!(error(r#"{"x":1,"z/~":2}"#).contains(r#""at":"/a/z~1~0""#));
+        assert!(error(r#"{"x":1,"z":2}"#).contains("unknown_member"));
+        assert!(error(r#"{"x":1,"\u0078":2}"#).contains("duplicate_member"));
+        assert!(error(&format!(r#"{{"{}":2}}"#, "z".repeat(100))).len() < 250);
+        for text in ["", "[1]", "1", "{\"x\":1,}", "{\"x\":1} {}"] {
+            assert!(error(text).contains("invalid_json"), "{text}");
+        }
+        // What is not JSON is reported before what is in it.
+        assert!(error(r#"{"z":1,"z":2"#).contains("invalid_json"));
+    }
+
+    #[test]
+    fn an_object_of_a_million_members_keeps_few() {
+        let many: String = (0..100_000).map(|n| format!("\"m{n}\":1,")).collect();
+        assert!(error(&format!("{{{many}\"x\":1}}")).contains("unknown_member"));
+    }
+}

@@ -1,0 +1,45 @@
+//! The HTTP API for backends: one process that serves HTTP for all workers.
+//!
+//! It is a member of the link to the broker, as a worker is: its publications have a source, numbers,
+//! a window and acknowledgements. It has no clients. One thread runs tokio, and shares nothing.
+
+mod access;
+mod body;
+mod config;
+mod connection;
+mod endpoint;
+mod error;
+mod intake;
+mod json_object;
+mod process;
+mod publisher;
+mod request;
+mod response;
+mod route;
+mod state;
+
+use std::io;
+
+use tokio::runtime::Builder;
+use tokio::task::LocalSet;
+
+use self::process::ApiProcess;
+use crate::link::control::{ApiCommand, Control, ExitReason};
+use crate::types::Generation;
+
+/// Runs the API on this thread until it is told to stop or its supervisor is gone.
+#[must_use]
+pub fn run(generation: Generation, control: Box<dyn Control<ApiCommand>>) -> ExitReason {
+    serve(generation, control).unwrap_or_else(ExitReason::Failed)
+}
+
+fn serve(generation: Generation, control: Box<dyn Control<ApiCommand>>) -> io::Result<ExitReason> {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+    let connections = LocalSet::new();
+    connections.block_on(&runtime, async {
+        match ApiProcess::start(generation, control).await? {
+            Some(process) => process.run().await,
+            None => Ok(ExitReason::SupervisorLost),
+        }
+    })
+}

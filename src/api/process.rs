@@ -1,0 +1,286 @@
+//! The loop of the API process: commands of the supervisor, and the link to the broker.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+use tracing::{error, info};
+
+use super::config::ApiConfig;
+use super::intake::Intake;
+use super::publisher::BrokerLinkLost;
+use super::state::ApiState;
+use crate::config::Config;
+use crate::link::control::{
+    ApiCommand, Attachment, ChildEvent, CommonCommand, Control, ControlMessage, ControlPeer,
+    ExitReason,
+};
+use crate::reactor::async_waiter::AsyncWaiter;
+use crate::telemetry::{flush, set_level};
+use crate::types::limits::ORPHAN_WAIT;
+use crate::types::{Generation, ProcessCounts, WorkerId, WorkerIncarnation, scrub_stack};
+
+/// How often a process that comes to its end looks whether anything is under way.
+const END_PAUSE: Duration = Duration::from_millis(5);
+
+/// The API process.
+#[derive(Debug)]
+pub(super) struct ApiProcess {
+    control: Box<dyn Control<ApiCommand>>,
+    commanded: AsyncWaiter,
+    state: Rc<ApiState>,
+    intake: Intake,
+    link: Option<AsyncWaiter>,
+    stage: EndStage,
+    /// What came with the configuration.
+    first: Vec<ControlMessage<ApiCommand>>,
+}
+
+/// How far the end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EndStage {
+    Serving,
+    /// What is under way is finished, and this is reported.
+    Quiescing,
+    /// It was reported.
+    Quiet,
+    /// The process exits when nothing is under way, and then at the latest.
+    Leaving {
+        until: Instant,
+        reason: LeaveReason,
+    },
+}
+
+/// Why the process exits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LeaveReason {
+    Requested,
+    SupervisorLost,
+}
+
+impl ApiProcess {
+    /// Waits for the configuration, which comes before any other command. None if the supervisor is gone.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptor left, or the configuration cannot be used.
+    pub(super) async fn start(
+        generation: Generation,
+        mut control: Box<dyn Control<ApiCommand>>,
+    ) -> io::Result<Option<Self>> {
+        let commanded = AsyncWaiter::new(control.ready())?;
+        let mut commands = Vec::new();
+        loop {
+            if control.commands(&mut commands)? == ControlPeer::Gone {
+                return Ok(None);
+            }
+            if !commands.is_empty() {
+                break;
+            }
+            commanded.changed().await?;
+        }
+        let first = commands.split_off(1);
+        let Some(Attachment::Config(json)) = commands.pop().map(|message| message.attachment)
+        else {
+            return Ok(None);
+        };
+        let config = read_config(&json)?;
+        drop(json);
+        scrub_stack();
+        let source = WorkerIncarnation { worker: WorkerId::API, generation };
+        let state = Rc::new(ApiState::new(source, config));
+        let (intake, stage) = (Intake::default(), EndStage::Serving);
+        Ok(Some(Self { control, commanded, state, intake, link: None, stage, first }))
+    }
+
+    /// Runs until the process is to exit.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot go on.
+    pub(super) async fn run(mut self) -> io::Result<ExitReason> {
+        let first = std::mem::take(&mut self.first);
+        self.apply_all(first)?;
+        self.report(ChildEvent::Ready);
+        info!(event = "api_ready", "API ready");
+        loop {
+            flush();
+            let (link, state) = (self.link.as_ref(), &self.state);
+            let woken = tokio::select! {
+                changed = self.commanded.changed() => changed.map(|()| Woken::Commands)?,
+                changed = changed(link) => changed.map(|()| Woken::Link)?,
+                () = state.publisher.wants_to_write() => Woken::Publication,
+                () = looks_at_end(self.stage) => Woken::End,
+            };
+            match woken {
+                Woken::Commands => self.read_commands()?,
+                Woken::Link => self.read_link(),
+                Woken::Publication => self.state.publisher.write(),
+                Woken::End => {}
+            }
+            if let Some(exit) = self.finish_stage() {
+                return Ok(exit);
+            }
+        }
+    }
+
+    fn read_commands(&mut self) -> io::Result<()> {
+        let mut commands = Vec::new();
+        let peer = self.control.commands(&mut commands).unwrap_or_else(|error| {
+            error!(event = "control_link_failed", %error, "control link failed");
+            ControlPeer::Gone
+        });
+        self.apply_all(commands)?;
+        if peer == ControlPeer::Gone && !matches!(self.stage, EndStage::Leaving { .. }) {
+            info!(event = "supervisor_lost", "supervisor lost");
+            self.leave(ORPHAN_WAIT, LeaveReason::SupervisorLost);
+        }
+        Ok(())
+    }
+
+    fn apply_all(&mut self, commands: Vec<ControlMessage<ApiCommand>>) -> io::Result<()> {
+        commands.into_iter().try_for_each(|message| self.apply(message))
+    }
+
+    fn apply(&mut self, message: ControlMessage<ApiCommand>) -> io::Result<()> {
+        match (message.command, message.attachment) {
+            (ApiCommand::Handover, Attachment::Sockets(sockets)) => sockets
+                .into_iter()
+                .try_for_each(|socket| self.intake.take_handovers(&self.state, socket)),
+            (ApiCommand::Listen { sockets: kinds }, Attachment::Sockets(sockets)) => sockets
+                .into_iter()
+                .zip(kinds)
+                .try_for_each(|(socket, kind)| self.intake.accept(&self.state, socket, kind)),
+            (ApiCommand::Link { broker }, Attachment::Link(transport)) => {
+                self.link = Some(self.state.publisher.connect(broker, transport)?);
+                Ok(())
+            }
+            (ApiCommand::Quiesce, _) => {
+                self.drain();
+                if self.stage == EndStage::Serving {
+                    self.stage = EndStage::Quiescing;
+                }
+                Ok(())
+            }
+            (ApiCommand::Drain { within }, _) => {
+                self.leave(within, LeaveReason::Requested);
+                Ok(())
+            }
+            (ApiCommand::Pressure(pressure), _) => {
+                self.state.pressure.set(pressure);
+                Ok(())
+            }
+            (ApiCommand::Common(command), attachment) => {
+                self.apply_common(command, &attachment);
+                Ok(())
+            }
+            (ApiCommand::Handover | ApiCommand::Listen { .. } | ApiCommand::Link { .. }, _) => {
+                Ok(())
+            }
+        }
+    }
+
+    fn apply_common(&mut self, command: CommonCommand, attachment: &Attachment) {
+        match (command, attachment) {
+            (CommonCommand::Configure { number }, Attachment::Config(json)) => {
+                match read_config(json) {
+                    Ok(config) => {
+                        self.state.configure(config);
+                        scrub_stack();
+                        info!(event = "config_applied", number = number.0, "configuration applied");
+                        self.report(ChildEvent::Configured { number });
+                    }
+                    Err(error) => error!(
+                        event = "config_apply_failed",
+                        number = number.0,
+                        %error,
+                        "failed to apply the configuration"
+                    ),
+                }
+            }
+            (CommonCommand::Configure { .. }, _) => {}
+            (CommonCommand::Count { number }, _) => {
+                let counts = ProcessCounts::Api(self.state.counts());
+                self.report(ChildEvent::Counts { number, counts });
+            }
+            (CommonCommand::LogLevel { level }, _) => set_level(level),
+            (CommonCommand::Heartbeat, _) => self.report(ChildEvent::Heartbeat),
+        }
+    }
+
+    /// Takes no more connections and no more requests.
+    fn drain(&mut self) {
+        self.intake = Intake::default();
+        self.state.drain();
+    }
+
+    fn leave(&mut self, within: Duration, reason: LeaveReason) {
+        self.drain();
+        self.stage = EndStage::Leaving { until: Instant::now() + within, reason };
+    }
+
+    fn read_link(&mut self) {
+        if let Some(BrokerLinkLost { broker }) = self.state.publisher.read() {
+            self.link = None;
+            let peer = self.state.publisher.source();
+            self.report(ChildEvent::LinkLost { peer, broker });
+        }
+    }
+
+    /// Reports that nothing is under way, or returns why the process is to exit.
+    fn finish_stage(&mut self) -> Option<ExitReason> {
+        match self.stage {
+            EndStage::Quiescing if self.state.is_quiet() => {
+                self.stage = EndStage::Quiet;
+                self.report(ChildEvent::Quiesced);
+                None
+            }
+            EndStage::Leaving { until, reason } => {
+                let is_done = self.state.is_quiet() && self.state.connections.open() == 0;
+                if !is_done && Instant::now() < until {
+                    return None;
+                }
+                Some(match reason {
+                    LeaveReason::Requested => ExitReason::Requested,
+                    LeaveReason::SupervisorLost => ExitReason::SupervisorLost,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn report(&mut self, event: ChildEvent) {
+        if let Err(error) = self.control.report(event) {
+            error!(event = "supervisor_send_failed", %error, "failed to send to supervisor");
+        }
+    }
+}
+
+/// Why the loop turns.
+enum Woken {
+    Commands,
+    Link,
+    Publication,
+    End,
+}
+
+async fn changed(link: Option<&AsyncWaiter>) -> io::Result<()> {
+    match link {
+        Some(link) => link.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn looks_at_end(stage: EndStage) {
+    match stage {
+        EndStage::Serving | EndStage::Quiet => std::future::pending().await,
+        EndStage::Quiescing => sleep_until(Instant::now() + END_PAUSE).await,
+        EndStage::Leaving { until, .. } => sleep_until(until.min(Instant::now() + END_PAUSE)).await,
+    }
+}
+
+fn read_config(json: &str) -> io::Result<ApiConfig> {
+    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+    ApiConfig::of(&Config::from_json(json).map_err(invalid)?)
+}

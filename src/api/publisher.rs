@@ -1,0 +1,256 @@
+//! Publications of the API on their way to the broker, and what the broker answers.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
+use tracing::info;
+
+use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
+use crate::broker_client::uplink::NewPublication;
+use crate::broker_client::{BrokerClient, BrokerEvent};
+use crate::link::transport::Transport;
+use crate::reactor::async_waiter::AsyncWaiter;
+use crate::types::limits::READ_BYTES;
+use crate::types::{Address, Generation, Number, PayloadForm, Slot, Tenant, WorkerIncarnation};
+
+/// What the broker has counted, once every link has taken the publication (rule L5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reached {
+    /// Clients that the address named.
+    pub(super) clients: u64,
+    /// Workers that they are on.
+    pub(super) workers: u32,
+}
+
+/// A publication that nothing has taken over, because the window stayed full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NoRoom;
+
+/// What is published.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ApiPublication<'a> {
+    pub(super) tenant: &'a Tenant,
+    pub(super) address: &'a Address,
+    pub(super) form: PayloadForm,
+    pub(super) payload: &'a [u8],
+}
+
+/// The link to the broker, for all requests of this process.
+#[derive(Debug)]
+pub(super) struct ApiPublisher {
+    source: WorkerIncarnation,
+    state: RefCell<PublisherState>,
+    /// Something is to be written to the link.
+    wake: Notify,
+    /// The window has room again.
+    room: Notify,
+}
+
+#[derive(Debug)]
+struct PublisherState {
+    client: BrokerClient,
+    /// Requests that wait for a count, in the order of their publications; the window bounds them.
+    waiting: VecDeque<(Number, oneshot::Sender<Reached>)>,
+    scratch: Box<[u8]>,
+}
+
+/// A publication that was taken over. Its count comes when the broker has acknowledged it.
+#[derive(Debug)]
+pub(super) struct PublicationReceipt(oneshot::Receiver<Reached>);
+
+/// A link that has ended.
+#[derive(Debug)]
+pub(super) struct BrokerLinkLost {
+    /// Which broker was at its other end.
+    pub(super) broker: Generation,
+}
+
+impl ApiPublisher {
+    /// A member of the link that has no link yet.
+    pub(super) fn new(source: WorkerIncarnation) -> Self {
+        let state = PublisherState {
+            client: BrokerClient::new(source),
+            waiting: VecDeque::new(),
+            scratch: vec![0; READ_BYTES].into_boxed_slice(),
+        };
+        let state = RefCell::new(state);
+        Self { source, state, wake: Notify::new(), room: Notify::new() }
+    }
+
+    /// As the broker knows this process.
+    pub(super) fn source(&self) -> WorkerIncarnation {
+        self.source
+    }
+
+    /// Takes a publication over and does not wait for the broker.
+    ///
+    /// # Errors
+    ///
+    /// When the window has no room for it within this time.
+    pub(super) async fn publish(
+        &self,
+        publication: ApiPublication<'_>,
+        within: Duration,
+    ) -> Result<(), NoRoom> {
+        self.wait_for_room(publication.payload.len(), within).await?;
+        self.state.borrow_mut().client.uplink.publish(publication.into());
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Takes a publication over, and asks the broker for a count. With more recipients than
+    /// `clients_max` it is delivered to none.
+    ///
+    /// # Errors
+    ///
+    /// When the window has no room for it within this time.
+    pub(super) async fn publish_counted(
+        &self,
+        publication: ApiPublication<'_>,
+        clients_max: Option<u64>,
+        within: Duration,
+    ) -> Result<PublicationReceipt, NoRoom> {
+        self.wait_for_room(publication.payload.len(), within).await?;
+        let (sender, receipt) = oneshot::channel();
+        let PublisherState { client, waiting, .. } = &mut *self.state.borrow_mut();
+        let requester = ReportRequester { slot: Slot::NOBODY, naming: RecipientForm::Usual };
+        client.uplink.publish_counted(requester, clients_max, publication.into());
+        waiting.push_back((Number(client.uplink.published()), sender));
+        self.wake.notify_one();
+        Ok(PublicationReceipt(receipt))
+    }
+
+    async fn wait_for_room(&self, bytes: usize, within: Duration) -> Result<(), NoRoom> {
+        if self.has_room(bytes) {
+            return Ok(());
+        }
+        let room = async {
+            loop {
+                let room = self.room.notified();
+                if self.has_room(bytes) {
+                    return;
+                }
+                room.await;
+            }
+        };
+        timeout(within, room).await.map_err(|_| NoRoom)
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        self.state.borrow().client.uplink.has_room(bytes)
+    }
+
+    /// Publications that were taken over, ever.
+    pub(super) fn published(&self) -> u64 {
+        self.state.borrow().client.uplink.published()
+    }
+
+    /// Publications that the broker has not acknowledged.
+    pub(super) fn unacknowledged(&self) -> u64 {
+        self.state.borrow().client.uplink.unacknowledged()
+    }
+
+    /// A link to a new broker, which gets what the old one has not acknowledged (rule L6). Returns what
+    /// to wait on.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptor left.
+    pub(super) fn connect(
+        &self,
+        broker: Generation,
+        transport: Box<dyn Transport>,
+    ) -> io::Result<AsyncWaiter> {
+        let mut state = self.state.borrow_mut();
+        state.client.mark_unread();
+        let mut scratch = std::mem::take(&mut state.scratch);
+        while let Some(event) = state.client.next_until_end(&mut scratch) {
+            let _known = state.on_event(event);
+        }
+        state.scratch = scratch;
+        let waiter = AsyncWaiter::new(transport.ready())?;
+        state.client.connect(broker, transport);
+        state.client.write();
+        info!(event = "broker_linked", broker = broker.0, "linked to the broker");
+        Ok(waiter)
+    }
+
+    /// Waits until there is something to write.
+    pub(super) async fn wants_to_write(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Takes what has come on the link, and writes what there is for the broker.
+    pub(super) fn read(&self) -> Option<BrokerLinkLost> {
+        let mut lost = None;
+        let mut state = self.state.borrow_mut();
+        state.client.mark_unread();
+        let mut scratch = std::mem::take(&mut state.scratch);
+        while state.client.is_unread() {
+            state.client.read(&mut scratch);
+            while let Some(event) = state.client.next(&mut || false) {
+                if let Some(link) = state.on_event(event) {
+                    lost = Some(link);
+                }
+            }
+        }
+        state.scratch = scratch;
+        state.client.write();
+        self.room.notify_waiters();
+        lost
+    }
+
+    /// Writes what there is for the broker.
+    pub(super) fn write(&self) {
+        self.state.borrow_mut().client.write();
+    }
+}
+
+impl PublisherState {
+    fn on_event(&mut self, event: BrokerEvent) -> Option<BrokerLinkLost> {
+        match event {
+            BrokerEvent::Reached { number, clients, workers, .. } => {
+                let is_past = |(asked, _): &mut (Number, _)| *asked <= number;
+                while let Some((asked, waiting)) = self.waiting.pop_front_if(is_past) {
+                    if asked == number {
+                        // Its request may have stopped waiting.
+                        let _gone = waiting.send(Reached { clients, workers });
+                    }
+                }
+                None
+            }
+            BrokerEvent::Lost(lost) => {
+                info!(
+                    event = "broker_link_lost",
+                    broker = lost.broker.0,
+                    error = %lost.error,
+                    "link to the broker lost"
+                );
+                Some(BrokerLinkLost { broker: lost.broker })
+            }
+            BrokerEvent::Joined { .. }
+            | BrokerEvent::Reserved(_)
+            | BrokerEvent::Refused { .. }
+            | BrokerEvent::Answer { .. } => None,
+        }
+    }
+}
+
+impl PublicationReceipt {
+    /// Waits for the count; none if the broker does not acknowledge within this time. The publication is
+    /// in the window all the same, and will be delivered.
+    pub(super) async fn reached(self, within: Duration) -> Option<Reached> {
+        timeout(within, self.0).await.ok()?.ok()
+    }
+}
+
+impl<'a> From<ApiPublication<'a>> for NewPublication<'a> {
+    fn from(publication: ApiPublication<'a>) -> Self {
+        let ApiPublication { tenant, address, form, payload } = publication;
+        Self { tenant, address, form, payload }
+    }
+}

@@ -1,0 +1,269 @@
+//! From a request to its answer: what is wrong is reported in the order HTTP, route, method, credentials,
+//! body, and what is in it.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Body, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::{HeaderMap, Method, Request, Response, Version};
+use tracing::{debug, error};
+
+use super::access::ApiApplication;
+use super::body::{self, RequestBody};
+use super::config::ApiConfig;
+use super::connection::registry::{ConnectionOrigin, RegisteredConnection};
+use super::endpoint::{info, publish};
+use super::error::{ApiError, ErrorCode};
+use super::response::{AnswerHead, ApiAnswer};
+use super::route::{self, ApiRoute, Endpoint};
+use super::state::ApiState;
+
+/// Bytes of an id that a client gives to its request.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// Names requests that have no name of their own.
+#[derive(Debug)]
+pub(super) struct RequestIds {
+    process: String,
+    last: Cell<u64>,
+}
+
+impl Default for RequestIds {
+    fn default() -> Self {
+        let process = uuid::Uuid::new_v4().simple().to_string();
+        Self { process: process.chars().take(16).collect(), last: Cell::new(0) }
+    }
+}
+
+impl RequestIds {
+    /// The id of a request: its own where it has a usable one.
+    fn of(&self, headers: &HeaderMap) -> String {
+        let own = headers.get("x-request-id").and_then(|id| id.to_str().ok());
+        if let Some(own) = own.filter(|id| is_request_id(id)) {
+            return own.to_owned();
+        }
+        self.last.set(self.last.get() + 1);
+        format!("{}{:016x}", self.process, self.last.get())
+    }
+}
+
+fn is_request_id(id: &str) -> bool {
+    let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(is_known)
+}
+
+/// Answers a request.
+pub(super) async fn answer(
+    state: Rc<ApiState>,
+    connection: Rc<RegisteredConnection>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let config = state.config();
+    state.connections.begin_request(&connection);
+    let id = state.request_ids.of(request.headers());
+    let has_body = !request.body().is_end_stream();
+    let version = request.version();
+    let is_body_read = Cell::new(false);
+    let served = ServedRequest {
+        state: &state,
+        config: &config,
+        origin: connection.origin(),
+        is_body_read: &is_body_read,
+    };
+    let answered = served.answer(request).await;
+    let answer = answered.unwrap_or_else(|error| {
+        state.refused.set(state.refused.get() + 1);
+        if error.code() == ErrorCode::InvalidCredentials {
+            state.note_wrong_credentials();
+        }
+        if error.code() == ErrorCode::InternalError {
+            error!(event = "api_request_failed", request = id, "request of the API failed");
+        }
+        ApiAnswer::error(&error, &id)
+    });
+    let peer = connection.peer();
+    debug!(request = id, %peer, status = answer.status().as_u16(), "request answered");
+    state.answered.set(state.answered.get() + 1);
+    state.connections.end_request(&connection, config.head_timeout);
+    // What follows a body that was not read cannot be found.
+    let is_last =
+        version != Version::HTTP_11 || (has_body && !is_body_read.get()) || state.is_draining();
+    Ok(answer.into_response(AnswerHead { request_id: &id, version, is_last }))
+}
+
+/// One request, while it is served.
+struct ServedRequest<'a> {
+    state: &'a ApiState,
+    config: &'a ApiConfig,
+    origin: ConnectionOrigin,
+    /// Whether the body was read to its end: else the connection cannot be used again.
+    is_body_read: &'a Cell<bool>,
+}
+
+impl ServedRequest<'_> {
+    async fn answer(&self, request: Request<Incoming>) -> Result<ApiAnswer, ApiError> {
+        if self.state.is_draining() {
+            return Err(ApiError::new(ErrorCode::Draining, "the server is shutting down"));
+        }
+        check_http(&request)?;
+        let path = request.uri().path().to_owned();
+        if self.origin == ConnectionOrigin::Shared && !self.config.is_shared {
+            return Err(route::not_found());
+        }
+        let route = route::find(&path)?;
+        let method = request.method();
+        if method == Method::OPTIONS {
+            return Ok(ApiAnswer::methods(route.endpoint.allow()));
+        }
+        if !route.endpoint.has_method(method) {
+            return Err(ApiError::method_not_allowed(route.endpoint.allow()));
+        }
+        if self.config.access.is_open() {
+            self.check_host(&request)?;
+        }
+        let _served = self.begin().await?;
+        match route.endpoint {
+            Endpoint::Info => {
+                check_query(request.uri().query(), &[])?;
+                Ok(info::answer())
+            }
+            Endpoint::Publish | Endpoint::Feedback => self.publish(&route, request).await,
+        }
+    }
+
+    /// Takes one of the places for requests that are served at the same time.
+    async fn begin(&self) -> Result<tokio::sync::SemaphorePermit<'_>, ApiError> {
+        let place = tokio::time::timeout(self.config.timeout, self.state.requests.acquire()).await;
+        let busy = || ApiError::new(ErrorCode::Busy, "too many requests are under way");
+        place.ok().and_then(Result::ok).ok_or_else(busy)
+    }
+
+    async fn publish(
+        &self,
+        route: &ApiRoute<'_>,
+        request: Request<Incoming>,
+    ) -> Result<ApiAnswer, ApiError> {
+        let application = self.authenticate(&route.application, request.headers())?;
+        check_query(request.uri().query(), &[])?;
+        let body = self.read_body(request).await?;
+        let context =
+            publish::PublishContext { state: self.state, config: self.config, application };
+        match route.endpoint {
+            Endpoint::Feedback => context.feedback(&route.uuid, body.text()?).await,
+            _ => context.publish(body.text()?).await,
+        }
+    }
+
+    fn authenticate(
+        &self,
+        application: &str,
+        headers: &HeaderMap,
+    ) -> Result<&'_ ApiApplication, ApiError> {
+        self.config.access.authenticate(application, headers)
+    }
+
+    async fn read_body(&self, request: Request<Incoming>) -> Result<RequestBody, ApiError> {
+        body::check_type(request.headers())?;
+        let body = body::read(self.state, self.config, request.into_body()).await?;
+        self.is_body_read.set(true);
+        Ok(body)
+    }
+
+    /// Without credentials a page of another origin could reach this server under a name of its own.
+    fn check_host(&self, request: &Request<Incoming>) -> Result<(), ApiError> {
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        match host.is_none_or(|host| self.config.is_own_host(host)) {
+            true => Ok(()),
+            false => {
+                let message = "without applications, Host must be a loopback name or address, or the \
+                               address listened on";
+                Err(ApiError::new(ErrorCode::InvalidHost, message))
+            }
+        }
+    }
+}
+
+/// The rules of HTTP that hyper leaves to its users.
+fn check_http(request: &Request<Incoming>) -> Result<(), ApiError> {
+    let bad = |message| Err(ApiError::new(ErrorCode::BadRequest, message));
+    let (headers, method) = (request.headers(), request.method());
+    // RFC 9112 §3.2.
+    let hosts = headers.get_all(header::HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
+        return bad("the header Host is there once");
+    }
+    if headers.get(header::HOST).is_some_and(HeaderValue::is_empty) {
+        return bad("the header Host is empty");
+    }
+    let target = request.uri().path_and_query().map_or("", |it| it.as_str());
+    if !target.is_ascii() {
+        return bad("the request target has bytes beyond ASCII; percent-encode them");
+    }
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let is_chunked =
+        |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if codings.next().is_some_and(|coding| !is_chunked(coding)) || codings.next().is_some() {
+        return bad("the transfer coding is chunked alone");
+    }
+    if is_meant_as_websocket(headers) {
+        return bad("this path speaks HTTP and not WebSocket");
+    }
+    let has_no_body = [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS];
+    if has_no_body.contains(method) && !request.body().is_end_stream() {
+        return bad("a request of this method has no body");
+    }
+    Ok(())
+}
+
+fn is_meant_as_websocket(headers: &HeaderMap) -> bool {
+    let offers = |value: &HeaderValue| {
+        value.to_str().is_ok_and(|text| text.to_ascii_lowercase().contains("websocket"))
+    };
+    headers.get_all(header::UPGRADE).iter().any(offers)
+        || headers.keys().any(|name| name.as_str().starts_with("sec-websocket-"))
+}
+
+/// Whether all parameters are known, so that one that is misspelt has no other effect.
+fn check_query(query: Option<&str>, known: &[&str]) -> Result<(), ApiError> {
+    let parameters = query.unwrap_or_default().split('&').filter(|part| !part.is_empty());
+    for parameter in parameters {
+        let name = parameter.split('=').next().unwrap_or_default();
+        if !known.contains(&name) {
+            let message = format!("the parameter `{}` is unknown here", super::error::shown(name));
+            return Err(ApiError::new(ErrorCode::UnknownParameter, message));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_keeps_its_id_if_it_is_one_and_gets_one_otherwise() {
+        let ids = RequestIds::default();
+        let of = |id: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-request-id", HeaderValue::from_static(id));
+            ids.of(&headers)
+        };
+        assert_eq!(of("abc-1._Z"), "abc-1._Z");
+        let made = [of("a b"), of(""), ids.of(&HeaderMap::new())];
+        assert!(made.iter().all(|id| id.len() == 32 && is_request_id(id)), "{made:?}");
+        assert_ne!(made[0], made[1]);
+        assert!(!is_request_id(&"a".repeat(129)));
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_named() {
+        assert!(check_query(None, &[]).is_ok() && check_query(Some(""), &[]).is_ok());
+        assert!(check_query(Some("limit=1&cursor=x"), &["limit", "cursor"]).is_ok());
+        let error = check_query(Some("limt=3"), &["limit"]).unwrap_err();
+        assert!(error.json(None).contains("`limt`"));
+    }
+}

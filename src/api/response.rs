@@ -1,0 +1,92 @@
+//! The answer to a request.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode, Version};
+
+use super::error::ApiError;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What a request is answered with.
+#[derive(Debug)]
+pub(super) struct ApiAnswer {
+    status: StatusCode,
+    body: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What the head of an answer repeats of its request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AnswerHead<'a> {
+    /// The id of the request.
+    pub(super) request_id: &'a str,
+    /// The version of HTTP.
+    pub(super) version: Version,
+    /// Whether the connection ends after it.
+    pub(super) is_last: bool,
+}
+
+impl ApiAnswer {
+    /// 200 with JSON.
+    pub(super) fn ok(body: String) -> Self {
+        Self { status: StatusCode::OK, body, headers: Vec::new() }
+    }
+
+    /// 202: it was taken over, and nothing is known of it yet.
+    pub(super) fn accepted() -> Self {
+        let body = r#"{"accepted":true}"#.to_owned();
+        Self { status: StatusCode::ACCEPTED, body, headers: Vec::new() }
+    }
+
+    /// 204 with the methods of an endpoint.
+    pub(super) fn methods(allow: &'static str) -> Self {
+        let allow = (header::ALLOW, HeaderValue::from_static(allow));
+        Self { status: StatusCode::NO_CONTENT, body: String::new(), headers: vec![allow] }
+    }
+
+    /// An error.
+    pub(super) fn error(error: &ApiError, request_id: &str) -> Self {
+        let mut headers = Vec::new();
+        if let Some(seconds) = error.retry_after_seconds() {
+            headers.push((header::RETRY_AFTER, seconds.into()));
+        }
+        if let Some(allow) = error.allow() {
+            headers.push((header::ALLOW, HeaderValue::from_static(allow)));
+        }
+        if error.status() == StatusCode::UNAUTHORIZED {
+            let realm = HeaderValue::from_static("Bearer realm=\"tagcast\"");
+            headers.push((header::WWW_AUTHENTICATE, realm));
+        }
+        Self { status: error.status(), body: error.json(Some(request_id)), headers }
+    }
+
+    /// Its status.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// As hyper sends it.
+    pub(super) fn into_response(self, head: AnswerHead<'_>) -> Response<Full<Bytes>> {
+        let AnswerHead { request_id, version, is_last } = head;
+        let has_body = self.status != StatusCode::NO_CONTENT;
+        let mut response = Response::new(Full::new(Bytes::from(self.body)));
+        *response.status_mut() = self.status;
+        *response.version_mut() = version;
+        let headers = response.headers_mut();
+        if has_body {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Ok(id) = HeaderValue::from_str(request_id) {
+            headers.insert(REQUEST_ID, id);
+        }
+        if is_last {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        headers.extend(self.headers);
+        response
+    }
+}

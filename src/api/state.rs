@@ -1,0 +1,116 @@
+//! What all requests share.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::config::ApiConfig;
+use super::connection::registry::ConnectionRegistry;
+use super::publisher::ApiPublisher;
+use super::request::RequestIds;
+use crate::types::limits::{API_BODIES_BYTES_MAX, API_REQUESTS_MAX};
+use crate::types::{ApiCounts, Pressure, WorkerIncarnation};
+
+/// How often a line is written about wrong credentials.
+const WRONG_CREDENTIALS_EVERY: Duration = Duration::from_secs(60);
+
+/// The API, for its connections.
+#[derive(Debug)]
+pub(super) struct ApiState {
+    config: RefCell<Rc<ApiConfig>>,
+    pub(super) publisher: ApiPublisher,
+    pub(super) connections: ConnectionRegistry,
+    /// One permit for each request that is served.
+    pub(super) requests: Semaphore,
+    /// One permit for each byte of a body.
+    pub(super) bodies: Arc<Semaphore>,
+    pub(super) request_ids: RequestIds,
+    /// Requests in flight are finished, and no more are accepted.
+    is_draining: Cell<bool>,
+    /// The drain has begun.
+    pub(super) drain_begun: Notify,
+    pub(super) pressure: Cell<Pressure>,
+    pub(super) answered: Cell<u64>,
+    pub(super) refused: Cell<u64>,
+    /// Wrong credentials, and when they were logged last.
+    wrong_credentials: Cell<(u64, Option<Instant>)>,
+}
+
+impl ApiState {
+    /// Without connections.
+    pub(super) fn new(source: WorkerIncarnation, config: ApiConfig) -> Self {
+        Self {
+            config: RefCell::new(Rc::new(config)),
+            publisher: ApiPublisher::new(source),
+            connections: ConnectionRegistry::default(),
+            requests: Semaphore::new(API_REQUESTS_MAX),
+            bodies: Arc::new(Semaphore::new(API_BODIES_BYTES_MAX)),
+            request_ids: RequestIds::default(),
+            is_draining: Cell::new(false),
+            drain_begun: Notify::new(),
+            pressure: Cell::new(Pressure::None),
+            answered: Cell::new(0),
+            refused: Cell::new(0),
+            wrong_credentials: Cell::new((0, None)),
+        }
+    }
+
+    /// The configuration of this moment; a request keeps the one that it began with.
+    pub(super) fn config(&self) -> Rc<ApiConfig> {
+        Rc::clone(&self.config.borrow())
+    }
+
+    /// Takes another configuration over.
+    pub(super) fn configure(&self, config: ApiConfig) {
+        *self.config.borrow_mut() = Rc::new(config);
+    }
+
+    /// Whether requests are refused because the server ends.
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.get()
+    }
+
+    /// Accepts no more requests.
+    pub(super) fn drain(&self) {
+        self.is_draining.set(true);
+        self.drain_begun.notify_waiters();
+    }
+
+    /// Wrong credentials were shown. One line a minute says how often, whatever a client guesses.
+    pub(super) fn note_wrong_credentials(&self) {
+        let (count, logged_at) = self.wrong_credentials.get();
+        let is_due = logged_at.is_none_or(|at| at.elapsed() >= WRONG_CREDENTIALS_EVERY);
+        if !is_due {
+            return self.wrong_credentials.set((count + 1, logged_at));
+        }
+        warn!(
+            event = "api_credentials_refused",
+            count = count + 1,
+            "wrong credentials for the API were refused"
+        );
+        self.wrong_credentials.set((0, Some(Instant::now())));
+    }
+
+    /// Whether nothing is under way.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.requests.available_permits() == API_REQUESTS_MAX
+            && self.publisher.unacknowledged() == 0
+    }
+
+    /// What was counted.
+    pub(super) fn counts(&self) -> ApiCounts {
+        ApiCounts {
+            open: self.connections.open() as u64,
+            accepted: self.connections.accepted(),
+            requests: self.answered.get(),
+            refused: self.refused.get(),
+            published: self.publisher.published(),
+            unacknowledged: self.publisher.unacknowledged(),
+        }
+    }
+}

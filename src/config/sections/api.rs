@@ -1,0 +1,201 @@
+//! The HTTP API for backends: where it is served, and its bounds.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::ListenAddress;
+use crate::config::diagnostic::{Problem, visible};
+use crate::config::layers::ConfigLayers;
+use crate::config::parse::{Bounds, Size, count, duration, is_absent, list, size, switch};
+use crate::types::Encryption;
+use crate::types::limits::{
+    API_BODY_SLACK_BYTES, API_CONNECTIONS_MAX, API_IDLE_TIMEOUT, API_TIMEOUT,
+};
+
+/// The HTTP API for backends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApiSettings {
+    /// Whether it is served.
+    pub is_on: bool,
+    /// Addresses of its own; empty: it is served on those of the WebSockets.
+    pub addresses: Vec<ApiAddress>,
+    /// The file mode of its Unix sockets.
+    pub socket_mode: u32,
+    /// Bytes of the largest body.
+    pub body_bytes_max: usize,
+    /// How long a request waits for the broker.
+    pub timeout: Duration,
+    /// How long a connection may be idle between two requests.
+    pub idle_timeout: Duration,
+    /// Open connections.
+    pub connections_max: usize,
+}
+
+/// An address of the API alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ApiAddress {
+    /// A host and a port.
+    Tcp(ListenAddress),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl ApiAddress {
+    /// The host and port, unless it is a path.
+    fn tcp(&self) -> Option<&ListenAddress> {
+        match self {
+            Self::Tcp(address) => Some(address),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+const BODY: Bounds<Size> = Bounds::new(Size(1024), Size(128 * 1024 * 1024));
+const WAIT: Bounds<Duration> = Bounds::new(Duration::from_millis(100), Duration::from_secs(300));
+const CONNECTIONS: Bounds<usize> = Bounds::new(1, 1_000_000);
+/// What fits into an address of the kernel, with the byte after it.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+const RIGHT: &str = "use `http://host:port`, a port, or `unix:path`";
+
+pub(in crate::config) fn read(
+    given: &mut ConfigLayers<'_>,
+    folder: &Path,
+    message_bytes_max: usize,
+    check: &dyn Fn(&ListenAddress) -> Result<(), Problem>,
+) -> ApiSettings {
+    let body = given.read("", "apiMaxBody", |text| size(text, &BODY));
+    let mut wait =
+        |name, default| given.read("", name, |text| duration(text, &WAIT)).unwrap_or(default);
+    let (timeout, idle_timeout) =
+        (wait("apiTimeout", API_TIMEOUT), wait("apiIdleTimeout", API_IDLE_TIMEOUT));
+    let settings = ApiSettings {
+        is_on: given.read("", "api", switch).unwrap_or(true),
+        addresses: given
+            .read("", "apiAddress", |text| {
+                let all = addresses(text, folder)?;
+                all.iter().filter_map(ApiAddress::tcp).try_for_each(check)?;
+                Ok(all)
+            })
+            .unwrap_or_default(),
+        socket_mode: given.read("", "apiSocketMode", mode).unwrap_or(0o660),
+        body_bytes_max: body.unwrap_or(message_bytes_max + API_BODY_SLACK_BYTES),
+        timeout,
+        idle_timeout,
+        connections_max: given
+            .read("", "apiMaxConnections", |text| count(text, &CONNECTIONS))
+            .unwrap_or(API_CONNECTIONS_MAX),
+    };
+    warn_unencrypted(given, &settings.addresses);
+    settings
+}
+
+/// Secrets cross the network as they are where a plain address is not this machine's alone.
+fn warn_unencrypted(given: &mut ConfigLayers<'_>, addresses: &[ApiAddress]) {
+    let is_open = |address: &ListenAddress| {
+        address.encryption == Encryption::Plain && address.check_loopback("", "").is_err()
+    };
+    if addresses.iter().filter_map(ApiAddress::tcp).any(is_open) {
+        let right = "listen on loopback or on a unix: socket, and let a proxy speak TLS";
+        given.warn("apiAddress", Problem::new("sends secrets unencrypted over the network", right));
+    }
+}
+
+fn addresses(text: &str, folder: &Path) -> Result<Vec<ApiAddress>, Problem> {
+    if is_absent(text) {
+        return Ok(Vec::new());
+    }
+    let mut all = Vec::new();
+    for item in list(text) {
+        let address = address(item, folder)?;
+        if all.contains(&address) {
+            let what = format!("names `{}` twice", visible(item));
+            return Err(Problem::new(what, "name each address once"));
+        }
+        all.push(address);
+    }
+    Ok(all)
+}
+
+fn address(item: &str, folder: &Path) -> Result<ApiAddress, Problem> {
+    if let Some(path) = item.strip_prefix("unix:") {
+        let path = folder.join(path);
+        if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
+            let what = format!("has a path of more than {SOCKET_PATH_BYTES_MAX} bytes");
+            return Err(Problem::new(what, "choose a shorter path"));
+        }
+        return Ok(ApiAddress::Unix(path));
+    }
+    let rest = match item.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
+            let right = "use http:// on loopback, and let a proxy speak TLS";
+            return Err(Problem::new("asks for https, which the API does not serve itself", right));
+        }
+        Some(_) => return Err(Problem::new("has an unknown scheme", RIGHT)),
+        None => item,
+    };
+    let port = rest.strip_prefix(':').unwrap_or(rest);
+    let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let host_and_port = if is_port { format!("127.0.0.1:{port}") } else { rest.to_owned() };
+    let parsed = ListenAddress::parse(&format!("tcp://{host_and_port}"));
+    let address = parsed.map_err(|fault| Problem::new(fault.what, RIGHT))?;
+    Ok(ApiAddress::Tcp(ListenAddress { text: item.to_owned(), ..address }))
+}
+
+fn mode(text: &str) -> Result<u32, Problem> {
+    let mode = u32::from_str_radix(text.trim(), 8).ok().filter(|mode| *mode <= 0o777);
+    mode.ok_or_else(|| Problem::new("is not a file mode", "use 0660, 0600 or 0666"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<ApiAddress>, Problem> {
+        addresses(text, Path::new("/etc"))
+    }
+
+    #[test]
+    fn an_address_is_a_host_with_a_port_a_port_or_a_path() {
+        let host = |text: &str| match read(text).unwrap().remove(0) {
+            ApiAddress::Tcp(address) => (address.host, address.port),
+            ApiAddress::Unix(path) => (path.display().to_string(), 0),
+        };
+        for (text, expected) in [
+            ("http://127.0.0.1:8095", ("127.0.0.1", 8095)),
+            ("HTTP://[::1]:8095", ("::1", 8095)),
+            ("8095", ("127.0.0.1", 8095)),
+            (":8095", ("127.0.0.1", 8095)),
+            ("localhost:8095", ("localhost", 8095)),
+            ("unix:api.sock", ("/etc/api.sock", 0)),
+            ("unix:/run/api.sock", ("/run/api.sock", 0)),
+        ] {
+            assert_eq!(host(text), (expected.0.to_owned(), expected.1), "{text}");
+        }
+        assert_eq!(read("none"), Ok(Vec::new()));
+        assert_eq!(read("8095, unix:a").unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_is_not_an_address_says_what_is_right() {
+        for (text, words) in [
+            ("ws://h:1", "unknown scheme"),
+            ("https://h:1", "https"),
+            ("http://h/v1", "a path"),
+            ("8095, :8095x", "port that is not one"),
+            ("8095, 8095", "twice"),
+        ] {
+            let problem = read(text).unwrap_err();
+            assert!(problem.what.contains(words), "{text}: {problem:?}");
+        }
+        assert!(read(&format!("unix:{}", "a".repeat(110))).is_err());
+    }
+
+    #[test]
+    fn a_mode_is_octal() {
+        assert_eq!(mode("0660"), Ok(0o660));
+        assert!(mode("0999").is_err() && mode("7777").is_err() && mode("").is_err());
+    }
+}

@@ -1,0 +1,76 @@
+//! What the supervisor orders the API process.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::child_command::{AttachmentKind, ChildCommand, CommonCommand, RoleCommand, WrongRole};
+use crate::types::limits::ORPHAN_WAIT;
+use crate::types::{Encryption, Generation, Pressure};
+
+/// A command to the API process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ApiCommand {
+    /// The attached socket brings the connections that workers hand over. Once.
+    Handover,
+    /// Accept from the attached sockets, which are used in this way. Once, if there are any.
+    Listen {
+        /// For each socket.
+        sockets: Vec<ApiListener>,
+    },
+    /// The attached end is the link to this broker; the broker before it is dead.
+    Link {
+        /// Which broker.
+        broker: Generation,
+    },
+    /// Accept no more requests, and report [`ChildEvent::Quiesced`](super::ChildEvent::Quiesced) when those in
+    /// flight are answered and the broker has acknowledged everything.
+    Quiesce,
+    /// Close all connections and return.
+    Drain {
+        /// How long that may take before the process is ended.
+        within: Duration,
+    },
+    /// How scarce memory is.
+    Pressure(Pressure),
+    /// What all roles understand.
+    #[serde(untagged)]
+    Common(CommonCommand),
+}
+
+/// How a listening socket of the API is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ApiListener {
+    /// A TCP socket.
+    Tcp(Encryption),
+    /// A Unix socket.
+    Unix,
+}
+
+impl RoleCommand for ApiCommand {
+    fn attachment(&self) -> AttachmentKind {
+        match self {
+            Self::Handover => AttachmentKind::Sockets(1),
+            Self::Listen { sockets } => AttachmentKind::Sockets(sockets.len()),
+            Self::Link { .. } => AttachmentKind::Link,
+            Self::Common(command) => command.attachment(),
+            Self::Quiesce | Self::Drain { .. } | Self::Pressure(_) => AttachmentKind::None,
+        }
+    }
+
+    fn terminate() -> Self {
+        Self::Drain { within: ORPHAN_WAIT }
+    }
+}
+
+impl TryFrom<ChildCommand> for ApiCommand {
+    type Error = WrongRole;
+
+    fn try_from(command: ChildCommand) -> Result<Self, WrongRole> {
+        match command {
+            ChildCommand::Api(command) => Ok(command),
+            ChildCommand::Common(command) => Ok(Self::Common(command)),
+            ChildCommand::Worker(_) | ChildCommand::Broker(_) => Err(WrongRole),
+        }
+    }
+}

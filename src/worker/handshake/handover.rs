@@ -1,0 +1,90 @@
+//! Connections whose first request is one of the HTTP API: the API process gets them, with all that was
+//! read.
+
+use std::os::fd::AsFd;
+
+use tracing::{debug, warn};
+
+use super::refusals;
+use crate::http::{ResponseBody, unavailable_response};
+use crate::link::handover::Handover;
+use crate::worker::connection::{Connection, Phase, close};
+use crate::worker::context::Context;
+
+/// The paths of the API, without the slashes in front: proxies that join two paths double them.
+const API_PATHS: &[u8] = b"v1/";
+/// The longest method that may come before them.
+const METHOD_BYTES_MAX: usize = 16;
+/// The answer when the API process takes nothing more, in the form of its own errors.
+const BUSY: &str = "{\"error\":{\"code\":\"busy\",\"message\":\"the API takes no more connections: try \
+                    again later\",\"retry_after_ms\":1000}}";
+
+/// Hands a connection over as soon as its path is known to be one of the API. True when the connection is
+/// done here.
+pub(in crate::worker) fn hand_over(context: &mut Context, connection: &mut Connection) -> bool {
+    let Some(sender) = &context.handover else { return false };
+    let Phase::Head(partial) = &connection.phase else { return false };
+    let Some(path) = api_path(&partial.bytes) else { return false };
+    if connection.tls.is_some() || context.settings.paths.is_bound(path) {
+        return false;
+    }
+    let Some(socket) = context.sockets.get(connection.slot) else { return false };
+    let handover = Handover {
+        socket: socket.as_fd(),
+        peer: partial.peer,
+        head_within: partial.until.until_then(context.clock.now()),
+        bytes: &*partial.bytes,
+    };
+    if let Err(error) = handover.send(sender.as_fd()) {
+        warn!(event = "api_unreachable", %error, "failed to hand a connection over to the API");
+        let answer = unavailable_response("application/json", ResponseBody::Whole(BUSY.as_bytes()));
+        refusals::log_refused(context, connection, b"", "503", "the API takes no more connections");
+        close::answer_and_end(context, connection, answer.into());
+        return true;
+    }
+    // The socket lives on in another process, so it would be reported here for ever.
+    drop(context.watcher(connection.watched.by).forget(socket));
+    debug!(connection = connection.serial, "handed over to the API");
+    context.handshakes.advance(connection, Phase::HandedOver);
+    true
+}
+
+/// The path of a request line of which enough has come, if it is one of the API.
+fn api_path(bytes: &[u8]) -> Option<&str> {
+    let method = bytes.iter().take(METHOD_BYTES_MAX).position(|byte| *byte == b' ')?;
+    let target = bytes.get(method + 1..)?;
+    let path = target.strip_prefix(b"/")?;
+    let slashes = path.iter().take_while(|byte| **byte == b'/').count();
+    if !path.get(slashes..)?.starts_with(API_PATHS) {
+        return None;
+    }
+    let end = target.iter().position(|byte| matches!(byte, b' ' | b'?' | b'\r' | b'\n'))?;
+    // A path that is not text is refused by the API, and bound by nothing.
+    target.get(..end).map(|path| str::from_utf8(path).unwrap_or("/v1/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_the_api_is_known_as_soon_as_it_ends() {
+        for (bytes, path) in [
+            ("GET /v1/info HTTP/1.1\r\n", Some("/v1/info")),
+            ("POST /v1/apps/-/publish?", Some("/v1/apps/-/publish")),
+            ("OPTIONS //v1/x ", Some("//v1/x")),
+            ("GET /v1/info", None),
+            ("GET /v1", None),
+            ("GET /v1 HTTP/1.1", None),
+            ("GET /v10/ HTTP/1.1", None),
+            ("GET /web?a=/v1/ HTTP/1.1", None),
+            ("GET", None),
+            ("GET ", None),
+            ("", None),
+            ("A-METHOD-THAT-IS-TOO-LONG /v1/info HTTP/1.1", None),
+        ] {
+            assert_eq!(api_path(bytes.as_bytes()), path, "{bytes}");
+        }
+        assert_eq!(api_path(b"GET /v1/\xff HTTP/1.1"), Some("/v1/"));
+    }
+}

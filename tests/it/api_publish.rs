@@ -1,0 +1,188 @@
+//! Publications by HTTP: whom they reach, what is answered, and what survives the broker.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::harness::api::{ApiAnswer, Clients, OTHER, PUBLISH, SHOP, post, setup};
+use crate::harness::processes::send_signal;
+use crate::harness::{Folder, Open, Raw, Server, eventually, pause};
+
+fn publish(server: &Server, body: &str) -> (u16, serde_json::Value) {
+    let answer = server.post(PUBLISH, SHOP, body);
+    (answer.status(), answer.json())
+}
+
+fn reached(matched: u64, workers: u64) -> (u16, serde_json::Value) {
+    (200, json!({"matched": matched, "workers": workers}))
+}
+
+#[test]
+fn an_address_reaches_its_clients_and_they_are_counted() {
+    let server = setup().workers(1).start();
+    let mut clients = Clients::open(&server);
+    let f = clients.f.uuid.clone();
+    let french = r#"{"to":{"tags":{"language":"FR"}},"message":"Bonjour"}"#;
+    assert_eq!(publish(&server, french), reached(1, 1));
+    let both = r#"{"to":{"tags":{"language":"FR","room":"1"}},"message":1}"#;
+    assert_eq!(publish(&server, both), reached(0, 0));
+    let text = r#"{"to":{"tags":{"room":1}},"text":"a \"b\""}"#;
+    assert_eq!(publish(&server, text), reached(1, 1));
+    assert_eq!(publish(&server, r#"{"to":{"tags":{}},"message":"x"}"#), reached(3, 1));
+    let one = format!(r#"{{"to":{{"uuid":"{f}"}},"message":{{"p":50}}}}"#);
+    assert_eq!(publish(&server, &one), reached(1, 1));
+    assert_eq!(publish(&server, r#"{"to":{"ident":"job"},"message":2}"#), reached(1, 1));
+    let x = r#"{"opcode":"broadcast","message":"x"}"#;
+    clients.hear(
+        &server,
+        [
+            &[
+                r#"{"opcode":"broadcast","message":"Bonjour"}"#,
+                x,
+                r#"{"opcode":"feedback","message":{"p":50}}"#,
+            ],
+            &["\"a \\\"b\\\"\"", "\"x\""],
+            &[x],
+            &[r#"{"opcode":"feedback","message":2}"#],
+            &[],
+        ],
+    );
+}
+
+#[test]
+fn a_uuid_is_one_that_the_server_has_issued_and_of_the_space() {
+    let server = setup().start();
+    let clients = Clients::open(&server);
+    let (f, o) = (clients.f.uuid.clone(), clients.o.uuid.clone());
+    let to = |uuid: &str| {
+        let body = format!(r#"{{"to":{{"uuid":"{uuid}"}},"message":1}}"#);
+        server.post(PUBLISH, SHOP, &body)
+    };
+    let gone = {
+        let client = server.open(&Open::at("/web?key=shop"));
+        client.uuid.clone()
+    };
+    eventually("the client has left", || (to(&gone).json()["matched"] == 0).then_some(()));
+    assert_eq!(to(&o).body, to(&gone).body);
+    assert_eq!(to(&o).json(), json!({"matched": 0, "workers": 0}));
+    let digit = f.chars().last().unwrap();
+    let forged = format!("{}{}", &f[..f.len() - 1], if digit == '0' { '1' } else { '0' });
+    for uuid in [forged.as_str(), &f.to_uppercase(), &f[..36]] {
+        to(uuid).is_error(400, "invalid_uuid");
+    }
+}
+
+#[test]
+fn feedback_goes_to_the_client_of_the_path() {
+    let server = setup().start();
+    let mut clients = Clients::open(&server);
+    let path = |uuid: &str| format!("/v1/apps/shop/connections/{uuid}/feedback");
+    let (f, o) = (path(&clients.f.uuid), path(&clients.o.uuid));
+    let answer = server.post(&f, SHOP, r#"{"message":1}"#);
+    assert_eq!((answer.status(), answer.json()["matched"].as_u64()), (200, Some(1)));
+    assert_eq!(clients.f.frame().as_text(), r#"{"opcode":"feedback","message":1}"#);
+    server.post(&o, SHOP, r#"{"message":1}"#).is_error(404, "connection_not_found");
+    server.post(&f, OTHER, r#"{"message":1}"#).is_error(401, "invalid_credentials");
+    server.post(&path("x"), SHOP, r#"{"message":1}"#).is_error(400, "invalid_uuid");
+    server.post(&f, SHOP, r#"{"to":"all","message":1}"#).is_error(400, "unknown_member");
+}
+
+#[test]
+fn a_publication_without_acknowledgement_is_taken_over() {
+    let server = setup().start();
+    let mut clients = Clients::open(&server);
+    let (status, body) = publish(&server, r#"{"to":"all","message":7,"ack":"none"}"#);
+    assert_eq!((status, body), (202, json!({"accepted": true})));
+    assert_eq!(clients.e.frame().as_text(), "7");
+}
+
+#[test]
+fn recipients_can_be_counted_and_limited() {
+    let server = setup().workers(1).start();
+    let mut clients = Clients::open(&server);
+    let dry = r#"{"to":"all","message":1,"dry_run":true}"#;
+    assert_eq!(publish(&server, dry), (200, json!({"dry_run": true, "matched": 3, "workers": 1})));
+    let answer = server.post(PUBLISH, SHOP, r#"{"to":"all","message":1,"max_recipients":2}"#);
+    let error = &answer.is_error(409, "too_many_recipients").json()["error"];
+    assert_eq!((error["matched"].as_u64(), error["max_recipients"].as_u64()), (Some(3), Some(2)));
+    assert_eq!(publish(&server, r#"{"to":"all","message":2,"max_recipients":3}"#), reached(3, 1));
+    let two = r#"{"opcode":"broadcast","message":2}"#;
+    clients.hear(&server, [&[two], &["2"], &[two], &[], &[]]);
+}
+
+#[test]
+fn a_message_fits_the_schema_of_its_application() {
+    let files = Folder::new();
+    files.write("schema.json", r#"{"type":"object","properties":{"price":{"type":"number"}}}"#);
+    let schema = files.path("schema.json");
+    let auth = format!(
+        "applications:\n  - key: shop\n    secret: k3y-for-tests-only-0123456789abcdef\n    \
+         authorizeOpen: true\n    schema: {}\n",
+        schema.display()
+    );
+    let server = setup().auth(&auth).start();
+    assert_eq!(publish(&server, r#"{"to":"all","message":{"price":1}}"#).0, 200);
+    let answer = server.post(PUBLISH, SHOP, r#"{"to":"all","message":{"price":"x"}}"#);
+    assert_eq!(answer.error(), (422, "schema_violation".into(), "/price".into()));
+    let answer = server.post(PUBLISH, SHOP, r#"{"to":"all","text":"x"}"#);
+    assert_eq!(answer.error(), (422, "schema_violation".into(), String::new()));
+}
+
+#[test]
+fn publications_of_one_connection_arrive_in_order_whatever_becomes_of_the_broker() {
+    let server = setup().start();
+    let mut clients = Clients::open(&server);
+    let mut client = Raw::connect(server.port);
+    let mut answers = [0, 0];
+    for number in 0..600 {
+        if number % 200 == 100 {
+            server.kill_broker();
+        }
+        let body = format!(r#"{{"to":"all","message":{number}}}"#);
+        match client.request(post(PUBLISH, &[SHOP], &body)).status() {
+            200 => answers[0] += 1,
+            202 => answers[1] += 1,
+            other => panic!("{other} for {number}"),
+        }
+    }
+    assert_eq!(answers[0] + answers[1], 600);
+    for number in 0..600 {
+        assert_eq!(clients.e.frame().as_text(), number.to_string());
+    }
+}
+
+#[test]
+fn a_broker_that_stands_still_for_a_moment_is_waited_for() {
+    let server = setup().start();
+    let mut clients = Clients::open(&server);
+    let broker = server.broker();
+    send_signal(broker, Signal::STOP);
+    let mut client = Raw::connect(server.port);
+    client.send(post(PUBLISH, &[SHOP], r#"{"to":"all","message":1}"#));
+    pause(Duration::from_millis(500));
+    send_signal(broker, Signal::CONT);
+    assert_eq!(client.read_answer().status(), 200);
+    assert_eq!(clients.e.frame().as_text(), "1");
+}
+
+#[test]
+fn what_does_not_fit_into_the_window_is_refused_and_not_delivered() {
+    // More than one broker is stopped: each successor would be, too.
+    let server = setup().ini("apiTimeout = 300ms\nmaxMessage = 5M").start();
+    let mut clients = Clients::open(&server);
+    let broker = server.broker();
+    send_signal(broker, Signal::STOP);
+    let large = format!(r#"{{"to":"all","message":"{}","ack":"none"}}"#, "x".repeat(4_000_000));
+    let statuses: Vec<u16> = (0..4).map(|_| server.post(PUBLISH, SHOP, &large).status()).collect();
+    send_signal(broker, Signal::CONT);
+    let taken = statuses.iter().filter(|status| **status == 202).count();
+    let refused = statuses.iter().filter(|status| **status == 503).count();
+    assert!(taken >= 1 && refused >= 1 && taken + refused == 4, "{statuses:?}");
+    for _ in 0..taken {
+        assert_eq!(clients.e.frame().payload.len(), 4_000_002);
+    }
+    let last: ApiAnswer = server.post(PUBLISH, SHOP, r#"{"to":"all","message":"last"}"#);
+    assert!([200, 202].contains(&last.status()));
+    assert_eq!(clients.e.frame().as_text(), "\"last\"");
+}
