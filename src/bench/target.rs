@@ -19,7 +19,7 @@ pub enum BenchProtocol {
     Phpws,
     /// Requests of Gomoob.
     Gomoob,
-    /// Messages of [`super::floor`].
+    /// Messages of the floor server.
     Floor,
 }
 
