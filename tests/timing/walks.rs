@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::harness::wait::in_one_of_a_few;
-use crate::harness::{Bystander, DEADLINE, Open, Raw, Setup};
+use crate::harness::{Bystander, DEADLINE, Open, Raw, Setup, feedback_to, frames};
 
 const CLIENTS: usize = 6_000;
 
@@ -57,4 +57,48 @@ fn a_reload_that_revokes_thousands() -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("{longest:?} of {all:?}")),
     }
+}
+
+/// More connections than one wait of the worker reports, each of which is always ready.
+const CROWD: usize = 700;
+const MESSAGES: usize = 300;
+
+#[test]
+fn fault_45_a_reload_finds_its_time_among_more_sockets_than_one_wait_reports() {
+    let _quiet = crate::harness::alone();
+    let server = Setup::new().workers(1).auth(&format!("{AUTH}{}", publishing(THIRD))).start();
+    let worker = server.workers(1)[0];
+    let third = Open::at("/web?key=third");
+    let open = |number: usize| match number % 2 {
+        0 => server.open(&Open::web()),
+        _ => server.open(&third),
+    };
+    let mut crowd: Vec<Raw> = (0..CROWD).map(open).collect();
+    let messages = frames::text(feedback_to("nobody", "x")).repeat(MESSAGES);
+    crowd.iter_mut().for_each(|client| client.send(&messages));
+    assert_eq!(server.status().workers().count(), 1, "the supervisor is answered");
+    server.folder.write("auth.yml", AUTH);
+    let finished = server.command(&["reload"]);
+    assert_eq!(finished.code, Some(0), "{}", finished.text);
+    server.wait_for_output(&format!("revoked={}", CROWD / 2));
+    for (number, client) in crowd.iter_mut().enumerate() {
+        match number % 2 {
+            0 => (0..MESSAGES).for_each(|_| drop(client.expect_next())),
+            _ => until_closed(client),
+        }
+    }
+    assert_eq!(server.workers(1), [worker], "the worker lives");
+}
+
+fn publishing(application: &str) -> String {
+    format!("{application}    clientPublish: true\n")
+}
+
+/// Reads the acknowledgements of what was served before the reload, and the Close.
+fn until_closed(client: &mut Raw) {
+    let closes = (0..=MESSAGES).any(|_| {
+        let frame = client.frame();
+        frame.is_close() && frame.close_code() == Some(1008)
+    });
+    assert!(closes, "a revoked client is closed");
 }
