@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tagcast::http::{Parameter, form_parameter, has_members, has_parameter, parameter};
 use tagcast::protocol::tags::{json_of, of_opening, of_request};
@@ -48,10 +49,16 @@ fn tags(text: &str) {
     match opening {
         Ok(tags) => {
             admitted(&tags);
-            assert_eq!(Some(pairs(&tags)), naive);
+            // Half of a surrogate pair becomes U+FFFD; the other reader rejects it.
+            assert!(Some(pairs(&tags)) == naive || has_half_of_a_pair(text), "{tags:?}");
         }
         Err(why) => assert_eq!(naive, None, "{why}"),
     }
+}
+
+fn has_half_of_a_pair(text: &str) -> bool {
+    serde_json::from_str::<Box<RawValue>>(text).is_ok()
+        && serde_json::from_str::<Value>(text).is_err()
 }
 
 fn admitted(tags: &Tags) {

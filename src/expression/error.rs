@@ -54,7 +54,8 @@ impl ExpressionError {
         what: impl fmt::Display,
     ) -> Self {
         let at = if pointer.is_empty() { "the expression" } else { pointer };
-        let message = format!("{what} at {at}");
+        // Names of members may contain control characters of Unicode.
+        let message: String = format!("{what} at {at}").chars().map(printable).collect();
         Self { place: ExpressionPlace::Pointer(pointer.into()), kind, message: message.into() }
     }
 
@@ -99,7 +100,10 @@ impl fmt::Display for Excerpt<'_> {
 }
 
 /// The message is one line of a log as well.
+fn printable(letter: char) -> char {
+    if letter.is_control() { ' ' } else { letter }
+}
+
 fn write_printable(part: Option<&str>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let printable = |letter: char| if letter.is_control() { ' ' } else { letter };
     part.unwrap_or_default().chars().try_for_each(|it| fmt::Write::write_char(f, printable(it)))
 }

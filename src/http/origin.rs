@@ -31,10 +31,12 @@ impl Origins {
 }
 
 /// Returns true if host and port of the origin are those of the request. The scheme is not
-/// compared, because a proxy may terminate TLS.
+/// compared, because a proxy may terminate TLS. A request without a host has no origin.
 #[must_use]
 pub fn is_same_origin(origin: &str, host: &str) -> bool {
-    let Some((scheme, _)) = origin.split_once("://") else { return false };
+    let Some((scheme, _)) = origin.split_once("://").filter(|_| !host.is_empty()) else {
+        return false;
+    };
     let (page, own) = (Origin::parse(origin), Origin::parse(&format!("{scheme}://{host}")));
     page.is_some_and(|page| page != Origin::Opaque && own == Some(page))
 }
@@ -73,6 +75,7 @@ mod tests {
             let host = other.trim_start_matches("http://");
             assert!(!is_same_origin(other, host) || other == "file://", "{other}");
         }
+        assert!(!is_same_origin("http://", "") && !is_same_origin("(http://", ""));
         let broken = ["rubbish".to_owned()];
         assert!(!Origins::new(&broken).admit(Some("http://evil.example"), "h"));
     }
