@@ -27,23 +27,26 @@ impl<'a> Decimal<'a> {
             Some(rest) => (true, rest),
             None => (false, raw),
         };
-        let (digits, exponent) = raw.split_once(['e', 'E']).unwrap_or((raw, "0"));
-        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-        let mut whole = whole.trim_start_matches('0');
+        let is_mark = |byte: u8| byte == b'e' || byte == b'E';
+        let mark = raw.bytes().position(is_mark).unwrap_or(raw.len());
+        let digits = raw.as_bytes().get(..mark).unwrap_or_default();
+        let exponent = raw.get(mark + 1..).unwrap_or("0");
+        let dot = digits.iter().position(|byte| *byte == b'.').unwrap_or(digits.len());
+        let mut whole = without_first_zeros(digits.get(..dot).unwrap_or_default());
         let shift = length(whole.len());
-        let mut fraction = fraction.trim_end_matches('0');
+        let mut fraction = without_last_zeros(digits.get(dot + 1..).unwrap_or_default());
         let mut point = shift.saturating_add(power(exponent));
         if whole.is_empty() {
-            let inside = fraction.trim_start_matches('0');
+            let inside = without_first_zeros(fraction);
             point = point.saturating_sub(length(fraction.len() - inside.len()));
             fraction = inside;
         } else if fraction.is_empty() {
-            whole = whole.trim_end_matches('0');
+            whole = without_last_zeros(whole);
         }
         if whole.is_empty() && fraction.is_empty() {
             point = 0;
         }
-        Self { is_negative, whole: whole.as_bytes(), fraction: fraction.as_bytes(), point }
+        Self { is_negative, whole, fraction, point }
     }
 
     /// Returns the digits, without leading and trailing zeros; zero has no digits.
@@ -138,6 +141,20 @@ fn power_of_ten(mut exponent: u64, modulus: u128) -> u128 {
         exponent >>= 1;
     }
     result
+}
+
+fn without_first_zeros(mut digits: &[u8]) -> &[u8] {
+    while let [b'0', rest @ ..] = digits {
+        digits = rest;
+    }
+    digits
+}
+
+fn without_last_zeros(mut digits: &[u8]) -> &[u8] {
+    while let [rest @ .., b'0'] = digits {
+        digits = rest;
+    }
+    digits
 }
 
 fn length(count: usize) -> i64 {

@@ -16,7 +16,7 @@ use std::borrow::Cow;
 pub use self::decimal::Decimal;
 pub use self::hashed::Hashed;
 pub use self::reader::{MemberName, NotJson, count_values, members};
-pub use self::text::{push_text, text, write_text};
+pub use self::text::{push_text, text, unescaped, write_text};
 pub use self::tokens::{JsonToken, Tokens};
 
 /// The kind of a JSON text, with the requested members if it is an object.

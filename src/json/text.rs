@@ -28,7 +28,8 @@ pub fn text(raw: &str) -> Cow<'_, str> {
 }
 
 /// Returns the character of an escape, given the input after the backslash, and the input after the escape.
-fn unescaped(escaped: &str) -> (char, &str) {
+#[must_use]
+pub fn unescaped(escaped: &str) -> (char, &str) {
     let mut rest = escaped.chars();
     let letter = match rest.next() {
         Some('b') => '\u{8}',

@@ -70,7 +70,7 @@ impl ObjectNames {
         let is_place = |(place, number): (usize, u32)| {
             let name = object.name(number);
             let digits = name.get(1..name.len().saturating_sub(1)).unwrap_or_default();
-            digits.first().is_some_and(u8::is_ascii_digit) && digits == place.to_string().as_bytes()
+            is_number(digits, place)
         };
         if !stay().enumerate().all(is_place) {
             return false;
@@ -150,6 +150,35 @@ impl<'o> Object<'o> {
     }
 }
 
+/// Returns whether these are the digits of a number, without leading zeros.
+fn is_number(digits: &[u8], number: usize) -> bool {
+    let mut rest = number;
+    let last_digits = digits.iter().rev().all(|digit| {
+        let is_digit = usize::from(digit.wrapping_sub(b'0')) == rest % 10;
+        rest /= 10;
+        is_digit
+    });
+    let count = number.checked_ilog10().unwrap_or_default() as usize + 1;
+    last_digits && digits.len() == count
+}
+
 fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_its_digits_and_nothing_else() {
+        for number in [0, 1, 9, 10, 19, 99, 100, 101, 12_345] {
+            for other in [0, 1, 9, 10, 19, 99, 100, 101, 12_345] {
+                let digits = other.to_string();
+                assert_eq!(is_number(digits.as_bytes(), number), number == other);
+            }
+            assert!(!is_number(format!("0{number}").as_bytes(), number));
+        }
+        assert!(!is_number(b"", 0) && !is_number(b"x", 0) && !is_number(b"1x", 10));
+    }
 }

@@ -67,6 +67,20 @@ fn shown(raw: &str) -> Box<str> {
     }
 }
 
+/// Writes an integer without allocating.
+fn write_integer(mut number: u64, out: &mut Vec<u8>) {
+    let start = out.len();
+    loop {
+        // Lossless: the remainder is a digit.
+        out.push(b'0' + u8::try_from(number % 10).unwrap_or_default());
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.get_mut(start..).unwrap_or_default().reverse();
+}
+
 /// Writes a decimal. Integers get no fraction.
 fn write_decimal(number: &Decimal<'_>, out: &mut Vec<u8>) {
     let mut digits = number.digits().map(|digit| digit + b'0');
@@ -83,7 +97,7 @@ fn write_decimal(number: &Decimal<'_>, out: &mut Vec<u8>) {
         out.push(digits.next().unwrap_or(b'0'));
         out.extend(digits);
         out.extend_from_slice(if exponent < 0 { b"e-" } else { b"e+" });
-        out.extend_from_slice(exponent.unsigned_abs().to_string().as_bytes());
+        write_integer(exponent.unsigned_abs(), out);
     } else if point > 0 {
         out.extend((0..point).map(|_| digits.next().unwrap_or(b'0')));
         if let Some(first) = digits.next() {

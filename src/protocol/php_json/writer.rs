@@ -4,7 +4,7 @@ use super::edits::Edits;
 use super::names::{NameMark, ObjectNames};
 use super::number::NumberWriter;
 use super::{NotForPhp, Objects};
-use crate::json::{JsonToken, Tokens, text};
+use crate::json::{JsonToken, Tokens, unescaped};
 
 /// Depth limit of `json_decode` and `json_encode`.
 const DEPTH_MAX: usize = 512;
@@ -57,10 +57,10 @@ impl Writer {
                 JsonToken::Comma => self.comma(),
                 JsonToken::Colon => self.out.push(b':'),
                 JsonToken::Text(raw) => self.text(raw)?,
-                JsonToken::Word(raw) if raw.starts_with(['t', 'f', 'n']) => {
-                    self.out.extend_from_slice(raw.as_bytes());
-                }
-                JsonToken::Word(raw) => self.numbers.write(raw, &mut self.out)?,
+                JsonToken::Word(raw) => match raw.as_bytes() {
+                    [b't' | b'f' | b'n', ..] => self.out.extend_from_slice(raw.as_bytes()),
+                    _ => self.numbers.write(raw, &mut self.out)?,
+                },
             }
         }
         let made = self.edits.made(self.out);
@@ -131,14 +131,21 @@ fn write_text(raw: &str, out: &mut Vec<u8>) {
         return out.extend_from_slice(raw.as_bytes());
     }
     out.push(b'"');
-    let said = text(raw);
-    let mut rest = said.as_ref();
+    let mut rest = inside;
     while let Some(place) = rest.find(|letter| !is_plain(letter)) {
         let (plain, special) = rest.split_at(place);
         out.extend_from_slice(plain.as_bytes());
         let mut letters = special.chars();
-        letters.next().into_iter().for_each(|letter| write_special(letter, out));
-        rest = letters.as_str();
+        let (letter, behind) = match letters.next() {
+            Some('\\') => unescaped(letters.as_str()),
+            Some(letter) => (letter, letters.as_str()),
+            None => break,
+        };
+        match u8::try_from(letter) {
+            Ok(byte) if is_plain(letter) => out.push(byte),
+            _ => write_special(letter, out),
+        }
+        rest = behind;
     }
     out.extend_from_slice(rest.as_bytes());
     out.push(b'"');
