@@ -118,8 +118,12 @@ pub const FANOUT_BYTES_MAX: usize = 1024 * 1024;
 /// search for earlier publications to the same client would take too long, so the publication is
 /// queued.
 pub const OVERTAKE_BATCHES_MAX: usize = 64;
-/// Bytes per read from a socket, into a buffer that all connections of a worker share.
-pub const READ_BYTES: usize = 64 * 1024;
+/// Bytes per read from a socket, into a buffer that all connections of a worker share. A window of a few
+/// hundred small messages fits: what is read together passes broker and sockets together.
+pub const READ_BYTES: usize = 128 * 1024;
+/// Bytes per read from a client whose handshake is not answered, and bytes of it that wait for the answer.
+/// No more is read from it then.
+pub const EARLY_BYTES_MAX: usize = 64 * 1024;
 
 /// Time that one kind of work may take in a worker's turn: the link, the fan-out, sockets, webhook
 /// responses, paced publishers, timers, new connections and so on. At least one unit is always
@@ -311,7 +315,7 @@ pub const API_LINGER: Duration = Duration::from_secs(2);
 
 const _: () =
     assert!(HANDOVER_QUEUE_BYTES >= 4 * HANDOVER_BYTES_MAX, "the queue holds the largest");
-const _: () = assert!(HANDOVER_BYTES_MAX >= READ_BYTES + HEAD_BYTES_MAX, "one read fits");
+const _: () = assert!(HANDOVER_BYTES_MAX >= EARLY_BYTES_MAX + HEAD_BYTES_MAX, "one read fits");
 
 const _: () = assert!(
     BEAT_EVERY.as_millis() * (BEATS_UNANSWERED_MAX as u128 + 1) <= 3000,

@@ -12,7 +12,9 @@ use super::{CONTROL_FLOOD, Connection, KeepaliveMode, PendingInput, PendingMessa
 use crate::reactor::poller::Ready;
 use crate::resource::ResourceId;
 use crate::session::{Message, NextStep, Session};
-use crate::types::limits::{CONTROL_FRAMES_PER_SECOND, RAW_PAUSE, READ_BYTES, SEND_BYTES_MAX};
+use crate::types::limits::{
+    CONTROL_FRAMES_PER_SECOND, EARLY_BYTES_MAX, RAW_PAUSE, READ_BYTES, SEND_BYTES_MAX,
+};
 use crate::types::{CloseCode, CloseReason, Slot};
 use crate::websocket::{FrameEvent, Violation, write as frames};
 use crate::worker::clock::Moment;
@@ -74,7 +76,8 @@ pub(in crate::worker) fn read_socket(
         on_bytes(context, &mut connection, &mut rest);
     } else if connection.watched.reads() && readiness::wants_input(context, &connection) {
         let mut scratch = std::mem::take(&mut context.buffers.scratch);
-        let most = context.serving.read_bytes().min(scratch.len());
+        let most = if connection.is_open() { scratch.len() } else { EARLY_BYTES_MAX };
+        let most = most.min(context.serving.read_bytes());
         if let Some(buffer) = scratch.get_mut(..most) {
             read_once(context, &mut connection, buffer);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::table::DeliveryPath;
 use super::{Connection, Phase, Watched};
 use crate::reactor::poller::Interest;
-use crate::types::limits::READ_BYTES;
+use crate::types::limits::EARLY_BYTES_MAX;
 use crate::worker::accept::tls_handshakes::Watcher;
 use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{close, deadlines};
@@ -49,8 +49,8 @@ pub(in crate::worker) fn wants_input(context: &Context, connection: &Connection)
         // The socket stays watched while the client waits for the 101 response. The client sends
         // nothing then. Changing the interest would cost two system calls per handshake, and a
         // disconnect would go unnoticed.
-        Phase::Authorizing(pending) => pending.joining.early.len() < READ_BYTES,
-        Phase::Joining(joining) => joining.early.len() < READ_BYTES,
+        Phase::Authorizing(pending) => pending.joining.early.len() < EARLY_BYTES_MAX,
+        Phase::Joining(joining) => joining.early.len() < EARLY_BYTES_MAX,
         Phase::Gone | Phase::HandedOver => false,
         Phase::Head(_) | Phase::Closing { .. } | Phase::Answering { .. } | Phase::Ending { .. } => {
             true
