@@ -27,6 +27,11 @@ pub(super) struct RequestBody {
 }
 
 impl RequestBody {
+    /// Its bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Its text.
     ///
     /// # Errors

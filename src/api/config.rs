@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use super::access::ApiAccess;
+use super::nonces::SignatureWindow;
 use crate::auth::uuid::Signer;
 use crate::config::Config;
 
@@ -19,6 +20,7 @@ pub(super) struct ApiConfig {
     pub(super) idle_timeout: Duration,
     pub(super) head_timeout: Duration,
     pub(super) connections_max: usize,
+    pub(super) signatures: SignatureWindow,
     /// Whether the addresses of the WebSockets serve the API too.
     pub(super) is_shared: bool,
     /// The hosts that an open server listens on; requests name one of them, or loopback.
@@ -45,6 +47,10 @@ impl ApiConfig {
             idle_timeout: config.api.idle_timeout,
             head_timeout: config.limits.handshake_timeout,
             connections_max: config.api.connections_max,
+            signatures: SignatureWindow {
+                past: config.api.signature_window.as_secs(),
+                future: config.api.signature_clock_skew.as_secs(),
+            },
             is_shared: config.api.addresses.is_empty(),
             hosts: hosts.collect(),
         })

@@ -53,9 +53,18 @@ error_codes! {
     InvalidValue = "invalid_value", 400;
     UnknownParameter = "unknown_parameter", 400;
     InvalidUuid = "invalid_uuid", 400;
+    InvalidHeader = "invalid_header", 400;
     MultipleCredentials = "multiple_credentials", 400;
     MissingCredentials = "missing_credentials", 401;
     InvalidCredentials = "invalid_credentials", 401;
+    InvalidSignature = "invalid_signature", 401;
+    TimestampExpired = "timestamp_expired", 401;
+    TimestampAhead = "timestamp_ahead", 401;
+    NonceReused = "nonce_reused", 401;
+    BodyMismatch = "body_mismatch", 401;
+    PredatesRestart = "predates_restart", 401;
+    PermissionDenied = "permission_denied", 403;
+    SignatureRequired = "signature_required", 403;
     InvalidHost = "invalid_host", 403;
     NotFound = "not_found", 404;
     ConnectionNotFound = "connection_not_found", 404;
@@ -65,6 +74,7 @@ error_codes! {
     PayloadTooLarge = "payload_too_large", 413;
     UnsupportedMediaType = "unsupported_media_type", 415;
     SchemaViolation = "schema_violation", 422;
+    RateLimited = "rate_limited", 429;
     InternalError = "internal_error", 500;
     Draining = "draining", 503;
     Busy = "busy", 503;
@@ -132,6 +142,12 @@ impl ApiError {
         self
     }
 
+    /// When the request may be sent again, in seconds.
+    pub(super) fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(Duration::from_secs(seconds));
+        self.with_number("retry_after_ms", seconds.saturating_mul(1000))
+    }
+
     /// Its code.
     pub(super) fn code(&self) -> ErrorCode {
         self.0.code
@@ -152,17 +168,22 @@ impl ApiError {
         self.0.allow
     }
 
-    /// The member `error` of an answer.
+    /// The answer, as JSON.
     pub(super) fn json(&self, request_id: Option<&str>) -> String {
+        format!("{{{}}}", self.members(request_id))
+    }
+
+    /// The member `error` of an answer.
+    pub(super) fn members(&self, request_id: Option<&str>) -> String {
         let ErrorBody { code, message, members, .. } = &*self.0;
-        let mut text = format!("{{\"error\":{{\"code\":\"{}\",\"message\":", code.text());
+        let mut text = format!("\"error\":{{\"code\":\"{}\",\"message\":", code.text());
         json::push_text(message, &mut text);
         if let Some(id) = request_id {
             text.push_str(",\"request_id\":");
             json::push_text(id, &mut text);
         }
         text.push_str(members);
-        text.push_str("}}");
+        text.push('}');
         text
     }
 }

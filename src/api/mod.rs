@@ -11,11 +11,13 @@ mod endpoint;
 mod error;
 mod intake;
 mod json_object;
+mod nonces;
 mod process;
 mod publisher;
 mod request;
 mod response;
 mod route;
+mod signature;
 mod state;
 
 use std::io;

@@ -6,7 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::info;
 
 use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
@@ -241,10 +241,10 @@ impl PublisherState {
 }
 
 impl PublicationReceipt {
-    /// Waits for the count; none if the broker does not acknowledge within this time. The publication is
-    /// in the window all the same, and will be delivered.
-    pub(super) async fn reached(self, within: Duration) -> Option<Reached> {
-        timeout(within, self.0).await.ok()?.ok()
+    /// Waits for the count; none if the broker does not acknowledge by this time. The publication is in
+    /// the window all the same, and will be delivered.
+    pub(super) async fn reached(self, until: Instant) -> Option<Reached> {
+        timeout_at(until, self.0).await.ok()?.ok()
     }
 }
 

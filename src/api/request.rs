@@ -12,15 +12,17 @@ use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, Version};
 use tracing::{debug, error};
 
-use super::access::ApiApplication;
+use super::access::{ApiApplication, Authenticated, ShownRequest};
 use super::body::{self, RequestBody};
 use super::config::ApiConfig;
 use super::connection::registry::{ConnectionOrigin, RegisteredConnection};
 use super::endpoint::{info, publish};
 use super::error::{ApiError, ErrorCode};
+use super::nonces::Nonce;
 use super::response::{AnswerHead, ApiAnswer};
 use super::route::{self, ApiRoute, Endpoint};
-use super::state::ApiState;
+use super::signature::{SignedHeaders, SignedTarget};
+use super::state::{ApiState, unix_seconds};
 
 /// Bytes of an id that a client gives to its request.
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -131,7 +133,9 @@ impl ServedRequest<'_> {
                 check_query(request.uri().query(), &[])?;
                 Ok(info::answer())
             }
-            Endpoint::Publish | Endpoint::Feedback => self.publish(&route, request).await,
+            Endpoint::Publish | Endpoint::Feedback | Endpoint::Batch => {
+                self.publish(&route, request).await
+            }
         }
     }
 
@@ -147,23 +151,51 @@ impl ServedRequest<'_> {
         route: &ApiRoute<'_>,
         request: Request<Incoming>,
     ) -> Result<ApiAnswer, ApiError> {
-        let application = self.authenticate(&route.application, request.headers())?;
+        let target = SignedTarget {
+            method: request.method().as_str(),
+            path: request.uri().path(),
+            query: request.uri().query().unwrap_or_default(),
+        };
+        let shown = ShownRequest { headers: request.headers(), target };
+        let Authenticated { application, signed } =
+            self.config.access.authenticate(&route.application, shown)?;
+        let nonce = signed.as_ref().map(|it| self.check_signed(application, it)).transpose()?;
+        publish::check_permission(application)?;
         check_query(request.uri().query(), &[])?;
+        refuse_idempotency(request.headers())?;
         let body = self.read_body(request).await?;
-        let context =
-            publish::PublishContext { state: self.state, config: self.config, application };
+        if let (Some(signed), Some(nonce)) = (&signed, nonce) {
+            self.spend(signed, nonce, body.bytes())?;
+        }
+        let (state, config) = (self.state, self.config);
+        let context = publish::PublishContext { state, config, application };
         match route.endpoint {
             Endpoint::Feedback => context.feedback(&route.uuid, body.text()?).await,
-            _ => context.publish(body.text()?).await,
+            Endpoint::Batch => context.batch(body.text()?).await,
+            Endpoint::Publish | Endpoint::Info => context.publish(body.text()?).await,
         }
     }
 
-    fn authenticate(
+    /// Time and nonce of a signed request, before its body is read.
+    fn check_signed(
         &self,
-        application: &str,
-        headers: &HeaderMap,
-    ) -> Result<&'_ ApiApplication, ApiError> {
-        self.config.access.authenticate(application, headers)
+        application: &ApiApplication,
+        signed: &SignedHeaders,
+    ) -> Result<Nonce, ApiError> {
+        let nonces = self.state.nonces.borrow();
+        nonces.check_time(signed.timestamp, self.config.signatures, unix_seconds())?;
+        let nonce = Nonce::new(&application.key, &signed.nonce);
+        nonces.check(nonce).map(|()| nonce)
+    }
+
+    /// The nonce is spent once the body is the one that was signed, whatever becomes of the request then.
+    fn spend(&self, signed: &SignedHeaders, nonce: Nonce, body: &[u8]) -> Result<(), ApiError> {
+        if !signed.is_of(body) {
+            let message = "the body has another digest than X-Tagcast-Content-SHA256";
+            return Err(ApiError::new(ErrorCode::BodyMismatch, message));
+        }
+        let mut nonces = self.state.nonces.borrow_mut();
+        nonces.spend(nonce, self.config.signatures, unix_seconds())
     }
 
     async fn read_body(&self, request: Request<Incoming>) -> Result<RequestBody, ApiError> {
@@ -225,6 +257,15 @@ fn is_meant_as_websocket(headers: &HeaderMap) -> bool {
     };
     headers.get_all(header::UPGRADE).iter().any(offers)
         || headers.keys().any(|name| name.as_str().starts_with("sec-websocket-"))
+}
+
+/// A key that was silently ignored would promise what is not done.
+fn refuse_idempotency(headers: &HeaderMap) -> Result<(), ApiError> {
+    if !headers.contains_key("idempotency-key") {
+        return Ok(());
+    }
+    let message = "the header Idempotency-Key is not supported by this endpoint";
+    Err(ApiError::new(ErrorCode::InvalidHeader, message))
 }
 
 /// Whether all parameters are known, so that one that is misspelt has no other effect.

@@ -13,6 +13,8 @@ pub(super) enum Endpoint {
     Info,
     /// `POST /v1/apps/{app}/publish`
     Publish,
+    /// `POST /v1/apps/{app}/publish:batch`
+    Batch,
     /// `POST /v1/apps/{app}/connections/{uuid}/feedback`
     Feedback,
 }
@@ -64,6 +66,7 @@ pub(super) fn find(path: &str) -> Result<ApiRoute<'_>, ApiError> {
     let parts = [parts.next(), parts.next(), parts.next(), parts.next()];
     let (endpoint, uuid) = match parts {
         [Some("publish"), None, ..] => (Endpoint::Publish, ""),
+        [Some("publish:batch"), None, ..] => (Endpoint::Batch, ""),
         [Some("connections"), Some(uuid), Some("feedback"), None] => (Endpoint::Feedback, uuid),
         _ => return Err(not_found()),
     };

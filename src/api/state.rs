@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
@@ -11,10 +11,16 @@ use tracing::warn;
 
 use super::config::ApiConfig;
 use super::connection::registry::ConnectionRegistry;
+use super::nonces::Nonces;
 use super::publisher::ApiPublisher;
 use super::request::RequestIds;
 use crate::types::limits::{API_BODIES_BYTES_MAX, API_REQUESTS_MAX};
 use crate::types::{ApiCounts, Pressure, WorkerIncarnation};
+
+/// The time of the server's clock, in Unix seconds.
+pub(super) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
 
 /// How often a line is written about wrong credentials.
 const WRONG_CREDENTIALS_EVERY: Duration = Duration::from_secs(60);
@@ -34,6 +40,7 @@ pub(super) struct ApiState {
     is_draining: Cell<bool>,
     /// The drain has begun.
     pub(super) drain_begun: Notify,
+    pub(super) nonces: RefCell<Nonces>,
     pub(super) pressure: Cell<Pressure>,
     pub(super) answered: Cell<u64>,
     pub(super) refused: Cell<u64>,
@@ -53,6 +60,8 @@ impl ApiState {
             request_ids: RequestIds::default(),
             is_draining: Cell::new(false),
             drain_begun: Notify::new(),
+            // A second is counted upwards: an earlier process may have served its first part.
+            nonces: RefCell::new(Nonces::new(unix_seconds() + 1)),
             pressure: Cell::new(Pressure::None),
             answered: Cell::new(0),
             refused: Cell::new(0),

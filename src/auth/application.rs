@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::MessageSchema;
+use super::{ApiRights, MessageSchema};
 use crate::types::Secret;
 use crate::types::limits::{SECRET_BYTES_MIN, SECRET_CHARACTERS_MIN};
 
@@ -34,6 +34,9 @@ pub struct Application {
     pub tenant: Option<String>,
     /// Schema of all messages of this application.
     pub schema: Option<MessageSchema>,
+    /// Rights in the HTTP API.
+    #[serde(default)]
+    pub api: ApiRights,
 }
 
 impl Application {
@@ -64,6 +67,7 @@ impl Application {
             client_publish: false,
             tenant: None,
             schema: None,
+            api: ApiRights::default(),
         }
     }
 }

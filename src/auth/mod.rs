@@ -1,6 +1,7 @@
 //! Access control, and client identities that cannot be forged.
 
 mod access;
+mod api_rights;
 mod application;
 mod ground;
 pub mod php_session;
@@ -8,6 +9,7 @@ mod schema;
 pub mod uuid;
 
 pub use access::{AuthorizeOpen, Denied, Grant, GrantRef, Permissions, Permit, Right};
+pub use api_rights::{ApiPermission, ApiPermissions, ApiRights, AuthMethods};
 pub use application::{Application, Applications};
 pub use ground::AuthBasis;
 pub use schema::{MessageCheck, MessageSchema};

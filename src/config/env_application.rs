@@ -50,6 +50,7 @@ fn application(
             client_publish: false,
             tenant: None,
             schema: None,
+            api: crate::auth::ApiRights::default(),
         })),
         (Some(key), Some(_)) => {
             let what = format!("has {} bytes", key.len());

@@ -73,6 +73,8 @@ pub const KEYS: &[ConfigKey] = &[
     key("", "apiTimeout", "5s", "duration").reloadable(),
     key("", "apiIdleTimeout", "60s", "duration").reloadable(),
     key("", "apiMaxConnections", "1024", "count").reloadable(),
+    key("", "signatureWindow", "300s", "duration").reloadable(),
+    key("", "signatureClockSkew", "60s", "duration").reloadable(),
     key("", "legacy", "off", "switch").reloadable(),
     key("", "legacyForm", "draft", "word").reloadable(),
     key("", "rawClients", "off", "switch").reloadable(),

@@ -240,10 +240,11 @@ impl Config {
         config
     }
 
-    /// The part of the configuration that the API process needs: digests of secrets, and no key of a certificate.
+    /// The part of the configuration that the API process needs: the secrets that sign requests, and no key of a
+    /// certificate.
     #[must_use]
     pub fn for_api(&self) -> Self {
-        Self { tls: None, resources: Vec::new(), ..self.for_worker(&BTreeSet::new()) }
+        Self { tls: None, resources: Vec::new(), ..self.clone() }
     }
 
     /// Returns the keys of the applications whose secrets sign webhook events.

@@ -307,6 +307,16 @@ pub const API_WRITE_STALL: Duration = Duration::from_secs(10);
 pub const API_BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Requests that are served at the same time.
 pub const API_REQUESTS_MAX: usize = 256;
+/// Age of a signed request, by default: backends whose clocks differ by some minutes still work.
+pub const SIGNATURE_WINDOW: Duration = Duration::from_secs(300);
+/// How far a signed request may be in the future, by default.
+pub const SIGNATURE_CLOCK_SKEW: Duration = Duration::from_secs(60);
+/// The longest that this can be set to. A nonce is kept for so long in addition to the window.
+pub const SIGNATURE_CLOCK_SKEW_MAX: Duration = Duration::from_secs(600);
+/// Nonces that are kept: 2,700 signed requests a second, for six minutes.
+pub const API_NONCES_MAX: usize = 1_000_000;
+/// Publications of one batch.
+pub const API_BATCH_MAX: usize = 100;
 /// What a client may still send after the last answer on its connection: it is read and dropped, so that
 /// the answer is not lost by a reset.
 pub const API_LINGER_BYTES_MAX: usize = 256 * 1024;

@@ -1,4 +1,5 @@
 //! The endpoints: one file for each kind.
 
+mod batch;
 pub(super) mod info;
 pub(super) mod publish;

@@ -2,17 +2,20 @@
 
 use std::borrow::Cow;
 
+use tokio::time::Instant;
+
 use crate::api::access::ApiApplication;
 use crate::api::config::ApiConfig;
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::json_object::{JsonObject, duplicate};
-use crate::api::publisher::{ApiPublication, NoRoom, Reached};
+use crate::api::publisher::{ApiPublication, NoRoom, PublicationReceipt, Reached};
 use crate::api::response::ApiAnswer;
 use crate::api::state::ApiState;
+use crate::auth::ApiPermission;
 use crate::json;
 use crate::json::Scalar;
 use crate::protocol::tags;
-use crate::types::{Address, ClientUuid, Ident, PayloadForm, Pressure};
+use crate::types::{Address, ClientUuid, Ident, PayloadForm, Pressure, Recipients};
 
 const TO: &str = "`to` is \"all\", or an object with exactly one of `uuid`, `ident` and `tags`";
 const PUBLISH_MEMBERS: &[&str] =
@@ -49,9 +52,10 @@ struct RecipientLimits {
 }
 
 impl RecipientLimits {
-    fn read(body: &JsonObject<'_>) -> Result<Self, ApiError> {
-        let (max, is_dry) = (body.count("max_recipients")?, body.flag("dry_run")?);
-        Ok(Self { max, is_dry: is_dry.unwrap_or(false) })
+    /// A publication can only lower what its application may reach.
+    fn read(body: &JsonObject<'_>, max: Option<u64>) -> Result<Self, ApiError> {
+        let (own, is_dry) = (body.count("max_recipients")?, body.flag("dry_run")?);
+        Ok(Self { max: own.into_iter().chain(max).min(), is_dry: is_dry.unwrap_or(false) })
     }
 
     /// What the broker has to keep to.
@@ -75,6 +79,14 @@ struct ApiPayload<'a> {
     bytes: Cow<'a, str>,
 }
 
+/// A publication that was taken over.
+#[derive(Debug)]
+pub(super) struct TakenPublication {
+    /// None where the count is not waited for.
+    receipt: Option<PublicationReceipt>,
+    limits: RecipientLimits,
+}
+
 impl PublishContext<'_> {
     /// Publishes what a body says.
     ///
@@ -82,14 +94,10 @@ impl PublishContext<'_> {
     ///
     /// What is wrong with it; then nothing was published.
     pub(in crate::api) async fn publish(self, text: &str) -> Result<ApiAnswer, ApiError> {
-        let body = JsonObject::read(text, "", PUBLISH_MEMBERS)?;
-        let address = self.address(&body)?;
-        let is_dry = body.flag("dry_run")?.unwrap_or(false);
-        let answered = self.send(&body, &address).await?;
-        Ok(match answered {
+        let taken = self.take_over(text, "").await?;
+        Ok(match taken.reached(self.deadline()).await? {
             None => ApiAnswer::accepted(),
-            Some(reached) if is_dry => dry_counts(reached),
-            Some(reached) => counts(reached),
+            Some(members) => ApiAnswer::ok(format!("{{{members}}}")),
         })
     }
 
@@ -104,26 +112,49 @@ impl PublishContext<'_> {
         text: &str,
     ) -> Result<ApiAnswer, ApiError> {
         let body = JsonObject::read(text, "", FEEDBACK_MEMBERS)?;
-        let uuid = self.uuid(uuid, None)?;
-        match self.send(&body, &Address::first(Some(uuid), None)).await? {
+        self.application.require(ApiPermission::PUBLISH)?;
+        let address = Address::first(Some(self.uuid(uuid, None)?), None);
+        let taken = self.send(&body, &address).await?;
+        let Some(receipt) = taken.receipt else { return Ok(ApiAnswer::accepted()) };
+        match receipt.reached(self.deadline()).await {
             None => Ok(ApiAnswer::accepted()),
             Some(Reached { clients: 0, .. }) => {
                 let message = "no such client is connected in this space";
                 Err(ApiError::new(ErrorCode::ConnectionNotFound, message))
             }
-            Some(reached) => Ok(counts(reached)),
+            Some(reached) => Ok(ApiAnswer::ok(format!("{{{}}}", counts(reached)))),
         }
     }
 
-    /// Publishes; what was reached, unless that is not known yet or not asked for.
+    /// Until when the broker is waited for.
+    pub(super) fn deadline(self) -> Instant {
+        Instant::now() + self.config.timeout
+    }
+
+    /// Takes over the publication that an object says, which is at this place of the body.
+    pub(super) async fn take_over(
+        self,
+        text: &str,
+        at: &str,
+    ) -> Result<TakenPublication, ApiError> {
+        let body = JsonObject::read(text, at, PUBLISH_MEMBERS)?;
+        let address = self.address(&body)?;
+        self.application.require(match is_to_all(&address) {
+            true => ApiPermission::BROADCAST,
+            false => ApiPermission::PUBLISH,
+        })?;
+        self.send(&body, &address).await
+    }
+
     async fn send(
         self,
         body: &JsonObject<'_>,
         address: &Address,
-    ) -> Result<Option<Reached>, ApiError> {
+    ) -> Result<TakenPublication, ApiError> {
         let payload = self.payload(body)?;
         check_event(body)?;
-        let (ack, limits) = (ack(body)?, RecipientLimits::read(body)?);
+        let ack = ack(body)?;
+        let limits = RecipientLimits::read(body, self.application.rights.max_recipients)?;
         self.check_message(&payload)?;
         if self.state.pressure.get() == Pressure::Busy {
             return Err(ApiError::new(ErrorCode::Busy, "the server is short of memory"));
@@ -132,23 +163,15 @@ impl PublishContext<'_> {
         let ApiPayload { form, bytes } = &payload;
         let (tenant, payload) = (&application.tenant, bytes.as_bytes());
         let publication = ApiPublication { tenant, address, form: *form, payload };
-        let unavailable = |NoRoom| {
-            let message = "the broker does not answer, and no more can be kept for it";
-            ApiError::new(ErrorCode::BrokerUnavailable, message)
-        };
-        if ack == PublishAck::None && limits.clients_max().is_none() {
-            let taken = state.publisher.publish(publication, config.timeout).await;
-            return taken.map(|()| None).map_err(unavailable);
+        let (publisher, clients_max) = (&state.publisher, limits.clients_max());
+        if ack == PublishAck::None && clients_max.is_none() {
+            publisher.publish(publication, config.timeout).await.map_err(unavailable)?;
+            return Ok(TakenPublication { receipt: None, limits });
         }
-        let clients_max = limits.clients_max();
-        let receipt =
-            state.publisher.publish_counted(publication, clients_max, config.timeout).await;
-        let receipt = receipt.map_err(unavailable)?;
-        if ack == PublishAck::None {
-            return Ok(None);
-        }
-        let reached = receipt.reached(config.timeout).await;
-        reached.map(|reached| limits.check(reached)).transpose()
+        let counted = publisher.publish_counted(publication, clients_max, config.timeout);
+        let receipt = counted.await.map_err(unavailable)?;
+        let receipt = Some(receipt).filter(|_| ack == PublishAck::Accepted);
+        Ok(TakenPublication { receipt, limits })
     }
 
     fn address(self, body: &JsonObject<'_>) -> Result<Address, ApiError> {
@@ -165,7 +188,7 @@ impl PublishContext<'_> {
             return Err(invalid());
         }
         if let Some(uuid) = to.text("uuid")? {
-            return Ok(Address::first(Some(self.uuid(&uuid, Some("/to/uuid"))?), None));
+            return Ok(Address::first(Some(self.uuid(&uuid, Some(&to.place("uuid")))?), None));
         }
         if let Some(ident) = to.text("ident")? {
             let ident = Ident::new(&ident).map_err(|error| to.invalid("ident", error.to_string()));
@@ -224,12 +247,43 @@ impl PublishContext<'_> {
     }
 }
 
-fn counts(Reached { clients, workers }: Reached) -> ApiAnswer {
-    ApiAnswer::ok(format!("{{\"matched\":{clients},\"workers\":{workers}}}"))
+/// Whether an application may publish at all.
+///
+/// # Errors
+///
+/// 403 if it has neither permission.
+pub(in crate::api) fn check_permission(application: &ApiApplication) -> Result<(), ApiError> {
+    match application.rights.permissions.has(ApiPermission::BROADCAST) {
+        true => Ok(()),
+        false => application.require(ApiPermission::PUBLISH),
+    }
 }
 
-fn dry_counts(Reached { clients, workers }: Reached) -> ApiAnswer {
-    ApiAnswer::ok(format!("{{\"dry_run\":true,\"matched\":{clients},\"workers\":{workers}}}"))
+fn is_to_all(address: &Address) -> bool {
+    matches!(&address.recipients, Recipients::Matching(query) if query.is_empty())
+}
+
+impl TakenPublication {
+    /// The members of the answer; none if it is not known by this time what was reached, or not asked for.
+    ///
+    /// # Errors
+    ///
+    /// When there were more recipients than there may be.
+    pub(super) async fn reached(self, until: Instant) -> Result<Option<String>, ApiError> {
+        let Self { receipt: Some(receipt), limits } = self else { return Ok(None) };
+        let Some(reached) = receipt.reached(until).await else { return Ok(None) };
+        let dry = if limits.is_dry { "\"dry_run\":true," } else { "" };
+        Ok(Some(format!("{dry}{}", counts(limits.check(reached)?))))
+    }
+}
+
+fn counts(Reached { clients, workers }: Reached) -> String {
+    format!("\"matched\":{clients},\"workers\":{workers}")
+}
+
+fn unavailable(NoRoom: NoRoom) -> ApiError {
+    let message = "the broker does not answer, and no more can be kept for it";
+    ApiError::new(ErrorCode::BrokerUnavailable, message)
 }
 
 fn ack(body: &JsonObject<'_>) -> Result<PublishAck, ApiError> {

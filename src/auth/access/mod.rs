@@ -158,6 +158,7 @@ impl Permissions {
             client_publish: false,
             tenant: None,
             schema: None,
+            api: crate::auth::ApiRights::default(),
         };
         let applications = Applications { list: vec![application], anonymous: Some(0) };
         Self::new(Some(&applications), AuthorizeOpen::Application)

@@ -12,7 +12,17 @@ use crate::types::Secret;
 /// Maximum bytes of a key and of a tenant's name. Both are keys of tables.
 pub(super) const NAME_BYTES_MAX: usize = 255;
 /// Allowed members of an application.
-const MEMBERS: [&str; 6] = ["key", "secret", "authorizeOpen", "clientPublish", "tenant", "schema"];
+const MEMBERS: [&str; 9] = [
+    "key",
+    "secret",
+    "authorizeOpen",
+    "clientPublish",
+    "tenant",
+    "schema",
+    "permissions",
+    "authMethods",
+    "maxRecipients",
+];
 /// Required members of an application.
 pub(super) const REQUIRED: [&str; 3] = ["key", "secret", "authorizeOpen"];
 /// Known members at the top level of the file.
@@ -184,6 +194,7 @@ impl CheckedFile {
             client_publish: self.switch(entry, "clientPublish"),
             tenant: self.text(entry, "tenant"),
             schema: None,
+            api: self.api_rights(entry),
         };
         if let Some(what) = application.weakness() {
             let line = node.get("secret").map(|value| value.line);

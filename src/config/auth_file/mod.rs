@@ -2,6 +2,7 @@
 //!
 //! An error text begins with Gomoob's text if Gomoob has one.
 
+mod api_rights;
 mod check;
 pub(super) mod edit;
 mod scalar;

@@ -11,7 +11,8 @@ use crate::config::layers::ConfigLayers;
 use crate::config::parse::{Bounds, Size, count, duration, is_absent, list, size, switch};
 use crate::types::Encryption;
 use crate::types::limits::{
-    API_BODY_SLACK_BYTES, API_CONNECTIONS_MAX, API_IDLE_TIMEOUT, API_TIMEOUT,
+    API_BODY_SLACK_BYTES, API_CONNECTIONS_MAX, API_IDLE_TIMEOUT, API_TIMEOUT, SIGNATURE_CLOCK_SKEW,
+    SIGNATURE_CLOCK_SKEW_MAX, SIGNATURE_WINDOW,
 };
 
 /// The HTTP API for backends.
@@ -31,6 +32,10 @@ pub struct ApiSettings {
     pub idle_timeout: Duration,
     /// Open connections.
     pub connections_max: usize,
+    /// Age of a signed request.
+    pub signature_window: Duration,
+    /// How far a signed request may be in the future.
+    pub signature_clock_skew: Duration,
 }
 
 /// An address of the API alone.
@@ -54,6 +59,8 @@ impl ApiAddress {
 
 const BODY: Bounds<Size> = Bounds::new(Size(1024), Size(128 * 1024 * 1024));
 const WAIT: Bounds<Duration> = Bounds::new(Duration::from_millis(100), Duration::from_secs(300));
+const WINDOW: Bounds<Duration> = Bounds::new(Duration::from_secs(1), Duration::from_secs(3600));
+const SKEW: Bounds<Duration> = Bounds::new(Duration::ZERO, SIGNATURE_CLOCK_SKEW_MAX);
 const CONNECTIONS: Bounds<usize> = Bounds::new(1, 1_000_000);
 /// What fits into an address of the kernel, with the byte after it.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -70,7 +77,14 @@ pub(in crate::config) fn read(
         |name, default| given.read("", name, |text| duration(text, &WAIT)).unwrap_or(default);
     let (timeout, idle_timeout) =
         (wait("apiTimeout", API_TIMEOUT), wait("apiIdleTimeout", API_IDLE_TIMEOUT));
+    let mut seconds = |name, bounds: &Bounds<Duration>, default| {
+        given.read("", name, |text| duration(text, bounds)).unwrap_or(default)
+    };
+    let signature_window = seconds("signatureWindow", &WINDOW, SIGNATURE_WINDOW);
+    let signature_clock_skew = seconds("signatureClockSkew", &SKEW, SIGNATURE_CLOCK_SKEW);
     let settings = ApiSettings {
+        signature_window,
+        signature_clock_skew,
         is_on: given.read("", "api", switch).unwrap_or(true),
         addresses: given
             .read("", "apiAddress", |text| {

@@ -1,0 +1,67 @@
+//! `POST /publish:batch`: publications that are checked and published one by one, in their order.
+
+use std::fmt::Write;
+
+use serde_json::value::RawValue;
+
+use super::publish::PublishContext;
+use crate::api::error::{ApiError, ErrorCode};
+use crate::api::json_object::JsonObject;
+use crate::api::response::ApiAnswer;
+use crate::json;
+use crate::types::limits::API_BATCH_MAX;
+
+impl PublishContext<'_> {
+    /// Publishes what a body lists. Each publication has a result of its own, in their order.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the list as a whole; then nothing was published.
+    pub(in crate::api) async fn batch(self, text: &str) -> Result<ApiAnswer, ApiError> {
+        let body = JsonObject::read(text, "", &["publications"])?;
+        let right = format!("`publications` is a list of 1 to {API_BATCH_MAX} publications");
+        let list = body.raw("publications").ok_or_else(|| body.missing("publications", &right))?;
+        let items: Vec<&RawValue> =
+            serde_json::from_str(list).map_err(|_| body.wrong_type("publications", "a list"))?;
+        if !(1..=API_BATCH_MAX).contains(&items.len()) {
+            return Err(body.invalid("publications", right));
+        }
+        for (at, item) in items.iter().enumerate() {
+            refuse_written(at, item.get())?;
+        }
+        let mut taken = Vec::with_capacity(items.len());
+        for (at, item) in items.iter().enumerate() {
+            taken.push(self.take_over(item.get(), &format!("/publications/{at}")).await);
+        }
+        let until = self.deadline();
+        let mut results = "{\"results\":[".to_owned();
+        for (at, taken) in taken.into_iter().enumerate() {
+            let reached = match taken {
+                Ok(taken) => taken.reached(until).await,
+                Err(error) => Err(error),
+            };
+            let comma = if at == 0 { "" } else { "," };
+            let _written = match reached {
+                Ok(Some(members)) => write!(results, "{comma}{{\"status\":200,{members}}}"),
+                Ok(None) => write!(results, "{comma}{{\"status\":202,\"accepted\":true}}"),
+                Err(error) => {
+                    let (status, members) = (error.status().as_u16(), error.members(None));
+                    write!(results, "{comma}{{\"status\":{status},{members}}}")
+                }
+            };
+        }
+        results.push_str("]}");
+        Ok(ApiAnswer::ok(results))
+    }
+}
+
+/// A batch is not answered when sockets have taken it.
+fn refuse_written(at: usize, item: &str) -> Result<(), ApiError> {
+    let Ok(json::JsonShape::Object(members)) = json::pick(item, ["ack"]) else { return Ok(()) };
+    let [ack] = members.named;
+    if ack.is_none_or(|ack| json::text(ack) != "written") {
+        return Ok(());
+    }
+    let at = format!("/publications/{at}/ack");
+    Err(ApiError::at(ErrorCode::InvalidValue, &at, "`ack` of a batch is none or accepted"))
+}
