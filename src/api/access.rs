@@ -240,7 +240,7 @@ mod tests {
             client_publish: false,
             tenant: Some(key.to_owned()),
             schema: None,
-            api: crate::auth::ApiRights::default(),
+            api: ApiRights::default(),
         };
         let list = vec![application("shop", "s1"), application("other", "s2")];
         ApiAccess::new(Some(&Applications { list, anonymous: None }))

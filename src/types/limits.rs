@@ -295,6 +295,8 @@ pub const API_CONNECTIONS_MAX: usize = 1024;
 pub const HANDOVER_BYTES_MAX: usize = 128 * 1024;
 /// What the queue of handed over connections holds, as the kernel counts: some hundred requests.
 pub const HANDOVER_QUEUE_BYTES: usize = 1024 * 1024;
+/// Bytes that are under way in one direction between a TLS connection and the API process.
+pub const API_PIPE_BYTES: usize = 64 * 1024;
 /// How long a body may take as a whole.
 pub const API_BODY_TIME: Duration = Duration::from_secs(30);
 /// How often a body is looked at, which has to have grown since.

@@ -14,7 +14,7 @@ use super::connection::read::ReadBuffers;
 use super::connection::serve::{self, ServeQueue};
 use super::connection::table::{ConnectionTable, SocketTable};
 use super::connection::timers::Timers;
-use super::connection::{deadlines, paused};
+use super::connection::{api_pipe, deadlines, paused};
 use super::context::Context;
 use super::control::drain::Stage;
 use super::control::overload::{self, MemoryAccount};
@@ -148,6 +148,7 @@ impl EventLoop {
         let Self { context, connections, .. } = self;
         deferred_replies::release_due(context, connections);
         serve::serve_light(context, connections, ready);
+        api_pipe::on_ready(context, connections, ready);
         if has(ready, Token::Webhooks) {
             context.webhooks.collect_answers();
         }

@@ -7,6 +7,9 @@ const LISTENERS: u64 = 1 << 32;
 /// Token of the first other descriptor. Listening sockets are below it.
 const OTHERS: u64 = 2 << 32;
 
+/// Token of the first pipe to the API process. Other descriptors are below it.
+const API_PIPES: u64 = 3 << 32;
+
 /// Descriptor that the event loop watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token {
@@ -23,12 +26,15 @@ pub(super) enum Token {
     Listener(u32),
     /// Connection, by its slot.
     Slot(Slot),
+    /// Pipe between a connection and the API process, by the slot of the connection.
+    ApiPipe(Slot),
 }
 
 impl From<Token> for u64 {
     fn from(token: Token) -> Self {
         match token {
             Token::Slot(slot) => slot.0.into(),
+            Token::ApiPipe(slot) => API_PIPES + Self::from(slot.0),
             Token::Listener(place) => LISTENERS + Self::from(place),
             Token::Control => OTHERS,
             Token::Link => OTHERS + 1,
@@ -44,6 +50,9 @@ impl Token {
     pub(super) fn of(token: u64) -> Option<Self> {
         if let Ok(slot) = u32::try_from(token) {
             return Some(Self::Slot(Slot(slot)));
+        }
+        if let Some(slot) = token.checked_sub(API_PIPES) {
+            return u32::try_from(slot).ok().map(|slot| Self::ApiPipe(Slot(slot)));
         }
         if let Some(other) = token.checked_sub(OTHERS) {
             return [
@@ -76,6 +85,8 @@ mod tests {
             Token::Listener(u32::MAX),
             Token::Slot(Slot(0)),
             Token::Slot(Slot(u32::MAX)),
+            Token::ApiPipe(Slot(0)),
+            Token::ApiPipe(Slot(u32::MAX)),
         ];
         for token in all {
             assert_eq!(Token::of(token.into()), Some(token));

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::api::{Clients, PUBLISH, SHOP, head, post, setup};
+use crate::harness::api::{AUTH, Clients, PUBLISH, SHOP, head, post, setup};
 use crate::harness::processes::send_signal;
-use crate::harness::{Bystander, End, Open, Raw, Server, Setup, eventually, pause};
+use crate::harness::tls::{ALL_VERSIONS, certificate_in};
+use crate::harness::{Bystander, End, Folder, Open, Raw, Server, Setup, eventually, pause};
 
 const ONE: &str = r#"{"to":"all","message":1}"#;
 
@@ -320,4 +321,37 @@ fn a_drain_refuses_new_requests_and_ends_kept_connections() {
     server.term();
     client.wait_for_end();
     assert!(server.wait_exit(Duration::from_secs(10)).success());
+}
+
+#[test]
+fn on_a_tls_address_a_connection_is_piped_to_it() {
+    let folder = Folder::new();
+    certificate_in(&folder);
+    folder.write("auth.yml", AUTH);
+    let ini = "adress = wss://127.0.0.1:0\nworkers = 2\ncertFile = cert.pem\npkFile = key.pem\n";
+    folder.write("websock.ini", ini);
+    let server = Server::run(folder, &["serve", "-i", "websock.ini"], &[]);
+    let connect = || Raw::connect_tls(server.port, &server.folder, ALL_VERSIONS);
+    let mut listener = Open::at(r"/?key=shop&tags={}").upgrade_over(connect());
+    let mut client = connect();
+    for number in 0..500 {
+        let body = format!(r#"{{"to":"all","message":{number}}}"#);
+        assert_eq!(client.request(post(PUBLISH, &[SHOP], &body)).status(), 200);
+    }
+    for number in 0..500 {
+        assert_eq!(listener.frame().as_text(), number.to_string());
+    }
+    // More than the pipe holds, in both directions: the second is an error that closes.
+    let large = format!(r#"{{"to":"all","message":"{}"}}"#, "x".repeat(3_000_000));
+    assert_eq!(client.request(post(PUBLISH, &[SHOP], &large)).status(), 200);
+    assert_eq!(listener.frame().payload.len(), 3_000_002);
+    let wrong = ("Authorization", "Bearer wrong");
+    assert!(client.request(post(PUBLISH, &[wrong], "{}")).closes());
+    client.wait_for_end();
+    // Its death ends the connections that are piped to it.
+    let mut client = connect();
+    assert_eq!(client.request(head("GET", "/v1/info", &[])).status(), 200);
+    send_signal(server.api_process(), Signal::KILL);
+    client.wait_for_end();
+    assert_eq!(connect().request(head("GET", "/v1/info", &[])).status(), 200);
 }

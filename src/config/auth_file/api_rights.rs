@@ -54,7 +54,7 @@ impl CheckedFile {
     ) -> Option<String> {
         let word = item.scalar().filter(|word| known.contains(word) && item.construct.is_none());
         if word.is_none() {
-            let shown = item.scalar().map_or("a list".to_owned(), visible);
+            let shown = item.scalar().map_or_else(|| "a list".to_owned(), visible);
             let what = format!("holds `{shown}`, which is not known");
             self.error(about, what, format!("the words are {}", known.join(", ")));
         }

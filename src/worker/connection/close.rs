@@ -75,6 +75,7 @@ fn close_with(
             | Phase::Ending { .. }
             | Phase::Answering { .. }
             | Phase::HandedOver
+            | Phase::Piping(_)
             | Phase::Gone
     ) {
         return;

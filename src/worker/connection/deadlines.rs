@@ -91,7 +91,7 @@ pub(in crate::worker) fn next(connection: &Connection, message_timeout: Duration
         // deadline.
         Phase::Open(_) if !connection.watched.reads() => connection.next_beat,
         Phase::Open(_) => connection.next_beat.min(connection.incomplete.due(message_timeout)),
-        Phase::Gone | Phase::HandedOver => Moment::NEVER,
+        Phase::Gone | Phase::HandedOver | Phase::Piping(_) => Moment::NEVER,
     };
     // Parts that wait for the broker are processed when the broker answers.
     let Some(outbox) = connection.outbox.as_ref().filter(|it| !it.is_held()) else { return phase };

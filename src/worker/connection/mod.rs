@@ -1,5 +1,6 @@
 //! Live connection, from its first byte to its last.
 
+pub(crate) mod api_pipe;
 pub(crate) mod backlog;
 pub(crate) mod close;
 pub(crate) mod deadlines;
@@ -24,6 +25,7 @@ pub(crate) mod write;
 
 use bytes::Bytes;
 
+use self::api_pipe::ApiPipe;
 use self::fair_queue::{Usage, Weight, WorkClock};
 use self::incomplete_input::IncompleteInput;
 use self::outbox::Outbox;
@@ -100,6 +102,8 @@ pub(super) enum Phase {
     Ending { until: Moment },
     /// The API process has the socket, and the connection must be forgotten here.
     HandedOver,
+    /// The API process serves it; plain bytes are piped in both directions.
+    Piping(Box<ApiPipe>),
     /// The socket must be closed.
     Gone,
 }
@@ -309,6 +313,7 @@ impl Connection {
             Phase::Head(partial) => partial.bytes.len(),
             Phase::Authorizing(pending) => pending.joining.held(),
             Phase::Joining(joining) => joining.held(),
+            Phase::Piping(pipe) => pipe.held(),
             _ => 0,
         };
         phase

@@ -20,7 +20,7 @@ use crate::websocket::{FrameEvent, Violation, write as frames};
 use crate::worker::clock::Moment;
 use crate::worker::connection::table::ConnectionTable;
 use crate::worker::connection::{
-    close, deferred_replies, incomplete_input, readiness, tls_io, write,
+    api_pipe, close, deferred_replies, incomplete_input, readiness, tls_io, write,
 };
 use crate::worker::context::Context;
 use crate::worker::dispatch::{ClientRef, ConnectionEffect, ConnectionEffects};
@@ -120,6 +120,7 @@ pub(in crate::worker) fn on_input(
         Phase::Open(_) => on_bytes(context, connection, input),
         Phase::Authorizing(pending) => pending.joining.early.extend_from_slice(input),
         Phase::Joining(joining) => joining.early.extend_from_slice(input),
+        Phase::Piping(pipe) => api_pipe::on_client_bytes(pipe, input),
         // Input after the end of a connection is ignored.
         _ => {}
     }

@@ -8,7 +8,7 @@ use crate::reactor::poller::Interest;
 use crate::types::limits::EARLY_BYTES_MAX;
 use crate::worker::accept::tls_handshakes::Watcher;
 use crate::worker::connection::table::ConnectionTable;
-use crate::worker::connection::{close, deadlines};
+use crate::worker::connection::{api_pipe, close, deadlines};
 use crate::worker::context::Context;
 use crate::worker::tokens::Token;
 
@@ -51,6 +51,7 @@ pub(in crate::worker) fn wants_input(context: &Context, connection: &Connection)
         // disconnect would go unnoticed.
         Phase::Authorizing(pending) => pending.joining.early.len() < EARLY_BYTES_MAX,
         Phase::Joining(joining) => joining.early.len() < EARLY_BYTES_MAX,
+        Phase::Piping(pipe) => pipe.wants_input(),
         Phase::Gone | Phase::HandedOver => false,
         Phase::Head(_) | Phase::Closing { .. } | Phase::Answering { .. } | Phase::Ending { .. } => {
             true
@@ -59,6 +60,7 @@ pub(in crate::worker) fn wants_input(context: &Context, connection: &Connection)
 }
 
 fn update_watch(context: &Context, connection: &mut Connection) {
+    api_pipe::update_watch(context, connection);
     let reads = wants_input(context, connection);
     let by = if connection.is_shaking_hands() { Watcher::TlsHandshakes } else { Watcher::Loop };
     let interest = match (reads, connection.is_full) {

@@ -305,6 +305,8 @@ fn send_away(context: &mut Context, connection: &mut Connection) {
         | Phase::Answering { .. }
         | Phase::Ending { .. }
         | Phase::HandedOver
+        // The API process ends it.
+        | Phase::Piping(_)
         | Phase::Gone => {}
     }
 }

@@ -309,7 +309,7 @@ fn close_holder(context: &mut Context, connection: &mut Connection, bytes: u64) 
         Phase::Closing { .. } | Phase::Answering { .. } | Phase::Ending { .. } => {
             close::discard(context, connection, "the server is short of memory");
         }
-        Phase::Gone | Phase::HandedOver => {}
+        Phase::Gone | Phase::HandedOver | Phase::Piping(_) => {}
     }
 }
 

@@ -1,14 +1,16 @@
 //! Connections whose first request is one of the HTTP API: the API process gets them, with all that was
 //! read.
 
-use std::os::fd::AsFd;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use tracing::{debug, warn};
 
 use super::refusals;
 use crate::http::{ResponseBody, unavailable_response};
 use crate::link::handover::Handover;
-use crate::worker::connection::{Connection, Phase, close};
+use crate::worker::connection::api_pipe::{ApiPipe, ApiPipeEnds};
+use crate::worker::connection::{Connection, Phase, api_pipe, close};
 use crate::worker::context::Context;
 
 /// The paths of the API, without the slashes in front: proxies that join two paths double them.
@@ -25,28 +27,46 @@ pub(in crate::worker) fn hand_over(context: &mut Context, connection: &mut Conne
     let Some(sender) = &context.handover else { return false };
     let Phase::Head(partial) = &connection.phase else { return false };
     let Some(path) = api_path(&partial.bytes) else { return false };
-    if connection.tls.is_some() || context.settings.paths.is_bound(path) {
+    if context.settings.paths.is_bound(path) {
         return false;
     }
     let Some(socket) = context.sockets.get(connection.slot) else { return false };
-    let handover = Handover {
-        socket: socket.as_fd(),
-        peer: partial.peer,
-        head_within: partial.until.until_then(context.clock.now()),
-        bytes: &*partial.bytes,
+    let peer = partial.peer;
+    let head_within = partial.until.until_then(context.clock.now());
+    let bytes = &*partial.bytes;
+    let send =
+        |socket: BorrowedFd<'_>| Handover { socket, peer, head_within, bytes }.send(sender.as_fd());
+    let sent = match connection.tls {
+        None => send(socket.as_fd()).map(|()| None),
+        Some(_) => ApiPipe::pair()
+            .and_then(|ApiPipeEnds { worker, api }| send(api.as_fd()).map(|()| Some(worker))),
     };
-    if let Err(error) = handover.send(sender.as_fd()) {
-        warn!(event = "api_unreachable", %error, "failed to hand a connection over to the API");
-        let answer = unavailable_response("application/json", ResponseBody::Whole(BUSY.as_bytes()));
-        refusals::log_refused(context, connection, b"", "503", "the API takes no more connections");
-        close::answer_and_end(context, connection, answer.into());
-        return true;
+    match sent {
+        Ok(None) => forget(context, connection),
+        Ok(Some(pipe)) => {
+            if api_pipe::begin(context, connection, pipe).is_err() {
+                close::discard(context, connection, "it cannot be watched");
+            }
+        }
+        Err(error) => answer_busy(context, connection, &error),
     }
-    // The socket lives on in another process, so it would be reported here for ever.
-    drop(context.watcher(connection.watched.by).forget(socket));
+    true
+}
+
+/// The socket lives on in another process, so it would be reported here for ever.
+fn forget(context: &mut Context, connection: &mut Connection) {
+    if let Some(socket) = context.sockets.get(connection.slot) {
+        drop(context.watcher(connection.watched.by).forget(socket));
+    }
     debug!(connection = connection.serial, "handed over to the API");
     context.handshakes.advance(connection, Phase::HandedOver);
-    true
+}
+
+fn answer_busy(context: &mut Context, connection: &mut Connection, error: &io::Error) {
+    warn!(event = "api_unreachable", %error, "failed to hand a connection over to the API");
+    let answer = unavailable_response("application/json", ResponseBody::Whole(BUSY.as_bytes()));
+    refusals::log_refused(context, connection, b"", "503", "the API takes no more connections");
+    close::answer_and_end(context, connection, answer.into());
 }
 
 /// The path of a request line of which enough has come, if it is one of the API.
