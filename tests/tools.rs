@@ -18,6 +18,8 @@
     reason = "some modules have ordinary tests too, which run elsewhere with their helpers"
 )]
 
+#[path = "it/api_examples.rs"]
+mod api_examples;
 #[path = "it/bloatless_push.rs"]
 mod bloatless_push;
 #[path = "it/browser/mod.rs"]
@@ -55,9 +57,11 @@ use harness::Need::{self, Autobahn, Namespaces, Program, Tracing};
 use libtest_mimic::{Arguments, Trial};
 
 const CHROMIUM: Need = Program("chromium", "chromium");
+const CURL: Need = Program("curl", "curl");
 const HAPROXY: Need = Program("haproxy", "haproxy");
 const IP: Need = Program("ip", "iproute2");
 const NGINX: Need = Program("nginx", "nginx-light");
+const NODE: Need = Program("node", "nodejs");
 const PHP: Need = Program("php", "php-cli");
 const PRLIMIT: Need = Program("prlimit", "util-linux");
 const PYTHON: Need = Program("python3", "python3");
@@ -86,6 +90,11 @@ fn main() -> ExitCode {
 #[rustfmt::skip]
 fn trials() -> Vec<Trial> {
     trials! {
+        api_examples::the_first_line_of_the_readme_publishes_with_the_shipped_files needs CURL;
+        api_examples::the_lines_for_curl_publish needs CURL;
+        api_examples::the_lines_for_node_publish needs NODE;
+        api_examples::the_lines_for_php_publish needs PHP;
+        api_examples::the_lines_for_python_publish needs PYTHON;
         bloatless_push::a_php_script_pushes needs PHP;
         chat_php::two_pages_talk_a_third_is_refused_and_a_restart_of_the_backend_loses_no_connection needs PHP, CHROMIUM;
         chat_python::two_pages_talk_a_third_is_refused_and_a_restart_of_the_backend_loses_no_connection needs PYTHON, CHROMIUM;

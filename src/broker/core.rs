@@ -203,9 +203,9 @@ impl BrokerCore {
             router.remove_worker(*source);
             info!(
                 event = "worker_removed",
-                worker = source.worker.0,
+                role = source.worker.role(),
                 generation = source.generation.0,
-                "worker removed"
+                "process removed"
             );
             false
         });
@@ -257,10 +257,10 @@ impl BrokerCore {
     ) {
         info!(
             event = "worker_link_lost",
-            worker = source.worker.0,
+            role = source.worker.role(),
             generation = source.generation.0,
             reason,
-            "link to a worker lost"
+            "link to a process lost"
         );
         self.links.remove(source);
         self.lost.insert(source);

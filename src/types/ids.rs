@@ -18,6 +18,12 @@ impl WorkerId {
     pub fn is_api(self) -> bool {
         self == Self::API
     }
+
+    /// Returns the name of the process in logs, as the supervisor writes it: `worker 0` or `api`.
+    #[must_use]
+    pub fn role(self) -> String {
+        if self.is_api() { "api".to_owned() } else { format!("worker {self}") }
+    }
 }
 
 /// Number of a process among those that have had the same role. Each replacement of a worker or
