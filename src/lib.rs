@@ -29,7 +29,8 @@ pub use resource::{
 pub use server::Builder;
 pub use session::Message;
 pub use types::{
-    Address, CloseCode, CloseReason, Expression, Tag, TagError, TagQuery, Tags, Tenant,
+    Address, ClientFilter, CloseCode, CloseReason, Expression, Tag, TagError, TagQuery, Tags,
+    Tenant,
 };
 
 pub mod client;

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use tagcast::link::codec::{Malformed, MessageDecoder, WireMessage, encode_publish};
 use tagcast::link::message::{FromBroker, FromWorker, NewPublication, ToBroker, ToWorker};
-use tagcast::types::{Content, Publication, Recipients};
+use tagcast::types::{ClientFilter, Content, Publication, Recipients};
 
 use super::choices::{Choices, pieces};
 
@@ -73,11 +73,13 @@ impl Canonical for ToBroker {
         match self {
             Self::Announce { client, .. } | Self::Join { client, .. } => client.tags.is_empty(),
             Self::Retag { tags, .. } => tags.is_empty(),
-            Self::Ask { question, .. } => question.query.is_empty(),
+            Self::Ask { question, .. } => {
+                matches!(&question.query, ClientFilter::Tags(query) if query.is_empty())
+            }
             Self::Publish { publication, .. } => match &publication.address.recipients {
                 Recipients::Matching(query) => query.is_empty(),
                 // Postfix code can also say what its canonical form says.
-                Recipients::Expression(_) => false,
+                Recipients::Expression(_) | Recipients::Without(_) => false,
                 Recipients::First { .. } | Recipients::Named(_) | Recipients::TagSequence(_) => {
                     true
                 }

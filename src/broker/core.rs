@@ -16,6 +16,7 @@ use crate::link::control::ChildEvent;
 use crate::link::message::FromWorker;
 use crate::link::transport::Transport;
 use crate::reactor::poller::Interest;
+use crate::types::limits::EXPRESSION_SCAN_MAX;
 use crate::types::{Generation, WorkerId, WorkerIncarnation};
 
 impl fmt::Debug for TurnBudgets<'_> {
@@ -31,6 +32,8 @@ pub struct BrokerCore {
     router: Router,
     links: Links,
     limits: MaxConnections,
+    /// Values that the prefixes of one expression may scan.
+    scan_max: u64,
     /// The worker whose link was read last.
     read_last: WorkerId,
     /// Workers whose link was closed. Their last messages may still be held back.
@@ -59,6 +62,7 @@ impl BrokerCore {
             router: Router::default(),
             links: Links::default(),
             limits: MaxConnections::default(),
+            scan_max: EXPRESSION_SCAN_MAX,
             read_last: WorkerId(0),
             lost: BTreeSet::new(),
             dead: BTreeSet::new(),
@@ -78,12 +82,19 @@ impl BrokerCore {
         debug!(workers = sources.len(), "awaiting announcements");
         self.router = Router::awaiting(sources);
         self.router.limit(self.limits);
+        self.router.limit_scan(self.scan_max);
     }
 
     /// Sets the limits that joins are checked against.
     pub fn limit(&mut self, limits: MaxConnections) {
         self.limits = limits;
         self.router.limit(limits);
+    }
+
+    /// Sets how many distinct values the prefixes of one expression may scan.
+    pub fn limit_scan(&mut self, values: u64) {
+        self.scan_max = values;
+        self.router.limit_scan(values);
     }
 
     /// Adds the link to a worker.

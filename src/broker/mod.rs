@@ -4,6 +4,7 @@
 mod connection_limits;
 pub mod core;
 mod links;
+mod presence;
 mod protocol_error;
 mod resolve_cache;
 pub mod router;
@@ -130,7 +131,9 @@ impl Broker {
         match command {
             CommonCommand::Configure { number } => {
                 if let Attachment::Config(json) = attachment {
-                    self.core.limit(limits(json)?);
+                    let config = broker_config(json)?;
+                    self.core.limit(limits(config));
+                    self.core.limit_scan(config.expression_scan);
                 }
                 self.report(ChildEvent::Configured { number });
             }
@@ -169,9 +172,12 @@ fn now() -> Instant {
     Instant::now()
 }
 
-fn limits(json: &str) -> io::Result<MaxConnections> {
+fn broker_config(json: &str) -> io::Result<BrokerConfig> {
     let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-    let BrokerConfig { max_clients, max_per_ip } =
-        BrokerConfig::from_json(json).map_err(invalid)?;
-    Ok(MaxConnections { max_clients, max_per_ip })
+    BrokerConfig::from_json(json).map_err(invalid)
+}
+
+fn limits(config: BrokerConfig) -> MaxConnections {
+    let BrokerConfig { max_clients, max_per_ip, .. } = config;
+    MaxConnections { max_clients, max_per_ip }
 }

@@ -89,9 +89,11 @@ impl ResolveCache {
             Recipients::Expression(expression) => {
                 self.expressions.get(tenant).and_then(|it| it.get(expression))
             }
-            // Only one compatibility flag uses tag sequences, so they are not cached.
+            // Only one compatibility flag uses tag sequences, and a list of exceptions is rarely repeated,
+            // so neither is cached.
             Recipients::TagSequence(_) => None,
-            Recipients::First { .. } | Recipients::Named(_) => {
+            Recipients::Without(it) if !it.recipients.is_single() => None,
+            Recipients::Without(_) | Recipients::First { .. } | Recipients::Named(_) => {
                 let one = index.resolve_one(tenant, address);
                 let target = |place: ConnectionRef| (place.worker, DeliverTo::One(place.slot));
                 return one.map(target).into_iter().collect();
@@ -116,7 +118,10 @@ impl ResolveCache {
                 let own = self.expressions.entry(tenant.clone()).or_default();
                 own.insert(expression.clone(), sets);
             }
-            Recipients::TagSequence(_) | Recipients::First { .. } | Recipients::Named(_) => {}
+            Recipients::TagSequence(_)
+            | Recipients::Without(_)
+            | Recipients::First { .. }
+            | Recipients::Named(_) => {}
         }
         to
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::link::message::PresenceQuery;
-use crate::types::{Slot, TagQuery, Tenant};
+use crate::types::{ClientFilter, Slot, Tenant};
 
 /// Maximum number of open queries of one client. Further queries are dropped, so that a client cannot use
 /// unbounded memory.
@@ -16,8 +16,8 @@ const OPEN_OF_RESOURCES_MAX: usize = 1000;
 pub struct PresenceQuestion {
     /// The tenant whose clients are searched.
     pub tenant: Tenant,
-    /// Tags that a client must carry to match.
-    pub query: TagQuery,
+    /// The clients that match.
+    pub query: ClientFilter,
     /// Name of the tag whose values are requested; empty if clients are only counted.
     pub tag: Box<str>,
 }
@@ -75,9 +75,10 @@ impl PresenceQueries {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::TagQuery;
 
     fn ask(questions: &mut PresenceQueries, slot: u32) -> Option<u32> {
-        let (tenant, query) = (Tenant::shared(), TagQuery::default());
+        let (tenant, query) = (Tenant::shared(), TagQuery::default().into());
         let question = PresenceQuestion { tenant, query, tag: "nick".into() };
         questions.open(Slot(slot), question).map(|question| question.number)
     }

@@ -11,13 +11,15 @@ pub struct BrokerConfig {
     pub max_clients: u32,
     /// Maximum web-type connections from one address; 0 means no limit.
     pub max_per_ip: u32,
+    /// Maximum distinct values that the prefixes of one expression scan.
+    pub expression_scan: u64,
 }
 
 impl BrokerConfig {
     /// Returns the JSON that is sent to a broker.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // Serializing two numbers cannot fail.
+        // Serializing numbers cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 
@@ -36,6 +38,10 @@ impl Config {
     #[must_use]
     pub const fn for_broker(&self) -> BrokerConfig {
         let admission = &self.admission;
-        BrokerConfig { max_clients: admission.max_clients, max_per_ip: admission.max_per_ip }
+        BrokerConfig {
+            max_clients: admission.max_clients,
+            max_per_ip: admission.max_per_ip,
+            expression_scan: self.limits.expression_scan,
+        }
     }
 }

@@ -22,8 +22,8 @@ use crate::auth::{Application, Applications, AuthorizeOpen};
 use crate::resource::{BuiltinKind, UnknownPath};
 use crate::telemetry::{LogFormat, LogLevel};
 use crate::types::limits::{
-    HEAD_BYTES_MAX, LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX, MESSAGE_TIMEOUT,
-    OUTBOX_SLACK_BYTES,
+    EXPRESSION_SCAN_MAX, HEAD_BYTES_MAX, LOG_BYTES_MAX, LOG_FILES_KEPT, MESSAGE_BYTES_MAX,
+    MESSAGE_TIMEOUT, OUTBOX_SLACK_BYTES,
 };
 use crate::types::{Encryption, IpRange, Secret};
 
@@ -43,6 +43,8 @@ const MESSAGE: Bounds<Size> = Bounds::new(Size(1024), Size(64 * 1024 * 1024));
 const OUTBOX: Bounds<Size> = Bounds::new(Size(1024), Size(1024 * 1024 * 1024));
 /// Even an empty server needs more than the minimum.
 const MEMORY: Bounds<Size> = Bounds::new(Size(4 * 1024 * 1024), Size(1 << 50));
+/// More values than this would keep the broker busy for about half a second.
+const SCANS: Bounds<usize> = Bounds::or_off(1, 10_000_000);
 const CLIENTS: Bounds<usize> = Bounds::or_off(1, 1_000_000_000);
 const LOG_FILE: Bounds<Size> = Bounds::or_off(Size(64 * 1024), Size(1024 * 1024 * 1024));
 const OLD_LOGS: Bounds<usize> = Bounds::new(0, 1000);
@@ -310,10 +312,13 @@ fn limits(given: &mut ConfigLayers<'_>) -> LimitSettings {
         }
         Ok(limit)
     });
+    let expression_scan = given.read("", "exprScanMax", |text| count(text, &SCANS));
+    let expression_scan = expression_scan.and_then(|values| u64::try_from(values).ok());
     let mut time = |name, bounds: &Bounds<Duration>, default| {
         given.read("", name, |text| duration(text, bounds)).unwrap_or(default)
     };
     LimitSettings {
+        expression_scan: expression_scan.unwrap_or(EXPRESSION_SCAN_MAX),
         handshake_timeout: time("handshakeTimeout", &HANDSHAKE, Duration::from_secs(10)),
         message_timeout: time("messageTimeout", &MESSAGE_TIME, MESSAGE_TIMEOUT),
         drain_time: time("drainTime", &DRAIN, Duration::from_secs(5)),

@@ -48,6 +48,7 @@ pub const KEYS: &[ConfigKey] = &[
     key("", "trustedProxies", "none", "list of addresses").reloadable(),
     key("", "maxClients", "0", "count").reloadable(),
     key("", "maxPerIP", "0", "count").reloadable(),
+    key("", "exprScanMax", "50000", "count").reloadable(),
     key("", "tls", "on", "word"),
     key("", "certFile", "none", "path").reloadable(),
     key("", "pkFile", "none", "path").reloadable(),

@@ -110,6 +110,8 @@ pub struct LimitSettings {
     pub ping_interval: Duration,
     /// Memory limit of all processes together.
     pub max_memory: MaxMemory,
+    /// Maximum distinct values that the prefixes of one expression scan.
+    pub expression_scan: u64,
 }
 
 /// The memory limit of all processes together.

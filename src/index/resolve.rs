@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Index;
+use super::TooExpensive;
 use super::directory::{IndexEntry, Reach};
 use super::interner::{InternedName, NameId};
 use super::match_groups::MatchGroups;
@@ -10,8 +11,8 @@ use super::posting_list::{PostingList, intersection};
 use super::tag_sequence::narrowed;
 use crate::types::limits::ANSWER_LOOKS_MAX;
 use crate::types::{
-    Address, ClientUuid, ConnectionRef, Ident, JoinNumber, MatchOptions, NamedClient, Recipients,
-    SlotSet, Tag, TagQuery, Tenant, WorkerId,
+    Address, ClientFilter, ClientUuid, ConnectionRef, Ident, JoinNumber, MatchOptions, NamedClient,
+    Recipients, SlotSet, Tag, TagQuery, Tenant, WorkerId,
 };
 
 /// The recipients of a publication, by worker.
@@ -86,28 +87,38 @@ impl Index {
     /// expression that is too expensive reaches no client; [`Index::evaluate`] tells it apart.
     #[must_use]
     pub fn resolve(&self, tenant: &Tenant, address: &Address) -> Resolved {
-        match &address.recipients {
-            Recipients::First { .. } | Recipients::Named(_) => {
-                let one = |place: ConnectionRef| (place.worker, SlotSet::one(place.slot));
-                let sets = self.resolve_one(tenant, address).map(one).into_iter().collect();
-                Resolved { sets, except: None, single: true }
+        if address.recipients.is_single() {
+            let one = |place: ConnectionRef| (place.worker, SlotSet::one(place.slot));
+            let sets = self.resolve_one(tenant, address).map(one).into_iter().collect();
+            return Resolved { sets, except: None, single: true };
+        }
+        let Some(tenant) = self.tenants.find(InternedName::tenant(tenant)) else {
+            return Resolved::default();
+        };
+        let sets = self.sets(tenant, &address.recipients);
+        let except = address
+            .except
+            .and_then(|uuid| self.uuids.find(tenant, uuid, &self.places))
+            .filter(|place| contains(&sets, *place));
+        Resolved { sets, except, single: false }
+    }
+
+    /// Returns the clients that recipients of any number are.
+    fn sets(&self, tenant: NameId, recipients: &Recipients) -> Vec<(WorkerId, SlotSet)> {
+        match recipients {
+            Recipients::Matching(query) => self.matching(tenant, query),
+            Recipients::TagSequence(tags) => self.tag_sequence(tenant, tags),
+            Recipients::Expression(it) => self.evaluated(tenant, it).unwrap_or_default(),
+            Recipients::Without(it) => {
+                let mut sets = self.sets(tenant, &it.recipients);
+                for uuid in &it.uuids {
+                    if let Some(place) = self.uuids.find(tenant, *uuid, &self.places) {
+                        remove(&mut sets, place);
+                    }
+                }
+                sets
             }
-            Recipients::Matching(_) | Recipients::TagSequence(_) | Recipients::Expression(_) => {
-                let Some(tenant) = self.tenants.find(InternedName::tenant(tenant)) else {
-                    return Resolved::default();
-                };
-                let sets = match &address.recipients {
-                    Recipients::Matching(query) => self.matching(tenant, query),
-                    Recipients::TagSequence(tags) => self.tag_sequence(tenant, tags),
-                    Recipients::Expression(it) => self.evaluated(tenant, it).unwrap_or_default(),
-                    Recipients::First { .. } | Recipients::Named(_) => Vec::new(),
-                };
-                let except = address
-                    .except
-                    .and_then(|uuid| self.uuids.find(tenant, uuid, &self.places))
-                    .filter(|place| contains(&sets, *place));
-                Resolved { sets, except, single: false }
-            }
+            Recipients::First { .. } | Recipients::Named(_) => Vec::new(),
         }
     }
 
@@ -121,15 +132,23 @@ impl Index {
             return None;
         }
         let tenant = self.tenants.find(InternedName::tenant(tenant))?;
-        let (_, place, uuid) = match &address.recipients {
+        let (_, place, uuid) = self.first_of(tenant, &address.recipients)?;
+        // if the first client is excluded, no other client replaces it
+        (Some(uuid) != address.except).then_some(place)
+    }
+
+    fn first_of(&self, tenant: NameId, recipients: &Recipients) -> Option<FirstMatch> {
+        match recipients {
             Recipients::First { uuid, ident } => self.first(tenant, *uuid, ident.as_ref()),
             Recipients::Named(named) => self.first_named(tenant, named),
+            // an excluded client is not replaced by another one
+            Recipients::Without(it) => {
+                self.first_of(tenant, &it.recipients).filter(|(.., uuid)| !it.uuids.contains(uuid))
+            }
             Recipients::Matching(_) | Recipients::TagSequence(_) | Recipients::Expression(_) => {
                 None
             }
-        }?;
-        // if the first client is excluded, no other client replaces it
-        (Some(uuid) != address.except).then_some(place)
+        }
     }
 
     /// Returns the place of the client with this UUID, even if publications cannot reach the client.
@@ -155,7 +174,30 @@ impl Index {
         {
             return Carried { clients, values: Vec::new() };
         }
-        let sets = self.matching(tenant, query);
+        self.carried(&self.matching(tenant, query), tag, wanted)
+    }
+
+    /// Returns what [`Index::values`] does, for any filter.
+    ///
+    /// # Errors
+    ///
+    /// If the filter is an expression that is too expensive.
+    pub fn values_of(
+        &self,
+        tenant: &Tenant,
+        filter: &ClientFilter,
+        tag: &str,
+        wanted: usize,
+    ) -> Result<Carried, TooExpensive> {
+        match filter {
+            ClientFilter::Tags(query) => Ok(self.values(tenant, query, tag, wanted)),
+            ClientFilter::Expression(expression) => {
+                Ok(self.carried(&self.evaluate(tenant, expression)?, tag, wanted))
+            }
+        }
+    }
+
+    fn carried(&self, sets: &[(WorkerId, SlotSet)], tag: &str, wanted: usize) -> Carried {
         let clients = sets.iter().map(|(_, slots)| slots.0.len()).sum();
         if tag.is_empty() {
             return Carried { clients, values: Vec::new() };
@@ -271,6 +313,15 @@ impl Index {
 
 fn number(place: ConnectionRef, entry: &IndexEntry) -> FirstMatch {
     (entry.number, place, entry.uuid)
+}
+
+fn remove(sets: &mut Vec<(WorkerId, SlotSet)>, place: ConnectionRef) {
+    let Ok(at) = sets.binary_search_by_key(&place.worker, |(worker, _)| *worker) else { return };
+    let Some((_, slots)) = sets.get_mut(at) else { return };
+    slots.0.remove(place.slot.0);
+    if slots.is_empty() {
+        sets.remove(at);
+    }
 }
 
 fn contains(sets: &[(WorkerId, SlotSet)], place: ConnectionRef) -> bool {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use crate::types::limits::CLOCK_WORK;
 use crate::types::{
-    Address, Claim, Client, Content, GrantNumber, JoinNumber, Number, PayloadForm, Publication,
-    Recipients, Sequence, Slot, SlotSet, TagQuery, Tags, Tenant, WorkerIncarnation,
+    Address, Claim, Client, ClientFilter, Content, GrantNumber, JoinNumber, Number, PayloadForm,
+    Publication, Recipients, Sequence, Slot, SlotSet, Tags, Tenant, WorkerIncarnation,
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
@@ -153,7 +153,7 @@ impl ToBroker {
                     Recipients::Matching(query) => query.len(),
                     Recipients::TagSequence(tags) => tags.len(),
                     // It may look at thousands of clients.
-                    Recipients::Expression(_) => CLOCK_WORK / ROW_WORK,
+                    Recipients::Expression(_) | Recipients::Without(_) => CLOCK_WORK / ROW_WORK,
                     Recipients::First { .. } | Recipients::Named(_) => 0,
                 };
                 publication.content.payload.len() + rows * ROW_WORK
@@ -262,8 +262,8 @@ pub struct PresenceQuery {
     pub number: u32,
     /// The tenant that is searched.
     pub tenant: Tenant,
-    /// Tags that a client must carry to match.
-    pub query: TagQuery,
+    /// The clients that match.
+    pub query: ClientFilter,
     /// Name of the tag whose values are requested; empty if clients are only counted.
     pub tag: Box<str>,
 }
@@ -276,6 +276,8 @@ pub struct PresenceResult {
     /// Values of the requested tag, one for each client that carries it, in no particular order; at most
     /// [`ANSWER_VALUES_MAX`](crate::types::limits::ANSWER_VALUES_MAX).
     pub values: Vec<Box<str>>,
+    /// The reason why nothing was searched: the expression is too expensive.
+    pub error: Option<Box<str>>,
 }
 
 /// A publication for the clients of one worker.

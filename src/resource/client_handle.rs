@@ -10,8 +10,8 @@ use super::effect::{Effect, Effects, NotPublished, Payload, json_of};
 use crate::auth::{Denied, Permit};
 use crate::session::{Message, Session, SessionRules};
 use crate::types::{
-    Address, Alias, Claim, Client, ClientClass, ClientUuid, CloseReason, Credentials, Ident,
-    PayloadForm, Tag, TagError, TagQuery, Tags, Tenant,
+    Address, Alias, Claim, Client, ClientClass, ClientFilter, ClientUuid, CloseReason, Credentials,
+    Ident, PayloadForm, Tag, TagError, Tags, Tenant,
 };
 use crate::webhook::WebhookRequest;
 
@@ -214,12 +214,13 @@ impl<'c> ClientHandle<'c> {
         self.rules
     }
 
-    /// Counts the clients of this tenant that have all tags of `query`, on all workers, and
-    /// collects the values of their tag `tag`.
+    /// Counts the clients of this tenant that `query` matches (tags or an expression), on all workers,
+    /// and collects the values of their tag `tag`.
     /// [`Resource::on_presence`](super::Resource::on_presence) receives the answer. With an empty `tag`
     /// only the number is counted, which costs the broker almost nothing. A client can have at most
     /// sixteen open queries.
-    pub fn query_presence(&mut self, query: TagQuery, tag: &str) {
+    pub fn query_presence(&mut self, query: impl Into<ClientFilter>, tag: &str) {
+        let query = query.into();
         self.effects.push(Effect::QueryPresence { query, tag: tag.into() });
     }
 
@@ -228,7 +229,13 @@ impl<'c> ClientHandle<'c> {
     /// receives the answer together with `about`. A worker can have at most a thousand such queries
     /// open; further queries are dropped.
     #[doc(hidden)]
-    pub fn query_resource_presence(&mut self, about: u64, query: TagQuery, tag: &str) {
+    pub fn query_resource_presence(
+        &mut self,
+        about: u64,
+        query: impl Into<ClientFilter>,
+        tag: &str,
+    ) {
+        let query = query.into();
         let tenant = self.session.tenant.clone();
         self.effects.push(Effect::QueryResourcePresence { about, tenant, query, tag: tag.into() });
     }

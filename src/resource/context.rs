@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::effect::{Effect, Effects, NotPublished, Payload, json_of};
 use crate::session::SessionRules;
-use crate::types::{Address, ClientUuid, PayloadForm, TagQuery, Tenant};
+use crate::types::{Address, ClientFilter, ClientUuid, PayloadForm, Tenant};
 use crate::webhook::WebhookRequest;
 
 /// Context of a resource's call that concerns no client. The resource may publish and send queries.
@@ -78,13 +78,20 @@ impl<'c> ResourceContext<'c> {
         Ok(())
     }
 
-    /// Counts the clients of a tenant that have all tags of `query`, on all workers, and collects
+    /// Counts the clients of a tenant that `query` matches, on all workers, and collects
     /// the values of their tag `tag`.
     /// [`ResourceHooks::on_resource_presence`](super::ResourceHooks::on_resource_presence)
     /// receives the answer together with `about`. A worker can have at most a thousand such queries
     /// open; further queries are dropped.
     #[doc(hidden)]
-    pub fn query_presence(&mut self, about: u64, tenant: Tenant, query: TagQuery, tag: &str) {
+    pub fn query_presence(
+        &mut self,
+        about: u64,
+        tenant: Tenant,
+        query: impl Into<ClientFilter>,
+        tag: &str,
+    ) {
+        let query = query.into();
         self.effects.push(Effect::QueryResourcePresence { about, tenant, query, tag: tag.into() });
     }
 

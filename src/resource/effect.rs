@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 use crate::session::SessionRules;
-use crate::types::{Address, Claim, CloseReason, PayloadForm, TagQuery, Tags, Tenant};
+use crate::types::{Address, Claim, ClientFilter, CloseReason, PayloadForm, Tags, Tenant};
 use crate::webhook::WebhookRequest;
 
 /// Requested actions of one call, in order. The list is a reused heap allocation, because an effect
@@ -48,8 +48,8 @@ pub enum Effect {
     IgnoredTags,
     /// Query for connected clients. The answer belongs to the client.
     QueryPresence {
-        /// Tags that the counted clients must have.
-        query: TagQuery,
+        /// The clients that are counted.
+        query: ClientFilter,
         /// Name of the tag whose values the query returns. Empty: none.
         tag: Box<str>,
     },
@@ -59,8 +59,8 @@ pub enum Effect {
         about: u64,
         /// Tenant of the counted clients.
         tenant: Tenant,
-        /// Tags that the counted clients must have.
-        query: TagQuery,
+        /// The clients that are counted.
+        query: ClientFilter,
         /// Name of the tag whose values the query returns. Empty: none.
         tag: Box<str>,
     },

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::http::Refusal;
 use crate::session::Message;
-use crate::types::TagQuery;
+use crate::types::ClientFilter;
 
 pub use self::builtin::broadcast::{Broadcast, RESOURCE_TAG};
 pub use self::builtin::echo::{Echo, Nameless, Silent};
@@ -129,8 +129,8 @@ pub enum Limit {
 /// Result of a presence query over all workers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Presence {
-    /// Tags of the query. All of them must match.
-    pub query: TagQuery,
+    /// The query.
+    pub query: ClientFilter,
     /// Name of the tag whose values were queried.
     pub tag: Box<str>,
     /// Number of clients that match.
@@ -138,4 +138,6 @@ pub struct Presence {
     /// Values of the queried tag, one per client that has it, in no particular order. At most a
     /// thousand.
     pub values: Vec<Box<str>>,
+    /// The reason why nothing was counted: the expression is too expensive.
+    pub error: Option<Box<str>>,
 }

@@ -1,5 +1,6 @@
 //! Recipients of publications.
 
+use super::limits::EXCEPT_MAX;
 use super::{Alias, ClientUuid, Expression, Ident, Tag, TagQuery};
 
 /// The recipients of a publication, with an optional exception.
@@ -31,13 +32,28 @@ pub enum Recipients {
     TagSequence(Box<[Tag]>),
     /// All web-type clients whose tags an expression matches.
     Expression(Expression),
+    /// Other recipients without several clients.
+    Without(Box<RecipientsWithout>),
+}
+
+/// Recipients without several clients.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RecipientsWithout {
+    /// The recipients. They are not a [`Recipients::Without`] themselves.
+    pub recipients: Recipients,
+    /// Excluded clients, at most [`EXCEPT_MAX`](super::limits::EXCEPT_MAX).
+    pub uuids: Box<[ClientUuid]>,
 }
 
 impl Recipients {
     /// Returns true if there can be at most one recipient.
     #[must_use]
     pub fn is_single(&self) -> bool {
-        matches!(self, Self::First { .. } | Self::Named(_))
+        match self {
+            Self::First { .. } | Self::Named(_) => true,
+            Self::Without(it) => it.recipients.is_single(),
+            Self::Matching(_) | Self::TagSequence(_) | Self::Expression(_) => false,
+        }
     }
 }
 
@@ -130,6 +146,25 @@ impl Address {
     #[must_use]
     pub fn tag_sequence(tags: Box<[Tag]>) -> Self {
         Self { recipients: Recipients::TagSequence(tags), except: None }
+    }
+
+    /// Excludes several clients, at most [`EXCEPT_MAX`](super::limits::EXCEPT_MAX). They replace those that an
+    /// earlier call has excluded.
+    #[must_use]
+    pub fn without(self, uuids: &[ClientUuid]) -> Self {
+        let recipients = match self.recipients {
+            Recipients::Without(it) => it.recipients,
+            recipients => recipients,
+        };
+        match uuids {
+            [] => Self { recipients, except: None },
+            [one] => Self { recipients, except: Some(*one) },
+            several => {
+                let several = several.iter().take(EXCEPT_MAX).copied().collect();
+                let without = RecipientsWithout { recipients, uuids: several };
+                Self { recipients: Recipients::Without(Box::new(without)), except: None }
+            }
+        }
     }
 
     /// Excludes one client.

@@ -8,6 +8,8 @@ pub const TAGS_MAX: usize = 128;
 pub const TAG_NAME_BYTES_MAX: usize = 255;
 /// Bytes of a tag value.
 pub const TAG_VALUE_BYTES_MAX: usize = 255;
+/// Clients that one publication excludes: each is a lookup in the index.
+pub const EXCEPT_MAX: usize = 100;
 /// Bytes of a tag expression as text or JSON. The maximum number of terms and values fits, with
 /// names of ordinary length.
 pub const EXPRESSION_BYTES_MAX: usize = 16 * 1024;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crate::http::{has_members, has_parameter};
 use crate::json::push_text;
-use crate::types::{Ident, Tags};
+use crate::types::{ClientFilter, Ident, Tags};
 
 /// Finished event, ready to be sent to a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,11 +83,15 @@ impl WebhookEvent {
     }
 
     /// Adds the member `asked`, which repeats a presence query.
-    pub fn asked(&mut self, query: &Tags, tag: &str) {
+    pub fn asked(&mut self, query: &ClientFilter, tag: &str) {
         self.name("asked");
-        let query = object(query.iter().map(|tag| (tag.name(), tag.value())));
         let mut asked = Self { name: "", json: "{".to_owned() };
-        asked.raw("tags", &query);
+        match query {
+            ClientFilter::Tags(query) => {
+                asked.raw("tags", &object(query.iter().map(|tag| (tag.name(), tag.value()))));
+            }
+            ClientFilter::Expression(expression) => asked.text("expr", expression.canonical()),
+        }
         asked.text("tag", tag);
         self.json.push_str(&asked.post().body);
     }

@@ -85,7 +85,7 @@ fn publication<'a>(address: &'a Address, payload: &'a [u8]) -> NewPublication<'a
 
 fn question() -> PresenceQuestion {
     let (tenant, query) = (Tenant::shared(), Tags::default());
-    PresenceQuestion { tenant, query, tag: "room".into() }
+    PresenceQuestion { tenant, query: query.into(), tag: "room".into() }
 }
 
 /// Passes the output of a worker to the broker.
@@ -388,7 +388,7 @@ fn who_is_connected_is_answered_by_the_next_broker_when_the_first_one_dies() {
     one.uplink.query_presence(Slot(0), question());
     let mut router = successor(&mut [&mut one, &mut two]);
     turn(&mut [&mut one, &mut two], &mut router);
-    let found = PresenceResult { clients: 2, values: vec!["1".into()] };
+    let found = PresenceResult { clients: 2, values: vec!["1".into()], error: None };
     assert_eq!(one.answers, [found]);
     one.uplink.query_presence(Slot(0), question());
     one.uplink.leave(Slot(0));

@@ -55,6 +55,7 @@ mod echo_family;
 mod echo_resource;
 mod examples;
 mod exit_codes;
+mod expressions;
 mod forwarded;
 mod gomoob_frames;
 mod gomoob_legacy;

@@ -28,7 +28,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("protocol", &["types", "json", "http"]),
     ("auth", &["types", "json_schema"]),
     ("session", &["types", "protocol", "auth"]),
-    ("webhook", &["types", "json", "http", "protocol"]),
+    ("webhook", &["types", "json", "expression", "http", "protocol"]),
     ("webhook/client", &["types", "reactor", "webhook"]),
     ("resource", &["types", "json", "http", "protocol", "auth", "session", "webhook"]),
     ("config", &["types", "telemetry", "websocket", "protocol", "auth", "webhook", "resource"]),

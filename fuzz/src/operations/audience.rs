@@ -79,7 +79,9 @@ impl Audience {
                 .filter(|(_, _, it)| it.class == ClientClass::Web && expression.matches(&it.tags))
                 .map(|(place, ..)| *place)
                 .collect(),
-            Recipients::Named(_) | Recipients::TagSequence(_) => panic!("nobody says that here"),
+            Recipients::Named(_) | Recipients::TagSequence(_) | Recipients::Without(_) => {
+                panic!("nobody says that here")
+            }
         };
         named.sort_unstable();
         named
@@ -131,7 +133,9 @@ pub fn compare_one(
             assert!(carried.values.len() <= places.len());
         }
         Recipients::Expression(_) => assert!(!resolved.single),
-        Recipients::Named(_) | Recipients::TagSequence(_) => panic!("nobody says that here"),
+        Recipients::Named(_) | Recipients::TagSequence(_) | Recipients::Without(_) => {
+            panic!("nobody says that here")
+        }
     }
     places.retain(|place| Some(*place) != resolved.except);
     places

@@ -11,14 +11,12 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use bytes::Bytes;
 
 use super::connection_limits::{ConnectionLimits, MaxConnections};
+use super::presence;
 pub use super::protocol_error::ProtocolError;
 use super::resolve_cache::{KnownRoute, ResolveCache};
 use super::worker_state::{CountRequest, CountedPublication, LinkState, WorkerState};
 use crate::index::Index;
-use crate::link::message::{
-    Deliver, PresenceQuery, PresenceResult, PublishFrame, ToBroker, ToWorker,
-};
-use crate::types::limits::ANSWER_VALUES_MAX;
+use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker};
 use crate::types::{
     BrokerCounts, Claim, Client, ConnectionRef, Content, GrantNumber, JoinNumber, Number,
     Publication, Sequence, Slot, WorkerId, WorkerIncarnation,
@@ -67,6 +65,11 @@ impl Router {
     /// Sets the limits for new joins. Clients that have joined stay.
     pub fn limit(&mut self, limits: MaxConnections) {
         self.connection_limits.limit(limits);
+    }
+
+    /// Sets how many distinct values the prefixes of one expression may scan.
+    pub fn limit_scan(&mut self, values: u64) {
+        self.index.limit_scan(values);
     }
 
     /// Adds a worker whose link was created.
@@ -257,10 +260,7 @@ impl Router {
                 Ok(())
             }
             ToBroker::Ask { slot, question } => {
-                let PresenceQuery { number, tenant, query, tag } = question;
-                let found = self.index.values(&tenant, &query, &tag, ANSWER_VALUES_MAX);
-                let found = PresenceResult { clients: found.clients, values: found.values };
-                self.send(source.worker, &ToWorker::Answer { slot, number, found });
+                self.send(source.worker, &presence::answer(&self.index, slot, &question));
                 Ok(())
             }
             ToBroker::Sync { number } => {

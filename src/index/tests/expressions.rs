@@ -1,18 +1,8 @@
 //! Expressions at their limits, and among many clients.
 
-use proptest::collection::vec;
-use proptest::prelude::*;
-use proptest::sample::select;
-
 use super::super::{Index, TooExpensive};
 use super::{index, place, places, tags, web};
-use crate::types::{
-    Address, Client, ClientUuid, ConnectionRef, Expression, JoinNumber, TagCondition, TagTerm,
-    Tenant, ValueTest,
-};
-
-/// More values than a column without a list of its own has, so that it gets and loses one.
-pub(super) const VALUES: [&str; 8] = ["1", "1", "2", "2", "12", "13", "21", "3"];
+use crate::types::{Address, Client, ClientUuid, ConnectionRef, Expression, JoinNumber, Tenant};
 
 /// Returns what an expression reaches.
 fn reached(index: &Index, text: &str) -> Vec<ConnectionRef> {
@@ -156,24 +146,4 @@ fn thousands_of_clients_are_found_like_one_by_one() {
         let expected: Vec<ConnectionRef> = matching.map(|(place, _)| *place).collect();
         assert_eq!(reached(&index, text), expected, "{text}");
     }
-}
-
-/// Generates conditions over the tags of the model.
-pub(super) fn any_condition() -> impl Strategy<Value = TagCondition> {
-    let value = || select(&VALUES[..]).prop_map(Box::from);
-    let test = prop_oneof![
-        4 => value().prop_map(ValueTest::Is),
-        2 => vec(value(), 1..4).prop_map(|values| ValueTest::In(values.into())),
-        2 => value().prop_map(ValueTest::Prefix),
-        2 => Just(ValueTest::Exists),
-    ];
-    let term = (select(&["a", "b", "c", "none"][..]), test)
-        .prop_map(|(name, test)| TagCondition::Term(TagTerm::new(name, test).unwrap()));
-    term.prop_recursive(4, 16, 3, |inner| {
-        prop_oneof![
-            inner.clone().prop_map(|it| TagCondition::Not(Box::new(it))),
-            vec(inner.clone(), 1..4).prop_map(|it| TagCondition::All(it.into())),
-            vec(inner, 1..4).prop_map(|it| TagCondition::Any(it.into())),
-        ]
-    })
 }

@@ -1,5 +1,6 @@
 //! One test for each rule of the index; `model` compares the index with a naive implementation.
 
+mod addresses;
 mod expressions;
 mod model;
 

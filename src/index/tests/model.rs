@@ -5,12 +5,12 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::super::{Index, JoinError};
-use super::expressions::{VALUES, any_condition};
+use super::addresses::{VALUES, any_address};
 use super::{place, places};
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, ConnectionRef,
-    Exclusivity, Expression, GrantNumber, Ident, JoinNumber, MatchOptions, NamedClient, Recipients,
-    Tag, Tags, Tenant, WorkerId,
+    Exclusivity, GrantNumber, Ident, JoinNumber, MatchOptions, NamedClient, Recipients, Tag, Tags,
+    Tenant, WorkerId,
 };
 
 const WORKERS: [u16; 3] = [0, 1, 40];
@@ -155,10 +155,29 @@ impl Model {
         tenant: &Tenant,
         address: &Address,
     ) -> (Vec<ConnectionRef>, Option<ConnectionRef>) {
+        let recipients = match &address.recipients {
+            Recipients::Without(it) => &it.recipients,
+            recipients => recipients,
+        };
+        let (mut all, except) = self.resolve_recipients(tenant, recipients, address.except);
+        if let Recipients::Without(it) = &address.recipients {
+            all.retain(|place| {
+                !self.client(*place).is_some_and(|client| it.uuids.contains(&client.uuid))
+            });
+        }
+        (all, except)
+    }
+
+    fn resolve_recipients(
+        &self,
+        tenant: &Tenant,
+        recipients: &Recipients,
+        except: Option<ClientUuid>,
+    ) -> (Vec<ConnectionRef>, Option<ConnectionRef>) {
         let inside =
             self.0.iter().filter(|(_, _, it)| it.tenant == *tenant && it.takes_publications);
-        let excepted = |client: &Client| Some(client.uuid) == address.except;
-        match &address.recipients {
+        let excepted = |client: &Client| Some(client.uuid) == except;
+        match recipients {
             Recipients::First { uuid, ident } => {
                 let first = inside
                     .filter(|(_, _, it)| {
@@ -184,6 +203,7 @@ impl Model {
                 let except = except.map(|(place, _)| *place);
                 (all, except)
             }
+            Recipients::Without(_) => (Vec::new(), None),
             Recipients::Expression(expression) => {
                 let mut all: Vec<_> = inside
                     .filter(|(_, _, it)| {
@@ -224,7 +244,7 @@ fn any_place() -> impl Strategy<Value = ConnectionRef> {
     (select(&WORKERS[..]), select(&SLOTS[..])).prop_map(|(worker, slot)| place(worker, slot))
 }
 
-fn any_tags() -> impl Strategy<Value = Tags> {
+pub(super) fn any_tags() -> impl Strategy<Value = Tags> {
     let all = vec!["a", "b", "c"];
     (subsequence(all, 0..=3), vec(select(&VALUES[..]), 3)).prop_map(|(names, values)| {
         let tags = names.iter().zip(values).map(|(name, value)| Tag::new(name, value).unwrap());
@@ -236,16 +256,16 @@ fn any_tenant() -> impl Strategy<Value = Tenant> {
     select(&["", "other"][..]).prop_map(|name| Tenant(name.into()))
 }
 
-fn any_ident() -> impl Strategy<Value = Option<Ident>> {
+pub(super) fn any_ident() -> impl Strategy<Value = Option<Ident>> {
     select(&["", "x", "y"][..]).prop_map(|text| Ident::new(text).ok())
 }
 
-fn any_uuid() -> impl Strategy<Value = ClientUuid> {
+pub(super) fn any_uuid() -> impl Strategy<Value = ClientUuid> {
     (0..20_u8).prop_map(|number| ClientUuid([number; 16]))
 }
 
 /// Generates two plain aliases and two that are spelled like UUIDs of clients.
-fn any_alias() -> impl Strategy<Value = Alias> {
+pub(super) fn any_alias() -> impl Strategy<Value = Alias> {
     let uuids = (0..20_u8).prop_map(|number| ClientUuid([number; 16]).text());
     prop_oneof![3 => select(&ALIASES[..]).prop_map(str::to_owned), 1 => uuids]
         .prop_map(|text| Alias::new(&text).unwrap())
@@ -254,19 +274,6 @@ fn any_alias() -> impl Strategy<Value = Alias> {
 fn any_claim() -> impl Strategy<Value = Claim> {
     let keeping = select(&[Exclusivity::Alone, Exclusivity::Alone, Exclusivity::Shared][..]);
     (any_alias(), keeping).prop_map(|(alias, keeping)| Claim { alias, keeping })
-}
-
-fn any_named() -> impl Strategy<Value = NamedClient> {
-    let options = (0..16_u8).prop_map(|bits| {
-        MatchOptions::from_bits(bits & !MatchOptions::SAME_NUMBER.bits()).unwrap()
-    });
-    (prop::option::of(any_uuid()), prop::option::of(any_alias()), any_ident(), options)
-        .prop_map(|(uuid, alias, ident, options)| NamedClient { uuid, alias, ident, options })
-}
-
-fn any_order_of_tags() -> impl Strategy<Value = Box<[Tag]>> {
-    let tag = (select(&["a", "b", "c"][..]), select(&["1", "2"][..]));
-    vec(tag.prop_map(|(name, value)| Tag::new(name, value).unwrap()), 0..4).prop_map(Into::into)
 }
 
 prop_compose! {
@@ -297,19 +304,6 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => worker().prop_map(Step::RemoveWorker),
         1 => (worker(), any_client()).prop_map(|(worker, client)| Step::Crowd(worker, client)),
     ]
-}
-
-fn any_address() -> impl Strategy<Value = Address> {
-    let recipients = prop_oneof![
-        (prop::option::of(any_uuid()), any_ident())
-            .prop_map(|(uuid, ident)| Recipients::First { uuid, ident }),
-        any_tags().prop_map(Recipients::Matching),
-        any_named().prop_map(|named| Recipients::Named(Box::new(named))),
-        any_order_of_tags().prop_map(Recipients::TagSequence),
-        any_condition().prop_map(|it| Recipients::Expression(Expression::new(it).unwrap())),
-    ];
-    (recipients, prop::option::of(any_uuid()))
-        .prop_map(|(recipients, except)| Address { recipients, except })
 }
 
 fn take(step: &Step, index: &mut Index, model: &mut Model) {

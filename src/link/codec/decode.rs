@@ -6,15 +6,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use roaring::RoaringBitmap;
 
+use super::encode::WITHOUT;
 use super::{KEPT, Malformed};
 use crate::link::message::{
     Deliver, DeliverTo, Full, PresenceQuery, PresenceResult, PublishFrame, SetName,
 };
-use crate::types::limits::TAGS_MAX;
+use crate::types::limits::{EXCEPT_MAX, TAGS_MAX};
 use crate::types::{
-    Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Content, Exclusivity,
-    Generation, GrantNumber, Ident, MatchOptions, NamedClient, Number, PayloadForm, Publication,
-    Recipients, Sequence, Slot, SlotSet, Tag, Tags, Tenant, WorkerId, WorkerIncarnation,
+    Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientFilter, ClientUuid, Content,
+    Exclusivity, Generation, GrantNumber, Ident, MatchOptions, NamedClient, Number, PayloadForm,
+    Publication, Recipients, RecipientsWithout, Sequence, Slot, SlotSet, Tag, Tags, Tenant,
+    WorkerId, WorkerIncarnation,
 };
 
 /// Reads the fields of one message, and validates each field before it is used.
@@ -190,14 +192,34 @@ impl<'b> FieldReader<'b> {
 
     fn address(&mut self) -> Result<Address, Malformed> {
         let recipients = match self.u8()? {
+            WITHOUT => {
+                let uuids = self.several_uuids()?;
+                let kind = self.u8()?;
+                let recipients = self.recipients(kind)?;
+                Recipients::Without(Box::new(RecipientsWithout { recipients, uuids }))
+            }
+            kind => self.recipients(kind)?,
+        };
+        Ok(Address { recipients, except: self.uuid()? })
+    }
+
+    fn several_uuids(&mut self) -> Result<Box<[ClientUuid]>, Malformed> {
+        let count = self.u32()? as usize;
+        if count > EXCEPT_MAX {
+            return Err(Malformed::Invalid("number of exceptions"));
+        }
+        (0..count).map(|_| self.array().map(ClientUuid)).collect()
+    }
+
+    fn recipients(&mut self, kind: u8) -> Result<Recipients, Malformed> {
+        Ok(match kind {
             1 => Recipients::First { uuid: self.uuid()?, ident: self.ident()? },
             2 => Recipients::Matching(self.tags()?),
             3 => Recipients::Named(Box::new(self.named()?)),
             4 => Recipients::TagSequence(self.list_of_tags()?.into()),
             5 => Recipients::Expression(self.expression()?),
             kind => return Err(Malformed::Unknown("address", kind)),
-        };
-        Ok(Address { recipients, except: self.uuid()? })
+        })
     }
 
     /// The rest of the message, after the form of the payload.
@@ -238,7 +260,11 @@ impl<'b> FieldReader<'b> {
         Ok(PresenceQuery {
             number: self.u32()?,
             tenant: self.tenant()?,
-            query: self.tags()?,
+            query: match self.u8()? {
+                1 => ClientFilter::Tags(self.tags()?),
+                2 => ClientFilter::Expression(self.expression()?),
+                filter => return Err(Malformed::Unknown("filter", filter)),
+            },
             tag: self.text()?.into(),
         })
     }
@@ -254,7 +280,9 @@ impl<'b> FieldReader<'b> {
     pub(super) fn found(&mut self) -> Result<PresenceResult, Malformed> {
         let (clients, count) = (self.u64()?, self.u32()?);
         let values = (0..count).map(|_| Ok(self.text()?.into()));
-        Ok(PresenceResult { clients, values: values.collect::<Result<_, Malformed>>()? })
+        let values = values.collect::<Result<_, Malformed>>()?;
+        let error = Some(self.text()?).filter(|error| !error.is_empty()).map(Into::into);
+        Ok(PresenceResult { clients, values, error })
     }
 
     pub(super) fn slots(&mut self) -> Result<SlotSet, Malformed> {

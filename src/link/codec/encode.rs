@@ -8,10 +8,13 @@ use super::expression::put_expression;
 use super::{DELIVER, KEPT, PUBLISH};
 use crate::link::message::{Deliver, DeliverTo, NewPublication, PresenceQuery, PresenceResult};
 use crate::types::{
-    Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Content, Exclusivity,
-    GrantNumber, Ident, NamedClient, Number, PayloadForm, Publication, Recipients, SlotSet, Tags,
-    Tenant, WorkerIncarnation,
+    Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientFilter, ClientUuid, Content,
+    Exclusivity, GrantNumber, Ident, NamedClient, Number, PayloadForm, Publication, Recipients,
+    SlotSet, Tags, Tenant, WorkerIncarnation,
 };
+
+/// Kind of recipients without several clients. The kind of the other recipients follows.
+pub(super) const WITHOUT: u8 = 6;
 
 /// Usual size of the fields before the payload of a `Publish` or `Deliver`, rounded up.
 const FIELDS_BYTES: usize = 96;
@@ -99,7 +102,16 @@ pub(super) fn put_ip(out: &mut Vec<u8>, ip: IpAddr) {
 pub(super) fn put_question(out: &mut Vec<u8>, question: &PresenceQuery) {
     out.put_u32_le(question.number);
     put_text(out, &question.tenant.0);
-    put_tags(out, &question.query);
+    match &question.query {
+        ClientFilter::Tags(query) => {
+            out.put_u8(1);
+            put_tags(out, query);
+        }
+        ClientFilter::Expression(expression) => {
+            out.put_u8(2);
+            put_expression(out, expression);
+        }
+    }
     put_text(out, &question.tag);
 }
 
@@ -107,6 +119,7 @@ pub(super) fn put_found(out: &mut Vec<u8>, found: &PresenceResult) {
     out.put_u64_le(found.clients);
     put_length(out, found.values.len());
     found.values.iter().for_each(|value| put_text(out, value));
+    put_text(out, found.error.as_deref().unwrap_or_default());
 }
 
 fn put_uuid(out: &mut Vec<u8>, uuid: Option<ClientUuid>) {
@@ -117,7 +130,12 @@ fn put_uuid(out: &mut Vec<u8>, uuid: Option<ClientUuid>) {
 }
 
 fn put_address(out: &mut Vec<u8>, address: &Address) {
-    match &address.recipients {
+    put_recipients(out, &address.recipients);
+    put_uuid(out, address.except);
+}
+
+fn put_recipients(out: &mut Vec<u8>, recipients: &Recipients) {
+    match recipients {
         Recipients::First { uuid, ident } => {
             out.put_u8(1);
             put_uuid(out, *uuid);
@@ -143,8 +161,13 @@ fn put_address(out: &mut Vec<u8>, address: &Address) {
             out.put_u8(5);
             put_expression(out, expression);
         }
+        Recipients::Without(it) => {
+            out.put_u8(WITHOUT);
+            put_length(out, it.uuids.len());
+            it.uuids.iter().for_each(|uuid| out.put_slice(&uuid.0));
+            put_recipients(out, &it.recipients);
+        }
     }
-    put_uuid(out, address.except);
 }
 
 fn put_named(out: &mut Vec<u8>, named: &NamedClient) {

@@ -10,10 +10,10 @@ use crate::link::message::{
     Deliver, DeliverTo, Full, NewPublication, PresenceQuery, PresenceResult,
 };
 use crate::types::{
-    Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientUuid, Content, Exclusivity,
-    Expression, Generation, GrantNumber, Ident, MatchOptions, NamedClient, PayloadForm,
-    Publication, Recipients, Slot, SlotSet, Tag, TagCondition, TagTerm, Tags, Tenant, ValueTest,
-    WorkerId, WorkerIncarnation,
+    Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientFilter, ClientUuid, Content,
+    Exclusivity, Expression, Generation, GrantNumber, Ident, MatchOptions, NamedClient,
+    PayloadForm, Publication, Recipients, Slot, SlotSet, Tag, TagCondition, TagQuery, TagTerm,
+    Tags, Tenant, ValueTest, WorkerId, WorkerIncarnation,
 };
 
 fn source() -> impl Strategy<Value = WorkerIncarnation> {
@@ -94,6 +94,16 @@ fn expression() -> impl Strategy<Value = Recipients> {
     condition.prop_map(|it| Recipients::Expression(Expression::new(it).unwrap()))
 }
 
+fn filter() -> impl Strategy<Value = ClientFilter> {
+    prop_oneof![
+        tags().prop_map(ClientFilter::Tags),
+        expression().prop_map(|it| match it {
+            Recipients::Expression(expression) => expression.into(),
+            _ => TagQuery::default().into(),
+        }),
+    ]
+}
+
 fn address() -> impl Strategy<Value = Address> {
     let first = (prop::option::of(uuid()), ident())
         .prop_map(|(uuid, ident)| Recipients::First { uuid, ident });
@@ -108,8 +118,12 @@ fn address() -> impl Strategy<Value = Address> {
         prop::collection::vec(tag, 0..5).prop_map(|all| Recipients::TagSequence(all.into()));
     let matching = tags().prop_map(Recipients::Matching);
     let recipients = prop_oneof![first, matching, named, sequence, expression()];
-    (recipients, prop::option::of(uuid()))
-        .prop_map(|(recipients, except)| Address { recipients, except })
+    (recipients, prop::option::of(uuid()), prop::collection::vec(uuid(), 0..4)).prop_map(
+        |(recipients, except, several)| match several.len() {
+            0 | 1 => Address { recipients, except },
+            _ => Address { recipients, except }.without(&several),
+        },
+    )
 }
 
 fn to_broker() -> impl Strategy<Value = ToBroker> {
@@ -141,7 +155,7 @@ fn to_broker() -> impl Strategy<Value = ToBroker> {
             claim,
             grant: GrantNumber(grant)
         }),
-        (any::<(u32, u32)>(), tenant(), tags(), "[a-z]{0,5}").prop_map(
+        (any::<(u32, u32)>(), tenant(), filter(), "[a-z]{0,5}").prop_map(
             |((slot, number), tenant, query, tag)| ToBroker::Ask {
                 slot: Slot(slot),
                 question: PresenceQuery { number, tenant, query, tag: tag.into() }
@@ -197,16 +211,20 @@ fn to_worker() -> impl Strategy<Value = ToWorker> {
             slot: Slot(slot),
             full: if clients { Full::Clients } else { Full::Address }
         }),
-        (any::<(u32, u32, u64)>(), prop::collection::vec("[a-zé]{0,5}", 0..4)).prop_map(
-            |((slot, number, clients), values)| ToWorker::Answer {
+        (
+            any::<(u32, u32, u64)>(),
+            prop::collection::vec("[a-zé]{0,5}", 0..4),
+            prop::option::of("[a-z]{1,5}")
+        )
+            .prop_map(|((slot, number, clients), values, error)| ToWorker::Answer {
                 slot: Slot(slot),
                 number,
                 found: PresenceResult {
                     clients,
-                    values: values.into_iter().map(Into::into).collect()
+                    values: values.into_iter().map(Into::into).collect(),
+                    error: error.map(Into::into)
                 }
-            }
-        ),
+            }),
     ]
 }
 

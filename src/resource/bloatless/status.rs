@@ -154,7 +154,8 @@ mod tests {
 
     fn who(peers: &[&str]) -> Presence {
         Presence {
-            query: TagQuery::default(),
+            query: TagQuery::default().into(),
+            error: None,
             tag: "@peer".into(),
             clients: u64::try_from(peers.len()).unwrap(),
             values: peers.iter().map(|peer| (*peer).into()).collect(),

@@ -138,7 +138,7 @@ impl WebhookResource {
                     }
                 }
                 WebhookCommand::Close(reason) => client.close(reason),
-                WebhookCommand::Who { tags, tag } => client.query_presence(tags, &tag),
+                WebhookCommand::Who { query, tag } => client.query_presence(query, &tag),
                 WebhookCommand::Fyi(text) => client.set_fyi(text),
                 WebhookCommand::Accept { .. } | WebhookCommand::Refuse(_) => {
                     return Err(InvalidAnswer(
@@ -169,8 +169,8 @@ impl WebhookResource {
                     let (form, text) = said(saying);
                     desk.push(self.terms.tenant.clone(), address, form, text);
                 }
-                WebhookCommand::Who { tags, tag } => {
-                    desk.query_presence(0, self.terms.tenant.clone(), tags, &tag);
+                WebhookCommand::Who { query, tag } => {
+                    desk.query_presence(0, self.terms.tenant.clone(), query, &tag);
                 }
                 _ if gone.is_some() => {}
                 _ => {
@@ -205,6 +205,7 @@ impl WebhookResource {
             }
             PublishTo::Ident(ident) => Address::first(None, Some(ident)),
             PublishTo::Tags(tags) => Address::matching(tags),
+            PublishTo::Expression(expression) => Address::expr(expression),
         })
     }
 
@@ -308,6 +309,9 @@ fn found(mut event: WebhookEvent, who: &Presence) -> WebhookRequest {
     event.number("clients", who.clients);
     event.texts("values", who.values.iter().map(AsRef::as_ref));
     event.asked(&who.query, &who.tag);
+    if let Some(error) = &who.error {
+        event.text("error", error);
+    }
     event.post()
 }
 

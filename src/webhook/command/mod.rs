@@ -14,7 +14,7 @@ use self::values::{ListItems, LossyText};
 use crate::json::Scalar;
 use crate::protocol::tags;
 use crate::types::limits::TAGS_MAX;
-use crate::types::{CloseCode, CloseReason, Ident, TagQuery, Tags};
+use crate::types::{ClientFilter, CloseCode, CloseReason, Expression, Ident, TagQuery, Tags};
 
 /// Most commands in one answer. The publications of one answer therefore fit in the send window of a
 /// worker.
@@ -53,8 +53,8 @@ pub enum WebhookCommand {
     Close(CloseReason),
     /// Query for connected clients.
     Who {
-        /// Tags that the counted clients must have.
-        tags: TagQuery,
+        /// Clients that are counted.
+        query: ClientFilter,
         /// Name of the tag whose values the query returns.
         tag: Box<str>,
     },
@@ -77,6 +77,8 @@ pub enum PublishTo {
     Ident(Ident),
     /// Clients that have all of these tags.
     Tags(TagQuery),
+    /// Clients whose tags an expression matches.
+    Expression(Expression),
 }
 
 /// Content for clients.
@@ -171,8 +173,15 @@ fn command(json: &str) -> Result<WebhookCommand, InvalidAnswer> {
         }
         "close" => close(json),
         "who" => {
-            let Who { tags, tag, .. } = serde_json::from_str(json).map_err(wrong)?;
-            Ok(WebhookCommand::Who { tags: query(tags)?, tag: tag.0.into() })
+            let Who { tags, expr, tag, .. } = serde_json::from_str(json).map_err(wrong)?;
+            let query = match (tags, expr) {
+                (tags, None) => query(tags)?.into(),
+                (None, Some(raw)) => expression(raw)?.into(),
+                (Some(_), Some(_)) => {
+                    return Err(InvalidAnswer("has both `tags` and `expr`; use one".to_owned()));
+                }
+            };
+            Ok(WebhookCommand::Who { query, tag: tag.0.into() })
         }
         "fyi" => {
             let Fyi { text, .. } = serde_json::from_str(json).map_err(wrong)?;
@@ -228,6 +237,8 @@ struct Who<'a> {
     #[serde(borrow)]
     tags: Option<&'a RawValue>,
     #[serde(borrow)]
+    expr: Option<&'a RawValue>,
+    #[serde(borrow)]
     tag: LossyText<'a>,
 }
 
@@ -249,6 +260,8 @@ struct Named<'a> {
     ident: Option<LossyText<'a>>,
     #[serde(borrow)]
     tags: Option<&'a RawValue>,
+    #[serde(borrow)]
+    expr: Option<&'a RawValue>,
 }
 
 fn saying(
@@ -264,7 +277,7 @@ fn saying(
 
 fn publish(json: &str) -> Result<WebhookCommand, InvalidAnswer> {
     const RIGHT: &str = "`to` is \"all\", \"others\", \"resource\", or an object with one of \
-                         `uuid`, `ident` and `tags`";
+                         `uuid`, `ident`, `tags` and `expr`";
     let right = || InvalidAnswer(RIGHT.to_owned());
     let Publish { to, message, text, .. } = serde_json::from_str(json).map_err(wrong)?;
     let what = saying(message, text)?;
@@ -278,12 +291,14 @@ fn publish(json: &str) -> Result<WebhookCommand, InvalidAnswer> {
         };
         return Ok(WebhookCommand::Publish(to, what));
     }
-    let to = match serde_json::from_str(to).map_err(|_| right())? {
-        Named { uuid: Some(uuid), ident: None, tags: None } => PublishTo::Uuid(uuid.0.into()),
-        Named { uuid: None, ident: Some(ident), tags: None } => PublishTo::Ident(
+    let named: Named<'_> = serde_json::from_str(to).map_err(|_| right())?;
+    let to = match (named.uuid, named.ident, named.tags, named.expr) {
+        (Some(uuid), None, None, None) => PublishTo::Uuid(uuid.0.into()),
+        (None, Some(ident), None, None) => PublishTo::Ident(
             Ident::new(&ident.0).map_err(|error| InvalidAnswer(format!("`ident`: {error}")))?,
         ),
-        Named { uuid: None, ident: None, tags: tags @ Some(_) } => PublishTo::Tags(query(tags)?),
+        (None, None, tags @ Some(_), None) => PublishTo::Tags(query(tags)?),
+        (None, None, None, Some(raw)) => PublishTo::Expression(expression(raw)?),
         _ => return Err(right()),
     };
     Ok(WebhookCommand::Publish(to, what))
@@ -357,6 +372,15 @@ fn own_tags(member: &str, json: Option<&RawValue>) -> Result<Tags, InvalidAnswer
 fn query(json: Option<&RawValue>) -> Result<TagQuery, InvalidAnswer> {
     let Some(json) = json else { return Ok(TagQuery::default()) };
     tags::of_request(json.get()).map_err(|why| InvalidAnswer(format!("`tags`: {why}")))
+}
+
+/// Parses an expression: its text form as a string, or its JSON form.
+fn expression(json: &RawValue) -> Result<Expression, InvalidAnswer> {
+    let found = match Scalar::of(json.get()) {
+        Scalar::Text(text) => Expression::parse(&text),
+        _ => Expression::from_json(json.get()),
+    };
+    found.map_err(|error| InvalidAnswer(format!("`expr`: {error}")))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is mapped over")]

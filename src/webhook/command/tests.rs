@@ -78,8 +78,24 @@ fn every_command_is_read() {
     assert_eq!((reason.code.0, reason.text.as_ref()), (4001, "bye"));
     assert_eq!(
         one(r#"{"command":"who","tag":"nick"}"#),
-        WebhookCommand::Who { tags: Tags::default(), tag: "nick".into() }
+        WebhookCommand::Who { query: Tags::default().into(), tag: "nick".into() }
     );
+    let expression = |text: &str| Expression::parse(text).unwrap();
+    assert_eq!(
+        one(r#"{"command":"who","expr":"a=1 & !b?","tag":""}"#),
+        WebhookCommand::Who { query: expression("a=1&!b?").into(), tag: "".into() }
+    );
+    for expr in
+        [r#""room=1 | vip?""#, r#"{"or":[{"tag":"room","is":1},{"tag":"vip","exists":true}]}"#]
+    {
+        assert_eq!(
+            one(&format!(r#"{{"command":"publish","to":{{"expr":{expr}}},"text":"a"}}"#)),
+            WebhookCommand::Publish(
+                PublishTo::Expression(expression("room=1|vip?")),
+                Saying::Text("a".to_owned())
+            )
+        );
+    }
     assert_eq!(
         one(r#"{"command":"fyi","text":"\u00e9"}"#),
         WebhookCommand::Fyi("\u{e9}".to_owned())
@@ -110,6 +126,16 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
         (r#"{"command":"close","code":70000}"#, "u16"),
         (r#"{"command":"refuse","reason":"a\nb"}"#, "one line"),
         (r#"{"command":"who"}"#, "missing field `tag`"),
+        (r#"{"command":"who","tags":{},"expr":"a?","tag":""}"#, "both `tags` and `expr`"),
+        (
+            r#"{"command":"publish","to":{"expr":"a!=1"},"text":"a"}"#,
+            "`expr`: there is no != and no not in; write !a=…",
+        ),
+        (
+            r#"{"command":"publish","to":{"expr":{"and":[]}},"text":"a"}"#,
+            "`expr`: expected a list that is not empty at /and",
+        ),
+        (r#"{"command":"publish","to":{"expr":"a?","tags":{}},"text":"a"}"#, "`tags` and `expr`"),
     ] {
         assert!(why(text).contains(words), "{text}: {}", why(text));
     }

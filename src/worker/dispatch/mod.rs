@@ -99,6 +99,7 @@ pub(in crate::worker) fn on_presence(
         tag: question.tag,
         clients: found.clients,
         values: found.values,
+        error: found.error,
     };
     if slot == Slot::NOBODY {
         return without_client::on_findings(context, number, &presence);
