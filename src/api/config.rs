@@ -15,6 +15,8 @@ pub(super) struct ApiConfig {
     pub(super) signer: Signer,
     pub(super) message_bytes_max: usize,
     pub(super) body_bytes_max: usize,
+    /// Values that the prefixes of one expression may scan.
+    pub(super) expression_scan: u64,
     /// How long a request waits for room in the window, and for the broker.
     pub(super) timeout: Duration,
     pub(super) idle_timeout: Duration,
@@ -43,6 +45,7 @@ impl ApiConfig {
             signer: Signer::new(&key, config.phpws.uuid),
             message_bytes_max: config.limits.max_message,
             body_bytes_max: config.api.body_bytes_max,
+            expression_scan: config.limits.expression_scan,
             timeout: config.api.timeout,
             idle_timeout: config.api.idle_timeout,
             head_timeout: config.limits.handshake_timeout,

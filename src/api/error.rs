@@ -73,6 +73,8 @@ error_codes! {
     TooManyRecipients = "too_many_recipients", 409;
     PayloadTooLarge = "payload_too_large", 413;
     UnsupportedMediaType = "unsupported_media_type", 415;
+    InvalidExpression = "invalid_expression", 422;
+    ExpressionTooExpensive = "expression_too_expensive", 422;
     SchemaViolation = "schema_violation", 422;
     RateLimited = "rate_limited", 429;
     InternalError = "internal_error", 500;

@@ -12,6 +12,7 @@ use tracing::info;
 use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
 use crate::broker_client::uplink::NewPublication;
 use crate::broker_client::{BrokerClient, BrokerEvent};
+use crate::link::message::CountedPublication;
 use crate::link::transport::Transport;
 use crate::reactor::async_waiter::AsyncWaiter;
 use crate::types::limits::READ_BYTES;
@@ -24,6 +25,8 @@ pub(super) struct Reached {
     pub(super) clients: u64,
     /// Workers that they are on.
     pub(super) workers: u32,
+    /// Not zero if an expression scans so many values that it was not evaluated.
+    pub(super) scan_values: u64,
 }
 
 /// A publication that nothing has taken over, because the window stayed full.
@@ -213,12 +216,13 @@ impl ApiPublisher {
 impl PublisherState {
     fn on_event(&mut self, event: BrokerEvent) -> Option<BrokerLinkLost> {
         match event {
-            BrokerEvent::Reached { number, clients, workers, .. } => {
+            BrokerEvent::Reached { counted, .. } => {
+                let CountedPublication { number, clients, workers, scan_values } = counted;
                 let is_past = |(asked, _): &mut (Number, _)| *asked <= number;
                 while let Some((asked, waiting)) = self.waiting.pop_front_if(is_past) {
                     if asked == number {
                         // Its request may have stopped waiting.
-                        let _gone = waiting.send(Reached { clients, workers });
+                        let _gone = waiting.send(Reached { clients, workers, scan_values });
                     }
                 }
                 None

@@ -1,15 +1,17 @@
 //! Addresses that were resolved in this turn. Publishers often use the same address repeatedly, so a later
 //! publication to the same tags needs no second search, and the set is sent only once on each link.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use smallvec::SmallVec;
 
 use super::worker_state::WorkerState;
 use crate::index::Index;
 use crate::link::codec::Malformed;
-use crate::link::message::{DeliverTo, PublishFrame, SetName};
-use crate::types::{Address, ConnectionRef, Expression, Recipients, TagQuery, Tenant, WorkerId};
+use crate::link::message::{CountedPublication, DeliverTo, PublishFrame, SetName};
+use crate::types::{
+    Address, ConnectionRef, Expression, Number, Recipients, TagQuery, Tenant, WorkerId,
+};
 
 /// The sets of this turn. They are dropped at its end and whenever a client joins, leaves or changes its
 /// tags: a set that outlived the batch would send publications to the wrong clients.
@@ -33,14 +35,51 @@ pub(super) struct KnownRoute {
     pub(super) address: Address,
     /// The recipients, while they are valid.
     pub(super) targets: Option<Targets>,
-    /// How many clients they are, and on how many workers, while that is valid and if it was asked for.
-    pub(super) counts: Option<(u64, u32)>,
+    /// How many they are, while that is valid and if it was asked for.
+    counts: Option<RouteCounts>,
+}
+
+/// How many recipients an address has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RouteCounts {
+    pub(super) clients: u64,
+    workers: u32,
+    /// Not zero if the expression scans so many values that it was not evaluated.
+    scan_values: u64,
 }
 
 impl KnownRoute {
     /// Creates a route whose encoded form is not known.
     pub(super) fn new(tenant: Tenant, address: Address) -> Self {
         Self { encoded: Box::default(), tenant, address, targets: None, counts: None }
+    }
+
+    /// Counts the clients and their workers, without workers that have departed, unless that is known.
+    pub(super) fn count(&mut self, index: &Index, departed: &BTreeSet<WorkerId>) -> RouteCounts {
+        let Self { tenant, address, counts, .. } = self;
+        *counts.get_or_insert_with(|| {
+            let (clients, workers) = index.resolve(tenant, address).without(departed).counts();
+            let recipients = match &address.recipients {
+                Recipients::Without(it) => &it.recipients,
+                recipients => recipients,
+            };
+            let refused = match recipients {
+                Recipients::Expression(it) if clients == 0 => index.evaluate(tenant, it).err(),
+                _ => None,
+            };
+            RouteCounts { clients, workers, scan_values: refused.map_or(0, |it| it.values) }
+        })
+    }
+}
+
+impl RouteCounts {
+    /// What a repeat for one client counts that was delivered before.
+    pub(super) const ONE: Self = Self { clients: 1, workers: 1, scan_values: 0 };
+
+    /// The counts as those of a publication.
+    pub(super) fn of(self, number: Number) -> CountedPublication {
+        let Self { clients, workers, scan_values } = self;
+        CountedPublication { number, clients, workers, scan_values }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::router::ProtocolError;
 use crate::link::codec::{WireMessage, encode_deliver};
-use crate::link::message::{Deliver, SetName, ToBroker, ToWorker, VERSION};
+use crate::link::message::{CountedPublication, Deliver, SetName, ToBroker, ToWorker, VERSION};
 use crate::types::{Number, SlotSet, WorkerIncarnation};
 
 /// A worker with a link to this broker.
@@ -38,14 +38,6 @@ struct PublishCounts {
 pub(super) struct CountRequest {
     /// With more recipients than this, the publication is not delivered.
     pub(super) clients_max: Option<u64>,
-}
-
-/// The recipients of a publication when it was resolved.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct CountedPublication {
-    pub(super) number: Number,
-    pub(super) clients: u64,
-    pub(super) workers: u32,
 }
 
 /// The state of a link.
@@ -93,10 +85,9 @@ impl WorkerState {
     /// Acknowledges publications up to this number, because every link has taken them. Their counts are sent
     /// first.
     pub(super) fn acknowledge(&mut self, up_to: Number) {
-        while let Some(CountedPublication { number, clients, workers }) =
-            self.counts.found.pop_front_if(|counted| counted.number <= up_to)
+        while let Some(counted) = self.counts.found.pop_front_if(|counted| counted.number <= up_to)
         {
-            self.out.send(&ToWorker::Reached { number, clients, workers });
+            self.out.send(&ToWorker::Reached(counted));
         }
         self.out.send(&ToWorker::Acknowledged { up_to });
     }

@@ -24,9 +24,11 @@ use self::link_io::BrokerLink;
 use self::report_requests::ReportRequester;
 use self::slot_allocator::SlotAllocator;
 use self::uplink::{UnknownPublication, Uplink};
-use crate::link::message::{FromBroker, Full, PresenceQuery, PresenceResult, ToWorker};
+use crate::link::message::{
+    CountedPublication, FromBroker, Full, PresenceQuery, PresenceResult, ToWorker,
+};
 use crate::link::transport::Transport;
-use crate::types::{Client, Generation, Number, Slot, WorkerIncarnation};
+use crate::types::{Client, Generation, Slot, WorkerIncarnation};
 
 /// The broker-facing part of a worker, without its connections.
 #[derive(Debug)]
@@ -76,12 +78,8 @@ pub enum BrokerEvent {
     Reached {
         /// The publisher, and the form in which it named the recipients.
         asker: ReportRequester,
-        /// The publication.
-        number: Number,
-        /// Number of clients.
-        clients: u64,
-        /// On how many workers they are.
-        workers: u32,
+        /// What was counted.
+        counted: CountedPublication,
     },
     /// The link has failed or was closed, and everything that arrived on it was processed (rule L6). The
     /// supervisor decides whether the broker is dead (rule L1).

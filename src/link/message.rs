@@ -163,6 +163,20 @@ impl ToBroker {
     }
 }
 
+/// The recipients of a publication when it was resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountedPublication {
+    /// Number of the publication.
+    pub number: Number,
+    /// Clients that the address matched.
+    pub clients: u64,
+    /// On how many workers they are.
+    pub workers: u32,
+    /// The values that the prefixes of its expression would scan, if they are too many: then it reached
+    /// nobody. Otherwise zero.
+    pub scan_values: u64,
+}
+
 /// From the broker to a worker.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToWorker {
@@ -219,14 +233,7 @@ pub enum ToWorker {
     },
     /// Answer to [`ToBroker::Count`]. It is sent directly before the acknowledgement of the publication, when
     /// the publication has been written to every link.
-    Reached {
-        /// Number of the publication.
-        number: Number,
-        /// Number of clients that the address matched when it was resolved.
-        clients: u64,
-        /// On how many workers they are.
-        workers: u32,
-    },
+    Reached(CountedPublication),
     /// Publications that are resolved after this message no longer contain this slot, so it may be reused
     /// (rule L3).
     Left {

@@ -294,7 +294,7 @@ pub const API_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Open connections of the API, by default.
 pub const API_CONNECTIONS_MAX: usize = 1024;
 /// Bytes of a connection that a worker hands over with it: the longest head, and one read.
-pub const HANDOVER_BYTES_MAX: usize = 128 * 1024;
+pub const HANDOVER_BYTES_MAX: usize = 256 * 1024;
 /// What the queue of handed over connections holds, as the kernel counts: some hundred requests.
 pub const HANDOVER_QUEUE_BYTES: usize = 1024 * 1024;
 /// Bytes that are under way in one direction between a TLS connection and the API process.

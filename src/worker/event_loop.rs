@@ -305,8 +305,8 @@ impl EventLoop {
             BrokerEvent::Answer { slot, question, found } => {
                 dispatch::on_presence(context, connections, slot, question, found);
             }
-            BrokerEvent::Reached { asker, clients, .. } => {
-                delivery_report::report_reached(context, connections, asker, clients);
+            BrokerEvent::Reached { asker, counted } => {
+                delivery_report::report_reached(context, connections, asker, counted.clients);
             }
             BrokerEvent::Lost(lost) => self.report_link_lost(&lost),
         }

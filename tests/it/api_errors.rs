@@ -45,7 +45,12 @@ fn a_body_is_strict_json_and_an_error_names_the_place() {
         assert_eq!(publish(&server, body).error(), (status, code.into(), at.into()), "{body}");
     }
     let allowed = publish(&server, r#"{"to":"others","message":1}"#).json();
-    assert!(allowed["error"]["message"].as_str().unwrap().contains("`uuid`, `ident` and `tags`"));
+    assert!(
+        allowed["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("`uuid`, `ident`, `tags` and `expr`")
+    );
     let json = ("Content-Type", "application/json");
     let mut bytes = head("POST", PUBLISH, &[SHOP, json, ("Content-Length", "2")]);
     bytes.extend_from_slice(b"\xff\xfe");

@@ -50,6 +50,75 @@ fn an_address_reaches_its_clients_and_they_are_counted() {
     );
 }
 
+/// A64, A65, A131, A138, A142, A145.
+#[test]
+fn an_expression_reaches_the_clients_that_fulfil_it() {
+    let server = setup().workers(1).start();
+    let mut clients = Clients::open(&server);
+    for (expression, matched) in [
+        (r#""language? & !room=1""#, 1),
+        (r#"{"or":[{"tag":"language","is":"FR"},{"tag":"room","is":1}]}"#, 2),
+        (r#""not language?""#, 1),
+        (r#""room in (1,2) or language=F*""#, 2),
+        (r#"{"tag":"language","prefix":"EN"}"#, 1),
+    ] {
+        let body = format!(r#"{{"to":{{"expr":{expression}}},"message":1}}"#);
+        assert_eq!(publish(&server, &body), reached(matched, 1), "{expression}");
+    }
+    let one = r#"{"opcode":"broadcast","message":1}"#;
+    clients.hear(&server, [&[one, one, one], &["1", "1", "1"], &[one], &[], &[]]);
+}
+
+/// A60 to A63.
+#[test]
+fn clients_can_be_left_out() {
+    let server = setup().workers(1).start();
+    let mut clients = Clients::open(&server);
+    let f = clients.f.uuid.clone();
+    let gone = server.open(&Open::at("/web?key=shop")).uuid.clone();
+    let publish = |to: &str, except: &[&str]| {
+        let except = json!(except);
+        publish(&server, &format!(r#"{{"to":{to},"except":{except},"message":1}}"#))
+    };
+    eventually("the client has left", || {
+        (publish("\"all\"", &[&f]) == reached(2, 1)).then_some(())
+    });
+    assert_eq!(publish("\"all\"", &[&f, &f, &gone]), reached(2, 1));
+    assert_eq!(publish(&format!(r#"{{"uuid":"{f}"}}"#), &[&f]).1["matched"], 0);
+    assert_eq!(publish(r#"{"expr":"language?"}"#, &[&f, &gone]), reached(1, 1));
+    let (status, answer) = publish("\"all\"", &[f.as_str(); 101]);
+    assert_eq!((status, &answer["error"]["code"]), (400, &json!("invalid_value")));
+    let (status, answer) = publish("\"all\"", &[&f, "x"]);
+    assert_eq!((status, &answer["error"]["at"]), (400, &json!("/except/1")));
+    assert_eq!(publish(r#"{"tags":{"language":"FR"}}"#, &[]), reached(1, 1));
+    assert_eq!(clients.f.frame().as_text(), r#"{"opcode":"broadcast","message":1}"#);
+}
+
+/// A163 to A165, A171.
+#[test]
+fn an_error_of_an_expression_names_its_place() {
+    let server = setup().workers(1).start();
+    for (expression, code, at) in [
+        (r#""role!=admin""#, "invalid_expression", json!(4)),
+        (r#""role not in (a)""#, "invalid_expression", json!(5)),
+        (r#""role=admin region=eu""#, "invalid_expression", json!(11)),
+        (r#""""#, "invalid_expression", json!(0)),
+        ("true", "invalid_expression", json!("/to/expr")),
+        (r#"{"and":[]}"#, "invalid_expression", json!("/to/expr/and")),
+        (r#"{"not":{"tag":"a","is":1.5}}"#, "invalid_expression", json!("/to/expr/not/is")),
+        (r#"{"tag":"a","is":1,"is":2}"#, "duplicate_member", json!("/to/expr/is")),
+    ] {
+        let body = format!(r#"{{"to":{{"expr":{expression}}},"message":1}}"#);
+        let (status, answer) = publish(&server, &body);
+        let right = if code == "invalid_expression" { 422 } else { 400 };
+        assert_eq!(
+            (status, &answer["error"]["code"], &answer["error"]["at"]),
+            (right, &json!(code), &at),
+            "{expression}: {answer}"
+        );
+    }
+}
+
 #[test]
 fn a_uuid_is_one_that_the_server_has_issued_and_of_the_space() {
     let server = setup().start();

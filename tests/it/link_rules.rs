@@ -68,7 +68,7 @@ impl Worker {
             Some(BrokerEvent::Joined { slot, .. }) => self.joined.push(slot),
             Some(BrokerEvent::Refused { slot, .. }) => self.refused.push(slot),
             Some(BrokerEvent::Answer { found, .. }) => self.answers.push(found),
-            Some(BrokerEvent::Reached { clients, .. }) => self.reached.push(clients),
+            Some(BrokerEvent::Reached { counted, .. }) => self.reached.push(counted.clients),
             Some(BrokerEvent::Reserved(_) | BrokerEvent::Lost(_)) | None => {}
         }
     }

@@ -60,6 +60,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "types",
             "telemetry",
             "json",
+            "expression",
             "protocol",
             "auth",
             "config",

@@ -3,3 +3,4 @@
 mod batch;
 pub(super) mod info;
 pub(super) mod publish;
+mod recipients;

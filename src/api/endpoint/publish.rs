@@ -4,22 +4,20 @@ use std::borrow::Cow;
 
 use tokio::time::Instant;
 
+use super::recipients::is_open;
 use crate::api::access::ApiApplication;
 use crate::api::config::ApiConfig;
 use crate::api::error::{ApiError, ErrorCode};
-use crate::api::json_object::{JsonObject, duplicate};
+use crate::api::json_object::JsonObject;
 use crate::api::publisher::{ApiPublication, NoRoom, PublicationReceipt, Reached};
 use crate::api::response::ApiAnswer;
 use crate::api::state::ApiState;
 use crate::auth::ApiPermission;
 use crate::json;
-use crate::json::Scalar;
-use crate::protocol::tags;
-use crate::types::{Address, ClientUuid, Ident, PayloadForm, Pressure, Recipients};
+use crate::types::{Address, PayloadForm, Pressure};
 
-const TO: &str = "`to` is \"all\", or an object with exactly one of `uuid`, `ident` and `tags`";
 const PUBLISH_MEMBERS: &[&str] =
-    &["to", "message", "text", "event", "ack", "max_recipients", "dry_run"];
+    &["to", "message", "text", "event", "ack", "max_recipients", "dry_run", "except"];
 const FEEDBACK_MEMBERS: &[&str] = &["message", "text", "event", "ack"];
 const EVENT_BYTES_MAX: usize = 64;
 /// What names of events may not begin with.
@@ -47,15 +45,23 @@ enum PublishAck {
 struct RecipientLimits {
     /// With more it is delivered to none.
     max: Option<u64>,
+    /// Values that the prefixes of its expression may scan.
+    scan_max: u64,
     /// It is delivered to none in any case.
     is_dry: bool,
 }
 
 impl RecipientLimits {
     /// A publication can only lower what its application may reach.
-    fn read(body: &JsonObject<'_>, max: Option<u64>) -> Result<Self, ApiError> {
+    fn read(body: &JsonObject<'_>, context: PublishContext<'_>) -> Result<Self, ApiError> {
+        let max = context.application.rights.max_recipients;
+        let scan_max = context.config.expression_scan;
         let (own, is_dry) = (body.count("max_recipients")?, body.flag("dry_run")?);
-        Ok(Self { max: own.into_iter().chain(max).min(), is_dry: is_dry.unwrap_or(false) })
+        Ok(Self {
+            max: own.into_iter().chain(max).min(),
+            scan_max,
+            is_dry: is_dry.unwrap_or(false),
+        })
     }
 
     /// What the broker has to keep to.
@@ -64,6 +70,9 @@ impl RecipientLimits {
     }
 
     fn check(self, reached: Reached) -> Result<Reached, ApiError> {
+        if reached.scan_values > 0 {
+            return Err(too_expensive(reached.scan_values, self.scan_max));
+        }
         let Some(max) = self.max.filter(|max| reached.clients > *max) else { return Ok(reached) };
         let matched = reached.clients;
         let message = format!("{matched} clients match, at most {max} may; nothing was sent");
@@ -139,7 +148,7 @@ impl PublishContext<'_> {
     ) -> Result<TakenPublication, ApiError> {
         let body = JsonObject::read(text, at, PUBLISH_MEMBERS)?;
         let address = self.address(&body)?;
-        self.application.require(match is_to_all(&address) {
+        self.application.require(match is_open(&address) {
             true => ApiPermission::BROADCAST,
             false => ApiPermission::PUBLISH,
         })?;
@@ -154,7 +163,7 @@ impl PublishContext<'_> {
         let payload = self.payload(body)?;
         check_event(body)?;
         let ack = ack(body)?;
-        let limits = RecipientLimits::read(body, self.application.rights.max_recipients)?;
+        let limits = RecipientLimits::read(body, self)?;
         self.check_message(&payload)?;
         if self.state.pressure.get() == Pressure::Busy {
             return Err(ApiError::new(ErrorCode::Busy, "the server is short of memory"));
@@ -172,43 +181,6 @@ impl PublishContext<'_> {
         let receipt = counted.await.map_err(unavailable)?;
         let receipt = Some(receipt).filter(|_| ack == PublishAck::Accepted);
         Ok(TakenPublication { receipt, limits })
-    }
-
-    fn address(self, body: &JsonObject<'_>) -> Result<Address, ApiError> {
-        let to = body.raw("to").ok_or_else(|| body.missing("to", TO))?;
-        let invalid = || body.invalid("to", TO);
-        if let Scalar::Text(word) = Scalar::of(to) {
-            return if word == "all" { Ok(Address::everyone()) } else { Err(invalid()) };
-        }
-        if !to.starts_with('{') {
-            return Err(body.wrong_type("to", "\"all\" or an object"));
-        }
-        let to = JsonObject::read(to, &body.place("to"), &["uuid", "ident", "tags"])?;
-        if to.len() != 1 {
-            return Err(invalid());
-        }
-        if let Some(uuid) = to.text("uuid")? {
-            return Ok(Address::first(Some(self.uuid(&uuid, Some(&to.place("uuid")))?), None));
-        }
-        if let Some(ident) = to.text("ident")? {
-            let ident = Ident::new(&ident).map_err(|error| to.invalid("ident", error.to_string()));
-            return Ok(Address::first(None, Some(ident?)));
-        }
-        let tags = to.raw("tags").ok_or_else(invalid)?;
-        if !tags.starts_with('{') {
-            return Err(to.wrong_type("tags", "an object"));
-        }
-        check_names_once(tags, &to.place("tags"))?;
-        let query = tags::of_request(tags).map_err(|why| to.invalid("tags", why.into_owned()))?;
-        Ok(Address::matching(query))
-    }
-
-    fn uuid(self, text: &str, at: Option<&str>) -> Result<ClientUuid, ApiError> {
-        self.config.signer.verify(text).ok_or_else(|| {
-            let message = "this is not a UUID that this server has issued";
-            let error = ApiError::new(ErrorCode::InvalidUuid, message);
-            if let Some(at) = at { error.with_text("at", at) } else { error }
-        })
     }
 
     fn payload<'a>(self, body: &JsonObject<'a>) -> Result<ApiPayload<'a>, ApiError> {
@@ -259,10 +231,6 @@ pub(in crate::api) fn check_permission(application: &ApiApplication) -> Result<(
     }
 }
 
-fn is_to_all(address: &Address) -> bool {
-    matches!(&address.recipients, Recipients::Matching(query) if query.is_empty())
-}
-
 impl TakenPublication {
     /// The members of the answer; none if it is not known by this time what was reached, or not asked for.
     ///
@@ -277,7 +245,18 @@ impl TakenPublication {
     }
 }
 
-fn counts(Reached { clients, workers }: Reached) -> String {
+fn too_expensive(values: u64, limit: u64) -> ApiError {
+    let message = format!(
+        "the prefixes of the expression would scan {values} values, the limit is {limit}; nothing was sent"
+    );
+    let error = ApiError::new(ErrorCode::ExpressionTooExpensive, message);
+    error
+        .with_number("values", values)
+        .with_number("limit", limit)
+        .with_text("setting", "exprScanMax")
+}
+
+fn counts(Reached { clients, workers, .. }: Reached) -> String {
     format!("\"matched\":{clients},\"workers\":{workers}")
 }
 
@@ -306,28 +285,4 @@ fn check_event(body: &JsonObject<'_>) -> Result<(), ApiError> {
     let right = "`event` is 1 to 64 printable ASCII characters without a blank, and does not begin with \
                  tagcast:, pusher: or pusher_internal:";
     Err(body.invalid("event", right))
-}
-
-/// Of a tag that is there twice, one value would be lost without a word.
-fn check_names_once(tags: &str, at: &str) -> Result<(), ApiError> {
-    const NAMES_MAX: usize = 2 * crate::types::limits::TAGS_MAX;
-    let mut names: Vec<Cow<'_, str>> = Vec::new();
-    let mut twice = None;
-    let read = json::members(tags, |name, _| {
-        if twice.is_none() && names.len() < NAMES_MAX {
-            let name = json::text(name.raw);
-            match names.contains(&name) {
-                true => twice = Some(name.into_owned()),
-                false => names.push(name),
-            }
-        }
-        Ok(())
-    });
-    if read.is_err() {
-        return Err(ApiError::at(ErrorCode::WrongType, at, "`tags` is an object"));
-    }
-    match twice {
-        Some(name) => Err(duplicate(at, &name)),
-        None => Ok(()),
-    }
 }

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use super::connection_limits::{ConnectionLimits, MaxConnections};
 use super::presence;
 pub use super::protocol_error::ProtocolError;
-use super::resolve_cache::{KnownRoute, ResolveCache};
-use super::worker_state::{CountRequest, CountedPublication, LinkState, WorkerState};
+use super::resolve_cache::{KnownRoute, ResolveCache, RouteCounts};
+use super::worker_state::{CountRequest, LinkState, WorkerState};
 use crate::index::Index;
 use crate::link::message::{Deliver, PublishFrame, ToBroker, ToWorker};
 use crate::types::{
@@ -353,12 +353,12 @@ impl Router {
         let is_repeated = is_single && self.delivered.contains(&(source, number));
         let mut is_refused = is_repeated;
         if let Some(request) = member.take_count_request() {
-            let (index, departed) = (&self.index, &self.departed);
-            let counts = || index.resolve(&route.tenant, &route.address).without(departed).counts();
-            let (clients, workers) =
-                if is_repeated { (1, 1) } else { *route.counts.get_or_insert_with(counts) };
-            member.counted(CountedPublication { number, clients, workers });
-            is_refused |= request.clients_max.is_some_and(|max| clients > max);
+            let counts = match is_repeated {
+                true => RouteCounts::ONE,
+                false => route.count(&self.index, &self.departed),
+            };
+            member.counted(counts.of(number));
+            is_refused |= request.clients_max.is_some_and(|max| counts.clients > max);
         }
         if is_refused {
             return Ok(());

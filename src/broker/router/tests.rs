@@ -125,7 +125,7 @@ fn a_count_comes_with_the_acknowledgement_of_what_was_counted_and_of_nothing_els
     router.end_turn();
     let reached = |told: Vec<ToWorker>| -> Vec<_> {
         let each = told.into_iter().filter_map(|message| match message {
-            ToWorker::Reached { number, clients, .. } => Some((number.0, clients)),
+            ToWorker::Reached(counted) => Some((counted.number.0, counted.clients)),
             _ => None,
         });
         each.collect()
@@ -147,7 +147,7 @@ fn a_repeat_that_was_delivered_before_counts_as_one() {
     say(&mut router, 0, publish(7, Address::first(Some(ClientUuid([9; 16])), None)));
     router.end_turn();
     router.acknowledge();
-    let reached = ToWorker::Reached { number: Number(7), clients: 1, workers: 1 };
+    let reached = ToWorker::Reached(RouteCounts::ONE.of(Number(7)));
     assert!(told(&mut router, 0).contains(&reached));
 }
 
@@ -325,10 +325,7 @@ fn clients_of_a_dead_worker_are_removed_one_by_one_and_count_no_more_from_the_fi
     assert_eq!(deliveries(&told(&mut router, 1)).len(), 1);
     router.end_turn();
     let told = told(&mut router, 2);
-    assert!(
-        told.contains(&ToWorker::Reached { number: Number(1), clients: 1, workers: 1 }),
-        "{told:?}"
-    );
+    assert!(told.contains(&ToWorker::Reached(RouteCounts::ONE.of(Number(1)))), "{told:?}");
     assert!(is_acknowledged(&told, 2));
     assert_eq!((0..9).take_while(|_| remove_one(&mut router)).count(), 3);
     assert!(!router.has_departed() && router.is_free(WorkerId(0)));

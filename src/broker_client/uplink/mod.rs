@@ -314,9 +314,9 @@ impl Uplink {
                 let question = self.queries.answered(slot, number)?;
                 Some(BrokerEvent::Answer { slot, question, found })
             }
-            ToWorker::Reached { number, clients, workers } => {
-                let asker = self.report_requests.answered(number)?;
-                Some(BrokerEvent::Reached { asker, number, clients, workers })
+            ToWorker::Reached(counted) => {
+                let asker = self.report_requests.answered(counted.number)?;
+                Some(BrokerEvent::Reached { asker, counted })
             }
             ToWorker::Acknowledged { up_to } => {
                 self.window.acknowledge(up_to);

@@ -6,7 +6,9 @@ use bytes::BufMut;
 
 use super::expression::put_expression;
 use super::{DELIVER, KEPT, PUBLISH};
-use crate::link::message::{Deliver, DeliverTo, NewPublication, PresenceQuery, PresenceResult};
+use crate::link::message::{
+    CountedPublication, Deliver, DeliverTo, NewPublication, PresenceQuery, PresenceResult,
+};
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientFilter, ClientUuid, Content,
     Exclusivity, GrantNumber, Ident, NamedClient, Number, PayloadForm, Publication, Recipients,
@@ -219,6 +221,15 @@ pub(super) fn put_publication(out: &mut Vec<u8>, publication: &Publication) {
     let Publication { tenant, address, content } = publication;
     put_route(out, tenant, address);
     put_content(out, content.borrowed());
+}
+
+pub(super) fn put_counted(out: &mut Vec<u8>, counted: CountedPublication) {
+    let CountedPublication { number, clients, workers, scan_values } = counted;
+    out.put_u8(11);
+    out.put_u64_le(number.0);
+    out.put_u64_le(clients);
+    out.put_u32_le(workers);
+    out.put_u64_le(scan_values);
 }
 
 pub(super) fn put_slots(out: &mut Vec<u8>, slots: &SlotSet) {

@@ -14,11 +14,12 @@ use bytes::{BufMut, Bytes};
 use self::decode::FieldReader;
 pub use self::encode::{encode_deliver, encode_publish};
 use self::encode::{
-    put_claim, put_client, put_count, put_deliver, put_found, put_grant, put_ip, put_length,
-    put_publication, put_question, put_slots, put_source, put_tags, with_length,
+    put_claim, put_client, put_count, put_counted, put_deliver, put_found, put_grant, put_ip,
+    put_length, put_publication, put_question, put_slots, put_source, put_tags, with_length,
 };
 use super::message::{
-    Deliver, FromBroker, FromWorker, Full, PublishFrame, SetName, ToBroker, ToWorker,
+    CountedPublication, Deliver, FromBroker, FromWorker, Full, PublishFrame, SetName, ToBroker,
+    ToWorker,
 };
 use crate::types::limits::LINK_MESSAGE_BYTES_MAX;
 use crate::types::{Address, Content, GrantNumber, JoinNumber, Number, Sequence, Tenant};
@@ -318,12 +319,7 @@ impl WireMessage for ToWorker {
                 out.put_u8(5);
                 out.put_u32_le(slot.0);
             }
-            Self::Reached { number, clients, workers } => {
-                out.put_u8(11);
-                out.put_u64_le(number.0);
-                out.put_u64_le(*clients);
-                out.put_u32_le(*workers);
-            }
+            Self::Reached(counted) => put_counted(out, *counted),
             Self::Acknowledged { up_to } => {
                 out.put_u8(6);
                 out.put_u64_le(up_to.0);
@@ -377,11 +373,12 @@ impl WireMessage for ToWorker {
             9 => Self::Aliased { slot: body.slot()?, granted: body.grant()? },
             10 => Self::Synced { number: body.u64()? },
             20 => Self::Reserved { slot: body.slot()? },
-            11 => Self::Reached {
+            11 => Self::Reached(CountedPublication {
                 number: Number(body.u64()?),
                 clients: body.u64()?,
                 workers: body.u32()?,
-            },
+                scan_values: body.u64()?,
+            }),
             kind => return Err(Malformed::Unknown("kind", kind)),
         };
         body.end()?;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::link::message::{
-    Deliver, DeliverTo, Full, NewPublication, PresenceQuery, PresenceResult,
+    CountedPublication, Deliver, DeliverTo, Full, NewPublication, PresenceQuery, PresenceResult,
 };
 use crate::types::{
     Address, AddressLimit, Alias, Claim, Client, ClientClass, ClientFilter, ClientUuid, Content,
@@ -177,10 +177,9 @@ fn target() -> impl Strategy<Value = DeliverTo> {
 fn to_worker() -> impl Strategy<Value = ToWorker> {
     prop_oneof![
         Just(ToWorker::Batch),
-        any::<(u64, u64, u32)>().prop_map(|(number, clients, workers)| ToWorker::Reached {
-            number: Number(number),
-            clients,
-            workers
+        any::<(u64, u64, u32, u64)>().prop_map(|(number, clients, workers, scan_values)| {
+            let number = Number(number);
+            ToWorker::Reached(CountedPublication { number, clients, workers, scan_values })
         }),
         any::<(u32, Option<u64>)>().prop_map(|(slot, granted)| ToWorker::Aliased {
             slot: Slot(slot),

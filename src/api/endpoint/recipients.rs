@@ -1,0 +1,152 @@
+//! Whom a publication is for: the members `to` and `except`.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::publish::PublishContext;
+use crate::api::error::{ApiError, ErrorCode};
+use crate::api::json_object::{JsonObject, duplicate};
+use crate::expression::{ExpressionErrorKind, ExpressionPlace};
+use crate::json;
+use crate::json::Scalar;
+use crate::protocol::tags;
+use crate::types::limits::EXCEPT_MAX;
+use crate::types::{Address, ClientUuid, Expression, Ident, Recipients};
+
+const TO: &str = "`to` is \"all\", or an object with exactly one of `uuid`, `ident`, `tags` \
+                  and `expr`";
+
+impl PublishContext<'_> {
+    /// The recipients that a body names.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them.
+    pub(super) fn address(self, body: &JsonObject<'_>) -> Result<Address, ApiError> {
+        let recipients = self.recipients(body)?;
+        Ok(match body.raw("except") {
+            None => recipients,
+            Some(uuids) => recipients.without(&self.except(uuids, &body.place("except"))?),
+        })
+    }
+
+    fn recipients(self, body: &JsonObject<'_>) -> Result<Address, ApiError> {
+        let to = body.raw("to").ok_or_else(|| body.missing("to", TO))?;
+        let invalid = || body.invalid("to", TO);
+        if let Scalar::Text(word) = Scalar::of(to) {
+            return if word == "all" { Ok(Address::everyone()) } else { Err(invalid()) };
+        }
+        if !to.starts_with('{') {
+            return Err(body.wrong_type("to", "\"all\" or an object"));
+        }
+        let to = JsonObject::read(to, &body.place("to"), &["uuid", "ident", "tags", "expr"])?;
+        if to.len() != 1 {
+            return Err(invalid());
+        }
+        if let Some(uuid) = to.text("uuid")? {
+            return Ok(Address::first(Some(self.uuid(&uuid, Some(&to.place("uuid")))?), None));
+        }
+        if let Some(ident) = to.text("ident")? {
+            let ident = Ident::new(&ident).map_err(|error| to.invalid("ident", error.to_string()));
+            return Ok(Address::first(None, Some(ident?)));
+        }
+        if let Some(expression) = to.raw("expr") {
+            return Ok(Address::expr(read_expression(expression, &to.place("expr"))?));
+        }
+        let tags = to.raw("tags").ok_or_else(invalid)?;
+        if !tags.starts_with('{') {
+            return Err(to.wrong_type("tags", "an object"));
+        }
+        check_names_once(tags, &to.place("tags"))?;
+        let query = tags::of_request(tags).map_err(|why| to.invalid("tags", why.into_owned()))?;
+        Ok(Address::matching(query))
+    }
+
+    /// The clients that are left out.
+    fn except(self, list: &str, at: &str) -> Result<Vec<ClientUuid>, ApiError> {
+        let wrong = || ApiError::at(ErrorCode::WrongType, at, "`except` is a list of strings");
+        let texts: Vec<&RawValue> = serde_json::from_str(list).map_err(|_| wrong())?;
+        if texts.len() > EXCEPT_MAX {
+            let message = format!("`except` has at most {EXCEPT_MAX} UUIDs");
+            return Err(ApiError::at(ErrorCode::InvalidValue, at, message));
+        }
+        let uuids = texts.iter().enumerate().map(|(index, element)| {
+            let text = Scalar::of(element.get()).text().ok_or_else(wrong)?;
+            self.uuid(&text, Some(&format!("{at}/{index}")))
+        });
+        uuids.collect()
+    }
+
+    /// A UUID that this server has issued.
+    ///
+    /// # Errors
+    ///
+    /// When it has not.
+    pub(super) fn uuid(self, text: &str, at: Option<&str>) -> Result<ClientUuid, ApiError> {
+        self.config.signer.verify(text).ok_or_else(|| {
+            let message = "this is not a UUID that this server has issued";
+            let error = ApiError::new(ErrorCode::InvalidUuid, message);
+            if let Some(at) = at { error.with_text("at", at) } else { error }
+        })
+    }
+}
+
+/// Whether an address reaches clients without any tag.
+pub(super) fn is_open(address: &Address) -> bool {
+    let recipients = match &address.recipients {
+        Recipients::Without(it) => &it.recipients,
+        recipients => recipients,
+    };
+    match recipients {
+        Recipients::Matching(query) => query.is_empty(),
+        Recipients::Expression(expression) => expression.is_open(),
+        Recipients::First { .. }
+        | Recipients::Named(_)
+        | Recipients::TagSequence(_)
+        | Recipients::Without(_) => false,
+    }
+}
+
+/// An expression at this place of the body: its text form, or an object.
+fn read_expression(raw: &str, at: &str) -> Result<Expression, ApiError> {
+    let read = match Scalar::of(raw).text() {
+        Some(text) => Expression::parse(&text),
+        None => Expression::from_json(raw),
+    };
+    read.map_err(|why| {
+        let code = match why.kind() {
+            ExpressionErrorKind::Invalid => ErrorCode::InvalidExpression,
+            ExpressionErrorKind::DuplicateMember => ErrorCode::DuplicateMember,
+        };
+        let error = ApiError::new(code, why.to_string());
+        match why.place() {
+            ExpressionPlace::Byte(byte) => error.with_number("at", *byte as u64),
+            ExpressionPlace::Pointer(within) => error.with_text("at", &format!("{at}{within}")),
+        }
+    })
+}
+
+/// Of a tag that is there twice, one value would be lost without a word.
+fn check_names_once(tags: &str, at: &str) -> Result<(), ApiError> {
+    const NAMES_MAX: usize = 2 * crate::types::limits::TAGS_MAX;
+    let mut names: Vec<Cow<'_, str>> = Vec::new();
+    let mut twice = None;
+    let read = json::members(tags, |name, _| {
+        if twice.is_none() && names.len() < NAMES_MAX {
+            let name = json::text(name.raw);
+            match names.contains(&name) {
+                true => twice = Some(name.into_owned()),
+                false => names.push(name),
+            }
+        }
+        Ok(())
+    });
+    if read.is_err() {
+        return Err(ApiError::at(ErrorCode::WrongType, at, "`tags` is an object"));
+    }
+    match twice {
+        Some(name) => Err(duplicate(at, &name)),
+        None => Ok(()),
+    }
+}
