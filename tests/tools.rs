@@ -20,6 +20,10 @@
 
 #[path = "it/api_examples.rs"]
 mod api_examples;
+#[path = "it/bench.rs"]
+mod bench;
+#[path = "it/bench_compare.rs"]
+mod bench_compare;
 #[path = "it/bloatless_push.rs"]
 mod bloatless_push;
 #[path = "it/browser/mod.rs"]
@@ -53,13 +57,15 @@ mod silent_clients;
 
 use std::process::ExitCode;
 
-use harness::Need::{self, Autobahn, Namespaces, Program, Tracing};
+use harness::Need::{self, Autobahn, File, Namespaces, Program, Tracing};
 use libtest_mimic::{Arguments, Trial};
 
 const CHROMIUM: Need = Program("chromium", "chromium");
 const CURL: Need = Program("curl", "curl");
 const HAPROXY: Need = Program("haproxy", "haproxy");
 const IP: Need = Program("ip", "iproute2");
+const NATS: Need = Program("nats-server", "nats-server");
+const NCHAN: Need = File("/usr/lib/nginx/modules/ngx_nchan_module.so", "libnginx-mod-nchan");
 const NGINX: Need = Program("nginx", "nginx-light");
 const NODE: Need = Program("node", "nodejs");
 const PHP: Need = Program("php", "php-cli");
@@ -95,6 +101,8 @@ fn trials() -> Vec<Trial> {
         api_examples::the_lines_for_node_publish needs NODE;
         api_examples::the_lines_for_php_publish needs PHP;
         api_examples::the_lines_for_python_publish needs PYTHON;
+        bench_compare::nats_is_compared needs NATS;
+        bench_compare::nchan_is_compared needs NGINX, NCHAN;
         bloatless_push::a_php_script_pushes needs PHP;
         chat_php::two_pages_talk_a_third_is_refused_and_a_restart_of_the_backend_loses_no_connection needs PHP, CHROMIUM;
         chat_python::two_pages_talk_a_third_is_refused_and_a_restart_of_the_backend_loses_no_connection needs PYTHON, CHROMIUM;

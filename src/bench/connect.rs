@@ -1,6 +1,7 @@
 //! Opens many connections, several at a time: TCP connect, handshake and, in phpws, the wait for
 //! `ready`.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::clock::RunClock;
@@ -10,12 +11,15 @@ use super::load_sources::Sources;
 use super::socket::{Buffers, ReadResult, Socket};
 use super::splitter::{ServerFrame, Splitter};
 use super::target::{BenchProtocol, BenchTarget};
+use super::template::RenderedStep;
 use crate::reactor::poller::{Interest, Poller, Ready};
 
 /// Seconds without an answer after which the server is considered dead or full.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Maximum events returned by one wait.
 const EVENTS: usize = 256;
+/// Characters of an unexpected message that an error repeats.
+const SHOWN_MAX: usize = 120;
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 const SWITCHING: &[u8] = b"HTTP/1.1 101 ";
 /// Start of the first packet of phpWebSocketServer, before the UUID.
@@ -42,6 +46,13 @@ pub(super) struct WantedClient {
     pub(super) own: Option<usize>,
 }
 
+impl WantedClient {
+    /// Returns a client without a group and without tags.
+    pub(super) fn plain(wire: BenchProtocol) -> Self {
+        Self { wire, group: None, tags: 0, own: None }
+    }
+}
+
 /// Opens connections and records how long each handshake took.
 #[derive(Debug)]
 pub(super) struct Opener<'a> {
@@ -52,6 +63,20 @@ pub(super) struct Opener<'a> {
     latencies: Latencies,
     /// Connections opened so far. The count selects the source address of the next one.
     made: usize,
+    /// Connections whose handshake is in progress, by the number that they were begun with.
+    begun: Vec<Option<PendingClient>>,
+    under_way: usize,
+    buffers: Buffers,
+    patience: Duration,
+}
+
+/// The end of one opening.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// The number that the opening was begun with.
+    pub(super) at: usize,
+    /// The connection, or why there is none.
+    pub(super) client: Result<BenchClient, BenchError>,
 }
 
 /// A connection whose handshake is in progress.
@@ -64,13 +89,41 @@ struct PendingClient {
     splitter: Splitter,
     uuid: Option<Box<str>>,
     has_switched: bool,
+    /// What a template wants to happen before the client is open.
+    steps: VecDeque<RenderedStep>,
+    /// The last message that was not expected.
+    unexpected: String,
 }
 
 impl<'a> Opener<'a> {
     pub(super) fn new(target: &'a BenchTarget, sources: &'a Sources) -> Result<Self, BenchError> {
-        let poller = Poller::new(EVENTS).at("making an epoll")?;
-        let (clock, latencies) = (RunClock::start(), Latencies::new());
-        Ok(Self { target, sources, poller, clock, latencies, made: 0 })
+        Ok(Self {
+            target,
+            sources,
+            poller: Poller::new(EVENTS).at("making an epoll")?,
+            clock: RunClock::start(),
+            latencies: Latencies::new(),
+            made: 0,
+            begun: Vec::new(),
+            under_way: 0,
+            buffers: Buffers::new(),
+            patience: PATIENCE,
+        })
+    }
+
+    /// Sets the time without an answer after which [`Opener::open`] fails.
+    pub(super) fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Connects without a handshake, for requests by HTTP.
+    pub(super) fn dial(&mut self) -> Result<BenchClient, BenchError> {
+        let from = self.sources.of(self.made);
+        self.made += 1;
+        let tls = self.target.tls()?;
+        let socket = Socket::dial(self.target.address, from, tls).at("connecting")?;
+        Ok(BenchClient { socket, splitter: Splitter::default(), uuid: Box::default() })
     }
 
     /// Opens all wanted connections and returns them in the given order. Up to `at_once` handshakes
@@ -83,33 +136,21 @@ impl<'a> Opener<'a> {
         let mut wanted = wanted.enumerate();
         let mut open: Vec<Option<BenchClient>> = Vec::new();
         open.resize_with(wanted.len(), || None);
-        let mut begun: Vec<Option<PendingClient>> = Vec::new();
-        begun.resize_with(wanted.len(), || None);
-        let (mut under_way, mut done) = (0, 0);
-        let mut buffers = Buffers::new();
-        let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
+        let mut done = 0;
+        let mut ended = Vec::new();
         while done < open.len() {
-            for (at, one) in wanted.by_ref().take(at_once.saturating_sub(under_way)) {
-                let place = begun.get_mut(at).expect_place()?;
-                *place = Some(self.begin(one, at)?);
-                under_way += 1;
+            for (at, one) in wanted.by_ref().take(at_once.saturating_sub(self.under_way)) {
+                self.begin(one, at)?;
             }
-            ready.clear();
-            self.poller.wait(Some(PATIENCE), &mut ready).at("waiting")?;
-            if ready.is_empty() {
-                return Err(BenchError::Silent(PATIENCE.as_secs(), "the answer to an opening"));
+            if self.turn(self.patience, &mut ended)? == 0 {
+                let unexpected = self.begun.iter().flatten().find_map(PendingClient::silence);
+                let seconds = self.patience.as_secs();
+                let silent = BenchError::Silent(seconds, "the answer to an opening");
+                return Err(unexpected.unwrap_or(silent));
             }
-            for event in &ready {
-                let at = usize::try_from(event.token).unwrap_or(usize::MAX);
-                let Some(one) = begun.get_mut(at).and_then(Option::take) else { continue };
-                match self.continue_opening(one, *event, &mut buffers)? {
-                    OpenStep::Waits(one) => *begun.get_mut(at).expect_place()? = Some(one),
-                    OpenStep::Open(client) => {
-                        *open.get_mut(at).expect_place()? = Some(client);
-                        under_way -= 1;
-                        done += 1;
-                    }
-                }
+            for Opened { at, client } in ended.drain(..) {
+                *open.get_mut(at).expect_place()? = Some(client?);
+                done += 1;
             }
         }
         Ok(open.into_iter().flatten().collect())
@@ -120,14 +161,23 @@ impl<'a> Opener<'a> {
         self.latencies.percentiles()
     }
 
-    fn begin(&mut self, wanted: WantedClient, at: usize) -> Result<PendingClient, BenchError> {
+    /// Returns the epoll of the handshakes, so that another epoll can watch it.
+    pub(super) fn poller(&self) -> &Poller {
+        &self.poller
+    }
+
+    /// Begins to open a connection. `at` is its number until the opening has ended.
+    pub(super) fn begin(&mut self, wanted: WantedClient, at: usize) -> Result<(), BenchError> {
         let from = self.sources.of(self.made);
         self.made += 1;
         let tls = self.target.tls()?;
         let mut socket = Socket::dial(self.target.address, from, tls).at("connecting")?;
         socket.queue(&self.target.opening(&wanted)?).at("speaking TLS")?;
         self.poller.watch(socket.fd(), at as u64, Interest::ReadWrite).at("watching a socket")?;
-        Ok(PendingClient {
+        if self.begun.len() <= at {
+            self.begun.resize_with(at + 1, || None);
+        }
+        *self.begun.get_mut(at).expect_place()? = Some(PendingClient {
             socket,
             wire: wanted.wire,
             since: self.clock.nanos(),
@@ -135,18 +185,47 @@ impl<'a> Opener<'a> {
             splitter: Splitter::default(),
             uuid: None,
             has_switched: false,
-        })
+            steps: self.target.steps(&wanted).into(),
+            unexpected: String::new(),
+        });
+        self.under_way += 1;
+        Ok(())
+    }
+
+    /// Waits for events, continues those openings and appends the ones that have ended. Returns the
+    /// number of events.
+    pub(super) fn turn(
+        &mut self,
+        within: Duration,
+        ended: &mut Vec<Opened>,
+    ) -> Result<usize, BenchError> {
+        let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
+        self.poller.wait(Some(within), &mut ready).at("waiting")?;
+        for event in &ready {
+            let at = usize::try_from(event.token).unwrap_or(usize::MAX);
+            let Some(one) = self.begun.get_mut(at).and_then(Option::take) else { continue };
+            let client = match self.continue_opening(one, *event) {
+                Ok(OpenStep::Waits(one)) => {
+                    *self.begun.get_mut(at).expect_place()? = Some(one);
+                    continue;
+                }
+                Ok(OpenStep::Open(client)) => Ok(client),
+                Err(error) => Err(error),
+            };
+            self.under_way -= 1;
+            ended.push(Opened { at, client });
+        }
+        Ok(ready.len())
     }
 
     fn continue_opening(
         &mut self,
         mut one: PendingClient,
         event: Ready,
-        buffers: &mut Buffers,
     ) -> Result<OpenStep, BenchError> {
         if event.readable {
-            match one.socket.read(buffers).at("connecting to the server")? {
-                ReadResult::Bytes(bytes) => one.on_bytes(bytes)?,
+            match one.socket.read(&mut self.buffers).at("connecting to the server")? {
+                ReadResult::Bytes(bytes) => one.on_bytes(bytes, self.target)?,
                 ReadResult::Nothing => {}
                 ReadResult::End => return Err(one.refusal()),
             }
@@ -175,9 +254,9 @@ enum OpenStep {
 }
 
 impl PendingClient {
-    fn on_bytes(&mut self, bytes: &[u8]) -> Result<(), BenchError> {
+    fn on_bytes(&mut self, bytes: &[u8], target: &BenchTarget) -> Result<(), BenchError> {
         if self.has_switched {
-            return self.take_frames(bytes);
+            return self.take_frames(bytes, target);
         }
         self.head.extend_from_slice(bytes);
         let Some(end) = self.head.windows(END_OF_HEAD.len()).position(|it| it == END_OF_HEAD)
@@ -189,22 +268,65 @@ impl PendingClient {
         }
         self.has_switched = true;
         let head = std::mem::take(&mut self.head);
-        self.take_frames(head.get(end + END_OF_HEAD.len()..).unwrap_or_default())
+        self.send_steps(target)?;
+        self.take_frames(head.get(end + END_OF_HEAD.len()..).unwrap_or_default(), target)
     }
 
-    fn take_frames(&mut self, bytes: &[u8]) -> Result<(), BenchError> {
+    fn take_frames(&mut self, bytes: &[u8], target: &BenchTarget) -> Result<(), BenchError> {
         let mut closed = None;
-        let uuid = &mut self.uuid;
+        let mut messages = Vec::new();
+        let (uuid, has_steps) = (&mut self.uuid, !self.steps.is_empty());
         self.splitter.split(bytes, |frame| match frame {
+            ServerFrame::Message(text) if has_steps => {
+                messages.push(String::from_utf8_lossy(text).into_owned());
+            }
             ServerFrame::Message(text) if uuid.is_none() => *uuid = uuid_in(text),
             ServerFrame::Close(reason) => closed = Some(close_words(reason)),
             _ => {}
         });
-        closed.map_or(Ok(()), |said| Err(BenchError::Refused(said)))
+        if let Some(said) = closed {
+            return Err(BenchError::Refused(said));
+        }
+        messages.iter().try_for_each(|message| self.take_message(message, target))
+    }
+
+    /// Sends what has to be sent before the next expected message.
+    fn send_steps(&mut self, target: &BenchTarget) -> Result<(), BenchError> {
+        while let Some(RenderedStep::Send(text)) = self.steps.front() {
+            let mut frame = Vec::new();
+            target.put(&mut frame, text.as_bytes());
+            self.socket.queue(&frame).at("speaking TLS")?;
+            self.steps.pop_front();
+        }
+        Ok(())
+    }
+
+    /// One message can be what several steps expect.
+    fn take_message(&mut self, message: &str, target: &BenchTarget) -> Result<(), BenchError> {
+        let mut rest = message;
+        while let Some(RenderedStep::Expect(text)) = self.steps.front() {
+            let Some((_, behind)) = rest.split_once(text.as_str()) else {
+                self.unexpected = message.chars().take(SHOWN_MAX).collect();
+                break;
+            };
+            rest = behind;
+            self.steps.pop_front();
+            self.send_steps(target)?;
+        }
+        Ok(())
     }
 
     fn is_open(&self) -> bool {
-        self.has_switched && (self.wire != BenchProtocol::Phpws || self.uuid.is_some())
+        self.has_switched
+            && self.steps.is_empty()
+            && (self.wire != BenchProtocol::Phpws || self.uuid.is_some())
+    }
+
+    /// Returns the error if the server does not continue.
+    fn silence(&self) -> Option<BenchError> {
+        let Some(RenderedStep::Expect(expected)) = self.steps.front() else { return None };
+        let received = self.unexpected.clone();
+        Some(BenchError::Unexpected { expected: expected.clone(), received })
     }
 
     fn refusal(&self) -> BenchError {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::client::ClientError;
+use crate::config::Diagnostics;
 
 /// Why a run has no result.
 #[derive(Debug)]
@@ -18,6 +19,15 @@ pub enum BenchError {
     Silent(u64, &'static str),
     /// The server to measure did not start.
     NotStarted(String),
+    /// A template of another server is wrong.
+    Template(Diagnostics),
+    /// The server did not send the expected text after an opening.
+    Unexpected {
+        /// The expected text.
+        expected: String,
+        /// What it sent last, or nothing.
+        received: String,
+    },
     /// The plan is impossible; with a plan that would work.
     Plan(String),
     /// A system call failed; with the step that failed.
@@ -32,6 +42,13 @@ impl fmt::Display for BenchError {
             Self::Closed(said) => write!(f, "the server closed a connection: {said}"),
             Self::Silent(seconds, what) => write!(f, "{what} did not come for {seconds} s"),
             Self::NotStarted(why) => write!(f, "the server did not start: {why}"),
+            Self::Template(wrong) => wrong.fmt(f),
+            Self::Unexpected { expected, received } if received.is_empty() => {
+                write!(f, "the server did not send `{expected}` after an opening, but nothing")
+            }
+            Self::Unexpected { expected, received } => {
+                write!(f, "the server did not send `{expected}` after an opening, but `{received}`")
+            }
             Self::Plan(why) => f.write_str(why),
             Self::System(what, error) => write!(f, "{what}: {error}"),
         }

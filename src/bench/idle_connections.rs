@@ -11,10 +11,10 @@ use super::load_sources::Sources;
 use super::plan::IdleConnections;
 use super::process::Tree;
 use super::report::IdleReport;
-use super::target::BenchTarget;
+use super::target::{BenchProtocol, BenchTarget};
 
 /// Connections per generator process. Many machines limit descriptors to 20,000.
-const CLIENTS_PER_PROCESS: usize = 15_000;
+pub(super) const CLIENTS_PER_PROCESS: usize = 15_000;
 /// Environment variable that passes the secret to a helper process. Every process can read
 /// arguments of others.
 const SECRET_VARIABLE: &str = "TAGCAST_SECRET";
@@ -27,10 +27,9 @@ const SETTLE: Duration = Duration::from_millis(500);
 pub(super) fn run(
     crowd: IdleConnections,
     target: &BenchTarget,
-    server: Option<u32>,
+    tree: Option<&Tree>,
 ) -> Result<IdleReport, BenchError> {
-    let tree = server.map(Tree::of);
-    let (before, cpu) = (tree.as_ref().map(Tree::resident), tree.as_ref().map(Tree::cpu));
+    let (before, cpu) = (tree.map(Tree::resident), tree.map(Tree::cpu));
     let clock = RunClock::start();
     let own = crowd.clients.min(CLIENTS_PER_PROCESS);
     let mut helpers: Vec<Child> = Vec::new();
@@ -48,9 +47,9 @@ pub(super) fn run(
         await_helper(helper)?;
     }
     let seconds = clock.nanos() as f64 / 1e9;
-    let cpu = tree.as_ref().map(Tree::cpu).zip(cpu).map(|(now, then)| (now - then).as_secs_f64());
+    let cpu = tree.map(Tree::cpu).zip(cpu).map(|(now, then)| (now - then).as_secs_f64());
     settle();
-    let after = tree.as_ref().map(Tree::resident);
+    let after = tree.map(Tree::resident);
     let report = IdleReport {
         clients: crowd.clients,
         tags: crowd.tags,
@@ -89,7 +88,9 @@ fn wanted(
     target: &BenchTarget,
 ) -> impl ExactSizeIterator<Item = WantedClient> {
     let wire = target.wire;
-    (0..crowd.clients).map(move |_| WantedClient { wire, group: None, tags: crowd.tags, own: None })
+    // A client of a template has a subscription in place of tags.
+    let group = (wire == BenchProtocol::Template).then_some(0);
+    (0..crowd.clients).map(move |_| WantedClient { wire, group, tags: crowd.tags, own: None })
 }
 
 fn start_helper(crowd: IdleConnections, target: &BenchTarget) -> Result<Child, BenchError> {

@@ -14,7 +14,7 @@ use super::publisher::BenchPublisher;
 use super::report::LoadReport;
 use super::socket::{Buffers, ReadResult};
 use super::splitter::ServerFrame;
-use super::stamp::Stamp;
+use super::stamp::{Stamp, each_stamp};
 use super::target::{BenchProtocol, BenchTarget, pong};
 use crate::reactor::poller::{Interest, Poller, Ready};
 
@@ -37,12 +37,11 @@ const SPIN: u64 = 2_000_000;
 pub(super) fn run(
     load: &Load,
     target: &BenchTarget,
-    server: Option<u32>,
+    tree: Option<&Tree>,
 ) -> Result<LoadReport, BenchError> {
     let sources = Sources::towards(target.address).at("choosing source addresses")?;
     let mut opener = Opener::new(target, &sources)?;
-    let tree = server.map(Tree::of);
-    let before = tree.as_ref().map_or(0, Tree::resident);
+    let before = tree.map_or(0, Tree::resident);
     let wanted = (0..load.clients).map(|at| WantedClient {
         wire: target.wire,
         group: load.group_of(at, target.wire),
@@ -50,11 +49,11 @@ pub(super) fn run(
         own: Some(at),
     });
     let clients = opener.open(wanted, AT_ONCE)?;
-    let connected = tree.as_ref().map_or(0, Tree::resident);
+    let connected = tree.map_or(0, Tree::resident);
     let publishers = publishers(load, target, &mut opener, &clients)?;
-    let mut run = Run::new(load, clients, publishers)?;
-    let marks = run.run_plan(tree.as_ref())?;
-    let bytes = (server.is_some() && load.clients > 0)
+    let mut run = Run::new(load, target, clients, publishers)?;
+    let marks = run.run_plan(tree)?;
+    let bytes = (tree.is_some() && load.clients > 0)
         .then(|| connected.saturating_sub(before) / load.clients as u64);
     Ok(run.report(&marks, bytes))
 }
@@ -81,9 +80,14 @@ fn publishers(
             chosen,
         ));
     }
+    if target.publishes_by_http() {
+        for one in &mut publishers {
+            one.connect(opener.dial()?, target.clone(), target.wire);
+        }
+        return Ok(publishers);
+    }
     let wires: Vec<_> = publishers.iter().map(|one| target.wire_to(&one.to(0))).collect();
-    let wanted =
-        wires.iter().map(|wire| WantedClient { wire: *wire, group: None, tags: 0, own: None });
+    let wanted = wires.iter().map(|wire| WantedClient::plain(*wire));
     for ((one, client), wire) in publishers.iter_mut().zip(opener.open(wanted, 1)?).zip(&wires) {
         one.connect(client, target.clone(), *wire);
     }
@@ -92,6 +96,7 @@ fn publishers(
 
 struct Run<'a> {
     load: &'a Load,
+    target: &'a BenchTarget,
     clients: Vec<BenchClient>,
     publishers: Vec<BenchPublisher>,
     ledger: DeliveryTracker,
@@ -135,6 +140,7 @@ impl Silence {
 impl<'a> Run<'a> {
     fn new(
         load: &'a Load,
+        target: &'a BenchTarget,
         clients: Vec<BenchClient>,
         publishers: Vec<BenchPublisher>,
     ) -> Result<Self, BenchError> {
@@ -153,6 +159,7 @@ impl<'a> Run<'a> {
             publishers.iter().map(|publisher| load.stream(publisher.audience())).collect();
         Ok(Self {
             load,
+            target,
             clients,
             publishers,
             ledger: DeliveryTracker::new(streams),
@@ -278,21 +285,27 @@ impl<'a> Run<'a> {
         };
         let now = self.clock.nanos();
         let (ledger, hint) = (&mut self.ledger, &mut self.hint);
-        let timed = self.load.publishers;
-        let (mut pongs, mut closed) = (Vec::new(), None);
+        let is_templated = self.target.wire == BenchProtocol::Template;
+        let (timed, payload) = (self.load.publishers, self.load.payload);
+        let mut deliver = |stamp: Stamp| {
+            let counted = if usize::from(stamp.stream) < timed { Timed::Yes } else { Timed::No };
+            ledger.deliver(at, stamp, now, counted);
+        };
+        let (mut pongs, mut closed, mut foreign) = (Vec::new(), None, 0);
         client.splitter.split(bytes, |frame| match frame {
+            ServerFrame::Message(text) if is_templated => {
+                each_stamp(text, payload, hint, &mut deliver);
+                pongs.extend(self.target.answer_to(text));
+            }
             ServerFrame::Message(text) => match Stamp::find(text, hint) {
-                Some(stamp) => {
-                    let counted =
-                        if usize::from(stamp.stream) < timed { Timed::Yes } else { Timed::No };
-                    ledger.deliver(at, stamp, now, counted);
-                }
-                None => ledger.counts.foreign += 1,
+                Some(stamp) => deliver(stamp),
+                None => foreign += 1,
             },
             ServerFrame::Ping(payload) => pongs.extend(pong(payload)),
             ServerFrame::Close(reason) => closed = Some(close_words(reason)),
             ServerFrame::Pong => {}
         });
+        ledger.counts.foreign += foreign;
         if let Some(said) = closed {
             return Err(BenchError::Closed(said));
         }
@@ -319,8 +332,10 @@ impl Load {
     /// Returns the group that a client joins in its handshake.
     fn group_of(&self, client: usize, wire: BenchProtocol) -> Option<usize> {
         match self.audience {
-            // The floor treats only clients with a group as recipients.
-            Audience::All => (wire == BenchProtocol::Floor).then_some(0),
+            // Only clients with a group are recipients of the floor, and subscribers of a template.
+            Audience::All => {
+                matches!(wire, BenchProtocol::Floor | BenchProtocol::Template).then_some(0)
+            }
             Audience::Groups(groups) => Some(client % groups),
             // Clients of phpWebSocketServer are addressed by UUID and need no group.
             Audience::One => (wire != BenchProtocol::Phpws).then_some(client),

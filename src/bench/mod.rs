@@ -6,11 +6,13 @@
 //! The generator is one thread with one epoll, pinned to cores that the server does not use.
 
 mod clock;
+mod compare;
 mod connect;
 mod cores;
 mod delivery_tracker;
 mod error;
 mod floor;
+mod http_responses;
 mod idle_connections;
 mod index;
 mod latency;
@@ -20,6 +22,7 @@ mod plan;
 mod process;
 mod progress;
 mod publisher;
+mod reconnect;
 mod report;
 mod server;
 mod socket;
@@ -27,11 +30,16 @@ mod splitter;
 mod stamp;
 mod suite;
 mod target;
+mod template;
+mod tickets;
 
 use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
+pub use self::compare::{
+    CompareCell, ComparePlan, CompareReport, CompareRow, CompareScenario, ComparedServer, compare,
+};
 pub use self::cores::{Cores, Shares};
 pub use self::error::BenchError;
 pub use self::floor::{Writes, serve as serve_floor};
@@ -39,11 +47,14 @@ pub use self::index::{IndexReport, index, index_apart};
 pub use self::latency::Percentiles;
 pub use self::plan::{Audience, IdleConnections, Load, PublishPace, Until};
 pub use self::progress::done;
+pub use self::reconnect::{Comeback, Disruption, ReconnectPlan, ReconnectReport};
 pub use self::report::{IdleReport, LoadReport, NamedReport};
 pub use self::server::ServerKind;
 pub use self::suite::{Row, measure as measure_targets, table, write_table};
 pub use self::target::BenchProtocol;
+pub use self::template::ServerTemplate;
 
+use self::process::Tree;
 use self::server::OwnServer;
 use self::target::BenchTarget;
 use crate::client::{ClientCredentials, ServerUrl};
@@ -94,11 +105,11 @@ pub fn load(
     let report = match server {
         MeasuredServer::Own(kind, shares) => {
             let own = OwnServer::start(*kind, wire, shares)?;
-            load::run(load, &own.target, Some(own.pid()))?
+            load::run(load, &own.target, Some(&Tree::of(own.pid())))?
         }
         MeasuredServer::At { url, access, pid } => {
             let target = BenchTarget::new(wire, url.clone(), access.clone())?;
-            load::run(load, &target, *pid)?
+            load::run(load, &target, pid.map(Tree::of).as_ref())?
         }
     };
     Ok(NamedReport { scenario: name.to_owned(), server: server.name(), report })
@@ -146,11 +157,11 @@ pub fn crowd(
     let report = match server {
         MeasuredServer::Own(kind, shares) => {
             let own = OwnServer::start(*kind, wire, shares)?;
-            idle_connections::run(crowd, &own.target, Some(own.pid()))?
+            idle_connections::run(crowd, &own.target, Some(&Tree::of(own.pid())))?
         }
         MeasuredServer::At { url, access, pid } => {
             let target = BenchTarget::new(wire, url.clone(), access.clone())?;
-            idle_connections::run(crowd, &target, *pid)?
+            idle_connections::run(crowd, &target, pid.map(Tree::of).as_ref())?
         }
     };
     Ok(NamedReport { scenario: name.to_owned(), server: server.name(), report })
@@ -169,6 +180,37 @@ pub fn hold(
     access: ClientCredentials,
 ) -> Result<(), BenchError> {
     idle_connections::hold(crowd, &BenchTarget::new(wire, url, access)?)
+}
+
+/// Starts a server, ends connections of its clients, and measures how the clients come back.
+///
+/// # Errors
+///
+/// If the server does not start, or if a client does not come back.
+pub fn reconnect(
+    plan: &ReconnectPlan,
+    kind: ServerKind,
+    shares: &Shares,
+) -> Result<NamedReport<ReconnectReport>, BenchError> {
+    let report = reconnect::reconnect(plan, kind, shares)?;
+    let server = MeasuredServer::Own(kind, shares.clone()).name();
+    Ok(NamedReport { scenario: "reconnect".to_owned(), server, report })
+}
+
+/// Opens clients that come back, for another load generator.
+///
+/// # Errors
+///
+/// The same as [`load`](load()).
+pub fn comeback(
+    comeback: &Comeback,
+    wire: BenchProtocol,
+    url: ServerUrl,
+    access: ClientCredentials,
+) -> Result<(), BenchError> {
+    let target = BenchTarget::new(wire, url, access)?;
+    let tickets = if comeback.shows_tickets { comeback.clients } else { 0 };
+    reconnect::serve(comeback, &target.with_tickets(tickets))
 }
 
 impl MeasuredServer {

@@ -1,5 +1,6 @@
 //! Processor time and memory of the processes of a server, from `/proc`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
@@ -9,31 +10,81 @@ use rustix::process::{Pid, Signal, kill_process};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tree(Vec<u32>);
 
+/// The processor time of a server whose processes die and are replaced.
+#[derive(Debug)]
+pub(super) struct CpuMeter {
+    root: u32,
+    /// Processor time of each process at the last sample in which it lived.
+    used: BTreeMap<u32, Duration>,
+}
+
+impl CpuMeter {
+    pub(super) fn of(root: u32) -> Self {
+        let mut meter = Self { root, used: BTreeMap::new() };
+        meter.sample();
+        meter
+    }
+
+    /// Returns the first process of the server.
+    pub(super) fn root(&self) -> u32 {
+        self.root
+    }
+
+    /// Continues with the processes of another server. The time of the former ones counts too.
+    pub(super) fn follow(&mut self, root: u32) {
+        self.sample();
+        self.root = root;
+    }
+
+    /// Reads the processor time of all processes that live now, and returns the sum over all
+    /// processes that were ever seen. What a process uses between the last sample and its death is
+    /// not counted.
+    pub(super) fn sample(&mut self) -> Duration {
+        for pid in Tree::of(self.root).0 {
+            let used = self.used.entry(pid).or_default();
+            *used = cpu_of(pid).max(*used);
+        }
+        self.used.values().sum()
+    }
+}
+
 /// One tick of the kernel clock in `/proc/PID/stat`. Used if the kernel has no `schedstat`.
 const TICK: Duration = Duration::from_millis(10);
 
 impl Tree {
     /// Finds a process and its descendants.
     pub(super) fn of(root: u32) -> Self {
-        let mut parents: Vec<(u32, u32)> = Vec::new();
-        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            if let Some((pid, parent)) = pid.and_then(|pid| Some((pid, parent_of(pid)?))) {
-                parents.push((pid, parent));
-            }
-        }
         let mut tree = vec![root];
         let mut at = 0;
         while let Some(parent) = tree.get(at).copied() {
-            tree.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+            tree.extend(children_of(parent));
             at += 1;
         }
         Self(tree)
     }
 
+    /// Finds the process with this id, or all processes of the program with this name, with their
+    /// descendants. None if there is no such process.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let roots = match number(name) {
+            Some(pid) => vec![pid],
+            None => processes().filter(|pid| program_of(*pid) == name).collect(),
+        };
+        let mut all: Vec<u32> = roots.into_iter().flat_map(|root| Self::of(root).0).collect();
+        all.sort_unstable();
+        all.dedup();
+        all.retain(|pid| stat(*pid).is_some());
+        (!all.is_empty()).then_some(Self(all))
+    }
+
     /// Returns only this process.
     pub(super) fn own() -> Self {
-        Self(vec![std::process::id()])
+        Self::only(std::process::id())
+    }
+
+    /// Returns the process without its descendants.
+    pub(super) fn only(pid: u32) -> Self {
+        Self(vec![pid])
     }
 
     /// Kills all of them.
@@ -53,7 +104,7 @@ impl Tree {
 
     /// Returns the processor time used by all of them.
     pub(super) fn cpu(&self) -> Duration {
-        self.0.iter().map(|pid| scheduled(*pid).unwrap_or_else(|| ticked(*pid))).sum()
+        self.0.iter().map(|pid| cpu_of(*pid)).sum()
     }
 
     /// Returns the resident bytes of all of them.
@@ -69,8 +120,48 @@ fn stat(pid: u32) -> Option<Vec<String>> {
     Some(fields.split(' ').map(str::to_owned).collect())
 }
 
-fn parent_of(pid: u32) -> Option<u32> {
-    stat(pid)?.get(1)?.parse().ok()
+/// Returns the children of a process. The kernel lists them by the thread that started them, if it
+/// was built with that list. Otherwise all processes are searched, which takes milliseconds.
+fn children_of(pid: u32) -> Vec<u32> {
+    let mut children = Vec::new();
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+        match fs::read_to_string(thread.path().join("children")) {
+            Ok(list) => children.extend(list.split_whitespace().filter_map(number)),
+            Err(_) if thread.path().exists() => return searched_children_of(pid),
+            // The thread has exited.
+            Err(_) => {}
+        }
+    }
+    children
+}
+
+fn searched_children_of(parent: u32) -> Vec<u32> {
+    processes()
+        .filter(|pid| stat(*pid).and_then(|fields| number(fields.get(1)?)) == Some(parent))
+        .collect()
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.filter_map(|entry| number(entry.file_name().to_str()?))
+}
+
+/// Returns the name of the program, without its folder.
+fn program_of(pid: u32) -> String {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let program = line.split(|byte| *byte == 0).next().unwrap_or_default();
+    // Some servers write their own description there: `nginx: master process`.
+    let program = String::from_utf8_lossy(program);
+    let program = program.split([' ', ':']).next().unwrap_or_default();
+    program.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+fn number(text: &str) -> Option<u32> {
+    text.parse().ok()
+}
+
+fn cpu_of(pid: u32) -> Duration {
+    scheduled(pid).unwrap_or_else(|| ticked(pid))
 }
 
 /// Returns the processor time in nanoseconds from `schedstat`.
@@ -120,6 +211,29 @@ mod tests {
         let tree = Tree::of(std::process::id());
         assert!(tree.cpu() > Duration::ZERO);
         assert!(tree.resident() > 100_000);
+    }
+
+    #[test]
+    fn both_ways_find_the_same_children() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let own = std::process::id();
+        for children in [children_of(own), searched_children_of(own)] {
+            assert!(children.contains(&child.id()), "{children:?}");
+        }
+        assert!(Tree::named("sleep").unwrap().0.contains(&child.id()));
+        assert_eq!(Tree::named(&child.id().to_string()), Some(Tree(vec![child.id()])));
+        assert_eq!(Tree::named("no-such-program"), None);
+        assert!(children_of(child.id()).is_empty());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn the_time_of_a_process_that_has_exited_still_counts() {
+        let mut meter = CpuMeter::of(std::process::id());
+        let busy = meter.sample();
+        meter.follow(u32::MAX);
+        assert!(meter.sample() >= busy && busy > Duration::ZERO);
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use super::connect::{BenchClient, close_words};
 use super::delivery_tracker::{DeliveryTracker, PublishedStream};
 use super::error::{At, BenchError};
+use super::http_responses::HttpResponses;
 use super::plan::{Audience, PublishPace};
 use super::socket::{Buffers, ReadResult};
 use super::splitter::ServerFrame;
 use super::stamp::{STAMP_BYTES, Stamp};
-use super::target::{BenchDestination, BenchProtocol, BenchTarget, pong, put_text};
+use super::target::{BenchDestination, BenchProtocol, BenchTarget, pong};
 use crate::reactor::poller::{Interest, Poller};
 
 const SECOND: f64 = 1e9;
@@ -41,6 +42,8 @@ struct PublisherSocket {
     target: BenchTarget,
     wire: BenchProtocol,
     is_full: bool,
+    /// Reads the answers, if publications are HTTP requests.
+    responses: Option<HttpResponses>,
 }
 
 impl PublishPace {
@@ -78,7 +81,8 @@ impl BenchPublisher {
         target: BenchTarget,
         wire: BenchProtocol,
     ) {
-        self.connection = Some(PublisherSocket { client, target, wire, is_full: false });
+        let responses = target.publishes_by_http().then(HttpResponses::default);
+        self.connection = Some(PublisherSocket { client, target, wire, is_full: false, responses });
     }
 
     pub(super) fn audience(&self) -> Audience {
@@ -152,9 +156,12 @@ impl BenchPublisher {
         if let Some(place) = text.get_mut(*stamp_at..*stamp_at + STAMP_BYTES) {
             place.copy_from_slice(&stamp.bytes());
         }
-        self.frame.clear();
-        put_text(&mut self.frame, text);
         ledger.publish(stream, due);
+        if line.responses.is_some() {
+            return line.client.socket.queue(text).at("publishing");
+        }
+        self.frame.clear();
+        line.target.put(&mut self.frame, text);
         line.client.socket.queue(&self.frame).at("publishing")
     }
 
@@ -180,14 +187,19 @@ impl BenchPublisher {
             ReadResult::Nothing => return Ok(()),
             ReadResult::End => return Err(BenchError::Closed("without a word".to_owned())),
         };
+        if let Some(responses) = &mut line.responses {
+            return responses.read(bytes);
+        }
         let (mut pongs, mut closed, mut refused) = (Vec::new(), None, None);
+        let target = &line.target;
         line.client.splitter.split(bytes, |frame| match frame {
             ServerFrame::Ping(payload) => pongs.extend(pong(payload)),
             ServerFrame::Close(reason) => closed = Some(close_words(reason)),
-            ServerFrame::Message(text) if is_refusal(text) => {
+            ServerFrame::Message(text) if is_refusal(text) || target.is_error(text) => {
                 refused = Some(String::from_utf8_lossy(text).into_owned());
             }
-            ServerFrame::Message(_) | ServerFrame::Pong => {}
+            ServerFrame::Message(text) => pongs.extend(target.answer_to(text)),
+            ServerFrame::Pong => {}
         });
         if let Some(said) = refused {
             return Err(BenchError::Refused(said));

@@ -135,7 +135,8 @@ impl<R: Display> Display for NamedReport<R> {
     }
 }
 
-fn row(f: &mut Formatter<'_>, name: &str, value: impl Display) -> fmt::Result {
+/// Writes one line of a report.
+pub(super) fn row(f: &mut Formatter<'_>, name: &str, value: impl Display) -> fmt::Result {
     writeln!(f, "  {name:<28}{value}")
 }
 

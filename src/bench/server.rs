@@ -16,6 +16,7 @@ use super::floor::Writes;
 use super::load_sources::Sources;
 use super::process::Tree;
 use super::target::{BenchProtocol, BenchTarget};
+use super::template::{OUTPUT, ServerTemplate, StartedTemplate};
 use crate::client::{ClientCredentials, ClientError, ServerUrl};
 use crate::types::Encryption;
 
@@ -69,17 +70,55 @@ impl OwnServer {
         Ok(own)
     }
 
+    /// Starts the server of a template on its share of the cores and waits until it accepts clients.
+    pub(super) fn start_template(
+        template: &ServerTemplate,
+        shares: &Shares,
+    ) -> Result<Self, BenchError> {
+        shares.server.take()?;
+        let clock = RunClock::start();
+        let started = template.start();
+        shares.generator.take()?;
+        let StartedTemplate { child, folder, target } = started?;
+        let mut own = Self { child, folder: Some(folder), target, started_in: Duration::ZERO };
+        own.await_first_client(&clock).map_err(|error| template.wrong(&error.to_string()))?;
+        Ok(own)
+    }
+
     /// Returns the process id of its first process.
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Starts a killed server again, at the same address and with the same configuration. Does not
+    /// wait for it.
+    pub(super) fn start_again(&mut self, shares: &Shares) -> Result<(), BenchError> {
+        self.child.wait().at("waiting for the end of the server")?;
+        shares.server.take()?;
+        let started = self.command(&["serve"]).and_then(|mut command| {
+            command.stderr(Stdio::piped()).spawn().at("starting the server again")
+        });
+        shares.generator.take()?;
+        self.child = started?;
+        Ok(())
+    }
+
+    /// Returns a command of this program for this server.
+    pub(super) fn command(&self, words: &[&str]) -> Result<Command, BenchError> {
+        match &self.folder {
+            Some(folder) => command_for(folder, words),
+            None => Err(BenchError::Plan("this server has no configuration".to_owned())),
+        }
     }
 
     #[expect(clippy::disallowed_methods, reason = "a short-lived command waits for a process")]
     fn await_first_client(&mut self, clock: &RunClock) -> Result<(), BenchError> {
         let sources = Sources::towards(self.target.address).at("choosing source addresses")?;
         loop {
-            let mut opener = Opener::new(&self.target, &sources)?;
-            let wanted = WantedClient { wire: self.target.wire, group: None, tags: 0, own: None };
+            let mut opener = Opener::new(&self.target, &sources)?.with_patience(PATIENCE);
+            // A path of a template may have a topic.
+            let group = self.target.dialect().map(|_| 0);
+            let wanted = WantedClient { group, ..WantedClient::plain(self.target.wire) };
             let Err(last) = opener.open(std::iter::once(wanted), 1) else {
                 self.started_in = Duration::from_nanos(clock.nanos());
                 return Ok(());
@@ -87,7 +126,9 @@ impl OwnServer {
             if let Some(status) = self.child.try_wait().at("asking for the server")? {
                 return Err(BenchError::NotStarted(format!("{status} {}", self.log_tail())));
             }
-            if clock.nanos() > nanos(PATIENCE) {
+            // A server that answers something else is there.
+            let is_there = matches!(last, BenchError::Unexpected { .. });
+            if is_there || clock.nanos() > nanos(PATIENCE) {
                 return Err(last);
             }
             std::thread::sleep(ATTEMPT);
@@ -98,6 +139,9 @@ impl OwnServer {
         let mut text = String::new();
         if let Some(out) = &mut self.child.stderr {
             let _unread = out.read_to_string(&mut text);
+        }
+        if let Some(folder) = &self.folder {
+            text += &fs::read_to_string(folder.join(OUTPUT)).unwrap_or_default();
         }
         text
     }
@@ -125,6 +169,18 @@ fn command() -> Result<Command, BenchError> {
     Ok(Command::new(std::env::current_exe().at("finding this program")?))
 }
 
+/// Returns a command of this program for the server with this folder.
+fn command_for(folder: &Path, words: &[&str]) -> Result<Command, BenchError> {
+    let mut command = command()?;
+    command.args(words).arg("-i").arg(folder.join("websock.ini"));
+    // Environment variables of the generator must not change the measured server.
+    let ours = std::env::vars_os().map(|(name, _)| name);
+    for name in ours.filter(|name| name.to_string_lossy().starts_with("TAGCAST_")) {
+        command.env_remove(name);
+    }
+    Ok(command)
+}
+
 fn start_tagcast(
     workers: usize,
     encryption: Encryption,
@@ -134,14 +190,8 @@ fn start_tagcast(
     let folder = folder().at("making a folder for the server")?;
     let secret = uuid::Uuid::new_v4().to_string();
     configure(&folder, address, workers, encryption, &secret).at("writing its configuration")?;
-    let mut command = command()?;
-    command.arg("serve").arg("-i").arg(folder.join("websock.ini")).stderr(Stdio::piped());
-    // Environment variables of the generator must not change the measured server.
-    let ours = std::env::vars_os().map(|(name, _)| name);
-    for name in ours.filter(|name| name.to_string_lossy().starts_with("TAGCAST_")) {
-        command.env_remove(name);
-    }
-    let child = command.spawn().at("starting the server")?;
+    let mut command = command_for(&folder, &["serve"])?;
+    let child = command.stderr(Stdio::piped()).spawn().at("starting the server")?;
     let ca = (encryption == Encryption::Tls).then(|| folder.join("certificate.pem"));
     // Clients present no credentials, like a page. The server counts them as clients of the
     // application.
@@ -179,7 +229,8 @@ fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-fn folder() -> std::io::Result<PathBuf> {
+/// Makes a folder for a server that is removed with it.
+pub(super) fn folder() -> std::io::Result<PathBuf> {
     let folder = std::env::temp_dir().join(format!("tagcast-bench-{}", uuid::Uuid::new_v4()));
     fs::DirBuilder::new().mode(0o700).create(&folder)?;
     Ok(folder)
@@ -220,7 +271,8 @@ fn certify(folder: &Path) -> std::io::Result<()> {
     private(&folder.join("key.pem"), &signing_key.serialize_pem())
 }
 
-fn private(path: &Path, text: &str) -> std::io::Result<()> {
+/// Writes a file that only this user may read.
+pub(super) fn private(path: &Path, text: &str) -> std::io::Result<()> {
     fs::write(path, text)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))
 }

@@ -62,6 +62,21 @@ impl Stamp {
     }
 }
 
+/// Passes each stamp of a received frame, in order. Servers may put many messages of this length
+/// into one frame.
+pub(super) fn each_stamp(
+    received: &[u8],
+    payload: usize,
+    hint: &mut usize,
+    mut each: impl FnMut(Stamp),
+) {
+    let mut rest = received;
+    while let Some(stamp) = Stamp::find(rest, hint) {
+        each(stamp);
+        rest = rest.get(*hint + payload.max(STAMP_BYTES)..).unwrap_or_default();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +93,19 @@ mod tests {
         assert_eq!(stamp.message(0).len(), STAMP_BYTES);
         assert_eq!(Stamp::find(b"#00zz", &mut hint), None);
         assert_eq!(Stamp::find(b"", &mut hint), None);
+    }
+
+    #[test]
+    fn all_stamps_of_a_frame_are_found() {
+        let stamps: Vec<_> = (0..3).map(|number| Stamp { stream: 1, number }).collect();
+        for payload in [STAMP_BYTES, 100] {
+            let messages =
+                stamps.iter().map(|stamp| format!("MSG t 1\r\n{}\r\n", stamp.message(payload)));
+            let frame: String = messages.collect();
+            let mut found = Vec::new();
+            each_stamp(frame.as_bytes(), payload, &mut 0, |stamp| found.push(stamp));
+            assert_eq!(found, stamps);
+        }
+        each_stamp(b"# and no stamp", 16, &mut 0, |stamp| panic!("{stamp:?}"));
     }
 }

@@ -9,6 +9,8 @@ use tungstenite::http::Uri;
 
 use super::connect::WantedClient;
 use super::error::{At, BenchError};
+use super::template::{PublishForm, RenderedStep, ServerDialect};
+use super::tickets::ClientTickets;
 use crate::client::{ClientCredentials, ServerUrl, tls};
 use crate::websocket::{Fin, Opcode, write};
 
@@ -21,6 +23,8 @@ pub enum BenchProtocol {
     Gomoob,
     /// Messages of the floor server.
     Floor,
+    /// What a template describes.
+    Template,
 }
 
 /// The recipients of a publication.
@@ -42,6 +46,8 @@ pub(super) struct BenchTarget {
     url: ServerUrl,
     access: ClientCredentials,
     tls: Option<Arc<ClientConfig>>,
+    tickets: Option<Arc<ClientTickets>>,
+    dialect: Option<Arc<ServerDialect>>,
 }
 
 /// Name of the tag whose value is the group of a client.
@@ -63,7 +69,68 @@ impl BenchTarget {
             true => Some(Arc::new(tls::trusting(access.ca.as_deref())?)),
             false => None,
         };
-        Ok(Self { wire, address, url, access, tls })
+        Ok(Self { wire, address, url, access, tls, tickets: None, dialect: None })
+    }
+
+    /// Returns the target that speaks this dialect.
+    pub(super) fn with_dialect(mut self, dialect: &ServerDialect) -> Self {
+        self.wire = BenchProtocol::Template;
+        self.dialect = Some(Arc::new(dialect.clone()));
+        self
+    }
+
+    /// Returns the dialect of the template, if there is one.
+    pub(super) fn dialect(&self) -> Option<&Arc<ServerDialect>> {
+        self.dialect.as_ref()
+    }
+
+    /// Returns what happens after the handshake of a client. Empty without a template.
+    pub(super) fn steps(&self, wanted: &WantedClient) -> Vec<RenderedStep> {
+        let topic = wanted.group.map(ServerDialect::topic);
+        self.dialect.as_ref().map_or_else(Vec::new, |dialect| dialect.steps(topic.as_deref()))
+    }
+
+    /// Returns true if publications are HTTP requests.
+    pub(super) fn publishes_by_http(&self) -> bool {
+        let publish = self.dialect.as_ref().map(|dialect| &dialect.publish);
+        matches!(publish, Some(PublishForm::Post { .. }))
+    }
+
+    /// Returns the frame that answers a ping of the dialect.
+    pub(super) fn answer_to(&self, received: &[u8]) -> Vec<u8> {
+        let mut frame = Vec::new();
+        if let Some(answer) = self.dialect.as_ref().and_then(|it| it.answer_to(received)) {
+            self.put(&mut frame, answer.as_bytes());
+        }
+        frame
+    }
+
+    /// Returns true if a received message is an error of the dialect.
+    pub(super) fn is_error(&self, received: &[u8]) -> bool {
+        self.dialect.as_ref().is_some_and(|dialect| dialect.is_error(received))
+    }
+
+    /// Appends a masked frame with this text.
+    pub(super) fn put(&self, frames: &mut Vec<u8>, text: &[u8]) {
+        let is_binary = self.dialect.as_ref().is_some_and(|dialect| dialect.is_binary);
+        let opcode = if is_binary { Opcode::Binary } else { Opcode::Text };
+        write::masked(frames, opcode, Fin::Last, text, MASK);
+    }
+
+    /// Keeps one session ticket of each of these clients. With 0 clients every handshake is a full
+    /// one. Without TLS nothing changes.
+    pub(super) fn with_tickets(mut self, clients: usize) -> Self {
+        if let Some(tls) = &mut self.tls {
+            let kept = Arc::new(ClientTickets::new(clients));
+            Arc::make_mut(tls).resumption = kept.resumption();
+            self.tickets = Some(kept);
+        }
+        self
+    }
+
+    /// Lets new connections show the tickets of the former ones.
+    pub(super) fn release_tickets(&self) {
+        self.tickets.iter().for_each(|tickets| tickets.release());
     }
 
     /// Returns the client side of TLS for a new connection. None without TLS.
@@ -103,11 +170,15 @@ impl BenchTarget {
     /// Returns the handshake request of a client.
     pub(super) fn opening(&self, wanted: &WantedClient) -> Result<Vec<u8>, BenchError> {
         let WantedClient { wire, group, tags, own } = *wanted;
+        if let Some(dialect) = &self.dialect {
+            let topic = group.map(ServerDialect::topic);
+            return self.request_of(&dialect.path_of(topic.as_deref()), &dialect.headers);
+        }
         let mut shown: Vec<(&'static str, String)> =
             self.access.members().map(|(name, text)| (name, text.to_owned())).collect();
         if wire == BenchProtocol::Floor {
             shown.extend(group.map(|group| (GROUP, group.to_string())));
-            return Ok(request(&self.with(&shown)?, wire));
+            return Ok(request(&self.with(&shown)?, ""));
         }
         let value = own.map_or_else(|| "yes".to_owned(), |client| client.to_string());
         let more = (1..tags).map(|n| (format!("tag{n}"), value.clone()));
@@ -122,7 +193,19 @@ impl BenchTarget {
         if !tags.is_empty() || wire == BenchProtocol::Gomoob {
             shown.push(("tags", Value::Object(tags).to_string()));
         }
-        Ok(request(&self.with(&shown)?, wire))
+        // Any value except `php` selects the dialect on every path and changes nothing else.
+        let client_type = if wire == BenchProtocol::Phpws { "Client-Type: web\r\n" } else { "" };
+        Ok(request(&self.with(&shown)?, client_type))
+    }
+
+    /// Returns the handshake request for another server.
+    fn request_of(&self, path: &str, headers: &[String]) -> Result<Vec<u8>, BenchError> {
+        let authority = format!("{}:{}", self.url.host(), self.url.port());
+        let uri = Uri::builder().scheme("ws").authority(authority).path_and_query(path).build();
+        let uri =
+            uri.map_err(|error| BenchError::Plan(format!("[open] path: `{path}`: {error}")))?;
+        let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+        Ok(request(&uri, &lines))
     }
 
     fn with(&self, shown: &[(&'static str, String)]) -> Result<Uri, BenchError> {
@@ -136,6 +219,9 @@ impl BenchTarget {
         to: &BenchDestination<'_>,
         message: &str,
     ) -> String {
+        if let Some(dialect) = &self.dialect {
+            return self.templated(dialect, to, message);
+        }
         match (wire, to) {
             (BenchProtocol::Floor, BenchDestination::All) => format!("* {message}"),
             (
@@ -145,7 +231,7 @@ impl BenchTarget {
             (BenchProtocol::Phpws, BenchDestination::One(uuid, _)) => {
                 self.packet(json!({"opcode": "feedback", "uuid": uuid, "message": message}))
             }
-            (BenchProtocol::Phpws, _) => {
+            (BenchProtocol::Phpws | BenchProtocol::Template, _) => {
                 self.packet(json!({"opcode": "broadcast", "message": message}))
             }
             (BenchProtocol::Gomoob, BenchDestination::All) => self.tagged(message, &json!({})),
@@ -153,6 +239,32 @@ impl BenchTarget {
                 BenchProtocol::Gomoob,
                 BenchDestination::Group(group) | BenchDestination::One(_, group),
             ) => self.tagged(message, &json!({GROUP: group.to_string()})),
+        }
+    }
+
+    /// Returns the text of a frame or, for servers that take publications by HTTP, a request.
+    fn templated(
+        &self,
+        dialect: &ServerDialect,
+        to: &BenchDestination<'_>,
+        message: &str,
+    ) -> String {
+        let topic = ServerDialect::topic(match to {
+            BenchDestination::All => 0,
+            BenchDestination::Group(group) | BenchDestination::One(_, group) => *group,
+        });
+        match &dialect.publish {
+            PublishForm::Frame(text) => text.render(&topic, message),
+            PublishForm::Post { path, headers, body } => {
+                let (path, body) = (path.render(&topic, message), body.render(&topic, message));
+                let (host, port) = (self.url.host(), self.url.port());
+                let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+                format!(
+                    "POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: tagcast-bench\r\n\
+                     {lines}Content-Length: {}\r\n\r\n{body}",
+                    body.len()
+                )
+            }
         }
     }
 
@@ -174,15 +286,14 @@ impl BenchTarget {
     }
 }
 
-fn request(uri: &Uri, wire: BenchProtocol) -> Vec<u8> {
+/// Returns a handshake request with these additional lines.
+fn request(uri: &Uri, lines: &str) -> Vec<u8> {
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let host = uri.authority().map(ToString::to_string).unwrap_or_default();
-    // Any value except `php` selects the dialect on every path and changes nothing else.
-    let client_type = if wire == BenchProtocol::Phpws { "Client-Type: web\r\n" } else { "" };
     format!(
         "GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tagcast-bench\r\n\
          Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-         {client_type}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+         {lines}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
     .into_bytes()
 }

@@ -29,9 +29,11 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+pub(crate) use self::diagnostic::Problem;
 pub use self::diagnostic::{Diagnostic, Diagnostics, ValueLocation};
 pub use self::effective::EffectiveValues;
 pub use self::file_permissions::site_in;
+pub(crate) use self::ini::{IniEntry, Title, parse as parse_ini};
 pub use self::schema::{ConfigKey, KEYS};
 pub use self::sections::compat::HttpErrors;
 pub use app_add::{NewApplication, NotAdded, add_application};
@@ -52,7 +54,6 @@ pub use settings::{
     Admission, Config, LimitSettings, LogSettings, MaxMemory, Refuse, TlsMode, TlsSettings, UuidKey,
 };
 
-use self::diagnostic::Problem;
 use self::env::DotEnv;
 use self::file_permissions::Keep;
 use self::layers::ConfigLayers;

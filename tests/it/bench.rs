@@ -13,7 +13,7 @@ const SHORT: &[&str] = &["--warmup", "0.1", "--duration", "0.3"];
 
 /// Runs the benchmark and parses the JSON in its output. Progress messages are on other lines.
 #[track_caller]
-fn bench(arguments: &[&str]) -> (Option<i32>, Value) {
+pub fn bench(arguments: &[&str]) -> (Option<i32>, Value) {
     let all = [&["bench"], arguments, &["--json"]].concat();
     json_of(&run_to_end(&Folder::new(), &all))
 }

@@ -30,6 +30,8 @@ mod auth_file;
 mod authorisation;
 mod backend;
 mod bench;
+mod bench_compare;
+mod bench_reconnect;
 mod bloatless_chat;
 mod bloatless_handshake;
 mod bloatless_limits;

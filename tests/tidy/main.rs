@@ -72,7 +72,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("admin", &["types", "telemetry"]),
     ("supervisor", &["types", "telemetry", "config", "link", "admin"]),
     ("client", &["types", "http", "websocket", "protocol"]),
-    ("bench", &["types", "telemetry", "index", "websocket", "reactor", "link", "client"]),
+    ("bench", &["types", "telemetry", "config", "index", "websocket", "reactor", "link", "client"]),
 ];
 
 /// Modules that do no I/O and take time and randomness as arguments.

@@ -192,14 +192,7 @@ impl Bench<'_> {
 
 impl RoundFigures {
     fn median(&self) -> f64 {
-        let mut sorted = self.figures.clone();
-        sorted.sort_by(f64::total_cmp);
-        let middle = sorted.len() / 2;
-        let upper = sorted.get(middle).copied().unwrap_or(f64::NAN);
-        match sorted.len().is_multiple_of(2) {
-            true => f64::midpoint(upper, sorted.get(middle - 1).copied().unwrap_or(f64::NAN)),
-            false => upper,
-        }
+        median(&self.figures)
     }
 
     /// Returns the median, and the range if there are several rounds.
@@ -210,6 +203,18 @@ impl RoundFigures {
             0 | 1 => tell(self.median()),
             _ => format!("{} ({} to {})", tell(self.median()), tell(least), tell(most)),
         }
+    }
+}
+
+/// Returns the median, or NaN without figures.
+pub(super) fn median(figures: &[f64]) -> f64 {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    let upper = sorted.get(middle).copied().unwrap_or(f64::NAN);
+    match middle.checked_sub(1).and_then(|below| sorted.get(below)) {
+        Some(lower) if sorted.len().is_multiple_of(2) => f64::midpoint(upper, *lower),
+        _ => upper,
     }
 }
 

@@ -25,6 +25,8 @@ pub fn example(name: &str) -> PathBuf {
 pub enum Need {
     /// A program and its Debian package.
     Program(&'static str, &'static str),
+    /// A file and the Debian package that contains it.
+    File(&'static str, &'static str),
     /// The Autobahn testsuite. `.ci/install-autobahn` installs it if Python 2.7 is available.
     Autobahn,
     /// Permission for `strace` to attach to processes, which containers often forbid.
@@ -39,6 +41,9 @@ impl Need {
         let (there, cure) = match self {
             Self::Program(program, package) => {
                 (runs(program, &["--version"]), format!("{program} (apt install {package})"))
+            }
+            Self::File(file, package) => {
+                (Path::new(file).exists(), format!("{file} (apt install {package})"))
             }
             Self::Autobahn => {
                 (wstest().is_some(), "Autobahn (.ci/install-autobahn, Python 2.7)".to_owned())
@@ -59,7 +64,7 @@ impl Need {
     /// Returns true if its absence is a failure with `TAGCAST_REQUIRE_TOOLS=1`. A program can be
     /// installed; a permission of the machine cannot.
     pub fn can_be_installed(self) -> bool {
-        matches!(self, Self::Program(..))
+        matches!(self, Self::Program(..) | Self::File(..))
     }
 }
 

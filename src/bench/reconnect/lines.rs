@@ -1,0 +1,96 @@
+//! What a crowd and the process that started it write to each other.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bench::error::BenchError;
+
+/// Command to a crowd: report [`CrowdEvent::Result`].
+pub(super) const REPORT: &str = "report";
+
+/// An event of a crowd.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum CrowdEvent {
+    /// All clients are open for the first time.
+    Open,
+    /// So many connections have ended so far.
+    Lost(u64),
+    /// All clients are open again. It is repeated after further losses.
+    Back,
+    /// All clients have received the probe of this number.
+    Heard(u64),
+    /// The figures of the crowd.
+    Result(CrowdResult),
+}
+
+/// The figures of a crowd.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct CrowdResult {
+    /// Connections that have ended.
+    pub(super) lost: u64,
+    /// Attempts that the server or the system refused.
+    pub(super) refused: u64,
+    /// Microseconds from the end of each connection to the next open one.
+    pub(super) away_us: Vec<u64>,
+}
+
+impl CrowdEvent {
+    pub(super) fn to_line(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    pub(super) fn parse(line: &str) -> Result<Self, BenchError> {
+        serde_json::from_str(line)
+            .map_err(|error| BenchError::Plan(format!("a crowd wrote `{line}`: {error}")))
+    }
+}
+
+/// Bytes per read of a pipe.
+const READ_BYTES: usize = 64 * 1024;
+
+/// The lines of a pipe that have arrived.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    partial: Vec<u8>,
+}
+
+impl Lines {
+    /// Reads once and returns the lines that are complete now. None at the end of the pipe.
+    pub(super) fn read(&mut self, pipe: impl AsFd) -> io::Result<Option<Vec<String>>> {
+        let mut bytes = vec![0; READ_BYTES];
+        let count = rustix::io::read(pipe, &mut bytes)?;
+        self.partial.extend_from_slice(bytes.get(..count).unwrap_or_default());
+        if count == 0 {
+            return Ok(None);
+        }
+        let mut lines = Vec::new();
+        while let Some(end) = self.partial.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.partial.drain(..=end).collect();
+            lines.push(String::from_utf8_lossy(&line).trim().to_owned());
+        }
+        Ok(Some(lines))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_read_as_they_were_written() {
+        let result = CrowdResult { lost: 3, refused: 1, away_us: vec![1, 2, 3] };
+        for event in [
+            CrowdEvent::Open,
+            CrowdEvent::Lost(7),
+            CrowdEvent::Back,
+            CrowdEvent::Heard(0),
+            CrowdEvent::Result(result),
+        ] {
+            assert_eq!(CrowdEvent::parse(&event.to_line()).unwrap(), event);
+        }
+        assert!(CrowdEvent::parse("error: x").is_err());
+    }
+}

@@ -1,0 +1,347 @@
+//! Measures clients that come back after a disruption, all at once or spread over a time.
+//!
+//! The clients are in processes of their own ([`crowd`]), up to 15,000 in each. This process has the
+//! bystanders, starts the disruption, and reads the processor time of the server.
+
+mod bystanders;
+mod crowd;
+mod crowd_process;
+mod disruption;
+mod lines;
+mod report;
+
+use std::time::Duration;
+
+pub(super) use self::crowd::serve;
+pub use self::disruption::Disruption;
+pub use self::report::ReconnectReport;
+
+use self::bystanders::Bystanders;
+use self::crowd_process::{CrowdPhase, CrowdProcess, CrowdState};
+use self::disruption::DisruptionAim;
+use self::lines::REPORT;
+use super::clock::{RunClock, nanos};
+use super::connect::{BenchClient, Opener, WantedClient};
+use super::cores::Shares;
+use super::error::{At, BenchError};
+use super::idle_connections::CLIENTS_PER_PROCESS;
+use super::latency::{Latencies, Percentiles};
+use super::load_sources::Sources;
+use super::process::CpuMeter;
+use super::server::{OwnServer, ServerKind};
+use super::stamp::{STAMP_BYTES, Stamp};
+use super::target::{BenchDestination, BenchProtocol, BenchTarget, put_text};
+use crate::reactor::poller::{Interest, Poller, Ready};
+use crate::types::Encryption;
+
+/// A run in which clients lose their connections and come back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReconnectPlan {
+    /// The clients.
+    pub comeback: Comeback,
+    /// What ends their connections.
+    pub disruption: Disruption,
+}
+
+/// Clients that come back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Comeback {
+    /// Number of clients.
+    pub clients: usize,
+    /// Each client waits for a random part of this time before its first attempt.
+    pub jitter: Duration,
+    /// Whether each shows a session ticket, if the server uses TLS.
+    pub shows_tickets: bool,
+}
+
+/// Clients that send themselves messages. With several, some of them stay connected when one worker
+/// of a few is killed.
+const BYSTANDERS: usize = 16;
+/// Time between the openings of two bystanders. They are opened while the crowd is, so that the
+/// workers share them.
+const BYSTANDER_PAUSE: Duration = Duration::from_millis(15);
+/// Time in which the latency of the bystanders is measured before the disruption.
+const QUIET: Duration = Duration::from_secs(1);
+/// Time between two samples of the processor time. A process that dies takes at most this time with
+/// it.
+const SAMPLE: Duration = Duration::from_millis(50);
+/// Time for one phase of the run. A server that needs longer for its clients is considered dead.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// Time for all clients to receive a probe. The next one follows.
+const PROBE: Duration = Duration::from_secs(5);
+/// Tokens of the crowds begin here. Those below are of the bystanders.
+const CROWDS: u64 = 1 << 32;
+/// Stream of the probes. Those below are of the bystanders.
+const PROBES: u8 = 200;
+
+/// Starts a server and measures how its clients come back.
+///
+/// # Errors
+///
+/// If the server does not start, or if a client does not come back.
+pub(super) fn reconnect(
+    plan: &ReconnectPlan,
+    kind: ServerKind,
+    shares: &Shares,
+) -> Result<ReconnectReport, BenchError> {
+    if plan.comeback.clients == 0 {
+        return Err(BenchError::Plan("--clients is 0; there must be clients".to_owned()));
+    }
+    let server = OwnServer::start(kind, BenchProtocol::Phpws, shares)?;
+    let target = server.target.clone();
+    let sources = Sources::towards(target.address).at("choosing source addresses")?;
+    let opener = Opener::new(&target, &sources)?;
+    let mut run = ReconnectRun {
+        shares,
+        target: &target,
+        opener,
+        poller: Poller::new(EVENTS).at("making an epoll")?,
+        clock: RunClock::start(),
+        meter: CpuMeter::of(server.pid()),
+        sampled_at: 0,
+        crowds: Vec::new(),
+        bystanders: Bystanders::new(),
+        server,
+    };
+    run.run(plan, kind)
+}
+
+const EVENTS: usize = 256;
+
+struct ReconnectRun<'a> {
+    server: OwnServer,
+    shares: &'a Shares,
+    target: &'a BenchTarget,
+    opener: Opener<'a>,
+    poller: Poller,
+    clock: RunClock,
+    meter: CpuMeter,
+    sampled_at: u64,
+    crowds: Vec<CrowdProcess>,
+    bystanders: Bystanders,
+}
+
+/// The messages of the bystanders before the disruption.
+struct QuietSecond {
+    latency: Percentiles,
+    /// Processor time of the server for each of them.
+    message_cpu: Duration,
+}
+
+/// Time and processor time since the disruption.
+#[derive(Clone, Copy, Debug)]
+struct Since {
+    wall: u64,
+    cpu: Duration,
+}
+
+impl ReconnectRun<'_> {
+    fn run(
+        &mut self,
+        plan: &ReconnectPlan,
+        kind: ServerKind,
+    ) -> Result<ReconnectReport, BenchError> {
+        let opening = self.open(&plan.comeback)?;
+        let quiet = self.measure_quiet()?;
+        let aim = plan.disruption.aim(&self.server)?;
+        let cpu = self.meter.sample();
+        let begun = Since { wall: self.clock.nanos(), cpu };
+        if plan.disruption.spares_clients() {
+            self.bystanders.begin(begun.wall);
+        }
+        self.disrupt(plan.disruption, aim)?;
+        self.until("the end of the connections", |run| Ok(run.lost() >= aim.connections))?;
+        let open = self.await_all_back(begun)?;
+        self.bystanders.pause();
+        let during = self.bystanders.percentiles();
+        let messages = quiet.message_cpu * self.bystanders.sent();
+        let served = self.probe_until_heard(begun)?;
+        self.order(REPORT)?;
+        self.until("the report of the clients", |run| {
+            Ok(run.are_all(|crowd| crowd.result.is_some()))
+        })?;
+        let staying = self.bystanders.staying();
+        let (lost, refused, away_us) = self.results();
+        let openings = opening.as_secs_f64() * lost as f64;
+        let is_tls = matches!(kind, ServerKind::Tagcast { encryption: Encryption::Tls, .. });
+        Ok(ReconnectReport {
+            kill: plan.disruption.name().to_owned(),
+            clients: plan.comeback.clients,
+            jitter: plan.comeback.jitter.as_secs_f64(),
+            tls_tickets: is_tls.then_some(plan.comeback.shows_tickets),
+            lost,
+            refused,
+            seconds_until_open: open.wall as f64 / 1e9,
+            seconds_until_served: served.wall as f64 / 1e9,
+            away_us,
+            server_cpu_seconds: open.cpu.as_secs_f64(),
+            bystander_cpu_seconds: messages.as_secs_f64(),
+            openings_cpu_seconds: openings,
+            cpu_ratio: open.cpu.saturating_sub(messages).as_secs_f64() / openings,
+            bystanders: staying,
+            bystander_before_us: quiet.latency,
+            bystander_us: (staying > 0).then_some(during),
+            bystander_lost: self.bystanders.missing(),
+        })
+    }
+
+    /// Opens all clients and the bystanders. Returns the processor time of one opening.
+    fn open(&mut self, comeback: &Comeback) -> Result<Duration, BenchError> {
+        let before = self.meter.sample();
+        let mut left = comeback.clients;
+        while left > 0 {
+            let clients = left.min(CLIENTS_PER_PROCESS);
+            left -= clients;
+            let crowd = CrowdProcess::start(&Comeback { clients, ..*comeback }, self.target)?;
+            let token = CROWDS + self.crowds.len() as u64;
+            self.poller.watch(crowd.fd(), token, Interest::Read).at("watching a crowd")?;
+            self.crowds.push(crowd);
+        }
+        let mut due = self.clock.nanos();
+        self.until("the openings", |run| {
+            let is_open = run.are_all(|crowd| crowd.phase == CrowdPhase::Open);
+            if run.bystanders.opened() < BYSTANDERS && (is_open || run.clock.nanos() >= due) {
+                due = run.clock.nanos() + nanos(BYSTANDER_PAUSE);
+                run.bystanders.open_one(run.target, &mut run.opener, &run.poller)?;
+            }
+            Ok(is_open && run.bystanders.opened() == BYSTANDERS)
+        })?;
+        let openings = u32::try_from(comeback.clients + BYSTANDERS).unwrap_or(u32::MAX);
+        Ok((self.meter.sample() - before) / openings)
+    }
+
+    fn measure_quiet(&mut self) -> Result<QuietSecond, BenchError> {
+        let end = self.clock.nanos() + nanos(QUIET);
+        let cpu = self.meter.sample();
+        self.bystanders.begin(self.clock.nanos());
+        self.until("the end of a second", |run| Ok(run.clock.nanos() >= end))?;
+        self.bystanders.pause();
+        let message_cpu = (self.meter.sample() - cpu) / self.bystanders.sent().max(1);
+        Ok(QuietSecond { latency: self.bystanders.percentiles(), message_cpu })
+    }
+
+    /// Starts the disruption and waits until it is over.
+    fn disrupt(&mut self, disruption: Disruption, aim: DisruptionAim) -> Result<(), BenchError> {
+        let mut begun = disruption.begin(aim, &self.server)?;
+        self.until("the end of the disruption", |run| begun.is_over(&mut run.server, run.shares))?;
+        if self.server.pid() != self.meter.root() {
+            self.meter.follow(self.server.pid());
+        }
+        Ok(())
+    }
+
+    fn await_all_back(&mut self, begun: Since) -> Result<Since, BenchError> {
+        self.until("the return of all clients", |run| Ok(run.are_back()))?;
+        Ok(self.since(begun))
+    }
+
+    /// Sends probes to all clients until every client has received one.
+    fn probe_until_heard(&mut self, begun: Since) -> Result<Since, BenchError> {
+        let wanted = std::iter::once(WantedClient::plain(self.target.wire));
+        let mut publishers = self.opener.open(wanted, 1)?;
+        for number in 0.. {
+            self.await_all_back(begun)?;
+            for publisher in &mut publishers {
+                self.publish_probe(publisher, number)?;
+            }
+            let end = self.clock.nanos() + nanos(PROBE);
+            self.until("a message to all clients", |run| {
+                Ok(run.are_all(|crowd| crowd.heard == Some(number)) || run.clock.nanos() > end)
+            })?;
+            if self.are_all(|crowd| crowd.heard == Some(number)) {
+                break;
+            }
+        }
+        Ok(self.since(begun))
+    }
+
+    fn publish_probe(&self, client: &mut BenchClient, number: u64) -> Result<(), BenchError> {
+        let message = Stamp { stream: PROBES, number }.message(STAMP_BYTES);
+        let wire = self.target.wire;
+        let text = self.target.publication(wire, &BenchDestination::All, &message);
+        let mut frame = Vec::new();
+        put_text(&mut frame, text.as_bytes());
+        client.socket.queue(&frame).at("publishing")?;
+        client.socket.flush().at("publishing")?;
+        Ok(())
+    }
+
+    fn since(&mut self, begun: Since) -> Since {
+        let wall = self.clock.nanos() - begun.wall;
+        Since { wall, cpu: self.meter.sample() - begun.cpu }
+    }
+
+    /// Returns the number of connections that have ended.
+    fn lost(&self) -> u64 {
+        let bystanders = self.bystanders.opened() - self.bystanders.staying();
+        self.crowds.iter().map(|crowd| crowd.state.lost).sum::<u64>() + bystanders as u64
+    }
+
+    fn are_back(&self) -> bool {
+        self.are_all(|crowd| matches!(crowd.phase, CrowdPhase::Open | CrowdPhase::Back))
+    }
+
+    fn are_all(&self, is_so: impl Fn(&CrowdState) -> bool) -> bool {
+        self.crowds.iter().all(|crowd| is_so(&crowd.state))
+    }
+
+    fn order(&mut self, command: &str) -> Result<(), BenchError> {
+        self.crowds.iter_mut().try_for_each(|crowd| crowd.order(command))
+    }
+
+    /// Handles events until `is_done` returns true. The error after a long wait names `what`.
+    fn until(
+        &mut self,
+        what: &'static str,
+        mut is_done: impl FnMut(&mut Self) -> Result<bool, BenchError>,
+    ) -> Result<(), BenchError> {
+        let end = self.clock.nanos() + nanos(PATIENCE);
+        while !is_done(self)? {
+            if self.clock.nanos() > end {
+                return Err(BenchError::Silent(PATIENCE.as_secs(), what));
+            }
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self) -> Result<(), BenchError> {
+        let now = self.clock.nanos();
+        if now >= self.sampled_at + nanos(SAMPLE) {
+            self.meter.sample();
+            self.sampled_at = now;
+        }
+        let next = self.bystanders.send(self.clock.nanos(), self.target);
+        let left = next.saturating_sub(self.clock.nanos()).min(nanos(BYSTANDER_PAUSE));
+        let mut ready: Vec<Ready> = Vec::with_capacity(EVENTS);
+        self.poller.wait(Some(Duration::from_nanos(left)), &mut ready).at("waiting")?;
+        for event in ready {
+            let at = usize::try_from(event.token % CROWDS).unwrap_or(usize::MAX);
+            match self.crowds.get_mut(at).filter(|_| event.token >= CROWDS) {
+                Some(crowd) => crowd.on_readable()?,
+                None => self.bystanders.on_readable(at, self.clock.nanos()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns lost connections, refused attempts and the times that clients were away.
+    fn results(&self) -> (u64, u64, Percentiles) {
+        let mut away = Latencies::new();
+        let (mut lost, mut refused) = (0, 0);
+        for result in self.crowds.iter().filter_map(|crowd| crowd.state.result.as_ref()) {
+            lost += result.lost;
+            refused += result.refused;
+            result.away_us.iter().for_each(|micros| away.record(micros * 1000));
+        }
+        (lost, refused, away.percentiles())
+    }
+}
+
+/// Returns a pseudo-random number from two numbers (splitmix64). Runs are repeatable.
+fn hashed(one: u64, other: u64) -> u64 {
+    let number = one.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(other);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    number ^ (number >> 31)
+}

@@ -1,0 +1,79 @@
+//! The result of a run with clients that come back.
+
+use std::fmt::{self, Display, Formatter};
+
+use serde::Serialize;
+
+use crate::bench::latency::Percentiles;
+use crate::bench::report::row;
+
+/// The result of a run with clients that come back.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReconnectReport {
+    /// What was done to the server.
+    pub kill: String,
+    /// Connections before the disruption.
+    pub clients: usize,
+    /// Seconds over which the clients came back.
+    pub jitter: f64,
+    /// Whether the clients showed session tickets. None without TLS.
+    pub tls_tickets: Option<bool>,
+    /// Connections that ended.
+    pub lost: u64,
+    /// Attempts that the server or the system refused.
+    pub refused: u64,
+    /// Seconds from the disruption until all clients were open again.
+    pub seconds_until_open: f64,
+    /// Seconds from the disruption until all clients had received a message.
+    pub seconds_until_served: f64,
+    /// Microseconds from the end of each connection until it was open again.
+    pub away_us: Percentiles,
+    /// Processor time of all server processes from the disruption until all clients were open
+    /// again, in seconds.
+    pub server_cpu_seconds: f64,
+    /// The part of it for the messages of the bystanders, at their cost before the disruption.
+    pub bystander_cpu_seconds: f64,
+    /// Processor time of as many of the first openings, in seconds.
+    pub openings_cpu_seconds: f64,
+    /// Processor time without the part of the bystanders, divided by that of the openings.
+    pub cpu_ratio: f64,
+    /// Clients that stayed connected, of those that sent themselves messages.
+    pub bystanders: usize,
+    /// Latency of these messages before the disruption, in microseconds.
+    pub bystander_before_us: Percentiles,
+    /// Latency of these messages until all clients were open again. None if no client stayed.
+    pub bystander_us: Option<Percentiles>,
+    /// Messages of connections that stayed, which did not arrive.
+    pub bystander_lost: usize,
+}
+
+impl Display for ReconnectReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { kill, clients, lost, refused, jitter, .. } = self;
+        let tickets = match self.tls_tickets {
+            None => "",
+            Some(true) => ", TLS with tickets",
+            Some(false) => ", TLS without tickets",
+        };
+        row(f, "load", format_args!("{clients} clients, {kill}, jitter {jitter} s{tickets}"))?;
+        row(f, "connections lost", lost)?;
+        row(f, "refused attempts", refused)?;
+        row(f, "all open again after", format_args!("{:.2} s", self.seconds_until_open))?;
+        row(f, "all served after", format_args!("{:.2} s", self.seconds_until_served))?;
+        row(f, "each away for", self.away_us)?;
+        let (cpu, messages) = (self.server_cpu_seconds, self.bystander_cpu_seconds);
+        let cpu = format_args!("{cpu:.2} s, {messages:.2} s of it for the bystanders");
+        row(f, "CPU of the server", cpu)?;
+        let openings = self.openings_cpu_seconds;
+        row(f, "CPU of as many openings", format_args!("{openings:.2} s"))?;
+        row(f, "ratio", format_args!("{:.2}", self.cpu_ratio))?;
+        row(f, "bystanders before", self.bystander_before_us)?;
+        match &self.bystander_us {
+            Some(latency) => {
+                row(f, "bystanders meanwhile", latency)?;
+                row(f, "", format_args!("{} stayed, {} lost", self.bystanders, self.bystander_lost))
+            }
+            None => row(f, "bystanders meanwhile", "no client stayed connected"),
+        }
+    }
+}
