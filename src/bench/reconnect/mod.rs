@@ -62,6 +62,10 @@ const BYSTANDERS: usize = 16;
 const BYSTANDER_PAUSE: Duration = Duration::from_millis(15);
 /// Time in which the latency of the bystanders is measured before the disruption.
 const QUIET: Duration = Duration::from_secs(1);
+/// Openings one after the other, before the clients are there.
+const SINGLE_OPENINGS: usize = 500;
+/// Time for the server to forget the clients of these openings.
+const SETTLE: Duration = Duration::from_millis(200);
 /// Time between two samples of the processor time. A process that dies takes at most this time with
 /// it.
 const SAMPLE: Duration = Duration::from_millis(50);
@@ -141,6 +145,7 @@ impl ReconnectRun<'_> {
         plan: &ReconnectPlan,
         kind: ServerKind,
     ) -> Result<ReconnectReport, BenchError> {
+        let single = self.measure_single_openings()?;
         let opening = self.open(&plan.comeback)?;
         let quiet = self.measure_quiet()?;
         let aim = plan.disruption.aim(&self.server)?;
@@ -162,7 +167,9 @@ impl ReconnectRun<'_> {
         })?;
         let staying = self.bystanders.staying();
         let (lost, refused, away_us) = self.results();
-        let openings = opening.as_secs_f64() * lost as f64;
+        let cpu = open.cpu.saturating_sub(messages).as_secs_f64();
+        let openings = single.as_secs_f64() * lost as f64;
+        let openings_by_64 = opening.as_secs_f64() * lost as f64;
         let is_tls = matches!(kind, ServerKind::Tagcast { encryption: Encryption::Tls, .. });
         Ok(ReconnectReport {
             kill: plan.disruption.name().to_owned(),
@@ -177,12 +184,29 @@ impl ReconnectRun<'_> {
             server_cpu_seconds: open.cpu.as_secs_f64(),
             bystander_cpu_seconds: messages.as_secs_f64(),
             openings_cpu_seconds: openings,
-            cpu_ratio: open.cpu.saturating_sub(messages).as_secs_f64() / openings,
+            openings_by_64_cpu_seconds: openings_by_64,
+            cpu_ratio: cpu / openings,
+            cpu_ratio_by_64: cpu / openings_by_64,
             bystanders: staying,
             bystander_before_us: quiet.latency,
             bystander_us: (staying > 0).then_some(during),
             bystander_lost: self.bystanders.missing(),
         })
+    }
+
+    /// Opens some clients one after the other and closes them. Returns the processor time of one
+    /// opening.
+    fn measure_single_openings(&mut self) -> Result<Duration, BenchError> {
+        let wire = self.target.wire;
+        let wanted = (0..SINGLE_OPENINGS).map(|_| WantedClient::plain(wire));
+        let before = self.meter.sample();
+        let clients = self.opener.open(wanted, 1)?;
+        let each = (self.meter.sample() - before) / u32::try_from(clients.len()).unwrap_or(1);
+        drop(clients);
+        // The server forgets them before the next measurement begins.
+        let end = self.clock.nanos() + nanos(SETTLE);
+        self.until("the end of these clients", |run| Ok(run.clock.nanos() >= end))?;
+        Ok(each)
     }
 
     /// Opens all clients and the bystanders. Returns the processor time of one opening.

@@ -33,10 +33,15 @@ pub struct ReconnectReport {
     pub server_cpu_seconds: f64,
     /// The part of it for the messages of the bystanders, at their cost before the disruption.
     pub bystander_cpu_seconds: f64,
-    /// Processor time of as many of the first openings, in seconds.
+    /// Processor time of as many openings one after the other, in seconds.
     pub openings_cpu_seconds: f64,
-    /// Processor time without the part of the bystanders, divided by that of the openings.
+    /// Processor time of as many openings of which 64 are under way at the same time, in seconds.
+    pub openings_by_64_cpu_seconds: f64,
+    /// Processor time without the part of the bystanders, divided by that of openings one after the
+    /// other.
     pub cpu_ratio: f64,
+    /// The same, divided by that of the openings of which 64 are under way.
+    pub cpu_ratio_by_64: f64,
     /// Clients that stayed connected, of those that sent themselves messages.
     pub bystanders: usize,
     /// Latency of these messages before the disruption, in microseconds.
@@ -65,8 +70,11 @@ impl Display for ReconnectReport {
         let cpu = format_args!("{cpu:.2} s, {messages:.2} s of it for the bystanders");
         row(f, "CPU of the server", cpu)?;
         let openings = self.openings_cpu_seconds;
-        row(f, "CPU of as many openings", format_args!("{openings:.2} s"))?;
-        row(f, "ratio", format_args!("{:.2}", self.cpu_ratio))?;
+        let ratio = format_args!("{:.2} ({openings:.2} s)", self.cpu_ratio);
+        row(f, "to as many single openings", ratio)?;
+        let openings = self.openings_by_64_cpu_seconds;
+        let ratio = format_args!("{:.2} ({openings:.2} s)", self.cpu_ratio_by_64);
+        row(f, "to as many openings by 64", ratio)?;
         row(f, "bystanders before", self.bystander_before_us)?;
         match &self.bystander_us {
             Some(latency) => {
