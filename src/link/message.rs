@@ -11,7 +11,7 @@ use crate::types::{
 };
 
 /// Version of the link protocol. Both sides run the same binary, so any other version ends the link.
-pub const VERSION: u16 = 8;
+pub const VERSION: u16 = 9;
 
 /// Work for one tag, in bytes of a usual message.
 const ROW_WORK: usize = 64;

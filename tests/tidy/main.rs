@@ -230,6 +230,25 @@ const UNCLEAR_ALLOWED: &[(&str, &str, &str)] = &[
     ("docs/benchmarks.md", "| T4 | feedback beside", "written by `tagcast bench targets`"),
 ];
 
+/// Two branches that add rows to one table leave these behind if nobody looks at the merge.
+#[test]
+fn documents_have_no_leftovers_of_a_merge() {
+    let mut findings = Vec::new();
+    for page in texts() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let mut previous = "";
+        for (index, line) in text.lines().enumerate() {
+            let is_marker = ["<<<<<<<", ">>>>>>>"].iter().any(|marker| line.starts_with(marker));
+            let is_repeated = line == previous && line.starts_with('|');
+            if is_marker || is_repeated {
+                findings.push(format!("{}:{}: {line}", page.display(), index + 1));
+            }
+            previous = line;
+        }
+    }
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
+}
+
 #[test]
 fn documents_are_in_plain_english() {
     let unclear: Vec<(&str, Regex, &str)> = UNCLEAR
