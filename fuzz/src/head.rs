@@ -2,8 +2,8 @@
 //! and the response has a valid head.
 
 use tagcast::http::{
-    HeadScanner, Origins, OtherProtocol, Refusal, RequestHead, RequestKind, Spoken, Upgrade,
-    decide, effective_address, is_same_origin, parse, switching_protocols,
+    HeadScanner, Origins, OtherProtocol, Refusal, RequestHead, RequestKind, SupportedVersions,
+    Upgrade, decide, effective_address, is_same_origin, parse, switching_protocols,
 };
 use tagcast::types::limits::{HEAD_BYTES_MAX, HEAD_LINES_MAX};
 use tagcast::types::{IpRange, OriginPattern};
@@ -77,11 +77,11 @@ fn upgraded(upgrade: &Upgrade<'_>) {
     if let Err(refusal) = found {
         answered(&refusal);
     }
-    drop((upgrade.class(), upgrade.check_version(Spoken::DraftsToo)));
+    drop((upgrade.class(), upgrade.check_version(SupportedVersions::DraftsToo)));
     if let Some(origin) = upgrade.origin.as_deref() {
         page(origin, &upgrade.host);
     }
-    if let Err(refusal) = upgrade.check_version(Spoken::Rfc6455) {
+    if let Err(refusal) = upgrade.check_version(SupportedVersions::Rfc6455) {
         answered(&refusal);
     }
     for protocol in upgrade.protocols() {

@@ -78,7 +78,7 @@ fn old_ways((text, packet): (&str, &PhpwsPacket<'_>), json: &Value) {
     let message = json.as_object().and_then(|members| members.get("message"));
     assert!(name.is_none() || message.is_some_and(|it| it.is_string() || it.is_number()));
     let (uuid, ident) = packet.loose_names();
-    assert!(json.is_object() || (uuid, ident) == (LooseName::Nobody, LooseName::Nobody));
+    assert!(json.is_object() || (uuid, ident) == (LooseName::None, LooseName::None));
 }
 
 /// Compares values. Only the fraction of a number may be lost.

@@ -120,7 +120,7 @@ impl ApiPublisher {
         self.wait_for_room(publication.payload.len(), within).await?;
         let (sender, receipt) = oneshot::channel();
         let PublisherState { client, waiting, .. } = &mut *self.state.borrow_mut();
-        let requester = ReportRequester { slot: Slot::NOBODY, naming: RecipientForm::Usual };
+        let requester = ReportRequester { slot: Slot::NONE, naming: RecipientForm::Usual };
         client.uplink.publish_counted(requester, clients_max, publication.into());
         waiting.push_back((Number(client.uplink.published()), sender));
         self.wake.notify_one();

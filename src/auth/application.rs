@@ -59,7 +59,7 @@ impl Application {
     }
 
     /// Returns the placeholder of an invalid entry, so the other entries keep their indexes.
-    pub(crate) fn nobodys() -> Self {
+    pub(crate) fn placeholder() -> Self {
         Self {
             key: String::new(),
             secret: Secret::new(String::new()),

@@ -235,7 +235,7 @@ impl BrokerCore {
                 FromWorker::Publish(publish) => router.on_publish(source, publish),
                 FromWorker::Other(message) => router.on_message(source, message),
             };
-            done.map_err(|breach| breach.to_string())?;
+            done.map_err(|error| error.to_string())?;
             Ok(if is_spent(work) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         });
         outcome.unwrap_or_else(|reason| {
@@ -247,8 +247,8 @@ impl BrokerCore {
     fn write(&mut self, report: &mut dyn FnMut(ChildEvent)) {
         let mut lost: Vec<(WorkerIncarnation, String)> = Vec::new();
         for member in self.router.workers_mut() {
-            if let Some(breach) = member.protocol_error() {
-                lost.push((member.source, breach.to_string()));
+            if let Some(error) = member.protocol_error() {
+                lost.push((member.source, error.to_string()));
             } else if let Err(reason) = self.links.write(member) {
                 lost.push((member.source, reason));
             }

@@ -12,7 +12,7 @@ pub enum ProtocolError {
     /// The worker uses this other protocol version.
     Version(u16),
     /// The worker identifies itself as another worker.
-    Stranger(WorkerIncarnation),
+    OtherWorker(WorkerIncarnation),
     /// A message that is not allowed at this point.
     OutOfPlace(&'static str),
     /// The worker put a client into a taken slot, or with a UUID that is already connected.
@@ -27,7 +27,7 @@ impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Version(version) => write!(f, "version {version} instead of {VERSION}"),
-            Self::Stranger(source) => {
+            Self::OtherWorker(source) => {
                 write!(f, "says it is worker {} of generation {}", source.worker, source.generation)
             }
             Self::OutOfPlace(what) => write!(f, "{what} out of place"),

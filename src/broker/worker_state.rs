@@ -95,13 +95,13 @@ impl WorkerState {
     pub(super) fn on_hello(
         &mut self,
         version: u16,
-        says: WorkerIncarnation,
+        claimed: WorkerIncarnation,
     ) -> Result<(), ProtocolError> {
         if version != VERSION {
             return Err(ProtocolError::Version(version));
         }
-        if says != self.source {
-            return Err(ProtocolError::Stranger(says));
+        if claimed != self.source {
+            return Err(ProtocolError::OtherWorker(claimed));
         }
         self.link_state = LinkState::Announcing;
         Ok(())
@@ -111,7 +111,7 @@ impl WorkerState {
     #[must_use]
     pub fn protocol_error(&self) -> Option<ProtocolError> {
         match self.link_state {
-            LinkState::Broken(breach) => Some(breach),
+            LinkState::Broken(error) => Some(error),
             _ => None,
         }
     }

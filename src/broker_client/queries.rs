@@ -36,7 +36,7 @@ impl PresenceQueries {
         slot: Slot,
         PresenceQuestion { tenant, query, tag }: PresenceQuestion,
     ) -> Option<PresenceQuery> {
-        let most = if slot == Slot::NOBODY { OPEN_OF_RESOURCES_MAX } else { OPEN_MAX };
+        let most = if slot == Slot::NONE { OPEN_OF_RESOURCES_MAX } else { OPEN_MAX };
         if self.open.iter().filter(|(known, _)| *known == slot).count() >= most {
             return None;
         }

@@ -59,7 +59,7 @@ pub(super) enum Reports {
 
 /// Options of a new connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Manner {
+pub(super) struct ConnectionOptions {
     pub(super) dialect: ClientDialect,
     pub(super) reports: Reports,
 }
@@ -69,19 +69,19 @@ impl ClientConnection {
     pub(super) fn open(
         url: &ServerUrl,
         uri: Uri,
-        manner: Manner,
+        options: ConnectionOptions,
         access: &ClientCredentials,
     ) -> Result<Self, ClientError> {
         let mut request =
             uri.into_client_request().map_err(|error| ClientError::Url(error.to_string()))?;
         let agent = HeaderValue::from_static(concat!("tagcast/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().insert("User-Agent", agent);
-        if manner.dialect == ClientDialect::Phpws {
+        if options.dialect == ClientDialect::Phpws {
             // Any value except `php` selects the dialect on every path and changes nothing else.
             request.headers_mut().insert("Client-Type", HeaderValue::from_static("web"));
         }
         let token = Uuid::new_v4().to_string();
-        if manner.reports == Reports::Wanted
+        if options.reports == Reports::Wanted
             && let Ok(value) = HeaderValue::from_str(&token)
         {
             request.headers_mut().insert(REPORT_HEADER, value);

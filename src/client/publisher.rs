@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use tungstenite::Message;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use super::connection::{ClientConnection, ClientDialect, Manner, Reports};
+use super::connection::{ClientConnection, ClientDialect, ConnectionOptions, Reports};
 use super::credentials::ClientCredentials;
 use super::error::ClientError;
 use super::report;
@@ -77,8 +77,8 @@ impl Publisher {
         reports: Reports,
     ) -> Result<Self, ClientError> {
         let uri = url.with(access.members())?;
-        let manner = Manner { dialect: ClientDialect::Phpws, reports };
-        let connection = ClientConnection::open(url, uri, manner, &access)?;
+        let options = ConnectionOptions { dialect: ClientDialect::Phpws, reports };
+        let connection = ClientConnection::open(url, uri, options, &access)?;
         let mut publisher = Self { connection, access };
         publisher.await_opcode("ready")?;
         Ok(publisher)
@@ -211,8 +211,8 @@ pub(super) fn open_with_tags(
     url.check_takes_tags()?;
     let tags = tags_object(tags).to_string();
     let parameters = std::iter::once(("tags", tags.as_str())).chain(access.members());
-    let manner = Manner { dialect: ClientDialect::Gomoob, reports };
-    ClientConnection::open(url, url.with(parameters)?, manner, access)
+    let options = ConnectionOptions { dialect: ClientDialect::Gomoob, reports };
+    ClientConnection::open(url, url.with(parameters)?, options, access)
 }
 
 fn tags_object(tags: &Tags) -> Value {

@@ -23,8 +23,8 @@ pub use self::legacy::malformed_2021::{RepairedHead, repair};
 pub use self::legacy::raw::{RAW_GREETING, RawGreeting, raw_greeting};
 pub use forwarded::{effective_address, effective_address_of};
 pub use handshake::{
-    ClientType, PlainAnswer, RequestKind, Spoken, Upgrade, WireFormat, decide, decide_leniently,
-    raw_upgrade,
+    ClientType, PlainAnswer, RequestKind, SupportedVersions, Upgrade, WireFormat, decide,
+    decide_leniently, raw_upgrade,
 };
 pub use head::{RequestHead, Version, parse};
 pub use origin::{Origins, is_same_origin};

@@ -44,7 +44,7 @@ pub(super) enum Reach {
 /// The entries of all workers.
 #[derive(Debug, Default)]
 pub(super) struct Directory {
-    seats: BTreeMap<WorkerId, WorkerEntries>,
+    workers: BTreeMap<WorkerId, WorkerEntries>,
     clients: usize,
 }
 
@@ -85,49 +85,49 @@ impl Directory {
     pub(super) fn put(&mut self, place: ConnectionRef, entry: IndexEntry) {
         debug_assert!(self.get(place).is_none(), "a place is given to one client");
         let (number, at) = split(place.slot);
-        let seat = self.seats.entry(place.worker).or_default();
-        let page = seat.page(number).unwrap_or_else(|page| {
-            seat.pages.insert(page, EntryPage::new(number));
+        let entries = self.workers.entry(place.worker).or_default();
+        let page = entries.page(number).unwrap_or_else(|page| {
+            entries.pages.insert(page, EntryPage::new(number));
             page
         });
-        let Some(page) = seat.pages.get_mut(page) else { return };
+        let Some(page) = entries.pages.get_mut(page) else { return };
         let Some(free) = page.entries.get_mut(at) else { return };
         *free = Some(entry);
         page.clients += 1;
-        seat.clients += 1;
+        entries.clients += 1;
         self.clients += 1;
     }
 
     /// Returns the entry at a place.
     pub(super) fn get(&self, place: ConnectionRef) -> Option<&IndexEntry> {
         let (number, at) = split(place.slot);
-        let seat = self.seats.get(&place.worker)?;
-        seat.pages.get(seat.page(number).ok()?)?.entries.get(at)?.as_ref()
+        let entries = self.workers.get(&place.worker)?;
+        entries.pages.get(entries.page(number).ok()?)?.entries.get(at)?.as_ref()
     }
 
     /// Returns the entry at a place for modification.
     pub(super) fn get_mut(&mut self, place: ConnectionRef) -> Option<&mut IndexEntry> {
         let (number, at) = split(place.slot);
-        let seat = self.seats.get_mut(&place.worker)?;
-        let page = seat.page(number).ok()?;
-        seat.pages.get_mut(page)?.entries.get_mut(at)?.as_mut()
+        let entries = self.workers.get_mut(&place.worker)?;
+        let page = entries.page(number).ok()?;
+        entries.pages.get_mut(page)?.entries.get_mut(at)?.as_mut()
     }
 
     /// Removes and returns the entry at a place, and frees memory that only this entry used.
     pub(super) fn take(&mut self, place: ConnectionRef) -> Option<IndexEntry> {
         let (number, at) = split(place.slot);
-        let seat = self.seats.get_mut(&place.worker)?;
-        let nth = seat.page(number).ok()?;
-        let page = seat.pages.get_mut(nth)?;
+        let entries = self.workers.get_mut(&place.worker)?;
+        let nth = entries.page(number).ok()?;
+        let page = entries.pages.get_mut(nth)?;
         let entry = page.entries.get_mut(at)?.take()?;
         page.clients -= 1;
-        seat.clients -= 1;
+        entries.clients -= 1;
         self.clients -= 1;
         if page.clients == 0 {
-            seat.pages.remove(nth);
+            entries.pages.remove(nth);
         }
-        if seat.clients == 0 {
-            self.seats.remove(&place.worker);
+        if entries.clients == 0 {
+            self.workers.remove(&place.worker);
         }
         Some(entry)
     }
@@ -135,7 +135,7 @@ impl Directory {
     /// Returns the occupied places on a worker's last page, in descending order; `None` if the worker has no
     /// clients.
     pub(super) fn last_of(&self, worker: WorkerId) -> Option<Vec<ConnectionRef>> {
-        let page = self.seats.get(&worker)?.pages.last()?;
+        let page = self.workers.get(&worker)?.pages.last()?;
         let taken = slots_of(page.number).zip(&page.entries).filter(|(_, entry)| entry.is_some());
         let mut places: Vec<ConnectionRef> =
             taken.map(|(slot, _)| ConnectionRef { worker, slot: Slot(slot) }).collect();
@@ -150,13 +150,13 @@ impl Directory {
 
     /// Returns the number of clients of one worker.
     pub(super) fn clients_of(&self, worker: WorkerId) -> usize {
-        self.seats.get(&worker).map_or(0, |seat| seat.clients)
+        self.workers.get(&worker).map_or(0, |entries| entries.clients)
     }
 
     /// Returns every client with its place.
     pub(super) fn iter(&self) -> impl Iterator<Item = (ConnectionRef, &IndexEntry)> {
-        self.seats.iter().flat_map(|(worker, seat)| {
-            seat.pages.iter().flat_map(|page| {
+        self.workers.iter().flat_map(|(worker, entries)| {
+            entries.pages.iter().flat_map(|page| {
                 slots_of(page.number).zip(&page.entries).filter_map(|(slot, entry)| {
                     Some((ConnectionRef { worker: *worker, slot: Slot(slot) }, entry.as_ref()?))
                 })

@@ -7,7 +7,7 @@ use super::Cast;
 use super::bloatless::BloatlessCloseOptions;
 use super::gomoob::{GomoobOptions, RefusalClose};
 use super::phpws::PhpwsOptions;
-use crate::http::Spoken;
+use crate::http::SupportedVersions;
 use crate::types::{CloseReason, Content};
 
 /// The properties of a protocol family. Sessions, resources and workers use this table and need no knowledge
@@ -16,7 +16,7 @@ use crate::types::{CloseReason, Content};
 #[expect(clippy::struct_excessive_bools, reason = "a table of answers, many of them yes or no")]
 pub struct ProtocolSpec {
     /// The versions of WebSocket that clients may use.
-    pub versions: Spoken,
+    pub versions: SupportedVersions,
     /// Whether clients may also connect without HTTP and without frames.
     pub is_spoken_raw: bool,
     /// Whether a handshake must have a valid `Sec-WebSocket-Key`. Otherwise its value is not checked.
@@ -106,7 +106,7 @@ pub struct ProtocolOptions {
 impl ProtocolSpec {
     /// A family without any extras, as the base of other tables.
     pub const BARE: Self = Self {
-        versions: Spoken::DraftsToo,
+        versions: SupportedVersions::DraftsToo,
         is_spoken_raw: false,
         checks_key: true,
         has_php_clients: false,

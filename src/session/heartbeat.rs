@@ -9,7 +9,7 @@ pub struct Heartbeat {
 
 /// Action at the end of an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beat {
+pub enum HeartbeatAction {
     /// Send a ping.
     Ping,
     /// Close the connection: no data arrived after two pings.
@@ -22,17 +22,17 @@ const UNANSWERED_MAX: u8 = 2;
 impl Heartbeat {
     /// Resets the count. Call it when the client sent data, or when the worker did not read the
     /// socket.
-    pub fn heard(&mut self) {
+    pub fn reset(&mut self) {
         self.unanswered = 0;
     }
 
     /// Returns the action at the end of an interval.
-    pub fn beat(&mut self) -> Beat {
+    pub fn tick(&mut self) -> HeartbeatAction {
         if self.unanswered >= UNANSWERED_MAX {
-            return Beat::Silent;
+            return HeartbeatAction::Silent;
         }
         self.unanswered += 1;
-        Beat::Ping
+        HeartbeatAction::Ping
     }
 }
 
@@ -43,9 +43,15 @@ mod tests {
     #[test]
     fn two_pings_may_be_missed_and_any_sign_starts_again() {
         let mut heartbeat = Heartbeat::default();
-        assert_eq!([heartbeat.beat(), heartbeat.beat()], [Beat::Ping, Beat::Ping]);
-        heartbeat.heard();
-        assert_eq!([heartbeat.beat(), heartbeat.beat()], [Beat::Ping, Beat::Ping]);
-        assert_eq!(heartbeat.beat(), Beat::Silent);
+        assert_eq!(
+            [heartbeat.tick(), heartbeat.tick()],
+            [HeartbeatAction::Ping, HeartbeatAction::Ping]
+        );
+        heartbeat.reset();
+        assert_eq!(
+            [heartbeat.tick(), heartbeat.tick()],
+            [HeartbeatAction::Ping, HeartbeatAction::Ping]
+        );
+        assert_eq!(heartbeat.tick(), HeartbeatAction::Silent);
     }
 }

@@ -17,7 +17,7 @@ use crate::types::{ClientClass, ClientUuid, CloseCode, CloseReason, Tenant};
 use self::chunks::Overflow;
 
 pub use self::chunks::Chunks;
-pub use self::heartbeat::{Beat, Heartbeat};
+pub use self::heartbeat::{Heartbeat, HeartbeatAction};
 pub use self::rate_limit::RateLimiter;
 pub use self::rules::SessionRules;
 

@@ -56,8 +56,8 @@ impl fmt::Debug for Bootstrap {
 impl Bootstrap {
     /// Returns the configuration for one child.
     #[must_use]
-    pub fn json_for(&self, member: ChildId) -> ConfigText {
-        match member {
+    pub fn json_for(&self, child: ChildId) -> ConfigText {
+        match child {
             ChildId::Broker(_) => Arc::clone(&self.broker_json),
             ChildId::Api(_) => Arc::clone(&self.api_json),
             ChildId::Worker(_) => Arc::clone(&self.json),
@@ -124,9 +124,9 @@ impl Bootstrap {
     /// When the process has no descriptor left.
     pub fn sockets_for<L>(
         &self,
-        member: ChildId,
+        child: ChildId,
     ) -> io::Result<Vec<ControlMessage<ChildCommand, L>>> {
-        match member {
+        match child {
             ChildId::Broker(_) => Ok(Vec::new()),
             ChildId::Api(_) => self.api.as_ref().map_or(Ok(Vec::new()), ApiSockets::commands),
             ChildId::Worker(_) => self.sockets(),
@@ -150,7 +150,7 @@ impl Bootstrap {
 
     /// Closes the listening sockets. After the workers have closed theirs too, no client can
     /// connect.
-    pub fn close_doors(&mut self) {
+    pub fn close_listeners(&mut self) {
         self.listeners.close();
         self.api.iter_mut().for_each(ApiSockets::close);
         self.push_socket = None;

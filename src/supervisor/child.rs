@@ -87,27 +87,27 @@ impl ChildHandle {
 
 /// Starts a child. The second value is the pipe with its log.
 pub(super) fn start(
-    member: ChildId,
+    id: ChildId,
     now: Instant,
     arguments: &[String],
     events: mpsc::Sender<ProcessEvent>,
 ) -> io::Result<(ChildHandle, OwnedFd)> {
-    let (desk, control) = control_pair()?;
+    let (end, control) = control_pair()?;
     let (log, log_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let child = spawn(arguments, control, log_end)?;
     let pid = child.id();
     tracing::info!(
         event = "child_started",
-        role = %member,
-        generation = member.generation().0,
+        role = %id,
+        generation = id.generation().0,
         pid,
         "child started"
     );
     let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
     let kill = Arc::new(Notify::new());
-    let line = ControlChannel::new(desk)?;
-    let attendant = Monitor { member, child, inbox, kill: Arc::clone(&kill), events };
-    tokio::spawn(attendant.attend(line));
+    let line = ControlChannel::new(end)?;
+    let monitor = Monitor { id, child, inbox, kill: Arc::clone(&kill), events };
+    tokio::spawn(monitor.run(line));
     Ok((ChildHandle { commands, kill, pid, started_at: now }, log))
 }
 
@@ -141,7 +141,7 @@ fn program() -> Option<PathBuf> {
 /// The task of one child.
 #[derive(Debug)]
 struct Monitor {
-    member: ChildId,
+    id: ChildId,
     child: Child,
     inbox: mpsc::Receiver<ControlMessage<ChildCommand, OwnedFd>>,
     kill: Arc<Notify>,
@@ -149,30 +149,30 @@ struct Monitor {
 }
 
 impl Monitor {
-    async fn attend(mut self, line: ControlChannel) {
-        let ended = self.converse(line).await;
+    async fn run(mut self, line: ControlChannel) {
+        let ended = self.run_until_exit(line).await;
         // Close the queue before reporting the death, so that no end of a link to the child is left
         // in this process.
         self.inbox.close();
         while self.inbox.try_recv().is_ok() {}
         let death = ended.map_or_else(Death::NotStarted, Death::Ended);
         // Fails only if the supervisor is gone, which means that the whole server is.
-        let _told = self.events.send(ProcessEvent::Died(self.member, death)).await;
+        let _sent = self.events.send(ProcessEvent::Died(self.id, death)).await;
     }
 
     /// Transfers commands and events until the child is reaped.
-    async fn converse(&mut self, mut line: ControlChannel) -> io::Result<ExitStatus> {
+    async fn run_until_exit(&mut self, mut line: ControlChannel) -> io::Result<ExitStatus> {
         let mut link = ControlPeer::Alive;
         let mut reports = Vec::new();
         loop {
             tokio::select! {
                 status = self.child.wait() => {
-                    let _last_words = line.desk.events(&mut reports);
+                    let _last_events = line.end.events(&mut reports);
                     self.pass_on(&mut reports).await;
                     return status;
                 }
                 Some(message) = self.inbox.recv() => {
-                    if line.desk.send(message).is_err() {
+                    if line.end.send(message).is_err() {
                         self.child.start_kill()?;
                     }
                 }
@@ -192,7 +192,7 @@ impl Monitor {
 
     async fn pass_on(&self, reports: &mut Vec<ChildEvent>) {
         for report in reports.drain(..) {
-            let _told = self.events.send(ProcessEvent::Reported(self.member, report)).await;
+            let _sent = self.events.send(ProcessEvent::Reported(self.id, report)).await;
         }
     }
 }
@@ -201,19 +201,19 @@ impl Monitor {
 /// `unsafe`, but a tokio socket is.
 #[derive(Debug)]
 struct ControlChannel {
-    desk: SocketSupervisorEnd,
+    end: SocketSupervisorEnd,
     /// A second handle of the same socket.
     waiter: UnixStream,
 }
 
 impl ControlChannel {
-    fn new(desk: SocketSupervisorEnd) -> io::Result<Self> {
-        let waiter = StdUnixStream::from(desk.as_fd().try_clone_to_owned()?);
-        Ok(Self { desk, waiter: UnixStream::from_std(waiter)? })
+    fn new(end: SocketSupervisorEnd) -> io::Result<Self> {
+        let waiter = StdUnixStream::from(end.as_fd().try_clone_to_owned()?);
+        Ok(Self { end, waiter: UnixStream::from_std(waiter)? })
     }
 
     async fn ready(&self) -> io::Result<()> {
-        let interest = if self.desk.holds_commands() {
+        let interest = if self.end.holds_commands() {
             Interest::READABLE | Interest::WRITABLE
         } else {
             Interest::READABLE
@@ -227,11 +227,11 @@ impl ControlChannel {
     fn exchange(&mut self, reports: &mut Vec<ChildEvent>) -> ControlPeer {
         let (mut peer, mut flushed) = (ControlPeer::Alive, Ok(()));
         let _forgotten: io::Result<()> = self.waiter.try_io(Interest::READABLE, || {
-            peer = self.desk.events(reports).unwrap_or(ControlPeer::Gone);
+            peer = self.end.events(reports).unwrap_or(ControlPeer::Gone);
             Err(io::ErrorKind::WouldBlock.into())
         });
         let _forgotten: io::Result<()> = self.waiter.try_io(Interest::WRITABLE, || {
-            flushed = self.desk.flush();
+            flushed = self.end.flush();
             Err(io::ErrorKind::WouldBlock.into())
         });
         if flushed.is_ok() { peer } else { ControlPeer::Gone }
@@ -259,18 +259,18 @@ mod tests {
 
     #[tokio::test]
     async fn commands_that_a_slow_child_did_not_take_follow_when_it_reads() {
-        let (desk, theirs) = control_pair().unwrap();
+        let (end, theirs) = control_pair().unwrap();
         let mut control = SocketControl::<WorkerCommand>::new(theirs).unwrap();
-        let mut line = ControlChannel::new(desk).unwrap();
+        let mut line = ControlChannel::new(end).unwrap();
         let json = Arc::new("x".repeat(4_000_000).into());
-        line.desk.send(ControlMessage::configure(ConfigNumber(1), json)).unwrap();
+        line.end.send(ControlMessage::configure(ConfigNumber(1), json)).unwrap();
         let quiesce = WorkerCommand::Quiesce(PendingHandshakes::Refuse);
-        line.desk.send(ControlMessage::plain(quiesce)).unwrap();
-        assert!(line.desk.holds_commands());
+        line.end.send(ControlMessage::plain(quiesce)).unwrap();
+        assert!(line.end.holds_commands());
         let (mut commands, mut reports) = (Vec::new(), Vec::new());
         while commands.len() < 2 {
             assert_eq!(control.commands(&mut commands).unwrap(), ControlPeer::Alive);
-            if line.desk.holds_commands() {
+            if line.end.holds_commands() {
                 line.ready().await.unwrap();
                 assert_eq!(line.exchange(&mut reports), ControlPeer::Alive);
             }

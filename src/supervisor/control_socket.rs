@@ -14,7 +14,7 @@ use crate::admin::{AdminRequest, AdminResponse, REQUEST_BYTES_MAX, bind};
 use crate::types::limits::ACCEPT_PAUSE;
 
 /// Maximum concurrent connections. Further ones wait in the backlog.
-const CONVERSATIONS_MAX: usize = 16;
+const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Maximum time for a request to arrive and for an answer to be read.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Maximum answers queued for one connection.
@@ -25,7 +25,7 @@ const LAST_ANSWERS_WAIT: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(super) struct PendingRequest {
     pub(super) request: AdminRequest,
-    pub(super) asker: AdminConnection,
+    pub(super) requester: AdminConnection,
 }
 
 /// The connection of a request. If it does not read, it misses answers and delays no other work.
@@ -41,8 +41,8 @@ impl AdminConnection {
 /// The admin socket.
 #[derive(Debug)]
 pub(super) struct ControlSocket {
-    asked: mpsc::Receiver<PendingRequest>,
-    seats: Arc<Semaphore>,
+    requests: mpsc::Receiver<PendingRequest>,
+    permits: Arc<Semaphore>,
 }
 
 impl ControlSocket {
@@ -51,34 +51,34 @@ impl ControlSocket {
         let listener = bind(folder)?;
         listener.set_nonblocking(true)?;
         let listener = UnixListener::from_std(listener)?;
-        let (questions, asked) = mpsc::channel(CONVERSATIONS_MAX);
-        let seats = Arc::new(Semaphore::new(CONVERSATIONS_MAX));
-        tokio::spawn(listen(listener, questions, Arc::clone(&seats)));
-        Ok(Self { asked, seats })
+        let (sender, requests) = mpsc::channel(ADMIN_CONNECTIONS_MAX);
+        let permits = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
+        tokio::spawn(listen(listener, sender, Arc::clone(&permits)));
+        Ok(Self { requests, permits })
     }
 
     /// Returns the next request.
     pub(super) async fn next(&mut self) -> Option<PendingRequest> {
-        self.asked.recv().await
+        self.requests.recv().await
     }
 
     /// Waits until the last answers are sent.
     pub(super) async fn finish(self) {
-        let all = u32::try_from(CONVERSATIONS_MAX).unwrap_or(u32::MAX);
-        let _in_time = timeout(LAST_ANSWERS_WAIT, self.seats.acquire_many(all)).await;
+        let all = u32::try_from(ADMIN_CONNECTIONS_MAX).unwrap_or(u32::MAX);
+        let _in_time = timeout(LAST_ANSWERS_WAIT, self.permits.acquire_many(all)).await;
     }
 }
 
 async fn listen(
     listener: UnixListener,
-    questions: mpsc::Sender<PendingRequest>,
-    seats: Arc<Semaphore>,
+    sender: mpsc::Sender<PendingRequest>,
+    permits: Arc<Semaphore>,
 ) {
     loop {
-        let Ok(seat) = Arc::clone(&seats).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(converse(stream, questions.clone(), seat));
+                tokio::spawn(serve(stream, sender.clone(), permit));
             }
             Err(error) => {
                 tracing::warn!(
@@ -92,10 +92,10 @@ async fn listen(
     }
 }
 
-async fn converse(
+async fn serve(
     stream: UnixStream,
-    questions: mpsc::Sender<PendingRequest>,
-    _seat: OwnedSemaphorePermit,
+    sender: mpsc::Sender<PendingRequest>,
+    _permit: OwnedSemaphorePermit,
 ) {
     let mut stream = BufReader::new(stream);
     let request = match timeout(PATIENCE, read_request(&mut stream)).await {
@@ -107,11 +107,12 @@ async fn converse(
         }
         Err(_) => return,
     };
-    let (asker, mut answers) = mpsc::channel(ANSWERS_MAX);
-    if questions.send(PendingRequest { request, asker: AdminConnection(asker) }).await.is_err() {
+    let (requester, mut answers) = mpsc::channel(ANSWERS_MAX);
+    if sender.send(PendingRequest { request, requester: AdminConnection(requester) }).await.is_err()
+    {
         return;
     }
-    drop(questions);
+    drop(sender);
     while let Some(answer) = answers.recv().await {
         if write_answer(&mut stream, &answer).await.is_err() || answer.is_last() {
             return;

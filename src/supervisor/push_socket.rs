@@ -49,7 +49,7 @@ impl PushSocket {
         let wrong = |error| StartError::PushSocket { path: path.clone(), error };
         let address = SocketAddrUnix::new(path.as_path()).map_err(|error| wrong(error.into()))?;
         let folder = path.parent().unwrap_or_else(|| Path::new(""));
-        is_left_behind(path, &address).and_then(|_| takes_files(folder)).map_err(wrong)
+        is_stale_socket(path, &address).and_then(|_| takes_files(folder)).map_err(wrong)
     }
 
     fn make(PushSocketSettings { path, mode }: &PushSocketSettings) -> io::Result<Self> {
@@ -93,11 +93,11 @@ fn datagram_socket() -> io::Result<OwnedFd> {
 
 /// Removes a socket file without a reader. Does not remove any other file.
 fn make_room(path: &Path, address: &SocketAddrUnix) -> io::Result<()> {
-    if is_left_behind(path, address)? { fs::remove_file(path) } else { Ok(()) }
+    if is_stale_socket(path, address)? { fs::remove_file(path) } else { Ok(()) }
 }
 
 /// Returns true if a socket without a reader exists. Returns an error for any other existing file.
-fn is_left_behind(path: &Path, address: &SocketAddrUnix) -> io::Result<bool> {
+fn is_stale_socket(path: &Path, address: &SocketAddrUnix) -> io::Result<bool> {
     let there = match fs::symlink_metadata(path) {
         Ok(there) => there,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

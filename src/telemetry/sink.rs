@@ -94,7 +94,7 @@ impl LogDestination {
         let (lines, waiting) = mpsc::sync_channel::<String>(LINES_WAITING_MAX);
         let (end, finished) = mpsc::sync_channel(1);
         let lost = Arc::new(AtomicU64::new(0));
-        let mut scribe = LogWriter { target, lost: Arc::clone(&lost), is_cut: false };
+        let mut writer = LogWriter { target, lost: Arc::clone(&lost), is_cut: false };
         thread::Builder::new().name(name.to_owned()).spawn(move || {
             while let Ok(mut lines) = waiting.recv() {
                 // Lines that arrived in the meantime are written together with this one.
@@ -103,7 +103,7 @@ impl LogDestination {
                 {
                     lines.push_str(&more);
                 }
-                scribe.write(&lines);
+                writer.write(&lines);
             }
             let _nobody_waits = end.send(());
         })?;
@@ -201,14 +201,14 @@ mod tests {
     fn a_disk_that_was_full_gets_the_count_of_what_it_missed() {
         let room = Arc::new(Mutex::new(7));
         let target = Disk { room: Arc::clone(&room), written: Vec::new() };
-        let mut scribe = LogWriter { target, lost: Arc::default(), is_cut: false };
-        scribe.write("one\n");
-        scribe.write("two, cut\n");
-        scribe.write("three\n");
+        let mut writer = LogWriter { target, lost: Arc::default(), is_cut: false };
+        writer.write("one\n");
+        writer.write("two, cut\n");
+        writer.write("three\n");
         *room.lock() = 1000;
-        scribe.write("four\n");
-        scribe.write("five\n");
-        let text = String::from_utf8(scribe.target.written).unwrap();
+        writer.write("four\n");
+        writer.write("five\n");
+        let text = String::from_utf8(writer.target.written).unwrap();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!((lines[0], lines[1], lines[3], lines[4]), ("one", "two", "four", "five"));
         assert!(lines[2].ends_with("log lines lost event=log_lines_lost lost_lines=2"), "{text}");

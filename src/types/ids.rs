@@ -47,7 +47,7 @@ pub struct Slot(pub u32);
 
 impl Slot {
     /// Not a connection: the worker itself is asking.
-    pub const NOBODY: Self = Self(u32::MAX);
+    pub const NONE: Self = Self(u32::MAX);
 }
 
 /// The location of a client.

@@ -232,12 +232,12 @@ pub const PRESSURE_EASE: u64 = 3;
 
 /// Log lines per second and worker about rejected handshakes, and as many about failed TLS
 /// handshakes. More lines would not be read, and a flood of unknown clients must not fill the disk.
-pub const STRANGERS_LINES_PER_SECOND: u32 = 100;
+pub const REJECTION_LINES_PER_SECOND: u32 = 100;
 /// Concurrent handshakes in one worker. At this number the worker stops accepting.
 pub const HANDSHAKES_MAX: usize = 1024;
 /// Time per turn for TLS handshakes, so that they delay a delivery by no more than that. At least
 /// one handshake is always continued.
-pub const SHAKING_TIME: Duration = Duration::from_micros(500);
+pub const TLS_HANDSHAKE_TIME: Duration = Duration::from_micros(500);
 /// Descriptors that a worker reserves for links, logs and files.
 pub const DESCRIPTORS_RESERVED: u64 = 256;
 /// Descriptors that a worker needs in addition to those open when it starts to accept: a link to a
@@ -249,17 +249,17 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Interval at which the supervisor counts a tick and sends a liveness probe to each child that
 /// answered the last one.
-pub const BEAT_EVERY: Duration = Duration::from_millis(250);
+pub const LIVENESS_INTERVAL: Duration = Duration::from_millis(250);
 /// Ticks that a probe may stay unanswered before the child counts as hung. This is far longer than
 /// a turn of an event loop. A hung child is detected within three seconds, including the tick that
 /// sends the probe.
-pub const BEATS_UNANSWERED_MAX: u32 = 10;
+pub const LIVENESS_UNANSWERED_MAX: u32 = 10;
 /// The same limit before the first answer of a child. A new process must be loaded and must read a
 /// configuration that may have thousands of applications, possibly on a busy machine.
-pub const FIRST_BEATS_UNANSWERED_MAX: u32 = 60;
+pub const FIRST_LIVENESS_UNANSWERED_MAX: u32 = 60;
 /// A longer pause between two ticks means that the supervisor itself was stopped or asleep.
 /// Unanswered probes from before the pause do not count.
-pub const BEAT_GAP: Duration = Duration::from_secs(1);
+pub const LIVENESS_GAP: Duration = Duration::from_secs(1);
 /// Maximum time between two reads of supervisor commands while sockets keep a worker busy.
 pub const ORDERS_WAIT: Duration = Duration::from_millis(100);
 /// Time after which the worker of a lost link is killed, unless one of the two processes has exited by
@@ -332,17 +332,18 @@ const _: () =
 const _: () = assert!(HANDOVER_BYTES_MAX >= EARLY_BYTES_MAX + HEAD_BYTES_MAX, "one read fits");
 
 const _: () = assert!(
-    BEAT_EVERY.as_millis() * (BEATS_UNANSWERED_MAX as u128 + 1) <= 3000,
+    LIVENESS_INTERVAL.as_millis() * (LIVENESS_UNANSWERED_MAX as u128 + 1) <= 3000,
     "a hung child is noticed within three seconds"
 );
 const _: () = assert!(
-    BEAT_EVERY.as_millis() > 10 * TURN_PART.as_millis()
-        && BEAT_EVERY.as_millis() > BROKER_TURN.as_millis() + BROKER_REMOVALS.as_millis(),
+    LIVENESS_INTERVAL.as_millis() > 10 * TURN_PART.as_millis()
+        && LIVENESS_INTERVAL.as_millis() > BROKER_TURN.as_millis() + BROKER_REMOVALS.as_millis(),
     "a question of the supervisor finds many turns"
 );
 const _: () = assert!(WORK_AHEAD_MAX > LIGHT_BURST, "it can be heavy");
 const _: () = assert!(WORK_AHEAD_MAX.is_multiple_of(64), "it is kept in units of 64");
-const _: () = assert!(BEAT_GAP.as_millis() >= 2 * BEAT_EVERY.as_millis(), "a late tick is no gap");
+const _: () =
+    assert!(LIVENESS_GAP.as_millis() >= 2 * LIVENESS_INTERVAL.as_millis(), "a late tick is no gap");
 const _: () =
     assert!(HEADS_BYTES_MAX / HANDSHAKES_MAX >= HEAD_BYTES_MAX, "heads of the default all fit");
 const _: () = assert!(LINK_MESSAGE_BYTES_MAX > 2 * WINDOW_BYTES, "a window fits a message");
@@ -356,7 +357,7 @@ pub const WEBHOOK_EVENTS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Concurrent handshakes of one address (for IPv6 of a /64) for which a worker calls one backend: a
 /// sixteenth of its queue, so that no address can keep others out. Clients behind an untrusted
 /// proxy share one address and may reconnect together.
-pub const OPENINGS_ASKED_MAX: usize = 256;
+pub const OPENINGS_PENDING_MAX: usize = 256;
 
 const _: () =
-    assert!(OPENINGS_ASKED_MAX * 16 <= WEBHOOK_EVENTS_MAX, "one address leaves room for others");
+    assert!(OPENINGS_PENDING_MAX * 16 <= WEBHOOK_EVENTS_MAX, "one address leaves room for others");

@@ -18,7 +18,7 @@ pub struct WebhookRequest {
 
 /// Data that a resource keeps for each of its clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Guest {
+pub struct ClientRecord {
     /// Origin and request of the client (`peer`, `path`, `query`, `headers`, `protocol`), as JSON
     /// members without the braces.
     pub came: Box<str>,
@@ -97,17 +97,23 @@ impl WebhookEvent {
     }
 
     /// Adds the members that identify the client of the event.
-    pub fn client(&mut self, uuid: &str, ident: Option<&Ident>, tags: &Tags, guest: &Guest) {
+    pub fn client(
+        &mut self,
+        uuid: &str,
+        ident: Option<&Ident>,
+        tags: &Tags,
+        record: &ClientRecord,
+    ) {
         self.text("uuid", uuid);
         match ident {
             Some(ident) => self.text("ident", ident.as_str()),
             None => self.raw("ident", "null"),
         }
         self.tags(tags);
-        self.raw("user", guest.user.as_deref().unwrap_or("null"));
-        if !guest.came.is_empty() {
+        self.raw("user", record.user.as_deref().unwrap_or("null"));
+        if !record.came.is_empty() {
             self.json.push(',');
-            self.json.push_str(&guest.came);
+            self.json.push_str(&record.came);
         }
     }
 
@@ -127,7 +133,7 @@ impl WebhookEvent {
     }
 }
 
-impl Guest {
+impl ClientRecord {
     /// Collects the data of a new client: its address, path, query, headers and subprotocol. `user`
     /// is not set.
     #[must_use]
@@ -205,17 +211,17 @@ mod tests {
         let headers =
             [("Host", "h"), ("X-A", "1"), ("x-a", "\"2\""), ("Cookie", "a=b"), ("cookie", "c=d")];
         let query = "key=k&secret=s&%73ecret=t&secret[]=u&x=y";
-        let mut guest = Guest::new(
+        let mut record = ClientRecord::new(
             "127.0.0.1:5",
             "/chat",
             query,
             headers.into_iter().map(|(name, value)| (name, value.into())),
             Some("Chat"),
         );
-        guest.user = Some(r#"{"id":7}"#.into());
+        record.user = Some(r#"{"id":7}"#.into());
         let tags = Tags::new([Tag::new("room", "h\u{e9}").unwrap()]).unwrap();
         let mut event = WebhookEvent::new("message", "/chat");
-        event.client("u-1", None, &tags, &guest);
+        event.client("u-1", None, &tags, &record);
         event.text("text", "say \"hi\"\n");
         let post = event.post();
         assert_eq!(post.event, "message");
@@ -237,7 +243,12 @@ mod tests {
         let expected = r#"{"event":"who","resource":"/chat","clients":2,"values":["a","b"]}"#;
         assert_eq!(event.post().body, expected);
         let mut event = WebhookEvent::new("close", "/chat");
-        event.client("u", Ident::new("me").ok().as_ref(), &Tags::default(), &Guest::default());
+        event.client(
+            "u",
+            Ident::new("me").ok().as_ref(),
+            &Tags::default(),
+            &ClientRecord::default(),
+        );
         assert!(serde_json::from_str::<Value>(&event.post().body).is_ok());
     }
 }

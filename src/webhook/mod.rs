@@ -10,8 +10,8 @@ mod signature;
 
 pub use self::circuit_breaker::{BreakerDecision, BreakerTransition, CircuitBreaker};
 pub use self::command::{
-    COMMANDS_MAX, InvalidAnswer, PublishTo, Saying, USER_BYTES_MAX, WebhookCommand, parse,
+    COMMANDS_MAX, InvalidAnswer, PublishTo, USER_BYTES_MAX, WebhookCommand, WebhookContent, parse,
 };
-pub use self::event::{Guest, WebhookEvent, WebhookRequest, headers_json, without_secret};
+pub use self::event::{ClientRecord, WebhookEvent, WebhookRequest, headers_json, without_secret};
 pub use self::options::{OpenWhenDown, WebhookEventName};
 pub use self::signature::Signing;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::clock::Moment;
-use crate::types::limits::STRANGERS_LINES_PER_SECOND;
+use crate::types::limits::REJECTION_LINES_PER_SECOND;
 
 /// Length of a counting window.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ impl LogThrottle {
     /// Returns true if a line may be written, and counts it as suppressed otherwise.
     pub(super) fn admits(&mut self, now: Moment) -> bool {
         if now >= self.until {
-            (self.until, self.left) = (now.after(WINDOW), STRANGERS_LINES_PER_SECOND);
+            (self.until, self.left) = (now.after(WINDOW), REJECTION_LINES_PER_SECOND);
         }
         match self.left.checked_sub(1) {
             Some(left) => {
@@ -56,8 +56,8 @@ mod tests {
     #[test]
     fn a_second_has_so_many_lines_and_the_others_are_counted_once() {
         let mut throttle = LogThrottle::default();
-        let shown = (0..STRANGERS_LINES_PER_SECOND + 7).filter(|_| throttle.admits(Moment::START));
-        assert_eq!(shown.count(), STRANGERS_LINES_PER_SECOND as usize);
+        let shown = (0..REJECTION_LINES_PER_SECOND + 7).filter(|_| throttle.admits(Moment::START));
+        assert_eq!(shown.count(), REJECTION_LINES_PER_SECOND as usize);
         assert_eq!(throttle.unshown(Moment::START), None);
         let next = Moment::START.after(WINDOW);
         assert_eq!(throttle.unshown(next), Some(7));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 
 use super::connection::tls::acceptor;
-use super::handshake::session_cookie::SessionGate;
+use super::handshake::session_cookie::SessionCheck;
 use crate::auth::Permissions;
 use crate::auth::uuid::Signer;
 use crate::config::{BloatlessSettings, Config, EchoHandshake, LegacySettings, Refuse};
@@ -51,7 +51,7 @@ pub(super) struct WorkerSettings {
     /// Handshake response for the protocols `Echo` and `Plain`.
     pub(super) echo_handshake: EchoHandshake,
     /// PHP session check for pages. `None`: pages need no session.
-    pub(super) session_gate: Option<SessionGate>,
+    pub(super) session_check: Option<SessionCheck>,
     pub(super) legacy: LegacySettings,
     pub(super) bloatless: BloatlessSettings,
     /// Configuration of TLS sockets and the timeout of their handshakes. `None`: there are no TLS
@@ -119,7 +119,7 @@ impl WorkerSettings {
             trusted_proxies: config.admission.trusted_proxies.clone(),
             refuse: config.refuse,
             echo_handshake: config.echo.handshake,
-            session_gate: config.jsauth.as_ref().map(SessionGate::new),
+            session_check: config.jsauth.as_ref().map(SessionCheck::new),
             legacy: config.legacy.clone(),
             bloatless: config.bloatless.clone(),
             tls: match &config.tls {

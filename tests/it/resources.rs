@@ -107,13 +107,13 @@ impl ResourceHooks for Probe {
         desk.publish_text(Tenant::shared(), Address::everyone(), text).unwrap();
     }
 
-    fn on_open(&mut self, client: &mut ClientHandle<'_>, opening: &ConnectRequest<'_>) {
-        self.tell(format!("open {} {:?}", opening.path(), opening.parameter("who")));
-        if let Some(cookie) = opening.header("cookie") {
-            let count = opening.headers().count();
-            self.tell(format!("from {} with {:?}, {count} headers", opening.peer(), Some(cookie)));
+    fn on_open(&mut self, client: &mut ClientHandle<'_>, request: &ConnectRequest<'_>) {
+        self.tell(format!("open {} {:?}", request.path(), request.parameter("who")));
+        if let Some(cookie) = request.header("cookie") {
+            let count = request.headers().count();
+            self.tell(format!("from {} with {:?}, {count} headers", request.peer(), Some(cookie)));
         }
-        if let Some(word) = opening.parameter("greet") {
+        if let Some(word) = request.parameter("greet") {
             client.reply_text(word);
         }
     }

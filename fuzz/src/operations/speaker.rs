@@ -5,7 +5,9 @@ use std::borrow::Cow;
 
 use tagcast::auth::Permissions;
 use tagcast::auth::uuid::{Signer, UuidForm};
-use tagcast::session::{Beat, Heartbeat, Message, NextStep, RateLimiter, Session, SessionRules};
+use tagcast::session::{
+    Heartbeat, HeartbeatAction, Message, NextStep, RateLimiter, Session, SessionRules,
+};
 use tagcast::types::{ClientClass, ClientUuid, CloseCode};
 
 use super::Choices;
@@ -119,12 +121,16 @@ impl Speaker {
     pub fn time(&mut self, choices: &mut Choices<'_>) {
         match choices.below(8) {
             0 | 1 => {
-                self.heartbeat.heard();
+                self.heartbeat.reset();
                 self.unanswered = 0;
             }
             2..=4 => {
-                let expected = if self.unanswered == 2 { Beat::Silent } else { Beat::Ping };
-                assert_eq!(self.heartbeat.beat(), expected);
+                let expected = if self.unanswered == 2 {
+                    HeartbeatAction::Silent
+                } else {
+                    HeartbeatAction::Ping
+                };
+                assert_eq!(self.heartbeat.tick(), expected);
                 self.unanswered = 2.min(self.unanswered + 1);
             }
             5 => (self.second, self.this_second) = (self.second + 1, 0),

@@ -221,7 +221,7 @@ impl Permissions {
     /// shown a secret, unless there are no applications. Otherwise a page with the right to publish
     /// could find out who is connected.
     #[must_use]
-    pub fn tells_counts(&self, ground: AuthBasis) -> bool {
+    pub fn may_see_counts(&self, ground: AuthBasis) -> bool {
         matches!(self.rules, AccessRules::Everything) || ground.is_proven()
     }
 
@@ -348,8 +348,8 @@ impl KnownKey {
         let may_be = |secret: &&str| (1..=self.secret_bytes_max).contains(&secret.len());
         let shown_secret = shown.secret.as_deref().filter(may_be);
         let secret = shown_secret.map(SecretDigest::new);
-        let expected = entry.map_or(SecretDigest::NOBODYS, |(_, entry)| entry.secret);
-        let is_it = secret.unwrap_or(SecretDigest::NOBODYS).is(expected);
+        let expected = entry.map_or(SecretDigest::NO_SECRET, |(_, entry)| entry.secret);
+        let is_it = secret.unwrap_or(SecretDigest::NO_SECRET).is(expected);
         entry.filter(|_| is_it && secret.is_some())
     }
 }

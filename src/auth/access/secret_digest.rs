@@ -11,7 +11,7 @@ pub(super) struct SecretDigest([u8; 32]);
 
 impl SecretDigest {
     /// Value that is not the digest of any known text.
-    pub(super) const NOBODYS: Self = Self([0; 32]);
+    pub(super) const NO_SECRET: Self = Self([0; 32]);
 
     pub(super) fn of(secret: &Secret) -> Self {
         Self(secret.digest())

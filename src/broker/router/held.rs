@@ -42,10 +42,10 @@ impl Router {
                 return Continue(());
             }
             let work = message.work();
-            if let Err(breach) = self.apply(source, message)
+            if let Err(error) = self.apply(source, message)
                 && let Some(member) = self.workers.get_mut(&source.worker)
             {
-                member.link_state = LinkState::Broken(breach);
+                member.link_state = LinkState::Broken(error);
                 member.held.clear();
             }
             if is_spent(work) {

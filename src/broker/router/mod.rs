@@ -148,11 +148,11 @@ impl Router {
     ) -> Result<(), ProtocolError> {
         let resolving = self.is_resolving();
         let Some(member) = self.workers.get_mut(&source.worker) else {
-            return Err(ProtocolError::Stranger(source));
+            return Err(ProtocolError::OtherWorker(source));
         };
         match (member.link_state, message) {
-            (LinkState::Linked, ToBroker::Hello { version, source: says }) => {
-                member.on_hello(version, says)
+            (LinkState::Linked, ToBroker::Hello { version, source: claimed }) => {
+                member.on_hello(version, claimed)
             }
             (LinkState::Announcing, ToBroker::Announce { slot, number, client }) => {
                 self.announce(source, slot, number, &client)

@@ -267,7 +267,7 @@ fn a_worker_that_breaks_the_rules_loses_its_link() {
     assert!(router.on_message(source(0), late).is_err());
     router.linked(source(1));
     let hello = ToBroker::Hello { version: VERSION, source: source(2) };
-    assert_eq!(router.on_message(source(1), hello), Err(ProtocolError::Stranger(source(2))));
+    assert_eq!(router.on_message(source(1), hello), Err(ProtocolError::OtherWorker(source(2))));
 }
 
 #[test]

@@ -146,9 +146,9 @@ impl Uplink {
     }
 
     /// Makes the same query for the worker itself. Returns the number of the query; `None` if too many are
-    /// open. The answer is addressed to [`Slot::NOBODY`].
+    /// open. The answer is addressed to [`Slot::NONE`].
     pub fn query_presence_for_worker(&mut self, question: PresenceQuestion) -> Option<u32> {
-        self.add_query(Slot::NOBODY, question)
+        self.add_query(Slot::NONE, question)
     }
 
     fn add_query(&mut self, slot: Slot, question: PresenceQuestion) -> Option<u32> {

@@ -181,7 +181,7 @@ impl CheckedFile {
                     right,
                 );
             }
-            return self.applications.list.push(Application::nobodys());
+            return self.applications.list.push(Application::placeholder());
         }
         for member in node.members() {
             self.member(entry, member);

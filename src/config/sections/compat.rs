@@ -7,29 +7,29 @@ use crate::protocol::phpws::{CompatFlag, CompatFlags};
 use crate::types::word_choices;
 
 /// The keys that are switches, their flags, and the values that turn a flag on.
-const KEYS: [(&str, CompatFlag, Says); 17] = [
-    ("abruptClose", CompatFlag::AbruptClose, Says::On),
-    ("exactTarget", CompatFlag::ExactTarget, Says::On),
-    ("requireOrigin", CompatFlag::RequireOrigin, Says::On),
-    ("ackOrder", CompatFlag::AckAfter, Says::Word("before", "after")),
-    ("phpReencode", CompatFlag::PhpReencode, Says::On),
-    ("closeOnJsonError", CompatFlag::CloseOnJsonError, Says::On),
-    ("broadcastToOldScripts", CompatFlag::BroadcastToOldScripts, Says::On),
-    ("broadcastWithoutOpcode", CompatFlag::BroadcastWithoutOpcode, Says::On),
-    ("uuidReachesPhp", CompatFlag::UuidMissesPhp, Says::Off),
-    ("looseCompare", CompatFlag::LooseCompare, Says::On),
-    ("chunkOverflow", CompatFlag::DropChunks, Says::Word("close", "drop")),
-    ("fragments", CompatFlag::RefuseFragments, Says::Word("whole", "refuse")),
-    ("acceptUnmasked", CompatFlag::AcceptUnmasked, Says::On),
-    ("lenientFrames", CompatFlag::LenientFrames, Says::On),
-    ("dropSlow", CompatFlag::DropSlow, Says::On),
-    ("legacyTypos", CompatFlag::LegacyTypos, Says::On),
-    ("broadcastTags", CompatFlag::BroadcastByTags, Says::Word("ignore", "select")),
+const KEYS: [(&str, CompatFlag, ValueForm); 17] = [
+    ("abruptClose", CompatFlag::AbruptClose, ValueForm::On),
+    ("exactTarget", CompatFlag::ExactTarget, ValueForm::On),
+    ("requireOrigin", CompatFlag::RequireOrigin, ValueForm::On),
+    ("ackOrder", CompatFlag::AckAfter, ValueForm::Word("before", "after")),
+    ("phpReencode", CompatFlag::PhpReencode, ValueForm::On),
+    ("closeOnJsonError", CompatFlag::CloseOnJsonError, ValueForm::On),
+    ("broadcastToOldScripts", CompatFlag::BroadcastToOldScripts, ValueForm::On),
+    ("broadcastWithoutOpcode", CompatFlag::BroadcastWithoutOpcode, ValueForm::On),
+    ("uuidReachesPhp", CompatFlag::UuidMissesPhp, ValueForm::Off),
+    ("looseCompare", CompatFlag::LooseCompare, ValueForm::On),
+    ("chunkOverflow", CompatFlag::DropChunks, ValueForm::Word("close", "drop")),
+    ("fragments", CompatFlag::RefuseFragments, ValueForm::Word("whole", "refuse")),
+    ("acceptUnmasked", CompatFlag::AcceptUnmasked, ValueForm::On),
+    ("lenientFrames", CompatFlag::LenientFrames, ValueForm::On),
+    ("dropSlow", CompatFlag::DropSlow, ValueForm::On),
+    ("legacyTypos", CompatFlag::LegacyTypos, ValueForm::On),
+    ("broadcastTags", CompatFlag::BroadcastByTags, ValueForm::Word("ignore", "select")),
 ];
 
 /// The value of a key that selects the old behavior.
 #[derive(Clone, Copy)]
-enum Says {
+enum ValueForm {
     /// The key is on.
     On,
     /// The key is off, because it is named after the new behavior.
@@ -38,7 +38,7 @@ enum Says {
     Word(&'static str, &'static str),
 }
 
-impl Says {
+impl ValueForm {
     fn is_wanted(self, text: &str) -> Result<bool, Problem> {
         match self {
             Self::On => switch(text),
@@ -65,8 +65,8 @@ word_choices! {
 }
 
 pub(super) fn read(given: &mut ConfigLayers<'_>) -> CompatFlags {
-    let is_on = |(name, what, says): &(&'static str, CompatFlag, Says)| {
-        let is_wanted = given.read("phpws", name, |text| says.is_wanted(text));
+    let is_on = |(name, what, form): &(&'static str, CompatFlag, ValueForm)| {
+        let is_wanted = given.read("phpws", name, |text| form.is_wanted(text));
         is_wanted.unwrap_or(false).then_some(*what)
     };
     let on: CompatFlags = KEYS.iter().filter_map(is_on).collect();

@@ -94,7 +94,7 @@ pub enum WireFormat {
 
 /// WebSocket versions that a protocol family supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spoken {
+pub enum SupportedVersions {
     /// Version 13 only (RFC 6455).
     Rfc6455,
     /// Version 13, and version 8 of the last draft with the same frames, as Gomoob's server.
@@ -190,7 +190,7 @@ fn upgrade<'a>(head: &'a RequestHead<'a>, demands: Demands) -> Result<Upgrade<'a
     let origin = origin(head)?;
     let version = only(head, "Sec-WebSocket-Version", TWO_VERSIONS)?;
     if head.method() != "GET" {
-        check(version, Spoken::Rfc6455)?;
+        check(version, SupportedVersions::Rfc6455)?;
         return Err(BAD_METHOD);
     }
     // The drafts before RFC 6455 use this name.
@@ -293,13 +293,14 @@ fn short_word(text: &str) -> bool {
     (1..=BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-fn check(version: Option<&[u8]>, spoken: Spoken) -> Result<(), Refusal> {
-    match (version, spoken) {
-        (Some(b"13"), _) | (Some(b"8"), Spoken::DraftsToo | Spoken::DraftsOrUpgrade) => Ok(()),
-        (_, Spoken::DraftsToo) => Err(UNKNOWN_VERSION),
-        (_, Spoken::DraftsOrUpgrade) => Err(OTHER_VERSION),
-        (None, Spoken::Rfc6455) => Err(NO_VERSION),
-        (Some(_), Spoken::Rfc6455) => Err(BAD_VERSION),
+fn check(version: Option<&[u8]>, supported: SupportedVersions) -> Result<(), Refusal> {
+    match (version, supported) {
+        (Some(b"13"), _)
+        | (Some(b"8"), SupportedVersions::DraftsToo | SupportedVersions::DraftsOrUpgrade) => Ok(()),
+        (_, SupportedVersions::DraftsToo) => Err(UNKNOWN_VERSION),
+        (_, SupportedVersions::DraftsOrUpgrade) => Err(OTHER_VERSION),
+        (None, SupportedVersions::Rfc6455) => Err(NO_VERSION),
+        (Some(_), SupportedVersions::Rfc6455) => Err(BAD_VERSION),
     }
 }
 
@@ -309,9 +310,9 @@ impl<'a> Upgrade<'a> {
     /// # Errors
     ///
     /// 426 with the supported versions (RFC 6455 §4.4), or 400 for Gomoob or a missing header.
-    pub fn check_version(&self, spoken: Spoken) -> Result<(), Refusal> {
+    pub fn check_version(&self, supported: SupportedVersions) -> Result<(), Refusal> {
         match self.wire {
-            WireFormat::Rfc6455 => check(self.version, spoken),
+            WireFormat::Rfc6455 => check(self.version, supported),
             WireFormat::Hixie(_) | WireFormat::Raw => Ok(()),
         }
     }

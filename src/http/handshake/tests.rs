@@ -12,10 +12,12 @@ const GOOD: &str = "GET /web HTTP/1.1\r\nHost: h:8094\r\nUpgrade: websocket\r\n\
 fn outcome(request: &str) -> String {
     let Ok(head) = parse(request.as_bytes()) else { return "not a head".to_owned() };
     match decide(&head) {
-        Ok(RequestKind::Upgrade(upgrade)) => match upgrade.check_version(Spoken::Rfc6455) {
-            Ok(()) => format!("upgrade {} {}", upgrade.path, upgrade.accept),
-            Err(refusal) => refusal.to_string(),
-        },
+        Ok(RequestKind::Upgrade(upgrade)) => {
+            match upgrade.check_version(SupportedVersions::Rfc6455) {
+                Ok(()) => format!("upgrade {} {}", upgrade.path, upgrade.accept),
+                Err(refusal) => refusal.to_string(),
+            }
+        }
         Ok(RequestKind::Page { path, wanted }) => format!("page {path} {wanted:?}"),
         Err(refusal) => refusal.to_string(),
     }
@@ -165,7 +167,9 @@ fn lists_run_over_several_lines() {
 fn gomoobs_clients_may_speak_the_last_draft_and_hear_which_versions_there_are() {
     let check = |version: &str| {
         let request = changed("Sec-WebSocket-Version: 13", version);
-        with(&request, |upgrade| upgrade.check_version(Spoken::DraftsToo).map_err(|no| no.status))
+        with(&request, |upgrade| {
+            upgrade.check_version(SupportedVersions::DraftsToo).map_err(|no| no.status)
+        })
     };
     for good in ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 8"] {
         assert_eq!(check(good), Ok(()));

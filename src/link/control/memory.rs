@@ -137,8 +137,8 @@ impl Queues {
     }
 
     /// Resets the waker. The caller holds the lock, so that a message queued meanwhile cannot be missed.
-    fn silence(&self, bell: &Waker) -> ControlPeer {
-        bell.reset();
+    fn silence(&self, waker: &Waker) -> ControlPeer {
+        waker.reset();
         if self.is_half_closed { ControlPeer::Gone } else { ControlPeer::Alive }
     }
 }
@@ -158,8 +158,8 @@ mod tests {
     use crate::link::control::{BrokerCommand, CommonCommand, PendingHandshakes, WorkerCommand};
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-    fn rings(bell: BorrowedFd<'_>) -> bool {
-        let mut watched = [PollFd::new(&bell, PollFlags::IN)];
+    fn rings(waker: BorrowedFd<'_>) -> bool {
+        let mut watched = [PollFd::new(&waker, PollFlags::IN)];
         poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 1
     }
 

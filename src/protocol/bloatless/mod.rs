@@ -9,13 +9,13 @@ use serde::Serialize;
 
 pub use self::options::{BloatlessAnswers, BloatlessCloseOptions, CloseText};
 use super::{Cast, ProtocolSpec, gomoob};
-use crate::http::Spoken;
+use crate::http::SupportedVersions;
 use crate::json::{Scalar, JsonShape, pick, write_text};
 use crate::types::{CloseCode, CloseReason, Content, PayloadForm};
 
 /// Properties of this protocol family.
 pub const SPEC: ProtocolSpec = ProtocolSpec {
-    versions: Spoken::DraftsOrUpgrade,
+    versions: SupportedVersions::DraftsOrUpgrade,
     checks_key: false,
     render: Some(render),
     close_wording: worded,

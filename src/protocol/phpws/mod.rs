@@ -10,14 +10,14 @@ use std::borrow::Cow;
 pub use self::compat_flags::{CompatFlag, CompatFlags};
 pub use self::options::PhpwsOptions;
 use super::{AckExtras, Cast, ChunkMarks, ProtocolOptions, ProtocolSpec};
-use crate::http::Spoken;
+use crate::http::SupportedVersions;
 pub use crate::json::NotJson;
 use crate::json::{Scalar, JsonShape, members, pick, write_text};
 use crate::types::{Content, Credentials, PayloadForm};
 
 /// Properties of this protocol family.
 pub const SPEC: ProtocolSpec = ProtocolSpec {
-    versions: Spoken::Rfc6455,
+    versions: SupportedVersions::Rfc6455,
     is_spoken_raw: true,
     has_php_clients: true,
     has_compat_flags: true,

@@ -25,9 +25,9 @@ impl<'a> PhpwsPacket<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub enum LooseName {
     /// Missing, or a value that equals no name.
-    Nobody,
+    None,
     /// `true`, which equals every string that is not empty.
-    Anybody,
+    AnyName,
     /// A string, or the digits of a number.
     Text(String),
 }
@@ -35,11 +35,11 @@ pub enum LooseName {
 impl LooseName {
     fn of(raw: Option<&str>) -> Self {
         match raw.map(Scalar::of) {
-            Some(Scalar::True) => Self::Anybody,
+            Some(Scalar::True) => Self::AnyName,
             Some(Scalar::Text(text)) if !text.is_empty() => Self::Text(text.into_owned()),
             Some(Scalar::Integer(digits)) if digits != "0" => Self::Text(digits.to_owned()),
             Some(Scalar::Number(digits)) => Self::of_number(digits),
-            _ => Self::Nobody,
+            _ => Self::None,
         }
     }
 
@@ -49,7 +49,7 @@ impl LooseName {
             Ok(number) if number != 0.0 && !Decimal::of(digits).is_empty() => {
                 Self::Text(serde_json::Value::from(number).to_string())
             }
-            _ => Self::Nobody,
+            _ => Self::None,
         }
     }
 }
@@ -84,11 +84,11 @@ mod tests {
             parse(&packet).unwrap().loose_names()
         };
         let text = |text: &str| LooseName::Text(text.to_owned());
-        assert_eq!(of("true", "false"), (LooseName::Anybody, LooseName::Nobody));
+        assert_eq!(of("true", "false"), (LooseName::AnyName, LooseName::None));
         assert_eq!(of("5", "5.5"), (text("5"), text("5.5")));
-        assert_eq!(of("0", r#""""#), (LooseName::Nobody, LooseName::Nobody));
-        assert_eq!(of("null", r#""5.0""#), (LooseName::Nobody, text("5.0")));
-        assert_eq!(of("1e400", "-0.0"), (LooseName::Nobody, LooseName::Nobody));
+        assert_eq!(of("0", r#""""#), (LooseName::None, LooseName::None));
+        assert_eq!(of("null", r#""5.0""#), (LooseName::None, text("5.0")));
+        assert_eq!(of("1e400", "-0.0"), (LooseName::None, LooseName::None));
         assert_eq!(of("5e1", r#""\ud83d""#), (text("50.0"), text("\u{fffd}")));
     }
 }

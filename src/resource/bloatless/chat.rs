@@ -17,20 +17,20 @@ impl BloatlessApp for ChatApp {
         "chat"
     }
 
-    fn hear(&self, room: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {
+    fn on_message(&self, room: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {
         let Message::Text(text) = message else { return client.close(NO_BINARY) };
         if let Some(packet) = bloatless::parse(text)
             && packet.action == "echo"
         {
-            let name = format!("Guest{}", guest(client.id()));
-            room.say(client, PayloadForm::Message, line(&name, packet.data));
+            let name = format!("Guest{}", guest_number(client.id()));
+            room.publish(client, PayloadForm::Message, line(&name, packet.data));
         }
     }
 
-    fn pushed(
+    fn on_push(
         &self,
         room: &Room,
-        desk: &mut ResourceContext<'_>,
+        context: &mut ResourceContext<'_>,
         tenant: &Tenant,
         data: &str,
     ) -> Result<(), &'static str> {
@@ -38,7 +38,7 @@ impl BloatlessApp for ChatApp {
         // Method names are case-insensitive in PHP.
         if packet.action.eq_ignore_ascii_case("echo") {
             let line = line("System Message", packet.data);
-            room.announce(desk, tenant, PayloadForm::Message, line);
+            room.announce(context, tenant, PayloadForm::Message, line);
         }
         Ok(())
     }
@@ -46,7 +46,7 @@ impl BloatlessApp for ChatApp {
 
 /// Returns the number in a client's guest name: 10 to 999, constant for the connection. It is
 /// derived from the client's random identity.
-fn guest(id: ClientUuid) -> u16 {
+fn guest_number(id: ClientUuid) -> u16 {
     let [first, second, ..] = id.0;
     10 + u16::from_be_bytes([first, second]) % 990
 }
@@ -68,7 +68,7 @@ mod tests {
             let [first, second] = number.to_be_bytes();
             let mut id = [0; 16];
             (id[0], id[1]) = (first, second);
-            guest(ClientUuid(id))
+            guest_number(ClientUuid(id))
         };
         let mut seen: Vec<u16> = (0..=u16::MAX).map(of).collect();
         seen.sort_unstable();

@@ -15,7 +15,7 @@ impl BloatlessApp for DemoApp {
         "demo"
     }
 
-    fn hear(&self, room: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {
+    fn on_message(&self, room: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {
         let Message::Text(text) = message else {
             // The original stores uploaded files. This server never lets a client write a file.
             return client.reply_text(bloatless::packet("echo", &"Error receiving file."));
@@ -23,7 +23,7 @@ impl BloatlessApp for DemoApp {
         if let Some(packet) = bloatless::parse(text)
             && matches!(packet.action.as_ref(), "echo" | "Echo")
         {
-            room.say(client, PayloadForm::Message, packet.data.to_owned());
+            room.publish(client, PayloadForm::Message, packet.data.to_owned());
         }
     }
 }

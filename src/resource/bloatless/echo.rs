@@ -20,9 +20,9 @@ impl BloatlessApp for EchoApp {
         Protocol::Plain
     }
 
-    fn hear(&self, room: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {
+    fn on_message(&self, room: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {
         match message {
-            Message::Text(text) => room.say(client, PayloadForm::Text, text.to_owned()),
+            Message::Text(text) => room.publish(client, PayloadForm::Text, text.to_owned()),
             Message::Binary(_) => client.close(NO_BINARY),
         }
     }

@@ -60,21 +60,21 @@ pub trait BloatlessApp: fmt::Debug {
     }
 
     /// Handles a message of a client.
-    fn hear(&self, room: &Room, client: &mut ClientHandle<'_>, message: Message<'_>);
+    fn on_message(&self, room: &Room, client: &mut ClientHandle<'_>, message: Message<'_>);
 
     /// Handles a message that a script pushed.
     ///
     /// # Errors
     ///
     /// Returns the reason when the message is not accepted.
-    fn pushed(
+    fn on_push(
         &self,
         room: &Room,
-        desk: &mut ResourceContext<'_>,
+        context: &mut ResourceContext<'_>,
         tenant: &Tenant,
         data: &str,
     ) -> Result<(), &'static str> {
-        let (_, _, _, _) = (room, desk, tenant, data);
+        let (_, _, _, _) = (room, context, tenant, data);
         Err("this application takes nothing that is pushed")
     }
 
@@ -84,20 +84,20 @@ pub trait BloatlessApp: fmt::Debug {
     }
 
     /// Publishes on a timer.
-    fn tick(&self, room: &Room, desk: &mut ResourceContext<'_>) {
-        let (_, _) = (room, desk);
+    fn tick(&self, room: &Room, context: &mut ResourceContext<'_>) {
+        let (_, _) = (room, context);
     }
 }
 
 /// Resource that serves one application.
 #[derive(Debug)]
 pub struct BloatlessResource {
-    talk: Box<dyn BloatlessApp>,
+    app: Box<dyn BloatlessApp>,
     room: Room,
-    manners: Rc<RefCell<BloatlessOptions>>,
+    options: Rc<RefCell<BloatlessOptions>>,
     family: TagQuery,
     quotas: RequestLimiter,
-    news: StatusUpdates,
+    updates: StatusUpdates,
 }
 
 impl BloatlessResource {
@@ -107,26 +107,26 @@ impl BloatlessResource {
     ///
     /// Never fails with the built-in names.
     pub fn new(
-        talk: impl BloatlessApp + 'static,
-        manners: &Rc<RefCell<BloatlessOptions>>,
+        app: impl BloatlessApp + 'static,
+        options: &Rc<RefCell<BloatlessOptions>>,
     ) -> Result<Self, TagError> {
         let (name, value) = FAMILY_TAG;
         Ok(Self {
-            room: Room::of(&talk)?,
-            talk: Box::new(talk),
-            manners: Rc::clone(manners),
+            room: Room::of(&app)?,
+            app: Box::new(app),
+            options: Rc::clone(options),
             family: TagQuery::new([Tag::new(name, value)?])?,
             quotas: RequestLimiter::default(),
-            news: StatusUpdates::new()?,
+            updates: StatusUpdates::new()?,
         })
     }
 
     fn is_watched(&self) -> bool {
-        self.manners.borrow().has_status
+        self.options.borrow().has_status
     }
 
     /// Queries the number of clients. The answer publishes `event` to the `status` clients.
-    fn tell(
+    fn publish_update(
         &mut self,
         client: &mut ClientHandle<'_>,
         event: impl FnOnce(SocketAddr) -> ConnectionNews,
@@ -135,7 +135,7 @@ impl BloatlessResource {
         if let Some(peer) = peer
             && self.is_watched()
         {
-            let about = self.news.keep(client.tenant().clone(), event(peer));
+            let about = self.updates.keep(client.tenant().clone(), event(peer));
             client.query_resource_presence(about, self.family.clone(), NO_TAG);
         }
     }
@@ -143,7 +143,7 @@ impl BloatlessResource {
 
 impl ResourceHooks for BloatlessResource {
     fn protocol(&self) -> Protocol {
-        self.talk.protocol()
+        self.app.protocol()
     }
 
     fn common_tag(&self) -> Option<&Tag> {
@@ -151,96 +151,101 @@ impl ResourceHooks for BloatlessResource {
     }
 
     fn needs(&self) -> Right {
-        self.talk.needs()
+        self.app.needs()
     }
 
-    fn authorize(&self, opening: &ConnectRequest<'_>) -> Result<(), Refusal> {
-        let manners = self.manners.borrow();
-        if manners.answers == BloatlessAnswers::Legacy && !opening.query().is_empty() {
+    fn authorize(&self, request: &ConnectRequest<'_>) -> Result<(), Refusal> {
+        let options = self.options.borrow();
+        if options.answers == BloatlessAnswers::Legacy && !request.query().is_empty() {
             return Err(Refusal::NOT_FOUND);
         }
-        let origin = opening.header("Origin").filter(|origin| !origin.is_empty());
-        let origin = origin.or_else(|| opening.header("Sec-WebSocket-Origin"));
-        match &manners.origins {
+        let origin = request.header("Origin").filter(|origin| !origin.is_empty());
+        let origin = origin.or_else(|| request.header("Sec-WebSocket-Origin"));
+        match &options.origins {
             Some(hosts) if !hosts.admit(origin.as_deref()) => Err(BAD_ORIGIN),
             _ => Ok(()),
         }
     }
 
-    fn on_open(&mut self, client: &mut ClientHandle<'_>, opening: &ConnectRequest<'_>) {
+    fn on_open(&mut self, client: &mut ClientHandle<'_>, request: &ConnectRequest<'_>) {
         let (name, value) = FAMILY_TAG;
         let tagged = client
-            .set_tag(PEER_TAG, &opening.peer().to_string())
+            .set_tag(PEER_TAG, &request.peer().to_string())
             .and_then(|()| client.set_tag(name, value));
         if let Err(error) = tagged {
             let text = error.to_string().into();
             return client.close(CloseReason { code: CloseCode::POLICY, text });
         }
-        if self.manners.borrow().requests_per_minute > 0 {
+        if self.options.borrow().requests_per_minute > 0 {
             self.quotas.begin(client.id(), client.uptime());
         }
-        if self.talk.greets_with_server_info() {
+        if self.app.greets_with_server_info() {
             client.query_presence(self.family.clone(), PEER_TAG);
         } else {
-            self.tell(client, ConnectionNews::Connected);
+            self.publish_update(client, ConnectionNews::Connected);
         }
     }
 
     fn on_presence(&mut self, client: &mut ClientHandle<'_>, who: &Presence) {
         let own = client.tag(PEER_TAG).unwrap_or_default().to_owned();
-        client.reply_text(status::server_info(&self.manners.borrow(), who, &own));
-        self.tell(client, ConnectionNews::Connected);
+        client.reply_text(status::server_info(&self.options.borrow(), who, &own));
+        self.publish_update(client, ConnectionNews::Connected);
     }
 
     fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
-        let limit = self.manners.borrow().requests_per_minute;
+        let limit = self.options.borrow().requests_per_minute;
         if limit > 0 && !self.quotas.admit(client.id(), client.uptime(), limit) {
             return client.close(bloatless::CLOSED);
         }
         if let Some(peer) = client.tag(PEER_TAG).and_then(|peer| peer.parse().ok())
             && self.is_watched()
         {
-            let text = status::activity(self.manners.borrow().clients, peer);
-            self.news.publish_of(client, text);
+            let text = status::activity(self.options.borrow().clients, peer);
+            self.updates.publish_of(client, text);
         }
-        self.talk.hear(&self.room, client, message);
+        self.app.on_message(&self.room, client, message);
     }
 
-    fn on_resource_presence(&mut self, desk: &mut ResourceContext<'_>, about: u64, who: &Presence) {
-        if let Some((tenant, event)) = self.news.take(about) {
-            for text in status::story(&event, who.clients, desk.unix_time()) {
-                self.news.publish(desk, &tenant, text);
+    fn on_resource_presence(
+        &mut self,
+        context: &mut ResourceContext<'_>,
+        about: u64,
+        who: &Presence,
+    ) {
+        if let Some((tenant, event)) = self.updates.take(about) {
+            for text in status::connection_messages(&event, who.clients, context.unix_time()) {
+                self.updates.publish(context, &tenant, text);
             }
         }
     }
 
     fn tick_interval(&self) -> Option<Duration> {
-        self.talk.every()
+        self.app.every()
     }
 
-    fn on_tick(&mut self, desk: &mut ResourceContext<'_>) {
-        self.talk.tick(&self.room, desk);
+    fn on_tick(&mut self, context: &mut ResourceContext<'_>) {
+        self.app.tick(&self.room, context);
     }
 
-    fn on_full(&mut self, desk: &mut ResourceContext<'_>, client: &Client, limit: Limit) {
+    fn on_full(&mut self, context: &mut ResourceContext<'_>, client: &Client, limit: Limit) {
         if self.is_watched() {
-            let text = status::warning(limit, client.ip, desk.unix_time());
-            self.news.publish(desk, &client.tenant, text);
+            let text = status::warning(limit, client.ip, context.unix_time());
+            self.updates.publish(context, &client.tenant, text);
         }
     }
 
     fn on_push(
         &mut self,
-        desk: &mut ResourceContext<'_>,
+        context: &mut ResourceContext<'_>,
         tenant: &Tenant,
         data: &str,
     ) -> Result<(), &'static str> {
-        self.talk.pushed(&self.room, desk, tenant, data)
+        self.app.on_push(&self.room, context, tenant, data)
     }
 
     fn on_close(&mut self, client: &mut ClientHandle<'_>, _: &CloseReason) {
         self.quotas.end(client.id());
-        self.tell(client, ConnectionNews::Disconnected);
+        self.publish_update(client, ConnectionNews::Disconnected);
     }
 }
 

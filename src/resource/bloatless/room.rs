@@ -15,8 +15,8 @@ pub struct Room {
 }
 
 impl Room {
-    pub(super) fn of(talk: &impl BloatlessApp) -> Result<Self, TagError> {
-        Self::at(talk.name())
+    pub(super) fn of(app: &impl BloatlessApp) -> Result<Self, TagError> {
+        Self::at(app.name())
     }
 
     pub(super) fn at(name: &str) -> Result<Self, TagError> {
@@ -35,7 +35,7 @@ impl Room {
 
     /// Publishes a client's text to all clients of the application, including the sender. If the
     /// client may not publish, it only gets an error.
-    pub(super) fn say(&self, client: &mut ClientHandle<'_>, form: PayloadForm, text: String) {
+    pub(super) fn publish(&self, client: &mut ClientHandle<'_>, form: PayloadForm, text: String) {
         let json = || {
             let content = Content { form, payload: text.as_bytes() };
             Cow::Owned(gomoob::render(content, Cast::Many).into_owned())
@@ -47,11 +47,11 @@ impl Room {
     /// Publishes a text without a sender to all clients of the application in one tenant.
     pub(super) fn announce(
         &self,
-        desk: &mut ResourceContext<'_>,
+        context: &mut ResourceContext<'_>,
         tenant: &Tenant,
         form: PayloadForm,
         text: String,
     ) {
-        desk.push(tenant.clone(), self.everyone(), form, text);
+        context.push(tenant.clone(), self.everyone(), form, text);
     }
 }

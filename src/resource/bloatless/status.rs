@@ -32,7 +32,7 @@ impl BloatlessApp for StatusApp {
         true
     }
 
-    fn hear(&self, _: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {
+    fn on_message(&self, _: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {
         if let Message::Binary(_) = message {
             client.close(NO_BINARY);
         }
@@ -40,9 +40,9 @@ impl BloatlessApp for StatusApp {
 }
 
 /// Formats the first message: the limits, and the connected clients except the recipient.
-pub(super) fn server_info(manners: &BloatlessOptions, who: &Presence, own: &str) -> String {
+pub(super) fn server_info(options: &BloatlessOptions, who: &Presence, own: &str) -> String {
     let others = who.values.iter().filter(|peer| ***peer != *own);
-    let clients: Map<String, Value> = match manners.clients {
+    let clients: Map<String, Value> = match options.clients {
         StatusClients::V3 => others.map(|peer| (peer.to_string(), Value::Bool(true))).collect(),
         StatusClients::V1 => others
             .filter_map(|peer| peer.parse::<SocketAddr>().ok())
@@ -54,10 +54,10 @@ pub(super) fn server_info(manners: &BloatlessOptions, who: &Presence, own: &str)
     packet(
         "serverInfo",
         &OrderedMembers(&[
-            ("maxClients", manners.max_clients.into()),
-            ("maxConnectionsPerIp", manners.max_per_ip.into()),
+            ("maxClients", options.max_clients.into()),
+            ("maxConnectionsPerIp", options.max_per_ip.into()),
             // The misspelling is part of version 2.
-            ("maxRequetsPerMinute", manners.requests_per_minute.into()),
+            ("maxRequetsPerMinute", options.requests_per_minute.into()),
             ("clientCount", who.clients.saturating_sub(1).into()),
             ("clients", clients),
         ]),
@@ -66,7 +66,11 @@ pub(super) fn server_info(manners: &BloatlessOptions, who: &Presence, own: &str)
 
 /// Formats the two messages about a client that connected or disconnected. `count` is the number of
 /// clients afterwards.
-pub(super) fn story(event: &ConnectionNews, count: u64, unix_time: Duration) -> [String; 2] {
+pub(super) fn connection_messages(
+    event: &ConnectionNews,
+    count: u64,
+    unix_time: Duration,
+) -> [String; 2] {
     let (peer, word, action) = match event {
         ConnectionNews::Connected(peer) => (peer, "connected", "clientConnected"),
         ConnectionNews::Disconnected(peer) => (peer, "disconnected", "clientDisconnected"),
@@ -179,17 +183,17 @@ mod tests {
 
     #[test]
     fn the_first_message_leaves_the_client_itself_out() {
-        let mut manners =
+        let mut options =
             BloatlessOptions { max_clients: 30, max_per_ip: 5, ..BloatlessOptions::default() };
         let own = "127.0.0.1:1";
         let head = r#"{"action":"serverInfo","data":{"maxClients":30,"maxConnectionsPerIp":5,"#;
-        let alone = server_info(&manners, &who(&[own]), own);
+        let alone = server_info(&options, &who(&[own]), own);
         let rest = r#""maxRequetsPerMinute":0,"clientCount":0,"clients":[]}}"#;
         assert_eq!(alone, format!("{head}{rest}"));
-        let two = server_info(&manners, &who(&[own, "[::1]:7"]), own);
+        let two = server_info(&options, &who(&[own, "[::1]:7"]), own);
         assert!(two.ends_with(r#""clientCount":1,"clients":{"[::1]:7":true}}}"#), "{two}");
-        manners.clients = StatusClients::V1;
-        let two = server_info(&manners, &who(&[own, "[::1]:7"]), own);
+        options.clients = StatusClients::V1;
+        let two = server_info(&options, &who(&[own, "[::1]:7"]), own);
         assert!(two.ends_with(r#""clientCount":1,"clients":{"7":"::1"}}}"#), "{two}");
     }
 

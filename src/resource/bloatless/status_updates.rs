@@ -51,8 +51,8 @@ impl StatusUpdates {
     }
 
     /// Publishes a text to the `status` clients in one tenant.
-    pub(super) fn publish(&self, desk: &mut ResourceContext<'_>, tenant: &Tenant, text: String) {
-        self.room.announce(desk, tenant, PayloadForm::Text, text);
+    pub(super) fn publish(&self, context: &mut ResourceContext<'_>, tenant: &Tenant, text: String) {
+        self.room.announce(context, tenant, PayloadForm::Text, text);
     }
 
     /// Publishes a text to the `status` clients in the tenant of a client.
@@ -68,15 +68,18 @@ mod tests {
 
     #[test]
     fn an_event_is_told_once_and_the_oldest_give_way() {
-        let mut news = StatusUpdates::new().unwrap();
+        let mut updates = StatusUpdates::new().unwrap();
         let peer = "127.0.0.1:1".parse().unwrap();
-        let first = news.keep(Tenant::shared(), ConnectionNews::Connected(peer));
-        assert_eq!(news.take(first).map(|(_, event)| event), Some(ConnectionNews::Connected(peer)));
-        assert_eq!(news.take(first), None);
-        let next = news.keep(Tenant::shared(), ConnectionNews::Disconnected(peer));
+        let first = updates.keep(Tenant::shared(), ConnectionNews::Connected(peer));
+        assert_eq!(
+            updates.take(first).map(|(_, event)| event),
+            Some(ConnectionNews::Connected(peer))
+        );
+        assert_eq!(updates.take(first), None);
+        let next = updates.keep(Tenant::shared(), ConnectionNews::Disconnected(peer));
         for _ in 0..KEPT_MAX {
-            news.keep(Tenant::shared(), ConnectionNews::Disconnected(peer));
+            updates.keep(Tenant::shared(), ConnectionNews::Disconnected(peer));
         }
-        assert_eq!((news.take(next), news.kept.len()), (None, KEPT_MAX));
+        assert_eq!((updates.take(next), updates.kept.len()), (None, KEPT_MAX));
     }
 }

@@ -25,7 +25,7 @@ impl BloatlessApp for TimeApp {
         Protocol::Plain
     }
 
-    fn hear(&self, _: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {
+    fn on_message(&self, _: &Room, client: &mut ClientHandle<'_>, message: Message<'_>) {
         if let Message::Binary(_) = message {
             client.close(NO_BINARY);
         }
@@ -35,10 +35,10 @@ impl BloatlessApp for TimeApp {
         Some(EVERY)
     }
 
-    fn tick(&self, room: &Room, desk: &mut ResourceContext<'_>) {
-        let text = text(desk.unix_time());
-        for tenant in desk.tenants() {
-            room.announce(desk, &tenant, PayloadForm::Text, text.clone());
+    fn tick(&self, room: &Room, context: &mut ResourceContext<'_>) {
+        let text = text(context.unix_time());
+        for tenant in context.tenants() {
+            room.announce(context, &tenant, PayloadForm::Text, text.clone());
         }
     }
 }

@@ -123,17 +123,17 @@ fn loosely(packet: &PhpwsPacket<'_>, named: NamedClient) -> NamedClient {
     let (uuid, ident) = packet.loose_names();
     let mut named = named;
     match uuid {
-        LooseName::Anybody => named.options = named.options.and(MatchOptions::ANY_WEB),
+        LooseName::AnyName => named.options = named.options.and(MatchOptions::ANY_WEB),
         LooseName::Text(text) if named.uuid.is_none() => named.alias = Alias::new(&text).ok(),
-        LooseName::Text(_) | LooseName::Nobody => {}
+        LooseName::Text(_) | LooseName::None => {}
     }
     match ident {
-        LooseName::Anybody => named.options = named.options.and(MatchOptions::ANY_IDENT),
+        LooseName::AnyName => named.options = named.options.and(MatchOptions::ANY_IDENT),
         LooseName::Text(text) => {
             named.ident = Ident::new(&text).ok();
             named.options = named.options.and(MatchOptions::SAME_NUMBER);
         }
-        LooseName::Nobody => {}
+        LooseName::None => {}
     }
     named
 }

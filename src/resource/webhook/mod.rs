@@ -15,8 +15,8 @@ use crate::types::{
     Address, ClientUuid, CloseCode, CloseReason, PayloadForm, Tag, TagError, TagQuery, Tags, Tenant,
 };
 use crate::webhook::{
-    Guest, InvalidAnswer, OpenWhenDown, PublishTo, Saying, WebhookCommand, WebhookEvent,
-    WebhookEventName, WebhookRequest,
+    ClientRecord, InvalidAnswer, OpenWhenDown, PublishTo, WebhookCommand, WebhookContent,
+    WebhookEvent, WebhookEventName, WebhookRequest,
 };
 
 /// Options of a resource with a backend.
@@ -43,7 +43,7 @@ pub struct WebhookResource {
     terms: WebhookOptions,
     tag: Tag,
     everyone: TagQuery,
-    guests: HashMap<ClientUuid, Guest>,
+    records: HashMap<ClientUuid, ClientRecord>,
 }
 
 /// Events about a client that wants to open a connection.
@@ -66,7 +66,7 @@ impl WebhookResource {
     /// Fails when its name is longer than the value of a tag may be.
     pub fn new(terms: WebhookOptions) -> Result<Self, TagError> {
         let tag = Tag::new(RESOURCE_TAG, &terms.name)?;
-        Ok(Self { everyone: Tags::new([tag.clone()])?, tag, terms, guests: HashMap::new() })
+        Ok(Self { everyone: Tags::new([tag.clone()])?, tag, terms, records: HashMap::new() })
     }
 
     /// Returns the JSON message to a client whose message could not be delivered to the backend.
@@ -88,7 +88,7 @@ impl WebhookResource {
     }
 
     /// Informs a client that its message could not be delivered to the backend.
-    pub fn tell_down(&self, client: &mut ClientHandle<'_>) {
+    pub fn notify_unavailable(&self, client: &mut ClientHandle<'_>) {
         client.reply_json(self.terms.when_down.clone());
     }
 
@@ -98,14 +98,14 @@ impl WebhookResource {
     pub fn ask(
         &self,
         client: &ClientHandle<'_>,
-        opening: &ConnectRequest<'_>,
+        request: &ConnectRequest<'_>,
     ) -> Option<AuthorizeRequest> {
         if !self.wants(WebhookEventName::Open) {
             return None;
         }
-        let guest = guest(opening);
-        let open = self.event(WebhookEventName::Open.word(), client, &guest).post();
-        let never = || ending(self.event(WebhookEventName::Close.word(), client, &guest), &NEVER);
+        let record = record(request);
+        let open = self.event(WebhookEventName::Open.word(), client, &record).post();
+        let never = || ending(self.event(WebhookEventName::Close.word(), client, &record), &NEVER);
         Some(AuthorizeRequest { open, never: self.wants(WebhookEventName::Close).then(never) })
     }
 
@@ -121,12 +121,12 @@ impl WebhookResource {
     ) -> Result<(), InvalidAnswer> {
         for command in commands {
             match command {
-                WebhookCommand::Reply(Saying::Message(json)) => client.reply_json(json),
-                WebhookCommand::Reply(Saying::Text(text)) => client.reply_text(text),
-                WebhookCommand::Publish(to, saying) => {
+                WebhookCommand::Reply(WebhookContent::Message(json)) => client.reply_json(json),
+                WebhookCommand::Reply(WebhookContent::Text(text)) => client.reply_text(text),
+                WebhookCommand::Publish(to, content) => {
                     let sender = client.id();
                     let address = self.address(to, Some(sender), |uuid| client.verified(uuid))?;
-                    let (form, text) = said(saying);
+                    let (form, text) = form_and_text(content);
                     client.forward_changed(client.tenant().clone(), address, form, text);
                 }
                 WebhookCommand::Tag { set, remove } => {
@@ -158,19 +158,19 @@ impl WebhookResource {
     /// Returns the reason when a command is not valid here.
     pub fn carry_out_alone(
         &self,
-        desk: &mut ResourceContext<'_>,
+        context: &mut ResourceContext<'_>,
         gone: Option<ClientUuid>,
         commands: Vec<WebhookCommand>,
     ) -> Result<(), InvalidAnswer> {
         for command in commands {
             match command {
-                WebhookCommand::Publish(to, saying) => {
-                    let address = self.address(to, gone, |uuid| desk.verified(uuid))?;
-                    let (form, text) = said(saying);
-                    desk.push(self.terms.tenant.clone(), address, form, text);
+                WebhookCommand::Publish(to, content) => {
+                    let address = self.address(to, gone, |uuid| context.verified(uuid))?;
+                    let (form, text) = form_and_text(content);
+                    context.push(self.terms.tenant.clone(), address, form, text);
                 }
                 WebhookCommand::Who { query, tag } => {
-                    desk.query_presence(0, self.terms.tenant.clone(), query, &tag);
+                    context.query_presence(0, self.terms.tenant.clone(), query, &tag);
                 }
                 _ if gone.is_some() => {}
                 _ => {
@@ -213,16 +213,21 @@ impl WebhookResource {
         self.terms.events.contains(&event)
     }
 
-    fn event(&self, name: &'static str, client: &ClientHandle<'_>, guest: &Guest) -> WebhookEvent {
+    fn event(
+        &self,
+        name: &'static str,
+        client: &ClientHandle<'_>,
+        record: &ClientRecord,
+    ) -> WebhookEvent {
         let mut event = WebhookEvent::new(name, &self.terms.name);
-        event.client(&client.uuid(), client.ident(), client.tags(), guest);
+        event.client(&client.uuid(), client.ident(), client.tags(), record);
         event
     }
 
     fn about(&self, name: &'static str, client: &ClientHandle<'_>) -> WebhookEvent {
-        match self.guests.get(&client.id()) {
-            Some(guest) => self.event(name, client, guest),
-            None => self.event(name, client, &Guest::default()),
+        match self.records.get(&client.id()) {
+            Some(record) => self.event(name, client, record),
+            None => self.event(name, client, &ClientRecord::default()),
         }
     }
 }
@@ -244,8 +249,8 @@ impl ResourceHooks for WebhookResource {
         Some(self)
     }
 
-    fn on_open(&mut self, client: &mut ClientHandle<'_>, opening: &ConnectRequest<'_>) {
-        self.guests.insert(client.id(), guest(opening));
+    fn on_open(&mut self, client: &mut ClientHandle<'_>, request: &ConnectRequest<'_>) {
+        self.records.insert(client.id(), record(request));
     }
 
     fn on_message(&mut self, client: &mut ClientHandle<'_>, message: Message<'_>) {
@@ -264,23 +269,23 @@ impl ResourceHooks for WebhookResource {
         client.post(found(self.about("who", client), who));
     }
 
-    fn on_resource_presence(&mut self, desk: &mut ResourceContext<'_>, _: u64, who: &Presence) {
-        desk.post(found(WebhookEvent::new("who", &self.terms.name), who));
+    fn on_resource_presence(&mut self, context: &mut ResourceContext<'_>, _: u64, who: &Presence) {
+        context.post(found(WebhookEvent::new("who", &self.terms.name), who));
     }
 
     fn tick_interval(&self) -> Option<Duration> {
         self.terms.every
     }
 
-    fn on_tick(&mut self, desk: &mut ResourceContext<'_>) {
-        desk.post(WebhookEvent::new("tick", &self.terms.name).post());
+    fn on_tick(&mut self, context: &mut ResourceContext<'_>) {
+        context.post(WebhookEvent::new("tick", &self.terms.name).post());
     }
 
     fn on_close(&mut self, client: &mut ClientHandle<'_>, why: &CloseReason) {
         if self.wants(WebhookEventName::Close) {
             client.post(ending(self.about(WebhookEventName::Close.word(), client), why));
         }
-        self.guests.remove(&client.id());
+        self.records.remove(&client.id());
     }
 
     fn on_connection_lost(&mut self, client: &mut ClientHandle<'_>, fault: &CloseReason) {
@@ -290,12 +295,12 @@ impl ResourceHooks for WebhookResource {
     }
 }
 
-fn guest(opening: &ConnectRequest<'_>) -> Guest {
-    let peer = opening.peer().to_string();
-    let (path, query) = (opening.path(), opening.query());
-    let mut guest = Guest::new(&peer, path, query, opening.headers(), opening.protocol());
-    guest.user = opening.user().map(Into::into);
-    guest
+fn record(request: &ConnectRequest<'_>) -> ClientRecord {
+    let peer = request.peer().to_string();
+    let (path, query) = (request.path(), request.query());
+    let mut record = ClientRecord::new(&peer, path, query, request.headers(), request.protocol());
+    record.user = request.user().map(Into::into);
+    record
 }
 
 fn ending(mut event: WebhookEvent, why: &CloseReason) -> WebhookRequest {
@@ -315,10 +320,10 @@ fn found(mut event: WebhookEvent, who: &Presence) -> WebhookRequest {
     event.post()
 }
 
-fn said(saying: Saying) -> (PayloadForm, String) {
-    match saying {
-        Saying::Message(json) => (PayloadForm::Message, json),
-        Saying::Text(text) => (PayloadForm::Text, text),
+fn form_and_text(content: WebhookContent) -> (PayloadForm, String) {
+    match content {
+        WebhookContent::Message(json) => (PayloadForm::Message, json),
+        WebhookContent::Text(text) => (PayloadForm::Text, text),
     }
 }
 

@@ -128,14 +128,14 @@ fn without_a_client_publications_are_left_and_what_was_its_own_is_not() {
             .unwrap()
     };
     let rules = rules();
-    let mut desk = ResourceContext::new(&rules, Duration::ZERO);
-    backed(&[]).carry_out_alone(&mut desk, Some(ME), commands()).unwrap();
-    let effects = desk.into_effects();
+    let mut context = ResourceContext::new(&rules, Duration::ZERO);
+    backed(&[]).carry_out_alone(&mut context, Some(ME), commands()).unwrap();
+    let effects = context.into_effects();
     let [Effect::Publish { address, tenant, .. }] = effects.as_slice() else {
         panic!("{effects:?}")
     };
     assert_eq!((address, tenant.0.as_ref()), (&Address::everyone_but(ME), "mine"));
-    let mut desk = ResourceContext::new(&rules, Duration::ZERO);
-    let wrong = backed(&[]).carry_out_alone(&mut desk, None, commands()).unwrap_err();
+    let mut context = ResourceContext::new(&rules, Duration::ZERO);
+    let wrong = backed(&[]).carry_out_alone(&mut context, None, commands()).unwrap_err();
     assert!(wrong.to_string().contains("a tick has no client"));
 }

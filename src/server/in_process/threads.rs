@@ -35,7 +35,7 @@ pub(super) struct Threads {
 
 #[derive(Debug)]
 struct Running {
-    desk: MemorySupervisorEnd,
+    end: MemorySupervisorEnd,
     thread: JoinHandle<ExitReason>,
 }
 
@@ -65,23 +65,23 @@ impl Threads {
         while !self.effects.is_empty() {
             for effect in std::mem::take(&mut self.effects) {
                 match effect {
-                    Action::Start(member) => self.start(member),
+                    Action::Start(child) => self.start(child),
                     Action::Link { source, broker } => self.link(source, broker),
-                    Action::Send(member, command) => {
-                        self.send(member, ControlMessage::plain(command));
+                    Action::Send(child, command) => {
+                        self.send(child, ControlMessage::plain(command));
                     }
-                    Action::Hangs(member) => {
+                    Action::Hangs(child) => {
                         tracing::error!(
                             event = "thread_unresponsive",
-                            role = %member,
+                            role = %child,
                             "thread unresponsive, replacing it"
                         );
                     }
-                    Action::Kill(member) => self.abandon(member),
-                    Action::Wait { member, .. } => {
+                    Action::Kill(child) => self.abandon(child),
+                    Action::Wait { child, .. } => {
                         tracing::error!(
                             event = "thread_restart_delayed",
-                            role = %member,
+                            role = %child,
                             "thread keeps failing, restart delayed"
                         );
                     }
@@ -98,52 +98,52 @@ impl Threads {
         goes_on
     }
 
-    fn start(&mut self, member: ChildId) {
-        match self.try_start(member) {
+    fn start(&mut self, child: ChildId) {
+        match self.try_start(child) {
             Ok(running) => {
-                self.roles.insert(member, running);
+                self.roles.insert(child, running);
             }
             Err(error) => {
                 tracing::error!(
                     event = "thread_start_failed",
-                    role = %member,
+                    role = %child,
                     %error,
                     "failed to start thread"
                 );
-                self.processes.died(member, now(), &mut self.effects);
+                self.processes.died(child, now(), &mut self.effects);
             }
         }
     }
 
-    fn try_start(&self, member: ChildId) -> io::Result<Running> {
-        let builder = thread::Builder::new().name(member.to_string());
-        let configure = ControlMessage::configure(ConfigNumber(1), self.prepared.json_for(member));
-        match member {
+    fn try_start(&self, child: ChildId) -> io::Result<Running> {
+        let builder = thread::Builder::new().name(child.to_string());
+        let configure = ControlMessage::configure(ConfigNumber(1), self.prepared.json_for(child));
+        match child {
             ChildId::Api(generation) => {
-                let (mut desk, control) = memory_control()?;
-                desk.send(configure)?;
-                for message in self.prepared.sockets_for(member)? {
-                    desk.send(message)?;
+                let (mut end, control) = memory_control()?;
+                end.send(configure)?;
+                for message in self.prepared.sockets_for(child)? {
+                    end.send(message)?;
                 }
                 let run = move || api::run(generation, Box::new(control));
-                Ok(Running { desk, thread: builder.spawn(run)? })
+                Ok(Running { end, thread: builder.spawn(run)? })
             }
             ChildId::Broker(generation) => {
-                let (mut desk, control) = memory_control()?;
-                desk.send(configure)?;
+                let (mut end, control) = memory_control()?;
+                end.send(configure)?;
                 let run = move || broker::run(generation, Box::new(control));
-                Ok(Running { desk, thread: builder.spawn(run)? })
+                Ok(Running { end, thread: builder.spawn(run)? })
             }
             ChildId::Worker(source) => {
-                let (mut desk, control) = memory_control()?;
-                desk.send(configure)?;
-                for message in self.prepared.sockets_for(member)? {
-                    desk.send(message)?;
+                let (mut end, control) = memory_control()?;
+                end.send(configure)?;
+                for message in self.prepared.sockets_for(child)? {
+                    end.send(message)?;
                 }
                 let own = self.own.clone();
                 let seat = WorkerIdentity { source };
                 let run = move || worker::run(seat, Box::new(control), &own);
-                Ok(Running { desk, thread: builder.spawn(run)? })
+                Ok(Running { end, thread: builder.spawn(run)? })
             }
         }
     }
@@ -166,32 +166,32 @@ impl Threads {
 
     /// Sends a command. The error for a thread that has exited is ignored, because its exit is
     /// handled separately.
-    fn send(&mut self, member: ChildId, message: ControlMessage<ChildCommand>) {
-        let Some(role) = self.roles.get_mut(&member) else { return };
+    fn send(&mut self, child: ChildId, message: ControlMessage<ChildCommand>) {
+        let Some(role) = self.roles.get_mut(&child) else { return };
         let hangs = |error: &io::Error| error.kind() != io::ErrorKind::BrokenPipe;
-        if role.desk.send(message).is_err_and(|error| hangs(&error)) {
-            self.abandon(member);
+        if role.end.send(message).is_err_and(|error| hangs(&error)) {
+            self.abandon(child);
         }
     }
 
     /// Abandons a thread, because a thread cannot be killed. It loses its supervisor, which makes
     /// it exit, and is no longer waited for.
-    fn abandon(&mut self, member: ChildId) {
-        if self.roles.remove(&member).is_some() {
+    fn abandon(&mut self, child: ChildId) {
+        if self.roles.remove(&child).is_some() {
             tracing::error!(
                 event = "thread_abandoned",
-                role = %member,
+                role = %child,
                 "thread did not stop, abandoning it"
             );
-            self.processes.died(member, now(), &mut self.effects);
+            self.processes.died(child, now(), &mut self.effects);
         }
     }
 
     /// Waits for the next event. Returns true if a shutdown is requested.
     fn wait_for_stop(&self) -> bool {
         let asked = self.asked.as_ref().map(AsFd::as_fd);
-        let desks = self.roles.values().map(|role| role.desk.ready());
-        let ready: Vec<BorrowedFd<'_>> = desks.chain(asked).collect();
+        let ends = self.roles.values().map(|role| role.end.ready());
+        let ready: Vec<BorrowedFd<'_>> = ends.chain(asked).collect();
         let mut watched: Vec<_> = ready.iter().map(|one| PollFd::new(one, PollFlags::IN)).collect();
         let pause = self.processes.wakes_at().map(|wake| wake.saturating_duration_since(now()));
         let pause = pause.and_then(|pause| Timespec::try_from(pause).ok());
@@ -202,35 +202,35 @@ impl Threads {
 
     fn receive_events(&mut self) {
         let mut heard: Vec<(ChildId, Vec<ChildEvent>, ControlPeer)> = Vec::new();
-        for (member, role) in &mut self.roles {
+        for (child, role) in &mut self.roles {
             let mut reports = Vec::new();
-            let peer = role.desk.events(&mut reports).unwrap_or(ControlPeer::Gone);
-            heard.push((*member, reports, peer));
+            let peer = role.end.events(&mut reports).unwrap_or(ControlPeer::Gone);
+            heard.push((*child, reports, peer));
         }
-        for (member, reports, peer) in heard {
+        for (child, reports, peer) in heard {
             for report in reports {
-                self.processes.reported(member, report, now(), &mut self.effects);
+                self.processes.reported(child, report, now(), &mut self.effects);
             }
             if peer == ControlPeer::Gone {
-                self.remove_thread(member);
+                self.remove_thread(child);
             }
         }
     }
 
     /// Removes a thread whose control link is closed: its role has returned or is about to return.
-    fn remove_thread(&mut self, member: ChildId) {
-        let Some(Running { desk, thread }) = self.roles.remove(&member) else { return };
-        drop(desk);
+    fn remove_thread(&mut self, child: ChildId) {
+        let Some(Running { end, thread }) = self.roles.remove(&child) else { return };
+        drop(end);
         match thread.join() {
             Ok(ExitReason::Requested | ExitReason::SupervisorLost) => {
-                tracing::info!(event = "thread_exited", role = %member, "thread exited");
+                tracing::info!(event = "thread_exited", role = %child, "thread exited");
             }
             Ok(ExitReason::Failed(error)) => {
-                tracing::error!(event = "thread_failed", role = %member, %error, "thread failed");
+                tracing::error!(event = "thread_failed", role = %child, %error, "thread failed");
             }
-            Err(_) => tracing::error!(event = "thread_panicked", role = %member, "thread panicked"),
+            Err(_) => tracing::error!(event = "thread_panicked", role = %child, "thread panicked"),
         }
-        self.processes.died(member, now(), &mut self.effects);
+        self.processes.died(child, now(), &mut self.effects);
     }
 }
 

@@ -39,7 +39,7 @@ pub enum Action {
     /// Log that this process crashed so often that its restart is delayed.
     Wait {
         /// The process that crashed.
-        member: ChildId,
+        child: ChildId,
         /// Delay of the restart.
         pause: Duration,
     },

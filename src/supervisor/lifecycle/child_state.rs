@@ -23,7 +23,7 @@ pub(super) enum ChildState {
     /// Ready.
     Ready,
     /// A worker that has no unacknowledged publications left.
-    Quiet,
+    Quiesced,
     /// A worker that closes its clients, because its successor is ready.
     Leaving,
 }
@@ -36,7 +36,7 @@ impl ChildState {
             Self::Vacant { until: Some(_) } => Some("waiting"),
             Self::Starting => Some("starting"),
             Self::Ready => Some("ready"),
-            Self::Quiet | Self::Leaving => Some("leaving"),
+            Self::Quiesced | Self::Leaving => Some("leaving"),
         }
     }
 }
@@ -85,7 +85,7 @@ impl ChildSlot {
     }
 
     /// Makes the restart happen at the latest at this time.
-    pub(super) fn hasten(&mut self, latest: Instant) {
+    pub(super) fn start_by(&mut self, latest: Instant) {
         if let ChildState::Vacant { until: Some(until) } = &mut self.state {
             *until = latest.min(*until);
         }

@@ -25,7 +25,9 @@ impl Children {
         Self {
             broker: ChildSlot::default(),
             api: None,
-            workers: (0..=workers).map(|seat| (WorkerId(seat), ChildSlot::default())).collect(),
+            workers: (0..=workers)
+                .map(|worker_id| (WorkerId(worker_id), ChildSlot::default()))
+                .collect(),
         }
     }
 
@@ -45,18 +47,18 @@ impl Children {
         let api = self.api.as_ref();
         let api = api.and_then(|slot| Some((ChildId::Api(slot.last()?), slot.state())));
         let said = broker.into_iter().chain(api).chain(workers);
-        said.filter_map(|(member, state)| Some((member, state.word()?)))
+        said.filter_map(|(child, state)| Some((child, state.word()?)))
     }
 
     /// Starts the broker. It gets the list of live workers before any link (L6).
     pub(super) fn start_broker(&mut self, effects: &mut Vec<Action>) {
         let broker = self.broker.take_up();
-        let member = ChildId::Broker(broker);
+        let child = ChildId::Broker(broker);
         let api = self.living_api().and_then(ChildId::source);
         let sources: Vec<_> = self.living_sources().chain(api).collect();
-        effects.push(Action::Start(member));
+        effects.push(Action::Start(child));
         let living = BrokerCommand::LiveWorkers { sources: sources.clone() };
-        effects.push(Action::Send(member, living.into()));
+        effects.push(Action::Send(child, living.into()));
         effects.extend(sources.into_iter().map(|source| Action::Link { source, broker }));
     }
 
@@ -91,20 +93,20 @@ impl Children {
     }
 
     /// Records the death of a process and returns the delay of its restart.
-    pub(super) fn died(&mut self, member: ChildId, now: Instant) -> Duration {
-        self.slot_mut(member).map_or(Duration::ZERO, |slot| slot.died(now))
+    pub(super) fn died(&mut self, child: ChildId, now: Instant) -> Duration {
+        self.slot_mut(child).map_or(Duration::ZERO, |slot| slot.died(now))
     }
 
     /// Records the death of a process that is not restarted.
-    pub(super) fn retire(&mut self, member: ChildId) {
-        if let Some(slot) = self.slot_mut(member) {
+    pub(super) fn retire(&mut self, child: ChildId) {
+        if let Some(slot) = self.slot_mut(child) {
             slot.retire();
         }
     }
 
     /// Makes a planned restart of the broker happen at the latest at this time.
-    pub(super) fn hasten_broker(&mut self, latest: Instant) {
-        self.broker.hasten(latest);
+    pub(super) fn restart_broker_by(&mut self, latest: Instant) {
+        self.broker.start_by(latest);
     }
 
     /// Cancels all restarts of workers and of the API process.
@@ -135,8 +137,8 @@ impl Children {
         }
     }
 
-    pub(super) fn mark_quiet(&mut self, worker: WorkerId) {
-        self.set_worker_state(worker, ChildState::Quiet);
+    pub(super) fn mark_quiesced(&mut self, worker: WorkerId) {
+        self.set_worker_state(worker, ChildState::Quiesced);
     }
 
     pub(super) fn mark_leaving(&mut self, worker: WorkerId) {
@@ -149,8 +151,8 @@ impl Children {
         }
     }
 
-    fn slot_mut(&mut self, member: ChildId) -> Option<&mut ChildSlot> {
-        match member {
+    fn slot_mut(&mut self, child: ChildId) -> Option<&mut ChildSlot> {
+        match child {
             ChildId::Broker(_) => Some(&mut self.broker),
             ChildId::Api(_) => self.api.as_mut(),
             ChildId::Worker(source) => self.workers.get_mut(&source.worker),
@@ -162,8 +164,8 @@ impl Children {
         self.workers.get(&worker).map(ChildSlot::state)
     }
 
-    pub(super) fn lives(&self, member: ChildId) -> bool {
-        match member {
+    pub(super) fn lives(&self, child: ChildId) -> bool {
+        match child {
             ChildId::Broker(generation) => self.broker.is_held_by(generation),
             ChildId::Api(generation) => {
                 self.api.as_ref().is_some_and(|slot| slot.is_held_by(generation))
@@ -217,14 +219,14 @@ impl Children {
     }
 
     /// Returns true if no worker has unacknowledged publications, and the API process neither.
-    pub(super) fn all_quiet(&self) -> bool {
-        let is_quiet = |slot: &ChildSlot| {
+    pub(super) fn all_quiesced(&self) -> bool {
+        let is_quiesced = |slot: &ChildSlot| {
             matches!(
                 slot.state(),
-                ChildState::Quiet | ChildState::Leaving | ChildState::Vacant { .. }
+                ChildState::Quiesced | ChildState::Leaving | ChildState::Vacant { .. }
             )
         };
-        self.workers.values().chain(&self.api).all(is_quiet)
+        self.workers.values().chain(&self.api).all(is_quiesced)
     }
 
     /// Returns true if no process is running except the broker.

@@ -65,8 +65,8 @@ impl ProcessTable {
         self.liveness.start(now);
         self.children.start_broker(effects);
         self.children.start_worker(WorkerId::API, effects);
-        for seat in 0..self.size {
-            self.children.start_worker(WorkerId(seat), effects);
+        for worker_id in 0..self.size {
+            self.children.start_worker(WorkerId(worker_id), effects);
         }
     }
 
@@ -78,7 +78,7 @@ impl ProcessTable {
     /// Returns true if a shutdown was requested.
     #[must_use]
     pub fn is_ending(&self) -> bool {
-        self.shutdown.is_asked()
+        self.shutdown.is_requested()
     }
 
     /// Returns true while a rolling restart is in progress.
@@ -101,27 +101,27 @@ impl ProcessTable {
 
     /// Handles the death of a process. It must be reaped, and the caller must have released all its
     /// resources.
-    pub fn died(&mut self, member: ChildId, now: Instant, effects: &mut Vec<Action>) {
-        if !self.children.lives(member) {
+    pub fn died(&mut self, child: ChildId, now: Instant, effects: &mut Vec<Action>) {
+        if !self.children.lives(child) {
             return;
         }
         let mut pause = Duration::ZERO;
-        if self.rolling.replaces(member) && self.shutdown.replaces(member) {
-            pause = self.children.died(member, now);
+        if self.rolling.replaces(child) && self.shutdown.replaces(child) {
+            pause = self.children.died(child, now);
         } else {
-            self.children.retire(member);
+            self.children.retire(child);
         }
         if self.is_ending() {
             // Do not wait for the full delay, because it can be longer than the drain time.
-            self.children.hasten_broker(now + RESTART_PAUSE_MIN);
+            self.children.restart_broker_by(now + RESTART_PAUSE_MIN);
             pause = pause.min(RESTART_PAUSE_MIN);
         }
         if pause > Duration::ZERO {
-            effects.push(Action::Wait { member, pause });
+            effects.push(Action::Wait { child, pause });
         }
-        self.lost.forget_explained(member, now);
-        self.liveness.forget(member);
-        if let (Some(source), Some(broker)) = (member.source(), self.children.living_broker()) {
+        self.lost.forget_explained(child, now);
+        self.liveness.forget(child);
+        if let (Some(source), Some(broker)) = (child.source(), self.children.living_broker()) {
             effects.push(Action::Send(broker, BrokerCommand::WorkerDead { source }.into()));
         }
         self.advance(now, effects);
@@ -130,24 +130,24 @@ impl ProcessTable {
     /// Handles an event of a process.
     pub fn reported(
         &mut self,
-        member: ChildId,
+        child: ChildId,
         report: ChildEvent,
         now: Instant,
         effects: &mut Vec<Action>,
     ) {
-        if !self.children.lives(member) {
+        if !self.children.lives(child) {
             return;
         }
-        self.liveness.record_answer(member);
-        match (report, member) {
+        self.liveness.record_answer(child);
+        match (report, child) {
             (ChildEvent::Ready, ChildId::Worker(source)) => self.became_ready(source, effects),
             (ChildEvent::Quiesced, ChildId::Worker(source)) => {
-                self.children.mark_quiet(source.worker);
+                self.children.mark_quiesced(source.worker);
             }
             (ChildEvent::Ready, ChildId::Api(_)) => self.children.mark_api(ChildState::Ready),
-            (ChildEvent::Quiesced, ChildId::Api(_)) => self.children.mark_api(ChildState::Quiet),
+            (ChildEvent::Quiesced, ChildId::Api(_)) => self.children.mark_api(ChildState::Quiesced),
             (ChildEvent::LinkLost { peer, broker }, _) => {
-                self.link_lost(LinkEnds { worker: peer, broker }, member, now);
+                self.link_lost(LinkEnds { worker: peer, broker }, child, now);
             }
             (ChildEvent::Ready, ChildId::Broker(_)) => self.children.mark_broker_ready(),
             (ChildEvent::Quiesced, ChildId::Broker(_))
@@ -189,10 +189,10 @@ impl ProcessTable {
         if self.is_ending() {
             self.shutdown.kill_all(&mut self.children, effects);
         } else {
-            self.shutdown = Shutdown::quieting(now, self.drain_time);
+            self.shutdown = Shutdown::quiescing(now, self.drain_time);
             self.rolling.cancel();
             self.children.vacate_workers();
-            self.children.hasten_broker(now + RESTART_PAUSE_MIN);
+            self.children.restart_broker_by(now + RESTART_PAUSE_MIN);
             let quiesce = WorkerCommand::Quiesce(PendingHandshakes::Refuse);
             let quiesce = |one| Action::Send(one, quiesce.clone().into());
             effects.extend(self.children.living_workers().map(quiesce));
@@ -262,14 +262,14 @@ impl ProcessTable {
         let children = &self.children;
         let living = children.living_workers().chain(children.living_broker());
         let living = living.chain(children.living_api());
-        let expected = living.filter(|member| self.shutdown.expects_answer_of(*member));
+        let expected = living.filter(|child| self.shutdown.expects_answer_of(*child));
         for finding in self.liveness.tick(now, expected) {
             match finding {
-                LivenessVerdict::Ask(member) => {
-                    effects.push(Action::Send(member, CommonCommand::Heartbeat.into()));
+                LivenessVerdict::Ask(child) => {
+                    effects.push(Action::Send(child, CommonCommand::Heartbeat.into()));
                 }
-                LivenessVerdict::Hangs(member) => {
-                    effects.extend([Action::Hangs(member), Action::Kill(member)]);
+                LivenessVerdict::Hangs(child) => {
+                    effects.extend([Action::Hangs(child), Action::Kill(child)]);
                 }
             }
         }

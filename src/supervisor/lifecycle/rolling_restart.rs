@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::child_state::ChildState;
 use super::children::Children;
-use super::shutdown::{quiet_by, time_to_close};
+use super::shutdown::{quiesce_deadline, time_to_close};
 use super::{Action, ChildId};
 use crate::link::control::{Accepting, PendingHandshakes, WorkerCommand};
 use crate::types::{WorkerId, WorkerIncarnation};
@@ -33,7 +33,7 @@ enum RestartStep {
     /// The successor is not ready yet.
     Succeeding { old: WorkerIncarnation, successor: WorkerId },
     /// The old worker waits for the acknowledgements of its publications.
-    Quieting { old: WorkerIncarnation, drain_at: Instant, end_at: Instant },
+    Quiescing { old: WorkerIncarnation, drain_at: Instant, end_at: Instant },
     /// The old worker closes its clients.
     Leaving { old: WorkerIncarnation, end_at: Instant },
 }
@@ -77,15 +77,15 @@ impl RollingRestart {
 
     /// Returns true if a process is restarted after its death. A worker that is being replaced has
     /// a successor already.
-    pub(super) fn replaces(&self, member: ChildId) -> bool {
+    pub(super) fn replaces(&self, child: ChildId) -> bool {
         let old = self.0.as_ref().and_then(RestartRound::old);
-        old.is_none_or(|old| member != ChildId::Worker(old))
+        old.is_none_or(|old| child != ChildId::Worker(old))
     }
 
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         match self.0.as_ref()?.step {
             RestartStep::Next | RestartStep::Succeeding { .. } => None,
-            RestartStep::Quieting { drain_at, .. } => Some(drain_at),
+            RestartStep::Quiescing { drain_at, .. } => Some(drain_at),
             RestartStep::Leaving { end_at, .. } => Some(end_at),
         }
     }
@@ -114,8 +114,8 @@ impl RestartRound {
                     }
                 },
                 RestartStep::Succeeding { old, successor } => turn.when_ready(old, successor),
-                RestartStep::Quieting { old, drain_at, end_at } => {
-                    turn.when_quiet(old, drain_at, end_at)
+                RestartStep::Quiescing { old, drain_at, end_at } => {
+                    turn.when_quiesced(old, drain_at, end_at)
                 }
                 RestartStep::Leaving { old, end_at } => turn.when_gone(old, end_at),
             };
@@ -132,7 +132,7 @@ impl RestartRound {
         match self.step {
             RestartStep::Next => None,
             RestartStep::Succeeding { old, .. }
-            | RestartStep::Quieting { old, .. }
+            | RestartStep::Quiescing { old, .. }
             | RestartStep::Leaving { old, .. } => Some(old),
         }
     }
@@ -141,7 +141,7 @@ impl RestartRound {
     fn waiting(&self) -> impl Iterator<Item = WorkerIncarnation> {
         let succeeding = match self.step {
             RestartStep::Succeeding { old, .. } => Some(old),
-            RestartStep::Next | RestartStep::Quieting { .. } | RestartStep::Leaving { .. } => None,
+            RestartStep::Next | RestartStep::Quiescing { .. } | RestartStep::Leaving { .. } => None,
         };
         succeeding.into_iter().chain(self.queue.iter().copied())
     }
@@ -199,11 +199,11 @@ impl RestartTurn<'_> {
             return RestartStep::Succeeding { old, successor };
         }
         self.send(old, WorkerCommand::Quiesce(PendingHandshakes::Finish));
-        let drain_at = quiet_by(self.now, self.drain_time);
-        RestartStep::Quieting { old, drain_at, end_at: self.now + self.drain_time }
+        let drain_at = quiesce_deadline(self.now, self.drain_time);
+        RestartStep::Quiescing { old, drain_at, end_at: self.now + self.drain_time }
     }
 
-    fn when_quiet(
+    fn when_quiesced(
         &mut self,
         old: WorkerIncarnation,
         drain_at: Instant,
@@ -213,8 +213,8 @@ impl RestartTurn<'_> {
             return RestartStep::Next;
         }
         let state = self.children.worker_state(old.worker);
-        if state != Some(ChildState::Quiet) && self.now < drain_at {
-            return RestartStep::Quieting { old, drain_at, end_at };
+        if state != Some(ChildState::Quiesced) && self.now < drain_at {
+            return RestartStep::Quiescing { old, drain_at, end_at };
         }
         self.send(old, WorkerCommand::Drain { within: time_to_close(self.now, end_at) });
         self.children.mark_leaving(old.worker);

@@ -15,9 +15,9 @@ const MARGIN: u32 = 10;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Shutdown {
     #[default]
-    NotAsked,
-    /// Workers wait for the acknowledgements of their publications, up to [`quiet_by`].
-    Quieting { drain_at: Instant, end_at: Instant },
+    NotRequested,
+    /// Workers wait for the acknowledgements of their publications, up to [`quiesce_deadline`].
+    Quiescing { drain_at: Instant, end_at: Instant },
     /// Workers close their clients.
     Draining { end_at: Instant },
     /// All workers and the API process have exited. The broker is still running.
@@ -27,22 +27,22 @@ pub(super) enum Shutdown {
 }
 
 impl Shutdown {
-    pub(super) fn quieting(now: Instant, drain_time: Duration) -> Self {
+    pub(super) fn quiescing(now: Instant, drain_time: Duration) -> Self {
         let end_at = now + (drain_time - drain_time / MARGIN);
-        Self::Quieting { drain_at: quiet_by(now, drain_time), end_at }
+        Self::Quiescing { drain_at: quiesce_deadline(now, drain_time), end_at }
     }
 
     /// Returns true if a shutdown was requested.
-    pub(super) fn is_asked(self) -> bool {
-        self != Self::NotAsked
+    pub(super) fn is_requested(self) -> bool {
+        self != Self::NotRequested
     }
 
     /// Returns true if a process is restarted after its death. Workers need a broker until their
     /// last client is closed. A new worker would have no clients.
-    pub(super) fn replaces(self, member: ChildId) -> bool {
+    pub(super) fn replaces(self, child: ChildId) -> bool {
         match self {
-            Self::NotAsked => true,
-            Self::Quieting { .. } | Self::Draining { .. } => matches!(member, ChildId::Broker(_)),
+            Self::NotRequested => true,
+            Self::Quiescing { .. } | Self::Draining { .. } => matches!(child, ChildId::Broker(_)),
             Self::Stopping { .. } | Self::Killed => false,
         }
     }
@@ -50,23 +50,23 @@ impl Shutdown {
     /// Returns true if the process must answer liveness probes. A worker that closes its clients
     /// may be busy for long and already has a deadline. The broker is needed until the last worker
     /// has exited.
-    pub(super) fn expects_answer_of(self, member: ChildId) -> bool {
+    pub(super) fn expects_answer_of(self, child: ChildId) -> bool {
         match self {
-            Self::NotAsked | Self::Quieting { .. } => true,
-            Self::Draining { .. } => matches!(member, ChildId::Broker(_)),
+            Self::NotRequested | Self::Quiescing { .. } => true,
+            Self::Draining { .. } => matches!(child, ChildId::Broker(_)),
             Self::Stopping { .. } | Self::Killed => false,
         }
     }
 
     /// Returns true if any process must answer liveness probes.
     pub(super) fn expects_answers(self) -> bool {
-        matches!(self, Self::NotAsked | Self::Quieting { .. } | Self::Draining { .. })
+        matches!(self, Self::NotRequested | Self::Quiescing { .. } | Self::Draining { .. })
     }
 
     pub(super) fn wakes_at(self) -> Option<Instant> {
         match self {
-            Self::NotAsked | Self::Killed => None,
-            Self::Quieting { drain_at, .. } => Some(drain_at),
+            Self::NotRequested | Self::Killed => None,
+            Self::Quiescing { drain_at, .. } => Some(drain_at),
             Self::Draining { end_at } | Self::Stopping { end_at } => Some(end_at),
         }
     }
@@ -89,8 +89,8 @@ impl Shutdown {
         now: Instant,
         effects: &mut Vec<Action>,
     ) {
-        if let Self::Quieting { drain_at, end_at } = *self
-            && (drain_at <= now || children.all_quiet())
+        if let Self::Quiescing { drain_at, end_at } = *self
+            && (drain_at <= now || children.all_quiesced())
         {
             *self = Self::Draining { end_at };
             children.vacate_workers();
@@ -129,7 +129,7 @@ impl Shutdown {
 /// Returns the time until which workers that shut down may wait for the broker's acknowledgements.
 /// It is half the drain time, or longer if that is needed to replace a hung broker before the first
 /// client is closed.
-pub(super) fn quiet_by(now: Instant, drain_time: Duration) -> Instant {
+pub(super) fn quiesce_deadline(now: Instant, drain_time: Duration) -> Instant {
     let half = drain_time / 2;
     now + HUNG_BROKER_REPLACED.clamp(half, (drain_time * 4 / 5).max(half))
 }

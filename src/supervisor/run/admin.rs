@@ -30,7 +30,7 @@ pub(super) struct WaitingAdmins {
 #[derive(Debug)]
 struct Counting {
     number: u32,
-    askers: Vec<AdminConnection>,
+    requesters: Vec<AdminConnection>,
     waits: BTreeSet<ChildId>,
     counts: BTreeMap<ChildId, ProcessCounts>,
     until: Instant,
@@ -41,18 +41,18 @@ impl WaitingAdmins {
         self.counting.as_ref().map(|counting| counting.until)
     }
 
-    pub(super) fn counted(&mut self, member: ChildId, of: u32, counts: ProcessCounts) {
+    pub(super) fn counted(&mut self, child: ChildId, of: u32, counts: ProcessCounts) {
         if let Some(counting) = &mut self.counting
             && counting.number == of
-            && counting.waits.remove(&member)
+            && counting.waits.remove(&child)
         {
-            counting.counts.insert(member, counts);
+            counting.counts.insert(child, counts);
         }
     }
 
-    pub(super) fn counts_no_more(&mut self, member: ChildId) {
+    pub(super) fn counts_no_more(&mut self, child: ChildId) {
         if let Some(counting) = &mut self.counting {
-            counting.waits.remove(&member);
+            counting.waits.remove(&child);
         }
     }
 
@@ -61,38 +61,38 @@ impl WaitingAdmins {
         let text = format!("worker {} is replaced by worker {successor}", old.worker);
         self.restarting
             .iter()
-            .for_each(|asker| asker.answer(AdminResponse::Progress(text.clone())));
+            .for_each(|requester| requester.answer(AdminResponse::Progress(text.clone())));
     }
 
     pub(super) fn notify_restarted(&mut self) {
         let done = AdminResponse::Done(vec!["all workers were replaced".to_owned()]);
-        self.restarting.drain(..).for_each(|asker| asker.answer(done.clone()));
+        self.restarting.drain(..).for_each(|requester| requester.answer(done.clone()));
     }
 
     /// Answers the connections that wait for a rolling restart, which fails because of the
     /// shutdown.
     pub(super) fn notify_shutdown(&mut self) {
         let failed = AdminResponse::Failed(vec!["the server is shutting down".to_owned()]);
-        self.restarting.drain(..).for_each(|asker| asker.answer(failed.clone()));
+        self.restarting.drain(..).for_each(|requester| requester.answer(failed.clone()));
     }
 
     pub(super) fn notify_stopped(&mut self) {
         let done = AdminResponse::Done(vec!["the server has stopped".to_owned()]);
-        self.ending.drain(..).for_each(|asker| asker.answer(done.clone()));
+        self.ending.drain(..).for_each(|requester| requester.answer(done.clone()));
     }
 }
 
 impl Supervisor {
     pub(super) fn on_admin_request(
         &mut self,
-        PendingRequest { request, asker }: PendingRequest,
+        PendingRequest { request, requester }: PendingRequest,
         effects: &mut Vec<Action>,
     ) {
         match request {
-            AdminRequest::Status => self.request_status(asker),
-            AdminRequest::Reload => self.request_reload(Some(asker)),
+            AdminRequest::Status => self.request_status(requester),
+            AdminRequest::Reload => self.request_reload(Some(requester)),
             AdminRequest::LogLevel { level, seconds } => {
-                asker.answer(self.log_level.change_for(level, seconds, &self.children));
+                requester.answer(self.log_level.change_for(level, seconds, &self.children));
             }
             AdminRequest::RestartWorkers => match self.processes.restart_workers(now(), effects) {
                 Ok(()) => {
@@ -100,15 +100,15 @@ impl Supervisor {
                         event = "rolling_restart_started",
                         "restarting the workers one by one"
                     );
-                    self.askers.restarting.push(asker);
+                    self.requesters.restarting.push(requester);
                 }
-                Err(not_now) => asker.answer(AdminResponse::Failed(vec![not_now.to_string()])),
+                Err(not_now) => requester.answer(AdminResponse::Failed(vec![not_now.to_string()])),
             },
             AdminRequest::Drain => {
                 let within = self.prepared.config.limits.drain_time;
                 let text = format!("closing all connections within {} s", within.as_secs_f32());
-                asker.answer(AdminResponse::Progress(text));
-                self.askers.ending.push(asker);
+                requester.answer(AdminResponse::Progress(text));
+                self.requesters.ending.push(requester);
                 if !self.processes.is_ending() {
                     self.begin_shutdown("tagcast drain", effects);
                 }
@@ -116,18 +116,18 @@ impl Supervisor {
         }
     }
 
-    fn request_status(&mut self, asker: AdminConnection) {
-        if let Some(counting) = &mut self.askers.counting {
-            return counting.askers.push(asker);
+    fn request_status(&mut self, requester: AdminConnection) {
+        if let Some(counting) = &mut self.requesters.counting {
+            return counting.requesters.push(requester);
         }
-        self.askers.last_count = self.askers.last_count.wrapping_add(1);
-        let number = self.askers.last_count;
-        for member in self.children.members() {
-            self.children.send(member, CommonCommand::Count { number });
+        self.requesters.last_count = self.requesters.last_count.wrapping_add(1);
+        let number = self.requesters.last_count;
+        for child in self.children.members() {
+            self.children.send(child, CommonCommand::Count { number });
         }
-        self.askers.counting = Some(Counting {
+        self.requesters.counting = Some(Counting {
             number,
-            askers: vec![asker],
+            requesters: vec![requester],
             waits: self.children.members().collect(),
             counts: BTreeMap::new(),
             until: now() + COUNT_WAIT,
@@ -137,26 +137,26 @@ impl Supervisor {
     /// Sends the status when all counters have arrived or the wait is over.
     pub(super) fn answer_status(&mut self) {
         let is_over = |it: &mut Counting| it.waits.is_empty() || it.until <= now();
-        let Some(counting) = self.askers.counting.take_if(is_over) else { return };
+        let Some(counting) = self.requesters.counting.take_if(is_over) else { return };
         let status = Box::new(self.status(&counting.counts));
-        for asker in counting.askers {
-            asker.answer(AdminResponse::Status(status.clone()));
+        for requester in counting.requesters {
+            requester.answer(AdminResponse::Status(status.clone()));
         }
     }
 
     fn status(&self, counts: &BTreeMap<ChildId, ProcessCounts>) -> ServerStatus {
-        let process = |(member, state): (ChildId, &str)| {
-            let handle = self.children.get(member);
+        let process = |(child, state): (ChildId, &str)| {
+            let handle = self.children.get(child);
             let pid = handle.and_then(ChildHandle::pid);
             ProcessStatus {
-                role: member.to_string(),
+                role: child.to_string(),
                 pid,
-                generation: member.generation().0,
+                generation: child.generation().0,
                 state: state.to_owned(),
                 uptime_s: handle.map_or(0, |it| seconds_since(it.started_at())),
                 resident_bytes: pid.and_then(resident_bytes),
                 descriptors: pid.and_then(descriptors),
-                counts: counts.get(&member).copied(),
+                counts: counts.get(&child).copied(),
             }
         };
         ServerStatus {

@@ -38,34 +38,34 @@ impl RunningChildren {
     }
 
     /// Starts a child. Its death is reported as an event.
-    pub(super) fn start(&mut self, member: ChildId, arguments: &[String]) -> io::Result<()> {
-        let (handle, log) = child::start(member, now(), arguments, self.events.clone())?;
+    pub(super) fn start(&mut self, child: ChildId, arguments: &[String]) -> io::Result<()> {
+        let (handle, log) = child::start(child, now(), arguments, self.events.clone())?;
         self.logs.spawn(read_log(log, self.sink.clone()));
         while self.logs.try_join_next().is_some() {}
-        self.handles.insert(member, handle);
+        self.handles.insert(child, handle);
         Ok(())
     }
 
     /// Reports the death of a child that could not be started.
-    pub(super) fn report_not_started(&self, member: ChildId, error: io::Error) {
-        let died = ProcessEvent::Died(member, Death::NotStarted(error));
+    pub(super) fn report_not_started(&self, child: ChildId, error: io::Error) {
+        let died = ProcessEvent::Died(child, Death::NotStarted(error));
         let events = self.events.clone();
         tokio::spawn(async move {
-            let _told = events.send(died).await;
+            let _sent = events.send(died).await;
         });
     }
 
     /// Removes a child that was reaped.
-    pub(super) fn remove(&mut self, member: ChildId) {
-        self.handles.remove(&member);
+    pub(super) fn remove(&mut self, child: ChildId) {
+        self.handles.remove(&child);
     }
 
     pub(super) fn members(&self) -> impl Iterator<Item = ChildId> {
         self.handles.keys().copied()
     }
 
-    pub(super) fn get(&self, member: ChildId) -> Option<&ChildHandle> {
-        self.handles.get(&member)
+    pub(super) fn get(&self, child: ChildId) -> Option<&ChildHandle> {
+        self.handles.get(&child)
     }
 
     /// Returns the sender for events, which other tasks use for their results.
@@ -74,17 +74,17 @@ impl RunningChildren {
     }
 
     /// Sends a command without an attachment.
-    pub(super) fn send(&self, member: ChildId, command: impl Into<ChildCommand>) {
-        self.send_message(member, ControlMessage::plain(command));
+    pub(super) fn send(&self, child: ChildId, command: impl Into<ChildCommand>) {
+        self.send_message(child, ControlMessage::plain(command));
     }
 
     /// Sends a message. A missing child has died, and its death is reported separately.
     pub(super) fn send_message(
         &self,
-        member: ChildId,
+        child: ChildId,
         message: ControlMessage<ChildCommand, OwnedFd>,
     ) {
-        if let Some(handle) = self.handles.get(&member) {
+        if let Some(handle) = self.handles.get(&child) {
             handle.send(message);
         }
     }
@@ -113,9 +113,9 @@ impl RunningChildren {
     }
 
     /// Kills a child.
-    pub(super) fn kill(&self, member: ChildId) {
-        if let Some(handle) = self.handles.get(&member) {
-            tracing::warn!(event = "child_killed", role = %member, "child killed");
+    pub(super) fn kill(&self, child: ChildId) {
+        if let Some(handle) = self.handles.get(&child) {
+            tracing::warn!(event = "child_killed", role = %child, "child killed");
             handle.kill();
         }
     }

@@ -94,6 +94,6 @@ impl ActiveLogLevel {
         set_level(level);
         children
             .members()
-            .for_each(|member| children.send(member, CommonCommand::LogLevel { level }));
+            .for_each(|child| children.send(child, CommonCommand::LogLevel { level }));
     }
 }

@@ -17,7 +17,7 @@ use self::children::RunningChildren;
 use self::log_level::{ActiveLogLevel, open_log};
 use self::overload::MemoryMonitor;
 use self::reload::PendingReload;
-use self::signals::{AskedBySignal, Signals};
+use self::signals::{SignalRequest, Signals};
 use super::api_sockets::ApiSockets;
 use super::child::{Death, ProcessEvent};
 use super::control_socket::ControlSocket;
@@ -72,7 +72,7 @@ struct Supervisor {
     loaded: Loaded,
     source: config::ConfigSources,
     reloading: PendingReload,
-    askers: WaitingAdmins,
+    requesters: WaitingAdmins,
     memory: MemoryMonitor,
     log_level: ActiveLogLevel,
     started_at: Instant,
@@ -101,7 +101,7 @@ impl Supervisor {
             loaded,
             source,
             reloading: PendingReload::default(),
-            askers: WaitingAdmins::default(),
+            requesters: WaitingAdmins::default(),
             memory: MemoryMonitor::default(),
             log_level,
             started_at: now(),
@@ -117,11 +117,11 @@ impl Supervisor {
             let wake = supervisor.wakes_at();
             tokio::select! {
                 Some(event) = happened.recv() => supervisor.on_event(event, &mut effects),
-                asked = signals.next() => match asked {
-                    AskedBySignal::End(name) => supervisor.begin_shutdown(name, &mut effects),
-                    AskedBySignal::Reload => supervisor.request_reload(None),
+                request = signals.next() => match request {
+                    SignalRequest::End(name) => supervisor.begin_shutdown(name, &mut effects),
+                    SignalRequest::Reload => supervisor.request_reload(None),
                 },
-                Some(asked) = control.next() => supervisor.on_admin_request(asked, &mut effects),
+                Some(request) = control.next() => supervisor.on_admin_request(request, &mut effects),
                 () = alive.next() => notify::alive(),
                 () = sleep_until(wake) => supervisor.processes.proceed(now(), &mut effects),
             }
@@ -130,7 +130,7 @@ impl Supervisor {
             supervisor.memory.check(&supervisor.children);
             supervisor.log_level.restore(&supervisor.children);
         }
-        supervisor.askers.notify_stopped();
+        supervisor.requesters.notify_stopped();
         control.finish().await;
         supervisor.children.drain_logs().await;
         tracing::info!(event = "server_stopped", "server stopped");
@@ -140,7 +140,7 @@ impl Supervisor {
     fn wakes_at(&self) -> Option<Instant> {
         let moments = [
             self.processes.wakes_at(),
-            self.askers.wakes_at(),
+            self.requesters.wakes_at(),
             self.reloading.wakes_at(),
             self.memory.wakes_at(),
             self.log_level.wakes_at(),
@@ -151,32 +151,32 @@ impl Supervisor {
     fn begin_shutdown(&mut self, by: &str, effects: &mut Vec<Action>) {
         tracing::info!(event = "shutdown_requested", by, "shutdown requested");
         notify::stopping(self.prepared.config.limits.drain_time);
-        self.askers.notify_shutdown();
-        self.prepared.close_doors();
+        self.requesters.notify_shutdown();
+        self.prepared.close_listeners();
         self.processes.request_shutdown(now(), effects);
     }
 
     fn on_event(&mut self, event: ProcessEvent, effects: &mut Vec<Action>) {
         match event {
-            ProcessEvent::Reported(member, ChildEvent::Counts { number, counts }) => {
-                self.askers.counted(member, number, counts);
+            ProcessEvent::Reported(child, ChildEvent::Counts { number, counts }) => {
+                self.requesters.counted(child, number, counts);
             }
-            ProcessEvent::Reported(member, ChildEvent::Configured { number }) => {
-                self.reloading.confirmed(member, number);
+            ProcessEvent::Reported(child, ChildEvent::Configured { number }) => {
+                self.reloading.confirmed(child, number);
             }
-            ProcessEvent::Reported(member, ChildEvent::Reusable { bytes }) => {
-                self.memory.reusable(member, bytes);
+            ProcessEvent::Reported(child, ChildEvent::Reusable { bytes }) => {
+                self.memory.reusable(child, bytes);
             }
-            ProcessEvent::Reported(member, ChildEvent::Grown) => self.memory.look_soon(member),
-            ProcessEvent::Reported(member, report) => {
-                self.processes.reported(member, report, now(), effects);
+            ProcessEvent::Reported(child, ChildEvent::Grown) => self.memory.check_soon(child),
+            ProcessEvent::Reported(child, report) => {
+                self.processes.reported(child, report, now(), effects);
             }
-            ProcessEvent::Died(member, death) => {
-                self.children.remove(member);
-                self.askers.counts_no_more(member);
-                self.reloading.confirms_no_more(member);
-                log_exit(member, &death);
-                self.processes.died(member, now(), effects);
+            ProcessEvent::Died(child, death) => {
+                self.children.remove(child);
+                self.requesters.counts_no_more(child);
+                self.reloading.confirms_no_more(child);
+                log_exit(child, &death);
+                self.processes.died(child, now(), effects);
             }
             ProcessEvent::Reread(read) => self.reread(*read),
         }
@@ -189,20 +189,20 @@ impl Supervisor {
         while !effects.is_empty() {
             for effect in std::mem::take(effects) {
                 match effect {
-                    Action::Start(member) => self.start(member),
+                    Action::Start(child) => self.start(child),
                     Action::Link { source, broker } => self.children.link(source, broker),
-                    Action::Send(member, command) => self.children.send(member, command),
-                    Action::Hangs(member) => {
+                    Action::Send(child, command) => self.children.send(child, command),
+                    Action::Hangs(child) => {
                         tracing::error!(
                             event = "child_unresponsive",
-                            role = %member,
+                            role = %child,
                             "child unresponsive, killing it"
                         );
                     }
-                    Action::Kill(member) => self.children.kill(member),
-                    Action::Wait { member, pause } => tracing::error!(
+                    Action::Kill(child) => self.children.kill(child),
+                    Action::Wait { child, pause } => tracing::error!(
                         event = "child_restart_delayed",
-                        role = %member,
+                        role = %child,
                         backoff_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
                         "child keeps crashing, restart delayed"
                     ),
@@ -214,11 +214,11 @@ impl Supervisor {
                             successor = successor.0,
                             "replacing worker"
                         );
-                        self.askers.notify_restart(old, successor);
+                        self.requesters.notify_restart(old, successor);
                     }
                     Action::Restarted => {
                         tracing::info!(event = "rolling_restart_done", "all workers were replaced");
-                        self.askers.notify_restarted();
+                        self.requesters.notify_restarted();
                     }
                     Action::Late => tracing::warn!(
                         event = "drain_timed_out",
@@ -231,23 +231,23 @@ impl Supervisor {
         goes_on
     }
 
-    fn start(&mut self, member: ChildId) {
-        if let Err(error) = self.try_start(member) {
-            self.children.report_not_started(member, error);
+    fn start(&mut self, child: ChildId) {
+        if let Err(error) = self.try_start(child) {
+            self.children.report_not_started(child, error);
         }
     }
 
-    fn try_start(&mut self, member: ChildId) -> io::Result<()> {
-        let arguments = arguments(member, self.log_level.level(), self.prepared.config.log.format);
-        let sockets = self.prepared.sockets_for(member)?;
-        self.children.start(member, &arguments)?;
+    fn try_start(&mut self, child: ChildId) -> io::Result<()> {
+        let arguments = arguments(child, self.log_level.level(), self.prepared.config.log.format);
+        let sockets = self.prepared.sockets_for(child)?;
+        self.children.start(child, &arguments)?;
         let configure =
-            ControlMessage::configure(self.prepared.number, self.prepared.json_for(member));
-        self.children.send_message(member, configure);
+            ControlMessage::configure(self.prepared.number, self.prepared.json_for(child));
+        self.children.send_message(child, configure);
         for message in sockets {
-            self.children.send_message(member, message);
+            self.children.send_message(child, message);
         }
-        self.memory.greet(member, &self.children);
+        self.memory.greet(child, &self.children);
         Ok(())
     }
 
@@ -264,14 +264,14 @@ impl Supervisor {
 
 /// Returns the arguments: `broker --generation 3 --log info --log-format text`. They contain no
 /// secrets, because every user can read them.
-fn arguments(member: ChildId, level: LogLevel, format: LogFormat) -> Vec<String> {
-    let mut arguments = match member {
+fn arguments(child: ChildId, level: LogLevel, format: LogFormat) -> Vec<String> {
+    let mut arguments = match child {
         ChildId::Broker(_) => vec!["broker".to_owned()],
         ChildId::Api(_) => vec!["api".to_owned()],
         ChildId::Worker(source) => vec!["worker".to_owned(), source.worker.to_string()],
     };
     arguments.push("--generation".to_owned());
-    arguments.push(member.generation().to_string());
+    arguments.push(child.generation().to_string());
     arguments.push("--log".to_owned());
     arguments.push(level.to_string());
     arguments.push("--log-format".to_owned());
@@ -279,16 +279,16 @@ fn arguments(member: ChildId, level: LogLevel, format: LogFormat) -> Vec<String>
     arguments
 }
 
-fn log_exit(member: ChildId, death: &Death) {
-    let generation = member.generation().0;
+fn log_exit(child: ChildId, death: &Death) {
+    let generation = child.generation().0;
     match death {
         Death::Ended(status) if status.success() => {
-            tracing::info!(event = "child_exited", role = %member, generation, "child exited");
+            tracing::info!(event = "child_exited", role = %child, generation, "child exited");
         }
         _ => {
             tracing::error!(
                 event = "child_died",
-                role = %member,
+                role = %child,
                 generation,
                 how = %death,
                 "child died"

@@ -26,7 +26,7 @@ pub(super) struct MemoryMonitor {
     /// Time since which memory has been scarce.
     scarce_since: Option<Instant>,
     /// The last allowance that each worker received.
-    told: BTreeMap<ChildId, Allowance>,
+    sent: BTreeMap<ChildId, Allowance>,
     /// Resident bytes of each worker that its allocator can reuse.
     reusable: BTreeMap<ChildId, u64>,
 }
@@ -37,9 +37,9 @@ impl MemoryMonitor {
     }
 
     /// Schedules a check, because this worker has grown.
-    pub(super) fn look_soon(&mut self, member: ChildId) {
+    pub(super) fn check_soon(&mut self, child: ChildId) {
         self.looks_at = self.looks_at.map(|_| now());
-        self.told.remove(&member);
+        self.sent.remove(&child);
     }
 
     /// Returns the reusable bytes of all workers.
@@ -48,8 +48,8 @@ impl MemoryMonitor {
     }
 
     /// Records the reusable bytes of a worker.
-    pub(super) fn reusable(&mut self, member: ChildId, bytes: u64) {
-        self.reusable.insert(member, bytes);
+    pub(super) fn reusable(&mut self, child: ChildId, bytes: u64) {
+        self.reusable.insert(child, bytes);
         self.looks_at = self.looks_at.map(|_| now());
     }
 
@@ -82,8 +82,8 @@ impl MemoryMonitor {
         self.looks_at = self.ceiling.map(|_| now());
         if self.ceiling.is_none() {
             let _changed = self.set_pressure(Pressure::None);
-            self.told.clear();
-            children.members().for_each(|member| self.send_pressure(member, children));
+            self.sent.clear();
+            children.members().for_each(|child| self.send_pressure(child, children));
         }
     }
 
@@ -97,12 +97,12 @@ impl MemoryMonitor {
         self.looks_at = Some(now + LOOK_EVERY);
         let resident = resident(children);
         self.used = resident.values().sum();
-        self.reusable.retain(|member, _| resident.contains_key(&Some(*member)));
+        self.reusable.retain(|child, _| resident.contains_key(&Some(*child)));
         let stage = self.stage(ceiling, now);
         if self.set_pressure(stage) {
-            let is_api = |member: &ChildId| matches!(member, ChildId::Api(_));
+            let is_api = |child: &ChildId| matches!(child, ChildId::Api(_));
             let api = children.members().filter(is_api);
-            api.for_each(|member| self.send_pressure(member, children));
+            api.for_each(|child| self.send_pressure(child, children));
         }
         self.allow(ceiling, &resident, children);
     }
@@ -118,18 +118,18 @@ impl MemoryMonitor {
         let left = Pressure::sheds_from(ceiling).saturating_sub(self.used);
         let workers: Vec<_> = resident
             .iter()
-            .filter_map(|(member, bytes)| Some(((*member)?, *bytes)))
-            .filter(|(member, _)| matches!(member, ChildId::Worker(_)))
+            .filter_map(|(child, bytes)| Some(((*child)?, *bytes)))
+            .filter(|(child, _)| matches!(child, ChildId::Worker(_)))
             .collect();
         let share = left / (workers.len() as u64).max(1);
-        for (member, bytes) in workers {
+        for (child, bytes) in workers {
             let allowed = Allowance { pressure: self.pressure, resident_max: Some(bytes + share) };
-            if self.told.get(&member).is_none_or(|told| told.differs(&allowed, share)) {
-                self.told.insert(member, allowed);
-                children.send(member, WorkerCommand::Pressure(allowed));
+            if self.sent.get(&child).is_none_or(|sent| sent.differs(&allowed, share)) {
+                self.sent.insert(child, allowed);
+                children.send(child, WorkerCommand::Pressure(allowed));
             }
         }
-        self.told.retain(|member, _| children.get(*member).is_some());
+        self.sent.retain(|child, _| children.get(*child).is_some());
     }
 
     /// Returns whether the pressure has changed.
@@ -162,21 +162,21 @@ impl MemoryMonitor {
     }
 
     /// Sends the current stage to a new process, if memory is scarce.
-    pub(super) fn greet(&self, member: ChildId, children: &RunningChildren) {
+    pub(super) fn greet(&self, child: ChildId, children: &RunningChildren) {
         if self.pressure != Pressure::None {
-            self.send_pressure(member, children);
+            self.send_pressure(child, children);
         }
     }
 
     /// Sends the stage to a worker. A broker has no memory to release, so it gets none.
-    fn send_pressure(&self, member: ChildId, children: &RunningChildren) {
+    fn send_pressure(&self, child: ChildId, children: &RunningChildren) {
         let pressure = self.pressure;
-        match member {
+        match child {
             ChildId::Worker(_) => {
                 let allowed = Allowance { pressure, resident_max: None };
-                children.send(member, WorkerCommand::Pressure(allowed));
+                children.send(child, WorkerCommand::Pressure(allowed));
             }
-            ChildId::Api(_) => children.send(member, ApiCommand::Pressure(pressure)),
+            ChildId::Api(_) => children.send(child, ApiCommand::Pressure(pressure)),
             ChildId::Broker(_) => {}
         }
     }
@@ -185,9 +185,9 @@ impl MemoryMonitor {
 /// Returns the resident bytes of each process. The key None is the supervisor. Shared pages count
 /// for each process, so the sum is too high, which is safe.
 fn resident(children: &RunningChildren) -> BTreeMap<Option<ChildId>, u64> {
-    let of_child = |member| {
-        let bytes = resident_bytes(children.get(member)?.pid()?)?;
-        Some((Some(member), bytes))
+    let of_child = |child| {
+        let bytes = resident_bytes(children.get(child)?.pid()?)?;
+        Some((Some(child), bytes))
     };
     let of_children = children.members().filter_map(of_child);
     let own = resident_bytes(std::process::id()).map(|bytes| (None, bytes));

@@ -43,10 +43,10 @@ enum ReloadStage {
     #[default]
     Idle,
     /// The files are being read.
-    Reading { askers: Vec<AdminConnection> },
+    Reading { requesters: Vec<AdminConnection> },
     /// The processes have been sent the configuration.
     Confirming {
-        askers: Vec<AdminConnection>,
+        requesters: Vec<AdminConnection>,
         number: ConfigNumber,
         waits: BTreeSet<ChildId>,
         lines: Vec<String>,
@@ -73,50 +73,50 @@ impl PendingReload {
     }
 
     /// Records that a process has applied a configuration.
-    pub(super) fn confirmed(&mut self, member: ChildId, of: ConfigNumber) {
+    pub(super) fn confirmed(&mut self, child: ChildId, of: ConfigNumber) {
         if let ReloadStage::Confirming { number, waits, .. } = &mut self.stage
             && *number == of
         {
-            waits.remove(&member);
+            waits.remove(&child);
         }
     }
 
     /// Removes a dead process from those that must acknowledge. Its successor starts with the new
     /// configuration.
-    pub(super) fn confirms_no_more(&mut self, member: ChildId) {
+    pub(super) fn confirms_no_more(&mut self, child: ChildId) {
         if let ReloadStage::Confirming { waits, .. } = &mut self.stage {
-            waits.remove(&member);
+            waits.remove(&child);
         }
     }
 }
 
 impl Supervisor {
     /// Requests a reload: by an admin command, or without a connection by SIGHUP.
-    pub(super) fn request_reload(&mut self, asker: Option<AdminConnection>) {
+    pub(super) fn request_reload(&mut self, requester: Option<AdminConnection>) {
         if self.processes.is_ending() {
-            return asker.into_iter().for_each(|asker| asker.answer(is_ending()));
+            return requester.into_iter().for_each(|requester| requester.answer(is_ending()));
         }
         match &self.reloading.stage {
-            ReloadStage::Idle => self.begin_reload(asker.into_iter().collect()),
-            _ => self.reloading.next.get_or_insert_default().extend(asker),
+            ReloadStage::Idle => self.begin_reload(requester.into_iter().collect()),
+            _ => self.reloading.next.get_or_insert_default().extend(requester),
         }
     }
 
-    fn begin_reload(&mut self, askers: Vec<AdminConnection>) {
+    fn begin_reload(&mut self, requesters: Vec<AdminConnection>) {
         tracing::info!(event = "reload_started", "reloading the configuration");
         notify::reloading();
-        self.reloading.stage = ReloadStage::Reading { askers };
+        self.reloading.stage = ReloadStage::Reading { requesters };
         let (source, events) = (self.source.clone(), self.children.events());
         tokio::task::spawn_blocking(move || read(&source, &events));
     }
 
     /// Handles the result of reading the files.
     pub(super) fn reread(&mut self, read: Result<Loaded, Diagnostics>) {
-        let ReloadStage::Reading { askers } = std::mem::take(&mut self.reloading.stage) else {
+        let ReloadStage::Reading { requesters } = std::mem::take(&mut self.reloading.stage) else {
             return;
         };
         match read.and_then(|fresh| self.loaded.reload(fresh)) {
-            Ok(reload) => self.apply(askers, reload),
+            Ok(reload) => self.apply(requesters, reload),
             Err(findings) => {
                 let lines: Vec<String> = findings.0.iter().map(ToString::to_string).collect();
                 for line in &lines {
@@ -132,12 +132,12 @@ impl Supervisor {
                     "reload failed, keeping the previous configuration"
                 );
                 self.reloading.last = Some(format!("failed, {} errors", lines.len()));
-                self.finish_reload(&askers, &AdminResponse::Failed(lines));
+                self.finish_reload(&requesters, &AdminResponse::Failed(lines));
             }
         }
     }
 
-    fn apply(&mut self, askers: Vec<AdminConnection>, reload: Reload) {
+    fn apply(&mut self, requesters: Vec<AdminConnection>, reload: Reload) {
         let Reload { loaded, changes } = reload;
         let mut lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
         for line in &lines {
@@ -150,7 +150,7 @@ impl Supervisor {
         if changes.iter().all(|change| change.needs_restart) {
             lines.insert(0, "nothing has changed".to_owned());
             self.reloading.last = Some("nothing has changed".to_owned());
-            return self.finish_reload(&askers, &AdminResponse::Done(lines));
+            return self.finish_reload(&requesters, &AdminResponse::Done(lines));
         }
         let number = self.prepared.reconfigure(loaded.config.clone());
         self.loaded = loaded;
@@ -158,13 +158,13 @@ impl Supervisor {
         self.processes.set_drain_time(config.limits.drain_time);
         self.log_level.configure(config.log.level, &self.children);
         self.memory.watch(config.limits.max_memory, &self.children);
-        for member in self.children.members() {
-            let json = self.prepared.json_for(member);
-            self.children.send_message(member, ControlMessage::configure(number, json));
+        for child in self.children.members() {
+            let json = self.prepared.json_for(child);
+            self.children.send_message(child, ControlMessage::configure(number, json));
         }
         let waits = self.children.members().collect();
         let until = now() + CONFIRM_WAIT;
-        self.reloading.stage = ReloadStage::Confirming { askers, number, waits, lines, until };
+        self.reloading.stage = ReloadStage::Confirming { requesters, number, waits, lines, until };
     }
 
     /// Finishes a reload that all processes have acknowledged, or that took too long.
@@ -174,35 +174,35 @@ impl Supervisor {
             return;
         }
         let stage = std::mem::take(&mut self.reloading.stage);
-        let ReloadStage::Confirming { askers, number, waits, mut lines, .. } = stage else {
+        let ReloadStage::Confirming { requesters, number, waits, mut lines, .. } = stage else {
             return;
         };
-        for member in waits {
+        for child in waits {
             tracing::error!(
                 event = "reload_unacknowledged",
-                role = %member,
+                role = %child,
                 "child did not acknowledge the new configuration"
             );
-            lines.push(format!("warning: {member} has not acknowledged it yet"));
+            lines.push(format!("warning: {child} has not acknowledged it yet"));
         }
         tracing::info!(event = "reload_done", number = number.0, "configuration reloaded");
         self.reloading.last = Some(format!("configuration {number}"));
         lines.insert(0, format!("configuration {number} is active"));
-        self.finish_reload(&askers, &AdminResponse::Done(lines));
+        self.finish_reload(&requesters, &AdminResponse::Done(lines));
     }
 
-    fn finish_reload(&mut self, askers: &[AdminConnection], answer: &AdminResponse) {
-        askers.iter().for_each(|asker| asker.answer(answer.clone()));
+    fn finish_reload(&mut self, requesters: &[AdminConnection], answer: &AdminResponse) {
+        requesters.iter().for_each(|requester| requester.answer(answer.clone()));
         let next = self.reloading.next.take();
         if self.processes.is_ending() {
             // A shutdown has started since the last notification, so the server must not report
             // that it is ready.
-            next.into_iter().flatten().for_each(|asker| asker.answer(is_ending()));
+            next.into_iter().flatten().for_each(|requester| requester.answer(is_ending()));
             return;
         }
         notify::ready();
-        if let Some(askers) = next {
-            self.begin_reload(askers);
+        if let Some(requesters) = next {
+            self.begin_reload(requesters);
         }
     }
 }

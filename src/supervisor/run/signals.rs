@@ -18,7 +18,7 @@ pub(super) struct Signals {
 
 /// A request by a signal.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum AskedBySignal {
+pub(super) enum SignalRequest {
     End(&'static str),
     Reload,
 }
@@ -31,22 +31,22 @@ impl Signals {
         Ok(Self { terminate, interrupt, hang_up, echo: RepeatedSignal::default() })
     }
 
-    pub(super) async fn next(&mut self) -> AskedBySignal {
+    pub(super) async fn next(&mut self) -> SignalRequest {
         loop {
-            let asked = tokio::select! {
-                _ = self.terminate.recv() => AskedBySignal::End("SIGTERM"),
-                _ = self.interrupt.recv() => AskedBySignal::End("SIGINT"),
-                _ = self.hang_up.recv() => AskedBySignal::Reload,
+            let request = tokio::select! {
+                _ = self.terminate.recv() => SignalRequest::End("SIGTERM"),
+                _ = self.interrupt.recv() => SignalRequest::End("SIGINT"),
+                _ = self.hang_up.recv() => SignalRequest::Reload,
             };
-            match asked {
-                AskedBySignal::End(by) if self.echo.is_one(now()) => {
+            match request {
+                SignalRequest::End(by) if self.echo.is_one(now()) => {
                     tracing::info!(
                         event = "signal_ignored",
                         by,
                         "signal ignored: it repeats the one before"
                     );
                 }
-                asked => return asked,
+                request => return request,
             }
         }
     }

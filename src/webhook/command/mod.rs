@@ -30,9 +30,9 @@ const REASON_BYTES_MAX: usize = 123;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WebhookCommand {
     /// Reply to the client that the event is about.
-    Reply(Saying),
+    Reply(WebhookContent),
     /// Publication to other clients.
-    Publish(PublishTo, Saying),
+    Publish(PublishTo, WebhookContent),
     /// Change of the client's tags.
     Tag {
         /// Tags to add.
@@ -83,7 +83,7 @@ pub enum PublishTo {
 
 /// Content for clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Saying {
+pub enum WebhookContent {
     /// Message as JSON. Each protocol wraps it in its own format.
     Message(String),
     /// Text that is sent unchanged.
@@ -162,7 +162,7 @@ fn command(json: &str) -> Result<WebhookCommand, InvalidAnswer> {
     match command.as_ref() {
         "reply" => {
             let Reply { message, text, .. } = serde_json::from_str(json).map_err(wrong)?;
-            saying(message, text).map(WebhookCommand::Reply)
+            content(message, text).map(WebhookCommand::Reply)
         }
         "publish" => publish(json),
         "tag" => tag(json),
@@ -264,13 +264,13 @@ struct Named<'a> {
     expr: Option<&'a RawValue>,
 }
 
-fn saying(
+fn content(
     message: Option<&RawValue>,
     text: Option<LossyText<'_>>,
-) -> Result<Saying, InvalidAnswer> {
+) -> Result<WebhookContent, InvalidAnswer> {
     match (message, text) {
-        (Some(message), None) => Ok(Saying::Message(message.get().to_owned())),
-        (None, Some(text)) => Ok(Saying::Text(text.0.into_owned())),
+        (Some(message), None) => Ok(WebhookContent::Message(message.get().to_owned())),
+        (None, Some(text)) => Ok(WebhookContent::Text(text.0.into_owned())),
         _ => Err(InvalidAnswer("needs either `message` or `text`".to_owned())),
     }
 }
@@ -280,7 +280,7 @@ fn publish(json: &str) -> Result<WebhookCommand, InvalidAnswer> {
                          `uuid`, `ident`, `tags` and `expr`";
     let right = || InvalidAnswer(RIGHT.to_owned());
     let Publish { to, message, text, .. } = serde_json::from_str(json).map_err(wrong)?;
-    let what = saying(message, text)?;
+    let what = content(message, text)?;
     let to = to.ok_or_else(right)?.get();
     if let Scalar::Text(word) = Scalar::of(to) {
         let to = match word.as_ref() {

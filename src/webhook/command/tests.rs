@@ -28,7 +28,7 @@ fn nothing_one_a_list_and_an_object_with_a_list_are_answers() {
         assert_eq!(of(nothing), [], "{nothing}");
     }
     let reply = r#"{"command":"reply","text":"hi"}"#;
-    let expected = [WebhookCommand::Reply(Saying::Text("hi".to_owned()))];
+    let expected = [WebhookCommand::Reply(WebhookContent::Text("hi".to_owned()))];
     assert_eq!(of(reply), expected);
     assert_eq!(of(&format!("[{reply}]")), expected);
     assert_eq!(of(&format!(r#"{{"commands":[{reply}],"note":1}}"#)), expected);
@@ -36,7 +36,7 @@ fn nothing_one_a_list_and_an_object_with_a_list_are_answers() {
 
 #[test]
 fn every_command_is_read() {
-    let message = |json: &str| Saying::Message(json.to_owned());
+    let message = |json: &str| WebhookContent::Message(json.to_owned());
     assert_eq!(
         one(r#"{"command":"reply","message":{"a": 1.50}}"#),
         WebhookCommand::Reply(message(r#"{"a": 1.50}"#))
@@ -92,7 +92,7 @@ fn every_command_is_read() {
             one(&format!(r#"{{"command":"publish","to":{{"expr":{expr}}},"text":"a"}}"#)),
             WebhookCommand::Publish(
                 PublishTo::Expression(expression("room=1|vip?")),
-                Saying::Text("a".to_owned())
+                WebhookContent::Text("a".to_owned())
             )
         );
     }
@@ -149,9 +149,12 @@ fn what_is_wrong_is_said_with_what_would_be_right() {
 #[test]
 fn what_no_text_and_no_number_can_hold_is_replaced_or_named() {
     let cut = one(r#"{"command":"reply","text":"cut \ud83d"}"#);
-    assert_eq!(cut, WebhookCommand::Reply(Saying::Text("cut \u{fffd}".to_owned())));
+    assert_eq!(cut, WebhookCommand::Reply(WebhookContent::Text("cut \u{fffd}".to_owned())));
     let whole = one(r#"{"command":"reply","message":["\ud83d",1e400]}"#);
-    assert_eq!(whole, WebhookCommand::Reply(Saying::Message(r#"["\ud83d",1e400]"#.to_owned())));
+    assert_eq!(
+        whole,
+        WebhookCommand::Reply(WebhookContent::Message(r#"["\ud83d",1e400]"#.to_owned()))
+    );
     assert_eq!(
         one(r#"{"command":"refuse","reason":"\udc00"}"#),
         WebhookCommand::Refuse("\u{fffd}".into())

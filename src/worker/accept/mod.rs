@@ -36,9 +36,9 @@ const ACCEPTS_MAX: usize = 64;
 /// so more accepted connections would only wait in the worker instead of in the kernel.
 const TLS_ACCEPTS_MAX: usize = 8;
 /// Pause of a worker with clearly more connections than another one.
-const STAND_BACK: Duration = Duration::from_millis(1);
+const BALANCE_PAUSE: Duration = Duration::from_millis(1);
 /// Most consecutive pauses. A waiting client must not be delayed for the sake of balance.
-const STAND_BACKS_MAX: u8 = 5;
+const BALANCE_PAUSES_MAX: u8 = 5;
 /// Connections that a worker may have more than the least loaded worker before it pauses.
 const LEAD: u32 = 16;
 
@@ -50,7 +50,7 @@ pub(super) struct Listeners {
     /// Connections of this worker and of the least loaded worker, as last reported by the broker.
     own: u32,
     smallest: u32,
-    stood_back: u8,
+    balance_pauses: u8,
     /// Number of descriptors that the worker had open when it started accepting.
     own_descriptors: u64,
     /// True while accepting is paused for lack of a resource. The pause is logged once.
@@ -160,11 +160,11 @@ impl Listeners {
         if self.state != AcceptState::Open || !context.stage.is_serving() {
             return;
         }
-        if self.leads() && self.stood_back < STAND_BACKS_MAX {
-            self.stood_back += 1;
-            return self.pause(STAND_BACK, context);
+        if self.leads() && self.balance_pauses < BALANCE_PAUSES_MAX {
+            self.balance_pauses += 1;
+            return self.pause(BALANCE_PAUSE, context);
         }
-        self.stood_back = 0;
+        self.balance_pauses = 0;
         let is_scarce = context.memory.pressure() >= Pressure::Full;
         if context.handshakes.is_full() || is_scarce {
             return self.pause(ACCEPT_PAUSE, context);
@@ -240,7 +240,7 @@ impl Listeners {
             bytes: Vec::new(),
             until: context.clock.now().after(within),
             peer,
-            speaks_tls: false,
+            has_tls_input: false,
             server_name: None,
         };
         let slot = context.broker.allocate_slot();

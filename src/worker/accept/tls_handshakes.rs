@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::reactor::poller::{Interest, Poller, Ready};
 use crate::types::TurnBudget;
-use crate::types::limits::SHAKING_TIME;
+use crate::types::limits::TLS_HANDSHAKE_TIME;
 use crate::worker::connection::serve;
 use crate::worker::connection::table::ConnectionTable;
 use crate::worker::context::Context;
@@ -58,7 +58,7 @@ pub(in crate::worker) fn continue_handshakes(
     context: &mut Context,
     connections: &mut ConnectionTable,
 ) -> io::Result<()> {
-    let part = TurnBudget::new(context.clock.time(), SHAKING_TIME);
+    let part = TurnBudget::new(context.clock.time(), TLS_HANDSHAKE_TIME);
     while let Some(event) = context.tls_handshakes.next()? {
         if let Some(Token::Slot(slot)) = Token::of(event.token) {
             serve::serve_socket(context, connections, slot, event);

@@ -172,7 +172,7 @@ pub(in crate::worker) fn answer_and_end(
     connection: &mut Connection,
     answer: Bytes,
 ) {
-    if connection.is_shaking_hands() {
+    if connection.is_in_tls_handshake() {
         return discard(context, connection, "no TLS handshake");
     }
     authorize::post_never_opened(context, connection);

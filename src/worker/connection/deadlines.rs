@@ -75,8 +75,8 @@ fn wake_open(context: &mut Context, connection: &mut Connection) {
     if let Some(reason) = incomplete_input::find_stuck(context, connection) {
         return close::fail(context, connection, &reason);
     }
-    if connection.next_beat <= context.clock.now() {
-        heartbeat::beat(context, connection);
+    if connection.next_heartbeat <= context.clock.now() {
+        heartbeat::tick(context, connection);
     }
 }
 
@@ -89,8 +89,8 @@ pub(in crate::worker) fn next(connection: &Connection, message_timeout: Duration
         Phase::Closing { until } | Phase::Answering { until } | Phase::Ending { until } => *until,
         // While the socket is not read, an incomplete message cannot be completed and has no
         // deadline.
-        Phase::Open(_) if !connection.watched.reads() => connection.next_beat,
-        Phase::Open(_) => connection.next_beat.min(connection.incomplete.due(message_timeout)),
+        Phase::Open(_) if !connection.watched.reads() => connection.next_heartbeat,
+        Phase::Open(_) => connection.next_heartbeat.min(connection.incomplete.due(message_timeout)),
         Phase::Gone | Phase::HandedOver | Phase::Piping(_) => Moment::NEVER,
     };
     // Parts that wait for the broker are processed when the broker answers.

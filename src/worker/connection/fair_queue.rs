@@ -104,7 +104,7 @@ impl Usage {
 
 /// Position in a queue. The least position is served next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::worker) struct Standing {
+pub(in crate::worker) struct QueueKey {
     /// Expected end of the work: its start, plus the connection's distance ahead of the others. The
     /// estimate assumes that it needs as much work as last time. A connection that is not ahead
     /// therefore comes first among those with the same start.
@@ -118,13 +118,13 @@ pub(in crate::worker) struct Standing {
 /// Waiting entry, ordered by its position only.
 #[derive(Debug)]
 struct Entry<T> {
-    standing: Reverse<Standing>,
+    key: Reverse<QueueKey>,
     waiter: T,
 }
 
 impl<T> Ord for Entry<T> {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.standing.cmp(&other.standing)
+        self.key.cmp(&other.key)
     }
 }
 
@@ -136,7 +136,7 @@ impl<T> PartialOrd for Entry<T> {
 
 impl<T> PartialEq for Entry<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.standing == other.standing
+        self.key == other.key
     }
 }
 
@@ -177,36 +177,36 @@ impl<T> FairQueue<T> {
             Weight::Heavy => start.saturating_sub(clock.now).max(LIGHT_BURST),
         };
         let end = start.saturating_add(ahead);
-        self.put_back(waiter, Standing { end, number: self.last_number, weight, start });
+        self.put_back(waiter, QueueKey { end, number: self.last_number, weight, start });
     }
 
     /// Removes the next entry of one queue and returns it with the start of its work.
     pub(in crate::worker) fn pop(&mut self, weight: Weight) -> Option<(T, Virtual)> {
-        let Entry { standing, waiter } = self.queue(weight).pop()?;
-        Some((waiter, standing.0.start))
+        let Entry { key, waiter } = self.queue(weight).pop()?;
+        Some((waiter, key.0.start))
     }
 
     /// Removes the next entry of both queues and returns it with its position.
-    pub(in crate::worker) fn pop_first(&mut self) -> Option<(T, Standing)> {
-        let first = |line: &BinaryHeap<Entry<T>>| line.peek().map(|entry| entry.standing.0);
+    pub(in crate::worker) fn pop_first(&mut self) -> Option<(T, QueueKey)> {
+        let first = |line: &BinaryHeap<Entry<T>>| line.peek().map(|entry| entry.key.0);
         let weight = match (first(&self.light), first(&self.heavy)) {
             (Some(light), Some(heavy)) if heavy < light => Weight::Heavy,
             (Some(_), _) => Weight::Light,
             (None, _) => Weight::Heavy,
         };
-        let Entry { standing, waiter } = self.queue(weight).pop()?;
-        Some((waiter, standing.0))
+        let Entry { key, waiter } = self.queue(weight).pop()?;
+        Some((waiter, key.0))
     }
 
     /// Returns the earliest start of waiting work, or `Virtual::MAX` if the queue is empty.
     pub(in crate::worker) fn next_start(&self) -> Virtual {
         let next = [self.light.peek(), self.heavy.peek()].into_iter().flatten();
-        next.map(|entry| entry.standing.0.start).min().unwrap_or(Virtual::MAX)
+        next.map(|entry| entry.key.0.start).min().unwrap_or(Virtual::MAX)
     }
 
     /// Puts an entry back at its position.
-    pub(in crate::worker) fn put_back(&mut self, waiter: T, standing: Standing) {
-        self.queue(standing.weight).push(Entry { standing: Reverse(standing), waiter });
+    pub(in crate::worker) fn put_back(&mut self, waiter: T, key: QueueKey) {
+        self.queue(key.weight).push(Entry { key: Reverse(key), waiter });
     }
 
     pub(in crate::worker) fn has(&self, weight: Weight) -> bool {
@@ -266,10 +266,10 @@ mod tests {
         }
 
         fn serve_each(&mut self, messages: impl Fn(usize) -> usize) -> usize {
-            let (who, standing) = self.queue.pop_first().unwrap();
-            self.clock.advance_to(standing.start);
+            let (who, key) = self.queue.pop_first().unwrap();
+            self.clock.advance_to(key.start);
             let work = messages(who) * MESSAGE;
-            self.usage[who].note(standing.start, work, &mut self.clock);
+            self.usage[who].note(key.start, work, &mut self.clock);
             who
         }
     }
@@ -361,8 +361,8 @@ mod tests {
             queue.push(10 + number, 7, Weight::Heavy, clock);
         }
         queue.push(20, 3, Weight::Heavy, clock);
-        let (first, standing) = queue.pop_first().unwrap();
-        queue.put_back(first, standing);
+        let (first, key) = queue.pop_first().unwrap();
+        queue.put_back(first, key);
         assert_eq!(queue.len(), 7);
         let all: Vec<i32> = std::iter::from_fn(|| queue.pop_first()).map(|it| it.0).collect();
         assert_eq!(all, [0, 1, 2, 20, 10, 11, 12]);

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 
 use super::outbox::PartKind;
 use super::{Connection, KeepaliveMode, SILENT};
-use crate::session::Beat;
+use crate::session::HeartbeatAction;
 use crate::types::limits::RAW_PAUSE;
 use crate::websocket::write as frames;
 use crate::worker::clock::Moment;
@@ -14,7 +14,7 @@ use crate::worker::context::Context;
 /// Payload of the server's pings. Clients do not look at it.
 const PING_PAYLOAD: &[u8] = br#"{"opcode":"PING"}"#;
 
-pub(in crate::worker) fn first_beat(context: &Context, sign: KeepaliveMode) -> Moment {
+pub(in crate::worker) fn first_heartbeat(context: &Context, sign: KeepaliveMode) -> Moment {
     match sign {
         KeepaliveMode::Ping if !context.settings.ping_every.is_zero() => {
             context.clock.now().after(context.settings.ping_every)
@@ -28,23 +28,23 @@ pub(in crate::worker) fn first_beat(context: &Context, sign: KeepaliveMode) -> M
     }
 }
 
-pub(in crate::worker) fn beat(context: &mut Context, connection: &mut Connection) {
+pub(in crate::worker) fn tick(context: &mut Context, connection: &mut Connection) {
     match connection.keepalive {
         KeepaliveMode::KeepAlive => return keep_alive(context, connection),
         KeepaliveMode::Pause => return read::on_pause(context, connection),
         KeepaliveMode::Ping | KeepaliveMode::Kernel => {}
     }
-    connection.next_beat = context.clock.now().after(context.settings.ping_every);
+    connection.next_heartbeat = context.clock.now().after(context.settings.ping_every);
     if connection.pending_input.is_some() {
         // The client may have answered, but the worker did not read the socket.
-        connection.heartbeat.heard();
+        connection.heartbeat.reset();
     }
-    match connection.heartbeat.beat() {
-        Beat::Silent => {
+    match connection.heartbeat.tick() {
+        HeartbeatAction::Silent => {
             context.stats.silent += 1;
             close::fail(context, connection, &SILENT);
         }
-        Beat::Ping => ping(context, connection),
+        HeartbeatAction::Ping => ping(context, connection),
     }
 }
 
@@ -61,8 +61,8 @@ fn keep_alive(context: &mut Context, connection: &mut Connection) {
         connection.pacer.as_ref().map_or_else(|| context.clock.now(), |pace| pace.active_at());
     if active_at.after(quiet) <= context.clock.now() {
         ping(context, connection);
-        connection.next_beat = context.clock.now().after(quiet);
+        connection.next_heartbeat = context.clock.now().after(quiet);
     } else {
-        connection.next_beat = active_at.after(quiet);
+        connection.next_heartbeat = active_at.after(quiet);
     }
 }

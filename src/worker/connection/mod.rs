@@ -71,7 +71,7 @@ pub(super) struct Connection {
     pub(super) is_waiting: bool,
     /// Time of the earliest timer that is set.
     pub(super) wake_at: Moment,
-    pub(super) next_beat: Moment,
+    pub(super) next_heartbeat: Moment,
     pub(super) keepalive: KeepaliveMode,
     pub(super) heartbeat: Heartbeat,
     pub(super) control_frames: RateLimiter,
@@ -130,7 +130,7 @@ pub(super) struct PartialHead {
     pub(super) until: Moment,
     pub(super) peer: std::net::SocketAddr,
     /// The first bytes of a TLS handshake have arrived.
-    pub(super) speaks_tls: bool,
+    pub(super) has_tls_input: bool,
     /// Server name in the TLS handshake (SNI).
     pub(super) server_name: Option<Box<str>>,
 }
@@ -256,7 +256,7 @@ impl Connection {
             pending_input: None,
             usage: Usage::default(),
             is_waiting: false,
-            next_beat: Moment::NEVER,
+            next_heartbeat: Moment::NEVER,
             keepalive: KeepaliveMode::Ping,
             heartbeat: Heartbeat::default(),
             control_frames: RateLimiter::default(),
@@ -300,7 +300,7 @@ impl Connection {
     }
 
     /// Returns true during the TLS handshake.
-    pub(super) fn is_shaking_hands(&self) -> bool {
+    pub(super) fn is_in_tls_handshake(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 

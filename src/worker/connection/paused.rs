@@ -18,19 +18,19 @@ pub(in crate::worker) fn resume_paused(context: &mut Context, connections: &mut 
         return;
     }
     let part = context.clock.part();
-    while let Some((slot, standing)) = context.serving.next_paused() {
+    while let Some((slot, key)) = context.serving.next_paused() {
         let Some(mut connection) = connections.take(slot) else { continue };
         let pending = connection.pending_input.take();
         let has_room = pending.as_ref().is_none_or(|it| has_room_for(context, &connection, it));
         if has_room {
             let share = TurnBudget::new(context.clock.time(), HEAVY_SHARE);
-            context.serving.begin_share(standing.start, share);
+            context.serving.begin_share(key.start, share);
             resume(context, &mut connection, pending);
             context.serving.advance();
             context.serving.note_served(&mut connection);
         } else {
             connection.pending_input = pending;
-            context.serving.pause_again(slot, standing);
+            context.serving.pause_again(slot, key);
         }
         readiness::rearm(context, connections, connection);
         if !has_room || context.clock.is_over(part) {

@@ -132,7 +132,7 @@ pub(in crate::worker) fn on_bytes(
     connection: &mut Connection,
     input: &mut [u8],
 ) {
-    connection.heartbeat.heard();
+    connection.heartbeat.reset();
     if let Some(pace) = &mut connection.pacer {
         pace.on_activity(context.clock.now());
     }
@@ -169,7 +169,7 @@ fn note_incomplete_message(context: &Context, connection: &mut Connection) {
     connection.reader.give_back();
     incomplete_input::note_incomplete(context, connection);
     if connection.keepalive == KeepaliveMode::Pause {
-        connection.next_beat = match connection.reader.is_mid_frame() {
+        connection.next_heartbeat = match connection.reader.is_mid_frame() {
             true => context.clock.now().after(RAW_PAUSE),
             false => Moment::NEVER,
         };
@@ -178,7 +178,7 @@ fn note_incomplete_message(context: &Context, connection: &mut Connection) {
 
 /// Ends a raw client's message after a pause in its input.
 pub(in crate::worker) fn on_pause(context: &mut Context, connection: &mut Connection) {
-    connection.next_beat = Moment::NEVER;
+    connection.next_heartbeat = Moment::NEVER;
     // If the socket is not read, the pause means nothing.
     if connection.watched.reads() && connection.reader.is_mid_frame() {
         connection.reader.pause();

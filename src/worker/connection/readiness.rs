@@ -62,7 +62,7 @@ pub(in crate::worker) fn wants_input(context: &Context, connection: &Connection)
 fn update_watch(context: &Context, connection: &mut Connection) {
     api_pipe::update_watch(context, connection);
     let reads = wants_input(context, connection);
-    let by = if connection.is_shaking_hands() { Watcher::TlsHandshakes } else { Watcher::Loop };
+    let by = if connection.is_in_tls_handshake() { Watcher::TlsHandshakes } else { Watcher::Loop };
     let interest = match (reads, connection.is_full) {
         (true, true) => Interest::ReadWrite,
         (true, false) => Interest::Read,

@@ -1,7 +1,7 @@
 //! Fair service of sockets. Each is served for its share, then waits behind the others with the
 //! rest.
 
-use super::fair_queue::{FairQueue, Standing, Weight, WorkClock};
+use super::fair_queue::{FairQueue, QueueKey, Weight, WorkClock};
 use super::table::ConnectionTable;
 use super::{Connection, PendingInput, read, write};
 use crate::reactor::poller::Ready;
@@ -101,13 +101,13 @@ impl ServeQueue {
     }
 
     /// Removes the next paused connection and returns it with its position.
-    pub(in crate::worker) fn next_paused(&mut self) -> Option<(Slot, Standing)> {
+    pub(in crate::worker) fn next_paused(&mut self) -> Option<(Slot, QueueKey)> {
         self.paused.pop_first()
     }
 
     /// Puts a paused connection back at its position, because its message still does not fit.
-    pub(in crate::worker) fn pause_again(&mut self, slot: Slot, standing: Standing) {
-        self.paused.put_back(slot, standing);
+    pub(in crate::worker) fn pause_again(&mut self, slot: Slot, key: QueueKey) {
+        self.paused.put_back(slot, key);
     }
 
     /// Starts the share of a connection. `start` is the start of its work in virtual time.

@@ -5,7 +5,7 @@ use tracing::debug;
 
 use super::close::BROKEN;
 use super::outbox::Sent;
-use super::tls::{FirstWords, TOO_OLD};
+use super::tls::{DetectedProtocol, TOO_OLD};
 use super::{Connection, Phase};
 use crate::http::{OtherProtocol, Refusal, RefusalStatus};
 use crate::worker::connection::{close, incomplete_input, read};
@@ -23,16 +23,16 @@ pub(in crate::worker) fn read_tls(
     connection: &mut Connection,
     arrived: &mut [u8],
 ) {
-    let was_shaking_hands = connection.is_shaking_hands();
+    let was_in_tls_handshake = connection.is_in_tls_handshake();
     if let Phase::Head(partial) = &mut connection.phase
-        && was_shaking_hands
-        && !std::mem::replace(&mut partial.speaks_tls, true)
+        && was_in_tls_handshake
+        && !std::mem::replace(&mut partial.has_tls_input, true)
     {
         partial.server_name = server_name(arrived).map(Into::into);
-        let words = FirstWords::of(arrived);
-        if words != FirstWords::Tls {
+        let detected = DetectedProtocol::of(arrived);
+        if detected != DetectedProtocol::Tls {
             let proxy = OtherProtocol::of(arrived).filter(|it| *it == OtherProtocol::Proxy);
-            return refuse_in_the_clear(context, connection, words, proxy);
+            return refuse_in_the_clear(context, connection, detected, proxy);
         }
     }
     let Some(tls) = &mut connection.tls else { return };
@@ -42,7 +42,7 @@ pub(in crate::worker) fn read_tls(
     send_handshake(context, connection);
     match opened {
         Ok(()) => {
-            if was_shaking_hands && !connection.is_shaking_hands() {
+            if was_in_tls_handshake && !connection.is_in_tls_handshake() {
                 begin_head(context, connection);
             }
             if plain.is_empty() {
@@ -52,7 +52,7 @@ pub(in crate::worker) fn read_tls(
             }
         }
         Err(error) => {
-            match was_shaking_hands {
+            match was_in_tls_handshake {
                 true => refusals::log_tls_error(context, connection, &error),
                 false => debug!(connection = connection.serial, %error, "TLS ended"),
             }
@@ -66,11 +66,11 @@ pub(in crate::worker) fn read_tls(
 fn refuse_in_the_clear(
     context: &mut Context,
     connection: &mut Connection,
-    words: FirstWords,
+    detected: DetectedProtocol,
     proxy: Option<OtherProtocol>,
 ) {
     connection.tls = None;
-    if words == FirstWords::PlainText {
+    if detected == DetectedProtocol::PlainText {
         let refusal = proxy.map_or(PLAIN_TEXT, OtherProtocol::refusal);
         return refusals::refuse(context, connection, &refusal);
     }

@@ -21,8 +21,8 @@ pub(in crate::worker) fn write(
     kind: PartKind,
 ) {
     // An empty Close part is not skipped: it ends the connection without a Close frame.
-    let says_nothing = bytes.is_empty() && kind != PartKind::Close;
-    if says_nothing
+    let is_empty = bytes.is_empty() && kind != PartKind::Close;
+    if is_empty
         || matches!(connection.phase, Phase::Ending { .. } | Phase::HandedOver | Phase::Gone)
     {
         return;

@@ -9,7 +9,7 @@ use tracing::warn;
 use crate::http::{Refusal, RefusalStatus};
 use crate::link::control::ChildEvent;
 use crate::types::limits::{
-    BEAT_EVERY, CONNECTION_BYTES, GROWTH_BYTES, HOLDER_BYTES_MIN, PAGE_BYTES, SEND_BYTES,
+    CONNECTION_BYTES, GROWTH_BYTES, HOLDER_BYTES_MIN, LIVENESS_INTERVAL, PAGE_BYTES, SEND_BYTES,
     SHED_BYTES_MIN,
 };
 use crate::types::{Allowance, Pressure, Slot};
@@ -129,7 +129,7 @@ pub(in crate::worker) fn on_pressure(
 /// updates the pressure.
 pub(in crate::worker) fn shed_again(context: &mut Context, connections: &mut ConnectionTable) {
     report_reusable(context, connections);
-    if context.memory.shed_at.after(BEAT_EVERY / 2) <= context.clock.now() {
+    if context.memory.shed_at.after(LIVENESS_INTERVAL / 2) <= context.clock.now() {
         shed(context, connections);
     }
 }

@@ -95,7 +95,8 @@ impl EventLoop {
             let is_revoked = review_connection(context, &mut connection);
             review.revoked += usize::from(is_revoked);
             if review.has_new_pings && connection.is_open() {
-                connection.next_beat = heartbeat::first_beat(context, connection.keepalive);
+                connection.next_heartbeat =
+                    heartbeat::first_heartbeat(context, connection.keepalive);
             }
             readiness::rearm(context, connections, connection);
             if context.clock.is_over(part) {
@@ -127,7 +128,7 @@ fn review_connection(context: &mut Context, connection: &mut Connection) -> bool
     match access.renew(&session.tenant, session.ground) {
         Ok(grant) if grant.right.covers(needed) => {
             (session.right, session.ground) = (grant.right, grant.ground);
-            if !access.tells_counts(session.ground) {
+            if !access.may_see_counts(session.ground) {
                 session.words.iter_mut().for_each(|words| words.report = None);
             }
             return false;

@@ -39,9 +39,9 @@ pub(in crate::worker) fn granted<'a>(
     let token = str::from_utf8(upgrade.head.header(HEADER)?).ok()?;
     let is_token = (1..=REPORT_TOKEN_BYTES_MAX).contains(&token.len())
         && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let is_spoken = protocol.spec().has_reports;
+    let has_reports = protocol.spec().has_reports;
     let is_framed = upgrade.wire == WireFormat::Rfc6455;
-    (is_token && is_spoken && is_framed && access.tells_counts(grant.ground)).then_some(token)
+    (is_token && has_reports && is_framed && access.may_see_counts(grant.ground)).then_some(token)
 }
 
 /// Adds the granting header to a 101 response.

@@ -101,7 +101,7 @@ pub(in crate::worker) fn on_presence(
         values: found.values,
         error: found.error,
     };
-    if slot == Slot::NOBODY {
+    if slot == Slot::NONE {
         return without_client::on_findings(context, number, &presence);
     }
     let Some(mut connection) = connections.take(slot) else { return };

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::opening_tags;
-use super::session_cookie::Gate;
+use super::session_cookie::RequiredCheck;
 use crate::auth::{Denied, Grant};
 use crate::config::Refuse;
 use crate::http::{
-    ClientType, Refusal, RefusalStatus, Spoken, Upgrade, WireFormat, effective_address,
+    ClientType, Refusal, RefusalStatus, SupportedVersions, Upgrade, WireFormat, effective_address,
     has_members, has_parameter, parameter,
 };
 use crate::protocol::{Protocol, RefusalClose};
@@ -73,14 +73,15 @@ pub(in crate::worker) fn admit_upgrade<'a>(
     let offered = (!protocols.is_empty()).then(|| upgrade.offered_as_it_came()).flatten();
     let target = RouteRequest { path: upgrade.path, query, asked, protocols: &protocols, offered };
     let choice = choose_resource(context, &target);
-    let spoken = choice.as_ref().map_or(Spoken::Rfc6455, |(speech, _)| speech.spec().versions);
-    upgrade.check_version(spoken).map_err(Rejection::Refused)?;
+    let supported =
+        choice.as_ref().map_or(SupportedVersions::Rfc6455, |(family, _)| family.spec().versions);
+    upgrade.check_version(supported).map_err(Rejection::Refused)?;
     check_exactness(settings, upgrade, choice.as_ref().ok()).map_err(Rejection::Refused)?;
     if has_compat_flags(&choice) && settings.has_any_compat_flag() {
         check_legacy(settings, upgrade)?;
     }
     let form = match choice {
-        Ok((speech, _)) => (speech.spec().refusal_close)(&settings.rules.protocols),
+        Ok((family, _)) => (family.spec().refusal_close)(&settings.rules.protocols),
         Err(_) => RefusalClose::Policy,
     };
     let refuse = |status, why| rejection_for(settings, upgrade, status, form, why);
@@ -92,14 +93,15 @@ pub(in crate::worker) fn admit_upgrade<'a>(
         .access
         .open(credentials(query).as_ref())
         .map_err(|denied| refuse(RefusalStatus::Unauthorized, denied.text()))?;
-    let (speech, choice) = choice.map_err(|unknown| unknown_route(upgrade, unknown, asked))?;
-    let class = class(upgrade, speech);
-    if let Some(gate) = &settings.session_gate {
-        let by = gate_of(settings, upgrade, class, choice.resource, peer.ip());
-        gate.admit(upgrade, by, grant.ground)
+    let (family, choice) = choice.map_err(|unknown| unknown_route(upgrade, unknown, asked))?;
+    let class = class(upgrade, family);
+    if let Some(check) = &settings.session_check {
+        let by = required_check(settings, upgrade, class, choice.resource, peer.ip());
+        check
+            .admit(upgrade, by, grant.ground)
             .map_err(|why| refuse(RefusalStatus::Unauthorized, why))?;
     }
-    if upgrade.wire == WireFormat::Raw && !speech.spec().is_spoken_raw {
+    if upgrade.wire == WireFormat::Raw && !family.spec().is_spoken_raw {
         return Err(unknown_path(class, UnknownPath::Closed));
     }
     let resource = context.resources.get(choice.resource);
@@ -126,7 +128,7 @@ pub(in crate::worker) fn admit_upgrade<'a>(
         counted: counted(&grant, reach, resource),
         grant,
         resource,
-        protocol_family: speech,
+        protocol_family: family,
         protocol,
         class,
         reach,
@@ -139,7 +141,7 @@ pub(in crate::worker) fn admit_upgrade<'a>(
 /// Returns true if the compatibility options of `[phpws]` apply to a request.
 fn has_compat_flags(choice: &Result<(Protocol, Route<'_>), UnknownPath>) -> bool {
     match choice {
-        Ok((speech, _)) => speech.spec().has_compat_flags,
+        Ok((family, _)) => family.spec().has_compat_flags,
         Err(unknown) => *unknown == UnknownPath::Closed,
     }
 }
@@ -195,7 +197,7 @@ fn check_exactness(
     choice: Option<&(Protocol, Route<'_>)>,
 ) -> Result<(), Refusal> {
     let exactness = match choice {
-        Some((speech, _)) if !speech.spec().checks_key => Exactness::AnyKey,
+        Some((family, _)) if !family.spec().checks_key => Exactness::AnyKey,
         Some((_, choice)) => settings.paths.exactness(upgrade.path, choice.resource),
         None => Exactness::Rfc6455,
     };
@@ -208,8 +210,8 @@ fn check_exactness(
 
 /// Returns the client class that decides which publications reach a client.
 fn reach(settings: &WorkerSettings, upgrade: &Upgrade<'_>, class: ClientClass) -> ClientClass {
-    let says_php = upgrade.client_type == ClientType::Php;
-    if !says_php && settings.reaches_old_scripts() { ClientClass::Web } else { class }
+    let claims_php = upgrade.client_type == ClientType::Php;
+    if !claims_php && settings.reaches_old_scripts() { ClientClass::Web } else { class }
 }
 
 fn rejection_for(
@@ -255,17 +257,21 @@ fn check_legacy(settings: &WorkerSettings, upgrade: &Upgrade<'_>) -> Result<(), 
 /// Returns the check that applies when pages need a session. A client chooses its own headers, so
 /// they prove nothing: a script is checked by its address, and only on the resource `phpws`. A
 /// request through an untrusted proxy has no reliable address and needs a session.
-fn gate_of(
+fn required_check(
     settings: &WorkerSettings,
     upgrade: &Upgrade<'_>,
     class: ClientClass,
     resource: ResourceId,
     peer: IpAddr,
-) -> Gate {
+) -> RequiredCheck {
     let is_trusted = || settings.trusted_proxies.iter().any(|range| range.contains(peer));
     let is_forwarded = || FORWARDING.iter().any(|name| upgrade.head.headers(name).next().is_some());
     let is_script = class == ClientClass::Php && resource.is_for_scripts();
-    if is_script && (!is_forwarded() || is_trusted()) { Gate::Address } else { Gate::Session }
+    if is_script && (!is_forwarded() || is_trusted()) {
+        RequiredCheck::Address
+    } else {
+        RequiredCheck::Session
+    }
 }
 
 /// Returns true if a script may connect from this address. By default it must run on the server's
@@ -341,6 +347,6 @@ fn credentials(query: &str) -> Option<Credentials<'_>> {
 }
 
 /// Returns the client class. Only some protocols have php-type clients.
-fn class(upgrade: &Upgrade<'_>, speech: Protocol) -> ClientClass {
-    if speech.spec().has_php_clients { upgrade.class() } else { ClientClass::Web }
+fn class(upgrade: &Upgrade<'_>, family: Protocol) -> ClientClass {
+    if family.spec().has_php_clients { upgrade.class() } else { ClientClass::Web }
 }

@@ -115,8 +115,8 @@ fn on_malformed_head(
     connection: &mut Connection,
 ) -> Result<FirstBytes, Refusal> {
     let Phase::Head(partial) = &mut connection.phase else { return Ok(FirstBytes::Done) };
-    let mended = http::repair(&partial.bytes);
-    if mended == Ok(RepairedHead::Other) {
+    let repaired = http::repair(&partial.bytes);
+    if repaired == Ok(RepairedHead::Other) {
         return Ok(FirstBytes::Http);
     }
     let ip = partial.peer.ip();
@@ -128,7 +128,7 @@ fn on_malformed_head(
     {
         return Ok(FirstBytes::Http);
     }
-    match mended? {
+    match repaired? {
         RepairedHead::Other => Ok(FirstBytes::Http),
         RepairedHead::Incomplete => Ok(FirstBytes::Done),
         RepairedHead::Whole { head, length } => {

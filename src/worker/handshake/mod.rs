@@ -19,7 +19,7 @@ use tracing::{debug, info};
 
 use self::admission::{AdmittedClient, Rejection};
 use self::legacy::FirstBytes;
-use self::pages::{PageAsked, program_for};
+use self::pages::{PageRequest, program_for};
 use self::refusals::Caller;
 use super::clock::Moment;
 use super::connection::outbox::PartKind;
@@ -96,8 +96,8 @@ pub(in crate::worker) fn on_head(context: &mut Context, connection: &mut Connect
         };
         match request {
             RequestKind::Page { path, wanted } => {
-                let asked = PageAsked { path, wanted, program: program_for(peer, &head) };
-                pages::serve_page(context, connection, asked)?;
+                let request = PageRequest { path, wanted, program: program_for(peer, &head) };
+                pages::serve_page(context, connection, request)?;
             }
             RequestKind::Upgrade(upgrade) => {
                 let arrived = ReceivedHead { head: &bytes, early, peer, until };
@@ -139,7 +139,7 @@ fn begin_joining(
     let AdmittedClient {
         grant,
         resource,
-        protocol_family: speech,
+        protocol_family: family,
         protocol,
         class,
         reach,
@@ -157,7 +157,7 @@ fn begin_joining(
         ident,
         tags,
         class: reach,
-        takes_publications: speech.takes_publications(),
+        takes_publications: family.takes_publications(),
         counted,
         ip,
     };
@@ -166,14 +166,14 @@ fn begin_joining(
     if protocol.is_none() && upgrade.protocols().next().is_some() {
         context.refusal_log.note_unmet_offer(connection);
     }
-    let token = delivery_report::granted(upgrade, speech, &context.settings.rules.access, &grant);
-    let mut session = Box::new(Session::new(uuid, grant, class, speech));
+    let token = delivery_report::granted(upgrade, family, &context.settings.rules.access, &grant);
+    let mut session = Box::new(Session::new(uuid, grant, class, family));
     session.words = token.and_then(delivery_report::ack_extras);
     let peer_address = SocketAddr::new(ip, peer.port());
     let request =
         (!resource.is_built_in()).then(|| Box::new(JoinRequest::new(head, peer_address, protocol)));
     let is_of_2011 = context.settings.echo_handshake == EchoHandshake::Legacy
-        && speech.spec().has_echo_handshake
+        && family.spec().has_echo_handshake
         && upgrade.wire == http::WireFormat::Rfc6455;
     let answer = match token {
         _ if is_of_2011 => upgrade.switching_protocols_of_2011(protocol).into(),
@@ -217,7 +217,7 @@ fn open(context: &mut Context, connection: &mut Connection) {
     let Phase::Joining(joining) = context.handshakes.advance(connection, Phase::Gone) else {
         return;
     };
-    let PendingJoin { session, answer, request: asked, mut early, .. } = *joining;
+    let PendingJoin { session, answer, request, mut early, .. } = *joining;
     let greeting = session.protocol.spec().greeting;
     let greeting = greeting.map(|text| text(&context.settings.rules.signer.text(session.uuid)));
     // One line per opened connection. With two lines, logging took 40 % of the time of a handshake.
@@ -232,9 +232,9 @@ fn open(context: &mut Context, connection: &mut Connection) {
     );
     context.stats.opened += 1;
     connection.phase = Phase::Open(session);
-    connection.next_beat = heartbeat::first_beat(context, connection.keepalive);
-    let mut rest = asked
-        .map_or_else(ConnectionEffects::new, |asked| call_on_open(context, connection, *asked));
+    connection.next_heartbeat = heartbeat::first_heartbeat(context, connection.keepalive);
+    let mut rest = request
+        .map_or_else(ConnectionEffects::new, |request| call_on_open(context, connection, *request));
     if matches!(rest.first(), Some(ConnectionEffect::AwaitBroker)) {
         rest.remove(0);
         // When the client sees the connection open, effects of its resource are already visible
@@ -253,17 +253,17 @@ fn open(context: &mut Context, connection: &mut Connection) {
 fn call_on_open(
     context: &mut Context,
     connection: &Connection,
-    asked: JoinRequest,
+    request: JoinRequest,
 ) -> ConnectionEffects {
-    let Ok(head) = http::parse(&asked.head) else { return ConnectionEffects::new() };
-    let opening = ConnectRequest::new(&head, asked.peer, asked.protocol.as_deref());
-    let opening = opening.with_user(asked.user.as_deref());
+    let Ok(head) = http::parse(&request.head) else { return ConnectionEffects::new() };
+    let opening = ConnectRequest::new(&head, request.peer, request.protocol.as_deref());
+    let opening = opening.with_user(request.user.as_deref());
     let mut rest = dispatch::call_for_rest(context, connection, |resource, handle| {
         resource.on_open(handle, &opening);
     });
     if !rest.iter().any(|own| matches!(own, ConnectionEffect::Close(_))) {
         let (commanded, _) =
-            webhook::apply_commands_for_rest(context, connection, "open", asked.commands);
+            webhook::apply_commands_for_rest(context, connection, "open", request.commands);
         rest.extend(commanded);
     }
     let is_settle = |own: &ConnectionEffect| matches!(own, ConnectionEffect::AwaitBroker);

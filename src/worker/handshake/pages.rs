@@ -11,7 +11,7 @@ use crate::worker::connection::close;
 use crate::worker::context::Context;
 
 /// Plain GET, HEAD or OPTIONS request.
-pub(in crate::worker) struct PageAsked<'a> {
+pub(in crate::worker) struct PageRequest<'a> {
     pub(in crate::worker) path: &'a str,
     pub(in crate::worker) wanted: PlainAnswer,
     /// Program name for command lines on the page.
@@ -21,9 +21,9 @@ pub(in crate::worker) struct PageAsked<'a> {
 pub(in crate::worker) fn serve_page(
     context: &mut Context,
     connection: &mut Connection,
-    asked: PageAsked<'_>,
+    request: PageRequest<'_>,
 ) -> Result<(), Refusal> {
-    let PageAsked { path, wanted, program } = asked;
+    let PageRequest { path, wanted, program } = request;
     let is_on = context.settings.has_demo_page;
     let is_bound = context.settings.paths.is_bound(path);
     if wanted == PlainAnswer::Methods && (path == "/" || is_bound) {

@@ -101,7 +101,7 @@ pub(in crate::worker) fn refuse_head(
     refusal: &Refusal,
     head: &[u8],
 ) {
-    if connection.is_shaking_hands() {
+    if connection.is_in_tls_handshake() {
         log_tls_failure(context, connection, "it was not done in time");
     } else {
         log_refused(context, connection, head, refusal.status.line(), &refusal.why);
@@ -198,8 +198,8 @@ pub(in crate::worker) fn log_tls_error(
 /// Logs a TLS handshake that the client aborted. A connection without any TLS byte is a health
 /// check and is not logged.
 pub(in crate::worker) fn log_lost_handshake(context: &mut Context, connection: &Connection) {
-    let has_begun = matches!(&connection.phase, Phase::Head(partial) if partial.speaks_tls);
-    if has_begun && connection.is_shaking_hands() {
+    let has_begun = matches!(&connection.phase, Phase::Head(partial) if partial.has_tls_input);
+    if has_begun && connection.is_in_tls_handshake() {
         log_tls_failure(context, connection, "the client went in the middle of it");
     }
 }

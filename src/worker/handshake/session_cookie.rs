@@ -22,7 +22,7 @@ const NO_SESSION: &str = "no session of this site lets this page in";
 
 /// Check that a handshake must pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::worker) enum Gate {
+pub(in crate::worker) enum RequiredCheck {
     /// A PHP session.
     Session,
     /// An address in `allowedIP`, which is checked elsewhere. Scripts have no cookies.
@@ -31,14 +31,14 @@ pub(in crate::worker) enum Gate {
 
 /// Checks that a page has a PHP session whose flag is set.
 #[derive(Debug)]
-pub(in crate::worker) struct SessionGate {
+pub(in crate::worker) struct SessionCheck {
     folder: PathBuf,
     cookie: String,
     key: String,
     truth: Truth,
 }
 
-impl SessionGate {
+impl SessionCheck {
     pub(in crate::worker) fn new(jsauth: &JsAuth) -> Self {
         let JsAuth { save_path, cookie_name, key, truth } = jsauth.clone();
         Self { folder: save_path, cookie: cookie_name, key, truth }
@@ -48,10 +48,10 @@ impl SessionGate {
     pub(in crate::worker) fn admit(
         &self,
         upgrade: &Upgrade<'_>,
-        gate: Gate,
+        check: RequiredCheck,
         ground: AuthBasis,
     ) -> Result<(), &'static str> {
-        if gate == Gate::Address || ground.is_proven() {
+        if check == RequiredCheck::Address || ground.is_proven() {
             return Ok(());
         }
         let id = self.session_id(upgrade.head.headers("Cookie"));
@@ -109,13 +109,13 @@ mod tests {
     use super::*;
 
     fn id(headers: &[&(impl AsRef<[u8]> + ?Sized)]) -> Option<String> {
-        let gate = SessionGate {
+        let check = SessionCheck {
             folder: PathBuf::new(),
             cookie: "PHPSESSID".to_owned(),
             key: "allow".to_owned(),
             truth: Truth::Php,
         };
-        gate.session_id(headers.iter().map(|header| (*header).as_ref())).map(Cow::into_owned)
+        check.session_id(headers.iter().map(|header| (*header).as_ref())).map(Cow::into_owned)
     }
 
     #[test]

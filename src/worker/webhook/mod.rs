@@ -104,7 +104,7 @@ pub(in crate::worker) fn post_for_resource(
     }
     let (id, event) = (context.rng.uuid(), post.event);
     let subject = Subject::Resource(resource);
-    let origin = EventOrigin { subject, slot: Slot::NOBODY, resource };
+    let origin = EventOrigin { subject, slot: Slot::NONE, resource };
     if context.webhooks.post(origin, id, post) == PostOutcome::Rejected {
         log_warning(context, resource, event, Warning::Failed, "too many events wait");
     }
@@ -274,7 +274,7 @@ fn apply_commands_without_client(
 fn report_down(context: &mut Context, connection: &mut Connection) {
     dispatch::call_and_apply(context, connection, |service, handle| {
         if let Some(backed) = service.as_webhook() {
-            backed.tell_down(handle);
+            backed.notify_unavailable(handle);
         }
     });
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::reactor::poller::{Interest, Poller};
 use crate::resource::ResourceId;
-use crate::types::limits::{OPENINGS_ASKED_MAX, WEBHOOK_EVENTS_BYTES_MAX, WEBHOOK_EVENTS_MAX};
+use crate::types::limits::{OPENINGS_PENDING_MAX, WEBHOOK_EVENTS_BYTES_MAX, WEBHOOK_EVENTS_MAX};
 use crate::types::{ClientUuid, Slot, counted_as};
 use crate::webhook::WebhookRequest;
 use crate::webhook::client::{WebhookClient, WebhookOutcome, WebhookReply, WebhookTarget};
@@ -216,7 +216,7 @@ impl WebhookQueue {
     ) -> PostOutcome {
         let address = counted_as(ip);
         let key = (origin.resource.key(), address);
-        if self.openings.get(&key).is_some_and(|count| *count >= OPENINGS_ASKED_MAX) {
+        if self.openings.get(&key).is_some_and(|count| *count >= OPENINGS_PENDING_MAX) {
             return PostOutcome::TooMany;
         }
         let posted = self.post(origin, id, post);
@@ -229,7 +229,7 @@ impl WebhookQueue {
         posted
     }
 
-    fn answered_opening(&mut self, resource: ResourceId, address: IpAddr) {
+    fn on_open_answered(&mut self, resource: ResourceId, address: IpAddr) {
         let key = (resource.key(), address);
         if let Some(count) = self.openings.get_mut(&key) {
             *count -= 1;
@@ -274,7 +274,7 @@ impl WebhookQueue {
             queue.bytes = queue.bytes.saturating_sub(bytes);
             let (resource, slot) = (queue.resource, queue.slot);
             if let Some(address) = address {
-                self.answered_opening(resource, address);
+                self.on_open_answered(resource, address);
             }
             if let Some(route) = self.targets.get_mut(&resource.key()) {
                 route.events -= 1;

@@ -18,7 +18,7 @@ use crate::link::control::{ControlPeer, DESCRIPTORS_MAX};
 use crate::types::WipedBytes;
 
 /// Maximum number of unsent messages. A receiver that leaves this many unread is considered hung.
-const PARCELS_MAX: usize = 1024;
+const MESSAGES_MAX: usize = 1024;
 /// Maximum number of bytes that one call reads from the socket.
 const RECEIVE_BYTES: usize = 16 * 1024;
 
@@ -39,8 +39,8 @@ impl FdSender {
     }
 
     pub(super) fn add(&mut self, bytes: WipedBytes, descriptors: Vec<OwnedFd>) -> io::Result<()> {
-        if self.0.len() >= PARCELS_MAX {
-            let text = format!("{PARCELS_MAX} messages on the control link were not read");
+        if self.0.len() >= MESSAGES_MAX {
+            let text = format!("{MESSAGES_MAX} messages on the control link were not read");
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
         self.0.push_back(FdMessage { bytes, sent: 0, descriptors });
@@ -49,9 +49,9 @@ impl FdSender {
 
     /// Sends until the queue is empty or the socket is full.
     pub(super) fn flush(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
-        while let Some(parcel) = self.0.front_mut() {
-            match parcel.send(socket) {
-                Ok(()) if parcel.sent == parcel.bytes.len() => drop(self.0.pop_front()),
+        while let Some(message) = self.0.front_mut() {
+            match message.send(socket) {
+                Ok(()) if message.sent == message.bytes.len() => drop(self.0.pop_front()),
                 Ok(()) | Err(Errno::INTR) => {}
                 // A shortage of kernel buffers (ENOBUFS) is temporary, like a full socket. The rest is sent
                 // with the next call.
@@ -65,14 +65,14 @@ impl FdSender {
 
 impl FdMessage {
     fn send(&mut self, socket: BorrowedFd<'_>) -> rustix::io::Result<()> {
-        let lent: Vec<_> = self.descriptors.iter().map(AsFd::as_fd).collect();
+        let borrowed: Vec<_> = self.descriptors.iter().map(AsFd::as_fd).collect();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
-        let mut beside = SendAncillaryBuffer::new(&mut space);
-        if !lent.is_empty() && !beside.push(SendAncillaryMessage::ScmRights(&lent)) {
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        if !borrowed.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(&borrowed)) {
             return Err(Errno::TOOBIG);
         }
         let rest = self.bytes.get(self.sent..).unwrap_or_default();
-        self.sent += sendmsg(socket, &[IoSlice::new(rest)], &mut beside, SendFlags::NOSIGNAL)?;
+        self.sent += sendmsg(socket, &[IoSlice::new(rest)], &mut ancillary, SendFlags::NOSIGNAL)?;
         self.descriptors.clear();
         Ok(())
     }
@@ -109,9 +109,9 @@ impl FdReceiver {
     pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<bool> {
         let mut chunk = Zeroizing::new([0; RECEIVE_BYTES]);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
-        let mut beside = RecvAncillaryBuffer::new(&mut space);
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let mut slices = [IoSliceMut::new(chunk.as_mut_slice())];
-        let received = match recvmsg(socket, &mut slices, &mut beside, RecvFlags::CMSG_CLOEXEC) {
+        let received = match recvmsg(socket, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
             Ok(received) => received,
             Err(Errno::AGAIN) => return Ok(false),
             Err(Errno::INTR) => return Ok(true),
@@ -121,7 +121,7 @@ impl FdReceiver {
             }
             Err(error) => return Err(error.into()),
         };
-        for message in beside.drain() {
+        for message in ancillary.drain() {
             if let RecvAncillaryMessage::ScmRights(descriptors) = message {
                 self.descriptors.extend(descriptors);
             }

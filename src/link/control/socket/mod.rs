@@ -100,7 +100,7 @@ pub struct SocketControl<C> {
 #[derive(Debug)]
 struct Termination {
     asked: AtomicBool,
-    bell: Waker,
+    waker: Waker,
 }
 
 /// Lets another thread, the one that waits for signals, terminate a role as a command would.
@@ -111,7 +111,7 @@ impl Terminator {
     /// Adds [`RoleCommand::terminate`] to the next commands of the role.
     pub fn terminate(&self) {
         self.0.asked.store(true, Ordering::Release);
-        self.0.bell.wake();
+        self.0.waker.wake();
     }
 }
 
@@ -123,15 +123,15 @@ impl<C: RoleCommand> SocketControl<C> {
     /// If the process has no free descriptor, or if `socket` is not a socket.
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&socket, true)?;
-        let bell = Waker::new()?;
+        let waker = Waker::new()?;
         let either = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        for watched in [socket.as_fd(), bell.as_fd()] {
+        for watched in [socket.as_fd(), waker.as_fd()] {
             epoll::add(&either, watched, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
         }
         Ok(Self {
             socket,
             either,
-            termination: Arc::new(Termination { asked: AtomicBool::new(false), bell }),
+            termination: Arc::new(Termination { asked: AtomicBool::new(false), waker }),
             outgoing: FdSender::default(),
             inbox: FdReceiver::default(),
             is_alone: false,
@@ -175,7 +175,7 @@ impl<C: RoleCommand> SocketControl<C> {
 
 impl<C: RoleCommand> Control<C> for SocketControl<C> {
     fn commands(&mut self, into: &mut Vec<ControlMessage<C>>) -> io::Result<ControlPeer> {
-        self.termination.bell.reset();
+        self.termination.waker.reset();
         if self.termination.asked.swap(false, Ordering::AcqRel) {
             into.push(ControlMessage { command: C::terminate(), attachment: Attachment::None });
         }

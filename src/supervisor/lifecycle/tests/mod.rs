@@ -21,16 +21,16 @@ fn source(worker: u16, generation: u32) -> WorkerIncarnation {
     WorkerIncarnation { worker: WorkerId(worker), generation: Generation(generation) }
 }
 
-fn worker(seat: u16, generation: u32) -> ChildId {
-    ChildId::Worker(source(seat, generation))
+fn worker(worker_id: u16, generation: u32) -> ChildId {
+    ChildId::Worker(source(worker_id, generation))
 }
 
 fn broker(generation: u32) -> ChildId {
     ChildId::Broker(Generation(generation))
 }
 
-fn link(seat: u16, generation: u32, broker: u32) -> Action {
-    Action::Link { source: source(seat, generation), broker: Generation(broker) }
+fn link(worker_id: u16, generation: u32, broker: u32) -> Action {
+    Action::Link { source: source(worker_id, generation), broker: Generation(broker) }
 }
 
 /// A running server with two workers and its clock.
@@ -38,7 +38,7 @@ struct Play {
     processes: ProcessTable,
     now: Instant,
     /// Leader commands that workers received.
-    appointed: Vec<(ChildId, WorkerRole)>,
+    roles: Vec<(ChildId, WorkerRole)>,
 }
 
 impl Play {
@@ -46,11 +46,11 @@ impl Play {
         let mut play = Self {
             processes: ProcessTable::new(2, DRAIN),
             now: start_of_time(),
-            appointed: Vec::new(),
+            roles: Vec::new(),
         };
         play.did(ProcessTable::start);
-        for seat in [0, 1] {
-            play.reports(worker(seat, 0), ChildEvent::Ready);
+        for worker_id in [0, 1] {
+            play.reports(worker(worker_id, 0), ChildEvent::Ready);
         }
         play
     }
@@ -62,8 +62,8 @@ impl Play {
         let mut effects = Vec::new();
         act(&mut self.processes, self.now, &mut effects);
         effects.retain(|effect| match effect {
-            Action::Send(member, ChildCommand::Worker(WorkerCommand::SetRole(role))) => {
-                self.appointed.push((*member, *role));
+            Action::Send(child, ChildCommand::Worker(WorkerCommand::SetRole(role))) => {
+                self.roles.push((*child, *role));
                 false
             }
             _ => true,
@@ -71,12 +71,12 @@ impl Play {
         effects
     }
 
-    fn dies(&mut self, member: ChildId) -> Vec<Action> {
-        self.did(|processes, now, effects| processes.died(member, now, effects))
+    fn dies(&mut self, child: ChildId) -> Vec<Action> {
+        self.did(|processes, now, effects| processes.died(child, now, effects))
     }
 
-    fn reports(&mut self, member: ChildId, report: ChildEvent) -> Vec<Action> {
-        self.did(|processes, now, effects| processes.reported(member, report, now, effects))
+    fn reports(&mut self, child: ChildId, report: ChildEvent) -> Vec<Action> {
+        self.did(|processes, now, effects| processes.reported(child, report, now, effects))
     }
 
     fn signal(&mut self) -> Vec<Action> {
@@ -89,18 +89,15 @@ impl Play {
         self.did(ProcessTable::advance)
     }
 
-    fn lost(seat: u16, generation: u32, broker: u32) -> ChildEvent {
-        ChildEvent::LinkLost { peer: source(seat, generation), broker: Generation(broker) }
+    fn lost(worker_id: u16, generation: u32, broker: u32) -> ChildEvent {
+        ChildEvent::LinkLost { peer: source(worker_id, generation), broker: Generation(broker) }
     }
 }
 
 #[test]
 fn everybody_is_started_linked_and_announced_once() {
-    let mut play = Play {
-        processes: ProcessTable::new(2, DRAIN),
-        now: start_of_time(),
-        appointed: Vec::new(),
-    };
+    let mut play =
+        Play { processes: ProcessTable::new(2, DRAIN), now: start_of_time(), roles: Vec::new() };
     let effects = play.did(ProcessTable::start);
     assert_eq!(
         effects,
@@ -129,7 +126,7 @@ fn a_dead_worker_is_told_to_the_broker_and_replaced_at_once() {
     let effects = play.dies(worker(1, 0));
     let dead = Action::Send(broker(0), BrokerCommand::WorkerDead { source: source(1, 0) }.into());
     assert_eq!(effects, [dead, Action::Start(worker(1, 1)), link(1, 1, 0)]);
-    assert_eq!(play.dies(worker(1, 0)), [], "nobody dies twice");
+    assert_eq!(play.dies(worker(1, 0)), [], "no process dies twice");
 }
 
 #[test]
@@ -158,7 +155,7 @@ fn a_worker_that_starts_while_the_broker_is_away_is_linked_by_the_successor() {
         play.dies(broker(generation));
     }
     let pause = RESTART_PAUSE_MIN;
-    assert_eq!(play.dies(broker(5)), [Action::Wait { member: broker(5), pause }]);
+    assert_eq!(play.dies(broker(5)), [Action::Wait { child: broker(5), pause }]);
     assert_eq!(play.dies(worker(0, 0)), [Action::Start(worker(0, 1))]);
     let effects = play.wakes();
     let live_workers = ChildCommand::from(BrokerCommand::LiveWorkers {
@@ -176,8 +173,8 @@ fn a_worker_that_keeps_dying_waits_and_then_comes_back() {
             play.dies(worker(0, generation)).contains(&Action::Start(worker(0, generation + 1)))
         );
     }
-    let (member, pause) = (worker(0, 5), RESTART_PAUSE_MIN);
-    assert_eq!(play.dies(member)[0], Action::Wait { member, pause });
+    let (child, pause) = (worker(0, 5), RESTART_PAUSE_MIN);
+    assert_eq!(play.dies(child)[0], Action::Wait { child, pause });
     assert_eq!(play.wakes(), [Action::Start(worker(0, 6)), link(0, 6, 0)]);
 }
 
@@ -229,8 +226,8 @@ fn who_does_not_answer_is_said_to_hang_and_killed_and_who_answers_is_not() {
         effects.retain(|effect| {
             !matches!(effect, Action::Send(_, ChildCommand::Common(CommonCommand::Heartbeat)))
         });
-        for member in [worker(1, 0), broker(0)] {
-            play.reports(member, ChildEvent::Heartbeat);
+        for child in [worker(1, 0), broker(0)] {
+            play.reports(child, ChildEvent::Heartbeat);
         }
     }
     assert_eq!(effects, [Action::Hangs(worker(0, 0)), Action::Kill(worker(0, 0))]);
@@ -282,7 +279,7 @@ fn a_worker_is_told_to_go_when_its_successor_is_ready() {
     let effects = play.dies(worker(1, 0));
     assert_eq!(effects.last(), Some(&Action::Restarted));
     assert!(!play.processes.is_restarting());
-    let living: Vec<_> = play.processes.members().map(|(member, _)| member).collect();
+    let living: Vec<_> = play.processes.members().map(|(child, _)| child).collect();
     assert_eq!(living, [broker(0), worker(0, 1), worker(2, 0)]);
 }
 
@@ -327,15 +324,15 @@ fn who_dies_while_it_is_replaced_gets_no_second_successor() {
     let (mut play, _) = restarting();
     play.dies(worker(0, 0));
     let workers = |play: &Play| {
-        play.processes.members().filter(|(member, _)| matches!(member, ChildId::Worker(_))).count()
+        play.processes.members().filter(|(child, _)| matches!(child, ChildId::Worker(_))).count()
     };
     // Worker 2 is the successor of this worker, and worker 0 will be the next successor.
     assert_eq!(workers(&play), 3);
     for _ in 0..4 {
-        for seat in 0..3 {
+        for worker_id in 0..3 {
             for generation in 0..3 {
-                play.reports(worker(seat, generation), ChildEvent::Ready);
-                play.reports(worker(seat, generation), ChildEvent::Quiesced);
+                play.reports(worker(worker_id, generation), ChildEvent::Ready);
+                play.reports(worker(worker_id, generation), ChildEvent::Quiesced);
             }
         }
         play.dies(worker(1, 0));
@@ -355,8 +352,8 @@ fn a_worker_that_does_not_go_in_time_is_killed() {
                 matches!(effect, Action::Send(it, ChildCommand::Worker(WorkerCommand::Drain { .. })) if it == worker(0, 0)),
             );
             killed += usize::from(effect == Action::Kill(worker(0, 0)));
-            if let Action::Send(member, ChildCommand::Common(CommonCommand::Heartbeat)) = effect {
-                play.reports(member, ChildEvent::Heartbeat);
+            if let Action::Send(child, ChildCommand::Common(CommonCommand::Heartbeat)) = effect {
+                play.reports(child, ChildEvent::Heartbeat);
             }
         }
         if killed > 0 {

@@ -1,20 +1,21 @@
 //! Tests of a graceful shutdown: which processes get commands, are restarted and are killed.
 
 use super::*;
-use crate::supervisor::lifecycle::shutdown::quiet_by;
+use crate::supervisor::lifecycle::shutdown::quiesce_deadline;
 use crate::types::limits::HUNG_BROKER_REPLACED;
 
 #[test]
 fn an_orderly_end_is_quiet_then_drained_then_stopped() {
     let mut play = Play::running();
-    let quiesce = |seat| {
-        Action::Send(worker(seat, 0), WorkerCommand::Quiesce(PendingHandshakes::Refuse).into())
+    let quiesce = |worker_id| {
+        Action::Send(worker(worker_id, 0), WorkerCommand::Quiesce(PendingHandshakes::Refuse).into())
     };
     assert_eq!(play.signal(), [quiesce(0), quiesce(1)]);
     assert_eq!(play.reports(worker(0, 0), ChildEvent::Quiesced), []);
     let drains = play.reports(worker(1, 0), ChildEvent::Quiesced);
     let within = Duration::from_millis(8100);
-    let drain = |seat| Action::Send(worker(seat, 0), WorkerCommand::Drain { within }.into());
+    let drain =
+        |worker_id| Action::Send(worker(worker_id, 0), WorkerCommand::Drain { within }.into());
     assert_eq!(drains, [drain(0), drain(1)]);
     play.dies(worker(0, 0));
     let stops = play.dies(worker(1, 0));
@@ -28,15 +29,15 @@ fn a_broker_that_dies_while_workers_wait_for_it_is_replaced() {
     play.signal();
     assert_eq!(play.dies(broker(0))[0], Action::Start(broker(1)));
     let dead = Action::Send(broker(1), BrokerCommand::WorkerDead { source: source(0, 0) }.into());
-    assert_eq!(play.dies(worker(0, 0)), [dead], "nobody needs a new worker now");
+    assert_eq!(play.dies(worker(0, 0)), [dead], "no new worker is needed");
 }
 
 /// Returns a server with two workers that close their clients.
 fn draining() -> Play {
     let mut play = Play::running();
     play.signal();
-    for seat in [0, 1] {
-        play.reports(worker(seat, 0), ChildEvent::Quiesced);
+    for worker_id in [0, 1] {
+        play.reports(worker(worker_id, 0), ChildEvent::Quiesced);
     }
     play
 }
@@ -45,9 +46,9 @@ fn draining() -> Play {
 fn a_broker_that_dies_while_clients_are_closed_is_replaced_up_to_the_end_of_the_last_worker() {
     let mut play = draining();
     let effects = play.dies(broker(0));
-    let live_workers = |seats: &[u16]| {
+    let live_workers = |worker_ids: &[u16]| {
         ChildCommand::from(BrokerCommand::LiveWorkers {
-            sources: seats.iter().map(|seat| source(*seat, 0)).collect(),
+            sources: worker_ids.iter().map(|worker_id| source(*worker_id, 0)).collect(),
         })
     };
     let told = Action::Send(broker(1), live_workers(&[0, 1]));
@@ -68,7 +69,7 @@ fn a_broker_that_waits_for_its_place_is_not_waited_for_when_the_last_worker_has_
         play.dies(broker(generation));
     }
     let pause = RESTART_PAUSE_MIN;
-    assert_eq!(play.dies(broker(5)), [Action::Wait { member: broker(5), pause }]);
+    assert_eq!(play.dies(broker(5)), [Action::Wait { child: broker(5), pause }]);
     assert_eq!(play.dies(worker(0, 0)), []);
     assert_eq!(play.dies(worker(1, 0)), [Action::End]);
 }
@@ -93,7 +94,7 @@ fn a_broker_that_hangs_while_clients_are_closed_is_killed() {
 #[test]
 fn workers_wait_until_a_hung_broker_is_replaced_where_the_time_allows_it() {
     let now = start_of_time();
-    let waits = |drain_time| quiet_by(now, drain_time) - now;
+    let waits = |drain_time| quiesce_deadline(now, drain_time) - now;
     let seconds = Duration::from_secs;
     assert_eq!(waits(seconds(5)), HUNG_BROKER_REPLACED);
     assert_eq!(waits(seconds(6)), HUNG_BROKER_REPLACED);
@@ -112,7 +113,7 @@ fn who_is_not_done_in_time_is_drained_and_then_killed() {
         play.wakes()[..],
         [Action::Send(_, ChildCommand::Worker(WorkerCommand::Drain { .. })), Action::Send(..)]
     ));
-    assert_eq!(play.now, quiet_by(begun, DRAIN));
+    assert_eq!(play.now, quiesce_deadline(begun, DRAIN));
     play.dies(worker(0, 0));
     assert_eq!(play.wakes(), [Action::Late, Action::Kill(worker(1, 0)), Action::Kill(broker(0))]);
     assert!(play.now < begun + DRAIN);
@@ -126,19 +127,16 @@ fn a_second_signal_means_now() {
     play.signal();
     let kills = [worker(0, 0), worker(1, 0), broker(0)].map(Action::Kill);
     assert_eq!(play.signal(), kills);
-    for member in [worker(0, 0), broker(0)] {
-        play.dies(member);
+    for child in [worker(0, 0), broker(0)] {
+        play.dies(child);
     }
     assert_eq!(play.dies(worker(1, 0)), [Action::End]);
 }
 
 #[test]
 fn a_signal_while_nobody_lives_ends_at_once() {
-    let mut play = Play {
-        processes: ProcessTable::new(1, DRAIN),
-        now: start_of_time(),
-        appointed: Vec::new(),
-    };
+    let mut play =
+        Play { processes: ProcessTable::new(1, DRAIN), now: start_of_time(), roles: Vec::new() };
     assert_eq!(play.signal(), [Action::End]);
 }
 
@@ -150,8 +148,8 @@ fn who_closes_its_clients_is_asked_nothing() {
         play.processes.wakes_at() < play.processes.advances_at(),
         "what is under way needs a broker"
     );
-    for seat in [0, 1] {
-        play.reports(worker(seat, 0), ChildEvent::Quiesced);
+    for worker_id in [0, 1] {
+        play.reports(worker(worker_id, 0), ChildEvent::Quiesced);
     }
     let mut asked = Vec::new();
     for _ in 0..3 {

@@ -74,9 +74,9 @@ impl OutboxPart {
         if self.kind != PartKind::Head {
             self.bytes = foreign.reframed(&self.bytes);
         }
-        let says_something =
+        let has_content =
             !self.bytes.is_empty() || self.deliveries > 0 || self.kind == PartKind::Close;
-        says_something.then_some(self)
+        has_content.then_some(self)
     }
 
     pub(in crate::worker) fn kind(&self) -> PartKind {
@@ -244,7 +244,7 @@ impl Outbox {
             };
             match sent {
                 Sent::All if ends => return Flushed::Closed,
-                Sent::All => self.took_some(now),
+                Sent::All => self.on_front_sent(now),
                 Sent::Some(0) => return Flushed::Full,
                 Sent::Some(taken) => {
                     self.on_taken(taken);
@@ -324,7 +324,7 @@ impl Outbox {
         match send_now(socket, &front.bytes) {
             Sent::All if kind == PartKind::Close => (Flushed::Closed, Some(kind)),
             Sent::All => {
-                self.took_some(now);
+                self.on_front_sent(now);
                 (Flushed::Empty, Some(kind))
             }
             Sent::Some(taken) => {
@@ -359,7 +359,7 @@ impl Outbox {
         }
     }
 
-    fn took_some(&mut self, now: Moment) {
+    fn on_front_sent(&mut self, now: Moment) {
         let taken = self.parts.front().map_or(0, |part| part.bytes.len());
         self.on_taken(taken);
         self.moved_at = now;

@@ -111,7 +111,7 @@ impl fmt::Debug for TlsSession {
 
 /// Protocol of a peer by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::worker) enum FirstWords {
+pub(in crate::worker) enum DetectedProtocol {
     /// TLS or unknown. rustls answers, at least with an alert.
     Tls,
     /// SSL, TLS 1.0 or 1.1. For most of these rustls would send `handshake_failure` instead,
@@ -121,7 +121,7 @@ pub(in crate::worker) enum FirstWords {
     PlainText,
 }
 
-impl FirstWords {
+impl DetectedProtocol {
     /// Detects the protocol by the first bytes.
     pub(in crate::worker) const fn of(bytes: &[u8]) -> Self {
         match bytes {

@@ -173,8 +173,8 @@ fn first_words_tell_text_and_old_versions_from_what_rustls_is_to_judge() {
     let text: [&[u8]; 3] = [b"GET / HTTP/1.1", b"\r\n", b"x"];
     let tls: [&[u8]; 6] =
         [&hello(3), &hello(4), &hello(0)[..10], &[0x15, 3, 1], &[0x80, 46], &[0, 1, 2]];
-    assert!(old.iter().all(|bytes| FirstWords::of(bytes) == FirstWords::OldTls));
-    assert!(text.iter().all(|bytes| FirstWords::of(bytes) == FirstWords::PlainText));
-    assert!(tls.iter().all(|bytes| FirstWords::of(bytes) == FirstWords::Tls));
-    assert_eq!(FirstWords::of(&[]), FirstWords::Tls);
+    assert!(old.iter().all(|bytes| DetectedProtocol::of(bytes) == DetectedProtocol::OldTls));
+    assert!(text.iter().all(|bytes| DetectedProtocol::of(bytes) == DetectedProtocol::PlainText));
+    assert!(tls.iter().all(|bytes| DetectedProtocol::of(bytes) == DetectedProtocol::Tls));
+    assert_eq!(DetectedProtocol::of(&[]), DetectedProtocol::Tls);
 }
