@@ -192,7 +192,7 @@ fn row(f: &mut fmt::Formatter<'_>, cells: [String; 8]) -> fmt::Result {
     )
 }
 
-#[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]
+#[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
 fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }

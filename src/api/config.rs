@@ -37,7 +37,7 @@ impl ApiConfig {
     /// When the key of the UUIDs is missing (the supervisor reads or makes it).
     pub(super) fn of(config: &Config) -> io::Result<Self> {
         let key = config.uuid_key.bytes().ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidData, "the key of the UUIDs was not passed on")
+            io::Error::new(io::ErrorKind::InvalidData, "the key of the UUIDs is missing")
         })?;
         let hosts = config.listen.iter().map(|address| address.host.to_ascii_lowercase());
         Ok(Self {

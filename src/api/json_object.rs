@@ -123,9 +123,9 @@ fn not_an_object(text: &str, at: &str) -> ApiError {
     ApiError::at(ErrorCode::InvalidJson, at, what)
 }
 
-/// The error about a member that is there twice.
+/// The error about a member that occurs twice.
 pub(super) fn duplicate(at: &str, name: &str) -> ApiError {
-    let message = format!("`{}` is there twice", shown(name));
+    let message = format!("`{}` occurs twice", shown(name));
     ApiError::at(ErrorCode::DuplicateMember, &pointer(at, name), message)
 }
 

@@ -48,11 +48,11 @@ impl Application {
         if secret.is_empty() || !self.secret.is_text() {
             None
         } else if secret.len() < SECRET_BYTES_MIN {
-            Some("has fewer than 16 bytes, and is guessed soon")
+            Some("has fewer than 16 bytes and is easy to guess")
         } else if secret == self.key {
-            Some("is the key itself, which anyone may know")
+            Some("equals the key, which is not secret")
         } else if characters < SECRET_CHARACTERS_MIN {
-            Some("repeats a few characters, and is guessed soon")
+            Some("repeats a few characters and is easy to guess")
         } else {
             None
         }

@@ -44,7 +44,7 @@ impl WorkerLink {
     /// Reads once. Returns false if no data was available.
     fn fill(&mut self, scratch: &mut [u8]) -> Result<bool, String> {
         let read = match self.transport.read(scratch) {
-            Ok(0) => return Err("the other side ended it".to_owned()),
+            Ok(0) => return Err("the peer closed it".to_owned()),
             Ok(read) => read,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.is_unread = false;

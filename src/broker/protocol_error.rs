@@ -28,9 +28,13 @@ impl fmt::Display for ProtocolError {
         match self {
             Self::Version(version) => write!(f, "version {version} instead of {VERSION}"),
             Self::OtherWorker(source) => {
-                write!(f, "says it is worker {} of generation {}", source.worker, source.generation)
+                write!(
+                    f,
+                    "identifies itself as worker {} of generation {}",
+                    source.worker, source.generation
+                )
             }
-            Self::OutOfPlace(what) => write!(f, "{what} out of place"),
+            Self::OutOfPlace(what) => write!(f, "unexpected {what}"),
             Self::Taken(slot) => write!(f, "slot {slot} or its UUID is taken"),
             Self::Malformed(malformed) => write!(f, "{malformed}"),
             Self::Disorder(number) => write!(f, "publication {} out of order", number.0),

@@ -133,9 +133,9 @@ fn message(arguments: &PublishArguments) -> Result<serde_json::Value, Failure> {
         Some(text) => text.clone(),
         None => {
             let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .map_err(|error| Failure::data(format!("standard input: {error}")))?;
+            std::io::stdin().read_to_string(&mut text).map_err(|error| {
+                Failure::data(format!("failed to read standard input: {error}"))
+            })?;
             text.trim_end_matches(['\r', '\n']).to_owned()
         }
     };

@@ -49,7 +49,8 @@ fn subscribe(arguments: &SubscribeArguments) -> Result<(), Failure> {
     let tags = connect_args::tags(&arguments.tag).map_err(Failure::data)?;
     let ResolvedServer { url, access } = arguments.server.find()?;
     let mut subscriber = Subscriber::connect(&url, &access, &tags)?;
-    let broken = |error: io::Error| Failure::unavailable(format!("the signals: {error}"));
+    let broken =
+        |error: io::Error| Failure::unavailable(format!("failed to watch signals: {error}"));
     let stop = subscriber.stop().map_err(broken)?;
     stop_on_signal(stop).map_err(broken)?;
     print_error(&format!("tagcast: subscribed at {url}"));
@@ -72,8 +73,9 @@ fn print_messages(
         let line = if arguments.json { message.json_line() } else { message.print_line() };
         match print(&line) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
-            printed => printed
-                .map_err(|error| Failure::unavailable(format!("standard output: {error}")))?,
+            printed => printed.map_err(|error| {
+                Failure::unavailable(format!("failed to write to standard output: {error}"))
+            })?,
         }
         left -= 1;
     }

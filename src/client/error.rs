@@ -52,7 +52,7 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(why) => {
-                write!(f, "the URL cannot be used: {why}; one like ws://127.0.0.1:8094/ can")
+                write!(f, "the URL cannot be used: {why}; use one like ws://127.0.0.1:8094/")
             }
             Self::Trust(why) => write!(f, "no certificate can be trusted: {why}"),
             Self::Tls(url, failure) => write!(f, "{url}: {failure}"),

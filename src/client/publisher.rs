@@ -101,8 +101,8 @@ impl Publisher {
         let is_unknown = report.is_of_unknown_uuid() || !report.published;
         match to {
             Destination::Uuid(_) if is_unknown && report.clients == 0 => {
-                let why = "the UUID was not given out by this server (forged, cut short, or of an \
-                           earlier state/uuid.key), and no client has it as an alias";
+                let why = "this server did not issue the UUID (forged, truncated, or from an \
+                    earlier state/uuid.key), and no client has it as an alias";
                 Err(ClientError::Data(why.to_owned()))
             }
             Destination::Ident(_) if !report.published => {

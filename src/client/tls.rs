@@ -44,7 +44,7 @@ pub(crate) fn connection(
     config: Arc<ClientConfig>,
 ) -> Result<ClientConnection, ClientError> {
     let name = ServerName::try_from(url.host().to_owned())
-        .map_err(|error| ClientError::Url(format!("its host is no name ({error})")))?;
+        .map_err(|error| ClientError::Url(format!("its host is not a valid name ({error})")))?;
     ClientConnection::new(config, name)
         .map_err(|error| ClientError::from_io(url, std::io::Error::other(error)))
 }
@@ -77,7 +77,7 @@ fn pinned(path: &Path, provider: Arc<CryptoProvider>) -> Result<Pinned, ClientEr
         .and_then(Iterator::collect)
         .map_err(|error| wrong(&error))?;
     if certificates.is_empty() {
-        return Err(wrong(&"it has no certificate in PEM"));
+        return Err(wrong(&"it contains no PEM certificate"));
     }
     let mut roots = RootCertStore::empty();
     for certificate in &certificates {

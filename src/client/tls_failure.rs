@@ -45,12 +45,12 @@ impl TlsFailure {
             ),
             Error::AlertReceived(alert) => of_alert(*alert, host),
             Error::PeerIncompatible(_) => configure(
-                "the server speaks no version of TLS that tagcast does".to_owned(),
-                "let it speak TLS 1.2 or 1.3",
+                "the server supports no TLS version that tagcast supports".to_owned(),
+                "enable TLS 1.2 or 1.3 on the server",
             ),
             Error::NoApplicationProtocol => configure(
                 "the server does not speak HTTP/1.1 on this port".to_owned(),
-                "let it offer http/1.1 (ALPN), which a WebSocket is opened by",
+                "offer http/1.1 in the ALPN of the server, which WebSocket needs",
             ),
             error => Self {
                 kind: ClientErrorKind::Unavailable,
@@ -85,17 +85,17 @@ fn of_certificate(error: &CertificateError, host: &str) -> TlsFailure {
     match error {
         Wrong::UnknownIssuer => configure(
             what("was signed by an authority that is not trusted"),
-            "name the authority, or the server's own certificate if it signed itself, by --ca FILE",
+            "use --ca FILE with the certificate of the authority, or of the server if it is self-signed",
         ),
         Wrong::Expired | Wrong::ExpiredContext { .. } => {
-            configure(what("has expired"), "renew it; or set the clock of this machine right")
+            configure(what("has expired"), "renew it, or correct the clock of this machine")
         }
         Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => {
-            configure(what("is not valid yet"), "set the clock of this machine right")
+            configure(what("is not valid yet"), "correct the clock of this machine")
         }
         Wrong::NotValidForName => configure(
             what(&format!("does not name {host}")),
-            "use a URL with a name that stands in it (subjectAltName)",
+            "use a URL with a name from the certificate (subjectAltName)",
         ),
         Wrong::NotValidForNameContext { expected, presented } => {
             of_names(&shown(expected), presented)
@@ -103,15 +103,15 @@ fn of_certificate(error: &CertificateError, host: &str) -> TlsFailure {
         Wrong::Revoked => configure(what("was revoked"), "replace it"),
         Wrong::BadSignature => configure(
             what("is not signed by the authority that it names"),
-            "look whether --ca names the authority that made it",
+            "check that --ca names the authority that issued it",
         ),
         Wrong::Other(other) if other.to_string().contains(CA_AS_END_ENTITY) => configure(
-            what("is that of an authority (CA:TRUE), as `openssl req -x509` makes it"),
-            "name this very certificate by --ca FILE",
+            what("is a CA certificate (CA:TRUE), as `openssl req -x509` creates it"),
+            "use --ca FILE with this certificate",
         ),
         Wrong::Other(other) if other.to_string().contains(OLD_VERSION) => configure(
             what("is of X.509 version 1"),
-            "make one of version 3: `openssl req -x509 -addext subjectAltName=DNS:…`",
+            "create one of version 3: `openssl req -x509 -addext subjectAltName=DNS:…`",
         ),
         Wrong::BadEncoding => configure(what("cannot be read"), "make another one"),
         error => configure(what(&format!("is not accepted: {error}")), ""),
@@ -122,10 +122,10 @@ fn of_certificate(error: &CertificateError, host: &str) -> TlsFailure {
 pub(super) fn of_names(host: &str, presented: &[String]) -> TlsFailure {
     let names: Vec<_> = presented.iter().map(|name| readable(name)).collect();
     let what = match names.as_slice() {
-        [] => format!("the server's certificate names no host, so not {host} either"),
+        [] => "the server's certificate names no host".to_owned(),
         names => format!("the server's certificate is for {}, not for {host}", names.join(", ")),
     };
-    configure(what, "use a URL with a name that stands in it (subjectAltName)")
+    configure(what, "use a URL with a name from the certificate (subjectAltName)")
 }
 
 /// Returns `localhost` from `DnsName("localhost")`, as webpki formats names.
@@ -142,29 +142,29 @@ fn of_alert(alert: AlertDescription, host: &str) -> TlsFailure {
     use AlertDescription as Alert;
     match alert {
         Alert::ProtocolVersion => configure(
-            "the server speaks neither TLS 1.2 nor 1.3".to_owned(),
-            "let it speak one of them",
+            "the server supports neither TLS 1.2 nor 1.3".to_owned(),
+            "enable one of them on the server",
         ),
         Alert::UnrecognisedName => configure(
             format!("the server has no certificate for {host}"),
             "use a URL with a name that it serves",
         ),
         Alert::HandshakeFailure | Alert::InsufficientSecurity => configure(
-            "the server has no cipher or key in common with tagcast".to_owned(),
-            "let it have an ECDSA or RSA certificate and the ciphers of TLS 1.2 or 1.3",
+            "the server and tagcast have no cipher suite or key type in common".to_owned(),
+            "use an ECDSA or RSA certificate and cipher suites of TLS 1.2 or 1.3 on the server",
         ),
         Alert::CertificateRequired | Alert::BadCertificate | Alert::AccessDenied => TlsFailure {
             kind: ClientErrorKind::NotPermitted,
-            what: "the server wants a certificate of its clients".to_owned(),
-            right: "tagcast has none to show",
+            what: "the server requires a client certificate".to_owned(),
+            right: "tagcast has no client certificates",
         },
         Alert::NoApplicationProtocol => configure(
             "the server does not speak HTTP/1.1 on this port".to_owned(),
-            "let it offer http/1.1 (ALPN), which a WebSocket is opened by",
+            "offer http/1.1 in the ALPN of the server, which WebSocket needs",
         ),
         alert => TlsFailure {
             kind: ClientErrorKind::Unavailable,
-            what: format!("the server broke the TLS handshake off ({alert:?})"),
+            what: format!("the server aborted the TLS handshake ({alert:?})"),
             right: "its log may say why",
         },
     }
@@ -182,7 +182,10 @@ mod tests {
     #[test]
     fn no_name_of_the_library_reaches_people() {
         let unknown = said(Error::InvalidCertificate(CertificateError::UnknownIssuer));
-        assert!(unknown.contains("not trusted; name the authority"), "{unknown}");
+        assert!(
+            unknown.contains("not trusted; use --ca FILE with the certificate of the authority"),
+            "{unknown}"
+        );
         let presented = vec!["DnsName(\"localhost\")".to_owned(), "IpAddress(::1)".to_owned()];
         let expected = ServerName::try_from("example.org").unwrap();
         let wrong = CertificateError::NotValidForNameContext { expected, presented };

@@ -34,11 +34,11 @@ impl FromStr for ServerUrl {
     fn from_str(text: &str) -> Result<Self, ClientError> {
         let wrong = |why: &str| ClientError::Url(why.to_owned());
         let uri: Uri =
-            text.parse().map_err(|error| ClientError::Url(format!("it is none ({error})")))?;
+            text.parse().map_err(|error| ClientError::Url(format!("it is not a URL ({error})")))?;
         let scheme = match uri.scheme_str() {
             Some("ws") => Scheme::Ws,
             Some("wss") => Scheme::Wss,
-            _ => return Err(wrong("it begins with neither ws:// nor wss://")),
+            _ => return Err(wrong("it starts with neither ws:// nor wss://")),
         };
         let host = uri.host().unwrap_or_default();
         if host.is_empty() {
@@ -174,9 +174,9 @@ mod tests {
         for (text, why) in [
             ("127.0.0.1:8094", "neither ws:// nor wss://"),
             ("http://127.0.0.1/", "neither ws:// nor wss://"),
-            ("", "it is none"),
-            ("ws://", "it is none"),
-            ("ws://a b/", "it is none"),
+            ("", "it is not a URL"),
+            ("ws://", "it is not a URL"),
+            ("ws://a b/", "it is not a URL"),
             ("ws://a:99999/", "its port"),
             ("ws://a:0/", "its port"),
         ] {

@@ -85,7 +85,7 @@ impl fmt::Display for NotAdded {
         match self {
             Self::BadName => write!(
                 f,
-                "a name has 1 to {NAME_CHARACTERS_MAX} letters, digits, dots, dashes and underscores"
+                "a name must have 1 to {NAME_CHARACTERS_MAX} letters, digits, dots, dashes and underscores"
             ),
             Self::Taken { file } => {
                 write!(f, "{}: an application has this key already", file.display())
@@ -109,8 +109,8 @@ impl fmt::Display for NotAdded {
             Self::Wrong(findings) => findings.fmt(f),
             Self::NoList { file } => write!(
                 f,
-                "{}: nothing can be added to this list; let a line begin with `applications:`, and \
-                 write each application as `- key: …` on lines of its own beneath it",
+                "{}: this list cannot be extended; start a line with `applications:` and write \
+                 each application as `- key: …` on lines of its own below it",
                 file.display()
             ),
             Self::Unwritable { file, error } => write!(f, "{}: {error}", file.display()),

@@ -73,7 +73,7 @@ pub(crate) fn substitute<'a>(
 
 fn too_long() -> Problem {
     let what = "becomes too long when its variables are replaced";
-    Problem::new(what, format!("let variables bring {EXPANDED_BYTES_MAX} bytes at most"))
+    Problem::new(what, format!("use variables with {EXPANDED_BYTES_MAX} bytes at most"))
 }
 
 fn is_name(text: &str) -> bool {

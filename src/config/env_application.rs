@@ -57,11 +57,11 @@ fn application(
             wrong(given, KEY, Problem::new(what, format!("use {KEY_BYTES_MAX} at most")))
         }
         (Some(_), None) => {
-            let what = format!("is set, and {SECRET} is not");
+            let what = format!("is set, but {SECRET} is not");
             wrong(given, KEY, Problem::new(what, "set both, or none"))
         }
         (None, Some(_)) => {
-            let what = format!("is set, and {KEY} is not");
+            let what = format!("is set, but {KEY} is not");
             wrong(given, SECRET, Problem::new(what, "set both, or none"))
         }
     }

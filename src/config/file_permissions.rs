@@ -29,7 +29,7 @@ pub(super) fn of(path: &Path, keep: Keep) -> Vec<Diagnostic> {
     let mode = found.mode() & 0o777;
     let mut odd = Vec::new();
     if mode & WRITERS != 0 {
-        let what = format!("others can write it (mode {mode:o}): who does, lets himself in");
+        let what = format!("other users can write it (mode {mode:o}) and give themselves access");
         odd.push(Problem::new(what, format!("chmod go-w {shown}")));
     }
     if keep == Keep::FromReaders && mode & READERS != 0 {
@@ -37,7 +37,7 @@ pub(super) fn of(path: &Path, keep: Keep) -> Vec<Diagnostic> {
         odd.push(Problem::new(what, format!("chmod o-r {shown}")));
     }
     if let Some(owner) = foreign_owner(&found) {
-        let what = format!("belongs to another user (id {owner}), who can change what is in it");
+        let what = format!("belongs to another user (id {owner}), who can change it");
         odd.push(Problem::new(what, format!("chown it to the user of the server: {shown}")));
     }
     odd.into_iter()
@@ -69,7 +69,7 @@ fn is_of_a_site(name: &str) -> bool {
 /// Returns a warning if a file with secrets is in such a folder.
 pub(super) fn in_a_site(file: &Path) -> Option<Diagnostic> {
     let page = site_in(file.parent()?)?;
-    let what = format!("is in a folder with `{page}`: a site would give it to any visitor");
+    let what = format!("is in a folder with `{page}`: a web server may serve it to any visitor");
     let right = "keep websock.ini, auth.yml and state outside of the document root";
     file.exists().then(|| {
         Diagnostic::new(ValueLocation::File(file.to_owned()), "", Problem::new(what, right))

@@ -111,7 +111,7 @@ fn read_value(text: &str) -> Result<String, Problem> {
         ));
     };
     if !is_comment(behind) {
-        return Err(Problem::new("text behind the closing quote", "quote the whole value once"));
+        return Err(Problem::new("text after the closing quote", "quote the whole value once"));
     }
     Ok(value.to_owned())
 }
@@ -179,8 +179,8 @@ mod tests {
             ("[]", "not closed"),
             ("[a] b", "not closed"),
             ("a = 'b", "quote that is not closed"),
-            ("a = 'b' c", "behind the closing quote"),
-            ("a = 'b','c'", "behind the closing quote"),
+            ("a = 'b' c", "after the closing quote"),
+            ("a = 'b','c'", "after the closing quote"),
             ("a = b\0", "control character"),
         ] {
             let ini = parse(&format!("; first\n{line}\nc = 1"));

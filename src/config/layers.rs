@@ -248,7 +248,7 @@ impl<'a> ConfigLayers<'a> {
             return self.unknown_key(place, section, name);
         };
         if key.name == "uuidKey" && place == ValueLocation::Flag {
-            let what = "would stand in the list of processes for everyone to read";
+            let what = "would be visible to all users in the process list";
             let right = "use uuidKeyFile, the file, or the variable";
             return self.find_fault(place, name, Problem::new(what, right));
         }
@@ -300,8 +300,8 @@ impl<'a> ConfigLayers<'a> {
             && before.rank() == value.place.rank()
             && value.place != ValueLocation::Flag
         {
-            let what = format!("was given before, at {before}");
-            let fault = Problem::new(what, "give it once");
+            let what = format!("was already set at {before}");
+            let fault = Problem::new(what, "set it once");
             return self.find_fault(value.place, &value.key, fault);
         }
         self.values.insert(slot, value);
@@ -322,7 +322,7 @@ fn unknown_variable(place: ValueLocation, name: &str) -> Diagnostic {
     Diagnostic::new(
         place,
         "",
-        Problem::new("is not a variable of this program, and ignored", right),
+        Problem::new("is not a variable of this program and is ignored", right),
     )
 }
 

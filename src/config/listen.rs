@@ -144,14 +144,14 @@ fn split(rest: &str) -> Result<(&str, Option<&str>), Problem> {
     match behind.strip_prefix(':') {
         Some(port) => Ok((host, Some(port))),
         None if behind.is_empty() => Ok((host, None)),
-        None => Err(Problem::new("has text behind the bracket", "use `ws://[::1]:8094`")),
+        None => Err(Problem::new("has text after the bracket", "use `ws://[::1]:8094`")),
     }
 }
 
 fn read_port(text: &str) -> Result<u16, Problem> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let port = text.parse().ok().filter(|_| digits);
-    port.ok_or_else(|| Problem::new("has a port that is not one", "use 0 to 65535"))
+    port.ok_or_else(|| Problem::new("has an invalid port", "use 0 to 65535"))
 }
 
 fn read_host(text: &str) -> Result<String, Problem> {
@@ -211,15 +211,15 @@ mod tests {
             ("ws://localhost/", "a path"),
             ("unix:///run/x", "unknown scheme"),
             ("ws://::1:80", "more than one colon"),
-            ("ws://[::1]80", "behind the bracket"),
+            ("ws://[::1]80", "after the bracket"),
             ("ws://[::g]:80", "no IPv6"),
             ("ws://]:80", "no host name"),
             ("ws://:80", "no host name"),
             ("ws://", "no host name"),
             ("ws://*:80", "no host name"),
-            ("ws://localhost:", "port that is not one"),
-            ("ws://localhost:65536", "port that is not one"),
-            ("ws://localhost:+80", "port that is not one"),
+            ("ws://localhost:", "invalid port"),
+            ("ws://localhost:65536", "invalid port"),
+            ("ws://localhost:+80", "invalid port"),
             ("://localhost:1", "unknown scheme"),
         ] {
             let fault = ListenAddress::parse(text).unwrap_err();

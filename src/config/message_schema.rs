@@ -6,7 +6,7 @@ use super::diagnostic::{Problem, visible};
 use super::{UnreadFile, read};
 use crate::auth::MessageSchema;
 
-const RIGHT: &str = "write a JSON Schema that stands for itself, in one file";
+const RIGHT: &str = "write a self-contained JSON Schema in one file";
 
 /// Reads a file of at most 1 MiB and compiles it.
 pub(super) fn load_schema(path: &Path) -> Result<MessageSchema, Problem> {
@@ -45,7 +45,7 @@ mod tests {
             (r#"{"pattern":"(a)\\1"}"#, "is wrong at /pattern"),
             (r#"{"pattern":"(?=a)"}"#, "is wrong at /pattern"),
             (r#"{"pattern":"((a{100}){100}){100}"}"#, "is wrong at /pattern"),
-            (r#"{"$ref":"https://a.example/x"}"#, "stands in the same file"),
+            (r#"{"$ref":"https://a.example/x"}"#, "must point into the same file"),
         ] {
             assert!(wrong(schema).contains(expected), "{schema}: {}", wrong(schema));
         }

@@ -145,8 +145,8 @@ impl Exposure {
     pub(super) fn of(
         applications: &Result<Option<Applications>, auth_file::InvalidAuthFile>,
     ) -> Self {
-        let right = "make an application of your own (tagcast app add NAME), or listen on \
-                     loopback: ws://127.0.0.1:port";
+        let right = "create an application of your own (tagcast app add NAME), or listen on \
+            loopback: ws://127.0.0.1:port";
         match applications {
             // The errors were already reported.
             Err(auth_file::InvalidAuthFile) => Self::Anywhere,
@@ -159,13 +159,12 @@ impl Exposure {
                 None => Self::of_weak_secrets(applications),
                 Some(it) => {
                     let why = format!(
-                        "the secret of the application `{}` is the one of the example, which the \
-                         whole world knows",
+                        "the secret of the application `{}` is the public secret of the example",
                         visible(&it.key)
                     );
-                    let right = "make an application of your own (tagcast app add NAME) and remove \
-                                 the examples from auth.yml, or listen on loopback: \
-                                 ws://127.0.0.1:port";
+                    let right = "create an application of your own (tagcast app add NAME) and \
+                        remove the examples from auth.yml, or listen on loopback: \
+                        ws://127.0.0.1:port";
                     Self::Loopback { why, right }
                 }
             },
@@ -178,8 +177,8 @@ impl Exposure {
             return Self::Anywhere;
         };
         let why = format!("the secret of the application `{key}` {weakness}");
-        let right = "take a long random secret (tagcast app rotate NAME), or listen on loopback: \
-                     ws://127.0.0.1:port";
+        let right = "use a long random secret (tagcast app rotate NAME), or listen on loopback: \
+            ws://127.0.0.1:port";
         Self::Loopback { why, right }
     }
 
@@ -247,7 +246,7 @@ fn tls(
         given.warn("certFile", fault.clone());
     }
     if others_can_read(&key_file) {
-        let right = "make it the owner's alone: chmod 600";
+        let right = "make it readable only by its owner: chmod 600";
         given.warn("pkFile", Problem::new("can be read by every user of this machine", right));
     }
     let key = match certificate::key(&key_file, &chain) {

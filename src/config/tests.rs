@@ -240,9 +240,9 @@ fn a_variable_that_is_not_known_is_warned_about_and_one_of_a_container_is_not() 
     assert_eq!(
         shown,
         [
-            "TAGCAST_NONSENSE: is not a variable of this program, and ignored; see \
+            "TAGCAST_NONSENSE: is not a variable of this program and is ignored; see \
              docs/configuration.md",
-            "TAGCAST_ALOWED_ORIGINS: is not a variable of this program, and ignored; did you mean \
+            "TAGCAST_ALOWED_ORIGINS: is not a variable of this program and is ignored; did you mean \
              `TAGCAST_ALLOWED_ORIGINS`?",
         ]
     );

@@ -28,7 +28,7 @@ pub enum ExpressionPlace {
 pub enum ExpressionErrorKind {
     /// The expression breaks the grammar or exceeds a limit.
     Invalid,
-    /// A member of a JSON object is there twice.
+    /// A member of a JSON object occurs twice.
     DuplicateMember,
 }
 

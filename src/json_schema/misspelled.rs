@@ -71,7 +71,7 @@ const RULES: [&str; 35] = [
 pub(super) fn other(draft: SchemaDraft, name: &str, at: &str) -> Result<(), String> {
     match name {
         "unevaluatedItems" | "unevaluatedProperties" => {
-            Err(wrong(at, "it is not carried out here; use `additionalProperties`, or `items`"))
+            Err(wrong(at, "it is not supported; use `additionalProperties`, or `items`"))
         }
         // Since draft 2019-09 these keywords are annotations and restrict nothing.
         "format" | "contentEncoding" | "contentMediaType" if draft < SchemaDraft::Of2019 => {

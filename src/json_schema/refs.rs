@@ -92,7 +92,7 @@ fn reference(name: &str, id: &str, text: &str, at: &str) -> Result<Option<Refere
         Some(to) if (to.is_empty() || to.starts_with('/')) && !to.contains('%') => {
             Ok(Some(Reference { at: at.to_owned(), to: to.to_owned() }))
         }
-        _ => wrong("what is referred to stands in the same file, and is written `#/$defs/name`"),
+        _ => wrong("a reference must point into the same file, like `#/$defs/name`"),
     }
 }
 
@@ -115,7 +115,9 @@ impl<'a> Graph<'a> {
                 Some(Some(known)) => *known,
                 Some(None) => {
                     let at = shown(at);
-                    return Err(format!("is wrong at {at}: it refers to what it is a part of"));
+                    return Err(format!(
+                        "is wrong at {at}: it refers to a schema that contains it"
+                    ));
                 }
                 None => self.steps(to)?,
             };
@@ -124,7 +126,7 @@ impl<'a> Graph<'a> {
         if sum > STEPS_MAX {
             let at = shown(part);
             return Err(format!(
-                "is wrong at {at}: it leads through more than {STEPS_MAX} references"
+                "is wrong at {at}: it passes through more than {STEPS_MAX} references"
             ));
         }
         self.steps.insert(part, Some(sum));
@@ -160,9 +162,9 @@ mod tests {
                 r#"{"items":{"$ref":"file:///etc/passwd"}}"#,
                 "at /items: `$ref` is `file:///etc/passwd`",
             ),
-            (r#"{"items":{"$ref":"other.json#/a"}}"#, "stands in the same file"),
-            (r##"{"items":{"$ref":"#name"}}"##, "stands in the same file"),
-            (r##"{"items":{"$ref":"#/%61"}}"##, "stands in the same file"),
+            (r#"{"items":{"$ref":"other.json#/a"}}"#, "must point into the same file"),
+            (r##"{"items":{"$ref":"#name"}}"##, "must point into the same file"),
+            (r##"{"items":{"$ref":"#/%61"}}"##, "must point into the same file"),
             (r##"{"items":{"$dynamicRef":"#/a"}}"##, "use `$ref`"),
             (r##"{"$defs":{"a":{"$id":"b"}}}"##, "only the whole schema may have a name"),
             (
@@ -185,7 +187,11 @@ mod tests {
             r##"{"$ref":"#/$defs/a","$defs":{"a":{"items":{"$ref":"#/$defs/b"}},"b":{"not":{"$ref":"#/$defs/a"}}}}"##,
             r##"{"properties":{"a":{"properties":{"b":{"$ref":"#/properties/a"}}}}}"##,
         ] {
-            assert!(wrong(round).contains("refers to what it is a part of"), "{}", wrong(round));
+            assert!(
+                wrong(round).contains("refers to a schema that contains it"),
+                "{}",
+                wrong(round)
+            );
         }
         let doubling: String = (0..20)
             .map(|it| format!(r##""d{it}":{{"anyOf":[{{"$ref":"#/$defs/d{n}"}},{{"$ref":"#/$defs/d{n}"}}]}},"##, n = it + 1))

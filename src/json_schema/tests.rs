@@ -231,7 +231,7 @@ fn a_schema_that_cannot_be_afforded_or_is_not_understood_is_refused_with_its_pla
         (r#"{"multipleOf":-1}"#.to_owned(), "at /multipleOf: -1 is not above 0"),
         (
             r#"{"unevaluatedProperties":false}"#.to_owned(),
-            "at /unevaluatedProperties: it is not carried out",
+            "at /unevaluatedProperties: it is not supported",
         ),
         (r#"{"requird":["a"]}"#.to_owned(), "at /requird: it is unknown; did you mean `required`?"),
         (r#"{"Type":"null"}"#.to_owned(), "did you mean `type`?"),

@@ -40,6 +40,6 @@ pub(super) fn alive_every() -> Option<Duration> {
 
 fn send(state: &[NotifyState<'_>]) {
     if let Err(error) = notify(state) {
-        tracing::debug!(%error, "systemd cannot be told");
+        tracing::debug!(%error, "failed to notify systemd");
     }
 }

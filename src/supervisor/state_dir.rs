@@ -174,7 +174,7 @@ pub(super) fn random_key() -> io::Result<String> {
     let mut key = Zeroizing::new([0_u8; KEY_BYTES]);
     let filled = getrandom(key.as_mut_slice(), GetRandomFlags::empty())?;
     if filled != KEY_BYTES {
-        return Err(io::Error::other("the system gave too few random bytes"));
+        return Err(io::Error::other("the system returned too few random bytes"));
     }
     Ok(key.iter().map(|byte| format!("{byte:02x}")).collect())
 }

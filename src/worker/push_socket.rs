@@ -138,7 +138,7 @@ fn on_datagram(context: &mut Context, datagram: &[u8]) -> Result<(), NotPushed> 
     let Pushed::Data { application, data } = parse(datagram)? else { return Ok(()) };
     let bound = &context.settings.bloatless.applications;
     let id = context.resources.application_named(&application, bound);
-    let id = id.ok_or(NotPushed("there is no application of this name"))?;
+    let id = id.ok_or(NotPushed("no application has this name"))?;
     let tenant = context.settings.rules.access.anonymous_tenant();
     let mut taken = Ok(());
     without_client::call_without_client(context, id, |resource, call| {

@@ -86,7 +86,7 @@ impl WorkerSettings {
     /// when the certificate is unusable.
     pub(super) fn of(config: &Config) -> io::Result<Self> {
         let key = config.uuid_key.bytes().ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidData, "the key of the UUIDs was not passed on")
+            io::Error::new(io::ErrorKind::InvalidData, "the key of the UUIDs is missing")
         })?;
         let message_bytes_max = config.limits.max_message;
         Ok(Self {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use regex_lite::Regex;
 
 /// Reasons that are never sent in a Close. Only backends and logs see them.
-const NEVER_SENT: [&str; 2] = ["it was never opened", "told to the client, or by it"];
+const NEVER_SENT: [&str; 2] = ["it was never opened", "the reason was sent to or by the client"];
 
 fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {

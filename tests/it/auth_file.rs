@@ -101,7 +101,7 @@ fn what_is_not_understood_of_an_application_is_refused() {
         )),
         &[
             "auth.yml:6: application 2: <<: is a merge key",
-            "auth.yml:8: application 2: secret: is a number to YAML",
+            "auth.yml:8: application 2: secret: is a number in YAML",
             "auth.yml:9: application 2: authorizeOpen: is neither true nor false",
         ],
     );
@@ -120,14 +120,14 @@ fn what_is_not_understood_of_an_application_is_refused() {
     expect_findings(
         INI,
         Some(&application("  tenant: one\n  tenant: two")),
-        &["auth.yml:6: application 1: tenant: is there twice; keep one of the two"],
+        &["auth.yml:6: application 1: tenant: occurs twice; keep one of the two"],
     );
 }
 
 #[test]
 fn with_secrets_that_everybody_knows_nobody_else_is_let_near() {
     let ini = "adress = ws://127.0.0.1:0, ws://0.0.0.0:0\n";
-    let words = "the secret of the application `demo` is the one of the example";
+    let words = "the secret of the application `demo` is the public secret of the example";
     expect_findings(ini, Some(SHIPPED), &[words]);
     let renamed = "applications:\n- {key: mine, secret: B4ajW3P7jfWEYPZsQV8mnteHg97G67uW, \
                    authorizeOpen: true}\n";

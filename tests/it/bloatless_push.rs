@@ -59,7 +59,7 @@ fn what_is_wrong_is_logged_and_harms_nobody() {
     for (datagram, why) in [
         ("not json", "no JSON object"),
         (r#"{"type":3,"action":"chat","data":[]}"#, "neither 1 nor 2"),
-        (r#"{"type":2,"action":"nope","data":[]}"#, "no application of this name"),
+        (r#"{"type":2,"action":"nope","data":[]}"#, "no application has this name"),
         (r#"{"type":2,"action":"chat","data":"str"}"#, "neither an object nor a list"),
         (r#"{"type":2,"action":"chat","data":{"x":1}}"#, "has no action"),
         (r#"{"type":2,"action":"status","data":[]}"#, "takes nothing that is pushed"),

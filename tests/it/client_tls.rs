@@ -95,9 +95,9 @@ fn a_certificate_that_nothing_vouches_for_is_told_with_what_helps() {
     expect(&finished, 78, "--ca FILE");
     server.folder.write("empty.pem", "");
     let finished = publish(&server, "127.0.0.1", &["--ca", "empty.pem"]);
-    expect(&finished, 78, "empty.pem: it has no certificate in PEM");
+    expect(&finished, 78, "empty.pem: it contains no PEM certificate");
     let finished = publish(&server, "127.0.0.1", &["--ca", "key.pem"]);
-    expect(&finished, 78, "key.pem: it has no certificate in PEM");
+    expect(&finished, 78, "key.pem: it contains no PEM certificate");
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn what_is_no_tls_server_is_told() {
     expect(&publish(b""), 78, "ended the connection in the TLS handshake; use ws://");
     // A TLS alert: handshake_failure.
     let alert = b"\x15\x03\x03\x00\x02\x02\x28";
-    expect(&publish(alert), 78, "no cipher or key in common");
+    expect(&publish(alert), 78, "no cipher suite or key type in common");
 }
 
 #[test]

@@ -383,6 +383,6 @@ fn wss_trusts_the_certificates_of_the_file_and_no_others() {
     let (finished, served) = publish("other.pem");
     expect_end(&finished, 78, "not signed by the authority");
     assert_eq!(served, None);
-    expect_end(&publish("none.pem").0, 78, "none.pem: it has no certificate in PEM");
+    expect_end(&publish("none.pem").0, 78, "none.pem: it contains no PEM certificate");
     expect_end(&publish("missing.pem").0, 78, "missing.pem");
 }

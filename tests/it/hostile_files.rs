@@ -180,7 +180,7 @@ fn fault_30_limits_that_contradict_each_other_are_refused() {
             "uuidKey = 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\nuuidKeyFile = k\n",
             "is set in addition to uuidKey",
         ),
-        ("pingInterval = 1s\nPing_Interval = 2s\n", "was given before"),
+        ("pingInterval = 1s\nPing_Interval = 2s\n", "was already set"),
     ] {
         let folder = Folder::new();
         folder.write("websock.ini", &ini(lines).0);

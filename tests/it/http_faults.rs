@@ -149,7 +149,7 @@ fn check_names_what_is_wrong_with_a_backend_by_line_and_key() {
         ("url = http://h/\napplication = chat\nevery = 1ms", "5: every: is out of range"),
         ("url = http://h/\napplication = chat\nca = none.pem", "5: ca: cannot be read"),
         ("url = http://h/\napplication = chat\ntimeout = 5s", "5: timeout: unknown key of this"),
-        ("url = http://h/\nurl = http://i/\napplication = chat", "4: url: was given before"),
+        ("url = http://h/\nurl = http://i/\napplication = chat", "4: url: was already set"),
     ] {
         folder.write("websock.ini", &format!("[resource /chat]\nkind = http\n{lines}"));
         let finished = crate::harness::run_to_end(&folder, &["check", "-i", "websock.ini"]);

@@ -67,7 +67,7 @@ fn a_page_that_has_gone_is_told_from_a_forged_uuid() {
     assert_eq!(finished.code, Some(0), "{}", finished.text);
     let forged = uuid.replacen(&uuid[..1], if uuid.starts_with('a') { "b" } else { "a" }, 1);
     for text in [forged.as_str(), &uuid[..36], &uuid[..100], "made up", &uuid.to_uppercase()] {
-        expect(&gone(text), 65, "was not given out by this server");
+        expect(&gone(text), 65, "this server did not issue");
     }
 }
 
@@ -76,7 +76,7 @@ fn a_forged_uuid_is_told_too_where_there_are_no_aliases() {
     let server = Setup::new().ini("[phpws]\naliases = off").start();
     let uuid = server.open(&Open::web()).uuid;
     let finished = server.publish(&["--to-uuid", &uuid[..99], "x"]);
-    expect(&finished, 65, "was not given out by this server");
+    expect(&finished, 65, "this server did not issue");
 }
 
 #[test]

@@ -129,7 +129,8 @@ fn case_84_an_unknown_path_is_told_so_without_a_frame() {
         greet(&server, &format!("php process\nGET {path} HTTP/1.1\n"))
             .expect_raw_end(r#"{"opcode":"close"}"#);
     }
-    let why = r#"{"opcode":"close","error":"behind `php process` stands: GET /path HTTP/1.1"}"#;
+    let why =
+        r#"{"opcode":"close","error":"the line after `php process` must be: GET /path HTTP/1.1"}"#;
     greet(&server, "php process\nGET nonsense\n").expect_raw_end(why);
 }
 

@@ -185,8 +185,8 @@ fn a_schema_that_cannot_be_used_is_a_finding_with_its_place() {
     for (schema, expected) in [
         ("{", "shop.json` is not valid JSON"),
         (r#"{"properties":{"a":{"minimum":"x"}}}"#, "is wrong at /properties/a/minimum"),
-        (r#"{"$ref":"https://a.example/schema"}"#, "stands in the same file"),
-        (r##"{"properties":{"a":{"$ref":"#"}}}"##, "it refers to what it is a part of"),
+        (r#"{"$ref":"https://a.example/schema"}"#, "must point into the same file"),
+        (r##"{"properties":{"a":{"$ref":"#"}}}"##, "it refers to a schema that contains it"),
         (&" ".repeat(1024 * 1024 + 1), "larger than 1 MiB"),
     ] {
         folder.write("conf/schemas/shop.json", schema);

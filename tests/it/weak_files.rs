@@ -42,7 +42,7 @@ fn a_weak_secret_is_refused_where_others_reach_the_server_and_warned_about_elsew
         ("a", "has fewer than 16 bytes"),
         ("123456789012345", "has fewer than 16 bytes"),
         ("aaaaaaaaaaaaaaaaaaaaaaaa", "repeats a few characters"),
-        ("shop-with-a-long-name", "is the key itself"),
+        ("shop-with-a-long-name", "equals the key"),
     ] {
         for address in ["0.0.0.0", "[::]"] {
             let text = expect(&folder(address, secret), WRONG_CONFIGURATION, why);
@@ -73,7 +73,7 @@ fn a_file_that_others_can_read_or_write_is_warned_about() {
     let folder = folder("127.0.0.1", LONG);
     for (mode, words) in [
         (0o644, "auth.yml: every user of this machine can read the secrets in it (mode 644)"),
-        (0o660, "auth.yml: others can write it (mode 660)"),
+        (0o660, "auth.yml: other users can write it (mode 660)"),
     ] {
         chmod(&folder, "auth.yml", mode);
         expect(&folder, 0, words);
@@ -82,14 +82,14 @@ fn a_file_that_others_can_read_or_write_is_warned_about() {
     assert!(!expect(&folder, 0, "is valid").contains("warning"));
     fs::create_dir(folder.path("state")).unwrap();
     chmod(&folder, "state", 0o777);
-    expect(&folder, 0, "state: others can write it (mode 777)");
+    expect(&folder, 0, "state: other users can write it (mode 777)");
     folder.write("state/uuid.key", &"a".repeat(64));
     chmod(&folder, "state/uuid.key", 0o644);
     expect(&folder, 0, "uuid.key: every user of this machine can read the secrets in it");
     chmod(&folder, "websock.ini", 0o666);
-    expect(&folder, 0, "websock.ini: others can write it (mode 666)");
+    expect(&folder, 0, "websock.ini: other users can write it (mode 666)");
     let server = Server::run(folder, &["serve", "-i", "websock.ini"], &[]);
-    server.wait_for_output("state: others can write it (mode 777)");
+    server.wait_for_output("state: other users can write it (mode 777)");
 }
 
 #[test]
@@ -181,9 +181,9 @@ fn an_application_of_variables_may_be_in_files_and_is_whole_or_a_finding() {
     for (variables, words) in [
         (
             &[("TAGCAST_APP_KEY", "box")][..],
-            "TAGCAST_APP_KEY: is set, and TAGCAST_APP_SECRET is not",
+            "TAGCAST_APP_KEY: is set, but TAGCAST_APP_SECRET is not",
         ),
-        (&[("TAGCAST_APP_SECRET", "x")], "TAGCAST_APP_SECRET: is set, and TAGCAST_APP_KEY is not"),
+        (&[("TAGCAST_APP_SECRET", "x")], "TAGCAST_APP_SECRET: is set, but TAGCAST_APP_KEY is not"),
         (
             &[("TAGCAST_APP_KEY", "box"), ("TAGCAST_APP_SECRET_FILE", "nowhere")],
             "TAGCAST_APP_SECRET_FILE: `nowhere`: there is no such file",

@@ -127,7 +127,7 @@ fn read_expression(raw: &str, at: &str) -> Result<Expression, ApiError> {
     })
 }
 
-/// Of a tag that is there twice, one value would be lost without a word.
+/// Of a tag that occurs twice, one value would be lost without a word.
 fn check_names_once(tags: &str, at: &str) -> Result<(), ApiError> {
     const NAMES_MAX: usize = 2 * crate::types::limits::TAGS_MAX;
     let mut names: Vec<Cow<'_, str>> = Vec::new();

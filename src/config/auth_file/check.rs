@@ -128,8 +128,8 @@ impl CheckedFile {
         let shown = visible(name);
         let about = FindingSubject::at(member.name.line, &shown);
         if name == MERGE {
-            let right = "write the members out";
-            return self.error(about, "is a merge key, which this file does not use", right);
+            let right = "write out the keys";
+            return self.error(about, "is a merge key, which is not supported here", right);
         }
         if let Some(near) = nearest_of(name, &TOP) {
             return self.error(about, "is not known here", format!("did you mean `{near}`?"));
@@ -138,7 +138,7 @@ impl CheckedFile {
             let right = format!("`{near}` belongs in each application");
             return self.error(about, "is not known here", right);
         }
-        self.warn(about, "is not known here", "remove it, if it was meant for this server");
+        self.warn(about, "is not known here", "remove it if it was meant for this server");
     }
 
     fn list(&mut self, list: &YamlNode) {
@@ -162,9 +162,9 @@ impl CheckedFile {
     pub(super) fn constructs(&mut self, node: &YamlNode, name: &str) {
         let what = match node.construct {
             None => return,
-            Some(Construct::Anchor) => "has an anchor (`&…`), which this file does not use",
-            Some(Construct::Alias) => "is an alias (`*…`), which this file does not use",
-            Some(Construct::Tag) => "has a tag (`!…`), which this file does not use",
+            Some(Construct::Anchor) => "has an anchor (`&…`), which is not supported here",
+            Some(Construct::Alias) => "is an alias (`*…`), which is not supported here",
+            Some(Construct::Tag) => "has a tag (`!…`), which is not supported here",
         };
         self.error(FindingSubject::at(node.line, name), what, "write the value out");
     }
@@ -198,7 +198,7 @@ impl CheckedFile {
         };
         if let Some(what) = application.weakness() {
             let line = node.get("secret").map(|value| value.line);
-            let right = "take a long random one: tagcast app rotate";
+            let right = "use a long random one: tagcast app rotate";
             let (name, fault) = (entry.member("secret"), Problem::new(what, right));
             self.weak.push(AuthFileViolation { line, name, severity: Severity::Warning, fault });
         }
@@ -212,10 +212,10 @@ impl CheckedFile {
     /// access restriction.
     fn member(&mut self, entry: ApplicationEntry<'_>, YamlMember { name: node, .. }: &YamlMember) {
         let Some(name) = node.scalar() else {
-            let right = "write the name of a member and a colon";
+            let right = "write a key and a colon";
             return self.error(
                 FindingSubject::at(node.line, &entry.name()),
-                "has a name that is not a text",
+                "has a key that is not a string",
                 right,
             );
         };
@@ -228,8 +228,8 @@ impl CheckedFile {
             return;
         }
         if name == MERGE {
-            let right = "write the members out";
-            return self.error(about, "is a merge key, which this file does not use", right);
+            let right = "write out the keys";
+            return self.error(about, "is a merge key, which is not supported here", right);
         }
         let right = match nearest_of(name, &MEMBERS) {
             Some(near) => format!("did you mean `{near}`?"),
@@ -251,7 +251,7 @@ impl CheckedFile {
             let about = format!("{before}{shown}");
             self.error(
                 FindingSubject::at(name.line, &about),
-                "is there twice",
+                "occurs twice",
                 "keep one of the two",
             );
         }
@@ -288,7 +288,7 @@ impl CheckedFile {
         let lets_in = list.get(at).is_some_and(|application| application.authorize_open);
         self.applications.anonymous = Some(at);
         if !lets_in {
-            let what = "names an application with authorizeOpen: false, so no client gets in by it";
+            let what = "names an application with authorizeOpen: false, so no client can connect";
             self.warn(about, what, "set it to true there, or remove `anonymous`");
         }
     }

@@ -26,17 +26,17 @@ pub(super) fn meaning(plain: &str) -> Meaning {
         _ => {}
     }
     if YES_OR_NO.contains(&lower.as_str()) {
-        return Meaning::Another("is a switch to some readers of YAML and a text to others");
+        return Meaning::Another("is a boolean for some YAML parsers and a string for others");
     }
     if is_only_spelling(plain) {
         return Meaning::Number;
     }
     let bare = lower.strip_prefix(['+', '-']).unwrap_or(&lower);
     if is_number(bare) {
-        return Meaning::Another("is a number to YAML, which is not the same as its text");
+        return Meaning::Another("is a number in YAML, and its digits may change");
     }
     if is_date(bare) {
-        return Meaning::Another("is a date to YAML, which is not the same as its text");
+        return Meaning::Another("is a date in YAML, and its text may change");
     }
     Meaning::Text
 }

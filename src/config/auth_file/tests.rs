@@ -37,10 +37,10 @@ fn our_members_are_read_and_numbers_are_odd() {
     assert_eq!(
         shown(&read.warnings),
         [
-            "auth.yml:1: anonymous: is a number, and taken as a text; put it into quotes",
-            "auth.yml:2: version: is not known here; remove it, if it was meant for this server",
-            "auth.yml:4: application 1: key: is a number, and taken as a text; put it into quotes",
-            "auth.yml:4: application 1: secret: is a number, and taken as a text; put it into quotes",
+            "auth.yml:1: anonymous: is a number and is read as a string; put it in quotes",
+            "auth.yml:2: version: is not known here; remove it if it was meant for this server",
+            "auth.yml:4: application 1: key: is a number and is read as a string; put it in quotes",
+            "auth.yml:4: application 1: secret: is a number and is read as a string; put it in quotes",
         ]
     );
     let applications = read.applications.unwrap();
@@ -67,7 +67,7 @@ fn case_120_everything_that_is_wrong_is_said_at_once() {
             "auth.yml:6: application 2: tenant: is empty; leave it out",
             "auth.yml:7: application 3: is not an application; write key, secret and authorizeOpen",
             "auth.yml:8: application 4: key: is the key of application 1 too; give each its own",
-            "auth.yml:9: application 4: secret: is not a string; put it into quotes",
+            "auth.yml:9: application 4: secret: is not a string; put it in quotes",
             "auth.yml:11: application 4: clientPublish: is neither true nor false; write true or \
              false, unquoted",
             "auth.yml:12: anonymous: `b` is the key of no application; name one of the list",
@@ -165,8 +165,8 @@ fn a_number_of_one_spelling_is_taken_as_it_is_written_and_any_other_is_refused()
     assert_eq!(
         shown(&read(text).findings),
         ["key", "secret"].map(|name| format!(
-            "auth.yml:2: application 1: {name}: is a number to YAML, which is not the same as its \
-             text; put it into quotes"
+            "auth.yml:2: application 1: {name}: is a number in YAML, and its digits may change; \
+             put it in quotes"
         ))
     );
 }
@@ -217,7 +217,7 @@ fn a_slip_at_the_top_is_refused_and_what_belongs_to_others_is_not() {
     for (member, right) in [
         ("anonymus: a", "did you mean `anonymous`?"),
         ("tenant: one", "`tenant` belongs in each application"),
-        ("<<: {tenant: one}", "write the members out"),
+        ("<<: {tenant: one}", "write out the keys"),
     ] {
         let findings = shown(&read(&format!("{application}{member}\n")).findings);
         assert!(findings.len() == 1 && findings[0].ends_with(right), "{member}: {findings:?}");
@@ -253,7 +253,11 @@ fn constructs_of_yaml_that_readers_carry_out_differently_are_refused() {
         ("- !php/object 'O:1'\n", 7, "tag"),
         ("- key: b\n  secret: x\n  authorizeOpen: !!bool true\n", 9, "tag"),
         ("- key: b\n  secret: x\n  !!str tenant: one\n  authorizeOpen: true\n", 9, "tag"),
-        ("- key: b\n  secret: x\n  ? [tenant]\n  : one\n  authorizeOpen: true\n", 9, "not a text"),
+        (
+            "- key: b\n  secret: x\n  ? [tenant]\n  : one\n  authorizeOpen: true\n",
+            9,
+            "not a string",
+        ),
         (
             "- key: b\n  secret: x\n  tenant: one\n  tenant: two\n  authorizeOpen: true\n",
             10,
@@ -293,7 +297,7 @@ fn a_text_without_quotes_that_some_reader_takes_for_something_else_is_refused() 
             let findings = shown(&read(&format!("{text}  {member}: {value}\n")).findings);
             let about = format!("application 1: {member}: is a ");
             assert!(findings.len() == 1 && findings[0].contains(&about), "{findings:?}");
-            assert!(findings[0].ends_with("put it into quotes"), "{findings:?}");
+            assert!(findings[0].ends_with("put it in quotes"), "{findings:?}");
             let quoted = read(&format!("{text}  {member}: '{value}'\n"));
             assert!(quoted.findings.is_empty(), "{:?}", quoted.findings);
         }
@@ -308,7 +312,10 @@ fn a_text_is_on_one_line() {
     for value in ["one\n  two", "'one\n\n  two'", "\"one\n  two\"", ">\n  one\n  two"] {
         let text = with_members(&format!("tenant: {value}"));
         let findings = shown(&read(&text).findings);
-        assert!(findings.len() == 1 && findings[0].contains("folded"), "{value}: {findings:?}");
+        assert!(
+            findings.len() == 1 && findings[0].contains("several lines"),
+            "{value}: {findings:?}"
+        );
     }
     let literal = read(&with_members("tenant: |\n  one"));
     assert_eq!(literal.applications.unwrap().list[0].tenant.as_deref(), Some("one\n"));

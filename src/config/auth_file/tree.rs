@@ -177,7 +177,7 @@ impl TreeBuilder {
         if self.documents == 1 {
             return Ok(());
         }
-        Err(Broken { line: span.start.line(), why: "a second document begins here".to_owned() })
+        Err(Broken { line: span.start.line(), why: "a second document starts here".to_owned() })
     }
 
     fn open(&mut self, node: YamlNode) -> Result<(), Broken> {

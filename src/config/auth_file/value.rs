@@ -37,8 +37,8 @@ impl CheckedFile {
             self.error(about, what, format!("use {NAME_BYTES_MAX} at most"));
         }
         if text.trim().len() != text.len() || text.contains(char::is_control) {
-            let what = "holds blanks at its ends, or control characters, which belong to it";
-            self.warn(about, what, "write it on one line, in quotes, without them");
+            let what = "has spaces at its start or end, or control characters";
+            self.warn(about, what, "write it on one line without them");
         }
         Some(text)
     }
@@ -55,12 +55,12 @@ impl CheckedFile {
             return None;
         }
         let NodeKind::Scalar(text, style) = &node.kind else {
-            self.error(about, "is not a string", "put it into quotes");
+            self.error(about, "is not a string", "put it in quotes");
             return None;
         };
         let has_lines = matches!(style, Style::Plain | Style::Quoted) && node.last_line > node.line;
         if has_lines || *style == Style::Folded {
-            let what = "is folded from several lines";
+            let what = "spans several lines";
             self.error(about, what, "write it on one line, in quotes");
             return None;
         }
@@ -68,14 +68,14 @@ impl CheckedFile {
             Meaning::Text => {}
             Meaning::Nothing => return Some(None),
             Meaning::Number => {
-                self.warn(about, "is a number, and taken as a text", "put it into quotes");
+                self.warn(about, "is a number and is read as a string", "put it in quotes");
             }
             Meaning::Bool(_) => {
-                self.error(about, "is not a string", "put it into quotes");
+                self.error(about, "is not a string", "put it in quotes");
                 return None;
             }
             Meaning::Another(what) => {
-                self.error(about, what, "put it into quotes");
+                self.error(about, what, "put it in quotes");
                 return None;
             }
         }

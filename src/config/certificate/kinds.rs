@@ -27,8 +27,8 @@ pub(super) fn check(certificate: &X509Certificate<'_>) -> Result<(), Problem> {
     let version = certificate.version().0 + 1;
     if version != 3 {
         let what = format!("holds a certificate of X.509 version {version}");
-        let right = "make one of version 3, which TLS needs: openssl req -x509 -addext \
-                     subjectAltName=DNS:NAME makes one";
+        let right = "create one of version 3, which TLS requires: openssl req -x509 -addext \
+            subjectAltName=DNS:NAME";
         return Err(Problem::new(what, right));
     }
     let key = certificate.public_key();
@@ -41,12 +41,12 @@ pub(super) fn check(certificate: &X509Certificate<'_>) -> Result<(), Problem> {
         Ok(PublicKey::EC(_)) => {
             let curve = key.algorithm.parameters.as_ref().and_then(|curve| curve.as_oid().ok());
             let is_known = curve.is_some_and(|curve| is_of(&curve, &CURVES));
-            let what = "holds a certificate with an ECDSA key of a curve that TLS does not take";
+            let what = "holds a certificate with an ECDSA key on a curve that TLS does not support";
             if is_known { Ok(()) } else { Err(Problem::new(what, RIGHT_KEY)) }
         }
         _ if is_of(&key.algorithm.algorithm, &[ED25519]) => Ok(()),
         _ => {
-            let what = "holds a certificate with a key of a kind that TLS does not take";
+            let what = "holds a certificate with a key of a type that TLS does not support";
             Err(Problem::new(what, RIGHT_KEY))
         }
     }
@@ -70,11 +70,14 @@ pub(super) fn odd(certificate: &X509Certificate<'_>) -> Vec<Problem> {
 /// Explains why a PEM file contains no certificate.
 pub(super) fn no_certificate(pem: &str, right: &str) -> Problem {
     if pem.contains("CERTIFICATE REQUEST-----") {
-        let right = "name the certificate that the authority made of it";
-        return Problem::new("holds a request for a certificate", right);
+        let right = "use the certificate that the authority issued for it";
+        return Problem::new("holds a certificate request", right);
     }
     if pem.contains("-----BEGIN TRUSTED CERTIFICATE-----") {
-        return Problem::new("holds a certificate in a form of openssl", "openssl x509 -in FILE");
+        return Problem::new(
+            "holds a certificate in the TRUSTED format of OpenSSL",
+            "openssl x509 -in FILE",
+        );
     }
     if pem.contains("-----BEGIN PKCS7-----") {
         return Problem::new("holds PKCS#7", "convert it: openssl pkcs7 -print_certs -in FILE");
@@ -86,11 +89,12 @@ pub(super) fn no_certificate(pem: &str, right: &str) -> Problem {
 pub(super) fn unusable_key(pem: &str) -> Option<Problem> {
     let is_encrypted = ["-----BEGIN ENCRYPTED PRIVATE KEY-----", "Proc-Type: 4,ENCRYPTED"];
     if is_encrypted.iter().any(|mark| pem.contains(mark)) {
-        let right = "decrypt it into a file of the owner's alone: openssl pkey -in FILE -out PLAIN";
+        let right =
+            "decrypt it into a file that only its owner can read: openssl pkey -in FILE -out PLAIN";
         return Some(Problem::new("holds an encrypted key, which needs a password", right));
     }
     if pem.contains("-----BEGIN OPENSSH PRIVATE KEY-----") {
-        return Some(Problem::new("holds a key in the form of OpenSSH", RIGHT_KEY));
+        return Some(Problem::new("holds a key in OpenSSH format", RIGHT_KEY));
     }
     if pem.contains("-----BEGIN DSA PRIVATE KEY-----") {
         return Some(Problem::new("holds a DSA key", RIGHT_KEY));

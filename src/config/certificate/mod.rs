@@ -32,7 +32,7 @@ pub(super) fn chain(path: &Path, now: SystemTime) -> Result<Chain, Problem> {
     let pem = read(path).map_err(|unread| unreadable(&unread, right))?;
     let certificates = CertificateDer::pem_slice_iter(pem.as_bytes())
         .collect::<Result<Vec<_>, pem::Error>>()
-        .map_err(|_| Problem::new("is no PEM file that can be read", right))?;
+        .map_err(|_| Problem::new("is not a readable PEM file", right))?;
     let first = certificates.first();
     let first = first.ok_or_else(|| kinds::no_certificate(&pem, right))?;
     let (_, parsed) = X509Certificate::from_der(first)
@@ -47,11 +47,11 @@ pub(super) fn chain(path: &Path, now: SystemTime) -> Result<Chain, Problem> {
     }
     if begins.timestamp() > seconds(now) {
         let what = format!("holds a certificate that is not valid before {begins}");
-        return Err(Problem::new(what, "wait, or set the clock right"));
+        return Err(Problem::new(what, "wait, or correct the clock"));
     }
     let mut odd = kinds::odd(&parsed);
     if ends.timestamp() <= seconds(now + SOON) {
-        odd.push(Problem::new(format!("ends on {ends}"), "renew it soon"));
+        odd.push(Problem::new(format!("expires on {ends}"), "renew it soon"));
     }
     Ok(Chain { pem: pem.to_string(), certificates, odd })
 }
@@ -177,8 +177,8 @@ mod tests {
             ("p256", "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1", None),
             ("ed25519", "-newkey ed25519", None),
             ("short", "-newkey rsa:1024", Some("an RSA key of 1024 bits")),
-            ("curve", "-newkey ec -pkeyopt ec_paramgen_curve:secp256k1", Some("of a curve")),
-            ("ed448", "-newkey ed448", Some("of a kind that TLS does not take")),
+            ("curve", "-newkey ec -pkeyopt ec_paramgen_curve:secp256k1", Some("on a curve")),
+            ("ed448", "-newkey ed448", Some("of a type that TLS does not support")),
         ] {
             let Some(folder) = made(kind, &format!("{arguments} {name}")) else { continue };
             let read = chain(&folder.join("cert.pem"), SystemTime::now());
@@ -205,7 +205,7 @@ mod tests {
         assert!(bare.odd[0].what.contains("subjectAltName"), "{:?}", bare.odd);
         openssl(&folder, "req -new -key key.pem -subj /CN=localhost -out request.pem").unwrap();
         let what = |name: &str| chain(&folder.join(name), SystemTime::now()).err().unwrap().what;
-        assert_eq!(what("request.pem"), "holds a request for a certificate");
+        assert_eq!(what("request.pem"), "holds a certificate request");
         openssl(&folder, "x509 -req -in request.pem -signkey key.pem -days 100 -out old.pem")
             .unwrap();
         let old = std::fs::read(folder.join("old.pem")).unwrap();
@@ -233,7 +233,7 @@ mod tests {
         let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES\n\nAAAA\n\
                    -----END RSA PRIVATE KEY-----\n";
         assert_eq!(what(old), encrypted);
-        assert_eq!(what(&pem("OPENSSH PRIVATE KEY")), "holds a key in the form of OpenSSH");
+        assert_eq!(what(&pem("OPENSSH PRIVATE KEY")), "holds a key in OpenSSH format");
         assert_eq!(what(&pem("PUBLIC KEY")), "holds a public key");
         assert_eq!(what(&pem("CERTIFICATE")), "holds no private key in PEM");
         assert_eq!(what(&pem("PRIVATE KEY")), "holds a key that cannot be used");

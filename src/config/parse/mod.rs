@@ -85,7 +85,7 @@ impl<T: Amount> fmt::Display for Bounds<T> {
 
 /// Parses `5s` or `1500ms`. A number without a unit is in seconds.
 pub(crate) fn duration(text: &str, bounds: &Bounds<Duration>) -> Result<Duration, Problem> {
-    const EXAMPLE: &str = ", written `5s` or `1500ms` (a bare number is seconds)";
+    const EXAMPLE: &str = ", like `5s` or `1500ms` (a number without a unit is seconds)";
     let lower = text.trim().to_ascii_lowercase();
     let read = |digits: &str| number(digits, bounds, EXAMPLE);
     let value = if let Some(digits) = lower.strip_suffix("ms") {
@@ -98,7 +98,7 @@ pub(crate) fn duration(text: &str, bounds: &Bounds<Duration>) -> Result<Duration
 
 /// Parses `64K`, `5M` or `1G` (powers of 1024). A number without a unit is in bytes.
 pub(crate) fn size(text: &str, bounds: &Bounds<Size>) -> Result<usize, Problem> {
-    const EXAMPLE: &str = ", written `65536`, `64K` or `5M`";
+    const EXAMPLE: &str = ", like `65536`, `64K` or `5M`";
     let upper = text.trim().to_ascii_uppercase();
     let (digits, unit) = SIZES
         .iter()
@@ -121,7 +121,7 @@ fn number<T: Amount>(text: &str, bounds: &Bounds<T>, example: &str) -> Result<u6
     let text = text.trim();
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Problem::new("is not such a number", format!("use {bounds}{example}")));
+        return Err(Problem::new("is not a valid number", format!("use {bounds}{example}")));
     }
     if text.starts_with('-') {
         return Err(Problem::new("is negative", format!("use {bounds}{example}")));
@@ -163,8 +163,8 @@ pub(crate) fn is_absent(text: &str) -> bool {
 /// Parses origins as browsers send them: `https://host` with a port if it is not the default of the
 /// scheme, `file://`, or `null`. A label and the port may be `*`.
 pub(crate) fn origins(text: &str) -> Result<Vec<String>, Problem> {
-    let right = "use origins like https://example.org, https://*.example.org, http://localhost:*, file:// \
-                 or null, with commas; `none` lets every origin in";
+    let right = "use origins like https://example.org, https://*.example.org, http://localhost:*, \
+        file:// or null, with commas; `none` allows every origin";
     let origin = |item: &str| {
         let wrong =
             |what: &str| Problem::new(format!("holds `{}`, which {what}", visible(item)), right);

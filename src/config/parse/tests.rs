@@ -22,12 +22,12 @@ fn durations_have_units_and_bare_numbers_are_seconds() {
     }
     assert_eq!(duration("0", &PING), Ok(Duration::ZERO));
     for (text, what) in [
-        ("", "is not such a number"),
-        ("s", "is not such a number"),
-        ("5m", "is not such a number"),
-        ("0.5s", "is not such a number"),
-        ("+5", "is not such a number"),
-        ("٣", "is not such a number"),
+        ("", "is not a valid number"),
+        ("s", "is not a valid number"),
+        ("5m", "is not a valid number"),
+        ("0.5s", "is not a valid number"),
+        ("+5", "is not a valid number"),
+        ("٣", "is not a valid number"),
         ("-5s", "is negative"),
         ("61", "is out of range"),
         ("0", "is out of range"),
@@ -37,7 +37,7 @@ fn durations_have_units_and_bare_numbers_are_seconds() {
     ] {
         let fault = duration(text, &WAIT).unwrap_err();
         assert_eq!(fault.what, what, "{text}");
-        assert!(fault.right.starts_with("use 100ms to 60s, written `5s`"), "{}", fault.right);
+        assert!(fault.right.starts_with("use 100ms to 60s, like `5s`"), "{}", fault.right);
     }
     assert!(duration("1ms", &PING).unwrap_err().right.starts_with("use 0 (off) or 100ms to 60s"));
 }
@@ -48,8 +48,8 @@ fn sizes_are_bytes_or_powers_of_1024() {
         assert_eq!(size(text, &BYTES), Ok(bytes), "{text}");
     }
     for (text, what) in [
-        ("64KB", "is not such a number"),
-        ("M", "is not such a number"),
+        ("64KB", "is not a valid number"),
+        ("M", "is not a valid number"),
         ("-1", "is negative"),
         ("1023", "is out of range"),
         ("65M", "is out of range"),

@@ -129,7 +129,7 @@ fn applications(
     let (before, after) = match (before, after) {
         (None, None) => return,
         (Some(_), None) => {
-            return tell("applications: none any more, the server is open".to_owned());
+            return tell("applications: none, the server is open now".to_owned());
         }
         (None, Some(after)) => {
             return tell(format!("applications: {}, the server was open", after.list.len()));

@@ -198,7 +198,7 @@ mod tests {
             ("ws://h:1", "unknown scheme"),
             ("https://h:1", "https"),
             ("http://h/v1", "a path"),
-            ("8095, :8095x", "port that is not one"),
+            ("8095, :8095x", "invalid port"),
             ("8095, 8095", "twice"),
         ] {
             let problem = read(text).unwrap_err();

@@ -84,7 +84,7 @@ fn origins(given: &mut ConfigLayers<'_>) -> Option<Vec<String>> {
     if checks && allowed.is_empty() {
         let place = given.place("bloatless", "checkOrigin")?;
         let fault = Problem::new(
-            "lets no client in, as no host is named",
+            "allows no host, so no client can connect",
             "name hosts in allowedOrigins of [bloatless], or set `checkOrigin = off`",
         );
         given.find_fault(place, "checkOrigin", fault);

@@ -46,9 +46,9 @@ pub(in crate::config) fn read(given: &mut ConfigLayers<'_>, folder: &Path) -> Op
     };
     // An invalid value was already reported.
     if given.faults() == before {
-        let what = format!("asks for sessions without {missing}, so no client could get in");
+        let what = format!("needs {missing}; without it no client could connect");
         let right = "set `ssp` to the folder of PHP's sessions (session_save_path()) and `key` to \
-                     the entry of the session that lets a page in, or `require = off`";
+            the session entry that admits a page, or `require = off`";
         let place = given.place(SECTION, "require").unwrap_or(ValueLocation::Default);
         given.find_fault(place, "require", Problem::new(what, right));
     }
@@ -68,7 +68,7 @@ fn warn_of_other_sites(given: &mut ConfigLayers<'_>) {
 
 /// Parses the folder. A missing folder is an error, because then no page could connect.
 fn save_path(text: &str, folder: &Path) -> Result<Option<PathBuf>, Problem> {
-    let right = "name the folder that session_save_path() says in the site's PHP";
+    let right = "name the folder that session_save_path() returns in the site's PHP";
     if is_absent(text) {
         return Ok(None);
     }
@@ -77,7 +77,7 @@ fn save_path(text: &str, folder: &Path) -> Result<Option<PathBuf>, Problem> {
     match std::fs::metadata(&path) {
         Ok(found) if found.is_dir() => Ok(Some(path)),
         Ok(_) => Err(Problem::new("is not a folder", right)),
-        Err(error) => Err(Problem::new(format!("cannot be looked at: {error}"), right)),
+        Err(error) => Err(Problem::new(format!("cannot be read: {error}"), right)),
     }
 }
 
@@ -89,7 +89,7 @@ fn key(text: &str) -> Result<Option<String>, Problem> {
     filled_in(text, right)?;
     let key = text.trim();
     if key.contains('|') {
-        return Err(Problem::new("has a |, which no entry of a session has", right));
+        return Err(Problem::new("contains |, which is not possible in a session key", right));
     }
     Ok(Some(key.to_owned()))
 }
@@ -115,5 +115,5 @@ fn cookie_name(text: &str) -> Result<String, Problem> {
         return Ok(name.to_owned());
     }
     let what = format!("`{}` cannot be the name of a cookie", visible(name));
-    Err(Problem::new(what, "use the one that session_name() says in the site's PHP"))
+    Err(Problem::new(what, "use the one that session_name() returns in the site's PHP"))
 }

@@ -37,7 +37,7 @@ pub(in crate::config) fn read(
             let fault = Problem::new("names neither a path nor a subprotocol", right);
             given.find_fault(place.clone(), &title, fault);
         } else if bound.iter().any(|other| other.name == name) {
-            let fault = Problem::new("binds a name that is bound already", "bind it once");
+            let fault = Problem::new("binds a name that is already bound", "bind it once");
             given.find_fault(place.clone(), &title, fault);
         }
         let mut entries = Entries { all: once_each(given, entries), section: (place, &title) };
@@ -71,7 +71,7 @@ fn once_each(
     let mut all: Vec<(ValueLocation, String, String)> = Vec::new();
     for (place, key, value) in entries {
         if all.iter().any(|(_, known, _)| folded(known) == folded(&key)) {
-            given.find_fault(place, &key, Problem::new("was given before", "give it once"));
+            given.find_fault(place, &key, Problem::new("was already set", "set it once"));
         } else {
             all.push((place, key, value));
         }
@@ -94,7 +94,7 @@ fn resource_kind(given: &mut ConfigLayers<'_>, entries: &mut Entries<'_>) -> Opt
     let right = format!("add `kind = …`: {}", ResourceKind::words());
     if !entries.has("kind") {
         let (place, title) = entries.section.clone();
-        given.find_fault(place, title, Problem::new("does not say what serves it", right));
+        given.find_fault(place, title, Problem::new("has no kind", right));
     }
     entries.take(given, "kind", choice)
 }

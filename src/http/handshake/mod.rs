@@ -12,13 +12,13 @@ use super::{Hixie, Refusal, RefusalStatus, RequestHead, Version};
 
 const HTTP_10: Refusal = Refusal::bad("a WebSocket begins with HTTP/1.1");
 const NO_HOST: Refusal = Refusal::bad("the header Host is missing");
-const TWO_HOSTS: Refusal = Refusal::bad("the header Host may stand once");
+const TWO_HOSTS: Refusal = Refusal::bad("the header Host must occur only once");
 const NO_UPGRADE: Refusal = Refusal::bad("the header Upgrade: websocket is missing");
 const NO_CONNECTION: Refusal = Refusal::bad("the header Connection: Upgrade is missing");
 const NO_KEY: Refusal = Refusal::bad("the header Sec-WebSocket-Key is missing");
-const TWO_KEYS: Refusal = Refusal::bad("the header Sec-WebSocket-Key may stand once");
+const TWO_KEYS: Refusal = Refusal::bad("the header Sec-WebSocket-Key must occur only once");
 const NO_VERSION: Refusal = Refusal::bad("the header Sec-WebSocket-Version: 13 is missing");
-const TWO_VERSIONS: Refusal = Refusal::bad("the header Sec-WebSocket-Version may stand once");
+const TWO_VERSIONS: Refusal = Refusal::bad("the header Sec-WebSocket-Version must occur only once");
 const BAD_VERSION: Refusal =
     Refusal::new(RefusalStatus::UpgradeRequired, "the version of WebSocket spoken here is 13");
 const UNKNOWN_VERSION: Refusal =
@@ -27,7 +27,7 @@ const OTHER_VERSION: Refusal = Refusal::new(
     RefusalStatus::UpgradeRequired,
     "the versions of WebSocket spoken here are 13 and 8",
 );
-const TWO_ORIGINS: Refusal = Refusal::bad("the header Origin may stand once");
+const TWO_ORIGINS: Refusal = Refusal::bad("the header Origin must occur only once");
 const BAD_METHOD: Refusal = Refusal::new(RefusalStatus::MethodNotAllowed, "the method is GET");
 const NO_PATH: Refusal = Refusal::bad("the request target is a path: /");
 

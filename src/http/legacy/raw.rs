@@ -6,7 +6,7 @@ use crate::types::limits::OLD_HEAD_BYTES_MAX;
 /// First bytes of all raw clients.
 pub const RAW_GREETING: &[u8] = b"php process\n";
 
-const BAD_LINE: Refusal = Refusal::bad("behind `php process` stands: GET /path HTTP/1.1");
+const BAD_LINE: Refusal = Refusal::bad("the line after `php process` must be: GET /path HTTP/1.1");
 const TOO_LONG: Refusal =
     Refusal::new(RefusalStatus::HeadTooLarge, "the greeting may have 8192 bytes");
 

@@ -61,8 +61,8 @@ pub enum Malformed {
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Short => write!(f, "a message that is cut short"),
-            Self::Long => write!(f, "a message with bytes behind its end"),
+            Self::Short => write!(f, "a truncated message"),
+            Self::Long => write!(f, "a message with trailing bytes"),
             Self::Oversized(bytes) => {
                 write!(f, "a message of {bytes} bytes, {LINK_MESSAGE_BYTES_MAX} at most")
             }

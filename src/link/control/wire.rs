@@ -68,7 +68,7 @@ pub(super) fn decode_command<C: RoleCommand>(
     let body = message.get(heads.byte_offset()..).unwrap_or_default();
     let kind = command.attachment();
     if kind != AttachmentKind::Config && !body.trim_ascii().is_empty() {
-        return Err(malformed("it goes on after its head"));
+        return Err(malformed("it has bytes after its head"));
     }
     let mut next = || descriptors.pop_front().ok_or_else(|| malformed("a descriptor is missing"));
     let attachment = match kind {

@@ -199,8 +199,7 @@ impl WebhookResource {
             },
             PublishTo::Resource => Address::matching(self.everyone.clone()),
             PublishTo::Uuid(uuid) => {
-                let forged =
-                    || InvalidAnswer("`uuid` is none that this server gave out".to_owned());
+                let forged = || InvalidAnswer("`uuid` was not issued by this server".to_owned());
                 Address::first(Some(verified(&uuid).ok_or_else(forged)?), None)
             }
             PublishTo::Ident(ident) => Address::first(None, Some(ident)),

@@ -117,7 +117,7 @@ fn commands_become_effects_in_their_order() {
 fn a_uuid_that_is_not_ours_and_an_accept_out_of_place_are_wrong() {
     let forged =
         r#"{"command":"publish","to":{"uuid":"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},"text":"x"}"#;
-    assert!(answer(forged).0.unwrap_err().to_string().contains("none that this server gave out"));
+    assert!(answer(forged).0.unwrap_err().to_string().contains("was not issued by this server"));
     assert!(answer(r#"{"command":"accept"}"#).0.unwrap_err().to_string().contains("`open` only"));
 }
 

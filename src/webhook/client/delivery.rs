@@ -111,7 +111,7 @@ impl WebhookTarget {
                 Err(error) if has_not_arrived(&error) => sleep(RETRY_PAUSE).await,
                 Err(error) => {
                     return BackendResponse::Nothing(format!(
-                        "the connection broke: {}",
+                        "the connection failed: {}",
                         causes(&error)
                     ));
                 }
@@ -147,7 +147,7 @@ impl WebhookTarget {
                 return BackendResponse::Answer(WebhookOutcome::Failed(why));
             }
             Err(error) => {
-                return BackendResponse::Nothing(format!("the answer broke off: {error}"));
+                return BackendResponse::Nothing(format!("the answer is incomplete: {error}"));
             }
         };
         match status {

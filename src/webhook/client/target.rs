@@ -158,7 +158,7 @@ fn of_system() -> Result<RootCertStore, InvalidTarget> {
     let (added, _unreadable) =
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if added == 0 {
-        let why = "the system has no certificate authorities; name a file of them with `ca`";
+        let why = "the system has no certificate authorities; set `ca` to a file with some";
         return Err(InvalidTarget(why.to_owned()));
     }
     Ok(roots)

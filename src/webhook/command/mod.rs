@@ -110,7 +110,7 @@ impl std::error::Error for InvalidAnswer {}
 /// Returns the reason when any command is invalid. The caller then carries out none of them.
 pub fn parse(answer: &[u8]) -> Result<Vec<WebhookCommand>, InvalidAnswer> {
     let text =
-        str::from_utf8(answer).map_err(|_| InvalidAnswer("it is no UTF-8".to_owned()))?.trim();
+        str::from_utf8(answer).map_err(|_| InvalidAnswer("it is not UTF-8".to_owned()))?.trim();
     if text.is_empty() || text == "null" {
         return Ok(Vec::new());
     }

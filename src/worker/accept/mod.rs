@@ -194,7 +194,7 @@ impl Listeners {
             // The check precedes each connection. A burst would otherwise use up the worker's own
             // descriptors.
             if connections.count() as u64 >= connections_max {
-                let why = "the descriptors that are left are for the worker itself";
+                let why = "the remaining descriptors are reserved for the worker";
                 return self.pause_for_want(&why, context, connections);
             }
             let Some(Listener { socket, .. }) = self.sockets.get(place) else { return };

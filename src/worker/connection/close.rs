@@ -265,6 +265,6 @@ enum CloseOutcome<'a> {
 fn shown(reason: &CloseReason) -> &str {
     match &reason.text {
         Cow::Borrowed(words) => words,
-        Cow::Owned(_) => "told to the client, or by it",
+        Cow::Owned(_) => "the reason was sent to or by the client",
     }
 }

@@ -57,7 +57,7 @@ fn wake(context: &mut Context, connection: &mut Connection) {
         Phase::Answering { until } | Phase::Ending { until } | Phase::Closing { until }
             if *until <= context.clock.now() =>
         {
-            close::discard(context, connection, "no end came from the client");
+            close::discard(context, connection, "the client did not close in time");
         }
         Phase::Open(_) => wake_open(context, connection),
         _ => write::flush(context, connection),

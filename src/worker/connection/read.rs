@@ -93,7 +93,11 @@ fn read_once(context: &mut Context, connection: &mut Connection, scratch: &mut [
     let read = match recv(socket, &mut *scratch, RecvFlags::DONTWAIT) {
         Ok((0, _)) => {
             refusals::log_lost_handshake(context, connection);
-            return close::discard(context, connection, "the client went without a Close");
+            return close::discard(
+                context,
+                connection,
+                "the client disconnected without a Close frame",
+            );
         }
         Ok((read, _)) => read,
         Err(Errno::AGAIN | Errno::INTR) => return,

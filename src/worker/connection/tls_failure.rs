@@ -10,9 +10,9 @@ pub(in crate::worker) fn reason(error: &io::Error) -> Cow<'static, str> {
     let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match of_tls {
         Some(Error::PeerIncompatible(what)) => Cow::Borrowed(incompatible(what)),
-        Some(Error::NoApplicationProtocol) => Cow::Borrowed(
-            "the client offers no application protocol that is spoken here (ALPN): http/1.1 is",
-        ),
+        Some(Error::NoApplicationProtocol) => {
+            Cow::Borrowed("the client's ALPN does not offer http/1.1")
+        }
         Some(Error::AlertReceived(alert)) => Cow::Owned(of_alert(*alert)),
         _ => Cow::Owned(error.to_string()),
     }
@@ -27,7 +27,7 @@ fn incompatible(what: &PeerIncompatible) -> &'static str {
         PeerIncompatible::NoSignatureSchemesInCommon
         | PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon
         | PeerIncompatible::SignatureAlgorithmsExtensionRequired => {
-            "no signature scheme in common: the client takes no certificate with a key of this kind"
+            "no signature scheme in common: the client does not support the certificate's key type"
         }
         PeerIncompatible::SupportedVersionsExtensionRequired
         | PeerIncompatible::ServerDoesNotSupportTls12Or13
@@ -36,30 +36,30 @@ fn incompatible(what: &PeerIncompatible) -> &'static str {
         | PeerIncompatible::Tls12NotOfferedOrEnabled => {
             "no version in common: TLS 1.2 or 1.3 is needed"
         }
-        _ => "the client lacks a part of TLS that is needed here",
+        _ => "the client lacks a required TLS feature",
     }
 }
 
 /// Describes the alert with which a client ended the handshake.
 fn of_alert(alert: AlertDescription) -> String {
     let meaning = match alert {
-        AlertDescription::UnknownCA => "it does not trust who signed the certificate",
+        AlertDescription::UnknownCA => "it does not trust the certificate's issuer",
         AlertDescription::BadCertificate
         | AlertDescription::CertificateUnknown
         | AlertDescription::UnsupportedCertificate => {
-            "it does not take the certificate: does it name the host that was asked for (SNI), and is its \
-             chain whole?"
+            "it rejects the certificate: check that it names the requested host (SNI) and that \
+             its chain is complete"
         }
         AlertDescription::CertificateExpired => "the certificate has expired",
         AlertDescription::CertificateRevoked => "the certificate was revoked",
-        AlertDescription::UnrecognisedName => "the name does not fit (SNI)",
+        AlertDescription::UnrecognisedName => "the name does not match (SNI)",
         AlertDescription::ProtocolVersion => "no version in common",
         AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
             "no cipher suite in common"
         }
         AlertDescription::NoApplicationProtocol => "no application protocol in common (ALPN)",
-        AlertDescription::UserCanceled => "its user did not want to go on",
-        _ => "it did not go on",
+        AlertDescription::UserCanceled => "its user canceled",
+        _ => "it aborted",
     };
     format!("the client sent the alert {alert:?}: {meaning}")
 }

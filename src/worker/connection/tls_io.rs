@@ -56,7 +56,7 @@ pub(in crate::worker) fn read_tls(
                 true => refusals::log_tls_error(context, connection, &error),
                 false => debug!(connection = connection.serial, %error, "TLS ended"),
             }
-            close::discard(context, connection, "it does not keep to TLS");
+            close::discard(context, connection, "a TLS protocol error");
         }
     }
     context.buffers.plain = plain;

@@ -102,7 +102,7 @@ pub(in crate::worker) fn refuse_head(
     head: &[u8],
 ) {
     if connection.is_in_tls_handshake() {
-        log_tls_failure(context, connection, "it was not done in time");
+        log_tls_failure(context, connection, "it timed out");
     } else {
         log_refused(context, connection, head, refusal.status.line(), &refusal.why);
     }
@@ -200,7 +200,7 @@ pub(in crate::worker) fn log_tls_error(
 pub(in crate::worker) fn log_lost_handshake(context: &mut Context, connection: &Connection) {
     let has_begun = matches!(&connection.phase, Phase::Head(partial) if partial.has_tls_input);
     if has_begun && connection.is_in_tls_handshake() {
-        log_tls_failure(context, connection, "the client went in the middle of it");
+        log_tls_failure(context, connection, "the client disconnected during it");
     }
 }
 
@@ -210,7 +210,7 @@ pub(in crate::worker) fn take_unmet_offer(
     context: &mut Context,
     connection: &Connection,
 ) -> Option<&'static str> {
-    let why = "it offered subprotocols, and none is served on this path: browsers end it then";
+    let why = "it offered subprotocols, but none is served on this path, so browsers close it";
     context.refusal_log.unmet_offers.remove(&connection.serial).then_some(why)
 }
 

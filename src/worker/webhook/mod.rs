@@ -63,7 +63,7 @@ pub(in crate::worker) fn post(
         post,
     );
     if posted == PostOutcome::Rejected {
-        log_warning(context, resource, event, Warning::Failed, "too many events wait");
+        log_warning(context, resource, event, Warning::Failed, "too many events are pending");
     }
     posted
 }
@@ -83,11 +83,11 @@ pub(in crate::worker) fn post_open(
     match posted {
         PostOutcome::Taken => {}
         PostOutcome::TooMany => {
-            let why = "too many openings of one address wait";
+            let why = "too many handshakes of one address are pending";
             log_warning(context, resource, event, Warning::Failed, why);
         }
         PostOutcome::Rejected => {
-            log_warning(context, resource, event, Warning::Failed, "too many events wait");
+            log_warning(context, resource, event, Warning::Failed, "too many events are pending");
         }
     }
     posted
@@ -106,7 +106,7 @@ pub(in crate::worker) fn post_for_resource(
     let subject = Subject::Resource(resource);
     let origin = EventOrigin { subject, slot: Slot::NONE, resource };
     if context.webhooks.post(origin, id, post) == PostOutcome::Rejected {
-        log_warning(context, resource, event, Warning::Failed, "too many events wait");
+        log_warning(context, resource, event, Warning::Failed, "too many events are pending");
     }
 }
 
@@ -193,7 +193,7 @@ pub(in crate::worker) fn commands_of(
     match outcome {
         WebhookOutcome::Done(commands) => return Some(commands),
         WebhookOutcome::Refused(_) => {
-            let why = "it refused the event (401 or 403): does it know the secret?";
+            let why = "it refused the event (401 or 403): check the secret";
             log_warning(context, resource, event, Warning::Failed, why);
         }
         WebhookOutcome::Wrong(InvalidAnswer(why)) => {

@@ -70,7 +70,7 @@ pub(in crate::worker) fn acceptor(tls: &config::TlsSettings) -> io::Result<Arc<S
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let secret = tls
         .ticket_secret()
-        .ok_or_else(|| io::Error::other("the secret of the session tickets was not passed on"))?;
+        .ok_or_else(|| io::Error::other("the secret of the session tickets is missing"))?;
     config.ticketer = Arc::new(SessionTickets::new(&secret));
     config.send_tls13_tickets = TICKETS;
     // A client without a ticket needs a full handshake. Other workers would not know a session that
