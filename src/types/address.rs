@@ -148,7 +148,7 @@ impl Address {
         Self { recipients: Recipients::TagSequence(tags), except: None }
     }
 
-    /// Excludes several clients, at most [`EXCEPT_MAX`](super::limits::EXCEPT_MAX). They replace those that an
+    /// Excludes several clients, at most [`EXCEPT_MAX`]. They replace those that an
     /// earlier call has excluded.
     #[must_use]
     pub fn without(self, uuids: &[ClientUuid]) -> Self {
