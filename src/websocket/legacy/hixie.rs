@@ -1,8 +1,7 @@
 //! Reader for frames of drafts 75 and 76 (hixie), which browsers of 2010 send. A text frame is
 //! `00`, text, `ff`; the close frame is `ff 00`.
 
-use std::mem;
-
+use super::buffer::MessageBuffer;
 use crate::types::HixieForm;
 use crate::websocket::{FrameEvent, Violation, take};
 
@@ -23,10 +22,7 @@ const END: u8 = 0xFF;
 pub struct HixieReader {
     form: HixieForm,
     stage: HixieStage,
-    /// Incomplete message.
-    held: Vec<u8>,
-    /// Bytes that the last event borrows.
-    lent: Vec<u8>,
+    buffer: MessageBuffer,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +39,7 @@ impl HixieReader {
     /// Creates a reader for a new connection.
     #[must_use]
     pub const fn new(form: HixieForm) -> Self {
-        Self { form, stage: HixieStage::Between, held: Vec::new(), lent: Vec::new() }
+        Self { form, stage: HixieStage::Between, buffer: MessageBuffer::new() }
     }
 
     pub(in crate::websocket) const fn form(&self) -> HixieForm {
@@ -61,7 +57,7 @@ impl HixieReader {
         input: &mut &mut [u8],
         bytes_max: usize,
     ) -> Result<Option<FrameEvent<'r>>, Violation> {
-        self.lent = Vec::new();
+        self.buffer.release_message();
         loop {
             match self.stage {
                 HixieStage::Between => match take(input, 1).first() {
@@ -81,10 +77,7 @@ impl HixieReader {
         }
         let end = input.iter().position(|byte| *byte == END);
         let text = take(input, end.unwrap_or(input.len()));
-        if text.len() > bytes_max.saturating_sub(self.held.len()) {
-            return Err(Violation::TooBig { max: bytes_max });
-        }
-        self.held.extend_from_slice(text);
+        self.buffer.push(text, bytes_max)?;
         if end.is_none() {
             return Ok(None);
         }
@@ -93,24 +86,16 @@ impl HixieReader {
             take(input, input.len());
         }
         self.stage = HixieStage::Between;
-        self.lent = mem::take(&mut self.held);
-        let text = std::str::from_utf8(&self.lent).map_err(|_| Violation::BadMessage)?;
-        Ok(Some(FrameEvent::Text(text)))
+        self.buffer.complete();
+        Ok(Some(FrameEvent::Text(self.buffer.text()?)))
     }
 
-    /// Returns the number of buffered bytes.
-    pub(in crate::websocket) fn held(&self) -> usize {
-        self.held.len() + self.lent.len()
+    pub(super) const fn buffer(&self) -> &MessageBuffer {
+        &self.buffer
     }
 
-    /// Frees the memory of the last message.
-    pub(in crate::websocket) fn give_back(&mut self) {
-        self.lent = Vec::new();
-    }
-
-    /// Frees all buffers. The reader must not be used afterwards.
-    pub(in crate::websocket) fn forget(&mut self) {
-        (self.held, self.lent) = (Vec::new(), Vec::new());
+    pub(super) const fn buffer_mut(&mut self) -> &mut MessageBuffer {
+        &mut self.buffer
     }
 
     /// Returns true inside a frame. The rest of the frame has a deadline.

@@ -1,10 +1,12 @@
 //! Framing of connections that do not use frames of RFC 6455.
 
+mod buffer;
 pub(crate) mod hixie;
 pub(crate) mod raw;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use self::buffer::MessageBuffer;
 use super::{FrameEvent, FrameReader, HixieReader, MessageLimits, Opcode, RawReader, Violation};
 use crate::types::HixieForm;
 
@@ -78,10 +80,7 @@ impl MessageReader {
     pub fn held(&self) -> usize {
         match self {
             Self::Rfc(reader) => reader.bytes_held(),
-            Self::Foreign(foreign) => match &**foreign {
-                LegacyFraming::Hixie(reader) => reader.held(),
-                LegacyFraming::Raw(reader) => reader.held(),
-            },
+            Self::Foreign(foreign) => foreign.buffer().bytes(),
         }
     }
 
@@ -89,10 +88,7 @@ impl MessageReader {
     pub fn give_back(&mut self) {
         match self {
             Self::Rfc(reader) => reader.release_message(),
-            Self::Foreign(foreign) => match &mut **foreign {
-                LegacyFraming::Hixie(reader) => reader.give_back(),
-                LegacyFraming::Raw(reader) => reader.give_back(),
-            },
+            Self::Foreign(foreign) => foreign.buffer_mut().release_message(),
         }
     }
 
@@ -101,10 +97,7 @@ impl MessageReader {
     pub fn forget(&mut self) {
         match self {
             Self::Rfc(reader) => reader.release(),
-            Self::Foreign(foreign) => match &mut **foreign {
-                LegacyFraming::Hixie(reader) => reader.forget(),
-                LegacyFraming::Raw(reader) => reader.forget(),
-            },
+            Self::Foreign(foreign) => foreign.buffer_mut().release(),
         }
     }
 
@@ -140,6 +133,20 @@ impl From<LegacyFraming> for MessageReader {
 }
 
 impl LegacyFraming {
+    fn buffer(&self) -> &MessageBuffer {
+        match self {
+            Self::Hixie(reader) => reader.buffer(),
+            Self::Raw(reader) => reader.buffer(),
+        }
+    }
+
+    fn buffer_mut(&mut self) -> &mut MessageBuffer {
+        match self {
+            Self::Hixie(reader) => reader.buffer_mut(),
+            Self::Raw(reader) => reader.buffer_mut(),
+        }
+    }
+
     fn next<'r>(
         &'r mut self,
         input: &mut &mut [u8],

@@ -3,6 +3,7 @@
 
 use std::mem;
 
+use super::buffer::MessageBuffer;
 use crate::types::word_choices;
 use crate::websocket::{Violation, take};
 
@@ -34,14 +35,11 @@ word_choices! {
 #[derive(Debug)]
 pub struct RawReader {
     end: RawEnd,
-    /// Incomplete message.
-    held: Vec<u8>,
+    buffer: MessageBuffer,
     nesting: Nesting,
     stage: RawStage,
     /// A pause has completed the buffered message.
     is_paused: bool,
-    /// Bytes that the last message borrows.
-    lent: Vec<u8>,
 }
 
 /// Expected input.
@@ -72,9 +70,8 @@ impl RawReader {
     /// Creates a reader for a new connection.
     #[must_use]
     pub fn new(end: RawEnd) -> Self {
-        let (held, lent) = (Vec::new(), Vec::new());
         let (nesting, stage) = (Nesting::default(), RawStage::Values);
-        Self { end, held, nesting, stage, is_paused: false, lent }
+        Self { end, buffer: MessageBuffer::new(), nesting, stage, is_paused: false }
     }
 
     /// Reads the next message from `input`, as
@@ -88,29 +85,25 @@ impl RawReader {
         input: &mut &mut [u8],
         bytes_max: usize,
     ) -> Result<Option<&'r str>, Violation> {
-        self.lent = Vec::new();
-        if self.held.is_empty() && self.stage == RawStage::Values {
+        self.buffer.release_message();
+        if self.buffer.incomplete().is_empty() && self.stage == RawStage::Values {
             let blanks = input.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
             take(input, blanks);
         }
         let end = self.end_in(input);
         let part = take(input, end.unwrap_or(input.len()));
-        if part.len() > bytes_max.saturating_sub(self.held.len()) {
-            return Err(Violation::TooBig { max: bytes_max });
-        }
-        self.held.extend_from_slice(part);
+        self.buffer.push(part, bytes_max)?;
         let is_paused = mem::take(&mut self.is_paused);
-        if self.held.is_empty() || (end.is_none() && !is_paused) {
+        if self.buffer.incomplete().is_empty() || (end.is_none() && !is_paused) {
             return Ok(None);
         }
         self.nesting = Nesting::default();
-        self.lent = mem::take(&mut self.held);
-        match self.lent.as_slice() {
+        match self.buffer.complete() {
             CHUNKS_BEGIN => self.stage = RawStage::Chunks,
             CHUNKS_END => self.stage = RawStage::Values,
             _ => {}
         }
-        std::str::from_utf8(&self.lent).map(Some).map_err(|_| Violation::BadMessage)
+        self.buffer.text().map(Some)
     }
 
     /// Ends the current message. The following call of [`RawReader::next`] with empty input returns
@@ -119,31 +112,24 @@ impl RawReader {
         self.is_paused = true;
     }
 
-    /// Returns the number of buffered bytes.
-    pub(in crate::websocket) fn held(&self) -> usize {
-        self.held.len() + self.lent.len()
+    pub(super) const fn buffer(&self) -> &MessageBuffer {
+        &self.buffer
     }
 
-    /// Frees the memory of the last message.
-    pub(in crate::websocket) fn give_back(&mut self) {
-        self.lent = Vec::new();
-    }
-
-    /// Frees all buffers. The reader must not be used afterwards.
-    pub(in crate::websocket) fn forget(&mut self) {
-        (self.held, self.lent) = (Vec::new(), Vec::new());
+    pub(super) const fn buffer_mut(&mut self) -> &mut MessageBuffer {
+        &mut self.buffer
     }
 
     /// Returns true inside a message. The rest of the message has a deadline, and a pause ends it.
     #[must_use]
     pub fn is_mid_message(&self) -> bool {
-        !self.held.is_empty()
+        !self.buffer.incomplete().is_empty()
     }
 
     /// Returns the number of input bytes up to the end of the current message. `None` if the
     /// message does not end in the input.
     fn end_in(&mut self, input: &[u8]) -> Option<usize> {
-        let first = *self.held.first().or_else(|| input.first())?;
+        let first = *self.buffer.incomplete().first().or_else(|| input.first())?;
         if self.end == RawEnd::Read {
             return Some(input.len());
         }
@@ -166,7 +152,7 @@ impl RawReader {
     /// Returns the number of input bytes that complete `word`. `None` if the message does not begin
     /// with it.
     fn begins_with(&self, input: &[u8], word: &[u8]) -> Option<usize> {
-        let rest = word.strip_prefix(self.held.as_slice())?;
+        let rest = word.strip_prefix(self.buffer.incomplete())?;
         input.starts_with(rest).then_some(rest.len())
     }
 }
