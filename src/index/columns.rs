@@ -9,6 +9,9 @@ use crate::types::ConnectionRef;
 /// has a list of them. Tests and fuzz targets use a smaller value, so that short inputs also reach the list.
 const UNION_MAX: usize = if cfg!(any(test, fuzzing)) { 3 } else { 1000 };
 
+/// Positions of a column up to which vacant ones are not closed. Tests and fuzz targets use a smaller value.
+const SPARSE_MIN: usize = if cfg!(any(test, fuzzing)) { 4 } else { 1024 };
+
 /// One column for each tag name of each tenant.
 #[derive(Debug)]
 pub(super) struct Columns {
@@ -18,12 +21,40 @@ pub(super) struct Columns {
 }
 
 /// The rows of one tag name of a tenant.
-#[derive(Debug, Default)]
+///
+/// A row that is removed leaves a vacant position for the next one. If another row took its position, that
+/// row would have to be told, and it is rarely in a cache.
+#[derive(Debug)]
 pub(super) struct Column {
-    /// In no order. Each row knows its position here.
-    rows: Vec<NameId>,
+    /// Rows and vacant positions, in no order. Each row knows its position here.
+    positions: Vec<ColumnEntry>,
+    /// The vacant position that is filled first.
+    vacant: u32,
+    /// Number of rows.
+    rows: u32,
     /// All clients with the tag, if there are more rows than a union may have.
     clients: Option<Box<PostingList>>,
+}
+
+/// A row, or the next vacant position, which [`ColumnEntry::IS_VACANT`] marks.
+#[derive(Clone, Copy, Debug)]
+struct ColumnEntry(u32);
+
+impl ColumnEntry {
+    /// Ids of rows are below it: two thousand million rows need 100 GB first.
+    const IS_VACANT: u32 = 1 << 31;
+    /// The end of the vacant positions.
+    const END: u32 = Self::IS_VACANT - 1;
+
+    fn row(self) -> Option<NameId> {
+        (self.0 & Self::IS_VACANT == 0).then_some(NameId(self.0))
+    }
+}
+
+impl Default for Column {
+    fn default() -> Self {
+        Self { positions: Vec::new(), vacant: ColumnEntry::END, rows: 0, clients: None }
+    }
 }
 
 impl Default for Columns {
@@ -34,8 +65,19 @@ impl Default for Columns {
 
 impl Column {
     /// Returns the rows.
-    pub(super) fn rows(&self) -> &[NameId] {
-        &self.rows
+    pub(super) fn rows(&self) -> impl Iterator<Item = NameId> + '_ {
+        self.positions.iter().filter_map(|entry| entry.row())
+    }
+
+    /// Returns the number of rows: the values of the tag.
+    pub(super) fn len(&self) -> usize {
+        // lossless: the crate is built for targets of 32 bits and more
+        usize::try_from(self.rows).unwrap_or(usize::MAX)
+    }
+
+    /// Returns the row at a position.
+    pub(super) fn at(&self, position: u32) -> Option<NameId> {
+        self.positions.get(usize::try_from(position).ok()?)?.row()
     }
 
     /// Returns the clients with the tag, if they have a list of their own.
@@ -43,37 +85,67 @@ impl Column {
         self.clients.as_deref()
     }
 
-    /// Adds a row.
+    /// Adds a row, at a vacant position if there is one.
     fn add(&mut self, row: NameId, rows: &mut Interner<PostingList>) {
-        let position = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
-        self.rows.push(row);
+        debug_assert!(row.0 < ColumnEntry::IS_VACANT, "fewer rows than 2^31");
+        self.rows += 1;
+        let position = self.fill(row);
         let place = ColumnPlace::at(position);
         let place = if self.clients.is_some() { place.listed() } else { place };
         set_place(rows, row, |_| place);
     }
 
-    /// Removes a row. The last row of the column takes its position.
-    fn remove(&mut self, place: ColumnPlace, rows: &mut Interner<PostingList>) {
-        let position = usize::try_from(place.position()).unwrap_or(usize::MAX);
-        if position >= self.rows.len() {
-            return;
+    fn fill(&mut self, row: NameId) -> u32 {
+        let position = self.vacant;
+        match usize::try_from(position).ok().and_then(|at| self.positions.get_mut(at)) {
+            Some(entry) => {
+                self.vacant = entry.0 & !ColumnEntry::IS_VACANT;
+                *entry = ColumnEntry(row.0);
+                position
+            }
+            None => {
+                self.positions.push(ColumnEntry(row.0));
+                u32::try_from(self.positions.len() - 1).unwrap_or(u32::MAX)
+            }
         }
-        self.rows.swap_remove(position);
-        if let Some(moved) = self.rows.get(position) {
-            set_place(rows, *moved, |_| place);
+    }
+
+    /// Removes a row.
+    fn remove(&mut self, place: ColumnPlace, rows: &mut Interner<PostingList>) {
+        let position = place.position();
+        let entry = usize::try_from(position).ok().and_then(|at| self.positions.get_mut(at));
+        let Some(entry) = entry else { return };
+        *entry = ColumnEntry(ColumnEntry::IS_VACANT | self.vacant);
+        self.vacant = position;
+        self.rows -= 1;
+        if self.positions.len() > SPARSE_MIN && self.positions.len() / 4 > self.len() {
+            self.compact(rows);
+        }
+    }
+
+    /// Closes the gaps when three of four positions are vacant: a search would visit them, and they take
+    /// memory. As many rows have left since as the work is for.
+    fn compact(&mut self, rows: &mut Interner<PostingList>) {
+        self.positions.retain(|entry| entry.row().is_some());
+        self.positions.shrink_to_fit();
+        self.vacant = ColumnEntry::END;
+        for (position, row) in (0..).zip(self.rows()) {
+            let place = ColumnPlace::at(position);
+            let place = if self.clients.is_some() { place.listed() } else { place };
+            set_place(rows, row, |_| place);
         }
     }
 
     /// Makes the list of all clients with the tag.
     fn list(&mut self, rows: &mut Interner<PostingList>) {
-        let own: Vec<&PostingList> = self.rows.iter().filter_map(|row| rows.get(*row)).collect();
+        let own: Vec<&PostingList> = self.rows().filter_map(|row| rows.get(row)).collect();
         self.clients = Some(Box::new(PostingList::of(union(&own))));
-        self.rows.iter().for_each(|row| set_place(rows, *row, ColumnPlace::listed));
+        self.rows().for_each(|row| set_place(rows, row, ColumnPlace::listed));
     }
 
     fn unlist(&mut self, rows: &mut Interner<PostingList>) {
         self.clients = None;
-        self.rows.iter().for_each(|row| set_place(rows, *row, ColumnPlace::unlisted));
+        self.rows().for_each(|row| set_place(rows, row, ColumnPlace::unlisted));
     }
 }
 
@@ -107,10 +179,10 @@ impl Columns {
         if is_new {
             column.add(row, rows);
         }
-        match &mut column.clients {
-            Some(clients) => clients.insert(place),
-            None if column.rows.len() > self.union_max => column.list(rows),
-            None => {}
+        if let Some(clients) = &mut column.clients {
+            clients.insert(place);
+        } else if column.len() > self.union_max {
+            column.list(rows);
         }
     }
 
@@ -133,9 +205,9 @@ impl Columns {
             return;
         }
         column.remove(own, rows);
-        if column.rows.is_empty() {
+        if column.rows == 0 {
             self.names.remove(id);
-        } else if column.clients.is_some() && column.rows.len() <= self.union_max / 2 {
+        } else if column.clients.is_some() && column.len() <= self.union_max / 2 {
             // Far below the limit at which it is made, so that it is not made again and again.
             column.unlist(rows);
         }

@@ -53,20 +53,18 @@ fn check_columns(index: &Index) -> Result<(), String> {
     for (id, name, _) in index.rows.iter() {
         columns.entry((name.tenant_id(), name.tag_name())).or_default().insert(id);
     }
-    let of = |column: &Column| column.rows().iter().copied().collect::<BTreeSet<_>>();
+    let of = |column: &Column| column.rows().collect::<BTreeSet<_>>();
     let known = index.columns.iter();
     let known = known.map(|(name, column)| ((name.tenant_id(), name.tag_name()), of(column)));
     equal("rows by tag name and columns", &columns, &known.collect())?;
     for (_, column) in index.columns.iter() {
         let mut clients: BTreeSet<ConnectionRef> = BTreeSet::new();
-        for (at, row) in (0..).zip(column.rows()) {
-            let members = index.rows.get(*row).ok_or_else(|| format!("no {row:?}"))?;
-            equal("position in a column", &at, &members.column().position())?;
-            equal(
-                "list of a column",
-                &column.clients().is_some(),
-                &members.column().needs_column(),
-            )?;
+        equal("rows of a column and their count", &column.rows().count(), &column.len())?;
+        for row in column.rows() {
+            let members = index.rows.get(row).ok_or_else(|| format!("no {row:?}"))?;
+            let place = members.column();
+            equal("row at its position", &Some(row), &column.at(place.position()))?;
+            equal("list of a column", &column.clients().is_some(), &place.needs_column())?;
             clients.extend(places(members));
         }
         if let Some(list) = column.clients() {

@@ -86,7 +86,7 @@ impl Index {
                 && matches!(term.test(), ValueTest::Prefix(_))
                 && let Some(column) = self.columns.find(tenant, term.name())
             {
-                values += u64::try_from(column.rows().len()).unwrap_or(u64::MAX);
+                values += u64::try_from(column.len()).unwrap_or(u64::MAX);
             }
         });
         if values > self.scan_max {
@@ -162,17 +162,17 @@ impl<'i> Planner<'i> {
                 let Some(column) = self.index.columns.find(self.tenant, term.name()) else {
                     return Vec::new();
                 };
-                let all = column.rows().iter();
+                let all = column.rows();
                 match (term.test(), column.clients()) {
                     (ValueTest::Prefix(prefix), _) => {
-                        let begins = |row: &&NameId| {
-                            let name = rows.name_of(**row);
+                        let begins = |row: &NameId| {
+                            let name = rows.name_of(*row);
                             name.is_some_and(|it| it.tag_value().starts_with(prefix.as_bytes()))
                         };
-                        all.filter(begins).filter_map(|row| rows.get(*row)).collect()
+                        all.filter(begins).filter_map(|row| rows.get(row)).collect()
                     }
                     (_, Some(clients)) => vec![clients],
-                    (_, None) => all.filter_map(|row| rows.get(*row)).collect(),
+                    (_, None) => all.filter_map(|row| rows.get(row)).collect(),
                 }
             }
         }
