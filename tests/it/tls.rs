@@ -211,7 +211,7 @@ fn a_certificate_that_ends_within_two_weeks_is_warned_about_and_served() {
     assert!(!finished.text.contains("renew"), "{}", finished.text);
     let (finished, folder) = check(13);
     assert_eq!(finished.code, Some(0), "{}", finished.text);
-    for words in ["websock.ini:", "certFile: `cert.pem` ends on ", "renew it soon"] {
+    for words in ["websock.ini:", "certFile: `cert.pem` expires on ", "renew it soon"] {
         assert!(finished.text.contains(words), "no {words:?} in {}", finished.text);
     }
     let server = Server::run(folder, &["serve", "-i", "websock.ini"], &[]);
