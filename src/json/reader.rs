@@ -208,6 +208,11 @@ impl<'a> Reader<'a> {
         }
         let mut is_plain = true;
         loop {
+            // A search costs more than an escape, and escapes often follow each other.
+            while let [b'\\', rest @ ..] = self.rest {
+                self.rest = escape(rest)?;
+                is_plain = false;
+            }
             let at = memchr2(b'"', b'\\', self.rest).ok_or(NotJson)?;
             match self.rest.get(at..) {
                 Some([b'"', rest @ ..]) => {
@@ -285,6 +290,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a number, `true`, `false` or `null`.
+    #[inline]
     fn word(&mut self) -> Result<(), NotJson> {
         let rest = match self.rest {
             [b't', b'r', b'u', b'e', rest @ ..]
@@ -334,6 +340,7 @@ fn escape(rest: &[u8]) -> Result<&[u8], NotJson> {
 }
 
 /// Returns the input after a number, given the input after the sign.
+#[inline]
 fn number(rest: &[u8]) -> Result<&[u8], NotJson> {
     let mut rest = match rest {
         [b'0', rest @ ..] => rest,
@@ -351,12 +358,14 @@ fn number(rest: &[u8]) -> Result<&[u8], NotJson> {
 }
 
 /// Returns the input after one or more digits.
+#[inline]
 fn digits(rest: &[u8]) -> Result<&[u8], NotJson> {
-    let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    match rest.split_at_checked(count) {
-        Some((digits, behind)) if !digits.is_empty() => Ok(behind),
-        _ => Err(NotJson),
+    let [b'0'..=b'9', rest @ ..] = rest else { return Err(NotJson) };
+    let mut behind = rest;
+    while let [b'0'..=b'9', rest @ ..] = behind {
+        behind = rest;
     }
+    Ok(behind)
 }
 
 #[cfg(test)]
