@@ -8,7 +8,7 @@ use super::posting_list::{PostingList, intersection_without};
 use super::slot_bitmap::sorted;
 use super::unions::{Found, intersect, len, subtract, union, unite};
 use crate::types::{
-    ConnectionRef, Expression, Slot, SlotSet, TagCondition, TagTerm, Tenant, ValueTest, WorkerId,
+    ConnectionRef, Expression, Slot, SlotSet, TagCondition, TagTerm, ValueTest, WorkerId,
 };
 
 /// Looks into rows that cost as much as one client of a set operation.
@@ -42,58 +42,25 @@ enum Plan<'i> {
     Any(Vec<Self>),
 }
 
-impl Index {
-    /// Returns the clients that an expression matches, by worker: workers in ascending order, no set empty.
-    ///
-    /// An AND starts with its smallest operand. A negation inside an AND is a difference; elsewhere it is the
-    /// difference from all clients of the tenant that tags reach.
-    ///
-    /// # Errors
-    ///
-    /// If the prefixes would scan more values than [`Index::limit_scan`] allows.
-    pub fn evaluate(
-        &self,
-        tenant: &Tenant,
-        expression: &Expression,
-    ) -> Result<Vec<(WorkerId, SlotSet)>, TooExpensive> {
-        let tenant = self.tenants.find(InternedName::tenant(tenant));
-        tenant.map_or_else(|| Ok(Vec::new()), |tenant| self.evaluated(tenant, expression))
-    }
-
-    /// Returns what [`Self::evaluate`] does, for a tenant that is known.
-    pub(super) fn evaluated(
-        &self,
-        tenant: NameId,
-        expression: &Expression,
-    ) -> Result<Vec<(WorkerId, SlotSet)>, TooExpensive> {
-        let Some(space) = self.tenants.get(tenant) else { return Ok(Vec::new()) };
-        self.admit_scan(tenant, expression)?;
-        let planner = Planner { index: self, tenant, everyone: &space.everyone };
-        let found = planner.plan(expression.root()).evaluate().into_iter();
-        Ok(found.filter(|(_, it)| !it.is_empty()).map(|(w, it)| (w, SlotSet(it))).collect())
-    }
-
-    /// Sets how many values the prefixes of one expression may scan.
-    pub fn limit_scan(&mut self, values: u64) {
-        self.scan_max = values;
-    }
-
-    /// Counts the values that the prefixes of an expression scan.
-    fn admit_scan(&self, tenant: NameId, expression: &Expression) -> Result<(), TooExpensive> {
-        let mut values = 0_u64;
-        expression.root().walk(&mut |part| {
-            if let TagCondition::Term(term) = part
-                && matches!(term.test(), ValueTest::Prefix(_))
-                && let Some(column) = self.columns.find(tenant, term.name())
-            {
-                values += u64::try_from(column.len()).unwrap_or(u64::MAX);
-            }
-        });
-        if values > self.scan_max {
-            return Err(TooExpensive { values, limit: self.scan_max });
-        }
-        Ok(())
-    }
+/// Returns the clients of a tenant that an expression matches, by worker: workers in ascending order, no set
+/// empty.
+///
+/// An AND starts with its smallest operand. A negation inside an AND is a difference; elsewhere it is the
+/// difference from all clients of the tenant that tags reach.
+///
+/// # Errors
+///
+/// If the prefixes would scan more values than [`Index::limit_scan`] allows.
+pub(super) fn evaluate(
+    index: &Index,
+    tenant: NameId,
+    expression: &Expression,
+) -> Result<Vec<(WorkerId, SlotSet)>, TooExpensive> {
+    let Some(space) = index.tenants.get(tenant) else { return Ok(Vec::new()) };
+    let planner = Planner { index, tenant, everyone: &space.everyone };
+    planner.admit_scan(expression)?;
+    let found = planner.plan(expression.root()).evaluate().into_iter();
+    Ok(found.filter(|(_, it)| !it.is_empty()).map(|(w, it)| (w, SlotSet(it))).collect())
 }
 
 /// Finds the rows of an expression.
@@ -105,6 +72,21 @@ struct Planner<'i> {
 }
 
 impl<'i> Planner<'i> {
+    /// Refuses an expression whose prefixes scan too many values. Each prefix scans all values of its tag name.
+    fn admit_scan(&self, expression: &Expression) -> Result<(), TooExpensive> {
+        let mut values = 0_u64;
+        expression.root().walk(&mut |part| {
+            if let TagCondition::Term(term) = part
+                && matches!(term.test(), ValueTest::Prefix(_))
+                && let Some(column) = self.index.columns.find(self.tenant, term.name())
+            {
+                values = values.saturating_add(u64::try_from(column.len()).unwrap_or(u64::MAX));
+            }
+        });
+        let limit = self.index.scan_max;
+        if values > limit { Err(TooExpensive { values, limit }) } else { Ok(()) }
+    }
+
     fn plan(&self, condition: &TagCondition) -> Plan<'i> {
         match condition {
             TagCondition::Term(term) => Plan::Rows(self.rows(term)),

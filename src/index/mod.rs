@@ -115,6 +115,11 @@ struct Space {
 }
 
 impl Index {
+    /// Sets how many values the prefixes of one expression may scan.
+    pub fn limit_scan(&mut self, values: u64) {
+        self.scan_max = values;
+    }
+
     /// Adds a client.
     ///
     /// Join numbers may arrive in any order: after the broker restarts, every worker announces its clients

@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 
 use super::Index;
-use super::TooExpensive;
 use super::directory::{IndexEntry, Reach};
+use super::expression::{TooExpensive, evaluate};
 use super::interner::{InternedName, NameId};
 use super::match_groups::MatchGroups;
 use super::posting_list::{PostingList, intersection};
 use super::tag_sequence::narrowed;
 use crate::types::limits::ANSWER_LOOKS_MAX;
 use crate::types::{
-    Address, ClientFilter, ClientUuid, ConnectionRef, Ident, JoinNumber, MatchOptions, NamedClient,
-    Recipients, SlotSet, Tag, TagQuery, Tenant, WorkerId,
+    Address, ClientFilter, ClientUuid, ConnectionRef, Expression, Ident, JoinNumber, MatchOptions,
+    NamedClient, Recipients, SlotSet, Tag, TagQuery, Tenant, WorkerId,
 };
 
 /// The recipients of a publication, by worker.
@@ -103,12 +103,27 @@ impl Index {
         Resolved { sets, except, single: false }
     }
 
-    /// Returns the clients that recipients of any number are.
+    /// Returns the clients of the tenant that an expression matches, by worker: workers in ascending order, no
+    /// set empty.
+    ///
+    /// # Errors
+    ///
+    /// If the prefixes would scan more values than [`Index::limit_scan`] allows.
+    pub fn evaluate(
+        &self,
+        tenant: &Tenant,
+        expression: &Expression,
+    ) -> Result<Vec<(WorkerId, SlotSet)>, TooExpensive> {
+        let tenant = self.tenants.find(InternedName::tenant(tenant));
+        tenant.map_or_else(|| Ok(Vec::new()), |tenant| evaluate(self, tenant, expression))
+    }
+
+    /// Returns the clients of recipients that may be several.
     fn sets(&self, tenant: NameId, recipients: &Recipients) -> Vec<(WorkerId, SlotSet)> {
         match recipients {
             Recipients::Matching(query) => self.matching(tenant, query),
             Recipients::TagSequence(tags) => self.tag_sequence(tenant, tags),
-            Recipients::Expression(it) => self.evaluated(tenant, it).unwrap_or_default(),
+            Recipients::Expression(it) => evaluate(self, tenant, it).unwrap_or_default(),
             Recipients::Without(it) => {
                 let mut sets = self.sets(tenant, &it.recipients);
                 for uuid in &it.uuids {

@@ -365,7 +365,7 @@ impl Source {
             true => "webhook/client".to_owned(),
             false => first.trim_end_matches(".rs").to_owned(),
         };
-        let body_lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
+        let body_lines = without_tests(&text).lines().count();
         Self { path, room, text, body_lines }
     }
 
@@ -373,6 +373,12 @@ impl Source {
     fn body(&self) -> impl Iterator<Item = (usize, &str)> {
         (1..).zip(self.text.lines()).take(self.body_lines)
     }
+}
+
+/// Cuts a source where its test module begins. A declaration such as `mod tests;` may stand above the code.
+fn without_tests(text: &str) -> &str {
+    let module = Regex::new(r"(?m)^#\[cfg\(test\)\]\n(?:#!?\[[^\]]*\]\n)*mod \w+ \{").unwrap();
+    module.find(text).map_or(text, |found| &text[..found.start()])
 }
 
 fn sources(folder: &Path) -> Vec<Source> {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use regex_lite::Regex;
 
-use crate::files;
+use crate::{files, without_tests};
 
 /// In how many files an inherent `impl` of one type may be.
 const IMPL_FILES_MAX: usize = 3;
@@ -139,7 +139,7 @@ fn code() -> Vec<Code> {
         .map(|path| (path.to_string_lossy().into_owned(), std::fs::read_to_string(path).unwrap()))
         .filter(|(path, _)| !is_test(path))
         .map(|(path, text)| {
-            let body = text.split("#[cfg(test)]\nmod ").next().unwrap_or("");
+            let body = without_tests(&text);
             Code { path, text: blank(body), lines: body.lines().count() }
         })
         .collect()

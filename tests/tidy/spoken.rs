@@ -4,7 +4,7 @@ use std::path::Path;
 
 use regex_lite::Regex;
 
-use super::{UNCLEAR, files};
+use super::{UNCLEAR, files, without_tests};
 
 /// Modules whose texts are all read by users or operators, not only those of log lines.
 const MESSAGES: &[&str] = &[
@@ -46,7 +46,7 @@ const UNCLEAR_TEXTS: &[(&str, &str)] = &[
 /// what a log macro writes.
 fn shown(path: &Path, source: &str) -> Vec<(usize, String)> {
     let literal = Regex::new(r#""((?:[^"\\]|\\.)*)""#).unwrap();
-    let body = source.split("\n#[cfg(test)]").next().unwrap();
+    let body = without_tests(source);
     let is_cli = path.starts_with("src/cli");
     let is_message = is_cli || MESSAGES.iter().any(|folder| path.starts_with(folder));
     let mut all = Vec::new();

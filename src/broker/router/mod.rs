@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use bytes::Bytes;
 
+use self::turns::Turn;
 use super::connection_limits::{ConnectionLimits, MaxConnections};
 use super::presence;
 pub use super::protocol_error::ProtocolError;
@@ -43,16 +44,6 @@ pub struct Router {
     last_sequence: u64,
     /// Total number of resolved publications.
     publications: u64,
-}
-
-/// The publications resolved in one turn. They are acknowledged when every link has taken the bytes that were
-/// queued for it at the end of that turn.
-#[derive(Debug)]
-struct Turn {
-    /// Number of the last publication of each source.
-    resolved: BTreeMap<WorkerIncarnation, Number>,
-    /// For each link, the total number of bytes that it must have taken.
-    marks: Vec<(WorkerIncarnation, u64)>,
 }
 
 impl Router {

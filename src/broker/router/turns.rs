@@ -2,7 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::{Router, Turn};
+use super::Router;
+use crate::types::{Number, WorkerIncarnation};
+
+/// The publications resolved in one turn. They are acknowledged when every link has taken the bytes that were
+/// queued for it at the end of that turn.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// Number of the last publication of each source.
+    resolved: BTreeMap<WorkerIncarnation, Number>,
+    /// For each link, the total number of bytes that it must have taken.
+    marks: Vec<(WorkerIncarnation, u64)>,
+}
 
 impl Router {
     /// Ends a turn. Its publications are acknowledged when all links have taken their bytes (rule L5).
