@@ -33,7 +33,9 @@ pub(super) struct ApiProcess {
     intake: Intake,
     link: Option<AsyncWaiter>,
     stage: EndStage,
-    /// What came with the configuration.
+    /// The supervisor exited before it asked this process to exit.
+    is_orphan: bool,
+    /// Commands that arrived together with the configuration.
     first: Vec<ControlMessage<ApiCommand>>,
 }
 
@@ -48,15 +50,7 @@ enum EndStage {
     /// The process exits when nothing is under way, and then at the latest.
     Leaving {
         until: Instant,
-        reason: LeaveReason,
     },
-}
-
-/// Why the process exits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LeaveReason {
-    Requested,
-    SupervisorLost,
 }
 
 impl ApiProcess {
@@ -91,7 +85,8 @@ impl ApiProcess {
         let source = WorkerIncarnation { worker: WorkerId::API, generation };
         let state = Rc::new(ApiState::new(source, config));
         let (intake, stage) = (Intake::default(), EndStage::Serving);
-        Ok(Some(Self { control, commanded, state, intake, link: None, stage, first }))
+        let (link, is_orphan) = (None, false);
+        Ok(Some(Self { control, commanded, state, intake, link, stage, is_orphan, first }))
     }
 
     /// Runs until the process is to exit.
@@ -134,7 +129,8 @@ impl ApiProcess {
         self.apply_all(commands)?;
         if peer == ControlPeer::Gone && !matches!(self.stage, EndStage::Leaving { .. }) {
             info!(event = "supervisor_lost", "supervisor lost");
-            self.leave(ORPHAN_WAIT, LeaveReason::SupervisorLost);
+            self.is_orphan = true;
+            self.leave(ORPHAN_WAIT);
         }
         Ok(())
     }
@@ -164,7 +160,7 @@ impl ApiProcess {
                 Ok(())
             }
             (ApiCommand::Drain { within }, _) => {
-                self.leave(within, LeaveReason::Requested);
+                self.leave(within);
                 Ok(())
             }
             (ApiCommand::Pressure(pressure), _) => {
@@ -215,9 +211,9 @@ impl ApiProcess {
         self.state.drain();
     }
 
-    fn leave(&mut self, within: Duration, reason: LeaveReason) {
+    fn leave(&mut self, within: Duration) {
         self.drain();
-        self.stage = EndStage::Leaving { until: Instant::now() + within, reason };
+        self.stage = EndStage::Leaving { until: Instant::now() + within };
     }
 
     fn read_link(&mut self) {
@@ -236,15 +232,13 @@ impl ApiProcess {
                 self.report(ChildEvent::Quiesced);
                 None
             }
-            EndStage::Leaving { until, reason } => {
+            EndStage::Leaving { until } => {
                 let is_done = self.state.is_quiet() && self.state.connections.open() == 0;
                 if !is_done && Instant::now() < until {
                     return None;
                 }
-                Some(match reason {
-                    LeaveReason::Requested => ExitReason::Requested,
-                    LeaveReason::SupervisorLost => ExitReason::SupervisorLost,
-                })
+                let is_orphan = self.is_orphan;
+                Some(if is_orphan { ExitReason::SupervisorLost } else { ExitReason::Requested })
             }
             _ => None,
         }

@@ -10,7 +10,7 @@ const EXCERPT_BYTES: usize = 12;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpressionError {
     place: ExpressionPlace,
-    kind: ExpressionErrorKind,
+    is_duplicate_member: bool,
     message: Box<str>,
 }
 
@@ -23,40 +23,35 @@ pub enum ExpressionPlace {
     Pointer(Box<str>),
 }
 
-/// What kind of error it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExpressionErrorKind {
-    /// The expression breaks the grammar or exceeds a limit.
-    Invalid,
-    /// A member of a JSON object occurs twice.
-    DuplicateMember,
-}
-
 impl ExpressionError {
     /// An error of the text form; the message ends with the byte and what is around it.
     pub(super) fn in_text(text: &str, at: usize, what: impl fmt::Display) -> Self {
-        let message = format!("{what} at byte {at}: {}", Excerpt { text, at });
-        let kind = ExpressionErrorKind::Invalid;
-        Self { place: ExpressionPlace::Byte(at), kind, message: message.into() }
+        Self::new(
+            ExpressionPlace::Byte(at),
+            format!("{what} at byte {at}: {}", Excerpt { text, at }),
+        )
     }
 
     /// An error of the text form whose message itself says what to write.
     pub(super) fn with_advice(at: usize, advice: impl fmt::Display) -> Self {
-        let message = format!("{advice} (at byte {at})");
-        let kind = ExpressionErrorKind::Invalid;
-        Self { place: ExpressionPlace::Byte(at), kind, message: message.into() }
+        Self::new(ExpressionPlace::Byte(at), format!("{advice} (at byte {at})"))
     }
 
     /// An error of the JSON form.
-    pub(super) fn in_json(
-        pointer: &str,
-        kind: ExpressionErrorKind,
-        what: impl fmt::Display,
-    ) -> Self {
+    pub(super) fn in_json(pointer: &str, what: impl fmt::Display) -> Self {
         let at = if pointer.is_empty() { "the expression" } else { pointer };
         // Names of members may contain control characters of Unicode.
         let message: String = format!("{what} at {at}").chars().map(printable).collect();
-        Self { place: ExpressionPlace::Pointer(pointer.into()), kind, message: message.into() }
+        Self::new(ExpressionPlace::Pointer(pointer.into()), message)
+    }
+
+    /// A member of a JSON object that occurs twice.
+    pub(super) fn duplicate_member(pointer: &str) -> Self {
+        Self { is_duplicate_member: true, ..Self::in_json(pointer, "duplicate member") }
+    }
+
+    fn new(place: ExpressionPlace, message: String) -> Self {
+        Self { place, is_duplicate_member: false, message: message.into() }
     }
 
     /// Where it is.
@@ -65,10 +60,11 @@ impl ExpressionError {
         &self.place
     }
 
-    /// What kind of error it is.
+    /// Returns true if a member of a JSON object occurs twice. Otherwise the expression breaks the grammar or
+    /// exceeds a limit.
     #[must_use]
-    pub fn kind(&self) -> ExpressionErrorKind {
-        self.kind
+    pub fn is_duplicate_member(&self) -> bool {
+        self.is_duplicate_member
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::value::RawValue;
 
-use super::error::{ExpressionError, ExpressionErrorKind};
+use super::error::ExpressionError;
 use crate::json::{JsonToken, Scalar, Tokens, is_json, members};
 use crate::types::limits::{EXPRESSION_BYTES_MAX, EXPRESSION_NESTING_MAX};
 use crate::types::{Expression, ExpressionFault, ExpressionSize, TagCondition, TagTerm, ValueTest};
@@ -21,11 +21,10 @@ pub(super) fn parse(raw: &str) -> Result<Expression, ExpressionError> {
         return Err(reader.fault(ExpressionFault::TooLong { bytes: raw.len() }));
     }
     if !is_json(raw) {
-        return Err(reader.error("text that is not JSON"));
+        return Err(reader.error("invalid JSON"));
     }
     if let Some(pointer) = duplicate_member(raw) {
-        let kind = ExpressionErrorKind::DuplicateMember;
-        return Err(ExpressionError::in_json(&pointer, kind, "a second member of one name"));
+        return Err(ExpressionError::duplicate_member(&pointer));
     }
     let condition = reader.condition(raw)?;
     Expression::new(condition).map_err(|fault| reader.fault(fault))
@@ -98,7 +97,7 @@ impl JsonReader {
         };
         let is_test = |it: &&Member<'_>| matches!(&*it.name, "is" | "in" | "prefix" | "exists");
         if let Some(unknown) = tests.iter().find(|it| !is_test(it)) {
-            let what = "a member that no expression has";
+            let what = "unknown member";
             return Err(self.inside(&unknown.name, |it| it.error(what)));
         }
         let [test] = tests else {
@@ -120,7 +119,7 @@ impl JsonReader {
             "is" => self.value(member.raw).map(ValueTest::Is),
             "prefix" => self.value(member.raw).map(ValueTest::Prefix),
             "exists" if member.raw == "true" => Ok(ValueTest::Exists),
-            "exists" => Err(self.error("expected true; for a missing tag write not")),
+            "exists" => Err(self.error("exists must be true; use not to test for a missing tag")),
             _ => {
                 let items = self.items(member.raw)?;
                 let each = (0..).zip(items);
@@ -162,7 +161,7 @@ impl JsonReader {
     }
 
     fn error(&self, what: impl std::fmt::Display) -> ExpressionError {
-        ExpressionError::in_json(&self.pointer, ExpressionErrorKind::Invalid, what)
+        ExpressionError::in_json(&self.pointer, what)
     }
 
     fn fault(&self, fault: ExpressionFault) -> ExpressionError {
@@ -188,11 +187,18 @@ enum Open {
     List { items: usize },
 }
 
-/// The pointer of the first member of valid JSON whose name its object has had before, at any level.
+/// Brackets that can be open in an expression: an object and a list for each operator, and for the term.
+const BRACKETS_MAX: usize = 2 * (EXPRESSION_NESTING_MAX + 1);
+
+/// Returns the pointer of the first member of valid JSON whose name its object has had before. Deeper brackets
+/// than those of an expression are not examined: the reader refuses them, and the pointer stays short.
 fn duplicate_member(raw: &str) -> Option<String> {
     let mut open: Vec<Open> = Vec::new();
     let mut tokens = Tokens::of(raw).peekable();
     while let Some(token) = tokens.next() {
+        if open.len() > BRACKETS_MAX {
+            return None;
+        }
         match token {
             JsonToken::Open(b'{') => {
                 open.push(Open::Object { names: HashSet::new(), last: String::new() });

@@ -20,7 +20,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub use self::error::{ExpressionError, ExpressionErrorKind, ExpressionPlace};
+pub use self::error::{ExpressionError, ExpressionPlace};
 pub use self::explain::{ExplainedOperator, ExplainedPart, Explanation};
 use crate::types::{Expression, Tags};
 

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::publish::PublishContext;
 use crate::api::error::{ApiError, ErrorCode};
 use crate::api::json_object::{JsonObject, duplicate};
-use crate::expression::{ExpressionErrorKind, ExpressionPlace};
+use crate::expression::ExpressionPlace;
 use crate::json;
 use crate::json::Scalar;
 use crate::protocol::tags;
@@ -115,10 +115,9 @@ fn read_expression(raw: &str, at: &str) -> Result<Expression, ApiError> {
         None => Expression::from_json(raw),
     };
     read.map_err(|why| {
-        let code = match why.kind() {
-            ExpressionErrorKind::Invalid => ErrorCode::InvalidExpression,
-            ExpressionErrorKind::DuplicateMember => ErrorCode::DuplicateMember,
-        };
+        let is_duplicate = why.is_duplicate_member();
+        let code =
+            if is_duplicate { ErrorCode::DuplicateMember } else { ErrorCode::InvalidExpression };
         let error = ApiError::new(code, why.to_string());
         match why.place() {
             ExpressionPlace::Byte(byte) => error.with_number("at", *byte as u64),
