@@ -8,7 +8,10 @@ use rustix::process::Signal;
 use crate::harness::api::{AUTH, Clients, PUBLISH, SHOP, head, post, setup};
 use crate::harness::processes::send_signal;
 use crate::harness::tls::{ALL_VERSIONS, certificate_in};
-use crate::harness::{Bystander, End, Folder, Open, Raw, Server, Setup, eventually, pause};
+use crate::harness::watch::cpu_time_of_workers;
+use crate::harness::{
+    Bystander, DEADLINE, End, Folder, Open, Raw, Server, Setup, eventually, pause,
+};
 
 const ONE: &str = r#"{"to":"all","message":1}"#;
 
@@ -323,14 +326,21 @@ fn a_drain_refuses_new_requests_and_ends_kept_connections() {
     assert!(server.wait_exit(Duration::from_secs(10)).success());
 }
 
-#[test]
-fn on_a_tls_address_a_connection_is_piped_to_it() {
+/// Starts a server whose address speaks TLS.
+fn server_with_tls(lines: &str) -> Server {
     let folder = Folder::new();
     certificate_in(&folder);
     folder.write("auth.yml", AUTH);
-    let ini = "adress = wss://127.0.0.1:0\nworkers = 2\ncertFile = cert.pem\npkFile = key.pem\n";
-    folder.write("websock.ini", ini);
-    let server = Server::run(folder, &["serve", "-i", "websock.ini"], &[]);
+    let ini = format!(
+        "adress = wss://127.0.0.1:0\nworkers = 2\ncertFile = cert.pem\npkFile = key.pem\n{lines}\n"
+    );
+    folder.write("websock.ini", &ini);
+    Server::run(folder, &["serve", "-i", "websock.ini"], &[])
+}
+
+#[test]
+fn on_a_tls_address_a_connection_is_piped_to_it() {
+    let server = server_with_tls("");
     let connect = || Raw::connect_tls(server.port, &server.folder, ALL_VERSIONS);
     let mut listener = Open::at(r"/?key=shop&tags={}").upgrade_over(connect());
     let mut client = connect();
@@ -354,4 +364,41 @@ fn on_a_tls_address_a_connection_is_piped_to_it() {
     send_signal(server.api_process(), Signal::KILL);
     client.wait_for_end();
     assert_eq!(connect().request(head("GET", "/v1/info", &[])).status(), 200);
+}
+
+#[test]
+fn a_kept_connection_inside_tls_does_not_hold_up_a_restart_of_the_workers() {
+    let server = server_with_tls("drainTime = 60s");
+    let mut client = Raw::connect_tls(server.port, &server.folder, ALL_VERSIONS);
+    assert_eq!(client.request(head("GET", "/v1/info", &[])).status(), 200);
+    // The client sends requests until it is closed, so the connection is never idle for long.
+    let closed = std::thread::scope(|scope| {
+        let requests = scope.spawn(move || {
+            while client.try_send(head("GET", "/v1/info", &[])).is_ok()
+                && client.read_segment(DEADLINE).is_ok()
+            {}
+        });
+        let start = Instant::now();
+        let finished = server.command(&["restart-workers"]);
+        assert_eq!(finished.code, Some(0), "{}", finished.text);
+        requests.join().unwrap();
+        start.elapsed()
+    });
+    assert!(closed < Duration::from_secs(30), "{closed:?}");
+}
+
+#[test]
+fn a_client_inside_tls_that_reads_no_answer_is_closed_and_costs_nothing() {
+    let server = server_with_tls("");
+    let mut client = Raw::connect_tls(server.port, &server.folder, ALL_VERSIONS);
+    assert_eq!(client.request(head("GET", "/v1/info", &[])).status(), 200);
+    client.stream().set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let requests = head("GET", "/v1/info", &[]).repeat(500);
+    while client.try_send(&requests).is_ok() {}
+    let served = || server.status().api().unwrap();
+    eventually("the API process closes it", || (served().open == 0).then_some(()));
+    let before = cpu_time_of_workers(&server);
+    eventually("the worker closes it", || (server.counts().open == 0).then_some(()));
+    let used = cpu_time_of_workers(&server) - before;
+    assert!(used < Duration::from_secs(1), "{used:?}");
 }

@@ -8,7 +8,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair,
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, recv, send, shutdown,
+    socketpair,
 };
 
 use super::outbox::PartKind;
@@ -27,6 +28,8 @@ pub(in crate::worker) struct ApiPipe {
     socket: OwnedFd,
     /// Bytes of the client that the API process has not accepted yet.
     to_api: BytesMut,
+    /// No more requests are passed on. The write side is shut down once `to_api` is empty.
+    is_ending: bool,
     interest: Interest,
 }
 
@@ -49,7 +52,8 @@ impl ApiPipe {
         for end in [&socket, &api] {
             set_socket_send_buffer_size(end, API_PIPE_BYTES)?;
         }
-        let worker = Self { socket, to_api: BytesMut::new(), interest: Interest::Read };
+        let (to_api, interest) = (BytesMut::new(), Interest::Read);
+        let worker = Self { socket, to_api, is_ending: false, interest };
         Ok(ApiPipeEnds { worker, api })
     }
 
@@ -60,11 +64,17 @@ impl ApiPipe {
 
     /// Returns whether more bytes of the client may be read.
     pub(in crate::worker) fn wants_input(&self) -> bool {
-        self.to_api.is_empty()
+        self.to_api.is_empty() && !self.is_ending
     }
 
-    /// Writes what the API process accepts. What it does not want any more is dropped; its end is
-    /// noticed by reading.
+    /// Passes no more requests on. The API process answers those that it has, and closes its end.
+    pub(in crate::worker) fn end_input(&mut self) {
+        self.is_ending = true;
+        self.flush();
+    }
+
+    /// Writes what the API process accepts. If the API process has closed its end, the bytes are dropped; the
+    /// close is noticed by reading.
     fn flush(&mut self) {
         while !self.to_api.is_empty() {
             match send(&self.socket, &self.to_api, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
@@ -73,6 +83,10 @@ impl ApiPipe {
                 Err(Errno::AGAIN) => return,
                 Err(_) => self.to_api.clear(),
             }
+        }
+        if self.is_ending {
+            // An error means that the other end is closed already.
+            let _already_closed = shutdown(&self.socket, Shutdown::Write);
         }
     }
 }
@@ -118,7 +132,9 @@ fn serve(context: &mut Context, connections: &mut ConnectionTable, slot: Slot, e
         if event.writable {
             pipe.flush();
         }
-        if event.readable && connection.outbox.is_none() {
+        // The kernel reports a closed end at every wait, whatever is watched. At most the buffer of the pipe is
+        // left then, so it is read although the client has not taken what came before.
+        if event.broken || (event.readable && connection.outbox.is_none()) {
             read_answer(context, &mut connection);
         }
     }

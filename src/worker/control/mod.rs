@@ -296,17 +296,16 @@ impl EventLoop {
 
 /// Closes a connection because the worker drains.
 fn send_away(context: &mut Context, connection: &mut Connection) {
-    match &connection.phase {
+    match &mut connection.phase {
         Phase::Head(_) | Phase::Authorizing(_) | Phase::Joining(_) => {
             refusals::refuse(context, connection, &DRAINING);
         }
         Phase::Open(_) => close::close(context, connection, &AWAY),
+        Phase::Piping(pipe) => pipe.end_input(),
         Phase::Closing { .. }
         | Phase::Answering { .. }
         | Phase::Ending { .. }
         | Phase::HandedOver
-        // The API process ends it.
-        | Phase::Piping(_)
         | Phase::Gone => {}
     }
 }

@@ -306,10 +306,13 @@ fn close_holder(context: &mut Context, connection: &mut Connection, bytes: u64) 
         Phase::Head(_) | Phase::Authorizing(_) => {
             refusals::refuse(context, connection, &SCARCE_REFUSAL);
         }
-        Phase::Closing { .. } | Phase::Answering { .. } | Phase::Ending { .. } => {
+        Phase::Closing { .. }
+        | Phase::Answering { .. }
+        | Phase::Ending { .. }
+        | Phase::Piping(_) => {
             close::discard(context, connection, "the server is short of memory");
         }
-        Phase::Gone | Phase::HandedOver | Phase::Piping(_) => {}
+        Phase::Gone | Phase::HandedOver => {}
     }
 }
 
