@@ -23,14 +23,11 @@ use crate::link::handover::{Handover, HandoverReceiver};
 use crate::reactor::async_waiter::AsyncWaiter;
 use crate::types::limits::ACCEPT_PAUSE;
 
-/// The tasks that take connections; they end when this is dropped.
+/// The tasks that take connections.
 #[derive(Debug, Default)]
-pub(super) struct Intake(Vec<JoinHandle<()>>);
-
-impl Drop for Intake {
-    fn drop(&mut self) {
-        self.0.iter().for_each(JoinHandle::abort);
-    }
+pub(super) struct Intake {
+    /// Tasks that accept from the API's own addresses.
+    accepting: Vec<JoinHandle<()>>,
 }
 
 /// A client of a Unix socket has no address.
@@ -51,15 +48,17 @@ impl Intake {
     /// # Errors
     ///
     /// When the process has no descriptor left.
-    pub(super) fn take_handovers(
-        &mut self,
-        state: &Rc<ApiState>,
-        socket: OwnedFd,
-    ) -> io::Result<()> {
+    pub(super) fn take_handovers(&self, state: &Rc<ApiState>, socket: OwnedFd) -> io::Result<()> {
         let receiver = HandoverReceiver::new(socket);
         let waiter = AsyncWaiter::new(&receiver)?;
-        self.0.push(spawn_local(take_handovers(Rc::clone(state), receiver, waiter)));
+        spawn_local(take_handovers(Rc::clone(state), receiver, waiter));
         Ok(())
+    }
+
+    /// Accepts no more connections from the API's own addresses. Those that workers hand over are still taken: no
+    /// other process would answer them.
+    pub(super) fn stop_accepting(&mut self) {
+        self.accepting.drain(..).for_each(|task| task.abort());
     }
 
     /// Begins to accept from a listening socket.
@@ -84,7 +83,7 @@ impl Intake {
                 spawn_local(accept_unix(state, listener))
             }
         };
-        self.0.push(task);
+        self.accepting.push(task);
         Ok(())
     }
 }

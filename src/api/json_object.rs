@@ -1,6 +1,11 @@
 //! Strict JSON objects: every member is known, stands once, and has its type. An error names the place.
 
 use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserializer as _;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::error::{ApiError, ErrorCode, shown};
 use crate::json;
@@ -123,6 +128,37 @@ fn not_an_object(text: &str, at: &str) -> ApiError {
     ApiError::at(ErrorCode::InvalidJson, at, what)
 }
 
+/// Returns the elements of a list as they are written. Of a longer list it returns one element more than `max`,
+/// so that memory depends on the limit and not on the request.
+///
+/// # Errors
+///
+/// If this is not a list.
+pub(super) fn list_of(raw: &str, max: usize) -> Result<Vec<&RawValue>, serde_json::Error> {
+    struct UpTo(usize);
+
+    impl<'de> Visitor<'de> for UpTo {
+        type Value = Vec<&'de RawValue>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut elements = Vec::new();
+            while elements.len() < self.0
+                && let Some(element) = list.next_element()?
+            {
+                elements.push(element);
+            }
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(elements)
+        }
+    }
+
+    (&mut serde_json::Deserializer::from_str(raw)).deserialize_seq(UpTo(max + 1))
+}
+
 /// The error about a member that occurs twice.
 pub(super) fn duplicate(at: &str, name: &str) -> ApiError {
     let message = format!("`{}` occurs twice", shown(name));
@@ -140,6 +176,16 @@ mod tests {
 
     fn error(text: &str) -> String {
         JsonObject::read(text, "/a", &["x", "y"]).unwrap_err().json(None)
+    }
+
+    #[test]
+    fn of_a_long_list_one_element_more_than_the_limit_is_returned() {
+        let elements = |raw: &str| list_of(raw, 2).map(|list| list.len()).ok();
+        assert_eq!(elements("[]"), Some(0));
+        assert_eq!(elements("[1, [2]]"), Some(2));
+        assert_eq!(elements(&format!("[{}0]", "0,".repeat(100_000))), Some(3));
+        assert_eq!(elements("{}"), None);
+        assert_eq!(elements("1"), None);
     }
 
     #[test]

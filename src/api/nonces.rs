@@ -64,11 +64,21 @@ impl Nonces {
         } else if timestamp > now.saturating_add(window.future) {
             (ErrorCode::TimestampAhead, "the request was signed in the future")
         } else if timestamp < self.begins {
-            (ErrorCode::PredatesRestart, "the request was signed before the API process started")
+            (
+                ErrorCode::PredatesRestart,
+                "the request was signed before the API process started, or before signatureWindow was made longer",
+            )
         } else {
             return Ok(());
         };
         Err(ApiError::new(code, message).with_number("server_time", now))
+    }
+
+    /// Refuses all requests that were too old before the window was made longer: their nonces may be forgotten.
+    pub(super) fn lengthen(&mut self, former: SignatureWindow, window: SignatureWindow, now: u64) {
+        if window.past > former.past {
+            self.begins = self.begins.max(now.saturating_sub(former.past));
+        }
     }
 
     /// Whether a nonce was spent.
@@ -104,7 +114,8 @@ impl Nonces {
             let error = ApiError::new(ErrorCode::RateLimited, message).with_text("name", "nonces");
             return Err(error.retry_after(after.max(1)));
         }
-        // A reload may make the window longer: what is kept must last for the longest.
+        // A reload may make the clock skew longer, so a nonce is kept for the longest one. A longer window of
+        // the past moves `begins` instead.
         let until = now + window.past + window.future.max(SIGNATURE_CLOCK_SKEW_MAX.as_secs());
         self.spent.insert(nonce.0);
         self.order.push_back((until, nonce.0));
@@ -139,6 +150,17 @@ mod tests {
         let nonces = Nonces::new(NOW);
         assert_eq!(code(nonces.check_time(NOW - 1, WINDOW, NOW)), "predates_restart");
         assert_eq!(code(nonces.check_time(NOW, WINDOW, NOW)), "ok");
+    }
+
+    #[test]
+    fn a_longer_window_lets_in_no_request_whose_nonce_is_forgotten() {
+        let mut nonces = Nonces::new(0);
+        let longer = SignatureWindow { past: 3_600, ..WINDOW };
+        nonces.lengthen(WINDOW, longer, NOW);
+        assert_eq!(code(nonces.check_time(NOW - 301, longer, NOW)), "predates_restart");
+        assert_eq!(code(nonces.check_time(NOW - 300, longer, NOW)), "ok");
+        nonces.lengthen(longer, WINDOW, NOW + 1_000);
+        assert_eq!(code(nonces.check_time(NOW + 800, WINDOW, NOW + 1_000)), "ok");
     }
 
     #[test]

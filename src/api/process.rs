@@ -205,9 +205,9 @@ impl ApiProcess {
         }
     }
 
-    /// Takes no more connections and no more requests.
+    /// Accepts no more connections, and refuses new requests.
     fn drain(&mut self) {
-        self.intake = Intake::default();
+        self.intake.stop_accepting();
         self.state.drain();
     }
 

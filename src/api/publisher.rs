@@ -3,10 +3,9 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
-use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tracing::info;
 
 use crate::broker_client::report_requests::{RecipientForm, ReportRequester};
@@ -93,13 +92,13 @@ impl ApiPublisher {
     ///
     /// # Errors
     ///
-    /// When the window has no room for it within this time.
+    /// When the window has no room for it by this time.
     pub(super) async fn publish(
         &self,
         publication: ApiPublication<'_>,
-        within: Duration,
+        until: Instant,
     ) -> Result<(), NoRoom> {
-        self.wait_for_room(publication.payload.len(), within).await?;
+        self.wait_for_room(publication.payload.len(), until).await?;
         self.state.borrow_mut().client.uplink.publish(publication.into());
         self.wake.notify_one();
         Ok(())
@@ -110,14 +109,14 @@ impl ApiPublisher {
     ///
     /// # Errors
     ///
-    /// When the window has no room for it within this time.
+    /// When the window has no room for it by this time.
     pub(super) async fn publish_counted(
         &self,
         publication: ApiPublication<'_>,
         clients_max: Option<u64>,
-        within: Duration,
+        until: Instant,
     ) -> Result<PublicationReceipt, NoRoom> {
-        self.wait_for_room(publication.payload.len(), within).await?;
+        self.wait_for_room(publication.payload.len(), until).await?;
         let (sender, receipt) = oneshot::channel();
         let PublisherState { client, waiting, .. } = &mut *self.state.borrow_mut();
         let requester = ReportRequester { slot: Slot::NONE, naming: RecipientForm::Usual };
@@ -127,7 +126,7 @@ impl ApiPublisher {
         Ok(PublicationReceipt(receipt))
     }
 
-    async fn wait_for_room(&self, bytes: usize, within: Duration) -> Result<(), NoRoom> {
+    async fn wait_for_room(&self, bytes: usize, until: Instant) -> Result<(), NoRoom> {
         if self.has_room(bytes) {
             return Ok(());
         }
@@ -140,7 +139,7 @@ impl ApiPublisher {
                 room.await;
             }
         };
-        timeout(within, room).await.map_err(|_| NoRoom)
+        timeout_at(until, room).await.map_err(|_| NoRoom)
     }
 
     fn has_room(&self, bytes: usize) -> bool {
@@ -178,6 +177,8 @@ impl ApiPublisher {
         let waiter = AsyncWaiter::new(transport.ready())?;
         state.client.connect(broker, transport);
         state.client.write();
+        // The last acknowledgements of the old link may have made room.
+        self.room.notify_waiters();
         info!(event = "broker_linked", broker = broker.0, "linked to the broker");
         Ok(waiter)
     }

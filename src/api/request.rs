@@ -10,6 +10,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, Version};
+use tokio::time::Instant;
 use tracing::{debug, error};
 
 use super::access::{ApiApplication, Authenticated, ShownRequest};
@@ -79,7 +80,7 @@ pub(super) async fn answer(
     let answered = served.answer(request).await;
     let answer = answered.unwrap_or_else(|error| {
         state.refused.set(state.refused.get() + 1);
-        if error.code() == ErrorCode::InvalidCredentials {
+        if matches!(error.code(), ErrorCode::InvalidCredentials | ErrorCode::InvalidSignature) {
             state.note_wrong_credentials();
         }
         if error.code() == ErrorCode::InternalError {
@@ -168,7 +169,8 @@ impl ServedRequest<'_> {
             self.spend(signed, nonce, body.bytes())?;
         }
         let (state, config) = (self.state, self.config);
-        let context = publish::PublishContext { state, config, application };
+        let until = Instant::now() + config.timeout;
+        let context = publish::PublishContext { state, config, application, until };
         match route.endpoint {
             Endpoint::Feedback => context.feedback(&route.uuid, body.text()?).await,
             Endpoint::Batch => context.batch(body.text()?).await,

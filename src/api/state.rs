@@ -76,7 +76,9 @@ impl ApiState {
 
     /// Takes another configuration over.
     pub(super) fn configure(&self, config: ApiConfig) {
-        *self.config.borrow_mut() = Rc::new(config);
+        let former = self.config.replace(Rc::new(config)).signatures;
+        let signatures = self.config().signatures;
+        self.nonces.borrow_mut().lengthen(former, signatures, unix_seconds());
     }
 
     /// Whether requests are refused because the server ends.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::harness::api::{ApiAnswer, Clients, OTHER, PUBLISH, SHOP, post, setup};
+use crate::harness::api::{AUTH, ApiAnswer, Clients, OTHER, PUBLISH, SHOP, post, setup};
 use crate::harness::processes::send_signal;
 use crate::harness::{Folder, Open, Raw, Server, eventually, pause};
 
@@ -67,6 +67,17 @@ fn an_expression_reaches_the_clients_that_fulfil_it() {
     }
     let one = r#"{"opcode":"broadcast","message":1}"#;
     clients.hear(&server, [&[one, one, one], &["1", "1", "1"], &[one], &[], &[]]);
+}
+
+#[test]
+fn feedback_keeps_to_the_recipients_that_its_application_may_have() {
+    let auth = AUTH.replace("clientPublish: true", "clientPublish: true, maxRecipients: 0");
+    let server = setup().auth(&auth).workers(1).start();
+    let mut page = server.open(&Open::at("/web?key=shop"));
+    let target = format!("/v1/apps/shop/connections/{}/feedback", page.uuid);
+    let answer = server.post(&target, SHOP, r#"{"message":1}"#);
+    answer.is_error(409, "too_many_recipients");
+    page.expect_silence();
 }
 
 /// A60 to A63.

@@ -66,10 +66,13 @@ pub(super) async fn serve(
         if is_over.as_mut().poll(cx).is_ready() {
             return Poll::Ready(None);
         }
-        if !is_drained && drained.as_mut().poll(cx).is_ready() {
-            is_drained = true;
-            Pin::new(&mut served).graceful_shutdown();
+        // A request that has arrived is answered first: hyper would close a new connection without an answer.
+        let polled = served.poll_without_shutdown(cx).map(Some);
+        if polled.is_ready() || is_drained || drained.as_mut().poll(cx).is_pending() {
+            return polled;
         }
+        is_drained = true;
+        Pin::new(&mut served).graceful_shutdown();
         served.poll_without_shutdown(cx).map(Some)
     })
     .await;

@@ -2,11 +2,9 @@
 
 use std::fmt::Write;
 
-use serde_json::value::RawValue;
-
 use super::publish::PublishContext;
 use crate::api::error::{ApiError, ErrorCode};
-use crate::api::json_object::JsonObject;
+use crate::api::json_object::{JsonObject, list_of};
 use crate::api::response::ApiAnswer;
 use crate::json;
 use crate::types::limits::API_BATCH_MAX;
@@ -21,8 +19,8 @@ impl PublishContext<'_> {
         let body = JsonObject::read(text, "", &["publications"])?;
         let right = format!("`publications` is a list of 1 to {API_BATCH_MAX} publications");
         let list = body.raw("publications").ok_or_else(|| body.missing("publications", &right))?;
-        let items: Vec<&RawValue> =
-            serde_json::from_str(list).map_err(|_| body.wrong_type("publications", "a list"))?;
+        let items =
+            list_of(list, API_BATCH_MAX).map_err(|_| body.wrong_type("publications", "a list"))?;
         if !(1..=API_BATCH_MAX).contains(&items.len()) {
             return Err(body.invalid("publications", right));
         }
@@ -33,11 +31,10 @@ impl PublishContext<'_> {
         for (at, item) in items.iter().enumerate() {
             taken.push(self.take_over(item.get(), &format!("/publications/{at}")).await);
         }
-        let until = self.deadline();
         let mut results = "{\"results\":[".to_owned();
         for (at, taken) in taken.into_iter().enumerate() {
             let reached = match taken {
-                Ok(taken) => taken.reached(until).await,
+                Ok(taken) => taken.reached(self.until).await,
                 Err(error) => Err(error),
             };
             let comma = if at == 0 { "" } else { "," };

@@ -29,6 +29,8 @@ pub(in crate::api) struct PublishContext<'a> {
     pub(in crate::api) state: &'a ApiState,
     pub(in crate::api) config: &'a ApiConfig,
     pub(in crate::api) application: &'a ApiApplication,
+    /// End of the time that the request waits for the broker, for room and for its answers together.
+    pub(in crate::api) until: Instant,
 }
 
 /// When a publication is answered.
@@ -104,7 +106,7 @@ impl PublishContext<'_> {
     /// What is wrong with it; then nothing was published.
     pub(in crate::api) async fn publish(self, text: &str) -> Result<ApiAnswer, ApiError> {
         let taken = self.take_over(text, "").await?;
-        Ok(match taken.reached(self.deadline()).await? {
+        Ok(match taken.reached(self.until).await? {
             None => ApiAnswer::accepted(),
             Some(members) => ApiAnswer::ok(format!("{{{members}}}")),
         })
@@ -124,20 +126,16 @@ impl PublishContext<'_> {
         self.application.require(ApiPermission::PUBLISH)?;
         let address = Address::first(Some(self.uuid(uuid, None)?), None);
         let taken = self.send(&body, &address).await?;
+        let limits = taken.limits;
         let Some(receipt) = taken.receipt else { return Ok(ApiAnswer::accepted()) };
-        match receipt.reached(self.deadline()).await {
+        match receipt.reached(self.until).await {
             None => Ok(ApiAnswer::accepted()),
             Some(Reached { clients: 0, .. }) => {
                 let message = "no such client is connected in this space";
                 Err(ApiError::new(ErrorCode::ConnectionNotFound, message))
             }
-            Some(reached) => Ok(ApiAnswer::ok(format!("{{{}}}", counts(reached)))),
+            Some(reached) => Ok(ApiAnswer::ok(format!("{{{}}}", counts(limits.check(reached)?)))),
         }
-    }
-
-    /// Until when the broker is waited for.
-    pub(super) fn deadline(self) -> Instant {
-        Instant::now() + self.config.timeout
     }
 
     /// Takes over the publication that an object says, which is at this place of the body.
@@ -168,16 +166,16 @@ impl PublishContext<'_> {
         if self.state.pressure.get() == Pressure::Busy {
             return Err(ApiError::new(ErrorCode::Busy, "the server is short of memory"));
         }
-        let Self { state, config, application } = self;
+        let Self { state, application, until, .. } = self;
         let ApiPayload { form, bytes } = &payload;
         let (tenant, payload) = (&application.tenant, bytes.as_bytes());
         let publication = ApiPublication { tenant, address, form: *form, payload };
         let (publisher, clients_max) = (&state.publisher, limits.clients_max());
         if ack == PublishAck::None && clients_max.is_none() {
-            publisher.publish(publication, config.timeout).await.map_err(unavailable)?;
+            publisher.publish(publication, until).await.map_err(unavailable)?;
             return Ok(TakenPublication { receipt: None, limits });
         }
-        let counted = publisher.publish_counted(publication, clients_max, config.timeout);
+        let counted = publisher.publish_counted(publication, clients_max, until);
         let receipt = counted.await.map_err(unavailable)?;
         let receipt = Some(receipt).filter(|_| ack == PublishAck::Accepted);
         Ok(TakenPublication { receipt, limits })

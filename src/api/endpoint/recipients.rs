@@ -2,11 +2,9 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use super::publish::PublishContext;
 use crate::api::error::{ApiError, ErrorCode};
-use crate::api::json_object::{JsonObject, duplicate};
+use crate::api::json_object::{JsonObject, duplicate, list_of};
 use crate::expression::ExpressionPlace;
 use crate::json;
 use crate::json::Scalar;
@@ -66,7 +64,7 @@ impl PublishContext<'_> {
     /// The clients that are left out.
     fn except(self, list: &str, at: &str) -> Result<Vec<ClientUuid>, ApiError> {
         let wrong = || ApiError::at(ErrorCode::WrongType, at, "`except` is a list of strings");
-        let texts: Vec<&RawValue> = serde_json::from_str(list).map_err(|_| wrong())?;
+        let texts = list_of(list, EXCEPT_MAX).map_err(|_| wrong())?;
         if texts.len() > EXCEPT_MAX {
             let message = format!("`except` has at most {EXCEPT_MAX} UUIDs");
             return Err(ApiError::at(ErrorCode::InvalidValue, at, message));
