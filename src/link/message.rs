@@ -1,4 +1,4 @@
-//! The messages between worker and broker (rules L1 to L8 of `docs/architecture.md`).
+//! The messages between worker and broker (rules L1 to L10 of `docs/promises.md`).
 
 use std::net::IpAddr;
 
@@ -329,6 +329,7 @@ impl FromWorker<'_> {
     #[must_use]
     pub fn work(&self) -> usize {
         match self {
+            Self::Publish(publish) if publish.is_costly() => CLOCK_WORK,
             Self::Publish(PublishFrame { route, content, .. }) => {
                 content.payload.len() + route.len() * ROUTE_WORK
             }

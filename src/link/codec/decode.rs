@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use roaring::RoaringBitmap;
 
-use super::encode::WITHOUT;
+use super::encode::{EXPRESSION, WITHOUT};
 use super::{KEPT, Malformed};
 use crate::link::message::{
     Deliver, DeliverTo, Full, PresenceQuery, PresenceResult, PublishFrame, SetName,
@@ -23,6 +23,16 @@ use crate::types::{
 pub(super) struct FieldReader<'b> {
     /// Bytes of the message that were not read yet.
     rest: &'b [u8],
+}
+
+impl PublishFrame<'_> {
+    /// Returns whether resolving the route may examine thousands of clients, whatever its length.
+    #[must_use]
+    pub fn is_costly(&self) -> bool {
+        let mut fields = FieldReader::new(self.route);
+        let kind = fields.prefixed().and_then(|_tenant| fields.u8());
+        matches!(kind, Ok(EXPRESSION | WITHOUT))
+    }
 }
 
 impl<'b> FieldReader<'b> {
@@ -217,7 +227,7 @@ impl<'b> FieldReader<'b> {
             2 => Recipients::Matching(self.tags()?),
             3 => Recipients::Named(Box::new(self.named()?)),
             4 => Recipients::TagSequence(self.list_of_tags()?.into()),
-            5 => Recipients::Expression(self.expression()?),
+            EXPRESSION => Recipients::Expression(self.expression()?),
             kind => return Err(Malformed::Unknown("address", kind)),
         })
     }

@@ -17,6 +17,8 @@ use crate::types::{
 
 /// Kind of recipients without several clients. The kind of the other recipients follows.
 pub(super) const WITHOUT: u8 = 6;
+/// An expression.
+pub(super) const EXPRESSION: u8 = 5;
 
 /// Usual size of the fields before the payload of a `Publish` or `Deliver`, rounded up.
 const FIELDS_BYTES: usize = 96;
@@ -160,7 +162,7 @@ fn put_recipients(out: &mut Vec<u8>, recipients: &Recipients) {
             }
         }
         Recipients::Expression(expression) => {
-            out.put_u8(5);
+            out.put_u8(EXPRESSION);
             put_expression(out, expression);
         }
         Recipients::Without(it) => {

@@ -292,6 +292,9 @@ proptest! {
         prop_assert_eq!(publish.number, Number(number));
         prop_assert_eq!(publish.content, publication.content.borrowed());
         let route = (publication.tenant.clone(), publication.address.clone());
+        let is_costly =
+            matches!(route.1.recipients, Recipients::Expression(_) | Recipients::Without(_));
+        prop_assert_eq!(publish.is_costly(), is_costly);
         prop_assert_eq!(publish.route(), Ok(route));
         let mut bytes = publish.route.to_vec();
         bytes.push(0);

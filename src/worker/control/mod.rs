@@ -30,8 +30,8 @@ use crate::types::{Generation, TurnBudget};
 
 /// Divisor of the drain time. One quarter of it is reserved for the clients' Close answers.
 const CLOSING_PART: u32 = 4;
-/// Most reads of the link before clients are closed. Each reads up to a megabyte, which is more
-/// than the kernel buffers.
+/// Most reads of the link before clients are closed. Each reads up to two megabytes, which is
+/// more than the kernel buffers.
 const LAST_READS_MAX: usize = 8;
 const DRAINING: Refusal = Refusal::new(RefusalStatus::Unavailable, "the server goes away");
 

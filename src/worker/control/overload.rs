@@ -146,7 +146,7 @@ pub(in crate::worker) fn look_early(context: &mut Context, connections: &mut Con
     let over = resident_bytes().unwrap_or(0).saturating_sub(most);
     let over = over.saturating_sub(context.memory.reusable.bytes);
     if over > 0 {
-        begin_shedding(context, connections, SheddingGoal::Bytes(over));
+        begin_shedding(context, connections, SheddingGoal::bytes(over));
     }
     report_reusable(context, connections);
 }
@@ -156,7 +156,7 @@ fn shed(context: &mut Context, connections: &mut ConnectionTable) {
     if context.memory.pressure() < Pressure::Shedding {
         return;
     }
-    begin_shedding(context, connections, SheddingGoal::HalfOfAll);
+    begin_shedding(context, connections, SheddingGoal::HALF_OF_ALL);
     report_reusable(context, connections);
 }
 
@@ -172,19 +172,38 @@ struct Shedding {
     goal: SheddingGoal,
 }
 
-/// Memory to free.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SheddingGoal {
-    HalfOfAll,
-    Bytes(u64),
+/// Memory to free: half of what all holders have, a number of bytes, or the larger of both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct SheddingGoal {
+    is_half: bool,
+    bytes: u64,
+    /// Bytes that remain to be freed. None until all holders were found.
+    left: Option<u64>,
 }
 
 impl SheddingGoal {
-    fn bytes(self, found: u64) -> u64 {
-        match self {
-            Self::HalfOfAll => found.div_ceil(2),
-            Self::Bytes(bytes) => bytes,
+    const HALF_OF_ALL: Self = Self { is_half: true, bytes: 0, left: None };
+
+    fn bytes(bytes: u64) -> Self {
+        Self { bytes, ..Self::default() }
+    }
+
+    /// Adds another goal. While holders are being closed, another half is not added: the closing is not done
+    /// yet, and memory is measured again after it.
+    fn raise(&mut self, other: Self) {
+        match &mut self.left {
+            Some(left) => *left = (*left).max(other.bytes),
+            None => {
+                self.is_half |= other.is_half;
+                self.bytes = self.bytes.max(other.bytes);
+            }
         }
+    }
+
+    /// Returns the bytes that remain to be freed, given what all holders have.
+    fn left(&self, found: u64) -> u64 {
+        let half = if self.is_half { found.div_ceil(2) } else { 0 };
+        self.left.unwrap_or_else(|| half.max(self.bytes))
     }
 }
 
@@ -199,11 +218,8 @@ struct Holder {
 
 /// Starts to close clients. If clients are being closed already, the larger goal applies.
 fn begin_shedding(context: &mut Context, connections: &mut ConnectionTable, goal: SheddingGoal) {
-    if let Some(Shedding { goal: former, found, .. }) = &mut context.memory.shedding {
-        if goal.bytes(*found) > former.bytes(*found) {
-            *former = goal;
-        }
-        return;
+    if let Some(shedding) = &mut context.memory.shedding {
+        return shedding.goal.raise(goal);
     }
     let (walk, holders) = (connections.walk(), BinaryHeap::new());
     context.memory.shedding = Some(Shedding { walk, holders, found: 0, goal });
@@ -225,13 +241,15 @@ pub(in crate::worker) fn continue_shedding(
             return;
         }
     }
-    shedding.leave_small_holders();
-    let mut left = shedding.goal.bytes(shedding.found);
+    if shedding.goal.left.is_none() {
+        shedding.leave_small_holders();
+    }
+    let mut left = shedding.goal.left(shedding.found);
     while left > 0
         && let Some(holder) = shedding.holders.pop()
     {
         left = left.saturating_sub(close_if_it_holds(context, connections, holder));
-        shedding.goal = SheddingGoal::Bytes(left);
+        shedding.goal.left = Some(left);
         if left > 0 && context.clock.is_over(part) {
             context.memory.shedding = Some(shedding);
             return;
@@ -357,6 +375,18 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1024 * 1024;
+
+    #[test]
+    fn a_repeated_goal_is_not_added_to_what_is_being_freed() {
+        let mut goal = SheddingGoal::HALF_OF_ALL;
+        goal.raise(SheddingGoal::bytes(30));
+        assert_eq!((goal.left(100), goal.left(40)), (50, 30), "the larger of both");
+        goal.left = Some(10);
+        goal.raise(SheddingGoal::HALF_OF_ALL);
+        assert_eq!(goal.left(100), 10);
+        goal.raise(SheddingGoal::bytes(20));
+        assert_eq!(goal.left(100), 20);
+    }
 
     #[test]
     fn what_was_given_up_and_not_given_back_can_be_used_again() {
