@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use smallvec::SmallVec;
 
 use super::worker_state::WorkerState;
-use crate::index::Index;
+use crate::index::{Index, Resolved};
 use crate::link::codec::Malformed;
 use crate::link::message::{CountedPublication, DeliverTo, PublishFrame, SetName};
 use crate::types::{
@@ -34,9 +34,11 @@ pub(super) struct KnownRoute {
     pub(super) tenant: Tenant,
     pub(super) address: Address,
     /// The recipients, while they are valid.
-    pub(super) targets: Option<Targets>,
+    targets: Option<Targets>,
     /// How many they are, while that is valid and if it was asked for.
     counts: Option<RouteCounts>,
+    /// What was found while counting, for the delivery that follows.
+    counted: Option<Resolved>,
 }
 
 /// How many recipients an address has.
@@ -51,24 +53,42 @@ pub(super) struct RouteCounts {
 impl KnownRoute {
     /// Creates a route whose encoded form is not known.
     pub(super) fn new(tenant: Tenant, address: Address) -> Self {
-        Self { encoded: Box::default(), tenant, address, targets: None, counts: None }
+        Self {
+            encoded: Box::default(),
+            tenant,
+            address,
+            targets: None,
+            counts: None,
+            counted: None,
+        }
     }
 
     /// Counts the clients and their workers, without workers that have departed, unless that is known.
     pub(super) fn count(&mut self, index: &Index, departed: &BTreeSet<WorkerId>) -> RouteCounts {
-        let Self { tenant, address, counts, .. } = self;
+        let Self { tenant, address, counts, counted, .. } = self;
         *counts.get_or_insert_with(|| {
-            let (clients, workers) = index.resolve(tenant, address).without(departed).counts();
-            let recipients = match &address.recipients {
-                Recipients::Without(it) => &it.recipients,
-                recipients => recipients,
-            };
-            let refused = match recipients {
-                Recipients::Expression(it) if clients == 0 => index.evaluate(tenant, it).err(),
-                _ => None,
-            };
-            RouteCounts { clients, workers, scan_values: refused.map_or(0, |it| it.values) }
+            let resolved = counted.insert(index.resolve(tenant, address).without(departed));
+            let (clients, workers) = resolved.counts();
+            let scan_values = resolved.refused.map_or(0, |it| it.values);
+            RouteCounts { clients, workers, scan_values }
         })
+    }
+
+    /// Returns the recipients by worker. They are resolved if that was not done in this turn.
+    pub(super) fn targets(
+        &mut self,
+        cache: &mut ResolveCache,
+        index: &Index,
+        members: &mut BTreeMap<WorkerId, WorkerState>,
+    ) -> &Targets {
+        let targets = match self.targets.take() {
+            Some(targets) => targets,
+            None => {
+                let counted = self.counted.take();
+                cache.resolve(index, self, counted, members)
+            }
+        };
+        self.targets.insert(targets)
     }
 }
 
@@ -92,7 +112,7 @@ impl ResolveCache {
             self.expressions.clear();
         }
         if let Some(last) = &mut self.last {
-            (last.targets, last.counts) = (None, None);
+            (last.targets, last.counts, last.counted) = (None, None, None);
         }
     }
 
@@ -115,14 +135,16 @@ impl ResolveCache {
         self.last = Some(route);
     }
 
-    /// Returns the recipients of an address by worker. Sends new sets to the workers as needed.
-    pub(super) fn resolve(
+    /// Returns the recipients of an address by worker, which may be `counted` already. Sends new sets to the
+    /// workers as needed.
+    fn resolve(
         &mut self,
         index: &Index,
-        tenant: &Tenant,
-        address: &Address,
+        route: &KnownRoute,
+        counted: Option<Resolved>,
         members: &mut BTreeMap<WorkerId, WorkerState>,
     ) -> Targets {
+        let KnownRoute { tenant, address, .. } = route;
         let known = match &address.recipients {
             Recipients::Matching(query) => self.sets.get(tenant).and_then(|it| it.get(query)),
             Recipients::Expression(expression) => {
@@ -143,7 +165,8 @@ impl ResolveCache {
             return targets(sets, except);
         }
         let mut sets = Vec::new();
-        for (worker, slots) in index.resolve(tenant, address).sets {
+        let resolved = counted.unwrap_or_else(|| index.resolve(tenant, address));
+        for (worker, slots) in resolved.sets {
             if let Some(member) = members.get_mut(&worker) {
                 sets.push((worker, member.name_set(slots)));
             }

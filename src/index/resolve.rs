@@ -34,6 +34,8 @@ pub struct Resolved {
     /// Whether the address names at most one client (rule L6: a repeated publication must not reach another
     /// client).
     pub single: bool,
+    /// Why an expression was not evaluated. The address then reaches no client.
+    pub refused: Option<TooExpensive>,
 }
 
 impl Resolved {
@@ -84,23 +86,26 @@ impl Index {
     ///
     /// The cost of a tag query depends on the tag with the fewest clients. The cost of an address to everyone
     /// depends on the bitmap of all clients. The cost of a UUID or an ident is constant or logarithmic. An
-    /// expression that is too expensive reaches no client; [`Index::evaluate`] tells it apart.
+    /// expression that is too expensive reaches no client ([`Resolved::refused`]).
     #[must_use]
     pub fn resolve(&self, tenant: &Tenant, address: &Address) -> Resolved {
         if address.recipients.is_single() {
             let one = |place: ConnectionRef| (place.worker, SlotSet::one(place.slot));
             let sets = self.resolve_one(tenant, address).map(one).into_iter().collect();
-            return Resolved { sets, except: None, single: true };
+            return Resolved { sets, except: None, single: true, refused: None };
         }
         let Some(tenant) = self.tenants.find(InternedName::tenant(tenant)) else {
             return Resolved::default();
         };
-        let sets = self.sets(tenant, &address.recipients);
+        let (sets, refused) = match self.sets(tenant, &address.recipients) {
+            Ok(sets) => (sets, None),
+            Err(refused) => (Vec::new(), Some(refused)),
+        };
         let except = address
             .except
             .and_then(|uuid| self.uuids.find(tenant, uuid, &self.places))
             .filter(|place| contains(&sets, *place));
-        Resolved { sets, except, single: false }
+        Resolved { sets, except, single: false, refused }
     }
 
     /// Returns the clients of the tenant that an expression matches, by worker: workers in ascending order, no
@@ -119,13 +124,17 @@ impl Index {
     }
 
     /// Returns the clients of recipients that may be several.
-    fn sets(&self, tenant: NameId, recipients: &Recipients) -> Vec<(WorkerId, SlotSet)> {
-        match recipients {
+    fn sets(
+        &self,
+        tenant: NameId,
+        recipients: &Recipients,
+    ) -> Result<Vec<(WorkerId, SlotSet)>, TooExpensive> {
+        Ok(match recipients {
             Recipients::Matching(query) => self.matching(tenant, query),
             Recipients::TagSequence(tags) => self.tag_sequence(tenant, tags),
-            Recipients::Expression(it) => evaluate(self, tenant, it).unwrap_or_default(),
+            Recipients::Expression(it) => return evaluate(self, tenant, it),
             Recipients::Without(it) => {
-                let mut sets = self.sets(tenant, &it.recipients);
+                let mut sets = self.sets(tenant, &it.recipients)?;
                 for uuid in &it.uuids {
                     if let Some(place) = self.uuids.find(tenant, *uuid, &self.places) {
                         remove(&mut sets, place);
@@ -134,7 +143,7 @@ impl Index {
                 sets
             }
             Recipients::First { .. } | Recipients::Named(_) => Vec::new(),
-        }
+        })
     }
 
     /// Returns the place of the one client that an address names; `None` for an address that may name several

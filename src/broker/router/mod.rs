@@ -357,9 +357,7 @@ impl Router {
         self.last_sequence += 1;
         self.publications += 1;
         let Self { index, resolve_cache, workers, .. } = self;
-        let targets = route.targets.get_or_insert_with(|| {
-            resolve_cache.resolve(index, &route.tenant, &route.address, workers)
-        });
+        let targets = route.targets(resolve_cache, index, workers);
         let sequence = Sequence(self.last_sequence);
         for (worker, target) in targets {
             if let Some(member) = workers.get_mut(worker) {
