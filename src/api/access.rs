@@ -208,7 +208,7 @@ fn invalid_credentials() -> ApiError {
 }
 
 fn multiple_credentials() -> ApiError {
-    let message = "credentials are shown more than once";
+    let message = "the request has more than one set of credentials";
     ApiError::new(ErrorCode::MultipleCredentials, message)
 }
 

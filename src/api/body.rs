@@ -51,7 +51,7 @@ impl RequestBody {
 pub(super) fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let unsupported = |message| Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
     if headers.contains_key(header::CONTENT_ENCODING) {
-        return unsupported("the body is sent without Content-Encoding");
+        return unsupported("Content-Encoding is not supported");
     }
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     let is_json = |text: &str| {
@@ -62,7 +62,7 @@ pub(super) fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let first = types.next().and_then(|text| text.to_str().ok());
     match first.is_some_and(is_json) && types.next().is_none() {
         true => Ok(()),
-        false => unsupported("the Content-Type of the body is application/json"),
+        false => unsupported("Content-Type must be application/json"),
     }
 }
 
@@ -88,7 +88,7 @@ pub(super) async fn read(
     loop {
         let Some(frame) = pace.next(body.frame(), bytes.len()).await? else { break };
         let frame =
-            frame.map_err(|_| ApiError::new(ErrorCode::BadRequest, "the body broke off"))?;
+            frame.map_err(|_| ApiError::new(ErrorCode::BadRequest, "the body ended early"))?;
         // Trailers are not looked at.
         let Ok(data) = frame.into_data() else { continue };
         let length = bytes.len() + data.len();
@@ -122,7 +122,7 @@ impl BodyMemory<'_> {
         let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
         let more = timeout(self.within, Arc::clone(self.all).acquire_many_owned(wanted)).await;
         let busy =
-            || ApiError::new(ErrorCode::Busy, "the bodies of other requests fill the memory");
+            || ApiError::new(ErrorCode::Busy, "too much memory is in use by other request bodies");
         let more = more.ok().and_then(Result::ok).ok_or_else(busy)?;
         match &mut self.permit {
             Some(permit) => permit.merge(more),
@@ -173,7 +173,7 @@ impl BodyPace {
 }
 
 fn too_slow() -> ApiError {
-    ApiError::new(ErrorCode::RequestTimeout, "the body comes too slowly")
+    ApiError::new(ErrorCode::RequestTimeout, "the body arrived too slowly")
 }
 
 #[cfg(test)]

@@ -118,7 +118,7 @@ impl<'a> JsonObject<'a> {
 
     /// A value of another type.
     pub(super) fn wrong_type(&self, name: &str, right: &str) -> ApiError {
-        let message = format!("`{name}` is {right}");
+        let message = format!("`{name}` must be {right}");
         ApiError::at(ErrorCode::WrongType, &self.place(name), message)
     }
 }

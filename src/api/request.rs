@@ -228,7 +228,7 @@ fn check_http(request: &Request<Incoming>) -> Result<(), ApiError> {
     // RFC 9112 §3.2.
     let hosts = headers.get_all(header::HOST).iter().count();
     if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
-        return bad("the header Host is there once");
+        return bad("the request must have exactly one Host header");
     }
     if headers.get(header::HOST).is_some_and(HeaderValue::is_empty) {
         return bad("the header Host is empty");
@@ -241,14 +241,14 @@ fn check_http(request: &Request<Incoming>) -> Result<(), ApiError> {
     let is_chunked =
         |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
     if codings.next().is_some_and(|coding| !is_chunked(coding)) || codings.next().is_some() {
-        return bad("the transfer coding is chunked alone");
+        return bad("the only supported transfer coding is chunked");
     }
     if is_meant_as_websocket(headers) {
-        return bad("this path speaks HTTP and not WebSocket");
+        return bad("this path does not accept WebSocket connections");
     }
     let has_no_body = [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS];
     if has_no_body.contains(method) && !request.body().is_end_stream() {
-        return bad("a request of this method has no body");
+        return bad("a request with this method must not have a body");
     }
     Ok(())
 }

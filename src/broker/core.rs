@@ -91,7 +91,7 @@ impl BrokerCore {
         self.router.limit(limits);
     }
 
-    /// Sets how many distinct values the prefixes of one expression may scan.
+    /// Sets how many values the prefixes of one expression may scan.
     pub fn limit_scan(&mut self, values: u64) {
         self.scan_max = values;
         self.router.limit_scan(values);

@@ -11,7 +11,7 @@ pub struct BrokerConfig {
     pub max_clients: u32,
     /// Maximum web-type connections from one address; 0 means no limit.
     pub max_per_ip: u32,
-    /// Maximum distinct values that the prefixes of one expression scan.
+    /// Maximum values that the prefixes of one expression scan.
     pub expression_scan: u64,
 }
 

@@ -110,7 +110,7 @@ pub struct LimitSettings {
     pub ping_interval: Duration,
     /// Memory limit of all processes together.
     pub max_memory: MaxMemory,
-    /// Maximum distinct values that the prefixes of one expression scan.
+    /// Maximum values that the prefixes of one expression scan.
     pub expression_scan: u64,
 }
 

@@ -177,13 +177,13 @@ impl<'a> TextParser<'a> {
             is_end
         });
         let Some(end) = end else {
-            return Err(ExpressionError::in_text(self.text, start, "a quoted text without an end"));
+            return Err(ExpressionError::in_text(self.text, start, "unterminated string"));
         };
         // The two quotes.
         let raw = self.rest().get(..end + 2).unwrap_or_default();
         let text = serde_json::from_str(raw).map_err(|error| {
             let at = start + error.column().saturating_sub(1).min(raw.len());
-            ExpressionError::in_text(self.text, at, "a quoted text that is not a JSON string")
+            ExpressionError::in_text(self.text, at, "invalid JSON string")
         })?;
         self.at += raw.len();
         Ok(text)

@@ -17,7 +17,7 @@ const CHECK_COST: u64 = 4;
 /// An expression whose prefixes would scan more values than `exprScanMax`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooExpensive {
-    /// Distinct values of the tag names that it has prefixes for.
+    /// Values of the tag names that its prefixes are for; each prefix counts all of them.
     pub values: u64,
     /// The limit.
     pub limit: u64,

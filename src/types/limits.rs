@@ -22,7 +22,7 @@ pub const EXPRESSION_TERMS_MAX: usize = 64;
 pub const EXPRESSION_LIST_MAX: usize = 256;
 /// Values of all `in` of an expression together. Each value is one lookup in the index.
 pub const EXPRESSION_VALUES_MAX: usize = 1024;
-/// Distinct values that the prefixes of one expression may scan by default (`exprScanMax`): the broker looks
+/// Values that the prefixes of one expression may scan by default (`exprScanMax`): the broker looks
 /// at them in about 2 ms.
 pub const EXPRESSION_SCAN_MAX: u64 = 50_000;
 

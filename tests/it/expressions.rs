@@ -200,7 +200,7 @@ fn backend_forgets(backend: &Backend, mut left: Member) {
 
 /// Case A173 over a socket.
 #[test]
-fn a_prefix_that_would_scan_too_many_values_reaches_nobody_and_is_told() {
+fn a_prefix_that_would_scan_too_many_values_reaches_no_client_and_is_reported() {
     let backend = obedient();
     let ini = format!(
         "exprScanMax = 3\n[resource /chat]\nkind = http\nurl = {}\napplication = chat",

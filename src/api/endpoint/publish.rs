@@ -77,7 +77,7 @@ impl RecipientLimits {
         }
         let Some(max) = self.max.filter(|max| reached.clients > *max) else { return Ok(reached) };
         let matched = reached.clients;
-        let message = format!("{matched} clients match, at most {max} may; nothing was sent");
+        let message = format!("{matched} clients match, the limit is {max}; nothing was sent");
         let error = ApiError::new(ErrorCode::TooManyRecipients, message);
         Err(error.with_number("matched", matched).with_number("max_recipients", max))
     }
@@ -193,7 +193,7 @@ impl PublishContext<'_> {
         }
     }
 
-    /// The schema of the application, then the size.
+    /// Checks the size, and then the schema of the application: a message that is too large costs no check.
     fn check_message(self, payload: &ApiPayload<'_>) -> Result<(), ApiError> {
         let (found, limit) = (payload.bytes.len(), self.config.message_bytes_max);
         if found > limit {
@@ -267,7 +267,7 @@ fn ack(body: &JsonObject<'_>) -> Result<PublishAck, ApiError> {
     match body.text("ack")?.as_deref() {
         None | Some("accepted") => Ok(PublishAck::Accepted),
         Some("none") => Ok(PublishAck::None),
-        Some(_) => Err(body.invalid("ack", "`ack` is none or accepted")),
+        Some(_) => Err(body.invalid("ack", "`ack` must be none or accepted")),
     }
 }
 
@@ -280,7 +280,7 @@ fn check_event(body: &JsonObject<'_>) -> Result<(), ApiError> {
     if is_right {
         return Ok(());
     }
-    let right = "`event` is 1 to 64 printable ASCII characters without a blank, and does not begin with \
-                 tagcast:, pusher: or pusher_internal:";
+    let right = "`event` must be 1 to 64 printable ASCII characters without a blank, and must not begin \
+                 with tagcast:, pusher: or pusher_internal:";
     Err(body.invalid("event", right))
 }

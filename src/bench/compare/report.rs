@@ -103,7 +103,8 @@ impl CompareReport {
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let mut cells = self.rows.iter().flat_map(|row| &row.servers);
-        cells.all(|cell| cell.is_clean && cell.error.is_none())
+        // A figure is missing if the processor time of a server could not be read.
+        cells.all(|cell| cell.is_clean && cell.error.is_none() && cell.figures.len() == self.rounds)
     }
 }
 

@@ -58,7 +58,7 @@ impl Router {
         self.connection_limits.limit(limits);
     }
 
-    /// Sets how many distinct values the prefixes of one expression may scan.
+    /// Sets how many values the prefixes of one expression may scan.
     pub fn limit_scan(&mut self, values: u64) {
         self.index.limit_scan(values);
     }

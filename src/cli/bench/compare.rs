@@ -95,7 +95,12 @@ impl CompareArguments {
             }
             match one {
                 ScenarioArgument::Fanout => {
-                    scenarios.extend(self.in_flight.iter().copied().map(CompareScenario::Fanout));
+                    for count in &self.in_flight {
+                        let fanout = CompareScenario::Fanout(*count);
+                        if !scenarios.contains(&fanout) {
+                            scenarios.push(fanout);
+                        }
+                    }
                 }
                 ScenarioArgument::Groups => scenarios.push(CompareScenario::Groups),
                 ScenarioArgument::Feedback => scenarios.push(CompareScenario::One),

@@ -175,7 +175,11 @@ fn a_canonical_form_that_is_too_long_is_refused() {
         .chain([format!("a={}", "v".repeat(rest - 2))])
         .collect();
     assert_eq!(text.len(), EXPRESSION_BYTES_MAX);
-    assert!(message_of(&text).starts_with("an expression of 16447 bytes"), "{}", message_of(&text));
+    assert!(
+        message_of(&text).starts_with("the expression has 16447 bytes"),
+        "{}",
+        message_of(&text)
+    );
 }
 
 /// Case A171.

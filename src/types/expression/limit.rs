@@ -88,11 +88,11 @@ impl fmt::Display for ExpressionFault {
             Self::NoOperand => write!(f, "an operator needs at least one operand"),
             Self::NameEmpty => write!(f, "a tag needs a name"),
             Self::NameTooLong { bytes } => {
-                write!(f, "a tag name of {bytes} bytes, the limit is {TAG_NAME_BYTES_MAX}")
+                write!(f, "the tag name has {bytes} bytes, the limit is {TAG_NAME_BYTES_MAX}")
             }
             Self::NameIsInteger => write!(f, "a tag name must not be an integer"),
             Self::ValueTooLong { bytes } => {
-                write!(f, "a tag value of {bytes} bytes, the limit is {TAG_VALUE_BYTES_MAX}")
+                write!(f, "the tag value has {bytes} bytes, the limit is {TAG_VALUE_BYTES_MAX}")
             }
             Self::PrefixEmpty => write!(f, "a prefix needs at least one byte"),
             Self::ListEmpty => write!(f, "a list needs at least one value"),
@@ -107,7 +107,7 @@ impl fmt::Display for ExpressionFault {
                 write!(f, "more than {EXPRESSION_NESTING_MAX} open parentheses and NOTs")
             }
             Self::TooLong { bytes } => {
-                write!(f, "an expression of {bytes} bytes, the limit is {EXPRESSION_BYTES_MAX}")
+                write!(f, "the expression has {bytes} bytes, the limit is {EXPRESSION_BYTES_MAX}")
             }
         }
     }
