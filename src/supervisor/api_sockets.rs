@@ -3,10 +3,11 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use rustix::net::SocketType;
+
+use super::socket_file::SocketFile;
 use super::{ListeningSockets, StartError};
 use crate::config::{ApiAddress, ApiSettings, ListenAddress};
 use crate::link::control::{ApiCommand, ApiListener, Attachment, ChildCommand, ControlMessage};
@@ -17,21 +18,7 @@ use crate::link::handover::{HandoverPair, handover_pair};
 pub struct ApiSockets {
     handover: HandoverPair,
     tcp: Option<ListeningSockets>,
-    unix: Vec<UnixSocket>,
-}
-
-/// A listening socket with its file, which is removed with it.
-#[derive(Debug)]
-struct UnixSocket {
-    listener: UnixListener,
-    path: PathBuf,
-}
-
-impl Drop for UnixSocket {
-    fn drop(&mut self) {
-        // A file that is left is replaced at the next start.
-        let _left = std::fs::remove_file(&self.path);
-    }
+    unix: Vec<SocketFile>,
 }
 
 impl ApiSockets {
@@ -87,7 +74,7 @@ impl ApiSockets {
             kinds.push(ApiListener::Tcp(encryption));
         }
         for socket in &self.unix {
-            sockets.push(socket.listener.try_clone()?.into());
+            sockets.push(socket.hand_out()?);
             kinds.push(ApiListener::Unix);
         }
         if !sockets.is_empty() {
@@ -102,7 +89,7 @@ impl ApiSockets {
     pub fn urls(&self) -> Vec<String> {
         let addresses = self.tcp.iter().flat_map(ListeningSockets::addresses);
         let tcp = addresses.map(|address| format!("http://{address}"));
-        tcp.chain(self.unix.iter().map(|socket| format!("unix:{}", socket.path.display())))
+        tcp.chain(self.unix.iter().map(|socket| format!("unix:{}", socket.path().display())))
             .collect()
     }
 
@@ -113,24 +100,8 @@ impl ApiSockets {
     }
 }
 
-/// Binds a Unix socket. A file of a server that is gone is replaced; one that answers is not.
-fn bind_unix(path: &Path, mode: u32) -> Result<UnixSocket, StartError> {
-    let failed = |error| StartError::Listen { address: format!("unix:{}", path.display()), error };
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(failed(io::ErrorKind::AddrInUse.into()));
-    }
-    match std::fs::symlink_metadata(path) {
-        Ok(file) if is_socket(&file) => std::fs::remove_file(path).map_err(failed)?,
-        _ => {}
-    }
-    let listener = UnixListener::bind(path).map_err(failed)?;
-    let socket = UnixSocket { listener, path: path.to_owned() };
-    socket.listener.set_nonblocking(true).map_err(failed)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
-    Ok(socket)
-}
-
-fn is_socket(file: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::FileTypeExt;
-    file.file_type().is_socket()
+/// Binds a Unix socket.
+fn bind_unix(path: &Path, mode: u32) -> Result<SocketFile, StartError> {
+    SocketFile::bind(path, mode, SocketType::STREAM)
+        .map_err(|error| StartError::Listen { address: format!("unix:{}", path.display()), error })
 }

@@ -18,6 +18,7 @@ mod probe;
 mod push_socket;
 mod run;
 mod runtime;
+mod socket_file;
 mod state_dir;
 
 pub use self::bootstrap::{Bootstrap, keep_memory_private, raise_descriptor_limit};

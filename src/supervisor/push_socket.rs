@@ -1,29 +1,19 @@
 //! The socket into which scripts on this machine push messages. It exists while the server runs.
 
-use std::fs::{self, Permissions};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
-use rustix::fs::{Mode, fchmod};
-use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, socket_with,
-};
+use rustix::net::SocketType;
 
 use super::StartError;
 use super::probe::takes_files;
+use super::socket_file::SocketFile;
 use crate::config::PushSocketSettings;
 
-/// The socket and its path.
+/// The socket. When it is dropped, later writes fail, because no process reads.
 #[derive(Debug)]
-pub struct PushSocket {
-    socket: OwnedFd,
-    path: PathBuf,
-    /// Device and inode of the socket file. Only this file is removed.
-    identity: (u64, u64),
-}
+pub struct PushSocket(SocketFile);
 
 impl PushSocket {
     /// Creates the socket. Replaces a socket that a dead server has left behind.
@@ -32,12 +22,12 @@ impl PushSocket {
     ///
     /// If another kind of file exists, if another program reads from the socket, or if it cannot be
     /// created.
-    pub fn bind(settings: &PushSocketSettings) -> Result<Self, StartError> {
-        let path = settings.path.clone();
-        match Self::make(settings) {
-            Ok(socket) => Ok(socket),
-            Err(error) => Err(StartError::PushSocket { path, error }),
-        }
+    pub fn bind(
+        PushSocketSettings { path, mode }: &PushSocketSettings,
+    ) -> Result<Self, StartError> {
+        let socket = SocketFile::bind(path, *mode, SocketType::DGRAM);
+        let wrong = |error| StartError::PushSocket { path: path.clone(), error };
+        socket.map(Self).map_err(wrong)
     }
 
     /// Checks that [`PushSocket::bind`] would succeed.
@@ -47,23 +37,8 @@ impl PushSocket {
     /// The same as [`PushSocket::bind`].
     pub fn probe(PushSocketSettings { path, .. }: &PushSocketSettings) -> Result<(), StartError> {
         let wrong = |error| StartError::PushSocket { path: path.clone(), error };
-        let address = SocketAddrUnix::new(path.as_path()).map_err(|error| wrong(error.into()))?;
         let folder = path.parent().unwrap_or_else(|| Path::new(""));
-        is_stale_socket(path, &address).and_then(|_| takes_files(folder)).map_err(wrong)
-    }
-
-    fn make(PushSocketSettings { path, mode }: &PushSocketSettings) -> io::Result<Self> {
-        let address = SocketAddrUnix::new(path.as_path())?;
-        make_room(path, &address)?;
-        let socket = datagram_socket()?;
-        // The file gets the mode of the descriptor, so no other user can write before the
-        // configured mode is set.
-        fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
-        bind(&socket, &address)?;
-        let made = fs::symlink_metadata(path)?;
-        let made = Self { socket, path: path.clone(), identity: (made.dev(), made.ino()) };
-        fs::set_permissions(path, Permissions::from_mode(*mode))?;
-        Ok(made)
+        SocketFile::probe(path, SocketType::DGRAM).and_then(|()| takes_files(folder)).map_err(wrong)
     }
 
     /// Duplicates the descriptor for one worker.
@@ -72,56 +47,21 @@ impl PushSocket {
     ///
     /// If the process has no descriptors left.
     pub fn hand_out(&self) -> io::Result<OwnedFd> {
-        self.socket.as_fd().try_clone_to_owned()
-    }
-}
-
-/// Closes the socket. Later writes fail, because no process reads.
-impl Drop for PushSocket {
-    fn drop(&mut self) {
-        let there = fs::symlink_metadata(&self.path);
-        if there.is_ok_and(|there| (there.dev(), there.ino()) == self.identity) {
-            let _gone = fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn datagram_socket() -> io::Result<OwnedFd> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?)
-}
-
-/// Removes a socket file without a reader. Does not remove any other file.
-fn make_room(path: &Path, address: &SocketAddrUnix) -> io::Result<()> {
-    if is_stale_socket(path, address)? { fs::remove_file(path) } else { Ok(()) }
-}
-
-/// Returns true if a socket without a reader exists. Returns an error for any other existing file.
-fn is_stale_socket(path: &Path, address: &SocketAddrUnix) -> io::Result<bool> {
-    let there = match fs::symlink_metadata(path) {
-        Ok(there) => there,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
-    };
-    if !there.file_type().is_socket() {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file there is not a socket"));
-    }
-    match connect(datagram_socket()?, address) {
-        Err(Errno::CONNREFUSED) => Ok(true),
-        // A socket of another type is in use as well.
-        Ok(()) | Err(Errno::PROTOTYPE) => Err(io::ErrorKind::AddrInUse.into()),
-        Err(error) => Err(error.into()),
+        self.0.hand_out()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::{UnixDatagram, UnixListener};
+    use std::path::PathBuf;
 
-    struct SocketFile(PathBuf);
+    struct SocketPath(PathBuf);
 
-    impl SocketFile {
+    impl SocketPath {
         fn new(name: &str) -> Self {
             let folder = format!("tagcast-push-{name}-{}", std::process::id());
             let folder = std::env::temp_dir().join(folder);
@@ -134,13 +74,13 @@ mod tests {
         }
     }
 
-    impl SocketFile {
+    impl SocketPath {
         fn probe(&self) -> Result<(), StartError> {
             PushSocket::probe(&PushSocketSettings { path: self.0.clone(), mode: 0o620 })
         }
     }
 
-    impl Drop for SocketFile {
+    impl Drop for SocketPath {
         fn drop(&mut self) {
             let _gone = fs::remove_dir_all(self.0.parent().unwrap());
         }
@@ -148,7 +88,7 @@ mod tests {
 
     #[test]
     fn it_stands_there_with_its_mode_as_long_as_it_lives() {
-        let place = SocketFile::new("mode");
+        let place = SocketPath::new("mode");
         let socket = place.bind().unwrap();
         assert_eq!(fs::metadata(&place.0).unwrap().permissions().mode() & 0o777, 0o620);
         drop(socket);
@@ -157,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_socket_that_was_left_behind_gives_way_and_one_in_use_does_not() {
-        let place = SocketFile::new("stale");
+        let place = SocketPath::new("stale");
         drop(UnixDatagram::bind(&place.0).unwrap());
         place.probe().unwrap();
         assert!(place.0.exists());
@@ -173,8 +113,20 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_socket_listens_and_only_a_dead_one_gives_way() {
+        let place = SocketPath::new("stream");
+        drop(UnixListener::bind(&place.0).unwrap());
+        let socket = SocketFile::bind(&place.0, 0o600, SocketType::STREAM).unwrap();
+        assert_eq!(fs::metadata(&place.0).unwrap().permissions().mode() & 0o777, 0o600);
+        std::os::unix::net::UnixStream::connect(&place.0).unwrap();
+        assert!(SocketFile::bind(&place.0, 0o600, SocketType::STREAM).is_err());
+        drop(socket);
+        assert!(!place.0.exists());
+    }
+
+    #[test]
     fn what_is_no_socket_is_never_removed() {
-        let place = SocketFile::new("file");
+        let place = SocketPath::new("file");
         fs::write(&place.0, "precious").unwrap();
         let error = place.bind().unwrap_err().to_string();
         assert!(error.contains("not a socket") && error.contains("/s"), "{error}");
@@ -187,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_another_one_has_put_there_stays() {
-        let place = SocketFile::new("other");
+        let place = SocketPath::new("other");
         let socket = place.bind().unwrap();
         fs::remove_file(&place.0).unwrap();
         fs::write(&place.0, "precious").unwrap();
