@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use hmac::{Hmac, KeyInit};
 use hyper::HeaderMap;
 use hyper::header::{self, HeaderValue};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use sha2::Sha256;
 
 use super::error::{ApiError, ErrorCode};
 use super::signature::{SignedHeaders, SignedTarget};
-use crate::auth::{ApiPermission, ApiRights, Application, Applications, AuthMethods, MessageCheck};
+use crate::auth::{
+    ApiPermission, ApiRights, Application, Applications, AuthMethods, MessageCheck, SecretDigest,
+};
 use crate::types::Tenant;
 
 /// The application of a server without applications.
@@ -24,7 +25,15 @@ pub(super) enum ApiAccess {
     /// There are none: everything is allowed.
     Open(Box<ApiApplication>),
     /// Those of auth.yml.
-    Applications(HashMap<Box<str>, ApiApplication>),
+    Applications(KnownApplications),
+}
+
+/// The applications of auth.yml.
+#[derive(Debug)]
+pub(super) struct KnownApplications {
+    by_key: HashMap<Box<str>, ApiApplication>,
+    /// Key with which signatures for unknown applications are computed, so that they take as long as others.
+    unknown_key: SignatureKey,
 }
 
 /// An application, as the API knows it.
@@ -37,9 +46,34 @@ pub(super) struct ApiApplication {
     pub(super) check: Option<MessageCheck>,
     /// What it may do.
     pub(super) rights: ApiRights,
-    secret: [u8; 32],
-    /// Signatures under its secret.
-    signing: Hmac<Sha256>,
+    secret: SecretDigest,
+    signature_key: SignatureKey,
+}
+
+/// The key of the signatures of an application.
+struct SignatureKey {
+    hmac: Hmac<Sha256>,
+    /// False for an empty secret, with which anyone could sign.
+    is_secret: bool,
+}
+
+/// Without the key.
+impl std::fmt::Debug for SignatureKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignatureKey").finish_non_exhaustive()
+    }
+}
+
+impl SignatureKey {
+    fn new(secret: &str) -> Self {
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+        let hmac = Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+        Self { hmac, is_secret: !secret.is_empty() }
+    }
+
+    fn has_signed(&self, signed: &SignedHeaders, target: SignedTarget<'_>) -> bool {
+        signed.is_by(&self.hmac, target) && self.is_secret
+    }
 }
 
 /// What a request shows besides its body.
@@ -79,8 +113,8 @@ impl ApiApplication {
                 },
                 ..application.api
             },
-            secret: application.secret.digest(),
-            signing: signing(application.secret.expose()),
+            secret: SecretDigest::of(&application.secret),
+            signature_key: SignatureKey::new(application.secret.expose()),
         }
     }
 
@@ -90,8 +124,8 @@ impl ApiApplication {
             tenant: Tenant::shared(),
             check: None,
             rights: ApiRights::default(),
-            secret: [0; 32],
-            signing: signing(""),
+            secret: SecretDigest::NO_SECRET,
+            signature_key: SignatureKey::new(""),
         }
     }
 
@@ -110,11 +144,6 @@ impl ApiApplication {
     }
 }
 
-fn signing(secret: &str) -> Hmac<Sha256> {
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
-    Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length")
-}
-
 impl ApiAccess {
     /// What these applications allow; none allow everything.
     pub(super) fn new(applications: Option<&Applications>) -> Self {
@@ -122,7 +151,10 @@ impl ApiAccess {
             None => Self::Open(Box::new(ApiApplication::open())),
             Some(applications) => {
                 let entry = |it: &Application| (it.key.as_str().into(), ApiApplication::new(it));
-                Self::Applications(applications.list.iter().map(entry).collect())
+                Self::Applications(KnownApplications {
+                    by_key: applications.list.iter().map(entry).collect(),
+                    unknown_key: SignatureKey::new(""),
+                })
             }
         }
     }
@@ -143,18 +175,24 @@ impl ApiAccess {
         application: &str,
         shown: ShownRequest<'_>,
     ) -> Result<Authenticated<'_>, ApiError> {
-        let applications = match self {
+        let KnownApplications { by_key, unknown_key } = match self {
             Self::Open(open) if application == OPEN_APPLICATION => {
                 return Ok(Authenticated { application: open, signed: None });
             }
             Self::Open(_) => return Err(invalid_credentials()),
             Self::Applications(applications) => applications,
         };
-        let found = applications.get(application);
+        let found = by_key.get(application);
         let (signed, secret) = (SignedHeaders::read(shown.headers)?, shown_secret(shown.headers)?);
         let application = match (&signed, secret) {
             (Some(_), Some(_)) => return Err(multiple_credentials()),
-            (Some(signed), None) => proven_by_signature(found, signed, shown.target)?,
+            (Some(signed), None) => {
+                let key = found.map_or(unknown_key, |it| &it.signature_key);
+                let has_signed = key.has_signed(signed, shown.target);
+                found
+                    .filter(|it| has_signed && it.rights.methods.signed)
+                    .ok_or_else(invalid_signature)?
+            }
             (None, Some(secret)) => proven_by_secret(found, secret)?,
             (None, None) => {
                 let message = "this endpoint needs `Authorization: Bearer SECRET`";
@@ -169,9 +207,8 @@ fn proven_by_secret<'a>(
     found: Option<&'a ApiApplication>,
     secret: &[u8],
 ) -> Result<&'a ApiApplication, ApiError> {
-    let digest: [u8; 32] = Sha256::digest(secret).into();
-    let expected = found.map_or([0; 32], |it| it.secret);
-    let is_it: bool = digest.ct_eq(&expected).into();
+    let expected = found.map_or(SecretDigest::NO_SECRET, |it| it.secret);
+    let is_it = SecretDigest::of_bytes(secret).is(expected);
     let found = found.filter(|_| is_it && !secret.is_empty()).ok_or_else(invalid_credentials)?;
     if found.rights.methods.bearer {
         return Ok(found);
@@ -180,26 +217,9 @@ fn proven_by_secret<'a>(
     Err(ApiError::new(ErrorCode::SignatureRequired, message))
 }
 
-fn proven_by_signature<'a>(
-    found: Option<&'a ApiApplication>,
-    signed: &SignedHeaders,
-    target: SignedTarget<'_>,
-) -> Result<&'a ApiApplication, ApiError> {
-    // An unknown application takes as long as another signature.
-    let nobodys;
-    let key = match found {
-        Some(found) => &found.signing,
-        None => {
-            nobodys = signing("");
-            &nobodys
-        }
-    };
-    let is_it = signed.is_by(key, target);
-    let accepts = |it: &&ApiApplication| is_it && it.rights.methods.signed;
-    found.filter(accepts).ok_or_else(|| {
-        let message = "the signature is not that of this request by a secret of the application";
-        ApiError::new(ErrorCode::InvalidSignature, message)
-    })
+fn invalid_signature() -> ApiError {
+    let message = "the signature is not that of this request by a secret of the application";
+    ApiError::new(ErrorCode::InvalidSignature, message)
 }
 
 fn invalid_credentials() -> ApiError {
@@ -290,6 +310,35 @@ mod tests {
         assert_eq!(code("shop", &[("authorization", "Basic czE6czE=")]), "missing_credentials");
         let both = [("authorization", "Bearer s1"), ("x-api-key", "s1")];
         assert_eq!(code("shop", &both), "multiple_credentials");
+    }
+
+    #[test]
+    fn an_empty_secret_signs_nothing() {
+        use hmac::Mac;
+        use sha2::Digest;
+        use std::fmt::Write;
+
+        let target = SignedTarget { method: "POST", path: "/", query: "" };
+        let content = Sha256::digest("").iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        });
+        let verdict = |secret: &str| {
+            let key = SignatureKey::new(secret);
+            let mut mac = key.hmac.clone();
+            mac.update(format!("TAGCAST1\nPOST\n/\n\n1764345600\n12345678\n{content}").as_bytes());
+            let mut signature = "v1=".to_owned();
+            for byte in mac.finalize().into_bytes() {
+                write!(signature, "{byte:02x}").unwrap();
+            }
+            let mut headers = HeaderMap::new();
+            headers.insert("x-tagcast-timestamp", HeaderValue::from_static("1764345600"));
+            headers.insert("x-tagcast-nonce", HeaderValue::from_static("12345678"));
+            headers.insert("x-tagcast-signature", HeaderValue::from_str(&signature).unwrap());
+            key.has_signed(&SignedHeaders::read(&headers).unwrap().unwrap(), target)
+        };
+        assert!(verdict("s1"));
+        assert!(!verdict(""));
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod php_session;
 mod schema;
 pub mod uuid;
 
+pub(crate) use access::SecretDigest;
 pub use access::{AuthorizeOpen, Denied, Grant, GrantRef, Permissions, Permit, Right};
 pub use api_rights::{ApiPermission, ApiPermissions, ApiRights, AuthMethods};
 pub use application::{Application, Applications};

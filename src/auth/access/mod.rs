@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use self::denied::Denied;
-use self::secret_digest::SecretDigest;
+pub(crate) use self::secret_digest::SecretDigest;
 use super::ground::{AuthBasis, Edition, ShownCredentials};
 use super::{Application, Applications, MessageCheck};
 use crate::types::{Credentials, Tenant, word_choices};
